@@ -1,0 +1,1 @@
+"""loopgauge: how long it takes an engineering organisation to know whether an idea worked."""

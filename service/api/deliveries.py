@@ -1,0 +1,119 @@
+"""`GET /deliveries`: the inbox, with the verdict on each delivery and its reason."""
+
+import base64
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query
+from pydantic import BaseModel, ConfigDict
+
+from service.api.access import Credentials, Door
+from service.api.errors import UnknownDelivery
+from service.storage import inbox
+from service.storage.database import Database
+
+Verdict = Literal["pending", "counted", "ignored", "failed"]
+
+
+class DeliveryAnswer(BaseModel):
+    """One delivery without its body."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "0f6ad4c5-6f0c-5d3f-9a5e-0f8f0a3f4a11",
+                    "source": "github",
+                    "provider_id": "72d3162e-cc78-11e3-81ab-4c9367dc0958",
+                    "received_at": "2026-03-02T09:00:01Z",
+                    "body_bytes": 12034,
+                    "verdict": "ignored",
+                    "reason": "no label `experiment`; labels were bug, docs",
+                    "interpreted_at": "2026-03-02T09:00:01.2Z",
+                }
+            ]
+        }
+    )
+
+    id: UUID
+    source: str
+    provider_id: str
+    received_at: datetime
+    body_bytes: int
+    verdict: Verdict
+    reason: str | None
+    interpreted_at: datetime | None
+
+
+class DeliveryPage(BaseModel):
+    """Deliveries, newest first; `next` is the cursor of the next page, or null."""
+
+    deliveries: list[DeliveryAnswer]
+    next: str | None
+
+
+class WholeDelivery(DeliveryAnswer):
+    """One delivery; with the admin token also what was sent, while it is kept.
+
+    A body that is not UTF-8 comes as base64 only.
+    """
+
+    headers: dict[str, str] | None = None
+    body: str | None = None
+    body_base64: str | None = None
+
+
+def brief(row: inbox.InboxRow) -> DeliveryAnswer:
+    """A stored delivery without what was sent."""
+    return DeliveryAnswer(**_known(row))
+
+
+def whole(row: inbox.InboxRow, headers: Mapping[str, str], body: bytes | None) -> WholeDelivery:
+    """A stored delivery with its headers and body."""
+    answer = WholeDelivery(**_known(row), headers=dict(headers))
+    if body is not None:
+        try:
+            answer.body = body.decode()
+        except UnicodeDecodeError:
+            answer.body_base64 = base64.b64encode(body).decode()
+    return answer
+
+
+def _known(row: inbox.InboxRow) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in DeliveryAnswer.model_fields} | {"verdict": row.verdict or "pending"}
+
+
+def router(database: Database, read: Door, admin: Door) -> APIRouter:
+    """The endpoints of the inbox.
+
+    Args:
+        read: who may see verdicts.
+        admin: who may see bodies.
+    """
+    routes = APIRouter(prefix="/deliveries", tags=["deliveries"])
+
+    @routes.get("", summary="What was delivered, newest first", dependencies=[Depends(read)])
+    async def deliveries(
+        source: str | None = None,
+        verdict: Verdict | None = None,
+        since: Annotated[datetime | None, Query(examples=["2026-03-01T00:00:00Z"])] = None,
+        cursor: str | None = None,
+        limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    ) -> DeliveryPage:
+        async with database.transaction() as connection:
+            rows, following = await inbox.page(
+                connection, source=source, verdict=verdict, since=since, cursor=cursor, limit=limit
+            )
+        return DeliveryPage(deliveries=[brief(row) for row in rows], next=following)
+
+    @routes.get("/{delivery}", summary="One delivery", dependencies=[Depends(read)])
+    async def delivery(delivery: UUID, credentials: Credentials) -> WholeDelivery:
+        async with database.transaction() as connection:
+            found = await inbox.find(connection, delivery)
+        if found is None:
+            raise UnknownDelivery(f"there is no delivery {delivery}")
+        return whole(*found) if admin.opens_for(credentials) else WholeDelivery(**_known(found[0]))
+
+    return routes

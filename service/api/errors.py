@@ -1,0 +1,121 @@
+"""Every error that leaves over HTTP, as problem details (RFC 9457) with a stable `type`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+
+from service.storage.database import DatabaseRejected, DatabaseUnavailable
+from service.storage.inbox import InvalidCursor
+from service.webhook import SignatureRefused
+
+
+class UnknownSource(Exception):
+    """No source of this name is configured."""
+
+
+class BodyTooLarge(Exception):
+    """The body is larger than LOOPGAUGE_MAX_BODY_BYTES."""
+
+
+class BodyTooSlow(Exception):
+    """The body did not arrive in time."""
+
+
+class Overloaded(Exception):
+    """More bytes are being received than LOOPGAUGE_MAX_INFLIGHT_BYTES."""
+
+
+class UnknownDelivery(Exception):
+    """There is no delivery with this id."""
+
+
+class TokenRefused(Exception):
+    """The bearer token is missing or wrong."""
+
+
+class DoorClosed(Exception):
+    """No token is configured for this, so nobody may."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Problem:
+    status: HTTPStatus
+    slug: str
+    title: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+_RETRY_SOON = {"retry-after": "5"}
+
+# The one table from errors to HTTP.
+PROBLEMS: Mapping[type[Exception], _Problem] = {
+    SignatureRefused: _Problem(HTTPStatus.UNAUTHORIZED, "signature-refused", "The signature is missing or wrong"),
+    UnknownSource: _Problem(HTTPStatus.NOT_FOUND, "unknown-source", "No such source is configured"),
+    BodyTooLarge: _Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body-too-large", "The body is too large"),
+    BodyTooSlow: _Problem(HTTPStatus.REQUEST_TIMEOUT, "body-too-slow", "The body did not arrive in time"),
+    Overloaded: _Problem(HTTPStatus.SERVICE_UNAVAILABLE, "overloaded", "Too much is being received", _RETRY_SOON),
+    DatabaseUnavailable: _Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE, "database-unavailable", "PostgreSQL is not available", _RETRY_SOON
+    ),
+    DatabaseRejected: _Problem(HTTPStatus.BAD_REQUEST, "cannot-be-stored", "The request cannot be stored"),
+    UnknownDelivery: _Problem(HTTPStatus.NOT_FOUND, "unknown-delivery", "There is no such delivery"),
+    InvalidCursor: _Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-cursor", "The cursor is not one of ours"),
+    TokenRefused: _Problem(
+        HTTPStatus.UNAUTHORIZED, "token-refused", "The token is missing or wrong", {"www-authenticate": "Bearer"}
+    ),
+    DoorClosed: _Problem(HTTPStatus.FORBIDDEN, "door-closed", "No token is configured for this"),
+}
+
+
+def problem_of(error: Exception) -> JSONResponse:
+    """The answer to an error that the table knows."""
+    problem = PROBLEMS[type(error)]
+    detail = str(error) or (type(error).__doc__ or problem.title).strip()
+    return problem_response(problem.status, problem.slug, problem.title, detail, headers=problem.headers)
+
+
+def problem_response(
+    status: int, slug: str, title: str, detail: str, *, headers: Mapping[str, str] | None = None, **more: Any
+) -> JSONResponse:
+    """Problem details; further members may be added by name."""
+    content = {"type": f"urn:loopgauge:problem:{slug}", "title": title, "status": int(status), "detail": detail, **more}
+    return JSONResponse(content, status, dict(headers or {}), media_type="application/problem+json")
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """Answer every error of the application with problem details."""
+
+    async def known(_: Request, error: Exception) -> JSONResponse:
+        return problem_of(error)
+
+    for kind in PROBLEMS:
+        app.add_exception_handler(kind, known)
+
+    @app.exception_handler(HTTPException)
+    async def http(request: Request, error: HTTPException) -> JSONResponse:
+        status = HTTPStatus(error.status_code)
+        slug = status.phrase.lower().replace(" ", "-")
+        unsaid = error.detail == status.phrase
+        detail = f"{request.method} {request.url.path}: {status.phrase}" if unsaid else error.detail
+        return problem_response(status, slug, status.phrase, detail, headers=error.headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        wrong = [{"field": ".".join(map(str, one["loc"])), "message": one["msg"]} for one in error.errors()]
+        detail = "; ".join(f"{one['field']}: {one['message']}" for one in wrong)
+        return problem_response(
+            HTTPStatus.UNPROCESSABLE_ENTITY, "invalid", "The request is invalid", detail, errors=wrong
+        )
+
+    @app.exception_handler(Exception)
+    async def unexpected(_request: Request, _error: Exception) -> JSONResponse:
+        # What went wrong inside goes to the log, where it is raised again, and not to the caller.
+        return problem_response(
+            HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "Something went wrong in loopgauge", "The log says what."
+        )

@@ -1,0 +1,102 @@
+"""How a lifecycle event is written down, and the id that makes the same statement the same event."""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from hashlib import sha256
+from typing import Any, assert_never
+from uuid import UUID
+
+import msgspec
+
+from service.lifecycle.errors import UnreadableEvent
+from service.lifecycle.events import (
+    Concluded,
+    Declared,
+    LifecycleEvent,
+    Proposed,
+    Reopened,
+    Signalled,
+    Started,
+    Withdrawn,
+)
+from service.lifecycle.evidence import Ref
+
+KINDS: Mapping[str, type[LifecycleEvent]] = {
+    "proposed": Proposed,
+    "started": Started,
+    "signalled": Signalled,
+    "concluded": Concluded,
+    "reopened": Reopened,
+    "declared": Declared,
+    "withdrawn": Withdrawn,
+}
+"""Every kind of lifecycle event under the name that is stored."""
+
+
+def kind_of(event: LifecycleEvent) -> str:
+    """The stored name of the event's kind."""
+    match event:
+        case Proposed():
+            return "proposed"
+        case Started():
+            return "started"
+        case Signalled():
+            return "signalled"
+        case Concluded():
+            return "concluded"
+        case Reopened():
+            return "reopened"
+        case Declared():
+            return "declared"
+        case Withdrawn():
+            return "withdrawn"
+        case _ as never:
+            assert_never(never)
+
+
+def data_of(event: LifecycleEvent) -> dict[str, Any]:
+    """What the event says beside its kind, subject and time, as JSON values; absent means the default."""
+    match event:
+        case Proposed() | Started() | Reopened():
+            return {}
+        case Signalled(result=result):
+            return {"result": result}
+        case Concluded(outcome=outcome):
+            return {} if outcome is None else {"outcome": outcome.value}
+        case Declared(overheard=True):
+            return {**_declaration(event), "overheard": True}
+        case Declared() | Withdrawn():
+            return _declaration(event)
+        case _ as never:
+            assert_never(never)
+
+
+def _declaration(event: Declared | Withdrawn) -> dict[str, Any]:
+    return {"field": event.field, "value": event.value, "channel": event.channel}
+
+
+def event_id(event: LifecycleEvent) -> UUID:
+    """The event's id: a hash of kind, subject, time and canonical data, as a custom UUID (RFC 9562, version 8)."""
+    statement = [kind_of(event), event.subject, event.occurred_at.isoformat(), data_of(event)]
+    canonical = json.dumps(statement, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    digest = bytearray(sha256(canonical.encode("utf-8", "surrogatepass")).digest()[:16])
+    digest[6] = 0x80 | digest[6] & 0x0F
+    digest[8] = 0x80 | digest[8] & 0x3F
+    return UUID(bytes=bytes(digest))
+
+
+def read_event(kind: str, subject: Ref, occurred_at: datetime, data: Mapping[str, Any]) -> LifecycleEvent:
+    """The event that was written down.
+
+    Raises:
+        UnreadableEvent: the kind or its data are not known to this version.
+    """
+    event_type = KINDS.get(kind)
+    if event_type is None:
+        raise UnreadableEvent(f"lifecycle event of kind {kind!r} on {subject}: unknown to this version of loopgauge")
+    absent: dict[str, Any] = {"outcome": None} if event_type is Concluded else {}
+    try:
+        return msgspec.convert({**absent, "subject": subject, "occurred_at": occurred_at, **data}, event_type)
+    except msgspec.ValidationError as error:
+        raise UnreadableEvent(f"lifecycle event of kind {kind!r} on {subject}: {error}") from error

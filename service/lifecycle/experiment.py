@@ -1,0 +1,246 @@
+"""The experiment: what a root's own events and its evidence fold into."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import assert_never
+from uuid import UUID
+
+from service.lifecycle.codec import event_id, kind_of
+from service.lifecycle.events import (
+    Concluded,
+    Declaration,
+    Declared,
+    Field,
+    LifecycleEvent,
+    Proposed,
+    Reopened,
+    Signalled,
+    Started,
+    Withdrawn,
+)
+from service.lifecycle.evidence import Ref, experiment_id
+from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk, State
+
+_ENDED_BY_REOPENING = ("comment", "api")
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """One loop, from idea to answer. Instants are UTC; an instant that is not known is None."""
+
+    root: Ref
+    title: str
+    url: str
+    team: str
+    """Lower-cased; empty where nothing names one."""
+    risk: Risk | None
+    idea_at: datetime
+    idea_inferred: bool
+    """True where no statement proposed it, and the idea is dated by the earliest event."""
+    started_at: datetime | None
+    first_signal_at: datetime | None
+    concluded_at: datetime | None
+    outcome: Outcome | None
+    """None while the loop is open."""
+    failure_category: FailureCategory | None
+    """None unless the outcome is *failed*."""
+    shared_at: datetime | None
+    last_activity_at: datetime
+
+    @property
+    def id(self) -> UUID:
+        return experiment_id(self.root)
+
+    @property
+    def state(self) -> State:
+        if self.concluded_at is not None:
+            return State.CONCLUDED
+        return State.RUNNING if self.started_at is not None else State.PROPOSED
+
+    @property
+    def instants(self) -> tuple[datetime, ...]:
+        """The instants of the loop that are known."""
+        known = (self.idea_at, self.started_at, self.first_signal_at, self.concluded_at, self.shared_at)
+        return tuple(instant for instant in known if instant is not None)
+
+    @property
+    def answered(self) -> bool:
+        """Concluded with an outcome other than *abandoned*, *undeclared* included."""
+        return self.outcome is not None and self.outcome is not Outcome.ABANDONED
+
+
+@dataclass(frozen=True, slots=True)
+class _InForce:
+    value: str
+    channel: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _Conclusion:
+    concluded: Concluded | None
+    reopened_at: datetime | None
+
+
+def is_marked(own: Iterable[LifecycleEvent]) -> bool:
+    """Whether a subject's own events mark it as an experiment that is not excluded."""
+    declarations = [event for event in own if isinstance(event, Declaration)]
+    return bool(_in_force(declarations, "experiment")) and not _in_force(declarations, "excluded")
+
+
+def fold(root: Ref, own: Iterable[LifecycleEvent], evidence: Iterable[LifecycleEvent]) -> Experiment:
+    """The experiment that all these events tell of, whatever the order in which they are given.
+
+    Of the evidence only starts and signals count: a merged change does not conclude the item that it serves.
+
+    Args:
+        root: the experiment's own subject; that it is one is the caller's to know (`is_marked`, `Graph.is_root`).
+        own: all events on the root; at least one.
+        evidence: all events on the subjects that serve it.
+    """
+    mine = sorted(own, key=_order)
+    counted = sorted([*mine, *(event for event in evidence if isinstance(event, Started | Signalled))], key=_order)
+    declarations = [event for event in mine if isinstance(event, Declaration)]
+    ideas = [event.occurred_at for event in mine if isinstance(event, Proposed)]
+    idea_at = ideas[0] if ideas else counted[0].occurred_at
+    conclusion = _conclusion(mine)
+    concluded_at = conclusion.concluded.occurred_at if conclusion.concluded else None
+    outcome, category = _verdict(conclusion, declarations)
+    shared = _latest(_in_force(declarations, "shared"))
+    risk = _value(declarations, "risk")
+    return Experiment(
+        root=root,
+        title=_value(declarations, "title"),
+        url=_value(declarations, "url"),
+        team=_value(declarations, "team"),
+        risk=Risk(risk) if risk else None,
+        idea_at=idea_at,
+        idea_inferred=not ideas,
+        started_at=_started_at(root, counted, ideas),
+        first_signal_at=_first_signal_at(counted, idea_at, concluded_at),
+        concluded_at=concluded_at,
+        outcome=outcome,
+        failure_category=category,
+        shared_at=shared.since if shared else None,
+        last_activity_at=counted[-1].occurred_at,
+    )
+
+
+def _order(event: LifecycleEvent) -> tuple[datetime, str, UUID]:
+    return event.occurred_at, kind_of(event), event_id(event)
+
+
+def _started_at(root: Ref, counted: Sequence[LifecycleEvent], ideas: Sequence[datetime]) -> datetime | None:
+    for event in counted:
+        match event:
+            # A change is proposed and started by one act; that it was picked up after no time at all is no finding.
+            case Started(subject=subject, occurred_at=at) if subject == root and at in ideas[:1]:
+                continue
+            case Started() | Signalled():
+                return event.occurred_at
+            case _:
+                continue
+    return None
+
+
+def _first_signal_at(
+    counted: Sequence[LifecycleEvent], idea_at: datetime, concluded_at: datetime | None
+) -> datetime | None:
+    for event in counted:
+        if isinstance(event, Signalled) and event.occurred_at >= idea_at:
+            return event.occurred_at if concluded_at is None or event.occurred_at <= concluded_at else None
+    return None
+
+
+def _conclusion(mine: Sequence[LifecycleEvent]) -> _Conclusion:
+    """The conclusion in force and the last reopening that had something to reopen."""
+    concluded: Concluded | None = None
+    reopened_at: datetime | None = None
+    for event in mine:
+        match event:
+            case Concluded() if concluded is None:
+                concluded = event
+            case Reopened() if concluded is not None:
+                concluded, reopened_at = None, event.occurred_at
+            case _:
+                pass
+    return _Conclusion(concluded, reopened_at)
+
+
+def _verdict(
+    conclusion: _Conclusion, declarations: Sequence[Declaration]
+) -> tuple[Outcome | None, FailureCategory | None]:
+    if conclusion.concluded is None:
+        return None, None
+    declared = _since_reopening(_in_force(declarations, "outcome"), conclusion.reopened_at)
+    categorised = _since_reopening(_in_force(declarations, "failure_category"), conclusion.reopened_at)
+    if declared:
+        outcome = Outcome(declared.value)
+    elif conclusion.concluded.outcome is not None:
+        outcome = conclusion.concluded.outcome
+    else:
+        outcome = Outcome.FAILED if categorised else Outcome.UNDECLARED
+    if outcome is not Outcome.FAILED:
+        return outcome, None
+    return outcome, FailureCategory(categorised.value) if categorised else FailureCategory.UNCLASSIFIED
+
+
+def _since_reopening(in_force: Sequence[_InForce], reopened_at: datetime | None) -> _InForce | None:
+    """The latest value, without what comments and the API had declared before the loop was opened again."""
+    return _latest(
+        [
+            value
+            for value in in_force
+            if reopened_at is None or value.channel not in _ENDED_BY_REOPENING or value.since > reopened_at
+        ]
+    )
+
+
+def _value(declarations: Sequence[Declaration], field: Field) -> str:
+    latest = _latest(_in_force(declarations, field))
+    return latest.value if latest else ""
+
+
+def _latest(in_force: Sequence[_InForce]) -> _InForce | None:
+    """The value stated last, of two at once the alphabetically first; a derived one only where there is no other."""
+    stated = [value for value in in_force if value.channel != "derived"] or in_force
+    return max(sorted(stated, key=lambda value: value.value), key=lambda value: value.since, default=None)
+
+
+def _in_force(declarations: Sequence[Declaration], field: Field) -> list[_InForce]:
+    """Every value of a field that is stated and not taken back, with the time since when it holds."""
+    by_channel: defaultdict[str, defaultdict[str, list[Declaration]]] = defaultdict(lambda: defaultdict(list))
+    for declaration in declarations:
+        if declaration.field == field:
+            by_channel[declaration.channel][declaration.value].append(declaration)
+    in_force: list[_InForce] = []
+    for channel, by_value in by_channel.items():
+        standing = [
+            _InForce(value, channel, since)
+            for value, statements in by_value.items()
+            if (since := _standing_since(channel, statements)) is not None
+        ]
+        # Several labels can hang side by side; on any other channel a new value replaces the old.
+        in_force += standing if channel == "label" else [latest] if (latest := _latest(standing)) else []
+    return in_force
+
+
+def _standing_since(channel: str, statements: Sequence[Declaration]) -> datetime | None:
+    """Since when a value holds on a channel, or None where it was taken back."""
+    named = [statement for statement in statements if not (isinstance(statement, Declared) and statement.overheard)]
+    declared: list[datetime] = []
+    withdrawn: list[datetime] = []
+    for statement in named or statements:
+        match statement:
+            case Declared():
+                declared.append(statement.occurred_at)
+            case Withdrawn():
+                withdrawn.append(statement.occurred_at)
+            case _ as never:
+                assert_never(never)
+    standing = [at for at in declared if not withdrawn or at >= max(withdrawn)]
+    if not standing:
+        return None
+    return min(standing) if channel == "label" else max(standing)

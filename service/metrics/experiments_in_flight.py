@@ -1,0 +1,25 @@
+"""How many loops are open, by how far they have come."""
+
+from collections import Counter
+from collections.abc import Iterable
+from datetime import datetime
+
+from prometheus_client import Metric
+from prometheus_client.core import GaugeMetricFamily
+
+from service.lifecycle.taxonomy import State
+from service.metrics.view import View, team_of
+
+
+def families(view: View, now: datetime) -> Iterable[Metric]:
+    """`loopgauge_experiments_in_flight`: open experiments, zero-filled over stages."""
+    family = GaugeMetricFamily(
+        "loopgauge_experiments_in_flight",
+        "Open experiments: proposed (no sign of a start yet) or running.",
+        labels=["team", "stage"],
+    )
+    counts = Counter((team_of(experiment), experiment.state) for experiment in view.present(now))
+    for team in view.teams(now):
+        for stage in (State.PROPOSED, State.RUNNING):
+            family.add_metric([team, stage], counts[team, stage])
+    yield family

@@ -1,0 +1,1 @@
+"""The road of a delivery, in data order: receive, interpret, project, snapshot."""

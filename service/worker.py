@@ -1,0 +1,120 @@
+"""The background work: interpret, project, and keep the snapshot fresh."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
+
+import structlog
+
+from service.metrics.view import Window
+from service.pipeline.interpret import interpret_pending
+from service.pipeline.project import project_touched
+from service.pipeline.snapshot import Snapshot, take_snapshot
+from service.storage.database import Database, DatabaseError
+from service.telemetry import Telemetry
+
+# How soon idle loops look again: a lookup in an index that is empty but for what is pending.
+_IDLE_SECONDS = 0.2
+_RETRY_SECONDS = 1.0
+_REFRESH_SPACING_SECONDS = 1.0
+_FINISH_SECONDS = 15.0
+
+_log = structlog.get_logger(__name__)
+
+
+class Worker:
+    """Turns stored deliveries into experiments, and experiments into a snapshot.
+
+    Args:
+        windows: the stretches of time that figures are made over.
+        interval: how old the snapshot may get; after a change it is refreshed sooner.
+        clock: the time now, UTC.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        telemetry: Telemetry,
+        windows: Sequence[Window],
+        interval: timedelta,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._telemetry = telemetry
+        self._windows = windows
+        self._interval = interval
+        self._clock = clock
+        self._changed = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self.snapshot: Snapshot | None = None
+        """The last snapshot; None until the first one is taken."""
+
+    def start(self) -> None:
+        """Begin; on the running event loop."""
+        self._tasks = [
+            asyncio.create_task(self._repeat(self._interpret), name="interpret"),
+            asyncio.create_task(self._repeat(self._project), name="project"),
+            asyncio.create_task(self._refresh(), name="snapshot"),
+        ]
+
+    async def stop(self) -> None:
+        """Finish what is pending, within bounds, and end; what is left stays for the next worker."""
+        self._stopping.set()
+        self._changed.set()
+        _, unfinished = await asyncio.wait(self._tasks, timeout=_FINISH_SECONDS)
+        for task in unfinished:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _interpret(self) -> int:
+        return await interpret_pending(self._database, self._telemetry, self._clock)
+
+    async def _project(self) -> int:
+        projected = await project_touched(self._database)
+        if projected:
+            self._changed.set()
+        return projected
+
+    async def _repeat(self, step: Callable[[], Awaitable[int]]) -> None:
+        while True:
+            done = await self._attempt(step)
+            if done is None:
+                await self._pause(_RETRY_SECONDS)
+            elif done == 0:
+                await self._pause(_IDLE_SECONDS)
+            if not done and self._stopping.is_set():
+                return
+
+    async def _refresh(self) -> None:
+        while not self._stopping.is_set():
+            self._changed.clear()
+            await self._attempt(self._take_snapshot)
+            await self._pause(min(_REFRESH_SPACING_SECONDS, self._interval.total_seconds()))
+            try:
+                async with asyncio.timeout(self._interval.total_seconds()):
+                    await self._changed.wait()
+            except TimeoutError:
+                continue
+
+    async def _take_snapshot(self) -> int:
+        self.snapshot = await take_snapshot(self._database, self._windows, self._clock())
+        return 1
+
+    async def _attempt(self, step: Callable[[], Awaitable[int]]) -> int | None:
+        """One step, or None where it failed: the work stays where it is, and is tried again."""
+        try:
+            return await step()
+        except DatabaseError as error:
+            _log.warning("work postponed", cause=str(error))
+        except Exception:  # noqa: BLE001 - a fault in one step must not end the loop
+            _log.exception("work failed")
+        return None
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, but no longer than until the end begins."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            return
