@@ -1,0 +1,235 @@
+"""Small builders of what tests speak of: experiments, and GitHub's deliveries as GitHub signs them."""
+
+import hmac
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+from uuid import NAMESPACE_OID, uuid5
+
+from service.lifecycle.evidence import Ref
+from service.lifecycle.experiment import Experiment
+from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk
+from service.webhook import Delivery
+
+SECRET = "It's a Secret to Everybody"
+
+
+def at(day: int, time: str = "09:00:00") -> datetime:
+    """A moment of March 2026, UTC."""
+    return datetime.fromisoformat(f"2026-03-{day:02}T{time}+00:00")
+
+
+def experiment(
+    root: str = "github:acme/app#45",
+    *,
+    idea_at: datetime,
+    team: str = "search",
+    risk: Risk | None = None,
+    started_at: datetime | None = None,
+    first_signal_at: datetime | None = None,
+    concluded_at: datetime | None = None,
+    outcome: Outcome | None = None,
+    failure_category: FailureCategory | None = None,
+    shared_at: datetime | None = None,
+) -> Experiment:
+    """An experiment as the fold would make it; concluded without an outcome is undeclared."""
+    if concluded_at is not None and outcome is None:
+        outcome = Outcome.UNDECLARED
+    instants = (idea_at, started_at, first_signal_at, concluded_at, shared_at)
+    return Experiment(
+        root=Ref(root),
+        title="Answer from the cache",
+        url="https://github.com/acme/app/issues/45",
+        team=team,
+        risk=risk,
+        idea_at=idea_at,
+        idea_inferred=False,
+        started_at=started_at,
+        first_signal_at=first_signal_at,
+        concluded_at=concluded_at,
+        outcome=outcome,
+        failure_category=failure_category,
+        shared_at=shared_at,
+        last_activity_at=max(instant for instant in instants if instant is not None),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class GitHubRequest:
+    """A webhook request as GitHub makes it."""
+
+    event: str
+    body: bytes
+    delivery_id: str
+    content_type: str = "application/json"
+
+    def headers(self, secret: str = SECRET) -> dict[str, str]:
+        """The headers, signed."""
+        signature = hmac.digest(secret.encode(), self.body, "sha256").hex()
+        return {
+            "content-type": self.content_type,
+            "x-github-event": self.event,
+            "x-github-delivery": self.delivery_id,
+            "x-hub-signature-256": f"sha256={signature}",
+        }
+
+    def delivery(self, received_at: datetime, source: str = "github") -> Delivery:
+        """The delivery that this request becomes."""
+        kept = {name: value for name, value in self.headers().items() if name != "x-hub-signature-256"}
+        return Delivery(source, "github", self.delivery_id, kept, self.body, received_at)
+
+
+def github(event: str, payload: Mapping[str, Any] | bytes) -> GitHubRequest:
+    """A delivery of an event; its id follows from its content, as a redelivery keeps it."""
+    body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+    return GitHubRequest(event, body, str(uuid5(NAMESPACE_OID, event + repr(body))))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issue:
+    """A GitHub issue, and the deliveries that GitHub makes of it."""
+
+    number: int = 45
+    repository: str = "acme/app"
+    title: str = "Answer from the cache"
+    labels: tuple[str, ...] = ("experiment",)
+    created_at: datetime
+    updated_at: datetime | None = None
+    closed_at: datetime | None = None
+    state_reason: str | None = None
+
+    def opened(self) -> GitHubRequest:
+        return self._event("opened", self.created_at)
+
+    def assigned(self, when: datetime) -> GitHubRequest:
+        return self._event("assigned", when)
+
+    def labeled(self, label: str, when: datetime) -> tuple["Issue", GitHubRequest]:
+        """The issue with one more label, and the delivery that says so."""
+        relabelled = replace(self, labels=(*self.labels, label))
+        return relabelled, relabelled._event("labeled", when, label={"name": label})
+
+    def unlabeled(self, label: str, when: datetime) -> tuple["Issue", GitHubRequest]:
+        """The issue with one label less, and the delivery that says so."""
+        relabelled = replace(self, labels=tuple(one for one in self.labels if one != label))
+        return relabelled, relabelled._event("unlabeled", when, label={"name": label})
+
+    def closed(self, when: datetime, reason: str = "completed") -> tuple["Issue", GitHubRequest]:
+        """The closed issue, and the delivery that says so."""
+        closed = replace(self, closed_at=when, state_reason=reason)
+        return closed, closed._event("closed", when)
+
+    def reopened(self, when: datetime) -> tuple["Issue", GitHubRequest]:
+        """The issue, open again, and the delivery that says so."""
+        reopened = replace(self, closed_at=None, state_reason="reopened")
+        return reopened, reopened._event("reopened", when)
+
+    def edited(self, when: datetime) -> GitHubRequest:
+        return self._event("edited", when)
+
+    def _event(self, action: str, when: datetime, **more: Any) -> GitHubRequest:
+        issue = {
+            "number": self.number,
+            "title": self.title,
+            "html_url": f"https://github.com/{self.repository}/issues/{self.number}",
+            "labels": _labels(self.labels),
+            "state": "closed" if self.closed_at else "open",
+            "state_reason": self.state_reason,
+            "created_at": stamp(self.created_at),
+            "updated_at": stamp(when),
+            "closed_at": stamp(self.closed_at),
+            "user": {"login": "octo-dev"},
+        }
+        return github("issues", {"action": action, "issue": issue, "repository": _repository(self.repository), **more})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullRequest:
+    """A GitHub pull request, and the deliveries that GitHub makes of it."""
+
+    number: int = 7
+    repository: str = "acme/app"
+    title: str = "Cache answers"
+    body: str = "Closes #45"
+    branch: str = "cache-answers"
+    labels: tuple[str, ...] = ()
+    head: str = "a" * 40
+    created_at: datetime
+    closed_at: datetime | None = None
+    merged_at: datetime | None = None
+    merge_commit: str | None = None
+
+    def opened(self) -> GitHubRequest:
+        return self._event("opened", self.created_at)
+
+    def labeled(self, label: str, when: datetime) -> tuple["PullRequest", GitHubRequest]:
+        """The pull request with one more label, and the delivery that says so."""
+        relabelled = replace(self, labels=(*self.labels, label))
+        return relabelled, relabelled._event("labeled", when, label={"name": label})
+
+    def edited(self, body: str, when: datetime) -> tuple["PullRequest", GitHubRequest]:
+        """The pull request with another body, and the delivery that says so."""
+        edited = replace(self, body=body)
+        return edited, edited._event("edited", when)
+
+    def pushed(self, head: str, when: datetime) -> tuple["PullRequest", GitHubRequest]:
+        """The pull request with another head, and the delivery that says so."""
+        pushed = replace(self, head=head)
+        return pushed, pushed._event("synchronize", when)
+
+    def closed(self, when: datetime) -> tuple["PullRequest", GitHubRequest]:
+        """The pull request closed unmerged, and the delivery that says so."""
+        closed = replace(self, closed_at=when)
+        return closed, closed._event("closed", when)
+
+    def merged(self, when: datetime, commit: str = "b" * 40) -> tuple["PullRequest", GitHubRequest]:
+        """The merged pull request, and the delivery that says so."""
+        merged = replace(self, closed_at=when, merged_at=when, merge_commit=commit)
+        return merged, merged._event("closed", when)
+
+    def _event(self, action: str, when: datetime, **more: Any) -> GitHubRequest:
+        pull = {
+            "number": self.number,
+            "title": self.title,
+            "body": self.body,
+            "html_url": f"https://github.com/{self.repository}/pull/{self.number}",
+            "labels": _labels(self.labels),
+            "state": "closed" if self.closed_at else "open",
+            "created_at": stamp(self.created_at),
+            "updated_at": stamp(when),
+            "closed_at": stamp(self.closed_at),
+            "merged_at": stamp(self.merged_at),
+            "merge_commit_sha": self.merge_commit,
+            "head": {"sha": self.head, "ref": self.branch},
+            "user": {"login": "octo-dev"},
+        }
+        body = {"action": action, "pull_request": pull, "repository": _repository(self.repository), **more}
+        return github("pull_request", body)
+
+
+def workflow_run(sha: str, when: datetime, conclusion: str | None = "success", action: str = "completed") -> GitHubRequest:
+    """A run of a workflow on a commit, as it came to its end."""
+    run = {
+        "id": 1,
+        "name": "tests",
+        "head_sha": sha,
+        "conclusion": conclusion,
+        "updated_at": stamp(when),
+        "pull_requests": [],
+    }
+    return github("workflow_run", {"action": action, "workflow_run": run, "repository": _repository("acme/app")})
+
+
+def stamp(when: datetime | None) -> str | None:
+    """A time as GitHub writes it, to the second."""
+    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if when else None
+
+
+def _labels(names: Sequence[str]) -> list[dict[str, str]]:
+    return [{"name": name} for name in names]
+
+
+def _repository(full_name: str) -> dict[str, str]:
+    return {"full_name": full_name}
