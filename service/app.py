@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -79,15 +79,14 @@ def create_app(settings: Settings, database: Database, clock: Callable[[], datet
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        if settings.role != "worker":
-            receiver.start()
-        if settings.role != "api":
-            worker.start()
-        try:
+        async with AsyncExitStack() as running:
+            if settings.role != "api":
+                worker.start()
+                running.push_async_callback(worker.stop)
+            if settings.role != "worker":
+                receiver.start()
+                running.push_async_callback(receiver.stop)
             yield
-        finally:
-            await receiver.stop()
-            await worker.stop()
 
     app = FastAPI(
         title="loopgauge",

@@ -6,7 +6,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any, NoReturn
 from uuid import UUID
@@ -50,23 +51,37 @@ def serve(host: str | None, port: int | None, role: Role | None) -> None:
     configure_logs(settings.log_level)
     for line in unknown_settings(os.environ):
         _log.warning(line)
-    # Until and after the server handles it itself, SIGTERM is the ordinary end.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    signal.signal(signal.SIGINT, lambda *_: sys.exit(0))
     _run(_serve(settings, _listen(settings)))
 
 
 async def _serve(settings: Settings, listening: socket.socket) -> None:
+    if (starting := asyncio.current_task()) is not None:
+        _on_signals(starting.cancel)
     async with open_database(settings) as database:
         app = create_app(settings, database)
         async with app.router.lifespan_context(app):
+            server = _Server(_configuration(app))
+            _on_signals(lambda: server.handle_exit(signal.SIGTERM, None))
             _say_where(settings, listening)
-            await _server(app).serve(sockets=[listening])
+            await server.serve(sockets=[listening])
         _log.info("stopped")
 
 
-def _server(app: FastAPI) -> uvicorn.Server:
-    config = uvicorn.Config(
+def _on_signals(end: Callable[[], object]) -> None:
+    for asked in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(asked, end)
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn, which leaves signals to us: it would raise them again at the end, and the process die of them."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _configuration(app: FastAPI) -> uvicorn.Config:
+    return uvicorn.Config(
         app,
         http="httptools",
         lifespan="off",  # its errors would come as tracebacks: it is entered around the server instead
@@ -76,7 +91,6 @@ def _server(app: FastAPI) -> uvicorn.Server:
         server_header=False,
         timeout_graceful_shutdown=_DRAIN_SECONDS,
     )
-    return uvicorn.Server(config)
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -174,6 +188,9 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(work)
+    except asyncio.CancelledError:
+        # Asked to end while it was starting.
+        return
     except (DatabaseError, EmbeddedUnavailable) as error:
         _fail(str(error))
 

@@ -147,6 +147,13 @@ class Settings(BaseSettings):
             raise ValueError("expected postgresql://user:password@host/database")
         return url
 
+    @field_validator("windows")
+    @classmethod
+    def _name_windows_once(cls, windows: tuple[timedelta, ...]) -> tuple[timedelta, ...]:
+        if len(set(windows)) < len(windows):
+            raise ValueError("expected each window once")
+        return windows
+
     @field_validator("sources")
     @classmethod
     def _name_sources(cls, sources: dict[str, SourceSettings]) -> dict[str, SourceSettings]:

@@ -62,10 +62,13 @@ class Worker:
         """Finish what is pending, within bounds, and end; what is left stays for the next worker."""
         self._stopping.set()
         self._changed.set()
-        _, unfinished = await asyncio.wait(self._tasks, timeout=_FINISH_SECONDS)
-        for task in unfinished:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        try:
+            async with asyncio.timeout(_FINISH_SECONDS):
+                await asyncio.gather(*self._tasks)
+                # The last deliveries may have been interpreted after projection had seen nothing left.
+                await self._repeat(self._project)
+        except TimeoutError:
+            _log.warning("work left to the next worker")
 
     async def _interpret(self) -> int:
         return await interpret_pending(self._database, self._telemetry, self._clock)
@@ -78,13 +81,15 @@ class Worker:
 
     async def _repeat(self, step: Callable[[], Awaitable[int]]) -> None:
         while True:
+            # What was acknowledged before the end was asked for is seen by a step that begins after it.
+            ending = self._stopping.is_set()
             done = await self._attempt(step)
+            if ending and not done:
+                return
             if done is None:
                 await self._pause(_RETRY_SECONDS)
             elif done == 0:
                 await self._pause(_IDLE_SECONDS)
-            if not done and self._stopping.is_set():
-                return
 
     async def _refresh(self) -> None:
         while not self._stopping.is_set():

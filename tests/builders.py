@@ -101,35 +101,36 @@ class Issue:
     state_reason: str | None = None
 
     def opened(self) -> GitHubRequest:
-        return self._event("opened", self.created_at)
+        return self.event("opened", self.created_at)
 
     def assigned(self, when: datetime) -> GitHubRequest:
-        return self._event("assigned", when)
+        return self.event("assigned", when)
 
     def labeled(self, label: str, when: datetime) -> tuple["Issue", GitHubRequest]:
         """The issue with one more label, and the delivery that says so."""
         relabelled = replace(self, labels=(*self.labels, label))
-        return relabelled, relabelled._event("labeled", when, label={"name": label})
+        return relabelled, relabelled.event("labeled", when, label={"name": label})
 
     def unlabeled(self, label: str, when: datetime) -> tuple["Issue", GitHubRequest]:
         """The issue with one label less, and the delivery that says so."""
         relabelled = replace(self, labels=tuple(one for one in self.labels if one != label))
-        return relabelled, relabelled._event("unlabeled", when, label={"name": label})
+        return relabelled, relabelled.event("unlabeled", when, label={"name": label})
 
     def closed(self, when: datetime, reason: str = "completed") -> tuple["Issue", GitHubRequest]:
         """The closed issue, and the delivery that says so."""
         closed = replace(self, closed_at=when, state_reason=reason)
-        return closed, closed._event("closed", when)
+        return closed, closed.event("closed", when)
 
     def reopened(self, when: datetime) -> tuple["Issue", GitHubRequest]:
         """The issue, open again, and the delivery that says so."""
         reopened = replace(self, closed_at=None, state_reason="reopened")
-        return reopened, reopened._event("reopened", when)
+        return reopened, reopened.event("reopened", when)
 
     def edited(self, when: datetime) -> GitHubRequest:
-        return self._event("edited", when)
+        return self.event("edited", when)
 
-    def _event(self, action: str, when: datetime, **more: Any) -> GitHubRequest:
+    def event(self, action: str, when: datetime, **more: Any) -> GitHubRequest:
+        """The delivery of an action, with the state that it left behind."""
         issue = {
             "number": self.number,
             "title": self.title,
@@ -162,34 +163,35 @@ class PullRequest:
     merge_commit: str | None = None
 
     def opened(self) -> GitHubRequest:
-        return self._event("opened", self.created_at)
+        return self.event("opened", self.created_at)
 
     def labeled(self, label: str, when: datetime) -> tuple["PullRequest", GitHubRequest]:
         """The pull request with one more label, and the delivery that says so."""
         relabelled = replace(self, labels=(*self.labels, label))
-        return relabelled, relabelled._event("labeled", when, label={"name": label})
+        return relabelled, relabelled.event("labeled", when, label={"name": label})
 
     def edited(self, body: str, when: datetime) -> tuple["PullRequest", GitHubRequest]:
         """The pull request with another body, and the delivery that says so."""
         edited = replace(self, body=body)
-        return edited, edited._event("edited", when)
+        return edited, edited.event("edited", when)
 
     def pushed(self, head: str, when: datetime) -> tuple["PullRequest", GitHubRequest]:
         """The pull request with another head, and the delivery that says so."""
         pushed = replace(self, head=head)
-        return pushed, pushed._event("synchronize", when)
+        return pushed, pushed.event("synchronize", when)
 
     def closed(self, when: datetime) -> tuple["PullRequest", GitHubRequest]:
         """The pull request closed unmerged, and the delivery that says so."""
         closed = replace(self, closed_at=when)
-        return closed, closed._event("closed", when)
+        return closed, closed.event("closed", when)
 
     def merged(self, when: datetime, commit: str = "b" * 40) -> tuple["PullRequest", GitHubRequest]:
         """The merged pull request, and the delivery that says so."""
         merged = replace(self, closed_at=when, merged_at=when, merge_commit=commit)
-        return merged, merged._event("closed", when)
+        return merged, merged.event("closed", when)
 
-    def _event(self, action: str, when: datetime, **more: Any) -> GitHubRequest:
+    def event(self, action: str, when: datetime, **more: Any) -> GitHubRequest:
+        """The delivery of an action, with the state that it left behind."""
         pull = {
             "number": self.number,
             "title": self.title,
@@ -209,7 +211,9 @@ class PullRequest:
         return github("pull_request", body)
 
 
-def workflow_run(sha: str, when: datetime, conclusion: str | None = "success", action: str = "completed") -> GitHubRequest:
+def workflow_run(
+    sha: str, when: datetime, conclusion: str | None = "success", action: str = "completed"
+) -> GitHubRequest:
     """A run of a workflow on a commit, as it came to its end."""
     run = {
         "id": 1,

@@ -32,10 +32,14 @@ class Receiver:
     """Stores deliveries durably, those that arrive together in one commit.
 
     How many may wait is bounded by who reads the bodies: see `MAX_INFLIGHT_BYTES`.
+
+    Args:
+        patience: seconds that PostgreSQL is given for one batch.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, patience: float = _STORE_SECONDS) -> None:
         self._database = database
+        self._patience = patience
         self._waiting: list[_Waiting] = []
         self._arrived = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
@@ -73,10 +77,10 @@ class Receiver:
             if not self._waiting:
                 self._arrived.clear()
             try:
-                async with asyncio.timeout(_STORE_SECONDS):
+                async with asyncio.timeout(self._patience):
                     await self._store(batch)
             except TimeoutError:
-                _fail(batch, DatabaseUnavailable(f"PostgreSQL did not answer within {_STORE_SECONDS:g} seconds"))
+                _fail(batch, DatabaseUnavailable(f"PostgreSQL did not answer within {self._patience:g} seconds"))
 
     def _next_batch(self) -> list[_Waiting]:
         taken = size = 0

@@ -11,15 +11,14 @@ import asyncpg
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection as SyncConnection
-from sqlalchemy import exc as sqlalchemy_errors
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 # Any constant will do, so long as every process of every version takes the same one.
 _MIGRATION_LOCK = 0x6C6F6F70
 _STATEMENT_TIMEOUT = "30s"
-_CONNECT_SECONDS = 5
 
 Connection: TypeAlias = AsyncConnection
 """A connection inside a transaction, as the functions of this room take it."""
@@ -43,10 +42,11 @@ class Database:
     Args:
         url: `postgresql://…`, with any user information and query that libpq takes.
         pool_size: how many connections are held at most.
+        patience: seconds to wait for a connection, a new one or one that others give back.
     """
 
-    def __init__(self, url: str, *, pool_size: int = 10) -> None:
-        self.engine = _engine(url, pool_size)
+    def __init__(self, url: str, *, pool_size: int = 10, patience: float = 5) -> None:
+        self.engine = _engine(url, pool_size, patience)
 
     async def close(self) -> None:
         await self.engine.dispose()
@@ -62,12 +62,12 @@ class Database:
         try:
             async with self.engine.begin() as connection:
                 yield connection
+        except DBAPIError as error:
+            if _is_about_a_value(error):
+                raise DatabaseRejected(f"PostgreSQL rejects a value: {_cause(error)}") from error
+            raise DatabaseUnavailable(f"PostgreSQL is not available: {_cause(error)}") from error
         except _UNAVAILABLE as error:
             raise DatabaseUnavailable(f"PostgreSQL is not available: {_cause(error)}") from error
-        except DBAPIError as error:
-            if error.connection_invalidated or _is_transient(error):
-                raise DatabaseUnavailable(f"PostgreSQL is not available: {_cause(error)}") from error
-            raise DatabaseRejected(f"PostgreSQL rejects a value: {_cause(error)}") from error
 
     async def migrate(self) -> str:
         """Bring the schema to head, under an advisory lock, and return the head's revision.
@@ -108,12 +108,12 @@ class Database:
             raise DatabaseError(f"the schema {found}, {_head()} is needed; run: loopgauge migrate")
 
 
-def _engine(url: str, pool_size: int) -> AsyncEngine:
+def _engine(url: str, pool_size: int, patience: float) -> AsyncEngine:
     async def connect() -> asyncpg.Connection:
         # The driver reads the URL itself, since SQLAlchemy knows less of what libpq takes (sslmode, for one).
         return await asyncpg.connect(
             url,
-            timeout=_CONNECT_SECONDS,
+            timeout=patience,
             server_settings={"application_name": "loopgauge", "statement_timeout": _STATEMENT_TIMEOUT},
         )
 
@@ -122,29 +122,22 @@ def _engine(url: str, pool_size: int) -> AsyncEngine:
         async_creator=connect,
         pool_size=pool_size,
         max_overflow=0,
-        pool_timeout=_CONNECT_SECONDS,
+        pool_timeout=patience,
         # One round trip, so that a connection from before a restart of PostgreSQL is not handed out.
         pool_pre_ping=True,
     )
 
 
 # What is raised while connecting comes from the driver as it is.
-_UNAVAILABLE = (
-    OSError,
-    TimeoutError,
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    sqlalchemy_errors.TimeoutError,
-    sqlalchemy_errors.OperationalError,
-    sqlalchemy_errors.InterfaceError,
-)
-# Classes of SQLSTATE after which the same work can succeed: connection, resources, operator's intervention, rollback.
-_TRANSIENT = ("08", "25006", "40", "53", "55P03", "57", "58")
+_UNAVAILABLE = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, PoolTimeout)
+# SQLSTATE: data exception, integrity constraint violation, program limit exceeded (a key too long for its index).
+_ABOUT_VALUES = ("22", "23", "54")
 
 
-def _is_transient(error: DBAPIError) -> bool:
+def _is_about_a_value(error: DBAPIError) -> bool:
     state = getattr(error.orig, "sqlstate", None)
-    return isinstance(state, str) and state.startswith(_TRANSIENT)
+    # Without a state it is the driver that could not encode a value.
+    return state.startswith(_ABOUT_VALUES) if state else isinstance(getattr(error.orig, "__cause__", None), ValueError)
 
 
 def _cause(error: BaseException) -> str:

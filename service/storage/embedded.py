@@ -11,6 +11,7 @@ import importlib
 import shlex
 import socket
 import subprocess
+import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +21,8 @@ from typing import IO
 from urllib.parse import quote
 
 _START_SECONDS = "60"
+_START_ATTEMPTS = 20
+_START_PAUSE_SECONDS = 0.25
 
 
 class EmbeddedUnavailable(Exception):
@@ -56,15 +59,11 @@ class EmbeddedServer:
                 self._hold = self._lock_file("users").open("a")
                 fcntl.flock(self._hold, fcntl.LOCK_SH)
                 _start(self._cluster, self._settings)
-        except OSError as error:
-            raise EmbeddedUnavailable(
-                f"the embedded PostgreSQL cannot use {self._cluster}: {error.strerror or error}; "
-                "set LOOPGAUGE_DATA_DIR to a directory that you may write to, or LOOPGAUGE_DATABASE_URL"
-            ) from error
-        except subprocess.SubprocessError as error:
-            raise EmbeddedUnavailable(
-                f"the embedded PostgreSQL does not start; its log is {self._cluster / 'log'}"
-            ) from error
+        except (OSError, subprocess.SubprocessError, EmbeddedUnavailable) as error:
+            if self._hold is not None:
+                self._hold.close()
+                self._hold = None
+            raise _unavailable(self._cluster, error) from error
 
     def release(self) -> None:
         """Let go of the server, which is stopped unless somebody else holds it."""
@@ -96,6 +95,19 @@ class EmbeddedServer:
             return True
 
 
+def _unavailable(cluster: Path, error: Exception) -> EmbeddedUnavailable:
+    match error:
+        case EmbeddedUnavailable():
+            return error
+        case OSError():
+            return EmbeddedUnavailable(
+                f"the embedded PostgreSQL cannot use {cluster}: {error.strerror or error}; "
+                "set LOOPGAUGE_DATA_DIR to a directory that you may write to, or LOOPGAUGE_DATABASE_URL"
+            )
+        case _:
+            return EmbeddedUnavailable(f"the embedded PostgreSQL does not start; its log is {cluster / 'log'}")
+
+
 def _pgserver() -> ModuleType:
     """The wheel's package, which is left out of images that bring a database of their own."""
     with warnings.catch_warnings():
@@ -123,7 +135,16 @@ def _start(cluster: Path, settings: Mapping[str, str]) -> None:
     for name, value in settings.items():
         options += ["-c", f"{name}={value}"]
     log = str(cluster / "log")
-    _pg_ctl(cluster, "-w", "-t", _START_SECONDS, "-l", log, "-o", shlex.join(options), "start")
+    for attempt in range(_START_ATTEMPTS):
+        try:
+            _pg_ctl(cluster, "-w", "-t", _START_SECONDS, "-l", log, "-o", shlex.join(options), "start")
+        except subprocess.CalledProcessError:
+            # The children of a server that was killed hold its memory for a moment longer.
+            if attempt + 1 == _START_ATTEMPTS:
+                raise
+            time.sleep(_START_PAUSE_SECONDS)
+        else:
+            return
 
 
 def _stop(cluster: Path) -> None:
@@ -133,8 +154,10 @@ def _stop(cluster: Path) -> None:
 
 def _pg_ctl(cluster: Path, *arguments: str) -> None:
     server = _pgserver().PostgresServer(cluster, cleanup_mode=None)
-    command = ("-D", str(cluster), *arguments)
-    _pgserver().pgexec("pg_ctl", command, bin_path=server.bin_path, user=server.system_user)
+    command = [server.bin_path / "pg_ctl", "-D", cluster, *arguments]
+    subprocess.run(  # noqa: S603 - the wheel's own binary, and paths that the operator chose
+        command, check=True, user=server.system_user, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
 
 
 def _socket_dir(cluster: Path) -> Path:

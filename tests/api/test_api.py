@@ -1,0 +1,211 @@
+"""Everything but webhooks: health, deliveries, the scrape, errors and who may see what."""
+
+import re
+from uuid import UUID
+
+import httpx
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
+from pydantic import SecretStr
+from sqlalchemy import text
+
+from service.app import create_app
+from service.storage.database import Database
+from tests.builders import Issue, at, github
+from tests.road import api, post, read_figures, settings, settle
+
+OPENED = Issue(created_at=at(2), labels=("bug",)).opened()
+TOKENS = {"read": "r3ad-t0ken", "admin": "adm1n-t0ken"}
+
+
+def _bearer(token: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {token}"}
+
+
+async def test_the_process_is_alive_whatever_the_database_does() -> None:
+    gone = Database("postgresql://nobody@127.0.0.1:1/nothing")
+    async with api(gone) as client:
+        assert (await client.get("/livez")).json() == {"status": "alive"}
+    await gone.close()
+
+
+async def test_it_is_ready_when_every_check_is(database: Database) -> None:
+    async with api(database) as client:
+        response = await client.get("/readyz")
+    assert (response.status_code, response.json()) == (
+        200,
+        {"status": "ready", "checks": {"inbox": "ok", "schema": "ok"}},
+    )
+
+
+async def test_without_a_database_it_is_not_ready_and_each_check_says_why() -> None:
+    gone = Database("postgresql://nobody@127.0.0.1:1/nothing")
+    async with api(gone) as client:
+        response = await client.get("/readyz")
+    await gone.close()
+    assert response.status_code == 503
+    assert response.json()["type"] == "urn:loopgauge:problem:not-ready"
+    assert set(response.json()["checks"]) == {"inbox", "schema"}
+    assert "PostgreSQL is not available" in response.json()["checks"]["inbox"]
+
+
+async def test_without_a_schema_it_is_not_ready_and_says_what_to_run(empty_database_url: str) -> None:
+    empty = Database(empty_database_url)
+    async with api(empty) as client:
+        response = await client.get("/readyz")
+        refused = await post(client, OPENED)
+    await empty.close()
+    assert response.status_code == 503
+    assert response.json()["checks"]["inbox"] == "ok"
+    assert "run: loopgauge migrate" in response.json()["checks"]["schema"]
+    assert refused.status_code == 503
+
+
+async def test_a_delivery_tells_why_it_does_not_count(database: Database) -> None:
+    async with api(database) as client:
+        await post(client, OPENED)
+        pending = (await client.get("/deliveries")).json()["deliveries"][0]
+        await settle(database)
+        shown = (await client.get(f"/deliveries/{pending['id']}")).json()
+    assert (pending["verdict"], pending["reason"]) == ("pending", None)
+    assert shown["verdict"] == "ignored"
+    assert shown["reason"].startswith("no label `experiment`; labels were bug")
+    assert (shown["headers"], shown["body"]) == (None, None)
+
+
+async def test_pages_of_deliveries_follow_each_other(database: Database) -> None:
+    async with api(database) as client:
+        for number in range(1, 6):
+            await post(client, Issue(number=number, created_at=at(2)).opened())
+        first = (await client.get("/deliveries", params={"limit": 3})).json()
+        second = (await client.get("/deliveries", params={"limit": 3, "cursor": first["next"]})).json()
+        strange = await client.get("/deliveries", params={"cursor": "strange"})
+    assert len({one["id"] for one in first["deliveries"] + second["deliveries"]}) == 5
+    assert second["next"] is None
+    assert (strange.status_code, strange.json()["type"]) == (422, "urn:loopgauge:problem:invalid-cursor")
+
+
+async def test_bodies_are_for_the_admin_token_alone(database: Database) -> None:
+    odd = github("issues", b"\xff")
+    async with api(database, api_tokens=TOKENS) as client:
+        stored = [(await post(client, request)).json()["delivery"] for request in (OPENED, odd)]
+        path, odd_path = (f"/deliveries/{delivery}" for delivery in stored)
+        for_readers = (await client.get(path, headers=_bearer("r3ad-t0ken"))).json()
+        for_admins = (await client.get(path, headers=_bearer("adm1n-t0ken"))).json()
+        not_text = (await client.get(odd_path, headers=_bearer("adm1n-t0ken"))).json()
+    assert (for_readers["headers"], for_readers["body"]) == (None, None)
+    assert for_admins["body"] == OPENED.body.decode()
+    assert for_admins["headers"] == {
+        "content-type": "application/json",
+        "x-github-delivery": OPENED.delivery_id,
+        "x-github-event": "issues",
+    }
+    assert (not_text["body"], not_text["body_base64"]) == (None, "/w==")
+
+
+@pytest.mark.parametrize("headers", [{}, _bearer("wrong"), {"authorization": "Basic eDp5"}])
+async def test_with_a_read_token_nobody_reads_without_it(database: Database, headers: dict[str, str]) -> None:
+    async with api(database, api_tokens=TOKENS) as client:
+        response = await client.get("/deliveries", headers=headers)
+    assert (response.status_code, response.headers["www-authenticate"]) == (401, "Bearer")
+    assert response.json()["type"] == "urn:loopgauge:problem:token-refused"
+
+
+async def test_without_a_read_token_reads_are_closed_to_other_machines(database: Database) -> None:
+    async with api(database, host="0.0.0.0") as client:
+        response = await client.get("/deliveries")
+    assert response.status_code == 403
+    assert "LOOPGAUGE_API_TOKENS__READ" in response.json()["detail"]
+
+
+async def test_metrics_want_their_token_when_there_is_one(database: Database) -> None:
+    async with api(database, metrics_token="the metrics token") as client:
+        refused = await client.get("/metrics")
+        allowed = await client.get("/metrics", headers=_bearer("the metrics token"))
+    assert (refused.status_code, allowed.status_code) == (401, 200)
+
+
+async def test_metrics_come_in_both_formats(database: Database) -> None:
+    async with api(database) as client:
+        text_format = await client.get("/metrics")
+        openmetrics = await client.get("/metrics", headers={"accept": "application/openmetrics-text; version=1.0.0"})
+    assert text_format.headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert read_figures(text_format.text)["interpreted_total", "github", "counted"] == 0
+    assert openmetrics.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
+    families = {family.name: family for family in read_openmetrics(openmetrics.text)}
+    assert families["loopgauge_deliveries"].type == "counter"
+
+
+async def test_an_unknown_path_is_a_problem(database: Database) -> None:
+    async with api(database) as client:
+        response = await client.get("/nothing")
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json() == {
+        "type": "urn:loopgauge:problem:not-found",
+        "title": "Not Found",
+        "status": 404,
+        "detail": "GET /nothing: Not Found",
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "slug", "detail"),
+    [
+        ("/deliveries/1", 422, "invalid", "path.delivery: "),
+        ("/deliveries?limit=0", 422, "invalid", "query.limit: "),
+        ("/deliveries?verdict=good", 422, "invalid", "query.verdict: "),
+        (f"/deliveries/{UUID(int=1)}", 404, "unknown-delivery", f"there is no delivery {UUID(int=1)}"),
+    ],
+)
+async def test_a_wrong_request_is_told_what_is_wrong(
+    database: Database, path: str, status: int, slug: str, detail: str
+) -> None:
+    async with api(database) as client:
+        response = await client.get(path)
+    assert response.headers["content-type"] == "application/problem+json"
+    assert (response.status_code, response.json()["type"]) == (status, f"urn:loopgauge:problem:{slug}")
+    assert detail in response.json()["detail"]
+
+
+async def test_a_fault_of_ours_is_a_problem_that_tells_nothing_of_the_inside(database: Database) -> None:
+    app = create_app(settings(), database)
+
+    @app.get("/fault")
+    def fault() -> None:
+        raise ZeroDivisionError("a secret of the inside")
+
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://test"
+    ) as client:
+        response = await client.get("/fault")
+    assert (response.status_code, response.json()["type"]) == (500, "urn:loopgauge:problem:internal")
+    assert "secret" not in response.text
+
+
+async def test_a_table_that_is_gone_is_a_problem_and_no_fault(database: Database) -> None:
+    async with database.transaction() as connection:
+        await connection.execute(text("DROP TABLE deliveries"))
+    async with api(database) as client:
+        response = await client.get("/deliveries")
+    assert (response.status_code, response.json()["type"]) == (503, "urn:loopgauge:problem:database-unavailable")
+
+
+async def test_the_description_of_the_api_has_every_endpoint_and_no_secret(database: Database) -> None:
+    async with api(database, api_tokens=TOKENS) as client:
+        document = await client.get("/openapi.json")
+        page = await client.get("/docs")
+    assert set(document.json()["paths"]) == {
+        "/deliveries",
+        "/deliveries/{delivery}",
+        "/livez",
+        "/metrics",
+        "/readyz",
+        "/webhooks/{source}",
+    }
+    assert page.status_code == 200
+    assert not re.search("r3ad-t0ken|adm1n-t0ken|Secret to Everybody", document.text + page.text)
+
+
+def test_secrets_do_not_show_in_the_settings() -> None:
+    shown = repr(settings(api_tokens=TOKENS, database_url=SecretStr("postgresql://user:password@host/db")))
+    assert not re.search("r3ad-t0ken|Secret to Everybody|password@", shown)

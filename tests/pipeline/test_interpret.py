@@ -1,0 +1,107 @@
+"""Each delivery gets its verdict, and one that trips us does not stop its neighbours."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import pytest
+
+from service.observation import Nothing, Observation
+from service.pipeline.interpret import interpret_pending
+from service.providers.github import GitHub
+from service.storage import inbox
+from service.storage.database import Database
+from service.telemetry import Telemetry
+from service.webhook import Delivery
+from tests.builders import Issue, PullRequest, at, github
+from tests.road import all_experiments, settle
+
+
+async def _store(database: Database, *deliveries: Delivery) -> None:
+    async with database.transaction() as connection:
+        await inbox.store(connection, deliveries)
+
+
+async def _verdicts(database: Database) -> dict[str, tuple[str | None, str | None]]:
+    async with database.transaction() as connection:
+        rows, _ = await inbox.page(connection, limit=500)
+    return {row.provider_id: (row.verdict, row.reason) for row in rows}
+
+
+def _opened(number: int, **changed: str) -> Delivery:
+    request = replace(Issue(number=number, created_at=at(2)), **changed).opened()  # type: ignore[arg-type]
+    return replace(request, delivery_id=f"issue {number}").delivery(at(2))
+
+
+async def test_each_delivery_gets_its_verdict_and_reason(database: Database) -> None:
+    pull = PullRequest(created_at=at(3)).opened()
+    await _store(
+        database,
+        _opened(1),
+        replace(pull, delivery_id="pull").delivery(at(3)),
+        replace(github("ping", {}), delivery_id="ping").delivery(at(3)),
+        replace(github("star", {}), delivery_id="star").delivery(at(3)),
+        replace(github("issues", b"{"), delivery_id="broken").delivery(at(3)),
+    )
+    telemetry = await settle(database)
+    verdicts = await _verdicts(database)
+    assert verdicts["issue 1"] == ("counted", "experiment by label")
+    assert verdicts["pull"] == ("counted", "linked by closing keyword")
+    assert verdicts["ping"] == ("ignored", "a ping: the webhook is connected")
+    assert verdicts["star"] == ("ignored", "GitHub's `star` events say nothing about experiments")
+    assert verdicts["broken"][0] == "failed"
+    for verdict, count in (("counted", 2), ("ignored", 2), ("failed", 1)):
+        labels = {"source": "github", "verdict": verdict}
+        assert telemetry.registry.get_sample_value("loopgauge_interpreted_total", labels) == count
+
+
+async def test_a_delivery_of_which_postgresql_does_not_take_a_word_fails_alone(database: Database) -> None:
+    await _store(database, _opened(1), _opened(2, title="a\0b"), _opened(3))
+    await settle(database)
+    verdicts = await _verdicts(database)
+    assert [verdicts[f"issue {number}"][0] for number in (1, 2, 3)] == ["counted", "failed", "counted"]
+    assert "PostgreSQL rejects a value" in (verdicts["issue 2"][1] or "")
+    assert set(await all_experiments(database)) == {"github:acme/app#1", "github:acme/app#3"}
+
+
+async def test_a_fault_of_ours_fails_one_delivery_and_no_other(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    observe = GitHub.observe
+
+    def trip(self: GitHub, headers: Mapping[str, str], body: bytes) -> Sequence[Observation] | Nothing:
+        if b'"number": 2' in body:
+            raise ZeroDivisionError
+        return observe(self, headers, body)
+
+    monkeypatch.setattr(GitHub, "observe", trip)
+    await _store(database, _opened(1), _opened(2), _opened(3))
+    await settle(database)
+    verdicts = await _verdicts(database)
+    assert [verdicts[f"issue {number}"][0] for number in (1, 2, 3)] == ["counted", "failed", "counted"]
+    assert verdicts["issue 2"][1] == "a fault in loopgauge: ZeroDivisionError"
+
+
+async def test_a_delivery_of_a_provider_that_this_version_does_not_know_is_kept_as_failed(database: Database) -> None:
+    await _store(database, replace(_opened(1), provider="gopher"))
+    await settle(database)
+    assert (await _verdicts(database))["issue 1"] == (
+        "failed",
+        "provider `gopher` is not known to this version of loopgauge",
+    )
+
+
+async def test_two_workers_share_the_work_and_none_is_done_twice(database: Database) -> None:
+    await _store(database, *(_opened(number) for number in range(1, 301)))
+    telemetries = [Telemetry(["github"]), Telemetry(["github"])]
+
+    async def work(telemetry: Telemetry) -> None:
+        while await interpret_pending(database, telemetry, lambda: at(3)):
+            pass
+
+    await asyncio.gather(*map(work, telemetries))
+    await settle(database)
+    labels = {"source": "github", "verdict": "counted"}
+    done = [one.registry.get_sample_value("loopgauge_interpreted_total", labels) or 0 for one in telemetries]
+    assert sum(done) == 300
+    assert len(await all_experiments(database)) == 300

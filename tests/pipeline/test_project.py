@@ -1,0 +1,138 @@
+"""Whoever commits last is folded last: workers at once lose nothing and double nothing."""
+
+import asyncio
+import random
+from uuid import NAMESPACE_OID, uuid5
+
+import pytest
+
+from service.pipeline.interpret import interpret_delivery
+from service.pipeline.project import project_touched
+from service.storage import events, inbox
+from service.storage.database import Connection, Database
+from service.storage.events import Said
+from tests.builders import GitHubRequest, Issue, PullRequest, at, workflow_run
+from tests.road import all_experiments, deliver, settle
+
+ISSUE = "github:acme/app#45"
+
+
+async def _record(connection: Connection, request: GitHubRequest) -> None:
+    interpretation = interpret_delivery(request.delivery(at(2)))
+    by = uuid5(NAMESPACE_OID, request.delivery_id)
+    await events.record(connection, [Said(by, at(2), interpretation.events, interpretation.links)])
+
+
+async def _project(database: Database) -> None:
+    while await project_touched(database):
+        pass
+
+
+async def test_a_link_and_its_evidence_committed_at_the_same_moment_are_both_seen(database: Database) -> None:
+    pull = PullRequest(created_at=at(3))
+    await deliver(database, Issue(created_at=at(2)).opened())
+    async with database.transaction() as linking:
+        await _record(linking, pull.opened())
+
+        # The evidence comes meanwhile, on a subject that the open transaction has touched too.
+        async def bring_evidence() -> None:
+            async with database.transaction() as other:
+                await _record(other, workflow_run(pull.head, at(4)))
+
+        evidence = asyncio.create_task(bring_evidence())
+        await asyncio.sleep(0.05)
+        await _project(database)
+    await evidence
+    await _project(database)
+    assert (await all_experiments(database))[ISSUE].first_signal_at == at(4)
+
+
+async def test_evidence_that_is_committed_while_its_experiment_is_folded_is_folded_next(database: Database) -> None:
+    pull = PullRequest(created_at=at(3))
+    await deliver(database, Issue(created_at=at(2)).opened(), pull.opened())
+    async with database.transaction() as folding:
+        async with database.transaction() as connection:
+            await _record(connection, workflow_run(pull.head, at(5)))
+        assert await events.take_touched(folding, 10) == [f"commit:{pull.head}"]
+
+        async def bring_more() -> None:
+            async with database.transaction() as other:
+                await _record(other, workflow_run(pull.head, at(4)))
+
+        more = asyncio.create_task(bring_more())
+        await asyncio.sleep(0.05)
+        assert not more.done()
+    await more
+    await _project(database)
+    assert (await all_experiments(database))[ISSUE].first_signal_at == at(4)
+
+
+async def test_an_edit_that_waited_for_another_one_takes_the_evidence_from_where_that_had_put_it(
+    database: Database,
+) -> None:
+    pull = PullRequest(created_at=at(3), body="")
+    _, first = pull.edited("Closes #45", at(4))
+    _, second = pull.edited("Closes #46", at(5))
+    await deliver(database, Issue(created_at=at(2)).opened(), Issue(number=46, created_at=at(2)).opened())
+    async with database.transaction() as earlier:
+        await _record(earlier, first)
+
+        async def edit_again() -> None:
+            async with database.transaction() as later:
+                await _record(later, second)
+                await project_between.wait()
+
+        project_between = asyncio.Event()
+        waiting = asyncio.create_task(edit_again())
+        await asyncio.sleep(0.05)
+    await _project(database)
+    project_between.set()
+    await waiting
+    await _project(database)
+    told = await all_experiments(database)
+    assert (told[ISSUE].started_at, told["github:acme/app#46"].started_at) == (None, at(3))
+
+
+def _a_busy_week() -> list[GitHubRequest]:
+    """Ten issues, pull requests that move between them, and runs: much of it about the same subjects."""
+    requests = []
+    for number in range(1, 11):
+        issue = Issue(number=number, created_at=at(2))
+        pull = PullRequest(number=100 + number, created_at=at(3), body=f"Closes #{number}", head=f"{number:040}")
+        requests += [issue.opened(), pull.opened(), workflow_run(pull.head, at(4))]
+        pull, edited = pull.edited(f"Closes #{number % 10 + 1}", at(5))
+        pull, pushed = pull.pushed(f"{100 + number:040}", at(6))
+        requests += [edited, pushed, workflow_run(pull.head, at(7), "failure")]
+        issue, failed = issue.labeled("outcome:failed", at(8))
+        issue, closed = issue.closed(at(9))
+        requests += [failed, closed]
+    return requests
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_several_workers_at_once_end_where_one_ends(database: Database, seed: int) -> None:
+    requests = _a_busy_week()
+    random.Random(seed).shuffle(requests)
+    async with database.transaction() as connection:
+        await inbox.store(connection, [request.delivery(at(2)) for request in requests])
+    await asyncio.gather(*(settle(database) for _ in range(4)))
+    await settle(database)
+    busy = await all_experiments(database)
+    assert len(busy) == 10
+    # The same once more, by one worker and in the order in which it happened.
+    await _forget(database)
+    async with database.transaction() as connection:
+        for request in _a_busy_week():
+            await _record(connection, request)
+    await _project(database)
+    assert await all_experiments(database) == busy
+    assert all(one.first_signal_at == at(4) and one.started_at == at(3) for one in busy.values())
+
+
+async def _forget(database: Database) -> None:
+    async with database.transaction() as connection:
+        await connection.exec_driver_sql("TRUNCATE deliveries, events, event_deliveries, links, touched, experiments")
+
+
+async def test_projecting_nothing_is_nothing(database: Database) -> None:
+    assert await project_touched(database) == 0

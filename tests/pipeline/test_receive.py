@@ -1,0 +1,113 @@
+"""Deliveries that arrive together share a commit, and each gets its own answer."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import text
+
+from service.pipeline.receive import Receiver
+from service.storage import inbox
+from service.storage.database import Database, DatabaseRejected, DatabaseUnavailable
+from service.webhook import Delivery
+from tests.builders import at, github
+
+_ANY = github("ping", b"{}").delivery(at(2))
+
+
+def _numbered(number: int) -> Delivery:
+    return replace(_ANY, provider_id=str(number))
+
+
+@asynccontextmanager
+async def _receiving(database: Database) -> AsyncIterator[Receiver]:
+    receiver = Receiver(database)
+    receiver.start()
+    try:
+        yield receiver
+    finally:
+        await receiver.stop()
+
+
+async def test_deliveries_that_arrive_together_share_commits(database: Database) -> None:
+    async with _receiving(database) as receiver:
+        answers = await asyncio.gather(*(receiver.store(_numbered(number)) for number in range(200)))
+    assert set(answers) == {"stored"}
+    async with database.transaction() as connection:
+        # Each row carries the number of the transaction that made it.
+        commits, rows = (
+            await connection.execute(text("SELECT count(DISTINCT xmin::text), count(*) FROM deliveries"))
+        ).one()
+    assert rows == 200
+    assert commits <= 3
+
+
+async def test_of_two_copies_in_one_batch_one_is_stored_and_the_other_a_duplicate(database: Database) -> None:
+    async with _receiving(database) as receiver:
+        answers = await asyncio.gather(*(receiver.store(_ANY) for _ in range(5)))
+    assert sorted(answers) == ["duplicate"] * 4 + ["stored"]
+
+
+async def test_a_delivery_that_postgresql_does_not_take_fails_alone(database: Database) -> None:
+    poison = replace(_ANY, headers={"x": "\0"})
+    batch = [_numbered(1), poison, _numbered(2)]
+    async with _receiving(database) as receiver:
+        answers = await asyncio.gather(*(receiver.store(delivery) for delivery in batch), return_exceptions=True)
+    assert (answers[0], answers[2]) == ("stored", "stored")
+    assert isinstance(answers[1], DatabaseRejected)
+
+
+async def test_a_large_batch_is_stored_in_parts(database: Database) -> None:
+    large = [replace(_numbered(number), body=bytes(12_000_000)) for number in range(6)]
+    async with _receiving(database) as receiver:
+        answers = await asyncio.gather(*(receiver.store(delivery) for delivery in large))
+    assert answers == ["stored"] * 6
+
+
+async def test_stopping_stores_what_has_arrived(database: Database) -> None:
+    receiver = Receiver(database)
+    receiver.start()
+    waiting = [asyncio.create_task(receiver.store(_numbered(number))) for number in range(50)]
+    await asyncio.sleep(0)
+    await receiver.stop()
+    assert [await answer for answer in waiting] == ["stored"] * 50
+    async with database.transaction() as connection:
+        assert await inbox.count_pending(connection) == 50
+
+
+async def test_a_sender_that_hangs_up_does_not_disturb_its_neighbours(database: Database) -> None:
+    async with _receiving(database) as receiver:
+        gone = asyncio.create_task(receiver.store(_numbered(1)))
+        await asyncio.sleep(0)
+        gone.cancel()
+        assert await receiver.store(_numbered(2)) == "stored"
+
+
+async def test_without_a_database_each_is_told_so_and_the_next_one_is_tried() -> None:
+    gone = Database("postgresql://nobody@127.0.0.1:1/nothing")
+    async with _receiving(gone) as receiver:
+        for _ in range(2):
+            with pytest.raises(DatabaseUnavailable):
+                await receiver.store(_ANY)
+    await gone.close()
+
+
+async def test_a_database_that_does_not_answer_is_given_up(database: Database) -> None:
+    async with database.transaction() as connection, _receiving_briefly(database) as receiver:
+        await connection.execute(text("LOCK TABLE deliveries"))
+        with pytest.raises(DatabaseUnavailable, match="did not answer within"):
+            await receiver.store(_ANY)
+    async with _receiving(database) as receiver:
+        assert await receiver.store(_ANY) == "stored"
+
+
+@asynccontextmanager
+async def _receiving_briefly(database: Database) -> AsyncIterator[Receiver]:
+    receiver = Receiver(database, patience=0.2)
+    receiver.start()
+    try:
+        yield receiver
+    finally:
+        await receiver.stop()

@@ -1,0 +1,87 @@
+"""The road of a delivery, walked step by step: nothing runs in the background, so each step is over when it returns."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from service.app import create_app
+from service.lifecycle.experiment import Experiment
+from service.metrics.view import Window
+from service.pipeline.interpret import interpret_pending
+from service.pipeline.project import project_touched
+from service.pipeline.snapshot import take_snapshot
+from service.settings import Settings
+from service.storage import experiments
+from service.storage.database import Database
+from service.telemetry import Telemetry
+from tests.builders import SECRET, GitHubRequest, at
+
+WINDOWS = (Window("7d", timedelta(days=7)), Window("90d", timedelta(days=90)))
+Figures = dict[tuple[str, ...], float]
+
+
+def settings(**given: Any) -> Settings:
+    """Settings with one GitHub source, in the role that does no background work."""
+    sources = {"github": {"secret": SECRET, "previous_secret": "the one before"}}
+    return Settings.model_validate({"sources": sources, "role": "api", **given})
+
+
+@asynccontextmanager
+async def api(database: Database, now: datetime | None = None, **given: Any) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the application, whose clock stands still."""
+    app = create_app(settings(**given), database, lambda: now or at(2))
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://test") as client,
+    ):
+        yield client
+
+
+async def post(client: httpx.AsyncClient, request: GitHubRequest, source: str = "github") -> httpx.Response:
+    """Post a delivery, signed."""
+    return await client.post(f"/webhooks/{source}", content=request.body, headers=request.headers())
+
+
+async def deliver(database: Database, *requests: GitHubRequest) -> None:
+    """Post deliveries, see each acknowledged, and bring them all the way to the experiments."""
+    async with api(database) as client:
+        for request in requests:
+            response = await post(client, request)
+            assert response.status_code == 202, response.text
+    await settle(database)
+
+
+async def settle(database: Database) -> Telemetry:
+    """Interpret and project until nothing is left to do; returns the counters of that work."""
+    telemetry = Telemetry(["github"])
+    while await interpret_pending(database, telemetry, lambda: at(2)):
+        pass
+    while await project_touched(database):
+        pass
+    return telemetry
+
+
+async def all_experiments(database: Database) -> dict[str, Experiment]:
+    """Every experiment, by root."""
+    async with database.transaction() as connection:
+        return {experiment.root: experiment for experiment in await experiments.everything(connection)}
+
+
+async def figures(database: Database, now: datetime) -> Figures:
+    """Every figure of a scrape as of `now`, under its name and its label values in the order of the labels' names."""
+    snapshot = await take_snapshot(database, WINDOWS, now)
+    return read_figures(snapshot.text.decode())
+
+
+def read_figures(text: str) -> Figures:
+    """The samples of a scrape without the prefix, under name and label values in the order of the labels' names."""
+    return {
+        (sample.name.removeprefix("loopgauge_"), *(sample.labels[name] for name in sorted(sample.labels))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }

@@ -1,0 +1,96 @@
+"""The rules of direction and purity are enforced: breaking one fails the check."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A copy of what the checks read."""
+    shutil.copytree(REPOSITORY / "service", tmp_path / "service", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(REPOSITORY / "pyproject.toml", tmp_path)
+    return tmp_path
+
+
+def _check(directory: Path, *command: str) -> tuple[int, str]:
+    ended = subprocess.run(
+        [str(Path(sys.executable).parent / command[0]), *command[1:]],
+        cwd=directory,
+        env={"PYTHONPATH": str(directory), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return ended.returncode, ended.stdout + ended.stderr
+
+
+def _contracts(directory: Path) -> tuple[int, str]:
+    return _check(directory, "lint-imports", "--no-cache")
+
+
+def _prepend(file: Path, line: str) -> None:
+    file.write_text(f"{line}\n{file.read_text()}")
+
+
+def test_the_code_as_it_is_keeps_its_contracts(copy: Path) -> None:
+    status, said = _contracts(copy)
+    assert status == 0, said
+
+
+def test_a_stray_module_breaks_them(copy: Path) -> None:
+    (copy / "service" / "utils.py").touch()
+    status, said = _contracts(copy)
+    assert status == 1
+    assert "service.utils" in said
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "broken"),
+    [
+        ("lifecycle/experiment.py", "import service.rules.model", "Data flows one way"),
+        ("storage/inbox.py", "import service.pipeline.receive", "Data flows one way"),
+        ("providers/github.py", "import service.rules.defaults", "Data flows one way"),
+        ("api/health.py", "import service.worker", "Data flows one way"),
+        ("lifecycle/evidence.py", "import time", "The core is pure"),
+        ("rules/defaults.py", "import logging", "The core is pure"),
+        ("metrics/view.py", "import sqlalchemy", "The core is pure"),
+        ("providers/github.py", "from os import environ", "The core is pure"),
+        ("webhook.py", "import socket", "The core is pure"),
+        ("metrics/failures.py", "import service.metrics.idea_to_answer", "Families of figures"),
+        ("pipeline/receive.py", "import sqlalchemy", "Only storage speaks SQL"),
+        ("api/deliveries.py", "import asyncpg", "Only storage speaks SQL"),
+        ("cli.py", "import alembic", "Only storage speaks SQL"),
+    ],
+)
+def test_an_import_against_a_rule_breaks_its_contract(copy: Path, file: str, line: str, broken: str) -> None:
+    _prepend(copy / "service" / file, line)
+    status, said = _contracts(copy)
+    assert status == 1
+    assert any(shown.startswith(broken) and " BROKEN" in shown for shown in said.splitlines()), said
+
+
+def test_two_providers_that_know_each_other_break_their_contract(copy: Path) -> None:
+    (copy / "service" / "providers" / "jira.py").write_text("import service.providers.github\n")
+    status, said = _contracts(copy)
+    assert status == 1
+    assert "Providers do not know each other BROKEN" in said
+
+
+@pytest.mark.parametrize(
+    "file", ["lifecycle/experiment.py", "storage/inbox.py", "api/webhooks.py", "pipeline/project.py"]
+)
+@pytest.mark.parametrize(
+    "line",
+    ["import random", "import datetime\ndatetime.datetime.now(datetime.UTC)", "import time\ntime.time()"],
+)
+def test_reading_the_clock_or_dice_where_it_is_forbidden_fails_the_lint(copy: Path, file: str, line: str) -> None:
+    _prepend(copy / "service" / file, line)
+    status, said = _check(copy, "ruff", "check", "--select", "TID251", "--no-cache", "service")
+    assert status == 1
+    assert file in said

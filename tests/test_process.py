@@ -1,0 +1,281 @@
+"""The command as it is run: real processes, real signals, a real scrape."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+import httpx
+import pytest
+
+from tests.builders import SECRET, GitHubRequest, Issue, at
+from tests.road import Figures, read_figures
+
+_PATIENCE = 30.0
+_Found = TypeVar("_Found")
+
+
+class Service:
+    """A running `loopgauge serve`."""
+
+    def __init__(self, process: subprocess.Popen[str], log: IO[str], url: str) -> None:
+        self.process = process
+        self.url = url
+        self._log = log
+
+    def get(self, path: str) -> httpx.Response:
+        return httpx.get(self.url + path, timeout=_PATIENCE)
+
+    def post(self, request: GitHubRequest) -> httpx.Response:
+        url = f"{self.url}/webhooks/github"
+        return httpx.post(url, content=request.body, headers=request.headers(), timeout=_PATIENCE)
+
+    def post_all(self, requests: Sequence[GitHubRequest]) -> None:
+        """Post deliveries and see each one acknowledged."""
+        with httpx.Client(timeout=_PATIENCE) as client:
+            for request in requests:
+                url = f"{self.url}/webhooks/github"
+                response = client.post(url, content=request.body, headers=request.headers())
+                assert response.status_code == 202, response.text
+
+    def figures(self) -> Figures:
+        return read_figures(self.get("/metrics").text)
+
+    def log(self) -> list[dict[str, Any]]:
+        """What it has logged since the last time."""
+        return [json.loads(line) for line in self._log.readlines()]
+
+    def end(self, how: signal.Signals) -> int:
+        self.process.send_signal(how)
+        return self.process.wait(_PATIENCE)
+
+
+@contextmanager
+def serving(database_url: str | None, tmp_path: Path, **variables: str) -> Iterator[Service]:
+    """A service on a port of its own, by default on the embedded database; ended when the context ends."""
+    database = {"DATABASE_URL": database_url} if database_url else {}
+    environment = _environment(**{"SOURCES__GITHUB__SECRET": SECRET, **database, **variables})
+    command = [sys.executable, "-m", "service", "serve", "--port", "0"]
+    path = tmp_path / f"log-{time.monotonic_ns()}"
+    with path.open("w") as written, path.open() as read:
+        process = subprocess.Popen(command, env=environment, stderr=written, text=True)
+        try:
+            yield Service(process, read, _wait_for(lambda: _listening(read, process)))
+        finally:
+            process.kill()
+            process.wait()
+
+
+def _environment(**variables: str) -> Mapping[str, str]:
+    ours = {f"LOOPGAUGE_{name}": value for name, value in variables.items()}
+    return {**{name: value for name, value in os.environ.items() if not name.startswith("LOOPGAUGE_")}, **ours}
+
+
+def _listening(log: IO[str], process: subprocess.Popen[str]) -> str | None:
+    for line in log.readlines():
+        entry = json.loads(line)
+        if entry["event"] == "listening":
+            return str(entry["url"])
+    assert process.poll() is None
+    return None
+
+
+def _wait_for(look: Callable[[], _Found | None]) -> _Found:
+    deadline = time.monotonic() + _PATIENCE
+    while time.monotonic() < deadline:
+        found = look()
+        if found:
+            return found
+        time.sleep(0.05)
+    pytest.fail(f"did not come true within {_PATIENCE:g} seconds")
+
+
+def _run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "service", *arguments],
+        env=_environment(**variables),
+        capture_output=True,
+        text=True,
+        timeout=_PATIENCE,
+        check=False,
+    )
+
+
+REQUEST = Issue(created_at=at(2)).opened()
+IN_FLIGHT = ("experiments_in_flight", "proposed", "acme/app")
+
+
+def test_a_delivery_becomes_a_figure_without_anybodys_help(database_url: str, tmp_path: Path) -> None:
+    with serving(database_url, tmp_path) as service:
+        assert service.figures()["deliveries_total", "stored", "github"] == 0
+        assert service.post(REQUEST).status_code == 202
+        shown = _wait_for(lambda: figures if (figures := service.figures()).get(IN_FLIGHT) else None)
+    assert shown[IN_FLIGHT] == 1
+    assert shown["deliveries_total", "stored", "github"] == 1
+    assert shown["interpreted_total", "github", "counted"] == 1
+
+
+def test_what_was_acknowledged_survives_a_kill_at_once(database_url: str, tmp_path: Path) -> None:
+    requests = [Issue(number=number, created_at=at(2)).opened() for number in range(1, 21)]
+    with serving(database_url, tmp_path, ROLE="api") as service:
+        service.post_all(requests)
+        assert service.end(signal.SIGKILL) == -signal.SIGKILL
+    with serving(database_url, tmp_path) as service:
+        shown = _wait_for(lambda: figures if (figures := service.figures()).get(IN_FLIGHT) == 20 else None)
+        assert shown["interpreted_total", "github", "counted"] == 20
+        service.post_all(requests)
+        assert service.figures()["deliveries_total", "duplicate", "github"] == 20
+
+
+def test_a_worker_that_was_killed_leaves_its_work_to_the_next_one(database_url: str, tmp_path: Path) -> None:
+    requests = [Issue(number=number, created_at=at(2)).opened() for number in range(1, 201)]
+    with serving(database_url, tmp_path) as service:
+        service.post_all(requests)
+        service.end(signal.SIGKILL)
+    with serving(database_url, tmp_path) as service:
+        assert _wait_for(lambda: service.figures().get(IN_FLIGHT) == 200)
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_asked_to_end_it_finishes_what_was_acknowledged_and_exits_well(
+    database_url: str, tmp_path: Path, how: signal.Signals
+) -> None:
+    requests = [Issue(number=number, created_at=at(2)).opened() for number in range(1, 101)]
+    with serving(database_url, tmp_path) as service:
+        service.post_all(requests)
+        assert service.end(how) == 0
+        assert service.log()[-1]["event"] == "stopped"
+    listed = json.loads(_run("deliveries", "list", "--limit", "1000", "--json", DATABASE_URL=database_url).stdout)
+    assert [delivery["verdict"] for delivery in listed] == ["counted"] * 100
+
+
+def test_a_request_that_is_under_way_is_answered_before_the_end(database_url: str, tmp_path: Path) -> None:
+    with serving(database_url, tmp_path) as service:
+        host, port = service.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=_PATIENCE) as sender:
+            head = "".join(f"{name}: {value}\r\n" for name, value in REQUEST.headers().items())
+            length = f"content-length: {len(REQUEST.body)}\r\n"
+            sender.sendall(f"POST /webhooks/github HTTP/1.1\r\nhost: x\r\n{head}{length}\r\n".encode())
+            sender.sendall(REQUEST.body[:10])
+            time.sleep(0.2)
+            service.process.send_signal(signal.SIGTERM)
+            time.sleep(0.2)
+            sender.sendall(REQUEST.body[10:])
+            assert sender.recv(100).startswith(b"HTTP/1.1 202 ")
+        assert service.process.wait(_PATIENCE) == 0
+
+
+def test_a_body_over_the_cap_is_refused_while_it_is_still_being_sent(database_url: str, tmp_path: Path) -> None:
+    with serving(database_url, tmp_path, MAX_BODY_BYTES="1000") as service:
+        host, port = service.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=_PATIENCE) as sender:
+            sender.sendall(b"POST /webhooks/github HTTP/1.1\r\nhost: x\r\ncontent-length: 100000000\r\n\r\nxx")
+            assert sender.recv(100).startswith(b"HTTP/1.1 413 ")
+
+
+def test_while_the_database_is_away_it_lives_is_not_ready_and_asks_to_come_back(tmp_path: Path) -> None:
+    with serving("postgresql://nobody@127.0.0.1:1/nothing", tmp_path) as service:
+        assert service.get("/livez").json() == {"status": "alive"}
+        for refused in (service.get("/readyz"), service.post(REQUEST)):
+            assert refused.status_code == refused.json()["status"] == 503
+        assert service.figures()["deliveries_total", "error", "github"] == 1
+        assert service.end(signal.SIGTERM) == 0
+
+
+def test_each_line_of_the_log_is_one_json_object_and_tells_no_secret(database_url: str, tmp_path: Path) -> None:
+    with serving(database_url, tmp_path, LOG_LEVEL="debug", SNAPSHT_INTERVAL="5s") as service:
+        service.post(REQUEST)
+        service.end(signal.SIGTERM)
+        log = service.log()
+    assert all({"event", "level", "logger", "timestamp"} <= entry.keys() for entry in log)
+    assert SECRET not in json.dumps(log)
+
+
+def test_a_variable_that_is_no_setting_is_warned_about(database_url: str, tmp_path: Path) -> None:
+    with serving(database_url, tmp_path, SNAPSHT_INTERVAL="5s"):
+        [path] = tmp_path.glob("log-*")
+        warned = [json.loads(line) for line in path.read_text().splitlines()]
+    assert warned[0]["level"] == "warning"
+    assert "did you mean LOOPGAUGE_SNAPSHOT_INTERVAL" in warned[0]["event"]
+
+
+def test_a_wrong_setting_stops_the_start_with_one_line() -> None:
+    ended = _run("serve", PORT="http")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.startswith("loopgauge: LOOPGAUGE_PORT: expected a valid integer")
+    assert ended.stderr.count("\n") == 1
+
+
+def test_a_port_that_is_taken_stops_the_start_with_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ended = _run("serve", "--port", str(taken.getsockname()[1]), DATABASE_URL="postgresql://h/d")
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("loopgauge: cannot listen on 127.0.0.1:")
+    assert "LOOPGAUGE_PORT" in ended.stderr
+    assert ended.stderr.count("\n") == 1
+
+
+def test_wrong_usage_ends_with_status_two() -> None:
+    assert _run("serve", "--port", "http").returncode == 2
+    assert _run("dance").returncode == 2
+
+
+def test_migrate_makes_the_schema(empty_database_url: str) -> None:
+    ended = _run("migrate", DATABASE_URL=empty_database_url)
+    assert (ended.returncode, ended.stdout) == (0, "the schema is at revision 0001\n")
+    assert _run("deliveries", "list", DATABASE_URL=empty_database_url).returncode == 0
+
+
+def test_without_a_database_commands_fail_with_one_line() -> None:
+    ended = _run("migrate", DATABASE_URL="postgresql://nobody@127.0.0.1:1/nothing")
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("loopgauge: PostgreSQL is not available")
+    assert ended.stderr.count("\n") == 1
+
+
+def test_deliveries_are_listed_and_shown_on_the_command_line(database_url: str, tmp_path: Path) -> None:
+    with serving(database_url, tmp_path) as service:
+        service.post(REQUEST)
+        service.end(signal.SIGTERM)
+    listed = _run("deliveries", "list", "--verdict", "counted", DATABASE_URL=database_url)
+    assert "counted" in listed.stdout
+    assert "experiment by label" in listed.stdout
+    [delivery] = json.loads(_run("deliveries", "list", "--json", DATABASE_URL=database_url).stdout)
+    shown = _run("deliveries", "show", delivery["id"], "--json", DATABASE_URL=database_url)
+    assert json.loads(shown.stdout)["body"] == REQUEST.body.decode()
+    assert _run("deliveries", "list", "--verdict", "failed", DATABASE_URL=database_url).stdout == ""
+    missing = _run("deliveries", "show", "00000000-0000-0000-0000-000000000001", DATABASE_URL=database_url)
+    assert (missing.returncode, missing.stderr) == (
+        1,
+        "loopgauge: there is no delivery 00000000-0000-0000-0000-000000000001\n",
+    )
+
+
+def test_the_embedded_database_is_made_and_migrated_by_itself_and_stopped_at_the_end(tmp_path: Path) -> None:
+    with serving(None, tmp_path, DATA_DIR=str(tmp_path / "data")) as service:
+        assert service.get("/readyz").json()["status"] == "ready"
+        assert service.post(REQUEST).status_code == 202
+        assert service.end(signal.SIGTERM) == 0
+    assert not (tmp_path / "data" / "postgres" / "postmaster.pid").exists()
+
+
+def test_the_example_in_the_readme_is_in_the_figures_within_five_seconds(database_url: str, tmp_path: Path) -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    example = readme.partition("<!-- example: a delivery -->\n```sh\n")[2].partition("```")[0]
+    with serving(database_url, tmp_path, SOURCES__GITHUB__SECRET="change-me") as service:
+        ended = subprocess.run(
+            ["bash", "-c", example.replace("http://127.0.0.1:8080", service.url)],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert json.loads(ended.stdout)["status"] == "stored"
+        time.sleep(5)
+        assert service.figures()["experiments_in_flight", "proposed", "search"] == 1

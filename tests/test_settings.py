@@ -1,0 +1,160 @@
+"""Settings: what is taken from where, and one clear line for what is wrong."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.app import configured_sources
+from service.settings import (
+    Settings,
+    WrongSetting,
+    parse_duration,
+    read_settings,
+    source_name,
+    spell_duration,
+    unknown_settings,
+)
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A .env where the suite is started is none of its business.
+    monkeypatch.chdir(tmp_path)
+
+
+def _read(monkeypatch: pytest.MonkeyPatch, **variables: str) -> Settings:
+    for name, value in variables.items():
+        monkeypatch.setenv(f"LOOPGAUGE_{name}", value)
+    return read_settings()
+
+
+def test_the_defaults_are_the_documented_ones() -> None:
+    settings = read_settings()
+    assert (settings.host, settings.port, settings.role, settings.log_level) == ("127.0.0.1", 8080, "all", "info")
+    assert (settings.max_body_bytes, settings.max_inflight_bytes) == (26_214_400, 268_435_456)
+    assert [spell_duration(window) for window in settings.windows] == ["7d", "30d", "90d", "365d"]
+    assert settings.snapshot_interval == timedelta(seconds=5)
+    assert (settings.database_url, settings.sources) == (None, {})
+
+
+def test_roots_data_does_not_live_in_a_home_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    assert read_settings().data_dir == Path("/var/lib/loopgauge")
+
+
+def test_an_ordinary_users_data_lives_where_the_platform_keeps_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert read_settings().data_dir == tmp_path / "loopgauge"
+
+
+def test_a_source_is_of_the_provider_that_it_is_named_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = _read(monkeypatch, SOURCES__GITHUB__SECRET="one", SOURCES__GITHUB__PREVIOUS_SECRET="two")
+    source = configured_sources(settings)["github"]
+    assert (source.provider.name, source.secrets) == ("github", (b"one", b"two"))
+
+
+def test_a_source_may_have_a_name_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = _read(monkeypatch, SOURCES__ACME_EU__SECRET="one", SOURCES__ACME_EU__PROVIDER="GitHub")
+    assert configured_sources(settings)["acme_eu"].provider.name == "github"
+    assert source_name("Acme-EU") == "acme_eu"
+
+
+def test_secrets_come_from_files_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    directory = tmp_path / "secrets"
+    directory.mkdir()
+    (directory / "LOOPGAUGE_SOURCES__GITHUB__SECRET").write_text("from a file\n")
+    (directory / "LOOPGAUGE_API_TOKENS__READ").write_text("to read")
+    settings = _read(monkeypatch, SECRETS_DIR=str(directory))
+    assert settings.sources["github"].secret.get_secret_value() == "from a file"
+    assert settings.api_tokens.read is not None
+    assert settings.api_tokens.read.get_secret_value() == "to read"
+
+
+def test_a_dotenv_file_is_read_and_the_environment_goes_before_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text("LOOPGAUGE_PORT=9000\nLOOPGAUGE_HOST=localhost\nUNRELATED=1\n")
+    settings = _read(monkeypatch, PORT="9001")
+    assert (settings.host, settings.port) == ("localhost", 9001)
+
+
+def test_flags_go_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOOPGAUGE_PORT", "9001")
+    assert read_settings(port=9002, host=None).port == 9002
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("PORT", "http", "LOOPGAUGE_PORT: expected a valid integer"),
+        ("PORT", "70000", "LOOPGAUGE_PORT: expected less than or equal to 65535"),
+        ("ROLE", "boss", "LOOPGAUGE_ROLE: expected 'all', 'api' or 'worker'"),
+        ("LOG_LEVEL", "loud", "LOOPGAUGE_LOG_LEVEL: expected 'debug', 'info', 'warning' or 'error'"),
+        ("SNAPSHOT_INTERVAL", "5", "LOOPGAUGE_SNAPSHOT_INTERVAL: expected a duration such as 90s, 15m, 6h or 14d"),
+        ("SNAPSHOT_INTERVAL", "0s", "LOOPGAUGE_SNAPSHOT_INTERVAL: expected a duration such as 90s, 15m, 6h or 14d"),
+        ("WINDOWS", "7d,soon", "LOOPGAUGE_WINDOWS: expected a duration such as 90s, 15m, 6h or 14d"),
+        ("WINDOWS", "", "LOOPGAUGE_WINDOWS: expected a duration such as 90s, 15m, 6h or 14d"),
+        ("WINDOWS", "7d,7d", "LOOPGAUGE_WINDOWS: expected each window once"),
+        ("MAX_BODY_BYTES", "0", "LOOPGAUGE_MAX_BODY_BYTES: expected greater than or equal to 1"),
+        ("DATABASE_URL", "mysql://h/d", "LOOPGAUGE_DATABASE_URL: expected postgresql://user:password@host/database"),
+        ("SOURCES", "github", "LOOPGAUGE_SOURCES: expected JSON"),
+        ("SOURCES", '{"a b": {"secret": "x", "provider": "github"}}', "LOOPGAUGE_SOURCES: expected source names"),
+        ("SOURCES__GITHUB__SECRET", "", "LOOPGAUGE_SOURCES__GITHUB__SECRET: expected a value that is not empty"),
+        ("SOURCES__GITHUB__PROVIDER", "github", "LOOPGAUGE_SOURCES__GITHUB__SECRET is missing"),
+        ("SOURCES__GITHUB__SECRT", "x", "LOOPGAUGE_SOURCES__GITHUB__SECRT is no setting"),
+        ("SOURCES__ACME__SECRET", "x", "LOOPGAUGE_SOURCES__ACME__PROVIDER: expected one of github, got 'acme'"),
+        ("API_TOKENS__REED", "x", "LOOPGAUGE_API_TOKENS__REED is no setting"),
+        ("METRICS_TOKEN", "", "LOOPGAUGE_METRICS_TOKEN: expected a value that is not empty"),
+        ("SECRETS_DIR", "/nowhere/at/all", "LOOPGAUGE_SECRETS_DIR: "),
+    ],
+)
+def test_a_wrong_setting_is_told_in_one_line_that_names_it(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: str
+) -> None:
+    with pytest.raises(WrongSetting) as wrong:
+        _read(monkeypatch, **{name: value})
+    assert told in str(wrong.value)
+    assert "\n" not in str(wrong.value)
+
+
+def test_a_wrong_setting_does_not_tell_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(WrongSetting) as wrong:
+        _read(monkeypatch, PORT="x", SOURCES__GITHUB__SECRET="hush", SOURCES__ACME__SECRET="hush")
+    assert "hush" not in str(wrong.value)
+    assert wrong.value.__cause__ is None
+
+
+def test_a_misspelt_variable_is_noticed() -> None:
+    assert unknown_settings(["LOOPGAUGE_SNAPSHT_INTERVAL", "LOOPGAUGE_SOURCES__X__SECRET", "HOME"]) == [
+        "LOOPGAUGE_SNAPSHT_INTERVAL is no setting; did you mean LOOPGAUGE_SNAPSHOT_INTERVAL?"
+    ]
+    assert unknown_settings(["LOOPGAUGE_XYZZY"]) == ["LOOPGAUGE_XYZZY is no setting"]
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [
+        ("127.0.0.1", True),
+        ("127.9.9.9", True),
+        ("::1", True),
+        ("localhost", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("db", False),
+    ],
+)
+def test_loopback_is_known_in_all_its_forms(host: str, loopback: bool) -> None:
+    assert read_settings(host=host).listens_on_loopback is loopback
+
+
+@given(st.integers(1, 10**6), st.sampled_from("smhd"))
+def test_a_duration_that_is_spelled_is_read_back_the_same(number: int, unit: str) -> None:
+    span = parse_duration(f"{number}{unit}")
+    assert isinstance(span, timedelta)
+    assert parse_duration(spell_duration(span)) == span
