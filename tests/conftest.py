@@ -10,12 +10,16 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from hypothesis import settings
 
 from service.storage.database import Database
 from service.storage.embedded import EmbeddedServer
 
 _SERVER = "LOOPGAUGE_TEST_SERVER"
 _TEMPLATE = "loopgauge_template"
+# The machines that run this are shared: how long an example takes says nothing about the code.
+settings.register_profile("loopgauge", deadline=None)
+settings.load_profile("loopgauge")
 _served = pytest.StashKey[tuple[EmbeddedServer, Path]]()
 _numbers = count(1)
 

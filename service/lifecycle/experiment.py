@@ -1,7 +1,7 @@
 """The experiment: what a root's own events and its evidence fold into."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never
@@ -217,14 +217,24 @@ def _in_force(declarations: Sequence[Declaration], field: Field) -> list[_InForc
             by_channel[declaration.channel][declaration.value].append(declaration)
     in_force: list[_InForce] = []
     for channel, by_value in by_channel.items():
-        standing = [
-            _InForce(value, channel, since)
-            for value, statements in by_value.items()
-            if (since := _standing_since(channel, statements)) is not None
-        ]
         # Several labels can hang side by side; on any other channel a new value replaces the old.
-        in_force += standing if channel == "label" else [latest] if (latest := _latest(standing)) else []
+        values = by_value if channel == "label" else _stated_last(by_value)
+        for value in values:
+            since = _standing_since(channel, by_value[value])
+            if since is not None:
+                in_force.append(_InForce(value, channel, since))
     return in_force
+
+
+def _stated_last(by_value: Mapping[str, Sequence[Declaration]]) -> list[str]:
+    """The value that was declared last, of two at once the alphabetically first; none where all was only withdrawn."""
+    declared = [
+        (statement.occurred_at, value)
+        for value, statements in sorted(by_value.items())
+        for statement in statements
+        if isinstance(statement, Declared)
+    ]
+    return [max(declared, key=lambda stated: stated[0])[1]] if declared else []
 
 
 def _standing_since(channel: str, statements: Sequence[Declaration]) -> datetime | None:

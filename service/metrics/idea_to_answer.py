@@ -4,6 +4,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from math import fsum
 
 from prometheus_client import Metric
 from prometheus_client.core import GaugeHistogramMetricFamily
@@ -34,7 +35,7 @@ def families(view: View, now: datetime) -> Iterable[Metric]:
                 continue
             taken[team_of(experiment)].append((experiment.concluded_at - experiment.idea_at) / timedelta(seconds=1))
         for team in view.teams(now):
-            family.add_metric([team, window.label], _cumulative(taken[team]), gsum_value=sum(taken[team]))
+            family.add_metric([team, window.label], _cumulative(taken[team]), gsum_value=fsum(taken[team]))
     yield family
 
 

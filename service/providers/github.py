@@ -23,7 +23,7 @@ _DELIVERY = "x-github-delivery"
 
 # GitHub's keywords: "Linking a pull request to an issue using a keyword".
 _CLOSES = re.compile(
-    r"\b(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?)\b:?\s+"
+    r"(?<![\w-])(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?)\b:?\s+"
     r"(?:https://github\.com/(?P<url_project>[\w.-]+/[\w.-]+)/issues/(?P<url_number>[0-9]{1,18})"
     r"|(?P<project>[\w.-]+/[\w.-]+)?#(?P<number>[0-9]{1,18}))\b",
     re.IGNORECASE,
@@ -235,7 +235,10 @@ def _seen_at(seen: _Item) -> datetime:
 
 
 def _utc(at: datetime) -> datetime:
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    try:
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except OverflowError as error:
+        raise UnreadableDelivery(f"the time {at.isoformat()} is out of range") from error
 
 
 def _json_text(headers: Mapping[str, str], body: bytes) -> bytes:
@@ -246,7 +249,10 @@ def _json_text(headers: Mapping[str, str], body: bytes) -> bytes:
         raise UnreadableDelivery(f"the body is not UTF-8: byte {error.start} cannot be decoded") from error
     if not headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
         return body
-    fields = parse_qs(text, max_num_fields=16)
+    try:
+        fields = parse_qs(text, max_num_fields=16)
+    except ValueError as error:
+        raise UnreadableDelivery(f"the form cannot be read: {error}") from error
     if "payload" not in fields:
         raise UnreadableDelivery("the form has no field `payload`")
     return fields["payload"][0].encode()

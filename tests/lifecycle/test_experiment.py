@@ -1,0 +1,778 @@
+"""The fold: what a root's own events and its evidence come to."""
+
+from datetime import datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.lifecycle.events import (
+    Concluded,
+    DeclarationChannel,
+    Declared,
+    Field,
+    LifecycleEvent,
+    Proposed,
+    Reopened,
+    Result,
+    Signalled,
+    Started,
+    Withdrawn,
+)
+from service.lifecycle.evidence import Ref, experiment_id
+from service.lifecycle.experiment import Experiment, fold, is_marked
+from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk, State
+from tests.builders import at
+
+ROOT = Ref("github:acme/app#45")
+CHANGE = Ref("github:acme/app!7")
+COMMIT = Ref("commit:" + "a" * 40)
+
+
+def folded(*own: LifecycleEvent, evidence: tuple[LifecycleEvent, ...] = ()) -> Experiment:
+    return fold(ROOT, own, evidence)
+
+
+def signalled(when: datetime, result: Result = "success") -> Signalled:
+    return Signalled(COMMIT, when, result)
+
+
+def closed(when: datetime, outcome: Outcome | None = None) -> Concluded:
+    return Concluded(ROOT, when, outcome)
+
+
+def declared(field: Field, value: str, when: datetime, channel: DeclarationChannel = "label") -> Declared:
+    return Declared(ROOT, when, field, value, channel)
+
+
+def overheard(field: Field, value: str, when: datetime) -> Declared:
+    return Declared(ROOT, when, field, value, "label", overheard=True)
+
+
+def withdrawn(field: Field, value: str, when: datetime, channel: DeclarationChannel = "label") -> Withdrawn:
+    return Withdrawn(ROOT, when, field, value, channel)
+
+
+def test_the_idea_is_the_earliest_proposal_even_after_other_events() -> None:
+    experiment = folded(
+        overheard("experiment", "true", at(1)), Proposed(ROOT, at(3)), Proposed(ROOT, at(2)), Started(ROOT, at(4))
+    )
+    assert experiment.idea_at == at(2)
+    assert not experiment.idea_inferred
+
+
+def test_without_a_proposal_the_earliest_event_dates_the_idea_and_that_is_said() -> None:
+    experiment = folded(closed(at(9)), declared("experiment", "true", at(3)))
+    assert experiment.idea_at == at(3)
+    assert experiment.idea_inferred
+
+
+def test_an_inferred_idea_may_be_dated_by_a_signal_of_its_evidence() -> None:
+    experiment = folded(declared("experiment", "true", at(3)), evidence=(signalled(at(2)),))
+    assert experiment.idea_at == at(2)
+    assert experiment.idea_inferred
+
+
+def test_the_proposal_of_a_change_that_serves_the_item_is_not_the_items_idea() -> None:
+    experiment = folded(Proposed(ROOT, at(2)), evidence=(Proposed(CHANGE, at(1)),))
+    assert experiment.idea_at == at(2)
+
+
+def test_an_unproposed_item_is_not_dated_by_the_proposal_of_its_evidence() -> None:
+    experiment = folded(declared("experiment", "true", at(3)), evidence=(Proposed(CHANGE, at(1)),))
+    assert experiment.idea_at == at(3)
+
+
+def test_the_id_of_an_experiment_is_that_of_its_root() -> None:
+    assert folded(Proposed(ROOT, at(1))).id == experiment_id(ROOT)
+
+
+def test_the_earliest_start_counts_whoever_made_it() -> None:
+    experiment = folded(Proposed(ROOT, at(1)), Started(ROOT, at(4)), evidence=(Started(CHANGE, at(3)),))
+    assert experiment.started_at == at(3)
+    assert experiment.state is State.RUNNING
+
+
+def test_a_signal_is_a_sign_of_a_start() -> None:
+    experiment = folded(Proposed(ROOT, at(1)), Started(ROOT, at(4)), evidence=(signalled(at(2), "failure"),))
+    assert experiment.started_at == at(2)
+
+
+def test_nothing_but_a_proposal_is_no_start() -> None:
+    experiment = folded(Proposed(ROOT, at(1)), declared("experiment", "true", at(2)))
+    assert experiment.started_at is None
+    assert experiment.state is State.PROPOSED
+
+
+def test_a_change_that_is_itself_the_experiment_was_not_started_by_being_opened() -> None:
+    experiment = folded(Proposed(ROOT, at(1)), Started(ROOT, at(1)))
+    assert experiment.started_at is None
+    assert experiment.state is State.PROPOSED
+
+
+def test_a_change_that_is_itself_the_experiment_starts_with_the_next_sign_of_a_start() -> None:
+    experiment = folded(Proposed(ROOT, at(1)), Started(ROOT, at(1)), evidence=(signalled(at(2)),))
+    assert experiment.started_at == at(2)
+
+
+def test_a_start_beside_a_later_proposal_counts() -> None:
+    experiment = folded(Proposed(ROOT, at(1)), Proposed(ROOT, at(2)), Started(ROOT, at(2)))
+    assert experiment.started_at == at(2)
+
+
+def test_a_linked_change_opened_in_the_same_second_as_the_item_is_a_start() -> None:
+    experiment = folded(Proposed(ROOT, at(1)), evidence=(Started(CHANGE, at(1)),))
+    assert experiment.started_at == at(1)
+
+
+def test_a_start_on_an_item_nobody_proposed_counts() -> None:
+    assert folded(Started(ROOT, at(2))).started_at == at(2)
+
+
+def test_the_first_signal_is_the_earliest_one_of_either_result() -> None:
+    experiment = folded(Proposed(ROOT, at(1)), evidence=(signalled(at(3), "success"), signalled(at(2), "failure")))
+    assert experiment.first_signal_at == at(2)
+
+
+def test_a_signal_on_the_item_itself_counts() -> None:
+    experiment = folded(Proposed(ROOT, at(1)), Signalled(ROOT, at(2), "success"))
+    assert experiment.first_signal_at == at(2)
+
+
+def test_a_signal_before_the_idea_is_not_its_first_signal() -> None:
+    experiment = folded(Proposed(ROOT, at(2)), evidence=(signalled(at(1)), signalled(at(3))))
+    assert experiment.first_signal_at == at(3)
+
+
+def test_a_signal_at_the_idea_counts() -> None:
+    assert folded(Proposed(ROOT, at(2)), evidence=(signalled(at(2)),)).first_signal_at == at(2)
+
+
+def test_a_signal_at_the_conclusion_counts() -> None:
+    experiment = folded(Proposed(ROOT, at(1)), closed(at(5)), evidence=(signalled(at(5)),))
+    assert experiment.first_signal_at == at(5)
+
+
+def test_a_signal_after_the_conclusion_is_not_the_first_signal() -> None:
+    experiment = folded(Proposed(ROOT, at(1)), closed(at(5)), evidence=(signalled(at(5, "09:00:01")),))
+    assert experiment.first_signal_at is None
+
+
+def test_a_signal_after_the_first_conclusion_counts_once_the_loop_was_opened_again() -> None:
+    experiment = folded(
+        Proposed(ROOT, at(1)), closed(at(5)), Reopened(ROOT, at(6)), closed(at(9)), evidence=(signalled(at(7)),)
+    )
+    assert experiment.first_signal_at == at(7)
+
+
+def test_a_start_alone_is_no_signal() -> None:
+    assert folded(Proposed(ROOT, at(1)), Started(ROOT, at(2))).first_signal_at is None
+
+
+def test_the_earliest_conclusion_counts() -> None:
+    experiment = folded(
+        Proposed(ROOT, at(1)), closed(at(6), Outcome.ABANDONED), closed(at(5), Outcome.WORKED), closed(at(7))
+    )
+    assert experiment.concluded_at == at(5)
+    assert experiment.outcome is Outcome.WORKED
+    assert experiment.state is State.CONCLUDED
+
+
+def test_a_merged_change_does_not_conclude_the_item_it_serves() -> None:
+    experiment = folded(Proposed(ROOT, at(1)), evidence=(Concluded(CHANGE, at(5), Outcome.WORKED),))
+    assert experiment.concluded_at is None
+    assert experiment.outcome is None
+
+
+def test_a_reopened_loop_is_open_and_has_no_verdict() -> None:
+    experiment = folded(
+        Proposed(ROOT, at(1)),
+        Started(ROOT, at(2)),
+        closed(at(5)),
+        declared("failure_category", "basic", at(5)),
+        Reopened(ROOT, at(6)),
+    )
+    assert experiment.state is State.RUNNING
+    assert experiment.concluded_at is None
+    assert experiment.outcome is None
+    assert experiment.failure_category is None
+
+
+def test_a_loop_is_concluded_by_the_earliest_conclusion_after_the_last_reopening() -> None:
+    experiment = folded(
+        Proposed(ROOT, at(1)),
+        closed(at(2), Outcome.ABANDONED),
+        Reopened(ROOT, at(3)),
+        closed(at(4), Outcome.INCONCLUSIVE),
+        Reopened(ROOT, at(5)),
+        closed(at(6), Outcome.WORKED),
+        closed(at(7), Outcome.FAILED),
+    )
+    assert experiment.concluded_at == at(6)
+    assert experiment.outcome is Outcome.WORKED
+
+
+def test_a_reopening_of_an_open_loop_does_nothing() -> None:
+    experiment = folded(Proposed(ROOT, at(1)), Reopened(ROOT, at(2)), closed(at(3)))
+    assert experiment.concluded_at == at(3)
+
+
+def test_a_reopening_of_an_open_loop_does_not_end_what_was_commented() -> None:
+    experiment = folded(
+        Proposed(ROOT, at(1)),
+        closed(at(2)),
+        Reopened(ROOT, at(3)),
+        declared("outcome", "worked", at(4), "comment"),
+        Reopened(ROOT, at(5)),
+        closed(at(6)),
+    )
+    assert experiment.outcome is Outcome.WORKED
+
+
+def test_evidence_that_is_reopened_does_not_open_the_experiment() -> None:
+    experiment = folded(Proposed(ROOT, at(1)), closed(at(2)), evidence=(Reopened(CHANGE, at(3)),))
+    assert experiment.concluded_at == at(2)
+
+
+def test_a_loop_closed_and_reopened_in_one_second_is_open() -> None:
+    assert folded(Proposed(ROOT, at(1)), Reopened(ROOT, at(2)), closed(at(2))).concluded_at is None
+
+
+def test_a_loop_closed_without_a_word_is_undeclared() -> None:
+    experiment = folded(Proposed(ROOT, at(1)), closed(at(2)))
+    assert experiment.outcome is Outcome.UNDECLARED
+    assert experiment.failure_category is None
+
+
+def test_without_a_declaration_the_conclusions_own_outcome_counts() -> None:
+    assert folded(Proposed(ROOT, at(1)), closed(at(2), Outcome.ABANDONED)).outcome is Outcome.ABANDONED
+
+
+def test_a_declared_outcome_outranks_the_conclusions_own() -> None:
+    experiment = folded(Proposed(ROOT, at(1)), declared("outcome", "failed", at(2)), closed(at(3), Outcome.WORKED))
+    assert experiment.outcome is Outcome.FAILED
+
+
+def test_an_outcome_that_is_declared_before_the_conclusion_waits_for_it() -> None:
+    open_loop = folded(Proposed(ROOT, at(1)), declared("outcome", "worked", at(2)))
+    assert open_loop.outcome is None
+    assert open_loop.state is State.PROPOSED
+
+
+def test_an_outcome_that_is_declared_late_counts() -> None:
+    experiment = folded(Proposed(ROOT, at(1)), closed(at(2)), declared("outcome", "inconclusive", at(20)))
+    assert experiment.outcome is Outcome.INCONCLUSIVE
+    assert experiment.concluded_at == at(2)
+
+
+def test_of_two_outcome_labels_the_later_one_counts() -> None:
+    experiment = folded(closed(at(2)), declared("outcome", "worked", at(4)), declared("outcome", "abandoned", at(3)))
+    assert experiment.outcome is Outcome.WORKED
+
+
+def test_of_two_outcome_labels_of_one_second_the_alphabetically_first_counts() -> None:
+    experiment = folded(closed(at(2)), declared("outcome", "worked", at(3)), declared("outcome", "inconclusive", at(3)))
+    assert experiment.outcome is Outcome.INCONCLUSIVE
+
+
+def test_when_the_later_of_two_outcome_labels_is_removed_the_one_that_still_hangs_counts() -> None:
+    experiment = folded(
+        closed(at(2)),
+        declared("outcome", "failed", at(3)),
+        declared("outcome", "worked", at(4)),
+        withdrawn("outcome", "worked", at(5)),
+    )
+    assert experiment.outcome is Outcome.FAILED
+
+
+def test_a_withdrawn_outcome_gives_way_to_the_conclusions_own() -> None:
+    experiment = folded(
+        declared("outcome", "failed", at(2)), closed(at(3), Outcome.WORKED), withdrawn("outcome", "failed", at(4))
+    )
+    assert experiment.outcome is Outcome.WORKED
+
+
+def test_a_withdrawn_outcome_leaves_a_bare_conclusion_undeclared() -> None:
+    experiment = folded(declared("outcome", "failed", at(2)), closed(at(3)), withdrawn("outcome", "failed", at(4)))
+    assert experiment.outcome is Outcome.UNDECLARED
+    assert experiment.failure_category is None
+
+
+def test_a_withdrawal_takes_back_its_own_channel_only() -> None:
+    experiment = folded(
+        declared("outcome", "failed", at(2), "comment"), closed(at(3)), withdrawn("outcome", "failed", at(4), "label")
+    )
+    assert experiment.outcome is Outcome.FAILED
+
+
+def test_an_outcome_of_the_evidence_is_not_the_experiments() -> None:
+    experiment = folded(closed(at(2)), evidence=(Declared(CHANGE, at(1), "outcome", "worked", "label"),))
+    assert experiment.outcome is Outcome.UNDECLARED
+
+
+@pytest.mark.parametrize(
+    ("outcome", "answered"),
+    [
+        (Outcome.WORKED, True),
+        (Outcome.FAILED, True),
+        (Outcome.INCONCLUSIVE, True),
+        (Outcome.UNDECLARED, True),
+        (Outcome.ABANDONED, False),
+    ],
+)
+def test_every_conclusion_but_an_abandoned_one_is_an_answer(outcome: Outcome, *, answered: bool) -> None:
+    assert folded(closed(at(2), outcome)).answered is answered
+
+
+def test_an_open_loop_is_not_answered() -> None:
+    assert not folded(Proposed(ROOT, at(1)), declared("outcome", "worked", at(2))).answered
+
+
+def test_a_failure_that_nobody_classified_is_unclassified() -> None:
+    assert folded(closed(at(2), Outcome.FAILED)).failure_category is FailureCategory.UNCLASSIFIED
+
+
+def test_a_category_alone_says_that_it_failed() -> None:
+    experiment = folded(closed(at(2)), declared("failure_category", "intelligent", at(1)))
+    assert experiment.outcome is Outcome.FAILED
+    assert experiment.failure_category is FailureCategory.INTELLIGENT
+
+
+def test_a_category_does_not_outrank_a_declared_outcome() -> None:
+    experiment = folded(
+        closed(at(2)), declared("outcome", "worked", at(1)), declared("failure_category", "basic", at(3))
+    )
+    assert experiment.outcome is Outcome.WORKED
+    assert experiment.failure_category is None
+
+
+def test_a_category_does_not_outrank_the_conclusions_own_outcome() -> None:
+    experiment = folded(closed(at(2), Outcome.ABANDONED), declared("failure_category", "basic", at(3)))
+    assert experiment.outcome is Outcome.ABANDONED
+    assert experiment.failure_category is None
+
+
+def test_a_category_that_is_declared_late_counts() -> None:
+    experiment = folded(closed(at(2), Outcome.FAILED), declared("failure_category", "complex", at(20)))
+    assert experiment.failure_category is FailureCategory.COMPLEX
+
+
+def test_a_changed_category_replaces_the_first_one() -> None:
+    experiment = folded(
+        closed(at(2), Outcome.FAILED),
+        declared("failure_category", "basic", at(3)),
+        withdrawn("failure_category", "basic", at(4)),
+        declared("failure_category", "complex", at(4)),
+    )
+    assert experiment.failure_category is FailureCategory.COMPLEX
+
+
+def test_a_withdrawn_category_leaves_the_failure_unclassified() -> None:
+    experiment = folded(
+        closed(at(2), Outcome.FAILED),
+        declared("failure_category", "basic", at(3)),
+        withdrawn("failure_category", "basic", at(4)),
+    )
+    assert experiment.failure_category is FailureCategory.UNCLASSIFIED
+
+
+@pytest.mark.parametrize("channel", ["comment", "api"])
+def test_a_reopening_ends_the_outcome_that_was_declared_by_hand(channel: DeclarationChannel) -> None:
+    experiment = folded(
+        declared("outcome", "failed", at(2), channel), closed(at(3)), Reopened(ROOT, at(4)), closed(at(5))
+    )
+    assert experiment.outcome is Outcome.UNDECLARED
+
+
+@pytest.mark.parametrize("channel", ["comment", "api"])
+def test_a_reopening_ends_the_category_that_was_declared_by_hand(channel: DeclarationChannel) -> None:
+    experiment = folded(
+        closed(at(3)),
+        declared("failure_category", "basic", at(3), channel),
+        Reopened(ROOT, at(4)),
+        closed(at(5), Outcome.FAILED),
+    )
+    assert experiment.failure_category is FailureCategory.UNCLASSIFIED
+
+
+def test_a_category_that_was_commented_before_a_reopening_no_longer_says_that_it_failed() -> None:
+    experiment = folded(
+        closed(at(3)), declared("failure_category", "basic", at(3), "comment"), Reopened(ROOT, at(4)), closed(at(5))
+    )
+    assert experiment.outcome is Outcome.UNDECLARED
+
+
+@pytest.mark.parametrize("channel", ["comment", "api"])
+def test_what_is_declared_by_hand_after_the_reopening_counts(channel: DeclarationChannel) -> None:
+    experiment = folded(
+        declared("outcome", "failed", at(2), channel),
+        closed(at(3)),
+        Reopened(ROOT, at(4)),
+        closed(at(5)),
+        declared("outcome", "worked", at(6), channel),
+    )
+    assert experiment.outcome is Outcome.WORKED
+
+
+def test_what_is_declared_again_by_hand_after_the_reopening_counts() -> None:
+    experiment = folded(
+        declared("outcome", "failed", at(2), "comment"),
+        closed(at(3)),
+        Reopened(ROOT, at(4)),
+        declared("outcome", "failed", at(5), "comment"),
+        closed(at(5)),
+    )
+    assert experiment.outcome is Outcome.FAILED
+
+
+def test_labels_stand_through_a_reopening_as_long_as_they_hang_there() -> None:
+    experiment = folded(
+        declared("outcome", "failed", at(2)),
+        declared("failure_category", "intelligent", at(2)),
+        closed(at(3)),
+        Reopened(ROOT, at(4)),
+        closed(at(5)),
+    )
+    assert experiment.outcome is Outcome.FAILED
+    assert experiment.failure_category is FailureCategory.INTELLIGENT
+
+
+def test_a_label_counts_again_where_a_reopening_ended_a_later_comment() -> None:
+    experiment = folded(
+        declared("outcome", "failed", at(2)),
+        declared("outcome", "worked", at(3), "comment"),
+        closed(at(3)),
+        Reopened(ROOT, at(4)),
+        closed(at(5)),
+    )
+    assert experiment.outcome is Outcome.FAILED
+
+
+def test_only_the_last_reopening_of_two_ends_what_was_said_between_them() -> None:
+    experiment = folded(
+        closed(at(2)),
+        Reopened(ROOT, at(3)),
+        declared("outcome", "failed", at(4), "comment"),
+        closed(at(4)),
+        Reopened(ROOT, at(5)),
+        closed(at(6)),
+    )
+    assert experiment.outcome is Outcome.UNDECLARED
+
+
+@pytest.mark.parametrize(("before", "after"), [("worked", "failed"), ("failed", "worked")])
+def test_a_label_swapped_within_one_second_leaves_the_new_one(before: str, after: str) -> None:
+    experiment = folded(
+        closed(at(2)),
+        declared("outcome", before, at(3)),
+        withdrawn("outcome", before, at(4)),
+        declared("outcome", after, at(4)),
+    )
+    assert experiment.outcome == after
+
+
+@pytest.mark.parametrize(("before", "after"), [("worked", "failed"), ("failed", "worked")])
+def test_a_stale_set_of_labels_does_not_undo_a_swap_in_the_same_second(before: str, after: str) -> None:
+    experiment = folded(
+        closed(at(2)),
+        overheard("outcome", before, at(3)),
+        overheard("outcome", before, at(4)),
+        overheard("outcome", after, at(4)),
+        withdrawn("outcome", before, at(4)),
+        declared("outcome", after, at(4)),
+    )
+    assert experiment.outcome == after
+
+
+def test_a_label_that_was_removed_twice_is_gone() -> None:
+    experiment = folded(
+        closed(at(6)),
+        declared("outcome", "failed", at(1)),
+        withdrawn("outcome", "failed", at(2)),
+        declared("outcome", "failed", at(3)),
+        withdrawn("outcome", "failed", at(4)),
+    )
+    assert experiment.outcome is Outcome.UNDECLARED
+
+
+def test_a_label_removed_and_added_in_one_second_stays() -> None:
+    experiment = folded(
+        closed(at(2)),
+        declared("outcome", "failed", at(1)),
+        withdrawn("outcome", "failed", at(4)),
+        declared("outcome", "failed", at(4)),
+    )
+    assert experiment.outcome is Outcome.FAILED
+
+
+def test_a_label_that_is_only_overheard_counts() -> None:
+    assert folded(closed(at(2)), overheard("outcome", "worked", at(1))).outcome is Outcome.WORKED
+
+
+def test_a_label_that_is_overheard_after_its_removal_stays_removed() -> None:
+    experiment = folded(
+        closed(at(2)),
+        declared("outcome", "worked", at(3)),
+        withdrawn("outcome", "worked", at(4)),
+        overheard("outcome", "worked", at(5)),
+    )
+    assert experiment.outcome is Outcome.UNDECLARED
+
+
+def test_a_label_of_which_only_the_removal_was_named_is_gone() -> None:
+    experiment = folded(closed(at(2)), overheard("outcome", "worked", at(1)), withdrawn("outcome", "worked", at(4)))
+    assert experiment.outcome is Outcome.UNDECLARED
+
+
+def test_a_label_that_was_overheard_first_takes_the_time_of_its_named_change() -> None:
+    experiment = folded(
+        overheard("shared", "true", at(2)), declared("shared", "true", at(5)), overheard("shared", "true", at(7))
+    )
+    assert experiment.shared_at == at(5)
+
+
+def test_a_label_that_is_named_leaves_another_overheard_one_alone() -> None:
+    experiment = folded(overheard("outcome", "worked", at(1)), withdrawn("outcome", "failed", at(2)), closed(at(3)))
+    assert experiment.outcome is Outcome.WORKED
+
+
+def test_an_item_of_which_little_is_known_has_no_team_title_address_or_risk() -> None:
+    experiment = folded(Proposed(ROOT, at(1)))
+    assert (experiment.team, experiment.title, experiment.url, experiment.risk) == ("", "", "", None)
+
+
+@pytest.mark.parametrize("derived_at", [at(1), at(9)])
+def test_a_derived_team_counts_only_where_there_is_no_other(derived_at: datetime) -> None:
+    derived = declared("team", "acme/app", derived_at, "derived")
+    assert folded(derived).team == "acme/app"
+    assert folded(derived, declared("team", "search", at(5))).team == "search"
+
+
+def test_a_derived_team_returns_when_the_label_is_removed() -> None:
+    experiment = folded(
+        declared("team", "acme/app", at(1), "derived"),
+        declared("team", "search", at(2)),
+        withdrawn("team", "search", at(3)),
+    )
+    assert experiment.team == "acme/app"
+
+
+def test_of_two_derived_teams_the_later_one_counts() -> None:
+    experiment = folded(declared("team", "acme/web", at(2), "derived"), declared("team", "acme/app", at(1), "derived"))
+    assert experiment.team == "acme/web"
+
+
+def test_the_later_declaration_counts_whatever_its_channel() -> None:
+    label = declared("team", "search", at(2))
+    assert folded(label, declared("team", "ads", at(1), "comment")).team == "search"
+    assert folded(label, declared("team", "ads", at(3), "comment")).team == "ads"
+
+
+def test_of_two_channels_that_speak_at_once_the_alphabetically_first_value_counts() -> None:
+    experiment = folded(declared("team", "search", at(2), "comment"), declared("team", "ads", at(2)))
+    assert experiment.team == "ads"
+
+
+def test_a_repeated_comment_is_renewed() -> None:
+    experiment = folded(
+        declared("team", "search", at(1), "comment"),
+        declared("team", "ads", at(2)),
+        declared("team", "search", at(3), "comment"),
+    )
+    assert experiment.team == "search"
+
+
+def test_a_repeated_label_keeps_its_first_time() -> None:
+    experiment = folded(
+        overheard("team", "search", at(1)),
+        declared("team", "ads", at(2), "comment"),
+        overheard("team", "search", at(3)),
+    )
+    assert experiment.team == "ads"
+
+
+def test_a_label_that_was_removed_and_added_again_takes_its_new_time() -> None:
+    experiment = folded(
+        declared("team", "search", at(1)),
+        declared("team", "ads", at(2), "comment"),
+        withdrawn("team", "search", at(3)),
+        declared("team", "search", at(4)),
+    )
+    assert experiment.team == "search"
+
+
+def test_a_value_that_was_replaced_on_its_channel_does_not_return_when_its_successor_is_taken_back() -> None:
+    experiment = folded(
+        declared("team", "acme/app", at(1), "derived"),
+        declared("team", "search", at(2), "comment"),
+        declared("team", "ads", at(3), "comment"),
+        withdrawn("team", "ads", at(4), "comment"),
+    )
+    assert experiment.team == "acme/app"
+
+
+def test_the_newest_title_and_address_count() -> None:
+    experiment = folded(
+        declared("title", "Answer from the cache", at(3), "item"),
+        declared("title", "Ask the cache", at(2), "item"),
+        declared("url", "https://github.com/acme/app/issues/45", at(2), "item"),
+    )
+    assert experiment.title == "Answer from the cache"
+    assert experiment.url == "https://github.com/acme/app/issues/45"
+
+
+def test_a_title_that_is_changed_back_is_the_first_one_again() -> None:
+    experiment = folded(
+        declared("title", "Ask the cache", at(1), "item"),
+        declared("title", "Answer from the cache", at(2), "item"),
+        declared("title", "Ask the cache", at(3), "item"),
+    )
+    assert experiment.title == "Ask the cache"
+
+
+def test_the_risk_is_what_was_declared_last() -> None:
+    experiment = folded(declared("risk", "safe", at(1)), declared("risk", "bold", at(2)))
+    assert experiment.risk is Risk.BOLD
+
+
+def test_a_learning_is_shared_when_the_label_was_first_put_on() -> None:
+    experiment = folded(overheard("shared", "true", at(6)), overheard("shared", "true", at(4)))
+    assert experiment.shared_at == at(4)
+
+
+def test_a_learning_that_is_shared_again_is_shared_since_then() -> None:
+    experiment = folded(
+        declared("shared", "true", at(4)), withdrawn("shared", "true", at(5)), declared("shared", "true", at(6))
+    )
+    assert experiment.shared_at == at(6)
+
+
+def test_a_learning_that_is_taken_back_is_not_shared() -> None:
+    experiment = folded(declared("shared", "true", at(4)), withdrawn("shared", "true", at(5)))
+    assert experiment.shared_at is None
+
+
+def test_the_last_activity_is_the_latest_event_of_the_item() -> None:
+    experiment = folded(Proposed(ROOT, at(1)), withdrawn("shared", "true", at(8)), closed(at(5)))
+    assert experiment.last_activity_at == at(8)
+
+
+def test_the_last_activity_may_be_a_signal_of_the_evidence() -> None:
+    experiment = folded(Proposed(ROOT, at(1)), closed(at(5)), evidence=(signalled(at(8)),))
+    assert experiment.last_activity_at == at(8)
+
+
+def test_a_conclusion_of_the_evidence_is_no_activity_of_the_experiment() -> None:
+    experiment = folded(Proposed(ROOT, at(1)), evidence=(Concluded(CHANGE, at(8), None),))
+    assert experiment.last_activity_at == at(1)
+
+
+def test_the_instants_are_those_that_are_known() -> None:
+    experiment = folded(Proposed(ROOT, at(1)), closed(at(5)), declared("shared", "true", at(6)))
+    assert experiment.instants == (at(1), at(5), at(6))
+
+
+def test_an_item_without_a_mark_is_no_experiment() -> None:
+    assert not is_marked([Proposed(ROOT, at(1)), declared("outcome", "worked", at(2))])
+
+
+@pytest.mark.parametrize("channel", ["label", "type", "branch", "api"])
+def test_a_mark_on_any_channel_makes_an_experiment(channel: DeclarationChannel) -> None:
+    assert is_marked([declared("experiment", "true", at(1), channel)])
+
+
+def test_an_overheard_mark_makes_an_experiment() -> None:
+    assert is_marked([overheard("experiment", "true", at(1))])
+
+
+def test_an_item_whose_mark_is_removed_is_no_experiment_and_one_marked_again_is() -> None:
+    unmarked: list[LifecycleEvent] = [declared("experiment", "true", at(1)), withdrawn("experiment", "true", at(2))]
+    assert not is_marked(unmarked)
+    assert is_marked([*unmarked, declared("experiment", "true", at(3))])
+
+
+def test_a_removed_label_leaves_the_mark_of_the_branch() -> None:
+    assert is_marked(
+        [
+            declared("experiment", "true", at(1), "branch"),
+            declared("experiment", "true", at(1)),
+            withdrawn("experiment", "true", at(2)),
+        ]
+    )
+
+
+def test_an_excluded_item_is_no_experiment_until_that_is_taken_back() -> None:
+    excluded: list[LifecycleEvent] = [
+        declared("experiment", "true", at(1)),
+        declared("excluded", "duplicate", at(2), "item"),
+    ]
+    assert not is_marked(excluded)
+    assert is_marked([*excluded, withdrawn("excluded", "duplicate", at(3), "item")])
+
+
+INSTANTS = st.sampled_from([at(day) for day in range(1, 6)])
+STATEMENTS: list[tuple[Field, str]] = [
+    ("experiment", "true"),
+    ("excluded", "duplicate"),
+    ("title", "Ask the cache"),
+    ("title", "Answer from the cache"),
+    ("team", "search"),
+    ("team", "ads"),
+    ("risk", "bold"),
+    ("risk", "safe"),
+    ("outcome", "worked"),
+    ("outcome", "failed"),
+    ("failure_category", "basic"),
+    ("failure_category", "complex"),
+    ("shared", "true"),
+]
+CHANNELS: list[DeclarationChannel] = ["label", "branch", "item", "comment", "api", "derived"]
+OUTCOMES = st.sampled_from([None, Outcome.WORKED, Outcome.FAILED, Outcome.ABANDONED])
+
+
+def instants_of(subject: Ref) -> st.SearchStrategy[LifecycleEvent]:
+    return st.one_of(
+        st.builds(Proposed, st.just(subject), INSTANTS),
+        st.builds(Started, st.just(subject), INSTANTS),
+        st.builds(Signalled, st.just(subject), INSTANTS, st.sampled_from(["success", "failure"])),
+        st.builds(Concluded, st.just(subject), INSTANTS, OUTCOMES),
+        st.builds(Reopened, st.just(subject), INSTANTS),
+    )
+
+
+@st.composite
+def declarations(draw: st.DrawFn) -> LifecycleEvent:
+    field, value = draw(st.sampled_from(STATEMENTS))
+    when, channel = draw(INSTANTS), draw(st.sampled_from(CHANNELS))
+    if draw(st.booleans()):
+        return Withdrawn(ROOT, when, field, value, channel)
+    return Declared(ROOT, when, field, value, channel, overheard=channel == "label" and draw(st.booleans()))
+
+
+OWN = st.lists(st.one_of(instants_of(ROOT), declarations()), min_size=1, max_size=12)
+EVIDENCE = st.lists(st.one_of(instants_of(CHANGE), instants_of(COMMIT)), max_size=6)
+
+
+@given(st.data(), OWN, EVIDENCE)
+def test_any_order_and_any_duplication_of_the_events_gives_the_same_experiment(
+    data: st.DataObject, own: list[LifecycleEvent], evidence: list[LifecycleEvent]
+) -> None:
+    again = data.draw(st.permutations([*own, *data.draw(st.lists(st.sampled_from(own)))]))
+    evidence_again = data.draw(st.permutations([*evidence, *evidence[:2]]))
+    assert fold(ROOT, again, evidence_again) == fold(ROOT, own, evidence)
+    assert is_marked(again) == is_marked(own)
+
+
+@given(OWN, EVIDENCE)
+def test_no_verdict_is_made_up(own: list[LifecycleEvent], evidence: list[LifecycleEvent]) -> None:
+    experiment = fold(ROOT, own, evidence)
+    assert (experiment.outcome is None) == (experiment.concluded_at is None)
+    assert (experiment.failure_category is None) == (experiment.outcome is not Outcome.FAILED)
+
+
+@given(OWN, EVIDENCE)
+def test_every_instant_of_an_experiment_is_that_of_an_event(
+    own: list[LifecycleEvent], evidence: list[LifecycleEvent]
+) -> None:
+    happened = {event.occurred_at for event in [*own, *evidence]}
+    assert happened.issuperset(fold(ROOT, own, evidence).instants)
