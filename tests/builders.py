@@ -33,11 +33,12 @@ def experiment(
     outcome: Outcome | None = None,
     failure_category: FailureCategory | None = None,
     shared_at: datetime | None = None,
+    shipped_at: datetime | None = None,
 ) -> Experiment:
     """An experiment as the fold would make it; concluded without an outcome is undeclared."""
     if concluded_at is not None and outcome is None:
         outcome = Outcome.UNDECLARED
-    instants = (idea_at, started_at, first_signal_at, concluded_at, shared_at)
+    instants = (idea_at, started_at, first_signal_at, concluded_at, shared_at, shipped_at)
     return Experiment(
         root=Ref(root),
         title="Answer from the cache",
@@ -52,6 +53,7 @@ def experiment(
         outcome=outcome,
         failure_category=failure_category,
         shared_at=shared_at,
+        shipped_at=shipped_at,
         last_activity_at=max(instant for instant in instants if instant is not None),
     )
 

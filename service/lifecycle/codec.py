@@ -11,11 +11,13 @@ import msgspec
 
 from service.lifecycle.errors import UnreadableEvent
 from service.lifecycle.events import (
+    Active,
     Concluded,
     Declared,
     LifecycleEvent,
     Proposed,
     Reopened,
+    Shipped,
     Signalled,
     Started,
     Withdrawn,
@@ -28,6 +30,8 @@ KINDS: Mapping[str, type[LifecycleEvent]] = {
     "signalled": Signalled,
     "concluded": Concluded,
     "reopened": Reopened,
+    "shipped": Shipped,
+    "active": Active,
     "declared": Declared,
     "withdrawn": Withdrawn,
 }
@@ -47,6 +51,10 @@ def kind_of(event: LifecycleEvent) -> str:
             return "concluded"
         case Reopened():
             return "reopened"
+        case Shipped():
+            return "shipped"
+        case Active():
+            return "active"
         case Declared():
             return "declared"
         case Withdrawn():
@@ -58,12 +66,15 @@ def kind_of(event: LifecycleEvent) -> str:
 def data_of(event: LifecycleEvent) -> dict[str, Any]:
     """What the event says beside its kind, subject and time, as JSON values; absent means the default."""
     match event:
-        case Proposed() | Started() | Reopened():
+        case Proposed() | Shipped() | Active():
             return {}
+        case Started(commanded=commanded) | Reopened(commanded=commanded):
+            return {"commanded": True} if commanded else {}
         case Signalled(result=result):
             return {"result": result}
-        case Concluded(outcome=outcome):
-            return {} if outcome is None else {"outcome": outcome.value}
+        case Concluded(outcome=outcome, commanded=commanded):
+            said = {} if outcome is None else {"outcome": outcome.value}
+            return {**said, "commanded": True} if commanded else said
         case Declared(overheard=True):
             return {**_declaration(event), "overheard": True}
         case Declared() | Withdrawn():
@@ -95,8 +106,7 @@ def read_event(kind: str, subject: Ref, occurred_at: datetime, data: Mapping[str
     event_type = KINDS.get(kind)
     if event_type is None:
         raise UnreadableEvent(f"lifecycle event of kind {kind!r} on {subject}: unknown to this version of loopgauge")
-    absent: dict[str, Any] = {"outcome": None} if event_type is Concluded else {}
     try:
-        return msgspec.convert({**absent, "subject": subject, "occurred_at": occurred_at, **data}, event_type)
+        return msgspec.convert({"subject": subject, "occurred_at": occurred_at, **data}, event_type)
     except msgspec.ValidationError as error:
         raise UnreadableEvent(f"lifecycle event of kind {kind!r} on {subject}: {error}") from error

@@ -26,10 +26,15 @@ class Proposed:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """Somebody began to work on it."""
+    """Somebody began to work on it.
+
+    `commanded` is true of what was said by a command in a comment: alone among the conclusions and reopenings that
+    are heard on evidence, a commanded one holds for the experiment that the evidence serves.
+    """
 
     subject: Ref
     occurred_at: datetime
+    commanded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +52,30 @@ class Concluded:
 
     subject: Ref
     occurred_at: datetime
-    outcome: Outcome | None
+    outcome: Outcome | None = None
+    commanded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Reopened:
     """The loop was opened again."""
+
+    subject: Ref
+    occurred_at: datetime
+    commanded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Shipped:
+    """What came of it reached production."""
+
+    subject: Ref
+    occurred_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Active:
+    """Any other sign of life: a comment, a push, an edit. Dated to the beginning of its day (UTC), so one a day."""
 
     subject: Ref
     occurred_at: datetime
@@ -85,6 +108,6 @@ class Withdrawn:
     channel: DeclarationChannel
 
 
-Instant: TypeAlias = Proposed | Started | Signalled | Concluded | Reopened
+Instant: TypeAlias = Proposed | Started | Signalled | Concluded | Reopened | Shipped | Active
 Declaration: TypeAlias = Declared | Withdrawn
 LifecycleEvent: TypeAlias = Instant | Declaration

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from service.lifecycle.codec import event_id, kind_of
 from service.lifecycle.events import (
+    Active,
     Concluded,
     Declaration,
     Declared,
@@ -16,6 +17,7 @@ from service.lifecycle.events import (
     LifecycleEvent,
     Proposed,
     Reopened,
+    Shipped,
     Signalled,
     Started,
     Withdrawn,
@@ -47,6 +49,7 @@ class Experiment:
     failure_category: FailureCategory | None
     """None unless the outcome is *failed*."""
     shared_at: datetime | None
+    shipped_at: datetime | None
     last_activity_at: datetime
 
     @property
@@ -62,7 +65,14 @@ class Experiment:
     @property
     def instants(self) -> tuple[datetime, ...]:
         """The instants of the loop that are known."""
-        known = (self.idea_at, self.started_at, self.first_signal_at, self.concluded_at, self.shared_at)
+        known = (
+            self.idea_at,
+            self.started_at,
+            self.first_signal_at,
+            self.concluded_at,
+            self.shared_at,
+            self.shipped_at,
+        )
         return tuple(instant for instant in known if instant is not None)
 
     @property
@@ -93,18 +103,19 @@ def is_marked(own: Iterable[LifecycleEvent]) -> bool:
 def fold(root: Ref, own: Iterable[LifecycleEvent], evidence: Iterable[LifecycleEvent]) -> Experiment:
     """The experiment that all these events tell of, whatever the order in which they are given.
 
-    Of the evidence only starts and signals count: a merged change does not conclude the item that it serves.
+    Of the evidence only starts, signals, shipments, signs of life and commands in comments count: a merged change does
+    not conclude the item that it serves.
 
     Args:
         root: the experiment's own subject; that it is one is the caller's to know (`is_marked`, `Graph.is_root`).
         own: all events on the root; at least one.
         evidence: all events on the subjects that serve it.
     """
-    mine = sorted(own, key=_order)
-    counted = sorted([*mine, *(event for event in evidence if isinstance(event, Started | Signalled))], key=_order)
+    mine = sorted([*own, *filter(_is_command, evidence := list(evidence))], key=_order)
+    counted = sorted([*mine, *filter(_is_fact, evidence)], key=_order)
     declarations = [event for event in mine if isinstance(event, Declaration)]
     ideas = [event.occurred_at for event in mine if isinstance(event, Proposed)]
-    idea_at = ideas[0] if ideas else counted[0].occurred_at
+    idea_at = ideas[0] if ideas else _inferred_idea(counted)
     conclusion = _conclusion(mine)
     concluded_at = conclusion.concluded.occurred_at if conclusion.concluded else None
     outcome, category = _verdict(conclusion, declarations)
@@ -124,8 +135,31 @@ def fold(root: Ref, own: Iterable[LifecycleEvent], evidence: Iterable[LifecycleE
         outcome=outcome,
         failure_category=category,
         shared_at=shared.since if shared else None,
+        shipped_at=_shipped_at(counted, idea_at),
         last_activity_at=counted[-1].occurred_at,
     )
+
+
+def _is_command(event: LifecycleEvent) -> bool:
+    """Whether an event was said by a command in a comment, which holds for the experiment wherever it stands."""
+    match event:
+        case Started(commanded=commanded) | Concluded(commanded=commanded) | Reopened(commanded=commanded):
+            return commanded
+        case Declared(channel=channel) | Withdrawn(channel=channel):
+            return channel == "comment"
+        case _:
+            return False
+
+
+def _is_fact(event: LifecycleEvent) -> bool:
+    """Whether an event on evidence tells something about the experiment that the evidence serves."""
+    return isinstance(event, Started | Signalled | Shipped | Active) and not _is_command(event)
+
+
+def _inferred_idea(counted: Sequence[LifecycleEvent]) -> datetime:
+    """The earliest event; a sign of life, which is dated to the beginning of its day, only where there is no other."""
+    dated = [event for event in counted if not isinstance(event, Active)] or counted
+    return dated[0].occurred_at
 
 
 def _order(event: LifecycleEvent) -> tuple[datetime, str, UUID]:
@@ -152,6 +186,11 @@ def _first_signal_at(
         if isinstance(event, Signalled) and event.occurred_at >= idea_at:
             return event.occurred_at if concluded_at is None or event.occurred_at <= concluded_at else None
     return None
+
+
+def _shipped_at(counted: Sequence[LifecycleEvent], idea_at: datetime) -> datetime | None:
+    shipped = (event.occurred_at for event in counted if isinstance(event, Shipped) and event.occurred_at >= idea_at)
+    return next(shipped, None)
 
 
 def _conclusion(mine: Sequence[LifecycleEvent]) -> _Conclusion:

@@ -59,6 +59,7 @@ async def everything(connection: Connection) -> list[Experiment]:
             outcome=Outcome(row.outcome) if row.outcome else None,
             failure_category=FailureCategory(row.failure_category) if row.failure_category else None,
             shared_at=row.shared_at,
+            shipped_at=row.shipped_at,
             last_activity_at=row.last_activity_at,
         )
         for row in rows

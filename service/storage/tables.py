@@ -126,6 +126,7 @@ experiments = Table(
     Column("outcome", Text),
     Column("failure_category", Text),
     Column("shared_at", _timestamp),
+    Column("shipped_at", _timestamp),
     Column("last_activity_at", _timestamp, nullable=False),
     PrimaryKeyConstraint("id"),
     Index("experiments_root", "root", unique=True),

@@ -8,11 +8,13 @@ import pytest
 from service.lifecycle.codec import KINDS, data_of, event_id, kind_of, read_event
 from service.lifecycle.errors import UnreadableEvent
 from service.lifecycle.events import (
+    Active,
     Concluded,
     Declared,
     LifecycleEvent,
     Proposed,
     Reopened,
+    Shipped,
     Signalled,
     Started,
     Withdrawn,
@@ -58,6 +60,16 @@ PINNED: list[tuple[LifecycleEvent, str, dict[str, Any], str]] = [
         {"field": "outcome", "value": "failed", "channel": "label"},
         "f707f1d8-c647-827c-849e-86a674000be6",
     ),
+    (Shipped(ITEM, at(1)), "shipped", {}, "0413bda9-a2c2-89a5-9d7e-c4aafa914491"),
+    (Active(ITEM, at(1)), "active", {}, "5697774d-d744-85b2-bf78-b17d3612b8f7"),
+    (Started(ITEM, at(1), commanded=True), "started", {"commanded": True}, "5ce9f050-5325-8177-95c1-5506d111bebd"),
+    (
+        Concluded(ITEM, at(1), Outcome.WORKED, commanded=True),
+        "concluded",
+        {"outcome": "worked", "commanded": True},
+        "d9fde0f7-5757-8473-a0bc-c241e6a91ad1",
+    ),
+    (Reopened(ITEM, at(1), commanded=True), "reopened", {"commanded": True}, "b2c26486-747d-81dd-a4d6-3dc77ecc8b23"),
 ]
 EVENTS = [event for event, _, _, _ in PINNED]
 

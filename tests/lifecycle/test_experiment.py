@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.lifecycle.events import (
+    Active,
     Concluded,
     DeclarationChannel,
     Declared,
@@ -15,6 +16,7 @@ from service.lifecycle.events import (
     Proposed,
     Reopened,
     Result,
+    Shipped,
     Signalled,
     Started,
     Withdrawn,
@@ -710,6 +712,53 @@ def test_an_excluded_item_is_no_experiment_until_that_is_taken_back() -> None:
     assert is_marked([*excluded, withdrawn("excluded", "duplicate", at(3), "item")])
 
 
+def test_what_shipped_is_dated_by_the_first_shipment_from_the_idea_on() -> None:
+    shipments = tuple(Shipped(COMMIT, at(day)) for day in (1, 9, 7))
+    assert folded(Proposed(ROOT, at(2)), evidence=shipments).shipped_at == at(7)
+    assert folded(Proposed(ROOT, at(2)), evidence=shipments[:1]).shipped_at is None
+
+
+def test_a_sign_of_life_on_evidence_is_activity_and_nothing_else() -> None:
+    talked_about = folded(Proposed(ROOT, at(2)), evidence=(Active(CHANGE, at(9, "00:00:00")),))
+    assert talked_about.last_activity_at == at(9, "00:00:00")
+    assert (talked_about.started_at, talked_about.state) == (None, State.PROPOSED)
+
+
+def test_a_sign_of_life_dates_an_idea_only_where_nothing_else_does() -> None:
+    assert folded(Active(ROOT, at(3, "00:00:00")), closed(at(3))).idea_at == at(3)
+    assert folded(Active(ROOT, at(3, "00:00:00"))).idea_at == at(3, "00:00:00")
+
+
+def test_a_command_in_a_comment_on_evidence_holds_for_the_experiment() -> None:
+    commands = (
+        Started(CHANGE, at(3), commanded=True),
+        Concluded(CHANGE, at(5), Outcome.FAILED, commanded=True),
+        Declared(CHANGE, at(5), "failure_category", "basic", "comment"),
+        Declared(CHANGE, at(6), "team", "search", "comment"),
+    )
+    experiment = folded(Proposed(ROOT, at(2)), evidence=commands)
+    assert (experiment.started_at, experiment.concluded_at) == (at(3), at(5))
+    assert (experiment.outcome, experiment.failure_category) == (Outcome.FAILED, FailureCategory.BASIC)
+    assert experiment.team == "search"
+
+
+def test_a_command_to_reopen_on_evidence_reopens_the_experiment() -> None:
+    experiment = folded(Proposed(ROOT, at(2)), closed(at(3)), evidence=(Reopened(CHANGE, at(4), commanded=True),))
+    assert experiment.state is State.PROPOSED
+
+
+def test_what_evidence_concludes_or_declares_without_a_command_is_its_own_affair() -> None:
+    own_affairs = (
+        Proposed(CHANGE, at(1)),
+        Concluded(CHANGE, at(5), Outcome.WORKED),
+        Reopened(CHANGE, at(6)),
+        Declared(CHANGE, at(5), "outcome", "failed", "label"),
+        Declared(CHANGE, at(5), "title", "Another title", "item"),
+        Declared(CHANGE, at(5), "team", "ads", "label"),
+    )
+    assert folded(Proposed(ROOT, at(2)), evidence=own_affairs) == folded(Proposed(ROOT, at(2)))
+
+
 INSTANTS = st.sampled_from([at(day) for day in range(1, 6)])
 STATEMENTS: list[tuple[Field, str]] = [
     ("experiment", "true"),
@@ -733,10 +782,12 @@ OUTCOMES = st.sampled_from([None, Outcome.WORKED, Outcome.FAILED, Outcome.ABANDO
 def instants_of(subject: Ref) -> st.SearchStrategy[LifecycleEvent]:
     return st.one_of(
         st.builds(Proposed, st.just(subject), INSTANTS),
-        st.builds(Started, st.just(subject), INSTANTS),
+        st.builds(Started, st.just(subject), INSTANTS, st.booleans()),
         st.builds(Signalled, st.just(subject), INSTANTS, st.sampled_from(["success", "failure"])),
-        st.builds(Concluded, st.just(subject), INSTANTS, OUTCOMES),
-        st.builds(Reopened, st.just(subject), INSTANTS),
+        st.builds(Concluded, st.just(subject), INSTANTS, OUTCOMES, st.booleans()),
+        st.builds(Reopened, st.just(subject), INSTANTS, st.booleans()),
+        st.builds(Shipped, st.just(subject), INSTANTS),
+        st.builds(Active, st.just(subject), INSTANTS),
     )
 
 
