@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lock clean
+.PHONY: help run test check bench format lock clean
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ check: $(VENV)/dev.done ## formatting, lint, types and import contracts
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+bench: $(VENV)/dev.done ## how long the core takes, as figures and ratios
+	@$(BIN)/python -m tests.bench.core
 
 format: $(VENV)/dev.done ## put the code into shape
 	@$(BIN)/ruff check --fix --quiet

@@ -1,10 +1,11 @@
 """The application: every part made and joined."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -12,7 +13,8 @@ from fastapi import FastAPI
 from prometheus_client import disable_created_metrics
 from starlette.routing import Route
 
-from service.api import deliveries, health, scrape, webhooks
+import service.rules
+from service.api import deliveries, experiments, health, scrape, webhooks
 from service.api.access import Door
 from service.api.body import BodyReader
 from service.api.errors import install_error_handlers
@@ -20,13 +22,17 @@ from service.api.webhooks import WebhookEndpoint
 from service.metrics.view import Window
 from service.pipeline.receive import Receiver
 from service.providers import PROVIDERS
+from service.rules.model import Rules
+from service.rules.reading import RulesFile, WrongRules, read_rules
 from service.settings import Settings, spell_duration
 from service.storage.database import Database
-from service.storage.embedded import EmbeddedServer
+from service.storage.embedded import EmbeddedServer, EmbeddedUnavailable
 from service.telemetry import Telemetry
 from service.webhook import Source
 from service.worker import Worker
 
+_DEFAULTS = Path(service.rules.__file__).with_name("defaults.yaml")
+_WATCH_SECONDS = 1.0
 _log = structlog.get_logger(__name__)
 
 
@@ -46,36 +52,86 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
     if settings.database_url is not None:
         database = Database(settings.database_url.get_secret_value())
         try:
+            await database.check_url()
             yield database
         finally:
             await database.close()
         return
     server = EmbeddedServer(settings.data_dir)
-    await asyncio.to_thread(server.start)
+    starting = asyncio.create_task(asyncio.to_thread(server.start))
     try:
+        # Asked to end meanwhile, a server that is being started still has to be stopped.
+        await asyncio.shield(starting)
         database = Database(server.url)
+        watching = asyncio.create_task(_keep_running(server))
         try:
             await database.migrate()
             yield database
         finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
             await database.close()
     finally:
+        await asyncio.gather(starting, return_exceptions=True)
         await asyncio.to_thread(server.release)
 
 
-def create_app(settings: Settings, database: Database, clock: Callable[[], datetime] = utc_now) -> FastAPI:
+async def _keep_running(server: EmbeddedServer) -> None:
+    """Start the embedded server again when it was killed."""
+    while True:
+        await asyncio.sleep(_WATCH_SECONDS)
+        if server.answers():
+            continue
+        _log.warning("the embedded PostgreSQL is gone and is started again")
+        try:
+            await asyncio.to_thread(server.restart)
+        except EmbeddedUnavailable as error:
+            _log.error("the embedded PostgreSQL cannot be started again", cause=str(error))
+
+
+def figure_windows(settings: Settings) -> Sequence[Window]:
+    """The windows that figures are made over."""
+    return [Window(spell_duration(length), length) for length in settings.windows]
+
+
+def load_rules(settings: Settings) -> Rules:
+    """The rules of the file that the settings name, before the packaged ones where it extends them.
+
+    Raises:
+        WrongRules: the file cannot be read, or is malformed.
+    """
+    return read_rules(read_rules_file(settings.rules) if settings.rules else None, read_rules_file(_DEFAULTS))
+
+
+def read_rules_file(path: Path) -> RulesFile:
+    """A rules file's text.
+
+    Raises:
+        WrongRules: it cannot be read.
+    """
+    try:
+        return RulesFile(str(path), path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise WrongRules(f"{path}: {reason}") from error
+
+
+def create_app(
+    settings: Settings, rules: Rules, database: Database, clock: Callable[[], datetime] = utc_now
+) -> FastAPI:
     """The service in the role that the settings give it.
 
     Args:
+        rules: what deliveries are taken to mean.
         database: stays open as long as the application runs.
         clock: the time now, UTC.
     """
     # Series that tell when a counter was made would double what every scrape carries.
     disable_created_metrics()
     telemetry = Telemetry(settings.sources)
-    windows = [Window(spell_duration(length), length) for length in settings.windows]
+    windows = figure_windows(settings)
     receiver = Receiver(database)
-    worker = Worker(database, telemetry, windows, settings.snapshot_interval, clock)
+    worker = Worker(database, rules, telemetry, windows, settings.snapshot_interval, clock)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -93,16 +149,19 @@ def create_app(settings: Settings, database: Database, clock: Callable[[], datet
         summary="Feedback-loop latency: from the idea to knowing whether it worked.",
         version=version("loopgauge"),
         lifespan=lifespan,
+        redirect_slashes=False,
     )
     install_error_handlers(app)
     app.include_router(health.router(database))
-    scrapers = Door([settings.metrics_token], "LOOPGAUGE_METRICS_TOKEN", open_without=True)
+    scrapers = Door([settings.metrics_token], "LOOPGAUGE_METRICS_TOKEN", open_to_all=settings.metrics_token is None)
     app.include_router(scrape.router(lambda: worker.snapshot, telemetry, scrapers))
     if settings.role != "worker":
-        _add_doors(app, settings, database)
+        _add_doors(app, settings, database, clock)
         bodies = BodyReader(settings.max_body_bytes, settings.max_inflight_bytes)
         endpoint = WebhookEndpoint(configured_sources(settings), bodies, receiver, telemetry, clock)
-        app.router.routes.append(Route(webhooks.PATH, endpoint, methods=["POST"]))
+        # A sender of webhooks does not follow a redirection to where the slash is missing.
+        for path in (webhooks.PATH, f"{webhooks.PATH}/"):
+            app.router.routes.append(Route(path, endpoint, methods=["POST"]))
         _describe_webhooks(app)
     return app
 
@@ -123,11 +182,16 @@ def configured_sources(settings: Settings) -> Mapping[str, Source]:
     }
 
 
-def _add_doors(app: FastAPI, settings: Settings, database: Database) -> None:
+def _add_doors(app: FastAPI, settings: Settings, database: Database, clock: Callable[[], datetime]) -> None:
     tokens = settings.api_tokens
-    read = Door([tokens.read, tokens.admin], "LOOPGAUGE_API_TOKENS__READ", open_without=settings.listens_on_loopback)
+    read = Door(
+        [tokens.read, tokens.admin],
+        "LOOPGAUGE_API_TOKENS__READ",
+        open_to_all=settings.listens_on_loopback and tokens.read is None,
+    )
     admin = Door([tokens.admin], "LOOPGAUGE_API_TOKENS__ADMIN")
     app.include_router(deliveries.router(database, read, admin))
+    app.include_router(experiments.router(database, read, figure_windows(settings), clock))
 
 
 def _describe_webhooks(app: FastAPI) -> None:

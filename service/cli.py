@@ -2,14 +2,14 @@
 
 import asyncio
 import json
-import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
-from typing import Any, NoReturn
+from pathlib import Path
+from typing import IO, Any, NoReturn
 from uuid import UUID
 
 import click
@@ -18,16 +18,26 @@ import uvicorn
 import uvloop
 from fastapi import FastAPI
 
+from service.api import experiments
 from service.api.deliveries import brief, whole
-from service.app import create_app, open_database
+from service.app import create_app, figure_windows, load_rules, open_database, utc_now
+from service.lifecycle.codec import data_of, kind_of
+from service.lifecycle.errors import BadReference
 from service.logs import configure_logs
-from service.settings import Role, Settings, WrongSetting, read_settings, unknown_settings
+from service.pipeline.explain import UnknownSubject, find_subject
+from service.pipeline.explain import explain as explain_subject
+from service.pipeline.interpret import interpret_delivery
+from service.providers import PROVIDERS
+from service.rules.model import Interpretation, Rules
+from service.rules.reading import WrongRules
+from service.settings import Role, Settings, WrongSetting, given_settings, read_settings, source_name, unknown_settings
 from service.storage import inbox
 from service.storage.database import DatabaseError
 from service.storage.embedded import EmbeddedUnavailable
+from service.webhook import Delivery
 
-# Kubernetes grants 30 seconds between SIGTERM and the end.
-_DRAIN_SECONDS = 10
+# Kubernetes grants 30 seconds: these, then a batch on its way to the inbox (8), then the worker's rest (10).
+_DRAIN_SECONDS = 8
 
 _log = structlog.get_logger(__name__)
 
@@ -49,27 +59,28 @@ def serve(host: str | None, port: int | None, role: Role | None) -> None:
     """Run the service."""
     settings = _settings(host=host, port=port, role=role)
     configure_logs(settings.log_level)
-    for line in unknown_settings(os.environ):
+    for line in unknown_settings(given_settings()):
         _log.warning(line)
-    _run(_serve(settings, _listen(settings)))
+    _run(_serve(settings, _rules(settings), _listen(settings)))
 
 
-async def _serve(settings: Settings, listening: socket.socket) -> None:
+async def _serve(settings: Settings, rules: Rules, listening: socket.socket) -> None:
     if (starting := asyncio.current_task()) is not None:
-        _on_signals(starting.cancel)
+        _on_signals(lambda _: starting.cancel())
     async with open_database(settings) as database:
-        app = create_app(settings, database)
+        app = create_app(settings, rules, database)
         async with app.router.lifespan_context(app):
             server = _Server(_configuration(app))
-            _on_signals(lambda: server.handle_exit(signal.SIGTERM, None))
+            # A second ctrl-C does not wait for what is under way.
+            _on_signals(lambda asked: server.handle_exit(asked, None))
             _say_where(settings, listening)
             await server.serve(sockets=[listening])
         _log.info("stopped")
 
 
-def _on_signals(end: Callable[[], object]) -> None:
+def _on_signals(end: Callable[[signal.Signals], object]) -> None:
     for asked in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(asked, end)
+        asyncio.get_running_loop().add_signal_handler(asked, end, asked)
 
 
 class _Server(uvicorn.Server):
@@ -177,10 +188,116 @@ async def _show_delivery(settings: Settings, delivery: UUID, as_json: bool) -> N
         click.echo(f"{name:15} {value}")
 
 
+@main.command()
+@click.argument("reference")
+@_AS_JSON
+def explain(reference: str, as_json: bool) -> None:
+    """One experiment, by id or any of its references: every event, its clock, source and rule, and its figures."""
+    _run(_explain(_settings(), reference, as_json))
+
+
+async def _explain(settings: Settings, reference: str, as_json: bool) -> None:
+    async with open_database(settings) as database:
+        subject = await find_subject(database, reference)
+        explanation = await explain_subject(database, subject, figure_windows(settings), utc_now())
+    shown = experiments.answer(explanation)
+    click.echo(shown.model_dump_json(indent=2) if as_json else _explanation(shown))
+
+
+def _explanation(shown: experiments.ExplanationAnswer) -> str:
+    known = shown.experiment.model_dump(mode="json", exclude={"root"}) if shown.experiment else {}
+    lines = [shown.subject, *(f"  {name:17} {value}" for name, value in known.items() if value not in (None, ""))]
+    if shown.why_not:
+        lines.append(f"  no experiment: {shown.why_not}")
+    lines += ["", "events (those in brackets do not count for it)"]
+    for event in shown.events:
+        said = " ".join([event.kind, *(f"{name}={value}" for name, value in event.data.items())])
+        when = event.occurred_at.strftime("%Y-%m-%d %H:%M:%S")
+        lines.append(f"  {when}  {event.subject}  {said if event.counts else f'({said})'}")
+        for origin in event.origins:
+            received = origin.received_at.strftime("%Y-%m-%d %H:%M:%S")
+            lines.append(f"    {origin.rule}; {origin.source} {origin.delivery}, received {received}")
+    if shown.figures:
+        lines += ["", "counts in"]
+    for figure in shown.figures:
+        labels = ", ".join(f'{name}="{value}"' for name, value in figure.labels.items())
+        lines.append(f"  {figure.metric}{{{labels}}}")
+    return "\n".join(lines)
+
+
+@main.group()
+def rules() -> None:
+    """The rules that say what deliveries mean."""
+
+
+@rules.command("check")
+@click.argument("file", type=click.Path(path_type=Path))
+def check_rules(file: Path) -> None:
+    """Validate a rules file; each error carries file, line and path."""
+    read = _rules(_settings(rules=file))
+    named = {rule.name for of_kind in read.by_kind.values() for rule in of_kind}
+    click.echo(f"{file}: {len(named)} rules, those that it extends included")
+
+
+@rules.command("try")
+@click.option("--source", required=True, help="The source, or a provider.")
+@click.option("--header", "header_lines", multiple=True, metavar="'K: V'", help="A header of the delivery; repeatable.")
+@click.option("--rules", "file", type=click.Path(path_type=Path), help="A rules file; LOOPGAUGE_RULES if not set.")
+@click.argument("body", type=click.File("rb"))
+@_AS_JSON
+def try_rules(source: str, header_lines: tuple[str, ...], file: Path | None, body: IO[bytes], as_json: bool) -> None:
+    """What a delivery would become, and why."""
+    settings = _settings(rules=file)
+    name = source_name(source)
+    provider = settings.sources[name].provider if name in settings.sources else name
+    if provider not in PROVIDERS:
+        _fail(f"{source} is neither a source nor a provider; providers are {', '.join(PROVIDERS)}")
+    headers = {key.strip().lower(): value.strip() for key, _, value in (line.partition(":") for line in header_lines)}
+    delivery = Delivery(name, provider, "", headers, body.read(), utc_now())
+    shown = _interpretation(interpret_delivery(_rules(settings), delivery))
+    click.echo(json.dumps(shown, indent=2) if as_json else _in_lines(shown))
+
+
+def _interpretation(found: Interpretation) -> dict[str, Any]:
+    return {
+        "verdict": found.verdict,
+        "reason": found.reason,
+        "events": [
+            {
+                "subject": said.event.subject,
+                "kind": kind_of(said.event),
+                "occurred_at": said.event.occurred_at.isoformat(),
+                **data_of(said.event),
+                "rule": said.rule,
+            }
+            for said in found.statements
+        ],
+        "links": [
+            {"evidence": link.evidence, "channel": link.channel, "serves": sorted(link.targets)} for link in found.links
+        ],
+        "renamed": [{"old": alias.old, "new": alias.new} for alias in found.aliases],
+    }
+
+
+def _in_lines(shown: Mapping[str, Any]) -> str:
+    lines = [f"{shown['verdict']}: {shown['reason']}"]
+    for group in ("events", "links", "renamed"):
+        said = (" ".join(f"{name}={value}" for name, value in one.items()) for one in shown[group])
+        lines += [f"  {group.removesuffix('s'):7} {one}" for one in said]
+    return "\n".join(lines)
+
+
 def _settings(**given: Any) -> Settings:
     try:
         return read_settings(**given)
     except WrongSetting as error:
+        _fail(str(error))
+
+
+def _rules(settings: Settings) -> Rules:
+    try:
+        return load_rules(settings)
+    except WrongRules as error:
         _fail(str(error))
 
 
@@ -191,7 +308,7 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
     except asyncio.CancelledError:
         # Asked to end while it was starting.
         return
-    except (DatabaseError, EmbeddedUnavailable) as error:
+    except (DatabaseError, EmbeddedUnavailable, UnknownSubject, BadReference) as error:
         _fail(str(error))
 
 

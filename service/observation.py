@@ -3,74 +3,139 @@
 A provider turns bytes into observations and judges nothing; the rules say what an observation means.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, TypeAlias
 
-from service.lifecycle.evidence import Ref
+from service.lifecycle.evidence import Alias, Channel, Ref
+
+Kind = Literal[
+    "seen",
+    "created",
+    "assigned",
+    "closed",
+    "merged",
+    "reopened",
+    "deleted",
+    "labelled",
+    "unlabelled",
+    "typed",
+    "untyped",
+    "moved",
+    "finished",
+    "deployed",
+    "active",
+]
+"""What was observed of a subject.
+
+*seen* is how an item or change looks when a payload is made, and has no time of its own; every other kind happened at
+a time that the payload names: a label or type was put on or taken off, an item moved from status to status, a run
+finished, a deployment ended, or there was another sign of life.
+"""
+
+Trait = Literal[
+    "what",
+    "project",
+    "title",
+    "url",
+    "label",
+    "item_type",
+    "component",
+    "branch",
+    "reason",
+    "status_from",
+    "status_to",
+    "category_from",
+    "category_to",
+    "resolution",
+    "workflow",
+    "conclusion",
+    "environment",
+]
+"""What can be known of an observation beside its kind; words are the provider's own.
+
+`what` is `item` or `change`. A status category is `new`, `in progress` or `done`.
+"""
+
+TRAITS: Mapping[Kind, frozenset[Trait]] = {
+    "seen": frozenset({"what", "project", "title", "url", "label", "item_type", "component", "branch"}),
+    "created": frozenset({"what", "project"}),
+    "assigned": frozenset({"what", "project"}),
+    "closed": frozenset({"what", "project", "reason"}),
+    "merged": frozenset({"what", "project"}),
+    "reopened": frozenset({"what", "project"}),
+    "deleted": frozenset({"what", "project"}),
+    "labelled": frozenset({"label"}),
+    "unlabelled": frozenset({"label"}),
+    "typed": frozenset({"item_type"}),
+    "untyped": frozenset({"item_type"}),
+    "moved": frozenset({"status_from", "status_to", "category_from", "category_to", "resolution"}),
+    "finished": frozenset({"workflow", "conclusion", "branch"}),
+    "deployed": frozenset({"environment", "conclusion"}),
+    "active": frozenset(),
+}
+"""The traits that an observation of each kind may have."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ItemSeen:
-    """How an item or a change looked when the payload was made."""
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """Something that was observed of one subject.
 
+    Attributes:
+        at: when it happened; of *seen* when the payload was made.
+        traits: what is known of it; a label may have several values, most have one, and unknown ones are left out.
+    """
+
+    kind: Kind
     subject: Ref
-    seen_at: datetime
-    project: str
-    """Where it lives, as the provider writes it, such as `acme/app`."""
-    title: str
-    url: str
-    labels: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChangeSeen:
-    """What a change is made of and what it says it serves, when the payload was made."""
-
-    subject: Ref
-    seen_at: datetime
-    branch: str
-    commits: tuple[Ref, ...]
-    """Its head and, once merged, its merge commit."""
-    closes: frozenset[Ref]
-    """The items that its body says it closes."""
-
-
-Happening = Literal["created", "assigned", "closed", "not planned", "duplicate", "merged", "reopened"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ItemChanged:
-    """Something happened to an item or a change, at a time that the payload names."""
-
-    subject: Ref
-    happened: Happening
     at: datetime
-    is_change: bool
+    traits: Mapping[Trait, tuple[str, ...]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LabelChanged:
-    """One label was added or removed."""
+@dataclass(frozen=True, slots=True)
+class Commented:
+    """Somebody wrote a comment.
+
+    Attributes:
+        insider: whether the author belongs to those who may change the project; None where the payload does not say.
+    """
 
     subject: Ref
-    label: str
-    added: bool
+    at: datetime
+    text: str
+    insider: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """All that `stated_by` says on one channel about what a piece of evidence serves."""
+
+    evidence: Ref
+    channel: Channel
+    stated_by: Ref
+    targets: frozenset[Ref]
     at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunFinished:
-    """A pipeline run on a commit came to its end."""
+@dataclass(frozen=True, slots=True)
+class Mentioned:
+    """A text in which a ticket's key may stand, and with it what the subject serves."""
 
     subject: Ref
-    workflow: str
-    conclusion: str
-    """In the provider's word; empty where it gave none."""
+    channel: Channel
+    text: str
     at: datetime
 
 
-Observation: TypeAlias = ItemSeen | ChangeSeen | ItemChanged | LabelChanged | RunFinished
+@dataclass(frozen=True, slots=True)
+class Renamed:
+    """A subject, or everything in a project, is known by another reference from now on."""
+
+    alias: Alias
+
+
+Observation: TypeAlias = Observed | Commented | Linked | Mentioned | Renamed
 
 
 @dataclass(frozen=True, slots=True)

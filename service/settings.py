@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import platformdirs
+from dotenv import dotenv_values
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
@@ -25,8 +26,10 @@ from service.providers import PROVIDERS
 
 PREFIX = "LOOPGAUGE_"
 _NESTING = "__"
+_DOTENV = ".env"
 _SECRETS_DIR = f"{PREFIX}SECRETS_DIR"
 _UNITS = {"s": timedelta(seconds=1), "m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
+_LONGEST = timedelta(days=3653)
 _DURATION = re.compile(r"([0-9]{1,9})([smhd])")
 _SOURCE_NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
 
@@ -47,8 +50,8 @@ def parse_duration(value: object) -> object:
         return value
     spelled = _DURATION.fullmatch(value.strip())
     span = int(spelled[1]) * _UNITS[spelled[2]] if spelled else timedelta(0)
-    if span <= timedelta(0):
-        raise ValueError("expected a duration such as 90s, 15m, 6h or 14d")
+    if not timedelta(0) < span <= _LONGEST:
+        raise ValueError("expected a duration such as 90s, 15m, 6h or 14d, of ten years at the most")
     return span
 
 
@@ -64,6 +67,13 @@ def _split(value: object) -> object:
 
 def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
+
+
+def _not_empty(value: object) -> object:
+    # An empty path is the current directory.
+    if value == "":
+        raise ValueError("expected a path that is not empty")
+    return value
 
 
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
@@ -101,14 +111,15 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
         env_nested_delimiter=_NESTING,
-        env_file=".env",
+        env_file=_DOTENV,
         extra="ignore",
         hide_input_in_errors=True,
     )
 
     database_url: SecretStr | None = None
-    data_dir: Path = Field(default_factory=_default_data_dir)
+    data_dir: Annotated[Path, BeforeValidator(_not_empty)] = Field(default_factory=_default_data_dir)
     sources: dict[str, SourceSettings] = {}
+    rules: Annotated[Path | None, BeforeValidator(_not_empty)] = None
     api_tokens: ApiTokens = ApiTokens()
     metrics_token: _Secret | None = None
     max_body_bytes: Annotated[int, Field(ge=1)] = 26_214_400
@@ -121,7 +132,8 @@ class Settings(BaseSettings):
     )
     snapshot_interval: Duration = timedelta(seconds=5)
     role: Annotated[Role, BeforeValidator(_lower)] = "all"
-    host: str = "127.0.0.1"
+    # Empty, it would be every address of the machine.
+    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
 
@@ -195,6 +207,13 @@ def read_settings(**given: Any) -> Settings:
         raise WrongSetting("; ".join(map(_in_words, error.errors(include_input=False, include_url=False)))) from None
     except SettingsError as error:
         raise WrongSetting(_unreadable(error)) from None
+    except UnicodeDecodeError:
+        raise WrongSetting(f"{_DOTENV} is not UTF-8") from None
+
+
+def given_settings() -> set[str]:
+    """The names of all variables in the environment and in `.env`."""
+    return {*os.environ, *dotenv_values(_DOTENV)}
 
 
 def unknown_settings(names: Iterable[str]) -> list[str]:

@@ -66,6 +66,13 @@ class Provider(Protocol):
     def delivery_id(self, headers: Mapping[str, str], body: bytes) -> str:
         """The provider's id of this delivery, stable over redeliveries; the body is not parsed for it."""
 
+    def document(self, headers: Mapping[str, str], body: bytes) -> bytes:
+        """The JSON document in the body, for rules that look into the payload.
+
+        Raises:
+            UnreadableDelivery: there is none.
+        """
+
     def observe(self, headers: Mapping[str, str], body: bytes) -> Sequence[Observation] | Nothing:
         """What the delivery says.
 

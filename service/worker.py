@@ -10,6 +10,7 @@ from service.metrics.view import Window
 from service.pipeline.interpret import interpret_pending
 from service.pipeline.project import project_touched
 from service.pipeline.snapshot import Snapshot, take_snapshot
+from service.rules.model import Rules
 from service.storage.database import Database, DatabaseError
 from service.telemetry import Telemetry
 
@@ -17,7 +18,7 @@ from service.telemetry import Telemetry
 _IDLE_SECONDS = 0.2
 _RETRY_SECONDS = 1.0
 _REFRESH_SPACING_SECONDS = 1.0
-_FINISH_SECONDS = 15.0
+_FINISH_SECONDS = 10.0
 
 _log = structlog.get_logger(__name__)
 
@@ -34,12 +35,14 @@ class Worker:
     def __init__(
         self,
         database: Database,
+        rules: Rules,
         telemetry: Telemetry,
         windows: Sequence[Window],
         interval: timedelta,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
+        self._rules = rules
         self._telemetry = telemetry
         self._windows = windows
         self._interval = interval
@@ -71,10 +74,10 @@ class Worker:
             _log.warning("work left to the next worker")
 
     async def _interpret(self) -> int:
-        return await interpret_pending(self._database, self._telemetry, self._clock)
+        return await interpret_pending(self._database, self._rules, self._telemetry, self._clock)
 
     async def _project(self) -> int:
-        projected = await project_touched(self._database)
+        projected = await project_touched(self._database, self._clock)
         if projected:
             self._changed.set()
         return projected

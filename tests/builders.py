@@ -157,6 +157,7 @@ class PullRequest:
     title: str = "Cache answers"
     body: str = "Closes #45"
     branch: str = "cache-answers"
+    fork: str = ""
     labels: tuple[str, ...] = ()
     head: str = "a" * 40
     created_at: datetime
@@ -206,7 +207,8 @@ class PullRequest:
             "closed_at": stamp(self.closed_at),
             "merged_at": stamp(self.merged_at),
             "merge_commit_sha": self.merge_commit,
-            "head": {"sha": self.head, "ref": self.branch},
+            "head": {"sha": self.head, "ref": self.branch, "repo": {"full_name": self.fork or self.repository}},
+            "base": {"ref": "main", "repo": {"full_name": self.repository, "default_branch": "main"}},
             "user": {"login": "octo-dev"},
         }
         body = {"action": action, "pull_request": pull, "repository": _repository(self.repository), **more}

@@ -8,12 +8,13 @@ from typing import Any
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.app import create_app
+from service.app import create_app, load_rules
 from service.lifecycle.experiment import Experiment
 from service.metrics.view import Window
 from service.pipeline.interpret import interpret_pending
 from service.pipeline.project import project_touched
 from service.pipeline.snapshot import take_snapshot
+from service.rules.model import Rules
 from service.settings import Settings
 from service.storage import experiments
 from service.storage.database import Database
@@ -21,6 +22,7 @@ from service.telemetry import Telemetry
 from tests.builders import SECRET, GitHubRequest, at
 
 WINDOWS = (Window("7d", timedelta(days=7)), Window("90d", timedelta(days=90)))
+RULES = load_rules(Settings())
 Figures = dict[tuple[str, ...], float]
 
 
@@ -33,7 +35,7 @@ def settings(**given: Any) -> Settings:
 @asynccontextmanager
 async def api(database: Database, now: datetime | None = None, **given: Any) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the application, whose clock stands still."""
-    app = create_app(settings(**given), database, lambda: now or at(2))
+    app = create_app(settings(**given), RULES, database, lambda: now or at(2))
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with (
         app.router.lifespan_context(app),
@@ -56,12 +58,12 @@ async def deliver(database: Database, *requests: GitHubRequest) -> None:
     await settle(database)
 
 
-async def settle(database: Database) -> Telemetry:
+async def settle(database: Database, rules: Rules = RULES) -> Telemetry:
     """Interpret and project until nothing is left to do; returns the counters of that work."""
     telemetry = Telemetry(["github"])
-    while await interpret_pending(database, telemetry, lambda: at(2)):
+    while await interpret_pending(database, rules, telemetry, lambda: at(2)):
         pass
-    while await project_touched(database):
+    while await project_touched(database, lambda: at(2)):
         pass
     return telemetry
 

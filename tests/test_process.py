@@ -279,3 +279,89 @@ def test_the_example_in_the_readme_is_in_the_figures_within_five_seconds(databas
         assert json.loads(ended.stdout)["status"] == "stored"
         time.sleep(5)
         assert service.figures()["experiments_in_flight", "proposed", "search"] == 1
+
+
+def _postmaster(data_dir: Path) -> int:
+    return int((data_dir / "postgres" / "postmaster.pid").read_text().split()[0])
+
+
+def test_the_embedded_database_is_started_again_when_it_was_killed(tmp_path: Path) -> None:
+    data_dir = tmp_path / "data"
+    with serving(None, tmp_path, DATA_DIR=str(data_dir)) as service:
+        service.post_all([REQUEST])
+        os.kill(_postmaster(data_dir), signal.SIGKILL)
+        _wait_for(lambda: service.get("/readyz").status_code == 503)
+        _wait_for(lambda: service.get("/readyz").status_code == 200)
+        service.post_all([Issue(number=46, created_at=at(2)).opened()])
+        assert _wait_for(lambda: service.figures().get(IN_FLIGHT) == 2)
+        assert service.end(signal.SIGTERM) == 0
+
+
+@pytest.mark.parametrize("after", [0.8, 1.2, 1.6, 2.0])
+def test_asked_to_end_while_it_starts_it_leaves_no_database_running(tmp_path: Path, after: float) -> None:
+    data_dir = tmp_path / "data"
+    command = [sys.executable, "-m", "service", "serve", "--port", "0"]
+    with subprocess.Popen(command, env=_environment(DATA_DIR=str(data_dir)), stderr=subprocess.PIPE) as process:
+        time.sleep(after)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(_PATIENCE) in (0, -signal.SIGTERM)
+    assert not (data_dir / "postgres" / "postmaster.pid").exists()
+
+
+@pytest.mark.parametrize("url", ["postgresql://u:hush@h:port/db", "postgresql://u:hush@h/db?sslmode=bogus"])
+def test_a_database_url_that_cannot_be_used_stops_the_start_with_one_line(url: str) -> None:
+    ended = _run("serve", "--port", "0", DATABASE_URL=url)
+    assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
+    assert ended.stderr.startswith("loopgauge: LOOPGAUGE_DATABASE_URL cannot be used; expected postgresql://")
+    assert "hush" not in ended.stderr
+
+
+BETS = """\
+teams: {"acme/*": growth}
+rules:
+  - name: a bet
+    when: {provider: github, label: bet}
+    then: {declare: {experiment: true}}
+"""
+
+
+def test_a_rules_file_is_checked_and_each_error_has_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "rules.yaml"
+    file.write_text(BETS)
+    assert _run("rules", "check", str(file)).returncode == 0
+    file.write_text(BETS.replace("label: bet", "lable: bet"))
+    wrong = _run("rules", "check", str(file))
+    assert wrong.returncode == 1
+    assert f"{file}:4: rules.0.when.lable: is not known here" in wrong.stderr
+    served = _run("serve", "--port", "0", RULES=str(file))
+    assert (served.returncode, "lable" in served.stderr) == (1, True)
+    missing = _run("rules", "check", str(tmp_path / "nowhere.yaml"))
+    assert (missing.returncode, missing.stderr.count("\n")) == (1, 1)
+
+
+def test_what_a_delivery_would_become_is_told_with_the_reason(tmp_path: Path) -> None:
+    file, body = tmp_path / "rules.yaml", tmp_path / "body.json"
+    file.write_text(BETS)
+    body.write_bytes(Issue(created_at=at(2), labels=("bet",)).opened().body)
+    header = ("--header", "X-GitHub-Event: issues")
+    by_default = _run("rules", "try", "--source", "github", *header, str(body))
+    assert by_default.stdout.startswith("ignored: no label `experiment`; labels were bet\n")
+    tried = _run("rules", "try", "--source", "github", *header, "--rules", str(file), "--json", str(body))
+    shown = json.loads(tried.stdout)
+    assert (shown["verdict"], shown["reason"]) == ("counted", "a bet, proposed by creation")
+    [mark] = [event for event in shown["events"] if event.get("field") == "experiment"]
+    assert (mark["rule"], mark["subject"]) == ("a bet", "github:acme/app#45")
+    assert _run("rules", "try", "--source", "gopher", *header, str(body)).returncode == 1
+
+
+def test_an_experiment_is_explained_on_the_command_line(database_url: str, tmp_path: Path) -> None:
+    with serving(database_url, tmp_path) as service:
+        service.post_all([REQUEST])
+        service.end(signal.SIGTERM)
+    explained = _run("explain", "github:acme/app#45", DATABASE_URL=database_url)
+    assert "experiment by label; github" in explained.stdout
+    assert 'loopgauge_experiments_in_flight{team="acme/app", stage="proposed"}' in explained.stdout
+    shown = json.loads(_run("explain", "github:acme/app#45", "--json", DATABASE_URL=database_url).stdout)
+    assert shown["experiment"]["idea_at"] == "2026-03-02T09:00:00Z"
+    unknown = _run("explain", "github:acme/app#1", DATABASE_URL=database_url)
+    assert (unknown.returncode, unknown.stderr) == (1, "loopgauge: nothing is known of github:acme/app#1\n")

@@ -11,6 +11,7 @@ from service.app import configured_sources
 from service.settings import (
     Settings,
     WrongSetting,
+    given_settings,
     parse_duration,
     read_settings,
     source_name,
@@ -110,6 +111,10 @@ def test_flags_go_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> Non
         ("SOURCES__GITHUB__SECRT", "x", "LOOPGAUGE_SOURCES__GITHUB__SECRT is no setting"),
         ("SOURCES__ACME__SECRET", "x", "LOOPGAUGE_SOURCES__ACME__PROVIDER: expected one of github, got 'acme'"),
         ("API_TOKENS__REED", "x", "LOOPGAUGE_API_TOKENS__REED is no setting"),
+        ("HOST", "", "LOOPGAUGE_HOST: expected a value that is not empty"),
+        ("DATA_DIR", "", "LOOPGAUGE_DATA_DIR: expected a path that is not empty"),
+        ("RULES", "", "LOOPGAUGE_RULES: expected a path that is not empty"),
+        ("WINDOWS", "999999999d", "LOOPGAUGE_WINDOWS: expected a duration such as"),
         ("METRICS_TOKEN", "", "LOOPGAUGE_METRICS_TOKEN: expected a value that is not empty"),
         ("SECRETS_DIR", "/nowhere/at/all", "LOOPGAUGE_SECRETS_DIR: "),
     ],
@@ -153,8 +158,19 @@ def test_loopback_is_known_in_all_its_forms(host: str, loopback: bool) -> None:
     assert read_settings(host=host).listens_on_loopback is loopback
 
 
-@given(st.integers(1, 10**6), st.sampled_from("smhd"))
+@given(st.integers(1, 3653), st.sampled_from("smhd"))
 def test_a_duration_that_is_spelled_is_read_back_the_same(number: int, unit: str) -> None:
     span = parse_duration(f"{number}{unit}")
     assert isinstance(span, timedelta)
     assert parse_duration(spell_duration(span)) == span
+
+
+def test_a_misspelt_variable_in_a_dotenv_file_is_seen_too(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("LOOPGAUGE_SNAPSHT_INTERVAL=5s\n")
+    assert "LOOPGAUGE_SNAPSHT_INTERVAL" in given_settings()
+
+
+def test_a_dotenv_file_that_is_not_utf_8_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"LOOPGAUGE_HOST=\xff\n")
+    with pytest.raises(WrongSetting, match="not UTF-8"):
+        read_settings()

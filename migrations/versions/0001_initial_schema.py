@@ -28,6 +28,7 @@ def upgrade() -> None:
         sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("verdict", sa.Text(), nullable=True, comment="null while pending"),
         sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("rules", sa.Text(), nullable=True, comment="digest of the rules that came to the verdict"),
         sa.Column("interpreted_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint("verdict IN ('counted', 'ignored', 'failed')", name=op.f("deliveries_verdict_known")),
         sa.PrimaryKeyConstraint("id", name=op.f("deliveries_pkey")),
@@ -43,10 +44,19 @@ def upgrade() -> None:
     )
     op.create_index("deliveries_received_at", "deliveries", ["received_at", "id"], unique=False)
     op.create_table(
+        "aliases",
+        sa.Column("old", sa.Text(), nullable=False),
+        sa.Column("new", sa.Text(), nullable=False),
+        sa.Column("renamed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("delivery_id", sa.Uuid(), nullable=False),
+        sa.PrimaryKeyConstraint("old", "new", "renamed_at", name=op.f("aliases_pkey")),
+    )
+    op.create_table(
         "event_deliveries",
         sa.Column("subject", sa.Text(), nullable=False),
         sa.Column("event_id", sa.Uuid(), nullable=False),
         sa.Column("delivery_id", sa.Uuid(), nullable=False),
+        sa.Column("rule", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("subject", "event_id", "delivery_id", name=op.f("event_deliveries_pkey")),
     )
     op.create_index("event_deliveries_delivery_id", "event_deliveries", ["delivery_id"], unique=False)
@@ -96,11 +106,20 @@ def upgrade() -> None:
         "touched",
         sa.Column("subject", sa.Text(), nullable=False),
         sa.Column("mark", sa.BigInteger(), server_default=sa.text("nextval('touch_marks')"), nullable=False),
+        sa.Column(
+            "attempts",
+            sa.Integer(),
+            server_default="0",
+            nullable=False,
+            comment="how often projection failed since",
+        ),
+        sa.Column("retry_at", sa.DateTime(timezone=True), nullable=True, comment="set aside until then"),
+        sa.Column("error", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("subject", name=op.f("touched_pkey")),
     )
 
 
 def downgrade() -> None:
-    for table in ("touched", "experiments", "links", "event_deliveries", "events", "deliveries"):
+    for table in ("touched", "experiments", "links", "event_deliveries", "events", "aliases", "deliveries"):
         op.drop_table(table)
     op.execute(sa.schema.DropSequence(sa.Sequence("touch_marks")))

@@ -20,13 +20,13 @@ class Door:
     Args:
         tokens: the tokens that open it; those that are None are not configured.
         setting: the variable to set, for the answer where no token is configured.
-        open_without: whether everybody may come in while no token is configured.
+        open_to_all: whether everybody may come in.
     """
 
-    def __init__(self, tokens: Sequence[SecretStr | None], setting: str, *, open_without: bool = False) -> None:
+    def __init__(self, tokens: Sequence[SecretStr | None], setting: str, *, open_to_all: bool = False) -> None:
         self._tokens = [token.get_secret_value().encode() for token in tokens if token is not None]
         self._setting = setting
-        self._open = open_without and not self._tokens
+        self._open = open_to_all
 
     def opens_for(self, credentials: HTTPAuthorizationCredentials | None) -> bool:
         """Whether these credentials are enough."""

@@ -2,17 +2,21 @@
 
 import base64
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from service.api.access import Credentials, Door
 from service.api.errors import UnknownDelivery
+from service.settings import source_name
 from service.storage import inbox
 from service.storage.database import Database
+
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST = datetime(3000, 1, 1, tzinfo=UTC)
 
 Verdict = Literal["pending", "counted", "ignored", "failed"]
 
@@ -96,15 +100,22 @@ def router(database: Database, read: Door, admin: Door) -> APIRouter:
 
     @routes.get("", summary="What was delivered, newest first", dependencies=[Depends(read)])
     async def deliveries(
-        source: str | None = None,
+        source: Annotated[str | None, Query(pattern="^[A-Za-z0-9_-]+$", examples=["github"])] = None,
         verdict: Verdict | None = None,
-        since: Annotated[datetime | None, Query(examples=["2026-03-01T00:00:00Z"])] = None,
+        since: Annotated[
+            AwareDatetime | None, Query(ge=_EARLIEST, lt=_LATEST, examples=["2026-03-01T00:00:00Z"])
+        ] = None,
         cursor: str | None = None,
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
     ) -> DeliveryPage:
         async with database.transaction() as connection:
             rows, following = await inbox.page(
-                connection, source=source, verdict=verdict, since=since, cursor=cursor, limit=limit
+                connection,
+                source=source_name(source) if source else None,
+                verdict=verdict,
+                since=since,
+                cursor=cursor,
+                limit=limit,
             )
         return DeliveryPage(deliveries=[brief(row) for row in rows], next=following)
 

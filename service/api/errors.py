@@ -10,7 +10,9 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from service.storage.database import DatabaseRejected, DatabaseUnavailable
+from service.lifecycle.errors import BadReference
+from service.pipeline.explain import UnknownSubject
+from service.storage.database import DatabaseMisconfigured, DatabaseRejected, DatabaseUnavailable
 from service.storage.inbox import InvalidCursor
 from service.webhook import SignatureRefused
 
@@ -63,7 +65,12 @@ PROBLEMS: Mapping[type[Exception], _Problem] = {
     DatabaseUnavailable: _Problem(
         HTTPStatus.SERVICE_UNAVAILABLE, "database-unavailable", "PostgreSQL is not available", _RETRY_SOON
     ),
+    DatabaseMisconfigured: _Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE, "database-misconfigured", "PostgreSQL cannot be reached", _RETRY_SOON
+    ),
     DatabaseRejected: _Problem(HTTPStatus.BAD_REQUEST, "cannot-be-stored", "The request cannot be stored"),
+    UnknownSubject: _Problem(HTTPStatus.NOT_FOUND, "unknown-subject", "Nothing is known of this"),
+    BadReference: _Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "bad-reference", "This is no reference"),
     UnknownDelivery: _Problem(HTTPStatus.NOT_FOUND, "unknown-delivery", "There is no such delivery"),
     InvalidCursor: _Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-cursor", "The cursor is not one of ours"),
     TokenRefused: _Problem(
@@ -75,7 +82,7 @@ PROBLEMS: Mapping[type[Exception], _Problem] = {
 
 def problem_of(error: Exception) -> JSONResponse:
     """The answer to an error that the table knows."""
-    problem = PROBLEMS[type(error)]
+    problem = next(PROBLEMS[kind] for kind in type(error).__mro__ if kind in PROBLEMS)
     detail = str(error) or (type(error).__doc__ or problem.title).strip()
     return problem_response(problem.status, problem.slug, problem.title, detail, headers=problem.headers)
 

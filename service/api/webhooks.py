@@ -16,7 +16,7 @@ from service.api.body import BodyReader
 from service.api.errors import PROBLEMS, Overloaded, UnknownSource, problem_of
 from service.pipeline.receive import Receiver
 from service.settings import source_name
-from service.storage.database import DatabaseUnavailable
+from service.storage.database import DatabaseMisconfigured, DatabaseUnavailable
 from service.telemetry import Result, Telemetry
 from service.webhook import Delivery, Source
 
@@ -106,4 +106,4 @@ class WebhookEndpoint:
 
 
 def _result(error: Exception) -> Result:
-    return "error" if isinstance(error, DatabaseUnavailable | Overloaded) else "refused"
+    return "error" if isinstance(error, DatabaseUnavailable | DatabaseMisconfigured | Overloaded) else "refused"

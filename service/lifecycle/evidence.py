@@ -22,6 +22,10 @@ Channel = str
 """The place in a payload that made a link: `body`, `title`, `branch`, `head`, `merge commit`, `api`."""
 
 _REFERENCE = re.compile(r"[a-z][a-z0-9_-]*:\S+")
+_IN_PROJECT = re.compile(r"(jira:[^-]+|[^@#!]+)([#!-][0-9]+|@.+)?")
+MOST_TARGETS = 50
+"""How many subjects one subject may say, on one channel, that it serves."""
+
 _EXPERIMENTS = uuid5(NAMESPACE_URL, "loopgauge:experiment")
 
 
@@ -44,6 +48,21 @@ def item(provider: str, project: str, number: int) -> Ref:
 def change(provider: str, project: str, number: int) -> Ref:
     """The reference of a pull or merge request."""
     return Ref(f"{provider}:{project.lower()}!{number}")
+
+
+def project(provider: str, name: str) -> Ref:
+    """The reference of a project, as the start of those of its items and changes."""
+    return Ref(f"{provider}:{name.lower()}")
+
+
+def branches(project: str) -> Ref:
+    """The reference of a project as the start of those of its branches."""
+    return Ref(f"branch:{project.lower()}")
+
+
+def branch(project: str, name: str) -> Ref:
+    """The reference of a branch; its name is compared with case."""
+    return Ref(f"{branches(project)}@{name}")
 
 
 def commit(sha: str) -> Ref:
@@ -69,6 +88,72 @@ class LinkSet:
     stated_by: Ref
     targets: frozenset[Ref]
     stated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """A subject, or everything in a project, has a new name: transfers, key moves and renames.
+
+    Attributes:
+        old: the reference before, or, where a project was renamed, the project's as in `github:acme/app`.
+        new: the same now.
+        renamed_at: when.
+    """
+
+    old: Ref
+    new: Ref
+    renamed_at: datetime
+
+
+class _Names:
+    """Names that were given to each other: the one given last stands for all of them."""
+
+    def __init__(self, given: Iterable[tuple[str, str]]) -> None:
+        self._newest: dict[str, str] = {}
+        self._all: dict[str, frozenset[str]] = {}
+        for old, new in given:
+            names = self.all(old) | self.all(new)
+            self._newest.update(dict.fromkeys(names, new))
+            self._all.update(dict.fromkeys(names, names))
+
+    def newest(self, name: str) -> str:
+        return self._newest.get(name, name)
+
+    def all(self, name: str) -> frozenset[str]:
+        return self._all.get(name, frozenset({name}))
+
+
+class Aliases:
+    """All names that subjects and projects have had, in whatever order they became known."""
+
+    def __init__(self, aliases: Iterable[Alias]) -> None:
+        # Of two names given at once the alphabetically last is the newest.
+        ordered = sorted(aliases, key=lambda alias: (alias.renamed_at, alias.new, alias.old))
+        self._projects = _Names((alias.old, alias.new) for alias in ordered if not _split(alias.old)[1])
+        self._subjects = _Names(
+            (self._in_newest_project(alias.old), self._in_newest_project(alias.new))
+            for alias in ordered
+            if _split(alias.old)[1]
+        )
+
+    def canonical(self, subject: Ref) -> Ref:
+        """The newest name of a subject."""
+        return Ref(self._subjects.newest(self._in_newest_project(subject)))
+
+    def names(self, subject: Ref) -> frozenset[Ref]:
+        """Every name of a subject, the given one among them."""
+        own = map(_split, self._subjects.all(self._in_newest_project(subject)))
+        return frozenset(Ref(project + rest) for now, rest in own for project in self._projects.all(now)) | {subject}
+
+    def _in_newest_project(self, subject: str) -> str:
+        project, rest = _split(subject)
+        return self._projects.newest(project) + rest
+
+
+def _split(subject: str) -> tuple[str, str]:
+    """A reference's project and the rest: `github:acme/app` and `#45`, `jira:ML` and `-12`."""
+    parts = _IN_PROJECT.fullmatch(subject)
+    return (parts[1], parts[2] or "") if parts else (subject, "")
 
 
 @dataclass(frozen=True, slots=True)

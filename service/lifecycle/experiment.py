@@ -1,9 +1,10 @@
 """The experiment: what a root's own events and its evidence fold into."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 from typing import assert_never
 from uuid import UUID
 
@@ -24,8 +25,6 @@ from service.lifecycle.events import (
 )
 from service.lifecycle.evidence import Ref, experiment_id
 from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk, State
-
-_ENDED_BY_REOPENING = ("comment", "api")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +110,10 @@ def fold(root: Ref, own: Iterable[LifecycleEvent], evidence: Iterable[LifecycleE
         own: all events on the root; at least one.
         evidence: all events on the subjects that serve it.
     """
-    mine = sorted([*own, *filter(_is_command, evidence := list(evidence))], key=_order)
-    counted = sorted([*mine, *filter(_is_fact, evidence)], key=_order)
+    heard = [event for event in evidence if counts_for(event, own=False)]
+    of_the_root = {*own, *filter(_is_command, heard)}
+    counted = _in_order({*of_the_root, *heard})
+    mine = [event for event in counted if event in of_the_root]
     declarations = [event for event in mine if isinstance(event, Declaration)]
     ideas = [event.occurred_at for event in mine if isinstance(event, Proposed)]
     idea_at = ideas[0] if ideas else _inferred_idea(counted)
@@ -129,7 +130,7 @@ def fold(root: Ref, own: Iterable[LifecycleEvent], evidence: Iterable[LifecycleE
         risk=Risk(risk) if risk else None,
         idea_at=idea_at,
         idea_inferred=not ideas,
-        started_at=_started_at(root, counted, ideas),
+        started_at=_started_at(mine, counted, ideas),
         first_signal_at=_first_signal_at(counted, idea_at, concluded_at),
         concluded_at=concluded_at,
         outcome=outcome,
@@ -138,6 +139,11 @@ def fold(root: Ref, own: Iterable[LifecycleEvent], evidence: Iterable[LifecycleE
         shipped_at=_shipped_at(counted, idea_at),
         last_activity_at=counted[-1].occurred_at,
     )
+
+
+def counts_for(event: LifecycleEvent, *, own: bool) -> bool:
+    """Whether an event is heard by the experiment: all of the root's own are, of its evidence only some."""
+    return own or _is_command(event) or _is_fact(event)
 
 
 def _is_command(event: LifecycleEvent) -> bool:
@@ -162,21 +168,30 @@ def _inferred_idea(counted: Sequence[LifecycleEvent]) -> datetime:
     return dated[0].occurred_at
 
 
-def _order(event: LifecycleEvent) -> tuple[datetime, str, UUID]:
-    return event.occurred_at, kind_of(event), event_id(event)
+def _in_order(events: Collection[LifecycleEvent]) -> list[LifecycleEvent]:
+    """Events by time, kind and id; ids are worked out only where time and kind leave the order open."""
+    ordered: list[LifecycleEvent] = []
+    for _, at_once in groupby(sorted(events, key=_order), key=_order):
+        tied = list(at_once)
+        ordered += sorted(tied, key=event_id) if len(tied) > 1 else tied
+    return ordered
 
 
-def _started_at(root: Ref, counted: Sequence[LifecycleEvent], ideas: Sequence[datetime]) -> datetime | None:
-    for event in counted:
-        match event:
-            # A change is proposed and started by one act; that it was picked up after no time at all is no finding.
-            case Started(subject=subject, occurred_at=at) if subject == root and at in ideas[:1]:
-                continue
-            case Started() | Signalled():
-                return event.occurred_at
-            case _:
-                continue
-    return None
+def _order(event: LifecycleEvent) -> tuple[datetime, str, bool]:
+    # A reason for closing can be given afterwards, at the time of the closing: what says how it went goes first.
+    silent = isinstance(event, Concluded) and event.outcome is None
+    return event.occurred_at, kind_of(event), silent
+
+
+def _started_at(
+    mine: Sequence[LifecycleEvent], counted: Sequence[LifecycleEvent], ideas: Sequence[datetime]
+) -> datetime | None:
+    # A change is proposed and started by one act; that it was picked up after no time at all is no finding.
+    by_proposal = {event for event in mine if isinstance(event, Started) and event.occurred_at in ideas[:1]}
+    started = (
+        event.occurred_at for event in counted if isinstance(event, Started | Signalled) and event not in by_proposal
+    )
+    return next(started, None)
 
 
 def _first_signal_at(
@@ -227,13 +242,9 @@ def _verdict(
 
 
 def _since_reopening(in_force: Sequence[_InForce], reopened_at: datetime | None) -> _InForce | None:
-    """The latest value, without what comments and the API had declared before the loop was opened again."""
+    """The latest value, without what was declared before the loop was opened again: only labels stand, as they hang."""
     return _latest(
-        [
-            value
-            for value in in_force
-            if reopened_at is None or value.channel not in _ENDED_BY_REOPENING or value.since > reopened_at
-        ]
+        [value for value in in_force if reopened_at is None or value.channel == "label" or value.since > reopened_at]
     )
 
 

@@ -1,27 +1,32 @@
 """Interpret: stored deliveries become lifecycle events and links, and each gets its verdict."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Any, TypeAlias
 
+import msgspec
 import structlog
 
 from service.providers import PROVIDERS
-from service.rules.defaults import interpret
-from service.rules.model import Interpretation
+from service.rules.matching import interpret
+from service.rules.model import Interpretation, Rules
 from service.storage import events, inbox
-from service.storage.database import Database, DatabaseRejected
+from service.storage.database import Connection, Database, DatabaseRejected, savepoint
 from service.storage.events import Said
 from service.storage.inbox import Settlement
 from service.telemetry import Telemetry
-from service.webhook import Delivery, UnreadableDelivery
+from service.webhook import Delivery, Provider, UnreadableDelivery
 
 _BATCH = 50
 _log = structlog.get_logger(__name__)
 
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST = datetime(3000, 1, 1, tzinfo=UTC)
+
 Clock = Callable[[], datetime]
 
 
-async def interpret_pending(database: Database, telemetry: Telemetry, clock: Clock) -> int:
+async def interpret_pending(database: Database, rules: Rules, telemetry: Telemetry, clock: Clock) -> int:
     """Interpret the next pending deliveries in one transaction, and return how many there were.
 
     What a delivery says and its verdict are committed together, so a worker that dies leaves it pending.
@@ -29,59 +34,75 @@ async def interpret_pending(database: Database, telemetry: Telemetry, clock: Clo
     Raises:
         DatabaseUnavailable: nothing was committed; try again later.
     """
-    try:
-        return await _interpret_batch(database, telemetry, clock, _BATCH)
-    except DatabaseRejected:
-        # One delivery says something that PostgreSQL does not take: alone, it fails alone.
-        return await _interpret_alone(database, telemetry, clock)
-
-
-async def _interpret_batch(database: Database, telemetry: Telemetry, clock: Clock, limit: int) -> int:
     async with database.transaction() as connection:
-        claimed = await inbox.claim(connection, limit)
-        if not claimed:
-            return 0
-        interpreted = [(delivery, interpret_delivery(delivery)) for delivery in claimed]
-        await events.record(connection, [_said(*pair) for pair in interpreted])
-        await inbox.settle(connection, [_settlement(*pair) for pair in interpreted], clock())
-    _count(telemetry, interpreted)
+        claimed = await inbox.claim(connection, _BATCH)
+        interpreted = [(delivery, interpret_delivery(rules, delivery)) for delivery in claimed]
+        try:
+            await _write(connection, rules, interpreted, clock())
+        except DatabaseRejected:
+            # One delivery says something that PostgreSQL does not take: alone, it fails alone.
+            interpreted = [await _write_alone(connection, rules, *pair, clock()) for pair in interpreted]
+    for delivery, interpretation in interpreted:
+        telemetry.count_interpreted(delivery.source, interpretation.verdict)
     return len(claimed)
 
 
-async def _interpret_alone(database: Database, telemetry: Telemetry, clock: Clock) -> int:
+_Interpreted: TypeAlias = tuple[Delivery, Interpretation]
+
+
+async def _write(connection: Connection, rules: Rules, interpreted: Sequence[_Interpreted], now: datetime) -> None:
+    if not interpreted:
+        return
+    async with savepoint(connection):
+        await events.record(connection, [_said(*pair) for pair in interpreted])
+        await inbox.settle(connection, [_settlement(*pair) for pair in interpreted], rules.digest, now)
+
+
+async def _write_alone(
+    connection: Connection, rules: Rules, delivery: Delivery, interpretation: Interpretation, now: datetime
+) -> _Interpreted:
     try:
-        return await _interpret_batch(database, telemetry, clock, 1)
+        await _write(connection, rules, [(delivery, interpretation)], now)
     except DatabaseRejected as error:
-        async with database.transaction() as connection:
-            claimed = await inbox.claim(connection, 1)
-            failed = [(delivery, Interpretation("failed", str(error))) for delivery in claimed]
-            await inbox.settle(connection, [_settlement(*pair) for pair in failed], clock())
-        _count(telemetry, failed)
-        return len(claimed)
+        failed = Interpretation("failed", str(error))
+        await _write(connection, rules, [(delivery, failed)], now)
+        return delivery, failed
+    return delivery, interpretation
 
 
-def interpret_delivery(delivery: Delivery) -> Interpretation:
+def interpret_delivery(rules: Rules, delivery: Delivery) -> Interpretation:
     """What one delivery says under today's rules. A delivery that cannot be read, or trips us, is *failed*."""
     provider = PROVIDERS.get(delivery.provider)
     if provider is None:
         return Interpretation("failed", f"provider `{delivery.provider}` is not known to this version of loopgauge")
     try:
-        return interpret(provider.observe(delivery.headers, delivery.body))
+        observed = provider.observe(delivery.headers, delivery.body)
+        found = interpret(rules, provider.name, observed, lambda: _payload(provider, delivery))
+        _check_times(found)
     except UnreadableDelivery as error:
         return Interpretation("failed", str(error))
     except Exception as error:  # noqa: BLE001 - a fault of ours must not stop its neighbours; the delivery is kept
         _log.exception("delivery failed", delivery=str(delivery.id), source=delivery.source)
         return Interpretation("failed", f"a fault in loopgauge: {type(error).__name__}")
+    return found
+
+
+def _check_times(found: Interpretation) -> None:
+    """Refuse times that mean "none" to whoever wrote them, such as the year 1, and infinity to PostgreSQL."""
+    stated = [event.occurred_at for event in found.events]
+    for at in (*stated, *(link.stated_at for link in found.links), *(alias.renamed_at for alias in found.aliases)):
+        if not _EARLIEST <= at < _LATEST:
+            raise UnreadableDelivery(f"the time {at.isoformat()} is out of range")
+
+
+def _payload(provider: Provider, delivery: Delivery) -> Any:
+    return msgspec.json.decode(provider.document(delivery.headers, delivery.body))
 
 
 def _said(delivery: Delivery, interpretation: Interpretation) -> Said:
-    return Said(delivery.id, delivery.received_at, interpretation.events, interpretation.links)
+    events = {statement.event: statement.rule for statement in interpretation.statements}
+    return Said(delivery.id, delivery.received_at, events, interpretation.links, interpretation.aliases)
 
 
 def _settlement(delivery: Delivery, interpretation: Interpretation) -> Settlement:
     return Settlement(delivery.id, interpretation.verdict, interpretation.reason)
-
-
-def _count(telemetry: Telemetry, interpreted: Sequence[tuple[Delivery, Interpretation]]) -> None:
-    for delivery, interpretation in interpreted:
-        telemetry.count_interpreted(delivery.source, interpretation.verdict)

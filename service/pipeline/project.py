@@ -1,62 +1,125 @@
 """Project: experiments are folded anew from all that is committed about them."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
 
 from service.lifecycle.events import LifecycleEvent
-from service.lifecycle.evidence import Graph, Ref
+from service.lifecycle.evidence import Aliases, Graph, Ref
 from service.lifecycle.experiment import Experiment, fold, is_marked
 from service.storage import events, experiments
-from service.storage.database import Connection, Database
+from service.storage.database import Connection, Database, DatabaseTimeout, DatabaseUnavailable, savepoint
 
 _BATCH = 100
+_log = structlog.get_logger(__name__)
 
 
-async def project_touched(database: Database) -> int:
+async def project_touched(database: Database, clock: Callable[[], datetime]) -> int:
     """Fold the experiments that touched subjects belong to, or belonged to, and return how many were touched.
 
-    The roots are locked before anything that goes into the fold is read, so whoever commits last is folded last. A
-    root that comes up only after the lock was made one by a commit that left a touched mark of its own.
+    A subject that cannot be projected fails alone: it is set aside for a while, with the error, and does not stop the
+    others.
 
     Raises:
         DatabaseUnavailable: nothing was committed; try again later.
     """
+    try:
+        async with database.transaction() as connection:
+            claimed = await events.claim_touched(connection, _BATCH, clock())
+            await _project(connection, claimed)
+            return len(claimed)
+    except DatabaseUnavailable as error:
+        if not isinstance(error, DatabaseTimeout):
+            raise
+    except Exception:  # noqa: BLE001 - which subject it is comes out when each is taken alone
+        _log.debug("projection of a batch failed", exc_info=True)
+    return await _project_each(database, clock)
+
+
+async def _project_each(database: Database, clock: Callable[[], datetime]) -> int:
     async with database.transaction() as connection:
-        touched = await events.take_touched(connection, _BATCH)
-        if not touched:
-            return 0
-        before = await _read(connection, touched)
-        affected = before.roots | await experiments.known(connection, before.candidates)
-        await experiments.lock(connection, affected)
-        now = await _read(connection, touched)
-        folded = [now.fold(root) for root in now.roots & affected]
-        await experiments.replace(connection, folded, affected - now.roots)
-    return len(touched)
+        claimed = await events.claim_touched(connection, _BATCH, clock())
+        for subject in claimed:
+            try:
+                async with savepoint(connection):
+                    await _project(connection, [subject])
+            except DatabaseUnavailable as error:
+                if not isinstance(error, DatabaseTimeout):
+                    raise
+                await _set_aside(connection, subject, error, clock())
+            except Exception as error:  # noqa: BLE001 - a fault in one subject must not stop the others
+                await _set_aside(connection, subject, error, clock())
+    return len(claimed)
+
+
+async def _set_aside(connection: Connection, subject: Ref, error: Exception, now: datetime) -> None:
+    _log.error("projection failed", subject=subject, exc_info=error)
+    await events.set_aside(connection, subject, f"{type(error).__name__}: {error}", now)
+
+
+async def _project(connection: Connection, touched: Collection[Ref]) -> None:
+    """Fold what touched subjects belong to, and take their marks away.
+
+    The roots are locked before anything that goes into the fold is read, so whoever commits last is folded last. A
+    root that comes up only after the lock was made one by a commit that left a touched mark of its own.
+    """
+    if not touched:
+        return
+    before = await read_surroundings(connection, touched)
+    affected = before.roots | await experiments.known(connection, before.names)
+    await experiments.lock(connection, affected)
+    now = await read_surroundings(connection, touched)
+    folded = [now.fold(root) for root in now.roots & affected]
+    await experiments.replace(connection, folded, affected - now.roots)
+    await events.forget_touched(connection, touched)
 
 
 @dataclass(frozen=True, slots=True)
-class _Surroundings:
-    """What is known around some subjects."""
+class Surroundings:
+    """What is known around some subjects, under the newest name of each."""
 
-    candidates: frozenset[Ref]
-    """The subjects themselves, what they serve, and what serves them: where a mark or a link can make a difference."""
+    names: frozenset[Ref]
+    """Every name of the subjects, of what they serve and of what serves them: where a mark or a link can make a
+    difference."""
+    marked: frozenset[Ref]
+    """The subjects that are marked as experiments, and not excluded."""
     roots: frozenset[Ref]
-    """The candidates that are experiments."""
+    """The subjects, what they serve and what serves them, so far as they are experiments."""
     graph: Graph
     heard: Mapping[Ref, list[LifecycleEvent]]
 
     def fold(self, root: Ref) -> Experiment:
+        """The experiment of a root."""
         evidence = [event for subject in self.graph.descendants(root) for event in self.heard.get(subject, ())]
         return fold(root, self.heard[root], evidence)
 
 
-async def _read(connection: Connection, touched: Collection[Ref]) -> _Surroundings:
-    pairs = await events.links_around(connection, touched)
-    graph = Graph.of(pairs)
-    heard = await events.events_of(connection, {*touched, *(subject for pair in pairs for subject in pair)})
+async def read_surroundings(connection: Connection, subjects: Collection[Ref]) -> Surroundings:
+    """What is known around the subjects, as it is committed now."""
+    aliases = await events.all_aliases(connection)
+    links = await _links_around(connection, aliases, subjects)
+    graph = Graph.of((aliases.canonical(evidence), aliases.canonical(target)) for evidence, target in links)
+    touched = {aliases.canonical(subject) for subject in subjects}
+    everybody = touched.union(*([graph.upwards.keys(), graph.downwards.keys()]))
+    heard: dict[Ref, list[LifecycleEvent]] = {}
+    known = await events.events_of(connection, frozenset[Ref]().union(*map(aliases.names, everybody)))
+    for subject, said in known.items():
+        heard.setdefault(aliases.canonical(subject), []).extend(said)
     marked = frozenset(subject for subject, own in heard.items() if is_marked(own))
-    candidates = frozenset(touched).union(
-        *(graph.ancestors(subject) | graph.descendants(subject) for subject in touched)
-    )
+    candidates = touched.union(*(graph.ancestors(subject) | graph.descendants(subject) for subject in touched))
+    names = frozenset[Ref](subjects).union(*map(aliases.names, candidates))
     roots = frozenset(subject for subject in candidates if graph.is_root(subject, marked))
-    return _Surroundings(candidates, roots, graph, heard)
+    return Surroundings(names, marked, roots, graph, heard)
+
+
+async def _links_around(connection: Connection, aliases: Aliases, subjects: Collection[Ref]) -> list[tuple[Ref, Ref]]:
+    """The links around the subjects, whatever name they were stated under."""
+    names = frozenset[Ref]().union(*map(aliases.names, subjects))
+    while True:
+        links = await events.links_around(connection, names)
+        found = names.union(*(aliases.names(subject) for link in links for subject in link))
+        if found - names <= {subject for link in links for subject in link}:
+            return links
+        names = found

@@ -6,13 +6,16 @@ gathers, so its size follows the load by itself and an idle service answers at o
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
+
+import structlog
 
 from service.storage import inbox
 from service.storage.database import Database, DatabaseError, DatabaseRejected, DatabaseUnavailable
 from service.webhook import Delivery
+
+_log = structlog.get_logger(__name__)
 
 Stored = Literal["stored", "duplicate"]
 
@@ -43,6 +46,7 @@ class Receiver:
         self._waiting: list[_Waiting] = []
         self._arrived = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
+        self._stopping = False
 
     def start(self) -> None:
         """Begin to write; on the running event loop."""
@@ -50,13 +54,10 @@ class Receiver:
 
     async def stop(self) -> None:
         """Write what has arrived, and end."""
-        while self._waiting:
-            self._arrived.set()
-            await asyncio.gather(*(waiting.stored for waiting in self._waiting), return_exceptions=True)
+        self._stopping = True
+        self._arrived.set()
         if self._writer is not None:
-            self._writer.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._writer
+            await self._writer
 
     async def store(self, delivery: Delivery) -> Stored:
         """Keep a delivery; returns once it is on disk.
@@ -71,16 +72,19 @@ class Receiver:
         return await waiting.stored
 
     async def _write(self) -> None:
-        while True:
+        while not self._stopping or self._waiting:
             await self._arrived.wait()
             batch = self._next_batch()
-            if not self._waiting:
+            if not self._waiting and not self._stopping:
                 self._arrived.clear()
             try:
                 async with asyncio.timeout(self._patience):
                     await self._store(batch)
             except TimeoutError:
                 _fail(batch, DatabaseUnavailable(f"PostgreSQL did not answer within {self._patience:g} seconds"))
+            except Exception as error:  # noqa: BLE001 - those that come after this batch must not wait for ever
+                _log.exception("batch failed", deliveries=len(batch))
+                _fail(batch, DatabaseUnavailable(f"a fault in loopgauge: {type(error).__name__}"))
 
     def _next_batch(self) -> list[_Waiting]:
         taken = size = 0
@@ -94,6 +98,8 @@ class Receiver:
 
     async def _store(self, batch: Sequence[_Waiting]) -> None:
         try:
+            if not batch:
+                return
             async with self._database.transaction() as connection:
                 new = set(await inbox.store(connection, [waiting.delivery for waiting in batch]))
         except DatabaseRejected as error:

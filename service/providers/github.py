@@ -7,13 +7,14 @@ fields used here are decoded, since payloads vary by version and event.
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import ClassVar, TypeVar
+from itertools import islice
+from typing import ClassVar, Literal, TypeVar
 from urllib.parse import parse_qs
 
 import msgspec
 
-from service.lifecycle.evidence import Ref, change, commit, item
-from service.observation import ChangeSeen, ItemChanged, ItemSeen, LabelChanged, Nothing, Observation, RunFinished
+from service.lifecycle.evidence import MOST_TARGETS, Alias, Ref, branch, branches, change, commit, item, project
+from service.observation import Commented, Linked, Mentioned, Nothing, Observation, Observed, Renamed, Trait
 from service.webhook import SignatureRefused, UnreadableDelivery, check_hmac_sha256, content_id
 
 _SIGNATURE = "x-hub-signature-256"
@@ -30,12 +31,23 @@ _CLOSES = re.compile(
 )
 
 
+_INSIDERS = frozenset({"OWNER", "MEMBER", "COLLABORATOR"})
+# A rename whose time is not told yields to any that is dated.
+_UNDATED = datetime(1970, 1, 1, tzinfo=UTC)
+
+
 class _Named(msgspec.Struct):
     name: str
 
 
+class _Numbered(msgspec.Struct):
+    number: int
+
+
 class _Repository(msgspec.Struct):
     full_name: str
+    default_branch: str = ""
+    updated_at: datetime | None = None
 
 
 class _Item(msgspec.Struct):
@@ -49,16 +61,31 @@ class _Item(msgspec.Struct):
     state_reason: str | None = None
 
 
+class _HeadRepository(msgspec.Struct):
+    full_name: str = ""
+
+
 class _Head(msgspec.Struct):
     sha: str
     ref: str = ""
+    repo: _HeadRepository | None = None
+
+
+class _Base(msgspec.Struct):
+    repo: _Repository | None = None
 
 
 class _Change(_Item, kw_only=True):
     head: _Head
+    base: _Base | None = None
     body: str | None = None
     merged_at: datetime | None = None
     merge_commit_sha: str | None = None
+
+
+class _Moved(msgspec.Struct):
+    new_issue: _Numbered | None = None
+    new_repository: _Repository | None = None
 
 
 class _ItemEvent(msgspec.Struct):
@@ -69,10 +96,48 @@ class _ItemEvent(msgspec.Struct):
 
 class _IssueEvent(_ItemEvent, kw_only=True):
     issue: _Item
+    changes: _Moved | None = None
 
 
 class _PullRequestEvent(_ItemEvent, kw_only=True):
     pull_request: _Change
+
+
+class _AnyObject(msgspec.Struct):
+    """Any JSON object, where none of its fields is used."""
+
+
+class _Comment(msgspec.Struct):
+    body: str | None = None
+    created_at: datetime | None = None
+    author_association: str = ""
+
+
+class _CommentedItem(_Item, kw_only=True):
+    pull_request: _AnyObject | None = None
+
+
+class _IssueCommentEvent(_ItemEvent, kw_only=True):
+    issue: _CommentedItem
+    comment: _Comment
+
+
+class _OldName(msgspec.Struct, rename={"old": "from"}):
+    old: str
+
+
+class _RepositoryChanges(msgspec.Struct):
+    name: _OldName | None = None
+
+
+class _RepositoryField(msgspec.Struct):
+    repository: _RepositoryChanges | None = None
+
+
+class _RepositoryEvent(msgspec.Struct):
+    action: str
+    repository: _Repository
+    changes: _RepositoryField | None = None
 
 
 class _Run(msgspec.Struct):
@@ -80,10 +145,7 @@ class _Run(msgspec.Struct):
     updated_at: datetime
     name: str | None = None
     conclusion: str | None = None
-
-
-class _AnyEvent(msgspec.Struct):
-    """Any JSON object: for the events of which no field is used."""
+    head_branch: str | None = None
 
 
 class _WorkflowRunEvent(msgspec.Struct):
@@ -113,15 +175,30 @@ class GitHub:
     def delivery_id(self, headers: Mapping[str, str], body: bytes) -> str:
         return headers.get(_DELIVERY) or content_id(headers.get(_EVENT, ""), body)
 
+    def document(self, headers: Mapping[str, str], body: bytes) -> bytes:
+        try:
+            text = body.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise UnreadableDelivery(f"the body is not UTF-8: byte {error.start} cannot be decoded") from error
+        if not headers.get("content-type", "").lower().startswith("application/x-www-form-urlencoded"):
+            return body
+        try:
+            fields = parse_qs(text, max_num_fields=16, errors="strict")
+        except ValueError as error:
+            raise UnreadableDelivery(f"the form cannot be read: {error}") from error
+        if "payload" not in fields:
+            raise UnreadableDelivery("the form has no field `payload`")
+        return fields["payload"][0].encode()
+
     def observe(self, headers: Mapping[str, str], body: bytes) -> Sequence[Observation] | Nothing:
         event = headers.get(_EVENT)
         if not event:
             raise UnreadableDelivery("header X-GitHub-Event is missing")
-        payload = _json_text(headers, body)
+        document = self.document(headers, body)
         reader = _READERS.get(event)
         if reader is not None:
-            return reader(payload)
-        _decode(payload, _AnyEvent)
+            return reader(document)
+        _decode(document, _AnyObject)
         if event == "ping":
             return Nothing("a ping: the webhook is connected")
         return Nothing(f"GitHub's `{event}` events say nothing about experiments")
@@ -130,27 +207,37 @@ class GitHub:
 def _issue(payload: bytes) -> Sequence[Observation]:
     event = _decode(payload, _IssueEvent)
     subject = item("github", event.repository.full_name, event.issue.number)
-    return [*_item(event, event.issue, subject), *_closed(event.issue, subject)]
+    return [*_item(event, event.issue, subject, "item"), *_closed(event, subject), *_transferred(event, subject)]
 
 
 def _pull_request(payload: bytes) -> Sequence[Observation]:
     event = _decode(payload, _PullRequestEvent)
     pull = event.pull_request
-    project = event.repository.full_name
-    subject = change("github", project, pull.number)
-    # Before the merge this hash names a trial merge that GitHub throws away.
-    merged = [commit(pull.merge_commit_sha)] if pull.merged_at and pull.merge_commit_sha else []
+    repository = event.repository.full_name
+    subject = change("github", repository, pull.number)
+    at = _seen_at(pull)
     return [
-        *_item(event, pull, subject, is_change=True),
-        ChangeSeen(
-            subject=subject,
-            seen_at=_seen_at(pull),
-            branch=pull.head.ref,
-            commits=(commit(pull.head.sha), *merged),
-            closes=frozenset(_closes(pull.body or "", project)),
-        ),
-        *_merged_or_closed(pull, subject),
+        *_item(event, pull, subject, "change", pull.head.ref),
+        Linked(subject, "body", subject, frozenset(_closes(pull.body or "", repository)), at),
+        Mentioned(subject, "branch", pull.head.ref, at),
+        Mentioned(subject, "title", pull.title, at),
+        *_made_of(event, subject, at),
+        *_merged_or_closed(event, subject),
     ]
+
+
+def _issue_comment(payload: bytes) -> Sequence[Observation]:
+    event = _decode(payload, _IssueCommentEvent)
+    issue, comment = event.issue, event.comment
+    named = change if issue.pull_request is not None else item
+    subject = named("github", event.repository.full_name, issue.number)
+    at = _utc(comment.created_at) if comment.created_at else _seen_at(issue)
+    observations: list[Observation] = [Observed("active", subject, at)]
+    # What an edit or a deletion leaves of a comment is not what was commanded at its time.
+    if event.action == "created":
+        insider = comment.author_association in _INSIDERS
+        observations.append(Commented(subject, at, comment.body or "", insider))
+    return observations
 
 
 def _workflow_run(payload: bytes) -> Sequence[Observation] | Nothing:
@@ -158,75 +245,110 @@ def _workflow_run(payload: bytes) -> Sequence[Observation] | Nothing:
     if event.action != "completed":
         return Nothing(f"a workflow run that is {event.action}, not completed, is no signal yet")
     run = event.workflow_run
-    return [
-        RunFinished(
-            subject=commit(run.head_sha),
-            workflow=run.name or "",
-            conclusion=run.conclusion or "",
-            at=_utc(run.updated_at),
-        )
-    ]
+    known: dict[Trait, str | None] = {"workflow": run.name, "conclusion": run.conclusion, "branch": run.head_branch}
+    return [Observed("finished", commit(run.head_sha), _utc(run.updated_at), _traits(known))]
+
+
+def _repository(payload: bytes) -> Sequence[Observation] | Nothing:
+    event = _decode(payload, _RepositoryEvent)
+    old = event.changes.repository.name if event.changes and event.changes.repository else None
+    if event.action != "renamed" or old is None:
+        return Nothing(f"a repository that is {event.action} says nothing about experiments")
+    now = event.repository.full_name
+    before = f"{now.partition('/')[0]}/{old.old}"
+    at = _utc(event.repository.updated_at) if event.repository.updated_at else _UNDATED
+    pairs = ((project("github", before), project("github", now)), (branches(before), branches(now)))
+    return [Renamed(Alias(was, becomes, at)) for was, becomes in pairs]
 
 
 _READERS: Mapping[str, Callable[[bytes], Sequence[Observation] | Nothing]] = {
+    "issue_comment": _issue_comment,
     "issues": _issue,
     "pull_request": _pull_request,
+    "repository": _repository,
     "workflow_run": _workflow_run,
 }
 
 
-def _item(event: _ItemEvent, seen: _Item, subject: Ref, *, is_change: bool = False) -> list[Observation]:
+def _item(
+    event: _ItemEvent, seen: _Item, subject: Ref, what: Literal["item", "change"], branch: str = ""
+) -> list[Observation]:
     """What issues and pull requests have in common: how they look now, their creation, and what just changed."""
     at = _seen_at(seen)
+    place: Mapping[Trait, tuple[str, ...]] = {"what": (what,), "project": (event.repository.full_name,)}
+    looks = _traits({"title": seen.title, "url": seen.html_url})
+    labels = tuple(label.name for label in seen.labels or ())
     observations: list[Observation] = [
-        ItemSeen(
-            subject=subject,
-            seen_at=at,
-            project=event.repository.full_name,
-            title=seen.title,
-            url=seen.html_url,
-            labels=tuple(label.name for label in seen.labels or ()),
-        ),
-        ItemChanged(subject=subject, happened="created", at=_utc(seen.created_at), is_change=is_change),
+        Observed("seen", subject, at, {**place, **looks, **_traits({"branch": branch}), "label": labels}),
+        Observed("created", subject, _utc(seen.created_at), place),
     ]
     match event.action:
-        case "labeled" | "unlabeled" if event.label is not None:
-            added = event.action == "labeled"
-            observations.append(LabelChanged(subject=subject, label=event.label.name, added=added, at=at))
-        case "assigned":
-            observations.append(ItemChanged(subject=subject, happened="assigned", at=at, is_change=is_change))
-        case "reopened":
-            observations.append(ItemChanged(subject=subject, happened="reopened", at=at, is_change=is_change))
+        case "labeled" if event.label is not None:
+            observations.append(Observed("labelled", subject, at, {"label": (event.label.name,)}))
+        case "unlabeled" if event.label is not None:
+            observations.append(Observed("unlabelled", subject, at, {"label": (event.label.name,)}))
+        case "assigned" | "reopened" | "deleted":
+            observations.append(Observed(event.action, subject, at, place))
         case _:
             pass
     return observations
 
 
-def _closed(issue: _Item, subject: Ref) -> list[Observation]:
-    if issue.closed_at is None:
+def _closed(event: _IssueEvent, subject: Ref) -> list[Observation]:
+    if event.issue.closed_at is None:
         return []
-    at = _utc(issue.closed_at)
-    match issue.state_reason:
-        case "not_planned":
-            return [ItemChanged(subject=subject, happened="not planned", at=at, is_change=False)]
-        case "duplicate":
-            return [ItemChanged(subject=subject, happened="duplicate", at=at, is_change=False)]
-        case _:
-            return [ItemChanged(subject=subject, happened="closed", at=at, is_change=False)]
+    known: dict[Trait, str | None] = {
+        "what": "item",
+        "project": event.repository.full_name,
+        "reason": event.issue.state_reason,
+    }
+    return [Observed("closed", subject, _utc(event.issue.closed_at), _traits(known))]
 
 
-def _merged_or_closed(pull: _Change, subject: Ref) -> list[Observation]:
+def _transferred(event: _IssueEvent, subject: Ref) -> list[Observation]:
+    moved = event.changes
+    if event.action != "transferred" or moved is None or moved.new_issue is None or moved.new_repository is None:
+        return []
+    new = item("github", moved.new_repository.full_name, moved.new_issue.number)
+    return [Renamed(Alias(subject, new, _seen_at(event.issue)))]
+
+
+def _made_of(event: _PullRequestEvent, subject: Ref, at: datetime) -> list[Observation]:
+    """The commits and the branch that serve the change."""
+    pull = event.pull_request
+    made: list[Observation] = [Linked(commit(pull.head.sha), "head", subject, frozenset({subject}), at)]
+    # Before the merge this hash names a trial merge that GitHub throws away.
+    if pull.merged_at and pull.merge_commit_sha:
+        made.append(Linked(commit(pull.merge_commit_sha), "merge commit", subject, frozenset({subject}), at))
+    home = pull.head.repo.full_name if pull.head.repo else ""
+    default = pull.base.repo.default_branch if pull.base and pull.base.repo else event.repository.default_branch
+    own = home.lower() == event.repository.full_name.lower()
+    # A branch serves its change while that is open; the default one, or a fork's of the same name, serves all.
+    if home and pull.head.ref and not (own and pull.head.ref == default):
+        serves = frozenset({subject}) if pull.closed_at is None else frozenset[Ref]()
+        made.append(Linked(branch(home, pull.head.ref), "branch", subject, serves, at))
+    return made
+
+
+def _merged_or_closed(event: _PullRequestEvent, subject: Ref) -> list[Observation]:
+    pull = event.pull_request
+    place = _traits({"what": "change", "project": event.repository.full_name})
     if pull.merged_at is not None:
-        return [ItemChanged(subject=subject, happened="merged", at=_utc(pull.merged_at), is_change=True)]
+        return [Observed("merged", subject, _utc(pull.merged_at), place)]
     if pull.closed_at is not None:
-        return [ItemChanged(subject=subject, happened="closed", at=_utc(pull.closed_at), is_change=True)]
+        return [Observed("closed", subject, _utc(pull.closed_at), place)]
     return []
 
 
+def _traits(known: Mapping[Trait, str | None]) -> Mapping[Trait, tuple[str, ...]]:
+    return {trait: (value,) for trait, value in known.items() if value}
+
+
 def _closes(body: str, project: str) -> list[Ref]:
+    """The first items that a body says it closes; anybody can write one that names thousands."""
     return [
         item("github", found["url_project"] or found["project"] or project, int(found["url_number"] or found["number"]))
-        for found in _CLOSES.finditer(body)
+        for found in islice(_CLOSES.finditer(body), MOST_TARGETS)
     ]
 
 
@@ -239,23 +361,6 @@ def _utc(at: datetime) -> datetime:
         return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
     except OverflowError as error:
         raise UnreadableDelivery(f"the time {at.isoformat()} is out of range") from error
-
-
-def _json_text(headers: Mapping[str, str], body: bytes) -> bytes:
-    """The JSON document in the body, which hooks of content type *form* send as the field `payload`."""
-    try:
-        text = body.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise UnreadableDelivery(f"the body is not UTF-8: byte {error.start} cannot be decoded") from error
-    if not headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
-        return body
-    try:
-        fields = parse_qs(text, max_num_fields=16)
-    except ValueError as error:
-        raise UnreadableDelivery(f"the form cannot be read: {error}") from error
-    if "payload" not in fields:
-        raise UnreadableDelivery("the form has no field `payload`")
-    return fields["payload"][0].encode()
 
 
 def _decode(payload: bytes, expected: type[_Payload]) -> _Payload:

@@ -1,7 +1,8 @@
 """The connection to PostgreSQL, and its schema."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import TypeAlias
 
@@ -32,6 +33,14 @@ class DatabaseUnavailable(DatabaseError):
     """PostgreSQL does not answer or does not take writes; it may again, so the work can be tried later."""
 
 
+class DatabaseTimeout(DatabaseUnavailable):
+    """PostgreSQL gave up on a statement that took too long; smaller work may succeed."""
+
+
+class DatabaseMisconfigured(DatabaseError):
+    """The database's URL cannot be used; the message says what is wrong with it."""
+
+
 class DatabaseRejected(DatabaseError):
     """PostgreSQL does not accept a value; trying the same again cannot help."""
 
@@ -59,15 +68,18 @@ class Database:
             DatabaseUnavailable: PostgreSQL cannot be reached, or went away meanwhile.
             DatabaseRejected: PostgreSQL does not accept a value.
         """
-        try:
+        with _translated_errors():
             async with self.engine.begin() as connection:
                 yield connection
-        except DBAPIError as error:
-            if _is_about_a_value(error):
-                raise DatabaseRejected(f"PostgreSQL rejects a value: {_cause(error)}") from error
-            raise DatabaseUnavailable(f"PostgreSQL is not available: {_cause(error)}") from error
-        except _UNAVAILABLE as error:
-            raise DatabaseUnavailable(f"PostgreSQL is not available: {_cause(error)}") from error
+
+    async def check_url(self) -> None:
+        """See that the URL can be used; whether PostgreSQL is there now is another matter.
+
+        Raises:
+            DatabaseMisconfigured: it cannot.
+        """
+        with suppress(DatabaseUnavailable):
+            await self.check_writable()
 
     async def migrate(self) -> str:
         """Bring the schema to head, under an advisory lock, and return the head's revision.
@@ -101,9 +113,7 @@ class Database:
         """
         async with self.transaction() as connection:
             current = await connection.run_sync(_current)
-        script = ScriptDirectory.from_config(_alembic_config())
-        older = {revision.revision for revision in script.walk_revisions()} - {script.get_current_head()}
-        if current is None or current in older:
+        if current is None or current in _older_revisions():
             found = f"is at revision {current}" if current else "is missing"
             raise DatabaseError(f"the schema {found}, {_head()} is needed; run: loopgauge migrate")
 
@@ -111,11 +121,18 @@ class Database:
 def _engine(url: str, pool_size: int, patience: float) -> AsyncEngine:
     async def connect() -> asyncpg.Connection:
         # The driver reads the URL itself, since SQLAlchemy knows less of what libpq takes (sslmode, for one).
-        return await asyncpg.connect(
-            url,
-            timeout=patience,
-            server_settings={"application_name": "loopgauge", "statement_timeout": _STATEMENT_TIMEOUT},
-        )
+        try:
+            return await asyncpg.connect(
+                url,
+                timeout=patience,
+                server_settings={"application_name": "loopgauge", "statement_timeout": _STATEMENT_TIMEOUT},
+            )
+        except ValueError as error:
+            # The text could hold the password.
+            raise DatabaseMisconfigured(
+                "LOOPGAUGE_DATABASE_URL cannot be used; expected postgresql://user:password@host:port/database, "
+                "with options that libpq knows"
+            ) from error
 
     return create_async_engine(
         "postgresql+asyncpg://",
@@ -132,6 +149,34 @@ def _engine(url: str, pool_size: int, patience: float) -> AsyncEngine:
 _UNAVAILABLE = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, PoolTimeout)
 # SQLSTATE: data exception, integrity constraint violation, program limit exceeded (a key too long for its index).
 _ABOUT_VALUES = ("22", "23", "54")
+_QUERY_CANCELED = "57014"
+
+
+@asynccontextmanager
+async def savepoint(connection: Connection) -> AsyncIterator[None]:
+    """A part of a transaction that can fail alone: what it did is undone, and the transaction goes on.
+
+    Raises:
+        DatabaseUnavailable: PostgreSQL went away.
+        DatabaseRejected: PostgreSQL does not accept a value.
+    """
+    with _translated_errors():
+        async with connection.begin_nested():
+            yield
+
+
+@contextmanager
+def _translated_errors() -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        if _is_about_a_value(error):
+            raise DatabaseRejected(f"PostgreSQL rejects a value: {_cause(error)}") from error
+        if getattr(error.orig, "sqlstate", None) == _QUERY_CANCELED:
+            raise DatabaseTimeout(f"PostgreSQL took too long: {_cause(error)}") from error
+        raise DatabaseUnavailable(f"PostgreSQL is not available: {_cause(error)}") from error
+    except _UNAVAILABLE as error:
+        raise DatabaseUnavailable(f"PostgreSQL is not available: {_cause(error)}") from error
 
 
 def _is_about_a_value(error: DBAPIError) -> bool:
@@ -160,6 +205,13 @@ def _migrations() -> Path:
     return inside if inside.is_dir() else package.parent / "migrations"
 
 
+@cache
+def _older_revisions() -> frozenset[str]:
+    script = ScriptDirectory.from_config(_alembic_config())
+    return frozenset(revision.revision for revision in script.walk_revisions()) - {script.get_current_head() or ""}
+
+
+@cache
 def _head() -> str:
     return ScriptDirectory.from_config(_alembic_config()).get_current_head() or ""
 

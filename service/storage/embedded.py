@@ -8,10 +8,11 @@ the last one, and stops the server.
 
 import fcntl
 import importlib
+import os
 import shlex
 import socket
 import subprocess
-import time
+import time  # noqa: TID251 - to wait between attempts
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -38,7 +39,7 @@ class EmbeddedServer:
     """
 
     def __init__(self, data_dir: Path, settings: Mapping[str, str] | None = None) -> None:
-        self._cluster = data_dir.expanduser().resolve() / "postgres"
+        self._cluster = Path(os.path.expanduser(data_dir)).resolve() / "postgres"  # noqa: PTH111 - never raises
         self._settings = settings or {}
         self._hold: IO[str] | None = None
 
@@ -63,6 +64,22 @@ class EmbeddedServer:
             if self._hold is not None:
                 self._hold.close()
                 self._hold = None
+            raise _unavailable(self._cluster, error) from error
+
+    def answers(self) -> bool:
+        """Whether the server accepts connections."""
+        return _answers(_socket_dir(self._cluster))
+
+    def restart(self) -> None:
+        """Start the server again, unless it runs.
+
+        Raises:
+            EmbeddedUnavailable: it cannot be started.
+        """
+        try:
+            with self._alone():
+                _start(self._cluster, self._settings)
+        except (OSError, subprocess.SubprocessError) as error:
             raise _unavailable(self._cluster, error) from error
 
     def release(self) -> None:

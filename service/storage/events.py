@@ -1,19 +1,19 @@
 """Lifecycle events and links: what the deliveries said, and which subjects have news for projection."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import RowMapping, delete, select, text
+from sqlalchemy import RowMapping, delete, or_, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from service.lifecycle.codec import data_of, event_id, kind_of, read_event
 from service.lifecycle.events import LifecycleEvent
-from service.lifecycle.evidence import LinkSet, Ref
+from service.lifecycle.evidence import Alias, Aliases, LinkSet, Ref
 from service.storage.database import Connection
-from service.storage.tables import among, event_deliveries, events, links, touch_marks, touched
+from service.storage.tables import aliases, among, deliveries, event_deliveries, events, links, touch_marks, touched
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +22,10 @@ class Said:
 
     delivery: UUID
     received_at: datetime
-    events: Sequence[LifecycleEvent]
-    links: Sequence[LinkSet]
+    events: Mapping[LifecycleEvent, str] = field(default_factory=dict)
+    """Each with the name of the rule that made it."""
+    links: Sequence[LinkSet] = ()
+    aliases: Sequence[Alias] = ()
 
 
 async def record(connection: Connection, said: Iterable[Said]) -> None:
@@ -33,6 +35,8 @@ async def record(connection: Connection, said: Iterable[Said]) -> None:
     rows is the same for all, so that they wait for each other and never in a circle.
     """
     heard = list(said)
+    # A rename touches what is known under the old name: what is said at the same time comes before it, or after.
+    await connection.execute(_LOCK_FOR_RENAME if any(one.aliases for one in heard) else _LOCK_AGAINST_RENAME)
     if news := _event_rows(heard):
         await connection.execute(insert(events).on_conflict_do_nothing(), news)
         await connection.execute(insert(event_deliveries).on_conflict_do_nothing(), _provenance_rows(heard))
@@ -40,7 +44,7 @@ async def record(connection: Connection, said: Iterable[Said]) -> None:
     subjects = {event.subject for one in heard for event in one.events} | replaced
     for link in (link for one in heard for link in one.links):
         subjects |= {link.evidence, *link.targets}
-    await _touch(connection, subjects)
+    await _touch(connection, subjects | await _record_aliases(connection, heard))
 
 
 def _event_rows(heard: Iterable[Said]) -> list[dict[str, object]]:
@@ -60,8 +64,13 @@ def _event_rows(heard: Iterable[Said]) -> list[dict[str, object]]:
 
 
 def _provenance_rows(heard: Iterable[Said]) -> list[dict[str, object]]:
-    brought = {(event.subject, event_id(event), one.delivery) for one in heard for event in one.events}
-    return [{"subject": subject, "event_id": event, "delivery_id": by} for subject, event, by in sorted(brought)]
+    brought = {
+        (event.subject, event_id(event), one.delivery): rule for one in heard for event, rule in one.events.items()
+    }
+    return [
+        {"subject": subject, "event_id": event, "delivery_id": by, "rule": brought[subject, event, by]}
+        for subject, event, by in sorted(brought)
+    ]
 
 
 async def _record_links(connection: Connection, heard: Iterable[Said]) -> set[Ref]:
@@ -125,27 +134,85 @@ def _link_row(link: LinkSet, delivery: UUID) -> dict[str, Any]:
     }
 
 
+async def _record_aliases(connection: Connection, heard: Iterable[Said]) -> set[Ref]:
+    """Keep new names; returns every subject that is known by one of the names, or lives where a project was renamed."""
+    rows = [
+        {"old": alias.old, "new": alias.new, "renamed_at": alias.renamed_at, "delivery_id": one.delivery}
+        for one in heard
+        for alias in one.aliases
+    ]
+    if not rows:
+        return set()
+    await connection.execute(insert(aliases).on_conflict_do_nothing(), rows)
+    names = sorted({str(row[name]) for row in rows for name in ("old", "new")})
+    return {Ref(subject) for subject in await connection.scalars(_LIVING_IN, {"names": names})} | set(map(Ref, names))
+
+
+_LOCK_FOR_RENAME = text("LOCK TABLE aliases IN SHARE ROW EXCLUSIVE MODE")
+_LOCK_AGAINST_RENAME = text("LOCK TABLE aliases IN ROW EXCLUSIVE MODE")
+
+_LIVING_IN = text(
+    """
+    SELECT DISTINCT events.subject FROM unnest(CAST(:names AS text[])) AS project
+    JOIN events ON starts_with(events.subject, project || '#') OR starts_with(events.subject, project || '!')
+                OR starts_with(events.subject, project || '@')
+    """
+)
+
+
+async def all_aliases(connection: Connection) -> Aliases:
+    """Every name that subjects have had."""
+    rows = await connection.execute(select(aliases.c.old, aliases.c.new, aliases.c.renamed_at))
+    return Aliases(Alias(Ref(row.old), Ref(row.new), row.renamed_at) for row in rows)
+
+
 async def _touch(connection: Connection, subjects: Iterable[Ref]) -> None:
     rows = [{"subject": subject} for subject in sorted(set(subjects))]
     if rows:
-        renewed = {"mark": touch_marks.next_value()}
+        # What is new may be what lets a subject be projected that could not be before.
+        renewed = {"mark": touch_marks.next_value(), "attempts": 0, "retry_at": None, "error": None}
         await connection.execute(
             insert(touched).on_conflict_do_update(index_elements=[touched.c.subject], set_=renewed), rows
         )
 
 
-async def take_touched(connection: Connection, limit: int) -> list[Ref]:
-    """The longest touched subjects that no other worker holds; held until the transaction ends, then forgotten.
+async def claim_touched(connection: Connection, limit: int, now: datetime) -> list[Ref]:
+    """The longest touched subjects that no other worker holds; held until the transaction ends.
 
-    Who touches one of them again meanwhile waits for the end of this transaction and makes a new mark.
+    Who touches one of them again meanwhile waits for the end of this transaction and makes a new mark. Those that were
+    set aside are passed over until their time has come.
     """
-    oldest = select(touched.c.subject).order_by(touched.c.mark).limit(limit).with_for_update(skip_locked=True)
-    taken = await connection.scalars(delete(touched).where(touched.c.subject.in_(oldest)).returning(touched.c.subject))
-    return [Ref(subject) for subject in taken]
+    claimed = await connection.scalars(
+        select(touched.c.subject)
+        .where(or_(touched.c.retry_at.is_(None), touched.c.retry_at <= now))
+        .order_by(touched.c.mark)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return [Ref(subject) for subject in claimed]
+
+
+async def forget_touched(connection: Connection, subjects: Collection[Ref]) -> None:
+    """Take the marks of subjects that are projected away."""
+    await connection.execute(delete(touched).where(among(touched.c.subject, subjects)))
+
+
+async def set_aside(connection: Connection, subject: Ref, error: str, now: datetime) -> None:
+    """Leave a touched subject that cannot be projected for later: a minute at first, then twice as long each time."""
+    await connection.execute(_SET_ASIDE, {"subject": subject, "error": error, "now": now})
+
+
+_SET_ASIDE = text(
+    """
+    UPDATE touched SET attempts = attempts + 1, error = :error,
+        retry_at = CAST(:now AS timestamptz) + interval '1 minute' * power(2, least(attempts, 10))
+    WHERE subject = :subject
+    """
+)
 
 
 async def links_around(connection: Connection, subjects: Collection[Ref]) -> list[tuple[Ref, Ref]]:
-    """Every link among what the subjects are evidence for, what is evidence for them, and so on for those above.
+    """The links that decide what the subjects, what they serve and what serves them are, and what serves those.
 
     Returns:
         (evidence, target) pairs.
@@ -154,24 +221,30 @@ async def links_around(connection: Connection, subjects: Collection[Ref]) -> lis
     return [(Ref(row.evidence), Ref(row.target)) for row in rows]
 
 
-# Upwards from the subjects and from all that lies below them, since something below may serve another root too;
-# then downwards from all of those.
+# A subject's own evidence, and all that this serves, tells which of them are experiments; what the subject serves,
+# and all evidence of that, tells what those experiments are.
 _AROUND = text(
     """
     WITH RECURSIVE below(subject) AS (
         SELECT unnest(CAST(:subjects AS text[]))
         UNION
         SELECT links.evidence FROM below JOIN links ON links.targets @> ARRAY[below.subject]
-    ), above(subject) AS (
+    ), served(subject) AS (
         SELECT subject FROM below
         UNION
+        SELECT unnest(links.targets) FROM served JOIN links ON links.evidence = served.subject
+    ), above(subject) AS (
+        SELECT unnest(CAST(:subjects AS text[]))
+        UNION
         SELECT unnest(links.targets) FROM above JOIN links ON links.evidence = above.subject
-    ), around(subject) AS (
+    ), serving(subject) AS (
         SELECT subject FROM above
         UNION
-        SELECT links.evidence FROM around JOIN links ON links.targets @> ARRAY[around.subject]
+        SELECT links.evidence FROM serving JOIN links ON links.targets @> ARRAY[serving.subject]
     )
-    SELECT links.evidence, unnest(links.targets) AS target FROM around JOIN links ON links.evidence = around.subject
+    SELECT links.evidence, unnest(links.targets) AS target
+    FROM (SELECT subject FROM served UNION SELECT subject FROM serving) AS around
+    JOIN links ON links.evidence = around.subject
     """
 )
 
@@ -192,3 +265,28 @@ async def events_of(connection: Connection, subjects: Collection[Ref]) -> dict[R
         subject = Ref(row.subject)
         found.setdefault(subject, []).append(read_event(row.kind, subject, row.occurred_at, row.data))
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """A delivery that brought an event, and the rule that made the event of it."""
+
+    delivery: UUID
+    source: str
+    received_at: datetime
+    rule: str
+
+
+async def origins_of(connection: Connection, subjects: Collection[Ref]) -> dict[tuple[Ref, UUID], list[Origin]]:
+    """Which deliveries brought each event of the subjects, the earliest first, by subject and event id."""
+    rows = await connection.execute(
+        select(event_deliveries, deliveries.c.source, deliveries.c.received_at)
+        .join(deliveries, deliveries.c.id == event_deliveries.c.delivery_id)
+        .where(among(event_deliveries.c.subject, subjects))
+        .order_by(deliveries.c.received_at, deliveries.c.id)
+    )
+    origins: dict[tuple[Ref, UUID], list[Origin]] = {}
+    for row in rows:
+        origin = Origin(row.delivery_id, row.source, row.received_at, row.rule)
+        origins.setdefault((Ref(row.subject), row.event_id), []).append(origin)
+    return origins

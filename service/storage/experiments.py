@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable
 from dataclasses import fields
+from uuid import UUID
 
 from sqlalchemy import delete, select, text
 from sqlalchemy.dialects.postgresql import insert
@@ -28,6 +29,12 @@ async def known(connection: Connection, subjects: Collection[Ref]) -> set[Ref]:
     """Those of the subjects that are the root of a stored experiment."""
     roots = await connection.scalars(select(experiments.c.root).where(among(experiments.c.root, subjects)))
     return {Ref(root) for root in roots}
+
+
+async def root_of(connection: Connection, experiment: UUID) -> Ref | None:
+    """The root of the experiment with this id, or None where there is none."""
+    root = await connection.scalar(select(experiments.c.root).where(experiments.c.id == experiment))
+    return Ref(root) if root is not None else None
 
 
 async def replace(connection: Connection, folded: Iterable[Experiment], gone: Collection[Ref]) -> None:

@@ -52,6 +52,7 @@ deliveries = Table(
     Column("received_at", _timestamp, nullable=False),
     Column("verdict", Text, comment="null while pending"),
     Column("reason", Text),
+    Column("rules", Text, comment="digest of the rules that came to the verdict"),
     Column("interpreted_at", _timestamp),
     PrimaryKeyConstraint("id"),
     CheckConstraint("verdict IN ('counted', 'ignored', 'failed')", name="verdict_known"),
@@ -79,10 +80,11 @@ event_deliveries = Table(
     Column("subject", Text, nullable=False),
     Column("event_id", Uuid, nullable=False),
     Column("delivery_id", Uuid, nullable=False),
+    Column("rule", Text, nullable=False),
     PrimaryKeyConstraint("subject", "event_id", "delivery_id"),
     Index("event_deliveries_delivery_id", "delivery_id"),
 )
-"""Which deliveries brought an event."""
+"""Which deliveries brought an event, and by which rule."""
 
 links = Table(
     "links",
@@ -98,6 +100,17 @@ links = Table(
 )
 """The newest set of links that each subject states on each channel."""
 
+aliases = Table(
+    "aliases",
+    metadata,
+    Column("old", Text, nullable=False),
+    Column("new", Text, nullable=False),
+    Column("renamed_at", _timestamp, nullable=False),
+    Column("delivery_id", Uuid, nullable=False),
+    PrimaryKeyConstraint("old", "new", "renamed_at"),
+)
+"""Subjects and projects that were renamed, transferred or moved."""
+
 touch_marks = Sequence("touch_marks", metadata=metadata, data_type=BigInteger)
 
 touched = Table(
@@ -105,6 +118,9 @@ touched = Table(
     metadata,
     Column("subject", Text, nullable=False),
     Column("mark", BigInteger, nullable=False, server_default=touch_marks.next_value()),
+    Column("attempts", Integer, nullable=False, server_default="0", comment="how often projection failed since"),
+    Column("retry_at", _timestamp, comment="set aside until then"),
+    Column("error", Text),
     PrimaryKeyConstraint("subject"),
 )
 """The subjects of which something was committed that projection has not seen."""

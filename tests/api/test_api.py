@@ -11,8 +11,8 @@ from sqlalchemy import text
 
 from service.app import create_app
 from service.storage.database import Database
-from tests.builders import Issue, at, github
-from tests.road import api, post, read_figures, settings, settle
+from tests.builders import Issue, PullRequest, at, github, workflow_run
+from tests.road import RULES, api, deliver, post, read_figures, settings, settle
 
 OPENED = Issue(created_at=at(2), labels=("bug",)).opened()
 TOKENS = {"read": "r3ad-t0ken", "admin": "adm1n-t0ken"}
@@ -168,7 +168,7 @@ async def test_a_wrong_request_is_told_what_is_wrong(
 
 
 async def test_a_fault_of_ours_is_a_problem_that_tells_nothing_of_the_inside(database: Database) -> None:
-    app = create_app(settings(), database)
+    app = create_app(settings(), RULES, database)
 
     @app.get("/fault")
     def fault() -> None:
@@ -197,6 +197,7 @@ async def test_the_description_of_the_api_has_every_endpoint_and_no_secret(datab
     assert set(document.json()["paths"]) == {
         "/deliveries",
         "/deliveries/{delivery}",
+        "/experiments/{experiment}/explain",
         "/livez",
         "/metrics",
         "/readyz",
@@ -209,3 +210,50 @@ async def test_the_description_of_the_api_has_every_endpoint_and_no_secret(datab
 def test_secrets_do_not_show_in_the_settings() -> None:
     shown = repr(settings(api_tokens=TOKENS, database_url=SecretStr("postgresql://user:password@host/db")))
     assert not re.search("r3ad-t0ken|Secret to Everybody|password@", shown)
+
+
+async def test_an_admin_token_alone_does_not_close_reads_on_loopback(database: Database) -> None:
+    async with api(database, api_tokens={"admin": "adm1n-t0ken"}) as client:
+        await post(client, OPENED)
+        listed = await client.get("/deliveries")
+        shown = await client.get(f"/deliveries/{listed.json()['deliveries'][0]['id']}")
+    assert (listed.status_code, shown.status_code) == (200, 200)
+    assert shown.json()["body"] is None
+
+
+@pytest.mark.parametrize("query", ["source=%00", "since=0001-01-01T00:00:00Z", "since=9999-12-31T23:59:59-23:00"])
+async def test_filters_that_nothing_can_match_are_told_so(database: Database, query: str) -> None:
+    async with api(database) as client:
+        response = await client.get(f"/deliveries?{query}")
+    assert (response.status_code, response.json()["type"]) == (422, "urn:loopgauge:problem:invalid")
+
+
+async def test_an_experiment_is_explained_by_its_id_or_any_reference(database: Database) -> None:
+    issue = Issue(created_at=at(2), labels=("experiment", "team:search"))
+    pull = PullRequest(created_at=at(3))
+    issue, closed = issue.closed(at(5))
+    await deliver(database, Issue(created_at=at(2)).opened(), pull.opened(), workflow_run(pull.head, at(4)), closed)
+    async with api(database, now=at(6)) as client:
+        by_reference = await client.get("/experiments/github:acme/app%2345/explain")
+        shown = by_reference.json()
+        by_id = await client.get(f"/experiments/{shown['experiment']['id']}/explain")
+        of_evidence = (await client.get(f"/experiments/commit:{pull.head}/explain")).json()
+        unknown = await client.get("/experiments/github:acme/app%231/explain")
+        unknown_id = await client.get(f"/experiments/{UUID(int=1)}/explain")
+        no_reference = await client.get("/experiments/nonsense/explain")
+    assert by_id.json() == shown
+    assert (shown["subject"], shown["why_not"]) == ("github:acme/app#45", "")
+    assert (shown["experiment"]["state"], shown["experiment"]["team"]) == ("concluded", "search")
+    [signalled] = [event for event in shown["events"] if event["kind"] == "signalled"]
+    assert (signalled["subject"], signalled["counts"]) == (f"commit:{pull.head}", True)
+    assert [origin["rule"] for origin in signalled["origins"]] == ["signalled by a run that succeeded"]
+    assert [origin["source"] for origin in signalled["origins"]] == ["github"]
+    [proposed_change] = [e for e in shown["events"] if e["kind"] == "proposed" and e["subject"].endswith("!7")]
+    assert proposed_change["counts"] is False
+    concluded = {"outcome": "undeclared", "team": "search", "window": "7d"}
+    assert {"metric": "loopgauge_experiments_concluded", "labels": concluded} in shown["figures"]
+    assert (of_evidence["experiment"], of_evidence["serves"]) == (None, ["github:acme/app#45"])
+    assert "it is evidence for github:acme/app#45" in of_evidence["why_not"]
+    assert (unknown.status_code, unknown.json()["type"]) == (404, "urn:loopgauge:problem:unknown-subject")
+    assert unknown_id.status_code == 404
+    assert (no_reference.status_code, no_reference.json()["type"]) == (422, "urn:loopgauge:problem:bad-reference")

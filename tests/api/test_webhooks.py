@@ -13,7 +13,7 @@ from service.app import create_app
 from service.storage import inbox
 from service.storage.database import Database
 from tests.builders import SECRET, Issue, at, github
-from tests.road import api, figures, post, read_figures, settings, settle
+from tests.road import RULES, api, figures, post, read_figures, settings, settle
 
 REQUEST = Issue(created_at=at(2)).opened()
 PROBLEM = "application/problem+json"
@@ -157,7 +157,7 @@ class _Client:
 @pytest.fixture
 async def small_app(database: Database) -> AsyncIterator[FastAPI]:
     """An application that takes bodies of 1000 bytes, and 3000 at a time."""
-    app = create_app(settings(max_body_bytes=1000, max_inflight_bytes=3000), database, lambda: at(2))
+    app = create_app(settings(max_body_bytes=1000, max_inflight_bytes=3000), RULES, database, lambda: at(2))
     async with app.router.lifespan_context(app):
         yield app
 
@@ -304,3 +304,9 @@ async def test_many_deliveries_at_once_are_all_stored_and_counted(database: Data
     await settle(database)
     shown = await figures(database, at(3))
     assert shown["experiments_in_flight", "proposed", "acme/app"] == 200
+
+
+async def test_a_slash_at_the_end_of_the_address_makes_no_difference(database: Database) -> None:
+    async with api(database) as client:
+        response = await client.post("/webhooks/github/", content=REQUEST.body, headers=REQUEST.headers())
+    assert response.status_code == 202

@@ -712,6 +712,13 @@ def test_an_excluded_item_is_no_experiment_until_that_is_taken_back() -> None:
     assert is_marked([*excluded, withdrawn("excluded", "duplicate", at(3), "item")])
 
 
+def test_a_reason_that_is_given_for_the_same_closing_afterwards_is_taken() -> None:
+    for number in range(1, 20):
+        root = Ref(f"github:acme/app#{number}")
+        conclusions = [Concluded(root, at(5)), Concluded(root, at(5), Outcome.ABANDONED)]
+        assert fold(root, [Proposed(root, at(2)), *conclusions], []).outcome is Outcome.ABANDONED
+
+
 def test_what_shipped_is_dated_by_the_first_shipment_from_the_idea_on() -> None:
     shipments = tuple(Shipped(COMMIT, at(day)) for day in (1, 9, 7))
     assert folded(Proposed(ROOT, at(2)), evidence=shipments).shipped_at == at(7)

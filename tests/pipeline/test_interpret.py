@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import text
 
 from service.observation import Nothing, Observation
 from service.pipeline.interpret import interpret_pending
@@ -14,7 +15,7 @@ from service.storage.database import Database
 from service.telemetry import Telemetry
 from service.webhook import Delivery
 from tests.builders import Issue, PullRequest, at, github
-from tests.road import all_experiments, settle
+from tests.road import RULES, all_experiments, settle
 
 
 async def _store(database: Database, *deliveries: Delivery) -> None:
@@ -45,8 +46,8 @@ async def test_each_delivery_gets_its_verdict_and_reason(database: Database) -> 
     )
     telemetry = await settle(database)
     verdicts = await _verdicts(database)
-    assert verdicts["issue 1"] == ("counted", "experiment by label")
-    assert verdicts["pull"] == ("counted", "linked by closing keyword")
+    assert verdicts["issue 1"] == ("counted", "experiment by label, proposed by creation")
+    assert verdicts["pull"] == ("counted", "proposed by creation, started by a change, linked by body")
     assert verdicts["ping"] == ("ignored", "a ping: the webhook is connected")
     assert verdicts["star"] == ("ignored", "GitHub's `star` events say nothing about experiments")
     assert verdicts["broken"][0] == "failed"
@@ -96,7 +97,7 @@ async def test_two_workers_share_the_work_and_none_is_done_twice(database: Datab
     telemetries = [Telemetry(["github"]), Telemetry(["github"])]
 
     async def work(telemetry: Telemetry) -> None:
-        while await interpret_pending(database, telemetry, lambda: at(3)):
+        while await interpret_pending(database, RULES, telemetry, lambda: at(3)):
             pass
 
     await asyncio.gather(*map(work, telemetries))
@@ -105,3 +106,33 @@ async def test_two_workers_share_the_work_and_none_is_done_twice(database: Datab
     done = [one.registry.get_sample_value("loopgauge_interpreted_total", labels) or 0 for one in telemetries]
     assert sum(done) == 300
     assert len(await all_experiments(database)) == 300
+
+
+@pytest.mark.parametrize("year", ["0001", "1969", "3000", "9999"])
+async def test_a_time_that_means_none_to_its_sender_fails_its_delivery_alone(database: Database, year: str) -> None:
+    body = _opened(2).body.replace(b'"closed_at": null', f'"closed_at": "{year}-01-01T00:00:00Z"'.encode())
+    await _store(database, _opened(1), replace(_opened(2), body=body), _opened(3))
+    await settle(database)
+    verdicts = await _verdicts(database)
+    assert [verdicts[f"issue {number}"][0] for number in (1, 2, 3)] == ["counted", "failed", "counted"]
+    assert f"the time {year}-01-01T00:00:00+00:00 is out of range" == verdicts["issue 2"][1]
+    assert set(await all_experiments(database)) == {"github:acme/app#1", "github:acme/app#3"}
+
+
+async def test_a_body_that_claims_to_close_thousands_of_items_serves_the_first_of_them(database: Database) -> None:
+    body = " ".join(f"fixes #{number}" for number in range(1, 6001))
+    await _store(database, PullRequest(created_at=at(3), body=body).opened().delivery(at(3)))
+    await settle(database)
+    async with database.transaction() as connection:
+        served = await connection.scalar(text("SELECT cardinality(targets) FROM links WHERE channel = 'body'"))
+    assert served == 50
+
+
+async def test_no_reason_carries_what_people_call_their_branches(database: Database) -> None:
+    pull = PullRequest(created_at=at(3), branch="jane.doe/fix", body="", title="By Jane Doe").opened()
+    await _store(database, pull.delivery(at(3)))
+    await settle(database)
+    [(verdict, reason)] = (await _verdicts(database)).values()
+    assert verdict == "ignored"
+    assert "its branch is not `exp/*` or `experiment/*`" in (reason or "")
+    assert "jane" not in (reason or "").lower()

@@ -12,19 +12,21 @@ from service.storage import events, inbox
 from service.storage.database import Connection, Database
 from service.storage.events import Said
 from tests.builders import GitHubRequest, Issue, PullRequest, at, workflow_run
-from tests.road import all_experiments, deliver, settle
+from tests.road import RULES, all_experiments, deliver, settle
 
 ISSUE = "github:acme/app#45"
 
 
 async def _record(connection: Connection, request: GitHubRequest) -> None:
-    interpretation = interpret_delivery(request.delivery(at(2)))
+    interpretation = interpret_delivery(RULES, request.delivery(at(2)))
     by = uuid5(NAMESPACE_OID, request.delivery_id)
-    await events.record(connection, [Said(by, at(2), interpretation.events, interpretation.links)])
+    await events.record(
+        connection, [Said(by, at(2), dict.fromkeys(interpretation.events, "a rule"), interpretation.links)]
+    )
 
 
 async def _project(database: Database) -> None:
-    while await project_touched(database):
+    while await project_touched(database, lambda: at(2)):
         pass
 
 
@@ -53,7 +55,7 @@ async def test_evidence_that_is_committed_while_its_experiment_is_folded_is_fold
     async with database.transaction() as folding:
         async with database.transaction() as connection:
             await _record(connection, workflow_run(pull.head, at(5)))
-        assert await events.take_touched(folding, 10) == [f"commit:{pull.head}"]
+        assert await events.claim_touched(folding, 10, at(2)) == [f"commit:{pull.head}"]
 
         async def bring_more() -> None:
             async with database.transaction() as other:
@@ -135,4 +137,36 @@ async def _forget(database: Database) -> None:
 
 
 async def test_projecting_nothing_is_nothing(database: Database) -> None:
-    assert await project_touched(database) == 0
+    assert await project_touched(database, lambda: at(2)) == 0
+
+
+async def test_a_subject_that_cannot_be_projected_is_set_aside_and_stops_no_other(database: Database) -> None:
+    await deliver(database, *(Issue(number=number, created_at=at(2)).opened() for number in (1, 2)))
+    async with database.transaction() as connection:
+        # As a newer version would have written it, while it is rolled out.
+        newer = "UPDATE events SET kind = 'divined' WHERE subject = 'github:acme/app#1' AND kind = 'proposed'"
+        await connection.exec_driver_sql(newer)
+        for number in (1, 2, 3):
+            await _record(connection, Issue(number=number, created_at=at(2)).assigned(at(3)))
+    await _project(database)
+    told = await all_experiments(database)
+    assert [told[f"github:acme/app#{number}"].started_at for number in (1, 2, 3)] == [None, at(3), at(3)]
+    async with database.transaction() as connection:
+        aside = await connection.exec_driver_sql("SELECT subject, attempts, error FROM touched")
+        [row] = aside.mappings()
+    assert (row["subject"], row["attempts"]) == ("github:acme/app#1", 1)
+    assert row["error"].startswith("UnreadableEvent: ")
+
+
+async def test_a_subject_that_was_set_aside_is_projected_when_its_time_has_come(database: Database) -> None:
+    await deliver(database, Issue(number=1, created_at=at(2)).opened())
+    async with database.transaction() as connection:
+        await connection.exec_driver_sql("UPDATE events SET kind = 'divined' WHERE kind = 'proposed'")
+        await _record(connection, Issue(number=1, created_at=at(2)).assigned(at(3)))
+    await _project(database)
+    async with database.transaction() as connection:
+        await connection.exec_driver_sql("UPDATE events SET kind = 'proposed' WHERE kind = 'divined'")
+    await _project(database)
+    assert (await all_experiments(database))["github:acme/app#1"].started_at is None
+    assert await project_touched(database, lambda: at(2, "09:01:00")) == 1
+    assert (await all_experiments(database))["github:acme/app#1"].started_at == at(3)

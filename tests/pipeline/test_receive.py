@@ -74,7 +74,7 @@ async def test_stopping_stores_what_has_arrived(database: Database) -> None:
     await receiver.stop()
     assert [await answer for answer in waiting] == ["stored"] * 50
     async with database.transaction() as connection:
-        assert await inbox.count_pending(connection) == 50
+        assert len(await inbox.claim(connection, 100)) == 50
 
 
 async def test_a_sender_that_hangs_up_does_not_disturb_its_neighbours(database: Database) -> None:
@@ -111,3 +111,19 @@ async def _receiving_briefly(database: Database) -> AsyncIterator[Receiver]:
         yield receiver
     finally:
         await receiver.stop()
+
+
+async def test_a_fault_of_ours_fails_its_batch_and_not_those_that_come_after_it(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with _receiving(database) as receiver:
+        with monkeypatch.context() as tripping:
+            tripping.setattr(inbox, "store", lambda *_: 1 / 0)
+            with pytest.raises(DatabaseUnavailable, match="a fault in loopgauge: ZeroDivisionError"):
+                await receiver.store(_numbered(1))
+        assert await receiver.store(_numbered(2)) == "stored"
+
+
+async def test_a_receiver_that_nobody_used_stops(database: Database) -> None:
+    async with _receiving(database):
+        pass

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
@@ -11,17 +12,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.lifecycle.evidence import Ref
-from service.observation import ChangeSeen, ItemChanged, ItemSeen, LabelChanged, Nothing, Observation, RunFinished
+from service.lifecycle.evidence import Alias, Ref
+from service.observation import Commented, Kind, Linked, Mentioned, Nothing, Observation, Observed, Renamed, Trait
 from service.providers import PROVIDERS
 from service.webhook import SignatureRefused, UnreadableDelivery
-from tests.builders import SECRET, GitHubRequest, Issue, PullRequest, at, github, workflow_run
+from tests.builders import SECRET, GitHubRequest, Issue, PullRequest, at, github, stamp, workflow_run
 
 GITHUB = PROVIDERS["github"]
 ITEM = Ref("github:acme/app#45")
 CHANGE = Ref("github:acme/app!7")
 HEAD = Ref("commit:" + "a" * 40)
 MERGE = Ref("commit:" + "b" * 40)
+BRANCH = Ref("branch:acme/app@cache-answers")
 
 PUBLISHED_BODY = b"Hello, World!"
 PUBLISHED_DIGEST = "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
@@ -29,41 +31,100 @@ PUBLISHED_DIGEST = "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b04
 
 
 def observe(request: GitHubRequest) -> Sequence[Observation] | Nothing:
-    return GITHUB.observe(request.headers(), request.body)
+    """What a delivery says; a trait without values is as good as left out."""
+    observed = GITHUB.observe(request.headers(), request.body)
+    return observed if isinstance(observed, Nothing) else [_without_empty_traits(one) for one in observed]
 
 
-def seen(when: datetime, *labels: str) -> ItemSeen:
-    return ItemSeen(
-        subject=ITEM,
-        seen_at=when,
+def _without_empty_traits(one: Observation) -> Observation:
+    if not isinstance(one, Observed):
+        return one
+    return replace(one, traits={trait: values for trait, values in one.traits.items() if values})
+
+
+def observed(request: GitHubRequest) -> Sequence[Observation]:
+    """What a delivery says, of one that says something."""
+    said = observe(request)
+    assert not isinstance(said, Nothing), said.reason
+    return said
+
+
+def item(kind: Kind, when: datetime, **known: str) -> Observed:
+    return Observed(kind, ITEM, when, traits(what="item", project="acme/app", **known))
+
+
+def change(kind: Kind, when: datetime, **known: str) -> Observed:
+    return Observed(kind, CHANGE, when, traits(what="change", project="acme/app", **known))
+
+
+def traits(**known: Any) -> dict[Trait, tuple[str, ...]]:
+    named: dict[Any, tuple[str, ...]] = {trait: (value,) for trait, value in known.items()}
+    return named
+
+
+def seen(when: datetime, *labels: str) -> Observed:
+    looks = traits(
+        what="item",
         project="acme/app",
         title="Answer from the cache",
         url="https://github.com/acme/app/issues/45",
-        labels=labels,
     )
+    return Observed("seen", ITEM, when, looks | ({"label": labels} if labels else {}))
 
 
-def change_seen(when: datetime) -> ItemSeen:
-    return ItemSeen(
-        subject=CHANGE,
-        seen_at=when,
+def change_seen(when: datetime, *labels: str) -> Observed:
+    looks = traits(
+        what="change",
         project="acme/app",
         title="Cache answers",
         url="https://github.com/acme/app/pull/7",
-        labels=(),
+        branch="cache-answers",
+    )
+    return Observed("seen", CHANGE, when, looks | ({"label": labels} if labels else {}))
+
+
+def linked(evidence: Ref, channel: str, when: datetime, *targets: Ref) -> Linked:
+    return Linked(evidence, channel, CHANGE, frozenset(targets), when)
+
+
+def texts(when: datetime) -> list[Observation]:
+    """What the body, the branch and the title of a pull request say."""
+    return [
+        linked(CHANGE, "body", when, ITEM),
+        Mentioned(CHANGE, "branch", "cache-answers", when),
+        Mentioned(CHANGE, "title", "Cache answers", when),
+    ]
+
+
+def links(pull: PullRequest, channel: str) -> list[Linked]:
+    """What a delivery of a pull request as it is now says on one channel."""
+    said = observed(pull.event("edited", at(6)))
+    return [one for one in said if isinstance(one, Linked) and one.channel == channel]
+
+
+def label_changed(kind: Kind, subject: Ref, label: str, when: datetime) -> Observed:
+    return Observed(kind, subject, when, {"label": (label,)})
+
+
+def comment(
+    action: str = "created", association: str = "MEMBER", *, on_pull_request: bool = False, body: str | None = "Nice."
+) -> GitHubRequest:
+    """A comment of the third of March on the issue or the pull request of that number, touched later."""
+    issue = {"number": 7 if on_pull_request else 45, "created_at": stamp(at(1)), "updated_at": stamp(at(9))}
+    return github(
+        "issue_comment",
+        {
+            "action": action,
+            "issue": issue | ({"pull_request": {"url": "https://api.github.com"}} if on_pull_request else {}),
+            "comment": {"body": body, "created_at": stamp(at(3)), "author_association": association},
+            "repository": {"full_name": "acme/app"},
+        },
     )
 
 
-def served(when: datetime, *commits: Ref, closes: frozenset[Ref] = frozenset({ITEM})) -> ChangeSeen:
-    return ChangeSeen(subject=CHANGE, seen_at=when, branch="cache-answers", commits=commits, closes=closes)
-
-
-def created(when: datetime) -> ItemChanged:
-    return ItemChanged(subject=ITEM, happened="created", at=when, is_change=False)
-
-
-def change_created(when: datetime) -> ItemChanged:
-    return ItemChanged(subject=CHANGE, happened="created", at=when, is_change=True)
+def repository_event(action: str, changes: Any, **more: Any) -> GitHubRequest:
+    repository = {"full_name": "Acme/Answers", **more}
+    return github("repository", {"action": action, "changes": changes, "repository": repository})
 
 
 def least_issue_event(**issue: Any) -> dict[str, Any]:
@@ -85,10 +146,9 @@ def least_pull_request_event(**pull: Any) -> dict[str, Any]:
 
 def closed_by(body: str) -> frozenset[Ref]:
     """The items that a pull request with this body closes."""
-    observed = observe(PullRequest(created_at=at(1), body=body).opened())
-    assert not isinstance(observed, Nothing)
-    (change,) = [observation for observation in observed if isinstance(observation, ChangeSeen)]
-    return change.closes
+    (body_link,) = links(PullRequest(created_at=at(1), body=body), "body")
+    assert body_link.evidence == body_link.stated_by == CHANGE
+    return body_link.targets
 
 
 def test_the_signature_that_github_publishes_is_accepted() -> None:
@@ -174,15 +234,15 @@ def test_without_an_id_the_event_and_the_body_make_one(without: dict[str, str]) 
 
 
 def test_an_opened_issue() -> None:
-    assert observe(Issue(created_at=at(1)).opened()) == [seen(at(1), "experiment"), created(at(1))]
+    assert observe(Issue(created_at=at(1)).opened()) == [seen(at(1), "experiment"), item("created", at(1))]
 
 
 def test_a_labeled_issue() -> None:
     _, request = Issue(created_at=at(1)).labeled("outcome:failed", at(2))
     assert observe(request) == [
         seen(at(2), "experiment", "outcome:failed"),
-        created(at(1)),
-        LabelChanged(subject=ITEM, label="outcome:failed", added=True, at=at(2)),
+        item("created", at(1)),
+        label_changed("labelled", ITEM, "outcome:failed", at(2)),
     ]
 
 
@@ -190,8 +250,8 @@ def test_an_unlabeled_issue() -> None:
     _, request = Issue(created_at=at(1)).unlabeled("experiment", at(2))
     assert observe(request) == [
         seen(at(2)),
-        created(at(1)),
-        LabelChanged(subject=ITEM, label="experiment", added=False, at=at(2)),
+        item("created", at(1)),
+        label_changed("unlabelled", ITEM, "experiment", at(2)),
     ]
 
 
@@ -203,28 +263,34 @@ def test_an_issue_from_which_a_label_went_that_was_deleted_itself() -> None:
 def test_an_assigned_issue() -> None:
     assert observe(Issue(created_at=at(1)).assigned(at(2))) == [
         seen(at(2), "experiment"),
-        created(at(1)),
-        ItemChanged(subject=ITEM, happened="assigned", at=at(2), is_change=False),
+        item("created", at(1)),
+        item("assigned", at(2)),
     ]
 
 
-@pytest.mark.parametrize(
-    ("reason", "happened"), [("completed", "closed"), ("not_planned", "not planned"), ("duplicate", "duplicate")]
-)
-def test_a_closed_issue(reason: str, happened: Any) -> None:
+def test_a_deleted_issue() -> None:
+    assert observe(Issue(created_at=at(1)).event("deleted", at(2))) == [
+        seen(at(2), "experiment"),
+        item("created", at(1)),
+        item("deleted", at(2)),
+    ]
+
+
+@pytest.mark.parametrize("reason", ["completed", "not_planned", "duplicate"])
+def test_a_closed_issue(reason: str) -> None:
     _, request = Issue(created_at=at(1)).closed(at(3), reason)
     assert observe(request) == [
         seen(at(3), "experiment"),
-        created(at(1)),
-        ItemChanged(subject=ITEM, happened=happened, at=at(3), is_change=False),
+        item("created", at(1)),
+        item("closed", at(3), reason=reason),
     ]
 
 
 def test_an_issue_closed_without_a_reason_is_closed() -> None:
     assert observe(github("issues", least_issue_event(closed_at="2026-03-03T09:00:00Z"))) == [
-        ItemSeen(subject=ITEM, seen_at=at(1), project="acme/app", title="", url="", labels=()),
-        created(at(1)),
-        ItemChanged(subject=ITEM, happened="closed", at=at(3), is_change=False),
+        item("seen", at(1)),
+        item("created", at(1)),
+        item("closed", at(3)),
     ]
 
 
@@ -232,124 +298,270 @@ def test_a_later_payload_of_a_closed_issue_still_tells_when_it_was_closed() -> N
     closed, _ = Issue(created_at=at(1)).closed(at(3))
     assert observe(closed.edited(at(5))) == [
         seen(at(5), "experiment"),
-        created(at(1)),
-        ItemChanged(subject=ITEM, happened="closed", at=at(3), is_change=False),
+        item("created", at(1)),
+        item("closed", at(3), reason="completed"),
     ]
 
 
 def test_a_reopened_issue() -> None:
     closed, _ = Issue(created_at=at(1)).closed(at(3))
     _, request = closed.reopened(at(4))
-    assert observe(request) == [
-        seen(at(4), "experiment"),
-        created(at(1)),
-        ItemChanged(subject=ITEM, happened="reopened", at=at(4), is_change=False),
-    ]
+    assert observe(request) == [seen(at(4), "experiment"), item("created", at(1)), item("reopened", at(4))]
 
 
 def test_a_later_payload_of_a_reopened_issue_does_not_reopen_it_again() -> None:
     reopened, _ = Issue(created_at=at(1)).reopened(at(4))
-    assert observe(reopened.edited(at(5))) == [seen(at(5), "experiment"), created(at(1))]
+    assert observe(reopened.edited(at(5))) == [seen(at(5), "experiment"), item("created", at(1))]
 
 
 def test_an_issue_is_named_without_case_and_its_project_is_shown_as_written() -> None:
-    observed = observe(Issue(created_at=at(1), repository="Acme/App", labels=()).opened())
-    assert not isinstance(observed, Nothing)
-    assert observed[0] == ItemSeen(
-        subject=ITEM,
-        seen_at=at(1),
-        project="Acme/App",
-        title="Answer from the cache",
-        url="https://github.com/Acme/App/issues/45",
-        labels=(),
-    )
+    looks = observed(Issue(created_at=at(1), repository="Acme/App", labels=()).opened())[0]
+    assert isinstance(looks, Observed)
+    assert looks.subject == ITEM
+    assert looks.traits["project"] == ("Acme/App",)
+    assert looks.traits["url"] == ("https://github.com/Acme/App/issues/45",)
 
 
 def test_an_issue_with_the_required_fields_alone_can_be_read() -> None:
-    assert observe(github("issues", least_issue_event(labels=None))) == [
-        ItemSeen(subject=ITEM, seen_at=at(1), project="acme/app", title="", url="", labels=()),
-        created(at(1)),
-    ]
+    assert observe(github("issues", least_issue_event(labels=None))) == [item("seen", at(1)), item("created", at(1))]
 
 
 def test_times_are_told_in_utc() -> None:
-    observed = observe(github("issues", least_issue_event(created_at="2026-03-01T11:00:00+02:00")))
-    assert not isinstance(observed, Nothing)
-    (change,) = [observation for observation in observed if isinstance(observation, ItemChanged)]
-    assert change.at == at(1)
-    assert change.at.tzinfo is UTC
+    said = observed(github("issues", least_issue_event(created_at="2026-03-01T11:00:00+02:00")))
+    (created,) = [one for one in said if isinstance(one, Observed) and one.kind == "created"]
+    assert created.at == at(1)
+    assert created.at.tzinfo is UTC
+
+
+def test_an_issue_that_went_to_another_repository_has_a_new_name() -> None:
+    moved = {"new_issue": {"number": 3}, "new_repository": {"full_name": "Acme/Web"}}
+    request = Issue(created_at=at(1)).event("transferred", at(4), changes=moved)
+    assert observe(request) == [
+        seen(at(4), "experiment"),
+        item("created", at(1)),
+        Renamed(Alias(ITEM, Ref("github:acme/web#3"), at(4))),
+    ]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [None, {}, {"new_issue": {"number": 3}}, {"new_repository": {"full_name": "acme/web"}}, {"new_issue": None}],
+)
+def test_an_issue_that_went_where_nobody_tells_keeps_its_name(changes: Any) -> None:
+    request = Issue(created_at=at(1)).event("transferred", at(4), changes=changes)
+    assert observe(request) == [seen(at(4), "experiment"), item("created", at(1))]
+
+
+def test_an_edited_issue_is_renamed_in_no_reference() -> None:
+    request = Issue(created_at=at(1)).event("edited", at(4), changes={"title": {"from": "Answer"}})
+    assert observe(request) == [seen(at(4), "experiment"), item("created", at(1))]
 
 
 def test_an_opened_pull_request() -> None:
     assert observe(PullRequest(created_at=at(2)).opened()) == [
         change_seen(at(2)),
-        change_created(at(2)),
-        served(at(2), HEAD),
+        change("created", at(2)),
+        *texts(at(2)),
+        linked(HEAD, "head", at(2), CHANGE),
+        linked(BRANCH, "branch", at(2), CHANGE),
     ]
 
 
 def test_a_pull_request_that_is_pushed_to_has_another_head() -> None:
     _, request = PullRequest(created_at=at(2)).pushed("C" * 40, at(3))
-    assert observe(request) == [
-        change_seen(at(3)),
-        change_created(at(2)),
-        served(at(3), Ref("commit:" + "c" * 40)),
-    ]
+    assert linked(Ref("commit:" + "c" * 40), "head", at(3), CHANGE) in observed(request)
+    assert HEAD not in [one.evidence for one in observed(request) if isinstance(one, Linked)]
 
 
 def test_a_merged_pull_request() -> None:
     _, request = PullRequest(created_at=at(2)).merged(at(4))
     assert observe(request) == [
         change_seen(at(4)),
-        change_created(at(2)),
-        served(at(4), HEAD, MERGE),
-        ItemChanged(subject=CHANGE, happened="merged", at=at(4), is_change=True),
+        change("created", at(2)),
+        *texts(at(4)),
+        linked(HEAD, "head", at(4), CHANGE),
+        linked(MERGE, "merge commit", at(4), CHANGE),
+        linked(BRANCH, "branch", at(4)),
+        change("merged", at(4)),
     ]
 
 
-def test_a_pull_request_that_was_closed_unmerged() -> None:
+def test_a_pull_request_that_was_closed_unmerged_has_no_merge_commit() -> None:
     _, request = PullRequest(created_at=at(2), merge_commit="d" * 40).closed(at(4))
     assert observe(request) == [
         change_seen(at(4)),
-        change_created(at(2)),
-        served(at(4), HEAD),
-        ItemChanged(subject=CHANGE, happened="closed", at=at(4), is_change=True),
+        change("created", at(2)),
+        *texts(at(4)),
+        linked(HEAD, "head", at(4), CHANGE),
+        linked(BRANCH, "branch", at(4)),
+        change("closed", at(4)),
     ]
+
+
+def test_the_trial_merge_of_an_open_pull_request_serves_nothing() -> None:
+    assert links(PullRequest(created_at=at(2), merge_commit="d" * 40), "merge commit") == []
+
+
+def test_a_reopened_pull_request_has_its_branch_again() -> None:
+    said = observed(PullRequest(created_at=at(2)).event("reopened", at(5)))
+    assert change("reopened", at(5)) in said
+    assert linked(BRANCH, "branch", at(5), CHANGE) in said
+
+
+def test_a_later_payload_of_a_merged_pull_request_still_tells_when_it_was_merged() -> None:
+    merged, _ = PullRequest(created_at=at(2)).merged(at(4))
+    said = observed(merged.event("labeled", at(6), label={"name": "bug"}))
+    assert change("merged", at(4)) in said
+    assert linked(MERGE, "merge commit", at(6), CHANGE) in said
 
 
 def test_a_labeled_pull_request() -> None:
     _, request = PullRequest(created_at=at(2)).labeled("experiment", at(3))
-    observed = observe(request)
-    assert not isinstance(observed, Nothing)
-    assert LabelChanged(subject=CHANGE, label="experiment", added=True, at=at(3)) in observed
+    said = observed(request)
+    assert said[0] == change_seen(at(3), "experiment")
+    assert label_changed("labelled", CHANGE, "experiment", at(3)) in said
+
+
+def test_an_assigned_pull_request() -> None:
+    assert change("assigned", at(3)) in observed(PullRequest(created_at=at(2)).event("assigned", at(3)))
+
+
+def test_a_pull_request_from_the_default_branch_says_nothing_of_that_branch() -> None:
+    merged, _ = PullRequest(created_at=at(2), branch="main").merged(at(4))
+    assert links(PullRequest(created_at=at(2), branch="main"), "branch") == []
+    assert links(merged, "branch") == []
+
+
+def test_the_default_branch_is_known_whatever_the_case_of_its_repository() -> None:
+    pull = PullRequest(created_at=at(2), branch="main", repository="Acme/App", fork="acme/APP")
+    assert links(pull, "branch") == []
+
+
+def test_the_branch_of_a_fork_is_linked_under_the_name_of_the_fork() -> None:
+    pull = PullRequest(created_at=at(2), fork="Mallory/App", branch="cache-answers")
+    assert links(pull, "branch") == [linked(Ref("branch:mallory/app@cache-answers"), "branch", at(6), CHANGE)]
+
+
+def test_a_branch_of_a_fork_that_is_called_as_our_default_one_is_linked_under_the_name_of_the_fork() -> None:
+    pull = PullRequest(created_at=at(2), fork="mallory/app", branch="main")
+    assert links(pull, "branch") == [linked(Ref("branch:mallory/app@main"), "branch", at(6), CHANGE)]
+
+
+def test_the_case_of_a_branch_is_kept() -> None:
+    pull = PullRequest(created_at=at(2), branch="Exp/Cache")
+    assert links(pull, "branch") == [linked(Ref("branch:acme/app@Exp/Cache"), "branch", at(6), CHANGE)]
+
+
+def test_of_a_fork_that_is_gone_no_branch_is_linked() -> None:
+    gone = least_pull_request_event(head={"sha": "a" * 40, "ref": "main", "repo": None})
+    said = observed(github("pull_request", gone))
+    assert [one.channel for one in said if isinstance(one, Linked)] == ["body", "head"]
+
+
+def test_the_branch_and_the_title_of_a_pull_request_may_hold_a_key() -> None:
+    pull = PullRequest(created_at=at(2), branch="exp/ml-12", title="ML-12: cache answers")
+    assert [one for one in observed(pull.opened()) if isinstance(one, Mentioned)] == [
+        Mentioned(CHANGE, "branch", "exp/ml-12", at(2)),
+        Mentioned(CHANGE, "title", "ML-12: cache answers", at(2)),
+    ]
 
 
 def test_a_pull_request_with_the_required_fields_alone_can_be_read() -> None:
     assert observe(github("pull_request", least_pull_request_event(body=None))) == [
-        ItemSeen(subject=CHANGE, seen_at=at(1), project="acme/app", title="", url="", labels=()),
-        change_created(at(1)),
-        ChangeSeen(subject=CHANGE, seen_at=at(1), branch="", commits=(HEAD,), closes=frozenset()),
+        change("seen", at(1)),
+        change("created", at(1)),
+        linked(CHANGE, "body", at(1)),
+        Mentioned(CHANGE, "branch", "", at(1)),
+        Mentioned(CHANGE, "title", "", at(1)),
+        linked(HEAD, "head", at(1), CHANGE),
     ]
+
+
+@pytest.mark.parametrize("association", ["OWNER", "MEMBER", "COLLABORATOR"])
+def test_a_comment_of_somebody_who_belongs_to_the_project_is_an_insiders(association: str) -> None:
+    assert observe(comment("created", association, body="/experiment start")) == [
+        Observed("active", ITEM, at(3)),
+        Commented(ITEM, at(3), "/experiment start", insider=True),
+    ]
+
+
+@pytest.mark.parametrize(
+    "association", ["CONTRIBUTOR", "FIRST_TIMER", "FIRST_TIME_CONTRIBUTOR", "MANNEQUIN", "NONE", "", "member"]
+)
+def test_a_comment_of_anybody_else_is_an_outsiders(association: str) -> None:
+    assert observe(comment("created", association, body="/experiment start")) == [
+        Observed("active", ITEM, at(3)),
+        Commented(ITEM, at(3), "/experiment start", insider=False),
+    ]
+
+
+def test_a_comment_that_does_not_tell_who_wrote_it_is_an_outsiders() -> None:
+    payload = json.loads(comment().body)
+    del payload["comment"]["author_association"]
+    assert Commented(ITEM, at(3), "Nice.", insider=False) in observed(github("issue_comment", payload))
+
+
+def test_a_comment_on_a_pull_request_is_about_the_change() -> None:
+    assert observe(comment(on_pull_request=True)) == [
+        Observed("active", CHANGE, at(3)),
+        Commented(CHANGE, at(3), "Nice.", insider=True),
+    ]
+
+
+@pytest.mark.parametrize("action", ["edited", "deleted"])
+@pytest.mark.parametrize("on_pull_request", [False, True])
+@pytest.mark.parametrize("association", ["OWNER", "NONE"])
+def test_a_comment_that_is_edited_or_deleted_is_a_sign_of_life_and_commands_nothing(
+    action: str, on_pull_request: bool, association: str
+) -> None:
+    request = comment(action, association, on_pull_request=on_pull_request, body="/experiment start")
+    (sign,) = observed(request)
+    assert isinstance(sign, Observed)
+    assert (sign.kind, sign.subject) == ("active", CHANGE if on_pull_request else ITEM)
+
+
+def test_a_comment_without_a_text_can_be_read() -> None:
+    assert Commented(ITEM, at(3), "", insider=True) in observed(comment(body=None))
+
+
+def test_a_renamed_repository_has_a_new_name_and_so_have_its_branches() -> None:
+    request = repository_event("renamed", {"repository": {"name": {"from": "App"}}}, updated_at=stamp(at(5)))
+    assert observe(request) == [
+        Renamed(Alias(Ref("github:acme/app"), Ref("github:acme/answers"), at(5))),
+        Renamed(Alias(Ref("branch:acme/app"), Ref("branch:acme/answers"), at(5))),
+    ]
+
+
+def test_a_rename_whose_time_is_not_told_yields_to_every_other_one() -> None:
+    said = observed(repository_event("renamed", {"repository": {"name": {"from": "app"}}}))
+    assert {one.alias.renamed_at.year for one in said if isinstance(one, Renamed)} == {1970}
+
+
+@pytest.mark.parametrize(
+    ("action", "changes"),
+    [("renamed", None), ("renamed", {}), ("renamed", {"repository": {}}), ("created", None), ("archived", None)],
+)
+def test_a_repository_without_an_old_name_says_nothing(action: str, changes: Any) -> None:
+    assert observe(repository_event(action, changes)) == Nothing(
+        f"a repository that is {action} says nothing about experiments"
+    )
 
 
 @pytest.mark.parametrize("conclusion", ["success", "failure", "timed_out", "cancelled"])
 def test_a_completed_workflow_run(conclusion: str) -> None:
     assert observe(workflow_run("A" * 40, at(3), conclusion)) == [
-        RunFinished(subject=HEAD, workflow="tests", conclusion=conclusion, at=at(3))
+        Observed("finished", HEAD, at(3), traits(workflow="tests", conclusion=conclusion))
     ]
 
 
 def test_a_completed_workflow_run_without_a_conclusion() -> None:
-    assert observe(workflow_run("a" * 40, at(3), None)) == [
-        RunFinished(subject=HEAD, workflow="tests", conclusion="", at=at(3))
-    ]
+    assert observe(workflow_run("a" * 40, at(3), None)) == [Observed("finished", HEAD, at(3), traits(workflow="tests"))]
 
 
-def test_a_workflow_run_without_a_name_can_be_read() -> None:
-    run = {"head_sha": "a" * 40, "updated_at": "2026-03-03T09:00:00Z", "name": None, "conclusion": "success"}
-    assert observe(github("workflow_run", {"action": "completed", "workflow_run": run})) == [
-        RunFinished(subject=HEAD, workflow="", conclusion="success", at=at(3))
-    ]
+def test_a_workflow_run_tells_its_branch_and_may_have_no_name() -> None:
+    run = {"head_sha": "a" * 40, "updated_at": stamp(at(3)), "name": None, "conclusion": "success"}
+    request = github("workflow_run", {"action": "completed", "workflow_run": {**run, "head_branch": "main"}})
+    assert observe(request) == [Observed("finished", HEAD, at(3), traits(conclusion="success", branch="main"))]
 
 
 @pytest.mark.parametrize("action", ["requested", "in_progress"])
@@ -474,6 +686,8 @@ def test_a_body_that_only_looks_like_it_closes_nothing(body: str) -> None:
         ("issues", least_issue_event(labels=[{}]), r"missing required field `name` - at `\$\.issue\.labels\[0\]`"),
         ("pull_request", least_pull_request_event(head={}), r"`sha` - at `\$\.pull_request\.head`"),
         ("workflow_run", {"action": "completed", "workflow_run": {}}, r"`head_sha` - at `\$\.workflow_run`"),
+        ("issue_comment", {**least_issue_event(), "comment": []}, r"Expected `object`, got `array` - at `\$\.comment`"),
+        ("repository", {"action": "renamed"}, "missing required field `repository`"),
         ("ping", [], "Expected `object`, got `array`"),
     ],
 )
@@ -482,7 +696,9 @@ def test_a_field_that_is_missing_or_malformed_is_named_with_its_path(event: str,
         observe(github(event, json.dumps(payload).encode()))
 
 
-@pytest.mark.parametrize("event", ["issues", "pull_request", "workflow_run", "ping", "star"])
+@pytest.mark.parametrize(
+    "event", ["issues", "issue_comment", "pull_request", "repository", "workflow_run", "ping", "star"]
+)
 @pytest.mark.parametrize("body", [b"", b"{", b'{"action": opened}', b"{,}", b"\xef\xbb\xbf{}", b'{"a": "\\ud800"}'])
 def test_a_body_that_is_not_json_is_unreadable_whatever_the_event(event: str, body: bytes) -> None:
     with pytest.raises(UnreadableDelivery, match="the body is not JSON"):
@@ -521,6 +737,9 @@ REQUESTS = [
     Issue(created_at=at(1)).closed(at(3))[1],
     PullRequest(created_at=at(1)).merged(at(3))[1],
     workflow_run("a" * 40, at(3)),
+    comment(),
+    comment(on_pull_request=True),
+    repository_event("renamed", {"repository": {"name": {"from": "app"}}}, updated_at=stamp(at(5))),
 ]
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -528,7 +747,7 @@ JSON = st.recursive(
     max_leaves=10,
 )
 TIMES = st.datetimes(timezones=st.timezones() | st.none()).map(datetime.isoformat)
-EVENTS = st.sampled_from(["issues", "pull_request", "workflow_run", "ping", "star"])
+EVENTS = st.sampled_from(["issues", "issue_comment", "pull_request", "repository", "workflow_run", "ping", "star"])
 
 
 @st.composite
@@ -549,10 +768,10 @@ def nearly_right(draw: st.DrawFn) -> tuple[str, Any]:
 def observed_or_unreadable(headers: dict[str, str], body: bytes) -> bool:
     """Whether the outcome is one of the two that are allowed; any other exception escapes and fails the test."""
     try:
-        observed = GITHUB.observe(headers, body)
+        said = GITHUB.observe(headers, body)
     except UnreadableDelivery as error:
         return bool(str(error))
-    return isinstance(observed, list | Nothing)
+    return isinstance(said, list | Nothing)
 
 
 @given(nearly_right() | st.tuples(EVENTS, JSON))

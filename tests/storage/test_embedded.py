@@ -3,9 +3,11 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -75,6 +77,7 @@ async def test_a_server_that_was_killed_is_started_again_by_the_next_user(data_d
         killed = _postmaster(data_dir)
         assert killed is not None
         os.kill(killed, signal.SIGKILL)
+        _wait_until_refused(data_dir / "postgres" / ".s.PGSQL.5432")
         with _using(data_dir) as second:
             assert await _answer(second) == 42
             assert _postmaster(data_dir) != killed
@@ -95,3 +98,13 @@ def test_a_directory_that_cannot_be_made_is_told_with_the_remedy(data_dir: Path)
     in_the_way.touch()
     with pytest.raises(EmbeddedUnavailable, match=r"set LOOPGAUGE_DATA_DIR .*, or LOOPGAUGE_DATABASE_URL"):
         EmbeddedServer(in_the_way).start()
+
+
+def _wait_until_refused(address: Path) -> None:
+    # A signal takes a moment to arrive, and what connects meanwhile is accepted by nobody.
+    for _ in range(200):
+        with socket.socket(socket.AF_UNIX) as probe:
+            if probe.connect_ex(str(address)) != 0:
+                return
+        time.sleep(0.05)
+    pytest.fail("the server does not end")

@@ -1,7 +1,7 @@
 """Lifecycle events and links are recorded once, with who brought them, and tell projection what to look at."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import NAMESPACE_OID, UUID, uuid5
 
 from sqlalchemy import text
@@ -19,11 +19,17 @@ COMMIT = Ref("commit:aaaa")
 
 
 def _said(*heard: LifecycleEvent, links: Sequence[LinkSet] = (), by: int = 1) -> Said:
-    return Said(uuid5(NAMESPACE_OID, str(by)), at(2), heard, links)
+    return Said(uuid5(NAMESPACE_OID, str(by)), at(2), dict.fromkeys(heard, "a rule"), links)
 
 
 def _closes(stated_at: datetime, *targets: Ref) -> LinkSet:
     return LinkSet(CHANGE, "body", CHANGE, frozenset(targets), stated_at)
+
+
+async def _take(connection: Connection, limit: int) -> list[Ref]:
+    claimed = await events.claim_touched(connection, limit, at(2))
+    await events.forget_touched(connection, claimed)
+    return claimed
 
 
 async def _brought_by(connection: Connection) -> list[UUID]:
@@ -42,8 +48,8 @@ async def test_the_same_statement_from_two_deliveries_is_one_event_brought_by_bo
 async def test_what_is_said_is_touched_once_and_then_forgotten(database: Database) -> None:
     async with database.transaction() as connection:
         await events.record(connection, [_said(Proposed(ITEM_1, at(2)), links=[_closes(at(2), ITEM_2)])])
-        assert set(await events.take_touched(connection, 10)) == {ITEM_1, ITEM_2, CHANGE}
-        assert await events.take_touched(connection, 10) == []
+        assert set(await _take(connection, 10)) == {ITEM_1, ITEM_2, CHANGE}
+        assert await _take(connection, 10) == []
 
 
 async def test_touched_subjects_are_taken_oldest_first_and_renewed_ones_last(database: Database) -> None:
@@ -51,15 +57,15 @@ async def test_touched_subjects_are_taken_oldest_first_and_renewed_ones_last(dat
         await events.record(connection, [_said(Proposed(ITEM_1, at(2)))])
         await events.record(connection, [_said(Proposed(ITEM_2, at(2)))])
         await events.record(connection, [_said(Started(ITEM_1, at(3)))])
-        assert await events.take_touched(connection, 1) == [ITEM_2]
+        assert await _take(connection, 1) == [ITEM_2]
 
 
 async def test_what_one_projection_holds_another_one_passes_over(database: Database) -> None:
     async with database.transaction() as connection:
         await events.record(connection, [_said(Proposed(ITEM_1, at(2)), Proposed(ITEM_2, at(2)))])
     async with database.transaction() as one, database.transaction() as other:
-        first = await events.take_touched(one, 1)
-        second = await events.take_touched(other, 10)
+        first = await _take(one, 1)
+        second = await _take(other, 10)
     assert {*first, *second} == {ITEM_1, ITEM_2}
     assert len(second) == 1
 
@@ -104,9 +110,9 @@ async def test_of_two_sets_stated_at_once_the_same_one_wins_in_either_order(data
 async def test_an_item_that_lost_its_evidence_is_touched(database: Database) -> None:
     async with database.transaction() as connection:
         await events.record(connection, [_said(links=[_closes(at(2), ITEM_1)])])
-        await events.take_touched(connection, 10)
+        await _take(connection, 10)
         await events.record(connection, [_said(links=[_closes(at(3), ITEM_2)])])
-        assert set(await events.take_touched(connection, 10)) == {CHANGE, ITEM_1, ITEM_2}
+        assert set(await _take(connection, 10)) == {CHANGE, ITEM_1, ITEM_2}
 
 
 async def test_everything_around_a_subject_is_found_from_each_of_its_parts(database: Database) -> None:
@@ -126,10 +132,11 @@ async def test_everything_around_a_subject_is_found_from_each_of_its_parts(datab
     }
     async with database.transaction() as connection:
         await events.record(connection, [_said(links=said)])
-        for subject in (COMMIT, CHANGE, ITEM_1, ITEM_2):
+        for subject in (COMMIT, CHANGE, ITEM_2):
             assert set(await events.links_around(connection, [subject])) == all_links
-        # From here the first change is evidence for the same item, but nothing that this one serves or is served by.
-        assert set(await events.links_around(connection, [other_commit])) == all_links
+        # Nothing that the first item is served by serves the second change: of this one nothing need be known.
+        own = {(CHANGE, ITEM_1), (CHANGE, ITEM_2), (COMMIT, CHANGE)}
+        assert set(await events.links_around(connection, [ITEM_1])) == own
 
 
 async def test_links_in_a_circle_end(database: Database) -> None:
@@ -146,4 +153,28 @@ async def test_thousands_of_statements_of_one_delivery_are_recorded(database: Da
     many = [Proposed(Ref(f"github:acme/app#{number}"), at(2)) for number in range(6000)]
     async with database.transaction() as connection:
         await events.record(connection, [_said(*many)])
-        assert len(await events.take_touched(connection, 10_000)) == 6000
+        assert len(await _take(connection, 10_000)) == 6000
+
+
+async def test_a_subject_that_is_set_aside_is_passed_over_for_longer_each_time(database: Database) -> None:
+    async with database.transaction() as connection:
+        await events.record(connection, [_said(Proposed(ITEM_1, at(2)), Proposed(ITEM_2, at(2)))])
+        pauses = []
+        now = at(2)
+        for _ in range(3):
+            await events.set_aside(connection, ITEM_1, "a fault", now)
+            waits = await connection.scalar(text("SELECT retry_at FROM touched WHERE error = 'a fault'"))
+            assert waits is not None
+            assert ITEM_1 not in await events.claim_touched(connection, 10, waits - timedelta(seconds=1))
+            assert ITEM_1 in await events.claim_touched(connection, 10, waits)
+            pauses.append(waits - now)
+    assert pauses == [timedelta(minutes=1), timedelta(minutes=2), timedelta(minutes=4)]
+
+
+async def test_news_bring_a_subject_back_that_was_set_aside(database: Database) -> None:
+    async with database.transaction() as connection:
+        await events.record(connection, [_said(Proposed(ITEM_1, at(2)))])
+        await events.set_aside(connection, ITEM_1, "a fault", at(2))
+        assert await events.claim_touched(connection, 10, at(2)) == []
+        await events.record(connection, [_said(Started(ITEM_1, at(3)))])
+        assert await events.claim_touched(connection, 10, at(2)) == [ITEM_1]

@@ -1,0 +1,132 @@
+"""Explain: one experiment with every event behind it, and every figure that it counts in."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from service.lifecycle.codec import event_id
+from service.lifecycle.events import LifecycleEvent
+from service.lifecycle.evidence import Ref, parse_reference
+from service.lifecycle.experiment import Experiment, counts_for
+from service.metrics import METRICS
+from service.metrics.view import View, Window
+from service.pipeline.project import Surroundings, read_surroundings
+from service.storage import events, experiments
+from service.storage.database import Database
+from service.storage.events import Origin
+
+
+class UnknownSubject(Exception):
+    """Nothing is known of the subject; the message says what was looked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One event, who said it, and whether it counts for the experiment."""
+
+    event: LifecycleEvent
+    counts: bool
+    origins: Sequence[Origin]
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A sample of a figure that the experiment counts in."""
+
+    metric: str
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What is known of a subject.
+
+    Attributes:
+        subject: under its newest name.
+        experiment: the experiment that it is, or None.
+        serves: the experiments that it is evidence for.
+        why_not: why it is no experiment; empty where it is one.
+        heard: every event of it and of its evidence, in order of time.
+        figures: what it counts in now; empty where it is no experiment.
+    """
+
+    subject: Ref
+    experiment: Experiment | None
+    serves: Sequence[Ref]
+    why_not: str
+    heard: Sequence[Heard]
+    figures: Sequence[Figure]
+
+
+async def explain(database: Database, subject: Ref, windows: Sequence[Window], now: datetime) -> Explanation:
+    """Explain a subject as of `now`, by any of its names.
+
+    Raises:
+        UnknownSubject: nothing was ever said of it.
+        DatabaseUnavailable: it cannot be read.
+    """
+    async with database.transaction() as connection:
+        aliases = await events.all_aliases(connection)
+        newest = aliases.canonical(subject)
+        around = await read_surroundings(connection, [newest])
+        subjects = {newest} | around.graph.descendants(newest)
+        heard = [event for one in subjects for event in around.heard.get(one, ())]
+        if not heard and newest not in around.graph.upwards:
+            raise UnknownSubject(f"nothing is known of {subject}")
+        origins = await events.origins_of(connection, {event.subject for event in heard})
+    experiment = around.fold(newest) if newest in around.roots else None
+    return Explanation(
+        subject=newest,
+        experiment=experiment,
+        serves=sorted(around.graph.ancestors(newest) & around.roots),
+        why_not="" if experiment else _why_not(around, newest),
+        heard=[
+            Heard(
+                event,
+                counts_for(event, own=aliases.canonical(event.subject) == newest),
+                origins.get((event.subject, event_id(event)), ()),
+            )
+            for event in sorted(heard, key=lambda event: (event.occurred_at, event.subject, event_id(event)))
+        ],
+        figures=_figures(experiment, windows, now) if experiment else (),
+    )
+
+
+async def find_subject(database: Database, named: str) -> Ref:
+    """The root of the experiment whose id is named, or the reference that is.
+
+    Raises:
+        UnknownSubject: no experiment has this id.
+        BadReference: it is neither an id nor a reference.
+    """
+    try:
+        experiment = UUID(named)
+    except ValueError:
+        return parse_reference(named)
+    async with database.transaction() as connection:
+        root = await experiments.root_of(connection, experiment)
+    if root is None:
+        raise UnknownSubject(f"there is no experiment {named}")
+    return root
+
+
+def _why_not(around: Surroundings, subject: Ref) -> str:
+    above = around.graph.ancestors(subject) & around.roots
+    if subject in around.marked:
+        return f"it is marked, and so is what it serves: {', '.join(sorted(above))}"
+    return "nothing marks it as an experiment, or something excludes it" + (
+        f"; it is evidence for {', '.join(sorted(above))}" if above else ""
+    )
+
+
+def _figures(experiment: Experiment, windows: Sequence[Window], now: datetime) -> list[Figure]:
+    """The samples that are not zero in figures about this experiment alone: those that it counts in."""
+    alone = View((experiment,), tuple(windows))
+    return [
+        Figure(sample.name, sample.labels)
+        for families in METRICS
+        for family in families(alone, now)
+        for sample in family.samples
+        if sample.value and not sample.name.endswith(("_bucket", "_gsum"))
+    ]

@@ -1,0 +1,311 @@
+"""Matching: the rules turn observations into lifecycle events and links, and say why."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, time
+from typing import Any, TypeAlias, assert_never
+
+from service.lifecycle.events import (
+    Active,
+    Concluded,
+    DeclarationChannel,
+    Declared,
+    LifecycleEvent,
+    Proposed,
+    Reopened,
+    Shipped,
+    Signalled,
+    Started,
+    Withdrawn,
+)
+from service.lifecycle.evidence import Alias, LinkSet
+from service.observation import Commented, Kind, Linked, Mentioned, Nothing, Observation, Observed, Renamed, Trait
+from service.rules.commands import commands
+from service.rules.model import (
+    Action,
+    Condition,
+    Declares,
+    Happens,
+    Ignores,
+    Interpretation,
+    Rule,
+    Rules,
+    Statement,
+    Withdraws,
+)
+from service.rules.patterns import Template, search
+from service.rules.values import accepted
+
+Payload: TypeAlias = Callable[[], Any]
+"""The raw payload as JSON values; called only where a rule looks into it."""
+
+TIMELESS: frozenset[Kind] = frozenset({"seen"})
+"""Kinds that tell how something is and not when it came about: no instant follows from them."""
+# What a reason may show of an observation: the project's words, and not what people write freely.
+_SHOWN: tuple[Trait, ...] = (
+    "label",
+    "item_type",
+    "reason",
+    "status_from",
+    "status_to",
+    "resolution",
+    "workflow",
+    "conclusion",
+    "environment",
+)
+_MOST_SHOWN = 10
+_LONGEST_SHOWN = 50
+_COMMANDED = "command in a comment"
+_TAKEN_OFF: frozenset[Kind] = frozenset({"unlabelled", "untyped"})
+_CHANNELS: Mapping[Trait, DeclarationChannel] = {"label": "label", "item_type": "type", "branch": "branch"}
+
+
+@dataclass(slots=True)
+class _Findings:
+    """What is found while the observations of one delivery are gone through."""
+
+    statements: dict[LifecycleEvent, Statement] = field(default_factory=dict)
+    """By what they state: what two rules say, the first one has said."""
+    links: list[LinkSet] = field(default_factory=list)
+    aliases: list[Alias] = field(default_factory=list)
+    matched: list[str] = field(default_factory=list)
+    """The rules that said something."""
+    missed: list[str] = field(default_factory=list)
+    """Why the delivery might not count."""
+
+
+def interpret(
+    rules: Rules, provider: str, observed: Sequence[Observation] | Nothing, payload: Payload
+) -> Interpretation:
+    """What the observations of one delivery mean under the rules, with the verdict on the delivery."""
+    if isinstance(observed, Nothing):
+        return Interpretation("ignored", observed.reason)
+    found = _Findings()
+    for observation in observed:
+        match observation:
+            case Observed():
+                _apply(rules, provider, observation, payload, found)
+            case Commented():
+                _obey(rules, provider, observation, found)
+            case Linked():
+                _link(observation, found)
+            case Mentioned(subject=subject, channel=channel, text=text, at=at):
+                targets = rules.keys.find(text) - {subject}
+                _link(Linked(subject, channel, subject, targets, at), found)
+            case Renamed(alias=alias):
+                found.aliases.append(alias)
+                found.matched.append("renamed")
+            case _ as never:
+                assert_never(never)
+    counts = found.aliases or any(map(_counts, found.statements)) or any(map(_serves, found.links))
+    matched, missed = ", ".join(dict.fromkeys(found.matched)), "; ".join(dict.fromkeys(found.missed))
+    return Interpretation(
+        "counted" if counts else "ignored",
+        matched if counts else missed or f"by itself this is no experiment: {matched}",
+        tuple(found.statements.values()),
+        tuple(found.links),
+        tuple(found.aliases),
+    )
+
+
+def _counts(event: LifecycleEvent) -> bool:
+    """Whether an event makes its delivery count by itself: it marks, or it tells what a pipeline or a person said."""
+    match event:
+        case Signalled() | Shipped():
+            return True
+        case Declared(field=stated, channel=channel) | Withdrawn(field=stated, channel=channel):
+            return stated == "experiment" or channel == "comment"
+        case Started(commanded=commanded) | Concluded(commanded=commanded) | Reopened(commanded=commanded):
+            return commanded
+        case Proposed() | Active():
+            return False
+        case _ as never:
+            assert_never(never)
+
+
+def _serves(link: LinkSet) -> bool:
+    """Whether a link says that something serves another; what a change is made of serves nothing but the change."""
+    return bool(link.targets - {link.stated_by})
+
+
+def _apply(rules: Rules, provider: str, observation: Observed, payload: Payload, found: _Findings) -> None:
+    # The first rule decides on each event and field; where a label is what matched, on what this label says.
+    decided: set[tuple[str, str]] = set()
+    marked = False
+    for rule in rules.by_kind.get(observation.kind, ()):
+        if rule.providers and provider not in rule.providers:
+            continue
+        matches = list(_matches(rule, observation))
+        if matches and rule.where is not None and not search(rule.where, payload()):
+            found.missed.append(f"the `where` of the rule `{rule.name}` is not true")
+            continue
+        if matches and any(isinstance(action, Ignores) for action in rule.actions):
+            decided.add(("ignored", ""))
+            found.missed.append(f"the rule `{rule.name}` ignores it")
+            break
+        for label, known in matches:
+            for action in rule.actions:
+                about = (_about(action), label)
+                event = None if about in decided else _event(action, rule, observation, known, payload)
+                if event is not None:
+                    decided.add(about)
+                    found.statements.setdefault(event, Statement(event, rule.name))
+                    found.matched += [] if _is_description(event) else [rule.name]
+                    marked = marked or _marks(event)
+    if observation.kind == "seen" and not marked:
+        found.missed += _why_unmarked(rules, provider, observation)
+    elif not decided:
+        named = ((trait, observation.traits.get(trait, ())) for trait in _SHOWN)
+        shown = ", ".join(f"{trait} `{_short(value)}`" for trait, values in named for value in values[:_MOST_SHOWN])
+        found.missed.append(f"no rule matches {observation.kind}{': ' if shown else ''}{shown}")
+
+
+def _matches(rule: Rule, observation: Observed) -> Iterator[tuple[str, Mapping[str, str]]]:
+    """Each way in which the rule matches: the label that matched, if one did, and what is known by name then."""
+    traits: Mapping[str, str] = {trait: values[0] for trait, values in observation.traits.items() if values}
+    ways: list[tuple[str, Mapping[str, str]]] = [("", traits)]
+    for condition in rule.conditions:
+        values = observation.traits.get(condition.trait, ())
+        ways = [
+            (value if condition.trait == "label" else label, {**known, **captured})
+            for label, known in ways
+            for value in values
+            if (captured := _first_match(condition, value)) is not None
+        ]
+    yield from ways
+
+
+def _first_match(condition: Condition, value: str) -> Mapping[str, str] | None:
+    return next((match for pattern in condition.patterns if (match := pattern.match(value)) is not None), None)
+
+
+def _about(action: Action) -> str:
+    """What an action decides on: an event, or a field, of which a derived value is another matter than a stated one."""
+    match action:
+        case Happens(name=name):
+            return name
+        case Declares(field=stated, derived=derived):
+            return f"derived {stated}" if derived else stated
+        case Withdraws(field=stated):
+            return stated
+        case Ignores():
+            return "ignored"
+        case _ as never:
+            assert_never(never)
+
+
+def _event(
+    action: Action, rule: Rule, observation: Observed, known: Mapping[str, str], payload: Payload
+) -> LifecycleEvent | None:
+    subject, at, taken_off = observation.subject, observation.at, observation.kind in _TAKEN_OFF
+    match action:
+        case Happens():
+            return None if taken_off or observation.kind in TIMELESS else _instant(action, observation)
+        case Ignores():
+            return None
+        case Withdraws(field=stated, value=template):
+            value = None if taken_off else accepted(stated, _filled(template, known, payload))
+            return Withdrawn(subject, at, stated, value, _channel(rule)) if value else None
+        case Declares(field=stated, value=template, derived=derived):
+            value = accepted(stated, _filled(template, known, payload))
+            channel: DeclarationChannel = "derived" if derived else _channel(rule)
+            if value is None:
+                return None
+            if taken_off:
+                return Withdrawn(subject, at, stated, value, channel)
+            overheard = channel == "label" and observation.kind == "seen"
+            return Declared(subject, at, stated, value, channel, overheard=overheard)
+        case _ as never:
+            assert_never(never)
+
+
+def _instant(happens: Happens, observation: Observed) -> LifecycleEvent:
+    subject, at = observation.subject, observation.at
+    match happens.name:
+        case "proposed":
+            return Proposed(subject, at)
+        case "started":
+            return Started(subject, at)
+        case "signalled":
+            return Signalled(subject, at, happens.result or "success")
+        case "concluded":
+            return Concluded(subject, at, happens.outcome)
+        case "reopened":
+            return Reopened(subject, at)
+        case "shipped":
+            return Shipped(subject, at)
+        case "active":
+            return Active(subject, datetime.combine(at.date(), time.min, UTC))
+        case _ as never:
+            assert_never(never)
+
+
+def _channel(rule: Rule) -> DeclarationChannel:
+    """The channel on which a rule states: that of the trait that it looks at."""
+    stated = (_CHANNELS[condition.trait] for condition in rule.conditions if condition.trait in _CHANNELS)
+    return next(stated, "item")
+
+
+def _filled(template: Template, known: Mapping[str, str], payload: Payload) -> str:
+    return template.fill(known, payload() if template.needs_payload else None) or ""
+
+
+def _is_description(event: LifecycleEvent) -> bool:
+    """Whether an event only tells what an item is called and where it lives."""
+    return isinstance(event, Declared) and (event.field in ("title", "url") or event.channel == "derived")
+
+
+def _marks(event: LifecycleEvent) -> bool:
+    return isinstance(event, Declared) and event.field == "experiment"
+
+
+def _why_unmarked(rules: Rules, provider: str, seen: Observed) -> Iterator[str]:
+    """For each trait that could have marked an item, what was looked for and what was there."""
+    wanted: dict[Trait, list[str]] = {}
+    for rule in rules.by_kind.get("seen", ()):
+        marking = any(isinstance(action, Declares) and action.field == "experiment" for action in rule.actions)
+        if not marking or (rule.providers and provider not in rule.providers):
+            continue
+        failing = [
+            condition
+            for condition in rule.conditions
+            if not any(_first_match(condition, value) is not None for value in seen.traits.get(condition.trait, ()))
+        ]
+        # A rule that is about something else altogether (changes, say, where this is an item) explains nothing.
+        if len(failing) == 1 and (failing[0].trait == "label" or failing[0].trait in seen.traits):
+            wanted.setdefault(failing[0].trait, []).extend(pattern.text for pattern in failing[0].patterns)
+    for trait, patterns in wanted.items():
+        looked_for = " or ".join(f"`{pattern}`" for pattern in patterns)
+        there = ", ".join(_short(value) for value in seen.traits.get(trait, ())[:_MOST_SHOWN])
+        if trait == "label":
+            yield f"no label {looked_for}; " + (f"labels were {there}" if there else "it has no labels")
+        elif trait == "item_type":
+            yield f"its type {there} is not {looked_for}"
+        elif trait != "what":
+            # Branches and titles carry people's names, which no reason may.
+            yield f"its {trait} is not {looked_for}"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
+
+
+def _obey(rules: Rules, provider: str, comment: Commented, found: _Findings) -> None:
+    said = commands(comment)
+    if not said:
+        found.missed.append("the comment holds no command")
+    elif comment.insider or (comment.insider is None and provider.lower() in rules.trust_comments):
+        found.statements.update({event: Statement(event, _COMMANDED) for event in said})
+        found.matched.append(_COMMANDED)
+    elif comment.insider is None:
+        found.missed.append(f"{provider} does not say who may command, and trust_comments does not name it")
+    else:
+        found.missed.append("commands are taken from members, owners and collaborators only")
+
+
+def _link(linked: Linked, found: _Findings) -> None:
+    found.links.append(LinkSet(linked.evidence, linked.channel, linked.stated_by, linked.targets, linked.at))
+    if linked.targets - {linked.stated_by}:
+        found.matched.append(f"linked by {linked.channel}")
+    elif linked.channel == "body":
+        found.missed.append("its body closes no item")

@@ -1,0 +1,400 @@
+"""Reading a rules file: YAML in, rules out, with file, line and path in each error."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from hashlib import sha256
+from typing import Annotated, Any, Literal, TypeAlias, get_args
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+
+from service.lifecycle.events import Field, Result
+from service.lifecycle.taxonomy import Outcome
+from service.observation import TRAITS, Kind, Trait
+from service.rules.matching import TIMELESS
+from service.rules.model import Action, Condition, Declares, Happens, Ignores, Rule, Rules, Withdraws
+from service.rules.patterns import Pattern, Template, compile_path
+from service.rules.references import KeyFinder
+from service.rules.values import accepted, taken
+
+_KINDS: tuple[Kind, ...] = get_args(Kind)
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_DEEPEST = 30
+_DURATION = re.compile(r"([1-9][0-9]{0,8})([smhd])", re.ASCII)
+_PROJECT = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,29}", re.ASCII)
+
+
+class WrongRules(Exception):
+    """A rules file cannot be used; each line of the message names file, line and path, and what was expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class RulesFile:
+    """A rules file that was read from somewhere: its name for errors, and its text."""
+
+    name: str
+    text: str
+
+
+def read_rules(own: RulesFile | None, defaults: RulesFile) -> Rules:
+    """The rules of a file, before the default ones where it extends them; without a file the default ones.
+
+    Raises:
+        WrongRules: a file is malformed.
+    """
+    entries = _read(own or defaults)
+    files = [own or defaults]
+    if own is not None and entries.extends == "defaults":
+        files.append(defaults)
+        entries = _before(entries, _read(defaults))
+    rules = [*_team_rules(entries.teams), *(_rule(entry) for entry in entries.rules)]
+    return Rules(
+        by_kind={kind: tuple(rule for rule in rules if kind in rule.kinds) for kind in _KINDS},
+        keys=KeyFinder.of(entries.keys),
+        trust_comments=frozenset(provider.lower() for provider in entries.trust_comments),
+        thresholds={team.lower(): length for team, length in entries.thresholds.items()},
+        digest=sha256("\0".join(file.text for file in files).encode()).hexdigest()[:16],
+    )
+
+
+def _as_list(value: object) -> object:
+    return value if isinstance(value, list) else [value]
+
+
+def _duration(value: object) -> object:
+    spelled = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if spelled is None:
+        raise ValueError("expected a duration such as 90s, 15m, 6h or 14d")
+    return timedelta(**{_UNITS[spelled[2]]: int(spelled[1])})
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("expected a text")  # noqa: TRY004 - pydantic collects value errors
+    return value
+
+
+def _pattern(value: object) -> Pattern:
+    if value == "":
+        raise ValueError("expected a text to compare with")
+    return Pattern.of(_text(value))
+
+
+def _template(value: object) -> Template:
+    return Template.of(_text(value))
+
+
+def _path(value: object) -> str:
+    compile_path(_text(value))
+    return _text(value)
+
+
+def _action(value: object) -> object:
+    if value == "":
+        raise ValueError("expected what it means, such as started")
+    return {value: None} if isinstance(value, str) else value
+
+
+def _project(value: object) -> str:
+    if not _PROJECT.fullmatch(_text(value)):
+        raise ValueError("expected the key of a Jira project, such as ML")
+    return _text(value)
+
+
+_Patterns: TypeAlias = Annotated[list[Annotated[Pattern, BeforeValidator(_pattern)]], BeforeValidator(_as_list)]
+_Values: TypeAlias = dict[Field, Annotated[Template, BeforeValidator(_template)]]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+
+class _When(_Strict):
+    provider: Annotated[list[str], BeforeValidator(_as_list)] = []
+    kind: Annotated[list[Kind], BeforeValidator(_as_list)] = []
+    what: _Patterns = []
+    project: _Patterns = []
+    title: _Patterns = []
+    url: _Patterns = []
+    label: _Patterns = []
+    item_type: _Patterns = []
+    component: _Patterns = []
+    branch: _Patterns = []
+    reason: _Patterns = []
+    status_from: _Patterns = []
+    status_to: _Patterns = []
+    category_from: _Patterns = []
+    category_to: _Patterns = []
+    resolution: _Patterns = []
+    workflow: _Patterns = []
+    conclusion: _Patterns = []
+    environment: _Patterns = []
+
+    def conditions(self) -> Iterator[Condition]:
+        """The traits that it looks at."""
+        for trait in get_args(Trait):
+            if patterns := getattr(self, trait):
+                yield Condition(trait, tuple(patterns))
+
+    def kinds(self) -> frozenset[Kind]:
+        """The kinds that it names, or all that can have the traits that it looks at."""
+        wanted = {condition.trait for condition in self.conditions()}
+        return frozenset(kind for kind in (self.kind or _KINDS) if wanted <= TRAITS[kind])
+
+    @model_validator(mode="after")
+    def _says_when(self) -> "_When":
+        conditions = list(self.conditions())
+        if not self.kind and not conditions:
+            raise ValueError(f"expected a kind ({', '.join(_KINDS)}) or a trait ({', '.join(get_args(Trait))})")
+        if not self.kinds():
+            named = ", ".join(condition.trait for condition in conditions)
+            raise ValueError(f"nothing that is {' or '.join(self.kind) or 'observed'} has all of: {named}")
+        return self
+
+
+class _Then(_Strict):
+    proposed: None = None
+    started: None = None
+    signalled: Result | None = None
+    concluded: Outcome | None = None
+    reopened: None = None
+    shipped: None = None
+    active: None = None
+    ignore: None = None
+    declare: _Values = {}
+    derive: _Values = {}
+    withdraw: _Values = {}
+
+    def actions(self) -> Iterator[Action]:
+        """What it says, in order."""
+        for name in ("proposed", "started", "reopened", "shipped", "active"):
+            if name in self.model_fields_set:
+                yield Happens(name)
+        if "ignore" in self.model_fields_set:
+            yield Ignores()
+        if self.signalled is not None:
+            yield Happens("signalled", result=self.signalled)
+        if "concluded" in self.model_fields_set:
+            yield Happens("concluded", outcome=self.concluded)
+        for derived, values in ((False, self.declare), (True, self.derive)):
+            for field, value in values.items():
+                yield Declares(field, value, derived)
+        for field, value in self.withdraw.items():
+            yield Withdraws(field, value)
+
+    @model_validator(mode="after")
+    def _says_how(self) -> "_Then":
+        if "signalled" in self.model_fields_set and self.signalled is None:
+            raise ValueError("expected {signalled: success} or {signalled: failure}")
+        if not any(True for _ in self.actions()):
+            raise ValueError("expected what it means, such as started")
+        if self.concluded is Outcome.UNDECLARED:
+            raise ValueError("expected concluded without an outcome: undeclared is what it is then")
+        return self
+
+
+class _Entry(_Strict):
+    name: str = ""
+    when: _When
+    where: Annotated[str | None, BeforeValidator(_path)] = None
+    then: Annotated[list[Annotated[_Then, BeforeValidator(_action)]], BeforeValidator(_as_list)]
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "_Entry":
+        actions = [action for then in self.then for action in then.actions()]
+        if not actions:
+            raise ValueError("expected what it means, such as `then: started`")
+        instants = [action.name for action in actions if isinstance(action, Happens)]
+        if instants and self.when.kinds() <= TIMELESS:
+            raise ValueError(f"{instants[0]} needs a time, and what is only seen has none: name another kind")
+        known = {
+            name for condition in self.when.conditions() for pattern in condition.patterns for name in pattern.names
+        }
+        known |= {trait for kind in self.when.kinds() for trait in TRAITS[kind]}
+        for action in actions:
+            if isinstance(action, Declares | Withdraws) and (unknown := action.value.names - known):
+                raise ValueError(f"{{{min(unknown)}}} is captured by no pattern and is no trait")
+        return self
+
+
+class _File(_Strict):
+    extends: Literal["defaults", "none"] = "defaults"
+    teams: dict[str, str] = {}
+    keys: list[Annotated[str, BeforeValidator(_project)]] = []
+    thresholds: dict[str, Annotated[timedelta, BeforeValidator(_duration)]] = {}
+    trust_comments: list[str] = []
+    rules: list[_Entry] = []
+
+
+def _before(own: _File, defaults: _File) -> _File:
+    return own.model_copy(
+        update={
+            "keys": own.keys or defaults.keys,
+            "trust_comments": [*own.trust_comments, *defaults.trust_comments],
+            "rules": [*own.rules, *defaults.rules],
+        }
+    )
+
+
+def _team_rules(teams: Mapping[str, str]) -> Iterator[Rule]:
+    """The mapping of teams as rules: it goes before whatever else derives a team."""
+    traits: tuple[Trait, ...] = ("project", "component")
+    for pattern, team in teams.items():
+        for trait in traits:
+            yield Rule(
+                name=f"team of {pattern}",
+                providers=frozenset(),
+                kinds=frozenset({"seen"}),
+                conditions=(Condition(trait, (Pattern.of(pattern),)),),
+                where=None,
+                actions=(Declares("team", Template.of(team), derived=True),),
+            )
+
+
+def _rule(entry: _Entry) -> Rule:
+    conditions = tuple(entry.when.conditions())
+    return Rule(
+        name=entry.name or ", ".join(f"{one.trait} {' or '.join(p.text for p in one.patterns)}" for one in conditions),
+        providers=frozenset(provider.lower() for provider in entry.when.provider),
+        kinds=entry.when.kinds(),
+        conditions=conditions,
+        where=compile_path(entry.where) if entry.where else None,
+        actions=tuple(action for then in entry.then for action in then.actions()),
+    )
+
+
+def _read(file: RulesFile) -> _File:
+    node = _compose(file)
+    # A file in which nothing stands is a text of no length to YAML.
+    content = _content(file, node)
+    try:
+        read = _File.model_validate({} if content == "" else content)
+    except ValidationError as error:
+        wrong = [(one["loc"], _in_words(one)) for one in error.errors(include_url=False)]
+    else:
+        wrong = [*_wrong_teams(read), *_wrong_values(read)]
+        if not wrong:
+            return read
+    raise WrongRules("\n".join(dict.fromkeys(_complaint(file, node, *one) for one in wrong)))
+
+
+def _compose(file: RulesFile) -> yaml.Node | None:
+    """The file as YAML's nodes, which know their lines; without anchors, a few lines of which unfold to gigabytes."""
+    depth = 0
+    try:
+        for event in yaml.parse(file.text, Loader=yaml.BaseLoader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > _DEEPEST:
+                raise WrongRules(f"{file.name}:{_line(event.start_mark)}: nested too deeply")
+            if isinstance(event, yaml.NodeEvent) and event.anchor is not None:
+                raise WrongRules(f"{file.name}:{_line(event.start_mark)}: anchors and aliases are not known here")
+        return yaml.compose(file.text, Loader=yaml.BaseLoader)
+    except yaml.MarkedYAMLError as error:
+        raise WrongRules(
+            f"{file.name}:{_line(error.problem_mark)}: {error.problem or error.context or 'no YAML'}"
+        ) from error
+    except yaml.reader.ReaderError as error:
+        line = file.text.count("\n", 0, error.position) + 1
+        raise WrongRules(f"{file.name}:{line}: {error.reason}") from error
+
+
+def _line(mark: object) -> int:
+    """The line of YAML's mark, of which there are two types, or the first where there is none."""
+    line: int = getattr(mark, "line", 0)
+    return line + 1
+
+
+def _content(file: RulesFile, node: yaml.Node | None, path: tuple[str, ...] = ()) -> Any:
+    """What nodes say, every scalar as the text that stands there: `no` is a word, and so is 1.0."""
+    match node:
+        case yaml.ScalarNode() if not node.tag or node.tag.startswith("tag:yaml.org,2002:str"):
+            return node.value
+        case yaml.SequenceNode(value=items):
+            return [_content(file, item, (*path, str(place))) for place, item in enumerate(items)]
+        case yaml.MappingNode(value=pairs) if node.tag == "tag:yaml.org,2002:map":
+            content: dict[str, Any] = {}
+            for key, value in pairs:
+                if not isinstance(key, yaml.ScalarNode):
+                    raise WrongRules(f"{file.name}:{key.start_mark.line + 1}: expected a text as key")
+                if key.value in content:
+                    where = ".".join((*path, key.value))
+                    raise WrongRules(f"{file.name}:{key.start_mark.line + 1}: {where}: stands here twice")
+                content[key.value] = _content(file, value, (*path, key.value))
+            return content
+        case yaml.Node():
+            raise WrongRules(f"{file.name}:{node.start_mark.line + 1}: tags such as {node.tag} are not known here")
+        case _:
+            return {}
+
+
+def _wrong_teams(read: _File) -> Iterator[tuple[tuple[int | str, ...], str]]:
+    for text, team in read.teams.items():
+        try:
+            unknown = Template.of(team).names - Pattern.of(text).names
+        except ValueError as error:
+            yield ("teams", text), str(error)
+        else:
+            if unknown:
+                yield ("teams", text), f"{{{min(unknown)}}} is captured by no pattern"
+            elif not Template.of(team).names and not Template.of(team).paths and accepted("team", team) is None:
+                yield ("teams", text), "expected a team; names that begin with _ are taken"
+
+
+def _wrong_values(read: _File) -> Iterator[tuple[tuple[int | str, ...], str]]:
+    """Values that stand as they are in the file, and that their field does not take."""
+    for place, entry in enumerate(read.rules):
+        for action_place, then in enumerate(entry.then):
+            for name in ("declare", "derive", "withdraw"):
+                values: _Values = getattr(then, name)
+                for field, value in values.items():
+                    fixed = not value.names and not value.paths
+                    if fixed and accepted(field, value.text) is None:
+                        path = ("rules", place, "then", action_place, name, field)
+                        yield path, f"expected {taken(field)}, got {value.text!r}"
+
+
+def _in_words(error: ErrorDetails) -> str:
+    match error["type"]:
+        case "missing":
+            return "is missing"
+        case "extra_forbidden":
+            return "is not known here"
+        case "dict_type" | "model_type" | "model_attributes_type":
+            return "expected a mapping"
+        case "list_type":
+            return "expected a list"
+        case "string_type":
+            return "expected a text"
+        case "none_required":
+            return "expected no value"
+        case _:
+            message = error["msg"].removeprefix("Value error, ")
+            return message.replace("Input should be", "expected")
+
+
+def _complaint(file: RulesFile, node: yaml.Node | None, place: Sequence[int | str], message: str) -> str:
+    path: list[str] = []
+    line = node.start_mark.line + 1 if node is not None else 1
+    for step in place:
+        found = _child(node, step)
+        if found is None:
+            # A single value where a list is allowed, or a key that is missing or wrong in itself.
+            path += [step] if isinstance(step, str) and step != "[key]" else []
+            continue
+        node, line = found
+        path.append(str(step))
+    return f"{file.name}:{line}: {'.'.join(path) or 'the file'}: {message}"
+
+
+def _child(node: yaml.Node | None, step: int | str) -> tuple[yaml.Node, int] | None:
+    """The node at a step of a path, and the line on which it, or the key that it belongs to, begins."""
+    match node, step:
+        case yaml.SequenceNode(value=items), int() if step < len(items):
+            return items[step], items[step].start_mark.line + 1
+        case yaml.MappingNode(value=pairs), str():
+            return next(((value, key.start_mark.line + 1) for key, value in pairs if key.value == step), None)
+        case _:
+            return None

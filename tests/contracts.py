@@ -1,0 +1,37 @@
+"""A kind of import contract: the modules outside the project that some of its rooms may import, and no others."""
+
+from typing import Any
+
+from grimp import ImportGraph
+from importlinter import Contract, ContractCheck, fields, output
+
+
+class AllowedContract(Contract):
+    """Rooms that import nothing from outside but what is listed.
+
+    A list of what is forbidden would have to name everything that does I/O; this one names what does none.
+
+    Attributes:
+        source_modules: the rooms, each with all modules in it.
+        allowed_modules: what they may import, by top-level name.
+    """
+
+    type_name = "allowed"
+
+    source_modules: Any = fields.ListField(subfield=fields.ModuleField())
+    allowed_modules: Any = fields.SetField(subfield=fields.StringField())
+
+    def check(self, graph: ImportGraph, verbose: bool) -> ContractCheck:  # noqa: ARG002 - import-linter's form
+        own = {root.split(".")[0] for root in self.session_options["root_packages"]}
+        broken = [
+            (module, imported)
+            for source in self.source_modules
+            for module in sorted({source.name, *graph.find_descendants(source.name)})
+            for imported in sorted(graph.find_modules_directly_imported_by(module))
+            if imported.split(".")[0] not in self.allowed_modules | own
+        ]
+        return ContractCheck(kept=not broken, metadata={"broken": broken})
+
+    def render_broken_contract(self, check: ContractCheck) -> None:
+        for module, imported in check.metadata["broken"]:
+            output.print_error(f"{module} is not allowed to import {imported}")

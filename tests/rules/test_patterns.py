@@ -1,0 +1,223 @@
+"""Patterns and templates."""
+
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.rules.patterns import Pattern, Template, compile_path, search
+
+
+def matches(pattern: str, value: str) -> bool:
+    return Pattern.of(pattern).match(value) is not None
+
+
+def filled(template: str, payload: Any = None, **known: str) -> str | None:
+    return Template.of(template).fill(known, payload)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "value"),
+    [
+        ("experiment", "experiment"),
+        ("experiment", "EXPERIMENT"),
+        ("EXPERIMENT", "experiment"),
+        ("ÜBER", "über"),
+        ("exp/*", "exp/cache"),
+        ("exp/*", "exp/"),
+        ("exp/*", "Exp/a/b"),
+        ("*", ""),
+        ("*", "a\nb"),
+        ("*cache*", "the cache is cold"),
+        ("a*b*c", "a--b--c"),
+        ("a.c", "a.c"),
+        ("[ab]", "[AB]"),
+        ("(a|b)", "(a|b)"),
+        ("a+", "a+"),
+        ("^a$", "^a$"),
+        ("\\d", "\\d"),
+        ("$", "$"),
+        ("", ""),
+        ("{", "{"),
+        ("a}", "a}"),
+    ],
+)
+def test_a_pattern_matches_a_whole_value_without_case(pattern: str, value: str) -> None:
+    assert matches(pattern, value)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "value"),
+    [
+        ("experiment", "experiments"),
+        ("experiment", "my experiment"),
+        ("experiment", "experiment\n"),
+        ("exp/*", "feature/exp/cache"),
+        ("exp/*", "exp"),
+        ("a.c", "abc"),
+        ("[ab]", "a"),
+        ("\\d", "1"),
+        ("a?", ""),
+        ("", " "),
+        ("team:{team}", "team:"),
+        ("{team}", ""),
+    ],
+)
+def test_a_pattern_does_not_match_what_differs(pattern: str, value: str) -> None:
+    assert not matches(pattern, value)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "value", "captured"),
+    [
+        ("experiment", "experiment", {}),
+        ("exp/*", "exp/cache", {}),
+        ("team:{team}", "Team:Search", {"team": "Search"}),
+        ("{team}", "ML: Platform", {"team": "ML: Platform"}),
+        ("acme/{team}-*", "acme/search-index", {"team": "search"}),
+        ("{owner}/{name}", "acme/app", {"owner": "acme", "name": "app"}),
+    ],
+)
+def test_what_stands_for_a_name_is_captured_as_it_was_written(
+    pattern: str, value: str, captured: dict[str, str]
+) -> None:
+    assert Pattern.of(pattern).match(value) == captured
+
+
+def test_the_names_of_a_pattern_are_those_that_it_captures() -> None:
+    assert Pattern.of("{owner}/*-{name}").names == {"owner", "name"}
+    assert Pattern.of("exp/*").names == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "complaint"),
+    [
+        ("{}", "expected a name between braces"),
+        ("team:{1st}", "expected a name between braces, such as {team}, got {1st}"),
+        ("{a}{a}", "expected a pattern, got '{a}{a}'"),
+    ],
+)
+def test_a_pattern_that_captures_nothing_sensible_is_refused(pattern: str, complaint: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(complaint)):
+        Pattern.of(pattern)
+
+
+@given(st.text())
+def test_any_text_is_a_pattern_or_is_refused_with_what_was_expected(text: str) -> None:
+    try:
+        said = Pattern.of(text).text
+    except ValueError as error:
+        said = str(error)
+    assert said == text or said.startswith("expected a ")
+
+
+@given(st.text().filter(lambda text: not set(text) & set("{}*")))
+def test_a_text_without_signs_matches_itself_and_nothing_longer(text: str) -> None:
+    assert matches(text, text)
+    assert not matches(text, text + "x")
+    assert matches(f"*{text}*", f"before {text} after")
+
+
+PAYLOAD = {
+    "text": "worked",
+    "empty": "",
+    "true": True,
+    "false": False,
+    "null": None,
+    "int": 12,
+    "zero": 0,
+    "float": 1.5,
+    "list": ["a", "b"],
+    "object": {"value": "failed"},
+}
+
+
+@pytest.mark.parametrize(
+    ("template", "value"),
+    [
+        ("search", "search"),
+        ("", ""),
+        ("{team}", "Search"),
+        ("{team}-{area}", "Search-index"),
+        ("${text}", "worked"),
+        ("${empty}", ""),
+        ("${true}", "true"),
+        ("${false}", "false"),
+        ("${int}", "12"),
+        ("${zero}", "0"),
+        ("${float}", "1.5"),
+        ("${object.value}", "failed"),
+        ("${list[0]}", "a"),
+        ("${list | length(@)}", "2"),
+        ("${null || text}", "worked"),
+        ("{team}: ${text}", "Search: worked"),
+        ("$5", "$5"),
+        ("{a b}", "{a b}"),
+    ],
+)
+def test_a_template_is_filled_with_what_is_known_and_found(template: str, value: str) -> None:
+    assert filled(template, PAYLOAD, team="Search", area="index") == value
+
+
+@pytest.mark.parametrize(
+    "template",
+    ["{unknown}", "{team}{unknown}", "${unknown}", "${null}", "${list}", "${object}", "${text.a}", "${length(int)}"],
+)
+def test_a_template_of_which_a_part_is_missing_or_no_single_value_has_no_value(template: str) -> None:
+    assert filled(template, PAYLOAD, team="Search") is None
+
+
+def test_what_is_inserted_is_not_read_again() -> None:
+    assert filled("{team}", PAYLOAD, team="${text}{team}") == "${text}{team}"
+
+
+def test_only_a_template_with_a_path_needs_the_payload() -> None:
+    assert Template.of("${text}").needs_payload
+    assert not Template.of("{team}").needs_payload
+
+
+def test_the_names_of_a_template_are_those_that_it_inserts() -> None:
+    assert Template.of("{team} ${issue.key} {area}").names == {"team", "area"}
+
+
+@pytest.mark.parametrize("template", ["${}", "${ }", "${issue..key}", "${[}", "${a b}"])
+def test_a_template_with_a_malformed_path_is_refused(template: str) -> None:
+    with pytest.raises(ValueError, match="expected a JMESPath expression"):
+        Template.of(template)
+
+
+@pytest.mark.parametrize("path", ["", " ", "a.", "a..b", "[", "a[?b", "f(", "a b", "'open", '"open', "#"])
+def test_a_malformed_path_is_refused_in_one_line(path: str) -> None:
+    with pytest.raises(ValueError, match="expected a JMESPath expression") as refused:
+        compile_path(path)
+    assert len(str(refused.value).splitlines()) == 1
+
+
+def test_a_path_that_is_nested_too_deeply_is_refused() -> None:
+    with pytest.raises(ValueError, match="expected a JMESPath expression"):
+        compile_path("(" * 100_000)
+
+
+@pytest.mark.parametrize(
+    "path", ["length(int)", "unknown(text)", "sum(list)", "abs(text)", "sort_by(list, &a)", "join('', int)", "abs()"]
+)
+def test_a_path_that_does_not_apply_to_a_payload_finds_nothing(path: str) -> None:
+    assert search(compile_path(path), PAYLOAD) is None
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("ab"), inner, max_size=3),
+    max_leaves=8,
+)
+PATHS = st.sampled_from(
+    ["a", "a.b", "a[0]", "a[].b", "a == b", "a < b", "length(a)", "sum(a)", "max(a)", "sort(@)", "ceil(a)", "keys(a)"]
+)
+
+
+@given(JSON, PATHS)
+def test_any_payload_fills_a_template_or_leaves_it_without_a_value(payload: Any, path: str) -> None:
+    value = filled(f"${{{path}}}", payload)
+    assert value is None or isinstance(value, str)

@@ -1,0 +1,105 @@
+"""Keys of tickets in branches, titles and messages."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.lifecycle.evidence import Ref, parse_reference
+from service.rules.references import KeyFinder
+
+ANY = KeyFinder.of([])
+NAMED = KeyFinder.of(["ML", "ops"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ML-12",
+        "ML-12: cache answers",
+        "ML-12 cache answers",
+        "[ML-12] cache answers",
+        "(ML-12)",
+        "cache answers (ML-12).",
+        "exp/ML-12",
+        "exp/ML-12-cache",
+        "exp/ML-12_cache",
+        "feature-ML-12",
+        "ML-12/cache",
+        "see https://acme.atlassian.net/browse/ML-12?focusedId=1",
+        "line\nML-12\nline",
+        "ML-12,ML-12",
+        "#ML-12",
+    ],
+)
+def test_a_key_is_found_wherever_it_stands_alone(text: str) -> None:
+    assert ANY.find(text) == {Ref("jira:ML-12")}
+
+
+def test_all_keys_of_a_text_are_found() -> None:
+    assert ANY.find("ML-12, OPS-3 and A1_B-7") == {Ref("jira:ML-12"), Ref("jira:OPS-3"), Ref("jira:A1_B-7")}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "ML",
+        "ML-",
+        "ML12",
+        "ML 12",
+        "ML_12",
+        "ML--12",
+        "A-1",
+        "1A-1",
+        "_ML-12",
+        "aML-12",
+        "ml-12",
+        "Ml-12",
+        "utf8-1x",
+        "UTF8-1x",
+        "ML-0",
+        "ML-012",
+        "ML-12x",
+        "ML-1234567890",
+        "ML-٤",
+        "ML-one",
+        "X" * 31 + "-1",
+    ],
+)
+def test_what_only_looks_like_a_key_is_none(text: str) -> None:
+    assert ANY.find(text) == frozenset()
+
+
+@pytest.mark.parametrize("text", ["ML-12", "ml-12", "Ml-12", "exp/ml-12-cache", "ml-12_cache"])
+def test_a_key_of_a_named_project_is_found_in_any_case(text: str) -> None:
+    assert NAMED.find(text) == {Ref("jira:ML-12")}
+
+
+def test_the_name_of_a_project_may_be_given_in_any_case() -> None:
+    assert NAMED.find("OPS-3 and ops-4") == {Ref("jira:OPS-3"), Ref("jira:OPS-4")}
+
+
+@pytest.mark.parametrize(
+    "text", ["UTF-8", "SHA-256", "html-12", "ml-0", "ml-012", "ml-12x", "xml-12", "mlops-12", "-12"]
+)
+def test_a_key_of_a_project_that_is_not_named_is_none(text: str) -> None:
+    assert NAMED.find(text) == frozenset()
+
+
+def test_the_name_of_a_project_is_no_pattern() -> None:
+    assert KeyFinder.of(["M.", "(", "*"]).find("ML-12 M.-1") == {Ref("jira:M.-1")}
+
+
+TEXTS = st.text() | st.text(alphabet="ML-012 /_xé٤\n", max_size=40)
+
+
+@given(TEXTS)
+def test_whatever_is_found_is_a_reference_that_stands_in_the_text(text: str) -> None:
+    for found in ANY.find(text) | NAMED.find(text):
+        assert parse_reference(found) == found
+        assert found.removeprefix("jira:") in text.upper()
+
+
+@given(TEXTS, st.integers(1, 999_999_999))
+def test_a_key_between_spaces_is_found_in_any_text(text: str, number: int) -> None:
+    assert Ref(f"jira:ML-{number}") in NAMED.find(f"{text} ml-{number} {text}")

@@ -1,0 +1,63 @@
+"""Logs are for the operator, and tell no secret."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from service.logs import configure_logs
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture(autouse=True)
+def _undisturbed() -> Iterator[None]:
+    """Logging as it was before, for the tests that follow."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+def _fail_with_a_secret_at_hand() -> None:
+    secrets = (b"TOPSECRET",)
+    raise ZeroDivisionError(str(len(secrets)))
+
+
+def _log_a_failure() -> None:
+    try:
+        _fail_with_a_secret_at_hand()
+    except ZeroDivisionError:
+        structlog.get_logger("service").exception("failed", source="github")
+
+
+def test_on_a_terminal_failures_are_readable_and_show_no_local_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = _Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    configure_logs("info")
+    _log_a_failure()
+    shown = terminal.getvalue()
+    assert "failed" in shown
+    assert "ZeroDivisionError" in shown
+    assert "TOPSECRET" not in shown
+
+
+def test_elsewhere_each_line_is_one_json_object(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.StringIO()
+    monkeypatch.setattr("sys.stderr", written)
+    configure_logs("info")
+    _log_a_failure()
+    logging.getLogger("some.library").warning("watch out")
+    first, second = (json.loads(line) for line in written.getvalue().splitlines())
+    assert (first["event"], first["source"], first["level"]) == ("failed", "github", "error")
+    assert "ZeroDivisionError" in first["exception"]
+    assert "TOPSECRET" not in written.getvalue()
+    assert (second["event"], second["level"], second["logger"]) == ("watch out", "warning", "some.library")
