@@ -33,8 +33,8 @@ COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-ver
 	--no-emit-index-url --no-header --upgrade
 
 lock: $(VENV)/dev.done ## the newest versions that pyproject.toml allows
-	$(COMPILE) --extra embedded --output-file requirements.lock
-	$(COMPILE) --extra embedded --group dev --constraints requirements.lock --output-file requirements-dev.lock
+	$(COMPILE) --extra embedded --group build --output-file requirements.lock
+	$(COMPILE) --extra embedded --group build --group dev --constraints requirements.lock --output-file requirements-dev.lock
 
 clean: ## remove the environment and the tools' caches
 	rm -rf $(VENV) .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
@@ -45,7 +45,7 @@ $(VENV)/run.done: requirements.lock pyproject.toml
 	@echo "installing into $(VENV) ..."
 	@$(PYTHON) -m venv $(VENV)
 	@$(PIP) install --require-hashes --requirement requirements.lock
-	@$(PIP) install --no-deps --editable .
+	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/dev.done: requirements-dev.lock $(VENV)/run.done

@@ -31,7 +31,9 @@ from service.telemetry import Telemetry
 from service.webhook import Source
 from service.worker import Worker
 
-_DEFAULTS = Path(service.rules.__file__).with_name("defaults.yaml")
+DEFAULTS = Path(service.rules.__file__).with_name("defaults.yaml")
+"""The packaged rules."""
+
 _WATCH_SECONDS = 1.0
 _log = structlog.get_logger(__name__)
 
@@ -100,7 +102,7 @@ def load_rules(settings: Settings) -> Rules:
     Raises:
         WrongRules: the file cannot be read, or is malformed.
     """
-    return read_rules(read_rules_file(settings.rules) if settings.rules else None, read_rules_file(_DEFAULTS))
+    return read_rules(read_rules_file(settings.rules) if settings.rules else None, read_rules_file(DEFAULTS))
 
 
 def read_rules_file(path: Path) -> RulesFile:

@@ -241,3 +241,20 @@ def _labels(names: Sequence[str]) -> list[dict[str, str]]:
 
 def _repository(full_name: str) -> dict[str, str]:
     return {"full_name": full_name}
+
+
+def comment(text: str, when: datetime, *, association: str = "MEMBER", on_pull: int | None = None) -> GitHubRequest:
+    """A comment on issue 45 of acme/app, or on one of its pull requests."""
+    subject: dict[str, Any] = {"number": on_pull or 45, "created_at": stamp(at(1))}
+    if on_pull is not None:
+        subject["pull_request"] = {"url": f"https://api.github.com/repos/acme/app/pulls/{on_pull}"}
+    said = {"body": text, "created_at": stamp(when), "author_association": association}
+    payload = {"action": "created", "issue": subject, "comment": said, "repository": _repository("acme/app")}
+    return github("issue_comment", payload)
+
+
+def renamed(old: str, full_name: str, when: datetime) -> GitHubRequest:
+    """A repository that has a new name."""
+    repository = {"full_name": full_name, "updated_at": stamp(when)}
+    changes = {"repository": {"name": {"from": old}}}
+    return github("repository", {"action": "renamed", "repository": repository, "changes": changes})

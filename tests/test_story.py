@@ -2,13 +2,23 @@
 
 from datetime import timedelta
 from itertools import permutations
+from pathlib import Path
+from uuid import NAMESPACE_OID, uuid5
 
 import pytest
 
+from service.app import DEFAULTS, read_rules_file
+from service.lifecycle.evidence import Ref
 from service.lifecycle.taxonomy import FailureCategory, Outcome, State
+from service.observation import Observation, Observed
+from service.rules.matching import interpret
+from service.rules.model import Rules
+from service.rules.reading import RulesFile, read_rules
+from service.storage import events
 from service.storage.database import Database
-from tests.builders import GitHubRequest, Issue, PullRequest, at, workflow_run
-from tests.road import all_experiments, deliver, figures
+from service.storage.events import Said
+from tests.builders import GitHubRequest, Issue, PullRequest, at, comment, renamed, workflow_run
+from tests.road import RULES, all_experiments, deliver, figures, settle
 
 ISSUE = "github:acme/app#45"
 SECONDS = timedelta(seconds=1)
@@ -207,3 +217,140 @@ async def test_a_failure_that_is_classified_two_weeks_later_moves_to_its_categor
     shown = await figures(database, at(18))
     assert shown["failures", "unclassified", "search", "90d"] == 0
     assert shown["failures", "complex", "search", "90d"] == 1
+
+
+async def test_a_label_that_is_swapped_within_one_second_leaves_the_new_one(database: Database) -> None:
+    issue = Issue(created_at=at(2), labels=("experiment", "outcome:worked"))
+    opened, when = issue.opened(), at(5)
+    issue, closed = issue.closed(at(4))
+    issue, added = issue.labeled("outcome:failed", when)
+    issue, removed = issue.unlabeled("outcome:worked", when)
+    await deliver(database, removed, closed, opened, added, issue.edited(at(6)))
+    assert (await all_experiments(database))[ISSUE].outcome is Outcome.FAILED
+
+
+async def test_a_loop_that_is_reopened_can_be_concluded_differently(database: Database) -> None:
+    issue = Issue(created_at=at(2))
+    issue, abandoned = issue.closed(at(3), reason="not_planned")
+    issue, reopened = issue.reopened(at(4))
+    issue, failed = issue.labeled("outcome:failed", at(5))
+    issue, closed = issue.closed(at(6))
+    for order in ([abandoned, reopened, failed, closed], [closed, failed, reopened, abandoned]):
+        await deliver(database, *order)
+        told = (await all_experiments(database))[ISSUE]
+        assert (told.concluded_at, told.outcome) == (at(6), Outcome.FAILED)
+
+
+async def test_what_a_comment_concluded_goes_before_an_old_label_and_ends_with_a_reopening(database: Database) -> None:
+    issue = Issue(created_at=at(2), labels=("experiment", "outcome:worked"))
+    await deliver(database, issue.opened(), comment("/experiment conclude failed complex", at(5)))
+    told = (await all_experiments(database))[ISSUE]
+    assert (told.concluded_at, told.outcome, told.failure_category) == (at(5), Outcome.FAILED, FailureCategory.COMPLEX)
+    _, reopened = issue.reopened(at(6))
+    _, closed = issue.closed(at(7))
+    await deliver(database, reopened, closed)
+    told = (await all_experiments(database))[ISSUE]
+    assert (told.concluded_at, told.outcome, told.failure_category) == (at(7), Outcome.WORKED, None)
+
+
+async def test_a_command_on_the_pull_request_concludes_the_issue_that_it_serves(database: Database) -> None:
+    pull = PullRequest(created_at=at(3))
+    said = comment("Not worth it.\n/experiment conclude failed basic", at(5), on_pull=pull.number)
+    await deliver(database, said, Issue(created_at=at(2)).opened(), pull.opened())
+    told = (await all_experiments(database))[ISSUE]
+    assert (told.concluded_at, told.outcome) == (at(5), Outcome.FAILED)
+
+
+async def test_a_stranger_commands_nothing(database: Database) -> None:
+    said = comment("/experiment conclude failed", at(5), association="CONTRIBUTOR")
+    await deliver(database, Issue(created_at=at(2)).opened(), said)
+    assert (await all_experiments(database))[ISSUE].state is State.PROPOSED
+
+
+async def test_a_team_that_was_said_by_comment_is_not_undone_by_the_next_payload(database: Database) -> None:
+    issue = Issue(created_at=at(2))
+    await deliver(database, issue.opened(), comment("/experiment team Search", at(3)), issue.edited(at(4)))
+    assert (await all_experiments(database))[ISSUE].team == "search"
+
+
+async def test_a_loop_that_is_talked_about_every_day_is_not_forgotten(database: Database) -> None:
+    talk = [comment("What about this one?", at(day)) for day in range(3, 29)]
+    await deliver(database, Issue(created_at=at(2)).opened(), *talk)
+    told = (await all_experiments(database))[ISSUE]
+    assert (told.last_activity_at, told.started_at) == (at(28, "00:00:00"), None)
+
+
+async def test_an_experiment_keeps_its_history_when_its_repository_is_renamed(database: Database) -> None:
+    pull = PullRequest(created_at=at(3))
+    moved = Issue(repository="acme/web", created_at=at(2))
+    moved, closed = moved.closed(at(7))
+    before = [Issue(created_at=at(2)).opened(), pull.opened()]
+    late = workflow_run(pull.head, at(4))
+    for order in ([*before, renamed("app", "acme/web", at(5)), closed, late], [late, closed, *before]):
+        await deliver(database, *order)
+        experiments = await all_experiments(database)
+        assert set(experiments) == {"github:acme/web#45"}
+        told = experiments["github:acme/web#45"]
+        assert (told.started_at, told.first_signal_at, told.concluded_at) == (at(3), at(4), at(7))
+
+
+async def test_an_issue_that_is_transferred_takes_its_evidence_along(database: Database) -> None:
+    pull = PullRequest(created_at=at(3))
+    issue = Issue(created_at=at(2))
+    new = {"new_issue": {"number": 9}, "new_repository": {"full_name": "acme/docs"}}
+    await deliver(database, issue.opened(), pull.opened(), issue.event("transferred", at(5), changes=new))
+    experiments = await all_experiments(database)
+    assert set(experiments) == {"github:acme/docs#9"}
+    assert experiments["github:acme/docs#9"].started_at == at(3)
+
+
+async def test_a_deleted_issue_leaves_the_figures(database: Database) -> None:
+    issue = Issue(created_at=at(2))
+    await deliver(database, issue.opened(), issue.event("deleted", at(3)))
+    assert await all_experiments(database) == {}
+
+
+async def test_a_forks_branch_called_main_is_not_the_repositorys_own(database: Database) -> None:
+    fork = PullRequest(created_at=at(3), branch="main", fork="someone/app")
+    own = PullRequest(number=8, created_at=at(3), branch="main", body="")
+    await deliver(database, Issue(created_at=at(2)).opened(), fork.opened(), own.opened())
+    async with database.transaction() as connection:
+        around = set(await events.links_around(connection, [Ref(ISSUE)]))
+    assert (Ref("branch:someone/app@main"), Ref("github:acme/app!7")) in around
+    assert not [evidence for evidence, _ in around if evidence.startswith("branch:acme/app@")]
+
+
+TICKET = Ref("jira:ML-12")
+
+
+async def _tell(database: Database, provider: str, rules: Rules, *observations: Observation) -> None:
+    """Tell something of a provider whose own payloads are not read, in the words that all providers share."""
+    found = interpret(rules, provider, observations, dict)
+    brought = {statement.event: statement.rule for statement in found.statements}
+    by = uuid5(NAMESPACE_OID, repr(observations))
+    async with database.transaction() as connection:
+        await events.record(connection, [Said(by, at(2), brought, found.links, found.aliases)])
+    await settle(database)
+
+
+async def test_a_tickets_key_in_a_branchs_name_alone_makes_runs_its_signals(database: Database) -> None:
+    pull = PullRequest(created_at=at(3), title="Cache answers", body="", branch="ML-12-cache")
+    seen = Observed("seen", TICKET, at(2), {"what": ("item",), "project": ("ML",), "item_type": ("Spike",)})
+    await deliver(database, workflow_run(pull.head, at(4), "failure"), pull.opened())
+    await _tell(database, "jira", RULES, seen, Observed("created", TICKET, at(2)))
+    told = (await all_experiments(database))["jira:ML-12"]
+    assert (told.idea_at, told.started_at, told.first_signal_at) == (at(2), at(3), at(4))
+    assert told.team == "ml"
+
+
+async def test_a_team_that_calls_experiments_bets_is_served_by_the_rules_in_the_readme(database: Database) -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    text = readme.partition("<!-- example: bets -->\n```yaml\n")[2].partition("```")[0]
+    assert 0 < len(text.splitlines()) < 15
+    rules = read_rules(RulesFile("bets.yaml", text), read_rules_file(DEFAULTS))
+    seen = Observed("seen", TICKET, at(2), {"what": ("item",), "project": ("ML",), "item_type": ("Bet",)})
+    learned = Observed("moved", TICKET, at(9), {"status_from": ("Testing",), "status_to": ("Learned",)})
+    assert interpret(RULES, "jira", [seen, learned], dict).verdict == "ignored"
+    await _tell(database, "jira", rules, seen, Observed("created", TICKET, at(2)), learned)
+    told = (await all_experiments(database))["jira:ML-12"]
+    assert (told.idea_at, told.concluded_at, told.team) == (at(2), at(9), "ml-platform")
