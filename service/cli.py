@@ -7,6 +7,7 @@ import socket
 import sys
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Any, NoReturn
@@ -27,6 +28,7 @@ from service.logs import configure_logs
 from service.pipeline.explain import UnknownSubject, find_subject
 from service.pipeline.explain import explain as explain_subject
 from service.pipeline.interpret import interpret_delivery
+from service.pipeline.replay import Replay
 from service.providers import PROVIDERS
 from service.rules.model import Interpretation, Rules
 from service.rules.reading import WrongRules
@@ -223,6 +225,41 @@ def _explanation(shown: experiments.ExplanationAnswer) -> str:
         labels = ", ".join(f'{name}="{value}"' for name, value in figure.labels.items())
         lines.append(f"  {figure.metric}{{{labels}}}")
     return "\n".join(lines)
+
+
+@main.command()
+@click.option("--since", type=click.DateTime(), help="Only deliveries received since then, UTC.")
+@click.option("--dry-run", is_flag=True, help="Change nothing; tell what would change.")
+@_AS_JSON
+def replay(since: datetime | None, dry_run: bool, as_json: bool) -> None:
+    """Interpret stored deliveries again under today's rules, and print which figures changed."""
+    settings = _settings()
+    _run(_replay(settings, _rules(settings), since, dry_run=dry_run, as_json=as_json))
+
+
+async def _replay(settings: Settings, rules: Rules, since: datetime | None, *, dry_run: bool, as_json: bool) -> None:
+    with click.progressbar(length=1, label="replaying", file=sys.stderr) as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.length = total
+            bar.update(done - bar.pos)
+
+        again = Replay(rules, figure_windows(settings), utc_now, progress)
+        async with open_database(settings) as database:
+            work = again.rehearse if dry_run else again.run
+            replayed = await work(database, since.replace(tzinfo=UTC) if since else None)
+    if as_json:
+        changed = {name: {"from": before, "to": after} for name, (before, after) in replayed.changed.items()}
+        click.echo(json.dumps({"deliveries": replayed.deliveries, "changed": changed}, indent=2))
+        return
+    for name, (before, after) in replayed.changed.items():
+        click.echo(f"{name}: {_figure(before)} -> {_figure(after)}")
+    would = "would change" if dry_run else "changed"
+    click.echo(f"{replayed.deliveries} deliveries replayed, {len(replayed.changed)} figures {would}")
+
+
+def _figure(value: float | None) -> str:
+    return "none" if value is None else f"{value:g}"
 
 
 @main.group()

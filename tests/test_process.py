@@ -365,3 +365,19 @@ def test_an_experiment_is_explained_on_the_command_line(database_url: str, tmp_p
     assert shown["experiment"]["idea_at"] == "2026-03-02T09:00:00Z"
     unknown = _run("explain", "github:acme/app#1", DATABASE_URL=database_url)
     assert (unknown.returncode, unknown.stderr) == (1, "loopgauge: nothing is known of github:acme/app#1\n")
+
+
+def test_a_replay_prints_each_figure_that_changed(database_url: str, tmp_path: Path) -> None:
+    file = tmp_path / "rules.yaml"
+    file.write_text(BETS)
+    with serving(database_url, tmp_path) as service:
+        service.post_all([Issue(created_at=at(2), labels=("bet",)).opened()])
+        service.end(signal.SIGTERM)
+    changed = 'loopgauge_experiments_in_flight{stage="proposed", team="growth"}: none -> 1\n'
+    rehearsed = _run("replay", "--dry-run", DATABASE_URL=database_url, RULES=str(file))
+    assert changed in rehearsed.stdout
+    assert "1 deliveries replayed" in rehearsed.stdout
+    replayed = _run("replay", DATABASE_URL=database_url, RULES=str(file))
+    assert changed in replayed.stdout
+    again = json.loads(_run("replay", "--json", DATABASE_URL=database_url, RULES=str(file)).stdout)
+    assert again == {"deliveries": 1, "changed": {}}

@@ -49,8 +49,9 @@ def upgrade() -> None:
         sa.Column("new", sa.Text(), nullable=False),
         sa.Column("renamed_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("delivery_id", sa.Uuid(), nullable=False),
-        sa.PrimaryKeyConstraint("old", "new", "renamed_at", name=op.f("aliases_pkey")),
+        sa.PrimaryKeyConstraint("old", "new", "renamed_at", "delivery_id", name=op.f("aliases_pkey")),
     )
+    op.create_index("aliases_delivery_id", "aliases", ["delivery_id"], unique=False)
     op.create_table(
         "event_deliveries",
         sa.Column("subject", sa.Text(), nullable=False),
@@ -98,9 +99,19 @@ def upgrade() -> None:
         sa.Column("stated_by", sa.Text(), nullable=False),
         sa.Column("targets", sa.ARRAY(sa.Text()), nullable=False),
         sa.Column("stated_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("delivery_id", sa.Uuid(), nullable=False),
         sa.PrimaryKeyConstraint("evidence", "channel", "stated_by", name=op.f("links_pkey")),
     )
+    op.create_table(
+        "link_statements",
+        sa.Column("evidence", sa.Text(), nullable=False),
+        sa.Column("channel", sa.Text(), nullable=False),
+        sa.Column("stated_by", sa.Text(), nullable=False),
+        sa.Column("delivery_id", sa.Uuid(), nullable=False),
+        sa.Column("targets", sa.ARRAY(sa.Text()), nullable=False),
+        sa.Column("stated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("evidence", "channel", "stated_by", "delivery_id", name=op.f("link_statements_pkey")),
+    )
+    op.create_index("link_statements_delivery_id", "link_statements", ["delivery_id"], unique=False)
     op.create_index("links_targets", "links", ["targets"], unique=False, postgresql_using="gin")
     op.create_table(
         "touched",
@@ -120,6 +131,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for table in ("touched", "experiments", "links", "event_deliveries", "events", "aliases", "deliveries"):
+    derived = ("touched", "experiments", "link_statements", "links")
+    for table in (*derived, "event_deliveries", "events", "aliases", "deliveries"):
         op.drop_table(table)
     op.execute(sa.schema.DropSequence(sa.Sequence("touch_marks")))

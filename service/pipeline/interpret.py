@@ -1,6 +1,6 @@
 """Interpret: stored deliveries become lifecycle events and links, and each gets its verdict."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
@@ -36,38 +36,53 @@ async def interpret_pending(database: Database, rules: Rules, telemetry: Telemet
     """
     async with database.transaction() as connection:
         claimed = await inbox.claim(connection, _BATCH)
-        interpreted = [(delivery, interpret_delivery(rules, delivery)) for delivery in claimed]
-        try:
-            await _write(connection, rules, interpreted, clock())
-        except DatabaseRejected:
-            # One delivery says something that PostgreSQL does not take: alone, it fails alone.
-            interpreted = [await _write_alone(connection, rules, *pair, clock()) for pair in interpreted]
+        interpreted = await write_down(connection, rules, claimed, clock(), events.record)
     for delivery, interpretation in interpreted:
         telemetry.count_interpreted(delivery.source, interpretation.verdict)
     return len(claimed)
 
 
-_Interpreted: TypeAlias = tuple[Delivery, Interpretation]
+Interpreted: TypeAlias = tuple[Delivery, Interpretation]
+Record: TypeAlias = Callable[[Connection, Sequence[Said]], Awaitable[None]]
 
 
-async def _write(connection: Connection, rules: Rules, interpreted: Sequence[_Interpreted], now: datetime) -> None:
+async def write_down(
+    connection: Connection, rules: Rules, deliveries: Sequence[Delivery], now: datetime, record: Record
+) -> list[Interpreted]:
+    """Interpret deliveries, and write down what they say and their verdicts.
+
+    Args:
+        record: how what they say is recorded: as news, or instead of what they said before.
+    """
+    interpreted = [(delivery, interpret_delivery(rules, delivery)) for delivery in deliveries]
+    try:
+        await _write(connection, rules, interpreted, now, record)
+    except DatabaseRejected:
+        # One delivery says something that PostgreSQL does not take: alone, it fails alone.
+        return [await _write_alone(connection, rules, one, now, record) for one in interpreted]
+    return interpreted
+
+
+async def _write(
+    connection: Connection, rules: Rules, interpreted: Sequence[Interpreted], now: datetime, record: Record
+) -> None:
     if not interpreted:
         return
     async with savepoint(connection):
-        await events.record(connection, [_said(*pair) for pair in interpreted])
-        await inbox.settle(connection, [_settlement(*pair) for pair in interpreted], rules.digest, now)
+        await record(connection, [_said(*one) for one in interpreted])
+        await inbox.settle(connection, [_settlement(*one) for one in interpreted], rules.digest, now)
 
 
 async def _write_alone(
-    connection: Connection, rules: Rules, delivery: Delivery, interpretation: Interpretation, now: datetime
-) -> _Interpreted:
+    connection: Connection, rules: Rules, interpreted: Interpreted, now: datetime, record: Record
+) -> Interpreted:
     try:
-        await _write(connection, rules, [(delivery, interpretation)], now)
+        await _write(connection, rules, [interpreted], now, record)
     except DatabaseRejected as error:
-        failed = Interpretation("failed", str(error))
-        await _write(connection, rules, [(delivery, failed)], now)
-        return delivery, failed
-    return delivery, interpretation
+        failed = interpreted[0], Interpretation("failed", str(error))
+        await _write(connection, rules, [failed], now, record)
+        return failed
+    return interpreted
 
 
 def interpret_delivery(rules: Rules, delivery: Delivery) -> Interpretation:

@@ -28,7 +28,7 @@ async def project_touched(database: Database, clock: Callable[[], datetime]) -> 
     try:
         async with database.transaction() as connection:
             claimed = await events.claim_touched(connection, _BATCH, clock())
-            await _project(connection, claimed)
+            await project(connection, claimed)
             return len(claimed)
     except DatabaseUnavailable as error:
         if not isinstance(error, DatabaseTimeout):
@@ -44,7 +44,7 @@ async def _project_each(database: Database, clock: Callable[[], datetime]) -> in
         for subject in claimed:
             try:
                 async with savepoint(connection):
-                    await _project(connection, [subject])
+                    await project(connection, [subject])
             except DatabaseUnavailable as error:
                 if not isinstance(error, DatabaseTimeout):
                     raise
@@ -59,7 +59,7 @@ async def _set_aside(connection: Connection, subject: Ref, error: Exception, now
     await events.set_aside(connection, subject, f"{type(error).__name__}: {error}", now)
 
 
-async def _project(connection: Connection, touched: Collection[Ref]) -> None:
+async def project(connection: Connection, touched: Collection[Ref]) -> None:
     """Fold what touched subjects belong to, and take their marks away.
 
     The roots are locked before anything that goes into the fold is read, so whoever commits last is folded last. A

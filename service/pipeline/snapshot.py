@@ -1,7 +1,8 @@
 """Snapshot: the figures of one moment, rendered once, so that a scrape only hands out bytes."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,7 +14,7 @@ from prometheus_client.registry import Collector
 from service.metrics import METRICS
 from service.metrics.view import View, Window
 from service.storage import experiments
-from service.storage.database import Database
+from service.storage.database import Connection, Database
 
 _OPENMETRICS_END = b"# EOF\n"
 
@@ -40,9 +41,14 @@ async def take_snapshot(database: Database, windows: Sequence[Window], now: date
         DatabaseUnavailable: the experiments cannot be read.
     """
     async with database.transaction() as connection:
-        view = View(tuple(await experiments.everything(connection)), tuple(windows))
+        view = await read_view(connection, windows)
     # Rendering is pure Python and takes its time: not on the event loop.
     return await asyncio.to_thread(render, view, now)
+
+
+async def read_view(connection: Connection, windows: Sequence[Window]) -> View:
+    """The experiments as they were folded last."""
+    return View(tuple(await experiments.everything(connection)), tuple(windows))
 
 
 def render(view: View, now: datetime) -> Snapshot:
@@ -54,6 +60,20 @@ def render(view: View, now: datetime) -> Snapshot:
         text=prometheus_client.generate_latest(collector),
         openmetrics=openmetrics.generate_latest(collector).removesuffix(_OPENMETRICS_END),
     )
+
+
+def figures(view: View, now: datetime) -> dict[str, float]:
+    """Every sample of the view's figures as of `now`, under its name and labels as PromQL writes them."""
+    return {
+        _written(sample.name, sample.labels): sample.value
+        for make in METRICS
+        for family in make(view, now)
+        for sample in family.samples
+    }
+
+
+def _written(name: str, labels: Mapping[str, str]) -> str:
+    return f"{name}{{{', '.join(f'{label}={json.dumps(value)}' for label, value in sorted(labels.items()))}}}"
 
 
 class _Families(Collector):

@@ -13,7 +13,17 @@ from service.lifecycle.codec import data_of, event_id, kind_of, read_event
 from service.lifecycle.events import LifecycleEvent
 from service.lifecycle.evidence import Alias, Aliases, LinkSet, Ref
 from service.storage.database import Connection
-from service.storage.tables import aliases, among, deliveries, event_deliveries, events, links, touch_marks, touched
+from service.storage.tables import (
+    aliases,
+    among,
+    deliveries,
+    event_deliveries,
+    events,
+    link_statements,
+    links,
+    touch_marks,
+    touched,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +84,19 @@ def _provenance_rows(heard: Iterable[Said]) -> list[dict[str, object]]:
 
 
 async def _record_links(connection: Connection, heard: Iterable[Said]) -> set[Ref]:
-    """Keep the newest set of links per evidence, channel and speaker; returns the targets that it replaced."""
+    """Keep what is stated, and the newest set per evidence, channel and speaker; returns the targets it replaced."""
     newest: dict[tuple[str, ...], dict[str, Any]] = {}
+    stated: list[dict[str, Any]] = []
     for one in heard:
         for link in one.links:
-            row = _link_row(link, one.delivery)
+            row = _link_row(link)
+            stated.append({**row, "delivery_id": one.delivery})
             known = newest.setdefault(_link_key(row), row)
             if _recency(known) < _recency(row):
                 newest[_link_key(row)] = row
     if not newest:
         return set()
+    await connection.execute(insert(link_statements).on_conflict_do_nothing(), sorted(stated, key=_link_key))
     rows = [newest[key] for key in sorted(newest)]
     # After this each row exists, and whoever else was about to make it has committed: what is read next, under a
     # lock, is what will be replaced.
@@ -94,13 +107,67 @@ async def _record_links(connection: Connection, heard: Iterable[Said]) -> set[Re
         await connection.execute(
             insert(links).on_conflict_do_update(
                 index_elements=[links.c[column] for column in _LINK_KEY],
-                set_={name: insert(links).excluded[name] for name in ("targets", "stated_at", "delivery_id")},
+                set_={name: insert(links).excluded[name] for name in ("targets", "stated_at")},
             ),
             [newest[key] for key in sorted(outdated)],
         )
     return {Ref(target) for row in outdated.values() for target in row["targets"]}
 
 
+async def revise(connection: Connection, said: Iterable[Said]) -> None:
+    """Let deliveries say this instead of what they said before.
+
+    An event, a link or a name stays while any other delivery asserts it. Nobody else records meanwhile, since what
+    they find already there might be what is taken away.
+    """
+    heard = list(said)
+    by = {"deliveries": [one.delivery for one in heard]}
+    await connection.execute(_LOCK_FOR_RENAME)
+    brought = {Ref(subject) for subject in await connection.scalars(_WITHDRAW_EVENTS, by)}
+    stated = (await connection.execute(_WITHDRAW_LINKS, by)).all()
+    names = {str(name) for row in await connection.execute(_WITHDRAW_ALIASES, by) for name in row}
+    renamed = await _known_by(connection, names)
+    await record(connection, heard)
+    await connection.execute(_DROP_UNASSERTED, {"subjects": sorted(brought)})
+    keys = {column: [getattr(row, column) for row in stated] for column in _LINK_KEY}
+    await connection.execute(_DROP_LINKS, keys)
+    await connection.execute(_RESTORE_LINKS, keys)
+    linked = {Ref(subject) for row in stated for subject in (row.evidence, *row.targets)}
+    await _touch(connection, brought | linked | renamed)
+
+
+_WITHDRAW_EVENTS = text("DELETE FROM event_deliveries WHERE delivery_id = ANY(:deliveries) RETURNING subject")
+_WITHDRAW_LINKS = text(
+    "DELETE FROM link_statements WHERE delivery_id = ANY(:deliveries) RETURNING evidence, channel, stated_by, targets"
+)
+_WITHDRAW_ALIASES = text("DELETE FROM aliases WHERE delivery_id = ANY(:deliveries) RETURNING old, new")
+_DROP_UNASSERTED = text(
+    """
+    DELETE FROM events WHERE subject = ANY(:subjects) AND NOT EXISTS (
+        SELECT FROM event_deliveries
+        WHERE event_deliveries.subject = events.subject AND event_deliveries.event_id = events.id
+    )
+    """
+)
+_KEYS = """
+    unnest(CAST(:evidence AS text[]), CAST(:channel AS text[]), CAST(:stated_by AS text[]))
+    AS wanted(evidence, channel, stated_by)
+"""
+_DROP_LINKS = text(
+    f"""
+    DELETE FROM links USING {_KEYS} WHERE links.evidence = wanted.evidence
+    AND links.channel = wanted.channel AND links.stated_by = wanted.stated_by
+    """  # noqa: S608 - constants
+)
+# In the order of `_recency`: the database's own collation would break ties otherwise.
+_RESTORE_LINKS = text(
+    f"""
+    INSERT INTO links (evidence, channel, stated_by, targets, stated_at)
+    SELECT DISTINCT ON (evidence, channel, stated_by) evidence, channel, stated_by, targets, stated_at
+    FROM link_statements JOIN (SELECT DISTINCT * FROM {_KEYS}) AS wanted USING (evidence, channel, stated_by)
+    ORDER BY evidence, channel, stated_by, stated_at DESC, targets COLLATE "C" DESC
+    """  # noqa: S608 - constants
+)
 _LINK_KEY = ("evidence", "channel", "stated_by")
 
 _LOCK_LINKS = text(
@@ -123,14 +190,13 @@ def _recency(row: Mapping[str, Any] | RowMapping) -> tuple[datetime, list[str]]:
     return row["stated_at"], row["targets"]
 
 
-def _link_row(link: LinkSet, delivery: UUID) -> dict[str, Any]:
+def _link_row(link: LinkSet) -> dict[str, Any]:
     return {
         "evidence": link.evidence,
         "channel": link.channel,
         "stated_by": link.stated_by,
         "targets": sorted(link.targets),
         "stated_at": link.stated_at,
-        "delivery_id": delivery,
     }
 
 
@@ -144,8 +210,13 @@ async def _record_aliases(connection: Connection, heard: Iterable[Said]) -> set[
     if not rows:
         return set()
     await connection.execute(insert(aliases).on_conflict_do_nothing(), rows)
-    names = sorted({str(row[name]) for row in rows for name in ("old", "new")})
-    return {Ref(subject) for subject in await connection.scalars(_LIVING_IN, {"names": names})} | set(map(Ref, names))
+    return await _known_by(connection, {str(row[name]) for row in rows for name in ("old", "new")})
+
+
+async def _known_by(connection: Connection, names: Collection[str]) -> set[Ref]:
+    """The names, and every subject that lives in a project of one of them."""
+    living = await connection.scalars(_LIVING_IN, {"names": sorted(names)})
+    return {Ref(subject) for subject in (*living, *names)}
 
 
 _LOCK_FOR_RENAME = text("LOCK TABLE aliases IN SHARE ROW EXCLUSIVE MODE")

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 import zstandard
-from sqlalchemy import bindparam, select, text, tuple_, update
+from sqlalchemy import bindparam, func, select, text, tuple_, update
 
 from service.storage.database import Connection
 from service.storage.tables import deliveries
@@ -100,8 +100,31 @@ async def claim(connection: Connection, limit: int) -> list[Delivery]:
         if taken and size > _CLAIM_BYTES:
             break
         taken.append(row.id)
+    return await _load(connection, taken)
+
+
+async def held(connection: Connection, after: tuple[datetime, UUID], limit: int) -> list[Delivery]:
+    """The next deliveries that were interpreted before and whose bodies are still held, oldest first.
+
+    Args:
+        after: time of receipt and id of the last one that was seen.
+    """
+    ids = await connection.scalars(
+        select(deliveries.c.id)
+        .where(
+            deliveries.c.verdict.is_not(None),
+            deliveries.c.body.is_not(None),
+            tuple_(deliveries.c.received_at, deliveries.c.id) > after,
+        )
+        .order_by(deliveries.c.received_at, deliveries.c.id)
+        .limit(limit)
+    )
+    return await _load(connection, list(ids))
+
+
+async def _load(connection: Connection, ids: Sequence[UUID]) -> list[Delivery]:
     rows = await connection.execute(
-        select(deliveries).where(deliveries.c.id.in_(taken)).order_by(deliveries.c.received_at, deliveries.c.id)
+        select(deliveries).where(deliveries.c.id.in_(ids)).order_by(deliveries.c.received_at, deliveries.c.id)
     )
     decompressor = zstandard.ZstdDecompressor()
     return [
@@ -115,6 +138,12 @@ async def claim(connection: Connection, limit: int) -> list[Delivery]:
         )
         for row in rows
     ]
+
+
+async def count_held(connection: Connection, since: datetime) -> int:
+    """How many deliveries `held` has to give."""
+    kept = deliveries.c.verdict.is_not(None), deliveries.c.body.is_not(None), deliveries.c.received_at >= since
+    return await connection.scalar(select(func.count()).select_from(deliveries).where(*kept)) or 0
 
 
 async def settle(connection: Connection, settlements: Sequence[Settlement], rules: str, at: datetime) -> None:

@@ -94,11 +94,24 @@ links = Table(
     Column("stated_by", Text, nullable=False),
     Column("targets", ARRAY(Text), nullable=False),
     Column("stated_at", _timestamp, nullable=False),
-    Column("delivery_id", Uuid, nullable=False),
     PrimaryKeyConstraint("evidence", "channel", "stated_by"),
     Index("links_targets", "targets", postgresql_using="gin"),
 )
-"""The newest set of links that each subject states on each channel."""
+"""The newest set of links that each subject states on each channel: those in force."""
+
+link_statements = Table(
+    "link_statements",
+    metadata,
+    Column("evidence", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("stated_by", Text, nullable=False),
+    Column("delivery_id", Uuid, nullable=False),
+    Column("targets", ARRAY(Text), nullable=False),
+    Column("stated_at", _timestamp, nullable=False),
+    PrimaryKeyConstraint("evidence", "channel", "stated_by", "delivery_id"),
+    Index("link_statements_delivery_id", "delivery_id"),
+)
+"""Every set of links that was ever stated, and the delivery that brought it."""
 
 aliases = Table(
     "aliases",
@@ -107,7 +120,8 @@ aliases = Table(
     Column("new", Text, nullable=False),
     Column("renamed_at", _timestamp, nullable=False),
     Column("delivery_id", Uuid, nullable=False),
-    PrimaryKeyConstraint("old", "new", "renamed_at"),
+    PrimaryKeyConstraint("old", "new", "renamed_at", "delivery_id"),
+    Index("aliases_delivery_id", "delivery_id"),
 )
 """Subjects and projects that were renamed, transferred or moved."""
 
