@@ -7,7 +7,7 @@ import socket
 import sys
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Any, NoReturn
@@ -219,6 +219,10 @@ def _explanation(shown: experiments.ExplanationAnswer) -> str:
         for origin in event.origins:
             received = origin.received_at.strftime("%Y-%m-%d %H:%M:%S")
             lines.append(f"    {origin.rule}; {origin.source} {origin.delivery}, received {received}")
+    if shown.stage_seconds:
+        lines += ["", "stages"]
+    lines += [f"  {stage:17} {timedelta(seconds=taken)}" for stage, taken in shown.stage_seconds.items()]
+    lines += [f"  left out: {one.stage or 'everything'} ({one.reason})" for one in shown.left_out]
     if shown.figures:
         lines += ["", "counts in"]
     for figure in shown.figures:

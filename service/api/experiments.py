@@ -71,6 +71,15 @@ class FigureAnswer(BaseModel):
     labels: dict[str, str]
 
 
+class ExclusionAnswer(BaseModel):
+    """Something that figures leave out: a stage that would be negative, or all while an instant lies ahead."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    reason: Literal["future", "negative_duration"]
+    stage: str | None
+
+
 class ExplanationAnswer(BaseModel):
     """What is known of a subject, and why it counts or does not."""
 
@@ -79,6 +88,8 @@ class ExplanationAnswer(BaseModel):
     why_not: str
     serves: list[str]
     events: list[EventAnswer]
+    stage_seconds: dict[str, float]
+    left_out: list[ExclusionAnswer]
     figures: list[FigureAnswer]
 
 
@@ -90,6 +101,8 @@ def answer(explanation: Explanation) -> ExplanationAnswer:
         why_not=explanation.why_not,
         serves=list(explanation.serves),
         events=[_event(heard) for heard in explanation.heard],
+        stage_seconds={stage: taken.total_seconds() for stage, taken in explanation.stages.items()},
+        left_out=[ExclusionAnswer.model_validate(one) for one in explanation.left_out],
         figures=[FigureAnswer.model_validate(figure) for figure in explanation.figures],
     )
 

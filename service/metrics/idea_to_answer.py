@@ -9,6 +9,7 @@ from math import fsum
 from prometheus_client import Metric
 from prometheus_client.core import GaugeHistogramMetricFamily
 
+from service.lifecycle.stages import durations
 from service.metrics.view import View, team_of
 
 _HOUR = 3600.0
@@ -30,10 +31,9 @@ def families(view: View, now: datetime) -> Iterable[Metric]:
     for window in view.windows:
         taken: defaultdict[str, list[float]] = defaultdict(list)
         for experiment in view.answered(now, window):
-            if experiment.concluded_at is None or experiment.concluded_at < experiment.idea_at:
-                # A loop that closed before it began is a slip of a clock, not a fast answer.
-                continue
-            taken[team_of(experiment)].append((experiment.concluded_at - experiment.idea_at) / timedelta(seconds=1))
+            # A loop that closed before it began is a slip of a clock, not a fast answer, and has no such duration.
+            if (duration := durations(experiment).get("idea_to_answer")) is not None:
+                taken[team_of(experiment)].append(duration / timedelta(seconds=1))
         for team in view.teams(now):
             family.add_metric([team, window.label], _cumulative(taken[team]), gsum_value=fsum(taken[team]))
     yield family

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from service.lifecycle.experiment import Experiment
+from service.lifecycle.stages import lies_ahead
 
 NO_TEAM = "_none"
 """The team of experiments for which nothing names one."""
@@ -31,7 +32,7 @@ class View:
 
     def present(self, now: datetime) -> Iterator[Experiment]:
         """The experiments of which no instant lies in the future; the others are out of all figures until then."""
-        return (experiment for experiment in self.experiments if max(experiment.instants) <= now)
+        return (experiment for experiment in self.experiments if not lies_ahead(experiment, now))
 
     def teams(self, now: datetime) -> list[str]:
         """The teams that have an experiment."""

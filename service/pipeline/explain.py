@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from service.lifecycle.codec import event_id
 from service.lifecycle.events import LifecycleEvent
 from service.lifecycle.evidence import Ref, parse_reference
 from service.lifecycle.experiment import Experiment, counts_for
+from service.lifecycle.stages import Exclusion, Stage, durations, exclusions
 from service.metrics import METRICS
 from service.metrics.view import View, Window
 from service.pipeline.project import Surroundings, read_surroundings
@@ -48,6 +49,8 @@ class Explanation:
         serves: the experiments that it is evidence for.
         why_not: why it is no experiment; empty where it is one.
         heard: every event of it and of its evidence, in order of time.
+        stages: how long each stage took that is known.
+        left_out: what figures leave out of it now, and why.
         figures: what it counts in now; empty where it is no experiment.
     """
 
@@ -56,6 +59,8 @@ class Explanation:
     serves: Sequence[Ref]
     why_not: str
     heard: Sequence[Heard]
+    stages: Mapping[Stage, timedelta]
+    left_out: Sequence[Exclusion]
     figures: Sequence[Figure]
 
 
@@ -89,6 +94,8 @@ async def explain(database: Database, subject: Ref, windows: Sequence[Window], n
             )
             for event in sorted(heard, key=lambda event: (event.occurred_at, event.subject, event_id(event)))
         ],
+        stages=durations(experiment) if experiment else {},
+        left_out=exclusions(experiment, now) if experiment else (),
         figures=_figures(experiment, windows, now) if experiment else (),
     )
 

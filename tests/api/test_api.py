@@ -250,6 +250,8 @@ async def test_an_experiment_is_explained_by_its_id_or_any_reference(database: D
     assert [origin["source"] for origin in signalled["origins"]] == ["github"]
     [proposed_change] = [e for e in shown["events"] if e["kind"] == "proposed" and e["subject"].endswith("!7")]
     assert proposed_change["counts"] is False
+    assert shown["stage_seconds"]["idea_to_answer"] == 3 * 86400
+    assert shown["left_out"] == []
     concluded = {"outcome": "undeclared", "team": "search", "window": "7d"}
     assert {"metric": "loopgauge_experiments_concluded", "labels": concluded} in shown["figures"]
     assert (of_evidence["experiment"], of_evidence["serves"]) == (None, ["github:acme/app#45"])

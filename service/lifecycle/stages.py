@@ -1,0 +1,64 @@
+"""The stages of a loop: how long each took, and what of a loop is left out of figures, and why."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from service.lifecycle.experiment import Experiment
+
+Stage = Literal[
+    "idea_to_answer",
+    "idea_to_start",
+    "start_to_signal",
+    "signal_to_answer",
+    "answer_to_shared",
+    "signal_to_shipped",
+]
+Reason = Literal["future", "negative_duration"]
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    """Something of an experiment that figures leave out.
+
+    Attributes:
+        reason: *future*: an instant lies ahead, and the whole experiment is out until then; *negative_duration*: a
+            stage would have ended before it began.
+        stage: the stage that is left out, or None for all of them.
+    """
+
+    reason: Reason
+    stage: Stage | None
+
+
+def durations(experiment: Experiment) -> Mapping[Stage, timedelta]:
+    """How long each stage took that is known; one that would be negative is missing."""
+    return {stage: taken for stage, taken in _spans(experiment) if taken >= timedelta(0)}
+
+
+def exclusions(experiment: Experiment, now: datetime) -> list[Exclusion]:
+    """What figures as of `now` leave out of an experiment."""
+    if lies_ahead(experiment, now):
+        return [Exclusion("future", None)]
+    return [Exclusion("negative_duration", stage) for stage, taken in _spans(experiment) if taken < timedelta(0)]
+
+
+def lies_ahead(experiment: Experiment, now: datetime) -> bool:
+    """Whether an instant of the experiment is in the future."""
+    return max(experiment.instants) > now
+
+
+def _spans(experiment: Experiment) -> Iterator[tuple[Stage, timedelta]]:
+    answered_at = experiment.concluded_at if experiment.answered else None
+    spans: tuple[tuple[Stage, datetime | None, datetime | None], ...] = (
+        ("idea_to_answer", experiment.idea_at, answered_at),
+        ("idea_to_start", experiment.idea_at, experiment.started_at),
+        ("start_to_signal", experiment.started_at, experiment.first_signal_at),
+        ("signal_to_answer", experiment.first_signal_at, answered_at),
+        ("answer_to_shared", answered_at, experiment.shared_at),
+        ("signal_to_shipped", experiment.first_signal_at, experiment.shipped_at),
+    )
+    for stage, begin, end in spans:
+        if begin is not None and end is not None:
+            yield stage, end - begin
