@@ -133,7 +133,7 @@ def create_app(
     telemetry = Telemetry(settings.sources)
     windows = figure_windows(settings)
     receiver = Receiver(database)
-    worker = Worker(database, rules, telemetry, windows, settings.snapshot_interval, clock)
+    worker = Worker(database, rules, telemetry, windows, settings.evidence_retention, settings.snapshot_interval, clock)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

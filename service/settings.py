@@ -130,6 +130,7 @@ class Settings(BaseSettings):
         timedelta(days=90),
         timedelta(days=365),
     )
+    evidence_retention: Duration = timedelta(days=90)
     snapshot_interval: Duration = timedelta(seconds=5)
     role: Annotated[Role, BeforeValidator(_lower)] = "all"
     # Empty, it would be every address of the machine.

@@ -9,6 +9,7 @@ import structlog
 from service.metrics.view import Window
 from service.pipeline.interpret import interpret_pending
 from service.pipeline.project import project_touched
+from service.pipeline.retain import forget_unattached
 from service.pipeline.snapshot import Snapshot, take_snapshot
 from service.rules.model import Rules
 from service.storage.database import Database, DatabaseError
@@ -18,6 +19,7 @@ from service.telemetry import Telemetry
 _IDLE_SECONDS = 0.2
 _RETRY_SECONDS = 1.0
 _REFRESH_SPACING_SECONDS = 1.0
+_RETAIN_SECONDS = 6 * 3600.0
 _FINISH_SECONDS = 10.0
 
 _log = structlog.get_logger(__name__)
@@ -28,6 +30,7 @@ class Worker:
 
     Args:
         windows: the stretches of time that figures are made over.
+        evidence_retention: how long evidence is kept that belongs to no experiment.
         interval: how old the snapshot may get; after a change it is refreshed sooner.
         clock: the time now, UTC.
     """
@@ -38,6 +41,7 @@ class Worker:
         rules: Rules,
         telemetry: Telemetry,
         windows: Sequence[Window],
+        evidence_retention: timedelta,
         interval: timedelta,
         clock: Callable[[], datetime],
     ) -> None:
@@ -45,6 +49,7 @@ class Worker:
         self._rules = rules
         self._telemetry = telemetry
         self._windows = windows
+        self._evidence_retention = evidence_retention
         self._interval = interval
         self._clock = clock
         self._changed = asyncio.Event()
@@ -59,6 +64,7 @@ class Worker:
             asyncio.create_task(self._repeat(self._interpret), name="interpret"),
             asyncio.create_task(self._repeat(self._project), name="project"),
             asyncio.create_task(self._refresh(), name="snapshot"),
+            asyncio.create_task(self._retain(), name="retain"),
         ]
 
     async def stop(self) -> None:
@@ -104,6 +110,19 @@ class Worker:
                     await self._changed.wait()
             except TimeoutError:
                 continue
+
+    async def _retain(self) -> None:
+        # Not at the start: who restarts often would look through everything often.
+        await self._pause(_RETAIN_SECONDS)
+        while not self._stopping.is_set():
+            await self._attempt(self._forget_unattached)
+            await self._pause(_RETAIN_SECONDS)
+
+    async def _forget_unattached(self) -> int:
+        forgotten = await forget_unattached(self._database, self._clock() - self._evidence_retention)
+        if forgotten:
+            _log.info("unattached evidence forgotten", subjects=forgotten)
+        return forgotten
 
     async def _take_snapshot(self) -> int:
         self.snapshot = await take_snapshot(self._database, self._windows, self._clock())

@@ -89,6 +89,11 @@ class Surroundings:
     """The subjects, what they serve and what serves them, so far as they are experiments."""
     graph: Graph
     heard: Mapping[Ref, list[LifecycleEvent]]
+    aliases: Aliases
+
+    def newest(self, subject: Ref) -> Ref:
+        """The name under which a subject stands here."""
+        return self.aliases.canonical(subject)
 
     def fold(self, root: Ref) -> Experiment:
         """The experiment of a root."""
@@ -111,7 +116,7 @@ async def read_surroundings(connection: Connection, subjects: Collection[Ref]) -
     candidates = touched.union(*(graph.ancestors(subject) | graph.descendants(subject) for subject in touched))
     names = frozenset[Ref](subjects).union(*map(aliases.names, candidates))
     roots = frozenset(subject for subject in candidates if graph.is_root(subject, marked))
-    return Surroundings(names, marked, roots, graph, heard)
+    return Surroundings(names, marked, roots, graph, heard, aliases)
 
 
 async def _links_around(connection: Connection, aliases: Aliases, subjects: Collection[Ref]) -> list[tuple[Ref, Ref]]:

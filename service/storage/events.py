@@ -361,3 +361,42 @@ async def origins_of(connection: Connection, subjects: Collection[Ref]) -> dict[
         origin = Origin(row.delivery_id, row.source, row.received_at, row.rule)
         origins.setdefault((Ref(row.subject), row.event_id), []).append(origin)
     return origins
+
+
+async def lock_out_recording(connection: Connection) -> None:
+    """Let nobody record until the transaction ends: what is about to be taken away is not being referred to anew."""
+    await connection.execute(_LOCK_FOR_RENAME)
+
+
+async def not_heard_of_since(connection: Connection, before: datetime, after: str, limit: int) -> list[Ref]:
+    """Subjects of which nothing was received since a time, in alphabetical order, those that come after a name."""
+    found = await connection.scalars(_NOT_HEARD_OF, {"before": before, "after": after, "limit": limit})
+    return [Ref(subject) for subject in found]
+
+
+async def still_not_heard_of(connection: Connection, before: datetime, subjects: Collection[Ref]) -> list[Ref]:
+    """Those of the subjects of which still nothing was received since a time."""
+    heard = await connection.scalars(
+        select(events.c.subject).where(among(events.c.subject, subjects), events.c.received_at >= before)
+    )
+    return sorted(set(subjects) - set(map(Ref, heard)))
+
+
+async def forget(connection: Connection, subjects: Collection[Ref]) -> None:
+    """Forget everything that subjects said, and that was said about them."""
+    for statement in _FORGET:
+        await connection.execute(statement, {"subjects": sorted(subjects)})
+
+
+_NOT_HEARD_OF = text(
+    """
+    SELECT subject FROM events WHERE subject COLLATE "C" > :after GROUP BY subject
+    HAVING max(received_at) < :before ORDER BY subject COLLATE "C" LIMIT :limit
+    """
+)
+_FORGET = (
+    text("DELETE FROM events WHERE subject = ANY(:subjects)"),
+    text("DELETE FROM event_deliveries WHERE subject = ANY(:subjects)"),
+    text("DELETE FROM links WHERE evidence = ANY(:subjects) OR stated_by = ANY(:subjects)"),
+    text("DELETE FROM link_statements WHERE evidence = ANY(:subjects) OR stated_by = ANY(:subjects)"),
+)
