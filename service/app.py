@@ -26,7 +26,7 @@ from service.rules.model import Rules
 from service.rules.reading import RulesFile, WrongRules, read_rules
 from service.settings import Settings, spell_duration
 from service.storage.database import Database
-from service.storage.embedded import EmbeddedServer, EmbeddedUnavailable
+from service.storage.embedded import EmbeddedServer
 from service.telemetry import Telemetry
 from service.webhook import Source
 from service.worker import Worker
@@ -87,7 +87,7 @@ async def _keep_running(server: EmbeddedServer) -> None:
         _log.warning("the embedded PostgreSQL is gone and is started again")
         try:
             await asyncio.to_thread(server.restart)
-        except EmbeddedUnavailable as error:
+        except Exception as error:  # noqa: BLE001 - whatever it was, the next attempt may succeed
             _log.error("the embedded PostgreSQL cannot be started again", cause=str(error))
 
 

@@ -23,7 +23,7 @@ from service.api import experiments
 from service.api.deliveries import brief, whole
 from service.app import create_app, figure_windows, load_rules, open_database, utc_now
 from service.lifecycle.codec import data_of, kind_of
-from service.lifecycle.errors import BadReference
+from service.lifecycle.errors import LifecycleError
 from service.logs import configure_logs
 from service.pipeline.explain import UnknownSubject, find_subject
 from service.pipeline.explain import explain as explain_subject
@@ -51,6 +51,7 @@ def main() -> None:
 
     Settings are environment variables with the prefix LOOPGAUGE_; see the README.
     """
+    configure_logs("warning")
 
 
 @main.command()
@@ -68,7 +69,7 @@ def serve(host: str | None, port: int | None, role: Role | None) -> None:
 
 async def _serve(settings: Settings, rules: Rules, listening: socket.socket) -> None:
     if (starting := asyncio.current_task()) is not None:
-        _on_signals(lambda _: starting.cancel())
+        _on_signals(lambda _: _cancel_once(starting))
     async with open_database(settings) as database:
         app = create_app(settings, rules, database)
         async with app.router.lifespan_context(app):
@@ -78,6 +79,12 @@ async def _serve(settings: Settings, rules: Rules, listening: socket.socket) -> 
             _say_where(settings, listening)
             await server.serve(sockets=[listening])
         _log.info("stopped")
+
+
+def _cancel_once(starting: asyncio.Task[Any]) -> None:
+    # A second signal would cancel the clearing up after the first one.
+    if not starting.cancelling():
+        starting.cancel()
 
 
 def _on_signals(end: Callable[[signal.Signals], object]) -> None:
@@ -293,6 +300,8 @@ def try_rules(source: str, header_lines: tuple[str, ...], file: Path | None, bod
     provider = settings.sources[name].provider if name in settings.sources else name
     if provider not in PROVIDERS:
         _fail(f"{source} is neither a source nor a provider; providers are {', '.join(PROVIDERS)}")
+    if wrong := [line for line in header_lines if ":" not in line]:
+        _fail(f"expected a header such as 'X-GitHub-Event: issues', got {wrong[0]!r}")
     headers = {key.strip().lower(): value.strip() for key, _, value in (line.partition(":") for line in header_lines)}
     delivery = Delivery(name, provider, "", headers, body.read(), utc_now())
     shown = _interpretation(interpret_delivery(_rules(settings), delivery))
@@ -349,7 +358,7 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
     except asyncio.CancelledError:
         # Asked to end while it was starting.
         return
-    except (DatabaseError, EmbeddedUnavailable, UnknownSubject, BadReference) as error:
+    except (DatabaseError, EmbeddedUnavailable, UnknownSubject, LifecycleError) as error:
         _fail(str(error))
 
 

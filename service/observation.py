@@ -58,19 +58,22 @@ Trait = Literal[
 `what` is `item` or `change`. A status category is `new`, `in progress` or `done`.
 """
 
+PLACE: frozenset[Trait] = frozenset({"what", "project", "component", "branch"})
+"""Where an item or change belongs: known of all that happens to it, and telling nothing of what happened."""
+
 TRAITS: Mapping[Kind, frozenset[Trait]] = {
-    "seen": frozenset({"what", "project", "title", "url", "label", "item_type", "component", "branch"}),
-    "created": frozenset({"what", "project"}),
-    "assigned": frozenset({"what", "project"}),
-    "closed": frozenset({"what", "project", "reason"}),
-    "merged": frozenset({"what", "project"}),
-    "reopened": frozenset({"what", "project"}),
-    "deleted": frozenset({"what", "project"}),
-    "labelled": frozenset({"label"}),
-    "unlabelled": frozenset({"label"}),
-    "typed": frozenset({"item_type"}),
-    "untyped": frozenset({"item_type"}),
-    "moved": frozenset({"status_from", "status_to", "category_from", "category_to", "resolution"}),
+    "seen": PLACE | {"title", "url", "label", "item_type"},
+    "created": PLACE,
+    "assigned": PLACE,
+    "closed": PLACE | {"reason"},
+    "merged": PLACE,
+    "reopened": PLACE,
+    "deleted": PLACE,
+    "labelled": PLACE | {"label"},
+    "unlabelled": PLACE | {"label"},
+    "typed": PLACE | {"item_type"},
+    "untyped": PLACE | {"item_type"},
+    "moved": PLACE | {"status_from", "status_to", "category_from", "category_to", "resolution"},
     "finished": frozenset({"workflow", "conclusion", "branch"}),
     "deployed": frozenset({"environment", "conclusion"}),
     "active": frozenset(),

@@ -41,6 +41,8 @@ RENAMES = (
     (Ref("github:acme/app"), Ref("github:acme/web")),
     (Ref("github:acme/app#2"), Ref("github:acme/docs#9")),
     (Ref("github:acme/web"), Ref("github:acme/app")),
+    (Ref("github:acme/web"), Ref("github:acme/site")),
+    (Ref("github:acme/docs"), Ref("github:acme/manual")),
 )
 
 

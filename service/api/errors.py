@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from service.lifecycle.errors import BadReference
+from service.lifecycle.errors import BadReference, UnreadableEvent
 from service.pipeline.explain import UnknownSubject
 from service.storage.database import DatabaseMisconfigured, DatabaseRejected, DatabaseUnavailable
 from service.storage.inbox import InvalidCursor
@@ -70,6 +70,7 @@ PROBLEMS: Mapping[type[Exception], _Problem] = {
     ),
     DatabaseRejected: _Problem(HTTPStatus.BAD_REQUEST, "cannot-be-stored", "The request cannot be stored"),
     UnknownSubject: _Problem(HTTPStatus.NOT_FOUND, "unknown-subject", "Nothing is known of this"),
+    UnreadableEvent: _Problem(HTTPStatus.SERVICE_UNAVAILABLE, "newer-events", "A newer version wrote this"),
     BadReference: _Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "bad-reference", "This is no reference"),
     UnknownDelivery: _Problem(HTTPStatus.NOT_FOUND, "unknown-delivery", "There is no such delivery"),
     InvalidCursor: _Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-cursor", "The cursor is not one of ours"),

@@ -37,7 +37,12 @@ def parse_reference(text: str) -> Ref:
     """
     if not _REFERENCE.fullmatch(text):
         raise BadReference(f"{text!r} is not a reference; expected a form such as github:acme/app#45")
-    return Ref(text)
+    scheme = text.partition(":")[0]
+    if scheme == "jira":
+        return Ref(f"jira:{text[5:].upper()}")
+    # Free keys and the names of branches are compared with case, all else without.
+    place, rest = _split(text)
+    return Ref(text if scheme == "key" else place.lower() + (rest if scheme == "branch" else rest.lower()))
 
 
 def item(provider: str, project: str, number: int) -> Ref:

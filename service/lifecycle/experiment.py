@@ -141,6 +141,11 @@ def fold(root: Ref, own: Iterable[LifecycleEvent], evidence: Iterable[LifecycleE
     )
 
 
+def exclusion_of(own: Iterable[LifecycleEvent]) -> str:
+    """Why a subject's own events exclude it, such as `duplicate`; empty where they do not."""
+    return _value([event for event in own if isinstance(event, Declaration)], "excluded")
+
+
 def counts_for(event: LifecycleEvent, *, own: bool) -> bool:
     """Whether an event is heard by the experiment: all of the root's own are, of its evidence only some."""
     return own or _is_command(event) or _is_fact(event)

@@ -8,7 +8,7 @@ from uuid import UUID
 from service.lifecycle.codec import event_id
 from service.lifecycle.events import LifecycleEvent
 from service.lifecycle.evidence import Ref, parse_reference
-from service.lifecycle.experiment import Experiment, counts_for
+from service.lifecycle.experiment import Experiment, counts_for, exclusion_of
 from service.lifecycle.stages import Exclusion, Stage, durations, exclusions
 from service.metrics import METRICS
 from service.metrics.view import View, Window
@@ -89,7 +89,7 @@ async def explain(database: Database, subject: Ref, windows: Sequence[Window], n
         heard=[
             Heard(
                 event,
-                counts_for(event, own=aliases.canonical(event.subject) == newest),
+                experiment is not None and counts_for(event, own=aliases.canonical(event.subject) == newest),
                 origins.get((event.subject, event_id(event)), ()),
             )
             for event in sorted(heard, key=lambda event: (event.occurred_at, event.subject, event_id(event)))
@@ -119,12 +119,12 @@ async def find_subject(database: Database, named: str) -> Ref:
 
 
 def _why_not(around: Surroundings, subject: Ref) -> str:
-    above = around.graph.ancestors(subject) & around.roots
+    above = ", ".join(sorted(around.graph.ancestors(subject) & around.roots))
     if subject in around.marked:
-        return f"it is marked, and so is what it serves: {', '.join(sorted(above))}"
-    return "nothing marks it as an experiment, or something excludes it" + (
-        f"; it is evidence for {', '.join(sorted(above))}" if above else ""
-    )
+        return f"it is marked, and so is what it serves: {above}"
+    excluded = exclusion_of(around.heard.get(subject, ()))
+    why = f"it is excluded: {excluded}" if excluded else "nothing marks it as an experiment"
+    return f"{why}; it is evidence for {above}" if above else why
 
 
 def _figures(experiment: Experiment, windows: Sequence[Window], now: datetime) -> list[Figure]:

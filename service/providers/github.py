@@ -130,8 +130,22 @@ class _RepositoryChanges(msgspec.Struct):
     name: _OldName | None = None
 
 
+class _Account(msgspec.Struct):
+    login: str
+
+
+class _OldOwner(msgspec.Struct):
+    user: _Account | None = None
+    organization: _Account | None = None
+
+
+class _OwnerChange(msgspec.Struct, rename={"old": "from"}):
+    old: _OldOwner
+
+
 class _RepositoryField(msgspec.Struct):
     repository: _RepositoryChanges | None = None
+    owner: _OwnerChange | None = None
 
 
 class _RepositoryEvent(msgspec.Struct):
@@ -251,14 +265,24 @@ def _workflow_run(payload: bytes) -> Sequence[Observation] | Nothing:
 
 def _repository(payload: bytes) -> Sequence[Observation] | Nothing:
     event = _decode(payload, _RepositoryEvent)
-    old = event.changes.repository.name if event.changes and event.changes.repository else None
-    if event.action != "renamed" or old is None:
+    before, now = _old_full_name(event), event.repository.full_name
+    if before is None:
         return Nothing(f"a repository that is {event.action} says nothing about experiments")
-    now = event.repository.full_name
-    before = f"{now.partition('/')[0]}/{old.old}"
     at = _utc(event.repository.updated_at) if event.repository.updated_at else _UNDATED
     pairs = ((project("github", before), project("github", now)), (branches(before), branches(now)))
     return [Renamed(Alias(was, becomes, at)) for was, becomes in pairs]
+
+
+def _old_full_name(event: _RepositoryEvent) -> str | None:
+    """What a repository that was renamed or transferred was called before."""
+    owner, _, name = event.repository.full_name.partition("/")
+    changes = event.changes
+    if event.action == "renamed" and changes and changes.repository and changes.repository.name:
+        return f"{owner}/{changes.repository.name.old}"
+    if event.action == "transferred" and changes and changes.owner:
+        account = changes.owner.old.organization or changes.owner.old.user
+        return f"{account.login}/{name}" if account else None
+    return None
 
 
 _READERS: Mapping[str, Callable[[bytes], Sequence[Observation] | Nothing]] = {
@@ -275,20 +299,22 @@ def _item(
 ) -> list[Observation]:
     """What issues and pull requests have in common: how they look now, their creation, and what just changed."""
     at = _seen_at(seen)
-    place: Mapping[Trait, tuple[str, ...]] = {"what": (what,), "project": (event.repository.full_name,)}
+    place = _traits({"what": what, "project": event.repository.full_name, "branch": branch})
     looks = _traits({"title": seen.title, "url": seen.html_url})
     labels = tuple(label.name for label in seen.labels or ())
     observations: list[Observation] = [
-        Observed("seen", subject, at, {**place, **looks, **_traits({"branch": branch}), "label": labels}),
+        Observed("seen", subject, at, {**place, **looks, "label": labels}),
         Observed("created", subject, _utc(seen.created_at), place),
     ]
     match event.action:
         case "labeled" if event.label is not None:
-            observations.append(Observed("labelled", subject, at, {"label": (event.label.name,)}))
+            observations.append(Observed("labelled", subject, at, {**place, "label": (event.label.name,)}))
         case "unlabeled" if event.label is not None:
-            observations.append(Observed("unlabelled", subject, at, {"label": (event.label.name,)}))
+            observations.append(Observed("unlabelled", subject, at, {**place, "label": (event.label.name,)}))
         case "assigned" | "reopened" | "deleted":
             observations.append(Observed(event.action, subject, at, place))
+        case "edited" | "synchronize":
+            observations.append(Observed("active", subject, at))
         case _:
             pass
     return observations
@@ -332,7 +358,7 @@ def _made_of(event: _PullRequestEvent, subject: Ref, at: datetime) -> list[Obser
 
 def _merged_or_closed(event: _PullRequestEvent, subject: Ref) -> list[Observation]:
     pull = event.pull_request
-    place = _traits({"what": "change", "project": event.repository.full_name})
+    place = _traits({"what": "change", "project": event.repository.full_name, "branch": pull.head.ref})
     if pull.merged_at is not None:
         return [Observed("merged", subject, _utc(pull.merged_at), place)]
     if pull.closed_at is not None:

@@ -9,7 +9,7 @@ from service.observation import Commented
 from service.rules.values import accepted
 
 # CommonMark, "Fenced code blocks": after backticks no other backtick may stand, and what closes a block stands alone.
-_FENCE = re.compile(r" {0,3}(`{3,}(?!.*`)|~{3,})(.*)")
+_FENCE = re.compile(r" {0,3}(`{3,}+(?!.*`)|~{3,}+)(.*)")
 _COMMAND = re.compile(r"/experiment[ \t]+(.*)", re.IGNORECASE)
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
@@ -17,6 +17,11 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 def commands(comment: Commented) -> list[LifecycleEvent]:
     """What a comment's commands say; what is no command, quoted, or in a code block says nothing."""
     return [event for words in _lines(comment.text) for event in _said(comment, words)]
+
+
+def is_addressed(text: str) -> bool:
+    """Whether a line of a comment, in code or not, begins as a command does."""
+    return any(_COMMAND.match(line) for line in _LINE_END.split(text))
 
 
 def _lines(text: str) -> Iterator[Sequence[str]]:

@@ -20,7 +20,7 @@ from service.lifecycle.events import (
 )
 from service.lifecycle.evidence import Alias, LinkSet
 from service.observation import Commented, Kind, Linked, Mentioned, Nothing, Observation, Observed, Renamed, Trait
-from service.rules.commands import commands
+from service.rules.commands import commands, is_addressed
 from service.rules.model import (
     Action,
     Condition,
@@ -291,16 +291,17 @@ def _short(text: str) -> str:
 
 
 def _obey(rules: Rules, provider: str, comment: Commented, found: _Findings) -> None:
-    said = commands(comment)
-    if not said:
+    if not is_addressed(comment.text):
         found.missed.append("the comment holds no command")
-    elif comment.insider or (comment.insider is None and provider.lower() in rules.trust_comments):
+    elif comment.insider is False:
+        found.missed.append("commands are taken from members, owners and collaborators only")
+    elif comment.insider is None and provider.lower() not in rules.trust_comments:
+        found.missed.append(f"{provider} does not say who may command, and trust_comments does not name it")
+    elif said := commands(comment):
         found.statements.update({event: Statement(event, _COMMANDED) for event in said})
         found.matched.append(_COMMANDED)
-    elif comment.insider is None:
-        found.missed.append(f"{provider} does not say who may command, and trust_comments does not name it")
     else:
-        found.missed.append("commands are taken from members, owners and collaborators only")
+        found.missed.append("what follows /experiment in the comment is no command")
 
 
 def _link(linked: Linked, found: _Findings) -> None:

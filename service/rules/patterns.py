@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import jmespath
-from jmespath.exceptions import JMESPathError
+from jmespath.exceptions import JMESPathError, JMESPathTypeError
 from jmespath.parser import ParsedResult
 
 _SPECIAL = re.compile(r"\*|\{(\w*)\}")
 _MOST_WILD = 5
+# What is wrong with the types of a payload without fields may be right with another.
+_ONLY_WITH_DATA = JMESPathTypeError
 _LONGEST_SHOWN = 80
 _INSERTED = re.compile(r"\$\{(?P<path>[^}]*)\}|\{(?P<name>\w*)\}")
 
@@ -30,6 +32,8 @@ class Pattern:
             ValueError: a name stands in it twice, or is none.
         """
         wild = list(_SPECIAL.finditer(text))
+        if "{" in (left := _SPECIAL.sub("", text)) or "}" in left:
+            raise ValueError(f"expected a name between braces, such as {{team}}, got {text!r}")
         if len(wild) > _MOST_WILD:
             raise ValueError(f"expected a pattern with {_MOST_WILD} places for anything at most, got {text!r}")
         ends = [place.start() for place in wild[1:]] + [len(text)]
@@ -77,6 +81,8 @@ class Template:
         Raises:
             ValueError: a JMESPath expression in it is malformed.
         """
+        if "{" in (left := _INSERTED.sub("", text)) or "}" in left:
+            raise ValueError(f"expected {{name}} or ${{path}}, got {text!r}")
         paths = {found["path"] for found in _INSERTED.finditer(text) if found["path"] is not None}
         return cls(text, {path: compile_path(path) for path in paths})
 
@@ -112,17 +118,21 @@ def compile_path(text: str) -> ParsedResult:
     """
     try:
         # Of an empty text the library makes an expression that finds everything.
-        return jmespath.compile(text or "|")
-    except (JMESPathError, RecursionError) as error:
+        expression = jmespath.compile(text or "|")
+        expression.search({})
+    except _ONLY_WITH_DATA:
+        return expression
+    except (JMESPathError, ArithmeticError, RecursionError, TypeError, ValueError) as error:
         shown = text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
         raise ValueError(f"expected a JMESPath expression, got {shown!r}") from error
+    return expression
 
 
 def search(path: ParsedResult, payload: Any) -> Any:
     """What an expression finds in a payload; None where it does not apply to it."""
     try:
         return path.search(payload)
-    except JMESPathError:
+    except (JMESPathError, ArithmeticError, TypeError, ValueError):
         return None
 
 

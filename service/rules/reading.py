@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 
 from service.lifecycle.events import Field, Result
 from service.lifecycle.taxonomy import Outcome
-from service.observation import TRAITS, Kind, Trait
+from service.observation import PLACE, TRAITS, Kind, Trait
 from service.rules.matching import TIMELESS
 from service.rules.model import Action, Condition, Declares, Happens, Ignores, Rule, Rules, Withdraws
 from service.rules.patterns import Pattern, Template, compile_path
@@ -140,9 +140,13 @@ class _When(_Strict):
                 yield Condition(trait, tuple(patterns))
 
     def kinds(self) -> frozenset[Kind]:
-        """The kinds that it names, or all that can have the traits that it looks at."""
+        """The kinds that it names, or all that the traits that it looks at are about.
+
+        Where an item belongs is known of all that happens to it: who looks at nothing else means how it is seen.
+        """
         wanted = {condition.trait for condition in self.conditions()}
-        return frozenset(kind for kind in (self.kind or _KINDS) if wanted <= TRAITS[kind])
+        meant = self.kind or [kind for kind in _KINDS if kind == "seen" or wanted - PLACE]
+        return frozenset(kind for kind in meant if wanted <= TRAITS[kind])
 
     @model_validator(mode="after")
     def _says_when(self) -> "_When":

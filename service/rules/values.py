@@ -25,7 +25,11 @@ def accepted(field: Field, value: str) -> str | None:
             return value.lower() if named else None
         case "url":
             return value if value.lower().startswith(("http://", "https://")) else None
-        case "title" | "shared" | "experiment" | "excluded":
+        case "experiment":
+            return value.lower() if value.lower() == "true" else None
+        case "shared" | "excluded":
+            return value if value and value.lower() != "false" else None
+        case "title":
             return value or None
         case _ as never:
             assert_never(never)
@@ -35,6 +39,8 @@ def taken(field: Field) -> str:
     """What a field takes, in words."""
     if field in _CLOSED:
         return " or ".join(sorted(_CLOSED[field]))
-    return {"team": "a team, whose name does not begin with _", "url": "an address that begins with http"}.get(
-        field, "a text that is not empty"
-    )
+    return {
+        "experiment": "true",
+        "team": "a team, whose name does not begin with _",
+        "url": "an address that begins with http",
+    }.get(field, "a text that is not empty")

@@ -19,6 +19,7 @@ from service.storage.tables import (
     deliveries,
     event_deliveries,
     events,
+    experiments,
     link_statements,
     links,
     touch_marks,
@@ -214,9 +215,16 @@ async def _record_aliases(connection: Connection, heard: Iterable[Said]) -> set[
 
 
 async def _known_by(connection: Connection, names: Collection[str]) -> set[Ref]:
-    """The names, and every subject that lives in a project of one of them."""
-    living = await connection.scalars(_LIVING_IN, {"names": sorted(names)})
-    return {Ref(subject) for subject in (*living, *names)}
+    """Every subject that has, or had, one of the names, or lives in a project that has or had it."""
+    if not names:
+        return set()
+    known = await all_aliases(connection)
+    everywhere = set(names).union(*(known.names(Ref(name)) for name in names))
+    living = await connection.scalars(_LIVING_IN, {"names": sorted(everywhere)})
+    # An experiment whose newest name is another one now may have come by it in several steps.
+    roots = await connection.scalars(select(experiments.c.root))
+    moved = {root for root in roots if known.canonical(Ref(root)) != root}
+    return {Ref(subject) for subject in {*living, *everywhere, *moved}}
 
 
 _LOCK_FOR_RENAME = text("LOCK TABLE aliases IN SHARE ROW EXCLUSIVE MODE")

@@ -234,7 +234,7 @@ async def test_an_experiment_is_explained_by_its_id_or_any_reference(database: D
     issue, closed = issue.closed(at(5))
     await deliver(database, Issue(created_at=at(2)).opened(), pull.opened(), workflow_run(pull.head, at(4)), closed)
     async with api(database, now=at(6)) as client:
-        by_reference = await client.get("/experiments/github:acme/app%2345/explain")
+        by_reference = await client.get("/experiments/github:Acme/App%2345/explain")
         shown = by_reference.json()
         by_id = await client.get(f"/experiments/{shown['experiment']['id']}/explain")
         of_evidence = (await client.get(f"/experiments/commit:{pull.head}/explain")).json()
@@ -254,6 +254,7 @@ async def test_an_experiment_is_explained_by_its_id_or_any_reference(database: D
     assert shown["left_out"] == []
     concluded = {"outcome": "undeclared", "team": "search", "window": "7d"}
     assert {"metric": "loopgauge_experiments_concluded", "labels": concluded} in shown["figures"]
+    assert not any(event["counts"] for event in of_evidence["events"])
     assert (of_evidence["experiment"], of_evidence["serves"]) == (None, ["github:acme/app#45"])
     assert "it is evidence for github:acme/app#45" in of_evidence["why_not"]
     assert (unknown.status_code, unknown.json()["type"]) == (404, "urn:loopgauge:problem:unknown-subject")

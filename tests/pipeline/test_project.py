@@ -2,16 +2,19 @@
 
 import asyncio
 import random
+from collections.abc import Collection, Iterable
 from uuid import NAMESPACE_OID, uuid5
 
 import pytest
 
+from service.lifecycle.evidence import Ref
+from service.lifecycle.experiment import Experiment
 from service.pipeline.interpret import interpret_delivery
 from service.pipeline.project import project_touched
-from service.storage import events, inbox
+from service.storage import events, experiments, inbox
 from service.storage.database import Connection, Database
 from service.storage.events import Said
-from tests.builders import GitHubRequest, Issue, PullRequest, at, workflow_run
+from tests.builders import GitHubRequest, Issue, PullRequest, at, github, renamed, workflow_run
 from tests.road import RULES, all_experiments, deliver, settle
 
 ISSUE = "github:acme/app#45"
@@ -20,9 +23,8 @@ ISSUE = "github:acme/app#45"
 async def _record(connection: Connection, request: GitHubRequest) -> None:
     interpretation = interpret_delivery(RULES, request.delivery(at(2)))
     by = uuid5(NAMESPACE_OID, request.delivery_id)
-    await events.record(
-        connection, [Said(by, at(2), dict.fromkeys(interpretation.events, "a rule"), interpretation.links)]
-    )
+    brought = dict.fromkeys(interpretation.events, "a rule")
+    await events.record(connection, [Said(by, at(2), brought, interpretation.links, interpretation.aliases)])
 
 
 async def _project(database: Database) -> None:
@@ -170,3 +172,82 @@ async def test_a_subject_that_was_set_aside_is_projected_when_its_time_has_come(
     assert (await all_experiments(database))["github:acme/app#1"].started_at is None
     assert await project_touched(database, lambda: at(2, "09:01:00")) == 1
     assert (await all_experiments(database))["github:acme/app#1"].started_at == at(3)
+
+
+async def test_who_projects_with_what_is_older_does_not_write_over_what_is_newer(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pull = PullRequest(created_at=at(3))
+    await deliver(database, Issue(created_at=at(2)).opened(), pull.opened())
+    replace, has_read, may_write = experiments.replace, asyncio.Event(), asyncio.Event()
+
+    async def slowly(connection: Connection, folded: Iterable[Experiment], gone: Collection[Ref]) -> None:
+        if not has_read.is_set():
+            has_read.set()
+            await may_write.wait()
+        await replace(connection, folded, gone)
+
+    monkeypatch.setattr(experiments, "replace", slowly)
+    async with database.transaction() as connection:
+        await _record(connection, Issue(created_at=at(2)).assigned(at(4)))
+    older = asyncio.create_task(_project(database))
+    await has_read.wait()
+    async with database.transaction() as connection:
+        await _record(connection, workflow_run(pull.head, at(5)))
+    newer = asyncio.create_task(_project(database))
+    await asyncio.wait([newer], timeout=0.5)
+    may_write.set()
+    await asyncio.gather(older, newer)
+    assert (await all_experiments(database))[ISSUE].first_signal_at == at(5)
+
+
+async def test_a_rename_waits_for_what_is_being_said_under_the_old_name(database: Database) -> None:
+    async with database.transaction() as speaking:
+        await _record(speaking, Issue(created_at=at(2)).opened())
+
+        async def rename() -> None:
+            async with database.transaction() as renaming:
+                await _record(renaming, renamed("app", "acme/web", at(3)))
+
+        waiting = asyncio.create_task(rename())
+        await asyncio.wait([waiting], timeout=0.3)
+        assert not waiting.done()
+    await waiting
+    async with database.transaction() as connection:
+        touched = await events.claim_touched(connection, 10, at(2))
+    assert ISSUE in touched
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_a_chain_of_renames_ends_at_the_last_name_without_further_news(
+    database: Database, *, together: bool
+) -> None:
+    told = [
+        Issue(created_at=at(2), repository="acme/a").opened(),
+        renamed("a", "acme/b", at(3)),
+        renamed("b", "acme/c", at(4)),
+    ]
+    for part in [told] if together else [[one] for one in told]:
+        await deliver(database, *part)
+    assert set(await all_experiments(database)) == {"github:acme/c#45"}
+
+
+async def test_a_transferred_item_follows_when_its_new_repository_is_renamed(database: Database) -> None:
+    issue = Issue(number=2, created_at=at(2))
+    new = {"new_issue": {"number": 9}, "new_repository": {"full_name": "acme/docs"}}
+    await deliver(database, issue.opened())
+    await deliver(database, issue.event("transferred", at(3), changes=new))
+    assert set(await all_experiments(database)) == {"github:acme/docs#9"}
+    await deliver(database, renamed("docs", "acme/manual", at(4)))
+    assert set(await all_experiments(database)) == {"github:acme/manual#9"}
+
+
+async def test_a_repository_that_goes_to_another_owner_takes_its_experiments_along(database: Database) -> None:
+    await deliver(database, Issue(created_at=at(2)).opened())
+    payload = {
+        "action": "transferred",
+        "repository": {"full_name": "newco/app", "updated_at": "2026-03-05T09:00:00Z"},
+        "changes": {"owner": {"from": {"organization": {"login": "acme"}}}},
+    }
+    await deliver(database, github("repository", payload))
+    assert set(await all_experiments(database)) == {"github:newco/app#45"}

@@ -54,7 +54,8 @@ def item(kind: Kind, when: datetime, **known: str) -> Observed:
 
 
 def change(kind: Kind, when: datetime, **known: str) -> Observed:
-    return Observed(kind, CHANGE, when, traits(what="change", project="acme/app", **known))
+    place = {"what": "change", "project": "acme/app", "branch": "cache-answers"}
+    return Observed(kind, CHANGE, when, traits(**place, **known))
 
 
 def traits(**known: Any) -> dict[Trait, tuple[str, ...]]:
@@ -96,6 +97,9 @@ def texts(when: datetime) -> list[Observation]:
     ]
 
 
+ACTIVE = Observed("active", ITEM, at(5))
+
+
 def links(pull: PullRequest, channel: str) -> list[Linked]:
     """What a delivery of a pull request as it is now says on one channel."""
     said = observed(pull.event("edited", at(6)))
@@ -103,7 +107,10 @@ def links(pull: PullRequest, channel: str) -> list[Linked]:
 
 
 def label_changed(kind: Kind, subject: Ref, label: str, when: datetime) -> Observed:
-    return Observed(kind, subject, when, {"label": (label,)})
+    place = traits(what="item", project="acme/app")
+    if subject == CHANGE:
+        place = traits(what="change", project="acme/app", branch="cache-answers")
+    return Observed(kind, subject, when, {**place, "label": (label,)})
 
 
 def comment(
@@ -299,6 +306,7 @@ def test_a_later_payload_of_a_closed_issue_still_tells_when_it_was_closed() -> N
     assert observe(closed.edited(at(5))) == [
         seen(at(5), "experiment"),
         item("created", at(1)),
+        ACTIVE,
         item("closed", at(3), reason="completed"),
     ]
 
@@ -311,7 +319,7 @@ def test_a_reopened_issue() -> None:
 
 def test_a_later_payload_of_a_reopened_issue_does_not_reopen_it_again() -> None:
     reopened, _ = Issue(created_at=at(1)).reopened(at(4))
-    assert observe(reopened.edited(at(5))) == [seen(at(5), "experiment"), item("created", at(1))]
+    assert observe(reopened.edited(at(5))) == [seen(at(5), "experiment"), item("created", at(1)), ACTIVE]
 
 
 def test_an_issue_is_named_without_case_and_its_project_is_shown_as_written() -> None:
@@ -354,7 +362,13 @@ def test_an_issue_that_went_where_nobody_tells_keeps_its_name(changes: Any) -> N
 
 def test_an_edited_issue_is_renamed_in_no_reference() -> None:
     request = Issue(created_at=at(1)).event("edited", at(4), changes={"title": {"from": "Answer"}})
-    assert observe(request) == [seen(at(4), "experiment"), item("created", at(1))]
+    edited = Observed("active", ITEM, at(4))
+    assert observe(request) == [seen(at(4), "experiment"), item("created", at(1)), edited]
+
+
+def test_a_push_to_a_pull_request_is_a_sign_of_life() -> None:
+    _, pushed = PullRequest(created_at=at(2)).pushed("c" * 40, at(3))
+    assert Observed("active", CHANGE, at(3)) in observed(pushed)
 
 
 def test_an_opened_pull_request() -> None:
@@ -468,8 +482,8 @@ def test_the_branch_and_the_title_of_a_pull_request_may_hold_a_key() -> None:
 
 def test_a_pull_request_with_the_required_fields_alone_can_be_read() -> None:
     assert observe(github("pull_request", least_pull_request_event(body=None))) == [
-        change("seen", at(1)),
-        change("created", at(1)),
+        Observed("seen", CHANGE, at(1), traits(what="change", project="acme/app")),
+        Observed("created", CHANGE, at(1), traits(what="change", project="acme/app")),
         linked(CHANGE, "body", at(1)),
         Mentioned(CHANGE, "branch", "", at(1)),
         Mentioned(CHANGE, "title", "", at(1)),

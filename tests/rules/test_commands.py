@@ -230,3 +230,8 @@ def test_any_text_is_a_list_of_statements_about_the_subject_of_the_comment(text:
 def test_whatever_stands_in_a_fence_commands_nothing(text: str, fence: str) -> None:
     inside = text.replace("`", "").replace("~", "")
     assert said(f"{fence}\n{inside}\n{START}\n{fence}") == []
+
+
+def test_very_many_backticks_are_read_in_no_time() -> None:
+    # A reader that tries each of them as the end of a fence would take minutes.
+    assert said("`" * 1_000_000 + "x\n" + START) == []

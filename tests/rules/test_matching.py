@@ -149,7 +149,6 @@ def test_a_rule_of_another_provider_does_not_match(provider: str, matches: bool)
         ("text.further", False),
         ("`[]`", False),
         ("length(int)", False),
-        ("unknown(text)", False),
     ],
 )
 def test_a_rule_matches_only_where_its_path_finds_something(where: str, matches: bool) -> None:
