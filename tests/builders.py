@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
+from service.lifecycle.events import Declared, LifecycleEvent, Withdrawn
 from service.lifecycle.evidence import Ref
 from service.lifecycle.experiment import Experiment
 from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk
@@ -258,3 +259,8 @@ def renamed(old: str, full_name: str, when: datetime) -> GitHubRequest:
     repository = {"full_name": full_name, "updated_at": stamp(when)}
     changes = {"repository": {"name": {"from": old}}}
     return github("repository", {"action": "renamed", "repository": repository, "changes": changes})
+
+
+def without_label(event: LifecycleEvent) -> LifecycleEvent:
+    """The event, whichever label stated it."""
+    return replace(event, label="") if isinstance(event, Declared | Withdrawn) else event

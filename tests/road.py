@@ -49,13 +49,13 @@ async def post(client: httpx.AsyncClient, request: GitHubRequest, source: str = 
     return await client.post(f"/webhooks/{source}", content=request.body, headers=request.headers())
 
 
-async def deliver(database: Database, *requests: GitHubRequest) -> None:
+async def deliver(database: Database, *requests: GitHubRequest, rules: Rules = RULES) -> None:
     """Post deliveries, see each acknowledged, and bring them all the way to the experiments."""
     async with api(database) as client:
         for request in requests:
             response = await post(client, request)
             assert response.status_code == 202, response.text
-    await settle(database)
+    await settle(database, rules)
 
 
 async def settle(database: Database, rules: Rules = RULES) -> Telemetry:

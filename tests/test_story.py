@@ -354,3 +354,19 @@ async def test_a_team_that_calls_experiments_bets_is_served_by_the_rules_in_the_
     await _tell(database, "jira", rules, seen, Observed("created", TICKET, at(2)), learned)
     told = (await all_experiments(database))["jira:ML-12"]
     assert (told.idea_at, told.concluded_at, told.team) == (at(2), at(9), "ml-platform")
+
+
+async def test_of_two_labels_that_mark_an_experiment_one_may_go(database: Database) -> None:
+    text = "rules:\n  - when: {label: bet}\n    then: {declare: {experiment: true}}\n"
+    rules = read_rules(RulesFile("rules.yaml", text), read_rules_file(DEFAULTS))
+    issue = Issue(created_at=at(2), labels=())
+    told = []
+    for label, day in (("experiment", 3), ("bet", 4)):
+        issue, request = issue.labeled(label, at(day))
+        told.append(request)
+    marked_once, without_bet = issue.unlabeled("bet", at(5))
+    _, unmarked = marked_once.unlabeled("experiment", at(6))
+    await deliver(database, *told, without_bet, rules=rules)
+    assert set(await all_experiments(database)) == {ISSUE}
+    await deliver(database, unmarked, rules=rules)
+    assert await all_experiments(database) == {}

@@ -84,7 +84,8 @@ def data_of(event: LifecycleEvent) -> dict[str, Any]:
 
 
 def _declaration(event: Declared | Withdrawn) -> dict[str, Any]:
-    return {"field": event.field, "value": event.value, "channel": event.channel}
+    stated = {"field": event.field, "value": event.value, "channel": event.channel}
+    return {**stated, "label": event.label} if event.label else stated
 
 
 def event_id(event: LifecycleEvent) -> UUID:

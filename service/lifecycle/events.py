@@ -86,7 +86,8 @@ class Declared:
     """A value was stated.
 
     `overheard` is true where a payload's whole set of labels shows a value and no statement of its change
-    was the occasion: such a declaration counts only while nobody has named that label's change.
+    was the occasion: such a declaration counts only while nobody has named that label's change. `label` is the label
+    that stated it, since several may state the same, and one that goes leaves what another one says.
     """
 
     subject: Ref
@@ -95,17 +96,19 @@ class Declared:
     value: str
     channel: DeclarationChannel
     overheard: bool = False
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Withdrawn:
-    """A stated value was taken back on the channel that had stated it."""
+    """A stated value was taken back on the channel, and as far as it was stated by the label, that had stated it."""
 
     subject: Ref
     occurred_at: datetime
     field: Field
     value: str
     channel: DeclarationChannel
+    label: str = ""
 
 
 Instant: TypeAlias = Proposed | Started | Signalled | Concluded | Reopened | Shipped | Active

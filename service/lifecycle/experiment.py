@@ -275,10 +275,18 @@ def _in_force(declarations: Sequence[Declaration], field: Field) -> list[_InForc
         # Several labels can hang side by side; on any other channel a new value replaces the old.
         values = by_value if channel == "label" else _stated_last(by_value)
         for value in values:
-            since = _standing_since(channel, by_value[value])
-            if since is not None:
+            standing = [_standing_since(channel, statements) for statements in _by_label(by_value[value])]
+            if since := min((since for since in standing if since is not None), default=None):
                 in_force.append(_InForce(value, channel, since))
     return in_force
+
+
+def _by_label(statements: Iterable[Declaration]) -> Iterable[Sequence[Declaration]]:
+    """The statements of each label alone; those that no label made are together."""
+    by_label: defaultdict[str, list[Declaration]] = defaultdict(list)
+    for statement in statements:
+        by_label[statement.label].append(statement)
+    return by_label.values()
 
 
 def _stated_last(by_value: Mapping[str, Sequence[Declaration]]) -> list[str]:

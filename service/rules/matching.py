@@ -146,7 +146,7 @@ def _apply(rules: Rules, provider: str, observation: Observed, payload: Payload,
         for label, known in matches:
             for action in rule.actions:
                 about = (_about(action), label)
-                event = None if about in decided else _event(action, rule, observation, known, payload)
+                event = None if about in decided else _event(action, rule, observation, label, known, payload)
                 if event is not None:
                     decided.add(about)
                     found.statements.setdefault(event, Statement(event, rule.name))
@@ -195,26 +195,35 @@ def _about(action: Action) -> str:
 
 
 def _event(
-    action: Action, rule: Rule, observation: Observed, known: Mapping[str, str], payload: Payload
+    action: Action, rule: Rule, observation: Observed, label: str, known: Mapping[str, str], payload: Payload
 ) -> LifecycleEvent | None:
-    subject, at, taken_off = observation.subject, observation.at, observation.kind in _TAKEN_OFF
     match action:
         case Happens():
-            return None if taken_off or observation.kind in TIMELESS else _instant(action, observation)
+            timeless = observation.kind in TIMELESS or observation.kind in _TAKEN_OFF
+            return None if timeless else _instant(action, observation)
         case Ignores():
             return None
-        case Withdraws(field=stated, value=template):
-            value = None if taken_off else accepted(stated, _filled(template, known, payload))
-            return Withdrawn(subject, at, stated, value, _channel(rule)) if value else None
-        case Declares(field=stated, value=template, derived=derived):
+        case Declares(field=stated, value=template) | Withdraws(field=stated, value=template):
             value = accepted(stated, _filled(template, known, payload))
-            channel: DeclarationChannel = "derived" if derived else _channel(rule)
-            if value is None:
-                return None
-            if taken_off:
-                return Withdrawn(subject, at, stated, value, channel)
+            return _declaration(action, rule, observation, label.lower(), value) if value is not None else None
+        case _ as never:
+            assert_never(never)
+
+
+def _declaration(
+    action: Declares | Withdraws, rule: Rule, observation: Observed, label: str, value: str
+) -> Declared | Withdrawn | None:
+    subject, at, taken_off = observation.subject, observation.at, observation.kind in _TAKEN_OFF
+    channel: DeclarationChannel = "derived" if isinstance(action, Declares) and action.derived else _channel(rule)
+    said_by = label if channel == "label" else ""
+    match action:
+        case Withdraws(field=stated):
+            return None if taken_off else Withdrawn(subject, at, stated, value, channel, said_by)
+        case Declares(field=stated) if taken_off:
+            return Withdrawn(subject, at, stated, value, channel, said_by)
+        case Declares(field=stated):
             overheard = channel == "label" and observation.kind == "seen"
-            return Declared(subject, at, stated, value, channel, overheard=overheard)
+            return Declared(subject, at, stated, value, channel, overheard, said_by)
         case _ as never:
             assert_never(never)
 

@@ -719,6 +719,20 @@ def test_a_reason_that_is_given_for_the_same_closing_afterwards_is_taken() -> No
         assert fold(root, [Proposed(root, at(2)), *conclusions], []).outcome is Outcome.ABANDONED
 
 
+def test_of_two_labels_that_say_the_same_one_that_goes_leaves_what_the_other_says() -> None:
+    def by(label: str, when: datetime) -> Declared:
+        return Declared(ROOT, when, "experiment", "true", "label", label=label)
+
+    gone = Withdrawn(ROOT, at(5), "experiment", "true", "label", label="bet")
+    assert is_marked([by("experiment", at(2)), by("bet", at(3)), gone])
+    assert not is_marked([by("bet", at(3)), gone])
+
+
+def test_a_value_that_two_labels_state_holds_since_the_first_of_them() -> None:
+    labels = [Declared(ROOT, at(day), "shared", "true", "label", label=f"label {day}") for day in (6, 4)]
+    assert folded(Proposed(ROOT, at(2)), *labels).shared_at == at(4)
+
+
 def test_what_shipped_is_dated_by_the_first_shipment_from_the_idea_on() -> None:
     shipments = tuple(Shipped(COMMIT, at(day)) for day in (1, 9, 7))
     assert folded(Proposed(ROOT, at(2)), evidence=shipments).shipped_at == at(7)

@@ -25,7 +25,7 @@ from service.lifecycle.taxonomy import Outcome
 from service.observation import Commented, Kind, Linked, Mentioned, Nothing, Observation, Observed, Renamed
 from service.rules.matching import interpret
 from service.rules.model import Verdict
-from tests.builders import at
+from tests.builders import at, without_label
 from tests.road import RULES
 
 Provider = Literal["github", "gitlab", "jira"]
@@ -52,7 +52,7 @@ class Meaning(NamedTuple):
 
 def interpreted(*observed: Observation, provider: Provider = "github") -> Meaning:
     meant = interpret(RULES, provider, observed, dict)
-    return Meaning(meant.verdict, meant.reason, meant.events, meant.links, meant.aliases)
+    return Meaning(meant.verdict, meant.reason, tuple(map(without_label, meant.events)), meant.links, meant.aliases)
 
 
 def events(*observed: Observation, provider: Provider = "github") -> Sequence[LifecycleEvent]:

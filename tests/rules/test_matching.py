@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.app import DEFAULTS, read_rules_file
 from service.lifecycle.events import Active, Concluded, Declared, LifecycleEvent, Proposed, Started, Withdrawn
 from service.lifecycle.evidence import Ref
 from service.lifecycle.taxonomy import Outcome
@@ -15,7 +16,7 @@ from service.observation import TRAITS, Commented, Kind, Mentioned, Observation,
 from service.rules.matching import interpret
 from service.rules.model import Interpretation, Rules
 from service.rules.reading import RulesFile, read_rules
-from tests.builders import at
+from tests.builders import at, without_label
 from tests.road import RULES
 
 SUBJECT = Ref("jira:ML-12")
@@ -50,7 +51,8 @@ def interpreted(text: str, *observations: Observed, provider: str = "jira", payl
 
 
 def events(text: str, *observations: Observed, provider: str = "jira", payload: Any = None) -> list[LifecycleEvent]:
-    return list(interpreted(text, *observations, provider=provider, payload=payload).events)
+    found = interpreted(text, *observations, provider=provider, payload=payload)
+    return [without_label(event) for event in found.events]
 
 
 def declared(field: Any, value: str, channel: Any = "item", *, overheard: bool = False) -> Declared:
@@ -88,13 +90,14 @@ def test_each_observation_of_a_delivery_is_decided_on_by_itself() -> None:
     assert said == [Concluded(SUBJECT, at(3)), Concluded(SUBJECT, at(4))]
 
 
-def test_what_two_rules_say_alike_the_first_one_has_said() -> None:
+def test_what_two_labels_say_alike_each_of_them_has_said() -> None:
     text = """
 - {name: one, when: {label: a}, then: {declare: {risk: bold}}}
 - {name: other, when: {label: b}, then: {declare: {risk: bold}}}
 """
-    (statement,) = interpreted(text, observed("seen", label=("a", "b"))).statements
-    assert statement.rule == "one"
+    one, other = interpreted(text, observed("seen", label=("a", "b"))).statements
+    assert (one.rule, other.rule) == ("one", "other")
+    assert without_label(one.event) == without_label(other.event)
 
 
 def test_each_label_is_decided_on_by_itself() -> None:
@@ -402,3 +405,32 @@ def test_any_observation_is_counted_or_ignored_with_a_reason(one: list[Observed]
 def test_any_text_of_a_comment_or_a_title_is_counted_or_ignored_with_a_reason(text: str, other: str) -> None:
     said: list[Observation] = [Commented(SUBJECT, at(3), text, insider=True), Mentioned(SUBJECT, "title", other, at(3))]
     assert interpret(RULES, "jira", said, dict).reason
+
+
+def test_a_label_that_goes_takes_back_what_it_said_and_not_what_another_one_says() -> None:
+    text = "rules:\n  - when: {label: bet}\n    then: {declare: {experiment: true}}\n"
+    found = interpret(
+        read_rules(RulesFile("rules.yaml", text), read_rules_file(DEFAULTS)),
+        "github",
+        [
+            Observed("seen", SUBJECT, at(3), {"label": ("Experiment",)}),
+            Observed("unlabelled", SUBJECT, at(3), {"label": ("Bet",)}),
+        ],
+        dict,
+    )
+    assert {event for event in found.events if isinstance(event, Declared | Withdrawn)} >= {
+        Declared(SUBJECT, at(3), "experiment", "true", "label", overheard=True, label="experiment"),
+        Withdrawn(SUBJECT, at(3), "experiment", "true", "label", label="bet"),
+    }
+
+
+def test_a_rule_on_a_label_and_its_place_sees_the_label_taken_off_again() -> None:
+    text = "extends: none\nrules:\n  - when: {project: 'acme/*', label: bet}\n    then: {declare: {experiment: true}}\n"
+    rules_of_a_project = read_rules(RulesFile("rules.yaml", text), read_rules_file(DEFAULTS))
+    place: dict[Trait, tuple[str, ...]] = {"project": ("acme/app",), "label": ("bet",)}
+    changes = [Observed("labelled", SUBJECT, at(3), place), Observed("unlabelled", SUBJECT, at(4), place)]
+    put_on, taken_off = interpret(rules_of_a_project, "github", changes, dict).events
+    assert isinstance(put_on, Declared)
+    assert isinstance(taken_off, Withdrawn)
+    elsewhere = Observed("labelled", SUBJECT, at(3), {"project": ("other/app",), "label": ("bet",)})
+    assert interpret(rules_of_a_project, "github", [elsewhere], dict).events == ()

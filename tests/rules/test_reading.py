@@ -18,7 +18,7 @@ from service.observation import Commented, Kind, Mentioned, Observed
 from service.rules.matching import interpret
 from service.rules.model import Rules
 from service.rules.reading import RulesFile, WrongRules, read_rules
-from tests.builders import at
+from tests.builders import at, without_label
 
 ROOT = Path(__file__).parents[2]
 TICKET = Ref("jira:ML-12")
@@ -63,7 +63,8 @@ def said(
     **known: str,
 ) -> set[LifecycleEvent]:
     traits: dict[Any, tuple[str, ...]] = {trait: (value,) for trait, value in known.items()}
-    return set(interpret(rules, provider, [Observed(kind, TICKET, at(3), traits)], lambda: payload).events)
+    found = interpret(rules, provider, [Observed(kind, TICKET, at(3), traits)], lambda: payload)
+    return {without_label(event) for event in found.events}
 
 
 def names(rules: Rules) -> set[str]:
