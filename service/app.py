@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -13,7 +12,6 @@ from fastapi import FastAPI
 from prometheus_client import disable_created_metrics
 from starlette.routing import Route
 
-import service.rules
 from service.api import deliveries, experiments, health, scrape, webhooks
 from service.api.access import Door
 from service.api.body import BodyReader
@@ -23,16 +21,12 @@ from service.metrics.view import Window
 from service.pipeline.receive import Receiver
 from service.providers import PROVIDERS
 from service.rules.model import Rules
-from service.rules.reading import RulesFile, WrongRules, read_rules
 from service.settings import Settings, spell_duration
 from service.storage.database import Database
 from service.storage.embedded import EmbeddedServer
 from service.telemetry import Telemetry
 from service.webhook import Source
 from service.worker import Worker
-
-DEFAULTS = Path(service.rules.__file__).with_name("defaults.yaml")
-"""The packaged rules."""
 
 _WATCH_SECONDS = 1.0
 _log = structlog.get_logger(__name__)
@@ -94,28 +88,6 @@ async def _keep_running(server: EmbeddedServer) -> None:
 def figure_windows(settings: Settings) -> Sequence[Window]:
     """The windows that figures are made over."""
     return [Window(spell_duration(length), length) for length in settings.windows]
-
-
-def load_rules(settings: Settings) -> Rules:
-    """The rules of the file that the settings name, before the packaged ones where it extends them.
-
-    Raises:
-        WrongRules: the file cannot be read, or is malformed.
-    """
-    return read_rules(read_rules_file(settings.rules) if settings.rules else None, read_rules_file(DEFAULTS))
-
-
-def read_rules_file(path: Path) -> RulesFile:
-    """A rules file's text.
-
-    Raises:
-        WrongRules: it cannot be read.
-    """
-    try:
-        return RulesFile(str(path), path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise WrongRules(f"{path}: {reason}") from error
 
 
 def create_app(

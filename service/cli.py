@@ -2,44 +2,43 @@
 
 import asyncio
 import json
-import signal
 import socket
 import sys
-from collections.abc import Callable, Coroutine, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Coroutine, Mapping
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import IO, TYPE_CHECKING, Any, NoReturn
 from uuid import UUID
 
 import click
 import structlog
-import uvicorn
 import uvloop
-from fastapi import FastAPI
 
-from service.api import experiments
-from service.api.deliveries import brief, whole
-from service.app import create_app, figure_windows, load_rules, open_database, utc_now
 from service.lifecycle.codec import data_of, kind_of
 from service.lifecycle.errors import LifecycleError
 from service.logs import configure_logs
-from service.pipeline.explain import UnknownSubject, find_subject
-from service.pipeline.explain import explain as explain_subject
 from service.pipeline.interpret import interpret_delivery
-from service.pipeline.replay import Replay
 from service.providers import PROVIDERS
 from service.rules.model import Interpretation, Rules
 from service.rules.reading import WrongRules
-from service.settings import Role, Settings, WrongSetting, given_settings, read_settings, source_name, unknown_settings
+from service.settings import (
+    Role,
+    Settings,
+    WrongSetting,
+    given_settings,
+    load_rules,
+    read_settings,
+    source_name,
+    unknown_settings,
+)
 from service.storage import inbox
 from service.storage.database import DatabaseError
 from service.storage.embedded import EmbeddedUnavailable
 from service.webhook import Delivery
 
-# Kubernetes grants 30 seconds: these, then a batch on its way to the inbox (8), then the worker's rest (10).
-_DRAIN_SECONDS = 8
+if TYPE_CHECKING:
+    from service.api.experiments import ExplanationAnswer
 
 _log = structlog.get_logger(__name__)
 
@@ -64,53 +63,9 @@ def serve(host: str | None, port: int | None, role: Role | None) -> None:
     configure_logs(settings.log_level)
     for line in unknown_settings(given_settings()):
         _log.warning(line)
-    _run(_serve(settings, _rules(settings), _listen(settings)))
+    from service.server import run_service
 
-
-async def _serve(settings: Settings, rules: Rules, listening: socket.socket) -> None:
-    if (starting := asyncio.current_task()) is not None:
-        _on_signals(lambda _: _cancel_once(starting))
-    async with open_database(settings) as database:
-        app = create_app(settings, rules, database)
-        async with app.router.lifespan_context(app):
-            server = _Server(_configuration(app))
-            # A second ctrl-C does not wait for what is under way.
-            _on_signals(lambda asked: server.handle_exit(asked, None))
-            _say_where(settings, listening)
-            await server.serve(sockets=[listening])
-        _log.info("stopped")
-
-
-def _cancel_once(starting: asyncio.Task[Any]) -> None:
-    # A second signal would cancel the clearing up after the first one.
-    if not starting.cancelling():
-        starting.cancel()
-
-
-def _on_signals(end: Callable[[signal.Signals], object]) -> None:
-    for asked in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(asked, end, asked)
-
-
-class _Server(uvicorn.Server):
-    """Uvicorn, which leaves signals to us: it would raise them again at the end, and the process die of them."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-def _configuration(app: FastAPI) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        http="httptools",
-        lifespan="off",  # its errors would come as tracebacks: it is entered around the server instead
-        ws="none",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=_DRAIN_SECONDS,
-    )
+    _run(run_service(settings, _rules(settings), _listen(settings)))
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -124,14 +79,6 @@ def _listen(settings: Settings) -> socket.socket:
         )
 
 
-def _say_where(settings: Settings, listening: socket.socket) -> None:
-    host, port = listening.getsockname()[:2]
-    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    _log.info("listening", url=f"http://{address}", role=settings.role, sources=sorted(settings.sources))
-    if not settings.sources:
-        _log.warning("no source is configured: every webhook is refused; set LOOPGAUGE_SOURCES__GITHUB__SECRET")
-
-
 @main.command()
 def migrate() -> None:
     """Bring the database's schema to this version's."""
@@ -139,6 +86,8 @@ def migrate() -> None:
 
 
 async def _migrate(settings: Settings) -> None:
+    from service.app import open_database
+
     async with open_database(settings) as database:
         click.echo(f"the schema is at revision {await database.migrate()}")
 
@@ -164,6 +113,9 @@ def list_deliveries(source: str | None, verdict: str | None, limit: int, as_json
 async def _list_deliveries(
     settings: Settings, source: str | None, verdict: str | None, limit: int, as_json: bool
 ) -> None:
+    from service.api.deliveries import brief
+    from service.app import open_database
+
     async with open_database(settings) as database, database.transaction() as connection:
         rows, _ = await inbox.page(connection, source=source, verdict=verdict, limit=limit)
     if as_json:
@@ -185,6 +137,9 @@ def show_delivery(delivery: UUID, as_json: bool) -> None:
 
 
 async def _show_delivery(settings: Settings, delivery: UUID, as_json: bool) -> None:
+    from service.api.deliveries import whole
+    from service.app import open_database
+
     async with open_database(settings) as database, database.transaction() as connection:
         found = await inbox.find(connection, delivery)
     if found is None:
@@ -206,14 +161,19 @@ def explain(reference: str, as_json: bool) -> None:
 
 
 async def _explain(settings: Settings, reference: str, as_json: bool) -> None:
+    from service.api.experiments import answer
+    from service.app import figure_windows, open_database, utc_now
+    from service.pipeline.explain import explain as explain_subject
+    from service.pipeline.explain import find_subject
+
     async with open_database(settings) as database:
         subject = await find_subject(database, reference)
         explanation = await explain_subject(database, subject, figure_windows(settings), utc_now())
-    shown = experiments.answer(explanation)
+    shown = answer(explanation)
     click.echo(shown.model_dump_json(indent=2) if as_json else _explanation(shown))
 
 
-def _explanation(shown: experiments.ExplanationAnswer) -> str:
+def _explanation(shown: "ExplanationAnswer") -> str:
     known = shown.experiment.model_dump(mode="json", exclude={"root"}) if shown.experiment else {}
     lines = [shown.subject, *(f"  {name:17} {value}" for name, value in known.items() if value not in (None, ""))]
     if shown.why_not:
@@ -249,6 +209,9 @@ def replay(since: datetime | None, dry_run: bool, as_json: bool) -> None:
 
 
 async def _replay(settings: Settings, rules: Rules, since: datetime | None, *, dry_run: bool, as_json: bool) -> None:
+    from service.app import figure_windows, open_database, utc_now
+    from service.pipeline.replay import Replay
+
     with click.progressbar(length=1, label="replaying", file=sys.stderr) as bar:
 
         def progress(done: int, total: int) -> None:
@@ -303,7 +266,7 @@ def try_rules(source: str, header_lines: tuple[str, ...], file: Path | None, bod
     if wrong := [line for line in header_lines if ":" not in line]:
         _fail(f"expected a header such as 'X-GitHub-Event: issues', got {wrong[0]!r}")
     headers = {key.strip().lower(): value.strip() for key, _, value in (line.partition(":") for line in header_lines)}
-    delivery = Delivery(name, provider, "", headers, body.read(), utc_now())
+    delivery = Delivery(name, provider, "", headers, body.read(), datetime.now(UTC))
     shown = _interpretation(interpret_delivery(_rules(settings), delivery))
     click.echo(json.dumps(shown, indent=2) if as_json else _in_lines(shown))
 
@@ -358,7 +321,7 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
     except asyncio.CancelledError:
         # Asked to end while it was starting.
         return
-    except (DatabaseError, EmbeddedUnavailable, UnknownSubject, LifecycleError) as error:
+    except (DatabaseError, EmbeddedUnavailable, LifecycleError) as error:
         _fail(str(error))
 
 

@@ -22,7 +22,10 @@ from pydantic_settings import (
     SettingsError,
 )
 
+import service.rules
 from service.providers import PROVIDERS
+from service.rules.model import Rules
+from service.rules.reading import RulesFile, WrongRules, read_rules
 
 PREFIX = "LOOPGAUGE_"
 _NESTING = "__"
@@ -34,6 +37,10 @@ _DURATION = re.compile(r"([0-9]{1,9})([smhd])")
 _SOURCE_NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
 
 Role = Literal["all", "api", "worker"]
+
+
+DEFAULTS = Path(service.rules.__file__).with_name("defaults.yaml")
+"""The packaged rules."""
 
 
 class WrongSetting(Exception):
@@ -210,6 +217,28 @@ def read_settings(**given: Any) -> Settings:
         raise WrongSetting(_unreadable(error)) from None
     except UnicodeDecodeError:
         raise WrongSetting(f"{_DOTENV} is not UTF-8") from None
+
+
+def load_rules(settings: Settings) -> Rules:
+    """The rules of the file that the settings name, before the packaged ones where it extends them.
+
+    Raises:
+        WrongRules: the file cannot be read, or is malformed.
+    """
+    return read_rules(read_rules_file(settings.rules) if settings.rules else None, read_rules_file(DEFAULTS))
+
+
+def read_rules_file(path: Path) -> RulesFile:
+    """A rules file's text.
+
+    Raises:
+        WrongRules: it cannot be read.
+    """
+    try:
+        return RulesFile(str(path), path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise WrongRules(f"{path}: {reason}") from error
 
 
 def given_settings() -> set[str]:

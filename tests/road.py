@@ -8,14 +8,14 @@ from typing import Any
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.app import create_app, load_rules
+from service.app import create_app
 from service.lifecycle.experiment import Experiment
 from service.metrics.view import Window
 from service.pipeline.interpret import interpret_pending
 from service.pipeline.project import project_touched
 from service.pipeline.snapshot import take_snapshot
 from service.rules.model import Rules
-from service.settings import Settings
+from service.settings import Settings, load_rules
 from service.storage import experiments
 from service.storage.database import Database
 from service.telemetry import Telemetry

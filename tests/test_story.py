@@ -7,13 +7,13 @@ from uuid import NAMESPACE_OID, uuid5
 
 import pytest
 
-from service.app import DEFAULTS, read_rules_file
 from service.lifecycle.evidence import Ref
 from service.lifecycle.taxonomy import FailureCategory, Outcome, State
 from service.observation import Observation, Observed
 from service.rules.matching import interpret
 from service.rules.model import Rules
 from service.rules.reading import RulesFile, read_rules
+from service.settings import DEFAULTS, read_rules_file
 from service.storage import events
 from service.storage.database import Database
 from service.storage.events import Said

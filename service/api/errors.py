@@ -10,8 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from service.lifecycle.errors import BadReference, UnreadableEvent
-from service.pipeline.explain import UnknownSubject
+from service.lifecycle.errors import BadReference, UnknownSubject, UnreadableEvent
 from service.storage.database import DatabaseMisconfigured, DatabaseRejected, DatabaseUnavailable
 from service.storage.inbox import InvalidCursor
 from service.webhook import SignatureRefused

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from service.lifecycle.codec import event_id
+from service.lifecycle.errors import UnknownSubject
 from service.lifecycle.events import LifecycleEvent
 from service.lifecycle.evidence import Ref, parse_reference
 from service.lifecycle.experiment import Experiment, counts_for, exclusion_of
@@ -16,10 +17,6 @@ from service.pipeline.project import Surroundings, read_surroundings
 from service.storage import events, experiments
 from service.storage.database import Database
 from service.storage.events import Origin
-
-
-class UnknownSubject(Exception):
-    """Nothing is known of the subject; the message says what was looked for."""
 
 
 @dataclass(frozen=True, slots=True)

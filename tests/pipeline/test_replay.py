@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from service.app import DEFAULTS, read_rules_file
 from service.pipeline.replay import Replay, Replayed
 from service.rules.model import Rules
 from service.rules.reading import RulesFile, read_rules
+from service.settings import DEFAULTS, read_rules_file
 from service.storage import inbox
 from service.storage.database import Database
 from tests.builders import GitHubRequest, Issue, PullRequest, at, comment, github, renamed, workflow_run

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.app import DEFAULTS, read_rules_file
 from service.lifecycle.events import Active, Concluded, Declared, LifecycleEvent, Proposed, Started, Withdrawn
 from service.lifecycle.evidence import Ref
 from service.lifecycle.taxonomy import Outcome
@@ -16,6 +15,7 @@ from service.observation import TRAITS, Commented, Kind, Mentioned, Observation,
 from service.rules.matching import interpret
 from service.rules.model import Interpretation, Rules
 from service.rules.reading import RulesFile, read_rules
+from service.settings import DEFAULTS, read_rules_file
 from tests.builders import at, without_label
 from tests.road import RULES
 

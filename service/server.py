@@ -1,0 +1,81 @@
+"""The running service: the application behind a server, from the start to a graceful end."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+
+from service.app import create_app, open_database
+from service.rules.model import Rules
+from service.settings import Settings
+
+# Kubernetes grants 30 seconds: these, then a batch on its way to the inbox (8), then the worker's rest (10).
+_DRAIN_SECONDS = 8
+
+_log = structlog.get_logger(__name__)
+
+
+async def run_service(settings: Settings, rules: Rules, listening: socket.socket) -> None:
+    """Serve on a socket that listens already, until asked to end by SIGTERM or SIGINT.
+
+    Raises:
+        EmbeddedUnavailable, DatabaseError: it cannot start.
+        asyncio.CancelledError: it was asked to end while it was starting.
+    """
+    if (starting := asyncio.current_task()) is not None:
+        _on_signals(lambda _: _cancel_once(starting))
+    async with open_database(settings) as database:
+        app = create_app(settings, rules, database)
+        async with app.router.lifespan_context(app):
+            server = _Server(_configuration(app))
+            # A second ctrl-C does not wait for what is under way.
+            _on_signals(lambda asked: server.handle_exit(asked, None))
+            _say_where(settings, listening)
+            await server.serve(sockets=[listening])
+        _log.info("stopped")
+
+
+def _cancel_once(starting: asyncio.Task[Any]) -> None:
+    # A second signal would cancel the clearing up after the first one.
+    if not starting.cancelling():
+        starting.cancel()
+
+
+def _on_signals(end: Callable[[signal.Signals], object]) -> None:
+    for asked in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(asked, end, asked)
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn, which leaves signals to us: it would raise them again at the end, and the process die of them."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _configuration(app: FastAPI) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http="httptools",
+        lifespan="off",  # its errors would come as tracebacks: it is entered around the server instead
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_DRAIN_SECONDS,
+    )
+
+
+def _say_where(settings: Settings, listening: socket.socket) -> None:
+    host, port = listening.getsockname()[:2]
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    _log.info("listening", url=f"http://{address}", role=settings.role, sources=sorted(settings.sources))
+    if not settings.sources:
+        _log.warning("no source is configured: every webhook is refused; set LOOPGAUGE_SOURCES__GITHUB__SECRET")
