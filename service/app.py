@@ -12,10 +12,11 @@ from fastapi import FastAPI
 from prometheus_client import disable_created_metrics
 from starlette.routing import Route
 
-from service.api import deliveries, experiments, health, scrape, webhooks
+from service.api import deliveries, events, experiments, health, scrape, webhooks
 from service.api.access import Door
 from service.api.body import BodyReader
 from service.api.errors import install_error_handlers
+from service.api.events import EventReceiver
 from service.api.webhooks import WebhookEndpoint
 from service.metrics.view import Window
 from service.pipeline.receive import Receiver
@@ -102,7 +103,7 @@ def create_app(
     """
     # Series that tell when a counter was made would double what every scrape carries.
     disable_created_metrics()
-    telemetry = Telemetry(settings.sources)
+    telemetry = Telemetry([*settings.sources, events.SOURCE])
     windows = figure_windows(settings)
     receiver = Receiver(database)
     worker = Worker(database, rules, telemetry, windows, settings.evidence_retention, settings.snapshot_interval, clock)
@@ -132,7 +133,9 @@ def create_app(
     if settings.role != "worker":
         _add_doors(app, settings, database, clock)
         bodies = BodyReader(settings.max_body_bytes, settings.max_inflight_bytes)
-        endpoint = WebhookEndpoint(configured_sources(settings), bodies, receiver, telemetry, clock)
+        sources = configured_sources(settings)
+        app.include_router(events.router(_event_receiver(settings, sources, bodies, receiver, telemetry, clock)))
+        endpoint = WebhookEndpoint(sources, bodies, receiver, telemetry, clock)
         # A sender of webhooks does not follow a redirection to where the slash is missing.
         for path in (webhooks.PATH, f"{webhooks.PATH}/"):
             app.router.routes.append(Route(path, endpoint, methods=["POST"]))
@@ -154,6 +157,21 @@ def configured_sources(settings: Settings) -> Mapping[str, Source]:
         )
         for name, source in settings.sources.items()
     }
+
+
+def _event_receiver(
+    settings: Settings,
+    sources: Mapping[str, Source],
+    bodies: BodyReader,
+    receiver: Receiver,
+    telemetry: Telemetry,
+    clock: Callable[[], datetime],
+) -> EventReceiver:
+    source = sources.get(events.SOURCE)
+    signing = source if source is not None and source.provider.name == events.SOURCE else None
+    opening = "LOOPGAUGE_API_TOKENS__WRITE or LOOPGAUGE_SOURCES__CLOUDEVENTS__SECRET"
+    door = Door([settings.api_tokens.write, settings.api_tokens.admin], opening)
+    return EventReceiver(signing, door, bodies, receiver, telemetry, clock)
 
 
 def _add_doors(app: FastAPI, settings: Settings, database: Database, clock: Callable[[], datetime]) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, TypeAlias
 
+from service.lifecycle.events import LifecycleEvent
 from service.lifecycle.evidence import Alias, Channel, Ref
 
 Kind = Literal[
@@ -18,6 +19,7 @@ Kind = Literal[
     "merged",
     "reopened",
     "deleted",
+    "superseded",
     "labelled",
     "unlabelled",
     "typed",
@@ -31,7 +33,8 @@ Kind = Literal[
 
 *seen* is how an item or change looks when a payload is made, and has no time of its own; every other kind happened at
 a time that the payload names: a label or type was put on or taken off, an item moved from status to status, a run
-finished, a deployment ended, or there was another sign of life.
+finished, a deployment ended, or there was another sign of life. *superseded* is a branch that got a change, which
+stands for it from then on.
 """
 
 Trait = Literal[
@@ -46,8 +49,8 @@ Trait = Literal[
     "reason",
     "status_from",
     "status_to",
-    "category_from",
     "category_to",
+    "resolution_from",
     "resolution",
     "workflow",
     "conclusion",
@@ -55,7 +58,7 @@ Trait = Literal[
 ]
 """What can be known of an observation beside its kind; words are the provider's own.
 
-`what` is `item` or `change`. A status category is `new`, `in progress` or `done`.
+`what` is `item`, `change` or `branch`. A status category is `new`, `in progress` or `done`.
 """
 
 PLACE: frozenset[Trait] = frozenset({"what", "project", "component", "branch"})
@@ -65,15 +68,16 @@ TRAITS: Mapping[Kind, frozenset[Trait]] = {
     "seen": PLACE | {"title", "url", "label", "item_type"},
     "created": PLACE,
     "assigned": PLACE,
-    "closed": PLACE | {"reason"},
+    "closed": PLACE | {"reason", "status_to"},
     "merged": PLACE,
     "reopened": PLACE,
     "deleted": PLACE,
+    "superseded": PLACE,
     "labelled": PLACE | {"label"},
     "unlabelled": PLACE | {"label"},
     "typed": PLACE | {"item_type"},
     "untyped": PLACE | {"item_type"},
-    "moved": PLACE | {"status_from", "status_to", "category_from", "category_to", "resolution"},
+    "moved": PLACE | {"status_from", "status_to", "category_to", "resolution_from", "resolution"},
     "finished": frozenset({"workflow", "conclusion", "branch"}),
     "deployed": frozenset({"environment", "conclusion"}),
     "active": frozenset(),
@@ -111,6 +115,13 @@ class Commented:
 
 
 @dataclass(frozen=True, slots=True)
+class Stated:
+    """Lifecycle events that the delivery states in so many words, and that need no rule."""
+
+    events: tuple[LifecycleEvent, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Linked:
     """All that `stated_by` says on one channel about what a piece of evidence serves."""
 
@@ -138,7 +149,7 @@ class Renamed:
     alias: Alias
 
 
-Observation: TypeAlias = Observed | Commented | Linked | Mentioned | Renamed
+Observation: TypeAlias = Observed | Commented | Stated | Linked | Mentioned | Renamed
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,3 +157,13 @@ class Nothing:
     """A delivery that says nothing of use, with the reason in words that its sender understands."""
 
     reason: str
+
+
+def finished_run(
+    subject: Ref, at: datetime, *, workflow: str | None, conclusion: str | None, branch: str | None, message: str | None
+) -> list[Observation]:
+    """What a run that came to its end says of its commit; its branch and the commit's message may name a ticket."""
+    words: Mapping[Trait, str | None] = {"workflow": workflow, "conclusion": conclusion, "branch": branch}
+    finished = Observed("finished", subject, at, {trait: (word,) for trait, word in words.items() if word})
+    texts: Mapping[Channel, str | None] = {"branch": branch, "message": message}
+    return [finished, *(Mentioned(subject, channel, text, at) for channel, text in texts.items() if text)]

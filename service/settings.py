@@ -225,7 +225,8 @@ def load_rules(settings: Settings) -> Rules:
     Raises:
         WrongRules: the file cannot be read, or is malformed.
     """
-    return read_rules(read_rules_file(settings.rules) if settings.rules else None, read_rules_file(DEFAULTS))
+    own = read_rules_file(settings.rules) if settings.rules else None
+    return read_rules(own, read_rules_file(DEFAULTS), PROVIDERS)
 
 
 def read_rules_file(path: Path) -> RulesFile:

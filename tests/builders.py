@@ -67,6 +67,7 @@ class GitHubRequest:
     body: bytes
     delivery_id: str
     content_type: str = "application/json"
+    path: str = "/webhooks/github"
 
     def headers(self, secret: str = SECRET) -> dict[str, str]:
         """The headers, signed."""
@@ -231,6 +232,39 @@ def workflow_run(
     return github("workflow_run", {"action": action, "workflow_run": run, "repository": _repository("acme/app")})
 
 
+def push(
+    name: str,
+    after: str,
+    when: datetime,
+    *messages: str,
+    created: bool = False,
+    deleted: bool = False,
+    repository: str = "acme/app",
+) -> GitHubRequest:
+    """A push to a branch, with a commit for each message, of which the last is `after`."""
+    commits = [
+        {"id": after if message is messages[-1] else f"{place:040x}", "message": message, "timestamp": stamp(when)}
+        for place, message in enumerate(messages, start=1)
+    ]
+    pushed = {
+        "full_name": repository,
+        "html_url": f"https://github.com/{repository}",
+        "default_branch": "main",
+        "pushed_at": int(when.timestamp()),
+    }
+    payload = {"ref": f"refs/heads/{name}", "after": after, "created": created, "deleted": deleted}
+    return github("push", {**payload, "commits": commits, "repository": pushed})
+
+
+def deployment_status(
+    sha: str, when: datetime, *, environment: str = "production", state: str = "success"
+) -> GitHubRequest:
+    """A deployment of a commit, as it came to its end."""
+    status = {"state": state, "environment": environment, "created_at": stamp(when)}
+    deployment = {"sha": sha, "ref": "main", "environment": environment}
+    return github("deployment_status", {"action": "created", "deployment": deployment, "deployment_status": status})
+
+
 def stamp(when: datetime | None) -> str | None:
     """A time as GitHub writes it, to the second."""
     return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if when else None
@@ -244,9 +278,16 @@ def _repository(full_name: str) -> dict[str, str]:
     return {"full_name": full_name}
 
 
-def comment(text: str, when: datetime, *, association: str = "MEMBER", on_pull: int | None = None) -> GitHubRequest:
+def comment(
+    text: str,
+    when: datetime,
+    *,
+    association: str = "MEMBER",
+    on_pull: int | None = None,
+    created_at: datetime | None = None,
+) -> GitHubRequest:
     """A comment on issue 45 of acme/app, or on one of its pull requests."""
-    subject: dict[str, Any] = {"number": on_pull or 45, "created_at": stamp(at(1))}
+    subject: dict[str, Any] = {"number": on_pull or 45, "created_at": stamp(created_at or at(1))}
     if on_pull is not None:
         subject["pull_request"] = {"url": f"https://api.github.com/repos/acme/app/pulls/{on_pull}"}
     said = {"body": text, "created_at": stamp(when), "author_association": association}

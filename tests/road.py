@@ -20,6 +20,7 @@ from service.storage import experiments
 from service.storage.database import Database
 from service.telemetry import Telemetry
 from tests.builders import SECRET, GitHubRequest, at
+from tests.signing import POSTED, SOURCES, Request
 
 WINDOWS = (Window("7d", timedelta(days=7)), Window("90d", timedelta(days=90)))
 RULES = load_rules(Settings())
@@ -49,11 +50,11 @@ async def post(client: httpx.AsyncClient, request: GitHubRequest, source: str = 
     return await client.post(f"/webhooks/{source}", content=request.body, headers=request.headers())
 
 
-async def deliver(database: Database, *requests: GitHubRequest, rules: Rules = RULES) -> None:
+async def deliver(database: Database, *requests: GitHubRequest | Request, rules: Rules = RULES) -> None:
     """Post deliveries, see each acknowledged, and bring them all the way to the experiments."""
-    async with api(database) as client:
+    async with api(database, POSTED, sources=SOURCES) as client:
         for request in requests:
-            response = await post(client, request)
+            response = await client.post(request.path, content=request.body, headers=request.headers())
             assert response.status_code == 202, response.text
     await settle(database, rules)
 

@@ -266,19 +266,33 @@ def test_the_embedded_database_is_made_and_migrated_by_itself_and_stopped_at_the
     assert not (tmp_path / "data" / "postgres" / "postmaster.pid").exists()
 
 
-def test_the_example_in_the_readme_is_in_the_figures_within_five_seconds(database_url: str, tmp_path: Path) -> None:
+def _run_example(name: str, url: str, directory: Path) -> Any:
+    """Run an example of the README as it stands there, and return what it answers."""
     readme = (Path(__file__).parents[1] / "README.md").read_text()
-    example = readme.partition("<!-- example: a delivery -->\n```sh\n")[2].partition("```")[0]
-    with serving(database_url, tmp_path, SOURCES__GITHUB__SECRET="change-me") as service:
-        ended = subprocess.run(
-            ["bash", "-c", example.replace("http://127.0.0.1:8080", service.url)],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert json.loads(ended.stdout)["status"] == "stored"
+    example = readme.partition(f"<!-- example: {name} -->\n```sh\n")[2].partition("```")[0]
+    repository = "git init --quiet; git -c user.name=x -c user.email=x@example.com commit --quiet --allow-empty -m x\n"
+    ended = subprocess.run(
+        ["bash", "-c", repository + example.replace("http://127.0.0.1:8080", url)],
+        cwd=directory,
+        env={**os.environ, "LOOPGAUGE_API_TOKENS__WRITE": "a token"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return json.loads(ended.stdout)
+
+
+def test_the_examples_in_the_readme_are_in_the_figures_within_five_seconds(database_url: str, tmp_path: Path) -> None:
+    settings = {"SOURCES__GITHUB__SECRET": "change-me", "API_TOKENS__WRITE": "a token"}
+    with serving(database_url, tmp_path, **settings) as service:
+        assert _run_example("a delivery", service.url, tmp_path)["status"] == "stored"
         time.sleep(5)
         assert service.figures()["experiments_in_flight", "proposed", "search"] == 1
+        assert _run_example("an event", service.url, tmp_path)[0]["status"] == "stored"
+        time.sleep(5)
+        shown = service.figures()
+    assert shown["experiments_in_flight", "proposed", "search"] == 0
+    assert shown["experiments_in_flight", "running", "search"] == 1
 
 
 def _postmaster(data_dir: Path) -> int:

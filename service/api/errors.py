@@ -8,12 +8,14 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse
+from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse, Response
 
 from service.lifecycle.errors import BadReference, UnknownSubject, UnreadableEvent
+from service.providers.cloudevents import InvalidEvent, NoCloudEvent
 from service.storage.database import DatabaseMisconfigured, DatabaseRejected, DatabaseUnavailable
 from service.storage.inbox import InvalidCursor
-from service.webhook import SignatureRefused
+from service.webhook import SignatureRefused, UnreadableDelivery
 
 
 class UnknownSource(Exception):
@@ -57,6 +59,9 @@ _RETRY_SOON = {"retry-after": "5"}
 # The one table from errors to HTTP.
 PROBLEMS: Mapping[type[Exception], _Problem] = {
     SignatureRefused: _Problem(HTTPStatus.UNAUTHORIZED, "signature-refused", "The signature is missing or wrong"),
+    NoCloudEvent: _Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "no-cloudevent", "This is no CloudEvent"),
+    InvalidEvent: _Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-event", "The event is invalid"),
+    UnreadableDelivery: _Problem(HTTPStatus.BAD_REQUEST, "unreadable", "The body cannot be read"),
     UnknownSource: _Problem(HTTPStatus.NOT_FOUND, "unknown-source", "No such source is configured"),
     BodyTooLarge: _Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body-too-large", "The body is too large"),
     BodyTooSlow: _Problem(HTTPStatus.REQUEST_TIMEOUT, "body-too-slow", "The body did not arrive in time"),
@@ -84,7 +89,8 @@ def problem_of(error: Exception) -> JSONResponse:
     """The answer to an error that the table knows."""
     problem = next(PROBLEMS[kind] for kind in type(error).__mro__ if kind in PROBLEMS)
     detail = str(error) or (type(error).__doc__ or problem.title).strip()
-    return problem_response(problem.status, problem.slug, problem.title, detail, headers=problem.headers)
+    more = {"errors": [{"field": error.field, "message": error.problem}]} if isinstance(error, InvalidEvent) else {}
+    return problem_response(problem.status, problem.slug, problem.title, detail, headers=problem.headers, **more)
 
 
 def problem_response(
@@ -103,6 +109,11 @@ def install_error_handlers(app: FastAPI) -> None:
 
     for kind in PROBLEMS:
         app.add_exception_handler(kind, known)
+
+    @app.exception_handler(ClientDisconnect)
+    async def gone(_request: Request, _error: ClientDisconnect) -> Response:
+        # Nobody is there to read it.
+        return Response(status_code=HTTPStatus.BAD_REQUEST)
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:

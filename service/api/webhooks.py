@@ -80,7 +80,7 @@ class WebhookEndpoint:
         except ClientDisconnect:
             return
         except tuple(PROBLEMS) as error:
-            self._telemetry.count_delivery(name, _result(error))
+            self._telemetry.count_delivery(name, result_of(error))
             response = problem_of(error)
         await response(scope, receive, send)
 
@@ -90,14 +90,15 @@ class WebhookEndpoint:
             raise UnknownSource(f"no source {name!r} is configured; set LOOPGAUGE_SOURCES__{name.upper()}__SECRET")
         headers = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope["headers"]}
         async with self._bodies.read(headers, receive) as body:
-            source.provider.verify(headers, body, source.secrets)
+            received_at = self._clock()
+            source.provider.verify(headers, body, source.secrets, received_at)
             delivery = Delivery(
                 source=source.name,
                 provider=source.provider.name,
                 provider_id=source.provider.delivery_id(headers, body),
                 headers={key: headers[key] for key in source.provider.kept_headers if key in headers},
                 body=body,
-                received_at=self._clock(),
+                received_at=received_at,
             )
             stored = await self._receiver.store(delivery)
         self._telemetry.count_delivery(name, stored)
@@ -105,5 +106,6 @@ class WebhookEndpoint:
         return Response(content, 202, media_type="application/json")
 
 
-def _result(error: Exception) -> Result:
+def result_of(error: Exception) -> Result:
+    """What became of a delivery that an error kept out."""
     return "error" if isinstance(error, DatabaseUnavailable | DatabaseMisconfigured | Overloaded) else "refused"

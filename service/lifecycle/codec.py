@@ -68,12 +68,14 @@ def data_of(event: LifecycleEvent) -> dict[str, Any]:
     match event:
         case Proposed() | Shipped() | Active():
             return {}
-        case Started(commanded=commanded) | Reopened(commanded=commanded):
+        case Started(commanded=commanded):
             return {"commanded": True} if commanded else {}
+        case Reopened(commanded=commanded, left=left):
+            return {**({"commanded": True} if commanded else {}), **({"left": left} if left else {})}
         case Signalled(result=result):
             return {"result": result}
-        case Concluded(outcome=outcome, commanded=commanded):
-            said = {} if outcome is None else {"outcome": outcome.value}
+        case Concluded(outcome=outcome, commanded=commanded, status=status):
+            said = {**({} if outcome is None else {"outcome": outcome.value}), **({"status": status} if status else {})}
             return {**said, "commanded": True} if commanded else said
         case Declared(overheard=True):
             return {**_declaration(event), "overheard": True}

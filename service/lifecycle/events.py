@@ -48,21 +48,27 @@ class Signalled:
 
 @dataclass(frozen=True, slots=True)
 class Concluded:
-    """The loop was closed, with an outcome or without one."""
+    """The loop was closed, with an outcome or without one; `status` is the status whose entering closed it."""
 
     subject: Ref
     occurred_at: datetime
     outcome: Outcome | None = None
     commanded: bool = False
+    status: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Reopened:
-    """The loop was opened again."""
+    """The loop was opened again.
+
+    `left` is the status that was left, where nothing else says that it was opened again: trackers name the statuses
+    of a move, and not whether the old one was an end. It reopens only what entering that status had concluded.
+    """
 
     subject: Ref
     occurred_at: datetime
     commanded: bool = False
+    left: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -217,12 +217,16 @@ def _conclusion(mine: Sequence[LifecycleEvent]) -> _Conclusion:
     """The conclusion in force and the last reopening that had something to reopen."""
     concluded: Concluded | None = None
     reopened_at: datetime | None = None
+    # Since the loop was last open: the statuses whose entering concluded it.
+    entered: set[str] = set()
     for event in mine:
         match event:
-            case Concluded() if concluded is None:
-                concluded = event
-            case Reopened() if concluded is not None:
+            case Concluded(status=status):
+                concluded = concluded or event
+                entered.add(status)
+            case Reopened(left=left) if concluded and (not left or left in entered):
                 concluded, reopened_at = None, event.occurred_at
+                entered.clear()
             case _:
                 pass
     return _Conclusion(concluded, reopened_at)

@@ -4,9 +4,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
-import msgspec
 import structlog
 
+from service.payload import decode
 from service.providers import PROVIDERS
 from service.rules.matching import interpret
 from service.rules.model import Interpretation, Rules
@@ -91,7 +91,7 @@ def interpret_delivery(rules: Rules, delivery: Delivery) -> Interpretation:
     if provider is None:
         return Interpretation("failed", f"provider `{delivery.provider}` is not known to this version of loopgauge")
     try:
-        observed = provider.observe(delivery.headers, delivery.body)
+        observed = provider.observe(delivery)
         found = interpret(rules, provider.name, observed, lambda: _payload(provider, delivery))
         _check_times(found)
     except UnreadableDelivery as error:
@@ -111,7 +111,7 @@ def _check_times(found: Interpretation) -> None:
 
 
 def _payload(provider: Provider, delivery: Delivery) -> Any:
-    return msgspec.json.decode(provider.document(delivery.headers, delivery.body))
+    return decode(provider.document(delivery), object)
 
 
 def _said(delivery: Delivery, interpretation: Interpretation) -> Said:

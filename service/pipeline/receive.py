@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
+from uuid import UUID
 
 import structlog
 
@@ -27,8 +28,10 @@ _STORE_SECONDS = 8.0
 
 @dataclass(slots=True)
 class _Waiting:
-    delivery: Delivery
-    stored: asyncio.Future[Stored]
+    """Deliveries of one request: they are stored together or not at all."""
+
+    deliveries: Sequence[Delivery]
+    stored: asyncio.Future[list[Stored]]
 
 
 class Receiver:
@@ -66,7 +69,16 @@ class Receiver:
             DatabaseUnavailable: it could not be made durable; the sender should try again later.
             DatabaseRejected: PostgreSQL takes no such value, now or later.
         """
-        waiting = _Waiting(delivery, asyncio.get_running_loop().create_future())
+        return (await self.store_all([delivery]))[0]
+
+    async def store_all(self, deliveries: Sequence[Delivery]) -> list[Stored]:
+        """Keep deliveries, all of them or none; returns once they are on disk.
+
+        Raises:
+            DatabaseUnavailable: they could not be made durable; the sender should try again later.
+            DatabaseRejected: PostgreSQL does not take one of them, now or later.
+        """
+        waiting = _Waiting(deliveries, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         self._arrived.set()
         return await waiting.stored
@@ -87,10 +99,11 @@ class Receiver:
                 _fail(batch, DatabaseUnavailable(f"a fault in loopgauge: {type(error).__name__}"))
 
     def _next_batch(self) -> list[_Waiting]:
-        taken = size = 0
+        taken = number = size = 0
         for waiting in self._waiting[:_BATCH]:
-            size += len(waiting.delivery.body)
-            if taken and size > _BATCH_BYTES:
+            number += len(waiting.deliveries)
+            size += sum(len(delivery.body) for delivery in waiting.deliveries)
+            if taken and (number > _BATCH or size > _BATCH_BYTES):
                 break
             taken += 1
         batch, self._waiting = self._waiting[:taken], self._waiting[taken:]
@@ -101,7 +114,7 @@ class Receiver:
             if not batch:
                 return
             async with self._database.transaction() as connection:
-                new = set(await inbox.store(connection, [waiting.delivery for waiting in batch]))
+                new = set(await inbox.store(connection, [one for waiting in batch for one in waiting.deliveries]))
         except DatabaseRejected as error:
             if len(batch) == 1:
                 _fail(batch, error)
@@ -112,12 +125,16 @@ class Receiver:
             _fail(batch, error)
         else:
             for waiting in batch:
-                _settle(waiting, "stored" if waiting.delivery.id in new else "duplicate")
-                # A second copy in the same batch is a duplicate of the first.
-                new.discard(waiting.delivery.id)
+                _settle(waiting, new)
 
 
-def _settle(waiting: _Waiting, stored: Stored) -> None:
+def _settle(waiting: _Waiting, new: set[UUID]) -> None:
+    """Tell what became of each delivery, and take those that were stored out of `new`."""
+    stored: list[Stored] = []
+    for delivery in waiting.deliveries:
+        stored.append("stored" if delivery.id in new else "duplicate")
+        # A second copy in the same batch is a duplicate of the first.
+        new.discard(delivery.id)
     # Who has hung up meanwhile has cancelled the future.
     if not waiting.stored.done():
         waiting.stored.set_result(stored)

@@ -1,9 +1,24 @@
 """The providers that loopgauge understands: one room each, all of the same shape. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from service.providers.buildkite import Buildkite
+from service.providers.circleci import CircleCI
+from service.providers.cloudevents import CloudEvents
 from service.providers.github import GitHub
+from service.providers.gitlab import GitLab
+from service.providers.jenkins import Jenkins
+from service.providers.jira import Jira
 from service.webhook import Provider
 
-PROVIDERS: Mapping[str, Provider] = {provider.name: provider for provider in (GitHub(),)}
+_ALL: Sequence[Provider] = (
+    GitHub(),
+    Jira(),
+    GitLab(),
+    CircleCI(),
+    Buildkite(),
+    Jenkins(),
+    CloudEvents(),
+)
+PROVIDERS: Mapping[str, Provider] = {provider.name: provider for provider in _ALL}
 """Every provider under its name."""

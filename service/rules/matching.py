@@ -19,7 +19,18 @@ from service.lifecycle.events import (
     Withdrawn,
 )
 from service.lifecycle.evidence import Alias, LinkSet
-from service.observation import Commented, Kind, Linked, Mentioned, Nothing, Observation, Observed, Renamed, Trait
+from service.observation import (
+    Commented,
+    Kind,
+    Linked,
+    Mentioned,
+    Nothing,
+    Observation,
+    Observed,
+    Renamed,
+    Stated,
+    Trait,
+)
 from service.rules.commands import commands, is_addressed
 from service.rules.model import (
     Action,
@@ -39,8 +50,9 @@ from service.rules.values import accepted
 Payload: TypeAlias = Callable[[], Any]
 """The raw payload as JSON values; called only where a rule looks into it."""
 
-TIMELESS: frozenset[Kind] = frozenset({"seen"})
-"""Kinds that tell how something is and not when it came about: no instant follows from them."""
+_TAKEN_OFF: frozenset[Kind] = frozenset({"unlabelled", "untyped", "superseded"})
+WITHOUT_INSTANTS: frozenset[Kind] = frozenset({"seen", *_TAKEN_OFF})
+"""Kinds that tell how something is, or what holds no longer, and not what came about: no instant follows from them."""
 # What a reason may show of an observation: the project's words, and not what people write freely.
 _SHOWN: tuple[Trait, ...] = (
     "label",
@@ -56,7 +68,8 @@ _SHOWN: tuple[Trait, ...] = (
 _MOST_SHOWN = 10
 _LONGEST_SHOWN = 50
 _COMMANDED = "command in a comment"
-_TAKEN_OFF: frozenset[Kind] = frozenset({"unlabelled", "untyped"})
+_STATED = "stated"
+_STATUSES: tuple[Trait, Trait] = ("status_from", "status_to")
 _CHANNELS: Mapping[Trait, DeclarationChannel] = {"label": "label", "item_type": "type", "branch": "branch"}
 
 
@@ -87,17 +100,24 @@ def interpret(
                 _apply(rules, provider, observation, payload, found)
             case Commented():
                 _obey(rules, provider, observation, found)
+            case Stated(events=events):
+                found.statements.update({event: Statement(event, _STATED) for event in events})
+                found.matched.append(_STATED)
             case Linked():
                 _link(observation, found)
-            case Mentioned(subject=subject, channel=channel, text=text, at=at):
-                targets = rules.keys.find(text) - {subject}
-                _link(Linked(subject, channel, subject, targets, at), found)
+            case Mentioned():
+                _mention(rules, observation, found)
             case Renamed(alias=alias):
                 found.aliases.append(alias)
                 found.matched.append("renamed")
             case _ as never:
                 assert_never(never)
-    counts = found.aliases or any(map(_counts, found.statements)) or any(map(_serves, found.links))
+    counts = (
+        _STATED in found.matched
+        or found.aliases
+        or any(map(_counts, found.statements))
+        or any(map(_serves, found.links))
+    )
     matched, missed = ", ".join(dict.fromkeys(found.matched)), "; ".join(dict.fromkeys(found.missed))
     return Interpretation(
         "counted" if counts else "ignored",
@@ -114,7 +134,7 @@ def _counts(event: LifecycleEvent) -> bool:
         case Signalled() | Shipped():
             return True
         case Declared(field=stated, channel=channel) | Withdrawn(field=stated, channel=channel):
-            return stated == "experiment" or channel == "comment"
+            return stated == "experiment" or channel in ("comment", "api")
         case Started(commanded=commanded) | Concluded(commanded=commanded) | Reopened(commanded=commanded):
             return commanded
         case Proposed() | Active():
@@ -154,7 +174,7 @@ def _apply(rules: Rules, provider: str, observation: Observed, payload: Payload,
                     marked = marked or _marks(event)
     if observation.kind == "seen" and not marked:
         found.missed += _why_unmarked(rules, provider, observation)
-    elif not decided:
+    elif not decided and observation.kind != "superseded":
         named = ((trait, observation.traits.get(trait, ())) for trait in _SHOWN)
         shown = ", ".join(f"{trait} `{_short(value)}`" for trait, values in named for value in values[:_MOST_SHOWN])
         found.missed.append(f"no rule matches {observation.kind}{': ' if shown else ''}{shown}")
@@ -199,8 +219,7 @@ def _event(
 ) -> LifecycleEvent | None:
     match action:
         case Happens():
-            timeless = observation.kind in TIMELESS or observation.kind in _TAKEN_OFF
-            return None if timeless else _instant(action, observation)
+            return None if observation.kind in WITHOUT_INSTANTS else _instant(action, observation)
         case Ignores():
             return None
         case Declares(field=stated, value=template) | Withdraws(field=stated, value=template):
@@ -230,6 +249,7 @@ def _declaration(
 
 def _instant(happens: Happens, observation: Observed) -> LifecycleEvent:
     subject, at = observation.subject, observation.at
+    left, entered = (_named_status(observation, trait) for trait in _STATUSES)
     match happens.name:
         case "proposed":
             return Proposed(subject, at)
@@ -238,15 +258,19 @@ def _instant(happens: Happens, observation: Observed) -> LifecycleEvent:
         case "signalled":
             return Signalled(subject, at, happens.result or "success")
         case "concluded":
-            return Concluded(subject, at, happens.outcome)
+            return Concluded(subject, at, happens.outcome, status=entered)
         case "reopened":
-            return Reopened(subject, at)
+            return Reopened(subject, at, left=left)
         case "shipped":
             return Shipped(subject, at)
         case "active":
             return Active(subject, datetime.combine(at.date(), time.min, UTC))
         case _ as never:
             assert_never(never)
+
+
+def _named_status(observation: Observed, trait: Trait) -> str:
+    return next(iter(observation.traits.get(trait, ())), "").lower()
 
 
 def _channel(rule: Rule) -> DeclarationChannel:
@@ -274,6 +298,8 @@ def _why_unmarked(rules: Rules, provider: str, seen: Observed) -> Iterator[str]:
     for rule in rules.by_kind.get("seen", ()):
         marking = any(isinstance(action, Declares) and action.field == "experiment" for action in rule.actions)
         if not marking or (rule.providers and provider not in rule.providers):
+            continue
+        if "branch" in seen.traits.get("what", ()) and any(one.trait == "label" for one in rule.conditions):
             continue
         failing = [
             condition
@@ -311,6 +337,16 @@ def _obey(rules: Rules, provider: str, comment: Commented, found: _Findings) -> 
         found.matched.append(_COMMANDED)
     else:
         found.missed.append("what follows /experiment in the comment is no command")
+
+
+def _mention(rules: Rules, mentioned: Mentioned, found: _Findings) -> None:
+    subject = mentioned.subject
+    targets = rules.keys.find(mentioned.text) - {subject}
+    # What is said of a commit is never taken back, so a text without a key says nothing.
+    if targets or not subject.startswith("commit:"):
+        _link(Linked(subject, mentioned.channel, subject, targets, mentioned.at), found)
+    else:
+        found.missed.append(f"its {mentioned.channel} names no ticket")
 
 
 def _link(linked: Linked, found: _Findings) -> None:

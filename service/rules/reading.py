@@ -1,7 +1,7 @@
 """Reading a rules file: YAML in, rules out, with file, line and path in each error."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 from service.lifecycle.events import Field, Result
 from service.lifecycle.taxonomy import Outcome
 from service.observation import PLACE, TRAITS, Kind, Trait
-from service.rules.matching import TIMELESS
+from service.rules.matching import WITHOUT_INSTANTS
 from service.rules.model import Action, Condition, Declares, Happens, Ignores, Rule, Rules, Withdraws
 from service.rules.patterns import Pattern, Template, compile_path
 from service.rules.references import KeyFinder
@@ -23,6 +23,7 @@ from service.rules.values import accepted, taken
 _KINDS: tuple[Kind, ...] = get_args(Kind)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _DEEPEST = 30
+_OF_EVERYTHING: frozenset[Trait] = frozenset({"project", "title", "url"})
 _DURATION = re.compile(r"([1-9][0-9]{0,8})([smhd])", re.ASCII)
 _PROJECT = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,29}", re.ASCII)
 
@@ -39,17 +40,20 @@ class RulesFile:
     text: str
 
 
-def read_rules(own: RulesFile | None, defaults: RulesFile) -> Rules:
+def read_rules(own: RulesFile | None, defaults: RulesFile, providers: Collection[str] = ()) -> Rules:
     """The rules of a file, before the default ones where it extends them; without a file the default ones.
+
+    Args:
+        providers: the names of all providers, so that a misspelt one is found; where none are given any name passes.
 
     Raises:
         WrongRules: a file is malformed.
     """
-    entries = _read(own or defaults)
+    entries = _read(own or defaults, providers)
     files = [own or defaults]
     if own is not None and entries.extends == "defaults":
         files.append(defaults)
-        entries = _before(entries, _read(defaults))
+        entries = _before(entries, _read(defaults, providers))
     rules = [*_team_rules(entries.teams), *(_rule(entry) for entry in entries.rules)]
     return Rules(
         by_kind={kind: tuple(rule for rule in rules if kind in rule.kinds) for kind in _KINDS},
@@ -126,8 +130,8 @@ class _When(_Strict):
     reason: _Patterns = []
     status_from: _Patterns = []
     status_to: _Patterns = []
-    category_from: _Patterns = []
     category_to: _Patterns = []
+    resolution_from: _Patterns = []
     resolution: _Patterns = []
     workflow: _Patterns = []
     conclusion: _Patterns = []
@@ -145,7 +149,7 @@ class _When(_Strict):
         Where an item belongs is known of all that happens to it: who looks at nothing else means how it is seen.
         """
         wanted = {condition.trait for condition in self.conditions()}
-        meant = self.kind or [kind for kind in _KINDS if kind == "seen" or wanted - PLACE]
+        meant = self.kind or [kind for kind in _KINDS if kind in ("seen", "superseded") or wanted - PLACE]
         return frozenset(kind for kind in meant if wanted <= TRAITS[kind])
 
     @model_validator(mode="after")
@@ -212,7 +216,7 @@ class _Entry(_Strict):
         if not actions:
             raise ValueError("expected what it means, such as `then: started`")
         instants = [action.name for action in actions if isinstance(action, Happens)]
-        if instants and self.when.kinds() <= TIMELESS:
+        if instants and self.when.kinds() <= WITHOUT_INSTANTS:
             raise ValueError(f"{instants[0]} needs a time, and what is only seen has none: name another kind")
         known = {
             name for condition in self.when.conditions() for pattern in condition.patterns for name in pattern.names
@@ -259,18 +263,23 @@ def _team_rules(teams: Mapping[str, str]) -> Iterator[Rule]:
 
 
 def _rule(entry: _Entry) -> Rule:
-    conditions = tuple(entry.when.conditions())
+    conditions = stated = tuple(entry.when.conditions())
+    actions = tuple(action for then in entry.then for action in then.actions())
+    marks = any(isinstance(action, Declares) and action.field == "experiment" for action in actions)
+    if marks and {one.trait for one in conditions} <= _OF_EVERYTHING:
+        # Whoever makes a project's items experiments does not mean each of its branches.
+        conditions = (*conditions, Condition("what", (Pattern.of("item"), Pattern.of("change"))))
     return Rule(
-        name=entry.name or ", ".join(f"{one.trait} {' or '.join(p.text for p in one.patterns)}" for one in conditions),
+        name=entry.name or ", ".join(f"{one.trait} {' or '.join(p.text for p in one.patterns)}" for one in stated),
         providers=frozenset(provider.lower() for provider in entry.when.provider),
         kinds=entry.when.kinds(),
         conditions=conditions,
         where=compile_path(entry.where) if entry.where else None,
-        actions=tuple(action for then in entry.then for action in then.actions()),
+        actions=actions,
     )
 
 
-def _read(file: RulesFile) -> _File:
+def _read(file: RulesFile, providers: Collection[str]) -> _File:
     node = _compose(file)
     # A file in which nothing stands is a text of no length to YAML.
     content = _content(file, node)
@@ -279,7 +288,7 @@ def _read(file: RulesFile) -> _File:
     except ValidationError as error:
         wrong = [(one["loc"], _in_words(one)) for one in error.errors(include_url=False)]
     else:
-        wrong = [*_wrong_teams(read), *_wrong_values(read)]
+        wrong = [*_wrong_teams(read), *_wrong_values(read), *_wrong_providers(read, providers)]
         if not wrong:
             return read
     raise WrongRules("\n".join(dict.fromkeys(_complaint(file, node, *one) for one in wrong)))
@@ -358,6 +367,15 @@ def _wrong_values(read: _File) -> Iterator[tuple[tuple[int | str, ...], str]]:
                     if fixed and accepted(field, value.text) is None:
                         path = ("rules", place, "then", action_place, name, field)
                         yield path, f"expected {taken(field)}, got {value.text!r}"
+
+
+def _wrong_providers(read: _File, providers: Collection[str]) -> Iterator[tuple[tuple[int | str, ...], str]]:
+    named: list[tuple[tuple[int | str, ...], str]] = [(("trust_comments",), one) for one in read.trust_comments]
+    for place, entry in enumerate(read.rules):
+        named += [(("rules", place, "when", "provider"), one) for one in entry.when.provider]
+    for path, name in named:
+        if providers and name.lower() not in providers:
+            yield path, f"expected one of {', '.join(sorted(providers))}, got {name!r}"
 
 
 def _in_words(error: ErrorDetails) -> str:

@@ -197,6 +197,7 @@ async def test_the_description_of_the_api_has_every_endpoint_and_no_secret(datab
     assert set(document.json()["paths"]) == {
         "/deliveries",
         "/deliveries/{delivery}",
+        "/events",
         "/experiments/{experiment}/explain",
         "/livez",
         "/metrics",

@@ -70,6 +70,19 @@ PINNED: list[tuple[LifecycleEvent, str, dict[str, Any], str]] = [
         "d9fde0f7-5757-8473-a0bc-c241e6a91ad1",
     ),
     (Reopened(ITEM, at(1), commanded=True), "reopened", {"commanded": True}, "b2c26486-747d-81dd-a4d6-3dc77ecc8b23"),
+    (
+        Concluded(ITEM, at(1), status="done"),
+        "concluded",
+        {"status": "done"},
+        "abfbf9c4-45f6-8d86-8f54-d8464ca1a5cd",
+    ),
+    (
+        Concluded(ITEM, at(1), Outcome.ABANDONED, status="won't do"),
+        "concluded",
+        {"outcome": "abandoned", "status": "won't do"},
+        "1452c95f-c404-8d64-8c39-973cf1af9fb7",
+    ),
+    (Reopened(ITEM, at(1), left="done"), "reopened", {"left": "done"}, "a314591b-89fa-8062-922d-b7981b52bd00"),
 ]
 EVENTS = [event for event, _, _, _ in PINNED]
 
@@ -107,12 +120,30 @@ def test_events_that_differ_in_any_part_have_different_ids() -> None:
         Proposed(ITEM, at(1, "09:00:01")),
         Signalled(ITEM, at(1), "success"),
         Concluded(ITEM, at(1), Outcome.FAILED),
+        Concluded(ITEM, at(1), status="closed"),
+        Reopened(ITEM, at(1), left="closed"),
         Declared(ITEM, at(1), "team", "failed", "label"),
         Declared(ITEM, at(1), "outcome", "worked", "label"),
         Declared(ITEM, at(1), "outcome", "failed", "comment"),
         Withdrawn(ITEM, at(1), "outcome", "failed", "comment"),
     ]
     assert len({event_id(event) for event in events}) == len(events)
+
+
+@pytest.mark.parametrize("status", ["done", "Won't Do", "Erledigt ✓", "\ud800", " "])
+@pytest.mark.parametrize("commanded", [False, True])
+def test_a_status_that_was_entered_or_left_is_read_back(status: str, commanded: bool) -> None:
+    events: list[LifecycleEvent] = [
+        Concluded(ITEM, at(1), Outcome.WORKED, commanded, status),
+        Reopened(ITEM, at(1), commanded, status),
+    ]
+    for event in events:
+        assert read_event(kind_of(event), event.subject, event.occurred_at, data_of(event)) == event
+
+
+def test_what_was_stored_before_statuses_were_known_names_none() -> None:
+    assert read_event("concluded", ITEM, at(1), {"outcome": "worked"}) == Concluded(ITEM, at(1), Outcome.WORKED)
+    assert read_event("reopened", ITEM, at(1), {}) == Reopened(ITEM, at(1))
 
 
 def test_the_same_statement_heard_twice_has_one_id() -> None:
@@ -132,6 +163,8 @@ def test_an_event_of_a_kind_that_is_unknown_here_is_unreadable_and_the_message_n
         ("signalled", {}, "result"),
         ("signalled", {"result": "maybe"}, "maybe"),
         ("concluded", {"outcome": "splendid"}, "splendid"),
+        ("concluded", {"status": 5}, "status"),
+        ("reopened", {"left": None}, "left"),
         ("declared", {"field": "mood", "value": "good", "channel": "label"}, "mood"),
         ("declared", {"field": "team", "value": 7, "channel": "label"}, "value"),
         ("withdrawn", {"field": "team", "value": "search", "channel": "smoke"}, "smoke"),

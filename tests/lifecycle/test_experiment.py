@@ -240,6 +240,91 @@ def test_a_loop_closed_and_reopened_in_one_second_is_open() -> None:
     assert folded(Proposed(ROOT, at(1)), Reopened(ROOT, at(2)), closed(at(2))).concluded_at is None
 
 
+TICKET = Ref("jira:ML-12")
+
+
+def entered(status: str, when: datetime, outcome: Outcome | None = None) -> Concluded:
+    """A ticket moved to a status that is an end."""
+    return Concluded(TICKET, when, outcome, status=status)
+
+
+def left(status: str, when: datetime) -> Reopened:
+    """A ticket moved from a status to one that is no end."""
+    return Reopened(TICKET, when, left=status)
+
+
+def ticket(*own: LifecycleEvent, evidence: tuple[LifecycleEvent, ...] = ()) -> Experiment:
+    return fold(TICKET, (Proposed(TICKET, at(1)), *own), evidence)
+
+
+def test_a_ticket_that_leaves_the_status_that_concluded_it_is_open() -> None:
+    experiment = ticket(entered("done", at(3)), left("done", at(4)))
+    assert experiment.concluded_at is None
+    assert experiment.outcome is None
+
+
+def test_a_ticket_that_leaves_another_status_than_the_one_that_concluded_it_stays_concluded() -> None:
+    assert ticket(entered("done", at(3)), left("selected", at(4))).concluded_at == at(3)
+
+
+def test_a_ticket_that_moves_between_open_statuses_before_it_is_done_is_concluded_once() -> None:
+    experiment = ticket(left("backlog", at(2)), entered("done", at(3)))
+    assert experiment.concluded_at == at(3)
+
+
+def test_a_ticket_that_a_command_concluded_stays_so_when_it_moves_between_open_statuses() -> None:
+    concluded = Concluded(TICKET, at(3), Outcome.FAILED, commanded=True)
+    experiment = ticket(concluded, left("to do", at(4)), left("in progress", at(5)))
+    assert (experiment.concluded_at, experiment.outcome) == (at(3), Outcome.FAILED)
+
+
+def test_a_ticket_that_a_command_on_its_evidence_concluded_stays_so_when_it_moves_between_open_statuses() -> None:
+    concluded = Concluded(CHANGE, at(3), Outcome.FAILED, commanded=True)
+    assert ticket(left("to do", at(4)), evidence=(concluded,)).concluded_at == at(3)
+
+
+def test_a_ticket_that_a_command_concluded_and_that_was_done_afterwards_is_open_when_it_leaves_that() -> None:
+    concluded = Concluded(TICKET, at(3), Outcome.FAILED, commanded=True)
+    assert ticket(concluded, entered("done", at(4)), left("done", at(5))).concluded_at is None
+
+
+def test_a_ticket_that_goes_from_end_to_end_is_concluded_by_the_first_and_opened_by_leaving_the_last() -> None:
+    closed_twice = (entered("done", at(3)), entered("closed", at(4)))
+    assert ticket(*closed_twice).concluded_at == at(3)
+    assert ticket(*closed_twice, left("closed", at(5))).concluded_at is None
+
+
+def test_a_ticket_that_is_done_again_is_concluded_since_then() -> None:
+    experiment = ticket(entered("done", at(3)), left("done", at(4)), entered("done", at(5)))
+    assert experiment.concluded_at == at(5)
+
+
+def test_a_status_that_concluded_before_the_loop_was_opened_again_does_not_open_it_once_more() -> None:
+    experiment = ticket(entered("done", at(3)), left("done", at(4)), entered("closed", at(5)), left("done", at(6)))
+    assert experiment.concluded_at == at(5)
+
+
+def test_a_reopening_that_names_no_status_opens_whatever_concluded() -> None:
+    assert ticket(entered("done", at(3)), Reopened(TICKET, at(4))).concluded_at is None
+    commanded = Reopened(CHANGE, at(4), commanded=True)
+    assert ticket(entered("done", at(3)), evidence=(commanded,)).concluded_at is None
+
+
+def test_a_ticket_that_is_done_and_left_in_one_second_is_open() -> None:
+    assert ticket(entered("done", at(3)), left("done", at(3))).concluded_at is None
+
+
+@pytest.mark.parametrize("status", ["done", "selected"])
+def test_what_was_commented_ends_only_where_the_loop_was_opened_again(status: str) -> None:
+    said = Declared(TICKET, at(2), "outcome", "worked", "comment")
+    experiment = ticket(entered("done", at(3)), said, left(status, at(4)), entered("done", at(5)))
+    assert experiment.outcome is (Outcome.UNDECLARED if status == "done" else Outcome.WORKED)
+
+
+def test_an_open_ticket_that_moves_is_alive_at_that_time() -> None:
+    assert ticket(left("backlog", at(4))).last_activity_at == at(4)
+
+
 def test_a_loop_closed_without_a_word_is_undeclared() -> None:
     experiment = folded(Proposed(ROOT, at(1)), closed(at(2)))
     assert experiment.outcome is Outcome.UNDECLARED
@@ -797,6 +882,7 @@ STATEMENTS: list[tuple[Field, str]] = [
     ("shared", "true"),
 ]
 CHANNELS: list[DeclarationChannel] = ["label", "branch", "item", "comment", "api", "derived"]
+STATUSES = st.sampled_from(["", "done", "closed"])
 OUTCOMES = st.sampled_from([None, Outcome.WORKED, Outcome.FAILED, Outcome.ABANDONED])
 
 
@@ -805,8 +891,8 @@ def instants_of(subject: Ref) -> st.SearchStrategy[LifecycleEvent]:
         st.builds(Proposed, st.just(subject), INSTANTS),
         st.builds(Started, st.just(subject), INSTANTS, st.booleans()),
         st.builds(Signalled, st.just(subject), INSTANTS, st.sampled_from(["success", "failure"])),
-        st.builds(Concluded, st.just(subject), INSTANTS, OUTCOMES, st.booleans()),
-        st.builds(Reopened, st.just(subject), INSTANTS, st.booleans()),
+        st.builds(Concluded, st.just(subject), INSTANTS, OUTCOMES, st.booleans(), STATUSES),
+        st.builds(Reopened, st.just(subject), INSTANTS, st.booleans(), STATUSES),
         st.builds(Shipped, st.just(subject), INSTANTS),
         st.builds(Active, st.just(subject), INSTANTS),
     )

@@ -1,7 +1,7 @@
 """Each delivery gets its verdict, and one that trips us does not stop its neighbours."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -70,10 +70,10 @@ async def test_a_fault_of_ours_fails_one_delivery_and_no_other(
 ) -> None:
     observe = GitHub.observe
 
-    def trip(self: GitHub, headers: Mapping[str, str], body: bytes) -> Sequence[Observation] | Nothing:
-        if b'"number": 2' in body:
+    def trip(self: GitHub, delivery: Delivery) -> Sequence[Observation] | Nothing:
+        if b'"number": 2' in delivery.body:
             raise ZeroDivisionError
-        return observe(self, headers, body)
+        return observe(self, delivery)
 
     monkeypatch.setattr(GitHub, "observe", trip)
     await _store(database, _opened(1), _opened(2), _opened(3))

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import permutations
 from typing import Any, Literal, NamedTuple
 
 import pytest
@@ -21,6 +22,7 @@ from service.lifecycle.events import (
     Withdrawn,
 )
 from service.lifecycle.evidence import Alias, LinkSet, Ref
+from service.lifecycle.experiment import exclusion_of, fold, is_marked
 from service.lifecycle.taxonomy import Outcome
 from service.observation import Commented, Kind, Linked, Mentioned, Nothing, Observation, Observed, Renamed
 from service.rules.matching import interpret
@@ -248,6 +250,8 @@ def test_taking_the_started_label_away_undoes_no_start() -> None:
         ("closed", "", (Concluded(ITEM, at(3)),)),
         ("closed", "completed", (Concluded(ITEM, at(3)),)),
         ("closed", "not_planned", (Concluded(ITEM, at(3), Outcome.ABANDONED),)),
+        ("closed", "Won't Do", (Concluded(ITEM, at(3), Outcome.ABANDONED),)),
+        ("closed", "won't fix", (Concluded(ITEM, at(3), Outcome.ABANDONED),)),
         ("closed", "Not_Planned", (Concluded(ITEM, at(3), Outcome.ABANDONED),)),
         ("closed", "duplicate", (Concluded(ITEM, at(3)), Declared(ITEM, at(3), "excluded", "duplicate", "item"))),
         ("closed", "DUPLICATE", (Concluded(ITEM, at(3)), Declared(ITEM, at(3), "excluded", "duplicate", "item"))),
@@ -310,6 +314,97 @@ def test_a_change_from_another_branch_that_closes_nothing_is_ignored_with_every_
     )
 
 
+def on_branch(kind: Kind, when: datetime, name: str = "exp/cache") -> Observed:
+    return observation(kind, branch_ref(name), when, what="branch", project="Acme/App", branch=name)
+
+
+def branch_ref(name: str = "exp/cache") -> Ref:
+    return Ref(f"branch:acme/app@{name}")
+
+
+@pytest.mark.parametrize("provider", FORGES)
+@pytest.mark.parametrize("name", ["exp/cache", "EXPERIMENT/cache"])
+def test_an_experiments_branch_is_an_experiment(name: str, provider: Provider) -> None:
+    subject = branch_ref(name)
+    assert interpreted(on_branch("seen", at(2), name), provider=provider) == Meaning(
+        "counted",
+        "experiment by branch",
+        (
+            Declared(subject, at(2), "experiment", "true", "branch"),
+            Declared(subject, at(2), "team", "acme/app", "derived"),
+        ),
+    )
+
+
+def test_another_branch_is_ignored_and_the_reason_says_what_was_looked_for() -> None:
+    assert interpreted(on_branch("seen", at(2), "main")).reason == "its branch is not `exp/*` or `experiment/*`"
+
+
+@pytest.mark.parametrize("provider", FORGES)
+def test_a_branch_that_is_created_is_proposed_and_not_started_and_no_longer_deleted(provider: Provider) -> None:
+    assert events(on_branch("created", at(2)), provider=provider) == (
+        Proposed(branch_ref(), at(2)),
+        Withdrawn(branch_ref(), at(2), "excluded", "deleted", "item"),
+    )
+
+
+def test_a_branch_that_is_deleted_is_excluded() -> None:
+    assert events(on_branch("deleted", at(2))) == (Declared(branch_ref(), at(2), "excluded", "deleted", "item"),)
+
+
+def test_an_item_that_is_created_was_never_deleted_before() -> None:
+    assert events(observation("created", what="item")) == (Proposed(ITEM, at(3)),)
+
+
+def test_a_branch_for_which_a_change_stands_is_no_experiment_any_more() -> None:
+    assert interpreted(on_branch("superseded", at(2))) == Meaning(
+        "counted",
+        "experiment by branch",
+        (Withdrawn(branch_ref(), at(2), "experiment", "true", "branch"),),
+    )
+
+
+def test_a_change_that_stands_for_another_branch_does_not_count_for_that() -> None:
+    result = interpreted(change_seen("cache"), on_branch("superseded", at(2), "cache"), stated(CHANGE, "body"))
+    assert (result.verdict, result.reason) == (
+        "ignored",
+        (
+            "no label `experiment`; it has no labels; "
+            "its branch is not `exp/*` or `experiment/*`; its body closes no item"
+        ),
+    )
+
+
+PUSH_1, PUSH_3, PUSH_5 = (on_branch("seen", at(day)) for day in (1, 3, 5))
+OPENED_2, CLOSED_4, OPENED_6 = (on_branch("superseded", at(day)) for day in (2, 4, 6))
+DELETED_7, CREATED_8, PUSH_8 = on_branch("deleted", at(7)), on_branch("created", at(8)), on_branch("seen", at(8))
+
+
+@pytest.mark.parametrize(
+    ("happened", "marked"),
+    [
+        ([PUSH_1], True),
+        ([PUSH_1, OPENED_2], False),
+        ([OPENED_2], False),
+        # While the change is open the branch serves it, and is no experiment of its own for that.
+        ([PUSH_1, OPENED_2, PUSH_3], True),
+        ([PUSH_1, OPENED_2, PUSH_3, CLOSED_4], False),
+        ([OPENED_2, CLOSED_4, PUSH_5], True),
+        ([PUSH_1, OPENED_2, CLOSED_4, PUSH_5, OPENED_6], False),
+        ([PUSH_1, DELETED_7], False),
+        ([PUSH_1, DELETED_7, CREATED_8], True),
+        ([PUSH_1, DELETED_7, CREATED_8, PUSH_8], True),
+        ([PUSH_1, OPENED_2, CLOSED_4, DELETED_7, CREATED_8], False),
+        ([PUSH_1, OPENED_2, CLOSED_4, DELETED_7, CREATED_8, PUSH_8], True),
+    ],
+)
+def test_a_branch_is_an_experiment_until_a_change_stands_for_it_in_whatever_order_that_is_heard(
+    happened: list[Observed], *, marked: bool
+) -> None:
+    for heard in permutations(happened) if len(happened) < 6 else (happened, happened[::-1]):
+        assert is_marked([event for one in heard for event in events(one)]) == marked
+
+
 def test_a_change_with_the_label_is_an_experiment_as_an_item_is() -> None:
     assert overheard("experiment", "true", CHANGE) in events(change_seen("cache-answers", "experiment"))
 
@@ -367,6 +462,8 @@ def test_a_rename_counts() -> None:
         ("failed", "failure", "a run that failed"),
         ("timed_out", "failure", "a run that failed"),
         ("Timed_Out", "failure", "a run that failed"),
+        ("passed", "success", "a run that succeeded"),
+        ("UNSTABLE", "failure", "a run that failed"),
     ],
 )
 def test_a_run_that_came_to_a_result_is_a_signal(conclusion: str, result: Result, by: str, provider: Provider) -> None:
@@ -454,27 +551,46 @@ def test_a_ticket_that_was_deleted_is_excluded() -> None:
     )
 
 
-REOPENED = (Reopened(TICKET, at(3)), Withdrawn(TICKET, at(3), "excluded", "duplicate", "item"))
+OPEN = {Reopened(TICKET, at(3)), Withdrawn(TICKET, at(3), "excluded", "duplicate", "item")}
+ABANDONED = {
+    Concluded(TICKET, at(3), Outcome.ABANDONED),
+    Declared(TICKET, at(3), "outcome", "abandoned", "derived"),
+}
+FROM_DONE = {Reopened(TICKET, at(3), left="done"), Withdrawn(TICKET, at(3), "excluded", "duplicate", "item")}
 
 
 @pytest.mark.parametrize(
     ("known", "expected"),
     [
-        ({"category_to": "in progress"}, {Started(TICKET, at(3))}),
-        ({"category_from": "new", "category_to": "In Progress"}, {Started(TICKET, at(3))}),
+        ({"category_to": "in progress"}, {*OPEN, Started(TICKET, at(3))}),
+        ({"status_from": "Done", "category_to": "In Progress"}, {*FROM_DONE, Started(TICKET, at(3))}),
+        ({"status_from": "Done", "category_to": "new"}, FROM_DONE),
+        ({"category_to": "new"}, OPEN),
         ({"category_to": "done"}, {Concluded(TICKET, at(3))}),
-        ({"category_from": "in progress", "category_to": "Done"}, {Concluded(TICKET, at(3))}),
+        ({"status_to": "Closed", "category_to": "Done"}, {Concluded(TICKET, at(3), status="closed")}),
         ({"category_to": "done", "resolution": "Fixed"}, {Concluded(TICKET, at(3))}),
-        ({"category_to": "done", "resolution": "Won't Do"}, {Concluded(TICKET, at(3), Outcome.ABANDONED)}),
-        ({"category_to": "done", "resolution": "won't fix"}, {Concluded(TICKET, at(3), Outcome.ABANDONED)}),
+        ({"category_to": "done", "resolution": "Won't Do"}, ABANDONED),
+        ({"category_to": "done", "resolution": "won't fix"}, ABANDONED),
         (
             {"category_to": "done", "resolution": "DUPLICATE"},
             {Concluded(TICKET, at(3)), Declared(TICKET, at(3), "excluded", "duplicate", "item")},
         ),
-        ({"category_from": "done", "category_to": "new"}, {*REOPENED}),
-        ({"category_from": "Done", "category_to": "in progress"}, {*REOPENED, Started(TICKET, at(3))}),
-        ({"category_from": "new", "category_to": "new"}, set()),
-        ({"category_to": "new"}, set()),
+        (
+            {"resolution_from": "Duplicate", "resolution": "Done", "category_to": "done"},
+            {Concluded(TICKET, at(3)), Withdrawn(TICKET, at(3), "excluded", "duplicate", "item")},
+        ),
+        (
+            {"resolution_from": "duplicate"},
+            {Withdrawn(TICKET, at(3), "excluded", "duplicate", "item")},
+        ),
+        ({"resolution_from": "Done", "resolution": "Duplicate"}, set()),
+        (
+            {"status_from": "To Do", "status_to": "Backlog", "category_to": "new"},
+            {
+                Reopened(TICKET, at(3), left="to do"),
+                Withdrawn(TICKET, at(3), "excluded", "duplicate", "item"),
+            },
+        ),
         ({"status_to": "Done", "status_from": "In Progress"}, set()),
     ],
 )
@@ -487,7 +603,50 @@ def test_a_ticket_that_moved_is_judged_by_the_category_it_moved_to(
 @pytest.mark.parametrize("provider", FORGES)
 @pytest.mark.parametrize("category", ["in progress", "done", "new"])
 def test_status_categories_belong_to_jira(category: str, provider: Provider) -> None:
-    assert events(moved(category_from="done", category_to=category), provider=provider) == ()
+    assert events(moved(category_to=category), provider=provider) == ()
+
+
+def ticket_moved(day: int, left: str, entered: str, **known: str) -> Observed:
+    return observation("moved", TICKET, at(day), status_from=left, status_to=entered, **known)
+
+
+TO_BACKLOG = ticket_moved(2, "To Do", "Backlog", category_to="new")
+TO_PROGRESS = ticket_moved(3, "Backlog", "In Progress", category_to="in progress")
+TO_DONE = ticket_moved(4, "In Progress", "Done", category_to="done")
+TO_WONT_DO = ticket_moved(4, "In Progress", "Done", category_to="done", resolution="Won't Do")
+TO_DUPLICATE = ticket_moved(4, "In Progress", "Done", category_to="done", resolution="Duplicate")
+TO_CLOSED = ticket_moved(5, "Done", "Closed", category_to="done")
+FROM_CLOSED = ticket_moved(6, "Closed", "In Progress", category_to="in progress")
+FROM_DONE_AGAIN = ticket_moved(6, "Done", "In Progress", category_to="in progress", resolution_from="Duplicate")
+COMMAND = Commented(TICKET, at(2, "12:00:00"), "/experiment conclude failed", insider=True)
+
+
+@pytest.mark.parametrize(
+    ("happened", "concluded_at", "outcome"),
+    [
+        ([TO_BACKLOG, TO_PROGRESS], None, None),
+        ([TO_BACKLOG, TO_PROGRESS, TO_DONE], at(4), Outcome.UNDECLARED),
+        ([TO_PROGRESS, TO_WONT_DO], at(4), Outcome.ABANDONED),
+        ([TO_DONE, TO_CLOSED], at(4), Outcome.UNDECLARED),
+        ([TO_DONE, TO_CLOSED, FROM_CLOSED], None, None),
+        ([TO_DONE, FROM_DONE_AGAIN], None, None),
+        ([COMMAND, TO_BACKLOG, TO_PROGRESS], at(2, "12:00:00"), Outcome.FAILED),
+        ([COMMAND, TO_PROGRESS, TO_DONE], at(2, "12:00:00"), Outcome.FAILED),
+        ([COMMAND, TO_PROGRESS, TO_DONE, FROM_DONE_AGAIN], None, None),
+    ],
+)
+def test_a_ticket_is_open_again_when_it_leaves_what_concluded_it_in_whatever_order_that_is_heard(
+    happened: list[Observation], concluded_at: datetime | None, outcome: Outcome | None
+) -> None:
+    for heard in permutations([observation("created", TICKET, at(1), what="item"), *happened]):
+        experiment = fold(TICKET, [event for one in heard for event in events(one, provider="jira")], ())
+        assert (experiment.concluded_at, experiment.outcome) == (concluded_at, outcome)
+
+
+@pytest.mark.parametrize("after", [FROM_DONE_AGAIN, ticket_moved(5, "Done", "Done", resolution_from="Duplicate")])
+def test_a_duplicate_that_is_none_after_all_is_not_excluded(after: Observed) -> None:
+    assert exclusion_of(events(TO_DUPLICATE, provider="jira")) == "duplicate"
+    assert exclusion_of(events(TO_DUPLICATE, after, provider="jira")) == ""
 
 
 def test_a_ticket_that_moved_elsewhere_is_ignored_and_the_reason_tells_the_move() -> None:

@@ -8,10 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.lifecycle.events import Active, Concluded, Declared, LifecycleEvent, Proposed, Started, Withdrawn
-from service.lifecycle.evidence import Ref
+from service.lifecycle.events import (
+    Active,
+    Concluded,
+    Declared,
+    LifecycleEvent,
+    Proposed,
+    Reopened,
+    Signalled,
+    Started,
+    Withdrawn,
+)
+from service.lifecycle.evidence import LinkSet, Ref
 from service.lifecycle.taxonomy import Outcome
-from service.observation import TRAITS, Commented, Kind, Mentioned, Observation, Observed, Trait
+from service.observation import TRAITS, Commented, Kind, Mentioned, Observation, Observed, Stated, Trait
 from service.rules.matching import interpret
 from service.rules.model import Interpretation, Rules
 from service.rules.reading import RulesFile, read_rules
@@ -309,6 +319,116 @@ def test_an_instant_follows_from_a_label_or_type_that_is_put_on() -> None:
 def test_nothing_follows_from_a_label_or_type_that_is_taken_off() -> None:
     assert events(INSTANTS, observed("unlabelled", label="go")) == []
     assert events(INSTANTS, observed("untyped", item_type="Bet")) == []
+
+
+def test_what_a_rule_says_of_a_branch_is_taken_back_where_a_change_stands_for_it() -> None:
+    text = """
+- {when: {what: branch, branch: "bet/{title}"}, then: {declare: {experiment: true, title: "{title}"}}}
+- {when: {what: branch, branch: "bet/*"}, then: {withdraw: {excluded: deleted}}}
+"""
+    place = {"what": "branch", "branch": "bet/cache"}
+    assert events(text, observed("seen", **place)) == [
+        declared("experiment", "true", "branch"),
+        declared("title", "cache", "branch"),
+        withdrawn("excluded", "deleted", "branch"),
+    ]
+    assert events(text, observed("superseded", **place)) == [
+        withdrawn("experiment", "true", "branch"),
+        withdrawn("title", "cache", "branch"),
+    ]
+
+
+def test_no_instant_follows_from_what_a_change_stands_for() -> None:
+    text = "- {when: {kind: [closed, superseded], what: branch}, then: [concluded, started]}"
+    assert events(text, observed("superseded", what="branch")) == []
+    assert len(events(text, observed("closed", what="branch"))) == 2
+
+
+MOVES = """
+- {when: {category_to: done}, then: concluded}
+- {when: {category_to: new}, then: reopened}
+"""
+
+
+def test_a_conclusion_tells_the_status_that_was_entered_and_a_reopening_the_one_that_was_left() -> None:
+    statuses = {"status_from": "In Review", "status_to": "Won't Do"}
+    assert events(MOVES, observed("moved", category_to="done", **statuses)) == [
+        Concluded(SUBJECT, at(3), status="won't do")
+    ]
+    assert events(MOVES, observed("moved", category_to="new", **statuses)) == [
+        Reopened(SUBJECT, at(3), left="in review")
+    ]
+
+
+def test_where_no_status_is_known_neither_is_told() -> None:
+    assert events(MOVES, observed("moved", category_to="done")) == [Concluded(SUBJECT, at(3))]
+    assert events(MOVES, observed("moved", category_to="new")) == [Reopened(SUBJECT, at(3))]
+
+
+def test_a_closing_may_tell_its_status_too() -> None:
+    text = "- {when: {kind: closed}, then: {concluded: failed}}"
+    assert events(text, observed("closed", status_to="Refuted")) == [
+        Concluded(SUBJECT, at(3), Outcome.FAILED, status="refuted")
+    ]
+
+
+STATED = (Proposed(SUBJECT, at(1)), Declared(SUBJECT, at(2), "team", "search", "api"))
+
+
+def test_what_a_delivery_states_itself_stands_without_a_rule_and_counts() -> None:
+    meant = interpret(rules("- {when: {kind: closed}, then: concluded}"), "cloudevents", [Stated(STATED)], dict)
+    assert (meant.verdict, meant.reason) == ("counted", "stated")
+    assert [(one.event, one.rule) for one in meant.statements] == [(event, "stated") for event in STATED]
+
+
+@pytest.mark.parametrize(
+    "event", [Proposed(SUBJECT, at(1)), Active(SUBJECT, at(1)), Signalled(SUBJECT, at(1), "failure")]
+)
+def test_whatever_is_stated_makes_its_delivery_count(event: LifecycleEvent) -> None:
+    said: list[Observation] = [observed("seen"), Stated((event,)), observed("created")]
+    meant = interpret(rules(BETS), "cloudevents", said, dict)
+    assert (meant.verdict, meant.reason, meant.events) == ("counted", "stated", (event,))
+
+
+def test_what_is_stated_stands_beside_what_rules_say() -> None:
+    said: list[Observation] = [observed("closed"), Stated(STATED)]
+    meant = interpret(rules("- {name: closing, when: {kind: closed}, then: concluded}"), "jira", said, dict)
+    assert meant.reason == "closing, stated"
+    assert meant.events == (Concluded(SUBJECT, at(3)), *STATED)
+
+
+COMMIT = Ref("commit:" + "a" * 40)
+
+
+def mentioned(subject: Ref, text: str) -> Interpretation:
+    return interpret(
+        rules("- {when: {kind: closed}, then: active}"), "github", [Mentioned(subject, "message", text, at(3))], dict
+    )
+
+
+def test_a_commit_that_names_a_key_serves_the_ticket() -> None:
+    ticket = frozenset({Ref("jira:OPS-3")})
+    assert mentioned(COMMIT, "OPS-3: cache").links == (LinkSet(COMMIT, "message", COMMIT, ticket, at(3)),)
+
+
+def test_a_commit_that_names_no_key_says_nothing_and_takes_nothing_back() -> None:
+    said = mentioned(COMMIT, "Cache answers")
+    assert (said.verdict, said.reason, said.links) == ("ignored", "its message names no ticket", ())
+
+
+@pytest.mark.parametrize("subject", ["github:acme/app!7", "branch:acme/app@main", "jira:ML-12"])
+def test_what_can_be_written_anew_takes_its_links_back_when_it_names_no_key(subject: str) -> None:
+    evidence = Ref(subject)
+    assert mentioned(evidence, "Cache").links == (LinkSet(evidence, "message", evidence, frozenset(), at(3)),)
+
+
+def test_of_a_branch_no_label_is_missed() -> None:
+    text = """
+- {when: {label: bet}, then: {declare: {experiment: true}}}
+- {when: {what: branch, branch: "bet/*"}, then: {declare: {experiment: true}}}
+"""
+    seen = observed("seen", what="branch", branch="main", project="acme/app")
+    assert interpreted(text, seen).reason == "its branch is not `bet/*`"
 
 
 def test_no_instant_follows_from_what_is_only_seen() -> None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.lifecycle.events import Concluded, Declared, LifecycleEvent
+from service.lifecycle.events import Concluded, Declared, LifecycleEvent, Reopened
 from service.lifecycle.evidence import Ref
 from service.observation import Commented, Kind, Mentioned, Observed
 from service.rules.matching import interpret
@@ -107,6 +107,49 @@ def test_a_rule_is_tried_for_the_kinds_that_have_all_traits_that_it_looks_at() -
     assert {kind for kind, tried in rules.by_kind.items() if tried} == {"seen", "labelled", "unlabelled"}
 
 
+@pytest.mark.parametrize(
+    "when", ["{project: ml}", "{title: '*bet*'}", "{url: 'https://*'}", "{project: ml, title: a bet}"]
+)
+def test_who_makes_what_a_project_holds_experiments_means_its_items_and_changes_and_not_its_branches(when: str) -> None:
+    rules = read("extends: none\n" + rule(when, "{declare: {experiment: true}}"))
+    marked = {
+        what: bool(said(rules, "seen", what=what, project="ML", title="A bet", url="https://acme.example"))
+        for what in ("item", "change", "branch")
+    }
+    assert marked == {"item": True, "change": True, "branch": False}
+
+
+@pytest.mark.parametrize("when", ["{project: ml, what: branch}", "{project: ml, branch: 'exp/*'}"])
+def test_who_looks_at_branches_means_them(when: str) -> None:
+    rules = read("extends: none\n" + rule(when, "{declare: {experiment: true}}"))
+    assert said(rules, "seen", project="ML", what="branch", branch="exp/cache")
+
+
+def test_what_does_not_mark_is_said_of_branches_too() -> None:
+    rules = read("extends: none\n" + rule("{project: ml}", "{declare: {team: search}}"))
+    assert said(rules, "seen", project="ML", what="branch") == {Declared(TICKET, at(3), "team", "search", "item")}
+
+
+def test_a_rule_on_where_something_belongs_is_tried_for_what_superseded_it() -> None:
+    rules = read("extends: none\n" + rule("{what: branch, branch: 'exp/*'}", "{declare: {experiment: true}}"))
+    assert {kind for kind, tried in rules.by_kind.items() if tried} == {"seen", "superseded"}
+
+
+@pytest.mark.parametrize("then", ["proposed", "concluded", "reopened", "shipped", "active", "{signalled: success}"])
+@pytest.mark.parametrize("kind", ["seen", "unlabelled", "untyped", "superseded"])
+def test_no_instant_can_be_asked_of_what_has_none(kind: str, then: str) -> None:
+    (complaint,) = complaints(rule(f"{{kind: {kind}}}", then))
+    assert "needs a time" in complaint
+
+
+def test_the_resolution_that_was_taken_away_can_be_looked_at_and_no_category_that_was_left() -> None:
+    assert said(
+        read("extends: none\n" + rule("{resolution_from: done}", "reopened")), "moved", resolution_from="Done"
+    ) == {Reopened(TICKET, at(3))}
+    (complaint,) = complaints(rule("{category_from: done}", "reopened"))
+    assert "rules.0.when.category_from: is not known here" in complaint
+
+
 def test_words_of_yaml_and_numbers_may_be_patterns_and_values() -> None:
     rules = read("extends: none\n" + rule("{label: [yes, 12, 1.5]}", "{declare: {experiment: true, title: 2026}}"))
     for label in ("yes", "12", "1.5"):
@@ -177,7 +220,7 @@ def test_the_example_of_the_manual_derives_teams_and_knows_thresholds_and_whom_t
 def test_the_example_of_the_manual_concludes_what_was_learned_with_the_outcome_of_its_field() -> None:
     payload = {"issue": {"fields": {"customfield_10071": {"value": "Failed"}}}}
     assert said(read(EXAMPLE), "moved", payload, status_to="learned") == {
-        Concluded(TICKET, at(3)),
+        Concluded(TICKET, at(3), status="learned"),
         Declared(TICKET, at(3), "outcome", "failed", "item"),
     }
 
@@ -301,6 +344,19 @@ def test_a_mistake_is_named_with_its_line_its_path_and_what_was_expected(
 def test_a_complaint_is_made_in_words_of_the_file_and_not_of_the_code(text: str) -> None:
     said_at_all = " ".join(complaints(text))
     assert not [word for word in ("_File", "_Entry", "_Then", "Pattern", "regex", "instance") if word in said_at_all]
+
+
+@pytest.mark.parametrize("provider", ["githib", "[github, githib]"])
+def test_a_provider_that_nobody_knows_is_a_mistake_where_the_known_ones_are_given(provider: str) -> None:
+    own = RulesFile("own.yaml", "extends: none\n" + rule(f"{{provider: {provider}, kind: closed}}"))
+    with pytest.raises(WrongRules, match=r"^own\.yaml:3: .*provider.*: expected one of github, jira, got 'githib'$"):
+        read_rules(own, DEFAULTS, ["jira", "github"])
+    assert read_rules(own, DEFAULTS).by_kind["closed"]
+
+
+def test_a_provider_is_known_whatever_its_case() -> None:
+    own = RulesFile("own.yaml", "extends: none\n" + rule("{provider: GitHub, kind: closed}"))
+    assert read_rules(own, DEFAULTS, ["github"]).by_kind["closed"]
 
 
 def test_all_mistakes_of_a_file_are_named_at_once() -> None:

@@ -1,0 +1,142 @@
+"""`POST /events`: CloudEvents, one or a batch, let in by the write token or by a signature."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict
+
+from service.api.access import Credentials, Door
+from service.api.body import BodyReader
+from service.api.errors import PROBLEMS
+from service.api.webhooks import result_of
+from service.pipeline.receive import Receiver
+from service.providers.cloudevents import BATCHED, STRUCTURED, CloudEvents, Envelope, separate
+from service.telemetry import Telemetry
+from service.webhook import Delivery, Source
+
+SOURCE = CloudEvents.name
+"""The source under which these events are kept, and whose secret signs them."""
+
+_SIGNATURE = "webhook-signature"
+_EXAMPLE = {
+    "specversion": "1.0",
+    "id": "2026-03-02-1",
+    "source": "/pipelines/search",
+    "type": "dev.loopgauge.experiment.concluded",
+    "subject": "github:acme/app#45",
+    "time": "2026-03-02T09:00:00Z",
+    "data": {"outcome": "failed", "failure_category": "intelligent", "learning_url": "https://wiki.example.com/45"},
+}
+_OPENAPI: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            STRUCTURED: {"schema": {"type": "object"}, "example": _EXAMPLE},
+            BATCHED: {"schema": {"type": "array", "items": {"type": "object"}}, "example": [_EXAMPLE]},
+            "application/json": {"schema": {"type": "object"}, "example": _EXAMPLE["data"]},
+        },
+    }
+}
+_REFUSALS: dict[int | str, dict[str, Any]] = {
+    400: {"description": "The body is not JSON."},
+    401: {"description": "The token or the signature is missing or wrong; nothing was stored."},
+    403: {"description": "Neither a write token nor the source's secret is configured."},
+    413: {"description": "The body is over the cap."},
+    415: {"description": "The request carries no CloudEvent in any of the three modes."},
+    422: {"description": "An event is invalid; `errors` names the field. Nothing was stored."},
+    503: {"description": "It cannot be made durable now; try again after Retry-After seconds."},
+}
+
+
+class EventAnswer(BaseModel):
+    """What became of one event: its delivery by our id, and whether it was new."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"delivery": "0f6ad4c5-6f0c-5d3f-9a5e-0f8f0a3f4a11", "status": "stored"}]}
+    )
+
+    delivery: UUID
+    status: Literal["stored", "duplicate"]
+
+
+class EventReceiver:
+    """Takes the events of a request in, all of them or none.
+
+    Args:
+        source: the one whose secret signs events, where it is configured.
+        door: opened by the write token.
+        bodies: reads request bodies within bounds.
+        receiver: stores deliveries.
+        telemetry: counts what became of each event.
+        clock: the time now, UTC.
+    """
+
+    def __init__(
+        self,
+        source: Source | None,
+        door: Door,
+        bodies: BodyReader,
+        receiver: Receiver,
+        telemetry: Telemetry,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._source = source
+        self._door = door
+        self._bodies = bodies
+        self._receiver = receiver
+        self._telemetry = telemetry
+        self._clock = clock
+
+    async def accept(self, request: Request, credentials: Credentials) -> list[EventAnswer]:
+        """Store the events of a request, and tell what became of each.
+
+        Raises:
+            ClientDisconnect: the client went away.
+            Exception: one of the table of problems; nothing was stored.
+        """
+        try:
+            answers = await self._store(request, credentials)
+        except tuple(PROBLEMS) as error:
+            self._telemetry.count_delivery(SOURCE, result_of(error))
+            raise
+        for answer in answers:
+            self._telemetry.count_delivery(SOURCE, answer.status)
+        return answers
+
+    async def _store(self, request: Request, credentials: Credentials) -> list[EventAnswer]:
+        signed_for = self._source if _SIGNATURE in request.headers else None
+        if signed_for is None or self._door.opens_for(credentials):
+            self._door(credentials)
+            signed_for = None
+        headers = dict(request.headers)
+        async with self._bodies.read(headers, request.receive) as body:
+            now = self._clock()
+            if signed_for is not None:
+                signed_for.provider.verify(headers, body, signed_for.secrets, now)
+            kept = [_delivery(envelope, now) for envelope in separate(headers, body, now)]
+            stored = await self._receiver.store_all(kept) if kept else []
+        return [EventAnswer(delivery=one.id, status=status) for one, status in zip(kept, stored, strict=True)]
+
+
+def _delivery(envelope: Envelope, now: datetime) -> Delivery:
+    return Delivery(SOURCE, CloudEvents.name, envelope.provider_id, envelope.headers, envelope.body, now)
+
+
+def router(events: EventReceiver) -> APIRouter:
+    """The endpoint."""
+    routes = APIRouter(tags=["events"])
+
+    @routes.post("/events", status_code=202, openapi_extra=_OPENAPI, responses=_REFUSALS)
+    async def post_events(request: Request, credentials: Credentials) -> Sequence[EventAnswer]:
+        """CloudEvents 1.0, structured, binary or batched: one answer for each event, once all are on disk.
+
+        Types are `dev.loopgauge.experiment.` and one of proposed, started, signalled, concluded, classified, shared,
+        reopened, shipped, described, excluded; events of other types are kept and ignored. `subject` is the
+        experiment's reference. The same `source` and `id` are the same event.
+        """
+        return await events.accept(request, credentials)
+
+    return routes

@@ -1,0 +1,112 @@
+"""Buildkite: webhooks of an organisation's pipelines.
+
+Source: "Pipelines webhooks" and "Build webhook events" in Buildkite's documentation.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import ClassVar
+
+import msgspec
+
+from service.lifecycle.evidence import commit
+from service.observation import Nothing, Observation, finished_run
+from service.payload import decode, is_commit, read_time, utf8
+from service.webhook import (
+    Delivery,
+    SignatureRefused,
+    UnreadableDelivery,
+    check_hmac,
+    check_time,
+    check_token,
+    content_id,
+)
+
+_EVENT = "x-buildkite-event"
+_SIGNATURE = "x-buildkite-signature"
+_TOKEN = "x-buildkite-token"  # noqa: S105 - the name of a header
+_LONGEST_SHOWN = 50
+
+
+class _Envelope(msgspec.Struct):
+    event: str | None = None
+
+
+class _Build(msgspec.Struct):
+    state: str | None = None
+    commit: str | None = None
+    branch: str | None = None
+    message: str | None = None
+    finished_at: str | None = None
+
+
+class _Pipeline(msgspec.Struct):
+    slug: str | None = None
+
+
+class _BuildFinished(msgspec.Struct):
+    build: _Build
+    pipeline: _Pipeline | None = None
+
+
+class Buildkite:
+    """Buildkite's webhooks: signed with HMAC-SHA256 over a time and the raw body, or with the token as it is."""
+
+    name: ClassVar[str] = "buildkite"
+    kept_headers: ClassVar[frozenset[str]] = frozenset({"content-type", _EVENT})
+
+    def verify(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[bytes], now: datetime) -> None:
+        header = headers.get(_SIGNATURE)
+        if header is None:
+            check_token(headers.get(_TOKEN), secrets, "header X-Buildkite-Signature or X-Buildkite-Token")
+            return
+        parts = dict(part.strip().partition("=")[::2] for part in header.split(","))
+        if not parts.get("timestamp") or not parts.get("signature"):
+            raise SignatureRefused("header X-Buildkite-Signature is not timestamp=…,signature=…")
+        check_time(parts["timestamp"], now, "the timestamp in header X-Buildkite-Signature")
+        check_hmac(parts["signature"], b".".join((parts["timestamp"].encode(), body)), secrets)
+
+    def delivery_id(self, headers: Mapping[str, str], body: bytes) -> str:
+        return content_id(headers.get(_EVENT, ""), body)
+
+    def document(self, delivery: Delivery) -> bytes:
+        return utf8(delivery.body)
+
+    def observe(self, delivery: Delivery) -> Sequence[Observation] | Nothing:
+        document = self.document(delivery)
+        named = decode(document, _Envelope).event
+        event = delivery.headers.get(_EVENT) or named
+        if not event:
+            raise UnreadableDelivery("the event's name is missing, in header X-Buildkite-Event and at `$.event`")
+        if event == "build.finished":
+            return _build_finished(decode(document, _BuildFinished))
+        return Nothing(_why_not(event))
+
+
+def _build_finished(event: _BuildFinished) -> Sequence[Observation] | Nothing:
+    build = event.build
+    if build.commit is None or not is_commit(build.commit):
+        return Nothing("the build names no commit")
+    if not build.finished_at:
+        return Nothing("the build names no time at which it finished")
+    # The branch of a fork may be written after its owner, as in `owner:branch`; Git allows no colon in the name itself.
+    branch = (build.branch or "").rpartition(":")[2]
+    return finished_run(
+        commit(build.commit),
+        read_time(build.finished_at, "build.finished_at"),
+        workflow=event.pipeline.slug if event.pipeline else None,
+        conclusion=build.state,
+        branch=branch,
+        message=build.message,
+    )
+
+
+def _why_not(event: str) -> str:
+    shown = event[:_LONGEST_SHOWN]
+    if event == "ping":
+        return "a ping: the webhook is connected"
+    if event.startswith("build."):
+        return f"a build that is {shown.removeprefix('build.')}, not finished, is no signal yet"
+    if event.startswith("job."):
+        return "a job is a part of its build, whose end is what counts; choose the event build.finished"
+    return f"Buildkite's `{shown}` events say nothing about experiments"

@@ -1,0 +1,162 @@
+"""CircleCI: outbound webhooks of projects.
+
+Source: "Outbound webhooks" and "Outbound webhooks reference" in CircleCI's documentation. A pipeline tells its commit
+in `vcs` (GitHub OAuth, Bitbucket Cloud) or in `trigger_parameters` (GitHub App, GitLab, Bitbucket Data Center).
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import ClassVar
+
+import msgspec
+
+from service.lifecycle.evidence import commit
+from service.observation import Nothing, Observation, finished_run
+from service.payload import AnyObject, decode, is_commit, utc, utf8
+from service.webhook import Delivery, SignatureRefused, UnreadableDelivery, check_hmac, content_id
+
+_SIGNATURE = "circleci-signature"
+_EVENT = "circleci-event-type"
+_LONGEST_SHOWN = 50
+
+
+class _Envelope(msgspec.Struct):
+    type: str | None = None
+    payload: AnyObject | None = None
+
+
+class _Workflow(msgspec.Struct):
+    name: str | None = None
+    status: str | None = None
+    stopped_at: datetime | None = None
+
+
+class _Commit(msgspec.Struct):
+    subject: str | None = None
+    body: str | None = None
+
+
+class _Repository(msgspec.Struct):
+    revision: str | None = None
+    branch: str | None = None
+    commit: _Commit | None = None
+
+
+class _Trigger(msgspec.Struct):
+    checkout_sha: str | None = None
+    commit_sha: str | None = None
+    branch: str | None = None
+    commit_message: str | None = None
+    commit_title: str | None = None
+
+
+class _Triggers(msgspec.Struct):
+    git: _Trigger | None = None
+    github_app: _Trigger | None = None
+    gitlab: _Trigger | None = None
+
+
+class _Pipeline(msgspec.Struct):
+    vcs: _Repository | None = None
+    trigger_parameters: _Triggers | None = None
+
+
+class _WorkflowCompleted(msgspec.Struct):
+    workflow: _Workflow
+    happened_at: datetime | None = None
+    pipeline: _Pipeline | None = None
+
+
+class _Built(msgspec.Struct, frozen=True):
+    """What one part of the payload says that was built; unknown parts are empty."""
+
+    sha: str
+    branch: str
+    message: str
+
+
+class CircleCI:
+    """CircleCI's webhooks, signed with HMAC-SHA256 over the raw body."""
+
+    name: ClassVar[str] = "circleci"
+    kept_headers: ClassVar[frozenset[str]] = frozenset({"content-type", _EVENT})
+
+    def verify(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[bytes], now: datetime) -> None:  # noqa: ARG002 - the signature carries no time
+        header = headers.get(_SIGNATURE)
+        if not header:
+            raise SignatureRefused("header circleci-signature is missing; set the webhook's secret token in CircleCI")
+        versions = (part.strip() for part in header.split(","))
+        signature = next((part.removeprefix("v1=") for part in versions if part.startswith("v1=")), None)
+        if signature is None:
+            raise SignatureRefused("header circleci-signature holds no signature of version v1")
+        check_hmac(signature, body, secrets)
+
+    def delivery_id(self, headers: Mapping[str, str], body: bytes) -> str:
+        return content_id(headers.get(_EVENT, ""), body)
+
+    def document(self, delivery: Delivery) -> bytes:
+        return utf8(delivery.body)
+
+    def observe(self, delivery: Delivery) -> Sequence[Observation] | Nothing:
+        document = self.document(delivery)
+        envelope = decode(document, _Envelope)
+        event = envelope.type or delivery.headers.get(_EVENT)
+        if event == "workflow-completed":
+            return _workflow_completed(decode(document, _WorkflowCompleted))
+        if event:
+            return Nothing(_why_not(event))
+        if envelope.payload is not None:
+            return Nothing("a build notification of CircleCI's former kind; set up a webhook for workflow-completed")
+        raise UnreadableDelivery("the event's type is missing, in header circleci-event-type and at `$.type`")
+
+
+def _workflow_completed(event: _WorkflowCompleted) -> Sequence[Observation] | Nothing:
+    workflow, stopped = event.workflow, event.workflow.stopped_at or event.happened_at
+    if stopped is None:
+        return Nothing("the workflow names no time at which it stopped")
+    built = _built(event.pipeline) if event.pipeline else None
+    if built is None:
+        return Nothing("the workflow names no commit")
+    return finished_run(
+        commit(built.sha),
+        utc(stopped),
+        workflow=workflow.name,
+        conclusion=workflow.status,
+        branch=built.branch,
+        message=built.message,
+    )
+
+
+def _built(pipeline: _Pipeline) -> _Built | None:
+    """What was built: the first commit that is named, with all that the parts that name it say of it."""
+    triggers = pipeline.trigger_parameters or _Triggers()
+    named = [_of_repository(pipeline.vcs), *map(_of_trigger, (triggers.git, triggers.github_app, triggers.gitlab))]
+    sha = next((one.sha for one in named if is_commit(one.sha)), None)
+    same = [one for one in named if one.sha == sha]
+    if sha is None:
+        return None
+    branch = next((one.branch for one in same if one.branch), "")
+    return _Built(sha, branch, next((one.message for one in same if one.message), ""))
+
+
+def _of_repository(repository: _Repository | None) -> _Built:
+    if repository is None:
+        return _Built("", "", "")
+    written = repository.commit or _Commit()
+    message = "\n\n".join(text for text in (written.subject, written.body) if text)
+    return _Built(repository.revision or "", repository.branch or "", message)
+
+
+def _of_trigger(trigger: _Trigger | None) -> _Built:
+    if trigger is None:
+        return _Built("", "", "")
+    sha = trigger.checkout_sha or trigger.commit_sha or ""
+    return _Built(sha, trigger.branch or "", trigger.commit_message or trigger.commit_title or "")
+
+
+def _why_not(event: str) -> str:
+    if event == "ping":
+        return "a ping: the webhook is connected"
+    if event == "job-completed":
+        return "a job is a part of its workflow, whose end is what counts; choose the event workflow-completed"
+    return f"CircleCI's `{event[:_LONGEST_SHOWN]}` events say nothing about experiments"

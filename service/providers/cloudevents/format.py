@@ -1,0 +1,183 @@
+"""The format: one request, in any of the three modes, comes apart into events whose attributes are sound.
+
+Source: the CloudEvents specification 1.0.2, its JSON format and its HTTP protocol binding.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import unquote_to_bytes
+
+import msgspec
+
+from service.webhook import UnreadableDelivery
+
+STRUCTURED = "application/cloudevents+json"
+BATCHED = "application/cloudevents-batch+json"
+MOST_EVENTS = 1000
+"""How many events one request may carry."""
+LONGEST = 2000
+"""How many characters an attribute may have."""
+
+ATTRIBUTE = "ce-"
+ATTRIBUTES = ("specversion", "id", "source", "type", "subject", "time")
+
+_Printable = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")]
+_Unspaced = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST, pattern=r"^[^\x00-\x20\x7f-\x9f]+$")]
+
+
+class InvalidEvent(UnreadableDelivery):
+    """A CloudEvent breaks a rule of the specification or of its type.
+
+    Attributes:
+        field: what is wrong, as a path: `subject`, `data.team`, in a batch behind the event's place, `[2].subject`.
+        problem: what is wrong with it.
+    """
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field}: {problem}" if field else problem)
+        self.field = field
+        self.problem = problem
+
+
+class NoCloudEvent(Exception):
+    """A request carries no CloudEvent in any of the three modes."""
+
+
+class Event(msgspec.Struct):
+    """One event whose attributes are sound."""
+
+    specversion: Literal["1.0"]
+    id: _Printable
+    source: _Unspaced
+    type: _Printable
+    subject: _Printable | None = None
+    time: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    datacontenttype: str | None = None
+    data: msgspec.Raw = msgspec.Raw()
+    data_base64: str | None = None
+
+
+# A body may hold millions of elements, so those beyond the first that is too many are skipped, and not kept.
+_Batch = msgspec.defstruct(
+    "_Batch", [(f"event_{place}", msgspec.Raw, msgspec.Raw()) for place in range(MOST_EVENTS + 1)], array_like=True
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a request carries of one event, still unread, and its place in a batch."""
+
+    headers: Mapping[str, str]
+    body: bytes
+    place: int | None = None
+
+
+def parts(headers: Mapping[str, str], body: bytes) -> Iterator[Part]:
+    """The events of a request, one by one.
+
+    Raises:
+        NoCloudEvent: it carries none.
+        InvalidEvent: it is a batch of something else, or of too many.
+        UnreadableDelivery: it is no JSON.
+    """
+    content_type = media_type(headers.get("content-type"))
+    if content_type == BATCHED:
+        events = [event for event in map(bytes, msgspec.structs.astuple(decode(body, _Batch))) if event]
+        if len(events) > MOST_EVENTS:
+            raise InvalidEvent("", f"a batch holds {MOST_EVENTS} events at most, this one has more")
+        for place, event in enumerate(events):
+            yield Part({"content-type": STRUCTURED}, event, place)
+    elif content_type == STRUCTURED or ATTRIBUTE + "specversion" in headers:
+        yield Part(headers, body)
+    else:
+        raise NoCloudEvent(
+            f"expected content type {STRUCTURED} or {BATCHED}, or headers ce-specversion, ce-id and more"
+        )
+
+
+def read(part: Part) -> Event:
+    """The event of a part.
+
+    Raises:
+        InvalidEvent: an attribute is missing or malformed.
+        UnreadableDelivery: it is no JSON.
+    """
+    if media_type(part.headers.get("content-type")) == STRUCTURED:
+        return decode(part.body, Event)
+    attributes: dict[str, Any] = {
+        name: _unquoted(part.headers[ATTRIBUTE + name], name) for name in ATTRIBUTES if ATTRIBUTE + name in part.headers
+    }
+    try:
+        event = msgspec.convert(attributes, Event)
+    except msgspec.ValidationError as error:
+        raise _invalid(error, "") from error
+    event.datacontenttype = part.headers.get("content-type")
+    event.data = msgspec.Raw(part.body)
+    return event
+
+
+def media_type(content_type: str | None) -> str:
+    """A content type without its parameters, in lower case."""
+    return (content_type or "").partition(";")[0].strip().lower()
+
+
+def _unquoted(value: str, name: str) -> str:
+    """A header's value as the binding writes it: percent-encoded UTF-8, perhaps between double quotes."""
+    if len(value) > 1 and value[0] == value[-1] == '"':
+        value = re.sub(r"\\(.)", r"\1", value[1:-1])
+    try:
+        return unquote_to_bytes(value.encode("latin-1")).decode()
+    except UnicodeError as error:
+        raise InvalidEvent(name, "expected UTF-8, percent-encoded") from error
+
+
+_Decoded = TypeVar("_Decoded")
+
+
+def decode(body: bytes, expected: type[_Decoded], within: str = "") -> _Decoded:
+    """JSON that a type describes.
+
+    Args:
+        within: the path of what is decoded, for errors.
+
+    Raises:
+        InvalidEvent: a field is missing or malformed.
+        UnreadableDelivery: it is no JSON.
+    """
+    try:
+        return msgspec.json.decode(body, type=expected)
+    except msgspec.ValidationError as error:
+        raise _invalid(error, within) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        if within:
+            raise InvalidEvent(within, f"it is not JSON: {error}") from error
+        raise UnreadableDelivery(f"the body is not JSON: {error}") from error
+
+
+_MISSING = re.compile(r"missing required field `(\w+)`")
+_WHERE = re.compile(r" - at `\$\.?(.*)`$", re.DOTALL)
+_EXPECTED: Mapping[str, str] = {
+    "specversion": "expected 1.0",
+    "source": f"expected a URI reference of {LONGEST} characters at most",
+    "time": "expected a time as in RFC 3339, such as 2026-03-02T09:00:00Z",
+    "url": "expected an address that begins with http",
+    "learning_url": "expected an address that begins with http",
+    "team": "expected a team of 100 characters at most; names that begin with _ are taken",
+    "risk": "expected bold or safe",
+    "outcome": "expected worked, failed, inconclusive or abandoned",
+    "failure_category": "expected intelligent, basic or complex",
+    "result": "expected success or failure",
+}
+
+
+def _invalid(error: msgspec.ValidationError, within: str) -> InvalidEvent:
+    """What the decoder found, under the field's path, and what was expected there."""
+    text = str(error)
+    where, missing = _WHERE.search(text), _MISSING.search(text)
+    path = [within, where[1] if where else "", missing[1] if missing else ""]
+    field = ".".join(part for part in path if part)
+    found = text[: where.start()] if where else text
+    return InvalidEvent(field, "it is missing" if missing else _EXPECTED.get(field.rpartition(".")[2], found))

@@ -1,0 +1,186 @@
+"""The types of our own: what each states about the experiment that it names."""
+
+import base64
+import binascii
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Literal, get_args
+
+import msgspec
+
+from service.lifecycle.errors import BadReference
+from service.lifecycle.events import (
+    Concluded,
+    Declared,
+    Field,
+    LifecycleEvent,
+    Proposed,
+    Reopened,
+    Shipped,
+    Signalled,
+    Started,
+)
+from service.lifecycle.evidence import MOST_TARGETS, Ref, parse_reference
+from service.lifecycle.taxonomy import Outcome
+from service.observation import Linked, Stated
+from service.payload import utc
+from service.providers.cloudevents.format import LONGEST, Event, InvalidEvent, decode, media_type
+from service.webhook import TOLERANCE, UnreadableDelivery
+
+Statement = Literal[
+    "proposed",
+    "started",
+    "signalled",
+    "concluded",
+    "classified",
+    "shared",
+    "reopened",
+    "shipped",
+    "described",
+    "excluded",
+]
+"""What a type of ours states, behind `dev.loopgauge.experiment.`."""
+
+_OURS = "dev.loopgauge.experiment."
+_STATEMENTS: Mapping[str, Statement] = {_OURS + name: name for name in get_args(Statement)}
+# Evidence by its nature: a pipeline speaks of a commit and does not make it an experiment.
+_NEVER_MARKED = ("commit:", "branch:", "run:")
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+# Two of them, one that serves and one that says so, have to fit into 2704 bytes of an index of PostgreSQL.
+_LONGEST_REFERENCE = 1000
+
+# PostgreSQL keeps any text but one with the character NUL.
+_Text = Annotated[str, msgspec.Meta(max_length=10 * LONGEST, pattern=r"^[^\x00]*$")]
+_Address = Annotated[str, msgspec.Meta(max_length=10 * LONGEST, pattern=r"^[Hh][Tt][Tt][Pp][Ss]?://[^\x00-\x20]+$")]
+_Team = Annotated[str, msgspec.Meta(max_length=100, pattern=r"^\s*[^_\s\x00][^\x00]*$")]
+
+
+class Data(msgspec.Struct):
+    """What an event of ours may say beside its type; all of it is optional."""
+
+    title: _Text | None = None
+    url: _Address | None = None
+    team: _Team | None = None
+    risk: Literal["bold", "safe"] | None = None
+    outcome: Literal["worked", "failed", "inconclusive", "abandoned"] | None = None
+    failure_category: Literal["intelligent", "basic", "complex"] | None = None
+    learning_url: _Address | None = None
+    result: Literal["success", "failure"] | None = None
+    links: Annotated[list[str], msgspec.Meta(max_length=MOST_TARGETS)] | None = None
+    """What the subject is evidence for."""
+
+
+def meaning(event: Event, now: datetime) -> tuple[Stated, *tuple[Linked, ...]] | None:
+    """What an event says, or None where its type is not one of ours.
+
+    Args:
+        now: when it was received; the time of an event that names none.
+
+    Raises:
+        InvalidEvent: it names no experiment, is dated ahead of us, or says what cannot be.
+    """
+    if not event.type.startswith(_OURS):
+        return None
+    statement = _STATEMENTS.get(event.type)
+    if statement is None:
+        raise InvalidEvent("type", f"expected one of {', '.join(_STATEMENTS)}")
+    subject, at, data = _reference(event.subject, "subject"), _time(event, now), _data(event)
+    stated = (*_marked(subject, at), *_instants(statement, subject, at, data), *_declared(subject, at, data))
+    return (Stated(stated), *_linked(subject, at, data))
+
+
+def _reference(text: str | None, field: str) -> Ref:
+    if text is None:
+        raise InvalidEvent(field, "it is missing; name the experiment, such as github:acme/app#45 or key:cache-answers")
+    too_long = InvalidEvent(field, f"expected a reference of {_LONGEST_REFERENCE} bytes at most")
+    if len(text) > LONGEST:
+        raise too_long
+    try:
+        reference = parse_reference(text.strip())
+    except BadReference as error:
+        raise InvalidEvent(field, str(error)) from error
+    # What is written in other letters may be longer than it was sent.
+    if len(reference.encode()) > _LONGEST_REFERENCE:
+        raise too_long
+    return reference
+
+
+def _time(event: Event, now: datetime) -> datetime:
+    try:
+        at = utc(event.time or now)
+    except UnreadableDelivery as error:
+        raise InvalidEvent("time", "it is out of range") from error
+    if at > now + TOLERANCE:
+        raise InvalidEvent("time", "it is more than five minutes ahead of our clock")
+    if at < _EARLIEST:
+        raise InvalidEvent("time", "it is before 1970")
+    return at
+
+
+def _data(event: Event) -> Data:
+    raw = bytes(event.data).strip()
+    if event.data_base64 is not None:
+        try:
+            raw = base64.b64decode(event.data_base64, validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise InvalidEvent("data_base64", "expected base64") from error
+    if raw in (b"", b"null"):
+        return Data()
+    content_type = media_type(event.datacontenttype) or "application/json"
+    if not content_type.endswith(("/json", "+json")):
+        raise InvalidEvent("datacontenttype", f"expected application/json, got {content_type[:40]!r}")
+    data = decode(raw, Data, "data")
+    if data.failure_category and data.outcome not in (None, "failed"):
+        raise InvalidEvent("data.failure_category", f"only a failure has one, and the outcome is {data.outcome}")
+    return data
+
+
+def _marked(subject: Ref, at: datetime) -> Iterator[LifecycleEvent]:
+    if not subject.startswith(_NEVER_MARKED):
+        yield Declared(subject, at, "experiment", "true", "api")
+
+
+def _instants(statement: Statement, subject: Ref, at: datetime, data: Data) -> Iterator[LifecycleEvent]:
+    match statement:
+        case "proposed":
+            yield Proposed(subject, at)
+        case "started":
+            yield Started(subject, at)
+        case "signalled":
+            yield Signalled(subject, at, data.result or "success")
+        case "concluded":
+            yield Concluded(subject, at, Outcome(data.outcome) if data.outcome else None)
+        case "reopened":
+            yield Reopened(subject, at)
+        case "shipped":
+            yield Shipped(subject, at)
+        case "shared" if data.learning_url is None:
+            yield Declared(subject, at, "shared", "true", "api")
+        case "excluded":
+            yield Declared(subject, at, "excluded", "stated", "api")
+        case "shared" | "classified" | "described":
+            # The data says it all.
+            pass
+
+
+def _declared(subject: Ref, at: datetime, data: Data) -> Iterator[LifecycleEvent]:
+    """What the data says, whatever the type: what is concluded can be classified and shared in the same breath."""
+    stated: Mapping[Field, str | None] = {
+        "title": data.title.strip() if data.title else None,
+        "url": data.url,
+        "team": data.team.strip().lower() if data.team else None,
+        "risk": data.risk,
+        "outcome": data.outcome,
+        "failure_category": data.failure_category,
+        "shared": data.learning_url,
+    }
+    for field, value in stated.items():
+        if value:
+            yield Declared(subject, at, field, value, "api")
+
+
+def _linked(subject: Ref, at: datetime, data: Data) -> tuple[Linked, ...]:
+    if data.links is None:
+        return ()
+    targets = {_reference(text, f"data.links[{place}]") for place, text in enumerate(data.links)}
+    return (Linked(subject, "api", subject, frozenset(targets - {subject}), at),)

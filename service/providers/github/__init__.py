@@ -1,0 +1,76 @@
+"""GitHub: repository, organisation and App webhooks.
+
+Source: "Webhook events and payloads" and "Validating webhook deliveries" in GitHub's documentation. Only the
+fields used here are decoded, since payloads vary by version and event.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import ClassVar
+from urllib.parse import parse_qs
+
+from service.observation import Nothing, Observation
+from service.payload import AnyObject, decode, utf8
+from service.providers.github import commits, items, repositories
+from service.webhook import Delivery, SignatureRefused, UnreadableDelivery, check_hmac, content_id
+
+_SIGNATURE = "x-hub-signature-256"
+_LEGACY_SIGNATURE = "x-hub-signature"
+_EVENT = "x-github-event"
+_DELIVERY = "x-github-delivery"
+
+EVENTS: Mapping[str, Callable[[bytes], Sequence[Observation] | Nothing]] = {
+    "deployment_status": commits.deployment_status,
+    "issue_comment": items.issue_comment,
+    "issues": items.issue,
+    "pull_request": items.pull_request,
+    "push": commits.push,
+    "repository": repositories.repository,
+    "workflow_run": commits.workflow_run,
+}
+"""What is read of each event that says something."""
+
+
+class GitHub:
+    """GitHub's webhooks, signed with HMAC-SHA256 over the raw body."""
+
+    name: ClassVar[str] = "github"
+    kept_headers: ClassVar[frozenset[str]] = frozenset({"content-type", _EVENT, _DELIVERY, "x-github-hook-id"})
+
+    def verify(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[bytes], now: datetime) -> None:  # noqa: ARG002 - the signature carries no time
+        signature = headers.get(_SIGNATURE)
+        if signature is None and _LEGACY_SIGNATURE in headers:
+            raise SignatureRefused("only a SHA-1 signature was sent; X-Hub-Signature-256 is required")
+        if signature is None:
+            raise SignatureRefused("header X-Hub-Signature-256 is missing; set the webhook's secret in GitHub")
+        if not signature.startswith("sha256="):
+            raise SignatureRefused("header X-Hub-Signature-256 does not begin with sha256=")
+        check_hmac(signature.removeprefix("sha256="), body, secrets)
+
+    def delivery_id(self, headers: Mapping[str, str], body: bytes) -> str:
+        return headers.get(_DELIVERY) or content_id(headers.get(_EVENT, ""), body)
+
+    def document(self, delivery: Delivery) -> bytes:
+        body = utf8(delivery.body)
+        if not delivery.headers.get("content-type", "").lower().startswith("application/x-www-form-urlencoded"):
+            return body
+        try:
+            fields = parse_qs(body.decode(), max_num_fields=16, errors="strict")
+        except ValueError as error:
+            raise UnreadableDelivery(f"the form cannot be read: {error}") from error
+        if "payload" not in fields:
+            raise UnreadableDelivery("the form has no field `payload`")
+        return fields["payload"][0].encode()
+
+    def observe(self, delivery: Delivery) -> Sequence[Observation] | Nothing:
+        event = delivery.headers.get(_EVENT)
+        if not event:
+            raise UnreadableDelivery("header X-GitHub-Event is missing")
+        document = self.document(delivery)
+        reader = EVENTS.get(event)
+        if reader is not None:
+            return reader(document)
+        decode(document, AnyObject)
+        if event == "ping":
+            return Nothing("a ping: the webhook is connected")
+        return Nothing(f"GitHub's `{event}` events say nothing about experiments")

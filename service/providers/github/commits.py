@@ -1,0 +1,90 @@
+"""What happens to commits: pushes, runs of workflows, and deployments."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from service.lifecycle.evidence import MOST_TARGETS, Ref, branch, commit
+from service.observation import Linked, Mentioned, Nothing, Observation, Observed, Trait, finished_run
+from service.payload import decode, from_milliseconds, is_commit, read_time, traits, utc
+from service.providers.github.payloads import DeploymentStatusEvent, PushedCommit, PushEvent, WorkflowRunEvent
+
+_BRANCH = "refs/heads/"
+
+
+def workflow_run(payload: bytes) -> Sequence[Observation] | Nothing:
+    event = decode(payload, WorkflowRunEvent)
+    if event.action != "completed":
+        return Nothing(f"a workflow run that is {event.action}, not completed, is no signal yet")
+    run = event.workflow_run
+    if not is_commit(run.head_sha):
+        return Nothing("the workflow run names no commit")
+    return finished_run(
+        commit(run.head_sha),
+        utc(run.updated_at),
+        workflow=run.name,
+        conclusion=run.conclusion,
+        branch=run.head_branch,
+        message=run.head_commit.message if run.head_commit else None,
+    )
+
+
+def deployment_status(payload: bytes) -> Sequence[Observation] | Nothing:
+    event = decode(payload, DeploymentStatusEvent)
+    if not is_commit(event.deployment.sha):
+        return Nothing("the deployment names no commit")
+    status = event.deployment_status
+    known: dict[Trait, str | None] = {
+        "environment": status.environment or event.deployment.environment,
+        "conclusion": status.state,
+    }
+    return [Observed("deployed", commit(event.deployment.sha), utc(status.created_at), traits(known))]
+
+
+def push(payload: bytes) -> Sequence[Observation] | Nothing:
+    event = decode(payload, PushEvent)
+    name = event.ref.removeprefix(_BRANCH)
+    if name == event.ref:
+        return Nothing("a push to anything but a branch says nothing about experiments")
+    at = _pushed_at(event)
+    if at is None:
+        return Nothing("the push names no time")
+    # Whatever is at work is merged into the default branch sooner or later: it serves none of it by itself.
+    own = _branch(event, name, at) if name != event.repository.default_branch else []
+    said = [observation for one in (event.commits or [])[-MOST_TARGETS:] for observation in _messages(one, at)]
+    return [*own, *said] or Nothing("a push to the default branch that brings no commit")
+
+
+def _branch(event: PushEvent, name: str, at: datetime) -> list[Observation]:
+    subject = branch(event.repository.full_name, name)
+    place = traits({"what": "branch", "project": event.repository.full_name, "branch": name})
+    if event.deleted:
+        return [Observed("deleted", subject, at, place)]
+    address = f"{event.repository.html_url}/tree/{name}" if event.repository.html_url else ""
+    return [
+        Observed("seen", subject, at, {**place, **traits({"title": name, "url": address})}),
+        *([Observed("created", subject, at, place)] if event.created else []),
+        Observed("active", subject, at),
+        Mentioned(subject, "branch", name, at),
+        *_head(event, subject, at),
+    ]
+
+
+def _head(event: PushEvent, subject: Ref, at: datetime) -> list[Observation]:
+    if not is_commit(event.after):
+        return []
+    return [Linked(commit(event.after), "branch", subject, frozenset({subject}), at)]
+
+
+def _messages(pushed: PushedCommit, at: datetime) -> list[Observation]:
+    return [Mentioned(commit(pushed.id), "message", pushed.message or "", at)] if is_commit(pushed.id) else []
+
+
+def _pushed_at(event: PushEvent) -> datetime | None:
+    match event.repository.pushed_at:
+        case int() as seconds:
+            return from_milliseconds(seconds * 1000, "repository.pushed_at")
+        case str() as text:
+            return read_time(text, "repository.pushed_at")
+        case None:
+            pushed = event.head_commit
+            return utc(pushed.timestamp) if pushed and pushed.timestamp else None

@@ -1,0 +1,170 @@
+"""Issues, pull requests, and comments on them."""
+
+import re
+from datetime import datetime
+from itertools import islice
+from typing import Literal
+
+from service.lifecycle.evidence import MOST_TARGETS, Alias, Ref, branch, change, commit, item
+from service.observation import Commented, Linked, Mentioned, Observation, Observed, Renamed, Trait
+from service.payload import decode, traits, utc
+from service.providers.github.payloads import (
+    Change,
+    IssueCommentEvent,
+    IssueEvent,
+    Item,
+    ItemEvent,
+    PullRequestEvent,
+)
+
+# GitHub's keywords: "Linking a pull request to an issue using a keyword".
+_CLOSES = re.compile(
+    r"(?<![\w-])(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?)\b:?\s+"
+    r"(?:https://github\.com/(?P<url_project>[\w.-]+/[\w.-]+)/issues/(?P<url_number>[0-9]{1,18})"
+    r"|(?P<project>[\w.-]+/[\w.-]+)?#(?P<number>[0-9]{1,18}))\b",
+    re.IGNORECASE,
+)
+_INSIDERS = frozenset({"OWNER", "MEMBER", "COLLABORATOR"})
+
+
+def issue(payload: bytes) -> list[Observation]:
+    event = decode(payload, IssueEvent)
+    subject = item("github", event.repository.full_name, event.issue.number)
+    return [
+        *_item(event, event.issue, subject, "item"),
+        *_closed(event, event.issue, subject),
+        *_transferred(event, subject),
+    ]
+
+
+def pull_request(payload: bytes) -> list[Observation]:
+    event = decode(payload, PullRequestEvent)
+    pull = event.pull_request
+    repository = event.repository.full_name
+    subject = change("github", repository, pull.number)
+    at = _seen_at(pull)
+    return [
+        *_item(event, pull, subject, "change", pull.head.ref),
+        Linked(subject, "body", subject, frozenset(_closes(pull.body or "", repository)), at),
+        Mentioned(subject, "branch", pull.head.ref, at),
+        Mentioned(subject, "title", pull.title, at),
+        *_made_of(event, subject, at),
+        *_merged_or_closed(event, subject),
+    ]
+
+
+def issue_comment(payload: bytes) -> list[Observation]:
+    event = decode(payload, IssueCommentEvent)
+    issue, comment = event.issue, event.comment
+    named = change if issue.pull_request is not None else item
+    subject = named("github", event.repository.full_name, issue.number)
+    at = utc(comment.created_at) if comment.created_at else _seen_at(issue)
+    # Who listens only since today hears of older issues by their comments.
+    looks = _item(event, issue, subject, "change" if issue.pull_request is not None else "item")
+    closed = _closed(event, issue, subject) if issue.pull_request is None else []
+    observations: list[Observation] = [*looks, *closed, Observed("active", subject, at)]
+    # What an edit or a deletion leaves of a comment is not what was commanded at its time.
+    if event.action == "created":
+        insider = comment.author_association in _INSIDERS
+        observations.append(Commented(subject, at, comment.body or "", insider))
+    return observations
+
+
+def _item(
+    event: ItemEvent, seen: Item, subject: Ref, what: Literal["item", "change"], branch: str = ""
+) -> list[Observation]:
+    """What issues and pull requests have in common: how they look now, their creation, and what just changed."""
+    at = _seen_at(seen)
+    place = traits({"what": what, "project": event.repository.full_name, "branch": branch})
+    looks = traits({"title": seen.title, "url": seen.html_url})
+    labels = tuple(label.name for label in seen.labels or ())
+    observations: list[Observation] = [
+        Observed("seen", subject, at, {**place, **looks, "label": labels}),
+        Observed("created", subject, utc(seen.created_at), place),
+    ]
+    # What is done to a comment is not done to what it stands on.
+    action = "" if isinstance(event, IssueCommentEvent) else event.action
+    match action:
+        case "labeled" if event.label is not None:
+            observations.append(Observed("labelled", subject, at, {**place, "label": (event.label.name,)}))
+        case "unlabeled" if event.label is not None:
+            observations.append(Observed("unlabelled", subject, at, {**place, "label": (event.label.name,)}))
+        case "assigned" | "reopened" | "deleted":
+            observations.append(Observed(action, subject, at, place))
+        case "edited" | "synchronize":
+            observations.append(Observed("active", subject, at))
+        case _:
+            pass
+    return observations
+
+
+def _closed(event: ItemEvent, issue: Item, subject: Ref) -> list[Observation]:
+    if issue.closed_at is None:
+        return []
+    known: dict[Trait, str | None] = {
+        "what": "item",
+        "project": event.repository.full_name,
+        "reason": issue.state_reason,
+    }
+    return [Observed("closed", subject, utc(issue.closed_at), traits(known))]
+
+
+def _transferred(event: IssueEvent, subject: Ref) -> list[Observation]:
+    """An issue that went to another repository: told where it was, and again where it is opened."""
+    moved = event.changes
+    if moved is None:
+        return []
+    if event.action == "transferred" and moved.new_issue is not None and moved.new_repository is not None:
+        new = item("github", moved.new_repository.full_name, moved.new_issue.number)
+        return [Renamed(Alias(subject, new, _seen_at(event.issue)))]
+    if event.action == "opened" and moved.old_issue is not None and moved.old_repository is not None:
+        old = item("github", moved.old_repository.full_name, moved.old_issue.number)
+        return [Renamed(Alias(old, subject, _seen_at(event.issue)))]
+    return []
+
+
+def _made_of(event: PullRequestEvent, subject: Ref, at: datetime) -> list[Observation]:
+    """The commits and the branch that serve the change."""
+    pull = event.pull_request
+    made: list[Observation] = [Linked(commit(pull.head.sha), "head", subject, frozenset({subject}), at)]
+    # Before the merge this hash names a trial merge that GitHub throws away.
+    if pull.merged_at and pull.merge_commit_sha:
+        made.append(Linked(commit(pull.merge_commit_sha), "merge commit", subject, frozenset({subject}), at))
+    home = pull.head.repo.full_name if pull.head.repo else ""
+    default = pull.base.repo.default_branch if pull.base and pull.base.repo else event.repository.default_branch
+    own = home.lower() == event.repository.full_name.lower()
+    # A branch serves its change while that is open; the default one, or a fork's of the same name, serves all.
+    if home and pull.head.ref and not (own and pull.head.ref == default):
+        serves = frozenset({subject}) if pull.closed_at is None else frozenset[Ref]()
+        made.append(Linked(branch(home, pull.head.ref), "branch", subject, serves, at))
+        made += _superseded(pull, home)
+    return made
+
+
+def _superseded(pull: Change, home: str) -> list[Observation]:
+    """The change stands for its branch, from its opening on and, whatever was pushed meanwhile, beyond its end."""
+    place = traits({"what": "branch", "project": home, "branch": pull.head.ref})
+    since = [utc(at) for at in (pull.created_at, pull.closed_at) if at is not None]
+    return [Observed("superseded", branch(home, pull.head.ref), at, place) for at in since]
+
+
+def _merged_or_closed(event: PullRequestEvent, subject: Ref) -> list[Observation]:
+    pull = event.pull_request
+    place = traits({"what": "change", "project": event.repository.full_name, "branch": pull.head.ref})
+    if pull.merged_at is not None:
+        return [Observed("merged", subject, utc(pull.merged_at), place)]
+    if pull.closed_at is not None:
+        return [Observed("closed", subject, utc(pull.closed_at), place)]
+    return []
+
+
+def _closes(body: str, project: str) -> list[Ref]:
+    """The first items that a body says it closes; anybody can write one that names thousands."""
+    return [
+        item("github", found["url_project"] or found["project"] or project, int(found["url_number"] or found["number"]))
+        for found in islice(_CLOSES.finditer(body), MOST_TARGETS)
+    ]
+
+
+def _seen_at(seen: Item) -> datetime:
+    return utc(seen.updated_at or seen.created_at)

@@ -1,0 +1,181 @@
+"""What is read of GitHub's payloads. Source: "Webhook events and payloads" in GitHub's documentation."""
+
+from datetime import datetime
+
+import msgspec
+
+from service.payload import AnyObject
+
+
+class Named(msgspec.Struct):
+    name: str
+
+
+class Numbered(msgspec.Struct):
+    number: int
+
+
+class Repository(msgspec.Struct):
+    full_name: str
+    default_branch: str = ""
+    updated_at: datetime | None = None
+
+
+class Item(msgspec.Struct):
+    number: int
+    created_at: datetime
+    title: str = ""
+    html_url: str = ""
+    labels: list[Named] | None = None
+    updated_at: datetime | None = None
+    closed_at: datetime | None = None
+    state_reason: str | None = None
+
+
+class HeadRepository(msgspec.Struct):
+    full_name: str = ""
+
+
+class Head(msgspec.Struct):
+    sha: str
+    ref: str = ""
+    repo: HeadRepository | None = None
+
+
+class Base(msgspec.Struct):
+    repo: Repository | None = None
+
+
+class Change(Item, kw_only=True):
+    head: Head
+    base: Base | None = None
+    body: str | None = None
+    merged_at: datetime | None = None
+    merge_commit_sha: str | None = None
+
+
+class Moved(msgspec.Struct):
+    new_issue: Numbered | None = None
+    new_repository: Repository | None = None
+    old_issue: Numbered | None = None
+    old_repository: Repository | None = None
+
+
+class ItemEvent(msgspec.Struct):
+    action: str
+    repository: Repository
+    label: Named | None = None
+
+
+class IssueEvent(ItemEvent, kw_only=True):
+    issue: Item
+    changes: Moved | None = None
+
+
+class PullRequestEvent(ItemEvent, kw_only=True):
+    pull_request: Change
+
+
+class Comment(msgspec.Struct):
+    body: str | None = None
+    created_at: datetime | None = None
+    author_association: str = ""
+
+
+class CommentedItem(Item, kw_only=True):
+    pull_request: AnyObject | None = None
+
+
+class IssueCommentEvent(ItemEvent, kw_only=True):
+    issue: CommentedItem
+    comment: Comment
+
+
+class OldName(msgspec.Struct, rename={"old": "from"}):
+    old: str
+
+
+class RepositoryChanges(msgspec.Struct):
+    name: OldName | None = None
+
+
+class Account(msgspec.Struct):
+    login: str
+
+
+class OldOwner(msgspec.Struct):
+    user: Account | None = None
+    organization: Account | None = None
+
+
+class OwnerChange(msgspec.Struct, rename={"old": "from"}):
+    old: OldOwner
+
+
+class RepositoryField(msgspec.Struct):
+    repository: RepositoryChanges | None = None
+    owner: OwnerChange | None = None
+
+
+class RepositoryEvent(msgspec.Struct):
+    action: str
+    repository: Repository
+    changes: RepositoryField | None = None
+
+
+class Message(msgspec.Struct):
+    message: str | None = None
+
+
+class Run(msgspec.Struct):
+    head_sha: str
+    updated_at: datetime
+    name: str | None = None
+    conclusion: str | None = None
+    head_branch: str | None = None
+    head_commit: Message | None = None
+
+
+class WorkflowRunEvent(msgspec.Struct):
+    action: str
+    workflow_run: Run
+
+
+class Deployment(msgspec.Struct):
+    sha: str
+    environment: str | None = None
+
+
+class DeploymentStatus(msgspec.Struct):
+    state: str
+    created_at: datetime
+    environment: str | None = None
+
+
+class DeploymentStatusEvent(msgspec.Struct):
+    deployment: Deployment
+    deployment_status: DeploymentStatus
+
+
+class PushedRepository(msgspec.Struct):
+    full_name: str
+    html_url: str = ""
+    default_branch: str = ""
+    pushed_at: int | str | None = None
+    """Unix time in a push, and in any other event a text."""
+
+
+class PushedCommit(msgspec.Struct):
+    id: str
+    message: str | None = None
+    timestamp: datetime | None = None
+
+
+class PushEvent(msgspec.Struct):
+    ref: str
+    after: str
+    repository: PushedRepository
+    created: bool = False
+    deleted: bool = False
+    commits: list[PushedCommit] | None = None
+    head_commit: PushedCommit | None = None

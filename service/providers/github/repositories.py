@@ -1,0 +1,34 @@
+"""Repositories that are renamed or transferred."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from service.lifecycle.evidence import Alias, branches, project
+from service.observation import Nothing, Observation, Renamed
+from service.payload import decode, utc
+from service.providers.github.payloads import RepositoryEvent
+
+# A rename whose time is not told yields to any that is dated.
+_UNDATED = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def repository(payload: bytes) -> Sequence[Observation] | Nothing:
+    event = decode(payload, RepositoryEvent)
+    before, now = _old_full_name(event), event.repository.full_name
+    if before is None:
+        return Nothing(f"a repository that is {event.action} says nothing about experiments")
+    at = utc(event.repository.updated_at) if event.repository.updated_at else _UNDATED
+    pairs = ((project("github", before), project("github", now)), (branches(before), branches(now)))
+    return [Renamed(Alias(was, becomes, at)) for was, becomes in pairs]
+
+
+def _old_full_name(event: RepositoryEvent) -> str | None:
+    """What a repository that was renamed or transferred was called before."""
+    owner, _, name = event.repository.full_name.partition("/")
+    changes = event.changes
+    if event.action == "renamed" and changes and changes.repository and changes.repository.name:
+        return f"{owner}/{changes.repository.name.old}"
+    if event.action == "transferred" and changes and changes.owner:
+        account = changes.owner.old.organization or changes.owner.old.user
+        return f"{account.login}/{name}" if account else None
+    return None

@@ -1,0 +1,93 @@
+"""Merge requests."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+
+from service.lifecycle.evidence import Ref, branch, change, commit
+from service.observation import Linked, Mentioned, Observation, Observed
+from service.payload import decode, is_commit, read_time, traits
+from service.providers.gitlab.closing import closed_by
+from service.providers.gitlab.items import Traits, happened, looks, seen_at
+from service.providers.gitlab.payloads import MergeRequest, MergeRequestEvent
+from service.providers.gitlab.projects import known_path, path, root
+
+_ENDS = frozenset({"close", "merge"})
+_ENDED = frozenset({"closed", "merged"})
+
+
+def merge_request(payload: bytes) -> Sequence[Observation]:
+    event = decode(payload, MergeRequestEvent)
+    merge = event.object_attributes
+    project = path(merge.target, event.project, event.repository)
+    subject, at = change("gitlab", project, merge.iid), seen_at(merge)
+    place = traits({"what": "change", "project": project, "branch": merge.source_branch})
+    return [
+        *looks(merge, subject, {}, place, event.labels),
+        *happened(event, merge.action, subject, place, at),
+        *_texts(event, subject, project, at),
+        *_commits(merge, subject, at),
+        *_source(event, subject, project, at),
+        *_ended(merge, subject, place, at),
+    ]
+
+
+def _texts(event: MergeRequestEvent, subject: Ref, project: str, at: datetime) -> list[Observation]:
+    merge = event.object_attributes
+    said: list[Observation] = []
+    if not isinstance(merge.description, msgspec.UnsetType):
+        instance = root(merge.target) or root(event.project)
+        said.append(Linked(subject, "body", subject, closed_by(merge.description or "", project, instance), at))
+    texts = (("branch", merge.source_branch), ("title", merge.title))
+    return [*said, *(Mentioned(subject, channel, text, at) for channel, text in texts if text is not None)]
+
+
+def _commits(merge: MergeRequest, subject: Ref, at: datetime) -> list[Observation]:
+    """The commits that serve the change: its head, and what became of it in the merge."""
+    made = [("head", merge.last_commit.id if merge.last_commit else None)]
+    if _is_merged(merge):
+        made += [("merge commit", merge.merge_commit_sha), ("merge commit", merge.squash_commit_sha)]
+    serves = frozenset({subject})
+    return [Linked(commit(sha), channel, subject, serves, at) for channel, sha in made if sha and is_commit(sha)]
+
+
+def _source(event: MergeRequestEvent, subject: Ref, project: str, at: datetime) -> list[Observation]:
+    """The branch that serves the change while that is open, and for which the change stands."""
+    merge = event.object_attributes
+    home, name = known_path(merge.source), merge.source_branch
+    default = (merge.target and merge.target.default_branch) or (event.project and event.project.default_branch)
+    # The default branch serves all; a fork's of the same name serves its change alone.
+    if not home or not name or (home.lower() == project.lower() and name == default):
+        return []
+    serves = frozenset({subject}) if _is_open(merge) else frozenset[Ref]()
+    return [Linked(branch(home, name), "branch", subject, serves, at), *_superseded(merge, home, name, at)]
+
+
+def _superseded(merge: MergeRequest, home: str, name: str, at: datetime) -> list[Observation]:
+    """The change stands for its branch, from its opening on and, whatever was pushed meanwhile, beyond its end."""
+    place = traits({"what": "branch", "project": home, "branch": name})
+    since = [read_time(merge.created_at, "$.object_attributes.created_at"), _end(merge, at)]
+    return [Observed("superseded", branch(home, name), one, place) for one in since if one is not None]
+
+
+def _ended(merge: MergeRequest, subject: Ref, place: Traits, at: datetime) -> list[Observation]:
+    end = _end(merge, at)
+    if end is None:
+        return []
+    return [Observed("merged" if _is_merged(merge) else "closed", subject, end, place)]
+
+
+def _end(merge: MergeRequest, at: datetime) -> datetime | None:
+    """When the change was merged or closed, where the payload tells."""
+    if merge.merged_at:
+        return read_time(merge.merged_at, "$.object_attributes.merged_at")
+    return at if merge.action in _ENDS else None
+
+
+def _is_merged(merge: MergeRequest) -> bool:
+    return bool(merge.merged_at) or merge.action == "merge" or merge.state == "merged"
+
+
+def _is_open(merge: MergeRequest) -> bool:
+    return not (_is_merged(merge) or merge.action in _ENDS or merge.state in _ENDED)

@@ -1,0 +1,50 @@
+"""Which issues a description says it closes.
+
+Source: "Default closing pattern" in GitLab's documentation: a keyword, and one issue or a list of them.
+"""
+
+import re
+from collections.abc import Iterator
+from itertools import islice
+
+from service.lifecycle.evidence import MOST_TARGETS, Ref, item
+from service.providers.gitlab.projects import of_page
+
+_KEYWORD = re.compile(
+    r"\b(?:[Cc]los(?:e[sd]?|ing)|[Ff]ix(?:e[sd]|ing)?|[Rr]esolv(?:e[sd]?|ing)|[Ii]mplement(?:s|ed|ing)?):? {1,20}"
+)
+# Every repetition is bounded: a description is whatever anybody writes.
+_ISSUE = re.compile(
+    r"(?:issues? {1,20})?"
+    r"(?:(?P<page>https?://[^\s>]{1,300}?/(?:issues|work_items)/(?P<page_number>[0-9]{1,18}))(?![0-9])[^\s>,]{0,300}"
+    r"|(?:(?P<project>[A-Za-z0-9_.-]{1,100}(?:/[A-Za-z0-9_.-]{1,100}){0,20})?#|GL-)(?P<number>[0-9]{1,18})(?!\w))"
+    r"(?: {0,20},? {1,20}and {1,20}| {0,20},? {0,20})"
+)
+
+
+def closed_by(description: str, project: str, root: str) -> frozenset[Ref]:
+    """The first issues that a description says it closes; anybody can write one that names thousands.
+
+    Args:
+        project: the path of the project in which it is written.
+        root: what the addresses of the instance's projects begin with; no other addresses count.
+    """
+    return frozenset(islice(_issues(description, project, root), MOST_TARGETS))
+
+
+def _issues(description: str, project: str, root: str) -> Iterator[Ref]:
+    position = 0
+    while keyword := _KEYWORD.search(description, position):
+        position = keyword.end()
+        while found := _ISSUE.match(description, position):
+            position = found.end()
+            named = of_page(found["page"], root) if found["page"] else _full_path(found["project"], project)
+            if named:
+                yield item("gitlab", named, int(found["page_number"] or found["number"]))
+
+
+def _full_path(named: str | None, project: str) -> str:
+    """The path that a reference means: one without a group is of the group in which it is written."""
+    if not named:
+        return project
+    return named if "/" in named else f"{project.rpartition('/')[0]}/{named}"

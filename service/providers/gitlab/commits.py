@@ -1,0 +1,109 @@
+"""What happens to commits: pushes, pipelines, and deployments."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from service.lifecycle.evidence import MOST_TARGETS, Ref, branch, change, commit
+from service.observation import Linked, Mentioned, Nothing, Observation, Observed, finished_run
+from service.payload import decode, is_commit, read_time, traits
+from service.providers.gitlab.payloads import Commit, DeploymentEvent, PipelineChange, PipelineEvent, Project, PushEvent
+from service.providers.gitlab.projects import of_page, path, root
+
+_BRANCH = "refs/heads/"
+# A pipeline that is tried again keeps the time at which it finished before.
+_FINISHED = frozenset({"success", "failed", "canceled", "skipped"})
+_LONGEST_STATUS = 50
+
+
+def pipeline(payload: bytes) -> Sequence[Observation] | Nothing:
+    event = decode(payload, PipelineEvent)
+    run = event.object_attributes
+    if run.status not in _FINISHED:
+        return Nothing(f"a pipeline that is {run.status[:_LONGEST_STATUS]} is no signal yet")
+    if not run.finished_at:
+        return Nothing(f"the pipeline is {run.status} and names no time at which it finished")
+    if not is_commit(run.sha):
+        return Nothing("the pipeline names no commit")
+    subject, at = commit(run.sha), read_time(run.finished_at, "$.object_attributes.finished_at")
+    name = None if run.tag else run.ref
+    message = event.commit.message if event.commit else None
+    said = finished_run(subject, at, workflow=run.name, conclusion=run.status, branch=name, message=message)
+    return [*said, *_change(event, subject, at)]
+
+
+def _change(event: PipelineEvent, sha: Ref, at: datetime) -> list[Observation]:
+    """The merge request for which the pipeline ran, often on a commit of its own: the merged result."""
+    merge = event.merge_request
+    project = _target(merge, event.project) if merge else None
+    if merge is None or merge.iid is None or project is None:
+        return []
+    subject = change("gitlab", project, merge.iid)
+    return [Linked(sha, "head", subject, frozenset({subject}), at)]
+
+
+def _target(merge: PipelineChange, own: Project | None) -> str | None:
+    """The project that a merge request wants to change; a fork's pipeline may run in the fork."""
+    if own is None:
+        return None
+    if None in (own.id, merge.target_project_id) or own.id == merge.target_project_id:
+        return path(own)
+    return of_page(merge.url or "", root(own))
+
+
+def deployment(payload: bytes) -> Sequence[Observation] | Nothing:
+    event = decode(payload, DeploymentEvent)
+    sha = (event.commit_url or "").rpartition("/")[2]
+    if not is_commit(sha):
+        return Nothing("the deployment names no commit")
+    if not event.status_changed_at:
+        return Nothing("the deployment names no time")
+    at = read_time(event.status_changed_at, "$.status_changed_at")
+    names = dict.fromkeys(name for name in (event.environment, event.environment_tier) if name)
+    known = traits({"conclusion": event.status})
+    return [Observed("deployed", commit(sha), at, {**known, **({"environment": tuple(names)} if names else {})})]
+
+
+def push(payload: bytes) -> Sequence[Observation] | Nothing:
+    event = decode(payload, PushEvent)
+    name = event.ref.removeprefix(_BRANCH)
+    if not name or name == event.ref:
+        return Nothing("a push to anything but a branch says nothing about experiments")
+    commits = event.commits or []
+    # A push has no time of its own, and so neither has a branch that is removed.
+    if event.after and set(event.after) == {"0"}:
+        return Nothing("the push removes a branch, and does not tell when")
+    if not commits or not commits[-1].timestamp:
+        return Nothing("the push brings no commit with a time")
+    at = read_time(commits[-1].timestamp, "$.commits[-1].timestamp")
+    default = event.project.default_branch if event.project else None
+    # Whatever is at work is merged into the default branch sooner or later: it serves none of it by itself.
+    own = _branch(event, name, at) if name != default else []
+    said = [observation for one in commits[-MOST_TARGETS:] for observation in _messages(one, at)]
+    return [*own, *said] or Nothing("a push to the default branch that brings no commit")
+
+
+def _branch(event: PushEvent, name: str, at: datetime) -> list[Observation]:
+    project = path(event.project, event.repository)
+    subject = branch(project, name)
+    place = traits({"what": "branch", "project": project, "branch": name})
+    home = event.project.web_url if event.project else None
+    address = f"{home}/-/tree/{name}" if home else None
+    return [
+        Observed("seen", subject, at, {**place, **traits({"title": name, "url": address})}),
+        *([Observed("created", subject, at, place)] if event.before and set(event.before) == {"0"} else []),
+        Observed("active", subject, at),
+        Mentioned(subject, "branch", name, at),
+        *_head(event, subject, at),
+    ]
+
+
+def _head(event: PushEvent, subject: Ref, at: datetime) -> list[Observation]:
+    if not event.after or not is_commit(event.after):
+        return []
+    return [Linked(commit(event.after), "branch", subject, frozenset({subject}), at)]
+
+
+def _messages(pushed: Commit, at: datetime) -> list[Observation]:
+    if not pushed.id or not is_commit(pushed.id):
+        return []
+    return [Mentioned(commit(pushed.id), "message", pushed.message or "", at)]

@@ -1,0 +1,114 @@
+"""Issues and other work items, and what they have in common with merge requests."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from itertools import islice
+from typing import TypeAlias
+
+from service.lifecycle.evidence import Ref, item
+from service.observation import Nothing, Observation, Observed, Trait
+from service.payload import decode, read_time, traits
+from service.providers.gitlab.payloads import AssigneeChange, Changes, Issue, IssueEvent, Item, ItemEvent, Label
+from service.providers.gitlab.projects import known_path, path
+
+Traits: TypeAlias = Mapping[Trait, tuple[str, ...]]
+
+_HERE = "$.object_attributes"
+_MOST_LABELS = 100
+
+
+def work_item(payload: bytes) -> Sequence[Observation] | Nothing:
+    event = decode(payload, IssueEvent)
+    if known_path(event.project, event.repository) is None:
+        return Nothing("a work item of a group, such as an epic, belongs to no project")
+    return _observed(event)
+
+
+def issue(payload: bytes) -> Sequence[Observation]:
+    return _observed(decode(payload, IssueEvent))
+
+
+def _observed(event: IssueEvent) -> Sequence[Observation]:
+    seen, project = event.object_attributes, path(event.project, event.repository)
+    subject = item("gitlab", project, seen.iid)
+    at, place = seen_at(seen), traits({"what": "item", "project": project})
+    return [
+        *looks(seen, subject, traits({"item_type": seen.type}), place, event.labels),
+        *happened(event, seen.action, subject, place, at),
+        *closed(seen, subject, place),
+    ]
+
+
+def looks(
+    seen: Item, subject: Ref, known: Traits, place: Traits, labels: Sequence[Label] | None, where: str = _HERE
+) -> list[Observation]:
+    """How an issue or merge request looks now, and when it was created.
+
+    Args:
+        known: its traits, beside those of its place, that looks alone have.
+        labels: those that the payload lists beside it; where there is no such list, its own are taken.
+        where: its path in the payload.
+    """
+    described = traits({"title": seen.title, "url": seen.url})
+    titles = tuple(islice(_titles(labels if labels is not None else seen.labels), _MOST_LABELS))
+    labelled: Traits = {"label": titles} if titles else {}
+    return [
+        Observed("seen", subject, seen_at(seen, where), {**place, **known, **described, **labelled}),
+        Observed("created", subject, read_time(seen.created_at, f"{where}.created_at"), place),
+    ]
+
+
+def happened(event: ItemEvent, action: str | None, subject: Ref, place: Traits, at: datetime) -> list[Observation]:
+    """What a delivery of an issue or merge request tells that was just done to it."""
+    changes = event.changes or Changes()
+    said = _labelled(changes, subject, place, at)
+    # Who is named at once when it is opened has not begun to work on it.
+    if action != "open" and _somebody_came(changes.assignees):
+        said.append(Observed("assigned", subject, at, place))
+    match action:
+        case "reopen":
+            said.append(Observed("reopened", subject, at, place))
+        case "update":
+            said.append(Observed("active", subject, at))
+        case _:
+            pass
+    return said
+
+
+def closed(seen: Issue, subject: Ref, place: Traits, where: str = _HERE) -> list[Observation]:
+    if not seen.closed_at and seen.action != "close":
+        return []
+    at = read_time(seen.closed_at, f"{where}.closed_at") if seen.closed_at else seen_at(seen, where)
+    reason = "duplicate" if seen.duplicated_to_id is not None else None
+    return [Observed("closed", subject, at, {**place, **traits({"reason": reason})})]
+
+
+def seen_at(seen: Item, where: str = _HERE) -> datetime:
+    """When an issue or merge request was as the payload shows it."""
+    if seen.updated_at:
+        return read_time(seen.updated_at, f"{where}.updated_at")
+    return read_time(seen.created_at, f"{where}.created_at")
+
+
+def _labelled(changes: Changes, subject: Ref, place: Traits, at: datetime) -> list[Observation]:
+    if changes.labels is None:
+        return []
+    before, now = _titles(changes.labels.previous), _titles(changes.labels.current)
+    put_on = islice((title for title in now if title not in before), _MOST_LABELS)
+    taken_off = islice((title for title in before if title not in now), _MOST_LABELS)
+    return [
+        *(Observed("labelled", subject, at, {**place, "label": (title,)}) for title in put_on),
+        *(Observed("unlabelled", subject, at, {**place, "label": (title,)}) for title in taken_off),
+    ]
+
+
+def _titles(labels: Iterable[Label] | None) -> dict[str, None]:
+    """The names of labels, each once, in their order."""
+    return dict.fromkeys(label.title for label in labels or () if label.title)
+
+
+def _somebody_came(assignees: AssigneeChange | None) -> bool:
+    if assignees is None:
+        return False
+    before = {(one.id, one.username) for one in assignees.previous or ()}
+    return any((one.id, one.username) not in before for one in assignees.current or ())

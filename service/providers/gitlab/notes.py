@@ -1,0 +1,96 @@
+"""Comments, which GitLab calls notes."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TypeVar
+
+from service.lifecycle.evidence import Ref, change, commit, item
+from service.observation import Commented, Nothing, Observation, Observed
+from service.payload import decode, is_commit, read_time, traits
+from service.providers.gitlab.items import closed, looks
+from service.providers.gitlab.payloads import Issue, MergeRequest, Note, NoteEvent
+from service.providers.gitlab.projects import path
+from service.webhook import UnreadableDelivery
+
+_Subject = TypeVar("_Subject")
+
+
+def note(payload: bytes) -> Sequence[Observation] | Nothing:
+    event = decode(payload, NoteEvent)
+    match event.object_attributes.noteable_type:
+        case "Issue" | "WorkItem":
+            return _on_issue(event, _required(event.issue, "issue"))
+        case "MergeRequest":
+            return _on_change(event, _required(event.merge_request, "merge_request"))
+        case "Commit":
+            return _on_commit(event)
+        case _:
+            return Nothing("comments on anything but issues, merge requests and commits say nothing about experiments")
+
+
+def _on_issue(event: NoteEvent, seen: Issue) -> Sequence[Observation]:
+    project = path(event.project, event.repository)
+    subject = item("gitlab", project, seen.iid)
+    place = traits({"what": "item", "project": project})
+    return [
+        # Who listens only since today hears of older issues by their comments.
+        *looks(seen, subject, traits({"item_type": seen.type}), place, None, "$.issue"),
+        *closed(seen, subject, place, "$.issue"),
+        *_said(event.object_attributes, subject),
+    ]
+
+
+def _on_change(event: NoteEvent, merge: MergeRequest) -> Sequence[Observation]:
+    project = path(merge.target, event.project, event.repository)
+    subject = change("gitlab", project, merge.iid)
+    place = traits({"what": "change", "project": project, "branch": merge.source_branch})
+    return [
+        *looks(merge, subject, {}, place, None, "$.merge_request"),
+        *_said(event.object_attributes, subject),
+    ]
+
+
+def _on_commit(event: NoteEvent) -> Sequence[Observation] | Nothing:
+    sha = (event.commit.id if event.commit else None) or event.object_attributes.commit_id
+    at = _touched_at(event.object_attributes)
+    if not sha or not is_commit(sha) or at is None:
+        return Nothing("the comment names no commit or no time")
+    return [Observed("active", commit(sha), at)]
+
+
+def _said(note: Note, subject: Ref) -> list[Observation]:
+    at = _touched_at(note)
+    if at is None:
+        return []
+    active = Observed("active", subject, at)
+    # What an edit leaves of a comment is not what was commanded at its time; system notes are written by nobody.
+    if note.system or not _is_new(note):
+        return [active]
+    return [active, Commented(subject, at, note.note or "", insider=None)]
+
+
+def _is_new(note: Note) -> bool:
+    """Whether the comment was just written; before GitLab 16.11 its times alone tell."""
+    if note.action:
+        return note.action == "create"
+    return bool(note.updated_at) and _created_at(note) == _updated_at(note)
+
+
+def _touched_at(note: Note) -> datetime | None:
+    """When a new comment was written, or an older one changed."""
+    created, updated = _created_at(note), _updated_at(note)
+    return (created or updated) if note.action == "create" else (updated or created)
+
+
+def _created_at(note: Note) -> datetime | None:
+    return read_time(note.created_at, "$.object_attributes.created_at") if note.created_at else None
+
+
+def _updated_at(note: Note) -> datetime | None:
+    return read_time(note.updated_at, "$.object_attributes.updated_at") if note.updated_at else None
+
+
+def _required(found: _Subject | None, name: str) -> _Subject:
+    if found is None:
+        raise UnreadableDelivery(f"a field is missing or malformed: Object missing required field `{name}`")
+    return found

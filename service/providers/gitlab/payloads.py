@@ -1,0 +1,163 @@
+"""What is read of GitLab's payloads. Source: "Webhook events" and "System hooks" in GitLab's documentation.
+
+Times are texts: `2016-08-12 15:23:28 UTC`, `2021-04-28 21:50:00 +0200` or ISO 8601, even within one payload.
+"""
+
+import msgspec
+
+from service.payload import Number
+
+
+class AnyEvent(msgspec.Struct):
+    object_kind: str | None = None
+    event_name: str | None = None
+
+
+class Project(msgspec.Struct):
+    """A project; old payloads name it by its address alone."""
+
+    id: int | None = None
+    path_with_namespace: str | None = None
+    web_url: str | None = None
+    homepage: str | None = None
+    default_branch: str | None = None
+
+
+class Label(msgspec.Struct):
+    title: str | None = None
+
+
+class LabelChange(msgspec.Struct):
+    previous: list[Label] | None = None
+    current: list[Label] | None = None
+
+
+class Assignee(msgspec.Struct):
+    """Somebody, to be compared with others and never told of."""
+
+    id: int | None = None
+    username: str | None = None
+
+
+class AssigneeChange(msgspec.Struct):
+    previous: list[Assignee] | None = None
+    current: list[Assignee] | None = None
+
+
+class Changes(msgspec.Struct):
+    labels: LabelChange | None = None
+    assignees: AssigneeChange | None = None
+
+
+class Item(msgspec.Struct):
+    iid: Number
+    created_at: str
+    updated_at: str | None = None
+    title: str | None = None
+    url: str | None = None
+    state: str | None = None
+    action: str | None = None
+    labels: list[Label] | None = None
+
+
+class Issue(Item, kw_only=True):
+    closed_at: str | None = None
+    type: str | None = None
+    duplicated_to_id: int | None = None
+    """Of a duplicate, the issue that it repeats; told only after the delivery that says it was closed."""
+
+
+class Commit(msgspec.Struct):
+    id: str | None = None
+    message: str | None = None
+    timestamp: str | None = None
+
+
+class MergeRequest(Item, kw_only=True):
+    source_branch: str | None = None
+    source: Project | None = None
+    target: Project | None = None
+    description: str | msgspec.UnsetType | None = msgspec.UNSET
+    last_commit: Commit | None = None
+    merge_commit_sha: str | None = None
+    squash_commit_sha: str | None = None
+    merged_at: str | None = None
+
+
+class ItemEvent(msgspec.Struct):
+    project: Project | None = None
+    repository: Project | None = None
+    labels: list[Label] | None = None
+    changes: Changes | None = None
+
+
+class IssueEvent(ItemEvent, kw_only=True):
+    object_attributes: Issue
+
+
+class MergeRequestEvent(ItemEvent, kw_only=True):
+    object_attributes: MergeRequest
+
+
+class Note(msgspec.Struct):
+    noteable_type: str | None = None
+    note: str | None = None
+    action: str | None = None
+    system: bool | None = None
+    created_at: str | None = None
+    updated_at: str | None = None
+    commit_id: str | None = None
+
+
+class NoteEvent(msgspec.Struct):
+    object_attributes: Note
+    project: Project | None = None
+    repository: Project | None = None
+    issue: Issue | None = None
+    merge_request: MergeRequest | None = None
+    commit: Commit | None = None
+
+
+class Pipeline(msgspec.Struct):
+    sha: str
+    status: str
+    ref: str | None = None
+    tag: bool | None = None
+    name: str | None = None
+    finished_at: str | None = None
+
+
+class PipelineChange(msgspec.Struct):
+    iid: Number | None = None
+    url: str | None = None
+    target_project_id: int | None = None
+
+
+class PipelineEvent(msgspec.Struct):
+    object_attributes: Pipeline
+    project: Project | None = None
+    commit: Commit | None = None
+    merge_request: PipelineChange | None = None
+
+
+class DeploymentEvent(msgspec.Struct):
+    status: str
+    status_changed_at: str | None = None
+    environment: str | None = None
+    environment_tier: str | None = None
+    commit_url: str | None = None
+
+
+class PushEvent(msgspec.Struct):
+    ref: str
+    before: str | None = None
+    after: str | None = None
+    project: Project | None = None
+    repository: Project | None = None
+    commits: list[Commit] | None = None
+
+
+class RenameEvent(msgspec.Struct):
+    path_with_namespace: str
+    old_path_with_namespace: str
+    updated_at: str | None = None

@@ -1,0 +1,76 @@
+"""Jira: webhooks of Jira Cloud and Jira Data Center, and those of workflows' post functions.
+
+Source: "Webhooks" in Atlassian's documentation of Jira Cloud, "Managing webhooks" in that of Jira Data Center.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import ClassVar
+
+from service.observation import Nothing, Observation
+from service.payload import decode, utf8
+from service.providers.jira import events
+from service.providers.jira.payloads import Announcement, PostFunction
+from service.webhook import Delivery, SignatureRefused, UnreadableDelivery, check_basic, check_hmac, content_id
+
+_SIGNATURE = "x-hub-signature"
+_DELIVERY = "x-atlassian-webhook-identifier"
+_METHODS = frozenset({"sha256", "sha384", "sha512"})
+_LONGEST_SHOWN = 60
+
+
+class Jira:
+    """Jira's webhooks: signed as WebSub says, by a method that they name, or with HTTP Basic authentication."""
+
+    name: ClassVar[str] = "jira"
+    kept_headers: ClassVar[frozenset[str]] = frozenset(
+        {"content-type", _DELIVERY, "x-atlassian-webhook-retry", "x-atlassian-webhook-flow"}
+    )
+
+    def verify(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[bytes], now: datetime) -> None:  # noqa: ARG002 - the signature carries no time
+        signature = headers.get(_SIGNATURE)
+        if signature is not None:
+            _check_signature(signature, body, secrets)
+        elif "authorization" in headers:
+            check_basic(headers, secrets)
+        else:
+            raise SignatureRefused(
+                "header X-Hub-Signature is missing; set the webhook's secret in Jira, or put user:secret@ before the"
+                " URL's host"
+            )
+
+    def delivery_id(self, headers: Mapping[str, str], body: bytes) -> str:
+        return headers.get(_DELIVERY) or content_id("", body)
+
+    def document(self, delivery: Delivery) -> bytes:
+        return utf8(delivery.body)
+
+    def observe(self, delivery: Delivery) -> Sequence[Observation] | Nothing:
+        document = self.document(delivery)
+        event = decode(document, Announcement).webhook_event
+        if not event:
+            return _unnamed(document)
+        if event.startswith("jira:issue_"):
+            return events.issue(event, document)
+        if event.startswith("comment_"):
+            return events.comment(event, document)
+        shown = event if len(event) <= _LONGEST_SHOWN else f"{event[:_LONGEST_SHOWN]}…"
+        return Nothing(f"Jira's `{shown}` events say nothing about experiments")
+
+
+def _check_signature(signature: str, body: bytes, secrets: Sequence[bytes]) -> None:
+    method, equals, digest = signature.partition("=")
+    if not equals:
+        raise SignatureRefused("header X-Hub-Signature is not <method>=<signature>")
+    if method.lower() == "sha1":
+        raise SignatureRefused("the signature's method sha1 is too weak; sha256, sha384 and sha512 are accepted")
+    if method.lower() not in _METHODS:
+        raise SignatureRefused("the signature's method is unknown; sha256, sha384 and sha512 are accepted")
+    check_hmac(digest, body, secrets, method=method.lower())
+
+
+def _unnamed(document: bytes) -> Sequence[Observation]:
+    """What a body that names no event says, which is that of a workflow's post function."""
+    if decode(document, PostFunction).transition is None:
+        raise UnreadableDelivery("a field is missing or malformed: Object missing required field `webhookEvent`")
+    return events.transition(document)

@@ -1,0 +1,72 @@
+"""Comments, without the code and the quotations in them.
+
+Source: "Text formatting notation help" in Jira, and "Atlassian Document Format" in Atlassian's documentation.
+"""
+
+import re
+from collections.abc import Iterator
+from itertools import islice
+
+from service.observation import Commented, Observation, Observed
+from service.payload import read_time
+from service.providers.jira.payloads import Comment, Node, Text
+from service.providers.jira.tickets import Ticket
+
+# Between two braces each, as in {{code}}, it is a word in another font.
+_MARKER = re.compile(r"(?<!\{)\{(code|noformat|quote)(?::[^{}\r\n]*)?\}(?!\})", re.IGNORECASE)
+_QUOTE = "quote"
+_SILENT = frozenset({"codeBlock", "blockquote"})
+_DEEPEST = 20
+_MOST_LINES = 1000
+
+
+def read_comment(ticket: Ticket, comment: Comment) -> list[Observation]:
+    """What a comment that was just written says."""
+    at = read_time(comment.created, "$.comment.created") if comment.created else ticket.at
+    # Jira does not tell whether the author may change the project.
+    said = Commented(ticket.subject, at, _plain(comment.body or ""), insider=None)
+    return [Observed("active", ticket.subject, at), said]
+
+
+def _plain(body: Text) -> str:
+    if isinstance(body, Node):
+        return "\n".join(islice(_lines(body, _DEEPEST), _MOST_LINES))
+    # What follows a block on its line stays away from the line's start, where it would be a command.
+    return " ".join(_outside(body))
+
+
+def _outside(text: str) -> Iterator[str]:
+    """The parts of a text in wiki markup that are in no block of code and no quotation; an open block has no end."""
+    literal, quoted, start = "", False, 0
+    for marker in _MARKER.finditer(text):
+        name = marker[1].lower()
+        if not literal and not quoted:
+            yield text[start : marker.start()]
+        # In code only its own end is read, and what is quoted may hold code.
+        if literal:
+            literal = "" if name == literal else literal
+        elif name == _QUOTE:
+            quoted = not quoted
+        else:
+            literal = name
+        start = marker.end()
+    if not literal and not quoted:
+        yield text[start:]
+
+
+def _lines(node: Node, depth: int) -> Iterator[str]:
+    """The paragraphs of a text that is a tree."""
+    if node.type in _SILENT or not depth:
+        return
+    if node.type == "paragraph":
+        yield "".join(map(_inline, node.content or ()))
+        return
+    for part in node.content or ():
+        yield from _lines(part, depth - 1)
+
+
+def _inline(node: Node) -> str:
+    if node.type == "hardBreak":
+        return "\n"
+    is_code = any(mark.type == "code" for mark in node.marks or ())
+    return f"`{node.text or ''}`" if is_code else node.text or ""

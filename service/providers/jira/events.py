@@ -1,0 +1,60 @@
+"""Events of tickets, of comments, and of transitions in a workflow."""
+
+from collections.abc import Sequence
+
+from service.observation import Nothing, Observation
+from service.payload import decode
+from service.providers.jira.changelog import read_changelog
+from service.providers.jira.comments import read_comment
+from service.providers.jira.payloads import Change, Comment, CommentEvent, IssueEvent, TransitionEvent
+from service.providers.jira.tickets import Ticket, closed, links, looks
+
+_CREATED = "jira:issue_created"
+_UPDATED = "jira:issue_updated"
+_DELETED = "jira:issue_deleted"
+# Old servers send no name of what happened to the ticket.
+_COMMENTED = "issue_commented"
+_REWRITTEN = frozenset({"issue_comment_edited", "issue_comment_deleted"})
+
+
+def issue(name: str, payload: bytes) -> list[Observation]:
+    event = decode(payload, IssueEvent)
+    ticket = Ticket.of(event.issue, event.timestamp)
+    changes = (event.changelog.items if event.changelog else None) or []
+    comment = read_comment(ticket, event.comment) if event.comment and _is_new(name, event, event.comment) else []
+    unnamed = not changes and not comment and name not in (_CREATED, _DELETED)
+    return [
+        *looks(ticket),
+        *([ticket.observed("deleted")] if name == _DELETED else []),
+        *read_changelog(ticket, changes),
+        *comment,
+        *([ticket.active()] if unnamed else []),
+        *closed(ticket),
+        *links(ticket),
+    ]
+
+
+def transition(payload: bytes) -> list[Observation]:
+    event = decode(payload, TransitionEvent)
+    ticket = Ticket.of(event.issue, event.timestamp)
+    change = Change(field="status", from_text=event.transition.from_status, to_text=event.transition.to_status)
+    return [*looks(ticket), *read_changelog(ticket, [change]), *closed(ticket), *links(ticket)]
+
+
+def comment(name: str, payload: bytes) -> Sequence[Observation] | Nothing:
+    event = decode(payload, CommentEvent)
+    if event.issue is None:
+        return Nothing("the comment does not name its ticket")
+    ticket = Ticket.of(event.issue, event.timestamp)
+    known = [*looks(ticket), *closed(ticket)] if event.issue.fields else []
+    # What an edit or a deletion leaves of a comment is not what was commanded at its time.
+    written = event.comment if name == "comment_created" else None
+    return [*known, *(read_comment(ticket, written) if written else [ticket.active()])]
+
+
+def _is_new(name: str, event: IssueEvent, comment: Comment) -> bool:
+    """Whether the update of a ticket brings a comment that was just written, alone or with a transition."""
+    if name != _UPDATED or event.issue_event_type_name in _REWRITTEN:
+        return False
+    named = event.issue_event_type_name == _COMMENTED
+    return named or (comment.created is not None and comment.created == comment.updated)

@@ -1,0 +1,140 @@
+"""What is read of Jira's payloads.
+
+Source: "Webhooks" in Atlassian's documentation of Jira Cloud and "Managing webhooks" in that of Jira Data Center; what
+old servers and workflows send is known from their payloads alone. Nearly everything is optional, since events of
+comments carry few fields and sites differ in theirs.
+"""
+
+from typing import Annotated, TypeAlias
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+Milliseconds = Annotated[int, msgspec.Meta(ge=0, lt=10**15)]
+"""A time as milliseconds since 1970."""
+
+
+class Named(msgspec.Struct):
+    name: str | None = None
+
+
+class Project(msgspec.Struct):
+    key: str | None = None
+
+
+class Category(msgspec.Struct):
+    key: str | None = None
+
+
+class Status(msgspec.Struct, rename={"category": "statusCategory"}):
+    id: str | None = None
+    name: str | None = None
+    category: Category | None = None
+
+
+class OtherTicket(msgspec.Struct):
+    key: str | None = None
+
+
+class LinkType(msgspec.Struct):
+    outward: str | None = None
+
+
+class Link(msgspec.Struct, rename={"outward_issue": "outwardIssue"}):
+    type: LinkType | None = None
+    outward_issue: OtherTicket | None = None
+
+
+class Fields(msgspec.Struct, rename={"resolution_date": "resolutiondate", "links": "issuelinks"}):
+    """A ticket's fields; a parent that is null says that there is none, and one that is absent says nothing."""
+
+    summary: str | None = None
+    created: str | None = None
+    updated: str | None = None
+    labels: list[str] | None = None
+    components: list[Named] | None = None
+    issuetype: Named | None = None
+    project: Project | None = None
+    status: Status | None = None
+    resolution: Named | None = None
+    resolution_date: str | None = None
+    parent: OtherTicket | UnsetType | None = UNSET
+    links: list[Link] | None = None
+
+
+class Issue(msgspec.Struct, rename={"address": "self"}):
+    key: str
+    address: str | None = None
+    fields: Fields | None = None
+
+
+class Change(msgspec.Struct, rename={"from_text": "fromString", "to_text": "toString"}):
+    """One field that changed: `to` identifies its new value, and the texts are what people read."""
+
+    field: str | None = None
+    fieldtype: str | None = None
+    from_text: str | None = None
+    to: str | UnsetType | None = UNSET
+    to_text: str | None = None
+
+
+class Changelog(msgspec.Struct):
+    items: list[Change] | None = None
+
+
+class Mark(msgspec.Struct):
+    type: str | None = None
+
+
+class Node(msgspec.Struct):
+    """A part of a text. Source: "Atlassian Document Format", Structure."""
+
+    type: str | None = None
+    text: str | None = None
+    marks: list[Mark] | None = None
+    content: list["Node"] | None = None
+
+
+Text: TypeAlias = str | Node
+"""A text in wiki markup, or as a tree."""
+
+
+class Comment(msgspec.Struct):
+    body: Text | None = None
+    created: str | None = None
+    updated: str | None = None
+
+
+class Announcement(msgspec.Struct, rename={"webhook_event": "webhookEvent"}):
+    webhook_event: str | None = None
+
+
+class IssueEvent(msgspec.Struct):
+    issue: Issue
+    timestamp: Milliseconds | None = None
+    issue_event_type_name: str | None = None
+    changelog: Changelog | None = None
+    comment: Comment | None = None
+
+
+class CommentEvent(msgspec.Struct):
+    issue: Issue | None = None
+    timestamp: Milliseconds | None = None
+    comment: Comment | None = None
+
+
+class Transition(msgspec.Struct):
+    from_status: str | None = None
+    to_status: str | None = None
+
+
+class PostFunction(msgspec.Struct):
+    """What the webhook of a workflow's post function sends; it names no event."""
+
+    transition: Transition | None = None
+
+
+class TransitionEvent(msgspec.Struct):
+    transition: Transition
+    issue: Issue
+    timestamp: Milliseconds | None = None

@@ -1,0 +1,151 @@
+"""A ticket: what it is called, how it looks, when it was created and closed, and what it serves."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+
+from msgspec import UNSET
+
+from service.lifecycle.evidence import MOST_TARGETS, Ref, parse_reference
+from service.observation import Kind, Linked, Observation, Observed, Trait
+from service.payload import from_milliseconds, read_time, traits
+from service.providers.jira.payloads import Fields, Issue, Link
+from service.webhook import UnreadableDelivery
+
+MOST_LABELS = 100
+"""How many labels of a ticket, or components, are read."""
+
+# Jira's keys of the categories of statuses.
+_CATEGORIES: Mapping[str | None, str] = {"new": "new", "indeterminate": "in progress", "done": "done"}
+_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,254}-[0-9]{1,18}")
+# What apps receive through Atlassian's gateway bears the gateway's address, where nobody can browse.
+_SITE = re.compile(r"(?!https?://api\.atlassian\.com/)(https?://[^\s/?#@]+(?:/[^\s?#@]*?)?)/rest/", re.IGNORECASE)
+_SERVES = frozenset({"implements", "tests", "validates", "is part of", "is evidence for"})
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """A ticket in an event.
+
+    Attributes:
+        at: when the event happened.
+        place: the traits that all observations of the ticket have.
+    """
+
+    subject: Ref
+    at: datetime
+    address: str
+    fields: Fields
+    place: Mapping[Trait, tuple[str, ...]]
+
+    @classmethod
+    def of(cls, issue: Issue, timestamp: int | None) -> "Ticket":
+        """The ticket in an event of this time, in milliseconds.
+
+        Raises:
+            UnreadableDelivery: it has no key in Jira's form, or no time is told.
+        """
+        subject = reference(issue.key)
+        if subject is None:
+            raise UnreadableDelivery("a field is malformed: expected a key such as ML-12 - at `$.issue.key`")
+        fields = issue.fields or Fields()
+        at = _time(timestamp, fields)
+        return cls(subject, at, issue.address or "", fields, _place(subject, fields))
+
+    @property
+    def category(self) -> str | None:
+        """The category of the status that the ticket has now."""
+        status = self.fields.status
+        return _CATEGORIES.get(status.category.key) if status and status.category else None
+
+    def observed(self, kind: Kind, known: Mapping[Trait, str | None] | None = None) -> Observed:
+        """Something that happened to it at the time of the event."""
+        return Observed(kind, self.subject, self.at, {**self.place, **traits(known or {})})
+
+    def active(self) -> Observed:
+        """A sign of life."""
+        return Observed("active", self.subject, self.at)
+
+
+def reference(key: str | None) -> Ref | None:
+    """The reference of the ticket with this key, or None where it is no key."""
+    return parse_reference(f"jira:{key}") if key and _KEY.fullmatch(key) else None
+
+
+def looks(ticket: Ticket) -> list[Observation]:
+    """How the ticket looks now, and when it was created."""
+    fields = ticket.fields
+    known: dict[Trait, str | None] = {
+        "title": fields.summary,
+        "url": _url(ticket),
+        "item_type": fields.issuetype.name if fields.issuetype else None,
+    }
+    labels = tuple(islice(filter(None, fields.labels or ()), MOST_LABELS))
+    labelled: dict[Trait, tuple[str, ...]] = {"label": labels} if labels else {}
+    seen = Observed("seen", ticket.subject, ticket.at, {**ticket.place, **traits(known), **labelled})
+    if not fields.created:
+        return [seen]
+    created = read_time(fields.created, "$.issue.fields.created")
+    return [seen, Observed("created", ticket.subject, created, ticket.place)]
+
+
+def closed(ticket: Ticket) -> list[Observation]:
+    """When a ticket that is done was resolved; so is known what was closed before anybody listened."""
+    fields = ticket.fields
+    if ticket.category != "done" or not fields.resolution_date:
+        return []
+    at = read_time(fields.resolution_date, "$.issue.fields.resolutiondate")
+    known: dict[Trait, str | None] = {
+        "reason": fields.resolution.name if fields.resolution else None,
+        "status_to": fields.status.name if fields.status else None,
+    }
+    return [Observed("closed", ticket.subject, at, {**ticket.place, **traits(known)})]
+
+
+def links(ticket: Ticket) -> list[Observation]:
+    """What the ticket serves: its parent, and the tickets that it is linked to as their evidence."""
+    parent, others = ticket.fields.parent, ticket.fields.links
+    said: list[Observation] = []
+    if parent is None:
+        said.append(_linked(ticket, "parent", frozenset()))
+    elif parent is not UNSET and (above := reference(parent.key)):
+        said.append(_linked(ticket, "parent", frozenset({above})))
+    if others is not None:
+        said.append(_linked(ticket, "link", frozenset(islice(_served(others), MOST_TARGETS))))
+    return said
+
+
+def _linked(ticket: Ticket, channel: str, targets: frozenset[Ref]) -> Linked:
+    return Linked(ticket.subject, channel, ticket.subject, targets, ticket.at)
+
+
+def _served(links: list[Link]) -> Iterator[Ref]:
+    """The tickets for which this one is evidence; symmetric links and duplicates do not say which serves which."""
+    for link in links:
+        says = (link.type.outward or "").strip().lower() if link.type else ""
+        target = reference(link.outward_issue.key) if link.outward_issue else None
+        if says in _SERVES and target is not None:
+            yield target
+
+
+def _time(timestamp: int | None, fields: Fields) -> datetime:
+    if timestamp is not None:
+        return from_milliseconds(timestamp, "$.timestamp")
+    if fields.updated:
+        return read_time(fields.updated, "$.issue.fields.updated")
+    raise UnreadableDelivery("a field is missing or malformed: Object missing required field `timestamp`")
+
+
+def _place(subject: Ref, fields: Fields) -> dict[Trait, tuple[str, ...]]:
+    own_project = subject.removeprefix("jira:").rpartition("-")[0]
+    project = (fields.project.key if fields.project else None) or own_project
+    names = (component.name for component in fields.components or ())
+    components = tuple(islice(filter(None, names), MOST_LABELS))
+    return {**traits({"what": "item", "project": project}), **({"component": components} if components else {})}
+
+
+def _url(ticket: Ticket) -> str | None:
+    site = _SITE.match(ticket.address)
+    return f"{site[1]}/browse/{ticket.subject.removeprefix('jira:')}" if site else None
