@@ -26,8 +26,8 @@ bench: $(VENV)/dev.done ## how long the core takes, as figures and ratios
 	@$(BIN)/python -m tests.bench.core
 
 format: $(VENV)/dev.done ## put the code into shape
-	@$(BIN)/ruff check --fix --quiet
 	@$(BIN)/ruff format --quiet
+	@$(BIN)/ruff check --fix --quiet
 
 COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --upgrade
