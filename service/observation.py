@@ -65,7 +65,7 @@ PLACE: frozenset[Trait] = frozenset({"what", "project", "component", "branch"})
 """Where an item or change belongs: known of all that happens to it, and telling nothing of what happened."""
 
 TRAITS: Mapping[Kind, frozenset[Trait]] = {
-    "seen": PLACE | {"title", "url", "label", "item_type"},
+    "seen": PLACE | {"title", "url", "label", "item_type", "reason"},
     "created": PLACE,
     "assigned": PLACE,
     "closed": PLACE | {"reason", "status_to"},

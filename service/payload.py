@@ -19,6 +19,8 @@ Number = Annotated[int, msgspec.Meta(ge=0, lt=10**18)]
 _COMMIT = re.compile(r"[0-9a-fA-F]{40}(?:[0-9a-fA-F]{24})?")
 _DATED = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:")
 _OFFSET = re.compile(r"(?<=[0-9]) ?(?:UTC|Z|([+-][0-9]{2}):?([0-9]{2}))\Z")
+_LONGEST_SHOWN = 50
+_NUL = rb"\u0000"
 _Payload = TypeVar("_Payload")
 
 
@@ -40,13 +42,13 @@ def utf8(body: bytes) -> bytes:
 
 
 def decode(payload: bytes, expected: type[_Payload]) -> _Payload:
-    """The part of a JSON document that a type describes.
+    """The part of a JSON document that a type describes; what PostgreSQL's texts cannot hold, NUL, comes as U+FFFD.
 
     Raises:
         UnreadableDelivery: it is not JSON, or what the type requires is missing or malformed; the message has the path.
     """
     try:
-        return msgspec.json.decode(payload, type=expected)
+        return msgspec.json.decode(payload.replace(_NUL, rb"\ufffd") if _NUL in payload else payload, type=expected)
     except msgspec.ValidationError as error:
         raise UnreadableDelivery(f"a field is missing or malformed: {error}") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -99,6 +101,11 @@ def from_milliseconds(stamp: int, where: str) -> datetime:
 def is_commit(sha: str | None) -> bool:
     """Whether a text is the full hash of a Git commit, and not the one of zeros that stands for none."""
     return sha is not None and _COMMIT.fullmatch(sha) is not None and set(sha) != {"0"}
+
+
+def short(text: str) -> str:
+    """A sender's word as a reason may show it."""
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
 
 
 def traits(known: Mapping[Trait, str | None]) -> dict[Trait, tuple[str, ...]]:

@@ -1,6 +1,6 @@
 """Builders of payloads in the shapes of providers other than GitHub, with as much in them as a story needs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -45,9 +45,10 @@ class Ticket:
         return moved, moved.event("jira:issue_updated", when, changes)
 
     def commented(self, text: str, when: datetime) -> Request:
-        """A comment on the ticket, as Jira Cloud tells of it."""
+        """A comment on the ticket, as Jira Cloud tells of it: with few of the ticket's fields."""
         comment = {"body": text, "created": stamp(when), "updated": stamp(when)}
-        return self._posted({"webhookEvent": "comment_created", "comment": comment}, when)
+        shown = ("summary", "issuetype", "project", "status")
+        return self._posted({"webhookEvent": "comment_created", "comment": comment}, when, shown)
 
     def deleted(self, when: datetime) -> Request:
         return self.event("jira:issue_deleted", when)
@@ -56,7 +57,7 @@ class Ticket:
         """The delivery of an event, with the state that it left behind."""
         return self._posted({"webhookEvent": name, "changelog": {"id": "1", "items": list(changes)}}, when)
 
-    def _posted(self, event: Mapping[str, Any], when: datetime) -> Request:
+    def _posted(self, event: Mapping[str, Any], when: datetime, shown: Collection[str] | None = None) -> Request:
         number, name, category = self.status
         fields = {
             "summary": self.summary,
@@ -70,6 +71,7 @@ class Ticket:
             "created": stamp(self.created_at),
             "reporter": {"displayName": "Somebody"},
         }
+        fields = {name: value for name, value in fields.items() if shown is None or name in shown}
         issue = {"key": self.key, "self": "https://acme.atlassian.net/rest/api/2/issue/10012", "fields": fields}
         milliseconds = int(when.timestamp() * 1000)
         return request("jira", {**event, "timestamp": milliseconds, "issue": issue})
@@ -95,6 +97,7 @@ class GitLabIssue:
     labels: tuple[str, ...] = ("experiment",)
     created_at: datetime
     closed_at: datetime | None = None
+    moved_to: int | None = None
 
     def opened(self) -> Request:
         return self.event("open", self.created_at)
@@ -129,6 +132,7 @@ class GitLabIssue:
             "created_at": spaced(self.created_at),
             "updated_at": spaced(when),
             "closed_at": spaced(self.closed_at) if self.closed_at else None,
+            "moved_to_id": self.moved_to,
         }
         payload = {
             "object_kind": "issue",
@@ -215,6 +219,20 @@ def gitlab_deployment(sha: str, when: datetime, environment: str = "production",
         "commit_url": f"https://gitlab.example.com/acme/app/-/commit/{sha}",
     }
     return request("gitlab", payload, x_gitlab_event="Deployment Hook")
+
+
+def gitlab_push(name: str, after: str, when: datetime | None) -> Request:
+    """A push of one commit to a branch, made at a time; one of zeros removes the branch."""
+    written = when.strftime("%Y-%m-%dT%H:%M:%S+00:00") if when else None
+    payload = {
+        "object_kind": "push",
+        "ref": f"refs/heads/{name}",
+        "before": "0" * 40 if when else "d" * 40,
+        "after": after,
+        "project": {"path_with_namespace": "acme/app", "default_branch": "main"},
+        "commits": [{"id": after, "message": "Warm it", "timestamp": written}] if when else [],
+    }
+    return request("gitlab", payload, x_gitlab_event="Push Hook")
 
 
 def circleci_workflow(sha: str, when: datetime, status: str = "success", branch: str = "cache-answers") -> Request:

@@ -109,8 +109,11 @@ def statuses(response: httpx.Response) -> list[str]:
 
 async def test_every_payload_is_stored_once_and_counted_or_ignored_with_a_reason(database: Database) -> None:
     everything = list(posted())
-    assert len({one.file for one in everything}) == 420
-    assert {one.source for one in everything} == set(SCHEMES)
+    files = {entry["file"]: entry["provider"] for entry in json.loads((CORPUS / "INDEX.json").read_text())}
+    assert {one.file for one in everything} == set(files)
+    # A provider of which nobody published a payload yet is tested by its own.
+    published = {"cloudevents" if provider == "cdevents" else provider for provider in files.values()}
+    assert {one.source for one in everything} == {name for name, one in SCHEMES.items() if one.provider in published}
     async with api(database, NOW, sources=SOURCES) as client:
         for one in everything:
             response = await one.post_tampered(client)

@@ -110,9 +110,9 @@ def test_flags_go_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> Non
         ("SOURCES__GITHUB__PROVIDER", "github", "LOOPGAUGE_SOURCES__GITHUB__SECRET is missing"),
         ("SOURCES__GITHUB__SECRT", "x", "LOOPGAUGE_SOURCES__GITHUB__SECRT is no setting"),
         (
-            "SOURCES__ACME__SECRET",
+            "SOURCES__NOBODYS__SECRET",
             "x",
-            "LOOPGAUGE_SOURCES__ACME__PROVIDER: expected one of buildkite, circleci",
+            "LOOPGAUGE_SOURCES__NOBODYS__PROVIDER: expected one of buildkite, circleci",
         ),
         ("API_TOKENS__REED", "x", "LOOPGAUGE_API_TOKENS__REED is no setting"),
         ("HOST", "", "LOOPGAUGE_HOST: expected a value that is not empty"),
@@ -134,7 +134,7 @@ def test_a_wrong_setting_is_told_in_one_line_that_names_it(
 
 def test_a_wrong_setting_does_not_tell_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(WrongSetting) as wrong:
-        _read(monkeypatch, PORT="x", SOURCES__GITHUB__SECRET="hush", SOURCES__ACME__SECRET="hush")
+        _read(monkeypatch, PORT="x", SOURCES__GITHUB__SECRET="hush", SOURCES__NOBODYS__SECRET="hush")
     assert "hush" not in str(wrong.value)
     assert wrong.value.__cause__ is None
 

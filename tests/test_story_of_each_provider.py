@@ -1,6 +1,7 @@
 """For each provider a story from idea to answer, in that provider's own payloads, and one across tools."""
 
 import random
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -10,7 +11,7 @@ from service.lifecycle.taxonomy import FailureCategory, Outcome, State
 from service.rules.reading import RulesFile, read_rules
 from service.settings import DEFAULTS, read_rules_file
 from service.storage.database import Database
-from tests.builders import GitHubRequest, Issue, PullRequest, at, comment, deployment_status, push
+from tests.builders import GitHubRequest, Issue, PullRequest, at, comment, deployment_status, push, workflow_run
 from tests.payloads import (
     DONE,
     IN_PROGRESS,
@@ -23,9 +24,10 @@ from tests.payloads import (
     circleci_workflow,
     gitlab_deployment,
     gitlab_pipeline,
+    gitlab_push,
     jenkins_build,
 )
-from tests.road import all_experiments, deliver
+from tests.road import all_experiments, api, deliver
 from tests.signing import Request, event
 
 HEAD, MERGED = "a" * 40, "b" * 40
@@ -54,7 +56,7 @@ async def test_github_from_an_issue_to_a_deployment(database: Database) -> None:
         database,
         issue.opened(),
         pull.opened(),
-        circleci_workflow(HEAD, at(3, "09:12:00")),
+        workflow_run(HEAD, at(3, "09:12:00")),
         merging,
         closing,
         closed.labeled("outcome:worked", at(5, "10:00:00"))[1],
@@ -147,6 +149,82 @@ async def test_jira_a_resolution_that_comes_before_or_after_the_status_is_heard(
     told = await the_only(database, "jira:ML-12")
     assert told.outcome is Outcome.ABANDONED
     assert told.concluded_at == (at(4) if first == "status" else at(5))
+
+
+async def test_jira_a_comment_that_shows_few_of_the_tickets_fields_leaves_its_team(database: Database) -> None:
+    ticket = Ticket(created_at=at(2), components=("Search",))
+    await deliver(database, ticket.created(), ticket.commented("Any news?", at(5)))
+    assert (await the_only(database, "jira:ML-12")).team == "search"
+
+
+async def test_jira_the_answer_is_when_the_ticket_was_done_and_not_when_it_was_resolved(database: Database) -> None:
+    ticket = Ticket(created_at=at(2))
+    resolved = {"field": "resolution", "fromString": "", "toString": "Fixed"}
+    halfway = replace(ticket, resolution="Fixed", resolved_at=at(4))
+    done = replace(halfway, status=DONE)
+    entered = {"field": "status", "from": "10000", "fromString": "To Do", "to": "10002", "toString": "Done"}
+    await deliver(
+        database,
+        ticket.created(),
+        halfway.event("jira:issue_updated", at(4), [resolved]),
+        done.event("jira:issue_updated", at(6), [entered]),
+    )
+    assert (await the_only(database, "jira:ML-12")).concluded_at == at(6)
+
+
+async def test_jira_a_resolution_that_is_taken_away_opens_a_ticket_whose_last_move_was_lost(database: Database) -> None:
+    ticket = Ticket(created_at=at(2))
+    created = ticket.created()
+    ticket, done = ticket.moved(DONE, at(3), "Done")
+    ticket, _lost = ticket.moved(("6", "Closed", "done"), at(4), "Done")
+    _, again = ticket.moved(IN_PROGRESS, at(5))
+    await deliver(database, created, done, again)
+    assert (await the_only(database, "jira:ML-12")).state is State.RUNNING
+
+
+async def test_github_a_duplicate_whose_reason_is_changed_afterwards_counts(database: Database) -> None:
+    issue = Issue(created_at=at(2))
+    duplicate, closed = issue.closed(at(3), "duplicate")
+    await deliver(database, issue.opened(), closed)
+    assert await all_experiments(database) == {}
+    corrected = replace(duplicate, state_reason="completed")
+    await deliver(database, corrected.event("closed", at(4)), closed)
+    assert (await the_only(database, "github:acme/app#45")).concluded_at == at(3)
+
+
+async def test_gitlab_an_issue_that_moved_to_another_project_leaves_the_figures(database: Database) -> None:
+    issue = GitLabIssue(created_at=at(2))
+    closed, closing = issue.closed(at(3))
+    moved = replace(closed, moved_to=9).event("update", at(3, "09:00:02"))
+    await deliver(database, moved, issue.opened(), closing)
+    assert await all_experiments(database) == {}
+
+
+async def test_gitlab_a_branch_that_is_removed_without_a_change_leaves_the_figures(database: Database) -> None:
+    await deliver(database, gitlab_push("exp/warm-cache", HEAD, at(2)))
+    assert (await the_only(database, "branch:acme/app@exp/warm-cache")).idea_at == at(2)
+    await deliver(database, gitlab_push("exp/warm-cache", "0" * 40, None))
+    assert await all_experiments(database) == {}
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+async def test_a_branch_that_is_pushed_in_the_second_of_its_merge_is_no_experiment(
+    database: Database, order: tuple[int, ...]
+) -> None:
+    pull = PullRequest(created_at=at(3), branch="exp/warm-cache", body="")
+    _, merged = pull.merged(at(4))
+    story = [pull.opened(), push("exp/warm-cache", MERGED, at(4)), merged]
+    await deliver(database, *(story[place] for place in order))
+    assert (await the_only(database, "github:acme/app!7")).outcome is Outcome.WORKED
+
+
+async def test_nobody_reads_in_whose_account_a_fork_lives(database: Database) -> None:
+    pull = PullRequest(created_at=at(3), branch="exp/warm-cache", fork="jane-doe/app", body="")
+    await deliver(database, pull.opened(), push("exp/warm-cache", HEAD, at(3), repository="jane-doe/app"))
+    async with api(database) as client:
+        told = (await client.get("/experiments/github:acme%2Fapp!7/explain")).text
+    assert "branch:fork@exp/warm-cache" in told
+    assert "jane-doe" not in told
 
 
 async def test_jira_a_deleted_ticket_leaves_and_its_own_words_count_where_rules_say_so(database: Database) -> None:

@@ -113,7 +113,7 @@ def _experiment(experiment: Experiment) -> ExperimentAnswer:
 
 def _event(heard: Heard) -> EventAnswer:
     return EventAnswer(
-        subject=heard.event.subject,
+        subject=heard.subject,
         kind=kind_of(heard.event),
         occurred_at=heard.event.occurred_at,
         data=data_of(heard.event),

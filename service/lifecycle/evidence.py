@@ -22,6 +22,13 @@ Channel = str
 """The place in a payload that made a link: `body`, `title`, `branch`, `head`, `merge commit`, `api`."""
 
 _REFERENCE = re.compile(r"[a-z][a-z0-9_-]*:\S+")
+# What references of the kinds that everybody shares look like; others are as their makers please.
+_FORMS: Mapping[str, tuple[re.Pattern[str], str]] = {
+    "branch": (re.compile(r"[^@]+@.+"), "branch:acme/app@exp/cache"),
+    "github": (re.compile(r"[^#!]+[#!][0-9]+"), "github:acme/app#45 or github:acme/app!7"),
+    "gitlab": (re.compile(r"[^#!]+[#!][0-9]+"), "gitlab:acme/app#45 or gitlab:acme/app!7"),
+    "jira": (re.compile(r"[A-Za-z][A-Za-z0-9_]*-[0-9]+"), "jira:ML-12"),
+}
 _IN_PROJECT = re.compile(r"(jira:[^-]+|[^@#!]+)([#!-][0-9]+|@.+)?")
 MOST_TARGETS = 50
 """How many subjects one subject may say, on one channel, that it serves."""
@@ -33,11 +40,14 @@ def parse_reference(text: str) -> Ref:
     """The reference that a text spells.
 
     Raises:
-        BadReference: the text has no scheme, no name, or white space in it.
+        BadReference: the text has no scheme, no name, or white space in it, or not the form of its scheme.
     """
     if not _REFERENCE.fullmatch(text):
         raise BadReference(f"{text!r} is not a reference; expected a form such as github:acme/app#45")
-    scheme = text.partition(":")[0]
+    scheme, _, named = text.partition(":")
+    form, example = _FORMS.get(scheme, (None, ""))
+    if form is not None and not form.fullmatch(named):
+        raise BadReference(f"{text!r} is not a reference; expected {example}")
     if scheme == "jira":
         return Ref(f"jira:{text[5:].upper()}")
     # Free keys and the names of branches are compared with case, all else without.

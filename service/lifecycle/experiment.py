@@ -317,7 +317,10 @@ def _standing_since(channel: str, statements: Sequence[Declaration]) -> datetime
                 withdrawn.append(statement.occurred_at)
             case _ as never:
                 assert_never(never)
-    standing = [at for at in declared if not withdrawn or at >= max(withdrawn)]
+    # What is taken back and stated at one instant stands, but for a branch that gets its change: that is its successor.
+    standing = [
+        at for at in declared if not withdrawn or at > max(withdrawn) or (at == max(withdrawn) and channel != "branch")
+    ]
     if not standing:
         return None
     return min(standing) if channel == "label" else max(standing)

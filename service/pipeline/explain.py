@@ -1,13 +1,13 @@
 """Explain: one experiment with every event behind it, and every figure that it counts in."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from service.lifecycle.codec import event_id
 from service.lifecycle.errors import UnknownSubject
-from service.lifecycle.events import LifecycleEvent
+from service.lifecycle.events import Declaration, LifecycleEvent
 from service.lifecycle.evidence import Ref, parse_reference
 from service.lifecycle.experiment import Experiment, counts_for, exclusion_of
 from service.lifecycle.stages import Exclusion, Stage, durations, exclusions
@@ -18,12 +18,19 @@ from service.storage import events, experiments
 from service.storage.database import Database
 from service.storage.events import Origin
 
+_BRANCH = "branch:"
+
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """One event, who said it, and whether it counts for the experiment."""
+    """One event, who said it, and whether it counts for the experiment.
+
+    Attributes:
+        subject: the event's, but for the branch of a fork, whose owner is a person.
+    """
 
     event: LifecycleEvent
+    subject: str
     counts: bool
     origins: Sequence[Origin]
 
@@ -86,10 +93,13 @@ async def explain(database: Database, subject: Ref, windows: Sequence[Window], n
         heard=[
             Heard(
                 event,
+                shown,
                 experiment is not None and counts_for(event, own=aliases.canonical(event.subject) == newest),
                 origins.get((event.subject, event_id(event)), ()),
             )
             for event in sorted(heard, key=lambda event: (event.occurred_at, event.subject, event_id(event)))
+            # What is declared of a fork's branch, its address and its project, names the owner and counts nowhere.
+            if (shown := _without_owner(event.subject, subjects)) == event.subject or not isinstance(event, Declaration)
         ],
         stages=durations(experiment) if experiment else {},
         left_out=exclusions(experiment, now) if experiment else (),
@@ -113,6 +123,15 @@ async def find_subject(database: Database, named: str) -> Ref:
     if root is None:
         raise UnknownSubject(f"there is no experiment {named}")
     return root
+
+
+def _without_owner(subject: Ref, around: Collection[Ref]) -> str:
+    """A subject as anybody may read it: forks live in people's own accounts, and only their branches are evidence."""
+    if not subject.startswith(_BRANCH):
+        return subject
+    project, _, name = subject.removeprefix(_BRANCH).partition("@")
+    at_home = any(other.partition(":")[2].startswith((f"{project}#", f"{project}!")) for other in around)
+    return subject if at_home or (subject in around and len(around) == 1) else f"{_BRANCH}fork@{name}"
 
 
 def _why_not(around: Surroundings, subject: Ref) -> str:

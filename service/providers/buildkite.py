@@ -11,7 +11,7 @@ import msgspec
 
 from service.lifecycle.evidence import commit
 from service.observation import Nothing, Observation, finished_run
-from service.payload import decode, is_commit, read_time, utf8
+from service.payload import decode, is_commit, read_time, short, utf8
 from service.webhook import (
     Delivery,
     SignatureRefused,
@@ -25,7 +25,6 @@ from service.webhook import (
 _EVENT = "x-buildkite-event"
 _SIGNATURE = "x-buildkite-signature"
 _TOKEN = "x-buildkite-token"  # noqa: S105 - the name of a header
-_LONGEST_SHOWN = 50
 
 
 class _Envelope(msgspec.Struct):
@@ -102,7 +101,7 @@ def _build_finished(event: _BuildFinished) -> Sequence[Observation] | Nothing:
 
 
 def _why_not(event: str) -> str:
-    shown = event[:_LONGEST_SHOWN]
+    shown = short(event)
     if event == "ping":
         return "a ping: the webhook is connected"
     if event.startswith("build."):

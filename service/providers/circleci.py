@@ -12,12 +12,11 @@ import msgspec
 
 from service.lifecycle.evidence import commit
 from service.observation import Nothing, Observation, finished_run
-from service.payload import AnyObject, decode, is_commit, utc, utf8
+from service.payload import AnyObject, decode, is_commit, short, utc, utf8
 from service.webhook import Delivery, SignatureRefused, UnreadableDelivery, check_hmac, content_id
 
 _SIGNATURE = "circleci-signature"
 _EVENT = "circleci-event-type"
-_LONGEST_SHOWN = 50
 
 
 class _Envelope(msgspec.Struct):
@@ -159,4 +158,4 @@ def _why_not(event: str) -> str:
         return "a ping: the webhook is connected"
     if event == "job-completed":
         return "a job is a part of its workflow, whose end is what counts; choose the event workflow-completed"
-    return f"CircleCI's `{event[:_LONGEST_SHOWN]}` events say nothing about experiments"
+    return f"CircleCI's `{short(event)}` events say nothing about experiments"

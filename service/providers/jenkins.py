@@ -12,12 +12,11 @@ import msgspec
 
 from service.lifecycle.evidence import commit
 from service.observation import Nothing, Observation, finished_run
-from service.payload import decode, from_milliseconds, is_commit, read_time, utf8
+from service.payload import decode, from_milliseconds, is_commit, read_time, short, utf8
 from service.webhook import Delivery, UnreadableDelivery, check_basic, content_id
 
 # An endpoint may be set to send only one of them; FINISHED is what the first versions of the plugin said.
 _ENDS = frozenset({"COMPLETED", "FINALIZED", "FINISHED"})
-_LONGEST_SHOWN = 50
 
 
 class _Repository(msgspec.Struct):
@@ -58,7 +57,7 @@ class Jenkins:
         notification = decode(self.document(delivery), _Notification)
         phase = notification.build.phase
         if phase not in _ENDS:
-            return Nothing(f"a run in phase {phase[:_LONGEST_SHOWN]}, not COMPLETED or FINALIZED, is no signal yet")
+            return Nothing(f"a run in phase {short(phase)}, not COMPLETED or FINALIZED, is no signal yet")
         return _finished(notification)
 
 

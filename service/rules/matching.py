@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time
+from itertools import islice
 from typing import Any, TypeAlias, assert_never
 
 from service.lifecycle.events import (
@@ -31,6 +32,7 @@ from service.observation import (
     Stated,
     Trait,
 )
+from service.payload import short
 from service.rules.commands import commands, is_addressed
 from service.rules.model import (
     Action,
@@ -66,7 +68,7 @@ _SHOWN: tuple[Trait, ...] = (
     "environment",
 )
 _MOST_SHOWN = 10
-_LONGEST_SHOWN = 50
+_MOST_REASONS = 20
 _COMMANDED = "command in a comment"
 _STATED = "stated"
 _STATUSES: tuple[Trait, Trait] = ("status_from", "status_to")
@@ -118,7 +120,10 @@ def interpret(
         or any(map(_counts, found.statements))
         or any(map(_serves, found.links))
     )
-    matched, missed = ", ".join(dict.fromkeys(found.matched)), "; ".join(dict.fromkeys(found.missed))
+    matched, missed = (
+        joint.join(islice(dict.fromkeys(parts), _MOST_REASONS))
+        for joint, parts in ((", ", found.matched), ("; ", found.missed))
+    )
     return Interpretation(
         "counted" if counts else "ignored",
         matched if counts else missed or f"by itself this is no experiment: {matched}",
@@ -176,7 +181,7 @@ def _apply(rules: Rules, provider: str, observation: Observed, payload: Payload,
         found.missed += _why_unmarked(rules, provider, observation)
     elif not decided and observation.kind != "superseded":
         named = ((trait, observation.traits.get(trait, ())) for trait in _SHOWN)
-        shown = ", ".join(f"{trait} `{_short(value)}`" for trait, values in named for value in values[:_MOST_SHOWN])
+        shown = ", ".join(f"{trait} `{short(value)}`" for trait, values in named for value in values[:_MOST_SHOWN])
         found.missed.append(f"no rule matches {observation.kind}{': ' if shown else ''}{shown}")
 
 
@@ -250,6 +255,9 @@ def _declaration(
 def _instant(happens: Happens, observation: Observed) -> LifecycleEvent:
     subject, at = observation.subject, observation.at
     left, entered = (_named_status(observation, trait) for trait in _STATUSES)
+    if observation.traits.get("resolution_from") and not observation.traits.get("resolution"):
+        # What was resolved and is no longer was at its end, whatever its status was called.
+        left = ""
     match happens.name:
         case "proposed":
             return Proposed(subject, at)
@@ -284,7 +292,9 @@ def _filled(template: Template, known: Mapping[str, str], payload: Payload) -> s
 
 
 def _is_description(event: LifecycleEvent) -> bool:
-    """Whether an event only tells what an item is called and where it lives."""
+    """Whether an event only tells what an item is called and where it lives, or that it is there as any other."""
+    if isinstance(event, Withdrawn):
+        return event.field == "excluded"
     return isinstance(event, Declared) and (event.field in ("title", "url") or event.channel == "derived")
 
 
@@ -311,7 +321,7 @@ def _why_unmarked(rules: Rules, provider: str, seen: Observed) -> Iterator[str]:
             wanted.setdefault(failing[0].trait, []).extend(pattern.text for pattern in failing[0].patterns)
     for trait, patterns in wanted.items():
         looked_for = " or ".join(f"`{pattern}`" for pattern in patterns)
-        there = ", ".join(_short(value) for value in seen.traits.get(trait, ())[:_MOST_SHOWN])
+        there = ", ".join(short(value) for value in seen.traits.get(trait, ())[:_MOST_SHOWN])
         if trait == "label":
             yield f"no label {looked_for}; " + (f"labels were {there}" if there else "it has no labels")
         elif trait == "item_type":
@@ -319,10 +329,6 @@ def _why_unmarked(rules: Rules, provider: str, seen: Observed) -> Iterator[str]:
         elif trait != "what":
             # Branches and titles carry people's names, which no reason may.
             yield f"its {trait} is not {looked_for}"
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
 
 
 def _obey(rules: Rules, provider: str, comment: Commented, found: _Findings) -> None:

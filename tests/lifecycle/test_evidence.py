@@ -348,3 +348,11 @@ def test_both_names_of_every_alias_are_of_one_subject(aliases: list[Alias]) -> N
     for alias in aliases:
         if alias.old in PROJECTS:
             assert known.canonical(Ref(f"{alias.old}#5")) == known.canonical(Ref(f"{alias.new}#5"))
+
+
+@pytest.mark.parametrize(
+    "text", ["github:acme/app", "gitlab:acme/app#", "github:acme/app#x", "jira:12", "jira:ML", "branch:acme/app"]
+)
+def test_a_reference_that_lacks_a_part_is_none_and_the_right_form_is_shown(text: str) -> None:
+    with pytest.raises(BadReference, match=r"expected (github|gitlab|jira|branch):"):
+        parse_reference(text)

@@ -1,6 +1,7 @@
 """Each delivery gets its verdict, and one that trips us does not stop its neighbours."""
 
 import asyncio
+import random
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -56,8 +57,16 @@ async def test_each_delivery_gets_its_verdict_and_reason(database: Database) -> 
         assert telemetry.registry.get_sample_value("loopgauge_interpreted_total", labels) == count
 
 
+async def test_a_title_with_a_character_that_postgresql_does_not_take_is_kept_without_it(database: Database) -> None:
+    await _store(database, _opened(2, title="a\0b"))
+    await settle(database)
+    assert (await all_experiments(database))["github:acme/app#2"].title == "a\ufffdb"
+
+
 async def test_a_delivery_of_which_postgresql_does_not_take_a_word_fails_alone(database: Database) -> None:
-    await _store(database, _opened(1), _opened(2, title="a\0b"), _opened(3))
+    # Twice as long as what a page of an index holds, and written so that it cannot be compressed into it.
+    endless = "".join(random.Random(1).choices("abcdefghijklmnopqrstuvwxyz0123456789", k=20_000))
+    await _store(database, _opened(1), _opened(2, repository=f"acme/{endless}"), _opened(3))
     await settle(database)
     verdicts = await _verdicts(database)
     assert [verdicts[f"issue {number}"][0] for number in (1, 2, 3)] == ["counted", "failed", "counted"]

@@ -235,7 +235,7 @@ def test_a_ping_says_that_the_webhook_is_connected() -> None:
 
 
 def test_an_event_that_we_do_not_use_says_nothing() -> None:
-    assert observe({"type": "x" * 9000}) == Nothing(f"CircleCI's `{'x' * 50}` events say nothing about experiments")
+    assert observe({"type": "x" * 9000}) == Nothing(f"CircleCI's `{'x' * 50}…` events say nothing about experiments")
 
 
 def test_the_header_tells_the_event_where_the_body_does_not() -> None:

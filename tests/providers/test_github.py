@@ -75,12 +75,13 @@ def traits(**known: Any) -> dict[Trait, tuple[str, ...]]:
     return named
 
 
-def seen(when: datetime, *labels: str) -> Observed:
+def seen(when: datetime, *labels: str, **known: str) -> Observed:
     looks = traits(
         what="item",
         project="acme/app",
         title="Answer from the cache",
         url="https://github.com/acme/app/issues/45",
+        **known,
     )
     return Observed("seen", ITEM, when, looks | ({"label": labels} if labels else {}))
 
@@ -319,7 +320,7 @@ def test_a_deleted_issue() -> None:
 def test_a_closed_issue(reason: str) -> None:
     _, request = Issue(created_at=at(1)).closed(at(3), reason)
     assert observe(request) == [
-        seen(at(3), "experiment"),
+        seen(at(3), "experiment", reason=reason),
         item("created", at(1)),
         item("closed", at(3), reason=reason),
     ]
@@ -336,7 +337,7 @@ def test_an_issue_closed_without_a_reason_is_closed() -> None:
 def test_a_later_payload_of_a_closed_issue_still_tells_when_it_was_closed() -> None:
     closed, _ = Issue(created_at=at(1)).closed(at(3))
     assert observe(closed.edited(at(5))) == [
-        seen(at(5), "experiment"),
+        seen(at(5), "experiment", reason="completed"),
         item("created", at(1)),
         ACTIVE,
         item("closed", at(3), reason="completed"),
@@ -662,7 +663,7 @@ def test_a_comment_tells_how_its_issue_looks_and_that_it_is_closed() -> None:
         state_reason="not_planned",
     )
     assert observe(request) == [
-        seen(at(4), "experiment", "outcome:failed"),
+        seen(at(4), "experiment", "outcome:failed", reason="not_planned"),
         item("created", at(1)),
         item("closed", at(2), reason="not_planned"),
         Observed("active", ITEM, at(3)),

@@ -1058,8 +1058,15 @@ def test_a_push_without_a_time_says_nothing(commits: Any) -> None:
     assert observe({**push(), "commits": commits}) == Nothing("the push brings no commit with a time")
 
 
-def test_a_push_that_removes_a_branch_says_nothing() -> None:
-    assert observe(push(after=ZEROS)) == Nothing("the push removes a branch, and does not tell when")
+def test_a_push_that_removes_a_branch_deletes_it_when_it_is_heard_of_since_no_time_is_told() -> None:
+    place = traits(what="branch", project="acme/app", branch="cache-answers")
+    assert observe(push(after=ZEROS)) == [
+        Observed("deleted", Ref("branch:acme/app@cache-answers"), at(10, "12:00:00"), place)
+    ]
+
+
+def test_the_default_branch_is_nobodys_experiment_when_it_is_removed() -> None:
+    assert observe(push(after=ZEROS, ref="refs/heads/main")) == Nothing("the default branch was removed")
 
 
 @pytest.mark.parametrize("ref", ["refs/tags/v1", "refs/heads/", "cache-answers", ""])

@@ -123,9 +123,9 @@ def test_a_run_that_ended(phase: str, status: str) -> None:
     assert observe(run(phase, status=status)) == [observed(conclusion=status, branch="cache-answers"), BRANCH]
 
 
-@pytest.mark.parametrize("phase", ["QUEUED", "STARTED", "NONE", "new in some version", "", "x" * 9000])
+@pytest.mark.parametrize("phase", ["QUEUED", "STARTED", "NONE", "new in some version", ""])
 def test_a_run_that_goes_on_says_nothing_yet(phase: str) -> None:
-    assert observe(run(phase)) == Nothing(f"a run in phase {phase[:50]}, not COMPLETED or FINALIZED, is no signal yet")
+    assert observe(run(phase)) == Nothing(f"a run in phase {phase}, not COMPLETED or FINALIZED, is no signal yet")
 
 
 @pytest.mark.parametrize("branch", ["cache-answers", "origin/cache-answers", "refs/remotes/origin/cache-answers"])

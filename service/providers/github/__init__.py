@@ -10,7 +10,7 @@ from typing import ClassVar
 from urllib.parse import parse_qs
 
 from service.observation import Nothing, Observation
-from service.payload import AnyObject, decode, utf8
+from service.payload import AnyObject, decode, short, utf8
 from service.providers.github import commits, items, repositories
 from service.webhook import Delivery, SignatureRefused, UnreadableDelivery, check_hmac, content_id
 
@@ -73,4 +73,4 @@ class GitHub:
         decode(document, AnyObject)
         if event == "ping":
             return Nothing("a ping: the webhook is connected")
-        return Nothing(f"GitHub's `{event}` events say nothing about experiments")
+        return Nothing(f"GitHub's `{short(event)}` events say nothing about experiments")

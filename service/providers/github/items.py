@@ -24,6 +24,8 @@ _CLOSES = re.compile(
     r"|(?P<project>[\w.-]+/[\w.-]+)?#(?P<number>[0-9]{1,18}))\b",
     re.IGNORECASE,
 )
+# As many as GitHub lets hang on one issue.
+_MOST_LABELS = 100
 _INSIDERS = frozenset({"OWNER", "MEMBER", "COLLABORATOR"})
 
 
@@ -76,8 +78,9 @@ def _item(
     """What issues and pull requests have in common: how they look now, their creation, and what just changed."""
     at = _seen_at(seen)
     place = traits({"what": what, "project": event.repository.full_name, "branch": branch})
-    looks = traits({"title": seen.title, "url": seen.html_url})
-    labels = tuple(label.name for label in seen.labels or ())
+    reason = seen.state_reason if seen.closed_at else None
+    looks = traits({"title": seen.title, "url": seen.html_url, "reason": reason})
+    labels = tuple(label.name for label in (seen.labels or ())[:_MOST_LABELS])
     observations: list[Observation] = [
         Observed("seen", subject, at, {**place, **looks, "label": labels}),
         Observed("created", subject, utc(seen.created_at), place),

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from service.observation import Nothing, Observation
-from service.payload import decode, utf8
+from service.payload import decode, short, utf8
 from service.providers.gitlab import changes, commits, items, notes, projects
 from service.providers.gitlab.payloads import AnyEvent
 from service.webhook import (
@@ -26,7 +26,6 @@ _SIGNATURE = "webhook-signature"
 _EVENT = "x-gitlab-event"
 _DELIVERY = "idempotency-key"
 _MESSAGE = "webhook-id"
-_LONGEST_KIND = 50
 
 _READERS: Mapping[str, Callable[[bytes], Sequence[Observation] | Nothing]] = {
     "deployment": commits.deployment,
@@ -36,7 +35,6 @@ _READERS: Mapping[str, Callable[[bytes], Sequence[Observation] | Nothing]] = {
     "pipeline": commits.pipeline,
     "project_rename": projects.renamed,
     "project_transfer": projects.renamed,
-    "push": commits.push,
     "work_item": items.work_item,
 }
 
@@ -73,7 +71,9 @@ class GitLab:
         kind = event.object_kind or event.event_name
         if not kind:
             raise UnreadableDelivery("a field is missing or malformed: Object missing required field `object_kind`")
+        if kind == "push":
+            return commits.push(document, delivery.received_at)
         reader = _READERS.get(kind)
         if reader is not None:
             return reader(document)
-        return Nothing(f"GitLab's `{kind[:_LONGEST_KIND]}` events say nothing about experiments")
+        return Nothing(f"GitLab's `{short(kind)}` events say nothing about experiments")

@@ -5,21 +5,20 @@ from datetime import datetime
 
 from service.lifecycle.evidence import MOST_TARGETS, Ref, branch, change, commit
 from service.observation import Linked, Mentioned, Nothing, Observation, Observed, finished_run
-from service.payload import decode, is_commit, read_time, traits
+from service.payload import decode, is_commit, read_time, short, traits
 from service.providers.gitlab.payloads import Commit, DeploymentEvent, PipelineChange, PipelineEvent, Project, PushEvent
 from service.providers.gitlab.projects import of_page, path, root
 
 _BRANCH = "refs/heads/"
 # A pipeline that is tried again keeps the time at which it finished before.
 _FINISHED = frozenset({"success", "failed", "canceled", "skipped"})
-_LONGEST_STATUS = 50
 
 
 def pipeline(payload: bytes) -> Sequence[Observation] | Nothing:
     event = decode(payload, PipelineEvent)
     run = event.object_attributes
     if run.status not in _FINISHED:
-        return Nothing(f"a pipeline that is {run.status[:_LONGEST_STATUS]} is no signal yet")
+        return Nothing(f"a pipeline that is {short(run.status)} is no signal yet")
     if not run.finished_at:
         return Nothing(f"the pipeline is {run.status} and names no time at which it finished")
     if not is_commit(run.sha):
@@ -63,23 +62,30 @@ def deployment(payload: bytes) -> Sequence[Observation] | Nothing:
     return [Observed("deployed", commit(sha), at, {**known, **({"environment": tuple(names)} if names else {})})]
 
 
-def push(payload: bytes) -> Sequence[Observation] | Nothing:
+def push(payload: bytes, received_at: datetime) -> Sequence[Observation] | Nothing:
     event = decode(payload, PushEvent)
     name = event.ref.removeprefix(_BRANCH)
     if not name or name == event.ref:
         return Nothing("a push to anything but a branch says nothing about experiments")
     commits = event.commits or []
-    # A push has no time of its own, and so neither has a branch that is removed.
+    default = event.project.default_branch if event.project else None
     if event.after and set(event.after) == {"0"}:
-        return Nothing("the push removes a branch, and does not tell when")
+        return _removed(event, name, received_at) if name != default else Nothing("the default branch was removed")
     if not commits or not commits[-1].timestamp:
         return Nothing("the push brings no commit with a time")
+    # A push has no time of its own.
     at = read_time(commits[-1].timestamp, "$.commits[-1].timestamp")
-    default = event.project.default_branch if event.project else None
     # Whatever is at work is merged into the default branch sooner or later: it serves none of it by itself.
     own = _branch(event, name, at) if name != default else []
     said = [observation for one in commits[-MOST_TARGETS:] for observation in _messages(one, at)]
     return [*own, *said] or Nothing("a push to the default branch that brings no commit")
+
+
+def _removed(event: PushEvent, name: str, received_at: datetime) -> list[Observation]:
+    """A branch that is gone. No time is told, and that of its receipt is as good: it is no instant of a loop."""
+    project = path(event.project, event.repository)
+    place = traits({"what": "branch", "project": project, "branch": name})
+    return [Observed("deleted", branch(project, name), received_at, place)]
 
 
 def _branch(event: PushEvent, name: str, at: datetime) -> list[Observation]:

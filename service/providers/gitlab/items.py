@@ -79,7 +79,7 @@ def closed(seen: Issue, subject: Ref, place: Traits, where: str = _HERE) -> list
     if not seen.closed_at and seen.action != "close":
         return []
     at = read_time(seen.closed_at, f"{where}.closed_at") if seen.closed_at else seen_at(seen, where)
-    reason = "duplicate" if seen.duplicated_to_id is not None else None
+    reason = "duplicate" if seen.duplicated_to_id is not None else "moved" if seen.moved_to_id is not None else None
     return [Observed("closed", subject, at, {**place, **traits({"reason": reason})})]
 
 

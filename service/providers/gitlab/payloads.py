@@ -65,6 +65,8 @@ class Issue(Item, kw_only=True):
     type: str | None = None
     duplicated_to_id: int | None = None
     """Of a duplicate, the issue that it repeats; told only after the delivery that says it was closed."""
+    moved_to_id: int | None = None
+    """Of one that went to another project, what it is there, by a number that no other delivery names."""
 
 
 class Commit(msgspec.Struct):

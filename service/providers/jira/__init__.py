@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from service.observation import Nothing, Observation
-from service.payload import decode, utf8
+from service.payload import decode, short, utf8
 from service.providers.jira import events
 from service.providers.jira.payloads import Announcement, PostFunction
 from service.webhook import Delivery, SignatureRefused, UnreadableDelivery, check_basic, check_hmac, content_id
@@ -16,7 +16,6 @@ from service.webhook import Delivery, SignatureRefused, UnreadableDelivery, chec
 _SIGNATURE = "x-hub-signature"
 _DELIVERY = "x-atlassian-webhook-identifier"
 _METHODS = frozenset({"sha256", "sha384", "sha512"})
-_LONGEST_SHOWN = 60
 
 
 class Jira:
@@ -54,8 +53,7 @@ class Jira:
             return events.issue(event, document)
         if event.startswith("comment_"):
             return events.comment(event, document)
-        shown = event if len(event) <= _LONGEST_SHOWN else f"{event[:_LONGEST_SHOWN]}…"
-        return Nothing(f"Jira's `{shown}` events say nothing about experiments")
+        return Nothing(f"Jira's `{short(event)}` events say nothing about experiments")
 
 
 def _check_signature(signature: str, body: bytes, secrets: Sequence[bytes]) -> None:

@@ -9,6 +9,9 @@ from service.observation import Observation, Observed, Renamed, Trait
 from service.providers.jira.payloads import Change, Status
 from service.providers.jira.tickets import MOST_LABELS, Ticket, reference
 
+MOST_CHANGES = 200
+"""How many changes of one changelog are read."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Update:
@@ -27,6 +30,11 @@ def read_changelog(ticket: Ticket, changes: Sequence[Change]) -> list[Observatio
     said = [one for field, change in named for one in _READERS.get(field, _other)(update, change)]
     understood = [one for one in said if one != active]
     return understood if len(understood) == len(said) else [*understood, active]
+
+
+def moves(change: Change) -> bool:
+    """Whether a change is one of status."""
+    return _field(change) == "status"
 
 
 def _field(change: Change) -> str:

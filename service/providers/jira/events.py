@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from service.observation import Nothing, Observation
 from service.payload import decode
-from service.providers.jira.changelog import read_changelog
+from service.providers.jira.changelog import MOST_CHANGES, moves, read_changelog
 from service.providers.jira.comments import read_comment
 from service.providers.jira.payloads import Change, Comment, CommentEvent, IssueEvent, TransitionEvent
 from service.providers.jira.tickets import Ticket, closed, links, looks
@@ -20,7 +20,7 @@ _REWRITTEN = frozenset({"issue_comment_edited", "issue_comment_deleted"})
 def issue(name: str, payload: bytes) -> list[Observation]:
     event = decode(payload, IssueEvent)
     ticket = Ticket.of(event.issue, event.timestamp)
-    changes = (event.changelog.items if event.changelog else None) or []
+    changes = ((event.changelog.items if event.changelog else None) or [])[:MOST_CHANGES]
     comment = read_comment(ticket, event.comment) if event.comment and _is_new(name, event, event.comment) else []
     unnamed = not changes and not comment and name not in (_CREATED, _DELETED)
     return [
@@ -29,7 +29,8 @@ def issue(name: str, payload: bytes) -> list[Observation]:
         *read_changelog(ticket, changes),
         *comment,
         *([ticket.active()] if unnamed else []),
-        *closed(ticket),
+        # A move tells its own time.
+        *([] if any(moves(change) for change in changes) else closed(ticket)),
         *links(ticket),
     ]
 
@@ -38,7 +39,7 @@ def transition(payload: bytes) -> list[Observation]:
     event = decode(payload, TransitionEvent)
     ticket = Ticket.of(event.issue, event.timestamp)
     change = Change(field="status", from_text=event.transition.from_status, to_text=event.transition.to_status)
-    return [*looks(ticket), *read_changelog(ticket, [change]), *closed(ticket), *links(ticket)]
+    return [*looks(ticket), *read_changelog(ticket, [change]), *links(ticket)]
 
 
 def comment(name: str, payload: bytes) -> Sequence[Observation] | Nothing:
@@ -46,7 +47,7 @@ def comment(name: str, payload: bytes) -> Sequence[Observation] | Nothing:
     if event.issue is None:
         return Nothing("the comment does not name its ticket")
     ticket = Ticket.of(event.issue, event.timestamp)
-    known = [*looks(ticket), *closed(ticket)] if event.issue.fields else []
+    known = [*looks(ticket, in_part=True), *closed(ticket)] if event.issue.fields else []
     # What an edit or a deletion leaves of a comment is not what was commanded at its time.
     written = event.comment if name == "comment_created" else None
     return [*known, *(read_comment(ticket, written) if written else [ticket.active()])]

@@ -45,7 +45,14 @@ class Link(msgspec.Struct, rename={"outward_issue": "outwardIssue"}):
     outward_issue: OtherTicket | None = None
 
 
-class Fields(msgspec.Struct, rename={"resolution_date": "resolutiondate", "links": "issuelinks"}):
+_FIELD_NAMES = {
+    "resolution_date": "resolutiondate",
+    "category_changed": "statuscategorychangedate",
+    "links": "issuelinks",
+}
+
+
+class Fields(msgspec.Struct, rename=_FIELD_NAMES):
     """A ticket's fields; a parent that is null says that there is none, and one that is absent says nothing."""
 
     summary: str | None = None
@@ -58,6 +65,8 @@ class Fields(msgspec.Struct, rename={"resolution_date": "resolutiondate", "links
     status: Status | None = None
     resolution: Named | None = None
     resolution_date: str | None = None
+    category_changed: str | None = None
+    """When the category of the status changed last; Jira Cloud alone tells."""
     parent: OtherTicket | UnsetType | None = UNSET
     links: list[Link] | None = None
 

@@ -74,9 +74,17 @@ def reference(key: str | None) -> Ref | None:
     return parse_reference(f"jira:{key}") if key and _KEY.fullmatch(key) else None
 
 
-def looks(ticket: Ticket) -> list[Observation]:
-    """How the ticket looks now, and when it was created."""
+def looks(ticket: Ticket, *, in_part: bool = False) -> list[Observation]:
+    """How the ticket looks now, and when it was created.
+
+    Args:
+        in_part: whether the event may show some of the fields only. One that shows no components tells nothing of
+            where the ticket belongs.
+    """
     fields = ticket.fields
+    place = ticket.place
+    if in_part and fields.components is None:
+        place = {trait: known for trait, known in place.items() if trait != "project"}
     known: dict[Trait, str | None] = {
         "title": fields.summary,
         "url": _url(ticket),
@@ -84,7 +92,7 @@ def looks(ticket: Ticket) -> list[Observation]:
     }
     labels = tuple(islice(filter(None, fields.labels or ()), MOST_LABELS))
     labelled: dict[Trait, tuple[str, ...]] = {"label": labels} if labels else {}
-    seen = Observed("seen", ticket.subject, ticket.at, {**ticket.place, **traits(known), **labelled})
+    seen = Observed("seen", ticket.subject, ticket.at, {**place, **traits(known), **labelled})
     if not fields.created:
         return [seen]
     created = read_time(fields.created, "$.issue.fields.created")
@@ -92,11 +100,16 @@ def looks(ticket: Ticket) -> list[Observation]:
 
 
 def closed(ticket: Ticket) -> list[Observation]:
-    """When a ticket that is done was resolved; so is known what was closed before anybody listened."""
+    """When a ticket that is done came to be so; thus is known what was closed before anybody listened."""
     fields = ticket.fields
-    if ticket.category != "done" or not fields.resolution_date:
+    if ticket.category != "done":
         return []
-    at = read_time(fields.resolution_date, "$.issue.fields.resolutiondate")
+    if fields.category_changed:
+        at = read_time(fields.category_changed, "$.issue.fields.statuscategorychangedate")
+    elif fields.resolution_date:
+        at = read_time(fields.resolution_date, "$.issue.fields.resolutiondate")
+    else:
+        return []
     known: dict[Trait, str | None] = {
         "reason": fields.resolution.name if fields.resolution else None,
         "status_to": fields.status.name if fields.status else None,
