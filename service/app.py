@@ -24,7 +24,7 @@ from service.providers import PROVIDERS
 from service.rules.model import Rules
 from service.settings import Settings, spell_duration
 from service.storage.database import Database
-from service.storage.embedded import EmbeddedServer
+from service.storage.embedded import EmbeddedServer, EmbeddedUnavailable
 from service.telemetry import Telemetry
 from service.webhook import Source
 from service.worker import Worker
@@ -70,7 +70,11 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
             await database.close()
     finally:
         await asyncio.gather(starting, return_exceptions=True)
-        await asyncio.to_thread(server.release)
+        try:
+            await asyncio.to_thread(server.release)
+        except EmbeddedUnavailable as error:
+            # All that was acknowledged is on disk, so this is no failure of the service's own end.
+            _log.warning("the embedded PostgreSQL runs on", cause=str(error))
 
 
 async def _keep_running(server: EmbeddedServer) -> None:

@@ -308,7 +308,7 @@ def test_the_embedded_database_is_started_again_when_it_was_killed(tmp_path: Pat
         _wait_for(lambda: service.get("/readyz").status_code == 200)
         service.post_all([Issue(number=46, created_at=at(2)).opened()])
         assert _wait_for(lambda: service.figures().get(IN_FLIGHT) == 2)
-        assert service.end(signal.SIGTERM) == 0
+        assert service.end(signal.SIGTERM) == 0, service.log()
 
 
 @pytest.mark.parametrize("times", [1, 2])

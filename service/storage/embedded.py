@@ -83,14 +83,21 @@ class EmbeddedServer:
             raise _unavailable(self._cluster, error) from error
 
     def release(self) -> None:
-        """Let go of the server, which is stopped unless somebody else holds it."""
+        """Let go of the server, which is stopped unless somebody else holds it.
+
+        Raises:
+            EmbeddedUnavailable: it runs on; who starts it next takes it over.
+        """
         if self._hold is None:
             return
         with self._alone():
             self._hold.close()
             self._hold = None
             if self._nobody_holds():
-                _stop(self._cluster)
+                try:
+                    _stop(self._cluster)
+                except (OSError, subprocess.SubprocessError) as error:
+                    raise EmbeddedUnavailable(f"the embedded PostgreSQL is not stopped: {error}") from error
 
     def _lock_file(self, name: str) -> Path:
         # Beside the cluster, whose own directory must be empty when it is made.
@@ -165,8 +172,14 @@ def _start(cluster: Path, settings: Mapping[str, str]) -> None:
 
 
 def _stop(cluster: Path) -> None:
-    if _answers(_socket_dir(cluster)):
+    if not _answers(_socket_dir(cluster)):
+        return
+    try:
         _pg_ctl(cluster, "-w", "-m", "fast", "stop")
+    except subprocess.CalledProcessError:
+        # It may have ended by itself meanwhile.
+        if _answers(_socket_dir(cluster)):
+            raise
 
 
 def _pg_ctl(cluster: Path, *arguments: str) -> None:
