@@ -47,11 +47,12 @@ Record: TypeAlias = Callable[[Connection, Sequence[Said]], Awaitable[None]]
 
 
 async def write_down(
-    connection: Connection, rules: Rules, deliveries: Sequence[Delivery], now: datetime, record: Record
+    connection: Connection, rules: Rules, deliveries: Sequence[Delivery], now: datetime | None, record: Record
 ) -> list[Interpreted]:
     """Interpret deliveries, and write down what they say and their verdicts.
 
     Args:
+        now: when the verdicts are come to; None leaves the deliveries with those that they have.
         record: how what they say is recorded: as news, or instead of what they said before.
     """
     interpreted = [(delivery, interpret_delivery(rules, delivery)) for delivery in deliveries]
@@ -64,17 +65,18 @@ async def write_down(
 
 
 async def _write(
-    connection: Connection, rules: Rules, interpreted: Sequence[Interpreted], now: datetime, record: Record
+    connection: Connection, rules: Rules, interpreted: Sequence[Interpreted], now: datetime | None, record: Record
 ) -> None:
     if not interpreted:
         return
     async with savepoint(connection):
         await record(connection, [_said(*one) for one in interpreted])
-        await inbox.settle(connection, [_settlement(*one) for one in interpreted], rules.digest, now)
+        if now is not None:
+            await inbox.settle(connection, [_settlement(*one) for one in interpreted], rules.digest, now)
 
 
 async def _write_alone(
-    connection: Connection, rules: Rules, interpreted: Interpreted, now: datetime, record: Record
+    connection: Connection, rules: Rules, interpreted: Interpreted, now: datetime | None, record: Record
 ) -> Interpreted:
     try:
         await _write(connection, rules, [interpreted], now, record)

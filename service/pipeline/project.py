@@ -10,17 +10,20 @@ from service.lifecycle.events import LifecycleEvent
 from service.lifecycle.evidence import Aliases, Graph, Ref
 from service.lifecycle.experiment import Experiment, fold, is_marked
 from service.storage import events, experiments
-from service.storage.database import Connection, Database, DatabaseTimeout, DatabaseUnavailable, savepoint
+from service.storage.database import Connection, DatabaseTimeout, DatabaseUnavailable, Transactions, savepoint
 
 _BATCH = 100
 _log = structlog.get_logger(__name__)
 
 
-async def project_touched(database: Database, clock: Callable[[], datetime]) -> int:
+async def project_touched(database: Transactions, clock: Callable[[], datetime], *, alone: bool = False) -> int:
     """Fold the experiments that touched subjects belong to, or belonged to, and return how many were touched.
 
     A subject that cannot be projected fails alone: it is set aside for a while, with the error, and does not stop the
     others.
+
+    Args:
+        alone: nobody else can project this meanwhile.
 
     Raises:
         DatabaseUnavailable: nothing was committed; try again later.
@@ -28,23 +31,23 @@ async def project_touched(database: Database, clock: Callable[[], datetime]) -> 
     try:
         async with database.transaction() as connection:
             claimed = await events.claim_touched(connection, _BATCH, clock())
-            await project(connection, claimed)
+            await project(connection, claimed, alone=alone)
             return len(claimed)
     except DatabaseUnavailable as error:
         if not isinstance(error, DatabaseTimeout):
             raise
     except Exception:  # noqa: BLE001 - which subject it is comes out when each is taken alone
         _log.debug("projection of a batch failed", exc_info=True)
-    return await _project_each(database, clock)
+    return await _project_each(database, clock, alone=alone)
 
 
-async def _project_each(database: Database, clock: Callable[[], datetime]) -> int:
+async def _project_each(database: Transactions, clock: Callable[[], datetime], *, alone: bool) -> int:
     async with database.transaction() as connection:
         claimed = await events.claim_touched(connection, _BATCH, clock())
         for subject in claimed:
             try:
                 async with savepoint(connection):
-                    await project(connection, [subject])
+                    await project(connection, [subject], alone=alone)
             except DatabaseUnavailable as error:
                 if not isinstance(error, DatabaseTimeout):
                     raise
@@ -59,17 +62,19 @@ async def _set_aside(connection: Connection, subject: Ref, error: Exception, now
     await events.set_aside(connection, subject, f"{type(error).__name__}: {error}", now)
 
 
-async def project(connection: Connection, touched: Collection[Ref]) -> None:
+async def project(connection: Connection, touched: Collection[Ref], *, alone: bool = False) -> None:
     """Fold what touched subjects belong to, and take their marks away.
 
     The roots are locked before anything that goes into the fold is read, so whoever commits last is folded last. A
-    root that comes up only after the lock was made one by a commit that left a touched mark of its own.
+    root that comes up only after the lock was made one by a commit that left a touched mark of its own. Who is `alone`
+    need not lock.
     """
     if not touched:
         return
     before = await read_surroundings(connection, touched)
     affected = before.roots | await experiments.known(connection, before.names)
-    await experiments.lock(connection, affected)
+    if not alone:
+        await experiments.lock(connection, affected)
     now = await read_surroundings(connection, touched)
     folded = [now.fold(root) for root in now.roots & affected]
     await experiments.replace(connection, folded, affected - now.roots)

@@ -1,5 +1,6 @@
 """Replay: stored deliveries are interpreted again under today's rules."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -7,13 +8,15 @@ from uuid import UUID
 
 from service.metrics.view import Window
 from service.pipeline.interpret import write_down
-from service.pipeline.project import project, project_touched
+from service.pipeline.project import project_touched
 from service.pipeline.snapshot import figures, read_view
 from service.rules.model import Rules
 from service.storage import events, inbox
-from service.storage.database import Connection, Database
+from service.storage.database import Database, Transactions
+from service.storage.rehearsal import rehearsal
 
 _BATCH = 50
+_WAIT_SECONDS = 0.1
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 Clock = Callable[[], datetime]
@@ -48,60 +51,53 @@ class Replay:
     async def run(self, database: Database, since: datetime | None = None) -> Replayed:
         """Replay deliveries received since a time, batch by batch, while live traffic goes on.
 
+        Each batch is a transaction of its own. What is received after the beginning is not waited for.
+
         Raises:
             DatabaseUnavailable: it stopped half-way; running it again does no harm.
         """
-        now = self.clock()
-        async with database.transaction() as connection:
-            before = figures(await read_view(connection, self.windows), now)
-            total = await inbox.count_held(connection, since or _BEGINNING)
-        done, last = 0, _start(since)
-        while True:
-            async with database.transaction() as connection:
-                count, last = await self._batch(connection, last)
-            if not count:
-                break
-            done += count
-            self.progress(done, total)
-        while await project_touched(database, self.clock):
-            pass
-        async with database.transaction() as connection:
-            return Replayed(done, _changes(before, figures(await read_view(connection, self.windows), now)))
+        return await self._replay(database, since, alone=False)
 
     async def rehearse(self, database: Database, since: datetime | None = None) -> Replayed:
-        """What `run` would come to; changes nothing.
-
-        It all happens in one transaction that is undone. Deliveries are received meanwhile, and interpreted after it.
+        """What `run` would come to if nothing else happened meanwhile; changes nothing, and holds nobody up.
 
         Raises:
             DatabaseUnavailable: it was not finished.
         """
+        async with rehearsal(database) as copies:
+            return await self._replay(copies, since, alone=True)
+
+    async def _replay(self, database: Transactions, since: datetime | None, *, alone: bool) -> Replayed:
         now = self.clock()
+        # What is still to be projected is no change of ours.
+        await self._project(database, alone=alone)
         async with database.transaction() as connection:
-            undone = await connection.begin_nested()
             before = figures(await read_view(connection, self.windows), now)
-            total = await inbox.count_held(connection, since or _BEGINNING)
-            done, last = 0, _start(since)
-            while True:
-                count, last = await self._batch(connection, last)
-                if not count:
-                    break
-                done += count
-                self.progress(done, total)
-            while touched := await events.claim_touched(connection, _BATCH, now):
-                await project(connection, touched)
-            after = figures(await read_view(connection, self.windows), now)
-            await undone.rollback()
-        return Replayed(done, _changes(before, after))
+            total, until = await inbox.count_held(connection, since or _BEGINNING)
+        done, last = 0, (since or _BEGINNING, UUID(int=0))
+        while True:
+            async with database.transaction() as connection:
+                batch = await inbox.held(connection, last, until, _BATCH, lock=not alone)
+                await write_down(connection, self.rules, batch, None if alone else self.clock(), events.revise)
+            if not batch:
+                break
+            done, last = done + len(batch), (batch[-1].received_at, batch[-1].id)
+            self.progress(done, max(done, total))
+        await self._project(database, alone=alone)
+        async with database.transaction() as connection:
+            return Replayed(done, _changes(before, figures(await read_view(connection, self.windows), now)))
 
-    async def _batch(self, connection: Connection, last: tuple[datetime, UUID]) -> tuple[int, tuple[datetime, UUID]]:
-        held = await inbox.held(connection, last, _BATCH)
-        await write_down(connection, self.rules, held, self.clock(), events.revise)
-        return len(held), (held[-1].received_at, held[-1].id) if held else last
+    async def _project(self, database: Transactions, *, alone: bool) -> None:
+        """See that what is touched now is projected, by us or by workers, whatever is touched meanwhile."""
+        async with database.transaction() as connection:
+            newest = await events.newest_mark(connection)
+        while await self._is_touched(database, newest):
+            if not await project_touched(database, self.clock, alone=alone):
+                await asyncio.sleep(_WAIT_SECONDS)
 
-
-def _start(since: datetime | None) -> tuple[datetime, UUID]:
-    return since or _BEGINNING, UUID(int=0)
+    async def _is_touched(self, database: Transactions, mark: int) -> bool:
+        async with database.transaction() as connection:
+            return await events.is_touched(connection, mark, self.clock())
 
 
 def _changes(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, tuple[float | None, float | None]]:

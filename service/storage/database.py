@@ -1,10 +1,10 @@
 """The connection to PostgreSQL, and its schema."""
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import alembic.command
 import alembic.config
@@ -43,6 +43,14 @@ class DatabaseMisconfigured(DatabaseError):
 
 class DatabaseRejected(DatabaseError):
     """PostgreSQL does not accept a value; trying the same again cannot help."""
+
+
+class Transactions(Protocol):
+    """Where work is done in transactions: the database, or a rehearsal on copies of it."""
+
+    def transaction(self) -> AbstractAsyncContextManager[Connection]:
+        """What is done inside is kept at the end, and undone on an exception."""
+        ...
 
 
 class Database:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import RowMapping, delete, or_, select, text
+from sqlalchemy import RowMapping, delete, exists, func, or_, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from service.lifecycle.codec import data_of, event_id, kind_of, read_event
@@ -220,6 +220,7 @@ async def _known_by(connection: Connection, names: Collection[str]) -> set[Ref]:
         return set()
     known = await all_aliases(connection)
     everywhere = set(names).union(*(known.names(Ref(name)) for name in names))
+    # An experiment may be known by a name under which nothing was said.
     living = await connection.scalars(_LIVING_IN, {"names": sorted(everywhere)})
     # An experiment whose newest name is another one now may have come by it in several steps.
     roots = await connection.scalars(select(experiments.c.root))
@@ -232,9 +233,10 @@ _LOCK_AGAINST_RENAME = text("LOCK TABLE aliases IN ROW EXCLUSIVE MODE")
 
 _LIVING_IN = text(
     """
-    SELECT DISTINCT events.subject FROM unnest(CAST(:names AS text[])) AS project
-    JOIN events ON starts_with(events.subject, project || '#') OR starts_with(events.subject, project || '!')
-                OR starts_with(events.subject, project || '@')
+    SELECT DISTINCT known.subject FROM unnest(CAST(:names AS text[])) AS project
+    JOIN (SELECT subject FROM events UNION ALL SELECT root FROM experiments) AS known
+        ON starts_with(known.subject, project || '#') OR starts_with(known.subject, project || '!')
+        OR starts_with(known.subject, project || '@')
     """
 )
 
@@ -269,6 +271,17 @@ async def claim_touched(connection: Connection, limit: int, now: datetime) -> li
         .with_for_update(skip_locked=True)
     )
     return [Ref(subject) for subject in claimed]
+
+
+async def newest_mark(connection: Connection) -> int:
+    """The newest of all touched marks; 0 where there is none."""
+    return await connection.scalar(select(func.max(touched.c.mark))) or 0
+
+
+async def is_touched(connection: Connection, mark: int, now: datetime) -> bool:
+    """Whether a touched mark up to this one is still to be projected, those that were set aside for later left out."""
+    due = or_(touched.c.retry_at.is_(None), touched.c.retry_at <= now)
+    return await connection.scalar(select(exists().where(touched.c.mark <= mark, due))) or False
 
 
 async def forget_touched(connection: Connection, subjects: Collection[Ref]) -> None:

@@ -1,7 +1,7 @@
 """The inbox: every delivery is stored here once, claimed by a worker, and keeps its verdict."""
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 import zstandard
-from sqlalchemy import bindparam, func, select, text, tuple_, update
+from sqlalchemy import RowMapping, bindparam, func, select, text, tuple_, update
 
 from service.storage.database import Connection
 from service.storage.tables import deliveries
@@ -93,33 +93,47 @@ async def claim(connection: Connection, limit: int) -> list[Delivery]:
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
-    taken: list[UUID] = []
-    size = 0
-    for row in waiting:
-        size += row.body_bytes
-        if taken and size > _CLAIM_BYTES:
-            break
-        taken.append(row.id)
-    return await _load(connection, taken)
+    return await _load(connection, _within_bytes(waiting.mappings()))
 
 
-async def held(connection: Connection, after: tuple[datetime, UUID], limit: int) -> list[Delivery]:
+async def held(
+    connection: Connection, after: tuple[datetime, UUID], until: datetime, limit: int, *, lock: bool
+) -> list[Delivery]:
     """The next deliveries that were interpreted before and whose bodies are still held, oldest first.
 
     Args:
         after: time of receipt and id of the last one that was seen.
+        until: the latest time of receipt.
+        limit: how many at most; fewer where their bodies are large.
+        lock: whether nobody else may change them until the transaction ends.
     """
-    ids = await connection.scalars(
-        select(deliveries.c.id)
+    query = (
+        select(deliveries.c.id, deliveries.c.body_bytes)
         .where(
-            deliveries.c.verdict.is_not(None),
-            deliveries.c.body.is_not(None),
+            *_IS_HELD,
             tuple_(deliveries.c.received_at, deliveries.c.id) > after,
+            deliveries.c.received_at <= until,
         )
         .order_by(deliveries.c.received_at, deliveries.c.id)
         .limit(limit)
     )
-    return await _load(connection, list(ids))
+    waiting = await connection.execute(query.with_for_update() if lock else query)
+    return await _load(connection, _within_bytes(waiting.mappings()))
+
+
+_IS_HELD = (deliveries.c.verdict.is_not(None), deliveries.c.body.is_not(None))
+
+
+def _within_bytes(waiting: Iterable[RowMapping]) -> list[UUID]:
+    """The first of some deliveries, as many as can be read at a time; one at least."""
+    taken: list[UUID] = []
+    size = 0
+    for row in waiting:
+        size += row["body_bytes"]
+        if taken and size > _CLAIM_BYTES:
+            break
+        taken.append(row["id"])
+    return taken
 
 
 async def _load(connection: Connection, ids: Sequence[UUID]) -> list[Delivery]:
@@ -140,10 +154,36 @@ async def _load(connection: Connection, ids: Sequence[UUID]) -> list[Delivery]:
     ]
 
 
-async def count_held(connection: Connection, since: datetime) -> int:
-    """How many deliveries `held` has to give."""
-    kept = deliveries.c.verdict.is_not(None), deliveries.c.body.is_not(None), deliveries.c.received_at >= since
-    return await connection.scalar(select(func.count()).select_from(deliveries).where(*kept)) or 0
+async def count_held(connection: Connection, since: datetime) -> tuple[int, datetime]:
+    """How many deliveries `held` has to give, and when the newest of them was received; `since` where there is none."""
+    query = select(func.count(), func.max(deliveries.c.received_at)).where(*_IS_HELD, deliveries.c.received_at >= since)
+    count, newest = (await connection.execute(query)).one()
+    return count, newest or since
+
+
+async def make_pending(connection: Connection, ids: Collection[UUID]) -> set[UUID]:
+    """Let failed deliveries whose bodies are held be interpreted once more; returns those of the ids that are such."""
+    # In the order in which a replay takes them, so that one waits for the other and never in a circle.
+    failed = await connection.scalars(
+        select(deliveries.c.id)
+        .where(deliveries.c.id.in_(ids), deliveries.c.verdict == "failed", deliveries.c.body.is_not(None))
+        .order_by(deliveries.c.received_at, deliveries.c.id)
+        .with_for_update()
+    )
+    renewed = set(failed)
+    await connection.execute(
+        update(deliveries)
+        .where(deliveries.c.id.in_(renewed))
+        .values(verdict=None, reason=None, rules=None, interpreted_at=None)
+    )
+    return renewed
+
+
+async def standings(connection: Connection, ids: Collection[UUID]) -> dict[UUID, tuple[str | None, bool]]:
+    """The verdict on each of the deliveries that there are, None while it is pending, and whether its body is held."""
+    held = deliveries.c.body.is_not(None).label("held")
+    rows = await connection.execute(select(deliveries.c.id, deliveries.c.verdict, held).where(deliveries.c.id.in_(ids)))
+    return {row.id: (row.verdict, row.held) for row in rows}
 
 
 async def settle(connection: Connection, settlements: Sequence[Settlement], rules: str, at: datetime) -> None:

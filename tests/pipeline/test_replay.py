@@ -2,19 +2,33 @@
 
 import asyncio
 import random
-from datetime import datetime
-from typing import Any
+import threading
+from collections.abc import Callable, Coroutine, Sequence
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
 
 import pytest
+from sqlalchemy import text
 
+from service.lifecycle.evidence import Ref
+from service.lifecycle.experiment import Experiment
+from service.observation import Nothing, Observation
+from service.pipeline.interpret import interpret_pending
+from service.pipeline.project import Surroundings, project
 from service.pipeline.replay import Replay, Replayed
+from service.pipeline.retry import Retried, retry, retry_failed
+from service.providers.github import GitHub
 from service.rules.model import Rules
 from service.rules.reading import RulesFile, read_rules
 from service.settings import DEFAULTS, read_rules_file
-from service.storage import inbox
+from service.storage import events, inbox
 from service.storage.database import Database
+from service.storage.inbox import Settlement
+from service.telemetry import Telemetry
+from service.webhook import Delivery
 from tests.builders import GitHubRequest, Issue, PullRequest, at, comment, github, renamed, workflow_run
-from tests.road import RULES, WINDOWS, all_experiments, deliver, settle
+from tests.road import RULES, WINDOWS, all_experiments, api, deliver, post, settle
+from tests.signing import POSTED
 
 BETS = read_rules(
     RulesFile(
@@ -24,6 +38,7 @@ BETS = read_rules(
     read_rules_file(DEFAULTS),
 )
 ISSUE = "github:acme/app#45"
+_Done = TypeVar("_Done")
 
 
 def _replay(rules: Rules = RULES) -> Replay:
@@ -125,6 +140,27 @@ async def test_an_older_set_of_links_is_in_force_again_when_the_newer_one_is_tak
     assert await all_experiments(database) == {}
 
 
+async def test_an_experiment_leaves_the_name_that_a_rename_gave_it_when_that_is_taken_back(database: Database) -> None:
+    rename = renamed("app", "acme/web", at(7))
+    await deliver(database, Issue(created_at=at(2)).opened(), rename)
+    assert set(await all_experiments(database)) == {"github:acme/web#45"}
+    for forgotten, left in (([rename.delivery_id], {ISSUE}), (["%"], set())):
+        async with database.transaction() as connection:
+            await connection.execute(
+                text("UPDATE deliveries SET provider = 'gopher' WHERE provider_id LIKE ANY(:ids)"), {"ids": forgotten}
+            )
+        await _run(database)
+        assert set(await all_experiments(database)) == left
+
+
+async def test_all_that_was_told_is_taken_back_at_once(database: Database) -> None:
+    await deliver(database, *_story())
+    async with database.transaction() as connection:
+        await connection.execute(text("UPDATE deliveries SET provider = 'gopher'"))
+    await _run(database)
+    assert {table for table, rows in (await _everything(database)).items() if rows} == {"deliveries"}
+
+
 async def test_an_event_stays_while_another_delivery_asserts_it(database: Database) -> None:
     issue = Issue(created_at=at(2), labels=("bet",))
     opened, edited = issue.opened(), issue.edited(at(3))
@@ -158,24 +194,197 @@ async def test_a_rehearsal_tells_what_would_change_and_changes_nothing(database:
     assert await _run(database, BETS) == rehearsed
 
 
-async def test_two_workers_and_a_replay_at_once_end_where_one_worker_ends(database: Database) -> None:
-    told = _story()
+def _apart(work: Callable[[Database], Coroutine[Any, Any, _Done]], url: str) -> _Done:
+    """Do work on connections and an event loop of its own, as another process would."""
+
+    async def run() -> _Done:
+        database = Database(url)
+        try:
+            return await work(database)
+        finally:
+            await database.close()
+
+    return asyncio.run(run())
+
+
+async def test_while_a_rehearsal_stands_still_all_else_goes_on(database: Database, database_url: str) -> None:
+    bets = [Issue(number=number, created_at=at(2), labels=("bet",)).opened() for number in range(100, 200)]
+    await deliver(database, *_story(), *bets)
+    undisturbed = await _replay(BETS).rehearse(database)
+    halfway, go_on = threading.Event(), threading.Event()
+
+    def wait(_done: int, _total: int) -> None:
+        halfway.set()
+        assert go_on.wait(60)
+
+    held_up = Replay(BETS, WINDOWS, lambda: at(20), wait)
+    rehearsing = asyncio.create_task(asyncio.to_thread(_apart, held_up.rehearse, database_url))
+    assert await asyncio.to_thread(halfway.wait, 60)
+    try:
+        # Among them a rename, which takes the strongest lock, and what is known of subjects that are rehearsed.
+        more = [Issue(number=300, created_at=at(2)).opened(), renamed("web", "acme/site", at(10))]
+        async with api(database, role="all") as client:
+            for request in more:
+                assert (await post(client, request)).status_code == 202
+            async with asyncio.timeout(60):
+                while "github:acme/site#300" not in await all_experiments(database):  # noqa: ASYNC110 - only it knows
+                    await asyncio.sleep(0.05)
+        assert (await _run(database)).deliveries == len(_story()) + len(bets) + len(more)
+        live = await _everything(database)
+    finally:
+        go_on.set()
+    assert await rehearsing == undisturbed
+    assert await _everything(database) == live
+
+
+async def test_a_rehearsal_leaves_out_what_is_still_to_be_projected(database: Database) -> None:
+    await deliver(database, Issue(created_at=at(2), labels=("bet",)).opened())
+    async with database.transaction() as connection:
+        await inbox.store(connection, [Issue(number=46, created_at=at(2)).opened().delivery(at(2))])
+    await interpret_pending(database, RULES, Telemetry(["github"]), lambda: at(2))
+    in_flight = 'loopgauge_experiments_in_flight{stage="proposed", team="acme/app"}'
+    for replayed in (await _replay(BETS).rehearse(database), await _run(database, BETS)):
+        assert replayed.changed[in_flight] == (1, 2)
+
+
+async def test_what_another_worker_is_projecting_is_waited_for(database: Database) -> None:
+    await deliver(database, Issue(created_at=at(2)).opened())
+    async with database.transaction() as connection:
+        await inbox.store(connection, [Issue(number=46, created_at=at(2)).opened().delivery(at(2))])
+    await interpret_pending(database, RULES, Telemetry(["github"]), lambda: at(2))
+    async with database.transaction() as worker:
+        await project(worker, await events.claim_touched(worker, 10, at(2)))
+        replaying = asyncio.create_task(_run(database))
+        await asyncio.sleep(0.5)
+        assert not replaying.done()
+    assert await replaying == Replayed(2, {})
+
+
+async def test_a_subject_that_cannot_be_projected_does_not_hold_a_replay_up(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await deliver(database, *(Issue(number=number, created_at=at(2), labels=("bet",)).opened() for number in (1, 2)))
+
+    def trip(self: Surroundings, root: Ref) -> Experiment:
+        if root == "github:acme/app#1":
+            raise ZeroDivisionError
+        return fold_of(self, root)
+
+    fold_of = Surroundings.fold
+    monkeypatch.setattr(Surroundings, "fold", trip)
+    rehearsed = await _replay(BETS).rehearse(database)
+    assert rehearsed.changed['loopgauge_experiments_in_flight{stage="proposed", team="acme/app"}'] == (None, 1)
+    assert await _run(database, BETS) == rehearsed
+
+
+class _StoppedError(Exception):
+    """The replay was ended half-way."""
+
+
+@pytest.mark.parametrize("batches", [1, 2, 3])
+async def test_a_replay_that_was_interrupted_is_finished_by_the_next_one(database: Database, batches: int) -> None:
+    bets = [Issue(number=number, created_at=at(2), labels=("bet",)).opened() for number in range(100, 200)]
+    await deliver(database, *_story(), *bets)
+    await _run(database, BETS)
+    whole, rows = await all_experiments(database), await _everything(database)
+    await _run(database)
+    assert await all_experiments(database) != whole
+
+    def stop(done: int, _total: int) -> None:
+        if done > 50 * (batches - 1):
+            raise _StoppedError
+
+    with pytest.raises(_StoppedError):
+        await Replay(BETS, WINDOWS, lambda: at(20), stop).run(database)
+    await _run(database, BETS)
+    assert await all_experiments(database) == whole
+    assert await _everything(database) == rows
+
+
+async def test_what_is_received_after_the_beginning_does_not_prolong_a_replay(
+    database: Database, database_url: str
+) -> None:
+    async def receive(into: Database, first: int, last: int) -> None:
+        for number in range(first, last + 1):
+            request = Issue(number=number, created_at=at(2)).opened()
+            async with into.transaction() as connection:
+                await inbox.store(connection, [request.delivery(at(2) + timedelta(seconds=number))])
+        await settle(into)
+
+    async def receive_more(into: Database) -> None:
+        await receive(into, 61, 62)
+
+    def meanwhile(done: int, total: int) -> None:
+        told.append((done, total))
+        receiving = threading.Thread(target=_apart, args=(receive_more, database_url))
+        receiving.start()
+        receiving.join()
+
+    told: list[tuple[int, int]] = []
+    await receive(database, 1, 60)
+    replayed = await Replay(RULES, WINDOWS, lambda: at(20), meanwhile).run(database)
+    assert (replayed.deliveries, told) == (60, [(50, 60), (60, 60)])
+
+
+async def test_what_is_being_replayed_is_retried_only_afterwards(
+    database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = Issue(created_at=at(2)).opened().delivery(at(2))
+    async with database.transaction() as connection:
+        await inbox.store(connection, [failed])
+        await inbox.settle(connection, [Settlement(failed.id, "failed", "a fault")], "digest", at(3))
+    observe = GitHub.observe
+
+    def observe_during_a_retry(self: GitHub, delivery: Delivery) -> Sequence[Observation] | Nothing:
+        retrying.start()
+        # Nothing tells that somebody waits for a lock but time.
+        retrying.join(0.5)
+        return observe(self, delivery)
+
+    retried: list[Retried] = []
+    retrying = threading.Thread(
+        target=lambda: retried.extend(_apart(lambda other: retry(other, [failed.id]), database_url))
+    )
+    monkeypatch.setattr(GitHub, "observe", observe_during_a_retry)
+    assert (await _run(database)).deliveries == 1
+    await asyncio.to_thread(retrying.join)
+    assert [(one.status, "it is counted" in one.detail) for one in retried] == [("refused", True)]
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_workers_replays_and_retries_at_once_end_where_one_worker_ends(database: Database, seed: int) -> None:
+    told = _story() + [Issue(number=number, created_at=at(2)).opened() for number in range(100, 160)]
+    random.Random(seed).shuffle(told)
     await deliver(database, *told)
-    quiet = await all_experiments(database)
+    quiet, rows = await all_experiments(database), await _everything(database)
     async with database.transaction() as connection:
         await connection.exec_driver_sql(f"TRUNCATE {', '.join(TABLES)}")
-        await inbox.store(connection, [request.delivery(at(2)) for request in told[:5]])
-    await settle(database)
+        await inbox.store(connection, [request.delivery(POSTED) for request in told[:40]])
+    # What failed under an earlier version is retried while it is replayed.
+    async with database.transaction() as connection:
+        failed = [Settlement(request.delivery(POSTED).id, "failed", "a fault") for request in told[:30]]
+        await inbox.settle(connection, failed, "digest", at(3))
+    ended = asyncio.Event()
 
     async def arrive() -> None:
-        for request in told[5:]:
+        for request in told[40:]:
             async with database.transaction() as connection:
-                await inbox.store(connection, [request.delivery(at(2))])
+                await inbox.store(connection, [request.delivery(POSTED)])
             await settle(database)
 
-    await asyncio.gather(arrive(), settle(database), _run(database), _run(database))
+    async def retry_over_and_over() -> None:
+        while not ended.is_set():
+            async for _ in retry_failed(database):
+                pass
+            await asyncio.sleep(0.01)
+
+    retrying = asyncio.create_task(retry_over_and_over())
+    await asyncio.gather(arrive(), settle(database), settle(database), _run(database), _run(database))
+    ended.set()
+    await retrying
     await settle(database)
     assert await all_experiments(database) == quiet
+    assert await _everything(database) == rows
     assert await _run(database) == Replayed(len(told), {})
 
 
