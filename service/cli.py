@@ -4,7 +4,8 @@ import asyncio
 import json
 import socket
 import sys
-from collections.abc import Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +20,7 @@ from service.lifecycle.codec import data_of, kind_of
 from service.lifecycle.errors import LifecycleError
 from service.logs import configure_logs
 from service.pipeline.interpret import interpret_delivery
+from service.pipeline.retry import Retried, retry, retry_failed
 from service.providers import PROVIDERS
 from service.rules.model import Interpretation, Rules
 from service.rules.reading import WrongRules
@@ -33,7 +35,7 @@ from service.settings import (
     unknown_settings,
 )
 from service.storage import inbox
-from service.storage.database import DatabaseError
+from service.storage.database import Database, DatabaseError
 from service.storage.embedded import EmbeddedUnavailable
 from service.webhook import Delivery
 
@@ -152,6 +154,55 @@ async def _show_delivery(settings: Settings, delivery: UUID, as_json: bool) -> N
         click.echo(f"{name:15} {value}")
 
 
+@deliveries.command("retry")
+@click.argument("ids", metavar="[ID]...", nargs=-1, type=click.UUID)
+@click.option("--failed", is_flag=True, help="All that failed, instead of those that are named.")
+@click.option("--source", help="With --failed: only of this source.")
+@click.option("--since", type=click.DateTime(), help="With --failed: only those received since then, UTC.")
+@_AS_JSON
+def retry_deliveries(
+    ids: tuple[UUID, ...], failed: bool, source: str | None, since: datetime | None, as_json: bool
+) -> None:
+    """Have failed deliveries interpreted again by a worker, under today's rules."""
+    if bool(ids) == failed:
+        raise click.UsageError("name the deliveries by their ids, or give --failed")
+    if (source or since) and not failed:
+        raise click.UsageError("--source and --since narrow --failed down")
+    received = since.replace(tzinfo=UTC) if since else None
+    _run(_retry(_settings(), list(dict.fromkeys(ids)), source_name(source) if source else None, received, as_json))
+
+
+async def _retry(
+    settings: Settings, ids: list[UUID], source: str | None, since: datetime | None, as_json: bool
+) -> None:
+    from service.app import open_database
+
+    retried = []
+    async with open_database(settings) as database:
+        async for one in _retrying(database, ids, source, since):
+            retried.append(one)
+            if not as_json:
+                click.echo(f"{one.delivery}  {one.status:7}  {one.detail}")
+    count = sum(one.status == "retried" for one in retried)
+    if as_json:
+        told = [{"id": str(one.delivery), "status": one.status, "detail": one.detail} for one in retried]
+        click.echo(json.dumps({"retried": count, "deliveries": told}, indent=2))
+    else:
+        click.echo(f"{count} of {len(retried)} deliveries retried")
+    if retried and all(one.status in ("refused", "unknown") for one in retried):
+        sys.exit(1)
+
+
+async def _retrying(
+    database: Database, ids: list[UUID], source: str | None, since: datetime | None
+) -> AsyncIterator[Retried]:
+    if not ids:
+        async for one in retry_failed(database, source, since):
+            yield one
+    for one in await retry(database, ids):
+        yield one
+
+
 @main.command()
 @click.argument("reference")
 @_AS_JSON
@@ -212,12 +263,7 @@ async def _replay(settings: Settings, rules: Rules, since: datetime | None, *, d
     from service.app import figure_windows, open_database, utc_now
     from service.pipeline.replay import Replay
 
-    with click.progressbar(length=1, label="replaying", file=sys.stderr) as bar:
-
-        def progress(done: int, total: int) -> None:
-            bar.length = total
-            bar.update(done - bar.pos)
-
+    with _progress("replaying") as progress:
         again = Replay(rules, figure_windows(settings), utc_now, progress)
         async with open_database(settings) as database:
             work = again.rehearse if dry_run else again.run
@@ -230,6 +276,21 @@ async def _replay(settings: Settings, rules: Rules, since: datetime | None, *, d
         click.echo(f"{name}: {_figure(before)} -> {_figure(after)}")
     would = "would change" if dry_run else "changed"
     click.echo(f"{replayed.deliveries} deliveries replayed, {len(replayed.changed)} figures {would}")
+
+
+@contextmanager
+def _progress(label: str) -> Iterator[Callable[[int, int], None]]:
+    """Show on a terminal how much is done, and of how much; say nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda _done, _total: None
+        return
+    with click.progressbar(length=1, label=label, file=sys.stderr) as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.length = total
+            bar.update(done - bar.pos)
+
+        yield progress
 
 
 def _figure(value: float | None) -> str:

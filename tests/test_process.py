@@ -1,7 +1,10 @@
 """The command as it is run: real processes, real signals, a real scrape."""
 
+import asyncio
 import json
 import os
+import pty
+import re
 import signal
 import socket
 import subprocess
@@ -14,8 +17,10 @@ from typing import IO, Any, TypeVar
 
 import httpx
 import pytest
+from sqlalchemy import text
 
-from tests.builders import SECRET, GitHubRequest, Issue, at
+from service.storage.database import Database
+from tests.builders import SECRET, GitHubRequest, Issue, at, github
 from tests.road import Figures, read_figures
 
 _PATIENCE = 30.0
@@ -398,3 +403,138 @@ def test_a_replay_prints_each_figure_that_changed(database_url: str, tmp_path: P
     assert changed in replayed.stdout
     again = json.loads(_run("replay", "--json", DATABASE_URL=database_url, RULES=str(file)).stdout)
     assert again == {"deliveries": 1, "changed": {}}
+
+
+def _execute(database_url: str, statement: str) -> None:
+    async def execute() -> None:
+        database = Database(database_url)
+        async with database.transaction() as connection:
+            await connection.execute(text(statement))
+        await database.close()
+
+    asyncio.run(execute())
+
+
+def _retry(database_url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return _run("deliveries", "retry", *arguments, DATABASE_URL=database_url)
+
+
+_UNKNOWN = "00000000-0000-0000-0000-000000000001"
+
+
+def test_failed_deliveries_are_retried_on_the_command_line(database_url: str, tmp_path: Path) -> None:
+    requests = [Issue(number=number, created_at=at(2)).opened() for number in range(1, 4)]
+    with serving(database_url, tmp_path, ROLE="api") as service:
+        service.post_all([*requests, github("issues", b"{")])
+    _execute(database_url, "UPDATE deliveries SET verdict = 'failed', reason = 'a fault of an earlier version'")
+    listed = json.loads(_run("deliveries", "list", "--json", DATABASE_URL=database_url).stdout)
+    first = listed[-1]["id"]
+    named = _retry(database_url, first, _UNKNOWN, first)
+    assert named.returncode == 0
+    assert named.stdout.splitlines() == [
+        f"{first}  retried  it had failed, and is pending again",
+        f"{_UNKNOWN}  unknown  there is no delivery {_UNKNOWN}",
+        "1 of 2 deliveries retried",
+    ]
+    pending = _retry(database_url, first)
+    assert (pending.returncode, "it is pending already" in pending.stdout) == (0, True)
+    assert json.loads(_retry(database_url, "--failed", "--source", "jira", "--json").stdout)["retried"] == 0
+    assert json.loads(_retry(database_url, "--failed", "--since", "2999-01-01", "--json").stdout)["retried"] == 0
+    others = _retry(database_url, "--failed", "--source", "GitHub", "--since", "2026-01-01", "--json")
+    retried = [
+        {"id": one["id"], "status": "retried", "detail": "it had failed, and is pending again"} for one in listed
+    ]
+    assert json.loads(others.stdout) == {"retried": 3, "deliveries": retried[:-1]}
+    with serving(database_url, tmp_path) as service:
+        assert _wait_for(lambda: service.figures().get(IN_FLIGHT) == 3)
+        _wait_for(lambda: service.figures()["interpreted_total", "github", "failed"] == 1)
+    counted = _retry(database_url, first, _UNKNOWN)
+    assert counted.returncode == 1
+    assert f"{first}  refused  it is counted, and only failed deliveries are retried" in counted.stdout
+    _execute(database_url, "UPDATE deliveries SET body = NULL")
+    gone = _retry(database_url, "--failed")
+    assert (gone.returncode, "its body is gone" in gone.stdout) == (1, True)
+    _execute(database_url, "UPDATE deliveries SET verdict = 'ignored'")
+    none = _retry(database_url, "--failed")
+    assert (none.returncode, none.stdout) == (0, "0 of 0 deliveries retried\n")
+
+
+@pytest.mark.parametrize(
+    "wrong", [[], [_UNKNOWN, "--failed"], [_UNKNOWN, "--source", "github"], ["--since", "2026"], ["1"]]
+)
+def test_what_is_to_be_retried_is_named_in_one_of_two_ways(wrong: Sequence[str]) -> None:
+    ended = _retry("postgresql://nobody@127.0.0.1:1/nothing", *wrong)
+    assert (ended.returncode, ended.stdout) == (2, "")
+
+
+@contextmanager
+def _replaying(database_url: str, rules: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
+    """A replay whose progress goes to a terminal, and that has done a part of its work."""
+    terminal, end = pty.openpty()
+    command = [sys.executable, "-m", "service", "replay", *options]
+    environment = _environment(DATABASE_URL=database_url, RULES=str(rules))
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=end, text=True) as process:
+        # With nobody else at that end, reading fails when the process is gone.
+        os.close(end)
+        shown = b""
+        while not re.search(rb"replaying .* [1-9][0-9]?%", shown):
+            shown += os.read(terminal, 1000)
+        try:
+            yield process
+        finally:
+            process.kill()
+            os.close(terminal)
+
+
+@pytest.fixture
+def bets(tmp_path: Path) -> Path:
+    """A rules file under which a bet is an experiment."""
+    file = tmp_path / "bets.yaml"
+    file.write_text(BETS)
+    return file
+
+
+_BETS = [Issue(number=number, created_at=at(2), labels=("bet",)).opened() for number in range(1, 501)]
+_BETS_IN_FLIGHT = 'loopgauge_experiments_in_flight{stage="proposed", team="growth"}'
+
+
+def test_while_a_rehearsal_is_frozen_deliveries_become_figures(database_url: str, tmp_path: Path, bets: Path) -> None:
+    with serving(database_url, tmp_path) as service:
+        service.post_all(_BETS)
+        _wait_for(lambda: service.figures()["interpreted_total", "github", "ignored"] == len(_BETS))
+        with _replaying(database_url, bets, "--dry-run", "--json") as rehearsing:
+            rehearsing.send_signal(signal.SIGSTOP)
+            service.post_all([Issue(number=600, created_at=at(2)).opened()])
+            assert _wait_for(lambda: service.figures().get(IN_FLIGHT) == 1)
+            assert rehearsing.poll() is None
+            rehearsing.send_signal(signal.SIGCONT)
+            told = json.loads(rehearsing.communicate(timeout=_PATIENCE)[0])
+            assert rehearsing.returncode == 0
+    assert told["deliveries"] == len(_BETS)
+    assert told["changed"][_BETS_IN_FLIGHT] == {"from": None, "to": len(_BETS)}
+
+
+def test_a_replay_that_was_killed_is_finished_by_the_next_one(database_url: str, tmp_path: Path, bets: Path) -> None:
+    with serving(database_url, tmp_path) as service:
+        service.post_all(_BETS)
+        service.end(signal.SIGTERM)
+    with _replaying(database_url, bets) as replaying:
+        replaying.kill()
+        assert replaying.wait(_PATIENCE) == -signal.SIGKILL
+    again = _run("replay", "--json", DATABASE_URL=database_url, RULES=str(bets))
+    assert json.loads(again.stdout)["changed"][_BETS_IN_FLIGHT]["to"] == len(_BETS)
+    assert again.stderr == ""
+    once_more = _run("replay", "--json", DATABASE_URL=database_url, RULES=str(bets))
+    assert json.loads(once_more.stdout) == {"deliveries": len(_BETS), "changed": {}}
+
+
+def test_on_a_terminal_a_replay_shows_how_far_it_is_and_answers_apart_from_it(
+    database_url: str, tmp_path: Path, bets: Path
+) -> None:
+    with serving(database_url, tmp_path) as service:
+        service.post_all(_BETS)
+        service.end(signal.SIGTERM)
+    for options in (["--dry-run", "--json"], ["--json"]):
+        with _replaying(database_url, bets, *options) as replaying:
+            told = json.loads(replaying.communicate(timeout=_PATIENCE)[0])
+        assert told["changed"][_BETS_IN_FLIGHT] == {"from": None, "to": len(_BETS)}

@@ -1,4 +1,4 @@
-"""`GET /deliveries`: the inbox, with the verdict on each delivery and its reason."""
+"""`/deliveries`: the inbox, with the verdict on each delivery and its reason, and another try for what failed."""
 
 import base64
 from collections.abc import Mapping
@@ -10,10 +10,11 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from service.api.access import Credentials, Door
-from service.api.errors import UnknownDelivery
+from service.api.errors import DoorClosed, TokenRefused, UnknownDelivery, refusals
+from service.pipeline.retry import NotRetriable, retry
 from service.settings import source_name
 from service.storage import inbox
-from service.storage.database import Database
+from service.storage.database import Database, DatabaseUnavailable
 
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST = datetime(3000, 1, 1, tzinfo=UTC)
@@ -94,7 +95,7 @@ def router(database: Database, read: Door, admin: Door) -> APIRouter:
 
     Args:
         read: who may see verdicts.
-        admin: who may see bodies.
+        admin: who may see bodies, and have failed deliveries interpreted again.
     """
     routes = APIRouter(prefix="/deliveries", tags=["deliveries"])
 
@@ -121,10 +122,36 @@ def router(database: Database, read: Door, admin: Door) -> APIRouter:
 
     @routes.get("/{delivery}", summary="One delivery", dependencies=[Depends(read)])
     async def delivery(delivery: UUID, credentials: Credentials) -> WholeDelivery:
-        async with database.transaction() as connection:
-            found = await inbox.find(connection, delivery)
-        if found is None:
-            raise UnknownDelivery(f"there is no delivery {delivery}")
+        found = await _find(database, delivery)
         return whole(*found) if admin.opens_for(credentials) else WholeDelivery(**_known(found[0]))
 
+    @routes.post(
+        "/{delivery}/retry",
+        summary="Interpret a failed delivery again",
+        status_code=202,
+        dependencies=[Depends(admin)],
+        responses=_REFUSALS,
+    )
+    async def retry_delivery(delivery: UUID) -> WholeDelivery:
+        """A delivery that failed is pending again, and a worker interprets it under today's code and rules.
+
+        One that is pending already stays so, which is no error. One that is counted or ignored, or whose body is gone,
+        cannot be retried.
+        """
+        [retried] = await retry(database, [delivery])
+        if retried.status == "refused":
+            raise NotRetriable(retried.detail)
+        return whole(*await _find(database, delivery))
+
     return routes
+
+
+_REFUSALS = refusals(TokenRefused, DoorClosed, UnknownDelivery, NotRetriable, DatabaseUnavailable)
+
+
+async def _find(database: Database, delivery: UUID) -> tuple[inbox.InboxRow, Mapping[str, str], bytes | None]:
+    async with database.transaction() as connection:
+        found = await inbox.find(connection, delivery)
+    if found is None:
+        raise UnknownDelivery(f"there is no delivery {delivery}")
+    return found

@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
 from service.lifecycle.errors import BadReference, UnknownSubject, UnreadableEvent
+from service.pipeline.retry import NotRetriable
 from service.providers.cloudevents import InvalidEvent, NoCloudEvent
 from service.storage.database import DatabaseMisconfigured, DatabaseRejected, DatabaseUnavailable
 from service.storage.inbox import InvalidCursor
@@ -54,6 +55,12 @@ class _Problem:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+_MEDIA_TYPE = "application/problem+json"
+_SCHEMA = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {name: {"type": "string"} for name in ("type", "title", "detail")} | {"status": {"type": "integer"}},
+}
 _RETRY_SOON = {"retry-after": "5"}
 
 # The one table from errors to HTTP.
@@ -77,12 +84,25 @@ PROBLEMS: Mapping[type[Exception], _Problem] = {
     UnreadableEvent: _Problem(HTTPStatus.SERVICE_UNAVAILABLE, "newer-events", "A newer version wrote this"),
     BadReference: _Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "bad-reference", "This is no reference"),
     UnknownDelivery: _Problem(HTTPStatus.NOT_FOUND, "unknown-delivery", "There is no such delivery"),
+    NotRetriable: _Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "not-retriable", "The delivery cannot be retried"),
     InvalidCursor: _Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-cursor", "The cursor is not one of ours"),
     TokenRefused: _Problem(
         HTTPStatus.UNAUTHORIZED, "token-refused", "The token is missing or wrong", {"www-authenticate": "Bearer"}
     ),
     DoorClosed: _Problem(HTTPStatus.FORBIDDEN, "door-closed", "No token is configured for this"),
 }
+
+
+def refusals(*kinds: type[Exception]) -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI description of answers to errors of the table, an example of each."""
+    described: dict[int | str, dict[str, Any]] = {}
+    for kind in kinds:
+        problem = PROBLEMS[kind]
+        example = _content(problem.status, problem.slug, problem.title, (kind.__doc__ or problem.title).strip())
+        answer = described.setdefault(int(problem.status), {"description": problem.title, "content": {}})
+        media = answer["content"].setdefault(_MEDIA_TYPE, {"schema": _SCHEMA, "examples": {}})
+        media["examples"][problem.slug] = {"value": example}
+    return described
 
 
 def problem_of(error: Exception) -> JSONResponse:
@@ -97,8 +117,12 @@ def problem_response(
     status: int, slug: str, title: str, detail: str, *, headers: Mapping[str, str] | None = None, **more: Any
 ) -> JSONResponse:
     """Problem details; further members may be added by name."""
-    content = {"type": f"urn:loopgauge:problem:{slug}", "title": title, "status": int(status), "detail": detail, **more}
-    return JSONResponse(content, status, dict(headers or {}), media_type="application/problem+json")
+    content = _content(status, slug, title, detail) | more
+    return JSONResponse(content, status, dict(headers or {}), media_type=_MEDIA_TYPE)
+
+
+def _content(status: int, slug: str, title: str, detail: str) -> dict[str, Any]:
+    return {"type": f"urn:loopgauge:problem:{slug}", "title": title, "status": int(status), "detail": detail}
 
 
 def install_error_handlers(app: FastAPI) -> None:

@@ -103,6 +103,88 @@ async def test_bodies_are_for_the_admin_token_alone(database: Database) -> None:
     assert (not_text["body"], not_text["body_base64"]) == (None, "/w==")
 
 
+async def _retry(client: httpx.AsyncClient, delivery: str, token: str | None = TOKENS["admin"]) -> httpx.Response:
+    return await client.post(f"/deliveries/{delivery}/retry", headers=_bearer(token) if token else {})
+
+
+async def test_a_failed_delivery_is_retried_and_shown_as_it_is_then(database: Database) -> None:
+    async with api(database, api_tokens=TOKENS) as client:
+        delivery = (await post(client, github("issues", b"{"))).json()["delivery"]
+        await settle(database)
+        failed = (await client.get(f"/deliveries/{delivery}", headers=_bearer("adm1n-t0ken"))).json()
+        retried = await _retry(client, delivery)
+        shown = (await client.get(f"/deliveries/{delivery}", headers=_bearer("adm1n-t0ken"))).json()
+        again = await _retry(client, delivery)
+        await settle(database)
+        failed_again = (await client.get(f"/deliveries/{delivery}", headers=_bearer("adm1n-t0ken"))).json()
+    assert failed["verdict"] == "failed"
+    assert (retried.status_code, retried.json()) == (202, shown)
+    assert shown == {**failed, "verdict": "pending", "reason": None, "interpreted_at": None}
+    assert (again.status_code, again.json()) == (202, shown)
+    assert failed_again == failed
+
+
+async def test_what_cannot_be_retried_is_told_why(database: Database) -> None:
+    requests = (OPENED, Issue(number=46, created_at=at(2)).opened(), github("issues", b"{"))
+    async with api(database, api_tokens=TOKENS) as client:
+        ignored, counted, gone = [(await post(client, request)).json()["delivery"] for request in requests]
+        await settle(database)
+        async with database.transaction() as connection:
+            await connection.execute(text("UPDATE deliveries SET body = NULL WHERE verdict = 'failed'"))
+        refused = {delivery: await _retry(client, delivery) for delivery in (ignored, counted, gone)}
+        unknown = await _retry(client, str(UUID(int=1)))
+        no_id = await _retry(client, "1")
+    for response in refused.values():
+        assert (response.status_code, response.json()["type"]) == (422, "urn:loopgauge:problem:not-retriable")
+    assert "it is ignored" in refused[ignored].json()["detail"]
+    assert "loopgauge replay" in refused[counted].json()["detail"]
+    assert "LOOPGAUGE_RAW_RETENTION" in refused[gone].json()["detail"]
+    assert (unknown.status_code, unknown.json()["type"]) == (404, "urn:loopgauge:problem:unknown-delivery")
+    assert (no_id.status_code, no_id.json()["type"]) == (422, "urn:loopgauge:problem:invalid")
+
+
+@pytest.mark.parametrize("token", [None, "wrong", "r3ad-t0ken", "wr1te-t0ken"])
+async def test_only_the_admin_token_retries(database: Database, token: str | None) -> None:
+    async with api(database, api_tokens={**TOKENS, "write": "wr1te-t0ken"}) as client:
+        delivery = (await post(client, github("issues", b"{"))).json()["delivery"]
+        await settle(database)
+        refused = await _retry(client, delivery, token)
+        shown = (await client.get(f"/deliveries/{delivery}", headers=_bearer("r3ad-t0ken"))).json()
+    assert (refused.status_code, refused.json()["type"]) == (401, "urn:loopgauge:problem:token-refused")
+    assert shown["verdict"] == "failed"
+
+
+async def test_without_an_admin_token_nobody_retries(database: Database) -> None:
+    async with api(database) as client:
+        refused = await _retry(client, str(UUID(int=1)))
+    assert (refused.status_code, refused.json()["type"]) == (403, "urn:loopgauge:problem:door-closed")
+    assert "LOOPGAUGE_API_TOKENS__ADMIN" in refused.json()["detail"]
+
+
+async def test_without_a_database_a_retry_asks_to_come_back() -> None:
+    gone = Database("postgresql://nobody@127.0.0.1:1/nothing")
+    async with api(gone, api_tokens=TOKENS) as client:
+        refused = await _retry(client, str(UUID(int=1)))
+    await gone.close()
+    assert (refused.status_code, refused.json()["type"]) == (503, "urn:loopgauge:problem:database-unavailable")
+    assert refused.headers["retry-after"]
+
+
+async def test_the_description_of_a_retry_has_each_of_its_answers(database: Database) -> None:
+    async with api(database) as client:
+        described = (await client.get("/openapi.json")).json()["paths"]["/deliveries/{delivery}/retry"]["post"]
+    assert described["security"] == [{"HTTPBearer": []}]
+    assert set(described["responses"]) == {"202", "401", "403", "404", "422", "503"}
+    examples = {
+        example["value"]["type"]
+        for status, answer in described["responses"].items()
+        if status != "202"
+        for example in answer["content"]["application/problem+json"]["examples"].values()
+    }
+    slugs = ("token-refused", "door-closed", "unknown-delivery", "not-retriable", "database-unavailable")
+    assert examples == {f"urn:loopgauge:problem:{slug}" for slug in slugs}
+
+
 @pytest.mark.parametrize("headers", [{}, _bearer("wrong"), {"authorization": "Basic eDp5"}])
 async def test_with_a_read_token_nobody_reads_without_it(database: Database, headers: dict[str, str]) -> None:
     async with api(database, api_tokens=TOKENS) as client:
@@ -197,6 +279,7 @@ async def test_the_description_of_the_api_has_every_endpoint_and_no_secret(datab
     assert set(document.json()["paths"]) == {
         "/deliveries",
         "/deliveries/{delivery}",
+        "/deliveries/{delivery}/retry",
         "/events",
         "/experiments/{experiment}/explain",
         "/livez",
