@@ -14,11 +14,11 @@ from service.rules.matching import interpret
 from service.rules.model import Rules
 from service.rules.reading import RulesFile, read_rules
 from service.settings import DEFAULTS, read_rules_file
-from service.storage import events
+from service.storage import events, inbox
 from service.storage.database import Database
 from service.storage.events import Said
-from tests.builders import GitHubRequest, Issue, PullRequest, at, comment, renamed, workflow_run
-from tests.road import RULES, all_experiments, deliver, figures, settle
+from tests.builders import SECRET, GitHubRequest, Issue, PullRequest, at, comment, renamed, workflow_run
+from tests.road import RULES, all_experiments, api, deliver, figures, settle
 
 ISSUE = "github:acme/app#45"
 SECONDS = timedelta(seconds=1)
@@ -370,3 +370,25 @@ async def test_of_two_labels_that_mark_an_experiment_one_may_go(database: Databa
     assert set(await all_experiments(database)) == {ISSUE}
     await deliver(database, unmarked, rules=rules)
     assert await all_experiments(database) == {}
+
+
+async def test_two_hooks_that_tell_the_same_are_two_deliveries_and_one_statement(database: Database) -> None:
+    opened = Issue(created_at=at(2)).opened()
+    sources = {name: {"provider": "github", "secret": SECRET} for name in ("github", "github_org")}
+    async with api(database, sources=sources) as client:
+        told = [
+            await client.post(f"/webhooks/{name}", content=opened.body, headers=opened.headers()) for name in sources
+        ]
+        again = [
+            await client.post(f"/webhooks/{name}", content=opened.body, headers=opened.headers()) for name in sources
+        ]
+    assert [response.json()["status"] for response in (*told, *again)] == ["stored", "stored", "duplicate", "duplicate"]
+    await settle(database)
+    async with database.transaction() as connection:
+        rows, _ = await inbox.page(connection)
+        heard = (await events.events_of(connection, [Ref(ISSUE)]))[Ref(ISSUE)]
+        origins = await events.origins_of(connection, [Ref(ISSUE)])
+    assert {row.source for row in rows} == set(sources)
+    assert len({row.provider_id for row in rows}) == 1
+    assert len(heard) == len(set(heard)) == len(origins)
+    assert {len(brought) for brought in origins.values()} == {2}
