@@ -25,6 +25,7 @@ from service.rules.model import Rules
 from service.settings import Settings, spell_duration
 from service.storage.database import Database
 from service.storage.embedded import EmbeddedServer, EmbeddedUnavailable
+from service.storage.spool import Spool
 from service.telemetry import Telemetry
 from service.webhook import Source
 from service.worker import Worker
@@ -109,7 +110,8 @@ def create_app(
     disable_created_metrics()
     telemetry = Telemetry([*settings.sources, events.SOURCE])
     windows = figure_windows(settings)
-    receiver = Receiver(database)
+    spool = Spool(settings.data_dir / "spool") if settings.spool and settings.role != "worker" else None
+    receiver = Receiver(database, spool, report=telemetry.set_spool_pending)
     worker = Worker(database, rules, telemetry, windows, settings.evidence_retention, settings.snapshot_interval, clock)
 
     @asynccontextmanager
@@ -131,7 +133,7 @@ def create_app(
         redirect_slashes=False,
     )
     install_error_handlers(app)
-    app.include_router(health.router(database))
+    app.include_router(health.router(database, spool))
     scrapers = Door([settings.metrics_token], "LOOPGAUGE_METRICS_TOKEN", open_to_all=settings.metrics_token is None)
     app.include_router(scrape.router(lambda: worker.snapshot, telemetry, scrapers))
     if settings.role != "worker":

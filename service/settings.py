@@ -137,6 +137,7 @@ class Settings(BaseSettings):
         timedelta(days=90),
         timedelta(days=365),
     )
+    spool: bool = True
     evidence_retention: Duration = timedelta(days=90)
     snapshot_interval: Duration = timedelta(seconds=5)
     role: Annotated[Role, BeforeValidator(_lower)] = "all"

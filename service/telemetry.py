@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Literal
 
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
 Result = Literal["stored", "duplicate", "refused", "spooled", "error"]
 RESULTS: tuple[Result, ...] = ("stored", "duplicate", "refused", "spooled", "error")
@@ -35,6 +35,11 @@ class Telemetry:
             ["source", "verdict"],
             registry=self.registry,
         )
+        self._spool_pending = Gauge(
+            "loopgauge_spool_pending",
+            "Deliveries that wait on this machine's disk until PostgreSQL is back.",
+            registry=self.registry,
+        )
         for source in self._sources:
             for result in RESULTS:
                 self._deliveries.labels(source, result)
@@ -45,6 +50,10 @@ class Telemetry:
     def count_delivery(self, source: str, result: Result) -> None:
         """Count a webhook request."""
         self._deliveries.labels(self._known(source), result).inc()
+
+    def set_spool_pending(self, deliveries: int) -> None:
+        """Tell how many deliveries the spool holds."""
+        self._spool_pending.set(deliveries)
 
     def count_interpreted(self, source: str, verdict: str) -> None:
         """Count a verdict, once for each time that a delivery was interpreted."""

@@ -30,7 +30,7 @@ Figures = dict[tuple[str, ...], float]
 def settings(**given: Any) -> Settings:
     """Settings with one GitHub source, in the role that does no background work."""
     sources = {"github": {"secret": SECRET, "previous_secret": "the one before"}}
-    return Settings.model_validate({"sources": sources, "role": "api", **given})
+    return Settings.model_validate({"sources": sources, "role": "api", "spool": False, **given})
 
 
 @asynccontextmanager

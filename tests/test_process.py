@@ -66,7 +66,9 @@ class Service:
 def serving(database_url: str | None, tmp_path: Path, **variables: str) -> Iterator[Service]:
     """A service on a port of its own, by default on the embedded database; ended when the context ends."""
     database = {"DATABASE_URL": database_url} if database_url else {}
-    environment = _environment(**{"SOURCES__GITHUB__SECRET": SECRET, **database, **variables})
+    # Never the machine's own, where a real service may keep what it was sent.
+    own = {"SOURCES__GITHUB__SECRET": SECRET, "DATA_DIR": str(tmp_path / "data")}
+    environment = _environment(**{**own, **database, **variables})
     command = [sys.executable, "-m", "service", "serve", "--port", "0"]
     path = tmp_path / f"log-{time.monotonic_ns()}"
     with path.open("w") as written, path.open() as read:
@@ -185,13 +187,48 @@ def test_a_body_over_the_cap_is_refused_while_it_is_still_being_sent(database_ur
             assert sender.recv(100).startswith(b"HTTP/1.1 413 ")
 
 
+NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
+
+
 def test_while_the_database_is_away_it_lives_is_not_ready_and_asks_to_come_back(tmp_path: Path) -> None:
-    with serving("postgresql://nobody@127.0.0.1:1/nothing", tmp_path) as service:
+    with serving(NOWHERE, tmp_path, SPOOL="false") as service:
         assert service.get("/livez").json() == {"status": "alive"}
         for refused in (service.get("/readyz"), service.post(REQUEST)):
             assert refused.status_code == refused.json()["status"] == 503
         assert service.figures()["deliveries_total", "error", "github"] == 1
         assert service.end(signal.SIGTERM) == 0
+    assert not (tmp_path / "data").exists()
+
+
+def test_what_was_acknowledged_while_the_database_was_away_survives_a_kill_and_is_counted(
+    database_url: str, tmp_path: Path
+) -> None:
+    requests = [Issue(number=number, created_at=at(2)).opened() for number in range(1, 21)]
+    with serving(NOWHERE, tmp_path) as service:
+        service.post_all(requests)
+        shown = service.figures()
+        assert (shown["deliveries_total", "spooled", "github"], shown["spool_pending",]) == (20, 20)
+        assert service.end(signal.SIGKILL) == -signal.SIGKILL
+    with serving(NOWHERE, tmp_path) as service:
+        assert _wait_for(lambda: service.post(requests[0]).json()["status"] == "duplicate")
+        assert service.end(signal.SIGTERM) == 0
+    with serving(database_url, tmp_path) as service:
+        shown = _wait_for(lambda: figures if (figures := service.figures()).get(IN_FLIGHT) == 20 else None)
+        assert (shown["interpreted_total", "github", "counted"], shown["spool_pending",]) == (20, 0)
+        service.post_all(requests)
+        assert service.figures()["deliveries_total", "duplicate", "github"] == 20
+
+
+def test_of_what_came_before_and_during_an_outage_all_is_counted_once(database_url: str, tmp_path: Path) -> None:
+    requests = [Issue(number=number, created_at=at(2)).opened() for number in range(1, 31)]
+    with serving(database_url, tmp_path, ROLE="api") as service:
+        service.post_all(requests[:10])
+    with serving(NOWHERE, tmp_path, ROLE="api") as service:
+        service.post_all(requests[5:])
+        assert service.end(signal.SIGTERM) == 0
+    with serving(database_url, tmp_path) as service:
+        assert _wait_for(lambda: service.figures().get(IN_FLIGHT) == 30)
+        assert service.figures()["spool_pending",] == 0
 
 
 def test_each_line_of_the_log_is_one_json_object_and_tells_no_secret(database_url: str, tmp_path: Path) -> None:
@@ -264,7 +301,7 @@ def test_deliveries_are_listed_and_shown_on_the_command_line(database_url: str, 
 
 
 def test_the_embedded_database_is_made_and_migrated_by_itself_and_stopped_at_the_end(tmp_path: Path) -> None:
-    with serving(None, tmp_path, DATA_DIR=str(tmp_path / "data")) as service:
+    with serving(None, tmp_path) as service:
         assert service.get("/readyz").json()["status"] == "ready"
         assert service.post(REQUEST).status_code == 202
         assert service.end(signal.SIGTERM) == 0
@@ -306,7 +343,7 @@ def _postmaster(data_dir: Path) -> int:
 
 def test_the_embedded_database_is_started_again_when_it_was_killed(tmp_path: Path) -> None:
     data_dir = tmp_path / "data"
-    with serving(None, tmp_path, DATA_DIR=str(data_dir)) as service:
+    with serving(None, tmp_path, SPOOL="false") as service:
         service.post_all([REQUEST])
         os.kill(_postmaster(data_dir), signal.SIGKILL)
         _wait_for(lambda: service.get("/readyz").status_code == 503)

@@ -98,13 +98,10 @@ class EventReceiver:
             Exception: one of the table of problems; nothing was stored.
         """
         try:
-            answers = await self._store(request, credentials)
+            return await self._store(request, credentials)
         except tuple(PROBLEMS) as error:
             self._telemetry.count_delivery(SOURCE, result_of(error))
             raise
-        for answer in answers:
-            self._telemetry.count_delivery(SOURCE, answer.status)
-        return answers
 
     async def _store(self, request: Request, credentials: Credentials) -> list[EventAnswer]:
         signed_for = self._source if _SIGNATURE in request.headers else None
@@ -118,7 +115,13 @@ class EventReceiver:
                 signed_for.provider.verify(headers, body, signed_for.secrets, now)
             kept = [_delivery(envelope, now) for envelope in separate(headers, body, now)]
             stored = await self._receiver.store_all(kept) if kept else []
-        return [EventAnswer(delivery=one.id, status=status) for one, status in zip(kept, stored, strict=True)]
+        for status in stored:
+            self._telemetry.count_delivery(SOURCE, status)
+        # Where it is on disk is nothing to the sender.
+        return [
+            EventAnswer(delivery=one.id, status="duplicate" if status == "duplicate" else "stored")
+            for one, status in zip(kept, stored, strict=True)
+        ]
 
 
 def _delivery(envelope: Envelope, now: datetime) -> Delivery:

@@ -1,21 +1,80 @@
 """`/livez` and `/readyz`."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 
 from service.api.errors import problem_response
-from service.storage.database import Database, DatabaseError
+from service.storage.database import Database, DatabaseError, DatabaseUnavailable
+from service.storage.spool import Spool, SpoolUnavailable
 
 _CHECK_SECONDS = 3.0
+_OK = "ok"
 
 
-def router(database: Database) -> APIRouter:
+class Readiness:
+    """Whether deliveries can be kept: in the inbox or in the spool, and by a schema that is recent enough.
+
+    Args:
+        spool: where deliveries go while PostgreSQL is away, if anywhere.
+    """
+
+    def __init__(self, database: Database, spool: Spool | None) -> None:
+        self._database = database
+        self._spool = spool
+        self._schema = "not seen yet"
+        """What was found when the schema was last seen."""
+
+    async def checks(self) -> tuple[bool, dict[str, str]]:
+        """Whether all is well enough, and each check by name with what it found."""
+        inbox = await self._look_at_inbox()
+        # Old pods go on serving while PostgreSQL is away: what counts is what was there when it was last seen.
+        schema = f"{_OK} when last seen" if inbox != _OK == self._schema else self._schema
+        if self._spool is None:
+            return inbox == _OK and self._schema == _OK, {"inbox": inbox, "schema": schema}
+        kept, spool = await self._look_at(self._spool, needed=inbox != _OK)
+        return (inbox == _OK or kept) and self._schema == _OK, {"inbox": inbox, "spool": spool, "schema": schema}
+
+    async def _look_at_inbox(self) -> str:
+        """What is found of the inbox; what is found of its schema is remembered."""
+        try:
+            async with asyncio.timeout(_CHECK_SECONDS):
+                await self._database.check_writable()
+                await self._look_at_schema()
+        except TimeoutError:
+            return f"no answer within {_CHECK_SECONDS:g} seconds"
+        except DatabaseError as error:
+            return str(error)
+        return _OK
+
+    async def _look_at_schema(self) -> None:
+        try:
+            await self._database.check_schema()
+        except DatabaseUnavailable:
+            # Then it was not seen.
+            raise
+        except DatabaseError as error:
+            self._schema = str(error)
+        else:
+            self._schema = _OK
+
+    async def _look_at(self, spool: Spool, *, needed: bool) -> tuple[bool, str]:
+        """Whether the spool can stand in, and what is told of it."""
+        try:
+            if needed:
+                await asyncio.to_thread(spool.check_writable)
+            waiting = await asyncio.to_thread(spool.count)
+        except SpoolUnavailable as error:
+            return False, str(error)
+        return True, (f"in use, {waiting} waiting" if needed else f"{waiting} waiting" if waiting else _OK)
+
+
+def router(database: Database, spool: Spool | None) -> APIRouter:
     """The health endpoints."""
     routes = APIRouter(tags=["health"])
+    readiness = Readiness(database, spool)
 
     @routes.get("/livez", summary="Whether the process answers at all")
     async def livez() -> dict[str, str]:
@@ -28,23 +87,13 @@ def router(database: Database) -> APIRouter:
         response_model=None,
     )
     async def readyz() -> Response:
-        checks = {"inbox": await _check(database.check_writable), "schema": await _check(database.check_schema)}
-        if all(outcome == "ok" for outcome in checks.values()):
-            return JSONResponse({"status": "ready", "checks": checks})
-        failing = "; ".join(f"{name}: {outcome}" for name, outcome in checks.items() if outcome != "ok")
+        ready, checks = await readiness.checks()
+        if ready:
+            mode = "inbox" if checks["inbox"] == _OK else "spool"
+            return JSONResponse({"status": "ready", "mode": mode, "checks": checks})
+        failing = "; ".join(f"{name}: {outcome}" for name, outcome in checks.items() if outcome != _OK)
         return problem_response(
             HTTPStatus.SERVICE_UNAVAILABLE, "not-ready", "Deliveries cannot be kept", failing, checks=checks
         )
 
     return routes
-
-
-async def _check(check: Callable[[], Awaitable[None]]) -> str:
-    try:
-        async with asyncio.timeout(_CHECK_SECONDS):
-            await check()
-    except TimeoutError:
-        return f"no answer within {_CHECK_SECONDS:g} seconds"
-    except DatabaseError as error:
-        return str(error)
-    return "ok"

@@ -102,7 +102,10 @@ class WebhookEndpoint:
             )
             stored = await self._receiver.store(delivery)
         self._telemetry.count_delivery(name, stored)
-        content = json.dumps({"delivery": str(delivery.id), "status": stored})
+        # Where it is on disk is nothing to the sender.
+        content = json.dumps(
+            {"delivery": str(delivery.id), "status": "duplicate" if stored == "duplicate" else "stored"}
+        )
         return Response(content, 202, media_type="application/json")
 
 

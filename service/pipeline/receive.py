@@ -1,11 +1,13 @@
 """Receive: a delivery is proven authentic, stored once, and only then acknowledged.
 
 Deliveries that arrive together share one statement and one commit: while one batch is being written the next one
-gathers, so its size follows the load by itself and an idle service answers at once.
+gathers, so its size follows the load by itself and an idle service answers at once. While PostgreSQL is away they go to
+the spool on this machine's disk, and are moved to the inbox when it is back.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
@@ -14,16 +16,25 @@ import structlog
 
 from service.storage import inbox
 from service.storage.database import Database, DatabaseError, DatabaseRejected, DatabaseUnavailable
+from service.storage.spool import Spool, SpoolUnavailable
 from service.webhook import Delivery
 
 _log = structlog.get_logger(__name__)
 
-Stored = Literal["stored", "duplicate"]
+Stored = Literal["stored", "duplicate", "spooled"]
+"""Where a delivery is once it is on disk: new in the inbox, there already, or new in the spool."""
 
 _BATCH = 256
 _BATCH_BYTES = 32 * 1024 * 1024
-# GitHub and GitLab hang up after ten seconds; what is not durable by then is better refused while they listen.
-_STORE_SECONDS = 8.0
+# What waits is in memory. Senders hear that they should come again before it grows further.
+_MOST_WAITING_BYTES = 64 * 1024 * 1024
+# GitHub and GitLab hang up after ten seconds: what is not durable in the inbox by then has to be in the spool, or is
+# better refused while they listen.
+_STORE_SECONDS = 7.0
+_SPOOLING_SECONDS = 2.0
+_MOVE_SECONDS = 30.0
+_AGAIN_SECONDS = 0.5
+_LAST_MOVE_SECONDS = 5.0
 
 
 @dataclass(slots=True)
@@ -33,34 +44,65 @@ class _Waiting:
     deliveries: Sequence[Delivery]
     stored: asyncio.Future[list[Stored]]
 
+    @property
+    def size(self) -> int:
+        return sum(len(delivery.body) for delivery in self.deliveries)
+
 
 class Receiver:
     """Stores deliveries durably, those that arrive together in one commit.
 
-    How many may wait is bounded by who reads the bodies: see `MAX_INFLIGHT_BYTES`.
-
     Args:
-        patience: seconds that PostgreSQL is given for one batch.
+        spool: where they go while PostgreSQL is away; without one they are refused then.
+        patience: seconds that PostgreSQL is given for one batch; by default less where there is a spool.
+        report: told how many deliveries the spool holds, whenever that changes.
     """
 
-    def __init__(self, database: Database, *, patience: float = _STORE_SECONDS) -> None:
+    def __init__(
+        self,
+        database: Database,
+        spool: Spool | None = None,
+        *,
+        patience: float | None = None,
+        report: Callable[[int], None] = lambda _: None,
+    ) -> None:
         self._database = database
-        self._patience = patience
+        self._spool = spool
+        self._patience = patience or (_SPOOLING_SECONDS if spool else _STORE_SECONDS)
+        self._report = report
         self._waiting: list[_Waiting] = []
+        self._waiting_bytes = 0
         self._arrived = asyncio.Event()
-        self._writer: asyncio.Task[None] | None = None
+        self._spooled = asyncio.Event()
+        self._away = False
         self._stopping = False
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def spools(self) -> bool:
+        """Whether PostgreSQL was away when it was last needed, so that what comes goes to the spool."""
+        return self._away
 
     def start(self) -> None:
-        """Begin to write; on the running event loop."""
-        self._writer = asyncio.create_task(self._write(), name="receive")
+        """Begin to write, and to move what an earlier process left in the spool; on the running event loop."""
+        self._tasks = [asyncio.create_task(self._write(), name="receive")]
+        if self._spool is not None:
+            self._tasks.append(asyncio.create_task(self._empty(self._spool), name="empty the spool"))
+            if self._spool.exists:
+                self._spooled.set()
 
     async def stop(self) -> None:
-        """Write what has arrived, and end."""
+        """Write what has arrived, move what is in the spool if PostgreSQL is there, and end."""
         self._stopping = True
         self._arrived.set()
-        if self._writer is not None:
-            await self._writer
+        self._spooled.set()
+        if self._tasks:
+            await self._tasks[0]
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LAST_MOVE_SECONDS):
+                    await asyncio.gather(*self._tasks)
+        if self._spool is not None:
+            await asyncio.to_thread(self._spool.close)
 
     async def store(self, delivery: Delivery) -> Stored:
         """Keep a delivery; returns once it is on disk.
@@ -79,9 +121,16 @@ class Receiver:
             DatabaseRejected: PostgreSQL does not take one of them, now or later.
         """
         waiting = _Waiting(deliveries, asyncio.get_running_loop().create_future())
+        # One that is larger than all that may wait is let in alone.
+        if self._waiting and self._waiting_bytes + waiting.size > _MOST_WAITING_BYTES:
+            raise DatabaseUnavailable("more deliveries wait to be stored than may wait")
         self._waiting.append(waiting)
+        self._waiting_bytes += waiting.size
         self._arrived.set()
-        return await waiting.stored
+        try:
+            return await waiting.stored
+        finally:
+            self._waiting_bytes -= waiting.size
 
     async def _write(self) -> None:
         while not self._stopping or self._waiting:
@@ -90,29 +139,48 @@ class Receiver:
             if not self._waiting and not self._stopping:
                 self._arrived.clear()
             try:
-                async with asyncio.timeout(self._patience):
-                    await self._store(batch)
-            except TimeoutError:
-                _fail(batch, DatabaseUnavailable(f"PostgreSQL did not answer within {self._patience:g} seconds"))
+                await self._keep(batch)
             except Exception as error:  # noqa: BLE001 - those that come after this batch must not wait for ever
                 _log.exception("batch failed", deliveries=len(batch))
                 _fail(batch, DatabaseUnavailable(f"a fault in loopgauge: {type(error).__name__}"))
 
     def _next_batch(self) -> list[_Waiting]:
-        taken = number = size = 0
-        for waiting in self._waiting[:_BATCH]:
-            number += len(waiting.deliveries)
-            size += sum(len(delivery.body) for delivery in waiting.deliveries)
-            if taken and (number > _BATCH or size > _BATCH_BYTES):
+        taken = rows = size = 0
+        for waiting in self._waiting:
+            rows += len(waiting.deliveries)
+            size += waiting.size
+            if taken and (rows > _BATCH or size > _BATCH_BYTES):
                 break
             taken += 1
         batch, self._waiting = self._waiting[:taken], self._waiting[taken:]
         return batch
 
-    async def _store(self, batch: Sequence[_Waiting]) -> None:
+    async def _keep(self, batch: Sequence[_Waiting]) -> None:
+        """Store a batch in the inbox, or where that cannot be had, in the spool."""
+        away = DatabaseUnavailable("PostgreSQL is away") if self._away else await self._try_inbox(batch)
+        left = [waiting for waiting in batch if not waiting.stored.done()]
+        if away is None or not left:
+            return
+        if self._spool is None:
+            _fail(left, away)
+        else:
+            await self._spool_instead(left, self._spool, away)
+
+    async def _try_inbox(self, batch: Sequence[_Waiting]) -> DatabaseError | None:
+        """Store a batch in the inbox, or tell why it cannot be had."""
         try:
-            if not batch:
-                return
+            async with asyncio.timeout(self._patience):
+                await self._store(batch)
+        except TimeoutError:
+            return DatabaseUnavailable(f"PostgreSQL did not answer within {self._patience:g} seconds")
+        except DatabaseError as error:
+            return error
+        return None
+
+    async def _store(self, batch: Sequence[_Waiting]) -> None:
+        if not batch:
+            return
+        try:
             async with self._database.transaction() as connection:
                 new = set(await inbox.store(connection, [one for waiting in batch for one in waiting.deliveries]))
         except DatabaseRejected as error:
@@ -121,18 +189,95 @@ class Receiver:
             for waiting in batch if len(batch) > 1 else ():
                 # One bad row spoils the statement for all: alone, it fails alone.
                 await self._store([waiting])
-        except DatabaseError as error:
-            _fail(batch, error)
         else:
             for waiting in batch:
-                _settle(waiting, new)
+                _settle(waiting, new, "stored")
+
+    async def _spool_instead(self, batch: Sequence[_Waiting], spool: Spool, cause: DatabaseError) -> None:
+        if not self._away:
+            _log.warning("deliveries go to the spool", cause=str(cause))
+        # From now on nobody waits for PostgreSQL before whoever empties the spool has found it again.
+        self._away = True
+        deliveries = [one for waiting in batch for one in waiting.deliveries]
+        try:
+            new = set(await asyncio.to_thread(spool.keep, deliveries))
+        except SpoolUnavailable as error:
+            _log.error("deliveries are refused", cause=str(error))
+            _fail(batch, DatabaseUnavailable(f"{cause}; {error}"))
+            return
+        finally:
+            # Not before: whoever looks into the spool must find them there.
+            self._spooled.set()
+        for waiting in batch:
+            _settle(waiting, new, "spooled")
+        self._report(await asyncio.to_thread(spool.count))
+
+    async def _empty(self, spool: Spool) -> None:
+        """Move deliveries from the spool to the inbox, oldest first, whenever both are there."""
+        while True:
+            await self._spooled.wait()
+            # Before looking: what comes while this is under way is looked for again.
+            self._spooled.clear()
+            ending = self._stopping
+            try:
+                moved = await self._move(spool)
+            except (DatabaseError, SpoolUnavailable, TimeoutError) as error:
+                _log.debug("the spool is not emptied yet", cause=str(error))
+                moved = None
+            except Exception:  # noqa: BLE001 - a fault in one attempt must not end all of them
+                _log.exception("the spool is not emptied")
+                moved = None
+            if ending and not moved:
+                return
+            if moved is None:
+                await asyncio.sleep(_AGAIN_SECONDS)
+            if moved != 0:
+                self._spooled.set()
+
+    async def _move(self, spool: Spool) -> int:
+        """Move the next deliveries, and return how many; PostgreSQL that takes them is the end of an outage."""
+        if self._away:
+            async with asyncio.timeout(self._patience):
+                await self._database.check_writable()
+        try:
+            waiting = await asyncio.to_thread(spool.oldest, _BATCH)
+        except SpoolUnavailable:
+            # What is wrong with the spool must not keep new deliveries from the inbox.
+            self._be_back()
+            raise
+        async with asyncio.timeout(_MOVE_SECONDS):
+            moved = await self._hand_over(waiting, spool) if waiting else []
+        self._be_back()
+        if waiting:
+            # In the inbox first, then out of the spool: who is killed in between moves them again, to where they are.
+            await asyncio.to_thread(spool.forget, moved)
+        self._report(await asyncio.to_thread(spool.count))
+        return len(waiting)
+
+    def _be_back(self) -> None:
+        if self._away:
+            _log.info("PostgreSQL is back")
+        self._away = False
+
+    async def _hand_over(self, deliveries: Sequence[Delivery], spool: Spool) -> list[UUID]:
+        """Store deliveries in the inbox, and return which are there now."""
+        try:
+            async with self._database.transaction() as connection:
+                await inbox.store(connection, deliveries)
+        except DatabaseRejected as error:
+            if len(deliveries) > 1:
+                return [moved for one in deliveries for moved in await self._hand_over([one], spool)]
+            _log.error("the inbox refuses a spooled delivery", delivery=str(deliveries[0].id), cause=str(error))
+            await asyncio.to_thread(spool.set_aside, deliveries[0].id, str(error))
+            return []
+        return [one.id for one in deliveries]
 
 
-def _settle(waiting: _Waiting, new: set[UUID]) -> None:
-    """Tell what became of each delivery, and take those that were stored out of `new`."""
+def _settle(waiting: _Waiting, new: set[UUID], where: Literal["stored", "spooled"]) -> None:
+    """Tell what became of each delivery, and take those that were new out of `new`."""
     stored: list[Stored] = []
     for delivery in waiting.deliveries:
-        stored.append("stored" if delivery.id in new else "duplicate")
+        stored.append(where if delivery.id in new else "duplicate")
         # A second copy in the same batch is a duplicate of the first.
         new.discard(delivery.id)
     # Who has hung up meanwhile has cancelled the future.

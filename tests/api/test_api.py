@@ -22,45 +22,6 @@ def _bearer(token: str) -> dict[str, str]:
     return {"authorization": f"Bearer {token}"}
 
 
-async def test_the_process_is_alive_whatever_the_database_does() -> None:
-    gone = Database("postgresql://nobody@127.0.0.1:1/nothing")
-    async with api(gone) as client:
-        assert (await client.get("/livez")).json() == {"status": "alive"}
-    await gone.close()
-
-
-async def test_it_is_ready_when_every_check_is(database: Database) -> None:
-    async with api(database) as client:
-        response = await client.get("/readyz")
-    assert (response.status_code, response.json()) == (
-        200,
-        {"status": "ready", "checks": {"inbox": "ok", "schema": "ok"}},
-    )
-
-
-async def test_without_a_database_it_is_not_ready_and_each_check_says_why() -> None:
-    gone = Database("postgresql://nobody@127.0.0.1:1/nothing")
-    async with api(gone) as client:
-        response = await client.get("/readyz")
-    await gone.close()
-    assert response.status_code == 503
-    assert response.json()["type"] == "urn:loopgauge:problem:not-ready"
-    assert set(response.json()["checks"]) == {"inbox", "schema"}
-    assert "PostgreSQL is not available" in response.json()["checks"]["inbox"]
-
-
-async def test_without_a_schema_it_is_not_ready_and_says_what_to_run(empty_database_url: str) -> None:
-    empty = Database(empty_database_url)
-    async with api(empty) as client:
-        response = await client.get("/readyz")
-        refused = await post(client, OPENED)
-    await empty.close()
-    assert response.status_code == 503
-    assert response.json()["checks"]["inbox"] == "ok"
-    assert "run: loopgauge migrate" in response.json()["checks"]["schema"]
-    assert refused.status_code == 503
-
-
 async def test_a_delivery_tells_why_it_does_not_count(database: Database) -> None:
     async with api(database) as client:
         await post(client, OPENED)

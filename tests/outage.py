@@ -1,0 +1,117 @@
+"""A line to PostgreSQL that a test can cut, freeze and mend."""
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import parse_qs, quote, urlsplit
+
+_SOCKET = ".s.PGSQL.5432"
+_PATIENCE = 30.0
+
+
+class Line:
+    """Carries bytes between whoever connects to `url` and the server.
+
+    Args:
+        url: the server's, which listens on a socket.
+        directory: where the socket of this end of the line is.
+    """
+
+    def __init__(self, url: str, directory: Path) -> None:
+        [host] = parse_qs(urlsplit(url).query)["host"]
+        self._far = Path(host) / _SOCKET
+        self._near = directory / _SOCKET
+        self.url = url.partition("?")[0] + f"?host={quote(str(directory))}"
+        self._server: asyncio.Server | None = None
+        self._carrying: set[asyncio.Task[None]] = set()
+        self._asks = asyncio.Event()
+        self._answers = asyncio.Event()
+        self._last_words: bytes | None = None
+
+    async def mend(self) -> None:
+        """Let bytes flow, and new connections be made."""
+        self._last_words = None
+        self._asks.set()
+        self._answers.set()
+        if self._server is None:
+            self._server = await asyncio.start_unix_server(self._connect, self._near)
+
+    async def cut(self) -> None:
+        """End every connection, and refuse new ones."""
+        if self._server is not None:
+            self._server.close()
+            self._near.unlink()
+            self._server = None
+        # Those that have only just been accepted come forward first.
+        await asyncio.sleep(0)
+        carrying = list(self._carrying)
+        for task in carrying:
+            task.cancel()
+        await asyncio.gather(*carrying, return_exceptions=True)
+
+    def freeze(self) -> None:
+        """Keep connections, and make new ones, but let nothing through."""
+        self._asks.clear()
+        self._answers.clear()
+
+    def freeze_after(self, words: bytes) -> None:
+        """Let nothing come back once these words have gone to the server."""
+        self._last_words = words
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._carrying.add(task)
+        try:
+            far_reader, far_writer = await asyncio.open_unix_connection(self._far)
+            try:
+                await asyncio.wait(
+                    [
+                        asyncio.create_task(self._carry(reader, far_writer, self._asks)),
+                        asyncio.create_task(self._carry(far_reader, writer, self._answers)),
+                    ],
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+            finally:
+                far_writer.transport.abort()
+        except asyncio.CancelledError:
+            # Asked to end by a cut: the server that made this task would log a cancellation as a fault.
+            pass
+        finally:
+            writer.transport.abort()
+            self._carrying.discard(task)
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, flows: asyncio.Event) -> None:
+        try:
+            while words := await reader.read(65536):
+                await flows.wait()
+                if flows is self._asks and self._last_words is not None and self._last_words in words:
+                    self._answers.clear()
+                writer.write(words)
+                await writer.drain()
+        except OSError:
+            return
+
+
+@asynccontextmanager
+async def line_to(url: str) -> AsyncIterator[Line]:
+    """A line to the server of this URL, whole to begin with."""
+    # A socket's path must be short.
+    directory = Path(tempfile.mkdtemp(prefix="loopgauge-line-"))
+    line = Line(url, directory)
+    await line.mend()
+    try:
+        yield line
+    finally:
+        await line.cut()
+        shutil.rmtree(directory)
+
+
+async def until(look: Callable[[], Awaitable[bool]]) -> None:
+    """Wait until something is seen."""
+    async with asyncio.timeout(_PATIENCE):
+        while not await look():  # noqa: ASYNC110 - nobody tells when a database has changed
+            await asyncio.sleep(0.02)
