@@ -7,6 +7,7 @@ and again after whatever went wrong with it, so that a disk that was full or rea
 import os
 import shutil
 import sqlite3
+import time  # noqa: TID251 - to wait between attempts
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import datetime
@@ -27,7 +28,9 @@ _MOST_BYTES = 32 * 1024 * 1024
 _SPARE_BYTES = 32 * 1024 * 1024
 _PROBE_BYTES = 64 * 1024
 # How long a process waits for another one that uses the same file.
-_BUSY_SECONDS = 5.0
+_BUSY_SECONDS = 8.0
+_OPEN_ATTEMPTS = 5
+_OPEN_PAUSE_SECONDS = 0.1
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS spooled (
     place INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -211,6 +214,14 @@ class Spool:
 
     def _open(self) -> sqlite3.Connection:
         _make_directory(self._path.parent)
+        for _ in range(_OPEN_ATTEMPTS - 1):
+            with suppress(sqlite3.OperationalError):
+                return self._open_once()
+            # While another process makes the file, SQLite does not wait, it refuses.
+            time.sleep(_OPEN_PAUSE_SECONDS)
+        return self._open_once()
+
+    def _open_once(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         try:
             connection.row_factory = sqlite3.Row
