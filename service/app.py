@@ -1,11 +1,13 @@
 """The application: every part made and joined."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
+from uuid import uuid4
 
 import structlog
 from fastapi import FastAPI
@@ -18,6 +20,7 @@ from service.api.body import BodyReader
 from service.api.errors import install_error_handlers
 from service.api.events import EventReceiver
 from service.api.webhooks import WebhookEndpoint
+from service.leadership import Leadership
 from service.metrics.view import Window
 from service.pipeline.receive import Receiver
 from service.providers import PROVIDERS
@@ -37,6 +40,11 @@ _log = structlog.get_logger(__name__)
 def utc_now() -> datetime:
     """The time now, UTC."""
     return datetime.now(UTC)
+
+
+def steady_seconds() -> float:
+    """Seconds that never go back, and go on while the process is frozen; on Linux, while the machine sleeps too."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 @asynccontextmanager
@@ -112,7 +120,17 @@ def create_app(
     windows = figure_windows(settings)
     spool = Spool(settings.data_dir / "spool") if settings.spool and settings.role != "worker" else None
     receiver = Receiver(database, spool, report=telemetry.set_spool_pending)
-    worker = Worker(database, rules, telemetry, windows, settings.evidence_retention, settings.snapshot_interval, clock)
+    worker = Worker(
+        database,
+        rules,
+        telemetry,
+        Leadership(database, uuid4(), steady_seconds),
+        windows,
+        settings.raw_retention,
+        settings.evidence_retention,
+        settings.snapshot_interval,
+        clock,
+    )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

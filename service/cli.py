@@ -32,6 +32,7 @@ from service.settings import (
     load_rules,
     read_settings,
     source_name,
+    spell_duration,
     unknown_settings,
 )
 from service.storage import inbox
@@ -150,6 +151,9 @@ async def _show_delivery(settings: Settings, delivery: UUID, as_json: bool) -> N
     if as_json:
         click.echo(json.dumps(shown, indent=2))
         return
+    if found[2] is None:
+        kept = spell_duration(settings.raw_retention)
+        shown["body"] = f"not kept any more: LOOPGAUGE_RAW_RETENTION was over ({kept} by the settings of this command)"
     for name, value in shown.items():
         click.echo(f"{name:15} {value}")
 

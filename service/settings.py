@@ -138,6 +138,7 @@ class Settings(BaseSettings):
         timedelta(days=365),
     )
     spool: bool = True
+    raw_retention: Duration = timedelta(days=90)
     evidence_retention: Duration = timedelta(days=90)
     snapshot_interval: Duration = timedelta(seconds=5)
     role: Annotated[Role, BeforeValidator(_lower)] = "all"

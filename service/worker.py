@@ -1,4 +1,4 @@
-"""The background work: interpret, project, and keep the snapshot fresh."""
+"""The background work: interpret and project; and, where this process leads, keep the snapshot fresh and retain."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -6,10 +6,11 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from service.leadership import Leadership
 from service.metrics.view import Window
 from service.pipeline.interpret import interpret_pending
 from service.pipeline.project import project_touched
-from service.pipeline.retain import forget_unattached
+from service.pipeline.retain import forget_bodies, forget_unattached
 from service.pipeline.snapshot import Snapshot, take_snapshot
 from service.rules.model import Rules
 from service.storage.database import Database, DatabaseError
@@ -17,19 +18,28 @@ from service.telemetry import Telemetry
 
 # How soon idle loops look again: a lookup in an index that is empty but for what is pending.
 _IDLE_SECONDS = 0.2
-_RETRY_SECONDS = 1.0
+_RETRY_SECONDS = 0.5
+_LONGEST_RETRY_SECONDS = 5.0
 _REFRESH_SPACING_SECONDS = 1.0
-_RETAIN_SECONDS = 6 * 3600.0
+_RETAIN_SECONDS = 3600.0
 _FINISH_SECONDS = 10.0
 
 _log = structlog.get_logger(__name__)
+
+
+def retry_seconds(failures: int) -> float:
+    """How long work waits that has failed so many times in a row."""
+    doublings = min(failures - 1, 10)  # beyond, it is the longest anyway
+    return min(_RETRY_SECONDS * 2.0**doublings, _LONGEST_RETRY_SECONDS)
 
 
 class Worker:
     """Turns stored deliveries into experiments, and experiments into a snapshot.
 
     Args:
+        leadership: whether this process is the one that takes snapshots and forgets what is old.
         windows: the stretches of time that figures are made over.
+        raw_retention: how long is kept what was sent in a delivery that has its verdict.
         evidence_retention: how long evidence is kept that belongs to no experiment.
         interval: how old the snapshot may get; after a change it is refreshed sooner.
         clock: the time now, UTC.
@@ -40,7 +50,9 @@ class Worker:
         database: Database,
         rules: Rules,
         telemetry: Telemetry,
+        leadership: Leadership,
         windows: Sequence[Window],
+        raw_retention: timedelta,
         evidence_retention: timedelta,
         interval: timedelta,
         clock: Callable[[], datetime],
@@ -48,21 +60,28 @@ class Worker:
         self._database = database
         self._rules = rules
         self._telemetry = telemetry
+        self._leadership = leadership
         self._windows = windows
+        self._raw_retention = raw_retention
         self._evidence_retention = evidence_retention
         self._interval = interval
         self._clock = clock
         self._changed = asyncio.Event()
         self._stopping = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self.snapshot: Snapshot | None = None
-        """The last snapshot; None until the first one is taken."""
+        self._snapshot: Snapshot | None = None
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """The last snapshot; None where this process does not lead, and until it has taken its first one."""
+        return self._snapshot if self._leadership.leads else None
 
     def start(self) -> None:
         """Begin; on the running event loop."""
         self._tasks = [
             asyncio.create_task(self._repeat(self._interpret), name="interpret"),
             asyncio.create_task(self._repeat(self._project), name="project"),
+            asyncio.create_task(self._leadership.run(self._stopping, self._begin_to_lead), name="lead"),
             asyncio.create_task(self._refresh(), name="snapshot"),
             asyncio.create_task(self._retain(), name="retain"),
         ]
@@ -89,34 +108,58 @@ class Worker:
         return projected
 
     async def _repeat(self, step: Callable[[], Awaitable[int]]) -> None:
+        failures = 0
         while True:
             # What was acknowledged before the end was asked for is seen by a step that begins after it.
             ending = self._stopping.is_set()
             done = await self._attempt(step)
             if ending and not done:
                 return
-            if done is None:
-                await self._pause(_RETRY_SECONDS)
+            failures = failures + 1 if done is None else 0
+            if failures:
+                await self._pause(retry_seconds(failures))
             elif done == 0:
                 await self._pause(_IDLE_SECONDS)
 
+    def _begin_to_lead(self) -> None:
+        # From when we led last: others have exported newer ones since.
+        self._snapshot = None
+        self._changed.set()
+
     async def _refresh(self) -> None:
+        failures = 0
         while not self._stopping.is_set():
             self._changed.clear()
-            await self._attempt(self._take_snapshot)
-            await self._pause(min(_REFRESH_SPACING_SECONDS, self._interval.total_seconds()))
-            try:
-                async with asyncio.timeout(self._interval.total_seconds()):
-                    await self._changed.wait()
-            except TimeoutError:
-                continue
+            if self._leadership.leads:
+                if await self._attempt(self._take_snapshot) is None:
+                    failures += 1
+                    await self._pause(retry_seconds(failures))
+                    continue
+                failures = 0
+                await self._pause(min(_REFRESH_SPACING_SECONDS, self._interval.total_seconds()))
+            await self._until_changed()
+
+    async def _until_changed(self) -> None:
+        try:
+            async with asyncio.timeout(self._interval.total_seconds()):
+                await self._changed.wait()
+        except TimeoutError:
+            return
 
     async def _retain(self) -> None:
         # Not at the start: who restarts often would look through everything often.
         await self._pause(_RETAIN_SECONDS)
         while not self._stopping.is_set():
-            await self._attempt(self._forget_unattached)
+            if self._leadership.leads:
+                await self._attempt(self._forget_bodies)
+                await self._attempt(self._forget_unattached)
             await self._pause(_RETAIN_SECONDS)
+
+    async def _forget_bodies(self) -> int:
+        forgotten = await forget_bodies(self._database, self._clock() - self._raw_retention)
+        if forgotten:
+            _log.info("bodies of deliveries forgotten", deliveries=forgotten)
+        return forgotten
 
     async def _forget_unattached(self) -> int:
         forgotten = await forget_unattached(self._database, self._clock() - self._evidence_retention)
@@ -125,7 +168,7 @@ class Worker:
         return forgotten
 
     async def _take_snapshot(self) -> int:
-        self.snapshot = await take_snapshot(self._database, self._windows, self._clock())
+        self._snapshot = await take_snapshot(self._database, self._windows, self._clock())
         return 1
 
     async def _attempt(self, step: Callable[[], Awaitable[int]]) -> int | None:
@@ -133,7 +176,7 @@ class Worker:
         try:
             return await step()
         except DatabaseError as error:
-            _log.warning("work postponed", cause=str(error))
+            _log.warning("work postponed", work=step.__name__.strip("_"), cause=str(error))
         except Exception:  # noqa: BLE001 - a fault in one step must not end the loop
             _log.exception("work failed")
         return None

@@ -19,7 +19,9 @@ import httpx
 import pytest
 from sqlalchemy import text
 
+from service.storage import inbox
 from service.storage.database import Database
+from service.storage.inbox import Settlement
 from tests.builders import SECRET, GitHubRequest, Issue, at, github
 from tests.road import Figures, read_figures
 
@@ -271,7 +273,7 @@ def test_wrong_usage_ends_with_status_two() -> None:
 
 def test_migrate_makes_the_schema(empty_database_url: str) -> None:
     ended = _run("migrate", DATABASE_URL=empty_database_url)
-    assert (ended.returncode, ended.stdout) == (0, "the schema is at revision 0001\n")
+    assert (ended.returncode, ended.stdout) == (0, "the schema is at revision 0002\n")
     assert _run("deliveries", "list", DATABASE_URL=empty_database_url).returncode == 0
 
 
@@ -298,6 +300,21 @@ def test_deliveries_are_listed_and_shown_on_the_command_line(database_url: str, 
         1,
         "loopgauge: there is no delivery 00000000-0000-0000-0000-000000000001\n",
     )
+
+
+async def test_of_a_body_that_is_gone_it_is_told_why(database_url: str) -> None:
+    delivery = REQUEST.delivery(at(2))
+    database = Database(database_url)
+    async with database.transaction() as connection:
+        await inbox.store(connection, [delivery])
+        await inbox.settle(connection, [Settlement(delivery.id, "counted", "because")], "digest", at(2))
+        await inbox.forget_bodies(connection, at(3), 10)
+    await database.close()
+    shown = _run("deliveries", "show", str(delivery.id), DATABASE_URL=database_url, RAW_RETENTION="30d")
+    assert "counted" in shown.stdout
+    assert "not kept any more: LOOPGAUGE_RAW_RETENTION was over (30d" in shown.stdout
+    as_json = _run("deliveries", "show", str(delivery.id), "--json", DATABASE_URL=database_url)
+    assert json.loads(as_json.stdout)["body"] is None
 
 
 def test_the_embedded_database_is_made_and_migrated_by_itself_and_stopped_at_the_end(tmp_path: Path) -> None:

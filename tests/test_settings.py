@@ -38,6 +38,7 @@ def test_the_defaults_are_the_documented_ones() -> None:
     assert (settings.max_body_bytes, settings.max_inflight_bytes) == (26_214_400, 268_435_456)
     assert [spell_duration(window) for window in settings.windows] == ["7d", "30d", "90d", "365d"]
     assert settings.snapshot_interval == timedelta(seconds=5)
+    assert settings.raw_retention == settings.evidence_retention == timedelta(days=90)
     assert (settings.database_url, settings.sources) == (None, {})
 
 

@@ -1,15 +1,35 @@
-"""Retain: evidence that never came to belong to an experiment is kept for a time, and then forgotten."""
+"""Retain: bodies, and evidence that never came to belong to an experiment, are kept for a time and then forgotten."""
 
 from datetime import datetime
 
 from service.lifecycle.evidence import Ref
 from service.pipeline.project import read_surroundings
-from service.storage import events
+from service.storage import events, inbox
 from service.storage.database import Connection, Database
 
 # One look through all events finds many; each transaction takes few.
 _AT_ONCE = 5000
 _BATCH = 100
+
+
+async def forget_bodies(database: Database, before: datetime) -> int:
+    """Forget what was sent in deliveries that have their verdict and were received before a time.
+
+    The deliveries stay, and so does all that came of them. It goes in small batches, each committed by itself.
+
+    Returns:
+        How many bodies were forgotten.
+
+    Raises:
+        DatabaseUnavailable: it stopped half-way; the rest is forgotten next time.
+    """
+    forgotten = 0
+    while True:
+        async with database.transaction() as connection:
+            batch = await inbox.forget_bodies(connection, before, _BATCH)
+        forgotten += batch
+        if batch < _BATCH:
+            return forgotten
 
 
 async def forget_unattached(database: Database, before: datetime) -> int:

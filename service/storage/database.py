@@ -1,5 +1,8 @@
 """The connection to PostgreSQL, and its schema."""
 
+import errno
+import re
+import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from functools import cache
@@ -20,6 +23,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 # Any constant will do, so long as every process of every version takes the same one.
 _MIGRATION_LOCK = 0x6C6F6F70
 _STATEMENT_TIMEOUT = "30s"
+# A process that is frozen in a transaction holds what it has locked: so long, and then others go on.
+_IDLE_TIMEOUT = "30s"
 
 Connection: TypeAlias = AsyncConnection
 """A connection inside a transaction, as the functions of this room take it."""
@@ -31,6 +36,10 @@ class DatabaseError(Exception):
 
 class DatabaseUnavailable(DatabaseError):
     """PostgreSQL does not answer or does not take writes; it may again, so the work can be tried later."""
+
+
+class DatabaseAway(DatabaseUnavailable):
+    """PostgreSQL does not run, or is only starting or ending: it refuses connections, ours and everybody else's."""
 
 
 class DatabaseTimeout(DatabaseUnavailable):
@@ -79,6 +88,20 @@ class Database:
         with _translated_errors():
             async with self.engine.begin() as connection:
                 yield connection
+
+    @asynccontextmanager
+    async def autocommit(self) -> AsyncIterator[Connection]:
+        """A connection whose every statement PostgreSQL commits by itself.
+
+        A process that is stopped between two statements, or before it has read an answer, then holds no lock.
+
+        Raises:
+            DatabaseUnavailable: PostgreSQL cannot be reached, or went away meanwhile.
+            DatabaseRejected: PostgreSQL does not accept a value.
+        """
+        with _translated_errors():
+            async with self.engine.connect() as connection:
+                yield await connection.execution_options(isolation_level="AUTOCOMMIT")
 
     async def check_url(self) -> None:
         """See that the URL can be used; whether PostgreSQL is there now is another matter.
@@ -133,7 +156,11 @@ def _engine(url: str, pool_size: int, patience: float) -> AsyncEngine:
             return await asyncpg.connect(
                 url,
                 timeout=patience,
-                server_settings={"application_name": "loopgauge", "statement_timeout": _STATEMENT_TIMEOUT},
+                server_settings={
+                    "application_name": "loopgauge",
+                    "statement_timeout": _STATEMENT_TIMEOUT,
+                    "idle_in_transaction_session_timeout": _IDLE_TIMEOUT,
+                },
             )
         except ValueError as error:
             # The text could hold the password.
@@ -158,6 +185,8 @@ _UNAVAILABLE = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceE
 # SQLSTATE: data exception, integrity constraint violation, program limit exceeded (a key too long for its index).
 _ABOUT_VALUES = ("22", "23", "54")
 _QUERY_CANCELED = "57014"
+# A port or socket where nobody listens, a name that nobody has.
+_REFUSED = {errno.ECONNREFUSED, errno.ENOENT, socket.EAI_NONAME}
 
 
 @asynccontextmanager
@@ -184,13 +213,22 @@ def _translated_errors() -> Iterator[None]:
             raise DatabaseTimeout(f"PostgreSQL took too long: {_cause(error)}") from error
         raise DatabaseUnavailable(f"PostgreSQL is not available: {_cause(error)}") from error
     except _UNAVAILABLE as error:
-        raise DatabaseUnavailable(f"PostgreSQL is not available: {_cause(error)}") from error
+        unavailable = DatabaseAway if _is_refused(error) else DatabaseUnavailable
+        raise unavailable(f"PostgreSQL is not available: {_cause(error)}") from error
 
 
 def _is_about_a_value(error: DBAPIError) -> bool:
     state = getattr(error.orig, "sqlstate", None)
     # Without a state it is the driver that could not encode a value.
     return state.startswith(_ABOUT_VALUES) if state else isinstance(getattr(error.orig, "__cause__", None), ValueError)
+
+
+def _is_refused(error: Exception) -> bool:
+    if isinstance(error, asyncpg.CannotConnectNowError):
+        return True
+    # Of a host with several addresses there is one error in whose text each of theirs stands.
+    numbers = re.findall(r"\[Errno (-?\d+)\]", str(error)) if isinstance(error, OSError) else []
+    return bool(numbers) and all(int(number) in _REFUSED for number in numbers)
 
 
 def _cause(error: BaseException) -> str:

@@ -80,20 +80,59 @@ async def store(connection: Connection, batch: Sequence[Delivery]) -> frozenset[
     return frozenset(stored)
 
 
+# The sources are found by jumping from one to the next in the index, since pending deliveries may be a hundred thousand
+# and their sources seven. The turns are counted without a lock; then each source's part is locked, passing over what
+# other workers hold. No part is larger than the limit: said once more, it keeps the planner from expecting tens of
+# thousands, and from compiling machine code for them.
+_CLAIM = text(
+    """
+    WITH RECURSIVE sources AS (
+        (SELECT source FROM deliveries WHERE verdict IS NULL ORDER BY source LIMIT 1)
+        UNION ALL
+        SELECT (
+            SELECT deliveries.source FROM deliveries
+            WHERE verdict IS NULL AND deliveries.source > sources.source ORDER BY deliveries.source LIMIT 1
+        )
+        FROM sources WHERE sources.source IS NOT NULL
+    ), turns AS (
+        SELECT sources.source
+        FROM sources CROSS JOIN LATERAL (
+            SELECT received_at, id FROM deliveries
+            WHERE verdict IS NULL AND deliveries.source = sources.source ORDER BY source, received_at, id LIMIT :limit
+        ) AS oldest
+        ORDER BY row_number() OVER (PARTITION BY sources.source ORDER BY received_at, id), received_at, id
+        LIMIT :limit
+    ), shares AS (
+        SELECT source, count(*) AS share FROM turns GROUP BY source
+    )
+    SELECT id, body_bytes
+    FROM shares CROSS JOIN LATERAL (
+        SELECT * FROM (
+            SELECT received_at, id, body_bytes FROM deliveries
+            WHERE verdict IS NULL AND deliveries.source = shares.source
+            ORDER BY source, received_at, id LIMIT shares.share FOR UPDATE SKIP LOCKED
+        ) AS part
+        LIMIT :limit
+    ) AS claimed
+    ORDER BY row_number() OVER (PARTITION BY shares.source ORDER BY received_at, id), received_at, id
+    """
+)
+# A flood is news to the planner: taking pending deliveries for few, it would fetch and sort them all.
+_BITMAP_SCANS = text("SELECT set_config('enable_bitmapscan', :setting, true)")
+
+
 async def claim(connection: Connection, limit: int) -> list[Delivery]:
-    """The oldest pending deliveries that no other worker holds; held until the transaction ends.
+    """Pending deliveries that no other worker holds; held until the transaction ends.
+
+    The oldest of each source, in equal parts so far as each has as many: a source that is flooded holds up no other.
 
     Args:
         limit: how many at most; fewer where their bodies are large.
     """
-    waiting = await connection.execute(
-        select(deliveries.c.id, deliveries.c.body_bytes)
-        .where(deliveries.c.verdict.is_(None))
-        .order_by(deliveries.c.received_at, deliveries.c.id)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    return await _load(connection, _within_bytes(waiting.mappings()))
+    await connection.execute(_BITMAP_SCANS, {"setting": "off"})
+    claimed = await connection.execute(_CLAIM, {"limit": limit})
+    await connection.execute(_BITMAP_SCANS, {"setting": "on"})
+    return await _load(connection, _within_bytes(claimed.mappings()))
 
 
 async def held(
@@ -143,14 +182,14 @@ async def _load(connection: Connection, ids: Sequence[UUID]) -> list[Delivery]:
     decompressor = zstandard.ZstdDecompressor()
     return [
         Delivery(
-            source=row.source,
-            provider=row.provider,
-            provider_id=row.provider_id,
-            headers=row.headers,
-            body=decompressor.decompress(row.body),
-            received_at=row.received_at,
+            source=row["source"],
+            provider=row["provider"],
+            provider_id=row["provider_id"],
+            headers=row["headers"],
+            body=decompressor.decompress(row["body"]),
+            received_at=row["received_at"],
         )
-        for row in rows
+        for row in rows.mappings()
     ]
 
 
@@ -184,6 +223,27 @@ async def standings(connection: Connection, ids: Collection[UUID]) -> dict[UUID,
     held = deliveries.c.body.is_not(None).label("held")
     rows = await connection.execute(select(deliveries.c.id, deliveries.c.verdict, held).where(deliveries.c.id.in_(ids)))
     return {row.id: (row.verdict, row.held) for row in rows}
+
+
+async def forget_bodies(connection: Connection, before: datetime, limit: int) -> int:
+    """Let go of what was sent in deliveries received before a time, oldest first, and return how many there were.
+
+    Pending ones keep theirs. The delivery stays, with its verdict, so a redelivery is still known as one.
+    """
+    forgotten = await connection.execute(_FORGET_BODIES, {"before": before, "limit": limit})
+    return forgotten.rowcount
+
+
+_FORGET_BODIES = text(
+    """
+    UPDATE deliveries SET body = NULL
+    WHERE id = ANY(ARRAY(
+        SELECT id FROM deliveries
+        WHERE body IS NOT NULL AND verdict IS NOT NULL AND received_at < :before
+        ORDER BY received_at, id LIMIT :limit FOR UPDATE SKIP LOCKED
+    ))
+    """
+)
 
 
 async def settle(connection: Connection, settlements: Sequence[Settlement], rules: str, at: datetime) -> None:

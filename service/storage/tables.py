@@ -57,6 +57,9 @@ deliveries = Table(
     PrimaryKeyConstraint("id"),
     CheckConstraint("verdict IN ('counted', 'ignored', 'failed')", name="verdict_known"),
     Index("deliveries_pending", "received_at", "id", postgresql_where=text("verdict IS NULL")),
+    Index("deliveries_pending_by_source", "source", "received_at", "id", postgresql_where=text("verdict IS NULL")),
+    Index("deliveries_held", "received_at", "id", postgresql_where=text("body IS NOT NULL AND verdict IS NOT NULL")),
+    Index("deliveries_failed", "received_at", "id", postgresql_where=text("verdict = 'failed'")),
     Index("deliveries_received_at", "received_at", "id"),
 )
 """The inbox: every delivery as it came, and its verdict."""
@@ -162,6 +165,16 @@ experiments = Table(
     Index("experiments_root", "root", unique=True),
 )
 """What the experiments look like now: derived from events and links, and made anew from them at any time."""
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", Text, nullable=False),
+    Column("holder", Uuid, nullable=False),
+    Column("renewed_at", _timestamp, nullable=False),
+    PrimaryKeyConstraint("name"),
+)
+"""What one process at a time holds."""
 
 
 def among(column: Column[str], values: Collection[str]) -> ColumnElement[bool]:

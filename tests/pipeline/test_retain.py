@@ -1,12 +1,15 @@
-"""Evidence that belongs to no experiment is forgotten in time; experiments and their evidence never are."""
+"""Bodies, and evidence without an experiment, are forgotten in time; experiments and their evidence never are."""
 
+import asyncio
 from datetime import datetime
+from uuid import UUID
 
-from service.pipeline.retain import forget_unattached
+from service.pipeline.replay import Replay
+from service.pipeline.retain import forget_bodies, forget_unattached
 from service.storage import events, inbox
 from service.storage.database import Database
 from tests.builders import GitHubRequest, Issue, PullRequest, at, workflow_run
-from tests.road import all_experiments, settle
+from tests.road import RULES, WINDOWS, all_experiments, settle
 
 
 async def _receive(database: Database, when: datetime, *requests: GitHubRequest) -> None:
@@ -61,3 +64,37 @@ async def test_more_than_one_batch_is_forgotten(database: Database) -> None:
     await _receive(database, at(3), *issues, Issue(number=300, created_at=at(2)).opened())
     assert await forget_unattached(database, at(10)) == 250
     assert await _heard_of(database) == {"github:acme/app#300"}
+
+
+async def test_bodies_are_forgotten_after_their_time_in_more_than_one_batch(database: Database) -> None:
+    old = [Issue(number=number, created_at=at(2)).opened() for number in range(1, 251)]
+    young = Issue(number=300, created_at=at(2)).opened()
+    await _receive(database, at(3), *old)
+    await _receive(database, at(9), young)
+    before = await all_experiments(database)
+    assert await forget_bodies(database, at(9)) == 250
+    async with database.transaction() as connection:
+        assert await inbox.held(connection, (at(1), UUID(int=0)), at(28), 1000, lock=False) == [young.delivery(at(9))]
+    assert await all_experiments(database) == before
+    assert await forget_bodies(database, at(9)) == 0
+
+
+async def test_what_is_pending_keeps_its_body_however_old_it_is(database: Database) -> None:
+    async with database.transaction() as connection:
+        await inbox.store(connection, [Issue(created_at=at(2)).opened().delivery(at(3))])
+    assert await forget_bodies(database, at(28)) == 0
+    await settle(database)
+    assert len(await all_experiments(database)) == 1
+
+
+async def test_bodies_go_while_others_replay_and_record(database: Database) -> None:
+    issues = [Issue(number=number, created_at=at(2)).opened() for number in range(1, 401)]
+    await _receive(database, at(3), *issues)
+    before = await all_experiments(database)
+    again = Replay(RULES, WINDOWS, lambda: at(28), lambda _, __: None)
+    replayed, forgotten = await asyncio.gather(again.run(database), forget_bodies(database, at(9)))
+    assert 0 <= replayed.deliveries <= 400
+    assert replayed.changed == {}
+    # What the replay was holding is passed over, and goes next time.
+    assert forgotten + await forget_bodies(database, at(9)) == 400
+    assert await all_experiments(database) == before

@@ -1,12 +1,15 @@
 """The inbox stores once, hands out to one, and keeps verdicts."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from service.storage import inbox
-from service.storage.database import Database
+from service.storage.database import Connection, Database
 from service.storage.inbox import InvalidCursor, Settlement
 from service.webhook import Delivery
 from tests.builders import at, github
@@ -80,6 +83,39 @@ async def test_what_has_its_verdict_is_not_claimed_again(database: Database) -> 
     assert (headers, body) == (_ANY.headers, _ANY.body)
 
 
+async def _settle(database: Database, *settled: Delivery) -> None:
+    async with database.transaction() as connection:
+        verdicts = [Settlement(delivery.id, "counted", "because") for delivery in settled]
+        await inbox.settle(connection, verdicts, "digest", at(3))
+
+
+async def test_a_body_that_goes_leaves_the_delivery_and_its_verdict(database: Database) -> None:
+    async with database.transaction() as connection:
+        await inbox.store(connection, [_numbered(1)])
+    await _settle(database, _numbered(1))
+    async with database.transaction() as connection:
+        assert await inbox.forget_bodies(connection, at(3), 10) == 1
+        found = await inbox.find(connection, _numbered(1).id)
+        assert found is not None
+        assert (found[0].verdict, found[0].reason, found[2]) == ("counted", "because", None)
+        assert await inbox.store(connection, [_numbered(1)]) == frozenset()
+        assert await inbox.held(connection, (at(1), _ANY.id), at(28), 10, lock=False) == []
+        assert await inbox.forget_bodies(connection, at(3), 10) == 0
+
+
+async def test_bodies_go_oldest_first_and_none_that_is_young_or_pending(database: Database) -> None:
+    stored = [_numbered(number) for number in range(5)]
+    async with database.transaction() as connection:
+        await inbox.store(connection, stored)
+    await _settle(database, *stored[1:])
+    async with database.transaction() as connection:
+        assert await inbox.forget_bodies(connection, stored[4].received_at, 2) == 2
+        assert await inbox.held(connection, (at(1), _ANY.id), at(28), 10, lock=False) == stored[3:]
+        assert await inbox.forget_bodies(connection, stored[4].received_at, 2) == 1
+        assert await inbox.held(connection, (at(1), _ANY.id), at(28), 10, lock=False) == stored[4:]
+        assert await inbox.claim(connection, 10) == stored[:1]
+
+
 async def test_pages_go_from_the_newest_to_the_oldest_and_miss_none(database: Database) -> None:
     stored = [_numbered(number // 2 * 2, provider_id=f"{number}") for number in range(7)]
     async with database.transaction() as connection:
@@ -126,3 +162,97 @@ async def test_of_large_bodies_fewer_are_claimed_at_a_time(database: Database) -
     async with database.transaction() as connection:
         await inbox.store(connection, large)
         assert [one.provider_id for one in await inbox.claim(connection, 50)] == ["delivery-0"]
+
+
+async def test_a_source_that_is_flooded_holds_up_no_other(database: Database) -> None:
+    flood = [_numbered(number) for number in range(100)]
+    few = [_numbered(number, source="jira", provider_id=f"jira-{number}") for number in (500, 501, 502)]
+    async with database.transaction() as connection:
+        await inbox.store(connection, flood + few)
+        claimed = await inbox.claim(connection, 10)
+    assert claimed == [*flood[:7], *few]
+
+
+async def test_each_source_gives_an_equal_part_oldest_first(database: Database) -> None:
+    pending = [
+        _numbered(number, source=source, provider_id=f"{source}-{number}")
+        for source in ("ci_main", "github", "jira")
+        for number in range(20)
+    ]
+    async with database.transaction() as connection:
+        await inbox.store(connection, pending)
+        claimed = await inbox.claim(connection, 9)
+    assert {one.id for one in claimed} == {one.id for one in pending if one.received_at < _numbered(3).received_at}
+
+
+async def test_where_sources_are_more_than_are_claimed_those_that_wait_longest_come_first(database: Database) -> None:
+    pending = [_numbered(number, source=f"source_{9 - number}") for number in range(9)]
+    async with database.transaction() as connection:
+        await inbox.store(connection, pending)
+        assert await inbox.claim(connection, 4) == pending[:4]
+
+
+async def test_two_workers_claim_from_each_source_what_the_other_one_does_not_hold(database: Database) -> None:
+    pending = [
+        _numbered(number, source=source, provider_id=f"{source}-{number}")
+        for source in ("github", "jira")
+        for number in range(4)
+    ]
+    async with database.transaction() as connection:
+        await inbox.store(connection, pending)
+    async with database.transaction() as one, database.transaction() as other:
+        first, second = await inbox.claim(one, 4), await inbox.claim(other, 4)
+    assert sorted(one.source for one in first) == sorted(one.source for one in second) == ["github"] * 2 + ["jira"] * 2
+    assert {one.id for one in first + second} == {one.id for one in pending}
+
+
+async def test_large_bodies_of_one_source_leave_room_for_another(database: Database) -> None:
+    large = [_numbered(number, body=bytes(20_000_000)) for number in range(2)]
+    small = _numbered(5, source="jira")
+    async with database.transaction() as connection:
+        await inbox.store(connection, [*large, small])
+        assert await inbox.claim(connection, 50) == [large[0], small]
+
+
+_NUMEROUS = text(
+    """
+    INSERT INTO deliveries (id, source, provider, provider_id, headers, body, body_bytes, received_at, verdict)
+    SELECT gen_random_uuid(), CASE WHEN n % 50000 = 0 THEN 'jira' ELSE 'github' END, 'github', :name || n, '{}',
+        '', 0, now() - n * interval '1 second', CAST(:verdict AS text)
+    FROM generate_series(1, :number) AS n
+    """
+)
+
+
+async def _plans(connection: Connection) -> list[Any]:
+    """How PostgreSQL goes about the statements that must not read everything."""
+    before = {"limit": 50, "before": at(28) + timedelta(days=9999)}
+    await connection.execute(inbox._BITMAP_SCANS, {"setting": "off"})  # noqa: SLF001 - as in a claim
+    claim = await connection.scalar(text(f"EXPLAIN (ANALYZE, FORMAT JSON) {inbox._CLAIM}"), {"limit": 50})  # noqa: SLF001
+    await connection.execute(inbox._BITMAP_SCANS, {"setting": "on"})  # noqa: SLF001
+    forget = await connection.scalar(text(f"EXPLAIN (ANALYZE, FORMAT JSON) {inbox._FORGET_BODIES}"), before)  # noqa: SLF001
+    return [claim[0]["Plan"], forget[0]["Plan"]]
+
+
+def _steps(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for below in plan.get("Plans", ()):
+        yield from _steps(below)
+
+
+@pytest.mark.parametrize("the_planner_knows", ["nothing", "of no flood", "all"])
+async def test_in_a_flood_claims_and_retention_read_no_more_than_they_take(
+    database: Database, the_planner_knows: str
+) -> None:
+    async with database.transaction() as connection:
+        await connection.execute(_NUMEROUS, {"verdict": "ignored", "name": "old", "number": 20_000})
+        if the_planner_knows == "of no flood":
+            await connection.execute(text("ANALYZE deliveries"))
+        await connection.execute(_NUMEROUS, {"verdict": None, "name": "new", "number": 200_000})
+        if the_planner_knows == "all":
+            await connection.execute(text("ANALYZE deliveries"))
+        for plan in await _plans(connection):
+            for step in _steps(plan):
+                assert step["Actual Rows"] * step["Actual Loops"] <= 200, step
+                assert step["Node Type"] != "Seq Scan"
+            assert plan["Total Cost"] < 100_000  # where PostgreSQL would begin to compile

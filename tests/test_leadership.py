@@ -1,0 +1,232 @@
+"""One process leads at a time, on the word of PostgreSQL and no longer than its own clock allows."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import text
+
+from service.leadership import LENGTH_SECONDS, Leadership
+from service.storage.database import Database
+from service.storage.embedded import EmbeddedServer
+
+
+class Clock:
+    """A clock that goes on when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.frozen_for = 0.0
+        """How long the process that reads it next is frozen right after."""
+
+    def __call__(self) -> float:
+        read, self.now, self.frozen_for = self.now, self.now + self.frozen_for, 0.0
+        return read
+
+
+def _process(database: Database, clock: Clock, number: int) -> Leadership:
+    return Leadership(database, UUID(int=number), clock)
+
+
+async def _pass(database: Database, clock: Clock, seconds: float) -> None:
+    """Let time go by, on PostgreSQL's clock as on ours."""
+    clock.now += seconds
+    async with database.transaction() as connection:
+        await connection.execute(
+            text("UPDATE leases SET renewed_at = renewed_at - make_interval(secs => :seconds)"), {"seconds": seconds}
+        )
+
+
+async def _live(database: Database, clock: Clock, seconds: float, *processes: Leadership) -> None:
+    """Let processes have a heartbeat a second, for so many seconds."""
+    for _ in range(int(seconds)):
+        for process in processes:
+            await process.beat()
+        await _pass(database, clock, 1)
+
+
+async def test_the_first_leads_at_once_and_the_second_does_not(database: Database) -> None:
+    clock = Clock()
+    one, other = _process(database, clock, 1), _process(database, clock, 2)
+    assert not one.leads
+    await one.beat()
+    await other.beat()
+    assert (one.leads, other.leads) == (True, False)
+
+
+async def test_without_a_heartbeat_it_leads_until_the_lease_runs_out(database: Database) -> None:
+    clock = Clock()
+    process = _process(database, clock, 1)
+    await process.beat()
+    clock.now += LENGTH_SECONDS - 0.1
+    assert process.leads
+    clock.now += 0.1
+    assert not process.leads
+
+
+async def test_a_leader_that_is_silent_is_succeeded_when_its_lease_has_run_out(database: Database) -> None:
+    clock = Clock()
+    silent, next_one = _process(database, clock, 1), _process(database, clock, 2)
+    await silent.beat()
+    await _live(database, clock, LENGTH_SECONDS, next_one)
+    assert not next_one.leads
+    await next_one.beat()
+    assert (silent.leads, next_one.leads) == (False, True)
+    await silent.beat()
+    assert (silent.leads, next_one.leads) == (False, True)
+
+
+async def test_one_that_was_frozen_during_its_heartbeat_does_not_lead_when_it_goes_on(database: Database) -> None:
+    clock = Clock()
+    process = _process(database, clock, 1)
+    clock.frozen_for = LENGTH_SECONDS
+    await process.beat()
+    assert not process.leads
+    await process.beat()
+    assert process.leads
+
+
+async def test_a_newcomer_looks_on_for_a_while_before_it_takes_over(database: Database) -> None:
+    clock = Clock()
+    await _process(database, clock, 1).beat()
+    await _pass(database, clock, 3600)
+    newcomer = _process(database, clock, 2)
+    await _live(database, clock, LENGTH_SECONDS, newcomer)
+    assert not newcomer.leads
+    await newcomer.beat()
+    assert newcomer.leads
+
+
+async def test_one_that_ends_lets_the_next_one_lead_at_once(database: Database) -> None:
+    clock = Clock()
+    one, other = _process(database, clock, 1), _process(database, clock, 2)
+    ending, gained = asyncio.Event(), asyncio.Event()
+    running = asyncio.create_task(one.run(ending, gained.set))
+    async with asyncio.timeout(30):
+        await gained.wait()
+    await other.beat()
+    assert (one.leads, other.leads) == (True, False)
+    ending.set()
+    await running
+    await other.beat()
+    assert (one.leads, other.leads) == (False, True)
+
+
+async def test_without_an_answer_it_leads_until_the_lease_runs_out_and_takes_nothing_over(database: Database) -> None:
+    clock = Clock()
+    leader, other = _process(database, clock, 1), _process(database, clock, 2)
+    await _live(database, clock, 20, leader, other)
+    async with database.transaction() as connection:
+        await connection.execute(text("LOCK TABLE leases IN ACCESS EXCLUSIVE MODE"))
+        await asyncio.gather(leader.beat(), other.beat())
+    assert leader.leads
+    await _pass(database, clock, LENGTH_SECONDS)
+    await other.beat()
+    assert (leader.leads, other.leads) == (False, False)
+    await leader.beat()
+    assert leader.leads
+
+
+_steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("pass"), st.integers(1, 9), st.just(0)),
+        st.tuples(st.just("beat"), st.integers(0, 2), st.sampled_from([0, 0, 0, 5, 9])),
+        st.tuples(st.just("resign"), st.integers(0, 2), st.just(0)),
+    ),
+    max_size=30,
+)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(_steps)
+async def test_two_never_lead_at_once(database: Database, steps: list[tuple[str, int, int]]) -> None:
+    async with database.transaction() as connection:
+        await connection.execute(text("DELETE FROM leases"))
+    clock = Clock()
+    processes = [_process(database, clock, number) for number in range(3)]
+    for step, number, frozen_for in steps:
+        match step:
+            case "pass":
+                await _pass(database, clock, number)
+            case "beat":
+                clock.frozen_for = frozen_for
+                await processes[number].beat()
+                await _pass(database, clock, frozen_for)
+                clock.now -= frozen_for
+            case _:
+                await processes[number].resign()
+        assert sum(process.leads for process in processes) <= 1
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[EmbeddedServer]:
+    """A PostgreSQL of the test's own, that it may kill."""
+    own = EmbeddedServer(tmp_path)
+    own.start()
+    yield own
+    own.release()
+
+
+def _kill(server: EmbeddedServer, directory: Path) -> None:
+    os.kill(int((directory / "postgres" / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+    while server.answers():
+        time.sleep(0.05)
+
+
+async def _let_the_lease_run_out(database: Database) -> None:
+    async with database.transaction() as connection:
+        await connection.execute(text("UPDATE leases SET renewed_at = renewed_at - interval '1 hour'"))
+
+
+@pytest.fixture
+async def own_database(server: EmbeddedServer) -> AsyncIterator[Database]:
+    """A database on that server."""
+    opened = Database(server.url)
+    await opened.migrate()
+    yield opened
+    await opened.close()
+
+
+async def test_while_postgresql_is_away_the_leader_goes_on_and_nobody_takes_its_place_when_it_is_back(
+    own_database: Database, server: EmbeddedServer, tmp_path: Path
+) -> None:
+    clock = Clock()
+    leader, other = _process(own_database, clock, 1), _process(own_database, clock, 2)
+    await _live(own_database, clock, 20, leader, other)
+    await asyncio.to_thread(_kill, server, tmp_path)
+    for _ in range(20):
+        await leader.beat()
+        await other.beat()
+        assert (leader.leads, other.leads) == (True, False)
+        clock.now += 2
+    await asyncio.to_thread(server.restart)
+    await _let_the_lease_run_out(own_database)
+    await _live(own_database, clock, 4, other)
+    assert (leader.leads, other.leads) == (True, False)
+    await leader.beat()
+    await _live(own_database, clock, 20, other, leader)
+    assert (leader.leads, other.leads) == (True, False)
+
+
+async def test_a_leader_that_dies_while_postgresql_is_away_is_succeeded(
+    own_database: Database, server: EmbeddedServer, tmp_path: Path
+) -> None:
+    clock = Clock()
+    leader, other = _process(own_database, clock, 1), _process(own_database, clock, 2)
+    await leader.beat()
+    await asyncio.to_thread(_kill, server, tmp_path)
+    await leader.beat()
+    await other.beat()
+    await asyncio.to_thread(server.restart)
+    await _let_the_lease_run_out(own_database)
+    await _live(own_database, clock, LENGTH_SECONDS, other)
+    assert (leader.leads, other.leads) == (False, False)
+    await other.beat()
+    assert (leader.leads, other.leads) == (False, True)
