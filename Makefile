@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench format lock clean
+.PHONY: help run test check bench torture format lock clean
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,10 @@ check: $(VENV)/dev.done ## formatting, lint, types and import contracts
 
 bench: $(VENV)/dev.done ## how long the core takes, as figures and ratios
 	@$(BIN)/python -m tests.bench.core
+
+SECONDS ?= 600
+torture: $(VENV)/dev.done ## the long fault test; SECONDS=600, and SEED=n to repeat one
+	@$(BIN)/python -m tests.faults.torture --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 format: $(VENV)/dev.done ## put the code into shape
 	@$(BIN)/ruff format --quiet

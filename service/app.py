@@ -26,7 +26,7 @@ from service.pipeline.receive import Receiver
 from service.providers import PROVIDERS
 from service.rules.model import Rules
 from service.settings import Settings, spell_duration
-from service.storage.database import Database
+from service.storage.database import Database, DatabaseUnavailable
 from service.storage.embedded import EmbeddedServer, EmbeddedUnavailable
 from service.storage.spool import Spool
 from service.telemetry import Telemetry
@@ -34,6 +34,7 @@ from service.webhook import Source
 from service.worker import Worker
 
 _WATCH_SECONDS = 1.0
+_MIGRATE_ATTEMPTS = 10
 _log = structlog.get_logger(__name__)
 
 
@@ -71,7 +72,7 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
         database = Database(server.url)
         watching = asyncio.create_task(_keep_running(server))
         try:
-            await database.migrate()
+            await _migrate(database)
             yield database
         finally:
             watching.cancel()
@@ -84,6 +85,19 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
         except EmbeddedUnavailable as error:
             # All that was acknowledged is on disk, so this is no failure of the service's own end.
             _log.warning("the embedded PostgreSQL runs on", cause=str(error))
+
+
+async def _migrate(database: Database) -> None:
+    """Migrate the embedded database; one that was killed meanwhile is being started again."""
+    for _ in range(_MIGRATE_ATTEMPTS - 1):
+        try:
+            await database.migrate()
+        except DatabaseUnavailable as error:
+            _log.warning("the embedded PostgreSQL is not there yet", cause=str(error))
+            await asyncio.sleep(_WATCH_SECONDS)
+        else:
+            return
+    await database.migrate()
 
 
 async def _keep_running(server: EmbeddedServer) -> None:

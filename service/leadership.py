@@ -13,7 +13,7 @@ from uuid import UUID
 import structlog
 
 from service.storage import leases
-from service.storage.database import Database, DatabaseAway, DatabaseError
+from service.storage.database import Database, DatabaseAway, DatabaseError, within
 
 LENGTH_SECONDS = 8.0
 """How long a lease lasts after it was renewed: others wait that long for a leader that has died.
@@ -68,8 +68,8 @@ class Leadership:
         """Take or renew the lease, if that is possible now."""
         began = self._clock()
         try:
-            async with asyncio.timeout(_PATIENCE_SECONDS):
-                holds = await self._acquire(take_over=began - self._answering_since >= LENGTH_SECONDS)
+            ready = began - self._answering_since >= LENGTH_SECONDS
+            holds = await within(_PATIENCE_SECONDS, self._acquire(take_over=ready))
         except DatabaseAway:
             self._answering_since = inf
             if self.leads:
@@ -89,8 +89,7 @@ class Leadership:
         """Lead no more, and give the lease up if PostgreSQL is there; else it runs out."""
         self._until = -inf
         try:
-            async with asyncio.timeout(_PATIENCE_SECONDS), self._database.autocommit() as connection:
-                await leases.release(connection, _LEASE, self._holder)
+            await within(_PATIENCE_SECONDS, self._release())
         except (DatabaseError, TimeoutError) as error:
             _log.warning("the lease was not given up; the next leader waits until it has run out", cause=str(error))
 
@@ -99,6 +98,10 @@ class Leadership:
         async with self._database.autocommit() as connection:
             length = timedelta(seconds=LENGTH_SECONDS)
             return await leases.acquire(connection, _LEASE, self._holder, length, take_over=take_over)
+
+    async def _release(self) -> None:
+        async with self._database.autocommit() as connection:
+            await leases.release(connection, _LEASE, self._holder)
 
     def _say(self) -> None:
         if self.leads != self._said:

@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 
 from service.api.errors import problem_response
-from service.storage.database import Database, DatabaseError, DatabaseUnavailable
+from service.storage.database import Database, DatabaseError, DatabaseUnavailable, within
 from service.storage.spool import Spool, SpoolUnavailable
 
 _CHECK_SECONDS = 3.0
@@ -40,14 +40,16 @@ class Readiness:
     async def _look_at_inbox(self) -> str:
         """What is found of the inbox; what is found of its schema is remembered."""
         try:
-            async with asyncio.timeout(_CHECK_SECONDS):
-                await self._database.check_writable()
-                await self._look_at_schema()
+            await within(_CHECK_SECONDS, self._look())
         except TimeoutError:
             return f"no answer within {_CHECK_SECONDS:g} seconds"
         except DatabaseError as error:
             return str(error)
         return _OK
+
+    async def _look(self) -> None:
+        await self._database.check_writable()
+        await self._look_at_schema()
 
     async def _look_at_schema(self) -> None:
         try:

@@ -15,7 +15,7 @@ from uuid import UUID
 import structlog
 
 from service.storage import inbox
-from service.storage.database import Database, DatabaseError, DatabaseRejected, DatabaseUnavailable
+from service.storage.database import Database, DatabaseError, DatabaseRejected, DatabaseUnavailable, within
 from service.storage.spool import Spool, SpoolUnavailable
 from service.webhook import Delivery
 
@@ -169,8 +169,7 @@ class Receiver:
     async def _try_inbox(self, batch: Sequence[_Waiting]) -> DatabaseError | None:
         """Store a batch in the inbox, or tell why it cannot be had."""
         try:
-            async with asyncio.timeout(self._patience):
-                await self._store(batch)
+            await within(self._patience, self._store(batch))
         except TimeoutError:
             return DatabaseUnavailable(f"PostgreSQL did not answer within {self._patience:g} seconds")
         except DatabaseError as error:
@@ -237,16 +236,14 @@ class Receiver:
     async def _move(self, spool: Spool) -> int:
         """Move the next deliveries, and return how many; PostgreSQL that takes them is the end of an outage."""
         if self._away:
-            async with asyncio.timeout(self._patience):
-                await self._database.check_writable()
+            await within(self._patience, self._database.check_writable())
         try:
             waiting = await asyncio.to_thread(spool.oldest, _BATCH)
         except SpoolUnavailable:
             # What is wrong with the spool must not keep new deliveries from the inbox.
             self._be_back()
             raise
-        async with asyncio.timeout(_MOVE_SECONDS):
-            moved = await self._hand_over(waiting, spool) if waiting else []
+        moved = await within(_MOVE_SECONDS, self._hand_over(waiting, spool)) if waiting else []
         self._be_back()
         if waiting:
             # In the inbox first, then out of the spool: who is killed in between moves them again, to where they are.

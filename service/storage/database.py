@@ -1,13 +1,14 @@
 """The connection to PostgreSQL, and its schema."""
 
+import asyncio
 import errno
 import re
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import alembic.command
 import alembic.config
@@ -26,6 +27,7 @@ _STATEMENT_TIMEOUT = "30s"
 # A process that is frozen in a transaction holds what it has locked: so long, and then others go on.
 _IDLE_TIMEOUT = "30s"
 
+_Result = TypeVar("_Result")
 Connection: TypeAlias = AsyncConnection
 """A connection inside a transaction, as the functions of this room take it."""
 
@@ -147,6 +149,44 @@ class Database:
         if current is None or current in _older_revisions():
             found = f"is at revision {current}" if current else "is missing"
             raise DatabaseError(f"the schema {found}, {_head()} is needed; run: loopgauge migrate")
+
+
+async def within(seconds: float, work: Coroutine[Any, Any, _Result]) -> _Result:
+    """The result of work on the database, awaited for so long and no longer.
+
+    Work that is late is asked to end and left behind: to cancel a query the driver asks the server, and one that is
+    frozen would be waited for as long as it is.
+
+    Raises:
+        TimeoutError: it was late. What it was about to commit may be committed yet.
+    """
+    task = asyncio.create_task(work)
+    try:
+        finished, _ = await asyncio.wait({task}, timeout=seconds)
+    except asyncio.CancelledError:
+        _leave(task)
+        raise
+    if not finished:
+        _leave(task)
+        raise TimeoutError
+    return task.result()
+
+
+# A task that nobody refers to may vanish before its end.
+_left_behind: set[asyncio.Task[Any]] = set()
+
+
+def _leave(task: asyncio.Task[Any]) -> None:
+    task.cancel()
+    _left_behind.add(task)
+    task.add_done_callback(_end)
+
+
+def _end(task: asyncio.Task[Any]) -> None:
+    _left_behind.discard(task)
+    if not task.cancelled():
+        # Asked for, so that nobody is told that it was not: who waited has been told already.
+        task.exception()
 
 
 def _engine(url: str, pool_size: int, patience: float) -> AsyncEngine:
