@@ -1,9 +1,12 @@
 """What the service learns about its database."""
 
+import asyncio
+
 import pytest
 from sqlalchemy import text
 
-from service.storage.database import Database, DatabaseError, DatabaseRejected, DatabaseUnavailable
+from service.storage.database import Database, DatabaseError, DatabaseRejected, DatabaseUnavailable, within
+from tests.outage import line_to
 
 
 async def test_a_server_that_is_not_there_is_unavailable() -> None:
@@ -61,3 +64,54 @@ async def test_a_schema_that_is_newer_than_this_version_will_do(database: Databa
     async with database.transaction() as connection:
         await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     await database.check_schema()
+
+
+async def test_work_on_a_server_that_is_frozen_is_left_behind_however_often(database_url: str) -> None:
+    async with line_to(database_url) as line:
+        database = Database(line.url, pool_size=2, patience=0.2)
+        # Frozen while it is being asked: what is left behind has a query to cancel, and waits for the server again.
+        await database.check_writable()
+        line.freeze()
+        async with asyncio.timeout(20):
+            for _ in range(4):
+                with pytest.raises((TimeoutError, DatabaseUnavailable)):
+                    await within(0.3, database.check_writable())
+        await line.mend()
+        async with asyncio.timeout(20):
+            while True:
+                try:
+                    await within(2.0, database.check_writable())
+                    break
+                except (TimeoutError, DatabaseUnavailable):
+                    await asyncio.sleep(0.1)
+        await database.close()
+
+
+async def test_work_that_is_done_in_time_gives_its_result_or_its_error() -> None:
+    async def work(error: Exception | None) -> int:
+        if error:
+            raise error
+        return 7
+
+    assert await within(5.0, work(None)) == 7
+    with pytest.raises(DatabaseRejected, match="no"):
+        await within(5.0, work(DatabaseRejected("no")))
+
+
+async def test_who_is_cancelled_leaves_the_work_behind_cancelled() -> None:
+    ended = asyncio.Event()
+
+    async def work() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.set()
+
+    waiting = asyncio.create_task(within(60, work()))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    async with asyncio.timeout(5):
+        await ended.wait()
