@@ -22,8 +22,8 @@ from service.logs import configure_logs
 from service.pipeline.interpret import interpret_delivery
 from service.pipeline.retry import Retried, retry, retry_failed
 from service.providers import PROVIDERS
+from service.rules.document import WrongRules
 from service.rules.model import Interpretation, Rules
-from service.rules.reading import WrongRules
 from service.settings import (
     Role,
     Settings,

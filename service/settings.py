@@ -24,8 +24,9 @@ from pydantic_settings import (
 
 import service.rules
 from service.providers import PROVIDERS
+from service.rules.document import RulesFile, WrongRules
 from service.rules.model import Rules
-from service.rules.reading import RulesFile, WrongRules, read_rules
+from service.rules.reading import read_rules
 
 PREFIX = "LOOPGAUGE_"
 _NESTING = "__"

@@ -14,7 +14,8 @@ from service.lifecycle.evidence import item
 from service.observation import Nothing, Observation, Observed
 from service.payload import decode, utf8
 from service.providers import PROVIDERS, github
-from service.rules.reading import RulesFile, read_rules
+from service.rules.document import RulesFile
+from service.rules.reading import read_rules
 from service.settings import DEFAULTS, read_rules_file
 from service.storage.database import Database
 from service.webhook import Delivery, SignatureRefused, check_hmac, content_id

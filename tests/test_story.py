@@ -10,11 +10,12 @@ import pytest
 from service.lifecycle.evidence import Ref
 from service.lifecycle.taxonomy import FailureCategory, Outcome, State
 from service.observation import Observation, Observed
+from service.rules.document import RulesFile
 from service.rules.matching import interpret
 from service.rules.model import Rules
-from service.rules.reading import RulesFile, read_rules
+from service.rules.reading import read_rules
 from service.settings import DEFAULTS, read_rules_file
-from service.storage import events, inbox
+from service.storage import events, inbox, links
 from service.storage.database import Database
 from service.storage.events import Said
 from tests.builders import SECRET, GitHubRequest, Issue, PullRequest, at, comment, renamed, workflow_run
@@ -315,7 +316,7 @@ async def test_a_forks_branch_called_main_is_not_the_repositorys_own(database: D
     own = PullRequest(number=8, created_at=at(3), branch="main", body="")
     await deliver(database, Issue(created_at=at(2)).opened(), fork.opened(), own.opened())
     async with database.transaction() as connection:
-        around = set(await events.links_around(connection, [Ref(ISSUE)]))
+        around = set(await links.around(connection, [Ref(ISSUE)]))
     assert (Ref("branch:someone/app@main"), Ref("github:acme/app!7")) in around
     assert not [evidence for evidence, _ in around if evidence.startswith("branch:acme/app@")]
 

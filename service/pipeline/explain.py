@@ -14,7 +14,7 @@ from service.lifecycle.stages import Exclusion, Stage, durations, exclusions
 from service.metrics import METRICS
 from service.metrics.view import View, Window
 from service.pipeline.project import Surroundings, read_surroundings
-from service.storage import events, experiments
+from service.storage import events, experiments, names
 from service.storage.database import Database
 from service.storage.events import Origin
 
@@ -76,7 +76,7 @@ async def explain(database: Database, subject: Ref, windows: Sequence[Window], n
         DatabaseUnavailable: it cannot be read.
     """
     async with database.transaction() as connection:
-        aliases = await events.all_aliases(connection)
+        aliases = await names.everything(connection)
         newest = aliases.canonical(subject)
         around = await read_surroundings(connection, [newest])
         subjects = {newest} | around.graph.descendants(newest)

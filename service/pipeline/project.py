@@ -9,7 +9,7 @@ import structlog
 from service.lifecycle.events import LifecycleEvent
 from service.lifecycle.evidence import Aliases, Graph, Ref
 from service.lifecycle.experiment import Experiment, fold, is_marked
-from service.storage import events, experiments
+from service.storage import events, experiments, links, marks, names
 from service.storage.database import Connection, DatabaseTimeout, DatabaseUnavailable, Transactions, savepoint
 
 _BATCH = 100
@@ -30,7 +30,7 @@ async def project_touched(database: Transactions, clock: Callable[[], datetime],
     """
     try:
         async with database.transaction() as connection:
-            claimed = await events.claim_touched(connection, _BATCH, clock())
+            claimed = await marks.claim(connection, _BATCH, clock())
             await project(connection, claimed, alone=alone)
             return len(claimed)
     except DatabaseUnavailable as error:
@@ -43,7 +43,7 @@ async def project_touched(database: Transactions, clock: Callable[[], datetime],
 
 async def _project_each(database: Transactions, clock: Callable[[], datetime], *, alone: bool) -> int:
     async with database.transaction() as connection:
-        claimed = await events.claim_touched(connection, _BATCH, clock())
+        claimed = await marks.claim(connection, _BATCH, clock())
         for subject in claimed:
             try:
                 async with savepoint(connection):
@@ -59,7 +59,7 @@ async def _project_each(database: Transactions, clock: Callable[[], datetime], *
 
 async def _set_aside(connection: Connection, subject: Ref, error: Exception, now: datetime) -> None:
     _log.error("projection failed", subject=subject, exc_info=error)
-    await events.set_aside(connection, subject, f"{type(error).__name__}: {error}", now)
+    await marks.set_aside(connection, subject, f"{type(error).__name__}: {error}", now)
 
 
 async def project(connection: Connection, touched: Collection[Ref], *, alone: bool = False) -> None:
@@ -78,7 +78,7 @@ async def project(connection: Connection, touched: Collection[Ref], *, alone: bo
     now = await read_surroundings(connection, touched)
     folded = [now.fold(root) for root in now.roots & affected]
     await experiments.replace(connection, folded, affected - now.roots)
-    await events.forget_touched(connection, touched)
+    await marks.forget(connection, touched)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +108,9 @@ class Surroundings:
 
 async def read_surroundings(connection: Connection, subjects: Collection[Ref]) -> Surroundings:
     """What is known around the subjects, as it is committed now."""
-    aliases = await events.all_aliases(connection)
-    links = await _links_around(connection, aliases, subjects)
-    graph = Graph.of((aliases.canonical(evidence), aliases.canonical(target)) for evidence, target in links)
+    aliases = await names.everything(connection)
+    serving = await _links_around(connection, aliases, subjects)
+    graph = Graph.of((aliases.canonical(evidence), aliases.canonical(target)) for evidence, target in serving)
     touched = {aliases.canonical(subject) for subject in subjects}
     everybody = touched.union(*([graph.upwards.keys(), graph.downwards.keys()]))
     heard: dict[Ref, list[LifecycleEvent]] = {}
@@ -119,17 +119,18 @@ async def read_surroundings(connection: Connection, subjects: Collection[Ref]) -
         heard.setdefault(aliases.canonical(subject), []).extend(said)
     marked = frozenset(subject for subject, own in heard.items() if is_marked(own))
     candidates = touched.union(*(graph.ancestors(subject) | graph.descendants(subject) for subject in touched))
-    names = frozenset[Ref](subjects).union(*map(aliases.names, candidates))
+    everywhere = frozenset[Ref](subjects).union(*map(aliases.names, candidates))
     roots = frozenset(subject for subject in candidates if graph.is_root(subject, marked))
-    return Surroundings(names, marked, roots, graph, heard, aliases)
+    return Surroundings(everywhere, marked, roots, graph, heard, aliases)
 
 
 async def _links_around(connection: Connection, aliases: Aliases, subjects: Collection[Ref]) -> list[tuple[Ref, Ref]]:
     """The links around the subjects, whatever name they were stated under."""
-    names = frozenset[Ref]().union(*map(aliases.names, subjects))
+    known = frozenset[Ref]().union(*map(aliases.names, subjects))
     while True:
-        links = await events.links_around(connection, names)
-        found = names.union(*(aliases.names(subject) for link in links for subject in link))
-        if found - names <= {subject for link in links for subject in link}:
-            return links
-        names = found
+        found = await links.around(connection, known)
+        linked = {subject for link in found for subject in link}
+        everywhere = known.union(*map(aliases.names, linked))
+        if everywhere - known <= linked:
+            return found
+        known = everywhere

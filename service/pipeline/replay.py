@@ -11,7 +11,7 @@ from service.pipeline.interpret import write_down
 from service.pipeline.project import project_touched
 from service.pipeline.snapshot import figures, read_view
 from service.rules.model import Rules
-from service.storage import events, inbox
+from service.storage import events, inbox, marks
 from service.storage.database import Database, Transactions
 from service.storage.rehearsal import rehearsal
 
@@ -90,14 +90,14 @@ class Replay:
     async def _project(self, database: Transactions, *, alone: bool) -> None:
         """See that what is touched now is projected, by us or by workers, whatever is touched meanwhile."""
         async with database.transaction() as connection:
-            newest = await events.newest_mark(connection)
+            newest = await marks.newest(connection)
         while await self._is_touched(database, newest):
             if not await project_touched(database, self.clock, alone=alone):
                 await asyncio.sleep(_WAIT_SECONDS)
 
     async def _is_touched(self, database: Transactions, mark: int) -> bool:
         async with database.transaction() as connection:
-            return await events.is_touched(connection, mark, self.clock())
+            return await marks.is_left(connection, mark, self.clock())
 
 
 def _changes(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, tuple[float | None, float | None]]:

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from service.lifecycle.evidence import Ref
 from service.pipeline.project import read_surroundings
-from service.storage import events, inbox
+from service.storage import events, inbox, names
 from service.storage.database import Connection, Database
 
 # One look through all events finds many; each transaction takes few.
@@ -49,7 +49,7 @@ async def forget_unattached(database: Database, before: datetime) -> int:
             stale = await events.not_heard_of_since(connection, before, last, _AT_ONCE)
         for start in range(0, len(stale), _BATCH):
             async with database.transaction() as connection:
-                await events.lock_out_recording(connection)
+                await names.lock(connection, alone=True)
                 batch = await events.still_not_heard_of(connection, before, stale[start : start + _BATCH])
                 unattached = await _unattached(connection, batch)
                 await events.forget(connection, unattached)

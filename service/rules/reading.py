@@ -1,19 +1,18 @@
 """Reading a rules file: YAML in, rules out, with file, line and path in each error."""
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
 from datetime import timedelta
 from hashlib import sha256
-from typing import Annotated, Any, Literal, TypeAlias, get_args
+from typing import Annotated, Literal, TypeAlias, get_args
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from service.lifecycle.events import Field, Result
 from service.lifecycle.taxonomy import Outcome
 from service.observation import PLACE, TRAITS, Kind, Trait
+from service.rules.document import RulesFile, WrongRules, complaint, compose, content
 from service.rules.matching import WITHOUT_INSTANTS
 from service.rules.model import Action, Condition, Declares, Happens, Ignores, Rule, Rules, Withdraws
 from service.rules.patterns import Pattern, Template, compile_path
@@ -22,22 +21,9 @@ from service.rules.values import accepted, taken
 
 _KINDS: tuple[Kind, ...] = get_args(Kind)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_DEEPEST = 30
 _OF_EVERYTHING: frozenset[Trait] = frozenset({"project", "title", "url"})
 _DURATION = re.compile(r"([1-9][0-9]{0,8})([smhd])", re.ASCII)
 _PROJECT = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,29}", re.ASCII)
-
-
-class WrongRules(Exception):
-    """A rules file cannot be used; each line of the message names file, line and path, and what was expected."""
-
-
-@dataclass(frozen=True, slots=True)
-class RulesFile:
-    """A rules file that was read from somewhere: its name for errors, and its text."""
-
-    name: str
-    text: str
 
 
 def read_rules(own: RulesFile | None, defaults: RulesFile, providers: Collection[str] = ()) -> Rules:
@@ -280,67 +266,18 @@ def _rule(entry: _Entry) -> Rule:
 
 
 def _read(file: RulesFile, providers: Collection[str]) -> _File:
-    node = _compose(file)
+    node = compose(file)
     # A file in which nothing stands is a text of no length to YAML.
-    content = _content(file, node)
+    said = content(file, node)
     try:
-        read = _File.model_validate({} if content == "" else content)
+        read = _File.model_validate({} if said == "" else said)
     except ValidationError as error:
         wrong = [(one["loc"], _in_words(one)) for one in error.errors(include_url=False)]
     else:
         wrong = [*_wrong_teams(read), *_wrong_values(read), *_wrong_providers(read, providers)]
         if not wrong:
             return read
-    raise WrongRules("\n".join(dict.fromkeys(_complaint(file, node, *one) for one in wrong)))
-
-
-def _compose(file: RulesFile) -> yaml.Node | None:
-    """The file as YAML's nodes, which know their lines; without anchors, a few lines of which unfold to gigabytes."""
-    depth = 0
-    try:
-        for event in yaml.parse(file.text, Loader=yaml.BaseLoader):
-            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-            if depth > _DEEPEST:
-                raise WrongRules(f"{file.name}:{_line(event.start_mark)}: nested too deeply")
-            if isinstance(event, yaml.NodeEvent) and event.anchor is not None:
-                raise WrongRules(f"{file.name}:{_line(event.start_mark)}: anchors and aliases are not known here")
-        return yaml.compose(file.text, Loader=yaml.BaseLoader)
-    except yaml.MarkedYAMLError as error:
-        raise WrongRules(
-            f"{file.name}:{_line(error.problem_mark)}: {error.problem or error.context or 'no YAML'}"
-        ) from error
-    except yaml.reader.ReaderError as error:
-        line = file.text.count("\n", 0, error.position) + 1
-        raise WrongRules(f"{file.name}:{line}: {error.reason}") from error
-
-
-def _line(mark: object) -> int:
-    """The line of YAML's mark, of which there are two types, or the first where there is none."""
-    line: int = getattr(mark, "line", 0)
-    return line + 1
-
-
-def _content(file: RulesFile, node: yaml.Node | None, path: tuple[str, ...] = ()) -> Any:
-    """What nodes say, every scalar as the text that stands there: `no` is a word, and so is 1.0."""
-    match node:
-        case yaml.ScalarNode() if not node.tag or node.tag.startswith("tag:yaml.org,2002:str"):
-            return node.value
-        case yaml.SequenceNode(value=items):
-            return [_content(file, item, (*path, str(place))) for place, item in enumerate(items)]
-        case yaml.MappingNode(value=pairs) if node.tag == "tag:yaml.org,2002:map":
-            content: dict[str, Any] = {}
-            for key, value in pairs:
-                if not isinstance(key, yaml.ScalarNode):
-                    raise WrongRules(f"{file.name}:{key.start_mark.line + 1}: expected a text as key")
-                if key.value in content:
-                    where = ".".join((*path, key.value))
-                    raise WrongRules(f"{file.name}:{key.start_mark.line + 1}: {where}: stands here twice")
-                content[key.value] = _content(file, value, (*path, key.value))
-            return content
-        case yaml.Node():
-            raise WrongRules(f"{file.name}:{node.start_mark.line + 1}: tags such as {node.tag} are not known here")
-        case _:
-            return {}
+    raise WrongRules("\n".join(dict.fromkeys(complaint(file, node, *one) for one in wrong)))
 
 
 def _wrong_teams(read: _File) -> Iterator[tuple[tuple[int | str, ...], str]]:
@@ -395,28 +332,3 @@ def _in_words(error: ErrorDetails) -> str:
         case _:
             message = error["msg"].removeprefix("Value error, ")
             return message.replace("Input should be", "expected")
-
-
-def _complaint(file: RulesFile, node: yaml.Node | None, place: Sequence[int | str], message: str) -> str:
-    path: list[str] = []
-    line = node.start_mark.line + 1 if node is not None else 1
-    for step in place:
-        found = _child(node, step)
-        if found is None:
-            # A single value where a list is allowed, or a key that is missing or wrong in itself.
-            path += [step] if isinstance(step, str) and step != "[key]" else []
-            continue
-        node, line = found
-        path.append(str(step))
-    return f"{file.name}:{line}: {'.'.join(path) or 'the file'}: {message}"
-
-
-def _child(node: yaml.Node | None, step: int | str) -> tuple[yaml.Node, int] | None:
-    """The node at a step of a path, and the line on which it, or the key that it belongs to, begins."""
-    match node, step:
-        case yaml.SequenceNode(value=items), int() if step < len(items):
-            return items[step], items[step].start_mark.line + 1
-        case yaml.MappingNode(value=pairs), str():
-            return next(((value, key.start_mark.line + 1) for key, value in pairs if key.value == step), None)
-        case _:
-            return None

@@ -11,7 +11,7 @@ from service.lifecycle.evidence import Ref
 from service.lifecycle.experiment import Experiment
 from service.pipeline.interpret import interpret_delivery
 from service.pipeline.project import project_touched
-from service.storage import events, experiments, inbox
+from service.storage import events, experiments, inbox, marks
 from service.storage.database import Connection, Database
 from service.storage.events import Said
 from tests.builders import GitHubRequest, Issue, PullRequest, at, github, renamed, workflow_run
@@ -57,7 +57,7 @@ async def test_evidence_that_is_committed_while_its_experiment_is_folded_is_fold
     async with database.transaction() as folding:
         async with database.transaction() as connection:
             await _record(connection, workflow_run(pull.head, at(5)))
-        assert await events.claim_touched(folding, 10, at(2)) == [f"commit:{pull.head}"]
+        assert await marks.claim(folding, 10, at(2)) == [f"commit:{pull.head}"]
 
         async def bring_more() -> None:
             async with database.transaction() as other:
@@ -214,7 +214,7 @@ async def test_a_rename_waits_for_what_is_being_said_under_the_old_name(database
         assert not waiting.done()
     await waiting
     async with database.transaction() as connection:
-        touched = await events.claim_touched(connection, 10, at(2))
+        touched = await marks.claim(connection, 10, at(2))
     assert ISSUE in touched
 
 

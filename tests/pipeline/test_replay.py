@@ -18,10 +18,11 @@ from service.pipeline.project import Surroundings, project
 from service.pipeline.replay import Replay, Replayed
 from service.pipeline.retry import Retried, retry, retry_failed
 from service.providers.github import GitHub
+from service.rules.document import RulesFile
 from service.rules.model import Rules
-from service.rules.reading import RulesFile, read_rules
+from service.rules.reading import read_rules
 from service.settings import DEFAULTS, read_rules_file
-from service.storage import events, inbox
+from service.storage import inbox, marks
 from service.storage.database import Database
 from service.storage.inbox import Settlement
 from service.telemetry import Telemetry
@@ -253,7 +254,7 @@ async def test_what_another_worker_is_projecting_is_waited_for(database: Databas
         await inbox.store(connection, [Issue(number=46, created_at=at(2)).opened().delivery(at(2))])
     await interpret_pending(database, RULES, Telemetry(["github"]), lambda: at(2))
     async with database.transaction() as worker:
-        await project(worker, await events.claim_touched(worker, 10, at(2)))
+        await project(worker, await marks.claim(worker, 10, at(2)))
         replaying = asyncio.create_task(_run(database))
         await asyncio.sleep(0.5)
         assert not replaying.done()

@@ -11,8 +11,9 @@ from service.lifecycle.evidence import Ref
 from service.lifecycle.taxonomy import Outcome
 from service.observation import Commented
 from service.rules.commands import commands
+from service.rules.document import RulesFile
 from service.rules.matching import interpret
-from service.rules.reading import RulesFile, read_rules
+from service.rules.reading import read_rules
 from tests.builders import at
 
 ITEM = Ref("github:acme/app#45")

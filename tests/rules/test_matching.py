@@ -22,9 +22,10 @@ from service.lifecycle.events import (
 from service.lifecycle.evidence import LinkSet, Ref
 from service.lifecycle.taxonomy import Outcome
 from service.observation import TRAITS, Commented, Kind, Mentioned, Observation, Observed, Stated, Trait
+from service.rules.document import RulesFile
 from service.rules.matching import interpret
 from service.rules.model import Interpretation, Rules
-from service.rules.reading import RulesFile, read_rules
+from service.rules.reading import read_rules
 from service.settings import DEFAULTS, read_rules_file
 from tests.builders import at, without_label
 from tests.road import RULES

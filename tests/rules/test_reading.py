@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from service.lifecycle.events import Concluded, Declared, LifecycleEvent, Reopened
 from service.lifecycle.evidence import Ref
 from service.observation import Commented, Kind, Mentioned, Observed
+from service.rules.document import RulesFile, WrongRules
 from service.rules.matching import interpret
 from service.rules.model import Rules
-from service.rules.reading import RulesFile, WrongRules, read_rules
+from service.rules.reading import read_rules
 from tests.builders import at, without_label
 
 ROOT = Path(__file__).parents[2]
@@ -399,7 +400,8 @@ READ_A_BOMB = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_CPU, (10, 10))
 resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
-from service.rules.reading import RulesFile, WrongRules, read_rules
+from service.rules.document import RulesFile, WrongRules
+from service.rules.reading import read_rules
 try:
     read_rules(None, RulesFile("bomb.yaml", sys.stdin.read()))
 except WrongRules as error:

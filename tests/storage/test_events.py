@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from service.lifecycle.events import LifecycleEvent, Proposed, Started
 from service.lifecycle.evidence import LinkSet, Ref
-from service.storage import events
+from service.storage import events, links, marks
 from service.storage.database import Connection, Database
 from service.storage.events import Said
 from tests.builders import at
@@ -27,8 +27,8 @@ def _closes(stated_at: datetime, *targets: Ref) -> LinkSet:
 
 
 async def _take(connection: Connection, limit: int) -> list[Ref]:
-    claimed = await events.claim_touched(connection, limit, at(2))
-    await events.forget_touched(connection, claimed)
+    claimed = await marks.claim(connection, limit, at(2))
+    await marks.forget(connection, claimed)
     return claimed
 
 
@@ -74,21 +74,21 @@ async def test_the_newest_set_of_links_replaces_the_older_one(database: Database
     async with database.transaction() as connection:
         await events.record(connection, [_said(links=[_closes(at(2), ITEM_1)])])
         await events.record(connection, [_said(links=[_closes(at(3), ITEM_2)])])
-        assert await events.links_around(connection, [CHANGE]) == [(CHANGE, ITEM_2)]
+        assert await links.around(connection, [CHANGE]) == [(CHANGE, ITEM_2)]
 
 
 async def test_a_set_of_links_that_arrives_late_replaces_nothing(database: Database) -> None:
     async with database.transaction() as connection:
         await events.record(connection, [_said(links=[_closes(at(3), ITEM_2)])])
         await events.record(connection, [_said(links=[_closes(at(2), ITEM_1)])])
-        assert await events.links_around(connection, [CHANGE]) == [(CHANGE, ITEM_2)]
+        assert await links.around(connection, [CHANGE]) == [(CHANGE, ITEM_2)]
 
 
 async def test_an_empty_set_takes_links_back(database: Database) -> None:
     async with database.transaction() as connection:
         await events.record(connection, [_said(links=[_closes(at(2), ITEM_1)])])
         await events.record(connection, [_said(links=[_closes(at(3))])])
-        assert await events.links_around(connection, [CHANGE]) == []
+        assert await links.around(connection, [CHANGE]) == []
 
 
 async def test_of_two_sets_stated_at_once_the_same_one_wins_in_either_order(database: Database) -> None:
@@ -99,11 +99,11 @@ async def test_of_two_sets_stated_at_once_the_same_one_wins_in_either_order(data
             await connection.execute(text("TRUNCATE links"))
             for said in order:
                 await events.record(connection, [said])
-            outcomes.append(await events.links_around(connection, [CHANGE]))
+            outcomes.append(await links.around(connection, [CHANGE]))
         async with database.transaction() as connection:
             await connection.execute(text("TRUNCATE links"))
             await events.record(connection, order)
-            outcomes.append(await events.links_around(connection, [CHANGE]))
+            outcomes.append(await links.around(connection, [CHANGE]))
     assert outcomes == [[(CHANGE, ITEM_2)]] * 4
 
 
@@ -133,10 +133,10 @@ async def test_everything_around_a_subject_is_found_from_each_of_its_parts(datab
     async with database.transaction() as connection:
         await events.record(connection, [_said(links=said)])
         for subject in (COMMIT, CHANGE, ITEM_2):
-            assert set(await events.links_around(connection, [subject])) == all_links
+            assert set(await links.around(connection, [subject])) == all_links
         # Nothing that the first item is served by serves the second change: of this one nothing need be known.
         own = {(CHANGE, ITEM_1), (CHANGE, ITEM_2), (COMMIT, CHANGE)}
-        assert set(await events.links_around(connection, [ITEM_1])) == own
+        assert set(await links.around(connection, [ITEM_1])) == own
 
 
 async def test_links_in_a_circle_end(database: Database) -> None:
@@ -146,7 +146,7 @@ async def test_links_in_a_circle_end(database: Database) -> None:
     ]
     async with database.transaction() as connection:
         await events.record(connection, [_said(links=said)])
-        assert set(await events.links_around(connection, [ITEM_1])) == {(ITEM_1, ITEM_2), (ITEM_2, ITEM_1)}
+        assert set(await links.around(connection, [ITEM_1])) == {(ITEM_1, ITEM_2), (ITEM_2, ITEM_1)}
 
 
 async def test_thousands_of_statements_of_one_delivery_are_recorded(database: Database) -> None:
@@ -162,11 +162,11 @@ async def test_a_subject_that_is_set_aside_is_passed_over_for_longer_each_time(d
         pauses = []
         now = at(2)
         for _ in range(3):
-            await events.set_aside(connection, ITEM_1, "a fault", now)
+            await marks.set_aside(connection, ITEM_1, "a fault", now)
             waits = await connection.scalar(text("SELECT retry_at FROM touched WHERE error = 'a fault'"))
             assert waits is not None
-            assert ITEM_1 not in await events.claim_touched(connection, 10, waits - timedelta(seconds=1))
-            assert ITEM_1 in await events.claim_touched(connection, 10, waits)
+            assert ITEM_1 not in await marks.claim(connection, 10, waits - timedelta(seconds=1))
+            assert ITEM_1 in await marks.claim(connection, 10, waits)
             pauses.append(waits - now)
     assert pauses == [timedelta(minutes=1), timedelta(minutes=2), timedelta(minutes=4)]
 
@@ -174,7 +174,7 @@ async def test_a_subject_that_is_set_aside_is_passed_over_for_longer_each_time(d
 async def test_news_bring_a_subject_back_that_was_set_aside(database: Database) -> None:
     async with database.transaction() as connection:
         await events.record(connection, [_said(Proposed(ITEM_1, at(2)))])
-        await events.set_aside(connection, ITEM_1, "a fault", at(2))
-        assert await events.claim_touched(connection, 10, at(2)) == []
+        await marks.set_aside(connection, ITEM_1, "a fault", at(2))
+        assert await marks.claim(connection, 10, at(2)) == []
         await events.record(connection, [_said(Started(ITEM_1, at(3)))])
-        assert await events.claim_touched(connection, 10, at(2)) == [ITEM_1]
+        assert await marks.claim(connection, 10, at(2)) == [ITEM_1]

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from service.lifecycle.evidence import Ref
 from service.pipeline.interpret import interpret_pending
 from service.pipeline.project import project_touched
-from service.storage import events, experiments, inbox
+from service.storage import events, experiments, inbox, marks
 from service.storage.database import Connection, Database, DatabaseUnavailable
 from service.storage.inbox import Settlement
 from service.storage.rehearsal import rehearsal
@@ -159,5 +159,5 @@ async def test_subjects_touched_in_it_come_after_those_that_were(database: Datab
         await connection.execute(text("INSERT INTO touched (subject) VALUES ('key:a'), ('key:b')"))
     async with rehearsal(database) as copies, copies.transaction() as connection:
         await connection.execute(text("INSERT INTO touched (subject) VALUES ('key:0')"))
-        assert await events.claim_touched(connection, 10, at(3)) == ["key:a", "key:b", "key:0"]
-        assert await events.newest_mark(connection) == await connection.scalar(text("SELECT max(mark) FROM touched"))
+        assert await marks.claim(connection, 10, at(3)) == ["key:a", "key:b", "key:0"]
+        assert await marks.newest(connection) == await connection.scalar(text("SELECT max(mark) FROM touched"))

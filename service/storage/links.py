@@ -1,0 +1,148 @@
+"""Links: what serves what, as it was stated and as it is in force."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, RowMapping, text
+from sqlalchemy.dialects.postgresql import insert
+
+from service.lifecycle.evidence import LinkSet, Ref
+from service.storage.database import Connection
+from service.storage.tables import link_statements, links
+
+
+async def record(connection: Connection, heard: Iterable[tuple[UUID, LinkSet]]) -> set[Ref]:
+    """Keep what is stated, and the newest set per evidence, channel and speaker; returns the targets it replaced."""
+    newest: dict[tuple[str, ...], dict[str, Any]] = {}
+    stated: list[dict[str, Any]] = []
+    for delivery, link in heard:
+        row = _row(link)
+        stated.append({**row, "delivery_id": delivery})
+        known = newest.setdefault(_key(row), row)
+        if _recency(known) < _recency(row):
+            newest[_key(row)] = row
+    if not newest:
+        return set()
+    await connection.execute(insert(link_statements).on_conflict_do_nothing(), sorted(stated, key=_key))
+    rows = [newest[key] for key in sorted(newest)]
+    # After this each row exists, and whoever else was about to make it has committed: what is read next, under a
+    # lock, is what will be replaced.
+    await connection.execute(insert(links).on_conflict_do_nothing(), rows)
+    stored = await connection.execute(_LOCK, {column: [row[column] for row in rows] for column in _COLUMNS})
+    outdated = {_key(row): row for row in stored.mappings() if _recency(row) < _recency(newest[_key(row)])}
+    if outdated:
+        await connection.execute(
+            insert(links).on_conflict_do_update(
+                index_elements=[links.c[column] for column in _COLUMNS],
+                set_={name: insert(links).excluded[name] for name in ("targets", "stated_at")},
+            ),
+            [newest[key] for key in sorted(outdated)],
+        )
+    return {Ref(target) for row in outdated.values() for target in row["targets"]}
+
+
+async def withdraw(connection: Connection, deliveries: Sequence[UUID]) -> Sequence[Row[Any]]:
+    """Take back what deliveries stated; returns what that was, for `restore`."""
+    return (await connection.execute(_WITHDRAW, {"deliveries": deliveries})).all()
+
+
+async def restore(connection: Connection, withdrawn: Iterable[Row[Any]]) -> None:
+    """Put in force again, in place of what was withdrawn, the newest that is still stated."""
+    gone = list(withdrawn)
+    keys = {column: [getattr(row, column) for row in gone] for column in _COLUMNS}
+    await connection.execute(_DROP, keys)
+    await connection.execute(_RESTORE, keys)
+
+
+_WITHDRAW = text(
+    "DELETE FROM link_statements WHERE delivery_id = ANY(:deliveries) RETURNING evidence, channel, stated_by, targets"
+)
+_KEYS = """
+    unnest(CAST(:evidence AS text[]), CAST(:channel AS text[]), CAST(:stated_by AS text[]))
+    AS wanted(evidence, channel, stated_by)
+"""
+_DROP = text(
+    f"""
+    DELETE FROM links USING {_KEYS} WHERE links.evidence = wanted.evidence
+    AND links.channel = wanted.channel AND links.stated_by = wanted.stated_by
+    """  # noqa: S608 - constants
+)
+# In the order of `_recency`: the database's own collation would break ties otherwise.
+_RESTORE = text(
+    f"""
+    INSERT INTO links (evidence, channel, stated_by, targets, stated_at)
+    SELECT DISTINCT ON (evidence, channel, stated_by) evidence, channel, stated_by, targets, stated_at
+    FROM link_statements JOIN (SELECT DISTINCT * FROM {_KEYS}) AS wanted USING (evidence, channel, stated_by)
+    ORDER BY evidence, channel, stated_by, stated_at DESC, targets COLLATE "C" DESC
+    """  # noqa: S608 - constants
+)
+_COLUMNS = ("evidence", "channel", "stated_by")
+
+_LOCK = text(
+    """
+    SELECT links.* FROM links JOIN unnest(
+        CAST(:evidence AS text[]), CAST(:channel AS text[]), CAST(:stated_by AS text[])
+    ) AS wanted(evidence, channel, stated_by) USING (evidence, channel, stated_by)
+    ORDER BY evidence, channel, stated_by
+    FOR UPDATE OF links
+    """
+)
+
+
+def _key(row: Mapping[str, Any] | RowMapping) -> tuple[str, ...]:
+    return tuple(row[column] for column in _COLUMNS)
+
+
+def _recency(row: Mapping[str, Any] | RowMapping) -> tuple[datetime, list[str]]:
+    # Two sets stated in the same second need an order that does not depend on which came first.
+    return row["stated_at"], row["targets"]
+
+
+def _row(link: LinkSet) -> dict[str, Any]:
+    return {
+        "evidence": link.evidence,
+        "channel": link.channel,
+        "stated_by": link.stated_by,
+        "targets": sorted(link.targets),
+        "stated_at": link.stated_at,
+    }
+
+
+async def around(connection: Connection, subjects: Collection[Ref]) -> list[tuple[Ref, Ref]]:
+    """The links that decide what the subjects, what they serve and what serves them are, and what serves those.
+
+    Returns:
+        (evidence, target) pairs.
+    """
+    rows = await connection.execute(_AROUND, {"subjects": sorted(subjects)})
+    return [(Ref(row.evidence), Ref(row.target)) for row in rows]
+
+
+# A subject's own evidence, and all that this serves, tells which of them are experiments; what the subject serves,
+# and all evidence of that, tells what those experiments are.
+_AROUND = text(
+    """
+    WITH RECURSIVE below(subject) AS (
+        SELECT unnest(CAST(:subjects AS text[]))
+        UNION
+        SELECT links.evidence FROM below JOIN links ON links.targets @> ARRAY[below.subject]
+    ), served(subject) AS (
+        SELECT subject FROM below
+        UNION
+        SELECT unnest(links.targets) FROM served JOIN links ON links.evidence = served.subject
+    ), above(subject) AS (
+        SELECT unnest(CAST(:subjects AS text[]))
+        UNION
+        SELECT unnest(links.targets) FROM above JOIN links ON links.evidence = above.subject
+    ), serving(subject) AS (
+        SELECT subject FROM above
+        UNION
+        SELECT links.evidence FROM serving JOIN links ON links.targets @> ARRAY[serving.subject]
+    )
+    SELECT links.evidence, unnest(links.targets) AS target
+    FROM (SELECT subject FROM served UNION SELECT subject FROM serving) AS around
+    JOIN links ON links.evidence = around.subject
+    """
+)
