@@ -19,6 +19,7 @@ from service.api.access import Door
 from service.api.body import BodyReader
 from service.api.errors import install_error_handlers
 from service.api.events import EventReceiver
+from service.api.health import Readiness
 from service.api.webhooks import WebhookEndpoint
 from service.leadership import Leadership
 from service.metrics.view import Window
@@ -34,7 +35,7 @@ from service.webhook import Source
 from service.worker import Worker
 
 _WATCH_SECONDS = 1.0
-_MIGRATE_ATTEMPTS = 10
+_MIGRATE_SECONDS = 10.0
 _log = structlog.get_logger(__name__)
 
 
@@ -71,10 +72,17 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
         await asyncio.shield(starting)
         database = Database(server.url)
         watching = asyncio.create_task(_keep_running(server))
+        migrating = asyncio.create_task(_migrate(database))
         try:
-            await _migrate(database)
+            await asyncio.wait({migrating}, timeout=_MIGRATE_SECONDS)
+            if migrating.done():
+                migrating.result()
+            else:
+                # What is delivered meanwhile can wait in the spool.
+                _log.warning("the embedded PostgreSQL does not answer; serving all the same")
             yield database
         finally:
+            migrating.cancel()
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
             await database.close()
@@ -89,7 +97,7 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
 
 async def _migrate(database: Database) -> None:
     """Migrate the embedded database; one that was killed meanwhile is being started again."""
-    for _ in range(_MIGRATE_ATTEMPTS - 1):
+    while True:
         try:
             await database.migrate()
         except DatabaseUnavailable as error:
@@ -97,14 +105,13 @@ async def _migrate(database: Database) -> None:
             await asyncio.sleep(_WATCH_SECONDS)
         else:
             return
-    await database.migrate()
 
 
 async def _keep_running(server: EmbeddedServer) -> None:
     """Start the embedded server again when it was killed."""
     while True:
         await asyncio.sleep(_WATCH_SECONDS)
-        if server.answers():
+        if await asyncio.to_thread(server.answers):
             continue
         _log.warning("the embedded PostgreSQL is gone and is started again")
         try:
@@ -132,8 +139,9 @@ def create_app(
     disable_created_metrics()
     telemetry = Telemetry([*settings.sources, events.SOURCE])
     windows = figure_windows(settings)
-    spool = Spool(settings.data_dir / "spool") if settings.spool and settings.role != "worker" else None
-    receiver = Receiver(database, spool, report=telemetry.set_spool_pending)
+    spool = Spool(settings.data_dir / "spool") if settings.role != "worker" else None
+    readiness = Readiness(database, spool if settings.spool else None)
+    receiver = Receiver(database, spool, spooling=settings.spool, report=telemetry.set_spool_pending)
     worker = Worker(
         database,
         rules,
@@ -155,6 +163,9 @@ def create_app(
             if settings.role != "worker":
                 receiver.start()
                 running.push_async_callback(receiver.stop)
+            # The schema is to have been seen before PostgreSQL goes away, whoever asks when.
+            looking = asyncio.create_task(readiness.checks(), name="look at the schema")
+            running.callback(looking.cancel)
             yield
 
     app = FastAPI(
@@ -165,7 +176,7 @@ def create_app(
         redirect_slashes=False,
     )
     install_error_handlers(app)
-    app.include_router(health.router(database, spool))
+    app.include_router(health.router(readiness, lambda: receiver.spools))
     scrapers = Door([settings.metrics_token], "LOOPGAUGE_METRICS_TOKEN", open_to_all=settings.metrics_token is None)
     app.include_router(scrape.router(lambda: worker.snapshot, telemetry, scrapers))
     if settings.role != "worker":

@@ -120,7 +120,9 @@ async def _list_deliveries(
     from service.app import open_database
 
     async with open_database(settings) as database, database.transaction() as connection:
-        rows, _ = await inbox.page(connection, source=source, verdict=verdict, limit=limit)
+        rows, _ = await inbox.page(
+            connection, source=source_name(source) if source else None, verdict=verdict, limit=limit
+        )
     if as_json:
         click.echo(json.dumps([brief(row).model_dump(mode="json") for row in rows], indent=2))
         return

@@ -1,8 +1,9 @@
 """The background work: interpret and project; and, where this process leads, keep the snapshot fresh and retain."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime, timedelta
+from typing import Any, TypeAlias
 
 import structlog
 
@@ -13,7 +14,7 @@ from service.pipeline.project import project_touched
 from service.pipeline.retain import forget_bodies, forget_unattached
 from service.pipeline.snapshot import Snapshot, take_snapshot
 from service.rules.model import Rules
-from service.storage.database import Database, DatabaseError
+from service.storage.database import Database, DatabaseError, within
 from service.telemetry import Telemetry
 
 # How soon idle loops look again: a lookup in an index that is empty but for what is pending.
@@ -21,10 +22,16 @@ _IDLE_SECONDS = 0.2
 _RETRY_SECONDS = 0.5
 _LONGEST_RETRY_SECONDS = 5.0
 _REFRESH_SPACING_SECONDS = 1.0
+_FIRST_RETAIN_SECONDS = 300.0
 _RETAIN_SECONDS = 3600.0
+# Longer than any one statement may take, and what one step is made of.
+_STEP_SECONDS = 120.0
 _FINISH_SECONDS = 10.0
 
 _log = structlog.get_logger(__name__)
+
+Step: TypeAlias = Callable[[], Coroutine[Any, Any, int]]
+"""Work that is done in one go; returns how much it was."""
 
 
 def retry_seconds(failures: int) -> float:
@@ -107,7 +114,7 @@ class Worker:
             self._changed.set()
         return projected
 
-    async def _repeat(self, step: Callable[[], Awaitable[int]]) -> None:
+    async def _repeat(self, step: Step) -> None:
         failures = 0
         while True:
             # What was acknowledged before the end was asked for is seen by a step that begins after it.
@@ -148,11 +155,11 @@ class Worker:
 
     async def _retain(self) -> None:
         # Not at the start: who restarts often would look through everything often.
-        await self._pause(_RETAIN_SECONDS)
+        await self._pause(_FIRST_RETAIN_SECONDS)
         while not self._stopping.is_set():
             if self._leadership.leads:
-                await self._attempt(self._forget_bodies)
-                await self._attempt(self._forget_unattached)
+                await self._attempt(self._forget_bodies, _RETAIN_SECONDS)
+                await self._attempt(self._forget_unattached, _RETAIN_SECONDS)
             await self._pause(_RETAIN_SECONDS)
 
     async def _forget_bodies(self) -> int:
@@ -171,12 +178,14 @@ class Worker:
         self._snapshot = await take_snapshot(self._database, self._windows, self._clock())
         return 1
 
-    async def _attempt(self, step: Callable[[], Awaitable[int]]) -> int | None:
+    async def _attempt(self, step: Step, patience: float = _STEP_SECONDS) -> int | None:
         """One step, or None where it failed: the work stays where it is, and is tried again."""
         try:
-            return await step()
-        except DatabaseError as error:
-            _log.warning("work postponed", work=step.__name__.strip("_"), cause=str(error))
+            # A connection may have gone silent: whoever waits on it for an answer waits for ever.
+            return await within(patience, step())
+        except (DatabaseError, TimeoutError) as error:
+            cause = str(error) or f"not done within {patience:g} seconds"
+            _log.warning("work postponed", work=step.__name__.strip("_"), cause=cause)
         except Exception:  # noqa: BLE001 - a fault in one step must not end the loop
             _log.exception("work failed")
         return None

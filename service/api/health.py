@@ -1,6 +1,7 @@
 """`/livez` and `/readyz`."""
 
 import asyncio
+from collections.abc import Callable
 from http import HTTPStatus
 
 from fastapi import APIRouter
@@ -10,7 +11,7 @@ from service.api.errors import problem_response
 from service.storage.database import Database, DatabaseError, DatabaseUnavailable, within
 from service.storage.spool import Spool, SpoolUnavailable
 
-_CHECK_SECONDS = 3.0
+_CHECK_SECONDS = 2.0
 _OK = "ok"
 
 
@@ -65,18 +66,20 @@ class Readiness:
     async def _look_at(self, spool: Spool, *, needed: bool) -> tuple[bool, str]:
         """Whether the spool can stand in, and what is told of it."""
         try:
-            if needed:
-                await asyncio.to_thread(spool.check_writable)
+            await asyncio.to_thread(spool.check_writable if needed else spool.check_directory)
             waiting = await asyncio.to_thread(spool.count)
         except SpoolUnavailable as error:
             return False, str(error)
         return True, (f"in use, {waiting} waiting" if needed else f"{waiting} waiting" if waiting else _OK)
 
 
-def router(database: Database, spool: Spool | None) -> APIRouter:
-    """The health endpoints."""
+def router(readiness: Readiness, spools: Callable[[], bool]) -> APIRouter:
+    """The health endpoints.
+
+    Args:
+        spools: whether deliveries go to the spool now.
+    """
     routes = APIRouter(tags=["health"])
-    readiness = Readiness(database, spool)
 
     @routes.get("/livez", summary="Whether the process answers at all")
     async def livez() -> dict[str, str]:
@@ -91,7 +94,7 @@ def router(database: Database, spool: Spool | None) -> APIRouter:
     async def readyz() -> Response:
         ready, checks = await readiness.checks()
         if ready:
-            mode = "inbox" if checks["inbox"] == _OK else "spool"
+            mode = "inbox" if checks["inbox"] == _OK and not spools() else "spool"
             return JSONResponse({"status": "ready", "mode": mode, "checks": checks})
         failing = "; ".join(f"{name}: {outcome}" for name, outcome in checks.items() if outcome != _OK)
         return problem_response(

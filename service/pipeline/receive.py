@@ -35,6 +35,7 @@ _SPOOLING_SECONDS = 2.0
 _MOVE_SECONDS = 30.0
 _AGAIN_SECONDS = 0.5
 _LAST_MOVE_SECONDS = 5.0
+_LOOK_SECONDS = 10.0
 
 
 @dataclass(slots=True)
@@ -54,6 +55,7 @@ class Receiver:
 
     Args:
         spool: where they go while PostgreSQL is away; without one they are refused then.
+        spooling: whether new ones go there; what was left there moves to the inbox in any case.
         patience: seconds that PostgreSQL is given for one batch; by default less where there is a spool.
         report: told how many deliveries the spool holds, whenever that changes.
     """
@@ -63,12 +65,14 @@ class Receiver:
         database: Database,
         spool: Spool | None = None,
         *,
+        spooling: bool = True,
         patience: float | None = None,
         report: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._database = database
         self._spool = spool
-        self._patience = patience or (_SPOOLING_SECONDS if spool else _STORE_SECONDS)
+        self._spooling = spooling and spool is not None
+        self._patience = patience or (_SPOOLING_SECONDS if self._spooling else _STORE_SECONDS)
         self._report = report
         self._waiting: list[_Waiting] = []
         self._waiting_bytes = 0
@@ -88,8 +92,17 @@ class Receiver:
         self._tasks = [asyncio.create_task(self._write(), name="receive")]
         if self._spool is not None:
             self._tasks.append(asyncio.create_task(self._empty(self._spool), name="empty the spool"))
+            if self._spooling:
+                self._look_ahead(self._spool)
             if self._spool.exists:
                 self._spooled.set()
+
+    def _look_ahead(self, spool: Spool) -> None:
+        """Say now what would otherwise be found out when PostgreSQL is away."""
+        try:
+            spool.check_directory()
+        except SpoolUnavailable as error:
+            _log.warning("while PostgreSQL is away, deliveries will be refused", cause=str(error))
 
     async def stop(self) -> None:
         """Write what has arrived, move what is in the spool if PostgreSQL is there, and end."""
@@ -161,10 +174,10 @@ class Receiver:
         left = [waiting for waiting in batch if not waiting.stored.done()]
         if away is None or not left:
             return
-        if self._spool is None:
-            _fail(left, away)
-        else:
+        if self._spool is not None and self._spooling:
             await self._spool_instead(left, self._spool, away)
+        else:
+            _fail(left, away)
 
     async def _try_inbox(self, batch: Sequence[_Waiting]) -> DatabaseError | None:
         """Store a batch in the inbox, or tell why it cannot be had."""
@@ -209,15 +222,16 @@ class Receiver:
             self._spooled.set()
         for waiting in batch:
             _settle(waiting, new, "spooled")
-        self._report(await asyncio.to_thread(spool.count))
+        await self._tell(spool)
 
     async def _empty(self, spool: Spool) -> None:
         """Move deliveries from the spool to the inbox, oldest first, whenever both are there."""
         while True:
-            await self._spooled.wait()
+            await self._something_to_move(spool)
             # Before looking: what comes while this is under way is looked for again.
             self._spooled.clear()
             ending = self._stopping
+            await self._tell(spool)
             try:
                 moved = await self._move(spool)
             except (DatabaseError, SpoolUnavailable, TimeoutError) as error:
@@ -232,6 +246,15 @@ class Receiver:
                 await asyncio.sleep(_AGAIN_SECONDS)
             if moved != 0:
                 self._spooled.set()
+
+    async def _something_to_move(self, spool: Spool) -> None:
+        """Wait until something was spooled here, or may have been left by another process that uses the same file."""
+        while not self._spooled.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_SECONDS):
+                    await self._spooled.wait()
+            if spool.exists:
+                return
 
     async def _move(self, spool: Spool) -> int:
         """Move the next deliveries, and return how many; PostgreSQL that takes them is the end of an outage."""
@@ -248,8 +271,12 @@ class Receiver:
         if waiting:
             # In the inbox first, then out of the spool: who is killed in between moves them again, to where they are.
             await asyncio.to_thread(spool.forget, moved)
-        self._report(await asyncio.to_thread(spool.count))
+        await self._tell(spool)
         return len(waiting)
+
+    async def _tell(self, spool: Spool) -> None:
+        with suppress(SpoolUnavailable):
+            self._report(await asyncio.to_thread(spool.count))
 
     def _be_back(self) -> None:
         if self._away:

@@ -1,10 +1,14 @@
 """Replay: stored deliveries are interpreted again under today's rules."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
+from typing import TypeVar
 from uuid import UUID
+
+import structlog
 
 from service.metrics.view import Window
 from service.pipeline.interpret import write_down
@@ -12,12 +16,17 @@ from service.pipeline.project import project_touched
 from service.pipeline.snapshot import figures, read_view
 from service.rules.model import Rules
 from service.storage import events, inbox, marks
-from service.storage.database import Database, Transactions
+from service.storage.database import Database, DatabaseUnavailable, Transactions
 from service.storage.rehearsal import rehearsal
+from service.webhook import Delivery
 
 _BATCH = 50
 _WAIT_SECONDS = 0.1
+_PAUSES = (0.5, 1.0, 2.0, 4.0, 5.0, 5.0, 5.0)
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+
+_log = structlog.get_logger(__name__)
+_Done = TypeVar("_Done")
 
 Clock = Callable[[], datetime]
 Progress = Callable[[int, int], None]
@@ -51,10 +60,11 @@ class Replay:
     async def run(self, database: Database, since: datetime | None = None) -> Replayed:
         """Replay deliveries received since a time, batch by batch, while live traffic goes on.
 
-        Each batch is a transaction of its own. What is received after the beginning is not waited for.
+        Each batch is a transaction of its own, and tried again where PostgreSQL is away for a moment. What is received
+        after the beginning is not waited for.
 
         Raises:
-            DatabaseUnavailable: it stopped half-way; running it again does no harm.
+            DatabaseUnavailable: it stopped half-way; running it again does no harm, and tells what that changes yet.
         """
         return await self._replay(database, since, alone=False)
 
@@ -75,17 +85,20 @@ class Replay:
             before = figures(await read_view(connection, self.windows), now)
             total, until = await inbox.count_held(connection, since or _BEGINNING)
         done, last = 0, (since or _BEGINNING, UUID(int=0))
-        while True:
-            async with database.transaction() as connection:
-                batch = await inbox.held(connection, last, until, _BATCH, lock=not alone)
-                await write_down(connection, self.rules, batch, None if alone else self.clock(), events.revise)
-            if not batch:
-                break
+        while batch := await _patiently(partial(self._batch, database, last, until, alone=alone), alone=alone):
             done, last = done + len(batch), (batch[-1].received_at, batch[-1].id)
             self.progress(done, max(done, total))
-        await self._project(database, alone=alone)
+        await _patiently(partial(self._project, database, alone=alone), alone=alone)
         async with database.transaction() as connection:
             return Replayed(done, _changes(before, figures(await read_view(connection, self.windows), now)))
+
+    async def _batch(
+        self, database: Transactions, last: tuple[datetime, UUID], until: datetime, *, alone: bool
+    ) -> list[Delivery]:
+        async with database.transaction() as connection:
+            batch = await inbox.held(connection, last, until, _BATCH, lock=not alone)
+            await write_down(connection, self.rules, batch, None if alone else self.clock(), events.revise)
+        return batch
 
     async def _project(self, database: Transactions, *, alone: bool) -> None:
         """See that what is touched now is projected, by us or by workers, whatever is touched meanwhile."""
@@ -98,6 +111,17 @@ class Replay:
     async def _is_touched(self, database: Transactions, mark: int) -> bool:
         async with database.transaction() as connection:
             return await marks.is_left(connection, mark, self.clock())
+
+
+async def _patiently(work: Callable[[], Awaitable[_Done]], *, alone: bool) -> _Done:
+    """Work on the database, again where it is away for a moment; what is done in one transaction has but one chance."""
+    for pause in () if alone else _PAUSES:
+        try:
+            return await work()
+        except DatabaseUnavailable as error:
+            _log.warning("replay waits for PostgreSQL", cause=str(error))
+            await asyncio.sleep(pause)
+    return await work()
 
 
 def _changes(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, tuple[float | None, float | None]]:

@@ -121,6 +121,8 @@ class Database:
             DatabaseError: PostgreSQL cannot be reached.
         """
         async with self.transaction() as connection:
+            # Another process may be migrating, and an index on a large table takes its time.
+            await connection.execute(text("SET LOCAL statement_timeout = 0"))
             await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
             await connection.run_sync(_upgrade)
         return _head()
@@ -200,6 +202,8 @@ def _engine(url: str, pool_size: int, patience: float) -> AsyncEngine:
                     "application_name": "loopgauge",
                     "statement_timeout": _STATEMENT_TIMEOUT,
                     "idle_in_transaction_session_timeout": _IDLE_TIMEOUT,
+                    # What is acknowledged is on disk, whatever the server's own settings say.
+                    "synchronous_commit": "on",
                 },
             )
         except ValueError as error:

@@ -22,6 +22,9 @@ from typing import IO
 from urllib.parse import quote
 
 _START_SECONDS = "60"
+# Kubernetes grants 30 seconds for all of an end.
+_STOP_SECONDS = "8"
+_PROBE_SECONDS = 1.0
 _START_ATTEMPTS = 20
 _START_PAUSE_SECONDS = 0.25
 
@@ -175,7 +178,7 @@ def _stop(cluster: Path) -> None:
     if not _answers(_socket_dir(cluster)):
         return
     try:
-        _pg_ctl(cluster, "-w", "-m", "fast", "stop")
+        _pg_ctl(cluster, "-w", "-t", _STOP_SECONDS, "-m", "fast", "stop")
     except subprocess.CalledProcessError:
         # It may have ended by itself meanwhile.
         if _answers(_socket_dir(cluster)):
@@ -200,8 +203,12 @@ def _socket_dir(cluster: Path) -> Path:
 def _answers(directory: Path) -> bool:
     # The process id in postmaster.pid may long be somebody else's; a socket that accepts is the server's.
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(_PROBE_SECONDS)
         try:
             probe.connect(str(directory / ".s.PGSQL.5432"))
+        except (TimeoutError, BlockingIOError):
+            # It listens, and takes no more for now: it is frozen, or has too much to do.
+            return True
         except OSError:
             return False
         return True

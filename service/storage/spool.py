@@ -16,6 +16,7 @@ from threading import Lock
 from uuid import UUID
 
 import msgspec
+import structlog
 import zstandard
 
 from service.webhook import Delivery
@@ -28,7 +29,8 @@ _MOST_BYTES = 32 * 1024 * 1024
 _SPARE_BYTES = 32 * 1024 * 1024
 _PROBE_BYTES = 64 * 1024
 # How long a process waits for another one that uses the same file.
-_BUSY_SECONDS = 8.0
+_BUSY_SECONDS = 4.0
+_OPEN_BUSY_SECONDS = 0.4
 _OPEN_ATTEMPTS = 5
 _OPEN_PAUSE_SECONDS = 0.1
 _SCHEMA = """
@@ -54,6 +56,9 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING
 # Each change of this mode is a commit, and one in the mode FULL cuts off what is free: at once, as long as little else
 # is left to be put elsewhere. At any other time it would be put elsewhere again and again.
 _SHRINK = ("PRAGMA auto_vacuum = FULL", "PRAGMA auto_vacuum = INCREMENTAL", "PRAGMA wal_checkpoint(TRUNCATE)")
+_SET_ASIDE = "UPDATE spooled SET refused = ? WHERE id = ?"
+
+_log = structlog.get_logger(__name__)
 
 
 class SpoolUnavailable(Exception):
@@ -97,6 +102,8 @@ class Spool:
     def oldest(self, limit: int) -> list[Delivery]:
         """The deliveries that wait longest, fewer where their bodies are large.
 
+        What the disk has spoilt is set aside, so that it keeps back no other.
+
         Raises:
             SpoolUnavailable: they cannot be read.
         """
@@ -110,7 +117,11 @@ class Spool:
                 size += row["body_bytes"]
                 if taken and size > _MOST_BYTES:
                     break
-                taken.append(_delivery(row))
+                try:
+                    taken.append(_delivery(row))
+                except (zstandard.ZstdError, msgspec.MsgspecError, ValueError) as error:
+                    _log.error("a spooled delivery cannot be read", delivery=row["id"], cause=str(error))
+                    connection.execute(_SET_ASIDE, (str(error), row["id"]))
         return taken
 
     def forget(self, ids: Collection[UUID]) -> None:
@@ -134,7 +145,7 @@ class Spool:
             SpoolUnavailable: it cannot be marked.
         """
         with self._transaction() as connection:
-            connection.execute("UPDATE spooled SET refused = ? WHERE id = ?", (reason, str(delivery)))
+            connection.execute(_SET_ASIDE, (reason, str(delivery)))
 
     def count(self) -> int:
         """How many deliveries are here, set aside or not.
@@ -159,6 +170,19 @@ class Spool:
             connection.execute("INSERT INTO probe VALUES (zeroblob(?))", (_PROBE_BYTES,))
         with self._transaction() as connection:
             connection.execute("DELETE FROM probe")
+
+    def check_directory(self) -> None:
+        """See that there is a directory that can be written to, without making the file.
+
+        Raises:
+            SpoolUnavailable: there is none.
+        """
+        try:
+            _make_directory(self._path.parent)
+        except OSError as error:
+            raise SpoolUnavailable(f"the spool {self._path} cannot be used: {error}") from error
+        if not os.access(self._path.parent, os.W_OK):
+            raise SpoolUnavailable(f"the spool {self._path} cannot be used: its directory cannot be written to")
 
     def close(self) -> None:
         """Let go of the file."""
@@ -222,7 +246,9 @@ class Spool:
         return self._open_once()
 
     def _open_once(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(
+            self._path, timeout=_OPEN_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
         try:
             connection.row_factory = sqlite3.Row
             # Set before there are tables, so that the file can shrink when deliveries have left it.
@@ -232,6 +258,7 @@ class Spool:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute(_SCHEMA)
+            connection.execute(f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1000:.0f}")
             _sync_directory(self._path.parent)
             found = self._path.stat()
             self._opened = found.st_dev, found.st_ino

@@ -94,7 +94,7 @@ async def test_a_database_that_is_frozen_is_away(database_url: str, tmp_path: Pa
             assert (await _ready(client))[:2] == (200, "inbox")
             line.freeze()
             status, mode, checks = await _ready(client)
-            assert (status, mode, checks["inbox"]) == (200, "spool", "no answer within 3 seconds")
+            assert (status, mode, checks["inbox"]) == (200, "spool", "no answer within 2 seconds")
             await line.mend()
         await far.close()
 
@@ -104,10 +104,12 @@ async def test_with_neither_database_nor_spool_it_is_not_ready_and_each_says_why
 ) -> None:
     async with line_to(database_url) as line:
         far = Database(line.url)
+        (tmp_path / "spool").touch()
         async with api(far, spool=True, data_dir=tmp_path) as client:
-            (tmp_path / "spool").touch()
-            # What cannot be used and is not needed is no reason not to be ready.
-            assert await _ready(client) == (200, "inbox", {"inbox": "ok", "spool": "ok", "schema": "ok"})
+            # What cannot be used and is not needed is no reason not to be ready, and told before it is needed.
+            status, mode, checks = await _ready(client)
+            assert (status, mode, checks["inbox"]) == (200, "inbox", "ok")
+            assert checks["spool"].startswith(f"the spool {tmp_path / 'spool' / FILE} cannot be used: ")
             await line.cut()
             status, _, checks = await _ready(client)
             (tmp_path / "spool").unlink()
@@ -188,5 +190,5 @@ async def test_a_schema_that_cannot_be_looked_at_is_as_it_was_when_last_seen(
             assert await _ready(client) == (
                 200,
                 "spool",
-                {"inbox": "no answer within 3 seconds", "spool": "in use, 0 waiting", "schema": "ok when last seen"},
+                {"inbox": "no answer within 2 seconds", "spool": "in use, 0 waiting", "schema": "ok when last seen"},
             )

@@ -1,8 +1,9 @@
 """While PostgreSQL is away deliveries go to the spool; when it is back they are in the inbox, each of them once."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -185,7 +186,7 @@ async def test_what_an_earlier_process_left_is_moved_at_the_start(
     assert await _inbox(database) == [str(number) for number in range(600)]
     # How many there are is told as it falls.
     assert reported == sorted(reported, reverse=True)
-    assert (reported[0], reported[-1]) == (344, 0)
+    assert (reported[0], reported[-1]) == (600, 0)
 
 
 async def test_an_outage_of_a_moment_leaves_nothing_behind(
@@ -304,3 +305,65 @@ async def test_one_that_is_larger_than_all_that_may_wait_is_let_in_alone(far: Da
     async with _receiving(far, None) as receiver:
         huge = replace(_ANY, body=bytes(65 * 1024 * 1024))
         assert await receiver.store(huge) == "stored"
+
+
+async def test_what_another_process_leaves_in_the_same_file_is_moved_too(
+    far: Database, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.pipeline.receive._LOOK_SECONDS", 0.05)
+    async with _receiving(far, Spool(tmp_path)):
+        gone = Spool(tmp_path)
+        gone.keep(_numbered(1, 2))
+        gone.close()
+
+        async def there() -> bool:
+            return await _inbox(database) == ["1", "2"]
+
+        await until(there)
+
+
+async def test_how_many_wait_is_told_while_postgresql_is_still_away(line: Line, far: Database, tmp_path: Path) -> None:
+    Spool(tmp_path).keep(_numbered(1, 2, 3))
+    await line.cut()
+    reported: list[int] = []
+    async with _receiving(far, Spool(tmp_path), reported):
+
+        async def told() -> bool:
+            return reported[-1:] == [3]
+
+        await until(told)
+
+
+async def test_who_spools_no_more_moves_what_was_left_and_refuses_what_comes(
+    line: Line, far: Database, database: Database, tmp_path: Path
+) -> None:
+    Spool(tmp_path).keep(_numbered(1))
+    receiver = Receiver(far, Spool(tmp_path), spooling=False, patience=_PATIENCE)
+    receiver.start()
+
+    async def moved() -> bool:
+        return await _inbox(database) == ["1"]
+
+    await until(moved)
+    await line.cut()
+    with pytest.raises(DatabaseUnavailable):
+        await receiver.store_all(_numbered(2))
+    assert Spool(tmp_path).count() == 0
+    await line.mend()
+    await receiver.stop()
+
+
+async def test_what_the_disk_has_spoilt_keeps_nothing_else_from_the_inbox(
+    line: Line, far: Database, database: Database, tmp_path: Path
+) -> None:
+    spool = Spool(tmp_path)
+    async with _receiving(far, spool) as receiver:
+        await line.cut()
+        await receiver.store_all(_numbered(1, 2, 3))
+        with closing(sqlite3.connect(tmp_path / FILE)) as connection:
+            connection.execute("UPDATE spooled SET body = x'00112233' WHERE provider_id = '1'")
+            connection.commit()
+        await line.mend()
+        await _all_in(receiver, spool, but=1)
+        assert await receiver.store_all(_numbered(4)) == ["stored"]
+    assert sorted(await _inbox(database)) == ["2", "3", "4"]

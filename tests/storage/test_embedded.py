@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 import pytest
@@ -108,3 +109,32 @@ def _wait_until_refused(address: Path) -> None:
                 return
         time.sleep(0.05)
     pytest.fail("the server does not end")
+
+
+async def test_a_frozen_server_that_takes_no_more_connections_is_not_taken_for_gone(data_dir: Path) -> None:
+    with _using(data_dir) as server:
+        assert await _answer(server) == 42
+        postmaster = _postmaster(data_dir)
+        assert postmaster is not None
+        waiting: list[socket.socket] = []
+        os.kill(postmaster, signal.SIGSTOP)
+        try:
+            full = False
+            # Who connects is kept in a queue, until that is full.
+            while not full:
+                probe = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+                probe.settimeout(0)
+                waiting.append(probe)
+                full = probe.connect_ex(str(_socket(server))) != 0
+                assert len(waiting) < 5000
+            assert server.answers()
+        finally:
+            os.kill(postmaster, signal.SIGCONT)
+            for probe in waiting:
+                probe.close()
+        assert await _answer(server) == 42
+
+
+def _socket(server: EmbeddedServer) -> Path:
+    [host] = parse_qs(urlsplit(server.url).query)["host"]
+    return Path(host) / ".s.PGSQL.5432"

@@ -11,6 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -391,3 +392,35 @@ def test_the_file_shrinks_when_all_that_waited_has_left_it(spool: Spool, tmp_pat
     assert spool.count() == 1
     spool.keep([_numbered(50)])
     assert spool.oldest(10) == [_numbered(50)]
+
+
+def test_what_the_disk_has_spoilt_is_set_aside_and_keeps_back_no_other(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    spool.keep([_numbered(1), _numbered(2), _numbered(3)])
+    with closing(sqlite3.connect(tmp_path / FILE)) as connection:
+        connection.execute("UPDATE spooled SET body = x'00112233' WHERE provider_id = '1'")
+        connection.execute("UPDATE spooled SET received_at = 'yesterday' WHERE provider_id = '2'")
+        connection.commit()
+    assert spool.oldest(10) == [_numbered(3)]
+    assert spool.oldest(10) == [_numbered(3)]
+    assert spool.count() == 3
+
+
+def test_a_directory_is_looked_at_without_making_the_file(tmp_path: Path) -> None:
+    Spool(tmp_path / "spool").check_directory()
+    assert list((tmp_path / "spool").iterdir()) == []
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SpoolUnavailable, match="file/spool"):
+        Spool(tmp_path / "file" / "spool").check_directory()
+
+
+def test_while_another_process_holds_the_file_for_long_it_is_unavailable_and_then_works(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    spool.keep([_numbered(1)])
+    with closing(sqlite3.connect(tmp_path / FILE, isolation_level=None)) as frozen:
+        frozen.execute("BEGIN IMMEDIATE")
+        for other in (spool, Spool(tmp_path)):
+            with pytest.raises(SpoolUnavailable, match="locked"):
+                other.keep([_numbered(2)])
+        frozen.execute("ROLLBACK")
+    assert spool.keep([_numbered(2)]) == {_numbered(2).id}
