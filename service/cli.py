@@ -100,6 +100,7 @@ def deliveries() -> None:
     """The inbox: what was delivered, and what became of it."""
 
 
+_TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"])
 _AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -164,7 +165,7 @@ async def _show_delivery(settings: Settings, delivery: UUID, as_json: bool) -> N
 @click.argument("ids", metavar="[ID]...", nargs=-1, type=click.UUID)
 @click.option("--failed", is_flag=True, help="All that failed, instead of those that are named.")
 @click.option("--source", help="With --failed: only of this source.")
-@click.option("--since", type=click.DateTime(), help="With --failed: only those received since then, UTC.")
+@click.option("--since", type=_TIME, help="With --failed: only those received since then, UTC.")
 @_AS_JSON
 def retry_deliveries(
     ids: tuple[UUID, ...], failed: bool, source: str | None, since: datetime | None, as_json: bool
@@ -174,8 +175,15 @@ def retry_deliveries(
         raise click.UsageError("name the deliveries by their ids, or give --failed")
     if (source or since) and not failed:
         raise click.UsageError("--source and --since narrow --failed down")
-    received = since.replace(tzinfo=UTC) if since else None
+    received = _in_utc(since)
     _run(_retry(_settings(), list(dict.fromkeys(ids)), source_name(source) if source else None, received, as_json))
+
+
+def _in_utc(written: datetime | None) -> datetime | None:
+    """A time that was given; one without an offset is UTC."""
+    if written is None:
+        return None
+    return written.replace(tzinfo=UTC) if written.tzinfo is None else written.astimezone(UTC)
 
 
 async def _retry(
@@ -256,7 +264,7 @@ def _explanation(shown: "ExplanationAnswer") -> str:
 
 
 @main.command()
-@click.option("--since", type=click.DateTime(), help="Only deliveries received since then, UTC.")
+@click.option("--since", type=_TIME, help="Only deliveries received since then, UTC.")
 @click.option("--dry-run", is_flag=True, help="Change nothing; tell what would change.")
 @_AS_JSON
 def replay(since: datetime | None, dry_run: bool, as_json: bool) -> None:
@@ -273,7 +281,7 @@ async def _replay(settings: Settings, rules: Rules, since: datetime | None, *, d
         again = Replay(rules, figure_windows(settings), utc_now, progress)
         async with open_database(settings) as database:
             work = again.rehearse if dry_run else again.run
-            replayed = await work(database, since.replace(tzinfo=UTC) if since else None)
+            replayed = await work(database, _in_utc(since))
     if as_json:
         changed = {name: {"from": before, "to": after} for name, (before, after) in replayed.changed.items()}
         click.echo(json.dumps({"deliveries": replayed.deliveries, "changed": changed}, indent=2))

@@ -494,7 +494,7 @@ def test_failed_deliveries_are_retried_on_the_command_line(database_url: str, tm
     assert (pending.returncode, "it is pending already" in pending.stdout) == (0, True)
     assert json.loads(_retry(database_url, "--failed", "--source", "jira", "--json").stdout)["retried"] == 0
     assert json.loads(_retry(database_url, "--failed", "--since", "2999-01-01", "--json").stdout)["retried"] == 0
-    others = _retry(database_url, "--failed", "--source", "GitHub", "--since", "2026-01-01", "--json")
+    others = _retry(database_url, "--failed", "--source", "GitHub", "--since", "2026-01-01T00:00:00Z", "--json")
     retried = [
         {"id": one["id"], "status": "retried", "detail": "it had failed, and is pending again"} for one in listed
     ]
