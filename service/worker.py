@@ -178,8 +178,9 @@ class Worker:
         self._snapshot = await take_snapshot(self._database, self._windows, self._clock())
         return 1
 
-    async def _attempt(self, step: Step, patience: float = _STEP_SECONDS) -> int | None:
+    async def _attempt(self, step: Step, patience: float | None = None) -> int | None:
         """One step, or None where it failed: the work stays where it is, and is tried again."""
+        patience = patience or _STEP_SECONDS
         try:
             # A connection may have gone silent: whoever waits on it for an answer waits for ever.
             return await within(patience, step())

@@ -1,10 +1,25 @@
 """The worker's loops: what fails is tried again, less and less often."""
 
-from datetime import datetime
+import asyncio
+import time
+from collections.abc import MutableMapping
+from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
-from service.worker import retry_seconds
+import pytest
+import structlog
+
+from service.leadership import Leadership
+from service.storage import inbox
+from service.storage.database import Database
+from service.telemetry import Telemetry
+from service.worker import Worker, retry_seconds
+from tests.builders import Issue, at
+from tests.outage import line_to, until
+from tests.road import RULES, WINDOWS, all_experiments
 from tests.test_process import serving
 
 
@@ -24,3 +39,36 @@ def test_while_the_database_is_away_work_is_tried_again_less_and_less_often(tmp_
             ]
     pauses = [(later - earlier).total_seconds() for earlier, later in pairwise(tried[:4])]
     assert [pause >= at_least for pause, at_least in zip(pauses, [0.45, 0.95, 1.95], strict=True)] == [True] * 3
+
+
+async def test_a_step_that_gets_no_answer_is_given_up_and_the_work_goes_on_when_there_is_one(
+    database_url: str, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.worker._STEP_SECONDS", 0.3)
+    async with line_to(database_url) as line:
+        far = Database(line.url, patience=0.5)
+        leadership = Leadership(far, uuid4(), time.monotonic)
+        day = timedelta(days=90)
+        worker = Worker(far, RULES, Telemetry([]), leadership, WINDOWS, day, day, timedelta(seconds=5), lambda: at(9))
+        worker.start()
+        line.freeze()
+        given_up = asyncio.Event()
+
+        def hear(_logger: object, _method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+            if "not done within 0.3 seconds" in str(entry.get("cause")):
+                given_up.set()
+            return entry
+
+        with structlog.testing.capture_logs(processors=[hear]):
+            async with asyncio.timeout(30):
+                await given_up.wait()
+        async with database.transaction() as connection:
+            await inbox.store(connection, [Issue(created_at=at(2)).opened().delivery(at(2))])
+        await line.mend()
+
+        async def counted() -> bool:
+            return bool(await all_experiments(database))
+
+        await until(counted)
+        await worker.stop()
+        await far.close()
