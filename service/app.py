@@ -2,9 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from typing import Any
 from uuid import uuid4
@@ -22,7 +22,7 @@ from service.api.events import EventReceiver
 from service.api.health import Readiness
 from service.api.webhooks import WebhookEndpoint
 from service.leadership import Leadership
-from service.metrics.view import Window
+from service.metrics.view import DEFAULT_THRESHOLD, Terms, Window
 from service.pipeline.receive import Receiver
 from service.providers import PROVIDERS
 from service.rules.model import Rules
@@ -36,6 +36,8 @@ from service.worker import Worker
 
 _WATCH_SECONDS = 1.0
 _MIGRATE_SECONDS = 10.0
+# Weeks are too slow.
+_THRESHOLD = timedelta(days=14)
 _log = structlog.get_logger(__name__)
 
 
@@ -120,9 +122,15 @@ async def _keep_running(server: EmbeddedServer) -> None:
             _log.error("the embedded PostgreSQL cannot be started again", cause=str(error))
 
 
-def figure_windows(settings: Settings) -> Sequence[Window]:
-    """The windows that figures are made over."""
-    return [Window(spell_duration(length), length) for length in settings.windows]
+def figure_terms(settings: Settings, rules: Rules) -> Terms:
+    """The terms on which figures are made; of the thresholds, those in the settings go before those in the rules."""
+    return Terms(
+        windows=tuple(Window(spell_duration(length), length) for length in settings.windows),
+        thresholds={DEFAULT_THRESHOLD: _THRESHOLD, **rules.thresholds, **settings.thresholds},
+        forgotten_after=settings.forgotten_after,
+        min_sample=settings.min_sample,
+        max_teams=settings.max_teams,
+    )
 
 
 def create_app(
@@ -138,7 +146,7 @@ def create_app(
     # Series that tell when a counter was made would double what every scrape carries.
     disable_created_metrics()
     telemetry = Telemetry([*settings.sources, events.SOURCE])
-    windows = figure_windows(settings)
+    terms = figure_terms(settings, rules)
     spool = Spool(settings.data_dir / "spool") if settings.role != "worker" else None
     readiness = Readiness(database, spool if settings.spool else None)
     receiver = Receiver(database, spool, spooling=settings.spool, report=telemetry.set_spool_pending)
@@ -147,7 +155,7 @@ def create_app(
         rules,
         telemetry,
         Leadership(database, uuid4(), steady_seconds),
-        windows,
+        terms,
         settings.raw_retention,
         settings.evidence_retention,
         settings.snapshot_interval,
@@ -180,7 +188,7 @@ def create_app(
     scrapers = Door([settings.metrics_token], "LOOPGAUGE_METRICS_TOKEN", open_to_all=settings.metrics_token is None)
     app.include_router(scrape.router(lambda: worker.snapshot, telemetry, scrapers))
     if settings.role != "worker":
-        _add_doors(app, settings, database, clock)
+        _add_doors(app, settings, terms, database, clock)
         bodies = BodyReader(settings.max_body_bytes, settings.max_inflight_bytes)
         sources = configured_sources(settings)
         app.include_router(events.router(_event_receiver(settings, sources, bodies, receiver, telemetry, clock)))
@@ -223,7 +231,9 @@ def _event_receiver(
     return EventReceiver(signing, door, bodies, receiver, telemetry, clock)
 
 
-def _add_doors(app: FastAPI, settings: Settings, database: Database, clock: Callable[[], datetime]) -> None:
+def _add_doors(
+    app: FastAPI, settings: Settings, terms: Terms, database: Database, clock: Callable[[], datetime]
+) -> None:
     tokens = settings.api_tokens
     read = Door(
         [tokens.read, tokens.admin],
@@ -232,7 +242,7 @@ def _add_doors(app: FastAPI, settings: Settings, database: Database, clock: Call
     )
     admin = Door([tokens.admin], "LOOPGAUGE_API_TOKENS__ADMIN")
     app.include_router(deliveries.router(database, read, admin))
-    app.include_router(experiments.router(database, read, figure_windows(settings), clock))
+    app.include_router(experiments.router(database, read, terms, clock))
 
 
 def _describe_webhooks(app: FastAPI) -> None:

@@ -227,13 +227,13 @@ def explain(reference: str, as_json: bool) -> None:
 
 async def _explain(settings: Settings, reference: str, as_json: bool) -> None:
     from service.api.experiments import answer
-    from service.app import figure_windows, open_database, utc_now
+    from service.app import figure_terms, open_database, utc_now
     from service.pipeline.explain import explain as explain_subject
     from service.pipeline.explain import find_subject
 
     async with open_database(settings) as database:
         subject = await find_subject(database, reference)
-        explanation = await explain_subject(database, subject, figure_windows(settings), utc_now())
+        explanation = await explain_subject(database, subject, figure_terms(settings, load_rules(settings)), utc_now())
     shown = answer(explanation)
     click.echo(shown.model_dump_json(indent=2) if as_json else _explanation(shown))
 
@@ -274,11 +274,11 @@ def replay(since: datetime | None, dry_run: bool, as_json: bool) -> None:
 
 
 async def _replay(settings: Settings, rules: Rules, since: datetime | None, *, dry_run: bool, as_json: bool) -> None:
-    from service.app import figure_windows, open_database, utc_now
+    from service.app import figure_terms, open_database, utc_now
     from service.pipeline.replay import Replay
 
     with _progress("replaying") as progress:
-        again = Replay(rules, figure_windows(settings), utc_now, progress)
+        again = Replay(rules, figure_terms(settings, rules), utc_now, progress)
         async with open_database(settings) as database:
             work = again.rehearse if dry_run else again.run
             replayed = await work(database, _in_utc(since))

@@ -141,6 +141,10 @@ class Settings(BaseSettings):
     spool: bool = True
     raw_retention: Duration = timedelta(days=90)
     evidence_retention: Duration = timedelta(days=90)
+    thresholds: dict[str, Duration] = {}
+    forgotten_after: Duration = timedelta(days=30)
+    min_sample: Annotated[int, Field(ge=1)] = 5
+    max_teams: Annotated[int, Field(ge=1)] = 200
     snapshot_interval: Duration = timedelta(seconds=5)
     role: Annotated[Role, BeforeValidator(_lower)] = "all"
     # Empty, it would be every address of the machine.
@@ -176,6 +180,14 @@ class Settings(BaseSettings):
         if len(set(windows)) < len(windows):
             raise ValueError("expected each window once")
         return windows
+
+    @field_validator("thresholds")
+    @classmethod
+    def _name_teams(cls, thresholds: dict[str, timedelta]) -> dict[str, timedelta]:
+        by_team = {team.strip().lower(): length for team, length in thresholds.items()}
+        if len(by_team) < len(thresholds) or any(not team or team.startswith("_") for team in by_team):
+            raise ValueError("expected each team once, by a name that does not begin with _")
+        return by_team
 
     @field_validator("sources")
     @classmethod

@@ -1,14 +1,14 @@
 """The background work: interpret and project; and, where this process leads, keep the snapshot fresh and retain."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
 import structlog
 
 from service.leadership import Leadership
-from service.metrics.view import Window
+from service.metrics.view import Terms
 from service.pipeline.interpret import interpret_pending
 from service.pipeline.project import project_touched
 from service.pipeline.retain import forget_bodies, forget_unattached
@@ -45,7 +45,7 @@ class Worker:
 
     Args:
         leadership: whether this process is the one that takes snapshots and forgets what is old.
-        windows: the stretches of time that figures are made over.
+        terms: those on which figures are made.
         raw_retention: how long is kept what was sent in a delivery that has its verdict.
         evidence_retention: how long evidence is kept that belongs to no experiment.
         interval: how old the snapshot may get; after a change it is refreshed sooner.
@@ -58,7 +58,7 @@ class Worker:
         rules: Rules,
         telemetry: Telemetry,
         leadership: Leadership,
-        windows: Sequence[Window],
+        terms: Terms,
         raw_retention: timedelta,
         evidence_retention: timedelta,
         interval: timedelta,
@@ -68,7 +68,7 @@ class Worker:
         self._rules = rules
         self._telemetry = telemetry
         self._leadership = leadership
-        self._windows = windows
+        self._terms = terms
         self._raw_retention = raw_retention
         self._evidence_retention = evidence_retention
         self._interval = interval
@@ -175,7 +175,7 @@ class Worker:
         return forgotten
 
     async def _take_snapshot(self) -> int:
-        self._snapshot = await take_snapshot(self._database, self._windows, self._clock())
+        self._snapshot = await take_snapshot(self._database, self._terms, self._clock())
         return 1
 
     async def _attempt(self, step: Step, patience: float | None = None) -> int | None:

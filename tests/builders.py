@@ -4,7 +4,7 @@ import hmac
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
@@ -12,6 +12,7 @@ from service.lifecycle.events import Declared, LifecycleEvent, Withdrawn
 from service.lifecycle.evidence import Ref
 from service.lifecycle.experiment import Experiment
 from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk
+from service.metrics.view import Terms, Window
 from service.webhook import Delivery
 
 SECRET = "It's a Secret to Everybody"
@@ -35,6 +36,9 @@ def experiment(
     failure_category: FailureCategory | None = None,
     shared_at: datetime | None = None,
     shipped_at: datetime | None = None,
+    last_activity_at: datetime | None = None,
+    title: str = "Answer from the cache",
+    url: str = "https://github.com/acme/app/issues/45",
 ) -> Experiment:
     """An experiment as the fold would make it; concluded without an outcome is undeclared."""
     if concluded_at is not None and outcome is None:
@@ -42,8 +46,8 @@ def experiment(
     instants = (idea_at, started_at, first_signal_at, concluded_at, shared_at, shipped_at)
     return Experiment(
         root=Ref(root),
-        title="Answer from the cache",
-        url="https://github.com/acme/app/issues/45",
+        title=title,
+        url=url,
         team=team,
         risk=risk,
         idea_at=idea_at,
@@ -55,7 +59,24 @@ def experiment(
         failure_category=failure_category,
         shared_at=shared_at,
         shipped_at=shipped_at,
-        last_activity_at=max(instant for instant in instants if instant is not None),
+        last_activity_at=last_activity_at or max(instant for instant in instants if instant is not None),
+    )
+
+
+def terms(
+    *windows: str,
+    thresholds: Mapping[str, timedelta] | None = None,
+    forgotten_after: timedelta = timedelta(days=30),
+    min_sample: int = 5,
+    max_teams: int = 200,
+) -> Terms:
+    """Terms with windows of so many days, such as `7d`, and a threshold of 14 days where none is given."""
+    return Terms(
+        windows=tuple(Window(label, timedelta(days=int(label.removesuffix("d")))) for label in windows),
+        thresholds={"default": timedelta(days=14), **(thresholds or {})},
+        forgotten_after=forgotten_after,
+        min_sample=min_sample,
+        max_teams=max_teams,
     )
 
 

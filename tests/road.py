@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -10,7 +10,6 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from service.app import create_app
 from service.lifecycle.experiment import Experiment
-from service.metrics.view import Window
 from service.pipeline.interpret import interpret_pending
 from service.pipeline.project import project_touched
 from service.pipeline.snapshot import take_snapshot
@@ -19,10 +18,10 @@ from service.settings import Settings, load_rules
 from service.storage import experiments
 from service.storage.database import Database
 from service.telemetry import Telemetry
-from tests.builders import SECRET, GitHubRequest, at
+from tests.builders import SECRET, GitHubRequest, at, terms
 from tests.signing import POSTED, SOURCES, Request
 
-WINDOWS = (Window("7d", timedelta(days=7)), Window("90d", timedelta(days=90)))
+TERMS = terms("7d", "90d")
 RULES = load_rules(Settings())
 Figures = dict[tuple[str, ...], float]
 
@@ -77,7 +76,7 @@ async def all_experiments(database: Database) -> dict[str, Experiment]:
 
 async def figures(database: Database, now: datetime) -> Figures:
     """Every figure of a scrape as of `now`, under its name and its label values in the order of the labels' names."""
-    snapshot = await take_snapshot(database, WINDOWS, now)
+    snapshot = await take_snapshot(database, TERMS, now)
     return read_figures(snapshot.text.decode())
 
 

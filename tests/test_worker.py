@@ -19,7 +19,7 @@ from service.telemetry import Telemetry
 from service.worker import Worker, retry_seconds
 from tests.builders import Issue, at
 from tests.outage import line_to, until
-from tests.road import RULES, WINDOWS, all_experiments
+from tests.road import RULES, TERMS, all_experiments
 from tests.test_process import serving
 
 
@@ -49,7 +49,7 @@ async def test_a_step_that_gets_no_answer_is_given_up_and_the_work_goes_on_when_
         far = Database(line.url, patience=0.5)
         leadership = Leadership(far, uuid4(), time.monotonic)
         day = timedelta(days=90)
-        worker = Worker(far, RULES, Telemetry([]), leadership, WINDOWS, day, day, timedelta(seconds=5), lambda: at(9))
+        worker = Worker(far, RULES, Telemetry([]), leadership, TERMS, day, day, timedelta(seconds=5), lambda: at(9))
         worker.start()
         line.freeze()
         given_up = asyncio.Event()

@@ -1,6 +1,6 @@
 """`GET /experiments/{experiment}/explain`: why an experiment counts, or does not, and in which figures."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from service.api.access import Door
 from service.lifecycle.codec import data_of, kind_of
 from service.lifecycle.experiment import Experiment
-from service.metrics.view import Window
+from service.metrics.view import Terms
 from service.pipeline.explain import Explanation, Heard, explain, find_subject
 from service.storage.database import Database
 
@@ -122,12 +122,12 @@ def _event(heard: Heard) -> EventAnswer:
     )
 
 
-def router(database: Database, read: Door, windows: Sequence[Window], clock: Callable[[], datetime]) -> APIRouter:
+def router(database: Database, read: Door, terms: Terms, clock: Callable[[], datetime]) -> APIRouter:
     """The endpoints of experiments.
 
     Args:
         read: who may see them.
-        windows: the windows of the figures.
+        terms: those of the figures.
         clock: the time now, UTC.
     """
     routes = APIRouter(prefix="/experiments", tags=["experiments"], dependencies=[Depends(read)])
@@ -139,6 +139,6 @@ def router(database: Database, read: Door, windows: Sequence[Window], clock: Cal
     )
     async def explained(experiment: str) -> ExplanationAnswer:
         subject = await find_subject(database, experiment)
-        return answer(await explain(database, subject, windows, clock()))
+        return answer(await explain(database, subject, terms, clock()))
 
     return routes

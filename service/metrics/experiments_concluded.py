@@ -8,7 +8,7 @@ from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 
 from service.lifecycle.taxonomy import Outcome
-from service.metrics.view import View, team_of
+from service.metrics.view import View, by_team
 
 
 def families(view: View, now: datetime) -> Iterable[Metric]:
@@ -18,9 +18,8 @@ def families(view: View, now: datetime) -> Iterable[Metric]:
         "Experiments concluded in the window, by outcome; undeclared where nobody said how it went.",
         labels=["team", "outcome", "window"],
     )
-    for window in view.windows:
-        counts = Counter((team_of(experiment), experiment.outcome) for experiment in view.concluded(now, window))
-        for team in view.teams(now):
-            for outcome in Outcome:
-                family.add_metric([team, outcome, window.label], counts[team, outcome])
+    for cohort in by_team(view.concluded(now)):
+        counts = Counter(loop.experiment.outcome for loop in cohort.loops)
+        for outcome in Outcome:
+            family.add_metric([cohort.team, outcome, cohort.window], counts[outcome])
     yield family

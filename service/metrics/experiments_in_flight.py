@@ -8,7 +8,7 @@ from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 
 from service.lifecycle.taxonomy import State
-from service.metrics.view import View, team_of
+from service.metrics.view import View, by_team
 
 
 def families(view: View, now: datetime) -> Iterable[Metric]:
@@ -18,8 +18,8 @@ def families(view: View, now: datetime) -> Iterable[Metric]:
         "Open experiments: proposed (no sign of a start yet) or running.",
         labels=["team", "stage"],
     )
-    counts = Counter((team_of(experiment), experiment.state) for experiment in view.present(now))
-    for team in view.teams(now):
+    for cohort in by_team(view.open(now)):
+        counts = Counter(loop.experiment.state for loop in cohort.loops)
         for stage in (State.PROPOSED, State.RUNNING):
-            family.add_metric([team, stage], counts[team, stage])
+            family.add_metric([cohort.team, stage], counts[stage])
     yield family

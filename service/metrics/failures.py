@@ -8,7 +8,7 @@ from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 
 from service.lifecycle.taxonomy import FailureCategory
-from service.metrics.view import View, team_of
+from service.metrics.view import View, by_team
 
 
 def families(view: View, now: datetime) -> Iterable[Metric]:
@@ -18,11 +18,8 @@ def families(view: View, now: datetime) -> Iterable[Metric]:
         "Failed experiments concluded in the window, by Edmondson's category; unclassified where nobody said which.",
         labels=["team", "category", "window"],
     )
-    for window in view.windows:
-        counts = Counter(
-            (team_of(experiment), experiment.failure_category) for experiment in view.concluded(now, window)
-        )
-        for team in view.teams(now):
-            for category in FailureCategory:
-                family.add_metric([team, category, window.label], counts[team, category])
+    for cohort in by_team(view.answered(now)):
+        counts = Counter(loop.experiment.failure_category for loop in cohort.loops)
+        for category in FailureCategory:
+            family.add_metric([cohort.team, category, cohort.window], counts[category])
     yield family

@@ -1,7 +1,7 @@
 """Explain: one experiment with every event behind it, and every figure that it counts in."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -12,7 +12,7 @@ from service.lifecycle.evidence import Ref, parse_reference
 from service.lifecycle.experiment import Experiment, counts_for, exclusion_of
 from service.lifecycle.stages import Exclusion, Stage, durations, exclusions
 from service.metrics import METRICS
-from service.metrics.view import View, Window
+from service.metrics.view import ORGANISATION, Terms, View
 from service.pipeline.project import Surroundings, read_surroundings
 from service.storage import events, experiments, names
 from service.storage.database import Database
@@ -68,7 +68,7 @@ class Explanation:
     figures: Sequence[Figure]
 
 
-async def explain(database: Database, subject: Ref, windows: Sequence[Window], now: datetime) -> Explanation:
+async def explain(database: Database, subject: Ref, terms: Terms, now: datetime) -> Explanation:
     """Explain a subject as of `now`, by any of its names.
 
     Raises:
@@ -103,7 +103,7 @@ async def explain(database: Database, subject: Ref, windows: Sequence[Window], n
         ],
         stages=durations(experiment) if experiment else {},
         left_out=exclusions(experiment, now) if experiment else (),
-        figures=_figures(experiment, windows, now) if experiment else (),
+        figures=_figures(experiment, terms, now) if experiment else (),
     )
 
 
@@ -143,13 +143,15 @@ def _why_not(around: Surroundings, subject: Ref) -> str:
     return f"{why}; it is evidence for {above}" if above else why
 
 
-def _figures(experiment: Experiment, windows: Sequence[Window], now: datetime) -> list[Figure]:
+def _figures(experiment: Experiment, terms: Terms, now: datetime) -> list[Figure]:
     """The samples that are not zero in figures about this experiment alone: those that it counts in."""
-    alone = View((experiment,), tuple(windows))
+    alone = View.of([experiment], replace(terms, min_sample=1))
     return [
         Figure(sample.name, sample.labels)
         for families in METRICS
         for family in families(alone, now)
         for sample in family.samples
-        if sample.value and not sample.name.endswith(("_bucket", "_gsum"))
+        if sample.value
+        and sample.labels.get("team") != ORGANISATION
+        and not sample.name.endswith(("_bucket", "_gsum", "threshold_seconds"))
     ]

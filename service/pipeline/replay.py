@@ -1,7 +1,7 @@
 """Replay: stored deliveries are interpreted again under today's rules."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -10,7 +10,7 @@ from uuid import UUID
 
 import structlog
 
-from service.metrics.view import Window
+from service.metrics.view import Terms
 from service.pipeline.interpret import write_down
 from service.pipeline.project import project_touched
 from service.pipeline.snapshot import figures, read_view
@@ -47,13 +47,13 @@ class Replay:
 
     Attributes:
         rules: today's.
-        windows: of the figures that are compared.
+        terms: of the figures that are compared.
         clock: the time now, UTC.
         progress: told after each batch.
     """
 
     rules: Rules
-    windows: Sequence[Window]
+    terms: Terms
     clock: Clock
     progress: Progress
 
@@ -82,7 +82,7 @@ class Replay:
         # What is still to be projected is no change of ours.
         await self._project(database, alone=alone)
         async with database.transaction() as connection:
-            before = figures(await read_view(connection, self.windows), now)
+            before = figures(await read_view(connection, self.terms), now)
             total, until = await inbox.count_held(connection, since or _BEGINNING)
         done, last = 0, (since or _BEGINNING, UUID(int=0))
         while batch := await _patiently(partial(self._batch, database, last, until, alone=alone), alone=alone):
@@ -90,7 +90,7 @@ class Replay:
             self.progress(done, max(done, total))
         await _patiently(partial(self._project, database, alone=alone), alone=alone)
         async with database.transaction() as connection:
-            return Replayed(done, _changes(before, figures(await read_view(connection, self.windows), now)))
+            return Replayed(done, _changes(before, figures(await read_view(connection, self.terms), now)))
 
     async def _batch(
         self, database: Transactions, last: tuple[datetime, UUID], until: datetime, *, alone: bool

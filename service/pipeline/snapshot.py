@@ -12,7 +12,7 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
 
 from service.metrics import METRICS
-from service.metrics.view import View, Window
+from service.metrics.view import Terms, View
 from service.storage import experiments
 from service.storage.database import Connection, Database
 
@@ -34,21 +34,21 @@ class Snapshot:
     openmetrics: bytes
 
 
-async def take_snapshot(database: Database, windows: Sequence[Window], now: datetime) -> Snapshot:
+async def take_snapshot(database: Database, terms: Terms, now: datetime) -> Snapshot:
     """The figures as of `now`, from the experiments as they were folded last.
 
     Raises:
         DatabaseUnavailable: the experiments cannot be read.
     """
     async with database.transaction() as connection:
-        view = await read_view(connection, windows)
+        view = await read_view(connection, terms)
     # Rendering is pure Python and takes its time: not on the event loop.
     return await asyncio.to_thread(render, view, now)
 
 
-async def read_view(connection: Connection, windows: Sequence[Window]) -> View:
+async def read_view(connection: Connection, terms: Terms) -> View:
     """The experiments as they were folded last."""
-    return View(tuple(await experiments.everything(connection)), tuple(windows))
+    return View.of(await experiments.everything(connection), terms)
 
 
 def render(view: View, now: datetime) -> Snapshot:

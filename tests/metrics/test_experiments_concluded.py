@@ -1,22 +1,20 @@
 """`loopgauge_experiments_concluded`: loops closed in each window, by outcome."""
 
-from datetime import timedelta
-
 import pytest
 
 from service.lifecycle.experiment import Experiment
 from service.lifecycle.taxonomy import Outcome
 from service.metrics.experiments_concluded import families
-from service.metrics.view import View, Window
-from tests.builders import at, experiment
+from service.metrics.view import View
+from tests.builders import at, experiment, terms
 
 NOW = at(20)
-WEEK, MONTH = Window("7d", timedelta(days=7)), Window("30d", timedelta(days=30))
+WEEK, MONTH = "7d", "30d"
 
 
-def concluded(*experiments: Experiment, windows: tuple[Window, ...] = (WEEK,)) -> dict[tuple[str, str, str], float]:
+def concluded(*experiments: Experiment, windows: tuple[str, ...] = (WEEK,)) -> dict[tuple[str, str, str], float]:
     """The figure by team, outcome and window."""
-    (family,) = families(View(experiments, windows), NOW)
+    (family,) = families(View.of(experiments, terms(*windows)), NOW)
     assert {sample.name for sample in family.samples} <= {"loopgauge_experiments_concluded"}
     return {
         (sample.labels["team"], sample.labels["outcome"], sample.labels["window"]): sample.value
@@ -25,7 +23,7 @@ def concluded(*experiments: Experiment, windows: tuple[Window, ...] = (WEEK,)) -
 
 
 def test_it_is_a_gauge_with_a_description() -> None:
-    (family,) = families(View((), (WEEK,)), NOW)
+    (family,) = families(View.of((), terms(WEEK)), NOW)
     assert (family.name, family.type) == ("loopgauge_experiments_concluded", "gauge")
     assert family.documentation
 

@@ -3,20 +3,20 @@
 from service.lifecycle.experiment import Experiment
 from service.metrics.experiments_in_flight import families
 from service.metrics.view import View
-from tests.builders import at, experiment
+from tests.builders import at, experiment, terms
 
 NOW = at(20)
 
 
 def in_flight(*experiments: Experiment) -> dict[tuple[str, str], float]:
     """The figure by team and stage."""
-    (family,) = families(View(experiments, ()), NOW)
+    (family,) = families(View.of(experiments, terms()), NOW)
     assert {sample.name for sample in family.samples} <= {"loopgauge_experiments_in_flight"}
     return {(sample.labels["team"], sample.labels["stage"]): sample.value for sample in family.samples}
 
 
 def test_it_is_a_gauge_with_a_description() -> None:
-    (family,) = families(View((), ()), NOW)
+    (family,) = families(View.of((), terms()), NOW)
     assert (family.name, family.type) == ("loopgauge_experiments_in_flight", "gauge")
     assert family.documentation
 

@@ -1,22 +1,20 @@
 """`loopgauge_failures`: failed experiments in each window, by Edmondson's category."""
 
-from datetime import timedelta
-
 import pytest
 
 from service.lifecycle.experiment import Experiment
 from service.lifecycle.taxonomy import FailureCategory, Outcome
 from service.metrics.failures import families
-from service.metrics.view import View, Window
-from tests.builders import at, experiment
+from service.metrics.view import View
+from tests.builders import at, experiment, terms
 
 NOW = at(20)
-WEEK, MONTH = Window("7d", timedelta(days=7)), Window("30d", timedelta(days=30))
+WEEK, MONTH = "7d", "30d"
 
 
-def failures(*experiments: Experiment, windows: tuple[Window, ...] = (WEEK,)) -> dict[tuple[str, str, str], float]:
+def failures(*experiments: Experiment, windows: tuple[str, ...] = (WEEK,)) -> dict[tuple[str, str, str], float]:
     """The figure by team, category and window."""
-    (family,) = families(View(experiments, windows), NOW)
+    (family,) = families(View.of(experiments, terms(*windows)), NOW)
     assert {sample.name for sample in family.samples} <= {"loopgauge_failures"}
     return {
         (sample.labels["team"], sample.labels["category"], sample.labels["window"]): sample.value
@@ -31,7 +29,7 @@ def failed(category: FailureCategory, day: int = 15, time: str = "09:00:00", tea
 
 
 def test_it_is_a_gauge_with_a_description() -> None:
-    (family,) = families(View((), (WEEK,)), NOW)
+    (family,) = families(View.of((), terms(WEEK)), NOW)
     assert (family.name, family.type) == ("loopgauge_failures", "gauge")
     assert family.documentation
 

@@ -28,7 +28,7 @@ from service.storage.inbox import Settlement
 from service.telemetry import Telemetry
 from service.webhook import Delivery
 from tests.builders import GitHubRequest, Issue, PullRequest, at, comment, github, renamed, workflow_run
-from tests.road import RULES, WINDOWS, all_experiments, api, deliver, post, settle
+from tests.road import RULES, TERMS, all_experiments, api, deliver, post, settle
 from tests.signing import POSTED
 
 BETS = read_rules(
@@ -43,7 +43,7 @@ _Done = TypeVar("_Done")
 
 
 def _replay(rules: Rules = RULES) -> Replay:
-    return Replay(rules, WINDOWS, lambda: at(20), lambda done, total: None)
+    return Replay(rules, TERMS, lambda: at(20), lambda done, total: None)
 
 
 async def _run(database: Database, rules: Rules = RULES, since: datetime | None = None) -> Replayed:
@@ -218,7 +218,7 @@ async def test_while_a_rehearsal_stands_still_all_else_goes_on(database: Databas
         halfway.set()
         assert go_on.wait(60)
 
-    held_up = Replay(BETS, WINDOWS, lambda: at(20), wait)
+    held_up = Replay(BETS, TERMS, lambda: at(20), wait)
     rehearsing = asyncio.create_task(asyncio.to_thread(_apart, held_up.rehearse, database_url))
     assert await asyncio.to_thread(halfway.wait, 60)
     try:
@@ -296,7 +296,7 @@ async def test_a_replay_that_was_interrupted_is_finished_by_the_next_one(databas
             raise _StoppedError
 
     with pytest.raises(_StoppedError):
-        await Replay(BETS, WINDOWS, lambda: at(20), stop).run(database)
+        await Replay(BETS, TERMS, lambda: at(20), stop).run(database)
     await _run(database, BETS)
     assert await all_experiments(database) == whole
     assert await _everything(database) == rows
@@ -323,7 +323,7 @@ async def test_what_is_received_after_the_beginning_does_not_prolong_a_replay(
 
     told: list[tuple[int, int]] = []
     await receive(database, 1, 60)
-    replayed = await Replay(RULES, WINDOWS, lambda: at(20), meanwhile).run(database)
+    replayed = await Replay(RULES, TERMS, lambda: at(20), meanwhile).run(database)
     assert (replayed.deliveries, told) == (60, [(50, 60), (60, 60)])
 
 
@@ -393,5 +393,5 @@ async def test_progress_is_told_after_each_batch(database: Database) -> None:
     requests = [Issue(number=number, created_at=at(2)).opened() for number in range(1, 121)]
     await deliver(database, *requests)
     told: list[tuple[int, int]] = []
-    await Replay(RULES, WINDOWS, lambda: at(20), lambda *progress: told.append(progress)).run(database)
+    await Replay(RULES, TERMS, lambda: at(20), lambda *progress: told.append(progress)).run(database)
     assert told == [(50, 120), (100, 120), (120, 120)]

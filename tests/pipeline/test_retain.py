@@ -9,7 +9,7 @@ from service.pipeline.retain import forget_bodies, forget_unattached
 from service.storage import events, inbox
 from service.storage.database import Database
 from tests.builders import GitHubRequest, Issue, PullRequest, at, workflow_run
-from tests.road import RULES, WINDOWS, all_experiments, settle
+from tests.road import RULES, TERMS, all_experiments, settle
 
 
 async def _receive(database: Database, when: datetime, *requests: GitHubRequest) -> None:
@@ -91,7 +91,7 @@ async def test_bodies_go_while_others_replay_and_record(database: Database) -> N
     issues = [Issue(number=number, created_at=at(2)).opened() for number in range(1, 401)]
     await _receive(database, at(3), *issues)
     before = await all_experiments(database)
-    again = Replay(RULES, WINDOWS, lambda: at(28), lambda _, __: None)
+    again = Replay(RULES, TERMS, lambda: at(28), lambda _, __: None)
     replayed, forgotten = await asyncio.gather(again.run(database), forget_bodies(database, at(9)))
     assert 0 <= replayed.deliveries <= 400
     assert replayed.changed == {}

@@ -16,7 +16,7 @@ from service.storage.inbox import InboxRow, Settlement
 from service.telemetry import Telemetry
 from service.webhook import Delivery
 from tests.builders import GitHubRequest, Issue, PullRequest, at, github, renamed
-from tests.road import RULES, WINDOWS, all_experiments, deliver, settle
+from tests.road import RULES, TERMS, all_experiments, deliver, settle
 
 BROKEN = github("issues", b"{")
 UNKNOWN = UUID(int=1)
@@ -108,7 +108,7 @@ async def test_a_delivery_that_failed_has_said_nothing_and_retried_says_what_it_
     quiet, said = await all_experiments(database), await _said(database)
     assert all(said[table] for table in SAID if table != "touched")
     await _read_by(database, "gopher")
-    await Replay(RULES, WINDOWS, lambda: at(20), lambda done, total: None).run(database)
+    await Replay(RULES, TERMS, lambda: at(20), lambda done, total: None).run(database)
     assert await _said(database) == {table: [] for table in SAID}
     assert await all_experiments(database) == {}
     await _read_by(database, "github")
