@@ -25,6 +25,7 @@ from service.leadership import Leadership
 from service.metrics.view import DEFAULT_THRESHOLD, Terms, Window
 from service.pipeline.receive import Receiver
 from service.providers import PROVIDERS
+from service.refresher import Refresher
 from service.rules.model import Rules
 from service.settings import Settings, spell_duration
 from service.storage.database import Database, DatabaseUnavailable
@@ -155,7 +156,7 @@ def create_app(
         rules,
         telemetry,
         Leadership(database, uuid4(), steady_seconds),
-        terms,
+        Refresher(database, terms, settings.log_level),
         settings.raw_retention,
         settings.evidence_retention,
         settings.snapshot_interval,

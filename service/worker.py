@@ -8,11 +8,11 @@ from typing import Any, TypeAlias
 import structlog
 
 from service.leadership import Leadership
-from service.metrics.view import Terms
 from service.pipeline.interpret import interpret_pending
 from service.pipeline.project import project_touched
 from service.pipeline.retain import forget_bodies, forget_unattached
-from service.pipeline.snapshot import Snapshot, take_snapshot
+from service.pipeline.snapshot import Exported
+from service.refresher import Refresher, RefreshFailed
 from service.rules.model import Rules
 from service.storage.database import Database, DatabaseError, within
 from service.telemetry import Telemetry
@@ -26,6 +26,7 @@ _FIRST_RETAIN_SECONDS = 300.0
 _RETAIN_SECONDS = 3600.0
 # Longer than any one statement may take, and what one step is made of.
 _STEP_SECONDS = 120.0
+_SNAPSHOT_SECONDS = 60.0
 _FINISH_SECONDS = 10.0
 
 _log = structlog.get_logger(__name__)
@@ -45,7 +46,7 @@ class Worker:
 
     Args:
         leadership: whether this process is the one that takes snapshots and forgets what is old.
-        terms: those on which figures are made.
+        refresher: takes the snapshots.
         raw_retention: how long is kept what was sent in a delivery that has its verdict.
         evidence_retention: how long evidence is kept that belongs to no experiment.
         interval: how old the snapshot may get; after a change it is refreshed sooner.
@@ -58,7 +59,7 @@ class Worker:
         rules: Rules,
         telemetry: Telemetry,
         leadership: Leadership,
-        terms: Terms,
+        refresher: Refresher,
         raw_retention: timedelta,
         evidence_retention: timedelta,
         interval: timedelta,
@@ -68,7 +69,7 @@ class Worker:
         self._rules = rules
         self._telemetry = telemetry
         self._leadership = leadership
-        self._terms = terms
+        self._refresher = refresher
         self._raw_retention = raw_retention
         self._evidence_retention = evidence_retention
         self._interval = interval
@@ -76,10 +77,10 @@ class Worker:
         self._changed = asyncio.Event()
         self._stopping = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self._snapshot: Snapshot | None = None
+        self._snapshot: Exported | None = None
 
     @property
-    def snapshot(self) -> Snapshot | None:
+    def snapshot(self) -> Exported | None:
         """The last snapshot; None where this process does not lead, and until it has taken its first one."""
         return self._snapshot if self._leadership.leads else None
 
@@ -104,6 +105,7 @@ class Worker:
                 await self._repeat(self._project)
         except TimeoutError:
             _log.warning("work left to the next worker")
+        await self._refresher.close()
 
     async def _interpret(self) -> int:
         return await interpret_pending(self._database, self._rules, self._telemetry, self._clock)
@@ -138,13 +140,20 @@ class Worker:
         while not self._stopping.is_set():
             self._changed.clear()
             if self._leadership.leads:
-                if await self._attempt(self._take_snapshot) is None:
+                if await self._attempt(self._take_snapshot, _SNAPSHOT_SECONDS) is None:
                     failures += 1
                     await self._pause(retry_seconds(failures))
                     continue
                 failures = 0
-                await self._pause(min(_REFRESH_SPACING_SECONDS, self._interval.total_seconds()))
+                await self._pause(self._spacing())
+            else:
+                await self._refresher.close()
             await self._until_changed()
+
+    def _spacing(self) -> float:
+        """How long to wait after a snapshot, so that refreshing takes a third of the time or what the interval asks."""
+        took = self._snapshot.took.total_seconds() if self._snapshot else 0.0
+        return min(max(_REFRESH_SPACING_SECONDS, 2 * took), self._interval.total_seconds())
 
     async def _until_changed(self) -> None:
         try:
@@ -175,7 +184,10 @@ class Worker:
         return forgotten
 
     async def _take_snapshot(self) -> int:
-        self._snapshot = await take_snapshot(self._database, self._terms, self._clock())
+        began = self._clock()
+        snapshot = await self._refresher.refresh(began)
+        # Compressing leaves the event loop to others.
+        self._snapshot = await asyncio.to_thread(Exported.of, snapshot, self._clock() - began)
         return 1
 
     async def _attempt(self, step: Step, patience: float | None = None) -> int | None:
@@ -184,7 +196,7 @@ class Worker:
         try:
             # A connection may have gone silent: whoever waits on it for an answer waits for ever.
             return await within(patience, step())
-        except (DatabaseError, TimeoutError) as error:
+        except (DatabaseError, RefreshFailed, TimeoutError) as error:
             cause = str(error) or f"not done within {patience:g} seconds"
             _log.warning("work postponed", work=step.__name__.strip("_"), cause=cause)
         except Exception:  # noqa: BLE001 - a fault in one step must not end the loop

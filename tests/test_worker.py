@@ -13,6 +13,7 @@ import pytest
 import structlog
 
 from service.leadership import Leadership
+from service.refresher import Refresher
 from service.storage import inbox
 from service.storage.database import Database
 from service.telemetry import Telemetry
@@ -49,7 +50,8 @@ async def test_a_step_that_gets_no_answer_is_given_up_and_the_work_goes_on_when_
         far = Database(line.url, patience=0.5)
         leadership = Leadership(far, uuid4(), time.monotonic)
         day = timedelta(days=90)
-        worker = Worker(far, RULES, Telemetry([]), leadership, TERMS, day, day, timedelta(seconds=5), lambda: at(9))
+        refresher = Refresher(far, TERMS, "info")
+        worker = Worker(far, RULES, Telemetry([]), leadership, refresher, day, day, timedelta(seconds=5), lambda: at(9))
         worker.start()
         line.freeze()
         given_up = asyncio.Event()

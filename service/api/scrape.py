@@ -1,6 +1,7 @@
-"""`GET /metrics`: the last snapshot's bytes, and the counters of this process."""
+"""`GET /metrics`: the last snapshot, and the counters of this process."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Annotated
 
 import prometheus_client
@@ -9,11 +10,14 @@ from fastapi.responses import Response
 from prometheus_client.openmetrics import exposition as openmetrics
 
 from service.api.access import Door
-from service.pipeline.snapshot import Snapshot
+from service.pipeline.exposition import OPENMETRICS_END, Exposition, write_openmetrics, write_text
+from service.pipeline.snapshot import Exported
 from service.telemetry import Telemetry
 
+_NOTHING = Exposition(b"")
 
-def router(snapshot: Callable[[], Snapshot | None], telemetry: Telemetry, door: Door) -> APIRouter:
+
+def router(snapshot: Callable[[], Exported | None], telemetry: Telemetry, door: Door) -> APIRouter:
     """The scrape endpoint.
 
     Args:
@@ -29,14 +33,34 @@ def router(snapshot: Callable[[], Snapshot | None], telemetry: Telemetry, door: 
         dependencies=[Depends(door)],
         response_class=Response,
     )
-    def metrics(accept: Annotated[str, Header()] = "") -> Response:
+    async def metrics(
+        accept: Annotated[str, Header()] = "", accept_encoding: Annotated[str, Header()] = ""
+    ) -> Response:
         last = snapshot()
-        if "application/openmetrics-text" in accept:
-            figures = last.openmetrics if last else b""
-            own = openmetrics.generate_latest(telemetry.registry)
-            return Response(figures + own, media_type=openmetrics.CONTENT_TYPE_LATEST)
-        figures = last.text if last else b""
-        own = prometheus_client.generate_latest(telemetry.registry)
-        return Response(figures + own, media_type=prometheus_client.CONTENT_TYPE_PLAIN_0_0_4)
+        if 0 < quality(accept, "application/openmetrics-text") >= quality(accept, "text/plain"):
+            media_type = openmetrics.CONTENT_TYPE_LATEST
+            figures = last.openmetrics if last else _NOTHING
+            own = write_openmetrics(telemetry.registry) + OPENMETRICS_END
+        else:
+            media_type = prometheus_client.CONTENT_TYPE_PLAIN_0_0_4
+            figures = last.text if last else _NOTHING
+            own = write_text(telemetry.registry)
+        headers = {"vary": "accept, accept-encoding"}
+        if quality(accept_encoding, "gzip") > 0:
+            return Response(
+                figures.gzipped(own), media_type=media_type, headers={**headers, "content-encoding": "gzip"}
+            )
+        return Response(figures.plain(own), media_type=media_type, headers=headers)
 
     return routes
+
+
+def quality(header: str, name: str) -> float:
+    """How much a header such as `Accept` wants what it names, from 0, not at all, to 1 (RFC 9110, 12.4.2)."""
+    for entry in header.lower().split(","):
+        value, *parameters = (part.strip() for part in entry.split(";"))
+        if value == name:
+            weights = [parameter.removeprefix("q=") for parameter in parameters if parameter.startswith("q=")]
+            with suppress(ValueError):
+                return float(weights[0]) if weights else 1.0
+    return 0.0

@@ -1,22 +1,18 @@
-"""Snapshot: the figures of one moment, rendered once, so that a scrape only hands out bytes."""
+"""Snapshot: the figures of one moment, written once, so that a scrape only hands out bytes."""
 
-import asyncio
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-import prometheus_client
 from prometheus_client import Metric
-from prometheus_client.openmetrics import exposition as openmetrics
-from prometheus_client.registry import Collector
+from prometheus_client.core import GaugeMetricFamily
 
 from service.metrics import METRICS
 from service.metrics.view import Terms, View
+from service.pipeline.exposition import Exposition, Families, write_openmetrics, write_text
 from service.storage import experiments
 from service.storage.database import Connection, Database
-
-_OPENMETRICS_END = b"# EOF\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +30,57 @@ class Snapshot:
     openmetrics: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A snapshot as it is handed out, with what tells how old it is.
+
+    Attributes:
+        taken_at: the moment that it is of.
+        took: how long it took to have it.
+        text, openmetrics: the metrics in both formats.
+    """
+
+    taken_at: datetime
+    took: timedelta
+    text: Exposition
+    openmetrics: Exposition
+
+    @classmethod
+    def of(cls, snapshot: Snapshot, took: timedelta) -> "Exported":
+        """The snapshot, compressed: that takes its time."""
+        about = Families(_about(snapshot, took))
+        return cls(
+            snapshot.taken_at,
+            took,
+            Exposition(snapshot.text + write_text(about)),
+            Exposition(snapshot.openmetrics + write_openmetrics(about)),
+        )
+
+
+def _about(snapshot: Snapshot, took: timedelta) -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "loopgauge_snapshot_timestamp_seconds",
+        "The moment of which the figures about experiments tell.",
+        value=snapshot.taken_at.timestamp(),
+    )
+    yield GaugeMetricFamily(
+        "loopgauge_snapshot_duration_seconds",
+        "How long it took to have the figures about experiments ready.",
+        value=took.total_seconds(),
+    )
+
+
 async def take_snapshot(database: Database, terms: Terms, now: datetime) -> Snapshot:
     """The figures as of `now`, from the experiments as they were folded last.
+
+    It computes for as long as there is much to compute, and nothing else runs in the process meanwhile.
 
     Raises:
         DatabaseUnavailable: the experiments cannot be read.
     """
     async with database.transaction() as connection:
         view = await read_view(connection, terms)
-    # Rendering is pure Python and takes its time: not on the event loop.
-    return await asyncio.to_thread(render, view, now)
+    return render(view, now)
 
 
 async def read_view(connection: Connection, terms: Terms) -> View:
@@ -54,12 +91,10 @@ async def read_view(connection: Connection, terms: Terms) -> View:
 def render(view: View, now: datetime) -> Snapshot:
     """The view's figures as of `now`."""
     families = [family for make in METRICS for family in make(view, now)]
-    collector = _Families(families)
-    return Snapshot(
-        taken_at=now,
-        text=prometheus_client.generate_latest(collector),
-        openmetrics=openmetrics.generate_latest(collector).removesuffix(_OPENMETRICS_END),
-    )
+    # Gauges are written alike in both formats, and they are most of it.
+    gauges = write_text(Families(family for family in families if family.type == "gauge"))
+    others = Families(family for family in families if family.type != "gauge")
+    return Snapshot(now, gauges + write_text(others), gauges + write_openmetrics(others))
 
 
 def figures(view: View, now: datetime) -> dict[str, float]:
@@ -74,13 +109,3 @@ def figures(view: View, now: datetime) -> dict[str, float]:
 
 def _written(name: str, labels: Mapping[str, str]) -> str:
     return f"{name}{{{', '.join(f'{label}={json.dumps(value)}' for label, value in sorted(labels.items()))}}}"
-
-
-class _Families(Collector):
-    """Families that are computed already, in the form that the exposition functions take."""
-
-    def __init__(self, families: Sequence[Metric]) -> None:
-        self._families = families
-
-    def collect(self) -> Iterable[Metric]:
-        return self._families

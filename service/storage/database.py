@@ -74,6 +74,7 @@ class Database:
     """
 
     def __init__(self, url: str, *, pool_size: int = 10, patience: float = 5) -> None:
+        self.url = url
         self.engine = _engine(url, pool_size, patience)
 
     async def close(self) -> None:

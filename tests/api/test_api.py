@@ -179,6 +179,41 @@ async def test_metrics_come_in_both_formats(database: Database) -> None:
     assert families["loopgauge_deliveries"].type == "counter"
 
 
+@pytest.mark.parametrize(
+    ("accept", "answered"),
+    [
+        ("*/*", "text/plain"),
+        (
+            "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.2",
+            "application/openmetrics-text",
+        ),
+        ("text/plain;q=0.9, application/openmetrics-text;q=0.1", "text/plain"),
+        ("application/openmetrics-text, text/plain", "application/openmetrics-text"),
+        ("application/openmetrics-text;q=0", "text/plain"),
+        ("APPLICATION/OPENMETRICS-TEXT", "application/openmetrics-text"),
+        ("application/openmetrics-text;q=much", "text/plain"),
+        (";,;q", "text/plain"),
+    ],
+)
+async def test_the_format_is_what_accept_prefers(database: Database, accept: str, answered: str) -> None:
+    async with api(database) as client:
+        response = await client.get("/metrics", headers={"accept": accept})
+    assert response.headers["content-type"].startswith(answered)
+
+
+@pytest.mark.parametrize(
+    ("accepted", "encoding"),
+    [("gzip", "gzip"), ("deflate, gzip;q=0.5", "gzip"), ("gzip;q=0", None), ("identity", None)],
+)
+async def test_metrics_are_compressed_for_those_who_ask(
+    database: Database, accepted: str, encoding: str | None
+) -> None:
+    async with api(database) as client:
+        response = await client.get("/metrics", headers={"accept-encoding": accepted})
+    assert response.headers.get("content-encoding") == encoding
+    assert read_figures(response.text)["interpreted_total", "github", "counted"] == 0
+
+
 async def test_an_unknown_path_is_a_problem(database: Database) -> None:
     async with api(database) as client:
         response = await client.get("/nothing")

@@ -1,0 +1,29 @@
+"""Metrics as they are handed out: what is added to them, plain and compressed."""
+
+import gzip
+import zlib
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.pipeline.exposition import Exposition
+
+
+@given(st.binary(max_size=2000), st.lists(st.binary(max_size=200), min_size=1, max_size=3))
+def test_whatever_is_added_each_time_comes_out_of_both_forms(written: bytes, added: list[bytes]) -> None:
+    exposition = Exposition(written)
+    for more in added:
+        assert exposition.plain(more) == written + more
+        assert gzip.decompress(exposition.gzipped(more)) == written + more
+
+
+def test_what_is_compressed_is_one_stream_so_that_readers_of_one_member_see_all() -> None:
+    reader = zlib.decompressobj(wbits=31)
+    assert reader.decompress(Exposition(b"figures\n" * 1000).gzipped(b"counters\n")).endswith(b"figures\ncounters\n")
+    assert reader.eof
+    assert not reader.unused_data
+
+
+def test_it_is_smaller() -> None:
+    written = b"".join(b'loopgauge_failures{team="%d"} 0.0\n' % team for team in range(1000))
+    assert len(Exposition(written).gzipped(b"")) * 4 < len(written)
