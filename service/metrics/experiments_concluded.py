@@ -1,6 +1,5 @@
 """How many loops were closed, by what they said."""
 
-from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -19,7 +18,6 @@ def families(view: View, now: datetime) -> Iterable[Metric]:
         labels=["team", "outcome", "window"],
     )
     for cohort in by_team(view.concluded(now)):
-        counts = Counter(loop.experiment.outcome for loop in cohort.loops)
         for outcome in Outcome:
-            family.add_metric([cohort.team, outcome, cohort.window], counts[outcome])
+            family.add_metric([cohort.team, outcome, cohort.window], cohort.outcomes[outcome])
     yield family

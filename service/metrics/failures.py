@@ -1,6 +1,5 @@
 """What kinds of failure the organisation learns from."""
 
-from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -19,7 +18,6 @@ def families(view: View, now: datetime) -> Iterable[Metric]:
         labels=["team", "category", "window"],
     )
     for cohort in by_team(view.answered(now)):
-        counts = Counter(loop.experiment.failure_category for loop in cohort.loops)
         for category in FailureCategory:
-            family.add_metric([cohort.team, category, cohort.window], counts[category])
+            family.add_metric([cohort.team, category, cohort.window], cohort.failures[category])
     yield family

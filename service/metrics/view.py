@@ -1,7 +1,7 @@
 """What every figure is computed from, and the populations that the figures speak of."""
 
 from bisect import bisect_right
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,6 +11,7 @@ from typing import TypeAlias, get_args
 
 from service.lifecycle.experiment import Experiment
 from service.lifecycle.stages import Stage, durations
+from service.lifecycle.taxonomy import FailureCategory, Outcome
 from service.metrics.estimate import Survival, kaplan_meier
 
 NO_TEAM = "_none"
@@ -55,6 +56,14 @@ class Terms:
     def threshold(self, team: str) -> timedelta:
         """The threshold of a team, by its name or by the label value of its row."""
         return self.thresholds.get(team) or self.thresholds[DEFAULT_THRESHOLD]
+
+    def is_overdue(self, experiment: Experiment, now: datetime) -> bool:
+        """Whether an experiment is open, and older than its own team's threshold."""
+        return experiment.concluded_at is None and now - experiment.idea_at > self.threshold(experiment.team)
+
+    def is_forgotten(self, experiment: Experiment, now: datetime) -> bool:
+        """Whether an experiment is open, and has been without activity for too long."""
+        return experiment.concluded_at is None and now - experiment.last_activity_at >= self.forgotten_after
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +117,16 @@ class Cohort:
     def ages(self) -> Sequence[float]:
         """How long ago the ideas were, in seconds, in ascending order."""
         return sorted((self._now - loop.experiment.idea_at).total_seconds() for loop in self.loops)
+
+    @cached_property
+    def outcomes(self) -> Counter[Outcome | None]:
+        """How many loops ended with each outcome; None for those that are open."""
+        return Counter(loop.experiment.outcome for loop in self.loops)
+
+    @cached_property
+    def failures(self) -> Counter[FailureCategory | None]:
+        """How many loops failed in each category; None for those that did not fail."""
+        return Counter(loop.experiment.failure_category for loop in self.loops)
 
     @cached_property
     def survival(self) -> tuple[Survival, int]:
@@ -165,6 +184,14 @@ class View:
     def open(self, now: datetime) -> Cohorts:
         """The loops of each team and of the organisation that are not concluded."""
         return self._at(now).open
+
+    def overdue(self, now: datetime) -> Cohorts:
+        """The open loops of each team and of the organisation that are older than their own teams' thresholds."""
+        return self._at(now).overdue
+
+    def forgotten(self, now: datetime) -> Cohorts:
+        """The open loops of each team and of the organisation that have been without activity for too long."""
+        return self._at(now).forgotten
 
     def concluded(self, now: datetime) -> Cohorts:
         """The loops of each team and of the organisation that were concluded in each window."""
@@ -228,6 +255,14 @@ class _Moment:
         return self._cohorts("", still)
 
     @cached_property
+    def overdue(self) -> Cohorts:
+        return self._open_and(self._terms.is_overdue)
+
+    @cached_property
+    def forgotten(self) -> Cohorts:
+        return self._open_and(self._terms.is_forgotten)
+
+    @cached_property
     def concluded(self) -> Cohorts:
         return self._windowed(lambda loop: loop.experiment.concluded_at)
 
@@ -245,6 +280,12 @@ class _Moment:
     @cached_property
     def shared(self) -> Cohorts:
         return self._windowed(lambda loop: loop.experiment.shared_at)
+
+    def _open_and(self, late: Callable[[Experiment, datetime], bool]) -> Cohorts:
+        """The open loops that are late in some way."""
+        rows = by_team(self.open)
+        held = {row.team: [loop for loop in row.loops if late(loop.experiment, self.now)] for row in rows}
+        return self._cohorts("", held)
 
     def _windowed(self, instant: Callable[[Loop], datetime | None]) -> Cohorts:
         """A cohort for each window and team, of the loops of which the instant lies in the window."""

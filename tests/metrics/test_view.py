@@ -168,6 +168,28 @@ def test_open_are_those_that_are_not_concluded() -> None:
     assert members(view(still_open, experiment(idea_at=at(1), concluded_at=at(2))).open(NOW), window="") == [still_open]
 
 
+def test_overdue_are_the_open_loops_older_than_their_own_teams_threshold_in_their_rows_and_the_organisations() -> None:
+    quick = experiment(idea_at=at(12), team="quick")
+    slow = experiment(idea_at=at(1), team="slow")
+    seen = view(
+        quick,
+        slow,
+        experiment(idea_at=at(12), team="slow"),
+        experiment(idea_at=at(1), team="slow", concluded_at=at(19)),
+        on=terms("7d", thresholds={"quick": timedelta(days=7)}, max_teams=1),
+    )
+    assert members(seen.overdue(NOW), "slow", "") == [slow]
+    assert members(seen.overdue(NOW), "_other", "") == [quick]
+    assert members(seen.overdue(NOW), window="") == [quick, slow]
+
+
+def test_forgotten_are_the_open_loops_without_activity_in_their_rows_and_the_organisations() -> None:
+    quiet = experiment(idea_at=at(1))
+    busy = experiment(idea_at=at(1), last_activity_at=at(19))
+    seen = view(quiet, busy, experiment(idea_at=at(1), concluded_at=at(2)), on=terms(forgotten_after=timedelta(days=7)))
+    assert members(seen.forgotten(NOW), "search", "") == members(seen.forgotten(NOW), window="") == [quiet]
+
+
 def test_shared_are_those_shared_in_the_window_whenever_they_were_concluded() -> None:
     shared = experiment(idea_at=at(1), concluded_at=at(2), shared_at=at(14))
     before = experiment(idea_at=at(1), concluded_at=at(2), shared_at=at(3))
