@@ -6,15 +6,22 @@ from datetime import datetime
 from prometheus_client import Metric
 
 from service.metrics import (
+    abandoned_ratio,
     experiment_age,
     experiment_overdue_age,
     experiments_concluded,
     experiments_forgotten,
     experiments_in_flight,
     experiments_overdue,
+    experiments_proposed,
+    failure_category_ratio,
     failures,
     idea_to_answer,
+    last_answer,
+    last_failure_shared,
+    learnings_shared,
     oldest_open_idea,
+    threshold,
 )
 from service.metrics.view import View
 
@@ -26,7 +33,14 @@ METRICS: Sequence[Callable[[View, datetime], Iterable[Metric]]] = (
     experiment_overdue_age.families,
     oldest_open_idea.families,
     experiments_concluded.families,
+    experiments_proposed.families,
     failures.families,
+    failure_category_ratio.families,
     idea_to_answer.families,
+    abandoned_ratio.families,
+    last_failure_shared.families,
+    last_answer.families,
+    learnings_shared.families,
+    threshold.families,
 )
 """Every family, in the order of a scrape."""
