@@ -1,5 +1,6 @@
 """Which open loops run over their team's threshold the furthest."""
 
+import re
 from collections.abc import Iterable
 from datetime import datetime
 from heapq import nsmallest
@@ -12,7 +13,8 @@ from service.lifecycle.experiment import Experiment
 from service.metrics.view import Terms, View, by_team
 
 _MOST = 20
-_WEB = ("http://", "https://")
+# Without a user name: that is a person's, or a secret.
+_WEB = re.compile(r"https?://[^/?#@\\]+([/?#].*)?", re.IGNORECASE)
 
 
 def families(view: View, now: datetime) -> Iterable[Metric]:
@@ -39,4 +41,4 @@ def _due(experiment: Experiment, terms: Terms) -> tuple[datetime, Ref]:
 
 def _address(url: str) -> str:
     """An address that a dashboard may link to; empty for any other, such as one that would run a script."""
-    return url if url.lower().startswith(_WEB) else ""
+    return url if _WEB.fullmatch(url) else ""

@@ -22,6 +22,7 @@ from service.rules.values import accepted, taken
 _KINDS: tuple[Kind, ...] = get_args(Kind)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _OF_EVERYTHING: frozenset[Trait] = frozenset({"project", "title", "url"})
+_LONGEST = timedelta(days=3653)
 _DURATION = re.compile(r"([1-9][0-9]{0,8})([smhd])", re.ASCII)
 _PROJECT = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,29}", re.ASCII)
 
@@ -45,7 +46,7 @@ def read_rules(own: RulesFile | None, defaults: RulesFile, providers: Collection
         by_kind={kind: tuple(rule for rule in rules if kind in rule.kinds) for kind in _KINDS},
         keys=KeyFinder.of(entries.keys),
         trust_comments=frozenset(provider.lower() for provider in entries.trust_comments),
-        thresholds={team.lower(): length for team, length in entries.thresholds.items()},
+        thresholds=entries.thresholds,
         digest=sha256("\0".join(file.text for file in files).encode()).hexdigest()[:16],
     )
 
@@ -56,9 +57,17 @@ def _as_list(value: object) -> object:
 
 def _duration(value: object) -> object:
     spelled = _DURATION.fullmatch(value) if isinstance(value, str) else None
-    if spelled is None:
-        raise ValueError("expected a duration such as 90s, 15m, 6h or 14d")
-    return timedelta(**{_UNITS[spelled[2]]: int(spelled[1])})
+    span = timedelta(**{_UNITS[spelled[2]]: int(spelled[1])}) if spelled else timedelta(0)
+    if not timedelta(0) < span <= _LONGEST:
+        raise ValueError("expected a duration such as 90s, 15m, 6h or 14d, of ten years at the most")
+    return span
+
+
+def _team(value: object) -> str:
+    named = _text(value).strip()
+    if not named or named.startswith("_"):
+        raise ValueError("expected a team's name, which does not begin with _")
+    return named.lower()
 
 
 def _text(value: object) -> str:
@@ -218,7 +227,7 @@ class _File(_Strict):
     extends: Literal["defaults", "none"] = "defaults"
     teams: dict[str, str] = {}
     keys: list[Annotated[str, BeforeValidator(_project)]] = []
-    thresholds: dict[str, Annotated[timedelta, BeforeValidator(_duration)]] = {}
+    thresholds: dict[Annotated[str, BeforeValidator(_team)], Annotated[timedelta, BeforeValidator(_duration)]] = {}
     trust_comments: list[str] = []
     rules: list[_Entry] = []
 

@@ -93,6 +93,8 @@ def test_loops_with_the_same_distance_to_different_thresholds_are_told_by_root()
         ("http://example.com/1", "http://example.com/1"),
         ("HTTPS://EXAMPLE.COM/1", "HTTPS://EXAMPLE.COM/1"),
         ("javascript:alert(1)", ""),
+        ("https://somebody:secret@example.com/1", ""),
+        ("https://example.com/@1?at=a@b", "https://example.com/@1?at=a@b"),
         ("data:text/html,https://example.com", ""),
         (" https://example.com/1", ""),
         ("//example.com/1", ""),
