@@ -111,7 +111,7 @@ class Worker:
         return await interpret_pending(self._database, self._rules, self._telemetry, self._clock)
 
     async def _project(self) -> int:
-        projected = await project_touched(self._database, self._clock)
+        projected = await project_touched(self._database, self._clock, self._telemetry)
         if projected:
             self._changed.set()
         return projected

@@ -1,4 +1,4 @@
-"""A line to PostgreSQL that a test can cut, freeze and mend."""
+"""A line to PostgreSQL that a test can cut, freeze and mend, and a database that takes nothing in."""
 
 import asyncio
 import shutil
@@ -8,8 +8,20 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit
 
+from service.storage.database import Connection, Database, DatabaseUnavailable
+
 _SOCKET = ".s.PGSQL.5432"
 _PATIENCE = 30.0
+
+
+class Unlucky(Database):
+    """A database whose every transaction fails at its end."""
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        async with super().transaction() as connection:
+            yield connection
+            raise DatabaseUnavailable("the line was cut")
 
 
 class Line:

@@ -63,7 +63,7 @@ async def settle(database: Database, rules: Rules = RULES) -> Telemetry:
     telemetry = Telemetry(["github"])
     while await interpret_pending(database, rules, telemetry, lambda: at(2)):
         pass
-    while await project_touched(database, lambda: at(2)):
+    while await project_touched(database, lambda: at(2), telemetry):
         pass
     return telemetry
 

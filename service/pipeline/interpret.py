@@ -1,7 +1,9 @@
 """Interpret: stored deliveries become lifecycle events and links, and each gets its verdict."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any, TypeAlias
 
 import structlog
@@ -36,19 +38,28 @@ async def interpret_pending(database: Database, rules: Rules, telemetry: Telemet
     """
     async with database.transaction() as connection:
         claimed = await inbox.claim(connection, _BATCH)
-        interpreted = await write_down(connection, rules, claimed, clock(), events.record)
-    for delivery, interpretation in interpreted:
+        written = await write_down(connection, rules, claimed, clock(), events.record)
+    for delivery, interpretation in written.interpreted:
         telemetry.count_interpreted(delivery.source, interpretation.verdict)
+    telemetry.count_recorded(written.recorded)
     return len(claimed)
 
 
 Interpreted: TypeAlias = tuple[Delivery, Interpretation]
-Record: TypeAlias = Callable[[Connection, Sequence[Said]], Awaitable[None]]
+Record: TypeAlias = Callable[[Connection, Sequence[Said]], Awaitable[list[str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What was written down of deliveries, and the kinds of those events in it that were not known before."""
+
+    interpreted: list[Interpreted]
+    recorded: list[str]
 
 
 async def write_down(
     connection: Connection, rules: Rules, deliveries: Sequence[Delivery], now: datetime | None, record: Record
-) -> list[Interpreted]:
+) -> Written:
     """Interpret deliveries, and write down what they say and their verdicts.
 
     Args:
@@ -57,34 +68,36 @@ async def write_down(
     """
     interpreted = [(delivery, interpret_delivery(rules, delivery)) for delivery in deliveries]
     try:
-        await _write(connection, rules, interpreted, now, record)
+        return await _write(connection, rules, interpreted, now, record)
     except DatabaseRejected:
         # One delivery says something that PostgreSQL does not take: alone, it fails alone.
-        return [await _write_alone(connection, rules, one, now, record) for one in interpreted]
-    return interpreted
+        written = [await _write_alone(connection, rules, one, now, record) for one in interpreted]
+        return Written(
+            list(chain.from_iterable(one.interpreted for one in written)),
+            list(chain.from_iterable(one.recorded for one in written)),
+        )
 
 
 async def _write(
-    connection: Connection, rules: Rules, interpreted: Sequence[Interpreted], now: datetime | None, record: Record
-) -> None:
+    connection: Connection, rules: Rules, interpreted: list[Interpreted], now: datetime | None, record: Record
+) -> Written:
     if not interpreted:
-        return
+        return Written([], [])
     async with savepoint(connection):
-        await record(connection, [_said(*one) for one in interpreted])
+        recorded = await record(connection, [_said(*one) for one in interpreted])
         if now is not None:
             await inbox.settle(connection, [_settlement(*one) for one in interpreted], rules.digest, now)
+    return Written(interpreted, recorded)
 
 
 async def _write_alone(
     connection: Connection, rules: Rules, interpreted: Interpreted, now: datetime | None, record: Record
-) -> Interpreted:
+) -> Written:
     try:
-        await _write(connection, rules, [interpreted], now, record)
+        return await _write(connection, rules, [interpreted], now, record)
     except DatabaseRejected as error:
         failed = interpreted[0], Interpretation("failed", str(error))
-        await _write(connection, rules, [failed], now, record)
-        return failed
-    return interpreted
+        return await _write(connection, rules, [failed], now, record)
 
 
 def interpret_delivery(rules: Rules, delivery: Delivery) -> Interpretation:

@@ -1,38 +1,57 @@
 """Project: experiments are folded anew from all that is committed about them."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeAlias
 
 import structlog
 
 from service.lifecycle.events import LifecycleEvent
 from service.lifecycle.evidence import Aliases, Graph, Ref
 from service.lifecycle.experiment import Experiment, fold, is_marked
+from service.lifecycle.taxonomy import FailureCategory
 from service.storage import events, experiments, links, marks, names
 from service.storage.database import Connection, DatabaseTimeout, DatabaseUnavailable, Transactions, savepoint
+from service.telemetry import Telemetry
 
 _BATCH = 100
 _log = structlog.get_logger(__name__)
 
 
-async def project_touched(database: Transactions, clock: Callable[[], datetime], *, alone: bool = False) -> int:
+Reclassified: TypeAlias = list[tuple[FailureCategory, FailureCategory]]
+"""Failures whose category is another one now: the one before, and the one now."""
+
+
+async def project_touched(
+    database: Transactions, clock: Callable[[], datetime], telemetry: Telemetry | None = None, *, alone: bool = False
+) -> int:
     """Fold the experiments that touched subjects belong to, or belonged to, and return how many were touched.
 
     A subject that cannot be projected fails alone: it is set aside for a while, with the error, and does not stop the
     others.
 
     Args:
+        telemetry: told of failures whose category changed; None where nobody counts them.
         alone: nobody else can project this meanwhile.
 
     Raises:
         DatabaseUnavailable: nothing was committed; try again later.
     """
+    claimed, reclassified = await _project_next(database, clock, alone=alone)
+    if telemetry is not None:
+        telemetry.count_reclassified(reclassified)
+    return claimed
+
+
+async def _project_next(
+    database: Transactions, clock: Callable[[], datetime], *, alone: bool
+) -> tuple[int, Reclassified]:
     try:
         async with database.transaction() as connection:
             claimed = await marks.claim(connection, _BATCH, clock())
-            await project(connection, claimed, alone=alone)
-            return len(claimed)
+            reclassified = await project(connection, claimed, alone=alone)
+        return len(claimed), reclassified
     except DatabaseUnavailable as error:
         if not isinstance(error, DatabaseTimeout):
             raise
@@ -41,20 +60,24 @@ async def project_touched(database: Transactions, clock: Callable[[], datetime],
     return await _project_each(database, clock, alone=alone)
 
 
-async def _project_each(database: Transactions, clock: Callable[[], datetime], *, alone: bool) -> int:
+async def _project_each(
+    database: Transactions, clock: Callable[[], datetime], *, alone: bool
+) -> tuple[int, Reclassified]:
+    reclassified: Reclassified = []
     async with database.transaction() as connection:
         claimed = await marks.claim(connection, _BATCH, clock())
         for subject in claimed:
             try:
                 async with savepoint(connection):
-                    await project(connection, [subject], alone=alone)
+                    moved = await project(connection, [subject], alone=alone)
+                reclassified += moved
             except DatabaseUnavailable as error:
                 if not isinstance(error, DatabaseTimeout):
                     raise
                 await _set_aside(connection, subject, error, clock())
             except Exception as error:  # noqa: BLE001 - a fault in one subject must not stop the others
                 await _set_aside(connection, subject, error, clock())
-    return len(claimed)
+    return len(claimed), reclassified
 
 
 async def _set_aside(connection: Connection, subject: Ref, error: Exception, now: datetime) -> None:
@@ -62,7 +85,7 @@ async def _set_aside(connection: Connection, subject: Ref, error: Exception, now
     await marks.set_aside(connection, subject, f"{type(error).__name__}: {error}", now)
 
 
-async def project(connection: Connection, touched: Collection[Ref], *, alone: bool = False) -> None:
+async def project(connection: Connection, touched: Collection[Ref], *, alone: bool = False) -> Reclassified:
     """Fold what touched subjects belong to, and take their marks away.
 
     The roots are locked before anything that goes into the fold is read, so whoever commits last is folded last. A
@@ -70,15 +93,23 @@ async def project(connection: Connection, touched: Collection[Ref], *, alone: bo
     need not lock.
     """
     if not touched:
-        return
+        return []
     before = await read_surroundings(connection, touched)
     affected = before.roots | await experiments.known(connection, before.names)
     if not alone:
         await experiments.lock(connection, affected)
     now = await read_surroundings(connection, touched)
     folded = [now.fold(root) for root in now.roots & affected]
+    reclassified = await _reclassified(connection, folded)
     await experiments.replace(connection, folded, affected - now.roots)
     await marks.forget(connection, touched)
+    return reclassified
+
+
+async def _reclassified(connection: Connection, folded: Iterable[Experiment]) -> Reclassified:
+    failed = {one.root: one.failure_category for one in folded if one.failure_category is not None}
+    before = await experiments.categories(connection, failed)
+    return [(before[root], category) for root, category in failed.items() if before.get(root, category) != category]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Lifecycle events: what the deliveries said, and which of them said it."""
 
+import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -28,16 +29,20 @@ class Said:
     aliases: Sequence[Alias] = ()
 
 
-async def record(connection: Connection, said: Iterable[Said]) -> None:
+async def record(connection: Connection, said: Iterable[Said]) -> list[str]:
     """Record what deliveries said, and mark every subject that it names as touched.
 
     Events that are known already only gain a delivery that brought them. The order in which concurrent calls take
     rows is the same for all, so that they wait for each other and never in a circle.
+
+    Returns:
+        The kind of each event that was not known before.
     """
     heard = list(said)
+    recorded: list[str] = []
     await names.lock(connection, alone=any(one.aliases for one in heard))
     if news := _event_rows(heard):
-        await connection.execute(insert(events).on_conflict_do_nothing(), news)
+        recorded = await _insert(connection, news)
         await connection.execute(insert(event_deliveries).on_conflict_do_nothing(), _provenance_rows(heard))
     replaced = await links.record(connection, ((one.delivery, link) for one in heard for link in one.links))
     renamed = await names.record(connection, ((one.delivery, alias) for one in heard for alias in one.aliases))
@@ -45,6 +50,27 @@ async def record(connection: Connection, said: Iterable[Said]) -> None:
     for link in (link for one in heard for link in one.links):
         subjects |= {link.evidence, *link.targets}
     await marks.touch(connection, subjects | renamed)
+    return recorded
+
+
+async def _insert(connection: Connection, rows: Sequence[Mapping[str, object]]) -> list[str]:
+    columns = {column: [row[column] for row in rows] for column in ("subject", "id", "kind", "occurred_at")}
+    received = [row["received_at"] for row in rows]
+    data = [json.dumps(row["data"]) for row in rows]
+    return list(await connection.scalars(_INSERT, {**columns, "received_at": received, "data": data}))
+
+
+_INSERT = text(
+    """
+    INSERT INTO events (subject, id, kind, occurred_at, received_at, data)
+    SELECT * FROM unnest(
+        CAST(:subject AS text[]), CAST(:id AS uuid[]), CAST(:kind AS text[]), CAST(:occurred_at AS timestamptz[]),
+        CAST(:received_at AS timestamptz[]), CAST(:data AS jsonb[])
+    )
+    ON CONFLICT DO NOTHING
+    RETURNING kind
+    """
+)
 
 
 def _event_rows(heard: Iterable[Said]) -> list[dict[str, object]]:
@@ -73,11 +99,14 @@ def _provenance_rows(heard: Iterable[Said]) -> list[dict[str, object]]:
     ]
 
 
-async def revise(connection: Connection, said: Iterable[Said]) -> None:
+async def revise(connection: Connection, said: Iterable[Said]) -> list[str]:
     """Let deliveries say this instead of what they said before.
 
     An event, a link or a name stays while any other delivery asserts it. Nobody else records meanwhile, since what
     they find already there might be what is taken away.
+
+    Returns:
+        The kind of each event that was not known before.
     """
     heard = list(said)
     by = [one.delivery for one in heard]
@@ -85,11 +114,12 @@ async def revise(connection: Connection, said: Iterable[Said]) -> None:
     brought = {Ref(subject) for subject in await connection.scalars(_WITHDRAW_EVENTS, {"deliveries": by})}
     stated = await links.withdraw(connection, by)
     renamed = await names.known_by(connection, await names.withdraw(connection, by))
-    await record(connection, heard)
+    recorded = await record(connection, heard)
     await connection.execute(_DROP_UNASSERTED, {"subjects": sorted(brought)})
     await links.restore(connection, stated)
     linked = {Ref(subject) for row in stated for subject in (row.evidence, *row.targets)}
     await marks.touch(connection, brought | linked | renamed)
+    return recorded
 
 
 _WITHDRAW_EVENTS = text("DELETE FROM event_deliveries WHERE delivery_id = ANY(:deliveries) RETURNING subject")

@@ -31,6 +31,18 @@ async def known(connection: Connection, subjects: Collection[Ref]) -> set[Ref]:
     return {Ref(root) for root in roots}
 
 
+async def categories(connection: Connection, roots: Collection[Ref]) -> dict[Ref, FailureCategory]:
+    """The failure categories of those of the roots whose stored experiment failed."""
+    if not roots:
+        return {}
+    rows = await connection.execute(
+        select(experiments.c.root, experiments.c.failure_category).where(
+            among(experiments.c.root, roots), experiments.c.failure_category.is_not(None)
+        )
+    )
+    return {Ref(row.root): FailureCategory(row.failure_category) for row in rows}
+
+
 async def root_of(connection: Connection, experiment: UUID) -> Ref | None:
     """The root of the experiment with this id, or None where there is none."""
     root = await connection.scalar(select(experiments.c.root).where(experiments.c.id == experiment))

@@ -12,10 +12,11 @@ from service.observation import Nothing, Observation
 from service.pipeline.interpret import interpret_pending
 from service.providers.github import GitHub
 from service.storage import inbox
-from service.storage.database import Database
+from service.storage.database import Database, DatabaseUnavailable
 from service.telemetry import Telemetry
 from service.webhook import Delivery
 from tests.builders import Issue, PullRequest, at, github
+from tests.outage import Unlucky
 from tests.road import RULES, all_experiments, settle
 
 
@@ -67,11 +68,12 @@ async def test_a_delivery_of_which_postgresql_does_not_take_a_word_fails_alone(d
     # Twice as long as what a page of an index holds, and written so that it cannot be compressed into it.
     endless = "".join(random.Random(1).choices("abcdefghijklmnopqrstuvwxyz0123456789", k=20_000))
     await _store(database, _opened(1), _opened(2, repository=f"acme/{endless}"), _opened(3))
-    await settle(database)
+    telemetry = await settle(database)
     verdicts = await _verdicts(database)
     assert [verdicts[f"issue {number}"][0] for number in (1, 2, 3)] == ["counted", "failed", "counted"]
     assert "PostgreSQL rejects a value" in (verdicts["issue 2"][1] or "")
     assert set(await all_experiments(database)) == {"github:acme/app#1", "github:acme/app#3"}
+    assert _recorded(telemetry, "proposed") == [2]
 
 
 async def test_a_fault_of_ours_fails_one_delivery_and_no_other(
@@ -145,3 +147,41 @@ async def test_no_reason_carries_what_people_call_their_branches(database: Datab
     assert verdict == "ignored"
     assert "its branch is not `exp/*` or `experiment/*`" in (reason or "")
     assert "jane" not in (reason or "").lower()
+
+
+def _recorded(telemetry: Telemetry, *kinds: str) -> list[float | None]:
+    name = "loopgauge_lifecycle_events_recorded_total"
+    return [telemetry.registry.get_sample_value(name, {"kind": kind}) for kind in kinds]
+
+
+async def test_an_event_is_counted_by_its_kind_when_it_is_new(database: Database) -> None:
+    issue = Issue(created_at=at(2))
+    await _store(database, issue.opened().delivery(at(2)))
+    telemetry = await settle(database)
+    assert _recorded(telemetry, "proposed", "declared", "concluded") == [1, 4, 0]
+    await _store(database, issue.closed(at(3))[1].delivery(at(3)))
+    again = await settle(database)
+    # What the closed issue says once more is known already, but for what it renews on another day.
+    assert _recorded(again, "proposed", "concluded") == [0, 1]
+
+
+async def test_an_event_that_two_deliveries_of_a_batch_bring_is_counted_once(database: Database) -> None:
+    issue = Issue(created_at=at(2)).opened()
+    again = replace(issue, delivery_id="another")
+    await _store(database, issue.delivery(at(2)), again.delivery(at(2)))
+    telemetry = await settle(database)
+    assert _recorded(telemetry, "proposed", "declared") == [1, 4]
+
+
+async def test_what_was_not_committed_is_not_counted(database_url: str) -> None:
+    unlucky = Unlucky(database_url)
+    lucky = Database(database_url)
+    await _store(lucky, _opened(1))
+    telemetry = Telemetry(["github"])
+    with pytest.raises(DatabaseUnavailable):
+        await interpret_pending(unlucky, RULES, telemetry, lambda: at(2))
+    assert _recorded(telemetry, "proposed", "declared") == [0, 0]
+    await interpret_pending(lucky, RULES, telemetry, lambda: at(2))
+    assert _recorded(telemetry, "proposed", "declared") == [1, 4]
+    await unlucky.close()
+    await lucky.close()

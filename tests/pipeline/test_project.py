@@ -12,9 +12,11 @@ from service.lifecycle.experiment import Experiment
 from service.pipeline.interpret import interpret_delivery
 from service.pipeline.project import project_touched
 from service.storage import events, experiments, inbox, marks
-from service.storage.database import Connection, Database
+from service.storage.database import Connection, Database, DatabaseUnavailable
 from service.storage.events import Said
+from service.telemetry import Telemetry
 from tests.builders import GitHubRequest, Issue, PullRequest, at, github, renamed, workflow_run
+from tests.outage import Unlucky
 from tests.road import RULES, all_experiments, deliver, settle
 
 ISSUE = "github:acme/app#45"
@@ -251,3 +253,89 @@ async def test_a_repository_that_goes_to_another_owner_takes_its_experiments_alo
     }
     await deliver(database, github("repository", payload))
     assert set(await all_experiments(database)) == {"github:newco/app#45"}
+
+
+FAILED = ("experiment", "outcome:failed")
+
+
+def _reclassified(telemetry: Telemetry) -> dict[tuple[str, str], float]:
+    """How many failures went from one category to another, those ways left out that none took."""
+    return {
+        (sample.labels["from_category"], sample.labels["to_category"]): sample.value
+        for family in telemetry.registry.collect()
+        for sample in family.samples
+        if sample.name == "loopgauge_reclassifications_total" and sample.value
+    }
+
+
+async def _touch(database: Database) -> None:
+    async with database.transaction() as connection:
+        await marks.touch(connection, [Ref(ISSUE)])
+
+
+async def test_a_failure_whose_category_becomes_another_is_counted(database: Database) -> None:
+    issue, closed = Issue(created_at=at(2), labels=FAILED).closed(at(3))
+    await deliver(database, closed)
+    basic, classified = issue.labeled("failure:basic", at(4))
+    await deliver(database, classified)
+    bare, unclassified = basic.unlabeled("failure:basic", at(5))
+    complex_one = bare.labeled("failure:complex", at(5, "10:00:00"))[1]
+    async with database.transaction() as connection:
+        await inbox.store(connection, [unclassified.delivery(at(5)), complex_one.delivery(at(5))])
+    assert _reclassified(await settle(database)) == {("basic", "complex"): 1}
+
+
+async def test_a_failure_that_is_classified_for_the_first_time_was_unclassified(database: Database) -> None:
+    issue, closed = Issue(created_at=at(2), labels=FAILED).closed(at(3))
+    await deliver(database, closed)
+    async with database.transaction() as connection:
+        await inbox.store(connection, [issue.labeled("failure:intelligent", at(4))[1].delivery(at(4))])
+    assert _reclassified(await settle(database)) == {("unclassified", "intelligent"): 1}
+
+
+async def test_what_was_no_failure_or_is_none_any_more_is_not_reclassified(database: Database) -> None:
+    issue = Issue(created_at=at(2), labels=(*FAILED, "failure:basic"))
+    closed, closing = issue.closed(at(3))
+    async with database.transaction() as connection:
+        await inbox.store(connection, [issue.opened().delivery(at(2))])
+    assert _reclassified(await settle(database)) == {}
+    async with database.transaction() as connection:
+        await inbox.store(connection, [closing.delivery(at(3))])
+    assert _reclassified(await settle(database)) == {}
+    async with database.transaction() as connection:
+        await inbox.store(connection, [closed.reopened(at(4))[1].delivery(at(4))])
+    assert _reclassified(await settle(database)) == {}
+    await _touch(database)
+    assert _reclassified(await settle(database)) == {}
+
+
+async def test_a_reclassification_that_was_not_committed_is_not_counted(database_url: str) -> None:
+    unlucky, lucky = Unlucky(database_url), Database(database_url)
+    issue, closed = Issue(created_at=at(2), labels=FAILED).closed(at(3))
+    await deliver(lucky, closed)
+    async with lucky.transaction() as connection:
+        await _record(connection, issue.labeled("failure:basic", at(4))[1])
+    telemetry = Telemetry([])
+    with pytest.raises(DatabaseUnavailable):
+        await project_touched(unlucky, lambda: at(2), telemetry)
+    assert _reclassified(telemetry) == {}
+    await project_touched(lucky, lambda: at(2), telemetry)
+    assert _reclassified(telemetry) == {("unclassified", "basic"): 1}
+    await unlucky.close()
+    await lucky.close()
+
+
+async def test_a_reclassification_beside_a_subject_that_cannot_be_projected_is_counted_once(
+    database: Database,
+) -> None:
+    issue, closed = Issue(created_at=at(2), labels=FAILED).closed(at(3))
+    await deliver(database, closed)
+    async with database.transaction() as connection:
+        other = Issue(number=1, created_at=at(2))
+        await _record(connection, other.opened())
+        newer = "UPDATE events SET kind = 'divined' WHERE subject = 'github:acme/app#1' AND kind = 'proposed'"
+        await connection.exec_driver_sql(newer)
+        await _record(connection, issue.labeled("failure:basic", at(4))[1])
+    telemetry = Telemetry([])
+    await project_touched(database, lambda: at(2), telemetry)
+    assert _reclassified(telemetry) == {("unclassified", "basic"): 1}
