@@ -20,6 +20,7 @@ from service.api.body import BodyReader
 from service.api.errors import install_error_handlers
 from service.api.events import EventReceiver
 from service.api.health import Readiness
+from service.api.timing import RequestTimer, templates
 from service.api.webhooks import WebhookEndpoint
 from service.leadership import Leadership
 from service.metrics.view import DEFAULT_THRESHOLD, Terms, Window
@@ -32,11 +33,13 @@ from service.storage.database import Database, DatabaseUnavailable
 from service.storage.embedded import EmbeddedServer, EmbeddedUnavailable
 from service.storage.spool import Spool
 from service.telemetry import Telemetry
+from service.watch import Watch
 from service.webhook import Source
 from service.worker import Worker
 
 _WATCH_SECONDS = 1.0
 _MIGRATE_SECONDS = 10.0
+_LAST_LOOK_SECONDS = 1.0
 # Weeks are too slow.
 _THRESHOLD = timedelta(days=14)
 _log = structlog.get_logger(__name__)
@@ -150,7 +153,9 @@ def create_app(
     terms = figure_terms(settings, rules)
     spool = Spool(settings.data_dir / "spool") if settings.role != "worker" else None
     readiness = Readiness(database, spool if settings.spool else None)
-    receiver = Receiver(database, spool, spooling=settings.spool, report=telemetry.set_spool_pending)
+    receiver = Receiver(
+        database, spool, spooling=settings.spool, report=telemetry.set_spool_pending, heard=telemetry.hear_from
+    )
     worker = Worker(
         database,
         rules,
@@ -159,6 +164,14 @@ def create_app(
         Refresher(database, terms, settings.log_level),
         settings.raw_retention,
         settings.evidence_retention,
+        settings.snapshot_interval,
+        clock,
+    )
+
+    watch = Watch(
+        database,
+        telemetry,
+        [] if settings.role == "worker" else [*settings.sources, events.SOURCE],
         settings.snapshot_interval,
         clock,
     )
@@ -172,6 +185,9 @@ def create_app(
             if settings.role != "worker":
                 receiver.start()
                 running.push_async_callback(receiver.stop)
+            ending = asyncio.Event()
+            watching = asyncio.create_task(watch.run(ending), name="watch")
+            running.push_async_callback(_end, watching, ending)
             # The schema is to have been seen before PostgreSQL goes away, whoever asks when.
             looking = asyncio.create_task(readiness.checks(), name="look at the schema")
             running.callback(looking.cancel)
@@ -198,7 +214,18 @@ def create_app(
         for path in (webhooks.PATH, f"{webhooks.PATH}/"):
             app.router.routes.append(Route(path, endpoint, methods=["POST"]))
         _describe_webhooks(app)
+    app.add_middleware(
+        RequestTimer, requests=telemetry.requests, endpoints=templates(app.routes), clock=time.perf_counter
+    )
     return app
+
+
+async def _end(task: asyncio.Task[None], ending: asyncio.Event) -> None:
+    """Ask background work to end that only reads, and wait for it no longer than is polite."""
+    ending.set()
+    await asyncio.wait({task}, timeout=_LAST_LOOK_SECONDS)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 def configured_sources(settings: Settings) -> Mapping[str, Source]:

@@ -55,6 +55,9 @@ class _Problem:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+CLIENT_CLOSED_REQUEST = 499
+"""The status of requests whose sender went away before there was an answer, as nginx has it."""
+
 _MEDIA_TYPE = "application/problem+json"
 _SCHEMA = {
     "type": "object",
@@ -136,8 +139,8 @@ def install_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(ClientDisconnect)
     async def gone(_request: Request, _error: ClientDisconnect) -> Response:
-        # Nobody is there to read it.
-        return Response(status_code=HTTPStatus.BAD_REQUEST)
+        # Nobody is there to read it; it is counted as this.
+        return Response(status_code=CLIENT_CLOSED_REQUEST)
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:

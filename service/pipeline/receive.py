@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
@@ -58,6 +59,7 @@ class Receiver:
         spooling: whether new ones go there; what was left there moves to the inbox in any case.
         patience: seconds that PostgreSQL is given for one batch; by default less where there is a spool.
         report: told how many deliveries the spool holds, whenever that changes.
+        heard: told of each delivery that is on disk, by its source and when it was received.
     """
 
     def __init__(
@@ -68,12 +70,14 @@ class Receiver:
         spooling: bool = True,
         patience: float | None = None,
         report: Callable[[int], None] = lambda _: None,
+        heard: Callable[[str, datetime], None] = lambda _source, _received_at: None,
     ) -> None:
         self._database = database
         self._spool = spool
         self._spooling = spooling and spool is not None
         self._patience = patience or (_SPOOLING_SECONDS if self._spooling else _STORE_SECONDS)
         self._report = report
+        self._heard = heard
         self._waiting: list[_Waiting] = []
         self._waiting_bytes = 0
         self._arrived = asyncio.Event()
@@ -141,9 +145,15 @@ class Receiver:
         self._waiting_bytes += waiting.size
         self._arrived.set()
         try:
-            return await waiting.stored
+            stored = await waiting.stored
         finally:
             self._waiting_bytes -= waiting.size
+        self._hear(deliveries)
+        return stored
+
+    def _hear(self, deliveries: Sequence[Delivery]) -> None:
+        for delivery in deliveries:
+            self._heard(delivery.source, delivery.received_at)
 
     async def _write(self) -> None:
         while not self._stopping or self._waiting:
@@ -271,6 +281,8 @@ class Receiver:
         if waiting:
             # In the inbox first, then out of the spool: who is killed in between moves them again, to where they are.
             await asyncio.to_thread(spool.forget, moved)
+            # Those that an earlier process has left were not heard of here.
+            self._hear(waiting)
         await self._tell(spool)
         return len(waiting)
 

@@ -291,6 +291,23 @@ async def test_every_request_is_counted_by_what_became_of_it(database: Database)
     }
 
 
+async def test_a_source_tells_when_its_last_delivery_was_received_and_one_that_is_refused_is_none(
+    database: Database,
+) -> None:
+    name = ("source_last_delivery_timestamp_seconds", "github")
+    async with api(database, at(3)) as client:
+        await client.post("/webhooks/github", content=b"{}")
+        before = read_figures((await client.get("/metrics")).text)
+        await post(client, REQUEST)
+        stored = read_figures((await client.get("/metrics")).text)
+    async with api(database, at(4)) as client:
+        assert (await post(client, REQUEST)).json()["status"] == "duplicate"
+        again = read_figures((await client.get("/metrics")).text)
+    assert name not in before
+    # 2026-03-03T09:00:00Z, and a day later.
+    assert (stored[name], again[name]) == (1772528400, 1772614800)
+
+
 async def test_without_a_database_and_a_spool_the_sender_is_asked_to_come_back() -> None:
     gone = Database("postgresql://nobody@127.0.0.1:1/nothing")
     async with api(gone) as client:
@@ -318,6 +335,7 @@ async def test_without_a_database_a_delivery_is_stored_in_the_spool(tmp_path: Pa
     [kept] = Spool(tmp_path / "spool").oldest(10)
     assert (kept.source, kept.provider_id, kept.received_at) == ("github", REQUEST.delivery_id, at(2))
     assert kept.body == REQUEST.body
+    assert scrape["source_last_delivery_timestamp_seconds", "github"] == at(2).timestamp()
 
 
 async def test_with_neither_database_nor_spool_the_sender_is_asked_to_come_back(tmp_path: Path) -> None:

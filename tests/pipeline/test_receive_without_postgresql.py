@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -367,3 +368,22 @@ async def test_what_the_disk_has_spoilt_keeps_nothing_else_from_the_inbox(
         await _all_in(receiver, spool, but=1)
         assert await receiver.store_all(_numbered(4)) == ["stored"]
     assert sorted(await _inbox(database)) == ["2", "3", "4"]
+
+
+async def test_who_asks_hears_of_each_delivery_that_is_on_disk_also_of_those_that_an_earlier_process_left(
+    line: Line, far: Database, spool: Spool
+) -> None:
+    heard: list[tuple[str, datetime]] = []
+
+    def hear(source: str, received_at: datetime) -> None:
+        heard.append((source, received_at))
+
+    await asyncio.to_thread(spool.keep, [replace(_ANY, received_at=at(1))])
+    receiver = Receiver(far, spool, patience=_PATIENCE, heard=hear)
+    receiver.start()
+    await _all_in(receiver, spool)
+    assert heard == [("github", at(1))]
+    await line.cut()
+    assert await receiver.store(replace(_ANY, provider_id="2", received_at=at(3))) == "spooled"
+    assert heard[1:] == [("github", at(3))]
+    await receiver.stop()
