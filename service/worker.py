@@ -12,6 +12,7 @@ from service.pipeline.interpret import interpret_pending
 from service.pipeline.project import project_touched
 from service.pipeline.retain import forget_bodies, forget_unattached
 from service.pipeline.snapshot import Exported
+from service.pipeline.visibility import Visibility
 from service.refresher import Refresher, RefreshFailed
 from service.rules.model import Rules
 from service.storage.database import Database, DatabaseError, within
@@ -78,6 +79,7 @@ class Worker:
         self._stopping = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._snapshot: Exported | None = None
+        self._visibility = Visibility(telemetry)
 
     @property
     def snapshot(self) -> Exported | None:
@@ -133,6 +135,7 @@ class Worker:
     def _begin_to_lead(self) -> None:
         # From when we led last: others have exported newer ones since.
         self._snapshot = None
+        self._visibility = Visibility(self._telemetry)
         self._changed.set()
 
     async def _refresh(self) -> None:
@@ -184,10 +187,12 @@ class Worker:
         return forgotten
 
     async def _take_snapshot(self) -> int:
+        await self._visibility.fresh(self._database, self._clock())
         began = self._clock()
         snapshot = await self._refresher.refresh(began)
         # Compressing leaves the event loop to others.
         self._snapshot = await asyncio.to_thread(Exported.of, snapshot, self._clock() - began)
+        self._visibility.shown(self._clock())
         return 1
 
     async def _attempt(self, step: Step, patience: float | None = None) -> int | None:

@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -129,6 +130,43 @@ def test_a_delivery_becomes_a_figure_without_anybodys_help(database_url: str, tm
     assert shown[IN_FLIGHT] == 1
     assert shown["deliveries_total", "stored", "github"] == 1
     assert shown["interpreted_total", "github", "counted"] == 1
+
+
+def test_a_process_tells_of_itself(database_url: str, tmp_path: Path) -> None:
+    told: Figures = {
+        ("lifecycle_events_recorded_total", "proposed"): 2,
+        ("http_request_duration_seconds_count", "POST", "/webhooks/{source}", "202"): 2,
+        **{(name,): 0 for name in ("inbox_pending", "inbox_oldest_pending_seconds", "inbox_failed")},
+    }
+    visible = ("delivery_to_visible_seconds_count",)
+    with serving(database_url, tmp_path) as service:
+        service.post(REQUEST)
+        # Before the first snapshot nothing is timed.
+        _wait_for(lambda: service.figures().get(IN_FLIGHT))
+        service.post(Issue(number=46, created_at=at(2)).opened())
+        shown = _wait_for(lambda: one if told.items() <= (one := service.figures()).items() and one[visible] else None)
+        written = service.get("/metrics").content
+    assert shown[visible] in {1, 2}
+    if shutil.which("promtool"):
+        checked = subprocess.run(["promtool", "check", "metrics"], input=written, capture_output=True, check=False)
+        assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
+
+
+def test_after_a_restart_a_source_still_tells_when_it_was_last_heard_of(database_url: str, tmp_path: Path) -> None:
+    name = ("source_last_delivery_timestamp_seconds", "github")
+    with serving(database_url, tmp_path, ROLE="api") as service:
+        service.post(REQUEST)
+        before = service.figures()[name]
+    with serving(database_url, tmp_path, ROLE="api") as service:
+        assert _wait_for(lambda: service.figures().get(name)) == before
+
+
+def test_a_worker_receives_nothing_and_tells_of_no_source(database_url: str, tmp_path: Path) -> None:
+    with serving(database_url, tmp_path, ROLE="api") as service:
+        service.post(REQUEST)
+    with serving(database_url, tmp_path, ROLE="worker") as service:
+        shown = _wait_for(lambda: figures if ("inbox_pending",) in (figures := service.figures()) else None)
+    assert not [name for name in shown if name[0] == "source_last_delivery_timestamp_seconds"]
 
 
 def test_what_was_acknowledged_survives_a_kill_at_once(database_url: str, tmp_path: Path) -> None:
