@@ -7,6 +7,7 @@ from prometheus_client import Metric
 
 from service.metrics import (
     abandoned_ratio,
+    answered_within_threshold,
     experiment_age,
     experiment_overdue_age,
     experiments_concluded,
@@ -21,6 +22,11 @@ from service.metrics import (
     last_failure_shared,
     learnings_shared,
     oldest_open_idea,
+    pickup_quantile,
+    stage_quantile,
+    stage_samples,
+    survival_answered_by_threshold,
+    survival_quantile,
     threshold,
 )
 from service.metrics.view import View
@@ -37,7 +43,13 @@ METRICS: Sequence[Callable[[View, datetime], Iterable[Metric]]] = (
     failures.families,
     failure_category_ratio.families,
     idea_to_answer.families,
+    stage_quantile.families,
+    stage_samples.families,
+    survival_quantile.families,
+    survival_answered_by_threshold.families,
+    answered_within_threshold.families,
     abandoned_ratio.families,
+    pickup_quantile.families,
     last_failure_shared.families,
     last_answer.families,
     learnings_shared.families,

@@ -3,7 +3,9 @@
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, count, repeat
 from math import floor, fsum
+from operator import add, mul
 
 _HOUR = 3600.0
 _DAY = 24 * _HOUR
@@ -57,8 +59,8 @@ class Survival:
     """The estimated share of loops that are still without an answer after a time.
 
     Attributes:
-        times: in ascending order, the seconds after which there was an answer.
-        shares: S(t) from each of those times on, until the next.
+        times: in ascending order, the seconds after which there was an answer, once for each.
+        shares: S(t) from each of those times on, until the next; of equal times the last one holds.
     """
 
     times: Sequence[float]
@@ -86,17 +88,10 @@ def kaplan_meier(answered: Iterable[float], censored: Iterable[float]) -> Surviv
         answered: how long loops took that were answered, in seconds.
         censored: how long loops were watched that had no answer until then, in seconds.
     """
-    ends = sorted(answered)
+    times = sorted(answered)
     unanswered = sorted(censored)
-    times: list[float] = []
-    shares: list[float] = []
-    share, place = 1.0, 0
-    while place < len(ends):
-        time = ends[place]
-        behind = bisect_right(ends, time, lo=place)
-        at_risk = len(ends) - place + len(unanswered) - bisect_left(unanswered, time)
-        share *= 1 - (behind - place) / at_risk
-        times.append(time)
-        shares.append(share)
-        place = behind
-    return Survival(times, shares)
+    gone = map(bisect_left, repeat(unanswered), times)
+    at_risk = [len(times) + len(unanswered) - behind for behind in map(add, count(), gone)]
+    # Answers that came at once are taken one after the other: their factors come to the one that they have together.
+    shares = accumulate([1 - 1 / risked for risked in at_risk], mul)
+    return Survival(times, list(shares))

@@ -1,12 +1,13 @@
 """What every figure is computed from, and the populations that the figures speak of."""
 
 from bisect import bisect_right
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 from itertools import chain
+from operator import attrgetter
 from typing import TypeAlias, get_args
 
 from service.lifecycle.experiment import Experiment
@@ -43,7 +44,7 @@ class Terms:
         windows: the stretches of time that they are made over.
         thresholds: how long a loop may take from idea to answer, by team; `default` is that of all others.
         forgotten_after: how long an open loop may be without activity.
-        min_sample: on how many experiments a ratio or a quantile must rest to be told.
+        min_sample: on how many experiments a ratio or a quantile must rest to be told; at least 1.
         max_teams: how many teams have rows of their own.
     """
 
@@ -91,32 +92,71 @@ class Loop:
         return self.taken[_PLACES[stage]]
 
 
+Measure: TypeAlias = Callable[[Sequence[Loop], datetime], list[float]]
+"""What loops measure as of a moment, in seconds, in no particular order: a value of each loop that knows it."""
+
+
+def _taken(place: int) -> Measure:
+    return lambda loops, _: [taken for loop in loops if (taken := loop.taken[place]) is not None]
+
+
+_TAKEN: Mapping[Stage, Measure] = {stage: _taken(place) for stage, place in _PLACES.items()}
+
+
+def _age(loops: Sequence[Loop], now: datetime) -> list[float]:
+    return [(now - loop.experiment.idea_at).total_seconds() for loop in loops]
+
+
+def _watched(loops: Sequence[Loop], now: datetime) -> list[float]:
+    """How long loops were watched that came to no answer: until now, or until they were given up."""
+    unanswered = (loop.experiment for loop in loops if not loop.experiment.answered)
+    spans = (((one.concluded_at or now) - one.idea_at).total_seconds() for one in unanswered)
+    return [seconds for seconds in spans if seconds >= 0]
+
+
 class Cohort:
     """The loops of a population that one row of a figure is about.
+
+    A cohort is made of others: a window's holds that of the next shorter one, the organisation's those of its teams.
+    What was put in order for one need only be merged for the other.
 
     Args:
         team: the row's label value; `ORGANISATION` for all loops.
         window: the window's label; empty for populations that know none.
         now: the moment of which figures tell.
+        own: the loops that no part holds.
+        parts: cohorts that have no loop in common.
     """
 
-    def __init__(self, team: str, window: str, loops: Sequence[Loop], now: datetime) -> None:
+    def __init__(
+        self, team: str, window: str, now: datetime, *, own: Sequence[Loop] = (), parts: Sequence["Cohort"] = ()
+    ) -> None:
         self.team = team
         self.window = window
-        self.loops = loops
         self._now = now
-        self._taken: dict[Stage, Sequence[float]] = {}
+        self._own = own
+        self._parts = parts
+        self._ordered: dict[Measure, Sequence[float]] = {}
+
+    @cached_property
+    def loops(self) -> Sequence[Loop]:
+        """All loops of the cohort, in no particular order."""
+        return [*chain.from_iterable(part.loops for part in self._parts), *self._own]
+
+    def ordered(self, measure: Measure) -> Sequence[float]:
+        """What the loops measure, in ascending order."""
+        if measure not in self._ordered:
+            parts = (part.ordered(measure) for part in self._parts)
+            self._ordered[measure] = sorted(chain(*parts, measure(self._own, self._now)))
+        return self._ordered[measure]
 
     def taken(self, stage: Stage) -> Sequence[float]:
         """How long the stage took where that is known, in seconds, in ascending order."""
-        if stage not in self._taken:
-            place = _PLACES[stage]
-            self._taken[stage] = sorted(taken for loop in self.loops if (taken := loop.taken[place]) is not None)
-        return self._taken[stage]
+        return self.ordered(_TAKEN[stage])
 
     def ages(self) -> Sequence[float]:
         """How long ago the ideas were, in seconds, in ascending order."""
-        return sorted((self._now - loop.experiment.idea_at).total_seconds() for loop in self.loops)
+        return self.ordered(_age)
 
     @cached_property
     def outcomes(self) -> Counter[Outcome | None]:
@@ -135,17 +175,12 @@ class Cohort:
         An open loop was watched until now, an abandoned one until it was given up. A loop that ended before its idea is
         a slip of a clock, and left out.
         """
-        unanswered = (loop for loop in self.loops if not loop.experiment.answered)
-        watched = (
-            ((loop.experiment.concluded_at or self._now) - loop.experiment.idea_at).total_seconds()
-            for loop in unanswered
-        )
-        censored = [seconds for seconds in watched if seconds >= 0]
-        answered = self.taken("idea_to_answer")
+        answered, censored = self.taken("idea_to_answer"), self.ordered(_watched)
         return kaplan_meier(answered, censored), len(answered) + len(censored)
 
 
 Cohorts: TypeAlias = Sequence[Cohort]
+_Placed: TypeAlias = Mapping[str, Sequence[Sequence[Loop]]]
 
 
 class View:
@@ -227,32 +262,25 @@ def by_team(cohorts: Cohorts) -> Cohorts:
 class _Moment:
     """A view's loops as they stand at one moment, each population made when it is first asked for."""
 
-    def __init__(self, loops: Iterable[Loop], terms: Terms, now: datetime) -> None:
+    def __init__(self, loops: Sequence[Loop], terms: Terms, now: datetime) -> None:
         self.now = now
         self._terms = terms
-        self.ahead: list[Loop] = []
-        present: defaultdict[str, list[Loop]] = defaultdict(list)
-        for loop in loops:
-            if loop.latest > now:
-                self.ahead.append(loop)
-            else:
-                present[_named(loop.experiment.team)].append(loop)
-        self._rows, self.folded = _capped(present, terms.max_teams)
-        self.teams = sorted(self._rows)
-        # From the longest window to the shortest: what lies in one lies in all before it.
-        self._windows = sorted(terms.windows, key=lambda window: window.length, reverse=True)
-        self._begins = [now - window.length for window in self._windows]
+        self.ahead = [loop for loop in loops if loop.latest > now]
+        # Always walked in the order in which the loops were made: that is how they lie in memory.
+        self._present = [loop for loop in loops if loop.latest <= now]
+        self._rows, self.folded = _rows(self._present, terms.max_teams)
+        self.teams = sorted(set(self._rows.values()))
+        # From the shortest window to the longest: what lies in one lies in all after it.
+        self._windows = sorted(terms.windows, key=lambda window: window.length)
+        self._bounds = [*(now - window.length for window in reversed(self._windows)), now]
 
     @cached_property
     def every(self) -> Cohorts:
-        return self._cohorts("", self._rows)
+        return self._unwindowed(self._present)
 
     @cached_property
     def open(self) -> Cohorts:
-        still = {
-            team: [loop for loop in loops if loop.experiment.concluded_at is None] for team, loops in self._rows.items()
-        }
-        return self._cohorts("", still)
+        return self._unwindowed(loop for loop in self._present if loop.experiment.concluded_at is None)
 
     @cached_property
     def overdue(self) -> Cohorts:
@@ -264,66 +292,76 @@ class _Moment:
 
     @cached_property
     def concluded(self) -> Cohorts:
-        return self._windowed(lambda loop: loop.experiment.concluded_at)
+        return self._windowed(self._placed_by_conclusion)
 
     @cached_property
     def answered(self) -> Cohorts:
-        return [
-            Cohort(cohort.team, cohort.window, [loop for loop in cohort.loops if loop.experiment.answered], self.now)
-            for cohort in self.concluded
-        ]
+        return self._windowed(
+            {
+                team: [[loop for loop in loops if loop.experiment.answered] for loops in placed]
+                for team, placed in self._placed_by_conclusion.items()
+            }
+        )
 
     @cached_property
     def proposed(self) -> Cohorts:
-        return self._windowed(lambda loop: loop.experiment.idea_at)
+        return self._windowed(self._placed(attrgetter("experiment.idea_at")))
 
     @cached_property
     def shared(self) -> Cohorts:
-        return self._windowed(lambda loop: loop.experiment.shared_at)
+        return self._windowed(self._placed(attrgetter("experiment.shared_at")))
 
     def _open_and(self, late: Callable[[Experiment, datetime], bool]) -> Cohorts:
         """The open loops that are late in some way."""
-        rows = by_team(self.open)
-        held = {row.team: [loop for loop in row.loops if late(loop.experiment, self.now)] for row in rows}
-        return self._cohorts("", held)
+        return self._unwindowed(loop for loop in self.open[-1].loops if late(loop.experiment, self.now))
 
-    def _windowed(self, instant: Callable[[Loop], datetime | None]) -> Cohorts:
-        """A cohort for each window and team, of the loops of which the instant lies in the window."""
-        placed = {team: self._placed(loops, instant) for team, loops in self._rows.items()}
+    @cached_property
+    def _placed_by_conclusion(self) -> _Placed:
+        return self._placed(attrgetter("experiment.concluded_at"))
+
+    def _placed(self, instant: Callable[[Loop], datetime | None]) -> _Placed:
+        """The loops of each row of which the instant lies in a window, by the shortest that holds it."""
+        between: dict[str, list[list[Loop]]] = {row: [[] for _ in range(len(self._bounds) + 1)] for row in self.teams}
+        for loop, at in zip(self._present, map(instant, self._present), strict=True):
+            if at is not None:
+                between[self._rows[loop.experiment.team]][bisect_right(self._bounds, at)].append(loop)
+        # Without what lies before the longest window or not before now.
+        return {row: placed[-2:0:-1] for row, placed in between.items()}
+
+    def _windowed(self, placed: _Placed) -> Cohorts:
+        """A cohort for each window and row."""
         cohorts: list[Cohort] = []
+        shorter: Mapping[str, Sequence[Cohort]] = {}
         for place, window in enumerate(self._windows):
-            held = {team: list(chain.from_iterable(loops[place + 1 :])) for team, loops in placed.items()}
-            cohorts += self._cohorts(window.label, held)
+            rows = [
+                Cohort(team, window.label, self.now, own=placed[team][place], parts=shorter.get(team, ()))
+                for team in self.teams
+            ]
+            cohorts += self._with_organisation(window.label, rows)
+            shorter = {cohort.team: [cohort] for cohort in rows}
         return cohorts
 
-    def _placed(self, loops: Iterable[Loop], instant: Callable[[Loop], datetime | None]) -> list[list[Loop]]:
-        """Loops by how many windows hold their instant."""
-        placed: list[list[Loop]] = [[] for _ in range(len(self._windows) + 1)]
+    def _unwindowed(self, loops: Iterable[Loop]) -> Cohorts:
+        held: dict[str, list[Loop]] = {row: [] for row in self.teams}
         for loop in loops:
-            at = instant(loop)
-            if at is not None and at < self.now:
-                placed[bisect_right(self._begins, at)].append(loop)
-        return placed
+            held[self._rows[loop.experiment.team]].append(loop)
+        return self._with_organisation("", [Cohort(row, "", self.now, own=held[row]) for row in self.teams])
 
-    def _cohorts(self, window: str, loops: Mapping[str, Sequence[Loop]]) -> list[Cohort]:
-        rows = [Cohort(team, window, loops[team], self.now) for team in self.teams]
-        everybody = list(chain.from_iterable(loops.values()))
-        return [*rows, Cohort(ORGANISATION, window, everybody, self.now)]
+    def _with_organisation(self, window: str, rows: Sequence[Cohort]) -> Cohorts:
+        return [*rows, Cohort(ORGANISATION, window, self.now, parts=rows)]
 
 
-def _named(team: str) -> str:
-    """The label value of a team; names that begin with `_` are ours."""
-    return NO_TEAM if not team or team.startswith("_") else team
+def _rows(present: Iterable[Loop], most: int) -> tuple[Mapping[str, str], int]:
+    """The label value of each team's row, where only the first teams have one of their own, and how many have none.
 
-
-def _capped(present: Mapping[str, list[Loop]], most: int) -> tuple[dict[str, list[Loop]], int]:
-    """The loops by row, where only the first teams have one of their own, and how many teams have none.
-
-    First are those whose first idea was the earliest. Loops without a team are no team's.
+    First are those whose first idea was the earliest. Names that begin with `_` are ours.
     """
-    since = {team: min(loop.experiment.idea_at for loop in loops) for team, loops in present.items() if team != NO_TEAM}
-    beyond = sorted(since, key=lambda team: (since[team], team))[most:]
-    rows = {team: loops for team, loops in present.items() if team not in beyond}
-    if beyond:
-        rows[OTHER_TEAMS] = list(chain.from_iterable(present[team] for team in beyond))
-    return rows, len(beyond)
+    since: dict[str, datetime] = {}
+    for loop in present:
+        team, idea_at = loop.experiment.team, loop.experiment.idea_at
+        since[team] = min(since.get(team, idea_at), idea_at)
+    named = sorted((at, team) for team, at in since.items() if team and not team.startswith("_"))
+    rows = dict.fromkeys(since, NO_TEAM)
+    for place, (_, team) in enumerate(named):
+        rows[team] = team if place < most else OTHER_TEAMS
+    return rows, len(named[most:])
