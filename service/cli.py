@@ -239,10 +239,14 @@ async def _explain(settings: Settings, reference: str, as_json: bool) -> None:
 
 
 def _explanation(shown: "ExplanationAnswer") -> str:
-    known = shown.experiment.model_dump(mode="json", exclude={"root"}) if shown.experiment else {}
+    known = shown.experiment.model_dump(mode="json", exclude={"root", "again"}) if shown.experiment else {}
     lines = [shown.subject, *(f"  {name:17} {value}" for name, value in known.items() if value not in (None, ""))]
+    for again in shown.experiment.again if shown.experiment else ():
+        before = "after it was concluded" if again.concluded else f"quiet for {timedelta(seconds=again.quiet_seconds)}"
+        lines.append(f"  taken up again    {again.at:%Y-%m-%d %H:%M:%S}, {before}")
     if shown.why_not:
-        lines.append(f"  no experiment: {shown.why_not}")
+        since = f", since {shown.excluded.since:%Y-%m-%d %H:%M:%S}" if shown.excluded else ""
+        lines.append(f"  no experiment: {shown.why_not}{since}")
     lines += ["", "events (those in brackets do not count for it)"]
     for event in shown.events:
         said = " ".join([event.kind, *(f"{name}={value}" for name, value in event.data.items())])

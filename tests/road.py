@@ -7,8 +7,10 @@ from typing import Any
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import select
 
 from service.app import create_app
+from service.lifecycle.excluded import Excluded
 from service.lifecycle.experiment import Experiment
 from service.pipeline.interpret import interpret_pending
 from service.pipeline.project import project_touched
@@ -17,6 +19,7 @@ from service.rules.model import Rules
 from service.settings import Settings, load_rules
 from service.storage import experiments
 from service.storage.database import Database
+from service.storage.tables import exclusions
 from service.telemetry import Telemetry
 from tests.builders import SECRET, GitHubRequest, at, terms
 from tests.signing import POSTED, SOURCES, Request
@@ -72,6 +75,13 @@ async def all_experiments(database: Database) -> dict[str, Experiment]:
     """Every experiment, by root."""
     async with database.transaction() as connection:
         return {experiment.root: experiment for experiment in await experiments.everything(connection)}
+
+
+async def all_exclusions(database: Database) -> dict[str, Excluded]:
+    """Everything that was marked and is left out of figures, by subject."""
+    async with database.transaction() as connection:
+        rows = await connection.execute(select(exclusions))
+        return {row.subject: Excluded(row.reason, row.excluded_at) for row in rows}
 
 
 async def figures(database: Database, now: datetime) -> Figures:

@@ -1,7 +1,7 @@
 """Any permutation, duplication and splitting of the same observations gives the same experiments."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from service.lifecycle.events import LifecycleEvent
 from service.lifecycle.evidence import Alias, Aliases, Graph, LinkSet, Ref
-from service.lifecycle.experiment import Experiment, fold, is_marked
+from service.lifecycle.excluded import Excluded, excluded
+from service.lifecycle.experiment import Attempt, Experiment, fold, is_marked
 from service.observation import Commented, Linked, Mentioned, Observation, Observed, Renamed, Trait
 from service.pipeline.project import project_touched
 from service.rules.matching import interpret
@@ -21,7 +22,7 @@ from service.storage import events
 from service.storage.database import Database
 from service.storage.events import Said
 from tests.builders import at
-from tests.road import RULES, all_experiments
+from tests.road import RULES, all_exclusions, all_experiments
 
 TICKET = Ref("jira:ML-1")
 ITEMS = (Ref("github:acme/app#1"), Ref("github:acme/app#2"), TICKET)
@@ -127,8 +128,8 @@ stories = st.lists(
 )
 
 
-def experiments_of(told: Sequence[Told]) -> dict[str, Experiment]:
-    """What comes of all that was told, worked out plainly and in one go."""
+def derived_from(told: Sequence[Told]) -> tuple[dict[str, Experiment], dict[str, Excluded]]:
+    """The experiments, and what is left out, that come of all that was told, worked out plainly and in one go."""
     interpreted = [one.interpreted() for one in told]
     aliases = Aliases(alias for one in interpreted for alias in one.aliases)
     heard: dict[Ref, set[LifecycleEvent]] = {}
@@ -146,23 +147,33 @@ def experiments_of(told: Sequence[Told]) -> dict[str, Experiment]:
         for target in link.targets
     )
     marked = frozenset(subject for subject, own in heard.items() if is_marked(own))
-    return {
-        root: fold(root, heard[root], [event for one in graph.descendants(root) for event in heard.get(one, ())])
+
+    def heard_of(subjects: Iterable[Ref]) -> list[LifecycleEvent]:
+        return [event for subject in subjects for event in heard.get(subject, ())]
+
+    def attempts(root: Ref) -> list[Attempt]:
+        serving = sorted(graph.descendants(root) & marked)
+        return [Attempt(heard[one], heard_of(graph.descendants(one) - {root})) for one in serving]
+
+    experiments: dict[str, Experiment] = {
+        root: fold(root, heard[root], heard_of(graph.descendants(root)), attempts(root))
         for root in marked
         if graph.is_root(root, marked)
     }
+    alone = (subject for subject in heard if not graph.ancestors(subject) & marked)
+    return experiments, {subject: why for subject in alone if (why := excluded(heard[subject]))}
 
 
 @given(stories, st.data())
 def test_the_order_of_observations_makes_no_difference(story: list[Told], data: st.DataObject) -> None:
     again = data.draw(st.permutations([*story, *data.draw(st.lists(st.sampled_from(story), max_size=5))]))
-    assert experiments_of(again) == experiments_of(story)
+    assert derived_from(again) == derived_from(story)
 
 
 @given(stories)
 def test_observations_of_one_delivery_may_come_in_several(story: list[Told]) -> None:
     split = [Told(one.provider, (observation,)) for one in story for observation in one.observations]
-    assert experiments_of(split) == experiments_of(story)
+    assert derived_from(split) == derived_from(story)
 
 
 async def _tell(database: Database, told: Sequence[Told], batch: int) -> None:
@@ -183,7 +194,7 @@ def _said(told: Told) -> Said:
 
 async def _forget(database: Database) -> None:
     async with database.transaction() as connection:
-        tables = "events, event_deliveries, links, aliases, touched, experiments"
+        tables = "events, event_deliveries, links, aliases, touched, experiments, exclusions"
         await connection.exec_driver_sql(f"TRUNCATE {tables}")
 
 
@@ -198,4 +209,4 @@ async def test_two_workers_on_postgresql_come_to_the_same_experiments(
     await asyncio.gather(_tell(database, shuffled[::2], batch), _tell(database, shuffled[1::2], batch))
     while await project_touched(database, lambda: at(2)):
         pass
-    assert await all_experiments(database) == experiments_of(story)
+    assert (await all_experiments(database), await all_exclusions(database)) == derived_from(story)

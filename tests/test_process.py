@@ -311,7 +311,7 @@ def test_wrong_usage_ends_with_status_two() -> None:
 
 def test_migrate_makes_the_schema(empty_database_url: str) -> None:
     ended = _run("migrate", DATABASE_URL=empty_database_url)
-    assert (ended.returncode, ended.stdout) == (0, "the schema is at revision 0002\n")
+    assert (ended.returncode, ended.stdout) == (0, "the schema is at revision 0003\n")
     assert _run("deliveries", "list", DATABASE_URL=empty_database_url).returncode == 0
 
 

@@ -16,6 +16,16 @@ from service.pipeline.explain import Explanation, Heard, explain, find_subject
 from service.storage.database import Database
 
 
+class AgainAnswer(BaseModel):
+    """An experiment was taken up again: whether it was concluded just before, and how long it had been quiet."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    at: datetime
+    concluded: bool
+    quiet_seconds: float
+
+
 class ExperimentAnswer(BaseModel):
     """One experiment as it stands."""
 
@@ -38,6 +48,7 @@ class ExperimentAnswer(BaseModel):
     shared_at: datetime | None
     shipped_at: datetime | None
     last_activity_at: datetime
+    again: list[AgainAnswer]
 
 
 class OriginAnswer(BaseModel):
@@ -80,12 +91,22 @@ class ExclusionAnswer(BaseModel):
     stage: str | None
 
 
+class ExcludedAnswer(BaseModel):
+    """Why and since when figures leave out what was marked as an experiment."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    reason: str
+    since: datetime
+
+
 class ExplanationAnswer(BaseModel):
     """What is known of a subject, and why it counts or does not."""
 
     subject: str
     experiment: ExperimentAnswer | None
     why_not: str
+    excluded: ExcludedAnswer | None
     serves: list[str]
     events: list[EventAnswer]
     stage_seconds: dict[str, float]
@@ -99,6 +120,7 @@ def answer(explanation: Explanation) -> ExplanationAnswer:
         subject=explanation.subject,
         experiment=_experiment(explanation.experiment) if explanation.experiment else None,
         why_not=explanation.why_not,
+        excluded=ExcludedAnswer.model_validate(explanation.excluded) if explanation.excluded else None,
         serves=list(explanation.serves),
         events=[_event(heard) for heard in explanation.heard],
         stage_seconds={stage: taken.total_seconds() for stage, taken in explanation.stages.items()},

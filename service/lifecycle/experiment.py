@@ -1,20 +1,18 @@
 """The experiment: what a root's own events and its evidence fold into."""
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import groupby
-from typing import assert_never
 from uuid import UUID
 
 from service.lifecycle.codec import event_id, kind_of
+from service.lifecycle.declarations import InForce, declarations_in, in_force, latest, value_of
 from service.lifecycle.events import (
     Active,
     Concluded,
     Declaration,
     Declared,
-    Field,
     LifecycleEvent,
     Proposed,
     Reopened,
@@ -25,6 +23,41 @@ from service.lifecycle.events import (
 )
 from service.lifecycle.evidence import Ref, experiment_id
 from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk, State
+from service.lifecycle.titles import title_key
+
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Again:
+    """An experiment was taken up again: something that is marked itself came to serve it.
+
+    Attributes:
+        at: the idea of what serves it.
+        concluded: whether the experiment was concluded just before.
+        quiet: how long before that its last activity was.
+    """
+
+    at: datetime
+    concluded: bool
+    quiet: timedelta
+
+    @property
+    def quiet_seconds(self) -> float:
+        return self.quiet.total_seconds()
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A marked subject that serves an experiment.
+
+    Attributes:
+        own: all events on it.
+        evidence: all events on the subjects that serve it.
+    """
+
+    own: Collection[LifecycleEvent]
+    evidence: Collection[LifecycleEvent] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +83,17 @@ class Experiment:
     shared_at: datetime | None
     shipped_at: datetime | None
     last_activity_at: datetime
+    again: tuple[Again, ...] = ()
+    """Each time that it was taken up again, in order of time."""
 
     @property
     def id(self) -> UUID:
         return experiment_id(self.root)
+
+    @property
+    def title_key(self) -> UUID | None:
+        """What experiments of the same title have in common."""
+        return title_key(self.title)
 
     @property
     def state(self) -> State:
@@ -81,13 +121,6 @@ class Experiment:
 
 
 @dataclass(frozen=True, slots=True)
-class _InForce:
-    value: str
-    channel: str
-    since: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class _Conclusion:
     concluded: Concluded | None
     reopened_at: datetime | None
@@ -95,11 +128,16 @@ class _Conclusion:
 
 def is_marked(own: Iterable[LifecycleEvent]) -> bool:
     """Whether a subject's own events mark it as an experiment that is not excluded."""
-    declarations = [event for event in own if isinstance(event, Declaration)]
-    return bool(_in_force(declarations, "experiment")) and not _in_force(declarations, "excluded")
+    declarations = declarations_in(own)
+    return bool(in_force(declarations, "experiment")) and not in_force(declarations, "excluded")
 
 
-def fold(root: Ref, own: Iterable[LifecycleEvent], evidence: Iterable[LifecycleEvent]) -> Experiment:
+def fold(
+    root: Ref,
+    own: Iterable[LifecycleEvent],
+    evidence: Iterable[LifecycleEvent],
+    attempts: Iterable[Attempt] = (),
+) -> Experiment:
     """The experiment that all these events tell of, whatever the order in which they are given.
 
     Of the evidence only starts, signals, shipments, signs of life and commands in comments count: a merged change does
@@ -109,24 +147,26 @@ def fold(root: Ref, own: Iterable[LifecycleEvent], evidence: Iterable[LifecycleE
         root: the experiment's own subject; that it is one is the caller's to know (`is_marked`, `Graph.is_root`).
         own: all events on the root; at least one.
         evidence: all events on the subjects that serve it.
+        attempts: those of the subjects that are marked themselves, each with what serves it; their events are among the
+            evidence.
     """
     heard = [event for event in evidence if counts_for(event, own=False)]
     of_the_root = {*own, *filter(_is_command, heard)}
     counted = _in_order({*of_the_root, *heard})
     mine = [event for event in counted if event in of_the_root]
-    declarations = [event for event in mine if isinstance(event, Declaration)]
+    declarations = declarations_in(mine)
     ideas = [event.occurred_at for event in mine if isinstance(event, Proposed)]
     idea_at = ideas[0] if ideas else _inferred_idea(counted)
     conclusion = _conclusion(mine)
     concluded_at = conclusion.concluded.occurred_at if conclusion.concluded else None
     outcome, category = _verdict(conclusion, declarations)
-    shared = _latest(_in_force(declarations, "shared"))
-    risk = _value(declarations, "risk")
+    shared = latest(in_force(declarations, "shared"))
+    risk = value_of(declarations, "risk")
     return Experiment(
         root=root,
-        title=_value(declarations, "title"),
-        url=_value(declarations, "url"),
-        team=_value(declarations, "team"),
+        title=value_of(declarations, "title"),
+        url=value_of(declarations, "url"),
+        team=value_of(declarations, "team"),
         risk=Risk(risk) if risk else None,
         idea_at=idea_at,
         idea_inferred=not ideas,
@@ -138,12 +178,8 @@ def fold(root: Ref, own: Iterable[LifecycleEvent], evidence: Iterable[LifecycleE
         shared_at=shared.since if shared else None,
         shipped_at=_shipped_at(counted, idea_at),
         last_activity_at=counted[-1].occurred_at,
+        again=_again(attempts, counted, of_the_root, idea_at),
     )
-
-
-def exclusion_of(own: Iterable[LifecycleEvent]) -> str:
-    """Why a subject's own events exclude it, such as `duplicate`; empty where they do not."""
-    return _value([event for event in own if isinstance(event, Declaration)], "excluded")
 
 
 def counts_for(event: LifecycleEvent, *, own: bool) -> bool:
@@ -232,13 +268,37 @@ def _conclusion(mine: Sequence[LifecycleEvent]) -> _Conclusion:
     return _Conclusion(concluded, reopened_at)
 
 
+def _again(
+    attempts: Iterable[Attempt],
+    counted: Sequence[LifecycleEvent],
+    of_the_root: Collection[LifecycleEvent],
+    idea: datetime,
+) -> tuple[Again, ...]:
+    found: list[Again] = []
+    for attempt in attempts:
+        ideas = [event.occurred_at for event in attempt.own if isinstance(event, Proposed)]
+        if not ideas or min(ideas) <= idea:
+            continue
+        its = {*attempt.own, *attempt.evidence}
+        before = [event for event in counted if _is_over(event, min(ideas)) and event not in its]
+        if before:
+            concluded = _conclusion([event for event in before if event in of_the_root]).concluded is not None
+            found.append(Again(min(ideas), concluded, min(ideas) - before[-1].occurred_at))
+    return tuple(sorted(found))
+
+
+def _is_over(event: LifecycleEvent, before: datetime) -> bool:
+    # A sign of life tells its day: of one on the very day nobody knows whether it came before.
+    return event.occurred_at + (_DAY if isinstance(event, Active) else timedelta()) <= before
+
+
 def _verdict(
     conclusion: _Conclusion, declarations: Sequence[Declaration]
 ) -> tuple[Outcome | None, FailureCategory | None]:
     if conclusion.concluded is None:
         return None, None
-    declared = _since_reopening(_in_force(declarations, "outcome"), conclusion.reopened_at)
-    categorised = _since_reopening(_in_force(declarations, "failure_category"), conclusion.reopened_at)
+    declared = _since_reopening(in_force(declarations, "outcome"), conclusion.reopened_at)
+    categorised = _since_reopening(in_force(declarations, "failure_category"), conclusion.reopened_at)
     if declared:
         outcome = Outcome(declared.value)
     elif conclusion.concluded.outcome is not None:
@@ -250,77 +310,8 @@ def _verdict(
     return outcome, FailureCategory(categorised.value) if categorised else FailureCategory.UNCLASSIFIED
 
 
-def _since_reopening(in_force: Sequence[_InForce], reopened_at: datetime | None) -> _InForce | None:
+def _since_reopening(values: Sequence[InForce], reopened_at: datetime | None) -> InForce | None:
     """The latest value, without what was declared before the loop was opened again: only labels stand, as they hang."""
-    return _latest(
-        [value for value in in_force if reopened_at is None or value.channel == "label" or value.since > reopened_at]
+    return latest(
+        [value for value in values if reopened_at is None or value.channel == "label" or value.since > reopened_at]
     )
-
-
-def _value(declarations: Sequence[Declaration], field: Field) -> str:
-    latest = _latest(_in_force(declarations, field))
-    return latest.value if latest else ""
-
-
-def _latest(in_force: Sequence[_InForce]) -> _InForce | None:
-    """The value stated last, of two at once the alphabetically first; a derived one only where there is no other."""
-    stated = [value for value in in_force if value.channel != "derived"] or in_force
-    return max(sorted(stated, key=lambda value: value.value), key=lambda value: value.since, default=None)
-
-
-def _in_force(declarations: Sequence[Declaration], field: Field) -> list[_InForce]:
-    """Every value of a field that is stated and not taken back, with the time since when it holds."""
-    by_channel: defaultdict[str, defaultdict[str, list[Declaration]]] = defaultdict(lambda: defaultdict(list))
-    for declaration in declarations:
-        if declaration.field == field:
-            by_channel[declaration.channel][declaration.value].append(declaration)
-    in_force: list[_InForce] = []
-    for channel, by_value in by_channel.items():
-        # Several labels can hang side by side; on any other channel a new value replaces the old.
-        values = by_value if channel == "label" else _stated_last(by_value)
-        for value in values:
-            standing = [_standing_since(channel, statements) for statements in _by_label(by_value[value])]
-            if since := min((since for since in standing if since is not None), default=None):
-                in_force.append(_InForce(value, channel, since))
-    return in_force
-
-
-def _by_label(statements: Iterable[Declaration]) -> Iterable[Sequence[Declaration]]:
-    """The statements of each label alone; those that no label made are together."""
-    by_label: defaultdict[str, list[Declaration]] = defaultdict(list)
-    for statement in statements:
-        by_label[statement.label].append(statement)
-    return by_label.values()
-
-
-def _stated_last(by_value: Mapping[str, Sequence[Declaration]]) -> list[str]:
-    """The value that was declared last, of two at once the alphabetically first; none where all was only withdrawn."""
-    declared = [
-        (statement.occurred_at, value)
-        for value, statements in sorted(by_value.items())
-        for statement in statements
-        if isinstance(statement, Declared)
-    ]
-    return [max(declared, key=lambda stated: stated[0])[1]] if declared else []
-
-
-def _standing_since(channel: str, statements: Sequence[Declaration]) -> datetime | None:
-    """Since when a value holds on a channel, or None where it was taken back."""
-    named = [statement for statement in statements if not (isinstance(statement, Declared) and statement.overheard)]
-    declared: list[datetime] = []
-    withdrawn: list[datetime] = []
-    for statement in named or statements:
-        match statement:
-            case Declared():
-                declared.append(statement.occurred_at)
-            case Withdrawn():
-                withdrawn.append(statement.occurred_at)
-            case _ as never:
-                assert_never(never)
-    # What is taken back and stated at one instant stands, but for a branch that gets its change: that is its successor.
-    standing = [
-        at for at in declared if not withdrawn or at > max(withdrawn) or (at == max(withdrawn) and channel != "branch")
-    ]
-    if not standing:
-        return None
-    return min(standing) if channel == "label" else max(standing)

@@ -44,6 +44,11 @@ def exclusions(experiment: Experiment, now: datetime) -> list[Exclusion]:
     return [Exclusion("negative_duration", stage) for stage, taken in _spans(experiment) if taken < timedelta(0)]
 
 
+def is_negative(experiment: Experiment) -> bool:
+    """Whether a stage of the experiment would have ended before it began."""
+    return any(taken < timedelta(0) for _, taken in _spans(experiment))
+
+
 def lies_ahead(experiment: Experiment, now: datetime) -> bool:
     """Whether an instant of the experiment is in the future."""
     return max(experiment.instants) > now

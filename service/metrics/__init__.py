@@ -8,6 +8,7 @@ from prometheus_client import Metric
 from service.metrics import (
     abandoned_ratio,
     answered_within_threshold,
+    excluded,
     experiment_age,
     experiment_overdue_age,
     experiments_concluded,
@@ -23,6 +24,7 @@ from service.metrics import (
     learnings_shared,
     oldest_open_idea,
     pickup_quantile,
+    repeated_experiments,
     stage_quantile,
     stage_samples,
     survival_answered_by_threshold,
@@ -53,6 +55,8 @@ METRICS: Sequence[Callable[[View, datetime], Iterable[Metric]]] = (
     last_failure_shared.families,
     last_answer.families,
     learnings_shared.families,
+    repeated_experiments.families,
     threshold.families,
+    excluded.families,
 )
 """Every family, in the order of a scrape."""

@@ -9,9 +9,11 @@ from functools import cached_property
 from itertools import chain
 from operator import attrgetter
 from typing import TypeAlias, get_args
+from uuid import UUID
 
+from service.lifecycle.excluded import Excluded
 from service.lifecycle.experiment import Experiment
-from service.lifecycle.stages import Stage, durations
+from service.lifecycle.stages import Stage, durations, is_negative
 from service.lifecycle.taxonomy import FailureCategory, Outcome
 from service.metrics.estimate import Survival, kaplan_meier
 
@@ -74,18 +76,22 @@ class Loop:
     Attributes:
         latest: the latest of its instants.
         taken: how long each of `STAGES` took, in seconds; None where that is not known.
+        title_key: what loops of the same title have in common; None without a title.
+        negative: whether a stage would have ended before it began.
     """
 
     experiment: Experiment
     latest: datetime
     taken: tuple[float | None, ...]
+    title_key: UUID | None
+    negative: bool
 
     @classmethod
     def of(cls, experiment: Experiment) -> "Loop":
         """The loop of an experiment."""
         known = durations(experiment)
         seconds = (known[stage].total_seconds() if stage in known else None for stage in STAGES)
-        return cls(experiment, max(experiment.instants), tuple(seconds))
+        return cls(experiment, max(experiment.instants), tuple(seconds), experiment.title_key, is_negative(experiment))
 
     def seconds(self, stage: Stage) -> float | None:
         """How long a stage took, or None where that is not known."""
@@ -188,17 +194,19 @@ class View:
 
     Args:
         loops: those of the experiments; any that figures as of the moments asked for do not need may be missing.
+        excluded: what was marked and is left out of figures, at least since the widest window began.
     """
 
-    def __init__(self, loops: Iterable[Loop], terms: Terms) -> None:
+    def __init__(self, loops: Iterable[Loop], terms: Terms, excluded: Iterable[Excluded] = ()) -> None:
         self.loops = tuple(loops)
         self.terms = terms
+        self.excluded = tuple(excluded)
         self._moment: _Moment | None = None
 
     @classmethod
-    def of(cls, experiments: Iterable[Experiment], terms: Terms) -> "View":
+    def of(cls, experiments: Iterable[Experiment], terms: Terms, excluded: Iterable[Excluded] = ()) -> "View":
         """The view of experiments."""
-        return cls(map(Loop.of, experiments), terms)
+        return cls(map(Loop.of, experiments), terms, excluded)
 
     def teams(self, now: datetime) -> Sequence[str]:
         """The label values of all rows but the organisation's, in alphabetical order: each team that has a loop."""
@@ -211,6 +219,10 @@ class View:
     def ahead(self, now: datetime) -> Sequence[Loop]:
         """The loops with an instant in the future: out of all figures until then."""
         return self._at(now).ahead
+
+    def present(self, now: datetime) -> Sequence[Loop]:
+        """All loops of which no instant lies in the future."""
+        return self._at(now).every[-1].loops
 
     def every(self, now: datetime) -> Cohorts:
         """All loops of each team and of the organisation, whatever their state."""

@@ -9,7 +9,8 @@ from service.lifecycle.codec import event_id
 from service.lifecycle.errors import UnknownSubject
 from service.lifecycle.events import Declaration, LifecycleEvent
 from service.lifecycle.evidence import Ref, parse_reference
-from service.lifecycle.experiment import Experiment, counts_for, exclusion_of
+from service.lifecycle.excluded import Excluded, excluded
+from service.lifecycle.experiment import Experiment, counts_for
 from service.lifecycle.stages import Exclusion, Stage, durations, exclusions
 from service.metrics import METRICS
 from service.metrics.view import ORGANISATION, Terms, View
@@ -56,6 +57,7 @@ class Explanation:
         stages: how long each stage took that is known.
         left_out: what figures leave out of it now, and why.
         figures: what it counts in now; empty where it is no experiment.
+        excluded: why and since when it is no experiment any more, although it was marked as one; None for others.
     """
 
     subject: Ref
@@ -66,6 +68,7 @@ class Explanation:
     stages: Mapping[Stage, timedelta]
     left_out: Sequence[Exclusion]
     figures: Sequence[Figure]
+    excluded: Excluded | None = None
 
 
 async def explain(database: Database, subject: Ref, terms: Terms, now: datetime) -> Explanation:
@@ -104,6 +107,7 @@ async def explain(database: Database, subject: Ref, terms: Terms, now: datetime)
         stages=durations(experiment) if experiment else {},
         left_out=exclusions(experiment, now) if experiment else (),
         figures=_figures(experiment, terms, now) if experiment else (),
+        excluded=around.excluded.get(newest),
     )
 
 
@@ -138,8 +142,8 @@ def _why_not(around: Surroundings, subject: Ref) -> str:
     above = ", ".join(sorted(around.graph.ancestors(subject) & around.roots))
     if subject in around.marked:
         return f"it is marked, and so is what it serves: {above}"
-    excluded = exclusion_of(around.heard.get(subject, ()))
-    why = f"it is excluded: {excluded}" if excluded else "nothing marks it as an experiment"
+    left_out = excluded(around.heard.get(subject, ()))
+    why = f"it is excluded: {left_out.reason}" if left_out else "nothing marks it as an experiment"
     return f"{why}; it is evidence for {above}" if above else why
 
 

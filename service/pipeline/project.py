@@ -9,9 +9,10 @@ import structlog
 
 from service.lifecycle.events import LifecycleEvent
 from service.lifecycle.evidence import Aliases, Graph, Ref
-from service.lifecycle.experiment import Experiment, fold, is_marked
+from service.lifecycle.excluded import Excluded, excluded
+from service.lifecycle.experiment import Attempt, Experiment, fold, is_marked
 from service.lifecycle.taxonomy import FailureCategory
-from service.storage import events, experiments, links, marks, names
+from service.storage import events, exclusions, experiments, links, marks, names
 from service.storage.database import Connection, DatabaseTimeout, DatabaseUnavailable, Transactions, savepoint
 from service.telemetry import Telemetry
 
@@ -86,22 +87,25 @@ async def _set_aside(connection: Connection, subject: Ref, error: Exception, now
 
 
 async def project(connection: Connection, touched: Collection[Ref], *, alone: bool = False) -> Reclassified:
-    """Fold what touched subjects belong to, and take their marks away.
+    """Fold what touched subjects belong to, note which of them are left out, and take their marks away.
 
-    The roots are locked before anything that goes into the fold is read, so whoever commits last is folded last. A
-    root that comes up only after the lock was made one by a commit that left a touched mark of its own. Who is `alone`
-    need not lock.
+    The roots, and what is left out, are locked before anything that goes into the fold is read, so whoever commits last
+    is folded last. What comes up only after the lock was made so by a commit that left a touched mark of its own. Who
+    is `alone` need not lock.
     """
     if not touched:
         return []
     before = await read_surroundings(connection, touched)
-    affected = before.roots | await experiments.known(connection, before.names)
+    affected = before.roots | before.excluded.keys()
+    affected |= await experiments.known(connection, before.names) | await exclusions.known(connection, before.names)
     if not alone:
         await experiments.lock(connection, affected)
     now = await read_surroundings(connection, touched)
     folded = [now.fold(root) for root in now.roots & affected]
     reclassified = await _reclassified(connection, folded)
     await experiments.replace(connection, folded, affected - now.roots)
+    left_out = {subject: now.excluded[subject] for subject in now.excluded.keys() & affected}
+    await exclusions.replace(connection, left_out, affected - left_out.keys())
     await marks.forget(connection, touched)
     return reclassified
 
@@ -123,6 +127,9 @@ class Surroundings:
     """The subjects that are marked as experiments, and not excluded."""
     roots: frozenset[Ref]
     """The subjects, what they serve and what serves them, so far as they are experiments."""
+    excluded: Mapping[Ref, Excluded]
+    """Those of the subjects, of what they serve and of what serves them that are left out of figures, and no evidence
+    for an experiment either."""
     graph: Graph
     heard: Mapping[Ref, list[LifecycleEvent]]
     aliases: Aliases
@@ -133,8 +140,15 @@ class Surroundings:
 
     def fold(self, root: Ref) -> Experiment:
         """The experiment of a root."""
-        evidence = [event for subject in self.graph.descendants(root) for event in self.heard.get(subject, ())]
-        return fold(root, self.heard[root], evidence)
+        serving = self.graph.descendants(root)
+        attempts = [
+            Attempt(self.heard[subject], self._heard_of(self.graph.descendants(subject) - {root}))
+            for subject in serving & self.marked
+        ]
+        return fold(root, self.heard[root], self._heard_of(serving), attempts)
+
+    def _heard_of(self, subjects: Iterable[Ref]) -> list[LifecycleEvent]:
+        return [event for subject in subjects for event in self.heard.get(subject, ())]
 
 
 async def read_surroundings(connection: Connection, subjects: Collection[Ref]) -> Surroundings:
@@ -152,7 +166,12 @@ async def read_surroundings(connection: Connection, subjects: Collection[Ref]) -
     candidates = touched.union(*(graph.ancestors(subject) | graph.descendants(subject) for subject in touched))
     everywhere = frozenset[Ref](subjects).union(*map(aliases.names, candidates))
     roots = frozenset(subject for subject in candidates if graph.is_root(subject, marked))
-    return Surroundings(everywhere, marked, roots, graph, heard, aliases)
+    left_out = {
+        subject: why
+        for subject in candidates & heard.keys()
+        if (why := excluded(heard[subject])) and not graph.ancestors(subject) & marked
+    }
+    return Surroundings(everywhere, marked, roots, left_out, graph, heard, aliases)
 
 
 async def _links_around(connection: Connection, aliases: Aliases, subjects: Collection[Ref]) -> list[tuple[Ref, Ref]]:

@@ -35,7 +35,8 @@ async def forget_bodies(database: Database, before: datetime) -> int:
 async def forget_unattached(database: Database, before: datetime) -> int:
     """Forget subjects of which nothing was received since `before`, and that no experiment is tied to.
 
-    Experiments and all their evidence stay. It goes in small batches, so that recording never waits long.
+    Experiments and all their evidence stay, those among them that are left out of figures, since these are counted. It
+    goes in small batches, so that recording never waits long.
 
     Returns:
         How many subjects were forgotten.
@@ -65,6 +66,6 @@ async def _unattached(connection: Connection, subjects: list[Ref]) -> list[Ref]:
     def is_attached(subject: Ref) -> bool:
         newest = around.newest(subject)
         tied = {newest} | around.graph.ancestors(newest) | around.graph.descendants(newest)
-        return bool(tied & around.marked)
+        return bool(tied & around.marked or tied & around.excluded.keys())
 
     return [subject for subject in subjects if not is_attached(subject)]

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
@@ -11,8 +11,10 @@ from prometheus_client.core import GaugeMetricFamily
 from service.metrics import METRICS
 from service.metrics.view import Terms, View
 from service.pipeline.exposition import Exposition, Families, write_openmetrics, write_text
-from service.storage import experiments
+from service.storage import exclusions, experiments
 from service.storage.database import Connection, Database
+
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +86,9 @@ async def take_snapshot(database: Database, terms: Terms, now: datetime) -> Snap
 
 
 async def read_view(connection: Connection, terms: Terms) -> View:
-    """The experiments as they were folded last."""
-    return View.of(await experiments.everything(connection), terms)
+    """The experiments as they were folded last, and what is left out."""
+    left_out = await exclusions.since(connection, _BEGINNING)
+    return View.of(await experiments.everything(connection), terms, left_out)
 
 
 def render(view: View, now: datetime) -> Snapshot:

@@ -1,19 +1,37 @@
 """The experiments as they were folded last."""
 
-from collections.abc import Collection, Iterable
-from dataclasses import fields
+import json
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
+import asyncpg
 from sqlalchemy import delete, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from service.lifecycle.evidence import Ref, experiment_id
-from service.lifecycle.experiment import Experiment
+from service.lifecycle.experiment import Again, Experiment
 from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk
 from service.storage.database import Connection
-from service.storage.tables import among, experiments
+from service.storage.tables import LATEST_INSTANT, WANTED_UNTIL, among, experiments
 
 _FIELDS = tuple(field.name for field in fields(Experiment))
+_COLUMNS = (*_FIELDS, "title_key", "again_at")
+_AT_ONCE = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An experiment as it is stored.
+
+    Attributes:
+        version: the `xmin` of its row, which is another one whenever the row was written.
+    """
+
+    experiment: Experiment
+    version: int
 
 
 async def lock(connection: Connection, roots: Iterable[Ref]) -> None:
@@ -56,34 +74,141 @@ async def replace(connection: Connection, folded: Iterable[Experiment], gone: Co
     rows = [_row(experiment) for experiment in sorted(folded, key=lambda experiment: experiment.root)]
     if rows:
         statement = insert(experiments)
-        renewed = {name: statement.excluded[name] for name in _FIELDS}
+        renewed = {name: statement.excluded[name] for name in _COLUMNS}
         await connection.execute(statement.on_conflict_do_update(index_elements=[experiments.c.id], set_=renewed), rows)
+
+
+def _row(experiment: Experiment) -> dict[str, object]:
+    again = [[one.at.isoformat(), one.concluded, one.quiet_seconds] for one in experiment.again]
+    return {
+        **{name: getattr(experiment, name) for name in _FIELDS},
+        "id": experiment.id,
+        "title_key": experiment.title_key,
+        "again": again or None,
+        "again_at": max((one.at for one in experiment.again), default=None),
+    }
 
 
 async def everything(connection: Connection) -> list[Experiment]:
     """All experiments, by root."""
-    rows = await connection.execute(select(*(experiments.c[name] for name in _FIELDS)).order_by(experiments.c.root))
-    return [
-        Experiment(
-            root=Ref(row.root),
-            title=row.title,
-            url=row.url,
-            team=row.team,
-            risk=Risk(row.risk) if row.risk else None,
-            idea_at=row.idea_at,
-            idea_inferred=row.idea_inferred,
-            started_at=row.started_at,
-            first_signal_at=row.first_signal_at,
-            concluded_at=row.concluded_at,
-            outcome=Outcome(row.outcome) if row.outcome else None,
-            failure_category=FailureCategory(row.failure_category) if row.failure_category else None,
-            shared_at=row.shared_at,
-            shipped_at=row.shipped_at,
-            last_activity_at=row.last_activity_at,
+    return [_experiment(*row) for row in await connection.execute(_EVERYTHING)]
+
+
+# What is told of an experiment, in the order in which `_experiment` takes it.
+_TOLD = ", ".join("again::text" if name == "again" else name for name in _FIELDS)
+_EVERYTHING = text(f"SELECT {_TOLD} FROM experiments ORDER BY root")  # noqa: S608 - constants
+
+
+async def needed(connection: Connection, since: datetime, now: datetime) -> dict[UUID, int]:
+    """The ids of experiments that are enough for all figures as of `now`, and the version of each.
+
+    They are those that are open, or of which anything lies at `since` or later; of each team the one with the earliest
+    idea, the one answered last and the failed one shared last, so far as no instant of theirs lies ahead; and of each
+    title that an idea since then has, one that was concluded before.
+
+    Args:
+        since: the beginning of the widest window.
+    """
+    rows = await connection.execute(_NEEDED, {"since": since, "now": now})
+    return {row.id: row.version for row in rows}
+
+
+# Of what all wanted are of a title, the one that is not was concluded before any idea in a window: one tells all.
+_NEEDED = text(
+    f"""
+    WITH RECURSIVE teams(team) AS (
+        (SELECT team FROM experiments ORDER BY team LIMIT 1)
+        UNION ALL
+        SELECT (SELECT later.team FROM experiments AS later WHERE later.team > teams.team ORDER BY later.team LIMIT 1)
+        FROM teams WHERE teams.team IS NOT NULL
+    ), titles(title_key) AS (
+        SELECT title_key FROM experiments WHERE title_key IS NOT NULL
+        GROUP BY title_key HAVING min(idea_at) < :since AND max(idea_at) >= :since
+    )
+    SELECT id, xmin AS version FROM experiments WHERE {WANTED_UNTIL} >= :since
+    UNION ALL
+    SELECT one.* FROM teams CROSS JOIN LATERAL (
+        (
+            SELECT found.id, found.xmin FROM experiments AS found
+            WHERE found.team = teams.team AND {LATEST_INSTANT} <= :now
+            ORDER BY found.idea_at LIMIT 1
+        ) UNION ALL (
+            SELECT found.id, found.xmin FROM experiments AS found
+            WHERE found.team = teams.team AND found.outcome <> 'abandoned' AND {LATEST_INSTANT} <= :now
+            ORDER BY found.concluded_at DESC LIMIT 1
+        ) UNION ALL (
+            SELECT found.id, found.xmin FROM experiments AS found
+            WHERE found.team = teams.team AND found.outcome = 'failed' AND found.shared_at IS NOT NULL
+            AND {LATEST_INSTANT} <= :now
+            ORDER BY found.shared_at DESC LIMIT 1
         )
-        for row in rows
-    ]
+    ) AS one
+    UNION ALL
+    SELECT one.* FROM titles CROSS JOIN LATERAL (
+        SELECT found.id, found.xmin FROM experiments AS found
+        WHERE found.title_key = titles.title_key AND found.idea_at < :since AND {WANTED_UNTIL} < :since
+        ORDER BY found.idea_at LIMIT 1
+    ) AS one
+    """  # noqa: S608 - constants
+)
 
 
-def _row(experiment: Experiment) -> dict[str, object]:
-    return {"id": experiment.id, **{name: getattr(experiment, name) for name in _FIELDS}}
+async def read(connection: Connection, ids: Collection[UUID]) -> dict[UUID, Stored]:
+    """The experiments with these ids, so far as there are any."""
+    # SQLAlchemy takes twice the time, and there may be a hundred thousand. It begins the transaction for us.
+    await connection.execute(text("SELECT"))
+    driver: asyncpg.Connection = (await connection.get_raw_connection()).driver_connection
+    found: dict[UUID, Stored] = {}
+    wanted = sorted(ids)
+    for start in range(0, len(wanted), _AT_ONCE):
+        rows: Sequence[Any] = await driver.fetch(_READ, wanted[start : start + _AT_ONCE])
+        found.update((id_, Stored(_experiment(*values), version)) for id_, version, *values in rows)
+    return found
+
+
+_READ = f"SELECT id, xmin, {_TOLD} FROM experiments WHERE id = ANY($1)"  # noqa: S608 - constants
+
+
+def _experiment(
+    root: str,
+    title: str,
+    url: str,
+    team: str,
+    risk: str | None,
+    idea_at: datetime,
+    idea_inferred: bool,  # noqa: FBT001 - the columns in their order
+    started_at: datetime | None,
+    first_signal_at: datetime | None,
+    concluded_at: datetime | None,
+    outcome: str | None,
+    failure_category: str | None,
+    shared_at: datetime | None,
+    shipped_at: datetime | None,
+    last_activity_at: datetime,
+    again: str | None,
+) -> Experiment:
+    return Experiment(
+        root=Ref(root),
+        title=title,
+        url=url,
+        team=team,
+        risk=Risk(risk) if risk else None,
+        idea_at=idea_at,
+        idea_inferred=idea_inferred,
+        started_at=started_at,
+        first_signal_at=first_signal_at,
+        concluded_at=concluded_at,
+        outcome=Outcome(outcome) if outcome else None,
+        failure_category=FailureCategory(failure_category) if failure_category else None,
+        shared_at=shared_at,
+        shipped_at=shipped_at,
+        last_activity_at=last_activity_at,
+        again=_again(again) if again else (),
+    )
+
+
+def _again(written: str) -> tuple[Again, ...]:
+    return tuple(
+        Again(datetime.fromisoformat(at), concluded, timedelta(seconds=quiet))
+        for at, concluded, quiet in json.loads(written)
+    )

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable
 from datetime import datetime
 
-from sqlalchemy import delete, exists, func, or_, select, text
+from sqlalchemy import ColumnElement, delete, exists, func, literal_column, or_, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from service.lifecycle.evidence import Ref
@@ -26,12 +26,13 @@ async def claim(connection: Connection, limit: int, now: datetime) -> list[Ref]:
     """The longest touched subjects that no other worker holds; held until the transaction ends.
 
     Who touches one of them again meanwhile waits for the end of this transaction and makes a new mark. Those that were
-    set aside are passed over until their time has come.
+    set aside are passed over until their time has come, and then come after what is new, as do those that a migration
+    touched.
     """
     claimed = await connection.scalars(
         select(touched.c.subject)
-        .where(or_(touched.c.retry_at.is_(None), touched.c.retry_at <= now))
-        .order_by(touched.c.mark)
+        .where(_is_due(now))
+        .order_by(touched.c.retry_at.nulls_first(), touched.c.mark)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
@@ -45,8 +46,14 @@ async def newest(connection: Connection) -> int:
 
 async def is_left(connection: Connection, mark: int, now: datetime) -> bool:
     """Whether a touched mark up to this one is still to be projected, those that were set aside for later left out."""
-    due = or_(touched.c.retry_at.is_(None), touched.c.retry_at <= now)
-    return await connection.scalar(select(exists().where(touched.c.mark <= mark, due))) or False
+    return await connection.scalar(select(exists().where(touched.c.mark <= mark, _is_due(now)))) or False
+
+
+def _is_due(now: datetime) -> ColumnElement[bool]:
+    # What a migration touches is set aside for ever: the release before it, which does not know what it brought and
+    # may run beside us, passes over that.
+    by_migration = touched.c.retry_at == literal_column("'infinity'::timestamptz")
+    return or_(touched.c.retry_at.is_(None), touched.c.retry_at <= now, by_migration)
 
 
 async def forget(connection: Connection, subjects: Collection[Ref]) -> None:

@@ -3,12 +3,12 @@
 from collections.abc import Collection, Iterable, Sequence
 from uuid import UUID
 
-from sqlalchemy import select, text
+from sqlalchemy import select, text, union
 from sqlalchemy.dialects.postgresql import insert
 
 from service.lifecycle.evidence import Alias, Aliases, Ref
 from service.storage.database import Connection
-from service.storage.tables import aliases, experiments
+from service.storage.tables import aliases, exclusions, experiments
 
 
 async def lock(connection: Connection, *, alone: bool) -> None:
@@ -44,7 +44,7 @@ async def known_by(connection: Connection, names: Collection[str]) -> set[Ref]:
     # An experiment may be known by a name under which nothing was said.
     living = await connection.scalars(_LIVING_IN, {"names": sorted(everywhere)})
     # An experiment whose newest name is another one now may have come by it in several steps.
-    roots = await connection.scalars(select(experiments.c.root))
+    roots = await connection.scalars(union(select(experiments.c.root), select(exclusions.c.subject)))
     moved = {root for root in roots if known.canonical(Ref(root)) != root}
     return {Ref(subject) for subject in {*living, *everywhere, *moved}}
 
@@ -52,7 +52,9 @@ async def known_by(connection: Connection, names: Collection[str]) -> set[Ref]:
 _LIVING_IN = text(
     """
     SELECT DISTINCT known.subject FROM unnest(CAST(:names AS text[])) AS project
-    JOIN (SELECT subject FROM events UNION ALL SELECT root FROM experiments) AS known
+    JOIN (
+        SELECT subject FROM events UNION ALL SELECT root FROM experiments UNION ALL SELECT subject FROM exclusions
+    ) AS known
         ON starts_with(known.subject, project || '#') OR starts_with(known.subject, project || '!')
         OR starts_with(known.subject, project || '@')
     """

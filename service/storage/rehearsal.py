@@ -10,6 +10,7 @@ from service.storage.tables import (
     aliases,
     event_deliveries,
     events,
+    exclusions,
     experiments,
     link_statements,
     links,
@@ -17,7 +18,7 @@ from service.storage.tables import (
     touched,
 )
 
-_COPIED = (events, event_deliveries, links, link_statements, aliases, touched, experiments)
+_COPIED = (events, event_deliveries, links, link_statements, aliases, touched, experiments, exclusions)
 # Until it bears the table's name, what is read by that name is the live table, in whatever schema that is.
 _COPY = "rehearsed_{}"
 

@@ -60,6 +60,7 @@ deliveries = Table(
     Index("deliveries_pending_by_source", "source", "received_at", "id", postgresql_where=text("verdict IS NULL")),
     Index("deliveries_held", "received_at", "id", postgresql_where=text("body IS NOT NULL AND verdict IS NOT NULL")),
     Index("deliveries_failed", "received_at", "id", postgresql_where=text("verdict = 'failed'")),
+    Index("deliveries_counted", "interpreted_at", postgresql_where=text("verdict = 'counted'")),
     Index("deliveries_received_at", "received_at", "id"),
 )
 """The inbox: every delivery as it came, and its verdict."""
@@ -142,6 +143,15 @@ touched = Table(
 )
 """The subjects of which something was committed that projection has not seen."""
 
+LATEST_INSTANT = "greatest(idea_at, started_at, first_signal_at, concluded_at, shared_at, shipped_at)"
+"""The latest of an experiment's instants; where it lies ahead the experiment is in no figure yet."""
+# In lines as PostgreSQL tells it, with one before them in the index, so that the two can be compared.
+WANTED_UNTIL = """CASE
+WHEN concluded_at IS NULL THEN 'infinity'::timestamp with time zone
+ELSE GREATEST(idea_at, started_at, first_signal_at, concluded_at, shared_at, shipped_at, again_at)
+END"""
+"""Until when figures want an experiment: as long as one of their windows holds anything of it, or it is open."""
+
 experiments = Table(
     "experiments",
     metadata,
@@ -161,10 +171,34 @@ experiments = Table(
     Column("shared_at", _timestamp),
     Column("shipped_at", _timestamp),
     Column("last_activity_at", _timestamp, nullable=False),
+    Column("title_key", Uuid, comment="what experiments of the same title have in common"),
+    Column("again", JSONB(none_as_null=True), comment="each time that it was taken up again; null for never"),
+    Column("again_at", _timestamp, comment="when it was taken up again last"),
     PrimaryKeyConstraint("id"),
     Index("experiments_root", "root", unique=True),
+    Index("experiments_wanted_until", text(f"(\n{WANTED_UNTIL})")),
+    Index("experiments_title", "title_key", "idea_at"),
+    Index("experiments_first_idea", "team", "idea_at"),
+    Index("experiments_last_answer", "team", "concluded_at", postgresql_where=text("outcome <> 'abandoned'")),
+    Index(
+        "experiments_last_shared_failure",
+        "team",
+        "shared_at",
+        postgresql_where=text("outcome = 'failed' AND shared_at IS NOT NULL"),
+    ),
 )
 """What the experiments look like now: derived from events and links, and made anew from them at any time."""
+
+exclusions = Table(
+    "exclusions",
+    metadata,
+    Column("subject", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("excluded_at", _timestamp, nullable=False),
+    PrimaryKeyConstraint("subject"),
+    Index("exclusions_excluded_at", "excluded_at"),
+)
+"""What was marked as an experiment and is left out of figures all the same: derived, as the experiments are."""
 
 leases = Table(
     "leases",

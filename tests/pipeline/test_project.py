@@ -136,8 +136,9 @@ async def test_several_workers_at_once_end_where_one_ends(database: Database, se
 
 
 async def _forget(database: Database) -> None:
+    tables = "deliveries, events, event_deliveries, links, touched, experiments, exclusions"
     async with database.transaction() as connection:
-        await connection.exec_driver_sql("TRUNCATE deliveries, events, event_deliveries, links, touched, experiments")
+        await connection.exec_driver_sql(f"TRUNCATE {tables}")
 
 
 async def test_projecting_nothing_is_nothing(database: Database) -> None:

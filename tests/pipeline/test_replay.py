@@ -61,7 +61,17 @@ def _story() -> list[GitHubRequest]:
     return [*told, closed, reopened, github("issues", b"{")]
 
 
-TABLES = ("deliveries", "events", "event_deliveries", "links", "link_statements", "aliases", "touched", "experiments")
+TABLES = (
+    "deliveries",
+    "events",
+    "event_deliveries",
+    "links",
+    "link_statements",
+    "aliases",
+    "touched",
+    "experiments",
+    "exclusions",
+)
 
 
 async def _everything(database: Database) -> dict[str, list[Any]]:

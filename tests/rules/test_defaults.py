@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 import pytest
 
+from service.lifecycle.declarations import declarations_in, value_of
 from service.lifecycle.events import (
     Active,
     Concluded,
@@ -22,7 +23,7 @@ from service.lifecycle.events import (
     Withdrawn,
 )
 from service.lifecycle.evidence import Alias, LinkSet, Ref
-from service.lifecycle.experiment import exclusion_of, fold, is_marked
+from service.lifecycle.experiment import fold, is_marked
 from service.lifecycle.taxonomy import Outcome
 from service.observation import Commented, Kind, Linked, Mentioned, Nothing, Observation, Observed, Renamed
 from service.rules.matching import interpret
@@ -645,8 +646,8 @@ def test_a_ticket_is_open_again_when_it_leaves_what_concluded_it_in_whatever_ord
 
 @pytest.mark.parametrize("after", [FROM_DONE_AGAIN, ticket_moved(5, "Done", "Done", resolution_from="Duplicate")])
 def test_a_duplicate_that_is_none_after_all_is_not_excluded(after: Observed) -> None:
-    assert exclusion_of(events(TO_DUPLICATE, provider="jira")) == "duplicate"
-    assert exclusion_of(events(TO_DUPLICATE, after, provider="jira")) == ""
+    assert value_of(declarations_in(events(TO_DUPLICATE, provider="jira")), "excluded") == "duplicate"
+    assert value_of(declarations_in(events(TO_DUPLICATE, after, provider="jira")), "excluded") == ""
 
 
 def test_a_ticket_that_moved_elsewhere_is_ignored_and_the_reason_tells_the_move() -> None:

@@ -19,7 +19,7 @@ from tests.road import RULES, all_experiments, deliver, settle
 
 ISSUE = Ref("github:acme/app#45")
 OPENED = Issue(created_at=at(2)).opened()
-COPIED = ("events", "event_deliveries", "links", "link_statements", "aliases", "touched", "experiments")
+COPIED = ("events", "event_deliveries", "links", "link_statements", "aliases", "touched", "experiments", "exclusions")
 
 
 def _now() -> datetime:

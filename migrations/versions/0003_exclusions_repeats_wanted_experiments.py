@@ -1,0 +1,97 @@
+"""Exclusions, repeats, and the indexes by which a snapshot finds the experiments that it needs.
+
+Revision ID: 0003
+Revises: 0002
+"""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+_WANTED_UNTIL = """CASE
+WHEN concluded_at IS NULL THEN 'infinity'::timestamp with time zone
+ELSE GREATEST(idea_at, started_at, first_signal_at, concluded_at, shared_at, shipped_at, again_at)
+END"""
+# Whatever was marked at any time is folded anew: it is an experiment or left out.
+_TOUCH_WHAT_WAS_MARKED = """
+    INSERT INTO touched (subject, retry_at)
+    SELECT subject, 'infinity' FROM (
+        SELECT root AS subject FROM experiments
+        UNION
+        SELECT subject FROM events WHERE kind = 'declared' AND data ->> 'field' = 'experiment'
+    ) AS marked
+    ON CONFLICT DO NOTHING
+"""
+
+
+def upgrade() -> None:
+    # Others take this table before deliveries and experiments. Who came before is through, who comes now waits for us.
+    op.execute("LOCK TABLE touched IN EXCLUSIVE MODE")
+    op.create_table(
+        "exclusions",
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("excluded_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("subject", name=op.f("exclusions_pkey")),
+    )
+    op.create_index("exclusions_excluded_at", "exclusions", ["excluded_at"], unique=False)
+    op.create_index(
+        "deliveries_counted",
+        "deliveries",
+        ["interpreted_at"],
+        unique=False,
+        postgresql_where=sa.text("verdict = 'counted'"),
+    )
+    op.execute(_TOUCH_WHAT_WAS_MARKED)
+    _change_experiments()
+
+
+def _change_experiments() -> None:
+    op.add_column(
+        "experiments",
+        sa.Column("title_key", sa.Uuid(), nullable=True, comment="what experiments of the same title have in common"),
+    )
+    op.add_column(
+        "experiments",
+        sa.Column(
+            "again",
+            postgresql.JSONB(astext_type=sa.Text()),
+            nullable=True,
+            comment="each time that it was taken up again; null for never",
+        ),
+    )
+    op.add_column(
+        "experiments",
+        sa.Column("again_at", sa.DateTime(timezone=True), nullable=True, comment="when it was taken up again last"),
+    )
+    op.create_index("experiments_wanted_until", "experiments", [sa.text(f"({_WANTED_UNTIL})")], unique=False)
+    op.create_index("experiments_title", "experiments", ["title_key", "idea_at"], unique=False)
+    op.create_index("experiments_first_idea", "experiments", ["team", "idea_at"], unique=False)
+    op.create_index(
+        "experiments_last_answer",
+        "experiments",
+        ["team", "concluded_at"],
+        unique=False,
+        postgresql_where=sa.text("outcome <> 'abandoned'"),
+    )
+    op.create_index(
+        "experiments_last_shared_failure",
+        "experiments",
+        ["team", "shared_at"],
+        unique=False,
+        postgresql_where=sa.text("outcome = 'failed' AND shared_at IS NOT NULL"),
+    )
+
+
+def downgrade() -> None:
+    op.drop_table("exclusions")
+    op.drop_index("deliveries_counted", table_name="deliveries")
+    for index in ("wanted_until", "title", "first_idea", "last_answer", "last_shared_failure"):
+        op.drop_index(f"experiments_{index}", table_name="experiments")
+    for column in ("title_key", "again", "again_at"):
+        op.drop_column("experiments", column)

@@ -1,0 +1,19 @@
+"""Titles, and when two of them are the same."""
+
+from unicodedata import category, normalize
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+_TITLES = uuid5(NAMESPACE_URL, "loopgauge:title")
+# Letters, the marks that belong to them, and numbers, by the first letter of Unicode's general category.
+_SPELT = frozenset("LMN")
+
+
+def title_key(title: str) -> UUID | None:
+    """A digest that titles share which differ only in case, spacing, punctuation or form of characters.
+
+    Characters are brought to one form by NFKC and case folding (Unicode Standard, annex 15 and section 3.13). None for
+    a title without a letter or digit.
+    """
+    spelt = normalize("NFKC", normalize("NFKC", title).casefold())
+    words = "".join(one if one.isalnum() or category(one)[0] in _SPELT else " " for one in spelt).split()
+    return uuid5(_TITLES, " ".join(words)) if words else None
