@@ -23,7 +23,7 @@ import structlog
 
 from service.logs import configure_logs
 from service.metrics.view import Terms
-from service.pipeline.snapshot import Snapshot, take_snapshot
+from service.pipeline.snapshot import Memory, Snapshot, take_snapshot
 from service.storage.database import Database, DatabaseError, DatabaseUnavailable
 
 _LENGTH = struct.Struct(">Q")
@@ -166,17 +166,17 @@ async def _take_snapshots(beginning: _Beginning, questions: BinaryIO, answers: B
     threading.Thread(
         target=_listen, args=(questions, lambda now: ask(asked.put_nowait, now)), daemon=True, name="listen"
     ).start()
-    database = Database(beginning.url, pool_size=1)
+    database, memory = Database(beginning.url, pool_size=1), Memory()
     while True:
-        answer = await _answer(database, beginning.terms, await asked.get())
+        answer = await _answer(database, beginning.terms, await asked.get(), memory)
         answers.write(_framed(answer))
         answers.flush()
         gc.collect()
 
 
-async def _answer(database: Database, terms: Terms, now: datetime) -> _Answer:
+async def _answer(database: Database, terms: Terms, now: datetime, memory: Memory) -> _Answer:
     try:
-        return _Answer(snapshot=await take_snapshot(database, terms, now))
+        return _Answer(snapshot=await take_snapshot(database, terms, now, memory))
     except DatabaseError as error:
         return _Answer(unavailable=str(error))
     except Exception as error:  # noqa: BLE001 - whatever it was, the process goes on, and the service hears of it

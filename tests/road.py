@@ -14,7 +14,7 @@ from service.lifecycle.excluded import Excluded
 from service.lifecycle.experiment import Experiment
 from service.pipeline.interpret import interpret_pending
 from service.pipeline.project import project_touched
-from service.pipeline.snapshot import take_snapshot
+from service.pipeline.snapshot import Memory, take_snapshot
 from service.rules.model import Rules
 from service.settings import Settings, load_rules
 from service.storage import experiments
@@ -86,7 +86,7 @@ async def all_exclusions(database: Database) -> dict[str, Excluded]:
 
 async def figures(database: Database, now: datetime) -> Figures:
     """Every figure of a scrape as of `now`, under its name and its label values in the order of the labels' names."""
-    snapshot = await take_snapshot(database, TERMS, now)
+    snapshot = await take_snapshot(database, TERMS, now, Memory())
     return read_figures(snapshot.text.decode())
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from service.pipeline.snapshot import take_snapshot
+from service.pipeline.snapshot import Memory, take_snapshot
 from service.refresher import Refresher, RefreshFailed
 from service.storage.database import Database, DatabaseUnavailable
 from tests.builders import Issue, at
@@ -59,7 +59,7 @@ def children(parent: int) -> list[int]:
 async def test_it_takes_the_same_snapshot_as_is_taken_here(database: Database) -> None:
     await deliver(database, Issue(created_at=at(2)).opened())
     async with refresher(database) as beside:
-        assert await beside.refresh(NOW) == await take_snapshot(database, TERMS, NOW)
+        assert await beside.refresh(NOW) == await take_snapshot(database, TERMS, NOW, Memory())
 
 
 async def test_it_takes_one_snapshot_after_another_each_of_its_moment(database: Database) -> None:

@@ -13,7 +13,7 @@ import structlog
 from service.metrics.view import Terms
 from service.pipeline.interpret import write_down
 from service.pipeline.project import project_touched
-from service.pipeline.snapshot import figures, read_view
+from service.pipeline.snapshot import Memory, figures
 from service.rules.model import Rules
 from service.storage import events, inbox, marks
 from service.storage.database import Database, DatabaseUnavailable, Transactions
@@ -82,7 +82,7 @@ class Replay:
         # What is still to be projected is no change of ours.
         await self._project(database, alone=alone)
         async with database.transaction() as connection:
-            before = figures(await read_view(connection, self.terms), now)
+            before = figures(await Memory().view(connection, self.terms, now), now)
             total, until = await inbox.count_held(connection, since or _BEGINNING)
         done, last = 0, (since or _BEGINNING, UUID(int=0))
         while batch := await _patiently(partial(self._batch, database, last, until, alone=alone), alone=alone):
@@ -90,7 +90,7 @@ class Replay:
             self.progress(done, max(done, total))
         await _patiently(partial(self._project, database, alone=alone), alone=alone)
         async with database.transaction() as connection:
-            return Replayed(done, _changes(before, figures(await read_view(connection, self.terms), now)))
+            return Replayed(done, _changes(before, figures(await Memory().view(connection, self.terms, now), now)))
 
     async def _batch(
         self, database: Transactions, last: tuple[datetime, UUID], until: datetime, *, alone: bool

@@ -3,18 +3,20 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from uuid import UUID
 
+import structlog
 from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 
 from service.metrics import METRICS
-from service.metrics.view import Terms, View
+from service.metrics.view import Loop, Terms, View
 from service.pipeline.exposition import Exposition, Families, write_openmetrics, write_text
 from service.storage import exclusions, experiments
 from service.storage.database import Connection, Database
 
-_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,35 @@ def _about(snapshot: Snapshot, took: timedelta) -> Iterator[Metric]:
     )
 
 
-async def take_snapshot(database: Database, terms: Terms, now: datetime) -> Snapshot:
+class Memory:
+    """What was read for one snapshot, so that for the next one only what has changed since need be read."""
+
+    def __init__(self) -> None:
+        self._versions: dict[UUID, int] = {}
+        self._loops: dict[UUID, Loop] = {}
+        self._folded = 0
+
+    async def view(self, connection: Connection, terms: Terms, now: datetime) -> View:
+        """The experiments that figures as of `now` need, as they were folded last, and what is left out."""
+        since = now - max(window.length for window in terms.windows)
+        needed = await experiments.needed(connection, since, now)
+        changed = {one for one, version in needed.items() if self._versions.get(one) != version}
+        stored = await experiments.read(connection, changed)
+        loops = {one: self._loops[one] for one in needed if one not in changed}
+        loops |= {one: Loop.of(found.experiment) for one, found in stored.items()}
+        self._versions = {one: stored[one].version if one in changed else needed[one] for one in loops}
+        self._loops = loops
+        view = View(loops.values(), terms, await exclusions.since(connection, since))
+        self._warn(view.folded(now), terms)
+        return view
+
+    def _warn(self, folded: int, terms: Terms) -> None:
+        if folded > self._folded:
+            _log.warning("teams share one row", teams=folded, setting="LOOPGAUGE_MAX_TEAMS", value=terms.max_teams)
+        self._folded = folded
+
+
+async def take_snapshot(database: Database, terms: Terms, now: datetime, memory: Memory) -> Snapshot:
     """The figures as of `now`, from the experiments as they were folded last.
 
     It computes for as long as there is much to compute, and nothing else runs in the process meanwhile.
@@ -81,14 +111,8 @@ async def take_snapshot(database: Database, terms: Terms, now: datetime) -> Snap
         DatabaseUnavailable: the experiments cannot be read.
     """
     async with database.transaction() as connection:
-        view = await read_view(connection, terms)
+        view = await memory.view(connection, terms, now)
     return render(view, now)
-
-
-async def read_view(connection: Connection, terms: Terms) -> View:
-    """The experiments as they were folded last, and what is left out."""
-    left_out = await exclusions.since(connection, _BEGINNING)
-    return View.of(await experiments.everything(connection), terms, left_out)
 
 
 def render(view: View, now: datetime) -> Snapshot:

@@ -1,0 +1,117 @@
+"""A real Prometheus that scrapes what a test runs, and its promtool."""
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+_PATIENCE = 60.0
+
+
+def tool(name: str) -> str:
+    """The path of a program of Debian's packages `prometheus` or `prometheus-alertmanager`.
+
+    Where it is missing the test is skipped, but never in continuous integration.
+    """
+    found = shutil.which(name)
+    if found is None and os.environ.get("CI"):
+        pytest.fail(f"{name} is not installed")
+    if found is None:
+        pytest.skip(f"{name} is not installed; it comes with Prometheus")
+    return found
+
+
+def promtool(*arguments: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
+    """Run promtool."""
+    command = [tool("promtool"), *arguments]
+    return subprocess.run(command, input=given, capture_output=True, text=True, timeout=_PATIENCE, check=False)
+
+
+class Prometheus:
+    """A running Prometheus."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def query(self, expression: str, **parameters: str) -> dict[tuple[tuple[str, str], ...], float]:
+        """The value of each series that an expression has now, by its labels without `instance` and `job`."""
+        found = self._get("query", {"query": expression, **parameters})["result"]
+        return {_labels(one["metric"]): float(one["value"][1]) for one in found}
+
+    def until(self, expression: str) -> dict[tuple[tuple[str, str], ...], float]:
+        """What an expression has as soon as it has anything."""
+        deadline = time.monotonic() + _PATIENCE
+        while time.monotonic() < deadline:
+            if found := self.query(expression):
+                return found
+            time.sleep(0.2)
+        pytest.fail(f"Prometheus has nothing for {expression} after {_PATIENCE:g} seconds")
+
+    def targets(self) -> Sequence[Mapping[str, Any]]:
+        """What it scrapes, and how that goes."""
+        active: Sequence[Mapping[str, Any]] = self._get("targets", {})["activeTargets"]
+        return active
+
+    def _get(self, path: str, parameters: Mapping[str, str]) -> Any:
+        response = httpx.get(f"{self.url}/api/v1/{path}", params=parameters, timeout=_PATIENCE)
+        assert response.status_code == 200, response.text
+        return response.json()["data"]
+
+
+def _labels(labels: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((name, value) for name, value in labels.items() if name not in {"instance", "job"}))
+
+
+@contextmanager
+def scraping(urls: Sequence[str], directory: Path) -> Iterator[Prometheus]:
+    """A Prometheus that scrapes services every second; ended when the context ends."""
+    targets = ", ".join(repr(url.removeprefix("http://")) for url in urls)
+    configuration = directory / "prometheus.yml"
+    configuration.write_text(
+        "global: {scrape_interval: 1s}\n"
+        f"scrape_configs: [{{job_name: loopgauge, static_configs: [{{targets: [{targets}]}}]}}]\n"
+    )
+    address = f"127.0.0.1:{free_port()}"
+    command = [
+        tool("prometheus"),
+        f"--config.file={configuration}",
+        f"--storage.tsdb.path={directory / 'tsdb'}",
+        f"--web.listen-address={address}",
+        "--log.level=warn",
+    ]
+    with (directory / "prometheus.log").open("w") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+        try:
+            _wait_until_ready(f"http://{address}/-/ready", process)
+            yield Prometheus(f"http://{address}")
+        finally:
+            process.kill()
+            process.wait()
+
+
+def free_port() -> int:
+    """A port on which nobody listens at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_until_ready(url: str, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while time.monotonic() < deadline:
+        assert process.poll() is None, "Prometheus has ended"
+        try:
+            if httpx.get(url).status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.1)
+    pytest.fail(f"Prometheus is not ready after {_PATIENCE:g} seconds")
