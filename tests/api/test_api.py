@@ -340,3 +340,22 @@ async def test_an_experiment_is_explained_by_its_id_or_any_reference(database: D
     assert (unknown.status_code, unknown.json()["type"]) == (404, "urn:loopgauge:problem:unknown-subject")
     assert unknown_id.status_code == 404
     assert (no_reference.status_code, no_reference.json()["type"]) == (422, "urn:loopgauge:problem:bad-reference")
+
+
+async def test_explained_is_since_when_something_is_left_out_and_each_time_one_was_taken_up_again(
+    database: Database,
+) -> None:
+    _, duplicate = Issue(number=46, created_at=at(2)).closed(at(3), "duplicate")
+    issue, closed = Issue(created_at=at(2)).closed(at(3))
+    await deliver(database, duplicate, closed, PullRequest(created_at=at(5), branch="exp/cache").opened())
+    async with api(database, now=at(6)) as client:
+        left_out = (await client.get("/experiments/github:acme/app%2346/explain")).json()
+        again = (await client.get(f"/experiments/github:acme/app%23{issue.number}/explain")).json()
+    assert left_out["excluded"] == {"reason": "duplicate", "since": "2026-03-03T09:00:00Z"}
+    assert left_out["why_not"] == "it is excluded: duplicate"
+    assert again["excluded"] is None
+    assert again["experiment"]["again"] == [
+        {"at": "2026-03-05T09:00:00Z", "concluded": True, "quiet_seconds": 2 * 86400}
+    ]
+    repeated = {"team": "acme/app", "window": "7d"}
+    assert {"metric": "loopgauge_repeated_experiments", "labels": repeated} in again["figures"]

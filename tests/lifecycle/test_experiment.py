@@ -1,6 +1,6 @@
 """The fold: what a root's own events and its evidence come to."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -22,7 +22,7 @@ from service.lifecycle.events import (
     Withdrawn,
 )
 from service.lifecycle.evidence import Ref, experiment_id
-from service.lifecycle.experiment import Experiment, fold, is_marked
+from service.lifecycle.experiment import Again, Attempt, Experiment, fold, is_marked
 from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk, State
 from tests.builders import at
 
@@ -934,3 +934,72 @@ def test_every_instant_of_an_experiment_is_that_of_an_event(
 ) -> None:
     happened = {event.occurred_at for event in [*own, *evidence]}
     assert happened.issuperset(fold(ROOT, own, evidence).instants)
+
+
+def serving(*own: LifecycleEvent, evidence: tuple[LifecycleEvent, ...] = ()) -> Attempt:
+    return Attempt(own, evidence)
+
+
+def taken_up(*own: LifecycleEvent, attempts: list[Attempt]) -> tuple[Again, ...]:
+    """How an experiment was taken up again by what is marked and serves it."""
+    evidence = [event for attempt in attempts for event in (*attempt.own, *attempt.evidence)]
+    return fold(ROOT, own, evidence, attempts).again
+
+
+def proposed_change(when: datetime) -> Attempt:
+    return serving(Proposed(CHANGE, when))
+
+
+def test_a_marked_change_takes_its_item_up_again_after_so_long_a_quiet() -> None:
+    again = taken_up(Proposed(ROOT, at(2)), Started(ROOT, at(5)), attempts=[proposed_change(at(9))])
+    assert again == (Again(at(9), concluded=False, quiet=timedelta(days=4)),)
+
+
+def test_a_concluded_experiment_is_taken_up_again_as_such_even_where_it_was_closed_once_more_since() -> None:
+    own = (Proposed(ROOT, at(2)), closed(at(4)), Reopened(ROOT, at(10)), closed(at(12)))
+    again = taken_up(*own, attempts=[proposed_change(at(9)), proposed_change(at(11))])
+    assert again == (
+        Again(at(9), concluded=True, quiet=timedelta(days=5)),
+        Again(at(11), concluded=False, quiet=timedelta(days=1)),
+    )
+
+
+def test_what_is_proposed_before_the_item_or_at_once_does_not_take_it_up_again() -> None:
+    assert taken_up(Proposed(ROOT, at(5)), attempts=[proposed_change(at(4)), proposed_change(at(5))]) == ()
+
+
+def test_what_nobody_proposed_does_not_take_anything_up() -> None:
+    assert taken_up(Proposed(ROOT, at(2)), attempts=[serving(Started(CHANGE, at(9)))]) == ()
+
+
+def test_of_several_proposals_the_earliest_tells_when_it_was_taken_up() -> None:
+    again = taken_up(Proposed(ROOT, at(2)), attempts=[serving(Proposed(CHANGE, at(9)), Proposed(CHANGE, at(7)))])
+    assert again == (Again(at(7), concluded=False, quiet=timedelta(days=5)),)
+
+
+def test_what_belongs_to_the_change_itself_does_not_end_the_quiet() -> None:
+    pushed = serving(Proposed(CHANGE, at(9)), Started(CHANGE, at(8)), evidence=(signalled(at(7)),))
+    assert taken_up(Proposed(ROOT, at(2)), attempts=[pushed]) == (
+        Again(at(9), concluded=False, quiet=timedelta(days=7)),
+    )
+
+
+def test_what_belongs_to_an_earlier_change_ends_the_quiet() -> None:
+    earlier = serving(Proposed(CHANGE, at(4)), Started(CHANGE, at(6)))
+    later = serving(Proposed(Ref("github:acme/app!8"), at(9)))
+    assert taken_up(Proposed(ROOT, at(2)), attempts=[later, earlier]) == (
+        Again(at(4), concluded=False, quiet=timedelta(days=2)),
+        Again(at(9), concluded=False, quiet=timedelta(days=3)),
+    )
+
+
+def test_a_sign_of_life_on_the_day_on_which_it_was_taken_up_may_be_of_that() -> None:
+    own = (Proposed(ROOT, at(2)), Active(ROOT, at(8, "00:00:00")), Active(ROOT, at(9, "00:00:00")))
+    assert taken_up(*own, attempts=[proposed_change(at(9))]) == (
+        Again(at(9), concluded=False, quiet=timedelta(days=1, hours=9)),
+    )
+
+
+def test_what_was_proposed_by_nobody_and_came_to_be_by_its_change_alone_is_not_taken_up_again() -> None:
+    change = serving(Started(CHANGE, at(2)), Proposed(CHANGE, at(9)))
+    assert taken_up(declared("experiment", "true", at(10)), attempts=[change]) == ()

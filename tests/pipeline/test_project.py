@@ -2,22 +2,28 @@
 
 import asyncio
 import random
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from datetime import timedelta
 from uuid import NAMESPACE_OID, uuid5
 
 import pytest
 
 from service.lifecycle.evidence import Ref
-from service.lifecycle.experiment import Experiment
+from service.lifecycle.excluded import Excluded
+from service.lifecycle.experiment import Again, Experiment
 from service.pipeline.interpret import interpret_delivery
 from service.pipeline.project import project_touched
-from service.storage import events, experiments, inbox, marks
+from service.rules.document import RulesFile
+from service.rules.model import Rules
+from service.rules.reading import read_rules
+from service.settings import DEFAULTS, read_rules_file
+from service.storage import events, exclusions, experiments, inbox, marks
 from service.storage.database import Connection, Database, DatabaseUnavailable
 from service.storage.events import Said
 from service.telemetry import Telemetry
-from tests.builders import GitHubRequest, Issue, PullRequest, at, github, renamed, workflow_run
+from tests.builders import GitHubRequest, Issue, PullRequest, at, github, push, renamed, workflow_run
 from tests.outage import Unlucky
-from tests.road import RULES, all_experiments, deliver, settle
+from tests.road import RULES, all_exclusions, all_experiments, deliver, settle
 
 ISSUE = "github:acme/app#45"
 
@@ -340,3 +346,98 @@ async def test_a_reclassification_beside_a_subject_that_cannot_be_projected_is_c
     telemetry = Telemetry([])
     await project_touched(database, lambda: at(2), telemetry)
     assert _reclassified(telemetry) == {("unclassified", "basic"): 1}
+
+
+async def test_an_experiment_that_is_unmarked_is_left_out_until_it_is_marked_again(database: Database) -> None:
+    issue = Issue(created_at=at(2))
+    issue, unlabeled = issue.unlabeled("experiment", at(4))
+    _, labeled = issue.labeled("experiment", at(6))
+    await deliver(database, Issue(created_at=at(2)).opened())
+    assert await all_exclusions(database) == {}
+    await deliver(database, unlabeled)
+    assert await all_exclusions(database) == {ISSUE: Excluded("unmarked", at(4))}
+    assert await all_experiments(database) == {}
+    await deliver(database, labeled)
+    assert await all_exclusions(database) == {}
+    assert set(await all_experiments(database)) == {ISSUE}
+
+
+async def test_a_duplicate_is_left_out_since_it_was_closed_and_follows_a_rename(database: Database) -> None:
+    _, closed = Issue(created_at=at(2)).closed(at(5), "duplicate")
+    await deliver(database, closed)
+    assert await all_exclusions(database) == {ISSUE: Excluded("duplicate", at(5))}
+    await deliver(database, renamed("app", "acme/web", at(7)))
+    assert await all_exclusions(database) == {"github:acme/web#45": Excluded("duplicate", at(5))}
+
+
+async def test_what_is_excluded_and_serves_an_experiment_is_evidence_and_not_left_out(database: Database) -> None:
+    pull = PullRequest(created_at=at(3), body="", branch="exp/cache")
+    _, linked = pull.edited("Closes #45", at(5))
+    deleted = pull.event("labeled", at(4), label={"name": "x"})
+    rules = excluding("x")
+    await deliver(database, Issue(created_at=at(2)).opened(), pull.opened(), deleted, rules=rules)
+    assert await all_exclusions(database) == {"github:acme/app!7": Excluded("out of scope", at(4))}
+    await deliver(database, linked, rules=rules)
+    assert await all_exclusions(database) == {}
+
+
+def excluding(label: str) -> Rules:
+    """Rules by which a label excludes."""
+    text = f'rules:\n  - when: {{label: {label}}}\n    then: {{declare: {{excluded: "out of scope"}}}}\n'
+    return read_rules(RulesFile("excluding.yaml", text), read_rules_file(DEFAULTS))
+
+
+async def test_a_branch_that_got_its_change_is_not_left_out(database: Database) -> None:
+    pull = PullRequest(created_at=at(4), branch="exp/cache", body="")
+    await deliver(database, push("exp/cache", "a" * 40, at(3), "Try", created=True))
+    await deliver(database, pull.opened())
+    assert set(await all_experiments(database)) == {"github:acme/app!7"}
+    assert await all_exclusions(database) == {}
+
+
+async def test_an_item_is_taken_up_again_by_a_marked_change_under_whatever_name(database: Database) -> None:
+    issue, closed = Issue(created_at=at(2)).closed(at(5))
+    pull = PullRequest(created_at=at(12), branch="exp/cache")
+    await deliver(database, pull.opened(), closed, renamed("app", "acme/web", at(13)))
+    [taken_up] = (await all_experiments(database))["github:acme/web#45"].again
+    assert taken_up == Again(at(12), concluded=True, quiet=timedelta(days=7))
+    assert issue.number == 45
+
+
+async def test_who_excludes_with_what_is_older_does_not_write_over_what_is_newer(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    issue, unlabeled = Issue(created_at=at(2)).unlabeled("experiment", at(4))
+    _, labeled = issue.labeled("experiment", at(6))
+    pull = PullRequest(created_at=at(3))
+    await deliver(database, Issue(created_at=at(2)).opened(), pull.opened(), unlabeled)
+    replace, has_read, may_write = exclusions.replace, asyncio.Event(), asyncio.Event()
+
+    async def slowly(connection: Connection, left_out: Mapping[Ref, Excluded], gone: Collection[Ref]) -> None:
+        if not has_read.is_set():
+            has_read.set()
+            await may_write.wait()
+        await replace(connection, left_out, gone)
+
+    monkeypatch.setattr(exclusions, "replace", slowly)
+    async with database.transaction() as connection:
+        # On its evidence alone, so that both workers have a mark to take.
+        await _record(connection, workflow_run(pull.head, at(5)))
+    older = asyncio.create_task(_project(database))
+    await has_read.wait()
+    async with database.transaction() as connection:
+        await _record(connection, labeled)
+    newer = asyncio.create_task(_project(database))
+    await asyncio.wait([newer], timeout=0.5)
+    may_write.set()
+    await asyncio.gather(older, newer)
+    assert await all_exclusions(database) == {}
+    assert set(await all_experiments(database)) == {ISSUE}
+
+
+async def test_what_a_migration_touched_is_projected_after_what_is_new(database: Database) -> None:
+    async with database.transaction() as connection:
+        await connection.exec_driver_sql("INSERT INTO touched (subject, retry_at) VALUES ('key:old', 'infinity')")
+        await connection.exec_driver_sql("INSERT INTO touched (subject) VALUES ('key:new')")
+        assert await marks.is_left(connection, await marks.newest(connection), at(2))
+        assert await marks.claim(connection, 10, at(2)) == ["key:new", "key:old"]

@@ -98,3 +98,10 @@ async def test_bodies_go_while_others_replay_and_record(database: Database) -> N
     # What the replay was holding is passed over, and goes next time.
     assert forgotten + await forget_bodies(database, at(9)) == 400
     assert await all_experiments(database) == before
+
+
+async def test_what_is_left_out_of_figures_stays_to_be_counted(database: Database) -> None:
+    _, closed = Issue(created_at=at(2)).closed(at(3), "duplicate")
+    await _receive(database, at(3), closed)
+    assert await forget_unattached(database, at(10)) == 0
+    assert await _heard_of(database) == {"github:acme/app#45"}

@@ -1,11 +1,20 @@
 """The migrations and the tables say the same."""
 
+import alembic.command
+import alembic.config
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, text
 
+from service.lifecycle.excluded import Excluded
+from service.pipeline.interpret import interpret_delivery
+from service.pipeline.project import project_touched
+from service.storage import events
 from service.storage.database import Database
+from service.storage.events import Said
 from service.storage.tables import metadata
+from tests.builders import Issue, at
+from tests.road import RULES, all_exclusions, all_experiments
 
 
 def _differences(connection: Connection) -> list[object]:
@@ -40,3 +49,27 @@ async def test_bodies_are_stored_without_a_second_compression(database: Database
 async def test_migrating_again_changes_nothing(database: Database) -> None:
     assert await database.migrate() == await database.migrate()
     await database.check_schema()
+
+
+def _downgrade(connection: Connection) -> None:
+    config = alembic.config.Config()
+    config.set_main_option("script_location", "migrations")
+    config.attributes["connection"] = connection
+    alembic.command.downgrade(config, "0002")
+
+
+async def test_what_was_marked_before_there_were_exclusions_is_projected_anew(database: Database) -> None:
+    opened = Issue(created_at=at(2))
+    _, closed = Issue(number=46, created_at=at(2)).closed(at(5), "duplicate")
+    async with database.transaction() as connection:
+        await connection.run_sync(_downgrade)
+        for request in (opened.opened(), closed):
+            said = interpret_delivery(RULES, request.delivery(at(5)))
+            brought = dict.fromkeys(said.events, "a rule")
+            await events.record(connection, [Said(request.delivery(at(5)).id, at(5), brought)])
+        await connection.execute(text("DELETE FROM touched"))
+    await database.migrate()
+    while await project_touched(database, lambda: at(6)):
+        pass
+    assert set(await all_experiments(database)) == {"github:acme/app#45"}
+    assert await all_exclusions(database) == {"github:acme/app#46": Excluded("duplicate", at(5))}
