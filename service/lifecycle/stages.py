@@ -34,19 +34,14 @@ class Exclusion:
 
 def durations(experiment: Experiment) -> Mapping[Stage, timedelta]:
     """How long each stage took that is known; one that would be negative is missing."""
-    return {stage: taken for stage, taken in _spans(experiment) if taken >= timedelta(0)}
+    return {stage: taken for stage, taken in spans(experiment) if taken >= timedelta(0)}
 
 
 def exclusions(experiment: Experiment, now: datetime) -> list[Exclusion]:
     """What figures as of `now` leave out of an experiment."""
     if lies_ahead(experiment, now):
         return [Exclusion("future", None)]
-    return [Exclusion("negative_duration", stage) for stage, taken in _spans(experiment) if taken < timedelta(0)]
-
-
-def is_negative(experiment: Experiment) -> bool:
-    """Whether a stage of the experiment would have ended before it began."""
-    return any(taken < timedelta(0) for _, taken in _spans(experiment))
+    return [Exclusion("negative_duration", stage) for stage, taken in spans(experiment) if taken < timedelta(0)]
 
 
 def lies_ahead(experiment: Experiment, now: datetime) -> bool:
@@ -54,9 +49,10 @@ def lies_ahead(experiment: Experiment, now: datetime) -> bool:
     return max(experiment.instants) > now
 
 
-def _spans(experiment: Experiment) -> Iterator[tuple[Stage, timedelta]]:
+def spans(experiment: Experiment) -> Iterator[tuple[Stage, timedelta]]:
+    """The time from beginning to end of each stage of which both are known; negative where the end comes first."""
     answered_at = experiment.concluded_at if experiment.answered else None
-    spans: tuple[tuple[Stage, datetime | None, datetime | None], ...] = (
+    ends: tuple[tuple[Stage, datetime | None, datetime | None], ...] = (
         ("idea_to_answer", experiment.idea_at, answered_at),
         ("idea_to_start", experiment.idea_at, experiment.started_at),
         ("start_to_signal", experiment.started_at, experiment.first_signal_at),
@@ -64,6 +60,6 @@ def _spans(experiment: Experiment) -> Iterator[tuple[Stage, timedelta]]:
         ("answer_to_shared", answered_at, experiment.shared_at),
         ("signal_to_shipped", experiment.first_signal_at, experiment.shipped_at),
     )
-    for stage, begin, end in spans:
+    for stage, begin, end in ends:
         if begin is not None and end is not None:
             yield stage, end - begin

@@ -6,6 +6,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 _TITLES = uuid5(NAMESPACE_URL, "loopgauge:title")
 # Letters, the marks that belong to them, and numbers, by the first letter of Unicode's general category.
 _SPELT = frozenset("LMN")
+_PLAIN = {code: " " for code in range(128) if not chr(code).isalnum()}
 
 
 def title_key(title: str) -> UUID | None:
@@ -14,6 +15,13 @@ def title_key(title: str) -> UUID | None:
     Characters are brought to one form by NFKC and case folding (Unicode Standard, annex 15 and section 3.13). None for
     a title without a letter or digit.
     """
-    spelt = normalize("NFKC", normalize("NFKC", title).casefold())
-    words = "".join(one if one.isalnum() or category(one)[0] in _SPELT else " " for one in spelt).split()
+    words = _spelt(title).split()
     return uuid5(_TITLES, " ".join(words)) if words else None
+
+
+def _spelt(title: str) -> str:
+    # Most titles are plain, and there are many.
+    if title.isascii():
+        return title.lower().translate(_PLAIN)
+    spelt = normalize("NFKC", normalize("NFKC", title).casefold())
+    return "".join(one if category(one)[0] in _SPELT else " " for one in spelt)

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from service.lifecycle.excluded import Excluded
 from service.lifecycle.experiment import Experiment
-from service.lifecycle.stages import Stage, durations, is_negative
+from service.lifecycle.stages import Stage, spans
 from service.lifecycle.taxonomy import FailureCategory, Outcome
 from service.metrics.estimate import Survival, kaplan_meier
 
@@ -27,6 +27,7 @@ DEFAULT_THRESHOLD = "default"
 """The name under which thresholds hold the one of teams that have none of their own."""
 
 STAGES: tuple[Stage, ...] = get_args(Stage)
+_NOTHING = timedelta(0)
 _PLACES: Mapping[Stage, int] = {stage: place for place, stage in enumerate(STAGES)}
 
 
@@ -89,9 +90,14 @@ class Loop:
     @classmethod
     def of(cls, experiment: Experiment) -> "Loop":
         """The loop of an experiment."""
-        known = durations(experiment)
-        seconds = (known[stage].total_seconds() if stage in known else None for stage in STAGES)
-        return cls(experiment, max(experiment.instants), tuple(seconds), experiment.title_key, is_negative(experiment))
+        taken: list[float | None] = [None] * len(STAGES)
+        negative = False
+        for stage, span in spans(experiment):
+            if span < _NOTHING:
+                negative = True
+            else:
+                taken[_PLACES[stage]] = span.total_seconds()
+        return cls(experiment, max(experiment.instants), tuple(taken), experiment.title_key, negative)
 
     def seconds(self, stage: Stage) -> float | None:
         """How long a stage took, or None where that is not known."""
