@@ -23,7 +23,7 @@ from service.api.health import Readiness
 from service.api.timing import RequestTimer, templates
 from service.api.webhooks import WebhookEndpoint
 from service.leadership import Leadership
-from service.metrics.view import DEFAULT_THRESHOLD, Terms, Window
+from service.metrics.terms import DEFAULT_THRESHOLD, Terms, Window
 from service.pipeline.receive import Receiver
 from service.providers import PROVIDERS
 from service.refresher import Refresher

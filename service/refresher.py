@@ -22,7 +22,7 @@ import msgspec
 import structlog
 
 from service.logs import configure_logs
-from service.metrics.view import Terms
+from service.metrics.terms import Terms
 from service.pipeline.snapshot import Memory, Snapshot, take_snapshot
 from service.storage.database import Database, DatabaseError, DatabaseUnavailable
 

@@ -12,7 +12,7 @@ from service.lifecycle.events import Declared, LifecycleEvent, Withdrawn
 from service.lifecycle.evidence import Ref
 from service.lifecycle.experiment import Again, Experiment
 from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk
-from service.metrics.view import Terms, Window
+from service.metrics.terms import Terms, Window
 from service.webhook import Delivery
 
 SECRET = "It's a Secret to Everybody"

@@ -6,7 +6,7 @@ from random import Random
 
 from service.lifecycle.experiment import Experiment
 from service.lifecycle.taxonomy import Outcome
-from service.metrics.view import Terms
+from service.metrics.terms import Terms
 from tests.builders import at, experiment, terms
 
 NOW = at(20)

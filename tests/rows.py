@@ -6,7 +6,8 @@ from datetime import datetime
 from prometheus_client import Metric
 
 from service.lifecycle.experiment import Experiment
-from service.metrics.view import Terms, View
+from service.metrics.terms import Terms
+from service.metrics.view import View
 
 Families = Callable[[View, datetime], Iterable[Metric]]
 Rows = dict[tuple[str, ...], float]

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from service.api.access import Door
 from service.lifecycle.codec import data_of, kind_of
 from service.lifecycle.experiment import Experiment
-from service.metrics.view import Terms
+from service.metrics.terms import Terms
 from service.pipeline.explain import Explanation, Heard, explain, find_subject
 from service.storage.database import Database
 

@@ -7,7 +7,8 @@ from datetime import datetime
 from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 
-from service.metrics.view import View, Window
+from service.metrics.terms import Window
+from service.metrics.view import View
 
 KNOWN = ("future", "negative_duration", "unmarked", "duplicate", "deleted", "moved", "stated")
 """The reasons that loopgauge gives by itself."""

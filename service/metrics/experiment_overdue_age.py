@@ -10,7 +10,8 @@ from prometheus_client.core import GaugeMetricFamily
 
 from service.lifecycle.evidence import Ref
 from service.lifecycle.experiment import Experiment
-from service.metrics.view import Terms, View, by_team
+from service.metrics.terms import Terms
+from service.metrics.view import View, by_team
 
 _MOST = 20
 # Without a user name: that is a person's, or a secret.

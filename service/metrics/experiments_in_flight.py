@@ -1,6 +1,5 @@
 """How many loops are open, by how far they have come."""
 
-from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -19,7 +18,6 @@ def families(view: View, now: datetime) -> Iterable[Metric]:
         labels=["team", "stage"],
     )
     for cohort in by_team(view.open(now)):
-        counts = Counter(loop.experiment.state for loop in cohort.loops)
         for stage in (State.PROPOSED, State.RUNNING):
-            family.add_metric([cohort.team, stage], counts[stage])
+            family.add_metric([cohort.team, stage], cohort.states[stage])
     yield family

@@ -1,6 +1,5 @@
 """How many ideas there were, by how far they reach into the unknown."""
 
-from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -19,7 +18,6 @@ def families(view: View, now: datetime) -> Iterable[Metric]:
         labels=["team", "risk", "window"],
     )
     for cohort in by_team(view.proposed(now)):
-        counts = Counter(loop.experiment.risk for loop in cohort.loops)
         for risk in (*Risk, None):
-            family.add_metric([cohort.team, risk or "undeclared", cohort.window], counts[risk])
+            family.add_metric([cohort.team, risk or "undeclared", cohort.window], cohort.risks[risk])
     yield family

@@ -6,7 +6,8 @@ from datetime import datetime
 from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 
-from service.metrics.view import Cohort, View
+from service.metrics.cohort import Loop
+from service.metrics.view import View
 
 
 def families(view: View, now: datetime) -> Iterable[Metric]:
@@ -17,16 +18,10 @@ def families(view: View, now: datetime) -> Iterable[Metric]:
         labels=["team"],
     )
     for cohort in view.every(now):
-        if last := _last_answered(cohort):
+        if last := cohort.last(_answered_at):
             family.add_metric([cohort.team], last.timestamp())
     yield family
 
 
-def _last_answered(cohort: Cohort) -> datetime | None:
-    experiments = (loop.experiment for loop in cohort.loops)
-    answered = (
-        experiment.concluded_at
-        for experiment in experiments
-        if experiment.concluded_at is not None and experiment.answered
-    )
-    return max(answered, default=None)
+def _answered_at(loop: Loop) -> datetime | None:
+    return loop.experiment.concluded_at if loop.experiment.answered else None

@@ -7,7 +7,8 @@ from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 
 from service.lifecycle.taxonomy import Outcome
-from service.metrics.view import Cohort, View
+from service.metrics.cohort import Loop
+from service.metrics.view import View
 
 
 def families(view: View, now: datetime) -> Iterable[Metric]:
@@ -18,16 +19,10 @@ def families(view: View, now: datetime) -> Iterable[Metric]:
         labels=["team"],
     )
     for cohort in view.every(now):
-        if last := _last_shared(cohort):
+        if last := cohort.last(_failure_shared_at):
             family.add_metric([cohort.team], last.timestamp())
     yield family
 
 
-def _last_shared(cohort: Cohort) -> datetime | None:
-    experiments = (loop.experiment for loop in cohort.loops)
-    shared = (
-        experiment.shared_at
-        for experiment in experiments
-        if experiment.outcome is Outcome.FAILED and experiment.shared_at is not None
-    )
-    return max(shared, default=None)
+def _failure_shared_at(loop: Loop) -> datetime | None:
+    return loop.experiment.shared_at if loop.experiment.outcome is Outcome.FAILED else None

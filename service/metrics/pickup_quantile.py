@@ -7,8 +7,9 @@ from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 
 from service.lifecycle.taxonomy import Risk
+from service.metrics.cohort import Measure
 from service.metrics.estimate import QUANTILES, quantile
-from service.metrics.view import Measure, View
+from service.metrics.view import View
 
 
 def _waited(risk: Risk | None) -> Measure:

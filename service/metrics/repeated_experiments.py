@@ -4,14 +4,17 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from itertools import groupby
-from uuid import UUID
+from operator import attrgetter
 
 from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 
 from service.lifecycle.evidence import Ref
 from service.lifecycle.experiment import Experiment
-from service.metrics.view import Loop, View, by_team
+from service.metrics.cohort import Loop
+from service.metrics.view import View, by_team
+
+_TITLE = attrgetter("title")
 
 
 def families(view: View, now: datetime) -> Iterable[Metric]:
@@ -36,14 +39,16 @@ def families(view: View, now: datetime) -> Iterable[Metric]:
 
 def _of_the_same_title(view: View, now: datetime) -> set[Ref]:
     """The roots of the loops whose title an earlier one has that was over when they began."""
-    by_title: defaultdict[UUID, list[Loop]] = defaultdict(list)
-    for loop in view.present(now):
-        if loop.title_key is not None:
-            by_title[loop.title_key].append(loop)
+    present = view.present(now)
+    # Most titles are there once only.
+    shared = {title for title, loops in Counter(map(_TITLE, present)).items() if loops > 1 and title is not None}
+    by_title: defaultdict[int | None, list[Loop]] = defaultdict(list)
+    for loop in present:
+        if loop.title in shared:
+            by_title[loop.title].append(loop)
     repeats: set[Ref] = set()
     for loops in by_title.values():
-        if len(loops) > 1:
-            repeats.update(_started_again(loops, view.terms.forgotten_after))
+        repeats.update(_started_again(loops, view.terms.forgotten_after))
     return repeats
 
 

@@ -6,8 +6,9 @@ from datetime import datetime
 from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 
+from service.metrics.cohort import STAGES
 from service.metrics.estimate import QUANTILES, quantile
-from service.metrics.view import STAGES, View
+from service.metrics.view import View
 
 
 def families(view: View, now: datetime) -> Iterable[Metric]:

@@ -6,7 +6,8 @@ from datetime import datetime
 from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 
-from service.metrics.view import STAGES, View, by_team
+from service.metrics.cohort import STAGES
+from service.metrics.view import View, by_team
 
 
 def families(view: View, now: datetime) -> Iterable[Metric]:

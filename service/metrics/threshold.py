@@ -6,7 +6,8 @@ from datetime import datetime
 from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 
-from service.metrics.view import DEFAULT_THRESHOLD, ORGANISATION, View
+from service.metrics.terms import DEFAULT_THRESHOLD
+from service.metrics.view import ORGANISATION, View
 
 
 def families(view: View, now: datetime) -> Iterable[Metric]:

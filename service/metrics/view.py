@@ -1,21 +1,16 @@
 """What every figure is computed from, and the populations that the figures speak of."""
 
 from bisect import bisect_right
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property
-from itertools import chain
 from operator import attrgetter
-from typing import TypeAlias, get_args
-from uuid import UUID
+from typing import TypeAlias
 
 from service.lifecycle.excluded import Excluded
 from service.lifecycle.experiment import Experiment
-from service.lifecycle.stages import Stage, spans
-from service.lifecycle.taxonomy import FailureCategory, Outcome
-from service.metrics.estimate import Survival, kaplan_meier
+from service.metrics.cohort import Cohort, Loop
+from service.metrics.terms import Terms
 
 NO_TEAM = "_none"
 """The team of experiments for which nothing names one."""
@@ -23,173 +18,6 @@ OTHER_TEAMS = "_other"
 """The team into which those beyond the cap are folded."""
 ORGANISATION = "_org"
 """The row of the whole organisation, in figures that cannot be summed."""
-DEFAULT_THRESHOLD = "default"
-"""The name under which thresholds hold the one of teams that have none of their own."""
-
-STAGES: tuple[Stage, ...] = get_args(Stage)
-_NOTHING = timedelta(0)
-_PLACES: Mapping[Stage, int] = {stage: place for place, stage in enumerate(STAGES)}
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """A stretch of time up to now, half-open: `[now - length, now)`."""
-
-    label: str
-    length: timedelta
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What the operator says about figures.
-
-    Attributes:
-        windows: the stretches of time that they are made over.
-        thresholds: how long a loop may take from idea to answer, by team; `default` is that of all others.
-        forgotten_after: how long an open loop may be without activity.
-        min_sample: on how many experiments a ratio or a quantile must rest to be told; at least 1.
-        max_teams: how many teams have rows of their own.
-    """
-
-    windows: tuple[Window, ...]
-    thresholds: Mapping[str, timedelta]
-    forgotten_after: timedelta
-    min_sample: int
-    max_teams: int
-
-    def threshold(self, team: str) -> timedelta:
-        """The threshold of a team, by its name or by the label value of its row."""
-        return self.thresholds.get(team) or self.thresholds[DEFAULT_THRESHOLD]
-
-    def is_overdue(self, experiment: Experiment, now: datetime) -> bool:
-        """Whether an experiment is open, and older than its own team's threshold."""
-        return experiment.concluded_at is None and now - experiment.idea_at > self.threshold(experiment.team)
-
-    def is_forgotten(self, experiment: Experiment, now: datetime) -> bool:
-        """Whether an experiment is open, and has been without activity for too long."""
-        return experiment.concluded_at is None and now - experiment.last_activity_at >= self.forgotten_after
-
-
-@dataclass(frozen=True, slots=True)
-class Loop:
-    """An experiment, and what of it figures ask for again and again.
-
-    Attributes:
-        latest: the latest of its instants.
-        taken: how long each of `STAGES` took, in seconds; None where that is not known.
-        title_key: what loops of the same title have in common; None without a title.
-        negative: whether a stage would have ended before it began.
-    """
-
-    experiment: Experiment
-    latest: datetime
-    taken: tuple[float | None, ...]
-    title_key: UUID | None
-    negative: bool
-
-    @classmethod
-    def of(cls, experiment: Experiment) -> "Loop":
-        """The loop of an experiment."""
-        taken: list[float | None] = [None] * len(STAGES)
-        negative = False
-        for stage, span in spans(experiment):
-            if span < _NOTHING:
-                negative = True
-            else:
-                taken[_PLACES[stage]] = span.total_seconds()
-        return cls(experiment, max(experiment.instants), tuple(taken), experiment.title_key, negative)
-
-    def seconds(self, stage: Stage) -> float | None:
-        """How long a stage took, or None where that is not known."""
-        return self.taken[_PLACES[stage]]
-
-
-Measure: TypeAlias = Callable[[Sequence[Loop], datetime], list[float]]
-"""What loops measure as of a moment, in seconds, in no particular order: a value of each loop that knows it."""
-
-
-def _taken(place: int) -> Measure:
-    return lambda loops, _: [taken for loop in loops if (taken := loop.taken[place]) is not None]
-
-
-_TAKEN: Mapping[Stage, Measure] = {stage: _taken(place) for stage, place in _PLACES.items()}
-
-
-def _age(loops: Sequence[Loop], now: datetime) -> list[float]:
-    return [(now - loop.experiment.idea_at).total_seconds() for loop in loops]
-
-
-def _watched(loops: Sequence[Loop], now: datetime) -> list[float]:
-    """How long loops were watched that came to no answer: until now, or until they were given up."""
-    unanswered = (loop.experiment for loop in loops if not loop.experiment.answered)
-    spans = (((one.concluded_at or now) - one.idea_at).total_seconds() for one in unanswered)
-    return [seconds for seconds in spans if seconds >= 0]
-
-
-class Cohort:
-    """The loops of a population that one row of a figure is about.
-
-    A cohort is made of others: a window's holds that of the next shorter one, the organisation's those of its teams.
-    What was put in order for one need only be merged for the other.
-
-    Args:
-        team: the row's label value; `ORGANISATION` for all loops.
-        window: the window's label; empty for populations that know none.
-        now: the moment of which figures tell.
-        own: the loops that no part holds.
-        parts: cohorts that have no loop in common.
-    """
-
-    def __init__(
-        self, team: str, window: str, now: datetime, *, own: Sequence[Loop] = (), parts: Sequence["Cohort"] = ()
-    ) -> None:
-        self.team = team
-        self.window = window
-        self._now = now
-        self._own = own
-        self._parts = parts
-        self._ordered: dict[Measure, Sequence[float]] = {}
-
-    @cached_property
-    def loops(self) -> Sequence[Loop]:
-        """All loops of the cohort, in no particular order."""
-        return [*chain.from_iterable(part.loops for part in self._parts), *self._own]
-
-    def ordered(self, measure: Measure) -> Sequence[float]:
-        """What the loops measure, in ascending order."""
-        if measure not in self._ordered:
-            parts = (part.ordered(measure) for part in self._parts)
-            self._ordered[measure] = sorted(chain(*parts, measure(self._own, self._now)))
-        return self._ordered[measure]
-
-    def taken(self, stage: Stage) -> Sequence[float]:
-        """How long the stage took where that is known, in seconds, in ascending order."""
-        return self.ordered(_TAKEN[stage])
-
-    def ages(self) -> Sequence[float]:
-        """How long ago the ideas were, in seconds, in ascending order."""
-        return self.ordered(_age)
-
-    @cached_property
-    def outcomes(self) -> Counter[Outcome | None]:
-        """How many loops ended with each outcome; None for those that are open."""
-        return Counter(loop.experiment.outcome for loop in self.loops)
-
-    @cached_property
-    def failures(self) -> Counter[FailureCategory | None]:
-        """How many loops failed in each category; None for those that did not fail."""
-        return Counter(loop.experiment.failure_category for loop in self.loops)
-
-    @cached_property
-    def survival(self) -> tuple[Survival, int]:
-        """The time from idea to answer, with loops without an answer censored, and on how many loops it rests.
-
-        An open loop was watched until now, an abandoned one until it was given up. A loop that ended before its idea is
-        a slip of a clock, and left out.
-        """
-        answered, censored = self.taken("idea_to_answer"), self.ordered(_watched)
-        return kaplan_meier(answered, censored), len(answered) + len(censored)
-
 
 Cohorts: TypeAlias = Sequence[Cohort]
 _Placed: TypeAlias = Mapping[str, Sequence[Sequence[Loop]]]

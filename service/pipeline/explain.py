@@ -13,7 +13,8 @@ from service.lifecycle.excluded import Excluded, excluded
 from service.lifecycle.experiment import Experiment, counts_for
 from service.lifecycle.stages import Exclusion, Stage, durations, exclusions
 from service.metrics import METRICS
-from service.metrics.view import ORGANISATION, Terms, View
+from service.metrics.terms import Terms
+from service.metrics.view import ORGANISATION, View
 from service.pipeline.project import Surroundings, read_surroundings
 from service.storage import events, experiments, names
 from service.storage.database import Database

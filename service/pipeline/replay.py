@@ -10,7 +10,7 @@ from uuid import UUID
 
 import structlog
 
-from service.metrics.view import Terms
+from service.metrics.terms import Terms
 from service.pipeline.interpret import write_down
 from service.pipeline.project import project_touched
 from service.pipeline.snapshot import Memory, figures

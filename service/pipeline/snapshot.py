@@ -11,7 +11,9 @@ from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 
 from service.metrics import METRICS
-from service.metrics.view import Loop, Terms, View
+from service.metrics.cohort import Loop
+from service.metrics.terms import Terms
+from service.metrics.view import View
 from service.pipeline.exposition import Exposition, Families, write_openmetrics, write_text
 from service.storage import exclusions, experiments
 from service.storage.database import Connection, Database
@@ -88,7 +90,8 @@ class Memory:
         needed = await experiments.needed(connection, since, now)
         changed = {one for one, version in needed.items() if self._versions.get(one) != version}
         stored = await experiments.read(connection, changed)
-        loops = {one: self._loops[one] for one in needed if one not in changed}
+        # In the order in which they were read, since so they lie in memory.
+        loops = {one: loop for one, loop in self._loops.items() if one in needed and one not in changed}
         loops |= {one: Loop.of(found.experiment) for one, found in stored.items()}
         self._versions = {one: stored[one].version if one in changed else needed[one] for one in loops}
         self._loops = loops

@@ -92,6 +92,11 @@ class Template:
         return frozenset(found["name"] for found in _INSERTED.finditer(self.text) if found["name"] is not None)
 
     @property
+    def varies(self) -> bool:
+        """Whether anything is inserted into it."""
+        return bool(_INSERTED.search(self.text))
+
+    @property
     def needs_payload(self) -> bool:
         """Whether it looks into the payload."""
         return bool(self.paths)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from datetime import timedelta
 from hashlib import sha256
-from typing import Annotated, Literal, TypeAlias, get_args
+from typing import Annotated, Literal, TypeAlias, TypeGuard, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 from pydantic_core import ErrorDetails
@@ -194,9 +194,15 @@ class _Then(_Strict):
             raise ValueError("expected {signalled: success} or {signalled: failure}")
         if not any(True for _ in self.actions()):
             raise ValueError("expected what it means, such as started")
+        if any(action.value.varies for action in self.actions() if _is_reason(action)):
+            raise ValueError("expected a fixed reason for excluded: it is shown in figures, where no text may turn up")
         if self.concluded is Outcome.UNDECLARED:
             raise ValueError("expected concluded without an outcome: undeclared is what it is then")
         return self
+
+
+def _is_reason(action: Action) -> TypeGuard[Declares | Withdraws]:
+    return isinstance(action, Declares | Withdraws) and action.field == "excluded"
 
 
 class _Entry(_Strict):

@@ -1,14 +1,13 @@
 """The experiments as they were folded last."""
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import delete, select, text
+from sqlalchemy import delete, or_, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from service.lifecycle.evidence import Ref, experiment_id
@@ -75,7 +74,11 @@ async def replace(connection: Connection, folded: Iterable[Experiment], gone: Co
     if rows:
         statement = insert(experiments)
         renewed = {name: statement.excluded[name] for name in _COLUMNS}
-        await connection.execute(statement.on_conflict_do_update(index_elements=[experiments.c.id], set_=renewed), rows)
+        # What is as it was is left alone, so that nobody has to read it again.
+        changed = or_(*(experiments.c[name].is_distinct_from(value) for name, value in renewed.items()))
+        await connection.execute(
+            statement.on_conflict_do_update(index_elements=[experiments.c.id], set_=renewed, where=changed), rows
+        )
 
 
 def _row(experiment: Experiment) -> dict[str, object]:
@@ -109,13 +112,12 @@ async def needed(connection: Connection, since: datetime, now: datetime) -> dict
     Args:
         since: the beginning of the widest window.
     """
-    rows = await connection.execute(_NEEDED, {"since": since, "now": now})
-    return {row.id: row.version for row in rows}
+    rows = await (await _driver(connection)).fetch(_NEEDED, since, now)
+    return dict(map(tuple, rows))
 
 
 # Of what all wanted are of a title, the one that is not was concluded before any idea in a window: one tells all.
-_NEEDED = text(
-    f"""
+_NEEDED = f"""
     WITH RECURSIVE teams(team) AS (
         (SELECT team FROM experiments ORDER BY team LIMIT 1)
         UNION ALL
@@ -123,50 +125,53 @@ _NEEDED = text(
         FROM teams WHERE teams.team IS NOT NULL
     ), titles(title_key) AS (
         SELECT title_key FROM experiments WHERE title_key IS NOT NULL
-        GROUP BY title_key HAVING min(idea_at) < :since AND max(idea_at) >= :since
+        GROUP BY title_key HAVING min(idea_at) < $1 AND max(idea_at) >= $1
     )
-    SELECT id, xmin AS version FROM experiments WHERE {WANTED_UNTIL} >= :since
+    SELECT id, xmin AS version FROM experiments WHERE {WANTED_UNTIL} >= $1
     UNION ALL
     SELECT one.* FROM teams CROSS JOIN LATERAL (
         (
             SELECT found.id, found.xmin FROM experiments AS found
-            WHERE found.team = teams.team AND {LATEST_INSTANT} <= :now
+            WHERE found.team = teams.team AND {LATEST_INSTANT} <= $2
             ORDER BY found.idea_at LIMIT 1
         ) UNION ALL (
             SELECT found.id, found.xmin FROM experiments AS found
-            WHERE found.team = teams.team AND found.outcome <> 'abandoned' AND {LATEST_INSTANT} <= :now
+            WHERE found.team = teams.team AND found.outcome <> 'abandoned' AND {LATEST_INSTANT} <= $2
             ORDER BY found.concluded_at DESC LIMIT 1
         ) UNION ALL (
             SELECT found.id, found.xmin FROM experiments AS found
             WHERE found.team = teams.team AND found.outcome = 'failed' AND found.shared_at IS NOT NULL
-            AND {LATEST_INSTANT} <= :now
+            AND {LATEST_INSTANT} <= $2
             ORDER BY found.shared_at DESC LIMIT 1
         )
     ) AS one
     UNION ALL
     SELECT one.* FROM titles CROSS JOIN LATERAL (
         SELECT found.id, found.xmin FROM experiments AS found
-        WHERE found.title_key = titles.title_key AND found.idea_at < :since AND {WANTED_UNTIL} < :since
+        WHERE found.title_key = titles.title_key AND found.idea_at < $1 AND {WANTED_UNTIL} < $1
         ORDER BY found.idea_at LIMIT 1
     ) AS one
     """  # noqa: S608 - constants
-)
+
+
+async def _driver(connection: Connection) -> asyncpg.Connection:
+    """The driver's own connection, in the transaction: of many rows, SQLAlchemy takes twice its time."""
+    # It begins the transaction with its first statement.
+    await connection.execute(text("SELECT"))
+    return (await connection.get_raw_connection()).driver_connection
 
 
 async def read(connection: Connection, ids: Collection[UUID]) -> dict[UUID, Stored]:
     """The experiments with these ids, so far as there are any."""
-    # SQLAlchemy takes twice the time, and there may be a hundred thousand. It begins the transaction for us.
-    await connection.execute(text("SELECT"))
-    driver: asyncpg.Connection = (await connection.get_raw_connection()).driver_connection
-    found: dict[UUID, Stored] = {}
-    wanted = sorted(ids)
-    for start in range(0, len(wanted), _AT_ONCE):
-        rows: Sequence[Any] = await driver.fetch(_READ, wanted[start : start + _AT_ONCE])
-        found.update((id_, Stored(_experiment(*values), version)) for id_, version, *values in rows)
-    return found
+    driver = await _driver(connection)
+    return {
+        id_: Stored(_experiment(*values), version)
+        async for id_, version, *values in driver.cursor(_READ, list(ids), prefetch=_AT_ONCE)
+    }
 
 
-_READ = f"SELECT id, xmin, {_TOLD} FROM experiments WHERE id = ANY($1)"  # noqa: S608 - constants
+# Those that figures walk together are read together, and so lie together in memory.
+_READ = f"SELECT id, xmin, {_TOLD} FROM experiments WHERE id = ANY($1) ORDER BY team, concluded_at"  # noqa: S608
 
 
 def _experiment(

@@ -9,7 +9,8 @@ import pytest
 from service.lifecycle.experiment import Experiment
 from service.lifecycle.taxonomy import Outcome, Risk
 from service.metrics.pickup_quantile import families
-from service.metrics.view import Terms, View
+from service.metrics.terms import Terms
+from service.metrics.view import View
 from tests.builders import at, experiment, terms
 
 NOW, IDEA = at(20), at(13)

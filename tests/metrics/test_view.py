@@ -7,7 +7,9 @@ import pytest
 
 from service.lifecycle.experiment import Experiment
 from service.lifecycle.taxonomy import Outcome
-from service.metrics.view import ORGANISATION, Cohort, Terms, View, by_team
+from service.metrics.cohort import Cohort
+from service.metrics.terms import Terms
+from service.metrics.view import ORGANISATION, View, by_team
 from tests.builders import at, experiment, terms
 
 NOW = at(20)

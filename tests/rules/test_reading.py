@@ -287,6 +287,8 @@ def test_what_is_no_yaml_is_refused_with_its_line(text: str, start: str) -> None
         ("thresholds:\n  search: -7d", 2, "thresholds.search", "expected a duration"),
         ("thresholds:\n  search: \u0667d", 2, "thresholds.search", "expected a duration"),
         ("rules:\n  - then: active", 2, "rules.0.when", ""),
+        (rule("{label: x}", "{declare: {excluded: '${user.login}'}}"), 3, "rules.0.then", "expected a fixed reason"),
+        (rule("{label: 'x:{y}'}", "{declare: {excluded: '{y}'}}"), 3, "rules.0.then", "expected a fixed reason"),
         ("rules:\n  - when: {kind: closed}", 2, "rules.0.then", ""),
         (rule(more="colour: red"), 4, "rules.0.colour", "is not known here"),
         (rule(more="name: [a]"), 4, "rules.0.name", ""),

@@ -1,6 +1,7 @@
 """The experiments that figures need are found among all, and read as they were stored."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -70,13 +71,13 @@ async def test_what_is_stored_is_read_as_it_was(database: Database) -> None:
         assert await experiments.everything(connection) == [bare, full]
 
 
-async def test_a_row_has_another_version_only_after_it_was_written(database: Database) -> None:
+async def test_a_row_has_another_version_only_after_something_in_it_became_another(database: Database) -> None:
     one, other = experiment("key:one", idea_at=at(1)), experiment("key:other", idea_at=at(1))
     await _store(database, one, other)
     async with database.transaction() as connection:
         before = await experiments.needed(connection, A_WEEK_AGO, NOW)
     async with database.transaction() as connection:
-        await experiments.replace(connection, [one], [])
+        await experiments.replace(connection, [replace(one, title="Another"), other], [])
     async with database.transaction() as connection:
         after = await experiments.needed(connection, A_WEEK_AGO, NOW)
     assert after[one.id] != before[one.id]
