@@ -1,0 +1,36 @@
+"""The past of an experiment, from what is known now."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from service.lifecycle.experiment import Experiment
+
+
+def as_of(experiment: Experiment, then: datetime) -> Experiment | None:
+    """What the experiment looked like then, as far as what is known now can tell; None before its idea.
+
+    Instants after `then` are unknown, and a loop that was concluded later is open. Some of the past is not kept: that a
+    loop had been concluded before it was reopened; signs of life between the instants, but for the latest of all; and a
+    title, address, team, risk, outcome or category that was another one then.
+    """
+    if experiment.idea_at > then:
+        return None
+    concluded_at = _known(experiment.concluded_at, then)
+    past = replace(
+        experiment,
+        started_at=_known(experiment.started_at, then),
+        first_signal_at=_known(experiment.first_signal_at, then),
+        concluded_at=concluded_at,
+        outcome=experiment.outcome if concluded_at else None,
+        failure_category=experiment.failure_category if concluded_at else None,
+        shared_at=_known(experiment.shared_at, then),
+        shipped_at=_known(experiment.shipped_at, then),
+        again=tuple(again for again in experiment.again if again.at <= then),
+    )
+    if experiment.last_activity_at <= then:
+        return past
+    return replace(past, last_activity_at=max(past.instants))
+
+
+def _known(instant: datetime | None, then: datetime) -> datetime | None:
+    return instant if instant is not None and instant <= then else None
