@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import httpx
 import pytest
 
 _PATIENCE = 60.0
+_DATA = "tsdb"
 
 
 def tool(name: str) -> str:
@@ -55,6 +57,18 @@ class Prometheus:
             time.sleep(0.2)
         pytest.fail(f"Prometheus has nothing for {expression} after {_PATIENCE:g} seconds")
 
+    def past(self, expression: str, start: datetime, end: datetime) -> list[tuple[dict[str, str], dict[float, float]]]:
+        """The series that an expression has at each midnight UTC between two: all labels, and values by Unix time."""
+        asked = {"query": expression, "start": f"{start.timestamp()}", "end": f"{end.timestamp()}", "step": "1d"}
+        found = self._get("query_range", asked)["result"]
+        return [(one["metric"], {float(at): float(value) for at, value in one["values"]}) for one in found]
+
+    def series(self, selector: str, start: datetime, end: datetime) -> list[dict[str, str]]:
+        """The labels of all series that had samples between two moments."""
+        asked = {"match[]": selector, "start": f"{start.timestamp()}", "end": f"{end.timestamp()}"}
+        found: list[dict[str, str]] = self._get("series", asked)
+        return found
+
     def targets(self) -> Sequence[Mapping[str, Any]]:
         """What it scrapes, and how that goes."""
         active: Sequence[Mapping[str, Any]] = self._get("targets", {})["activeTargets"]
@@ -70,6 +84,13 @@ def _labels(labels: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     return tuple(sorted((name, value) for name, value in labels.items() if name not in {"instance", "job"}))
 
 
+def load(history: Path, directory: Path) -> None:
+    """Give a Prometheus that is started in this directory afterwards a past, from OpenMetrics with timestamps."""
+    given = ["--max-block-duration=1500h", "openmetrics", str(history), str(directory / _DATA)]
+    loaded = promtool("tsdb", "create-blocks-from", *given)
+    assert loaded.returncode == 0, loaded.stderr
+
+
 @contextmanager
 def scraping(urls: Sequence[str], directory: Path) -> Iterator[Prometheus]:
     """A Prometheus that scrapes services every second; ended when the context ends."""
@@ -83,7 +104,9 @@ def scraping(urls: Sequence[str], directory: Path) -> Iterator[Prometheus]:
     command = [
         tool("prometheus"),
         f"--config.file={configuration}",
-        f"--storage.tsdb.path={directory / 'tsdb'}",
+        f"--storage.tsdb.path={directory / _DATA}",
+        # What was loaded is to stay.
+        "--storage.tsdb.retention.time=2y",
         f"--web.listen-address={address}",
         "--log.level=warn",
     ]

@@ -15,6 +15,8 @@ def as_of(experiment: Experiment, then: datetime) -> Experiment | None:
     """
     if experiment.idea_at > then:
         return None
+    if max(*experiment.instants, *(again.at for again in experiment.again), experiment.last_activity_at) <= then:
+        return experiment
     concluded_at = _known(experiment.concluded_at, then)
     past = replace(
         experiment,

@@ -35,6 +35,11 @@ def write_openmetrics(metrics: CollectorRegistry | Collector) -> bytes:
     return written.removesuffix(OPENMETRICS_END)
 
 
+def escape(value: str) -> str:
+    """A label's value as it stands between the quotes, in either format."""
+    return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+
+
 class Exposition:
     """Metrics in one format, plain and compressed, to which what is of this very moment can be added cheaply.
 

@@ -64,15 +64,20 @@ class Exported:
 
 
 def _about(snapshot: Snapshot, took: timedelta) -> Iterator[Metric]:
-    yield GaugeMetricFamily(
-        "loopgauge_snapshot_timestamp_seconds",
-        "The moment of which the figures about experiments tell.",
-        value=snapshot.taken_at.timestamp(),
-    )
+    yield timestamp(snapshot.taken_at)
     yield GaugeMetricFamily(
         "loopgauge_snapshot_duration_seconds",
         "How long it took to have the figures about experiments ready.",
         value=took.total_seconds(),
+    )
+
+
+def timestamp(now: datetime) -> Metric:
+    """`loopgauge_snapshot_timestamp_seconds`: the moment of which a snapshot tells, Unix time."""
+    return GaugeMetricFamily(
+        "loopgauge_snapshot_timestamp_seconds",
+        "The moment of which the figures about experiments tell.",
+        value=now.timestamp(),
     )
 
 
@@ -120,19 +125,24 @@ async def take_snapshot(database: Database, terms: Terms, now: datetime, memory:
 
 def render(view: View, now: datetime) -> Snapshot:
     """The view's figures as of `now`."""
-    families = [family for make in METRICS for family in make(view, now)]
+    families = list(families_of(view, now))
     # Gauges are written alike in both formats, and they are most of it.
     gauges = write_text(Families(family for family in families if family.type == "gauge"))
     others = Families(family for family in families if family.type != "gauge")
     return Snapshot(now, gauges + write_text(others), gauges + write_openmetrics(others))
 
 
+def families_of(view: View, now: datetime) -> Iterator[Metric]:
+    """The families of the view's figures as of `now`, in the order of a scrape."""
+    for make in METRICS:
+        yield from make(view, now)
+
+
 def figures(view: View, now: datetime) -> dict[str, float]:
     """Every sample of the view's figures as of `now`, under its name and labels as PromQL writes them."""
     return {
         _written(sample.name, sample.labels): sample.value
-        for make in METRICS
-        for family in make(view, now)
+        for family in families_of(view, now)
         for sample in family.samples
     }
 

@@ -1,0 +1,39 @@
+"""What comes moment by moment is put together by metric."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.pipeline.gather import Gathering
+
+ADDED = [((1, 4), b"d1 "), ((0, 2), b"b1 "), ((1, 3), b"c1 "), ((0, 2), b"b2 "), ((1, 4), b"d2 "), ((0, 1), b"a2 ")]
+
+
+@pytest.mark.parametrize("room", [1, 7, 1000])
+def test_parts_of_one_place_stand_together_in_the_order_in_which_they_came_however_little_memory(room: int) -> None:
+    with Gathering(room) as gathering:
+        for place, text in ADDED:
+            gathering.add(place, text)
+        assert b"".join(text for _, text in gathering.read()) == b"a2 b1 b2 c1 d1 d2 "
+
+
+@given(st.lists(st.tuples(st.tuples(st.integers(0, 2), st.integers(0, 3)), st.binary(max_size=5))), st.integers(1, 20))
+def test_all_that_was_added_is_read_in_order_of_the_places(
+    added: list[tuple[tuple[int, int], bytes]], room: int
+) -> None:
+    with Gathering(room) as gathering:
+        for place, text in added:
+            gathering.add(place, text)
+        read = list(gathering.read())
+    assert [place for place, _ in read] == sorted(place for place, _ in read)
+    # Sorting keeps the order of equal places.
+    whole = sorted(added, key=lambda part: part[0])
+    assert b"".join(text for _, text in read) == b"".join(text for _, text in whole)
+
+
+def test_where_there_is_no_room_for_temporary_files_it_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
+    with Gathering(1) as gathering, pytest.raises(OSError, match="missing"):
+        gathering.add((0, 0), b"more than fits")
