@@ -14,7 +14,9 @@ from prometheus_client.utils import floatToGoString
 from service.lifecycle.excluded import Excluded
 from service.lifecycle.experiment import Experiment
 from service.lifecycle.past import as_of
-from service.metrics.view import Loop, Terms, View
+from service.metrics.cohort import Loop
+from service.metrics.terms import Terms
+from service.metrics.view import View
 from service.pipeline.exposition import OPENMETRICS_END, Families, escape, write_openmetrics
 from service.pipeline.gather import Gathering, Place
 from service.pipeline.snapshot import families_of, timestamp
