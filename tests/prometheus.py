@@ -92,13 +92,17 @@ def load(history: Path, directory: Path) -> None:
 
 
 @contextmanager
-def scraping(urls: Sequence[str], directory: Path) -> Iterator[Prometheus]:
-    """A Prometheus that scrapes services every second; ended when the context ends."""
+def scraping(urls: Sequence[str], directory: Path, more: str = "") -> Iterator[Prometheus]:
+    """A Prometheus that scrapes services, and evaluates rules, every second; ended when the context ends.
+
+    Args:
+        more: what else its configuration says, such as rules and where alerts go.
+    """
     targets = ", ".join(repr(url.removeprefix("http://")) for url in urls)
     configuration = directory / "prometheus.yml"
     configuration.write_text(
-        "global: {scrape_interval: 1s}\n"
-        f"scrape_configs: [{{job_name: loopgauge, static_configs: [{{targets: [{targets}]}}]}}]\n"
+        "global: {scrape_interval: 1s, evaluation_interval: 1s}\n"
+        f"scrape_configs: [{{job_name: loopgauge, static_configs: [{{targets: [{targets}]}}]}}]\n{more}"
     )
     address = f"127.0.0.1:{free_port()}"
     command = [
@@ -113,7 +117,7 @@ def scraping(urls: Sequence[str], directory: Path) -> Iterator[Prometheus]:
     with (directory / "prometheus.log").open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
         try:
-            _wait_until_ready(f"http://{address}/-/ready", process)
+            wait_until_ready(f"http://{address}/-/ready", process)
             yield Prometheus(f"http://{address}")
         finally:
             process.kill()
@@ -127,14 +131,15 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _wait_until_ready(url: str, process: subprocess.Popen[bytes]) -> None:
+def wait_until_ready(url: str, process: subprocess.Popen[bytes]) -> None:
+    """Wait until a server that was just started says that it is ready."""
     deadline = time.monotonic() + _PATIENCE
     while time.monotonic() < deadline:
-        assert process.poll() is None, "Prometheus has ended"
+        assert process.poll() is None, "it has ended"
         try:
             if httpx.get(url).status_code == 200:
                 return
         except httpx.TransportError:
             pass
         time.sleep(0.1)
-    pytest.fail(f"Prometheus is not ready after {_PATIENCE:g} seconds")
+    pytest.fail(f"{url} is not ready after {_PATIENCE:g} seconds")

@@ -1,0 +1,91 @@
+"""Alerts as they arrive: a real service, a real Prometheus with the rules, and a real Alertmanager."""
+
+import asyncio
+import re
+import signal
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from service.storage import experiments
+from service.storage.database import Database
+from tests.alertmanager import Alertmanager, alerting
+from tests.builders import experiment
+from tests.dashboards.test_rules import DASHBOARDS, RULES
+from tests.prometheus import free_port, scraping
+from tests.test_process import serving
+
+_URL = "https://github.com/acme/app/issues/45"
+
+
+@pytest.fixture
+def overdue(database_url: str) -> str:
+    """The URL of a database with one loop, which was proposed twenty days ago and is open."""
+
+    async def tell() -> None:
+        database = Database(database_url)
+        loop = experiment("github:acme/app#45", team="search", idea_at=datetime.now(UTC) - timedelta(days=20), url=_URL)
+        async with database.transaction() as connection:
+            await experiments.replace(connection, [loop], [])
+        await database.close()
+
+    asyncio.run(tell())
+    return database_url
+
+
+def _hurried(directory: Path) -> Path:
+    """The rules, with alerts that are pending for two seconds only."""
+    copies = directory / "rules"
+    copies.mkdir()
+    for file in RULES:
+        copy, _ = re.subn(r"\bfor: \w+", "for: 2s", file.read_text())
+        (copies / file.name).write_text(copy)
+    return copies
+
+
+def _kept_here(directory: Path) -> Path:
+    """The example of an Alertmanager, but what it says goes nowhere."""
+    copy = directory / "alertmanager.yml"
+    example = (DASHBOARDS / "alertmanager.yml").read_text()
+    copy.write_text(example.replace("https://chat.example.com", f"http://127.0.0.1:{free_port()}"))
+    return copy
+
+
+def _configuration(rules: Path, alertmanager: Alertmanager) -> str:
+    return (
+        f"rule_files: ['{rules}/*.yaml']\n"
+        f"alerting: {{alertmanagers: [{{static_configs: [{{targets: ['{alertmanager.address}']}}]}}]}}\n"
+    )
+
+
+def test_an_overdue_loop_is_told_to_its_team_and_is_no_news_once_the_service_is_dead(
+    overdue: str, tmp_path: Path
+) -> None:
+    rules = _hurried(tmp_path)
+    with (
+        serving(overdue, tmp_path) as service,
+        alerting(_kept_here(tmp_path), tmp_path) as alertmanager,
+        scraping([service.url], tmp_path, _configuration(rules, alertmanager)),
+    ):
+        late = alertmanager.until("LoopgaugeLoopOverdue")
+        assert late["labels"] == {
+            "alertname": "LoopgaugeLoopOverdue",
+            "severity": "warning",
+            "about": "loops",
+            "job": "loopgauge",
+            "team": "search",
+            "experiment": "github:acme/app#45",
+            "url": _URL,
+        }
+        assert late["annotations"]["description"].startswith("github:acme/app#45 (team search) was proposed 20d 0h 0m ")
+        assert late["annotations"]["description"].endswith(
+            f"; the team's threshold is 14d 0h 0m 0s. What would it take to know? {_URL}"
+        )
+        assert late["receivers"] == [{"name": "team-search"}]
+        assert late["status"]["inhibitedBy"] == []
+        service.end(signal.SIGKILL)
+        dead = alertmanager.until("LoopgaugeNoLeader")
+        assert dead["receivers"] == [{"name": "operators"}]
+        muted = alertmanager.until("LoopgaugeLoopOverdue", lambda alert: bool(alert["status"]["inhibitedBy"]))
+        assert muted["status"]["inhibitedBy"] == [dead["fingerprint"]]
