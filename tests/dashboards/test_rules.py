@@ -146,6 +146,7 @@ def _families() -> Iterator[Metric]:
     telemetry = Telemetry(["github"])
     telemetry.hear_from("github", _NOW)
     telemetry.set_backlog(Backlog(0, 0.0, 0, 0))
+    telemetry.requests.observer("POST", "/webhooks/{source}", 202)(0.01)
     yield from telemetry.registry.collect()
 
 
@@ -174,6 +175,12 @@ def test_every_series_that_a_rule_selects_is_one_that_the_service_exports() -> N
     for name, label, value in selected:
         assert name in catalogue
         assert not label or any(labels.get(label) == value for labels in catalogue[name]), (name, label, value)
+
+
+def test_every_series_that_the_runbook_names_is_one_that_the_service_exports() -> None:
+    named = set(re.findall(r"loopgauge_\w+", _RUNBOOK.read_text()))
+    assert len(named) > 20
+    assert named <= _catalogue().keys()
 
 
 def test_every_figure_that_a_rule_uses_is_recorded_and_every_recorded_one_is_used() -> None:
