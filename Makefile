@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench torture format lock clean
+.PHONY: help run test check bench torture dashboards format lock clean
 
 help: ## what there is to make
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/run.done ## the service on 127.0.0.1:8080 with the embedded PostgreSQL
 	@exec $(BIN)/loopgauge serve
@@ -28,6 +28,9 @@ bench: $(VENV)/dev.done ## how long the core takes, as figures and ratios
 SECONDS ?= 600
 torture: $(VENV)/dev.done ## the long fault test; SECONDS=600, and SEED=n to repeat one
 	@$(BIN)/python -m tests.faults.torture --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+
+dashboards: $(VENV)/dev.done ## write the Grafana dashboards from the Python that builds them
+	@$(BIN)/python -W ignore::DeprecationWarning -m dashboards
 
 format: $(VENV)/dev.done ## put the code into shape
 	@$(BIN)/ruff format --quiet

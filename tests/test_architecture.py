@@ -13,7 +13,8 @@ REPOSITORY = Path(__file__).parents[1]
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """A copy of what the checks read."""
-    shutil.copytree(REPOSITORY / "service", tmp_path / "service", ignore=shutil.ignore_patterns("__pycache__"))
+    for package in ("service", "dashboards"):
+        shutil.copytree(REPOSITORY / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(REPOSITORY / "pyproject.toml", tmp_path)
     (tmp_path / "tests").mkdir()
     shutil.copy(REPOSITORY / "tests" / "contracts.py", tmp_path / "tests")
@@ -90,6 +91,21 @@ def test_two_providers_that_know_each_other_break_their_contract(copy: Path) -> 
     status, said = _contracts(copy)
     assert status == 1
     assert "Providers do not know each other BROKEN" in said
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "broken"),
+    [
+        ("dashboards/team.py", "import dashboards.failures", "Dashboards do not know each other"),
+        ("dashboards/board.py", "import service.storage.inbox", "Dashboards know the words"),
+        ("service/telemetry/__init__.py", "import dashboards.words", "The service does not know"),
+    ],
+)
+def test_a_dashboard_that_knows_too_much_breaks_its_contract(copy: Path, file: str, line: str, broken: str) -> None:
+    _prepend(copy / file, line)
+    status, said = _contracts(copy)
+    assert status == 1
+    assert any(shown.startswith(broken) for shown in said.splitlines()), said
 
 
 @pytest.mark.parametrize(

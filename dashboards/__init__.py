@@ -1,0 +1,13 @@
+"""The Grafana dashboards: Python that builds them, and the JSON that it writes."""
+
+from collections.abc import Sequence
+
+from dashboards.board import Board
+from dashboards.data_quality import DATA_QUALITY
+from dashboards.failures import FAILURES
+from dashboards.learning import LEARNING
+from dashboards.service_health import SERVICE_HEALTH
+from dashboards.team import TEAM
+
+BOARDS: Sequence[Board] = (LEARNING, TEAM, FAILURES, DATA_QUALITY, SERVICE_HEALTH)
+"""Every dashboard, from the first question to the last."""

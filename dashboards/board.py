@@ -1,0 +1,131 @@
+"""A dashboard: sections of panels, what can be chosen, and the ways to the others."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from zlib import crc32
+
+from grafana_foundation_sdk.builders import dashboard as build
+from grafana_foundation_sdk.models.dashboard import (
+    Dashboard,
+    DashboardCursorSync,
+    DashboardLinkType,
+    GridPos,
+    Panel,
+    RowPanel,
+    VariableOption,
+    VariableRefresh,
+    VariableSort,
+)
+
+from dashboards.links import TAG
+from dashboards.panels import DATASOURCE
+from service.metrics.view import ORGANISATION
+
+_WIDTH = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Panels under a caption, set from left to right; what does not fit begins the next line."""
+
+    caption: str
+    panels: Sequence[Panel]
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """A dashboard.
+
+    Attributes:
+        uid: its name in addresses; links rely on it.
+        since: the beginning of the time range that it opens with.
+        refresh: how often it asks anew.
+    """
+
+    uid: str
+    title: str
+    description: str
+    sections: Sequence[Section] = field(repr=False)
+    since: str = "now-90d"
+    refresh: str = "5m"
+
+    def built(self) -> Dashboard:
+        """The dashboard as Grafana has it."""
+        made = (
+            build.Dashboard(self.title)
+            .uid(self.uid)
+            .description(self.description)
+            .tags([TAG])
+            .readonly()
+            .tooltip(DashboardCursorSync.CROSSHAIR)
+            .time(self.since, "now")
+            .refresh(self.refresh)
+            .variables([_datasource(), _team(), _window()])
+            .link(_others())
+            .build()
+        )
+        made.panels = _placed(self.sections)
+        return made
+
+
+def _placed(sections: Sequence[Section]) -> list[Panel | RowPanel]:
+    """Rows and panels, each with its place, and an id that it keeps when others come and go."""
+    placed: list[Panel | RowPanel] = []
+    top = 0
+    for section in sections:
+        place = GridPos(h=1, w=_WIDTH, x=0, y=top)
+        placed.append(RowPanel(collapsed=False, title=section.caption, grid_pos=place, id_val=_id(section.caption)))
+        left, top, height = 0, top + 1, 0
+        for panel in section.panels:
+            size = panel.grid_pos or GridPos()
+            if left + size.w > _WIDTH:
+                left, top, height = 0, top + height, 0
+            panel.grid_pos = GridPos(h=size.h, w=size.w, x=left, y=top)
+            panel.id_val = _id(panel.title or "")
+            placed.append(panel)
+            left, height = left + size.w, max(height, size.h)
+        top += height
+    return placed
+
+
+def _id(title: str) -> int:
+    return crc32(title.encode()) % 1_000_000 + 1
+
+
+def _datasource() -> build.DatasourceVariable:
+    return build.DatasourceVariable("datasource").label("Data source").type("prometheus")
+
+
+def _team() -> build.QueryVariable:
+    variable = _query("team", "label_values(loopgauge_threshold_seconds, team)")
+    return (
+        variable.label(f"Team ({ORGANISATION}: all)")
+        .sort(VariableSort.ALPHABETICAL_CASE_INSENSITIVE_ASC)
+        .current(VariableOption(text=ORGANISATION, value=ORGANISATION))
+    )
+
+
+def _window() -> build.QueryVariable:
+    variable = _query("window", "label_values(loopgauge_experiments_concluded, window)")
+    return variable.label("Window").sort(VariableSort.NUMERICAL_ASC).current(VariableOption(text="90d", value="90d"))
+
+
+def _query(name: str, query: str) -> build.QueryVariable:
+    return (
+        build.QueryVariable(name)
+        .datasource(DATASOURCE)
+        .query({"query": query, "refId": name})
+        .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
+        .multi(multi=False)
+        .include_all(include_all=False)
+    )
+
+
+def _others() -> build.DashboardLink:
+    return (
+        build.DashboardLink("loopgauge")
+        .type(DashboardLinkType.DASHBOARDS)
+        .tags([TAG])
+        .include_vars(include_vars=True)
+        .keep_time(keep_time=True)
+    )

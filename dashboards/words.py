@@ -1,0 +1,111 @@
+"""Words for numbers, and the colours that go with them."""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+from grafana_foundation_sdk.models.dashboard import (
+    DashboardRangeMapOptions,
+    RangeMap,
+    ValueMap,
+    ValueMapping,
+    ValueMappingResult,
+)
+
+from dashboards.promql import NEVER, NOT_REACHED, TOO_FEW
+from service.lifecycle.stages import Stage
+from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk
+from service.metrics.view import NO_TEAM, OTHER_TEAMS
+
+_HOUR = 3600.0
+_DAY = 24 * _HOUR
+
+PLAIN = "text"
+"""The colour of what is neither good nor bad, and of what is absent."""
+WITHIN = "green"
+OVER = "orange"
+BROKEN = "red"
+"""For the service alone: nothing that people do is painted red."""
+PROMPT = "blue"
+
+FAILURE_COLOURS: Mapping[FailureCategory, str] = {
+    FailureCategory.INTELLIGENT: "blue",
+    FailureCategory.BASIC: "purple",
+    FailureCategory.COMPLEX: "yellow",
+    FailureCategory.UNCLASSIFIED: "#8e8e8e",
+}
+OUTCOME_COLOURS: Mapping[Outcome, str] = {
+    Outcome.WORKED: "blue",
+    Outcome.FAILED: "purple",
+    Outcome.INCONCLUSIVE: "yellow",
+    Outcome.ABANDONED: "#5a5a5a",
+    Outcome.UNDECLARED: "#8e8e8e",
+}
+RISK_COLOURS: Mapping[str, str] = {Risk.BOLD: "blue", Risk.SAFE: "purple", "undeclared": "#8e8e8e"}
+
+STAGE_NAMES: Mapping[Stage, str] = {
+    "idea_to_answer": "idea to answer",
+    "idea_to_start": "idea to start",
+    "start_to_signal": "start to first signal",
+    "signal_to_answer": "first signal to answer",
+    "answer_to_shared": "answer to shared",
+    "signal_to_shipped": "first signal to shipped",
+}
+
+Words = Sequence[ValueMapping]
+
+
+def _ranges(*upto: tuple[float, str]) -> list[ValueMapping]:
+    """Words by how far each reaches; the last reaches on without an end."""
+    bounds = [0.0, *(bound for bound, _ in upto)]
+    return [
+        RangeMap(DashboardRangeMapOptions(low, None if high == float("inf") else high, ValueMappingResult(text)))
+        for (low, high), (_, text) in zip(pairwise(bounds), upto, strict=True)
+    ]
+
+
+def _value(value: float, text: str) -> ValueMapping:
+    return RangeMap(DashboardRangeMapOptions(value, value, ValueMappingResult(text)))
+
+
+WITHHELD: Words = [_value(TOO_FEW, "too few to tell"), _value(NOT_REACHED, "not reached")]
+"""What stands where a figure is withheld, and why."""
+
+DURATIONS: Words = _ranges(
+    (6 * _HOUR, "within hours"),
+    (1.5 * _DAY, "about a day"),
+    (5 * _DAY, "a few days"),
+    (10 * _DAY, "about a week"),
+    (18 * _DAY, "about two weeks"),
+    (26 * _DAY, "about three weeks"),
+    (45 * _DAY, "about a month"),
+    (75 * _DAY, "about two months"),
+    (300 * _DAY, "months"),
+    (float("inf"), "about a year or more"),
+)
+"""How long something takes."""
+
+NOT_YET: Words = [_value(NEVER, "not yet")]
+"""What stands where something has never happened."""
+
+AGO: Words = _ranges(
+    (1 * _DAY, "in the last day"),
+    (7 * _DAY, "in the last week"),
+    (31 * _DAY, "in the last month"),
+    (92 * _DAY, "in the last three months"),
+    (366 * _DAY, "in the last year"),
+    (float("inf"), "over a year ago"),
+)
+"""How long ago something happened."""
+
+BOLDNESS: Words = _ranges(
+    (0.2, "nearly all safe"), (0.4, "more safe"), (0.6, "both alike"), (0.8, "more bold"), (1, "nearly all bold")
+)
+"""The share of bold experiments among those of which it was said."""
+
+FRESHNESS: Words = _ranges((60, "fresh"), (300, "late"), (float("inf"), "stale"))
+"""The age of the snapshot."""
+
+TEAMS: Words = [
+    ValueMap({NO_TEAM: ValueMappingResult("no team named"), OTHER_TEAMS: ValueMappingResult("further teams")}),
+]
+"""Teams that are none, by name."""
