@@ -5,12 +5,9 @@ from grafana_foundation_sdk.models.dashboard import Panel
 from dashboards import readings
 from dashboards.figures import RATIO, SECONDS, Figure
 from dashboards.links import Link
-from dashboards.panels import About, answer, bars, names, trend
+from dashboards.panels import About, answer, bars, few, names, trend
 from dashboards.promql import too_few
 from dashboards.words import DURATIONS, WITHHELD
-
-_FEW_ANSWERS = "fewer answers in this window than the minimum sample"
-_FEW_ANSWERS_EVER = "fewer answers in each window than the minimum sample"
 
 
 def idea_to_answer(leads_to: Link) -> Panel:
@@ -42,7 +39,7 @@ def speed_over_time(leads_to: Link) -> Panel:
         "Each point tells of the window that ends there. Where the line with open loops counted is far above the "
         "median, loops are left open.",
         width=12,
-        missing=_FEW_ANSWERS_EVER,
+        missing=few("answers"),
     )
     return trend(about, *readings.speed_trend(leads_to), unit=SECONDS)
 
@@ -97,11 +94,9 @@ def biggest_group(leads_to: Link) -> Panel:
     return names(about, *readings.biggest_group(leads_to))
 
 
-def failed_of_how_many(height: int, leads_to: Link) -> Panel:
+def failed_of_how_many(leads_to: Link) -> Panel:
     """The sample behind the failure rates."""
-    about = About(
-        "Failed, of how many", "Experiments answered in the window, and those of them that failed.", height=height
-    )
+    about = About("Failed, of how many", "Experiments answered in the window, and those of them that failed.", height=4)
     return answer(
         about,
         Figure("failed", readings.FAILURES, leads_to=leads_to),
@@ -116,7 +111,7 @@ def failure_rates(width: int, leads_to: Link) -> Panel:
         "Failed experiments of each group over the experiments answered in the window; how many that are stands in "
         "the panel beside. Withheld below the minimum sample.",
         width=width,
-        missing=_FEW_ANSWERS,
+        missing=few("answers"),
     )
     return bars(about, *readings.failure_rates(leads_to), unit=RATIO)
 
@@ -128,7 +123,7 @@ def failure_rates_over_time(width: int, leads_to: Link) -> Panel:
         "Failed experiments of each group over the experiments answered in the window that ends at each point. More "
         "intelligent failures are no bad news.",
         width=width,
-        missing=_FEW_ANSWERS_EVER,
+        missing=few("answers"),
     )
     return trend(about, *readings.failure_rates(leads_to), unit=RATIO, stacked=True)
 

@@ -26,10 +26,14 @@ _WIDTH = 24
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Panels under a caption, set from left to right; what does not fit begins the next line."""
+    """Panels under a caption, set from left to right; what does not fit begins the next line.
+
+    Attributes:
+        panels: the columns; several panels in one stand one below the other.
+    """
 
     caption: str
-    panels: Sequence[Panel]
+    panels: Sequence[Panel | Sequence[Panel]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +79,31 @@ def _placed(sections: Sequence[Section]) -> list[Panel | RowPanel]:
     for section in sections:
         place = GridPos(h=1, w=_WIDTH, x=0, y=top)
         placed.append(RowPanel(collapsed=False, title=section.caption, grid_pos=place, id_val=_id(section.caption)))
-        left, top, height = 0, top + 1, 0
+        left, top, bottom = 0, top + 1, top + 1
         for panel in section.panels:
-            size = panel.grid_pos or GridPos()
-            if left + size.w > _WIDTH:
-                left, top, height = 0, top + height, 0
-            panel.grid_pos = GridPos(h=size.h, w=size.w, x=left, y=top)
-            panel.id_val = _id(panel.title or "")
-            placed.append(panel)
-            left, height = left + size.w, max(height, size.h)
-        top += height
+            column = [panel] if isinstance(panel, Panel) else panel
+            width = max(_size(panel).w for panel in column)
+            if left + width > _WIDTH:
+                left, top = 0, bottom
+            placed += column
+            bottom = max(bottom, _stack(column, left, top))
+            left += width
+        top = bottom
     return placed
+
+
+def _stack(column: Sequence[Panel], left: int, top: int) -> int:
+    """Place panels one below the other; where the last one ends."""
+    for panel in column:
+        size = _size(panel)
+        panel.grid_pos = GridPos(h=size.h, w=size.w, x=left, y=top)
+        panel.id_val = _id(panel.title or "")
+        top += size.h
+    return top
+
+
+def _size(panel: Panel) -> GridPos:
+    return panel.grid_pos or GridPos()
 
 
 def _id(title: str) -> int:

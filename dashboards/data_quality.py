@@ -4,7 +4,7 @@ from dashboards import readings
 from dashboards.board import Board, Section
 from dashboards.figures import RATE, SECONDS, Column, Figure, Key
 from dashboards.links import DATA_QUALITY_UID, TO_FAILURES, TO_SERVICE_HEALTH, TO_TEAM
-from dashboards.panels import About, answer, bars, rows, trend
+from dashboards.panels import About, answer, bars, none, rows, trend
 from dashboards.promql import WINDOW, in_range, per_second, shared, since, total, total_per_team
 from dashboards.words import BROKEN, FRESHNESS, OVER, STAGE_NAMES, WITHIN
 from service.metrics.view import NO_TEAM
@@ -62,7 +62,6 @@ _FIGURES = Section(
                 "What was marked as an experiment and does not count, by reason, of the whole organisation: its mark "
                 "was taken off, it is a duplicate, it was deleted, a stage would be negative, or a time lies in the "
                 "future.",
-                missing="nothing is left out",
             ),
             Figure("{{reason}}", shared("excluded", window=WINDOW), colour="#8e8e8e"),
         ),
@@ -115,7 +114,6 @@ _SAID = Section(
                 "Left out, over time",
                 "What was left out of the figures in the window that ends at each point, of the whole organisation.",
                 width=8,
-                missing="nothing was left out",
             ),
             Figure("{{reason}}", shared("excluded", window=WINDOW)),
         ),
@@ -132,7 +130,6 @@ _SOURCES = Section(
                 "heard of. Refused: the signature is wrong or missing. _unknown: no source of that name is "
                 "configured. GET /deliveries tells of each delivery why it did or did not count.",
                 width=16,
-                missing="no source is configured",
             ),
             [Key("Source", "source")],
             [
@@ -146,7 +143,7 @@ _SOURCES = Section(
                 "How long each source has not been heard of. A source that was never heard of is not here, but in the "
                 "table.",
                 width=8,
-                missing="no source was ever heard of",
+                missing=none("no source was ever heard of"),
             ),
             Figure("{{source}}", since(_LAST), colour="blue", leads_to=TO_SERVICE_HEALTH),
             unit=SECONDS,
@@ -164,7 +161,6 @@ _VERDICTS = Section(
                 "nothing about an experiment, as most do. Failed: they could not be read; they are kept and can be "
                 "retried.",
                 width=8,
-                missing="no delivery has its verdict yet",
             ),
             [Key("Source", "source")],
             [Column(verdict.title(), in_range("interpreted_total", "source", verdict=verdict)) for verdict in VERDICTS],

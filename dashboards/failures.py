@@ -4,14 +4,14 @@ from dashboards import answers, readings
 from dashboards.board import Board, Section
 from dashboards.figures import RATIO, SECONDS, Column, Figure, Key
 from dashboards.links import FAILURES_UID, TO_DATA_QUALITY, TO_TEAM, TO_TEAM_OF_ROW
-from dashboards.panels import About, answer, bars, rows, trend
+from dashboards.panels import About, answer, bars, few, none, rows, trend
 from dashboards.promql import WINDOW, in_range, per_team, since, total_per_team
 from dashboards.words import AGO, TEAMS
 
 _MIX = Section(
     "Which of Edmondson's groups is the biggest?",
     [
-        answers.biggest_group(TO_TEAM),
+        [answers.biggest_group(TO_TEAM), answers.failed_of_how_many(TO_TEAM)],
         answers.failure_rates_over_time(9, TO_TEAM),
         trend(
             About(
@@ -22,12 +22,11 @@ _MIX = Section(
             *readings.failure_counts(TO_TEAM),
             stacked=True,
         ),
-        answers.failure_rates(9, TO_TEAM),
+        answers.failure_rates(12, TO_TEAM),
         bars(
-            About("Failures", "How many experiments of each group failed in the window.", width=9),
+            About("Failures", "How many experiments of each group failed in the window.", width=12),
             *readings.failure_counts(TO_TEAM),
         ),
-        answers.failed_of_how_many(8, TO_TEAM),
     ],
 )
 
@@ -61,7 +60,7 @@ _UNCLASSIFIED = Section(
                 "How often failures moved from one group to another in the time range of this dashboard. To think "
                 "again is a part of learning.",
                 width=9,
-                missing="no failure moved from one group to another",
+                missing=none("no failure moved from one group to another"),
             ),
             [Key("From", "from_category"), Key("To", "to_category")],
             [Column("Times", f"{in_range('reclassifications_total', 'from_category', 'to_category')} > 0")],
@@ -80,7 +79,7 @@ _LEARNING = Section(
                 "How long it took until what was learnt was shared, of the loops answered in each window that were "
                 "shared.",
                 width=9,
-                missing="fewer shared answers in each window than the minimum sample",
+                missing=few("shared answers"),
             ),
             Figure("median", readings.stage("answer_to_shared", "0.5"), colour="blue"),
             Figure("9 in 10 within", readings.stage("answer_to_shared", "0.9"), colour="purple"),
@@ -96,7 +95,13 @@ _LEARNING = Section(
             ),
             [Key("Team", "team", TEAMS, TO_TEAM_OF_ROW)],
             [
-                Column("Failure last shared", since(per_team("last_failure_shared_timestamp_seconds")), SECONDS, AGO),
+                Column(
+                    "Failure last shared",
+                    since(per_team("last_failure_shared_timestamp_seconds")),
+                    SECONDS,
+                    AGO,
+                    "not yet",
+                ),
                 Column("Learnings shared", total_per_team("learnings_shared", window=WINDOW)),
                 Column("Failed experiments", total_per_team("failures", window=WINDOW)),
                 Column("Unclassified", total_per_team("failures", category="unclassified", window=WINDOW)),

@@ -35,7 +35,8 @@ def of_figure(letter: str, figure: Figure, *, coloured_by_series: bool) -> Dashb
 
 def of_column(column: Column) -> DashboardFieldConfigSourceOverrides:
     """What holds for a column of figures."""
-    return _by_name(column.title, _shown(column.unit, column.words, None))
+    missing = DynamicConfigValue("noValue", column.missing)
+    return _by_name(column.title, [*_shown(column.unit, column.words, None), missing])
 
 
 def of_key(key: Key) -> DashboardFieldConfigSourceOverrides:

@@ -50,9 +50,14 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table: a query that has a value for each row."""
+    """A column of a table: a query that has a value for each row.
+
+    Attributes:
+        missing: what stands in rows for which it has none.
+    """
 
     title: str
     expression: str
     unit: str = COUNT
     words: Words = ()
+    missing: str = "-"

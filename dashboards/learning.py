@@ -13,6 +13,18 @@ _BOLD = total("experiments_proposed", risk=Risk.BOLD, window=WINDOW)
 _SAFE = total("experiments_proposed", risk=Risk.SAFE, window=WINDOW)
 _BOLDNESS = share(_BOLD, _SAFE)
 
+
+def _waits(risk: Risk, ideas: str) -> list[Figure]:
+    """How long ideas of a risk wait until they are picked up."""
+    waited = row("pickup_quantile_seconds", risk=risk, window=WINDOW, q="0.5")
+    return [
+        Figure(f"a {risk} one", waited, SECONDS, DURATIONS, leads_to=TO_DATA_QUALITY),
+        Figure(f"a {risk} one", too_few(ideas, waited), SECONDS, WITHHELD, leads_to=TO_DATA_QUALITY),
+        Figure(f"median, {risk}", waited, SECONDS, leads_to=TO_DATA_QUALITY),
+        Figure(f"{risk} ideas", ideas, leads_to=TO_DATA_QUALITY),
+    ]
+
+
 _HOW_LONG = Section(
     'How long from "I want to try something" to knowing whether it worked?',
     [
@@ -34,10 +46,9 @@ _SHARED = Section(
 _FAILURES = Section(
     "Which of Edmondson's groups is the biggest?",
     [
-        answers.biggest_group(TO_FAILURES),
+        [answers.biggest_group(TO_FAILURES), answers.failed_of_how_many(TO_FAILURES)],
         answers.failure_rates_over_time(12, TO_FAILURES),
         answers.failure_rates(6, TO_FAILURES),
-        answers.failed_of_how_many(4, TO_FAILURES),
     ],
 )
 
@@ -83,29 +94,9 @@ _RISK = Section(
                 "How long an idea waits to be picked up",
                 "Median time from idea to start, of the ideas of the window that were started. Bold ideas that wait "
                 "longer than safe ones are the preference that nobody states. Withheld below the minimum sample.",
-                missing="fewer started ideas in this window than the minimum sample",
             ),
-            *(
-                Figure(
-                    f"a {risk} one",
-                    row("pickup_quantile_seconds", risk=risk, window=WINDOW, q="0.5"),
-                    SECONDS,
-                    DURATIONS,
-                    leads_to=TO_DATA_QUALITY,
-                )
-                for risk in Risk
-            ),
-            *(
-                Figure(
-                    f"median, {risk}",
-                    row("pickup_quantile_seconds", risk=risk, window=WINDOW, q="0.5"),
-                    SECONDS,
-                    leads_to=TO_DATA_QUALITY,
-                )
-                for risk in Risk
-            ),
-            Figure("bold ideas", _BOLD, leads_to=TO_DATA_QUALITY),
-            Figure("safe ideas", _SAFE, leads_to=TO_DATA_QUALITY),
+            *_waits(Risk.BOLD, _BOLD),
+            *_waits(Risk.SAFE, _SAFE),
         ),
     ],
 )
@@ -145,15 +136,28 @@ _TEAMS = Section(
                     per_team("stage_quantile_seconds", stage="idea_to_answer", window=WINDOW, q="0.5"),
                     SECONDS,
                     DURATIONS,
+                    "too few to tell",
                 ),
                 Column(
                     "9 in 10 within",
                     per_team("stage_quantile_seconds", stage="idea_to_answer", window=WINDOW, q="0.9"),
                     SECONDS,
+                    missing="too few to tell",
                 ),
-                Column("Within the threshold", per_team("answered_within_threshold_ratio", window=WINDOW), RATIO),
+                Column(
+                    "Within the threshold",
+                    per_team("answered_within_threshold_ratio", window=WINDOW),
+                    RATIO,
+                    missing="too few to tell",
+                ),
                 Column("Threshold", per_team("threshold_seconds"), SECONDS),
-                Column("Failure last shared", since(per_team("last_failure_shared_timestamp_seconds")), SECONDS, AGO),
+                Column(
+                    "Failure last shared",
+                    since(per_team("last_failure_shared_timestamp_seconds")),
+                    SECONDS,
+                    AGO,
+                    "not yet",
+                ),
                 Column("Open", total_per_team("experiments_in_flight")),
                 Column("Overdue", total_per_team("experiments_overdue")),
                 Column("Forgotten", total_per_team("experiments_forgotten")),

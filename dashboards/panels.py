@@ -27,6 +27,16 @@ DATASOURCE = options.DataSourceRef("prometheus", "${datasource}")
 NO_FIGURES = "nothing is exported: see Data quality"
 
 
+def few(what: str) -> str:
+    """What stands in a panel that has nothing but withheld figures."""
+    return f"fewer {what} in the window than the minimum sample, or {NO_FIGURES}"
+
+
+def none(what: str) -> str:
+    """What stands in a panel of which to be empty is no fault."""
+    return f"{what}, or {NO_FIGURES}"
+
+
 @dataclass(frozen=True, slots=True)
 class About:
     """What a panel is about.

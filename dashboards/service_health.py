@@ -3,7 +3,7 @@
 from dashboards.board import Board, Section
 from dashboards.figures import BYTES, RATE, SECONDS, Figure
 from dashboards.links import SERVICE_HEALTH_UID, TO_DATA_QUALITY
-from dashboards.panels import About, answer, trend
+from dashboards.panels import About, answer, none, trend
 from dashboards.promql import of_our_processes, per_second, select, shared, since, slowest
 from dashboards.words import BROKEN, FRESHNESS, OVER, WITHIN
 
@@ -46,7 +46,7 @@ _NOW = Section(
                 "Inbox",
                 "Deliveries that are stored and wait for their verdict, how long the first of them has waited, and "
                 "those that failed and can be retried.",
-                missing="what waits is not known: PostgreSQL does not answer",
+                missing=none("PostgreSQL does not answer"),
             ),
             Figure("wait", shared("inbox_pending")),
             Figure("the first waits", _OLDEST, SECONDS, (), WITHIN, [(60, OVER), (600, BROKEN)]),
@@ -57,7 +57,7 @@ _NOW = Section(
                 "Behind the inbox",
                 "Subjects whose experiments are still to be folded anew, and deliveries on local disks that wait "
                 "until PostgreSQL is back.",
-                missing="what waits is not known: PostgreSQL does not answer",
+                missing=none("PostgreSQL does not answer"),
             ),
             Figure("to be folded", shared("projection_pending")),
             Figure("on local disks", f"sum({select('spool_pending')})", bounds=[(1, OVER)]),
@@ -79,7 +79,7 @@ _DELIVERIES = Section(
                 "What waits",
                 "Deliveries without a verdict, subjects to be folded, and deliveries on local disks.",
                 width=8,
-                missing="what waits is not known: PostgreSQL did not answer",
+                missing=none("PostgreSQL did not answer"),
             ),
             Figure("inbox", shared("inbox_pending")),
             Figure("to be folded", shared("projection_pending")),
@@ -90,7 +90,7 @@ _DELIVERIES = Section(
                 "From received to visible",
                 "How long it takes until a counted delivery is in the exported figures; guessed from buckets.",
                 width=8,
-                missing="no delivery has become visible in this time",
+                missing=none("no delivery has become visible"),
             ),
             Figure("median", slowest("delivery_to_visible_seconds", 0.5)),
             Figure("99 in 100 within", slowest("delivery_to_visible_seconds", 0.99)),
@@ -113,7 +113,7 @@ _REQUESTS = Section(
                 "Slow requests",
                 "99 in 100 requests of each route are answered within; guessed from buckets.",
                 width=8,
-                missing="no request in this time",
+                missing=none("there was no request"),
             ),
             Figure("{{route}}", slowest("http_request_duration_seconds", 0.99, "route")),
             unit=SECONDS,

@@ -4,7 +4,7 @@ from dashboards import answers, readings
 from dashboards.board import Board, Section
 from dashboards.figures import RATIO, SECONDS, Column, Figure, Key
 from dashboards.links import TEAM_UID, TO_DATA_QUALITY, TO_EXPERIMENT, TO_FAILURES
-from dashboards.panels import About, answer, bars, rows, spread, trend
+from dashboards.panels import About, answer, bars, few, none, rows, spread, trend
 from dashboards.promql import WINDOW, listed, row, since, total
 from dashboards.promql import spread as buckets
 from dashboards.words import AGO, OUTCOME_COLOURS, STAGE_NAMES, TEAMS
@@ -24,7 +24,6 @@ _NOW = Section(
             About(
                 "The oldest, and the last",
                 "How long the oldest open idea has been waiting, and when there last was an answer.",
-                missing="no loop is open, and none was answered yet",
             ),
             Figure("the oldest open idea waits", since(row("oldest_open_idea_timestamp_seconds")), SECONDS),
             Figure("the last answer", since(row("last_answer_timestamp_seconds")), SECONDS, AGO),
@@ -48,7 +47,7 @@ _NOW = Section(
                 "Open, and older than the threshold: those of this team among the 20 that are furthest over theirs. A "
                 "click leads to the experiment where it lives.",
                 width=24,
-                missing="nothing is overdue among the 20 furthest over their threshold",
+                missing=none("nothing is overdue among the 20 furthest over their threshold"),
             ),
             [
                 Key("Experiment", "experiment", leads_to=TO_EXPERIMENT),
@@ -80,7 +79,7 @@ _SPEED = Section(
                 "and of the answers, the share that came by then. Where the second is far above the first, loops are "
                 "left open.",
                 width=12,
-                missing="fewer ideas and answers in each window than the minimum sample",
+                missing=few("ideas and answers"),
             ),
             Figure("of the ideas, open loops counted", readings.ANSWERED_BY_THRESHOLD, colour="yellow"),
             Figure("of the answers", readings.WITHIN_THRESHOLD, colour="blue"),
@@ -107,7 +106,7 @@ _STAGES = Section(
                 "Median of each stage, of the experiments answered in the window that know it. Withheld below the "
                 "minimum sample.",
                 width=8,
-                missing="fewer answers in this window than the minimum sample",
+                missing=few("answers"),
             ),
             *(
                 Figure(says, readings.stage(stage, "0.5"), colour="blue", leads_to=TO_DATA_QUALITY)
@@ -120,7 +119,7 @@ _STAGES = Section(
                 "9 in 10 loops within",
                 "90th percentile of each stage: how bad it gets.",
                 width=8,
-                missing="fewer answers in this window than the minimum sample",
+                missing=few("answers"),
             ),
             *(
                 Figure(says, readings.stage(stage, "0.9"), colour="purple", leads_to=TO_DATA_QUALITY)
@@ -140,7 +139,7 @@ _STAGES = Section(
                 "Three quarters of the loops within, over time",
                 "75th percentile of each stage, of the window that ends at each point.",
                 width=16,
-                missing="fewer answers in each window than the minimum sample",
+                missing=few("answers"),
             ),
             *(Figure(says, readings.stage(stage, "0.75")) for stage, says in STAGE_NAMES.items()),
             unit=SECONDS,
@@ -174,7 +173,6 @@ _OUTCOMES = Section(
         ),
         answers.given_up(TO_DATA_QUALITY),
         answers.last_shared(TO_FAILURES),
-        answers.demo_to_production(TO_DATA_QUALITY),
     ],
 )
 

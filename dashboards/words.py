@@ -18,6 +18,8 @@ from service.metrics.view import NO_TEAM, OTHER_TEAMS
 
 _HOUR = 3600.0
 _DAY = 24 * _HOUR
+# Grafana maps nothing to a range that has no end.
+_EVER = 10_000 * 365 * _DAY
 
 PLAIN = "text"
 """The colour of what is neither good nor bad, and of what is absent."""
@@ -55,10 +57,10 @@ Words = Sequence[ValueMapping]
 
 
 def _ranges(*upto: tuple[float, str]) -> list[ValueMapping]:
-    """Words by how far each reaches; the last reaches on without an end."""
+    """Words, each from where the one before ends up to its own bound."""
     bounds = [0.0, *(bound for bound, _ in upto)]
     return [
-        RangeMap(DashboardRangeMapOptions(low, None if high == float("inf") else high, ValueMappingResult(text)))
+        RangeMap(DashboardRangeMapOptions(low, high, ValueMappingResult(text)))
         for (low, high), (_, text) in zip(pairwise(bounds), upto, strict=True)
     ]
 
@@ -80,7 +82,7 @@ DURATIONS: Words = _ranges(
     (45 * _DAY, "about a month"),
     (75 * _DAY, "about two months"),
     (300 * _DAY, "months"),
-    (float("inf"), "about a year or more"),
+    (_EVER, "about a year or more"),
 )
 """How long something takes."""
 
@@ -93,7 +95,7 @@ AGO: Words = _ranges(
     (31 * _DAY, "in the last month"),
     (92 * _DAY, "in the last three months"),
     (366 * _DAY, "in the last year"),
-    (float("inf"), "over a year ago"),
+    (_EVER, "over a year ago"),
 )
 """How long ago something happened."""
 
@@ -102,7 +104,7 @@ BOLDNESS: Words = _ranges(
 )
 """The share of bold experiments among those of which it was said."""
 
-FRESHNESS: Words = _ranges((60, "fresh"), (300, "late"), (float("inf"), "stale"))
+FRESHNESS: Words = _ranges((60, "fresh"), (300, "late"), (_EVER, "stale"))
 """The age of the snapshot."""
 
 TEAMS: Words = [

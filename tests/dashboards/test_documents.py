@@ -122,6 +122,22 @@ def test_what_is_empty_says_why(uid: str, panel: Mapping[str, Any]) -> None:
 
 
 @_panel
+def test_a_cell_that_is_empty_does_not_say_that_all_is(uid: str, panel: Mapping[str, Any]) -> None:
+    if panel["type"] == "table":
+        cells = [shown["value"] for shown in _valued(panel, "noValue")]
+        assert len(cells) == len(panel["targets"]), uid
+        assert max(map(len, cells)) < 20
+
+
+@_panel
+def test_words_are_for_ranges_that_have_an_end(uid: str, panel: Mapping[str, Any]) -> None:
+    """Grafana maps nothing to a range without one."""
+    for mapping in (one for shown in _valued(panel, "mappings") for one in shown["value"]):
+        if mapping["type"] == "range":
+            assert mapping["options"]["from"] <= mapping["options"]["to"], uid
+
+
+@_panel
 def test_what_is_absent_is_not_green(uid: str, panel: Mapping[str, Any]) -> None:
     of_figures = [shown["value"] for shown in _valued(panel, "thresholds")]
     every = [panel["fieldConfig"]["defaults"]["thresholds"], *of_figures]

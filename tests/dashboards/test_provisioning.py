@@ -1,0 +1,28 @@
+"""The files that Grafana finds data source and dashboards by."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import dashboards
+
+_PROVISIONING = Path(dashboards.__file__).parent / "provisioning"
+
+
+def test_the_data_source_is_a_prometheus_and_the_default() -> None:
+    sources = _read("datasources/prometheus.yaml")["datasources"]
+    assert [(source["type"], source["isDefault"]) for source in sources] == [("prometheus", True)]
+
+
+def test_dashboards_are_read_from_files_and_stay_as_they_are() -> None:
+    [provider] = _read("dashboards/loopgauge.yaml")["providers"]
+    assert provider["type"] == "file"
+    assert provider["options"]["path"] == "/var/lib/grafana/dashboards/loopgauge"
+    assert provider["allowUiUpdates"] is False
+
+
+def _read(name: str) -> dict[str, Any]:
+    read: dict[str, Any] = yaml.safe_load((_PROVISIONING / name).read_text(encoding="utf-8"))
+    assert read["apiVersion"] == 1
+    return read
