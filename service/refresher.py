@@ -155,7 +155,7 @@ def main() -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     beginning = msgspec.msgpack.decode(_heard(sys.stdin.buffer) or b"", type=_Beginning)
     configure_logs(beginning.log_level)
-    # Nothing of a snapshot refers to itself in a circle, and looking for circles takes as long as the figures.
+    # Looking for what refers to itself in a circle takes as long as the figures, and can wait until they are told.
     gc.disable()
     asyncio.run(_take_snapshots(beginning, sys.stdin.buffer, answers))
 
@@ -172,6 +172,8 @@ async def _take_snapshots(beginning: _Beginning, questions: BinaryIO, answers: B
         answers.write(_framed(answer))
         answers.flush()
         gc.collect()
+        # What has stayed until now is kept: the next time, only what is new is looked through.
+        gc.freeze()
 
 
 async def _answer(database: Database, terms: Terms, now: datetime, memory: Memory) -> _Answer:

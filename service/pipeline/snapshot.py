@@ -1,7 +1,7 @@
 """Snapshot: the figures of one moment, written once, so that a scrape only hands out bytes."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -93,16 +93,23 @@ class Memory:
         """The experiments that figures as of `now` need, as they were folded last, and what is left out."""
         since = now - max(window.length for window in terms.windows)
         needed = await experiments.needed(connection, since, now)
-        changed = {one for one, version in needed.items() if self._versions.get(one) != version}
-        stored = await experiments.read(connection, changed)
-        # In the order in which they were read, since so they lie in memory.
-        loops = {one: loop for one, loop in self._loops.items() if one in needed and one not in changed}
-        loops |= {one: Loop.of(found.experiment) for one, found in stored.items()}
-        self._versions = {one: stored[one].version if one in changed else needed[one] for one in loops}
-        self._loops = loops
-        view = View(loops.values(), terms, await exclusions.since(connection, since))
+        await self._read(connection, [one for one, version in needed.items() if self._versions.get(one) != version])
+        for one in self._versions.keys() - needed.keys():
+            self._forget(one)
+        view = View(self._loops.values(), terms, await exclusions.since(connection, since))
         self._warn(view.folded(now), terms)
         return view
+
+    async def _read(self, connection: Connection, changed: Collection[UUID]) -> None:
+        stored = await experiments.read(connection, changed)
+        for one in changed:
+            if (found := stored.get(one)) is not None:
+                self._versions[one], self._loops[one] = found.version, Loop.of(found.experiment)
+            elif one in self._versions:
+                self._forget(one)
+
+    def _forget(self, one: UUID) -> None:
+        del self._versions[one], self._loops[one]
 
     def _warn(self, folded: int, terms: Terms) -> None:
         if folded > self._folded:
