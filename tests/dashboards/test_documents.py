@@ -117,6 +117,33 @@ def test_every_figure_has_a_unit(uid: str, panel: Mapping[str, Any]) -> None:
 
 
 @_panel
+def test_under_every_share_stands_of_how_many(uid: str, panel: Mapping[str, Any]) -> None:
+    units = [shown["value"] for shown in _valued(panel, "unit")]
+    if panel["type"] in {"stat", "table"} and "percentunit" in units:
+        assert "none" in units, uid
+
+
+def test_shares_that_stand_alone_have_their_sample_beside_them() -> None:
+    alone = [
+        (uid, panel["title"])
+        for uid, made in _DASHBOARDS.items()
+        for panel in panels(made)
+        if {shown["value"] for shown in _valued(panel, "unit")} == {"percentunit"}
+    ]
+    assert alone == [
+        ("loopgauge-failures", "Failures over answers, over time"),
+        ("loopgauge-failures", "Failures over answers"),
+        ("loopgauge-learning", "Failures over answers, over time"),
+        ("loopgauge-learning", "Failures over answers"),
+        ("loopgauge-team", "Answered by the threshold, over time"),
+    ]
+    beside = {"loopgauge-failures": "Failed, of how many", "loopgauge-learning": "Failed, of how many"}
+    beside["loopgauge-team"] = "Ideas and answers, over time"
+    for uid, title in beside.items():
+        assert title in {panel["title"] for panel in panels(_DASHBOARDS[uid])}
+
+
+@_panel
 def test_what_is_empty_says_why(uid: str, panel: Mapping[str, Any]) -> None:
     assert panel["fieldConfig"]["defaults"]["noValue"], uid
 

@@ -77,6 +77,10 @@ def test_a_trend_asks_for_the_last_sample_of_each_step() -> None:
     assert all("last_over_time(" in expression and "[$__rate_interval]" in expression for expression in asked)
 
 
+def test_nothing_is_averaged() -> None:
+    assert not [query for query in _QUERIES if re.search(r"\bavg\b|_sum\b|_gsum\b", query.expression)]
+
+
 def test_nothing_is_compared_with_its_past() -> None:
     assert not [query for query in _QUERIES if "offset" in query.expression]
 
