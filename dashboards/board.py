@@ -8,6 +8,7 @@ from grafana_foundation_sdk.builders import dashboard as build
 from grafana_foundation_sdk.models.dashboard import (
     Dashboard,
     DashboardCursorSync,
+    DashboardLink,
     DashboardLinkType,
     GridPos,
     Panel,
@@ -65,10 +66,10 @@ class Board:
             .time(self.since, "now")
             .refresh(self.refresh)
             .variables([_datasource(), _team(), _window()])
-            .link(_others())
             .build()
         )
         made.panels = _placed(self.sections)
+        made.links = [_others()]
         return made
 
 
@@ -139,11 +140,8 @@ def _query(name: str, query: str) -> build.QueryVariable:
     )
 
 
-def _others() -> build.DashboardLink:
-    return (
-        build.DashboardLink("loopgauge")
-        .type(DashboardLinkType.DASHBOARDS)
-        .tags([TAG])
-        .include_vars(include_vars=True)
-        .keep_time(keep_time=True)
-    )
+def _others() -> DashboardLink:
+    """The other dashboards, above the panels: the SDK would put them into a menu."""
+    link = DashboardLink("loopgauge", DashboardLinkType.DASHBOARDS, tags=[TAG], include_vars=True, keep_time=True)
+    link.placement = ""
+    return link

@@ -11,7 +11,6 @@ from service.metrics.view import NO_TEAM
 from service.telemetry import RESULTS, VERDICTS
 
 _LAST = "max by (source) (loopgauge_source_last_delivery_timestamp_seconds{})"
-_ANSWERS = "stage_samples"
 
 _FIGURES = Section(
     "Are there figures at all?",
@@ -52,7 +51,7 @@ _FIGURES = Section(
                 "start or a signal is missing, never zero.",
             ),
             *(
-                Figure(says, total(_ANSWERS, stage=stage, window=WINDOW), colour="blue", leads_to=TO_TEAM)
+                Figure(says, readings.samples(stage), colour="blue", leads_to=TO_TEAM)
                 for stage, says in STAGE_NAMES.items()
             ),
         ),

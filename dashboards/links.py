@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-from grafana_foundation_sdk.models.dashboard import DashboardLink, DashboardLinkType
-
 TAG = "loopgauge"
 """What all dashboards are tagged with, so that each can list the others."""
 
@@ -24,9 +22,9 @@ class Link:
     url: str
     new_tab: bool = False
 
-    def built(self) -> DashboardLink:
-        """The link as Grafana has it."""
-        return DashboardLink(title=self.says, type_val=DashboardLinkType.LINK, url=self.url, target_blank=self.new_tab)
+    def built(self) -> dict[str, object]:
+        """The link as the fields of a panel have it; the SDK's class is for the links of dashboards."""
+        return {"title": self.says, "url": self.url, "targetBlank": self.new_tab}
 
 
 def _to(says: str, uid: str) -> Link:

@@ -73,9 +73,9 @@ def shared(metric: str, **labels: str) -> str:
     return f"max without ({_names('instance', 'pod', *labels)}) ({select(metric, **labels)})"
 
 
-def of_processes(metric: str, *by: str, **labels: str) -> str:
+def of_all_processes(metric: str) -> str:
     """What each process has of its own, added up."""
-    return f"sum by ({_names(*by)}) ({select(metric, **labels)})"
+    return f"sum({select(metric)})"
 
 
 def per_second(counter: str, *by: str, **labels: str) -> str:

@@ -4,7 +4,7 @@ from dashboards.board import Board, Section
 from dashboards.figures import BYTES, RATE, SECONDS, Figure
 from dashboards.links import SERVICE_HEALTH_UID, TO_DATA_QUALITY
 from dashboards.panels import About, answer, none, trend
-from dashboards.promql import of_our_processes, per_second, select, shared, since, slowest
+from dashboards.promql import of_all_processes, of_our_processes, per_second, select, shared, since, slowest
 from dashboards.words import BROKEN, FRESHNESS, OVER, WITHIN
 
 _SNAPSHOT_AGE = since(shared("snapshot_timestamp_seconds"))
@@ -60,7 +60,7 @@ _NOW = Section(
                 missing=none("PostgreSQL does not answer"),
             ),
             Figure("to be folded", shared("projection_pending")),
-            Figure("on local disks", f"sum({select('spool_pending')})", bounds=[(1, OVER)]),
+            Figure("on local disks", of_all_processes("spool_pending"), bounds=[(1, OVER)]),
         ),
     ],
 )
@@ -83,7 +83,7 @@ _DELIVERIES = Section(
             ),
             Figure("inbox", shared("inbox_pending")),
             Figure("to be folded", shared("projection_pending")),
-            Figure("on local disks", f"sum({select('spool_pending')})"),
+            Figure("on local disks", of_all_processes("spool_pending")),
         ),
         trend(
             About(

@@ -7,12 +7,18 @@ import yaml
 
 import dashboards
 
-_PROVISIONING = Path(dashboards.__file__).parent / "provisioning"
+_DASHBOARDS = Path(dashboards.__file__).parent
 
 
 def test_the_data_source_is_a_prometheus_and_the_default() -> None:
     sources = _read("datasources/prometheus.yaml")["datasources"]
     assert [(source["type"], source["isDefault"]) for source in sources] == [("prometheus", True)]
+
+
+def test_grafana_knows_how_often_prometheus_scrapes() -> None:
+    [source] = _read("datasources/prometheus.yaml")["datasources"]
+    prometheus = yaml.safe_load((_DASHBOARDS / "prometheus.yml").read_text(encoding="utf-8"))
+    assert source["jsonData"]["timeInterval"] == prometheus["global"]["scrape_interval"]
 
 
 def test_dashboards_are_read_from_files_and_stay_as_they_are() -> None:
@@ -23,6 +29,6 @@ def test_dashboards_are_read_from_files_and_stay_as_they_are() -> None:
 
 
 def _read(name: str) -> dict[str, Any]:
-    read: dict[str, Any] = yaml.safe_load((_PROVISIONING / name).read_text(encoding="utf-8"))
+    read: dict[str, Any] = yaml.safe_load((_DASHBOARDS / "provisioning" / name).read_text(encoding="utf-8"))
     assert read["apiVersion"] == 1
     return read
