@@ -9,6 +9,8 @@ from dashboards.words import PLAIN, Words
 SECONDS = "s"
 RATIO = "percentunit"
 COUNT = "none"
+"""Of whole things."""
+NUMBER = "short"
 RATE = "ops"
 BYTES = "bytes"
 TEXT = "string"

@@ -13,7 +13,6 @@ NINETIETH = row("stage_quantile_seconds", stage="idea_to_answer", window=WINDOW,
 TIMED = total("stage_samples", stage="idea_to_answer", window=WINDOW)
 WITHIN_THRESHOLD = row("answered_within_threshold_ratio", window=WINDOW)
 SURVIVAL_MEDIAN = row("idea_to_answer_survival_quantile_seconds", window=WINDOW, q="0.5")
-SURVIVAL_NINETIETH = row("idea_to_answer_survival_quantile_seconds", window=WINDOW, q="0.9")
 ANSWERED_BY_THRESHOLD = row("survival_answered_by_threshold_ratio", window=WINDOW)
 PROPOSED = total("experiments_proposed", "risk", window=WINDOW)
 CONCLUDED = total("experiments_concluded", "outcome", window=WINDOW)

@@ -1,7 +1,7 @@
 """Service health: what the processes of loopgauge tell of themselves."""
 
 from dashboards.board import Board, Section
-from dashboards.figures import BYTES, RATE, SECONDS, Figure
+from dashboards.figures import BYTES, NUMBER, RATE, SECONDS, Figure
 from dashboards.links import SERVICE_HEALTH_UID, TO_DATA_QUALITY
 from dashboards.panels import About, answer, none, trend
 from dashboards.promql import of_all_processes, of_our_processes, per_second, select, shared, since, slowest
@@ -165,6 +165,7 @@ _PROCESSES = Section(
         trend(
             About("Processors", "Processors that each process keeps busy.", width=12),
             Figure("{{instance}}", of_our_processes("rate(process_cpu_seconds_total{}[$__rate_interval])")),
+            unit=NUMBER,
         ),
     ],
 )

@@ -117,6 +117,15 @@ def test_every_figure_has_a_unit(uid: str, panel: Mapping[str, Any]) -> None:
 
 
 @_panel
+def test_only_whole_things_are_shown_without_a_fraction(uid: str, panel: Mapping[str, Any]) -> None:
+    overrides = panel["fieldConfig"]["overrides"]
+    shown = [{one["id"]: one["value"] for one in override["properties"]} for override in overrides]
+    assert all(one["unit"] == "none" for one in shown if "decimals" in one), uid
+    parts = [target["expr"] for target in panel["targets"] if "process_cpu_seconds_total" in target["expr"]]
+    assert not (parts and panel["fieldConfig"]["defaults"]["unit"] == "none")
+
+
+@_panel
 def test_under_every_share_stands_of_how_many(uid: str, panel: Mapping[str, Any]) -> None:
     units = [shown["value"] for shown in _valued(panel, "unit")]
     if panel["type"] in {"stat", "table"} and "percentunit" in units:
