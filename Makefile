@@ -5,13 +5,16 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench torture dashboards format lock clean
+.PHONY: help run demo test check bench torture dashboards format lock clean
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/run.done ## the service on 127.0.0.1:8080 with the embedded PostgreSQL
 	@exec $(BIN)/loopgauge serve
+
+demo: $(VENV)/run.done ## the same beside a simulated organisation: 26 weeks of history, then live; PORT=8080
+	@exec $(BIN)/loopgauge demo $(if $(PORT),--port $(PORT))
 
 test: $(VENV)/dev.done ## the whole test suite
 	@$(BIN)/python -m pytest --numprocesses 2

@@ -56,8 +56,11 @@ def steady_seconds() -> float:
 
 
 @asynccontextmanager
-async def open_database(settings: Settings) -> AsyncIterator[Database]:
+async def open_database(settings: Settings, tuning: Mapping[str, str] | None = None) -> AsyncIterator[Database]:
     """The database that the settings name, or the embedded one, started where needed and migrated.
+
+    Args:
+        tuning: PostgreSQL's own settings, for an embedded one that is started.
 
     Raises:
         EmbeddedUnavailable: the embedded server cannot run.
@@ -71,7 +74,7 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
         finally:
             await database.close()
         return
-    server = EmbeddedServer(settings.data_dir)
+    server = EmbeddedServer(settings.data_dir, tuning)
     starting = asyncio.create_task(asyncio.to_thread(server.start))
     try:
         # Asked to end meanwhile, a server that is being started still has to be stopped.

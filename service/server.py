@@ -3,8 +3,8 @@
 import asyncio
 import signal
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import structlog
@@ -21,8 +21,18 @@ _DRAIN_SECONDS = 8
 _log = structlog.get_logger(__name__)
 
 
-async def run_service(settings: Settings, rules: Rules, listening: socket.socket) -> None:
+async def run_service(
+    settings: Settings,
+    rules: Rules,
+    listening: socket.socket,
+    visit: Callable[[], Coroutine[Any, Any, None]] | None = None,
+    tuning: Mapping[str, str] | None = None,
+) -> None:
     """Serve on a socket that listens already, until asked to end by SIGTERM or SIGINT.
+
+    Args:
+        visit: what a client does meanwhile; where it fails, the service ends, and so it does with the same error.
+        tuning: PostgreSQL's own settings, for an embedded one.
 
     Raises:
         EmbeddedUnavailable, DatabaseError: it cannot start.
@@ -30,15 +40,42 @@ async def run_service(settings: Settings, rules: Rules, listening: socket.socket
     """
     if (starting := asyncio.current_task()) is not None:
         _on_signals(lambda _: _cancel_once(starting))
-    async with open_database(settings) as database:
+    async with open_database(settings, tuning) as database:
         app = create_app(settings, rules, database)
         async with app.router.lifespan_context(app):
             server = _Server(_configuration(app))
             # A second ctrl-C does not wait for what is under way.
             _on_signals(lambda asked: server.handle_exit(asked, None))
             _say_where(settings, listening)
-            await server.serve(sockets=[listening])
+            async with _visited(server, visit):
+                await server.serve(sockets=[listening])
         _log.info("stopped")
+
+
+@asynccontextmanager
+async def _visited(
+    server: uvicorn.Server, visit: Callable[[], Coroutine[Any, Any, None]] | None
+) -> AsyncIterator[None]:
+    """A client visits while the server runs. What fails once that is asked to end is no failure of the visit."""
+    if visit is None:
+        yield
+        return
+    failed: list[BaseException] = []
+
+    def ended(visiting: asyncio.Task[None]) -> None:
+        if not visiting.cancelled() and (error := visiting.exception()) is not None and not server.should_exit:
+            failed.append(error)
+            server.should_exit = True
+
+    visiting = asyncio.create_task(visit(), name="visit")
+    visiting.add_done_callback(ended)
+    try:
+        yield
+    finally:
+        visiting.cancel()
+        await asyncio.gather(visiting, return_exceptions=True)
+    if failed:
+        raise failed[0]
 
 
 def _cancel_once(starting: asyncio.Task[Any]) -> None:

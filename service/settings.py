@@ -108,9 +108,10 @@ class ApiTokens(BaseModel):
     admin: _Secret | None = None
 
 
-def _default_data_dir() -> Path:
+def default_data_dir(name: str = "loopgauge") -> Path:
+    """Where data belongs by default on this platform, in a directory of the name."""
     # The embedded server, when root starts it, opens the ancestors of its directory to other users: no home, then.
-    return Path("/var/lib/loopgauge") if os.geteuid() == 0 else platformdirs.user_data_path("loopgauge")
+    return Path("/var/lib", name) if os.geteuid() == 0 else platformdirs.user_data_path(name)
 
 
 class Settings(BaseSettings):
@@ -125,7 +126,7 @@ class Settings(BaseSettings):
     )
 
     database_url: SecretStr | None = None
-    data_dir: Annotated[Path, BeforeValidator(_not_empty)] = Field(default_factory=_default_data_dir)
+    data_dir: Annotated[Path, BeforeValidator(_not_empty)] = Field(default_factory=default_data_dir)
     sources: dict[str, SourceSettings] = {}
     rules: Annotated[Path | None, BeforeValidator(_not_empty)] = None
     api_tokens: ApiTokens = ApiTokens()
@@ -213,6 +214,21 @@ class Settings(BaseSettings):
             return self.host == "localhost"
 
 
+class _GivenAlone(Settings):
+    """Settings to which neither the environment nor `.env` nor secret files have anything to say."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the base class calls by name
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - likewise
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - likewise
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - likewise
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
+
+
 def source_name(spelled: str) -> str:
     """A source's own name, however an address spells it: `jira-cloud` is `jira_cloud`."""
     return spelled.lower().replace("-", "_")
@@ -232,6 +248,11 @@ def read_settings(**given: Any) -> Settings:
         raise WrongSetting(_unreadable(error)) from None
     except UnicodeDecodeError:
         raise WrongSetting(f"{_DOTENV} is not UTF-8") from None
+
+
+def given_alone(**given: Any) -> Settings:
+    """Settings of what is given by name, and of defaults, whatever the environment says."""
+    return _GivenAlone(**given)
 
 
 def load_rules(settings: Settings) -> Rules:

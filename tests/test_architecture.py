@@ -77,6 +77,10 @@ def test_a_stray_module_breaks_them(copy: Path) -> None:
         ("api/deliveries.py", "import asyncpg", "Only storage speaks SQL"),
         ("cli.py", "import alembic", "Only storage speaks SQL"),
         ("__main__.py", "import sqlalchemy", "Only storage speaks SQL"),
+        ("demo/plan.py", "import service.lifecycle.taxonomy", "The demo is an outside client"),
+        ("demo/visit.py", "import service.settings", "The demo is an outside client"),
+        ("demo/visit.py", "import service.app", "Data flows one way"),
+        ("demo/payloads/github.py", "import socket", "The demo's story is pure"),
     ],
 )
 def test_an_import_against_a_rule_breaks_its_contract(copy: Path, file: str, line: str, broken: str) -> None:

@@ -1,0 +1,59 @@
+"""The demo's own directory: made anew at each start, and never anybody else's."""
+
+import fcntl
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+MARKER = ".loopgauge-demo"
+"""The file that says that a directory is the demo's, and may be emptied."""
+
+_SAYS = "loopgauge demo made this directory, and empties it at each start.\n"
+
+
+class NotOurs(Exception):
+    """A directory is not the demo's, or another demo uses it; the message says which."""
+
+
+@contextmanager
+def fresh_directory(directory: Path, release: Callable[[Path], None]) -> Iterator[Path]:
+    """The demo's directory, empty but for its marker, and nobody else's while the context lasts.
+
+    Args:
+        release: ends whatever a demo that was killed left running on the directory.
+
+    Raises:
+        NotOurs: it holds something and no marker, or a demo runs in it; nothing was changed.
+        OSError: it cannot be written.
+    """
+    _claim(directory)
+    with (directory / MARKER).open("a") as marker:
+        try:
+            fcntl.flock(marker, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise NotOurs(f"a demo runs in {directory} already; choose another with --data-dir") from None
+        release(directory)
+        _empty(directory)
+        yield directory
+
+
+def _claim(directory: Path) -> None:
+    """See that the directory is there and bears the marker."""
+    directory.mkdir(parents=True, exist_ok=True)
+    marker = directory / MARKER
+    if marker.is_file():
+        return
+    if any(directory.iterdir()):
+        raise NotOurs(f"{directory} holds something that is not the demo's; choose an empty one with --data-dir")
+    marker.write_text(_SAYS, "utf-8")
+
+
+def _empty(directory: Path) -> None:
+    for entry in directory.iterdir():
+        if entry.name == MARKER:
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()

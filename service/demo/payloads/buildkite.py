@@ -1,0 +1,35 @@
+"""Buildkite's webhooks. Source: "Build webhook events" in Buildkite's documentation."""
+
+from uuid import NAMESPACE_URL, uuid5
+
+from service.demo.post import Post, written, zulu
+from service.demo.run import Run
+
+
+def build(run: Run) -> list[Post]:
+    """A build: running, and finished."""
+    began = run.ended_at - run.took
+    organisation, _, name = run.project.partition("/")
+    page = f"https://buildkite.com/{organisation}/{name}"
+    shown = {
+        "id": str(uuid5(NAMESPACE_URL, f"buildkite/{run.project}/{run.number}")),
+        "number": run.number % 10_000,
+        "web_url": f"{page}/builds/{run.number % 10_000}",
+        "blocked": False,
+        "commit": run.sha,
+        "branch": run.branch,
+        "message": run.message,
+        "source": "webhook",
+        "created_at": zulu(began),
+        "started_at": zulu(began),
+        "pull_request": None,
+        "meta_data": {},
+    }
+    pipeline = {"slug": name, "name": name, "web_url": page, "repository": f"git@github.com:{run.project}.git"}
+    running = {"event": "build.running", "build": {**shown, "state": "running", "finished_at": None}}
+    state = "passed" if run.succeeded else "failed"
+    finished = {"event": "build.finished", "build": {**shown, "state": state, "finished_at": zulu(run.ended_at)}}
+    return [
+        written("buildkite", began, {**running, "pipeline": pipeline}, x_buildkite_event="build.running"),
+        written("buildkite", run.ended_at, {**finished, "pipeline": pipeline}, x_buildkite_event="build.finished"),
+    ]

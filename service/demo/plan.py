@@ -1,0 +1,95 @@
+"""A plan: what becomes of one idea, and how long after it, drawn from a team's habits."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from random import Random  # noqa: TID251 - the type alone: the dice come in as a parameter
+from typing import TypeVar
+
+from service.demo.organisation import Ending, Team
+
+_Choice = TypeVar("_Choice", bound=str)
+_NO_TIME = timedelta(0)
+_LATEST_SHARE = 0.9
+_REOPENS = 0.04
+_SHIPS = 0.7
+_RED = 0.35
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """One idea of a team; all times are from the idea on.
+
+    Attributes:
+        number: which of the team's ideas it is.
+        started: when it is picked up, if ever.
+        runs: when continuous integration comes to an end, and whether it succeeds.
+        ended: when it is concluded, if ever.
+        category: of a failure; empty where nobody classifies it.
+        first_ended: when it was concluded a first time, if it was reopened.
+    """
+
+    number: int
+    title: str
+    bold: bool
+    started: timedelta | None
+    runs: tuple[tuple[timedelta, bool], ...]
+    ended: timedelta | None
+    ending: Ending
+    category: str
+    first_ended: timedelta | None
+    shared: timedelta | None
+    shipped: timedelta | None
+
+
+def draw(team: Team, number: int, dice: Random) -> Plan:
+    """What becomes of a team's idea."""
+    ending, bold = _one_of(team.endings, dice), dice.random() < team.bold
+    if team.slow_every and number % team.slow_every == team.slow_every - 1:
+        ending, taken = "worked", _about(team.slow_answer, 0.1, dice)
+    else:
+        taken = _about(team.given_up if ending == "abandoned" else team.answered, team.spread, dice)
+    picked_up = _about(team.bold_picked_up if bold else team.picked_up, team.spread, dice)
+    # Who has no time left before the answer picked it up early.
+    started = min(picked_up, taken / 3)
+    answered = ending not in ("abandoned", "duplicate", "forgotten")
+    return Plan(
+        number=number,
+        title=title(team, number),
+        bold=bold,
+        started=None if ending == "duplicate" else started,
+        runs=_runs(started, taken, dice) if ending != "duplicate" else (),
+        ended=None if ending == "forgotten" else taken,
+        ending=ending,
+        category=_one_of(team.categories, dice) if ending == "failed" else "",
+        first_ended=taken * 0.7 if answered and dice.random() < _REOPENS else None,
+        shared=taken + _about(timedelta(hours=30), 0.5, dice) if answered and dice.random() < team.shares else None,
+        shipped=taken + _about(timedelta(days=2), 0.5, dice) if ending == "worked" and dice.random() < _SHIPS else None,
+    )
+
+
+def title(team: Team, number: int) -> str:
+    """What an idea is called: each team goes through all that it can think of before an idea comes again."""
+    number = number % team.titles if team.titles else number
+    verbs, things = len(team.verbs), len(team.things)
+    again, place = divmod(number, verbs * things)
+    verb = place % verbs
+    thing = (place // verbs + verb) % things
+    attempt = f", part {again + 1}" if again else ""
+    return f"{team.verbs[verb]} {team.things[thing]}{attempt}"
+
+
+def _runs(started: timedelta, taken: timedelta, dice: Random) -> tuple[tuple[timedelta, bool], ...]:
+    """One run or two between start and answer, of which about one in three fails."""
+    places = sorted(dice.uniform(0.1, _LATEST_SHARE) for _ in range(dice.randint(1, 2)))
+    return tuple((started + (taken - started) * place, dice.random() >= _RED) for place in places)
+
+
+def _about(median: timedelta, spread: float, dice: Random) -> timedelta:
+    """A duration as they are in life: few are much longer than the median."""
+    return median * math.exp(dice.gauss(0, spread))
+
+
+def _one_of(weights: Mapping[_Choice, float], dice: Random) -> _Choice:
+    return dice.choices(list(weights), list(weights.values()))[0]

@@ -1,0 +1,144 @@
+"""Sending: HTTP/1.1 over a dozen connections, and each answer checked."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import httptools
+
+from service.demo.post import Post
+from service.demo.signing import signed
+
+_CONNECTIONS = 12
+_PATIENCE_SECONDS = 60.0
+_AT_ONCE = 65_536
+_ACCEPTED = 202
+_REFUSED = 401
+
+Result = Literal["stored", "duplicate", "refused"]
+
+
+class NotTaken(Exception):
+    """A request was not answered as it should be; the message says by what."""
+
+
+@dataclass(slots=True)
+class Answer:
+    """What the service answered; filled while it arrives."""
+
+    status: int = 0
+    body: bytes = b""
+    whole: bool = False
+
+
+class Connection:
+    """One connection to the service, for one request after another."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._host = host
+
+    async def ask(self, method: str, path: str, headers: Mapping[str, str], body: bytes = b"") -> Answer:
+        """Make a request, and wait for its answer.
+
+        Raises:
+            NotTaken: the connection ended before.
+        """
+        lines = {"host": self._host, **headers, "content-length": str(len(body))}
+        head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+        self._writer.write(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + body)
+        arriving = _Arriving()
+        try:
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                while not arriving.answer.whole:
+                    arriving.feed(await self._reader.read(_AT_ONCE))
+        except (OSError, TimeoutError, httptools.HttpParserError) as error:
+            raise NotTaken(f"the service does not answer: {str(error) or 'it takes too long'}") from error
+        return arriving.answer
+
+    async def close(self) -> None:
+        self._writer.close()
+        await asyncio.gather(self._writer.wait_closed(), return_exceptions=True)
+
+
+class _Arriving:
+    """Takes an answer apart while it arrives."""
+
+    def __init__(self) -> None:
+        self.answer = Answer()
+        self._parser = httptools.HttpResponseParser(self)
+
+    def feed(self, part: bytes) -> None:
+        if not part:
+            raise NotTaken("the service ended the connection")
+        self._parser.feed_data(part)
+
+    def on_body(self, part: bytes) -> None:
+        self.answer.body += part
+
+    def on_message_complete(self) -> None:
+        self.answer.status = self._parser.get_status_code()
+        self.answer.whole = True
+
+
+@asynccontextmanager
+async def connected(host: str, port: int) -> AsyncIterator[Connection]:
+    """A connection to the service.
+
+    Raises:
+        NotTaken: it cannot be reached.
+    """
+    try:
+        reader, writer = await asyncio.open_connection(host, port)
+    except OSError as error:
+        raise NotTaken(f"the service cannot be reached at {host}:{port}: {error}") from error
+    connection = Connection(reader, writer, f"{host}:{port}")
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def deliver(connection: Connection, post: Post, secrets: Mapping[str, str]) -> Result:
+    """Deliver a post, once; nothing is tried again.
+
+    Raises:
+        NotTaken: the answer is not the one that the post should get.
+    """
+    answer = await connection.ask("POST", f"/webhooks/{post.source}", signed(post, secrets), post.body)
+    if answer.status == _REFUSED and post.forged:
+        return "refused"
+    if answer.status != _ACCEPTED or post.forged:
+        said = answer.body.decode(errors="replace")
+        raise NotTaken(f"a delivery to /webhooks/{post.source} was answered {answer.status}: {said}")
+    return "duplicate" if json.loads(answer.body)["status"] == "duplicate" else "stored"
+
+
+async def deliver_all(
+    host: str, port: int, posts: Iterable[Post], secrets: Mapping[str, str], done: Callable[[Result], None]
+) -> None:
+    """Deliver posts over a dozen connections, so that some may overtake others, as in life.
+
+    Args:
+        done: is told of each one.
+
+    Raises:
+        NotTaken: as soon as one of them is not taken.
+    """
+    queue = iter(posts)
+
+    async def drain() -> None:
+        async with connected(host, port) as connection:
+            for post in queue:
+                done(await deliver(connection, post, secrets))
+
+    try:
+        async with asyncio.TaskGroup() as senders:
+            for _ in range(_CONNECTIONS):
+                senders.create_task(drain())
+    except* NotTaken as refused:
+        raise refused.exceptions[0] from None

@@ -1,0 +1,31 @@
+"""How each tool proves that a post is its own."""
+
+import base64
+import hmac
+from collections.abc import Callable, Mapping
+
+from service.demo.post import Post
+
+_PROOFS: Mapping[str, Callable[[str, bytes], tuple[str, str]]] = {
+    "github": lambda secret, body: ("x-hub-signature-256", f"sha256={_hmac(secret, body)}"),
+    "jira": lambda secret, body: ("x-hub-signature", f"sha256={_hmac(secret, body)}"),
+    "gitlab": lambda secret, _: ("x-gitlab-token", secret),
+    "circleci": lambda secret, body: ("circleci-signature", f"v1={_hmac(secret, body)}"),
+    "buildkite": lambda secret, _: ("x-buildkite-token", secret),
+    "jenkins": lambda secret, _: ("authorization", "Basic " + base64.b64encode(f"demo:{secret}".encode()).decode()),
+}
+
+
+def signed(post: Post, secrets: Mapping[str, str]) -> dict[str, str]:
+    """All headers of a post.
+
+    Args:
+        secrets: by source.
+    """
+    secret = secrets[post.source][::-1] if post.forged else secrets[post.source]
+    name, proof = _PROOFS[post.source](secret, post.body)
+    return {"content-type": "application/json", **post.named, name: proof}
+
+
+def _hmac(secret: str, body: bytes) -> str:
+    return hmac.digest(secret.encode(), body, "sha256").hex()

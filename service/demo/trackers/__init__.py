@@ -1,0 +1,21 @@
+"""How a loop is lived through in each tracker: what happens, and which tools tell of it."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from service.demo.organisation import Team, Tracker
+from service.demo.plan import Plan
+from service.demo.trackers.github import OnGitHub
+from service.demo.trackers.gitlab import OnGitLab
+from service.demo.trackers.jira import OnJira
+from service.demo.trackers.steps import Steps
+
+
+class Begin(Protocol):
+    """Begins a loop in a tracker."""
+
+    def __call__(self, team: Team, plan: Plan) -> Steps: ...
+
+
+TRACKERS: Mapping[Tracker, Begin] = {"github": OnGitHub, "jira": OnJira, "gitlab": OnGitLab}
+"""Every tracker."""

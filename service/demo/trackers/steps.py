@@ -1,0 +1,85 @@
+"""The steps of a loop, as every tracker can tell them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from service.demo.organisation import Runner, Team
+from service.demo.payloads import buildkite, circleci, github, gitlab, jenkins
+from service.demo.plan import Plan
+from service.demo.post import Post, number_of, sha_of
+from service.demo.run import Run
+
+_RUN_TAKES = timedelta(minutes=6)
+
+RUNNERS: Mapping[Runner, Callable[[Run], list[Post]]] = {
+    "github": github.workflow_run,
+    "circleci": circleci.workflow,
+    "gitlab": gitlab.pipeline,
+    "buildkite": buildkite.build,
+    "jenkins": jenkins.build,
+}
+"""What each tool posts of a run."""
+
+
+class Steps(Protocol):
+    """One loop in a tracker. Each step changes how it is from then on, and returns what is posted of it."""
+
+    def propose(self, at: datetime) -> list[Post]: ...
+
+    def start(self, at: datetime) -> list[Post]: ...
+
+    def run(self, at: datetime, *, succeeded: bool) -> list[Post]: ...
+
+    def close(self, at: datetime) -> list[Post]:
+        """It is concluded and, at its end, its outcome declared."""
+
+    def reopen(self, at: datetime) -> list[Post]: ...
+
+    def conclude(self, at: datetime) -> list[Post]: ...
+
+    def share(self, at: datetime) -> list[Post]: ...
+
+    def ship(self, at: datetime) -> list[Post]: ...
+
+
+def marks(team: Team, plan: Plan) -> list[str]:
+    """The labels with which an idea begins."""
+    return ["experiment", f"team:{team.name}", f"risk:{'bold' if plan.bold else 'safe'}"]
+
+
+def verdict(plan: Plan) -> list[str]:
+    """The labels that tell how it ended, where that is told by labels."""
+    if plan.ending not in ("worked", "failed", "inconclusive"):
+        return []
+    return [f"outcome:{plan.ending}", *([f"failure:{plan.category}"] if plan.category else [])]
+
+
+def commit_of(team: Team, plan: Plan, what: object) -> str:
+    """The hash of one of its commits."""
+    return sha_of(team.project, plan.number, what)
+
+
+def run_of(team: Team, branch: str, sha: str, message: str, at: datetime, *, succeeded: bool) -> list[Post]:
+    """What the team's tool posts of a run on a commit."""
+    run = Run(
+        project=team.project,
+        sha=sha,
+        branch=branch,
+        message=message,
+        number=number_of(team.project, sha, at.isoformat()),
+        ended_at=at,
+        took=_RUN_TAKES,
+        succeeded=succeeded,
+    )
+    return RUNNERS[team.runner](run)
+
+
+def spaced(steps: Sequence[Callable[[datetime], Post]], at: datetime) -> list[Post]:
+    """Steps a minute apart, since tools write times to the second."""
+    return [step(at + timedelta(minutes=place)) for place, step in enumerate(steps)]
+
+
+def slug(text: str) -> str:
+    """A text as it stands in the name of a branch."""
+    return "-".join("".join(letter for letter in text.lower() if letter.isalnum() or letter == " ").split())
