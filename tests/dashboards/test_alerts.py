@@ -34,7 +34,7 @@ def overdue(database_url: str) -> str:
     return database_url
 
 
-def _hurried(directory: Path) -> Path:
+def hurried(directory: Path) -> Path:
     """The rules, with alerts that are pending for two seconds only."""
     copies = directory / "rules"
     copies.mkdir()
@@ -44,7 +44,7 @@ def _hurried(directory: Path) -> Path:
     return copies
 
 
-def _kept_here(directory: Path) -> Path:
+def kept_here(directory: Path) -> Path:
     """The example of an Alertmanager, but what it says goes nowhere."""
     copy = directory / "alertmanager.yml"
     example = (DASHBOARDS / "alertmanager.yml").read_text()
@@ -52,7 +52,7 @@ def _kept_here(directory: Path) -> Path:
     return copy
 
 
-def _configuration(rules: Path, alertmanager: Alertmanager) -> str:
+def alerting_configuration(rules: Path, alertmanager: Alertmanager) -> str:
     return (
         f"rule_files: ['{rules}/*.yaml']\n"
         f"alerting: {{alertmanagers: [{{static_configs: [{{targets: ['{alertmanager.address}']}}]}}]}}\n"
@@ -62,11 +62,11 @@ def _configuration(rules: Path, alertmanager: Alertmanager) -> str:
 def test_an_overdue_loop_is_told_to_its_team_and_is_no_news_once_the_service_is_dead(
     overdue: str, tmp_path: Path
 ) -> None:
-    rules = _hurried(tmp_path)
+    rules = hurried(tmp_path)
     with (
         serving(overdue, tmp_path) as service,
-        alerting(_kept_here(tmp_path), tmp_path) as alertmanager,
-        scraping([service.url], tmp_path, _configuration(rules, alertmanager)),
+        alerting(kept_here(tmp_path), tmp_path) as alertmanager,
+        scraping([service.url], tmp_path, alerting_configuration(rules, alertmanager)),
     ):
         late = alertmanager.until("LoopgaugeLoopOverdue")
         assert late["labels"] == {

@@ -1,0 +1,132 @@
+"""The demo organisation as Prometheus, the dashboards and the Alertmanager see it: all of them real."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.alertmanager import Alertmanager, alerting
+from tests.dashboards.queries import Query, queries
+from tests.dashboards.test_alerts import alerting_configuration, hurried, kept_here
+from tests.demo.test_demo_command import demo, said_until
+from tests.prometheus import Prometheus, load, scraping
+
+# What all of them look at is made once.
+pytestmark = pytest.mark.xdist_group("observed")
+
+_QUIET = {
+    ("loopgauge-failures", "Reclassified"): "nobody changes their mind while one looks",
+    ("loopgauge-team", "Overdue"): "of the 20 most overdue loops none may be of this team",
+}
+"""Panels that may be empty, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """The running demo, and those who look at it."""
+
+    organisation: subprocess.Popen[str]
+    prometheus: Prometheus
+    alertmanager: Alertmanager
+
+
+@pytest.fixture(scope="module")
+def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observed]:
+    directory = tmp_path_factory.mktemp("observed")
+    with ExitStack() as running:
+        organisation = running.enter_context(demo(directory / "demo", "--weeks", "26"))
+        told = said_until(organisation, "What to notice")
+        (url,) = {found for line in told for found in re.findall(r"http://127\.0\.0\.1:\d+", line)}
+        history = directory / "history.om"
+        command = [sys.executable, "-m", "service", "export-history", "--output", str(history)]
+        subprocess.run(command, env={**os.environ, **_exported(told)}, check=True, capture_output=True, timeout=120)
+        load(history, directory)
+        alertmanager = running.enter_context(alerting(kept_here(directory), directory))
+        configuration = alerting_configuration(hurried(directory), alertmanager)
+        prometheus = running.enter_context(scraping([url], directory, configuration))
+        prometheus.until("rate(loopgauge_deliveries_total[1m])")
+        yield Observed(organisation, prometheus, alertmanager)
+
+
+def _exported(told: list[str]) -> Mapping[str, str]:
+    """The variables that the demo tells to set in another terminal."""
+    (line,) = (line for line in told if line.lstrip().startswith("export "))
+    return dict(word.split("=", 1) for word in shlex.split(line.lstrip().removeprefix("export ")))
+
+
+@pytest.mark.parametrize("team", ["_org", "frontier"])
+def test_every_panel_and_variable_of_every_dashboard_shows_something(observed: Observed, team: str) -> None:
+    assert _empty(observed.prometheus, team) <= _QUIET.keys()
+
+
+def test_who_forgets_sees_what_is_overdue(observed: Observed) -> None:
+    assert ("loopgauge-team", "Overdue") not in _empty(observed.prometheus, "platform")
+
+
+def _empty(prometheus: Prometheus, team: str) -> set[tuple[str, str]]:
+    """The panels and variables of which no query has a series."""
+    asked = queries(team, time_range="10m")
+    shown = {_asker(query) for query in asked if prometheus.query(query.expression)}
+    return {_asker(query) for query in asked} - shown
+
+
+def _asker(query: Query) -> tuple[str, str]:
+    return query.dashboard, query.asker
+
+
+def test_half_a_year_is_there_at_once_under_the_labels_of_the_scrape(observed: Observed) -> None:
+    now = datetime.now(UTC)
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    asked = 'loopgauge_experiments_concluded{team="search",window="90d",outcome="worked"}'
+    ((labels, past),) = observed.prometheus.past(asked, midnight - timedelta(days=181), midnight - timedelta(days=1))
+    assert len(past) >= 170
+    assert max(past.values()) > min(past.values())
+    (series,) = observed.prometheus.series(asked, midnight - timedelta(days=181), now)
+    assert series == labels
+
+
+@pytest.mark.parametrize(
+    ("alert", "team"),
+    [
+        ("LoopgaugeLoopOverdue", "platform"),
+        ("LoopgaugeLoopsForgotten", "platform"),
+        ("LoopgaugeNothingShared", "payments"),
+        ("LoopgaugeFailuresUnclassified", "payments"),
+        ("LoopgaugeMedianOverThreshold", "checkout"),
+    ],
+)
+def test_each_character_gets_the_alert_that_it_deserves(observed: Observed, alert: str, team: str) -> None:
+    told = observed.alertmanager.until(alert, lambda one: one["labels"].get("team") == team)
+    assert told["labels"]["about"] == "loops"
+    assert told["annotations"]["summary"]
+
+
+def test_who_does_well_is_left_alone(observed: Observed) -> None:
+    observed.alertmanager.until("LoopgaugeNothingShared")
+    assert {
+        alert["labels"]["alertname"]
+        for alert in observed.alertmanager.alerts()
+        if alert["labels"].get("team") == "search"
+    } == set()
+
+
+def test_once_the_service_is_dead_no_panel_shows_a_figure_of_now(observed: Observed) -> None:
+    observed.organisation.kill()
+    observed.organisation.wait()
+    observed.prometheus.until("up == 0")
+    now = [
+        query
+        for query in queries("_org")
+        if "_over_time(" not in query.expression
+        and "rate(" not in query.expression
+        and "increase(" not in query.expression
+    ]
+    assert len(now) > 50
+    assert {_asker(query) for query in now if observed.prometheus.query(query.expression)} == set()
