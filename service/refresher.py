@@ -15,7 +15,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import BinaryIO
 
 import msgspec
@@ -30,6 +30,7 @@ _LENGTH = struct.Struct(">Q")
 # Above what any snapshot comes to, so that the pipe is never held back in the middle of one.
 _PIPE_BYTES = 1 << 28
 _END_SECONDS = 5.0
+_QUESTION = "snapshot"
 # The service goes first where both want the processor.
 _NICENESS = 5
 
@@ -69,8 +70,8 @@ class Refresher:
         self._beginning = _Beginning(database.url, terms, log_level)
         self._process: asyncio.subprocess.Process | None = None
 
-    async def refresh(self, now: datetime) -> Snapshot:
-        """The figures as of `now`; one at a time. Whoever gives up waiting for them ends the process.
+    async def refresh(self) -> Snapshot:
+        """The figures of this moment; one at a time. Whoever gives up waiting for them ends the process.
 
         Raises:
             DatabaseUnavailable: the experiments cannot be read.
@@ -79,7 +80,7 @@ class Refresher:
         process = self._process or await self._start()
         self._process = process
         try:
-            answer = await _ask(process, now)
+            answer = await _ask(process)
         except (OSError, EOFError) as error:
             await self.close()
             raise RefreshFailed(f"the process that takes snapshots ended with status {process.returncode}") from error
@@ -115,8 +116,8 @@ class Refresher:
         return process
 
 
-async def _ask(process: asyncio.subprocess.Process, now: datetime) -> _Answer:
-    _write(process, now)
+async def _ask(process: asyncio.subprocess.Process) -> _Answer:
+    _write(process, _QUESTION)
     assert process.stdout is not None  # noqa: S101 - it was started with a pipe
     (length,) = _LENGTH.unpack(await process.stdout.readexactly(_LENGTH.size))
     return msgspec.msgpack.decode(await process.stdout.readexactly(length), type=_Answer)
@@ -145,7 +146,7 @@ def _framed(message: object) -> bytes:
 
 
 def main() -> None:
-    """The process itself: takes a snapshot each time it is told a moment, until its standard input is over."""
+    """The process itself: takes a snapshot each time it is asked for one, until its standard input is over."""
     # Where all processes of a terminal or a unit are told to end, the service ends in its order, and this with it.
     for asked in (signal.SIGINT, signal.SIGTERM):
         signal.signal(asked, signal.SIG_IGN)
@@ -161,14 +162,16 @@ def main() -> None:
 
 
 async def _take_snapshots(beginning: _Beginning, questions: BinaryIO, answers: BinaryIO) -> None:
-    asked: asyncio.Queue[datetime] = asyncio.Queue()
+    asked = asyncio.Semaphore(0)
     ask = asyncio.get_running_loop().call_soon_threadsafe
-    threading.Thread(
-        target=_listen, args=(questions, lambda now: ask(asked.put_nowait, now)), daemon=True, name="listen"
-    ).start()
+    threading.Thread(target=_listen, args=(questions, lambda: ask(asked.release)), daemon=True, name="listen").start()
     database, memory = Database(beginning.url, pool_size=1), Memory()
     while True:
-        answer = await _answer(database, beginning.terms, await asked.get(), memory)
+        await asked.acquire()
+        answer = await _answer(database, beginning.terms, memory)
+        if answer.snapshot is None:
+            # Another server may be there now, on which the same version means something else.
+            memory = Memory()
         answers.write(_framed(answer))
         answers.flush()
         gc.collect()
@@ -176,9 +179,9 @@ async def _take_snapshots(beginning: _Beginning, questions: BinaryIO, answers: B
         gc.freeze()
 
 
-async def _answer(database: Database, terms: Terms, now: datetime, memory: Memory) -> _Answer:
+async def _answer(database: Database, terms: Terms, memory: Memory) -> _Answer:
     try:
-        return _Answer(snapshot=await take_snapshot(database, terms, now, memory))
+        return _Answer(snapshot=await take_snapshot(database, terms, _now, memory))
     except DatabaseError as error:
         return _Answer(unavailable=str(error))
     except Exception as error:  # noqa: BLE001 - whatever it was, the process goes on, and the service hears of it
@@ -186,10 +189,14 @@ async def _answer(database: Database, terms: Terms, now: datetime, memory: Memor
         return _Answer(failed=f"a fault in loopgauge: {type(error).__name__}")
 
 
-def _listen(questions: BinaryIO, ask: Callable[[datetime], object]) -> None:
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _listen(questions: BinaryIO, ask: Callable[[], object]) -> None:
     """Pass on each question, and end the process when nobody is there any more to ask, whatever it is doing."""
-    while (question := _heard(questions)) is not None:
-        ask(msgspec.msgpack.decode(question, type=datetime))
+    while _heard(questions) is not None:
+        ask()
     os._exit(0)
 
 

@@ -187,12 +187,16 @@ class Worker:
         return forgotten
 
     async def _take_snapshot(self) -> int:
-        await self._visibility.fresh(self._database, self._clock())
-        began = self._clock()
-        snapshot = await self._refresher.refresh(began)
+        visibility, steady = self._visibility, asyncio.get_running_loop().time
+        await visibility.fresh(self._database, self._clock())
+        began = steady()
+        snapshot = await self._refresher.refresh()
         # Compressing leaves the event loop to others.
-        self._snapshot = await asyncio.to_thread(Exported.of, snapshot, self._clock() - began)
-        self._visibility.shown(self._clock())
+        exported = await asyncio.to_thread(Exported.of, snapshot, timedelta(seconds=steady() - began))
+        # Where this process has begun to lead anew meanwhile, somebody else may have exported a newer one.
+        if visibility is self._visibility:
+            self._snapshot = exported
+            visibility.shown(self._clock())
         return 1
 
     async def _attempt(self, step: Step, patience: float | None = None) -> int | None:

@@ -86,7 +86,7 @@ async def all_exclusions(database: Database) -> dict[str, Excluded]:
 
 async def figures(database: Database, now: datetime) -> Figures:
     """Every figure of a scrape as of `now`, under its name and its label values in the order of the labels' names."""
-    snapshot = await take_snapshot(database, TERMS, now, Memory())
+    snapshot = await take_snapshot(database, TERMS, lambda: now, Memory())
     return read_figures(snapshot.text.decode())
 
 

@@ -17,8 +17,6 @@ from tests.builders import Issue, at
 from tests.outage import line_to, until
 from tests.road import TERMS, deliver
 
-NOW = at(20)
-
 
 @asynccontextmanager
 async def refresher(database: Database) -> AsyncIterator[Refresher]:
@@ -59,39 +57,40 @@ def children(parent: int) -> list[int]:
 async def test_it_takes_the_same_snapshot_as_is_taken_here(database: Database) -> None:
     await deliver(database, Issue(created_at=at(2)).opened())
     async with refresher(database) as beside:
-        assert await beside.refresh(NOW) == await take_snapshot(database, TERMS, NOW, Memory())
+        taken = await beside.refresh()
+    assert taken == await take_snapshot(database, TERMS, lambda: taken.taken_at, Memory())
 
 
 async def test_it_takes_one_snapshot_after_another_each_of_its_moment(database: Database) -> None:
     async with refresher(database) as beside:
-        first = await beside.refresh(NOW)
+        first = await beside.refresh()
         process = child()
         await deliver(database, Issue(created_at=at(2)).opened())
-        second = await beside.refresh(at(21))
+        second = await beside.refresh()
         assert child() == process
-    assert (first.taken_at, second.taken_at) == (NOW, at(21))
+    assert first.taken_at < second.taken_at
     assert b'stage="proposed",team="acme/app"} 1.0' in second.text
     assert b"acme/app" not in first.text
 
 
 async def test_killed_it_fails_once_and_is_started_again(database: Database) -> None:
     async with refresher(database) as beside:
-        await beside.refresh(NOW)
+        await beside.refresh()
         os.kill(killed := child(), signal.SIGKILL)
         with pytest.raises(RefreshFailed, match="ended with status -9"):
-            await beside.refresh(NOW)
-        assert (await beside.refresh(NOW)).taken_at == NOW
+            await beside.refresh()
+        assert (await beside.refresh()).text
         assert child() != killed
 
 
 async def test_frozen_it_is_killed_when_it_is_waited_for_no_longer(database: Database) -> None:
     async with refresher(database) as beside:
-        await beside.refresh(NOW)
+        await beside.refresh()
         os.kill(frozen := child(), signal.SIGSTOP)
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.5):
-                await beside.refresh(NOW)
-        assert (await beside.refresh(NOW)).taken_at == NOW
+                await beside.refresh()
+        assert (await beside.refresh()).text
         assert child() != frozen
 
 
@@ -101,20 +100,20 @@ async def test_while_the_database_is_away_it_says_so_and_takes_the_next_one_when
     async with line_to(database_url) as line:
         far = Database(line.url)
         async with refresher(far) as beside:
-            await beside.refresh(NOW)
+            await beside.refresh()
             process = child()
             await line.cut()
             with pytest.raises(DatabaseUnavailable, match="PostgreSQL is not available"):
-                await beside.refresh(NOW)
+                await beside.refresh()
             await line.mend()
-            assert (await beside.refresh(NOW)).taken_at == NOW
+            assert (await beside.refresh()).text
             assert child() == process
         await far.close()
 
 
 async def test_closed_it_leaves_no_process_behind(database: Database) -> None:
     async with refresher(database) as beside:
-        await beside.refresh(NOW)
+        await beside.refresh()
     assert not children(os.getpid())
 
 
@@ -122,10 +121,10 @@ async def test_asked_to_end_with_the_others_of_its_group_it_goes_on_until_the_se
     database: Database,
 ) -> None:
     async with refresher(database) as beside:
-        await beside.refresh(NOW)
+        await beside.refresh()
         for asked in (signal.SIGINT, signal.SIGTERM):
             os.kill(child(), asked)
-        assert (await beside.refresh(NOW)).taken_at == NOW
+        assert (await beside.refresh()).text
 
 
 _LEADER = """
@@ -137,7 +136,7 @@ from tests.road import TERMS
 
 async def main():
     beside = Refresher(Database(sys.argv[1]), TERMS, "info")
-    await beside.refresh(datetime(2026, 3, 20, tzinfo=UTC))
+    await beside.refresh()
     print("taken", flush=True)
     await asyncio.sleep(600)
 
@@ -168,4 +167,4 @@ async def test_a_folder_by_the_name_of_the_package_does_not_come_in_its_place(
     (tmp_path / "service" / "__init__.py").write_text("raise SystemExit(7)")
     monkeypatch.chdir(tmp_path)
     async with refresher(database) as beside:
-        assert (await beside.refresh(NOW)).taken_at == NOW
+        assert (await beside.refresh()).text

@@ -40,6 +40,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("subject", name=op.f("exclusions_pkey")),
     )
     op.create_index("exclusions_excluded_at", "exclusions", ["excluded_at"], unique=False)
+    op.execute(_TOUCH_WHAT_WAS_MARKED)
+    _change_experiments()
+    # Last, since from here on nothing can be stored until all is committed.
     op.create_index(
         "deliveries_counted",
         "deliveries",
@@ -47,8 +50,6 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("verdict = 'counted'"),
     )
-    op.execute(_TOUCH_WHAT_WAS_MARKED)
-    _change_experiments()
 
 
 def _change_experiments() -> None:

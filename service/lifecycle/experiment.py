@@ -281,8 +281,9 @@ def _again(
             continue
         its = {*attempt.own, *attempt.evidence}
         before = [event for event in counted if _is_over(event, min(ideas)) and event not in its]
-        if before:
-            concluded = _conclusion([event for event in before if event in of_the_root]).concluded is not None
+        concluded = _conclusion([event for event in before if event in of_the_root]).concluded is not None
+        # What nobody had begun is begun now, and not again.
+        if concluded or any(isinstance(event, Started | Signalled | Concluded) for event in before):
             found.append(Again(min(ideas), concluded, min(ideas) - before[-1].occurred_at))
     return tuple(sorted(found))
 

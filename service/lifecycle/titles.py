@@ -6,7 +6,9 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 _TITLES = uuid5(NAMESPACE_URL, "loopgauge:title")
 # Letters, the marks that belong to them, and numbers, by the first letter of Unicode's general category.
 _SPELT = frozenset("LMN")
-_PLAIN = {code: " " for code in range(128) if not chr(code).isalnum()}
+# What tells C from C++ and C#.
+_NAMING = "+#"
+_PLAIN = {code: " " for code in range(128) if not chr(code).isalnum() and chr(code) not in _NAMING}
 
 
 def title_key(title: str) -> UUID | None:
@@ -15,7 +17,7 @@ def title_key(title: str) -> UUID | None:
     Characters are brought to one form by NFKC and case folding (Unicode Standard, annex 15 and section 3.13). None for
     a title without a letter or digit.
     """
-    words = _spelt(title).split()
+    words = [word for word in _spelt(title).split() if word.strip(_NAMING)]
     return uuid5(_TITLES, " ".join(words)) if words else None
 
 
@@ -24,4 +26,4 @@ def _spelt(title: str) -> str:
     if title.isascii():
         return title.lower().translate(_PLAIN)
     spelt = normalize("NFKC", normalize("NFKC", title).casefold())
-    return "".join(one if category(one)[0] in _SPELT else " " for one in spelt)
+    return "".join(one if category(one)[0] in _SPELT or one in _NAMING else " " for one in spelt)

@@ -78,11 +78,10 @@ class Replay:
             return await self._replay(copies, since, alone=True)
 
     async def _replay(self, database: Transactions, since: datetime | None, *, alone: bool) -> Replayed:
-        now = self.clock()
         # What is still to be projected is no change of ours.
         await self._project(database, alone=alone)
         async with database.transaction() as connection:
-            before = figures(await Memory().view(connection, self.terms, now), now)
+            before = await Memory().view(connection, self.terms, self.clock())
             total, until = await inbox.count_held(connection, since or _BEGINNING)
         done, last = 0, (since or _BEGINNING, UUID(int=0))
         while batch := await _patiently(partial(self._batch, database, last, until, alone=alone), alone=alone):
@@ -90,7 +89,10 @@ class Replay:
             self.progress(done, max(done, total))
         await _patiently(partial(self._project, database, alone=alone), alone=alone)
         async with database.transaction() as connection:
-            return Replayed(done, _changes(before, figures(await Memory().view(connection, self.terms, now), now)))
+            after = await Memory().view(connection, self.terms, self.clock())
+        # Both as of now, so that the time that has passed changes nothing.
+        now = self.clock()
+        return Replayed(done, _changes(figures(before, now), figures(after, now)))
 
     async def _batch(
         self, database: Transactions, last: tuple[datetime, UUID], until: datetime, *, alone: bool

@@ -1,7 +1,7 @@
 """Snapshot: the figures of one moment, written once, so that a scrape only hands out bytes."""
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -96,9 +96,13 @@ class Memory:
         await self._read(connection, [one for one, version in needed.items() if self._versions.get(one) != version])
         for one in self._versions.keys() - needed.keys():
             self._forget(one)
-        view = View(self._loops.values(), terms, await exclusions.since(connection, since))
-        self._warn(view.folded(now), terms)
-        return view
+        return View(self._loops.values(), terms, await exclusions.since(connection, since))
+
+    def warn(self, folded: int, terms: Terms) -> None:
+        """Tell of teams without a row of their own, when they become more."""
+        if folded > self._folded:
+            _log.warning("teams share one row", teams=folded, setting="LOOPGAUGE_MAX_TEAMS", value=terms.max_teams)
+        self._folded = folded
 
     async def _read(self, connection: Connection, changed: Collection[UUID]) -> None:
         stored = await experiments.read(connection, changed)
@@ -111,22 +115,23 @@ class Memory:
     def _forget(self, one: UUID) -> None:
         del self._versions[one], self._loops[one]
 
-    def _warn(self, folded: int, terms: Terms) -> None:
-        if folded > self._folded:
-            _log.warning("teams share one row", teams=folded, setting="LOOPGAUGE_MAX_TEAMS", value=terms.max_teams)
-        self._folded = folded
 
-
-async def take_snapshot(database: Database, terms: Terms, now: datetime, memory: Memory) -> Snapshot:
-    """The figures as of `now`, from the experiments as they were folded last.
+async def take_snapshot(database: Database, terms: Terms, clock: Callable[[], datetime], memory: Memory) -> Snapshot:
+    """The figures of this moment, from the experiments as they were folded last.
 
     It computes for as long as there is much to compute, and nothing else runs in the process meanwhile.
+
+    Args:
+        clock: the time now, UTC.
 
     Raises:
         DatabaseUnavailable: the experiments cannot be read.
     """
-    async with database.transaction() as connection:
-        view = await memory.view(connection, terms, now)
+    async with database.reading() as connection:
+        view = await memory.view(connection, terms, clock())
+    # After reading, so that nothing that was read lies ahead of the moment that the figures are of.
+    now = clock()
+    memory.warn(view.folded(now), terms)
     return render(view, now)
 
 

@@ -93,6 +93,17 @@ class Database:
                 yield connection
 
     @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Connection]:
+        """One transaction that only reads, and reads everything as of one moment.
+
+        Raises:
+            DatabaseUnavailable: PostgreSQL cannot be reached, or went away meanwhile.
+        """
+        async with self.transaction() as connection:
+            await connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
+            yield connection
+
+    @asynccontextmanager
     async def autocommit(self) -> AsyncIterator[Connection]:
         """A connection whose every statement PostgreSQL commits by itself.
 

@@ -99,8 +99,11 @@ class Telemetry:
         self._deliveries.labels(self._known(source), result).inc()
 
     def count_interpreted(self, source: str, verdict: str) -> None:
-        """Count a verdict, once for each time that a delivery was interpreted."""
-        self._interpreted.labels(self._known(source), verdict).inc()
+        """Count a verdict, once for each time that a delivery was interpreted.
+
+        The source is that of a stored delivery: one that is configured where it was received, if not in this process.
+        """
+        self._interpreted.labels(source, verdict).inc()
 
     def count_recorded(self, kinds: Iterable[str]) -> None:
         """Count lifecycle events that were new, one for each kind named."""

@@ -109,7 +109,7 @@ async def _refresh(url: str) -> tuple[float, list[float], float]:
     holding = asyncio.create_task(_longest_hold(stop))
     for _ in range(_REFRESHES + 1):
         began = time.perf_counter()
-        snapshot = await refresher.refresh(datetime.now(UTC))
+        snapshot = await refresher.refresh()
         await asyncio.to_thread(Exported.of, snapshot, datetime.now(UTC) - snapshot.taken_at)
         taken.append(time.perf_counter() - began)
         await _change(url)

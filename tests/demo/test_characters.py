@@ -48,7 +48,7 @@ async def test_the_past_shows_each_team_as_it_is(database: Database) -> None:
         posts = history(START, timedelta(weeks=26), random.Random(1))
         await asyncio.gather(*(_post(client, posts) for _ in range(24)))
     await settle(database)
-    snapshot = await take_snapshot(database, figure_terms(settings(**GIVEN), RULES), START, Memory())
+    snapshot = await take_snapshot(database, figure_terms(settings(**GIVEN), RULES), lambda: START, Memory())
     async with database.transaction() as connection:
         rows, _ = await inbox.page(connection, limit=100_000)
     verdicts = [(row.source, row.verdict, row.reason) for row in rows]

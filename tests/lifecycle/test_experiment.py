@@ -946,6 +946,9 @@ def taken_up(*own: LifecycleEvent, attempts: list[Attempt]) -> tuple[Again, ...]
     return fold(ROOT, own, evidence, attempts).again
 
 
+BEGUN = (Proposed(ROOT, at(2)), Started(ROOT, at(2)))
+
+
 def proposed_change(when: datetime) -> Attempt:
     return serving(Proposed(CHANGE, when))
 
@@ -973,28 +976,26 @@ def test_what_nobody_proposed_does_not_take_anything_up() -> None:
 
 
 def test_of_several_proposals_the_earliest_tells_when_it_was_taken_up() -> None:
-    again = taken_up(Proposed(ROOT, at(2)), attempts=[serving(Proposed(CHANGE, at(9)), Proposed(CHANGE, at(7)))])
+    again = taken_up(*BEGUN, attempts=[serving(Proposed(CHANGE, at(9)), Proposed(CHANGE, at(7)))])
     assert again == (Again(at(7), concluded=False, quiet=timedelta(days=5)),)
 
 
 def test_what_belongs_to_the_change_itself_does_not_end_the_quiet() -> None:
     pushed = serving(Proposed(CHANGE, at(9)), Started(CHANGE, at(8)), evidence=(signalled(at(7)),))
-    assert taken_up(Proposed(ROOT, at(2)), attempts=[pushed]) == (
-        Again(at(9), concluded=False, quiet=timedelta(days=7)),
-    )
+    assert taken_up(*BEGUN, attempts=[pushed]) == (Again(at(9), concluded=False, quiet=timedelta(days=7)),)
 
 
 def test_what_belongs_to_an_earlier_change_ends_the_quiet() -> None:
     earlier = serving(Proposed(CHANGE, at(4)), Started(CHANGE, at(6)))
     later = serving(Proposed(Ref("github:acme/app!8"), at(9)))
-    assert taken_up(Proposed(ROOT, at(2)), attempts=[later, earlier]) == (
+    assert taken_up(*BEGUN, attempts=[later, earlier]) == (
         Again(at(4), concluded=False, quiet=timedelta(days=2)),
         Again(at(9), concluded=False, quiet=timedelta(days=3)),
     )
 
 
 def test_a_sign_of_life_on_the_day_on_which_it_was_taken_up_may_be_of_that() -> None:
-    own = (Proposed(ROOT, at(2)), Active(ROOT, at(8, "00:00:00")), Active(ROOT, at(9, "00:00:00")))
+    own = (*BEGUN, Active(ROOT, at(8, "00:00:00")), Active(ROOT, at(9, "00:00:00")))
     assert taken_up(*own, attempts=[proposed_change(at(9))]) == (
         Again(at(9), concluded=False, quiet=timedelta(days=1, hours=9)),
     )
@@ -1003,3 +1004,7 @@ def test_a_sign_of_life_on_the_day_on_which_it_was_taken_up_may_be_of_that() -> 
 def test_what_was_proposed_by_nobody_and_came_to_be_by_its_change_alone_is_not_taken_up_again() -> None:
     change = serving(Started(CHANGE, at(2)), Proposed(CHANGE, at(9)))
     assert taken_up(declared("experiment", "true", at(10)), attempts=[change]) == ()
+
+
+def test_what_nobody_had_begun_is_begun_by_its_change_and_not_taken_up_again() -> None:
+    assert taken_up(Proposed(ROOT, at(2)), attempts=[proposed_change(at(30))]) == ()

@@ -23,13 +23,21 @@ def test_titles_that_differ_only_in_writing_are_the_same(one: str, other: str) -
 
 
 @pytest.mark.parametrize(
-    ("one", "other"), [("cache", "caches"), ("cache 1", "cache 2"), ("no cache", "nocache"), ("की", "क")]
+    ("one", "other"),
+    [
+        ("cache", "caches"),
+        ("cache 1", "cache 2"),
+        ("no cache", "nocache"),
+        ("C++ cache", "C# cache"),
+        ("C cache", "C# cache"),
+        ("की", "क"),
+    ],
 )
 def test_titles_that_differ_in_a_letter_or_a_word_are_not_the_same(one: str, other: str) -> None:
     assert title_key(one) != title_key(other)
 
 
-@pytest.mark.parametrize("title", ["", "  ", "…?!", "🚀"])
+@pytest.mark.parametrize("title", ["", "  ", "…?!", "🚀", "+ #"])
 def test_a_title_without_letters_and_digits_is_like_no_other(title: str) -> None:
     assert title_key(title) is None
 

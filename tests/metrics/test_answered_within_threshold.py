@@ -53,19 +53,20 @@ def test_just_the_threshold_is_within_it(beyond: int, share: float) -> None:
     assert ratios(experiment(idea_at=YESTERDAY - taken, concluded_at=YESTERDAY))["search", "7d"] == share
 
 
-def test_each_row_is_held_to_its_own_threshold_the_organisation_to_the_default() -> None:
+def test_each_answer_is_held_to_the_threshold_of_its_own_team_in_the_organisations_row_too() -> None:
     loops = [taking(days, team=team) for team in ("ads", "search", "") for days in (1, 2, 3, 4)]
     on = terms("7d", thresholds={"default": timedelta(days=3), "search": timedelta(days=1)}, min_sample=4)
     assert ratios(*loops, on=on) == {
         ("ads", "7d"): 0.75,
         ("search", "7d"): 0.25,
         ("_none", "7d"): 0.75,
-        ("_org", "7d"): 0.75,
+        # 3 + 1 + 3 of 12.
+        ("_org", "7d"): 7 / 12,
     }
 
 
-def test_folded_teams_are_held_to_the_default() -> None:
-    loops = (taking(9, team="ads"), taking(2, team="beta"), taking(4, team="gamma"))
+def test_folded_teams_are_held_to_their_own_thresholds() -> None:
+    loops = (taking(9, team="ads"), taking(2, team="beta"), taking(3, team="gamma"))
     on = terms("7d", thresholds={"default": timedelta(days=3), "beta": timedelta(days=1)}, min_sample=1, max_teams=1)
     assert ratios(*loops, on=on)["_other", "7d"] == 0.5
 
