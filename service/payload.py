@@ -83,7 +83,7 @@ def read_time(text: str, where: str) -> datetime:
         # A date alone tells no time of its day.
         return utc(datetime.fromisoformat(bare + written if _DATED.match(bare) else ""))
     except ValueError as error:
-        raise UnreadableDelivery(f"a field is malformed: expected a time, got {text[:40]!r} - at `{where}`") from error
+        raise UnreadableDelivery(f"a field is malformed: expected a time - at `{where}`") from error
 
 
 def from_milliseconds(stamp: int, where: str) -> datetime:

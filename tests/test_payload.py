@@ -169,7 +169,7 @@ def test_the_fraction_of_a_second_is_kept(text: str) -> None:
     ids=range(26),
 )
 def test_a_text_that_is_no_time_is_unreadable_and_its_place_is_named(text: str) -> None:
-    with pytest.raises(UnreadableDelivery, match=r"expected a time, got .* - at `\$\.object_attributes\.created_at`$"):
+    with pytest.raises(UnreadableDelivery, match=r"expected a time - at `\$\.object_attributes\.created_at`$"):
         read_time(text, WHERE)
 
 

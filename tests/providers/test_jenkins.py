@@ -200,7 +200,7 @@ def test_xml_is_unreadable_and_the_other_format_is_named(body: bytes) -> None:
         ({"build": None}, r"\$\.build"),
         ({"build": {"phase": None}}, r"\$\.build\.phase"),
         (run(timestamp=True), r"\$\.build\.timestamp"),
-        (run(timestamp="yesterday"), "expected a time, got 'yesterday' - at `build.timestamp`"),
+        (run(timestamp="yesterday"), "expected a time - at `build.timestamp`"),
         (run(timestamp=10**30), "is no time - at `build.timestamp`"),
         (run(timestamp=-(10**18)), "is no time - at `build.timestamp`"),
         (run(scm=[]), r"\$\.build\.scm"),
