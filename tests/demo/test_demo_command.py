@@ -6,6 +6,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,6 +27,13 @@ THEIRS = {
     "LOOPGAUGE_RULES": "/nowhere.yaml",
     "LOOPGAUGE_API_TOKENS__READ": "theirs",
 }
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A directory whose ancestors no other run of pytest closes to the system user that owns the database."""
+    with tempfile.TemporaryDirectory(prefix="loopgauge-demo-") as made:
+        yield Path(made)
 
 
 @contextmanager
@@ -56,8 +64,8 @@ def said_until(process: subprocess.Popen[str], last: str) -> list[str]:
     return lines
 
 
-def test_it_shows_the_past_tells_what_to_notice_goes_on_live_and_ends_well(tmp_path: Path) -> None:
-    directory = tmp_path / "demo"
+def test_it_shows_the_past_tells_what_to_notice_goes_on_live_and_ends_well(home: Path) -> None:
+    directory = home / "demo"
     with demo(directory, "--pace", "20") as process:
         lines = said_until(process, "Live: 20 h")
         assert re.match(r"2 weeks of 7 teams: \d+ deliveries, \d+ of them twice, and 1 refused", lines[0])
@@ -67,7 +75,7 @@ def test_it_shows_the_past_tells_what_to_notice_goes_on_live_and_ends_well(tmp_p
         shown = read_figures(httpx.get(f"{url}/metrics", timeout=_PATIENCE).text)
         assert shown["inbox_failed",] == shown["projection_pending",] == 0
         assert shown["threshold_seconds", "search"] == 7 * 86_400
-        _examples_work(lines, tmp_path)
+        _examples_work(lines, home)
         _something_more_is_posted(url, shown["deliveries_total", "stored", "github"])
         process.send_signal(signal.SIGINT)
         _, logged = process.communicate(timeout=_PATIENCE)
@@ -105,17 +113,17 @@ def _something_more_is_posted(url: str, before: float) -> None:
     pytest.fail("nothing more was posted")
 
 
-def test_it_ends_well_while_it_posts_the_past_and_starts_anew_after_a_kill(tmp_path: Path) -> None:
-    with demo(tmp_path) as process:
-        _wait_for(tmp_path / "postgres" / "postmaster.pid", process)
+def test_it_ends_well_while_it_posts_the_past_and_starts_anew_after_a_kill(home: Path) -> None:
+    with demo(home) as process:
+        _wait_for(home / "postgres" / "postmaster.pid", process)
         process.kill()
         process.wait(_PATIENCE)
-    with demo(tmp_path) as process:
-        _wait_for(tmp_path / "spool", process)
+    with demo(home) as process:
+        _wait_for(home / "spool", process)
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=_PATIENCE)
         assert process.returncode == 0
-    assert not (tmp_path / "postgres" / "postmaster.pid").exists()
+    assert not (home / "postgres" / "postmaster.pid").exists()
 
 
 def _wait_for(path: Path, process: subprocess.Popen[str]) -> None:
@@ -126,12 +134,10 @@ def _wait_for(path: Path, process: subprocess.Popen[str]) -> None:
         time.sleep(0.05)
 
 
-def test_a_directory_that_is_not_its_own_is_refused_with_one_line(tmp_path: Path) -> None:
-    (tmp_path / "thesis.txt").write_text("years of work")
-    with demo(tmp_path) as process:
+def test_a_directory_that_is_not_its_own_is_refused_with_one_line(home: Path) -> None:
+    (home / "thesis.txt").write_text("years of work")
+    with demo(home) as process:
         said, logged = process.communicate(timeout=_PATIENCE)
     assert (process.returncode, said) == (1, "")
-    assert (
-        logged == f"loopgauge: {tmp_path} holds something that is not the demo's; choose an empty one with --data-dir\n"
-    )
-    assert {entry.name for entry in tmp_path.iterdir()} == {"thesis.txt"}
+    assert logged == f"loopgauge: {home} holds something that is not the demo's; choose an empty one with --data-dir\n"
+    assert {entry.name for entry in home.iterdir()} == {"thesis.txt"}
