@@ -17,8 +17,13 @@ def title_key(title: str) -> UUID | None:
     Characters are brought to one form by NFKC and case folding (Unicode Standard, annex 15 and section 3.13). None for
     a title without a letter or digit.
     """
-    words = [word for word in _spelt(title).split() if word.strip(_NAMING)]
-    return uuid5(_TITLES, " ".join(words)) if words else None
+    spelt = spelling(title)
+    return uuid5(_TITLES, spelt) if spelt else None
+
+
+def spelling(title: str) -> str:
+    """What titles share that have the same `title_key`; empty for a title without a letter or digit."""
+    return " ".join(word for word in _spelt(title).split() if word.strip(_NAMING))
 
 
 def _spelt(title: str) -> str:

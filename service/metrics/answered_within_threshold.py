@@ -1,14 +1,16 @@
 """How many of the answers came by the team's threshold."""
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable
 from datetime import datetime
 
 from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 
 from service.metrics.cohort import Loop
-from service.metrics.view import View
+from service.metrics.terms import Terms
+from service.metrics.view import ORGANISATION, OTHER_TEAMS, View
 
 
 def families(view: View, now: datetime) -> Iterable[Metric]:
@@ -23,15 +25,22 @@ def families(view: View, now: datetime) -> Iterable[Metric]:
         labels=["team", "window"],
     )
 
-    def beyond(loops: Sequence[Loop], _: datetime) -> list[float]:
-        return [
-            taken - view.terms.threshold(loop.experiment.team).total_seconds()
-            for loop in loops
-            if (taken := loop.seconds("idea_to_answer")) is not None
-        ]
-
+    within: Counter[str] = Counter()
     for cohort in view.answered(now):
-        overruns = cohort.ordered(beyond)
-        if view.enough(len(overruns)):
-            family.add_metric([cohort.team, cohort.window], bisect_right(overruns, 0) / len(overruns))
+        taken = cohort.taken("idea_to_answer")
+        if cohort.team == OTHER_TEAMS:
+            count = sum(_is_within(loop, view.terms) for loop in cohort.loops)
+        elif cohort.team == ORGANISATION:
+            # It comes after all others of its window.
+            count = within[cohort.window]
+        else:
+            count = bisect_right(taken, view.terms.threshold(cohort.team).total_seconds())
+        within[cohort.window] += count
+        if view.enough(len(taken)):
+            family.add_metric([cohort.team, cohort.window], count / len(taken))
     yield family
+
+
+def _is_within(loop: Loop, terms: Terms) -> bool:
+    taken = loop.seconds("idea_to_answer")
+    return taken is not None and taken <= terms.threshold(loop.team).total_seconds()

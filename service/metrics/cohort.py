@@ -9,9 +9,10 @@ from itertools import chain
 from operator import attrgetter
 from typing import Any, TypeAlias, get_args
 
-from service.lifecycle.experiment import Experiment
+from service.lifecycle.experiment import Again, Experiment
 from service.lifecycle.stages import Stage, spans
 from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk, State
+from service.lifecycle.titles import spelling
 from service.metrics.estimate import Survival, kaplan_meier
 
 STAGES: tuple[Stage, ...] = get_args(Stage)
@@ -23,18 +24,29 @@ _NOTHING = timedelta(0)
 class Loop:
     """An experiment, and what of it figures ask for again and again.
 
+    What figures ask of all experiments stands here once more, since to look into each experiment takes its time.
+
     Attributes:
         latest: the latest of its instants.
         taken: how long each of `STAGES` took, in seconds; None where that is not known.
-        title: a number that loops of the same title have in common; None without a title.
+        title: as it is spelt, which loops of the same title have in common; empty without one.
         negative: whether a stage would have ended before it began.
     """
 
     experiment: Experiment
     latest: datetime
     taken: tuple[float | None, ...]
-    title: int | None
+    title: str
     negative: bool
+    team: str
+    risk: Risk | None
+    idea_at: datetime
+    concluded_at: datetime | None
+    answered: bool
+    outcome: Outcome | None
+    failure_category: FailureCategory | None
+    shared_at: datetime | None
+    again: tuple[Again, ...]
 
     @classmethod
     def of(cls, experiment: Experiment) -> "Loop":
@@ -46,8 +58,22 @@ class Loop:
                 negative = True
             else:
                 taken[_PLACES[stage]] = span.total_seconds()
-        key = experiment.title_key
-        return cls(experiment, max(experiment.instants), tuple(taken), key.int if key else None, negative)
+        return cls(
+            experiment,
+            max(experiment.instants),
+            tuple(taken),
+            spelling(experiment.title),
+            negative,
+            experiment.team,
+            experiment.risk,
+            experiment.idea_at,
+            experiment.concluded_at,
+            experiment.answered,
+            experiment.outcome,
+            experiment.failure_category,
+            experiment.shared_at,
+            experiment.again,
+        )
 
     def seconds(self, stage: Stage) -> float | None:
         """How long a stage took, or None where that is not known."""
@@ -66,22 +92,20 @@ _TAKEN: Mapping[Stage, Measure] = {stage: _taken(place) for stage, place in _PLA
 
 
 def _age(loops: Sequence[Loop], now: datetime) -> list[float]:
-    return [(now - loop.experiment.idea_at).total_seconds() for loop in loops]
+    return [(now - loop.idea_at).total_seconds() for loop in loops]
 
 
 def _watched(loops: Sequence[Loop], now: datetime) -> list[float]:
     """How long loops were watched that came to no answer: until now, or until they were given up."""
-    unanswered = (loop.experiment for loop in loops if not loop.experiment.answered)
+    unanswered = (loop for loop in loops if not loop.answered)
     spans = (((one.concluded_at or now) - one.idea_at).total_seconds() for one in unanswered)
     return [seconds for seconds in spans if seconds >= 0]
 
 
-Instant: TypeAlias = Callable[[Loop], datetime | None]
-"""An instant of a loop; None where it is not known."""
+Instants: TypeAlias = Callable[[Sequence[Loop]], list[datetime]]
+"""An instant of each loop that knows it, in no particular order."""
 
-_OUTCOME, _CATEGORY, _RISK, _STATE = (
-    attrgetter(f"experiment.{name}") for name in ("outcome", "failure_category", "risk", "state")
-)
+_OUTCOME, _CATEGORY, _RISK, _STATE = map(attrgetter, ("outcome", "failure_category", "risk", "experiment.state"))
 
 
 class Cohort:
@@ -108,7 +132,6 @@ class Cohort:
         self._parts = parts
         self._ordered: dict[Measure, Sequence[float]] = {}
         self._tallies: dict[Callable[[Loop], Any], Counter[Any]] = {}
-        self._last: dict[Instant, datetime | None] = {}
 
     @cached_property
     def loops(self) -> Sequence[Loop]:
@@ -150,13 +173,10 @@ class Cohort:
         """How many loops are in each state."""
         return self.tally(_STATE)
 
-    def last(self, instant: Instant) -> datetime | None:
+    def last(self, instants: Instants) -> datetime | None:
         """The latest of an instant of the loops; None where none knows it."""
-        if instant not in self._last:
-            parts = (part.last(instant) for part in self._parts)
-            known = (at for at in chain(parts, map(instant, self._own)) if at is not None)
-            self._last[instant] = max(known, default=None)
-        return self._last[instant]
+        of_parts = [last for part in self._parts if (last := part.last(instants)) is not None]
+        return max(chain(of_parts, instants(self._own)), default=None)
 
     def tally(self, attribute: Callable[[Loop], Any]) -> Counter[Any]:
         """How many loops have each value of an attribute."""

@@ -1,12 +1,13 @@
 """What figures leave out, and why."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 
+from service.metrics.cohort import Loop
 from service.metrics.terms import Window
 from service.metrics.view import View
 
@@ -31,8 +32,9 @@ def families(view: View, now: datetime) -> Iterable[Metric]:
         labels=["reason", "window"],
     )
     named, folds = _named(view, now)
+    negative = [loop for loop in view.present(now) if loop.negative]
     for window in view.terms.windows:
-        counts = _counts(view, window, now)
+        counts = _counts(view, window, now, negative)
         for reason in (*KNOWN, *named):
             family.add_metric([reason, window.label], counts.pop(reason, 0))
         if folds:
@@ -53,14 +55,12 @@ def _named(view: View, now: datetime) -> tuple[list[str], bool]:
     return sorted(named), len(named) < len(given)
 
 
-def _counts(view: View, window: Window, now: datetime) -> Counter[str]:
+def _counts(view: View, window: Window, now: datetime, negative: Sequence[Loop]) -> Counter[str]:
     begin = now - window.length
     counts = _stated(view, window, now)
     counts["future"] += len(view.ahead(now))
     counts["negative_duration"] += sum(
-        begin <= max(loop.experiment.idea_at, loop.experiment.concluded_at or loop.experiment.idea_at) < now
-        for loop in view.present(now)
-        if loop.negative
+        begin <= max(loop.idea_at, loop.concluded_at or loop.idea_at) < now for loop in negative
     )
     return counts
 

@@ -1,6 +1,6 @@
 """When there last was an answer."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from prometheus_client import Metric
@@ -23,5 +23,5 @@ def families(view: View, now: datetime) -> Iterable[Metric]:
     yield family
 
 
-def _answered_at(loop: Loop) -> datetime | None:
-    return loop.experiment.concluded_at if loop.experiment.answered else None
+def _answered_at(loops: Sequence[Loop]) -> list[datetime]:
+    return [loop.concluded_at for loop in loops if loop.answered and loop.concluded_at is not None]

@@ -1,6 +1,6 @@
 """When somebody last shared a failed experiment."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from prometheus_client import Metric
@@ -24,5 +24,5 @@ def families(view: View, now: datetime) -> Iterable[Metric]:
     yield family
 
 
-def _failure_shared_at(loop: Loop) -> datetime | None:
-    return loop.experiment.shared_at if loop.experiment.outcome is Outcome.FAILED else None
+def _failure_shared_at(loops: Sequence[Loop]) -> list[datetime]:
+    return [loop.shared_at for loop in loops if loop.shared_at is not None and loop.outcome is Outcome.FAILED]

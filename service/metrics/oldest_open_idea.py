@@ -18,6 +18,6 @@ def families(view: View, now: datetime) -> Iterable[Metric]:
     )
     for cohort in view.open(now):
         if cohort.loops:
-            oldest = min(loop.experiment.idea_at for loop in cohort.loops)
+            oldest = min(loop.idea_at for loop in cohort.loops)
             family.add_metric([cohort.team], oldest.timestamp())
     yield family

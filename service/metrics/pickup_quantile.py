@@ -15,9 +15,7 @@ from service.metrics.view import View
 def _waited(risk: Risk | None) -> Measure:
     """How long ideas of this risk waited for their start."""
     return lambda loops, _: [
-        waited
-        for loop in loops
-        if loop.experiment.risk is risk and (waited := loop.seconds("idea_to_start")) is not None
+        waited for loop in loops if loop.risk is risk and (waited := loop.seconds("idea_to_start")) is not None
     ]
 
 

@@ -3,18 +3,17 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
-from itertools import groupby
+from itertools import chain, groupby
 from operator import attrgetter
 
 from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 
-from service.lifecycle.evidence import Ref
 from service.lifecycle.experiment import Experiment
 from service.metrics.cohort import Loop
-from service.metrics.view import View, by_team
+from service.metrics.view import View
 
-_TITLE = attrgetter("title")
+_TITLE, _IDEA = attrgetter("title"), attrgetter("idea_at")
 
 
 def families(view: View, now: datetime) -> Iterable[Metric]:
@@ -29,43 +28,38 @@ def families(view: View, now: datetime) -> Iterable[Metric]:
         "experiment was concluded or forgotten.",
         labels=["team", "window"],
     )
-    repeats = _of_the_same_title(view, now)
-    taken_up = _taken_up_again(view, now)
-    for cohort in by_team(view.proposed(now)):
-        same_title = sum(loop.experiment.root in repeats for loop in cohort.loops)
-        family.add_metric([cohort.team, cohort.window], same_title + taken_up[cohort.team, cohort.window])
+    repeats: defaultdict[str, list[datetime]] = defaultdict(list)
+    for loop, at in chain(_of_the_same_title(view, now), _taken_up_again(view, now)):
+        repeats[view.row(loop.team, now)].append(at)
+    for window in view.terms.windows:
+        begin = now - window.length
+        for team in view.teams(now):
+            family.add_metric([team, window.label], sum(begin <= at < now for at in repeats[team]))
     yield family
 
 
-def _of_the_same_title(view: View, now: datetime) -> set[Ref]:
-    """The roots of the loops whose title an earlier one has that was over when they began."""
+def _of_the_same_title(view: View, now: datetime) -> Iterator[tuple[Loop, datetime]]:
+    """The loops whose title an earlier one has that was over when they began, and when that was."""
     present = view.present(now)
     # Most titles are there once only.
-    shared = {title for title, loops in Counter(map(_TITLE, present)).items() if loops > 1 and title is not None}
-    by_title: defaultdict[int | None, list[Loop]] = defaultdict(list)
+    shared = {title for title, loops in Counter(map(_TITLE, present)).items() if loops > 1 and title}
+    by_title: defaultdict[str, list[Loop]] = defaultdict(list)
     for loop in present:
         if loop.title in shared:
             by_title[loop.title].append(loop)
-    repeats: set[Ref] = set()
     for loops in by_title.values():
-        repeats.update(_started_again(loops, view.terms.forgotten_after))
-    return repeats
+        yield from _started_again(loops, view.terms.forgotten_after)
 
 
-def _started_again(loops: Iterable[Loop], forgotten_after: timedelta) -> Iterator[Ref]:
+def _started_again(loops: Iterable[Loop], forgotten_after: timedelta) -> Iterator[tuple[Loop, datetime]]:
     """Of loops with one title, those that began after an earlier one was concluded or forgotten."""
     first_over: datetime | None = None
-    ordered = sorted((loop.experiment for loop in loops), key=_idea)
-    for idea_at, at_once in groupby(ordered, key=_idea):
+    for idea_at, at_once in groupby(sorted(loops, key=_IDEA), key=_IDEA):
         begun = list(at_once)
         if first_over is not None and first_over <= idea_at:
-            yield from (experiment.root for experiment in begun)
-        over = [_over_at(experiment, forgotten_after) for experiment in begun]
+            yield from ((loop, idea_at) for loop in begun)
+        over = [_over_at(loop.experiment, forgotten_after) for loop in begun]
         first_over = min(over if first_over is None else [first_over, *over])
-
-
-def _idea(experiment: Experiment) -> datetime:
-    return experiment.idea_at
 
 
 def _over_at(experiment: Experiment, forgotten_after: timedelta) -> datetime:
@@ -74,16 +68,9 @@ def _over_at(experiment: Experiment, forgotten_after: timedelta) -> datetime:
     return min(experiment.concluded_at or forgotten_at, forgotten_at)
 
 
-def _taken_up_again(view: View, now: datetime) -> Counter[tuple[str, str]]:
-    """How many times experiments of each team were taken up again in each window that were concluded or forgotten."""
-    counts: Counter[tuple[str, str]] = Counter()
-    for cohort in by_team(view.every(now)):
-        repeats = [
-            again.at
-            for loop in cohort.loops
-            for again in loop.experiment.again
-            if again.at < now and (again.concluded or again.quiet >= view.terms.forgotten_after)
-        ]
-        for window in view.terms.windows:
-            counts[cohort.team, window.label] = sum(at >= now - window.length for at in repeats)
-    return counts
+def _taken_up_again(view: View, now: datetime) -> Iterator[tuple[Loop, datetime]]:
+    """The loops that were taken up again by what serves them after they were concluded or forgotten, and when."""
+    for loop in view.present(now):
+        for again in loop.again:
+            if again.concluded or again.quiet >= view.terms.forgotten_after:
+                yield loop, again.at

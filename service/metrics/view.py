@@ -1,9 +1,11 @@
 """What every figure is computed from, and the populations that the figures speak of."""
 
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
+from itertools import chain
 from operator import attrgetter
 from typing import TypeAlias
 
@@ -45,6 +47,10 @@ class View:
     def teams(self, now: datetime) -> Sequence[str]:
         """The label values of all rows but the organisation's, in alphabetical order: each team that has a loop."""
         return self._at(now).teams
+
+    def row(self, team: str, now: datetime) -> str:
+        """The label value of the row that a team's loops are in."""
+        return self._at(now).row(team)
 
     def folded(self, now: datetime) -> int:
         """How many teams are folded into `OTHER_TEAMS`."""
@@ -113,20 +119,30 @@ class _Moment:
         self._terms = terms
         self.ahead = [loop for loop in loops if loop.latest > now]
         # Always walked in the order in which the loops were made: that is how they lie in memory.
-        self._present = [loop for loop in loops if loop.latest <= now]
-        self._rows, self.folded = _rows(self._present, terms.max_teams)
-        self.teams = sorted(set(self._rows.values()))
+        present: defaultdict[str, list[Loop]] = defaultdict(list)
+        for loop in loops:
+            if loop.latest <= now:
+                present[loop.team].append(loop)
+        self._rows, self.folded = _rows(present, terms.max_teams)
+        self.teams = sorted(self._rows)
         # From the shortest window to the longest: what lies in one lies in all after it.
         self._windows = sorted(terms.windows, key=lambda window: window.length)
         self._bounds = [*(now - window.length for window in reversed(self._windows)), now]
 
+    def row(self, team: str) -> str:
+        if not _is_name(team):
+            return NO_TEAM
+        return team if team in self._rows else OTHER_TEAMS
+
     @cached_property
     def every(self) -> Cohorts:
-        return self._unwindowed(self._present)
+        return self._unwindowed(self._rows)
 
     @cached_property
     def open(self) -> Cohorts:
-        return self._unwindowed(loop for loop in self._present if loop.experiment.concluded_at is None)
+        return self._unwindowed(
+            {row: [loop for loop in loops if loop.concluded_at is None] for row, loops in self._rows.items()}
+        )
 
     @cached_property
     def overdue(self) -> Cohorts:
@@ -144,35 +160,41 @@ class _Moment:
     def answered(self) -> Cohorts:
         return self._windowed(
             {
-                team: [[loop for loop in loops if loop.experiment.answered] for loops in placed]
-                for team, placed in self._placed_by_conclusion.items()
+                row: [[loop for loop in loops if loop.answered] for loops in placed]
+                for row, placed in self._placed_by_conclusion.items()
             }
         )
 
     @cached_property
     def proposed(self) -> Cohorts:
-        return self._windowed(self._placed(attrgetter("experiment.idea_at")))
+        return self._windowed(self._placed(attrgetter("idea_at")))
 
     @cached_property
     def shared(self) -> Cohorts:
-        return self._windowed(self._placed(attrgetter("experiment.shared_at")))
+        return self._windowed(self._placed(attrgetter("shared_at")))
 
     def _open_and(self, late: Callable[[Experiment, datetime], bool]) -> Cohorts:
         """The open loops that are late in some way."""
-        return self._unwindowed(loop for loop in self.open[-1].loops if late(loop.experiment, self.now))
+        rows = by_team(self.open)
+        return self._unwindowed(
+            {row.team: [loop for loop in row.loops if late(loop.experiment, self.now)] for row in rows}
+        )
 
     @cached_property
     def _placed_by_conclusion(self) -> _Placed:
-        return self._placed(attrgetter("experiment.concluded_at"))
+        return self._placed(attrgetter("concluded_at"))
 
     def _placed(self, instant: Callable[[Loop], datetime | None]) -> _Placed:
         """The loops of each row of which the instant lies in a window, by the shortest that holds it."""
-        between: dict[str, list[list[Loop]]] = {row: [[] for _ in range(len(self._bounds) + 1)] for row in self.teams}
-        for loop, at in zip(self._present, map(instant, self._present), strict=True):
-            if at is not None:
-                between[self._rows[loop.experiment.team]][bisect_right(self._bounds, at)].append(loop)
-        # Without what lies before the longest window or not before now.
-        return {row: placed[-2:0:-1] for row, placed in between.items()}
+        placed: dict[str, Sequence[Sequence[Loop]]] = {}
+        for row, loops in self._rows.items():
+            between: list[list[Loop]] = [[] for _ in range(len(self._bounds) + 1)]
+            for loop, at in zip(loops, map(instant, loops), strict=True):
+                if at is not None:
+                    between[bisect_right(self._bounds, at)].append(loop)
+            # Without what lies before the longest window or not before now.
+            placed[row] = between[-2:0:-1]
+        return placed
 
     def _windowed(self, placed: _Placed) -> Cohorts:
         """A cohort for each window and row."""
@@ -180,34 +202,34 @@ class _Moment:
         shorter: Mapping[str, Sequence[Cohort]] = {}
         for place, window in enumerate(self._windows):
             rows = [
-                Cohort(team, window.label, self.now, own=placed[team][place], parts=shorter.get(team, ()))
-                for team in self.teams
+                Cohort(row, window.label, self.now, own=placed[row][place], parts=shorter.get(row, ()))
+                for row in self.teams
             ]
             cohorts += self._with_organisation(window.label, rows)
             shorter = {cohort.team: [cohort] for cohort in rows}
         return cohorts
 
-    def _unwindowed(self, loops: Iterable[Loop]) -> Cohorts:
-        held: dict[str, list[Loop]] = {row: [] for row in self.teams}
-        for loop in loops:
-            held[self._rows[loop.experiment.team]].append(loop)
+    def _unwindowed(self, held: Mapping[str, Sequence[Loop]]) -> Cohorts:
         return self._with_organisation("", [Cohort(row, "", self.now, own=held[row]) for row in self.teams])
 
     def _with_organisation(self, window: str, rows: Sequence[Cohort]) -> Cohorts:
         return [*rows, Cohort(ORGANISATION, window, self.now, parts=rows)]
 
 
-def _rows(present: Iterable[Loop], most: int) -> tuple[Mapping[str, str], int]:
-    """The label value of each team's row, where only the first teams have one of their own, and how many have none.
+def _is_name(team: str) -> bool:
+    return bool(team) and not team.startswith("_")
+
+
+def _rows(present: Mapping[str, list[Loop]], most: int) -> tuple[Mapping[str, Sequence[Loop]], int]:
+    """The loops of each row, where only the first teams have one of their own, and how many teams have none.
 
     First are those whose first idea was the earliest. Names that begin with `_` are ours.
     """
-    since: dict[str, datetime] = {}
-    for loop in present:
-        team, idea_at = loop.experiment.team, loop.experiment.idea_at
-        since[team] = min(since.get(team, idea_at), idea_at)
-    named = sorted((at, team) for team, at in since.items() if team and not team.startswith("_"))
-    rows = dict.fromkeys(since, NO_TEAM)
-    for place, (_, team) in enumerate(named):
-        rows[team] = team if place < most else OTHER_TEAMS
-    return rows, len(named[most:])
+    named = {team: loops for team, loops in present.items() if _is_name(team)}
+    first = {team: min(loop.idea_at for loop in loops) for team, loops in named.items()}
+    ordered = sorted(named, key=lambda team: (first[team], team))
+    rows = {team: named[team] for team in ordered[:most]}
+    for row, teams in ((OTHER_TEAMS, ordered[most:]), (NO_TEAM, present.keys() - named.keys())):
+        if teams:
+            rows[row] = list(chain.from_iterable(present[team] for team in teams))
+    return rows, len(ordered[most:])

@@ -14,7 +14,7 @@ from service.metrics import METRICS
 from service.metrics.cohort import Loop
 from service.metrics.terms import Terms
 from service.metrics.view import View
-from service.pipeline.exposition import Exposition, Families, write_openmetrics, write_text
+from service.pipeline.exposition import Exposition, Families, write_both, write_openmetrics, write_text
 from service.storage import exclusions, experiments
 from service.storage.database import Connection, Database
 
@@ -137,11 +137,7 @@ async def take_snapshot(database: Database, terms: Terms, clock: Callable[[], da
 
 def render(view: View, now: datetime) -> Snapshot:
     """The view's figures as of `now`."""
-    families = list(families_of(view, now))
-    # Gauges are written alike in both formats, and they are most of it.
-    gauges = write_text(Families(family for family in families if family.type == "gauge"))
-    others = Families(family for family in families if family.type != "gauge")
-    return Snapshot(now, gauges + write_text(others), gauges + write_openmetrics(others))
+    return Snapshot(now, *write_both(families_of(view, now)))
 
 
 def families_of(view: View, now: datetime) -> Iterator[Metric]:

@@ -1,6 +1,7 @@
 """How long refreshes and scrapes take, at a thousand experiments and at a million. Run by `make bench`.
 
-Of the million, 100,000 have something in the widest window of a year, and one in forty of the older ones is still open.
+Of the million, 100,000 have something in the widest window of a year; one in 40 of those is open, and one in 400 of the
+older ones.
 The thousand are all of this week, so that both have the same series. Everything runs on an embedded PostgreSQL of its
 own with its ordinary settings.
 """
@@ -62,7 +63,7 @@ _FILL = """
     FROM (
         SELECT number, number / {teams} AS place, now() - interval '1 hour' - number * interval '{spacing}' AS idea,
             least(interval '20 days', number * interval '{spacing}') * (0.1 + 0.85 * random()) AS taken,
-            number / {teams} % 40 = 4 AS open
+            number / {teams} % CASE WHEN number > 100000 THEN 400 ELSE 40 END = 4 AS open
         FROM generate_series(1, {count}) AS number
     ) AS ideas
 """

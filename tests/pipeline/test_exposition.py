@@ -5,8 +5,9 @@ import zlib
 
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client.core import GaugeHistogramMetricFamily, GaugeMetricFamily
 
-from service.pipeline.exposition import Exposition
+from service.pipeline.exposition import Exposition, Families, write_both, write_openmetrics, write_text
 
 
 @given(st.binary(max_size=2000), st.lists(st.binary(max_size=200), min_size=1, max_size=3))
@@ -22,6 +23,27 @@ def test_what_is_compressed_is_one_stream_so_that_readers_of_one_member_see_all(
     assert reader.decompress(Exposition(b"figures\n" * 1000).gzipped(b"counters\n")).endswith(b"figures\ncounters\n")
     assert reader.eof
     assert not reader.unused_data
+
+
+_GAUGES = [
+    GaugeMetricFamily("loopgauge_plain", "Without labels.", value=0.1),
+    GaugeMetricFamily("loopgauge_empty", "Without a sample, and with a \\ and a\nbreak.", labels=["team"]),
+]
+
+
+# No figure is -0.
+@given(
+    st.dictionaries(st.text(), st.floats().map(lambda value: value + 0.0)),
+    st.dictionaries(st.text(), st.integers(0, 10**6)),
+)
+def test_families_are_written_as_the_library_writes_them(some: dict[str, float], others: dict[str, int]) -> None:
+    labelled = GaugeMetricFamily("loopgauge_labelled", "With labels.", labels=["window", "team"])
+    histogram = GaugeHistogramMetricFamily("loopgauge_buckets", "In buckets.", labels=["team"])
+    for team, value in [*some.items(), *others.items()]:
+        labelled.add_metric(["7d", team], value)
+        histogram.add_metric([team], [("3600.0", 1), ("+Inf", 2)], gsum_value=value)
+    families = [*_GAUGES, histogram, labelled]
+    assert write_both(families) == (write_text(Families(families)), write_openmetrics(Families(families)))
 
 
 def test_it_is_smaller() -> None:
