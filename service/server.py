@@ -17,6 +17,8 @@ from service.settings import Settings
 
 # Kubernetes grants 30 seconds: these, then a batch on its way to the inbox (8), then the worker's rest (10).
 _DRAIN_SECONDS = 8
+# Longer than load balancers and clients keep idle connections: else a request could meet the end of its connection.
+_KEEP_ALIVE_SECONDS = 75
 
 _log = structlog.get_logger(__name__)
 
@@ -107,6 +109,7 @@ def _configuration(app: FastAPI) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=_DRAIN_SECONDS,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
     )
 
 
