@@ -24,8 +24,9 @@ def families(view: View, now: datetime) -> Iterable[Metric]:
     """
     family = GaugeMetricFamily(
         "loopgauge_repeated_experiments",
-        "Ideas of the window that had been tried before: the same title or an explicit link, after the earlier "
-        "experiment was concluded or forgotten.",
+        "Ideas of the window whose title an earlier experiment has that was concluded or forgotten by then, and times "
+        "that such an experiment was taken up again by a marked change or item that links to it; those are no "
+        "experiments of their own, so this is no subset of experiments_proposed.",
         labels=["team", "window"],
     )
     repeats: defaultdict[str, list[datetime]] = defaultdict(list)
