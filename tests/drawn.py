@@ -13,12 +13,14 @@ _INSTANTS = st.builds(lambda hours: at(1) + timedelta(hours=hours), st.integers(
 
 
 @st.composite
-def experiments(draw: st.DrawFn, root: str = "github:acme/app#45") -> Experiment:
+def experiments(
+    draw: st.DrawFn, root: str = "github:acme/app#45", instants: st.SearchStrategy[datetime] = _INSTANTS
+) -> Experiment:
     """Any experiment that a fold could make."""
-    maybe: st.SearchStrategy[datetime | None] = st.none() | _INSTANTS
+    maybe: st.SearchStrategy[datetime | None] = st.none() | instants
     concluded_at = draw(maybe)
     outcome = draw(st.sampled_from(Outcome)) if concluded_at else None
-    idea_at, started_at, first_signal_at = draw(_INSTANTS), draw(maybe), draw(maybe)
+    idea_at, started_at, first_signal_at = draw(instants), draw(maybe), draw(maybe)
     shared_at, shipped_at = draw(maybe), draw(maybe)
     known = (idea_at, started_at, first_signal_at, concluded_at, shared_at, shipped_at)
     latest = max(instant for instant in known if instant is not None)
@@ -36,7 +38,7 @@ def experiments(draw: st.DrawFn, root: str = "github:acme/app#45") -> Experiment
         outcome=outcome,
         failure_category=draw(st.sampled_from(FailureCategory)) if outcome is Outcome.FAILED else None,
         last_activity_at=draw(st.sampled_from([latest, latest + timedelta(hours=30)])),
-        again=tuple(taken_up(when) for when in sorted(draw(st.lists(_INSTANTS, max_size=2)))),
+        again=tuple(taken_up(when) for when in sorted(draw(st.lists(instants, max_size=2)))),
     )
 
 
