@@ -39,6 +39,10 @@ def _commands(own_settings: Mapping[str, str], command: str) -> list[str]:
         "The past as Prometheus would have seen it, into the data directory of one that is stopped",
         f"  {command} export-history --output history.om",
         "  promtool tsdb create-blocks-from --max-block-duration=1500h openmetrics history.om DIRECTORY",
+        "Prometheus on it, which would keep no more than 15 days by itself",
+        "  prometheus --config.file=dashboards/prometheus.yml --storage.tsdb.path=DIRECTORY \\",
+        "    --storage.tsdb.retention.time=1y",
+        "The dashboards for Grafana: dashboards/json, with dashboards/provisioning to have them from the start",
     ]
 
 
