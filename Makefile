@@ -17,7 +17,7 @@ demo: $(VENV)/run.done ## the same beside a simulated organisation: 26 weeks of 
 	@exec $(BIN)/loopgauge demo $(if $(PORT),--port $(PORT))
 
 test: $(VENV)/dev.done ## the whole test suite
-	@$(BIN)/python -m pytest --numprocesses 3 --dist loadgroup
+	@$(BIN)/python -m pytest --numprocesses 3
 
 check: $(VENV)/dev.done ## formatting, lint, types and import contracts
 	@$(BIN)/ruff format --check --quiet

@@ -11,9 +11,6 @@ from tests.dashboards import catalogue
 from tests.dashboards.queries import queries
 from tests.prometheus import Prometheus, scraping
 
-# What all of them look at is made once.
-pytestmark = pytest.mark.xdist_group("panels_on_prometheus")
-
 _QUIET = {("loopgauge-failures", "Reclassified")}
 """What is empty where nothing changes while one looks."""
 
