@@ -107,3 +107,10 @@ def test_an_experiment_with_an_instant_in_the_future_is_in_neither_number() -> N
 def test_an_outcome_that_is_corrected_leaves_nothing_of_the_one_before() -> None:
     assert ratio(ABANDONED, *[WORKED] * 4)["search", "7d"] == 0.2
     assert ratio(ended(Outcome.FAILED), *[WORKED] * 4)["search", "7d"] == 0
+
+
+def test_a_team_that_is_renamed_takes_its_share_along() -> None:
+    before = [ended(Outcome.ABANDONED), *[ended(Outcome.WORKED)] * 4]
+    assert ratio(*before) == {("search", "7d"): 0.2, ("_org", "7d"): 0.2}
+    after = [ended(Outcome.ABANDONED, team="discovery"), *[ended(Outcome.WORKED, team="discovery")] * 4]
+    assert ratio(*after) == {("discovery", "7d"): 0.2, ("_org", "7d"): 0.2}

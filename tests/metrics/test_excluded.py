@@ -1,6 +1,8 @@
 """`loopgauge_excluded`: what figures leave out, by reason."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
+
+import pytest
 
 from service.lifecycle.excluded import Excluded
 from service.lifecycle.experiment import Experiment
@@ -9,6 +11,7 @@ from service.metrics.view import View
 from tests.builders import at, experiment, terms
 
 NOW = at(20)
+A_MICROSECOND = timedelta(microseconds=1)
 
 
 def figure(*left_out: Excluded, loops: tuple[Experiment, ...] = (), windows: str = "7d") -> dict[str, float]:
@@ -100,3 +103,17 @@ def test_a_name_of_ours_and_a_text_that_is_no_name_have_no_row_of_their_own() ->
 def test_a_rules_file_may_use_a_reason_of_ours() -> None:
     ahead = experiment(idea_at=at(21))
     assert counted(left_out("future", at(15)), loops=(ahead,)) == {"future": 2}
+
+
+@pytest.mark.parametrize(
+    ("since", "count"), [(at(13) - A_MICROSECOND, 0), (at(13), 1), (NOW - A_MICROSECOND, 1), (NOW, 0)]
+)
+def test_what_is_left_out_counts_from_the_beginning_of_the_window_to_before_its_end(
+    since: datetime, count: int
+) -> None:
+    assert figure(left_out("duplicate", since))["duplicate"] == count
+
+
+def test_what_turns_out_to_be_left_out_for_another_reason_counts_under_that_alone() -> None:
+    assert counted(left_out("unmarked", at(15))) == {"unmarked": 1}
+    assert counted(left_out("duplicate", at(16))) == {"duplicate": 1}

@@ -118,3 +118,26 @@ def test_a_loop_that_was_opened_again_has_the_age_of_its_idea() -> None:
     opened_again = experiment(idea_at=at(10))
     assert by_team("gsum", samples(closed)) == {"search": 0}
     assert by_team("gsum", samples(opened_again)) == {"search": 10 * DAY}
+
+
+@pytest.mark.parametrize(
+    ("idea_at", "now"),
+    [
+        ("2026-10-24T12:00:00+02:00", "2026-10-25T12:00:00+01:00"),  # Europe, noon to noon
+        ("2026-10-31T12:00:00-04:00", "2026-11-01T12:00:00-05:00"),  # the US
+    ],
+)
+def test_a_day_on_which_the_clocks_went_back_has_25_hours(idea_at: str, now: str) -> None:
+    proposed = experiment(idea_at=datetime.fromisoformat(idea_at).astimezone(UTC))
+    several = samples(proposed, now=datetime.fromisoformat(now).astimezone(UTC))
+    assert by_team("gsum", several) == {"search": 25 * HOUR}
+
+
+def test_a_team_that_is_renamed_takes_its_ages_along() -> None:
+    assert by_team("gsum", samples(aged(60, "search"), aged(30, "search"))) == {"search": 90}
+    assert by_team("gsum", samples(aged(60, "discovery"), aged(30, "discovery"))) == {"discovery": 90}
+
+
+def test_an_idea_that_turns_out_to_be_older_makes_the_loop_older() -> None:
+    assert by_team("gsum", samples(aged(2 * DAY))) == {"search": 2 * DAY}
+    assert by_team("gsum", samples(aged(9 * DAY))) == {"search": 9 * DAY}

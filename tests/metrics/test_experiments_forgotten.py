@@ -85,3 +85,8 @@ def test_an_experiment_with_an_instant_in_the_future_is_not_counted() -> None:
 
 def test_activity_that_is_dated_ahead_leaves_the_loop_open_and_remembered() -> None:
     assert forgotten(experiment(idea_at=at(1), last_activity_at=NOW + THIRTY_DAYS)) == {("search",): 0}
+
+
+def test_a_team_that_is_renamed_takes_its_forgotten_loops_along() -> None:
+    assert forgotten(experiment(idea_at=at(1), team="search")) == {("search",): 1}
+    assert forgotten(experiment(idea_at=at(1), team="discovery")) == {("discovery",): 1}

@@ -15,6 +15,11 @@ def in_flight(*experiments: Experiment) -> dict[tuple[str, str], float]:
     return {(sample.labels["team"], sample.labels["stage"]): sample.value for sample in family.samples}
 
 
+def counted(*experiments: Experiment) -> dict[tuple[str, str], float]:
+    """The rows that are not zero."""
+    return {row: count for row, count in in_flight(*experiments).items() if count}
+
+
 def test_it_is_a_gauge_with_a_description() -> None:
     (family,) = families(View.of((), terms()), NOW)
     assert (family.name, family.type) == ("loopgauge_experiments_in_flight", "gauge")
@@ -70,4 +75,22 @@ def test_a_loop_with_an_instant_in_the_future_is_not_counted() -> None:
     ) == {
         ("search", "proposed"): 1,
         ("search", "running"): 0,
+    }
+
+
+def test_a_start_that_is_heard_of_later_moves_the_loop_from_proposed_to_running() -> None:
+    assert counted(experiment(idea_at=at(1))) == {("search", "proposed"): 1}
+    assert counted(experiment(idea_at=at(1), started_at=at(2))) == {("search", "running"): 1}
+
+
+def test_a_loop_that_is_opened_again_is_in_flight_as_far_as_it_had_come() -> None:
+    assert counted(experiment(idea_at=at(1), started_at=at(2), concluded_at=at(3))) == {}
+    assert counted(experiment(idea_at=at(1), started_at=at(2), last_activity_at=at(4))) == {("search", "running"): 1}
+    assert counted(experiment(idea_at=at(1), last_activity_at=at(4))) == {("search", "proposed"): 1}
+
+
+def test_a_team_that_is_renamed_takes_its_open_loops_along() -> None:
+    assert in_flight(experiment(idea_at=at(1), team="discovery")) == {
+        ("discovery", "proposed"): 1,
+        ("discovery", "running"): 0,
     }

@@ -105,3 +105,18 @@ def test_a_team_that_turns_out_to_be_another_takes_the_loop_along() -> None:
     thresholds = {"research": timedelta(days=30)}
     assert overdue(experiment(idea_at=at(1), team="search"), thresholds=thresholds) == {("search",): 1}
     assert overdue(experiment(idea_at=at(1), team="research"), thresholds=thresholds) == {("research",): 0}
+
+
+@pytest.mark.parametrize(
+    ("idea_at", "after_24_hours"),
+    [
+        ("2026-10-24T12:00:00+02:00", "2026-10-25T11:00:00+01:00"),  # Europe
+        ("2026-10-31T12:00:00-04:00", "2026-11-01T11:00:00-05:00"),  # the US
+    ],
+)
+def test_a_threshold_of_a_day_is_24_hours_on_the_day_the_clocks_go_back(idea_at: str, after_24_hours: str) -> None:
+    proposed = experiment(idea_at=datetime.fromisoformat(idea_at).astimezone(UTC))
+    an_hour_early = datetime.fromisoformat(after_24_hours).astimezone(UTC)
+    a_day = {"search": timedelta(days=1)}
+    assert overdue(proposed, thresholds=a_day, now=an_hour_early) == {("search",): 0}
+    assert overdue(proposed, thresholds=a_day, now=an_hour_early + A_MICROSECOND) == {("search",): 1}

@@ -98,3 +98,17 @@ def test_an_experiment_with_an_instant_in_the_future_is_not_counted() -> None:
 def test_a_risk_that_is_declared_later_leaves_nothing_undeclared() -> None:
     assert counted(proposed(experiment(idea_at=at(15)))) == {("search", "undeclared", "7d"): 1}
     assert counted(proposed(experiment(idea_at=at(15), risk=Risk.BOLD))) == {("search", "bold", "7d"): 1}
+
+
+def test_an_idea_that_turns_out_to_be_older_leaves_the_window() -> None:
+    assert counted(proposed(experiment(idea_at=at(13)))) == {("search", "undeclared", "7d"): 1}
+    assert counted(proposed(experiment(idea_at=at(12)))) == {}
+
+
+def test_a_team_that_is_renamed_takes_its_ideas_along() -> None:
+    renamed = proposed(experiment(idea_at=at(15), team="discovery"))
+    assert renamed == {
+        ("discovery", "bold", "7d"): 0,
+        ("discovery", "safe", "7d"): 0,
+        ("discovery", "undeclared", "7d"): 1,
+    }

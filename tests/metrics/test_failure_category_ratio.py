@@ -149,3 +149,10 @@ def test_a_failure_that_is_classified_later_moves_from_unclassified_to_its_categ
 def test_a_failure_that_turns_out_to_be_abandoned_takes_the_sample_below_the_minimum() -> None:
     assert of_team("search", ratio(BASIC, *[WORKED] * 4))["basic"] == 0.2
     assert ratio(ended(Outcome.ABANDONED), *[WORKED] * 4) == {}
+
+
+def test_a_team_that_is_renamed_takes_its_shares_along() -> None:
+    renamed = ratio(failed(FailureCategory.BASIC, team="discovery"), *[ended(Outcome.WORKED, team="discovery")] * 4)
+    assert {team for team, _, _ in renamed} == {"discovery", "_org"}
+    assert of_team("discovery", renamed) == of_team("search", ratio(BASIC, *[WORKED] * 4))
+    assert of_team("discovery", renamed)["basic"] == 0.2

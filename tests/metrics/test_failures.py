@@ -28,6 +28,11 @@ def failed(category: FailureCategory, day: int = 15, time: str = "09:00:00", tea
     )
 
 
+def counted(*experiments: Experiment) -> dict[tuple[str, str, str], float]:
+    """The rows that are not zero."""
+    return {row: count for row, count in failures(*experiments).items() if count}
+
+
 def test_it_is_a_gauge_with_a_description() -> None:
     (family,) = families(View.of((), terms(WEEK)), NOW)
     assert (family.name, family.type) == ("loopgauge_failures", "gauge")
@@ -88,3 +93,24 @@ def test_failures_are_counted_by_team() -> None:
 
 def test_a_failure_with_an_instant_in_the_future_is_not_counted() -> None:
     assert failures(failed(FailureCategory.BASIC, 21)) == {}
+
+
+def test_a_failure_that_is_classified_later_leaves_nothing_unclassified() -> None:
+    assert counted(failed(FailureCategory.UNCLASSIFIED)) == {("search", "unclassified", "7d"): 1}
+    assert counted(failed(FailureCategory.INTELLIGENT)) == {("search", "intelligent", "7d"): 1}
+
+
+def test_a_failure_that_turns_out_to_have_worked_leaves_nothing_behind() -> None:
+    assert counted(failed(FailureCategory.BASIC)) == {("search", "basic", "7d"): 1}
+    assert counted(experiment(idea_at=at(1), concluded_at=at(15), outcome=Outcome.WORKED)) == {}
+
+
+def test_a_failure_that_is_opened_again_leaves_nothing_behind() -> None:
+    assert counted(failed(FailureCategory.BASIC)) == {("search", "basic", "7d"): 1}
+    assert counted(experiment(idea_at=at(1), last_activity_at=at(16))) == {}
+
+
+def test_a_team_that_is_renamed_takes_its_failures_along() -> None:
+    renamed = failures(failed(FailureCategory.BASIC, team="discovery"))
+    assert {team for team, _, _ in renamed} == {"discovery"}
+    assert renamed["discovery", "basic", "7d"] == 1

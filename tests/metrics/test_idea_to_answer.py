@@ -1,7 +1,7 @@
 """`loopgauge_idea_to_answer_seconds`: a gauge histogram of the time from idea to answer."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from math import inf
 
@@ -132,3 +132,44 @@ def test_each_team_and_window_has_a_histogram_of_its_own() -> None:
         if sample.name == "loopgauge_idea_to_answer_seconds_gcount"
     }
     assert counts == {("ads", "7d"): 1, ("ads", "730d"): 2, ("_none", "7d"): 1, ("_none", "730d"): 1}
+
+
+@pytest.mark.parametrize(
+    ("idea_at", "answered_at", "hours"),
+    [
+        ("2025-03-29T12:00:00+01:00", "2025-03-30T12:00:00+02:00", 23),  # Europe, noon to noon
+        ("2026-03-07T12:00:00-05:00", "2026-03-08T12:00:00-04:00", 23),  # the US
+        ("2025-10-25T12:00:00+02:00", "2025-10-26T12:00:00+01:00", 25),
+        ("2025-11-01T12:00:00-04:00", "2025-11-02T12:00:00-05:00", 25),
+    ],
+)
+def test_a_loop_over_a_change_of_the_clocks_takes_its_real_hours(idea_at: str, answered_at: str, hours: int) -> None:
+    noon, next_noon = (datetime.fromisoformat(when).astimezone(UTC) for when in (idea_at, answered_at))
+    taken = samples(experiment(idea_at=noon, concluded_at=next_noon), windows=[YEARS])
+    assert [sample.value for sample in taken if sample.name.endswith("_gsum")] == [hours * HOUR]
+    within_a_day = [sample.value for sample in taken if sample.labels.get("le") == "86400.0"]
+    assert within_a_day == [int(hours <= 24)]
+
+
+def test_an_idea_that_turns_out_to_be_older_makes_the_loop_longer() -> None:
+    assert total("gsum", taking(DAY)) == [DAY]
+    assert total("gsum", taking(3 * DAY)) == [3 * DAY]
+
+
+def test_an_answer_that_turns_out_to_be_older_leaves_the_window() -> None:
+    assert total("gcount", taking(60, at(13))) == [1]
+    assert total("gcount", taking(60, at(12))) == [0]
+
+
+def test_an_answer_that_turns_out_to_be_none_leaves_nothing_behind() -> None:
+    abandoned = experiment(idea_at=at(18), concluded_at=YESTERDAY, outcome=Outcome.ABANDONED)
+    opened_again = experiment(idea_at=at(18), last_activity_at=YESTERDAY)
+    assert total("gsum", taking(DAY), taking(60)) == [DAY + 60]
+    assert total("gsum", abandoned, taking(60)) == [60]
+    assert total("gsum", opened_again, taking(60)) == [60]
+
+
+def test_a_team_that_is_renamed_takes_its_answers_along() -> None:
+    renamed = samples(taking(60, team="discovery"))
+    assert {sample.labels["team"] for sample in renamed} == {"discovery"}
+    assert total("gsum", taking(60, team="discovery")) == [60]

@@ -88,3 +88,9 @@ def test_a_team_without_an_answer_has_no_row_beside_others() -> None:
 def test_a_loop_that_is_opened_again_leaves_the_answer_before() -> None:
     assert last(ended(at(5)), ended(at(9)))["search",] == FIRST_OF_MARCH + 8 * DAY
     assert last(ended(at(5)), experiment(idea_at=at(8)))["search",] == FIRST_OF_MARCH + 4 * DAY
+
+
+def test_a_team_that_is_renamed_takes_its_last_answer_along() -> None:
+    answered = FIRST_OF_MARCH + 4 * DAY
+    assert last(ended(at(5), team="search")) == {("search",): answered, ("_org",): answered}
+    assert last(ended(at(5), team="discovery")) == {("discovery",): answered, ("_org",): answered}

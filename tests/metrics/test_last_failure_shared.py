@@ -105,3 +105,14 @@ def test_a_failure_that_turns_out_to_have_worked_leaves_the_one_before() -> None
     corrected = experiment(idea_at=at(1), concluded_at=at(2), outcome=Outcome.WORKED, shared_at=at(9))
     assert last(failed(at(5)), failed(at(9)))["search",] == FIRST_OF_MARCH + 8 * DAY
     assert last(failed(at(5)), corrected)["search",] == FIRST_OF_MARCH + 4 * DAY
+
+
+def test_a_sharing_that_is_taken_back_leaves_the_one_before() -> None:
+    assert last(failed(at(5)), failed(at(9)))["search",] == FIRST_OF_MARCH + 8 * DAY
+    assert last(failed(at(5)), failed(None))["search",] == FIRST_OF_MARCH + 4 * DAY
+
+
+def test_a_team_that_is_renamed_takes_its_last_shared_failure_along() -> None:
+    shared = FIRST_OF_MARCH + 4 * DAY
+    assert last(failed(at(5), "search")) == {("search",): shared, ("_org",): shared}
+    assert last(failed(at(5), "discovery")) == {("discovery",): shared, ("_org",): shared}

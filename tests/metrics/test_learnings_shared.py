@@ -79,3 +79,15 @@ def test_a_learning_of_the_future_is_not_counted() -> None:
 def test_a_sharing_that_is_taken_back_leaves_nothing_behind() -> None:
     assert shared(experiment(idea_at=at(1), concluded_at=at(2), shared_at=at(15))) == {("search", "7d"): 1}
     assert shared(experiment(idea_at=at(1), concluded_at=at(2))) == {("search", "7d"): 0}
+
+
+def test_a_learning_that_is_shared_anew_counts_by_the_later_time_alone() -> None:
+    windows = ("7d", "30d")
+    once, anew = (experiment(idea_at=at(1), concluded_at=at(2), shared_at=at(day)) for day in (5, 15))
+    assert shared(once, windows=windows) == {("search", "7d"): 0, ("search", "30d"): 1}
+    assert shared(anew, windows=windows) == {("search", "7d"): 1, ("search", "30d"): 1}
+
+
+def test_a_team_that_is_renamed_takes_its_learnings_along() -> None:
+    assert shared(experiment(idea_at=at(1), team="search", shared_at=at(15))) == {("search", "7d"): 1}
+    assert shared(experiment(idea_at=at(1), team="discovery", shared_at=at(15))) == {("discovery", "7d"): 1}

@@ -75,3 +75,15 @@ def test_an_experiment_with_an_instant_in_the_future_is_left_out() -> None:
     ahead = experiment(idea_at=at(1), started_at=NOW + timedelta(microseconds=1))
     assert oldest(ahead) == {}
     assert oldest(ahead, experiment(idea_at=at(2)))["search",] == FIRST_OF_MARCH + DAY
+
+
+def test_a_loop_that_is_opened_again_is_as_old_as_its_idea() -> None:
+    later = experiment(idea_at=at(5))
+    closed, opened_again = experiment(idea_at=at(2), concluded_at=at(4)), experiment(idea_at=at(2))
+    assert oldest(closed, later)["search",] == FIRST_OF_MARCH + 4 * DAY
+    assert oldest(opened_again, later)["search",] == FIRST_OF_MARCH + DAY
+
+
+def test_a_team_that_is_renamed_takes_its_oldest_idea_along() -> None:
+    renamed = oldest(experiment(idea_at=at(1), team="discovery"))
+    assert renamed == {("discovery",): FIRST_OF_MARCH, ("_org",): FIRST_OF_MARCH}

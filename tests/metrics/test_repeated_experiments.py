@@ -1,6 +1,6 @@
 """`loopgauge_repeated_experiments`: the same idea, started again."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -10,7 +10,7 @@ from service.metrics.view import View
 from tests.builders import at, experiment, taken_up, terms
 
 NOW = at(20)
-A_SECOND = timedelta(seconds=1)
+A_SECOND, A_MICROSECOND = timedelta(seconds=1), timedelta(microseconds=1)
 NEW = experiment("key:new", idea_at=at(15))
 
 
@@ -86,3 +86,41 @@ def test_each_time_that_an_experiment_is_taken_up_again_counts() -> None:
     again = (taken_up(at(5)), taken_up(at(15)), taken_up(at(16)))
     of_both = repeated(experiment(idea_at=at(1), again=again), windows=("7d", "30d"))
     assert of_both == {("search", "7d"): 2, ("search", "30d"): 3}
+
+
+def test_without_experiments_there_is_no_row() -> None:
+    assert repeated() == {}
+
+
+@pytest.mark.parametrize(
+    ("idea_at", "count"), [(at(13) - A_MICROSECOND, 0), (at(13), 1), (NOW - A_MICROSECOND, 1), (NOW, 0)]
+)
+def test_a_repetition_counts_from_the_beginning_of_the_window_to_before_its_end(idea_at: datetime, count: int) -> None:
+    over = experiment("key:over", idea_at=at(1), concluded_at=at(2))
+    assert repeated(over, experiment("key:new", idea_at=idea_at)) == {("search", "7d"): count}
+
+
+def test_five_days_over_a_change_of_the_clocks_are_120_hours_without_activity() -> None:
+    quiet_since = datetime.fromisoformat("2026-03-07T12:00:00-05:00").astimezone(UTC)
+    same_time_of_day = datetime.fromisoformat("2026-03-12T12:00:00-04:00").astimezone(UTC)
+    quiet = experiment("key:quiet", idea_at=at(1), last_activity_at=quiet_since)
+    early = experiment("key:new", idea_at=same_time_of_day)
+    later = experiment("key:new", idea_at=same_time_of_day + timedelta(hours=1))
+    assert repeated(quiet, early, windows=("30d",)) == {("search", "30d"): 0}
+    assert repeated(quiet, later, windows=("30d",)) == {("search", "30d"): 1}
+
+
+def test_an_experiment_that_turns_out_to_be_open_or_another_is_not_repeated() -> None:
+    over = experiment("key:over", idea_at=at(1), concluded_at=at(2))
+    opened_again = experiment("key:over", idea_at=at(1), last_activity_at=at(14))
+    another = experiment("key:over", idea_at=at(1), concluded_at=at(2), title="Ask less")
+    assert repeated(over, NEW) == {("search", "7d"): 1}
+    assert repeated(opened_again, NEW) == {("search", "7d"): 0}
+    assert repeated(another, NEW) == {("search", "7d"): 0}
+
+
+def test_a_team_that_is_renamed_takes_what_it_repeated_along() -> None:
+    over = experiment("key:over", idea_at=at(1), concluded_at=at(2), team="discovery")
+    new = experiment("key:new", idea_at=at(15), team="discovery")
+    again = experiment("key:again", idea_at=at(1), team="discovery", title="Ask less", again=(taken_up(at(15)),))
+    assert repeated(over, new, again) == {("discovery", "7d"): 2}

@@ -1,7 +1,7 @@
 """`loopgauge_survival_answered_by_threshold_ratio`: the estimated share that is answered by the team's threshold."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -130,3 +130,20 @@ def test_a_team_that_is_renamed_without_its_threshold_is_held_to_the_default() -
     on = terms("7d", thresholds={"search": timedelta(days=1)}, min_sample=1)
     assert ratios(answered(2, "search"), on=on) == {("search", "7d"): 0, ("_org", "7d"): 1}
     assert ratios(answered(2, "discovery"), on=on) == {("discovery", "7d"): 1, ("_org", "7d"): 1}
+
+
+def test_a_loop_over_the_change_to_summer_time_is_held_to_its_real_hours() -> None:
+    noon = datetime.fromisoformat("2026-03-07T12:00:00-05:00").astimezone(UTC)
+    after_48_hours = datetime.fromisoformat("2026-03-09T13:00:00-04:00").astimezone(UTC)
+    on = terms("30d", thresholds={"default": timedelta(days=2)}, min_sample=1)
+    just, beyond = (
+        experiment(idea_at=noon, concluded_at=after_48_hours + timedelta(microseconds=late)) for late in (0, 1)
+    )
+    assert ratios(just, on=on)["search", "30d"] == 1
+    assert ratios(beyond, on=on)["search", "30d"] == 0
+
+
+def test_where_nobody_was_watched_for_as_long_as_the_threshold_it_is_what_is_answered_so_far() -> None:
+    loops = (answered(1), answered(5), still_open(6), still_open(6))
+    assert by(timedelta(days=5), *loops) == 0.5
+    assert by(timedelta(days=14), *loops) == 0.5

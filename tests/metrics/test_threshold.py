@@ -61,3 +61,10 @@ def test_a_team_has_its_threshold_also_where_nothing_of_it_is_open() -> None:
 
 def test_a_team_whose_only_experiment_lies_in_the_future_has_no_row_yet() -> None:
     assert thresholds(experiment(idea_at=at(21), team="search"), own=OWN) == {("_org",): 14 * DAY}
+
+
+def test_a_team_that_is_renamed_has_the_threshold_of_its_new_name() -> None:
+    assert thresholds(experiment(idea_at=at(1), team="search"), own=OWN) == {("search",): 7 * DAY, ("_org",): 14 * DAY}
+    assert thresholds(experiment(idea_at=at(1), team="late"), own=OWN) == {("late",): 1.5 * DAY, ("_org",): 14 * DAY}
+    renamed = experiment(idea_at=at(1), team="discovery")
+    assert thresholds(renamed, own=OWN) == {("discovery",): 14 * DAY, ("_org",): 14 * DAY}
