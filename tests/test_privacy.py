@@ -7,6 +7,7 @@ import asyncio
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -69,6 +70,8 @@ async def test_no_output_and_no_table_but_the_inbox_itself_carries_a_person(
             answers = await _send(client, sent)
             figures = await _settled(client)
             told = [*answers, *await _everything_read(client, database)]
+        # What it says last is that it has stopped.
+        service.end(signal.SIGTERM)
         told += [("the log", json.dumps(line)) for line in service.log()]
     told += [*await _rows(database), *await _printed(database, database_url, tmp_path)]
     assert [(where, _around(text)) for where, text in told if MARK in text.lower()] == []
