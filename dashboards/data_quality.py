@@ -36,13 +36,14 @@ _FIGURES = Section(
         answer(
             About(
                 "Experiments known",
-                "Ratios and quantiles are withheld below the minimum sample (5, unless LOOPGAUGE_MIN_SAMPLE says "
-                "otherwise): on so few they would not be fair.",
+                "Ratios and quantiles are withheld below the minimum sample (LOOPGAUGE_MIN_SAMPLE): on so few they "
+                "would not be fair.",
             ),
             Figure("open", readings.OPEN, leads_to=TO_TEAM),
             Figure("ideas in the window", readings.PROPOSED, leads_to=TO_TEAM),
             Figure("concluded in the window", readings.CONCLUDED, leads_to=TO_TEAM),
             Figure("answered in the window", readings.ANSWERED, leads_to=TO_TEAM),
+            Figure("minimum sample", shared("minimum_sample")),
         ),
         bars(
             About(

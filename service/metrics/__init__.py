@@ -22,6 +22,7 @@ from service.metrics import (
     last_answer,
     last_failure_shared,
     learnings_shared,
+    minimum_sample,
     oldest_open_idea,
     pickup_quantile,
     repeated_experiments,
@@ -57,6 +58,7 @@ METRICS: Sequence[Callable[[View, datetime], Iterable[Metric]]] = (
     learnings_shared.families,
     repeated_experiments.families,
     threshold.families,
+    minimum_sample.families,
     excluded.families,
 )
 """Every family, in the order of a scrape."""

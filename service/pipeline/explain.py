@@ -158,5 +158,5 @@ def _figures(experiment: Experiment, terms: Terms, now: datetime) -> list[Figure
         for sample in family.samples
         if sample.value
         and sample.labels.get("team") != ORGANISATION
-        and not sample.name.endswith(("_bucket", "_gsum", "threshold_seconds"))
+        and not sample.name.endswith(("_bucket", "_gsum", "threshold_seconds", "minimum_sample"))
     ]
