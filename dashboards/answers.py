@@ -14,9 +14,10 @@ def idea_to_answer(leads_to: Link) -> Panel:
     """How long answers took."""
     about = About(
         "From idea to answer",
-        "How long the loops took that were answered in the window. Green is within the team's threshold, orange is "
-        "over it. Loops without an answer are not in it: see the panel with open loops counted. Withheld below the "
-        "minimum sample.",
+        "How long the loops took that were answered in the window. Green is within the threshold, orange is over it: "
+        "the team's, or for the organisation the default. The share within the threshold holds each answer to that of "
+        "its own team. Loops without an answer are not in it: see the panel with open loops counted. Withheld below "
+        "the minimum sample.",
     )
     return answer(about, *readings.speed(leads_to))
 
@@ -27,7 +28,7 @@ def with_open_loops(leads_to: Link) -> Panel:
         "With open loops counted",
         "How long it takes until half of the ideas of the window have their answer, estimated with open and abandoned "
         "loops as watched so far (Kaplan-Meier). A team cannot look fast by never finishing. Not reached: less than "
-        "half are answered, however long one waits.",
+        "half are answered, however long one waits. The threshold is the team's, or for the organisation the default.",
     )
     return answer(about, *readings.speed_with_open_loops(leads_to))
 

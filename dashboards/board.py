@@ -20,6 +20,7 @@ from grafana_foundation_sdk.models.dashboard import (
 
 from dashboards.links import TAG
 from dashboards.panels import DATASOURCE
+from dashboards.promql import select
 from service.metrics.view import ORGANISATION
 
 _WIDTH = 24
@@ -65,7 +66,7 @@ class Board:
             .tooltip(DashboardCursorSync.CROSSHAIR)
             .time(self.since, "now")
             .refresh(self.refresh)
-            .variables([_datasource(), _team(), _window()])
+            .variables([_datasource(), _namespace(), _team(), _window()])
             .build()
         )
         made.panels = _placed(self.sections)
@@ -115,8 +116,14 @@ def _datasource() -> build.DatasourceVariable:
     return build.DatasourceVariable("datasource").label("Data source").type("prometheus")
 
 
+def _namespace() -> build.QueryVariable:
+    """What tells installations apart; where nothing has the label there is nothing to choose, and all are one."""
+    variable = _query("namespace", "label_values(loopgauge_build_info, namespace)")
+    return variable.label("Namespace").sort(VariableSort.ALPHABETICAL_CASE_INSENSITIVE_ASC)
+
+
 def _team() -> build.QueryVariable:
-    variable = _query("team", "label_values(loopgauge_threshold_seconds, team)")
+    variable = _query("team", f"label_values({select('threshold_seconds')}, team)")
     return (
         variable.label(f"Team ({ORGANISATION}: all)")
         .sort(VariableSort.ALPHABETICAL_CASE_INSENSITIVE_ASC)
@@ -125,7 +132,7 @@ def _team() -> build.QueryVariable:
 
 
 def _window() -> build.QueryVariable:
-    variable = _query("window", "label_values(loopgauge_experiments_concluded, window)")
+    variable = _query("window", f"label_values({select('experiments_concluded')}, window)")
     return variable.label("Window").sort(VariableSort.NUMERICAL_ASC).current(VariableOption(text="90d", value="90d"))
 
 

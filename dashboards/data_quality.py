@@ -4,13 +4,13 @@ from dashboards import readings
 from dashboards.board import Board, Section
 from dashboards.figures import RATE, SECONDS, Column, Figure, Key
 from dashboards.links import DATA_QUALITY_UID, TO_FAILURES, TO_SERVICE_HEALTH, TO_TEAM
-from dashboards.panels import About, answer, bars, none, rows, trend
-from dashboards.promql import WINDOW, in_range, per_second, shared, since, total, total_per_team
+from dashboards.panels import About, answer, bars, none, process_trend, rows, trend
+from dashboards.promql import WINDOW, in_range, per_second, select, shared, since, total, total_per_team
 from dashboards.words import BROKEN, FRESHNESS, OVER, STAGE_NAMES, WITHIN
 from service.metrics.view import NO_TEAM
 from service.telemetry import RESULTS, VERDICTS
 
-_LAST = "max by (source) (loopgauge_source_last_delivery_timestamp_seconds{})"
+_LAST = f"max by (source) ({select('source_last_delivery_timestamp_seconds')})"
 
 _FIGURES = Section(
     "Are there figures at all?",
@@ -165,7 +165,7 @@ _VERDICTS = Section(
             [Key("Source", "source")],
             [Column(verdict.title(), in_range("interpreted_total", "source", verdict=verdict)) for verdict in VERDICTS],
         ),
-        trend(
+        process_trend(
             About("Verdicts, over time", "Deliveries a second by their verdict.", width=8),
             *(
                 Figure(verdict, per_second("interpreted_total", "verdict", verdict=verdict), colour=colour)
@@ -174,7 +174,7 @@ _VERDICTS = Section(
             unit=RATE,
             stacked=True,
         ),
-        trend(
+        process_trend(
             About(
                 "Requests that were not stored, over time",
                 "Refused and failed requests a second by source: a secret that is not the same on both sides, mostly.",

@@ -37,8 +37,8 @@ _UNCLASSIFIED = Section(
             About(
                 "Unclassified",
                 "Failed experiments of the window that have no group yet. A label failure:intelligent, failure:basic "
-                "or failure:complex on the experiment classifies it, at any time. The share is withheld below 5 "
-                "failures.",
+                "or failure:complex on the experiment classifies it, at any time. The share is withheld below "
+                "the minimum sample.",
             ),
             Figure("unclassified", readings.UNCLASSIFIED, leads_to=TO_DATA_QUALITY),
             Figure("of the failed", readings.unclassified_share(), RATIO, leads_to=TO_DATA_QUALITY),

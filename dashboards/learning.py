@@ -58,7 +58,8 @@ _RISK = Section(
         answer(
             About(
                 "Bold or safe",
-                "Bold over bold and safe, of the ideas of the window for which somebody said which. Withheld below 5.",
+                "Bold over bold and safe, of the ideas of the window for which somebody said which. Withheld below the "
+                "minimum sample.",
             ),
             Figure("of the ideas", _BOLDNESS, RATIO, BOLDNESS, leads_to=TO_DATA_QUALITY),
             Figure(

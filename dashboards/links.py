@@ -1,11 +1,11 @@
-"""The ways from one dashboard to the next; team, window and time range go along."""
+"""The ways from one dashboard to the next; the installation, the team, the window and the time range go along."""
 
 from dataclasses import dataclass
 
 TAG = "loopgauge"
 """What all dashboards are tagged with, so that each can list the others."""
 
-_KEPT = "${window:queryparam}&${datasource:queryparam}&${__url_time_range}"
+_KEPT = "${namespace:queryparam}&${window:queryparam}&${datasource:queryparam}&${__url_time_range}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,5 +41,5 @@ TO_TEAM = _to("The loops of this team", TEAM_UID)
 TO_FAILURES = _to("Failures and learning", FAILURES_UID)
 TO_DATA_QUALITY = _to("Why is this empty? Data quality", DATA_QUALITY_UID)
 TO_SERVICE_HEALTH = _to("Service health", SERVICE_HEALTH_UID)
-TO_TEAM_OF_ROW = Link("The loops of this team", f"/d/{TEAM_UID}?var-team=${{__value.raw}}&{_KEPT}")
+TO_TEAM_OF_ROW = Link("The loops of this team", f"/d/{TEAM_UID}?var-team=${{__value.raw:percentencode}}&{_KEPT}")
 TO_EXPERIMENT = Link("Open the experiment where it lives", "${__data.fields.Address}", new_tab=True)

@@ -24,6 +24,8 @@ from dashboards.promql import through_time
 from dashboards.words import PLAIN
 
 DATASOURCE = options.DataSourceRef("prometheus", "${datasource}")
+_A_DAY_MILLISECONDS = 25 * 3_600_000.0
+"""A day and an hour to spare."""
 NO_FIGURES = "nothing is exported: see Data quality"
 
 
@@ -67,27 +69,16 @@ def names(about: About, *figures: Figure) -> Panel:
 
 
 def trend(about: About, *figures: Figure, unit: str = COUNT, stacked: bool = False) -> Panel:
-    """How figures of one unit went through the time range of the dashboard."""
-    panel = (
-        timeseries.Panel()
-        .span_nulls(span_nulls=True)
-        .line_width(2)
-        .fill_opacity(40 if stacked else 0)
-        .stacking(_stacking(stacked=stacked))
-        .legend(_legend())
-        .tooltip(common.VizTooltipOptions().mode(options.TooltipDisplayMode.MULTI))
-        .build()
-    )
-    panel.targets = [
-        _query(letter, through_time(figure.expression), figure.says).range().build()
-        for letter, figure in _lettered(figures)
-    ]
-    overrides = [
-        fields.of_figure(letter, _in_unit(figure, unit), coloured_by_series=True)
-        for letter, figure in _lettered(figures)
-    ]
-    palette = FieldColor(FieldColorModeId.PALETTE_CLASSIC_BY_NAME)
-    return _about(panel, about, FieldConfig(unit=unit, min_val=0, color=palette, custom=_custom(panel)), overrides)
+    """How figures about experiments, all of one unit, went through the time range of the dashboard.
+
+    Their past may have been brought in with a moment for each day: gaps of a day are bridged.
+    """
+    return _trend(about, figures, unit, stacked=stacked, bridged_milliseconds=_A_DAY_MILLISECONDS)
+
+
+def process_trend(about: About, *figures: Figure, unit: str = COUNT, stacked: bool = False) -> Panel:
+    """How what processes tell of themselves went: where nothing was scraped, the line has a gap."""
+    return _trend(about, figures, unit, stacked=stacked, bridged_milliseconds=None)
 
 
 def bars(about: About, *figures: Figure, unit: str = COUNT) -> Panel:
@@ -129,6 +120,31 @@ def rows(about: About, keys: Sequence[Key], columns: Sequence[Column], *, larges
     panel.transformations = _joined(keys, columns)
     overrides = [*map(fields.of_key, keys), *map(fields.of_column, columns)]
     return _about(panel, about, FieldConfig(unit=COUNT, color=FieldColor(FieldColorModeId.FIXED, PLAIN)), overrides)
+
+
+def _trend(
+    about: About, figures: Sequence[Figure], unit: str, *, stacked: bool, bridged_milliseconds: float | None
+) -> Panel:
+    panel = (
+        timeseries.Panel()
+        .span_nulls(bridged_milliseconds or False)
+        .line_width(2)
+        .fill_opacity(40 if stacked else 0)
+        .stacking(_stacking(stacked=stacked))
+        .legend(_legend())
+        .tooltip(common.VizTooltipOptions().mode(options.TooltipDisplayMode.MULTI))
+        .build()
+    )
+    panel.targets = [
+        _query(letter, through_time(figure.expression), figure.says).range().build()
+        for letter, figure in _lettered(figures)
+    ]
+    overrides = [
+        fields.of_figure(letter, _in_unit(figure, unit), coloured_by_series=True)
+        for letter, figure in _lettered(figures)
+    ]
+    palette = FieldColor(FieldColorModeId.PALETTE_CLASSIC_BY_NAME)
+    return _about(panel, about, FieldConfig(unit=unit, min_val=0, color=palette, custom=_custom(panel)), overrides)
 
 
 def _answer(about: About, figures: Sequence[Figure], mode: options.BigValueTextMode) -> Panel:

@@ -2,6 +2,8 @@
 
 Replicas export what they share more than once, and each under its own name: `max without (instance, pod)` makes one of
 them. A label that a selection fixes is dropped, so that figures that were selected alike can be compared and divided.
+Installations on one Prometheus are told apart by the label `namespace`, and every selection is of the chosen one; where
+nothing has that label, none is chosen and Prometheus takes the empty value for its absence.
 Nothing here stands in for what is absent: without an exporter there is no figure.
 """
 
@@ -9,6 +11,7 @@ import re
 
 from service.metrics.view import ORGANISATION
 
+NAMESPACE = "$namespace"
 WINDOW = "$window"
 TEAM = "$team"
 TOO_FEW = -1.0
@@ -17,19 +20,22 @@ NOT_REACHED = -2.0
 """What `not_reached` has as its value."""
 NEVER = -1.0
 """What `never` has as its value."""
-SMALLEST_SAMPLE = 5
-"""From how many experiments on a ratio is shown that the panels divide themselves; the default of the service."""
-
 _SELECTOR = re.compile(r"(?:loopgauge|process)_\w+\{[^}]*\}(?!\[)")
 
 
 def select(metric: str, **labels: str) -> str:
-    """The series of a metric, by its name without the prefix.
+    """The series of a metric in the chosen installation, by its name without the prefix.
 
     Args:
         labels: what each label has to be, or after `!` must not be.
     """
-    return f"loopgauge_{metric}{{{', '.join(_matcher(name, value) for name, value in labels.items())}}}"
+    return of_installation(f"loopgauge_{metric}", **labels)
+
+
+def of_installation(name: str, **labels: str) -> str:
+    """The series of this whole name in the chosen installation."""
+    matchers = [_matcher(label, value) for label, value in {"namespace": NAMESPACE, **labels}.items()]
+    return f"{name}{{{', '.join(matchers)}}}"
 
 
 def row(metric: str, **labels: str) -> str:
@@ -124,8 +130,8 @@ def if_largest(count: str, counts: str) -> str:
 
 
 def share(part: str, rest: str) -> str:
-    """A part of both, withheld where both are too few."""
-    return f"{part} / ({part} + {rest}) and ({part} + {rest} >= {SMALLEST_SAMPLE})"
+    """A part of both, withheld where both are fewer than the minimum sample."""
+    return f"{part} / ({part} + {rest}) and ({part} + {rest} >= scalar(max({select('minimum_sample')})))"
 
 
 def through_time(expression: str) -> str:
@@ -137,7 +143,7 @@ def through_time(expression: str) -> str:
 
 
 def _chosen(metric: str, **labels: str) -> str:
-    organisation = f'loopgauge_threshold_seconds{{team="{TEAM}", team="{ORGANISATION}"}}'
+    organisation = f'loopgauge_threshold_seconds{{namespace="{NAMESPACE}", team="{TEAM}", team="{ORGANISATION}"}}'
     return f"{select(metric, team=TEAM, **labels)} or {select(metric, **labels)} and on () {organisation}"
 
 

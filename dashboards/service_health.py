@@ -3,8 +3,17 @@
 from dashboards.board import Board, Section
 from dashboards.figures import BYTES, NUMBER, RATE, SECONDS, Figure
 from dashboards.links import SERVICE_HEALTH_UID, TO_DATA_QUALITY
-from dashboards.panels import About, answer, none, trend
-from dashboards.promql import of_all_processes, of_our_processes, per_second, select, shared, since, slowest
+from dashboards.panels import About, answer, none, process_trend
+from dashboards.promql import (
+    of_all_processes,
+    of_installation,
+    of_our_processes,
+    per_second,
+    select,
+    shared,
+    since,
+    slowest,
+)
 from dashboards.words import BROKEN, FRESHNESS, OVER, WITHIN
 
 _SNAPSHOT_AGE = since(shared("snapshot_timestamp_seconds"))
@@ -68,13 +77,13 @@ _NOW = Section(
 _DELIVERIES = Section(
     "Do deliveries come in, and through?",
     [
-        trend(
+        process_trend(
             About("Deliveries", "Webhook requests a second by what became of them.", width=8),
             Figure("{{result}}", per_second("deliveries_total", "result")),
             unit=RATE,
             stacked=True,
         ),
-        trend(
+        process_trend(
             About(
                 "What waits",
                 "Deliveries without a verdict, subjects to be folded, and deliveries on local disks.",
@@ -85,7 +94,7 @@ _DELIVERIES = Section(
             Figure("to be folded", shared("projection_pending")),
             Figure("on local disks", of_all_processes("spool_pending")),
         ),
-        trend(
+        process_trend(
             About(
                 "From received to visible",
                 "How long it takes until a counted delivery is in the exported figures; guessed from buckets.",
@@ -102,13 +111,13 @@ _DELIVERIES = Section(
 _REQUESTS = Section(
     "Are requests answered?",
     [
-        trend(
+        process_trend(
             About("Requests", "HTTP requests a second by status.", width=8),
             Figure("{{status}}", per_second("http_request_duration_seconds_count", "status")),
             unit=RATE,
             stacked=True,
         ),
-        trend(
+        process_trend(
             About(
                 "Slow requests",
                 "99 in 100 requests of each route are answered within; guessed from buckets.",
@@ -118,7 +127,7 @@ _REQUESTS = Section(
             Figure("{{route}}", slowest("http_request_duration_seconds", 0.99, "route")),
             unit=SECONDS,
         ),
-        trend(
+        process_trend(
             About("The first delivery waits", "How long the first delivery without a verdict has waited.", width=8),
             Figure("waits", _OLDEST),
             unit=SECONDS,
@@ -129,19 +138,19 @@ _REQUESTS = Section(
 _WORK = Section(
     "What do the workers do?",
     [
-        trend(
+        process_trend(
             About("Verdicts", "Deliveries a second by their verdict.", width=8),
             Figure("{{verdict}}", per_second("interpreted_total", "verdict")),
             unit=RATE,
             stacked=True,
         ),
-        trend(
+        process_trend(
             About("Lifecycle events", "Lifecycle events a second that were not known before, by kind.", width=8),
             Figure("{{kind}}", per_second("lifecycle_events_recorded_total", "kind")),
             unit=RATE,
             stacked=True,
         ),
-        trend(
+        process_trend(
             About(
                 "Figures, over time",
                 "How old the figures about experiments are, and how long it took to have them ready.",
@@ -157,14 +166,17 @@ _WORK = Section(
 _PROCESSES = Section(
     "What do the processes take?",
     [
-        trend(
+        process_trend(
             About("Memory", "Resident memory of each process.", width=12),
-            Figure("{{instance}}", of_our_processes("process_resident_memory_bytes{}")),
+            Figure("{{instance}}", of_our_processes(of_installation("process_resident_memory_bytes"))),
             unit=BYTES,
         ),
-        trend(
+        process_trend(
             About("Processors", "Processors that each process keeps busy.", width=12),
-            Figure("{{instance}}", of_our_processes("rate(process_cpu_seconds_total{}[$__rate_interval])")),
+            Figure(
+                "{{instance}}",
+                of_our_processes(f"rate({of_installation('process_cpu_seconds_total')}[$__rate_interval])"),
+            ),
             unit=NUMBER,
         ),
     ],

@@ -77,7 +77,8 @@ _SPEED = Section(
                 "Answered by the threshold, over time",
                 "Of the ideas of each window, the share that is answered by the threshold, with open loops counted; "
                 "and of the answers, the share that came by then. Where the second is far above the first, loops are "
-                "left open.",
+                "left open. Of the organisation, ideas are held to the default threshold, and answers each to that of "
+                "its own team.",
                 width=12,
                 missing=few("ideas and answers"),
             ),

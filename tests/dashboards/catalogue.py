@@ -68,8 +68,12 @@ def families() -> dict[str, set[str]]:
 def is_of_one_process(name: str) -> bool:
     """Whether each process counts something else under this name, so that they can be added up."""
     shared = ("loopgauge_inbox", "loopgauge_projection", "loopgauge_source")
-    own = {sample.name for family in _telemetry().registry.collect() for sample in family.samples}
-    return name in own and not name.startswith(shared)
+    return is_of_processes(name) and not name.startswith(shared)
+
+
+def is_of_processes(name: str) -> bool:
+    """Whether processes tell this of themselves, and not of experiments."""
+    return name in {sample.name for family in _telemetry().registry.collect() for sample in family.samples}
 
 
 def _family(name: str) -> str:

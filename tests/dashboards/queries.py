@@ -41,14 +41,27 @@ def panels(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [panel for panel in document["panels"] if panel["type"] != "row"]
 
 
-def queries(team: str = "_org", window: str = "90d", rate_interval: str = "1m", time_range: str = "1h") -> list[Query]:
+def queries(
+    team: str = "_org",
+    window: str = "90d",
+    rate_interval: str = "1m",
+    time_range: str = "1h",
+    namespace: str = "",
+) -> list[Query]:
     """Every query of every dashboard.
 
     Args:
         team: what is chosen; `_org` for the organisation.
+        namespace: what is chosen; empty where series have no such label.
         rate_interval, time_range: what Grafana would derive from the time range that is looked at.
     """
-    filled = {"team": team, "window": window, "__rate_interval": rate_interval, "__range": time_range}
+    filled = {
+        "namespace": namespace,
+        "team": team,
+        "window": window,
+        "__rate_interval": rate_interval,
+        "__range": time_range,
+    }
     return [
         Query(uid, asker, letter, written, _filled(written, filled))
         for uid, document in documents().items()

@@ -1,6 +1,7 @@
 """The written dashboards are those of the code, and Grafana shows them as they are meant."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from itertools import combinations
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from dashboards import BOARDS
 from dashboards.document import DOCUMENTS, document
 from dashboards.words import BROKEN
+from tests.dashboards import catalogue
 from tests.dashboards.queries import documents, panels
 
 _DASHBOARDS = documents()
@@ -42,13 +44,15 @@ def test_there_is_one_data_source_to_choose(made: Mapping[str, Any]) -> None:
 
 
 @_dashboard
-def test_team_and_window_are_chosen_from_what_there_is(made: Mapping[str, Any]) -> None:
+def test_installation_team_and_window_are_chosen_from_what_there_is(made: Mapping[str, Any]) -> None:
     variables = [variable for variable in made["templating"]["list"] if variable["type"] == "query"]
     assert [(variable["name"], variable["query"]["query"]) for variable in variables] == [
-        ("team", "label_values(loopgauge_threshold_seconds, team)"),
-        ("window", "label_values(loopgauge_experiments_concluded, window)"),
+        ("namespace", "label_values(loopgauge_build_info, namespace)"),
+        ("team", 'label_values(loopgauge_threshold_seconds{namespace="$namespace"}, team)'),
+        ("window", 'label_values(loopgauge_experiments_concluded{namespace="$namespace"}, window)'),
     ]
-    assert [(variable["current"]["value"], variable["refresh"]) for variable in variables] == [("_org", 2), ("90d", 2)]
+    assert [variable.get("current", {}).get("value") for variable in variables] == [None, "_org", "90d"]
+    assert {variable["refresh"] for variable in variables} == {2}
 
 
 @_dashboard
@@ -195,14 +199,28 @@ def test_panels_that_tell_of_now_ask_for_now(uid: str, panel: Mapping[str, Any])
 
 
 @_panel
+def test_a_trend_goes_on_over_a_day_only_where_its_past_may_have_been_brought_in(
+    uid: str, panel: Mapping[str, Any]
+) -> None:
+    if panel["type"] == "timeseries":
+        asked = {
+            name for target in panel["targets"] for name in re.findall(r"(?:loopgauge|process)_\w+", target["expr"])
+        }
+        watched = any(catalogue.is_of_processes(name) or name.startswith("loopgauge_snapshot_") for name in asked)
+        bridged = panel["fieldConfig"]["defaults"]["custom"]["spanNulls"]
+        assert bridged == (False if watched else 25 * 3_600_000), uid
+
+
+@_panel
 def test_links_lead_to_dashboards_that_exist_and_keep_what_was_chosen(uid: str, panel: Mapping[str, Any]) -> None:
     for link in _links(panel):
         if link["url"] == "${__data.fields.Address}":
             continue
         address = urlsplit(link["url"])
         assert address.path.removeprefix("/d/") in _DASHBOARDS, uid
+        assert "${namespace:queryparam}" in address.query
         assert "${window:queryparam}" in address.query
-        assert "${team:queryparam}" in address.query or "var-team=${__value.raw}" in address.query
+        assert "${team:queryparam}" in address.query or "var-team=${__value.raw:percentencode}" in address.query
         assert "${datasource:queryparam}" in address.query
         assert "${__url_time_range}" in address.query
 

@@ -11,7 +11,6 @@ from dashboards.links import TO_TEAM
 from dashboards.promql import (
     NEVER,
     NOT_REACHED,
-    SMALLEST_SAMPLE,
     TOO_FEW,
     WINDOW,
     listed,
@@ -27,7 +26,6 @@ from dashboards.promql import (
     total_per_team,
 )
 from dashboards.words import DURATIONS, OVER, WITHIN
-from service.settings import Settings
 from tests.dashboards.queries import queries
 from tests.prometheus import promtool
 
@@ -66,6 +64,7 @@ class Values:
         expected: Mapping[str, float],
         *,
         team: str = "_org",
+        namespace: str = "",
         replicas: Sequence[str] = ("a",),
     ) -> None:
         """Hold what the expression comes to against what is expected, by labels.
@@ -73,7 +72,7 @@ class Values:
         Args:
             replicas: the instances that export every series.
         """
-        filled = expression.replace("$team", team).replace("$window", "90d")
+        filled = expression.replace("$team", team).replace("$window", "90d").replace("$namespace", namespace)
         self.all_of({filled: expected}, series, replicas)
 
     def all_of(
@@ -223,9 +222,16 @@ def test_without_a_failure_no_group_is_the_biggest(values: Values) -> None:
     values.of(told["no experiment failed"], series, {'{job="loopgauge"}': 0})
 
 
-@pytest.mark.parametrize(("bold", "expected"), [("1", {'{job="loopgauge"}': 0.2}), ("0", {})])
-def test_a_share_of_too_few_is_withheld(values: Values, bold: str, expected: Mapping[str, float]) -> None:
+@pytest.mark.parametrize(
+    ("sample", "bold", "expected"),
+    [("5", "1", {'{job="loopgauge"}': 0.2}), ("5", "0", {}), ("6", "1", {}), ("6", "4", {'{job="loopgauge"}': 0.5})],
+)
+def test_a_share_of_fewer_than_the_minimum_sample_is_withheld(
+    values: Values, sample: str, bold: str, expected: Mapping[str, float]
+) -> None:
     series = {
+        # A label that there is on every other series of these tests.
+        'loopgauge_minimum_sample{namespace=""}': sample,
         'loopgauge_experiments_proposed{team="search", risk="bold", window="90d"}': bold,
         'loopgauge_experiments_proposed{team="search", risk="safe", window="90d"}': "4",
     }
@@ -233,8 +239,17 @@ def test_a_share_of_too_few_is_withheld(values: Values, bold: str, expected: Map
     values.of(share(part, rest), series, expected, team="search")
 
 
-def test_shares_are_withheld_below_the_sample_that_is_the_services_default() -> None:
-    assert Settings.model_fields["min_sample"].default == SMALLEST_SAMPLE
+def test_figures_are_those_of_the_chosen_installation(values: Values) -> None:
+    other = {f'{name[:-1]}, namespace="other"}}': f"{value}00" for name, value in _SERIES.items()}
+    both = {**_SERIES, **other}
+    chosen = {"": 1, "other": 100}
+    for namespace, factor in chosen.items():
+        labels = f'{{job="loopgauge", namespace="{namespace}"}}' if namespace else '{job="loopgauge"}'
+        values.of(_FAILURES, both, {labels: 7 * factor}, namespace=namespace)
+        values.of(row("threshold_seconds"), both, {labels: 14 * factor}, namespace=namespace)
+        values.of(_FAILURES, both, {labels: 3 * factor}, namespace=namespace, team="search")
+        per = {'{team="search"}': 7.0 * factor, '{team="checkout"}': 14.0 * factor}
+        values.of(per_team("threshold_seconds"), both, per, namespace=namespace)
 
 
 def test_a_sample_that_is_a_day_from_the_next_is_found() -> None:

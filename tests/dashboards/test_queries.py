@@ -14,7 +14,7 @@ _NAME = re.compile(r"\b(?:loopgauge|process)_\w+")
 _SELECTOR = re.compile(r"(?P<name>\b(?:loopgauge|process)_\w+)\{(?P<matchers>[^}]*)\}")
 _MATCHER = re.compile(r'(?P<label>\w+)(?P<operator>=~|!~|!=|=)"(?P<value>[^"]*)"')
 _GROUPING = re.compile(r"\b(?:by|without|on|ignoring)\s*\(([^)]*)\)")
-_ADDED = {"instance", "job", "pod"}
+_ADDED = {"instance", "job", "namespace", "pod"}
 _LABELS = catalogue.labels()
 _VALUES = catalogue.values()
 
@@ -37,7 +37,7 @@ def test_every_query_asks_for_what_is_exported() -> None:
 
 
 def test_series_are_selected_by_labels_that_they_have() -> None:
-    unknown = [(name, label) for name, label, _ in _matchers() if label not in _LABELS[name]]
+    unknown = [(name, label) for name, label, _ in _matchers() if label not in _LABELS[name] | _ADDED]
     assert unknown == []
 
 
@@ -45,9 +45,17 @@ def test_series_are_selected_by_values_that_they_have() -> None:
     unknown = [
         (name, label, value)
         for name, label, value in _matchers()
-        if label != "team" and value not in _VALUES[name, label]
+        if label not in {"namespace", "team"} and value not in _VALUES[name, label]
     ]
     assert unknown == []
+
+
+def test_every_series_is_of_the_chosen_installation() -> None:
+    for query in _QUERIES:
+        if query.asker != "namespace":
+            selected = list(_SELECTOR.finditer(query.written))
+            assert len(selected) == len(_NAME.findall(query.written)), query
+            assert all('namespace="$namespace"' in selector["matchers"] for selector in selected), query
 
 
 def test_results_are_grouped_by_labels_that_there_are() -> None:
