@@ -40,8 +40,9 @@ def promtool(*arguments: str, given: str | None = None) -> subprocess.CompletedP
 class Prometheus:
     """A running Prometheus."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(self, client: httpx.Client) -> None:
+        # One for all that is asked: each client of its own would take longer to make than most answers.
+        self._client = client
 
     def query(self, expression: str, **parameters: str) -> dict[tuple[tuple[str, str], ...], float]:
         """The value of each series that an expression has now, by its labels without `instance` and `job`."""
@@ -75,7 +76,7 @@ class Prometheus:
         return active
 
     def _get(self, path: str, parameters: Mapping[str, str]) -> Any:
-        response = httpx.get(f"{self.url}/api/v1/{path}", params=parameters, timeout=_PATIENCE)
+        response = self._client.get(f"/api/v1/{path}", params=parameters)
         assert response.status_code == 200, response.text
         return response.json()["data"]
 
@@ -92,17 +93,19 @@ def load(history: Path, directory: Path) -> None:
 
 
 @contextmanager
-def scraping(urls: Sequence[str], directory: Path, more: str = "") -> Iterator[Prometheus]:
+def scraping(urls: Sequence[str], directory: Path, more: str = "", namespace: str = "") -> Iterator[Prometheus]:
     """A Prometheus that scrapes services, and evaluates rules, every second; ended when the context ends.
 
     Args:
         more: what else its configuration says, such as rules and where alerts go.
+        namespace: a label that the series get, unless it is empty.
     """
     targets = ", ".join(repr(url.removeprefix("http://")) for url in urls)
     configuration = directory / "prometheus.yml"
     configuration.write_text(
         "global: {scrape_interval: 1s, evaluation_interval: 1s}\n"
-        f"scrape_configs: [{{job_name: loopgauge, static_configs: [{{targets: [{targets}]}}]}}]\n{more}"
+        "scrape_configs: [{job_name: loopgauge, "
+        f"static_configs: [{{targets: [{targets}], labels: {{namespace: '{namespace}'}}}}]}}]\n{more}"
     )
     address = f"127.0.0.1:{free_port()}"
     command = [
@@ -118,7 +121,8 @@ def scraping(urls: Sequence[str], directory: Path, more: str = "") -> Iterator[P
         process = subprocess.Popen(command, stdout=log, stderr=log)
         try:
             wait_until_ready(f"http://{address}/-/ready", process)
-            yield Prometheus(f"http://{address}")
+            with httpx.Client(base_url=f"http://{address}", timeout=_PATIENCE) as client:
+                yield Prometheus(client)
         finally:
             process.kill()
             process.wait()
