@@ -3,8 +3,10 @@
 import asyncio
 import re
 import signal
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -89,3 +91,36 @@ def test_an_overdue_loop_is_told_to_its_team_and_is_no_news_once_the_service_is_
         assert dead["receivers"] == [{"name": "operators"}]
         muted = alertmanager.until("LoopgaugeLoopOverdue", lambda alert: bool(alert["status"]["inhibitedBy"]))
         assert muted["status"]["inhibitedBy"] == [dead["fingerprint"]]
+
+
+def test_an_installation_without_a_leader_mutes_its_own_loops_alone(tmp_path: Path) -> None:
+    with alerting(kept_here(tmp_path), tmp_path) as alertmanager:
+        # One of the three installations has no label `namespace`.
+        alertmanager.tell({"alertname": "LoopgaugeNoLeader"}, {"alertname": "LoopgaugeNoLeader", "namespace": "east"})
+        loops = {"alertname": "LoopgaugeLoopOverdue", "about": "loops", "job": "loopgauge"}
+        alertmanager.tell(loops, loops | {"namespace": "east"}, loops | {"namespace": "west"})
+
+        def told(namespace: str) -> Mapping[str, Any]:
+            return alertmanager.until(
+                "LoopgaugeLoopOverdue", lambda alert: alert["labels"].get("namespace", "") == namespace
+            )
+
+        assert len(told("")["status"]["inhibitedBy"]) == 1
+        assert len(told("east")["status"]["inhibitedBy"]) == 1
+        assert told("west")["status"]["inhibitedBy"] == []
+
+
+def test_the_stronger_word_on_a_teams_latency_is_enough_whichever_job_it_is_scraped_under(tmp_path: Path) -> None:
+    with alerting(kept_here(tmp_path), tmp_path) as alertmanager:
+        slow = {"about": "loops", "namespace": "east", "team": "search"}
+        alertmanager.tell(
+            slow | {"alertname": "LoopgaugeMedianOverThreshold", "job": "a"},
+            slow | {"alertname": "LoopgaugeAnswersLate", "job": "b"},
+            slow | {"alertname": "LoopgaugeAnswersLate", "job": "a", "namespace": "west"},
+        )
+
+        def late(namespace: str) -> Mapping[str, Any]:
+            return alertmanager.until("LoopgaugeAnswersLate", lambda alert: alert["labels"]["namespace"] == namespace)
+
+        assert len(late("east")["status"]["inhibitedBy"]) == 1
+        assert late("west")["status"]["inhibitedBy"] == []
