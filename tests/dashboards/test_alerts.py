@@ -3,8 +3,10 @@
 import asyncio
 import re
 import signal
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -89,3 +91,38 @@ def test_an_overdue_loop_is_told_to_its_team_and_is_no_news_once_the_service_is_
         assert dead["receivers"] == [{"name": "operators"}]
         muted = alertmanager.until("LoopgaugeLoopOverdue", lambda alert: bool(alert["status"]["inhibitedBy"]))
         assert muted["status"]["inhibitedBy"] == [dead["fingerprint"]]
+
+
+def test_an_installation_without_a_leader_mutes_its_own_loops_alone(tmp_path: Path) -> None:
+    with alerting(kept_here(tmp_path), tmp_path) as alertmanager:
+        # One of the three installations has no label `namespace`.
+        alertmanager.tell({"alertname": "LoopgaugeNoLeader"}, {"alertname": "LoopgaugeNoLeader", "namespace": "east"})
+        loops = {"alertname": "LoopgaugeLoopOverdue", "about": "loops", "job": "loopgauge"}
+        alertmanager.tell(loops, loops | {"namespace": "east"}, loops | {"namespace": "west"})
+
+        alertmanager.until("LoopgaugeLoopOverdue", lambda alert: _is_of(alert, "") and _is_muted(alert))
+        alertmanager.until("LoopgaugeLoopOverdue", lambda alert: _is_of(alert, "east") and _is_muted(alert))
+        other = alertmanager.until("LoopgaugeLoopOverdue", lambda alert: _is_of(alert, "west"))
+        assert not _is_muted(other)
+
+
+def test_the_stronger_word_on_a_teams_latency_is_enough_whichever_job_it_is_scraped_under(tmp_path: Path) -> None:
+    with alerting(kept_here(tmp_path), tmp_path) as alertmanager:
+        slow = {"about": "loops", "namespace": "east", "team": "search"}
+        alertmanager.tell(
+            slow | {"alertname": "LoopgaugeMedianOverThreshold", "job": "a"},
+            slow | {"alertname": "LoopgaugeAnswersLate", "job": "b"},
+            slow | {"alertname": "LoopgaugeAnswersLate", "job": "a", "namespace": "west"},
+        )
+
+        alertmanager.until("LoopgaugeAnswersLate", lambda alert: _is_of(alert, "east") and _is_muted(alert))
+        other = alertmanager.until("LoopgaugeAnswersLate", lambda alert: _is_of(alert, "west"))
+        assert not _is_muted(other)
+
+
+def _is_of(alert: Mapping[str, Any], namespace: str) -> bool:
+    return bool(alert["labels"].get("namespace", "") == namespace)
+
+
+def _is_muted(alert: Mapping[str, Any]) -> bool:
+    return bool(alert["status"]["inhibitedBy"])

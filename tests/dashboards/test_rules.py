@@ -1,6 +1,8 @@
 """The rules by Prometheus' own tools, and against what the service exports."""
 
+import json
 import re
+import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -29,6 +31,7 @@ _PROMETHEUS = DASHBOARDS / "prometheus.yml"
 _ALERTMANAGER = DASHBOARDS / "alertmanager.yml"
 _RUNBOOK = DASHBOARDS / "RUNBOOK.md"
 _RUNBOOK_URL = "https://loopgauge.example.com/RUNBOOK.md"
+_GRAFANA_URL = "https://grafana.example.com"
 _NOW = datetime(2026, 3, 20, tzinfo=UTC)
 
 _SELECTOR = re.compile(r"(?<![:\w])(loopgauge_\w+)(?:\{([^}]*)\})?")
@@ -44,6 +47,13 @@ def _rules(kind: str) -> Iterator[Mapping[str, Any]]:
 
 
 ALERTS = {rule["alert"]: rule for rule in _rules("alert")}
+# What descriptions look up; they quote with the other kind of quotation mark.
+_LOOKED_UP = [
+    query.replace("'", '"')
+    for alert in ALERTS.values()
+    for query in re.findall(r'printf "([^"]*)"', alert["annotations"]["description"])
+    if query != "%.0f"
+]
 _RECORDS = [rule["record"] for rule in _rules("record")]
 _EXPRESSIONS = [rule["expr"] for kind in ("alert", "record") for rule in _rules(kind)]
 
@@ -94,6 +104,37 @@ def test_an_alert_says_what_is_the_matter_to_whom_and_what_to_do(name: str) -> N
     assert alert["labels"]["about"] in {"loops", "service"}
     assert alert["annotations"].keys() == {"summary", "description", "runbook_url"}
     assert alert["annotations"]["runbook_url"] == f"{_RUNBOOK_URL}#{name.lower()}"
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_a_description_ends_with_a_link_to_the_experiment_or_to_a_dashboard(name: str) -> None:
+    description = ALERTS[name]["annotations"]["description"].removesuffix("{{ end }}")
+    linked = re.search(
+        rf"{_GRAFANA_URL}/d/([\w-]+)(\?var-team={{{{ \$labels\.team \| urlquery }}}}&var-window=\d+d)?$", description
+    )
+    assert linked is not None
+    assert (linked[2] is not None) is (ALERTS[name]["labels"]["about"] == "loops")
+    dashboard = json.loads((DASHBOARDS / "json" / f"{linked[1]}.json").read_text())
+    assert {"team", "window"} <= {one["name"] for one in dashboard["templating"]["list"]}
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_a_description_gives_the_figure_where_there_is_one(name: str) -> None:
+    has_none = name in {"LoopgaugeProcessDown", "LoopgaugeSourceNeverHeard"}
+    assert bool(re.search(r"\{\{[^}]*\bvalue\b", ALERTS[name]["annotations"]["description"])) is not has_none
+
+
+def test_what_a_description_looks_up_is_of_the_same_installation() -> None:
+    assert len(_LOOKED_UP) >= 5
+    assert not [query for query in _LOOKED_UP if "namespace=%q" not in query]
+
+
+def test_one_command_of_the_readme_puts_ones_own_addresses_in() -> None:
+    [command] = re.findall(r"sed -i '([^']*https://grafana[^']*)'", (DASHBOARDS.parent / "README.md").read_text())
+    script = command.replace("<your Grafana>", "https://ours").replace("<your runbook>", "https://ours/runbook")
+    for file in RULES:
+        put = subprocess.run(["sed", script, str(file)], capture_output=True, text=True, timeout=60, check=True)
+        assert "example.com" not in put.stdout
 
 
 @pytest.mark.parametrize("name", ALERTS)
@@ -170,7 +211,7 @@ def _selected(expressions: Iterable[str]) -> Iterator[tuple[str, str, str]]:
 
 def test_every_series_that_a_rule_selects_is_one_that_the_service_exports() -> None:
     catalogue = _catalogue()
-    selected = set(_selected(_EXPRESSIONS))
+    selected = set(_selected([*_EXPRESSIONS, *_LOOKED_UP]))
     assert len(selected) > 20
     for name, label, value in selected:
         assert name in catalogue
