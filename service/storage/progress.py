@@ -17,7 +17,7 @@ class Waiting:
     Attributes:
         pending: how many deliveries have no verdict.
         oldest_pending_at: when the first of them was received; None where there is none.
-        failed: how many deliveries could not be interpreted.
+        failed: how many deliveries could not be interpreted, and still have what was sent, so that they can be retried.
         touched: how many subjects projection has not seen, those that were set aside too.
     """
 
@@ -38,7 +38,7 @@ _WAITING = text(
     """
     SELECT (SELECT count(*) FROM deliveries WHERE verdict IS NULL) AS pending,
         (SELECT min(received_at) FROM deliveries WHERE verdict IS NULL) AS oldest_pending_at,
-        (SELECT count(*) FROM deliveries WHERE verdict = 'failed') AS failed,
+        (SELECT count(*) FROM deliveries WHERE verdict = 'failed' AND body IS NOT NULL) AS failed,
         (SELECT count(*) FROM touched) AS touched
     """
 )

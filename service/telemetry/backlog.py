@@ -53,7 +53,9 @@ def _families(backlog: Backlog) -> list[Metric]:
             value=backlog.oldest_pending_seconds,
         ),
         GaugeMetricFamily(
-            "loopgauge_inbox_failed", "Stored deliveries whose interpretation failed.", value=backlog.failed
+            "loopgauge_inbox_failed",
+            "Stored deliveries whose interpretation failed and can be retried.",
+            value=backlog.failed,
         ),
         GaugeMetricFamily(
             "loopgauge_projection_pending",

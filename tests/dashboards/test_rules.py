@@ -110,12 +110,15 @@ def test_an_alert_says_what_is_the_matter_to_whom_and_what_to_do(name: str) -> N
 def test_a_description_ends_with_a_link_to_the_experiment_or_to_a_dashboard(name: str) -> None:
     description = ALERTS[name]["annotations"]["description"].removesuffix("{{ end }}")
     linked = re.search(
-        rf"{_GRAFANA_URL}/d/([\w-]+)(\?var-team={{{{ \$labels\.team \| urlquery }}}}&var-window=\d+d)?$", description
+        rf"{_GRAFANA_URL}/d/([\w-]+)"
+        r"\?var-namespace=\{\{ \$labels\.namespace \| urlquery \}\}"
+        r"(&var-team=\{\{ \$labels\.team \| urlquery \}\}&var-window=\d+d)?$",
+        description,
     )
     assert linked is not None
     assert (linked[2] is not None) is (ALERTS[name]["labels"]["about"] == "loops")
     dashboard = json.loads((DASHBOARDS / "json" / f"{linked[1]}.json").read_text())
-    assert {"team", "window"} <= {one["name"] for one in dashboard["templating"]["list"]}
+    assert {"namespace", "team", "window"} <= {one["name"] for one in dashboard["templating"]["list"]}
 
 
 @pytest.mark.parametrize("name", ALERTS)

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from service.pipeline.interpret import interpret_pending
 from service.pipeline.replay import Replay
 from service.pipeline.retry import Retried, retry, retry_failed
-from service.storage import inbox
+from service.storage import inbox, progress
 from service.storage.database import Database
 from service.storage.inbox import InboxRow, Settlement
 from service.telemetry import Telemetry
@@ -53,6 +53,13 @@ async def _all_failed(database: Database, source: str | None = None, since: date
 
 def _statuses(retried: Sequence[Retried]) -> list[tuple[UUID, str]]:
     return [(one.delivery, one.status) for one in retried]
+
+
+async def test_what_failed_counts_as_long_as_it_can_be_retried(database: Database) -> None:
+    await _fail(database, _numbered(1), _numbered(2))
+    await _forget_body(database, _numbered(1).id)
+    async with database.transaction() as connection:
+        assert (await progress.waiting(connection)).failed == 1
 
 
 async def test_a_failed_delivery_is_pending_again_and_its_former_reason_is_gone(database: Database) -> None:
