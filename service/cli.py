@@ -88,18 +88,25 @@ def serve(host: str | None, port: int | None, role: Role | None) -> None:
     help="Hours of the organisation's life that pass in a second once the demo is live; 0 to stop after the past.",
 )
 @click.option("--data-dir", type=click.Path(file_okay=False, path_type=Path), help="A directory for the demo alone.")
-def demo(port: int, weeks: int, seed: int, pace: float, data_dir: Path | None) -> None:
+@click.option(
+    "--prometheus/--no-prometheus",
+    "observed",
+    default=True,
+    show_default=True,
+    help="Start a Prometheus, if installed, that has the past and scrapes the demo.",
+)
+def demo(port: int, weeks: int, seed: int, pace: float, data_dir: Path | None, observed: bool) -> None:
     """Run the service beside a simulated organisation, which posts what its tools would.
 
-    First comes the past of seven teams, then it goes on live. The demo has a directory and a database of its own, which
-    it makes anew at each start; your settings do not apply.
+    First comes the past of seven teams, then it goes on live. The demo has a directory, a database and a Prometheus of
+    its own, which it makes anew at each start; your settings do not apply.
     """
     from service.demo.directory import NotOurs
     from service.demo.sending import NotTaken
     from service.demonstration import HASTY, Demonstration, demo_directory, demo_settings
     from service.server import run_service
 
-    shown = Demonstration(timedelta(weeks=weeks), seed, pace, _own_command(), click.echo, _progress)
+    shown = Demonstration(timedelta(weeks=weeks), seed, pace, _own_command(), observed, click.echo, _progress)
     try:
         with demo_directory((data_dir or default_data_dir("loopgauge-demo")).absolute()) as directory:
             settings = demo_settings(directory, port)
