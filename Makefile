@@ -13,7 +13,7 @@ help: ## what there is to make
 run: $(VENV)/run.done ## the service on 127.0.0.1:8080 with the embedded PostgreSQL
 	@exec $(BIN)/loopgauge serve
 
-demo: $(VENV)/run.done ## the same beside a simulated organisation: 26 weeks of history, then live; PORT=8080
+demo: $(VENV)/run.done ## the same beside a simulated organisation: 26 weeks of history, in Prometheus too, then live; PORT=8080
 	@exec $(BIN)/loopgauge demo $(if $(PORT),--port $(PORT))
 
 test: $(VENV)/dev.done ## the whole test suite

@@ -72,7 +72,8 @@ def serve(host: str | None, port: int | None, role: Role | None) -> None:
         _log.warning(line)
     from service.server import run_service
 
-    _run(run_service(settings, _rules(settings), _listen(settings)))
+    choices = "--host and --port, or LOOPGAUGE_HOST and LOOPGAUGE_PORT"
+    _run(run_service(settings, _rules(settings), _listen(settings, choices)))
 
 
 @main.command()
@@ -87,22 +88,29 @@ def serve(host: str | None, port: int | None, role: Role | None) -> None:
     help="Hours of the organisation's life that pass in a second once the demo is live; 0 to stop after the past.",
 )
 @click.option("--data-dir", type=click.Path(file_okay=False, path_type=Path), help="A directory for the demo alone.")
-def demo(port: int, weeks: int, seed: int, pace: float, data_dir: Path | None) -> None:
+@click.option(
+    "--prometheus/--no-prometheus",
+    "observed",
+    default=True,
+    show_default=True,
+    help="Start a Prometheus, if installed, that has the past and scrapes the demo.",
+)
+def demo(port: int, weeks: int, seed: int, pace: float, data_dir: Path | None, observed: bool) -> None:
     """Run the service beside a simulated organisation, which posts what its tools would.
 
-    First comes the past of seven teams, then it goes on live. The demo has a directory and a database of its own, which
-    it makes anew at each start; your settings do not apply.
+    First comes the past of seven teams, then it goes on live. The demo has a directory, a database and a Prometheus of
+    its own, which it makes anew at each start; your settings do not apply.
     """
     from service.demo.directory import NotOurs
     from service.demo.sending import NotTaken
     from service.demonstration import HASTY, Demonstration, demo_directory, demo_settings
     from service.server import run_service
 
-    shown = Demonstration(timedelta(weeks=weeks), seed, pace, _own_command(), click.echo, _progress)
+    shown = Demonstration(timedelta(weeks=weeks), seed, pace, _own_command(), observed, click.echo, _progress)
     try:
         with demo_directory((data_dir or default_data_dir("loopgauge-demo")).absolute()) as directory:
             settings = demo_settings(directory, port)
-            listening = _listen(settings)
+            listening = _listen(settings, "--port, or with make demo PORT=8081")
             _run(run_service(settings, _rules(settings), listening, shown.visit(settings, listening), HASTY))
     except OSError as error:
         _fail(f"the demo cannot use {error.filename}: {error.strerror}; choose another directory with --data-dir")
@@ -116,14 +124,14 @@ def _own_command() -> str:
     return shlex.join([started] if Path(started).name == "loopgauge" else [sys.executable, "-m", "service"])
 
 
-def _listen(settings: Settings) -> socket.socket:
+def _listen(settings: Settings, choices: str) -> socket.socket:
     try:
         family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
         return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
     except OSError as error:
         _fail(
             f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}; "
-            "choose another with --host and --port, or LOOPGAUGE_HOST and LOOPGAUGE_PORT"
+            f"choose another with {choices}"
         )
 
 
@@ -367,6 +375,11 @@ _LABEL = re.compile(r"(?P<name>(?!__)[A-Za-z_][A-Za-z0-9_]*)=(?P<value>.*)", re.
 @click.option(
     "--since", type=_TIME, help="The earliest moment, UTC; if not set, the first idea within the widest window."
 )
+@click.option(
+    "--until",
+    type=_TIME,
+    help="The latest moment, UTC, such as the first scrape; if not set, and at the most, three hours ago.",
+)
 @click.option("--step", callback=_duration, default="1d", show_default=True, help="How far the moments are apart.")
 @click.option(
     "--label",
@@ -380,21 +393,31 @@ _LABEL = re.compile(r"(?P<name>(?!__)[A-Za-z_][A-Za-z0-9_]*)=(?P<value>.*)", re.
 @click.option(
     "--output", type=click.File("wb", lazy=True), default="-", help="The file to write; standard output if not set."
 )
-def export_history(since: datetime | None, step: timedelta, labels: Mapping[str, str], output: IO[bytes]) -> None:
+def export_history(
+    since: datetime | None,
+    until: datetime | None,
+    step: timedelta,
+    labels: Mapping[str, str],
+    output: IO[bytes],
+) -> None:
     """Write the figures of the past, from what is known now, for `promtool tsdb create-blocks-from openmetrics`.
 
-    The moments are multiples of the step, such as midnights UTC, up to three hours ago.
+    The moments are multiples of the step, such as midnights UTC. Tell of the time before Prometheus' first scrape, and
+    of nothing twice.
     """
     settings = _settings()
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     scraped = {"job": "loopgauge", "instance": f"{host}:{settings.port}", **labels}
-    _run(_export_history(settings, _rules(settings), _in_utc(since), step, scraped, output))
+    since, until = _in_utc(since), _in_utc(until)
+    if since and until and since > until:
+        raise click.UsageError("--since is after --until; give an earlier --since, or a later --until")
+    _run(_export_history(settings, _rules(settings), (since, until), step, scraped, output))
 
 
 async def _export_history(
     settings: Settings,
     rules: Rules,
-    since: datetime | None,
+    span: tuple[datetime | None, datetime | None],
     step: timedelta,
     labels: Mapping[str, str],
     output: IO[bytes],
@@ -405,7 +428,8 @@ async def _export_history(
     async with open_database(settings) as database:
         known = await read_known(database)
     now, terms = utc_now(), figure_terms(settings, rules)
-    told = moments(since or earliest(known, terms, now), step, now)
+    since, until = span
+    told = moments(since or earliest(known, terms, now), until or now, step, now)
     try:
         with output, _progress("exporting") as progress:
             output.writelines(Export(terms, labels, progress).write(known, told))
@@ -421,7 +445,10 @@ async def _export_history(
 
 def _exported(told: Sequence[datetime]) -> str:
     if not told:
-        return "no moment to tell of: no multiple of the step lies between the beginning and three hours ago"
+        return (
+            "no moment to tell of: no multiple of the step lies between the beginning and the end, "
+            "which is --until and three hours ago at the most"
+        )
     return f"{len(told)} moments from {told[0]:%Y-%m-%d %H:%M:%S} to {told[-1]:%Y-%m-%d %H:%M:%S} UTC"
 
 

@@ -1,13 +1,16 @@
 """The demonstration: a service with settings and a database of its own, and the organisation that visits it."""
 
+import asyncio
 import json
+import os
 import random  # noqa: TID251 - a composition root hands out the dice
 import secrets  # noqa: TID251 - likewise
 import socket
-from collections.abc import Callable, Coroutine, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
-from datetime import timedelta
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +19,14 @@ from service.demo.directory import fresh_directory
 from service.demo.guide import guide
 from service.demo.organisation import SOURCES, TEAMS, THRESHOLDS
 from service.demo.post import Post
+from service.demo.prometheus import NotObserved, Prometheus, run
 from service.demo.visit import Service, past, post_history, post_live
 from service.settings import PREFIX, Settings, given_alone
 from service.storage.embedded import EmbeddedServer, EmbeddedUnavailable
 
 _SECRET_BYTES = 24
+# In a checkout; a wheel has none.
+_RULES = Path(__file__).parents[1] / "dashboards" / "rules"
 
 HASTY: Mapping[str, str] = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 """PostgreSQL's settings for a database that is made anew at each start: what a crash takes is no loss."""
@@ -38,15 +44,19 @@ class Demonstration:
         seed: of the dice; the same one gives the same past.
         pace: how many hours of the organisation's life pass in a second once the demo is live; 0 for none.
         command: what `loopgauge` was started as.
+        observed: whether a Prometheus is started that has the past and scrapes the demo.
         say: tells the visitor something.
+        began: when the visitor began to wait.
     """
 
     span: timedelta
     seed: int
     pace: float
     command: str
+    observed: bool
     say: Callable[[str], None]
     progress: Progress
+    began: datetime = field(default_factory=utc_now)
 
     def visit(self, settings: Settings, listening: socket.socket) -> Callable[[], Coroutine[Any, Any, None]]:
         """What the organisation does once the service with these settings serves."""
@@ -57,26 +67,75 @@ class Demonstration:
         async def visit() -> None:
             # The dice decide about a story, and no secret.
             dice, start = random.Random(self.seed), utc_now().replace(microsecond=0)  # noqa: S311
-            await self._show_history(service, past(start, self.span, dice))
-            self.say(guide(f"http://{host}:{port}", _own_settings(settings.data_dir, port), self.command))
-            if self.pace:
-                self.say(f"Live: {self.pace:g} h of the organisation's life pass in a second. Ctrl-C ends the demo.")
-                await post_live(service, utc_now(), self.span, self.pace, dice)
-            else:
-                self.say("Nothing more happens. Ctrl-C ends the demo.")
+            # In a thread, since the service is not to wait for it.
+            await self._show_history(service, await asyncio.to_thread(past, start, self.span, dice))
+            own_settings = _own_settings(settings.data_dir, port)
+            prometheus = Prometheus(settings.data_dir / "prometheus", f"{host}:{port}", _rules())
+            async with self._observed(prometheus, own_settings) as observer:
+                self.say(guide(f"http://{host}:{port}", observer, own_settings, self.command))
+                await self._go_on(service, dice)
 
         return visit
 
     async def _show_history(self, service: Service, posts: list[Post]) -> None:
-        began = utc_now()
         with self.progress("posting and counting the past") as progress:
             results = await post_history(service, posts, progress)
-        took = (utc_now() - began).total_seconds()
         self.say(
             f"{self.span // timedelta(weeks=1)} weeks of {len(TEAMS)} teams: {results['stored']} deliveries, "
-            f"{results['duplicate']} of them twice, and {results['refused']} refused for its signature; "
-            f"in the figures after {took:.0f} s.\n"
+            f"{results['duplicate']} of them twice,\n"
+            f"and {results['refused']} refused for its signature; in the figures after {self._took()}."
         )
+
+    @asynccontextmanager
+    async def _observed(self, prometheus: Prometheus, own_settings: Mapping[str, str]) -> AsyncIterator[str | None]:
+        """Prometheus on the past, where it is wanted and can be had, until the context ends; gives its URL."""
+        async with AsyncExitStack() as running:
+            url = None
+            if self.observed:
+                try:
+                    url = await self._observe(prometheus, own_settings, running)
+                except NotObserved as error:
+                    self.say(f"No Prometheus shows the past: {error}.")
+                else:
+                    self.say(f"All of it in Prometheus, {url}, after {self._took()}.")
+            self.say("")
+            yield url
+
+    async def _observe(self, prometheus: Prometheus, own_settings: Mapping[str, str], running: AsyncExitStack) -> str:
+        prometheus.prepare()
+        with self.progress("loading the past into Prometheus") as progress:
+            # A process of its own: the service is not to wait while it computes.
+            command = [sys.executable, "-m", "service", "export-history", "--output", str(prometheus.history)]
+            await run(command, _environment(own_settings), prometheus.directory)
+            progress(2, 4)
+            await prometheus.load()
+            progress(3, 4)
+            url = await running.enter_async_context(prometheus.running())
+            progress(4, 4)
+        return url
+
+    def _took(self) -> str:
+        return f"{(utc_now() - self.began).total_seconds():.0f} s"
+
+    async def _go_on(self, service: Service, dice: random.Random) -> None:
+        if self.pace:
+            self.say(f"Live: {self.pace:g} h of the organisation's life in a second. Ctrl-C ends the demo.")
+            await post_live(service, utc_now(), self.span, self.pace, dice)
+        else:
+            self.say("Nothing more happens. Ctrl-C ends the demo.")
+            await asyncio.Event().wait()
+
+
+def _rules() -> Path | None:
+    return _RULES if _RULES.is_dir() else None
+
+
+def _environment(own_settings: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a command that sees what the demo's service sees, and nothing of the user's settings."""
+    kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(PREFIX)}
+    # A folder by the package's name where it is started must not be taken for it.
+    found = {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    return {**kept, **found, **own_settings}
 
 
 def demo_settings(directory: Path, port: int) -> Settings:

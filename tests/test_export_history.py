@@ -151,6 +151,23 @@ def test_moments_are_as_far_apart_as_asked_and_begin_where_asked(told: str) -> N
     assert {later - earlier for earlier, later in pairwise(stamps)} == {12 * 3600}
 
 
+def test_moments_end_where_asked_so_that_what_is_scraped_is_not_told_twice(told: str) -> None:
+    exported = export(told, "--until", f"{days_ago(3):%Y-%m-%dT%H:%M:%S}+00:00")
+    stamps = {int(line.split()[-1]) for line in exported.stdout.splitlines() if line[0] != "#"}
+    assert max(stamps) == days_ago(3).timestamp()
+    assert f" to {days_ago(3):%Y-%m-%d} 00:00:00 UTC" in exported.stderr
+
+
+def test_what_prometheus_still_holds_in_memory_is_left_out_however_late_the_end_is(told: str) -> None:
+    late = f"{datetime.now(UTC) + timedelta(days=2):%Y-%m-%dT%H:%M:%S}"
+    stamps = [
+        int(line.split()[-1])
+        for line in export(told, "--step", "1h", "--until", late).stdout.splitlines()[1:-1:]
+        if line[0] != "#"
+    ]
+    assert max(stamps) <= (datetime.now(UTC) - timedelta(hours=3)).timestamp()
+
+
 def test_without_a_past_there_is_an_export_without_samples(database_url: str) -> None:
     exported = export(database_url)
     assert (exported.returncode, exported.stdout) == (0, "# EOF\n")
@@ -160,6 +177,10 @@ def test_without_a_past_there_is_an_export_without_samples(database_url: str) ->
 @pytest.mark.parametrize(
     ("options", "why"),
     [
+        (
+            ["--since", "2026-05-02", "--until", "2026-05-01"],
+            "--since is after --until; give an earlier --since, or a later --until",
+        ),
         (["--step", "daily"], "expected a duration such as 90s, 15m, 6h or 14d"),
         (["--label", "instance"], "expected a label such as job=loopgauge, got 'instance'"),
         (["--label", "__name__=a"], "expected a label such as job=loopgauge"),

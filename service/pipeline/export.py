@@ -64,18 +64,18 @@ def earliest(known: Known, terms: Terms, now: datetime) -> datetime:
     return max(first, widest)
 
 
-def moments(since: datetime, step: timedelta, now: datetime) -> Sequence[datetime]:
+def moments(since: datetime, until: datetime, step: timedelta, now: datetime) -> Sequence[datetime]:
     """The moments of an export, in order: every multiple of a step, such as midnights UTC.
 
-    They end three hours before `now`: what is later Prometheus still keeps in memory, and an imported block beside that
-    would be at odds with what it scrapes.
+    They end three hours before `now` at the latest: what is later Prometheus still keeps in memory, and an imported
+    block beside that would be at odds with what it scrapes.
 
     Args:
-        since: the earliest that a moment may be.
+        since, until: the earliest and the latest that a moment may be.
         step: how far apart they are.
         now: the time now, UTC.
     """
-    first, last = -((_EPOCH - since) // step), (now - _UNSETTLED - _EPOCH) // step
+    first, last = -((_EPOCH - since) // step), (min(until, now - _UNSETTLED) - _EPOCH) // step
     return [_EPOCH + number * step for number in range(first, last + 1)]
 
 

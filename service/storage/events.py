@@ -41,9 +41,10 @@ async def record(connection: Connection, said: Iterable[Said]) -> list[str]:
     heard = list(said)
     recorded: list[str] = []
     await names.lock(connection, alone=any(one.aliases for one in heard))
-    if news := _event_rows(heard):
-        recorded = await _insert(connection, news)
-        await connection.execute(insert(event_deliveries).on_conflict_do_nothing(), _provenance_rows(heard))
+    ids = {event: event_id(event) for one in heard for event in one.events}
+    if ids:
+        recorded = await _insert(connection, _event_rows(heard, ids))
+        await connection.execute(insert(event_deliveries).on_conflict_do_nothing(), _provenance_rows(heard, ids))
     replaced = await links.record(connection, ((one.delivery, link) for one in heard for link in one.links))
     renamed = await names.record(connection, ((one.delivery, alias) for one in heard for alias in one.aliases))
     subjects = {event.subject for one in heard for event in one.events} | replaced
@@ -73,26 +74,26 @@ _INSERT = text(
 )
 
 
-def _event_rows(heard: Iterable[Said]) -> list[dict[str, object]]:
-    rows: dict[tuple[str, UUID], dict[str, object]] = {}
+def _event_rows(heard: Iterable[Said], ids: Mapping[LifecycleEvent, UUID]) -> list[dict[str, object]]:
+    first: dict[LifecycleEvent, datetime] = {}
     for one in heard:
         for event in one.events:
-            row = {
-                "subject": event.subject,
-                "id": event_id(event),
-                "kind": kind_of(event),
-                "occurred_at": event.occurred_at,
-                "received_at": one.received_at,
-                "data": data_of(event),
-            }
-            rows.setdefault((event.subject, event_id(event)), row)
-    return [rows[key] for key in sorted(rows)]
+            first.setdefault(event, one.received_at)
+    return [
+        {
+            "subject": event.subject,
+            "id": ids[event],
+            "kind": kind_of(event),
+            "occurred_at": event.occurred_at,
+            "received_at": first[event],
+            "data": data_of(event),
+        }
+        for event in sorted(first, key=lambda event: (event.subject, ids[event]))
+    ]
 
 
-def _provenance_rows(heard: Iterable[Said]) -> list[dict[str, object]]:
-    brought = {
-        (event.subject, event_id(event), one.delivery): rule for one in heard for event, rule in one.events.items()
-    }
+def _provenance_rows(heard: Iterable[Said], ids: Mapping[LifecycleEvent, UUID]) -> list[dict[str, object]]:
+    brought = {(event.subject, ids[event], one.delivery): rule for one in heard for event, rule in one.events.items()}
     return [
         {"subject": subject, "event_id": event, "delivery_id": by, "rule": brought[subject, event, by]}
         for subject, event, by in sorted(brought)

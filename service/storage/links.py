@@ -116,33 +116,44 @@ async def around(connection: Connection, subjects: Collection[Ref]) -> list[tupl
     Returns:
         (evidence, target) pairs.
     """
-    rows = await connection.execute(_AROUND, {"subjects": sorted(subjects)})
+    rows = await connection.execute(AROUND, {"subjects": sorted(subjects)})
     return [(Ref(row.evidence), Ref(row.target)) for row in rows]
 
 
 # A subject's own evidence, and all that this serves, tells which of them are experiments; what the subject serves,
 # and all evidence of that, tells what those experiments are.
-_AROUND = text(
+#
+# Each step looks one subject up in an index, and that is said so that the planner cannot do otherwise: it expects each
+# step of a recursion to find ten times as many as the one before, and would read all links, and set memory for billions
+# aside, for a few hundred. `OFFSET 0` keeps a lookup apart from what it is joined to, an array from its length.
+AROUND = text(
     """
     WITH RECURSIVE below(subject) AS (
         SELECT unnest(CAST(:subjects AS text[]))
         UNION
-        SELECT links.evidence FROM below JOIN links ON links.targets @> ARRAY[below.subject]
+        SELECT found.evidence FROM below CROSS JOIN LATERAL (
+            SELECT evidence FROM links WHERE targets @> ARRAY[below.subject] OFFSET 0
+        ) AS found
     ), served(subject) AS (
-        SELECT subject FROM below
+        SELECT unnest(ARRAY(SELECT subject FROM below))
         UNION
-        SELECT unnest(links.targets) FROM served JOIN links ON links.evidence = served.subject
+        SELECT found.target FROM served CROSS JOIN LATERAL (
+            SELECT unnest(targets) AS target FROM links WHERE evidence = served.subject OFFSET 0
+        ) AS found
     ), above(subject) AS (
         SELECT unnest(CAST(:subjects AS text[]))
         UNION
-        SELECT unnest(links.targets) FROM above JOIN links ON links.evidence = above.subject
+        SELECT found.target FROM above CROSS JOIN LATERAL (
+            SELECT unnest(targets) AS target FROM links WHERE evidence = above.subject OFFSET 0
+        ) AS found
     ), serving(subject) AS (
-        SELECT subject FROM above
+        SELECT unnest(ARRAY(SELECT subject FROM above))
         UNION
-        SELECT links.evidence FROM serving JOIN links ON links.targets @> ARRAY[serving.subject]
+        SELECT found.evidence FROM serving CROSS JOIN LATERAL (
+            SELECT evidence FROM links WHERE targets @> ARRAY[serving.subject] OFFSET 0
+        ) AS found
     )
-    SELECT links.evidence, unnest(links.targets) AS target
-    FROM (SELECT subject FROM served UNION SELECT subject FROM serving) AS around
-    JOIN links ON links.evidence = around.subject
+    SELECT evidence, unnest(targets) AS target FROM links
+    WHERE evidence = ANY(ARRAY(SELECT subject FROM served UNION ALL SELECT subject FROM serving))
     """
 )

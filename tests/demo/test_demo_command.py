@@ -4,18 +4,23 @@ import os
 import re
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
 
 from service.demo.organisation import TEAMS
+from service.storage.embedded import EmbeddedServer
+from tests.prometheus import Prometheus, tool
 from tests.road import read_figures
 
 _PATIENCE = 120.0
@@ -37,10 +42,12 @@ def home() -> Iterator[Path]:
 
 
 @contextmanager
-def demo(directory: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """A running demo of two weeks, killed at the end of the context."""
+def demo(directory: Path, *arguments: str, path: str | None = None) -> Iterator[subprocess.Popen[str]]:
+    """A running demo of two weeks without a Prometheus, if not asked otherwise; killed at the end of the context."""
     command = [sys.executable, "-m", "service", "demo", "--port", "0", "--weeks", "2", "--data-dir", str(directory)]
+    command.append("--no-prometheus")
     environment = {**os.environ, **THEIRS, "LOOPGAUGE_DATA_DIR": str(directory / "theirs")}
+    environment["PATH"] = path or environment["PATH"]
     with subprocess.Popen(
         [*command, *arguments], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -66,9 +73,13 @@ def said_until(process: subprocess.Popen[str], last: str) -> list[str]:
 
 def test_it_shows_the_past_tells_what_to_notice_goes_on_live_and_ends_well(home: Path) -> None:
     directory = home / "demo"
-    with demo(directory, "--pace", "20") as process:
+    # Where no Prometheus is installed.
+    with demo(directory, "--pace", "20", "--prometheus", path="/nowhere") as process:
         lines = said_until(process, "Live: 20 h")
-        assert re.match(r"2 weeks of 7 teams: \d+ deliveries, \d+ of them twice, and 1 refused", lines[0])
+        assert re.match(r"2 weeks of 7 teams: \d+ deliveries, \d+ of them twice,", lines[0])
+        assert re.match(r"and 1 refused for its signature; in the figures after \d+ s\.", lines[1])
+        missing = "promtool and prometheus not on the PATH; Debian and Ubuntu: apt install prometheus"
+        assert lines[2] == f"No Prometheus shows the past: {missing}."
         noticed = [line.split()[0] for line in lines if re.match(r"  [a-z]+ +(?!loopgauge)[a-z].*: ", line)]
         assert set(noticed) >= {team.name for team in TEAMS}
         [url] = {found[0] for line in lines if (found := re.findall(r"http://127\.0\.0\.1:\d+", line))}
@@ -111,6 +122,69 @@ def _something_more_is_posted(url: str, before: float) -> None:
             return
         time.sleep(0.1)
     pytest.fail("nothing more was posted")
+
+
+def test_the_past_is_in_a_prometheus_that_ends_with_the_demo_even_if_that_is_killed(home: Path) -> None:
+    for name in ("promtool", "prometheus"):
+        tool(name)
+    with demo(home, "--weeks", "4", "--prometheus") as process:
+        lines = said_until(process, "What to notice")
+        (observer,) = {found[0] for line in lines if (found := re.findall(r"^All of it in Prometheus, (\S+),", line))}
+        (url,) = {found[0] for line in lines if (found := re.findall(r"http://(\S+)/metrics ", line))}
+        prometheus = Prometheus(observer)
+        _four_weeks_are_there_under_the_labels_of_the_scrape(prometheus, url)
+        graphs = [line.strip() for line in lines if "/graph?" in line]
+        assert len(graphs) == 3
+        for graph in graphs:
+            assert graph.startswith(f"{observer}/graph?")
+            assert _shown(prometheus, graph), graph
+        # In a checkout there are rules.
+        assert prometheus.until('team:loopgauge_threshold_seconds:max10m{team="payments"}')
+        process.kill()
+        process.wait(_PATIENCE)
+        _wait_until_nobody_listens(observer)
+    left_behind = EmbeddedServer(home)
+    left_behind.start()
+    left_behind.release()
+
+
+def _four_weeks_are_there_under_the_labels_of_the_scrape(prometheus: Prometheus, target: str) -> None:
+    now = datetime.now(UTC)
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    asked = 'loopgauge_experiments_concluded{team="search",window="90d",outcome="worked"}'
+    prometheus.until(asked)
+    ((labels, past),) = prometheus.past(asked, midnight - timedelta(days=27), midnight - timedelta(days=1))
+    assert len(past) >= 20
+    assert max(past.values()) > min(past.values())
+    assert (labels["instance"], labels["job"]) == (target, "loopgauge")
+    # What is scraped now is no second series.
+    assert prometheus.series(asked, midnight - timedelta(days=27), now) == [labels]
+
+
+def _shown(prometheus: Prometheus, graph: str) -> bool:
+    """Whether a link shows a past of some days."""
+    asked = parse_qs(urlsplit(graph).query)
+    now = datetime.now(UTC)
+    shown = prometheus.past(asked["g0.expr"][0], now - timedelta(days=20), now - timedelta(days=1))
+    return max((len(values) for _, values in shown), default=0) > 5
+
+
+def _wait_until_nobody_listens(url: str) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while time.monotonic() < deadline:
+        try:
+            httpx.get(url)
+        except httpx.TransportError:
+            return
+        time.sleep(0.05)
+    pytest.fail(f"{url} still answers")
+
+
+def test_a_port_that_is_taken_is_refused_with_what_to_choose(home: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, demo(home, "--port", str(taken.getsockname()[1])) as process:
+        said, logged = process.communicate(timeout=_PATIENCE)
+    assert (process.returncode, said) == (1, "")
+    assert logged.endswith("choose another with --port, or with make demo PORT=8081\n")
 
 
 def test_it_ends_well_while_it_posts_the_past_and_starts_anew_after_a_kill(home: Path) -> None:

@@ -173,11 +173,18 @@ def test_once_all_is_past_the_history_says_what_the_figures_say_today() -> None:
 
 def test_moments_are_multiples_of_the_step_and_end_three_hours_ago() -> None:
     midnight = datetime.fromisoformat("2026-03-04T00:00:00+00:00")
-    assert moments(at(3), DAY, at(6, "02:59:59")) == [midnight, midnight + DAY]
-    assert moments(at(3), DAY, at(6, "03:00:00")) == [midnight, midnight + DAY, midnight + 2 * DAY]
-    assert moments(midnight, DAY, midnight + timedelta(hours=3)) == [midnight]
-    assert moments(at(3), timedelta(hours=6), at(4, "08:00:00")) == [at(3, "12:00:00"), at(3, "18:00:00"), midnight]
-    assert moments(at(5), DAY, at(4)) == []
+    now = at(6, "02:59:59")
+    assert moments(at(3), now, DAY, now) == [midnight, midnight + DAY]
+    now = at(6, "03:00:00")
+    assert moments(at(3), now, DAY, now) == [midnight, midnight + DAY, midnight + 2 * DAY]
+    assert moments(at(3), now - DAY, DAY, now) == [midnight, midnight + DAY]
+    assert moments(at(3), midnight, DAY, now) == [midnight]
+    assert moments(at(3), midnight - timedelta(seconds=1), DAY, now) == []
+    now = midnight + timedelta(hours=3)
+    assert moments(midnight, now, DAY, now) == [midnight]
+    now = at(4, "08:00:00")
+    assert moments(at(3), now, timedelta(hours=6), now) == [at(3, "12:00:00"), at(3, "18:00:00"), midnight]
+    assert moments(at(5), at(4), DAY, at(4)) == []
 
 
 def test_history_begins_with_the_first_idea_but_not_before_the_widest_window() -> None:

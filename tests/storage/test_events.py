@@ -139,6 +139,18 @@ async def test_everything_around_a_subject_is_found_from_each_of_its_parts(datab
         assert set(await links.around(connection, [ITEM_1])) == own
 
 
+async def test_links_that_are_news_to_the_planner_are_looked_up_and_never_read_one_and_all(database: Database) -> None:
+    items = [Ref(f"github:acme/app#{number}") for number in range(3000)]
+    said = [LinkSet(Ref(f"github:acme/app!{one[16:]}"), "body", one, frozenset({one}), at(2)) for one in items]
+    async with database.transaction() as connection:
+        await events.record(connection, [_said(links=said)])
+        # Within the transaction no vacuum has looked at them.
+        explained = await connection.scalars(text(f"EXPLAIN {links.AROUND}"), {"subjects": items[:100]})
+        plan = "\n".join(explained)
+    assert "Index Cond: (targets @> " in plan
+    assert "Seq Scan on links" not in plan
+
+
 async def test_links_in_a_circle_end(database: Database) -> None:
     said = [
         LinkSet(ITEM_1, "body", ITEM_1, frozenset({ITEM_2}), at(2)),

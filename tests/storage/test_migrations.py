@@ -73,3 +73,9 @@ async def test_what_was_marked_before_there_were_exclusions_is_projected_anew(da
         pass
     assert set(await all_experiments(database)) == {"github:acme/app#45"}
     assert await all_exclusions(database) == {"github:acme/app#46": Excluded("duplicate", at(5))}
+
+
+async def test_links_are_found_without_a_list_of_what_is_still_to_be_put_in(database: Database) -> None:
+    async with database.transaction() as connection:
+        options = await connection.scalar(text("SELECT reloptions FROM pg_class WHERE oid = 'links_targets'::regclass"))
+    assert options == ["fastupdate=off"]

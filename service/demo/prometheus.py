@@ -1,0 +1,181 @@
+"""The demo's own Prometheus: it is given the past, scrapes the demo, and ends with it."""
+
+import asyncio
+import json
+import shutil
+import socket
+from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from service.demo.sending import NotTaken, connected
+
+_HOST = "127.0.0.1"
+_USUAL_PORT = 9090
+_ATTEMPTS = 3
+_PATIENCE_SECONDS = 30.0
+_LOOK_SECONDS = 0.1
+_OK = 200
+# Kills what it runs when its standard input ends, and so when the demo does, in whatever way. Its standard output is
+# what it runs alone has, and ends with that.
+_END_WITH_US = '"$@" & exec >&-; read -r _; kill -KILL $!; wait'
+
+
+class NotObserved(Exception):
+    """No Prometheus shows the demo; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prometheus:
+    """Prometheus as it is installed here, and where it keeps what it needs for the demo.
+
+    Attributes:
+        directory: the demo's, for Prometheus alone.
+        target: the host and port at which the demo is scraped.
+        rules: the directory that holds rules for it, or None.
+    """
+
+    directory: Path
+    target: str
+    rules: Path | None
+
+    @property
+    def history(self) -> Path:
+        """Where the past is to be, as OpenMetrics, before it is loaded."""
+        return self.directory / "history.om"
+
+    def prepare(self) -> None:
+        """Make the directory, and a configuration in it that scrapes the demo.
+
+        Raises:
+            NotObserved: what it needs is not installed.
+        """
+        if missing := [name for name in ("promtool", "prometheus") if shutil.which(name) is None]:
+            raise NotObserved(f"{' and '.join(missing)} not on the PATH; Debian and Ubuntu: apt install prometheus")
+        self.directory.mkdir()
+        scraped = {"job_name": "loopgauge", "static_configs": [{"targets": [self.target]}]}
+        configuration = {
+            "global": {"scrape_interval": "5s", "evaluation_interval": "5s"},
+            "rule_files": [f"{self.rules}/*.yaml"] if self.rules else [],
+            "scrape_configs": [scraped],
+        }
+        # JSON is YAML.
+        self._configuration.write_text(json.dumps(configuration, indent=2), "utf-8")
+
+    async def load(self) -> None:
+        """Make blocks of the past.
+
+        Raises:
+            NotObserved: promtool cannot.
+        """
+        blocks = ["--max-block-duration=1500h", "openmetrics", str(self.history), str(self._data)]
+        await run(["promtool", "tsdb", "create-blocks-from", *blocks])
+        self.history.unlink()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[str]:
+        """Prometheus on the past, at its usual port if that is free, until the context ends; gives its URL.
+
+        Raises:
+            NotObserved: it does not start.
+        """
+        for attempt in range(_ATTEMPTS):
+            # Somebody else may take a port that is free now, and then another one may do.
+            port = _free_port(_USUAL_PORT if attempt == 0 else 0)
+            process = await self._start(port)
+            try:
+                if await self._is_ready(process, port):
+                    yield f"http://{_HOST}:{port}"
+                    return
+            finally:
+                await _end(process)
+        raise NotObserved(f"Prometheus does not start; its log is {self._log}")
+
+    @property
+    def _configuration(self) -> Path:
+        return self.directory / "prometheus.yml"
+
+    @property
+    def _data(self) -> Path:
+        return self.directory / "data"
+
+    @property
+    def _log(self) -> Path:
+        return self.directory / "log"
+
+    async def _start(self, port: int) -> Process:
+        command = [
+            "prometheus",
+            f"--config.file={self._configuration}",
+            f"--storage.tsdb.path={self._data}",
+            # By itself it would keep 15 days.
+            "--storage.tsdb.retention.time=3y",
+            f"--web.listen-address={_HOST}:{port}",
+            "--log.level=warn",
+        ]
+        with self._log.open("a") as log:
+            return await asyncio.create_subprocess_exec(
+                *("sh", "-c", _END_WITH_US, "sh", *command), stdin=PIPE, stdout=PIPE, stderr=log, start_new_session=True
+            )
+
+    async def _is_ready(self, process: Process, port: int) -> bool:
+        """Whether this Prometheus, and no other one at this port, answers in time."""
+        assert process.stdout is not None  # noqa: S101 - it was started with a pipe
+        ended = asyncio.create_task(process.stdout.read())
+        try:
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                while not ended.done():
+                    with suppress(NotTaken, ValueError, KeyError):
+                        if await _data_at(port) == str(self._data):
+                            return True
+                    await asyncio.sleep(_LOOK_SECONDS)
+        except TimeoutError:
+            pass
+        finally:
+            ended.cancel()
+        return False
+
+
+async def run(command: Sequence[str], environment: Mapping[str, str] | None = None, cwd: Path | None = None) -> None:
+    """Run a command to its end; it is killed where nobody waits for it any more.
+
+    Raises:
+        NotObserved: it fails.
+    """
+    # A session of its own: ctrl-C asks the demo to end, and the demo ends it.
+    process = await asyncio.create_subprocess_exec(
+        *command, env=environment, cwd=cwd, stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, start_new_session=True
+    )
+    try:
+        said, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if process.returncode:
+        last = said.decode(errors="replace").strip().rpartition("\n")[2]
+        raise NotObserved(f"{Path(command[0]).name} ended with status {process.returncode}: {last}")
+
+
+async def _data_at(port: int) -> str:
+    """Where the Prometheus at a port has its data."""
+    async with connected(_HOST, port) as connection:
+        answer = await connection.ask("GET", "/api/v1/status/flags", {})
+    return str(json.loads(answer.body)["data"]["storage.tsdb.path"]) if answer.status == _OK else ""
+
+
+async def _end(process: Process) -> None:
+    assert process.stdin is not None  # noqa: S101 - it was started with a pipe
+    process.stdin.close()
+    await process.wait()
+
+
+def _free_port(wanted: int) -> int:
+    """This port, or where it is taken any that is free now."""
+    try:
+        with socket.create_server((_HOST, wanted)) as probe:
+            return int(probe.getsockname()[1])
+    except OSError:
+        return _free_port(0)
