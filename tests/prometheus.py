@@ -16,6 +16,8 @@ import pytest
 
 _PATIENCE = 60.0
 _DATA = "tsdb"
+# One for all that is asked: a client for each question would take longer to make than most answers.
+_CLIENT = httpx.Client(timeout=_PATIENCE)
 
 
 def tool(name: str) -> str:
@@ -40,9 +42,8 @@ def promtool(*arguments: str, given: str | None = None) -> subprocess.CompletedP
 class Prometheus:
     """A running Prometheus."""
 
-    def __init__(self, client: httpx.Client) -> None:
-        # One for all that is asked: each client of its own would take longer to make than most answers.
-        self._client = client
+    def __init__(self, url: str) -> None:
+        self.url = url
 
     def query(self, expression: str, **parameters: str) -> dict[tuple[tuple[str, str], ...], float]:
         """The value of each series that an expression has now, by its labels without `instance` and `job`."""
@@ -76,7 +77,7 @@ class Prometheus:
         return active
 
     def _get(self, path: str, parameters: Mapping[str, str]) -> Any:
-        response = self._client.get(f"/api/v1/{path}", params=parameters)
+        response = _CLIENT.get(f"{self.url}/api/v1/{path}", params=parameters)
         assert response.status_code == 200, response.text
         return response.json()["data"]
 
@@ -121,8 +122,7 @@ def scraping(urls: Sequence[str], directory: Path, more: str = "", namespace: st
         process = subprocess.Popen(command, stdout=log, stderr=log)
         try:
             wait_until_ready(f"http://{address}/-/ready", process)
-            with httpx.Client(base_url=f"http://{address}", timeout=_PATIENCE) as client:
-                yield Prometheus(client)
+            yield Prometheus(f"http://{address}")
         finally:
             process.kill()
             process.wait()
