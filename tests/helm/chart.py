@@ -16,7 +16,8 @@ CHART = ROOT / "helm/loopgauge"
 TOOLS = ROOT / ".tools"
 RELEASE = "acme"
 NAMESPACE = "tools"
-KUBERNETES = "1.34.0"
+KUBERNETES: Sequence[str] = ("1.30.0", "1.37.0")
+"""The oldest version that the chart promises to work on, and the newest that is known."""
 _PATIENCE = 60.0
 
 SCENARIOS: Sequence[Path] = sorted((CHART / "ci").glob("*-values.yaml"))
@@ -31,7 +32,7 @@ def run(name: str, *arguments: str, given: str | None = None) -> subprocess.Comp
 
 def template(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Render the chart as it would be installed; arguments name the values."""
-    where = ["--namespace", NAMESPACE, "--kube-version", KUBERNETES]
+    where = ["--namespace", NAMESPACE, "--kube-version", KUBERNETES[-1]]
     return run("helm", "template", RELEASE, str(CHART), *where, *arguments)
 
 

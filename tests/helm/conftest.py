@@ -5,7 +5,6 @@ import os
 import pytest
 
 from tests.helm.chart import TOOLS
-from tests.helm.schemas import write_schemas
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -17,9 +16,3 @@ def tools() -> None:
     if os.environ.get("CI"):
         pytest.fail(missing)
     pytest.skip(missing)
-
-
-@pytest.fixture(scope="session")
-def schemas(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Where kubeconform finds the schemas of all kinds."""
-    return write_schemas(tmp_path_factory.mktemp("schemas"))
