@@ -3,9 +3,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+CHART := helm/loopgauge
+TOOLS := .tools
+HELM := v4.3.1
+KUBECONFORM := v0.8.0
+HELM_DOCS := v1.14.2
+PROMETHEUS_OPERATOR := v0.85.0
+EXTERNAL_SECRETS := v1.3.2
+PINNED := $(HELM)-$(KUBECONFORM)-$(HELM_DOCS)-$(PROMETHEUS_OPERATOR)-$(EXTERNAL_SECRETS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check bench torture dashboards format lock clean
+.PHONY: help run demo test check bench torture dashboards chart tools format lock clean
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,11 +27,12 @@ demo: $(VENV)/run.done ## the same beside a simulated organisation: 26 weeks of 
 test: $(VENV)/dev.done ## the whole test suite
 	@$(BIN)/python -m pytest --numprocesses 3
 
-check: $(VENV)/dev.done ## formatting, lint, types and import contracts
+check: $(VENV)/dev.done tools ## formatting, lint, types, import contracts, and the Helm chart where Go is
 	@$(BIN)/ruff format --check --quiet
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@if [ -x $(TOOLS)/bin/helm ]; then $(BIN)/python -m tests.helm.check; fi
 
 bench: $(VENV)/dev.done ## how long the core takes, and the figures at a million experiments, with ratios
 	@$(BIN)/python -m tests.bench.core
@@ -35,6 +44,27 @@ torture: $(VENV)/dev.done ## the long fault test; SECONDS=600, and SEED=n to rep
 
 dashboards: $(VENV)/dev.done ## write the Grafana dashboards from the Python that builds them
 	@$(BIN)/python -W ignore::DeprecationWarning -m dashboards
+	$(packaged)
+
+chart: tools ## what the Helm chart packages, after a change to dashboards, rules or its values' comments
+	$(packaged)
+	@$(TOOLS)/bin/helm-docs --log-level warning --sort-values-order file --chart-search-root helm
+
+# A chart can only read files inside itself. As links they would be missing for whom GitOps tools drop links.
+define packaged
+@rm -rf $(CHART)/files && mkdir -p $(CHART)/files/dashboards $(CHART)/files/rules
+@cp dashboards/json/*.json $(CHART)/files/dashboards
+@cp dashboards/rules/*.yaml $(CHART)/files/rules
+endef
+
+tools: ## helm and what else checks the chart, in .tools; needs Go, and a few minutes the first time
+	@if command -v go >/dev/null; then \
+		$(MAKE) --silent $(TOOLS)/$(PINNED).done; \
+	elif [ -n "$$CI" ]; then \
+		echo "Go is not installed: the Helm chart cannot be checked" >&2; exit 1; \
+	else \
+		echo "Go is not installed: the Helm chart is not checked"; \
+	fi
 
 format: $(VENV)/dev.done ## put the code into shape
 	@$(BIN)/ruff format --quiet
@@ -62,3 +92,19 @@ $(VENV)/run.done: requirements.lock pyproject.toml
 $(VENV)/dev.done: requirements-dev.lock $(VENV)/run.done
 	@$(PIP) install --require-hashes --requirement requirements-dev.lock
 	@touch $@
+
+MODULE = $$(go mod download -json $(1) | sed -n 's/^.*"Dir": "\(.*\)".*$$/\1/p')
+
+$(TOOLS)/$(PINNED).done:
+	@echo "making tools in $(TOOLS) ..."
+	@rm -rf $(TOOLS) && mkdir -p $(TOOLS)/crds
+	@GOBIN=$(CURDIR)/$(TOOLS)/bin go install helm.sh/helm/v4/cmd/helm@$(HELM)
+	@GOBIN=$(CURDIR)/$(TOOLS)/bin go install github.com/yannh/kubeconform/cmd/kubeconform@$(KUBECONFORM)
+	@GOBIN=$(CURDIR)/$(TOOLS)/bin go install github.com/norwoodj/helm-docs/cmd/helm-docs@$(HELM_DOCS)
+	@operator=$(call MODULE,github.com/prometheus-operator/prometheus-operator@$(PROMETHEUS_OPERATOR)) && \
+		cp $$operator/example/prometheus-operator-crd/*_podmonitors.yaml \
+			$$operator/example/prometheus-operator-crd/*_servicemonitors.yaml \
+			$$operator/example/prometheus-operator-crd/*_prometheusrules.yaml $(TOOLS)/crds
+	@secrets=$(call MODULE,github.com/external-secrets/external-secrets@$(EXTERNAL_SECRETS)) && \
+		cp $$secrets/config/crds/bases/external-secrets.io_externalsecrets.yaml $(TOOLS)/crds
+	@chmod -R u+w $(TOOLS) && touch $@

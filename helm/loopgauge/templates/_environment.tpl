@@ -1,0 +1,61 @@
+{{/* A variable from a Secret: of (name, existingSecret, key). */}}
+{{- define "loopgauge.secretVariable" -}}
+- name: {{ .name }}
+  valueFrom:
+    secretKeyRef:
+      name: {{ .existingSecret }}
+      key: {{ .key }}
+{{- end -}}
+
+{{/* What every command needs. */}}
+{{- define "loopgauge.databaseEnvironment" -}}
+{{ include "loopgauge.secretVariable" (merge (dict "name" "LOOPGAUGE_DATABASE_URL") .Values.database) }}
+{{- with .Values.extraEnv }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* What the service needs in either role. */}}
+{{- define "loopgauge.serviceEnvironment" -}}
+- name: LOOPGAUGE_HOST
+  value: {{ .Values.settings.host | quote }}
+- name: LOOPGAUGE_PORT
+  value: "8080"
+{{- range $name, $source := .Values.sources }}
+{{- $prefix := printf "LOOPGAUGE_SOURCES__%s__" ($name | replace "-" "_" | upper) }}
+{{- with $source.provider }}
+- name: {{ $prefix }}PROVIDER
+  value: {{ . }}
+{{- end }}
+{{ include "loopgauge.secretVariable" (dict "name" (print $prefix "SECRET") "existingSecret" $source.existingSecret "key" $source.key) }}
+{{- with $source.previousKey }}
+{{ include "loopgauge.secretVariable" (dict "name" (print $prefix "PREVIOUS_SECRET") "existingSecret" $source.existingSecret "key" .) }}
+{{- end }}
+{{- end }}
+{{- range $door, $token := .Values.apiTokens }}
+{{- if $token }}
+{{ include "loopgauge.secretVariable" (merge (dict "name" (printf "LOOPGAUGE_API_TOKENS__%s" (upper $door))) $token) }}
+{{- end }}
+{{- end }}
+{{- with .Values.metricsToken }}
+{{ include "loopgauge.secretVariable" (merge (dict "name" "LOOPGAUGE_METRICS_TOKEN") .) }}
+{{- end }}
+{{- if include "loopgauge.rulesConfigMap" . }}
+- name: LOOPGAUGE_RULES
+  value: /etc/loopgauge/rules.yaml
+{{- end }}
+{{- with .Values.settings }}
+- name: LOOPGAUGE_WINDOWS
+  value: {{ join "," .windows | quote }}
+{{- with .thresholds }}
+- name: LOOPGAUGE_THRESHOLDS
+  value: {{ toJson . | quote }}
+{{- end }}
+{{- range $name, $value := omit . "host" "windows" "thresholds" }}
+- name: LOOPGAUGE_{{ snakecase $name | upper }}
+  {{- /* Helm's numbers are floats, and large ones would be written with an exponent. */}}
+  value: {{ ternary $value ($value | int64) (kindIs "string" $value) | quote }}
+{{- end }}
+{{- end }}
+{{ include "loopgauge.databaseEnvironment" . }}
+{{- end -}}

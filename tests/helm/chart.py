@@ -1,0 +1,91 @@
+"""The chart as Helm renders it."""
+
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import yaml
+
+Manifest: TypeAlias = Mapping[str, Any]
+"""One object as it would be sent to Kubernetes."""
+
+ROOT = Path(__file__).parents[2]
+CHART = ROOT / "helm/loopgauge"
+TOOLS = ROOT / ".tools"
+RELEASE = "acme"
+NAMESPACE = "tools"
+KUBERNETES: Sequence[str] = ("1.30.0", "1.37.0")
+"""The oldest version that the chart promises to work on, and the newest that is known."""
+_PATIENCE = 60.0
+
+SCENARIOS: Sequence[Path] = sorted((CHART / "ci").glob("*-values.yaml"))
+"""Values of installations that differ in all that matters."""
+
+
+def run(name: str, *arguments: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
+    """Run one of the tools that `make tools` makes."""
+    command = [str(TOOLS / "bin" / name), *arguments]
+    return subprocess.run(command, input=given, capture_output=True, text=True, timeout=_PATIENCE, check=False)
+
+
+def template(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Render the chart as it would be installed; arguments name the values."""
+    where = ["--namespace", NAMESPACE, "--kube-version", KUBERNETES[-1]]
+    return run("helm", "template", RELEASE, str(CHART), *where, *arguments)
+
+
+@cache
+def rendered(*arguments: str) -> str:
+    """What the values that the arguments name make of the chart."""
+    done = template(*arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def manifests(*arguments: str) -> list[Manifest]:
+    """The objects that these values make, hooks and tests among them."""
+    return [one for one in yaml.safe_load_all(rendered(*arguments)) if one]
+
+
+def scenario(name: str) -> list[Manifest]:
+    """The objects of a scenario, such as `minimal`."""
+    return manifests("--values", str(CHART / f"ci/{name}-values.yaml"))
+
+
+def minimal(*settings: str) -> list[Manifest]:
+    """The objects of the smallest installation, but for what is set, as `key=value`."""
+    chosen = [part for setting in settings for part in ("--set", setting)]
+    return manifests("--values", str(CHART / "ci/minimal-values.yaml"), *chosen)
+
+
+def of_kind(objects: Sequence[Manifest], kind: str, component: str | None = None) -> list[Manifest]:
+    """Those of a kind, and of a component where one is named."""
+    label = "app.kubernetes.io/component"
+    return [
+        one
+        for one in objects
+        if one["kind"] == kind and component in (None, one["metadata"].get("labels", {}).get(label))
+    ]
+
+
+def pods(objects: Sequence[Manifest]) -> Iterator[tuple[str, Manifest]]:
+    """What each pod would be, by the name of what makes it: metadata and spec."""
+    for one in objects:
+        name = f"{one['kind']}/{one['metadata']['name']}"
+        if one["kind"] == "Pod":
+            yield name, one
+        elif "template" in one.get("spec", {}) and one["apiVersion"] in {"apps/v1", "batch/v1"}:
+            yield name, one["spec"]["template"]
+
+
+def containers(pod: Manifest) -> list[Manifest]:
+    """All containers of a pod, those that run before the others first."""
+    return [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]
+
+
+def environment(pod: Manifest) -> dict[str, Any]:
+    """The variables of a pod's first container that is no init container: a text, or where it comes from."""
+    variables = pod["spec"]["containers"][0].get("env", [])
+    return {one["name"]: one["value"] if "value" in one else one["valueFrom"] for one in variables}

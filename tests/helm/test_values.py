@@ -1,0 +1,161 @@
+"""A value that cannot be is refused by its name, before anything is installed."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from service.providers import PROVIDERS
+from service.settings import PREFIX, Settings, given_alone
+from tests.helm.chart import CHART, environment, minimal, of_kind, scenario, template
+
+_MINIMAL = ("--values", str(CHART / "ci/minimal-values.yaml"))
+
+
+def _refusal(*arguments: str) -> str:
+    done = template(*_MINIMAL, *arguments)
+    assert done.returncode != 0, "it was not refused"
+    return done.stderr
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named", "why"),
+    [
+        ("api.replica=3", "/api", "additional properties 'replica' not allowed"),
+        ("workers.replicas=3", "'", "additional properties 'workers' not allowed"),
+        ("sources.github.provider=github", "/sources/github", "missing properties 'existingSecret', 'key'"),
+        ("sources.github.key=github", "/sources/github", "missing property 'existingSecret'"),
+        ("sources.jira-cloud.existingSecret=s,sources.jira-cloud.key=k", "/sources/jira-cloud", "'provider'"),
+        ("sources.Jira_Cloud.existingSecret=s", "/sources'", "additional properties 'Jira_Cloud' not allowed"),
+        ("sources.jira.existingSecret=s,sources.jira.key=k,sources.jira.provider=jyra", "/sources/jira/provider", "'j"),
+        ("api.podDisruptionBudget.enabled=true,api.replicas=1", "/api/replicas", "2 or more"),
+        ("worker.podDisruptionBudget.enabled=true,worker.replicas=1", "/worker/replicas", "2 or more"),
+        (
+            "api.podDisruptionBudget.enabled=true,api.autoscaling.enabled=true,api.autoscaling.minReplicas=1",
+            "/api/autoscaling/minReplicas",
+            "2 or more",
+        ),
+        ("settings.forgottenAfter=2 weeks", "/settings/forgottenAfter", "'2 weeks' does not match"),
+        ("settings.rawRetention=0d", "/settings/rawRetention", "'0d' does not match"),
+        ("settings.windows={7d,monthly}", "/settings/windows/1", "'monthly' does not match"),
+        ("settings.thresholds.search=soon", "/settings/thresholds/search", "'soon' does not match"),
+        ("settings.thresholds._org=7d", "/settings/thresholds'", "additional properties '_org' not allowed"),
+        ("monitor.interval=15", "/monitor/interval", "want string"),
+        ("worker.replicas=0", "/worker/replicas", "want 1"),
+        ("database.existingSecret=", "/database/existingSecret", "the name of a Secret"),
+        ("database.url=postgresql://here", "/database", "additional properties 'url' not allowed"),
+        ("spool.mode=disk", "/spool/mode", "'ephemeral', 'persistent', 'off'"),
+        ("spool.mode=false", "/spool/mode", "in quotes"),
+        ("migrations.mode=hooks", "/migrations/mode", "'hook', 'job', 'init', 'none'"),
+        ("ingress.enabled=true", "/ingress/host", "the host that your tools post to"),
+        ("rules.file.teams.ML=ml", "/rules/file", "put | behind `file:`"),
+        ("rules.file=x,rules.existingConfigMap=y", "/rules/existingConfigMap", "there is one rules file"),
+        ("apiTokens.read.existingSecret=s", "/apiTokens/read", "'key'"),
+        ("apiTokens.read=letmein", "/apiTokens/read", "want object"),
+        ("image.tag=1", "/image/tag", "in quotes"),
+        ("image.digest=latest", "/image/digest", "does not match"),
+        ("networkPolicy.metricsFrom=null", "/networkPolicy", "missing property 'metricsFrom'"),
+        (
+            "extraEnv[0].name=LOOPGAUGE_PORT,extraEnv[0].value=x",
+            "/extraEnv/0/name",
+            "a variable that the chart does not set itself",
+        ),
+        ("extraEnv[0].name=DEBUG,extraEnv[0].value=1", "/extraEnv/0/value", "in quotes"),
+        ("podSecurityContext.runAsUser=0", "/podSecurityContext/runAsUser", "want 1"),
+    ],
+)
+def test_a_common_mistake_is_refused_by_the_schema_in_words_that_help(wrong: str, named: str, why: str) -> None:
+    refusal = _refusal("--set", wrong)
+    assert "values don't meet the specifications of the schema" in refusal
+    assert f"at '{named}" in refusal
+    assert why in refusal
+
+
+def test_an_open_network_policy_is_refused() -> None:
+    assert "an empty list would let everybody in" in _refusal("--set-json", "networkPolicy.ingressFrom=[]")
+
+
+def test_more_pods_at_the_least_than_at_the_most_are_refused() -> None:
+    wrong = "api.autoscaling.enabled=true,api.autoscaling.minReplicas=7"
+    assert "api.autoscaling.minReplicas is 7, which is more than api.autoscaling.maxReplicas, 6" in _refusal(
+        "--set", wrong
+    )
+
+
+def test_a_budget_is_taken_where_autoscaling_keeps_two_whatever_the_replicas_say() -> None:
+    objects = minimal("api.replicas=1", "api.podDisruptionBudget.enabled=true", "api.autoscaling.enabled=true")
+    assert of_kind(objects, "PodDisruptionBudget", "api")
+
+
+@pytest.mark.parametrize("written", ["90s", "15m", "6h", "14d", "0d", "1w", "1.5d", "d", " 7d", "", "7 d", "-1d"])
+def test_a_duration_passes_the_schema_just_where_the_service_takes_it(written: str) -> None:
+    pattern = _schema()["definitions"]["duration"]["pattern"]
+    try:
+        given_alone(forgotten_after=written)
+    except ValueError:
+        taken = False
+    else:
+        taken = written == written.strip()
+    assert bool(re.search(pattern, written)) is taken
+
+
+def _schema() -> Any:
+    return json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
+
+
+def _objects(schema: Any) -> Iterator[Any]:
+    if isinstance(schema, dict):
+        if "properties" in schema and schema.get("type") == "object":
+            yield schema
+        schema = list(schema.values())
+    if isinstance(schema, list):
+        for one in schema:
+            yield from _objects(one)
+
+
+def test_no_object_of_the_schema_takes_what_it_does_not_name() -> None:
+    assert [one for one in _objects(_schema()) if one.get("additionalProperties") is not False] == []
+
+
+def test_the_schema_knows_every_value_of_the_chart_and_no_other() -> None:
+    values = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
+    schema = _schema()
+    # What Helm itself hands to a chart that another one has as a dependency.
+    assert schema["properties"].keys() - {"global", "enabled"} == values.keys()
+    for name, value in values.items():
+        known = schema["properties"][name].get("properties")
+        if known and name != "sources":
+            assert known.keys() == value.keys(), name
+
+
+def test_the_schema_knows_every_provider() -> None:
+    schema = _schema()
+    assert set(schema["definitions"]["source"]["properties"]["provider"]["enum"]) == set(PROVIDERS)
+    [named] = schema["properties"]["sources"]["allOf"]
+    assert named["properties"].keys() == PROVIDERS.keys()
+
+
+_ELSEWHERE = {"ROLE"}
+"""Settings of the service that the chart sets otherwise: the role, as a flag."""
+
+
+def test_every_setting_of_the_service_can_be_reached() -> None:
+    [api] = of_kind(scenario("everything"), "StatefulSet")
+    set_here = {name.removeprefix(PREFIX).split("__")[0] for name in environment(api["spec"]["template"])}
+    assert {name.upper() for name in Settings.model_fields} - set_here == _ELSEWHERE
+
+
+def test_what_is_not_set_is_as_the_service_has_it() -> None:
+    own = {"data_dir", "host", "database_url"}
+    [api] = of_kind(minimal(), "Deployment", "api")
+    given = {
+        name.removeprefix(PREFIX).lower(): value
+        for name, value in environment(api["spec"]["template"]).items()
+        if isinstance(value, str)
+    }
+    assert given.keys() >= {"windows", "min_sample", "max_inflight_bytes"}
+    taken = given_alone(**given)
+    assert taken.model_dump(exclude=own) == given_alone().model_dump(exclude=own)
