@@ -16,8 +16,8 @@ run: $(VENV)/run.done ## the service on 127.0.0.1:8080 with the embedded Postgre
 demo: $(VENV)/run.done ## the same beside a simulated organisation: 26 weeks of history, then live; PORT=8080
 	@exec $(BIN)/loopgauge demo $(if $(PORT),--port $(PORT))
 
-test: $(VENV)/dev.done ## the whole test suite
-	@$(BIN)/python -m pytest --numprocesses 3
+test: $(VENV)/dev.done ## the whole test suite; POSTGRESQL=/usr/lib/postgresql/16/bin to run it on that one
+	@$(BIN)/python -m pytest --numprocesses 3 $(if $(POSTGRESQL),--postgresql=$(POSTGRESQL))
 
 check: $(VENV)/dev.done ## formatting, lint, types and import contracts
 	@$(BIN)/ruff format --check --quiet
