@@ -19,11 +19,12 @@ demo: $(VENV)/run.done ## the same beside a simulated organisation: 26 weeks of 
 test: $(VENV)/dev.done ## the whole test suite; POSTGRESQL=/usr/lib/postgresql/16/bin to run it on that one
 	@$(BIN)/python -m pytest --numprocesses 3 $(if $(POSTGRESQL),--postgresql=$(POSTGRESQL))
 
-check: $(VENV)/dev.done ## formatting, lint, types and import contracts
+check: $(VENV)/dev.done ## formatting, lint, types, import contracts, and the Dockerfile
 	@$(BIN)/ruff format --check --quiet
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/hadolint Dockerfile
 
 bench: $(VENV)/dev.done ## how long the core takes, and the figures at a million experiments, with ratios
 	@$(BIN)/python -m tests.bench.core
@@ -40,12 +41,15 @@ format: $(VENV)/dev.done ## put the code into shape
 	@$(BIN)/ruff format --quiet
 	@$(BIN)/ruff check --fix --quiet
 
-COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
-	--no-emit-index-url --no-header --upgrade
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-header --upgrade
 
 lock: $(VENV)/dev.done ## the newest versions that pyproject.toml allows
-	$(COMPILE) --extra embedded --group build --output-file requirements.lock
-	$(COMPILE) --extra embedded --group build --group dev --constraints requirements.lock --output-file requirements-dev.lock
+	$(COMPILE) pyproject.toml --extra embedded --group build --output-file requirements.lock
+	$(COMPILE) pyproject.toml --constraints requirements.lock --output-file requirements-image.lock
+	$(COMPILE) --group build --constraints requirements.lock --output-file requirements-build.lock
+	$(COMPILE) pyproject.toml --extra embedded --group build --group dev --constraints requirements.lock \
+		--output-file requirements-dev.lock
 
 clean: ## remove the environment and the tools' caches
 	rm -rf $(VENV) .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
