@@ -19,12 +19,13 @@ demo: $(VENV)/run.done ## the same beside a simulated organisation: 26 weeks of 
 test: $(VENV)/dev.done ## the whole test suite; POSTGRESQL=/usr/lib/postgresql/16/bin to run it on that one
 	@$(BIN)/python -m pytest --numprocesses 3 $(if $(POSTGRESQL),--postgresql=$(POSTGRESQL))
 
-check: $(VENV)/dev.done ## formatting, lint, types, import contracts, and the Dockerfile
+check: $(VENV)/dev.done ## formatting, lint, types, import contracts; the Dockerfile and compose.yaml
 	@$(BIN)/ruff format --check --quiet
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/hadolint Dockerfile
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml
 
 bench: $(VENV)/dev.done ## how long the core takes, and the figures at a million experiments, with ratios
 	@$(BIN)/python -m tests.bench.core
