@@ -19,13 +19,16 @@ demo: $(VENV)/run.done ## the same beside a simulated organisation: 26 weeks of 
 test: $(VENV)/dev.done ## the whole test suite; POSTGRESQL=/usr/lib/postgresql/16/bin to run it on that one
 	@$(BIN)/python -m pytest --numprocesses 3 $(if $(POSTGRESQL),--postgresql=$(POSTGRESQL))
 
-check: $(VENV)/dev.done ## formatting, lint, types, import contracts; the Dockerfile and compose.yaml
+check: $(VENV)/dev.done ## formatting, lint, types, import contracts; the Dockerfile, compose.yaml and workflows
 	@$(BIN)/ruff format --check --quiet
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/hadolint Dockerfile
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
+	@$(BIN)/zizmor --offline --quiet --no-progress .github
 
 bench: $(VENV)/dev.done ## how long the core takes, and the figures at a million experiments, with ratios
 	@$(BIN)/python -m tests.bench.core
