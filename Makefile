@@ -24,14 +24,19 @@ run: $(VENV)/run.done ## the service on 127.0.0.1:8080 with the embedded Postgre
 demo: $(VENV)/run.done ## the same beside a simulated organisation: 26 weeks of history, in Prometheus too, then live; PORT=8080
 	@exec $(BIN)/loopgauge demo $(if $(PORT),--port $(PORT))
 
-test: $(VENV)/dev.done ## the whole test suite
-	@$(BIN)/python -m pytest --numprocesses 3
+test: $(VENV)/dev.done ## the whole test suite; POSTGRESQL=/usr/lib/postgresql/16/bin to run it on that one
+	@$(BIN)/python -m pytest --numprocesses 3 $(if $(POSTGRESQL),--postgresql=$(POSTGRESQL))
 
-check: $(VENV)/dev.done tools ## formatting, lint, types, import contracts, and the Helm chart where Go is
+check: $(VENV)/dev.done tools ## formatting, lint, types, import contracts; Dockerfile, compose.yaml, workflows, chart
 	@$(BIN)/ruff format --check --quiet
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/hadolint Dockerfile
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
+	@$(BIN)/zizmor --offline --quiet --no-progress .github
 	@if [ -x $(TOOLS)/bin/helm ]; then $(BIN)/python -m tests.helm.check; fi
 
 bench: $(VENV)/dev.done ## how long the core takes, and the figures at a million experiments, with ratios
@@ -70,12 +75,15 @@ format: $(VENV)/dev.done ## put the code into shape
 	@$(BIN)/ruff format --quiet
 	@$(BIN)/ruff check --fix --quiet
 
-COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
-	--no-emit-index-url --no-header --upgrade
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-header --upgrade
 
 lock: $(VENV)/dev.done ## the newest versions that pyproject.toml allows
-	$(COMPILE) --extra embedded --group build --output-file requirements.lock
-	$(COMPILE) --extra embedded --group build --group dev --constraints requirements.lock --output-file requirements-dev.lock
+	$(COMPILE) pyproject.toml --extra embedded --group build --output-file requirements.lock
+	$(COMPILE) pyproject.toml --constraints requirements.lock --output-file requirements-image.lock
+	$(COMPILE) --group build --constraints requirements.lock --output-file requirements-build.lock
+	$(COMPILE) pyproject.toml --extra embedded --group build --group dev --constraints requirements.lock \
+		--output-file requirements-dev.lock
 
 clean: ## remove the environment and the tools' caches
 	rm -rf $(VENV) .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -21,6 +21,7 @@ from service.storage.events import Said
 from tests.builders import SECRET, GitHubRequest, Issue, PullRequest, at, comment, renamed, workflow_run
 from tests.road import RULES, all_experiments, api, deliver, figures, settle
 
+pytestmark = pytest.mark.oldest_postgresql_too
 ISSUE = "github:acme/app#45"
 SECONDS = timedelta(seconds=1)
 

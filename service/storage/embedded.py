@@ -58,6 +58,8 @@ class EmbeddedServer:
             EmbeddedUnavailable: it cannot be started.
         """
         try:
+            # Without the wheel nothing is made that nobody would use.
+            _pgserver()
             self._cluster.mkdir(parents=True, exist_ok=True)
             with self._alone():
                 self._hold = self._lock_file("users").open("a")

@@ -18,6 +18,7 @@ from service.webhook import Delivery
 from tests.builders import at, github
 from tests.outage import Line, line_to, until
 
+pytestmark = pytest.mark.oldest_postgresql_too
 _ANY = github("ping", b"{}").delivery(at(2))
 # What PostgreSQL itself refuses: text with a NUL.
 _POISON = replace(_ANY, provider_id="\0")

@@ -31,6 +31,7 @@ from tests.builders import GitHubRequest, Issue, PullRequest, at, comment, githu
 from tests.road import RULES, TERMS, all_experiments, api, deliver, post, settle
 from tests.signing import POSTED
 
+pytestmark = pytest.mark.oldest_postgresql_too
 BETS = read_rules(
     RulesFile(
         "bets.yaml",

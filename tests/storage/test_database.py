@@ -8,6 +8,8 @@ from sqlalchemy import text
 from service.storage.database import Database, DatabaseError, DatabaseRejected, DatabaseUnavailable, within
 from tests.outage import line_to
 
+pytestmark = pytest.mark.oldest_postgresql_too
+
 
 async def test_a_server_that_is_not_there_is_unavailable() -> None:
     database = Database("postgresql://nobody@127.0.0.1:1/nothing")

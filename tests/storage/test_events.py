@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import NAMESPACE_OID, UUID, uuid5
 
+import pytest
 from sqlalchemy import text
 
 from service.lifecycle.events import LifecycleEvent, Proposed, Started
@@ -13,6 +14,7 @@ from service.storage.database import Connection, Database
 from service.storage.events import Said
 from tests.builders import at
 
+pytestmark = pytest.mark.oldest_postgresql_too
 ITEM_1, ITEM_2 = Ref("github:acme/app#1"), Ref("github:acme/app#2")
 CHANGE = Ref("github:acme/app!7")
 COMMIT = Ref("commit:aaaa")

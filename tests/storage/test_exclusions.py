@@ -1,5 +1,6 @@
 """What is left out of figures, as it is stored."""
 
+import pytest
 from sqlalchemy import text
 
 from service.lifecycle.evidence import Ref
@@ -8,6 +9,7 @@ from service.storage import exclusions
 from service.storage.database import Database
 from tests.builders import at
 
+pytestmark = pytest.mark.oldest_postgresql_too
 ONE, OTHER = Ref("github:acme/app#45"), Ref("jira:ML-12")
 
 

@@ -18,6 +18,7 @@ from service.storage import experiments
 from service.storage.database import Database
 from tests.builders import at, experiment, taken_up, terms
 
+pytestmark = pytest.mark.oldest_postgresql_too
 NOW = at(20)
 A_WEEK_AGO = at(13)
 A_MICROSECOND = timedelta(microseconds=1)

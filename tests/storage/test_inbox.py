@@ -14,6 +14,7 @@ from service.storage.inbox import InvalidCursor, Settlement
 from service.webhook import Delivery
 from tests.builders import at, github
 
+pytestmark = pytest.mark.oldest_postgresql_too
 _ANY = github("ping", b'{"zen": "\xc3\xa9"}').delivery(at(2))
 
 

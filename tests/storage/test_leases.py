@@ -10,6 +10,7 @@ from sqlalchemy import text
 from service.storage import leases
 from service.storage.database import Database
 
+pytestmark = pytest.mark.oldest_postgresql_too
 _ONE, _OTHER = UUID(int=1), UUID(int=2)
 _LENGTH = timedelta(seconds=8)
 

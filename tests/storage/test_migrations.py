@@ -2,6 +2,7 @@
 
 import alembic.command
 import alembic.config
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, text
@@ -15,6 +16,8 @@ from service.storage.events import Said
 from service.storage.tables import metadata
 from tests.builders import Issue, at
 from tests.road import RULES, all_exclusions, all_experiments
+
+pytestmark = pytest.mark.oldest_postgresql_too
 
 
 def _differences(connection: Connection) -> list[object]:

@@ -17,6 +17,7 @@ from service.telemetry import Telemetry
 from tests.builders import Issue, at
 from tests.road import RULES, all_experiments, deliver, settle
 
+pytestmark = pytest.mark.oldest_postgresql_too
 ISSUE = Ref("github:acme/app#45")
 OPENED = Issue(created_at=at(2)).opened()
 COPIED = ("events", "event_deliveries", "links", "link_statements", "aliases", "touched", "experiments", "exclusions")

@@ -1,0 +1,130 @@
+"""A stage of an image without Docker: its files in a directory, and commands run with that directory as their root.
+
+In the place of the base image stand this machine's system, read-only, and the Python that runs the tests, with pip as
+its only package. Commands run in a mount namespace of their own, for which root is needed.
+"""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+SCRATCH = "/tmp"  # noqa: S108 - the container's own
+"""The directory that is mounted for what need not stay."""
+
+_SYSTEM_PREFIX = Path("/usr")
+_PREFIX = Path(sys.base_prefix)
+_PROGRAM = Path(sys.executable).resolve()
+# Whether Python has a directory of its own, and is no part of the system.
+_OWN = _PREFIX != _SYSTEM_PREFIX
+_SYSTEM = [Path(path) for path in ("/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib64", "/usr/share", "/etc")]
+_LINKS = [Path(path) for path in ("/bin", "/sbin", "/lib", "/lib64")]
+_KERNEL = [Path(path) for path in ("/dev", "/proc")]
+_PACKAGES = Path(sysconfig.get_path("purelib", vars={"base": str(_PREFIX), "platbase": str(_PREFIX)}))
+# How this machine reaches a package index is its own business.
+_PASSED = re.compile("PIP_.*|.*_PROXY|SSL_CERT_.*|REQUESTS_CA_BUNDLE", re.IGNORECASE)
+_PATIENCE = 600
+
+
+def needs_root() -> None:
+    """Skip the test where nothing may be mounted."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount what stands in for an image")
+
+
+class Stage:
+    """The files of one stage, and what its instructions have set.
+
+    Args:
+        directory: what will hold it; made if missing.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._root = directory / "root"
+        self._packages = directory / "packages"
+        self.arguments: dict[str, str] = {}
+        self.environment = {"PATH": f"{_PREFIX}/bin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+        self.labels: dict[str, str] = {}
+        self.directory = "/"
+        self.user = "0:0"
+        self.volumes: list[str] = []
+        self.ports: list[str] = []
+        self.entrypoint: list[str] = []
+        self.command: list[str] = []
+        self.health: list[str] = []
+        for path in (Path(SCRATCH), Path("/usr/local/bin"), _PREFIX / "bin", *_existing(), *_KERNEL, _PACKAGES):
+            self.at(str(path)).mkdir(parents=True, exist_ok=True)
+        for link in _LINKS:
+            if link.is_symlink():
+                self.at(str(link)).symlink_to(link.readlink())
+        if _OWN:
+            shutil.copy(_PROGRAM, self.at(str(_PREFIX / "bin" / "python")))
+        else:
+            self.at("/usr/local/bin/python").symlink_to(_PROGRAM)
+        for package in Path(sysconfig.get_path("purelib")).glob("pip*"):
+            shutil.copytree(package, self._packages / package.name)
+
+    def at(self, path: str) -> Path:
+        """Where a path of the stage is outside of it."""
+        return self._root / path.lstrip("/")
+
+    @property
+    def base_packages(self) -> list[str]:
+        """What the base image's own Python has."""
+        return sorted(path.name for path in self._packages.iterdir())
+
+    def build(self, command: str) -> None:
+        """Run a command as a build does: as root, and on files that take writes."""
+        passed = {name: value for name, value in os.environ.items() if _PASSED.fullmatch(name)}
+        # Debian's own Python guards its packages; that of the base image does not.
+        base = {"HOME": "/root", "PIP_BREAK_SYSTEM_PACKAGES": "1", **passed}
+        variables = {**base, **self.arguments, **self.environment}
+        entered = self._entered(["sh", "-c", command], "0:0", variables, [])
+        ended = subprocess.run(entered, capture_output=True, text=True, timeout=_PATIENCE, check=False)
+        assert ended.returncode == 0, f"{command}\n{ended.stdout}{ended.stderr}"
+
+    def contained(self, command: Sequence[str], user: str, variables: dict[str, str]) -> list[str]:
+        """The command line that runs a command as a container does whose root is read-only.
+
+        Only `/tmp` and the volumes, of which each user has their own, take writes. Who has no entry in the list of
+        users has the home `/`, as in Docker.
+        """
+        read_only = [
+            f"mount --options remount,bind,ro {self._quoted('/')}",
+            f"mount --types tmpfs none {self._quoted(SCRATCH)}",
+        ]
+        for volume in self.volumes:
+            held = self._root.with_name("volumes") / user / volume.lstrip("/")
+            if not held.exists():
+                # A volume that is new begins with what the image has there.
+                held.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copytree(self.at(volume), held)
+            read_only.append(f"mount --bind {shlex.quote(str(held))} {self._quoted(volume)}")
+        return self._entered(command, user, {"HOME": "/", **self.environment, **variables}, read_only)
+
+    def _entered(self, command: Sequence[str], user: str, variables: dict[str, str], more: list[str]) -> list[str]:
+        steps = [f"mount --bind {self._quoted('/')} {self._quoted('/')}"]
+        for path in _existing():
+            steps.append(f"mount --bind {shlex.quote(str(path))} {self._quoted(str(path))}")
+            steps.append(f"mount --options remount,bind,ro {self._quoted(str(path))}")
+        steps += [f"mount --rbind {path} {self._quoted(str(path))}" for path in _KERNEL]
+        steps += [f"mount --bind {shlex.quote(str(self._packages))} {self._quoted(str(_PACKAGES))}", *more]
+        inside = ["sh", "-c", 'cd "$0" && exec "$@"', self.directory, *command]
+        given = ["env", "-i", *(f"{name}={value}" for name, value in variables.items())]
+        steps.append(f"exec chroot --userspec={user} --groups= {self._quoted('/')} {shlex.join([*given, *inside])}")
+        return ["unshare", "--mount", "sh", "-c", " && ".join(steps)]
+
+    def _quoted(self, path: str) -> str:
+        return shlex.quote(str(self.at(path)))
+
+
+def _existing() -> list[Path]:
+    python = [_PREFIX / "lib"] if _OWN else []
+    return [path for path in (*_SYSTEM, *python) if path.is_dir() and not path.is_symlink()]

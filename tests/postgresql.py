@@ -1,0 +1,81 @@
+"""A PostgreSQL that is installed on this machine, started for the tests and ended after them."""
+
+import os
+import shlex
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+OLDEST = Path("/usr/lib/postgresql/15/bin")
+"""The programs of the oldest PostgreSQL that is supported, where Debian's package has them."""
+
+# PostgreSQL does not run as root; the package brings the user.
+_USER = "postgres"
+_PATIENCE = 60
+
+
+def oldest() -> Path:
+    """The programs of the oldest PostgreSQL.
+
+    Where it is missing the test is skipped, but never in continuous integration.
+    """
+    if not (OLDEST / "postgres").exists():
+        missing = f"PostgreSQL is not in {OLDEST}; it comes with the package postgresql-15"
+        if os.environ.get("CI"):
+            pytest.fail(missing)
+        pytest.skip(missing)
+    return OLDEST
+
+
+@contextmanager
+def running(programs: Path, settings: Mapping[str, str]) -> Iterator[str]:
+    """The URL of a server with a new cluster, which listens on a socket only.
+
+    It sorts text as people do, which the wheel's does not: no figure may depend on how a database sorts.
+
+    Args:
+        programs: the directory of `initdb` and `pg_ctl`.
+        settings: PostgreSQL's own.
+    """
+    # A socket's path must be short.
+    directory = Path(tempfile.mkdtemp(prefix="loopgauge-postgresql-"))
+    cluster = directory / "cluster"
+    options = ["-h", "", "-k", str(directory)]
+    for name, value in settings.items():
+        options += ["-c", f"{name}={value}"]
+    try:
+        if os.geteuid() == 0:
+            shutil.chown(directory, _USER, _USER)
+        text = ["--encoding=UTF8", "--locale=C", "--locale-provider=icu", "--icu-locale=en-US"]
+        _run(programs / "initdb", f"--pgdata={cluster}", "--username=postgres", "--auth=trust", "--no-sync", *text)
+        control = (programs / "pg_ctl", f"--pgdata={cluster}", "--wait", f"--timeout={_PATIENCE}")
+        _run(*control, f"--log={directory / 'log'}", "--options", shlex.join(options), "start")
+        try:
+            yield f"postgresql://postgres@/postgres?host={directory}"
+        finally:
+            _run(*control, "--mode=fast", "stop")
+    finally:
+        shutil.rmtree(directory)
+
+
+def _run(*command: str | Path) -> None:
+    user = _USER if os.geteuid() == 0 else None
+    ended = subprocess.run(
+        command,
+        user=user,
+        group=user,
+        extra_groups=[] if user else None,
+        # The server keeps what it is given: a pipe would never end.
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+        timeout=2 * _PATIENCE,
+        check=False,
+    )
+    assert ended.returncode == 0, f"{shlex.join(map(str, command))} ended with status {ended.returncode}"
