@@ -52,7 +52,7 @@ class Board:
     title: str
     description: str
     sections: Sequence[Section] = field(repr=False)
-    since: str = "now-90d"
+    since: str = "now-26w"
     refresh: str = "5m"
 
     def built(self) -> Dashboard:
@@ -132,7 +132,8 @@ def _team() -> build.QueryVariable:
 
 
 def _window() -> build.QueryVariable:
-    variable = _query("window", f"label_values({select('experiments_concluded')}, window)")
+    # There from the start, and not only once there is an experiment.
+    variable = _query("window", f"label_values({select('excluded')}, window)")
     return variable.label("Window").sort(VariableSort.NUMERICAL_ASC).current(VariableOption(text="90d", value="90d"))
 
 

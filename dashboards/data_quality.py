@@ -63,7 +63,7 @@ _FIGURES = Section(
                 "was taken off, it is a duplicate, it was deleted, a stage would be negative, or a time lies in the "
                 "future.",
             ),
-            Figure("{{reason}}", shared("excluded", window=WINDOW), colour="#8e8e8e"),
+            Figure("{{reason}}", shared("excluded", "reason", window=WINDOW), colour="#8e8e8e"),
         ),
     ],
 )
@@ -115,7 +115,7 @@ _SAID = Section(
                 "What was left out of the figures in the window that ends at each point, of the whole organisation.",
                 width=8,
             ),
-            Figure("{{reason}}", shared("excluded", window=WINDOW)),
+            Figure("{{reason}}", shared("excluded", "reason", window=WINDOW)),
         ),
     ],
 )

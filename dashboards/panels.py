@@ -26,7 +26,7 @@ from dashboards.words import PLAIN
 DATASOURCE = options.DataSourceRef("prometheus", "${datasource}")
 _A_DAY_MILLISECONDS = 25 * 3_600_000.0
 """A day and an hour to spare."""
-NO_FIGURES = "nothing is exported: see Data quality"
+NO_FIGURES = "no experiments yet, or nothing is exported: see Figures on Data quality"
 
 
 def few(what: str) -> str:

@@ -74,9 +74,9 @@ def total_per_team(metric: str, **labels: str) -> str:
     return f"sum by (team) (max without (instance, pod) ({select(metric, **labels)}))"
 
 
-def shared(metric: str, **labels: str) -> str:
-    """What every process sees alike, since it is in the database."""
-    return f"max without ({_names('instance', 'pod', *labels)}) ({select(metric, **labels)})"
+def shared(metric: str, *by: str, **labels: str) -> str:
+    """What every process sees alike, since it is in the database, whatever else tells processes apart."""
+    return f"max by ({_names(*by)}) ({select(metric, **labels)})"
 
 
 def of_all_processes(metric: str) -> str:

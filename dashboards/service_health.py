@@ -25,11 +25,11 @@ _NOW = Section(
         answer(
             About(
                 "Processes",
-                "Processes that are scraped, by version, and how many of them export the figures about experiments: "
-                "one, the leader of the workers.",
+                "Processes that are scraped, by role and version, and how many of them export the figures about "
+                "experiments: one, the leader of the workers.",
                 missing="no process is scraped",
             ),
-            Figure("version {{version}}", f"count by (version) ({select('build_info')})"),
+            Figure("{{role}}, version {{version}}", f"count by (role, version) ({select('build_info')})"),
             Figure("export figures", f"count({select('snapshot_timestamp_seconds')})", bounds=[(2, OVER)]),
         ),
         answer(

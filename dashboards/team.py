@@ -44,10 +44,10 @@ _NOW = Section(
         rows(
             About(
                 "Overdue",
-                "Open, and older than the threshold: those of this team among the 20 that are furthest over theirs. A "
-                "click leads to the experiment where it lives.",
+                "Open, and older than the threshold: those of this team among the 20 of all teams that are furthest "
+                "over theirs; how many there are stands above. A click leads to the experiment where it lives.",
                 width=24,
-                missing=none("nothing is overdue among the 20 furthest over their threshold"),
+                missing=none("none of this team is among the 20 of all that are furthest over"),
             ),
             [
                 Key("Experiment", "experiment", leads_to=TO_EXPERIMENT),

@@ -152,7 +152,7 @@ def create_app(
     """
     # Series that tell when a counter was made would double what every scrape carries.
     disable_created_metrics()
-    telemetry = Telemetry([*settings.sources, events.SOURCE])
+    telemetry = Telemetry([*settings.sources, events.SOURCE], settings.role)
     terms = figure_terms(settings, rules)
     spool = Spool(settings.data_dir / "spool") if settings.role != "worker" else None
     readiness = Readiness(database, spool if settings.spool else None)

@@ -136,11 +136,13 @@ def test_alertmanager_can_read_what_is_mounted() -> None:
 def test_grafana_finds_prometheus_the_dashboards_and_the_first_of_them() -> None:
     mounts = {target: _REPOSITORY / source for target, source in _mounts("grafana").items()}
     [source] = _read(mounts["/etc/grafana/provisioning/datasources"])["datasources"]
-    assert source["url"] == f"http://prometheus:{_port('prometheus')}"
+    assert source["url"] == "${PROMETHEUS_URL}"
+    environment = _SERVICES["grafana"]["environment"]
+    assert environment["PROMETHEUS_URL"] == f"http://prometheus:{_port('prometheus')}"
     [provider] = _read(mounts["/etc/grafana/provisioning/dashboards"])["providers"]
     dashboards = provider["options"]["path"]
     assert sorted(mounts[dashboards].glob("*.json"))
-    home = Path(_SERVICES["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"])
+    home = Path(environment["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"])
     assert str(home.parent) == dashboards
     assert (mounts[dashboards] / home.name).is_file()
 

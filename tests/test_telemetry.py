@@ -93,9 +93,10 @@ def test_what_waits_is_not_shown_unless_it_is_known() -> None:
     assert [_value(telemetry, name) for name in names] == [None] * 4
 
 
-def test_the_build_tells_its_versions() -> None:
+def test_the_build_tells_its_versions_and_the_role() -> None:
     labels = {"version": version("loopgauge"), "python": platform.python_version()}
-    assert _value(Telemetry([]), "build_info", **labels) == 1
+    assert _value(Telemetry([]), "build_info", **labels, role="all") == 1
+    assert _value(Telemetry([], "worker"), "build_info", **labels, role="worker") == 1
 
 
 def test_the_process_tells_of_itself() -> None:

@@ -44,9 +44,9 @@ def _graphs(prometheus: str) -> list[str]:
         lines += [f"  {says}", f"  {prometheus}/graph?{link}"]
     return [
         *lines,
-        f"  {prometheus}/alerts   what its rules say",
-        "For Grafana, in dashboards/provisioning/datasources/prometheus.yaml",
-        f"    url: {prometheus}",
+        f"  {prometheus}/alerts   what its rules say; most wait for an hour",
+        "For Grafana, before it is started as in the README",
+        f"  export PROMETHEUS_URL={prometheus}",
     ]
 
 

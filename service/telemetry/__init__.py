@@ -31,10 +31,12 @@ class Telemetry:
     Args:
         sources: names of the configured sources; each known label set begins at zero, so that the first increase
             is seen as one.
+        role: what the process does: `all`, `api` or `worker`.
     """
 
-    def __init__(self, sources: Iterable[str]) -> None:
+    def __init__(self, sources: Iterable[str], role: str = "all") -> None:
         self.registry = CollectorRegistry()
+        self._role = role
         self._sources = frozenset(sources)
         self.requests = Requests(self.registry)
         self._count_from_zero()
@@ -90,8 +92,10 @@ class Telemetry:
             buckets=VISIBLE_BUCKETS,
             registry=self.registry,
         )
-        build = Info("loopgauge_build", "The version of loopgauge, and of Python below it.", registry=self.registry)
-        build.info({"version": version("loopgauge"), "python": platform.python_version()})
+        build = Info(
+            "loopgauge_build", "The version of loopgauge, of Python below it, and its role.", registry=self.registry
+        )
+        build.info({"version": version("loopgauge"), "python": platform.python_version(), "role": self._role})
         ProcessCollector(registry=self.registry)
 
     def count_delivery(self, source: str, result: Result) -> None:

@@ -18,8 +18,8 @@ from tests.builders import at, experiment, terms
 UNUSED: Mapping[str, str] = {
     "process_virtual_memory_bytes": "resident memory is what a container is limited by",
     "process_start_time_seconds": "when a process began shows where its lines begin",
-    "process_open_fds": "for alerts; a number that seldom moves",
-    "process_max_fds": "likewise",
+    "process_open_fds": "a number that seldom moves, and a process that has too many says so in its log",
+    "process_max_fds": "a limit that the operator has set",
 }
 """Families that no panel shows, and why."""
 

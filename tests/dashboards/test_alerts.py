@@ -91,6 +91,8 @@ def test_an_overdue_loop_is_told_to_its_team_and_is_no_news_once_the_service_is_
         assert dead["receivers"] == [{"name": "operators"}]
         muted = alertmanager.until("LoopgaugeLoopOverdue", lambda alert: bool(alert["status"]["inhibitedBy"]))
         assert muted["status"]["inhibitedBy"] == [dead["fingerprint"]]
+    # It would forget what it has told before it is time to tell it again.
+    assert "repeat_interval" not in (tmp_path / "alertmanager.log").read_text()
 
 
 def test_an_installation_without_a_leader_mutes_its_own_loops_alone(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def test_installation_team_and_window_are_chosen_from_what_there_is(made: Mappin
     assert [(variable["name"], variable["query"]["query"]) for variable in variables] == [
         ("namespace", "label_values(loopgauge_build_info, namespace)"),
         ("team", 'label_values(loopgauge_threshold_seconds{namespace="$namespace"}, team)'),
-        ("window", 'label_values(loopgauge_experiments_concluded{namespace="$namespace"}, window)'),
+        ("window", 'label_values(loopgauge_excluded{namespace="$namespace"}, window)'),
     ]
     assert [variable.get("current", {}).get("value") for variable in variables] == [None, "_org", "90d"]
     assert {variable["refresh"] for variable in variables} == {2}

@@ -6,6 +6,7 @@ from typing import Any
 import yaml
 
 import dashboards
+from service.demo.guide import guide
 
 _DASHBOARDS = Path(dashboards.__file__).parent
 
@@ -13,6 +14,16 @@ _DASHBOARDS = Path(dashboards.__file__).parent
 def test_the_data_source_is_a_prometheus_and_the_default() -> None:
     sources = _read("datasources/prometheus.yaml")["datasources"]
     assert [(source["type"], source["isDefault"]) for source in sources] == [("prometheus", True)]
+
+
+def test_whoever_starts_grafana_says_where_prometheus_is() -> None:
+    [source] = _read("datasources/prometheus.yaml")["datasources"]
+    assert source["url"] == "${PROMETHEUS_URL}"
+    readme = (_DASHBOARDS.parent / "README.md").read_text(encoding="utf-8")
+    assert '--env "PROMETHEUS_URL=${PROMETHEUS_URL:-http://127.0.0.1:9090}"' in readme
+    assert "export PROMETHEUS_URL=http://127.0.0.1:9091" in guide(
+        "http://127.0.0.1:8080", "http://127.0.0.1:9091", {}, "loopgauge"
+    )
 
 
 def test_grafana_knows_how_often_prometheus_scrapes() -> None:

@@ -123,7 +123,7 @@ def test_a_description_ends_with_a_link_to_the_experiment_or_to_a_dashboard(name
 
 @pytest.mark.parametrize("name", ALERTS)
 def test_a_description_gives_the_figure_where_there_is_one(name: str) -> None:
-    has_none = name in {"LoopgaugeProcessDown", "LoopgaugeSourceNeverHeard"}
+    has_none = name in {"LoopgaugeNobodyReceives", "LoopgaugeProcessDown", "LoopgaugeSourceNeverHeard"}
     assert bool(re.search(r"\{\{[^}]*\bvalue\b", ALERTS[name]["annotations"]["description"])) is not has_none
 
 
