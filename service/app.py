@@ -218,7 +218,7 @@ def create_app(
         # A sender of webhooks does not follow a redirection to where the slash is missing.
         for path in (webhooks.PATH, f"{webhooks.PATH}/"):
             app.router.routes.append(Route(path, endpoint, methods=["POST"]))
-        _describe_webhooks(app)
+        _complete_description(app)
     app.add_middleware(
         RequestTimer, requests=telemetry.requests, endpoints=templates(app.routes), clock=time.perf_counter
     )
@@ -284,13 +284,14 @@ def _add_doors(
     app.include_router(scorecard.router(scorekeeper, read))
 
 
-def _describe_webhooks(app: FastAPI) -> None:
-    """Add the webhook endpoint, which is none of FastAPI's own, to the OpenAPI description."""
+def _complete_description(app: FastAPI) -> None:
+    """Add to the OpenAPI description what FastAPI does not know: the webhook endpoint, and an example with nulls."""
     generate = app.openapi
 
     def described() -> dict[str, Any]:
         document = generate()
         document["paths"].setdefault(webhooks.PATH, webhooks.OPENAPI)
+        scorecard.add_example(document)
         return document
 
     app.openapi = described  # type: ignore[method-assign]  # FastAPI's documented way to extend the document

@@ -17,7 +17,7 @@ _DAY = timedelta(days=1)
 _WINDOW = Window("90d", 90 * _DAY)
 _TERMS = Terms((_WINDOW,), {DEFAULT_THRESHOLD: 14 * _DAY}, 30 * _DAY, min_sample=5, max_teams=200)
 _OUTCOMES = (Outcome.WORKED, Outcome.FAILED, Outcome.INCONCLUSIVE, Outcome.FAILED, Outcome.ABANDONED, None)
-_CATEGORIES = (FailureCategory.INTELLIGENT, FailureCategory.BASIC, FailureCategory.INTELLIGENT)
+_CATEGORIES = (FailureCategory.INTELLIGENT, FailureCategory.BASIC, FailureCategory.COMPLEX)
 
 
 def example() -> Scorecard:
@@ -34,7 +34,7 @@ def _experiments() -> Iterator[Experiment]:
         concluded_at = idea_at + (2 + number % 9) * _DAY if outcome and number else None
         failed = concluded_at is not None and outcome is Outcome.FAILED
         shared_at = concluded_at + _DAY if concluded_at and failed and number % 4 == 1 else None
-        instants = [idea_at + _DAY / 2, concluded_at, shared_at]
+        shipped_at = concluded_at + _DAY if concluded_at and outcome is Outcome.WORKED else None
         yield Experiment(
             root=Ref(f"github:acme/app#{number + 1}"),
             title=f"Try {number + 1}",
@@ -43,12 +43,12 @@ def _experiments() -> Iterator[Experiment]:
             risk=(Risk.BOLD, Risk.SAFE, None)[number % 3],
             idea_at=idea_at,
             idea_inferred=False,
-            started_at=instants[0],
-            first_signal_at=None,
+            started_at=idea_at + _DAY / 2,
+            first_signal_at=idea_at + _DAY,
             concluded_at=concluded_at,
             outcome=outcome if concluded_at else None,
-            failure_category=_CATEGORIES[number % len(_CATEGORIES)] if failed else None,
+            failure_category=_CATEGORIES[number // len(_OUTCOMES) % len(_CATEGORIES)] if failed else None,
             shared_at=shared_at,
-            shipped_at=None,
-            last_activity_at=max(instant for instant in instants if instant),
+            shipped_at=shipped_at,
+            last_activity_at=shared_at or shipped_at or concluded_at or idea_at + _DAY,
         )

@@ -44,7 +44,7 @@ class Moment(Figure[datetime]):
     """A point in time, UTC."""
 
 
-class Categories(Figure[tuple[FailureCategory, ...]]):
+class Categories(Figure[list[FailureCategory]]):
     """Some of Edmondson's categories."""
 
 

@@ -111,12 +111,12 @@ def last_failure_shared(row: Row) -> Measured[datetime]:
     return Measured(value=datetime.fromtimestamp(seconds, UTC), words=f"{ago} ago", n=in_window)
 
 
-def biggest(row: Row) -> Measured[tuple[FailureCategory, ...]]:
+def biggest(row: Row) -> Measured[list[FailureCategory]]:
     """The categories with the most failures."""
     counts = {category: row.count("failures", category=category) for category in FailureCategory}
     if not (most := max(counts.values())):
         return Measured(value=None, n=0, reason="none failed")
-    largest = tuple(category for category, count in counts.items() if count == most)
+    largest = [category for category, count in counts.items() if count == most]
     return Measured(value=largest, n=sum(counts.values()))
 
 

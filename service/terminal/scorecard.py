@@ -70,7 +70,7 @@ class _Table:
         yield f"{_INDENT}{whose:{_LABEL}}{asked.threshold.words} ({_length(threshold)})"
         yield from self._row("half of the answers within", asked.median, over=threshold)
         yield from self._row("9 in 10 within", asked.p90, over=threshold)
-        yield from self._row("within their team's threshold", asked.answered_within_threshold)
+        yield from self._row("within their own threshold", asked.answered_within_threshold)
         yield click.style(f"{_INDENT}with loops counted that are open or were abandoned", dim=True)
         yield from self._row("half answered within", asked.with_open_loops.median, over=threshold)
         yield from self._row("9 in 10 answered within", asked.with_open_loops.p90, over=threshold)
@@ -140,9 +140,9 @@ class _Table:
         value, resting = f"{said:{_VALUE - 1}} ", f"{f'n {sample}':{_SAMPLE - 1}} "
         begin = f"{_INDENT}{label:{_LABEL}}{click.style(value, fg=colour)}"
         if len(_INDENT) + _LABEL + len(value) + len(resting) + len(was) <= self._width:
-            yield begin + click.style(resting + was, dim=True)
+            yield begin + click.style((resting + was).rstrip(), dim=True)
             return
-        yield begin + click.style(resting, dim=True)
+        yield begin + click.style(resting.rstrip(), dim=True)
         yield _INDENT + " " * _LABEL + click.style(was, dim=True)
 
     def _reason(self, label: str, figure: Figure[Any]) -> Lines:
