@@ -14,7 +14,10 @@ from service.metrics.terms import Terms, Window
 from service.pipeline.compile import Scorecards, UnknownTeam
 from service.storage.database import Database
 
-_PATIENCE_SECONDS = 60.0
+# Proxies do not wait for much longer.
+_PATIENCE_SECONDS = 50.0
+# By then it is frozen.
+_LONGEST_SECONDS = 600.0
 _IDLE_SECONDS = 300.0
 
 
@@ -63,15 +66,15 @@ class Scorekeeper:
         Raises:
             UnknownTeam: nobody has proposed anything under this name.
             DatabaseUnavailable: the experiments cannot be read.
-            CompanionFailed: the process has a fault, was killed, or takes too long.
+            CompanionFailed: the process has a fault, was killed, or takes long.
         """
         try:
-            async with asyncio.timeout(_PATIENCE_SECONDS), self._turn:
-                self._stay()
-                told = await self._companion.ask(_Question(team, window, self._kept))
-                self._leaving = asyncio.create_task(self._leave(), name="end an idle scorekeeper")
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                await self._turn.acquire()
+                # Whoever asks next has the good of what goes on.
+                told = await asyncio.shield(asyncio.create_task(self._ask(_Question(team, window, self._kept))))
         except TimeoutError as error:
-            raise CompanionFailed(f"the scorecard was not ready within {_PATIENCE_SECONDS:g} seconds") from error
+            raise CompanionFailed("the scorecard is not ready yet: ask again in a moment") from error
         if told.unknown_team:
             raise UnknownTeam(told.unknown_team)
         return told.scorecard
@@ -80,6 +83,18 @@ class Scorekeeper:
         """End the process, if there is one."""
         self._stay()
         await self._companion.close()
+
+    async def _ask(self, question: _Question) -> _Told:
+        """Ask in one's turn, which then is over."""
+        try:
+            self._stay()
+            async with asyncio.timeout(_LONGEST_SECONDS):
+                return await self._companion.ask(question)
+        except TimeoutError as error:
+            raise CompanionFailed(f"the scorecard was not ready within {_LONGEST_SECONDS:g} seconds") from error
+        finally:
+            self._leaving = asyncio.create_task(self._leave(), name="end an idle scorekeeper")
+            self._turn.release()
 
     def _stay(self) -> None:
         if self._leaving is not None:

@@ -106,11 +106,28 @@ async def test_frozen_it_is_given_up_and_another_one_is_started(
         await beside.scorecard("_org", QUARTER)
         os.kill(frozen := companions()[0], signal.SIGSTOP)
         with monkeypatch.context() as impatient:
-            impatient.setattr("service.scorekeeper._PATIENCE_SECONDS", 0.3)
+            impatient.setattr("service.scorekeeper._LONGEST_SECONDS", 0.3)
             with pytest.raises(CompanionFailed, match="not ready within"):
                 await beside.scorecard("_org", QUARTER)
         assert await beside.scorecard("_org", QUARTER)
         assert frozen not in companions()
+
+
+async def test_what_takes_long_goes_on_for_whoever_asks_next(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with scorekeeper(database) as beside:
+        await beside.scorecard("_org", QUARTER)
+        (busy,) = companions()
+        os.kill(busy, signal.SIGSTOP)
+        with monkeypatch.context() as impatient:
+            impatient.setattr("service.scorekeeper._PATIENCE_SECONDS", 0.3)
+            for _ in range(2):
+                with pytest.raises(CompanionFailed, match="ask again in a moment"):
+                    await beside.scorecard("_org", QUARTER)
+        os.kill(busy, signal.SIGCONT)
+        assert await beside.scorecard("_org", QUARTER)
+        assert companions() == [busy]
 
 
 async def test_while_the_database_is_away_it_says_so_and_compiles_when_it_is_back(database_url: str) -> None:

@@ -28,6 +28,8 @@ class _Boards:
 
     today: Board
     before: Board
+    until: datetime
+    """How long they are told."""
 
 
 class Scorecards:
@@ -36,7 +38,7 @@ class Scorecards:
     Args:
         terms: those of the figures, but for their windows.
         clock: the time now, UTC.
-        kept: how long figures are told without being computed anew.
+        kept: how long figures are told without being computed anew; where that takes long, for twice as long.
     """
 
     def __init__(self, database: Database, terms: Terms, clock: Callable[[], datetime], kept: timedelta) -> None:
@@ -58,7 +60,7 @@ class Scorecards:
             DatabaseUnavailable: the experiments cannot be read.
         """
         boards = self._boards.pop(window.length, None)
-        if boards is None or not timedelta(0) <= self._clock() - boards.today.now < self._kept:
+        if boards is None or not boards.today.now <= self._clock() < boards.until:
             boards = await self._read(window)
         # Those asked for last are kept.
         self._boards[window.length] = boards
@@ -72,8 +74,8 @@ class Scorecards:
         reach = replace(self._terms, windows=(Window("", self._widest),))
         try:
             async with self._database.reading() as connection:
-                now = self._clock()
-                view = await self._memory.view(connection, reach, now, now - window.length)
+                began = self._clock()
+                view = await self._memory.view(connection, reach, began, began - window.length)
         except Exception:
             # Another server may be there next time, on which the same version means something else.
             self._memory = Memory()
@@ -82,7 +84,9 @@ class Scorecards:
         now = self._clock()
         today = View(view.loops, replace(self._terms, windows=(window,)))
         then = now - window.length
-        return _Boards(Board(today, now), Board(past_of(today, then), then))
+        figures = Board(today, now), Board(past_of(today, then), then)
+        ready = self._clock()
+        return _Boards(*figures, until=ready + max(self._kept, 2 * (ready - began)))
 
 
 def _row(team: str, board: Board, terms: Terms) -> str:

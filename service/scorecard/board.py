@@ -1,5 +1,6 @@
 """Boards: every sample of the figures of one window at one moment, to read one team's from."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -52,6 +53,8 @@ _FAMILIES: Sequence[Callable[[View, datetime], Iterable[Metric]]] = (
     threshold.families,
 )
 
+_PREFIX = "loopgauge_"
+
 _Labels: TypeAlias = frozenset[tuple[str, str]]
 
 
@@ -67,10 +70,17 @@ class Board:
         self.now = now
         (self.window,) = view.terms.windows
         self._samples: dict[tuple[str, str, _Labels], float] = {}
+        self._sums: defaultdict[tuple[str, _Labels], float] = defaultdict(float)
         for make in _FAMILIES:
             for family in make(view, now):
                 for sample in family.samples:
-                    self._samples[self._key(sample.name, sample.labels)] = sample.value
+                    self._add(sample.name.removeprefix(_PREFIX), sample.labels, sample.value)
+
+    def _add(self, name: str, labels: Mapping[str, str], value: float) -> None:
+        others = _others(labels)
+        self._samples[name, labels["team"], others] = value
+        if labels["team"] != ORGANISATION:
+            self._sums[name, others] += value
 
     @property
     def teams(self) -> Sequence[str]:
@@ -78,13 +88,17 @@ class Board:
         return self.view.teams(self.now)
 
     def sample(self, team: str, name: str, labels: Mapping[str, str]) -> float | None:
-        """The value of a row, or None where it has none."""
-        return self._samples.get(self._key(f"loopgauge_{name}", {**labels, "team": team}))
+        """The value of a row, by the figure's name without the prefix; None where it has none."""
+        return self._samples.get((name, team, _others(labels)))
 
-    @staticmethod
-    def _key(name: str, labels: Mapping[str, str]) -> tuple[str, str, _Labels]:
-        others = frozenset((label, value) for label, value in labels.items() if label not in ("team", "window"))
-        return name, labels["team"], others
+    def total(self, name: str, labels: Mapping[str, str]) -> float:
+        """The sum over all rows but the organisation's."""
+        return self._sums.get((name, _others(labels)), 0)
+
+
+def _others(labels: Mapping[str, str]) -> _Labels:
+    """The labels that tell rows of one team and window apart."""
+    return frozenset((label, value) for label, value in labels.items() if label not in ("team", "window"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +119,9 @@ class Row:
 
     def count(self, name: str, **labels: str) -> int:
         """A figure that counts: the organisation's is the sum of all rows."""
-        teams = self.board.teams if self.team == ORGANISATION else [self.team]
-        return sum(int(self.board.sample(team, name, labels) or 0) for team in teams)
+        if self.team == ORGANISATION:
+            return int(self.board.total(name, labels))
+        return int(self.board.sample(self.team, name, labels) or 0)
 
     def cohort(self, population: Callable[[View, datetime], Cohorts]) -> Cohort:
         """The row's loops of a population; empty where there is no such row."""

@@ -90,6 +90,15 @@ async def test_figures_are_kept_for_as_long_as_was_said_and_then_made_anew(datab
     assert after.taken_at == clock.now
 
 
+async def test_figures_that_take_long_are_kept_for_twice_as_long(database: Database) -> None:
+    moments = [at(10, f"09:00:{second:02}") for second in (0, 0, 4, 11, 12, 12, 12, 12)]
+    told = iter(moments)
+    asked = Scorecards(database, TERMS, lambda: next(told), timedelta(0))
+    first = await asked.scorecard("_org", WEEK)
+    assert await asked.scorecard("_org", WEEK) == first
+    assert (await asked.scorecard("_org", WEEK)).taken_at == moments[-1]
+
+
 @pytest.mark.parametrize("named", ["search", " Search ", "SEARCH"])
 async def test_a_team_is_found_without_regard_to_case(database: Database, named: str) -> None:
     await store(database, experiment(idea_at=at(9), team="search"))
