@@ -71,7 +71,7 @@ def of_kind(name: str, **labels: str) -> Counting:
 
 def stage_time(stage: Stage, q: str) -> Measure[float]:
     """An exact quantile of how long a stage took."""
-    what = "answered" if stage == "idea_to_answer" else "answered that know this stage"
+    what = "answered" if stage == "idea_to_answer" else "with this stage known"
 
     def measure(row: Row) -> Measured[float]:
         sample = row.count("stage_samples", stage=stage)
@@ -143,7 +143,7 @@ def pickup_time(risk: Risk) -> Measure[float]:
 
     def measure(row: Row) -> Measured[float]:
         sample = len(row.cohort(View.proposed).ordered(WAITED[risk]))
-        return _seconds(row, row.value("pickup_quantile_seconds", risk=risk, q="0.5"), sample, f"{risk} ones started")
+        return _seconds(row, row.value("pickup_quantile_seconds", risk=risk, q="0.5"), sample, f"of the {risk} started")
 
     return measure
 

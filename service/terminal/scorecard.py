@@ -49,7 +49,7 @@ class _Table:
         until = card.taken_at.strftime("%Y-%m-%d %H:%M UTC")
         yield f"{click.style(name, bold=True)}, {card.window} up to {until}"
         if not card.teams:
-            yield "No experiment is known yet. `loopgauge deliveries list` tells what became of what was sent."
+            yield "No experiment is known yet: `loopgauge deliveries list` tells what was sent."
         for title, lines in (
             ("How long from the idea to knowing whether it worked?", self._idea_to_answer()),
             ("When did someone last share a failed experiment?", self._sharing()),

@@ -215,6 +215,8 @@ def test_below_the_minimum_sample_a_figure_is_withheld_and_says_on_how_few_it_wo
     assert shown.failures.categories[0].share_of_answered.reason == "fewer than 5 answered (4)"
     assert shown.loops.abandoned.reason == "fewer than 5 concluded (4)"
     assert shown.bold_or_safe.share_of_bold.reason == "none declared bold or safe"
+    assert shown.bold_or_safe.bold_pickup_median.reason == "none of the bold started"
+    assert shown.idea_to_answer.stages[0].p90.reason == "none with this stage known"
     enough = card([answered(number) for number in range(5)], terms("90d"))
     assert (enough.idea_to_answer.median.value, enough.idea_to_answer.median.n) == (8 * 86400, 5)
     assert enough.idea_to_answer.median.words == "about a week"

@@ -49,7 +49,7 @@ def test_each_question_has_its_heading() -> None:
 def test_a_figure_that_is_withheld_says_why_in_its_place() -> None:
     shown = table(card(Portfolio((), terms("90d")), terms("90d")), 80)
     assert line(shown, "half of the answers within") == "half of the answers within none answered"
-    assert "No experiment is known yet." in shown
+    assert "No experiment is known yet: " in shown
 
 
 def test_what_a_figure_was_stands_beside_it_with_the_way_that_it_went() -> None:
@@ -73,7 +73,7 @@ def test_the_organisations_names_the_teams_to_ask_for_and_a_teams_does_not() -> 
 
 @pytest.mark.parametrize("width", [40, 80, 93, 300])
 def test_no_line_is_longer_than_the_terminal_is_wide_from_80_columns_on(width: int) -> None:
-    for portfolio in portfolios(seed=5, many=40):
+    for portfolio in (Portfolio((), terms("90d")), *portfolios(seed=5, many=40)):
         given = terms("90d", min_sample=portfolio.terms.min_sample, forgotten_after=timedelta(days=3))
         for shown in (table(card(portfolio, given), width), table(example(), width)):
             for one in click.unstyle(shown).splitlines():
