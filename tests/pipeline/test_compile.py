@@ -70,11 +70,12 @@ async def test_what_was_shared_before_both_windows_was_the_last_until_another_wa
             outcome=Outcome.FAILED,
             failure_category=FailureCategory.BASIC,
         )
-        for day in (1, 20)
+        for day in (4, 20)
     )
-    await store(database, long_ago, lately)
+    # What came first is needed in any case.
+    await store(database, experiment("key:1", idea_at=at(1), concluded_at=at(2)), long_ago, lately)
     shared = (await scorecards(database, Clock(at(24))).scorecard("_org", WEEK)).sharing.last_failure_shared
-    assert (shared.value, shared.previous.value) == (at(22), at(3))
+    assert (shared.value, shared.previous.value) == (at(22), at(6))
 
 
 async def test_figures_are_kept_for_as_long_as_was_said_and_then_made_anew(database: Database) -> None:
