@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from prometheus_client import disable_created_metrics
 from starlette.routing import Route
 
-from service.api import deliveries, events, experiments, health, scrape, webhooks
+from service.api import deliveries, events, experiments, health, scorecard, scrape, webhooks
 from service.api.access import Door
 from service.api.body import BodyReader
 from service.api.errors import install_error_handlers
@@ -28,6 +28,7 @@ from service.pipeline.receive import Receiver
 from service.providers import PROVIDERS
 from service.refresher import Refresher
 from service.rules.model import Rules
+from service.scorekeeper import Scorekeeper
 from service.settings import Settings, spell_duration
 from service.storage.database import Database, DatabaseUnavailable
 from service.storage.embedded import EmbeddedServer, EmbeddedUnavailable
@@ -170,7 +171,7 @@ def create_app(
         settings.snapshot_interval,
         clock,
     )
-
+    scorekeeper = Scorekeeper(database, terms, settings.log_level, settings.snapshot_interval)
     watch = Watch(
         database,
         telemetry,
@@ -188,6 +189,7 @@ def create_app(
             if settings.role != "worker":
                 receiver.start()
                 running.push_async_callback(receiver.stop)
+                running.push_async_callback(scorekeeper.close)
             ending = asyncio.Event()
             watching = asyncio.create_task(watch.run(ending), name="watch")
             running.push_async_callback(_end, watching, ending)
@@ -208,7 +210,7 @@ def create_app(
     scrapers = Door([settings.metrics_token], "LOOPGAUGE_METRICS_TOKEN", open_to_all=settings.metrics_token is None)
     app.include_router(scrape.router(lambda: worker.snapshot, telemetry, scrapers))
     if settings.role != "worker":
-        _add_doors(app, settings, terms, database, clock)
+        _add_doors(app, settings, terms, database, scorekeeper, clock)
         bodies = BodyReader(settings.max_body_bytes, settings.max_inflight_bytes)
         sources = configured_sources(settings)
         app.include_router(events.router(_event_receiver(settings, sources, bodies, receiver, telemetry, clock)))
@@ -216,7 +218,7 @@ def create_app(
         # A sender of webhooks does not follow a redirection to where the slash is missing.
         for path in (webhooks.PATH, f"{webhooks.PATH}/"):
             app.router.routes.append(Route(path, endpoint, methods=["POST"]))
-        _describe_webhooks(app)
+        _complete_description(app)
     app.add_middleware(
         RequestTimer, requests=telemetry.requests, endpoints=templates(app.routes), clock=time.perf_counter
     )
@@ -263,7 +265,12 @@ def _event_receiver(
 
 
 def _add_doors(
-    app: FastAPI, settings: Settings, terms: Terms, database: Database, clock: Callable[[], datetime]
+    app: FastAPI,
+    settings: Settings,
+    terms: Terms,
+    database: Database,
+    scorekeeper: Scorekeeper,
+    clock: Callable[[], datetime],
 ) -> None:
     tokens = settings.api_tokens
     read = Door(
@@ -274,15 +281,17 @@ def _add_doors(
     admin = Door([tokens.admin], "LOOPGAUGE_API_TOKENS__ADMIN")
     app.include_router(deliveries.router(database, read, admin))
     app.include_router(experiments.router(database, read, terms, clock))
+    app.include_router(scorecard.router(scorekeeper, read))
 
 
-def _describe_webhooks(app: FastAPI) -> None:
-    """Add the webhook endpoint, which is none of FastAPI's own, to the OpenAPI description."""
+def _complete_description(app: FastAPI) -> None:
+    """Add to the OpenAPI description what FastAPI does not know: the webhook endpoint, and an example with nulls."""
     generate = app.openapi
 
     def described() -> dict[str, Any]:
         document = generate()
         document["paths"].setdefault(webhooks.PATH, webhooks.OPENAPI)
+        scorecard.add_example(document)
         return document
 
     app.openapi = described  # type: ignore[method-assign]  # FastAPI's documented way to extend the document

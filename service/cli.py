@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 import shlex
+import shutil
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ import uvloop
 from service.lifecycle.codec import data_of, kind_of
 from service.lifecycle.errors import LifecycleError
 from service.logs import configure_logs
+from service.metrics.terms import Window
 from service.pipeline.interpret import interpret_delivery
 from service.pipeline.retry import Retried, retry, retry_failed
 from service.providers import PROVIDERS
@@ -34,6 +36,7 @@ from service.settings import (
     given_settings,
     load_rules,
     parse_duration,
+    parse_window,
     read_settings,
     source_name,
     spell_duration,
@@ -356,6 +359,13 @@ def _duration(_context: click.Context, _option: click.Parameter, written: str) -
         raise click.BadParameter(str(error)) from error
 
 
+def _window(_context: click.Context, _option: click.Parameter, written: str) -> timedelta:
+    try:
+        return parse_window(written)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
 def _labels(_context: click.Context, _option: click.Parameter, written: Sequence[str]) -> Mapping[str, str]:
     """Labels that were given, by name; of one that was given twice the last."""
     labels = {}
@@ -369,6 +379,30 @@ def _labels(_context: click.Context, _option: click.Parameter, written: Sequence
 
 # Labels that begin with two underscores are Prometheus' own.
 _LABEL = re.compile(r"(?P<name>(?!__)[A-Za-z_][A-Za-z0-9_]*)=(?P<value>.*)", re.DOTALL)
+
+
+@main.command()
+@click.option("--team", default="_org", help="One team; the organisation if not set.")
+@click.option("--window", callback=_window, default="90d", show_default=True, help="How far back from now.")
+@_AS_JSON
+def scorecard(team: str, window: timedelta, as_json: bool) -> None:
+    """The four questions, for the organisation or for one team."""
+    settings = _settings()
+    _run(_scorecard(settings, _rules(settings), team, window, as_json))
+
+
+async def _scorecard(settings: Settings, rules: Rules, team: str, window: timedelta, as_json: bool) -> None:
+    from service.app import figure_terms, open_database, utc_now
+    from service.pipeline.compile import Scorecards, UnknownTeam
+    from service.terminal.scorecard import table
+
+    async with open_database(settings) as database:
+        scorecards = Scorecards(database, figure_terms(settings, rules), utc_now, timedelta(0))
+        try:
+            card = await scorecards.scorecard(team, Window(spell_duration(window), window))
+        except UnknownTeam as error:
+            _fail(str(error))
+    click.echo(card.model_dump_json(indent=2) if as_json else table(card, shutil.get_terminal_size().columns))
 
 
 @main.command("export-history")

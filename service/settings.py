@@ -34,6 +34,7 @@ _DOTENV = ".env"
 _SECRETS_DIR = f"{PREFIX}SECRETS_DIR"
 _UNITS = {"s": timedelta(seconds=1), "m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 _LONGEST = timedelta(days=3653)
+_SHORTEST_WINDOW = timedelta(hours=1)
 _DURATION = re.compile(r"([0-9]{1,9})([smhd])")
 _SOURCE_NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
 
@@ -60,6 +61,18 @@ def parse_duration(value: object) -> object:
     span = int(spelled[1]) * _UNITS[spelled[2]] if spelled else timedelta(0)
     if not timedelta(0) < span <= _LONGEST:
         raise ValueError("expected a duration such as 90s, 15m, 6h or 14d, of ten years at the most")
+    return span
+
+
+def parse_window(value: object) -> timedelta:
+    """The time up to now that a text such as `36h` or `90d` spells.
+
+    Raises:
+        ValueError: the text spells none, or less than an hour.
+    """
+    span = parse_duration(value)
+    if not isinstance(span, timedelta) or span < _SHORTEST_WINDOW:
+        raise ValueError("expected a window such as 36h or 90d, of an hour at the least and ten years at the most")
     return span
 
 

@@ -7,13 +7,14 @@ from typing import Any, TypeAlias
 
 import structlog
 
+from service.companion import CompanionFailed
 from service.leadership import Leadership
 from service.pipeline.interpret import interpret_pending
 from service.pipeline.project import project_touched
 from service.pipeline.retain import forget_bodies, forget_unattached
 from service.pipeline.snapshot import Exported
 from service.pipeline.visibility import Visibility
-from service.refresher import Refresher, RefreshFailed
+from service.refresher import Refresher
 from service.rules.model import Rules
 from service.storage.database import Database, DatabaseError, within
 from service.telemetry import Telemetry
@@ -205,7 +206,7 @@ class Worker:
         try:
             # A connection may have gone silent: whoever waits on it for an answer waits for ever.
             return await within(patience, step())
-        except (DatabaseError, RefreshFailed, TimeoutError) as error:
+        except (DatabaseError, CompanionFailed, TimeoutError) as error:
             cause = str(error) or f"not done within {patience:g} seconds"
             _log.warning("work postponed", work=step.__name__.strip("_"), cause=cause)
         except Exception:  # noqa: BLE001 - a fault in one step must not end the loop

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from service.companion import CompanionFailed
 from service.pipeline.snapshot import Memory, take_snapshot
-from service.refresher import Refresher, RefreshFailed
+from service.refresher import Refresher
 from service.storage.database import Database, DatabaseUnavailable
 from tests.builders import Issue, at
 from tests.outage import line_to, until
@@ -77,7 +78,7 @@ async def test_killed_it_fails_once_and_is_started_again(database: Database) -> 
     async with refresher(database) as beside:
         await beside.refresh()
         os.kill(killed := child(), signal.SIGKILL)
-        with pytest.raises(RefreshFailed, match="ended with status -9"):
+        with pytest.raises(CompanionFailed, match="ended with status -9"):
             await beside.refresh()
         assert (await beside.refresh()).text
         assert child() != killed

@@ -11,7 +11,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
+from service.companion import CompanionFailed
 from service.lifecycle.errors import BadReference, UnknownSubject, UnreadableEvent
+from service.pipeline.compile import UnknownTeam
 from service.pipeline.retry import NotRetriable
 from service.providers.cloudevents import InvalidEvent, NoCloudEvent
 from service.storage.database import DatabaseMisconfigured, DatabaseRejected, DatabaseUnavailable
@@ -86,6 +88,10 @@ PROBLEMS: Mapping[type[Exception], _Problem] = {
     UnknownSubject: _Problem(HTTPStatus.NOT_FOUND, "unknown-subject", "Nothing is known of this"),
     UnreadableEvent: _Problem(HTTPStatus.SERVICE_UNAVAILABLE, "newer-events", "A newer version wrote this"),
     BadReference: _Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "bad-reference", "This is no reference"),
+    UnknownTeam: _Problem(HTTPStatus.NOT_FOUND, "unknown-team", "No experiment is of this team"),
+    CompanionFailed: _Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE, "figures-unavailable", "The figures cannot be computed now", _RETRY_SOON
+    ),
     UnknownDelivery: _Problem(HTTPStatus.NOT_FOUND, "unknown-delivery", "There is no such delivery"),
     NotRetriable: _Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "not-retriable", "The delivery cannot be retried"),
     InvalidCursor: _Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-cursor", "The cursor is not one of ours"),

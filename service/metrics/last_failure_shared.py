@@ -19,10 +19,11 @@ def families(view: View, now: datetime) -> Iterable[Metric]:
         labels=["team"],
     )
     for cohort in view.every(now):
-        if last := cohort.last(_failure_shared_at):
+        if last := cohort.last(failure_shared_at):
             family.add_metric([cohort.team], last.timestamp())
     yield family
 
 
-def _failure_shared_at(loops: Sequence[Loop]) -> list[datetime]:
+def failure_shared_at(loops: Sequence[Loop]) -> list[datetime]:
+    """When what was learnt from each failed one of the loops was shared."""
     return [loop.shared_at for loop in loops if loop.shared_at is not None and loop.outcome is Outcome.FAILED]

@@ -19,7 +19,8 @@ def _waited(risk: Risk | None) -> Measure:
     ]
 
 
-_WAITED: Mapping[str, Measure] = {risk or "undeclared": _waited(risk) for risk in (*Risk, None)}
+WAITED: Mapping[str, Measure] = {risk or "undeclared": _waited(risk) for risk in (*Risk, None)}
+"""How long ideas waited for their start, by their risk."""
 
 
 def families(view: View, now: datetime) -> Iterable[Metric]:
@@ -31,7 +32,7 @@ def families(view: View, now: datetime) -> Iterable[Metric]:
         labels=["team", "risk", "window", "q"],
     )
     for cohort in view.proposed(now):
-        for risk, waited in _WAITED.items():
+        for risk, waited in WAITED.items():
             waits = cohort.ordered(waited)
             if view.enough(len(waits)):
                 for q in QUANTILES:

@@ -116,9 +116,14 @@ class Export:
 
 def figures_of_then(today: View, then: datetime) -> Iterator[Metric]:
     """The families of a snapshot that had been taken then, but for how long that took: it never was."""
-    past = (_as_of(loop, then) for loop in today.loops)
-    yield from families_of(View((loop for loop in past if loop), today.terms, today.excluded), then)
+    yield from families_of(past_of(today, then), then)
     yield timestamp(then)
+
+
+def past_of(today: View, then: datetime) -> View:
+    """The view as it would have been then, from what is known now."""
+    past = (_as_of(loop, then) for loop in today.loops)
+    return View((loop for loop in past if loop), today.terms, today.excluded)
 
 
 def _as_of(loop: Loop, then: datetime) -> Loop | None:

@@ -89,10 +89,16 @@ class Memory:
         self._loops: dict[UUID, Loop] = {}
         self._folded = 0
 
-    async def view(self, connection: Connection, terms: Terms, now: datetime) -> View:
-        """The experiments that figures as of `now` need, as they were folded last, and what is left out."""
-        since = now - max(window.length for window in terms.windows)
-        needed = await experiments.needed(connection, since, now)
+    async def view(self, connection: Connection, terms: Terms, now: datetime, *before: datetime) -> View:
+        """The experiments that figures as of `now` need, as they were folded last, and what is left out.
+
+        Args:
+            before: further moments, for figures as they would have been then.
+        """
+        since = min((now, *before)) - max(window.length for window in terms.windows)
+        needed: dict[UUID, int] = {}
+        for moment in (now, *before):
+            needed |= await experiments.needed(connection, since, moment)
         await self._read(connection, [one for one, version in needed.items() if self._versions.get(one) != version])
         for one in self._versions.keys() - needed.keys():
             self._forget(one)

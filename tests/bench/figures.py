@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from http import HTTPStatus
 from http.client import HTTPConnection
 from pathlib import Path
 from statistics import median
@@ -216,6 +217,49 @@ def _metrics(address: str) -> str:
         connection.close()
 
 
+async def _scorecards(url: str, directory: Path) -> tuple[list[float], Sequence[float], Sequence[float]]:
+    """How long scorecards took, and deliveries while none was compiled and while one was, in seconds."""
+    answered: list[tuple[float, float]] = []
+    compiled: list[tuple[float, float]] = []
+    with _service(url, directory, ROLE="api") as address:
+        await asyncio.to_thread(lambda: _until_ready(address).close())
+        end = time.time() + _SECONDS
+        posting = asyncio.create_task(_post(urlsplit(address), end, answered))
+        await asyncio.sleep(_SECONDS / 2)
+        # Each of another window, since the same one is told again for a while.
+        for days in range(90, 365):
+            if time.time() > end:
+                break
+            began = time.time()
+            await asyncio.to_thread(_scorecard, address, days)
+            compiled.append((began, time.time()))
+        await posting
+    during = [took for at, took in answered if any(began <= at <= ended for began, ended in compiled)]
+    before = [took for at, took in answered if at < compiled[0][0]]
+    return [ended - began for began, ended in compiled], before, during
+
+
+def _until_ready(address: str) -> HTTPConnection:
+    connection = HTTPConnection(urlsplit(address).netloc, timeout=60)
+    while True:
+        try:
+            connection.request("GET", "/readyz")
+            if connection.getresponse().read() and connection.sock:
+                return connection
+        except OSError:
+            connection.close()
+        time.sleep(0.2)
+
+
+def _scorecard(address: str, days: int) -> None:
+    connection = HTTPConnection(urlsplit(address).netloc, timeout=60)
+    connection.request("GET", f"/scorecard?window={days}d")
+    answer = connection.getresponse()
+    assert answer.status == HTTPStatus.OK, answer.read()
+    assert b'"value"' in answer.read()
+    connection.close()
+
+
 async def _post(address: SplitResult, end: float, answered: list[tuple[float, float]]) -> None:
     """Post signed pings at a steady pace on one connection: durable, and without a word about any experiment."""
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
@@ -282,6 +326,20 @@ def _measure(url: str, directory: Path) -> None:
         apart, within = (quantile(sorted(taken), share) for taken in (outside, during))
         print(
             f"{name} of the signed deliveries are answered within {apart * 1e3:.2f} ms, during a refresh within "
+            f"{within * 1e3:.2f} ms ({len(outside)} and {len(during)} of them): ratio {within / apart:.2f}, "
+            f"{_verdict(within / apart, 1.5)} 1.5"
+        )
+    _measure_scorecards(url, directory)
+
+
+def _measure_scorecards(url: str, directory: Path) -> None:
+    compiled, outside, during = uvloop.run(_scorecards(url, directory))
+    first, half = compiled[0], median(compiled)
+    print(f"scorecards, each of a window of its own: {first:.2f} s for the first, half of them within {half:.2f} s")
+    for name, share in (("half", 0.5), ("99 of 100", 0.99)):
+        apart, within = (quantile(sorted(taken), share) for taken in (outside, during))
+        print(
+            f"{name} of the signed deliveries are answered within {apart * 1e3:.2f} ms, during a scorecard within "
             f"{within * 1e3:.2f} ms ({len(outside)} and {len(during)} of them): ratio {within / apart:.2f}, "
             f"{_verdict(within / apart, 1.5)} 1.5"
         )

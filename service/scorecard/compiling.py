@@ -1,0 +1,145 @@
+"""Compiling a scorecard: what is measured today and what was one window ago, question by question."""
+
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from service.lifecycle.stages import Stage
+from service.lifecycle.taxonomy import FailureCategory, Risk
+from service.metrics.terms import DEFAULT_THRESHOLD
+from service.metrics.view import ORGANISATION
+from service.scorecard import measures
+from service.scorecard.board import Board, Row
+from service.scorecard.figure import (
+    BoldOrSafe,
+    Categories,
+    Count,
+    Failures,
+    Figure,
+    IdeaToAnswer,
+    Length,
+    Loops,
+    Moment,
+    OfCategory,
+    Scorecard,
+    Seconds,
+    Share,
+    Sharing,
+    StageTimes,
+    WithOpenLoops,
+)
+from service.scorecard.measures import Measure, Measured, counted, of_kind, stage_time
+from service.wording import length_in_words
+
+F = TypeVar("F", bound=Figure[Any])
+
+_AS_LIVED: tuple[Stage, ...] = (
+    "idea_to_start",
+    "start_to_signal",
+    "signal_to_answer",
+    "answer_to_shared",
+    "signal_to_shipped",
+)
+_NOT_YET = "nothing was proposed until then"
+_NO_SIGNS_OF_LIFE = "signs of life of that time are not kept"
+
+
+def compile_scorecard(team: str, today: Board, before: Board) -> Scorecard:
+    """The scorecard of a row.
+
+    Args:
+        team: the label value of the row; `ORGANISATION` for all.
+        today: the figures now.
+        before: what they were when the window began.
+    """
+    return _Compiler(Row(today, team), Row(before, team)).scorecard()
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiler:
+    today: Row
+    before: Row
+
+    def scorecard(self) -> Scorecard:
+        board = self.today.board
+        return Scorecard(
+            team=self.today.team,
+            teams=tuple(board.teams),
+            window=board.window.label,
+            since=board.now - board.window.length,
+            taken_at=board.now,
+            minimum_sample=board.view.terms.min_sample,
+            idea_to_answer=self._idea_to_answer(),
+            sharing=self._sharing(),
+            failures=self._failures(),
+            bold_or_safe=self._bold_or_safe(),
+            loops=self._loops(),
+        )
+
+    def _figure(self, kind: type[F], measure: Measure[Any], then: Measure[Any] | None = None) -> F:
+        before: Measured[Any] = (then or measure)(self.before) if self.before.is_known else Measured(None, 0, _NOT_YET)
+        return kind.model_validate({**measure(self.today)._asdict(), "previous": before._asdict()})
+
+    def _idea_to_answer(self) -> IdeaToAnswer:
+        terms = self.today.board.view.terms
+        team = DEFAULT_THRESHOLD if self.today.team == ORGANISATION else self.today.team
+        seconds = terms.threshold(team).total_seconds()
+        return IdeaToAnswer(
+            threshold=Length(seconds=seconds, words=length_in_words(seconds)),
+            median=self._figure(Seconds, stage_time("idea_to_answer", "0.5")),
+            p90=self._figure(Seconds, stage_time("idea_to_answer", "0.9")),
+            answered_within_threshold=self._figure(Share, measures.within_threshold),
+            with_open_loops=WithOpenLoops(
+                median=self._figure(Seconds, measures.survival_time("0.5")),
+                p90=self._figure(Seconds, measures.survival_time("0.9")),
+                answered_by_threshold=self._figure(Share, measures.answered_by_threshold),
+            ),
+            stages=tuple(self._stage(stage) for stage in _AS_LIVED),
+        )
+
+    def _stage(self, stage: Stage) -> StageTimes:
+        median, p90 = (self._figure(Seconds, stage_time(stage, q)) for q in ("0.5", "0.9"))
+        return StageTimes(stage=stage, median=median, p90=p90)
+
+    def _sharing(self) -> Sharing:
+        return Sharing(
+            last_failure_shared=self._figure(Moment, measures.last_failure_shared),
+            learnings_shared=self._figure(Count, counted(of_kind("learnings_shared"))),
+            failed=self._figure(Count, counted(measures.failed, measures.answered)),
+        )
+
+    def _failures(self) -> Failures:
+        return Failures(
+            biggest=self._figure(Categories, measures.biggest),
+            categories=tuple(
+                OfCategory(
+                    category=category,
+                    count=self._figure(Count, counted(of_kind("failures", category=category), measures.failed)),
+                    share_of_answered=self._figure(Share, measures.failure_share(category)),
+                )
+                for category in FailureCategory
+            ),
+        )
+
+    def _bold_or_safe(self) -> BoldOrSafe:
+        bold, safe, undeclared = (
+            self._figure(Count, counted(of_kind("experiments_proposed", risk=risk), measures.proposed))
+            for risk in (Risk.BOLD, Risk.SAFE, "undeclared")
+        )
+        return BoldOrSafe(
+            bold=bold,
+            safe=safe,
+            undeclared=undeclared,
+            share_of_bold=self._figure(Share, measures.share_of_bold),
+            bold_pickup_median=self._figure(Seconds, measures.pickup_time(Risk.BOLD)),
+            safe_pickup_median=self._figure(Seconds, measures.pickup_time(Risk.SAFE)),
+        )
+
+    def _loops(self) -> Loops:
+        forgotten = counted(of_kind("experiments_forgotten"), measures.in_flight)
+        return Loops(
+            open=self._figure(Count, counted(measures.in_flight)),
+            overdue=self._figure(Count, counted(of_kind("experiments_overdue"), measures.in_flight)),
+            forgotten=self._figure(Count, forgotten, measures.unknown_then(_NO_SIGNS_OF_LIFE)),
+            repeated=self._figure(Count, counted(of_kind("repeated_experiments"))),
+            abandoned=self._figure(Share, measures.abandoned),
+        )
