@@ -279,6 +279,7 @@ async def test_the_description_of_the_api_has_every_endpoint_and_no_secret(datab
         "/events",
         "/experiments",
         "/experiments/{experiment}",
+        "/experiments/{experiment}/events",
         "/experiments/{experiment}/explain",
         "/livez",
         "/metrics",
