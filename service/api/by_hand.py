@@ -127,7 +127,7 @@ class HandReceiver:
 
 def _read(body: bytes, key: str) -> ByHand:
     try:
-        given = EventByHand.model_validate_json(body)
+        given = EventByHand.model_validate_json(body, strict=True)
     except ValidationError as error:
         wrong = error.errors(include_url=False, include_context=False, include_input=False)
         raise RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in wrong]) from error

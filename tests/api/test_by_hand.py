@@ -312,6 +312,7 @@ async def test_an_open_one_may_be_classified_and_shared_before_it_ends(database:
         (b'{"event": "described", "team": "_ours"}', "body.team"),
         (b'{"event": "concluded", "outcome": "undeclared"}', "body.outcome"),
         (b'{"event": "concluded", "occurred_at": "2026-03-05"}', "body.occurred_at"),
+        (b'{"event": "concluded", "occurred_at": 1772700000}', "body.occurred_at"),
         (b'{"event": "concluded", "occurred_at": "2026-03-05T09:00:00"}', "body.occurred_at"),
         (b'{"event": "concluded", "occurred_at": "9999-12-31T23:59:59-23:00"}', "body.occurred_at"),
     ],
@@ -339,6 +340,19 @@ async def test_what_contradicts_itself_or_the_clock_is_told_which_field_is_wrong
         response = await client.post(PATH, json=said, headers=_headers())
     assert _is_problem(response, 422, "invalid-event")
     assert response.json()["errors"][0]["field"] == field
+
+
+async def test_the_description_of_the_api_has_each_answer_and_examples_that_are_taken(database: Database) -> None:
+    await _closed(database)
+    async with api(database, now=NOW, api_tokens=TOKENS) as client:
+        document = (await client.get("/openapi.json")).json()
+        described = document["paths"]["/experiments/{experiment}/events"]["post"]
+        media = described["requestBody"]["content"]["application/json"]
+        taken = [await client.post(PATH, json=one, headers=_headers()) for one in media["schema"]["examples"]]
+    assert [one.status_code for one in taken] == [202, 202]
+    assert set(described["responses"]) == {"202", "401", "403", "404", "408", "413", "422", "503"}
+    examples = described["responses"]["422"]["content"]["application/problem+json"]["examples"]
+    assert set(examples) == {"bad-reference", "invalid-event", "impossible", "key-reused"}
 
 
 async def test_what_is_no_experiment_gets_no_event(database: Database) -> None:
