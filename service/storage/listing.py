@@ -103,15 +103,18 @@ async def page(
     if cursor is not None:
         last = _read_cursor(cursor, mark)
         query = query.where(place < last if sort.startswith("-") else place > last)
-    # A plan for any filter whatever would walk through all where one that is given leaves few.
-    await connection.execute(_CUSTOM_PLANS)
+    await connection.execute(_PLANS)
     rows = (await connection.execute(query)).all()
     stored = await read(connection, [row.id for row in rows[:limit]])
     found = [stored[row.id].experiment for row in rows[:limit]]
     return found, _write_cursor(mark, rows[limit - 1][1], rows[limit - 1].id) if len(rows) > limit else None
 
 
-_CUSTOM_PLANS = text("SET LOCAL plan_cache_mode = force_custom_plan")
+# A plan for any filter whatever walks through all where one that is given leaves few. What lists read is in memory, or
+# on disks without arms: taking a page of it for dear, the planner would rather walk through all, too.
+_PLANS = text(
+    "SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('random_page_cost', '1.1', true)"
+)
 
 
 def _conditions(filters: Filters, now: datetime) -> list[ColumnElement[bool]]:
