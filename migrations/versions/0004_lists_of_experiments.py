@@ -15,12 +15,19 @@ depends_on = None
 
 def upgrade() -> None:
     op.create_index("experiments_idea_at", "experiments", ["idea_at", "id"], unique=False)
-    op.create_index("experiments_last_activity_at", "experiments", ["last_activity_at", "id"], unique=False)
+    op.create_index(
+        "experiments_last_activity_at",
+        "experiments",
+        ["last_activity_at", "id"],
+        unique=False,
+        postgresql_include=["idea_at"],
+    )
     op.create_index(
         "experiments_concluded_at",
         "experiments",
         ["concluded_at", "id"],
         unique=False,
+        postgresql_include=["idea_at"],
         postgresql_where=sa.text("concluded_at IS NOT NULL"),
     )
     op.create_index(

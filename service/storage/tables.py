@@ -190,8 +190,15 @@ experiments = Table(
         postgresql_where=text("outcome = 'failed' AND shared_at IS NOT NULL"),
     ),
     Index("experiments_idea_at", "idea_at", "id"),
-    Index("experiments_last_activity_at", "last_activity_at", "id"),
-    Index("experiments_concluded_at", "concluded_at", "id", postgresql_where=text("concluded_at IS NOT NULL")),
+    # With the idea, so that one who asks for old ideas by what was last need not look into every row.
+    Index("experiments_last_activity_at", "last_activity_at", "id", postgresql_include=["idea_at"]),
+    Index(
+        "experiments_concluded_at",
+        "concluded_at",
+        "id",
+        postgresql_include=["idea_at"],
+        postgresql_where=text("concluded_at IS NOT NULL"),
+    ),
     Index("experiments_open", "idea_at", "id", postgresql_where=text("concluded_at IS NULL")),
     Index("experiments_without_team", "idea_at", "id", postgresql_where=text(WITHOUT_TEAM)),
 )
