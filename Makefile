@@ -39,9 +39,10 @@ check: $(VENV)/dev.done tools ## formatting, lint, types, import contracts; Dock
 	@$(BIN)/zizmor --offline --quiet --no-progress .github
 	@if [ -x $(TOOLS)/bin/helm ]; then $(BIN)/python -m tests.helm.check; fi
 
-bench: $(VENV)/dev.done ## how long the core takes, and the figures at a million experiments, with ratios
+bench: $(VENV)/dev.done ## how long the core, the figures at a million experiments and the lists take, with ratios
 	@$(BIN)/python -m tests.bench.core
 	@$(BIN)/python -m tests.bench.figures
+	@$(BIN)/python -m tests.bench.lists
 
 SECONDS ?= 600
 torture: $(VENV)/dev.done ## the long fault test; SECONDS=600, and SEED=n to repeat one

@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from prometheus_client import disable_created_metrics
 from starlette.routing import Route
 
-from service.api import deliveries, events, experiments, health, scorecard, scrape, webhooks
+from service.api import by_hand, deliveries, events, experiments, health, scorecard, scrape, webhooks
 from service.api.access import Door
 from service.api.body import BodyReader
 from service.api.errors import install_error_handlers
@@ -212,6 +212,8 @@ def create_app(
     if settings.role != "worker":
         _add_doors(app, settings, terms, database, scorekeeper, clock)
         bodies = BodyReader(settings.max_body_bytes, settings.max_inflight_bytes)
+        hand = by_hand.HandReceiver(database, bodies, receiver, telemetry, clock, uuid4)
+        app.include_router(by_hand.router(hand, _write_door(settings, "LOOPGAUGE_API_TOKENS__WRITE")))
         sources = configured_sources(settings)
         app.include_router(events.router(_event_receiver(settings, sources, bodies, receiver, telemetry, clock)))
         endpoint = WebhookEndpoint(sources, bodies, receiver, telemetry, clock)
@@ -260,8 +262,11 @@ def _event_receiver(
     source = sources.get(events.SOURCE)
     signing = source if source is not None and source.provider.name == events.SOURCE else None
     opening = "LOOPGAUGE_API_TOKENS__WRITE or LOOPGAUGE_SOURCES__CLOUDEVENTS__SECRET"
-    door = Door([settings.api_tokens.write, settings.api_tokens.admin], opening)
-    return EventReceiver(signing, door, bodies, receiver, telemetry, clock)
+    return EventReceiver(signing, _write_door(settings, opening), bodies, receiver, telemetry, clock)
+
+
+def _write_door(settings: Settings, opening: str) -> Door:
+    return Door([settings.api_tokens.write, settings.api_tokens.admin], opening)
 
 
 def _add_doors(

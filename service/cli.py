@@ -48,7 +48,7 @@ from service.storage.embedded import EmbeddedUnavailable
 from service.webhook import Delivery
 
 if TYPE_CHECKING:
-    from service.api.experiments import ExplanationAnswer
+    from service.api.explanation import ExplanationAnswer
 
 _log = structlog.get_logger(__name__)
 
@@ -282,7 +282,7 @@ def explain(reference: str, as_json: bool) -> None:
 
 
 async def _explain(settings: Settings, reference: str, as_json: bool) -> None:
-    from service.api.experiments import answer
+    from service.api.explanation import answer
     from service.app import figure_terms, open_database, utc_now
     from service.pipeline.explain import explain as explain_subject
     from service.pipeline.explain import find_subject
@@ -295,10 +295,11 @@ async def _explain(settings: Settings, reference: str, as_json: bool) -> None:
 
 
 def _explanation(shown: "ExplanationAnswer") -> str:
-    known = shown.experiment.model_dump(mode="json", exclude={"root", "again"}) if shown.experiment else {}
-    lines = [shown.subject, *(f"  {name:17} {value}" for name, value in known.items() if value not in (None, ""))]
+    known = shown.experiment.model_dump(mode="json", exclude={"root", "again", "stages"}) if shown.experiment else {}
+    told = {name: value["words"] if isinstance(value, dict) else value for name, value in known.items()}
+    lines = [shown.subject, *(f"  {name:17} {value}" for name, value in told.items() if value not in (None, ""))]
     for again in shown.experiment.again if shown.experiment else ():
-        before = "after it was concluded" if again.concluded else f"quiet for {timedelta(seconds=again.quiet_seconds)}"
+        before = "after it was concluded" if again.concluded else f"quiet for {again.quiet.words}"
         lines.append(f"  taken up again    {again.at:%Y-%m-%d %H:%M:%S}, {before}")
     if shown.why_not:
         since = f", since {shown.excluded.since:%Y-%m-%d %H:%M:%S}" if shown.excluded else ""
@@ -311,9 +312,10 @@ def _explanation(shown: "ExplanationAnswer") -> str:
         for origin in event.origins:
             received = origin.received_at.strftime("%Y-%m-%d %H:%M:%S")
             lines.append(f"    {origin.rule}; {origin.source} {origin.delivery}, received {received}")
-    if shown.stage_seconds:
+    stages = shown.experiment.stages if shown.experiment else {}
+    if stages:
         lines += ["", "stages"]
-    lines += [f"  {stage:17} {timedelta(seconds=taken)}" for stage, taken in shown.stage_seconds.items()]
+    lines += [f"  {stage:17} {taken.words}" for stage, taken in stages.items()]
     lines += [f"  left out: {one.stage or 'everything'} ({one.reason})" for one in shown.left_out]
     if shown.figures:
         lines += ["", "counts in"]

@@ -1,6 +1,6 @@
 """Every error that leaves over HTTP, as problem details (RFC 9457) with a stable `type`."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 
 from service.companion import CompanionFailed
 from service.lifecycle.errors import BadReference, UnknownSubject, UnreadableEvent
+from service.pipeline.add import Impossible, KeyReused
 from service.pipeline.compile import UnknownTeam
 from service.pipeline.retry import NotRetriable
 from service.providers.cloudevents import InvalidEvent, NoCloudEvent
@@ -94,6 +95,8 @@ PROBLEMS: Mapping[type[Exception], _Problem] = {
     ),
     UnknownDelivery: _Problem(HTTPStatus.NOT_FOUND, "unknown-delivery", "There is no such delivery"),
     NotRetriable: _Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "not-retriable", "The delivery cannot be retried"),
+    Impossible: _Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "impossible", "The experiment cannot have such an event"),
+    KeyReused: _Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "key-reused", "The Idempotency-Key came with another request"),
     InvalidCursor: _Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-cursor", "The cursor is not one of ours"),
     TokenRefused: _Problem(
         HTTPStatus.UNAUTHORIZED, "token-refused", "The token is missing or wrong", {"www-authenticate": "Bearer"}
@@ -134,6 +137,11 @@ def _content(status: int, slug: str, title: str, detail: str) -> dict[str, Any]:
     return {"type": f"urn:loopgauge:problem:{slug}", "title": title, "status": int(status), "detail": detail}
 
 
+def _readable(path: Iterable[object]) -> str:
+    """A field's path; what a sender calls a field may be no text that can be sent back."""
+    return ".".join(map(str, path)).encode("utf-8", "backslashreplace").decode()
+
+
 def install_error_handlers(app: FastAPI) -> None:
     """Answer every error of the application with problem details."""
 
@@ -158,7 +166,7 @@ def install_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        wrong = [{"field": ".".join(map(str, one["loc"])), "message": one["msg"]} for one in error.errors()]
+        wrong = [{"field": _readable(one["loc"]), "message": one["msg"]} for one in error.errors()]
         detail = "; ".join(f"{one['field']}: {one['message']}" for one in wrong)
         return problem_response(
             HTTPStatus.UNPROCESSABLE_ENTITY, "invalid", "The request is invalid", detail, errors=wrong

@@ -1,151 +1,54 @@
-"""`GET /experiments/{experiment}/explain`: why an experiment counts, or does not, and in which figures."""
+"""`/experiments`: the experiments page by page, one of them, and why it counts or does not."""
 
 from collections.abc import Callable
-from datetime import datetime
-from typing import Any, Literal
-from uuid import UUID
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Annotated
 
-from fastapi import APIRouter, Depends
-from pydantic import BaseModel, ConfigDict
+from fastapi import APIRouter, Depends, HTTPException, Path, Query
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from service.api.access import Door
-from service.lifecycle.codec import data_of, kind_of
-from service.lifecycle.experiment import Experiment
+from service.api.answers import EXPERIMENT, ExperimentAnswer, experiment_answer
+from service.api.errors import DoorClosed, TokenRefused, refusals
+from service.api.explanation import ExplanationAnswer, answer
+from service.lifecycle.errors import BadReference, UnknownSubject
+from service.lifecycle.taxonomy import FailureCategory, Outcome, State
 from service.metrics.terms import Terms
-from service.pipeline.explain import Explanation, Heard, explain, find_subject
-from service.storage.database import Database
+from service.pipeline.explain import explain, find_subject
+from service.pipeline.look_up import Asked, find_one, page
+from service.storage.database import Database, DatabaseUnavailable
+from service.storage.inbox import InvalidCursor
+from service.storage.listing import Sort
+
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST = datetime(3000, 1, 1, tzinfo=UTC)
+# PostgreSQL keeps any text but one with the character NUL.
+_TEXT = r"^[^\x00]+$"
+_Instant = Annotated[AwareDatetime | None, Query(ge=_EARLIEST, lt=_LATEST, examples=["2026-03-01T00:00:00Z"])]
+
+Named = Annotated[
+    str,
+    Path(
+        description="The experiment's id, or its reference under any of its names; `#` is written `%23` in a path.",
+        pattern=_TEXT,
+        examples=["github:acme/app#45", EXPERIMENT["id"]],
+    ),
+]
+"""How an experiment is named in a path."""
 
 
-class AgainAnswer(BaseModel):
-    """An experiment was taken up again: whether it was concluded just before, and how long it had been quiet."""
+class ExperimentPage(BaseModel):
+    """Experiments in the order that was asked for; `next` is the cursor of the next page, or null."""
 
-    model_config = ConfigDict(from_attributes=True)
+    model_config = ConfigDict(json_schema_extra={"examples": [{"experiments": [EXPERIMENT], "next": None}]})
 
-    at: datetime
-    concluded: bool
-    quiet_seconds: float
-
-
-class ExperimentAnswer(BaseModel):
-    """One experiment as it stands."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    id: UUID
-    root: str
-    title: str
-    url: str
-    team: str
-    risk: Literal["bold", "safe"] | None
-    state: Literal["proposed", "running", "concluded"]
-    idea_at: datetime
-    idea_inferred: bool
-    started_at: datetime | None
-    first_signal_at: datetime | None
-    concluded_at: datetime | None
-    outcome: str | None
-    failure_category: str | None
-    shared_at: datetime | None
-    shipped_at: datetime | None
-    last_activity_at: datetime
-    again: list[AgainAnswer]
-
-
-class OriginAnswer(BaseModel):
-    """A delivery that brought an event, when it was received, and the rule that made the event of it."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    delivery: UUID
-    source: str
-    received_at: datetime
-    rule: str
-
-
-class EventAnswer(BaseModel):
-    """One event, whether it counts for the experiment, and who said it."""
-
-    subject: str
-    kind: str
-    occurred_at: datetime
-    data: dict[str, Any]
-    counts: bool
-    origins: list[OriginAnswer]
-
-
-class FigureAnswer(BaseModel):
-    """A sample of a figure that the experiment counts in."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    metric: str
-    labels: dict[str, str]
-
-
-class ExclusionAnswer(BaseModel):
-    """Something that figures leave out: a stage that would be negative, or all while an instant lies ahead."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    reason: Literal["future", "negative_duration"]
-    stage: str | None
-
-
-class ExcludedAnswer(BaseModel):
-    """Why and since when figures leave out what was marked as an experiment."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    reason: str
-    since: datetime
-
-
-class ExplanationAnswer(BaseModel):
-    """What is known of a subject, and why it counts or does not."""
-
-    subject: str
-    experiment: ExperimentAnswer | None
-    why_not: str
-    excluded: ExcludedAnswer | None
-    serves: list[str]
-    events: list[EventAnswer]
-    stage_seconds: dict[str, float]
-    left_out: list[ExclusionAnswer]
-    figures: list[FigureAnswer]
-
-
-def answer(explanation: Explanation) -> ExplanationAnswer:
-    """An explanation as the API and the command line show it."""
-    return ExplanationAnswer(
-        subject=explanation.subject,
-        experiment=_experiment(explanation.experiment) if explanation.experiment else None,
-        why_not=explanation.why_not,
-        excluded=ExcludedAnswer.model_validate(explanation.excluded) if explanation.excluded else None,
-        serves=list(explanation.serves),
-        events=[_event(heard) for heard in explanation.heard],
-        stage_seconds={stage: taken.total_seconds() for stage, taken in explanation.stages.items()},
-        left_out=[ExclusionAnswer.model_validate(one) for one in explanation.left_out],
-        figures=[FigureAnswer.model_validate(figure) for figure in explanation.figures],
-    )
-
-
-def _experiment(experiment: Experiment) -> ExperimentAnswer:
-    return ExperimentAnswer.model_validate(experiment)
-
-
-def _event(heard: Heard) -> EventAnswer:
-    return EventAnswer(
-        subject=heard.subject,
-        kind=kind_of(heard.event),
-        occurred_at=heard.event.occurred_at,
-        data=data_of(heard.event),
-        counts=heard.counts,
-        origins=[OriginAnswer.model_validate(origin) for origin in heard.origins],
-    )
+    experiments: list[ExperimentAnswer]
+    next: str | None
 
 
 def router(database: Database, read: Door, terms: Terms, clock: Callable[[], datetime]) -> APIRouter:
-    """The endpoints of experiments.
+    """The endpoints of experiments that read.
 
     Args:
         read: who may see them.
@@ -154,13 +57,73 @@ def router(database: Database, read: Door, terms: Terms, clock: Callable[[], dat
     """
     routes = APIRouter(prefix="/experiments", tags=["experiments"], dependencies=[Depends(read)])
 
+    @routes.get("", summary="Experiments, newest idea first", responses=_OF_LISTS)
+    async def experiments(
+        ref: Annotated[
+            str | None,
+            Query(
+                pattern=_TEXT,
+                description="An id, or any name of an experiment, or of evidence for it: `commit:<sha>`, a change.",
+                examples=["github:acme/app#45"],
+            ),
+        ] = None,
+        team: Annotated[
+            str | None,
+            Query(
+                pattern=r"^(_none|[^_\x00][^\x00]*)$",
+                description="In any case; `_none` for experiments that no team is named for.",
+                examples=["search"],
+            ),
+        ] = None,
+        state: State | None = None,
+        outcome: Outcome | None = None,
+        failure_category: FailureCategory | None = None,
+        overdue: Annotated[
+            bool | None, Query(description="Open and older than the team's threshold, as the figures have it.")
+        ] = None,
+        forgotten: Annotated[
+            bool | None, Query(description="Open and without activity for too long, as the figures have it.")
+        ] = None,
+        since: _Instant = None,
+        until: _Instant = None,
+        sort: Annotated[
+            Sort,
+            Query(description="Behind a minus, the latest first. By `concluded_at` only concluded ones are listed."),
+        ] = "-idea_at",
+        cursor: Annotated[str | None, Query(description="`next` of the page before, with the same filters.")] = None,
+        limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    ) -> ExperimentPage:
+        """All filters that are given hold together; `since` (inclusive) and `until` (exclusive) are about the idea.
+
+        Pages are stable: an experiment that stays as it is while they are read is on one of them and no other, whatever
+        happens to others meanwhile. One whose own `sort` instant changes moves in the order, so take `idea_at` to read
+        everything.
+        """
+        asked = Asked(ref, team, state, outcome, failure_category, overdue, forgotten, since, until)
+        found, following = await page(database, asked, terms, clock(), sort=sort, cursor=cursor, limit=limit)
+        return ExperimentPage(experiments=[experiment_answer(one) for one in found], next=following)
+
     @routes.get(
         "/{experiment:path}/explain",
         summary="Every event of an experiment, its clocks, sources and rules, and each figure that it counts in",
-        description="By the experiment's id, or by any of its references, such as `github:acme/app%2345`.",
+        description="Of evidence, such as a commit, what it serves. Folded anew from all that is known at this moment.",
+        responses=_OF_ONE,
     )
-    async def explained(experiment: str) -> ExplanationAnswer:
+    async def explained(experiment: Named) -> ExplanationAnswer:
         subject = await find_subject(database, experiment)
         return answer(await explain(database, subject, terms, clock()))
 
+    # Otherwise a path that only POST knows would be taken for an experiment's name.
+    @routes.get("/{experiment:path}/events", include_in_schema=False)
+    async def nothing_to_get(experiment: str) -> None:  # noqa: ARG001 - it is in the path
+        raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, headers={"allow": "POST"})
+
+    @routes.get("/{experiment:path}", summary="One experiment, as it was folded last", responses=_OF_ONE)
+    async def one(experiment: Named) -> ExperimentAnswer:
+        return experiment_answer(await find_one(database, experiment, terms, clock()))
+
     return routes
+
+
+_OF_LISTS = refusals(TokenRefused, DoorClosed, BadReference, InvalidCursor, DatabaseUnavailable)
+_OF_ONE = refusals(TokenRefused, DoorClosed, UnknownSubject, BadReference, DatabaseUnavailable)

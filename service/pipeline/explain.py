@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 from service.lifecycle.codec import event_id
@@ -11,10 +11,11 @@ from service.lifecycle.events import Declaration, LifecycleEvent
 from service.lifecycle.evidence import Ref, parse_reference
 from service.lifecycle.excluded import Excluded, excluded
 from service.lifecycle.experiment import Experiment, counts_for
-from service.lifecycle.stages import Exclusion, Stage, durations, exclusions
+from service.lifecycle.stages import Exclusion, exclusions
 from service.metrics import METRICS
 from service.metrics.terms import Terms
 from service.metrics.view import ORGANISATION, View
+from service.pipeline.look_up import Standing, standing, why_none
 from service.pipeline.project import Surroundings, read_surroundings
 from service.storage import events, experiments, names
 from service.storage.database import Database
@@ -51,22 +52,20 @@ class Explanation:
 
     Attributes:
         subject: under its newest name.
-        experiment: the experiment that it is, or None.
+        standing: the experiment that it is, or None.
         serves: the experiments that it is evidence for.
         why_not: why it is no experiment; empty where it is one.
         heard: every event of it and of its evidence, in order of time.
-        stages: how long each stage took that is known.
         left_out: what figures leave out of it now, and why.
         figures: what it counts in now; empty where it is no experiment.
         excluded: why and since when it is no experiment any more, although it was marked as one; None for others.
     """
 
     subject: Ref
-    experiment: Experiment | None
+    standing: Standing | None
     serves: Sequence[Ref]
     why_not: str
     heard: Sequence[Heard]
-    stages: Mapping[Stage, timedelta]
     left_out: Sequence[Exclusion]
     figures: Sequence[Figure]
     excluded: Excluded | None = None
@@ -86,12 +85,12 @@ async def explain(database: Database, subject: Ref, terms: Terms, now: datetime)
         subjects = {newest} | around.graph.descendants(newest)
         heard = [event for one in subjects for event in around.heard.get(one, ())]
         if not heard and newest not in around.graph.upwards:
-            raise UnknownSubject(f"nothing is known of {subject}")
+            raise UnknownSubject(why_none(subject, around))
         origins = await events.origins_of(connection, {event.subject for event in heard})
     experiment = around.fold(newest) if newest in around.roots else None
     return Explanation(
         subject=newest,
-        experiment=experiment,
+        standing=standing(experiment, terms, now) if experiment else None,
         serves=sorted(around.graph.ancestors(newest) & around.roots),
         why_not="" if experiment else _why_not(around, newest),
         heard=[
@@ -105,7 +104,6 @@ async def explain(database: Database, subject: Ref, terms: Terms, now: datetime)
             # What is declared of a fork's branch, its address and its project, names the owner and counts nowhere.
             if (shown := _without_owner(event.subject, subjects)) == event.subject or not isinstance(event, Declaration)
         ],
-        stages=durations(experiment) if experiment else {},
         left_out=exclusions(experiment, now) if experiment else (),
         figures=_figures(experiment, terms, now) if experiment else (),
         excluded=around.excluded.get(newest),

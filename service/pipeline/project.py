@@ -1,7 +1,7 @@
 """Project: experiments are folded anew from all that is committed about them."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeAlias
 
@@ -146,6 +146,10 @@ class Surroundings:
             for subject in serving & self.marked
         ]
         return fold(root, self.heard[root], self._heard_of(serving), attempts)
+
+    def with_more(self, root: Ref, events: Iterable[LifecycleEvent]) -> "Surroundings":
+        """The same where a root had further events."""
+        return replace(self, heard={**self.heard, root: [*self.heard[root], *events]})
 
     def _heard_of(self, subjects: Iterable[Ref]) -> list[LifecycleEvent]:
         return [event for subject in subjects for event in self.heard.get(subject, ())]

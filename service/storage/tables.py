@@ -153,6 +153,9 @@ ELSE GREATEST(idea_at, started_at, first_signal_at, concluded_at, shared_at, shi
 END"""
 """Until when figures want an experiment: as long as one of their windows holds anything of it, or it is open."""
 
+WITHOUT_TEAM = "team = '' OR starts_with(team, '_')"
+"""Of experiments that no team is named for; names that begin with _ are ours, so that nobody's team is called so."""
+
 experiments = Table(
     "experiments",
     metadata,
@@ -187,6 +190,18 @@ experiments = Table(
         "shared_at",
         postgresql_where=text("outcome = 'failed' AND shared_at IS NOT NULL"),
     ),
+    Index("experiments_idea_at", "idea_at", "id"),
+    # With the idea, so that one who asks for old ideas by what was last need not look into every row.
+    Index("experiments_last_activity_at", "last_activity_at", "id", postgresql_include=["idea_at"]),
+    Index(
+        "experiments_concluded_at",
+        "concluded_at",
+        "id",
+        postgresql_include=["idea_at"],
+        postgresql_where=text("concluded_at IS NOT NULL"),
+    ),
+    Index("experiments_open", "idea_at", "id", postgresql_where=text("concluded_at IS NULL")),
+    Index("experiments_without_team", "idea_at", "id", postgresql_where=text(WITHOUT_TEAM)),
 )
 """What the experiments look like now: derived from events and links, and made anew from them at any time."""
 

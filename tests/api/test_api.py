@@ -277,6 +277,9 @@ async def test_the_description_of_the_api_has_every_endpoint_and_no_secret(datab
         "/deliveries/{delivery}",
         "/deliveries/{delivery}/retry",
         "/events",
+        "/experiments",
+        "/experiments/{experiment}",
+        "/experiments/{experiment}/events",
         "/experiments/{experiment}/explain",
         "/livez",
         "/metrics",
@@ -330,7 +333,7 @@ async def test_an_experiment_is_explained_by_its_id_or_any_reference(database: D
     assert [origin["source"] for origin in signalled["origins"]] == ["github"]
     [proposed_change] = [e for e in shown["events"] if e["kind"] == "proposed" and e["subject"].endswith("!7")]
     assert proposed_change["counts"] is False
-    assert shown["stage_seconds"]["idea_to_answer"] == 3 * 86400
+    assert shown["experiment"]["stages"]["idea_to_answer"] == {"seconds": 3 * 86400, "words": "3 days"}
     assert shown["left_out"] == []
     concluded = {"outcome": "undeclared", "team": "search", "window": "7d"}
     assert {"metric": "loopgauge_experiments_concluded", "labels": concluded} in shown["figures"]
@@ -355,7 +358,7 @@ async def test_explained_is_since_when_something_is_left_out_and_each_time_one_w
     assert left_out["why_not"] == "it is excluded: duplicate"
     assert again["excluded"] is None
     assert again["experiment"]["again"] == [
-        {"at": "2026-03-05T09:00:00Z", "concluded": True, "quiet_seconds": 2 * 86400}
+        {"at": "2026-03-05T09:00:00Z", "concluded": True, "quiet": {"seconds": 2 * 86400, "words": "2 days"}}
     ]
     repeated = {"team": "acme/app", "window": "7d"}
     assert {"metric": "loopgauge_repeated_experiments", "labels": repeated} in again["figures"]

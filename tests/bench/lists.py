@@ -1,0 +1,149 @@
+"""How long the lists of experiments and of deliveries take to answer, at 1,000 and at 100,000. Run by `make bench`.
+
+Each list is asked for with every filter in every order, its first page and one in the middle, and the slowest is told.
+"""
+
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from statistics import median
+
+import asyncpg
+import httpx
+import uvloop
+
+from service.app import create_app
+from service.settings import load_rules
+from service.storage.database import Database
+from service.storage.embedded import EmbeddedServer
+from tests.bench.figures import _fill
+from tests.road import settings
+
+_FEW, _MANY = 1_000, 100_000
+_ROUNDS = 5
+_SECONDS = 0.05
+_SORTS = ("idea_at", "-idea_at", "concluded_at", "-concluded_at", "last_activity_at", "-last_activity_at")
+_OLD = (datetime.now(UTC) - timedelta(days=300)).isoformat()
+_OF_EXPERIMENTS: tuple[Mapping[str, str], ...] = (
+    {},
+    *({"team": team} for team in ("team-7", "nobody", "_none")),
+    *({"state": state} for state in ("proposed", "running", "concluded")),
+    *({"outcome": outcome} for outcome in ("worked", "undeclared")),
+    {"failure_category": "complex"},
+    *({name: value} for name in ("overdue", "forgotten") for value in ("true", "false")),
+    {"until": _OLD},
+    {"since": _OLD},
+    {"team": "team-7", "failure_category": "complex"},
+    {"team": "team-7", "overdue": "true", "forgotten": "true"},
+    {"until": _OLD, "forgotten": "true", "team": "team-7"},
+    {"outcome": "failed", "failure_category": "intelligent", "since": _OLD},
+    {"ref": "github:acme/app#77"},
+)
+_OF_DELIVERIES: tuple[Mapping[str, str], ...] = (
+    {},
+    *({"source": source} for source in ("github", "jira", "nobody")),
+    *({"verdict": verdict} for verdict in ("pending", "counted", "ignored", "failed")),
+    {"source": "jira", "verdict": "counted"},
+    {"since": _OLD},
+)
+# A body of 3 KB compressed, headers as GitHub's are; one delivery in 100 is of another source.
+_FILL_DELIVERIES = """
+    INSERT INTO deliveries (
+        id, source, provider, provider_id, headers, body, body_bytes, received_at, verdict, reason, interpreted_at
+    )
+    SELECT gen_random_uuid(), CASE WHEN number % 100 = 0 THEN 'jira' ELSE 'github' END, 'github', number,
+        jsonb_build_object('content-type', 'application/json', 'x-github-event', 'issues', 'x-github-delivery', number),
+        decode(repeat(md5(number::text), 192), 'hex'), 12000, now() - number * interval '315 seconds',
+        CASE WHEN number > 50 THEN CASE WHEN hashint4(number) % 20 = 0 THEN 'counted' ELSE 'ignored' END END,
+        CASE WHEN number > 50 THEN 'no label `experiment`; labels were bug, docs' END,
+        CASE WHEN number > 50 THEN now() - number * interval '315 seconds' END
+    FROM generate_series(1, {count}) AS number
+"""
+
+
+async def _fill_deliveries(url: str, count: int) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute("TRUNCATE deliveries")
+        await connection.execute(_FILL_DELIVERIES.format(count=count))
+        await connection.execute("VACUUM ANALYZE deliveries")
+    finally:
+        await connection.close()
+
+
+def _queries() -> Iterator[tuple[str, Mapping[str, str]]]:
+    for sort in _SORTS:
+        for filters in _OF_EXPERIMENTS:
+            yield "/experiments", {"sort": sort, **filters}
+    for filters in _OF_DELIVERIES:
+        yield "/deliveries", filters
+
+
+async def _taken(url: str) -> dict[tuple[str, str], float]:
+    """How long each list takes, in seconds, by path and query: the longer of its first page and a later one."""
+    database = Database(url)
+    app = create_app(settings(), load_rules(settings()), database)
+    taken = {}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://bench", timeout=60) as client:
+        for path, query in _queries():
+            first = await _least(client, path, query)
+            # Page by page into the middle takes long: the largest pages come there sooner.
+            answer = await client.get(path, params={**query, "limit": "500"})
+            cursor = answer.json()["next"]
+            later = await _least(client, path, {**query, "cursor": cursor}) if cursor else 0.0
+            taken[path, "&".join(f"{name}={value}" for name, value in query.items())] = max(first, later)
+    await database.close()
+    return taken
+
+
+async def _least(client: httpx.AsyncClient, path: str, query: Mapping[str, str]) -> float:
+    """The best of several rounds: what the list takes when nothing else gets in its way."""
+    rounds = []
+    for _ in range(_ROUNDS):
+        began = time.perf_counter()
+        answer = await client.get(path, params=query)
+        rounds.append(time.perf_counter() - began)
+        assert answer.status_code == httpx.codes.OK, answer.text
+    return min(rounds)
+
+
+async def _measure(url: str) -> None:
+    database = Database(url)
+    await database.migrate()
+    await database.close()
+    found = []
+    for count, spacing in ((_FEW, "8 minutes"), (_MANY, "315.36 seconds")):
+        await _fill(url, count, spacing)
+        await _fill_deliveries(url, count)
+        found.append(await _taken(url))
+    small, large = found
+    for path in ("/experiments", "/deliveries"):
+        of_path = {query: took for (listed, query), took in large.items() if listed == path}
+        slowest = max(of_path, key=lambda query: of_path[query])
+        before, after = small[path, slowest], of_path[slowest]
+        usual = (median(found[place][path, query] for query in of_path) for place in (0, 1))
+        print(
+            f"GET {path}, {len(of_path)} lists: the slowest of {_MANY:,} takes {after * 1e3:.1f} ms "
+            f"({slowest or 'without a filter'}), {'within' if after < _SECONDS else 'OVER'} 50 ms; of {_FEW:,} "
+            f"{before * 1e3:.1f} ms, ratio {after / before:.1f}; half of them take "
+            + "{:.1f} and {:.1f} ms".format(*(took * 1e3 for took in reversed(list(usual))))
+        )
+
+
+def main() -> None:
+    """Print each figure with its bound."""
+    directory = Path(tempfile.mkdtemp(prefix="loopgauge-bench-"))
+    server = EmbeddedServer(directory / "data")
+    server.start()
+    try:
+        uvloop.run(_measure(server.url))
+    finally:
+        server.release()
+        shutil.rmtree(directory)
+
+
+if __name__ == "__main__":
+    main()
