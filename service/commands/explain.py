@@ -1,0 +1,63 @@
+"""`loopgauge explain`."""
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import click
+
+from service.commands.options import AS_JSON
+from service.commands.running import run, usable_settings
+from service.settings import Settings, load_rules
+
+if TYPE_CHECKING:
+    from service.api.experiments import ExplanationAnswer
+
+
+@click.command()
+@click.argument("reference")
+@AS_JSON
+def explain(reference: str, as_json: bool) -> None:
+    """One experiment, by id or any of its references: every event, its clock, source and rule, and its figures."""
+    run(_explain(usable_settings(), reference, as_json))
+
+
+async def _explain(settings: Settings, reference: str, as_json: bool) -> None:
+    from service.api.experiments import answer
+    from service.app import figure_terms, open_database, utc_now
+    from service.pipeline.explain import explain as explain_subject
+    from service.pipeline.explain import find_subject
+
+    async with open_database(settings) as database:
+        subject = await find_subject(database, reference)
+        explanation = await explain_subject(database, subject, figure_terms(settings, load_rules(settings)), utc_now())
+    shown = answer(explanation)
+    click.echo(shown.model_dump_json(indent=2) if as_json else _explanation(shown))
+
+
+def _explanation(shown: "ExplanationAnswer") -> str:
+    known = shown.experiment.model_dump(mode="json", exclude={"root", "again"}) if shown.experiment else {}
+    lines = [shown.subject, *(f"  {name:17} {value}" for name, value in known.items() if value not in (None, ""))]
+    for again in shown.experiment.again if shown.experiment else ():
+        before = "after it was concluded" if again.concluded else f"quiet for {timedelta(seconds=again.quiet_seconds)}"
+        lines.append(f"  taken up again    {again.at:%Y-%m-%d %H:%M:%S}, {before}")
+    if shown.why_not:
+        since = f", since {shown.excluded.since:%Y-%m-%d %H:%M:%S}" if shown.excluded else ""
+        lines.append(f"  no experiment: {shown.why_not}{since}")
+    lines += ["", "events (those in brackets do not count for it)"]
+    for event in shown.events:
+        said = " ".join([event.kind, *(f"{name}={value}" for name, value in event.data.items())])
+        when = event.occurred_at.strftime("%Y-%m-%d %H:%M:%S")
+        lines.append(f"  {when}  {event.subject}  {said if event.counts else f'({said})'}")
+        for origin in event.origins:
+            received = origin.received_at.strftime("%Y-%m-%d %H:%M:%S")
+            lines.append(f"    {origin.rule}; {origin.source} {origin.delivery}, received {received}")
+    if shown.stage_seconds:
+        lines += ["", "stages"]
+    lines += [f"  {stage:17} {timedelta(seconds=taken)}" for stage, taken in shown.stage_seconds.items()]
+    lines += [f"  left out: {one.stage or 'everything'} ({one.reason})" for one in shown.left_out]
+    if shown.figures:
+        lines += ["", "counts in"]
+    for figure in shown.figures:
+        labels = ", ".join(f'{name}="{value}"' for name, value in figure.labels.items())
+        lines.append(f"  {figure.metric}{{{labels}}}")
+    return "\n".join(lines)

@@ -1,0 +1,74 @@
+"""What every command does: read the settings, run, and fail in one line."""
+
+import asyncio
+import socket
+import sys
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+import click
+import uvloop
+
+from service.lifecycle.errors import LifecycleError
+from service.rules.document import WrongRules
+from service.rules.model import Rules
+from service.settings import Settings, WrongSetting, load_rules, read_settings
+from service.storage.database import DatabaseError
+from service.storage.embedded import EmbeddedUnavailable
+
+
+def usable_settings(**given: Any) -> Settings:
+    try:
+        return read_settings(**given)
+    except WrongSetting as error:
+        fail(str(error))
+
+
+def usable_rules(settings: Settings) -> Rules:
+    try:
+        return load_rules(settings)
+    except WrongRules as error:
+        fail(str(error))
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(work)
+    except asyncio.CancelledError:
+        # Asked to end while it was starting.
+        return
+    except (DatabaseError, EmbeddedUnavailable, LifecycleError) as error:
+        fail(str(error))
+
+
+def listen(settings: Settings) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+        return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+    except OSError as error:
+        fail(
+            f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}; "
+            "choose another with --host and --port, or LOOPGAUGE_HOST and LOOPGAUGE_PORT"
+        )
+
+
+@contextmanager
+def shown_progress(label: str) -> Iterator[Callable[[int, int], None]]:
+    """Show on a terminal how much is done, and of how much; say nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda _done, _total: None
+        return
+    with click.progressbar(length=1, label=label, file=sys.stderr) as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.length = total
+            bar.update(done - bar.pos)
+
+        yield progress
+
+
+def fail(message: str) -> NoReturn:
+    click.echo(f"loopgauge: {message}", err=True)
+    sys.exit(1)
