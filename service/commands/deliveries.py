@@ -2,21 +2,27 @@
 
 import json
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
+from textwrap import indent
+from typing import Any
 from uuid import UUID
 
 import click
 
+from service.commands.helping import Helping
 from service.commands.options import AS_JSON, TIME, in_utc
 from service.commands.running import fail, run, usable_settings
 from service.pipeline.retry import Retried, retry, retry_failed
 from service.settings import Settings, source_name, spell_duration
 from service.storage import inbox
 from service.storage.database import Database
+from service.storage.inbox import InboxRow
+
+_PAGE = 1000
 
 
-@click.group()
+@click.group(cls=Helping)
 def deliveries() -> None:
     """The inbox: what was delivered, and what became of it."""
 
@@ -24,31 +30,51 @@ def deliveries() -> None:
 @deliveries.command("list")
 @click.option("--source", help="Only of this source.")
 @click.option("--verdict", type=click.Choice(["pending", "counted", "ignored", "failed"]), help="Only of this verdict.")
-@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
+@click.option("--since", type=TIME, help="Only those received since then, UTC.")
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many at most.")
+@click.option("--all", "everything", is_flag=True, help="All there are, whatever the limit.")
 @AS_JSON
-def list_deliveries(source: str | None, verdict: str | None, limit: int, as_json: bool) -> None:
+def list_deliveries(
+    source: str | None, verdict: str | None, since: datetime | None, limit: int, everything: bool, as_json: bool
+) -> None:
     """Deliveries, newest first, each with its verdict and the reason."""
-    run(_list_deliveries(usable_settings(), source, verdict, limit, as_json))
+    narrowed = {"source": source_name(source) if source else None, "verdict": verdict, "since": in_utc(since)}
+    run(_list_deliveries(usable_settings(), narrowed, None if everything else limit, as_json=as_json))
 
 
 async def _list_deliveries(
-    settings: Settings, source: str | None, verdict: str | None, limit: int, as_json: bool
+    settings: Settings, narrowed: Mapping[str, Any], limit: int | None, *, as_json: bool
 ) -> None:
     from service.api.deliveries import brief
     from service.app import open_database
 
-    async with open_database(settings) as database, database.transaction() as connection:
-        rows, _ = await inbox.page(
-            connection, source=source_name(source) if source else None, verdict=verdict, limit=limit
-        )
+    count = 0
+    async with open_database(settings) as database:
+        async for row in _newest(database, narrowed, limit):
+            if as_json:
+                # As they come, since there may be more than memory should hold.
+                click.echo("," if count else "[")
+                click.echo(indent(brief(row).model_dump_json(indent=2), "  "), nl=False)
+            else:
+                received = row.received_at.strftime("%Y-%m-%d %H:%M:%S")
+                click.echo(f"{received}  {row.source}  {row.verdict or 'pending':8}  {row.id}  {row.reason or ''}")
+            count += 1
     if as_json:
-        click.echo(json.dumps([brief(row).model_dump(mode="json") for row in rows], indent=2))
-        return
-    for row in rows:
-        received = row.received_at.strftime("%Y-%m-%d %H:%M:%S")
-        click.echo(f"{received}  {row.source}  {row.verdict or 'pending':8}  {row.id}  {row.reason or ''}")
-    if not rows:
+        click.echo("\n]" if count else "[]")
+    elif not count:
         click.echo("no deliveries", err=True)
+
+
+async def _newest(database: Database, narrowed: Mapping[str, Any], limit: int | None) -> AsyncIterator[InboxRow]:
+    """Deliveries, newest first, read page by page."""
+    cursor = None
+    left = sys.maxsize if limit is None else limit
+    while left:
+        async with database.transaction() as connection:
+            rows, cursor = await inbox.page(connection, **narrowed, cursor=cursor, limit=min(left, _PAGE))
+        for row in rows:
+            yield row
+        left = left - len(rows) if cursor else 0
 
 
 @deliveries.command("show")
@@ -66,7 +92,7 @@ async def _show_delivery(settings: Settings, delivery: UUID, as_json: bool) -> N
     async with open_database(settings) as database, database.transaction() as connection:
         found = await inbox.find(connection, delivery)
     if found is None:
-        fail(f"there is no delivery {delivery}")
+        fail(f"there is no delivery {delivery}; `loopgauge deliveries list` shows which there are")
     shown = whole(*found).model_dump(mode="json")
     if as_json:
         click.echo(json.dumps(shown, indent=2))

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 import click
 
 from service.commands.options import AS_JSON
-from service.commands.running import run, usable_settings
-from service.settings import Settings, load_rules
+from service.commands.running import fail, run, usable_rules, usable_settings
+from service.lifecycle.errors import UnknownSubject
+from service.rules.model import Rules
+from service.settings import Settings
 
 if TYPE_CHECKING:
     from service.api.experiments import ExplanationAnswer
@@ -18,18 +20,23 @@ if TYPE_CHECKING:
 @AS_JSON
 def explain(reference: str, as_json: bool) -> None:
     """One experiment, by id or any of its references: every event, its clock, source and rule, and its figures."""
-    run(_explain(usable_settings(), reference, as_json))
+    settings = usable_settings()
+    run(_explain(settings, usable_rules(settings), reference, as_json))
 
 
-async def _explain(settings: Settings, reference: str, as_json: bool) -> None:
+async def _explain(settings: Settings, rules: Rules, reference: str, as_json: bool) -> None:
     from service.api.experiments import answer
     from service.app import figure_terms, open_database, utc_now
     from service.pipeline.explain import explain as explain_subject
     from service.pipeline.explain import find_subject
 
-    async with open_database(settings) as database:
-        subject = await find_subject(database, reference)
-        explanation = await explain_subject(database, subject, figure_terms(settings, load_rules(settings)), utc_now())
+    terms = figure_terms(settings, rules)
+    try:
+        async with open_database(settings) as database:
+            subject = await find_subject(database, reference)
+            explanation = await explain_subject(database, subject, terms, utc_now())
+    except UnknownSubject as error:
+        fail(f"{error}; `loopgauge deliveries list` shows what was received, and why it did not count")
     shown = answer(explanation)
     click.echo(shown.model_dump_json(indent=2) if as_json else _explanation(shown))
 

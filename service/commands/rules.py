@@ -8,28 +8,33 @@ from typing import IO, Any
 
 import click
 
+from service.commands.helping import Helping
 from service.commands.options import AS_JSON
 from service.commands.running import fail, usable_rules, usable_settings
 from service.lifecycle.codec import data_of, kind_of
-from service.pipeline.interpret import interpret_delivery
+from service.pipeline.judge import interpret_delivery
 from service.providers import PROVIDERS
 from service.rules.model import Interpretation
 from service.settings import source_name
 from service.webhook import Delivery
 
 
-@click.group()
+@click.group(cls=Helping)
 def rules() -> None:
     """The rules that say what deliveries mean."""
 
 
 @rules.command("check")
 @click.argument("file", type=click.Path(path_type=Path))
-def check_rules(file: Path) -> None:
+@AS_JSON
+def check_rules(file: Path, as_json: bool) -> None:
     """Validate a rules file; each error carries file, line and path."""
     read = usable_rules(usable_settings(rules=file))
-    named = {rule.name for of_kind in read.by_kind.values() for rule in of_kind}
-    click.echo(f"{file}: {len(named)} rules, those that it extends included")
+    count = len({rule.name for of_kind in read.by_kind.values() for rule in of_kind})
+    if as_json:
+        click.echo(json.dumps({"file": str(file), "rules": count}))
+    else:
+        click.echo(f"{file}: {count} rules, those that it extends included")
 
 
 @rules.command("try")

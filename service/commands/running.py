@@ -14,8 +14,6 @@ from service.lifecycle.errors import LifecycleError
 from service.rules.document import WrongRules
 from service.rules.model import Rules
 from service.settings import Settings, WrongSetting, load_rules, read_settings
-from service.storage.database import DatabaseError
-from service.storage.embedded import EmbeddedUnavailable
 
 
 def usable_settings(**given: Any) -> Settings:
@@ -33,13 +31,21 @@ def usable_rules(settings: Settings) -> Rules:
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
+    """Do the work of a command; what it cannot do ends the process with one line that says what to do next."""
+    from service.storage.database import DatabaseError, DatabaseUnavailable, DatabaseUnprepared
+    from service.storage.embedded import EmbeddedUnavailable
+
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(work)
     except asyncio.CancelledError:
         # Asked to end while it was starting.
         return
-    except (DatabaseError, EmbeddedUnavailable, LifecycleError) as error:
+    except (DatabaseUnprepared, LifecycleError) as error:
+        fail(str(error))
+    except DatabaseUnavailable as error:
+        fail(f"{error}; see that PostgreSQL runs where LOOPGAUGE_DATABASE_URL says")
+    except (DatabaseError, EmbeddedUnavailable) as error:
         fail(str(error))
 
 
