@@ -11,7 +11,16 @@ from typing import Annotated, Any, Literal
 
 import platformdirs
 from dotenv import dotenv_values
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
@@ -34,6 +43,7 @@ _DOTENV = ".env"
 _SECRETS_DIR = f"{PREFIX}SECRETS_DIR"
 _UNITS = {"s": timedelta(seconds=1), "m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 _LONGEST = timedelta(days=3653)
+_SHORTEST_TOKEN = 8
 _DURATION = re.compile(r"([0-9]{1,9})([smhd])")
 _SOURCE_NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
 
@@ -88,6 +98,15 @@ Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 _Secret = Annotated[SecretStr, Field(min_length=1)]
 
 
+def _not_short(token: SecretStr) -> SecretStr:
+    if len(token.get_secret_value().strip()) < _SHORTEST_TOKEN:
+        raise ValueError(f"expected a token of {_SHORTEST_TOKEN} characters or more, such as: openssl rand -hex 32")
+    return token
+
+
+_Token = Annotated[SecretStr, AfterValidator(_not_short)]
+
+
 class SourceSettings(BaseModel):
     """One webhook sender."""
 
@@ -103,9 +122,9 @@ class ApiTokens(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    read: _Secret | None = None
-    write: _Secret | None = None
-    admin: _Secret | None = None
+    read: _Token | None = None
+    write: _Token | None = None
+    admin: _Token | None = None
 
 
 def default_data_dir(name: str = "loopgauge") -> Path:
@@ -130,7 +149,7 @@ class Settings(BaseSettings):
     sources: dict[str, SourceSettings] = {}
     rules: Annotated[Path | None, BeforeValidator(_not_empty)] = None
     api_tokens: ApiTokens = ApiTokens()
-    metrics_token: _Secret | None = None
+    metrics_token: _Token | None = None
     max_body_bytes: Annotated[int, Field(ge=1)] = 26_214_400
     max_inflight_bytes: Annotated[int, Field(ge=1)] = 268_435_456
     windows: Annotated[tuple[Duration, ...], NoDecode, BeforeValidator(_split), Field(min_length=1)] = (

@@ -369,7 +369,7 @@ def _run_example(name: str, url: str, directory: Path) -> Any:
     ended = subprocess.run(
         ["bash", "-c", repository + example.replace("http://127.0.0.1:8080", url)],
         cwd=directory,
-        env={**os.environ, "LOOPGAUGE_API_TOKENS__WRITE": "a token"},
+        env={**os.environ, "LOOPGAUGE_API_TOKENS__WRITE": "a-write-token"},
         capture_output=True,
         text=True,
         check=True,
@@ -378,7 +378,7 @@ def _run_example(name: str, url: str, directory: Path) -> Any:
 
 
 def test_the_examples_in_the_readme_are_in_the_figures_within_five_seconds(database_url: str, tmp_path: Path) -> None:
-    settings = {"SOURCES__GITHUB__SECRET": "change-me", "API_TOKENS__WRITE": "a token"}
+    settings = {"SOURCES__GITHUB__SECRET": "change-me", "API_TOKENS__WRITE": "a-write-token"}
     with serving(database_url, tmp_path, **settings) as service:
         assert _run_example("a delivery", service.url, tmp_path)["status"] == "stored"
         time.sleep(5)

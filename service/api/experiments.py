@@ -9,7 +9,9 @@ from fastapi import APIRouter, Depends
 from pydantic import BaseModel, ConfigDict
 
 from service.api.access import Door
+from service.api.errors import refusals
 from service.lifecycle.codec import data_of, kind_of
+from service.lifecycle.errors import BadReference, UnknownSubject, UnreadableEvent
 from service.lifecycle.experiment import Experiment
 from service.metrics.terms import Terms
 from service.pipeline.explain import Explanation, Heard, explain, find_subject
@@ -158,6 +160,7 @@ def router(database: Database, read: Door, terms: Terms, clock: Callable[[], dat
         "/{experiment:path}/explain",
         summary="Every event of an experiment, its clocks, sources and rules, and each figure that it counts in",
         description="By the experiment's id, or by any of its references, such as `github:acme/app%2345`.",
+        responses=refusals(UnknownSubject, BadReference, UnreadableEvent),
     )
     async def explained(experiment: str) -> ExplanationAnswer:
         subject = await find_subject(database, experiment)
