@@ -46,7 +46,7 @@ def router() -> APIRouter:
     """The page and what it loads."""
     routes = APIRouter(include_in_schema=False)
 
-    @routes.get("/docs")
+    @routes.api_route("/docs", methods=["GET", "HEAD"])
     async def docs() -> HTMLResponse:
         return HTMLResponse(_PAGE, headers={"content-security-policy": _POLICY})
 

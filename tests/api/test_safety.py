@@ -150,6 +150,7 @@ async def test_every_answer_tells_browsers_what_it_is_not_for(database: Database
 async def test_the_page_for_people_loads_nothing_from_elsewhere(database: Database) -> None:
     async with api(database) as client:
         page = await client.get("/docs")
+        assert (await client.head("/docs")).status_code == 200
         loaded = re.findall(r'(?:src|href)="([^"]+)"', page.text)
         files = {name: await client.get(f"/{name}") for name in loaded if not name.startswith("data:")}
     assert set(files) == {"docs/swagger-ui.css", "docs/swagger-ui-bundle.js", "docs/start.js"}
