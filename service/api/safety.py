@@ -32,5 +32,10 @@ class SafeAnswers:
 
 def _complete(message: Message) -> None:
     given = message["headers"]
-    own = _NAMES.intersection([name for name, _ in given])
-    message["headers"] = [*given, *(_RAW if not own else [one for one in _RAW if one[0] not in own])]
+    for name, _ in given:
+        if name in _NAMES:
+            own = {name for name, _ in given}
+            message["headers"] = [*given, *(one for one in _RAW if one[0] not in own)]
+            return
+    # As nearly always.
+    message["headers"] = [*given, *_RAW]
