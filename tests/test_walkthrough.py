@@ -61,11 +61,15 @@ def test_a_failure_is_posted_explained_and_classified_as_the_readme_says(databas
         _until("counted", lambda: service.get("/deliveries").text)
         before = _until("outcome failed", explained)
         assert "failure_category unclassified" in before
-        assert 'loopgauge_failures{team="search", category="unclassified"' in before
+        windows = 'window=~"7d|30d|90d|365d"'
+        assert f'loopgauge_failures{{team="search", category="unclassified", {windows}}}' in before
+        quantiles = f'{{team="search", stage="idea_to_answer", {windows}, q=~"0.5|0.75|0.9"}}'
+        assert before.count(f"loopgauge_stage_quantile_seconds{quantiles}") == 1
+        assert before.count("loopgauge_stage_quantile_seconds{") == 1
         posted = _run(at_the_service(_examples("a failure", "a classification by comment")))
         # The failure is sent once more, with the times of now.
         assert posted.endswith('"status": "stored"}')
         after = _until("failure_category intelligent", explained)
         assert "outcome failed" in after
-        told = _until('loopgauge_failures{category="intelligent",team="search"', lambda: service.get("/metrics").text)
-        assert 'loopgauge_failures{category="intelligent",team="search",window="7d"} 1.0' in told
+        shown = 'loopgauge_failures{category="intelligent",team="search",window="7d"} 1.0'
+        _until(shown, lambda: service.get("/metrics").text)

@@ -1,5 +1,6 @@
 """`loopgauge explain`."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from service.rules.model import Rules
 from service.settings import Settings
 
 if TYPE_CHECKING:
-    from service.api.experiments import ExplanationAnswer
+    from service.api.experiments import ExplanationAnswer, FigureAnswer
 
 
 @click.command()
@@ -64,7 +65,25 @@ def _explanation(shown: "ExplanationAnswer") -> str:
     lines += [f"  left out: {one.stage or 'everything'} ({one.reason})" for one in shown.left_out]
     if shown.figures:
         lines += ["", "counts in"]
-    for figure in shown.figures:
-        labels = ", ".join(f'{name}="{value}"' for name, value in figure.labels.items())
-        lines.append(f"  {figure.metric}{{{labels}}}")
+    lines += [f"  {one}" for one in _selectors(shown.figures)]
     return "\n".join(lines)
+
+
+def _selectors(figures: "Sequence[FigureAnswer]") -> list[str]:
+    """Figures as selectors of PromQL, in one where they differ in nothing but their window and quantile."""
+    rows: list[tuple[str, dict[str, tuple[str, ...]]]] = [
+        (figure.metric, {name: (value,) for name, value in figure.labels.items()}) for figure in figures
+    ]
+    for folded in ("window", "q"):
+        merged: dict[tuple[str, object], dict[str, tuple[str, ...]]] = {}
+        for metric, labels in rows:
+            others = tuple((name, values) for name, values in labels.items() if name != folded)
+            known = merged.setdefault((metric, others), labels)
+            if known is not labels:
+                known[folded] += labels[folded]
+        rows = [(metric, labels) for (metric, _), labels in merged.items()]
+    return [f"{metric}{{{', '.join(_matcher(*label) for label in labels.items())}}}" for metric, labels in rows]
+
+
+def _matcher(name: str, values: tuple[str, ...]) -> str:
+    return f'{name}="{values[0]}"' if len(values) == 1 else f'{name}=~"{"|".join(values)}"'
