@@ -1,6 +1,7 @@
 """The OpenAPI document: what FastAPI makes of the endpoints, completed by what holds for many of them alike."""
 
 from collections.abc import Iterator
+from copy import deepcopy
 from typing import Any
 
 from fastapi import FastAPI
@@ -49,11 +50,13 @@ def describe(app: FastAPI, *, reads_are_open: bool, metrics_are_open: bool) -> N
 
     def described() -> _Document:
         if app.openapi_schema is None:
-            document = generate()
+            # What modules describe is shared by all applications of a process.
+            document = deepcopy(generate())
             if any(getattr(route, "path", "") == webhooks.PATH for route in app.routes):
-                document["paths"][webhooks.PATH] = webhooks.OPENAPI
+                document["paths"][webhooks.PATH] = deepcopy(webhooks.OPENAPI)
             _complete(document, reads_are_open=reads_are_open, metrics_are_open=metrics_are_open)
-        return app.openapi_schema or {}
+            app.openapi_schema = document
+        return app.openapi_schema
 
     app.openapi = described  # type: ignore[method-assign]  # FastAPI's documented way to extend the document
 
