@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
-from typing import Any
 from uuid import uuid4
 
 import structlog
@@ -14,12 +13,14 @@ from fastapi import FastAPI
 from prometheus_client import disable_created_metrics
 from starlette.routing import Route
 
-from service.api import by_hand, deliveries, events, experiments, health, scorecard, scrape, webhooks
+from service.api import by_hand, deliveries, docs, events, experiments, health, scorecard, scrape, webhooks
 from service.api.access import Door
 from service.api.body import BodyReader
+from service.api.description import describe
 from service.api.errors import install_error_handlers
 from service.api.events import EventReceiver
 from service.api.health import Readiness
+from service.api.safety import SafeAnswers
 from service.api.timing import RequestTimer, templates
 from service.api.webhooks import WebhookEndpoint
 from service.leadership import Leadership
@@ -204,8 +205,12 @@ def create_app(
         version=version("loopgauge"),
         lifespan=lifespan,
         redirect_slashes=False,
+        docs_url=None,
+        redoc_url=None,
+        generate_unique_id_function=lambda route: route.name,
     )
     install_error_handlers(app)
+    app.include_router(docs.router())
     app.include_router(health.router(readiness, lambda: receiver.spools))
     scrapers = Door([settings.metrics_token], "LOOPGAUGE_METRICS_TOKEN", open_to_all=settings.metrics_token is None)
     app.include_router(scrape.router(lambda: worker.snapshot, telemetry, scrapers))
@@ -220,7 +225,12 @@ def create_app(
         # A sender of webhooks does not follow a redirection to where the slash is missing.
         for path in (webhooks.PATH, f"{webhooks.PATH}/"):
             app.router.routes.append(Route(path, endpoint, methods=["POST"]))
-        _complete_description(app)
+    describe(
+        app,
+        reads_are_open=settings.listens_on_loopback and settings.api_tokens.read is None,
+        metrics_are_open=settings.metrics_token is None,
+    )
+    app.add_middleware(SafeAnswers)
     app.add_middleware(
         RequestTimer, requests=telemetry.requests, endpoints=templates(app.routes), clock=time.perf_counter
     )
@@ -281,22 +291,9 @@ def _add_doors(
     read = Door(
         [tokens.read, tokens.admin],
         "LOOPGAUGE_API_TOKENS__READ",
-        open_to_all=settings.listens_on_loopback and tokens.read is None,
+        open_to_this_machine=settings.listens_on_loopback and tokens.read is None,
     )
     admin = Door([tokens.admin], "LOOPGAUGE_API_TOKENS__ADMIN")
     app.include_router(deliveries.router(database, read, admin))
     app.include_router(experiments.router(database, read, terms, clock))
     app.include_router(scorecard.router(scorekeeper, read))
-
-
-def _complete_description(app: FastAPI) -> None:
-    """Add to the OpenAPI description what FastAPI does not know: the webhook endpoint, and an example with nulls."""
-    generate = app.openapi
-
-    def described() -> dict[str, Any]:
-        document = generate()
-        document["paths"].setdefault(webhooks.PATH, webhooks.OPENAPI)
-        scorecard.add_example(document)
-        return document
-
-    app.openapi = described  # type: ignore[method-assign]  # FastAPI's documented way to extend the document

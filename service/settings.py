@@ -11,7 +11,16 @@ from typing import Annotated, Any, Literal
 
 import platformdirs
 from dotenv import dotenv_values
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
@@ -101,6 +110,15 @@ Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 _Secret = Annotated[SecretStr, Field(min_length=1)]
 
 
+def _no_empty_token(token: SecretStr) -> SecretStr:
+    if not token.get_secret_value().strip():
+        raise ValueError("expected a token, such as the output of: openssl rand -hex 32")
+    return token
+
+
+_Token = Annotated[SecretStr, AfterValidator(_no_empty_token)]
+
+
 class SourceSettings(BaseModel):
     """One webhook sender."""
 
@@ -116,9 +134,9 @@ class ApiTokens(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    read: _Secret | None = None
-    write: _Secret | None = None
-    admin: _Secret | None = None
+    read: _Token | None = None
+    write: _Token | None = None
+    admin: _Token | None = None
 
 
 def default_data_dir(name: str = "loopgauge") -> Path:
@@ -143,7 +161,7 @@ class Settings(BaseSettings):
     sources: dict[str, SourceSettings] = {}
     rules: Annotated[Path | None, BeforeValidator(_not_empty)] = None
     api_tokens: ApiTokens = ApiTokens()
-    metrics_token: _Secret | None = None
+    metrics_token: _Token | None = None
     max_body_bytes: Annotated[int, Field(ge=1)] = 26_214_400
     max_inflight_bytes: Annotated[int, Field(ge=1)] = 268_435_456
     windows: Annotated[tuple[Duration, ...], NoDecode, BeforeValidator(_split), Field(min_length=1)] = (

@@ -312,7 +312,7 @@ def test_wrong_usage_ends_with_status_two() -> None:
 
 def test_migrate_makes_the_schema(empty_database_url: str) -> None:
     ended = _run("migrate", DATABASE_URL=empty_database_url)
-    assert (ended.returncode, ended.stdout) == (0, "the schema is at revision 0004\n")
+    assert (ended.returncode, ended.stdout) == (0, "the schema is at revision 0005\n")
     assert _run("deliveries", "list", DATABASE_URL=empty_database_url).returncode == 0
 
 
@@ -335,10 +335,8 @@ def test_deliveries_are_listed_and_shown_on_the_command_line(database_url: str, 
     assert json.loads(shown.stdout)["body"] == REQUEST.body.decode()
     assert _run("deliveries", "list", "--verdict", "failed", DATABASE_URL=database_url).stdout == ""
     missing = _run("deliveries", "show", "00000000-0000-0000-0000-000000000001", DATABASE_URL=database_url)
-    assert (missing.returncode, missing.stderr) == (
-        1,
-        "loopgauge: there is no delivery 00000000-0000-0000-0000-000000000001\n",
-    )
+    assert missing.returncode == 1
+    assert missing.stderr.startswith("loopgauge: there is no delivery 00000000-0000-0000-0000-000000000001; ")
 
 
 async def test_of_a_body_that_is_gone_it_is_told_why(database_url: str) -> None:
@@ -372,7 +370,7 @@ def _run_example(name: str, url: str, directory: Path) -> Any:
     ended = subprocess.run(
         ["bash", "-c", repository + example.replace("http://127.0.0.1:8080", url)],
         cwd=directory,
-        env={**os.environ, "LOOPGAUGE_API_TOKENS__WRITE": "a token"},
+        env={**os.environ, "LOOPGAUGE_API_TOKENS__WRITE": "a-write-token"},
         capture_output=True,
         text=True,
         check=True,
@@ -381,7 +379,7 @@ def _run_example(name: str, url: str, directory: Path) -> Any:
 
 
 def test_the_examples_in_the_readme_are_in_the_figures_within_five_seconds(database_url: str, tmp_path: Path) -> None:
-    settings = {"SOURCES__GITHUB__SECRET": "change-me", "API_TOKENS__WRITE": "a token"}
+    settings = {"SOURCES__GITHUB__SECRET": "change-me", "API_TOKENS__WRITE": "a-write-token"}
     with serving(database_url, tmp_path, **settings) as service:
         assert _run_example("a delivery", service.url, tmp_path)["status"] == "stored"
         time.sleep(5)

@@ -71,11 +71,11 @@ def test_secrets_come_from_files_too(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     directory = tmp_path / "secrets"
     directory.mkdir()
     (directory / "LOOPGAUGE_SOURCES__GITHUB__SECRET").write_text("from a file\n")
-    (directory / "LOOPGAUGE_API_TOKENS__READ").write_text("to read")
+    (directory / "LOOPGAUGE_API_TOKENS__READ").write_text("a token to read")
     settings = _read(monkeypatch, SECRETS_DIR=str(directory))
     assert settings.sources["github"].secret.get_secret_value() == "from a file"
     assert settings.api_tokens.read is not None
-    assert settings.api_tokens.read.get_secret_value() == "to read"
+    assert settings.api_tokens.read.get_secret_value() == "a token to read"
 
 
 def test_a_dotenv_file_is_read_and_the_environment_goes_before_it(
@@ -127,7 +127,8 @@ def test_flags_go_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> Non
         ("FORGOTTEN_AFTER", "30", "LOOPGAUGE_FORGOTTEN_AFTER: expected a duration such as 90s, 15m, 6h or 14d"),
         ("MIN_SAMPLE", "0", "LOOPGAUGE_MIN_SAMPLE: expected greater than or equal to 1"),
         ("MAX_TEAMS", "0", "LOOPGAUGE_MAX_TEAMS: expected greater than or equal to 1"),
-        ("METRICS_TOKEN", "", "LOOPGAUGE_METRICS_TOKEN: expected a value that is not empty"),
+        ("METRICS_TOKEN", "", "LOOPGAUGE_METRICS_TOKEN: expected a token"),
+        ("API_TOKENS__ADMIN", " " * 20, "LOOPGAUGE_API_TOKENS__ADMIN: expected a token"),
         ("SECRETS_DIR", "/nowhere/at/all", "LOOPGAUGE_SECRETS_DIR: "),
     ],
 )

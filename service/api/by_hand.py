@@ -12,7 +12,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from service.api.access import Door
 from service.api.body import BodyReader
 from service.api.errors import PROBLEMS, BodyTooLarge, BodyTooSlow, DoorClosed, Overloaded, TokenRefused, refusals
-from service.api.events import SOURCE, EventAnswer
+from service.api.events import SOURCE, ReceivedEvent
 from service.api.experiments import Named
 from service.api.webhooks import result_of
 from service.lifecycle.errors import BadReference, UnknownSubject
@@ -106,7 +106,7 @@ class HandReceiver:
         self._clock = clock
         self._new_id = new_id
 
-    async def accept(self, request: Request, experiment: str, key: str | None) -> EventAnswer:
+    async def accept(self, request: Request, experiment: str, key: str | None) -> ReceivedEvent:
         """Keep the event of a request.
 
         Raises:
@@ -122,7 +122,7 @@ class HandReceiver:
             self._telemetry.count_delivery(SOURCE, result_of(error))
             raise
         self._telemetry.count_delivery(SOURCE, added.status)
-        return EventAnswer(delivery=added.delivery, status=added.status)
+        return ReceivedEvent(delivery=added.delivery, status=added.status)
 
 
 def _read(body: bytes, key: str) -> ByHand:
@@ -150,7 +150,7 @@ def router(events: HandReceiver, write: Door) -> APIRouter:
         openapi_extra=_OPENAPI,
         responses=_REFUSALS,
     )
-    async def add_event(request: Request, experiment: Named, key: Key = None) -> EventAnswer:
+    async def add_event(request: Request, experiment: Named, key: Key = None) -> ReceivedEvent:
         """One event of an experiment that there is, kept in the inbox like any delivery and never changed.
 
         It counts once a worker has interpreted it, moments later; `GET /experiments/{experiment}/explain` then shows it

@@ -2,22 +2,20 @@
 
 import base64
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict
 
 from service.api.access import Credentials, Door
 from service.api.errors import DoorClosed, TokenRefused, UnknownDelivery, refusals
+from service.api.moments import Moment
 from service.pipeline.retry import NotRetriable, retry
 from service.settings import source_name
 from service.storage import inbox
 from service.storage.database import Database, DatabaseUnavailable
-
-_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
-_LATEST = datetime(3000, 1, 1, tzinfo=UTC)
 
 Verdict = Literal["pending", "counted", "ignored", "failed"]
 
@@ -103,12 +101,15 @@ def router(database: Database, read: Door, admin: Door) -> APIRouter:
     async def deliveries(
         source: Annotated[str | None, Query(pattern="^[A-Za-z0-9_-]+$", examples=["github"])] = None,
         verdict: Verdict | None = None,
-        since: Annotated[
-            AwareDatetime | None, Query(ge=_EARLIEST, lt=_LATEST, examples=["2026-03-01T00:00:00Z"])
+        since: Annotated[Moment | None, Query(description="Only those received since then.")] = None,
+        # Refused by its own name, and not as any parameter that is wrong.
+        cursor: Annotated[
+            str | None,
+            Query(description="`next` of the page before.", json_schema_extra={"pattern": f"^{inbox.CURSOR}$"}),
         ] = None,
-        cursor: str | None = None,
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
     ) -> DeliveryPage:
+        """Each delivery has its verdict: pending, counted, ignored with the reason, or failed with the error."""
         async with database.transaction() as connection:
             rows, following = await inbox.page(
                 connection,
@@ -120,8 +121,11 @@ def router(database: Database, read: Door, admin: Door) -> APIRouter:
             )
         return DeliveryPage(deliveries=[brief(row) for row in rows], next=following)
 
-    @routes.get("/{delivery}", summary="One delivery", dependencies=[Depends(read)])
+    @routes.get(
+        "/{delivery}", summary="One delivery", dependencies=[Depends(read)], responses=refusals(UnknownDelivery)
+    )
     async def delivery(delivery: UUID, credentials: Credentials) -> WholeDelivery:
+        """Its verdict, and for the admin token also its headers and its body, while it is kept."""
         found = await _find(database, delivery)
         return whole(*found) if admin.opens_for(credentials) else WholeDelivery(**_known(found[0]))
 

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
+from service.api.safety import HEADERS
 from service.companion import CompanionFailed
 from service.lifecycle.errors import BadReference, UnknownSubject, UnreadableEvent
 from service.pipeline.add import Impossible, KeyReused
@@ -42,6 +43,14 @@ class UnknownDelivery(Exception):
     """There is no delivery with this id."""
 
 
+class InvalidRequest(Exception):
+    """A parameter or the body is not as described; `errors` names each field that is wrong."""
+
+
+class NotReady(Exception):
+    """Deliveries cannot be kept; `checks` says why."""
+
+
 class TokenRefused(Exception):
     """The bearer token is missing or wrong."""
 
@@ -62,16 +71,39 @@ CLIENT_CLOSED_REQUEST = 499
 """The status of requests whose sender went away before there was an answer, as nginx has it."""
 
 _MEDIA_TYPE = "application/problem+json"
-_SCHEMA = {
+PROBLEM = "Problem"
+"""The name of the schema of problem details in the OpenAPI document."""
+PROBLEM_SCHEMA: Mapping[str, Any] = {
     "type": "object",
+    "title": PROBLEM,
+    "description": "Problem details (RFC 9457).",
     "required": ["type", "title", "status", "detail"],
-    "properties": {name: {"type": "string"} for name in ("type", "title", "detail")} | {"status": {"type": "integer"}},
+    "properties": {
+        "type": {"type": "string", "pattern": "^urn:loopgauge:problem:[a-z-]+$", "description": "Stable; tell by it."},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "What went wrong with this request, and what to do."},
+        "errors": {
+            "type": "array",
+            "description": "Each field that is wrong.",
+            "items": {
+                "type": "object",
+                "required": ["field", "message"],
+                "properties": {"field": {"type": "string"}, "message": {"type": "string"}},
+            },
+        },
+    },
 }
 _RETRY_SOON = {"retry-after": "5"}
 
 # The one table from errors to HTTP.
 PROBLEMS: Mapping[type[Exception], _Problem] = {
-    SignatureRefused: _Problem(HTTPStatus.UNAUTHORIZED, "signature-refused", "The signature is missing or wrong"),
+    SignatureRefused: _Problem(
+        HTTPStatus.UNAUTHORIZED,
+        "signature-refused",
+        "The signature is missing or wrong",
+        {"www-authenticate": "Signature"},
+    ),
     NoCloudEvent: _Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "no-cloudevent", "This is no CloudEvent"),
     InvalidEvent: _Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-event", "The event is invalid"),
     UnreadableDelivery: _Problem(HTTPStatus.BAD_REQUEST, "unreadable", "The body cannot be read"),
@@ -94,10 +126,12 @@ PROBLEMS: Mapping[type[Exception], _Problem] = {
         HTTPStatus.SERVICE_UNAVAILABLE, "figures-unavailable", "The figures cannot be computed now", _RETRY_SOON
     ),
     UnknownDelivery: _Problem(HTTPStatus.NOT_FOUND, "unknown-delivery", "There is no such delivery"),
-    NotRetriable: _Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "not-retriable", "The delivery cannot be retried"),
+    NotRetriable: _Problem(HTTPStatus.CONFLICT, "not-retriable", "The delivery cannot be retried"),
     Impossible: _Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "impossible", "The experiment cannot have such an event"),
     KeyReused: _Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "key-reused", "The Idempotency-Key came with another request"),
     InvalidCursor: _Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-cursor", "The cursor is not one of ours"),
+    InvalidRequest: _Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid", "The request is invalid"),
+    NotReady: _Problem(HTTPStatus.SERVICE_UNAVAILABLE, "not-ready", "Deliveries cannot be kept", _RETRY_SOON),
     TokenRefused: _Problem(
         HTTPStatus.UNAUTHORIZED, "token-refused", "The token is missing or wrong", {"www-authenticate": "Bearer"}
     ),
@@ -112,16 +146,20 @@ def refusals(*kinds: type[Exception]) -> dict[int | str, dict[str, Any]]:
         problem = PROBLEMS[kind]
         example = _content(problem.status, problem.slug, problem.title, (kind.__doc__ or problem.title).strip())
         answer = described.setdefault(int(problem.status), {"description": problem.title, "content": {}})
-        media = answer["content"].setdefault(_MEDIA_TYPE, {"schema": _SCHEMA, "examples": {}})
+        schema = {"$ref": f"#/components/schemas/{PROBLEM}"}
+        media = answer["content"].setdefault(_MEDIA_TYPE, {"schema": schema, "examples": {}})
         media["examples"][problem.slug] = {"value": example}
+        for name in problem.headers:
+            answer.setdefault("headers", {})[name.title()] = {"schema": {"type": "string"}}
     return described
 
 
-def problem_of(error: Exception) -> JSONResponse:
-    """The answer to an error that the table knows."""
+def problem_of(error: Exception, **more: Any) -> JSONResponse:
+    """The answer to an error that the table knows; further members may be added by name."""
     problem = next(PROBLEMS[kind] for kind in type(error).__mro__ if kind in PROBLEMS)
     detail = str(error) or (type(error).__doc__ or problem.title).strip()
-    more = {"errors": [{"field": error.field, "message": error.problem}]} if isinstance(error, InvalidEvent) else {}
+    if isinstance(error, InvalidEvent):
+        more["errors"] = [{"field": error.field, "message": error.problem}]
     return problem_response(problem.status, problem.slug, problem.title, detail, headers=problem.headers, **more)
 
 
@@ -167,14 +205,16 @@ def install_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
         wrong = [{"field": _readable(one["loc"]), "message": one["msg"]} for one in error.errors()]
-        detail = "; ".join(f"{one['field']}: {one['message']}" for one in wrong)
-        return problem_response(
-            HTTPStatus.UNPROCESSABLE_ENTITY, "invalid", "The request is invalid", detail, errors=wrong
-        )
+        return problem_of(InvalidRequest("; ".join(f"{one['field']}: {one['message']}" for one in wrong)), errors=wrong)
 
     @app.exception_handler(Exception)
     async def unexpected(_request: Request, _error: Exception) -> JSONResponse:
         # What went wrong inside goes to the log, where it is raised again, and not to the caller.
         return problem_response(
-            HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "Something went wrong in loopgauge", "The log says what."
+            HTTPStatus.INTERNAL_SERVER_ERROR,
+            "internal",
+            "Something went wrong in loopgauge",
+            "The log says what.",
+            # This answer is made outside of all middleware.
+            headers=HEADERS,
         )

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Request
@@ -10,48 +10,42 @@ from pydantic import BaseModel, ConfigDict
 
 from service.api.access import Credentials, Door
 from service.api.body import BodyReader
-from service.api.errors import PROBLEMS
+from service.api.cloudevents import OPENAPI
+from service.api.errors import (
+    PROBLEMS,
+    BodyTooLarge,
+    BodyTooSlow,
+    DoorClosed,
+    Overloaded,
+    TokenRefused,
+    refusals,
+)
 from service.api.webhooks import result_of
 from service.pipeline.receive import Receiver
-from service.providers.cloudevents import BATCHED, STRUCTURED, CloudEvents, Envelope, separate
+from service.providers.cloudevents import CloudEvents, Envelope, InvalidEvent, NoCloudEvent, separate
+from service.storage.database import DatabaseUnavailable
 from service.telemetry import Telemetry
-from service.webhook import Delivery, Source
+from service.webhook import Delivery, SignatureRefused, Source, UnreadableDelivery
 
 SOURCE = CloudEvents.name
 """The source under which these events are kept, and whose secret signs them."""
 
 _SIGNATURE = "webhook-signature"
-_EXAMPLE = {
-    "specversion": "1.0",
-    "id": "2026-03-02-1",
-    "source": "/pipelines/search",
-    "type": "dev.loopgauge.experiment.concluded",
-    "subject": "github:acme/app#45",
-    "time": "2026-03-02T09:00:00Z",
-    "data": {"outcome": "failed", "failure_category": "intelligent", "learning_url": "https://wiki.example.com/45"},
-}
-_OPENAPI: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            STRUCTURED: {"schema": {"type": "object"}, "example": _EXAMPLE},
-            BATCHED: {"schema": {"type": "array", "items": {"type": "object"}}, "example": [_EXAMPLE]},
-            "application/json": {"schema": {"type": "object"}, "example": _EXAMPLE["data"]},
-        },
-    }
-}
-_REFUSALS: dict[int | str, dict[str, Any]] = {
-    400: {"description": "The body is not JSON."},
-    401: {"description": "The token or the signature is missing or wrong; nothing was stored."},
-    403: {"description": "Neither a write token nor the source's secret is configured."},
-    413: {"description": "The body is over the cap."},
-    415: {"description": "The request carries no CloudEvent in any of the three modes."},
-    422: {"description": "An event is invalid; `errors` names the field. Nothing was stored."},
-    503: {"description": "It cannot be made durable now; try again after Retry-After seconds."},
-}
+_REFUSALS = refusals(
+    UnreadableDelivery,
+    SignatureRefused,
+    TokenRefused,
+    DoorClosed,
+    BodyTooLarge,
+    BodyTooSlow,
+    NoCloudEvent,
+    InvalidEvent,
+    Overloaded,
+    DatabaseUnavailable,
+)
 
 
-class EventAnswer(BaseModel):
+class ReceivedEvent(BaseModel):
     """What became of one event: its delivery by our id, and whether it was new."""
 
     model_config = ConfigDict(
@@ -90,7 +84,7 @@ class EventReceiver:
         self._telemetry = telemetry
         self._clock = clock
 
-    async def accept(self, request: Request, credentials: Credentials) -> list[EventAnswer]:
+    async def accept(self, request: Request, credentials: Credentials) -> list[ReceivedEvent]:
         """Store the events of a request, and tell what became of each.
 
         Raises:
@@ -103,10 +97,10 @@ class EventReceiver:
             self._telemetry.count_delivery(SOURCE, result_of(error))
             raise
 
-    async def _store(self, request: Request, credentials: Credentials) -> list[EventAnswer]:
+    async def _store(self, request: Request, credentials: Credentials) -> list[ReceivedEvent]:
         signed_for = self._source if _SIGNATURE in request.headers else None
         if signed_for is None or self._door.opens_for(credentials):
-            self._door(credentials)
+            self._door.check(credentials)
             signed_for = None
         headers = dict(request.headers)
         async with self._bodies.read(headers, request.receive) as body:
@@ -119,7 +113,7 @@ class EventReceiver:
             self._telemetry.count_delivery(SOURCE, status)
         # Where it is on disk is nothing to the sender.
         return [
-            EventAnswer(delivery=one.id, status="duplicate" if status == "duplicate" else "stored")
+            ReceivedEvent(delivery=one.id, status="duplicate" if status == "duplicate" else "stored")
             for one, status in zip(kept, stored, strict=True)
         ]
 
@@ -132,13 +126,23 @@ def router(events: EventReceiver) -> APIRouter:
     """The endpoint."""
     routes = APIRouter(tags=["events"])
 
-    @routes.post("/events", status_code=202, openapi_extra=_OPENAPI, responses=_REFUSALS)
-    async def post_events(request: Request, credentials: Credentials) -> Sequence[EventAnswer]:
+    @routes.post(
+        "/events",
+        summary="What happened to experiments, as CloudEvents",
+        status_code=202,
+        openapi_extra=OPENAPI,
+        responses=_REFUSALS,
+    )
+    async def post_events(request: Request, credentials: Credentials) -> Sequence[ReceivedEvent]:
         """CloudEvents 1.0, structured, binary or batched: one answer for each event, once all are on disk.
 
         Types are `dev.loopgauge.experiment.` and one of proposed, started, signalled, concluded, classified, shared,
         reopened, shipped, described, excluded; events of other types are kept and ignored. `subject` is the
-        experiment's reference. The same `source` and `id` are the same event.
+        experiment's reference. The same `source` and `id` are the same event, and `time` is at most five minutes ahead.
+
+        In binary mode the attributes are headers, `ce-specversion`, `ce-id`, `ce-source`, `ce-type` and so on, and the
+        body is the data, as the HTTP binding of CloudEvents says. Instead of a token, a Standard Webhooks signature
+        with the secret of the source `cloudevents` lets events in.
         """
         return await events.accept(request, credentials)
 

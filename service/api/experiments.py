@@ -118,8 +118,9 @@ def router(database: Database, read: Door, terms: Terms, clock: Callable[[], dat
     async def nothing_to_get(experiment: str) -> None:  # noqa: ARG001 - it is in the path
         raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, headers={"allow": "POST"})
 
-    @routes.get("/{experiment:path}", summary="One experiment, as it was folded last", responses=_OF_ONE)
+    @routes.get("/{experiment:path}", summary="One experiment", responses=_OF_ONE)
     async def one(experiment: Named) -> ExperimentAnswer:
+        """As it was folded last, a moment after what was said about it was stored."""
         return experiment_answer(await find_one(database, experiment, terms, clock()))
 
     return routes

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Callable
-from http import HTTPStatus
+from typing import Literal
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, ConfigDict
 
-from service.api.errors import problem_response
+from service.api.errors import NotReady, problem_of, refusals
 from service.storage.database import Database, DatabaseError, DatabaseUnavailable, within
 from service.storage.spool import Spool, SpoolUnavailable
 
@@ -73,6 +74,28 @@ class Readiness:
         return True, (f"in use, {waiting} waiting" if needed else f"{waiting} waiting" if waiting else _OK)
 
 
+class Alive(BaseModel):
+    """The process answers."""
+
+    status: Literal["alive"] = "alive"
+
+
+class Ready(BaseModel):
+    """Deliveries can be kept; `mode` says where they go now, and `checks` what was found of each place."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"status": "ready", "mode": "inbox", "checks": {"inbox": "ok", "spool": "ok", "schema": "ok"}},
+            ]
+        }
+    )
+
+    status: Literal["ready"]
+    mode: Literal["inbox", "spool"]
+    checks: dict[str, str]
+
+
 def router(readiness: Readiness, spools: Callable[[], bool]) -> APIRouter:
     """The health endpoints.
 
@@ -82,23 +105,23 @@ def router(readiness: Readiness, spools: Callable[[], bool]) -> APIRouter:
     routes = APIRouter(tags=["health"])
 
     @routes.get("/livez", summary="Whether the process answers at all")
-    async def livez() -> dict[str, str]:
-        return {"status": "alive"}
+    async def livez() -> Alive:
+        """Always the same, while the process lives: a probe that fails means that it has to be started again."""
+        return Alive()
 
     @routes.get(
         "/readyz",
         summary="Whether deliveries can be kept",
-        responses={503: {"description": "Not ready; each check says why"}},
+        responses={200: {"model": Ready}, **refusals(NotReady)},
         response_model=None,
     )
     async def readyz() -> Response:
+        """Ready is who can keep a delivery, in the inbox or in the spool; each check tells what it found."""
         ready, checks = await readiness.checks()
         if ready:
             mode = "inbox" if checks["inbox"] == _OK and not spools() else "spool"
             return JSONResponse({"status": "ready", "mode": mode, "checks": checks})
         failing = "; ".join(f"{name}: {outcome}" for name, outcome in checks.items() if outcome != _OK)
-        return problem_response(
-            HTTPStatus.SERVICE_UNAVAILABLE, "not-ready", "Deliveries cannot be kept", failing, checks=checks
-        )
+        return problem_of(NotReady(failing), checks=checks)
 
     return routes

@@ -15,6 +15,11 @@ from service.pipeline.snapshot import Exported
 from service.telemetry import Telemetry
 
 _NOTHING = Exposition(b"")
+_SAMPLE = 'loopgauge_experiments_in_flight{stage="proposed",team="search"} 1.0\n'
+_CONTENT = {
+    "text/plain": {"schema": {"type": "string"}, "example": _SAMPLE},
+    "application/openmetrics-text": {"schema": {"type": "string"}, "example": f"{_SAMPLE}# EOF\n"},
+}
 
 
 def router(snapshot: Callable[[], Exported | None], telemetry: Telemetry, door: Door) -> APIRouter:
@@ -32,10 +37,12 @@ def router(snapshot: Callable[[], Exported | None], telemetry: Telemetry, door: 
         summary="Prometheus text, or OpenMetrics where Accept asks for it",
         dependencies=[Depends(door)],
         response_class=Response,
+        responses={200: {"description": "The figures", "content": _CONTENT}},
     )
     async def metrics(
         accept: Annotated[str, Header()] = "", accept_encoding: Annotated[str, Header()] = ""
     ) -> Response:
+        """Figures about experiments, from the leader alone and as of its last snapshot, and about this process."""
         last = snapshot()
         if 0 < quality(accept, "application/openmetrics-text") >= quality(accept, "text/plain"):
             media_type = openmetrics.CONTENT_TYPE_LATEST

@@ -13,35 +13,112 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from service.api.body import BodyReader
-from service.api.errors import PROBLEMS, Overloaded, UnknownSource, problem_of
+from service.api.errors import (
+    PROBLEMS,
+    BodyTooLarge,
+    BodyTooSlow,
+    Overloaded,
+    UnknownSource,
+    problem_of,
+    refusals,
+)
 from service.pipeline.receive import Receiver
 from service.settings import source_name
 from service.storage.database import DatabaseMisconfigured, DatabaseUnavailable
 from service.telemetry import Result, Telemetry
-from service.webhook import Delivery, Source
+from service.webhook import Delivery, SignatureRefused, Source
 
 PATH = "/webhooks/{source}"
+SECURITY: Mapping[str, Mapping[str, str]] = {
+    "GitHub": {"type": "apiKey", "in": "header", "name": "X-Hub-Signature-256", "description": "sha256=…, of the body"},
+    "Jira": {"type": "apiKey", "in": "header", "name": "X-Hub-Signature", "description": "sha256=…, of the body"},
+    "GitLab": {"type": "apiKey", "in": "header", "name": "X-Gitlab-Token", "description": "The secret itself"},
+    "StandardWebhooks": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "webhook-signature",
+        "description": "Of GitLab from 19.0 on, and of CloudEvents; as standardwebhooks.com says",
+    },
+    "CircleCI": {"type": "apiKey", "in": "header", "name": "circleci-signature", "description": "v1=…, of the body"},
+    "Buildkite": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-Buildkite-Signature",
+        "description": "timestamp=…,signature=…, of the time and the body",
+    },
+    "BuildkiteToken": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-Buildkite-Token",
+        "description": "The secret itself",
+    },
+    "Basic": {
+        "type": "http",
+        "scheme": "basic",
+        "description": "Of Jira Data Center and Jenkins: any user, the secret",
+    },
+}
+"""How senders prove who they are, as security schemes of the OpenAPI document."""
+_ISSUE = {
+    "action": "opened",
+    "repository": {"full_name": "acme/app"},
+    "issue": {
+        "number": 45,
+        "title": "Answer from the cache",
+        "html_url": "https://github.com/acme/app/issues/45",
+        "labels": [{"name": "experiment"}, {"name": "team:search"}],
+        "created_at": "2026-03-02T09:00:00Z",
+    },
+}
+_STORED = {"delivery": "0f6ad4c5-6f0c-5d3f-9a5e-0f8f0a3f4a11", "status": "stored"}
 OPENAPI: dict[str, Any] = {
     "post": {
+        "operationId": "post_webhook",
         "tags": ["webhooks"],
         "summary": "A delivery of a configured source, signed as its provider signs",
+        "description": (
+            "The body is what the provider sends, byte for byte as it was signed, of any content type: whether it can "
+            "be read is found out later, and told at `/deliveries`. Senders disable hooks that are refused, so what "
+            "loopgauge does not use is accepted too."
+        ),
+        "security": [{name: []} for name in SECURITY],
         "parameters": [
-            {"name": "source", "in": "path", "required": True, "schema": {"type": "string"}, "example": "github"}
+            {
+                "name": "source",
+                "in": "path",
+                "required": True,
+                "description": "The name of a source; `_` may be written `-`.",
+                "schema": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]*$"},
+                "example": "github",
+            }
         ],
-        "requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}},
+        "requestBody": {"content": {"application/json": {"schema": {}, "example": _ISSUE}}},
         "responses": {
             "202": {
                 "description": "The delivery is on disk.",
                 "content": {
                     "application/json": {
-                        "example": {"delivery": "0f6ad4c5-6f0c-5d3f-9a5e-0f8f0a3f4a11", "status": "stored"}
+                        "schema": {
+                            "type": "object",
+                            "required": ["delivery", "status"],
+                            "properties": {
+                                "delivery": {"type": "string", "format": "uuid"},
+                                "status": {"enum": ["stored", "duplicate"]},
+                            },
+                        },
+                        "examples": {
+                            "stored": {"value": _STORED},
+                            "duplicate": {"value": _STORED | {"status": "duplicate"}},
+                        },
                     }
                 },
             },
-            "401": {"description": "The signature is missing or wrong; nothing was stored."},
-            "404": {"description": "No such source is configured."},
-            "413": {"description": "The body is over the cap."},
-            "503": {"description": "It cannot be made durable now; try again after Retry-After seconds."},
+            **{
+                str(status): answer
+                for status, answer in refusals(
+                    SignatureRefused, UnknownSource, BodyTooLarge, BodyTooSlow, Overloaded, DatabaseUnavailable
+                ).items()
+            },
         },
     }
 }

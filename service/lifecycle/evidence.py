@@ -21,7 +21,7 @@ Ref = NewType("Ref", str)
 Channel = str
 """The place in a payload that made a link: `body`, `title`, `branch`, `head`, `merge commit`, `api`."""
 
-_REFERENCE = re.compile(r"[a-z][a-z0-9_-]*:\S+")
+_REFERENCE = re.compile(r"[a-z][a-z0-9_-]*:[^\s\x00-\x1f\x7f-\x9f]+")
 # What references of the kinds that everybody shares look like; others are as their makers please.
 _FORMS: Mapping[str, tuple[re.Pattern[str], str]] = {
     "branch": (re.compile(r"[^@]+@.+"), "branch:acme/app@exp/cache"),
@@ -40,7 +40,7 @@ def parse_reference(text: str) -> Ref:
     """The reference that a text spells.
 
     Raises:
-        BadReference: the text has no scheme, no name, or white space in it, or not the form of its scheme.
+        BadReference: the text has no scheme or no name, white space or controls in it, or not the form of its scheme.
     """
     if not _REFERENCE.fullmatch(text):
         raise BadReference(f"{text!r} is not a reference; expected a form such as github:acme/app#45")

@@ -2,28 +2,20 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import chain
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-import structlog
-
-from service.payload import decode
-from service.providers import PROVIDERS
-from service.rules.matching import interpret
+from service.pipeline.judge import interpret_delivery
 from service.rules.model import Interpretation, Rules
 from service.storage import events, inbox
 from service.storage.database import Connection, Database, DatabaseRejected, savepoint
 from service.storage.events import Said
 from service.storage.inbox import Settlement
 from service.telemetry import Telemetry
-from service.webhook import Delivery, Provider, UnreadableDelivery
+from service.webhook import Delivery
 
 _BATCH = 50
-_log = structlog.get_logger(__name__)
-
-_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
-_LATEST = datetime(3000, 1, 1, tzinfo=UTC)
 
 Clock = Callable[[], datetime]
 
@@ -98,35 +90,6 @@ async def _write_alone(
     except DatabaseRejected as error:
         failed = interpreted[0], Interpretation("failed", str(error))
         return await _write(connection, rules, [failed], now, record)
-
-
-def interpret_delivery(rules: Rules, delivery: Delivery) -> Interpretation:
-    """What one delivery says under today's rules. A delivery that cannot be read, or trips us, is *failed*."""
-    provider = PROVIDERS.get(delivery.provider)
-    if provider is None:
-        return Interpretation("failed", f"provider `{delivery.provider}` is not known to this version of loopgauge")
-    try:
-        observed = provider.observe(delivery)
-        found = interpret(rules, provider.name, observed, lambda: _payload(provider, delivery))
-        _check_times(found)
-    except UnreadableDelivery as error:
-        return Interpretation("failed", str(error))
-    except Exception as error:  # noqa: BLE001 - a fault of ours must not stop its neighbours; the delivery is kept
-        _log.exception("delivery failed", delivery=str(delivery.id), source=delivery.source)
-        return Interpretation("failed", f"a fault in loopgauge: {type(error).__name__}")
-    return found
-
-
-def _check_times(found: Interpretation) -> None:
-    """Refuse times that mean "none" to whoever wrote them, such as the year 1, and infinity to PostgreSQL."""
-    stated = [event.occurred_at for event in found.events]
-    for at in (*stated, *(link.stated_at for link in found.links), *(alias.renamed_at for alias in found.aliases)):
-        if not _EARLIEST <= at < _LATEST:
-            raise UnreadableDelivery(f"the time {at.isoformat()} is out of range")
-
-
-def _payload(provider: Provider, delivery: Delivery) -> Any:
-    return decode(provider.document(delivery), object)
 
 
 def _said(delivery: Delivery, interpretation: Interpretation) -> Said:

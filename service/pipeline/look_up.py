@@ -174,7 +174,7 @@ def why_none(named: str, around: Surroundings | None) -> str:
         )
     return (
         f"nothing is known of {named}: deliveries are interpreted within moments, "
-        "and GET /deliveries tells what became of each"
+        "and `loopgauge deliveries list` or GET /deliveries tells what became of each"
     )
 
 

@@ -44,6 +44,10 @@ class DatabaseAway(DatabaseUnavailable):
     """PostgreSQL does not run, or is only starting or ending: it refuses connections, ours and everybody else's."""
 
 
+class DatabaseUnprepared(DatabaseUnavailable):
+    """PostgreSQL answers, but does not let us in or has no schema of ours; the message says what to do."""
+
+
 class DatabaseTimeout(DatabaseUnavailable):
     """PostgreSQL gave up on a statement that took too long; smaller work may succeed."""
 
@@ -130,7 +134,7 @@ class Database:
         """Bring the schema to head, under an advisory lock, and return the head's revision.
 
         Raises:
-            DatabaseError: PostgreSQL cannot be reached.
+            DatabaseError: PostgreSQL cannot be reached, or a newer version has migrated it.
         """
         async with self.transaction() as connection:
             # Another process may be migrating, and an index on a large table takes its time.
@@ -241,6 +245,15 @@ _UNAVAILABLE = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceE
 # SQLSTATE: data exception, integrity constraint violation, program limit exceeded (a key too long for its index).
 _ABOUT_VALUES = ("22", "23", "54")
 _QUERY_CANCELED = "57014"
+# By SQLSTATE, for what somebody else has to see to.
+_ADVICE = {
+    "28P01": "look at the user and the password in LOOPGAUGE_DATABASE_URL",
+    "28000": "look at the user and the password in LOOPGAUGE_DATABASE_URL",
+    "3D000": "create it, or name another one in LOOPGAUGE_DATABASE_URL",
+    "42501": "allow it to the user in LOOPGAUGE_DATABASE_URL, or name another one",
+    "42P01": "run: loopgauge migrate",
+    "42703": "run: loopgauge migrate",
+}
 # A port or socket where nobody listens, a name that nobody has.
 _REFUSED = {errno.ECONNREFUSED, errno.ENOENT, socket.EAI_NONAME}
 
@@ -267,10 +280,17 @@ def _translated_errors() -> Iterator[None]:
             raise DatabaseRejected(f"PostgreSQL rejects a value: {_cause(error)}") from error
         if getattr(error.orig, "sqlstate", None) == _QUERY_CANCELED:
             raise DatabaseTimeout(f"PostgreSQL took too long: {_cause(error)}") from error
-        raise DatabaseUnavailable(f"PostgreSQL is not available: {_cause(error)}") from error
+        raise _unavailable(error) from error
     except _UNAVAILABLE as error:
-        unavailable = DatabaseAway if _is_refused(error) else DatabaseUnavailable
-        raise unavailable(f"PostgreSQL is not available: {_cause(error)}") from error
+        raise _unavailable(error) from error
+
+
+def _unavailable(error: Exception) -> DatabaseUnavailable:
+    said = f"PostgreSQL is not available: {_cause(error)}"
+    advice = _ADVICE.get(getattr(getattr(error, "orig", None) or error, "sqlstate", None) or "")
+    if advice is not None:
+        return DatabaseUnprepared(f"{said}; {advice}")
+    return DatabaseAway(said) if _is_refused(error) else DatabaseUnavailable(said)
 
 
 def _is_about_a_value(error: DBAPIError) -> bool:
@@ -319,6 +339,11 @@ def _head() -> str:
 
 
 def _upgrade(connection: SyncConnection) -> None:
+    current = _current(connection)
+    if current is not None and current not in _older_revisions() | {_head()}:
+        raise DatabaseError(
+            f"the schema is at revision {current}, of a newer version of loopgauge; migrate with that one"
+        )
     config = _alembic_config()
     config.attributes["connection"] = connection
     alembic.command.upgrade(config, "head")

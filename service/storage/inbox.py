@@ -1,9 +1,9 @@
 """The inbox: every delivery is stored here once, claimed by a worker, and keeps its verdict."""
 
-import base64
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -309,13 +309,18 @@ async def find(connection: Connection, delivery: UUID) -> tuple[InboxRow, Mappin
     return InboxRow(**known), headers, zstandard.ZstdDecompressor().decompress(body) if body is not None else None
 
 
+CURSOR = "[0-9]{1,16}-[0-9a-f]{32}"
+"""What a cursor looks like: microseconds since 1970 and the id of the last delivery of the page before."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
 def _write_cursor(row: InboxRow) -> str:
-    return base64.urlsafe_b64encode(f"{row.received_at.isoformat()} {row.id}".encode()).decode()
+    return f"{(row.received_at - _EPOCH) // _MICROSECOND}-{row.id.hex}"
 
 
 def _read_cursor(cursor: str) -> tuple[datetime, UUID]:
-    try:
-        received_at, _, delivery = base64.urlsafe_b64decode(cursor.encode()).decode().partition(" ")
-        return datetime.fromisoformat(received_at), UUID(delivery)
-    except ValueError as error:
-        raise InvalidCursor("the cursor was not given out by an earlier page; leave it away to begin anew") from error
+    if not re.fullmatch(CURSOR, cursor):
+        raise InvalidCursor("the cursor was not given out by an earlier page; leave it away to begin anew")
+    received_at, _, delivery = cursor.partition("-")
+    return _EPOCH + int(received_at) * _MICROSECOND, UUID(delivery)

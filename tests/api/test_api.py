@@ -96,7 +96,7 @@ async def test_what_cannot_be_retried_is_told_why(database: Database) -> None:
         unknown = await _retry(client, str(UUID(int=1)))
         no_id = await _retry(client, "1")
     for response in refused.values():
-        assert (response.status_code, response.json()["type"]) == (422, "urn:loopgauge:problem:not-retriable")
+        assert (response.status_code, response.json()["type"]) == (409, "urn:loopgauge:problem:not-retriable")
     assert "it is ignored" in refused[ignored].json()["detail"]
     assert "loopgauge replay" in refused[counted].json()["detail"]
     assert "LOOPGAUGE_RAW_RETENTION" in refused[gone].json()["detail"]
@@ -135,14 +135,17 @@ async def test_the_description_of_a_retry_has_each_of_its_answers(database: Data
     async with api(database) as client:
         described = (await client.get("/openapi.json")).json()["paths"]["/deliveries/{delivery}/retry"]["post"]
     assert described["security"] == [{"HTTPBearer": []}]
-    assert set(described["responses"]) == {"202", "401", "403", "404", "422", "503"}
+    assert set(described["responses"]) == {"202", "401", "403", "404", "409", "422", "503"}
     examples = {
         example["value"]["type"]
         for status, answer in described["responses"].items()
         if status != "202"
         for example in answer["content"]["application/problem+json"]["examples"].values()
     }
-    slugs = ("token-refused", "door-closed", "unknown-delivery", "not-retriable", "database-unavailable")
+    slugs = (
+        *("token-refused", "door-closed", "unknown-delivery", "not-retriable", "invalid"),
+        *("database-unavailable", "database-misconfigured"),
+    )
     assert examples == {f"urn:loopgauge:problem:{slug}" for slug in slugs}
 
 
@@ -284,6 +287,7 @@ async def test_the_description_of_the_api_has_every_endpoint_and_no_secret(datab
         "/livez",
         "/metrics",
         "/readyz",
+        "/scorecard",
         "/webhooks/{source}",
     }
     assert page.status_code == 200

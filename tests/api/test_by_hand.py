@@ -352,7 +352,7 @@ async def test_the_description_of_the_api_has_each_answer_and_examples_that_are_
     assert [one.status_code for one in taken] == [202, 202]
     assert set(described["responses"]) == {"202", "401", "403", "404", "408", "413", "422", "503"}
     examples = described["responses"]["422"]["content"]["application/problem+json"]["examples"]
-    assert set(examples) == {"bad-reference", "invalid-event", "impossible", "key-reused"}
+    assert set(examples) == {"bad-reference", "invalid", "invalid-event", "impossible", "key-reused"}
 
 
 async def test_what_is_no_experiment_gets_no_event(database: Database) -> None:

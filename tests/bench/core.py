@@ -12,7 +12,7 @@ from datetime import timedelta
 from service.lifecycle.events import Active, Concluded, Declared, LifecycleEvent, Proposed, Signalled
 from service.lifecycle.evidence import Ref
 from service.lifecycle.experiment import fold
-from service.pipeline.interpret import interpret_delivery
+from service.pipeline.judge import interpret_delivery
 from tests.builders import GitHubRequest, PullRequest, at, github
 from tests.road import RULES
 

@@ -11,7 +11,7 @@ import pytest
 from service.lifecycle.evidence import Ref
 from service.lifecycle.excluded import Excluded
 from service.lifecycle.experiment import Again, Experiment
-from service.pipeline.interpret import interpret_delivery
+from service.pipeline.judge import interpret_delivery
 from service.pipeline.project import project_touched
 from service.rules.document import RulesFile
 from service.rules.model import Rules

@@ -8,7 +8,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, text
 
 from service.lifecycle.excluded import Excluded
-from service.pipeline.interpret import interpret_delivery
+from service.pipeline.judge import interpret_delivery
 from service.pipeline.project import project_touched
 from service.storage import events
 from service.storage.database import Database

@@ -1,0 +1,117 @@
+"""What `POST /events` takes, for the OpenAPI document."""
+
+from typing import Any, get_args
+
+from service.api.access import BEARER
+from service.lifecycle.evidence import MOST_TARGETS
+from service.providers.cloudevents import BATCHED, MOST_EVENTS, STRUCTURED
+from service.providers.cloudevents.statements import Statement
+
+# What is in no reference: white space and control characters.
+_NEVER = r"\s\x00-\x1f\x7f-\x9f"
+SIGNATURE = "StandardWebhooks"
+"""The name of this security scheme in the OpenAPI document."""
+REFERENCE = (
+    rf"((?!(branch|github|gitlab|jira):)[a-z][a-z0-9_-]*:[^{_NEVER}]+|branch:[^@{_NEVER}]+@[^{_NEVER}]+"
+    rf"|git(hub|lab):[^#!{_NEVER}]+[#!][0-9]+|jira:[A-Za-z][A-Za-z0-9_]*-[0-9]+)"
+)
+"""What a reference looks like."""
+
+_EXAMPLE = {
+    "specversion": "1.0",
+    "id": "2026-03-02-1",
+    "source": "/pipelines/search",
+    "type": "dev.loopgauge.experiment.concluded",
+    "subject": "github:acme/app#45",
+    "time": "2026-03-02T09:00:00Z",
+    "data": {"outcome": "failed", "failure_category": "intelligent", "learning_url": "https://wiki.example.com/45"},
+}
+_OURS = "dev.loopgauge.experiment."
+_REFERENCE = {"type": "string", "maxLength": 1000, "pattern": f"^{REFERENCE}$", "description": "Of 1000 bytes at most."}
+
+
+def _one_of(*values: str) -> dict[str, Any]:
+    return {"enum": [*values, None]}
+
+
+def _perhaps(**schema: Any) -> dict[str, Any]:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+_ADDRESS = _perhaps(type="string", maxLength=20_000, pattern=r"^[Hh][Tt][Tt][Pp][Ss]?://[^\x00-\x20]+$")
+
+
+_DATA = {
+    "type": ["object", "null"],
+    "properties": {
+        "title": _perhaps(type="string", maxLength=20_000, pattern=r"^[^\x00]*$"),
+        "url": _ADDRESS,
+        "team": _perhaps(type="string", maxLength=100, pattern=rf"^\s*[^_{_NEVER}][^\x00]*$"),
+        "risk": _one_of("bold", "safe"),
+        "outcome": _one_of("worked", "failed", "inconclusive", "abandoned"),
+        "failure_category": _one_of("intelligent", "basic", "complex"),
+        "learning_url": _ADDRESS,
+        "result": _one_of("success", "failure"),
+        "links": _perhaps(type="array", items=_REFERENCE, maxItems=MOST_TARGETS),
+    },
+    # Only a failure has a category.
+    "anyOf": [
+        {"properties": {"outcome": {"enum": ["failed", None]}}},
+        {"properties": {"failure_category": {"type": "null"}}},
+    ],
+}
+_ATTRIBUTES: dict[str, Any] = {
+    "specversion": {"const": "1.0"},
+    "id": {"type": "string", "minLength": 1, "maxLength": 2000, "pattern": r"^[^\x00-\x1f\x7f-\x9f]+$"},
+    "source": {"type": "string", "minLength": 1, "maxLength": 2000, "pattern": r"^[^\x00-\x20\x7f-\x9f]+$"},
+    "time": _perhaps(type="string", format="date-time"),
+}
+_REQUIRED = ["specversion", "id", "source", "type"]
+_EVENT: dict[str, Any] = {
+    "anyOf": [
+        {
+            "title": "An event of ours",
+            "type": "object",
+            "required": [*_REQUIRED, "subject"],
+            "properties": {
+                **_ATTRIBUTES,
+                "type": {"enum": [_OURS + name for name in get_args(Statement)]},
+                "subject": _REFERENCE,
+                "datacontenttype": {"enum": ["application/json", None]},
+                "data": _DATA,
+                "data_base64": {"type": "null"},
+            },
+        },
+        {
+            "title": "Any other event, which is kept and ignored",
+            "type": "object",
+            "required": _REQUIRED,
+            "properties": {
+                **_ATTRIBUTES,
+                "type": {
+                    "type": "string",
+                    "maxLength": 2000,
+                    "pattern": r"^(?!dev\.loopgauge\.)[^\x00-\x1f\x7f-\x9f]+$",
+                },
+                "subject": _perhaps(type="string", minLength=1, maxLength=2000, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$"),
+                "datacontenttype": _perhaps(type="string"),
+                "data": True,
+                "data_base64": _perhaps(type="string"),
+            },
+        },
+    ]
+}
+OPENAPI: dict[str, Any] = {
+    "security": [{BEARER: []}, {SIGNATURE: []}],
+    "requestBody": {
+        "required": True,
+        "content": {
+            STRUCTURED: {"schema": _EVENT, "example": _EXAMPLE},
+            BATCHED: {
+                "schema": {"type": "array", "items": _EVENT, "maxItems": MOST_EVENTS},
+                "example": [_EXAMPLE, {**_EXAMPLE, "id": "2026-03-02-2", "subject": "jira:ML-12"}],
+            },
+        },
+    },
+}
+"""The endpoint's part of the OpenAPI document that FastAPI does not know."""

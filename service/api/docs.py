@@ -1,0 +1,68 @@
+"""`GET /docs`: the OpenAPI document for people, by Swagger UI, whose files come from here and not from elsewhere."""
+
+from collections.abc import Awaitable, Callable
+from importlib.resources import files
+from pathlib import Path
+
+from fastapi import APIRouter
+from fastapi.responses import FileResponse, HTMLResponse, Response
+
+# Its pictures are in its style sheet.
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>loopgauge</title>
+<link rel="icon" href="data:,">
+<link rel="stylesheet" href="docs/swagger-ui.css">
+</head>
+<body>
+<div id="swagger-ui"></div>
+<script src="docs/swagger-ui-bundle.js"></script>
+<script src="docs/start.js"></script>
+</body>
+</html>
+"""
+# A script of its own, since the policy allows none within the page.
+_START = """SwaggerUIBundle({
+  url: "openapi.json",
+  dom_id: "#swagger-ui",
+  deepLinking: true,
+  presets: [SwaggerUIBundle.presets.apis],
+  layout: "BaseLayout",
+});
+"""
+_FILES = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css"}
+# They change with a version of loopgauge.
+_CACHED = {"cache-control": "public, max-age=3600"}
+
+
+def router() -> APIRouter:
+    """The page and what it loads."""
+    routes = APIRouter(include_in_schema=False)
+
+    @routes.api_route("/docs", methods=["GET", "HEAD"])
+    async def docs() -> HTMLResponse:
+        return HTMLResponse(_PAGE, headers={"content-security-policy": _POLICY})
+
+    @routes.get("/docs/start.js")
+    async def start() -> Response:
+        return Response(_START, media_type="text/javascript", headers=_CACHED)
+
+    for name, media_type in _FILES.items():
+        routes.add_api_route(f"/docs/{name}", _file(name, media_type), methods=["GET"])
+    return routes
+
+
+def _file(name: str, media_type: str) -> Callable[[], Awaitable[FileResponse]]:
+    path = Path(str(files("fastapi_offline") / "static" / name))
+
+    async def file() -> FileResponse:
+        return FileResponse(path, media_type=media_type, headers=_CACHED)
+
+    return file

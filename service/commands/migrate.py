@@ -1,0 +1,24 @@
+"""`loopgauge migrate`."""
+
+import json
+
+import click
+
+from service.commands.options import AS_JSON
+from service.commands.running import run, usable_settings
+from service.settings import Settings
+
+
+@click.command()
+@AS_JSON
+def migrate(as_json: bool) -> None:
+    """Bring the database's schema to this version's."""
+    run(_migrate(usable_settings(), as_json=as_json))
+
+
+async def _migrate(settings: Settings, *, as_json: bool) -> None:
+    from service.app import open_database
+
+    async with open_database(settings) as database:
+        revision = await database.migrate()
+    click.echo(json.dumps({"revision": revision}) if as_json else f"the schema is at revision {revision}")

@@ -1,0 +1,44 @@
+"""`loopgauge replay`."""
+
+import json
+from datetime import datetime
+
+import click
+
+from service.commands.options import AS_JSON, TIME, in_utc
+from service.commands.running import run, shown_progress, usable_rules, usable_settings
+from service.rules.model import Rules
+from service.settings import Settings
+
+
+@click.command()
+@click.option("--since", type=TIME, help="Only deliveries received since then, UTC.")
+@click.option("--dry-run", is_flag=True, help="Change nothing; tell what would change.")
+@AS_JSON
+def replay(since: datetime | None, dry_run: bool, as_json: bool) -> None:
+    """Interpret stored deliveries again under today's rules, and print which figures changed."""
+    settings = usable_settings()
+    run(_replay(settings, usable_rules(settings), since, dry_run=dry_run, as_json=as_json))
+
+
+async def _replay(settings: Settings, rules: Rules, since: datetime | None, *, dry_run: bool, as_json: bool) -> None:
+    from service.app import figure_terms, open_database, utc_now
+    from service.pipeline.replay import Replay
+
+    with shown_progress("replaying") as progress:
+        again = Replay(rules, figure_terms(settings, rules), utc_now, progress)
+        async with open_database(settings) as database:
+            work = again.rehearse if dry_run else again.run
+            replayed = await work(database, in_utc(since))
+    if as_json:
+        changed = {name: {"from": before, "to": after} for name, (before, after) in replayed.changed.items()}
+        click.echo(json.dumps({"deliveries": replayed.deliveries, "changed": changed}, indent=2))
+        return
+    for name, (before, after) in replayed.changed.items():
+        click.echo(f"{name}: {_figure(before)} -> {_figure(after)}")
+    would = "would change" if dry_run else "changed"
+    click.echo(f"{replayed.deliveries} deliveries replayed, {len(replayed.changed)} figures {would}")
+
+
+def _figure(value: float | None) -> str:
+    return "none" if value is None else f"{value:g}"

@@ -1,0 +1,80 @@
+"""What every command does: read the settings, run, and fail in one line."""
+
+import asyncio
+import socket
+import sys
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+import click
+import uvloop
+
+from service.lifecycle.errors import LifecycleError
+from service.rules.document import WrongRules
+from service.rules.model import Rules
+from service.settings import Settings, WrongSetting, load_rules, read_settings
+
+
+def usable_settings(**given: Any) -> Settings:
+    try:
+        return read_settings(**given)
+    except WrongSetting as error:
+        fail(str(error))
+
+
+def usable_rules(settings: Settings) -> Rules:
+    try:
+        return load_rules(settings)
+    except WrongRules as error:
+        fail(str(error))
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    """Do the work of a command; what it cannot do ends the process with one line that says what to do next."""
+    from service.storage.database import DatabaseError, DatabaseUnavailable, DatabaseUnprepared
+    from service.storage.embedded import EmbeddedUnavailable
+
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(work)
+    except asyncio.CancelledError:
+        # Asked to end while it was starting.
+        return
+    except (DatabaseUnprepared, LifecycleError) as error:
+        fail(str(error))
+    except DatabaseUnavailable as error:
+        fail(f"{error}; see that PostgreSQL runs where LOOPGAUGE_DATABASE_URL says")
+    except (DatabaseError, EmbeddedUnavailable) as error:
+        fail(str(error))
+
+
+def listen(settings: Settings, choices: str) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+        return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+    except OSError as error:
+        fail(
+            f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}; "
+            f"choose another with {choices}"
+        )
+
+
+@contextmanager
+def shown_progress(label: str) -> Iterator[Callable[[int, int], None]]:
+    """Show on a terminal how much is done, and of how much; say nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda _done, _total: None
+        return
+    with click.progressbar(length=1, label=label, file=sys.stderr) as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.length = total
+            bar.update(done - bar.pos)
+
+        yield progress
+
+
+def fail(message: str) -> NoReturn:
+    click.echo(f"loopgauge: {message}", err=True)
+    sys.exit(1)

@@ -1,0 +1,43 @@
+"""`loopgauge scorecard`."""
+
+import shutil
+from datetime import timedelta
+
+import click
+
+from service.commands.options import AS_JSON
+from service.commands.running import fail, run, usable_rules, usable_settings
+from service.rules.model import Rules
+from service.settings import Settings, parse_window, spell_duration
+
+
+def _window(_context: click.Context, _option: click.Parameter, written: str) -> timedelta:
+    try:
+        return parse_window(written)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+@click.command()
+@click.option("--team", default="_org", help="One team; the organisation if not set.")
+@click.option("--window", callback=_window, default="90d", show_default=True, help="How far back from now.")
+@AS_JSON
+def scorecard(team: str, window: timedelta, as_json: bool) -> None:
+    """The four questions, for the organisation or for one team."""
+    settings = usable_settings()
+    run(_scorecard(settings, usable_rules(settings), team, window, as_json))
+
+
+async def _scorecard(settings: Settings, rules: Rules, team: str, window: timedelta, as_json: bool) -> None:
+    from service.app import figure_terms, open_database, utc_now
+    from service.metrics.terms import Window
+    from service.pipeline.compile import Scorecards, UnknownTeam
+    from service.terminal.scorecard import table
+
+    async with open_database(settings) as database:
+        scorecards = Scorecards(database, figure_terms(settings, rules), utc_now, timedelta(0))
+        try:
+            card = await scorecards.scorecard(team, Window(spell_duration(window), window))
+        except UnknownTeam as error:
+            fail(str(error))
+    click.echo(card.model_dump_json(indent=2) if as_json else table(card, shutil.get_terminal_size().columns))
