@@ -215,10 +215,11 @@ def create_app(
     scrapers = Door([settings.metrics_token], "LOOPGAUGE_METRICS_TOKEN", open_to_all=settings.metrics_token is None)
     app.include_router(scrape.router(lambda: worker.snapshot, telemetry, scrapers))
     if settings.role != "worker":
-        _add_doors(app, settings, terms, database, scorekeeper, clock)
         bodies = BodyReader(settings.max_body_bytes, settings.max_inflight_bytes)
         hand = by_hand.HandReceiver(database, bodies, receiver, telemetry, clock, uuid4)
         app.include_router(by_hand.router(hand, _write_door(settings, "LOOPGAUGE_API_TOKENS__WRITE")))
+        # After the one above: who asks what a path allows is answered by the first that knows it.
+        _add_doors(app, settings, terms, database, scorekeeper, clock)
         sources = configured_sources(settings)
         app.include_router(events.router(_event_receiver(settings, sources, bodies, receiver, telemetry, clock)))
         endpoint = WebhookEndpoint(sources, bodies, receiver, telemetry, clock)

@@ -1,17 +1,18 @@
 """`/experiments`: the experiments page by page, one of them, and why it counts or does not."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException, Path, Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict
 
 from service.api.access import Door
 from service.api.answers import EXPERIMENT, ExperimentAnswer, experiment_answer
 from service.api.errors import DoorClosed, TokenRefused, refusals
 from service.api.explanation import ExplanationAnswer, answer
+from service.api.moments import Moment
 from service.lifecycle.errors import BadReference, UnknownSubject
 from service.lifecycle.taxonomy import FailureCategory, Outcome, State
 from service.metrics.terms import Terms
@@ -21,11 +22,8 @@ from service.storage.database import Database, DatabaseUnavailable
 from service.storage.inbox import InvalidCursor
 from service.storage.listing import Sort
 
-_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
-_LATEST = datetime(3000, 1, 1, tzinfo=UTC)
 # PostgreSQL keeps any text but one with the character NUL.
 _TEXT = r"^[^\x00]+$"
-_Instant = Annotated[AwareDatetime | None, Query(ge=_EARLIEST, lt=_LATEST, examples=["2026-03-01T00:00:00Z"])]
 
 Named = Annotated[
     str,
@@ -84,13 +82,16 @@ def router(database: Database, read: Door, terms: Terms, clock: Callable[[], dat
         forgotten: Annotated[
             bool | None, Query(description="Open and without activity for too long, as the figures have it.")
         ] = None,
-        since: _Instant = None,
-        until: _Instant = None,
+        since: Moment | None = None,
+        until: Moment | None = None,
         sort: Annotated[
             Sort,
             Query(description="Behind a minus, the latest first. By `concluded_at` only concluded ones are listed."),
         ] = "-idea_at",
-        cursor: Annotated[str | None, Query(description="`next` of the page before, with the same filters.")] = None,
+        cursor: Annotated[
+            str | None,
+            Query(pattern=r"^[A-Za-z0-9_=-]+$", description="`next` of the page before, with the same filters."),
+        ] = None,
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
     ) -> ExperimentPage:
         """All filters that are given hold together; `since` (inclusive) and `until` (exclusive) are about the idea.

@@ -279,10 +279,10 @@ class Receiver:
         moved = await within(_MOVE_SECONDS, self._hand_over(waiting, spool)) if waiting else []
         self._be_back()
         if waiting:
-            # In the inbox first, then out of the spool: who is killed in between moves them again, to where they are.
-            await asyncio.to_thread(spool.forget, moved)
             # Those that an earlier process has left were not heard of here.
             self._hear(waiting)
+            # In the inbox first, then out of the spool: who is killed in between moves them again, to where they are.
+            await asyncio.to_thread(spool.forget, moved)
         await self._tell(spool)
         return len(waiting)
 
