@@ -46,15 +46,22 @@ def _until(said: str, tell: Callable[[], str]) -> str:
 
 
 def test_a_failure_is_posted_explained_and_classified_as_the_readme_says(database_url: str, tmp_path: Path) -> None:
-    with serving(database_url, tmp_path, SOURCES__GITHUB__SECRET="change-me") as service:
+    tokens = {"API_TOKENS__WRITE": "change-me-as-well"}
+    with serving(database_url, tmp_path, SOURCES__GITHUB__SECRET="change-me", **tokens) as service:
 
         def at_the_service(script: str) -> str:
             return script.replace("http://127.0.0.1:8080", service.url)
 
-        def explained() -> str:
-            script = _examples("why it counted").replace(".venv/bin/loopgauge", f"{sys.executable} -m service")
+        def typed(example: str) -> str:
+            script = _examples(example).replace(".venv/bin/loopgauge", f"{sys.executable} -m service")
             told = _run(script, LOOPGAUGE_DATABASE_URL=database_url)
             return " ".join(told.split())
+
+        def explained() -> str:
+            return typed("why it counted")
+
+        def scorecard() -> str:
+            return typed("the scorecard")
 
         assert json.loads(_run(at_the_service(_examples("a failure"))))["status"] == "stored"
         # Until it is interpreted, nothing is known of it.
@@ -66,6 +73,8 @@ def test_a_failure_is_posted_explained_and_classified_as_the_readme_says(databas
         quantiles = f'{{team="search", stage="idea_to_answer", {windows}, q=~"0.5|0.75|0.9"}}'
         assert before.count(f"loopgauge_stage_quantile_seconds{quantiles}") == 1
         assert before.count("loopgauge_stage_quantile_seconds{") == 1
+        assert "the biggest unclassified n 1" in scorecard()
+        assert "no failed experiment was shared yet" in scorecard()
         posted = _run(at_the_service(_examples("a failure", "a classification by comment")))
         # The failure is sent once more, with the times of now.
         assert posted.endswith('"status": "stored"}')
@@ -73,3 +82,10 @@ def test_a_failure_is_posted_explained_and_classified_as_the_readme_says(databas
         assert "outcome failed" in after
         shown = 'loopgauge_failures{category="intelligent",team="search",window="7d"} 1.0'
         _until(shown, lambda: service.get("/metrics").text)
+        assert "the biggest intelligent n 1" in scorecard()
+        by_api = at_the_service(_examples("a classification by the API"))
+        answers = [json.loads(_run(by_api, LOOPGAUGE_API_TOKENS__WRITE=tokens["API_TOKENS__WRITE"])) for _ in range(2)]
+        assert [one["status"] for one in answers] == ["stored", "duplicate"]
+        _until("learnings shared 1", scorecard)
+        assert "the biggest intelligent n 1" in scorecard()
+        assert "cloudevents" in explained()
