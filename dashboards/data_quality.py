@@ -6,7 +6,8 @@ from dashboards.figures import RATE, SECONDS, Column, Figure, Key
 from dashboards.links import DATA_QUALITY_UID, TO_FAILURES, TO_SERVICE_HEALTH, TO_TEAM
 from dashboards.panels import About, answer, bars, none, process_trend, rows, trend
 from dashboards.promql import WINDOW, in_range, per_second, select, shared, since, total, total_per_team
-from dashboards.words import BROKEN, FRESHNESS, OVER, STAGE_NAMES, WITHIN
+from dashboards.words import BROKEN, FRESHNESS, OVER, WITHIN
+from service.lifecycle.stages import STAGE_NAMES
 from service.metrics.view import NO_TEAM
 from service.telemetry import RESULTS, VERDICTS
 

@@ -7,7 +7,8 @@ from dashboards.links import TEAM_UID, TO_DATA_QUALITY, TO_EXPERIMENT, TO_FAILUR
 from dashboards.panels import About, answer, bars, few, none, rows, spread, trend
 from dashboards.promql import WINDOW, listed, row, since, total
 from dashboards.promql import spread as buckets
-from dashboards.words import AGO, OUTCOME_COLOURS, STAGE_NAMES, TEAMS
+from dashboards.words import AGO, OUTCOME_COLOURS, TEAMS
+from service.lifecycle.stages import STAGE_NAMES
 
 _NOW = Section(
     "What is open now?",

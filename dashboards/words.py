@@ -12,7 +12,6 @@ from grafana_foundation_sdk.models.dashboard import (
 )
 
 from dashboards.promql import NEVER, NOT_REACHED, TOO_FEW
-from service.lifecycle.stages import Stage
 from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk
 from service.metrics.view import NO_TEAM, OTHER_TEAMS
 
@@ -43,15 +42,6 @@ OUTCOME_COLOURS: Mapping[Outcome, str] = {
     Outcome.UNDECLARED: "#8e8e8e",
 }
 RISK_COLOURS: Mapping[str, str] = {Risk.BOLD: "blue", Risk.SAFE: "purple", "undeclared": "#8e8e8e"}
-
-STAGE_NAMES: Mapping[Stage, str] = {
-    "idea_to_answer": "idea to answer",
-    "idea_to_start": "idea to start",
-    "start_to_signal": "start to first signal",
-    "signal_to_answer": "first signal to answer",
-    "answer_to_shared": "answer to shared",
-    "signal_to_shipped": "first signal to shipped",
-}
 
 Words = Sequence[ValueMapping]
 

@@ -15,6 +15,16 @@ Stage = Literal[
     "answer_to_shared",
     "signal_to_shipped",
 ]
+
+STAGE_NAMES: Mapping[Stage, str] = {
+    "idea_to_answer": "idea to answer",
+    "idea_to_start": "idea to start",
+    "start_to_signal": "start to first signal",
+    "signal_to_answer": "first signal to answer",
+    "answer_to_shared": "answer to shared",
+    "signal_to_shipped": "first signal to shipped",
+}
+"""What people call them."""
 Reason = Literal["future", "negative_duration"]
 
 

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 import click
 
-from service.lifecycle.stages import Stage
+from service.lifecycle.stages import STAGE_NAMES
 from service.metrics.view import NO_TEAM, ORGANISATION, OTHER_TEAMS
 from service.scorecard.figure import Categories, Count, Figure, Moment, OfCategory, Scorecard, Share
 
@@ -16,14 +16,6 @@ _HOUR = 3600.0
 _DAY = 24 * _HOUR
 _BAR = 4
 _PARTS = " ▏▎▍▌▋▊▉█"
-_STAGES: dict[Stage, str] = {
-    "idea_to_answer": "idea to answer",
-    "idea_to_start": "idea to start",
-    "start_to_signal": "start to first signal",
-    "signal_to_answer": "first signal to answer",
-    "answer_to_shared": "answer to shared",
-    "signal_to_shipped": "first signal to shipped",
-}
 _TEAMS = {ORGANISATION: "the organisation", NO_TEAM: "no team named", OTHER_TEAMS: "further teams"}
 
 Lines: TypeAlias = Iterator[str]
@@ -79,7 +71,7 @@ class _Table:
         longest = max((stage.median.value or 0 for stage in asked.stages), default=0)
         for stage in asked.stages:
             bar = _bar(stage.median.value, longest)
-            yield from self._row(f"{_STAGES[stage.stage]:23} {bar}", stage.median)
+            yield from self._row(f"{STAGE_NAMES[stage.stage]:23} {bar}", stage.median)
 
     def _sharing(self) -> Lines:
         asked = self._card.sharing
