@@ -10,7 +10,7 @@ import yaml
 
 from service.providers import PROVIDERS
 from service.settings import PREFIX, Settings, given_alone
-from tests.helm.chart import CHART, environment, minimal, of_kind, scenario, template
+from tests.helm.chart import CHART, environment, manifests, minimal, of_kind, scenario, template
 
 _MINIMAL = ("--values", str(CHART / "ci/minimal-values.yaml"))
 
@@ -64,6 +64,39 @@ def _refusal(*arguments: str) -> str:
             "a variable that the chart does not set itself",
         ),
         ("extraEnv[0].name=DEBUG,extraEnv[0].value=1", "/extraEnv/0/value", "in quotes"),
+        ("worker=null", "'", "missing property 'worker'"),
+        ("spool=null", "'", "missing property 'spool'"),
+        ("spool.mode=null", "/spool", "missing property 'mode'"),
+        ("migrations.mode=null", "/migrations", "missing property 'mode'"),
+        ("api.replicas=null", "/api", "missing property 'replicas'"),
+        ("worker.replicas=null", "/worker", "missing property 'replicas'"),
+        ("api.autoscaling=null", "/api", "missing property 'autoscaling'"),
+        ("image.tag=1.2.3@sha256:0123", "/image/tag", "a digest is for image.digest"),
+        ("image.tag=-dev", "/image/tag", "a tag alone"),
+        ("nameOverride=Loop_gauge", "/nameOverride", "lower-case letters"),
+        ("fullnameOverride=1st", "/fullnameOverride", "a letter first"),
+        (r"labels.app\.kubernetes\.io/name=x", "/labels/app.kubernetes.io~1name", "the chart sets"),
+        (r"labels.helm\.sh/chart=x", "/labels/helm.sh~1chart", "the chart sets"),
+        ("labels.owner=who are you", "/labels/owner", "does not match"),
+        (
+            r"api.podLabels.app\.kubernetes\.io/component=x",
+            "/api/podLabels/app.kubernetes.io~1component",
+            "the chart sets",
+        ),
+        (
+            r"worker.podLabels.app\.kubernetes\.io/component=x",
+            "/worker/podLabels/app.kubernetes.io~1component",
+            "the chart sets",
+        ),
+        (
+            "extraEnv[0].name=LOOPGAUGE_LOG_LEVEL,extraEnv[0].value=x",
+            "/extraEnv/0/name",
+            "the values database, rules, s",
+        ),
+        ("extraVolumes[0].name=tmp", "/extraVolumes/0/name", "another name"),
+        ("extraVolumes[0].name=spool", "/extraVolumes/0/name", "another name"),
+        ("extraVolumes[0].name=rules", "/extraVolumes/0/name", "another name"),
+        ("extraVolumes[0].emptyDir.medium=Memory", "/extraVolumes/0", "missing property 'name'"),
         ("podSecurityContext.runAsUser=0", "/podSecurityContext/runAsUser", "want 1"),
     ],
 )
@@ -83,6 +116,79 @@ def test_more_pods_at_the_least_than_at_the_most_are_refused() -> None:
     assert "api.autoscaling.minReplicas is 7, which is more than api.autoscaling.maxReplicas, 6" in _refusal(
         "--set", wrong
     )
+
+
+@pytest.mark.parametrize(("timeout", "interval"), [("16s", "15s"), ("1m", "59s"), ("1500ms", "1s"), ("1h", "59m")])
+def test_a_scrape_that_may_take_longer_than_until_the_next_one_is_refused(timeout: str, interval: str) -> None:
+    chosen = f"monitor.enabled=true,monitor.scrapeTimeout={timeout},monitor.interval={interval}"
+    words = f"monitor.scrapeTimeout is {timeout}, which is longer than monitor.interval, {interval}"
+    assert words in _refusal("--set", chosen)
+
+
+@pytest.mark.parametrize(("timeout", "interval"), [("15s", "15s"), ("60s", "1m"), ("999ms", "1s"), ("59m", "1h")])
+def test_a_scrape_that_ends_before_the_next_one_is_taken(timeout: str, interval: str) -> None:
+    objects = minimal("monitor.enabled=true", f"monitor.scrapeTimeout={timeout}", f"monitor.interval={interval}")
+    [endpoint] = of_kind(objects, "PodMonitor")[0]["spec"]["podMetricsEndpoints"]
+    assert (endpoint["scrapeTimeout"], endpoint["interval"]) == (timeout, interval)
+
+
+def _with_variable(name: str, *settings: str) -> tuple[str, ...]:
+    source = "sources.jira-cloud.provider=jira,sources.jira-cloud.existingSecret=s,sources.jira-cloud.key=k"
+    return ("--set", ",".join([source, f"extraEnv[0].name={name}", *settings]), "--set-string", "extraEnv[0].value=1")
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("LOOPGAUGE_SOURCES__JIRA_CLOUD__SECRET", ()),
+        ("LOOPGAUGE_SOURCES__JIRA_CLOUD__PROVIDER", ()),
+        ("LOOPGAUGE_API_TOKENS__READ", ("apiTokens.read.existingSecret=s", "apiTokens.read.key=k")),
+        ("LOOPGAUGE_METRICS_TOKEN", ("metricsToken.existingSecret=s", "metricsToken.key=k")),
+    ],
+)
+def test_a_variable_that_the_values_set_is_refused_among_the_others(name: str, settings: tuple[str, ...]) -> None:
+    assert f"extraEnv repeats {name}, which the chart sets itself" in _refusal(*_with_variable(name, *settings))
+
+
+def test_a_variable_that_the_values_do_not_set_is_taken() -> None:
+    name = "LOOPGAUGE_SOURCES__GITHUB__PROVIDER"
+    [api] = of_kind(manifests(*_MINIMAL, *_with_variable(name)), "Deployment", "api")
+    assert environment(api["spec"]["template"])[name] == "1"
+
+
+def test_the_schema_refuses_every_variable_that_the_chart_always_sets() -> None:
+    named = _schema()["properties"]["extraEnv"]["items"]["properties"]["name"]["if"]["enum"]
+    [api] = of_kind(minimal(), "Deployment", "api")
+    always = environment(api["spec"]["template"]).keys()
+    # Each of these is set elsewhere, or under some values only: by a flag, `settings.thresholds`, and `rules`.
+    assert set(named) - always == {"LOOPGAUGE_ROLE", "LOOPGAUGE_THRESHOLDS", "LOOPGAUGE_RULES"}
+    assert always <= set(named)
+
+
+@pytest.mark.parametrize("tag", ["v1.2.3", "main-" + "0" * 57 + "-" + "1" * 9, "_edge-", "1.2.3_4"])
+def test_any_tag_makes_a_label_that_kubernetes_takes(tag: str) -> None:
+    for one in minimal(f"image.tag={tag}"):
+        version = one["metadata"]["labels"]["app.kubernetes.io/version"]
+        assert re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?", version)
+
+
+def _defaults() -> Iterator[tuple[str, Any, Any]]:
+    """Each section by its name, with its values and its schema."""
+    values = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
+    sections = _schema()["properties"]
+    # Numbers that OpenShift gives out itself may be taken away.
+    named = {name: value for name, value in values.items() if isinstance(value, dict) and name != "podSecurityContext"}
+    for name, value in named.items():
+        yield name, value, sections[name]
+    yield "api.autoscaling", values["api"]["autoscaling"], sections["api"]["properties"]["autoscaling"]
+
+
+def test_what_has_a_default_that_says_something_cannot_be_left_empty() -> None:
+    sections = {name: value for name, value, _ in _defaults() if value and "." not in name and name != "labels"}
+    assert set(_schema()["required"]) == sections.keys()
+    for name, values, schema in _defaults():
+        telling = {key for key, value in values.items() if isinstance(value, (str, int, list)) and value}
+        assert telling <= set(schema.get("required", [])), name
 
 
 def test_a_budget_is_taken_where_autoscaling_keeps_two_whatever_the_replicas_say() -> None:
