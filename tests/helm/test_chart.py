@@ -99,6 +99,11 @@ def test_a_job_that_is_no_hook_has_another_name_where_its_pod_is_another_one() -
     assert len({one["metadata"]["name"] for one in (again, newer, elsewhere)}) == 3
 
 
+def test_a_label_of_the_pods_of_one_role_goes_before_that_of_everything() -> None:
+    objects = minimal("labels.team=search", "api.podLabels.team=platform")
+    assert [_pod(objects, role)["metadata"]["labels"]["team"] for role in ("api", "worker")] == ["platform", "search"]
+
+
 def test_a_new_version_of_the_chart_alone_replaces_no_pod() -> None:
     for _, pod in pods(scenario("minimal")):
         if pod.get("kind") != "Pod":
