@@ -104,6 +104,13 @@ def pods(objects: Sequence[Manifest]) -> Iterator[tuple[str, Manifest]]:
             yield name, one["spec"]["template"]
 
 
+def pod_of(objects: Sequence[Manifest], component: str) -> Any:
+    """The pod of a role."""
+    label = "app.kubernetes.io/component"
+    [of_role] = [pod for _, pod in pods(objects) if pod["metadata"]["labels"][label] == component]
+    return of_role
+
+
 def containers(pod: Manifest) -> list[Manifest]:
     """All containers of a pod, those that run before the others first."""
     return [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]
