@@ -1,7 +1,5 @@
 # The service alone: no embedded PostgreSQL, no tools of development. CONTRIBUTING.md tells how it is checked.
-ARG PYTHON=3.13.16-slim-trixie@sha256:bf44cdfcb76cd3b41e879bc058fc37ec5872002ccfde7fcb765e218cde0cd79c
-
-FROM python:${PYTHON} AS build
+FROM python:3.13.16-slim-trixie@sha256:bf44cdfcb76cd3b41e879bc058fc37ec5872002ccfde7fcb765e218cde0cd79c AS build
 # Dates in the wheel are this one, not that of the build.
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore SOURCE_DATE_EPOCH=1577836800
 WORKDIR /source
@@ -21,7 +19,7 @@ RUN /opt/build/bin/python -m pip wheel --no-deps --no-build-isolation --wheel-di
 # Who runs it can write no bytecode. What is checked by no date is the same in every build.
 RUN python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/loopgauge
 
-FROM python:${PYTHON}
+FROM python:3.13.16-slim-trixie@sha256:bf44cdfcb76cd3b41e879bc058fc37ec5872002ccfde7fcb765e218cde0cd79c
 ARG VERSION=unknown REVISION=unknown SOURCE=unknown
 LABEL org.opencontainers.image.title="loopgauge" \
     org.opencontainers.image.description="Feedback-loop latency for engineering organisations" \

@@ -89,6 +89,16 @@ def test_the_schema_is_there_before_the_service() -> None:
     assert _SERVICES["migrate"]["depends_on"]["postgresql"]["condition"] == "service_healthy"
 
 
+def test_our_image_is_built_once_and_before_whoever_else_runs_it() -> None:
+    built = [told["image"] for told in _SERVICES.values() if "build" in told]
+    assert sorted(set(built)) == sorted(built) == ["loopgauge:local"]
+    for told in _SERVICES.values():
+        if told["image"] in built and "build" not in told:
+            assert told["pull_policy"] == "never"
+            awaited = [_SERVICES[name] for name in told["depends_on"]]
+            assert told["image"] in [one["image"] for one in awaited if "build" in one]
+
+
 def _prometheus() -> dict[str, Any]:
     read: dict[str, Any] = yaml.safe_load(_COMPOSE["configs"]["prometheus"]["content"])
     return read

@@ -53,6 +53,42 @@ def test_every_supported_python_and_postgresql_is_tried() -> None:
     assert jobs["postgresql"]["strategy"]["matrix"] == {"postgresql": ["15", "16", "17", "18"]}
 
 
+def _commands(job: dict[str, Any]) -> str:
+    """What a job runs, in order: actions by their names, and lines of scripts."""
+    return "\n".join(step.get("run") or step["uses"].partition("@")[0] for step in job.get("steps", []))
+
+
+def _runs(name: str, commands: str) -> bool:
+    return re.search(rf"^make {name}$", commands, re.MULTILINE) is not None
+
+
+def _all_commands() -> dict[str, str]:
+    return {f"{file.stem}: {name}": _commands(job) for file in _FILES for name, job in _jobs(file).items()}
+
+
+def test_every_job_has_the_tools_that_it_needs_before_it_needs_them() -> None:
+    needing = {
+        name: text
+        for name, text in _all_commands().items()
+        if _runs("test", text) or _runs("check", text) or ".tools/" in text
+    }
+    assert needing.keys() >= {"ci: check", "ci: test", "ci: postgresql", "release: chart"}
+    for name, text in needing.items():
+        go, made = text.find("actions/setup-go"), text.find("make tools")
+        needed = min(match.start() for match in re.finditer(r"make (test|check)$|\.tools/", text, re.MULTILINE))
+        assert 0 <= go < made < needed, name
+
+
+def test_helm_is_the_pinned_one_everywhere() -> None:
+    named = [word for text in _all_commands().values() for word in re.findall(r"(\S*helm) (?!/)", text)]
+    assert set(named) == {".tools/bin/helm"}
+
+
+def test_what_is_published_is_made_without_a_cache() -> None:
+    """Whoever could write to the cache could write into a release."""
+    assert "actions/cache" not in (_REPOSITORY / ".github" / "workflows" / "release.yml").read_text()
+
+
 def test_a_release_waits_for_all_that_changes_wait_for() -> None:
     jobs = _jobs(_REPOSITORY / ".github" / "workflows" / "release.yml")
     assert jobs["ci"]["uses"] == "./.github/workflows/ci.yml"

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeGuard, TypeVar
 
 import alembic.command
 import alembic.config
@@ -131,7 +131,9 @@ class Database:
             await self.check_writable()
 
     async def migrate(self) -> str:
-        """Bring the schema to head, under an advisory lock, and return the head's revision.
+        """Bring the schema to this version's revision, under an advisory lock, and return the revision that it is at.
+
+        A newer schema stays as it is, since this version works with it, and its revision is returned.
 
         Raises:
             DatabaseError: PostgreSQL cannot be reached, or a newer version has migrated it.
@@ -140,6 +142,9 @@ class Database:
             # Another process may be migrating, and an index on a large table takes its time.
             await connection.execute(text("SET LOCAL statement_timeout = 0"))
             await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
+            current = await connection.run_sync(_current)
+            if _is_newer(current):
+                return current
             await connection.run_sync(_upgrade)
         return _head()
 
@@ -164,7 +169,7 @@ class Database:
         """
         async with self.transaction() as connection:
             current = await connection.run_sync(_current)
-        if current is None or current in _older_revisions():
+        if current != _head() and not _is_newer(current):
             found = f"is at revision {current}" if current else "is missing"
             raise DatabaseError(f"the schema {found}, {_head()} is needed; run: loopgauge migrate")
 
@@ -327,10 +332,15 @@ def _migrations() -> Path:
     return inside if inside.is_dir() else package.parent / "migrations"
 
 
+def _is_newer(revision: str | None) -> TypeGuard[str]:
+    """Whether this version does not know the revision: all older ones, it does."""
+    return revision is not None and revision not in _known_revisions()
+
+
 @cache
-def _older_revisions() -> frozenset[str]:
+def _known_revisions() -> frozenset[str]:
     script = ScriptDirectory.from_config(_alembic_config())
-    return frozenset(revision.revision for revision in script.walk_revisions()) - {script.get_current_head() or ""}
+    return frozenset(revision.revision for revision in script.walk_revisions())
 
 
 @cache

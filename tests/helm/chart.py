@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -59,9 +59,18 @@ def rendered(*arguments: str) -> str:
     return done.stdout
 
 
+class _Strict(yaml.SafeLoader):
+    """Takes no key twice, as Kubernetes does not."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT002 - as PyYAML has it
+        keys = [key.value for key, _ in node.value]
+        assert len(set(keys)) == len(keys), f"{sorted(keys)} has one twice, {node.start_mark}"
+        return super().construct_mapping(node, deep)
+
+
 def manifests(*arguments: str) -> list[Manifest]:
     """The objects that these values make, hooks and tests among them."""
-    return [one for one in yaml.safe_load_all(rendered(*arguments)) if one]
+    return [one for one in yaml.load_all(rendered(*arguments), _Strict) if one]
 
 
 def scenario(name: str) -> list[Manifest]:
@@ -93,6 +102,13 @@ def pods(objects: Sequence[Manifest]) -> Iterator[tuple[str, Manifest]]:
             yield name, one
         elif "template" in one.get("spec", {}) and one["apiVersion"] in {"apps/v1", "batch/v1"}:
             yield name, one["spec"]["template"]
+
+
+def pod_of(objects: Sequence[Manifest], component: str) -> Any:
+    """The pod of a role."""
+    label = "app.kubernetes.io/component"
+    [of_role] = [pod for _, pod in pods(objects) if pod["metadata"]["labels"][label] == component]
+    return of_role
 
 
 def containers(pod: Manifest) -> list[Manifest]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,17 +13,10 @@ from tests.helm.chart import (
     manifests,
     minimal,
     of_kind,
+    pod_of,
     pods,
     scenario,
 )
-
-
-def _pod(objects: Sequence[Manifest], component: str) -> Any:
-    """The pod of a role."""
-    [of_role] = [
-        pod for _, pod in pods(objects) if pod["metadata"]["labels"]["app.kubernetes.io/component"] == component
-    ]
-    return of_role
 
 
 def test_the_least_is_two_roles_a_service_an_account_and_a_migration_before_them() -> None:
@@ -74,12 +66,31 @@ def test_a_migration_before_the_release_needs_nothing_that_the_release_brings(va
             assert not brought & {spec["serviceAccountName"], *named, *volumes}
 
 
+def test_a_hook_runs_before_anything_is_installed_or_upgraded_and_never_meets_the_one_before() -> None:
+    [job] = of_kind(minimal(), "Job")
+    told = job["metadata"]["annotations"]
+    assert set(told["helm.sh/hook"].split(",")) == {"pre-install", "pre-upgrade"}
+    # One that failed stays, to be looked at, until the next one.
+    assert set(told["helm.sh/hook-delete-policy"].split(",")) == {"before-hook-creation", "hook-succeeded"}
+
+
+def test_under_argo_cd_the_secret_is_there_before_the_job_and_the_job_before_the_pods() -> None:
+    wave = "argocd.argoproj.io/sync-wave"
+    objects = scenario("argocd")
+    [secret], [job] = of_kind(objects, "ExternalSecret"), of_kind(objects, "Job")
+    first, second = (int(one["metadata"]["annotations"][wave]) for one in (secret, job))
+    assert first < second < 0
+    named = environment(job["spec"]["template"])["LOOPGAUGE_DATABASE_URL"]["secretKeyRef"]["name"]
+    assert named == secret["spec"]["target"]["name"]
+    assert not any(wave in one["metadata"].get("annotations", {}) for one in of_kind(objects, "Deployment"))
+
+
 def test_who_migrates_is_as_the_mode_says() -> None:
     found = {}
     for mode in ("hook", "job", "init", "none"):
         objects = minimal(f"migrations.mode={mode}")
         jobs = ["helm.sh/hook" in one["metadata"].get("annotations", {}) for one in of_kind(objects, "Job")]
-        first = [one["args"] for one in _pod(objects, "worker")["spec"].get("initContainers", [])]
+        first = [one["args"] for one in pod_of(objects, "worker")["spec"].get("initContainers", [])]
         found[mode] = (jobs, first)
     assert found == {
         "hook": ([True], []),
@@ -99,7 +110,12 @@ def test_a_job_that_is_no_hook_has_another_name_where_its_pod_is_another_one() -
     assert len({one["metadata"]["name"] for one in (again, newer, elsewhere)}) == 3
 
 
-def test_a_new_version_of_the_chart_alone_replaces_no_pod() -> None:
+def test_a_label_of_the_pods_of_one_role_goes_before_that_of_everything() -> None:
+    objects = minimal("labels.team=search", "api.podLabels.team=platform")
+    assert [pod_of(objects, role)["metadata"]["labels"]["team"] for role in ("api", "worker")] == ["platform", "search"]
+
+
+def test_a_new_version_of_the_chart_alone_replaces_nopod_of() -> None:
     for _, pod in pods(scenario("minimal")):
         if pod.get("kind") != "Pod":
             assert not {"helm.sh/chart", "app.kubernetes.io/version"} & pod["metadata"]["labels"].keys()
@@ -130,23 +146,7 @@ def test_each_mode_of_the_spool_has_the_disk_that_its_promise_needs(
         assert claim["metadata"]["name"] == "spool"
         assert set(api["spec"]["persistentVolumeClaimRetentionPolicy"].values()) == {"Retain"}
     # Workers receive nothing.
-    assert "spool" not in [one["name"] for one in _pod(objects, "worker")["spec"]["volumes"]]
-
-
-@pytest.mark.parametrize("mode", ["ephemeral", "persistent"])
-def test_an_autoscaler_scales_what_is_there_and_nobody_else_counts_its_pods(mode: str) -> None:
-    objects = minimal("api.autoscaling.enabled=true", "api.replicas=3", f"spool.mode={mode}")
-    [scaler] = of_kind(objects, "HorizontalPodAutoscaler")
-    target = scaler["spec"]["scaleTargetRef"]
-    [scaled] = [one for one in of_kind(objects, target["kind"]) if one["metadata"]["name"] == target["name"]]
-    assert "replicas" not in scaled["spec"]
-
-
-def test_a_pod_that_receives_goes_on_until_nobody_sends_to_it_and_has_the_time_to_finish() -> None:
-    api, worker = (_pod(minimal("api.preStopSleepSeconds=12"), role)["spec"] for role in ("api", "worker"))
-    assert api["containers"][0]["lifecycle"] == {"preStop": {"sleep": {"seconds": 12}}}
-    assert (api["terminationGracePeriodSeconds"], worker["terminationGracePeriodSeconds"]) == (42, 30)
-    assert "lifecycle" not in _pod(minimal("api.preStopSleepSeconds=0"), "api")["spec"]["containers"][0]
+    assert "spool" not in [one["name"] for one in pod_of(objects, "worker")["spec"]["volumes"]]
 
 
 def test_rules_that_change_replace_the_pods_that_read_them() -> None:
@@ -154,7 +154,7 @@ def test_rules_that_change_replace_the_pods_that_read_them() -> None:
         objects = minimal(f"rules.file={rules}")
         [config] = of_kind(objects, "ConfigMap")
         assert config["data"] == {"rules.yaml": rules}
-        return {_pod(objects, role)["metadata"]["annotations"]["checksum/rules"] for role in ("api", "worker")}
+        return {pod_of(objects, role)["metadata"]["annotations"]["checksum/rules"] for role in ("api", "worker")}
 
     one, other = checksum("extends: none"), checksum("extends: defaults")
     assert (len(one), len(other), len(one | other)) == (1, 1, 2)
@@ -163,7 +163,7 @@ def test_rules_that_change_replace_the_pods_that_read_them() -> None:
 def test_rules_of_a_config_map_that_is_there_are_read_from_its_key() -> None:
     objects = scenario("external-secrets")
     for role in ("api", "worker"):
-        pod = _pod(objects, role)
+        pod = pod_of(objects, role)
         [rules] = [one for one in pod["spec"]["volumes"] if one["name"] == "rules"]
         assert rules["configMap"] == {"name": "our-rules", "items": [{"key": "loopgauge.yaml", "path": "rules.yaml"}]}
         [mount] = [one for one in pod["spec"]["containers"][0]["volumeMounts"] if one["name"] == "rules"]
@@ -174,6 +174,13 @@ def test_from_outside_only_what_tools_post_to_is_reached() -> None:
     [ingress] = of_kind(minimal("ingress.enabled=true", "ingress.host=loopgauge.example.com"), "Ingress")
     [rule] = ingress["spec"]["rules"]
     assert [path["path"] for path in rule["http"]["paths"]] == ["/webhooks", "/events"]
+
+
+def test_the_ingress_has_the_certificate_of_its_host() -> None:
+    [ingress] = of_kind(scenario("everything"), "Ingress")
+    assert ingress["spec"]["tls"] == [{"hosts": ["loopgauge.example.com"], "secretName": "loopgauge-tls"}]
+    [without] = of_kind(minimal("ingress.enabled=true", "ingress.host=loopgauge.example.com"), "Ingress")
+    assert "tls" not in without["spec"]
 
 
 def test_every_service_and_policy_selects_the_pods_that_it_means() -> None:
@@ -205,6 +212,16 @@ def test_workers_let_in_who_scrapes_and_nobody_else() -> None:
     assert ingress["ports"] == [{"port": 8080}]
 
 
+def test_pods_reach_the_database_names_and_each_other_and_nothing_else() -> None:
+    policies = of_kind(scenario("everything"), "NetworkPolicy")
+    [policy] = [one["spec"] for one in policies if one["spec"]["policyTypes"] == ["Egress"]]
+    database, names, each_other = policy["egress"]
+    assert database == {"ports": [{"port": 5432}], "to": [{"ipBlock": {"cidr": "10.0.0.5/32"}}]}
+    # Names are asked for over UDP, and over TCP where the answer is long.
+    assert names == {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]}
+    assert each_other == {"ports": [{"port": 8080}], "to": [{"podSelector": policy["podSelector"]}]}
+
+
 def test_on_openshift_numbers_are_left_to_the_cluster() -> None:
     numbers = [f"podSecurityContext.{name}=null" for name in ("runAsUser", "runAsGroup", "fsGroup")]
     for _, pod in pods(minimal(*numbers)):
@@ -212,7 +229,7 @@ def test_on_openshift_numbers_are_left_to_the_cluster() -> None:
 
 
 def test_large_numbers_are_written_out() -> None:
-    assert environment(_pod(minimal(), "api"))["LOOPGAUGE_MAX_INFLIGHT_BYTES"] == "268435456"
+    assert environment(pod_of(minimal(), "api"))["LOOPGAUGE_MAX_INFLIGHT_BYTES"] == "268435456"
 
 
 def test_an_image_is_named_by_its_digest_where_one_is_given() -> None:

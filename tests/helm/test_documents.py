@@ -41,6 +41,9 @@ def test_the_notes_say_what_to_do_next() -> None:
     assert "No source is configured" in least
     assert "helm --namespace tools test acme" in least
     assert "Nothing scrapes the pods yet" in least
+    assert "--timeout 65m" in least
+    assert "--timeout 10m" in _notes("migrations.activeDeadlineSeconds=300")
+    assert "--timeout" not in _notes("migrations.mode=job")
     source = ("sources.github.existingSecret=s", "sources.github.key=k")
     inside = _notes(*source)
     assert "http://acme-loopgauge.tools/webhooks/github" in inside

@@ -1,16 +1,10 @@
 """A value that cannot be is refused by its name, before anything is installed."""
 
-import json
 import re
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
-import yaml
 
-from service.providers import PROVIDERS
-from service.settings import PREFIX, Settings, given_alone
-from tests.helm.chart import CHART, environment, minimal, of_kind, scenario, template
+from tests.helm.chart import CHART, environment, manifests, minimal, of_kind, template
 
 _MINIMAL = ("--values", str(CHART / "ci/minimal-values.yaml"))
 
@@ -64,6 +58,39 @@ def _refusal(*arguments: str) -> str:
             "a variable that the chart does not set itself",
         ),
         ("extraEnv[0].name=DEBUG,extraEnv[0].value=1", "/extraEnv/0/value", "in quotes"),
+        ("worker=null", "'", "missing property 'worker'"),
+        ("spool=null", "'", "missing property 'spool'"),
+        ("spool.mode=null", "/spool", "missing property 'mode'"),
+        ("migrations.mode=null", "/migrations", "missing property 'mode'"),
+        ("api.replicas=null", "/api", "missing property 'replicas'"),
+        ("worker.replicas=null", "/worker", "missing property 'replicas'"),
+        ("api.autoscaling=null", "/api", "missing property 'autoscaling'"),
+        ("image.tag=1.2.3@sha256:0123", "/image/tag", "a digest is for image.digest"),
+        ("image.tag=-dev", "/image/tag", "a tag alone"),
+        ("nameOverride=Loop_gauge", "/nameOverride", "lower-case letters"),
+        ("fullnameOverride=1st", "/fullnameOverride", "a letter first"),
+        (r"labels.app\.kubernetes\.io/name=x", "/labels/app.kubernetes.io~1name", "the chart sets"),
+        (r"labels.helm\.sh/chart=x", "/labels/helm.sh~1chart", "the chart sets"),
+        ("labels.owner=who are you", "/labels/owner", "does not match"),
+        (
+            r"api.podLabels.app\.kubernetes\.io/component=x",
+            "/api/podLabels/app.kubernetes.io~1component",
+            "the chart sets",
+        ),
+        (
+            r"worker.podLabels.app\.kubernetes\.io/component=x",
+            "/worker/podLabels/app.kubernetes.io~1component",
+            "the chart sets",
+        ),
+        (
+            "extraEnv[0].name=LOOPGAUGE_LOG_LEVEL,extraEnv[0].value=x",
+            "/extraEnv/0/name",
+            "the values database, rules, s",
+        ),
+        ("extraVolumes[0].name=tmp", "/extraVolumes/0/name", "another name"),
+        ("extraVolumes[0].name=spool", "/extraVolumes/0/name", "another name"),
+        ("extraVolumes[0].name=rules", "/extraVolumes/0/name", "another name"),
+        ("extraVolumes[0].emptyDir.medium=Memory", "/extraVolumes/0", "missing property 'name'"),
         ("podSecurityContext.runAsUser=0", "/podSecurityContext/runAsUser", "want 1"),
     ],
 )
@@ -85,77 +112,51 @@ def test_more_pods_at_the_least_than_at_the_most_are_refused() -> None:
     )
 
 
+@pytest.mark.parametrize(("timeout", "interval"), [("16s", "15s"), ("1m", "59s"), ("1500ms", "1s"), ("1h", "59m")])
+def test_a_scrape_that_may_take_longer_than_until_the_next_one_is_refused(timeout: str, interval: str) -> None:
+    chosen = f"monitor.enabled=true,monitor.scrapeTimeout={timeout},monitor.interval={interval}"
+    words = f"monitor.scrapeTimeout is {timeout}, which is longer than monitor.interval, {interval}"
+    assert words in _refusal("--set", chosen)
+
+
+@pytest.mark.parametrize(("timeout", "interval"), [("15s", "15s"), ("60s", "1m"), ("999ms", "1s"), ("59m", "1h")])
+def test_a_scrape_that_ends_before_the_next_one_is_taken(timeout: str, interval: str) -> None:
+    objects = minimal("monitor.enabled=true", f"monitor.scrapeTimeout={timeout}", f"monitor.interval={interval}")
+    [endpoint] = of_kind(objects, "PodMonitor")[0]["spec"]["podMetricsEndpoints"]
+    assert (endpoint["scrapeTimeout"], endpoint["interval"]) == (timeout, interval)
+
+
+def _with_variable(name: str, *settings: str) -> tuple[str, ...]:
+    source = "sources.jira-cloud.provider=jira,sources.jira-cloud.existingSecret=s,sources.jira-cloud.key=k"
+    return ("--set", ",".join([source, f"extraEnv[0].name={name}", *settings]), "--set-string", "extraEnv[0].value=1")
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("LOOPGAUGE_SOURCES__JIRA_CLOUD__SECRET", ()),
+        ("LOOPGAUGE_SOURCES__JIRA_CLOUD__PROVIDER", ()),
+        ("LOOPGAUGE_API_TOKENS__READ", ("apiTokens.read.existingSecret=s", "apiTokens.read.key=k")),
+        ("LOOPGAUGE_METRICS_TOKEN", ("metricsToken.existingSecret=s", "metricsToken.key=k")),
+    ],
+)
+def test_a_variable_that_the_values_set_is_refused_among_the_others(name: str, settings: tuple[str, ...]) -> None:
+    assert f"extraEnv repeats {name}, which the chart sets itself" in _refusal(*_with_variable(name, *settings))
+
+
+def test_a_variable_that_the_values_do_not_set_is_taken() -> None:
+    name = "LOOPGAUGE_SOURCES__GITHUB__PROVIDER"
+    [api] = of_kind(manifests(*_MINIMAL, *_with_variable(name)), "Deployment", "api")
+    assert environment(api["spec"]["template"])[name] == "1"
+
+
+@pytest.mark.parametrize("tag", ["v1.2.3", "main-" + "0" * 57 + "-" + "1" * 9, "_edge-", "1.2.3_4"])
+def test_any_tag_makes_a_label_that_kubernetes_takes(tag: str) -> None:
+    for one in minimal(f"image.tag={tag}"):
+        version = one["metadata"]["labels"]["app.kubernetes.io/version"]
+        assert re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?", version)
+
+
 def test_a_budget_is_taken_where_autoscaling_keeps_two_whatever_the_replicas_say() -> None:
     objects = minimal("api.replicas=1", "api.podDisruptionBudget.enabled=true", "api.autoscaling.enabled=true")
     assert of_kind(objects, "PodDisruptionBudget", "api")
-
-
-@pytest.mark.parametrize("written", ["90s", "15m", "6h", "14d", "0d", "1w", "1.5d", "d", " 7d", "", "7 d", "-1d"])
-def test_a_duration_passes_the_schema_just_where_the_service_takes_it(written: str) -> None:
-    pattern = _schema()["definitions"]["duration"]["pattern"]
-    try:
-        given_alone(forgotten_after=written)
-    except ValueError:
-        taken = False
-    else:
-        taken = written == written.strip()
-    assert bool(re.search(pattern, written)) is taken
-
-
-def _schema() -> Any:
-    return json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
-
-
-def _objects(schema: Any) -> Iterator[Any]:
-    if isinstance(schema, dict):
-        if "properties" in schema and schema.get("type") == "object":
-            yield schema
-        schema = list(schema.values())
-    if isinstance(schema, list):
-        for one in schema:
-            yield from _objects(one)
-
-
-def test_no_object_of_the_schema_takes_what_it_does_not_name() -> None:
-    assert [one for one in _objects(_schema()) if one.get("additionalProperties") is not False] == []
-
-
-def test_the_schema_knows_every_value_of_the_chart_and_no_other() -> None:
-    values = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
-    schema = _schema()
-    # What Helm itself hands to a chart that another one has as a dependency.
-    assert schema["properties"].keys() - {"global", "enabled"} == values.keys()
-    for name, value in values.items():
-        known = schema["properties"][name].get("properties")
-        if known and name != "sources":
-            assert known.keys() == value.keys(), name
-
-
-def test_the_schema_knows_every_provider() -> None:
-    schema = _schema()
-    assert set(schema["definitions"]["source"]["properties"]["provider"]["enum"]) == set(PROVIDERS)
-    [named] = schema["properties"]["sources"]["allOf"]
-    assert named["properties"].keys() == PROVIDERS.keys()
-
-
-_ELSEWHERE = {"ROLE"}
-"""Settings of the service that the chart sets otherwise: the role, as a flag."""
-
-
-def test_every_setting_of_the_service_can_be_reached() -> None:
-    [api] = of_kind(scenario("everything"), "StatefulSet")
-    set_here = {name.removeprefix(PREFIX).split("__")[0] for name in environment(api["spec"]["template"])}
-    assert {name.upper() for name in Settings.model_fields} - set_here == _ELSEWHERE
-
-
-def test_what_is_not_set_is_as_the_service_has_it() -> None:
-    own = {"data_dir", "host", "database_url"}
-    [api] = of_kind(minimal(), "Deployment", "api")
-    given = {
-        name.removeprefix(PREFIX).lower(): value
-        for name, value in environment(api["spec"]["template"]).items()
-        if isinstance(value, str)
-    }
-    assert given.keys() >= {"windows", "min_sample", "max_inflight_bytes"}
-    taken = given_alone(**given)
-    assert taken.model_dump(exclude=own) == given_alone().model_dump(exclude=own)

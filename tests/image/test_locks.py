@@ -1,13 +1,21 @@
-"""The image is installed from locks that say what all others say, and less."""
+"""The image is made of one pinned Python, and from locks that say what all others say, and less."""
 
 import re
 import tomllib
 from pathlib import Path
 from typing import Any
 
-from tests.image.building import REPOSITORY
+from tests.image.building import REPOSITORY, instructions
 
 _PROJECT: dict[str, Any] = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+
+
+def test_every_stage_begins_with_the_same_pinned_python() -> None:
+    """In so many words, since Dependabot proposes no newer one for a tag that comes from a variable."""
+    stages = [value.split()[0] for instruction, value in instructions() if instruction == "FROM"]
+    assert len(stages) == 2
+    [base] = set(stages)
+    assert re.fullmatch(r"python:3\.\d+\.\d+-slim-\w+@sha256:[0-9a-f]{64}", base)
 
 
 def test_the_image_gets_what_development_has_and_was_tested_with() -> None:

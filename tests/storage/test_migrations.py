@@ -11,7 +11,7 @@ from service.lifecycle.excluded import Excluded
 from service.pipeline.judge import interpret_delivery
 from service.pipeline.project import project_touched
 from service.storage import events
-from service.storage.database import Database
+from service.storage.database import Database, DatabaseError
 from service.storage.events import Said
 from service.storage.tables import metadata
 from tests.builders import Issue, at
@@ -51,6 +51,26 @@ async def test_bodies_are_stored_without_a_second_compression(database: Database
 
 async def test_migrating_again_changes_nothing(database: Database) -> None:
     assert await database.migrate() == await database.migrate()
+    await database.check_schema()
+
+
+async def test_a_newer_schema_is_left_as_it_is_and_worked_with(database: Database) -> None:
+    async with database.transaction() as connection:
+        await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        await connection.execute(text("ALTER TABLE deliveries ADD COLUMN of_a_newer_version text"))
+    assert await database.migrate() == "9999"
+    await database.check_schema()
+    async with database.transaction() as connection:
+        assert await connection.scalar(text("SELECT version_num FROM alembic_version")) == "9999"
+
+
+async def test_an_older_schema_is_not_taken_for_a_newer_one(database: Database) -> None:
+    newest = await database.migrate()
+    async with database.transaction() as connection:
+        await connection.run_sync(_downgrade)
+    with pytest.raises(DatabaseError, match="at revision 0002"):
+        await database.check_schema()
+    assert await database.migrate() == newest
     await database.check_schema()
 
 

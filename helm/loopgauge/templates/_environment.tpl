@@ -15,8 +15,21 @@
 {{- end }}
 {{- end -}}
 
-{{/* What the service needs in either role. */}}
+{{/* What the service needs in either role. The schema knows what is always set; which others are depends on the values. */}}
 {{- define "loopgauge.serviceEnvironment" -}}
+{{- $variables := include "loopgauge.serviceVariables" . -}}
+{{- range $variable := fromYamlArray $variables }}
+{{- range $.Values.extraEnv }}
+{{- if eq .name $variable.name }}
+{{- fail (printf "extraEnv repeats %s, which the chart sets itself under these values: see sources, apiTokens and metricsToken" .name) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- $variables }}
+{{ include "loopgauge.databaseEnvironment" . }}
+{{- end -}}
+
+{{- define "loopgauge.serviceVariables" -}}
 - name: LOOPGAUGE_HOST
   value: {{ .Values.settings.host | quote }}
 - name: LOOPGAUGE_PORT
@@ -57,5 +70,4 @@
   value: {{ ternary $value ($value | int64) (kindIs "string" $value) | quote }}
 {{- end }}
 {{- end }}
-{{ include "loopgauge.databaseEnvironment" . }}
 {{- end -}}

@@ -55,11 +55,7 @@ imagePullSecrets: {{- toYaml . | nindent 2 }}
 {{- $rules := include "loopgauge.rulesConfigMap" . -}}
 metadata:
   labels:
-    {{- include "loopgauge.podLabels" . | nindent 4 }}
-    app.kubernetes.io/component: {{ $role }}
-    {{- with $of.podLabels }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
+    {{- merge (dict "app.kubernetes.io/component" $role) $of.podLabels (include "loopgauge.podLabels" . | fromYaml) | toYaml | nindent 4 }}
   annotations:
     kubectl.kubernetes.io/default-container: loopgauge
     {{- with .Values.rules.file }}
