@@ -149,12 +149,10 @@ async def test_a_wrong_password_is_told_with_what_to_do(tmp_path: Path) -> None:
     assert "the-wrong-one" not in said
 
 
-async def test_a_schema_of_a_newer_version_is_not_migrated(database: Database, database_url: str) -> None:
+async def test_a_schema_of_a_newer_version_is_left_as_it_is(database: Database, database_url: str) -> None:
     async with database.transaction() as connection:
         await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    status, _, said = _run("migrate", DATABASE_URL=database_url)
-    newer = "the schema is at revision 9999, of a newer version of loopgauge; migrate with that one"
-    assert (status, said) == (1, f"loopgauge: {newer}\n")
+    assert _run("migrate", DATABASE_URL=database_url) == (0, "the schema is at revision 9999\n", "")
 
 
 def test_what_it_printed_for_people_it_prints_for_machines(empty_database_url: str, tmp_path: Path) -> None:
