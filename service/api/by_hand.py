@@ -31,7 +31,8 @@ class EventByHand(BaseModel):
     """What happened, in the words of the CloudEvents types `dev.loopgauge.experiment.…`.
 
     `occurred_at` is when; without it, now. The rest may stand beside any event: what is concluded can be classified and
-    shared in the same breath. `classified` needs a `failure_category`.
+    shared in the same breath. `proposed` makes an experiment of what is none yet; `classified` needs a
+    `failure_category`, and `signalled` a `result`.
     """
 
     model_config = ConfigDict(
@@ -51,7 +52,7 @@ class EventByHand(BaseModel):
     )
 
     event: Literal[
-        "started", "signalled", "concluded", "classified", "shared", "reopened", "shipped", "described", "excluded"
+        "proposed", "started", "signalled", "concluded", "classified", "shared", "reopened", "shipped", "described"
     ]
     occurred_at: Annotated[AwareDatetime, Field(ge=_EARLIEST, lt=_LATEST)] | None = None
     title: Annotated[str, Field(max_length=20_000, pattern=r"^[^\x00]*$")] | None = None

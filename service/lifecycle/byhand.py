@@ -73,6 +73,9 @@ def _no_conclusion(stated: Collection[LifecycleEvent], before: Experiment, after
         return
     if after.concluded_at is None:
         yield f"it was opened again after {_written(conclusion.occurred_at)}, so its conclusion must be later"
+    elif after.started_at is not None and after.concluded_at < after.started_at == before.started_at:
+        started, concluded = _written(after.started_at), _written(after.concluded_at)
+        yield f"it was started at {started}, so it cannot be concluded at {concluded}"
     elif after.concluded_at == before.concluded_at and conclusion.outcome is None:
         yield (
             f"it is concluded already, since {_written(after.concluded_at)}; name an outcome to correct how it went, "

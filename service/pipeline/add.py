@@ -19,16 +19,14 @@ from service.pipeline.explain import find_subject
 from service.pipeline.look_up import why_none
 from service.pipeline.project import Surroundings, read_surroundings
 from service.pipeline.receive import Receiver
-from service.providers.cloudevents import STRUCTURED, CloudEvents, InvalidEvent, separate
+from service.providers.cloudevents import BY_HAND, STRUCTURED, CloudEvents, InvalidEvent, separate
 from service.storage import inbox
 from service.storage.database import Connection, Database
 from service.webhook import Delivery
 
-BY_HAND = "urn:loopgauge:by-hand"
-"""The `source` attribute of events that were added by hand."""
-
 _TYPE = "dev.loopgauge.experiment."
 _DIGEST = "content-digest"
+_MARKING = "proposed"
 _FIELDS = {"time": "occurred_at"}
 
 
@@ -66,7 +64,7 @@ class Added:
 
 
 async def add(database: Database, receiver: Receiver, named: str, by_hand: ByHand, now: datetime) -> Added:
-    """Keep an event of an experiment; returns once it is on disk.
+    """Keep an event of an experiment, or one that proposes it; returns once it is on disk.
 
     What was acknowledged a moment ago may not be interpreted yet: the experiment is judged by what is committed.
 
@@ -74,7 +72,7 @@ async def add(database: Database, receiver: Receiver, named: str, by_hand: ByHan
         named: the experiment's id, or its reference under any of its names.
 
     Raises:
-        UnknownSubject: there is no such experiment.
+        UnknownSubject: there is no such experiment, and nothing proposes it.
         BadReference: it is neither an id nor a reference.
         InvalidEvent: a field is malformed, or the time is ahead of us.
         Impossible: the experiment cannot have it.
@@ -85,12 +83,16 @@ async def add(database: Database, receiver: Receiver, named: str, by_hand: ByHan
     async with database.reading() as connection:
         around = await read_surroundings(connection, [subject])
         root = around.newest(subject)
-        if root not in around.roots:
-            raise UnknownSubject(why_none(named, around))
         delivery = _delivery(root, by_hand, now)
+        # Before anything else: what has come before may have made it what it is now.
         if await _came_before(connection, delivery):
             return Added(delivery.id, "duplicate")
-    _check(around, root, by_hand, delivery)
+    if why := _says_nothing(by_hand):
+        raise Impossible(why)
+    if root in around.roots:
+        _check(around, root, delivery)
+    elif by_hand.event != _MARKING:
+        raise UnknownSubject(why_none(named, around))
     status = await receiver.store(delivery)
     if status != "duplicate":
         return Added(delivery.id, "stored")
@@ -137,16 +139,19 @@ async def _came_before(connection: Connection, delivery: Delivery) -> bool:
     return True
 
 
-def _check(around: Surroundings, root: Ref, by_hand: ByHand, delivery: Delivery) -> None:
-    why = _says_nothing(by_hand) or impossible(_stated(delivery), lambda more: around.with_more(root, more).fold(root))
-    if why:
+def _check(around: Surroundings, root: Ref, delivery: Delivery) -> None:
+    if why := impossible(_stated(delivery), lambda more: around.with_more(root, more).fold(root)):
         raise Impossible(why)
 
 
 def _says_nothing(by_hand: ByHand) -> str:
     if by_hand.event == "classified" and "failure_category" not in by_hand.data:
         return "a classification needs failure_category: intelligent, basic or complex"
-    if by_hand.event == "described" and not by_hand.data:
+    if by_hand.event == "signalled" and "result" not in by_hand.data:
+        return "a signal needs result: success or failure"
+    if "result" in by_hand.data and by_hand.event != "signalled":
+        return "only a signal has a result"
+    if by_hand.event == "described" and not any(value.strip() for value in by_hand.data.values()):
         return "a description needs something that it says: title, url, team or risk"
     return ""
 

@@ -103,8 +103,34 @@ async def test_a_whole_loop_can_be_told_by_hand(database: Database) -> None:
     assert (told.outcome, told.failure_category) == (Outcome.FAILED, FailureCategory.COMPLEX)
     await _said(database, "reopened")
     assert (await _experiment(database)).concluded_at is None
-    await _said(database, "excluded")
+
+
+async def test_what_is_none_yet_is_made_an_experiment_by_a_proposal_alone(database: Database) -> None:
+    await deliver(database, Issue(created_at=at(2), labels=()).opened())
+    refused = await _said(database, "started")
+    assert _is_problem(refused, 404, "unknown-subject")
+    proposed = await _said(database, "proposed", occurred_at="2026-03-01T09:00:00Z")
+    assert proposed.status_code == 202
+    assert (await _experiment(database)).idea_at == at(1)
+
+
+async def test_what_is_said_by_hand_leaves_the_mark_to_those_who_set_it(database: Database) -> None:
+    issue = Issue(created_at=at(2))
+    await deliver(database, issue.opened())
+    assert (await _said(database, "started", occurred_at="2026-03-03T09:00:00Z")).status_code == 202
+    _, unlabelled = issue.unlabeled("experiment", at(4))
+    await deliver(database, unlabelled)
     assert await all_experiments(database) == {}
+
+
+async def test_a_request_that_comes_again_is_a_duplicate_whatever_became_of_the_experiment(database: Database) -> None:
+    issue = Issue(created_at=at(2))
+    await deliver(database, issue.opened())
+    async with api(database, now=NOW, api_tokens=TOKENS) as client:
+        first = await _post(client, "started", key="1")
+        await deliver(database, issue.unlabeled("experiment", at(4))[1])
+        again = await _post(client, "started", key="1")
+    assert [one.json()["status"] for one in (first, again)] == ["stored", "duplicate"]
 
 
 async def test_an_experiment_is_named_by_its_id_or_any_of_its_names(database: Database) -> None:
@@ -203,12 +229,20 @@ FAILED = ("outcome:failed",)
         (FAILED, "described", {}, "needs something that it says"),
         (FAILED, "concluded", {}, "it is concluded already, since 2026-03-06T09:00:00Z"),
         (FAILED, "started", {}, "it was concluded at 2026-03-06T09:00:00Z, so it cannot be started at 2026-03-10"),
-        (FAILED, "signalled", {}, "so it cannot be started at"),
+        (FAILED, "signalled", {"result": "success"}, "so it cannot be started at"),
         (FAILED, "reopened", {"occurred_at": "2026-03-05T09:00:00Z"}, "before its conclusion, which was at 2026-03-06"),
         (FAILED, "concluded", {"occurred_at": "2026-03-01T09:00:00Z"}, "before its idea, which was at 2026-03-02T09"),
         (FAILED, "shared", {"occurred_at": "2026-03-01T09:00:00Z"}, "it cannot be shared at 2026-03-01"),
         (FAILED, "shipped", {"occurred_at": "2026-03-01T09:00:00Z"}, "it cannot be shipped at"),
-        (FAILED, "signalled", {"occurred_at": "2026-03-01T09:00:00Z"}, "it cannot be signalled at"),
+        (
+            FAILED,
+            "signalled",
+            {"occurred_at": "2026-03-01T09:00:00Z", "result": "success"},
+            "it cannot be signalled at",
+        ),
+        (FAILED, "signalled", {}, "needs result"),
+        (FAILED, "started", {"result": "success"}, "only a signal has a result"),
+        (FAILED, "described", {"title": " "}, "needs something that it says"),
     ],
 )
 async def test_what_cannot_be_is_told_why_and_leaves_nothing(
@@ -303,7 +337,7 @@ async def test_an_open_one_may_be_classified_and_shared_before_it_ends(database:
         (b"[]", "body"),
         (b"\xff", "body"),
         (b"{}", "body.event"),
-        (b'{"event": "proposed"}', "body.event"),
+        (b'{"event": "excluded"}', "body.event"),
         (b'{"event": "started", "colour": "red"}', "body.colour"),
         (b'{"event": "started", "\\ud800": "red"}', "body"),
         (b'{"event": "described", "title": "\\u0000"}', "body.title"),

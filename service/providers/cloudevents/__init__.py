@@ -22,11 +22,12 @@ from service.providers.cloudevents.format import (
     parts,
     read,
 )
-from service.providers.cloudevents.statements import meaning
+from service.providers.cloudevents.statements import BY_HAND, meaning
 from service.webhook import Delivery, UnreadableDelivery, check_standard_webhooks, content_id
 
 __all__ = [
     "BATCHED",
+    "BY_HAND",
     "MOST_EVENTS",
     "STRUCTURED",
     "CloudEvents",

@@ -41,6 +41,9 @@ Statement = Literal[
 ]
 """What a type of ours states, behind `dev.loopgauge.experiment.`."""
 
+BY_HAND = "urn:loopgauge:by-hand"
+"""The `source` attribute of events that were added by hand; of those a proposal alone makes an experiment."""
+
 _OURS = "dev.loopgauge.experiment."
 _STATEMENTS: Mapping[str, Statement] = {_OURS + name: name for name in get_args(Statement)}
 # Evidence by its nature: a pipeline speaks of a commit and does not make it an experiment.
@@ -85,7 +88,8 @@ def meaning(event: Event, now: datetime) -> tuple[Stated, *tuple[Linked, ...]] |
     if statement is None:
         raise InvalidEvent("type", f"expected one of {', '.join(_STATEMENTS)}")
     subject, at, data = _reference(event.subject, "subject"), _time(event, now), _data(event)
-    stated = (*_marked(subject, at), *_instants(statement, subject, at, data), *_declared(subject, at, data))
+    marked = _marked(subject, at) if event.source != BY_HAND or statement == "proposed" else ()
+    stated = (*marked, *_instants(statement, subject, at, data), *_declared(subject, at, data))
     return (Stated(stated), *_linked(subject, at, data))
 
 
