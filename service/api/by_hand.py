@@ -14,6 +14,7 @@ from service.api.body import BodyReader
 from service.api.errors import PROBLEMS, BodyTooLarge, BodyTooSlow, DoorClosed, Overloaded, TokenRefused, refusals
 from service.api.events import SOURCE, ReceivedEvent
 from service.api.experiments import Named
+from service.api.route import Careful
 from service.api.webhooks import result_of
 from service.lifecycle.errors import BadReference, UnknownSubject
 from service.pipeline.add import ByHand, Impossible, KeyReused, add
@@ -142,7 +143,7 @@ def router(events: HandReceiver, write: Door) -> APIRouter:
     Args:
         write: who may add events.
     """
-    routes = APIRouter(prefix="/experiments", tags=["experiments"], dependencies=[Depends(write)])
+    routes = APIRouter(prefix="/experiments", tags=["experiments"], dependencies=[Depends(write)], route_class=Careful)
 
     @routes.post(
         "/{experiment:path}/events",

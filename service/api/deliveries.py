@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from service.api.access import Credentials, Door
 from service.api.errors import DoorClosed, TokenRefused, UnknownDelivery, refusals
 from service.api.moments import Moment
+from service.api.route import Careful
 from service.pipeline.retry import NotRetriable, retry
 from service.settings import source_name
 from service.storage import inbox
@@ -95,7 +96,7 @@ def router(database: Database, read: Door, admin: Door) -> APIRouter:
         read: who may see verdicts.
         admin: who may see bodies, and have failed deliveries interpreted again.
     """
-    routes = APIRouter(prefix="/deliveries", tags=["deliveries"])
+    routes = APIRouter(prefix="/deliveries", tags=["deliveries"], route_class=Careful)
 
     @routes.get("", summary="What was delivered, newest first", dependencies=[Depends(read)])
     async def deliveries(

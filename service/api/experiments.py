@@ -13,6 +13,7 @@ from service.api.answers import EXPERIMENT, ExperimentAnswer, experiment_answer
 from service.api.errors import DoorClosed, TokenRefused, refusals
 from service.api.explanation import ExplanationAnswer, answer
 from service.api.moments import Moment
+from service.api.route import Careful
 from service.lifecycle.errors import BadReference, UnknownSubject
 from service.lifecycle.taxonomy import FailureCategory, Outcome, State
 from service.metrics.terms import Terms
@@ -53,7 +54,7 @@ def router(database: Database, read: Door, terms: Terms, clock: Callable[[], dat
         terms: those of the figures.
         clock: the time now, UTC.
     """
-    routes = APIRouter(prefix="/experiments", tags=["experiments"], dependencies=[Depends(read)])
+    routes = APIRouter(prefix="/experiments", tags=["experiments"], dependencies=[Depends(read)], route_class=Careful)
 
     @routes.get("", summary="Experiments, newest idea first", responses=_OF_LISTS)
     async def experiments(

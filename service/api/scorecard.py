@@ -7,6 +7,7 @@ from pydantic import AfterValidator, WithJsonSchema
 
 from service.api.access import Door
 from service.api.errors import DoorClosed, TokenRefused, refusals
+from service.api.route import Careful
 from service.companion import CompanionFailed
 from service.metrics.terms import Window
 from service.metrics.view import ORGANISATION
@@ -54,7 +55,7 @@ def router(scorekeeper: Scorekeeper, read: Door) -> APIRouter:
         scorekeeper: compiles it.
         read: who may see it.
     """
-    routes = APIRouter(tags=["scorecard"], dependencies=[Depends(read)])
+    routes = APIRouter(tags=["scorecard"], dependencies=[Depends(read)], route_class=Careful)
 
     @routes.get(
         PATH,

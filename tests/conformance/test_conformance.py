@@ -30,8 +30,12 @@ def _post_some(service: Service) -> None:
     )
 
 
-@pytest.mark.parametrize("token", _TOKENS)
-def test_the_api_is_as_it_is_described(database_url: str, tmp_path: Path, token: str) -> None:
+# What a token does not open is refused at the door: there the quick phases see as much as all of them.
+@pytest.mark.parametrize(
+    ("token", "phases"),
+    [("READ", "examples,coverage"), ("WRITE", "examples,coverage"), ("ADMIN", "examples,coverage,fuzzing,stateful")],
+)
+def test_the_api_is_as_it_is_described(database_url: str, tmp_path: Path, token: str, phases: str) -> None:
     variables = {f"API_TOKENS__{name}": value for name, value in _TOKENS.items()}
     with serving(database_url, tmp_path, METRICS_TOKEN=_TOKENS[token], **variables) as service:
         _post_some(service)
@@ -41,7 +45,7 @@ def test_the_api_is_as_it_is_described(database_url: str, tmp_path: Path, token:
                 *("--config-file", str(_HERE / "schemathesis.toml")),
                 *("run", f"{service.url}/openapi.json", "--no-color"),
                 *("--header", f"Authorization: Bearer {_TOKENS[token]}"),
-                *("--checks", "all", "--phases", "examples,coverage,fuzzing,stateful", "--mode", "all"),
+                *("--checks", "all", "--phases", phases, "--mode", "all"),
                 *("--max-examples", _EXAMPLES, "--seed", "1", "--generation-deterministic"),
                 "--continue-on-failure",
             ],

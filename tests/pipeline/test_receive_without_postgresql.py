@@ -344,7 +344,7 @@ async def test_who_spools_no_more_moves_what_was_left_and_refuses_what_comes(
     receiver.start()
 
     async def moved() -> bool:
-        return await _inbox(database) == ["1"]
+        return await _inbox(database) == ["1"] and Spool(tmp_path).count() == 0
 
     await until(moved)
     await line.cut()
