@@ -19,6 +19,7 @@ from service.api.body import BodyReader
 from service.api.description import describe
 from service.api.errors import install_error_handlers
 from service.api.events import EventReceiver
+from service.api.front import Application
 from service.api.health import Readiness
 from service.api.safety import SafeAnswers
 from service.api.timing import RequestTimer, templates
@@ -199,7 +200,7 @@ def create_app(
             running.callback(looking.cancel)
             yield
 
-    app = FastAPI(
+    app = Application(
         title="loopgauge",
         summary="Feedback-loop latency: from the idea to knowing whether it worked.",
         version=version("loopgauge"),
@@ -222,8 +223,10 @@ def create_app(
         _add_doors(app, settings, terms, database, scorekeeper, clock)
         sources = configured_sources(settings)
         app.include_router(events.router(_event_receiver(settings, sources, bodies, receiver, telemetry, clock)))
-        endpoint = WebhookEndpoint(sources, bodies, receiver, telemetry, clock)
-        # A sender of webhooks does not follow a redirection to where the slash is missing.
+        endpoint = WebhookEndpoint(sources, bodies, receiver, telemetry, clock, time.perf_counter)
+        app.receive_below(webhooks.PREFIX, endpoint)
+        # Of other methods the routes tell that they are not allowed. A sender of webhooks does not follow a redirection
+        # to where the slash is missing.
         for path in (webhooks.PATH, f"{webhooks.PATH}/"):
             app.router.routes.append(Route(path, endpoint, methods=["POST"]))
     describe(

@@ -1,25 +1,17 @@
 """Reading request bodies within bounds: of one body, of all together, and of time."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
+from types import TracebackType
 
 from starlette.requests import ClientDisconnect
-from starlette.types import Receive
+from starlette.types import Message, Receive
 
 from service.api.errors import BodyTooLarge, BodyTooSlow, Overloaded
 
 _READ_SECONDS = 30.0
-
-
-class _Reading:
-    """One body that is being read."""
-
-    def __init__(self) -> None:
-        self.chunks: list[bytes] = []
-        self.size = 0
-        self.deadline = asyncio.timeout(_READ_SECONDS)
-        self.gave_way = False
+# How late one may be noticed that is too slow, as a share of its time.
+_LOOKS = 30
 
 
 class BodyReader:
@@ -37,76 +29,123 @@ class BodyReader:
         self._max_body = max_body
         self._max_inflight = max_inflight
         self._inflight = 0
-        self._arriving: set[_Reading] = set()
+        # In the order in which they began.
+        self._arriving: dict[_Reading, None] = {}
+        self._looking: asyncio.TimerHandle | None = None
 
-    @asynccontextmanager
-    async def read(self, headers: Mapping[str, str], receive: Receive) -> AsyncIterator[bytes]:
-        """The whole body; its bytes count as in flight until the context ends.
+    def read(self, headers: Mapping[str, str], receive: Receive) -> "_Reading":
+        """A context that gives the whole body; its bytes count as in flight until the context ends.
 
-        Raises:
+        Entering it raises:
             BodyTooLarge: the body is, or says that it is, over its cap.
             BodyTooSlow: it did not arrive in time.
             Overloaded: all bodies together are over their cap.
             ClientDisconnect: the client went away.
         """
-        declared = headers.get("content-length", "")
-        if declared.isdecimal() and int(declared) > self._max_body:
-            raise BodyTooLarge(f"the body has {int(declared)} bytes, {self._max_body} are the most")
-        reading = _Reading()
-        try:
-            await self._read(reading, receive)
-            body = b"".join(reading.chunks)
-            # Two copies would be twice the bytes.
-            reading.chunks.clear()
-            yield body
-        finally:
-            self._inflight -= reading.size
+        return _Reading(self, headers.get("content-length", ""), receive)
 
-    async def _read(self, reading: _Reading, receive: Receive) -> None:
-        self._arriving.add(reading)
-        try:
-            async with reading.deadline:
-                async for chunk in _chunks(receive):
-                    # It may have arrived before the wake-up: what is left of the body is not the body.
-                    if reading.gave_way:
-                        raise Overloaded
-                    if reading.size + len(chunk) > self._max_body:
-                        raise BodyTooLarge(f"the body has more than {self._max_body} bytes")
-                    self._make_room(reading, len(chunk))
-                    reading.chunks.append(chunk)
-                    reading.size += len(chunk)
-                    self._inflight += len(chunk)
-        except TimeoutError as error:
-            if reading.gave_way:
-                raise Overloaded from error
-            raise BodyTooSlow(f"the body did not arrive within {_READ_SECONDS:g} seconds") from error
-        finally:
-            self._arriving.discard(reading)
+    def begin(self, reading: "_Reading") -> None:
+        """Count a body among those that are arriving."""
+        if reading.declared.isdecimal() and int(reading.declared) > self._max_body:
+            raise BodyTooLarge(f"the body has {int(reading.declared)} bytes, {self._max_body} are the most")
+        self._arriving[reading] = None
+        if self._looking is None:
+            self._look()
 
-    def _make_room(self, reading: _Reading, wanted: int) -> None:
+    def take(self, reading: "_Reading", message: Message) -> None:
+        """Take a piece of a body in."""
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk = message.get("body", b"")
+        size = len(chunk)
+        if reading.size + size > self._max_body:
+            raise BodyTooLarge(f"the body has more than {self._max_body} bytes")
+        if self._inflight + size > self._max_inflight:
+            self._make_room(reading, size)
+        reading.chunks.append(chunk)
+        reading.size += size
+        self._inflight += size
+
+    def end(self, reading: "_Reading") -> bytes:
+        """Count a body among those that have arrived, and return it."""
+        del self._arriving[reading]
+        body = reading.chunks[0] if len(reading.chunks) == 1 else b"".join(reading.chunks)
+        # Two copies would be twice the bytes.
+        reading.chunks.clear()
+        return body
+
+    def release(self, reading: "_Reading") -> None:
+        """Forget about a body."""
+        self._arriving.pop(reading, None)
+        reading.chunks.clear()
+        self._inflight -= reading.size
+        reading.size = 0
+
+    def _make_room(self, reading: "_Reading", wanted: int) -> None:
         while self._inflight + wanted > self._max_inflight:
             largest = max(self._arriving, key=lambda one: one.size, default=reading)
             if largest.size <= reading.size + wanted:
                 raise Overloaded
-            self._give_way(largest)
+            self.release(largest)
+            largest.interrupt(Overloaded())
 
-    def _give_way(self, reading: _Reading) -> None:
-        """Let go of what has arrived of a body, and wake up who reads it to say so."""
-        self._arriving.discard(reading)
-        reading.gave_way = True
-        reading.chunks.clear()
-        self._inflight -= reading.size
-        reading.size = 0
-        # One whose time has just run out is being woken up already.
-        if not reading.deadline.expired():
-            reading.deadline.reschedule(asyncio.get_running_loop().time())
+    def _look(self) -> None:
+        """Interrupt who is too slow, and come again: one timer for all, since one for each body costs as much as it."""
+        now = asyncio.get_running_loop().time()
+        for reading in list(self._arriving):
+            if reading.began + _READ_SECONDS > now:
+                break
+            self.release(reading)
+            reading.interrupt(BodyTooSlow(f"the body did not arrive within {_READ_SECONDS:g} seconds"))
+        self._looking = None
+        if self._arriving:
+            self._looking = asyncio.get_running_loop().call_later(_READ_SECONDS / _LOOKS, self._look)
 
 
-async def _chunks(receive: Receive) -> AsyncIterator[bytes]:
-    more = True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        yield message.get("body", b"")
-        more = message.get("more_body", False)
+class _Reading:
+    """One body that is being read, and then in use until the context ends."""
+
+    __slots__ = ("_cancelling", "_interrupted", "_reader", "_receive", "_task", "began", "chunks", "declared", "size")
+
+    def __init__(self, reader: BodyReader, declared: str, receive: Receive) -> None:
+        self.declared = declared
+        self.chunks: list[bytes] = []
+        self.size = 0
+        self._reader = reader
+        self._receive = receive
+        self._interrupted: Exception | None = None
+
+    async def __aenter__(self) -> bytes:
+        self._task = _current_task()
+        self._cancelling = self._task.cancelling()
+        self.began = asyncio.get_running_loop().time()
+        self._reader.begin(self)
+        try:
+            more = True
+            while more:
+                message = await self._receive()
+                self._reader.take(self, message)
+                more = message.get("more_body", False)
+            return self._reader.end(self)
+        except BaseException as error:
+            self._reader.release(self)
+            if self._interrupted is not None and self._task.uncancel() <= self._cancelling:
+                raise self._interrupted from error
+            raise
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._reader.release(self)
+
+    def interrupt(self, why: Exception) -> None:
+        """Let the one who reads the body hear why it is not to be read on."""
+        self._interrupted = why
+        self._task.cancel()
+
+
+def _current_task() -> asyncio.Task[object]:
+    task = asyncio.current_task()
+    if task is None:
+        raise RuntimeError("bodies are read in tasks")
+    return task

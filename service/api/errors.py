@@ -180,6 +180,18 @@ def _readable(path: Iterable[object]) -> str:
     return ".".join(map(str, path)).encode("utf-8", "backslashreplace").decode()
 
 
+async def unexpected(_request: Request, _error: Exception) -> JSONResponse:
+    """The answer to a fault of ours. What went wrong goes to the log, where it is raised again, not to the caller."""
+    return problem_response(
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        "internal",
+        "Something went wrong in loopgauge",
+        "The log says what.",
+        # This answer is made outside of all middleware.
+        headers=HEADERS,
+    )
+
+
 def install_error_handlers(app: FastAPI) -> None:
     """Answer every error of the application with problem details."""
 
@@ -207,14 +219,4 @@ def install_error_handlers(app: FastAPI) -> None:
         wrong = [{"field": _readable(one["loc"]), "message": one["msg"]} for one in error.errors()]
         return problem_of(InvalidRequest("; ".join(f"{one['field']}: {one['message']}" for one in wrong)), errors=wrong)
 
-    @app.exception_handler(Exception)
-    async def unexpected(_request: Request, _error: Exception) -> JSONResponse:
-        # What went wrong inside goes to the log, where it is raised again, and not to the caller.
-        return problem_response(
-            HTTPStatus.INTERNAL_SERVER_ERROR,
-            "internal",
-            "Something went wrong in loopgauge",
-            "The log says what.",
-            # This answer is made outside of all middleware.
-            headers=HEADERS,
-        )
+    app.add_exception_handler(Exception, unexpected)

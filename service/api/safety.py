@@ -11,8 +11,10 @@ HEADERS = {
 }
 """Those of every answer that does not say otherwise. That HTTPS is to be used, whoever ends it says: the ingress."""
 
-_RAW = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
-_NAMES = frozenset(name for name, _ in _RAW)
+RAW_HEADERS = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+"""The same as ASGI has them."""
+
+_NAMES = frozenset(name for name, _ in RAW_HEADERS)
 
 
 class SafeAnswers:
@@ -35,7 +37,7 @@ def _complete(message: Message) -> None:
     for name, _ in given:
         if name in _NAMES:
             own = {name for name, _ in given}
-            message["headers"] = [*given, *(one for one in _RAW if one[0] not in own)]
+            message["headers"] = [*given, *(one for one in RAW_HEADERS if one[0] not in own)]
             return
     # As nearly always.
-    message["headers"] = [*given, *_RAW]
+    message["headers"] = [*given, *RAW_HEADERS]

@@ -3,17 +3,16 @@
 The order is: look the source up, read within bounds, verify, store, and only then answer.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from starlette.requests import ClientDisconnect
-from starlette.responses import Response
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
 from service.api.body import BodyReader
 from service.api.errors import (
+    CLIENT_CLOSED_REQUEST,
     PROBLEMS,
     BodyTooLarge,
     BodyTooSlow,
@@ -21,14 +20,20 @@ from service.api.errors import (
     UnknownSource,
     problem_of,
     refusals,
+    unexpected,
 )
-from service.pipeline.receive import Receiver
+from service.api.safety import HEADERS, RAW_HEADERS
+from service.pipeline.receive import Receiver, Stored
 from service.settings import source_name
 from service.storage.database import DatabaseMisconfigured, DatabaseUnavailable
 from service.telemetry import Result, Telemetry
+from service.telemetry.kept import Kept
+from service.telemetry.requests import Observe
 from service.webhook import Delivery, SignatureRefused, Source
 
 PATH = "/webhooks/{source}"
+PREFIX = PATH.removesuffix("{source}")
+"""What the name of a source comes after."""
 SECURITY: Mapping[str, Mapping[str, str]] = {
     "GitHub": {"type": "apiKey", "in": "header", "name": "X-Hub-Signature-256", "description": "sha256=…, of the body"},
     "Jira": {"type": "apiKey", "in": "header", "name": "X-Hub-Signature", "description": "sha256=…, of the body"},
@@ -125,15 +130,22 @@ OPENAPI: dict[str, Any] = {
 """The endpoint's entry in the OpenAPI document."""
 
 
+_STORED_HEADERS = [(b"content-type", b"application/json"), *RAW_HEADERS]
+
+
 class WebhookEndpoint:
     """Accepts the deliveries of the configured sources.
+
+    It stands before the application's middleware and routing, which would take longer than all that it does itself;
+    so it answers faults of ours, times requests and says what browsers are to know on its own.
 
     Args:
         sources: by name.
         bodies: reads request bodies within bounds.
         receiver: stores deliveries.
-        telemetry: counts what became of each request.
+        telemetry: counts what became of each request, and how long it took.
         clock: the time now, UTC.
+        stopwatch: seconds that never go back.
     """
 
     def __init__(
@@ -143,47 +155,63 @@ class WebhookEndpoint:
         receiver: Receiver,
         telemetry: Telemetry,
         clock: Callable[[], datetime],
+        stopwatch: Callable[[], float],
     ) -> None:
         self._sources = sources
         self._bodies = bodies
         self._receiver = receiver
         self._telemetry = telemetry
         self._clock = clock
+        self._stopwatch = stopwatch
+        self._observers = Kept[int, Observe](lambda status: telemetry.requests.observer("POST", PATH, status))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        name = source_name(scope["path_params"]["source"])
+        began = self._stopwatch()
+        status = 500
         try:
-            response = await self._accept(name, scope, receive)
+            status = await self._answer(scope, receive, send)
+        except Exception as error:
+            await (await unexpected(Request(scope), error))(scope, receive, send)
+            raise
+        finally:
+            self._observers[status](self._stopwatch() - began)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> int:
+        """Answer a request, and return the status."""
+        name = source_name(scope["path"].removeprefix(PREFIX).removesuffix("/"))
+        try:
+            delivery, stored = await self._accept(name, scope, receive)
         except ClientDisconnect:
-            return
+            # Nobody is there to be told.
+            return CLIENT_CLOSED_REQUEST
         except tuple(PROBLEMS) as error:
             self._telemetry.count_delivery(name, result_of(error))
-            response = problem_of(error)
-        await response(scope, receive, send)
+            problem = problem_of(error)
+            problem.headers.update(HEADERS)
+            await problem(scope, receive, send)
+            return problem.status_code
+        self._telemetry.count_delivery(name, stored)
+        # Where it is on disk is nothing to the sender.
+        status = "duplicate" if stored == "duplicate" else "stored"
+        content = f'{{"delivery": "{delivery.id}", "status": "{status}"}}'.encode()
+        headers = [(b"content-length", str(len(content)).encode()), *_STORED_HEADERS]
+        await send({"type": "http.response.start", "status": 202, "headers": headers})
+        await send({"type": "http.response.body", "body": content})
+        return 202
 
-    async def _accept(self, name: str, scope: Scope, receive: Receive) -> Response:
+    async def _accept(self, name: str, scope: Scope, receive: Receive) -> tuple[Delivery, Stored]:
         source = self._sources.get(name)
         if source is None:
             raise UnknownSource(f"no source {name!r} is configured; set LOOPGAUGE_SOURCES__{name.upper()}__SECRET")
-        headers = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope["headers"]}
+        headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
         async with self._bodies.read(headers, receive) as body:
             received_at = self._clock()
-            source.provider.verify(headers, body, source.secrets, received_at)
-            delivery = Delivery(
-                source=source.name,
-                provider=source.provider.name,
-                provider_id=source.provider.delivery_id(headers, body),
-                headers={key: headers[key] for key in source.provider.kept_headers if key in headers},
-                body=body,
-                received_at=received_at,
-            )
-            stored = await self._receiver.store(delivery)
-        self._telemetry.count_delivery(name, stored)
-        # Where it is on disk is nothing to the sender.
-        content = json.dumps(
-            {"delivery": str(delivery.id), "status": "duplicate" if stored == "duplicate" else "stored"}
-        )
-        return Response(content, 202, media_type="application/json")
+            provider = source.provider
+            provider.verify(headers, body, source.secrets, received_at)
+            kept = {key: headers[key] for key in provider.kept_headers if key in headers}
+            identity = provider.delivery_id(headers, body)
+            delivery = Delivery(source.name, provider.name, identity, kept, body, received_at)
+            return delivery, await self._receiver.store(delivery)
 
 
 def result_of(error: Exception) -> Result:

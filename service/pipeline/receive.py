@@ -1,6 +1,6 @@
 """Receive: a delivery is proven authentic, stored once, and only then acknowledged.
 
-Deliveries that arrive together share one statement and one commit: while one batch is being written the next one
+Deliveries that arrive together share one statement and one commit: while batches are being written the next one
 gathers, so its size follows the load by itself and an idle service answers at once. While PostgreSQL is away they go to
 the spool on this machine's disk, and are moved to the inbox when it is back.
 """
@@ -25,6 +25,8 @@ _log = structlog.get_logger(__name__)
 Stored = Literal["stored", "duplicate", "spooled"]
 """Where a delivery is once it is on disk: new in the inbox, there already, or new in the spool."""
 
+# While one batch is synced to disk, another one can be on its way.
+_WRITERS = 2
 _BATCH = 256
 _BATCH_BYTES = 32 * 1024 * 1024
 # What waits is in memory. Senders hear that they should come again before it grows further.
@@ -44,11 +46,8 @@ class _Waiting:
     """Deliveries of one request: they are stored together or not at all."""
 
     deliveries: Sequence[Delivery]
+    size: int
     stored: asyncio.Future[list[Stored]]
-
-    @property
-    def size(self) -> int:
-        return sum(len(delivery.body) for delivery in self.deliveries)
 
 
 class Receiver:
@@ -73,6 +72,7 @@ class Receiver:
         heard: Callable[[str, datetime], None] = lambda _source, _received_at: None,
     ) -> None:
         self._database = database
+        self._writers = [inbox.Writer(database) for _ in range(_WRITERS)]
         self._spool = spool
         self._spooling = spooling and spool is not None
         self._patience = patience or (_SPOOLING_SECONDS if self._spooling else _STORE_SECONDS)
@@ -93,7 +93,7 @@ class Receiver:
 
     def start(self) -> None:
         """Begin to write, and to move what an earlier process left in the spool; on the running event loop."""
-        self._tasks = [asyncio.create_task(self._write(), name="receive")]
+        self._tasks = [asyncio.create_task(self._write(writer), name="receive") for writer in self._writers]
         if self._spool is not None:
             self._tasks.append(asyncio.create_task(self._empty(self._spool), name="empty the spool"))
             if self._spooling:
@@ -113,11 +113,13 @@ class Receiver:
         self._stopping = True
         self._arrived.set()
         self._spooled.set()
-        if self._tasks:
-            await self._tasks[0]
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_LAST_MOVE_SECONDS):
-                    await asyncio.gather(*self._tasks)
+        writing, emptying = self._tasks[:_WRITERS], self._tasks[_WRITERS:]
+        await asyncio.gather(*writing)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_MOVE_SECONDS):
+                await asyncio.gather(*emptying)
+        for writer in self._writers:
+            await writer.close()
         if self._spool is not None:
             await asyncio.to_thread(self._spool.close)
 
@@ -137,7 +139,8 @@ class Receiver:
             DatabaseUnavailable: they could not be made durable; the sender should try again later.
             DatabaseRejected: PostgreSQL does not take one of them, now or later.
         """
-        waiting = _Waiting(deliveries, asyncio.get_running_loop().create_future())
+        size = sum(len(delivery.body) for delivery in deliveries)
+        waiting = _Waiting(deliveries, size, asyncio.get_running_loop().create_future())
         # One that is larger than all that may wait is let in alone.
         if self._waiting and self._waiting_bytes + waiting.size > _MOST_WAITING_BYTES:
             raise DatabaseUnavailable("more deliveries wait to be stored than may wait")
@@ -155,14 +158,17 @@ class Receiver:
         for delivery in deliveries:
             self._heard(delivery.source, delivery.received_at)
 
-    async def _write(self) -> None:
+    async def _write(self, writer: inbox.Writer) -> None:
         while not self._stopping or self._waiting:
             await self._arrived.wait()
             batch = self._next_batch()
             if not self._waiting and not self._stopping:
                 self._arrived.clear()
+            if not batch:
+                # Another one was sooner.
+                continue
             try:
-                await self._keep(batch)
+                await self._keep(batch, writer)
             except Exception as error:  # noqa: BLE001 - those that come after this batch must not wait for ever
                 _log.exception("batch failed", deliveries=len(batch))
                 _fail(batch, DatabaseUnavailable(f"a fault in loopgauge: {type(error).__name__}"))
@@ -178,9 +184,9 @@ class Receiver:
         batch, self._waiting = self._waiting[:taken], self._waiting[taken:]
         return batch
 
-    async def _keep(self, batch: Sequence[_Waiting]) -> None:
+    async def _keep(self, batch: Sequence[_Waiting], writer: inbox.Writer) -> None:
         """Store a batch in the inbox, or where that cannot be had, in the spool."""
-        away = DatabaseUnavailable("PostgreSQL is away") if self._away else await self._try_inbox(batch)
+        away = DatabaseUnavailable("PostgreSQL is away") if self._away else await self._try_inbox(batch, writer)
         left = [waiting for waiting in batch if not waiting.stored.done()]
         if away is None or not left:
             return
@@ -189,28 +195,25 @@ class Receiver:
         else:
             _fail(left, away)
 
-    async def _try_inbox(self, batch: Sequence[_Waiting]) -> DatabaseError | None:
+    async def _try_inbox(self, batch: Sequence[_Waiting], writer: inbox.Writer) -> DatabaseError | None:
         """Store a batch in the inbox, or tell why it cannot be had."""
         try:
-            await within(self._patience, self._store(batch))
+            await within(self._patience, self._store(batch, writer))
         except TimeoutError:
             return DatabaseUnavailable(f"PostgreSQL did not answer within {self._patience:g} seconds")
         except DatabaseError as error:
             return error
         return None
 
-    async def _store(self, batch: Sequence[_Waiting]) -> None:
-        if not batch:
-            return
+    async def _store(self, batch: Sequence[_Waiting], writer: inbox.Writer) -> None:
         try:
-            async with self._database.transaction() as connection:
-                new = set(await inbox.store(connection, [one for waiting in batch for one in waiting.deliveries]))
+            new = set(await writer.store([one for waiting in batch for one in waiting.deliveries]))
         except DatabaseRejected as error:
             if len(batch) == 1:
                 _fail(batch, error)
             for waiting in batch if len(batch) > 1 else ():
                 # One bad row spoils the statement for all: alone, it fails alone.
-                await self._store([waiting])
+                await self._store([waiting], writer)
         else:
             for waiting in batch:
                 _settle(waiting, new, "stored")

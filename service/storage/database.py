@@ -4,7 +4,7 @@ import asyncio
 import errno
 import re
 import socket
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -79,10 +79,21 @@ class Database:
 
     def __init__(self, url: str, *, pool_size: int = 10, patience: float = 5) -> None:
         self.url = url
-        self.engine = _engine(url, pool_size, patience)
+        self._connect = _connector(url, patience)
+        self.engine = _engine(self._connect, pool_size, patience)
 
     async def close(self) -> None:
         await self.engine.dispose()
+
+    async def connect(self) -> asyncpg.Connection:
+        """A connection of the driver's, outside of the pool, for whoever keeps one to itself.
+
+        Raises:
+            DatabaseUnavailable: PostgreSQL cannot be reached.
+            DatabaseMisconfigured: the URL cannot be used.
+        """
+        with translated_errors():
+            return await self._connect()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
@@ -92,7 +103,7 @@ class Database:
             DatabaseUnavailable: PostgreSQL cannot be reached, or went away meanwhile.
             DatabaseRejected: PostgreSQL does not accept a value.
         """
-        with _translated_errors():
+        with translated_errors():
             async with self.engine.begin() as connection:
                 yield connection
 
@@ -117,7 +128,7 @@ class Database:
             DatabaseUnavailable: PostgreSQL cannot be reached, or went away meanwhile.
             DatabaseRejected: PostgreSQL does not accept a value.
         """
-        with _translated_errors():
+        with translated_errors():
             async with self.engine.connect() as connection:
                 yield await connection.execution_options(isolation_level="AUTOCOMMIT")
 
@@ -212,7 +223,17 @@ def _end(task: asyncio.Task[Any]) -> None:
         task.exception()
 
 
-def _engine(url: str, pool_size: int, patience: float) -> AsyncEngine:
+async def driver_of(connection: Connection) -> asyncpg.Connection:
+    """The driver's own connection, in the transaction: of many rows, SQLAlchemy takes twice its time."""
+    # It begins the transaction with its first statement.
+    await connection.execute(text("SELECT"))
+    return (await connection.get_raw_connection()).driver_connection
+
+
+_Connect: TypeAlias = Callable[[], Awaitable[asyncpg.Connection]]
+
+
+def _connector(url: str, patience: float) -> _Connect:
     async def connect() -> asyncpg.Connection:
         # The driver reads the URL itself, since SQLAlchemy knows less of what libpq takes (sslmode, for one).
         try:
@@ -234,6 +255,10 @@ def _engine(url: str, pool_size: int, patience: float) -> AsyncEngine:
                 "with options that libpq knows"
             ) from error
 
+    return connect
+
+
+def _engine(connect: _Connect, pool_size: int, patience: float) -> AsyncEngine:
     return create_async_engine(
         "postgresql+asyncpg://",
         async_creator=connect,
@@ -271,37 +296,49 @@ async def savepoint(connection: Connection) -> AsyncIterator[None]:
         DatabaseUnavailable: PostgreSQL went away.
         DatabaseRejected: PostgreSQL does not accept a value.
     """
-    with _translated_errors():
+    with translated_errors():
         async with connection.begin_nested():
             yield
 
 
 @contextmanager
-def _translated_errors() -> Iterator[None]:
+def translated_errors() -> Iterator[None]:
+    """What SQLAlchemy and the driver raise, in the words of this room.
+
+    Raises:
+        DatabaseUnavailable: PostgreSQL cannot be reached, or went away.
+        DatabaseRejected: PostgreSQL does not accept a value.
+    """
     try:
         yield
-    except DBAPIError as error:
+    except (DBAPIError, *_UNAVAILABLE) as error:
         if _is_about_a_value(error):
             raise DatabaseRejected(f"PostgreSQL rejects a value: {_cause(error)}") from error
-        if getattr(error.orig, "sqlstate", None) == _QUERY_CANCELED:
+        if _state_of(error) == _QUERY_CANCELED:
             raise DatabaseTimeout(f"PostgreSQL took too long: {_cause(error)}") from error
-        raise _unavailable(error) from error
-    except _UNAVAILABLE as error:
         raise _unavailable(error) from error
 
 
 def _unavailable(error: Exception) -> DatabaseUnavailable:
     said = f"PostgreSQL is not available: {_cause(error)}"
-    advice = _ADVICE.get(getattr(getattr(error, "orig", None) or error, "sqlstate", None) or "")
+    advice = _ADVICE.get(_state_of(error) or "")
     if advice is not None:
         return DatabaseUnprepared(f"{said}; {advice}")
     return DatabaseAway(said) if _is_refused(error) else DatabaseUnavailable(said)
 
 
-def _is_about_a_value(error: DBAPIError) -> bool:
-    state = getattr(error.orig, "sqlstate", None)
-    # Without a state it is the driver that could not encode a value.
-    return state.startswith(_ABOUT_VALUES) if state else isinstance(getattr(error.orig, "__cause__", None), ValueError)
+def _is_about_a_value(error: Exception) -> bool:
+    if state := _state_of(error):
+        return state.startswith(_ABOUT_VALUES)
+    # Without a state it is the driver that could not encode a value; SQLAlchemy has that as the cause of its own.
+    driven = getattr(getattr(error, "orig", None), "__cause__", error)
+    return isinstance(driven, asyncpg.InterfaceError) and isinstance(driven, ValueError)
+
+
+def _state_of(error: Exception) -> str | None:
+    """The SQLSTATE that PostgreSQL gave, where it was PostgreSQL that said no."""
+    state: str | None = getattr(getattr(error, "orig", None) or error, "sqlstate", None)
+    return state
 
 
 def _is_refused(error: Exception) -> bool:

@@ -1,8 +1,9 @@
 """Figures about ourselves, never about experiments."""
 
 import platform
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
+from functools import partial
 from importlib.metadata import version
 from typing import Literal
 
@@ -12,6 +13,7 @@ from service.lifecycle.codec import KINDS
 from service.lifecycle.taxonomy import FailureCategory
 from service.telemetry.backlog import Backlog, Backlogs
 from service.telemetry.counters import counter
+from service.telemetry.kept import Kept
 from service.telemetry.requests import Requests
 
 Result = Literal["stored", "duplicate", "refused", "spooled", "error"]
@@ -50,6 +52,7 @@ class Telemetry:
             ["source", "result"],
             [*((source, result) for source in self._sources for result in RESULTS), (UNKNOWN_SOURCE, "refused")],
         )
+        self._counting = Kept[tuple[str, str], Callable[[], None]](lambda key: self._deliveries.labels(*key).inc)
         self._interpreted = counter(
             self.registry,
             "interpreted",
@@ -100,7 +103,7 @@ class Telemetry:
 
     def count_delivery(self, source: str, result: Result) -> None:
         """Count a webhook request."""
-        self._deliveries.labels(self._known(source), result).inc()
+        self._counting[self._known(source), result]()
 
     def count_interpreted(self, source: str, verdict: str) -> None:
         """Count a verdict, once for each time that a delivery was interpreted.
@@ -122,9 +125,11 @@ class Telemetry:
     def hear_from(self, source: str, received_at: datetime) -> None:
         """Tell when a delivery of a configured source was received; one that is older than the last is passed over."""
         last = self._last_deliveries.get(source)
-        if source in self._sources and (last is None or last < received_at):
+        if last is None and source in self._sources:
             self._last_deliveries[source] = received_at
-            self._last_delivery.labels(source).set(received_at.timestamp())
+            self._last_delivery.labels(source).set_function(partial(self._last_heard, source))
+        elif last is not None and last < received_at:
+            self._last_deliveries[source] = received_at
 
     def set_spool_pending(self, deliveries: int) -> None:
         """Tell how many deliveries the spool holds."""
@@ -137,6 +142,9 @@ class Telemetry:
     def observe_visible(self, seconds: float) -> None:
         """Tell how long it took from the receipt of a delivery until it was in the figures."""
         self._visible.observe(seconds)
+
+    def _last_heard(self, source: str) -> float:
+        return self._last_deliveries[source].timestamp()
 
     def _known(self, source: str) -> str:
         return source if source in self._sources else UNKNOWN_SOURCE

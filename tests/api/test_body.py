@@ -154,7 +154,9 @@ async def test_a_body_that_does_not_arrive_in_time_is_refused(monkeypatch: pytes
     assert await _takes(reader, 1000)
 
 
-async def test_a_body_that_has_to_give_way_as_its_time_runs_out_is_put_off(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_body_whose_time_runs_out_as_it_has_to_give_way_makes_room_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("service.api.body._READ_SECONDS", 0.1)
     reader = BodyReader(1000, 1000)
     async with _sending(reader, [b"x" * 800]) as [slow]:
@@ -165,10 +167,10 @@ async def test_a_body_that_has_to_give_way_as_its_time_runs_out_is_put_off(monke
 
         coming = asyncio.create_task(come_just_before())
         await asyncio.sleep(0)
-        # Both moments pass while nothing runs, so that both are due at once: the newcomer is first.
+        # Both moments pass while nothing runs, so that both are due at once: its time is first.
         time.sleep(0.2)  # noqa: ASYNC251 - the loop is to stand still
         assert await coming
-        with pytest.raises(Overloaded):
+        with pytest.raises(BodyTooSlow):
             await slow.task
     assert await _takes(reader, 1000)
 

@@ -3,6 +3,7 @@
 import asyncio
 import hmac
 from collections.abc import AsyncIterator, Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 
 import httpx
@@ -386,3 +387,43 @@ async def test_a_slash_at_the_end_of_the_address_makes_no_difference(database: D
     async with api(database) as client:
         response = await client.post("/webhooks/github/", content=REQUEST.body, headers=REQUEST.headers())
     assert response.status_code == 202
+
+
+async def test_a_fault_of_ours_is_answered_counted_and_told_to_nobody(database: Database) -> None:
+    def broken_clock() -> datetime:
+        raise RuntimeError("what only the log may tell")
+
+    app = create_app(settings(), RULES, database, broken_clock)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client,
+    ):
+        response = await post(client, REQUEST)
+        assert (response.status_code, response.json()["type"]) == (500, "urn:loopgauge:problem:internal")
+        assert "what only the log may tell" not in response.text
+        assert response.headers["x-content-type-options"] == "nosniff"
+        figures = read_figures((await client.get("/metrics")).text)
+    assert figures["http_request_duration_seconds_count", "POST", "/webhooks/{source}", "500"] == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("POST", "/webhooks/github", 202),
+        ("POST", "/webhooks/GitHub/", 202),
+        ("POST", "/webhooks/github//", 404),
+        ("POST", "/webhooks/github/more", 404),
+        ("POST", "/webhooks/", 404),
+        ("POST", "/webhooks", 404),
+        ("POST", "/webhooks//", 404),
+        ("GET", "/webhooks/github", 405),
+        ("PUT", "/webhooks/github/", 405),
+    ],
+)
+async def test_what_is_posted_to_one_name_below_webhooks_is_a_delivery(
+    database: Database, method: str, path: str, status: int
+) -> None:
+    async with api(database) as client:
+        response = await client.request(method, path, content=REQUEST.body, headers=REQUEST.headers())
+    assert response.status_code == status

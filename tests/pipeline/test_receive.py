@@ -211,7 +211,7 @@ async def test_a_fault_of_ours_fails_its_batch_and_not_those_that_come_after_it(
 ) -> None:
     async with _receiving(database) as receiver:
         with monkeypatch.context() as tripping:
-            tripping.setattr(inbox, "store", lambda *_: 1 / 0)
+            tripping.setattr(inbox.Writer, "store", lambda *_: 1 / 0)
             with pytest.raises(DatabaseUnavailable, match="a fault in loopgauge: ZeroDivisionError"):
                 await receiver.store(_numbered(1))
         assert await receiver.store(_numbered(2)) == "stored"

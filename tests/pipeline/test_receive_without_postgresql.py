@@ -146,7 +146,8 @@ async def test_a_delivery_whose_answer_was_lost_on_the_way_is_there_once(
     line: Line, far: Database, database: Database, spool: Spool
 ) -> None:
     async with _receiving(far, spool) as receiver:
-        line.freeze_after(b"COMMIT")
+        # What the statement is given, and not the statement: that goes ahead of it.
+        line.freeze_after(b"x-github-event")
         assert await receiver.store_all(_numbered(1)) == ["spooled"]
 
         async def stored() -> bool:
