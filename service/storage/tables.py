@@ -56,7 +56,6 @@ deliveries = Table(
     Column("interpreted_at", _timestamp),
     PrimaryKeyConstraint("id"),
     CheckConstraint("verdict IN ('counted', 'ignored', 'failed')", name="verdict_known"),
-    Index("deliveries_pending", "received_at", "id", postgresql_where=text("verdict IS NULL")),
     Index("deliveries_pending_by_source", "source", "received_at", "id", postgresql_where=text("verdict IS NULL")),
     Index("deliveries_held", "received_at", "id", postgresql_where=text("body IS NOT NULL AND verdict IS NOT NULL")),
     Index("deliveries_failed", "received_at", "id", postgresql_where=text("verdict = 'failed'")),
