@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from starlette.responses import JSONResponse, StreamingResponse
 
 from service.server import _configuration
+from tests.outage import until
 
 _PIECE = b"x" * 100_000
 
@@ -37,8 +38,11 @@ async def _connected() -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.Stre
     server = uvicorn.Server(_configuration(_app()))
     server.config.port = 0
     serving = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.01)
+
+    async def started() -> bool:
+        return server.started
+
+    await until(started)
     port = server.servers[0].sockets[0].getsockname()[1]
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
