@@ -129,3 +129,16 @@ def test_reading_the_clock_or_dice_where_it_is_forbidden_fails_the_lint(copy: Pa
     status, said = _check(copy, "ruff", "check", "--select", "TID251", "--no-cache", "service")
     assert status == 1
     assert file in said
+
+
+@pytest.mark.parametrize(
+    ("process", "left_out"),
+    [
+        ("service.server", {"alembic", "httpx"}),
+        ("service.refresher", {"alembic", "fastapi", "pydantic", "uvicorn"}),
+    ],
+)
+def test_a_process_starts_without_what_it_seldom_or_never_needs(process: str, left_out: set[str]) -> None:
+    program = f"import sys, {process}; print(*sys.modules)"
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert left_out & set(told.stdout.split()) == set()

@@ -1,5 +1,7 @@
 """`loopgauge serve`."""
 
+import gc
+
 import click
 import structlog
 
@@ -20,7 +22,11 @@ def serve(host: str | None, port: int | None, role: Role | None) -> None:
     configure_logs(settings.log_level)
     for line in unknown_settings(given_settings()):
         _log.warning(line)
+    # What is imported stays: to look through it for garbage while it grows would take a fourteenth of the start.
+    gc.disable()
     from service.server import run_service
 
+    gc.freeze()
+    gc.enable()
     choices = "--host and --port, or LOOPGAUGE_HOST and LOOPGAUGE_PORT"
     run(run_service(settings, usable_rules(settings), listen(settings, choices)))

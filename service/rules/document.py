@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import yaml
+from yaml.composer import ComposerError
 
 _DEEPEST = 30
 
@@ -25,17 +26,28 @@ class RulesFile:
     text: str
 
 
+class _Loader(yaml.BaseLoader):
+    """Takes no anchors, a few lines of which unfold to gigabytes, and no depth that would exhaust the stack."""
+
+    _depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        event = self.peek_event()  # type: ignore[no-untyped-call] # the stubs leave its type out
+        mark = event.start_mark
+        if event.anchor is not None:
+            raise ComposerError(problem="anchors and aliases are not known here", problem_mark=mark)
+        if isinstance(event, yaml.CollectionStartEvent) and self._depth == _DEEPEST:
+            raise ComposerError(problem="nested too deeply", problem_mark=mark)
+        self._depth += 1
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
+
 def compose(file: RulesFile) -> yaml.Node | None:
-    """The file as YAML's nodes, which know their lines; without anchors, a few lines of which unfold to gigabytes."""
-    depth = 0
+    """The file as YAML's nodes, which know their lines."""
     try:
-        for event in yaml.parse(file.text, Loader=yaml.BaseLoader):
-            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-            if depth > _DEEPEST:
-                raise WrongRules(f"{file.name}:{_line(event.start_mark)}: nested too deeply")
-            if isinstance(event, yaml.NodeEvent) and event.anchor is not None:
-                raise WrongRules(f"{file.name}:{_line(event.start_mark)}: anchors and aliases are not known here")
-        return yaml.compose(file.text, Loader=yaml.BaseLoader)
+        return yaml.compose(file.text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         raise WrongRules(
             f"{file.name}:{_line(error.problem_mark)}: {error.problem or error.context or 'no YAML'}"

@@ -10,11 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, TypeGuard, TypeVar
 
-import alembic.command
-import alembic.config
 import asyncpg
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection as SyncConnection
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -153,11 +149,11 @@ class Database:
             # Another process may be migrating, and an index on a large table takes its time.
             await connection.execute(text("SET LOCAL statement_timeout = 0"))
             await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
-            current = await connection.run_sync(_current)
-            if _is_newer(current):
+            current = await _current(connection)
+            if _is_recent_enough(current):
                 return current
             await connection.run_sync(_upgrade)
-        return _head()
+        return _revisions()[-1]
 
     async def check_writable(self) -> None:
         """See that PostgreSQL takes writes.
@@ -179,10 +175,10 @@ class Database:
             DatabaseError: there is no schema, or an older one.
         """
         async with self.transaction() as connection:
-            current = await connection.run_sync(_current)
-        if current != _head() and not _is_newer(current):
+            current = await _current(connection)
+        if not _is_recent_enough(current):
             found = f"is at revision {current}" if current else "is missing"
-            raise DatabaseError(f"the schema {found}, {_head()} is needed; run: loopgauge migrate")
+            raise DatabaseError(f"the schema {found}, {_revisions()[-1]} is needed; run: loopgauge migrate")
 
 
 async def within(seconds: float, work: Coroutine[Any, Any, _Result]) -> _Result:
@@ -356,12 +352,6 @@ def _cause(error: BaseException) -> str:
     return words.splitlines()[0]
 
 
-def _alembic_config() -> alembic.config.Config:
-    config = alembic.config.Config()
-    config.set_main_option("script_location", str(_migrations()))
-    return config
-
-
 def _migrations() -> Path:
     package = Path(__file__).parents[1]
     # Beside the package in a checkout, inside it in a wheel.
@@ -369,27 +359,29 @@ def _migrations() -> Path:
     return inside if inside.is_dir() else package.parent / "migrations"
 
 
-def _is_newer(revision: str | None) -> TypeGuard[str]:
-    """Whether this version does not know the revision: all older ones, it does."""
-    return revision is not None and revision not in _known_revisions()
-
-
 @cache
-def _known_revisions() -> frozenset[str]:
-    script = ScriptDirectory.from_config(_alembic_config())
-    return frozenset(revision.revision for revision in script.walk_revisions())
+def _revisions() -> tuple[str, ...]:
+    """All revisions that this version knows, the newest last; each begins the name of its file."""
+    return tuple(sorted(path.stem.partition("_")[0] for path in _migrations().glob("versions/*.py")))
 
 
-@cache
-def _head() -> str:
-    return ScriptDirectory.from_config(_alembic_config()).get_current_head() or ""
+def _is_recent_enough(revision: str | None) -> TypeGuard[str]:
+    """Whether it is this version's, or a newer one that this version does not know: all older ones, it does."""
+    *older, _ = _revisions()
+    return revision is not None and revision not in older
+
+
+async def _current(connection: Connection) -> str | None:
+    if await connection.scalar(text("SELECT to_regclass('alembic_version')")) is None:
+        return None
+    revision: str | None = await connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return revision
 
 
 def _upgrade(connection: SyncConnection) -> None:
-    config = _alembic_config()
-    config.attributes["connection"] = connection
-    alembic.command.upgrade(config, "head")
+    from alembic import command, config  # noqa: PLC0415 - a tenth of all that is imported, and seldom needed
 
-
-def _current(connection: SyncConnection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
+    settings = config.Config()
+    settings.set_main_option("script_location", str(_migrations()))
+    settings.attributes["connection"] = connection
+    command.upgrade(settings, "head")

@@ -5,6 +5,7 @@ import alembic.config
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
 from service.lifecycle.excluded import Excluded
@@ -52,6 +53,17 @@ async def test_bodies_are_stored_without_a_second_compression(database: Database
 async def test_migrating_again_changes_nothing(database: Database) -> None:
     assert await database.migrate() == await database.migrate()
     await database.check_schema()
+
+
+async def test_the_revisions_are_those_that_alembic_finds(database: Database) -> None:
+    script = ScriptDirectory("migrations")
+    newest, *older = (revision.revision for revision in script.walk_revisions())
+    assert await database.migrate() == newest
+    for revision in older:
+        async with database.transaction() as connection:
+            await connection.execute(text("UPDATE alembic_version SET version_num = :older"), {"older": revision})
+        with pytest.raises(DatabaseError, match=f"at revision {revision}, {newest} is needed"):
+            await database.check_schema()
 
 
 async def test_a_newer_schema_is_left_as_it_is_and_worked_with(database: Database) -> None:

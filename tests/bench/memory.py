@@ -1,0 +1,125 @@
+"""How much memory the service holds, at rest, while deliveries pour in, and after an hour's worth of them."""
+
+import asyncio
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from itertools import islice
+from pathlib import Path
+
+import asyncpg
+import uvloop
+
+from tests.bench.posting import Connection
+from tests.bench.processes import Memory, Service, children, memory, service
+from tests.bench.report import Line
+from tests.bench.traffic import traffic
+from tests.builders import GitHubRequest
+
+_MOST = 120.0
+# An hour of 5.5 deliveries a second.
+_HOUR = 20_000
+_CONNECTIONS = 64
+_LOOK_SECONDS = 0.2
+# Enough for its first snapshot.
+_REST_SECONDS = 3.0
+# Enough for the last one of them.
+_QUIET_SECONDS = 6.0
+_PATIENCE_SECONDS = 60.0
+_GROWTH = 1.05
+
+_PROCESSES = ("the service", "what takes snapshots")
+_LEFT = "SELECT (SELECT count(*) FROM deliveries WHERE verdict IS NULL) + (SELECT count(*) FROM touched)"
+
+
+def measure(url: str, directory: Path) -> Iterator[Line]:
+    """Each process at rest, and those of the role `all` under load, and when it is over.
+
+    Args:
+        url: of a PostgreSQL with our schema.
+        directory: for data; what is made there stays.
+    """
+    with ExitStack() as started:
+        roles = {role: started.enter_context(service(directory / role, url, role)) for role in ("api", "worker")}
+        time.sleep(_REST_SECONDS)
+        for role, running in roles.items():
+            yield from _lines(f"{role} at rest", [_processes(running)], _MOST)
+    with service(directory / "all", url) as running:
+        time.sleep(_REST_SECONDS)
+        yield from _lines("all at rest", [_processes(running)], _MOST)
+        meanwhile, half, whole = uvloop.run(_hour(url, running))
+        servers = uvloop.run(_servers(url))
+    yield from _lines("all under load", meanwhile)
+    yield from _lines("all after an hour's worth", [whole], _MOST)
+    for process in whole:
+        yield Line(
+            what=f"{process}, after all of them",
+            values=[whole[process].resident],
+            unit="MB",
+            against="after half of them",
+            references=[half[process].resident],
+            most=_GROWTH,
+        )
+    yield Line(what=f"PostgreSQL's {len(servers)} processes, their shares", values=[sum(servers)], unit="MB")
+
+
+def _processes(running: Service) -> dict[str, Memory]:
+    """What the service and the process beside it hold."""
+    pid = running.process.pid
+    beside = children(pid)
+    assert len(beside) <= 1, "a process that is not known runs beside the service"
+    return {name: memory(one) for name, one in zip(_PROCESSES, (pid, *beside), strict=False)}
+
+
+def _lines(when: str, rounds: Sequence[Mapping[str, Memory]], most: float | None = None) -> Iterator[Line]:
+    for process in rounds[0]:
+        held = [found[process] for found in rounds]
+        yield Line(what=f"{process}, {when}, resident", values=[one.resident for one in held], unit="MB", most=most)
+        yield Line(what=f"{process}, {when}, its share", values=[one.share for one in held], unit="MB")
+
+
+async def _hour(
+    url: str, running: Service
+) -> tuple[list[Mapping[str, Memory]], Mapping[str, Memory], Mapping[str, Memory]]:
+    """What the processes hold while deliveries are handled, after half of them, and after all of them."""
+    requests = traffic(_HOUR)
+    meanwhile: list[Mapping[str, Memory]] = []
+    looking = asyncio.create_task(_look(running, meanwhile))
+    await _handle(url, running, islice(requests, _HOUR // 2))
+    half = _processes(running)
+    await _handle(url, running, requests)
+    looking.cancel()
+    return meanwhile, half, _processes(running)
+
+
+async def _look(running: Service, found: list[Mapping[str, Memory]]) -> None:
+    while True:
+        found.append(_processes(running))
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+async def _handle(url: str, running: Service, requests: Iterator[GitHubRequest]) -> None:
+    """Post the requests, and wait until all is interpreted and it is quiet again."""
+    await asyncio.gather(*(_post(running, requests) for _ in range(_CONNECTIONS)))
+    connection = await asyncpg.connect(url)
+    async with asyncio.timeout(_PATIENCE_SECONDS):
+        while await connection.fetchval(_LEFT):  # noqa: ASYNC110 - nothing tells when the service has done it
+            await asyncio.sleep(_LOOK_SECONDS)
+    await connection.close()
+    await asyncio.sleep(_QUIET_SECONDS)
+
+
+async def _post(running: Service, requests: Iterator[GitHubRequest]) -> None:
+    connection = await Connection.to(running)
+    for request in requests:
+        await connection.post(request)
+    connection.close()
+
+
+async def _servers(url: str) -> list[float]:
+    """The share of each of PostgreSQL's processes but its first, in MB."""
+    connection = await asyncpg.connect(url)
+    pids = await connection.fetch("SELECT pid FROM pg_stat_activity")
+    held = [memory(row["pid"]).share for row in pids]
+    await connection.close()
+    return held
