@@ -134,3 +134,10 @@ def memory(pid: int) -> Memory:
     # In what Linux calls kB, of 1024 bytes.
     held = {name: int(value) * 1024 / 1e6 for name, value, *_ in lines}
     return Memory(held["Rss:"], held["Pss:"])
+
+
+def cpu_seconds(pid: int) -> float:
+    """How long a process has been at work, for itself and in the kernel."""
+    # Behind the name, which may hold anything, from the third field on.
+    fields = Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

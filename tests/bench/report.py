@@ -81,7 +81,8 @@ def _cells(line: Line) -> tuple[str, ...]:
     spread = f"{shown(min(line.values))} to {shown(max(line.values))}" if len(line.values) > 1 else ""
     ratio = "" if line.ratio is None else f"{line.ratio:.2f}"
     met = {None: "", True: "met", False: "NOT MET"}[line.met]
-    return line.what, f"{shown(line.median)} {line.unit}", spread, line.against, ratio, line.bound, met
+    against = f"{line.against}: {shown(median(line.references))} {line.unit}" if line.references else ""
+    return line.what, f"{shown(line.median)} {line.unit}", spread, against, ratio, line.bound, met
 
 
 def machine() -> dict[str, str]:

@@ -1,0 +1,74 @@
+"""All benchmarks, or those that are named, as one table: `python -m tests.bench ingest starting --json bench.json`."""
+
+import argparse
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TypeAlias
+
+import uvloop
+
+from service.storage.database import Database
+from service.storage.embedded import EmbeddedServer
+from tests.bench import freshness, ingest, memory, starting
+from tests.bench.report import Line, as_json, machine, table
+
+Measure: TypeAlias = Callable[[str, Path], Iterable[Line]]
+"""Takes the URL of a PostgreSQL with our schema and nothing in it, and a directory for what it likes."""
+
+BENCHMARKS: Mapping[str, Measure] = {
+    "ingest": ingest.measure,
+    "freshness": freshness.measure,
+    "starting": starting.measure,
+    "memory": memory.measure,
+}
+
+
+def main() -> int:
+    """Print the table; the status tells whether each bound is kept."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument(
+        "names", nargs="*", metavar="name", help=f"which: {', '.join(BENCHMARKS)}; all if none is named"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where to write machine and figures as JSON")
+    given = parser.parse_args()
+    if unknown := set(given.names) - set(BENCHMARKS):
+        parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
+    lines: list[Line] = []
+    for name in given.names or BENCHMARKS:
+        print(f"{name} ...", end=" ", file=sys.stderr, flush=True)
+        began = time.monotonic()
+        lines += _measured(BENCHMARKS[name])
+        print(f"{time.monotonic() - began:.0f} s", file=sys.stderr)
+    print(", ".join(f"{name} {value}" for name, value in machine().items()))
+    print()
+    print(table(lines))
+    if given.json is not None:
+        given.json.write_text(as_json(lines) + "\n")
+    return any(line.met is False for line in lines)
+
+
+def _measured(measure: Measure) -> list[Line]:
+    """What one benchmark finds, on an embedded PostgreSQL of its own with its ordinary settings."""
+    directory = Path(tempfile.mkdtemp(prefix="loopgauge-bench-"))
+    server = EmbeddedServer(directory / "postgresql")
+    server.start()
+    try:
+        uvloop.run(_migrate(server.url))
+        return list(measure(server.url, directory))
+    finally:
+        server.release()
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+async def _migrate(url: str) -> None:
+    database = Database(url)
+    await database.migrate()
+    await database.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

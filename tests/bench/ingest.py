@@ -1,0 +1,140 @@
+"""How many signed deliveries a second one process makes durable and acknowledges, and what each costs.
+
+The service, what it is held against, the load and PostgreSQL share the machine. Each round measures all in turn.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from pathlib import Path
+
+import asyncpg
+import uvloop
+
+from tests.bench import references
+from tests.bench.load import Load, load
+from tests.bench.processes import cpu_seconds, service
+from tests.bench.report import Line
+from tests.bench.traffic import traffic
+from tests.prometheus import free_port
+
+_ROUNDS = 2
+_SECONDS = 3
+_OURS = "loopgauge"
+# Of all pieces of work some, and of each some.
+_REQUESTS = list(traffic(3000))[::187]
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    load: Load
+    cpu: float
+    """Microseconds of the process for each delivery."""
+
+
+def measure(url: str, directory: Path) -> Iterator[Line]:
+    """Ingest against what else there is."""
+    uvloop.run(_prepare(url))
+    with ExitStack() as running:
+        processes = {name: running.enter_context(_reference(name, url)) for name in references.REFERENCES}
+        started = running.enter_context(service(directory / "ingest", url, "api"))
+        processes[_OURS] = started.process.pid, started.port
+        rounds = [
+            {name: _load(pid, port, directory) for name, (pid, port) in processes.items()} for _ in range(_ROUNDS)
+        ]
+        running.close()
+    uvloop.run(_forget(url))
+    yield from _lines(rounds)
+
+
+def _lines(rounds: Sequence[Mapping[str, _Measured]]) -> Iterator[Line]:
+    rates = {name: [one[name].load.rate for one in rounds] for name in rounds[0]}
+    for name, least in (("bare-fastapi", 1.0), ("bare-asgi", 0.4), ("durable-asgi", None), ("naive", 4.0)):
+        yield Line(
+            what="deliveries acknowledged",
+            values=rates[_OURS],
+            unit="/s",
+            against=_SHOWN[name],
+            references=rates[name],
+            least=least,
+        )
+    waits = {name: [one[name].load.most for one in rounds] for name in rounds[0]}
+    yield Line(
+        what="99 in 100 are answered within",
+        values=waits[_OURS],
+        unit="ms",
+        against=_SHOWN["bare-fastapi"],
+        references=waits["bare-fastapi"],
+        most=2.0,
+    )
+    halves = {name: [one[name].load.half for one in rounds] for name in rounds[0]}
+    costs = {name: [one[name].cpu for one in rounds] for name in rounds[0]}
+    for name, shown in _SHOWN.items():
+        for what, unit, found in (
+            ("half of the deliveries are answered within", "ms", halves),
+            ("processor's time for a delivery", "µs", costs),
+        ):
+            yield Line(what=what, values=found[_OURS], unit=unit, against=shown, references=found[name])
+
+
+_SHOWN = {
+    "bare-fastapi": "a bare FastAPI endpoint",
+    "bare-asgi": "a bare ASGI function",
+    "durable-asgi": "the least that is durable",
+    "naive": "the naive way",
+}
+
+
+def _load(pid: int, port: int, directory: Path) -> _Measured:
+    before = cpu_seconds(pid)
+    answered = load(port, _REQUESTS, _SECONDS, directory)
+    return _Measured(answered, (cpu_seconds(pid) - before) / answered.requests * 1e6)
+
+
+@contextmanager
+def _reference(name: str, url: str) -> Iterator[tuple[int, int]]:
+    """One of what the service is held against, with its process and its port; ended at the end."""
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.bench.references", name, str(port)],
+        env={**os.environ, references.DATABASE: url},
+    )
+    try:
+        _until_answering(process, port)
+        yield process.pid, port
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _until_answering(process: "subprocess.Popen[bytes]", port: int) -> None:
+    for _ in range(600):
+        assert process.poll() is None, f"it ended with status {process.returncode}"
+        connection = HTTPConnection("127.0.0.1", port, timeout=10)
+        try:
+            connection.request("GET", "/")
+            connection.getresponse().read()
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+        finally:
+            connection.close()
+    raise AssertionError("it does not answer")
+
+
+async def _prepare(url: str) -> None:
+    connection = await asyncpg.connect(url)
+    await connection.execute(references.TABLE)
+    await connection.close()
+
+
+async def _forget(url: str) -> None:
+    connection = await asyncpg.connect(url)
+    await connection.execute("DROP TABLE kept; TRUNCATE deliveries")
+    await connection.close()

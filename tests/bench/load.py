@@ -1,0 +1,99 @@
+"""Load from another process: signed deliveries on many connections, each sent as soon as the one before is answered."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.builders import GitHubRequest
+
+CONNECTIONS = 64
+_WRK = "wrk"
+# Each request has another delivery id than all others, in this run and in every other one.
+_SCRIPT = """
+local heads, bodies = {{}}, {{}}
+{requests}
+local sent = 0
+request = function()
+  sent = sent + 1
+  local one = sent % {many} + 1
+  return heads[one] .. string.format("{run}-%012x", sent) .. "\\r\\n\\r\\n" .. bodies[one]
+end
+done = function(summary, latency)
+  local errors = summary.errors
+  local failed = errors.connect + errors.read + errors.write + errors.timeout + errors.status
+  print(string.format("MEASURED %d %d %d %d %d", summary.requests, summary.duration, failed,
+    latency:percentile(50), latency:percentile(99)))
+end
+"""
+_HEAD = """POST /webhooks/github HTTP/1.1
+Host: 127.0.0.1
+Accept: */*
+User-Agent: GitHub-Hookshot/0123abc
+Content-Type: application/json
+Content-Length: {length}
+X-GitHub-Event: {event}
+X-GitHub-Hook-ID: 292430182
+X-GitHub-Hook-Installation-Target-ID: 79929171
+X-GitHub-Hook-Installation-Target-Type: organization
+X-Hub-Signature-256: {signature}
+X-GitHub-Delivery: """
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What became of a load.
+
+    Attributes:
+        requests: how many were answered with success.
+        rate: of them, a second.
+        half, most: within how many milliseconds half of them, and 99 in 100, were answered.
+    """
+
+    requests: int
+    rate: float
+    half: float
+    most: float
+
+
+def load(port: int, requests: Sequence[GitHubRequest], seconds: int, directory: Path) -> Load:
+    """Post the requests over and over, each time under other delivery ids, for some seconds.
+
+    Raises:
+        RuntimeError: wrk is missing, or a request failed.
+    """
+    if shutil.which(_WRK) is None:
+        raise RuntimeError("wrk is missing, which makes the load; install it: apt-get install wrk")
+    script = directory / "load.lua"
+    script.write_text(_script(requests))
+    answered = subprocess.run(
+        [_WRK, "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(script), f"http://127.0.0.1:{port}"],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=seconds + 60,
+    ).stdout
+    _, _, measured = answered.rpartition("MEASURED")
+    count, microseconds, failed, half, most = map(int, measured.split())
+    if failed:
+        raise RuntimeError(f"{failed} of {count} requests failed")
+    return Load(count, count / microseconds * 1e6, half / 1e3, most / 1e3)
+
+
+def _script(requests: Sequence[GitHubRequest]) -> str:
+    return _SCRIPT.format(
+        requests="\n".join(
+            f"heads[{number}] = ([==[{_head(request)}]==]):gsub('\\n', '\\r\\n')\n"
+            f"bodies[{number}] = [==[{request.body.decode()}]==]"
+            for number, request in enumerate(requests, start=1)
+        ),
+        many=len(requests),
+        run=os.urandom(8).hex(),
+    )
+
+
+def _head(request: GitHubRequest) -> str:
+    signature = request.headers()["x-hub-signature-256"]
+    return _HEAD.format(length=len(request.body), event=request.event, signature=signature)

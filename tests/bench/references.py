@@ -1,0 +1,153 @@
+"""What the service is held against, each as a process: `python -m tests.bench.references bare-asgi 8080`.
+
+They stand on the same server as the service (uvicorn with uvloop and httptools, without an access log) and answer what
+the service answers, so that the same bytes come and go.
+"""
+
+import asyncio
+import hmac
+import json
+import os
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import asyncpg
+import uvicorn
+import zstandard
+from fastapi import FastAPI, HTTPException, Request
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from tests.builders import SECRET
+
+DATABASE = "LOOPGAUGE_BENCH_DATABASE"
+"""The variable that names the naive one's database."""
+_ANSWER = {"delivery": "0f6ad4c5-6f0c-5d3f-9a5e-0f8f0a3f4a11", "status": "stored"}
+_STORE = text("INSERT INTO kept (id, event, body) VALUES (:id, :event, :body) ON CONFLICT (id) DO NOTHING")
+_STORE_ALL = """
+    INSERT INTO kept (id, event, body) SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[])
+    ON CONFLICT (id) DO NOTHING
+"""
+TABLE = """
+    CREATE TABLE kept (id text PRIMARY KEY, event text NOT NULL, body bytea NOT NULL);
+    ALTER TABLE kept ALTER COLUMN body SET STORAGE EXTERNAL
+"""
+"""Where those keep what they are sent that keep it."""
+
+
+def bare_asgi() -> ASGIApp:
+    """A function that reads the body and answers 202: nothing that answers at all can take less."""
+    answer = _answer()
+
+    async def receive(_scope: Scope, receive: Receive, send: Send) -> None:
+        while (await receive()).get("more_body", False):
+            pass
+        await answer(send)
+
+    return receive
+
+
+def bare_fastapi() -> ASGIApp:
+    """An endpoint that reads the body and answers 202."""
+    app = FastAPI()
+
+    @app.post("/webhooks/{source}", status_code=202)
+    async def receive(source: str, request: Request) -> dict[str, str]:  # noqa: ARG001 - part of the path
+        await request.body()
+        return _ANSWER
+
+    return app
+
+
+def naive() -> ASGIApp:
+    """What one writes first: an endpoint that checks the signature, and inserts and commits each delivery by itself."""
+    app = FastAPI()
+    engine = create_async_engine(os.environ[DATABASE].replace("postgresql://", "postgresql+asyncpg://"), pool_size=20)
+
+    @app.post("/webhooks/{source}", status_code=202)
+    async def receive(source: str, request: Request) -> dict[str, str]:  # noqa: ARG001 - part of the path
+        body = await request.body()
+        signature = "sha256=" + hmac.digest(SECRET.encode(), body, "sha256").hex()
+        if not hmac.compare_digest(request.headers["x-hub-signature-256"], signature):
+            raise HTTPException(401)
+        event, delivery = request.headers["x-github-event"], request.headers["x-github-delivery"]
+        async with engine.begin() as connection:
+            await connection.execute(_STORE, {"id": delivery, "event": event, "body": body})
+        return _ANSWER
+
+    return app
+
+
+def durable_asgi() -> ASGIApp:
+    """The least that a durable receiver does: it checks the signature, compresses, and shares statement and commit.
+
+    Nothing is bounded, counted or timed, nothing has an id of its own, and what goes wrong is lost.
+    """
+    answer = _answer()
+    keyed = hmac.new(SECRET.encode(), digestmod="sha256")
+    waiting: list[tuple[str, str, bytes, asyncio.Future[None]]] = []
+    arrived = asyncio.Event()
+    writers: list[asyncio.Task[None]] = []
+
+    async def write() -> None:
+        connection = await asyncpg.connect(os.environ[DATABASE])
+        compressor = zstandard.ZstdCompressor(level=1)
+        while await arrived.wait():
+            batch = waiting[:]
+            waiting.clear()
+            arrived.clear()
+            ids, events, bodies, stored = zip(*batch, strict=True) if batch else ((), (), (), ())
+            await connection.execute(_STORE_ALL, ids, events, list(map(compressor.compress, bodies)))
+            for future in stored:
+                future.set_result(None)
+
+    async def receive(scope: Scope, receive: Receive, send: Send) -> None:
+        if not writers:
+            writers.extend(asyncio.create_task(write()) for _ in range(2))
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body, more = body + message["body"], message["more_body"]
+        headers = dict(scope["headers"])
+        signature = keyed.copy()
+        signature.update(body)
+        if not hmac.compare_digest(headers[b"x-hub-signature-256"], b"sha256=" + signature.hexdigest().encode()):
+            raise ValueError("not signed")
+        future = asyncio.get_running_loop().create_future()
+        waiting.append((headers[b"x-github-delivery"].decode(), headers[b"x-github-event"].decode(), body, future))
+        arrived.set()
+        await future
+        await answer(send)
+
+    return receive
+
+
+def _answer() -> Callable[[Send], Awaitable[None]]:
+    body = json.dumps(_ANSWER).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+
+    async def answer(send: Send) -> None:
+        await send({"type": "http.response.start", "status": 202, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    return answer
+
+
+REFERENCES: Mapping[str, Callable[[], ASGIApp]] = {
+    "bare-asgi": bare_asgi,
+    "durable-asgi": durable_asgi,
+    "bare-fastapi": bare_fastapi,
+    "naive": naive,
+}
+
+
+def main(name: str, port: str) -> None:
+    """Serve until it is asked to end."""
+    options: dict[str, Any] = {"loop": "uvloop", "http": "httptools", "ws": "none", "lifespan": "off"}
+    uvicorn.run(REFERENCES[name](), port=int(port), access_log=False, server_header=False, log_level="error", **options)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
