@@ -20,6 +20,9 @@ _UNIX_TIME = re.compile(r"[0-9]{1,11}")
 _BASIC = "basic "
 _SIGNING_KEY = b"whsec_"
 
+STANDARD_HEADERS = frozenset({"webhook-id", "webhook-timestamp", "webhook-signature"})
+"""The headers that prove a delivery under Standard Webhooks."""
+
 TOLERANCE = timedelta(minutes=5)
 """How far a signed time may be from ours, in either direction. Source: the Standard Webhooks specification."""
 
@@ -67,6 +70,8 @@ class Provider(Protocol):
     name: ClassVar[str]
     kept_headers: ClassVar[frozenset[str]]
     """Names, in lower case, of the headers kept beside the body. Never one that carries a secret."""
+    proof_headers: ClassVar[frozenset[str]]
+    """Names, in lower case, of the headers that prove who sent it: read, and not kept. No other header is read."""
 
     def verify(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[bytes], now: datetime) -> None:
         """Prove that the body comes from who knows one of the secrets.
@@ -104,6 +109,11 @@ class Source:
     provider: Provider
     secrets: tuple[bytes, ...] = field(repr=False)
 
+    @property
+    def read_headers(self) -> frozenset[str]:
+        """Names, in lower case, of all headers that are read of a delivery."""
+        return self.provider.kept_headers | self.provider.proof_headers
+
 
 def check_hmac(signature: str, signed: bytes, secrets: Iterable[bytes], *, method: str = "sha256") -> None:
     """Check a hexadecimal HMAC against each secret, in constant time.
@@ -115,9 +125,11 @@ def check_hmac(signature: str, signed: bytes, secrets: Iterable[bytes], *, metho
     Raises:
         SignatureRefused: malformed, or made with none of the secrets.
     """
-    if not _HEX.fullmatch(signature):
-        raise SignatureRefused("the signature is not made of hexadecimal digits")
-    _compare(bytes.fromhex(signature), signed, secrets, method)
+    claimed = signature.lower().encode("latin-1", "replace")
+    if not _any([hmac.compare_digest(_digest(secret, signed, method), claimed) for secret in secrets]):
+        if not _HEX.fullmatch(signature):
+            raise SignatureRefused("the signature is not made of hexadecimal digits")
+        raise SignatureRefused("the signature does not match the body and the source's secret")
 
 
 def check_token(shown: str | None, secrets: Iterable[bytes], where: str) -> None:
@@ -196,15 +208,11 @@ def content_id(event_type: str, body: bytes) -> str:
     return sha256(event_type.encode("utf-8", "surrogatepass") + b"\n" + body).hexdigest()
 
 
-def _compare(claimed: bytes, signed: bytes, secrets: Iterable[bytes], method: str) -> None:
-    if not _any([hmac.compare_digest(_digest(secret, signed, method), claimed) for secret in secrets]):
-        raise SignatureRefused("the signature does not match the body and the source's secret")
-
-
 def _digest(secret: bytes, signed: bytes, method: str) -> bytes:
+    """The hexadecimal digits of the HMAC, in lower case."""
     keyed = _keyed(secret, method).copy()
     keyed.update(signed)
-    return keyed.digest()
+    return keyed.hexdigest().encode()
 
 
 @lru_cache(maxsize=256)

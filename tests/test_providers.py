@@ -43,6 +43,14 @@ def test_no_provider_keeps_a_header_that_proves(name: str) -> None:
 
 
 @pytest.mark.parametrize("source", SCHEMES)
+def test_the_headers_that_prove_are_named(source: str) -> None:
+    scheme = SCHEMES[source]
+    provider, proof = PROVIDERS[scheme.provider], scheme.prove(b"{}", at(2))
+    read = {name: value for name, value in proof.items() if name in provider.kept_headers | provider.proof_headers}
+    provider.verify(read, b"{}", [scheme.secret.encode()], at(2))
+
+
+@pytest.mark.parametrize("source", SCHEMES)
 def test_without_a_secret_nothing_is_accepted(source: str) -> None:
     scheme = SCHEMES[source]
     with pytest.raises(SignatureRefused):
@@ -92,6 +100,7 @@ class Acme:
 
     name: ClassVar[str] = "acme"
     kept_headers: ClassVar[frozenset[str]] = frozenset({"content-type"})
+    proof_headers: ClassVar[frozenset[str]] = frozenset({"acme-signature"})
 
     def verify(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[bytes], now: datetime) -> None:  # noqa: ARG002 - the signature carries no time
         check_hmac(headers.get("acme-signature", ""), body, secrets)

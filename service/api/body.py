@@ -2,16 +2,34 @@
 
 import asyncio
 from collections.abc import Mapping
-from types import TracebackType
+from dataclasses import dataclass, field
 
 from starlette.requests import ClientDisconnect
-from starlette.types import Message, Receive
+from starlette.types import Receive
 
 from service.api.errors import BodyTooLarge, BodyTooSlow, Overloaded
 
 _READ_SECONDS = 30.0
-# How late one may be noticed that is too slow, as a share of its time.
+# How often it is looked who is too slow, in that time.
 _LOOKS = 30
+
+
+@dataclass(slots=True, eq=False)
+class _Reading:
+    """One body that is arriving.
+
+    Attributes:
+        task: who reads it.
+        began: the number of the look before it began.
+        size: how many bytes have arrived.
+        refused: why it is not to be read on.
+    """
+
+    task: asyncio.Task[object]
+    began: int
+    size: int = 0
+    chunks: list[bytes] = field(default_factory=list)
+    refused: Exception | None = None
 
 
 class BodyReader:
@@ -31,32 +49,52 @@ class BodyReader:
         self._inflight = 0
         # In the order in which they began.
         self._arriving: dict[_Reading, None] = {}
+        self._looks = 0
         self._looking: asyncio.TimerHandle | None = None
 
-    def read(self, headers: Mapping[str, str], receive: Receive) -> "_Reading":
-        """A context that gives the whole body; its bytes count as in flight until the context ends.
+    async def read(self, headers: Mapping[str, str], receive: Receive) -> bytes:
+        """The whole body, whose bytes count as in flight until it is released.
 
-        Entering it raises:
+        Raises:
             BodyTooLarge: the body is, or says that it is, over its cap.
             BodyTooSlow: it did not arrive in time.
             Overloaded: all bodies together are over their cap.
             ClientDisconnect: the client went away.
         """
-        return _Reading(self, headers.get("content-length", ""), receive)
-
-    def begin(self, reading: "_Reading") -> None:
-        """Count a body among those that are arriving."""
-        if reading.declared.isdecimal() and int(reading.declared) > self._max_body:
-            raise BodyTooLarge(f"the body has {int(reading.declared)} bytes, {self._max_body} are the most")
+        declared = headers.get("content-length", "")
+        if declared.isdecimal() and int(declared) > self._max_body:
+            raise BodyTooLarge(f"the body has {int(declared)} bytes, {self._max_body} are the most")
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("bodies are read in tasks")
+        reading = _Reading(task, self._looks)
+        cancelling = task.cancelling()
         self._arriving[reading] = None
         if self._looking is None:
             self._look()
+        try:
+            more = True
+            while more:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientDisconnect  # noqa: TRY301 - what has arrived is given back in one place
+                self._take(reading, message.get("body", b""))
+                more = message.get("more_body", False)
+        except BaseException as error:
+            self._inflight -= reading.size
+            # Cancelled by us, and by nobody else.
+            if reading.refused is not None and task.uncancel() <= cancelling:
+                raise reading.refused from error
+            raise
+        finally:
+            self._arriving.pop(reading, None)
+        return reading.chunks[0] if len(reading.chunks) == 1 else b"".join(reading.chunks)
 
-    def take(self, reading: "_Reading", message: Message) -> None:
-        """Take a piece of a body in."""
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        chunk = message.get("body", b"")
+    def release(self, body: bytes) -> None:
+        """Give back the room of a body that was read."""
+        self._inflight -= len(body)
+
+    def _take(self, reading: _Reading, chunk: bytes) -> None:
         size = len(chunk)
         if reading.size + size > self._max_body:
             raise BodyTooLarge(f"the body has more than {self._max_body} bytes")
@@ -66,86 +104,29 @@ class BodyReader:
         reading.size += size
         self._inflight += size
 
-    def end(self, reading: "_Reading") -> bytes:
-        """Count a body among those that have arrived, and return it."""
-        del self._arriving[reading]
-        body = reading.chunks[0] if len(reading.chunks) == 1 else b"".join(reading.chunks)
-        # Two copies would be twice the bytes.
-        reading.chunks.clear()
-        return body
-
-    def release(self, reading: "_Reading") -> None:
-        """Forget about a body."""
-        self._arriving.pop(reading, None)
-        reading.chunks.clear()
-        self._inflight -= reading.size
-        reading.size = 0
-
-    def _make_room(self, reading: "_Reading", wanted: int) -> None:
+    def _make_room(self, reading: _Reading, wanted: int) -> None:
         while self._inflight + wanted > self._max_inflight:
             largest = max(self._arriving, key=lambda one: one.size, default=reading)
             if largest.size <= reading.size + wanted:
                 raise Overloaded
-            self.release(largest)
-            largest.interrupt(Overloaded())
+            self._refuse(largest, Overloaded())
+
+    def _refuse(self, reading: _Reading, why: Exception) -> None:
+        """Let go of what has arrived of a body, and wake up who reads it to say so."""
+        del self._arriving[reading]
+        self._inflight -= reading.size
+        reading.chunks.clear()
+        reading.size = 0
+        reading.refused = why
+        reading.task.cancel()
 
     def _look(self) -> None:
-        """Interrupt who is too slow, and come again: one timer for all, since one for each body costs as much as it."""
-        now = asyncio.get_running_loop().time()
+        """Refuse what is too slow, and look again: one timer for all, since one for each costs more than to read it."""
+        self._looks += 1
         for reading in list(self._arriving):
-            if reading.began + _READ_SECONDS > now:
+            if self._looks - reading.began <= _LOOKS:
                 break
-            self.release(reading)
-            reading.interrupt(BodyTooSlow(f"the body did not arrive within {_READ_SECONDS:g} seconds"))
+            self._refuse(reading, BodyTooSlow(f"the body did not arrive within {_READ_SECONDS:g} seconds"))
         self._looking = None
         if self._arriving:
             self._looking = asyncio.get_running_loop().call_later(_READ_SECONDS / _LOOKS, self._look)
-
-
-class _Reading:
-    """One body that is being read, and then in use until the context ends."""
-
-    __slots__ = ("_cancelling", "_interrupted", "_reader", "_receive", "_task", "began", "chunks", "declared", "size")
-
-    def __init__(self, reader: BodyReader, declared: str, receive: Receive) -> None:
-        self.declared = declared
-        self.chunks: list[bytes] = []
-        self.size = 0
-        self._reader = reader
-        self._receive = receive
-        self._interrupted: Exception | None = None
-
-    async def __aenter__(self) -> bytes:
-        self._task = _current_task()
-        self._cancelling = self._task.cancelling()
-        self.began = asyncio.get_running_loop().time()
-        self._reader.begin(self)
-        try:
-            more = True
-            while more:
-                message = await self._receive()
-                self._reader.take(self, message)
-                more = message.get("more_body", False)
-            return self._reader.end(self)
-        except BaseException as error:
-            self._reader.release(self)
-            if self._interrupted is not None and self._task.uncancel() <= self._cancelling:
-                raise self._interrupted from error
-            raise
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._reader.release(self)
-
-    def interrupt(self, why: Exception) -> None:
-        """Let the one who reads the body hear why it is not to be read on."""
-        self._interrupted = why
-        self._task.cancel()
-
-
-def _current_task() -> asyncio.Task[object]:
-    task = asyncio.current_task()
-    if task is None:
-        raise RuntimeError("bodies are read in tasks")
-    return task

@@ -116,8 +116,11 @@ class HandReceiver:
             RequestValidationError: the body is none that `EventByHand` describes.
             Exception: one of the table of problems; nothing was stored.
         """
-        async with self._bodies.read(request.headers, request.receive) as body:
+        body = await self._bodies.read(request.headers, request.receive)
+        try:
             by_hand = _read(body, key or str(self._new_id()))
+        finally:
+            self._bodies.release(body)
         try:
             added = await add(self._database, self._receiver, experiment, by_hand, self._clock())
         except tuple(PROBLEMS) as error:

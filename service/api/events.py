@@ -103,12 +103,15 @@ class EventReceiver:
             self._door.check(credentials)
             signed_for = None
         headers = dict(request.headers)
-        async with self._bodies.read(headers, request.receive) as body:
+        body = await self._bodies.read(headers, request.receive)
+        try:
             now = self._clock()
             if signed_for is not None:
                 signed_for.provider.verify(headers, body, signed_for.secrets, now)
             kept = [_delivery(envelope, now) for envelope in separate(headers, body, now)]
             stored = await self._receiver.store_all(kept) if kept else []
+        finally:
+            self._bodies.release(body)
         for status in stored:
             self._telemetry.count_delivery(SOURCE, status)
         # Where it is on disk is nothing to the sender.

@@ -158,6 +158,11 @@ class WebhookEndpoint:
         stopwatch: Callable[[], float],
     ) -> None:
         self._sources = sources
+        # As ASGI has names of headers, and as we do.
+        self._read = {
+            name: {key.encode(): key for key in (*source.read_headers, "content-length")}
+            for name, source in sources.items()
+        }
         self._bodies = bodies
         self._receiver = receiver
         self._telemetry = telemetry
@@ -203,15 +208,18 @@ class WebhookEndpoint:
         source = self._sources.get(name)
         if source is None:
             raise UnknownSource(f"no source {name!r} is configured; set LOOPGAUGE_SOURCES__{name.upper()}__SECRET")
-        headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
-        async with self._bodies.read(headers, receive) as body:
+        provider, read = source.provider, self._read[name]
+        headers = {read[key]: value.decode("latin-1") for key, value in scope["headers"] if key in read}
+        body = await self._bodies.read(headers, receive)
+        try:
             received_at = self._clock()
-            provider = source.provider
             provider.verify(headers, body, source.secrets, received_at)
-            kept = {key: headers[key] for key in provider.kept_headers if key in headers}
+            kept = {key: value for key, value in headers.items() if key in provider.kept_headers}
             identity = provider.delivery_id(headers, body)
             delivery = Delivery(source.name, provider.name, identity, kept, body, received_at)
             return delivery, await self._receiver.store(delivery)
+        finally:
+            self._bodies.release(body)
 
 
 def result_of(error: Exception) -> Result:

@@ -130,7 +130,7 @@ class Receiver:
             DatabaseUnavailable: it could not be made durable; the sender should try again later.
             DatabaseRejected: PostgreSQL takes no such value, now or later.
         """
-        return (await self.store_all([delivery]))[0]
+        return (await self._wait_for((delivery,), len(delivery.body)))[0]
 
     async def store_all(self, deliveries: Sequence[Delivery]) -> list[Stored]:
         """Keep deliveries, all of them or none; returns once they are on disk.
@@ -139,18 +139,20 @@ class Receiver:
             DatabaseUnavailable: they could not be made durable; the sender should try again later.
             DatabaseRejected: PostgreSQL does not take one of them, now or later.
         """
-        size = sum(len(delivery.body) for delivery in deliveries)
-        waiting = _Waiting(deliveries, size, asyncio.get_running_loop().create_future())
+        return await self._wait_for(deliveries, sum(len(delivery.body) for delivery in deliveries))
+
+    async def _wait_for(self, deliveries: Sequence[Delivery], size: int) -> list[Stored]:
         # One that is larger than all that may wait is let in alone.
-        if self._waiting and self._waiting_bytes + waiting.size > _MOST_WAITING_BYTES:
+        if self._waiting and self._waiting_bytes + size > _MOST_WAITING_BYTES:
             raise DatabaseUnavailable("more deliveries wait to be stored than may wait")
+        waiting = _Waiting(deliveries, size, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
-        self._waiting_bytes += waiting.size
+        self._waiting_bytes += size
         self._arrived.set()
         try:
             stored = await waiting.stored
         finally:
-            self._waiting_bytes -= waiting.size
+            self._waiting_bytes -= size
         self._hear(deliveries)
         return stored
 

@@ -53,6 +53,7 @@ class Buildkite:
 
     name: ClassVar[str] = "buildkite"
     kept_headers: ClassVar[frozenset[str]] = frozenset({"content-type", _EVENT})
+    proof_headers: ClassVar[frozenset[str]] = frozenset({_SIGNATURE, _TOKEN})
 
     def verify(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[bytes], now: datetime) -> None:
         header = headers.get(_SIGNATURE)

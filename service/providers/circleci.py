@@ -79,6 +79,7 @@ class CircleCI:
 
     name: ClassVar[str] = "circleci"
     kept_headers: ClassVar[frozenset[str]] = frozenset({"content-type", _EVENT})
+    proof_headers: ClassVar[frozenset[str]] = frozenset({_SIGNATURE})
 
     def verify(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[bytes], now: datetime) -> None:  # noqa: ARG002 - the signature carries no time
         header = headers.get(_SIGNATURE)

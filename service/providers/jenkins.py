@@ -41,6 +41,7 @@ class Jenkins:
 
     name: ClassVar[str] = "jenkins"
     kept_headers: ClassVar[frozenset[str]] = frozenset({"content-type"})
+    proof_headers: ClassVar[frozenset[str]] = frozenset({"authorization"})
 
     def verify(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[bytes], now: datetime) -> None:  # noqa: ARG002 - a password proves nothing of body and time
         check_basic(headers, secrets)

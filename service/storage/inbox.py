@@ -24,14 +24,31 @@ _ZSTD_LEVEL = 1
 _HELD_BYTES = 4 * 1024 * 1024
 _CLAIM_BYTES = 32 * 1024 * 1024
 
+# All but the bodies goes as one document, which the driver passes on as it is; into arrays it looks value by value.
 _STORE = """
-    INSERT INTO deliveries (id, source, provider, provider_id, headers, body, body_bytes, received_at)
-    SELECT * FROM unnest(
-        $1::uuid[], $2::text[], $3::text[], $4::text[], $5::jsonb[], $6::bytea[], $7::integer[], $8::timestamptz[]
+    INSERT INTO deliveries (id, source, provider, provider_id, headers, body_bytes, received_at, body)
+    SELECT * FROM ROWS FROM (
+        json_to_recordset($1::json) AS (
+            id uuid, source text, provider text, provider_id text, headers jsonb, body_bytes integer,
+            received_at timestamptz
+        ),
+        unnest($2::bytea[])
     )
     ON CONFLICT (id) DO NOTHING
     RETURNING id
 """
+
+
+class _Row(msgspec.Struct):
+    """What is stored of a delivery beside its body."""
+
+    id: UUID
+    source: str
+    provider: str
+    provider_id: str
+    headers: Mapping[str, str]
+    body_bytes: int
+    received_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,16 +130,22 @@ async def _insert(driver: asyncpg.Connection, batch: Sequence[Delivery]) -> froz
     ordered = sorted(batch, key=_by_number)
     stored = await driver.fetch(
         _STORE,
-        [delivery.id for delivery in ordered],
-        [delivery.source for delivery in ordered],
-        [delivery.provider for delivery in ordered],
-        [delivery.provider_id for delivery in ordered],
-        [msgspec.json.encode(delivery.headers).decode() for delivery in ordered],
+        msgspec.json.encode([_row(delivery) for delivery in ordered]).decode(),
         await _compressed(ordered),
-        [len(delivery.body) for delivery in ordered],
-        [delivery.received_at for delivery in ordered],
     )
     return frozenset(row["id"] for row in stored)
+
+
+def _row(delivery: Delivery) -> _Row:
+    return _Row(
+        delivery.id,
+        delivery.source,
+        delivery.provider,
+        delivery.provider_id,
+        delivery.headers,
+        len(delivery.body),
+        delivery.received_at,
+    )
 
 
 async def _compressed(batch: Sequence[Delivery]) -> list[bytes]:

@@ -36,9 +36,12 @@ class _Sender:
         self._release.set()
 
     async def _post(self) -> bytes:
-        async with self._reader.read({}, self._arrived.get) as body:
+        body = await self._reader.read({}, self._arrived.get)
+        try:
             await self._release.wait()
             return body
+        finally:
+            self._reader.release(body)
 
 
 @asynccontextmanager
@@ -73,8 +76,9 @@ async def _takes_at_once(reader: BodyReader) -> bool:
     async def receive() -> Message:
         return {"type": "http.request", "body": b"x" * 500, "more_body": False}
 
-    async with reader.read({}, receive) as body:
-        return len(body) == 500
+    body = await reader.read({}, receive)
+    reader.release(body)
+    return len(body) == 500
 
 
 async def test_the_largest_that_is_still_arriving_gives_way_to_smaller_ones() -> None:
@@ -154,9 +158,7 @@ async def test_a_body_that_does_not_arrive_in_time_is_refused(monkeypatch: pytes
     assert await _takes(reader, 1000)
 
 
-async def test_a_body_whose_time_runs_out_as_it_has_to_give_way_makes_room_once(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_a_body_that_has_to_give_way_as_its_time_runs_out_is_put_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.api.body._READ_SECONDS", 0.1)
     reader = BodyReader(1000, 1000)
     async with _sending(reader, [b"x" * 800]) as [slow]:
@@ -167,10 +169,10 @@ async def test_a_body_whose_time_runs_out_as_it_has_to_give_way_makes_room_once(
 
         coming = asyncio.create_task(come_just_before())
         await asyncio.sleep(0)
-        # Both moments pass while nothing runs, so that both are due at once: its time is first.
+        # Both moments pass while nothing runs, so that both are due at once: the newcomer is first.
         time.sleep(0.2)  # noqa: ASYNC251 - the loop is to stand still
         assert await coming
-        with pytest.raises(BodyTooSlow):
+        with pytest.raises(Overloaded):
             await slow.task
     assert await _takes(reader, 1000)
 

@@ -23,7 +23,7 @@ from service.providers.cloudevents.format import (
     read,
 )
 from service.providers.cloudevents.statements import BY_HAND, meaning
-from service.webhook import Delivery, UnreadableDelivery, check_standard_webhooks, content_id
+from service.webhook import STANDARD_HEADERS, Delivery, UnreadableDelivery, check_standard_webhooks, content_id
 
 __all__ = [
     "BATCHED",
@@ -49,6 +49,7 @@ class CloudEvents:
 
     name: ClassVar[str] = "cloudevents"
     kept_headers: ClassVar[frozenset[str]] = frozenset({"content-type", *(ATTRIBUTE + name for name in ATTRIBUTES)})
+    proof_headers: ClassVar[frozenset[str]] = STANDARD_HEADERS
 
     def verify(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[bytes], now: datetime) -> None:
         check_standard_webhooks(headers, body, secrets, now)

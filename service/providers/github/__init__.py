@@ -36,6 +36,7 @@ class GitHub:
 
     name: ClassVar[str] = "github"
     kept_headers: ClassVar[frozenset[str]] = frozenset({"content-type", _EVENT, _DELIVERY, "x-github-hook-id"})
+    proof_headers: ClassVar[frozenset[str]] = frozenset({_SIGNATURE, _LEGACY_SIGNATURE})
 
     def verify(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[bytes], now: datetime) -> None:  # noqa: ARG002 - the signature carries no time
         signature = headers.get(_SIGNATURE)

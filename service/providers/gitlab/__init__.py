@@ -13,6 +13,7 @@ from service.payload import decode, short, utf8
 from service.providers.gitlab import changes, commits, items, notes, projects
 from service.providers.gitlab.payloads import AnyEvent
 from service.webhook import (
+    STANDARD_HEADERS,
     Delivery,
     UnreadableDelivery,
     check_standard_webhooks,
@@ -47,6 +48,7 @@ class GitLab:
     kept_headers: ClassVar[frozenset[str]] = frozenset(
         {"content-type", _EVENT, _DELIVERY, _MESSAGE, "x-gitlab-webhook-uuid", "x-gitlab-event-uuid"}
     )
+    proof_headers: ClassVar[frozenset[str]] = frozenset({_TOKEN, *STANDARD_HEADERS})
 
     def verify(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[bytes], now: datetime) -> None:
         keys = [secret for secret in secrets if is_signing_key(secret)]

@@ -25,6 +25,7 @@ class Jira:
     kept_headers: ClassVar[frozenset[str]] = frozenset(
         {"content-type", _DELIVERY, "x-atlassian-webhook-retry", "x-atlassian-webhook-flow"}
     )
+    proof_headers: ClassVar[frozenset[str]] = frozenset({_SIGNATURE, "authorization"})
 
     def verify(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[bytes], now: datetime) -> None:  # noqa: ARG002 - the signature carries no time
         signature = headers.get(_SIGNATURE)
