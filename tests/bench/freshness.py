@@ -53,7 +53,11 @@ def measure(url: str, directory: Path) -> Iterator[Line]:
     load = f"at {_A_SECOND} deliveries a second"
     for name, share, bound in (("half", 0.5, None), ("99 of 100", 0.99, most)):
         yield Line(what=f"202 to visible, {name}, {load}", values=[quantile(sorted(seen), share)], unit="s", most=bound)
-        yield Line(what="the same, as the service tells it", values=[_bound(within, share)], unit="s or less")
+        yield Line(
+            what=f"receipt to visible, {name}, as the service tells it",
+            values=[_bound(within, share)],
+            unit="s or less",
+        )
     late = quantile(sorted(sending.late), 0.99)
     yield Line(what="sent later than due, 99 of 100", values=[late * 1e3], unit="ms", most=_LATE * 1e3)
 

@@ -23,8 +23,8 @@ _CONNECTIONS = 64
 _LOOK_SECONDS = 0.2
 # Enough for its first snapshot.
 _REST_SECONDS = 3.0
-# Enough for the last one of them.
-_QUIET_SECONDS = 6.0
+# Enough for the one that tells of the last delivery.
+_QUIET_SECONDS = 3.0
 _PATIENCE_SECONDS = 60.0
 _GROWTH = 1.05
 

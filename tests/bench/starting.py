@@ -47,5 +47,6 @@ def _start(directory: Path, url: str | None) -> tuple[float, float]:
 
 def _lines(on: str, most: float, rounds: list[tuple[float, float]]) -> Iterator[Line]:
     starts, imports = zip(*rounds, strict=True)
-    yield Line(what=f"start to ready, on {on}", values=starts, unit="s", most=most)
-    yield Line(what="the same", values=starts, unit="s", against=f"python -c '{_IMPORTS}'", references=imports)
+    what = f"start to ready, on {on}"
+    yield Line(what=what, values=starts, unit="s", most=most)
+    yield Line(what=what, values=starts, unit="s", against=f"python -c '{_IMPORTS}'", references=imports)
