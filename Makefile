@@ -39,10 +39,8 @@ check: $(VENV)/dev.done tools ## formatting, lint, types, import contracts; Dock
 	@$(BIN)/zizmor --offline --quiet --no-progress .github
 	@if [ -x $(TOOLS)/bin/helm ]; then $(BIN)/python -m tests.helm.check; fi
 
-bench: $(VENV)/dev.done ## how long the core, the figures at a million experiments and the lists take, with ratios
-	@$(BIN)/python -m tests.bench.core
-	@$(BIN)/python -m tests.bench.figures
-	@$(BIN)/python -m tests.bench.lists
+bench: $(VENV)/dev.done ## all benchmarks, each against something else in the same run; needs wrk; ONLY="ingest replay", JSON=file
+	@$(BIN)/python -m tests.bench $(ONLY) $(if $(JSON),--json $(JSON))
 
 SECONDS ?= 600
 torture: $(VENV)/dev.done ## the long fault test; SECONDS=600, and SEED=n to repeat one

@@ -13,7 +13,7 @@ import uvloop
 
 from service.storage.database import Database
 from service.storage.embedded import EmbeddedServer
-from tests.bench import freshness, ingest, memory, starting
+from tests.bench import core, figures, freshness, ingest, lists, memory, starting
 from tests.bench.report import Line, as_json, machine, table
 
 Measure: TypeAlias = Callable[[str, Path], Iterable[Line]]
@@ -24,6 +24,9 @@ BENCHMARKS: Mapping[str, Measure] = {
     "freshness": freshness.measure,
     "starting": starting.measure,
     "memory": memory.measure,
+    "figures": figures.measure,
+    "lists": lists.measure,
+    "core": core.measure,
 }
 
 

@@ -1,18 +1,19 @@
-"""How long the pure core takes: folding an experiment, and interpreting a delivery. Run by `make bench`.
+"""How long the pure core takes: folding an experiment, and interpreting a delivery.
 
-Machines differ and are shared, so each figure also stands as a ratio to parsing a payload of 12 KB with the standard
-library in the same run.
+Each against parsing the same payload of 12 KB with the standard library.
 """
 
 import json
 import timeit
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
+from pathlib import Path
 
 from service.lifecycle.events import Active, Concluded, Declared, LifecycleEvent, Proposed, Signalled
 from service.lifecycle.evidence import Ref
 from service.lifecycle.experiment import fold
 from service.pipeline.judge import interpret_delivery
+from tests.bench.report import Line
 from tests.builders import GitHubRequest, PullRequest, at, github
 from tests.road import RULES
 
@@ -43,25 +44,24 @@ def _hundred_events() -> list[LifecycleEvent]:
 
 
 def _microseconds(work: Callable[[], object]) -> float:
-    """The best of several rounds: what the work takes when nothing else gets in its way."""
-    return min(timeit.repeat(work, number=_CALLS, repeat=_ROUNDS)) / _CALLS * 1e6
+    return timeit.timeit(work, number=_CALLS) / _CALLS * 1e6
 
 
-def main() -> None:
-    """Print each figure with its bound."""
+def measure(_url: str, _directory: Path) -> Iterator[Line]:
+    """Fold and interpretation, in turn with parsing."""
     request = _padded(PullRequest(created_at=at(3), labels=("experiment", "team:search")).opened(), 12_000)
     delivery = request.delivery(at(3))
     events = _hundred_events()
-    baseline = _microseconds(lambda: json.loads(request.body))
-    print(f"parsing {len(request.body)} bytes with json.loads: {baseline:.0f} µs")
-    for name, bound, work in (
-        (f"folding {len(events)} events", 1000, lambda: fold(events[0].subject, events, [])),
-        (f"interpreting {len(request.body)} bytes from GitHub", 300, lambda: interpret_delivery(RULES, delivery)),
+    works: Mapping[str, Callable[[], object]] = {
+        "parsing": lambda: json.loads(request.body),
+        "folding": lambda: fold(events[0].subject, events, []),
+        "interpreting": lambda: interpret_delivery(RULES, delivery),
+    }
+    rounds = [{name: _microseconds(work) for name, work in works.items()} for _ in range(_ROUNDS)]
+    parsed = [one["parsing"] for one in rounds]
+    for name, what in (
+        ("folding", f"folding {len(events)} events"),
+        ("interpreting", "interpreting 12 KB of GitHub's"),
     ):
-        taken = _microseconds(work)
-        verdict = "within" if taken < bound else "OVER"
-        print(f"{name}: {taken:.0f} µs, {verdict} {bound} µs; {taken / baseline:.1f} times json.loads")
-
-
-if __name__ == "__main__":
-    main()
+        taken = [one[name] for one in rounds]
+        yield Line(what=what, values=taken, unit="µs", against="parsing 12 KB of JSON", references=parsed)

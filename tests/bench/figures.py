@@ -1,4 +1,4 @@
-"""How long refreshes and scrapes take, at a thousand experiments and at a million. Run by `make bench`.
+"""How long refreshes and scrapes take, at a thousand experiments and at a million.
 
 Of the million, 100,000 have something in the widest window of a year; one in 40 of those is open, and one in 400 of the
 older ones.
@@ -7,21 +7,12 @@ own with its ordinary settings.
 """
 
 import asyncio
-import os
-import shutil
-import socket
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from http import HTTPStatus
 from http.client import HTTPConnection
 from pathlib import Path
-from statistics import median
-from urllib.parse import SplitResult, urlsplit
 
 import asyncpg
 import uvloop
@@ -32,8 +23,10 @@ from service.pipeline.snapshot import Exported
 from service.refresher import Refresher
 from service.settings import Settings, load_rules
 from service.storage.database import Database
-from service.storage.embedded import EmbeddedServer
-from tests.builders import SECRET, github
+from tests.bench.posting import Connection
+from tests.bench.processes import Service, service
+from tests.bench.report import Line
+from tests.builders import github
 
 _MILLION = 1_000_000
 _TEAMS = 200
@@ -41,7 +34,7 @@ _REFRESHES = 5
 _SCRAPES = 15
 # As many as a busy service counts between two refreshes.
 _CHANGED = 1_000
-_SECONDS = 40.0
+_SECONDS = 25.0
 _PACE_SECONDS = 0.01
 
 _FILL = """
@@ -70,7 +63,8 @@ _FILL = """
 """
 
 
-async def _fill(url: str, count: int, spacing: str) -> None:
+async def fill(url: str, count: int, spacing: str) -> None:
+    """So many experiments and no others, an idea each interval."""
     connection = await asyncpg.connect(url)
     try:
         await connection.execute("TRUNCATE experiments")
@@ -121,76 +115,58 @@ async def _refresh(url: str) -> tuple[float, list[float], float]:
     return taken[0], taken[1:], await holding
 
 
-@contextmanager
-def _service(url: str, directory: Path, **variables: str) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    ours = {
-        "DATABASE_URL": url,
-        "DATA_DIR": str(directory / "service"),
-        "PORT": str(port),
-        "LOG_LEVEL": "warning",
-        "SOURCES__GITHUB__SECRET": SECRET,
-        "MIN_SAMPLE": "1",
-        **variables,
-    }
-    environment = {**os.environ, **{f"LOOPGAUGE_{name}": value for name, value in ours.items()}}
-    process = subprocess.Popen([sys.executable, "-m", "service", "serve"], env=environment)
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait()
-
-
 def _scrape(connection: HTTPConnection, encoding: str = "gzip") -> bytes:
     headers = {"accept": "application/openmetrics-text;version=1.0.0", "accept-encoding": encoding}
     connection.request("GET", "/metrics", headers=headers)
     return connection.getresponse().read()
 
 
-def _until_exported(url: str) -> HTTPConnection:
-    connection = HTTPConnection(urlsplit(url).netloc, timeout=60)
-    while True:
+def _until_exported(running: Service) -> HTTPConnection:
+    connection = HTTPConnection(running.host, running.port, timeout=60)
+    while b"loopgauge_snapshot_timestamp_seconds" not in _scrape(connection, "identity"):
         time.sleep(0.2)
-        try:
-            if b"loopgauge_snapshot_timestamp_seconds" in _scrape(connection, "identity"):
-                return connection
-        except OSError:
-            connection.close()
+    return connection
 
 
-def _scrapes(url: str, directory: Path) -> tuple[float, float, int]:
-    """A scrape compressed and as it is, in seconds, and how many samples it has."""
+@dataclass(frozen=True, slots=True)
+class _Scrapes:
+    """How long scrapes took in milliseconds, compressed and as they are, and how many samples each had."""
+
+    compressed: Sequence[float]
+    plain: Sequence[float]
+    samples: int
+
+
+def _scrapes(url: str, directory: Path) -> _Scrapes:
     # One refresh, so that what is timed is the scrape alone.
-    with _service(url, directory, SNAPSHOT_INTERVAL="1h") as address:
-        connection = _until_exported(address)
+    with service(directory / "service", url, SNAPSHOT_INTERVAL="1h", MIN_SAMPLE="1") as running:
+        connection = _until_exported(running)
         compressed = _timed(lambda: _scrape(connection, "gzip"))
         plain = _timed(lambda: _scrape(connection, "identity"))
         samples = sum(not line.startswith(b"#") for line in _scrape(connection, "identity").splitlines())
         connection.close()
-    return compressed, plain, samples
+    return _Scrapes(compressed, plain, samples)
 
 
-def _timed(work: Callable[[], object]) -> float:
+def _timed(work: Callable[[], object]) -> list[float]:
+    """How long each time took, in milliseconds."""
     taken = []
     for _ in range(_SCRAPES):
         began = time.perf_counter()
         work()
-        taken.append(time.perf_counter() - began)
-    return median(taken)
+        taken.append((time.perf_counter() - began) * 1e3)
+    return taken
 
 
 async def _latencies(url: str, directory: Path) -> tuple[Sequence[float], Sequence[float]]:
     """How long deliveries waited for their answer while no snapshot was taken, and while one was, in seconds."""
     answered: list[tuple[float, float]] = []
     refreshes: list[tuple[float, float]] = []
-    with _service(url, directory, SNAPSHOT_INTERVAL="4s") as address:
-        await asyncio.to_thread(lambda: _until_exported(address).close())
+    with service(directory / "service", url, SNAPSHOT_INTERVAL="4s", MIN_SAMPLE="1") as running:
+        await asyncio.to_thread(lambda: _until_exported(running).close())
         end = time.time() + _SECONDS
-        watching = asyncio.create_task(_watch_refreshes(address, end, refreshes))
-        await _post(urlsplit(address), end, answered)
+        watching = asyncio.create_task(_watch_refreshes(running, end, refreshes))
+        await _post(running, end, answered)
         await watching
     during = [took for at, took in answered if any(began <= at <= ended for began, ended in refreshes)]
     # What came in between a refresh that was seen and the next is known to have been outside.
@@ -198,40 +174,31 @@ async def _latencies(url: str, directory: Path) -> tuple[Sequence[float], Sequen
     return outside, during
 
 
-async def _watch_refreshes(address: str, end: float, refreshes: list[tuple[float, float]]) -> None:
+async def _watch_refreshes(running: Service, end: float, refreshes: list[tuple[float, float]]) -> None:
     """Note from when to when each snapshot was taken, as the metrics tell it; scraped seldom, to be in nobody's way."""
     while time.time() < end + 6:
         await asyncio.sleep(1.9)
-        text = await asyncio.to_thread(_metrics, address)
+        text = (await asyncio.to_thread(running.get, "/metrics")).decode()
         began = float(text.partition("\nloopgauge_snapshot_timestamp_seconds ")[2].partition("\n")[0])
         took = float(text.partition("\nloopgauge_snapshot_duration_seconds ")[2].partition("\n")[0])
         if (began, began + took) not in refreshes:
             refreshes.append((began, began + took))
 
 
-def _metrics(address: str) -> str:
-    connection = HTTPConnection(urlsplit(address).netloc, timeout=60)
-    try:
-        return _scrape(connection, "identity").decode()
-    finally:
-        connection.close()
-
-
 async def _scorecards(url: str, directory: Path) -> tuple[list[float], Sequence[float], Sequence[float]]:
     """How long scorecards took, and deliveries while none was compiled and while one was, in seconds."""
     answered: list[tuple[float, float]] = []
     compiled: list[tuple[float, float]] = []
-    with _service(url, directory, ROLE="api") as address:
-        await asyncio.to_thread(lambda: _until_ready(address).close())
+    with service(directory / "service", url, "api", MIN_SAMPLE="1") as running:
         end = time.time() + _SECONDS
-        posting = asyncio.create_task(_post(urlsplit(address), end, answered))
+        posting = asyncio.create_task(_post(running, end, answered))
         await asyncio.sleep(_SECONDS / 2)
         # Each of another window, since the same one is told again for a while.
         for days in range(90, 365):
             if time.time() > end:
                 break
             began = time.time()
-            await asyncio.to_thread(_scorecard, address, days)
+            assert b'"value"' in await asyncio.to_thread(running.get, f"/scorecard?window={days}d")
             compiled.append((began, time.time()))
         await posting
     during = [took for at, took in answered if any(began <= at <= ended for began, ended in compiled)]
@@ -239,111 +206,50 @@ async def _scorecards(url: str, directory: Path) -> tuple[list[float], Sequence[
     return [ended - began for began, ended in compiled], before, during
 
 
-def _until_ready(address: str) -> HTTPConnection:
-    connection = HTTPConnection(urlsplit(address).netloc, timeout=60)
-    while True:
-        try:
-            connection.request("GET", "/readyz")
-            if connection.getresponse().read() and connection.sock:
-                return connection
-        except OSError:
-            connection.close()
-        time.sleep(0.2)
-
-
-def _scorecard(address: str, days: int) -> None:
-    connection = HTTPConnection(urlsplit(address).netloc, timeout=60)
-    connection.request("GET", f"/scorecard?window={days}d")
-    answer = connection.getresponse()
-    assert answer.status == HTTPStatus.OK, answer.read()
-    assert b'"value"' in answer.read()
-    connection.close()
-
-
-async def _post(address: SplitResult, end: float, answered: list[tuple[float, float]]) -> None:
+async def _post(running: Service, end: float, answered: list[tuple[float, float]]) -> None:
     """Post signed pings at a steady pace on one connection: durable, and without a word about any experiment."""
-    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    connection = await Connection.to(running)
     number = 0
     while time.time() < end:
         number += 1
         request = github("ping", {"zen": "Keep it logically awesome.", "hook_id": number})
-        headers = {**request.headers(), "host": "bench", "content-length": str(len(request.body))}
-        head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         at, began = time.time(), time.perf_counter()
-        writer.write(f"POST /webhooks/github HTTP/1.1\r\n{head}\r\n".encode() + request.body)
-        answer = await reader.readuntil(b"\r\n\r\n")
-        assert answer.startswith(b"HTTP/1.1 202"), answer
-        length = int(answer.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
-        await reader.readexactly(length)
+        await connection.post(request)
         answered.append((at, time.perf_counter() - began))
         await asyncio.sleep(_PACE_SECONDS)
-    writer.close()
+    connection.close()
 
 
-def _verdict(value: float, bound: float) -> str:
-    return "within" if value < bound else "OVER"
-
-
-def main() -> None:
-    """Print each figure with its bound."""
-    directory = Path(tempfile.mkdtemp(prefix="loopgauge-bench-"))
-    server = EmbeddedServer(directory / "data")
-    server.start()
-    try:
-        _measure(server.url, directory)
-    finally:
-        server.release()
-        shutil.rmtree(directory)
-
-
-def _measure(url: str, directory: Path) -> None:
-    async def migrate() -> None:
-        database = Database(url)
-        await database.migrate()
-        await database.close()
-
-    asyncio.run(migrate())
-    asyncio.run(_fill(url, 1_000, "8 minutes"))
+def measure(url: str, directory: Path) -> Iterator[Line]:
+    """Scrapes and refreshes, and what deliveries notice of refreshes and of scorecards."""
+    asyncio.run(fill(url, 1_000, "8 minutes"))
     small = _scrapes(url, directory)
     # A tenth of ten years is a year.
-    asyncio.run(_fill(url, _MILLION, "315.36 seconds"))
+    asyncio.run(fill(url, _MILLION, "315.36 seconds"))
     large = _scrapes(url, directory)
-    for name, before, after in zip(("compressed", "plain"), small[:2], large[:2], strict=True):
-        print(
-            f"scrape, {name}: {before * 1e3:.1f} ms at 1,000 experiments ({small[2]} samples), {after * 1e3:.1f} ms at "
-            f"1,000,000 ({large[2]} samples), {_verdict(after, 0.05)} 50 ms; ratio {after / before:.2f}, "
-            f"{_verdict(after / before, 1.2)} 1.2"
-        )
+    for name, many, few in (("compressed", large.compressed, small.compressed), ("as it is", large.plain, small.plain)):
+        what = f"scrape, {name}, of {large.samples:,} samples at 1,000,000 experiments"
+        yield Line(what=what, values=many, unit="ms", most=50)
+        yield Line(what=what, values=many, unit="ms", against="at 1,000", references=few, most=1.2)
     first, taken, hold = uvloop.run(_refresh(url))
-    print(f"first refresh at 1,000,000 experiments, with the start of its process: {first:.2f} s")
-    print(
-        f"refresh with {_CHANGED} of them changed: {median(taken):.2f} s ({min(taken):.2f} to {max(taken):.2f}), "
-        f"{_verdict(median(taken), 2)} 2 s; the event loop was held for {hold * 1e3:.1f} ms at most, "
-        f"{_verdict(hold, 0.02)} 20 ms"
-    )
+    yield Line(what="first refresh at 1,000,000 experiments, with the start of its process", values=[first], unit="s")
+    yield Line(what=f"refresh with {_CHANGED:,} of them changed", values=taken, unit="s", most=2)
+    yield Line(what="the longest hold of the event loop meanwhile", values=[hold * 1e3], unit="ms", most=20)
     outside, during = uvloop.run(_latencies(url, directory))
-    for name, share in (("half", 0.5), ("99 of 100", 0.99)):
-        apart, within = (quantile(sorted(taken), share) for taken in (outside, during))
-        print(
-            f"{name} of the signed deliveries are answered within {apart * 1e3:.2f} ms, during a refresh within "
-            f"{within * 1e3:.2f} ms ({len(outside)} and {len(during)} of them): ratio {within / apart:.2f}, "
-            f"{_verdict(within / apart, 1.5)} 1.5"
-        )
-    _measure_scorecards(url, directory)
-
-
-def _measure_scorecards(url: str, directory: Path) -> None:
+    yield from _noticed("a refresh at 1,000,000 experiments", outside, during)
     compiled, outside, during = uvloop.run(_scorecards(url, directory))
-    first, half = compiled[0], median(compiled)
-    print(f"scorecards, each of a window of its own: {first:.2f} s for the first, half of them within {half:.2f} s")
-    for name, share in (("half", 0.5), ("99 of 100", 0.99)):
-        apart, within = (quantile(sorted(taken), share) for taken in (outside, during))
-        print(
-            f"{name} of the signed deliveries are answered within {apart * 1e3:.2f} ms, during a scorecard within "
-            f"{within * 1e3:.2f} ms ({len(outside)} and {len(during)} of them): ratio {within / apart:.2f}, "
-            f"{_verdict(within / apart, 1.5)} 1.5"
+    yield Line(what="scorecard of a window of its own at 1,000,000 experiments", values=compiled, unit="s")
+    yield from _noticed("a scorecard", outside, during)
+
+
+def _noticed(what: str, outside: Sequence[float], during: Sequence[float]) -> Iterator[Line]:
+    for name, share in (("half", 0.5), ("99 in 100", 0.99)):
+        apart, within = (quantile(sorted(taken), share) * 1e3 for taken in (outside, during))
+        yield Line(
+            what=f"{name} of the deliveries are answered within, during {what}",
+            values=[within],
+            unit="ms",
+            against="apart from it",
+            references=[apart],
+            most=1.5,
         )
-
-
-if __name__ == "__main__":
-    main()

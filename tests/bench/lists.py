@@ -1,15 +1,13 @@
-"""How long the lists of experiments and of deliveries take to answer, at 1,000 and at 100,000. Run by `make bench`.
+"""How long the lists of experiments and of deliveries take to answer, at 1,000 and at 100,000.
 
 Each list is asked for with every filter in every order, its first page and one in the middle, and the slowest is told.
 """
 
-import shutil
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from statistics import median
+from typing import TypeAlias
 
 import asyncpg
 import httpx
@@ -18,13 +16,14 @@ import uvloop
 from service.app import create_app
 from service.settings import load_rules
 from service.storage.database import Database
-from service.storage.embedded import EmbeddedServer
-from tests.bench.figures import _fill
+from tests.bench.figures import fill
+from tests.bench.report import Line
 from tests.road import settings
 
 _FEW, _MANY = 1_000, 100_000
 _ROUNDS = 5
-_SECONDS = 0.05
+_Taken: TypeAlias = Mapping[tuple[str, str], float]
+_MOST_MILLISECONDS = 50.0
 _SORTS = ("idea_at", "-idea_at", "concluded_at", "-concluded_at", "last_activity_at", "-last_activity_at")
 _OLD = (datetime.now(UTC) - timedelta(days=300)).isoformat()
 _OF_EXPERIMENTS: tuple[Mapping[str, str], ...] = (
@@ -82,7 +81,7 @@ def _queries() -> Iterator[tuple[str, Mapping[str, str]]]:
         yield "/deliveries", filters
 
 
-async def _taken(url: str) -> dict[tuple[str, str], float]:
+async def _taken(url: str) -> _Taken:
     """How long each list takes, in seconds, by path and query: the longer of its first page and a later one."""
     database = Database(url)
     app = create_app(settings(), load_rules(settings()), database)
@@ -110,40 +109,31 @@ async def _least(client: httpx.AsyncClient, path: str, query: Mapping[str, str])
     return min(rounds)
 
 
-async def _measure(url: str) -> None:
-    database = Database(url)
-    await database.migrate()
-    await database.close()
-    found = []
-    for count, spacing in ((_FEW, "8 minutes"), (_MANY, "315.36 seconds")):
-        await _fill(url, count, spacing)
-        await _fill_deliveries(url, count)
-        found.append(await _taken(url))
-    small, large = found
+def measure(url: str, _directory: Path) -> Iterator[Line]:
+    """Each list at both sizes; of each path the slowest is told."""
+    small, large = uvloop.run(_measured(url))
     for path in ("/experiments", "/deliveries"):
-        of_path = {query: took for (listed, query), took in large.items() if listed == path}
-        slowest = max(of_path, key=lambda query: of_path[query])
-        before, after = small[path, slowest], of_path[slowest]
-        usual = (median(found[place][path, query] for query in of_path) for place in (0, 1))
-        print(
-            f"GET {path}, {len(of_path)} lists: the slowest of {_MANY:,} takes {after * 1e3:.1f} ms "
-            f"({slowest or 'without a filter'}), {'within' if after < _SECONDS else 'OVER'} 50 ms; of {_FEW:,} "
-            f"{before * 1e3:.1f} ms, ratio {after / before:.1f}; half of them take "
-            + "{:.1f} and {:.1f} ms".format(*(took * 1e3 for took in reversed(list(usual))))
+        slowest = max((one for one in large if one[0] == path), key=lambda one: large[one])
+        yield Line(
+            what=f"the slowest of {sum(one[0] == path for one in large)} lists at {path}, of {_MANY:,}",
+            values=[large[slowest] * 1e3],
+            unit="ms",
+            most=_MOST_MILLISECONDS,
+        )
+        yield Line(
+            what=f"the same: {slowest[1] or 'without a filter'}",
+            values=[large[slowest] * 1e3],
+            unit="ms",
+            against=f"of {_FEW:,}",
+            references=[small[slowest] * 1e3],
         )
 
 
-def main() -> None:
-    """Print each figure with its bound."""
-    directory = Path(tempfile.mkdtemp(prefix="loopgauge-bench-"))
-    server = EmbeddedServer(directory / "data")
-    server.start()
-    try:
-        uvloop.run(_measure(server.url))
-    finally:
-        server.release()
-        shutil.rmtree(directory)
-
-
-if __name__ == "__main__":
-    main()
+async def _measured(url: str) -> tuple[_Taken, _Taken]:
+    """What the lists take of few, and of many."""
+    await fill(url, _FEW, "8 minutes")
+    await _fill_deliveries(url, _FEW)
+    small = await _taken(url)
+    await fill(url, _MANY, "315.36 seconds")
+    await _fill_deliveries(url, _MANY)
+    return small, await _taken(url)
