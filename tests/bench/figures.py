@@ -1,15 +1,12 @@
 """How long refreshes and scrapes take, at a thousand experiments and at a million.
 
 Of the million, 100,000 have something in the widest window of a year; one in 40 of those is open, and one in 400 of the
-older ones.
-The thousand are all of this week, so that both have the same series. Everything runs on an embedded PostgreSQL of its
-own with its ordinary settings.
+older ones. The thousand are all of this week, so that both have the same series.
 """
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from http.client import HTTPConnection
 from pathlib import Path
@@ -32,6 +29,7 @@ _MILLION = 1_000_000
 _TEAMS = 200
 _REFRESHES = 5
 _SCRAPES = 15
+_FEW = "few"
 # As many as a busy service counts between two refreshes.
 _CHANGED = 1_000
 _SECONDS = 25.0
@@ -128,34 +126,39 @@ def _until_exported(running: Service) -> HTTPConnection:
     return connection
 
 
-@dataclass(frozen=True, slots=True)
-class _Scrapes:
-    """How long scrapes took in milliseconds, compressed and as they are, and how many samples each had."""
-
-    compressed: Sequence[float]
-    plain: Sequence[float]
-    samples: int
-
-
-def _scrapes(url: str, directory: Path) -> _Scrapes:
-    # One refresh, so that what is timed is the scrape alone.
-    with service(directory / "service", url, SNAPSHOT_INTERVAL="1h", MIN_SAMPLE="1") as running:
-        connection = _until_exported(running)
-        compressed = _timed(lambda: _scrape(connection, "gzip"))
-        plain = _timed(lambda: _scrape(connection, "identity"))
-        samples = sum(not line.startswith(b"#") for line in _scrape(connection, "identity").splitlines())
-        connection.close()
-    return _Scrapes(compressed, plain, samples)
+async def _database_of_few(url: str) -> str:
+    """The URL of a second database of the server, with a thousand experiments."""
+    connection = await asyncpg.connect(url)
+    await connection.execute(f"CREATE DATABASE {_FEW}")
+    await connection.close()
+    few = url.replace("/postgres?", f"/{_FEW}?")
+    database = Database(few)
+    await database.migrate()
+    await database.close()
+    await fill(few, 1_000, "8 minutes")
+    return few
 
 
-def _timed(work: Callable[[], object]) -> list[float]:
-    """How long each time took, in milliseconds."""
-    taken = []
-    for _ in range(_SCRAPES):
-        began = time.perf_counter()
-        work()
-        taken.append((time.perf_counter() - began) * 1e3)
-    return taken
+def _scrapes(many: str, few: str, directory: Path) -> Iterator[Line]:
+    # One refresh each, so that what is timed is the scrape alone.
+    settings = {"SNAPSHOT_INTERVAL": "1h", "MIN_SAMPLE": "1"}
+    with service(directory / "many", many, **settings) as large, service(directory / "few", few, **settings) as small:
+        connections = [_until_exported(running) for running in (large, small)]
+        samples = sum(not line.startswith(b"#") for line in _scrape(connections[0], "identity").splitlines())
+        for name, encoding in (("compressed", "gzip"), ("as it is", "identity")):
+            rounds = [[_milliseconds(one, encoding) for one in connections] for _ in range(_SCRAPES)]
+            of_many, of_few = zip(*rounds, strict=True)
+            what = f"scrape, {name}, of {samples:,} samples at 1,000,000 experiments"
+            yield Line(what=what, values=of_many, unit="ms", most=50)
+            yield Line(what=what, values=of_many, unit="ms", against="at 1,000", references=of_few, most=1.2)
+        for connection in connections:
+            connection.close()
+
+
+def _milliseconds(connection: HTTPConnection, encoding: str) -> float:
+    began = time.perf_counter()
+    _scrape(connection, encoding)
+    return (time.perf_counter() - began) * 1e3
 
 
 async def _latencies(url: str, directory: Path) -> tuple[Sequence[float], Sequence[float]]:
@@ -222,15 +225,9 @@ async def _post(running: Service, end: float, answered: list[tuple[float, float]
 
 def measure(url: str, directory: Path) -> Iterator[Line]:
     """Scrapes and refreshes, and what deliveries notice of refreshes and of scorecards."""
-    asyncio.run(fill(url, 1_000, "8 minutes"))
-    small = _scrapes(url, directory)
     # A tenth of ten years is a year.
     asyncio.run(fill(url, _MILLION, "315.36 seconds"))
-    large = _scrapes(url, directory)
-    for name, many, few in (("compressed", large.compressed, small.compressed), ("as it is", large.plain, small.plain)):
-        what = f"scrape, {name}, of {large.samples:,} samples at 1,000,000 experiments"
-        yield Line(what=what, values=many, unit="ms", most=50)
-        yield Line(what=what, values=many, unit="ms", against="at 1,000", references=few, most=1.2)
+    yield from _scrapes(url, asyncio.run(_database_of_few(url)), directory)
     first, taken, hold = uvloop.run(_refresh(url))
     yield Line(what="first refresh at 1,000,000 experiments, with the start of its process", values=[first], unit="s")
     yield Line(what=f"refresh with {_CHANGED:,} of them changed", values=taken, unit="s", most=2)
