@@ -15,7 +15,7 @@ from service.storage.inbox import Settlement
 from service.telemetry import Telemetry
 from service.webhook import Delivery
 
-_BATCH = 50
+_BATCH = 200
 
 Clock = Callable[[], datetime]
 

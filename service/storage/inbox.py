@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 import zstandard
-from sqlalchemy import RowMapping, bindparam, func, select, text, tuple_, update
+from sqlalchemy import RowMapping, func, select, text, tuple_, update
 
 from service.storage.database import Connection
 from service.storage.tables import deliveries
@@ -249,18 +249,25 @@ _FORGET_BODIES = text(
 async def settle(connection: Connection, settlements: Sequence[Settlement], rules: str, at: datetime) -> None:
     """Write verdicts down, come to under rules of this digest, as of `at`."""
     await connection.execute(
-        update(deliveries)
-        .where(deliveries.c.id == bindparam("delivery"))
-        .values(verdict=bindparam("stated_verdict"), reason=bindparam("stated_reason"), rules=rules, interpreted_at=at),
-        [
-            {
-                "delivery": settlement.delivery,
-                "stated_verdict": settlement.verdict,
-                "stated_reason": settlement.reason,
-            }
-            for settlement in settlements
-        ],
+        _SETTLE,
+        {
+            "ids": [settlement.delivery for settlement in settlements],
+            "verdicts": [settlement.verdict for settlement in settlements],
+            "reasons": [settlement.reason for settlement in settlements],
+            "rules": rules,
+            "at": at,
+        },
     )
+
+
+_SETTLE = text(
+    """
+    UPDATE deliveries SET verdict = settled.verdict, reason = settled.reason, rules = :rules, interpreted_at = :at
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:verdicts AS text[]), CAST(:reasons AS text[]))
+        AS settled(id, verdict, reason)
+    WHERE deliveries.id = settled.id
+    """
+)
 
 
 _ROW_COLUMNS = [deliveries.c[name] for name in InboxRow.__dataclass_fields__]

@@ -4,22 +4,26 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, delete, exists, func, literal_column, or_, select, text
-from sqlalchemy.dialects.postgresql import insert
 
 from service.lifecycle.evidence import Ref
 from service.storage.database import Connection
-from service.storage.tables import among, touch_marks, touched
+from service.storage.tables import among, touched
 
 
 async def touch(connection: Connection, subjects: Iterable[Ref]) -> None:
     """Mark subjects of which something is being committed."""
-    rows = [{"subject": subject} for subject in sorted(set(subjects))]
-    if rows:
-        # What is new may be what lets a subject be projected that could not be before.
-        renewed = {"mark": touch_marks.next_value(), "attempts": 0, "retry_at": None, "error": None}
-        await connection.execute(
-            insert(touched).on_conflict_do_update(index_elements=[touched.c.subject], set_=renewed), rows
-        )
+    named = sorted(set(subjects))
+    if named:
+        await connection.execute(_TOUCH, {"subjects": named})
+
+
+# What is new may be what lets a subject be projected that could not be before.
+_TOUCH = text(
+    """
+    INSERT INTO touched (subject) SELECT unnest(CAST(:subjects AS text[]))
+    ON CONFLICT (subject) DO UPDATE SET mark = excluded.mark, attempts = 0, retry_at = NULL, error = NULL
+    """
+)
 
 
 async def claim(connection: Connection, limit: int, now: datetime) -> list[Ref]:
