@@ -40,7 +40,7 @@ async def record(connection: Connection, said: Iterable[Said]) -> list[str]:
     heard = list(said)
     recorded: list[str] = []
     await names.lock(connection, alone=any(one.aliases for one in heard))
-    ids = {event: event_id(event) for one in heard for event in one.events}
+    ids = {event: event_id(event) for event in {event for one in heard for event in one.events}}
     if ids:
         recorded = await _insert(connection, _event_rows(heard, ids))
         await connection.execute(_INSERT_PROVENANCE, columns(_PROVENANCE, _provenance_rows(heard, ids)))

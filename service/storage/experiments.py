@@ -7,14 +7,13 @@ from datetime import datetime, timedelta
 from sys import intern
 from uuid import UUID
 
-import asyncpg
 from sqlalchemy import delete, or_, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from service.lifecycle.evidence import Ref, experiment_id
 from service.lifecycle.experiment import Again, Experiment
 from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk
-from service.storage.database import Connection
+from service.storage.database import Connection, driver
 from service.storage.tables import LATEST_INSTANT, WANTED_UNTIL, among, experiments
 
 _FIELDS = tuple(field.name for field in fields(Experiment))
@@ -113,7 +112,7 @@ async def needed(connection: Connection, since: datetime, now: datetime) -> dict
     Args:
         since: the beginning of the widest window.
     """
-    rows = await (await _driver(connection)).fetch(_NEEDED, since, now)
+    rows = await (await driver(connection)).fetch(_NEEDED, since, now)
     return dict(map(tuple, rows))
 
 
@@ -155,19 +154,12 @@ _NEEDED = f"""
     """  # noqa: S608 - constants
 
 
-async def _driver(connection: Connection) -> asyncpg.Connection:
-    """The driver's own connection, in the transaction: of many rows, SQLAlchemy takes twice its time."""
-    # It begins the transaction with its first statement.
-    await connection.execute(text("SELECT"))
-    return (await connection.get_raw_connection()).driver_connection
-
-
 async def read(connection: Connection, ids: Collection[UUID]) -> dict[UUID, Stored]:
     """The experiments with these ids, so far as there are any."""
-    driver = await _driver(connection)
+    driven = await driver(connection)
     return {
         id_: Stored(_experiment(*values), version)
-        async for id_, version, *values in driver.cursor(_READ, list(ids), prefetch=_AT_ONCE)
+        async for id_, version, *values in driven.cursor(_READ, list(ids), prefetch=_AT_ONCE)
     }
 
 

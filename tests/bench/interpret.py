@@ -9,10 +9,11 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from http.client import HTTPConnection
 from pathlib import Path
 from socket import socket
@@ -38,6 +39,7 @@ COLUMNS = ("id", "source", "provider", "provider_id", "headers", "body", "body_b
 _CLEAR = """
     TRUNCATE deliveries, events, event_deliveries, links, link_statements, aliases, touched, experiments, exclusions
 """
+_SNAPSHOT = b"loopgauge_snapshot_timestamp_seconds"
 _IS_LEFT = "SELECT EXISTS (SELECT FROM deliveries WHERE verdict IS NULL) OR EXISTS (SELECT FROM touched)"
 
 
@@ -108,7 +110,9 @@ async def _work(url: str, directory: Path, deliveries: Sequence[tuple[Any, ...]]
     try:
         await connection.execute(_CLEAR)
         with ExitStack() as running:
-            started = [running.enter_context(_worker(url, directory)) for _ in range(workers)]
+            ports, started = zip(*(running.enter_context(_worker(url, directory)) for _ in range(workers)), strict=True)
+            # Whichever leads has started the process beside it, too.
+            _until(lambda: any(_SNAPSHOT in _get(port, "/metrics") for port in ports))
             postmaster = _parent(await connection.fetchval("SELECT pg_backend_pid()"))
             async with connection.transaction():
                 await connection.copy_records_to_table("deliveries", records=deliveries, columns=COLUMNS)
@@ -131,8 +135,8 @@ async def _until_nothing_is_left(connection: asyncpg.Connection) -> None:
 
 
 @contextmanager
-def _worker(url: str, directory: Path) -> Iterator[int]:
-    """The process id of a worker that is ready."""
+def _worker(url: str, directory: Path) -> Iterator[tuple[int, int]]:
+    """The port and the process id of a worker that is ready."""
     with socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -147,27 +151,32 @@ def _worker(url: str, directory: Path) -> Iterator[int]:
     environment = {**os.environ, **{f"LOOPGAUGE_{name}": value for name, value in ours.items()}}
     process = subprocess.Popen([sys.executable, "-m", "service", "serve"], env=environment)
     try:
-        _until_ready(port)
-        yield process.pid
+        _until(lambda: bool(_get(port, "/readyz")))
+        yield port, process.pid
     finally:
         process.terminate()
         process.wait()
 
 
-def _until_ready(port: int) -> None:
+def _until(satisfied: Callable[[], bool]) -> None:
     deadline = time.monotonic() + _PATIENCE_SECONDS
-    while time.monotonic() < deadline:
-        connection = HTTPConnection("127.0.0.1", port, timeout=5)
-        try:
-            connection.request("GET", "/readyz")
-            if connection.getresponse().status == 200:
-                return
-        except OSError:
-            pass
-        finally:
-            connection.close()
+    while not satisfied():
+        if time.monotonic() > deadline:
+            raise TimeoutError("a worker does not get ready")
         time.sleep(_LOOK_SECONDS)
-    raise TimeoutError("the worker is not ready")
+
+
+def _get(port: int, path: str) -> bytes:
+    """What a worker answers where all is well, or else nothing."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.read() if answer.status == HTTPStatus.OK else b""
+    except OSError:
+        return b""
+    finally:
+        connection.close()
 
 
 def _cpu(process: int) -> float:
