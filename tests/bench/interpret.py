@@ -36,7 +36,7 @@ _PATIENCE_SECONDS = 120
 _TICKS = os.sysconf("SC_CLK_TCK")
 COLUMNS = ("id", "source", "provider", "provider_id", "headers", "body", "body_bytes", "received_at")
 """Those of a delivery that is pending."""
-_CLEAR = """
+CLEAR = """
     TRUNCATE deliveries, events, event_deliveries, links, link_statements, aliases, touched, experiments, exclusions
 """
 _SNAPSHOT = b"loopgauge_snapshot_timestamp_seconds"
@@ -108,19 +108,19 @@ def _decode(bodies: Sequence[bytes]) -> float:
 async def _work(url: str, directory: Path, deliveries: Sequence[tuple[Any, ...]], workers: int) -> _Round:
     connection = await asyncpg.connect(url)
     try:
-        await connection.execute(_CLEAR)
+        await connection.execute(CLEAR)
         with ExitStack() as running:
             ports, started = zip(*(running.enter_context(_worker(url, directory)) for _ in range(workers)), strict=True)
             # Whichever leads has started the process beside it, too.
             _until(lambda: any(_SNAPSHOT in _get(port, "/metrics") for port in ports))
-            postmaster = _parent(await connection.fetchval("SELECT pg_backend_pid()"))
+            postmaster = parent(await connection.fetchval("SELECT pg_backend_pid()"))
             async with connection.transaction():
                 await connection.copy_records_to_table("deliveries", records=deliveries, columns=COLUMNS)
                 await connection.execute("ANALYZE deliveries")
-                before = [_cpu(process) for process in (*started, postmaster)]
+                before = [cpu_seconds(process) for process in (*started, postmaster)]
             await _until_nothing_is_left(connection)
             ended = datetime.now(UTC)
-            spent = [_cpu(process) - was for process, was in zip((*started, postmaster), before, strict=True)]
+            spent = [cpu_seconds(process) - was for process, was in zip((*started, postmaster), before, strict=True)]
         began = await connection.fetchval("SELECT min(interpreted_at) FROM deliveries")
     finally:
         await connection.close()
@@ -179,17 +179,17 @@ def _get(port: int, path: str) -> bytes:
         connection.close()
 
 
-def _cpu(process: int) -> float:
+def cpu_seconds(process: int) -> float:
     """The CPU time in seconds of a process and of all that it started, those that have ended among them."""
     spent = sum(map(int, _stat(process)[11:15])) / _TICKS
     for child in Path(f"/proc/{process}/task/{process}/children").read_text().split():
         # One that has ended meanwhile is part of its parent's time.
         with suppress(OSError):
-            spent += _cpu(int(child))
+            spent += cpu_seconds(int(child))
     return spent
 
 
-def _parent(process: int) -> int:
+def parent(process: int) -> int:
     return int(_stat(process)[1])
 
 
