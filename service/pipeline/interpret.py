@@ -79,11 +79,12 @@ async def _write(
         return Written([], [])
     said = [_said(*one) for one in interpreted]
     async with savepoint(connection):
-        recorded = await record(connection, said)
+        # First, since others may wait for what is recorded, from then on until the end of the transaction.
         if now is not None:
             verdicts = zip(said, interpreted, strict=True)
             settled = [Settlement(one.delivery, found.verdict, found.reason) for one, (_, found) in verdicts]
             await inbox.settle(connection, settled, rules.digest, now)
+        recorded = await record(connection, said)
     return Written(interpreted, recorded)
 
 
