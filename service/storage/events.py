@@ -42,8 +42,9 @@ async def record(connection: Connection, said: Iterable[Said]) -> list[str]:
     await names.lock(connection, alone=any(one.aliases for one in heard))
     ids = {event: event_id(event) for event in {event for one in heard for event in one.events}}
     if ids:
-        recorded = await _insert(connection, _event_rows(heard, ids))
+        # First what nobody else writes: who brings the same events waits for our end.
         await connection.execute(_INSERT_PROVENANCE, columns(_PROVENANCE, _provenance_rows(heard, ids)))
+        recorded = await _insert(connection, _event_rows(heard, ids))
     replaced = await links.record(connection, ((one.delivery, link) for one in heard for link in one.links))
     renamed = await names.record(connection, ((one.delivery, alias) for one in heard for alias in one.aliases))
     subjects = {event.subject for one in heard for event in one.events} | replaced
