@@ -34,6 +34,9 @@ def utf8(body: bytes) -> bytes:
     Raises:
         UnreadableDelivery: it is not UTF-8.
     """
+    # Most bodies are ASCII, which is seen several times faster.
+    if body.isascii():
+        return body
     try:
         body.decode()
     except UnicodeDecodeError as error:
@@ -47,8 +50,11 @@ def decode(payload: bytes, expected: type[_Payload]) -> _Payload:
     Raises:
         UnreadableDelivery: it is not JSON, or what the type requires is missing or malformed; the message has the path.
     """
+    # Where nothing is used, it does not matter what would come; where nothing is escaped, it cannot.
+    if expected is not AnyObject and b"\\" in payload:
+        payload = payload.replace(_NUL, rb"\ufffd")
     try:
-        return msgspec.json.decode(payload.replace(_NUL, rb"\ufffd") if _NUL in payload else payload, type=expected)
+        return msgspec.json.decode(payload, type=expected)
     except msgspec.ValidationError as error:
         raise UnreadableDelivery(f"a field is missing or malformed: {error}") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

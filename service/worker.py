@@ -10,7 +10,7 @@ import structlog
 from service.companion import CompanionFailed
 from service.leadership import Leadership
 from service.pipeline.interpret import interpret_pending
-from service.pipeline.project import project_touched
+from service.pipeline.project import BATCH, project_touched
 from service.pipeline.retain import forget_bodies, forget_unattached
 from service.pipeline.snapshot import Exported
 from service.pipeline.visibility import Visibility
@@ -21,6 +21,7 @@ from service.telemetry import Telemetry
 
 # How soon idle loops look again: a lookup in an index that is empty but for what is pending.
 _IDLE_SECONDS = 0.2
+_GATHER_SECONDS = 0.1
 _RETRY_SECONDS = 0.5
 _LONGEST_RETRY_SECONDS = 5.0
 _REFRESH_SPACING_SECONDS = 1.0
@@ -117,6 +118,8 @@ class Worker:
         projected = await project_touched(self._database, self._clock, self._telemetry)
         if projected:
             self._changed.set()
+            # Much is soon said again of what is being talked about: together, it is folded once.
+            await self._pause(_GATHER_SECONDS if projected < BATCH else 0)
         return projected
 
     async def _repeat(self, step: Step) -> None:

@@ -70,7 +70,8 @@ async def test_subjects_that_were_set_aside_wait_too(database: Database) -> None
     telemetry = Telemetry([])
     async with database.transaction() as connection:
         await marks.touch(connection, [Ref("jira:ML-12")])
-        await marks.set_aside(connection, Ref("jira:ML-12"), "a fault", at(8))
+        [(subject, mark)] = (await marks.claim(connection, 1, at(8))).items()
+        await marks.set_aside(connection, subject, mark, "a fault", at(8))
     await _watch(database, telemetry).look()
     assert _shown(telemetry) == [0, 0, 0, 1]
 

@@ -1,5 +1,6 @@
 """Interpret: stored deliveries become lifecycle events and links, and each gets its verdict."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +16,7 @@ from service.storage.inbox import Settlement
 from service.telemetry import Telemetry
 from service.webhook import Delivery
 
-_BATCH = 50
+_BATCH = 200
 
 Clock = Callable[[], datetime]
 
@@ -31,8 +32,9 @@ async def interpret_pending(database: Database, rules: Rules, telemetry: Telemet
     async with database.transaction() as connection:
         claimed = await inbox.claim(connection, _BATCH)
         written = await write_down(connection, rules, claimed, clock(), events.record)
-    for delivery, interpretation in written.interpreted:
-        telemetry.count_interpreted(delivery.source, interpretation.verdict)
+    verdicts = Counter((delivery.source, found.verdict) for delivery, found in written.interpreted)
+    for (source, verdict), number in verdicts.items():
+        telemetry.count_interpreted(source, verdict, number)
     telemetry.count_recorded(written.recorded)
     return len(claimed)
 
@@ -75,10 +77,14 @@ async def _write(
 ) -> Written:
     if not interpreted:
         return Written([], [])
+    said = [_said(*one) for one in interpreted]
     async with savepoint(connection):
-        recorded = await record(connection, [_said(*one) for one in interpreted])
+        # First, since others may wait for what is recorded, from then on until the end of the transaction.
         if now is not None:
-            await inbox.settle(connection, [_settlement(*one) for one in interpreted], rules.digest, now)
+            verdicts = zip(said, interpreted, strict=True)
+            settled = [Settlement(one.delivery, found.verdict, found.reason) for one, (_, found) in verdicts]
+            await inbox.settle(connection, settled, rules.digest, now)
+        recorded = await record(connection, said)
     return Written(interpreted, recorded)
 
 
@@ -95,7 +101,3 @@ async def _write_alone(
 def _said(delivery: Delivery, interpretation: Interpretation) -> Said:
     events = {statement.event: statement.rule for statement in interpretation.statements}
     return Said(delivery.id, delivery.received_at, events, interpretation.links, interpretation.aliases)
-
-
-def _settlement(delivery: Delivery, interpretation: Interpretation) -> Settlement:
-    return Settlement(delivery.id, interpretation.verdict, interpretation.reason)

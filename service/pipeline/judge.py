@@ -37,7 +37,9 @@ def interpret_delivery(rules: Rules, delivery: Delivery) -> Interpretation:
 def _check_times(found: Interpretation) -> None:
     """Refuse times that mean "none" to whoever wrote them, such as the year 1, and infinity to PostgreSQL."""
     stated = [event.occurred_at for event in found.events]
-    for at in (*stated, *(link.stated_at for link in found.links), *(alias.renamed_at for alias in found.aliases)):
+    stated += [link.stated_at for link in found.links]
+    stated += [alias.renamed_at for alias in found.aliases]
+    for at in stated:
         if not _EARLIEST <= at < _LATEST:
             raise UnreadableDelivery(f"the time {at.isoformat()} is out of range")
 

@@ -16,7 +16,9 @@ from service.storage import events, exclusions, experiments, links, marks, names
 from service.storage.database import Connection, DatabaseTimeout, DatabaseUnavailable, Transactions, savepoint
 from service.telemetry import Telemetry
 
-_BATCH = 100
+BATCH = 100
+"""How many touched subjects are projected at a time."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -27,7 +29,9 @@ Reclassified: TypeAlias = list[tuple[FailureCategory, FailureCategory]]
 async def project_touched(
     database: Transactions, clock: Callable[[], datetime], telemetry: Telemetry | None = None, *, alone: bool = False
 ) -> int:
-    """Fold the experiments that touched subjects belong to, or belonged to, and return how many were touched.
+    """Fold the experiments that touched subjects belong to, or belonged to, and return how many are done with.
+
+    One that is being touched again at this moment is not done with: it is for the next time.
 
     A subject that cannot be projected fails alone: it is set aside for a while, with the error, and does not stop the
     others.
@@ -39,10 +43,10 @@ async def project_touched(
     Raises:
         DatabaseUnavailable: nothing was committed; try again later.
     """
-    claimed, reclassified = await _project_next(database, clock, alone=alone)
+    done, reclassified = await _project_next(database, clock, alone=alone)
     if telemetry is not None:
         telemetry.count_reclassified(reclassified)
-    return claimed
+    return done
 
 
 async def _project_next(
@@ -50,9 +54,8 @@ async def _project_next(
 ) -> tuple[int, Reclassified]:
     try:
         async with database.transaction() as connection:
-            claimed = await marks.claim(connection, _BATCH, clock())
-            reclassified = await project(connection, claimed, alone=alone)
-        return len(claimed), reclassified
+            claimed = await marks.claim(connection, BATCH, clock(), alone=alone)
+            return await project(connection, claimed, alone=alone)
     except DatabaseUnavailable as error:
         if not isinstance(error, DatabaseTimeout):
             raise
@@ -64,37 +67,43 @@ async def _project_next(
 async def _project_each(
     database: Transactions, clock: Callable[[], datetime], *, alone: bool
 ) -> tuple[int, Reclassified]:
+    done = 0
     reclassified: Reclassified = []
     async with database.transaction() as connection:
-        claimed = await marks.claim(connection, _BATCH, clock())
-        for subject in claimed:
+        claimed = await marks.claim(connection, BATCH, clock(), alone=alone)
+        for subject, mark in claimed.items():
             try:
                 async with savepoint(connection):
-                    moved = await project(connection, [subject], alone=alone)
-                reclassified += moved
+                    cleared, moved = await project(connection, {subject: mark}, alone=alone)
+                done, reclassified = done + cleared, reclassified + moved
             except DatabaseUnavailable as error:
                 if not isinstance(error, DatabaseTimeout):
                     raise
-                await _set_aside(connection, subject, error, clock())
+                done += await _set_aside(connection, subject, mark, error, clock())
             except Exception as error:  # noqa: BLE001 - a fault in one subject must not stop the others
-                await _set_aside(connection, subject, error, clock())
-    return len(claimed), reclassified
+                done += await _set_aside(connection, subject, mark, error, clock())
+    return done, reclassified
 
 
-async def _set_aside(connection: Connection, subject: Ref, error: Exception, now: datetime) -> None:
+async def _set_aside(connection: Connection, subject: Ref, mark: int, error: Exception, now: datetime) -> int:
     _log.error("projection failed", subject=subject, exc_info=error)
-    await marks.set_aside(connection, subject, f"{type(error).__name__}: {error}", now)
+    return await marks.set_aside(connection, subject, mark, f"{type(error).__name__}: {error}", now)
 
 
-async def project(connection: Connection, touched: Collection[Ref], *, alone: bool = False) -> Reclassified:
-    """Fold what touched subjects belong to, note which of them are left out, and take their marks away.
+async def project(
+    connection: Connection, touched: Mapping[Ref, int], *, alone: bool = False
+) -> tuple[int, Reclassified]:
+    """Fold what touched subjects belong to, note which of them are left out, and take their marks, as given, away.
 
     The roots, and what is left out, are locked before anything that goes into the fold is read, so whoever commits last
     is folded last. What comes up only after the lock was made so by a commit that left a touched mark of its own. Who
     is `alone` need not lock.
+
+    Returns:
+        How many are done with, and the failures whose category changed.
     """
     if not touched:
-        return []
+        return 0, []
     before = await read_surroundings(connection, touched)
     affected = before.roots | before.excluded.keys()
     affected |= await experiments.known(connection, before.names) | await exclusions.known(connection, before.names)
@@ -106,8 +115,7 @@ async def project(connection: Connection, touched: Collection[Ref], *, alone: bo
     await experiments.replace(connection, folded, affected - now.roots)
     left_out = {subject: now.excluded[subject] for subject in now.excluded.keys() & affected}
     await exclusions.replace(connection, left_out, affected - left_out.keys())
-    await marks.forget(connection, touched)
-    return reclassified
+    return await marks.forget(connection, touched), reclassified
 
 
 async def _reclassified(connection: Connection, folded: Iterable[Experiment]) -> Reclassified:

@@ -20,7 +20,7 @@ from service.storage.database import Database, DatabaseUnavailable, Transactions
 from service.storage.rehearsal import rehearsal
 from service.webhook import Delivery
 
-_BATCH = 50
+_BATCH = 200
 _WAIT_SECONDS = 0.1
 _PAUSES = (0.5, 1.0, 2.0, 4.0, 5.0, 5.0, 5.0)
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)

@@ -157,10 +157,11 @@ def _apply(rules: Rules, provider: str, observation: Observed, payload: Payload,
     # The first rule decides on each event and field; where a label is what matched, on what this label says.
     decided: set[tuple[str, str]] = set()
     marked = False
+    traits: Mapping[str, str] = {trait: values[0] for trait, values in observation.traits.items() if values}
     for rule in rules.by_kind.get(observation.kind, ()):
         if rule.providers and provider not in rule.providers:
             continue
-        matches = list(_matches(rule, observation))
+        matches = _matches(rule, observation, traits)
         if matches and rule.where is not None and not search(rule.where, payload()):
             found.missed.append(f"the `where` of the rule `{rule.name}` is not true")
             continue
@@ -185,19 +186,20 @@ def _apply(rules: Rules, provider: str, observation: Observed, payload: Payload,
         found.missed.append(f"no rule matches {observation.kind}{': ' if shown else ''}{shown}")
 
 
-def _matches(rule: Rule, observation: Observed) -> Iterator[tuple[str, Mapping[str, str]]]:
+def _matches(rule: Rule, observation: Observed, traits: Mapping[str, str]) -> list[tuple[str, Mapping[str, str]]]:
     """Each way in which the rule matches: the label that matched, if one did, and what is known by name then."""
-    traits: Mapping[str, str] = {trait: values[0] for trait, values in observation.traits.items() if values}
-    ways: list[tuple[str, Mapping[str, str]]] = [("", traits)]
+    ways = [("", traits)]
     for condition in rule.conditions:
-        values = observation.traits.get(condition.trait, ())
+        # Most rules are about something else, and most patterns capture nothing.
+        if not (ways and (values := observation.traits.get(condition.trait))):
+            return []
         ways = [
-            (value if condition.trait == "label" else label, {**known, **captured})
+            (value if condition.trait == "label" else label, {**known, **captured} if captured else known)
             for label, known in ways
             for value in values
             if (captured := _first_match(condition, value)) is not None
         ]
-    yield from ways
+    return ways
 
 
 def _first_match(condition: Condition, value: str) -> Mapping[str, str] | None:

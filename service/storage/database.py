@@ -219,13 +219,6 @@ def _end(task: asyncio.Task[Any]) -> None:
         task.exception()
 
 
-async def driver_of(connection: Connection) -> asyncpg.Connection:
-    """The driver's own connection, in the transaction: of many rows, SQLAlchemy takes twice its time."""
-    # It begins the transaction with its first statement.
-    await connection.execute(text("SELECT"))
-    return (await connection.get_raw_connection()).driver_connection
-
-
 _Connect: TypeAlias = Callable[[], Awaitable[asyncpg.Connection]]
 
 
@@ -295,6 +288,15 @@ async def savepoint(connection: Connection) -> AsyncIterator[None]:
     with translated_errors():
         async with connection.begin_nested():
             yield
+
+
+async def driver_of(connection: Connection) -> asyncpg.Connection:
+    """The driver's own connection, in the transaction: of many rows, SQLAlchemy takes twice its time."""
+    driven: asyncpg.Connection = (await connection.get_raw_connection()).driver_connection
+    if not driven.is_in_transaction():
+        # SQLAlchemy begins the transaction with its first statement.
+        await connection.execute(text("SELECT"))
+    return driven
 
 
 @contextmanager

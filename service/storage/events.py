@@ -1,20 +1,19 @@
 """Lifecycle events: what the deliveries said, and which of them said it."""
 
-import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
+import msgspec
 from sqlalchemy import select, text
-from sqlalchemy.dialects.postgresql import insert
 
 from service.lifecycle.codec import data_of, event_id, kind_of, read_event
 from service.lifecycle.events import LifecycleEvent
 from service.lifecycle.evidence import Alias, LinkSet, Ref
 from service.storage import links, marks, names
 from service.storage.database import Connection
-from service.storage.tables import among, deliveries, event_deliveries, events
+from service.storage.tables import among, columns, deliveries, event_deliveries, events
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +40,11 @@ async def record(connection: Connection, said: Iterable[Said]) -> list[str]:
     heard = list(said)
     recorded: list[str] = []
     await names.lock(connection, alone=any(one.aliases for one in heard))
-    ids = {event: event_id(event) for one in heard for event in one.events}
+    ids = {event: event_id(event) for event in {event for one in heard for event in one.events}}
     if ids:
+        # First what nobody else writes: who brings the same events waits for our end.
+        await connection.execute(_INSERT_PROVENANCE, columns(_PROVENANCE, _provenance_rows(heard, ids)))
         recorded = await _insert(connection, _event_rows(heard, ids))
-        await connection.execute(insert(event_deliveries).on_conflict_do_nothing(), _provenance_rows(heard, ids))
     replaced = await links.record(connection, ((one.delivery, link) for one in heard for link in one.links))
     renamed = await names.record(connection, ((one.delivery, alias) for one in heard for alias in one.aliases))
     subjects = {event.subject for one in heard for event in one.events} | replaced
@@ -55,12 +55,10 @@ async def record(connection: Connection, said: Iterable[Said]) -> list[str]:
 
 
 async def _insert(connection: Connection, rows: Sequence[Mapping[str, object]]) -> list[str]:
-    columns = {column: [row[column] for row in rows] for column in ("subject", "id", "kind", "occurred_at")}
-    received = [row["received_at"] for row in rows]
-    data = [json.dumps(row["data"]) for row in rows]
-    return list(await connection.scalars(_INSERT, {**columns, "received_at": received, "data": data}))
+    return list(await connection.scalars(_INSERT, columns(_EVENT, rows)))
 
 
+_EVENT = ("subject", "id", "kind", "occurred_at", "received_at", "data")
 _INSERT = text(
     """
     INSERT INTO events (subject, id, kind, occurred_at, received_at, data)
@@ -70,6 +68,16 @@ _INSERT = text(
     )
     ON CONFLICT DO NOTHING
     RETURNING kind
+    """
+)
+_PROVENANCE = ("subject", "event_id", "delivery_id", "rule")
+_INSERT_PROVENANCE = text(
+    """
+    INSERT INTO event_deliveries (subject, event_id, delivery_id, rule)
+    SELECT * FROM unnest(
+        CAST(:subject AS text[]), CAST(:event_id AS uuid[]), CAST(:delivery_id AS uuid[]), CAST(:rule AS text[])
+    )
+    ON CONFLICT DO NOTHING
     """
 )
 
@@ -86,7 +94,7 @@ def _event_rows(heard: Iterable[Said], ids: Mapping[LifecycleEvent, UUID]) -> li
             "kind": kind_of(event),
             "occurred_at": event.occurred_at,
             "received_at": first[event],
-            "data": data_of(event),
+            "data": msgspec.json.encode(data_of(event)).decode(),
         }
         for event in sorted(first, key=lambda event: (event.subject, ids[event]))
     ]

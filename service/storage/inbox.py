@@ -12,7 +12,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 import zstandard
-from sqlalchemy import RowMapping, bindparam, func, select, text, tuple_, update
+from sqlalchemy import func, select, text, tuple_, update
 
 from service.storage.database import Connection, Database, DatabaseRejected, driver_of, translated_errors
 from service.storage.tables import deliveries
@@ -166,8 +166,7 @@ _by_number = attrgetter("id.int")
 # and their sources seven. The turns are counted without a lock; then each source's part is locked, passing over what
 # other workers hold. No part is larger than the limit: said once more, it keeps the planner from expecting tens of
 # thousands, and from compiling machine code for them.
-_CLAIM = text(
-    """
+_CLAIM = """
     WITH RECURSIVE sources AS (
         (SELECT source FROM deliveries WHERE verdict IS NULL ORDER BY source LIMIT 1)
         UNION ALL
@@ -180,25 +179,25 @@ _CLAIM = text(
         SELECT sources.source
         FROM sources CROSS JOIN LATERAL (
             SELECT received_at, id FROM deliveries
-            WHERE verdict IS NULL AND deliveries.source = sources.source ORDER BY source, received_at, id LIMIT :limit
+            WHERE verdict IS NULL AND deliveries.source = sources.source ORDER BY source, received_at, id LIMIT $1
         ) AS oldest
+        WHERE sources.source IS NOT NULL
         ORDER BY row_number() OVER (PARTITION BY sources.source ORDER BY received_at, id), received_at, id
-        LIMIT :limit
+        LIMIT $1
     ), shares AS (
         SELECT source, count(*) AS share FROM turns GROUP BY source
-    )
-    SELECT id, body_bytes
-    FROM shares CROSS JOIN LATERAL (
-        SELECT * FROM (
-            SELECT received_at, id, body_bytes FROM deliveries
-            WHERE verdict IS NULL AND deliveries.source = shares.source
-            ORDER BY source, received_at, id LIMIT shares.share FOR UPDATE SKIP LOCKED
+    ), claimed AS (
+        SELECT part.*, row_number() OVER (PARTITION BY shares.source ORDER BY received_at, id) AS turn
+        FROM shares CROSS JOIN LATERAL (
+            SELECT * FROM (
+                SELECT * FROM deliveries
+                WHERE verdict IS NULL AND deliveries.source = shares.source
+                ORDER BY source, received_at, id LIMIT shares.share FOR UPDATE SKIP LOCKED
+            ) AS locked
+            LIMIT $1
         ) AS part
-        LIMIT :limit
-    ) AS claimed
-    ORDER BY row_number() OVER (PARTITION BY shares.source ORDER BY received_at, id), received_at, id
-    """
-)
+    )
+"""
 # A flood is news to the planner: taking pending deliveries for few, it would fetch and sort them all.
 _BITMAP_SCANS = text("SELECT set_config('enable_bitmapscan', :setting, true)")
 
@@ -212,9 +211,9 @@ async def claim(connection: Connection, limit: int) -> list[Delivery]:
         limit: how many at most; fewer where their bodies are large.
     """
     await connection.execute(_BITMAP_SCANS, {"setting": "off"})
-    claimed = await connection.execute(_CLAIM, {"limit": limit})
+    rows = await (await driver_of(connection)).fetch(_CLAIM_AND_READ, limit, _CLAIM_BYTES)
     await connection.execute(_BITMAP_SCANS, {"setting": "on"})
-    return await _load(connection, _within_bytes(claimed.mappings()))
+    return _deliveries(rows)
 
 
 async def held(
@@ -228,56 +227,46 @@ async def held(
         limit: how many at most; fewer where their bodies are large.
         lock: whether nobody else may change them until the transaction ends.
     """
-    query = (
-        select(deliveries.c.id, deliveries.c.body_bytes)
-        .where(
-            *_IS_HELD,
-            tuple_(deliveries.c.received_at, deliveries.c.id) > after,
-            deliveries.c.received_at <= until,
-        )
-        .order_by(deliveries.c.received_at, deliveries.c.id)
-        .limit(limit)
+    query = _LOCK_HELD_AND_READ if lock else _READ_HELD
+    return _deliveries(await (await driver_of(connection)).fetch(query, limit, _CLAIM_BYTES, *after, until))
+
+
+_HELD = """
+    WITH waiting AS (
+        SELECT *, 1 AS turn FROM deliveries
+        WHERE verdict IS NOT NULL AND body IS NOT NULL AND (received_at, id) > ($3, $4) AND received_at <= $5
+        ORDER BY received_at, id LIMIT $1 {lock}
     )
-    waiting = await connection.execute(query.with_for_update() if lock else query)
-    return await _load(connection, _within_bytes(waiting.mappings()))
+"""
+# The first of them in the order of their turns, as many as can be read at a time, and one at least: a body that is
+# stored apart from its row is read only where the row is handed out.
+_READ = """
+    SELECT source, provider, provider_id, headers::text, body, received_at
+    FROM (
+        SELECT *, row_number() OVER turns AS place, sum(body_bytes) OVER turns AS bytes
+        FROM {taken} WINDOW turns AS (ORDER BY turn, received_at, id)
+    ) AS ordered
+    WHERE place = 1 OR bytes <= $2
+    ORDER BY received_at, id
+"""
+_CLAIM_AND_READ = _CLAIM + _READ.format(taken="claimed")
+_READ_HELD = _HELD.format(lock="") + _READ.format(taken="waiting")
+_LOCK_HELD_AND_READ = _HELD.format(lock="FOR UPDATE") + _READ.format(taken="waiting")
 
 
-_IS_HELD = (deliveries.c.verdict.is_not(None), deliveries.c.body.is_not(None))
-
-
-def _within_bytes(waiting: Iterable[RowMapping]) -> list[UUID]:
-    """The first of some deliveries, as many as can be read at a time; one at least."""
-    taken: list[UUID] = []
-    size = 0
-    for row in waiting:
-        size += row["body_bytes"]
-        if taken and size > _CLAIM_BYTES:
-            break
-        taken.append(row["id"])
-    return taken
-
-
-async def _load(connection: Connection, ids: Sequence[UUID]) -> list[Delivery]:
-    rows = await connection.execute(
-        select(deliveries).where(deliveries.c.id.in_(ids)).order_by(deliveries.c.received_at, deliveries.c.id)
-    )
-    decompressor = zstandard.ZstdDecompressor()
+def _deliveries(rows: Iterable[asyncpg.Record]) -> list[Delivery]:
+    decompress, read = zstandard.ZstdDecompressor().decompress, msgspec.json.Decoder(dict[str, str]).decode
     return [
-        Delivery(
-            source=row["source"],
-            provider=row["provider"],
-            provider_id=row["provider_id"],
-            headers=row["headers"],
-            body=decompressor.decompress(row["body"]),
-            received_at=row["received_at"],
-        )
-        for row in rows.mappings()
+        Delivery(source, provider, provider_id, read(headers), decompress(body), received_at)
+        for source, provider, provider_id, headers, body, received_at in rows
     ]
 
 
 async def count_held(connection: Connection, since: datetime) -> tuple[int, datetime]:
     """How many deliveries `held` has to give, and when the newest of them was received; `since` where there is none."""
-    query = select(func.count(), func.max(deliveries.c.received_at)).where(*_IS_HELD, deliveries.c.received_at >= since)
+    query = select(func.count(), func.max(deliveries.c.received_at)).where(
+        deliveries.c.verdict.is_not(None), deliveries.c.body.is_not(None), deliveries.c.received_at >= since
+    )
     count, newest = (await connection.execute(query)).one()
     return count, newest or since
 
@@ -331,18 +320,25 @@ _FORGET_BODIES = text(
 async def settle(connection: Connection, settlements: Sequence[Settlement], rules: str, at: datetime) -> None:
     """Write verdicts down, come to under rules of this digest, as of `at`."""
     await connection.execute(
-        update(deliveries)
-        .where(deliveries.c.id == bindparam("delivery"))
-        .values(verdict=bindparam("stated_verdict"), reason=bindparam("stated_reason"), rules=rules, interpreted_at=at),
-        [
-            {
-                "delivery": settlement.delivery,
-                "stated_verdict": settlement.verdict,
-                "stated_reason": settlement.reason,
-            }
-            for settlement in settlements
-        ],
+        _SETTLE,
+        {
+            "ids": [settlement.delivery for settlement in settlements],
+            "verdicts": [settlement.verdict for settlement in settlements],
+            "reasons": [settlement.reason for settlement in settlements],
+            "rules": rules,
+            "at": at,
+        },
     )
+
+
+_SETTLE = text(
+    """
+    UPDATE deliveries SET verdict = settled.verdict, reason = settled.reason, rules = :rules, interpreted_at = :at
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:verdicts AS text[]), CAST(:reasons AS text[]))
+        AS settled(id, verdict, reason)
+    WHERE deliveries.id = settled.id
+    """
+)
 
 
 _ROW_COLUMNS = [deliveries.c[name] for name in InboxRow.__dataclass_fields__]

@@ -6,11 +6,10 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Row, RowMapping, text
-from sqlalchemy.dialects.postgresql import insert
 
 from service.lifecycle.evidence import LinkSet, Ref
 from service.storage.database import Connection
-from service.storage.tables import link_statements, links
+from service.storage.tables import array, columns
 
 
 async def record(connection: Connection, heard: Iterable[tuple[UUID, LinkSet]]) -> set[Ref]:
@@ -25,21 +24,15 @@ async def record(connection: Connection, heard: Iterable[tuple[UUID, LinkSet]]) 
             newest[_key(row)] = row
     if not newest:
         return set()
-    await connection.execute(insert(link_statements).on_conflict_do_nothing(), sorted(stated, key=_key))
+    await connection.execute(_STATE, columns((*_NAMED, "delivery_id"), sorted(stated, key=_key)))
     rows = [newest[key] for key in sorted(newest)]
     # After this each row exists, and whoever else was about to make it has committed: what is read next, under a
     # lock, is what will be replaced.
-    await connection.execute(insert(links).on_conflict_do_nothing(), rows)
-    stored = await connection.execute(_LOCK, {column: [row[column] for row in rows] for column in _COLUMNS})
+    await connection.execute(_PUT, columns(_NAMED, rows))
+    stored = await connection.execute(_LOCK, columns(_COLUMNS, rows))
     outdated = {_key(row): row for row in stored.mappings() if _recency(row) < _recency(newest[_key(row)])}
     if outdated:
-        await connection.execute(
-            insert(links).on_conflict_do_update(
-                index_elements=[links.c[column] for column in _COLUMNS],
-                set_={name: insert(links).excluded[name] for name in ("targets", "stated_at")},
-            ),
-            [newest[key] for key in sorted(outdated)],
-        )
+        await connection.execute(_RENEW, columns(_NAMED, [newest[key] for key in sorted(outdated)]))
     return {Ref(target) for row in outdated.values() for target in row["targets"]}
 
 
@@ -79,7 +72,34 @@ _RESTORE = text(
     """  # noqa: S608 - constants
 )
 _COLUMNS = ("evidence", "channel", "stated_by")
-
+# `array` stands for the targets.
+_NAMED = (*_COLUMNS, "array", "stated_at")
+_STATED = """
+    CAST(:evidence AS text[]), CAST(:channel AS text[]), CAST(:stated_by AS text[]), CAST(:array AS text[]),
+    CAST(:stated_at AS timestamptz[])
+"""
+_STATE = text(
+    f"""
+    INSERT INTO link_statements (evidence, channel, stated_by, targets, stated_at, delivery_id)
+    SELECT evidence, channel, stated_by, CAST(targets AS text[]), stated_at, delivery_id
+    FROM unnest({_STATED}, CAST(:delivery_id AS uuid[]))
+        AS stated(evidence, channel, stated_by, targets, stated_at, delivery_id)
+    ON CONFLICT DO NOTHING
+    """  # noqa: S608 - constants
+)
+_INSERT = f"""
+    INSERT INTO links (evidence, channel, stated_by, targets, stated_at)
+    SELECT evidence, channel, stated_by, CAST(targets AS text[]), stated_at
+    FROM unnest({_STATED}) AS stated(evidence, channel, stated_by, targets, stated_at)
+"""  # noqa: S608 - constants
+_PUT = text(f"{_INSERT} ON CONFLICT DO NOTHING")
+_RENEW = text(
+    f"""
+    {_INSERT}
+    ON CONFLICT (evidence, channel, stated_by)
+    DO UPDATE SET targets = excluded.targets, stated_at = excluded.stated_at
+    """
+)
 _LOCK = text(
     """
     SELECT links.* FROM links JOIN unnest(
@@ -106,6 +126,7 @@ def _row(link: LinkSet) -> dict[str, Any]:
         "channel": link.channel,
         "stated_by": link.stated_by,
         "targets": sorted(link.targets),
+        "array": array(sorted(link.targets)),
         "stated_at": link.stated_at,
     }
 

@@ -4,7 +4,8 @@ Every large table's key begins with a column that a distributed PostgreSQL can s
 a hash, or a subject. Nothing refers across those by foreign key.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
 from sqlalchemy import (
     ARRAY,
@@ -224,6 +225,17 @@ leases = Table(
     PrimaryKeyConstraint("name"),
 )
 """What one process at a time holds."""
+
+
+def columns(names: Iterable[str], rows: Collection[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Rows as one array for each of their columns, of which `unnest` makes rows again in a single statement."""
+    return {name: [row[name] for row in rows] for name in names}
+
+
+def array(values: Iterable[str]) -> str:
+    """An array of texts as PostgreSQL writes it: arrays of different lengths can only travel like that in another."""
+    quoted = (value.replace("\\", r"\\").replace('"', r"\"") for value in values)
+    return "{" + ",".join(f'"{value}"' for value in quoted) + "}"
 
 
 def among(column: Column[str], values: Collection[str]) -> ColumnElement[bool]:

@@ -105,12 +105,12 @@ class Telemetry:
         """Count a webhook request."""
         self._counting[self._known(source), result]()
 
-    def count_interpreted(self, source: str, verdict: str) -> None:
-        """Count a verdict, once for each time that a delivery was interpreted.
+    def count_interpreted(self, source: str, verdict: str, number: int) -> None:
+        """Count so many verdicts, one for each time that a delivery was interpreted.
 
         The source is that of a stored delivery: one that is configured where it was received, if not in this process.
         """
-        self._interpreted.labels(source, verdict).inc()
+        self._interpreted.labels(source, verdict).inc(number)
 
     def count_recorded(self, kinds: Iterable[str]) -> None:
         """Count lifecycle events that were new, one for each kind named."""

@@ -13,7 +13,7 @@ import uvloop
 
 from service.storage.database import Database
 from service.storage.embedded import EmbeddedServer
-from tests.bench import core, figures, freshness, ingest, lists, memory, starting
+from tests.bench import core, figures, freshness, ingest, interpret, lists, memory, replay, starting
 from tests.bench.report import Line, as_json, machine, table
 
 Measure: TypeAlias = Callable[[str, Path], Iterable[Line]]
@@ -21,6 +21,8 @@ Measure: TypeAlias = Callable[[str, Path], Iterable[Line]]
 
 BENCHMARKS: Mapping[str, Measure] = {
     "ingest": ingest.measure,
+    "interpret": interpret.measure,
+    "replay": replay.measure,
     "freshness": freshness.measure,
     "starting": starting.measure,
     "memory": memory.measure,

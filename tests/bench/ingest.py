@@ -17,17 +17,14 @@ import asyncpg
 import uvloop
 
 from tests.bench import references
-from tests.bench.load import Load, load
+from tests.bench.load import REQUESTS, Load, load
 from tests.bench.processes import cpu_seconds, service
 from tests.bench.report import Line
-from tests.bench.traffic import traffic
 from tests.prometheus import free_port
 
 _ROUNDS = 5
 _SECONDS = 3
 _OURS = "loopgauge"
-# Of all pieces of work some, and of each some.
-_REQUESTS = list(traffic(3000))[::187]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +89,7 @@ _SHOWN = {
 
 def _load(pid: int, port: int, directory: Path) -> _Measured:
     before = cpu_seconds(pid)
-    answered = load(port, _REQUESTS, _SECONDS, directory)
+    answered = load(port, REQUESTS, _SECONDS, directory)
     return _Measured(answered, (cpu_seconds(pid) - before) / answered.requests * 1e6)
 
 

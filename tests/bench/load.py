@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.bench.traffic import traffic
 from tests.builders import GitHubRequest
 
 CONNECTIONS = 64
+REQUESTS: Sequence[GitHubRequest] = list(traffic(3000))[::187]
+"""Of some pieces of work some deliveries each."""
 _WRK = "wrk"
 # Each request has another delivery id than all others, in this run and in every other one.
 _SCRIPT = """

@@ -137,7 +137,21 @@ def memory(pid: int) -> Memory:
 
 
 def cpu_seconds(pid: int) -> float:
-    """How long a process has been at work, for itself and in the kernel."""
-    # Behind the name, which may hold anything, from the third field on.
-    fields = Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """How long a process and all that it has started have been at work, those that have ended among them."""
+    # In clock ticks: for itself and in the kernel, and the same of children that it has waited for.
+    spent = sum(map(int, _stat(pid)[11:15])) / os.sysconf("SC_CLK_TCK")
+    for child in children(pid):
+        # One that has ended meanwhile is part of its parent's time.
+        with suppress(OSError):
+            spent += cpu_seconds(child)
+    return spent
+
+
+def parent(pid: int) -> int:
+    """The process that has started a process."""
+    return int(_stat(pid)[1])
+
+
+def _stat(pid: int) -> list[str]:
+    """What the kernel tells of a process, from its state on, which comes behind a name that may hold anything."""
+    return Path("/proc", str(pid), "stat").read_text().rpartition(") ")[2].split()

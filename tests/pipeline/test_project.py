@@ -65,16 +65,24 @@ async def test_evidence_that_is_committed_while_its_experiment_is_folded_is_fold
     async with database.transaction() as folding:
         async with database.transaction() as connection:
             await _record(connection, workflow_run(pull.head, at(5)))
-        assert await marks.claim(folding, 10, at(2)) == [f"commit:{pull.head}"]
+        claimed = await marks.claim(folding, 10, at(2))
+        assert set(claimed) == {f"commit:{pull.head}"}
+        async with database.transaction() as connection:
+            await _record(connection, workflow_run(pull.head, at(4)))
+        assert await marks.forget(folding, claimed) == 0
+    await _project(database)
+    assert (await all_experiments(database))[ISSUE].first_signal_at == at(4)
 
-        async def bring_more() -> None:
-            async with database.transaction() as other:
-                await _record(other, workflow_run(pull.head, at(4)))
 
-        more = asyncio.create_task(bring_more())
-        await asyncio.sleep(0.05)
-        assert not more.done()
-    await more
+async def test_projection_waits_for_nobody_who_is_touching_its_subjects_again(database: Database) -> None:
+    pull = PullRequest(created_at=at(3))
+    await deliver(database, Issue(created_at=at(2)).opened(), pull.opened())
+    async with database.transaction() as connection:
+        await _record(connection, workflow_run(pull.head, at(5)))
+    async with database.transaction() as touching:
+        await _record(touching, workflow_run(pull.head, at(4)))
+        assert await project_touched(database, lambda: at(2)) == 0
+        assert (await all_experiments(database))[ISSUE].first_signal_at == at(5)
     await _project(database)
     assert (await all_experiments(database))[ISSUE].first_signal_at == at(4)
 
@@ -440,4 +448,4 @@ async def test_what_a_migration_touched_is_projected_after_what_is_new(database:
         await connection.exec_driver_sql("INSERT INTO touched (subject, retry_at) VALUES ('key:old', 'infinity')")
         await connection.exec_driver_sql("INSERT INTO touched (subject) VALUES ('key:new')")
         assert await marks.is_left(connection, await marks.newest(connection), at(2))
-        assert await marks.claim(connection, 10, at(2)) == ["key:new", "key:old"]
+        assert list(await marks.claim(connection, 10, at(2))) == ["key:new", "key:old"]

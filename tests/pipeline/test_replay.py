@@ -43,6 +43,12 @@ ISSUE = "github:acme/app#45"
 _Done = TypeVar("_Done")
 
 
+@pytest.fixture(autouse=True)
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches so small that a replay here has several."""
+    monkeypatch.setattr("service.pipeline.replay._BATCH", 50)
+
+
 def _replay(rules: Rules = RULES) -> Replay:
     return Replay(rules, TERMS, lambda: at(20), lambda done, total: None)
 

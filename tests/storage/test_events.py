@@ -30,8 +30,8 @@ def _closes(stated_at: datetime, *targets: Ref) -> LinkSet:
 
 async def _take(connection: Connection, limit: int) -> list[Ref]:
     claimed = await marks.claim(connection, limit, at(2))
-    await marks.forget(connection, claimed)
-    return claimed
+    assert await marks.forget(connection, claimed) == len(claimed)
+    return list(claimed)
 
 
 async def _brought_by(connection: Connection) -> list[UUID]:
@@ -176,19 +176,41 @@ async def test_a_subject_that_is_set_aside_is_passed_over_for_longer_each_time(d
         pauses = []
         now = at(2)
         for _ in range(3):
-            await marks.set_aside(connection, ITEM_1, "a fault", now)
+            mark = (await marks.claim(connection, 10, now))[ITEM_1]
+            assert await marks.set_aside(connection, ITEM_1, mark, "a fault", now) == 1
             waits = await connection.scalar(text("SELECT retry_at FROM touched WHERE error = 'a fault'"))
             assert waits is not None
             assert ITEM_1 not in await marks.claim(connection, 10, waits - timedelta(seconds=1))
             assert ITEM_1 in await marks.claim(connection, 10, waits)
             pauses.append(waits - now)
+            now = waits
     assert pauses == [timedelta(minutes=1), timedelta(minutes=2), timedelta(minutes=4)]
 
 
 async def test_news_bring_a_subject_back_that_was_set_aside(database: Database) -> None:
     async with database.transaction() as connection:
         await events.record(connection, [_said(Proposed(ITEM_1, at(2)))])
-        await marks.set_aside(connection, ITEM_1, "a fault", at(2))
-        assert await marks.claim(connection, 10, at(2)) == []
+        mark = (await marks.claim(connection, 10, at(2)))[ITEM_1]
+        await marks.set_aside(connection, ITEM_1, mark, "a fault", at(2))
+        assert await marks.claim(connection, 10, at(2)) == {}
         await events.record(connection, [_said(Started(ITEM_1, at(3)))])
-        assert await marks.claim(connection, 10, at(2)) == [ITEM_1]
+        assert set(await marks.claim(connection, 10, at(2))) == {ITEM_1}
+
+
+async def test_what_is_said_while_a_subject_fails_is_not_set_aside_with_it(database: Database) -> None:
+    async with database.transaction() as connection:
+        await events.record(connection, [_said(Proposed(ITEM_1, at(2)))])
+        mark = (await marks.claim(connection, 10, at(2)))[ITEM_1]
+        await events.record(connection, [_said(Started(ITEM_1, at(3)))])
+        assert await marks.set_aside(connection, ITEM_1, mark, "a fault", at(2)) == 0
+        assert set(await marks.claim(connection, 10, at(2))) == {ITEM_1}
+
+
+async def test_a_touched_subject_is_claimed_by_one_at_a_time(database: Database) -> None:
+    async with database.transaction() as connection:
+        await events.record(connection, [_said(*(Proposed(Ref(f"key:{number}"), at(2)) for number in range(5)))])
+    async with database.transaction() as one:
+        async with database.transaction() as other:
+            first, second = await marks.claim(one, 2, at(2)), await marks.claim(other, 10, at(2))
+            assert [*first, *second] == [f"key:{number}" for number in range(5)]
+        assert await marks.claim(one, 10, at(2)) == first | second

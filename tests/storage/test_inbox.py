@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from service.storage import inbox
-from service.storage.database import Connection, Database
+from service.storage.database import Connection, Database, driver_of
 from service.storage.inbox import InvalidCursor, Settlement
 from service.webhook import Delivery
 from tests.builders import at, github
@@ -227,12 +227,20 @@ _NUMEROUS = text(
 
 async def _plans(connection: Connection) -> list[Any]:
     """How PostgreSQL goes about the statements that must not read everything."""
+    explain = "EXPLAIN (ANALYZE, FORMAT JSON)"
     before = {"limit": 50, "before": at(28) + timedelta(days=9999)}
     await connection.execute(inbox._BITMAP_SCANS, {"setting": "off"})  # noqa: SLF001 - as in a claim
-    claim = await connection.scalar(text(f"EXPLAIN (ANALYZE, FORMAT JSON) {inbox._CLAIM}"), {"limit": 50})  # noqa: SLF001
+    driven = await driver_of(connection)
+    claim = await driven.fetchval(f"{explain} {inbox._CLAIM_AND_READ}", 50, 1_000_000)  # noqa: SLF001
     await connection.execute(inbox._BITMAP_SCANS, {"setting": "on"})  # noqa: SLF001
-    forget = await connection.scalar(text(f"EXPLAIN (ANALYZE, FORMAT JSON) {inbox._FORGET_BODIES}"), before)  # noqa: SLF001
-    return [claim[0]["Plan"], forget[0]["Plan"]]
+    forget = await connection.scalar(text(f"{explain} {inbox._FORGET_BODIES}"), before)  # noqa: SLF001
+    settle = await connection.scalar(text(f"{explain} {inbox._SETTLE}"), await _verdicts(connection))  # noqa: SLF001
+    return [claim[0]["Plan"], forget[0]["Plan"], settle[0]["Plan"]]
+
+
+async def _verdicts(connection: Connection) -> dict[str, Any]:
+    ids = list(await connection.scalars(text("SELECT id FROM deliveries WHERE verdict IS NULL LIMIT 50")))
+    return {"ids": ids, "verdicts": ["ignored"] * 50, "reasons": [""] * 50, "rules": "", "at": at(1)}
 
 
 def _steps(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:

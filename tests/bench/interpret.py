@@ -1,0 +1,147 @@
+"""How fast workers bring deliveries from the inbox to the experiments.
+
+Workers are ready before the inbox is filled, in one transaction: all of them begin at the same moment.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import msgspec
+import zstandard
+
+from tests.bench.load import REQUESTS, load
+from tests.bench.processes import Service, cpu_seconds, parent, service
+from tests.bench.report import Line
+from tests.bench.traffic import traffic
+
+_DELIVERIES = 20_000
+_ROUNDS = 3
+_SINCE = datetime(2026, 3, 2, 9, tzinfo=UTC)
+_APART = timedelta(milliseconds=1)
+_LOOK_SECONDS = 0.05
+_PATIENCE_SECONDS = 120
+_LOAD_SECONDS = 4
+_WHAT = "one worker brings from the inbox to the experiments"
+COLUMNS = ("id", "source", "provider", "provider_id", "headers", "body", "body_bytes", "received_at")
+"""Those of a delivery that is pending."""
+CLEAR = """
+    TRUNCATE deliveries, events, event_deliveries, links, link_statements, aliases, touched, experiments, exclusions
+"""
+_SNAPSHOT = b"loopgauge_snapshot_timestamp_seconds"
+_IS_LEFT = "SELECT EXISTS (SELECT FROM deliveries WHERE verdict IS NULL) OR EXISTS (SELECT FROM touched)"
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What workers did in a second; and the processor's time for each delivery, in microseconds."""
+
+    rate: float
+    worker: float
+    postgresql: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """What one round came to: deliveries that were acknowledged and decoded in a second, and the work of one and two."""
+
+    acknowledged: float
+    decoded: float
+    one: _Work
+    two: _Work
+
+
+def measure(url: str, directory: Path) -> Iterator[Line]:
+    """One worker and two, and what it costs, in turn with what one API process takes in and with mere decoding.
+
+    Args:
+        url: a migrated database, whose server runs on this machine; its tables are emptied.
+        directory: where the workers may write.
+    """
+    deliveries = list(stored(_DELIVERIES))
+    bodies = [zstandard.ZstdDecompressor().decompress(row[5]) for row in deliveries]
+    rounds = [_round(url, directory, deliveries, bodies) for _ in range(_ROUNDS)]
+    rates = [one.one.rate for one in rounds]
+    for against, references, least in (
+        ("one API process acknowledges", [one.acknowledged for one in rounds], 0.5),
+        ("decoding the same bodies", [one.decoded for one in rounds], None),
+    ):
+        yield Line(what=_WHAT, values=rates, unit="/s", against=against, references=references, least=least)
+    two = [one.two.rate for one in rounds]
+    yield Line(what="the same by two workers", values=two, unit="/s", against="one worker", references=rates, least=1.6)
+    yield Line(what="processor's time of the worker for each", values=[one.one.worker for one in rounds], unit="µs")
+    yield Line(what="and of PostgreSQL beside it", values=[one.one.postgresql for one in rounds], unit="µs")
+
+
+def _round(url: str, directory: Path, deliveries: Sequence[tuple[Any, ...]], bodies: Sequence[bytes]) -> _Round:
+    return _Round(
+        _acknowledged(url, directory),
+        _decoded(bodies),
+        asyncio.run(_work(url, directory, deliveries, 1)),
+        asyncio.run(_work(url, directory, deliveries, 2)),
+    )
+
+
+def _acknowledged(url: str, directory: Path) -> float:
+    with service(directory / "api", url, "api") as running:
+        return load(running.port, REQUESTS, _LOAD_SECONDS, directory).rate
+
+
+def stored(count: int) -> Iterator[tuple[Any, ...]]:
+    """So many deliveries of the traffic as rows of the inbox, in the order of `COLUMNS`."""
+    compressor = zstandard.ZstdCompressor(level=1)
+    for place, request in enumerate(traffic(count)):
+        delivery = request.delivery(_SINCE + place * _APART)
+        headers = msgspec.json.encode(delivery.headers).decode()
+        named = delivery.id, delivery.source, delivery.provider, delivery.provider_id
+        yield *named, headers, compressor.compress(delivery.body), len(delivery.body), delivery.received_at
+
+
+def _decoded(bodies: Sequence[bytes]) -> float:
+    began = time.perf_counter()
+    for body in bodies:
+        json.loads(body)
+    return len(bodies) / (time.perf_counter() - began)
+
+
+async def _work(url: str, directory: Path, deliveries: Sequence[tuple[Any, ...]], workers: int) -> _Work:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(CLEAR)
+        with ExitStack() as running:
+            started = [running.enter_context(service(directory / "worker", url, "worker")) for _ in range(workers)]
+            await _until_led(started)
+            processes = [one.process.pid for one in started]
+            postmaster = parent(await connection.fetchval("SELECT pg_backend_pid()"))
+            async with connection.transaction():
+                await connection.copy_records_to_table("deliveries", records=deliveries, columns=COLUMNS)
+                await connection.execute("ANALYZE deliveries")
+                before = [cpu_seconds(process) for process in (*processes, postmaster)]
+            await _until_nothing_is_left(connection)
+            ended = datetime.now(UTC)
+            spent = [cpu_seconds(process) - was for process, was in zip((*processes, postmaster), before, strict=True)]
+        began = await connection.fetchval("SELECT min(interpreted_at) FROM deliveries")
+    finally:
+        await connection.close()
+    each = 1e6 / len(deliveries)
+    return _Work(len(deliveries) / (ended - began).total_seconds(), sum(spent[:-1]) * each, spent[-1] * each)
+
+
+async def _until_led(workers: Sequence[Service]) -> None:
+    """Whichever leads has started the process beside it, too."""
+    async with asyncio.timeout(_PATIENCE_SECONDS):
+        while not any(_SNAPSHOT in worker.get("/metrics") for worker in workers):
+            await asyncio.sleep(_LOOK_SECONDS)
+
+
+async def _until_nothing_is_left(connection: asyncpg.Connection) -> None:
+    async with asyncio.timeout(_PATIENCE_SECONDS):
+        while await connection.fetchval(_IS_LEFT):  # noqa: ASYNC110 - nobody tells when it is empty
+            await asyncio.sleep(_LOOK_SECONDS)

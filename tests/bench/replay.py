@@ -1,0 +1,93 @@
+"""How fast `loopgauge replay` goes through what is stored, and what it takes."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+
+from tests.bench.interpret import CLEAR, COLUMNS, stored
+from tests.bench.processes import cpu_seconds, parent
+from tests.bench.report import Line
+from tests.builders import SECRET
+
+_DELIVERIES = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Replayed:
+    """What one replay took; CPU times and what was logged are for each delivery, in microseconds and bytes."""
+
+    rate: float
+    process: float
+    postgresql: float
+    mebibytes: float
+    logged: float
+
+
+def measure(url: str, directory: Path, number: int = _DELIVERIES) -> Iterator[Line]:
+    """Two replays of the same deliveries: one that says all of it for the first time, and one that changes nothing.
+
+    Args:
+        url: a migrated database, whose server runs on this machine; its tables are emptied.
+        directory: where the command may write.
+        number: how many deliveries there are.
+    """
+    asyncio.run(_fill(url, number))
+    first, again = (asyncio.run(_replay(url, directory, number)) for _ in range(2))
+    yield Line(what=f"replay of {number:,} that had said nothing", values=[first.rate], unit="deliveries/s")
+    yield Line(what="replay of the same, which changes nothing", values=[again.rate], unit="deliveries/s")
+    yield Line(what="its CPU time", values=[again.process], unit="µs/delivery")
+    yield Line(what="CPU time of PostgreSQL beside it", values=[again.postgresql], unit="µs/delivery")
+    yield Line(what="what PostgreSQL logged of it", values=[again.logged], unit="bytes/delivery")
+    yield Line(what="its memory at most", values=[again.mebibytes], unit="MiB")
+
+
+async def _fill(url: str, number: int) -> None:
+    """Deliveries with a verdict, which was come to under rules to which none of them said anything."""
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(CLEAR)
+        settled = (*COLUMNS, "verdict", "reason", "rules")
+        rows = ((*row, "ignored", "", "") for row in stored(number))
+        await connection.copy_records_to_table("deliveries", records=rows, columns=settled, timeout=600)
+        await connection.execute("VACUUM ANALYZE deliveries")
+    finally:
+        await connection.close()
+
+
+async def _replay(url: str, directory: Path, number: int) -> _Replayed:
+    connection = await asyncpg.connect(url)
+    try:
+        postmaster = parent(await connection.fetchval("SELECT pg_backend_pid()"))
+        before = cpu_seconds(postmaster), await connection.fetchval("SELECT pg_current_wal_lsn()")
+        taken, process, mebibytes = await asyncio.to_thread(_command, url, directory, number)
+        postgresql = cpu_seconds(postmaster) - before[0]
+        logged = await connection.fetchval("SELECT pg_current_wal_lsn() - $1::pg_lsn", before[1])
+    finally:
+        await connection.close()
+    each = 1e6 / number
+    return _Replayed(number / taken, process * each, postgresql * each, mebibytes, float(logged) / number)
+
+
+def _command(url: str, directory: Path, number: int) -> tuple[float, float, float]:
+    """The seconds that the command took, those of CPU time, and its memory in MiB."""
+    ours = {"DATABASE_URL": url, "DATA_DIR": str(directory / "replay"), "SOURCES__GITHUB__SECRET": SECRET}
+    environment = {**os.environ, **{f"LOOPGAUGE_{name}": value for name, value in ours.items()}}
+    command = [sys.executable, "-m", "service", "replay", "--json"]
+    began = time.perf_counter()
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout is not None
+        told = json.loads(process.stdout.read())
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    taken = time.perf_counter() - began
+    assert process.returncode == 0
+    assert told["deliveries"] == number
+    return taken, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
