@@ -41,11 +41,14 @@ async def record(connection: Connection, said: Iterable[Said]) -> list[str]:
     recorded: list[str] = []
     await names.lock(connection, alone=any(one.aliases for one in heard))
     ids = {event: event_id(event) for event in {event for one in heard for event in one.events}}
-    if ids:
-        # First what nobody else writes: who brings the same events waits for our end.
+    rows = _event_rows(heard, ids)
+    # First what nobody else writes: who brings the same events or links waits for our end.
+    if rows:
         await connection.execute(_INSERT_PROVENANCE, columns(_PROVENANCE, _provenance_rows(heard, ids)))
-        recorded = await _insert(connection, _event_rows(heard, ids))
-    replaced = await links.record(connection, ((one.delivery, link) for one in heard for link in one.links))
+    newest = await links.state(connection, ((one.delivery, link) for one in heard for link in one.links))
+    if rows:
+        recorded = await _insert(connection, rows)
+    replaced = await links.put_in_force(connection, newest)
     renamed = await names.record(connection, ((one.delivery, alias) for one in heard for alias in one.aliases))
     subjects = {event.subject for one in heard for event in one.events} | replaced
     for link in (link for one in heard for link in one.links):

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from sqlalchemy import Row, RowMapping, text
@@ -11,9 +11,12 @@ from service.lifecycle.evidence import LinkSet, Ref
 from service.storage.database import Connection
 from service.storage.tables import array, columns
 
+Newest: TypeAlias = Mapping[tuple[str, ...], Mapping[str, Any]]
+"""Of what is stated the newest set, as a row, by evidence, channel and speaker."""
 
-async def record(connection: Connection, heard: Iterable[tuple[UUID, LinkSet]]) -> set[Ref]:
-    """Keep what is stated, and the newest set per evidence, channel and speaker; returns the targets it replaced."""
+
+async def state(connection: Connection, heard: Iterable[tuple[UUID, LinkSet]]) -> Newest:
+    """Keep what deliveries state, which nobody else writes; returns what is to be put in force of it."""
     newest: dict[tuple[str, ...], dict[str, Any]] = {}
     stated: list[dict[str, Any]] = []
     for delivery, link in heard:
@@ -22,9 +25,15 @@ async def record(connection: Connection, heard: Iterable[tuple[UUID, LinkSet]]) 
         known = newest.setdefault(_key(row), row)
         if _recency(known) < _recency(row):
             newest[_key(row)] = row
+    if stated:
+        await connection.execute(_STATE, columns((*_NAMED, "delivery_id"), sorted(stated, key=_key)))
+    return newest
+
+
+async def put_in_force(connection: Connection, newest: Newest) -> set[Ref]:
+    """Put in force what is newer than what is, and return the targets that it replaced."""
     if not newest:
         return set()
-    await connection.execute(_STATE, columns((*_NAMED, "delivery_id"), sorted(stated, key=_key)))
     rows = [newest[key] for key in sorted(newest)]
     # After this each row exists, and whoever else was about to make it has committed: what is read next, under a
     # lock, is what will be replaced.

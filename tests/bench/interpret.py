@@ -50,7 +50,7 @@ class _Work:
 
 @dataclass(frozen=True, slots=True)
 class _Round:
-    """What one round came to: deliveries that were acknowledged and decoded in a second, and the work of one and two."""
+    """One round: deliveries that were acknowledged and decoded in a second, and the work of one worker and of two."""
 
     acknowledged: float
     decoded: float
@@ -137,7 +137,7 @@ async def _work(url: str, directory: Path, deliveries: Sequence[tuple[Any, ...]]
 async def _until_led(workers: Sequence[Service]) -> None:
     """Whichever leads has started the process beside it, too."""
     async with asyncio.timeout(_PATIENCE_SECONDS):
-        while not any(_SNAPSHOT in worker.get("/metrics") for worker in workers):
+        while not any(_SNAPSHOT in worker.get("/metrics") for worker in workers):  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(_LOOK_SECONDS)
 
 
