@@ -6,6 +6,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -39,6 +40,7 @@ def main() -> int:
         "names", nargs="*", metavar="name", help=f"which: {', '.join(BENCHMARKS)}; all if none is named"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="where to write machine and figures as JSON")
+    parser.add_argument("--deliveries", type=int, default=replay.DELIVERIES, help="how many are replayed; %(default)s")
     given = parser.parse_args()
     if unknown := set(given.names) - set(BENCHMARKS):
         parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
@@ -46,7 +48,8 @@ def main() -> int:
     for name in given.names or BENCHMARKS:
         print(f"{name} ...", end=" ", file=sys.stderr, flush=True)
         began = time.monotonic()
-        lines += _measured(BENCHMARKS[name])
+        measure = BENCHMARKS[name]
+        lines += _measured(partial(measure, number=given.deliveries) if measure is replay.measure else measure)
         print(f"{time.monotonic() - began:.0f} s", file=sys.stderr)
     print(", ".join(f"{name} {value}" for name, value in machine().items()))
     print()

@@ -17,7 +17,8 @@ from tests.bench.processes import cpu_seconds, parent
 from tests.bench.report import Line
 from tests.builders import SECRET
 
-_DELIVERIES = 200_000
+DELIVERIES = 100_000
+"""How many there are by default: a million takes twenty minutes, of which two to make them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +28,11 @@ class _Replayed:
     rate: float
     process: float
     postgresql: float
-    mebibytes: float
+    megabytes: float
     logged: float
 
 
-def measure(url: str, directory: Path, number: int = _DELIVERIES) -> Iterator[Line]:
+def measure(url: str, directory: Path, number: int = DELIVERIES) -> Iterator[Line]:
     """Two replays of the same deliveries: one that says all of it for the first time, and one that changes nothing.
 
     Args:
@@ -41,12 +42,13 @@ def measure(url: str, directory: Path, number: int = _DELIVERIES) -> Iterator[Li
     """
     asyncio.run(_fill(url, number))
     first, again = (asyncio.run(_replay(url, directory, number)) for _ in range(2))
-    yield Line(what=f"replay of {number:,} that had said nothing", values=[first.rate], unit="deliveries/s")
-    yield Line(what="replay of the same, which changes nothing", values=[again.rate], unit="deliveries/s")
-    yield Line(what="its CPU time", values=[again.process], unit="µs/delivery")
-    yield Line(what="CPU time of PostgreSQL beside it", values=[again.postgresql], unit="µs/delivery")
-    yield Line(what="what PostgreSQL logged of it", values=[again.logged], unit="bytes/delivery")
-    yield Line(what="its memory at most", values=[again.mebibytes], unit="MiB")
+    name = f"replay of {number:,} deliveries"
+    yield Line(what=f"{name} that had said nothing before", values=[first.rate], unit="/s")
+    yield Line(what=f"{name} that say what they said", values=[again.rate], unit="/s")
+    yield Line(what=f"{name}: processor's time for each", values=[again.process], unit="µs")
+    yield Line(what=f"{name}: and of PostgreSQL beside it", values=[again.postgresql], unit="µs")
+    yield Line(what=f"{name}: what PostgreSQL logs of each", values=[again.logged], unit="bytes")
+    yield Line(what=f"{name}: memory at most", values=[again.megabytes], unit="MB")
 
 
 async def _fill(url: str, number: int) -> None:
@@ -67,17 +69,17 @@ async def _replay(url: str, directory: Path, number: int) -> _Replayed:
     try:
         postmaster = parent(await connection.fetchval("SELECT pg_backend_pid()"))
         before = cpu_seconds(postmaster), await connection.fetchval("SELECT pg_current_wal_lsn()")
-        taken, process, mebibytes = await asyncio.to_thread(_command, url, directory, number)
+        taken, process, megabytes = await asyncio.to_thread(_command, url, directory, number)
         postgresql = cpu_seconds(postmaster) - before[0]
         logged = await connection.fetchval("SELECT pg_current_wal_lsn() - $1::pg_lsn", before[1])
     finally:
         await connection.close()
     each = 1e6 / number
-    return _Replayed(number / taken, process * each, postgresql * each, mebibytes, float(logged) / number)
+    return _Replayed(number / taken, process * each, postgresql * each, megabytes, float(logged) / number)
 
 
 def _command(url: str, directory: Path, number: int) -> tuple[float, float, float]:
-    """The seconds that the command took, those of CPU time, and its memory in MiB."""
+    """The seconds that the command took, those of CPU time, and its memory in MB."""
     ours = {"DATABASE_URL": url, "DATA_DIR": str(directory / "replay"), "SOURCES__GITHUB__SECRET": SECRET}
     environment = {**os.environ, **{f"LOOPGAUGE_{name}": value for name, value in ours.items()}}
     command = [sys.executable, "-m", "service", "replay", "--json"]
@@ -90,4 +92,4 @@ def _command(url: str, directory: Path, number: int) -> tuple[float, float, floa
     taken = time.perf_counter() - began
     assert process.returncode == 0
     assert told["deliveries"] == number
-    return taken, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
+    return taken, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024 / 1e6
