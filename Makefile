@@ -39,8 +39,8 @@ check: $(VENV)/dev.done tools ## formatting, lint, types, import contracts; Dock
 	@$(BIN)/zizmor --offline --quiet --no-progress .github
 	@if [ -x $(TOOLS)/bin/helm ]; then $(BIN)/python -m tests.helm.check; fi
 
-bench: $(VENV)/dev.done ## all benchmarks, each against something else in the same run; needs wrk; ONLY="ingest replay", JSON=file
-	@$(BIN)/python -m tests.bench $(ONLY) $(if $(JSON),--json $(JSON))
+bench: $(VENV)/dev.done ## all benchmarks, each against something else in the same run; needs wrk; ONLY="ingest replay", DELIVERIES=1000000 for the replay, JSON=file
+	@$(BIN)/python -m tests.bench $(ONLY) $(if $(DELIVERIES),--deliveries $(DELIVERIES)) $(if $(JSON),--json $(JSON))
 
 SECONDS ?= 600
 torture: $(VENV)/dev.done ## the long fault test; SECONDS=600, and SEED=n to repeat one

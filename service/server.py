@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import structlog
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.app import create_app, open_database
@@ -48,8 +48,8 @@ async def run_service(
     async with open_database(settings, tuning) as database:
         app = create_app(settings, rules, database)
         async with app.router.lifespan_context(app):
-            server = _Server(_configuration(app))
-            _spare_the_collector()
+            server = _Server(configuration(app))
+            spare_the_collector()
             # A second ctrl-C does not wait for what is under way.
             _on_signals(lambda asked: server.handle_exit(asked, None))
             _say_where(settings, listening)
@@ -84,7 +84,7 @@ async def _visited(
         raise failed[0]
 
 
-def _spare_the_collector() -> None:
+def spare_the_collector() -> None:
     """Let the garbage collector pass over what was made for good, and come when there is something to find.
 
     By default it comes after 700 more objects than were let go of, which is a dozen deliveries, and looks through all
@@ -117,7 +117,8 @@ class _Server(uvicorn.Server):
 class _Joined:
     """A connection that writes once in a turn of the event loop what it is given in pieces.
 
-    Head and body of an answer come as two, and to write costs as much as to check a signature.
+    Head and body of an answer come as two, and to write costs as much as to check a signature. An answer in pieces that
+    never waits between them is gathered whole; there is none such here.
     """
 
     def __init__(self, transport: asyncio.Transport) -> None:
@@ -136,7 +137,8 @@ class _Joined:
 
     def _flush(self) -> None:
         pieces, self._pieces = self._pieces, []
-        if pieces:
+        # Who asked may have gone away since.
+        if pieces and not self._transport.is_closing():
             self._transport.write(b"".join(pieces))
 
     def __getattr__(self, name: str) -> Any:
@@ -150,7 +152,8 @@ class _Protocol(HttpToolsProtocol):
         super().connection_made(cast("asyncio.Transport", _Joined(transport)))
 
 
-def _configuration(app: FastAPI) -> uvicorn.Config:
+def configuration(app: ASGIApp) -> uvicorn.Config:
+    """How the service, and what it is held against, is served."""
     return uvicorn.Config(
         app,
         http=_Protocol,

@@ -118,8 +118,9 @@ class Worker:
         projected = await project_touched(self._database, self._clock, self._telemetry)
         if projected:
             self._changed.set()
+        if 0 < projected < BATCH:
             # Much is soon said again of what is being talked about: together, it is folded once.
-            await self._pause(_GATHER_SECONDS if projected < BATCH else 0)
+            await self._pause(_GATHER_SECONDS)
         return projected
 
     async def _repeat(self, step: Step) -> None:

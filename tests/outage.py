@@ -42,6 +42,8 @@ class Line:
         self._asks = asyncio.Event()
         self._answers = asyncio.Event()
         self._last_words: bytes | None = None
+        self._made = 0
+        self._forgotten = 0
 
     async def mend(self) -> None:
         """Let bytes flow, and new connections be made."""
@@ -73,17 +75,23 @@ class Line:
         """Let nothing come back once these words have gone to the server."""
         self._last_words = words
 
+    def forget(self) -> None:
+        """End each connection that there is now, but only when something is asked on it."""
+        self._forgotten = self._made
+
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._carrying.add(task)
+        self._made += 1
+        number = self._made
         try:
             far_reader, far_writer = await asyncio.open_unix_connection(self._far)
             try:
                 await asyncio.wait(
                     [
-                        asyncio.create_task(self._carry(reader, far_writer, self._asks)),
-                        asyncio.create_task(self._carry(far_reader, writer, self._answers)),
+                        asyncio.create_task(self._carry(reader, far_writer, self._asks, number)),
+                        asyncio.create_task(self._carry(far_reader, writer, self._answers, number)),
                     ],
                     return_when=asyncio.FIRST_COMPLETED,
                 )
@@ -96,9 +104,13 @@ class Line:
             writer.transport.abort()
             self._carrying.discard(task)
 
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, flows: asyncio.Event) -> None:
+    async def _carry(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, flows: asyncio.Event, number: int
+    ) -> None:
         try:
             while words := await reader.read(65536):
+                if flows is self._asks and number <= self._forgotten:
+                    return
                 await flows.wait()
                 if flows is self._asks and self._last_words is not None and self._last_words in words:
                     self._answers.clear()

@@ -1,15 +1,19 @@
 """What the server sends is whole and in order, and an answer is one write, whatever it is made of."""
 
 import asyncio
+import socket
+import struct
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
 import pytest
 import uvicorn
+import uvloop
 from fastapi import FastAPI
 from starlette.responses import JSONResponse, StreamingResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.server import _configuration
+from service.server import configuration
 from tests.outage import until
 
 _PIECE = b"x" * 100_000
@@ -34,8 +38,9 @@ def _app() -> FastAPI:
 
 
 @asynccontextmanager
-async def _connected() -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    server = uvicorn.Server(_configuration(_app()))
+async def _serving(app: ASGIApp) -> AsyncIterator[int]:
+    """The port at which an application is served as the service is."""
+    server = uvicorn.Server(configuration(app))
     server.config.port = 0
     serving = asyncio.create_task(server.serve())
 
@@ -43,14 +48,19 @@ async def _connected() -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.Stre
         return server.started
 
     await until(started)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
-        yield reader, writer
+        yield server.servers[0].sockets[0].getsockname()[1]
     finally:
-        writer.close()
         server.should_exit = True
         await serving
+
+
+@asynccontextmanager
+async def _connected() -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    async with _serving(_app()) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        yield reader, writer
+        writer.close()
 
 
 async def _ask(writer: asyncio.StreamWriter, path: str, *headers: str) -> None:
@@ -65,6 +75,43 @@ async def test_head_and_body_of_an_answer_arrive_together() -> None:
             answer = await reader.read(65536)
             assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
             assert answer.endswith(b'\r\n\r\n{"status":"stored"}')
+
+
+def test_a_client_that_goes_away_as_it_is_answered_is_no_fault() -> None:
+    faults: list[object] = []
+
+    async def answer_who_has_gone() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, fault: faults.append(fault))
+        now = asyncio.Event()
+
+        async def app(_scope: Scope, receive: Receive, send: Send) -> None:
+            await receive()
+            await now.wait()
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+            await send({"type": "http.response.body", "body": b"ok"})
+
+        async with _serving(app) as port:
+            for _ in range(10):
+                now.clear()
+                clients = [_connect(port) for _ in range(8)]
+                await asyncio.sleep(0.01)
+                # In one turn of the loop it is seen that they have gone and what they are to be sent.
+                now.set()
+                for client in clients:
+                    client.close()
+                await asyncio.sleep(0.01)
+
+    # As the service runs: another loop would take what is written to nobody.
+    uvloop.run(answer_who_has_gone())
+    assert faults == []
+
+
+def _connect(port: int) -> socket.socket:
+    """A client that asks, and resets the connection where it closes it."""
+    client = socket.create_connection(("127.0.0.1", port))
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.sendall(b"GET / HTTP/1.1\r\nhost: test\r\n\r\n")
+    return client
 
 
 async def test_answers_to_requests_that_came_together_are_in_order() -> None:

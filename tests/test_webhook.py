@@ -501,6 +501,12 @@ def test_the_id_of_a_content_is_that_of_its_type_and_its_bytes() -> None:
     assert len(content_id("\ud800\udcff é", b"")) == 64
 
 
+def test_a_delivery_has_the_id_that_earlier_releases_gave_it() -> None:
+    # The UUID of version 5 (RFC 9562) of source and provider's id, in the namespace `loopgauge:delivery`.
+    delivery = Delivery("github", "github", "72d3162e-cc78-11e3-81ab-4c9367dc0958", {}, b"{}", at(1))
+    assert str(delivery.id) == "7753373a-7b9c-5107-984e-ffefa54461a9"
+
+
 def test_a_delivery_has_one_id_for_every_redelivery_and_another_at_every_other_source() -> None:
     delivery = Delivery("github", "github", "1", {}, b"{}", at(1))
     assert replace(delivery, body=b"{ }", received_at=at(2)).id == delivery.id

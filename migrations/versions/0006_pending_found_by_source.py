@@ -1,5 +1,7 @@
 """One index of pending deliveries, not two: every delivery was put into both, and taken out of both.
 
+The release before asks for the oldest of all that is pending, which it then counts in the other index.
+
 Revision ID: 0006
 Revises: 0005
 """
@@ -14,7 +16,10 @@ depends_on = None
 
 
 def upgrade() -> None:
+    # Whoever reads for long (a backup, a rehearsal) is waited for, and whoever stores deliveries would wait behind us.
+    op.execute("SET LOCAL lock_timeout = '1s'")
     op.drop_index("deliveries_pending", table_name="deliveries")
+    op.execute("SET LOCAL lock_timeout = 0")
 
 
 def downgrade() -> None:

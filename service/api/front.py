@@ -32,6 +32,7 @@ class Application(FastAPI):
         if scope["type"] != "http" or scope["method"] != "POST":
             return False
         path: str = scope["path"]
-        name = path.removeprefix(self._prefix)
-        # One slash may stand behind a name, but not before another one.
-        return name is not path and name.find("/", 1) in (-1, len(name) - 1) and name not in ("", "/")
+        if not path.startswith(self._prefix):
+            return False
+        name = path[len(self._prefix) :].removesuffix("/")
+        return name != "" and "/" not in name

@@ -1,4 +1,4 @@
-"""Headers that tell browsers what an answer is not for: a plain ASGI middleware, since webhooks get them too."""
+"""Headers that tell browsers what an answer is not for, and the plain ASGI middleware that adds them."""
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 

@@ -1,4 +1,4 @@
-"""How long each request takes: a plain ASGI middleware, since it stands before the webhook endpoint too."""
+"""How long each request takes, but for deliveries, which are timed where they are received: a plain ASGI middleware."""
 
 from collections.abc import Callable, Iterable, Mapping
 from http import HTTPMethod

@@ -172,10 +172,13 @@ class WebhookEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = self._stopwatch()
-        status = 500
+        # Who is cut off is sent nothing.
+        status = CLIENT_CLOSED_REQUEST
         try:
             status = await self._answer(scope, receive, send)
         except Exception as error:
+            # Only what comes before the answer can fail.
+            status = 500
             await (await unexpected(Request(scope), error))(scope, receive, send)
             raise
         finally:

@@ -29,9 +29,10 @@ Reclassified: TypeAlias = list[tuple[FailureCategory, FailureCategory]]
 async def project_touched(
     database: Transactions, clock: Callable[[], datetime], telemetry: Telemetry | None = None, *, alone: bool = False
 ) -> int:
-    """Fold the experiments that touched subjects belong to, or belonged to, and return how many are done with.
+    """Fold the experiments that touched subjects belong to, or belonged to, and return how many were touched.
 
-    One that is being touched again at this moment is not done with: it is for the next time.
+    One that is being touched again at this moment is not done with, and comes again. Where all of them are, 0 is
+    returned: going on at once would do the same once more.
 
     A subject that cannot be projected fails alone: it is set aside for a while, with the error, and does not stop the
     others.
@@ -43,10 +44,10 @@ async def project_touched(
     Raises:
         DatabaseUnavailable: nothing was committed; try again later.
     """
-    done, reclassified = await _project_next(database, clock, alone=alone)
+    claimed, reclassified = await _project_next(database, clock, alone=alone)
     if telemetry is not None:
         telemetry.count_reclassified(reclassified)
-    return done
+    return claimed
 
 
 async def _project_next(
@@ -55,7 +56,9 @@ async def _project_next(
     try:
         async with database.transaction() as connection:
             claimed = await marks.claim(connection, BATCH, clock(), alone=alone)
-            return await project(connection, claimed, alone=alone)
+            reclassified = await project(connection, claimed.keys(), alone=alone)
+            done = await marks.forget(connection, claimed)
+        return len(claimed) if done else 0, reclassified
     except DatabaseUnavailable as error:
         if not isinstance(error, DatabaseTimeout):
             raise
@@ -67,55 +70,48 @@ async def _project_next(
 async def _project_each(
     database: Transactions, clock: Callable[[], datetime], *, alone: bool
 ) -> tuple[int, Reclassified]:
-    done = 0
     reclassified: Reclassified = []
+    failed: dict[Ref, str] = {}
     async with database.transaction() as connection:
         claimed = await marks.claim(connection, BATCH, clock(), alone=alone)
-        for subject, mark in claimed.items():
+        for subject in claimed:
             try:
                 async with savepoint(connection):
-                    cleared, moved = await project(connection, {subject: mark}, alone=alone)
-                done, reclassified = done + cleared, reclassified + moved
-            except DatabaseUnavailable as error:
-                if not isinstance(error, DatabaseTimeout):
+                    reclassified += await project(connection, [subject], alone=alone)
+            except Exception as error:
+                if isinstance(error, DatabaseUnavailable) and not isinstance(error, DatabaseTimeout):
                     raise
-                done += await _set_aside(connection, subject, mark, error, clock())
-            except Exception as error:  # noqa: BLE001 - a fault in one subject must not stop the others
-                done += await _set_aside(connection, subject, mark, error, clock())
-    return done, reclassified
+                _log.error("projection failed", subject=subject, exc_info=error)
+                failed[subject] = f"{type(error).__name__}: {error}"
+        # At the end: who touches one of them again waits for what holds its mark.
+        done = await marks.forget(connection, {one: mark for one, mark in claimed.items() if one not in failed})
+        for subject, error_text in failed.items():
+            done += await marks.set_aside(connection, subject, claimed[subject], error_text, clock())
+    return len(claimed) if done else 0, reclassified
 
 
-async def _set_aside(connection: Connection, subject: Ref, mark: int, error: Exception, now: datetime) -> int:
-    _log.error("projection failed", subject=subject, exc_info=error)
-    return await marks.set_aside(connection, subject, mark, f"{type(error).__name__}: {error}", now)
-
-
-async def project(
-    connection: Connection, touched: Mapping[Ref, int], *, alone: bool = False
-) -> tuple[int, Reclassified]:
-    """Fold what touched subjects belong to, note which of them are left out, and take their marks, as given, away.
+async def project(connection: Connection, touched: Collection[Ref], *, alone: bool = False) -> Reclassified:
+    """Fold what touched subjects belong to, and note which of them are left out.
 
     The roots, and what is left out, are locked before anything that goes into the fold is read, so whoever commits last
-    is folded last. What comes up only after the lock was made so by a commit that left a touched mark of its own. Who
-    is `alone` need not lock.
-
-    Returns:
-        How many are done with, and the failures whose category changed.
+    is folded last. Each of them is then judged by what is known around itself: a touched subject may serve another one
+    by now. What comes up only after the lock was made so by a commit that left a touched mark of its own. Who is
+    `alone` need not lock.
     """
     if not touched:
-        return 0, []
+        return []
     before = await read_surroundings(connection, touched)
     affected = before.roots | before.excluded.keys()
     affected |= await experiments.known(connection, before.names) | await exclusions.known(connection, before.names)
     if not alone:
         await experiments.lock(connection, affected)
-    now = await read_surroundings(connection, touched)
+    now = await read_surroundings(connection, affected.union(touched))
     folded = [now.fold(root) for root in now.roots & affected]
     reclassified = await _reclassified(connection, folded)
     await experiments.replace(connection, folded, affected - now.roots)
     left_out = {subject: now.excluded[subject] for subject in now.excluded.keys() & affected}
     await exclusions.replace(connection, left_out, affected - left_out.keys())
-    return await marks.forget(connection, touched), reclassified
+    return reclassified
 
 
 async def _reclassified(connection: Connection, folded: Iterable[Experiment]) -> Reclassified:

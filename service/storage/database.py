@@ -69,7 +69,7 @@ class Database:
 
     Args:
         url: `postgresql://…`, with any user information and query that libpq takes.
-        pool_size: how many connections are held at most.
+        pool_size: how many connections are held at most, beside those that `connect` makes.
         patience: seconds to wait for a connection, a new one or one that others give back.
     """
 
@@ -272,6 +272,7 @@ _ADVICE = {
     "42501": "allow it to the user in LOOPGAUGE_DATABASE_URL, or name another one",
     "42P01": "run: loopgauge migrate",
     "42703": "run: loopgauge migrate",
+    "55P03": "somebody reads for long, as a backup does; run it again when that is over",
 }
 # A port or socket where nobody listens, a name that nobody has.
 _REFUSED = {errno.ECONNREFUSED, errno.ENOENT, socket.EAI_NONAME}

@@ -23,6 +23,7 @@ _ZSTD_LEVEL = 1
 # Compressed in some five milliseconds.
 _HELD_BYTES = 4 * 1024 * 1024
 _CLAIM_BYTES = 32 * 1024 * 1024
+_IDLE_SECONDS = 1.0
 
 # All but the bodies goes as one document, which the driver passes on as it is; into arrays it looks value by value.
 _STORE = """
@@ -89,6 +90,7 @@ class Writer:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._connection: asyncpg.Connection | None = None
+        self._used = 0.0
 
     async def store(self, batch: Sequence[Delivery]) -> frozenset[UUID]:
         """Store deliveries, all of them or none, and return the ids of those that were not there before.
@@ -97,10 +99,7 @@ class Writer:
             DatabaseUnavailable: PostgreSQL cannot be reached, or went away; they may be stored all the same.
             DatabaseRejected: PostgreSQL does not accept a value.
         """
-        connection, self._connection = self._connection, None
-        # One from before a restart of PostgreSQL has heard of its end.
-        if connection is None or connection.is_closed():
-            connection = await self._database.connect()
+        connection = await self._take_connection()
         try:
             with translated_errors():
                 stored = await _insert(connection, batch)
@@ -111,8 +110,26 @@ class Writer:
             raise
         finally:
             if not connection.is_closed():
-                self._connection = connection
+                self._connection, self._used = connection, asyncio.get_running_loop().time()
         return stored
+
+    async def _take_connection(self) -> asyncpg.Connection:
+        """The connection, or a new one where it was lost; nobody else has it meanwhile."""
+        connection, self._connection = self._connection, None
+        # One from before a restart of PostgreSQL has heard of its end.
+        if connection is None or connection.is_closed():
+            return await self._database.connect()
+        if asyncio.get_running_loop().time() - self._used > _IDLE_SECONDS:
+            # What stands between may have forgotten it, and says so only when it is used.
+            try:
+                await connection.execute("SELECT")
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                connection.terminate()
+                return await self._database.connect()
+            except BaseException:
+                connection.terminate()
+                raise
+        return connection
 
     async def close(self) -> None:
         """Let the connection go."""

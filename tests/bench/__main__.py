@@ -1,4 +1,4 @@
-"""All benchmarks, or those that are named, as one table: `python -m tests.bench ingest starting --json bench.json`."""
+"""All benchmarks, or those that are named, as one table: `python -m tests.bench ingest starting`."""
 
 import argparse
 import shutil
@@ -39,7 +39,9 @@ def main() -> int:
     parser.add_argument(
         "names", nargs="*", metavar="name", help=f"which: {', '.join(BENCHMARKS)}; all if none is named"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="where to write machine and figures as JSON")
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", default=Path("bench.json"), help="where all of it is written; %(default)s"
+    )
     parser.add_argument("--deliveries", type=int, default=replay.DELIVERIES, help="how many are replayed; %(default)s")
     given = parser.parse_args()
     if unknown := set(given.names) - set(BENCHMARKS):
@@ -54,8 +56,8 @@ def main() -> int:
     print(", ".join(f"{name} {value}" for name, value in machine().items()))
     print()
     print(table(lines))
-    if given.json is not None:
-        given.json.write_text(as_json(lines) + "\n")
+    given.json.write_text(as_json(lines) + "\n")
+    print(f"\nEach round and the machine, as JSON: {given.json}")
     return any(line.met is False for line in lines)
 
 
@@ -63,8 +65,8 @@ def _measured(measure: Measure) -> list[Line]:
     """What one benchmark finds, on an embedded PostgreSQL of its own with its ordinary settings."""
     directory = Path(tempfile.mkdtemp(prefix="loopgauge-bench-"))
     server = EmbeddedServer(directory / "postgresql")
-    server.start()
     try:
+        server.start()
         uvloop.run(_migrate(server.url))
         return list(measure(server.url, directory))
     finally:

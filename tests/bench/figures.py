@@ -243,10 +243,10 @@ def _noticed(what: str, outside: Sequence[float], during: Sequence[float]) -> It
     for name, share in (("half", 0.5), ("99 in 100", 0.99)):
         apart, within = (quantile(sorted(taken), share) * 1e3 for taken in (outside, during))
         yield Line(
-            what=f"{name} of the deliveries are answered within, during {what}",
+            what=f"{name} of {len(during):,} deliveries are answered within, during {what}",
             values=[within],
             unit="ms",
-            against="apart from it",
+            against=f"{len(outside):,} apart from it",
             references=[apart],
             most=1.5,
         )

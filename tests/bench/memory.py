@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from itertools import islice
 from pathlib import Path
 
@@ -89,6 +89,8 @@ async def _hour(
     half = _processes(running)
     await _handle(url, running, requests)
     looking.cancel()
+    with suppress(asyncio.CancelledError):
+        await looking
     return meanwhile, half, _processes(running)
 
 

@@ -1,30 +1,31 @@
 """What the service is held against, each as a process: `python -m tests.bench.references bare-asgi 8080`.
 
-They stand on the same server as the service (uvicorn with uvloop and httptools, without an access log) and answer what
-the service answers, so that the same bytes come and go.
+They are served as the service is, with the same settings of server and garbage collector, and answer what it answers,
+but for its headers for browsers.
 """
 
 import asyncio
 import hmac
-import json
 import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
 
 import asyncpg
 import uvicorn
+import uvloop
 import zstandard
 from fastapi import FastAPI, HTTPException, Request
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from service.server import configuration, spare_the_collector
 from tests.builders import SECRET
 
 DATABASE = "LOOPGAUGE_BENCH_DATABASE"
 """The variable that names the naive one's database."""
-_ANSWER = {"delivery": "0f6ad4c5-6f0c-5d3f-9a5e-0f8f0a3f4a11", "status": "stored"}
+_BODY = b'{"delivery": "0f6ad4c5-6f0c-5d3f-9a5e-0f8f0a3f4a11", "status": "stored"}'
 _STORE = text("INSERT INTO kept (id, event, body) VALUES (:id, :event, :body) ON CONFLICT (id) DO NOTHING")
 _STORE_ALL = """
     INSERT INTO kept (id, event, body) SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[])
@@ -54,9 +55,9 @@ def bare_fastapi() -> ASGIApp:
     app = FastAPI()
 
     @app.post("/webhooks/{source}", status_code=202)
-    async def receive(source: str, request: Request) -> dict[str, str]:  # noqa: ARG001 - part of the path
+    async def receive(source: str, request: Request) -> Response:  # noqa: ARG001 - part of the path
         await request.body()
-        return _ANSWER
+        return Response(_BODY, 202, media_type="application/json")
 
     return app
 
@@ -67,7 +68,7 @@ def naive() -> ASGIApp:
     engine = create_async_engine(os.environ[DATABASE].replace("postgresql://", "postgresql+asyncpg://"), pool_size=20)
 
     @app.post("/webhooks/{source}", status_code=202)
-    async def receive(source: str, request: Request) -> dict[str, str]:  # noqa: ARG001 - part of the path
+    async def receive(source: str, request: Request) -> Response:  # noqa: ARG001 - part of the path
         body = await request.body()
         signature = "sha256=" + hmac.digest(SECRET.encode(), body, "sha256").hex()
         if not hmac.compare_digest(request.headers["x-hub-signature-256"], signature):
@@ -75,7 +76,7 @@ def naive() -> ASGIApp:
         event, delivery = request.headers["x-github-event"], request.headers["x-github-delivery"]
         async with engine.begin() as connection:
             await connection.execute(_STORE, {"id": delivery, "event": event, "body": body})
-        return _ANSWER
+        return Response(_BODY, 202, media_type="application/json")
 
     return app
 
@@ -125,12 +126,11 @@ def durable_asgi() -> ASGIApp:
 
 
 def _answer() -> Callable[[Send], Awaitable[None]]:
-    body = json.dumps(_ANSWER).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(_BODY)).encode())]
 
     async def answer(send: Send) -> None:
         await send({"type": "http.response.start", "status": 202, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        await send({"type": "http.response.body", "body": _BODY})
 
     return answer
 
@@ -145,8 +145,10 @@ REFERENCES: Mapping[str, Callable[[], ASGIApp]] = {
 
 def main(name: str, port: str) -> None:
     """Serve until it is asked to end."""
-    options: dict[str, Any] = {"loop": "uvloop", "http": "httptools", "ws": "none", "lifespan": "off"}
-    uvicorn.run(REFERENCES[name](), port=int(port), access_log=False, server_header=False, log_level="error", **options)
+    config = configuration(REFERENCES[name]())
+    config.port = int(port)
+    spare_the_collector()
+    uvloop.run(uvicorn.Server(config).serve())
 
 
 if __name__ == "__main__":

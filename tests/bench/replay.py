@@ -84,7 +84,7 @@ def _command(url: str, directory: Path, number: int) -> tuple[float, float, floa
     environment = {**os.environ, **{f"LOOPGAUGE_{name}": value for name, value in ours.items()}}
     command = [sys.executable, "-m", "service", "replay", "--json"]
     began = time.perf_counter()
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=None) as process:
         assert process.stdout is not None
         told = json.loads(process.stdout.read())
         _, status, used = os.wait4(process.pid, 0)

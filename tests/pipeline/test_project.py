@@ -40,6 +40,29 @@ async def _project(database: Database) -> None:
         pass
 
 
+@pytest.mark.parametrize("claimed", ["github:acme/app!7", "commit:" + "a" * 40])
+async def test_an_experiment_stays_whose_evidence_comes_to_serve_another_one_meanwhile(
+    database: Database, monkeypatch: pytest.MonkeyPatch, claimed: str
+) -> None:
+    other, pull = Issue(number=46, created_at=at(2)), PullRequest(created_at=at(3))
+    await deliver(database, Issue(created_at=at(2)).opened(), other.opened(), pull.opened())
+    async with database.transaction() as connection:
+        await marks.touch(connection, [Ref(claimed)])
+    lock, edits = experiments.lock, [pull.edited("Closes #46", at(5))[1]]
+
+    async def edited_before(connection: Connection, roots: Iterable[Ref]) -> None:
+        while edits:
+            async with database.transaction() as editing:
+                await _record(editing, edits.pop())
+            # Another worker folds what that has touched.
+            await _project(database)
+        await lock(connection, roots)
+
+    monkeypatch.setattr(experiments, "lock", edited_before)
+    await _project(database)
+    assert set(await all_experiments(database)) == {ISSUE, "github:acme/app#46"}
+
+
 async def test_a_link_and_its_evidence_committed_at_the_same_moment_are_both_seen(database: Database) -> None:
     pull = PullRequest(created_at=at(3))
     await deliver(database, Issue(created_at=at(2)).opened())

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import text
 
 from service.pipeline.receive import Receiver
+from service.storage import inbox
 from service.storage.database import Database, DatabaseUnavailable
 from service.storage.spool import FILE, Spool
 from service.webhook import Delivery
@@ -159,6 +160,22 @@ async def test_a_delivery_whose_answer_was_lost_on_the_way_is_there_once(
         await _all_in(receiver, spool)
         assert await receiver.store_all(_numbered(1, 2)) == ["duplicate", "stored"]
     assert await _inbox(database) == ["1", "2"]
+
+
+async def test_a_connection_that_was_forgotten_on_the_way_while_nobody_used_it_costs_no_delivery(
+    line: Line, far: Database, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inbox, "_IDLE_SECONDS", 0.05)
+    receiver = Receiver(far)
+    receiver.start()
+    before, after = _numbered(*range(1, 5)), _numbered(*range(5, 9))
+    # The writers take turns, so each of them has a connection.
+    assert [await receiver.store(delivery) for delivery in before] == ["stored"] * 4
+    await asyncio.sleep(0.1)
+    line.forget()
+    assert [await receiver.store(delivery) for delivery in after] == ["stored"] * 4
+    await receiver.stop()
+    assert await _inbox(database) == [delivery.provider_id for delivery in (*before, *after)]
 
 
 async def test_duplicates_are_one_whether_they_are_in_the_inbox_or_in_the_spool(

@@ -271,7 +271,9 @@ async def test_what_another_worker_is_projecting_is_waited_for(database: Databas
         await inbox.store(connection, [Issue(number=46, created_at=at(2)).opened().delivery(at(2))])
     await interpret_pending(database, RULES, Telemetry(["github"]), lambda: at(2))
     async with database.transaction() as worker:
-        await project(worker, await marks.claim(worker, 10, at(2)))
+        claimed = await marks.claim(worker, 10, at(2))
+        await project(worker, claimed)
+        await marks.forget(worker, claimed)
         replaying = asyncio.create_task(_run(database))
         await asyncio.sleep(0.5)
         assert not replaying.done()

@@ -1,5 +1,6 @@
 """The inbox stores once, hands out to one, and keeps verdicts."""
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -9,7 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from service.storage import inbox
-from service.storage.database import Connection, Database, driver_of
+from service.storage.database import Connection, Database, DatabaseRejected, driver_of
 from service.storage.inbox import InvalidCursor, Settlement
 from service.webhook import Delivery
 from tests.builders import at, github
@@ -265,3 +266,60 @@ async def test_in_a_flood_claims_and_retention_read_no_more_than_they_take(
                 assert step["Actual Rows"] * step["Actual Loops"] <= 200, step
                 assert step["Node Type"] != "Seq Scan"
             assert plan["Total Cost"] < 100_000  # where PostgreSQL would begin to compile
+
+
+async def test_two_who_store_the_same_ones_wait_for_each_other_and_never_in_a_circle(database: Database) -> None:
+    one, other = inbox.Writer(database), inbox.Writer(database)
+    for turn in range(5):
+        batch = [replace(_ANY, provider_id=f"{turn}-{number}") for number in range(500)]
+        here, there = await asyncio.gather(one.store(batch), other.store(batch[::-1]))
+        assert here.isdisjoint(there)
+        assert here | there == {delivery.id for delivery in batch}
+    await one.close()
+    await other.close()
+
+
+async def test_what_is_stored_in_a_transaction_that_is_undone_is_not_there(database: Database) -> None:
+    async def undone() -> None:
+        async with database.transaction() as connection:
+            await inbox.store(connection, [_ANY])
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await undone()
+    async with database.transaction() as connection:
+        assert await inbox.store(connection, [_ANY]) == {_ANY.id}
+
+
+async def test_whoever_gave_up_on_an_answer_does_not_have_the_next_one_read_it(database: Database) -> None:
+    writer = inbox.Writer(database)
+    first, second = replace(_ANY, provider_id="1"), replace(_ANY, provider_id="2")
+    async with database.transaction() as holding:
+        # Whoever stores the same one waits for our end.
+        await inbox.store(holding, [first])
+        storing = asyncio.create_task(writer.store([first]))
+        await asyncio.sleep(0.1)
+        storing.cancel()
+        await asyncio.gather(storing, return_exceptions=True)
+        assert await writer.store([second]) == {second.id}
+    assert await writer.store([first, second]) == frozenset()
+    await writer.close()
+
+
+async def test_what_postgresql_rejects_leaves_the_connection_as_it_was(database: Database) -> None:
+    writer = inbox.Writer(database)
+    with pytest.raises(DatabaseRejected):
+        await writer.store([replace(_ANY, headers={"x": "\0"})])
+    assert await writer.store([_ANY]) == {_ANY.id}
+    await writer.close()
+
+
+async def test_headers_and_names_are_stored_as_they_came(database: Database) -> None:
+    odd = replace(_ANY, provider_id='"\\ é\x7f \u2028', headers={"content-type": "a\tb\xff", "x": ""})
+    async with database.transaction() as connection:
+        await inbox.store(connection, [odd])
+        found = await inbox.find(connection, odd.id)
+    assert found is not None
+    row, headers, body = found
+    assert (row.provider_id, row.received_at, row.body_bytes) == (odd.provider_id, odd.received_at, len(odd.body))
+    assert (headers, body) == (odd.headers, odd.body)

@@ -11,11 +11,11 @@ from sqlalchemy import Connection, text
 from service.lifecycle.excluded import Excluded
 from service.pipeline.judge import interpret_delivery
 from service.pipeline.project import project_touched
-from service.storage import events
+from service.storage import events, inbox
 from service.storage.database import Database, DatabaseError
 from service.storage.events import Said
 from service.storage.tables import metadata
-from tests.builders import Issue, at
+from tests.builders import Issue, at, github
 from tests.road import RULES, all_exclusions, all_experiments
 
 pytestmark = pytest.mark.oldest_postgresql_too
@@ -114,3 +114,18 @@ async def test_links_are_found_without_a_list_of_what_is_still_to_be_put_in(data
     async with database.transaction() as connection:
         options = await connection.scalar(text("SELECT reloptions FROM pg_class WHERE oid = 'links_targets'::regclass"))
     assert options == ["fastupdate=off"]
+
+
+async def test_a_migration_that_has_to_wait_for_a_reader_keeps_nobody_from_storing(database: Database) -> None:
+    async with database.transaction() as connection:
+        await connection.execute(
+            text("CREATE INDEX deliveries_pending ON deliveries (received_at, id) WHERE verdict IS NULL")
+        )
+        await connection.execute(text("UPDATE alembic_version SET version_num = '0005'"))
+    async with database.transaction() as reading:
+        await reading.execute(text("SELECT count(*) FROM deliveries"))
+        with pytest.raises(DatabaseError, match="somebody reads for long"):
+            await database.migrate()
+        async with database.transaction() as storing:
+            assert await inbox.store(storing, [github("ping", b"{}").delivery(at(2))])
+    assert await database.migrate() == "0006"
