@@ -17,7 +17,7 @@ from tests.bench.processes import cpu_seconds, parent
 from tests.bench.report import Line
 from tests.builders import SECRET
 
-DELIVERIES = 100_000
+DELIVERIES = 50_000
 """How many there are by default: a million takes twenty minutes, of which two to make them."""
 
 
