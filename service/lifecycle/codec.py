@@ -38,29 +38,12 @@ KINDS: Mapping[str, type[LifecycleEvent]] = {
 """Every kind of lifecycle event under the name that is stored."""
 
 
+_NAMES: Mapping[type[LifecycleEvent], str] = {event_type: name for name, event_type in KINDS.items()}
+
+
 def kind_of(event: LifecycleEvent) -> str:
     """The stored name of the event's kind."""
-    match event:
-        case Proposed():
-            return "proposed"
-        case Started():
-            return "started"
-        case Signalled():
-            return "signalled"
-        case Concluded():
-            return "concluded"
-        case Reopened():
-            return "reopened"
-        case Shipped():
-            return "shipped"
-        case Active():
-            return "active"
-        case Declared():
-            return "declared"
-        case Withdrawn():
-            return "withdrawn"
-        case _ as never:
-            assert_never(never)
+    return _NAMES[type(event)]
 
 
 def data_of(event: LifecycleEvent) -> dict[str, Any]:
@@ -90,11 +73,13 @@ def _declaration(event: Declared | Withdrawn) -> dict[str, Any]:
     return {**stated, "label": event.label} if event.label else stated
 
 
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
+
+
 def event_id(event: LifecycleEvent) -> UUID:
     """The event's id: a hash of kind, subject, time and canonical data, as a custom UUID (RFC 9562, version 8)."""
     statement = [kind_of(event), event.subject, event.occurred_at.isoformat(), data_of(event)]
-    canonical = json.dumps(statement, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    digest = bytearray(sha256(canonical.encode("utf-8", "surrogatepass")).digest()[:16])
+    digest = bytearray(sha256(_canonical(statement).encode("utf-8", "surrogatepass")).digest()[:16])
     digest[6] = 0x80 | digest[6] & 0x0F
     digest[8] = 0x80 | digest[8] & 0x3F
     return UUID(bytes=bytes(digest))

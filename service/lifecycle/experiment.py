@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
+from operator import itemgetter
 from uuid import UUID
 
 from service.lifecycle.codec import event_id, kind_of
@@ -212,9 +213,10 @@ def _inferred_idea(counted: Sequence[LifecycleEvent]) -> datetime:
 def _in_order(events: Collection[LifecycleEvent]) -> list[LifecycleEvent]:
     """Events by time, kind and id; ids are worked out only where time and kind leave the order open."""
     ordered: list[LifecycleEvent] = []
-    for _, at_once in groupby(sorted(events, key=_order), key=_order):
-        tied = list(at_once)
-        ordered += sorted(tied, key=event_id) if len(tied) > 1 else tied
+    placed = sorted(((_order(event), event) for event in events), key=itemgetter(0))
+    for _, at_once in groupby(placed, key=itemgetter(0)):
+        tied = [event for _, event in at_once]
+        ordered += sorted(tied, key=lambda event: event_id(event).int) if len(tied) > 1 else tied
     return ordered
 
 
