@@ -25,7 +25,7 @@ demo: $(VENV)/run.done ## the same beside a simulated organisation: 26 weeks of 
 	@exec $(BIN)/loopgauge demo $(if $(PORT),--port $(PORT))
 
 test: $(VENV)/dev.done ## the whole test suite; POSTGRESQL=/usr/lib/postgresql/16/bin to run it on that one
-	@$(BIN)/python -m pytest --numprocesses 3 $(if $(POSTGRESQL),--postgresql=$(POSTGRESQL))
+	@$(BIN)/python -m pytest --numprocesses 4 --dist worksteal $(if $(POSTGRESQL),--postgresql=$(POSTGRESQL))
 
 check: $(VENV)/dev.done tools ## formatting, lint, types, import contracts; Dockerfile, compose.yaml, workflows, chart
 	@$(BIN)/ruff format --check --quiet
