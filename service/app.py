@@ -13,32 +13,34 @@ from fastapi import FastAPI
 from prometheus_client import disable_created_metrics
 from starlette.routing import Route
 
-from service.api import by_hand, deliveries, docs, events, experiments, health, scorecard, scrape, webhooks
-from service.api.access import Door
-from service.api.body import BodyReader
-from service.api.description import describe
-from service.api.errors import install_error_handlers
+from service.api import deliveries, events, experiments, health, manual_events, scorecard, scrape, webhooks
 from service.api.events import EventReceiver
-from service.api.front import Application
 from service.api.health import Readiness
-from service.api.safety import SafeAnswers
-from service.api.timing import RequestTimer, templates
+from service.api.http import swagger
+from service.api.http.auth import Door
+from service.api.http.bodies import BodyReader
+from service.api.http.bypass import Application
+from service.api.http.openapi import describe
+from service.api.http.problems import install_error_handlers
+from service.api.http.request_metrics import RequestTimer, templates
+from service.api.http.security_headers import SafeAnswers
 from service.api.webhooks import WebhookEndpoint
-from service.leadership import Leadership
+from service.deliveries.delivery import Source
+from service.lifecycle.durations import spell_duration
 from service.metrics.terms import DEFAULT_THRESHOLD, Terms, Window
 from service.pipeline.receive import Receiver
 from service.providers import PROVIDERS
-from service.refresher import Refresher
 from service.rules.model import Rules
-from service.scorekeeper import Scorekeeper
-from service.settings import Settings, spell_duration
+from service.runtime.backlog import Watch
+from service.runtime.leadership import Leadership
+from service.runtime.refresher import Refresher
+from service.runtime.scorekeeper import Scorekeeper
+from service.runtime.worker import Worker
+from service.settings import Settings
 from service.storage.database import Database, DatabaseUnavailable
 from service.storage.embedded import EmbeddedServer, EmbeddedUnavailable
 from service.storage.spool import Spool
 from service.telemetry import Telemetry
-from service.watch import Watch
-from service.webhook import Source
-from service.worker import Worker
 
 _WATCH_SECONDS = 1.0
 _MIGRATE_SECONDS = 10.0
@@ -211,14 +213,14 @@ def create_app(
         generate_unique_id_function=lambda route: route.name,
     )
     install_error_handlers(app)
-    app.include_router(docs.router())
+    app.include_router(swagger.router())
     app.include_router(health.router(readiness, lambda: receiver.spools))
     scrapers = Door([settings.metrics_token], "LOOPGAUGE_METRICS_TOKEN", open_to_all=settings.metrics_token is None)
     app.include_router(scrape.router(lambda: worker.snapshot, telemetry, scrapers))
     if settings.role != "worker":
         bodies = BodyReader(settings.max_body_bytes, settings.max_inflight_bytes)
-        hand = by_hand.HandReceiver(database, bodies, receiver, telemetry, clock, uuid4)
-        app.include_router(by_hand.router(hand, _write_door(settings, "LOOPGAUGE_API_TOKENS__WRITE")))
+        hand = manual_events.HandReceiver(database, bodies, receiver, telemetry, clock, uuid4)
+        app.include_router(manual_events.router(hand, _write_door(settings, "LOOPGAUGE_API_TOKENS__WRITE")))
         # After the one above: who asks what a path allows is answered by the first that knows it.
         _add_doors(app, settings, terms, database, scorekeeper, clock)
         sources = configured_sources(settings)

@@ -32,19 +32,17 @@ from pydantic_settings import (
 )
 
 import service.rules
+from service.deliveries.delivery import source_name
+from service.lifecycle.durations import parse_duration
 from service.providers import PROVIDERS
 from service.rules.document import RulesFile, WrongRules
 from service.rules.model import Rules
-from service.rules.reading import read_rules
+from service.rules.schema import read_rules
 
 PREFIX = "LOOPGAUGE_"
 _NESTING = "__"
 _DOTENV = ".env"
 _SECRETS_DIR = f"{PREFIX}SECRETS_DIR"
-_UNITS = {"s": timedelta(seconds=1), "m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
-_LONGEST = timedelta(days=3653)
-_SHORTEST_WINDOW = timedelta(hours=1)
-_DURATION = re.compile(r"([0-9]{1,9})([smhd])")
 _SOURCE_NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
 
 Role = Literal["all", "api", "worker"]
@@ -56,39 +54,6 @@ DEFAULTS = Path(service.rules.__file__).with_name("defaults.yaml")
 
 class WrongSetting(Exception):
     """A setting cannot be used; the message is one line that names the variable and what was expected."""
-
-
-def parse_duration(value: object) -> object:
-    """The time span that a text such as `90s`, `15m`, `6h` or `14d` spells; anything but text is left as it is.
-
-    Raises:
-        ValueError: the text spells none, or no time at all.
-    """
-    if not isinstance(value, str):
-        return value
-    spelled = _DURATION.fullmatch(value.strip())
-    span = int(spelled[1]) * _UNITS[spelled[2]] if spelled else timedelta(0)
-    if not timedelta(0) < span <= _LONGEST:
-        raise ValueError("expected a duration such as 90s, 15m, 6h or 14d, of ten years at the most")
-    return span
-
-
-def parse_window(value: object) -> timedelta:
-    """The time up to now that a text such as `36h` or `90d` spells.
-
-    Raises:
-        ValueError: the text spells none, or less than an hour.
-    """
-    span = parse_duration(value)
-    if not isinstance(span, timedelta) or span < _SHORTEST_WINDOW:
-        raise ValueError("expected a window such as 36h or 90d, of an hour at the least and ten years at the most")
-    return span
-
-
-def spell_duration(span: timedelta) -> str:
-    """A time span as it is written in settings and labels, in the largest unit that divides it."""
-    unit = next(unit for unit in ("d", "h", "m", "s") if not span % _UNITS[unit])
-    return f"{span // _UNITS[unit]}{unit}"
 
 
 def _split(value: object) -> object:
@@ -258,11 +223,6 @@ class _GivenAlone(Settings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - likewise
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return (init_settings,)
-
-
-def source_name(spelled: str) -> str:
-    """A source's own name, however an address spells it: `jira-cloud` is `jira_cloud`."""
-    return spelled.lower().replace("-", "_")
 
 
 def read_settings(**given: Any) -> Settings:

@@ -8,12 +8,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
+from service.deliveries.delivery import Delivery
 from service.lifecycle.events import Declared, LifecycleEvent, Withdrawn
-from service.lifecycle.evidence import Ref
 from service.lifecycle.experiment import Again, Experiment
+from service.lifecycle.references import Ref
 from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk
 from service.metrics.terms import Terms, Window
-from service.webhook import Delivery
 
 SECRET = "It's a Secret to Everybody"
 

@@ -8,7 +8,17 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from service.observation import TRAITS, Commented, Linked, Mentioned, Nothing, Observation, Observed, Renamed, Stated
+from service.deliveries.observation import (
+    TRAITS,
+    Commented,
+    Linked,
+    Mentioned,
+    Nothing,
+    Observation,
+    Observed,
+    Renamed,
+    Stated,
+)
 
 CORPUS = Path(__file__).parents[2] / "shared" / "corpus"
 

@@ -9,10 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
+from service.deliveries.signatures import SignatureRefused
 from service.providers import PROVIDERS
 from service.storage import inbox
 from service.storage.database import Database
-from service.webhook import SignatureRefused
 from tests.builders import at
 from tests.road import api, settle
 from tests.signing import SCHEMES, SOURCES, Scheme

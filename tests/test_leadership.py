@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from service.leadership import LENGTH_SECONDS, Leadership
+from service.runtime.leadership import LENGTH_SECONDS, Leadership
 from service.storage.database import Database
 from service.storage.embedded import EmbeddedServer
 

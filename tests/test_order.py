@@ -10,13 +10,15 @@ from uuid import NAMESPACE_OID, uuid5
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from service.deliveries.observation import Commented, Linked, Mentioned, Observation, Observed, Renamed, Trait
+from service.lifecycle.aliases import Alias, Aliases
 from service.lifecycle.events import LifecycleEvent
-from service.lifecycle.evidence import Alias, Aliases, Graph, LinkSet, Ref
+from service.lifecycle.evidence import Graph, LinkSet
 from service.lifecycle.excluded import Excluded, excluded
 from service.lifecycle.experiment import Attempt, Experiment, fold, is_marked
-from service.observation import Commented, Linked, Mentioned, Observation, Observed, Renamed, Trait
+from service.lifecycle.references import Ref
 from service.pipeline.project import project_touched
-from service.rules.matching import interpret
+from service.rules.interpret import interpret
 from service.rules.model import Interpretation
 from service.storage import events
 from service.storage.database import Database

@@ -7,8 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.payload import AnyObject, Number, decode, from_milliseconds, is_commit, read_time, traits, utc, utf8
-from service.webhook import UnreadableDelivery
+from service.deliveries.decoding import (
+    AnyObject,
+    Number,
+    decode,
+    from_milliseconds,
+    is_commit,
+    read_time,
+    traits,
+    utc,
+    utf8,
+)
+from service.deliveries.delivery import UnreadableDelivery
 from tests.builders import at
 
 WHERE = "$.object_attributes.created_at"

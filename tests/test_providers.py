@@ -10,15 +10,16 @@ from typing import ClassVar
 
 import pytest
 
-from service.lifecycle.evidence import item
-from service.observation import Nothing, Observation, Observed
-from service.payload import decode, utf8
+from service.deliveries.decoding import decode, utf8
+from service.deliveries.delivery import Delivery, content_id
+from service.deliveries.observation import Nothing, Observation, Observed
+from service.deliveries.signatures import SignatureRefused, check_hmac
+from service.lifecycle.references import item
 from service.providers import PROVIDERS, github
 from service.rules.document import RulesFile
-from service.rules.reading import read_rules
+from service.rules.schema import read_rules
 from service.settings import DEFAULTS, read_rules_file
 from service.storage.database import Database
-from service.webhook import Delivery, SignatureRefused, check_hmac, content_id
 from tests.builders import SECRET, at
 from tests.road import all_experiments, api, settle
 from tests.signing import SCHEMES

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from service.companion import CompanionFailed
 from service.pipeline.snapshot import Memory, take_snapshot
-from service.refresher import Refresher
+from service.runtime.refresher import Refresher
+from service.runtime.subprocess import CompanionFailed
 from service.storage.database import Database, DatabaseUnavailable
 from tests.builders import Issue, at
 from tests.outage import line_to, until
@@ -50,7 +50,11 @@ def children(parent: int) -> list[int]:
             state, above = status.read_text().rpartition(")")[2].split()[:2]
         except FileNotFoundError:
             continue
-        if int(above) == parent and state != "Z" and b"service.refresher" in (status.parent / "cmdline").read_bytes():
+        if (
+            int(above) == parent
+            and state != "Z"
+            and b"service.runtime.refresher" in (status.parent / "cmdline").read_bytes()
+        ):
             found.append(int(status.parent.name))
     return found
 
@@ -131,7 +135,7 @@ async def test_asked_to_end_with_the_others_of_its_group_it_goes_on_until_the_se
 _LEADER = """
 import asyncio, sys
 from datetime import UTC, datetime
-from service.refresher import Refresher
+from service.runtime.refresher import Refresher
 from service.storage.database import Database
 from tests.road import TERMS
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from service.companion import CompanionFailed
 from service.metrics.terms import Window
-from service.pipeline.compile import Scorecards, UnknownTeam
-from service.scorekeeper import Scorekeeper
+from service.queries.scorecard import Scorecards, UnknownTeam
+from service.runtime.scorekeeper import Scorekeeper
+from service.runtime.subprocess import CompanionFailed
 from service.storage.database import Database, DatabaseUnavailable
 from tests.builders import Issue
 from tests.outage import line_to, until
@@ -44,7 +44,7 @@ def companions() -> list[int]:
             command = (status.parent / "cmdline").read_bytes()
         except FileNotFoundError:
             continue
-        if int(above) == os.getpid() and state != "Z" and b"service.scorekeeper" in command:
+        if int(above) == os.getpid() and state != "Z" and b"service.runtime.scorekeeper" in command:
             found.append(int(status.parent.name))
     return found
 
@@ -106,7 +106,7 @@ async def test_frozen_it_is_given_up_and_another_one_is_started(
         await beside.scorecard("_org", QUARTER)
         os.kill(frozen := companions()[0], signal.SIGSTOP)
         with monkeypatch.context() as impatient:
-            impatient.setattr("service.scorekeeper._LONGEST_SECONDS", 0.3)
+            impatient.setattr("service.runtime.scorekeeper._LONGEST_SECONDS", 0.3)
             with pytest.raises(CompanionFailed, match="not ready within"):
                 await beside.scorecard("_org", QUARTER)
         assert await beside.scorecard("_org", QUARTER)
@@ -121,7 +121,7 @@ async def test_what_takes_long_goes_on_for_whoever_asks_next(
         (busy,) = companions()
         os.kill(busy, signal.SIGSTOP)
         with monkeypatch.context() as impatient:
-            impatient.setattr("service.scorekeeper._PATIENCE_SECONDS", 0.3)
+            impatient.setattr("service.runtime.scorekeeper._PATIENCE_SECONDS", 0.3)
             for _ in range(2):
                 with pytest.raises(CompanionFailed, match="ask again in a moment"):
                     await beside.scorecard("_org", QUARTER)

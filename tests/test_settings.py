@@ -8,16 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.app import configured_sources
-from service.settings import (
-    Settings,
-    WrongSetting,
-    given_settings,
-    parse_duration,
-    read_settings,
-    source_name,
-    spell_duration,
-    unknown_settings,
-)
+from service.deliveries.delivery import source_name
+from service.lifecycle.durations import parse_duration, spell_duration
+from service.settings import Settings, WrongSetting, given_settings, read_settings, unknown_settings
 
 
 @pytest.fixture(autouse=True)

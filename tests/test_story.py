@@ -7,13 +7,13 @@ from uuid import NAMESPACE_OID, uuid5
 
 import pytest
 
-from service.lifecycle.evidence import Ref
+from service.deliveries.observation import Observation, Observed
+from service.lifecycle.references import Ref
 from service.lifecycle.taxonomy import FailureCategory, Outcome, State
-from service.observation import Observation, Observed
 from service.rules.document import RulesFile
-from service.rules.matching import interpret
+from service.rules.interpret import interpret
 from service.rules.model import Rules
-from service.rules.reading import read_rules
+from service.rules.schema import read_rules
 from service.settings import DEFAULTS, read_rules_file
 from service.storage import events, inbox, links
 from service.storage.database import Database

@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import text
 
-from service.lifecycle.evidence import Ref
+from service.deliveries.delivery import Delivery
+from service.lifecycle.references import Ref
 from service.pipeline.interpret import interpret_pending
-from service.storage import inbox, marks
+from service.runtime.backlog import Watch
+from service.storage import dirty_subjects, inbox
 from service.storage.database import Database
 from service.telemetry import Telemetry
-from service.watch import Watch
-from service.webhook import Delivery
 from tests.builders import Issue, at, github
 from tests.outage import line_to, until
 from tests.road import RULES
@@ -69,9 +69,9 @@ async def test_what_waits_is_counted_and_the_first_of_it_tells_its_age(database:
 async def test_subjects_that_were_set_aside_wait_too(database: Database) -> None:
     telemetry = Telemetry([])
     async with database.transaction() as connection:
-        await marks.touch(connection, [Ref("jira:ML-12")])
-        [(subject, mark)] = (await marks.claim(connection, 1, at(8))).items()
-        await marks.set_aside(connection, subject, mark, "a fault", at(8))
+        await dirty_subjects.touch(connection, [Ref("jira:ML-12")])
+        [(subject, mark)] = (await dirty_subjects.claim(connection, 1, at(8))).items()
+        await dirty_subjects.set_aside(connection, subject, mark, "a fault", at(8))
     await _watch(database, telemetry).look()
     assert _shown(telemetry) == [0, 0, 0, 1]
 
@@ -106,7 +106,7 @@ async def test_while_the_database_is_away_nothing_is_shown_and_when_it_is_back_w
 
 
 async def test_a_look_that_gets_no_answer_is_given_up(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.watch._PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr("service.runtime.backlog._PATIENCE_SECONDS", 0.3)
     telemetry = Telemetry([])
     watch = _watch(database, telemetry)
     await watch.look()
@@ -126,8 +126,8 @@ def _from(source: str, received_at: datetime) -> Delivery:
 async def test_when_each_source_was_last_heard_of_is_read_from_the_inbox(
     database: Database, monkeypatch: pytest.MonkeyPatch, stretch: int
 ) -> None:
-    monkeypatch.setattr("service.watch._STRETCH", stretch)
-    monkeypatch.setattr("service.watch._SPACING_SECONDS", 0)
+    monkeypatch.setattr("service.runtime.backlog._STRETCH", stretch)
+    monkeypatch.setattr("service.runtime.backlog._SPACING_SECONDS", 0)
     await _store(
         database,
         _from("github", at(2)),
@@ -151,9 +151,9 @@ async def test_when_each_source_was_last_heard_of_is_read_from_the_inbox(
 async def test_so_many_deliveries_are_looked_through_and_no_more(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.watch._STRETCH", 1)
-    monkeypatch.setattr("service.watch._STRETCHES", 2)
-    monkeypatch.setattr("service.watch._SPACING_SECONDS", 0)
+    monkeypatch.setattr("service.runtime.backlog._STRETCH", 1)
+    monkeypatch.setattr("service.runtime.backlog._STRETCHES", 2)
+    monkeypatch.setattr("service.runtime.backlog._SPACING_SECONDS", 0)
     await _store(database, *(_from(source, at(day)) for day, source in enumerate(["one", "two", "three"], start=2)))
     telemetry = Telemetry(["one", "two", "three"])
     async with _running(_watch(database, telemetry, ["one", "two", "three"])):
@@ -183,7 +183,7 @@ async def test_what_was_received_meanwhile_is_newer_than_what_the_inbox_holds(da
 async def test_a_start_without_postgresql_reads_the_inbox_when_there_is_one(
     database_url: str, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.watch._AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr("service.runtime.backlog._AGAIN_SECONDS", 0.05)
     await _store(database, _from("github", at(2)))
     telemetry = Telemetry(["github"])
     async with line_to(database_url) as line:

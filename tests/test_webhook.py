@@ -11,15 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.webhook import (
-    Delivery,
+from service.deliveries.delivery import Delivery, content_id
+from service.deliveries.signatures import (
     SignatureRefused,
     check_basic,
     check_hmac,
     check_standard_webhooks,
     check_time,
     check_token,
-    content_id,
     is_signing_key,
 )
 from tests.builders import SECRET, at

@@ -6,7 +6,7 @@ import pytest
 from grafana_foundation_sdk.models.dashboard import DashboardRangeMapOptions
 
 from dashboards.words import BOLDNESS
-from service.wording import boldness_in_words, length_in_words
+from service.scorecard.words import boldness_in_words, length_in_words
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 

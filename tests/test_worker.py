@@ -12,12 +12,12 @@ from uuid import uuid4
 import pytest
 import structlog
 
-from service.leadership import Leadership
-from service.refresher import Refresher
+from service.runtime.leadership import Leadership
+from service.runtime.refresher import Refresher
+from service.runtime.worker import Worker, retry_seconds
 from service.storage import inbox
 from service.storage.database import Database
 from service.telemetry import Telemetry
-from service.worker import Worker, retry_seconds
 from tests.builders import Issue, at
 from tests.outage import line_to, until
 from tests.road import RULES, TERMS, all_experiments
@@ -45,7 +45,7 @@ def test_while_the_database_is_away_work_is_tried_again_less_and_less_often(tmp_
 async def test_a_step_that_gets_no_answer_is_given_up_and_the_work_goes_on_when_there_is_one(
     database_url: str, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.worker._STEP_SECONDS", 0.3)
+    monkeypatch.setattr("service.runtime.worker._STEP_SECONDS", 0.3)
     async with line_to(database_url) as line:
         far = Database(line.url, patience=0.5)
         leadership = Leadership(far, uuid4(), time.monotonic)

@@ -2,7 +2,7 @@
 
 from typing import Any, get_args
 
-from service.api.access import BEARER
+from service.api.http.auth import BEARER
 from service.lifecycle.evidence import MOST_TARGETS
 from service.providers.cloudevents import BATCHED, MOST_EVENTS, STRUCTURED
 from service.providers.cloudevents.statements import Statement

@@ -9,12 +9,12 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict
 
-from service.api.access import Credentials, Door
-from service.api.errors import DoorClosed, TokenRefused, UnknownDelivery, refusals
-from service.api.moments import Moment
-from service.api.route import Careful
-from service.pipeline.retry import NotRetriable, retry
-from service.settings import source_name
+from service.api.http.auth import Credentials, Door
+from service.api.http.problems import DoorClosed, TokenRefused, UnknownDelivery, refusals
+from service.api.http.strict_route import Careful
+from service.api.http.timestamps import Moment
+from service.deliveries.delivery import source_name
+from service.queries.retry import NotRetriable, retry
 from service.storage import inbox
 from service.storage.database import Database, DatabaseUnavailable
 

@@ -8,10 +8,10 @@ from uuid import UUID
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict
 
-from service.api.access import Credentials, Door
-from service.api.body import BodyReader
 from service.api.cloudevents import OPENAPI
-from service.api.errors import (
+from service.api.http.auth import Credentials, Door
+from service.api.http.bodies import BodyReader
+from service.api.http.problems import (
     PROBLEMS,
     BodyTooLarge,
     BodyTooSlow,
@@ -21,11 +21,12 @@ from service.api.errors import (
     refusals,
 )
 from service.api.webhooks import result_of
+from service.deliveries.delivery import Delivery, Source, UnreadableDelivery
+from service.deliveries.signatures import SignatureRefused
 from service.pipeline.receive import Receiver
 from service.providers.cloudevents import CloudEvents, Envelope, InvalidEvent, NoCloudEvent, separate
 from service.storage.database import DatabaseUnavailable
 from service.telemetry import Telemetry
-from service.webhook import Delivery, SignatureRefused, Source, UnreadableDelivery
 
 SOURCE = CloudEvents.name
 """The source under which these events are kept, and whose secret signs them."""

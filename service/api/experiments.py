@@ -8,17 +8,17 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, HTTPException, Path, Query
 from pydantic import BaseModel, ConfigDict
 
-from service.api.access import Door
-from service.api.answers import EXPERIMENT, ExperimentAnswer, experiment_answer
-from service.api.errors import DoorClosed, TokenRefused, refusals
-from service.api.explanation import ExplanationAnswer, answer
-from service.api.moments import Moment
-from service.api.route import Careful
+from service.api.http.auth import Door
+from service.api.http.problems import DoorClosed, TokenRefused, refusals
+from service.api.http.strict_route import Careful
+from service.api.http.timestamps import Moment
 from service.lifecycle.errors import BadReference, UnknownSubject
 from service.lifecycle.taxonomy import FailureCategory, Outcome, State
 from service.metrics.terms import Terms
-from service.pipeline.explain import explain, find_subject
-from service.pipeline.look_up import Asked, find_one, page
+from service.presentation.experiments import EXPERIMENT, ExperimentAnswer, experiment_answer
+from service.presentation.explanation import ExplanationAnswer, answer
+from service.queries.experiments import Asked, find_one, page
+from service.queries.explain import explain, find_subject
 from service.storage.database import Database, DatabaseUnavailable
 from service.storage.inbox import InvalidCursor
 from service.storage.listing import Sort

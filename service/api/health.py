@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict
 
-from service.api.errors import NotReady, problem_of, refusals
+from service.api.http.problems import NotReady, problem_of, refusals
 from service.storage.database import Database, DatabaseError, DatabaseUnavailable, within
 from service.storage.spool import Spool, SpoolUnavailable
 

@@ -5,17 +5,17 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import AfterValidator, WithJsonSchema
 
-from service.api.access import Door
-from service.api.errors import DoorClosed, TokenRefused, refusals
-from service.api.route import Careful
-from service.companion import CompanionFailed
+from service.api.http.auth import Door
+from service.api.http.problems import DoorClosed, TokenRefused, refusals
+from service.api.http.strict_route import Careful
+from service.lifecycle.durations import parse_window, spell_duration
 from service.metrics.terms import Window
 from service.metrics.view import ORGANISATION
-from service.pipeline.compile import UnknownTeam
+from service.queries.scorecard import UnknownTeam
+from service.runtime.scorekeeper import Scorekeeper
+from service.runtime.subprocess import CompanionFailed
 from service.scorecard.example import example
 from service.scorecard.figure import Scorecard
-from service.scorekeeper import Scorekeeper
-from service.settings import parse_window, spell_duration
 from service.storage.database import DatabaseUnavailable
 
 PATH = "/scorecard"

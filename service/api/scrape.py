@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Header
 from fastapi.responses import Response
 from prometheus_client.openmetrics import exposition as openmetrics
 
-from service.api.access import Door
+from service.api.http.auth import Door
 from service.pipeline.exposition import OPENMETRICS_END, Exposition, write_openmetrics, write_text
 from service.pipeline.snapshot import Exported
 from service.telemetry import Telemetry

@@ -10,8 +10,8 @@ from typing import Any
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
-from service.api.body import BodyReader
-from service.api.errors import (
+from service.api.http.bodies import BodyReader
+from service.api.http.problems import (
     CLIENT_CLOSED_REQUEST,
     PROBLEMS,
     BodyTooLarge,
@@ -22,14 +22,14 @@ from service.api.errors import (
     refusals,
     unexpected,
 )
-from service.api.safety import HEADERS, RAW_HEADERS
+from service.api.http.security_headers import HEADERS, RAW_HEADERS
+from service.deliveries.delivery import Delivery, Source, source_name
+from service.deliveries.signatures import SignatureRefused
 from service.pipeline.receive import Receiver, Stored
-from service.settings import source_name
 from service.storage.database import DatabaseMisconfigured, DatabaseUnavailable
 from service.telemetry import Result, Telemetry
 from service.telemetry.kept import Kept
 from service.telemetry.requests import Observe
-from service.webhook import Delivery, SignatureRefused, Source
 
 PATH = "/webhooks/{source}"
 PREFIX = PATH.removesuffix("{source}")

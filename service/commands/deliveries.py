@@ -13,8 +13,10 @@ import click
 from service.commands.helping import Helping
 from service.commands.options import AS_JSON, TIME, in_utc
 from service.commands.running import fail, run, usable_settings
-from service.pipeline.retry import Retried, retry, retry_failed
-from service.settings import Settings, source_name, spell_duration
+from service.deliveries.delivery import source_name
+from service.lifecycle.durations import spell_duration
+from service.queries.retry import Retried, retry, retry_failed
+from service.settings import Settings
 from service.storage import inbox
 from service.storage.database import Database
 from service.storage.inbox import InboxRow

@@ -36,9 +36,9 @@ def demo(port: int, weeks: int, seed: int, pace: float, data_dir: Path | None, o
     First comes the past of seven teams, then it goes on live. The demo has a directory, a database and a Prometheus of
     its own, which it makes anew at each start; your settings do not apply.
     """
+    from service.commands.demonstration import HASTY, Demonstration, demo_directory, demo_settings
     from service.demo.directory import NotOurs
     from service.demo.sending import NotTaken
-    from service.demonstration import HASTY, Demonstration, demo_directory, demo_settings
     from service.server import run_service
 
     shown = Demonstration(timedelta(weeks=weeks), seed, pace, _own_command(), observed, click.echo, shown_progress)

@@ -11,7 +11,7 @@ from service.rules.model import Rules
 from service.settings import Settings
 
 if TYPE_CHECKING:
-    from service.api.explanation import ExplanationAnswer, FigureAnswer
+    from service.presentation.explanation import ExplanationAnswer, FigureAnswer
 
 
 @click.command()
@@ -24,10 +24,10 @@ def explain(reference: str, as_json: bool) -> None:
 
 
 async def _explain(settings: Settings, rules: Rules, reference: str, as_json: bool) -> None:
-    from service.api.explanation import answer
     from service.app import figure_terms, open_database, utc_now
-    from service.pipeline.explain import explain as explain_subject
-    from service.pipeline.explain import find_subject
+    from service.presentation.explanation import answer
+    from service.queries.explain import explain as explain_subject
+    from service.queries.explain import find_subject
 
     terms = figure_terms(settings, rules)
     async with open_database(settings) as database:

@@ -9,8 +9,9 @@ import click
 
 from service.commands.options import TIME, in_utc
 from service.commands.running import fail, run, shown_progress, usable_rules, usable_settings
+from service.lifecycle.durations import parse_duration
 from service.rules.model import Rules
-from service.settings import Settings, parse_duration
+from service.settings import Settings
 
 
 def _duration(_context: click.Context, _option: click.Parameter, written: str) -> object:
@@ -87,7 +88,7 @@ async def _export_history(
     output: IO[bytes],
 ) -> None:
     from service.app import figure_terms, open_database, utc_now
-    from service.pipeline.export import Export, TakenLabel, earliest, moments, read_known
+    from service.queries.history import Export, TakenLabel, earliest, moments, read_known
 
     async with open_database(settings) as database:
         known = await read_known(database)

@@ -23,7 +23,7 @@ def replay(since: datetime | None, dry_run: bool, as_json: bool) -> None:
 
 async def _replay(settings: Settings, rules: Rules, since: datetime | None, *, dry_run: bool, as_json: bool) -> None:
     from service.app import figure_terms, open_database, utc_now
-    from service.pipeline.replay import Replay
+    from service.queries.replay import Replay
 
     with shown_progress("replaying") as progress:
         again = Replay(rules, figure_terms(settings, rules), utc_now, progress)

@@ -7,8 +7,9 @@ import click
 
 from service.commands.options import AS_JSON
 from service.commands.running import fail, run, usable_rules, usable_settings
+from service.lifecycle.durations import parse_window, spell_duration
 from service.rules.model import Rules
-from service.settings import Settings, parse_window, spell_duration
+from service.settings import Settings
 
 
 def _window(_context: click.Context, _option: click.Parameter, written: str) -> timedelta:
@@ -31,8 +32,8 @@ def scorecard(team: str, window: timedelta, as_json: bool) -> None:
 async def _scorecard(settings: Settings, rules: Rules, team: str, window: timedelta, as_json: bool) -> None:
     from service.app import figure_terms, open_database, utc_now
     from service.metrics.terms import Window
-    from service.pipeline.compile import Scorecards, UnknownTeam
-    from service.terminal.scorecard import table
+    from service.presentation.scorecard_table import table
+    from service.queries.scorecard import Scorecards, UnknownTeam
 
     async with open_database(settings) as database:
         scorecards = Scorecards(database, figure_terms(settings, rules), utc_now, timedelta(0))

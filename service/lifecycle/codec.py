@@ -22,7 +22,7 @@ from service.lifecycle.events import (
     Started,
     Withdrawn,
 )
-from service.lifecycle.evidence import Ref
+from service.lifecycle.references import Ref
 
 KINDS: Mapping[str, type[LifecycleEvent]] = {
     "proposed": Proposed,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, TypeAlias
 
-from service.lifecycle.evidence import Ref
+from service.lifecycle.references import Ref
 from service.lifecycle.taxonomy import Outcome
 
 Result = Literal["success", "failure"]

@@ -22,7 +22,7 @@ from service.lifecycle.events import (
     Started,
     Withdrawn,
 )
-from service.lifecycle.evidence import Ref, experiment_id
+from service.lifecycle.references import Ref, experiment_id
 from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk, State
 from service.lifecycle.titles import title_key
 

@@ -8,8 +8,8 @@ from heapq import nsmallest
 from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 
-from service.lifecycle.evidence import Ref
 from service.lifecycle.experiment import Experiment
+from service.lifecycle.references import Ref
 from service.metrics.terms import Terms
 from service.metrics.view import View, by_team
 

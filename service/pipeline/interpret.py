@@ -7,6 +7,7 @@ from datetime import datetime
 from itertools import chain
 from typing import TypeAlias
 
+from service.deliveries.delivery import Delivery
 from service.pipeline.judge import interpret_delivery
 from service.rules.model import Interpretation, Rules
 from service.storage import events, inbox
@@ -14,7 +15,6 @@ from service.storage.database import Connection, Database, DatabaseRejected, sav
 from service.storage.events import Said
 from service.storage.inbox import Settlement
 from service.telemetry import Telemetry
-from service.webhook import Delivery
 
 _BATCH = 200
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import structlog
 
-from service.payload import decode
+from service.deliveries.decoding import decode
+from service.deliveries.delivery import Delivery, Provider, UnreadableDelivery
 from service.providers import PROVIDERS
-from service.rules.matching import interpret
+from service.rules.interpret import interpret
 from service.rules.model import Interpretation, Rules
-from service.webhook import Delivery, Provider, UnreadableDelivery
 
 _log = structlog.get_logger(__name__)
 

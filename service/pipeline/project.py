@@ -1,18 +1,16 @@
 """Project: experiments are folded anew from all that is committed about them."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 from typing import TypeAlias
 
 import structlog
 
-from service.lifecycle.events import LifecycleEvent
-from service.lifecycle.evidence import Aliases, Graph, Ref
-from service.lifecycle.excluded import Excluded, excluded
-from service.lifecycle.experiment import Attempt, Experiment, fold, is_marked
+from service.lifecycle.experiment import Experiment
+from service.lifecycle.references import Ref
 from service.lifecycle.taxonomy import FailureCategory
-from service.storage import events, exclusions, experiments, links, marks, names
+from service.pipeline.surroundings import read_surroundings
+from service.storage import dirty_subjects, exclusions, experiments
 from service.storage.database import Connection, DatabaseTimeout, DatabaseUnavailable, Transactions, savepoint
 from service.telemetry import Telemetry
 
@@ -55,9 +53,9 @@ async def _project_next(
 ) -> tuple[int, Reclassified]:
     try:
         async with database.transaction() as connection:
-            claimed = await marks.claim(connection, BATCH, clock(), alone=alone)
+            claimed = await dirty_subjects.claim(connection, BATCH, clock(), alone=alone)
             reclassified = await project(connection, claimed.keys(), alone=alone)
-            done = await marks.forget(connection, claimed)
+            done = await dirty_subjects.forget(connection, claimed)
         return len(claimed) if done else 0, reclassified
     except DatabaseUnavailable as error:
         if not isinstance(error, DatabaseTimeout):
@@ -73,7 +71,7 @@ async def _project_each(
     reclassified: Reclassified = []
     failed: dict[Ref, str] = {}
     async with database.transaction() as connection:
-        claimed = await marks.claim(connection, BATCH, clock(), alone=alone)
+        claimed = await dirty_subjects.claim(connection, BATCH, clock(), alone=alone)
         for subject in claimed:
             try:
                 async with savepoint(connection):
@@ -84,9 +82,11 @@ async def _project_each(
                 _log.error("projection failed", subject=subject, exc_info=error)
                 failed[subject] = f"{type(error).__name__}: {error}"
         # At the end: who touches one of them again waits for what holds its mark.
-        done = await marks.forget(connection, {one: mark for one, mark in claimed.items() if one not in failed})
+        done = await dirty_subjects.forget(
+            connection, {one: mark for one, mark in claimed.items() if one not in failed}
+        )
         for subject, error_text in failed.items():
-            done += await marks.set_aside(connection, subject, claimed[subject], error_text, clock())
+            done += await dirty_subjects.set_aside(connection, subject, claimed[subject], error_text, clock())
     return len(claimed) if done else 0, reclassified
 
 
@@ -118,77 +118,3 @@ async def _reclassified(connection: Connection, folded: Iterable[Experiment]) ->
     failed = {one.root: one.failure_category for one in folded if one.failure_category is not None}
     before = await experiments.categories(connection, failed)
     return [(before[root], category) for root, category in failed.items() if before.get(root, category) != category]
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What is known around some subjects, under the newest name of each."""
-
-    names: frozenset[Ref]
-    """Every name of the subjects, of what they serve and of what serves them: where a mark or a link can make a
-    difference."""
-    marked: frozenset[Ref]
-    """The subjects that are marked as experiments, and not excluded."""
-    roots: frozenset[Ref]
-    """The subjects, what they serve and what serves them, so far as they are experiments."""
-    excluded: Mapping[Ref, Excluded]
-    """Those of the subjects, of what they serve and of what serves them that are left out of figures, and no evidence
-    for an experiment either."""
-    graph: Graph
-    heard: Mapping[Ref, list[LifecycleEvent]]
-    aliases: Aliases
-
-    def newest(self, subject: Ref) -> Ref:
-        """The name under which a subject stands here."""
-        return self.aliases.canonical(subject)
-
-    def fold(self, root: Ref) -> Experiment:
-        """The experiment of a root."""
-        serving = self.graph.descendants(root)
-        attempts = [
-            Attempt(self.heard[subject], self._heard_of(self.graph.descendants(subject) - {root}))
-            for subject in serving & self.marked
-        ]
-        return fold(root, self.heard[root], self._heard_of(serving), attempts)
-
-    def with_more(self, root: Ref, events: Iterable[LifecycleEvent]) -> "Surroundings":
-        """The same where a root had further events."""
-        return replace(self, heard={**self.heard, root: [*self.heard[root], *events]})
-
-    def _heard_of(self, subjects: Iterable[Ref]) -> list[LifecycleEvent]:
-        return [event for subject in subjects for event in self.heard.get(subject, ())]
-
-
-async def read_surroundings(connection: Connection, subjects: Collection[Ref]) -> Surroundings:
-    """What is known around the subjects, as it is committed now."""
-    aliases = await names.everything(connection)
-    serving = await _links_around(connection, aliases, subjects)
-    graph = Graph.of((aliases.canonical(evidence), aliases.canonical(target)) for evidence, target in serving)
-    touched = {aliases.canonical(subject) for subject in subjects}
-    everybody = touched.union(*([graph.upwards.keys(), graph.downwards.keys()]))
-    heard: dict[Ref, list[LifecycleEvent]] = {}
-    known = await events.events_of(connection, frozenset[Ref]().union(*map(aliases.names, everybody)))
-    for subject, said in known.items():
-        heard.setdefault(aliases.canonical(subject), []).extend(said)
-    marked = frozenset(subject for subject, own in heard.items() if is_marked(own))
-    candidates = touched.union(*(graph.ancestors(subject) | graph.descendants(subject) for subject in touched))
-    everywhere = frozenset[Ref](subjects).union(*map(aliases.names, candidates))
-    roots = frozenset(subject for subject in candidates if graph.is_root(subject, marked))
-    left_out = {
-        subject: why
-        for subject in candidates & heard.keys()
-        if (why := excluded(heard[subject])) and not graph.ancestors(subject) & marked
-    }
-    return Surroundings(everywhere, marked, roots, left_out, graph, heard, aliases)
-
-
-async def _links_around(connection: Connection, aliases: Aliases, subjects: Collection[Ref]) -> list[tuple[Ref, Ref]]:
-    """The links around the subjects, whatever name they were stated under."""
-    known = frozenset[Ref]().union(*map(aliases.names, subjects))
-    while True:
-        found = await links.around(connection, known)
-        linked = {subject for link in found for subject in link}
-        everywhere = known.union(*map(aliases.names, linked))
-        if everywhere - known <= linked:
-            return found
-        known = everywhere

@@ -15,10 +15,10 @@ from uuid import UUID
 
 import structlog
 
+from service.deliveries.delivery import Delivery
 from service.storage import inbox
 from service.storage.database import Database, DatabaseError, DatabaseRejected, DatabaseUnavailable, within
 from service.storage.spool import Spool, SpoolUnavailable
-from service.webhook import Delivery
 
 _log = structlog.get_logger(__name__)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from service.deliveries.delivery import Provider
 from service.providers.buildkite import Buildkite
 from service.providers.circleci import CircleCI
 from service.providers.cloudevents import CloudEvents
@@ -9,7 +10,6 @@ from service.providers.github import GitHub
 from service.providers.gitlab import GitLab
 from service.providers.jenkins import Jenkins
 from service.providers.jira import Jira
-from service.webhook import Provider
 
 _ALL: Sequence[Provider] = (
     GitHub(),

@@ -9,18 +9,11 @@ from typing import ClassVar
 
 import msgspec
 
-from service.lifecycle.evidence import commit
-from service.observation import Nothing, Observation, finished_run
-from service.payload import decode, is_commit, read_time, short, utf8
-from service.webhook import (
-    Delivery,
-    SignatureRefused,
-    UnreadableDelivery,
-    check_hmac,
-    check_time,
-    check_token,
-    content_id,
-)
+from service.deliveries.decoding import decode, is_commit, read_time, short, utf8
+from service.deliveries.delivery import Delivery, UnreadableDelivery, content_id
+from service.deliveries.observation import Nothing, Observation, finished_run
+from service.deliveries.signatures import SignatureRefused, check_hmac, check_time, check_token
+from service.lifecycle.references import commit
 
 _EVENT = "x-buildkite-event"
 _SIGNATURE = "x-buildkite-signature"

@@ -10,10 +10,11 @@ from typing import ClassVar
 
 import msgspec
 
-from service.lifecycle.evidence import commit
-from service.observation import Nothing, Observation, finished_run
-from service.payload import AnyObject, decode, is_commit, short, utc, utf8
-from service.webhook import Delivery, SignatureRefused, UnreadableDelivery, check_hmac, content_id
+from service.deliveries.decoding import AnyObject, decode, is_commit, short, utc, utf8
+from service.deliveries.delivery import Delivery, UnreadableDelivery, content_id
+from service.deliveries.observation import Nothing, Observation, finished_run
+from service.deliveries.signatures import SignatureRefused, check_hmac
+from service.lifecycle.references import commit
 
 _SIGNATURE = "circleci-signature"
 _EVENT = "circleci-event-type"

@@ -10,10 +10,11 @@ from typing import ClassVar, assert_never
 
 import msgspec
 
-from service.lifecycle.evidence import commit
-from service.observation import Nothing, Observation, finished_run
-from service.payload import decode, from_milliseconds, is_commit, read_time, short, utf8
-from service.webhook import Delivery, UnreadableDelivery, check_basic, content_id
+from service.deliveries.decoding import decode, from_milliseconds, is_commit, read_time, short, utf8
+from service.deliveries.delivery import Delivery, UnreadableDelivery, content_id
+from service.deliveries.observation import Nothing, Observation, finished_run
+from service.deliveries.signatures import check_basic
+from service.lifecycle.references import commit
 
 # An endpoint may be set to send only one of them; FINISHED is what the first versions of the plugin said.
 _ENDS = frozenset({"COMPLETED", "FINALIZED", "FINISHED"})

@@ -3,10 +3,10 @@
 import re
 from collections.abc import Iterator, Sequence
 
+from service.deliveries.observation import Commented
 from service.lifecycle.events import Concluded, Declared, Field, LifecycleEvent, Reopened, Started
+from service.lifecycle.fields import accepted
 from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk
-from service.observation import Commented
-from service.rules.values import accepted
 
 # CommonMark, "Fenced code blocks": after backticks no other backtick may stand, and what closes a block stands alone.
 _FENCE = re.compile(r" {0,3}(`{3,}+(?!.*`)|~{3,}+)(.*)")

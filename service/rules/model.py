@@ -7,10 +7,11 @@ from typing import Literal, TypeAlias
 
 from jmespath.parser import ParsedResult
 
+from service.deliveries.observation import Kind, Trait
+from service.lifecycle.aliases import Alias
 from service.lifecycle.events import Field, LifecycleEvent, Result
-from service.lifecycle.evidence import Alias, LinkSet
+from service.lifecycle.evidence import LinkSet
 from service.lifecycle.taxonomy import Outcome
-from service.observation import Kind, Trait
 from service.rules.patterns import Pattern, Template
 from service.rules.references import KeyFinder
 

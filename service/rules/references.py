@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from service.lifecycle.evidence import MOST_TARGETS, Ref
+from service.lifecycle.evidence import MOST_TARGETS
+from service.lifecycle.references import Ref
 
 # Jira's own form of a project key; a number of more digits is none that anybody has reached.
 # What people write in the same form and is no ticket is left out.

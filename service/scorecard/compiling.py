@@ -28,7 +28,7 @@ from service.scorecard.figure import (
     WithOpenLoops,
 )
 from service.scorecard.measures import Measure, Measured, counted, of_kind, stage_time
-from service.wording import length_in_words
+from service.scorecard.words import length_in_words
 
 F = TypeVar("F", bound=Figure[Any])
 

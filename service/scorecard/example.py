@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-from service.lifecycle.evidence import Ref
 from service.lifecycle.experiment import Experiment
+from service.lifecycle.references import Ref
 from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk
 from service.metrics.terms import DEFAULT_THRESHOLD, Terms, Window
 from service.metrics.view import ORGANISATION, View

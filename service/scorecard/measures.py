@@ -10,7 +10,7 @@ from service.metrics.last_failure_shared import failure_shared_at
 from service.metrics.pickup_quantile import WAITED
 from service.metrics.view import View
 from service.scorecard.board import Row
-from service.wording import boldness_in_words, length_in_words
+from service.scorecard.words import boldness_in_words, length_in_words
 
 T = TypeVar("T")
 

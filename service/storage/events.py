@@ -8,10 +8,12 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import select, text
 
+from service.lifecycle.aliases import Alias
 from service.lifecycle.codec import data_of, event_id, kind_of, read_event
 from service.lifecycle.events import LifecycleEvent
-from service.lifecycle.evidence import Alias, LinkSet, Ref
-from service.storage import links, marks, names
+from service.lifecycle.evidence import LinkSet
+from service.lifecycle.references import Ref
+from service.storage import aliases, dirty_subjects, links
 from service.storage.database import Connection
 from service.storage.tables import among, columns, deliveries, event_deliveries, events
 
@@ -39,7 +41,7 @@ async def record(connection: Connection, said: Iterable[Said]) -> list[str]:
     """
     heard = list(said)
     recorded: list[str] = []
-    await names.lock(connection, alone=any(one.aliases for one in heard))
+    await aliases.lock(connection, alone=any(one.aliases for one in heard))
     ids = {event: event_id(event) for event in {event for one in heard for event in one.events}}
     rows = _event_rows(heard, ids)
     # First what nobody else writes: who brings the same events or links waits for our end.
@@ -49,11 +51,11 @@ async def record(connection: Connection, said: Iterable[Said]) -> list[str]:
     if rows:
         recorded = await _insert(connection, rows)
     replaced = await links.put_in_force(connection, newest)
-    renamed = await names.record(connection, ((one.delivery, alias) for one in heard for alias in one.aliases))
+    renamed = await aliases.record(connection, ((one.delivery, alias) for one in heard for alias in one.aliases))
     subjects = {event.subject for one in heard for event in one.events} | replaced
     for link in (link for one in heard for link in one.links):
         subjects |= {link.evidence, *link.targets}
-    await marks.touch(connection, subjects | renamed)
+    await dirty_subjects.touch(connection, subjects | renamed)
     return recorded
 
 
@@ -122,15 +124,15 @@ async def revise(connection: Connection, said: Iterable[Said]) -> list[str]:
     """
     heard = list(said)
     by = [one.delivery for one in heard]
-    await names.lock(connection, alone=True)
+    await aliases.lock(connection, alone=True)
     brought = {Ref(subject) for subject in await connection.scalars(_WITHDRAW_EVENTS, {"deliveries": by})}
     stated = await links.withdraw(connection, by)
-    renamed = await names.known_by(connection, await names.withdraw(connection, by))
+    renamed = await aliases.known_by(connection, await aliases.withdraw(connection, by))
     recorded = await record(connection, heard)
     await connection.execute(_DROP_UNASSERTED, {"subjects": sorted(brought)})
     await links.restore(connection, stated)
     linked = {Ref(subject) for row in stated for subject in (row.evidence, *row.targets)}
-    await marks.touch(connection, brought | linked | renamed)
+    await dirty_subjects.touch(connection, brought | linked | renamed)
     return recorded
 
 

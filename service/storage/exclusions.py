@@ -6,8 +6,8 @@ from datetime import datetime
 from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 
-from service.lifecycle.evidence import Ref
 from service.lifecycle.excluded import Excluded
+from service.lifecycle.references import Ref
 from service.storage.database import Connection
 from service.storage.tables import among, exclusions
 

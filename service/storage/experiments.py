@@ -10,8 +10,8 @@ from uuid import UUID
 from sqlalchemy import delete, or_, select, text
 from sqlalchemy.dialects.postgresql import insert
 
-from service.lifecycle.evidence import Ref, experiment_id
 from service.lifecycle.experiment import Again, Experiment
+from service.lifecycle.references import Ref, experiment_id
 from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk
 from service.storage.database import Connection, driver_of
 from service.storage.tables import LATEST_INSTANT, WANTED_UNTIL, among, experiments

@@ -14,9 +14,9 @@ import msgspec
 import zstandard
 from sqlalchemy import func, select, text, tuple_, update
 
+from service.deliveries.delivery import Delivery
 from service.storage.database import Connection, Database, DatabaseRejected, driver_of, translated_errors
 from service.storage.tables import deliveries
-from service.webhook import Delivery
 
 # Level 1 costs a tenth of a millisecond for a usual payload and makes it a fifth of its size.
 _ZSTD_LEVEL = 1

@@ -7,7 +7,8 @@ from uuid import UUID
 
 from sqlalchemy import Row, RowMapping, text
 
-from service.lifecycle.evidence import LinkSet, Ref
+from service.lifecycle.evidence import LinkSet
+from service.lifecycle.references import Ref
 from service.storage.database import Connection
 from service.storage.tables import array, columns
 

@@ -22,8 +22,8 @@ from sqlalchemy import (
     tuple_,
 )
 
-from service.lifecycle.evidence import Ref
 from service.lifecycle.experiment import Experiment
+from service.lifecycle.references import Ref
 from service.lifecycle.taxonomy import FailureCategory, Outcome, State
 from service.storage.database import Connection
 from service.storage.experiments import read

@@ -19,7 +19,7 @@ import msgspec
 import structlog
 import zstandard
 
-from service.webhook import Delivery
+from service.deliveries.delivery import Delivery
 
 FILE = "spool.sqlite3"
 

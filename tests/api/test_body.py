@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 import pytest
 from starlette.types import Message
 
-from service.api.body import BodyReader
-from service.api.errors import BodyTooLarge, BodyTooSlow, Overloaded
+from service.api.http.bodies import BodyReader
+from service.api.http.problems import BodyTooLarge, BodyTooSlow, Overloaded
 
 
 class _Sender:
@@ -150,7 +150,7 @@ async def test_a_body_that_gave_way_when_its_last_piece_had_arrived_is_put_off_a
 
 
 async def test_a_body_that_does_not_arrive_in_time_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.api.body._READ_SECONDS", 0.05)
+    monkeypatch.setattr("service.api.http.bodies._READ_SECONDS", 0.05)
     reader = BodyReader(1000, 1000)
     async with _sending(reader, [b"x" * 800]) as [slow]:
         with pytest.raises(BodyTooSlow, match=r"did not arrive within 0\.05 seconds"):
@@ -159,7 +159,7 @@ async def test_a_body_that_does_not_arrive_in_time_is_refused(monkeypatch: pytes
 
 
 async def test_a_body_that_has_to_give_way_as_its_time_runs_out_is_put_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.api.body._READ_SECONDS", 0.1)
+    monkeypatch.setattr("service.api.http.bodies._READ_SECONDS", 0.1)
     reader = BodyReader(1000, 1000)
     async with _sending(reader, [b"x" * 800]) as [slow]:
 

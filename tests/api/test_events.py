@@ -16,8 +16,8 @@ from cloudevents.core.bindings.http import HTTPMessage, to_binary_event, to_stru
 from cloudevents.core.v1.event import CloudEvent
 from standardwebhooks import Webhook
 
-from service.lifecycle.evidence import Ref
 from service.lifecycle.experiment import Experiment
+from service.lifecycle.references import Ref
 from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk
 from service.storage import inbox
 from service.storage.database import Database

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 
-from service.api.answers import EXPERIMENT, in_words
-from service.lifecycle.evidence import Ref, experiment_id
 from service.lifecycle.experiment import Experiment
+from service.lifecycle.references import Ref, experiment_id
 from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk
 from service.metrics import experiments_forgotten, experiments_overdue
 from service.metrics.view import View
+from service.presentation.experiments import EXPERIMENT, in_words
 from service.storage import experiments
 from service.storage.database import Database
 from tests.builders import Issue, PullRequest, at, experiment, renamed, taken_up, terms, workflow_run

@@ -9,8 +9,8 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
 from starlette.types import Message
 
-from service.api.errors import install_error_handlers
-from service.api.timing import RequestTimer
+from service.api.http.problems import install_error_handlers
+from service.api.http.request_metrics import RequestTimer
 from service.app import create_app
 from service.storage.database import Database
 from service.telemetry import Telemetry

@@ -10,8 +10,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from service.lifecycle.events import Active, Concluded, Declared, LifecycleEvent, Proposed, Signalled
-from service.lifecycle.evidence import Ref
 from service.lifecycle.experiment import fold
+from service.lifecycle.references import Ref
 from service.pipeline.judge import interpret_delivery
 from tests.bench.report import Line
 from tests.builders import GitHubRequest, PullRequest, at, github

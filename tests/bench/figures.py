@@ -17,7 +17,7 @@ import uvloop
 from service.app import figure_terms
 from service.metrics.estimate import quantile
 from service.pipeline.snapshot import Exported
-from service.refresher import Refresher
+from service.runtime.refresher import Refresher
 from service.settings import Settings, load_rules
 from service.storage.database import Database
 from tests.bench.posting import Connection

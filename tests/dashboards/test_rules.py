@@ -12,11 +12,12 @@ import pytest
 import yaml
 from prometheus_client import Metric
 
+from service.lifecycle.durations import parse_duration
 from service.lifecycle.taxonomy import Outcome
 from service.metrics import METRICS
 from service.metrics.view import View
 from service.pipeline.snapshot import Exported, Snapshot
-from service.settings import Settings, parse_duration
+from service.settings import Settings
 from service.telemetry import Telemetry
 from service.telemetry.backlog import Backlog
 from tests.alertmanager import amtool

@@ -10,9 +10,9 @@ from uuid import UUID
 import asyncpg
 from sqlalchemy import text
 
+from service.deliveries.delivery import Delivery
 from service.storage import inbox
 from service.storage.database import Database
-from service.webhook import Delivery
 from tests.faults.stories import AFTERWARDS, Told
 from tests.road import all_experiments, deliver, figures
 

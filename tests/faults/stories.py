@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from typing import TypeAlias
 from uuid import NAMESPACE_OID, UUID, uuid5
 
+from service.deliveries.delivery import Delivery
 from service.providers import PROVIDERS
-from service.webhook import Delivery
 from tests.builders import (
     GitHubRequest,
     Issue,

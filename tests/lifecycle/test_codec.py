@@ -19,7 +19,7 @@ from service.lifecycle.events import (
     Started,
     Withdrawn,
 )
-from service.lifecycle.evidence import Ref
+from service.lifecycle.references import Ref
 from service.lifecycle.taxonomy import Outcome
 from tests.builders import at
 

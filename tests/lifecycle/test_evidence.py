@@ -6,11 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.lifecycle.aliases import Alias, Aliases
 from service.lifecycle.errors import BadReference
-from service.lifecycle.evidence import (
-    Alias,
-    Aliases,
-    Graph,
+from service.lifecycle.evidence import Graph
+from service.lifecycle.references import (
     Ref,
     branch,
     branches,

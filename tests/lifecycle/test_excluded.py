@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.lifecycle.events import Declaration, DeclarationChannel, Declared, LifecycleEvent, Proposed, Withdrawn
-from service.lifecycle.evidence import Ref
 from service.lifecycle.excluded import Excluded, excluded
 from service.lifecycle.experiment import is_marked
+from service.lifecycle.references import Ref
 from tests.builders import at
 
 ITEM = Ref("github:acme/app#45")

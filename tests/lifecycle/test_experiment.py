@@ -21,8 +21,8 @@ from service.lifecycle.events import (
     Started,
     Withdrawn,
 )
-from service.lifecycle.evidence import Ref, experiment_id
 from service.lifecycle.experiment import Again, Attempt, Experiment, fold, is_marked
+from service.lifecycle.references import Ref, experiment_id
 from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk, State
 from tests.builders import at
 

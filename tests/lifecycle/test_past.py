@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.lifecycle.experiment import Experiment
-from service.lifecycle.past import as_of
+from service.lifecycle.history import as_of
 from service.lifecycle.stages import lies_ahead
 from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk, State
 from tests.builders import at, experiment, taken_up

@@ -12,8 +12,8 @@ from service.lifecycle.experiment import Experiment
 from service.lifecycle.taxonomy import FailureCategory, Outcome
 from service.metrics.terms import Window
 from service.metrics.view import ORGANISATION, View
-from service.pipeline.compile import Scorecards, UnknownTeam
-from service.pipeline.export import past_of
+from service.queries.history import past_of
+from service.queries.scorecard import Scorecards, UnknownTeam
 from service.scorecard.board import Board
 from service.scorecard.compiling import compile_scorecard
 from service.storage import experiments

@@ -8,14 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from service.lifecycle.evidence import Ref
 from service.lifecycle.excluded import Excluded
 from service.lifecycle.experiment import Experiment
-from service.lifecycle.past import as_of
+from service.lifecycle.history import as_of
+from service.lifecycle.references import Ref
 from service.lifecycle.taxonomy import Outcome
 from service.metrics.view import View
-from service.pipeline.export import Export, Known, TakenLabel, earliest, moments, read_known
 from service.pipeline.snapshot import figures, render
+from service.queries.history import Export, Known, TakenLabel, earliest, moments, read_known
 from service.storage import exclusions, experiments
 from service.storage.database import Database
 from tests.builders import at, experiment, terms

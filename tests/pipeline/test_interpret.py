@@ -8,13 +8,13 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import text
 
-from service.observation import Nothing, Observation
+from service.deliveries.delivery import Delivery
+from service.deliveries.observation import Nothing, Observation
 from service.pipeline.interpret import interpret_pending
 from service.providers.github import GitHub
 from service.storage import inbox
 from service.storage.database import Database, DatabaseUnavailable
 from service.telemetry import Telemetry
-from service.webhook import Delivery
 from tests.builders import Issue, PullRequest, at, github
 from tests.outage import Unlucky
 from tests.road import RULES, all_experiments, settle

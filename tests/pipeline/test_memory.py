@@ -8,9 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from service.lifecycle.evidence import Ref
 from service.lifecycle.excluded import UNMARKED, Excluded
 from service.lifecycle.experiment import Experiment
+from service.lifecycle.references import Ref
 from service.metrics.cohort import Loop
 from service.metrics.view import View
 from service.pipeline.snapshot import Memory, figures

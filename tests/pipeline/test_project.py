@@ -8,16 +8,16 @@ from uuid import NAMESPACE_OID, uuid5
 
 import pytest
 
-from service.lifecycle.evidence import Ref
 from service.lifecycle.excluded import Excluded
 from service.lifecycle.experiment import Again, Experiment
+from service.lifecycle.references import Ref
 from service.pipeline.judge import interpret_delivery
 from service.pipeline.project import project_touched
 from service.rules.document import RulesFile
 from service.rules.model import Rules
-from service.rules.reading import read_rules
+from service.rules.schema import read_rules
 from service.settings import DEFAULTS, read_rules_file
-from service.storage import events, exclusions, experiments, inbox, marks
+from service.storage import dirty_subjects, events, exclusions, experiments, inbox
 from service.storage.database import Connection, Database, DatabaseUnavailable
 from service.storage.events import Said
 from service.telemetry import Telemetry
@@ -47,7 +47,7 @@ async def test_an_experiment_stays_whose_evidence_comes_to_serve_another_one_mea
     other, pull = Issue(number=46, created_at=at(2)), PullRequest(created_at=at(3))
     await deliver(database, Issue(created_at=at(2)).opened(), other.opened(), pull.opened())
     async with database.transaction() as connection:
-        await marks.touch(connection, [Ref(claimed)])
+        await dirty_subjects.touch(connection, [Ref(claimed)])
     lock, edits = experiments.lock, [pull.edited("Closes #46", at(5))[1]]
 
     async def edited_before(connection: Connection, roots: Iterable[Ref]) -> None:
@@ -88,11 +88,11 @@ async def test_evidence_that_is_committed_while_its_experiment_is_folded_is_fold
     async with database.transaction() as folding:
         async with database.transaction() as connection:
             await _record(connection, workflow_run(pull.head, at(5)))
-        claimed = await marks.claim(folding, 10, at(2))
+        claimed = await dirty_subjects.claim(folding, 10, at(2))
         assert set(claimed) == {f"commit:{pull.head}"}
         async with database.transaction() as connection:
             await _record(connection, workflow_run(pull.head, at(4)))
-        assert await marks.forget(folding, claimed) == 0
+        assert await dirty_subjects.forget(folding, claimed) == 0
     await _project(database)
     assert (await all_experiments(database))[ISSUE].first_signal_at == at(4)
 
@@ -254,7 +254,7 @@ async def test_a_rename_waits_for_what_is_being_said_under_the_old_name(database
         assert not waiting.done()
     await waiting
     async with database.transaction() as connection:
-        touched = await marks.claim(connection, 10, at(2))
+        touched = await dirty_subjects.claim(connection, 10, at(2))
     assert ISSUE in touched
 
 
@@ -308,7 +308,7 @@ def _reclassified(telemetry: Telemetry) -> dict[tuple[str, str], float]:
 
 async def _touch(database: Database) -> None:
     async with database.transaction() as connection:
-        await marks.touch(connection, [Ref(ISSUE)])
+        await dirty_subjects.touch(connection, [Ref(ISSUE)])
 
 
 async def test_a_failure_whose_category_becomes_another_is_counted(database: Database) -> None:
@@ -470,5 +470,5 @@ async def test_what_a_migration_touched_is_projected_after_what_is_new(database:
     async with database.transaction() as connection:
         await connection.exec_driver_sql("INSERT INTO touched (subject, retry_at) VALUES ('key:old', 'infinity')")
         await connection.exec_driver_sql("INSERT INTO touched (subject) VALUES ('key:new')")
-        assert await marks.is_left(connection, await marks.newest(connection), at(2))
-        assert list(await marks.claim(connection, 10, at(2))) == ["key:new", "key:old"]
+        assert await dirty_subjects.is_left(connection, await dirty_subjects.newest(connection), at(2))
+        assert list(await dirty_subjects.claim(connection, 10, at(2))) == ["key:new", "key:old"]

@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import text
 
+from service.deliveries.delivery import Delivery
 from service.pipeline.receive import Receiver
 from service.storage import inbox
 from service.storage.database import Database, DatabaseRejected, DatabaseUnavailable
-from service.webhook import Delivery
 from tests.builders import at, github
 
 _ANY = github("ping", b"{}").delivery(at(2))

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from service.deliveries.delivery import Delivery
 from service.pipeline.receive import Receiver
 from service.storage import inbox
 from service.storage.database import Database, DatabaseUnavailable
 from service.storage.spool import FILE, Spool
-from service.webhook import Delivery
 from tests.builders import at, github
 from tests.outage import Line, line_to, until
 

@@ -10,23 +10,24 @@ from typing import Any, TypeVar
 import pytest
 from sqlalchemy import text
 
-from service.lifecycle.evidence import Ref
+from service.deliveries.delivery import Delivery
+from service.deliveries.observation import Nothing, Observation
 from service.lifecycle.experiment import Experiment
-from service.observation import Nothing, Observation
+from service.lifecycle.references import Ref
 from service.pipeline.interpret import interpret_pending
-from service.pipeline.project import Surroundings, project
-from service.pipeline.replay import Replay, Replayed
-from service.pipeline.retry import Retried, retry, retry_failed
+from service.pipeline.project import project
+from service.pipeline.surroundings import Surroundings
 from service.providers.github import GitHub
+from service.queries.replay import Replay, Replayed
+from service.queries.retry import Retried, retry, retry_failed
 from service.rules.document import RulesFile
 from service.rules.model import Rules
-from service.rules.reading import read_rules
+from service.rules.schema import read_rules
 from service.settings import DEFAULTS, read_rules_file
-from service.storage import inbox, marks
+from service.storage import dirty_subjects, inbox
 from service.storage.database import Database
 from service.storage.inbox import Settlement
 from service.telemetry import Telemetry
-from service.webhook import Delivery
 from tests.builders import GitHubRequest, Issue, PullRequest, at, comment, github, renamed, workflow_run
 from tests.road import RULES, TERMS, all_experiments, api, deliver, post, settle
 from tests.signing import POSTED
@@ -46,7 +47,7 @@ _Done = TypeVar("_Done")
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Batches so small that a replay here has several."""
-    monkeypatch.setattr("service.pipeline.replay._BATCH", 50)
+    monkeypatch.setattr("service.queries.replay._BATCH", 50)
 
 
 def _replay(rules: Rules = RULES) -> Replay:
@@ -271,9 +272,9 @@ async def test_what_another_worker_is_projecting_is_waited_for(database: Databas
         await inbox.store(connection, [Issue(number=46, created_at=at(2)).opened().delivery(at(2))])
     await interpret_pending(database, RULES, Telemetry(["github"]), lambda: at(2))
     async with database.transaction() as worker:
-        claimed = await marks.claim(worker, 10, at(2))
+        claimed = await dirty_subjects.claim(worker, 10, at(2))
         await project(worker, claimed)
-        await marks.forget(worker, claimed)
+        await dirty_subjects.forget(worker, claimed)
         replaying = asyncio.create_task(_run(database))
         await asyncio.sleep(0.5)
         assert not replaying.done()

@@ -4,8 +4,8 @@ import asyncio
 from datetime import datetime
 from uuid import UUID
 
-from service.pipeline.replay import Replay
-from service.pipeline.retain import forget_bodies, forget_unattached
+from service.pipeline.retention import forget_bodies, forget_unattached
+from service.queries.replay import Replay
 from service.storage import events, inbox
 from service.storage.database import Database
 from tests.builders import GitHubRequest, Issue, PullRequest, at, workflow_run

@@ -7,14 +7,14 @@ from uuid import UUID
 
 from sqlalchemy import text
 
+from service.deliveries.delivery import Delivery
 from service.pipeline.interpret import interpret_pending
-from service.pipeline.replay import Replay
-from service.pipeline.retry import Retried, retry, retry_failed
+from service.queries.replay import Replay
+from service.queries.retry import Retried, retry, retry_failed
 from service.storage import inbox, progress
 from service.storage.database import Database
 from service.storage.inbox import InboxRow, Settlement
 from service.telemetry import Telemetry
-from service.webhook import Delivery
 from tests.builders import GitHubRequest, Issue, PullRequest, at, github, renamed
 from tests.road import RULES, TERMS, all_experiments, deliver, settle
 

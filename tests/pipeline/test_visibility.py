@@ -5,15 +5,15 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import text
 
-from service.lifecycle.evidence import Ref
+from service.deliveries.delivery import Delivery
+from service.lifecycle.references import Ref
 from service.pipeline.interpret import interpret_pending
+from service.pipeline.latency import Visibility
 from service.pipeline.project import project_touched
-from service.pipeline.visibility import Visibility
-from service.storage import inbox, marks
+from service.storage import dirty_subjects, inbox
 from service.storage.database import Database
 from service.storage.inbox import Settlement
 from service.telemetry import Telemetry
-from service.webhook import Delivery
 from tests.builders import GitHubRequest, Issue, PullRequest, at, github, renamed
 from tests.outage import line_to
 from tests.road import RULES
@@ -149,7 +149,7 @@ async def _only_touched(database: Database, subject: str) -> None:
     """Leave no subject touched but one."""
     await _project(database)
     async with database.transaction() as connection:
-        await marks.touch(connection, [Ref(subject)])
+        await dirty_subjects.touch(connection, [Ref(subject)])
 
 
 @pytest.mark.parametrize("subject", ["github:acme/app!7", "github:acme/app#45"])
@@ -198,7 +198,7 @@ async def test_a_delivery_from_a_clock_that_is_ahead_took_no_time(database: Data
 async def test_more_than_can_be_asked_about_at_once_is_timed_over_time(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.pipeline.visibility._MOST", 3)
+    monkeypatch.setattr("service.pipeline.latency._MOST", 3)
     leader = await Leader(database).begin()
     for number in range(1, 9):
         await _receive(database, _issue(number), interpreted_at=BEGAN + timedelta(seconds=number / 10))
@@ -213,7 +213,7 @@ async def test_more_than_can_be_asked_about_at_once_is_timed_over_time(
 async def test_of_those_on_their_way_only_so_many_are_kept_in_mind(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.pipeline.visibility._MOST", 3)
+    monkeypatch.setattr("service.pipeline.latency._MOST", 3)
     leader = await Leader(database).begin()
     for number in range(1, 9):
         await _receive(database, _issue(number), interpreted_at=BEGAN + timedelta(seconds=number / 10))

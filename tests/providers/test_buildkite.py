@@ -13,10 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.lifecycle.evidence import Ref
-from service.observation import Mentioned, Nothing, Observation, Observed, Trait
+from service.deliveries.delivery import Delivery, UnreadableDelivery
+from service.deliveries.observation import Mentioned, Nothing, Observation, Observed, Trait
+from service.deliveries.signatures import SignatureRefused
+from service.lifecycle.references import Ref
 from service.providers.buildkite import Buildkite
-from service.webhook import Delivery, SignatureRefused, UnreadableDelivery
 from tests.builders import at
 from tests.mutations import JSON, collected, dated, is_sound, nearly_right, read
 

@@ -18,6 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import Webhook
 
+from service.deliveries.delivery import Delivery, UnreadableDelivery
+from service.deliveries.observation import Linked, Nothing, Observation, Stated
+from service.deliveries.signatures import SignatureRefused
 from service.lifecycle.events import (
     Concluded,
     Declared,
@@ -29,12 +32,10 @@ from service.lifecycle.events import (
     Signalled,
     Started,
 )
-from service.lifecycle.evidence import Ref
+from service.lifecycle.references import Ref
 from service.lifecycle.taxonomy import Outcome
-from service.observation import Linked, Nothing, Observation, Stated
 from service.providers import PROVIDERS
 from service.providers.cloudevents import BATCHED, MOST_EVENTS, STRUCTURED, InvalidEvent, NoCloudEvent, separate
-from service.webhook import Delivery, SignatureRefused, UnreadableDelivery
 from tests.builders import at
 
 CLOUDEVENTS = PROVIDERS["cloudevents"]

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.lifecycle.evidence import Alias, Ref
-from service.observation import (
+from service.deliveries.delivery import Delivery, UnreadableDelivery
+from service.deliveries.observation import (
     Commented,
     Kind,
     Linked,
@@ -26,8 +26,10 @@ from service.observation import (
     Stated,
     Trait,
 )
+from service.deliveries.signatures import SignatureRefused
+from service.lifecycle.aliases import Alias
+from service.lifecycle.references import Ref
 from service.providers import PROVIDERS
-from service.webhook import Delivery, SignatureRefused, UnreadableDelivery
 from tests.builders import SECRET, GitHubRequest, Issue, PullRequest, at, github, stamp, workflow_run
 
 GITHUB = PROVIDERS["github"]

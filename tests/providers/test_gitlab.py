@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.lifecycle.evidence import MOST_TARGETS, Alias, Ref
-from service.observation import (
+from service.deliveries.delivery import Delivery, UnreadableDelivery
+from service.deliveries.observation import (
     Commented,
     Kind,
     Linked,
@@ -25,8 +25,11 @@ from service.observation import (
     Renamed,
     Trait,
 )
+from service.deliveries.signatures import SignatureRefused
+from service.lifecycle.aliases import Alias
+from service.lifecycle.evidence import MOST_TARGETS
+from service.lifecycle.references import Ref
 from service.providers.gitlab import GitLab
-from service.webhook import Delivery, SignatureRefused, UnreadableDelivery
 from tests.builders import at
 from tests.mutations import JSON, collected, is_sound, nearly_right, read
 

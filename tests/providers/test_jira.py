@@ -12,10 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.lifecycle.evidence import MOST_TARGETS, Alias, Ref
-from service.observation import Commented, Kind, Linked, Nothing, Observation, Observed, Renamed, Trait
+from service.deliveries.delivery import Delivery, UnreadableDelivery
+from service.deliveries.observation import Commented, Kind, Linked, Nothing, Observation, Observed, Renamed, Trait
+from service.deliveries.signatures import SignatureRefused
+from service.lifecycle.aliases import Alias
+from service.lifecycle.evidence import MOST_TARGETS
+from service.lifecycle.references import Ref
 from service.providers.jira import Jira
-from service.webhook import Delivery, SignatureRefused, UnreadableDelivery
 from tests.builders import SECRET, at
 from tests.mutations import JSON, collected, is_sound, nearly_right, read
 

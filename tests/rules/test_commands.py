@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.deliveries.observation import Commented
 from service.lifecycle.events import Concluded, Declared, Field, LifecycleEvent, Reopened, Started
-from service.lifecycle.evidence import Ref
+from service.lifecycle.references import Ref
 from service.lifecycle.taxonomy import Outcome
-from service.observation import Commented
 from service.rules.commands import commands
 from service.rules.document import RulesFile
-from service.rules.matching import interpret
-from service.rules.reading import read_rules
+from service.rules.interpret import interpret
+from service.rules.schema import read_rules
 from tests.builders import at
 
 ITEM = Ref("github:acme/app#45")

@@ -7,6 +7,8 @@ from typing import Any, Literal, NamedTuple
 
 import pytest
 
+from service.deliveries.observation import Commented, Kind, Linked, Mentioned, Nothing, Observation, Observed, Renamed
+from service.lifecycle.aliases import Alias
 from service.lifecycle.declarations import declarations_in, value_of
 from service.lifecycle.events import (
     Active,
@@ -22,11 +24,11 @@ from service.lifecycle.events import (
     Started,
     Withdrawn,
 )
-from service.lifecycle.evidence import Alias, LinkSet, Ref
+from service.lifecycle.evidence import LinkSet
 from service.lifecycle.experiment import fold, is_marked
+from service.lifecycle.references import Ref
 from service.lifecycle.taxonomy import Outcome
-from service.observation import Commented, Kind, Linked, Mentioned, Nothing, Observation, Observed, Renamed
-from service.rules.matching import interpret
+from service.rules.interpret import interpret
 from service.rules.model import Verdict
 from tests.builders import at, without_label
 from tests.road import RULES

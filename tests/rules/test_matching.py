@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.deliveries.observation import TRAITS, Commented, Kind, Mentioned, Observation, Observed, Stated, Trait
 from service.lifecycle.events import (
     Active,
     Concluded,
@@ -19,13 +20,13 @@ from service.lifecycle.events import (
     Started,
     Withdrawn,
 )
-from service.lifecycle.evidence import LinkSet, Ref
+from service.lifecycle.evidence import LinkSet
+from service.lifecycle.references import Ref
 from service.lifecycle.taxonomy import Outcome
-from service.observation import TRAITS, Commented, Kind, Mentioned, Observation, Observed, Stated, Trait
 from service.rules.document import RulesFile
-from service.rules.matching import interpret
+from service.rules.interpret import interpret
 from service.rules.model import Interpretation, Rules
-from service.rules.reading import read_rules
+from service.rules.schema import read_rules
 from service.settings import DEFAULTS, read_rules_file
 from tests.builders import at, without_label
 from tests.road import RULES

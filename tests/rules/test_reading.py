@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.deliveries.observation import Commented, Kind, Mentioned, Observed
 from service.lifecycle.events import Concluded, Declared, LifecycleEvent, Reopened
-from service.lifecycle.evidence import Ref
-from service.observation import Commented, Kind, Mentioned, Observed
+from service.lifecycle.references import Ref
 from service.rules.document import RulesFile, WrongRules
-from service.rules.matching import interpret
+from service.rules.interpret import interpret
 from service.rules.model import Rules
-from service.rules.reading import read_rules
+from service.rules.schema import read_rules
 from tests.builders import at, without_label
 
 ROOT = Path(__file__).parents[2]
@@ -405,7 +405,7 @@ import resource, sys
 resource.setrlimit(resource.RLIMIT_CPU, (10, 10))
 resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
 from service.rules.document import RulesFile, WrongRules
-from service.rules.reading import read_rules
+from service.rules.schema import read_rules
 try:
     read_rules(None, RulesFile("bomb.yaml", sys.stdin.read()))
 except WrongRules as error:

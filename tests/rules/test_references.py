@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.lifecycle.evidence import Ref, parse_reference
+from service.lifecycle.references import Ref, parse_reference
 from service.rules.references import KeyFinder
 
 ANY = KeyFinder.of([])

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.lifecycle.experiment import Experiment
-from service.lifecycle.past import as_of
+from service.lifecycle.history import as_of
 from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk
 from service.metrics.terms import Terms
 from service.metrics.view import ORGANISATION, View
-from service.pipeline.export import past_of
 from service.pipeline.snapshot import families_of
+from service.queries.history import past_of
 from service.scorecard.board import Board
 from service.scorecard.compiling import compile_scorecard
 from service.scorecard.example import example

@@ -8,8 +8,9 @@ import pytest
 from sqlalchemy import text
 
 from service.lifecycle.events import LifecycleEvent, Proposed, Started
-from service.lifecycle.evidence import LinkSet, Ref
-from service.storage import events, links, marks
+from service.lifecycle.evidence import LinkSet
+from service.lifecycle.references import Ref
+from service.storage import dirty_subjects, events, links
 from service.storage.database import Connection, Database
 from service.storage.events import Said
 from tests.builders import at
@@ -29,8 +30,8 @@ def _closes(stated_at: datetime, *targets: Ref) -> LinkSet:
 
 
 async def _take(connection: Connection, limit: int) -> list[Ref]:
-    claimed = await marks.claim(connection, limit, at(2))
-    assert await marks.forget(connection, claimed) == len(claimed)
+    claimed = await dirty_subjects.claim(connection, limit, at(2))
+    assert await dirty_subjects.forget(connection, claimed) == len(claimed)
     return list(claimed)
 
 
@@ -176,12 +177,12 @@ async def test_a_subject_that_is_set_aside_is_passed_over_for_longer_each_time(d
         pauses = []
         now = at(2)
         for _ in range(3):
-            mark = (await marks.claim(connection, 10, now))[ITEM_1]
-            assert await marks.set_aside(connection, ITEM_1, mark, "a fault", now) == 1
+            mark = (await dirty_subjects.claim(connection, 10, now))[ITEM_1]
+            assert await dirty_subjects.set_aside(connection, ITEM_1, mark, "a fault", now) == 1
             waits = await connection.scalar(text("SELECT retry_at FROM touched WHERE error = 'a fault'"))
             assert waits is not None
-            assert ITEM_1 not in await marks.claim(connection, 10, waits - timedelta(seconds=1))
-            assert ITEM_1 in await marks.claim(connection, 10, waits)
+            assert ITEM_1 not in await dirty_subjects.claim(connection, 10, waits - timedelta(seconds=1))
+            assert ITEM_1 in await dirty_subjects.claim(connection, 10, waits)
             pauses.append(waits - now)
             now = waits
     assert pauses == [timedelta(minutes=1), timedelta(minutes=2), timedelta(minutes=4)]
@@ -190,20 +191,20 @@ async def test_a_subject_that_is_set_aside_is_passed_over_for_longer_each_time(d
 async def test_news_bring_a_subject_back_that_was_set_aside(database: Database) -> None:
     async with database.transaction() as connection:
         await events.record(connection, [_said(Proposed(ITEM_1, at(2)))])
-        mark = (await marks.claim(connection, 10, at(2)))[ITEM_1]
-        await marks.set_aside(connection, ITEM_1, mark, "a fault", at(2))
-        assert await marks.claim(connection, 10, at(2)) == {}
+        mark = (await dirty_subjects.claim(connection, 10, at(2)))[ITEM_1]
+        await dirty_subjects.set_aside(connection, ITEM_1, mark, "a fault", at(2))
+        assert await dirty_subjects.claim(connection, 10, at(2)) == {}
         await events.record(connection, [_said(Started(ITEM_1, at(3)))])
-        assert set(await marks.claim(connection, 10, at(2))) == {ITEM_1}
+        assert set(await dirty_subjects.claim(connection, 10, at(2))) == {ITEM_1}
 
 
 async def test_what_is_said_while_a_subject_fails_is_not_set_aside_with_it(database: Database) -> None:
     async with database.transaction() as connection:
         await events.record(connection, [_said(Proposed(ITEM_1, at(2)))])
-        mark = (await marks.claim(connection, 10, at(2)))[ITEM_1]
+        mark = (await dirty_subjects.claim(connection, 10, at(2)))[ITEM_1]
         await events.record(connection, [_said(Started(ITEM_1, at(3)))])
-        assert await marks.set_aside(connection, ITEM_1, mark, "a fault", at(2)) == 0
-        assert set(await marks.claim(connection, 10, at(2))) == {ITEM_1}
+        assert await dirty_subjects.set_aside(connection, ITEM_1, mark, "a fault", at(2)) == 0
+        assert set(await dirty_subjects.claim(connection, 10, at(2))) == {ITEM_1}
 
 
 async def test_a_touched_subject_is_claimed_by_one_at_a_time(database: Database) -> None:
@@ -211,6 +212,6 @@ async def test_a_touched_subject_is_claimed_by_one_at_a_time(database: Database)
         await events.record(connection, [_said(*(Proposed(Ref(f"key:{number}"), at(2)) for number in range(5)))])
     async with database.transaction() as one:
         async with database.transaction() as other:
-            first, second = await marks.claim(one, 2, at(2)), await marks.claim(other, 10, at(2))
+            first, second = await dirty_subjects.claim(one, 2, at(2)), await dirty_subjects.claim(other, 10, at(2))
             assert [*first, *second] == [f"key:{number}" for number in range(5)]
-        assert await marks.claim(one, 10, at(2)) == first | second
+        assert await dirty_subjects.claim(one, 10, at(2)) == first | second

@@ -3,8 +3,8 @@
 import pytest
 from sqlalchemy import text
 
-from service.lifecycle.evidence import Ref
 from service.lifecycle.excluded import Excluded
+from service.lifecycle.references import Ref
 from service.storage import exclusions
 from service.storage.database import Database
 from tests.builders import at

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from service.lifecycle.evidence import Ref, experiment_id
 from service.lifecycle.experiment import Again, Experiment
+from service.lifecycle.references import Ref, experiment_id
 from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk
 from service.metrics.view import View
 from service.pipeline.snapshot import figures

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from service.deliveries.delivery import Delivery
 from service.storage import inbox
 from service.storage.database import Connection, Database, DatabaseRejected, driver_of
 from service.storage.inbox import InvalidCursor, Settlement
-from service.webhook import Delivery
 from tests.builders import at, github
 
 pytestmark = pytest.mark.oldest_postgresql_too

@@ -6,13 +6,13 @@ from datetime import datetime
 import pytest
 from sqlalchemy import text
 
-from service.lifecycle.evidence import Ref
+from service.lifecycle.references import Ref
 from service.pipeline.interpret import interpret_pending
 from service.pipeline.project import project_touched
-from service.storage import events, experiments, inbox, marks
+from service.storage import dirty_subjects, events, experiments, inbox
 from service.storage.database import Connection, Database, DatabaseUnavailable
+from service.storage.dry_run import rehearsal
 from service.storage.inbox import Settlement
-from service.storage.rehearsal import rehearsal
 from service.telemetry import Telemetry
 from tests.builders import Issue, at
 from tests.road import RULES, all_experiments, deliver, settle
@@ -160,5 +160,5 @@ async def test_subjects_touched_in_it_come_after_those_that_were(database: Datab
         await connection.execute(text("INSERT INTO touched (subject) VALUES ('key:a'), ('key:b')"))
     async with rehearsal(database) as copies, copies.transaction() as connection:
         await connection.execute(text("INSERT INTO touched (subject) VALUES ('key:0')"))
-        assert list(await marks.claim(connection, 10, at(3), alone=True)) == ["key:a", "key:b", "key:0"]
-        assert await marks.newest(connection) == await connection.scalar(text("SELECT max(mark) FROM touched"))
+        assert list(await dirty_subjects.claim(connection, 10, at(3), alone=True)) == ["key:a", "key:b", "key:0"]
+        assert await dirty_subjects.newest(connection) == await connection.scalar(text("SELECT max(mark) FROM touched"))

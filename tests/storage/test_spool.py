@@ -19,8 +19,8 @@ from typing import Any
 
 import pytest
 
+from service.deliveries.delivery import Delivery
 from service.storage.spool import FILE, Spool, SpoolUnavailable
-from service.webhook import Delivery
 from tests.builders import at, github
 
 _ANY = github("ping", b'{"zen": "\xc3\xa9"}').delivery(at(2))

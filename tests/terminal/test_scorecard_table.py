@@ -8,12 +8,12 @@ import pytest
 
 from service.metrics.terms import Terms
 from service.metrics.view import ORGANISATION, View
-from service.pipeline.export import past_of
+from service.presentation.scorecard_table import table
+from service.queries.history import past_of
 from service.scorecard.board import Board
 from service.scorecard.compiling import compile_scorecard
 from service.scorecard.example import example
 from service.scorecard.figure import Scorecard
-from service.terminal.scorecard import table
 from tests.builders import terms
 from tests.portfolios import NOW, Portfolio, portfolios
 

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
-from service.observation import Nothing, Observation
+from service.deliveries.delivery import Delivery, UnreadableDelivery, content_id
+from service.deliveries.observation import Nothing, Observation
+from service.deliveries.signatures import STANDARD_HEADERS, check_standard_webhooks
 from service.providers.cloudevents.format import (
     ATTRIBUTE,
     ATTRIBUTES,
@@ -23,7 +25,6 @@ from service.providers.cloudevents.format import (
     read,
 )
 from service.providers.cloudevents.statements import BY_HAND, meaning
-from service.webhook import STANDARD_HEADERS, Delivery, UnreadableDelivery, check_standard_webhooks, content_id
 
 __all__ = [
     "BATCHED",

@@ -8,6 +8,10 @@ from typing import Annotated, Literal, get_args
 
 import msgspec
 
+from service.deliveries.decoding import utc
+from service.deliveries.delivery import UnreadableDelivery
+from service.deliveries.observation import Linked, Stated
+from service.deliveries.signatures import TOLERANCE
 from service.lifecycle.errors import BadReference
 from service.lifecycle.events import (
     Concluded,
@@ -20,12 +24,10 @@ from service.lifecycle.events import (
     Signalled,
     Started,
 )
-from service.lifecycle.evidence import MOST_TARGETS, Ref, parse_reference
+from service.lifecycle.evidence import MOST_TARGETS
+from service.lifecycle.references import Ref, parse_reference
 from service.lifecycle.taxonomy import Outcome
-from service.observation import Linked, Stated
-from service.payload import utc
 from service.providers.cloudevents.format import LONGEST, Event, InvalidEvent, decode, media_type
-from service.webhook import TOLERANCE, UnreadableDelivery
 
 Statement = Literal[
     "proposed",

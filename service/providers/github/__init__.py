@@ -9,10 +9,11 @@ from datetime import datetime
 from typing import ClassVar
 from urllib.parse import parse_qs
 
-from service.observation import Nothing, Observation
-from service.payload import AnyObject, decode, short, utf8
+from service.deliveries.decoding import AnyObject, decode, short, utf8
+from service.deliveries.delivery import Delivery, UnreadableDelivery, content_id
+from service.deliveries.observation import Nothing, Observation
+from service.deliveries.signatures import SignatureRefused, check_hmac
 from service.providers.github import commits, items, repositories
-from service.webhook import Delivery, SignatureRefused, UnreadableDelivery, check_hmac, content_id
 
 _SIGNATURE = "x-hub-signature-256"
 _LEGACY_SIGNATURE = "x-hub-signature"

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from service.lifecycle.evidence import MOST_TARGETS, Ref, branch, commit
-from service.observation import Linked, Mentioned, Nothing, Observation, Observed, Trait, finished_run
-from service.payload import decode, from_milliseconds, is_commit, read_time, traits, utc
+from service.deliveries.decoding import decode, from_milliseconds, is_commit, read_time, traits, utc
+from service.deliveries.observation import Linked, Mentioned, Nothing, Observation, Observed, Trait, finished_run
+from service.lifecycle.evidence import MOST_TARGETS
+from service.lifecycle.references import Ref, branch, commit
 from service.providers.github.payloads import DeploymentStatusEvent, PushedCommit, PushEvent, WorkflowRunEvent
 
 _BRANCH = "refs/heads/"

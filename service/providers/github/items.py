@@ -5,9 +5,11 @@ from datetime import datetime
 from itertools import islice
 from typing import Literal
 
-from service.lifecycle.evidence import MOST_TARGETS, Alias, Ref, branch, change, commit, item
-from service.observation import Commented, Linked, Mentioned, Observation, Observed, Renamed, Trait
-from service.payload import decode, traits, utc
+from service.deliveries.decoding import decode, traits, utc
+from service.deliveries.observation import Commented, Linked, Mentioned, Observation, Observed, Renamed, Trait
+from service.lifecycle.aliases import Alias
+from service.lifecycle.evidence import MOST_TARGETS
+from service.lifecycle.references import Ref, branch, change, commit, item
 from service.providers.github.payloads import (
     Change,
     IssueCommentEvent,

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import msgspec
 
-from service.payload import AnyObject
+from service.deliveries.decoding import AnyObject
 
 
 class Named(msgspec.Struct):

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from service.lifecycle.evidence import Alias, branches, project
-from service.observation import Nothing, Observation, Renamed
-from service.payload import decode, utc
+from service.deliveries.decoding import decode, utc
+from service.deliveries.observation import Nothing, Observation, Renamed
+from service.lifecycle.aliases import Alias
+from service.lifecycle.references import branches, project
 from service.providers.github.payloads import RepositoryEvent
 
 # A rename whose time is not told yields to any that is dated.

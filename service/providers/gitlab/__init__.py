@@ -8,19 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import ClassVar
 
-from service.observation import Nothing, Observation
-from service.payload import decode, short, utf8
+from service.deliveries.decoding import decode, short, utf8
+from service.deliveries.delivery import Delivery, UnreadableDelivery, content_id
+from service.deliveries.observation import Nothing, Observation
+from service.deliveries.signatures import STANDARD_HEADERS, check_standard_webhooks, check_token, is_signing_key
 from service.providers.gitlab import changes, commits, items, notes, projects
 from service.providers.gitlab.payloads import AnyEvent
-from service.webhook import (
-    STANDARD_HEADERS,
-    Delivery,
-    UnreadableDelivery,
-    check_standard_webhooks,
-    check_token,
-    content_id,
-    is_signing_key,
-)
 
 _TOKEN = "x-gitlab-token"  # noqa: S105 - the name of a header, not a token
 _SIGNATURE = "webhook-signature"

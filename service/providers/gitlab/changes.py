@@ -5,9 +5,9 @@ from datetime import datetime
 
 import msgspec
 
-from service.lifecycle.evidence import Ref, branch, change, commit
-from service.observation import Linked, Mentioned, Observation, Observed
-from service.payload import decode, is_commit, read_time, traits
+from service.deliveries.decoding import decode, is_commit, read_time, traits
+from service.deliveries.observation import Linked, Mentioned, Observation, Observed
+from service.lifecycle.references import Ref, branch, change, commit
 from service.providers.gitlab.closing import closed_by
 from service.providers.gitlab.items import Traits, happened, looks, seen_at
 from service.providers.gitlab.payloads import MergeRequest, MergeRequestEvent

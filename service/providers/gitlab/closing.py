@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator
 from itertools import islice
 
-from service.lifecycle.evidence import MOST_TARGETS, Ref, item
+from service.lifecycle.evidence import MOST_TARGETS
+from service.lifecycle.references import Ref, item
 from service.providers.gitlab.projects import of_page
 
 _KEYWORD = re.compile(

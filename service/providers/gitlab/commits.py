@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from service.lifecycle.evidence import MOST_TARGETS, Ref, branch, change, commit
-from service.observation import Linked, Mentioned, Nothing, Observation, Observed, finished_run
-from service.payload import decode, is_commit, read_time, short, traits
+from service.deliveries.decoding import decode, is_commit, read_time, short, traits
+from service.deliveries.observation import Linked, Mentioned, Nothing, Observation, Observed, finished_run
+from service.lifecycle.evidence import MOST_TARGETS
+from service.lifecycle.references import Ref, branch, change, commit
 from service.providers.gitlab.payloads import Commit, DeploymentEvent, PipelineChange, PipelineEvent, Project, PushEvent
 from service.providers.gitlab.projects import of_page, path, root
 

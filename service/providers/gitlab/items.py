@@ -5,9 +5,9 @@ from datetime import datetime
 from itertools import islice
 from typing import TypeAlias
 
-from service.lifecycle.evidence import Ref, item
-from service.observation import Nothing, Observation, Observed, Trait
-from service.payload import decode, read_time, traits
+from service.deliveries.decoding import decode, read_time, traits
+from service.deliveries.observation import Nothing, Observation, Observed, Trait
+from service.lifecycle.references import Ref, item
 from service.providers.gitlab.payloads import AssigneeChange, Changes, Issue, IssueEvent, Item, ItemEvent, Label
 from service.providers.gitlab.projects import known_path, path
 

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TypeVar
 
-from service.lifecycle.evidence import Ref, change, commit, item
-from service.observation import Commented, Nothing, Observation, Observed
-from service.payload import decode, is_commit, read_time, traits
+from service.deliveries.decoding import decode, is_commit, read_time, traits
+from service.deliveries.delivery import UnreadableDelivery
+from service.deliveries.observation import Commented, Nothing, Observation, Observed
+from service.lifecycle.references import Ref, change, commit, item
 from service.providers.gitlab.items import closed, looks
 from service.providers.gitlab.payloads import Issue, MergeRequest, Note, NoteEvent
 from service.providers.gitlab.projects import path
-from service.webhook import UnreadableDelivery
 
 _Subject = TypeVar("_Subject")
 

@@ -5,7 +5,7 @@ Times are texts: `2016-08-12 15:23:28 UTC`, `2021-04-28 21:50:00 +0200` or ISO 8
 
 import msgspec
 
-from service.payload import Number
+from service.deliveries.decoding import Number
 
 
 class AnyEvent(msgspec.Struct):

@@ -4,11 +4,12 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from service.lifecycle.evidence import Alias, branches, project
-from service.observation import Observation, Renamed
-from service.payload import decode, read_time
+from service.deliveries.decoding import decode, read_time
+from service.deliveries.delivery import UnreadableDelivery
+from service.deliveries.observation import Observation, Renamed
+from service.lifecycle.aliases import Alias
+from service.lifecycle.references import branches, project
 from service.providers.gitlab.payloads import Project, RenameEvent
-from service.webhook import UnreadableDelivery
 
 _ADDRESS = re.compile(r"https?://[^/\s]+/([^\s?#]+)")
 _PAGE = re.compile(r"([^\s?#]+?)/(?:-/)?(?:issues|work_items|merge_requests)/[0-9]{1,18}")

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import ClassVar
 
-from service.observation import Nothing, Observation
-from service.payload import decode, short, utf8
+from service.deliveries.decoding import decode, short, utf8
+from service.deliveries.delivery import Delivery, UnreadableDelivery, content_id
+from service.deliveries.observation import Nothing, Observation
+from service.deliveries.signatures import SignatureRefused, check_basic, check_hmac
 from service.providers.jira import events
 from service.providers.jira.payloads import Announcement, PostFunction
-from service.webhook import Delivery, SignatureRefused, UnreadableDelivery, check_basic, check_hmac, content_id
 
 _SIGNATURE = "x-hub-signature"
 _DELIVERY = "x-atlassian-webhook-identifier"

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from service.lifecycle.evidence import Alias
-from service.observation import Observation, Observed, Renamed, Trait
+from service.deliveries.observation import Observation, Observed, Renamed, Trait
+from service.lifecycle.aliases import Alias
 from service.providers.jira.payloads import Change, Status
 from service.providers.jira.tickets import MOST_LABELS, Ticket, reference
 

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator
 from itertools import islice
 
-from service.observation import Commented, Observation, Observed
-from service.payload import read_time
+from service.deliveries.decoding import read_time
+from service.deliveries.observation import Commented, Observation, Observed
 from service.providers.jira.payloads import Comment, Node, Text
 from service.providers.jira.tickets import Ticket
 

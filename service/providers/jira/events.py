@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from service.observation import Nothing, Observation
-from service.payload import decode
+from service.deliveries.decoding import decode
+from service.deliveries.observation import Nothing, Observation
 from service.providers.jira.changelog import MOST_CHANGES, moves, read_changelog
 from service.providers.jira.comments import read_comment
 from service.providers.jira.payloads import Change, Comment, CommentEvent, IssueEvent, TransitionEvent

@@ -8,11 +8,12 @@ from itertools import islice
 
 from msgspec import UNSET
 
-from service.lifecycle.evidence import MOST_TARGETS, Ref, parse_reference
-from service.observation import Kind, Linked, Observation, Observed, Trait
-from service.payload import from_milliseconds, read_time, traits
+from service.deliveries.decoding import from_milliseconds, read_time, traits
+from service.deliveries.delivery import UnreadableDelivery
+from service.deliveries.observation import Kind, Linked, Observation, Observed, Trait
+from service.lifecycle.evidence import MOST_TARGETS
+from service.lifecycle.references import Ref, parse_reference
 from service.providers.jira.payloads import Fields, Issue, Link
-from service.webhook import UnreadableDelivery
 
 MOST_LABELS = 100
 """How many labels of a ticket, or components, are read."""

@@ -1,0 +1,1 @@
+"""HTTP plumbing that every endpoint shares: authentication, bodies, problems, the OpenAPI document."""

@@ -1,0 +1,190 @@
+"""`POST /experiments/{experiment}/events`: one lifecycle event by hand."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Header, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from service.api.events import SOURCE, ReceivedEvent
+from service.api.experiments import Named
+from service.api.http.auth import Door
+from service.api.http.bodies import BodyReader
+from service.api.http.problems import (
+    PROBLEMS,
+    BodyTooLarge,
+    BodyTooSlow,
+    DoorClosed,
+    Overloaded,
+    TokenRefused,
+    refusals,
+)
+from service.api.http.strict_route import Careful
+from service.api.webhooks import result_of
+from service.lifecycle.errors import BadReference, UnknownSubject
+from service.pipeline.receive import Receiver
+from service.providers.cloudevents import InvalidEvent
+from service.queries.manual_event import ByHand, Impossible, KeyReused, add
+from service.storage.database import Database, DatabaseUnavailable
+from service.telemetry import Telemetry
+
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST = datetime(3000, 1, 1, tzinfo=UTC)
+_Address = Annotated[str, Field(max_length=20_000, pattern=r"^[Hh][Tt][Tt][Pp][Ss]?://[^\x00-\x20]+$")]
+
+
+class EventByHand(BaseModel):
+    """What happened, in the words of the CloudEvents types `dev.loopgauge.experiment.…`.
+
+    `occurred_at` is when; without it, now. The rest may stand beside any event: what is concluded can be classified and
+    shared in the same breath. `proposed` makes an experiment of what is none yet; `classified` needs a
+    `failure_category`, and `signalled` a `result`.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"event": "classified", "failure_category": "intelligent"},
+                {
+                    "event": "concluded",
+                    "occurred_at": "2026-03-06T11:05:17Z",
+                    "outcome": "failed",
+                    "failure_category": "intelligent",
+                    "learning_url": "https://wiki.example.com/45",
+                },
+            ]
+        },
+    )
+
+    event: Literal[
+        "proposed", "started", "signalled", "concluded", "classified", "shared", "reopened", "shipped", "described"
+    ]
+    occurred_at: Annotated[AwareDatetime, Field(ge=_EARLIEST, lt=_LATEST)] | None = None
+    title: Annotated[str, Field(max_length=20_000, pattern=r"^[^\x00]*$")] | None = None
+    url: _Address | None = None
+    team: Annotated[str, Field(max_length=100, pattern=r"^\s*[^_\s\x00][^\x00]*$")] | None = None
+    risk: Literal["bold", "safe"] | None = None
+    outcome: Literal["worked", "failed", "inconclusive", "abandoned"] | None = None
+    failure_category: Literal["intelligent", "basic", "complex"] | None = None
+    learning_url: _Address | None = None
+    result: Literal["success", "failure"] | None = None
+
+
+_OPENAPI: dict[str, Any] = {
+    "requestBody": {"required": True, "content": {"application/json": {"schema": EventByHand.model_json_schema()}}}
+}
+Key = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        pattern=r"^[^\x00-\x1f\x7f-\x9f]+$",
+        description="Two requests with the same key for one experiment are one event. Without it, each is another one.",
+        examples=["8e03978e-40d5-43e8-bc93-6894a57f9324"],
+    ),
+]
+
+
+class HandReceiver:
+    """Takes in events by hand.
+
+    Args:
+        bodies: reads request bodies within bounds.
+        telemetry: counts what became of each event.
+        clock: the time now, UTC.
+        new_id: stands in for the key of a request that has none.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        bodies: BodyReader,
+        receiver: Receiver,
+        telemetry: Telemetry,
+        clock: Callable[[], datetime],
+        new_id: Callable[[], UUID],
+    ) -> None:
+        self._database = database
+        self._bodies = bodies
+        self._receiver = receiver
+        self._telemetry = telemetry
+        self._clock = clock
+        self._new_id = new_id
+
+    async def accept(self, request: Request, experiment: str, key: str | None) -> ReceivedEvent:
+        """Keep the event of a request.
+
+        Raises:
+            ClientDisconnect: the client went away.
+            RequestValidationError: the body is none that `EventByHand` describes.
+            Exception: one of the table of problems; nothing was stored.
+        """
+        body = await self._bodies.read(request.headers, request.receive)
+        try:
+            by_hand = _read(body, key or str(self._new_id()))
+        finally:
+            self._bodies.release(body)
+        try:
+            added = await add(self._database, self._receiver, experiment, by_hand, self._clock())
+        except tuple(PROBLEMS) as error:
+            self._telemetry.count_delivery(SOURCE, result_of(error))
+            raise
+        self._telemetry.count_delivery(SOURCE, added.status)
+        return ReceivedEvent(delivery=added.delivery, status=added.status)
+
+
+def _read(body: bytes, key: str) -> ByHand:
+    try:
+        given = EventByHand.model_validate_json(body, strict=True)
+    except ValidationError as error:
+        wrong = error.errors(include_url=False, include_context=False, include_input=False)
+        raise RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in wrong]) from error
+    data = given.model_dump(exclude={"event", "occurred_at"}, exclude_none=True)
+    return ByHand(given.event, given.occurred_at, data, key)
+
+
+def router(events: HandReceiver, write: Door) -> APIRouter:
+    """The endpoint.
+
+    Args:
+        write: who may add events.
+    """
+    routes = APIRouter(prefix="/experiments", tags=["experiments"], dependencies=[Depends(write)], route_class=Careful)
+
+    @routes.post(
+        "/{experiment:path}/events",
+        summary="Start, conclude, classify, share or describe an experiment by hand",
+        status_code=202,
+        openapi_extra=_OPENAPI,
+        responses=_REFUSALS,
+    )
+    async def add_event(request: Request, experiment: Named, key: Key = None) -> ReceivedEvent:
+        """One event of an experiment that there is, kept in the inbox like any delivery and never changed.
+
+        It counts once a worker has interpreted it, moments later; `GET /experiments/{experiment}/explain` then shows it
+        with the source `cloudevents`. What cannot be is refused and says why, judged by what was interpreted before. To
+        make something an experiment, post a CloudEvent to `/events`.
+        """
+        return await events.accept(request, experiment, key)
+
+    return routes
+
+
+_REFUSALS = refusals(
+    TokenRefused,
+    DoorClosed,
+    UnknownSubject,
+    BodyTooSlow,
+    BodyTooLarge,
+    BadReference,
+    InvalidEvent,
+    Impossible,
+    KeyReused,
+    Overloaded,
+    DatabaseUnavailable,
+)

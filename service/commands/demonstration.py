@@ -1,0 +1,184 @@
+"""The demonstration: a service with settings and a database of its own, and the organisation that visits it."""
+
+import asyncio
+import json
+import os
+import random
+import secrets
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from service.app import utc_now
+from service.demo.directory import fresh_directory
+from service.demo.guide import guide
+from service.demo.organisation import SOURCES, TEAMS, THRESHOLDS
+from service.demo.post import Post
+from service.demo.prometheus import NotObserved, Prometheus, run
+from service.demo.visit import Service, past, post_history, post_live
+from service.settings import PREFIX, Settings, given_alone
+from service.storage.embedded import EmbeddedServer, EmbeddedUnavailable
+
+_SECRET_BYTES = 24
+# In a checkout; a wheel has none.
+_RULES = Path(__file__).parents[2] / "dashboards" / "rules"
+
+HASTY: Mapping[str, str] = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+"""PostgreSQL's settings for a database that is made anew at each start: what a crash takes is no loss."""
+
+Progress = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
+"""Shows under a label how much is done, and of how much."""
+
+
+@dataclass(frozen=True, slots=True)
+class Demonstration:
+    """What is shown, and how.
+
+    Attributes:
+        span: how much of the organisation's past is posted.
+        seed: of the dice; the same one gives the same past.
+        pace: how many hours of the organisation's life pass in a second once the demo is live; 0 for none.
+        command: what `loopgauge` was started as.
+        observed: whether a Prometheus is started that has the past and scrapes the demo.
+        say: tells the visitor something.
+        began: when the visitor began to wait.
+    """
+
+    span: timedelta
+    seed: int
+    pace: float
+    command: str
+    observed: bool
+    say: Callable[[str], None]
+    progress: Progress
+    began: datetime = field(default_factory=utc_now)
+
+    def visit(self, settings: Settings, listening: socket.socket) -> Callable[[], Coroutine[Any, Any, None]]:
+        """What the organisation does once the service with these settings serves."""
+        host, port = listening.getsockname()[:2]
+        posted_with = {name: source.secret.get_secret_value() for name, source in settings.sources.items()}
+        service = Service(host, port, posted_with, utc_now)
+
+        async def visit() -> None:
+            # The dice decide about a story, and no secret.
+            dice, start = random.Random(self.seed), utc_now().replace(microsecond=0)  # noqa: S311
+            # In a thread, since the service is not to wait for it.
+            await self._show_history(service, await asyncio.to_thread(past, start, self.span, dice))
+            own_settings = _own_settings(settings.data_dir, port)
+            prometheus = Prometheus(settings.data_dir / "prometheus", f"{host}:{port}", _rules())
+            async with self._observed(prometheus, own_settings) as observer:
+                self.say(guide(f"http://{host}:{port}", observer, own_settings, self.command))
+                await self._go_on(service, dice)
+
+        return visit
+
+    async def _show_history(self, service: Service, posts: list[Post]) -> None:
+        with self.progress("posting and counting the past") as progress:
+            results = await post_history(service, posts, progress)
+        self.say(
+            f"{self.span // timedelta(weeks=1)} weeks of {len(TEAMS)} teams: {results['stored']} deliveries, "
+            f"{results['duplicate']} of them twice,\n"
+            f"and {results['refused']} refused for its signature; in the figures after {self._took()}."
+        )
+
+    @asynccontextmanager
+    async def _observed(self, prometheus: Prometheus, own_settings: Mapping[str, str]) -> AsyncIterator[str | None]:
+        """Prometheus on the past, where it is wanted and can be had, until the context ends; gives its URL."""
+        async with AsyncExitStack() as running:
+            url = None
+            if self.observed:
+                try:
+                    url = await self._observe(prometheus, own_settings, running)
+                except NotObserved as error:
+                    self.say(f"No Prometheus shows the past: {error}.")
+                else:
+                    self.say(f"All of it in Prometheus, {url}, after {self._took()}.")
+            self.say("")
+            yield url
+
+    async def _observe(self, prometheus: Prometheus, own_settings: Mapping[str, str], running: AsyncExitStack) -> str:
+        prometheus.prepare()
+        with self.progress("loading the past into Prometheus") as progress:
+            # A process of its own: the service is not to wait while it computes.
+            command = [sys.executable, "-m", "service", "export-history", "--output", str(prometheus.history)]
+            await run(command, _environment(own_settings), prometheus.directory)
+            progress(2, 4)
+            await prometheus.load()
+            progress(3, 4)
+            url = await running.enter_async_context(prometheus.running())
+            progress(4, 4)
+        return url
+
+    def _took(self) -> str:
+        return f"{(utc_now() - self.began).total_seconds():.0f} s"
+
+    async def _go_on(self, service: Service, dice: random.Random) -> None:
+        if self.pace:
+            self.say(f"Live: {self.pace:g} h of the organisation's life in a second. Ctrl-C ends the demo.")
+            await post_live(service, utc_now(), self.span, self.pace, dice)
+        else:
+            self.say("Nothing more happens. Ctrl-C ends the demo.")
+            await asyncio.Event().wait()
+
+
+def _rules() -> Path | None:
+    return _RULES if _RULES.is_dir() else None
+
+
+def _environment(own_settings: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a command that sees what the demo's service sees, and nothing of the user's settings."""
+    kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(PREFIX)}
+    # A folder by the package's name where it is started must not be taken for it.
+    found = {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    return {**kept, **found, **own_settings}
+
+
+def demo_settings(directory: Path, port: int) -> Settings:
+    """The settings of the demo's service, to which the user's own have nothing to say."""
+    return given_alone(
+        data_dir=directory,
+        port=port,
+        sources={source: {"secret": secrets.token_urlsafe(_SECRET_BYTES)} for source in SOURCES},
+        thresholds=THRESHOLDS,
+        snapshot_interval=timedelta(seconds=2),
+        log_level="warning",
+    )
+
+
+def _own_settings(directory: Path, port: int) -> dict[str, str]:
+    """The variables with which a command sees what the demo's service sees."""
+    own = {
+        "database_url": EmbeddedServer(directory).url,
+        # Of which the labels of an exported history are made.
+        "port": str(port),
+        "thresholds": json.dumps(THRESHOLDS),
+    }
+    return {f"{PREFIX}{name.upper()}": value for name, value in own.items()}
+
+
+@contextmanager
+def demo_directory(directory: Path) -> Iterator[Path]:
+    """The demo's directory, empty and its alone; a database that a demo left running in it is ended first.
+
+    Raises:
+        NotOurs: it is not the demo's, or a demo runs in it.
+    """
+    with fresh_directory(directory, _end_database) as made:
+        yield made
+
+
+def _end_database(directory: Path) -> None:
+    if not (directory / "postgres" / "postmaster.pid").exists():
+        return
+    left_behind = EmbeddedServer(directory)
+    try:
+        left_behind.start()
+        left_behind.release()
+    except EmbeddedUnavailable:
+        # What cannot be started does not run.
+        return

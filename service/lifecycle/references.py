@@ -1,0 +1,82 @@
+"""References: typed names of subjects, and how people spell them."""
+
+import re
+from collections.abc import Mapping
+from typing import NewType
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+from service.lifecycle.errors import BadReference
+
+Ref = NewType("Ref", str)
+"""A typed reference to a subject: `github:acme/app#45`, `github:acme/app!7`, `commit:<sha>`, `key:anything`."""
+
+_REFERENCE = re.compile(r"[a-z][a-z0-9_-]*:[^\s\x00-\x1f\x7f-\x9f]+")
+# What references of the kinds that everybody shares look like; others are as their makers please.
+_FORMS: Mapping[str, tuple[re.Pattern[str], str]] = {
+    "branch": (re.compile(r"[^@]+@.+"), "branch:acme/app@exp/cache"),
+    "github": (re.compile(r"[^#!]+[#!][0-9]+"), "github:acme/app#45 or github:acme/app!7"),
+    "gitlab": (re.compile(r"[^#!]+[#!][0-9]+"), "gitlab:acme/app#45 or gitlab:acme/app!7"),
+    "jira": (re.compile(r"[A-Za-z][A-Za-z0-9_]*-[0-9]+"), "jira:ML-12"),
+}
+_IN_PROJECT = re.compile(r"(jira:[^-]+|[^@#!]+)([#!-][0-9]+|@.+)?")
+_EXPERIMENTS = uuid5(NAMESPACE_URL, "loopgauge:experiment")
+
+
+def parse_reference(text: str) -> Ref:
+    """The reference that a text spells.
+
+    Raises:
+        BadReference: the text has no scheme or no name, white space or controls in it, or not the form of its scheme.
+    """
+    if not _REFERENCE.fullmatch(text):
+        raise BadReference(f"{text!r} is not a reference; expected a form such as github:acme/app#45")
+    scheme, _, named = text.partition(":")
+    form, example = _FORMS.get(scheme, (None, ""))
+    if form is not None and not form.fullmatch(named):
+        raise BadReference(f"{text!r} is not a reference; expected {example}")
+    if scheme == "jira":
+        return Ref(f"jira:{text[5:].upper()}")
+    # Free keys and the names of branches are compared with case, all else without.
+    place, rest = split_project(text)
+    return Ref(text if scheme == "key" else place.lower() + (rest if scheme == "branch" else rest.lower()))
+
+
+def item(provider: str, project: str, number: int) -> Ref:
+    """The reference of an issue or ticket. Projects are compared without case, as the forges do."""
+    return Ref(f"{provider}:{project.lower()}#{number}")
+
+
+def change(provider: str, project: str, number: int) -> Ref:
+    """The reference of a pull or merge request."""
+    return Ref(f"{provider}:{project.lower()}!{number}")
+
+
+def project(provider: str, name: str) -> Ref:
+    """The reference of a project, as the start of those of its items and changes."""
+    return Ref(f"{provider}:{name.lower()}")
+
+
+def branches(project: str) -> Ref:
+    """The reference of a project as the start of those of its branches."""
+    return Ref(f"branch:{project.lower()}")
+
+
+def branch(project: str, name: str) -> Ref:
+    """The reference of a branch; its name is compared with case."""
+    return Ref(f"{branches(project)}@{name}")
+
+
+def commit(sha: str) -> Ref:
+    """The reference of a commit; the hash alone names it in every fork and mirror."""
+    return Ref(f"commit:{sha.lower()}")
+
+
+def experiment_id(root: Ref) -> UUID:
+    """The public id of the experiment with this root: a UUIDv5 of the reference."""
+    return uuid5(_EXPERIMENTS, root)
+
+
+def split_project(subject: str) -> tuple[str, str]:
+    """A reference's project and the rest: `github:acme/app` and `#45`, `jira:ML` and `-12`."""
+    parts = _IN_PROJECT.fullmatch(subject)
+    return (parts[1], parts[2] or "") if parts else (subject, "")

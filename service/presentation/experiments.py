@@ -1,0 +1,137 @@
+"""Experiments as the API and the command line show them."""
+
+from datetime import datetime, timedelta
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+
+from service.lifecycle.experiment import Again
+from service.lifecycle.stages import Stage
+from service.queries.experiments import Standing
+
+_UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
+
+
+class Duration(BaseModel):
+    """How long something takes or took: exactly, in seconds, and in words for people, cut off after two units."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"seconds": 353117.0, "words": "4 days 2 hours"}]})
+
+    seconds: float
+    words: str
+
+    @classmethod
+    def of(cls, span: timedelta) -> "Duration":
+        """A time span that is not negative."""
+        return cls(seconds=span.total_seconds(), words=in_words(span))
+
+
+def in_words(span: timedelta) -> str:
+    """A time span that is not negative, in its largest unit and the next smaller one; what is less is cut off."""
+    left = int(span.total_seconds())
+    if not left:
+        return "less than a second" if span else "0 seconds"
+    counts = []
+    for unit, seconds in _UNITS:
+        count, left = divmod(left, seconds)
+        counts.append((count, f"{count} {unit}" if count == 1 else f"{count} {unit}s"))
+    first = next(place for place, (count, _) in enumerate(counts) if count)
+    return " ".join(words for count, words in counts[first : first + 2] if count)
+
+
+class AgainAnswer(BaseModel):
+    """An experiment was taken up again: whether it was concluded just before, and how long it had been quiet."""
+
+    at: datetime
+    concluded: bool
+    quiet: Duration
+
+
+EXPERIMENT: dict[str, Any] = {
+    "id": "36aeaa1b-75b3-55d0-a416-c9a9e568c6e1",
+    "root": "github:acme/app#45",
+    "title": "Answer from the cache",
+    "url": "https://github.com/acme/app/issues/45",
+    "team": "search",
+    "risk": "bold",
+    "state": "concluded",
+    "idea_at": "2026-03-02T09:00:00Z",
+    "idea_inferred": False,
+    "started_at": "2026-03-02T10:30:00Z",
+    "first_signal_at": "2026-03-03T14:07:31Z",
+    "concluded_at": "2026-03-06T11:05:17Z",
+    "outcome": "failed",
+    "failure_category": "intelligent",
+    "shared_at": None,
+    "shipped_at": None,
+    "last_activity_at": "2026-03-06T11:06:00Z",
+    "again": [],
+    "overdue": False,
+    "forgotten": False,
+    "threshold": {"seconds": 1209600.0, "words": "14 days"},
+    "age": None,
+    "stages": {
+        "idea_to_answer": {"seconds": 353117.0, "words": "4 days 2 hours"},
+        "idea_to_start": {"seconds": 5400.0, "words": "1 hour 30 minutes"},
+        "start_to_signal": {"seconds": 99451.0, "words": "1 day 3 hours"},
+        "signal_to_answer": {"seconds": 248266.0, "words": "2 days 20 hours"},
+    },
+}
+"""An example."""
+
+
+class ExperimentAnswer(BaseModel):
+    """One experiment as it stands. Times are UTC, and null where they are not known.
+
+    `team` is empty where nothing names one. `overdue`, `forgotten` and `threshold` are those of the figures, of now;
+    `age` is the time since the idea while it is open; `stages` has those that are known.
+    """
+
+    model_config = ConfigDict(json_schema_extra={"examples": [EXPERIMENT]})
+
+    id: UUID
+    root: str
+    title: str
+    url: str
+    team: str
+    risk: Literal["bold", "safe"] | None
+    state: Literal["proposed", "running", "concluded"]
+    idea_at: datetime
+    idea_inferred: bool
+    started_at: datetime | None
+    first_signal_at: datetime | None
+    concluded_at: datetime | None
+    outcome: Literal["worked", "failed", "inconclusive", "abandoned", "undeclared"] | None
+    failure_category: Literal["intelligent", "basic", "complex", "unclassified"] | None
+    shared_at: datetime | None
+    shipped_at: datetime | None
+    last_activity_at: datetime
+    again: list[AgainAnswer]
+    overdue: bool
+    forgotten: bool
+    threshold: Duration
+    age: Duration | None
+    stages: dict[Stage, Duration]
+
+
+_OF_NOW = {"again", "overdue", "forgotten", "threshold", "age", "stages"}
+_OF_THE_EXPERIMENT = tuple(name for name in ExperimentAnswer.model_fields if name not in _OF_NOW)
+
+
+def experiment_answer(standing: Standing) -> ExperimentAnswer:
+    """An experiment as it stands."""
+    experiment = standing.experiment
+    return ExperimentAnswer(
+        **{name: getattr(experiment, name) for name in _OF_THE_EXPERIMENT},
+        again=[_again(one) for one in experiment.again],
+        overdue=standing.overdue,
+        forgotten=standing.forgotten,
+        threshold=Duration.of(standing.threshold),
+        age=Duration.of(standing.age) if standing.age is not None else None,
+        stages={stage: Duration.of(taken) for stage, taken in standing.stages.items()},
+    )
+
+
+def _again(one: Again) -> AgainAnswer:
+    return AgainAnswer(at=one.at, concluded=one.concluded, quiet=Duration.of(one.quiet))

@@ -1,0 +1,130 @@
+"""Why an experiment counts, or does not, as the API and the command line show it."""
+
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+
+from service.lifecycle.codec import data_of, kind_of
+from service.presentation.experiments import EXPERIMENT, ExperimentAnswer, experiment_answer
+from service.queries.explain import Explanation, Heard
+
+
+class OriginAnswer(BaseModel):
+    """A delivery that brought an event, when it was received, and the rule that made the event of it."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    delivery: UUID
+    source: str
+    received_at: datetime
+    rule: str
+
+
+class EventAnswer(BaseModel):
+    """One event, whether it counts for the experiment, and who said it."""
+
+    subject: str
+    kind: str
+    occurred_at: datetime
+    data: dict[str, Any]
+    counts: bool
+    origins: list[OriginAnswer]
+
+
+class FigureAnswer(BaseModel):
+    """A sample of a figure that the experiment counts in."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    metric: str
+    labels: dict[str, str]
+
+
+class ExclusionAnswer(BaseModel):
+    """Something that figures leave out: a stage that would be negative, or all while an instant lies ahead."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    reason: Literal["future", "negative_duration"]
+    stage: str | None
+
+
+class ExcludedAnswer(BaseModel):
+    """Why and since when figures leave out what was marked as an experiment."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    reason: str
+    since: datetime
+
+
+_EXAMPLE: dict[str, Any] = {
+    "subject": "github:acme/app#45",
+    "experiment": EXPERIMENT,
+    "why_not": "",
+    "excluded": None,
+    "serves": [],
+    "events": [
+        {
+            "subject": "github:acme/app#45",
+            "kind": "concluded",
+            "occurred_at": "2026-03-06T11:05:17Z",
+            "data": {},
+            "counts": True,
+            "origins": [
+                {
+                    "delivery": "0f6ad4c5-6f0c-5d3f-9a5e-0f8f0a3f4a11",
+                    "source": "github",
+                    "received_at": "2026-03-06T11:05:18Z",
+                    "rule": "concluded by closing",
+                }
+            ],
+        }
+    ],
+    "left_out": [],
+    "figures": [
+        {"metric": "loopgauge_failures", "labels": {"team": "search", "category": "intelligent", "window": "7d"}}
+    ],
+}
+
+
+class ExplanationAnswer(BaseModel):
+    """What is known of a subject, and why it counts or does not."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
+
+    subject: str
+    experiment: ExperimentAnswer | None
+    why_not: str
+    excluded: ExcludedAnswer | None
+    serves: list[str]
+    events: list[EventAnswer]
+    left_out: list[ExclusionAnswer]
+    figures: list[FigureAnswer]
+
+
+def answer(explanation: Explanation) -> ExplanationAnswer:
+    """An explanation as the API and the command line show it."""
+    return ExplanationAnswer(
+        subject=explanation.subject,
+        experiment=experiment_answer(explanation.standing) if explanation.standing else None,
+        why_not=explanation.why_not,
+        excluded=ExcludedAnswer.model_validate(explanation.excluded) if explanation.excluded else None,
+        serves=list(explanation.serves),
+        events=[_event(heard) for heard in explanation.heard],
+        left_out=[ExclusionAnswer.model_validate(one) for one in explanation.left_out],
+        figures=[FigureAnswer.model_validate(figure) for figure in explanation.figures],
+    )
+
+
+def _event(heard: Heard) -> EventAnswer:
+    return EventAnswer(
+        subject=heard.subject,
+        kind=kind_of(heard.event),
+        occurred_at=heard.event.occurred_at,
+        data=data_of(heard.event),
+        counts=heard.counts,
+        origins=[OriginAnswer.model_validate(origin) for origin in heard.origins],
+    )

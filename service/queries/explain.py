@@ -1,0 +1,160 @@
+"""Explain: one experiment with every event behind it, and every figure that it counts in."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from uuid import UUID
+
+from service.lifecycle.codec import event_id
+from service.lifecycle.errors import UnknownSubject
+from service.lifecycle.events import Declaration, LifecycleEvent
+from service.lifecycle.excluded import Excluded, excluded
+from service.lifecycle.experiment import Experiment, counts_for
+from service.lifecycle.references import Ref, parse_reference
+from service.lifecycle.stages import Exclusion, exclusions
+from service.metrics import METRICS
+from service.metrics.terms import Terms
+from service.metrics.view import ORGANISATION, View
+from service.pipeline.surroundings import Surroundings, read_surroundings
+from service.queries.experiments import Standing, standing, why_none
+from service.storage import aliases, events, experiments
+from service.storage.database import Database
+from service.storage.events import Origin
+
+_BRANCH = "branch:"
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One event, who said it, and whether it counts for the experiment.
+
+    Attributes:
+        subject: the event's, but for the branch of a fork, whose owner is a person.
+    """
+
+    event: LifecycleEvent
+    subject: str
+    counts: bool
+    origins: Sequence[Origin]
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A sample of a figure that the experiment counts in."""
+
+    metric: str
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What is known of a subject.
+
+    Attributes:
+        subject: under its newest name.
+        standing: the experiment that it is, or None.
+        serves: the experiments that it is evidence for.
+        why_not: why it is no experiment; empty where it is one.
+        heard: every event of it and of its evidence, in order of time.
+        left_out: what figures leave out of it now, and why.
+        figures: what it counts in now; empty where it is no experiment.
+        excluded: why and since when it is no experiment any more, although it was marked as one; None for others.
+    """
+
+    subject: Ref
+    standing: Standing | None
+    serves: Sequence[Ref]
+    why_not: str
+    heard: Sequence[Heard]
+    left_out: Sequence[Exclusion]
+    figures: Sequence[Figure]
+    excluded: Excluded | None = None
+
+
+async def explain(database: Database, subject: Ref, terms: Terms, now: datetime) -> Explanation:
+    """Explain a subject as of `now`, by any of its names.
+
+    Raises:
+        UnknownSubject: nothing was ever said of it.
+        DatabaseUnavailable: it cannot be read.
+    """
+    async with database.transaction() as connection:
+        names = await aliases.everything(connection)
+        newest = names.canonical(subject)
+        around = await read_surroundings(connection, [newest])
+        subjects = {newest} | around.graph.descendants(newest)
+        heard = [event for one in subjects for event in around.heard.get(one, ())]
+        if not heard and newest not in around.graph.upwards:
+            raise UnknownSubject(why_none(subject, around))
+        origins = await events.origins_of(connection, {event.subject for event in heard})
+    experiment = around.fold(newest) if newest in around.roots else None
+    return Explanation(
+        subject=newest,
+        standing=standing(experiment, terms, now) if experiment else None,
+        serves=sorted(around.graph.ancestors(newest) & around.roots),
+        why_not="" if experiment else _why_not(around, newest),
+        heard=[
+            Heard(
+                event,
+                shown,
+                experiment is not None and counts_for(event, own=names.canonical(event.subject) == newest),
+                origins.get((event.subject, event_id(event)), ()),
+            )
+            for event in sorted(heard, key=lambda event: (event.occurred_at, event.subject, event_id(event)))
+            # What is declared of a fork's branch, its address and its project, names the owner and counts nowhere.
+            if (shown := _without_owner(event.subject, subjects)) == event.subject or not isinstance(event, Declaration)
+        ],
+        left_out=exclusions(experiment, now) if experiment else (),
+        figures=_figures(experiment, terms, now) if experiment else (),
+        excluded=around.excluded.get(newest),
+    )
+
+
+async def find_subject(database: Database, named: str) -> Ref:
+    """The root of the experiment whose id is named, or the reference that is.
+
+    Raises:
+        UnknownSubject: no experiment has this id.
+        BadReference: it is neither an id nor a reference.
+    """
+    try:
+        experiment = UUID(named)
+    except ValueError:
+        return parse_reference(named)
+    async with database.transaction() as connection:
+        root = await experiments.root_of(connection, experiment)
+    if root is None:
+        raise UnknownSubject(f"there is no experiment {named}")
+    return root
+
+
+def _without_owner(subject: Ref, around: Collection[Ref]) -> str:
+    """A subject as anybody may read it: forks live in people's own accounts, and only their branches are evidence."""
+    if not subject.startswith(_BRANCH):
+        return subject
+    project, _, name = subject.removeprefix(_BRANCH).partition("@")
+    at_home = any(other.partition(":")[2].startswith((f"{project}#", f"{project}!")) for other in around)
+    return subject if at_home or (subject in around and len(around) == 1) else f"{_BRANCH}fork@{name}"
+
+
+def _why_not(around: Surroundings, subject: Ref) -> str:
+    above = ", ".join(sorted(around.graph.ancestors(subject) & around.roots))
+    if subject in around.marked:
+        return f"it is marked, and so is what it serves: {above}"
+    left_out = excluded(around.heard.get(subject, ()))
+    why = f"it is excluded: {left_out.reason}" if left_out else "nothing marks it as an experiment"
+    return f"{why}; it is evidence for {above}" if above else why
+
+
+def _figures(experiment: Experiment, terms: Terms, now: datetime) -> list[Figure]:
+    """The samples that are not zero in figures about this experiment alone: those that it counts in."""
+    alone = View.of([experiment], replace(terms, min_sample=1))
+    return [
+        Figure(sample.name, sample.labels)
+        for families in METRICS
+        for family in families(alone, now)
+        for sample in family.samples
+        if sample.value
+        and sample.labels.get("team") != ORGANISATION
+        and not sample.name.endswith(("_bucket", "_gsum", "threshold_seconds", "minimum_sample"))
+    ]

@@ -1,0 +1,1 @@
+"""What runs: background work, the election of a leader, and child processes."""

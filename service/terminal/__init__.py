@@ -1,1 +1,0 @@
-"""What commands show on a terminal, beyond a line or two."""
