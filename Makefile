@@ -37,14 +37,14 @@ check: $(VENV)/dev.done tools ## formatting, lint, types, import contracts; Dock
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
 	@$(BIN)/zizmor --offline --quiet --no-progress .github
-	@if [ -x $(TOOLS)/bin/helm ]; then $(BIN)/python -m tests.helm.check; fi
+	@if [ -x $(TOOLS)/bin/helm ]; then $(BIN)/python -m tests.system.helm.check; fi
 
 bench: $(VENV)/dev.done ## all benchmarks, each against something else in the same run; needs wrk; ONLY="ingest replay", DELIVERIES=1000000 for the replay, JSON=file
 	@$(BIN)/python -m tests.bench $(ONLY) $(if $(DELIVERIES),--deliveries $(DELIVERIES)) $(if $(JSON),--json $(JSON))
 
 SECONDS ?= 600
 torture: $(VENV)/dev.done ## the long fault test; SECONDS=600, and SEED=n to repeat one
-	@$(BIN)/python -m tests.faults.torture --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+	@$(BIN)/python -m tests.system.faults.torture --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 dashboards: $(VENV)/dev.done ## write the Grafana dashboards from the Python that builds them
 	@$(BIN)/python -W ignore::DeprecationWarning -m dashboards

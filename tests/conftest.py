@@ -15,7 +15,7 @@ from hypothesis import settings
 
 from service.storage.database import Database
 from service.storage.embedded import EmbeddedServer
-from tests.postgresql import oldest, running
+from tests.support.postgresql import oldest, running
 
 _SERVER = "LOOPGAUGE_TEST_SERVER"
 _TEMPLATE = "loopgauge_template"

@@ -14,8 +14,8 @@ from service.lifecycle.experiment import fold
 from service.lifecycle.references import Ref
 from service.pipeline.judge import interpret_delivery
 from tests.bench.report import Line
-from tests.builders import GitHubRequest, PullRequest, at, github
-from tests.road import RULES
+from tests.support.builders import GitHubRequest, PullRequest, at, github
+from tests.support.road import RULES
 
 _ROUNDS = 7
 _CALLS = 200

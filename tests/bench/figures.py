@@ -23,7 +23,7 @@ from service.storage.database import Database
 from tests.bench.posting import Connection
 from tests.bench.processes import Service, service
 from tests.bench.report import Line
-from tests.builders import github
+from tests.support.builders import github
 
 _MILLION = 1_000_000
 _TEAMS = 200

@@ -19,7 +19,7 @@ from tests.bench.posting import Connection
 from tests.bench.processes import Service, service
 from tests.bench.report import Line
 from tests.bench.traffic import traffic
-from tests.builders import GitHubRequest, Issue
+from tests.support.builders import GitHubRequest, Issue
 
 _A_SECOND = 200
 _SECONDS = 30

@@ -21,7 +21,7 @@ from tests.bench import references
 from tests.bench.load import REQUESTS, Load, load
 from tests.bench.processes import cpu_seconds, service
 from tests.bench.report import Line
-from tests.prometheus import free_port
+from tests.support.prometheus import free_port
 
 _ROUNDS = 5
 _SECONDS = 3

@@ -18,7 +18,7 @@ from service.settings import load_rules
 from service.storage.database import Database
 from tests.bench.figures import fill
 from tests.bench.report import Line
-from tests.road import settings
+from tests.support.road import settings
 
 _FEW, _MANY = 1_000, 100_000
 _ROUNDS = 5

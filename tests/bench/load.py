@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.bench.traffic import traffic
-from tests.builders import GitHubRequest
+from tests.support.builders import GitHubRequest
 
 CONNECTIONS = 64
 REQUESTS: Sequence[GitHubRequest] = list(traffic(3000))[::187]

@@ -14,7 +14,7 @@ from tests.bench.posting import Connection
 from tests.bench.processes import Memory, Service, children, memory, service
 from tests.bench.report import Line
 from tests.bench.traffic import traffic
-from tests.builders import GitHubRequest
+from tests.support.builders import GitHubRequest
 
 _MOST = 120.0
 # An hour of 5.5 deliveries a second.

@@ -3,7 +3,7 @@
 import asyncio
 
 from tests.bench.processes import Service
-from tests.builders import GitHubRequest
+from tests.support.builders import GitHubRequest
 
 
 class Connection:

@@ -11,8 +11,8 @@ from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
-from tests.builders import SECRET, github
-from tests.prometheus import free_port
+from tests.support.builders import SECRET, github
+from tests.support.prometheus import free_port
 
 _POLL_SECONDS = 0.01
 _PATIENCE_SECONDS = 60.0

@@ -21,7 +21,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.server import configuration, spare_the_collector
-from tests.builders import SECRET
+from tests.support.builders import SECRET
 
 DATABASE = "LOOPGAUGE_BENCH_DATABASE"
 """The variable that names the naive one's database."""

@@ -16,7 +16,7 @@ import asyncpg
 from tests.bench.interpret import CLEAR, COLUMNS, stored
 from tests.bench.processes import cpu_seconds, memory, parent
 from tests.bench.report import Line
-from tests.builders import SECRET
+from tests.support.builders import SECRET
 
 DELIVERIES = 50_000
 """How many there are by default: a million takes twelve minutes, of which two to make them."""

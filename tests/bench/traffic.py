@@ -14,7 +14,7 @@ from hashlib import sha1
 from itertools import count, islice
 from typing import Any
 
-from tests.builders import GitHubRequest, stamp
+from tests.support.builders import GitHubRequest, stamp
 
 BODY_BYTES = 12_000
 """What bodies are filled up to."""

@@ -1,0 +1,214 @@
+"""Who may come in, and what every answer tells browsers: seen over all operations that there are, not over a list."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import httpx
+import pytest
+
+from service.storage.database import Database
+from tests.support.builders import Issue, at
+from tests.support.road import api, post, settle
+
+TOKENS = {"read": "r3ad-t0ken", "write": "wr1te-t0ken", "admin": "adm1n-t0ken"}
+# What tells nothing of what was received.
+_OPEN = {"/livez", "/readyz", "/metrics"}
+_REQUEST = Issue(created_at=at(2)).opened()
+_UNKNOWN = "00000000-0000-0000-0000-000000000001"
+
+
+def _bearer(token: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {token}"}
+
+
+def _operations(document: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            yield path, method, operation
+
+
+async def _paths(client: httpx.AsyncClient, wanted: str) -> list[str]:
+    """The paths of all operations of a method, filled in."""
+    document = (await client.get("/openapi.json")).json()
+    return [re.sub(r"\{.*?\}", _UNKNOWN, path) for path, method, _ in _operations(document) if method == wanted]
+
+
+async def test_every_operation_is_described_in_full(database: Database) -> None:
+    async with api(database, host="0.0.0.0", api_tokens=TOKENS, metrics_token="the metrics token") as client:
+        document = (await client.get("/openapi.json")).json()
+    operations = list(_operations(document))
+    schemes = document["components"]["securitySchemes"]
+    known = {tag["name"] for tag in document["tags"]}
+    assert len({operation["operationId"] for *_, operation in operations}) == len(operations)
+    for path, _, operation in operations:
+        assert operation["summary"], path
+        assert operation["description"], path
+        assert set(operation["tags"]) <= known, path
+        assert path in {"/livez", "/readyz"} or operation["security"], path
+        assert {name for one in operation.get("security", ()) for name in one} <= set(schemes), path
+        if {"HTTPBearer": []} in operation.get("security", ()):
+            assert {"401", "403"} <= set(operation["responses"]), path
+        for status, answer in operation["responses"].items():
+            assert answer["description"], (path, status)
+            for media_type, content in answer["content"].items():
+                assert (media_type == "application/problem+json") == (status[0] in "45"), (path, status)
+                assert content["schema"], (path, status)
+                if media_type == "application/problem+json":
+                    assert content["schema"] == {"$ref": "#/components/schemas/Problem"}, (path, status)
+                    assert all(one["value"]["status"] == int(status) for one in content["examples"].values())
+                    assert content["examples"], (path, status)
+    assert "HTTPValidationError" not in document["components"]["schemas"]
+
+
+async def test_off_loopback_and_without_tokens_all_that_was_received_is_closed(database: Database) -> None:
+    async with api(database, host="0.0.0.0") as client:
+        await post(client, _REQUEST)
+        reads = {path: (await client.get(path)).status_code for path in await _paths(client, "get")}
+        writes = {path: (await client.post(path)).status_code for path in await _paths(client, "post")}
+    assert {path for path, status in reads.items() if status != 403} == _OPEN
+    assert {path for path, status in writes.items() if status not in {401, 403, 404}} == set()
+
+
+@pytest.mark.parametrize("host", ["loopgauge.example.com", "127.0.0.1.example.com", "", "[::2]", "10.0.0.1:8080"])
+async def test_on_loopback_only_those_who_call_it_by_that_name_read_without_a_token(
+    database: Database, host: str
+) -> None:
+    async with api(database) as client:
+        for path in set(await _paths(client, "get")) - _OPEN:
+            refused = await client.get(path, headers={"host": host})
+            assert (refused.status_code, refused.json()["type"]) == (403, "urn:loopgauge:problem:door-closed")
+        for here in ("localhost:8080", "127.0.0.1", "127.0.0.2:80", "[::1]:8080"):
+            assert (await client.get("/deliveries", headers={"host": here})).status_code == 200
+
+
+async def test_each_token_opens_its_own_doors_and_the_admins_all(database: Database) -> None:
+    async with api(database, api_tokens=TOKENS) as client:
+        for token in TOKENS.values():
+            for path in set(await _paths(client, "get")) - _OPEN:
+                status = (await client.get(path, headers=_bearer(token))).status_code
+                assert (status == 401) == (token == TOKENS["write"]), (path, token, status)
+        event = {"specversion": "1.0", "id": "1", "source": "/x", "type": "other"}
+        kind = {"content-type": "application/cloudevents+json"}
+        statuses = {
+            name: (await client.post("/events", json=event, headers=kind | _bearer(token))).status_code
+            for name, token in TOKENS.items()
+        }
+    assert statuses == {"read": 401, "write": 202, "admin": 202}
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        [b""],
+        [b"Bearer"],
+        [b"Bearer "],
+        [b"bearer  r3ad-t0ken x"],
+        [b"r3ad-t0ken"],
+        [b"Basic r3ad-t0ken"],
+        [b"Bearer \xff\xfe"],
+        [b"Bearer " + "schlüssel".encode()],
+        [b"Bearer r3ad-t0ken", b"Bearer r3ad-t0ken"],
+        [b"Bearer r3ad-t0ken", b"Bearer other"],
+        [b"Bearer " + b"x" * 60_000],
+    ],
+)
+async def test_what_is_no_token_is_refused_and_no_fault(database: Database, shown: list[bytes]) -> None:
+    headers = [(b"authorization", value) for value in shown]
+    async with api(database, api_tokens=TOKENS) as client:
+        refused = await client.get("/deliveries", headers=headers)
+    assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
+
+
+async def test_a_token_of_other_letters_is_taken_as_utf_8(database: Database) -> None:
+    async with api(database, api_tokens={"read": "schlüssel-für-alle"}) as client:
+        answer = await client.get("/deliveries", headers=[(b"authorization", "Bearer schlüssel-für-alle".encode())])
+    assert answer.status_code == 200
+
+
+async def test_every_answer_tells_browsers_what_it_is_not_for(database: Database) -> None:
+    async with api(database) as client:
+        answers = [
+            await client.get("/deliveries"),
+            await client.get("/nothing"),
+            await client.get("/openapi.json"),
+            await client.get("/metrics"),
+            await client.put("/deliveries"),
+            await post(client, _REQUEST),
+            await client.post("/webhooks/github", content=b"{}"),
+            await client.post("/webhooks/nobody", content=b"{}"),
+            *[await client.get(path) for path in await _paths(client, "get")],
+        ]
+    for answer in answers:
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert answer.headers["x-frame-options"] == "DENY"
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
+
+
+async def test_the_page_for_people_loads_nothing_from_elsewhere(database: Database) -> None:
+    async with api(database) as client:
+        page = await client.get("/docs")
+        assert (await client.head("/docs")).status_code == 200
+        loaded = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+        files = {name: await client.get(f"/{name}") for name in loaded if not name.startswith("data:")}
+    assert set(files) == {"docs/swagger-ui.css", "docs/swagger-ui-bundle.js", "docs/start.js"}
+    assert {one.status_code for one in files.values()} == {200}
+    assert "script-src 'self';" in page.headers["content-security-policy"]
+    assert "frame-ancestors 'none'" in page.headers["content-security-policy"]
+    assert page.headers["cache-control"] == "no-store"
+    assert files["docs/start.js"].headers["cache-control"] == "public, max-age=3600"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/experiments/key:%00/explain",
+        "/experiments/key:%ED%A0%80/explain",
+        "/experiments/..%2F..%2Fetc%2Fpasswd/explain",
+        "/experiments/../../etc/passwd/explain",
+        "/experiments//explain",
+        "/experiments/%FF/explain",
+        "/deliveries?source=%00",
+        "/deliveries?cursor=%00",
+        "/deliveries?cursor=%ED%A0%80",
+        "/deliveries?cursor=9999999999999999-00000000000000000000000000000001x",
+        "/deliveries?since=1700000000",
+        "/deliveries?since=2026-02-30T00:00:00Z",
+        "/deliveries/%00",
+        "/docs/../settings.py",
+        "/docs/..%2F..%2Fsettings.py",
+        "//example.com/",
+        "/deliveries/",
+        "/%00",
+    ],
+)
+async def test_odd_paths_and_queries_are_told_so_and_lead_nowhere(database: Database, path: str) -> None:
+    async with api(database) as client:
+        answer = await client.get(path)
+    assert answer.status_code in {404, 422}, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert "location" not in answer.headers
+
+
+async def test_a_cursor_of_any_age_is_one(database: Database) -> None:
+    async with api(database) as client:
+        await post(client, _REQUEST)
+        for microseconds in ("0", "9999999999999999"):
+            answer = await client.get("/deliveries", params={"cursor": f"{microseconds}-{'0' * 32}"})
+            assert (answer.status_code, len(answer.json()["deliveries"])) == (200, int(microseconds != "0"))
+
+
+async def test_nobody_but_the_admin_reads_what_was_sent(database: Database) -> None:
+    secret = Issue(created_at=at(2), title="Nobody is told of this body").opened()
+    async with api(database, api_tokens=TOKENS) as client:
+        delivery = (await post(client, secret)).json()["delivery"]
+        await settle(database)
+        documented = (await client.get("/openapi.json")).json()
+        paths = [path.replace("{delivery}", delivery) for path, method, _ in _operations(documented) if method == "get"]
+        paths = [path for path in paths if "{" not in path]
+        told = {path: (await client.get(path, headers=_bearer("r3ad-t0ken"))).text for path in paths}
+        for_admins = (await client.get(f"/deliveries/{delivery}", headers=_bearer("adm1n-t0ken"))).text
+    assert "x-github-delivery" in for_admins
+    assert [path for path, text in told.items() if "x-github-delivery" in text or "octo-dev" in text] == []

@@ -1,0 +1,40 @@
+"""Endpoints that ask the database: what they do not know they refuse, and a frozen PostgreSQL keeps nobody for ever."""
+
+import pytest
+
+from service.api.http import strict_route
+from service.storage.database import Database
+from tests.support.outage import line_to
+from tests.support.road import api
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/experiments?tema=search", "/scorecard?tean=search", "/deliveries?verdct=failed", "/experiments/key:a?x=1"],
+)
+async def test_a_parameter_that_is_misspelt_is_refused_by_name(database: Database, path: str) -> None:
+    async with api(database) as client:
+        answer = await client.get(path)
+    wrong = path.partition("?")[2].partition("=")[0]
+    assert (answer.status_code, answer.json()["type"]) == (422, "urn:loopgauge:problem:invalid")
+    assert [one["field"] for one in answer.json()["errors"]] == [f"query.{wrong}"]
+
+
+async def test_who_asks_while_postgresql_is_frozen_is_told_so(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(strict_route, "PATIENCE_SECONDS", 0.5)
+    token = {"write": "a write token"}
+    async with line_to(database_url) as line:
+        far = Database(line.url)
+        async with api(far, api_tokens=token) as client:
+            assert (await client.get("/experiments")).status_code == 200
+            line.freeze()
+            asked = [await client.get(path) for path in ("/experiments", "/experiments/key:a", "/deliveries")]
+            headers = {"authorization": "Bearer a write token"}
+            posted = await client.post("/experiments/key:a/events", json={"event": "proposed"}, headers=headers)
+            await line.mend()
+        await far.close()
+    for answer in (*asked, posted):
+        assert (answer.status_code, answer.json()["type"]) == (503, "urn:loopgauge:problem:database-unavailable")
+        assert answer.headers["retry-after"]

@@ -1,0 +1,368 @@
+"""Everything but webhooks: health, deliveries, the scrape, errors and who may see what."""
+
+import re
+from uuid import UUID
+
+import httpx
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
+from pydantic import SecretStr
+from sqlalchemy import text
+
+from service.app import create_app
+from service.storage.database import Database
+from tests.support.builders import Issue, PullRequest, at, github, workflow_run
+from tests.support.road import RULES, api, deliver, post, read_figures, settings, settle
+
+OPENED = Issue(created_at=at(2), labels=("bug",)).opened()
+TOKENS = {"read": "r3ad-t0ken", "admin": "adm1n-t0ken"}
+
+
+def _bearer(token: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {token}"}
+
+
+async def test_a_delivery_tells_why_it_does_not_count(database: Database) -> None:
+    async with api(database) as client:
+        await post(client, OPENED)
+        pending = (await client.get("/deliveries")).json()["deliveries"][0]
+        await settle(database)
+        shown = (await client.get(f"/deliveries/{pending['id']}")).json()
+    assert (pending["verdict"], pending["reason"]) == ("pending", None)
+    assert shown["verdict"] == "ignored"
+    assert shown["reason"].startswith("no label `experiment`; labels were bug")
+    assert (shown["headers"], shown["body"]) == (None, None)
+
+
+async def test_pages_of_deliveries_follow_each_other(database: Database) -> None:
+    async with api(database) as client:
+        for number in range(1, 6):
+            await post(client, Issue(number=number, created_at=at(2)).opened())
+        first = (await client.get("/deliveries", params={"limit": 3})).json()
+        second = (await client.get("/deliveries", params={"limit": 3, "cursor": first["next"]})).json()
+        strange = await client.get("/deliveries", params={"cursor": "strange"})
+    assert len({one["id"] for one in first["deliveries"] + second["deliveries"]}) == 5
+    assert second["next"] is None
+    assert (strange.status_code, strange.json()["type"]) == (422, "urn:loopgauge:problem:invalid-cursor")
+
+
+async def test_bodies_are_for_the_admin_token_alone(database: Database) -> None:
+    odd = github("issues", b"\xff")
+    async with api(database, api_tokens=TOKENS) as client:
+        stored = [(await post(client, request)).json()["delivery"] for request in (OPENED, odd)]
+        path, odd_path = (f"/deliveries/{delivery}" for delivery in stored)
+        for_readers = (await client.get(path, headers=_bearer("r3ad-t0ken"))).json()
+        for_admins = (await client.get(path, headers=_bearer("adm1n-t0ken"))).json()
+        not_text = (await client.get(odd_path, headers=_bearer("adm1n-t0ken"))).json()
+    assert (for_readers["headers"], for_readers["body"]) == (None, None)
+    assert for_admins["body"] == OPENED.body.decode()
+    assert for_admins["headers"] == {
+        "content-type": "application/json",
+        "x-github-delivery": OPENED.delivery_id,
+        "x-github-event": "issues",
+    }
+    assert (not_text["body"], not_text["body_base64"]) == (None, "/w==")
+
+
+async def _retry(client: httpx.AsyncClient, delivery: str, token: str | None = TOKENS["admin"]) -> httpx.Response:
+    return await client.post(f"/deliveries/{delivery}/retry", headers=_bearer(token) if token else {})
+
+
+async def test_a_failed_delivery_is_retried_and_shown_as_it_is_then(database: Database) -> None:
+    async with api(database, api_tokens=TOKENS) as client:
+        delivery = (await post(client, github("issues", b"{"))).json()["delivery"]
+        await settle(database)
+        failed = (await client.get(f"/deliveries/{delivery}", headers=_bearer("adm1n-t0ken"))).json()
+        retried = await _retry(client, delivery)
+        shown = (await client.get(f"/deliveries/{delivery}", headers=_bearer("adm1n-t0ken"))).json()
+        again = await _retry(client, delivery)
+        await settle(database)
+        failed_again = (await client.get(f"/deliveries/{delivery}", headers=_bearer("adm1n-t0ken"))).json()
+    assert failed["verdict"] == "failed"
+    assert (retried.status_code, retried.json()) == (202, shown)
+    assert shown == {**failed, "verdict": "pending", "reason": None, "interpreted_at": None}
+    assert (again.status_code, again.json()) == (202, shown)
+    assert failed_again == failed
+
+
+async def test_what_cannot_be_retried_is_told_why(database: Database) -> None:
+    requests = (OPENED, Issue(number=46, created_at=at(2)).opened(), github("issues", b"{"))
+    async with api(database, api_tokens=TOKENS) as client:
+        ignored, counted, gone = [(await post(client, request)).json()["delivery"] for request in requests]
+        await settle(database)
+        async with database.transaction() as connection:
+            await connection.execute(text("UPDATE deliveries SET body = NULL WHERE verdict = 'failed'"))
+        refused = {delivery: await _retry(client, delivery) for delivery in (ignored, counted, gone)}
+        unknown = await _retry(client, str(UUID(int=1)))
+        no_id = await _retry(client, "1")
+    for response in refused.values():
+        assert (response.status_code, response.json()["type"]) == (409, "urn:loopgauge:problem:not-retriable")
+    assert "it is ignored" in refused[ignored].json()["detail"]
+    assert "loopgauge replay" in refused[counted].json()["detail"]
+    assert "LOOPGAUGE_RAW_RETENTION" in refused[gone].json()["detail"]
+    assert (unknown.status_code, unknown.json()["type"]) == (404, "urn:loopgauge:problem:unknown-delivery")
+    assert (no_id.status_code, no_id.json()["type"]) == (422, "urn:loopgauge:problem:invalid")
+
+
+@pytest.mark.parametrize("token", [None, "wrong", "r3ad-t0ken", "wr1te-t0ken"])
+async def test_only_the_admin_token_retries(database: Database, token: str | None) -> None:
+    async with api(database, api_tokens={**TOKENS, "write": "wr1te-t0ken"}) as client:
+        delivery = (await post(client, github("issues", b"{"))).json()["delivery"]
+        await settle(database)
+        refused = await _retry(client, delivery, token)
+        shown = (await client.get(f"/deliveries/{delivery}", headers=_bearer("r3ad-t0ken"))).json()
+    assert (refused.status_code, refused.json()["type"]) == (401, "urn:loopgauge:problem:token-refused")
+    assert shown["verdict"] == "failed"
+
+
+async def test_without_an_admin_token_nobody_retries(database: Database) -> None:
+    async with api(database) as client:
+        refused = await _retry(client, str(UUID(int=1)))
+    assert (refused.status_code, refused.json()["type"]) == (403, "urn:loopgauge:problem:door-closed")
+    assert "LOOPGAUGE_API_TOKENS__ADMIN" in refused.json()["detail"]
+
+
+async def test_without_a_database_a_retry_asks_to_come_back() -> None:
+    gone = Database("postgresql://nobody@127.0.0.1:1/nothing")
+    async with api(gone, api_tokens=TOKENS) as client:
+        refused = await _retry(client, str(UUID(int=1)))
+    await gone.close()
+    assert (refused.status_code, refused.json()["type"]) == (503, "urn:loopgauge:problem:database-unavailable")
+    assert refused.headers["retry-after"]
+
+
+async def test_the_description_of_a_retry_has_each_of_its_answers(database: Database) -> None:
+    async with api(database) as client:
+        described = (await client.get("/openapi.json")).json()["paths"]["/deliveries/{delivery}/retry"]["post"]
+    assert described["security"] == [{"HTTPBearer": []}]
+    assert set(described["responses"]) == {"202", "401", "403", "404", "409", "422", "503"}
+    examples = {
+        example["value"]["type"]
+        for status, answer in described["responses"].items()
+        if status != "202"
+        for example in answer["content"]["application/problem+json"]["examples"].values()
+    }
+    slugs = (
+        *("token-refused", "door-closed", "unknown-delivery", "not-retriable", "invalid"),
+        *("database-unavailable", "database-misconfigured"),
+    )
+    assert examples == {f"urn:loopgauge:problem:{slug}" for slug in slugs}
+
+
+@pytest.mark.parametrize("headers", [{}, _bearer("wrong"), {"authorization": "Basic eDp5"}])
+async def test_with_a_read_token_nobody_reads_without_it(database: Database, headers: dict[str, str]) -> None:
+    async with api(database, api_tokens=TOKENS) as client:
+        response = await client.get("/deliveries", headers=headers)
+    assert (response.status_code, response.headers["www-authenticate"]) == (401, "Bearer")
+    assert response.json()["type"] == "urn:loopgauge:problem:token-refused"
+
+
+async def test_without_a_read_token_reads_are_closed_to_other_machines(database: Database) -> None:
+    async with api(database, host="0.0.0.0") as client:
+        response = await client.get("/deliveries")
+    assert response.status_code == 403
+    assert "LOOPGAUGE_API_TOKENS__READ" in response.json()["detail"]
+
+
+async def test_metrics_want_their_token_when_there_is_one(database: Database) -> None:
+    async with api(database, metrics_token="the metrics token") as client:
+        refused = await client.get("/metrics")
+        allowed = await client.get("/metrics", headers=_bearer("the metrics token"))
+    assert (refused.status_code, allowed.status_code) == (401, 200)
+
+
+async def test_metrics_come_in_both_formats(database: Database) -> None:
+    async with api(database) as client:
+        text_format = await client.get("/metrics")
+        openmetrics = await client.get("/metrics", headers={"accept": "application/openmetrics-text; version=1.0.0"})
+    assert text_format.headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert read_figures(text_format.text)["interpreted_total", "github", "counted"] == 0
+    assert openmetrics.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
+    families = {family.name: family for family in read_openmetrics(openmetrics.text)}
+    assert families["loopgauge_deliveries"].type == "counter"
+
+
+@pytest.mark.parametrize(
+    ("accept", "answered"),
+    [
+        ("*/*", "text/plain"),
+        (
+            "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.2",
+            "application/openmetrics-text",
+        ),
+        ("text/plain;q=0.9, application/openmetrics-text;q=0.1", "text/plain"),
+        ("application/openmetrics-text, text/plain", "application/openmetrics-text"),
+        ("application/openmetrics-text;q=0", "text/plain"),
+        ("APPLICATION/OPENMETRICS-TEXT", "application/openmetrics-text"),
+        ("application/openmetrics-text;q=much", "text/plain"),
+        (";,;q", "text/plain"),
+    ],
+)
+async def test_the_format_is_what_accept_prefers(database: Database, accept: str, answered: str) -> None:
+    async with api(database) as client:
+        response = await client.get("/metrics", headers={"accept": accept})
+    assert response.headers["content-type"].startswith(answered)
+
+
+@pytest.mark.parametrize(
+    ("accepted", "encoding"),
+    [("gzip", "gzip"), ("deflate, gzip;q=0.5", "gzip"), ("gzip;q=0", None), ("identity", None)],
+)
+async def test_metrics_are_compressed_for_those_who_ask(
+    database: Database, accepted: str, encoding: str | None
+) -> None:
+    async with api(database) as client:
+        response = await client.get("/metrics", headers={"accept-encoding": accepted})
+    assert response.headers.get("content-encoding") == encoding
+    assert read_figures(response.text)["interpreted_total", "github", "counted"] == 0
+
+
+async def test_an_unknown_path_is_a_problem(database: Database) -> None:
+    async with api(database) as client:
+        response = await client.get("/nothing")
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json() == {
+        "type": "urn:loopgauge:problem:not-found",
+        "title": "Not Found",
+        "status": 404,
+        "detail": "GET /nothing: Not Found",
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "slug", "detail"),
+    [
+        ("/deliveries/1", 422, "invalid", "path.delivery: "),
+        ("/deliveries?limit=0", 422, "invalid", "query.limit: "),
+        ("/deliveries?verdict=good", 422, "invalid", "query.verdict: "),
+        (f"/deliveries/{UUID(int=1)}", 404, "unknown-delivery", f"there is no delivery {UUID(int=1)}"),
+    ],
+)
+async def test_a_wrong_request_is_told_what_is_wrong(
+    database: Database, path: str, status: int, slug: str, detail: str
+) -> None:
+    async with api(database) as client:
+        response = await client.get(path)
+    assert response.headers["content-type"] == "application/problem+json"
+    assert (response.status_code, response.json()["type"]) == (status, f"urn:loopgauge:problem:{slug}")
+    assert detail in response.json()["detail"]
+
+
+async def test_a_fault_of_ours_is_a_problem_that_tells_nothing_of_the_inside(database: Database) -> None:
+    app = create_app(settings(), RULES, database)
+
+    @app.get("/fault")
+    def fault() -> None:
+        raise ZeroDivisionError("a secret of the inside")
+
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://test"
+    ) as client:
+        response = await client.get("/fault")
+    assert (response.status_code, response.json()["type"]) == (500, "urn:loopgauge:problem:internal")
+    assert "secret" not in response.text
+
+
+async def test_a_table_that_is_gone_is_a_problem_and_no_fault(database: Database) -> None:
+    async with database.transaction() as connection:
+        await connection.execute(text("DROP TABLE deliveries"))
+    async with api(database) as client:
+        response = await client.get("/deliveries")
+    assert (response.status_code, response.json()["type"]) == (503, "urn:loopgauge:problem:database-unavailable")
+
+
+async def test_the_description_of_the_api_has_every_endpoint_and_no_secret(database: Database) -> None:
+    async with api(database, api_tokens=TOKENS) as client:
+        document = await client.get("/openapi.json")
+        page = await client.get("/docs")
+    assert set(document.json()["paths"]) == {
+        "/deliveries",
+        "/deliveries/{delivery}",
+        "/deliveries/{delivery}/retry",
+        "/events",
+        "/experiments",
+        "/experiments/{experiment}",
+        "/experiments/{experiment}/events",
+        "/experiments/{experiment}/explain",
+        "/livez",
+        "/metrics",
+        "/readyz",
+        "/scorecard",
+        "/webhooks/{source}",
+    }
+    assert page.status_code == 200
+    assert not re.search("r3ad-t0ken|adm1n-t0ken|Secret to Everybody", document.text + page.text)
+
+
+def test_secrets_do_not_show_in_the_settings() -> None:
+    shown = repr(settings(api_tokens=TOKENS, database_url=SecretStr("postgresql://user:password@host/db")))
+    assert not re.search("r3ad-t0ken|Secret to Everybody|password@", shown)
+
+
+async def test_an_admin_token_alone_does_not_close_reads_on_loopback(database: Database) -> None:
+    async with api(database, api_tokens={"admin": "adm1n-t0ken"}) as client:
+        await post(client, OPENED)
+        listed = await client.get("/deliveries")
+        shown = await client.get(f"/deliveries/{listed.json()['deliveries'][0]['id']}")
+    assert (listed.status_code, shown.status_code) == (200, 200)
+    assert shown.json()["body"] is None
+
+
+@pytest.mark.parametrize("query", ["source=%00", "since=0001-01-01T00:00:00Z", "since=9999-12-31T23:59:59-23:00"])
+async def test_filters_that_nothing_can_match_are_told_so(database: Database, query: str) -> None:
+    async with api(database) as client:
+        response = await client.get(f"/deliveries?{query}")
+    assert (response.status_code, response.json()["type"]) == (422, "urn:loopgauge:problem:invalid")
+
+
+async def test_an_experiment_is_explained_by_its_id_or_any_reference(database: Database) -> None:
+    issue = Issue(created_at=at(2), labels=("experiment", "team:search"))
+    pull = PullRequest(created_at=at(3))
+    issue, closed = issue.closed(at(5))
+    await deliver(database, Issue(created_at=at(2)).opened(), pull.opened(), workflow_run(pull.head, at(4)), closed)
+    async with api(database, now=at(6)) as client:
+        by_reference = await client.get("/experiments/github:Acme/App%2345/explain")
+        shown = by_reference.json()
+        by_id = await client.get(f"/experiments/{shown['experiment']['id']}/explain")
+        of_evidence = (await client.get(f"/experiments/commit:{pull.head}/explain")).json()
+        unknown = await client.get("/experiments/github:acme/app%231/explain")
+        unknown_id = await client.get(f"/experiments/{UUID(int=1)}/explain")
+        no_reference = await client.get("/experiments/nonsense/explain")
+    assert by_id.json() == shown
+    assert (shown["subject"], shown["why_not"]) == ("github:acme/app#45", "")
+    assert (shown["experiment"]["state"], shown["experiment"]["team"]) == ("concluded", "search")
+    [signalled] = [event for event in shown["events"] if event["kind"] == "signalled"]
+    assert (signalled["subject"], signalled["counts"]) == (f"commit:{pull.head}", True)
+    assert [origin["rule"] for origin in signalled["origins"]] == ["signalled by a run that succeeded"]
+    assert [origin["source"] for origin in signalled["origins"]] == ["github"]
+    [proposed_change] = [e for e in shown["events"] if e["kind"] == "proposed" and e["subject"].endswith("!7")]
+    assert proposed_change["counts"] is False
+    assert shown["experiment"]["stages"]["idea_to_answer"] == {"seconds": 3 * 86400, "words": "3 days"}
+    assert shown["left_out"] == []
+    concluded = {"outcome": "undeclared", "team": "search", "window": "7d"}
+    assert {"metric": "loopgauge_experiments_concluded", "labels": concluded} in shown["figures"]
+    assert not any(event["counts"] for event in of_evidence["events"])
+    assert (of_evidence["experiment"], of_evidence["serves"]) == (None, ["github:acme/app#45"])
+    assert "it is evidence for github:acme/app#45" in of_evidence["why_not"]
+    assert (unknown.status_code, unknown.json()["type"]) == (404, "urn:loopgauge:problem:unknown-subject")
+    assert unknown_id.status_code == 404
+    assert (no_reference.status_code, no_reference.json()["type"]) == (422, "urn:loopgauge:problem:bad-reference")
+
+
+async def test_explained_is_since_when_something_is_left_out_and_each_time_one_was_taken_up_again(
+    database: Database,
+) -> None:
+    _, duplicate = Issue(number=46, created_at=at(2)).closed(at(3), "duplicate")
+    issue, closed = Issue(created_at=at(2)).closed(at(3))
+    await deliver(database, duplicate, closed, PullRequest(created_at=at(5), branch="exp/cache").opened())
+    async with api(database, now=at(6)) as client:
+        left_out = (await client.get("/experiments/github:acme/app%2346/explain")).json()
+        again = (await client.get(f"/experiments/github:acme/app%23{issue.number}/explain")).json()
+    assert left_out["excluded"] == {"reason": "duplicate", "since": "2026-03-03T09:00:00Z"}
+    assert left_out["why_not"] == "it is excluded: duplicate"
+    assert again["excluded"] is None
+    assert again["experiment"]["again"] == [
+        {"at": "2026-03-05T09:00:00Z", "concluded": True, "quiet": {"seconds": 2 * 86400, "words": "2 days"}}
+    ]
+    repeated = {"team": "acme/app", "window": "7d"}
+    assert {"metric": "loopgauge_repeated_experiments", "labels": repeated} in again["figures"]

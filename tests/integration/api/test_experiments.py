@@ -1,0 +1,346 @@
+"""`GET /experiments` and `GET /experiments/{experiment}`: what is listed, in which order, and what one looks like."""
+
+import random
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as examples
+
+from service.lifecycle.experiment import Experiment
+from service.lifecycle.references import Ref, experiment_id
+from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk
+from service.metrics import experiments_forgotten, experiments_overdue
+from service.metrics.view import View
+from service.presentation.experiments import EXPERIMENT, in_words
+from service.storage import experiments
+from service.storage.database import Database
+from tests.support.builders import Issue, PullRequest, at, experiment, renamed, taken_up, terms, workflow_run
+from tests.support.drawn import portfolios
+from tests.support.road import api, deliver, post
+
+NOW = at(20)
+TOKENS = {"read": "r3ad-t0ken", "write": "wr1te-t0ken", "admin": "adm1n-t0ken"}
+SORTS = ("idea_at", "-idea_at", "concluded_at", "-concluded_at", "last_activity_at", "-last_activity_at")
+
+
+async def _store(database: Database, *stored: Experiment, gone: Sequence[str] = ()) -> None:
+    async with database.transaction() as connection:
+        await experiments.replace(connection, stored, [Ref(root) for root in gone])
+
+
+async def _pages(client: httpx.AsyncClient, **query: Any) -> AsyncIterator[list[str]]:
+    """The roots on each page."""
+    cursor = None
+    while True:
+        answer = await client.get("/experiments", params={**query, **({"cursor": cursor} if cursor else {})})
+        assert answer.status_code == 200, answer.text
+        yield [one["root"] for one in answer.json()["experiments"]]
+        cursor = answer.json()["next"]
+        if cursor is None:
+            return
+
+
+async def _listed(client: httpx.AsyncClient, **query: Any) -> list[str]:
+    """The roots on all pages, in their order."""
+    return [root async for page in _pages(client, **query) for root in page]
+
+
+def _is_problem(response: httpx.Response, status: int, slug: str) -> bool:
+    return (response.status_code, response.json()["type"]) == (status, f"urn:loopgauge:problem:{slug}")
+
+
+FULL = experiment(
+    "github:acme/app#45",
+    idea_at=at(2),
+    risk=Risk.BOLD,
+    started_at=at(2, "10:30:00"),
+    first_signal_at=at(3, "14:07:31"),
+    concluded_at=at(6, "11:05:17"),
+    outcome=Outcome.FAILED,
+    failure_category=FailureCategory.INTELLIGENT,
+    last_activity_at=at(6, "11:06:00"),
+)
+
+
+async def test_one_experiment_looks_as_the_description_of_the_api_shows_it(database: Database) -> None:
+    await _store(database, FULL)
+    async with api(database, now=NOW) as client:
+        one = await client.get("/experiments/github:Acme/App%2345")
+        by_id = await client.get(f"/experiments/{FULL.id}")
+        listed = await client.get("/experiments")
+    assert one.json() == EXPERIMENT
+    assert by_id.json() == one.json()
+    assert listed.json() == {"experiments": [one.json()], "next": None}
+
+
+async def test_an_open_one_tells_its_age_and_whether_it_is_late(database: Database) -> None:
+    await _store(database, experiment("key:open", idea_at=at(2), again=(taken_up(at(3), timedelta(hours=30)),)))
+    async with api(database, now=at(20, "10:00:00"), forgotten_after=timedelta(days=18)) as client:
+        shown = (await client.get("/experiments/key:open")).json()
+    assert shown["age"] == {"seconds": 18 * 86400.0 + 3600, "words": "18 days 1 hour"}
+    assert (shown["overdue"], shown["forgotten"]) == (True, True)
+    assert shown["again"] == [
+        {"at": "2026-03-03T09:00:00Z", "concluded": True, "quiet": {"seconds": 108000.0, "words": "1 day 6 hours"}}
+    ]
+    assert shown["stages"] == {}
+
+
+@pytest.mark.parametrize(
+    ("span", "words"),
+    [
+        (timedelta(0), "0 seconds"),
+        (timedelta(microseconds=1), "less than a second"),
+        (timedelta(seconds=1), "1 second"),
+        (timedelta(minutes=61), "1 hour 1 minute"),
+        (timedelta(days=1, minutes=59), "1 day"),
+        (timedelta(seconds=353_117), "4 days 2 hours"),
+        (timedelta(days=400, seconds=-1), "399 days 23 hours"),
+    ],
+)
+def test_a_time_span_is_told_in_its_two_largest_units(span: timedelta, words: str) -> None:
+    assert in_words(span) == words
+
+
+LIST = (
+    experiment("key:a", idea_at=at(1), team="search", started_at=at(2)),
+    experiment("key:b", idea_at=at(2), team="ads", concluded_at=at(9), outcome=Outcome.WORKED),
+    experiment(
+        "key:c",
+        idea_at=at(3),
+        team="ads",
+        concluded_at=at(8),
+        outcome=Outcome.FAILED,
+        failure_category=FailureCategory.BASIC,
+        last_activity_at=at(19),
+    ),
+    experiment("key:d", idea_at=at(4), team=""),
+    experiment("key:e", idea_at=at(4), team="_ours", concluded_at=at(10)),
+    experiment("key:f", idea_at=at(21), team="search"),
+)
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ({}, "abcdef"),
+        ({"team": "ADS"}, "bc"),
+        ({"team": " search "}, "af"),
+        ({"team": "_none"}, "de"),
+        ({"team": "nobody"}, ""),
+        ({"state": "proposed"}, "df"),
+        ({"state": "running"}, "a"),
+        ({"state": "concluded"}, "bce"),
+        ({"outcome": "undeclared"}, "e"),
+        ({"outcome": "worked", "team": "ads"}, "b"),
+        ({"failure_category": "basic"}, "c"),
+        ({"overdue": "true"}, "ad"),
+        ({"overdue": "false"}, "bcef"),
+        ({"forgotten": "true"}, "ad"),
+        ({"forgotten": "true", "overdue": "false"}, ""),
+        ({"forgotten": "false", "state": "proposed"}, "f"),
+        ({"since": "2026-03-02T09:00:00Z", "until": "2026-03-04T09:00:00Z"}, "bc"),
+        ({"until": "2026-03-02T10:00:00+01:00"}, "a"),
+        ({"ref": "key:c"}, "c"),
+        ({"ref": str(experiment_id(Ref("key:c")))}, "c"),
+        ({"ref": "key:c", "team": "search"}, ""),
+        ({"ref": str(UUID(int=1))}, ""),
+        ({"ref": "key:unknown"}, ""),
+    ],
+)
+@pytest.mark.parametrize("limit", [1, 500])
+async def test_filters_hold_together(database: Database, query: dict[str, str], found: str, limit: int) -> None:
+    await _store(database, *LIST)
+    async with api(database, now=NOW, forgotten_after=timedelta(days=15)) as client:
+        listed = await _listed(client, sort="idea_at", limit=limit, **query)
+    assert [root.removeprefix("key:") for root in sorted(listed)] == list(found)
+
+
+async def test_each_order_is_by_its_instant_and_that_of_conclusions_is_of_those_that_have_one(
+    database: Database,
+) -> None:
+    await _store(database, *LIST)
+    async with api(database, now=NOW) as client:
+        listed = {sort: await _listed(client, sort=sort, limit=2) for sort in SORTS}
+        usual = await _listed(client)
+    at_once = ["key:d", "key:e"] if LIST[3].id < LIST[4].id else ["key:e", "key:d"]
+    assert listed["idea_at"] == ["key:a", "key:b", "key:c", *at_once, "key:f"]
+    assert listed["concluded_at"] == ["key:c", "key:b", "key:e"]
+    assert listed["last_activity_at"] == ["key:a", "key:d", "key:b", "key:e", "key:c", "key:f"]
+    for sort in ("idea_at", "concluded_at", "last_activity_at"):
+        assert listed[f"-{sort}"] == listed[sort][::-1]
+    assert usual == listed["-idea_at"]
+
+
+@pytest.mark.parametrize("sort", SORTS)
+@pytest.mark.parametrize("seed", range(3))
+async def test_what_stays_as_it_is_is_on_one_page_whatever_is_written_between_pages(
+    database: Database, sort: str, seed: int
+) -> None:
+    draw = random.Random(f"{sort} {seed}")
+
+    def made(number: int) -> Experiment:
+        # Few different instants, so that many are at one.
+        idea, end = at(draw.randrange(1, 6)), at(draw.randrange(6, 9))
+        return experiment(f"key:{number}", idea_at=idea, concluded_at=end, last_activity_at=at(draw.randrange(9, 12)))
+
+    stays = [made(number) for number in range(40)]
+    others = {number: made(number) for number in range(100, 140)}
+    await _store(database, *stays, *others.values())
+    seen: list[str] = []
+    async with api(database, now=NOW) as client:
+        async for page in _pages(client, sort=sort, limit=3):
+            seen += page
+            gone = draw.sample(sorted(others), min(2, len(others)))
+            changed = {number: made(number) for number in draw.sample(range(100, 200), 4)}
+            others = {number: one for number, one in others.items() if number not in gone} | changed
+            await _store(database, *changed.values(), gone=[f"key:{number}" for number in gone])
+    steady = [root for root in seen if root in {one.root for one in stays}]
+    assert sorted(steady) == sorted(one.root for one in stays)
+
+
+async def test_a_cursor_is_of_one_list_alone(database: Database) -> None:
+    await _store(database, *LIST)
+    async with api(database, now=NOW) as client:
+        page: dict[str, str | int] = {"limit": 1, "team": "ads"}
+        cursor = (await client.get("/experiments", params=page)).json()["next"]
+        longer = await client.get("/experiments", params={**page, "limit": 7, "cursor": cursor})
+        wrong = [
+            await client.get("/experiments", params={**page, "cursor": one, **query})
+            for one, query in (
+                (cursor, {"sort": "idea_at"}),
+                (cursor, {"team": "search"}),
+                (cursor, {"overdue": "true"}),
+                ("strange", {}),
+                (cursor[:-8], {}),
+                ("MjAyNi0wMy0wMlQwOTowMDowMCswMDowMCAw", {}),
+            )
+        ]
+        empty = await client.get("/experiments", params={**page, "cursor": ""})
+    assert [one["root"] for one in longer.json()["experiments"]] == ["key:b"]
+    assert _is_problem(empty, 422, "invalid")
+    assert all(_is_problem(response, 422, "invalid-cursor") for response in wrong)
+    assert "another sort or other filters" in wrong[0].json()["detail"]
+
+
+@examples(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(portfolios())
+async def test_lists_of_what_is_late_are_as_long_as_the_figures_say(
+    database: Database, portfolio: list[Experiment]
+) -> None:
+    async with database.transaction() as connection:
+        await experiments.replace(connection, portfolio, [])
+        everything = {one.root for one in await experiments.everything(connection)}
+        await experiments.replace(connection, [], [Ref(root) for root in everything - {one.root for one in portfolio}])
+    thresholds = {"default": timedelta(days=9), "search": timedelta(days=3), "cloud": timedelta(days=30)}
+    forgotten_after = timedelta(days=5)
+    async with api(database, now=NOW, thresholds=thresholds, forgotten_after=forgotten_after) as client:
+        listed = {
+            name: {
+                team: len(await _listed(client, team=team, limit=500, **{name: "true"}))
+                for team in ("ads", "search", "cloud", "_none")
+            }
+            for name in ("overdue", "forgotten")
+        }
+        shown = (await client.get("/experiments", params={"limit": 500})).json()["experiments"]
+    view = View.of(portfolio, terms("7d", thresholds=thresholds, forgotten_after=forgotten_after))
+    for name, families in (("overdue", experiments_overdue.families), ("forgotten", experiments_forgotten.families)):
+        [family] = families(view, NOW)
+        told = {sample.labels["team"]: sample.value for sample in family.samples}
+        assert listed[name] == {team: told.get(team, 0) for team in listed[name]}
+        assert sum(one[name] for one in shown) == sum(told.values())
+
+
+async def test_any_reference_and_any_name_finds_an_experiment(database: Database) -> None:
+    pull = PullRequest(created_at=at(3))
+    issue = Issue(created_at=at(2))
+    await deliver(database, issue.opened(), pull.opened(), workflow_run(pull.head, at(4)))
+    await deliver(database, Issue(number=46, created_at=at(2)).opened(), renamed("app", "acme/new", at(6)))
+    async with api(database, now=NOW) as client:
+        named = ("github:acme/app#45", "github:acme/new#45", "github:acme/app!7", f"commit:{pull.head}")
+        found = {name: await _listed(client, ref=name) for name in named}
+        one = await client.get("/experiments/github:acme/app%2345")
+        of_evidence = await client.get(f"/experiments/commit:{pull.head}")
+    assert found == {name: ["github:acme/new#45"] for name in named}
+    assert one.json()["root"] == "github:acme/new#45"
+    assert _is_problem(of_evidence, 404, "unknown-subject")
+    assert "evidence for github:acme/new#45" in of_evidence.json()["detail"]
+
+
+async def test_what_is_no_experiment_is_told_why_and_what_to_try_next(database: Database) -> None:
+    await deliver(database, Issue(number=1, labels=(), created_at=at(2)).opened())
+    async with api(database, now=NOW) as client:
+        unmarked = await client.get("/experiments/github:acme/app%231")
+        unknown = await client.get("/experiments/github:acme/app%232")
+        unknown_id = await client.get(f"/experiments/{UUID(int=1)}")
+        nonsense = await client.get("/experiments/nonsense")
+        listed = await client.get("/experiments", params={"ref": "nonsense"})
+        await post(client, Issue(number=2, created_at=at(2)).opened())
+        events = await client.get("/experiments/github:acme/app%232/events")
+    assert all(_is_problem(one, 404, "unknown-subject") for one in (unmarked, unknown, unknown_id))
+    assert "GET /experiments/github:acme/app#1/explain says why" in unmarked.json()["detail"]
+    assert "GET /deliveries" in unknown.json()["detail"]
+    assert "look it up by its reference" in unknown_id.json()["detail"]
+    assert _is_problem(nonsense, 422, "bad-reference")
+    assert _is_problem(listed, 422, "bad-reference")
+    assert (events.status_code, events.headers["allow"]) == (405, "POST")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "limit=0",
+        "limit=501",
+        "sort=title",
+        "state=open",
+        "outcome=good",
+        "team=_other",
+        "team=%00",
+        "team=",
+        "ref=%00",
+        "overdue=perhaps",
+        "since=yesterday",
+        "since=2026-03-01T00:00:00",
+        "until=9999-12-31T23:59:59-23:00",
+    ],
+)
+async def test_a_wrong_filter_is_told_what_is_wrong(database: Database, query: str) -> None:
+    async with api(database) as client:
+        response = await client.get(f"/experiments?{query}")
+    assert _is_problem(response, 422, "invalid")
+    assert f"query.{query.partition('=')[0]}: " in response.json()["detail"]
+
+
+@pytest.mark.parametrize("path", ["/experiments", "/experiments/key:a", "/experiments/key:a/explain"])
+@pytest.mark.parametrize(
+    ("token", "status"), [("", 401), ("wr1te-t0ken", 401), ("r3ad-t0ken", 200), ("adm1n-t0ken", 200)]
+)
+async def test_experiments_are_for_those_who_may_read(database: Database, path: str, token: str, status: int) -> None:
+    await _store(database, LIST[0])
+    headers = {"authorization": f"Bearer {token}"} if token else {}
+    async with api(database, api_tokens=TOKENS) as client:
+        response = await client.get(path, headers=headers)
+    known = status if status != 200 or not path.endswith("explain") else 404
+    assert response.status_code == known
+
+
+async def test_without_a_database_a_list_asks_to_come_back() -> None:
+    gone = Database("postgresql://nobody@127.0.0.1:1/nothing")
+    async with api(gone) as client:
+        listed, one = await client.get("/experiments"), await client.get("/experiments/key:a")
+    await gone.close()
+    assert _is_problem(listed, 503, "database-unavailable")
+    assert _is_problem(one, 503, "database-unavailable")
+
+
+async def test_a_change_of_the_experiment_shows_at_once(database: Database) -> None:
+    await _store(database, LIST[0])
+    await _store(database, replace(LIST[0], title="Another", team="ads"))
+    async with api(database, now=NOW) as client:
+        shown = (await client.get("/experiments", params={"team": "ads"})).json()["experiments"]
+    assert [one["title"] for one in shown] == ["Another"]

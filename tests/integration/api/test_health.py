@@ -1,0 +1,195 @@
+"""Liveness and readiness: whether deliveries can be kept, where, and if not, why."""
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+from alembic.script import ScriptDirectory
+from sqlalchemy import text
+
+from service.storage.database import Database
+from service.storage.spool import FILE, Spool
+from tests.support.builders import Issue, at
+from tests.support.outage import line_to
+from tests.support.paths import REPOSITORY
+from tests.support.road import api, post
+
+NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
+REQUEST = Issue(created_at=at(2)).opened()
+
+
+async def _ready(client: httpx.AsyncClient) -> tuple[int, Any, dict[str, str]]:
+    """The status, the mode and each check."""
+    response = await client.get("/readyz")
+    answer = response.json()
+    if response.status_code == 200:
+        assert answer["status"] == "ready"
+    else:
+        assert answer["type"] == "urn:loopgauge:problem:not-ready"
+        failing = [name for name, found in answer["checks"].items() if not found.startswith("ok")]
+        assert all(f"{name}: {answer['checks'][name]}" in answer["detail"] for name in failing)
+    return response.status_code, answer.get("mode"), answer["checks"]
+
+
+async def test_the_process_is_alive_whatever_the_database_does() -> None:
+    gone = Database(NOWHERE)
+    async with api(gone) as client:
+        assert (await client.get("/livez")).json() == {"status": "alive"}
+    await gone.close()
+
+
+async def test_it_is_ready_when_every_check_is(database: Database, tmp_path: Path) -> None:
+    async with api(database, spool=True, data_dir=tmp_path) as client:
+        assert await _ready(client) == (200, "inbox", {"inbox": "ok", "spool": "ok", "schema": "ok"})
+    # What is not needed is not made.
+    assert not Spool(tmp_path / "spool").exists
+
+
+async def test_without_a_spool_it_is_ready_while_the_inbox_is(database_url: str) -> None:
+    async with line_to(database_url) as line:
+        far = Database(line.url)
+        async with api(far) as client:
+            assert await _ready(client) == (200, "inbox", {"inbox": "ok", "schema": "ok"})
+            await line.cut()
+            status, _, checks = await _ready(client)
+            await line.mend()
+            again = await _ready(client)
+        await far.close()
+    assert (status, checks["schema"]) == (503, "ok when last seen")
+    assert "PostgreSQL is not available" in checks["inbox"]
+    assert again == (200, "inbox", {"inbox": "ok", "schema": "ok"})
+
+
+async def test_a_worker_has_no_spool_and_is_not_ready_without_the_database(database_url: str, tmp_path: Path) -> None:
+    async with line_to(database_url) as line:
+        far = Database(line.url)
+        async with api(far, role="worker", spool=True, data_dir=tmp_path) as client:
+            assert await _ready(client) == (200, "inbox", {"inbox": "ok", "schema": "ok"})
+            await line.cut()
+            status, _, checks = await _ready(client)
+            await line.mend()
+        await far.close()
+    assert (status, set(checks)) == (503, {"inbox", "schema"})
+
+
+async def test_while_the_spool_stands_in_it_is_ready_and_says_so(database_url: str, tmp_path: Path) -> None:
+    async with line_to(database_url) as line:
+        far = Database(line.url)
+        async with api(far, spool=True, data_dir=tmp_path) as client:
+            assert (await _ready(client))[:2] == (200, "inbox")
+            await line.cut()
+            status, mode, checks = await _ready(client)
+            assert (status, mode) == (200, "spool")
+            assert checks["inbox"].startswith("PostgreSQL is not available")
+            assert (checks["spool"], checks["schema"]) == ("in use, 0 waiting", "ok when last seen")
+            assert (await post(client, REQUEST)).status_code == 202
+            assert (await _ready(client))[2]["spool"] == "in use, 1 waiting"
+        await line.mend()
+        await far.close()
+
+
+async def test_a_database_that_is_frozen_is_away(database_url: str, tmp_path: Path) -> None:
+    async with line_to(database_url) as line:
+        far = Database(line.url)
+        async with api(far, spool=True, data_dir=tmp_path) as client:
+            assert (await _ready(client))[:2] == (200, "inbox")
+            line.freeze()
+            status, mode, checks = await _ready(client)
+            assert (status, mode, checks["inbox"]) == (200, "spool", "no answer within 2 seconds")
+            await line.mend()
+        await far.close()
+
+
+async def test_with_neither_database_nor_spool_it_is_not_ready_and_each_says_why(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with line_to(database_url) as line:
+        far = Database(line.url)
+        (tmp_path / "spool").touch()
+        async with api(far, spool=True, data_dir=tmp_path) as client:
+            # What cannot be used and is not needed is no reason not to be ready, and told before it is needed.
+            status, mode, checks = await _ready(client)
+            assert (status, mode, checks["inbox"]) == (200, "inbox", "ok")
+            assert checks["spool"].startswith(f"the spool {tmp_path / 'spool' / FILE} cannot be used: ")
+            await line.cut()
+            status, _, checks = await _ready(client)
+            (tmp_path / "spool").unlink()
+            mended = await _ready(client)
+            await line.mend()
+        await far.close()
+    assert status == 503
+    assert "PostgreSQL is not available" in checks["inbox"]
+    assert checks["spool"].startswith(f"the spool {tmp_path / 'spool' / FILE} cannot be used: ")
+    assert mended[:2] == (200, "spool")
+
+
+async def test_a_spool_that_is_broken_is_told_while_the_inbox_is_well(database: Database, tmp_path: Path) -> None:
+    (tmp_path / "spool").mkdir()
+    (tmp_path / "spool" / FILE).write_bytes(b"not a database at all" * 1000)
+    async with api(database, spool=True, data_dir=tmp_path) as client:
+        status, mode, checks = await _ready(client)
+    assert (status, mode) == (200, "inbox")
+    assert "file is not a database" in checks["spool"]
+
+
+async def test_a_schema_that_was_never_seen_is_not_ready_even_with_a_spool(tmp_path: Path) -> None:
+    gone = Database(NOWHERE)
+    async with api(gone, spool=True, data_dir=tmp_path) as client:
+        status, _, checks = await _ready(client)
+    await gone.close()
+    assert (status, checks["spool"], checks["schema"]) == (503, "in use, 0 waiting", "not seen yet")
+
+
+async def test_without_a_schema_it_is_not_ready_and_says_what_to_run(empty_database_url: str) -> None:
+    empty = Database(empty_database_url)
+    async with api(empty) as client:
+        status, _, checks = await _ready(client)
+        refused = await post(client, REQUEST)
+    await empty.close()
+    assert (status, checks["inbox"]) == (503, "ok")
+    assert "run: loopgauge migrate" in checks["schema"]
+    assert refused.status_code == 503
+
+
+def _the_one_before_head() -> str | None:
+    script = ScriptDirectory(str(REPOSITORY / "migrations"))
+    head = script.get_revision(script.get_current_head() or "")
+    assert head is not None
+    before = head.down_revision
+    assert before is None or isinstance(before, str)
+    return before
+
+
+async def test_a_schema_that_is_older_is_not_ready_also_once_the_database_is_away(
+    database_url: str, database: Database, tmp_path: Path
+) -> None:
+    async with database.transaction() as connection:
+        # Before the first revision there is none.
+        before = _the_one_before_head()
+        set_back = f"UPDATE alembic_version SET version_num = '{before}'" if before else "DELETE FROM alembic_version"
+        await connection.execute(text(set_back))
+    async with line_to(database_url) as line:
+        far = Database(line.url)
+        async with api(far, spool=True, data_dir=tmp_path) as client:
+            status, _, checks = await _ready(client)
+            await line.cut()
+            away, _, checks_away = await _ready(client)
+            await line.mend()
+        await far.close()
+    assert (status, away) == (503, 503)
+    for found in (checks, checks_away):
+        assert "is needed; run: loopgauge migrate" in found["schema"]
+
+
+async def test_a_schema_that_cannot_be_looked_at_is_as_it_was_when_last_seen(
+    database: Database, tmp_path: Path
+) -> None:
+    async with api(database, spool=True, data_dir=tmp_path) as client:
+        assert (await _ready(client))[:2] == (200, "inbox")
+        async with database.transaction() as connection:
+            await connection.execute(text("LOCK TABLE alembic_version"))
+            assert await _ready(client) == (
+                200,
+                "spool",
+                {"inbox": "no answer within 2 seconds", "spool": "in use, 0 waiting", "schema": "ok when last seen"},
+            )

@@ -1,0 +1,121 @@
+"""`GET /scorecard`: who may see it, what may be asked, and that it tells what happened."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from service.scorecard.figure import Scorecard
+from service.storage.database import Database
+from tests.support.builders import Issue
+from tests.support.road import api, deliver
+
+TOKEN = {"authorization": "Bearer r3ad-t0ken"}
+LABELS = ("experiment", "team:search", "risk:bold", "outcome:failed", "failure:intelligent", "learning:shared")
+
+
+async def _failed(database: Database) -> None:
+    """An experiment of the team search that failed three days ago, after four."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    issue = Issue(created_at=now - timedelta(days=7), labels=LABELS)
+    _, closed = issue.closed(now - timedelta(days=3))
+    await deliver(database, issue.opened(), closed)
+
+
+async def test_it_answers_the_four_questions_for_the_organisation_and_for_a_team(database: Database) -> None:
+    await _failed(database)
+    async with api(database, min_sample=1) as client:
+        organisation = await client.get("/scorecard")
+        team = await client.get("/scorecard", params={"team": "Search", "window": "30d"})
+    for response, name, window in ((organisation, "_org", "90d"), (team, "search", "30d")):
+        assert (response.status_code, response.headers["content-type"]) == (200, "application/json")
+        shown = Scorecard.model_validate_json(response.content)
+        assert (shown.team, shown.window, shown.teams) == (name, window, ("search",))
+        median = response.json()["idea_to_answer"]["median"]
+        assert (median["value"], median["words"], median["n"]) == (4 * 86400, "about 4 days", 1)
+        assert shown.failures.biggest.value == ["intelligent"]
+        assert (shown.bold_or_safe.bold.value, shown.sharing.failed.value) == (1, 1)
+        assert shown.sharing.last_failure_shared.value is not None
+
+
+async def test_without_an_experiment_everything_is_none_with_a_reason(database: Database) -> None:
+    async with api(database) as client:
+        shown = (await client.get("/scorecard")).json()
+    assert (shown["teams"], shown["minimum_sample"]) == ([], 5)
+    assert shown["idea_to_answer"]["median"] == {
+        "value": None,
+        "words": None,
+        "n": 0,
+        "reason": "none answered",
+        "previous": {"value": None, "words": None, "n": 0, "reason": "nothing was proposed until then"},
+    }
+
+
+async def test_a_team_that_nobody_has_is_a_problem_that_names_those_that_there_are(database: Database) -> None:
+    await _failed(database)
+    async with api(database) as client:
+        response = await client.get("/scorecard", params={"team": "serch"})
+    assert (response.status_code, response.headers["content-type"]) == (404, "application/problem+json")
+    assert response.json()["type"] == "urn:loopgauge:problem:unknown-team"
+    assert response.json()["detail"] == "no experiment is of the team serch; did you mean search?"
+
+
+@pytest.mark.parametrize("window", ["", "90", "59m", "3654d", "99999999999d", "-1d", "P90D", "0d", "1h30m"])
+async def test_a_window_that_is_none_is_refused_in_words(database: Database, window: str) -> None:
+    async with api(database) as client:
+        response = await client.get("/scorecard", params={"window": window})
+    assert (response.status_code, response.json()["type"]) == (422, "urn:loopgauge:problem:invalid")
+    assert "expected a " in response.json()["detail"]
+
+
+@pytest.mark.parametrize(("window", "told"), [("1h", "1h"), ("60m", "1h"), ("24h", "1d"), ("3653d", "3653d")])
+async def test_the_shortest_and_the_longest_window_are_answered(database: Database, window: str, told: str) -> None:
+    async with api(database) as client:
+        response = await client.get("/scorecard", params={"window": window})
+    assert (response.status_code, response.json()["window"]) == (200, told)
+
+
+@pytest.mark.parametrize(("headers", "status"), [({}, 401), ({"authorization": "Bearer no"}, 401), (TOKEN, 200)])
+async def test_it_is_for_those_who_may_read(database: Database, headers: dict[str, str], status: int) -> None:
+    async with api(database, api_tokens={"read": "r3ad-t0ken"}) as client:
+        response = await client.get("/scorecard", headers=headers)
+    assert response.status_code == status
+
+
+async def test_without_a_read_token_it_is_closed_to_other_machines(database: Database) -> None:
+    async with api(database, host="0.0.0.0") as client:
+        response = await client.get("/scorecard")
+    assert response.status_code == 403
+
+
+async def test_without_a_database_it_asks_to_come_back() -> None:
+    gone = Database("postgresql://nobody@127.0.0.1:1/nothing")
+    async with api(gone) as client:
+        response = await client.get("/scorecard")
+    await gone.close()
+    assert (response.status_code, response.headers["retry-after"]) == (503, "5")
+    assert response.json()["type"] == "urn:loopgauge:problem:database-unavailable"
+
+
+async def test_its_description_has_an_example_that_is_a_scorecard_and_each_refusal(database: Database) -> None:
+    async with api(database) as client:
+        described = (await client.get("/openapi.json")).json()["paths"]["/scorecard"]["get"]
+    assert set(described["responses"]) == {"200", "401", "403", "404", "422", "503"}
+    answer = described["responses"]["200"]["content"]["application/json"]
+    assert answer["schema"] == {"$ref": "#/components/schemas/Scorecard"}
+    assert Scorecard.model_validate(answer["example"]).teams == ("platform", "search")
+    (window,) = (one["schema"] for one in described["parameters"] if one["name"] == "window")
+    assert (window["type"], window["default"]) == ("string", "90d")
+    # On loopback nobody needs a token.
+    assert described["security"] == [{}, {"HTTPBearer": []}]
+
+
+async def test_every_window_that_the_description_allows_is_answered(database: Database) -> None:
+    async with api(database) as client:
+        parameters = (await client.get("/openapi.json")).json()["paths"]["/scorecard"]["get"]["parameters"]
+        pattern = next(one for one in parameters if one["name"] == "window")["schema"]["pattern"]
+        for window in ("1h", "9999h", "1d", "999d", "1000d", "2999d", "3599d", "3653d"):
+            assert re.fullmatch(pattern, window)
+            assert (await client.get("/scorecard", params={"window": window})).status_code == 200
+        for window in ("0h", "0d", "3654d", "10000h", "01d"):
+            assert not re.fullmatch(pattern, window)

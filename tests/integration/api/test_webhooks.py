@@ -1,0 +1,432 @@
+"""What a sender of webhooks is answered. Nothing it sends gives a 5xx while the database is there."""
+
+import asyncio
+import hmac
+from collections.abc import AsyncIterator, Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from starlette.types import Message
+
+from service.app import create_app
+from service.storage import inbox
+from service.storage.database import Database
+from service.storage.spool import FILE, Spool
+from tests.support.builders import SECRET, Issue, at, github
+from tests.support.outage import line_to, until
+from tests.support.road import RULES, api, figures, post, read_figures, settings, settle
+
+REQUEST = Issue(created_at=at(2)).opened()
+PROBLEM = "application/problem+json"
+
+
+async def _stored(database: Database) -> list[inbox.InboxRow]:
+    async with database.transaction() as connection:
+        rows, _ = await inbox.page(connection)
+    return rows
+
+
+def _is_problem(response: httpx.Response, status: int, slug: str) -> bool:
+    problem = response.json()
+    return (
+        response.status_code == problem["status"] == status
+        and response.headers["content-type"] == PROBLEM
+        and problem["type"] == f"urn:loopgauge:problem:{slug}"
+        and bool(problem["title"] and problem["detail"])
+    )
+
+
+async def test_a_signed_delivery_is_stored_and_a_redelivery_is_a_duplicate(database: Database) -> None:
+    async with api(database) as client:
+        first, second = await post(client, REQUEST), await post(client, REQUEST)
+    assert (first.status_code, second.status_code) == (202, 202)
+    [row] = await _stored(database)
+    assert first.json() == {"delivery": str(row.id), "status": "stored"}
+    assert second.json() == {"delivery": str(row.id), "status": "duplicate"}
+    assert (row.provider_id, row.received_at) == (REQUEST.delivery_id, at(2))
+
+
+async def test_the_secret_that_is_being_rotated_out_is_still_accepted(database: Database) -> None:
+    async with api(database) as client:
+        headers = REQUEST.headers(secret="the one before")
+        response = await client.post("/webhooks/github", content=REQUEST.body, headers=headers)
+    assert response.status_code == 202
+
+
+BAD_SIGNATURES: Mapping[str, Mapping[str, str]] = {
+    "none": {},
+    "empty": {"x-hub-signature-256": ""},
+    "of another secret": {
+        "x-hub-signature-256": "sha256=" + hmac.digest(b"another", REQUEST.body, "sha256").hex(),
+    },
+    "SHA-1 only": {"x-hub-signature": "sha1=" + hmac.digest(SECRET.encode(), REQUEST.body, "sha1").hex()},
+    "SHA-1 in the new header": {
+        "x-hub-signature-256": "sha1=" + hmac.digest(SECRET.encode(), REQUEST.body, "sha1").hex(),
+    },
+    "without a prefix": {"x-hub-signature-256": hmac.digest(SECRET.encode(), REQUEST.body, "sha256").hex()},
+    "not hexadecimal": {"x-hub-signature-256": "sha256=" + "g" * 64},
+    "not ASCII": {"x-hub-signature-256": "sha256=é"},
+    "huge": {"x-hub-signature-256": "sha256=" + "0" * 30_000},
+}
+
+
+@pytest.mark.parametrize("bad", BAD_SIGNATURES)
+async def test_a_bad_signature_is_refused_and_nothing_is_stored(database: Database, bad: str) -> None:
+    signed = {"x-github-event": "issues", "x-github-delivery": "1", **BAD_SIGNATURES[bad]}
+    headers = httpx.Headers(signed, encoding="utf-8")
+    async with api(database) as client:
+        response = await client.post("/webhooks/github", content=REQUEST.body, headers=headers)
+    assert _is_problem(response, 401, "signature-refused")
+    assert await _stored(database) == []
+
+
+async def test_a_flipped_bit_is_refused(database: Database) -> None:
+    flipped = bytes([REQUEST.body[0] ^ 1]) + REQUEST.body[1:]
+    async with api(database) as client:
+        response = await client.post("/webhooks/github", content=flipped, headers=REQUEST.headers())
+    assert _is_problem(response, 401, "signature-refused")
+
+
+async def test_a_sha1_signature_is_told_what_is_wanted_instead(database: Database) -> None:
+    async with api(database) as client:
+        headers = {**BAD_SIGNATURES["SHA-1 only"], "x-github-event": "issues"}
+        response = await client.post("/webhooks/github", content=REQUEST.body, headers=headers)
+    assert "X-Hub-Signature-256 is required" in response.json()["detail"]
+
+
+@pytest.mark.parametrize("source", ["nobody", "github2", "git%20hub", "%00", "é"])
+async def test_an_unknown_source_is_not_found(database: Database, source: str) -> None:
+    async with api(database) as client:
+        response = await post(client, REQUEST, source)
+    assert _is_problem(response, 404, "unknown-source")
+    assert await _stored(database) == []
+
+
+async def test_a_source_may_be_written_with_hyphens_and_capitals(database: Database) -> None:
+    sources = {"git_hub_eu": {"provider": "github", "secret": SECRET}}
+    async with api(database, sources=sources) as client:
+        response = await post(client, REQUEST, "Git-Hub-EU")
+    assert response.status_code == 202
+    assert [row.source for row in await _stored(database)] == ["git_hub_eu"]
+
+
+async def test_another_method_is_not_allowed(database: Database) -> None:
+    async with api(database) as client:
+        response = await client.get("/webhooks/github")
+    assert _is_problem(response, 405, "method-not-allowed")
+    assert response.headers["allow"] == "POST"
+
+
+class _Client:
+    """A client that speaks ASGI itself, to see how much of a body is asked for."""
+
+    def __init__(self, app: FastAPI, headers: Mapping[str, str], chunks: Iterator[bytes]) -> None:
+        self._app = app
+        self._headers = [(name.encode(), value.encode()) for name, value in headers.items()]
+        self._chunks = chunks
+        self.asked = 0
+        self.status = 0
+
+    async def post(self) -> int:
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": "POST",
+            "path": "/webhooks/github",
+            "raw_path": b"/webhooks/github",
+            "root_path": "",
+            "scheme": "http",
+            "query_string": b"",
+            "headers": self._headers,
+            "client": ("127.0.0.1", 1),
+            "server": ("127.0.0.1", 2),
+        }
+        await self._app(scope, self._receive, self._send)
+        return self.status
+
+    async def _receive(self) -> Message:
+        self.asked += 1
+        chunk = next(self._chunks, None)
+        return {"type": "http.request", "body": chunk or b"", "more_body": chunk is not None}
+
+    async def _send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+
+
+@pytest.fixture
+async def small_app(database: Database) -> AsyncIterator[FastAPI]:
+    """An application that takes bodies of 1000 bytes, and 3000 at a time."""
+    app = create_app(settings(max_body_bytes=1000, max_inflight_bytes=3000), RULES, database, lambda: at(2))
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+def _chunks(number: int, size: int = 100) -> Iterator[bytes]:
+    return (b"x" * size for _ in range(number))
+
+
+async def test_a_body_that_says_it_is_over_the_cap_is_refused_before_any_of_it_is_read(small_app: FastAPI) -> None:
+    client = _Client(small_app, {"content-length": "1001"}, _chunks(11))
+    assert await client.post() == 413
+    assert client.asked == 0
+
+
+async def test_a_body_over_the_cap_is_refused_before_it_is_read_whole(small_app: FastAPI) -> None:
+    client = _Client(small_app, {"transfer-encoding": "chunked"}, _chunks(1000))
+    assert await client.post() == 413
+    assert client.asked == 11
+
+
+async def test_a_body_at_the_cap_is_read(small_app: FastAPI) -> None:
+    client = _Client(small_app, {}, _chunks(10))
+    assert await client.post() == 401
+    assert client.asked == 11
+
+
+async def test_of_bodies_that_are_too_much_together_one_is_put_off_and_their_room_is_given_back(
+    small_app: FastAPI,
+) -> None:
+    waiting = asyncio.Event()
+
+    class _Slow(_Client):
+        async def _receive(self) -> Message:
+            if self.asked == 10:
+                await waiting.wait()
+            return await super()._receive()
+
+    slow = [_Slow(small_app, {}, _chunks(10)) for _ in range(3)]
+    async with asyncio.TaskGroup() as tasks:
+        for client in slow:
+            tasks.create_task(client.post())
+        await asyncio.sleep(0)
+        # Smaller than those for as long as it needs their room.
+        assert await _Client(small_app, {}, _chunks(10)).post() == 401
+        waiting.set()
+    assert sorted(client.status for client in slow) == [401, 401, 503]
+    assert await _Client(small_app, {}, _chunks(1)).post() == 401
+
+
+async def test_a_sender_that_goes_away_leaves_nothing_behind(small_app: FastAPI, database: Database) -> None:
+    class _Gone(_Client):
+        async def _receive(self) -> Message:
+            return {"type": "http.disconnect"}
+
+    assert await _Gone(small_app, {}, _chunks(0)).post() == 0
+    assert await _stored(database) == []
+
+
+UNREADABLE = {
+    "no JSON": (github("issues", b'{"action": "opened", "issue": {'), "the body is not JSON"),
+    "empty": (github("issues", b""), "the body is not JSON"),
+    "not UTF-8": (github("issues", b'{"action": "\xff"}'), "the body is not UTF-8: byte 12"),
+    "no JSON of an unused event": (github("star", b"nonsense"), "the body is not JSON"),
+    "no object": (github("issues", b"[1, 2]"), "Expected `object`, got `array`"),
+    "a field short": (
+        github("issues", {"action": "opened", "repository": {"full_name": "acme/app"}}),
+        "Object missing required field `issue`",
+    ),
+    "deeper than deep": (github("issues", b'{"issue":' * 100_000), "the body is not JSON"),
+}
+
+
+@pytest.mark.parametrize("kind", UNREADABLE)
+async def test_what_is_authentic_but_unreadable_is_kept_as_failed_and_visible(database: Database, kind: str) -> None:
+    request, reason = UNREADABLE[kind]
+    async with api(database) as client:
+        assert (await post(client, request)).status_code == 202
+        telemetry = await settle(database)
+        [shown] = (await client.get("/deliveries", params={"verdict": "failed"})).json()["deliveries"]
+    assert shown["provider_id"] == request.delivery_id
+    assert reason in shown["reason"]
+    assert (
+        telemetry.registry.get_sample_value("loopgauge_interpreted_total", {"source": "github", "verdict": "failed"})
+        == 1
+    )
+
+
+async def test_a_delivery_without_an_event_type_is_kept_as_failed(database: Database) -> None:
+    headers = REQUEST.headers()
+    del headers["x-github-event"]
+    async with api(database) as client:
+        response = await client.post("/webhooks/github", content=REQUEST.body, headers=headers)
+    assert response.status_code == 202
+    await settle(database)
+    assert [(row.verdict, row.reason) for row in await _stored(database)] == [
+        ("failed", "header X-GitHub-Event is missing")
+    ]
+
+
+async def test_a_form_encoded_delivery_is_counted(database: Database) -> None:
+    form = httpx.QueryParams({"payload": REQUEST.body.decode()})
+    request = github("issues", str(form).encode())
+    headers = {**request.headers(), "content-type": "application/x-www-form-urlencoded"}
+    async with api(database) as client:
+        response = await client.post("/webhooks/github", content=request.body, headers=headers)
+    assert response.status_code == 202
+    await settle(database)
+    assert [row.verdict for row in await _stored(database)] == ["counted"]
+
+
+async def test_every_request_is_counted_by_what_became_of_it(database: Database) -> None:
+    async with api(database) as client:
+        await post(client, REQUEST)
+        await post(client, REQUEST)
+        await client.post("/webhooks/github", content=b"{}")
+        await post(client, REQUEST, "invented-by-a-stranger")
+        scrape = read_figures((await client.get("/metrics")).text)
+    deliveries = {name[1:]: value for name, value in scrape.items() if name[0] == "deliveries_total"}
+    counted = {name: value for name, value in deliveries.items() if name[1] != "cloudevents"}
+    # The labels in alphabetical order: result, source.
+    assert counted == {
+        ("stored", "github"): 1,
+        ("duplicate", "github"): 1,
+        ("refused", "github"): 1,
+        ("spooled", "github"): 0,
+        ("error", "github"): 0,
+        ("refused", "_unknown"): 1,
+    }
+
+
+async def test_a_source_tells_when_its_last_delivery_was_received_and_one_that_is_refused_is_none(
+    database: Database,
+) -> None:
+    name = ("source_last_delivery_timestamp_seconds", "github")
+    async with api(database, at(3)) as client:
+        await client.post("/webhooks/github", content=b"{}")
+        before = read_figures((await client.get("/metrics")).text)
+        await post(client, REQUEST)
+        stored = read_figures((await client.get("/metrics")).text)
+    async with api(database, at(4)) as client:
+        assert (await post(client, REQUEST)).json()["status"] == "duplicate"
+        again = read_figures((await client.get("/metrics")).text)
+    assert name not in before
+    # 2026-03-03T09:00:00Z, and a day later.
+    assert (stored[name], again[name]) == (1772528400, 1772614800)
+
+
+async def test_without_a_database_and_a_spool_the_sender_is_asked_to_come_back() -> None:
+    gone = Database("postgresql://nobody@127.0.0.1:1/nothing")
+    async with api(gone) as client:
+        response = await post(client, REQUEST)
+        scrape = read_figures((await client.get("/metrics")).text)
+    await gone.close()
+    assert _is_problem(response, 503, "database-unavailable")
+    assert response.headers["retry-after"] == "5"
+    assert scrape["deliveries_total", "error", "github"] == 1
+
+
+async def test_without_a_database_a_delivery_is_stored_in_the_spool(tmp_path: Path) -> None:
+    gone = Database("postgresql://nobody@127.0.0.1:1/nothing")
+    async with api(gone, spool=True, data_dir=tmp_path) as client:
+        answers = [(await post(client, REQUEST)).json()["status"] for _ in range(2)]
+        unsigned = await client.post("/webhooks/github", content=b"{}")
+        scrape = read_figures((await client.get("/metrics")).text)
+    await gone.close()
+    assert answers == ["stored", "duplicate"]
+    assert unsigned.status_code == 401
+    assert scrape["deliveries_total", "spooled", "github"] == 1
+    assert scrape["deliveries_total", "duplicate", "github"] == 1
+    assert scrape["deliveries_total", "stored", "github"] == 0
+    assert scrape["spool_pending",] == 1
+    [kept] = Spool(tmp_path / "spool").oldest(10)
+    assert (kept.source, kept.provider_id, kept.received_at) == ("github", REQUEST.delivery_id, at(2))
+    assert kept.body == REQUEST.body
+    assert scrape["source_last_delivery_timestamp_seconds", "github"] == at(2).timestamp()
+
+
+async def test_with_neither_database_nor_spool_the_sender_is_asked_to_come_back(tmp_path: Path) -> None:
+    (tmp_path / "spool").touch()
+    gone = Database("postgresql://nobody@127.0.0.1:1/nothing")
+    async with api(gone, spool=True, data_dir=tmp_path) as client:
+        response = await post(client, REQUEST)
+        scrape = read_figures((await client.get("/metrics")).text)
+    await gone.close()
+    assert _is_problem(response, 503, "database-unavailable")
+    assert response.headers["retry-after"] == "5"
+    assert str(tmp_path / "spool" / FILE) in response.json()["detail"]
+    assert (scrape["deliveries_total", "error", "github"], scrape["spool_pending",]) == (1, 0)
+
+
+async def test_what_was_spooled_is_counted_when_the_database_is_back(
+    database_url: str, database: Database, tmp_path: Path
+) -> None:
+    async with line_to(database_url) as line:
+        far = Database(line.url)
+        async with api(far, spool=True, data_dir=tmp_path) as client:
+            await line.cut()
+            assert (await post(client, REQUEST)).json()["status"] == "stored"
+            await line.mend()
+
+            async def back() -> bool:
+                return read_figures((await client.get("/metrics")).text)["spool_pending",] == 0
+
+            await until(back)
+            again = await post(client, REQUEST)
+        await far.close()
+    assert again.json()["status"] == "duplicate"
+    await settle(database)
+    assert [(row.verdict, row.received_at) for row in await _stored(database)] == [("counted", at(2))]
+
+
+async def test_many_deliveries_at_once_are_all_stored_and_counted(database: Database) -> None:
+    requests = [Issue(number=number, created_at=at(2)).opened() for number in range(1, 201)]
+    async with api(database) as client:
+        responses = await asyncio.gather(*(post(client, request) for request in requests))
+    assert {response.status_code for response in responses} == {202}
+    await settle(database)
+    shown = await figures(database, at(3))
+    assert shown["experiments_in_flight", "proposed", "acme/app"] == 200
+
+
+async def test_a_slash_at_the_end_of_the_address_makes_no_difference(database: Database) -> None:
+    async with api(database) as client:
+        response = await client.post("/webhooks/github/", content=REQUEST.body, headers=REQUEST.headers())
+    assert response.status_code == 202
+
+
+async def test_a_fault_of_ours_is_answered_counted_and_told_to_nobody(database: Database) -> None:
+    def broken_clock() -> datetime:
+        raise RuntimeError("what only the log may tell")
+
+    app = create_app(settings(), RULES, database, broken_clock)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client,
+    ):
+        response = await post(client, REQUEST)
+        assert (response.status_code, response.json()["type"]) == (500, "urn:loopgauge:problem:internal")
+        assert "what only the log may tell" not in response.text
+        assert response.headers["x-content-type-options"] == "nosniff"
+        figures = read_figures((await client.get("/metrics")).text)
+    assert figures["http_request_duration_seconds_count", "POST", "/webhooks/{source}", "500"] == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("POST", "/webhooks/github", 202),
+        ("POST", "/webhooks/GitHub/", 202),
+        ("POST", "/webhooks/github//", 404),
+        ("POST", "/webhooks/github/more", 404),
+        ("POST", "/webhooks/", 404),
+        ("POST", "/webhooks", 404),
+        ("POST", "/webhooks//", 404),
+        ("POST", "/webhooks///", 404),
+        ("POST", "/webhooks//github", 404),
+        ("POST", "/webhooks//github/", 404),
+        ("GET", "/webhooks/github", 405),
+        ("PUT", "/webhooks/github/", 405),
+    ],
+)
+async def test_what_is_posted_to_one_name_below_webhooks_is_a_delivery(
+    database: Database, method: str, path: str, status: int
+) -> None:
+    async with api(database) as client:
+        response = await client.request(method, path, content=REQUEST.body, headers=REQUEST.headers())
+    assert response.status_code == status

@@ -1,0 +1,241 @@
+"""A delivery is timed once, from its receipt until what it says is in the snapshot that is exported."""
+
+from datetime import datetime, timedelta
+
+import pytest
+from sqlalchemy import text
+
+from service.deliveries.delivery import Delivery
+from service.lifecycle.references import Ref
+from service.pipeline.interpret import interpret_pending
+from service.pipeline.latency import Visibility
+from service.pipeline.project import project_touched
+from service.storage import dirty_subjects, inbox
+from service.storage.database import Database
+from service.storage.inbox import Settlement
+from service.telemetry import Telemetry
+from tests.support.builders import GitHubRequest, Issue, PullRequest, at, github, renamed
+from tests.support.outage import line_to
+from tests.support.road import RULES
+
+BEGAN = at(2, "09:00:00")
+VERDICT = at(2, "09:00:03")
+ASKED = at(2, "09:00:04")
+SHOWN = at(2, "09:00:05")
+
+
+class Leader:
+    """A process that leads from `BEGAN` on, and what it has timed."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._telemetry = Telemetry([])
+        self._visibility = Visibility(self._telemetry)
+
+    async def begin(self) -> "Leader":
+        await self._visibility.fresh(self._database, BEGAN)
+        return self
+
+    async def ask(self, database: Database | None = None, now: datetime = ASKED) -> None:
+        await self._visibility.fresh(database or self._database, now)
+
+    async def export(self, now: datetime = SHOWN) -> None:
+        """Ask and show, as with a snapshot in between."""
+        await self.ask()
+        self._visibility.shown(now)
+
+    def show(self, now: datetime = SHOWN) -> None:
+        self._visibility.shown(now)
+
+    @property
+    def timed(self) -> tuple[float | None, float | None]:
+        """How many deliveries were timed, and their seconds together."""
+        registry = self._telemetry.registry
+        name = "loopgauge_delivery_to_visible_seconds"
+        return registry.get_sample_value(f"{name}_count"), registry.get_sample_value(f"{name}_sum")
+
+
+async def _store(database: Database, *deliveries: Delivery) -> None:
+    async with database.transaction() as connection:
+        await inbox.store(connection, deliveries)
+
+
+async def _receive(
+    database: Database, *requests: GitHubRequest, received_at: datetime = BEGAN, interpreted_at: datetime = VERDICT
+) -> None:
+    await _store(database, *(request.delivery(received_at) for request in requests))
+    while await interpret_pending(database, RULES, Telemetry([]), lambda: interpreted_at):
+        pass
+
+
+async def _project(database: Database) -> None:
+    while await project_touched(database, lambda: at(2)):
+        pass
+
+
+def _issue(number: int) -> GitHubRequest:
+    return Issue(number=number, created_at=at(2)).opened()
+
+
+async def test_a_delivery_is_timed_when_the_snapshot_after_its_projection_is_shown(database: Database) -> None:
+    leader = await Leader(database).begin()
+    await _receive(database, _issue(1))
+    await leader.export()
+    assert leader.timed == (0, 0)
+    await _project(database)
+    await leader.ask()
+    assert leader.timed == (0, 0)
+    leader.show()
+    # From 09:00:00 to 09:00:05.
+    assert leader.timed == (1, 5)
+
+
+async def test_it_is_timed_once_however_often_a_snapshot_is_taken(database: Database) -> None:
+    leader = await Leader(database).begin()
+    await _receive(database, _issue(1))
+    await _project(database)
+    for _ in range(3):
+        await leader.export()
+    assert leader.timed == (1, 5)
+
+
+async def test_what_was_projected_after_the_question_waits_for_the_next_snapshot(database: Database) -> None:
+    leader = await Leader(database).begin()
+    await _receive(database, _issue(1))
+    await leader.ask()
+    await _project(database)
+    leader.show()
+    assert leader.timed == (0, 0)
+    await leader.export(at(2, "09:00:10"))
+    assert leader.timed == (1, 10)
+
+
+async def test_a_snapshot_that_fails_is_made_up_for_by_the_next_one(database: Database) -> None:
+    leader = await Leader(database).begin()
+    await _receive(database, _issue(1))
+    await _project(database)
+    await leader.ask()
+    await leader.export(at(2, "09:00:07"))
+    assert leader.timed == (1, 7)
+
+
+async def test_what_was_interpreted_before_this_process_led_is_not_timed(database: Database) -> None:
+    leader = Leader(database)
+    await _receive(database, _issue(1), interpreted_at=BEGAN - timedelta(seconds=1))
+    await _project(database)
+    await leader.begin()
+    await leader.export()
+    assert leader.timed == (0, 0)
+
+
+async def test_what_is_ignored_or_fails_is_not_timed(database: Database) -> None:
+    leader = await Leader(database).begin()
+    await _receive(database, github("ping", {}), github("issues", b"{"))
+    await leader.export()
+    assert leader.timed == (0, 0)
+
+
+async def test_what_says_nothing_that_is_to_be_projected_is_visible_at_once(database: Database) -> None:
+    leader = await Leader(database).begin()
+    delivery = github("ping", {}).delivery(BEGAN)
+    await _store(database, delivery)
+    async with database.transaction() as connection:
+        await inbox.settle(connection, [Settlement(delivery.id, "counted", "")], "digest", VERDICT)
+    await leader.export()
+    assert leader.timed == (1, 5)
+
+
+async def _only_touched(database: Database, subject: str) -> None:
+    """Leave no subject touched but one."""
+    await _project(database)
+    async with database.transaction() as connection:
+        await dirty_subjects.touch(connection, [Ref(subject)])
+
+
+@pytest.mark.parametrize("subject", ["github:acme/app!7", "github:acme/app#45"])
+async def test_a_link_is_visible_when_both_its_ends_are_projected(database: Database, subject: str) -> None:
+    leader = await Leader(database).begin()
+    await _receive(database, PullRequest(created_at=at(2)).opened())
+    async with database.transaction() as connection:
+        await connection.execute(text("DELETE FROM event_deliveries"))
+    await _only_touched(database, subject)
+    await leader.export()
+    assert leader.timed == (0, 0)
+    await _project(database)
+    await leader.export()
+    assert leader.timed == (1, 5)
+
+
+@pytest.mark.parametrize("name", ["github:acme/old", "github:acme/app"])
+async def test_a_name_is_visible_when_both_names_are_projected(database: Database, name: str) -> None:
+    leader = await Leader(database).begin()
+    await _receive(database, renamed("old", "acme/app", at(2)))
+    await _only_touched(database, name)
+    await leader.export()
+    assert leader.timed == (0, 0)
+    await _project(database)
+    await leader.export()
+    assert leader.timed == (1, 5)
+
+
+async def test_a_verdict_that_is_committed_late_is_timed_all_the_same(database: Database) -> None:
+    leader = await Leader(database).begin()
+    await leader.export()
+    await _receive(database, _issue(1), interpreted_at=ASKED - timedelta(seconds=3))
+    await _project(database)
+    await leader.export()
+    assert leader.timed == (1, 5)
+
+
+async def test_a_delivery_from_a_clock_that_is_ahead_took_no_time(database: Database) -> None:
+    leader = await Leader(database).begin()
+    await _receive(database, _issue(1), received_at=SHOWN + timedelta(seconds=1))
+    await _project(database)
+    await leader.export()
+    assert leader.timed == (1, 0)
+
+
+async def test_more_than_can_be_asked_about_at_once_is_timed_over_time(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.pipeline.latency._MOST", 3)
+    leader = await Leader(database).begin()
+    for number in range(1, 9):
+        await _receive(database, _issue(number), interpreted_at=BEGAN + timedelta(seconds=number / 10))
+    await _project(database)
+    counts: list[float | None] = []
+    for _ in range(4):
+        await leader.export()
+        counts.append(leader.timed[0])
+    assert counts == [3, 6, 8, 8]
+
+
+async def test_of_those_on_their_way_only_so_many_are_kept_in_mind(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.pipeline.latency._MOST", 3)
+    leader = await Leader(database).begin()
+    for number in range(1, 9):
+        await _receive(database, _issue(number), interpreted_at=BEGAN + timedelta(seconds=number / 10))
+    for _ in range(4):
+        await leader.export()
+    await _project(database)
+    await leader.export()
+    assert leader.timed == (3, 15)
+
+
+async def test_where_postgresql_does_not_tell_the_snapshot_goes_on_and_the_next_question_makes_up_for_it(
+    database_url: str, database: Database
+) -> None:
+    leader = await Leader(database).begin()
+    await _receive(database, _issue(1))
+    await _project(database)
+    async with line_to(database_url) as line:
+        far = Database(line.url, patience=0.5)
+        await line.cut()
+        await leader.ask(far)
+        leader.show()
+        assert leader.timed == (0, 0)
+        await far.close()
+    await leader.export(at(2, "09:00:08"))
+    assert leader.timed == (1, 8)

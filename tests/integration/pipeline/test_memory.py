@@ -1,0 +1,131 @@
+"""The memory of snapshots: one that is kept while experiments change and time passes is as good as reading all."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import text
+
+from service.lifecycle.excluded import UNMARKED, Excluded
+from service.lifecycle.experiment import Experiment
+from service.lifecycle.references import Ref
+from service.metrics.cohort import Loop
+from service.metrics.view import View
+from service.pipeline.snapshot import Memory, figures
+from service.storage import exclusions, experiments
+from service.storage.database import Connection, Database
+from tests.support.builders import at, experiment, terms
+from tests.support.drawn import experiments as any_experiments
+
+TERMS = terms("2d", "7d", forgotten_after=timedelta(days=3), min_sample=1, max_teams=2)
+BEGINNING = at(8)
+AGES_AGO = BEGINNING - timedelta(days=10_000)
+A_DAY, A_MICROSECOND = timedelta(days=1), timedelta(microseconds=1)
+
+# Few different moments, so that much lies at the edge of a window, or just beside it.
+_BITS = st.sampled_from([0, 0, 0, -1, 1]).map(lambda ticks: ticks * A_MICROSECOND)
+_INSTANTS = st.builds(lambda days, bit: at(1) + days * A_DAY + bit, st.integers(0, 12), _BITS)
+_ROOTS = st.integers(1, 16).map(lambda number: Ref(f"key:{number}"))
+_ANY = _ROOTS.flatmap(lambda root: any_experiments(root, _INSTANTS))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What happens between one snapshot and the next.
+
+    Attributes:
+        later: how much time goes by.
+        rewritten: experiments as they are now, new ones and known ones.
+        gone: experiments that are none any more, and are nowhere told of.
+        unmarked: experiments of which the mark was taken off, and when.
+    """
+
+    later: timedelta = timedelta(0)
+    rewritten: tuple[Experiment, ...] = ()
+    gone: frozenset[Ref] = frozenset()
+    unmarked: dict[Ref, datetime] = field(default_factory=dict)
+
+
+_STEPS = st.builds(
+    Step,
+    later=st.builds(lambda days, bit: max(timedelta(0), days * A_DAY + bit), st.sampled_from([0, 1, 1, 5]), _BITS),
+    rewritten=st.lists(_ANY, max_size=2).map(tuple),
+    gone=st.frozensets(_ROOTS, max_size=1),
+    unmarked=st.dictionaries(_ROOTS, _INSTANTS, max_size=1),
+)
+_BEFORE = st.builds(Step, rewritten=st.lists(_ANY, min_size=8, max_size=16).map(tuple))
+
+
+async def _take(database: Database, step: Step) -> None:
+    """Store what a step says: of the same experiment told twice the last, and nothing of those that are gone."""
+    left = step.gone | step.unmarked.keys()
+    known = {one.root: one for one in step.rewritten if one.root not in left}
+    async with database.transaction() as connection:
+        await experiments.replace(connection, known.values(), left)
+        unmarked = {root: Excluded(UNMARKED, since) for root, since in step.unmarked.items()}
+        await exclusions.replace(connection, unmarked, [*known, *(step.gone - unmarked.keys())])
+
+
+async def _everything(connection: Connection) -> View:
+    return View.of(await experiments.everything(connection), TERMS, await exclusions.since(connection, AGES_AGO))
+
+
+def _remembered(loops: Iterable[Loop]) -> list[Experiment]:
+    return sorted((loop.experiment for loop in loops), key=lambda one: one.root)
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(_BEFORE, st.lists(_STEPS, min_size=3, max_size=12), st.sampled_from([timedelta(0), timedelta(0), A_DAY]))
+async def test_a_memory_that_is_kept_gives_the_same_figures_as_everything_after_each_step(
+    database: Database, before: Step, steps: list[Step], reading: timedelta
+) -> None:
+    async with database.transaction() as connection:
+        await connection.execute(text("TRUNCATE experiments, exclusions"))
+    memory, now = Memory(), BEGINNING
+    for step in (before, *steps):
+        await _take(database, step)
+        now += step.later
+        async with database.reading() as connection:
+            view = await memory.view(connection, TERMS, now)
+            fresh = await Memory().view(connection, TERMS, now)
+            everything = await _everything(connection)
+        # The figures are of when it was read, or of a moment after it.
+        assert figures(view, now + reading) == figures(everything, now + reading)
+        assert _remembered(view.loops) == _remembered(fresh.loops)
+
+
+async def test_what_has_not_changed_is_not_read_again(database: Database) -> None:
+    same, other = experiment("key:same", idea_at=at(2)), experiment("key:other", idea_at=at(2))
+    memory = Memory()
+    first = await _loops(database, memory, Step(rewritten=(same, other)))
+    second = await _loops(database, memory, Step(rewritten=(same, replace(other, title="Ask less"))))
+    assert second["key:same"] is first["key:same"]
+    assert second["key:other"] is not first["key:other"]
+    assert second["key:other"].experiment.title == "Ask less"
+
+
+async def test_what_no_window_holds_any_more_is_forgotten(database: Database) -> None:
+    # The first and the last of the team are needed for ever.
+    first, between, last = (
+        experiment(f"key:{day}", idea_at=at(day), concluded_at=at(day, "10:00:00"), title=f"Of day {day}")
+        for day in (1, 3, 7)
+    )
+    memory = Memory()
+    assert (await _loops(database, memory, Step(rewritten=(first, between, last)))).keys() == {
+        "key:1",
+        "key:3",
+        "key:7",
+    }
+    assert (await _loops(database, memory, Step(), at(10, "10:00:00"))).keys() == {"key:1", "key:3", "key:7"}
+    just_after = at(10, "10:00:00") + A_MICROSECOND
+    assert (await _loops(database, memory, Step(), just_after)).keys() == {"key:1", "key:7"}
+
+
+async def _loops(database: Database, memory: Memory, step: Step, now: datetime = BEGINNING) -> dict[str, Loop]:
+    """The loops of a snapshot after a step, by root."""
+    await _take(database, step)
+    async with database.reading() as connection:
+        view = await memory.view(connection, TERMS, now)
+    return {loop.experiment.root: loop for loop in view.loops}

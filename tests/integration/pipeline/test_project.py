@@ -1,0 +1,474 @@
+"""Whoever commits last is folded last: workers at once lose nothing and double nothing."""
+
+import asyncio
+import random
+from collections.abc import Collection, Iterable, Mapping
+from datetime import timedelta
+from uuid import NAMESPACE_OID, uuid5
+
+import pytest
+
+from service.lifecycle.excluded import Excluded
+from service.lifecycle.experiment import Again, Experiment
+from service.lifecycle.references import Ref
+from service.pipeline.judge import interpret_delivery
+from service.pipeline.project import project_touched
+from service.rules.document import RulesFile
+from service.rules.model import Rules
+from service.rules.schema import read_rules
+from service.settings import DEFAULTS, read_rules_file
+from service.storage import dirty_subjects, events, exclusions, experiments, inbox
+from service.storage.database import Connection, Database, DatabaseUnavailable
+from service.storage.events import Said
+from service.telemetry import Telemetry
+from tests.support.builders import GitHubRequest, Issue, PullRequest, at, github, push, renamed, workflow_run
+from tests.support.outage import Unlucky
+from tests.support.road import RULES, all_exclusions, all_experiments, deliver, settle
+
+ISSUE = "github:acme/app#45"
+
+
+async def _record(connection: Connection, request: GitHubRequest) -> None:
+    interpretation = interpret_delivery(RULES, request.delivery(at(2)))
+    by = uuid5(NAMESPACE_OID, request.delivery_id)
+    brought = dict.fromkeys(interpretation.events, "a rule")
+    await events.record(connection, [Said(by, at(2), brought, interpretation.links, interpretation.aliases)])
+
+
+async def _project(database: Database) -> None:
+    while await project_touched(database, lambda: at(2)):
+        pass
+
+
+@pytest.mark.parametrize("claimed", ["github:acme/app!7", "commit:" + "a" * 40])
+async def test_an_experiment_stays_whose_evidence_comes_to_serve_another_one_meanwhile(
+    database: Database, monkeypatch: pytest.MonkeyPatch, claimed: str
+) -> None:
+    other, pull = Issue(number=46, created_at=at(2)), PullRequest(created_at=at(3))
+    await deliver(database, Issue(created_at=at(2)).opened(), other.opened(), pull.opened())
+    async with database.transaction() as connection:
+        await dirty_subjects.touch(connection, [Ref(claimed)])
+    lock, edits = experiments.lock, [pull.edited("Closes #46", at(5))[1]]
+
+    async def edited_before(connection: Connection, roots: Iterable[Ref]) -> None:
+        while edits:
+            async with database.transaction() as editing:
+                await _record(editing, edits.pop())
+            # Another worker folds what that has touched.
+            await _project(database)
+        await lock(connection, roots)
+
+    monkeypatch.setattr(experiments, "lock", edited_before)
+    await _project(database)
+    assert set(await all_experiments(database)) == {ISSUE, "github:acme/app#46"}
+
+
+async def test_a_link_and_its_evidence_committed_at_the_same_moment_are_both_seen(database: Database) -> None:
+    pull = PullRequest(created_at=at(3))
+    await deliver(database, Issue(created_at=at(2)).opened())
+    async with database.transaction() as linking:
+        await _record(linking, pull.opened())
+
+        # The evidence comes meanwhile, on a subject that the open transaction has touched too.
+        async def bring_evidence() -> None:
+            async with database.transaction() as other:
+                await _record(other, workflow_run(pull.head, at(4)))
+
+        evidence = asyncio.create_task(bring_evidence())
+        await asyncio.sleep(0.05)
+        await _project(database)
+    await evidence
+    await _project(database)
+    assert (await all_experiments(database))[ISSUE].first_signal_at == at(4)
+
+
+async def test_evidence_that_is_committed_while_its_experiment_is_folded_is_folded_next(database: Database) -> None:
+    pull = PullRequest(created_at=at(3))
+    await deliver(database, Issue(created_at=at(2)).opened(), pull.opened())
+    async with database.transaction() as folding:
+        async with database.transaction() as connection:
+            await _record(connection, workflow_run(pull.head, at(5)))
+        claimed = await dirty_subjects.claim(folding, 10, at(2))
+        assert set(claimed) == {f"commit:{pull.head}"}
+        async with database.transaction() as connection:
+            await _record(connection, workflow_run(pull.head, at(4)))
+        assert await dirty_subjects.forget(folding, claimed) == 0
+    await _project(database)
+    assert (await all_experiments(database))[ISSUE].first_signal_at == at(4)
+
+
+async def test_projection_waits_for_nobody_who_is_touching_its_subjects_again(database: Database) -> None:
+    pull = PullRequest(created_at=at(3))
+    await deliver(database, Issue(created_at=at(2)).opened(), pull.opened())
+    async with database.transaction() as connection:
+        await _record(connection, workflow_run(pull.head, at(5)))
+    async with database.transaction() as touching:
+        await _record(touching, workflow_run(pull.head, at(4)))
+        assert await project_touched(database, lambda: at(2)) == 0
+        assert (await all_experiments(database))[ISSUE].first_signal_at == at(5)
+    await _project(database)
+    assert (await all_experiments(database))[ISSUE].first_signal_at == at(4)
+
+
+async def test_an_edit_that_waited_for_another_one_takes_the_evidence_from_where_that_had_put_it(
+    database: Database,
+) -> None:
+    pull = PullRequest(created_at=at(3), body="")
+    _, first = pull.edited("Closes #45", at(4))
+    _, second = pull.edited("Closes #46", at(5))
+    await deliver(database, Issue(created_at=at(2)).opened(), Issue(number=46, created_at=at(2)).opened())
+    async with database.transaction() as earlier:
+        await _record(earlier, first)
+
+        async def edit_again() -> None:
+            async with database.transaction() as later:
+                await _record(later, second)
+                await project_between.wait()
+
+        project_between = asyncio.Event()
+        waiting = asyncio.create_task(edit_again())
+        await asyncio.sleep(0.05)
+    await _project(database)
+    project_between.set()
+    await waiting
+    await _project(database)
+    told = await all_experiments(database)
+    assert (told[ISSUE].started_at, told["github:acme/app#46"].started_at) == (None, at(3))
+
+
+def _a_busy_week() -> list[GitHubRequest]:
+    """Ten issues, pull requests that move between them, and runs: much of it about the same subjects."""
+    requests = []
+    for number in range(1, 11):
+        issue = Issue(number=number, created_at=at(2))
+        pull = PullRequest(number=100 + number, created_at=at(3), body=f"Closes #{number}", head=f"{number:040}")
+        requests += [issue.opened(), pull.opened(), workflow_run(pull.head, at(4))]
+        pull, edited = pull.edited(f"Closes #{number % 10 + 1}", at(5))
+        pull, pushed = pull.pushed(f"{100 + number:040}", at(6))
+        requests += [edited, pushed, workflow_run(pull.head, at(7), "failure")]
+        issue, failed = issue.labeled("outcome:failed", at(8))
+        issue, closed = issue.closed(at(9))
+        requests += [failed, closed]
+    return requests
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_several_workers_at_once_end_where_one_ends(database: Database, seed: int) -> None:
+    requests = _a_busy_week()
+    random.Random(seed).shuffle(requests)
+    async with database.transaction() as connection:
+        await inbox.store(connection, [request.delivery(at(2)) for request in requests])
+    await asyncio.gather(*(settle(database) for _ in range(4)))
+    await settle(database)
+    busy = await all_experiments(database)
+    assert len(busy) == 10
+    # The same once more, by one worker and in the order in which it happened.
+    await _forget(database)
+    async with database.transaction() as connection:
+        for request in _a_busy_week():
+            await _record(connection, request)
+    await _project(database)
+    assert await all_experiments(database) == busy
+    assert all(one.first_signal_at == at(4) and one.started_at == at(3) for one in busy.values())
+
+
+async def _forget(database: Database) -> None:
+    tables = "deliveries, events, event_deliveries, links, touched, experiments, exclusions"
+    async with database.transaction() as connection:
+        await connection.exec_driver_sql(f"TRUNCATE {tables}")
+
+
+async def test_projecting_nothing_is_nothing(database: Database) -> None:
+    assert await project_touched(database, lambda: at(2)) == 0
+
+
+async def test_a_subject_that_cannot_be_projected_is_set_aside_and_stops_no_other(database: Database) -> None:
+    await deliver(database, *(Issue(number=number, created_at=at(2)).opened() for number in (1, 2)))
+    async with database.transaction() as connection:
+        # As a newer version would have written it, while it is rolled out.
+        newer = "UPDATE events SET kind = 'divined' WHERE subject = 'github:acme/app#1' AND kind = 'proposed'"
+        await connection.exec_driver_sql(newer)
+        for number in (1, 2, 3):
+            await _record(connection, Issue(number=number, created_at=at(2)).assigned(at(3)))
+    await _project(database)
+    told = await all_experiments(database)
+    assert [told[f"github:acme/app#{number}"].started_at for number in (1, 2, 3)] == [None, at(3), at(3)]
+    async with database.transaction() as connection:
+        aside = await connection.exec_driver_sql("SELECT subject, attempts, error FROM touched")
+        [row] = aside.mappings()
+    assert (row["subject"], row["attempts"]) == ("github:acme/app#1", 1)
+    assert row["error"].startswith("UnreadableEvent: ")
+
+
+async def test_a_subject_that_was_set_aside_is_projected_when_its_time_has_come(database: Database) -> None:
+    await deliver(database, Issue(number=1, created_at=at(2)).opened())
+    async with database.transaction() as connection:
+        await connection.exec_driver_sql("UPDATE events SET kind = 'divined' WHERE kind = 'proposed'")
+        await _record(connection, Issue(number=1, created_at=at(2)).assigned(at(3)))
+    await _project(database)
+    async with database.transaction() as connection:
+        await connection.exec_driver_sql("UPDATE events SET kind = 'proposed' WHERE kind = 'divined'")
+    await _project(database)
+    assert (await all_experiments(database))["github:acme/app#1"].started_at is None
+    assert await project_touched(database, lambda: at(2, "09:01:00")) == 1
+    assert (await all_experiments(database))["github:acme/app#1"].started_at == at(3)
+
+
+async def test_who_projects_with_what_is_older_does_not_write_over_what_is_newer(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pull = PullRequest(created_at=at(3))
+    await deliver(database, Issue(created_at=at(2)).opened(), pull.opened())
+    replace, has_read, may_write = experiments.replace, asyncio.Event(), asyncio.Event()
+
+    async def slowly(connection: Connection, folded: Iterable[Experiment], gone: Collection[Ref]) -> None:
+        if not has_read.is_set():
+            has_read.set()
+            await may_write.wait()
+        await replace(connection, folded, gone)
+
+    monkeypatch.setattr(experiments, "replace", slowly)
+    async with database.transaction() as connection:
+        await _record(connection, Issue(created_at=at(2)).assigned(at(4)))
+    older = asyncio.create_task(_project(database))
+    await has_read.wait()
+    async with database.transaction() as connection:
+        await _record(connection, workflow_run(pull.head, at(5)))
+    newer = asyncio.create_task(_project(database))
+    await asyncio.wait([newer], timeout=0.5)
+    may_write.set()
+    await asyncio.gather(older, newer)
+    assert (await all_experiments(database))[ISSUE].first_signal_at == at(5)
+
+
+async def test_a_rename_waits_for_what_is_being_said_under_the_old_name(database: Database) -> None:
+    async with database.transaction() as speaking:
+        await _record(speaking, Issue(created_at=at(2)).opened())
+
+        async def rename() -> None:
+            async with database.transaction() as renaming:
+                await _record(renaming, renamed("app", "acme/web", at(3)))
+
+        waiting = asyncio.create_task(rename())
+        await asyncio.wait([waiting], timeout=0.3)
+        assert not waiting.done()
+    await waiting
+    async with database.transaction() as connection:
+        touched = await dirty_subjects.claim(connection, 10, at(2))
+    assert ISSUE in touched
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_a_chain_of_renames_ends_at_the_last_name_without_further_news(
+    database: Database, *, together: bool
+) -> None:
+    told = [
+        Issue(created_at=at(2), repository="acme/a").opened(),
+        renamed("a", "acme/b", at(3)),
+        renamed("b", "acme/c", at(4)),
+    ]
+    for part in [told] if together else [[one] for one in told]:
+        await deliver(database, *part)
+    assert set(await all_experiments(database)) == {"github:acme/c#45"}
+
+
+async def test_a_transferred_item_follows_when_its_new_repository_is_renamed(database: Database) -> None:
+    issue = Issue(number=2, created_at=at(2))
+    new = {"new_issue": {"number": 9}, "new_repository": {"full_name": "acme/docs"}}
+    await deliver(database, issue.opened())
+    await deliver(database, issue.event("transferred", at(3), changes=new))
+    assert set(await all_experiments(database)) == {"github:acme/docs#9"}
+    await deliver(database, renamed("docs", "acme/manual", at(4)))
+    assert set(await all_experiments(database)) == {"github:acme/manual#9"}
+
+
+async def test_a_repository_that_goes_to_another_owner_takes_its_experiments_along(database: Database) -> None:
+    await deliver(database, Issue(created_at=at(2)).opened())
+    payload = {
+        "action": "transferred",
+        "repository": {"full_name": "newco/app", "updated_at": "2026-03-05T09:00:00Z"},
+        "changes": {"owner": {"from": {"organization": {"login": "acme"}}}},
+    }
+    await deliver(database, github("repository", payload))
+    assert set(await all_experiments(database)) == {"github:newco/app#45"}
+
+
+FAILED = ("experiment", "outcome:failed")
+
+
+def _reclassified(telemetry: Telemetry) -> dict[tuple[str, str], float]:
+    """How many failures went from one category to another, those ways left out that none took."""
+    return {
+        (sample.labels["from_category"], sample.labels["to_category"]): sample.value
+        for family in telemetry.registry.collect()
+        for sample in family.samples
+        if sample.name == "loopgauge_reclassifications_total" and sample.value
+    }
+
+
+async def _touch(database: Database) -> None:
+    async with database.transaction() as connection:
+        await dirty_subjects.touch(connection, [Ref(ISSUE)])
+
+
+async def test_a_failure_whose_category_becomes_another_is_counted(database: Database) -> None:
+    issue, closed = Issue(created_at=at(2), labels=FAILED).closed(at(3))
+    await deliver(database, closed)
+    basic, classified = issue.labeled("failure:basic", at(4))
+    await deliver(database, classified)
+    bare, unclassified = basic.unlabeled("failure:basic", at(5))
+    complex_one = bare.labeled("failure:complex", at(5, "10:00:00"))[1]
+    async with database.transaction() as connection:
+        await inbox.store(connection, [unclassified.delivery(at(5)), complex_one.delivery(at(5))])
+    assert _reclassified(await settle(database)) == {("basic", "complex"): 1}
+
+
+async def test_a_failure_that_is_classified_for_the_first_time_was_unclassified(database: Database) -> None:
+    issue, closed = Issue(created_at=at(2), labels=FAILED).closed(at(3))
+    await deliver(database, closed)
+    async with database.transaction() as connection:
+        await inbox.store(connection, [issue.labeled("failure:intelligent", at(4))[1].delivery(at(4))])
+    assert _reclassified(await settle(database)) == {("unclassified", "intelligent"): 1}
+
+
+async def test_what_was_no_failure_or_is_none_any_more_is_not_reclassified(database: Database) -> None:
+    issue = Issue(created_at=at(2), labels=(*FAILED, "failure:basic"))
+    closed, closing = issue.closed(at(3))
+    async with database.transaction() as connection:
+        await inbox.store(connection, [issue.opened().delivery(at(2))])
+    assert _reclassified(await settle(database)) == {}
+    async with database.transaction() as connection:
+        await inbox.store(connection, [closing.delivery(at(3))])
+    assert _reclassified(await settle(database)) == {}
+    async with database.transaction() as connection:
+        await inbox.store(connection, [closed.reopened(at(4))[1].delivery(at(4))])
+    assert _reclassified(await settle(database)) == {}
+    await _touch(database)
+    assert _reclassified(await settle(database)) == {}
+
+
+async def test_a_reclassification_that_was_not_committed_is_not_counted(database_url: str) -> None:
+    unlucky, lucky = Unlucky(database_url), Database(database_url)
+    issue, closed = Issue(created_at=at(2), labels=FAILED).closed(at(3))
+    await deliver(lucky, closed)
+    async with lucky.transaction() as connection:
+        await _record(connection, issue.labeled("failure:basic", at(4))[1])
+    telemetry = Telemetry([])
+    with pytest.raises(DatabaseUnavailable):
+        await project_touched(unlucky, lambda: at(2), telemetry)
+    assert _reclassified(telemetry) == {}
+    await project_touched(lucky, lambda: at(2), telemetry)
+    assert _reclassified(telemetry) == {("unclassified", "basic"): 1}
+    await unlucky.close()
+    await lucky.close()
+
+
+async def test_a_reclassification_beside_a_subject_that_cannot_be_projected_is_counted_once(
+    database: Database,
+) -> None:
+    issue, closed = Issue(created_at=at(2), labels=FAILED).closed(at(3))
+    await deliver(database, closed)
+    async with database.transaction() as connection:
+        other = Issue(number=1, created_at=at(2))
+        await _record(connection, other.opened())
+        newer = "UPDATE events SET kind = 'divined' WHERE subject = 'github:acme/app#1' AND kind = 'proposed'"
+        await connection.exec_driver_sql(newer)
+        await _record(connection, issue.labeled("failure:basic", at(4))[1])
+    telemetry = Telemetry([])
+    await project_touched(database, lambda: at(2), telemetry)
+    assert _reclassified(telemetry) == {("unclassified", "basic"): 1}
+
+
+async def test_an_experiment_that_is_unmarked_is_left_out_until_it_is_marked_again(database: Database) -> None:
+    issue = Issue(created_at=at(2))
+    issue, unlabeled = issue.unlabeled("experiment", at(4))
+    _, labeled = issue.labeled("experiment", at(6))
+    await deliver(database, Issue(created_at=at(2)).opened())
+    assert await all_exclusions(database) == {}
+    await deliver(database, unlabeled)
+    assert await all_exclusions(database) == {ISSUE: Excluded("unmarked", at(4))}
+    assert await all_experiments(database) == {}
+    await deliver(database, labeled)
+    assert await all_exclusions(database) == {}
+    assert set(await all_experiments(database)) == {ISSUE}
+
+
+async def test_a_duplicate_is_left_out_since_it_was_closed_and_follows_a_rename(database: Database) -> None:
+    _, closed = Issue(created_at=at(2)).closed(at(5), "duplicate")
+    await deliver(database, closed)
+    assert await all_exclusions(database) == {ISSUE: Excluded("duplicate", at(5))}
+    await deliver(database, renamed("app", "acme/web", at(7)))
+    assert await all_exclusions(database) == {"github:acme/web#45": Excluded("duplicate", at(5))}
+
+
+async def test_what_is_excluded_and_serves_an_experiment_is_evidence_and_not_left_out(database: Database) -> None:
+    pull = PullRequest(created_at=at(3), body="", branch="exp/cache")
+    _, linked = pull.edited("Closes #45", at(5))
+    deleted = pull.event("labeled", at(4), label={"name": "x"})
+    rules = excluding("x")
+    await deliver(database, Issue(created_at=at(2)).opened(), pull.opened(), deleted, rules=rules)
+    assert await all_exclusions(database) == {"github:acme/app!7": Excluded("out of scope", at(4))}
+    await deliver(database, linked, rules=rules)
+    assert await all_exclusions(database) == {}
+
+
+def excluding(label: str) -> Rules:
+    """Rules by which a label excludes."""
+    text = f'rules:\n  - when: {{label: {label}}}\n    then: {{declare: {{excluded: "out of scope"}}}}\n'
+    return read_rules(RulesFile("excluding.yaml", text), read_rules_file(DEFAULTS))
+
+
+async def test_a_branch_that_got_its_change_is_not_left_out(database: Database) -> None:
+    pull = PullRequest(created_at=at(4), branch="exp/cache", body="")
+    await deliver(database, push("exp/cache", "a" * 40, at(3), "Try", created=True))
+    await deliver(database, pull.opened())
+    assert set(await all_experiments(database)) == {"github:acme/app!7"}
+    assert await all_exclusions(database) == {}
+
+
+async def test_an_item_is_taken_up_again_by_a_marked_change_under_whatever_name(database: Database) -> None:
+    issue, closed = Issue(created_at=at(2)).closed(at(5))
+    pull = PullRequest(created_at=at(12), branch="exp/cache")
+    await deliver(database, pull.opened(), closed, renamed("app", "acme/web", at(13)))
+    [taken_up] = (await all_experiments(database))["github:acme/web#45"].again
+    assert taken_up == Again(at(12), concluded=True, quiet=timedelta(days=7))
+    assert issue.number == 45
+
+
+async def test_who_excludes_with_what_is_older_does_not_write_over_what_is_newer(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    issue, unlabeled = Issue(created_at=at(2)).unlabeled("experiment", at(4))
+    _, labeled = issue.labeled("experiment", at(6))
+    pull = PullRequest(created_at=at(3))
+    await deliver(database, Issue(created_at=at(2)).opened(), pull.opened(), unlabeled)
+    replace, has_read, may_write = exclusions.replace, asyncio.Event(), asyncio.Event()
+
+    async def slowly(connection: Connection, left_out: Mapping[Ref, Excluded], gone: Collection[Ref]) -> None:
+        if not has_read.is_set():
+            has_read.set()
+            await may_write.wait()
+        await replace(connection, left_out, gone)
+
+    monkeypatch.setattr(exclusions, "replace", slowly)
+    async with database.transaction() as connection:
+        # On its evidence alone, so that both workers have a mark to take.
+        await _record(connection, workflow_run(pull.head, at(5)))
+    older = asyncio.create_task(_project(database))
+    await has_read.wait()
+    async with database.transaction() as connection:
+        await _record(connection, labeled)
+    newer = asyncio.create_task(_project(database))
+    await asyncio.wait([newer], timeout=0.5)
+    may_write.set()
+    await asyncio.gather(older, newer)
+    assert await all_exclusions(database) == {}
+    assert set(await all_experiments(database)) == {ISSUE}
+
+
+async def test_what_a_migration_touched_is_projected_after_what_is_new(database: Database) -> None:
+    async with database.transaction() as connection:
+        await connection.exec_driver_sql("INSERT INTO touched (subject, retry_at) VALUES ('key:old', 'infinity')")
+        await connection.exec_driver_sql("INSERT INTO touched (subject) VALUES ('key:new')")
+        assert await dirty_subjects.is_left(connection, await dirty_subjects.newest(connection), at(2))
+        assert list(await dirty_subjects.claim(connection, 10, at(2))) == ["key:new", "key:old"]

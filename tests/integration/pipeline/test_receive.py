@@ -1,0 +1,222 @@
+"""Deliveries that arrive together share a commit, and each gets its own answer."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import text
+
+from service.deliveries.delivery import Delivery
+from service.pipeline.receive import Receiver
+from service.storage import inbox
+from service.storage.database import Database, DatabaseRejected, DatabaseUnavailable
+from tests.support.builders import at, github
+
+_ANY = github("ping", b"{}").delivery(at(2))
+_POISON = replace(_ANY, headers={"x": "\0"})
+
+
+def _numbered(number: int) -> Delivery:
+    return replace(_ANY, provider_id=str(number))
+
+
+@asynccontextmanager
+async def _receiving(database: Database) -> AsyncIterator[Receiver]:
+    receiver = Receiver(database)
+    receiver.start()
+    try:
+        yield receiver
+    finally:
+        await receiver.stop()
+
+
+async def test_deliveries_that_arrive_together_share_commits(database: Database) -> None:
+    async with _receiving(database) as receiver:
+        answers = await asyncio.gather(*(receiver.store(_numbered(number)) for number in range(200)))
+    assert set(answers) == {"stored"}
+    async with database.transaction() as connection:
+        # Each row carries the number of the transaction that made it.
+        commits, rows = (
+            await connection.execute(text("SELECT count(DISTINCT xmin::text), count(*) FROM deliveries"))
+        ).one()
+    assert rows == 200
+    assert commits <= 3
+
+
+async def test_of_two_copies_in_one_batch_one_is_stored_and_the_other_a_duplicate(database: Database) -> None:
+    async with _receiving(database) as receiver:
+        answers = await asyncio.gather(*(receiver.store(_ANY) for _ in range(5)))
+    assert sorted(answers) == ["duplicate"] * 4 + ["stored"]
+
+
+async def test_a_delivery_that_postgresql_does_not_take_fails_alone(database: Database) -> None:
+    batch = [_numbered(1), _POISON, _numbered(2)]
+    async with _receiving(database) as receiver:
+        answers = await asyncio.gather(*(receiver.store(delivery) for delivery in batch), return_exceptions=True)
+    assert (answers[0], answers[2]) == ("stored", "stored")
+    assert isinstance(answers[1], DatabaseRejected)
+
+
+async def test_a_large_batch_is_stored_in_parts(database: Database) -> None:
+    large = [replace(_numbered(number), body=bytes(12_000_000)) for number in range(5)]
+    async with _receiving(database) as receiver:
+        answers = await asyncio.gather(*(receiver.store(delivery) for delivery in large))
+    assert answers == ["stored"] * 5
+
+
+async def _stored(database: Database) -> set[str]:
+    async with database.transaction() as connection:
+        rows, _ = await inbox.page(connection, limit=2000)
+    return {row.provider_id for row in rows}
+
+
+async def _commits(database: Database) -> list[int]:
+    """How many rows each transaction made, the fewest first."""
+    async with database.transaction() as connection:
+        rows = await connection.scalars(text("SELECT count(*) FROM deliveries GROUP BY xmin::text ORDER BY 1"))
+    return list(rows)
+
+
+async def test_deliveries_of_one_request_are_stored_in_one_commit_and_answered_in_their_order(
+    database: Database,
+) -> None:
+    async with _receiving(database) as receiver:
+        assert await receiver.store(_numbered(2)) == "stored"
+        assert await receiver.store_all([_numbered(number) for number in (1, 2, 3)]) == [
+            "stored",
+            "duplicate",
+            "stored",
+        ]
+    assert await _commits(database) == [1, 2]
+    assert await _stored(database) == {"1", "2", "3"}
+
+
+async def test_of_two_copies_in_one_request_the_second_is_a_duplicate(database: Database) -> None:
+    async with _receiving(database) as receiver:
+        answers = await receiver.store_all([_numbered(1), _numbered(2), _numbered(1), _numbered(1)])
+    assert answers == ["stored", "stored", "duplicate", "duplicate"]
+    assert await _stored(database) == {"1", "2"}
+
+
+async def test_of_two_requests_with_the_same_deliveries_one_has_stored_each(database: Database) -> None:
+    async with _receiving(database) as receiver:
+        first, second = await asyncio.gather(
+            receiver.store_all([_numbered(1), _numbered(2)]), receiver.store_all([_numbered(2), _numbered(3)])
+        )
+    assert (first, second) == (["stored", "stored"], ["duplicate", "stored"])
+
+
+async def test_of_a_request_with_one_delivery_that_postgresql_does_not_take_none_is_stored(database: Database) -> None:
+    async with _receiving(database) as receiver:
+        with pytest.raises(DatabaseRejected):
+            await receiver.store_all([_numbered(1), _POISON, _numbered(2)])
+        assert await _stored(database) == set()
+        assert await receiver.store_all([_numbered(1), _numbered(2)]) == ["stored", "stored"]
+
+
+async def test_a_request_that_fails_takes_none_of_its_neighbours_with_it(database: Database) -> None:
+    requests = [
+        [_numbered(1), _numbered(2)],
+        [_numbered(3), _POISON],
+        # What the one before could not keep is new here.
+        [_numbered(3), _numbered(4), _numbered(1)],
+        [_POISON],
+    ]
+    async with _receiving(database) as receiver:
+        answers = await asyncio.gather(*map(receiver.store_all, requests), return_exceptions=True)
+    assert [answers[0], answers[2]] == [["stored", "stored"], ["stored", "stored", "duplicate"]]
+    assert [type(answers[1]), type(answers[3])] == [DatabaseRejected, DatabaseRejected]
+    assert await _stored(database) == {"1", "2", "3", "4"}
+
+
+async def test_requests_of_many_deliveries_do_not_all_share_one_statement(database: Database) -> None:
+    requests = [[_numbered(100 * number + place) for place in range(100)] for number in range(10)]
+    async with _receiving(database) as receiver:
+        answers = await asyncio.gather(*map(receiver.store_all, requests))
+    assert answers == [["stored"] * 100] * 10
+    assert await _commits(database) == [200] * 5
+
+
+async def test_a_request_of_more_than_a_batch_is_still_one_commit(database: Database) -> None:
+    async with _receiving(database) as receiver:
+        answers = await receiver.store_all([_numbered(number) for number in range(1000)])
+    assert answers == ["stored"] * 1000
+    assert await _commits(database) == [1000]
+
+
+async def test_a_request_without_deliveries_has_no_answers(database: Database) -> None:
+    async with _receiving(database) as receiver:
+        assert await receiver.store_all([]) == []
+
+
+async def test_without_a_database_none_of_a_request_is_stored() -> None:
+    gone = Database("postgresql://nobody@127.0.0.1:1/nothing")
+    async with _receiving(gone) as receiver:
+        with pytest.raises(DatabaseUnavailable):
+            await receiver.store_all([_numbered(1), _numbered(2)])
+    await gone.close()
+
+
+async def test_stopping_stores_what_has_arrived(database: Database) -> None:
+    receiver = Receiver(database)
+    receiver.start()
+    waiting = [asyncio.create_task(receiver.store(_numbered(number))) for number in range(50)]
+    await asyncio.sleep(0)
+    await receiver.stop()
+    assert [await answer for answer in waiting] == ["stored"] * 50
+    async with database.transaction() as connection:
+        assert len(await inbox.claim(connection, 100)) == 50
+
+
+async def test_a_sender_that_hangs_up_does_not_disturb_its_neighbours(database: Database) -> None:
+    async with _receiving(database) as receiver:
+        gone = asyncio.create_task(receiver.store(_numbered(1)))
+        await asyncio.sleep(0)
+        gone.cancel()
+        assert await receiver.store(_numbered(2)) == "stored"
+
+
+async def test_without_a_database_each_is_told_so_and_the_next_one_is_tried() -> None:
+    gone = Database("postgresql://nobody@127.0.0.1:1/nothing")
+    async with _receiving(gone) as receiver:
+        for _ in range(2):
+            with pytest.raises(DatabaseUnavailable):
+                await receiver.store(_ANY)
+    await gone.close()
+
+
+async def test_a_database_that_does_not_answer_is_given_up(database: Database) -> None:
+    async with database.transaction() as connection, _receiving_briefly(database) as receiver:
+        await connection.execute(text("LOCK TABLE deliveries"))
+        with pytest.raises(DatabaseUnavailable, match="did not answer within"):
+            await receiver.store(_ANY)
+    async with _receiving(database) as receiver:
+        assert await receiver.store(_ANY) == "stored"
+
+
+@asynccontextmanager
+async def _receiving_briefly(database: Database) -> AsyncIterator[Receiver]:
+    receiver = Receiver(database, patience=0.2)
+    receiver.start()
+    try:
+        yield receiver
+    finally:
+        await receiver.stop()
+
+
+async def test_a_fault_of_ours_fails_its_batch_and_not_those_that_come_after_it(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with _receiving(database) as receiver:
+        with monkeypatch.context() as tripping:
+            tripping.setattr(inbox.Writer, "store", lambda *_: 1 / 0)
+            with pytest.raises(DatabaseUnavailable, match="a fault in loopgauge: ZeroDivisionError"):
+                await receiver.store(_numbered(1))
+        assert await receiver.store(_numbered(2)) == "stored"
+
+
+async def test_a_receiver_that_nobody_used_stops(database: Database) -> None:
+    async with _receiving(database):
+        pass

@@ -1,0 +1,408 @@
+"""While PostgreSQL is away deliveries go to the spool; when it is back they are in the inbox, each of them once."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from service.deliveries.delivery import Delivery
+from service.pipeline.receive import Receiver
+from service.storage import inbox
+from service.storage.database import Database, DatabaseUnavailable
+from service.storage.spool import FILE, Spool
+from tests.support.builders import at, github
+from tests.support.outage import Line, line_to, until
+
+pytestmark = pytest.mark.oldest_postgresql_too
+_ANY = github("ping", b"{}").delivery(at(2))
+# What PostgreSQL itself refuses: text with a NUL.
+_POISON = replace(_ANY, provider_id="\0")
+_PATIENCE = 0.3
+
+
+def _numbered(*numbers: int) -> list[Delivery]:
+    return [replace(_ANY, provider_id=str(number)) for number in numbers]
+
+
+@pytest.fixture
+async def line(database_url: str) -> AsyncIterator[Line]:
+    async with line_to(database_url) as made:
+        yield made
+
+
+@pytest.fixture
+async def far(line: Line) -> AsyncIterator[Database]:
+    """The database at the other end of the line."""
+    opened = Database(line.url, pool_size=5)
+    yield opened
+    await line.mend()
+    await opened.close()
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    return Spool(tmp_path)
+
+
+@asynccontextmanager
+async def _receiving(far: Database, spool: Spool | None, reported: list[int] | None = None) -> AsyncIterator[Receiver]:
+    report = reported.append if reported is not None else lambda _: None
+    receiver = Receiver(far, spool, patience=_PATIENCE, report=report)
+    receiver.start()
+    try:
+        # A hang fails the test here.
+        async with asyncio.timeout(60):
+            yield receiver
+    finally:
+        await receiver.stop()
+
+
+async def _inbox(database: Database) -> list[str]:
+    """The deliveries in the inbox, in the order of the commits that brought them, and then by number."""
+    query = "SELECT provider_id FROM deliveries ORDER BY xmin::text::bigint, provider_id::integer"
+    async with database.transaction() as connection:
+        return list(await connection.scalars(text(query)))
+
+
+async def _all_in(receiver: Receiver, spool: Spool, *, but: int = 0) -> None:
+    async def empty() -> bool:
+        return await asyncio.to_thread(spool.count) == but and not receiver.spools
+
+    await until(empty)
+
+
+async def test_once_the_line_is_cut_deliveries_are_spooled(
+    line: Line, far: Database, database: Database, spool: Spool
+) -> None:
+    reported: list[int] = []
+    async with _receiving(far, spool, reported) as receiver:
+        assert await receiver.store_all(_numbered(1)) == ["stored"]
+        await line.cut()
+        assert not receiver.spools
+        answers = await asyncio.gather(*(receiver.store(one) for one in _numbered(*range(2, 102))))
+        assert answers == ["spooled"] * 100
+        assert receiver.spools
+        assert spool.oldest(200) == _numbered(*range(2, 102))
+    assert await _inbox(database) == ["1"]
+    assert reported[-1] == 100
+
+
+async def test_while_postgresql_is_frozen_deliveries_are_spooled_when_patience_ends(
+    line: Line, far: Database, database: Database, spool: Spool
+) -> None:
+    async with _receiving(far, spool) as receiver:
+        assert await receiver.store_all(_numbered(1)) == ["stored"]
+        line.freeze()
+        assert await receiver.store_all(_numbered(2, 3)) == ["spooled", "spooled"]
+        assert await receiver.store_all(_numbered(3, 4)) == ["duplicate", "spooled"]
+        await line.mend()
+        await _all_in(receiver, spool)
+    assert sorted(await _inbox(database)) == ["1", "2", "3", "4"]
+
+
+async def test_while_a_table_is_locked_deliveries_are_spooled_without_waiting_for_each(
+    far: Database, database: Database, spool: Spool
+) -> None:
+    async with _receiving(far, spool) as receiver:
+        async with database.transaction() as connection:
+            await connection.execute(text("LOCK TABLE deliveries"))
+            for number in range(10):
+                assert await receiver.store_all(_numbered(number)) == ["spooled"]
+                # PostgreSQL answers, but it is back only once it takes deliveries.
+                await asyncio.sleep(0.02)
+                assert receiver.spools
+        await _all_in(receiver, spool)
+    assert await _inbox(database) == [str(number) for number in range(10)]
+
+
+async def test_when_postgresql_is_back_all_are_moved_once_and_oldest_first_while_new_ones_go_straight_to_the_inbox(
+    line: Line, far: Database, database: Database, spool: Spool
+) -> None:
+    reported: list[int] = []
+    async with _receiving(far, spool, reported) as receiver:
+        await line.cut()
+        for start in range(0, 1000, 100):
+            assert set(await receiver.store_all(_numbered(*range(start, start + 100)))) == {"spooled"}
+        await line.mend()
+        new = 1000
+        straight = 0
+        while straight < 20:
+            [where] = await receiver.store_all(_numbered(new))
+            straight += where == "stored"
+            new += 1
+        await _all_in(receiver, spool)
+    came = await _inbox(database)
+    assert sorted(map(int, came)) == list(range(new))
+    assert [number for number in map(int, came) if number < 1000] == list(range(1000))
+    assert reported[-1] == 0
+
+
+async def test_a_delivery_whose_answer_was_lost_on_the_way_is_there_once(
+    line: Line, far: Database, database: Database, spool: Spool
+) -> None:
+    async with _receiving(far, spool) as receiver:
+        # What the statement is given, and not the statement: that goes ahead of it.
+        line.freeze_after(b"x-github-event")
+        assert await receiver.store_all(_numbered(1)) == ["spooled"]
+
+        async def stored() -> bool:
+            return await _inbox(database) == ["1"]
+
+        await until(stored)
+        assert spool.oldest(10) == _numbered(1)
+        await line.mend()
+        await _all_in(receiver, spool)
+        assert await receiver.store_all(_numbered(1, 2)) == ["duplicate", "stored"]
+    assert await _inbox(database) == ["1", "2"]
+
+
+async def test_a_connection_that_was_forgotten_on_the_way_while_nobody_used_it_costs_no_delivery(
+    line: Line, far: Database, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inbox, "_IDLE_SECONDS", 0.05)
+    receiver = Receiver(far)
+    receiver.start()
+    before, after = _numbered(*range(1, 5)), _numbered(*range(5, 9))
+    # The writers take turns, so each of them has a connection.
+    assert [await receiver.store(delivery) for delivery in before] == ["stored"] * 4
+    await asyncio.sleep(0.1)
+    line.forget()
+    assert [await receiver.store(delivery) for delivery in after] == ["stored"] * 4
+    await receiver.stop()
+    assert await _inbox(database) == [delivery.provider_id for delivery in (*before, *after)]
+
+
+async def test_duplicates_are_one_whether_they_are_in_the_inbox_or_in_the_spool(
+    line: Line, far: Database, database: Database, spool: Spool
+) -> None:
+    async with _receiving(far, spool) as receiver:
+        assert await receiver.store_all(_numbered(1)) == ["stored"]
+        await line.cut()
+        # Nobody can look into the inbox now.
+        assert await receiver.store_all(_numbered(1, 2, 2)) == ["spooled", "spooled", "duplicate"]
+        assert await receiver.store_all(_numbered(1, 2)) == ["duplicate", "duplicate"]
+        await line.mend()
+        await _all_in(receiver, spool)
+        assert await receiver.store_all(_numbered(1, 2)) == ["duplicate", "duplicate"]
+    assert await _inbox(database) == ["1", "2"]
+
+
+async def test_what_an_earlier_process_left_is_moved_at_the_start(
+    far: Database, database: Database, tmp_path: Path
+) -> None:
+    earlier = Spool(tmp_path)
+    earlier.keep(_numbered(*range(600)))
+    earlier.close()
+    reported: list[int] = []
+    spool = Spool(tmp_path)
+    async with _receiving(far, spool, reported) as receiver:
+        await _all_in(receiver, spool)
+    assert await _inbox(database) == [str(number) for number in range(600)]
+    # How many there are is told as it falls.
+    assert reported == sorted(reported, reverse=True)
+    assert (reported[0], reported[-1]) == (600, 0)
+
+
+async def test_an_outage_of_a_moment_leaves_nothing_behind(
+    line: Line, far: Database, database: Database, spool: Spool
+) -> None:
+    async with _receiving(far, spool) as receiver:
+        for number in range(15):
+            await line.cut()
+            storing = asyncio.create_task(receiver.store_all(_numbered(number)))
+            # Back sooner or later while the delivery is on its way to the spool.
+            await asyncio.sleep(number / 1500)
+            await line.mend()
+            assert (await storing)[0] in ("stored", "spooled")
+            await _all_in(receiver, spool)
+    assert await _inbox(database) == [str(number) for number in range(15)]
+
+
+async def test_without_a_spool_deliveries_are_refused_and_taken_when_postgresql_is_back(
+    line: Line, far: Database, database: Database
+) -> None:
+    async with _receiving(far, None) as receiver:
+        await line.cut()
+        with pytest.raises(DatabaseUnavailable, match="PostgreSQL is not available"):
+            await receiver.store_all(_numbered(1))
+        await line.mend()
+        assert await receiver.store_all(_numbered(1)) == ["stored"]
+    assert await _inbox(database) == ["1"]
+
+
+async def test_with_neither_postgresql_nor_spool_the_refusal_names_both_causes(
+    line: Line, far: Database, database: Database, tmp_path: Path
+) -> None:
+    (tmp_path / FILE).write_bytes(b"no database, but long enough to be taken for one" * 100)
+    async with _receiving(far, Spool(tmp_path)) as receiver:
+        await line.cut()
+        for _ in range(2):
+            with pytest.raises(DatabaseUnavailable, match=f"PostgreSQL is .*; the spool {tmp_path / FILE} cannot be"):
+                await receiver.store_all(_numbered(1))
+        await line.mend()
+
+        async def back() -> bool:
+            return not receiver.spools
+
+        # The spool is as broken as before.
+        await until(back)
+        assert await receiver.store_all(_numbered(1)) == ["stored"]
+        await line.cut()
+        (tmp_path / FILE).unlink()
+        assert await receiver.store_all(_numbered(2)) == ["spooled"]
+    assert await _inbox(database) == ["1"]
+
+
+async def test_a_spooled_delivery_that_the_inbox_refuses_is_set_aside_and_stops_no_other(
+    line: Line, far: Database, database: Database, spool: Spool
+) -> None:
+    async with _receiving(far, spool) as receiver:
+        await line.cut()
+        batch = [*_numbered(1, 2), _POISON, *_numbered(3)]
+        assert await receiver.store_all(batch) == ["spooled"] * 4
+        await line.mend()
+        await _all_in(receiver, spool, but=1)
+        await line.cut()
+        assert await receiver.store_all([*_numbered(4), _POISON]) == ["spooled", "duplicate"]
+        await line.mend()
+        await _all_in(receiver, spool, but=1)
+    assert await _inbox(database) == ["1", "2", "3", "4"]
+    assert spool.oldest(10) == []
+
+
+async def test_a_sender_that_hangs_up_during_an_outage_does_not_disturb_its_neighbours(
+    line: Line, far: Database, spool: Spool
+) -> None:
+    async with _receiving(far, spool) as receiver:
+        line.freeze()
+        gone, stays = (asyncio.create_task(receiver.store_all(_numbered(number))) for number in (1, 2))
+        await asyncio.sleep(0.05)
+        gone.cancel()
+        assert await stays == ["spooled"]
+        assert spool.oldest(10) == _numbered(2)
+
+
+async def test_stopping_spools_what_has_arrived_and_leaves_it_for_the_next_process(
+    line: Line, far: Database, database: Database, spool: Spool
+) -> None:
+    await line.cut()
+    receiver = Receiver(far, spool, patience=_PATIENCE)
+    receiver.start()
+    waiting = [asyncio.create_task(receiver.store(one)) for one in _numbered(*range(50))]
+    await asyncio.sleep(0)
+    await receiver.stop()
+    assert [await answer for answer in waiting] == ["spooled"] * 50
+    assert spool.oldest(100) == _numbered(*range(50))
+    assert await _inbox(database) == []
+
+
+async def test_stopping_moves_what_it_can(line: Line, far: Database, database: Database, spool: Spool) -> None:
+    async with _receiving(far, spool) as receiver:
+        await line.cut()
+        await receiver.store_all(_numbered(*range(700)))
+        await line.mend()
+    assert await _inbox(database) == [str(number) for number in range(700)]
+    assert spool.count() == 0
+
+
+async def test_when_too_much_waits_more_is_refused_and_taken_again_later(far: Database, spool: Spool) -> None:
+    large = [replace(one, body=bytes(12_000_000)) for one in _numbered(*range(10))]
+    async with _receiving(far, spool) as receiver:
+        answers = await asyncio.gather(*(receiver.store(one) for one in large), return_exceptions=True)
+        assert answers[:5] == ["stored"] * 5
+        assert {type(answer) for answer in answers[5:]} == {DatabaseUnavailable}
+        assert str(answers[5]) == "more deliveries wait to be stored than may wait"
+        assert await receiver.store_all(large[5:]) == ["stored"] * 5
+
+
+async def test_one_that_is_larger_than_all_that_may_wait_is_let_in_alone(far: Database) -> None:
+    async with _receiving(far, None) as receiver:
+        huge = replace(_ANY, body=bytes(65 * 1024 * 1024))
+        assert await receiver.store(huge) == "stored"
+
+
+async def test_what_another_process_leaves_in_the_same_file_is_moved_too(
+    far: Database, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.pipeline.receive._LOOK_SECONDS", 0.05)
+    async with _receiving(far, Spool(tmp_path)):
+        gone = Spool(tmp_path)
+        gone.keep(_numbered(1, 2))
+        gone.close()
+
+        async def there() -> bool:
+            return await _inbox(database) == ["1", "2"]
+
+        await until(there)
+
+
+async def test_how_many_wait_is_told_while_postgresql_is_still_away(line: Line, far: Database, tmp_path: Path) -> None:
+    Spool(tmp_path).keep(_numbered(1, 2, 3))
+    await line.cut()
+    reported: list[int] = []
+    async with _receiving(far, Spool(tmp_path), reported):
+
+        async def told() -> bool:
+            return reported[-1:] == [3]
+
+        await until(told)
+
+
+async def test_who_spools_no_more_moves_what_was_left_and_refuses_what_comes(
+    line: Line, far: Database, database: Database, tmp_path: Path
+) -> None:
+    Spool(tmp_path).keep(_numbered(1))
+    receiver = Receiver(far, Spool(tmp_path), spooling=False, patience=_PATIENCE)
+    receiver.start()
+
+    async def moved() -> bool:
+        return await _inbox(database) == ["1"] and Spool(tmp_path).count() == 0
+
+    await until(moved)
+    await line.cut()
+    with pytest.raises(DatabaseUnavailable):
+        await receiver.store_all(_numbered(2))
+    assert Spool(tmp_path).count() == 0
+    await line.mend()
+    await receiver.stop()
+
+
+async def test_what_the_disk_has_spoilt_keeps_nothing_else_from_the_inbox(
+    line: Line, far: Database, database: Database, tmp_path: Path
+) -> None:
+    spool = Spool(tmp_path)
+    async with _receiving(far, spool) as receiver:
+        await line.cut()
+        await receiver.store_all(_numbered(1, 2, 3))
+        with closing(sqlite3.connect(tmp_path / FILE)) as connection:
+            connection.execute("UPDATE spooled SET body = x'00112233' WHERE provider_id = '1'")
+            connection.commit()
+        await line.mend()
+        await _all_in(receiver, spool, but=1)
+        assert await receiver.store_all(_numbered(4)) == ["stored"]
+    assert sorted(await _inbox(database)) == ["2", "3", "4"]
+
+
+async def test_who_asks_hears_of_each_delivery_that_is_on_disk_also_of_those_that_an_earlier_process_left(
+    line: Line, far: Database, spool: Spool
+) -> None:
+    heard: list[tuple[str, datetime]] = []
+
+    def hear(source: str, received_at: datetime) -> None:
+        heard.append((source, received_at))
+
+    await asyncio.to_thread(spool.keep, [replace(_ANY, received_at=at(1))])
+    receiver = Receiver(far, spool, patience=_PATIENCE, heard=hear)
+    receiver.start()
+    await _all_in(receiver, spool)
+    assert heard == [("github", at(1))]
+    await line.cut()
+    assert await receiver.store(replace(_ANY, provider_id="2", received_at=at(3))) == "spooled"
+    assert heard[1:] == [("github", at(3))]
+    await receiver.stop()

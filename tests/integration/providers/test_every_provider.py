@@ -1,0 +1,135 @@
+"""What holds for every provider, whichever it is."""
+
+import hmac
+import json
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import ClassVar
+
+import pytest
+
+from service.deliveries.decoding import decode, utf8
+from service.deliveries.delivery import Delivery, content_id
+from service.deliveries.observation import Nothing, Observation, Observed
+from service.deliveries.signatures import SignatureRefused, check_hmac
+from service.lifecycle.references import item
+from service.providers import PROVIDERS, github
+from service.rules.document import RulesFile
+from service.rules.schema import read_rules
+from service.settings import DEFAULTS, read_rules_file
+from service.storage.database import Database
+from tests.support.builders import SECRET, at
+from tests.support.paths import README
+from tests.support.road import all_experiments, api, settle
+from tests.support.signing import SCHEMES
+
+MANUAL = README.read_text()
+SECRETS = frozenset(
+    {"authorization", "x-gitlab-token", "x-buildkite-token", "x-hub-signature", "x-hub-signature-256"}
+    | {"circleci-signature", "x-buildkite-signature", "webhook-signature"}
+)
+
+
+def test_every_provider_is_listed_under_its_name_and_has_a_scheme_that_tests_sign_with() -> None:
+    assert {name: provider.name for name, provider in PROVIDERS.items()} == {name: name for name in PROVIDERS}
+    assert {scheme.provider for scheme in SCHEMES.values()} == set(PROVIDERS)
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_no_provider_keeps_a_header_that_proves(name: str) -> None:
+    kept = PROVIDERS[name].kept_headers
+    assert not kept & SECRETS
+    assert all(header == header.lower() for header in kept)
+
+
+@pytest.mark.parametrize("source", SCHEMES)
+def test_the_headers_that_prove_are_named(source: str) -> None:
+    scheme = SCHEMES[source]
+    provider, proof = PROVIDERS[scheme.provider], scheme.prove(b"{}", at(2))
+    read = {name: value for name, value in proof.items() if name in provider.kept_headers | provider.proof_headers}
+    provider.verify(read, b"{}", [scheme.secret.encode()], at(2))
+
+
+@pytest.mark.parametrize("source", SCHEMES)
+def test_without_a_secret_nothing_is_accepted(source: str) -> None:
+    scheme = SCHEMES[source]
+    with pytest.raises(SignatureRefused):
+        PROVIDERS[scheme.provider].verify(scheme.prove(b"{}", at(2)), b"{}", [], at(2))
+
+
+@pytest.mark.parametrize("source", SCHEMES)
+def test_a_secret_that_is_being_rotated_out_is_good_until_it_is_gone(source: str) -> None:
+    scheme = SCHEMES[source]
+    provider, proof = PROVIDERS[scheme.provider], scheme.prove(b"{}", at(2))
+    provider.verify(proof, b"{}", [b"the new one", scheme.secret.encode()], at(2))
+    with pytest.raises(SignatureRefused):
+        provider.verify(proof, b"{}", [b"the new one"], at(2))
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_the_manual_says_how_to_connect_it(name: str) -> None:
+    heading = {"cloudevents": "### Anything else: CloudEvents", "jira": "### Jira, Cloud and Data Center"}
+    spelled = {"github": "GitHub", "gitlab": "GitLab", "circleci": "CircleCI"}.get(name, name.capitalize())
+    section = MANUAL.split(heading.get(name, f"### {spelled}") + "\n")[1].split("\n### ")[0]
+    assert f"LOOPGAUGE_SOURCES__{name.upper()}__SECRET" in section
+    assert ("/events" if name == "cloudevents" else f"/webhooks/{name}") in section
+    assert name == "cloudevents" or "loopgauge deliveries list" in section
+
+
+def test_the_app_of_the_manual_asks_for_what_is_read_and_may_read_it() -> None:
+    block = re.search(r"<!-- example: a GitHub App -->\n```json\n(.*?)```", MANUAL, re.DOTALL)
+    assert block
+    manifest = json.loads(block[1])
+    assert set(manifest["default_events"]) == set(github.EVENTS)
+    # Source: "Webhook events and payloads", which names the permission that each event needs.
+    needed = {
+        "deployment_status": "deployments",
+        "issue_comment": "issues",
+        "issues": "issues",
+        "pull_request": "pull_requests",
+        "push": "contents",
+        "repository": "metadata",
+        "workflow_run": "actions",
+    }
+    assert {needed[event] for event in manifest["default_events"]} == set(manifest["default_permissions"])
+    assert set(manifest["default_permissions"].values()) == {"read"}
+
+
+class Acme:
+    """A provider that nobody has yet."""
+
+    name: ClassVar[str] = "acme"
+    kept_headers: ClassVar[frozenset[str]] = frozenset({"content-type"})
+    proof_headers: ClassVar[frozenset[str]] = frozenset({"acme-signature"})
+
+    def verify(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[bytes], now: datetime) -> None:  # noqa: ARG002 - the signature carries no time
+        check_hmac(headers.get("acme-signature", ""), body, secrets)
+
+    def delivery_id(self, headers: Mapping[str, str], body: bytes) -> str:  # noqa: ARG002 - no header tells it
+        return content_id("", body)
+
+    def document(self, delivery: Delivery) -> bytes:
+        return utf8(delivery.body)
+
+    def observe(self, delivery: Delivery) -> Sequence[Observation] | Nothing:
+        idea = decode(self.document(delivery), dict[str, int])
+        subject = item("acme", "acme/app", idea["number"])
+        return [
+            Observed("seen", subject, at(2), {"what": ("item",), "label": ("try",)}),
+            Observed("created", subject, at(1), {"what": ("item",)}),
+        ]
+
+
+async def test_a_provider_in_the_list_is_known_everywhere(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert isinstance(PROVIDERS, dict)
+    monkeypatch.setitem(PROVIDERS, "acme", Acme())
+    text = "rules: [{when: {provider: acme, label: try}, then: {declare: {experiment: true}}}]"
+    rules = read_rules(RulesFile("acme.yaml", text), read_rules_file(DEFAULTS), PROVIDERS)
+    body = b'{"number": 3}'
+    proof = {"acme-signature": hmac.digest(SECRET.encode(), body, "sha256").hex()}
+    async with api(database, sources={"trials": {"provider": "acme", "secret": SECRET}}) as client:
+        assert (await client.post("/webhooks/trials", content=body, headers=proof)).status_code == 202
+        assert (await client.post("/webhooks/trials", content=body)).status_code == 401
+    await settle(database, rules)
+    assert (await all_experiments(database)).keys() == {"acme:acme/app#3"}

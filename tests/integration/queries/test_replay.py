@@ -1,0 +1,417 @@
+"""A replay interprets stored deliveries again: under the same rules nothing changes, under others what they change."""
+
+import asyncio
+import random
+import threading
+from collections.abc import Callable, Coroutine, Sequence
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+import pytest
+from sqlalchemy import text
+
+from service.deliveries.delivery import Delivery
+from service.deliveries.observation import Nothing, Observation
+from service.lifecycle.experiment import Experiment
+from service.lifecycle.references import Ref
+from service.pipeline.interpret import interpret_pending
+from service.pipeline.project import project
+from service.pipeline.surroundings import Surroundings
+from service.providers.github import GitHub
+from service.queries.replay import Replay, Replayed
+from service.queries.retry import Retried, retry, retry_failed
+from service.rules.document import RulesFile
+from service.rules.model import Rules
+from service.rules.schema import read_rules
+from service.settings import DEFAULTS, read_rules_file
+from service.storage import dirty_subjects, inbox
+from service.storage.database import Database
+from service.storage.inbox import Settlement
+from service.telemetry import Telemetry
+from tests.support.builders import GitHubRequest, Issue, PullRequest, at, comment, github, renamed, workflow_run
+from tests.support.road import RULES, TERMS, all_experiments, api, deliver, post, settle
+from tests.support.signing import POSTED
+
+pytestmark = pytest.mark.oldest_postgresql_too
+BETS = read_rules(
+    RulesFile(
+        "bets.yaml",
+        "keys: [OPS]\nrules:\n  - when: {label: bet}\n    then: {declare: {experiment: true}}\n",
+    ),
+    read_rules_file(DEFAULTS),
+)
+ISSUE = "github:acme/app#45"
+_Done = TypeVar("_Done")
+
+
+@pytest.fixture(autouse=True)
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches so small that a replay here has several."""
+    monkeypatch.setattr("service.queries.replay._BATCH", 50)
+
+
+def _replay(rules: Rules = RULES) -> Replay:
+    return Replay(rules, TERMS, lambda: at(20), lambda done, total: None)
+
+
+async def _run(database: Database, rules: Rules = RULES, since: datetime | None = None) -> Replayed:
+    return await _replay(rules).run(database, since)
+
+
+def _story() -> list[GitHubRequest]:
+    issue = Issue(created_at=at(2), labels=("experiment", "team:search"))
+    pull = PullRequest(created_at=at(3))
+    told = [issue.opened(), pull.opened(), workflow_run(pull.head, at(4))]
+    pull, edited = pull.edited("Closes #46", at(5))
+    told += [edited, comment("/experiment conclude failed basic", at(6)), renamed("app", "acme/web", at(7))]
+    other, closed = Issue(number=46, created_at=at(2)).closed(at(8))
+    _, reopened = other.reopened(at(9))
+    return [*told, closed, reopened, github("issues", b"{")]
+
+
+TABLES = (
+    "deliveries",
+    "events",
+    "event_deliveries",
+    "links",
+    "link_statements",
+    "aliases",
+    "touched",
+    "experiments",
+    "exclusions",
+)
+
+
+async def _everything(database: Database) -> dict[str, list[Any]]:
+    """Every row that says something, without the time at which a verdict was come to."""
+    async with database.transaction() as connection:
+        found = {
+            table: list(await connection.exec_driver_sql(f"SELECT to_jsonb(t) - 'interpreted_at' FROM {table} AS t"))
+            for table in TABLES
+        }
+    return {table: sorted(map(repr, rows)) for table, rows in found.items()}
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_under_the_same_rules_a_replay_changes_nothing(database: Database, seed: int) -> None:
+    told = _story()
+    random.Random(seed).shuffle(told)
+    await deliver(database, *told)
+    before, rows = await all_experiments(database), await _everything(database)
+    replayed = await _run(database)
+    assert replayed == Replayed(len(told), {})
+    assert await all_experiments(database) == before
+    assert await _everything(database) == rows
+
+
+async def test_under_other_rules_what_they_change_is_changed_and_told(database: Database) -> None:
+    await deliver(database, Issue(created_at=at(2), labels=("bet", "team:search")).opened())
+    assert await all_experiments(database) == {}
+    replayed = await _run(database, BETS)
+    assert set(await all_experiments(database)) == {ISSUE}
+    in_flight = 'loopgauge_experiments_in_flight{stage="proposed", team="search"}'
+    assert replayed.changed[in_flight] == (None, 1)
+    replayed = await _run(database)
+    assert await all_experiments(database) == {}
+    assert replayed.changed[in_flight] == (1, None)
+
+
+async def test_a_verdict_is_come_to_again(database: Database) -> None:
+    await deliver(database, Issue(created_at=at(2), labels=("bet",)).opened())
+    for rules, verdict in ((BETS, "counted"), (RULES, "ignored")):
+        await _run(database, rules)
+        async with database.transaction() as connection:
+            [row], _ = await inbox.page(connection)
+        assert row.verdict == verdict
+
+
+async def test_a_link_that_the_rules_no_longer_see_gives_way_to_what_is_still_stated(database: Database) -> None:
+    pull = PullRequest(created_at=at(3), body="", branch="ML-12-cache", title="OPS-7")
+    await deliver(database, pull.opened())
+
+    async def served() -> set[str]:
+        async with database.transaction() as connection:
+            rows = await connection.exec_driver_sql("SELECT unnest(targets) FROM links WHERE channel <> 'head'")
+            return set(rows.scalars()) - {"github:acme/app!7"}
+
+    assert await served() == {"jira:ML-12", "jira:OPS-7"}
+    await _run(database, BETS)
+    assert await served() == {"jira:OPS-7"}
+
+
+async def test_an_older_set_of_links_is_in_force_again_when_the_newer_one_is_taken_back(database: Database) -> None:
+    pull = PullRequest(created_at=at(3), body="")
+    _, first = pull.edited("Closes #45", at(4))
+    _, second = pull.edited("Closes #46", at(5))
+    await deliver(database, Issue(created_at=at(2)).opened(), Issue(number=46, created_at=at(2)).opened())
+    await deliver(database, first, second)
+    assert (await all_experiments(database))["github:acme/app#46"].started_at == at(3)
+    ignoring = read_rules(RulesFile("none.yaml", "extends: none"), read_rules_file(DEFAULTS))
+    async with database.transaction() as connection:
+        # As if the second edit had come from a source that is read differently today.
+        await connection.exec_driver_sql(
+            f"UPDATE deliveries SET provider = 'gopher' WHERE provider_id = '{second.delivery_id}'"
+        )
+    await _run(database)
+    told = await all_experiments(database)
+    assert (told[ISSUE].started_at, told["github:acme/app#46"].started_at) == (at(3), None)
+    await _run(database, ignoring)
+    assert await all_experiments(database) == {}
+
+
+async def test_an_experiment_leaves_the_name_that_a_rename_gave_it_when_that_is_taken_back(database: Database) -> None:
+    rename = renamed("app", "acme/web", at(7))
+    await deliver(database, Issue(created_at=at(2)).opened(), rename)
+    assert set(await all_experiments(database)) == {"github:acme/web#45"}
+    for forgotten, left in (([rename.delivery_id], {ISSUE}), (["%"], set())):
+        async with database.transaction() as connection:
+            await connection.execute(
+                text("UPDATE deliveries SET provider = 'gopher' WHERE provider_id LIKE ANY(:ids)"), {"ids": forgotten}
+            )
+        await _run(database)
+        assert set(await all_experiments(database)) == left
+
+
+async def test_all_that_was_told_is_taken_back_at_once(database: Database) -> None:
+    await deliver(database, *_story())
+    async with database.transaction() as connection:
+        await connection.execute(text("UPDATE deliveries SET provider = 'gopher'"))
+    await _run(database)
+    assert {table for table, rows in (await _everything(database)).items() if rows} == {"deliveries"}
+
+
+async def test_an_event_stays_while_another_delivery_asserts_it(database: Database) -> None:
+    issue = Issue(created_at=at(2), labels=("bet",))
+    opened, edited = issue.opened(), issue.edited(at(3))
+    await deliver(database, opened, edited)
+    async with database.transaction() as connection:
+        # The body of the first is gone after its retention, and with it the means to interpret it again.
+        await connection.exec_driver_sql(
+            f"UPDATE deliveries SET body = NULL WHERE provider_id = '{opened.delivery_id}'"
+        )
+    nothing = read_rules(RulesFile("none.yaml", "extends: none"), read_rules_file(DEFAULTS))
+    assert (await _run(database, nothing)).deliveries == 1
+    async with database.transaction() as connection:
+        kinds = await connection.exec_driver_sql("SELECT kind, occurred_at FROM events")
+        assert ("proposed", at(2)) in {(row.kind, row.occurred_at) for row in kinds}
+
+
+async def test_only_what_was_received_since_is_replayed(database: Database) -> None:
+    async with database.transaction() as connection:
+        for day in (3, 5, 7):
+            await inbox.store(connection, [Issue(number=day, created_at=at(2)).opened().delivery(at(day))])
+    await settle(database)
+    assert (await _run(database, since=at(5))).deliveries == 2
+
+
+async def test_a_rehearsal_tells_what_would_change_and_changes_nothing(database: Database) -> None:
+    await deliver(database, *_story(), Issue(number=9, created_at=at(2), labels=("bet",)).opened())
+    rows = await _everything(database)
+    rehearsed = await _replay(BETS).rehearse(database)
+    assert await _everything(database) == rows
+    assert rehearsed.changed
+    assert await _run(database, BETS) == rehearsed
+
+
+def _apart(work: Callable[[Database], Coroutine[Any, Any, _Done]], url: str) -> _Done:
+    """Do work on connections and an event loop of its own, as another process would."""
+
+    async def run() -> _Done:
+        database = Database(url)
+        try:
+            return await work(database)
+        finally:
+            await database.close()
+
+    return asyncio.run(run())
+
+
+async def test_while_a_rehearsal_stands_still_all_else_goes_on(database: Database, database_url: str) -> None:
+    bets = [Issue(number=number, created_at=at(2), labels=("bet",)).opened() for number in range(100, 200)]
+    await deliver(database, *_story(), *bets)
+    undisturbed = await _replay(BETS).rehearse(database)
+    halfway, go_on = threading.Event(), threading.Event()
+
+    def wait(_done: int, _total: int) -> None:
+        halfway.set()
+        assert go_on.wait(60)
+
+    held_up = Replay(BETS, TERMS, lambda: at(20), wait)
+    rehearsing = asyncio.create_task(asyncio.to_thread(_apart, held_up.rehearse, database_url))
+    assert await asyncio.to_thread(halfway.wait, 60)
+    try:
+        # Among them a rename, which takes the strongest lock, and what is known of subjects that are rehearsed.
+        more = [Issue(number=300, created_at=at(2)).opened(), renamed("web", "acme/site", at(10))]
+        async with api(database, role="all") as client:
+            for request in more:
+                assert (await post(client, request)).status_code == 202
+            async with asyncio.timeout(60):
+                while "github:acme/site#300" not in await all_experiments(database):  # noqa: ASYNC110 - only it knows
+                    await asyncio.sleep(0.05)
+        assert (await _run(database)).deliveries == len(_story()) + len(bets) + len(more)
+        live = await _everything(database)
+    finally:
+        go_on.set()
+    assert await rehearsing == undisturbed
+    assert await _everything(database) == live
+
+
+async def test_a_rehearsal_leaves_out_what_is_still_to_be_projected(database: Database) -> None:
+    await deliver(database, Issue(created_at=at(2), labels=("bet",)).opened())
+    async with database.transaction() as connection:
+        await inbox.store(connection, [Issue(number=46, created_at=at(2)).opened().delivery(at(2))])
+    await interpret_pending(database, RULES, Telemetry(["github"]), lambda: at(2))
+    in_flight = 'loopgauge_experiments_in_flight{stage="proposed", team="acme/app"}'
+    for replayed in (await _replay(BETS).rehearse(database), await _run(database, BETS)):
+        assert replayed.changed[in_flight] == (1, 2)
+
+
+async def test_what_another_worker_is_projecting_is_waited_for(database: Database) -> None:
+    await deliver(database, Issue(created_at=at(2)).opened())
+    async with database.transaction() as connection:
+        await inbox.store(connection, [Issue(number=46, created_at=at(2)).opened().delivery(at(2))])
+    await interpret_pending(database, RULES, Telemetry(["github"]), lambda: at(2))
+    async with database.transaction() as worker:
+        claimed = await dirty_subjects.claim(worker, 10, at(2))
+        await project(worker, claimed)
+        await dirty_subjects.forget(worker, claimed)
+        replaying = asyncio.create_task(_run(database))
+        await asyncio.sleep(0.5)
+        assert not replaying.done()
+    assert await replaying == Replayed(2, {})
+
+
+async def test_a_subject_that_cannot_be_projected_does_not_hold_a_replay_up(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await deliver(database, *(Issue(number=number, created_at=at(2), labels=("bet",)).opened() for number in (1, 2)))
+
+    def trip(self: Surroundings, root: Ref) -> Experiment:
+        if root == "github:acme/app#1":
+            raise ZeroDivisionError
+        return fold_of(self, root)
+
+    fold_of = Surroundings.fold
+    monkeypatch.setattr(Surroundings, "fold", trip)
+    rehearsed = await _replay(BETS).rehearse(database)
+    assert rehearsed.changed['loopgauge_experiments_in_flight{stage="proposed", team="acme/app"}'] == (None, 1)
+    assert await _run(database, BETS) == rehearsed
+
+
+class _StoppedError(Exception):
+    """The replay was ended half-way."""
+
+
+@pytest.mark.parametrize("batches", [1, 2, 3])
+async def test_a_replay_that_was_interrupted_is_finished_by_the_next_one(database: Database, batches: int) -> None:
+    bets = [Issue(number=number, created_at=at(2), labels=("bet",)).opened() for number in range(100, 200)]
+    await deliver(database, *_story(), *bets)
+    await _run(database, BETS)
+    whole, rows = await all_experiments(database), await _everything(database)
+    await _run(database)
+    assert await all_experiments(database) != whole
+
+    def stop(done: int, _total: int) -> None:
+        if done > 50 * (batches - 1):
+            raise _StoppedError
+
+    with pytest.raises(_StoppedError):
+        await Replay(BETS, TERMS, lambda: at(20), stop).run(database)
+    await _run(database, BETS)
+    assert await all_experiments(database) == whole
+    assert await _everything(database) == rows
+
+
+async def test_what_is_received_after_the_beginning_does_not_prolong_a_replay(
+    database: Database, database_url: str
+) -> None:
+    async def receive(into: Database, first: int, last: int) -> None:
+        for number in range(first, last + 1):
+            request = Issue(number=number, created_at=at(2)).opened()
+            async with into.transaction() as connection:
+                await inbox.store(connection, [request.delivery(at(2) + timedelta(seconds=number))])
+        await settle(into)
+
+    async def receive_more(into: Database) -> None:
+        await receive(into, 61, 62)
+
+    def meanwhile(done: int, total: int) -> None:
+        told.append((done, total))
+        receiving = threading.Thread(target=_apart, args=(receive_more, database_url))
+        receiving.start()
+        receiving.join()
+
+    told: list[tuple[int, int]] = []
+    await receive(database, 1, 60)
+    replayed = await Replay(RULES, TERMS, lambda: at(20), meanwhile).run(database)
+    assert (replayed.deliveries, told) == (60, [(50, 60), (60, 60)])
+
+
+async def test_what_is_being_replayed_is_retried_only_afterwards(
+    database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = Issue(created_at=at(2)).opened().delivery(at(2))
+    async with database.transaction() as connection:
+        await inbox.store(connection, [failed])
+        await inbox.settle(connection, [Settlement(failed.id, "failed", "a fault")], "digest", at(3))
+    observe = GitHub.observe
+
+    def observe_during_a_retry(self: GitHub, delivery: Delivery) -> Sequence[Observation] | Nothing:
+        retrying.start()
+        # Nothing tells that somebody waits for a lock but time.
+        retrying.join(0.5)
+        return observe(self, delivery)
+
+    retried: list[Retried] = []
+    retrying = threading.Thread(
+        target=lambda: retried.extend(_apart(lambda other: retry(other, [failed.id]), database_url))
+    )
+    monkeypatch.setattr(GitHub, "observe", observe_during_a_retry)
+    assert (await _run(database)).deliveries == 1
+    await asyncio.to_thread(retrying.join)
+    assert [(one.status, "it is counted" in one.detail) for one in retried] == [("refused", True)]
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_workers_replays_and_retries_at_once_end_where_one_worker_ends(database: Database, seed: int) -> None:
+    told = _story() + [Issue(number=number, created_at=at(2)).opened() for number in range(100, 160)]
+    random.Random(seed).shuffle(told)
+    await deliver(database, *told)
+    quiet, rows = await all_experiments(database), await _everything(database)
+    async with database.transaction() as connection:
+        await connection.exec_driver_sql(f"TRUNCATE {', '.join(TABLES)}")
+        await inbox.store(connection, [request.delivery(POSTED) for request in told[:40]])
+    # What failed under an earlier version is retried while it is replayed.
+    async with database.transaction() as connection:
+        failed = [Settlement(request.delivery(POSTED).id, "failed", "a fault") for request in told[:30]]
+        await inbox.settle(connection, failed, "digest", at(3))
+    ended = asyncio.Event()
+
+    async def arrive() -> None:
+        for request in told[40:]:
+            async with database.transaction() as connection:
+                await inbox.store(connection, [request.delivery(POSTED)])
+            await settle(database)
+
+    async def retry_over_and_over() -> None:
+        while not ended.is_set():
+            async for _ in retry_failed(database):
+                pass
+            await asyncio.sleep(0.01)
+
+    retrying = asyncio.create_task(retry_over_and_over())
+    await asyncio.gather(arrive(), settle(database), settle(database), _run(database), _run(database))
+    ended.set()
+    await retrying
+    await settle(database)
+    assert await all_experiments(database) == quiet
+    assert await _everything(database) == rows
+    assert await _run(database) == Replayed(len(told), {})
+
+
+async def test_progress_is_told_after_each_batch(database: Database) -> None:
+    requests = [Issue(number=number, created_at=at(2)).opened() for number in range(1, 121)]
+    await deliver(database, *requests)
+    told: list[tuple[int, int]] = []
+    await Replay(RULES, TERMS, lambda: at(20), lambda *progress: told.append(progress)).run(database)
+    assert told == [(50, 120), (100, 120), (120, 120)]

@@ -1,0 +1,199 @@
+"""A failed delivery is interpreted again, under today's code and rules, and nothing of its failure is left."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import text
+
+from service.deliveries.delivery import Delivery
+from service.pipeline.interpret import interpret_pending
+from service.queries.replay import Replay
+from service.queries.retry import Retried, retry, retry_failed
+from service.storage import inbox, progress
+from service.storage.database import Database
+from service.storage.inbox import InboxRow, Settlement
+from service.telemetry import Telemetry
+from tests.support.builders import GitHubRequest, Issue, PullRequest, at, github, renamed
+from tests.support.road import RULES, TERMS, all_experiments, deliver, settle
+
+BROKEN = github("issues", b"{")
+UNKNOWN = UUID(int=1)
+SAID = ("events", "event_deliveries", "links", "link_statements", "aliases", "touched")
+
+
+def _numbered(number: int) -> Delivery:
+    return Issue(number=number, created_at=at(2)).opened().delivery(at(2) + timedelta(seconds=number))
+
+
+async def _fail(database: Database, *deliveries: Delivery) -> None:
+    """Let deliveries be as an earlier version left them that failed at them."""
+    async with database.transaction() as connection:
+        await inbox.store(connection, deliveries)
+        failed = [Settlement(delivery.id, "failed", "a fault in loopgauge: KeyError") for delivery in deliveries]
+        await inbox.settle(connection, failed, "the rules of then", at(3))
+
+
+async def _row(database: Database, delivery: UUID) -> InboxRow:
+    async with database.transaction() as connection:
+        found = await inbox.find(connection, delivery)
+    assert found is not None
+    return found[0]
+
+
+async def _forget_body(database: Database, delivery: UUID) -> None:
+    async with database.transaction() as connection:
+        await connection.execute(text("UPDATE deliveries SET body = NULL WHERE id = :id"), {"id": delivery})
+
+
+async def _all_failed(database: Database, source: str | None = None, since: datetime | None = None) -> list[Retried]:
+    return [one async for one in retry_failed(database, source, since)]
+
+
+def _statuses(retried: Sequence[Retried]) -> list[tuple[UUID, str]]:
+    return [(one.delivery, one.status) for one in retried]
+
+
+async def test_what_failed_counts_as_long_as_it_can_be_retried(database: Database) -> None:
+    await _fail(database, _numbered(1), _numbered(2))
+    await _forget_body(database, _numbered(1).id)
+    async with database.transaction() as connection:
+        assert (await progress.waiting(connection)).failed == 1
+
+
+async def test_a_failed_delivery_is_pending_again_and_its_former_reason_is_gone(database: Database) -> None:
+    await _fail(database, _numbered(1))
+    assert _statuses(await retry(database, [_numbered(1).id])) == [(_numbered(1).id, "retried")]
+    row = await _row(database, _numbered(1).id)
+    assert (row.verdict, row.reason, row.interpreted_at) == (None, None, None)
+    async with database.transaction() as connection:
+        assert await connection.scalar(text("SELECT rules FROM deliveries")) is None
+    await settle(database)
+    row = await _row(database, _numbered(1).id)
+    assert (row.verdict, row.reason) == ("counted", "experiment by label, proposed by creation")
+    assert set(await all_experiments(database)) == {"github:acme/app#1"}
+
+
+async def test_what_cannot_be_retried_is_left_as_it_is_and_told_why(database: Database) -> None:
+    counted, ignored, gone, waiting = (_numbered(number) for number in range(1, 5))
+    await _fail(database, gone)
+    await _forget_body(database, gone.id)
+    async with database.transaction() as connection:
+        await inbox.store(connection, [counted, ignored, waiting])
+        settled = [Settlement(counted.id, "counted", "a mark"), Settlement(ignored.id, "ignored", "a ping")]
+        await inbox.settle(connection, settled, "digest", at(3))
+    asked = [counted.id, ignored.id, gone.id, waiting.id, UNKNOWN]
+    before = [await _row(database, delivery) for delivery in asked[:-1]]
+    retried = await retry(database, asked)
+    assert _statuses(retried) == list(zip(asked, ["refused", "refused", "refused", "pending", "unknown"], strict=True))
+    assert [one.detail for one in retried] == [
+        "it is counted, and only failed deliveries are retried; use loopgauge replay",
+        "it is ignored, and only failed deliveries are retried; use loopgauge replay",
+        "its body is gone, since LOOPGAUGE_RAW_RETENTION is over",
+        "it is pending already",
+        f"there is no delivery {UNKNOWN}",
+    ]
+    assert [await _row(database, delivery) for delivery in asked[:-1]] == before
+
+
+async def test_a_delivery_that_fails_again_is_failed_with_its_new_reason(database: Database) -> None:
+    await _fail(database, BROKEN.delivery(at(2)))
+    await retry(database, [BROKEN.delivery(at(2)).id])
+    await settle(database)
+    row = await _row(database, BROKEN.delivery(at(2)).id)
+    assert (row.verdict, row.reason) == ("failed", "the body is not JSON: Input data was truncated")
+
+
+async def test_a_delivery_that_failed_has_said_nothing_and_retried_says_what_it_would_have(database: Database) -> None:
+    told = [
+        Issue(created_at=at(2)).opened(),
+        PullRequest(created_at=at(3)).opened(),
+        renamed("app", "acme/web", at(7)),
+    ]
+    await deliver(database, *told)
+    quiet, said = await all_experiments(database), await _said(database)
+    assert all(said[table] for table in SAID if table != "touched")
+    await _read_by(database, "gopher")
+    await Replay(RULES, TERMS, lambda: at(20), lambda done, total: None).run(database)
+    assert await _said(database) == {table: [] for table in SAID}
+    assert await all_experiments(database) == {}
+    await _read_by(database, "github")
+    assert len(await _all_failed(database)) == len(told)
+    await settle(database)
+    assert await _said(database) == said
+    assert await all_experiments(database) == quiet
+
+
+async def _read_by(database: Database, provider: str) -> None:
+    """Let deliveries be read by this provider; there is none of the name gopher."""
+    async with database.transaction() as connection:
+        await connection.execute(text("UPDATE deliveries SET provider = :provider"), {"provider": provider})
+
+
+async def _said(database: Database) -> dict[str, list[str]]:
+    async with database.transaction() as connection:
+        return {
+            table: sorted(map(repr, await connection.scalars(text(f"SELECT to_jsonb(t) FROM {table} AS t"))))
+            for table in SAID
+        }
+
+
+async def test_all_that_failed_are_retried_or_those_of_a_source_or_since_a_time(database: Database) -> None:
+    other = Delivery("ci_main", "github", "1", {}, b"{", at(5))
+    await _fail(database, _numbered(1), _numbered(2), other)
+    assert _statuses(await _all_failed(database, "ci_main")) == [(other.id, "retried")]
+    assert _statuses(await _all_failed(database, since=_numbered(2).received_at)) == [(_numbered(2).id, "retried")]
+    assert _statuses(await _all_failed(database)) == [(_numbered(1).id, "retried")]
+    assert await _all_failed(database) == []
+
+
+async def test_each_of_many_that_failed_is_retried_once_although_it_fails_again_meanwhile(database: Database) -> None:
+    broken = [Delivery("github", "github", f"{number}", {}, b"{", at(2)) for number in range(1200)]
+    await _fail(database, *broken)
+    retried = []
+    async for one in retry_failed(database):
+        retried.append(one)
+        if len(retried) % 400 == 0:
+            await settle(database)
+    assert sorted(_statuses(retried)) == sorted((delivery.id, "retried") for delivery in broken)
+
+
+async def test_many_are_named_at_once(database: Database) -> None:
+    failed = [_numbered(number) for number in range(1200)]
+    await _fail(database, *failed)
+    retried = await retry(database, [UNKNOWN, *(one.id for one in failed)])
+    assert _statuses(retried) == [(UNKNOWN, "unknown"), *((one.id, "retried") for one in failed)]
+
+
+async def test_retried_by_several_at_once_while_workers_work_each_is_interpreted_once(database: Database) -> None:
+    requests: list[GitHubRequest] = [Issue(number=number, created_at=at(2)).opened() for number in range(1, 201)]
+    await deliver(database, *requests)
+    quiet, said = await all_experiments(database), await _said(database)
+    async with database.transaction() as connection:
+        await connection.execute(text(f"TRUNCATE deliveries, experiments, {', '.join(SAID)}"))
+    ids = [request.delivery(at(28)).id for request in requests]
+    await _fail(database, *(request.delivery(at(28)) for request in requests))
+    telemetry = Telemetry(["github"])
+    ended = asyncio.Event()
+
+    async def work() -> None:
+        while not ended.is_set():
+            if not await interpret_pending(database, RULES, telemetry, lambda: at(2)):
+                await asyncio.sleep(0.01)
+
+    workers = [asyncio.create_task(work()) for _ in range(2)]
+    retried = await asyncio.gather(retry(database, ids), retry(database, ids[::-1]), _all_failed(database))
+    ended.set()
+    await asyncio.gather(*workers)
+    while await interpret_pending(database, RULES, telemetry, lambda: at(2)):
+        pass
+    await settle(database)
+    renewed = [one.delivery for each in retried for one in each if one.status == "retried"]
+    assert sorted(renewed) == sorted(ids)
+    counted = telemetry.registry.get_sample_value(
+        "loopgauge_interpreted_total", {"source": "github", "verdict": "counted"}
+    )
+    assert counted == len(requests)
+    assert await _said(database) == said
+    assert await all_experiments(database) == quiet

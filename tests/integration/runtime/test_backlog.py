@@ -1,0 +1,201 @@
+"""What waits in the database is shown as it was when last looked at, or not at all."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+
+import pytest
+from sqlalchemy import text
+
+from service.deliveries.delivery import Delivery
+from service.lifecycle.references import Ref
+from service.pipeline.interpret import interpret_pending
+from service.runtime.backlog import Watch
+from service.storage import dirty_subjects, inbox
+from service.storage.database import Database
+from service.telemetry import Telemetry
+from tests.support.builders import Issue, at, github
+from tests.support.outage import line_to, until
+from tests.support.road import RULES
+
+BACKLOG = ("inbox_pending", "inbox_oldest_pending_seconds", "inbox_failed", "projection_pending")
+
+
+def _watch(database: Database, telemetry: Telemetry, sources: Sequence[str] = ()) -> Watch:
+    return Watch(database, telemetry, sources, timedelta(seconds=0.05), lambda: at(9))
+
+
+def _shown(telemetry: Telemetry) -> list[float | None]:
+    return [telemetry.registry.get_sample_value(f"loopgauge_{name}") for name in BACKLOG]
+
+
+def _last(telemetry: Telemetry, source: str) -> float | None:
+    return telemetry.registry.get_sample_value("loopgauge_source_last_delivery_timestamp_seconds", {"source": source})
+
+
+async def _store(database: Database, *deliveries: Delivery) -> None:
+    async with database.transaction() as connection:
+        await inbox.store(connection, deliveries)
+
+
+@asynccontextmanager
+async def _running(watch: Watch) -> AsyncIterator[None]:
+    ending = asyncio.Event()
+    running = asyncio.create_task(watch.run(ending))
+    try:
+        yield
+    finally:
+        ending.set()
+        await running
+
+
+async def test_where_nothing_waits_everything_is_zero(database: Database) -> None:
+    telemetry = Telemetry([])
+    await _watch(database, telemetry).look()
+    assert _shown(telemetry) == [0, 0, 0, 0]
+
+
+async def test_what_waits_is_counted_and_the_first_of_it_tells_its_age(database: Database) -> None:
+    telemetry = Telemetry([])
+    await _store(database, github("issues", b"{").delivery(at(1)), Issue(created_at=at(1)).opened().delivery(at(1)))
+    await interpret_pending(database, RULES, telemetry, lambda: at(1))
+    await _store(database, *(Issue(number=day, created_at=at(2)).opened().delivery(at(day)) for day in (8, 7, 6)))
+    await _watch(database, telemetry).look()
+    # From the 6th to the 9th of March; the issue itself is the one subject that is touched.
+    assert _shown(telemetry) == [3, 3 * 86400, 1, 1]
+
+
+async def test_subjects_that_were_set_aside_wait_too(database: Database) -> None:
+    telemetry = Telemetry([])
+    async with database.transaction() as connection:
+        await dirty_subjects.touch(connection, [Ref("jira:ML-12")])
+        [(subject, mark)] = (await dirty_subjects.claim(connection, 1, at(8))).items()
+        await dirty_subjects.set_aside(connection, subject, mark, "a fault", at(8))
+    await _watch(database, telemetry).look()
+    assert _shown(telemetry) == [0, 0, 0, 1]
+
+
+async def test_a_delivery_from_a_clock_that_is_ahead_is_no_younger_than_now(database: Database) -> None:
+    telemetry = Telemetry([])
+    await _store(database, Issue(created_at=at(2)).opened().delivery(at(10)))
+    await _watch(database, telemetry).look()
+    assert _shown(telemetry) == [1, 0, 0, 0]
+
+
+async def test_while_the_database_is_away_nothing_is_shown_and_when_it_is_back_what_waits_is(
+    database_url: str,
+) -> None:
+    telemetry = Telemetry([])
+    async with line_to(database_url) as line:
+        far = Database(line.url, patience=0.5)
+        async with _running(_watch(far, telemetry)):
+
+            async def shown() -> bool:
+                return _shown(telemetry) == [0, 0, 0, 0]
+
+            async def absent() -> bool:
+                return _shown(telemetry) == [None] * 4
+
+            await until(shown)
+            await line.cut()
+            await until(absent)
+            await line.mend()
+            await until(shown)
+        await far.close()
+
+
+async def test_a_look_that_gets_no_answer_is_given_up(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.runtime.backlog._PATIENCE_SECONDS", 0.3)
+    telemetry = Telemetry([])
+    watch = _watch(database, telemetry)
+    await watch.look()
+    async with database.transaction() as connection:
+        await connection.execute(text("LOCK TABLE touched IN ACCESS EXCLUSIVE MODE"))
+        await watch.look()
+        assert _shown(telemetry) == [None] * 4
+    await watch.look()
+    assert _shown(telemetry) == [0, 0, 0, 0]
+
+
+def _from(source: str, received_at: datetime) -> Delivery:
+    return github("ping", {"at": received_at.isoformat()}).delivery(received_at, source)
+
+
+@pytest.mark.parametrize("stretch", [1, 2, 3, 20_000])
+async def test_when_each_source_was_last_heard_of_is_read_from_the_inbox(
+    database: Database, monkeypatch: pytest.MonkeyPatch, stretch: int
+) -> None:
+    monkeypatch.setattr("service.runtime.backlog._STRETCH", stretch)
+    monkeypatch.setattr("service.runtime.backlog._SPACING_SECONDS", 0)
+    await _store(
+        database,
+        _from("github", at(2)),
+        *(_from("jira", at(day)) for day in (3, 4)),
+        # At the same moment, so that where one stretch ends is no matter of time alone.
+        _from("forgotten", at(5)),
+        _from("github", at(5)),
+    )
+    telemetry = Telemetry(["github", "jira", "silent"])
+    async with _running(_watch(database, telemetry, ["github", "jira", "silent"])):
+
+        async def heard() -> bool:
+            return None not in {_last(telemetry, "github"), _last(telemetry, "jira")}
+
+        await until(heard)
+    assert _last(telemetry, "github") == at(5).timestamp()
+    assert _last(telemetry, "jira") == at(4).timestamp()
+    assert _last(telemetry, "silent") is None
+
+
+async def test_so_many_deliveries_are_looked_through_and_no_more(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.runtime.backlog._STRETCH", 1)
+    monkeypatch.setattr("service.runtime.backlog._STRETCHES", 2)
+    monkeypatch.setattr("service.runtime.backlog._SPACING_SECONDS", 0)
+    await _store(database, *(_from(source, at(day)) for day, source in enumerate(["one", "two", "three"], start=2)))
+    telemetry = Telemetry(["one", "two", "three"])
+    async with _running(_watch(database, telemetry, ["one", "two", "three"])):
+
+        async def heard() -> bool:
+            return _last(telemetry, "two") is not None
+
+        await until(heard)
+        await asyncio.sleep(0.1)
+    assert _last(telemetry, "three") == at(4).timestamp()
+    assert _last(telemetry, "one") is None
+
+
+async def test_what_was_received_meanwhile_is_newer_than_what_the_inbox_holds(database: Database) -> None:
+    await _store(database, _from("github", at(2)), _from("jira", at(2)))
+    telemetry = Telemetry(["github", "jira"])
+    telemetry.hear_from("github", at(8))
+    async with _running(_watch(database, telemetry, ["github", "jira"])):
+
+        async def heard() -> bool:
+            return _last(telemetry, "jira") is not None
+
+        await until(heard)
+    assert _last(telemetry, "github") == at(8).timestamp()
+
+
+async def test_a_start_without_postgresql_reads_the_inbox_when_there_is_one(
+    database_url: str, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.runtime.backlog._AGAIN_SECONDS", 0.05)
+    await _store(database, _from("github", at(2)))
+    telemetry = Telemetry(["github"])
+    async with line_to(database_url) as line:
+        await line.cut()
+        far = Database(line.url, patience=0.5)
+        async with _running(_watch(far, telemetry, ["github"])):
+            await asyncio.sleep(0.2)
+            assert _last(telemetry, "github") is None
+            await line.mend()
+
+            async def heard() -> bool:
+                return _last(telemetry, "github") is not None
+
+            await until(heard)
+        await far.close()

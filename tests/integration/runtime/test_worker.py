@@ -1,0 +1,76 @@
+"""The worker's loops: what fails is tried again, less and less often."""
+
+import asyncio
+import time
+from collections.abc import MutableMapping
+from datetime import datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import structlog
+
+from service.runtime.leadership import Leadership
+from service.runtime.refresher import Refresher
+from service.runtime.worker import Worker, retry_seconds
+from service.storage import inbox
+from service.storage.database import Database
+from service.telemetry import Telemetry
+from tests.support.builders import Issue, at
+from tests.support.outage import line_to, until
+from tests.support.road import RULES, TERMS, all_experiments
+from tests.system.processes.test_process import serving
+
+
+def test_the_pause_after_failures_doubles_up_to_five_seconds() -> None:
+    assert [retry_seconds(failures) for failures in range(1, 7)] == [0.5, 1, 2, 4, 5, 5]
+    assert retry_seconds(100_000) == 5
+
+
+def test_while_the_database_is_away_work_is_tried_again_less_and_less_often(tmp_path: Path) -> None:
+    tried: list[datetime] = []
+    with serving("postgresql://nobody@127.0.0.1:1/nothing", tmp_path, ROLE="worker") as service:
+        while len(tried) < 4:
+            tried += [
+                datetime.fromisoformat(entry["timestamp"])
+                for entry in service.log()
+                if entry["event"] == "work postponed" and entry["work"] == "interpret"
+            ]
+    pauses = [(later - earlier).total_seconds() for earlier, later in pairwise(tried[:4])]
+    assert [pause >= at_least for pause, at_least in zip(pauses, [0.45, 0.95, 1.95], strict=True)] == [True] * 3
+
+
+async def test_a_step_that_gets_no_answer_is_given_up_and_the_work_goes_on_when_there_is_one(
+    database_url: str, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.runtime.worker._STEP_SECONDS", 0.3)
+    async with line_to(database_url) as line:
+        far = Database(line.url, patience=0.5)
+        leadership = Leadership(far, uuid4(), time.monotonic)
+        day = timedelta(days=90)
+        refresher = Refresher(far, TERMS, "info")
+        worker = Worker(far, RULES, Telemetry([]), leadership, refresher, day, day, timedelta(seconds=5), lambda: at(9))
+        worker.start()
+        line.freeze()
+        given_up = asyncio.Event()
+
+        def hear(_logger: object, _method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+            if "not done within 0.3 seconds" in str(entry.get("cause")):
+                given_up.set()
+            return entry
+
+        with structlog.testing.capture_logs(processors=[hear]):
+            async with asyncio.timeout(30):
+                await given_up.wait()
+        async with database.transaction() as connection:
+            await inbox.store(connection, [Issue(created_at=at(2)).opened().delivery(at(2))])
+        await line.mend()
+
+        async def counted() -> bool:
+            return bool(await all_experiments(database))
+
+        await until(counted)
+        await worker.stop()
+        await far.close()

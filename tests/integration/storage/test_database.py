@@ -1,0 +1,119 @@
+"""What the service learns about its database."""
+
+import asyncio
+
+import pytest
+from sqlalchemy import text
+
+from service.storage.database import Database, DatabaseError, DatabaseRejected, DatabaseUnavailable, within
+from tests.support.outage import line_to
+
+pytestmark = pytest.mark.oldest_postgresql_too
+
+
+async def test_a_server_that_is_not_there_is_unavailable() -> None:
+    database = Database("postgresql://nobody@127.0.0.1:1/nothing")
+    with pytest.raises(DatabaseUnavailable, match="PostgreSQL is not available"):
+        await database.check_writable()
+    await database.close()
+
+
+async def test_a_database_that_is_not_there_is_unavailable(database_url: str) -> None:
+    database = Database(database_url.replace("/test_", "/no_test_"))
+    with pytest.raises(DatabaseUnavailable, match="does not exist"):
+        await database.check_writable()
+    await database.close()
+
+
+async def test_a_pool_that_is_used_up_is_unavailable(database_url: str) -> None:
+    database = Database(database_url, pool_size=1, patience=0.1)
+    async with database.transaction():
+        with pytest.raises(DatabaseUnavailable):
+            await database.check_writable()
+    await database.close()
+
+
+async def test_a_value_that_postgresql_does_not_take_is_rejected(database: Database) -> None:
+    with pytest.raises(DatabaseRejected):
+        async with database.transaction() as connection:
+            await connection.execute(text("SELECT CAST(:value AS text)"), {"value": "a\0b"})
+
+
+async def test_a_connection_that_was_cut_off_is_unavailable_and_the_next_one_works(database: Database) -> None:
+    with pytest.raises(DatabaseUnavailable):
+        async with database.transaction() as connection:
+            await connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+    await database.check_writable()
+
+
+async def test_a_read_only_database_is_not_writable(database: Database) -> None:
+    async with database.transaction() as connection:
+        name = await connection.scalar(text("SELECT current_database()"))
+        await connection.execute(text(f"ALTER DATABASE {name} SET default_transaction_read_only = on"))
+    await database.engine.dispose()
+    with pytest.raises(DatabaseUnavailable, match="read-only"):
+        await database.check_writable()
+
+
+async def test_a_missing_schema_is_told_with_the_remedy(empty_database_url: str) -> None:
+    database = Database(empty_database_url)
+    with pytest.raises(DatabaseError, match=r"the schema is missing, .* is needed; run: loopgauge migrate"):
+        await database.check_schema()
+    await database.close()
+
+
+async def test_a_schema_that_is_newer_than_this_version_will_do(database: Database) -> None:
+    async with database.transaction() as connection:
+        await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    await database.check_schema()
+
+
+async def test_work_on_a_server_that_is_frozen_is_left_behind_however_often(database_url: str) -> None:
+    async with line_to(database_url) as line:
+        database = Database(line.url, pool_size=2, patience=0.2)
+        # Frozen while it is being asked: what is left behind has a query to cancel, and waits for the server again.
+        await database.check_writable()
+        line.freeze()
+        async with asyncio.timeout(20):
+            for _ in range(4):
+                with pytest.raises((TimeoutError, DatabaseUnavailable)):
+                    await within(0.3, database.check_writable())
+        await line.mend()
+        async with asyncio.timeout(20):
+            while True:
+                try:
+                    await within(2.0, database.check_writable())
+                    break
+                except (TimeoutError, DatabaseUnavailable):
+                    await asyncio.sleep(0.1)
+        await database.close()
+
+
+async def test_work_that_is_done_in_time_gives_its_result_or_its_error() -> None:
+    async def work(error: Exception | None) -> int:
+        if error:
+            raise error
+        return 7
+
+    assert await within(5.0, work(None)) == 7
+    with pytest.raises(DatabaseRejected, match="no"):
+        await within(5.0, work(DatabaseRejected("no")))
+
+
+async def test_who_is_cancelled_leaves_the_work_behind_cancelled() -> None:
+    ended = asyncio.Event()
+
+    async def work() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.set()
+
+    waiting = asyncio.create_task(within(60, work()))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    async with asyncio.timeout(5):
+        await ended.wait()

@@ -1,0 +1,164 @@
+"""A rehearsal works on copies: it changes nothing, and holds nobody up."""
+
+import asyncio
+from datetime import datetime
+
+import pytest
+from sqlalchemy import text
+
+from service.lifecycle.references import Ref
+from service.pipeline.interpret import interpret_pending
+from service.pipeline.project import project_touched
+from service.storage import dirty_subjects, events, experiments, inbox
+from service.storage.database import Connection, Database, DatabaseUnavailable
+from service.storage.dry_run import rehearsal
+from service.storage.inbox import Settlement
+from service.telemetry import Telemetry
+from tests.support.builders import Issue, at
+from tests.support.road import RULES, all_experiments, deliver, settle
+
+pytestmark = pytest.mark.oldest_postgresql_too
+ISSUE = Ref("github:acme/app#45")
+OPENED = Issue(created_at=at(2)).opened()
+COPIED = ("events", "event_deliveries", "links", "link_statements", "aliases", "touched", "experiments", "exclusions")
+
+
+def _now() -> datetime:
+    return at(20)
+
+
+async def _counts(connection: Connection) -> dict[str, int]:
+    return {table: await connection.scalar(text(f"SELECT count(*) FROM {table}")) or 0 for table in COPIED}
+
+
+async def test_what_is_done_to_the_copies_is_not_done_to_the_tables(database: Database) -> None:
+    await deliver(database, OPENED)
+    async with rehearsal(database) as copies, copies.transaction() as connection:
+        assert set(await events.events_of(connection, [ISSUE])) == {ISSUE}
+        await events.forget(connection, [ISSUE])
+        await experiments.replace(connection, [], [ISSUE])
+        assert await events.events_of(connection, [ISSUE]) == {}
+        assert await experiments.everything(connection) == []
+    assert set(await all_experiments(database)) == {ISSUE}
+    async with database.transaction() as connection:
+        assert await events.events_of(connection, [ISSUE])
+
+
+async def test_the_copies_have_what_the_tables_have_and_their_indexes(database: Database) -> None:
+    await deliver(database, OPENED)
+    indexed = text("SELECT count(*) FROM pg_index WHERE indrelid = ANY(CAST(CAST(:tables AS text[]) AS regclass[]))")
+    async with database.transaction() as connection:
+        live, indexes = await _counts(connection), await connection.scalar(indexed, {"tables": list(COPIED)})
+    async with rehearsal(database) as copies, copies.transaction() as connection:
+        assert await _counts(connection) == live
+        assert await connection.scalar(indexed, {"tables": [f"pg_temp.{table}" for table in COPIED]}) == indexes
+
+
+async def test_nothing_is_left_of_it_on_its_connection(database_url: str) -> None:
+    database = Database(database_url, pool_size=1)
+    await deliver(database, OPENED)
+    for _ in range(2):
+        async with rehearsal(database) as copies:
+            async with copies.transaction() as connection:
+                await events.forget(connection, [ISSUE])
+            await project_touched(copies, _now, alone=True)
+        async with database.transaction() as connection:
+            temporary = "SELECT count(*) FROM pg_class WHERE relpersistence = 't' AND relkind IN ('r', 'S')"
+            assert await connection.scalar(text(temporary)) == 0
+            assert await connection.scalar(text("SHOW statement_timeout")) == "30s"
+            assert await events.events_of(connection, [ISSUE])
+    await deliver(database, Issue(number=46, created_at=at(2)).opened())
+    assert len(await all_experiments(database)) == 2
+    await database.close()
+
+
+async def test_nothing_is_left_of_one_that_failed_half_way(database_url: str) -> None:
+    database = Database(database_url, pool_size=1)
+    await deliver(database, OPENED)
+
+    async def fail() -> None:
+        async with rehearsal(database) as copies, copies.transaction() as connection:
+            await events.forget(connection, [ISSUE])
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail()
+    async with database.transaction() as connection:
+        assert await events.events_of(connection, [ISSUE])
+    await database.close()
+
+
+async def test_postgresql_refuses_to_change_what_is_no_copy(database: Database) -> None:
+    await deliver(database, OPENED)
+    delivery = OPENED.delivery(at(2))
+    async with rehearsal(database) as copies:
+        with pytest.raises(DatabaseUnavailable, match="read-only transaction"):
+            async with copies.transaction() as connection:
+                await inbox.settle(connection, [Settlement(delivery.id, "failed", "")], "digest", at(3))
+        with pytest.raises(DatabaseUnavailable, match="read-only transaction"):
+            async with copies.transaction() as connection:
+                await inbox.make_pending(connection, [delivery.id])
+        async with copies.transaction() as connection:
+            assert await experiments.everything(connection)
+
+
+async def test_what_is_committed_meanwhile_does_not_show_and_waits_for_nothing(database: Database) -> None:
+    await deliver(database, OPENED)
+    async with rehearsal(database) as copies:
+        async with copies.transaction() as connection:
+            await connection.execute(text("LOCK TABLE aliases IN SHARE ROW EXCLUSIVE MODE"))
+            await connection.execute(text("UPDATE events SET received_at = now()"))
+            await connection.execute(text("UPDATE experiments SET team = 'rehearsed'"))
+        async with database.transaction() as live:
+            # As strong as anything that is done while the service runs.
+            await live.execute(text(f"LOCK TABLE {', '.join((*COPIED, 'deliveries'))} IN EXCLUSIVE MODE NOWAIT"))
+            await experiments.lock(live, [ISSUE])
+        await deliver(database, OPENED, Issue(number=46, created_at=at(2)).opened())
+        async with copies.transaction() as connection:
+            assert [one.root for one in await experiments.everything(connection)] == [ISSUE]
+            _, newest = await inbox.page(connection, limit=1)
+            assert newest is None
+    assert len(await all_experiments(database)) == 2
+
+
+async def test_what_is_projected_in_it_is_projected_live_meanwhile(database: Database) -> None:
+    async with database.transaction() as connection:
+        await inbox.store(connection, [OPENED.delivery(at(2))])
+    await interpret_pending(database, RULES, Telemetry(["github"]), _now)
+    async with rehearsal(database) as copies:
+        assert await project_touched(copies, _now, alone=True)
+        async with asyncio.timeout(20):
+            assert await project_touched(database, _now)
+    assert set(await all_experiments(database)) == {ISSUE}
+
+
+@pytest.mark.parametrize("path", ["apart", "apart,pg_temp"])
+async def test_the_copies_are_of_the_schema_that_the_url_names(empty_database_url: str, path: str) -> None:
+    public = Database(empty_database_url, pool_size=1)
+    await public.migrate()
+    async with public.transaction() as connection:
+        await connection.execute(text("CREATE SCHEMA apart"))
+    apart = Database(f"{empty_database_url}&search_path={path}", pool_size=1)
+    await apart.migrate()
+    await deliver(apart, OPENED)
+    async with rehearsal(apart) as copies:
+        async with copies.transaction() as connection:
+            assert [one.root for one in await experiments.everything(connection)] == [ISSUE]
+            await events.forget(connection, [ISSUE])
+            await experiments.replace(connection, [], [ISSUE])
+        async with copies.transaction() as connection:
+            assert await experiments.everything(connection) == []
+    await settle(apart, RULES)
+    assert set(await all_experiments(apart)) == {ISSUE}
+    assert await all_experiments(public) == {}
+    await apart.close()
+    await public.close()
+
+
+async def test_subjects_touched_in_it_come_after_those_that_were(database: Database) -> None:
+    async with database.transaction() as connection:
+        await connection.execute(text("INSERT INTO touched (subject) VALUES ('key:a'), ('key:b')"))
+    async with rehearsal(database) as copies, copies.transaction() as connection:
+        await connection.execute(text("INSERT INTO touched (subject) VALUES ('key:0')"))
+        assert list(await dirty_subjects.claim(connection, 10, at(3), alone=True)) == ["key:a", "key:b", "key:0"]
+        assert await dirty_subjects.newest(connection) == await connection.scalar(text("SELECT max(mark) FROM touched"))

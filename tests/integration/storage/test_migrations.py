@@ -1,0 +1,131 @@
+"""The migrations and the tables say the same."""
+
+import alembic.command
+import alembic.config
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+
+from service.lifecycle.excluded import Excluded
+from service.pipeline.judge import interpret_delivery
+from service.pipeline.project import project_touched
+from service.storage import events, inbox
+from service.storage.database import Database, DatabaseError
+from service.storage.events import Said
+from service.storage.tables import metadata
+from tests.support.builders import Issue, at, github
+from tests.support.road import RULES, all_exclusions, all_experiments
+
+pytestmark = pytest.mark.oldest_postgresql_too
+
+
+def _differences(connection: Connection) -> list[object]:
+    context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+    return list(compare_metadata(context, metadata))
+
+
+async def test_upgrading_to_head_makes_exactly_the_tables(empty_database_url: str) -> None:
+    database = Database(empty_database_url)
+    await database.migrate()
+    async with database.transaction() as connection:
+        differences = await connection.run_sync(_differences)
+    await database.close()
+    assert differences == []
+
+
+async def test_a_table_that_no_migration_makes_is_noticed(database: Database) -> None:
+    async with database.transaction() as connection:
+        await connection.execute(text("DROP TABLE touched"))
+        differences = await connection.run_sync(_differences)
+    assert differences != []
+
+
+async def test_bodies_are_stored_without_a_second_compression(database: Database) -> None:
+    async with database.transaction() as connection:
+        storage = await connection.scalar(
+            text("SELECT attstorage FROM pg_attribute WHERE attrelid = 'deliveries'::regclass AND attname = 'body'")
+        )
+    assert storage in ("e", b"e")
+
+
+async def test_migrating_again_changes_nothing(database: Database) -> None:
+    assert await database.migrate() == await database.migrate()
+    await database.check_schema()
+
+
+async def test_the_revisions_are_those_that_alembic_finds(database: Database) -> None:
+    script = ScriptDirectory("migrations")
+    newest, *older = (revision.revision for revision in script.walk_revisions())
+    assert await database.migrate() == newest
+    for revision in older:
+        async with database.transaction() as connection:
+            await connection.execute(text("UPDATE alembic_version SET version_num = :older"), {"older": revision})
+        with pytest.raises(DatabaseError, match=f"at revision {revision}, {newest} is needed"):
+            await database.check_schema()
+
+
+async def test_a_newer_schema_is_left_as_it_is_and_worked_with(database: Database) -> None:
+    async with database.transaction() as connection:
+        await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        await connection.execute(text("ALTER TABLE deliveries ADD COLUMN of_a_newer_version text"))
+    assert await database.migrate() == "9999"
+    await database.check_schema()
+    async with database.transaction() as connection:
+        assert await connection.scalar(text("SELECT version_num FROM alembic_version")) == "9999"
+
+
+async def test_an_older_schema_is_not_taken_for_a_newer_one(database: Database) -> None:
+    newest = await database.migrate()
+    async with database.transaction() as connection:
+        await connection.run_sync(_downgrade)
+    with pytest.raises(DatabaseError, match="at revision 0002"):
+        await database.check_schema()
+    assert await database.migrate() == newest
+    await database.check_schema()
+
+
+def _downgrade(connection: Connection) -> None:
+    config = alembic.config.Config()
+    config.set_main_option("script_location", "migrations")
+    config.attributes["connection"] = connection
+    alembic.command.downgrade(config, "0002")
+
+
+async def test_what_was_marked_before_there_were_exclusions_is_projected_anew(database: Database) -> None:
+    opened = Issue(created_at=at(2))
+    _, closed = Issue(number=46, created_at=at(2)).closed(at(5), "duplicate")
+    async with database.transaction() as connection:
+        await connection.run_sync(_downgrade)
+        for request in (opened.opened(), closed):
+            said = interpret_delivery(RULES, request.delivery(at(5)))
+            brought = dict.fromkeys(said.events, "a rule")
+            await events.record(connection, [Said(request.delivery(at(5)).id, at(5), brought)])
+        await connection.execute(text("DELETE FROM touched"))
+    await database.migrate()
+    while await project_touched(database, lambda: at(6)):
+        pass
+    assert set(await all_experiments(database)) == {"github:acme/app#45"}
+    assert await all_exclusions(database) == {"github:acme/app#46": Excluded("duplicate", at(5))}
+
+
+async def test_links_are_found_without_a_list_of_what_is_still_to_be_put_in(database: Database) -> None:
+    async with database.transaction() as connection:
+        options = await connection.scalar(text("SELECT reloptions FROM pg_class WHERE oid = 'links_targets'::regclass"))
+    assert options == ["fastupdate=off"]
+
+
+async def test_a_migration_that_has_to_wait_for_a_reader_keeps_nobody_from_storing(database: Database) -> None:
+    async with database.transaction() as connection:
+        await connection.execute(
+            text("CREATE INDEX deliveries_pending ON deliveries (received_at, id) WHERE verdict IS NULL")
+        )
+        await connection.execute(text("UPDATE alembic_version SET version_num = '0005'"))
+    async with database.transaction() as reading:
+        await reading.execute(text("SELECT count(*) FROM deliveries"))
+        with pytest.raises(DatabaseError, match="somebody reads for long"):
+            await database.migrate()
+        async with database.transaction() as storing:
+            assert await inbox.store(storing, [github("ping", b"{}").delivery(at(2))])
+    assert await database.migrate() == "0006"

@@ -1,0 +1,214 @@
+"""Any permutation, duplication and splitting of the same observations gives the same experiments."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import NAMESPACE_OID, uuid5
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from service.deliveries.observation import Commented, Linked, Mentioned, Observation, Observed, Renamed, Trait
+from service.lifecycle.aliases import Alias, Aliases
+from service.lifecycle.events import LifecycleEvent
+from service.lifecycle.evidence import Graph, LinkSet
+from service.lifecycle.excluded import Excluded, excluded
+from service.lifecycle.experiment import Attempt, Experiment, fold, is_marked
+from service.lifecycle.references import Ref
+from service.pipeline.project import project_touched
+from service.rules.interpret import interpret
+from service.rules.model import Interpretation
+from service.storage import events
+from service.storage.database import Database
+from service.storage.events import Said
+from tests.support.builders import at
+from tests.support.road import RULES, all_exclusions, all_experiments
+
+TICKET = Ref("jira:ML-1")
+ITEMS = (Ref("github:acme/app#1"), Ref("github:acme/app#2"), TICKET)
+CHANGES = (Ref("github:acme/app!7"), Ref("github:acme/app!8"))
+COMMITS = (Ref("commit:aaa"), Ref("commit:bbb"), Ref("commit:ccc"))
+LABELS = (
+    "experiment",
+    "outcome:failed",
+    "outcome:worked",
+    "failure:basic",
+    "team:search",
+    "risk:bold",
+    "learning:shared",
+)
+COMMANDS = ("/experiment start", "/experiment conclude failed basic", "/experiment team ads", "/experiment reopen")
+RENAMES = (
+    (Ref("github:acme/app"), Ref("github:acme/web")),
+    (Ref("github:acme/app#2"), Ref("github:acme/docs#9")),
+    (Ref("github:acme/web"), Ref("github:acme/app")),
+    (Ref("github:acme/web"), Ref("github:acme/site")),
+    (Ref("github:acme/docs"), Ref("github:acme/manual")),
+)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What one delivery says."""
+
+    provider: str
+    observations: tuple[Observation, ...]
+
+    def interpreted(self) -> Interpretation:
+        return interpret(RULES, self.provider, self.observations, dict)
+
+
+# Few moments, so that much of what is drawn happens at once.
+moments = st.builds(lambda day, second: at(day) + timedelta(seconds=second), st.integers(2, 6), st.integers(0, 1))
+
+
+def _seen(subject: Ref, when: datetime, labels: Sequence[str], branch: str = "") -> Observed:
+    what = "change" if "!" in subject else "item"
+    traits: dict[Trait, tuple[str, ...]] = {"what": (what,), "project": ("acme/app",), "label": tuple(labels)}
+    return Observed("seen", subject, when, {**traits, "title": (f"as of {when}",), "branch": (branch,)})
+
+
+@st.composite
+def about_an_item(draw: st.DrawFn) -> Told:
+    subject, when = draw(st.sampled_from(ITEMS)), draw(moments)
+    said: list[Observation] = [_seen(subject, when, draw(st.lists(st.sampled_from(LABELS), max_size=3)))]
+    said.append(Observed("created", subject, at(2), {"what": ("item",)}))
+    match draw(st.sampled_from(["labelled", "unlabelled", "assigned", "closed", "abandoned", "duplicate", "reopened"])):
+        case "labelled" | "unlabelled" as kind:
+            said.append(Observed(kind, subject, when, {"label": (draw(st.sampled_from(LABELS)),)}))
+        case "assigned" | "reopened" as kind:
+            said.append(Observed(kind, subject, when))
+        case "closed":
+            said.append(Observed("closed", subject, when))
+        case "abandoned":
+            said.append(Observed("closed", subject, when, {"reason": ("not_planned",)}))
+        case _:
+            said.append(Observed("closed", subject, when, {"reason": ("duplicate",)}))
+    return Told("jira" if subject == TICKET else "github", tuple(said))
+
+
+@st.composite
+def about_a_change(draw: st.DrawFn) -> Told:
+    subject, when = draw(st.sampled_from(CHANGES)), draw(moments)
+    branch = draw(st.sampled_from(["exp/ML-1-cache", "cache", "ML-1"]))
+    closes = draw(st.frozensets(st.sampled_from(ITEMS), max_size=2))
+    said: list[Observation] = [
+        _seen(subject, when, draw(st.lists(st.sampled_from(LABELS), max_size=2)), branch),
+        Observed("created", subject, at(3), {"what": ("change",)}),
+        Linked(subject, "body", subject, closes, when),
+        Linked(draw(st.sampled_from(COMMITS)), "head", subject, frozenset({subject}), when),
+        Mentioned(subject, "branch", branch, when),
+    ]
+    if draw(st.booleans()):
+        said.append(Observed("merged", subject, when))
+    return Told("github", tuple(said))
+
+
+runs = st.builds(
+    lambda commit, when, conclusion: Told(
+        "github", (Observed("finished", commit, when, {"conclusion": (conclusion,)}),)
+    ),
+    st.sampled_from(COMMITS),
+    moments,
+    st.sampled_from(["success", "failure", "skipped"]),
+)
+comments = st.builds(
+    lambda subject, when, text: Told(
+        "github", (Observed("active", subject, when), Commented(subject, when, text, insider=True))
+    ),
+    st.sampled_from((*ITEMS, *CHANGES)),
+    moments,
+    st.sampled_from(COMMANDS),
+)
+renames = st.builds(
+    lambda names, when: Told("github", (Renamed(Alias(names[0], names[1], when)),)), st.sampled_from(RENAMES), moments
+)
+stories = st.lists(
+    st.one_of(about_an_item(), about_an_item(), about_a_change(), runs, comments, renames), min_size=3, max_size=14
+)
+
+
+def derived_from(told: Sequence[Told]) -> tuple[dict[str, Experiment], dict[str, Excluded]]:
+    """The experiments, and what is left out, that come of all that was told, worked out plainly and in one go."""
+    interpreted = [one.interpreted() for one in told]
+    aliases = Aliases(alias for one in interpreted for alias in one.aliases)
+    heard: dict[Ref, set[LifecycleEvent]] = {}
+    newest: dict[tuple[str, ...], LinkSet] = {}
+    for one in interpreted:
+        for event in one.events:
+            heard.setdefault(aliases.canonical(event.subject), set()).add(event)
+        for link in one.links:
+            known = newest.setdefault((link.evidence, link.channel, link.stated_by), link)
+            if (known.stated_at, sorted(known.targets)) < (link.stated_at, sorted(link.targets)):
+                newest[link.evidence, link.channel, link.stated_by] = link
+    graph = Graph.of(
+        (aliases.canonical(link.evidence), aliases.canonical(target))
+        for link in newest.values()
+        for target in link.targets
+    )
+    marked = frozenset(subject for subject, own in heard.items() if is_marked(own))
+
+    def heard_of(subjects: Iterable[Ref]) -> list[LifecycleEvent]:
+        return [event for subject in subjects for event in heard.get(subject, ())]
+
+    def attempts(root: Ref) -> list[Attempt]:
+        serving = sorted(graph.descendants(root) & marked)
+        return [Attempt(heard[one], heard_of(graph.descendants(one) - {root})) for one in serving]
+
+    experiments: dict[str, Experiment] = {
+        root: fold(root, heard[root], heard_of(graph.descendants(root)), attempts(root))
+        for root in marked
+        if graph.is_root(root, marked)
+    }
+    alone = (subject for subject in heard if not graph.ancestors(subject) & marked)
+    return experiments, {subject: why for subject in alone if (why := excluded(heard[subject]))}
+
+
+@given(stories, st.data())
+def test_the_order_of_observations_makes_no_difference(story: list[Told], data: st.DataObject) -> None:
+    again = data.draw(st.permutations([*story, *data.draw(st.lists(st.sampled_from(story), max_size=5))]))
+    assert derived_from(again) == derived_from(story)
+
+
+@given(stories)
+def test_observations_of_one_delivery_may_come_in_several(story: list[Told]) -> None:
+    split = [Told(one.provider, (observation,)) for one in story for observation in one.observations]
+    assert derived_from(split) == derived_from(story)
+
+
+async def _tell(database: Database, told: Sequence[Told], batch: int) -> None:
+    """One worker that records what it is told, in batches, and projects between them."""
+    for start in range(0, len(told), batch):
+        said = [_said(one) for one in told[start : start + batch]]
+        async with database.transaction() as connection:
+            await events.record(connection, said)
+        await project_touched(database, lambda: at(2))
+
+
+def _said(told: Told) -> Said:
+    interpreted = told.interpreted()
+    brought: dict[LifecycleEvent, str] = {statement.event: statement.rule for statement in interpreted.statements}
+    by = uuid5(NAMESPACE_OID, repr(told))
+    return Said(by, at(2), brought, interpreted.links, interpreted.aliases)
+
+
+async def _forget(database: Database) -> None:
+    async with database.transaction() as connection:
+        tables = "events, event_deliveries, links, aliases, touched, experiments, exclusions"
+        await connection.exec_driver_sql(f"TRUNCATE {tables}")
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(stories, st.data())
+async def test_two_workers_on_postgresql_come_to_the_same_experiments(
+    database: Database, story: list[Told], data: st.DataObject
+) -> None:
+    await _forget(database)
+    shuffled: list[Any] = data.draw(st.permutations([*story, *story[:3]]))
+    batch = data.draw(st.integers(1, 4))
+    await asyncio.gather(_tell(database, shuffled[::2], batch), _tell(database, shuffled[1::2], batch))
+    while await project_touched(database, lambda: at(2)):
+        pass
+    assert (await all_experiments(database), await all_exclusions(database)) == derived_from(story)

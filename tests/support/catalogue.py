@@ -1,0 +1,119 @@
+"""Every metric that the service exports, as a scrape of it shows them, and those that no panel shows."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import TypeAlias
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from service.lifecycle.experiment import Experiment
+from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk
+from service.metrics.view import View
+from service.pipeline.exposition import write_text
+from service.pipeline.snapshot import Exported, render
+from service.telemetry import Telemetry
+from service.telemetry.backlog import Backlog
+from tests.support.builders import at, experiment, terms
+
+UNUSED: Mapping[str, str] = {
+    "process_virtual_memory_bytes": "resident memory is what a container is limited by",
+    "process_start_time_seconds": "when a process began shows where its lines begin",
+    "process_open_fds": "a number that seldom moves, and a process that has too many says so in its log",
+    "process_max_fds": "a limit that the operator has set",
+}
+"""Families that no panel shows, and why."""
+
+NOW = at(31)
+_Ending: TypeAlias = tuple[Outcome, FailureCategory | None, datetime | None]
+_ENDINGS: tuple[_Ending, ...] = (
+    *((Outcome.FAILED, category, at(9)) for category in FailureCategory),
+    *((outcome, None, None) for outcome in Outcome if outcome is not Outcome.FAILED),
+)
+
+
+def scrape() -> str:
+    """What Prometheus reads from a service that knows a bit of everything."""
+    snapshot = render(View.of(_portfolio(), terms("30d", "90d"), ()), NOW)
+    exported = Exported.of(snapshot, timedelta(seconds=0.5))
+    return exported.text.plain(write_text(_telemetry().registry)).decode()
+
+
+def labels() -> dict[str, set[str]]:
+    """The labels of the series of each name, without those that scraping adds."""
+    found: dict[str, set[str]] = {}
+    for family in text_string_to_metric_families(scrape()):
+        for sample in family.samples:
+            found.setdefault(sample.name, set()).update(sample.labels)
+    return found
+
+
+def values() -> dict[tuple[str, str], set[str]]:
+    """The values of each label of each name."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for family in text_string_to_metric_families(scrape()):
+        for sample in family.samples:
+            for label, value in sample.labels.items():
+                found.setdefault((sample.name, label), set()).add(value)
+    return found
+
+
+def families() -> dict[str, set[str]]:
+    """The names of the series of each family, of a histogram's all together."""
+    found: dict[str, set[str]] = {}
+    for name in labels():
+        found.setdefault(_family(name), set()).add(name)
+    return found
+
+
+def is_of_one_process(name: str) -> bool:
+    """Whether each process counts something else under this name, so that they can be added up."""
+    shared = ("loopgauge_inbox", "loopgauge_projection", "loopgauge_source")
+    return is_of_processes(name) and not name.startswith(shared)
+
+
+def is_of_processes(name: str) -> bool:
+    """Whether processes tell this of themselves, and not of experiments."""
+    return name in {sample.name for family in _telemetry().registry.collect() for sample in family.samples}
+
+
+def _family(name: str) -> str:
+    for ending in ("_bucket", "_gcount", "_gsum", "_count", "_sum", "_total", "_created", "_info"):
+        name = name.removesuffix(ending)
+    return name
+
+
+def _portfolio() -> list[Experiment]:
+    return [made for team in ("search", "checkout") for made in (*_concluded(team), _open(team))]
+
+
+def _concluded(team: str) -> list[Experiment]:
+    return [
+        experiment(
+            f"github:acme/{team}#{number}{risk}",
+            team=team,
+            risk=risk,
+            idea_at=at(2),
+            started_at=at(3),
+            first_signal_at=at(4),
+            concluded_at=at(8),
+            outcome=outcome,
+            failure_category=category,
+            shared_at=shared_at,
+            shipped_at=at(10),
+        )
+        for risk in Risk
+        for number, (outcome, category, shared_at) in enumerate(_ENDINGS)
+    ]
+
+
+def _open(team: str) -> Experiment:
+    return experiment(f"github:acme/{team}#45", team=team, idea_at=at(1))
+
+
+def _telemetry() -> Telemetry:
+    telemetry = Telemetry(["github"])
+    telemetry.hear_from("github", datetime(2026, 3, 30, tzinfo=UTC))
+    telemetry.set_backlog(Backlog(pending=3, oldest_pending_seconds=2.0, failed=1, touched=4))
+    telemetry.observe_visible(2.0)
+    telemetry.requests.observer("POST", "/webhooks/{source}", 202)(0.01)
+    return telemetry

@@ -1,0 +1,95 @@
+"""Payloads that are nearly right, for hypothesis, and what may come of them."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from hypothesis import strategies as st
+
+from service.deliveries.observation import (
+    TRAITS,
+    Commented,
+    Linked,
+    Mentioned,
+    Nothing,
+    Observation,
+    Observed,
+    Renamed,
+    Stated,
+)
+from tests.support.paths import CORPUS
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=10,
+)
+TIMES = st.datetimes(timezones=st.timezones() | st.none()).map(datetime.isoformat)
+ANYTHING = st.text() | st.integers() | TIMES | JSON
+
+
+def collected(provider: str) -> list[Path]:
+    """The files of a provider's payloads that others published; none where they are not beside the repository."""
+    return sorted((CORPUS / provider).rglob("*.json"))
+
+
+def read(paths: Sequence[Path]) -> list[Any]:
+    """What is in files of JSON."""
+    return [json.loads(path.read_bytes()) for path in paths]
+
+
+@st.composite
+def nearly_right(draw: st.DrawFn, payloads: Callable[[], Sequence[Any]]) -> Any:
+    """One of the payloads with some of what is in it missing, and some replaced by anything.
+
+    Args:
+        payloads: asked for them, since hypothesis writes out what a strategy is made of.
+    """
+    payload = json.loads(json.dumps(draw(st.sampled_from(payloads()))))
+    for _ in range(draw(st.integers(1, 3))):
+        places = [one for one in _places(payload) if one]
+        if not places:
+            break
+        place = draw(st.sampled_from(places))
+        name: Any = draw(st.sampled_from(sorted(place) if isinstance(place, dict) else range(len(place))))
+        if draw(st.booleans()):
+            place[name] = draw(ANYTHING)
+        else:
+            del place[name]
+    return payload
+
+
+def _places(value: Any) -> Iterator[dict[str, Any] | list[Any]]:
+    """Every object and list in a payload, itself among them."""
+    if isinstance(value, dict | list):
+        yield value
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _places(inner)
+
+
+def is_sound(said: Sequence[Observation] | Nothing) -> bool:
+    """Whether what was understood is such as the rules can take: times in UTC, traits of the kind, a reason."""
+    if isinstance(said, Nothing):
+        return bool(said.reason)
+    known = all(one.traits.keys() <= TRAITS[one.kind] for one in said if isinstance(one, Observed))
+    return known and all(at.utcoffset() == timedelta(0) for one in said for at in _times(one))
+
+
+def dated(said: Sequence[Observation] | Nothing) -> list[Observed | Mentioned]:
+    """The observations that a run makes, all of which have a time; none of another kind is among them."""
+    assert not isinstance(said, Nothing)
+    known = [one for one in said if isinstance(one, Observed | Mentioned)]
+    assert len(known) == len(said)
+    return known
+
+
+def _times(one: Observation) -> list[datetime]:
+    match one:
+        case Observed(at=at) | Commented(at=at) | Linked(at=at) | Mentioned(at=at):
+            return [at]
+        case Renamed(alias=alias):
+            return [alias.renamed_at]
+        case Stated(events=events):
+            return [event.occurred_at for event in events]

@@ -1,0 +1,281 @@
+"""Builders of payloads in the shapes of providers other than GitHub, with as much in them as a story needs."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from tests.support.signing import Request, request
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ticket:
+    """A Jira ticket, and the deliveries that Jira makes of it."""
+
+    key: str = "ML-12"
+    summary: str = "Rank by freshness"
+    type: str = "Experiment"
+    labels: tuple[str, ...] = ()
+    components: tuple[str, ...] = ()
+    status: tuple[str, str, str] = ("10000", "To Do", "new")
+    """Id, name, and the key of its category."""
+    resolution: str | None = None
+    resolved_at: datetime | None = None
+    created_at: datetime
+
+    def created(self) -> Request:
+        return self.event("jira:issue_created", self.created_at)
+
+    def labelled(self, label: str, when: datetime) -> tuple["Ticket", Request]:
+        """The ticket with one more label, and the delivery that says so."""
+        labelled = replace(self, labels=(*self.labels, label))
+        change = {"field": "labels", "fromString": " ".join(self.labels), "toString": " ".join(labelled.labels)}
+        return labelled, labelled.event("jira:issue_updated", when, [change])
+
+    def moved(
+        self, to: tuple[str, str, str], when: datetime, resolution: str | None = None
+    ) -> tuple["Ticket", Request]:
+        """The ticket in another status, with another resolution, and the delivery that says so."""
+        moved = replace(self, status=to, resolution=resolution, resolved_at=when if resolution else None)
+        changes = [
+            {"field": "status", "from": self.status[0], "fromString": self.status[1], "to": to[0], "toString": to[1]}
+        ]
+        if resolution != self.resolution:
+            changes.append({"field": "resolution", "fromString": self.resolution or "", "toString": resolution or ""})
+        return moved, moved.event("jira:issue_updated", when, changes)
+
+    def commented(self, text: str, when: datetime) -> Request:
+        """A comment on the ticket, as Jira Cloud tells of it: with few of the ticket's fields."""
+        comment = {"body": text, "created": stamp(when), "updated": stamp(when)}
+        shown = ("summary", "issuetype", "project", "status")
+        return self._posted({"webhookEvent": "comment_created", "comment": comment}, when, shown)
+
+    def deleted(self, when: datetime) -> Request:
+        return self.event("jira:issue_deleted", when)
+
+    def event(self, name: str, when: datetime, changes: Sequence[Mapping[str, Any]] = ()) -> Request:
+        """The delivery of an event, with the state that it left behind."""
+        return self._posted({"webhookEvent": name, "changelog": {"id": "1", "items": list(changes)}}, when)
+
+    def _posted(self, event: Mapping[str, Any], when: datetime, shown: Collection[str] | None = None) -> Request:
+        number, name, category = self.status
+        fields = {
+            "summary": self.summary,
+            "issuetype": {"name": self.type},
+            "labels": list(self.labels),
+            "components": [{"name": component} for component in self.components],
+            "project": {"key": self.key.partition("-")[0]},
+            "status": {"id": number, "name": name, "statusCategory": {"key": category}},
+            "resolution": {"name": self.resolution} if self.resolution else None,
+            "resolutiondate": stamp(self.resolved_at) if self.resolved_at else None,
+            "created": stamp(self.created_at),
+            "reporter": {"displayName": "Somebody"},
+        }
+        fields = {name: value for name, value in fields.items() if shown is None or name in shown}
+        issue = {"key": self.key, "self": "https://acme.atlassian.net/rest/api/2/issue/10012", "fields": fields}
+        milliseconds = int(when.timestamp() * 1000)
+        return request("jira", {**event, "timestamp": milliseconds, "issue": issue})
+
+
+IN_PROGRESS = ("3", "In Progress", "indeterminate")
+IN_REVIEW = ("10004", "In Review", "indeterminate")
+DONE = ("10002", "Done", "done")
+TO_DO = ("10000", "To Do", "new")
+
+
+def stamp(when: datetime) -> str:
+    """A time as Jira writes it."""
+    return when.strftime("%Y-%m-%dT%H:%M:%S.000+0000")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GitLabIssue:
+    """A GitLab issue, and the deliveries that GitLab makes of it."""
+
+    number: int = 45
+    project: str = "acme/app"
+    labels: tuple[str, ...] = ("experiment",)
+    created_at: datetime
+    closed_at: datetime | None = None
+    moved_to: int | None = None
+
+    def opened(self) -> Request:
+        return self.event("open", self.created_at)
+
+    def assigned(self, when: datetime) -> Request:
+        return self.event("update", when, assignees={"previous": [], "current": [{"id": 7, "username": "octo-dev"}]})
+
+    def labelled(self, label: str, when: datetime) -> tuple["GitLabIssue", Request]:
+        """The issue with one more label, and the delivery that says so."""
+        labelled = replace(self, labels=(*self.labels, label))
+        changed = {"previous": _titles(self.labels), "current": _titles(labelled.labels)}
+        return labelled, labelled.event("update", when, labels=changed)
+
+    def closed(self, when: datetime) -> tuple["GitLabIssue", Request]:
+        """The closed issue, and the delivery that says so."""
+        closed = replace(self, closed_at=when)
+        return closed, closed.event("close", when)
+
+    def reopened(self, when: datetime) -> tuple["GitLabIssue", Request]:
+        """The issue, open again, and the delivery that says so."""
+        reopened = replace(self, closed_at=None)
+        return reopened, reopened.event("reopen", when)
+
+    def event(self, action: str, when: datetime, **changes: Any) -> Request:
+        """The delivery of an action, with the state that it left behind."""
+        attributes = {
+            "iid": self.number,
+            "title": "Answer from the cache",
+            "url": f"https://gitlab.example.com/{self.project}/-/issues/{self.number}",
+            "state": "closed" if self.closed_at else "opened",
+            "action": action,
+            "created_at": spaced(self.created_at),
+            "updated_at": spaced(when),
+            "closed_at": spaced(self.closed_at) if self.closed_at else None,
+            "moved_to_id": self.moved_to,
+        }
+        payload = {
+            "object_kind": "issue",
+            "project": {"path_with_namespace": self.project, "default_branch": "main"},
+            "object_attributes": attributes,
+            "labels": _titles(self.labels),
+            "changes": changes,
+        }
+        return request("gitlab", payload, x_gitlab_event="Issue Hook")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergeRequest:
+    """A GitLab merge request, and the deliveries that GitLab makes of it."""
+
+    number: int = 7
+    project: str = "acme/app"
+    title: str = "Cache answers"
+    description: str = "Closes #45"
+    branch: str = "cache-answers"
+    labels: tuple[str, ...] = ()
+    head: str = "a" * 40
+    merge_commit: str | None = None
+    created_at: datetime
+    state: str = "opened"
+
+    def opened(self) -> Request:
+        return self.event("open", self.created_at)
+
+    def merged(self, when: datetime, commit: str = "b" * 40) -> tuple["MergeRequest", Request]:
+        """The merged merge request, and the delivery that says so."""
+        merged = replace(self, state="merged", merge_commit=commit)
+        return merged, merged.event("merge", when)
+
+    def event(self, action: str, when: datetime, **changes: Any) -> Request:
+        """The delivery of an action, with the state that it left behind."""
+        project = {"path_with_namespace": self.project, "default_branch": "main"}
+        attributes = {
+            "iid": self.number,
+            "title": self.title,
+            "description": self.description,
+            "url": f"https://gitlab.example.com/{self.project}/-/merge_requests/{self.number}",
+            "state": self.state,
+            "action": action,
+            "source_branch": self.branch,
+            "target_branch": "main",
+            "source": project,
+            "target": project,
+            "last_commit": {"id": self.head},
+            "merge_commit_sha": self.merge_commit,
+            "created_at": spaced(self.created_at),
+            "updated_at": spaced(when),
+        }
+        payload = {
+            "object_kind": "merge_request",
+            "project": project,
+            "object_attributes": attributes,
+            "labels": _titles(self.labels),
+            "changes": changes,
+        }
+        return request("gitlab", payload, x_gitlab_event="Merge Request Hook")
+
+
+def gitlab_pipeline(sha: str, when: datetime, status: str = "success") -> Request:
+    """A pipeline that came to its end."""
+    attributes = {"id": 1, "status": status, "ref": "cache-answers", "sha": sha, "finished_at": spaced(when)}
+    payload = {
+        "object_kind": "pipeline",
+        "project": {"path_with_namespace": "acme/app"},
+        "object_attributes": attributes,
+    }
+    return request("gitlab", payload, x_gitlab_event="Pipeline Hook")
+
+
+def gitlab_deployment(sha: str, when: datetime, environment: str = "production", status: str = "success") -> Request:
+    """A deployment that came to its end."""
+    payload = {
+        "object_kind": "deployment",
+        "status": status,
+        "status_changed_at": when.strftime("%Y-%m-%d %H:%M:%S +0000"),
+        "environment": environment,
+        "project": {"path_with_namespace": "acme/app"},
+        "short_sha": sha[:8],
+        "commit_url": f"https://gitlab.example.com/acme/app/-/commit/{sha}",
+    }
+    return request("gitlab", payload, x_gitlab_event="Deployment Hook")
+
+
+def gitlab_push(name: str, after: str, when: datetime | None) -> Request:
+    """A push of one commit to a branch, made at a time; one of zeros removes the branch."""
+    written = when.strftime("%Y-%m-%dT%H:%M:%S+00:00") if when else None
+    payload = {
+        "object_kind": "push",
+        "ref": f"refs/heads/{name}",
+        "before": "0" * 40 if when else "d" * 40,
+        "after": after,
+        "project": {"path_with_namespace": "acme/app", "default_branch": "main"},
+        "commits": [{"id": after, "message": "Warm it", "timestamp": written}] if when else [],
+    }
+    return request("gitlab", payload, x_gitlab_event="Push Hook")
+
+
+def circleci_workflow(sha: str, when: datetime, status: str = "success", branch: str = "cache-answers") -> Request:
+    """A workflow that came to its end."""
+    ended = when.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    payload = {
+        "id": f"00000000-0000-4000-8000-{int(when.timestamp()):012}",
+        "type": "workflow-completed",
+        "happened_at": ended,
+        "workflow": {"id": "1", "name": "build", "status": status, "stopped_at": ended},
+        "pipeline": {"vcs": {"revision": sha, "branch": branch}},
+        "project": {"slug": "github/acme/app"},
+    }
+    return request("circleci", payload, circleci_event_type="workflow-completed")
+
+
+def buildkite_build(sha: str, when: datetime, state: str = "passed", branch: str = "cache-answers") -> Request:
+    """A build that came to its end."""
+    ended = when.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    build = {"id": "1", "number": 1, "state": state, "commit": sha, "branch": branch, "finished_at": ended}
+    payload = {"event": "build.finished", "build": build, "pipeline": {"slug": "app"}}
+    return request("buildkite_signed", payload, x_buildkite_event="build.finished")
+
+
+def jenkins_build(
+    sha: str, when: datetime, status: str = "SUCCESS", branch: str = "cache-answers", phase: str = "FINALIZED"
+) -> Request:
+    """A build in a phase."""
+    build = {
+        "full_url": "https://jenkins.example.com/job/app/8/",
+        "number": 8,
+        "phase": phase,
+        "status": status,
+        "timestamp": int(when.timestamp() * 1000),
+        "scm": {"url": "git@github.com:acme/app.git", "branch": f"origin/{branch}", "commit": sha},
+    }
+    return request("jenkins", {"name": "app", "url": "job/app/", "build": build})
+
+
+def spaced(when: datetime) -> str:
+    """A time as GitLab writes most of them."""
+    return when.strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _titles(labels: Sequence[str]) -> list[dict[str, str]]:
+    return [{"title": label} for label in labels]

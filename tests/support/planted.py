@@ -1,0 +1,86 @@
+"""Deliveries of every provider with our person in them, as `tests.support.persons` plants it."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import httpx
+
+from tests.integration.stories.test_corpus import posted
+from tests.support.builders import Issue, PullRequest, at, comment, deployment_status, push, renamed, workflow_run
+from tests.support.payloads import (
+    DONE,
+    IN_PROGRESS,
+    GitLabIssue,
+    MergeRequest,
+    Ticket,
+    buildkite_build,
+    circleci_workflow,
+    gitlab_deployment,
+    gitlab_pipeline,
+    gitlab_push,
+    jenkins_build,
+)
+from tests.support.persons import ACCOUNT, ADDRESS, marked, planted, proven, unreadable
+from tests.support.signing import SCHEMES, SIGNING_KEY, Scheme
+
+_IDS = {"x-github-delivery", "idempotency-key", "x-atlassian-webhook-identifier"}
+_SENT_ALONG = {"from": ADDRESS, "user-agent": f"{ACCOUNT}/1.0", "x-forwarded-user": ACCOUNT, "referer": ACCOUNT}
+
+
+@dataclass(frozen=True, slots=True)
+class Planted:
+    """A request with our person in it, to be signed when it is sent."""
+
+    scheme: Scheme
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+    async def send(self, client: httpx.AsyncClient) -> httpx.Response:
+        """Send it, signed now, by somebody whose name its headers carry too."""
+        proof = proven(self.scheme.prove(self.body, datetime.now(UTC)), ADDRESS)
+        headers = {**self.headers, **_SENT_ALONG, **proof}
+        return await client.post(self.path, content=self.body, headers=headers)
+
+    def unreadable(self) -> Iterator["Planted"]:
+        """Deliveries made of this one that nobody can read, none of them a duplicate."""
+        # What Standard Webhooks signs is a text.
+        bodies = [one for one in unreadable(self.body) if self.scheme.secret != SIGNING_KEY or b"\xff" not in one]
+        for number, body in enumerate(bodies):
+            named = {name: f"{value}-{number}" for name, value in self.headers.items() if name in _IDS}
+            yield replace(self, headers={**self.headers, **named}, body=body)
+
+
+def built() -> Iterator[Planted]:
+    """A story of each provider, so that there is something of everything even where the corpus is not kept."""
+    issue, pull = Issue(created_at=at(1), labels=("experiment",)), PullRequest(created_at=at(2), fork="octo-dev/app")
+    ours = replace(pull, number=8, fork="", branch="exp/ours", labels=("experiment",), head="c" * 40)
+    fork = replace(pull, number=9, branch="exp/theirs", body="", head="e" * 40)
+    ticket = Ticket(created_at=at(1), labels=("experiment",))
+    gitlab, merge = GitLabIssue(created_at=at(1)), MergeRequest(created_at=at(2))
+    requests = (
+        *(issue.opened(), issue.assigned(at(2)), issue.labeled("outcome:worked", at(3))[1], issue.closed(at(4))[1]),
+        *(pull.opened(), pull.merged(at(5))[1], ours.opened(), fork.opened(), fork.closed(at(6))[1]),
+        *(comment("/experiment conclude failed basic", at(5)), renamed("old", "acme/app", at(6))),
+        *(workflow_run("a" * 40, at(3)), deployment_status("b" * 40, at(6)), push("exp/x", "a" * 40, at(3), "Warm it")),
+        *(ticket.created(), ticket.moved(IN_PROGRESS, at(2))[1], ticket.moved(DONE, at(3), "Done")[1]),
+        *(ticket.commented("It works", at(3)), ticket.deleted(at(9))),
+        *(gitlab.opened(), gitlab.assigned(at(2)), gitlab.closed(at(3))[1], merge.opened(), merge.merged(at(4))[1]),
+        *(gitlab_pipeline("a" * 40, at(3)), gitlab_deployment("b" * 40, at(5)), gitlab_push("exp/y", "f" * 40, at(3))),
+        *(circleci_workflow("a" * 40, at(3)), buildkite_build("a" * 40, at(3)), jenkins_build("a" * 40, at(3))),
+    )
+    for request in requests:
+        source = request.path.removeprefix("/webhooks/").replace("_", "-")
+        body = json.dumps(planted(json.loads(request.body))).encode()
+        yield Planted(SCHEMES[source], request.path, request.headers(), body)
+
+
+def kept() -> Iterator[Planted]:
+    """Every payload of the corpus, its items marked as experiments; nothing where it is not kept."""
+    for one in {(one.file, one.headers["content-type"]): one for one in posted()}.values():
+        payload = marked(json.loads(one.body))
+        # The attributes of an event's envelope are texts of its maker's own.
+        within = {**payload, "data": planted(payload["data"])} if "specversion" in payload else planted(payload)
+        yield Planted(one.scheme, one.path, one.headers, json.dumps(within).encode())

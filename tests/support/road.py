@@ -1,0 +1,99 @@
+"""The road of a delivery, walked step by step: nothing runs in the background, so each step is over when it returns."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import select
+
+from service.app import create_app
+from service.lifecycle.excluded import Excluded
+from service.lifecycle.experiment import Experiment
+from service.pipeline.interpret import interpret_pending
+from service.pipeline.project import project_touched
+from service.pipeline.snapshot import Memory, take_snapshot
+from service.rules.model import Rules
+from service.settings import Settings, load_rules
+from service.storage import experiments
+from service.storage.database import Database
+from service.storage.tables import exclusions
+from service.telemetry import Telemetry
+from tests.support.builders import SECRET, GitHubRequest, at, terms
+from tests.support.signing import POSTED, SOURCES, Request
+
+TERMS = terms("7d", "90d")
+RULES = load_rules(Settings())
+Figures = dict[tuple[str, ...], float]
+
+
+def settings(**given: Any) -> Settings:
+    """Settings with one GitHub source, in the role that does no background work."""
+    sources = {"github": {"secret": SECRET, "previous_secret": "the one before"}}
+    return Settings.model_validate({"sources": sources, "role": "api", "spool": False, **given})
+
+
+@asynccontextmanager
+async def api(database: Database, now: datetime | None = None, **given: Any) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the application, whose clock stands still."""
+    app = create_app(settings(**given), RULES, database, lambda: now or at(2))
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client,
+    ):
+        yield client
+
+
+async def post(client: httpx.AsyncClient, request: GitHubRequest, source: str = "github") -> httpx.Response:
+    """Post a delivery, signed."""
+    return await client.post(f"/webhooks/{source}", content=request.body, headers=request.headers())
+
+
+async def deliver(database: Database, *requests: GitHubRequest | Request, rules: Rules = RULES) -> None:
+    """Post deliveries, see each acknowledged, and bring them all the way to the experiments."""
+    async with api(database, POSTED, sources=SOURCES) as client:
+        for request in requests:
+            response = await client.post(request.path, content=request.body, headers=request.headers())
+            assert response.status_code == 202, response.text
+    await settle(database, rules)
+
+
+async def settle(database: Database, rules: Rules = RULES) -> Telemetry:
+    """Interpret and project until nothing is left to do; returns the counters of that work."""
+    telemetry = Telemetry(["github"])
+    while await interpret_pending(database, rules, telemetry, lambda: at(2)):
+        pass
+    while await project_touched(database, lambda: at(2), telemetry):
+        pass
+    return telemetry
+
+
+async def all_experiments(database: Database) -> dict[str, Experiment]:
+    """Every experiment, by root."""
+    async with database.transaction() as connection:
+        return {experiment.root: experiment for experiment in await experiments.everything(connection)}
+
+
+async def all_exclusions(database: Database) -> dict[str, Excluded]:
+    """Everything that was marked and is left out of figures, by subject."""
+    async with database.transaction() as connection:
+        rows = await connection.execute(select(exclusions))
+        return {row.subject: Excluded(row.reason, row.excluded_at) for row in rows}
+
+
+async def figures(database: Database, now: datetime) -> Figures:
+    """Every figure of a scrape as of `now`, under its name and its label values in the order of the labels' names."""
+    snapshot = await take_snapshot(database, TERMS, lambda: now, Memory())
+    return read_figures(snapshot.text.decode())
+
+
+def read_figures(text: str) -> Figures:
+    """The samples of a scrape without the prefix, under name and label values in the order of the labels' names."""
+    return {
+        (sample.name.removeprefix("loopgauge_"), *(sample.labels[name] for name in sorted(sample.labels))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }

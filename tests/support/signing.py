@@ -1,0 +1,129 @@
+"""How each provider proves that a delivery is its own; what a test posts is signed by this."""
+
+import base64
+import hmac
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+
+from standardwebhooks import Webhook
+
+from tests.support.builders import SECRET, at
+
+SIGNING_KEY = "whsec_" + base64.b64encode(b"a key that is long enough").decode()
+
+POSTED = at(28)
+"""When requests are posted."""
+
+Prove = Callable[[bytes, datetime], Mapping[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """One way in which a provider proves a delivery.
+
+    Attributes:
+        provider: its name.
+        secret: what the source is configured with.
+        prove: the headers that prove a body, sent at a time.
+        covers_body: whether a changed body is noticed; a plain token proves the sender alone.
+    """
+
+    provider: str
+    secret: str
+    prove: Prove
+    covers_body: bool = True
+
+
+def _hex(body: bytes, method: str = "sha256") -> str:
+    return hmac.digest(SECRET.encode(), body, method).hex()
+
+
+def _basic(_body: bytes, _now: datetime) -> Mapping[str, str]:
+    return {"authorization": "Basic " + base64.b64encode(f"anybody:{SECRET}".encode()).decode()}
+
+
+def _standard_webhooks(body: bytes, now: datetime) -> Mapping[str, str]:
+    message = "msg_" + sha256(body).hexdigest()[:27]
+    signature = Webhook(SIGNING_KEY).sign(message, now, body.decode("utf-8"))
+    return {
+        "webhook-id": message,
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": signature,
+    }
+
+
+def _buildkite(body: bytes, now: datetime) -> Mapping[str, str]:
+    stamp = str(int(now.timestamp()))
+    return {"x-buildkite-signature": f"timestamp={stamp},signature={_hex(f'{stamp}.'.encode() + body)}"}
+
+
+SCHEMES: Mapping[str, Scheme] = {
+    "github": Scheme("github", SECRET, lambda body, _: {"x-hub-signature-256": f"sha256={_hex(body)}"}),
+    "jira": Scheme("jira", SECRET, lambda body, _: {"x-hub-signature": f"sha256={_hex(body)}"}),
+    "jira-sha512": Scheme("jira", SECRET, lambda body, _: {"x-hub-signature": f"sha512={_hex(body, 'sha512')}"}),
+    "jira-basic": Scheme("jira", SECRET, _basic, covers_body=False),
+    "gitlab": Scheme("gitlab", SECRET, lambda _body, _now: {"x-gitlab-token": SECRET}, covers_body=False),
+    "gitlab-signed": Scheme("gitlab", SIGNING_KEY, _standard_webhooks),
+    "circleci": Scheme("circleci", SECRET, lambda body, _: {"circleci-signature": f"v1={_hex(body)},v2=00ff"}),
+    "buildkite": Scheme("buildkite", SECRET, lambda _body, _now: {"x-buildkite-token": SECRET}, covers_body=False),
+    "buildkite-signed": Scheme("buildkite", SECRET, _buildkite),
+    "jenkins": Scheme("jenkins", SECRET, _basic, covers_body=False),
+    "cloudevents": Scheme("cloudevents", SIGNING_KEY, _standard_webhooks),
+}
+"""Every scheme, under the name of a source that uses it."""
+
+_SCHEMES_BY_SOURCE = {name.replace("-", "_"): scheme for name, scheme in SCHEMES.items()}
+SOURCES: Mapping[str, Mapping[str, str]] = {
+    name: {"provider": scheme.provider, "secret": scheme.secret} for name, scheme in _SCHEMES_BY_SOURCE.items()
+}
+"""Settings with a source for each scheme."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A webhook request of any provider, signed as the source's scheme signs."""
+
+    source: str
+    body: bytes
+    named: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def path(self) -> str:
+        return f"/webhooks/{self.source}"
+
+    def headers(self) -> dict[str, str]:
+        """All headers, signed."""
+        return {
+            "content-type": "application/json",
+            **self.named,
+            **_SCHEMES_BY_SOURCE[self.source].prove(self.body, POSTED),
+        }
+
+
+def request(source: str, payload: Mapping[str, Any], **named: str) -> Request:
+    """A request with a payload; underscores in the headers' names stand for hyphens."""
+    return Request(source, json.dumps(payload).encode(), {key.replace("_", "-"): value for key, value in named.items()})
+
+
+def event(statement: str, subject: str, when: datetime, **data: Any) -> Request:
+    """A CloudEvent of ours, posted on its own."""
+    envelope = {
+        "specversion": "1.0",
+        "id": f"{statement} {when.isoformat()}",
+        "source": "/pipelines/app",
+        "type": f"dev.loopgauge.experiment.{statement}",
+        "subject": subject,
+        "time": when.isoformat(),
+        "data": data,
+    }
+    return _Event("cloudevents", json.dumps(envelope).encode(), {"content-type": "application/cloudevents+json"})
+
+
+class _Event(Request):
+    @property
+    def path(self) -> str:
+        return "/events"

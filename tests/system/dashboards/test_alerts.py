@@ -1,0 +1,130 @@
+"""Alerts as they arrive: a real service, a real Prometheus with the rules, and a real Alertmanager."""
+
+import asyncio
+import re
+import signal
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.storage import experiments
+from service.storage.database import Database
+from tests.support.alertmanager import Alertmanager, alerting
+from tests.support.builders import experiment
+from tests.support.prometheus import free_port, scraping
+from tests.system.dashboards.test_rules import DASHBOARDS, RULES
+from tests.system.processes.test_process import serving
+
+_URL = "https://github.com/acme/app/issues/45"
+
+
+@pytest.fixture
+def overdue(database_url: str) -> str:
+    """The URL of a database with one loop, which was proposed twenty days ago and is open."""
+
+    async def tell() -> None:
+        database = Database(database_url)
+        loop = experiment("github:acme/app#45", team="search", idea_at=datetime.now(UTC) - timedelta(days=20), url=_URL)
+        async with database.transaction() as connection:
+            await experiments.replace(connection, [loop], [])
+        await database.close()
+
+    asyncio.run(tell())
+    return database_url
+
+
+def hurried(directory: Path) -> Path:
+    """The rules, with alerts that are pending for two seconds only."""
+    copies = directory / "rules"
+    copies.mkdir()
+    for file in RULES:
+        copy, _ = re.subn(r"\bfor: \w+", "for: 2s", file.read_text())
+        (copies / file.name).write_text(copy)
+    return copies
+
+
+def kept_here(directory: Path) -> Path:
+    """The example of an Alertmanager, but what it says goes nowhere."""
+    copy = directory / "alertmanager.yml"
+    example = (DASHBOARDS / "alertmanager.yml").read_text()
+    copy.write_text(example.replace("https://chat.example.com", f"http://127.0.0.1:{free_port()}"))
+    return copy
+
+
+def alerting_configuration(rules: Path, alertmanager: Alertmanager) -> str:
+    return (
+        f"rule_files: ['{rules}/*.yaml']\n"
+        f"alerting: {{alertmanagers: [{{static_configs: [{{targets: ['{alertmanager.address}']}}]}}]}}\n"
+    )
+
+
+def test_an_overdue_loop_is_told_to_its_team_and_is_no_news_once_the_service_is_dead(
+    overdue: str, tmp_path: Path
+) -> None:
+    rules = hurried(tmp_path)
+    with (
+        serving(overdue, tmp_path) as service,
+        alerting(kept_here(tmp_path), tmp_path) as alertmanager,
+        scraping([service.url], tmp_path, alerting_configuration(rules, alertmanager)),
+    ):
+        late = alertmanager.until("LoopgaugeLoopOverdue")
+        assert late["labels"] == {
+            "alertname": "LoopgaugeLoopOverdue",
+            "severity": "warning",
+            "about": "loops",
+            "job": "loopgauge",
+            "team": "search",
+            "experiment": "github:acme/app#45",
+            "url": _URL,
+        }
+        assert late["annotations"]["description"].startswith("github:acme/app#45 (team search) was proposed 20d 0h 0m ")
+        assert late["annotations"]["description"].endswith(
+            f"; the team's threshold is 14d 0h 0m 0s. What would it take to know? {_URL}"
+        )
+        assert late["receivers"] == [{"name": "team-search"}]
+        assert late["status"]["inhibitedBy"] == []
+        service.end(signal.SIGKILL)
+        dead = alertmanager.until("LoopgaugeNoLeader")
+        assert dead["receivers"] == [{"name": "operators"}]
+        muted = alertmanager.until("LoopgaugeLoopOverdue", lambda alert: bool(alert["status"]["inhibitedBy"]))
+        assert muted["status"]["inhibitedBy"] == [dead["fingerprint"]]
+    # It would forget what it has told before it is time to tell it again.
+    assert "repeat_interval" not in (tmp_path / "alertmanager.log").read_text()
+
+
+def test_an_installation_without_a_leader_mutes_its_own_loops_alone(tmp_path: Path) -> None:
+    with alerting(kept_here(tmp_path), tmp_path) as alertmanager:
+        # One of the three installations has no label `namespace`.
+        alertmanager.tell({"alertname": "LoopgaugeNoLeader"}, {"alertname": "LoopgaugeNoLeader", "namespace": "east"})
+        loops = {"alertname": "LoopgaugeLoopOverdue", "about": "loops", "job": "loopgauge"}
+        alertmanager.tell(loops, loops | {"namespace": "east"}, loops | {"namespace": "west"})
+
+        alertmanager.until("LoopgaugeLoopOverdue", lambda alert: _is_of(alert, "") and _is_muted(alert))
+        alertmanager.until("LoopgaugeLoopOverdue", lambda alert: _is_of(alert, "east") and _is_muted(alert))
+        other = alertmanager.until("LoopgaugeLoopOverdue", lambda alert: _is_of(alert, "west"))
+        assert not _is_muted(other)
+
+
+def test_the_stronger_word_on_a_teams_latency_is_enough_whichever_job_it_is_scraped_under(tmp_path: Path) -> None:
+    with alerting(kept_here(tmp_path), tmp_path) as alertmanager:
+        slow = {"about": "loops", "namespace": "east", "team": "search"}
+        alertmanager.tell(
+            slow | {"alertname": "LoopgaugeMedianOverThreshold", "job": "a"},
+            slow | {"alertname": "LoopgaugeAnswersLate", "job": "b"},
+            slow | {"alertname": "LoopgaugeAnswersLate", "job": "a", "namespace": "west"},
+        )
+
+        alertmanager.until("LoopgaugeAnswersLate", lambda alert: _is_of(alert, "east") and _is_muted(alert))
+        other = alertmanager.until("LoopgaugeAnswersLate", lambda alert: _is_of(alert, "west"))
+        assert not _is_muted(other)
+
+
+def _is_of(alert: Mapping[str, Any], namespace: str) -> bool:
+    return bool(alert["labels"].get("namespace", "") == namespace)
+
+
+def _is_muted(alert: Mapping[str, Any]) -> bool:
+    return bool(alert["status"]["inhibitedBy"])

@@ -1,0 +1,122 @@
+"""What the panels ask is something that Prometheus understands and that the service exports."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.support import catalogue
+from tests.support.panel_queries import queries
+from tests.support.prometheus import promtool
+
+_QUERIES = queries()
+_NAME = re.compile(r"\b(?:loopgauge|process)_\w+")
+_SELECTOR = re.compile(r"(?P<name>\b(?:loopgauge|process)_\w+)\{(?P<matchers>[^}]*)\}")
+_MATCHER = re.compile(r'(?P<label>\w+)(?P<operator>=~|!~|!=|=)"(?P<value>[^"]*)"')
+_GROUPING = re.compile(r"\b(?:by|without|on|ignoring)\s*\(([^)]*)\)")
+_ADDED = {"instance", "job", "namespace", "pod"}
+_LABELS = catalogue.labels()
+_VALUES = catalogue.values()
+
+
+def test_every_query_is_promql(tmp_path: Path) -> None:
+    rules = [{"record": "asked", "expr": query.expression} for query in _QUERIES]
+    (tmp_path / "rules.yml").write_text(json.dumps({"groups": [{"name": "panels", "rules": rules}]}))
+    checked = promtool("check", "rules", "--lint=none", str(tmp_path / "rules.yml"))
+    assert checked.returncode == 0, checked.stderr
+    assert f"{len(_QUERIES)} rules found" in checked.stdout
+
+
+def test_no_variable_is_left_open() -> None:
+    assert not [query for query in _QUERIES if "$" in query.expression]
+
+
+def test_every_query_asks_for_what_is_exported() -> None:
+    assert all(_NAME.search(query.expression) for query in _QUERIES)
+    assert _asked() <= set(_LABELS)
+
+
+def test_series_are_selected_by_labels_that_they_have() -> None:
+    unknown = [(name, label) for name, label, _ in _matchers() if label not in _LABELS[name] | _ADDED]
+    assert unknown == []
+
+
+def test_series_are_selected_by_values_that_they_have() -> None:
+    unknown = [
+        (name, label, value)
+        for name, label, value in _matchers()
+        if label not in {"namespace", "team"} and value not in _VALUES[name, label]
+    ]
+    assert unknown == []
+
+
+def test_every_series_is_of_the_chosen_installation() -> None:
+    for query in _QUERIES:
+        if query.asker != "namespace":
+            selected = list(_SELECTOR.finditer(query.written))
+            assert len(selected) == len(_NAME.findall(query.written)), query
+            assert all('namespace="$namespace"' in selector["matchers"] for selector in selected), query
+
+
+def test_results_are_grouped_by_labels_that_there_are() -> None:
+    for query in _QUERIES:
+        grouped = {label for group in _GROUPING.findall(query.expression) for label in re.findall(r"\w+", group)}
+        known = {label for name in _NAME.findall(query.expression) for label in _LABELS[name]}
+        assert grouped <= known | _ADDED, query
+
+
+def test_counters_are_only_asked_how_fast_they_grow() -> None:
+    counters = re.compile(r"(\w*\()?(?:loopgauge|process)_\w+_total\b")
+    around = {found[1] for query in _QUERIES for found in counters.finditer(query.expression)}
+    assert around == {"rate(", "increase("}
+
+
+def test_replicas_do_not_multiply_what_they_share() -> None:
+    for query in _QUERIES:
+        for found in _NAME.finditer(query.expression):
+            if not catalogue.is_of_one_process(found.group()):
+                enclosing = _enclosing(query.expression[: found.start()])
+                assert {"max", "count"} & enclosing, query
+
+
+def test_a_trend_asks_for_the_last_sample_of_each_step() -> None:
+    asked = [query.written for query in _QUERIES if query.asker == "From idea to answer, over time"]
+    assert len(asked) == 8
+    assert all("last_over_time(" in expression and "[$__rate_interval]" in expression for expression in asked)
+
+
+def test_nothing_is_averaged() -> None:
+    assert not [query for query in _QUERIES if re.search(r"\bavg\b|_sum\b|_gsum\b", query.expression)]
+
+
+def test_nothing_is_compared_with_its_past() -> None:
+    assert not [query for query in _QUERIES if "offset" in query.expression]
+
+
+def test_every_metric_has_a_panel_or_a_reason_for_having_none() -> None:
+    shown = {family for family, names in catalogue.families().items() if names & _asked()}
+    assert set(catalogue.families()) - shown == set(catalogue.UNUSED)
+
+
+def _asked() -> set[str]:
+    return {name for query in _QUERIES for name in _NAME.findall(query.expression)}
+
+
+def _matchers() -> Iterator[tuple[str, str, str]]:
+    """Each name with each label and value that it is selected by."""
+    for query in _QUERIES:
+        for selector in _SELECTOR.finditer(query.expression):
+            for matcher in _MATCHER.finditer(selector["matchers"]):
+                yield selector["name"], matcher["label"], matcher["value"]
+
+
+def _enclosing(before: str) -> set[str]:
+    """The functions and aggregations within which a text ends."""
+    without_grouping = re.sub(r"\b(?:by|without) \([^)]*\) \(", "(", before)
+    calls: list[str] = []
+    for found in re.finditer(r"(\w*) ?\(|\)", without_grouping):
+        if found.group() == ")":
+            calls.pop()
+        else:
+            calls.append(found[1])
+    return set(calls)

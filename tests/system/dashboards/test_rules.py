@@ -1,0 +1,248 @@
+"""The rules by Prometheus' own tools, and against what the service exports."""
+
+import json
+import re
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from prometheus_client import Metric
+
+from service.lifecycle.durations import parse_duration
+from service.lifecycle.taxonomy import Outcome
+from service.metrics import METRICS
+from service.metrics.view import View
+from service.pipeline.snapshot import Exported, Snapshot
+from service.settings import Settings
+from service.telemetry import Telemetry
+from service.telemetry.backlog import Backlog
+from tests.support.alertmanager import amtool
+from tests.support.builders import experiment, terms
+from tests.support.paths import REPOSITORY
+from tests.support.prometheus import promtool
+from tests.system.processes.test_prometheus import loops
+
+DASHBOARDS = REPOSITORY / "dashboards"
+RULES = sorted((DASHBOARDS / "rules").glob("*.yaml"))
+_UNIT_TESTS = sorted((DASHBOARDS / "rules" / "tests").glob("*.yaml"))
+_PROMETHEUS = DASHBOARDS / "prometheus.yml"
+_ALERTMANAGER = DASHBOARDS / "alertmanager.yml"
+_RUNBOOK = DASHBOARDS / "RUNBOOK.md"
+_RUNBOOK_URL = "https://loopgauge.example.com/RUNBOOK.md"
+_GRAFANA_URL = "https://grafana.example.com"
+_NOW = datetime(2026, 3, 20, tzinfo=UTC)
+
+_SELECTOR = re.compile(r"(?<![:\w])(loopgauge_\w+)(?:\{([^}]*)\})?")
+_RECORDED = re.compile(r"\w+:loopgauge_\w+:\w+")
+_MATCHER = re.compile(r'(\w+)(?:=|!=)"([^"]*)"')
+
+
+def _rules(kind: str) -> Iterator[Mapping[str, Any]]:
+    """Every rule of a kind, `alert` or `record`."""
+    for file in RULES:
+        for group in yaml.safe_load(file.read_text())["groups"]:
+            yield from (rule for rule in group["rules"] if kind in rule)
+
+
+ALERTS = {rule["alert"]: rule for rule in _rules("alert")}
+# What descriptions look up; they quote with the other kind of quotation mark.
+_LOOKED_UP = [
+    query.replace("'", '"')
+    for alert in ALERTS.values()
+    for query in re.findall(r'printf "([^"]*)"', alert["annotations"]["description"])
+    if query != "%.0f"
+]
+_RECORDS = [rule["record"] for rule in _rules("record")]
+_EXPRESSIONS = [rule["expr"] for kind in ("alert", "record") for rule in _rules(kind)]
+
+
+def test_promtool_finds_nothing_in_the_rules() -> None:
+    checked = promtool("check", "rules", "--lint=all", "--lint-fatal", *map(str, RULES))
+    assert (checked.returncode, checked.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("file", _UNIT_TESTS, ids=lambda file: file.stem)
+def test_the_rules_pass_their_unit_tests(file: Path) -> None:
+    tested = promtool("test", "rules", str(file))
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+
+
+def test_the_example_of_a_scrape_is_right_and_finds_all_rules() -> None:
+    checked = promtool("check", "config", "--lint=all", "--lint-fatal", str(_PROMETHEUS))
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert f"SUCCESS: {len(RULES)} rule files found" in checked.stdout
+
+
+def test_the_example_of_an_alertmanager_is_right() -> None:
+    checked = amtool("check-config", str(_ALERTMANAGER))
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+@pytest.mark.parametrize(
+    ("labels", "receiver"),
+    [
+        (["about=loops", "team=search", "severity=warning"], "team-search"),
+        (["about=loops", "team=ads", "severity=info"], "everybody"),
+        (["about=loops", "team=_org"], "everybody"),
+        (["about=service", "source=github"], "operators"),
+        (["about=service"], "operators"),
+        (["severity=page"], "everybody"),
+    ],
+)
+def test_an_alert_goes_to_whom_it_concerns(labels: Sequence[str], receiver: str) -> None:
+    routed = amtool("config", "routes", "test", f"--config.file={_ALERTMANAGER}", *labels)
+    assert (routed.returncode, routed.stdout.strip()) == (0, receiver)
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_an_alert_says_what_is_the_matter_to_whom_and_what_to_do(name: str) -> None:
+    alert = ALERTS[name]
+    assert alert["labels"].keys() == {"severity", "about"}
+    assert alert["labels"]["severity"] in {"info", "warning"}
+    assert alert["labels"]["about"] in {"loops", "service"}
+    assert alert["annotations"].keys() == {"summary", "description", "runbook_url"}
+    assert alert["annotations"]["runbook_url"] == f"{_RUNBOOK_URL}#{name.lower()}"
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_a_description_ends_with_a_link_to_the_experiment_or_to_a_dashboard(name: str) -> None:
+    description = ALERTS[name]["annotations"]["description"].removesuffix("{{ end }}")
+    linked = re.search(
+        rf"{_GRAFANA_URL}/d/([\w-]+)"
+        r"\?var-namespace=\{\{ \$labels\.namespace \| urlquery \}\}"
+        r"(&var-team=\{\{ \$labels\.team \| urlquery \}\}&var-window=\d+d)?$",
+        description,
+    )
+    assert linked is not None
+    assert (linked[2] is not None) is (ALERTS[name]["labels"]["about"] == "loops")
+    dashboard = json.loads((DASHBOARDS / "json" / f"{linked[1]}.json").read_text())
+    assert {"namespace", "team", "window"} <= {one["name"] for one in dashboard["templating"]["list"]}
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_a_description_gives_the_figure_where_there_is_one(name: str) -> None:
+    has_none = name in {"LoopgaugeNobodyReceives", "LoopgaugeProcessDown", "LoopgaugeSourceNeverHeard"}
+    assert bool(re.search(r"\{\{[^}]*\bvalue\b", ALERTS[name]["annotations"]["description"])) is not has_none
+
+
+def test_what_a_description_looks_up_is_of_the_same_installation() -> None:
+    assert len(_LOOKED_UP) >= 5
+    assert not [query for query in _LOOKED_UP if "namespace=%q" not in query]
+
+
+def test_one_command_of_the_readme_puts_ones_own_addresses_in() -> None:
+    [command] = re.findall(r"sed -i '([^']*https://grafana[^']*)'", (DASHBOARDS.parent / "README.md").read_text())
+    script = command.replace("<your Grafana>", "https://ours").replace("<your runbook>", "https://ours/runbook")
+    for file in RULES:
+        put = subprocess.run(["sed", script, str(file)], capture_output=True, text=True, timeout=60, check=True)
+        assert "example.com" not in put.stdout
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_an_alert_waits_for_two_scrapes_at_least(name: str) -> None:
+    scrape_interval = parse_duration(yaml.safe_load(_PROMETHEUS.read_text())["global"]["scrape_interval"])
+    pending = parse_duration(ALERTS[name]["for"])
+    assert isinstance(scrape_interval, timedelta)
+    assert isinstance(pending, timedelta)
+    assert pending >= 2 * max(scrape_interval, timedelta(minutes=1))
+
+
+def test_the_runbook_has_a_section_for_each_alert_and_for_nothing_else() -> None:
+    sections = re.findall(r"^### (.+)$", _RUNBOOK.read_text(), re.MULTILINE)
+    assert sorted(sections) == sorted(ALERTS)
+
+
+def test_the_links_inside_the_runbook_lead_somewhere() -> None:
+    text = _RUNBOOK.read_text()
+    anchors = {title.lower() for title in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}
+    linked = re.findall(r"\]\(#([^)]+)\)", text)
+    assert linked
+    assert set(linked) <= anchors
+
+
+def _expectations(name: str) -> list[int]:
+    """How many alerts each unit test of this alert expects."""
+    cases = (case for file in _UNIT_TESTS for case in yaml.safe_load(file.read_text())["tests"])
+    asked = (one for case in cases for one in case.get("alert_rule_test", ()))
+    return [len(one.get("exp_alerts", ())) for one in asked if one["alertname"] == name]
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_an_alert_has_a_unit_test_that_fires_it_and_one_that_does_not(name: str) -> None:
+    expected = _expectations(name)
+    assert 0 in expected
+    assert any(expected)
+
+
+def _families() -> Iterator[Metric]:
+    """All that a leader exports, with every label value that rules may name."""
+    shared = experiment(
+        idea_at=_NOW - timedelta(days=9),
+        concluded_at=_NOW - timedelta(days=2),
+        outcome=Outcome.FAILED,
+        shared_at=_NOW - timedelta(days=1),
+    )
+    view = View.of([*loops(_NOW), shared], terms("30d", "90d", "365d"))
+    for make in METRICS:
+        yield from make(view, _NOW)
+    telemetry = Telemetry(["github"])
+    telemetry.hear_from("github", _NOW)
+    telemetry.set_backlog(Backlog(0, 0.0, 0, 0))
+    telemetry.requests.observer("POST", "/webhooks/{source}", 202)(0.01)
+    yield from telemetry.registry.collect()
+
+
+def _catalogue() -> Mapping[str, list[Mapping[str, str]]]:
+    """The label sets of each series that the service exports."""
+    catalogue: dict[str, list[Mapping[str, str]]] = {}
+    for family in _families():
+        for sample in family.samples:
+            catalogue.setdefault(sample.name, []).append(sample.labels)
+    about = Exported.of(Snapshot(_NOW, b"", b""), timedelta(0)).text.plain(b"").decode()
+    return catalogue | {name: [{}] for name in re.findall(r"^(loopgauge_\w+) ", about, re.MULTILINE)}
+
+
+def _selected(expressions: Iterable[str]) -> Iterator[tuple[str, str, str]]:
+    """Each metric of the service in expressions, with each label and value that it is selected by."""
+    for expression in expressions:
+        for name, matchers in _SELECTOR.findall(_RECORDED.sub("", expression)):
+            found = _MATCHER.findall(matchers)
+            yield from ((name, label, value) for label, value in found or [("", "")])
+
+
+def test_every_series_that_a_rule_selects_is_one_that_the_service_exports() -> None:
+    catalogue = _catalogue()
+    selected = set(_selected([*_EXPRESSIONS, *_LOOKED_UP]))
+    assert len(selected) > 20
+    for name, label, value in selected:
+        assert name in catalogue
+        assert not label or any(labels.get(label) == value for labels in catalogue[name]), (name, label, value)
+
+
+def test_every_series_that_the_runbook_names_is_one_that_the_service_exports() -> None:
+    named = set(re.findall(r"loopgauge_\w+", _RUNBOOK.read_text()))
+    assert len(named) > 20
+    assert named <= _catalogue().keys()
+
+
+def test_every_figure_that_a_rule_uses_is_recorded_and_every_recorded_one_is_used() -> None:
+    alerting = [
+        *(alert["expr"] for alert in ALERTS.values()),
+        *(str(alert["annotations"]) for alert in ALERTS.values()),
+    ]
+    used = {name for text in (*_EXPRESSIONS, *alerting) for name in _RECORDED.findall(text)}
+    assert used == set(_RECORDS)
+
+
+def test_the_windows_of_alerts_are_there_by_default() -> None:
+    windows = {window for expression in _EXPRESSIONS for window in re.findall(r'window="(\w+)"', expression)}
+    assert windows == {"30d", "90d", "365d"}
+    assert {parse_duration(window) for window in windows} <= set(Settings.model_fields["windows"].default)
+
+
+def test_no_rule_paints_a_dead_exporter_green() -> None:
+    assert not [expression for expression in _EXPRESSIONS if "vector(" in expression]

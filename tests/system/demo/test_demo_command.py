@@ -1,0 +1,217 @@
+"""`loopgauge demo` as it is run."""
+
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+
+from service.demo.organisation import TEAMS
+from service.storage.embedded import EmbeddedServer
+from tests.support.prometheus import Prometheus, tool
+from tests.support.road import read_figures
+
+_PATIENCE = 120.0
+# The user's own settings, of which none may apply.
+THEIRS = {
+    "LOOPGAUGE_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nothing",
+    "LOOPGAUGE_SOURCES__GITHUB__SECRET": "theirs",
+    "LOOPGAUGE_PORT": "1",
+    "LOOPGAUGE_RULES": "/nowhere.yaml",
+    "LOOPGAUGE_API_TOKENS__READ": "theirs",
+}
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A directory whose ancestors no other run of pytest closes to the system user that owns the database."""
+    with tempfile.TemporaryDirectory(prefix="loopgauge-demo-") as made:
+        yield Path(made)
+
+
+@contextmanager
+def demo(directory: Path, *arguments: str, path: str | None = None) -> Iterator[subprocess.Popen[str]]:
+    """A running demo of two weeks without a Prometheus, if not asked otherwise; killed at the end of the context."""
+    command = [sys.executable, "-m", "service", "demo", "--port", "0", "--weeks", "2", "--data-dir", str(directory)]
+    command.append("--no-prometheus")
+    environment = {**os.environ, **THEIRS, "LOOPGAUGE_DATA_DIR": str(directory / "theirs")}
+    environment["PATH"] = path or environment["PATH"]
+    with subprocess.Popen(
+        [*command, *arguments], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def said_until(process: subprocess.Popen[str], last: str) -> list[str]:
+    """The lines of standard output up to one that begins so."""
+    assert process.stdout is not None
+    lines: list[str] = []
+    deadline = time.monotonic() + _PATIENCE
+    for line in process.stdout:
+        lines.append(line.rstrip("\n"))
+        if line.startswith(last) or time.monotonic() > deadline:
+            break
+    assert lines, "it said nothing"
+    assert lines[-1].startswith(last), lines[-1]
+    return lines
+
+
+def test_it_shows_the_past_tells_what_to_notice_goes_on_live_and_ends_well(home: Path) -> None:
+    directory = home / "demo"
+    # Where no Prometheus is installed.
+    with demo(directory, "--pace", "20", "--prometheus", path="/nowhere") as process:
+        lines = said_until(process, "Live: 20 h")
+        assert re.match(r"2 weeks of 7 teams: \d+ deliveries, \d+ of them twice,", lines[0])
+        assert re.match(r"and 1 refused for its signature; in the figures after \d+ s\.", lines[1])
+        missing = "promtool and prometheus not on the PATH; Debian and Ubuntu: apt install prometheus"
+        assert lines[2] == f"No Prometheus shows the past: {missing}."
+        noticed = [line.split()[0] for line in lines if re.match(r"  [a-z]+ +(?!loopgauge)[a-z].*: ", line)]
+        assert set(noticed) >= {team.name for team in TEAMS}
+        [url] = {found[0] for line in lines if (found := re.findall(r"http://127\.0\.0\.1:\d+", line))}
+        shown = read_figures(httpx.get(f"{url}/metrics", timeout=_PATIENCE).text)
+        assert shown["inbox_failed",] == shown["projection_pending",] == 0
+        assert shown["threshold_seconds", "search"] == 7 * 86_400
+        _examples_work(lines, home)
+        _something_more_is_posted(url, shown["deliveries_total", "stored", "github"])
+        process.send_signal(signal.SIGINT)
+        _, logged = process.communicate(timeout=_PATIENCE)
+        assert (process.returncode, logged) == (0, "")
+    assert not (directory / "postgres" / "postmaster.pid").exists()
+    assert not (directory / "theirs").exists()
+
+
+def _examples_work(lines: Sequence[str], directory: Path) -> None:
+    """What the guide says to type answers."""
+    [exported] = [line.strip() for line in lines if line.startswith("  export ")]
+    typed = [line.strip() for line in lines if re.match(r"  curl | .* (explain|list|export-history) ", line)]
+    assert len(typed) == 5
+    for line in typed:
+        ended = subprocess.run(
+            ["bash", "-c", f"{exported}; {line}"],
+            cwd=directory,
+            capture_output=True,
+            text=True,
+            timeout=_PATIENCE,
+            check=False,
+        )
+        assert ended.returncode == 0, shlex.quote(line) + ended.stderr
+        assert ended.stdout or "--output" in line, line
+    assert 'team="frontier"' in (directory / "history.om").read_text()
+
+
+def _something_more_is_posted(url: str, before: float) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while time.monotonic() < deadline:
+        shown = read_figures(httpx.get(f"{url}/metrics", timeout=_PATIENCE).text)
+        if shown["deliveries_total", "stored", "github"] > before:
+            return
+        time.sleep(0.1)
+    pytest.fail("nothing more was posted")
+
+
+def test_the_past_is_in_a_prometheus_that_ends_with_the_demo_even_if_that_is_killed(home: Path) -> None:
+    for name in ("promtool", "prometheus"):
+        tool(name)
+    with demo(home, "--weeks", "4", "--prometheus") as process:
+        lines = said_until(process, "What to notice")
+        (observer,) = {found[0] for line in lines if (found := re.findall(r"^All of it in Prometheus, (\S+),", line))}
+        (url,) = {found[0] for line in lines if (found := re.findall(r"http://(\S+)/metrics ", line))}
+        prometheus = Prometheus(observer)
+        _four_weeks_are_there_under_the_labels_of_the_scrape(prometheus, url)
+        graphs = [line.strip() for line in lines if "/graph?" in line]
+        assert len(graphs) == 3
+        for graph in graphs:
+            assert graph.startswith(f"{observer}/graph?")
+            assert _shown(prometheus, graph), graph
+        # In a checkout there are rules.
+        assert prometheus.until('team:loopgauge_threshold_seconds:max10m{team="payments"}')
+        process.kill()
+        process.wait(_PATIENCE)
+        _wait_until_nobody_listens(observer)
+    left_behind = EmbeddedServer(home)
+    left_behind.start()
+    left_behind.release()
+
+
+def _four_weeks_are_there_under_the_labels_of_the_scrape(prometheus: Prometheus, target: str) -> None:
+    now = datetime.now(UTC)
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    asked = 'loopgauge_experiments_concluded{team="search",window="90d",outcome="worked"}'
+    prometheus.until(asked)
+    ((labels, past),) = prometheus.past(asked, midnight - timedelta(days=27), midnight - timedelta(days=1))
+    assert len(past) >= 20
+    assert max(past.values()) > min(past.values())
+    assert (labels["instance"], labels["job"]) == (target, "loopgauge")
+    # What is scraped now is no second series.
+    assert prometheus.series(asked, midnight - timedelta(days=27), now) == [labels]
+
+
+def _shown(prometheus: Prometheus, graph: str) -> bool:
+    """Whether a link shows a past of some days."""
+    asked = parse_qs(urlsplit(graph).query)
+    now = datetime.now(UTC)
+    shown = prometheus.past(asked["g0.expr"][0], now - timedelta(days=20), now - timedelta(days=1))
+    return max((len(values) for _, values in shown), default=0) > 5
+
+
+def _wait_until_nobody_listens(url: str) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while time.monotonic() < deadline:
+        try:
+            httpx.get(url)
+        except httpx.TransportError:
+            return
+        time.sleep(0.05)
+    pytest.fail(f"{url} still answers")
+
+
+def test_a_port_that_is_taken_is_refused_with_what_to_choose(home: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, demo(home, "--port", str(taken.getsockname()[1])) as process:
+        said, logged = process.communicate(timeout=_PATIENCE)
+    assert (process.returncode, said) == (1, "")
+    assert logged.endswith("choose another with --port, or with make demo PORT=8081\n")
+
+
+def test_it_ends_well_while_it_posts_the_past_and_starts_anew_after_a_kill(home: Path) -> None:
+    with demo(home) as process:
+        _wait_for(home / "postgres" / "postmaster.pid", process)
+        process.kill()
+        process.wait(_PATIENCE)
+    with demo(home) as process:
+        _wait_for(home / "spool", process)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=_PATIENCE)
+        assert process.returncode == 0
+    assert not (home / "postgres" / "postmaster.pid").exists()
+
+
+def _wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while not path.exists():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_directory_that_is_not_its_own_is_refused_with_one_line(home: Path) -> None:
+    (home / "thesis.txt").write_text("years of work")
+    with demo(home) as process:
+        said, logged = process.communicate(timeout=_PATIENCE)
+    assert (process.returncode, said) == (1, "")
+    assert logged == f"loopgauge: {home} holds something that is not the demo's; choose an empty one with --data-dir\n"
+    assert {entry.name for entry in home.iterdir()} == {"thesis.txt"}

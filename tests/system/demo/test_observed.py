@@ -1,0 +1,185 @@
+"""The demo organisation as Prometheus, the dashboards and the Alertmanager see it: all of them real."""
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from dashboards.words import WITHIN
+from service.demo.organisation import TEAMS
+from tests.support.alertmanager import Alertmanager, alerting
+from tests.support.panel_queries import Query, documents, panels, queries
+from tests.support.prometheus import Prometheus, load, scraping
+from tests.system.dashboards.test_alerts import alerting_configuration, hurried, kept_here
+from tests.system.demo.test_demo_command import demo, said_until
+
+_NAMESPACE = "demo"
+_UNSEEN = {
+    ("loopgauge-failures", "Reclassified", "A"): "nobody changes their mind while one looks",
+    ("loopgauge-failures", "The biggest group", "C"): "nowhere are most failures complex ones",
+    ("loopgauge-learning", "The biggest group", "C"): "the same panel",
+    ("loopgauge-data-quality", "Undeclared and unclassified", "D"): "every idea is of a team",
+}
+"""Queries that have no series for any team, and why."""
+_QUIET = {
+    ("loopgauge-failures", "Reclassified"): "nobody changes their mind while one looks",
+    ("loopgauge-team", "Overdue"): "of the 20 most overdue loops none may be of this team",
+}
+"""Panels that may be empty for a team with a full sample, and why."""
+_DESERVED = (
+    ("LoopgaugeLoopOverdue", "platform"),
+    ("LoopgaugeLoopsForgotten", "platform"),
+    ("LoopgaugeNothingShared", "payments"),
+    ("LoopgaugeFailuresUnclassified", "payments"),
+    ("LoopgaugeMedianOverThreshold", "checkout"),
+    ("LoopgaugeBasicFailuresDominate", "growth"),
+    ("LoopgaugeAnswersLate", "frontier"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """The running demo, and those who look at it."""
+
+    organisation: subprocess.Popen[str]
+    prometheus: Prometheus
+    alertmanager: Alertmanager
+
+
+@contextmanager
+def observing(directory: Path) -> Iterator[Observed]:
+    """The demo with all its past, and those who look at it; ended when the context ends."""
+    with ExitStack() as running:
+        running.callback(_stop_server, directory / "demo" / "postgres" / "postmaster.pid")
+        organisation = running.enter_context(demo(directory / "demo", "--weeks", "26"))
+        told = said_until(organisation, "What to notice")
+        (url,) = {found for line in told for found in re.findall(r"http://127\.0\.0\.1:\d+", line)}
+        history = directory / "history.om"
+        labels = ["--label", f"namespace={_NAMESPACE}"]
+        command = [sys.executable, "-m", "service", "export-history", *labels, "--output", str(history)]
+        subprocess.run(command, env={**os.environ, **_exported(told)}, check=True, capture_output=True, timeout=120)
+        load(history, directory)
+        alertmanager = running.enter_context(alerting(kept_here(directory), directory))
+        configuration = alerting_configuration(hurried(directory), alertmanager)
+        prometheus = running.enter_context(scraping([url], directory, configuration, namespace=_NAMESPACE))
+        prometheus.until("rate(loopgauge_deliveries_total[1m])")
+        yield Observed(organisation, prometheus, alertmanager)
+
+
+def _stop_server(told: Path) -> None:
+    """Stop the server that a killed demo leaves running."""
+    if told.exists():
+        os.kill(int(told.read_text().split()[0]), signal.SIGINT)
+
+
+def _exported(told: list[str]) -> Mapping[str, str]:
+    """The variables that the demo tells to set in another terminal."""
+    (line,) = (line for line in told if line.lstrip().startswith("export "))
+    return dict(word.split("=", 1) for word in shlex.split(line.lstrip().removeprefix("export ")))
+
+
+def every_query_of_every_panel_and_variable_has_series(observed: Observed) -> None:
+    every = {_named(query) for query in queries()}
+    shown = {team: _shown(observed.prometheus, team) for team in ("_org", *(team.name for team in TEAMS))}
+    unseen = every - set().union(*shown.values())
+    assert unseen == _UNSEEN.keys()
+    for team in ("_org", "frontier"):
+        assert _askers(every) - _askers(shown[team]) <= _QUIET.keys(), team
+    assert ("loopgauge-team", "Overdue") in _askers(shown["platform"])
+
+
+def _shown(prometheus: Prometheus, team: str) -> set[tuple[str, str, str]]:
+    """The queries that have a series for a team."""
+    asked = queries(team, time_range="10m", namespace=_NAMESPACE)
+    return {_named(query) for query in asked if prometheus.query(query.expression)}
+
+
+def _named(query: Query) -> tuple[str, str, str]:
+    return query.dashboard, query.asker, query.letter
+
+
+def _askers(named: Iterable[tuple[str, str, str]]) -> set[tuple[str, str]]:
+    """The panels and variables of queries."""
+    return {(dashboard, asker) for dashboard, asker, _ in named}
+
+
+def half_a_year_is_there_at_once_under_the_labels_of_the_scrape(observed: Observed) -> None:
+    now = datetime.now(UTC)
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    asked = 'loopgauge_experiments_concluded{team="search",window="90d",outcome="worked"}'
+    ((labels, past),) = observed.prometheus.past(asked, midnight - timedelta(days=181), midnight - timedelta(days=1))
+    assert len(past) >= 170
+    assert max(past.values()) > min(past.values())
+    (series,) = observed.prometheus.series(asked, midnight - timedelta(days=181), now)
+    assert series == labels
+
+
+def _is_of(team: str, alert: Mapping[str, Any]) -> bool:
+    return bool(alert["labels"].get("team") == team)
+
+
+def each_character_gets_the_alert_that_it_deserves(observed: Observed) -> None:
+    for alert, team in _DESERVED:
+        told = observed.alertmanager.until(alert, partial(_is_of, team))
+        assert told["labels"]["about"] == "loops"
+        assert told["annotations"]["summary"]
+
+
+def who_does_well_or_is_too_small_to_tell_is_left_alone(observed: Observed) -> None:
+    observed.alertmanager.until("LoopgaugeNothingShared")
+    told = {(alert["labels"].get("team"), alert["labels"]["alertname"]) for alert in observed.alertmanager.alerts()}
+    assert {alert for team, alert in told if team in {"search", "devices"}} == set()
+
+
+def once_the_service_is_dead_no_panel_shows_a_figure_of_now_and_nothing_is_green(observed: Observed) -> None:
+    observed.organisation.kill()
+    observed.organisation.wait()
+    observed.prometheus.until("up == 0")
+    now = [
+        query
+        for query in queries("_org", namespace=_NAMESPACE)
+        if "_over_time(" not in query.expression
+        and "rate(" not in query.expression
+        and "increase(" not in query.expression
+    ]
+    assert len(now) > 50
+    assert {_named(query) for query in now if observed.prometheus.query(query.expression)} == set()
+    # What grew before the service died may still be told, as may the past: in no colour that says that all is well.
+    told = {query for team in ("_org", "frontier") for query in queries(team, time_range="10m", namespace=_NAMESPACE)}
+    askers = {_asker(query) for query in told if observed.prometheus.query(query.expression)}
+    assert {asker for asker in askers if f'"{WITHIN}"' in json.dumps(_panel(*asker))} == set()
+
+
+def _panel(dashboard: str, asker: str) -> object:
+    """A panel as it is written; nothing for a variable."""
+    return [panel for panel in panels(documents()[dashboard]) if panel["title"] == asker]
+
+
+def _asker(query: Query) -> tuple[str, str]:
+    return query.dashboard, query.asker
+
+
+SEEN = (
+    every_query_of_every_panel_and_variable_has_series,
+    half_a_year_is_there_at_once_under_the_labels_of_the_scrape,
+    each_character_gets_the_alert_that_it_deserves,
+    who_does_well_or_is_too_small_to_tell_is_left_alone,
+    once_the_service_is_dead_no_panel_shows_a_figure_of_now_and_nothing_is_green,
+)
+
+
+def test_the_demo_is_seen_as_it_is(tmp_path: Path) -> None:
+    with observing(tmp_path) as observed:
+        # One test, since half a year is posted for it.
+        for look in SEEN:
+            look(observed)

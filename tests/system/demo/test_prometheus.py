@@ -1,0 +1,110 @@
+"""The demo's own Prometheus, as it is installed here."""
+
+import asyncio
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+import pytest
+
+from service.demo.prometheus import NotObserved, Prometheus, run
+from tests.support.prometheus import Prometheus as Observer
+from tests.support.prometheus import tool
+
+_NOBODY = "127.0.0.1:1"
+_PATIENCE = 60.0
+
+
+@pytest.fixture
+def prometheus(tmp_path: Path) -> Prometheus:
+    """One that is prepared, where it is installed."""
+    for name in ("promtool", "prometheus"):
+        tool(name)
+    prepared = Prometheus(tmp_path / "prometheus", _NOBODY, None)
+    prepared.prepare()
+    return prepared
+
+
+@pytest.fixture
+def usual_port() -> Iterator[int]:
+    """The port that Prometheus has where nobody says otherwise, taken by us or by somebody else."""
+    with ExitStack() as taken:
+        listening = socket.socket()
+        taken.enter_context(listening)
+        if listening.connect_ex(("127.0.0.1", 9090)):
+            taken.enter_context(socket.create_server(("127.0.0.1", 9090)))
+        yield 9090
+
+
+async def test_it_scrapes_the_demo_and_ends_with_who_runs_it(prometheus: Prometheus) -> None:
+    started = asyncio.get_running_loop().create_future()
+
+    async def visit() -> None:
+        async with prometheus.running() as url:
+            started.set_result(url)
+            await asyncio.Event().wait()
+
+    visiting = asyncio.create_task(visit())
+    async with asyncio.timeout(_PATIENCE):
+        url = await started
+    scraped = f'up{{instance="{_NOBODY}",job="loopgauge"}} == 0'
+    assert await asyncio.to_thread(Observer(url).until, scraped)
+    visiting.cancel()
+    await asyncio.gather(visiting, return_exceptions=True)
+    with pytest.raises(httpx.ConnectError):
+        await _get(url)
+
+
+async def _get(url: str) -> httpx.Response:
+    return await asyncio.to_thread(httpx.get, url)
+
+
+async def test_where_its_usual_port_is_taken_it_takes_another(prometheus: Prometheus, usual_port: int) -> None:
+    async with prometheus.running() as url:
+        assert not url.endswith(f":{usual_port}")
+        assert (await _get(f"{url}/-/ready")).status_code == 200
+
+
+async def test_one_that_cannot_start_is_told_of_with_its_log(prometheus: Prometheus) -> None:
+    (prometheus.directory / "prometheus.yml").write_text("no: configuration")
+    with pytest.raises(NotObserved, match="does not start; its log is "):
+        async with prometheus.running():
+            pass
+    assert "field no not found" in (prometheus.directory / "log").read_text()
+
+
+def test_one_that_is_not_installed_is_told_of_with_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(NotObserved, match=r"promtool and prometheus not on the PATH; .* apt install prometheus"):
+        Prometheus(tmp_path / "prometheus", _NOBODY, None).prepare()
+    assert not (tmp_path / "prometheus").exists()
+
+
+async def test_a_past_that_cannot_be_loaded_is_told_of_in_the_words_of_promtool(prometheus: Prometheus) -> None:
+    prometheus.history.write_text("nonsense\n")
+    with pytest.raises(NotObserved, match=r"promtool ended with status 1: .+"):
+        await prometheus.load()
+
+
+async def test_a_command_that_nobody_waits_for_is_ended(tmp_path: Path) -> None:
+    told = tmp_path / "pid"
+    running = asyncio.create_task(run(["sh", "-c", f"echo $$ >{told}; exec sleep 600"]))
+    pid = await asyncio.to_thread(_read, told)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def _read(told: Path) -> int:
+    deadline = time.monotonic() + _PATIENCE
+    while not (told.exists() and told.read_text().endswith("\n")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return int(told.read_text())

@@ -1,0 +1,184 @@
+"""Requests at a rate that does not wait for answers, and senders that only dribble."""
+
+import asyncio
+import contextlib
+import random
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from itertools import count, cycle
+
+from tests.support.builders import Issue, at
+from tests.system.faults.stories import Posting, posting, under_another_id
+
+# GitHub and GitLab hang up then, and do not come again.
+_ANSWER_SECONDS = 10.0
+_TICK_SECONDS = 0.01
+_HOST = "127.0.0.1"
+
+
+@dataclass(slots=True)
+class Offered:
+    """What became of the requests.
+
+    Attributes:
+        acknowledged: the deliveries that got a 2xx.
+        others: how many were answered otherwise or not at all, by status or error.
+        not_taken: requests that found every connection busy, and were not sent.
+        slowest: seconds that the slowest answer took.
+    """
+
+    acknowledged: list[Posting] = field(default_factory=list)
+    others: Counter[str] = field(default_factory=Counter)
+    not_taken: int = 0
+    slowest: float = 0
+
+
+def ideas(*, body_bytes: Sequence[int] = (0,)) -> Iterator[Posting]:
+    """Openings of issues, all of them experiments, without end.
+
+    Args:
+        body_bytes: the least sizes of bodies, taken in turn.
+    """
+    for number, size in zip(count(1), cycle(body_bytes), strict=False):
+        issue = Issue(number=number, title=f"Idea {number}", created_at=at(2)).opened()
+        yield posting(replace(issue, body=_padded(issue.body, size)))
+
+
+def copies(body_bytes: int) -> Iterator[Posting]:
+    """One body under any number of delivery ids, so that making requests takes next to no time."""
+    one = next(ideas(body_bytes=(body_bytes,)))
+    for number in count(1):
+        yield under_another_id(one, f"copy {number}")
+
+
+def _padded(body: bytes, size: int) -> bytes:
+    """A JSON object with one more field, which compresses no better than text does."""
+    filling = random.Random(size).randbytes(max(size - len(body), 0) // 2).hex().encode()
+    return body[:-1] + b', "unused": "' + filling + b'"}'
+
+
+async def offer(
+    port: int, postings: Iterator[Posting], rate: float, seconds: float, connections: int, *, patient: bool
+) -> Offered:
+    """Send requests at a rate, whether or not the earlier ones are answered.
+
+    Args:
+        rate: requests a second.
+        connections: how many requests are under way at most.
+        patient: whether requests beyond that wait for a connection; otherwise they are not sent.
+    """
+    offered = Offered()
+    waiting: asyncio.Queue[Posting | None] = asyncio.Queue()
+    idle = [connections]
+    senders = [asyncio.create_task(_sender(port, waiting, offered, idle)) for _ in range(connections)]
+    begin, made = time.monotonic(), 0
+    while (now := time.monotonic() - begin) < seconds:
+        for _ in range(int(now * rate) - made):
+            made += 1
+            if patient or waiting.qsize() < idle[0]:
+                waiting.put_nowait(next(postings))
+            else:
+                offered.not_taken += 1
+        await asyncio.sleep(_TICK_SECONDS)
+    for _ in senders:
+        waiting.put_nowait(None)
+    await asyncio.gather(*senders)
+    return offered
+
+
+async def _sender(port: int, waiting: asyncio.Queue[Posting | None], offered: Offered, idle: list[int]) -> None:
+    connection: _Connection | None = None
+    while one := await waiting.get():
+        idle[0] -= 1
+        begun = time.monotonic()
+        try:
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                connection = connection or await _Connection.open(port)
+                status = await connection.post(one)
+        except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
+            offered.others[type(error).__name__] += 1
+            if connection is not None:
+                connection.close()
+            connection = None
+        else:
+            offered.slowest = max(offered.slowest, time.monotonic() - begun)
+            if status == 202:
+                offered.acknowledged.append(one)
+            else:
+                offered.others[str(status)] += 1
+        idle[0] += 1
+    if connection is not None:
+        connection.close()
+
+
+@dataclass(slots=True)
+class _Connection:
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    @classmethod
+    async def open(cls, port: int) -> "_Connection":
+        return cls(*await asyncio.open_connection(_HOST, port))
+
+    async def post(self, one: Posting) -> int:
+        """Post, and return the status of the answer."""
+        self.writer.write(_head(one, len(one.body)) + one.body)
+        await self.writer.drain()
+        head = (await self.reader.readuntil(b"\r\n\r\n")).lower()
+        length = int(head.partition(b"content-length:")[2].split()[0])
+        await self.reader.readexactly(length)
+        return int(head.split()[1])
+
+    def close(self) -> None:
+        self.writer.close()
+
+
+def _head(one: Posting, length: int) -> bytes:
+    named = {"host": _HOST, "content-length": str(length), **one.headers}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in named.items())
+    return f"POST {one.path} HTTP/1.1\r\n{lines}\r\n".encode()
+
+
+@asynccontextmanager
+async def dribbling(port: int, connections: int, claimed: int, rate: int) -> AsyncIterator[Counter[str]]:
+    """Connections that claim a long body and send it slowly, with no right signature, for as long as the context lasts.
+
+    Args:
+        claimed: bytes of each body, as its head says.
+        rate: bytes a second on each connection.
+    """
+    seen: Counter[str] = Counter()
+    dribblers = [asyncio.create_task(_dribble(port, claimed, rate, seen)) for _ in range(connections)]
+    try:
+        yield seen
+    finally:
+        for dribbler in dribblers:
+            dribbler.cancel()
+        await asyncio.gather(*dribblers, return_exceptions=True)
+
+
+async def _dribble(port: int, claimed: int, rate: int, seen: Counter[str]) -> None:
+    """Begin again whenever the connection is answered or closed."""
+    one = next(ideas())
+    piece = b" " * (rate // 10)
+    while True:
+        with contextlib.suppress(OSError):
+            connection = await _Connection.open(port)
+            seen["opened"] += 1
+            answered = asyncio.create_task(connection.reader.read(1))
+            try:
+                connection.writer.write(_head(one, claimed))
+                while not answered.done():
+                    connection.writer.write(piece)
+                    seen["bytes"] += len(piece)
+                    await connection.writer.drain()
+                    await asyncio.sleep(0.1)
+            finally:
+                answered.cancel()
+                await asyncio.gather(answered, return_exceptions=True)
+                connection.close()
+        seen["ended"] += 1
+        await asyncio.sleep(0.1)

@@ -1,0 +1,205 @@
+"""PostgreSQL away under load, senders that dribble, and what the API makes of both."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+from uuid import UUID
+
+import httpx
+from sqlalchemy import text
+
+from service.storage.embedded import EmbeddedServer
+from tests.system.faults.fleet import Fleet, Member, Postgres
+from tests.system.faults.load import Offered, copies, dribbling, ideas, offer
+from tests.system.faults.state import opened
+
+_AROUND_SECONDS = 2.0
+_LOOK_SECONDS = 0.5
+_CONNECTIONS = 200
+_WHOLE_BODY = 25_000_000
+_DRIBBLE = 1_000_000
+_DRIBBLERS = 40
+_HONEST_TIMEOUT = 30.0
+_HONEST_BODIES = (0, 20_000, 1_000_000)
+_FLOOD_BODY = 8_000
+_FLOOD_CONNECTIONS = 1_000
+
+
+class Cluster:
+    """A PostgreSQL of its own that nobody starts again but who holds it."""
+
+    def __init__(self, directory: Path) -> None:
+        self._server = EmbeddedServer(directory)
+        self._postgres = Postgres(directory)
+        self._server.start()
+        self.url = self._server.url
+
+    def close(self) -> None:
+        self._server.release()
+        self._postgres.kill_all()
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """PostgreSQL stands still: what connects or asks waits."""
+        with self._postgres.frozen():
+            yield
+
+    @contextmanager
+    def killed(self) -> Iterator[None]:
+        """PostgreSQL is gone: what connects is refused."""
+        self._postgres.kill_all()
+        try:
+            yield
+        finally:
+            self._server.restart()
+
+
+Away: TypeAlias = Callable[[Cluster], AbstractContextManager[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """What was seen of an outage.
+
+    Attributes:
+        stored: how many of the acknowledged deliveries are in the inbox at the end.
+        counted: how many of those are counted.
+        memory: the most bytes that the API held resident.
+    """
+
+    offered: Offered
+    stored: int
+    counted: int
+    memory: int
+
+
+def outage(directory: Path, away: Away, seconds: float, rate: float, patience: float) -> Outage:
+    """Post ideas at a rate from before PostgreSQL goes away until after it is back.
+
+    Args:
+        seconds: how long PostgreSQL is away.
+        patience: seconds from its return until all is to be counted.
+    """
+    lasting = seconds + 2 * _AROUND_SECONDS
+
+    def offering(api: Member) -> Coroutine[Any, Any, Offered]:
+        return offer(api.port, ideas(), rate, lasting, _CONNECTIONS, patient=True)
+
+    return _away_under(offering, directory, away, seconds, patience, all_counted=True)
+
+
+def flood(directory: Path, seconds: float, rate: float, patience: float) -> Outage:
+    """Offer far more than a machine takes while PostgreSQL is frozen, each delivery under an id of its own."""
+    lasting = seconds + 2 * _AROUND_SECONDS
+
+    def offering(api: Member) -> Coroutine[Any, Any, Offered]:
+        return offer(api.port, copies(_FLOOD_BODY), rate, lasting, _FLOOD_CONNECTIONS, patient=False)
+
+    return _away_under(offering, directory, Cluster.frozen, seconds, patience, all_counted=False)
+
+
+def _away_under(
+    offering: Callable[[Member], Coroutine[Any, Any, Offered]],
+    directory: Path,
+    away: Away,
+    seconds: float,
+    patience: float,
+    *,
+    all_counted: bool,
+) -> Outage:
+    with contextlib.closing(Cluster(directory / "cluster")) as cluster:
+        asyncio.run(migrate(cluster.url))
+        settings = {"DATABASE_URL": cluster.url, "DATA_DIR": str(directory / "data")}
+        api, worker = (Member(role, directory, ROLE=role, **settings) for role in ("api", "worker"))
+        with Fleet([api, worker]):
+            offered = asyncio.run(_during(offering(api), lambda: away(cluster), seconds))
+            wanted = [one.delivery for one in offered.acknowledged]
+            stored, counted = asyncio.run(_arrived(cluster.url, wanted, patience, all_counted=all_counted))
+            return Outage(offered, stored, counted, api.memory())
+
+
+async def migrate(url: str) -> None:
+    """Bring a database to the newest schema."""
+    async with opened(url) as database:
+        await database.migrate()
+
+
+async def _during(
+    offering: Coroutine[Any, Any, Offered], away: Callable[[], AbstractContextManager[None]], seconds: float
+) -> Offered:
+    def be_away() -> None:
+        with away():
+            time.sleep(seconds)
+
+    offered = asyncio.create_task(offering)
+    await asyncio.sleep(_AROUND_SECONDS)
+    await asyncio.to_thread(be_away)
+    return await offered
+
+
+_ARRIVED = text("SELECT count(*), count(*) FILTER (WHERE verdict = 'counted') FROM deliveries WHERE id = ANY(:ids)")
+
+
+async def _arrived(url: str, wanted: Sequence[UUID], patience: float, *, all_counted: bool) -> tuple[int, int]:
+    """How many of the deliveries are stored, and how many counted: once it is all of them, or time is over."""
+    deadline = time.monotonic() + patience
+    async with opened(url) as database:
+        while True:
+            async with database.transaction() as connection:
+                stored, counted = (await connection.execute(_ARRIVED, {"ids": list(wanted)})).one()
+            done = counted if all_counted else stored
+            if done == len(wanted) or time.monotonic() > deadline:
+                return stored, counted
+            await asyncio.sleep(_LOOK_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """What was seen while many connections dribbled.
+
+    Attributes:
+        honest: the statuses that the honest sender got.
+        slowest: seconds that its slowest answer took.
+        dribbled: what the dribblers did: opened, ended, bytes.
+        memory: the most bytes that the API held resident.
+    """
+
+    honest: list[int]
+    slowest: float
+    dribbled: dict[str, int]
+    memory: int
+
+
+def crowd(directory: Path, database_url: str, seconds: float, inflight: int) -> Crowd:
+    """Post honestly, one delivery after the other, among connections that dribble bodies which nobody signed.
+
+    Args:
+        inflight: what the API is told to hold at most of all bodies.
+    """
+    settings = {"DATABASE_URL": database_url, "DATA_DIR": str(directory), "MAX_INFLIGHT_BYTES": str(inflight)}
+    api = Member("api", directory, ROLE="api", **settings)
+    with Fleet([api]):
+        return asyncio.run(_crowded(api, seconds))
+
+
+async def _crowded(api: Member, seconds: float) -> Crowd:
+    statuses: list[int] = []
+    slowest = 0.0
+    end = time.monotonic() + seconds
+    async with dribbling(api.port, _DRIBBLERS, _WHOLE_BODY, _DRIBBLE) as seen, httpx.AsyncClient() as client:
+        for one in ideas(body_bytes=_HONEST_BODIES):
+            begun = time.monotonic()
+            if begun > end:
+                break
+            response = await client.post(
+                api.url + one.path, content=one.body, headers=one.headers, timeout=_HONEST_TIMEOUT
+            )
+            statuses.append(response.status_code)
+            slowest = max(slowest, time.monotonic() - begun)
+            await asyncio.sleep(0.05)
+        return Crowd(statuses, slowest, dict(seen), api.memory())

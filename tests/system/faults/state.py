@@ -1,0 +1,100 @@
+"""What a database says of deliveries and experiments, and what it would say if nothing had happened to anybody."""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+import asyncpg
+from sqlalchemy import text
+
+from service.deliveries.delivery import Delivery
+from service.storage import inbox
+from service.storage.database import Database
+from tests.support.road import all_experiments, deliver, figures
+from tests.system.faults.stories import AFTERWARDS, Told
+
+_PAGE = 500
+_LATEST = datetime(3000, 1, 1, tzinfo=UTC)
+_QUIET = "quiet"
+_BEGINNING = (datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """All that a database says at the end, so far as it cannot depend on when what arrived."""
+
+    deliveries: Sequence[Delivery]
+    facts: Mapping[str, object]
+    """Experiments, figures, verdicts, events and links, each under a name that a reader understands."""
+    failed: Sequence[str]
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[Database]:
+    """A database, closed in the end."""
+    database = Database(url)
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+async def quiet_run(url: str, told: Sequence[Told]) -> State:
+    """What comes of the same deliveries, each once and in order, where nothing happens to anybody."""
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(f"CREATE DATABASE {_QUIET} TEMPLATE template0")
+        # Nothing happens to it, so nothing has to be on disk.
+        await connection.execute(f"ALTER DATABASE {_QUIET} SET synchronous_commit TO off")
+    finally:
+        await connection.close()
+    quiet = url.replace("/postgres?", f"/{_QUIET}?")
+    async with opened(quiet) as database:
+        await database.migrate()
+        await deliver(database, *told)
+    return await read_state(quiet)
+
+
+_TOLD = {
+    "event": text("SELECT subject, kind, occurred_at, data FROM events"),
+    "provenance": text("SELECT subject, event_id, delivery_id, rule FROM event_deliveries"),
+    "link": text("SELECT evidence, channel, stated_by, targets, stated_at FROM links"),
+}
+
+
+async def read_state(url: str) -> State:
+    """What a database says."""
+    async with opened(url) as database:
+        deliveries = await _all_deliveries(database)
+        rows = await _all_rows(database)
+        facts: dict[str, object] = {f"verdict on {row.id}": (row.verdict, row.reason) for row in rows}
+        facts |= {f"experiment {root}": one for root, one in (await all_experiments(database)).items()}
+        shown = await figures(database, AFTERWARDS)
+        facts |= {f"figure {' '.join(name)}": value for name, value in shown.items() if "duration" not in name[0]}
+        async with database.transaction() as connection:
+            for kind, query in _TOLD.items():
+                told = Counter(str(tuple(row)) for row in await connection.execute(query))
+                facts |= {f"{kind} {one}": number for one, number in told.items()}
+    return State(deliveries, facts, [f"{row.id}: {row.reason}" for row in rows if row.verdict == "failed"])
+
+
+async def _all_deliveries(database: Database) -> list[Delivery]:
+    found: list[Delivery] = []
+    after = _BEGINNING
+    async with database.transaction() as connection:
+        while page := await inbox.held(connection, after, _LATEST, _PAGE, lock=False):
+            found += page
+            after = (page[-1].received_at, page[-1].id)
+    return found
+
+
+async def _all_rows(database: Database) -> list[inbox.InboxRow]:
+    async with database.transaction() as connection:
+        found, cursor = await inbox.page(connection, limit=_PAGE)
+        while cursor is not None:
+            more, cursor = await inbox.page(connection, limit=_PAGE, cursor=cursor)
+            found += more
+    return found

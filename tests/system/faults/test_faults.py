@@ -1,0 +1,48 @@
+"""What was acknowledged is there, once, and counted, whatever happens meanwhile."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.system.faults.outage import Away, Cluster, crowd, outage
+from tests.system.faults.torture import CROWDED_BYTES, INFLIGHT_BYTES
+from tests.system.faults.trial import trial
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Iterator[Path]:
+    """A directory with a path short enough for a socket; the logs in it are kept where pytest keeps things."""
+    made = Path(tempfile.mkdtemp(prefix="loopgauge-faults-"))
+    yield made
+    for log in made.glob("*.log"):
+        shutil.copy(log, tmp_path)
+    shutil.rmtree(made)
+
+
+def test_nothing_acknowledged_is_lost_or_doubled_while_processes_are_killed_and_frozen(directory: Path) -> None:
+    outcome = trial(seed=20, seconds=32, count=60, gap=2, directory=directory)
+    assert outcome.wrong() == {}
+    assert outcome.sent.refused > 0
+    assert all(outcome.faults.values())
+
+
+@pytest.mark.parametrize("away", [Cluster.frozen, Cluster.killed])
+def test_while_postgresql_is_away_each_delivery_is_acknowledged_and_counted_after_its_return(
+    directory: Path, away: Away
+) -> None:
+    seen = outage(directory, away, seconds=12, rate=200, patience=120)
+    assert seen.offered.others == {}
+    assert len(seen.offered.acknowledged) > 2000
+    assert seen.stored == seen.counted == len(seen.offered.acknowledged)
+
+
+def test_connections_that_dribble_unsigned_bodies_neither_fill_the_memory_nor_keep_honest_senders_out(
+    directory: Path, database_url: str
+) -> None:
+    seen = crowd(directory, database_url, seconds=12, inflight=INFLIGHT_BYTES)
+    assert seen.dribbled["bytes"] > 2 * INFLIGHT_BYTES
+    assert set(seen.honest) == {202}
+    assert seen.memory < CROWDED_BYTES

@@ -1,0 +1,118 @@
+"""Faults at random moments: processes killed and frozen, and a disk that is full."""
+
+import random
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from typing import TypeAlias
+
+from tests.system.faults.fleet import Member, Postgres
+
+_SHORTEST, _LONGEST = 1.0, 6.0
+# Longer than the service waits for a batch to be written.
+_LONGEST_OUTAGE = 10.0
+_FILE_SIZES = (0, 4096, 100_000)
+
+Undo: TypeAlias = Callable[[], object]
+
+
+class Tormentor:
+    """Does one kind of harm after the other, in an order drawn from a deck that holds each.
+
+    Args:
+        rng: what is drawn, and when; which process it meets at what it is doing is up to the machine.
+        apis: the last one meets the full disk, so it must not be one that starts PostgreSQL.
+        gap: seconds between two faults, on average.
+    """
+
+    def __init__(
+        self, rng: random.Random, apis: Sequence[Member], workers: Sequence[Member], postgres: Postgres, gap: float
+    ) -> None:
+        self._rng = rng
+        self._apis = apis
+        self._workers = workers
+        self._postgres = postgres
+        self._gap = gap
+        self._over = threading.Event()
+        self._pending: list[tuple[float, Undo]] = []
+        self._thread = threading.Thread(target=self._run, name="tormentor")
+        self._deck: list[str] = []
+        self._faults: dict[str, Callable[[], None]] = {
+            "API killed": lambda: self._one(self._apis).kill(),
+            "worker killed": lambda: self._one(self._workers).kill(),
+            "PostgreSQL killed": self._postgres.kill,
+            "PostgreSQL's child killed": lambda: self._postgres.kill_one(self._rng),
+            "API frozen": lambda: self._freeze(self._one(self._apis)),
+            "worker frozen": lambda: self._freeze(self._one(self._workers)),
+            "PostgreSQL frozen": self._freeze_postgres,
+            "postmaster frozen": lambda: self._freeze_postgres(only_postmaster=True),
+            "disk full and PostgreSQL frozen": self._fill_disk,
+        }
+        self.done: Counter[str] = Counter(dict.fromkeys(self._faults, 0))
+        self.broken: list[BaseException] = []
+        """What went wrong with the tormentor itself."""
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Do no more harm, and undo what lasts."""
+        self._over.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            self._torment()
+        except BaseException as error:
+            self.broken.append(error)
+            raise
+        finally:
+            for _, undo in self._pending:
+                undo()
+
+    def _torment(self) -> None:
+        due = time.monotonic() + self._rng.uniform(0, self._gap)
+        while not self._over.wait(0.02):
+            now = time.monotonic()
+            over = [entry for entry in self._pending if entry[0] <= now]
+            self._pending = [entry for entry in self._pending if entry[0] > now]
+            for _, undo in over:
+                undo()
+            if now >= due:
+                self._strike()
+                due = time.monotonic() + self._rng.uniform(0.3, 1.7) * self._gap
+
+    def _strike(self) -> None:
+        if not self._deck:
+            self._deck = self._rng.sample(list(self._faults), len(self._faults))
+        kind = self._deck.pop()
+        self._faults[kind]()
+        self.done[kind] += 1
+
+    def _one(self, members: Sequence[Member]) -> Member:
+        return self._rng.choice(members)
+
+    def _later(self, undo: Undo, longest: float = _LONGEST) -> None:
+        self._pending.append((time.monotonic() + self._rng.uniform(_SHORTEST, longest), undo))
+
+    def _freeze(self, member: Member) -> None:
+        pid = member.pid
+        member.signal(signal.SIGSTOP, pid)
+        self._later(lambda: member.signal(signal.SIGCONT, pid))
+
+    def _freeze_postgres(self, *, only_postmaster: bool = False) -> None:
+        stack = ExitStack()
+        stack.enter_context(self._postgres.frozen(only_postmaster=only_postmaster))
+        self._later(stack.close, _LONGEST_OUTAGE)
+
+    def _fill_disk(self) -> None:
+        """Let an API write nothing more, and PostgreSQL stand still for a part of that time."""
+        member = self._apis[-1]
+        pid = member.pid
+        member.limit_files(self._rng.choice(_FILE_SIZES), pid)
+        self._freeze_postgres()
+        self._later(lambda: member.limit_files(None, pid), _LONGEST_OUTAGE)

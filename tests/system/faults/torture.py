@@ -1,0 +1,152 @@
+"""The long fault test: faults at random moments, outages and floods, and one table of what came of it.
+
+Run by `make torture`; its exit status is 1 if anything was lost, doubled or other than in a quiet run.
+"""
+
+import asyncio
+import contextlib
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import click
+
+from tests.system.faults.outage import Away, Cluster, Outage, crowd, flood, migrate, outage
+from tests.system.faults.trial import trial
+
+MEBIBYTE = 1024 * 1024
+INFLIGHT_BYTES = 64 * MEBIBYTE
+CROWDED_BYTES = INFLIGHT_BYTES + 150 * MEBIBYTE
+FLOODED_BYTES = 200_000_000
+
+_STORIES_A_SECOND = 2
+_GAP_SECONDS = 2.0
+_OUTAGE_SECONDS = 60.0
+_OUTAGE_RATE = 200
+_OUTAGE_PATIENCE = 60.0
+_FLOOD_SECONDS = 30.0
+_FLOOD_RATE = 5000
+_FLOOD_PATIENCE = 300.0
+_CROWD_SECONDS = 30.0
+
+
+@dataclass(slots=True)
+class Table:
+    """What there is to print at the end."""
+
+    rows: list[tuple[str, str]] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+
+    def part(self, title: str, rows: Sequence[tuple[str, object]], wrong: dict[str, object]) -> None:
+        """Add the lines of one part of the test, and what is wrong with it."""
+        self.rows += [(title, ""), *((f"  {name}", str(value)) for name, value in rows)]
+        self.wrong += [f"{title}: {name}: {value}" for name, value in wrong.items() if value]
+
+    def show(self) -> None:
+        width = max(len(name) for name, _ in self.rows)
+        for name, value in self.rows:
+            print(f"{name:{width}}  {value:>12}".rstrip())
+        for line in self.wrong:
+            print(f"WRONG {line}")
+
+
+@click.command()
+@click.option("--seconds", default=600.0, show_default=True, help="How long faults happen.")
+@click.option("--seed", type=int, help="What stories and faults are drawn from; at random if not given.")
+def main(seconds: float, seed: int | None) -> None:
+    """Torture the service, and print what came of it."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    for name in [name for name in os.environ if name.startswith("LOOPGAUGE_")]:
+        del os.environ[name]
+    seed = random.SystemRandom().randrange(1_000_000) if seed is None else seed
+    print(f"seed {seed}", flush=True)
+    directory = Path(tempfile.mkdtemp(prefix="loopgauge-faults-"))
+    table = Table()
+    _try_faults(table, _room(directory, "faults"), seed, seconds)
+    _try_outage(table, _room(directory, "frozen"), "PostgreSQL frozen", Cluster.frozen)
+    _try_outage(table, _room(directory, "killed"), "PostgreSQL killed and away", Cluster.killed)
+    _try_crowd(table, _room(directory, "crowd"))
+    _try_flood(table, _room(directory, "flood"))
+    _progress("")
+    table.show()
+    if table.wrong:
+        print(f"the logs are in {directory}")
+        sys.exit(1)
+    shutil.rmtree(directory)
+
+
+def _room(directory: Path, name: str) -> Path:
+    _progress(name)
+    room = directory / name
+    room.mkdir()
+    return room
+
+
+def _progress(now: str) -> None:
+    if sys.stderr.isatty():
+        print(f"\r\033[K{now}", end="", file=sys.stderr, flush=True)
+
+
+def _try_faults(table: Table, directory: Path, seed: int, seconds: float) -> None:
+    outcome = trial(seed, seconds, int(_STORIES_A_SECOND * seconds), _GAP_SECONDS, directory, _progress)
+    table.part(f"faults for {seconds:g} s, seed {seed}", outcome.rows(), outcome.wrong())
+
+
+def _try_outage(table: Table, directory: Path, title: str, away: Away) -> None:
+    seen = outage(directory, away, _OUTAGE_SECONDS, _OUTAGE_RATE, _OUTAGE_PATIENCE)
+    wrong: dict[str, object] = {
+        "answered otherwise": dict(seen.offered.others),
+        "lost": len(seen.offered.acknowledged) - seen.stored,
+        f"not counted within {_OUTAGE_PATIENCE:g} s": seen.stored - seen.counted,
+    }
+    table.part(f"{title} for {_OUTAGE_SECONDS:g} s, {_OUTAGE_RATE} deliveries/s", _outage_rows(seen), wrong)
+
+
+def _try_flood(table: Table, directory: Path) -> None:
+    seen = flood(directory, _FLOOD_SECONDS, _FLOOD_RATE, _FLOOD_PATIENCE)
+    wrong: dict[str, object] = {
+        "lost": len(seen.offered.acknowledged) - seen.stored,
+        "memory over 200 MB": seen.memory if seen.memory > FLOODED_BYTES else 0,
+    }
+    rows = [*_outage_rows(seen), ("offered while every connection was busy", seen.offered.not_taken)]
+    table.part(f"PostgreSQL frozen for {_FLOOD_SECONDS:g} s, {_FLOOD_RATE} deliveries/s offered", rows, wrong)
+
+
+def _outage_rows(seen: Outage) -> list[tuple[str, object]]:
+    return [
+        ("acknowledged", len(seen.offered.acknowledged)),
+        ("answered otherwise, or not at all", seen.offered.others.total()),
+        ("slowest answer, seconds", round(seen.offered.slowest, 1)),
+        ("stored", seen.stored),
+        ("counted when last seen", seen.counted),
+        ("memory of the API at most, MB", round(seen.memory / 1e6)),
+        ("losses", len(seen.offered.acknowledged) - seen.stored),
+    ]
+
+
+def _try_crowd(table: Table, directory: Path) -> None:
+    with contextlib.closing(Cluster(directory / "cluster")) as cluster:
+        asyncio.run(migrate(cluster.url))
+        seen = crowd(directory, cluster.url, _CROWD_SECONDS, INFLIGHT_BYTES)
+    refused = sum(status != 202 for status in seen.honest)
+    rows: list[tuple[str, object]] = [
+        ("megabytes dribbled", seen.dribbled["bytes"] // 1_000_000),
+        ("honest deliveries acknowledged", len(seen.honest) - refused),
+        ("slowest honest answer, seconds", round(seen.slowest, 1)),
+        ("memory of the API at most, MB", round(seen.memory / 1e6)),
+    ]
+    wrong: dict[str, object] = {
+        "honest deliveries not acknowledged": refused,
+        "memory over 64 + 150 MiB": seen.memory if seen.memory > CROWDED_BYTES else 0,
+    }
+    table.part("40 connections that dribble 25 MB each, unsigned", rows, wrong)
+
+
+if __name__ == "__main__":
+    main()

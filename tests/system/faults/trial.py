@@ -1,0 +1,253 @@
+"""Stories of experiments under kill -9, freezes and full disks, compared with a quiet run of the same stories."""
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from uuid import UUID
+
+from sqlalchemy import text
+
+from service.storage.database import Database, DatabaseUnavailable
+from service.storage.embedded import EmbeddedServer
+from tests.support.road import read_figures
+from tests.system.faults.fleet import Fleet, Member, Postgres
+from tests.system.faults.senders import Senders, Sent
+from tests.system.faults.state import opened, quiet_run, read_state
+from tests.system.faults.stories import Told, posting, schedule, stories
+from tests.system.faults.torment import Tormentor
+
+SETTLE_SECONDS = 120.0
+_EXPORT_SECONDS = 30.0
+_LOOK_SECONDS = 0.5
+_EXPERIMENT_METRIC = "loopgauge_experiments_in_flight{"
+
+Progress = Callable[[str], None]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of a trial. All lists are empty where nothing is wrong."""
+
+    seed: int
+    faults: Counter[str] = field(default_factory=Counter)
+    sent: Sent = field(default_factory=Sent)
+    postings: int = 0
+    genuine: int = 0
+    stored: int = 0
+    spooled: int = 0
+    starts: int = 0
+    not_begun: int = 0
+    calm_since: float = 0
+    settle_seconds: float = 0
+    unanswered: int = 0
+    unsettled: str = ""
+    fell: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    doubled: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    differences: list[str] = field(default_factory=list)
+    exporters: list[str] = field(default_factory=list)
+
+    def wrong(self) -> dict[str, object]:
+        """Everything that must not be; empty where all is well."""
+        found: dict[str, object] = {
+            "acknowledged and lost": self.lost,
+            "stored twice": self.doubled,
+            "stored without a right signature": self.foreign,
+            "failed": self.failed,
+            "different from the quiet run": self.differences,
+            "surprising answers": self.sent.surprises,
+            "requests without an answer": self.unanswered,
+            "not settled": self.unsettled,
+            "ended by themselves": self.fell,
+            "exporters, other than one": self.exporters if len(self.exporters) != 1 else [],
+        }
+        return {name: value for name, value in found.items() if value}
+
+    def rows(self) -> list[tuple[str, object]]:
+        """The lines of the table."""
+        return [
+            *sorted(self.faults.items()),
+            ("starts of processes", self.starts),
+            ("starts that were given up, PostgreSQL being away", self.not_begun),
+            ("requests to be answered", self.postings),
+            ("deliveries sent", self.genuine),
+            ("acknowledged at least once", len(self.sent.acknowledged)),
+            ("acknowledged as duplicates", self.sent.duplicates),
+            ("tampered and refused", self.sent.refused),
+            *((f"sent again after {seen}", number) for seen, number in sorted(self.sent.resent.items())),
+            ("spooled, at least", self.spooled),
+            ("stored", self.stored),
+            ("seconds to settle", round(self.settle_seconds, 1)),
+            ("losses", len(self.lost)),
+            ("doubles", len(self.doubled)),
+            ("differences from the quiet run", len(self.differences)),
+        ]
+
+
+def trial(
+    seed: int, seconds: float, count: int, gap: float, directory: Path, progress: Progress = lambda _: None
+) -> Outcome:
+    """Send `count` stories while faults happen for `seconds`, and look at what is left.
+
+    Args:
+        gap: seconds between two faults, on average.
+        directory: where the database, the spool and the logs go; its path must be short enough for a socket.
+    """
+    rng = random.Random(seed)
+    stories_told = stories(rng, count)
+    told = [one for story in stories_told for one in story]
+    due = schedule(rng, stories_told, seconds)
+    outcome = Outcome(seed, postings=len(due), genuine=len(told))
+    data_dir = directory / "data"
+    # The socket's path follows from the directory, once there is one.
+    (data_dir / "postgres").mkdir(parents=True)
+    url = EmbeddedServer(data_dir).url
+    workers, apis = _members(directory, data_dir, url)
+    postgres = Postgres(data_dir)
+    tormentor = Tormentor(rng, apis, workers, postgres, gap)
+    try:
+        with Fleet([*workers, *apis]) as fleet:
+            with Senders(due, [api.url for api in apis], rng) as senders:
+                _under_fire(outcome, fleet, tormentor, senders, seconds, progress)
+            _settle(outcome, url, fleet, progress)
+            progress("comparing with a quiet run")
+            asyncio.run(_compare(outcome, url, told))
+            outcome.exporters = _exporters(fleet.members)
+    finally:
+        # Whoever used it last has stopped it, unless something went badly wrong.
+        postgres.kill_all()
+    return outcome
+
+
+def _members(directory: Path, data_dir: Path, url: str) -> tuple[list[Member], list[Member]]:
+    """Two workers and two APIs on one data directory."""
+    shared = {"DATA_DIR": str(data_dir), "SNAPSHOT_INTERVAL": "1s"}
+    workers = [Member(f"worker-{place}", directory, ROLE="worker", **shared) for place in (1, 2)]
+    # The second API only meets PostgreSQL through its socket: one that it started would inherit its full disk.
+    apis = [
+        Member("api-1", directory, ROLE="api", **shared),
+        Member("api-2", directory, ROLE="api", DATABASE_URL=url, **shared),
+    ]
+    return workers, apis
+
+
+def _under_fire(
+    outcome: Outcome, fleet: Fleet, tormentor: Tormentor, senders: Senders, seconds: float, progress: Progress
+) -> None:
+    """Send while faults happen, and until each request has its answer."""
+    counting = _SpoolCount(fleet.members)
+    tormentor.start()
+    try:
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            time.sleep(min(1, left))
+            counting.look()
+            struck, waiting = tormentor.done.total(), senders.unanswered
+            progress(f"{seconds - left:.0f} of {seconds:.0f} s, {struck} faults, {waiting} requests to go")
+    finally:
+        tormentor.stop()
+    assert not tormentor.broken, tormentor.broken
+    outcome.calm_since = time.monotonic()
+    fleet.wait_until_served(fleet.members)
+    senders.finish(SETTLE_SECONDS)
+    counting.look()
+    outcome.unanswered = senders.unanswered
+    outcome.sent, outcome.faults, outcome.spooled = senders.sent, tormentor.done, counting.total()
+
+
+class _SpoolCount:
+    """How many deliveries were spooled; what a process counted between the last look and its death is missing."""
+
+    def __init__(self, members: Sequence[Member]) -> None:
+        self._members = members
+        self._seen: dict[tuple[str, int], float] = {}
+
+    def look(self) -> None:
+        for member in self._members:
+            incarnation = (member.name, member.pid)
+            shown = read_figures(member.scrape(timeout=0.5))
+            total = sum(value for name, value in shown.items() if name[:2] == ("deliveries_total", "spooled"))
+            self._seen[incarnation] = max(total, self._seen.get(incarnation, 0))
+
+    def total(self) -> int:
+        return int(sum(self._seen.values()))
+
+
+def _settle(outcome: Outcome, url: str, fleet: Fleet, progress: Progress) -> None:
+    """Wait until nothing is left to do, or time is over."""
+    outcome.unsettled = asyncio.run(_unsettled(url, outcome.genuine, fleet.members, progress))
+    outcome.settle_seconds = time.monotonic() - outcome.calm_since
+    outcome.starts = sum(member.starts for member in fleet.members)
+    outcome.not_begun = sum(member.not_begun for member in fleet.members)
+    outcome.fell = [words for member in fleet.members for words in member.fell]
+
+
+async def _unsettled(url: str, expected: int, members: Sequence[Member], progress: Progress) -> str:
+    """What is left to do when time is over; nothing as soon as it is nothing."""
+    deadline = time.monotonic() + SETTLE_SECONDS
+    async with opened(url) as database:
+        while left := await _left(database, expected, members):
+            if time.monotonic() > deadline:
+                break
+            progress(left)
+            await asyncio.sleep(_LOOK_SECONDS)
+    return left
+
+
+_UNFINISHED = text(
+    """
+    SELECT (SELECT count(*) FROM deliveries) AS stored,
+        (SELECT count(*) FROM deliveries WHERE verdict IS NULL) AS pending,
+        (SELECT count(*) FROM touched) AS touched
+    """
+)
+
+
+async def _left(database: Database, expected: int, members: Sequence[Member]) -> str:
+    try:
+        async with database.transaction() as connection:
+            stored, pending, touched = (await connection.execute(_UNFINISHED)).one()
+    except DatabaseUnavailable as error:
+        return str(error)
+    scraped = [await asyncio.to_thread(member.scrape) for member in members]
+    spooled = sum(value for one in scraped for name, value in read_figures(one).items() if name == ("spool_pending",))
+    if stored == expected and not pending and not touched and not spooled and all(scraped):
+        return ""
+    return f"{stored} of {expected} stored, {pending} pending, {touched} touched, {spooled:.0f} in the spool"
+
+
+async def _compare(outcome: Outcome, url: str, told: Sequence[Told]) -> None:
+    noisy = await read_state(url)
+    outcome.stored = len(noisy.deliveries)
+    outcome.failed.extend(noisy.failed)
+    expected = {one.delivery: one for one in map(posting, told)}
+    stored = {one.id: one for one in noisy.deliveries}
+    outcome.lost = [delivery for delivery in outcome.sent.acknowledged if UUID(delivery) not in stored]
+    outcome.foreign = [
+        str(one.id) for one in noisy.deliveries if one.id not in expected or expected[one.id].body != one.body
+    ]
+    bodies = Counter((one.source, sha256(one.body).hexdigest()) for one in noisy.deliveries)
+    outcome.doubled = [f"{source} {body}" for (source, body), number in bodies.items() if number > 1]
+    quiet = await quiet_run(url, told)
+    outcome.differences = [
+        f"{name}: {noisy.facts.get(name)} instead of {quiet.facts.get(name)}"
+        for name in sorted({*noisy.facts, *quiet.facts})
+        if noisy.facts.get(name) != quiet.facts.get(name)
+    ]
+
+
+def _exporters(members: Sequence[Member]) -> list[str]:
+    """Who exports experiment metrics, once it is one process, or still is not after a while."""
+    deadline = time.monotonic() + _EXPORT_SECONDS
+    while True:
+        found = [member.name for member in members if _EXPERIMENT_METRIC in member.scrape()]
+        if len(found) == 1 or time.monotonic() > deadline:
+            return found
+        time.sleep(_LOOK_SECONDS)

@@ -1,0 +1,42 @@
+"""What `make check` sees of the chart: each scenario passes Helm's lint, and is what Kubernetes would take."""
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.system.helm.chart import CHART, KUBERNETES, SCENARIOS, run, template
+from tests.system.helm.schemas import validate, write_schemas
+
+
+def lint(values: Path) -> str:
+    """What Helm finds wrong with the chart under some values; nothing where all is well."""
+    done = run("helm", "lint", "--strict", "--kube-version", KUBERNETES[-1], "--values", str(values), str(CHART))
+    return done.stdout + done.stderr if done.returncode else ""
+
+
+def problems(directory: Path) -> Iterator[str]:
+    """What is wrong with the chart in any scenario, on the oldest and the newest Kubernetes."""
+    manifests = directory / "manifests"
+    manifests.mkdir()
+    for values in SCENARIOS:
+        yield lint(values)
+        rendered = template("--values", str(values))
+        yield rendered.stderr if rendered.returncode else ""
+        (manifests / values.name).write_text(rendered.stdout, encoding="utf-8")
+    for version in KUBERNETES:
+        schemas = directory / version
+        schemas.mkdir()
+        yield validate(manifests, write_schemas(schemas, version))
+
+
+def main() -> int:
+    """Check all scenarios; the exit status."""
+    with tempfile.TemporaryDirectory() as directory:
+        found = [problem for problem in problems(Path(directory)) if problem]
+    sys.stderr.write("\n".join(found))
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

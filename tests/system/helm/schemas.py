@@ -1,0 +1,59 @@
+"""JSON schemas of all kinds that the chart may install, where kubeconform looks for them."""
+
+import json
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.system.helm.chart import run, tool
+
+
+def write_schemas(directory: Path, version: str) -> str:
+    """Write the schemas of a version of Kubernetes and of custom resources; returns kubeconform's pattern of where."""
+    for name, schema in (*_kubernetes(version), *_custom()):
+        (directory / name).write_text(json.dumps(schema), encoding="utf-8")
+    return f"{directory}/{{{{ .ResourceKind }}}}{{{{ .KindSuffix }}}}.json"
+
+
+def validate(manifests: Path, schemas: str) -> str:
+    """What is wrong with the manifests in a folder; nothing where all is well. A kind without a schema is wrong too."""
+    done = run("kubeconform", "-strict", "-summary", "-schema-location", schemas, str(manifests))
+    return "" if done.returncode == 0 and "Skipped: 0" in done.stdout else done.stdout + done.stderr
+
+
+def _kubernetes(version: str) -> Iterator[tuple[str, Any]]:
+    packaged = files("kubernetes_validate") / "kubernetes-json-schema" / f"v{version}-local-strict"
+    for file in packaged.iterdir():
+        schema = json.loads(file.read_text(encoding="utf-8").replace('"/api/_definitions.json#', '"_definitions.json#'))
+        # By its id it would be looked for on the web; here all lie side by side.
+        schema.pop("$id", None)
+        yield file.name, schema
+
+
+def _custom() -> Iterator[tuple[str, Any]]:
+    for file in tool("crds").iterdir():
+        definition = yaml.safe_load(file.read_text(encoding="utf-8"))["spec"]
+        kind, group = definition["names"]["kind"].lower(), definition["group"].split(".")[0]
+        for version in definition["versions"]:
+            schema = _strict(version["schema"]["openAPIV3Schema"])
+            # Kubernetes itself looks into these.
+            schema["properties"]["metadata"] = {"type": "object"}
+            yield f"{kind}-{group}-{version['name']}.json", schema
+
+
+def _strict(schema: Any) -> Any:
+    """The schema of a custom resource with the fields refused that Kubernetes would drop without a word."""
+    if isinstance(schema, list):
+        return [_strict(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    strict = {name: _strict(one) for name, one in schema.items()}
+    if "properties" in schema and isinstance(schema["properties"], dict) and schema.get("type") == "object":
+        open_ended = schema.get("x-kubernetes-preserve-unknown-fields")
+        strict.setdefault("additionalProperties", bool(open_ended))
+    if schema.get("x-kubernetes-int-or-string"):
+        strict.pop("type", None)
+    return strict

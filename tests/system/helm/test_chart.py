@@ -1,0 +1,237 @@
+"""What the chart installs, and what it leaves out."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.system.helm.chart import (
+    SCENARIOS,
+    Manifest,
+    containers,
+    environment,
+    manifests,
+    minimal,
+    of_kind,
+    pod_of,
+    pods,
+    scenario,
+)
+
+
+def test_the_least_is_two_roles_a_service_an_account_and_a_migration_before_them() -> None:
+    objects = scenario("minimal")
+    assert sorted(one["kind"] for one in objects) == [
+        *["Deployment", "Deployment", "Job", "Pod", "Service", "ServiceAccount"]
+    ]
+    assert {one["spec"]["replicas"] for one in of_kind(objects, "Deployment")} == {2}
+
+
+def test_names_of_services_never_become_settings() -> None:
+    for values in SCENARIOS:
+        for name, pod in pods(manifests("--values", str(values))):
+            assert pod["spec"]["enableServiceLinks"] is False, (values.stem, name)
+
+
+def test_secrets_are_only_ever_named() -> None:
+    [api] = of_kind(scenario("everything"), "StatefulSet")
+    secret = {
+        name: value["secretKeyRef"]
+        for name, value in environment(api["spec"]["template"]).items()
+        if not isinstance(value, str)
+    }
+    assert secret == {
+        "LOOPGAUGE_DATABASE_URL": {"name": "loopgauge-database", "key": "uri"},
+        "LOOPGAUGE_SOURCES__GITHUB__SECRET": {"name": "loopgauge-sources", "key": "github"},
+        "LOOPGAUGE_SOURCES__GITHUB__PREVIOUS_SECRET": {"name": "loopgauge-sources", "key": "github-previous"},
+        "LOOPGAUGE_SOURCES__JIRA_CLOUD__SECRET": {"name": "loopgauge-sources", "key": "jira"},
+        "LOOPGAUGE_API_TOKENS__READ": {"name": "loopgauge-tokens", "key": "read"},
+        "LOOPGAUGE_API_TOKENS__WRITE": {"name": "loopgauge-tokens", "key": "write"},
+        "LOOPGAUGE_API_TOKENS__ADMIN": {"name": "loopgauge-tokens", "key": "admin"},
+        "LOOPGAUGE_METRICS_TOKEN": {"name": "loopgauge-tokens", "key": "metrics"},
+    }
+
+
+@pytest.mark.parametrize("values", SCENARIOS, ids=lambda path: path.stem)
+def test_a_migration_before_the_release_needs_nothing_that_the_release_brings(values: Path) -> None:
+    objects = manifests("--values", str(values))
+    brought = {one["metadata"]["name"] for one in objects if one["kind"] in {"ConfigMap", "Secret", "ServiceAccount"}}
+    for job in of_kind(objects, "Job"):
+        if "helm.sh/hook" in job["metadata"].get("annotations", {}):
+            spec = job["spec"]["template"]["spec"]
+            named = [
+                one["secretKeyRef"]["name"] for one in environment(job["spec"]["template"]).values() if one != "UTC"
+            ]
+            volumes = [volume["configMap"]["name"] for volume in spec["volumes"] if "configMap" in volume]
+            assert not brought & {spec["serviceAccountName"], *named, *volumes}
+
+
+def test_a_hook_runs_before_anything_is_installed_or_upgraded_and_never_meets_the_one_before() -> None:
+    [job] = of_kind(minimal(), "Job")
+    told = job["metadata"]["annotations"]
+    assert set(told["helm.sh/hook"].split(",")) == {"pre-install", "pre-upgrade"}
+    # One that failed stays, to be looked at, until the next one.
+    assert set(told["helm.sh/hook-delete-policy"].split(",")) == {"before-hook-creation", "hook-succeeded"}
+
+
+def test_under_argo_cd_the_secret_is_there_before_the_job_and_the_job_before_the_pods() -> None:
+    wave = "argocd.argoproj.io/sync-wave"
+    objects = scenario("argocd")
+    [secret], [job] = of_kind(objects, "ExternalSecret"), of_kind(objects, "Job")
+    first, second = (int(one["metadata"]["annotations"][wave]) for one in (secret, job))
+    assert first < second < 0
+    named = environment(job["spec"]["template"])["LOOPGAUGE_DATABASE_URL"]["secretKeyRef"]["name"]
+    assert named == secret["spec"]["target"]["name"]
+    assert not any(wave in one["metadata"].get("annotations", {}) for one in of_kind(objects, "Deployment"))
+
+
+def test_who_migrates_is_as_the_mode_says() -> None:
+    found = {}
+    for mode in ("hook", "job", "init", "none"):
+        objects = minimal(f"migrations.mode={mode}")
+        jobs = ["helm.sh/hook" in one["metadata"].get("annotations", {}) for one in of_kind(objects, "Job")]
+        first = [one["args"] for one in pod_of(objects, "worker")["spec"].get("initContainers", [])]
+        found[mode] = (jobs, first)
+    assert found == {
+        "hook": ([True], []),
+        "job": ([False], []),
+        "init": ([], [["migrate"]]),
+        "none": ([], []),
+    }
+
+
+def test_a_job_that_is_no_hook_has_another_name_where_its_pod_is_another_one() -> None:
+    def job(*settings: str) -> Manifest:
+        [made] = of_kind(minimal("migrations.mode=job", *settings), "Job")
+        return made
+
+    again, newer, elsewhere = job("worker.replicas=5"), job("image.tag=9.9.9"), job("labels.team=search")
+    assert again == job()
+    assert len({one["metadata"]["name"] for one in (again, newer, elsewhere)}) == 3
+
+
+def test_a_label_of_the_pods_of_one_role_goes_before_that_of_everything() -> None:
+    objects = minimal("labels.team=search", "api.podLabels.team=platform")
+    assert [pod_of(objects, role)["metadata"]["labels"]["team"] for role in ("api", "worker")] == ["platform", "search"]
+
+
+def test_a_new_version_of_the_chart_alone_replaces_nopod_of() -> None:
+    for _, pod in pods(scenario("minimal")):
+        if pod.get("kind") != "Pod":
+            assert not {"helm.sh/chart", "app.kubernetes.io/version"} & pod["metadata"]["labels"].keys()
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind", "spooling", "volumes"),
+    [
+        ("ephemeral", "Deployment", "true", ["spool"]),
+        ("persistent", "StatefulSet", "true", []),
+        ("off", "Deployment", "false", []),
+    ],
+)
+def test_each_mode_of_the_spool_has_the_disk_that_its_promise_needs(
+    mode: str, kind: str, spooling: str, volumes: Sequence[str]
+) -> None:
+    objects = minimal(f"spool.mode={mode}")
+    [api] = of_kind(objects, kind, "api")
+    pod = api["spec"]["template"]
+    assert environment(pod)["LOOPGAUGE_SPOOL"] == spooling
+    mounted = [one["name"] for one in pod["spec"]["containers"][0]["volumeMounts"]]
+    assert ("spool" in mounted) is (spooling == "true")
+    spools = [one for one in pod["spec"]["volumes"] if one["name"] == "spool"]
+    # A limit of its size would evict the pod, and lose what it has acknowledged.
+    assert spools == [{"name": name, "emptyDir": {}} for name in volumes]
+    if kind == "StatefulSet":
+        [claim] = api["spec"]["volumeClaimTemplates"]
+        assert claim["metadata"]["name"] == "spool"
+        assert set(api["spec"]["persistentVolumeClaimRetentionPolicy"].values()) == {"Retain"}
+    # Workers receive nothing.
+    assert "spool" not in [one["name"] for one in pod_of(objects, "worker")["spec"]["volumes"]]
+
+
+def test_rules_that_change_replace_the_pods_that_read_them() -> None:
+    def checksum(rules: str) -> set[str]:
+        objects = minimal(f"rules.file={rules}")
+        [config] = of_kind(objects, "ConfigMap")
+        assert config["data"] == {"rules.yaml": rules}
+        return {pod_of(objects, role)["metadata"]["annotations"]["checksum/rules"] for role in ("api", "worker")}
+
+    one, other = checksum("extends: none"), checksum("extends: defaults")
+    assert (len(one), len(other), len(one | other)) == (1, 1, 2)
+
+
+def test_rules_of_a_config_map_that_is_there_are_read_from_its_key() -> None:
+    objects = scenario("external-secrets")
+    for role in ("api", "worker"):
+        pod = pod_of(objects, role)
+        [rules] = [one for one in pod["spec"]["volumes"] if one["name"] == "rules"]
+        assert rules["configMap"] == {"name": "our-rules", "items": [{"key": "loopgauge.yaml", "path": "rules.yaml"}]}
+        [mount] = [one for one in pod["spec"]["containers"][0]["volumeMounts"] if one["name"] == "rules"]
+        assert environment(pod)["LOOPGAUGE_RULES"] == f"{mount['mountPath']}/rules.yaml"
+
+
+def test_from_outside_only_what_tools_post_to_is_reached() -> None:
+    [ingress] = of_kind(minimal("ingress.enabled=true", "ingress.host=loopgauge.example.com"), "Ingress")
+    [rule] = ingress["spec"]["rules"]
+    assert [path["path"] for path in rule["http"]["paths"]] == ["/webhooks", "/events"]
+
+
+def test_the_ingress_has_the_certificate_of_its_host() -> None:
+    [ingress] = of_kind(scenario("everything"), "Ingress")
+    assert ingress["spec"]["tls"] == [{"hosts": ["loopgauge.example.com"], "secretName": "loopgauge-tls"}]
+    [without] = of_kind(minimal("ingress.enabled=true", "ingress.host=loopgauge.example.com"), "Ingress")
+    assert "tls" not in without["spec"]
+
+
+def test_every_service_and_policy_selects_the_pods_that_it_means() -> None:
+    objects = scenario("everything")
+    labelled = {name: pod["metadata"]["labels"] for name, pod in pods(objects)}
+
+    def selected(selector: Manifest) -> set[str]:
+        return {name for name, labels in labelled.items() if selector.items() <= labels.items()}
+
+    api, worker = "StatefulSet/acme-loopgauge-api", "Deployment/acme-loopgauge-worker"
+    by_name = {one["metadata"]["name"]: one["spec"]["selector"] for one in of_kind(objects, "Service")}
+    assert selected(by_name["acme-loopgauge"]) == {api}
+    budgets = [one["spec"]["selector"]["matchLabels"] for one in of_kind(objects, "PodDisruptionBudget")]
+    assert [selected(budget) for budget in budgets] == [{api}, {worker}]
+    policies = {one["metadata"]["name"]: one["spec"] for one in of_kind(objects, "NetworkPolicy")}
+    chosen = {name: selected(spec["podSelector"]["matchLabels"]) for name, spec in policies.items()}
+    assert chosen["acme-loopgauge-api"] == {api}
+    assert chosen["acme-loopgauge-worker"] == {worker}
+    assert chosen["acme-loopgauge"] == set(labelled)
+
+
+def test_workers_let_in_who_scrapes_and_nobody_else() -> None:
+    objects = minimal("networkPolicy.enabled=true")
+    [policy] = of_kind(objects, "NetworkPolicy", "worker")
+    [ingress] = policy["spec"]["ingress"]
+    assert ingress["from"] == [
+        {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}},
+    ]
+    assert ingress["ports"] == [{"port": 8080}]
+
+
+def test_pods_reach_the_database_names_and_each_other_and_nothing_else() -> None:
+    policies = of_kind(scenario("everything"), "NetworkPolicy")
+    [policy] = [one["spec"] for one in policies if one["spec"]["policyTypes"] == ["Egress"]]
+    database, names, each_other = policy["egress"]
+    assert database == {"ports": [{"port": 5432}], "to": [{"ipBlock": {"cidr": "10.0.0.5/32"}}]}
+    # Names are asked for over UDP, and over TCP where the answer is long.
+    assert names == {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]}
+    assert each_other == {"ports": [{"port": 8080}], "to": [{"podSelector": policy["podSelector"]}]}
+
+
+def test_on_openshift_numbers_are_left_to_the_cluster() -> None:
+    numbers = [f"podSecurityContext.{name}=null" for name in ("runAsUser", "runAsGroup", "fsGroup")]
+    for _, pod in pods(minimal(*numbers)):
+        assert pod["spec"]["securityContext"] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+
+
+def test_large_numbers_are_written_out() -> None:
+    assert environment(pod_of(minimal(), "api"))["LOOPGAUGE_MAX_INFLIGHT_BYTES"] == "268435456"
+
+
+def test_an_image_is_named_by_its_digest_where_one_is_given() -> None:
+    images = {one["image"] for _, pod in pods(scenario("everything")) for one in containers(pod)}
+    assert images == {"ghcr.io/loopgauge/loopgauge@sha256:" + "0123456789abcdef" * 4}

@@ -1,0 +1,118 @@
+"""Prometheus and Grafana get what lies in `dashboards/`, and every pod is scraped once."""
+
+import base64
+import gzip
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.support.paths import REPOSITORY
+from tests.system.helm.chart import CHART, Manifest, minimal, of_kind, pods, rendered, run, scenario
+
+_PACKAGED = {"dashboards": "json/*.json", "rules": "rules/*.yaml"}
+
+
+@pytest.mark.parametrize(("folder", "origin"), _PACKAGED.items())
+def test_the_chart_packages_the_same_files_as_the_dashboards_folder(folder: str, origin: str) -> None:
+    """Where they differ, `make chart` makes them equal."""
+    packaged = {path.name: path.read_bytes() for path in (CHART / "files" / folder).iterdir()}
+    assert packaged == {path.name: path.read_bytes() for path in (REPOSITORY / "dashboards").glob(origin)}
+    assert packaged
+
+
+def test_each_dashboard_comes_as_it_is() -> None:
+    config = of_kind(scenario("everything"), "ConfigMap")
+    shown = {
+        name: text
+        for one in config
+        if one["metadata"].get("labels", {}).get("grafana_dashboard") == "1"
+        for name, text in one["data"].items()
+    }
+    files = (REPOSITORY / "dashboards/json").glob("*.json")
+    assert shown == {path.name: path.read_text(encoding="utf-8").rstrip("\n") for path in files}
+
+
+def _groups() -> list[Manifest]:
+    files = sorted((REPOSITORY / "dashboards/rules").glob("*.yaml"))
+    return [group for path in files for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]]
+
+
+def test_rules_come_as_they_are() -> None:
+    [made] = of_kind(minimal("prometheusRule.enabled=true"), "PrometheusRule")
+    assert made["spec"]["groups"] == _groups()
+
+
+def test_links_lead_to_ones_own_runbook_and_grafana() -> None:
+    [made] = of_kind(scenario("everything"), "PrometheusRule")
+    groups = _groups()
+    # Nothing else is touched.
+    for rule in (rule for group in groups for rule in group["rules"] if "alert" in rule):
+        told, (_, _, section) = rule["annotations"], rule["annotations"]["runbook_url"].partition("#")
+        told["runbook_url"] = f"https://runbooks.example.com/loopgauge#{section}"
+        told["description"] = told["description"].replace("https://grafana.example.com", "https://grafana.example.org")
+    assert made["spec"]["groups"] == groups
+    assert "https://grafana.example.org/d/" in str(groups)
+
+
+def _matches(selector: Manifest, labels: Mapping[str, str]) -> bool:
+    return selector["matchLabels"].items() <= labels.items() and all(
+        labels.get(one["key"]) in one["values"]
+        for one in selector.get("matchExpressions", [])
+        if one["operator"] == "In"
+    )
+
+
+def _targets(objects: Sequence[Manifest]) -> list[tuple[str, str]]:
+    """What the Prometheus operator would have scraped: the `job` and the pod, once for each monitor and endpoint."""
+    found = []
+    labelled = [(name, pod["metadata"]["labels"], pod["spec"]) for name, pod in pods(objects)]
+    with_port = [(name, labels) for name, labels, spec in labelled if "ports" in spec["containers"][0]]
+    for monitor in of_kind(objects, "PodMonitor"):
+        for name, labels in with_port:
+            if _matches(monitor["spec"]["selector"], labels):
+                job = labels[monitor["spec"]["jobLabel"]]
+                found += [(job, name)] * len(monitor["spec"]["podMetricsEndpoints"])
+    for monitor in of_kind(objects, "ServiceMonitor"):
+        for service in of_kind(objects, "Service"):
+            if _matches(monitor["spec"]["selector"], service["metadata"]["labels"]):
+                job = service["metadata"]["labels"][monitor["spec"]["jobLabel"]]
+                behind = [name for name, labels in with_port if service["spec"]["selector"].items() <= labels.items()]
+                found += [(job, name) for name in behind for _ in monitor["spec"]["endpoints"]]
+    return sorted(found)
+
+
+@pytest.mark.parametrize("kind", ["PodMonitor", "ServiceMonitor"])
+def test_pods_of_both_roles_are_scraped_once_and_under_one_job(kind: str) -> None:
+    objects = minimal("monitor.enabled=true", f"monitor.kind={kind}")
+    assert _targets(objects) == [
+        ("loopgauge", "Deployment/acme-loopgauge-api"),
+        ("loopgauge", "Deployment/acme-loopgauge-worker"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "endpoints"), [("PodMonitor", "podMetricsEndpoints"), ("ServiceMonitor", "endpoints")]
+)
+def test_prometheus_gets_the_token_that_the_metrics_want(kind: str, endpoints: str) -> None:
+    token = ("metricsToken.existingSecret=loopgauge", "metricsToken.key=metrics")
+    [monitor] = of_kind(minimal("monitor.enabled=true", f"monitor.kind={kind}", *token), kind)
+    [endpoint] = monitor["spec"][endpoints]
+    assert endpoint["authorization"] == {"credentials": {"name": "loopgauge", "key": "metrics"}}
+
+
+def test_labels_satisfy_the_operators_selectors() -> None:
+    for kind in ("ServiceMonitor", "PrometheusRule"):
+        [made] = of_kind(scenario("everything"), kind)
+        assert made["metadata"]["labels"]["release"] == "kube-prometheus-stack"
+
+
+def test_what_is_kept_of_a_release_has_room_in_a_secret(tmp_path: Path) -> None:
+    # Helm keeps the chart and what it made in one Secret, compressed: a mebibyte at the most, and a third more as text.
+    packaged = run("helm", "package", str(CHART), "--destination", str(tmp_path))
+    assert packaged.returncode == 0, packaged.stderr
+    texts = [path.read_text(encoding="utf-8") for path in CHART.rglob("*") if path.is_file()]
+    kept = json.dumps([rendered("--values", str(CHART / "ci/everything-values.yaml")), *texts])
+    assert len(base64.b64encode(gzip.compress(kept.encode()))) < 2**20 / 2

@@ -1,0 +1,124 @@
+"""What the chart would start, started: a migration, an API and two workers walk a story on one PostgreSQL."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.builders import SECRET, GitHubRequest, Issue, at
+from tests.support.road import Figures, read_figures
+from tests.system.helm.chart import Manifest, of_kind, scenario
+from tests.system.helm.node import Node, Pod, Secrets, node
+
+_PATIENCE = 60.0
+_TOKEN = "a token for metrics"
+_IN_FLIGHT = ("experiments_in_flight", "proposed", "acme/app")
+
+
+def _secrets(database_url: str) -> Secrets:
+    """What whoever installs the chart would have put into the Secrets that its values name."""
+    return {
+        "loopgauge-database": {"uri": database_url},
+        "loopgauge-sources": {"github": SECRET, "github-previous": "the one before", "jira": "another one"},
+        "loopgauge-tokens": {"read": "r" * 32, "write": "w" * 32, "admin": "a" * 32, "metrics": _TOKEN},
+        "loopgauge": {"url": database_url, "github": SECRET, "gitlab": "another one"},
+    }
+
+
+def _template(objects: Sequence[Manifest], kind: str, component: str) -> Manifest:
+    [made] = of_kind(objects, kind, component)
+    pod: Manifest = made["spec"]["template"]
+    return pod
+
+
+def _post(api: Pod, request: GitHubRequest, secret: str = SECRET) -> httpx.Response:
+    url = f"{api.url}/webhooks/github"
+    return httpx.post(url, content=request.body, headers=request.headers(secret), timeout=_PATIENCE)
+
+
+def _figures(pod: Pod) -> Figures:
+    answer = httpx.get(f"{pod.url}/metrics", headers={"Authorization": f"Bearer {_TOKEN}"}, timeout=_PATIENCE)
+    assert answer.status_code == 200, answer.text
+    return read_figures(answer.text)
+
+
+def _exporting(pods: Sequence[Pod]) -> list[Pod]:
+    return [pod for pod in pods if _figures(pod).get(_IN_FLIGHT)]
+
+
+def _wait_for(come_true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while not come_true():
+        if time.monotonic() > deadline:
+            pytest.fail(f"did not come true within {_PATIENCE:g} seconds")
+        time.sleep(0.1)
+
+
+def test_what_the_chart_starts_turns_deliveries_into_figures_that_outlive_their_leader(
+    empty_database_url: str, tmp_path: Path
+) -> None:
+    objects = scenario("everything")
+    with node(objects, _secrets(empty_database_url), tmp_path) as machine:
+        # Helm installs nothing before its hook has ended well.
+        assert machine.start(_template(objects, "Job", "migrations"), "migrate").ended() == 0
+        api = machine.start(_template(objects, "StatefulSet", "api"))
+        workers = [machine.start(_template(objects, "Deployment", "worker")) for _ in range(2)]
+        for pod in (api, *workers):
+            pod.until("startupProbe")
+            pod.until("readinessProbe")
+        assert httpx.get(f"{api.url}/metrics").status_code == 401
+        assert _post(api, Issue(created_at=at(2)).opened(), "nobody's").status_code == 401
+        for number in (1, 2, 3):
+            assert _post(api, Issue(number=number, created_at=at(2)).opened()).status_code == 202
+        # Every pod is scraped, and one of them has the figures.
+        _wait_for(lambda: any(_figures(pod).get(_IN_FLIGHT) == 3 for pod in workers))
+        [leader] = _exporting([api, *workers])
+        [other] = [pod for pod in workers if pod is not leader]
+        assert leader.terminate() == 0
+        _wait_for(lambda: _figures(other).get(_IN_FLIGHT) == 3)
+        assert _exporting([api, other]) == [other]
+        assert api.probe("livenessProbe")
+        assert api.probe("readinessProbe")
+        _test_the_release(machine, objects, api)
+        assert [pod.terminate() for pod in (api, other)] == [0, 0]
+
+
+def _test_the_release(machine: Node, objects: Sequence[Manifest], api: Pod) -> None:
+    """What `helm test` does, with the Service's name replaced by where its pod is."""
+    [tested] = of_kind(objects, "Pod", "test")
+    [ready] = [one for one in tested["spec"]["containers"] if one["name"] == "ready"]
+    [service] = of_kind(objects, "Service", "api")
+    asked = f"http://{service['metadata']['name']}:{service['spec']['ports'][0]['port']}"
+    assert ready["env"] == [{"name": "READY_URL", "value": f"{asked}/readyz"}]
+    well = machine.start(tested, "ready", READY_URL=f"{api.url}/readyz")
+    assert well.ended() == 0
+    assert '"mode":"inbox"' in well.log.read_text()
+    assert machine.start(tested, "ready", READY_URL=f"{api.url}/nowhere").ended() != 0
+    inbox = machine.start(tested, "inbox")
+    assert inbox.ended() == 0
+    assert "counted" in inbox.log.read_text()
+
+
+def test_where_the_migration_is_a_job_beside_the_pods_they_are_ready_after_it(
+    empty_database_url: str, tmp_path: Path
+) -> None:
+    objects = scenario("argocd")
+    with node(objects, _secrets(empty_database_url), tmp_path) as machine:
+        pods = [machine.start(_template(objects, "Deployment", role)) for role in ("api", "worker")]
+        for pod in pods:
+            pod.until("startupProbe")
+            assert not pod.probe("readinessProbe")
+        assert machine.start(_template(objects, "Job", "migrations"), "migrate").ended() == 0
+        for pod in pods:
+            pod.until("readinessProbe")
+        assert [pod.terminate() for pod in pods] == [0, 0]
+
+
+def test_where_the_workers_migrate_any_number_may_do_so_at_one_time(empty_database_url: str, tmp_path: Path) -> None:
+    objects = scenario("external-secrets")
+    worker = _template(objects, "Deployment", "worker")
+    with node(objects, _secrets(empty_database_url), tmp_path) as machine:
+        first = [machine.start(worker, "migrate") for _ in range(2)]
+        assert [one.ended() for one in first] == [0, 0]

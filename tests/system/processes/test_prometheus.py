@@ -1,0 +1,138 @@
+"""What a real Prometheus makes of a real scrape."""
+
+import asyncio
+import signal
+import time
+from bisect import bisect_left
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from service.lifecycle.experiment import Experiment
+from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk
+from service.metrics.estimate import BUCKETS
+from service.storage import experiments
+from service.storage.database import Database
+from tests.support.builders import experiment
+from tests.support.prometheus import promtool, scraping
+from tests.system.processes.test_process import Service, serving
+
+_SUCCEEDED_SECONDS = 20.0
+_TEAMS = ("ads", "search", "")
+
+
+def loops(now: datetime) -> list[Experiment]:
+    """Twenty loops of each of three teams, of every outcome, category and risk, some open, all told within a month."""
+    return [_loop(number, team, now) for team in _TEAMS for number in range(20)]
+
+
+def _loop(number: int, team: str, now: datetime) -> Experiment:
+    took = timedelta(hours=5 * (number + 1) ** 1.5 * (1 + len(team)))
+    idea_at = now - timedelta(days=1, hours=number) - took
+    still_open = number % 5 == 4
+    outcome = None if still_open else list(Outcome)[number % 4]
+    return experiment(
+        f"github:acme/app{team}#{number}",
+        team=team,
+        risk=(Risk.BOLD, Risk.SAFE, None)[number % 3],
+        idea_at=idea_at,
+        started_at=idea_at + took / 4,
+        first_signal_at=idea_at + took / 2,
+        concluded_at=None if still_open else idea_at + took,
+        outcome=outcome,
+        failure_category=list(FailureCategory)[number % 3] if outcome is Outcome.FAILED else None,
+        shared_at=idea_at + took * 1.05 if number % 3 == 0 and not still_open else None,
+        shipped_at=idea_at + took * 1.1 if number % 4 == 0 and not still_open else None,
+    )
+
+
+async def _store(database: Database) -> None:
+    async with database.transaction() as connection:
+        await experiments.replace(connection, loops(datetime.now(UTC)), [])
+
+
+@pytest.fixture
+def told(database_url: str) -> str:
+    """The URL of a database with experiments of all kinds."""
+
+    async def tell() -> None:
+        database = Database(database_url)
+        await _store(database)
+        await database.close()
+
+    asyncio.run(tell())
+    return database_url
+
+
+def series(service: Service) -> Counter[tuple[str, tuple[tuple[str, str], ...]]]:
+    """The series of experiment metrics in a scrape; those about ourselves come from each process."""
+    return Counter(
+        (sample.name, tuple(sorted(sample.labels.items())))
+        for family in text_string_to_metric_families(service.get("/metrics").text)
+        for sample in family.samples
+        if "team" in sample.labels or sample.name.startswith(("loopgauge_excluded", "loopgauge_snapshot_"))
+    )
+
+
+def _exported(services: list[Service]) -> Counter[tuple[str, tuple[tuple[str, str], ...]]]:
+    return sum((series(service) for service in services), Counter())
+
+
+def _until_exported(services: list[Service], patience: float) -> Counter[tuple[str, tuple[tuple[str, str], ...]]]:
+    """What several replicas export together, as soon as one of them does."""
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        if found := _exported(services):
+            return found
+        time.sleep(0.1)
+    pytest.fail(f"no experiment series within {patience:g} seconds")
+
+
+def test_promtool_finds_nothing_in_a_scrape_of_either_role(told: str, tmp_path: Path) -> None:
+    with serving(told, tmp_path) as everything, serving(told, tmp_path, ROLE="api") as api:
+        _until_exported([everything], 60)
+        for service in (everything, api):
+            checked = promtool("check", "metrics", given=service.get("/metrics").text)
+            assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
+
+
+def test_prometheus_scrapes_it_and_interpolates_to_within_a_bucket_of_the_exact_quantile(
+    told: str, tmp_path: Path
+) -> None:
+    with serving(told, tmp_path) as service, scraping([service.url], tmp_path) as prometheus:
+        exact = prometheus.until('loopgauge_stage_quantile_seconds{stage="idea_to_answer",team!="_org"}')
+        (target,) = prometheus.targets()
+        assert (target["health"], target["lastError"]) == ("up", "")
+        compared = 0
+        for labels, value in exact.items():
+            row = dict(labels)
+            asked = f'loopgauge_idea_to_answer_seconds_bucket{{team="{row["team"]}",window="{row["window"]}"}}'
+            (interpolated,) = prometheus.query(f"histogram_quantile({row['q']}, max by (le, team) ({asked}))").values()
+            assert abs(bisect_left(BUCKETS, interpolated) - bisect_left(BUCKETS, value)) <= 1, (
+                row,
+                interpolated,
+                value,
+            )
+            compared += 1
+        # Three teams, three quantiles, and the windows of 30, 90 and 365 days at the least.
+        assert compared >= 27
+
+
+def test_of_three_replicas_one_exports_each_series_and_after_its_death_another_does(told: str, tmp_path: Path) -> None:
+    with (
+        serving(told, tmp_path, ROLE="api") as api,
+        serving(told, tmp_path, ROLE="worker") as one,
+        serving(told, tmp_path, ROLE="worker") as other,
+    ):
+        before = _until_exported([api, one, other], 60)
+        assert set(before.values()) == {1}
+        leader = one if series(one) else other
+        successor = other if leader is one else one
+        leader.end(signal.SIGKILL)
+        struck = time.monotonic()
+        after = _until_exported([api, successor], _SUCCEEDED_SECONDS)
+        assert time.monotonic() - struck < _SUCCEEDED_SECONDS
+        assert after == before

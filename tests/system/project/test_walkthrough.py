@@ -1,0 +1,92 @@
+"""The README's walk through a failure, as it stands there and in its order."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.paths import README
+from tests.system.processes.test_process import serving
+
+_README = README.read_text()
+_PATIENCE = 60.0
+
+
+def _examples(*names: str) -> str:
+    """Examples of the README by their names, one after the other."""
+    found = [_README.partition(f"<!-- example: {name} -->\n```sh\n")[2].partition("```")[0] for name in names]
+    assert all(found)
+    return "\n".join(found)
+
+
+def _run(script: str, **variables: str) -> str:
+    ended = subprocess.run(
+        ["bash", "-c", script],
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=_PATIENCE,
+    )
+    return ended.stdout
+
+
+def _until(said: str, tell: Callable[[], str]) -> str:
+    deadline = time.monotonic() + _PATIENCE
+    while time.monotonic() < deadline:
+        told = tell()
+        if said in told:
+            return told
+        time.sleep(0.2)
+    pytest.fail(f"never told of {said}")
+
+
+def test_a_failure_is_posted_explained_and_classified_as_the_readme_says(database_url: str, tmp_path: Path) -> None:
+    tokens = {"API_TOKENS__WRITE": "change-me-as-well"}
+    with serving(database_url, tmp_path, SOURCES__GITHUB__SECRET="change-me", **tokens) as service:
+
+        def at_the_service(script: str) -> str:
+            return script.replace("http://127.0.0.1:8080", service.url)
+
+        def typed(example: str) -> str:
+            script = _examples(example).replace(".venv/bin/loopgauge", f"{sys.executable} -m service")
+            told = _run(script, LOOPGAUGE_DATABASE_URL=database_url)
+            return " ".join(told.split())
+
+        def explained() -> str:
+            return typed("why it counted")
+
+        def scorecard() -> str:
+            return typed("the scorecard")
+
+        assert json.loads(_run(at_the_service(_examples("a failure"))))["status"] == "stored"
+        # Until it is interpreted, nothing is known of it.
+        _until("counted", lambda: service.get("/deliveries").text)
+        before = _until("outcome failed", explained)
+        assert "failure_category unclassified" in before
+        windows = 'window=~"7d|30d|90d|365d"'
+        assert f'loopgauge_failures{{team="search", category="unclassified", {windows}}}' in before
+        quantiles = f'{{team="search", stage="idea_to_answer", {windows}, q=~"0.5|0.75|0.9"}}'
+        assert before.count(f"loopgauge_stage_quantile_seconds{quantiles}") == 1
+        assert before.count("loopgauge_stage_quantile_seconds{") == 1
+        assert "the biggest unclassified n 1" in scorecard()
+        assert "no failed experiment was shared yet" in scorecard()
+        posted = _run(at_the_service(_examples("a failure", "a classification by comment")))
+        # The failure is sent once more, with the times of now.
+        assert posted.endswith('"status": "stored"}')
+        after = _until("failure_category intelligent", explained)
+        assert "outcome failed" in after
+        shown = 'loopgauge_failures{category="intelligent",team="search",window="7d"} 1.0'
+        _until(shown, lambda: service.get("/metrics").text)
+        assert "the biggest intelligent n 1" in scorecard()
+        by_api = at_the_service(_examples("a classification by the API"))
+        answers = [json.loads(_run(by_api, LOOPGAUGE_API_TOKENS__WRITE=tokens["API_TOKENS__WRITE"])) for _ in range(2)]
+        assert [one["status"] for one in answers] == ["stored", "duplicate"]
+        _until("learnings shared 1", scorecard)
+        assert "the biggest intelligent n 1" in scorecard()
+        assert "cloudevents" in explained()

@@ -1,0 +1,81 @@
+"""What benchmarks tell follows from what they measured, and what they post is as it is said to be."""
+
+import json
+
+import pytest
+import zstandard
+
+from service.pipeline.judge import interpret_delivery
+from tests.bench.report import Line, as_json, table
+from tests.bench.traffic import BODY_BYTES, traffic
+from tests.support.builders import at
+from tests.support.road import RULES
+
+
+def _line(*values: float, references: tuple[float, ...] = (), **bounds: float) -> Line:
+    against = "another way" if references else ""
+    return Line(what="a figure", values=values, unit="ms", against=against, references=references, **bounds)
+
+
+def test_the_ratio_is_the_median_of_the_ratios_of_each_round() -> None:
+    # The second round was slow for both; the ratio of the medians would be 2 / 2.
+    assert _line(1, 8, 2, references=(2, 20, 2)).ratio == 0.5
+    assert _line(1, 8, 2).ratio is None
+
+
+@pytest.mark.parametrize(
+    ("line", "met"),
+    [
+        (_line(1, 2, 3), None),
+        (_line(1, 2, 3, most=2), True),
+        (_line(1, 2, 3, most=1.9), False),
+        (_line(1, 2, 3, least=2), True),
+        (_line(1, 2, 3, least=2.1), False),
+        (_line(4, 4, 4, references=(10, 10, 10), least=0.4), True),
+        (_line(4, 4, 4, references=(10, 10, 10), least=0.5), False),
+        (_line(4, 4, 4, references=(10, 10, 10), most=0.3), False),
+    ],
+)
+def test_a_bound_is_held_against_the_ratio_or_where_there_is_none_against_the_median(
+    line: Line, met: bool | None
+) -> None:
+    assert line.met is met
+
+
+def test_the_table_tells_each_line_with_its_bound_and_what_it_is_against() -> None:
+    lines = [_line(0.5, 1500, 2.25, most=2), _line(3, 3, 3, references=(2, 2, 2), least=1)]
+    assert table(lines).splitlines() == [
+        "| what     | median  | least to most | against           | ratio | bound |         |",
+        "|----------|---------|---------------|-------------------|-------|-------|---------|",
+        "| a figure | 2.25 ms | 0.5 to 1,500  |                   |       | ≤ 2   | NOT MET |",
+        "| a figure | 3 ms    | 3 to 3        | another way: 2 ms | 1.50  | ≥ 1   | met     |",
+    ]
+
+
+def test_programs_read_the_same_with_the_machine_beside_it() -> None:
+    told = json.loads(as_json([_line(3, 3, 3, references=(2, 2, 2), least=1)]))
+    [line] = told["lines"]
+    assert (line["values"], line["references"], line["median"], line["ratio"]) == ([3, 3, 3], [2, 2, 2], 3, 1.5)
+    assert (line["least"], line["met"]) == (1, True)
+    assert {"processor", "cores", "python", "loopgauge"} <= told["machine"].keys()
+
+
+def test_nine_in_ten_deliveries_of_the_traffic_say_nothing_of_use() -> None:
+    requests = list(traffic(2000))
+    verdicts = [interpret_delivery(RULES, request.delivery(at(28))).verdict for request in requests]
+    assert set(verdicts) == {"counted", "ignored"}
+    assert verdicts.count("ignored") / len(verdicts) == pytest.approx(0.9, abs=0.02)
+
+
+def test_the_traffic_is_always_the_same_and_no_delivery_comes_twice() -> None:
+    requests = list(traffic(2000))
+    assert requests == list(traffic(2000))
+    assert len({request.delivery_id for request in requests}) == len(requests)
+
+
+def test_bodies_of_the_traffic_are_as_large_and_as_repetitive_as_real_ones() -> None:
+    bodies = [request.body for request in traffic(500)]
+    assert all(json.loads(body) for body in bodies)
+    assert all(0.9 * BODY_BYTES < len(body) <= 1.02 * BODY_BYTES for body in bodies)
+    compressor = zstandard.ZstdCompressor(level=1)
+    assert sum(map(len, bodies)) / sum(len(compressor.compress(body)) for body in bodies) == pytest.approx(7, abs=0.5)

@@ -1,0 +1,301 @@
+"""What is read of payloads: the part that is needed, and times in each of the forms that providers use."""
+
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.deliveries.decoding import (
+    AnyObject,
+    Number,
+    decode,
+    from_milliseconds,
+    is_commit,
+    read_time,
+    traits,
+    utc,
+    utf8,
+)
+from service.deliveries.delivery import UnreadableDelivery
+from tests.support.builders import at
+
+WHERE = "$.object_attributes.created_at"
+
+
+class Inner(msgspec.Struct):
+    name: str
+    when: datetime | None = None
+
+
+class Outer(msgspec.Struct):
+    number: Number
+    inner: Inner | None = None
+    several: list[Inner] | None = None
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b'{"number": 7}',
+        b'{"number": 7, "inner": null, "several": null}',
+        b'{"number": 7, "unknown": {"deeply": [{"nested": 1e400}]}, "another": null}',
+        b' {"number": 1, "number": 7} ',
+    ],
+)
+def test_only_what_is_needed_is_read(payload: bytes) -> None:
+    assert decode(payload, Outer) == Outer(7)
+
+
+@pytest.mark.parametrize(
+    ("payload", "complaint"),
+    [
+        (b"{}", "missing required field `number`"),
+        (b'{"number": null}', r"Expected `int`, got `null` - at `\$\.number`"),
+        (b'{"number": "7"}', r"Expected `int`, got `str` - at `\$\.number`"),
+        (b'{"number": 7.5}', r"`\$\.number`"),
+        (b'{"number": true}', r"`\$\.number`"),
+        (b'{"number": -1}', r"`\$\.number`"),
+        (b'{"number": 1000000000000000000}', r"`\$\.number`"),
+        (b'{"number": ' + b"9" * 5000 + b"}", r"`\$\.number`"),
+        (b'{"number": 7, "inner": {}}', r"missing required field `name` - at `\$\.inner`"),
+        (b'{"number": 7, "inner": []}', r"Expected `object(?: \| null)?`, got `array` - at `\$\.inner`"),
+        (b'{"number": 7, "inner": {"name": "a", "when": "yesterday"}}', r"at `\$\.inner\.when`"),
+        (b'{"number": 7, "several": [{"name": "a"}, {}]}', r"field `name` - at `\$\.several\[1\]`"),
+        (b"[]", "Expected `object`, got `array`"),
+        (b"null", "Expected `object`, got `null`"),
+        (b"7", "Expected `object`, got `int`"),
+    ],
+)
+def test_what_is_missing_or_malformed_is_named_with_its_path(payload: bytes, complaint: str) -> None:
+    with pytest.raises(UnreadableDelivery, match=f"^a field is missing or malformed: .*{complaint}"):
+        decode(payload, Outer)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"",
+        b" ",
+        b"{",
+        b'{"number": 7',
+        b'{"number": 7}}',
+        b"{'number': 7}",
+        b'{"number": NaN}',
+        b'{"number": 07}',
+        b"\xef\xbb\xbf{}",
+        b"\xff\xfe{\x00}\x00",
+        b'{"number": 7, "inner": {"name": "\\ud800"}}',
+        b'{"number": 7, "inner": {"name": "\xff"}}',
+        b"payload=%7B%7D",
+        b'{"unknown": ' * 100_000,
+        b'{"unknown": ' * 100_000 + b"1" + b"}" * 100_000,
+        b'{"unknown": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    ],
+    ids=range(16),
+)
+def test_what_is_not_json_is_unreadable(payload: bytes) -> None:
+    with pytest.raises(UnreadableDelivery, match=r"^the body is not JSON: "):
+        decode(payload, Outer)
+
+
+def test_a_body_that_is_utf_8_is_left_as_it_is() -> None:
+    assert utf8('{"a": "Büro"}'.encode()) == '{"a": "Büro"}'.encode()
+    assert utf8(b"") == b""
+
+
+@pytest.mark.parametrize(("body", "place"), [(b"\xff", 0), (b'{"a": \xff}', 6), (b"{}\xc3", 2), (b"\xed\xa0\x80", 0)])
+def test_a_body_that_is_not_utf_8_is_unreadable_and_the_place_is_named(body: bytes, place: int) -> None:
+    with pytest.raises(UnreadableDelivery, match=f"^the body is not UTF-8: byte {place} cannot be decoded$"):
+        utf8(body)
+
+
+def test_any_object_is_one_whatever_stands_in_it() -> None:
+    assert isinstance(decode(b'{"a": [1, {"b": null}]}', AnyObject), AnyObject)
+    with pytest.raises(UnreadableDelivery, match="Expected `object`"):
+        decode(b'"a"', AnyObject)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-03-01T09:00:00Z",
+        "2026-03-01T09:00:00+00:00",
+        "2026-03-01T10:30:00+01:30",
+        "2026-03-01T04:00:00-05:00",
+        "2026-03-01T09:00:00.000+0000",
+        "2026-03-01T10:30:00.000+0130",
+        "2026-03-01T04:00:00-0500",
+        "2026-03-01 09:00:00 UTC",
+        "2026-03-01 09:00:00UTC",
+        "2026-03-01 10:00:00 +0100",
+        "2026-03-01T09:00:00",
+        "2026-03-01 09:00",
+        "2026-02-28T23:00:00-1000",
+    ],
+)
+def test_a_time_is_read_in_each_form_and_told_in_utc(text: str) -> None:
+    read = read_time(text, WHERE)
+    assert read == at(1)
+    assert read.tzinfo is UTC
+
+
+@pytest.mark.parametrize("text", ["2026-03-01T09:00:00.123456Z", "2026-03-01 09:00:00.123456 UTC"])
+def test_the_fraction_of_a_second_is_kept(text: str) -> None:
+    assert read_time(text, WHERE) == at(1, "09:00:00.123456")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " ",
+        "Z",
+        "UTC",
+        "+0000",
+        "yesterday",
+        "1772355600",
+        "2026-13-01T09:00:00Z",
+        "2026-02-30T09:00:00Z",
+        "2026-03-01T25:00:00Z",
+        "2026-03-01T09:61:00Z",
+        "2026-03-01T09:00:00ZZ",
+        "2026-03-01T09:00:00Z+00:00",
+        "2026-03-01T09:00:00+00:00 UTC",
+        "2026-03-01T09:00:00 CET",
+        "2026-03-01T09:00:00 utc",
+        "2026-03-01T09:00:00+24:00",
+        "2026-03-01T09:00:00+1",
+        "٢٠٢٦-03-01T09:00:00Z",
+        "2026-03-01T09:00:٣٣Z",
+        "\ud800",
+        "\0",
+        "10000-01-01T00:00:00Z",
+        "9" * 60_000,
+        "2026-03-01T09:00:00" + " " * 60_000 + "UTC",
+        "2026-03-01T09:00:00" + "0" * 60_000,
+    ],
+    ids=range(26),
+)
+def test_a_text_that_is_no_time_is_unreadable_and_its_place_is_named(text: str) -> None:
+    with pytest.raises(UnreadableDelivery, match=r"expected a time - at `\$\.object_attributes\.created_at`$"):
+        read_time(text, WHERE)
+
+
+def test_what_is_said_of_a_text_that_is_no_time_stays_short() -> None:
+    with pytest.raises(UnreadableDelivery) as unreadable:
+        read_time("x" * 100_000, WHERE)
+    assert len(str(unreadable.value)) < 200
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-2359"])
+def test_a_time_that_no_calendar_holds_in_utc_is_unreadable(text: str) -> None:
+    with pytest.raises(UnreadableDelivery, match="out of range"):
+        read_time(text, WHERE)
+    with pytest.raises(UnreadableDelivery, match="out of range"):
+        utc(datetime.fromisoformat(text))
+
+
+def test_a_time_without_an_offset_is_taken_to_be_in_utc() -> None:
+    assert utc(at(1).replace(tzinfo=None)) == at(1)
+    assert utc(at(1)) == at(1)
+
+
+@pytest.mark.parametrize(
+    ("stamp", "expected"),
+    [
+        (0, datetime(1970, 1, 1, tzinfo=UTC)),
+        (1772355600000, at(1)),
+        (1772355600123, at(1, "09:00:00.123")),
+        (-1000, datetime(1969, 12, 31, 23, 59, 59, tzinfo=UTC)),
+        (253402300799000, datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)),
+    ],
+)
+def test_milliseconds_count_from_1970(stamp: int, expected: datetime) -> None:
+    assert from_milliseconds(stamp, WHERE) == expected
+    assert from_milliseconds(stamp, WHERE).tzinfo is UTC
+
+
+NO_STAMPS = {
+    "the year 10000": 253402300800000,
+    "in nanoseconds": 1772355600000000000,
+    "before the calendar": -(10**15),
+    "more than a float holds exactly": 10**300,
+    "more than a float holds": 10**400,
+    "longer than Python writes": 10**5000,
+    "less than a float holds": -(10**400),
+}
+
+
+@pytest.mark.parametrize("stamp", NO_STAMPS.values(), ids=NO_STAMPS.keys())
+def test_a_number_that_is_no_time_is_unreadable_and_its_place_is_named(stamp: int) -> None:
+    with pytest.raises(UnreadableDelivery, match=r"is no time - at `\$\.object_attributes\.created_at`$"):
+        from_milliseconds(stamp, WHERE)
+
+
+@pytest.mark.parametrize(
+    ("sha", "expected"),
+    [
+        ("a" * 40, True),
+        ("A" * 40, True),
+        ("0123456789abcdefABCDEF0123456789abcdef01", True),
+        ("a" * 64, True),
+        ("0" * 39 + "1", True),
+        ("0" * 40, False),
+        ("0" * 64, False),
+        ("a" * 39, False),
+        ("a" * 41, False),
+        ("a" * 52, False),
+        ("a" * 65, False),
+        ("a" * 7, False),
+        ("g" * 40, False),
+        ("a" * 40 + "\n", False),
+        (" " + "a" * 39, False),
+        ("٤" * 40, False),
+        ("HEAD", False),
+        ("", False),
+        (None, False),
+        ("a" * 100_000, False),
+    ],
+)
+def test_a_commit_is_named_by_its_full_hash(sha: str | None, *, expected: bool) -> None:
+    assert is_commit(sha) is expected
+
+
+def test_traits_that_are_not_known_are_left_out() -> None:
+    assert traits({"project": "acme/app", "branch": "", "workflow": None}) == {"project": ("acme/app",)}
+    assert traits({}) == {}
+
+
+def in_utc_or_unreadable(text: str) -> bool:
+    """Whether the outcome is one of the two that are allowed; any other exception escapes and fails the test."""
+    try:
+        return read_time(text, WHERE).utcoffset() == timedelta(0)
+    except UnreadableDelivery as error:
+        return WHERE in str(error) or "out of range" in str(error)
+
+
+@given(st.text() | st.text(alphabet="0123456789-:T +.ZUTC", max_size=40))
+def test_any_text_is_a_time_in_utc_or_unreadable(text: str) -> None:
+    assert in_utc_or_unreadable(text)
+
+
+@given(st.datetimes(timezones=st.just(UTC)).filter(lambda when: when.year >= 1000))
+def test_a_time_that_is_written_down_is_read_back(when: datetime) -> None:
+    assert read_time(when.isoformat(), WHERE) == when
+    assert read_time(when.strftime("%Y-%m-%d %H:%M:%S UTC"), WHERE) == when.replace(microsecond=0)
+    assert read_time(when.strftime("%Y-%m-%dT%H:%M:%S.000+0000"), WHERE) == when.replace(microsecond=0)
+
+
+def read_or_unreadable(payload: bytes) -> bool:
+    """Whether the outcome is one of the two that are allowed; any other exception escapes and fails the test."""
+    try:
+        return isinstance(decode(payload, Outer), Outer)
+    except UnreadableDelivery as error:
+        return bool(str(error))
+
+
+@given(st.binary() | st.text(alphabet='{}[]":,number17 ', max_size=40).map(str.encode))
+def test_any_bytes_are_read_or_unreadable(payload: bytes) -> None:
+    assert read_or_unreadable(payload)

@@ -1,0 +1,357 @@
+"""References, and which subjects serve which."""
+
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.lifecycle.aliases import Alias, Aliases
+from service.lifecycle.errors import BadReference
+from service.lifecycle.evidence import Graph
+from service.lifecycle.references import (
+    Ref,
+    branch,
+    branches,
+    change,
+    commit,
+    experiment_id,
+    item,
+    parse_reference,
+    project,
+)
+from tests.support.builders import at
+
+ITEM, OTHER_ITEM = Ref("github:acme/app#45"), Ref("github:acme/app#46")
+CHANGE, OTHER_CHANGE = Ref("github:acme/app!7"), Ref("github:acme/app!8")
+COMMIT = Ref("commit:abc")
+
+
+def marked(*subjects: Ref) -> frozenset[Ref]:
+    return frozenset(subjects)
+
+
+def test_an_item_is_named_by_its_provider_its_project_without_case_and_its_number() -> None:
+    assert item("github", "Acme/App", 45) == "github:acme/app#45"
+
+
+def test_a_change_with_the_number_of_an_item_is_another_subject() -> None:
+    assert change("github", "Acme/App", 45) == "github:acme/app!45"
+
+
+def test_a_commit_is_named_by_its_hash_without_case() -> None:
+    assert commit("ABCdef") == "commit:abcdef"
+
+
+@pytest.mark.parametrize("text", ["github:acme/app#45", "github:acme/app!7", "commit:abc", "key:ML-12"])
+def test_a_text_that_spells_a_reference_is_that_reference(text: str) -> None:
+    assert parse_reference(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "acme/app#45", "github:", ":acme", "GitHub:acme/app#45", "key:two words", "key:a\n", " key:a", "1key:a"],
+)
+def test_a_text_that_spells_no_reference_is_refused_with_the_form_that_is_expected(text: str) -> None:
+    with pytest.raises(BadReference, match="expected a form such as github:acme/app#45"):
+        parse_reference(text)
+
+
+def test_the_id_of_an_experiment_never_changes() -> None:
+    assert experiment_id(ITEM) == UUID("36aeaa1b-75b3-55d0-a416-c9a9e568c6e1")
+    assert experiment_id(ITEM).version == 5
+
+
+def test_two_roots_have_two_ids() -> None:
+    assert experiment_id(ITEM) != experiment_id(OTHER_ITEM)
+
+
+def test_a_commit_serves_its_change_and_through_it_the_item() -> None:
+    graph = Graph.of([(COMMIT, CHANGE), (CHANGE, ITEM)])
+    assert graph.ancestors(COMMIT) == {CHANGE, ITEM}
+    assert graph.ancestors(CHANGE) == {ITEM}
+    assert graph.ancestors(ITEM) == set()
+
+
+def test_an_item_is_served_by_its_changes_and_by_their_commits() -> None:
+    graph = Graph.of([(COMMIT, CHANGE), (CHANGE, ITEM), (OTHER_CHANGE, ITEM)])
+    assert graph.descendants(ITEM) == {CHANGE, OTHER_CHANGE, COMMIT}
+    assert graph.descendants(CHANGE) == {COMMIT}
+    assert graph.descendants(COMMIT) == set()
+
+
+def test_one_commit_may_serve_several_changes_and_one_change_several_items() -> None:
+    graph = Graph.of([(COMMIT, CHANGE), (COMMIT, OTHER_CHANGE), (CHANGE, ITEM), (CHANGE, OTHER_ITEM)])
+    assert graph.ancestors(COMMIT) == {CHANGE, OTHER_CHANGE, ITEM, OTHER_ITEM}
+    assert graph.descendants(OTHER_ITEM) == {CHANGE, COMMIT}
+
+
+def test_a_subject_without_links_stands_alone() -> None:
+    graph = Graph.of([(CHANGE, ITEM)])
+    assert graph.ancestors(OTHER_ITEM) == set()
+    assert graph.descendants(OTHER_ITEM) == set()
+
+
+def test_a_circle_of_links_comes_to_an_end_and_leaves_the_subject_itself_out() -> None:
+    graph = Graph.of([(ITEM, CHANGE), (CHANGE, OTHER_ITEM), (OTHER_ITEM, ITEM)])
+    assert graph.ancestors(ITEM) == {CHANGE, OTHER_ITEM}
+    assert graph.descendants(ITEM) == {CHANGE, OTHER_ITEM}
+
+
+def test_a_subject_that_names_itself_does_not_serve_itself() -> None:
+    graph = Graph.of([(ITEM, ITEM)])
+    assert graph.ancestors(ITEM) == set()
+    assert graph.is_root(ITEM, marked(ITEM))
+
+
+def test_a_marked_subject_alone_is_a_root_and_an_unmarked_one_is_not() -> None:
+    graph = Graph.of([])
+    assert graph.is_root(ITEM, marked(ITEM))
+    assert not graph.is_root(ITEM, marked(OTHER_ITEM))
+
+
+def test_a_marked_change_that_serves_a_marked_item_is_its_evidence_and_no_root() -> None:
+    graph = Graph.of([(CHANGE, ITEM)])
+    assert not graph.is_root(CHANGE, marked(CHANGE, ITEM))
+    assert graph.is_root(ITEM, marked(CHANGE, ITEM))
+
+
+def test_a_marked_change_that_serves_an_unmarked_item_is_a_root() -> None:
+    assert Graph.of([(CHANGE, ITEM)]).is_root(CHANGE, marked(CHANGE))
+
+
+def test_a_marked_ancestor_counts_at_any_distance() -> None:
+    graph = Graph.of([(COMMIT, CHANGE), (CHANGE, ITEM)])
+    assert not graph.is_root(COMMIT, marked(COMMIT, ITEM))
+
+
+def test_two_marked_items_that_one_change_serves_are_two_experiments() -> None:
+    graph = Graph.of([(CHANGE, ITEM), (CHANGE, OTHER_ITEM)])
+    both = marked(ITEM, OTHER_ITEM)
+    assert graph.is_root(ITEM, both)
+    assert graph.is_root(OTHER_ITEM, both)
+
+
+def test_of_marked_subjects_in_a_circle_the_alphabetically_first_is_the_root() -> None:
+    graph = Graph.of([(ITEM, OTHER_ITEM), (OTHER_ITEM, ITEM)])
+    both = marked(ITEM, OTHER_ITEM)
+    assert graph.is_root(ITEM, both)
+    assert not graph.is_root(OTHER_ITEM, both)
+
+
+def test_a_circle_below_a_marked_item_has_no_root_of_its_own() -> None:
+    graph = Graph.of([(CHANGE, OTHER_CHANGE), (OTHER_CHANGE, CHANGE), (OTHER_CHANGE, ITEM)])
+    every = marked(CHANGE, OTHER_CHANGE, ITEM)
+    assert [subject for subject in sorted(every) if graph.is_root(subject, every)] == [ITEM]
+
+
+SUBJECTS = st.sampled_from([Ref(f"key:{name}") for name in "abcdef"])
+LINKS = st.lists(st.tuples(SUBJECTS, SUBJECTS), max_size=12)
+
+
+@given(st.data(), LINKS)
+def test_any_order_and_any_duplication_of_the_links_gives_the_same_graph(
+    data: st.DataObject, links: list[tuple[Ref, Ref]]
+) -> None:
+    again = data.draw(st.permutations([*links, *links[:3]]))
+    assert Graph.of(again) == Graph.of(links)
+
+
+@given(LINKS, SUBJECTS, SUBJECTS)
+def test_who_is_above_one_subject_has_that_subject_below(links: list[tuple[Ref, Ref]], one: Ref, other: Ref) -> None:
+    graph = Graph.of(links)
+    assert (one in graph.ancestors(other)) == (other in graph.descendants(one))
+
+
+@given(LINKS, st.frozensets(SUBJECTS, min_size=1))
+def test_every_marked_subject_is_a_root_or_serves_one(links: list[tuple[Ref, Ref]], some: frozenset[Ref]) -> None:
+    graph = Graph.of(links)
+    roots = {subject for subject in some if graph.is_root(subject, some)}
+    assert all(subject in roots or graph.ancestors(subject) & roots for subject in some)
+
+
+APP, WEB, LAB = project("github", "acme/app"), project("github", "acme/web"), project("github", "acme/lab")
+
+
+def app(number: int) -> Ref:
+    return item("github", "acme/app", number)
+
+
+def web(number: int) -> Ref:
+    return item("github", "acme/web", number)
+
+
+def lab(number: int) -> Ref:
+    return item("github", "acme/lab", number)
+
+
+def renamed(old: str, new: str, day: int = 1) -> Alias:
+    return Alias(Ref(old), Ref(new), at(day))
+
+
+def test_the_names_of_projects_and_branches_are_the_starts_of_references() -> None:
+    assert item("github", "Acme/App", 45) == f"{project('github', 'ACME/app')}#45"
+    assert branch("Acme/App", "Exp/Cache") == f"{branches('ACME/app')}@Exp/Cache" == "branch:acme/app@Exp/Cache"
+
+
+@pytest.mark.parametrize("subject", [app(1), APP, COMMIT, CHANGE, branch("acme/app", "a#1"), Ref("jira:ML-12")])
+def test_without_aliases_a_subject_has_its_own_name_alone(subject: Ref) -> None:
+    assert Aliases([]).canonical(subject) == subject
+    assert Aliases([]).names(subject) == {subject}
+
+
+def test_a_subject_that_was_transferred_has_a_new_name_and_its_neighbours_have_not() -> None:
+    aliases = Aliases([renamed(app(1), web(9))])
+    assert aliases.canonical(app(1)) == aliases.canonical(web(9)) == web(9)
+    assert aliases.names(app(1)) == aliases.names(web(9)) == {app(1), web(9)}
+    for neighbour in (app(2), app(11), web(1), change("github", "acme/app", 1)):
+        assert aliases.canonical(neighbour) == neighbour
+        assert aliases.names(neighbour) == {neighbour}
+
+
+@pytest.mark.parametrize("rest", ["#1", "#99", "!7"])
+def test_all_items_and_changes_of_a_renamed_project_have_new_names(rest: str) -> None:
+    aliases = Aliases([renamed(APP, WEB)])
+    assert aliases.canonical(Ref(APP + rest)) == WEB + rest
+    assert aliases.names(Ref(WEB + rest)) == {APP + rest, WEB + rest}
+
+
+def test_a_project_whose_name_begins_like_that_of_a_renamed_one_keeps_its_name() -> None:
+    aliases = Aliases([renamed(APP, WEB)])
+    for other in ("github:acme/app2#1", "github:acme/app-2#1", "github:acme/ap#1", "gitlab:acme/app#1", "key:acme/app"):
+        assert aliases.canonical(Ref(other)) == other
+
+
+@pytest.mark.parametrize("name", ["main", "exp/cache", "fix#1", "fix!1", "a@b", "ML-12"])
+def test_the_branches_of_a_renamed_project_have_new_names_whatever_they_are_called(name: str) -> None:
+    aliases = Aliases([renamed(branches("acme/app"), branches("acme/web"))])
+    assert aliases.canonical(branch("acme/app", name)) == branch("acme/web", name)
+    assert aliases.names(branch("acme/web", name)) == {branch("acme/app", name), branch("acme/web", name)}
+
+
+def test_a_chain_of_transfers_ends_at_the_last() -> None:
+    aliases = Aliases([renamed(app(1), web(9), 1), renamed(web(9), lab(3), 2)])
+    for name in (app(1), web(9), lab(3)):
+        assert aliases.canonical(name) == lab(3)
+        assert aliases.names(name) == {app(1), web(9), lab(3)}
+
+
+def test_a_chain_of_renames_ends_at_the_last() -> None:
+    aliases = Aliases([renamed(WEB, LAB, 2), renamed(APP, WEB, 1)])
+    for name in (app(1), web(1), lab(1)):
+        assert aliases.canonical(name) == lab(1)
+        assert aliases.names(name) == {app(1), web(1), lab(1)}
+
+
+@pytest.mark.parametrize(("transferred_on", "renamed_on"), [(1, 2), (2, 1), (1, 1)])
+def test_a_transfer_into_a_project_that_is_renamed_is_followed_whichever_came_first(
+    transferred_on: int, renamed_on: int
+) -> None:
+    aliases = Aliases([renamed(app(1), web(9), transferred_on), renamed(WEB, LAB, renamed_on)])
+    for name in (app(1), web(9), lab(9)):
+        assert aliases.canonical(name) == lab(9)
+        assert aliases.names(name) == {app(1), web(9), lab(9)}
+
+
+@pytest.mark.parametrize(("transferred_on", "renamed_on"), [(1, 2), (2, 1), (1, 1)])
+def test_a_transfer_out_of_a_project_that_is_renamed_is_followed_whichever_came_first(
+    transferred_on: int, renamed_on: int
+) -> None:
+    aliases = Aliases([renamed(app(1), lab(9), transferred_on), renamed(APP, WEB, renamed_on)])
+    for name in (app(1), web(1), lab(9)):
+        assert aliases.canonical(name) == lab(9)
+        assert aliases.names(name) == {app(1), web(1), lab(9)}
+    assert aliases.canonical(app(2)) == web(2)
+
+
+def test_a_project_that_is_renamed_back_has_its_first_name_again() -> None:
+    aliases = Aliases([renamed(APP, WEB, 1), renamed(WEB, APP, 2)])
+    assert aliases.canonical(app(1)) == aliases.canonical(web(1)) == app(1)
+    assert aliases.names(app(1)) == {app(1), web(1)}
+
+
+def test_a_subject_that_is_transferred_back_and_forth_has_its_last_name() -> None:
+    back = [renamed(app(1), web(9), 1), renamed(web(9), app(1), 2)]
+    assert Aliases(back).canonical(web(9)) == app(1)
+    assert Aliases([*back, renamed(app(1), web(9), 3)]).canonical(app(1)) == web(9)
+
+
+def test_a_ticket_that_moved_has_a_new_key_and_its_neighbours_have_not() -> None:
+    aliases = Aliases([renamed("jira:ML-12", "jira:OPS-3")])
+    assert aliases.canonical(Ref("jira:ML-12")) == "jira:OPS-3"
+    assert aliases.names(Ref("jira:OPS-3")) == {"jira:ML-12", "jira:OPS-3"}
+    for neighbour in ("jira:ML-1", "jira:ML-123", "jira:OPS-12", "jira:XML-12"):
+        assert aliases.canonical(Ref(neighbour)) == neighbour
+
+
+def test_all_tickets_of_a_renamed_project_have_new_keys() -> None:
+    aliases = Aliases([renamed("jira:ML", "jira:AI", 2), renamed("jira:OPS-3", "jira:ML-12", 1)])
+    assert aliases.canonical(Ref("jira:ML-7")) == "jira:AI-7"
+    assert aliases.canonical(Ref("jira:OPS-3")) == "jira:AI-12"
+    assert aliases.names(Ref("jira:AI-12")) == {"jira:OPS-3", "jira:ML-12", "jira:AI-12"}
+    assert aliases.canonical(Ref("jira:MLX-7")) == "jira:MLX-7"
+
+
+def test_a_project_whose_name_ends_in_a_number_is_a_project() -> None:
+    numbered, other = project("github", "acme/app-2"), project("github", "acme/app-3")
+    aliases = Aliases([renamed(numbered, other)])
+    assert aliases.canonical(item("github", "acme/app-2", 45)) == item("github", "acme/app-3", 45)
+    assert aliases.names(change("github", "acme/app-3", 7)) == {f"{numbered}!7", f"{other}!7"}
+    assert aliases.canonical(app(45)) == app(45)
+
+
+def test_a_project_may_get_a_name_that_ends_in_a_number() -> None:
+    aliases = Aliases([renamed(APP, "github:acme/app-2", 1), renamed("github:acme/app-2#45", lab(3), 2)])
+    assert aliases.canonical(app(45)) == lab(3)
+    assert aliases.canonical(app(46)) == "github:acme/app-2#46"
+
+
+PROJECTS = [project("github", f"acme/{name}") for name in ("a", "a-2", "b")]
+NAMES = [Ref(f"{one}{rest}") for one in PROJECTS for rest in ("#1", "#2", "!1")]
+RENAMES = st.tuples(st.sampled_from(PROJECTS), st.sampled_from(PROJECTS)) | st.tuples(
+    st.sampled_from(NAMES), st.sampled_from(NAMES)
+)
+ALIASES = st.lists(st.builds(lambda pair, day: renamed(pair[0], pair[1], day), RENAMES, st.integers(1, 4)), max_size=6)
+
+
+@given(st.data(), ALIASES)
+def test_any_order_and_any_duplication_of_aliases_gives_the_same_names(
+    data: st.DataObject, aliases: list[Alias]
+) -> None:
+    known, again = Aliases(aliases), Aliases(data.draw(st.permutations([*aliases, *aliases[:2]])))
+    assert [known.canonical(name) for name in NAMES] == [again.canonical(name) for name in NAMES]
+    assert [known.names(name) for name in NAMES] == [again.names(name) for name in NAMES]
+
+
+@given(ALIASES, st.sampled_from(NAMES))
+def test_the_newest_name_of_a_newest_name_is_itself_and_is_one_of_the_names(aliases: list[Alias], name: Ref) -> None:
+    known = Aliases(aliases)
+    newest = known.canonical(name)
+    assert known.canonical(newest) == newest
+    assert {name, newest} <= known.names(name)
+
+
+@given(ALIASES, st.sampled_from(NAMES), st.sampled_from(NAMES))
+def test_two_names_are_of_one_subject_for_both_or_for_neither(aliases: list[Alias], one: Ref, other: Ref) -> None:
+    known = Aliases(aliases)
+    same = known.canonical(one) == known.canonical(other)
+    assert (other in known.names(one)) == (one in known.names(other)) == same
+    assert (known.names(one) == known.names(other)) == same
+
+
+@given(ALIASES)
+def test_both_names_of_every_alias_are_of_one_subject(aliases: list[Alias]) -> None:
+    known = Aliases(aliases)
+    subjects = [alias for alias in aliases if alias.old not in PROJECTS]
+    assert all(known.canonical(alias.old) == known.canonical(alias.new) for alias in subjects)
+    for alias in aliases:
+        if alias.old in PROJECTS:
+            assert known.canonical(Ref(f"{alias.old}#5")) == known.canonical(Ref(f"{alias.new}#5"))
+
+
+@pytest.mark.parametrize(
+    "text", ["github:acme/app", "gitlab:acme/app#", "github:acme/app#x", "jira:12", "jira:ML", "branch:acme/app"]
+)
+def test_a_reference_that_lacks_a_part_is_none_and_the_right_form_is_shown(text: str) -> None:
+    with pytest.raises(BadReference, match=r"expected (github|gitlab|jira|branch):"):
+        parse_reference(text)

@@ -1,0 +1,100 @@
+"""What was marked as an experiment and is left out: why, and since when."""
+
+from datetime import datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.lifecycle.events import Declaration, DeclarationChannel, Declared, LifecycleEvent, Proposed, Withdrawn
+from service.lifecycle.excluded import Excluded, excluded
+from service.lifecycle.experiment import is_marked
+from service.lifecycle.references import Ref
+from tests.support.builders import at
+
+ITEM = Ref("github:acme/app#45")
+
+
+def marked(when: datetime, channel: DeclarationChannel = "label", *, overheard: bool = False) -> Declared:
+    return Declared(ITEM, when, "experiment", "true", channel, overheard)
+
+
+def unmarked(when: datetime, channel: DeclarationChannel = "label") -> Withdrawn:
+    return Withdrawn(ITEM, when, "experiment", "true", channel)
+
+
+def stated(reason: str, when: datetime) -> Declared:
+    return Declared(ITEM, when, "excluded", reason, "item")
+
+
+def taken_back(reason: str, when: datetime) -> Withdrawn:
+    return Withdrawn(ITEM, when, "excluded", reason, "item")
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        [Proposed(ITEM, at(2))],
+        [marked(at(2))],
+        [marked(at(2)), unmarked(at(3)), marked(at(4))],
+        [marked(at(2)), stated("duplicate", at(3)), taken_back("duplicate", at(4))],
+        [stated("duplicate", at(3))],
+        [unmarked(at(3))],
+        [marked(at(2)), marked(at(2), "type"), unmarked(at(3))],
+        [marked(at(2), "branch"), unmarked(at(3), "branch")],
+        [marked(at(2), "branch"), unmarked(at(3), "branch"), stated("deleted", at(4))],
+        [marked(at(2)), unmarked(at(3)), marked(at(2), "branch"), unmarked(at(3), "branch")],
+    ],
+)
+def test_what_is_an_experiment_or_never_was_is_not_left_out(own: list[LifecycleEvent]) -> None:
+    assert excluded(own) is None
+
+
+@pytest.mark.parametrize(
+    ("own", "why"),
+    [
+        ([marked(at(2)), unmarked(at(3))], Excluded("unmarked", at(3))),
+        ([marked(at(2)), unmarked(at(3)), marked(at(4)), unmarked(at(5))], Excluded("unmarked", at(5))),
+        ([marked(at(2)), unmarked(at(3)), unmarked(at(5))], Excluded("unmarked", at(3))),
+        ([marked(at(2)), unmarked(at(3)), marked(at(2), "type"), unmarked(at(4), "type")], Excluded("unmarked", at(4))),
+        ([marked(at(2), overheard=True), unmarked(at(2))], Excluded("unmarked", at(2))),
+        (
+            [marked(at(2), "branch"), unmarked(at(3), "branch"), marked(at(2)), unmarked(at(4))],
+            Excluded("unmarked", at(4)),
+        ),
+        ([marked(at(2)), stated("duplicate", at(3))], Excluded("duplicate", at(3))),
+        ([marked(at(2)), stated("duplicate", at(3)), stated("duplicate", at(5))], Excluded("duplicate", at(3))),
+        (
+            [
+                marked(at(2)),
+                stated("duplicate", at(3)),
+                taken_back("duplicate", at(4)),
+                stated("duplicate", at(5)),
+            ],
+            Excluded("duplicate", at(5)),
+        ),
+        ([marked(at(2)), stated("duplicate", at(3)), stated("deleted", at(4))], Excluded("deleted", at(4))),
+        ([marked(at(2)), stated("duplicate", at(3)), unmarked(at(4))], Excluded("unmarked", at(4))),
+    ],
+)
+def test_what_is_left_out_is_so_since_its_mark_was_taken_off_or_the_reason_was_first_stated(
+    own: list[LifecycleEvent], why: Excluded
+) -> None:
+    assert excluded(own) == why
+
+
+CHANNELS: list[DeclarationChannel] = ["label", "branch", "type"]
+declarations: st.SearchStrategy[Declaration] = st.one_of(
+    st.builds(marked, st.integers(2, 5).map(at), st.sampled_from(CHANNELS), overheard=st.booleans()),
+    st.builds(unmarked, st.integers(2, 5).map(at), st.sampled_from(CHANNELS)),
+    st.builds(stated, st.sampled_from(["duplicate", "deleted"]), st.integers(2, 5).map(at)),
+    st.builds(taken_back, st.sampled_from(["duplicate", "deleted"]), st.integers(2, 5).map(at)),
+)
+
+
+@given(st.data(), st.lists(declarations, max_size=10))
+def test_no_experiment_is_left_out_and_the_order_makes_no_difference(
+    data: st.DataObject, own: list[Declaration]
+) -> None:
+    assert excluded(data.draw(st.permutations([*own, *own[:2]]))) == excluded(own)
+    assert not (is_marked(own) and excluded(own))

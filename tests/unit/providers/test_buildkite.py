@@ -1,0 +1,345 @@
+"""Buildkite: signatures and tokens, delivery ids, and what its payloads say."""
+
+import hmac
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.deliveries.delivery import Delivery, UnreadableDelivery
+from service.deliveries.observation import Mentioned, Nothing, Observation, Observed, Trait
+from service.deliveries.signatures import SignatureRefused
+from service.lifecycle.references import Ref
+from service.providers.buildkite import Buildkite
+from tests.support.builders import at
+from tests.support.mutations import JSON, collected, dated, is_sound, nearly_right, read
+
+BUILDKITE = Buildkite()
+SHA = "a" * 40
+COMMIT = Ref(f"commit:{SHA}")
+FINISHED = at(3)
+BODY = b'{"event": "ping"}'
+SENT = at(2)
+TIME = str(int(SENT.timestamp()))
+
+
+def digest(stamp: str = TIME, body: bytes = BODY, secret: bytes = b"secret") -> str:
+    return hmac.digest(secret, stamp.encode() + b"." + body, "sha256").hex()
+
+
+def signed(stamp: str = TIME, secret: bytes = b"secret") -> str:
+    return f"timestamp={stamp},signature={digest(stamp, secret=secret)}"
+
+
+def verify(
+    signature: str | None = None,
+    token: str | None = None,
+    *,
+    body: bytes = BODY,
+    secrets: Sequence[bytes] = (b"secret",),
+    now: datetime = SENT,
+) -> None:
+    headers = {"x-buildkite-signature": signature, "x-buildkite-token": token}
+    BUILDKITE.verify({name: value for name, value in headers.items() if value is not None}, body, secrets, now)
+
+
+def observe_body(body: bytes, event: str | None = None) -> Sequence[Observation] | Nothing:
+    headers = {} if event is None else {"x-buildkite-event": event}
+    return BUILDKITE.observe(Delivery("ci", "buildkite", "1", headers, body, at(9)))
+
+
+def observe(payload: Any, event: str | None = None) -> Sequence[Observation] | Nothing:
+    return observe_body(json.dumps(payload).encode(), event)
+
+
+def finished(**build: Any) -> dict[str, Any]:
+    """The end of a build, on the third of March."""
+    run = {
+        "state": "passed",
+        "commit": SHA,
+        "branch": "cache-answers",
+        "message": "ML-12: cache answers",
+        "finished_at": "2026-03-03T09:00:00.000Z",
+        "creator": {"name": "Somebody", "email": "somebody@example.com"},
+    }
+    return {"event": "build.finished", "build": {**run, **build}, "pipeline": {"slug": "tests", "name": "Tests"}}
+
+
+def observed(**known: str) -> Observed:
+    named: dict[Any, tuple[str, ...]] = {trait: (value,) for trait, value in known.items()}
+    traits: Mapping[Trait, tuple[str, ...]] = {"workflow": ("tests",), "conclusion": ("passed",), **named}
+    return Observed("finished", COMMIT, FINISHED, traits)
+
+
+def mentioned(channel: str, text: str) -> Mentioned:
+    return Mentioned(COMMIT, channel, text, FINISHED)
+
+
+def test_a_signature_is_accepted() -> None:
+    verify(signed())
+
+
+def test_the_signature_is_over_the_time_a_dot_and_the_body() -> None:
+    expected = hmac.new(b"secret", f"{TIME}.".encode() + BODY, sha256).hexdigest()
+    verify(f"timestamp={TIME},signature={expected}")
+    without_dot = hmac.new(b"secret", TIME.encode() + BODY, sha256).hexdigest()
+    with pytest.raises(SignatureRefused, match="does not match"):
+        verify(f"timestamp={TIME},signature={without_dot}")
+
+
+@pytest.mark.parametrize(
+    "signature",
+    [
+        f"timestamp={TIME}, signature={digest()}",
+        f" signature={digest()} ,timestamp={TIME}",
+        f"timestamp={TIME},signature={digest().upper()}",
+        f"timestamp={TIME},signature={digest()},version=2",
+    ],
+)
+def test_the_parts_of_a_signature_may_be_written_in_several_ways(signature: str) -> None:
+    verify(signature)
+
+
+def test_the_signature_and_the_token_of_the_previous_secret_are_accepted() -> None:
+    verify(signed(), secrets=[b"the new secret", b"secret"])
+    verify(token="secret", secrets=[b"the new secret", b"secret"])
+
+
+@pytest.mark.parametrize("apart", [timedelta(minutes=5), timedelta(minutes=-5), timedelta(0)])
+def test_a_signature_holds_for_five_minutes(apart: timedelta) -> None:
+    verify(signed(), now=SENT + apart)
+
+
+@pytest.mark.parametrize("apart", [timedelta(minutes=5, seconds=1), timedelta(minutes=-5, seconds=-1)])
+def test_a_signature_of_another_time_is_refused(apart: timedelta) -> None:
+    with pytest.raises(SignatureRefused, match="more than 5 minutes from our time"):
+        verify(signed(), now=SENT + apart)
+
+
+@pytest.mark.parametrize(
+    ("signature", "complaint"),
+    [
+        ("", "is not timestamp=…,signature=…"),
+        (digest(), "is not timestamp=…,signature=…"),
+        (f"timestamp={TIME}", "is not timestamp=…,signature=…"),
+        (f"signature={digest()}", "is not timestamp=…,signature=…"),
+        (f"timestamp=,signature={digest()}", "is not timestamp=…,signature=…"),
+        (f"timestamp={TIME},signature=", "is not timestamp=…,signature=…"),
+        (f"t={TIME},v1={digest()}", "is not timestamp=…,signature=…"),
+        ("é" * 60_000, "is not timestamp=…,signature=…"),
+        ("," * 60_000, "is not timestamp=…,signature=…"),
+        (f"timestamp=-{TIME},signature={digest()}", "is no Unix time"),
+        (f"timestamp={TIME}.5,signature={digest()}", "is no Unix time"),
+        (f"timestamp=now,signature={digest()}", "is no Unix time"),
+        (f"timestamp=١٢٣,signature={digest()}", "is no Unix time"),
+        (f"timestamp={'9' * 60_000},signature={digest()}", "is no Unix time"),
+        (f"timestamp=0,signature={digest('0')}", "more than 5 minutes"),
+        (f"timestamp={TIME},signature={'g' * 64}", "not made of hexadecimal digits"),
+        (f"timestamp={TIME},signature={'é' * 64}", "not made of hexadecimal digits"),
+        (f"timestamp={TIME},signature={digest()[:-1]}", "not made of hexadecimal digits"),
+        (f"timestamp={TIME},signature={digest()[:-2]}", "does not match"),
+        (f"timestamp={TIME},signature={'0' * 64}", "does not match"),
+        (f"timestamp={TIME},signature={'0' * 60_000}", "does not match"),
+        (f"timestamp={int(TIME) + 1},signature={digest()}", "does not match"),
+    ],
+)
+def test_a_signature_that_proves_nothing_is_refused_with_the_reason(signature: str, complaint: str) -> None:
+    with pytest.raises(SignatureRefused, match=complaint):
+        verify(signature)
+
+
+def test_a_signature_is_of_one_body_only() -> None:
+    with pytest.raises(SignatureRefused, match="does not match"):
+        verify(signed(), body=BODY + b"\n")
+
+
+@pytest.mark.parametrize("secrets", [[], [b"another secret"], [b"another secret", b"and another"]])
+def test_without_the_right_secret_nothing_is_accepted(secrets: list[bytes]) -> None:
+    with pytest.raises(SignatureRefused, match="does not match"):
+        verify(signed(), secrets=secrets)
+    with pytest.raises(SignatureRefused, match="is not the source's secret"):
+        verify(token="secret", secrets=secrets)
+
+
+@pytest.mark.parametrize("signature", ["", "nonsense", f"timestamp={TIME},signature={'0' * 64}"])
+def test_a_wrong_signature_is_not_made_good_by_a_token(signature: str) -> None:
+    with pytest.raises(SignatureRefused):
+        verify(signature, "secret")
+
+
+def test_a_token_is_accepted_whatever_the_time() -> None:
+    verify(token="secret", now=at(9))
+
+
+def test_a_token_may_hold_any_bytes() -> None:
+    verify(token="geh\u00c3\u00a4im", secrets=["gehäim".encode()])
+
+
+@pytest.mark.parametrize("token", [None, ""])
+def test_without_signature_and_token_nothing_is_accepted(token: str | None) -> None:
+    with pytest.raises(SignatureRefused, match="X-Buildkite-Signature or X-Buildkite-Token is missing"):
+        verify(token=token)
+
+
+@pytest.mark.parametrize("token", ["secreu", "secret ", "Secret", "é", "\u20ac", "s" * 60_000])
+def test_a_token_that_is_another_is_refused(token: str) -> None:
+    with pytest.raises(SignatureRefused, match="is not the source's secret"):
+        verify(token=token)
+
+
+def test_the_headers_that_reading_needs_are_kept_and_those_with_secrets_are_not() -> None:
+    assert {"content-type", "x-buildkite-event"} == BUILDKITE.kept_headers
+
+
+def test_the_event_and_the_body_make_the_delivery_id() -> None:
+    headers = {"x-buildkite-event": "ping", "x-buildkite-signature": "timestamp=1,signature=changes"}
+    assert BUILDKITE.delivery_id(headers, b"not JSON") == sha256(b"ping\nnot JSON").hexdigest()
+    assert BUILDKITE.delivery_id({}, b"{}") == sha256(b"\n{}").hexdigest()
+
+
+@pytest.mark.parametrize("state", ["passed", "failed", "canceled", "not_run", "new in some version"])
+def test_a_build_that_finished(state: str) -> None:
+    assert observe(finished(state=state), "build.finished") == [
+        observed(conclusion=state, branch="cache-answers"),
+        mentioned("branch", "cache-answers"),
+        mentioned("message", "ML-12: cache answers"),
+    ]
+
+
+def test_a_build_that_waits_at_a_block_step_says_what_it_found_until_then() -> None:
+    assert observe(finished(blocked=True, branch=None, message=None)) == [observed()]
+
+
+@pytest.mark.parametrize("when", ["2026-03-03 09:00:00 UTC", "2026-03-03T10:00:00+01:00", "2026-03-03T09:00:00Z"])
+def test_the_time_of_the_end_may_be_written_in_several_ways(when: str) -> None:
+    said = dated(observe(finished(finished_at=when)))
+    assert {(one.at, one.at.tzinfo) for one in said} == {(FINISHED, UTC)}
+
+
+def test_the_owner_of_a_fork_is_left_out_of_its_branch() -> None:
+    assert observe(finished(branch="somebody:exp/cache", message="")) == [
+        observed(branch="exp/cache"),
+        mentioned("branch", "exp/cache"),
+    ]
+
+
+@pytest.mark.parametrize("pipeline", [None, {}, {"slug": None}, {"slug": ""}])
+def test_a_build_may_be_of_an_unnamed_pipeline_and_have_no_state(pipeline: Any) -> None:
+    payload = {**finished(state=None, branch=None, message=None), "pipeline": pipeline}
+    assert observe(payload) == [Observed("finished", COMMIT, FINISHED, {})]
+
+
+@pytest.mark.parametrize("commit", [None, "", "HEAD", "abc123", "0" * 40, "refs/heads/main", "v1.0"])
+def test_a_build_without_a_full_commit_hash_says_nothing(commit: str | None) -> None:
+    assert observe(finished(commit=commit)) == Nothing("the build names no commit")
+
+
+@pytest.mark.parametrize("when", [None, ""])
+def test_a_build_without_the_time_of_its_end_says_nothing(when: str | None) -> None:
+    assert observe(finished(finished_at=when)) == Nothing("the build names no time at which it finished")
+
+
+def test_a_build_with_the_required_fields_alone_can_be_read() -> None:
+    assert observe({"build": {}}, "build.finished") == Nothing("the build names no commit")
+
+
+def test_the_header_is_believed_rather_than_the_body() -> None:
+    assert observe(finished(), "ping") == Nothing("a ping: the webhook is connected")
+
+
+@pytest.mark.parametrize("event", ["scheduled", "running", "failing", "skipped"])
+def test_a_build_that_goes_on_says_nothing_yet(event: str) -> None:
+    said = observe({**finished(), "event": f"build.{event}"})
+    assert said == Nothing(f"a build that is {event}, not finished, is no signal yet")
+
+
+@pytest.mark.parametrize("event", ["job.scheduled", "job.started", "job.finished", "job.activated"])
+def test_a_job_says_nothing_by_itself(event: str) -> None:
+    assert observe({"job": {"state": "finished"}}, event) == Nothing(
+        "a job is a part of its build, whose end is what counts; choose the event build.finished"
+    )
+
+
+def test_a_ping_says_that_the_webhook_is_connected() -> None:
+    assert observe({"event": "ping", "organization": {}}) == Nothing("a ping: the webhook is connected")
+
+
+@pytest.mark.parametrize("event", ["agent.connected", "cluster_token.registration_blocked"])
+def test_an_event_that_we_do_not_use_says_nothing(event: str) -> None:
+    assert observe({"event": event}) == Nothing(f"Buildkite's `{event}` events say nothing about experiments")
+
+
+def test_the_name_of_an_event_is_shown_in_part_where_it_is_long() -> None:
+    said = observe({"event": "x" * 9000})
+    assert said == Nothing(f"Buildkite's `{'x' * 50}…` events say nothing about experiments")
+
+
+@pytest.mark.parametrize(
+    ("payload", "complaint"),
+    [
+        ({}, r"the event's name is missing, .* at `\$\.event`"),
+        ({"event": None}, "the event's name is missing"),
+        ({"event": 5}, r"\$\.event"),
+        ({"event": "build.finished"}, "missing required field `build`"),
+        ({"event": "build.finished", "build": None}, r"\$\.build"),
+        (finished(commit=5), r"\$\.build\.commit"),
+        (finished(finished_at="yesterday"), "expected a time - at `build.finished_at`"),
+        (finished(finished_at=5), r"\$\.build\.finished_at"),
+        ([], "Expected `object`, got `array`"),
+    ],
+)
+def test_a_field_that_is_missing_or_malformed_is_named_with_its_path(payload: Any, complaint: str) -> None:
+    with pytest.raises(UnreadableDelivery, match=complaint):
+        observe(payload)
+
+
+@pytest.mark.parametrize(
+    ("body", "complaint"),
+    [
+        (b"", "not JSON"),
+        (b"{", "not JSON"),
+        (b'{"a": \xff}', "not UTF-8: byte 6"),
+        (b'{"event": "\\ud800"}', "not JSON"),
+        (b'{"a": "\\udc00 alone"}', "not JSON"),
+        (b'{"a":' * 100_000, "not JSON"),
+        (b"[" * 100_000, "Expected `object`, got `array`"),
+    ],
+)
+@pytest.mark.parametrize("event", [None, "build.finished", "job.finished"])
+def test_a_body_that_is_not_json_is_unreadable(body: bytes, complaint: str, event: str | None) -> None:
+    with pytest.raises(UnreadableDelivery, match=complaint):
+        observe_body(body, event)
+
+
+@pytest.mark.parametrize("when", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"])
+def test_a_time_that_no_calendar_holds_in_utc_is_unreadable(when: str) -> None:
+    with pytest.raises(UnreadableDelivery, match="out of range"):
+        observe(finished(finished_at=when))
+
+
+def test_the_document_is_the_body() -> None:
+    assert BUILDKITE.document(Delivery("ci", "buildkite", "1", {}, BODY, at(9))) == BODY
+
+
+COLLECTED = collected("buildkite")
+PAYLOADS = [finished(), *read(COLLECTED)]
+
+
+@given(nearly_right(lambda: PAYLOADS) | JSON, st.sampled_from([None, "build.finished", "build.running", "ping"]))
+def test_any_json_is_either_understood_or_unreadable(payload: Any, event: str | None) -> None:
+    with suppress(UnreadableDelivery):
+        assert is_sound(observe(payload, event))
+
+
+@pytest.mark.parametrize("path", COLLECTED, ids=lambda path: path.name)
+def test_a_published_payload_is_understood_and_gives_nobody_away(path: Path) -> None:
+    said = observe_body(path.read_bytes())
+    assert [type(one) for one in dated(said)] == [Observed, Mentioned, Mentioned]
+    assert not any(name in repr(said) for name in ("Keith", "Some Person", "@"))

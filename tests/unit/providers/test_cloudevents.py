@@ -1,0 +1,909 @@
+"""CloudEvents: what those of ours say, in each mode. The CNCF's SDK writes them, Standard Webhooks' library signs."""
+
+import base64
+import json
+import time
+import tracemalloc
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta, timezone
+from hashlib import sha256
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from cloudevents.core.bindings.http import HTTPMessage, to_binary_event, to_structured_event
+from cloudevents.core.v1.event import CloudEvent
+from hypothesis import given
+from hypothesis import strategies as st
+from standardwebhooks import Webhook
+
+from service.deliveries.delivery import Delivery, UnreadableDelivery
+from service.deliveries.observation import Linked, Nothing, Observation, Stated
+from service.deliveries.signatures import SignatureRefused
+from service.lifecycle.events import (
+    Concluded,
+    Declared,
+    Field,
+    LifecycleEvent,
+    Proposed,
+    Reopened,
+    Shipped,
+    Signalled,
+    Started,
+)
+from service.lifecycle.references import Ref
+from service.lifecycle.taxonomy import Outcome
+from service.providers import PROVIDERS
+from service.providers.cloudevents import BATCHED, MOST_EVENTS, STRUCTURED, InvalidEvent, NoCloudEvent, separate
+from tests.support.builders import at
+from tests.support.paths import CORPUS
+
+CLOUDEVENTS = PROVIDERS["cloudevents"]
+OURS = "dev.loopgauge.experiment."
+SUBJECT = Ref("github:acme/app#45")
+COMMIT = Ref("commit:" + "a" * 40)
+MARKED = Declared(SUBJECT, at(2), "experiment", "true", "api")
+WIKI = "https://wiki.example.com/45"
+
+KEY = "whsec_" + base64.b64encode(b"a key of some twenty bytes").decode()
+OLD_KEY = "whsec_" + base64.b64encode(b"the key that was before it").decode()
+BODY = b'{"specversion": "1.0"}'
+NOW = at(2)
+
+
+def ours(statement: str = "described", data: Any = None, **attributes: Any) -> CloudEvent:
+    """An event of ours of the second of March; an attribute that is given goes before the usual one."""
+    usual = {
+        "id": "1",
+        "source": "/pipelines/search",
+        "type": OURS + statement,
+        "subject": SUBJECT,
+        "time": at(2),
+        "datacontenttype": "application/json",
+    }
+    return CloudEvent(usual | attributes, data)
+
+
+def written(statement: str = "described", **attributes: Any) -> dict[str, Any]:
+    """An event of ours as JSON, where it is not one that the SDK would write; without what is given as None."""
+    usual = {
+        "specversion": "1.0",
+        "id": "1",
+        "source": "/pipelines/search",
+        "type": OURS + statement,
+        "subject": SUBJECT,
+        "time": "2026-03-02T09:00:00Z",
+    }
+    return {name: value for name, value in (usual | attributes).items() if value is not None}
+
+
+def structured(event: Any) -> HTTPMessage:
+    return HTTPMessage({"content-type": STRUCTURED}, json.dumps(event).encode())
+
+
+def batched(*events: CloudEvent | dict[str, Any]) -> HTTPMessage:
+    """A batch, each of whose events the SDK writes."""
+    bodies = [
+        to_structured_event(one).body if isinstance(one, CloudEvent) else json.dumps(one).encode() for one in events
+    ]
+    return HTTPMessage({"content-type": BATCHED}, b"[" + b",".join(bodies) + b"]")
+
+
+def delivery(message: HTTPMessage, received_at: datetime = NOW) -> Delivery:
+    """The delivery that a message becomes."""
+    kept = {name: value for name, value in message.headers.items() if name in CLOUDEVENTS.kept_headers}
+    return Delivery("cloudevents", "cloudevents", "1", kept, message.body, received_at)
+
+
+def observe(message: HTTPMessage, received_at: datetime = NOW) -> Sequence[Observation] | Nothing:
+    return CLOUDEVENTS.observe(delivery(message, received_at))
+
+
+def said(statement: str, data: Any = None, **attributes: Any) -> Sequence[Observation] | Nothing:
+    """What an event of ours says; in both modes the same."""
+    event = ours(statement, data, **attributes)
+    in_json, in_headers = observe(to_structured_event(event)), observe(to_binary_event(event))
+    assert in_json == in_headers
+    return in_json
+
+
+def declared(field: Field, value: str) -> Declared:
+    return Declared(SUBJECT, at(2), field, value, "api")
+
+
+def invalid(message: HTTPMessage, now: datetime = NOW) -> str:
+    """The field that is wrong, which both the door and the interpreter name."""
+    with pytest.raises(InvalidEvent) as refused:
+        separate(message.headers, message.body, now)
+    with pytest.raises(InvalidEvent) as failed:
+        observe(message, now)
+    assert str(refused.value) == str(failed.value)
+    assert refused.value.field == failed.value.field
+    assert refused.value.problem
+    assert refused.value.field in str(refused.value)
+    return refused.value.field
+
+
+def signed(body: bytes = BODY, when: datetime = NOW, key: str = KEY, message_id: str = "msg_1") -> dict[str, str]:
+    """Headers that Standard Webhooks' own library signs."""
+    return {
+        "webhook-id": message_id,
+        "webhook-timestamp": str(int(when.timestamp())),
+        "webhook-signature": Webhook(key).sign(message_id, when, body.decode()),
+    }
+
+
+def verify(headers: Mapping[str, str], body: bytes = BODY, secrets: Sequence[str] = (KEY,)) -> None:
+    CLOUDEVENTS.verify(headers, body, [secret.encode() for secret in secrets], at(2))
+
+
+def test_the_example_of_the_standard_webhooks_specification_is_accepted() -> None:
+    headers = {
+        "webhook-id": "msg_p5jXN8AQM9LWM0D4loKWxJek",
+        "webhook-timestamp": "1614265330",
+        "webhook-signature": "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+    }
+    secret = b"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    CLOUDEVENTS.verify(headers, b'{"test": 2432232314}', [secret], datetime.fromtimestamp(1614265330, UTC))
+
+
+def test_a_signature_by_the_library_of_standard_webhooks_is_accepted() -> None:
+    verify(signed())
+
+
+def test_the_signature_of_the_previous_secret_is_accepted() -> None:
+    verify(signed(key=OLD_KEY), secrets=[KEY, OLD_KEY])
+
+
+def test_of_several_signatures_one_is_enough() -> None:
+    both = signed(key=OLD_KEY)["webhook-signature"] + " v1a,b3RoZXI= " + signed()["webhook-signature"]
+    verify({**signed(), "webhook-signature": both})
+
+
+def test_a_secret_without_the_prefix_is_the_key_in_base64_or_as_it_is() -> None:
+    bare = KEY.removeprefix("whsec_")
+    verify(signed(), secrets=[bare])
+    verify(signed(key=base64.b64encode(b"just words").decode()), secrets=["just words"])
+
+
+@pytest.mark.parametrize("minutes", [-5, 0, 5])
+def test_a_signature_of_up_to_five_minutes_ago_or_ahead_is_accepted(minutes: int) -> None:
+    verify(signed(when=at(2) + timedelta(minutes=minutes)))
+
+
+@pytest.mark.parametrize("seconds", [-301, 301, -86_400])
+def test_a_signature_further_from_our_time_is_refused(seconds: int) -> None:
+    with pytest.raises(SignatureRefused, match="more than 5 minutes from our time"):
+        verify(signed(when=at(2) + timedelta(seconds=seconds)))
+
+
+LONG = "A" * 60_000
+MALFORMED: Mapping[str, Mapping[str, str]] = {
+    "no signature": {"webhook-signature": ""},
+    "no id": {"webhook-id": ""},
+    "no time": {"webhook-timestamp": ""},
+    "no version": {"webhook-signature": signed()["webhook-signature"].removeprefix("v1,")},
+    "another version": {"webhook-signature": "v2" + signed()["webhook-signature"].removeprefix("v1")},
+    "a version alone": {"webhook-signature": "v1,"},
+    "commas": {"webhook-signature": "v1,,,"},
+    "spaces": {"webhook-signature": "   "},
+    "not base64": {"webhook-signature": "v1,****"},
+    "base64 cut short": {"webhook-signature": signed()["webhook-signature"][:-2]},
+    "hexadecimal": {"webhook-signature": "v1," + "0" * 64},
+    "not ASCII": {"webhook-signature": "v1,é" + LONG},
+    "of another alphabet": {"webhook-signature": "v1,鍵"},
+    "an id that is not ASCII": {"webhook-id": "é鍵"},
+    "huge": {"webhook-signature": "v1," + LONG},
+    "very many": {"webhook-signature": "v1,AAAA " * 7500},
+    "a huge id": {"webhook-id": LONG},
+    "a huge time": {"webhook-timestamp": "1" * 60_000},
+    "a time that is no number": {"webhook-timestamp": "soon"},
+    "a time with a fraction": {"webhook-timestamp": signed()["webhook-timestamp"] + ".5"},
+    "a time in other digits": {"webhook-timestamp": "١٧٧٢٤٤٢٠٠٠"},
+    "a time after a line break": {"webhook-timestamp": signed()["webhook-timestamp"] + "\n"},
+    "a negative time": {"webhook-timestamp": "-1"},
+    "infinity": {"webhook-timestamp": "inf"},
+}
+
+
+@pytest.mark.parametrize("kind", MALFORMED)
+def test_a_signature_that_proves_nothing_is_refused(kind: str) -> None:
+    with pytest.raises(SignatureRefused) as refused:
+        verify({**signed(), **MALFORMED[kind]})
+    assert str(refused.value)
+    assert KEY not in str(refused.value)
+
+
+@pytest.mark.parametrize("missing", ["webhook-id", "webhook-timestamp", "webhook-signature"])
+def test_without_one_of_the_three_headers_nothing_is_proven(missing: str) -> None:
+    headers = {name: value for name, value in signed().items() if name != missing}
+    with pytest.raises(SignatureRefused, match=missing):
+        verify(headers)
+
+
+@pytest.mark.parametrize("secrets", [[], [OLD_KEY], ["another"], [KEY.lower()]])
+def test_without_the_right_secret_nothing_is_accepted(secrets: list[str]) -> None:
+    with pytest.raises(SignatureRefused, match="does not match"):
+        verify(signed(), secrets=secrets)
+
+
+@pytest.mark.parametrize("bit", range(8))
+def test_a_flipped_bit_of_the_body_is_refused(bit: int) -> None:
+    with pytest.raises(SignatureRefused, match="does not match"):
+        verify(signed(), bytes([BODY[0] ^ 1 << bit]) + BODY[1:])
+
+
+@pytest.mark.parametrize("place", range(0, 32, 7))
+def test_a_flipped_bit_of_the_signature_is_refused(place: int) -> None:
+    digest = bytearray(base64.b64decode(signed()["webhook-signature"].removeprefix("v1,")))
+    digest[place] ^= 1
+    with pytest.raises(SignatureRefused, match="does not match"):
+        verify({**signed(), "webhook-signature": "v1," + base64.b64encode(digest).decode()})
+
+
+@pytest.mark.parametrize("other", [{"webhook-id": "msg_2"}, {"webhook-timestamp": str(int(at(2).timestamp()) + 1)}])
+def test_the_id_and_the_time_are_signed_too(other: dict[str, str]) -> None:
+    with pytest.raises(SignatureRefused, match="does not match"):
+        verify({**signed(), **other})
+
+
+def test_no_secret_is_kept_beside_the_body_and_all_that_reading_needs_is() -> None:
+    assert set(to_binary_event(ours(data={"title": "x"})).headers) <= CLOUDEVENTS.kept_headers
+    assert not {"authorization", "webhook-signature"} & CLOUDEVENTS.kept_headers
+
+
+def test_the_delivery_id_is_the_source_and_the_id_of_the_event() -> None:
+    message = to_binary_event(ours())
+    assert CLOUDEVENTS.delivery_id(message.headers, message.body) == "/pipelines/search 1"
+
+
+@pytest.mark.parametrize("headers", [{}, {"ce-id": "1"}, {"ce-source": "/a"}, {"ce-id": "", "ce-source": "/a"}])
+def test_without_both_in_the_headers_the_delivery_id_is_that_of_the_body(headers: dict[str, str]) -> None:
+    assert CLOUDEVENTS.delivery_id(headers, BODY) == sha256(b"\n" + BODY).hexdigest()
+
+
+def test_the_document_is_the_body() -> None:
+    assert CLOUDEVENTS.document(delivery(HTTPMessage({}, BODY))) == BODY
+
+
+BY_TYPE: Mapping[str, Sequence[LifecycleEvent]] = {
+    "proposed": [Proposed(SUBJECT, at(2))],
+    "started": [Started(SUBJECT, at(2))],
+    "signalled": [Signalled(SUBJECT, at(2), "success")],
+    "concluded": [Concluded(SUBJECT, at(2), None)],
+    "classified": [],
+    "shared": [declared("shared", "true")],
+    "reopened": [Reopened(SUBJECT, at(2))],
+    "shipped": [Shipped(SUBJECT, at(2))],
+    "described": [],
+    "excluded": [declared("excluded", "stated")],
+}
+
+
+@pytest.mark.parametrize("statement", BY_TYPE)
+def test_each_type_says_what_it_is_named_for_and_marks_its_subject(statement: str) -> None:
+    assert said(statement) == [Stated((MARKED, *BY_TYPE[statement]))]
+
+
+ALL_DATA = {
+    "title": " Answer from the cache ",
+    "url": "https://example.com/45",
+    "team": " Search ",
+    "risk": "bold",
+    "outcome": "failed",
+    "failure_category": "intelligent",
+    "learning_url": WIKI,
+    "result": "failure",
+    "links": ["jira:ml-12", "key:Cache", "jira:ML-12", SUBJECT],
+}
+ALL_DECLARED = (
+    declared("title", "Answer from the cache"),
+    declared("url", "https://example.com/45"),
+    declared("team", "search"),
+    declared("risk", "bold"),
+    declared("outcome", "failed"),
+    declared("failure_category", "intelligent"),
+    declared("shared", WIKI),
+)
+ALL_LINKED = Linked(SUBJECT, "api", SUBJECT, frozenset({Ref("jira:ML-12"), Ref("key:Cache")}), at(2))
+WITH_DATA: Mapping[str, Sequence[LifecycleEvent]] = {
+    **BY_TYPE,
+    "signalled": [Signalled(SUBJECT, at(2), "failure")],
+    "concluded": [Concluded(SUBJECT, at(2), Outcome.FAILED)],
+    "shared": [],
+}
+
+
+@pytest.mark.parametrize("statement", WITH_DATA)
+def test_whatever_its_type_all_that_the_data_says_is_declared_once(statement: str) -> None:
+    assert said(statement, ALL_DATA) == [Stated((MARKED, *WITH_DATA[statement], *ALL_DECLARED)), ALL_LINKED]
+
+
+DATA: Sequence[tuple[dict[str, Any], Sequence[LifecycleEvent]]] = [
+    ({}, []),
+    ({"title": "Cache"}, [declared("title", "Cache")]),
+    ({"title": ""}, []),
+    ({"title": "  "}, []),
+    ({"url": "HTTP://example.com"}, [declared("url", "HTTP://example.com")]),
+    ({"team": "ML Platform"}, [declared("team", "ml platform")]),
+    ({"risk": "safe"}, [declared("risk", "safe")]),
+    ({"outcome": "worked"}, [declared("outcome", "worked")]),
+    ({"outcome": "inconclusive"}, [declared("outcome", "inconclusive")]),
+    ({"outcome": "abandoned"}, [declared("outcome", "abandoned")]),
+    ({"failure_category": "basic"}, [declared("failure_category", "basic")]),
+    (
+        {"outcome": "failed", "failure_category": "complex"},
+        [declared("outcome", "failed"), declared("failure_category", "complex")],
+    ),
+    ({"learning_url": WIKI}, [declared("shared", WIKI)]),
+    ({"result": "failure"}, []),
+    ({"sponsor": {"name": ["nobody"]}}, []),
+    (dict.fromkeys(ALL_DATA), []),
+]
+
+
+@pytest.mark.parametrize(("data", "expected"), DATA, ids=lambda one: str(one)[:40] if isinstance(one, dict) else "")
+def test_each_field_of_the_data_by_itself(data: dict[str, Any], expected: Sequence[LifecycleEvent]) -> None:
+    assert said("described", data) == [Stated((MARKED, *expected))]
+
+
+@pytest.mark.parametrize("outcome", ["worked", "failed", "inconclusive", "abandoned"])
+def test_a_conclusion_carries_its_outcome(outcome: str) -> None:
+    concluded = Concluded(SUBJECT, at(2), Outcome(outcome))
+    assert said("concluded", {"outcome": outcome}) == [Stated((MARKED, concluded, declared("outcome", outcome)))]
+
+
+@pytest.mark.parametrize("result", ["success", "failure"])
+def test_a_signal_carries_its_result(result: Any) -> None:
+    assert said("signalled", {"result": result}) == [Stated((MARKED, Signalled(SUBJECT, at(2), result)))]
+
+
+@pytest.mark.parametrize("subject", [COMMIT, "branch:acme/app@exp/Cache", "run:acme/app/7"])
+@pytest.mark.parametrize("statement", BY_TYPE)
+def test_what_is_evidence_by_its_nature_is_not_marked(statement: str, subject: str) -> None:
+    (stated,) = observed(said(statement, subject=subject))
+    assert isinstance(stated, Stated)
+    assert [type(event) for event in stated.events] == [type(event) for event in BY_TYPE[statement]]
+    assert all(event.subject == subject for event in stated.events)
+    assert not any(isinstance(event, Declared) and event.field == "experiment" for event in stated.events)
+
+
+def observed(what: Sequence[Observation] | Nothing) -> Sequence[Observation]:
+    assert not isinstance(what, Nothing), what.reason
+    return what
+
+
+@pytest.mark.parametrize("subject", ["github:acme/app!7", "jira:ML-12", "key:Cache-answers"])
+def test_anything_else_is_marked(subject: str) -> None:
+    assert said("described", subject=subject) == [Stated((Declared(Ref(subject), at(2), "experiment", "true", "api"),))]
+
+
+def test_a_pipeline_links_its_commit_to_the_experiment() -> None:
+    assert said("signalled", {"result": "success", "links": [SUBJECT]}, subject="commit:" + "A" * 40) == [
+        Stated((Signalled(COMMIT, at(2), "success"),)),
+        Linked(COMMIT, "api", COMMIT, frozenset({SUBJECT}), at(2)),
+    ]
+
+
+def test_no_links_at_all_take_back_those_that_were_there() -> None:
+    assert said("described", {"links": []}) == [
+        Stated((MARKED,)),
+        Linked(SUBJECT, "api", SUBJECT, frozenset(), at(2)),
+    ]
+
+
+def test_a_subject_is_known_by_its_reference_however_it_is_written() -> None:
+    assert said("described", subject=" github:Acme/App#45 ") == [Stated((MARKED,))]
+
+
+def test_an_event_without_a_time_happened_when_it_was_received() -> None:
+    for message in (
+        structured(written(time=None)),
+        batched(written(time=None)),
+        HTTPMessage({f"ce-{name}": value for name, value in written(time=None).items()}, b""),
+    ):
+        assert observe(message, at(7, "11:12:13")) == [
+            Stated((Declared(SUBJECT, at(7, "11:12:13"), "experiment", "true", "api"),))
+        ]
+
+
+def test_a_time_is_told_in_utc() -> None:
+    local = at(2).astimezone(timezone(timedelta(hours=5, minutes=30)))
+    (stated,) = observed(said("proposed", time=local))
+    assert isinstance(stated, Stated)
+    assert {(event.occurred_at, event.occurred_at.tzinfo) for event in stated.events} == {(at(2), UTC)}
+
+
+def test_a_time_may_be_written_to_the_nanosecond() -> None:
+    when = at(2, "08:59:59.123457")
+    assert observe(structured(written(time="2026-03-02T08:59:59.123456789Z"))) == [
+        Stated((Declared(SUBJECT, when, "experiment", "true", "api"),))
+    ]
+
+
+@pytest.mark.parametrize("ahead", [timedelta(minutes=5), timedelta(days=-20_000)])
+def test_a_time_up_to_five_minutes_ahead_and_any_past_one_is_believed(ahead: timedelta) -> None:
+    when = at(2) + ahead
+    assert said("proposed", time=when) == [
+        Stated((Declared(SUBJECT, when, "experiment", "true", "api"), Proposed(SUBJECT, when)))
+    ]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "2026-03-02T09:05:00.000001Z",
+        "2026-03-02T09:00:00-01:00",
+        "1969-12-31T23:59:59Z",
+        "0001-01-01T00:00:00+14:00",
+        "9999-12-31T23:59:59-14:00",
+        "2026-03-02T09:00:00",
+        "2026-03-02",
+        "yesterday",
+        "",
+    ],
+)
+def test_a_time_that_cannot_be_is_named(wrong: str) -> None:
+    assert invalid(structured(written(time=wrong))) == "time"
+    assert invalid(batched(written(time=None), written(time=wrong))) == "[1].time"
+    headers = {f"ce-{name}": value for name, value in written(time=wrong).items()}
+    assert invalid(HTTPMessage(headers, b"")) == "time"
+
+
+ATTRIBUTES: Sequence[tuple[str, Any]] = [
+    ("specversion", None),
+    ("specversion", "0.3"),
+    ("specversion", 1.0),
+    ("id", None),
+    ("id", ""),
+    ("id", 7),
+    ("id", "a\nb"),
+    ("id", "\0"),
+    ("id", "x" * 2001),
+    ("source", None),
+    ("source", ""),
+    ("source", []),
+    ("source", "/pipelines/my search"),
+    ("source", "x" * 2001),
+    ("type", None),
+    ("type", ""),
+    ("type", {}),
+    ("type", OURS + "conclude"),
+    ("type", OURS + "Concluded"),
+    ("type", OURS),
+    ("type", "x" * 2001),
+    ("subject", None),
+    ("subject", ""),
+    ("subject", 45),
+    ("subject", "45"),
+    ("subject", "#45"),
+    ("subject", "GitHub:acme/app#45"),
+    ("subject", "github:"),
+    ("subject", "github:acme/my app#45"),
+    ("subject", "key:\0"),
+    ("subject", "key:" + "x" * 997),
+    ("subject", "key:" + "鍵" * 333),
+    ("subject", "jira:" + "ΐ" * 400),
+    ("time", 1_772_442_000),
+    ("datacontenttype", 5),
+    ("data_base64", 5),
+    ("data_base64", "not base64!"),
+    ("data_base64", "é"),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), ATTRIBUTES, ids=lambda one: repr(one)[:30])
+def test_an_attribute_that_is_missing_or_malformed_is_named(name: str, value: Any) -> None:
+    event = written(**{name: value})
+    assert invalid(structured(event)) == name
+    assert invalid(batched(written(), event)) == f"[1].{name}"
+
+
+IN_HEADERS = {"specversion", "id", "source", "type", "subject"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [(name, value) for name, value in ATTRIBUTES if name in IN_HEADERS and isinstance(value, str | None)],
+    ids=lambda one: repr(one)[:30],
+)
+def test_an_attribute_that_is_missing_or_malformed_in_the_headers_is_named(name: str, value: str | None) -> None:
+    headers = {f"ce-{name}": value for name, value in written().items()}
+    if value is None:
+        del headers[f"ce-{name}"]
+    else:
+        headers[f"ce-{name}"] = quote(value)
+    message = HTTPMessage(headers, b"")
+    if name == "specversion" and value is None:
+        with pytest.raises(NoCloudEvent):
+            separate(message.headers, message.body, at(2))
+    else:
+        assert invalid(message) == name
+
+
+WRONG_DATA: Sequence[tuple[Any, str]] = [
+    ([], "data"),
+    ("title", "data"),
+    (5, "data"),
+    (False, "data"),
+    ({"title": 5}, "data.title"),
+    ({"title": "\0"}, "data.title"),
+    ({"title": "x" * 20_001}, "data.title"),
+    ({"url": ""}, "data.url"),
+    ({"url": "example.com"}, "data.url"),
+    ({"url": "javascript:alert(1)"}, "data.url"),
+    ({"url": "https://example.com/a b"}, "data.url"),
+    ({"url": "https://"}, "data.url"),
+    ({"team": ""}, "data.team"),
+    ({"team": "   "}, "data.team"),
+    ({"team": "_org"}, "data.team"),
+    ({"team": " _other"}, "data.team"),
+    ({"team": "x" * 101}, "data.team"),
+    ({"team": ["search"]}, "data.team"),
+    ({"risk": "Bold"}, "data.risk"),
+    ({"outcome": "success"}, "data.outcome"),
+    ({"outcome": "undeclared"}, "data.outcome"),
+    ({"outcome": "failed", "failure_category": "unclassified"}, "data.failure_category"),
+    ({"outcome": "worked", "failure_category": "basic"}, "data.failure_category"),
+    ({"learning_url": "the wiki"}, "data.learning_url"),
+    ({"result": True}, "data.result"),
+    ({"result": "cancelled"}, "data.result"),
+    ({"links": "key:a"}, "data.links"),
+    ({"links": ["key:a"] * 51}, "data.links"),
+    ({"links": ["key:a", 5]}, "data.links[1]"),
+    ({"links": ["key:a", "b"]}, "data.links[1]"),
+    ({"links": ["key:" + "x" * 997]}, "data.links[0]"),
+    ({"links": ["key:" + "鍵" * 333]}, "data.links[0]"),
+]
+
+
+@pytest.mark.parametrize(("data", "field"), WRONG_DATA, ids=lambda one: repr(one)[:40])
+def test_data_that_cannot_be_is_named(data: Any, field: str) -> None:
+    in_base64 = base64.b64encode(json.dumps(data).encode()).decode()
+    assert invalid(structured(written(data=data))) == field
+    assert invalid(structured(written(data_base64=in_base64))) == field
+    assert invalid(batched(written(), written(), written(data=data))) == f"[2].{field}"
+    assert invalid(HTTPMessage(to_binary_event(ours()).headers, json.dumps(data).encode())) == field
+
+
+@pytest.mark.parametrize(
+    "body", [b"{", b"title=Cache", b"\xff", b'{"title": "\xff"}', b'{"title": "\\ud800"}', b"[" * 100_000]
+)
+def test_data_in_the_body_that_is_no_json_is_named(body: bytes) -> None:
+    assert invalid(HTTPMessage(to_binary_event(ours()).headers, body)) == "data"
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["application/json", "Application/JSON; charset=utf-8", "text/json", "application/vnd.acme.cache+json; v=1", ""],
+)
+def test_data_of_any_kind_of_json_is_read(content_type: str) -> None:
+    expected = [Stated((MARKED, declared("title", "Cache")))]
+    assert observe(structured(written(data={"title": "Cache"}, datacontenttype=content_type))) == expected
+    headers = {**to_binary_event(ours()).headers, "content-type": content_type}
+    assert observe(HTTPMessage(headers, b'{"title": "Cache"}')) == expected
+    del headers["content-type"]
+    assert observe(HTTPMessage(headers, b'{"title": "Cache"}')) == expected
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "application/xml", "json"])
+def test_data_that_says_it_is_no_json_is_refused_with_that_as_the_reason(content_type: str) -> None:
+    assert invalid(structured(written(data="title", datacontenttype=content_type))) == "datacontenttype"
+    headers = {**to_binary_event(ours()).headers, "content-type": content_type}
+    assert invalid(HTTPMessage(headers, b"{}")) == "datacontenttype"
+
+
+@pytest.mark.parametrize("empty", [b"", b" \n", b"null"])
+def test_no_data_is_of_no_content_type(empty: bytes) -> None:
+    headers = {**to_binary_event(ours()).headers, "content-type": "text/plain"}
+    assert observe(HTTPMessage(headers, empty)) == [Stated((MARKED,))]
+
+
+def test_data_in_base64_is_read() -> None:
+    assert observe(to_structured_event(ours(data=b'{"risk": "bold"}'))) == [Stated((MARKED, declared("risk", "bold")))]
+    assert observe(structured(written(data_base64=""))) == [Stated((MARKED,))]
+
+
+@pytest.mark.parametrize("name", ["subject", "time", "datacontenttype", "data", "data_base64", "dataschema"])
+@pytest.mark.parametrize("null", [True, False])
+def test_an_optional_attribute_that_is_null_or_left_out_changes_nothing(name: str, null: bool) -> None:
+    event = written() | ({name: None} if null else {})
+    if not null:
+        event.pop(name, None)
+    if name == "subject":
+        assert invalid(structured(event)) == "subject"
+    else:
+        assert observe(structured(event)) == [Stated((MARKED,))]
+
+
+def test_attributes_that_nobody_knows_here_are_skipped() -> None:
+    extended = ours(traceparent="00-0af7", dataschema="https://example.com/schema", sequence="7")
+    assert observe(to_structured_event(extended)) == observe(to_binary_event(extended)) == [Stated((MARKED,))]
+
+
+@pytest.mark.parametrize(
+    ("header", "meant"),
+    [
+        ("key:caf%C3%A9", "key:café"),
+        ("key:caf\u00c3\u00a9", "key:café"),
+        ('"key:cache"', "key:cache"),
+        ('"key:a\\"b\\\\c"', 'key:a"b\\c'),
+        ("key:100%", "key:100%"),
+        ("key:100%25", "key:100%"),
+        ("key:%2520", "key:%20"),
+    ],
+)
+def test_a_header_is_unquoted_and_percent_decoded_once(header: str, meant: str) -> None:
+    headers = {**to_binary_event(ours()).headers, "ce-subject": header}
+    assert observe(HTTPMessage(headers, b"")) == [Stated((Declared(Ref(meant), at(2), "experiment", "true", "api"),))]
+
+
+def test_the_sdk_writes_what_no_header_can_hold_and_it_is_read_back() -> None:
+    odd = 'key:"naïve"-100%-鍵-\N{ROCKET}'
+    assert said("described", subject=odd) == [Stated((Declared(Ref(odd), at(2), "experiment", "true", "api"),))]
+
+
+@pytest.mark.parametrize("header", ["key:%FF", "key:\u00ff", "key:\N{ROCKET}", "key:%00", "%20", '"'])
+def test_a_header_that_is_no_text_is_named(header: str) -> None:
+    assert invalid(HTTPMessage({**to_binary_event(ours()).headers, "ce-subject": header}, b"")) == "subject"
+
+
+@pytest.mark.parametrize("parameters", ["; charset=utf-8", ";charset=UTF-8", " ; boundary=x"])
+def test_the_parameters_and_the_case_of_a_content_type_do_not_matter(parameters: str) -> None:
+    one = HTTPMessage({"content-type": "Application/CloudEvents+JSON" + parameters}, json.dumps(written()).encode())
+    many = HTTPMessage({"content-type": BATCHED.upper() + parameters}, batched(written()).body)
+    assert observe(one) == observe(many) == [Stated((MARKED,))]
+
+
+def test_what_is_in_the_body_goes_before_the_headers() -> None:
+    headers = {**to_binary_event(ours(subject="key:other")).headers, "content-type": STRUCTURED}
+    assert observe(HTTPMessage(headers, to_structured_event(ours()).body)) == [Stated((MARKED,))]
+
+
+FOREIGN = ("dev.cdevents.pipelinerun.finished.0.2.0", "com.github.push", "dev.loopgauge.experiments.concluded")
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_an_event_of_another_type_says_nothing_and_needs_nothing(kind: str) -> None:
+    nothing = Nothing(f"CloudEvents of type `{kind}` say nothing about experiments")
+    event = CloudEvent(
+        {"id": "1", "source": "/x", "type": kind, "time": at(2, "10:00:00"), "datacontenttype": "text/plain"}, "words"
+    )
+    assert observe(to_structured_event(event)) == observe(to_binary_event(event)) == nothing
+    assert observe(batched(event, event)) == nothing
+
+
+def test_a_batch_of_foreign_events_names_ten_of_their_types() -> None:
+    kinds = [f"com.example.{number}" for number in range(20)]
+    message = batched(*(written(type=kind) for kind in kinds))
+    named = ", ".join(f"`{kind}`" for kind in kinds[:10])
+    assert observe(message) == Nothing(f"CloudEvents of type {named} say nothing about experiments")
+
+
+def test_an_empty_batch_says_nothing() -> None:
+    assert observe(batched()) == Nothing("an empty batch")
+
+
+def test_a_batch_says_what_its_events_say_in_their_order() -> None:
+    message = batched(ours("proposed"), written(type="com.example.other"), ours("started", {"links": ["key:a"]}))
+    assert observe(message) == [
+        Stated((MARKED, Proposed(SUBJECT, at(2)))),
+        Stated((MARKED, Started(SUBJECT, at(2)))),
+        Linked(SUBJECT, "api", SUBJECT, frozenset({Ref("key:a")}), at(2)),
+    ]
+
+
+@pytest.mark.parametrize(("element", "field"), [(5, "[1]"), (None, "[1]"), ([], "[1]"), ({}, "[1].specversion")])
+def test_an_element_of_a_batch_that_is_no_event_is_named_by_its_place(element: Any, field: str) -> None:
+    assert invalid(batched(written(), element)) == field
+
+
+def test_a_batch_takes_a_thousand_events_and_not_one_more() -> None:
+    most = [written(id=str(number)) for number in range(MOST_EVENTS)]
+    message = batched(*most)
+    assert len(separate(message.headers, message.body, at(2))) == len(observed(observe(message))) == 1000
+    assert invalid(batched(*most, written())) == ""
+
+
+def test_a_batch_of_millions_is_refused_without_being_held() -> None:
+    message = HTTPMessage({"content-type": BATCHED}, b"[" + b"1," * 1_000_000 + b"1]")
+    tracemalloc.start()
+    try:
+        assert invalid(message) == ""
+        assert tracemalloc.get_traced_memory()[1] < 2_000_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("event", [[], 5, "event", None])
+def test_a_structured_event_is_an_object_and_a_batch_an_array(event: Any) -> None:
+    assert invalid(structured(event)) == ""
+    assert invalid(HTTPMessage({"content-type": BATCHED}, json.dumps({"events": event}).encode())) == ""
+
+
+UNREADABLE = [b"", b"{", b"\xff", b"nonsense", b"[" * 100_000, b'{"data":' * 100_000, b'{"id": "\\ud800"}']
+
+
+@pytest.mark.parametrize("content_type", [STRUCTURED, BATCHED])
+@pytest.mark.parametrize("body", UNREADABLE, ids=lambda body: repr(body)[:20])
+def test_a_body_that_is_no_json_is_unreadable(content_type: str, body: bytes) -> None:
+    message = HTTPMessage({"content-type": content_type}, body)
+    with pytest.raises(UnreadableDelivery):
+        separate(message.headers, message.body, at(2))
+    with pytest.raises(UnreadableDelivery):
+        observe(message)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"content-type": "application/json"},
+        {"content-type": "application/cloudevents+avro"},
+        {"ce-id": "1", "ce-type": OURS + "proposed", "ce-source": "/a"},
+    ],
+)
+def test_a_request_without_an_event_in_any_mode_is_told_what_is_expected(headers: dict[str, str]) -> None:
+    with pytest.raises(NoCloudEvent, match=r"application/cloudevents\+json .* ce-specversion"):
+        separate(headers, BODY, at(2))
+    with pytest.raises(UnreadableDelivery, match=r"application/cloudevents\+json .* ce-specversion"):
+        observe(HTTPMessage(headers, BODY))
+
+
+def test_each_event_of_a_request_is_kept_by_itself_and_says_the_same() -> None:
+    events = [ours("proposed", id="a"), ours("concluded", {"outcome": "worked"}, id="b", source="urn:x")]
+    request = batched(*events)
+    kept = separate({**request.headers, "authorization": "Bearer t0ken"}, request.body, at(2))
+    assert [one.provider_id for one in kept] == ["/pipelines/search a", "urn:x b"]
+    assert [one.headers for one in kept] == [{"content-type": STRUCTURED}] * 2
+    each = [observe(HTTPMessage(dict(one.headers), one.body)) for one in kept]
+    assert [observation for one in each for observation in observed(one)] == observe(request)
+
+
+def test_an_event_is_the_same_in_every_mode() -> None:
+    event = ours("proposed", {"title": "Cache"}, id="naïve 1", source="/naïve")
+    ids = set()
+    for message in (to_structured_event(event), to_binary_event(event), batched(event)):
+        (kept,) = separate({**message.headers, "webhook-signature": "v1,x", "host": "x"}, message.body, at(2))
+        assert set(kept.headers) <= CLOUDEVENTS.kept_headers
+        ids.add(kept.provider_id)
+    assert ids == {"/naïve naïve 1"}
+
+
+def test_no_two_pairs_of_source_and_id_are_written_alike() -> None:
+    one, other = (
+        separate({"content-type": STRUCTURED}, structured(written(source=source, id=number)).body, at(2))
+        for source, number in (("/a", "b c"), ("/a", " b c"))
+    )
+    assert one[0].provider_id != other[0].provider_id
+    assert invalid(structured(written(source="/a b", id="c"))) == "source"
+
+
+@pytest.mark.parametrize("text", [" ", "https://", "\\", '"\\', "%"])
+def test_long_texts_are_gone_through_in_linear_time(text: str) -> None:
+    # Four times as long takes four times as long, and sixteen times if each character looks at all the others.
+    assert _cpu_seconds(text, 100_000) < 10 * _cpu_seconds(text, 25_000)
+
+
+def _cpu_seconds(text: str, length: int) -> float:
+    """What events with such a long text take at the least, of several attempts."""
+    long = text * (length // len(text)) + "_"
+    headers = {f"ce-{name}": long for name in ("id", "source", "type", "subject", "time")}
+    requests = [
+        HTTPMessage({"ce-specversion": "1.0", **headers}, b""),
+        structured(written(data={"team": long, "url": long, "title": long})),
+    ]
+    return min(_taken(requests) for _ in range(3))
+
+
+def _taken(requests: Sequence[HTTPMessage]) -> float:
+    begun = time.process_time()
+    for request in requests:
+        invalid(request)
+    return time.process_time() - begun
+
+
+CDEVENTS = CORPUS / "cdevents"
+READ = [json.loads(path.read_text("utf-8")) for path in sorted(CDEVENTS.rglob("*.json"))]
+REAL = [payload for payload in READ if "context" in payload]
+
+
+@pytest.mark.skipif(not REAL, reason="the corpus of real payloads is kept beside the repository, not in it")
+def test_a_published_cdevent_in_a_cloudevent_says_nothing_and_its_type_is_the_reason() -> None:
+    for payload in REAL:
+        context = payload["context"]
+        event = CloudEvent(
+            {"id": context["id"], "source": context["source"], "type": context["type"], "time": at(1)}, payload
+        )
+        nothing = Nothing(f"CloudEvents of type `{context['type']}` say nothing about experiments")
+        assert observe(to_structured_event(event)) == observe(to_binary_event(event)) == nothing
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=10,
+)
+TIMES = st.datetimes(timezones=st.timezones() | st.none()).map(datetime.isoformat)
+SURROGATES = st.text(st.characters(categories=["Cs"]), min_size=1)
+HUGE = st.integers(10**10, 10**19 - 1).map(lambda number: number * 10**4280)
+REFERENCES = st.sampled_from([SUBJECT, COMMIT, "key:a", "jira:-", "branch:@", "run:#!"])
+ANYTHING = st.text() | SURROGATES | HUGE | TIMES | REFERENCES | JSON
+
+
+def objects(value: Any) -> Iterator[dict[str, Any]]:
+    """Every object in a JSON value."""
+    if isinstance(value, dict):
+        yield value
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from objects(inner)
+
+
+@st.composite
+def nearly_right(draw: st.DrawFn) -> dict[str, Any]:
+    """An event with some fields missing and others replaced by anything."""
+    data = draw(st.sampled_from([ALL_DATA, *REAL]))
+    event: dict[str, Any] = json.loads(json.dumps(written(draw(st.sampled_from(sorted(BY_TYPE))), data=data)))
+    for _ in range(draw(st.integers(0, 3))):
+        place = draw(st.sampled_from(list(objects(event))))
+        name = draw(st.sampled_from(sorted(place) or ["type"]))
+        if draw(st.booleans()):
+            place[name] = draw(ANYTHING)
+        else:
+            place.pop(name, None)
+    return event
+
+
+def occurred(observation: Observation) -> list[datetime]:
+    match observation:
+        case Stated(events=events):
+            return [event.occurred_at for event in events]
+        case Linked(at=when):
+            return [when]
+        case _:
+            pytest.fail(f"a CloudEvent says no {observation}")
+
+
+def is_observed_or_unreadable(message: HTTPMessage) -> bool:
+    """Whether the outcome is one of the two that are allowed; any other exception escapes and fails the test."""
+    try:
+        what = observe(message)
+    except UnreadableDelivery as error:
+        return bool(str(error))
+    if isinstance(what, Nothing):
+        return bool(what.reason)
+    return all(when.utcoffset() == timedelta(0) for one in what for when in occurred(one))
+
+
+@given(nearly_right() | JSON)
+def test_any_json_is_either_understood_or_unreadable(event: Any) -> None:
+    assert is_observed_or_unreadable(structured(event))
+
+
+@given(st.lists(nearly_right() | JSON, max_size=3) | JSON)
+def test_any_batch_is_either_understood_or_unreadable(events: Any) -> None:
+    assert is_observed_or_unreadable(HTTPMessage({"content-type": BATCHED}, json.dumps(events).encode()))
+
+
+@given(nearly_right())
+def test_what_the_door_lets_in_is_understood_later(event: dict[str, Any]) -> None:
+    message = structured(event)
+    try:
+        (kept,) = separate(message.headers, message.body, at(2))
+    except UnreadableDelivery:
+        return
+    assert observe(HTTPMessage(dict(kept.headers), kept.body)) == observe(message)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(sorted(CLOUDEVENTS.kept_headers)),
+        st.sampled_from(
+            [STRUCTURED, BATCHED, "application/json", "1.0", SUBJECT, OURS + "shared", "2026-03-02T09:00:00Z"]
+        )
+        | st.text(),
+    ),
+    st.binary() | JSON.map(lambda value: json.dumps(value).encode()),
+)
+def test_any_headers_and_bytes_are_either_understood_or_unreadable(headers: dict[str, str], body: bytes) -> None:
+    assert is_observed_or_unreadable(HTTPMessage(headers, body))

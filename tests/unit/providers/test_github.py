@@ -1,0 +1,1220 @@
+"""GitHub: signatures, delivery ids, and what its payloads say."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.deliveries.delivery import Delivery, UnreadableDelivery
+from service.deliveries.observation import (
+    Commented,
+    Kind,
+    Linked,
+    Mentioned,
+    Nothing,
+    Observation,
+    Observed,
+    Renamed,
+    Stated,
+    Trait,
+)
+from service.deliveries.signatures import SignatureRefused
+from service.lifecycle.aliases import Alias
+from service.lifecycle.references import Ref
+from service.providers import PROVIDERS
+from tests.support.builders import SECRET, GitHubRequest, Issue, PullRequest, at, github, stamp, workflow_run
+from tests.support.paths import CORPUS
+
+GITHUB = PROVIDERS["github"]
+ITEM = Ref("github:acme/app#45")
+CHANGE = Ref("github:acme/app!7")
+HEAD = Ref("commit:" + "a" * 40)
+MERGE = Ref("commit:" + "b" * 40)
+BRANCH = Ref("branch:acme/app@cache-answers")
+
+PUBLISHED_BODY = b"Hello, World!"
+PUBLISHED_DIGEST = "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
+"""The example in GitHub's "Validating webhook deliveries", made with the secret of the same page."""
+
+
+def observe(request: GitHubRequest) -> Sequence[Observation] | Nothing:
+    """What a delivery says; a trait without values is as good as left out."""
+    observed = GITHUB.observe(request.delivery(at(2)))
+    return observed if isinstance(observed, Nothing) else [_without_empty_traits(one) for one in observed]
+
+
+def _without_empty_traits(one: Observation) -> Observation:
+    if not isinstance(one, Observed):
+        return one
+    return replace(one, traits={trait: values for trait, values in one.traits.items() if values})
+
+
+def observed(request: GitHubRequest) -> Sequence[Observation]:
+    """What a delivery says, of one that says something."""
+    said = observe(request)
+    assert not isinstance(said, Nothing), said.reason
+    return said
+
+
+def item(kind: Kind, when: datetime, **known: str) -> Observed:
+    return Observed(kind, ITEM, when, traits(what="item", project="acme/app", **known))
+
+
+def change(kind: Kind, when: datetime, **known: str) -> Observed:
+    place = {"what": "change", "project": "acme/app", "branch": "cache-answers"}
+    return Observed(kind, CHANGE, when, traits(**place, **known))
+
+
+def traits(**known: Any) -> dict[Trait, tuple[str, ...]]:
+    named: dict[Any, tuple[str, ...]] = {trait: (value,) for trait, value in known.items()}
+    return named
+
+
+def seen(when: datetime, *labels: str, **known: str) -> Observed:
+    looks = traits(
+        what="item",
+        project="acme/app",
+        title="Answer from the cache",
+        url="https://github.com/acme/app/issues/45",
+        **known,
+    )
+    return Observed("seen", ITEM, when, looks | ({"label": labels} if labels else {}))
+
+
+def change_seen(when: datetime, *labels: str) -> Observed:
+    looks = traits(
+        what="change",
+        project="acme/app",
+        title="Cache answers",
+        url="https://github.com/acme/app/pull/7",
+        branch="cache-answers",
+    )
+    return Observed("seen", CHANGE, when, looks | ({"label": labels} if labels else {}))
+
+
+def linked(evidence: Ref, channel: str, when: datetime, *targets: Ref) -> Linked:
+    return Linked(evidence, channel, CHANGE, frozenset(targets), when)
+
+
+def texts(when: datetime) -> list[Observation]:
+    """What the body, the branch and the title of a pull request say."""
+    return [
+        linked(CHANGE, "body", when, ITEM),
+        Mentioned(CHANGE, "branch", "cache-answers", when),
+        Mentioned(CHANGE, "title", "Cache answers", when),
+    ]
+
+
+def superseded(when: datetime, project: str = "acme/app", branch: str = "cache-answers") -> Observed:
+    """The change stands for its branch."""
+    place = traits(what="branch", project=project, branch=branch)
+    return Observed("superseded", Ref(f"branch:{project.lower()}@{branch}"), when, place)
+
+
+ACTIVE = Observed("active", ITEM, at(5))
+
+
+def links(pull: PullRequest, channel: str) -> list[Linked]:
+    """What a delivery of a pull request as it is now says on one channel."""
+    said = observed(pull.event("edited", at(6)))
+    return [one for one in said if isinstance(one, Linked) and one.channel == channel]
+
+
+def label_changed(kind: Kind, subject: Ref, label: str, when: datetime) -> Observed:
+    place = traits(what="item", project="acme/app")
+    if subject == CHANGE:
+        place = traits(what="change", project="acme/app", branch="cache-answers")
+    return Observed(kind, subject, when, {**place, "label": (label,)})
+
+
+def comment(
+    action: str = "created", association: str = "MEMBER", *, on_pull_request: bool = False, body: str | None = "Nice."
+) -> GitHubRequest:
+    """A comment of the third of March on the issue or the pull request of that number, touched later."""
+    issue = {"number": 7 if on_pull_request else 45, "created_at": stamp(at(1)), "updated_at": stamp(at(9))}
+    return github(
+        "issue_comment",
+        {
+            "action": action,
+            "issue": issue | ({"pull_request": {"url": "https://api.github.com"}} if on_pull_request else {}),
+            "comment": {"body": body, "created_at": stamp(at(3)), "author_association": association},
+            "repository": {"full_name": "acme/app"},
+        },
+    )
+
+
+def repository_event(action: str, changes: Any, **more: Any) -> GitHubRequest:
+    repository = {"full_name": "Acme/Answers", **more}
+    return github("repository", {"action": action, "changes": changes, "repository": repository})
+
+
+def least_issue_event(**issue: Any) -> dict[str, Any]:
+    """An event with the fields that are required, and no more."""
+    return {
+        "action": "opened",
+        "issue": {"number": 45, "created_at": "2026-03-01T09:00:00Z", **issue},
+        "repository": {"full_name": "acme/app"},
+    }
+
+
+def least_pull_request_event(**pull: Any) -> dict[str, Any]:
+    return {
+        "action": "opened",
+        "pull_request": {"number": 7, "created_at": "2026-03-01T09:00:00Z", "head": {"sha": "a" * 40}, **pull},
+        "repository": {"full_name": "acme/app"},
+    }
+
+
+def closed_by(body: str) -> frozenset[Ref]:
+    """The items that a pull request with this body closes."""
+    (body_link,) = links(PullRequest(created_at=at(1), body=body), "body")
+    assert body_link.evidence == body_link.stated_by == CHANGE
+    return body_link.targets
+
+
+def test_the_signature_that_github_publishes_is_accepted() -> None:
+    GITHUB.verify({"x-hub-signature-256": f"sha256={PUBLISHED_DIGEST}"}, PUBLISHED_BODY, [SECRET.encode()], at(2))
+
+
+def test_the_signature_of_the_previous_secret_is_accepted() -> None:
+    headers = Issue(created_at=at(1)).opened().headers("the old secret")
+    GITHUB.verify(headers, Issue(created_at=at(1)).opened().body, [b"the new secret", b"the old secret"], at(2))
+
+
+def test_hexadecimal_digits_may_be_capital() -> None:
+    headers = {"x-hub-signature-256": f"sha256={PUBLISHED_DIGEST.upper()}"}
+    GITHUB.verify(headers, PUBLISHED_BODY, [SECRET.encode()], at(2))
+
+
+def test_a_good_signature_is_accepted_beside_a_legacy_one() -> None:
+    headers = {"x-hub-signature-256": f"sha256={PUBLISHED_DIGEST}", "x-hub-signature": "sha1=nonsense"}
+    GITHUB.verify(headers, PUBLISHED_BODY, [SECRET.encode()], at(2))
+
+
+@pytest.mark.parametrize(
+    ("headers", "complaint"),
+    [
+        ({}, "X-Hub-Signature-256 is missing"),
+        ({"x-hub-signature": "sha1=01dc10d0c83e72ed246219cdd91669667fe2ca59"}, "only a SHA-1 signature was sent"),
+        ({"x-hub-signature-256": ""}, "does not begin with sha256="),
+        ({"x-hub-signature-256": PUBLISHED_DIGEST}, "does not begin with sha256="),
+        ({"x-hub-signature-256": f"sha1={PUBLISHED_DIGEST}"}, "does not begin with sha256="),
+        ({"x-hub-signature-256": f" sha256={PUBLISHED_DIGEST}"}, "does not begin with sha256="),
+        ({"x-hub-signature-256": "sha256="}, "not made of hexadecimal digits"),
+        ({"x-hub-signature-256": f"sha256={PUBLISHED_DIGEST[:-1]}"}, "not made of hexadecimal digits"),
+        ({"x-hub-signature-256": f"sha256={PUBLISHED_DIGEST}0"}, "not made of hexadecimal digits"),
+        ({"x-hub-signature-256": f"sha256={PUBLISHED_DIGEST}\n"}, "not made of hexadecimal digits"),
+        ({"x-hub-signature-256": f"sha256={'g' * 64}"}, "not made of hexadecimal digits"),
+        ({"x-hub-signature-256": f"sha256={'é' * 64}"}, "not made of hexadecimal digits"),
+        ({"x-hub-signature-256": f"sha256={'٤' * 64}"}, "not made of hexadecimal digits"),
+        ({"x-hub-signature-256": f"sha256={PUBLISHED_DIGEST[:-2]}"}, "does not match"),
+        ({"x-hub-signature-256": f"sha256={PUBLISHED_DIGEST}00"}, "does not match"),
+        ({"x-hub-signature-256": f"sha256={'0' * 64}"}, "does not match"),
+        ({"x-hub-signature-256": f"sha256={'0' * 60_000}"}, "does not match"),
+        ({"x-hub-signature-256": "x" * 60_000}, "does not begin with sha256="),
+        ({"x-hub-signature-256": f"sha256={'x' * 60_000}"}, "not made of hexadecimal digits"),
+        ({"x-hub-signature-256": "sha256=\udcff\ud800"}, "not made of hexadecimal digits"),
+    ],
+)
+def test_a_signature_that_proves_nothing_is_refused_with_the_reason(headers: dict[str, str], complaint: str) -> None:
+    with pytest.raises(SignatureRefused, match=complaint):
+        GITHUB.verify(headers, PUBLISHED_BODY, [SECRET.encode()], at(2))
+
+
+@pytest.mark.parametrize("place", range(32))
+def test_a_flipped_bit_of_the_signature_is_refused(place: int) -> None:
+    digest = bytearray.fromhex(PUBLISHED_DIGEST)
+    digest[place] ^= 1
+    with pytest.raises(SignatureRefused, match="does not match"):
+        GITHUB.verify({"x-hub-signature-256": f"sha256={digest.hex()}"}, PUBLISHED_BODY, [SECRET.encode()], at(2))
+
+
+def test_a_signature_is_of_one_body_only() -> None:
+    headers = {"x-hub-signature-256": f"sha256={PUBLISHED_DIGEST}"}
+    with pytest.raises(SignatureRefused, match="does not match"):
+        GITHUB.verify(headers, PUBLISHED_BODY + b"\n", [SECRET.encode()], at(2))
+
+
+@pytest.mark.parametrize("secrets", [[], [b"another secret"], [b"another secret", b"and another"]])
+def test_without_the_right_secret_nothing_is_accepted(secrets: list[bytes]) -> None:
+    headers = {"x-hub-signature-256": f"sha256={PUBLISHED_DIGEST}"}
+    with pytest.raises(SignatureRefused, match="does not match"):
+        GITHUB.verify(headers, PUBLISHED_BODY, secrets, at(2))
+
+
+def test_a_refusal_gives_neither_the_secret_nor_the_right_signature_away() -> None:
+    headers = {"x-hub-signature-256": f"sha256={'0' * 64}"}
+    with pytest.raises(SignatureRefused) as refused:
+        GITHUB.verify(headers, PUBLISHED_BODY, [SECRET.encode()], at(2))
+    assert SECRET not in str(refused.value)
+    assert PUBLISHED_DIGEST not in str(refused.value)
+
+
+def test_no_signature_is_kept_beside_the_body() -> None:
+    assert not {"x-hub-signature", "x-hub-signature-256", "authorization"} & GITHUB.kept_headers
+
+
+def test_the_headers_that_reading_needs_are_kept() -> None:
+    assert {"content-type", "x-github-event"} <= GITHUB.kept_headers
+
+
+def test_the_delivery_id_is_the_one_that_github_sends() -> None:
+    headers = {"x-github-event": "ping", "x-github-delivery": "72d3162e-cc78-11e3-81ab-4c9367dc0958"}
+    assert GITHUB.delivery_id(headers, b"{}") == "72d3162e-cc78-11e3-81ab-4c9367dc0958"
+
+
+@pytest.mark.parametrize("without", [{}, {"x-github-delivery": ""}])
+def test_without_an_id_the_event_and_the_body_make_one(without: dict[str, str]) -> None:
+    assert GITHUB.delivery_id({"x-github-event": "ping", **without}, b"{}") == sha256(b"ping\n{}").hexdigest()
+
+
+def test_an_opened_issue() -> None:
+    assert observe(Issue(created_at=at(1)).opened()) == [seen(at(1), "experiment"), item("created", at(1))]
+
+
+def test_a_labeled_issue() -> None:
+    _, request = Issue(created_at=at(1)).labeled("outcome:failed", at(2))
+    assert observe(request) == [
+        seen(at(2), "experiment", "outcome:failed"),
+        item("created", at(1)),
+        label_changed("labelled", ITEM, "outcome:failed", at(2)),
+    ]
+
+
+def test_an_unlabeled_issue() -> None:
+    _, request = Issue(created_at=at(1)).unlabeled("experiment", at(2))
+    assert observe(request) == [
+        seen(at(2)),
+        item("created", at(1)),
+        label_changed("unlabelled", ITEM, "experiment", at(2)),
+    ]
+
+
+def test_an_issue_from_which_a_label_went_that_was_deleted_itself() -> None:
+    request = github("issues", {**least_issue_event(), "action": "unlabeled"})
+    assert observe(request) == observe(github("issues", least_issue_event()))
+
+
+def test_an_assigned_issue() -> None:
+    assert observe(Issue(created_at=at(1)).assigned(at(2))) == [
+        seen(at(2), "experiment"),
+        item("created", at(1)),
+        item("assigned", at(2)),
+    ]
+
+
+def test_a_deleted_issue() -> None:
+    assert observe(Issue(created_at=at(1)).event("deleted", at(2))) == [
+        seen(at(2), "experiment"),
+        item("created", at(1)),
+        item("deleted", at(2)),
+    ]
+
+
+@pytest.mark.parametrize("reason", ["completed", "not_planned", "duplicate"])
+def test_a_closed_issue(reason: str) -> None:
+    _, request = Issue(created_at=at(1)).closed(at(3), reason)
+    assert observe(request) == [
+        seen(at(3), "experiment", reason=reason),
+        item("created", at(1)),
+        item("closed", at(3), reason=reason),
+    ]
+
+
+def test_an_issue_closed_without_a_reason_is_closed() -> None:
+    assert observe(github("issues", least_issue_event(closed_at="2026-03-03T09:00:00Z"))) == [
+        item("seen", at(1)),
+        item("created", at(1)),
+        item("closed", at(3)),
+    ]
+
+
+def test_a_later_payload_of_a_closed_issue_still_tells_when_it_was_closed() -> None:
+    closed, _ = Issue(created_at=at(1)).closed(at(3))
+    assert observe(closed.edited(at(5))) == [
+        seen(at(5), "experiment", reason="completed"),
+        item("created", at(1)),
+        ACTIVE,
+        item("closed", at(3), reason="completed"),
+    ]
+
+
+def test_a_reopened_issue() -> None:
+    closed, _ = Issue(created_at=at(1)).closed(at(3))
+    _, request = closed.reopened(at(4))
+    assert observe(request) == [seen(at(4), "experiment"), item("created", at(1)), item("reopened", at(4))]
+
+
+def test_a_later_payload_of_a_reopened_issue_does_not_reopen_it_again() -> None:
+    reopened, _ = Issue(created_at=at(1)).reopened(at(4))
+    assert observe(reopened.edited(at(5))) == [seen(at(5), "experiment"), item("created", at(1)), ACTIVE]
+
+
+def test_an_issue_is_named_without_case_and_its_project_is_shown_as_written() -> None:
+    looks = observed(Issue(created_at=at(1), repository="Acme/App", labels=()).opened())[0]
+    assert isinstance(looks, Observed)
+    assert looks.subject == ITEM
+    assert looks.traits["project"] == ("Acme/App",)
+    assert looks.traits["url"] == ("https://github.com/Acme/App/issues/45",)
+
+
+def test_an_issue_with_the_required_fields_alone_can_be_read() -> None:
+    assert observe(github("issues", least_issue_event(labels=None))) == [item("seen", at(1)), item("created", at(1))]
+
+
+def test_times_are_told_in_utc() -> None:
+    said = observed(github("issues", least_issue_event(created_at="2026-03-01T11:00:00+02:00")))
+    (created,) = [one for one in said if isinstance(one, Observed) and one.kind == "created"]
+    assert created.at == at(1)
+    assert created.at.tzinfo is UTC
+
+
+def test_an_issue_that_went_to_another_repository_has_a_new_name() -> None:
+    moved = {"new_issue": {"number": 3}, "new_repository": {"full_name": "Acme/Web"}}
+    request = Issue(created_at=at(1)).event("transferred", at(4), changes=moved)
+    assert observe(request) == [
+        seen(at(4), "experiment"),
+        item("created", at(1)),
+        Renamed(Alias(ITEM, Ref("github:acme/web#3"), at(4))),
+    ]
+
+
+def test_an_issue_that_came_from_another_repository_says_so_where_it_is_opened() -> None:
+    moved = {"old_issue": {"number": 3}, "old_repository": {"full_name": "Acme/Web"}}
+    request = Issue(created_at=at(1)).event("opened", at(4), changes=moved)
+    assert observe(request) == [
+        seen(at(4), "experiment"),
+        item("created", at(1)),
+        Renamed(Alias(Ref("github:acme/web#3"), ITEM, at(4))),
+    ]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [None, {}, {"old_issue": {"number": 3}}, {"old_repository": {"full_name": "acme/web"}}, {"old_issue": None}],
+)
+def test_an_issue_that_came_from_where_nobody_tells_has_one_name(changes: Any) -> None:
+    request = Issue(created_at=at(1)).event("opened", at(4), changes=changes)
+    assert observe(request) == [seen(at(4), "experiment"), item("created", at(1))]
+
+
+@pytest.mark.parametrize("action", ["edited", "labeled", "closed"])
+def test_an_issue_is_renamed_by_its_transfer_alone(action: str) -> None:
+    moved = {
+        "old_issue": {"number": 3},
+        "old_repository": {"full_name": "acme/web"},
+        "new_issue": {"number": 4},
+        "new_repository": {"full_name": "acme/api"},
+    }
+    said = observed(Issue(created_at=at(1)).event(action, at(4), changes=moved))
+    assert not [one for one in said if isinstance(one, Renamed)]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [None, {}, {"new_issue": {"number": 3}}, {"new_repository": {"full_name": "acme/web"}}, {"new_issue": None}],
+)
+def test_an_issue_that_went_where_nobody_tells_keeps_its_name(changes: Any) -> None:
+    request = Issue(created_at=at(1)).event("transferred", at(4), changes=changes)
+    assert observe(request) == [seen(at(4), "experiment"), item("created", at(1))]
+
+
+def test_an_edited_issue_is_renamed_in_no_reference() -> None:
+    request = Issue(created_at=at(1)).event("edited", at(4), changes={"title": {"from": "Answer"}})
+    edited = Observed("active", ITEM, at(4))
+    assert observe(request) == [seen(at(4), "experiment"), item("created", at(1)), edited]
+
+
+def test_a_push_to_a_pull_request_is_a_sign_of_life() -> None:
+    _, pushed = PullRequest(created_at=at(2)).pushed("c" * 40, at(3))
+    assert Observed("active", CHANGE, at(3)) in observed(pushed)
+
+
+def test_an_opened_pull_request() -> None:
+    assert observe(PullRequest(created_at=at(2)).opened()) == [
+        change_seen(at(2)),
+        change("created", at(2)),
+        *texts(at(2)),
+        linked(HEAD, "head", at(2), CHANGE),
+        linked(BRANCH, "branch", at(2), CHANGE),
+        superseded(at(2)),
+    ]
+
+
+def test_a_pull_request_that_is_pushed_to_has_another_head() -> None:
+    _, request = PullRequest(created_at=at(2)).pushed("C" * 40, at(3))
+    assert linked(Ref("commit:" + "c" * 40), "head", at(3), CHANGE) in observed(request)
+    assert HEAD not in [one.evidence for one in observed(request) if isinstance(one, Linked)]
+
+
+def test_a_merged_pull_request() -> None:
+    _, request = PullRequest(created_at=at(2)).merged(at(4))
+    assert observe(request) == [
+        change_seen(at(4)),
+        change("created", at(2)),
+        *texts(at(4)),
+        linked(HEAD, "head", at(4), CHANGE),
+        linked(MERGE, "merge commit", at(4), CHANGE),
+        linked(BRANCH, "branch", at(4)),
+        superseded(at(2)),
+        superseded(at(4)),
+        change("merged", at(4)),
+    ]
+
+
+def test_a_pull_request_that_was_closed_unmerged_has_no_merge_commit() -> None:
+    _, request = PullRequest(created_at=at(2), merge_commit="d" * 40).closed(at(4))
+    assert observe(request) == [
+        change_seen(at(4)),
+        change("created", at(2)),
+        *texts(at(4)),
+        linked(HEAD, "head", at(4), CHANGE),
+        linked(BRANCH, "branch", at(4)),
+        superseded(at(2)),
+        superseded(at(4)),
+        change("closed", at(4)),
+    ]
+
+
+def test_the_trial_merge_of_an_open_pull_request_serves_nothing() -> None:
+    assert links(PullRequest(created_at=at(2), merge_commit="d" * 40), "merge commit") == []
+
+
+def test_a_reopened_pull_request_has_its_branch_again() -> None:
+    said = observed(PullRequest(created_at=at(2)).event("reopened", at(5)))
+    assert change("reopened", at(5)) in said
+    assert linked(BRANCH, "branch", at(5), CHANGE) in said
+
+
+def test_a_later_payload_of_a_merged_pull_request_still_tells_when_it_was_merged() -> None:
+    merged, _ = PullRequest(created_at=at(2)).merged(at(4))
+    said = observed(merged.event("labeled", at(6), label={"name": "bug"}))
+    assert change("merged", at(4)) in said
+    assert linked(MERGE, "merge commit", at(6), CHANGE) in said
+
+
+def test_a_labeled_pull_request() -> None:
+    _, request = PullRequest(created_at=at(2)).labeled("experiment", at(3))
+    said = observed(request)
+    assert said[0] == change_seen(at(3), "experiment")
+    assert label_changed("labelled", CHANGE, "experiment", at(3)) in said
+
+
+def test_an_assigned_pull_request() -> None:
+    assert change("assigned", at(3)) in observed(PullRequest(created_at=at(2)).event("assigned", at(3)))
+
+
+def superseded_by(pull: PullRequest) -> list[Observed]:
+    """The branches that a pull request stands for."""
+    return [one for one in observed(pull.opened()) if isinstance(one, Observed) and one.kind == "superseded"]
+
+
+def test_a_pull_request_from_the_default_branch_says_nothing_of_that_branch() -> None:
+    merged, _ = PullRequest(created_at=at(2), branch="main").merged(at(4))
+    assert links(PullRequest(created_at=at(2), branch="main"), "branch") == []
+    assert links(merged, "branch") == []
+    assert superseded_by(merged) == []
+
+
+def test_a_pull_request_from_a_fork_stands_for_the_branch_of_the_fork() -> None:
+    pull = PullRequest(created_at=at(2), fork="Mallory/App", branch="main")
+    assert superseded_by(pull) == [superseded(at(2), "Mallory/App", "main")]
+
+
+def test_a_reopened_pull_request_stands_for_its_branch_since_it_was_opened() -> None:
+    closed, _ = PullRequest(created_at=at(2)).closed(at(3))
+    assert superseded_by(closed) == [superseded(at(2)), superseded(at(3))]
+    assert superseded_by(PullRequest(created_at=at(2))) == [superseded(at(2))]
+
+
+@pytest.mark.parametrize("base", [{}, {"base": None}, {"base": {"repo": None}}])
+def test_where_the_base_is_not_told_the_repository_knows_its_default_branch(base: dict[str, Any]) -> None:
+    head = {"sha": "a" * 40, "ref": "trunk", "repo": {"full_name": "acme/app"}}
+    payload = least_pull_request_event(head=head, **base)
+    payload["repository"]["default_branch"] = "trunk"
+    said = observed(github("pull_request", payload))
+    assert [one.channel for one in said if isinstance(one, Linked)] == ["body", "head"]
+    assert "superseded" not in [one.kind for one in said if isinstance(one, Observed)]
+
+
+def test_the_default_branch_is_known_whatever_the_case_of_its_repository() -> None:
+    pull = PullRequest(created_at=at(2), branch="main", repository="Acme/App", fork="acme/APP")
+    assert links(pull, "branch") == []
+
+
+def test_the_branch_of_a_fork_is_linked_under_the_name_of_the_fork() -> None:
+    pull = PullRequest(created_at=at(2), fork="Mallory/App", branch="cache-answers")
+    assert links(pull, "branch") == [linked(Ref("branch:mallory/app@cache-answers"), "branch", at(6), CHANGE)]
+
+
+def test_a_branch_of_a_fork_that_is_called_as_our_default_one_is_linked_under_the_name_of_the_fork() -> None:
+    pull = PullRequest(created_at=at(2), fork="mallory/app", branch="main")
+    assert links(pull, "branch") == [linked(Ref("branch:mallory/app@main"), "branch", at(6), CHANGE)]
+
+
+def test_the_case_of_a_branch_is_kept() -> None:
+    pull = PullRequest(created_at=at(2), branch="Exp/Cache")
+    assert links(pull, "branch") == [linked(Ref("branch:acme/app@Exp/Cache"), "branch", at(6), CHANGE)]
+
+
+def test_of_a_fork_that_is_gone_no_branch_is_linked() -> None:
+    gone = least_pull_request_event(head={"sha": "a" * 40, "ref": "main", "repo": None})
+    said = observed(github("pull_request", gone))
+    assert [one.channel for one in said if isinstance(one, Linked)] == ["body", "head"]
+
+
+def test_the_branch_and_the_title_of_a_pull_request_may_hold_a_key() -> None:
+    pull = PullRequest(created_at=at(2), branch="exp/ml-12", title="ML-12: cache answers")
+    assert [one for one in observed(pull.opened()) if isinstance(one, Mentioned)] == [
+        Mentioned(CHANGE, "branch", "exp/ml-12", at(2)),
+        Mentioned(CHANGE, "title", "ML-12: cache answers", at(2)),
+    ]
+
+
+def test_a_pull_request_with_the_required_fields_alone_can_be_read() -> None:
+    assert observe(github("pull_request", least_pull_request_event(body=None))) == [
+        Observed("seen", CHANGE, at(1), traits(what="change", project="acme/app")),
+        Observed("created", CHANGE, at(1), traits(what="change", project="acme/app")),
+        linked(CHANGE, "body", at(1)),
+        Mentioned(CHANGE, "branch", "", at(1)),
+        Mentioned(CHANGE, "title", "", at(1)),
+        linked(HEAD, "head", at(1), CHANGE),
+    ]
+
+
+ITEM_LOOKS = [item("seen", at(9)), item("created", at(1))]
+CHANGE_LOOKS = [
+    Observed("seen", CHANGE, at(9), traits(what="change", project="acme/app")),
+    Observed("created", CHANGE, at(1), traits(what="change", project="acme/app")),
+]
+"""How the issue and the pull request look in the payload of a comment."""
+
+
+@pytest.mark.parametrize("association", ["OWNER", "MEMBER", "COLLABORATOR"])
+def test_a_comment_of_somebody_who_belongs_to_the_project_is_an_insiders(association: str) -> None:
+    assert observe(comment("created", association, body="/experiment start")) == [
+        *ITEM_LOOKS,
+        Observed("active", ITEM, at(3)),
+        Commented(ITEM, at(3), "/experiment start", insider=True),
+    ]
+
+
+@pytest.mark.parametrize(
+    "association", ["CONTRIBUTOR", "FIRST_TIMER", "FIRST_TIME_CONTRIBUTOR", "MANNEQUIN", "NONE", "", "member"]
+)
+def test_a_comment_of_anybody_else_is_an_outsiders(association: str) -> None:
+    assert observe(comment("created", association, body="/experiment start")) == [
+        *ITEM_LOOKS,
+        Observed("active", ITEM, at(3)),
+        Commented(ITEM, at(3), "/experiment start", insider=False),
+    ]
+
+
+def test_a_comment_that_does_not_tell_who_wrote_it_is_an_outsiders() -> None:
+    payload = json.loads(comment().body)
+    del payload["comment"]["author_association"]
+    assert Commented(ITEM, at(3), "Nice.", insider=False) in observed(github("issue_comment", payload))
+
+
+def test_a_comment_on_a_pull_request_is_about_the_change() -> None:
+    assert observe(comment(on_pull_request=True)) == [
+        *CHANGE_LOOKS,
+        Observed("active", CHANGE, at(3)),
+        Commented(CHANGE, at(3), "Nice.", insider=True),
+    ]
+
+
+@pytest.mark.parametrize("action", ["edited", "deleted", "pinned", "reopened"])
+@pytest.mark.parametrize("association", ["OWNER", "NONE"])
+def test_what_is_done_to_a_comment_is_a_sign_of_life_and_neither_commands_nor_happens_to_its_issue(
+    action: str, association: str
+) -> None:
+    request = comment(action, association, body="/experiment start")
+    assert observe(request) == [*ITEM_LOOKS, Observed("active", ITEM, at(3))]
+
+
+@pytest.mark.parametrize("action", ["edited", "deleted"])
+@pytest.mark.parametrize("association", ["OWNER", "NONE"])
+def test_what_is_done_to_a_comment_on_a_pull_request_is_a_sign_of_life_of_the_change(
+    action: str, association: str
+) -> None:
+    request = comment(action, association, on_pull_request=True, body="/experiment start")
+    assert observe(request) == [*CHANGE_LOOKS, Observed("active", CHANGE, at(3))]
+
+
+def commented_issue(**issue: Any) -> GitHubRequest:
+    """A comment of the third of March that brings this of its issue along."""
+    said = {"body": "Nice.", "created_at": stamp(at(3)), "author_association": "NONE"}
+    return github("issue_comment", {**least_issue_event(**issue), "action": "created", "comment": said})
+
+
+def test_a_comment_tells_how_its_issue_looks_and_that_it_is_closed() -> None:
+    request = commented_issue(
+        title="Answer from the cache",
+        html_url="https://github.com/acme/app/issues/45",
+        labels=[{"name": "experiment"}, {"name": "outcome:failed"}],
+        updated_at=stamp(at(4)),
+        closed_at=stamp(at(2)),
+        state_reason="not_planned",
+    )
+    assert observe(request) == [
+        seen(at(4), "experiment", "outcome:failed", reason="not_planned"),
+        item("created", at(1)),
+        item("closed", at(2), reason="not_planned"),
+        Observed("active", ITEM, at(3)),
+        Commented(ITEM, at(3), "Nice.", insider=False),
+    ]
+
+
+def test_a_comment_on_a_closed_pull_request_does_not_tell_whether_that_was_merged() -> None:
+    request = commented_issue(number=7, closed_at=stamp(at(2)), pull_request={"merged_at": stamp(at(2))})
+    assert [one.kind for one in observed(request) if isinstance(one, Observed)] == ["seen", "created", "active"]
+
+
+@pytest.mark.parametrize("payload", [{}, {"created_at": None}])
+def test_a_comment_without_a_time_is_dated_by_its_issue(payload: dict[str, Any]) -> None:
+    request = github("issue_comment", {**least_issue_event(updated_at=stamp(at(4))), "comment": payload})
+    assert Observed("active", ITEM, at(4)) in observed(request)
+
+
+def test_a_comment_without_a_text_can_be_read() -> None:
+    assert Commented(ITEM, at(3), "", insider=True) in observed(comment(body=None))
+
+
+def test_a_renamed_repository_has_a_new_name_and_so_have_its_branches() -> None:
+    request = repository_event("renamed", {"repository": {"name": {"from": "App"}}}, updated_at=stamp(at(5)))
+    assert observe(request) == [
+        Renamed(Alias(Ref("github:acme/app"), Ref("github:acme/answers"), at(5))),
+        Renamed(Alias(Ref("branch:acme/app"), Ref("branch:acme/answers"), at(5))),
+    ]
+
+
+def test_a_rename_whose_time_is_not_told_yields_to_every_other_one() -> None:
+    said = observed(repository_event("renamed", {"repository": {"name": {"from": "app"}}}))
+    assert {one.alias.renamed_at.year for one in said if isinstance(one, Renamed)} == {1970}
+
+
+@pytest.mark.parametrize(
+    ("action", "changes"),
+    [("renamed", None), ("renamed", {}), ("renamed", {"repository": {}}), ("created", None), ("archived", None)],
+)
+def test_a_repository_without_an_old_name_says_nothing(action: str, changes: Any) -> None:
+    assert observe(repository_event(action, changes)) == Nothing(
+        f"a repository that is {action} says nothing about experiments"
+    )
+
+
+def run_texts(branch: str = "", message: str = "") -> list[Observation]:
+    """The texts of a run in which a key may stand, those that there are."""
+    texts = {"branch": branch, "message": message}
+    return [Mentioned(HEAD, channel, text, at(3)) for channel, text in texts.items() if text]
+
+
+@pytest.mark.parametrize("conclusion", ["success", "failure", "timed_out", "cancelled"])
+def test_a_completed_workflow_run(conclusion: str) -> None:
+    assert observe(workflow_run("A" * 40, at(3), conclusion)) == [
+        Observed("finished", HEAD, at(3), traits(workflow="tests", conclusion=conclusion))
+    ]
+
+
+def test_a_completed_workflow_run_without_a_conclusion() -> None:
+    assert observe(workflow_run("a" * 40, at(3), None)) == [Observed("finished", HEAD, at(3), traits(workflow="tests"))]
+
+
+def test_a_workflow_run_tells_its_branch_and_may_have_no_name() -> None:
+    run = {"head_sha": "a" * 40, "updated_at": stamp(at(3)), "name": None, "conclusion": "success"}
+    request = github("workflow_run", {"action": "completed", "workflow_run": {**run, "head_branch": "main"}})
+    assert observe(request) == [
+        Observed("finished", HEAD, at(3), traits(conclusion="success", branch="main")),
+        *run_texts("main"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("head_commit", "message"),
+    [({"message": "ML-12: cache answers"}, "ML-12: cache answers"), ({"message": None}, ""), ({}, ""), (None, "")],
+)
+def test_the_branch_and_the_message_of_a_run_may_hold_a_key(head_commit: Any, message: str) -> None:
+    run = {"head_sha": "a" * 40, "updated_at": stamp(at(3)), "head_branch": "exp/ml-12", "head_commit": head_commit}
+    assert observe(github("workflow_run", {"action": "completed", "workflow_run": run})) == [
+        Observed("finished", HEAD, at(3), traits(branch="exp/ml-12")),
+        *run_texts("exp/ml-12", message),
+    ]
+
+
+@pytest.mark.parametrize("action", ["requested", "in_progress"])
+def test_a_workflow_run_that_goes_on_says_nothing_yet(action: str) -> None:
+    assert observe(workflow_run("a" * 40, at(3), None, action)) == Nothing(
+        f"a workflow run that is {action}, not completed, is no signal yet"
+    )
+
+
+ZEROS = "0" * 40
+PUSHED = Ref("branch:acme/app@exp/Cache")
+PUSHED_PLACE = traits(what="branch", project="Acme/App", branch="exp/Cache")
+PUSHED_URL = "https://github.com/Acme/App/tree/exp/Cache"
+
+
+def push(branch: str = "exp/Cache", *, pushed_at: Any = None, **more: Any) -> GitHubRequest:
+    """A push to a branch on the third of March, of no commits that were not known before."""
+    repository = {
+        "full_name": "Acme/App",
+        "html_url": "https://github.com/Acme/App",
+        "default_branch": "main",
+        "pushed_at": int(at(3).timestamp()) if pushed_at is None else pushed_at,
+    }
+    payload = {"ref": f"refs/heads/{branch}", "before": "e" * 40, "after": "a" * 40, "commits": []}
+    return github("push", {**payload, "repository": repository, "pusher": {"name": "octo-dev"}, **more})
+
+
+def pushed_commit(sha: str, message: str | None) -> dict[str, Any]:
+    return {"id": sha, "message": message, "timestamp": stamp(at(1)), "author": {"name": "Octo", "email": "o@acme.io"}}
+
+
+PUSHED_SEEN = Observed("seen", PUSHED, at(3), PUSHED_PLACE | traits(title="exp/Cache", url=PUSHED_URL))
+PUSHED_TO = [
+    Observed("active", PUSHED, at(3)),
+    Mentioned(PUSHED, "branch", "exp/Cache", at(3)),
+    Linked(HEAD, "branch", PUSHED, frozenset({PUSHED}), at(3)),
+]
+
+
+def test_a_branch_that_is_created() -> None:
+    assert observe(push(created=True, before=ZEROS)) == [
+        PUSHED_SEEN,
+        Observed("created", PUSHED, at(3), PUSHED_PLACE),
+        *PUSHED_TO,
+    ]
+
+
+def test_a_branch_that_is_pushed_to() -> None:
+    assert observe(push()) == [PUSHED_SEEN, *PUSHED_TO]
+
+
+def test_the_messages_of_pushed_commits_may_hold_a_key() -> None:
+    commits = [pushed_commit("C" * 40, "ML-12: cache answers"), pushed_commit("a" * 40, None)]
+    assert observe(push(commits=commits)) == [
+        PUSHED_SEEN,
+        *PUSHED_TO,
+        Mentioned(Ref("commit:" + "c" * 40), "message", "ML-12: cache answers", at(3)),
+        Mentioned(HEAD, "message", "", at(3)),
+    ]
+
+
+def test_a_branch_that_is_deleted() -> None:
+    assert observe(push(deleted=True, after=ZEROS)) == [Observed("deleted", PUSHED, at(3), PUSHED_PLACE)]
+
+
+@pytest.mark.parametrize("after", [ZEROS, "0" * 64, "", "a" * 39, "HEAD", "g" * 40])
+def test_what_is_no_commit_serves_no_branch(after: str) -> None:
+    assert observe(push(after=after)) == [PUSHED_SEEN, *PUSHED_TO[:-1]]
+
+
+def test_a_pushed_commit_whose_hash_is_none_says_nothing() -> None:
+    commits = [pushed_commit(ZEROS, "ML-12"), pushed_commit("abc", "ML-12")]
+    assert observe(push(commits=commits)) == [PUSHED_SEEN, *PUSHED_TO]
+
+
+def test_a_push_to_the_default_branch_tells_its_messages_alone() -> None:
+    assert observe(push("main", commits=[pushed_commit("a" * 40, "ML-12: cache answers")])) == [
+        Mentioned(HEAD, "message", "ML-12: cache answers", at(3))
+    ]
+
+
+@pytest.mark.parametrize("more", [{}, {"created": True}, {"deleted": True, "after": ZEROS}, {"commits": None}])
+def test_a_push_to_the_default_branch_that_brings_no_commit_says_nothing(more: dict[str, Any]) -> None:
+    assert observe(push("main", **more)) == Nothing("a push to the default branch that brings no commit")
+
+
+@pytest.mark.parametrize("more", [{"created": True}, {"deleted": True, "after": ZEROS}])
+def test_a_push_of_a_tag_says_nothing(more: dict[str, Any]) -> None:
+    assert observe(push(ref="refs/tags/exp/Cache", **more)) == Nothing(
+        "a push to anything but a branch says nothing about experiments"
+    )
+
+
+def test_a_push_to_a_fork_is_about_the_branch_of_the_fork() -> None:
+    repository = {"full_name": "Mallory/App", "default_branch": "main", "pushed_at": int(at(3).timestamp())}
+    said = observed(push("exp/Cache", repository={**repository, "fork": True}))
+    assert {one.subject for one in said if isinstance(one, Observed)} == {Ref("branch:mallory/app@exp/Cache")}
+
+
+def test_of_a_repository_that_tells_no_default_branch_every_branch_is_an_own_one() -> None:
+    repository = {"full_name": "Acme/App", "pushed_at": int(at(3).timestamp())}
+    place = traits(what="branch", project="Acme/App", branch="main")
+    looks = Observed("seen", Ref("branch:acme/app@main"), at(3), place | traits(title="main"))
+    assert observed(push("main", repository=repository))[0] == looks
+
+
+@pytest.mark.parametrize("commits", [50, 51, 2048])
+def test_of_very_many_pushed_commits_the_last_ones_are_read(commits: int) -> None:
+    pushed = [pushed_commit(f"{number:040x}", f"ML-{number}") for number in range(1, commits + 1)]
+    texts = [one.text for one in observed(push(commits=pushed)) if isinstance(one, Mentioned)]
+    assert texts == ["exp/Cache", *(f"ML-{number}" for number in range(commits - 49, commits + 1))]
+
+
+@pytest.mark.parametrize(
+    "pushed_at", ["2026-03-03T09:00:00Z", "2026-03-03T10:00:00+01:00", "2026-03-03 09:00:00 UTC", 1772528400]
+)
+def test_the_time_of_a_push_is_a_number_or_a_text(pushed_at: int | str) -> None:
+    assert observe(push(pushed_at=pushed_at)) == [PUSHED_SEEN, *PUSHED_TO]
+
+
+def without_pushed_at(**more: Any) -> GitHubRequest:
+    payload = json.loads(push(**more).body)
+    payload["repository"]["pushed_at"] = None
+    return github("push", payload)
+
+
+def test_a_push_whose_repository_tells_no_time_is_dated_by_its_last_commit() -> None:
+    head = {"id": "a" * 40, "message": "Cache answers", "timestamp": "2026-03-03T10:00:00+01:00"}
+    assert observe(without_pushed_at(head_commit=head)) == [PUSHED_SEEN, *PUSHED_TO]
+
+
+@pytest.mark.parametrize("head", [None, {"id": "a" * 40}, {"id": "a" * 40, "timestamp": None}])
+def test_a_push_that_tells_no_time_says_nothing(head: Any) -> None:
+    assert observe(without_pushed_at(head_commit=head)) == Nothing("the push names no time")
+
+
+@pytest.mark.parametrize(
+    "pushed_at",
+    ["yesterday", "", 10**15, -(10**15), 10**400, 10**4298],
+    ids=["a word", "empty", "far off", "long ago", "beyond a float", "too long to be written"],
+)
+def test_a_push_whose_time_is_none_is_unreadable_and_the_field_is_named(pushed_at: int | str) -> None:
+    with pytest.raises(UnreadableDelivery, match=r"repository\.pushed_at"):
+        observe(push(pushed_at=pushed_at))
+
+
+def test_a_push_with_the_required_fields_alone_can_be_read() -> None:
+    payload = {
+        "ref": "refs/heads/exp/Cache",
+        "after": "a" * 40,
+        "repository": {"full_name": "Acme/App", "pushed_at": 1772528400},
+    }
+    looks = Observed("seen", PUSHED, at(3), PUSHED_PLACE | traits(title="exp/Cache"))
+    assert observe(github("push", payload)) == [looks, *PUSHED_TO]
+
+
+def test_no_push_tells_who_pushed() -> None:
+    said = repr(observe(push(commits=[pushed_commit("a" * 40, "Cache answers")], created=True)))
+    assert not [name for name in ("octo", "Octo", "o@acme.io") if name in said]
+
+
+def deployment_status(state: str = "success", **more: Any) -> GitHubRequest:
+    """A status of a deployment of a commit, of the third of March."""
+    status = {"state": state, "created_at": stamp(at(3)), **more}
+    deployment = {"sha": "A" * 40, "ref": "main", "environment": "production", "created_at": stamp(at(2))}
+    return github("deployment_status", {"deployment": deployment, "deployment_status": status})
+
+
+@pytest.mark.parametrize("state", ["success", "failure", "error", "pending", "in_progress", "inactive"])
+def test_the_status_of_a_deployment(state: str) -> None:
+    assert observe(deployment_status(state, environment="staging")) == [
+        Observed("deployed", HEAD, at(3), traits(environment="staging", conclusion=state))
+    ]
+
+
+@pytest.mark.parametrize("more", [{}, {"environment": None}, {"environment": ""}])
+def test_a_status_that_names_no_environment_has_that_of_its_deployment(more: dict[str, Any]) -> None:
+    assert observe(deployment_status(**more)) == [
+        Observed("deployed", HEAD, at(3), traits(environment="production", conclusion="success"))
+    ]
+
+
+@pytest.mark.parametrize("more", [{}, {"environment": None}])
+def test_a_deployment_may_name_no_environment_at_all(more: dict[str, Any]) -> None:
+    status = {"state": "success", "created_at": stamp(at(3))}
+    payload = {"deployment": {"sha": "a" * 40, **more}, "deployment_status": status}
+    assert observe(github("deployment_status", payload)) == [
+        Observed("deployed", HEAD, at(3), traits(conclusion="success"))
+    ]
+
+
+def test_a_ping_says_that_the_webhook_is_connected() -> None:
+    assert observe(github("ping", {"zen": "Design for failure.", "hook_id": 1})) == Nothing(
+        "a ping: the webhook is connected"
+    )
+
+
+def test_an_event_that_we_do_not_use_says_nothing() -> None:
+    assert observe(github("star", {"action": "created"})) == Nothing(
+        "GitHub's `star` events say nothing about experiments"
+    )
+
+
+@pytest.mark.parametrize(
+    "content_type", ["application/x-www-form-urlencoded", "application/x-www-form-urlencoded; charset=utf-8"]
+)
+def test_a_form_says_what_its_json_says(content_type: str) -> None:
+    plain = Issue(created_at=at(1), title="Büro & Küche = 100 %").opened()
+    form = GitHubRequest("issues", urlencode({"payload": plain.body}).encode(), plain.delivery_id, content_type)
+    assert observe(form) == observe(plain)
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"payload=", b"data=%7B%7D"])
+def test_a_form_without_a_payload_is_unreadable(body: bytes) -> None:
+    with pytest.raises(UnreadableDelivery, match="the form has no field `payload`"):
+        observe(GitHubRequest("issues", body, "1", "application/x-www-form-urlencoded"))
+
+
+def test_a_form_of_very_many_fields_is_unreadable() -> None:
+    with pytest.raises(UnreadableDelivery, match="form"):
+        observe(GitHubRequest("issues", b"payload=%7B%7D" + b"&a=1" * 1000, "1", "application/x-www-form-urlencoded"))
+
+
+@pytest.mark.parametrize(
+    "keyword", ["close", "closes", "closed", "fix", "fixes", "fixed", "resolve", "resolves", "resolved"]
+)
+@pytest.mark.parametrize("target", ["#45", "acme/app#45", "https://github.com/acme/app/issues/45"])
+def test_a_closing_keyword_before_an_issue_closes_it(keyword: str, target: str) -> None:
+    assert closed_by(f"{keyword} {target}") == {ITEM}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "Closes #45",
+        "CLOSES #45",
+        "Closes: #45",
+        "closes   #45",
+        "closes\n#45",
+        "Cache answers.\r\n\r\nCloses #45.",
+        "(fixes #45)",
+        "Fixes ACME/App#45",
+        "fixes https://github.com/acme/app/issues/45#issuecomment-1",
+        "see #46, fixes #45",
+        "closes #45, which is like #46",
+    ],
+)
+def test_a_closing_keyword_may_be_written_in_many_ways(body: str) -> None:
+    assert closed_by(body) == {ITEM}
+
+
+def test_a_body_may_close_several_issues_in_several_projects() -> None:
+    body = "closes #45, fixes acme/web.site#1 and resolves https://github.com/other/lib_x/issues/2"
+    assert closed_by(body) == {ITEM, Ref("github:acme/web.site#1"), Ref("github:other/lib_x#2")}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "see #4",
+        "#4",
+        "discloses #4",
+        "prefix #4",
+        "closest #4",
+        "fixing #4",
+        "resolution #4",
+        "fix#4",
+        "closes:#4",
+        "closes the issue #4",
+        "closes ##4",
+        "closes #four",
+        "closes #4th",
+        "closes #٤",
+        "closes 4",
+        "closes acme#4",
+        "closes acme/app/lib#4",
+        "closes https://github.com/acme/app/pull/4",
+        "closes https://gitlab.com/acme/app/issues/4",
+        "closes #" + "9" * 19,
+    ],
+)
+def test_a_body_that_only_looks_like_it_closes_nothing(body: str) -> None:
+    assert closed_by(body) == set()
+
+
+@pytest.mark.parametrize(
+    ("event", "payload", "complaint"),
+    [
+        ("issues", {}, "missing required field `action`"),
+        ("issues", {"action": "opened", "repository": {"full_name": "acme/app"}}, "missing required field `issue`"),
+        (
+            "issues",
+            {**least_issue_event(), "repository": {}},
+            r"missing required field `full_name` - at `\$\.repository`",
+        ),
+        (
+            "issues",
+            {**least_issue_event(), "issue": {"number": 45}},
+            r"missing required field `created_at` - at `\$\.issue`",
+        ),
+        ("issues", least_issue_event(number="45"), r"Expected `int`, got `str` - at `\$\.issue\.number`"),
+        ("issues", least_issue_event(created_at="yesterday"), r"\$\.issue\.created_at"),
+        ("issues", least_issue_event(labels=[{}]), r"missing required field `name` - at `\$\.issue\.labels\[0\]`"),
+        ("pull_request", least_pull_request_event(head={}), r"`sha` - at `\$\.pull_request\.head`"),
+        ("workflow_run", {"action": "completed", "workflow_run": {}}, r"`head_sha` - at `\$\.workflow_run`"),
+        ("issue_comment", {**least_issue_event(), "comment": []}, r"Expected `object`, got `array` - at `\$\.comment`"),
+        ("issue_comment", least_issue_event(), "missing required field `comment`"),
+        ("repository", {"action": "renamed"}, "missing required field `repository`"),
+        ("push", {"after": "a" * 40, "repository": {"full_name": "acme/app"}}, "missing required field `ref`"),
+        ("push", {"ref": "refs/heads/exp/a", "repository": {"full_name": "acme/app"}}, "missing .* `after`"),
+        ("push", {"ref": "refs/heads/exp/a", "after": "a" * 40}, "missing required field `repository`"),
+        ("push", {"ref": "refs/heads/a", "after": "a", "repository": {}}, r"`full_name` - at `\$\.repository`"),
+        (
+            "push",
+            {"ref": "refs/heads/a", "after": "a", "repository": {"full_name": "acme/app"}, "commits": [{}]},
+            r"missing required field `id` - at `\$\.commits\[0\]`",
+        ),
+        ("deployment_status", {"deployment": {}}, r"`sha` - at `\$\.deployment`"),
+        ("deployment_status", {"deployment": {"sha": "a" * 40}}, "missing required field `deployment_status`"),
+        (
+            "deployment_status",
+            {"deployment": {"sha": "a" * 40}, "deployment_status": {"state": "success"}},
+            r"`created_at` - at `\$\.deployment_status`",
+        ),
+        ("ping", [], "Expected `object`, got `array`"),
+    ],
+)
+def test_a_field_that_is_missing_or_malformed_is_named_with_its_path(event: str, payload: Any, complaint: str) -> None:
+    with pytest.raises(UnreadableDelivery, match=f"a field is missing or malformed: .*{complaint}"):
+        observe(github(event, json.dumps(payload).encode()))
+
+
+READ = ["deployment_status", "issues", "issue_comment", "pull_request", "push", "repository", "workflow_run"]
+
+
+@pytest.mark.parametrize("event", [*READ, "ping", "star"])
+@pytest.mark.parametrize("body", [b"", b"{", b'{"action": opened}', b"{,}", b"\xef\xbb\xbf{}", b'{"a": "\\ud800"}'])
+def test_a_body_that_is_not_json_is_unreadable_whatever_the_event(event: str, body: bytes) -> None:
+    with pytest.raises(UnreadableDelivery, match="the body is not JSON"):
+        observe(github(event, body))
+
+
+def test_a_body_that_is_not_utf_8_is_unreadable_and_the_place_is_named() -> None:
+    with pytest.raises(UnreadableDelivery, match="not UTF-8: byte 6"):
+        observe(github("issues", b'{"a": \xff}'))
+
+
+@pytest.mark.parametrize("headers", [{}, {"x-github-event": ""}])
+def test_a_delivery_without_an_event_is_unreadable(headers: dict[str, str]) -> None:
+    with pytest.raises(UnreadableDelivery, match="header X-GitHub-Event is missing"):
+        GITHUB.observe(delivery_of(headers, b"{}"))
+
+
+@pytest.mark.parametrize("event", ["issues", "star"])
+@pytest.mark.parametrize(
+    "body", [b"[" * 100_000, b'{"a":' * 100_000, b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}"]
+)
+def test_a_body_that_is_nested_too_deeply_is_unreadable(event: str, body: bytes) -> None:
+    with pytest.raises(UnreadableDelivery):
+        observe(github(event, body))
+
+
+@pytest.mark.parametrize("when", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"])
+def test_a_time_that_no_calendar_holds_in_utc_is_unreadable(when: str) -> None:
+    with pytest.raises(UnreadableDelivery):
+        observe(github("issues", least_issue_event(created_at=when)))
+
+
+REQUESTS = [
+    Issue(created_at=at(1)).opened(),
+    Issue(created_at=at(1)).labeled("outcome:failed", at(2))[1],
+    Issue(created_at=at(1)).closed(at(3))[1],
+    PullRequest(created_at=at(1)).merged(at(3))[1],
+    workflow_run("a" * 40, at(3)),
+    comment(),
+    comment(on_pull_request=True),
+    repository_event("renamed", {"repository": {"name": {"from": "app"}}}, updated_at=stamp(at(5))),
+    push(created=True, commits=[pushed_commit("a" * 40, "ML-12")]),
+    deployment_status(),
+]
+
+
+def corpus() -> list[GitHubRequest]:
+    """Real deliveries of the events that say something; none where they are not kept beside the repository."""
+    index = json.loads((CORPUS / "INDEX.json").read_text()) if CORPUS.is_dir() else []
+    found = [
+        GitHubRequest(
+            entry["headers"]["X-GitHub-Event"].removesuffix(".json"), (CORPUS / entry["file"]).read_bytes(), "1"
+        )
+        for entry in index
+        if entry["provider"] == "github"
+    ]
+    return [one for one in found if one.event in READ]
+
+
+REAL = corpus()
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=10,
+)
+TIMES = st.datetimes(timezones=st.timezones() | st.none()).map(datetime.isoformat)
+EVENTS = st.sampled_from([*READ, "ping", "star"])
+ANYTHING = st.text() | st.integers() | st.integers(17, 4299).map(lambda digits: 10**digits) | TIMES | JSON
+
+
+@st.composite
+def nearly_right(draw: st.DrawFn) -> tuple[str, Any]:
+    """An event and its payload, with some fields missing and others replaced by anything."""
+    request = draw(st.sampled_from(REQUESTS) | st.sampled_from(REAL or REQUESTS))
+    payload = json.loads(request.body)
+    for _ in range(draw(st.integers(1, 3))):
+        place = payload
+        while inner := [one for one in place.values() if isinstance(one, dict) and one]:
+            if draw(st.booleans()):
+                break
+            place = draw(st.sampled_from(inner))
+        name = draw(st.sampled_from(sorted(place) or ["action"]))
+        if draw(st.booleans()):
+            place[name] = draw(ANYTHING)
+        else:
+            place.pop(name, None)
+    return request.event, payload
+
+
+def delivery_of(headers: dict[str, str], body: bytes) -> Delivery:
+    """A delivery with these headers and this body."""
+    return Delivery("github", "github", "1", headers, body, at(2))
+
+
+def times(one: Observation) -> list[datetime]:
+    """The times that an observation tells."""
+    match one:
+        case Stated(events=events):
+            return [event.occurred_at for event in events]
+        case Renamed(alias=alias):
+            return [alias.renamed_at]
+        case _:
+            return [one.at]
+
+
+def observed_or_unreadable(headers: dict[str, str], body: bytes) -> bool:
+    """Whether the outcome is one of the two that are allowed; any other exception escapes and fails the test."""
+    try:
+        said = GITHUB.observe(delivery_of(headers, body))
+    except UnreadableDelivery as error:
+        return bool(str(error))
+    if isinstance(said, Nothing):
+        return bool(said.reason)
+    return all(when.utcoffset() == timedelta(0) for one in said for when in times(one))
+
+
+@pytest.mark.skipif(not REAL, reason="the corpus of real payloads is kept beside the repository, not in it")
+def test_no_real_delivery_is_unreadable() -> None:
+    assert {type(GITHUB.observe(one.delivery(at(2)))) for one in REAL} == {list, Nothing}
+
+
+@given(nearly_right() | st.tuples(EVENTS, JSON))
+def test_any_json_is_either_understood_or_unreadable(delivery: tuple[str, Any]) -> None:
+    event, payload = delivery
+    assert observed_or_unreadable({"x-github-event": event}, json.dumps(payload).encode())
+
+
+@given(
+    EVENTS | st.text(),
+    st.sampled_from(["application/json", "application/x-www-form-urlencoded", "text/plain", ""]),
+    st.binary() | st.text(alphabet="payload=%&+{}[]\"':,0", max_size=80).map(str.encode),
+)
+def test_any_bytes_are_either_understood_or_unreadable(event: str, content_type: str, body: bytes) -> None:
+    assert observed_or_unreadable({"x-github-event": event, "content-type": content_type}, body)

@@ -1,0 +1,1243 @@
+"""GitLab: tokens and signatures, delivery ids, and what its payloads say."""
+
+import base64
+import hmac
+import json
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from hashlib import sha256
+from itertools import product
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.deliveries.delivery import Delivery, UnreadableDelivery
+from service.deliveries.observation import (
+    Commented,
+    Kind,
+    Linked,
+    Mentioned,
+    Nothing,
+    Observation,
+    Observed,
+    Renamed,
+    Trait,
+)
+from service.deliveries.signatures import SignatureRefused
+from service.lifecycle.aliases import Alias
+from service.lifecycle.evidence import MOST_TARGETS
+from service.lifecycle.references import Ref
+from service.providers.gitlab import GitLab
+from tests.support.builders import at
+from tests.support.mutations import JSON, collected, is_sound, nearly_right, read
+
+GITLAB = GitLab()
+ITEM = Ref("gitlab:acme/app#45")
+CHANGE = Ref("gitlab:acme/app!7")
+HEAD = Ref("commit:" + "a" * 40)
+MERGE = Ref("commit:" + "b" * 40)
+SQUASH = Ref("commit:" + "c" * 40)
+BRANCH = Ref("branch:acme/app@cache-answers")
+PROJECT = {
+    "id": 1,
+    "path_with_namespace": "acme/app",
+    "web_url": "https://gitlab.acme.example/acme/app",
+    "default_branch": "main",
+}
+FORK = {"id": 2, "path_with_namespace": "mallory/app", "web_url": "https://gitlab.acme.example/mallory/app"}
+ZEROS = "0" * 40
+
+NOW = at(10, "12:00:00")
+TOKEN = b"the secret token"
+KEY = b"whsec_" + base64.b64encode(b"the signing key of 32 bytes' size")
+BODY = b'{"object_kind": "push"}'
+
+
+def delivery(payload: Any, **headers: str) -> Delivery:
+    body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+    return Delivery("gitlab", "gitlab", "1", headers, body, NOW)
+
+
+def observe(payload: Any) -> Sequence[Observation] | Nothing:
+    return GITLAB.observe(delivery(payload))
+
+
+def observed(payload: Any) -> Sequence[Observation]:
+    """What a delivery says, of one that says something."""
+    said = observe(payload)
+    assert not isinstance(said, Nothing), said.reason
+    return said
+
+
+def signed(key: bytes = KEY, when: datetime = NOW, body: bytes = BODY, message: str = "msg_1") -> dict[str, str]:
+    """The headers of Standard Webhooks."""
+    stamp = str(int(when.timestamp()))
+    content = b".".join((message.encode(), stamp.encode(), body))
+    raw = base64.b64decode(key.removeprefix(b"whsec_"))
+    signature = base64.b64encode(hmac.digest(raw, content, "sha256")).decode()
+    return {"webhook-id": message, "webhook-timestamp": stamp, "webhook-signature": f"v1,{signature}"}
+
+
+def verify(headers: dict[str, str], *secrets: bytes, body: bytes = BODY, now: datetime = NOW) -> None:
+    GITLAB.verify(headers, body, secrets, now)
+
+
+def stamp(when: datetime) -> str:
+    return f"{when:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def issue(action: str | None = "update", when: datetime = NOW, /, **more: Any) -> dict[str, Any]:
+    """An issue event; fields of the issue go to it, others beside it."""
+    beside: dict[str, Any] = {
+        key: more.pop(key) for key in ("project", "repository", "labels", "changes") if key in more
+    }
+    attributes = {
+        "iid": 45,
+        "title": "Answer from the cache",
+        "url": "https://gitlab.acme.example/acme/app/-/issues/45",
+        "created_at": stamp(at(1)),
+        "updated_at": stamp(when),
+        "type": "Issue",
+        **({"action": action} if action else {}),
+        **more,
+    }
+    return {"object_kind": "issue", "project": PROJECT, "object_attributes": attributes, **beside}
+
+
+def merge_request(action: str = "approved", when: datetime = NOW, /, **more: Any) -> dict[str, Any]:
+    beside: dict[str, Any] = {key: more.pop(key) for key in ("project", "labels", "changes") if key in more}
+    attributes = {
+        "iid": 7,
+        "title": "Cache answers",
+        "url": "https://gitlab.acme.example/acme/app/-/merge_requests/7",
+        "created_at": stamp(at(2)),
+        "updated_at": stamp(when),
+        "state": "opened",
+        "action": action,
+        "description": "Closes #45",
+        "source_branch": "cache-answers",
+        "source": PROJECT,
+        "target": PROJECT,
+        "last_commit": {"id": "A" * 40},
+        **more,
+    }
+    return {"object_kind": "merge_request", "project": PROJECT, "object_attributes": attributes, **beside}
+
+
+def note(on: str = "Issue", **more: Any) -> dict[str, Any]:
+    """A comment of the third of March."""
+    attributes = {
+        "noteable_type": on,
+        "note": "/experiment start",
+        "system": False,
+        "action": "create",
+        "created_at": stamp(at(3)),
+        "updated_at": stamp(at(3)),
+        **more,
+    }
+    subjects: dict[str, dict[str, Any]] = {
+        "Issue": {"issue": {"iid": 45, "created_at": stamp(at(1)), "updated_at": stamp(at(2))}},
+        "MergeRequest": {
+            "merge_request": {
+                "iid": 7,
+                "created_at": stamp(at(1)),
+                "updated_at": stamp(at(2)),
+                "source_branch": "cache-answers",
+                "target": PROJECT,
+            }
+        },
+        "Commit": {"commit": {"id": "a" * 40}},
+        "Snippet": {"snippet": {"id": 1}},
+    }
+    return {"object_kind": "note", "project": PROJECT, "object_attributes": attributes, **subjects[on]}
+
+
+def pipeline(status: str = "success", **more: Any) -> dict[str, Any]:
+    beside: dict[str, Any] = {key: more.pop(key) for key in ("project", "commit", "merge_request") if key in more}
+    attributes = {"sha": "a" * 40, "status": status, "ref": "cache-answers", "finished_at": stamp(at(3)), **more}
+    return {"object_kind": "pipeline", "project": PROJECT, "object_attributes": attributes, **beside}
+
+
+def deployment(**more: Any) -> dict[str, Any]:
+    return {
+        "object_kind": "deployment",
+        "status": "success",
+        "status_changed_at": "2026-03-04 10:00:00 +0100",
+        "environment": "eu-west",
+        "environment_tier": "production",
+        "commit_url": "https://gitlab.acme.example/acme/app/-/commit/" + "a" * 40,
+        **more,
+    }
+
+
+def push(*commits: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {
+        "object_kind": "push",
+        "event_name": "push",
+        "ref": "refs/heads/cache-answers",
+        "before": "d" * 40,
+        "after": "a" * 40,
+        "project": PROJECT,
+        "commits": list(commits),
+        **more,
+    }
+
+
+def pushed(sha: str, message: str, when: datetime) -> dict[str, Any]:
+    return {"id": sha, "message": message, "timestamp": when.isoformat()}
+
+
+def without(payload: dict[str, Any], name: str) -> dict[str, Any]:
+    attributes = {key: value for key, value in payload["object_attributes"].items() if key != name}
+    return {**payload, "object_attributes": attributes}
+
+
+def labels(*titles: str) -> list[dict[str, Any]]:
+    return [{"title": title, "color": "#ffffff"} for title in titles]
+
+
+def traits(**known: Any) -> dict[Trait, tuple[str, ...]]:
+    named: dict[Any, tuple[str, ...]] = {
+        trait: value if isinstance(value, tuple) else (value,) for trait, value in known.items()
+    }
+    return named
+
+
+def item(kind: Kind, when: datetime, **known: Any) -> Observed:
+    return Observed(kind, ITEM, when, traits(what="item", project="acme/app", **known))
+
+
+def change(kind: Kind, when: datetime, **known: Any) -> Observed:
+    return Observed(kind, CHANGE, when, traits(what="change", project="acme/app", branch="cache-answers", **known))
+
+
+def on_branch(kind: Kind, when: datetime, **known: Any) -> Observed:
+    return Observed(kind, BRANCH, when, traits(what="branch", project="acme/app", branch="cache-answers", **known))
+
+
+def linked(evidence: Ref, channel: str, when: datetime, *targets: Ref) -> Linked:
+    return Linked(evidence, channel, CHANGE, frozenset(targets), when)
+
+
+def item_seen(when: datetime, **known: Any) -> Observed:
+    url = "https://gitlab.acme.example/acme/app/-/issues/45"
+    return item("seen", when, title="Answer from the cache", url=url, item_type="Issue", **known)
+
+
+def change_seen(when: datetime, **known: Any) -> Observed:
+    url = "https://gitlab.acme.example/acme/app/-/merge_requests/7"
+    return change("seen", when, title="Cache answers", url=url, **known)
+
+
+def texts(when: datetime) -> list[Observation]:
+    """What the description, the branch and the title of a merge request say."""
+    return [
+        linked(CHANGE, "body", when, ITEM),
+        Mentioned(CHANGE, "branch", "cache-answers", when),
+        Mentioned(CHANGE, "title", "Cache answers", when),
+    ]
+
+
+def links(payload: dict[str, Any], channel: str) -> list[Linked]:
+    return [one for one in observed(payload) if isinstance(one, Linked) and one.channel == channel]
+
+
+def kinds(payload: dict[str, Any]) -> list[Kind]:
+    return [one.kind for one in observed(payload) if isinstance(one, Observed)]
+
+
+def closed_by(description: str, **more: Any) -> frozenset[Ref]:
+    """The issues that a merge request with this description closes."""
+    (body,) = links(merge_request(description=description, **more), "body")
+    assert body.evidence == body.stated_by == CHANGE
+    return body.targets
+
+
+def test_the_token_of_the_source_is_accepted() -> None:
+    verify({"x-gitlab-token": "the secret token"}, TOKEN)
+
+
+def test_the_previous_token_is_accepted() -> None:
+    verify({"x-gitlab-token": "the secret token"}, b"the new token", TOKEN)
+
+
+def test_a_token_beyond_ascii_is_compared_byte_by_byte() -> None:
+    verify({"x-gitlab-token": "geheimnisträger".encode().decode("latin-1")}, "geheimnisträger".encode())
+
+
+@pytest.mark.parametrize("shown", ["", "the secret tokeN", "the secret token ", "tökén", "x" * 60_000, "\ud800"])
+def test_another_token_is_refused(shown: str) -> None:
+    with pytest.raises(SignatureRefused, match="header X-Gitlab-Token"):
+        verify({"x-gitlab-token": shown}, TOKEN)
+
+
+def test_without_a_token_a_delivery_is_refused() -> None:
+    with pytest.raises(SignatureRefused, match="header X-Gitlab-Token is missing"):
+        verify({}, TOKEN)
+
+
+@pytest.mark.parametrize("headers", [{}, {"x-gitlab-token": ""}, {"x-gitlab-token": "guess"}, signed()])
+def test_a_source_without_a_secret_accepts_nothing(headers: dict[str, str]) -> None:
+    with pytest.raises(SignatureRefused):
+        verify(headers)
+
+
+def test_a_signature_with_the_key_of_the_source_is_accepted() -> None:
+    verify(signed(), KEY)
+
+
+def test_a_signature_with_the_previous_key_is_accepted() -> None:
+    verify(signed(), b"whsec_" + base64.b64encode(b"the new signing key"), KEY)
+
+
+def test_where_there_is_a_key_the_signature_counts_and_not_the_token() -> None:
+    verify({**signed(), "x-gitlab-token": "wrong"}, TOKEN, KEY)
+    with pytest.raises(SignatureRefused, match="does not match"):
+        verify({**signed(body=b"{}"), "x-gitlab-token": "the secret token"}, TOKEN, KEY)
+
+
+def test_where_there_is_no_key_the_token_counts_and_not_the_signature() -> None:
+    verify({**signed(), "x-gitlab-token": "the secret token"}, TOKEN)
+    with pytest.raises(SignatureRefused, match="is not the source's secret"):
+        verify({**signed(), "x-gitlab-token": "wrong"}, TOKEN)
+
+
+def test_without_a_token_a_signature_may_be_made_with_a_key_that_is_not_written_as_one() -> None:
+    verify(signed(KEY.removeprefix(b"whsec_")), KEY.removeprefix(b"whsec_"))
+
+
+def test_a_key_is_no_token() -> None:
+    with pytest.raises(SignatureRefused, match="headers webhook-id, webhook-timestamp and webhook-signature"):
+        verify({"x-gitlab-token": KEY.decode()}, KEY)
+    with pytest.raises(SignatureRefused, match="is not the source's secret"):
+        verify({"x-gitlab-token": KEY.decode()}, KEY, TOKEN)
+
+
+@pytest.mark.parametrize("apart", [timedelta(minutes=5), timedelta(minutes=-5), timedelta(0)])
+def test_a_signature_of_five_minutes_ago_or_ahead_is_accepted(apart: timedelta) -> None:
+    verify(signed(when=NOW + apart), KEY)
+
+
+@pytest.mark.parametrize("apart", [timedelta(minutes=5, seconds=1), timedelta(minutes=-5, seconds=-1)])
+def test_a_signature_of_another_time_is_refused(apart: timedelta) -> None:
+    with pytest.raises(SignatureRefused, match="more than 5 minutes"):
+        verify(signed(when=NOW + apart), KEY)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"webhook-signature": ""},
+        {"webhook-signature": "v1,"},
+        {"webhook-signature": "v1,!!!"},
+        {"webhook-signature": "v1,é"},
+        {"webhook-signature": "v1,\ud800"},
+        {"webhook-signature": "v1," + "A" * 60_000},
+        {"webhook-signature": "v1," + base64.b64encode(b"0" * 32).decode()},
+        {"webhook-signature": signed()["webhook-signature"].replace("v1,", "v2,")},
+        {"webhook-signature": signed()["webhook-signature"].replace("v1,", "")},
+        {"webhook-id": ""},
+        {"webhook-id": "msg_2"},
+        {"webhook-id": "é" * 60_000},
+        {"webhook-timestamp": ""},
+        {"webhook-timestamp": "now"},
+        {"webhook-timestamp": "٤"},
+        {"webhook-timestamp": "9" * 60_000},
+        {"webhook-timestamp": str(int(NOW.timestamp()) + 1)},
+    ],
+)
+def test_a_signature_that_proves_nothing_is_refused(wrong: dict[str, str]) -> None:
+    with pytest.raises(SignatureRefused):
+        verify({**signed(), **wrong}, KEY)
+
+
+@pytest.mark.parametrize("missing", ["webhook-id", "webhook-timestamp", "webhook-signature"])
+def test_a_signature_of_which_a_part_is_missing_is_refused(missing: str) -> None:
+    with pytest.raises(SignatureRefused):
+        verify({name: value for name, value in signed().items() if name != missing}, KEY)
+
+
+@pytest.mark.parametrize("position", [0, len(BODY) // 2, len(BODY) - 1])
+def test_a_signature_is_of_one_body_only(position: int) -> None:
+    flipped = bytearray(BODY)
+    flipped[position] ^= 1
+    with pytest.raises(SignatureRefused, match="does not match"):
+        verify(signed(), KEY, body=bytes(flipped))
+
+
+def test_a_refusal_gives_no_secret_away() -> None:
+    for headers, secret in (({"x-gitlab-token": "wrong"}, TOKEN), (signed(body=b"{}"), KEY)):
+        with pytest.raises(SignatureRefused) as refused:
+            verify(headers, secret)
+        assert secret.decode() not in str(refused.value)
+
+
+def test_no_credential_is_kept_beside_the_body() -> None:
+    assert GITLAB.kept_headers == {
+        "content-type",
+        "x-gitlab-event",
+        "idempotency-key",
+        "webhook-id",
+        "x-gitlab-webhook-uuid",
+        "x-gitlab-event-uuid",
+    }
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({"idempotency-key": "f5e5f430", "webhook-id": "msg_1", "x-gitlab-event": "Push Hook"}, "f5e5f430"),
+        ({"idempotency-key": "", "webhook-id": "msg_1"}, "msg_1"),
+        ({"x-gitlab-event": "Push Hook"}, sha256(b"Push Hook\n" + BODY).hexdigest()),
+        ({"x-gitlab-event-uuid": "13792a34"}, sha256(b"\n" + BODY).hexdigest()),
+        ({}, sha256(b"\n" + BODY).hexdigest()),
+    ],
+)
+def test_the_delivery_id_is_the_one_that_gitlab_sends_or_a_hash(headers: dict[str, str], expected: str) -> None:
+    assert GITLAB.delivery_id(headers, BODY) == expected
+
+
+def test_an_opened_issue() -> None:
+    payload = issue("open", at(1), labels=labels("experiment", "team:search"))
+    assert observe(payload) == [item_seen(at(1), label=("experiment", "team:search")), item("created", at(1))]
+
+
+def test_an_updated_issue_is_a_sign_of_life() -> None:
+    assert observe(issue("update", at(2))) == [
+        item_seen(at(2)),
+        item("created", at(1)),
+        Observed("active", ITEM, at(2)),
+    ]
+
+
+def test_labels_that_came_and_went() -> None:
+    changed = {"labels": {"previous": labels("bug", "experiment"), "current": labels("experiment", "outcome:failed")}}
+    assert observe(issue("update", at(2), labels=labels("experiment", "outcome:failed"), changes=changed)) == [
+        item_seen(at(2), label=("experiment", "outcome:failed")),
+        item("created", at(1)),
+        item("labelled", at(2), label="outcome:failed"),
+        item("unlabelled", at(2), label="bug"),
+        Observed("active", ITEM, at(2)),
+    ]
+
+
+def test_labels_that_are_told_within_the_issue_alone_are_seen() -> None:
+    assert observed(issue("open", at(1), labels=None))[0] == item_seen(at(1))
+    within = issue("open", at(1))
+    within["object_attributes"]["labels"] = labels("experiment")
+    assert observed(within)[0] == item_seen(at(1), label="experiment")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        None,
+        {},
+        {"labels": None},
+        {"labels": {}},
+        {"labels": {"previous": None, "current": None}},
+        {"labels": {"current": [{}]}},
+    ],
+)
+def test_changes_that_tell_of_no_label_change_none(changed: Any) -> None:
+    assert kinds(issue("update", changes=changed)) == ["seen", "created", "active"]
+
+
+def test_of_very_many_labels_the_first_are_told() -> None:
+    many = labels(*(f"label {number}" for number in range(5_000)))
+    said = observed(issue("update", labels=many, changes={"labels": {"previous": [], "current": many}}))
+    assert len(said) < 150
+
+
+ADA = {"id": 1, "name": "A", "username": "ada"}
+BOB = {"id": 2, "name": "B", "username": "bob"}
+
+
+@pytest.mark.parametrize(
+    ("previous", "current", "assigned"),
+    [
+        ([], [ADA], True),
+        (None, [ADA], True),
+        ([ADA], [ADA, BOB], True),
+        ([{"username": "ada"}], [{"username": "bob"}], True),
+        ([ADA], [ADA], False),
+        ([ADA, BOB], [BOB], False),
+        ([ADA], [], False),
+        ([ADA], None, False),
+    ],
+)
+def test_an_issue_is_assigned_when_somebody_joins(previous: Any, current: Any, *, assigned: bool) -> None:
+    payload = issue("update", at(2), changes={"assignees": {"previous": previous, "current": current}})
+    assert (item("assigned", at(2)) in observed(payload)) is assigned
+
+
+def test_an_issue_that_somebody_holds_already_is_not_assigned_again() -> None:
+    payload = {**issue("update"), "assignees": [ADA], "assignee": ADA}
+    assert kinds(payload) == ["seen", "created", "active"]
+
+
+def test_nobody_is_named() -> None:
+    payload = issue("update", changes={"assignees": {"previous": [ADA], "current": [BOB]}})
+    payload |= {"user": {"name": "Ada", "username": "ada", "email": "ada@acme.example"}, "assignees": [BOB]}
+    said = str(observe(payload))
+    assert not [name for name in ("ada", "Ada", "bob") if name in said]
+
+
+def test_a_closed_issue_is_closed_when_it_says() -> None:
+    assert observe(issue("close", at(3, "09:00:05"), closed_at=stamp(at(3)))) == [
+        item_seen(at(3, "09:00:05")),
+        item("created", at(1)),
+        item("closed", at(3)),
+    ]
+
+
+def test_a_closed_issue_of_an_older_gitlab_is_closed_at_its_update() -> None:
+    assert item("closed", at(3)) in observed(issue("close", at(3), closed_at=None))
+
+
+def test_a_later_payload_of_a_closed_issue_still_tells_when_it_was_closed() -> None:
+    assert item("closed", at(3)) in observed(issue("update", at(5), closed_at=stamp(at(3))))
+
+
+def test_a_reopened_issue() -> None:
+    assert observe(issue("reopen", at(4), closed_at=None)) == [
+        item_seen(at(4)),
+        item("created", at(1)),
+        item("reopened", at(4)),
+    ]
+
+
+def test_a_test_of_the_webhook_without_an_action_tells_how_the_issue_looks() -> None:
+    assert kinds(issue(None)) == ["seen", "created"]
+
+
+def test_an_action_that_nobody_knows_yet_changes_nothing() -> None:
+    assert kinds(issue("pondered")) == ["seen", "created"]
+
+
+def test_a_task_is_an_item_of_its_type() -> None:
+    said = observed({**issue("open", at(1), type="Task"), "object_kind": "work_item"})
+    assert isinstance(said[0], Observed)
+    assert said[0].traits["item_type"] == ("Task",)
+
+
+@pytest.mark.parametrize("project", [None, {}, {"path_with_namespace": None}])
+def test_an_epic_belongs_to_no_project(project: Any) -> None:
+    payload = {**issue("open", type="Epic", project=project), "object_kind": "work_item"}
+    assert observe(payload) == Nothing("a work item of a group, such as an epic, belongs to no project")
+
+
+@pytest.mark.parametrize(
+    ("project", "repository"),
+    [
+        ({"web_url": "https://gitlab.acme.example/acme/app"}, None),
+        ({"homepage": "https://gitlab.acme.example/acme/app/"}, None),
+        (None, {"homepage": "http://localhost:3000/acme/app"}),
+        ({"path_with_namespace": ""}, {"homepage": "http://localhost:3000/acme/app"}),
+    ],
+)
+def test_a_project_of_an_old_payload_is_named_by_its_address(project: Any, repository: Any) -> None:
+    assert item("created", at(1)) in observed(issue("open", project=project, repository=repository))
+
+
+def test_a_project_is_named_without_case_and_shown_as_written() -> None:
+    created = observed(issue("open", project={"path_with_namespace": "Acme/Tools/App"}))[1]
+    assert isinstance(created, Observed)
+    assert (created.subject, created.traits["project"]) == ("gitlab:acme/tools/app#45", ("Acme/Tools/App",))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2026-03-01 09:00:00 UTC", "2026-03-01T09:00:00Z", "2026-03-01T09:00:00.000Z", "2026-03-01 10:00:00 +0100"],
+)
+def test_times_are_read_in_each_form_that_gitlab_writes(text: str) -> None:
+    assert item("created", at(1)) in observed(issue("open", created_at=text))
+
+
+def test_an_issue_with_the_required_fields_alone_can_be_read() -> None:
+    least = {"iid": 45, "created_at": stamp(at(1))}
+    payload = {
+        "object_kind": "issue",
+        "project": {"path_with_namespace": "acme/app"},
+        "object_attributes": least,
+    }
+    assert observe(payload) == [item("seen", at(1)), item("created", at(1))]
+
+
+@pytest.mark.parametrize("name", ["title", "url", "updated_at", "closed_at", "state", "action", "labels", "type"])
+def test_a_field_of_an_issue_may_be_null_or_missing(name: str) -> None:
+    empty = issue("update")
+    empty["object_attributes"][name] = None
+    assert observe(empty) == observe(without(issue("update"), name))
+    assert kinds(empty)[:2] == ["seen", "created"]
+
+
+def test_an_opened_merge_request() -> None:
+    assert observe(merge_request("open", at(2), labels=labels("experiment"))) == [
+        change_seen(at(2), label="experiment"),
+        change("created", at(2)),
+        *texts(at(2)),
+        linked(HEAD, "head", at(2), CHANGE),
+        linked(BRANCH, "branch", at(2), CHANGE),
+        on_branch("superseded", at(2)),
+    ]
+
+
+def test_an_updated_merge_request_is_a_sign_of_life() -> None:
+    assert Observed("active", CHANGE, at(3)) in observed(merge_request("update", at(3)))
+
+
+def test_a_label_put_on_a_merge_request() -> None:
+    changed = {"labels": {"previous": [], "current": labels("experiment")}}
+    assert change("labelled", at(3), label="experiment") in observed(merge_request("update", at(3), changes=changed))
+
+
+def test_an_assigned_merge_request() -> None:
+    changed = {"assignees": {"previous": [], "current": [ADA]}}
+    assert change("assigned", at(3)) in observed(merge_request("update", at(3), changes=changed))
+
+
+def test_a_merged_merge_request() -> None:
+    merged = merge_request("merge", at(4), state="merged", merge_commit_sha="b" * 40, squash_commit_sha="c" * 40)
+    assert observe(merged) == [
+        change_seen(at(4)),
+        change("created", at(2)),
+        *texts(at(4)),
+        linked(HEAD, "head", at(4), CHANGE),
+        linked(MERGE, "merge commit", at(4), CHANGE),
+        linked(SQUASH, "merge commit", at(4), CHANGE),
+        linked(BRANCH, "branch", at(4)),
+        on_branch("superseded", at(2)),
+        on_branch("superseded", at(4)),
+        change("merged", at(4)),
+    ]
+
+
+def test_a_merge_request_that_tells_when_it_was_merged_was_merged_then() -> None:
+    assert change("merged", at(4)) in observed(merge_request("update", at(6), merged_at="2026-03-04T09:00:00.000Z"))
+
+
+def test_a_later_payload_of_a_merged_merge_request_does_not_merge_it_again() -> None:
+    later = merge_request("update", at(6), state="merged", merge_commit_sha="b" * 40)
+    assert "merged" not in kinds(later)
+    assert links(later, "merge commit") == [linked(MERGE, "merge commit", at(6), CHANGE)]
+    assert links(later, "branch") == [linked(BRANCH, "branch", at(6))]
+
+
+def test_a_closed_merge_request() -> None:
+    assert observe(merge_request("close", at(4), state="closed")) == [
+        change_seen(at(4)),
+        change("created", at(2)),
+        *texts(at(4)),
+        linked(HEAD, "head", at(4), CHANGE),
+        linked(BRANCH, "branch", at(4)),
+        on_branch("superseded", at(2)),
+        on_branch("superseded", at(4)),
+        change("closed", at(4)),
+    ]
+
+
+def test_a_reopened_merge_request_has_its_branch_again() -> None:
+    reopened = merge_request("reopen", at(5))
+    assert change("reopened", at(5)) in observed(reopened)
+    assert links(reopened, "branch") == [linked(BRANCH, "branch", at(5), CHANGE)]
+
+
+def test_what_would_be_merged_serves_nothing_before_the_merge() -> None:
+    assert links(merge_request(merge_commit_sha="b" * 40), "merge commit") == []
+
+
+@pytest.mark.parametrize("sha", [None, "", ZEROS, "a" * 39, "main"])
+def test_a_head_that_is_no_commit_serves_nothing(sha: str | None) -> None:
+    assert links(merge_request(last_commit={"id": sha}), "head") == []
+
+
+def test_a_merge_request_without_commits_has_no_head() -> None:
+    assert links(merge_request(last_commit=None), "head") == []
+
+
+def test_a_merge_request_from_the_default_branch_says_nothing_of_that_branch() -> None:
+    payload = merge_request(source_branch="main")
+    assert links(payload, "branch") == []
+    assert "superseded" not in kinds(payload)
+
+
+def test_the_default_branch_is_that_of_the_project_where_the_target_names_none() -> None:
+    bare = {"path_with_namespace": "Acme/App"}
+    assert links(merge_request(source_branch="main", source=bare, target=bare), "branch") == []
+
+
+@pytest.mark.parametrize("name", ["cache-answers", "main"])
+def test_the_branch_of_a_fork_is_linked_under_the_name_of_the_fork(name: str) -> None:
+    (link,) = links(merge_request(source=FORK, source_branch=name), "branch")
+    assert link.evidence == f"branch:mallory/app@{name}"
+
+
+def test_of_a_fork_that_is_gone_no_branch_is_linked() -> None:
+    assert links(merge_request(source=None), "branch") == []
+
+
+def test_a_merge_request_belongs_to_the_project_that_it_wants_to_change() -> None:
+    assert change("created", at(2)) in observed(merge_request(project=FORK))
+    assert change("created", at(2)) in observed(merge_request(target=None))
+
+
+def test_a_description_that_is_not_sent_says_nothing_and_an_empty_one_takes_back() -> None:
+    assert links(without(merge_request(), "description"), "body") == []
+    assert closed_by("") == frozenset()
+    assert links(merge_request("open", at(2), description=None), "body") == [linked(CHANGE, "body", at(2))]
+
+
+def test_a_merge_request_with_the_required_fields_alone_can_be_read() -> None:
+    payload = {
+        "object_kind": "merge_request",
+        "project": {"path_with_namespace": "acme/app"},
+        "object_attributes": {"iid": 7, "created_at": stamp(at(2))},
+    }
+    place = traits(what="change", project="acme/app")
+    assert observe(payload) == [Observed("seen", CHANGE, at(2), place), Observed("created", CHANGE, at(2), place)]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "title",
+        "url",
+        "updated_at",
+        "state",
+        "action",
+        "labels",
+        "source_branch",
+        "source",
+        "target",
+        "last_commit",
+        "merge_commit_sha",
+        "squash_commit_sha",
+        "merged_at",
+    ],
+)
+def test_a_field_of_a_merge_request_may_be_null_or_missing(name: str) -> None:
+    empty = merge_request("merge")
+    empty["object_attributes"][name] = None
+    assert observe(empty) == observe(without(merge_request("merge"), name))
+    assert kinds(empty)[:2] == ["seen", "created"]
+
+
+@pytest.mark.parametrize(
+    "keyword",
+    [
+        f"{first}{rest}"
+        for first, rest in [
+            *product("Cc", ["lose", "loses", "losed", "losing"]),
+            *product("Ff", ["ix", "ixes", "ixed", "ixing"]),
+            *product("Rr", ["esolve", "esolves", "esolved", "esolving"]),
+            *product("Ii", ["mplement", "mplements", "mplemented", "mplementing"]),
+        ]
+    ],
+)
+def test_a_closing_keyword_before_an_issue_closes_it(keyword: str) -> None:
+    assert closed_by(f"{keyword} #45") == {ITEM}
+
+
+@pytest.mark.parametrize(
+    "description",
+    [
+        "Closes #45",
+        "Closes: #45",
+        "closes   #45",
+        "closes issue #45",
+        "Cache answers.\r\n\r\nCloses #45.",
+        "(fixes #45)",
+        "Fixes ACME/App#45",
+        "Fixes app#45",
+        "Closes GL-45",
+        "closes https://gitlab.acme.example/acme/app/-/issues/45",
+        "closes https://gitlab.acme.example/acme/app/issues/45#note_1",
+        "closes https://gitlab.acme.example/acme/app/-/work_items/45?show=1",
+        "see #46, fixes #45",
+        "closes #45, which is like #46",
+        "closes #45\n#46",
+        "closes #45 or #46",
+    ],
+)
+def test_a_closing_keyword_may_be_written_in_many_ways(description: str) -> None:
+    assert closed_by(description) == {ITEM}
+
+
+def test_a_list_is_closed_to_its_end() -> None:
+    description = "Closes #1, #2 and group/project#3, and issues #4 #5 and https://gitlab.acme.example/a/b/c/-/issues/6"
+    assert closed_by(description) == {
+        Ref("gitlab:acme/app#1"),
+        Ref("gitlab:acme/app#2"),
+        Ref("gitlab:group/project#3"),
+        Ref("gitlab:acme/app#4"),
+        Ref("gitlab:acme/app#5"),
+        Ref("gitlab:a/b/c#6"),
+    }
+
+
+def test_the_example_of_the_documentation_closes_what_it_says() -> None:
+    description = (
+        "Awesome commit message\n\nFix #20, Fixes #21 and Closes group/otherproject#22.\n"
+        "This commit is also related to #17 and fixes #18, #19\n"
+        "and https://gitlab.acme.example/group/otherproject/-/issues/23."
+    )
+    assert closed_by(description) == {Ref(f"gitlab:acme/app#{number}") for number in (18, 19, 20, 21)} | {
+        Ref("gitlab:group/otherproject#22")
+    }
+
+
+def test_an_instance_may_live_below_a_path() -> None:
+    below = {**PROJECT, "web_url": "https://acme.example/gitlab/acme/app"}
+    assert closed_by("closes https://acme.example/gitlab/acme/app/-/issues/45", target=below) == {ITEM}
+
+
+@pytest.mark.parametrize(
+    "description",
+    [
+        "see #4",
+        "#4",
+        "discloses #4",
+        "closest #4",
+        "resolution #4",
+        "CLOSES #4",
+        "fix#4",
+        "closes:#4",
+        "closes\n#4",
+        "closes the issue #4",
+        "closes ##4",
+        "closes #four",
+        "closes #4th",
+        "closes #٤",
+        "closes 4",
+        "closes !4",
+        "closes https://gitlab.acme.example/acme/app/-/merge_requests/4",
+        "closes https://github.com/acme/app/issues/4",
+        "closes https://gitlab.acme.example.evil.example/acme/app/-/issues/4",
+        "closes #" + "9" * 19,
+    ],
+)
+def test_a_description_that_only_looks_like_it_closes_nothing(description: str) -> None:
+    assert closed_by(description) == frozenset()
+
+
+def test_without_the_address_of_the_instance_no_address_closes() -> None:
+    bare = {"path_with_namespace": "acme/app"}
+    addressed = "closes https://gitlab.acme.example/acme/app/-/issues/45 and #46"
+    assert closed_by(addressed, target=bare, project=bare) == {Ref("gitlab:acme/app#46")}
+
+
+@pytest.mark.parametrize(
+    "repeated",
+    [
+        "closes #1, ",
+        "closes ",
+        "closes" + " " * 30,
+        "fix: " * 5 + "a/" * 40,
+        "closes https://gitlab.acme.example/acme/app/-/issues/1/closes: ",
+        "closes https://a/issues/",
+        "#1 and ",
+        "issues ",
+        "a.b/",
+        "https://",
+    ],
+)
+def test_a_very_long_description_is_read_in_time_and_closes_few(repeated: str) -> None:
+    many = "closes " + repeated * (500_000 // len(repeated))
+    assert len(closed_by(many)) <= MOST_TARGETS
+    assert len(closed_by("closes " + ", ".join(f"#{number}" for number in range(10_000)))) == MOST_TARGETS
+
+
+def test_a_comment_on_an_issue() -> None:
+    assert observe(note()) == [
+        item("seen", at(2)),
+        item("created", at(1)),
+        Observed("active", ITEM, at(3)),
+        Commented(ITEM, at(3), "/experiment start", insider=None),
+    ]
+
+
+def test_a_comment_on_a_closed_issue_tells_how_it_looks_and_when_it_was_closed() -> None:
+    payload = note()
+    payload["issue"] |= {"title": "Cache", "labels": labels("experiment"), "closed_at": stamp(at(2)), "type": "Task"}
+    assert observed(payload)[:3] == [
+        item("seen", at(2), item_type="Task", title="Cache", label="experiment"),
+        item("created", at(1)),
+        item("closed", at(2)),
+    ]
+
+
+def test_a_comment_on_a_merge_request() -> None:
+    assert observe(note("MergeRequest")) == [
+        change("seen", at(2)),
+        change("created", at(1)),
+        Observed("active", CHANGE, at(3)),
+        Commented(CHANGE, at(3), "/experiment start", insider=None),
+    ]
+
+
+def test_a_comment_on_a_commit_is_a_sign_of_life() -> None:
+    assert observe(note("Commit")) == [Observed("active", HEAD, at(3))]
+    by_the_note = {key: value for key, value in note("Commit", commit_id="a" * 40).items() if key != "commit"}
+    assert observe(by_the_note) == [Observed("active", HEAD, at(3))]
+
+
+@pytest.mark.parametrize("commit", [None, {}, {"id": "main"}])
+def test_a_comment_on_no_commit_says_nothing(commit: Any) -> None:
+    assert observe({**note("Commit"), "commit": commit}) == Nothing("the comment names no commit or no time")
+
+
+@pytest.mark.parametrize("on", ["Issue", "MergeRequest"])
+@pytest.mark.parametrize("more", [{"action": "update", "updated_at": stamp(at(4))}, {"system": True}])
+def test_an_edited_comment_or_a_system_note_commands_nothing(on: str, more: dict[str, Any]) -> None:
+    said = observed(note(on, **more))
+    assert [one for one in said if isinstance(one, Commented)] == []
+    when = at(4) if "updated_at" in more else at(3)
+    assert Observed("active", ITEM if on == "Issue" else CHANGE, when) in said
+
+
+@pytest.mark.parametrize(
+    ("updated", "new"), [(stamp(at(3)), True), ("2026-03-03T09:00:00Z", True), (stamp(at(4)), False), (None, False)]
+)
+def test_without_an_action_a_comment_is_new_if_it_was_never_updated(updated: str | None, *, new: bool) -> None:
+    said = observed(note(action=None, updated_at=updated))
+    assert (Commented(ITEM, at(3), "/experiment start", insider=None) in said) is new
+
+
+def test_a_comment_without_a_time_says_only_how_its_issue_looks() -> None:
+    assert kinds(note(created_at=None, updated_at=None)) == ["seen", "created"]
+    assert observe(note("Commit", created_at=None, updated_at=None)) == Nothing(
+        "the comment names no commit or no time"
+    )
+
+
+def test_a_comment_without_a_text_can_be_read() -> None:
+    assert Commented(ITEM, at(3), "", insider=None) in observed(note(note=None))
+
+
+@pytest.mark.parametrize("kind", ["Snippet", "DesignManagement::Design", None])
+def test_a_comment_on_anything_else_says_nothing(kind: str | None) -> None:
+    assert observe(note("Snippet", noteable_type=kind)) == Nothing(
+        "comments on anything but issues, merge requests and commits say nothing about experiments"
+    )
+
+
+def test_a_pipeline_that_failed_is_a_failed_run() -> None:
+    assert observe(pipeline("failed", name="tests", commit={"id": "a" * 40, "message": "ML-12: cache\n"})) == [
+        Observed("finished", HEAD, at(3), traits(workflow="tests", conclusion="failed", branch="cache-answers")),
+        Mentioned(HEAD, "branch", "cache-answers", at(3)),
+        Mentioned(HEAD, "message", "ML-12: cache\n", at(3)),
+    ]
+
+
+@pytest.mark.parametrize("status", ["success", "failed", "canceled", "skipped"])
+def test_a_finished_pipeline_concludes_with_its_status(status: str) -> None:
+    finished = observed(pipeline(status, ref=None))
+    assert finished == [Observed("finished", HEAD, at(3), traits(conclusion=status))]
+
+
+@pytest.mark.parametrize("status", ["created", "pending", "running", "manual", "scheduled", "pondering"])
+def test_a_pipeline_that_goes_on_says_nothing_yet_even_if_it_had_finished_before(status: str) -> None:
+    assert observe(pipeline(status)) == Nothing(f"a pipeline that is {status} is no signal yet")
+
+
+@pytest.mark.parametrize("time", [None, ""])
+def test_a_pipeline_without_a_time_says_nothing(time: str | None) -> None:
+    assert observe(pipeline("skipped", finished_at=time)) == Nothing(
+        "the pipeline is skipped and names no time at which it finished"
+    )
+
+
+def test_a_pipeline_of_no_commit_says_nothing() -> None:
+    assert observe(pipeline(sha=ZEROS)) == Nothing("the pipeline names no commit")
+
+
+def test_a_tag_is_no_branch() -> None:
+    assert observe(pipeline(ref="v1.0", tag=True)) == [Observed("finished", HEAD, at(3), traits(conclusion="success"))]
+
+
+def test_the_commit_of_a_merge_requests_pipeline_serves_the_change() -> None:
+    run = pipeline(merge_request={"id": 900, "iid": 7, "target_project_id": 1})
+    assert links(run, "head") == [linked(HEAD, "head", at(3), CHANGE)]
+    assert links(pipeline(merge_request={"iid": 7}), "head") == [linked(HEAD, "head", at(3), CHANGE)]
+
+
+def test_the_pipeline_of_a_fork_serves_the_change_of_the_project_that_its_address_names() -> None:
+    url = "https://gitlab.acme.example/acme/app/-/merge_requests/7"
+    run = pipeline(project=FORK, merge_request={"iid": 7, "target_project_id": 1, "url": url})
+    assert links(run, "head") == [linked(HEAD, "head", at(3), CHANGE)]
+
+
+@pytest.mark.parametrize("url", [None, "", "https://elsewhere.example/acme/app/-/merge_requests/7", "nonsense"])
+def test_the_pipeline_of_a_fork_that_names_no_address_serves_nothing(url: str | None) -> None:
+    assert links(pipeline(project=FORK, merge_request={"iid": 7, "target_project_id": 1, "url": url}), "head") == []
+
+
+@pytest.mark.parametrize("more", [{"merge_request": None}, {"merge_request": {}}, {"commit": None}])
+def test_a_pipeline_may_have_no_merge_request_and_no_commit(more: dict[str, Any]) -> None:
+    assert observe(pipeline(**more)) == observe(pipeline())
+    assert links(pipeline(project=None, merge_request={"iid": 7}), "head") == []
+
+
+def test_a_deployment_tells_its_environment_and_the_tier_of_it() -> None:
+    environments = ("eu-west", "production")
+    assert observe(deployment()) == [
+        Observed("deployed", HEAD, at(4), traits(environment=environments, conclusion="success"))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("more", "known"),
+    [
+        ({"environment_tier": None}, {"environment": "eu-west"}),
+        ({"environment": "production"}, {"environment": "production"}),
+        ({"environment": None}, {"environment": "production"}),
+        ({"environment": None, "environment_tier": None}, {}),
+    ],
+)
+def test_a_deployment_tells_each_name_of_its_environment_once(more: dict[str, Any], known: dict[str, Any]) -> None:
+    assert observe(deployment(**more)) == [Observed("deployed", HEAD, at(4), traits(conclusion="success", **known))]
+
+
+@pytest.mark.parametrize("status", ["running", "failed", "canceled"])
+def test_a_deployment_concludes_with_its_status(status: str) -> None:
+    (deployed,) = observed(deployment(status=status))
+    assert isinstance(deployed, Observed)
+    assert deployed.traits["conclusion"] == (status,)
+
+
+@pytest.mark.parametrize("address", [None, "", "https://gitlab.acme.example/acme/app/-/commit/279484c0"])
+def test_a_deployment_of_no_commit_says_nothing(address: str | None) -> None:
+    assert observe(deployment(commit_url=address)) == Nothing("the deployment names no commit")
+
+
+def test_a_deployment_without_a_time_says_nothing() -> None:
+    assert observe(deployment(status_changed_at=None)) == Nothing("the deployment names no time")
+
+
+def test_a_push_that_creates_a_branch() -> None:
+    first, last = pushed("d" * 40, "ML-12: try\n", at(2)), pushed("a" * 40, "cache\n", at(3))
+    url = "https://gitlab.acme.example/acme/app/-/tree/cache-answers"
+    assert observe(push(first, last, before=ZEROS)) == [
+        on_branch("seen", at(3), title="cache-answers", url=url),
+        on_branch("created", at(3)),
+        Observed("active", BRANCH, at(3)),
+        Mentioned(BRANCH, "branch", "cache-answers", at(3)),
+        Linked(HEAD, "branch", BRANCH, frozenset({BRANCH}), at(3)),
+        Mentioned(Ref("commit:" + "d" * 40), "message", "ML-12: try\n", at(3)),
+        Mentioned(HEAD, "message", "cache\n", at(3)),
+    ]
+
+
+def test_a_push_to_a_branch_that_is_there_already_does_not_create_it() -> None:
+    assert kinds(push(pushed("a" * 40, "cache", at(3)))) == ["seen", "active"]
+
+
+def test_a_push_to_the_default_branch_tells_its_messages_alone() -> None:
+    assert observe(push(pushed("a" * 40, "cache", at(3)), ref="refs/heads/main")) == [
+        Mentioned(HEAD, "message", "cache", at(3))
+    ]
+
+
+def test_a_push_to_the_default_branch_of_no_commit_says_nothing() -> None:
+    assert observe(push({"timestamp": stamp(at(3))}, ref="refs/heads/main")) == Nothing(
+        "a push to the default branch that brings no commit"
+    )
+
+
+def test_of_very_many_commits_the_last_are_told() -> None:
+    many = push(*(pushed(f"{number:040x}", "cache", at(3)) for number in range(1, 1_000)))
+    assert (
+        len([one for one in observed(many) if isinstance(one, Mentioned) and one.channel == "message"]) == MOST_TARGETS
+    )
+
+
+@pytest.mark.parametrize("commits", [[], [{"id": "a" * 40}], None])
+def test_a_push_without_a_time_says_nothing(commits: Any) -> None:
+    assert observe({**push(), "commits": commits}) == Nothing("the push brings no commit with a time")
+
+
+def test_a_push_that_removes_a_branch_deletes_it_when_it_is_heard_of_since_no_time_is_told() -> None:
+    place = traits(what="branch", project="acme/app", branch="cache-answers")
+    assert observe(push(after=ZEROS)) == [
+        Observed("deleted", Ref("branch:acme/app@cache-answers"), at(10, "12:00:00"), place)
+    ]
+
+
+def test_the_default_branch_is_nobodys_experiment_when_it_is_removed() -> None:
+    assert observe(push(after=ZEROS, ref="refs/heads/main")) == Nothing("the default branch was removed")
+
+
+@pytest.mark.parametrize("ref", ["refs/tags/v1", "refs/heads/", "cache-answers", ""])
+def test_a_push_to_anything_but_a_branch_says_nothing(ref: str) -> None:
+    assert observe(push(pushed("a" * 40, "cache", at(3)), ref=ref)) == Nothing(
+        "a push to anything but a branch says nothing about experiments"
+    )
+
+
+@pytest.mark.parametrize("name", ["before", "after", "repository"])
+def test_a_field_of_a_push_may_be_null_or_missing(name: str) -> None:
+    whole = push(pushed("a" * 40, "cache", at(3)))
+    missing = {key: value for key, value in whole.items() if key != name}
+    assert observe({**whole, name: None}) == observe(missing)
+    assert kinds(missing) == ["seen", "active"]
+
+
+@pytest.mark.parametrize("event", ["project_rename", "project_transfer"])
+def test_a_project_that_is_renamed_or_transferred_has_a_new_name_and_so_have_its_branches(event: str) -> None:
+    payload = {
+        "event_name": event,
+        "created_at": "2026-03-01T09:00:00Z",
+        "updated_at": "2026-03-05T09:00:00Z",
+        "path_with_namespace": "acme/Answers",
+        "old_path_with_namespace": "Acme/app",
+    }
+    assert observe(payload) == [
+        Renamed(Alias(Ref("gitlab:acme/app"), Ref("gitlab:acme/answers"), at(5))),
+        Renamed(Alias(Ref("branch:acme/app"), Ref("branch:acme/answers"), at(5))),
+    ]
+
+
+def test_a_rename_whose_time_is_not_told_yields_to_every_other_one() -> None:
+    names = {"path_with_namespace": "acme/answers", "old_path_with_namespace": "acme/app"}
+    said = observed({"event_name": "project_rename", **names})
+    assert {one.alias.renamed_at.year for one in said if isinstance(one, Renamed)} == {1970}
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["build", "wiki_page", "tag_push", "release", "feature_flag", "emoji", "member", "access_token", "brand_new"],
+)
+def test_an_event_that_we_do_not_use_says_nothing(kind: str) -> None:
+    assert observe({"object_kind": kind}) == Nothing(f"GitLab's `{kind}` events say nothing about experiments")
+
+
+def test_a_system_hook_that_we_do_not_use_says_nothing() -> None:
+    assert observe({"event_name": "user_create"}) == Nothing(
+        "GitLab's `user_create` events say nothing about experiments"
+    )
+
+
+def test_the_body_and_not_the_header_tells_the_event() -> None:
+    as_system_hook = GITLAB.observe(delivery(issue("open"), **{"x-gitlab-event": "System Hook"}))
+    assert as_system_hook == observe(issue("open"))
+
+
+def test_a_reason_is_short_however_long_the_name_of_the_event() -> None:
+    said = observe({"object_kind": "x" * 100_000})
+    assert isinstance(said, Nothing)
+    assert len(said.reason) < 200
+
+
+@pytest.mark.parametrize(
+    ("payload", "complaint"),
+    [
+        ({}, "missing required field `object_kind`"),
+        ({"object_kind": None, "event_name": ""}, "missing required field `object_kind`"),
+        ([], "Expected `object`, got `array`"),
+        ({"object_kind": 7}, r"at `\$\.object_kind`"),
+        ({"object_kind": "issue"}, "missing required field `object_attributes`"),
+        (without(issue(), "iid"), r"missing required field `iid` - at `\$\.object_attributes`"),
+        (without(issue(), "created_at"), r"missing required field `created_at` - at `\$\.object_attributes`"),
+        (issue(iid="45"), r"Expected `int`, got `str` - at `\$\.object_attributes\.iid`"),
+        (issue(iid=-1), r"at `\$\.object_attributes\.iid`"),
+        (issue(iid=10**30), r"at `\$\.object_attributes\.iid`"),
+        (issue(created_at="yesterday"), r"at `\$\.object_attributes\.created_at`"),
+        (issue(updated_at="2026-02-30 09:00:00 UTC"), r"at `\$\.object_attributes\.updated_at`"),
+        (issue(closed_at="soon"), r"at `\$\.object_attributes\.closed_at`"),
+        (issue(project=None), r"`path_with_namespace` - at `\$\.project`"),
+        (issue(project={"web_url": "http://["}), r"`path_with_namespace` - at `\$\.project`"),
+        (issue(changes={"labels": []}), r"at `\$\.changes\.labels`"),
+        (without(merge_request(), "iid"), r"`iid` - at `\$\.object_attributes`"),
+        (merge_request(merged_at="never"), r"at `\$\.object_attributes\.merged_at`"),
+        ({**note(), "issue": None}, "missing required field `issue`"),
+        ({**note("MergeRequest"), "merge_request": None}, "missing required field `merge_request`"),
+        ({**note(), "issue": {"iid": 1, "created_at": "x"}}, r"at `\$\.issue\.created_at`"),
+        (note(created_at="x"), r"at `\$\.object_attributes\.created_at`"),
+        (without(pipeline(), "sha"), r"`sha` - at `\$\.object_attributes`"),
+        (without(pipeline(), "status"), r"`status` - at `\$\.object_attributes`"),
+        (pipeline(finished_at="x"), r"at `\$\.object_attributes\.finished_at`"),
+        ({"object_kind": "deployment"}, "missing required field `status`"),
+        (deployment(status_changed_at="x"), r"at `\$\.status_changed_at`"),
+        ({"object_kind": "push"}, "missing required field `ref`"),
+        (push(pushed("a" * 40, "cache", at(3)), project=None), r"`path_with_namespace` - at `\$\.project`"),
+        (push({"timestamp": "x"}), r"at `\$\.commits\[-1\]\.timestamp`"),
+        ({"event_name": "project_rename"}, "missing required field `path_with_namespace`"),
+        (
+            {"event_name": "project_transfer", "path_with_namespace": "acme/app"},
+            "missing required field `old_path_with_namespace`",
+        ),
+    ],
+)
+def test_a_field_that_is_missing_or_malformed_is_named_with_its_path(payload: Any, complaint: str) -> None:
+    with pytest.raises(UnreadableDelivery, match=f"a field is (missing or )?malformed: .*{complaint}"):
+        observe(payload)
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"{,}", b"\xef\xbb\xbf{}", b'{"object_kind": "\\ud800"}'])
+def test_a_body_that_is_not_json_is_unreadable(body: bytes) -> None:
+    with pytest.raises(UnreadableDelivery, match="the body is not JSON"):
+        observe(body)
+
+
+def test_a_body_that_is_not_utf_8_is_unreadable_and_the_place_is_named() -> None:
+    with pytest.raises(UnreadableDelivery, match="not UTF-8: byte 6"):
+        GITLAB.document(delivery(b'{"a": \xff}'))
+
+
+def test_the_document_is_the_body() -> None:
+    assert GITLAB.document(delivery(BODY)) == BODY
+
+
+@pytest.mark.parametrize(
+    "body", [b"[" * 100_000, b'{"a":' * 100_000, b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}"]
+)
+def test_a_body_that_is_nested_too_deeply_is_unreadable(body: bytes) -> None:
+    with pytest.raises(UnreadableDelivery):
+        observe(body)
+
+
+@pytest.mark.parametrize("when", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"])
+def test_a_time_that_no_calendar_holds_in_utc_is_unreadable(when: str) -> None:
+    with pytest.raises(UnreadableDelivery):
+        observe(issue(created_at=when))
+
+
+COLLECTED = read(collected("gitlab"))
+OURS = [
+    issue("update", labels=labels("bug"), changes={"labels": {"current": labels("bug")}}),
+    merge_request("merge", merge_commit_sha="b" * 40),
+    note(),
+    note("MergeRequest"),
+    note("Commit"),
+    pipeline(merge_request={"iid": 7}),
+    deployment(),
+    push(pushed("a" * 40, "cache", at(3))),
+    {"event_name": "project_rename", "path_with_namespace": "acme/a", "old_path_with_namespace": "acme/b"},
+]
+
+
+def understood(payload: Any) -> Sequence[Observation]:
+    """What a delivery says, if it can be read; any exception but the one that is allowed fails the test."""
+    try:
+        said = observe(payload)
+    except UnreadableDelivery:
+        return []
+    return [] if isinstance(said, Nothing) else said
+
+
+@given(nearly_right(lambda: [*OURS, *COLLECTED]) | JSON | st.binary())
+def test_whatever_comes_is_understood_or_unreadable(payload: Any) -> None:
+    assert is_sound(understood(payload))
+
+
+@pytest.mark.skipif(not COLLECTED, reason="the collected payloads are not here")
+def test_every_collected_payload_is_understood_and_names_nobody() -> None:
+    for payload in COLLECTED:
+        assert is_sound(understood(payload))
+        said = str(observe(payload))
+        people = [payload.get("user"), *(payload.get("assignees") or []), payload.get("assignee")]
+        names = {one["name"] for one in people if isinstance(one, dict)} | {payload.get("user_email")}
+        assert not [name for name in names if name and name in said]

@@ -1,0 +1,270 @@
+"""Jenkins: passwords, delivery ids, and what the Notification plugin's payloads say."""
+
+import json
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC
+from hashlib import sha256
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.deliveries.delivery import Delivery, UnreadableDelivery
+from service.deliveries.observation import Mentioned, Nothing, Observation, Observed, Trait
+from service.deliveries.signatures import SignatureRefused
+from service.lifecycle.references import Ref
+from service.providers.jenkins import Jenkins
+from tests.support.builders import at
+from tests.support.mutations import JSON, collected, dated, is_sound, nearly_right, read
+
+JENKINS = Jenkins()
+SHA = "a" * 40
+COMMIT = Ref(f"commit:{SHA}")
+ENDED = at(3)
+MILLISECONDS = int(ENDED.timestamp()) * 1000
+
+
+def basic(credentials: str) -> str:
+    return f"Basic {b64encode(credentials.encode()).decode()}"
+
+
+def verify(authorization: str | None, secrets: Sequence[bytes] = (b"secret",)) -> None:
+    headers = {} if authorization is None else {"authorization": authorization}
+    JENKINS.verify(headers, b"{}", secrets, at(2))
+
+
+def observe_body(body: bytes) -> Sequence[Observation] | Nothing:
+    return JENKINS.observe(Delivery("ci", "jenkins", "1", {}, body, at(9)))
+
+
+def observe(payload: Any) -> Sequence[Observation] | Nothing:
+    return observe_body(json.dumps(payload).encode())
+
+
+def scm(**known: Any) -> dict[str, Any]:
+    return {"url": "git@github.com:acme/app.git", "branch": "origin/cache-answers", "commit": SHA, **known}
+
+
+def run(phase: str = "COMPLETED", **build: Any) -> dict[str, Any]:
+    """A run of the third of March."""
+    known = {"number": 4, "status": "SUCCESS", "timestamp": MILLISECONDS, "scm": scm(culprits=["somebody"])}
+    return {"name": "tests", "url": "job/tests/", "build": {"phase": phase, **known, **build}}
+
+
+def observed(**known: str) -> Observed:
+    named: dict[Any, tuple[str, ...]] = {trait: (value,) for trait, value in known.items()}
+    traits: Mapping[Trait, tuple[str, ...]] = {"workflow": ("tests",), "conclusion": ("SUCCESS",), **named}
+    return Observed("finished", COMMIT, ENDED, traits)
+
+
+BRANCH = Mentioned(COMMIT, "branch", "cache-answers", ENDED)
+
+
+@pytest.mark.parametrize("user", ["jenkins", "", "somebody else", "jürgen"])
+def test_the_secret_is_accepted_as_the_password_of_any_user(user: str) -> None:
+    verify(basic(f"{user}:secret"))
+
+
+def test_the_previous_secret_is_accepted() -> None:
+    verify(basic("jenkins:secret"), [b"the new secret", b"secret"])
+
+
+def test_the_scheme_may_be_written_in_any_case_and_the_password_in_any_letters() -> None:
+    verify(basic("jenkins:se:crät").replace("Basic", "bASIC"), ["se:crät".encode()])
+
+
+@pytest.mark.parametrize(
+    ("authorization", "complaint"),
+    [
+        (None, "Authorization: Basic is missing"),
+        ("", "Authorization: Basic is missing"),
+        ("Basic", "Authorization: Basic is missing"),
+        ("Bearer secret", "Authorization: Basic is missing"),
+        ("secret", "Authorization: Basic is missing"),
+        ("é" * 60_000, "Authorization: Basic is missing"),
+        ("Basic ", "is not user:password in base64"),
+        ("Basic jenkins:secret", "is not user:password in base64"),
+        ("Basic é", "is not user:password in base64"),
+        ("Basic a", "is not user:password in base64"),
+        (basic("secret"), "is not user:password in base64"),
+        (f"Basic {'a' * 60_000}", "is not user:password in base64"),
+        (basic("jenkins:"), "is missing"),
+        (basic("jenkins:secreu"), "is not the source's secret"),
+        (basic("jenkins: secret"), "is not the source's secret"),
+        (basic("secret:jenkins"), "is not the source's secret"),
+        (basic("jenkins:sécret"), "is not the source's secret"),
+        (basic("jenkins:" + "s" * 45_000), "is not the source's secret"),
+    ],
+)
+def test_credentials_that_prove_nothing_are_refused_with_the_reason(authorization: str | None, complaint: str) -> None:
+    with pytest.raises(SignatureRefused, match=complaint):
+        verify(authorization)
+
+
+@pytest.mark.parametrize("secrets", [[], [b"another secret"], [b"another secret", b"and another"]])
+def test_without_the_right_secret_nothing_is_accepted(secrets: list[bytes]) -> None:
+    with pytest.raises(SignatureRefused, match="is not the source's secret"):
+        verify(basic("jenkins:secret"), secrets)
+
+
+def test_the_credentials_are_not_kept() -> None:
+    assert {"content-type"} == JENKINS.kept_headers
+
+
+def test_the_body_makes_the_delivery_id() -> None:
+    assert JENKINS.delivery_id({"authorization": "changes"}, b"not JSON") == sha256(b"\nnot JSON").hexdigest()
+
+
+@pytest.mark.parametrize("phase", ["COMPLETED", "FINALIZED", "FINISHED"])
+@pytest.mark.parametrize("status", ["SUCCESS", "FAILURE", "UNSTABLE", "ABORTED", "NOT_BUILT"])
+def test_a_run_that_ended(phase: str, status: str) -> None:
+    assert observe(run(phase, status=status)) == [observed(conclusion=status, branch="cache-answers"), BRANCH]
+
+
+@pytest.mark.parametrize("phase", ["QUEUED", "STARTED", "NONE", "new in some version", ""])
+def test_a_run_that_goes_on_says_nothing_yet(phase: str) -> None:
+    assert observe(run(phase)) == Nothing(f"a run in phase {phase}, not COMPLETED or FINALIZED, is no signal yet")
+
+
+@pytest.mark.parametrize("branch", ["cache-answers", "origin/cache-answers", "refs/remotes/origin/cache-answers"])
+def test_the_name_of_the_remote_is_left_out_of_the_branch(branch: str) -> None:
+    assert observe(run(scm=scm(branch=branch))) == [observed(branch="cache-answers"), BRANCH]
+
+
+def test_only_the_start_of_a_branch_is_taken_for_a_remote() -> None:
+    assert observed(branch="exp/origin/cache") in dated(observe(run(scm=scm(branch="exp/origin/cache"))))
+
+
+@pytest.mark.parametrize("branch", [None, "", "origin/"])
+def test_a_run_may_be_of_no_branch(branch: str | None) -> None:
+    assert observe(run(scm=scm(branch=branch))) == [observed()]
+
+
+@pytest.mark.parametrize("unknown", [{"name": None}, {"name": ""}])
+def test_a_run_may_have_neither_name_nor_status(unknown: dict[str, Any]) -> None:
+    payload = {**run(status=None, scm=scm(branch=None)), **unknown}
+    assert observe(payload) == [Observed("finished", COMMIT, ENDED, {})]
+    del payload["name"], payload["build"]["status"], payload["build"]["scm"]["branch"]
+    assert observe(payload) == [Observed("finished", COMMIT, ENDED, {})]
+
+
+@pytest.mark.parametrize(
+    "timestamp",
+    [MILLISECONDS, "2026-03-03T09:00:00.000+00:00", "2026-03-03T10:00:00.000+01:00", "2026-03-03T09:00:00Z"],
+)
+def test_the_time_of_the_end_may_be_a_number_or_a_text(timestamp: int | str) -> None:
+    said = dated(observe(run(timestamp=timestamp)))
+    assert {(one.at, one.at.tzinfo) for one in said} == {(ENDED, UTC)}
+
+
+def test_milliseconds_are_kept() -> None:
+    said = dated(observe(run(timestamp=MILLISECONDS + 123)))
+    assert {one.at for one in said} == {ENDED.replace(microsecond=123_000)}
+
+
+@pytest.mark.parametrize("timestamp", [None, ""])
+def test_a_run_without_a_time_says_which_plugin_to_update(timestamp: str | None) -> None:
+    assert observe(run(timestamp=timestamp)) == Nothing("the run names no time; update the Notification plugin")
+
+
+def test_a_run_with_the_required_fields_alone_can_be_read() -> None:
+    assert observe({"build": {"phase": "FINALIZED"}}) == Nothing("the run names no commit of Git")
+    assert observe({"build": {"phase": "STARTED"}}) == Nothing(
+        "a run in phase STARTED, not COMPLETED or FINALIZED, is no signal yet"
+    )
+
+
+@pytest.mark.parametrize(
+    "repository",
+    [None, {}, scm(commit=None), scm(commit=""), scm(commit="4"), scm(commit="abc123"), scm(commit="0" * 40)],
+)
+def test_a_run_without_a_full_commit_hash_says_nothing(repository: Any) -> None:
+    assert observe(run(scm=repository)) == Nothing("the run names no commit of Git")
+
+
+@pytest.mark.parametrize("body", [b"<hudson.plugins/>", b'<?xml version="1.0"?><hudson/>', b"\r\n <hudson/>"])
+def test_xml_is_unreadable_and_the_other_format_is_named(body: bytes) -> None:
+    with pytest.raises(UnreadableDelivery, match="the body is XML; choose the format JSON"):
+        observe_body(body)
+    with pytest.raises(UnreadableDelivery, match="the body is XML; choose the format JSON"):
+        JENKINS.document(Delivery("ci", "jenkins", "1", {}, body, at(9)))
+
+
+@pytest.mark.parametrize(
+    ("payload", "complaint"),
+    [
+        ({}, "missing required field `build`"),
+        ({"name": "tests", "build": {}}, r"missing required field `phase` - at `\$\.build`"),
+        ({"build": None}, r"\$\.build"),
+        ({"build": {"phase": None}}, r"\$\.build\.phase"),
+        (run(timestamp=True), r"\$\.build\.timestamp"),
+        (run(timestamp="yesterday"), "expected a time - at `build.timestamp`"),
+        (run(timestamp=10**30), "is no time - at `build.timestamp`"),
+        (run(timestamp=-(10**18)), "is no time - at `build.timestamp`"),
+        (run(scm=[]), r"\$\.build\.scm"),
+        ([], "Expected `object`, got `array`"),
+    ],
+)
+def test_a_field_that_is_missing_or_malformed_is_named_with_its_path(payload: Any, complaint: str) -> None:
+    with pytest.raises(UnreadableDelivery, match=complaint):
+        observe(payload)
+
+
+@pytest.mark.parametrize(
+    ("body", "complaint"),
+    [
+        (b"", "not JSON"),
+        (b"{", "not JSON"),
+        (b'{"a": \xff}', "not UTF-8: byte 6"),
+        (b'{"name": "\\ud800"}', "not JSON"),
+        (b'{"a": "\\udc00 alone"}', "not JSON"),
+        (b'{"a":' * 100_000, "not JSON"),
+        (b"[" * 100_000, "Expected `object`, got `array`"),
+    ],
+)
+def test_a_body_that_is_not_json_is_unreadable(body: bytes, complaint: str) -> None:
+    with pytest.raises(UnreadableDelivery, match=complaint):
+        observe_body(body)
+
+
+@pytest.mark.parametrize("when", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"])
+def test_a_time_that_no_calendar_holds_in_utc_is_unreadable(when: str) -> None:
+    with pytest.raises(UnreadableDelivery, match="out of range"):
+        observe(run(timestamp=when))
+
+
+def test_the_document_is_the_body() -> None:
+    assert JENKINS.document(Delivery("ci", "jenkins", "1", {}, b'{"name": "tests"}', at(9))) == b'{"name": "tests"}'
+
+
+COLLECTED = collected("jenkins")
+PAYLOADS = [run(), *read(COLLECTED)]
+
+
+@given(nearly_right(lambda: PAYLOADS) | JSON)
+def test_any_json_is_either_understood_or_unreadable(payload: Any) -> None:
+    with suppress(UnreadableDelivery):
+        assert is_sound(observe(payload))
+
+
+@given(st.integers())
+def test_any_number_is_a_time_or_unreadable(timestamp: int) -> None:
+    with suppress(UnreadableDelivery):
+        assert is_sound(observe(run(timestamp=timestamp)))
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("assembla-finalized-failure.json", "the run names no commit of Git"),
+        ("synapse-finalized-success.json", "the run names no time; update the Notification plugin"),
+    ],
+)
+def test_a_real_payload_of_an_old_plugin_is_understood(name: str, reason: str) -> None:
+    path = next((path for path in COLLECTED if path.name == name), None)
+    if path is None:
+        pytest.skip("the corpus of real payloads is not here")
+    assert observe_body(path.read_bytes()) == Nothing(reason)

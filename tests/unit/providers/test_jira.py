@@ -1,0 +1,907 @@
+"""Jira: signatures, delivery ids, and what its payloads say."""
+
+import base64
+import hmac
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.deliveries.delivery import Delivery, UnreadableDelivery
+from service.deliveries.observation import Commented, Kind, Linked, Nothing, Observation, Observed, Renamed, Trait
+from service.deliveries.signatures import SignatureRefused
+from service.lifecycle.aliases import Alias
+from service.lifecycle.evidence import MOST_TARGETS
+from service.lifecycle.references import Ref
+from service.providers.jira import Jira
+from tests.support.builders import SECRET, at
+from tests.support.mutations import JSON, collected, is_sound, nearly_right, read
+
+JIRA = Jira()
+TICKET = Ref("jira:ML-12")
+CREATED = datetime(2026, 3, 1, 9, tzinfo=UTC)
+NOW = datetime(2026, 3, 5, 9, tzinfo=UTC)
+"""When each event here happens."""
+
+BODY = b"Hello, World!"
+PUBLISHED_DIGEST = "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
+"""The HMAC-SHA256 of the body with the secret, as GitHub publishes it in "Validating webhook deliveries"."""
+
+PAYLOADS = read(collected("jira"))
+
+
+def written(when: datetime) -> str:
+    return when.strftime("%Y-%m-%dT%H:%M:%S.000+0000")
+
+
+def milliseconds(when: datetime) -> int:
+    return int(when.timestamp()) * 1000
+
+
+def status(name: str, category: str | None = None, number: str = "1") -> dict[str, Any]:
+    return {"name": name, "id": number, **({"statusCategory": {"key": category}} if category else {})}
+
+
+def issue(**fields: Any) -> dict[str, Any]:
+    known = {"summary": "Cache answers", "created": written(CREATED), "project": {"key": "ML"}, **fields}
+    return {"key": "ML-12", "self": "https://acme.example/jira/rest/api/2/issue/10012", "fields": known}
+
+
+def changed(field: str, before: str | None, now: str | None, **more: Any) -> dict[str, Any]:
+    return {
+        "field": field,
+        "fieldtype": "jira",
+        "from": before,
+        "fromString": before,
+        "to": now,
+        "toString": now,
+        **more,
+    }
+
+
+def updated(*changes: dict[str, Any], event: str = "jira:issue_updated", more: Any = None, **fields: Any) -> Any:
+    """An event of a ticket that has these fields, and of which this changed."""
+    changelog = {"changelog": {"items": list(changes)}} if changes else {}
+    return {
+        "timestamp": milliseconds(NOW),
+        "webhookEvent": event,
+        "issue": issue(**fields),
+        **changelog,
+        **(more or {}),
+    }
+
+
+def comment(body: Any = "Nice.", when: datetime = NOW, **more: Any) -> dict[str, Any]:
+    author = {"displayName": "Somebody", "emailAddress": "somebody@acme.example"}
+    return {"body": body, "created": written(when), "updated": written(when), "author": author, **more}
+
+
+def commented(body: Any = "Nice.", event: str = "comment_created", **more: Any) -> dict[str, Any]:
+    """An event of a comment as Data Center may send it: the ticket has a key and no fields."""
+    said = {"timestamp": milliseconds(NOW), "webhookEvent": event, "comment": comment(body)}
+    return {**said, "issue": {"key": "ML-12"}, **more}
+
+
+def delivery(payload: Any) -> Delivery:
+    body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+    return Delivery("jira", "jira", "1", {}, body, at(20))
+
+
+def observe(payload: Any) -> Sequence[Observation] | Nothing:
+    return JIRA.observe(delivery(payload))
+
+
+def observed(payload: Any) -> list[Observation]:
+    said = observe(payload)
+    assert not isinstance(said, Nothing), said.reason
+    return list(said)
+
+
+def happened(payload: Any) -> list[Observation]:
+    """What a delivery says beside how the ticket looks and when it was created."""
+    return [one for one in observed(payload) if not (isinstance(one, Observed) and one.kind in ("seen", "created"))]
+
+
+def looks(payload: Any) -> dict[Trait, tuple[str, ...]]:
+    seen = observed(payload)[0]
+    assert isinstance(seen, Observed)
+    assert seen.kind == "seen"
+    return dict(seen.traits)
+
+
+def item(kind: Kind, when: datetime = NOW, **known: str) -> Observed:
+    named: dict[Any, tuple[str, ...]] = {trait: (value,) for trait, value in known.items()}
+    return Observed(kind, TICKET, when, {"what": ("item",), "project": ("ML",), **named})
+
+
+def seen(**known: str) -> Observed:
+    return item("seen", NOW, title="Cache answers", url="https://acme.example/jira/browse/ML-12", **known)
+
+
+def text_of(body: Any) -> str:
+    """What is handed over of a comment's text."""
+    (said,) = [one for one in observed(commented(body)) if isinstance(one, Commented)]
+    return said.text
+
+
+def targets(channel: str, **fields: Any) -> list[frozenset[Ref]]:
+    said = observed(updated(**fields))
+    return [one.targets for one in said if isinstance(one, Linked) and one.channel == channel]
+
+
+def link(outward: str | None, key: str | None) -> dict[str, Any]:
+    return {"type": {"outward": outward, "inward": "is served by"}, "outwardIssue": {"key": key}}
+
+
+def verify(headers: dict[str, str], *secrets: str, body: bytes = BODY) -> None:
+    JIRA.verify(headers, body, [secret.encode() for secret in secrets or (SECRET,)], NOW)
+
+
+def signed(method: str, secret: str = SECRET) -> dict[str, str]:
+    return {"x-hub-signature": f"{method}={hmac.digest(secret.encode(), BODY, method).hex()}"}
+
+
+def basic(credentials: str) -> dict[str, str]:
+    return {"authorization": "Basic " + base64.b64encode(credentials.encode()).decode()}
+
+
+ACTIVE = Observed("active", TICKET, NOW)
+
+
+def test_a_published_signature_is_accepted() -> None:
+    verify({"x-hub-signature": f"sha256={PUBLISHED_DIGEST}"})
+
+
+@pytest.mark.parametrize("method", ["sha256", "sha384", "sha512"])
+def test_a_signature_by_a_strong_method_is_accepted(method: str) -> None:
+    verify(signed(method))
+
+
+def test_a_method_and_digits_may_be_capital() -> None:
+    verify({"x-hub-signature": f"SHA256={PUBLISHED_DIGEST.upper()}"})
+
+
+def test_the_signature_of_the_previous_secret_is_accepted() -> None:
+    verify(signed("sha256", "the old secret"), "the new secret", "the old secret")
+
+
+def test_a_signature_by_sha1_is_too_weak() -> None:
+    with pytest.raises(SignatureRefused, match="sha1 is too weak"):
+        verify(signed("sha1"))
+
+
+@pytest.mark.parametrize(
+    ("signature", "complaint"),
+    [
+        ("", "is not <method>=<signature>"),
+        (PUBLISHED_DIGEST, "is not <method>=<signature>"),
+        (f"md5={PUBLISHED_DIGEST}", "method is unknown"),
+        (f"={PUBLISHED_DIGEST}", "method is unknown"),
+        (f" sha256={PUBLISHED_DIGEST}", "method is unknown"),
+        (f"\u017fha256={PUBLISHED_DIGEST}", "method is unknown"),
+        (f"sha3_256={PUBLISHED_DIGEST}", "method is unknown"),
+        ("é" * 60_000, "is not <method>=<signature>"),
+        ("é" * 60_000 + "=", "method is unknown"),
+        ("sha256=", "not made of hexadecimal digits"),
+        (f"sha256={PUBLISHED_DIGEST}\n", "not made of hexadecimal digits"),
+        (f"sha256=={PUBLISHED_DIGEST}", "not made of hexadecimal digits"),
+        (f"sha256={'g' * 64}", "not made of hexadecimal digits"),
+        (f"sha256={'é' * 64}", "not made of hexadecimal digits"),
+        (f"sha256={'٤' * 64}", "not made of hexadecimal digits"),
+        (f"sha256={PUBLISHED_DIGEST[:-2]}", "does not match"),
+        (f"sha256={PUBLISHED_DIGEST}00", "does not match"),
+        (f"sha384={PUBLISHED_DIGEST}", "does not match"),
+        (f"sha256={'00' * 30_000}", "does not match"),
+    ],
+)
+def test_a_signature_that_proves_nothing_is_refused_with_the_reason(signature: str, complaint: str) -> None:
+    with pytest.raises(SignatureRefused, match=complaint):
+        verify({"x-hub-signature": signature})
+
+
+def test_a_wrong_signature_is_refused_whatever_the_password() -> None:
+    with pytest.raises(SignatureRefused, match="does not match"):
+        verify({"x-hub-signature": f"sha256={'0' * 64}", **basic(f"jira:{SECRET}")})
+
+
+@given(st.integers(0, 8 * len(BODY) - 1))
+def test_a_signature_is_of_one_body_only(bit: int) -> None:
+    flipped = bytearray(BODY)
+    flipped[bit // 8] ^= 1 << bit % 8
+    with pytest.raises(SignatureRefused, match="does not match"):
+        verify(signed("sha512"), body=bytes(flipped))
+
+
+@given(st.integers(0, 255))
+def test_no_bit_of_a_signature_may_differ(bit: int) -> None:
+    flipped = bytearray.fromhex(PUBLISHED_DIGEST)
+    flipped[bit // 8] ^= 1 << bit % 8
+    with pytest.raises(SignatureRefused, match="does not match"):
+        verify({"x-hub-signature": f"sha256={flipped.hex()}"})
+
+
+@pytest.mark.parametrize("secrets", [[], [b"another secret"], [b"another secret", b"and another"]])
+def test_without_the_right_secret_nothing_is_accepted(secrets: list[bytes]) -> None:
+    for headers in (signed("sha256"), basic(f"jira:{SECRET}")):
+        with pytest.raises(SignatureRefused):
+            JIRA.verify(headers, BODY, secrets, NOW)
+
+
+@pytest.mark.parametrize("user", ["", "jira", "Büro"])
+def test_the_secret_may_be_the_password_of_any_user(user: str) -> None:
+    verify(basic(f"{user}:{SECRET}"))
+    verify(basic(f"{user}:{SECRET}"), "the new secret", SECRET)
+
+
+@pytest.mark.parametrize(
+    ("headers", "complaint"),
+    [
+        ({}, "X-Hub-Signature is missing"),
+        ({"authorization": ""}, "Basic is missing"),
+        ({"authorization": f"Bearer {SECRET}"}, "Basic is missing"),
+        ({"authorization": "Basic"}, "Basic is missing"),
+        ({"authorization": "Basic "}, "not user:password"),
+        ({"authorization": "Basic é"}, "not user:password"),
+        ({"authorization": "Basic " + "!" * 60_000}, "not user:password"),
+        (basic("nobody"), "not user:password"),
+        (basic("jira:"), "password of HTTP Basic is missing"),
+        (basic(f"{SECRET}:jira"), "is not the source's secret"),
+        (basic(f"jira:{SECRET} "), "is not the source's secret"),
+        (basic("jira:It's a Secret to Everybodx"), "is not the source's secret"),
+        (basic("jira:" + "é" * 20_000), "is not the source's secret"),
+    ],
+)
+def test_a_password_that_proves_nothing_is_refused_with_the_reason(headers: dict[str, str], complaint: str) -> None:
+    with pytest.raises(SignatureRefused, match=complaint):
+        verify(headers)
+
+
+def test_a_refusal_gives_neither_the_secret_nor_the_right_signature_away() -> None:
+    with pytest.raises(SignatureRefused) as refused:
+        verify({"x-hub-signature": f"sha256={'0' * 64}"})
+    assert SECRET not in str(refused.value)
+    assert PUBLISHED_DIGEST not in str(refused.value)
+
+
+def test_no_secret_is_kept_beside_the_body() -> None:
+    assert not {"x-hub-signature", "authorization"} & JIRA.kept_headers
+
+
+def test_the_headers_of_a_delivery_are_kept() -> None:
+    assert JIRA.kept_headers == {
+        "content-type",
+        "x-atlassian-webhook-identifier",
+        "x-atlassian-webhook-retry",
+        "x-atlassian-webhook-flow",
+    }
+
+
+def test_the_delivery_id_is_the_one_that_jira_sends() -> None:
+    assert JIRA.delivery_id({"x-atlassian-webhook-identifier": "a-b"}, b"{") == "a-b"
+
+
+@pytest.mark.parametrize("without", [{}, {"x-atlassian-webhook-identifier": ""}])
+def test_without_an_id_the_body_makes_one(without: dict[str, str]) -> None:
+    assert JIRA.delivery_id(without, b"\xff{") == sha256(b"\n\xff{").hexdigest()
+
+
+def test_the_document_is_the_body() -> None:
+    assert JIRA.document(delivery(b'{"a": 1}')) == b'{"a": 1}'
+
+
+def test_a_created_ticket() -> None:
+    created = updated(
+        event="jira:issue_created",
+        labels=["experiment", "team:search"],
+        issuetype={"name": "Spike"},
+        components=[{"name": "Cache"}, {"name": "Ranking"}],
+    )
+    place: dict[Trait, tuple[str, ...]] = {"what": ("item",), "project": ("ML",), "component": ("Cache", "Ranking")}
+    shown: dict[Trait, tuple[str, ...]] = {
+        "title": ("Cache answers",),
+        "url": ("https://acme.example/jira/browse/ML-12",),
+        "item_type": ("Spike",),
+        "label": ("experiment", "team:search"),
+    }
+    assert observe(created) == [
+        Observed("seen", TICKET, NOW, {**place, **shown}),
+        Observed("created", TICKET, CREATED, place),
+    ]
+
+
+def test_a_deleted_ticket() -> None:
+    assert observe(updated(event="jira:issue_deleted")) == [seen(), item("created", CREATED), item("deleted")]
+
+
+@pytest.mark.parametrize("event", ["jira:issue_updated", "jira:issue_unheard_of"])
+def test_an_update_that_does_not_tell_what_changed_is_a_sign_of_life(event: str) -> None:
+    assert observe(updated(event=event)) == [seen(), item("created", CREATED), ACTIVE]
+    assert observe(updated(event=event, more={"changelog": None})) == [seen(), item("created", CREATED), ACTIVE]
+    assert observe(updated(event=event, more={"changelog": {"items": None}})) == observe(updated(event=event))
+
+
+def test_a_ticket_with_the_required_fields_alone_can_be_read() -> None:
+    least = {"webhookEvent": "jira:issue_created", "issue": {"key": "ML-12"}, "timestamp": milliseconds(NOW)}
+    assert observe(least) == [item("seen")]
+    assert observe({**least, "issue": {"key": "ML-12", "self": None, "fields": None}}) == [item("seen")]
+
+
+OPTIONAL = [
+    "summary",
+    "created",
+    "updated",
+    "labels",
+    "components",
+    "issuetype",
+    "project",
+    "status",
+    "resolution",
+    "resolutiondate",
+    "issuelinks",
+]
+
+
+@pytest.mark.parametrize("field", OPTIONAL)
+def test_a_field_that_is_null_is_as_good_as_left_out(field: str) -> None:
+    least = {"webhookEvent": "jira:issue_created", "issue": {"key": "ML-12"}, "timestamp": milliseconds(NOW)}
+    assert observe({**least, "issue": {"key": "ML-12", "fields": {field: None}}}) == [item("seen")]
+
+
+def test_objects_without_what_is_read_of_them_say_nothing() -> None:
+    hollow: dict[str, Any] = {name: {} for name in ("issuetype", "project", "status", "resolution", "parent")}
+    said = observed(updated({}, components=[{}, {"name": None}], issuelinks=[{}, {"type": None}], **hollow))
+    assert said == [seen(), item("created", CREATED), ACTIVE, Linked(TICKET, "link", TICKET, frozenset(), NOW)]
+
+
+def test_the_time_of_an_event_without_a_timestamp_is_that_of_the_ticket() -> None:
+    payload = updated(updated="2026-03-04T10:00:00.000+0100")
+    payload["timestamp"] = None
+    assert Observed("active", TICKET, at(4)) in observed(payload)
+
+
+def test_times_are_told_in_utc() -> None:
+    (_, created, _) = observed(updated(created="2026-03-01T11:00:00.000+0200"))
+    assert created == item("created", CREATED)
+    assert isinstance(created, Observed)
+    assert created.at.tzinfo is UTC
+
+
+def test_a_key_is_read_whatever_its_case() -> None:
+    payload = {**updated(), "issue": {"key": "ml-12"}}
+    assert observe(payload) == [item("seen"), ACTIVE]
+
+
+@pytest.mark.parametrize(
+    ("address", "url"),
+    [
+        ("https://acme.example/rest/api/2/issue/1", "https://acme.example/browse/ML-12"),
+        ("http://acme.example:8080/a/b/rest/api/2/issue/1", "http://acme.example:8080/a/b/browse/ML-12"),
+        ("https://api.atlassian.com/ex/jira/1-2/rest/api/2/issue/1", None),
+        ("https://acme.example/issue/1", None),
+        ("https://somebody:password@acme.example/rest/api/2/issue/1", None),
+        ("javascript:alert(1)/rest/", None),
+        ("https:///rest/", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_the_address_of_a_ticket_is_where_people_read_it(address: str | None, url: str | None) -> None:
+    payload = updated()
+    payload["issue"]["self"] = address
+    assert looks(payload).get("url") == ((url,) if url else None)
+
+
+def test_of_very_many_labels_the_first_are_read() -> None:
+    many = [f"label-{number}" for number in range(500)]
+    assert looks(updated(labels=many))["label"] == tuple(many[:100])
+    assert len(happened(updated(changed("labels", None, " ".join(many))))) == 100
+
+
+def test_changed_labels() -> None:
+    assert happened(updated(changed("labels", "experiment old", "experiment outcome:failed risk:bold"))) == [
+        item("labelled", label="outcome:failed"),
+        item("labelled", label="risk:bold"),
+        item("unlabelled", label="old"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "said"),
+    [
+        (None, "experiment", [item("labelled", label="experiment")]),
+        ("", "experiment", [item("labelled", label="experiment")]),
+        ("experiment", None, [item("unlabelled", label="experiment")]),
+        ("experiment", "", [item("unlabelled", label="experiment")]),
+        ("experiment", "Experiment", []),
+        (None, None, []),
+    ],
+)
+def test_a_label_is_put_on_or_taken_off(before: str | None, now: str | None, said: list[Observation]) -> None:
+    assert happened(updated(changed("labels", before, now))) == said
+
+
+def test_a_changed_type() -> None:
+    assert happened(updated(changed("issuetype", "Task", "Spike"))) == [
+        item("typed", item_type="Spike"),
+        item("untyped", item_type="Task"),
+    ]
+
+
+def test_a_type_of_the_same_name_in_another_project_is_the_same() -> None:
+    assert happened(updated(changed("issuetype", "Spike", "spike"))) == [ACTIVE]
+
+
+@pytest.mark.parametrize("field", ["status", "Status", "STATUS"])
+@pytest.mark.parametrize(("key", "category"), [("new", "new"), ("indeterminate", "in progress"), ("done", "done")])
+def test_a_ticket_that_moved(field: str, key: str, category: str) -> None:
+    assert happened(updated(changed(field, "Open", "There"), status=status("there", key))) == [
+        item("moved", status_from="Open", status_to="There", category_to=category)
+    ]
+
+
+@pytest.mark.parametrize(
+    "now",
+    [None, {}, status("Elsewhere", "done"), status("There"), status("There", "undefined"), status("", "done", "")],
+)
+def test_the_category_of_another_status_than_the_entered_one_is_not_told(now: Any) -> None:
+    assert happened(updated(changed("status", "Open", "There"), status=now)) == [
+        item("moved", status_from="Open", status_to="There")
+    ]
+
+
+def test_a_status_that_was_renamed_meanwhile_is_known_by_its_id() -> None:
+    moved = changed("status", "Open", "There", to="3")
+    assert happened(updated(moved, status=status("Over there", "indeterminate", "3"))) == [
+        item("moved", status_from="Open", status_to="There", category_to="in progress")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("new", []),
+        ("indeterminate", [item("moved", status_to="There", category_to="in progress")]),
+        ("done", [item("moved", status_to="There", category_to="done")]),
+    ],
+)
+def test_a_ticket_created_in_a_status_has_moved_only_if_that_is_no_new_one(key: str, said: list[Observation]) -> None:
+    created = updated(changed("Status", None, "There"), event="jira:issue_created", status=status("There", key))
+    assert happened(created) == said
+
+
+RESOLVED = changed("resolution", None, "Won't Do")
+DONE = changed("status", "Open", "Done")
+
+
+@pytest.mark.parametrize("changes", [[RESOLVED, DONE], [DONE, RESOLVED]])
+def test_a_resolution_and_a_status_may_change_in_either_order(changes: list[dict[str, Any]]) -> None:
+    assert happened(updated(*changes, status=status("Done", "done"))) == [
+        item("moved", status_from="Open", status_to="Done", category_to="done", resolution="Won't Do")
+    ]
+
+
+def test_a_status_that_changes_alone_goes_with_the_resolution_that_the_ticket_has() -> None:
+    assert happened(updated(DONE, resolution={"name": "Duplicate"})) == [
+        item("moved", status_from="Open", status_to="Done", resolution="Duplicate")
+    ]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        changed("resolution", "Duplicate", None),
+        changed("resolution", "Duplicate", "None"),
+        changed("Resolution", "Duplicate", "Fixed", to=None),
+        changed("resolution", "Duplicate", ""),
+    ],
+)
+def test_a_resolution_that_was_taken_off_is_none(change: dict[str, Any]) -> None:
+    reopened = changed("status", "Done", "Open")
+    stale = {"name": "Duplicate"}
+    assert happened(updated(change, reopened, status=status("Open", "new"), resolution=stale)) == [
+        item("moved", status_from="Done", status_to="Open", category_to="new", resolution_from="Duplicate")
+    ]
+
+
+def test_a_resolution_that_changes_alone_goes_with_the_done_status_of_the_ticket() -> None:
+    change = changed("resolution", "None", "Duplicate")
+    assert happened(updated(change, status=status("Closed", "done"))) == [
+        item("moved", status_to="Closed", category_to="done", resolution="Duplicate")
+    ]
+
+
+@pytest.mark.parametrize("now", [None, status("Open", "new"), status("Closed")])
+def test_a_resolution_that_changes_alone_of_a_ticket_that_is_not_done_tells_no_status(now: Any) -> None:
+    change = changed("resolution", "Fixed", "Duplicate")
+    assert happened(updated(change, status=now)) == [item("moved", resolution_from="Fixed", resolution="Duplicate")]
+
+
+def test_a_change_may_leave_its_ids_out() -> None:
+    change = {"field": "resolution", "toString": "Duplicate"}
+    assert happened(updated(change)) == [item("moved", resolution="Duplicate")]
+
+
+def test_an_assigned_ticket_does_not_tell_to_whom() -> None:
+    said = happened(updated(changed("assignee", None, "Somebody")))
+    assert said == [item("assigned")]
+    assert "Somebody" not in repr(said)
+
+
+def test_a_ticket_that_nobody_has_any_more_is_active() -> None:
+    assert happened(updated(changed("assignee", "Somebody", None))) == [ACTIVE]
+
+
+def test_a_ticket_that_went_to_another_project_has_a_new_name() -> None:
+    moves = (changed("project", "OPS", "ML"), changed("Key", "OPS-7", "ML-12"))
+    assert happened(updated(*moves)) == [Renamed(Alias(Ref("jira:OPS-7"), TICKET, NOW)), ACTIVE]
+
+
+@pytest.mark.parametrize(("old", "new"), [(None, "ML-12"), ("OPS-7", None), ("ops", "ML-12"), ("ml-12", "ML-12")])
+def test_a_key_that_is_none_or_the_same_renames_nothing(old: str | None, new: str | None) -> None:
+    assert happened(updated(changed("Key", old, new))) == [ACTIVE]
+
+
+def test_all_that_changed_at_once_is_read_and_the_rest_is_one_sign_of_life() -> None:
+    changes = (
+        changed("priority", "High", "Low"),
+        changed("labels", "", "experiment"),
+        changed("Sprint", None, "7"),
+        changed("assignee", None, "Somebody"),
+    )
+    assert happened(updated(*changes)) == [item("labelled", label="experiment"), item("assigned"), ACTIVE]
+
+
+@pytest.mark.parametrize("name", ["labels", "Status", "Key", "assignee", "resolution", "issuetype"])
+def test_a_field_that_a_site_added_is_not_the_one_of_jira_with_its_name(name: str) -> None:
+    assert happened(updated(changed(name, "OPS-1", "OPS-2", fieldtype="custom"))) == [ACTIVE]
+
+
+def test_a_ticket_that_is_done_tells_in_each_event_when_it_was_resolved() -> None:
+    fields: dict[str, Any] = {
+        "status": status("Closed", "done"),
+        "resolution": {"name": "Won't Do"},
+        "resolutiondate": written(at(3)),
+    }
+    closed = item("closed", at(3), reason="Won't Do", status_to="Closed")
+    assert happened(updated(**fields)) == [ACTIVE, closed]
+    assert happened(commented(event="comment_updated", issue=issue(**fields))) == [closed, ACTIVE]
+
+
+@pytest.mark.parametrize("now", [None, status("Open", "new"), status("Closed")])
+def test_a_ticket_that_is_not_known_to_be_done_was_not_closed(now: Any) -> None:
+    assert happened(updated(status=now, resolutiondate=written(at(3)))) == [ACTIVE]
+
+
+def test_a_ticket_that_is_done_without_a_resolution_tells_no_time_of_closing() -> None:
+    assert happened(updated(status=status("Done", "done"), resolutiondate=None)) == [ACTIVE]
+
+
+def test_a_ticket_serves_its_parent() -> None:
+    assert targets("parent", parent={"key": "ml-3"}) == [{Ref("jira:ML-3")}]
+
+
+def test_a_parent_that_is_null_takes_the_link_back() -> None:
+    assert targets("parent", parent=None) == [frozenset()]
+
+
+@pytest.mark.parametrize("parent", [{}, {"key": None}, {"key": "nothing"}])
+def test_a_parent_that_is_not_named_states_nothing(parent: dict[str, Any]) -> None:
+    assert targets("parent", parent=parent) == []
+
+
+def test_a_parent_or_links_that_are_absent_state_nothing() -> None:
+    assert targets("parent") == targets("link") == targets("link", issuelinks=None) == []
+
+
+@pytest.mark.parametrize("outward", ["implements", "tests", "Validates", "is part of", "is evidence for"])
+def test_a_link_that_says_so_makes_a_ticket_evidence(outward: str) -> None:
+    assert targets("link", issuelinks=[link(outward, "OPS-7")]) == [{Ref("jira:OPS-7")}]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        link("relates to", "OPS-7"),
+        link("duplicates", "OPS-7"),
+        link(None, "OPS-7"),
+        link("implements", None),
+        link("implements", "OPS 7"),
+        {"type": {"outward": "implements"}, "inwardIssue": {"key": "OPS-7"}},
+        {"type": None, "outwardIssue": {"key": "OPS-7"}},
+    ],
+)
+def test_any_other_link_says_nothing(other: dict[str, Any]) -> None:
+    assert targets("link", issuelinks=[other]) == [frozenset()]
+
+
+def test_of_very_many_links_the_first_are_read() -> None:
+    others = [link("relates to", "OPS-1"), *(link("tests", f"OPS-{number}") for number in range(10, 500))]
+    assert targets("link", issuelinks=others) == [
+        {Ref(f"jira:OPS-{number}") for number in range(10, 10 + MOST_TARGETS)}
+    ]
+
+
+def test_a_created_comment() -> None:
+    assert observe(commented("/experiment start", comment=comment("/experiment start", at(3)))) == [
+        Observed("active", TICKET, at(3)),
+        Commented(TICKET, at(3), "/experiment start", insider=None),
+    ]
+
+
+def test_a_created_comment_tells_how_the_ticket_looks() -> None:
+    few = {"summary": "Cache answers", "issuetype": {"name": "Spike"}, "created": None}
+    looks = seen(item_type="Spike")
+    # An event that shows no components does not tell where the ticket belongs: its team stays as it is.
+    placeless = Observed("seen", looks.subject, looks.at, {k: v for k, v in looks.traits.items() if k != "project"})
+    comment = Commented(TICKET, NOW, "Nice.", insider=None)
+    assert observe(commented(issue=issue(**few))) == [placeless, ACTIVE, comment]
+    assert observe(commented(issue=issue(**few, components=[]))) == [looks, ACTIVE, comment]
+    assert item("created", CREATED) in observed(commented(issue=issue()))
+
+
+@pytest.mark.parametrize("event", ["comment_updated", "comment_deleted", "comment_unheard_of"])
+def test_a_comment_that_is_edited_or_deleted_commands_nothing(event: str) -> None:
+    assert observe(commented("/experiment start", event)) == [ACTIVE]
+
+
+@pytest.mark.parametrize("event", ["comment_created", "comment_updated", "comment_deleted"])
+def test_a_comment_without_its_ticket_says_nothing(event: str) -> None:
+    nothing = Nothing("the comment does not name its ticket")
+    assert observe(commented(event=event, issue=None)) == nothing
+    assert observe({"webhookEvent": event}) == nothing
+
+
+def test_a_comment_may_be_empty_undated_or_missing() -> None:
+    empty = [ACTIVE, Commented(TICKET, NOW, "", insider=None)]
+    assert observe(commented(comment={})) == empty
+    assert observe(commented(comment={"body": None, "created": None, "updated": None})) == empty
+    assert observe(commented(comment=None)) == [ACTIVE]
+
+
+@pytest.mark.parametrize("named", [{"issue_event_type_name": "issue_commented"}, {"issue_event_type_name": None}, {}])
+def test_an_update_that_is_a_comment(named: dict[str, Any]) -> None:
+    assert happened(updated(more={**named, "comment": comment("/experiment start", at(3))})) == [
+        Observed("active", TICKET, at(3)),
+        Commented(TICKET, at(3), "/experiment start", insider=None),
+    ]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"issue_event_type_name": "issue_comment_edited", "comment": comment("/experiment start")},
+        {"issue_event_type_name": "issue_comment_deleted"},
+        {"comment": comment("/experiment start", updated=written(at(6)))},
+        {"comment": comment("/experiment start", created=None, updated=None)},
+        {"webhookEvent": "jira:issue_unheard_of", "comment": comment("/experiment start")},
+    ],
+)
+def test_an_update_that_is_no_new_comment_commands_nothing(more: dict[str, Any]) -> None:
+    assert happened(updated(more=more)) == [ACTIVE]
+
+
+@pytest.mark.parametrize("block", ["code", "noformat", "quote", "code:java", "code:title=a.py|theme=b", "CODE"])
+def test_what_stands_in_a_block_of_a_comment_is_no_command(block: str) -> None:
+    name = block.partition(":")[0]
+    text = text_of(f"Before\n{{{block}}}\n/experiment start\n{{{name}}}\nafter")
+    assert text.split() == ["Before", "after"]
+
+
+@pytest.mark.parametrize(
+    ("body", "left"),
+    [
+        ("{code}/experiment start", ""),
+        ("a {quote}b", "a"),
+        ("{code}a{code}b{code}c{code}d", "b d"),
+        ("{quote}a{code}b{quote}c{code}d{quote}e", "e"),
+        ("{noformat}a{code}b{noformat}c", "c"),
+        ("{quote}a{noformat}b{quote}c", ""),
+        ("{color:red}a{color} {panel}b{panel} {{c}}", "{color:red}a{color} {panel}b{panel} {{c}}"),
+        ("{codex}a{codex}", "{codex}a{codex}"),
+        ("a { code } b {code", "a { code } b {code"),
+        ("a\r\nb", "a b"),
+    ],
+)
+def test_blocks_end_where_jira_ends_them(body: str, left: str) -> None:
+    assert " ".join(text_of(body).split()) == left
+
+
+def test_what_follows_a_block_on_its_line_does_not_begin_the_line() -> None:
+    text = text_of("{quote}Start it?{quote}/experiment start\n/experiment share")
+    assert [line.startswith("/") for line in text.splitlines()] == [False, True]
+
+
+@pytest.mark.parametrize("piece", ["{code", "{code:", "{code:a", "{quote}", "{code}{quote}", "{", "{code:" + "a" * 99])
+def test_a_long_comment_is_read_in_no_time(piece: str) -> None:
+    assert len(text_of(piece * (1_000_000 // len(piece)))) <= 1_000_000
+
+
+def node(kind: str, *content: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"type": kind, "content": list(content), **more}
+
+
+def words(text: str | None, *marks: str) -> dict[str, Any]:
+    return {"type": "text", "text": text, "marks": [{"type": mark} for mark in marks]}
+
+
+def test_a_comment_that_is_a_tree_is_its_paragraphs_without_code_and_quotations() -> None:
+    tree = node(
+        "doc",
+        node("paragraph", words("/experiment "), words("start", "strong")),
+        node("codeBlock", words("/experiment reopen")),
+        node("blockquote", node("paragraph", words("/experiment share"))),
+        node("bulletList", node("listItem", node("paragraph", words("one"), {"type": "hardBreak"}, words("two")))),
+        node("paragraph", {"type": "mention", "attrs": {"text": "@Somebody"}}, words(" asked"), words(None)),
+        node("paragraph", words("/experiment bold", "code")),
+        {"type": "rule"},
+        version=1,
+    )
+    assert text_of(tree) == "/experiment start\none\ntwo\n asked\n`/experiment bold`"
+
+
+def test_a_tree_is_read_to_a_bounded_depth_and_length() -> None:
+    deep = node("paragraph", words("too deep"))
+    for _ in range(100):
+        deep = node("panel", deep)
+    assert text_of(deep) == ""
+    assert len(text_of(node("doc", *[node("paragraph", words("a"))] * 5000)).splitlines()) == 1000
+
+
+def test_a_tree_without_end_is_unreadable() -> None:
+    endless = b'{"content":[' * 50_000 + b"]}" * 50_000
+    body = json.dumps(commented("TREE")).encode().replace(b'"TREE"', endless)
+    with pytest.raises(UnreadableDelivery):
+        observe(body)
+
+
+def post_function(**more: Any) -> dict[str, Any]:
+    """What a workflow's post function sends."""
+    transition = {"transitionName": "Start", "from_status": "To Do", "to_status": "Doing"}
+    start = {"transition": transition, "comment": "", "issue": issue(), "timestamp": milliseconds(NOW)}
+    return {**start, **more}
+
+
+def test_a_transition_in_a_workflow() -> None:
+    payload = post_function(issue=issue(status=status("Doing", "indeterminate")))
+    assert observe(payload) == [
+        seen(),
+        item("created", CREATED),
+        item("moved", status_from="To Do", status_to="Doing", category_to="in progress"),
+    ]
+
+
+def test_a_transition_tells_the_category_only_of_the_status_that_was_entered() -> None:
+    payload = post_function(issue=issue(status=status("To Do", "new")))
+    assert happened(payload) == [item("moved", status_from="To Do", status_to="Doing")]
+
+
+@pytest.mark.parametrize(
+    "event", ["issuelink_created", "sprint_started", "worklog_created", "project_created", "jira:version_released"]
+)
+def test_an_event_that_we_do_not_use_says_nothing(event: str) -> None:
+    payload = {"webhookEvent": event, "timestamp": "whenever", "issue": 1, "comment": [], "changelog": ""}
+    assert observe(payload) == Nothing(f"Jira's `{event}` events say nothing about experiments")
+
+
+def test_the_name_of_an_event_is_shown_in_part_where_it_is_long() -> None:
+    assert observe({"webhookEvent": "x" * 5000}) == Nothing(
+        f"Jira's `{'x' * 50}…` events say nothing about experiments"
+    )
+
+
+def with_issue(**issue: Any) -> dict[str, Any]:
+    return {**updated(), "issue": issue}
+
+
+@pytest.mark.parametrize(
+    ("payload", "complaint"),
+    [
+        ({}, "webhookEvent"),
+        ({"webhookEvent": None}, "webhookEvent"),
+        ({"webhookEvent": "", "transition": None}, "webhookEvent"),
+        ({"webhookEvent": 1}, r"\$\.webhookEvent"),
+        ([], "Expected `object`, got `array`"),
+        ({"webhookEvent": "jira:issue_updated"}, "missing required field `issue`"),
+        (post_function(issue=None), r"\$\.issue"),
+        (with_issue(), r"missing required field `key` - at `\$\.issue`"),
+        (commented(issue={}), r"missing required field `key` - at `\$\.issue`"),
+        (with_issue(key=None), r"\$\.issue\.key"),
+        (with_issue(key=12), r"\$\.issue\.key"),
+        ({**updated(), "timestamp": None}, "missing required field `timestamp`"),
+        ({**commented(), "timestamp": None}, "missing required field `timestamp`"),
+        ({**post_function(), "timestamp": None}, "missing required field `timestamp`"),
+        ({**updated(), "timestamp": -1}, r"\$\.timestamp"),
+        ({**updated(), "timestamp": 10**14 * 9}, r"\$\.timestamp"),
+        ({**updated(), "timestamp": 10**400}, r"\$\.timestamp"),
+        ({**updated(), "timestamp": "1"}, r"\$\.timestamp"),
+        (updated(created="yesterday"), r"\$\.issue\.fields\.created"),
+        (updated(created="0001-01-01T00:00:00.000+2359"), "out of range"),
+        ({**updated(updated="x"), "timestamp": None}, r"\$\.issue\.fields\.updated"),
+        (updated(status=status("Done", "done"), resolutiondate="-"), r"\$\.issue\.fields\.resolutiondate"),
+        (commented(comment=comment(created="now")), r"\$\.comment\.created"),
+        (updated(labels=[1]), r"\$\.issue\.fields\.labels\[0\]"),
+        (commented(["a"]), r"\$\.comment\.body"),
+    ],
+)
+def test_a_field_that_is_missing_or_malformed_is_named_with_its_path(payload: Any, complaint: str) -> None:
+    with pytest.raises(UnreadableDelivery, match=complaint):
+        observe(payload)
+
+
+@pytest.mark.parametrize(
+    "key", ["", "ML", "ML-", "-12", "12-ML", "ML 12", "ML-1٤", "\u017fML-1", "ML-12\n", "M" * 999 + "-1"]
+)
+def test_a_key_that_is_none_is_named_with_its_path_and_not_shown(key: str) -> None:
+    with pytest.raises(UnreadableDelivery) as unreadable:
+        observe(with_issue(key=key))
+    assert str(unreadable.value) == "a field is malformed: expected a key such as ML-12 - at `$.issue.key`"
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"{,}", b"\xef\xbb\xbf{}", b'{"webhookEvent": "\\ud800"}', b"[" * 100_000])
+def test_a_body_that_is_not_json_is_unreadable(body: bytes) -> None:
+    with pytest.raises(UnreadableDelivery):
+        observe(body)
+
+
+def test_a_body_that_is_not_utf_8_is_unreadable_and_the_place_is_named() -> None:
+    with pytest.raises(UnreadableDelivery, match="not UTF-8: byte 6"):
+        observe(b'{"a": \xff}')
+
+
+def test_a_very_long_changelog_is_read_in_no_time() -> None:
+    changes = [changed("resolution", None, "Fixed"), changed("status", "Open", "Done")] * 10_000
+    assert len(happened(updated(*changes))) == 100
+    assert len(happened(updated(*[changed("resolution", None, "Fixed")] * 20_000))) == 1
+
+
+def test_nobody_is_named() -> None:
+    people = {"displayName": "Somebody", "name": "somebody", "emailAddress": "somebody@acme.example"}
+    fields: dict[str, Any] = {"assignee": people, "reporter": people, "creator": people}
+    assigned = changed("assignee", "Somebody", "Somebody else")
+    payload = updated(assigned, more={"user": people, "comment": comment(author=people)}, **fields)
+    assert "omebody" not in repr(observe(payload))
+
+
+def is_understood_or_unreadable(payload: Any) -> bool:
+    """Whether the outcome is one of those allowed; any other exception escapes and fails the test."""
+    try:
+        said = observe(payload)
+    except UnreadableDelivery as error:
+        return bool(str(error))
+    return is_sound(said)
+
+
+@pytest.mark.skipif(not PAYLOADS, reason="there are no real payloads here")
+def test_every_real_payload_is_understood() -> None:
+    for payload in PAYLOADS:
+        said = observe(payload)
+        assert isinstance(said, Nothing) == ("issue" not in payload)
+
+
+EVENTS = st.sampled_from(["jira:issue_created", "jira:issue_updated", "comment_created", "sprint_closed"])
+OWN = [
+    updated(DONE, RESOLVED, changed("labels", "a", "b"), status=status("Done", "done"), parent={"key": "ML-1"}),
+    updated(changed("Key", "OPS-1", "ML-12"), changed("issuetype", "Task", "Spike"), issuelinks=[link("tests", "A-1")]),
+    updated(status=status("Done", "done"), resolution={"name": "Done"}, resolutiondate=written(NOW)),
+    commented(node("doc", node("paragraph", words("/experiment start", "code")))),
+    post_function(),
+]
+
+
+@given(
+    nearly_right(lambda: [*OWN, *PAYLOADS])
+    | JSON
+    | st.fixed_dictionaries({"webhookEvent": EVENTS, "issue": JSON, "comment": JSON})
+)
+def test_any_json_is_either_understood_or_unreadable(payload: Any) -> None:
+    assert is_understood_or_unreadable(payload)
+
+
+@given(st.binary() | st.text(alphabet='{}[]":,0\\ud8', max_size=80).map(str.encode))
+def test_any_bytes_are_either_understood_or_unreadable(body: bytes) -> None:
+    assert is_understood_or_unreadable(body)

@@ -1,0 +1,726 @@
+"""The default rules, row by row: observations in; events, links and the verdict with its reason out."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from itertools import permutations
+from typing import Any, Literal, NamedTuple
+
+import pytest
+
+from service.deliveries.observation import Commented, Kind, Linked, Mentioned, Nothing, Observation, Observed, Renamed
+from service.lifecycle.aliases import Alias
+from service.lifecycle.declarations import declarations_in, value_of
+from service.lifecycle.events import (
+    Active,
+    Concluded,
+    Declared,
+    Field,
+    LifecycleEvent,
+    Proposed,
+    Reopened,
+    Result,
+    Shipped,
+    Signalled,
+    Started,
+    Withdrawn,
+)
+from service.lifecycle.evidence import LinkSet
+from service.lifecycle.experiment import fold, is_marked
+from service.lifecycle.references import Ref
+from service.lifecycle.taxonomy import Outcome
+from service.rules.interpret import interpret
+from service.rules.model import Verdict
+from tests.support.builders import at, without_label
+from tests.support.road import RULES
+
+Provider = Literal["github", "gitlab", "jira"]
+FORGES: list[Provider] = ["github", "gitlab"]
+ALL: list[Provider] = [*FORGES, "jira"]
+
+ITEM, OTHER_ITEM = Ref("github:acme/app#45"), Ref("github:acme/app#46")
+CHANGE = Ref("github:acme/app!7")
+HEAD, MERGE = Ref("commit:" + "a" * 40), Ref("commit:" + "b" * 40)
+TICKET = Ref("jira:ML-12")
+THE_THIRD = at(3)
+DERIVED_TEAM = Declared(ITEM, at(2), "team", "acme/app", "derived")
+
+
+class Meaning(NamedTuple):
+    """What a delivery means, with its events alone."""
+
+    verdict: Verdict
+    reason: str
+    events: tuple[LifecycleEvent, ...] = ()
+    links: tuple[LinkSet, ...] = ()
+    aliases: tuple[Alias, ...] = ()
+
+
+def interpreted(*observed: Observation, provider: Provider = "github") -> Meaning:
+    meant = interpret(RULES, provider, observed, dict)
+    return Meaning(meant.verdict, meant.reason, tuple(map(without_label, meant.events)), meant.links, meant.aliases)
+
+
+def events(*observed: Observation, provider: Provider = "github") -> Sequence[LifecycleEvent]:
+    return interpreted(*observed, provider=provider).events
+
+
+def observation(kind: Kind, subject: Ref = ITEM, when: datetime = THE_THIRD, **known: Any) -> Observed:
+    """An observation; a trait has one value, or several in a tuple."""
+    traits: dict[Any, tuple[str, ...]] = {
+        trait: value if isinstance(value, tuple) else (value,) for trait, value in known.items()
+    }
+    return Observed(kind, subject, when, traits)
+
+
+def seen(*labels: str, **known: Any) -> Observed:
+    return observation("seen", ITEM, at(2), **{"what": "item", "project": "Acme/App", "label": labels, **known})
+
+
+def change_seen(branch: str = "cache-answers", *labels: str) -> Observed:
+    return observation("seen", CHANGE, at(2), what="change", project="Acme/App", label=labels, branch=branch)
+
+
+def ticket(*labels: str, item_type: str = "Task", **known: Any) -> Observed:
+    return observation("seen", TICKET, at(2), what="item", project="ML", label=labels, item_type=item_type, **known)
+
+
+def moved(**known: Any) -> Observed:
+    return observation("moved", TICKET, **known)
+
+
+def overheard(field: Field, value: str, subject: Ref = ITEM) -> Declared:
+    return Declared(subject, at(2), field, value, "label", overheard=True)
+
+
+def stated(evidence: Ref, channel: str, *targets: Ref) -> Linked:
+    return Linked(evidence, channel, CHANGE, frozenset(targets), at(2))
+
+
+def link(evidence: Ref, channel: str, *targets: Ref) -> LinkSet:
+    return LinkSet(evidence, channel, CHANGE, frozenset(targets), at(2))
+
+
+STATING_LABELS: list[tuple[str, Field, str]] = [
+    ("experiment", "experiment", "true"),
+    ("outcome:worked", "outcome", "worked"),
+    ("outcome:failed", "outcome", "failed"),
+    ("outcome:inconclusive", "outcome", "inconclusive"),
+    ("outcome:abandoned", "outcome", "abandoned"),
+    ("failure:intelligent", "failure_category", "intelligent"),
+    ("failure:basic", "failure_category", "basic"),
+    ("failure:complex", "failure_category", "complex"),
+    ("learning:shared", "shared", "true"),
+    ("risk:bold", "risk", "bold"),
+    ("risk:safe", "risk", "safe"),
+    ("team:search", "team", "search"),
+    ("team:ML Platform", "team", "ml platform"),
+    ("team: search", "team", "search"),
+    ("Experiment", "experiment", "true"),
+    ("OUTCOME:Failed", "outcome", "failed"),
+    ("Failure:BASIC", "failure_category", "basic"),
+    ("Learning:Shared", "shared", "true"),
+    ("Risk:Bold", "risk", "bold"),
+    ("Team:Search", "team", "search"),
+]
+SILENT_LABELS = [
+    "bug",
+    "experimental",
+    "experiments",
+    "my experiment",
+    "experiment:",
+    "outcome",
+    "outcome:",
+    "outcome:undeclared",
+    "outcome:splendid",
+    "failure:unclassified",
+    "failure:failed",
+    "learning:hidden",
+    "risk:high",
+    "team",
+    "team:",
+    "team: ",
+    "team:_org",
+    "team:_other",
+    "",
+]
+
+
+def test_an_item_with_the_experiment_label_is_an_experiment() -> None:
+    assert interpreted(seen("experiment")) == Meaning(
+        "counted", "experiment by label", (overheard("experiment", "true"), DERIVED_TEAM)
+    )
+
+
+def test_an_item_without_labels_is_ignored_and_its_events_are_kept() -> None:
+    assert interpreted(seen()) == Meaning("ignored", "no label `experiment`; it has no labels", (DERIVED_TEAM,))
+
+
+def test_an_item_with_other_labels_is_ignored_and_the_reason_names_them() -> None:
+    assert interpreted(seen("bug", "Outcome:Worked")) == Meaning(
+        "ignored",
+        "no label `experiment`; labels were bug, Outcome:Worked",
+        (overheard("outcome", "worked"), DERIVED_TEAM),
+    )
+
+
+def test_the_title_and_the_address_of_an_item_are_declared() -> None:
+    assert events(seen(title="Answer from the cache", url="https://github.com/acme/app/issues/45")) == (
+        Declared(ITEM, at(2), "title", "Answer from the cache", "item"),
+        Declared(ITEM, at(2), "url", "https://github.com/acme/app/issues/45", "item"),
+        DERIVED_TEAM,
+    )
+
+
+def test_an_address_that_no_browser_should_follow_is_not_declared() -> None:
+    assert events(seen(url="javascript:alert(1)")) == (DERIVED_TEAM,)
+
+
+@pytest.mark.parametrize("provider", ALL)
+@pytest.mark.parametrize(("name", "field", "value"), STATING_LABELS)
+def test_a_label_that_hangs_there_is_overheard(name: str, field: Field, value: str, provider: Provider) -> None:
+    assert events(seen(name), provider=provider) == (overheard(field, value), DERIVED_TEAM)
+
+
+@pytest.mark.parametrize("provider", ALL)
+@pytest.mark.parametrize("name", [*SILENT_LABELS, "experiment:started"])
+def test_a_label_that_means_nothing_or_no_state_is_not_overheard(name: str, provider: Provider) -> None:
+    assert events(seen(name), provider=provider) == (DERIVED_TEAM,)
+
+
+@pytest.mark.parametrize("provider", ALL)
+@pytest.mark.parametrize(("name", "field", "value"), STATING_LABELS)
+def test_a_label_that_was_put_on_is_a_declaration(name: str, field: Field, value: str, provider: Provider) -> None:
+    assert events(observation("labelled", label=name), provider=provider) == (
+        Declared(ITEM, at(3), field, value, "label"),
+    )
+
+
+@pytest.mark.parametrize("provider", ALL)
+@pytest.mark.parametrize(("name", "field", "value"), STATING_LABELS)
+def test_a_label_that_was_taken_off_is_withdrawn(name: str, field: Field, value: str, provider: Provider) -> None:
+    assert events(observation("unlabelled", label=name), provider=provider) == (
+        Withdrawn(ITEM, at(3), field, value, "label"),
+    )
+
+
+@pytest.mark.parametrize("kind", ["labelled", "unlabelled"])
+@pytest.mark.parametrize("name", SILENT_LABELS)
+def test_a_label_that_means_nothing_changes_nothing(name: str, kind: Kind) -> None:
+    assert events(observation(kind, label=name)) == ()
+
+
+def test_two_labels_of_different_case_say_the_same_thing_once() -> None:
+    assert events(seen("experiment", "Experiment")) == (overheard("experiment", "true"), DERIVED_TEAM)
+
+
+def test_two_labels_that_contradict_each_other_are_both_heard() -> None:
+    said = events(seen("outcome:failed", "outcome:worked"))
+    assert set(said) == {overheard("outcome", "failed"), overheard("outcome", "worked"), DERIVED_TEAM}
+
+
+def test_a_label_that_was_put_on_leaves_the_verdict_to_the_labels_that_hang_there() -> None:
+    assert interpreted(seen("bug"), observation("labelled", label="bug")).verdict == "ignored"
+    assert interpreted(seen("experiment"), observation("labelled", label="bug")).verdict == "counted"
+
+
+@pytest.mark.parametrize("name", ["experiment", "Experiment"])
+def test_the_delivery_that_takes_the_mark_away_counts(name: str) -> None:
+    assert interpreted(seen(), observation("unlabelled", label=name)) == Meaning(
+        "counted", "experiment by label", (DERIVED_TEAM, Withdrawn(ITEM, at(3), "experiment", "true", "label"))
+    )
+
+
+def test_the_delivery_that_takes_another_label_away_does_not_count_for_that() -> None:
+    assert interpreted(seen("bug"), observation("unlabelled", label="outcome:failed")).verdict == "ignored"
+
+
+@pytest.mark.parametrize("provider", FORGES)
+@pytest.mark.parametrize("name", ["experiment:started", "Experiment:Started"])
+def test_the_started_label_is_a_start_at_the_time_it_was_put_on(name: str, provider: Provider) -> None:
+    assert events(observation("labelled", label=name), provider=provider) == (Started(ITEM, at(3)),)
+
+
+def test_taking_the_started_label_away_undoes_no_start() -> None:
+    assert events(observation("unlabelled", label="experiment:started")) == ()
+
+
+@pytest.mark.parametrize("provider", FORGES)
+@pytest.mark.parametrize(
+    ("kind", "reason", "expected"),
+    [
+        ("created", "", (Proposed(ITEM, at(3)),)),
+        ("assigned", "", (Started(ITEM, at(3)),)),
+        ("closed", "", (Concluded(ITEM, at(3)),)),
+        ("closed", "completed", (Concluded(ITEM, at(3)),)),
+        ("closed", "not_planned", (Concluded(ITEM, at(3), Outcome.ABANDONED),)),
+        ("closed", "Won't Do", (Concluded(ITEM, at(3), Outcome.ABANDONED),)),
+        ("closed", "won't fix", (Concluded(ITEM, at(3), Outcome.ABANDONED),)),
+        ("closed", "Not_Planned", (Concluded(ITEM, at(3), Outcome.ABANDONED),)),
+        ("closed", "duplicate", (Concluded(ITEM, at(3)), Declared(ITEM, at(3), "excluded", "duplicate", "item"))),
+        ("closed", "DUPLICATE", (Concluded(ITEM, at(3)), Declared(ITEM, at(3), "excluded", "duplicate", "item"))),
+        ("reopened", "", (Reopened(ITEM, at(3)), Withdrawn(ITEM, at(3), "excluded", "duplicate", "item"))),
+        ("deleted", "", (Declared(ITEM, at(3), "excluded", "deleted", "item"),)),
+        ("active", "", (Active(ITEM, at(3, "00:00:00")),)),
+    ],
+)
+def test_what_happens_to_an_item_is_an_event_of_it(
+    kind: Kind, reason: str, expected: tuple[LifecycleEvent, ...], provider: Provider
+) -> None:
+    reasons = (reason,) if reason else ()
+    assert events(observation(kind, what="item", reason=reasons), provider=provider) == expected
+
+
+@pytest.mark.parametrize("provider", FORGES)
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("created", (Proposed(CHANGE, at(3)), Started(CHANGE, at(3)))),
+        ("assigned", (Started(CHANGE, at(3)),)),
+        ("closed", (Concluded(CHANGE, at(3)),)),
+        ("merged", (Concluded(CHANGE, at(3), Outcome.WORKED),)),
+        ("reopened", (Reopened(CHANGE, at(3)), Withdrawn(CHANGE, at(3), "excluded", "duplicate", "item"))),
+    ],
+)
+def test_what_happens_to_a_change_is_an_event_of_it(
+    kind: Kind, expected: tuple[LifecycleEvent, ...], provider: Provider
+) -> None:
+    assert events(observation(kind, CHANGE, what="Change"), provider=provider) == expected
+
+
+@pytest.mark.parametrize("kind", ["created", "assigned", "closed", "merged", "reopened", "deleted", "active"])
+def test_what_happens_to_an_unmarked_item_does_not_make_its_delivery_count(kind: Kind) -> None:
+    assert interpreted(seen("bug"), observation(kind, what="item")).verdict == "ignored"
+
+
+@pytest.mark.parametrize("provider", FORGES)
+@pytest.mark.parametrize("branch", ["exp/cache", "experiment/cache", "EXP/Cache", "Experiment/ML-12"])
+def test_a_change_from_an_experiments_branch_is_an_experiment(branch: str, provider: Provider) -> None:
+    assert interpreted(change_seen(branch), provider=provider) == Meaning(
+        "counted",
+        "experiment by branch",
+        (
+            Declared(CHANGE, at(2), "experiment", "true", "branch"),
+            Declared(CHANGE, at(2), "team", "acme/app", "derived"),
+        ),
+    )
+
+
+@pytest.mark.parametrize("branch", ["cache-answers", "exp", "experiments/cache", "expo/cache", "feature/exp/cache"])
+def test_a_change_from_another_branch_that_closes_nothing_is_ignored_with_every_reason(branch: str) -> None:
+    result = interpreted(change_seen(branch), stated(CHANGE, "body"))
+    assert (result.verdict, result.reason) == (
+        "ignored",
+        (
+            "no label `experiment`; it has no labels; "
+            "its branch is not `exp/*` or `experiment/*`; its body closes no item"
+        ),
+    )
+
+
+def on_branch(kind: Kind, when: datetime, name: str = "exp/cache") -> Observed:
+    return observation(kind, branch_ref(name), when, what="branch", project="Acme/App", branch=name)
+
+
+def branch_ref(name: str = "exp/cache") -> Ref:
+    return Ref(f"branch:acme/app@{name}")
+
+
+@pytest.mark.parametrize("provider", FORGES)
+@pytest.mark.parametrize("name", ["exp/cache", "EXPERIMENT/cache"])
+def test_an_experiments_branch_is_an_experiment(name: str, provider: Provider) -> None:
+    subject = branch_ref(name)
+    assert interpreted(on_branch("seen", at(2), name), provider=provider) == Meaning(
+        "counted",
+        "experiment by branch",
+        (
+            Declared(subject, at(2), "experiment", "true", "branch"),
+            Declared(subject, at(2), "team", "acme/app", "derived"),
+        ),
+    )
+
+
+def test_another_branch_is_ignored_and_the_reason_says_what_was_looked_for() -> None:
+    assert interpreted(on_branch("seen", at(2), "main")).reason == "its branch is not `exp/*` or `experiment/*`"
+
+
+@pytest.mark.parametrize("provider", FORGES)
+def test_a_branch_that_is_created_is_proposed_and_not_started_and_no_longer_deleted(provider: Provider) -> None:
+    assert events(on_branch("created", at(2)), provider=provider) == (
+        Proposed(branch_ref(), at(2)),
+        Withdrawn(branch_ref(), at(2), "excluded", "deleted", "item"),
+    )
+
+
+def test_a_branch_that_is_deleted_is_excluded() -> None:
+    assert events(on_branch("deleted", at(2))) == (Declared(branch_ref(), at(2), "excluded", "deleted", "item"),)
+
+
+def test_an_item_that_is_created_was_never_deleted_before() -> None:
+    assert events(observation("created", what="item")) == (Proposed(ITEM, at(3)),)
+
+
+def test_a_branch_for_which_a_change_stands_is_no_experiment_any_more() -> None:
+    assert interpreted(on_branch("superseded", at(2))) == Meaning(
+        "counted",
+        "experiment by branch",
+        (Withdrawn(branch_ref(), at(2), "experiment", "true", "branch"),),
+    )
+
+
+def test_a_change_that_stands_for_another_branch_does_not_count_for_that() -> None:
+    result = interpreted(change_seen("cache"), on_branch("superseded", at(2), "cache"), stated(CHANGE, "body"))
+    assert (result.verdict, result.reason) == (
+        "ignored",
+        (
+            "no label `experiment`; it has no labels; "
+            "its branch is not `exp/*` or `experiment/*`; its body closes no item"
+        ),
+    )
+
+
+PUSH_1, PUSH_3, PUSH_5 = (on_branch("seen", at(day)) for day in (1, 3, 5))
+OPENED_2, CLOSED_4, OPENED_6 = (on_branch("superseded", at(day)) for day in (2, 4, 6))
+DELETED_7, CREATED_8, PUSH_8 = on_branch("deleted", at(7)), on_branch("created", at(8)), on_branch("seen", at(8))
+
+
+@pytest.mark.parametrize(
+    ("happened", "marked"),
+    [
+        ([PUSH_1], True),
+        ([PUSH_1, OPENED_2], False),
+        ([OPENED_2], False),
+        # While the change is open the branch serves it, and is no experiment of its own for that.
+        ([PUSH_1, OPENED_2, PUSH_3], True),
+        ([PUSH_1, OPENED_2, PUSH_3, CLOSED_4], False),
+        ([OPENED_2, CLOSED_4, PUSH_5], True),
+        ([PUSH_1, OPENED_2, CLOSED_4, PUSH_5, OPENED_6], False),
+        ([PUSH_1, DELETED_7], False),
+        ([PUSH_1, DELETED_7, CREATED_8], True),
+        ([PUSH_1, DELETED_7, CREATED_8, PUSH_8], True),
+        ([PUSH_1, OPENED_2, CLOSED_4, DELETED_7, CREATED_8], False),
+        ([PUSH_1, OPENED_2, CLOSED_4, DELETED_7, CREATED_8, PUSH_8], True),
+    ],
+)
+def test_a_branch_is_an_experiment_until_a_change_stands_for_it_in_whatever_order_that_is_heard(
+    happened: list[Observed], *, marked: bool
+) -> None:
+    for heard in permutations(happened) if len(happened) < 6 else (happened, happened[::-1]):
+        assert is_marked([event for one in heard for event in events(one)]) == marked
+
+
+def test_a_change_with_the_label_is_an_experiment_as_an_item_is() -> None:
+    assert overheard("experiment", "true", CHANGE) in events(change_seen("cache-answers", "experiment"))
+
+
+def test_an_item_is_no_experiment_for_a_branch_that_it_has() -> None:
+    assert interpreted(seen(branch="exp/cache")).verdict == "ignored"
+
+
+def test_a_change_that_closes_items_is_linked_to_them() -> None:
+    assert interpreted(stated(CHANGE, "body", ITEM, OTHER_ITEM)) == Meaning(
+        "counted", "linked by body", (), (link(CHANGE, "body", ITEM, OTHER_ITEM),)
+    )
+
+
+def test_a_change_may_be_an_experiment_and_serve_an_item_at_once() -> None:
+    result = interpreted(change_seen("exp/cache"), stated(CHANGE, "body", ITEM))
+    assert (result.verdict, result.reason) == ("counted", "experiment by branch, linked by body")
+
+
+def test_what_a_change_is_made_of_is_linked_to_it_and_does_not_make_its_delivery_count() -> None:
+    result = interpreted(stated(HEAD, "head", CHANGE), stated(MERGE, "merge commit", CHANGE))
+    assert result.links == (link(HEAD, "head", CHANGE), link(MERGE, "merge commit", CHANGE))
+    assert result.verdict == "ignored"
+
+
+@pytest.mark.parametrize("channel", ["branch", "title", "message"])
+def test_a_key_in_a_text_links_to_the_ticket(channel: str) -> None:
+    assert interpreted(Mentioned(CHANGE, channel, "ML-12 cache answers, see OPS-3", at(2))) == Meaning(
+        "counted", f"linked by {channel}", (), (link(CHANGE, channel, TICKET, Ref("jira:OPS-3")),)
+    )
+
+
+def test_a_text_without_a_key_takes_the_links_of_its_channel_back() -> None:
+    result = interpreted(Mentioned(CHANGE, "title", "cache answers", at(2)))
+    assert (result.verdict, result.links) == ("ignored", (link(CHANGE, "title"),))
+
+
+def test_a_ticket_that_names_itself_does_not_serve_itself() -> None:
+    result = interpreted(Mentioned(TICKET, "title", "ML-12 again", at(2)), provider="jira")
+    assert (result.verdict, result.links) == ("ignored", (LinkSet(TICKET, "title", TICKET, frozenset(), at(2)),))
+
+
+def test_a_rename_counts() -> None:
+    alias = Alias(ITEM, OTHER_ITEM, at(2))
+    assert interpreted(Renamed(alias)) == Meaning("counted", "renamed", aliases=(alias,))
+
+
+@pytest.mark.parametrize("provider", FORGES)
+@pytest.mark.parametrize(
+    ("conclusion", "result", "by"),
+    [
+        ("success", "success", "a run that succeeded"),
+        ("SUCCESS", "success", "a run that succeeded"),
+        ("failure", "failure", "a run that failed"),
+        ("failed", "failure", "a run that failed"),
+        ("timed_out", "failure", "a run that failed"),
+        ("Timed_Out", "failure", "a run that failed"),
+        ("passed", "success", "a run that succeeded"),
+        ("UNSTABLE", "failure", "a run that failed"),
+    ],
+)
+def test_a_run_that_came_to_a_result_is_a_signal(conclusion: str, result: Result, by: str, provider: Provider) -> None:
+    assert interpreted(observation("finished", HEAD, conclusion=conclusion), provider=provider) == Meaning(
+        "counted", f"signalled by {by}", (Signalled(HEAD, at(3), result),)
+    )
+
+
+@pytest.mark.parametrize(
+    "conclusion", ["cancelled", "canceled", "skipped", "neutral", "stale", "action_required", "null", ""]
+)
+def test_a_run_that_came_to_no_result_is_ignored_with_the_reason(conclusion: str) -> None:
+    run = observation("finished", HEAD, workflow="tests", conclusion=conclusion)
+    assert interpreted(run) == Meaning(
+        "ignored", f"no rule matches finished: workflow `tests`, conclusion `{conclusion}`"
+    )
+
+
+def test_a_run_without_a_conclusion_is_ignored_with_the_reason() -> None:
+    assert interpreted(observation("finished", HEAD)) == Meaning("ignored", "no rule matches finished")
+
+
+@pytest.mark.parametrize("provider", FORGES)
+@pytest.mark.parametrize("environment", ["production", "prod", "live", "Production", "LIVE"])
+def test_a_deployment_to_production_ships(environment: str, provider: Provider) -> None:
+    deployment = observation("deployed", MERGE, environment=environment, conclusion="Success")
+    assert interpreted(deployment, provider=provider) == Meaning(
+        "counted", "shipped by a deployment", (Shipped(MERGE, at(3)),)
+    )
+
+
+@pytest.mark.parametrize(
+    ("environment", "conclusion"),
+    [("staging", "success"), ("production", "failure"), ("production-copy", "success"), ("alive", "success")],
+)
+def test_a_deployment_that_failed_or_went_elsewhere_does_not_ship(environment: str, conclusion: str) -> None:
+    deployment = observation("deployed", MERGE, environment=environment, conclusion=conclusion)
+    assert interpreted(deployment) == Meaning(
+        "ignored", f"no rule matches deployed: conclusion `{conclusion}`, environment `{environment}`"
+    )
+
+
+@pytest.mark.parametrize("item_type", ["Experiment", "Spike", "Hypothesis", "EXPERIMENT", "spike"])
+def test_a_ticket_of_an_experiments_type_is_an_experiment(item_type: str) -> None:
+    assert interpreted(ticket(item_type=item_type), provider="jira") == Meaning(
+        "counted",
+        "experiment by type",
+        (
+            Declared(TICKET, at(2), "experiment", "true", "type"),
+            Declared(TICKET, at(2), "team", "ml", "derived"),
+        ),
+    )
+
+
+def test_a_ticket_with_the_label_is_an_experiment_whatever_its_type() -> None:
+    result = interpreted(ticket("Experiment"), provider="jira")
+    assert (result.verdict, result.reason) == ("counted", "experiment by label")
+
+
+def test_a_ticket_of_another_type_is_ignored_and_the_reason_names_what_was_looked_for() -> None:
+    assert interpreted(ticket(item_type="Bug"), provider="jira").reason == (
+        "no label `experiment`; it has no labels; its type Bug is not `Experiment` or `Spike` or `Hypothesis`"
+    )
+
+
+@pytest.mark.parametrize("provider", FORGES)
+def test_the_type_of_an_item_of_a_forge_marks_nothing(provider: Provider) -> None:
+    assert interpreted(seen(item_type="Spike"), provider=provider).verdict == "ignored"
+
+
+@pytest.mark.parametrize(("kind", "event"), [("typed", Declared), ("untyped", Withdrawn)])
+def test_a_type_that_is_given_or_taken_marks_or_unmarks(kind: Kind, event: type[Declared | Withdrawn]) -> None:
+    assert interpreted(observation(kind, TICKET, item_type="spike"), provider="jira") == Meaning(
+        "counted", "experiment by type", (event(TICKET, at(3), "experiment", "true", "type"),)
+    )
+
+
+def test_a_ticket_that_was_created_is_proposed_and_not_started() -> None:
+    assert events(observation("created", TICKET, what="item"), provider="jira") == (Proposed(TICKET, at(3)),)
+
+
+def test_a_ticket_that_was_deleted_is_excluded() -> None:
+    assert events(observation("deleted", TICKET, what="item"), provider="jira") == (
+        Declared(TICKET, at(3), "excluded", "deleted", "item"),
+    )
+
+
+OPEN = {Reopened(TICKET, at(3)), Withdrawn(TICKET, at(3), "excluded", "duplicate", "item")}
+ABANDONED = {
+    Concluded(TICKET, at(3), Outcome.ABANDONED),
+    Declared(TICKET, at(3), "outcome", "abandoned", "derived"),
+}
+FROM_DONE = {Reopened(TICKET, at(3), left="done"), Withdrawn(TICKET, at(3), "excluded", "duplicate", "item")}
+
+
+@pytest.mark.parametrize(
+    ("known", "expected"),
+    [
+        ({"category_to": "in progress"}, {*OPEN, Started(TICKET, at(3))}),
+        ({"status_from": "Done", "category_to": "In Progress"}, {*FROM_DONE, Started(TICKET, at(3))}),
+        ({"status_from": "Done", "category_to": "new"}, FROM_DONE),
+        ({"category_to": "new"}, OPEN),
+        ({"category_to": "done"}, {Concluded(TICKET, at(3))}),
+        ({"status_to": "Closed", "category_to": "Done"}, {Concluded(TICKET, at(3), status="closed")}),
+        ({"category_to": "done", "resolution": "Fixed"}, {Concluded(TICKET, at(3))}),
+        ({"category_to": "done", "resolution": "Won't Do"}, ABANDONED),
+        ({"category_to": "done", "resolution": "won't fix"}, ABANDONED),
+        (
+            {"category_to": "done", "resolution": "DUPLICATE"},
+            {Concluded(TICKET, at(3)), Declared(TICKET, at(3), "excluded", "duplicate", "item")},
+        ),
+        (
+            {"resolution_from": "Duplicate", "resolution": "Done", "category_to": "done"},
+            {Concluded(TICKET, at(3)), Withdrawn(TICKET, at(3), "excluded", "duplicate", "item")},
+        ),
+        (
+            {"resolution_from": "duplicate"},
+            {Withdrawn(TICKET, at(3), "excluded", "duplicate", "item")},
+        ),
+        ({"resolution_from": "Done", "resolution": "Duplicate"}, set()),
+        (
+            {"status_from": "To Do", "status_to": "Backlog", "category_to": "new"},
+            {
+                Reopened(TICKET, at(3), left="to do"),
+                Withdrawn(TICKET, at(3), "excluded", "duplicate", "item"),
+            },
+        ),
+        ({"status_to": "Done", "status_from": "In Progress"}, set()),
+    ],
+)
+def test_a_ticket_that_moved_is_judged_by_the_category_it_moved_to(
+    known: dict[str, str], expected: set[LifecycleEvent]
+) -> None:
+    assert set(events(moved(**known), provider="jira")) == expected
+
+
+@pytest.mark.parametrize("provider", FORGES)
+@pytest.mark.parametrize("category", ["in progress", "done", "new"])
+def test_status_categories_belong_to_jira(category: str, provider: Provider) -> None:
+    assert events(moved(category_to=category), provider=provider) == ()
+
+
+def ticket_moved(day: int, left: str, entered: str, **known: str) -> Observed:
+    return observation("moved", TICKET, at(day), status_from=left, status_to=entered, **known)
+
+
+TO_BACKLOG = ticket_moved(2, "To Do", "Backlog", category_to="new")
+TO_PROGRESS = ticket_moved(3, "Backlog", "In Progress", category_to="in progress")
+TO_DONE = ticket_moved(4, "In Progress", "Done", category_to="done")
+TO_WONT_DO = ticket_moved(4, "In Progress", "Done", category_to="done", resolution="Won't Do")
+TO_DUPLICATE = ticket_moved(4, "In Progress", "Done", category_to="done", resolution="Duplicate")
+TO_CLOSED = ticket_moved(5, "Done", "Closed", category_to="done")
+FROM_CLOSED = ticket_moved(6, "Closed", "In Progress", category_to="in progress")
+FROM_DONE_AGAIN = ticket_moved(6, "Done", "In Progress", category_to="in progress", resolution_from="Duplicate")
+COMMAND = Commented(TICKET, at(2, "12:00:00"), "/experiment conclude failed", insider=True)
+
+
+@pytest.mark.parametrize(
+    ("happened", "concluded_at", "outcome"),
+    [
+        ([TO_BACKLOG, TO_PROGRESS], None, None),
+        ([TO_BACKLOG, TO_PROGRESS, TO_DONE], at(4), Outcome.UNDECLARED),
+        ([TO_PROGRESS, TO_WONT_DO], at(4), Outcome.ABANDONED),
+        ([TO_DONE, TO_CLOSED], at(4), Outcome.UNDECLARED),
+        ([TO_DONE, TO_CLOSED, FROM_CLOSED], None, None),
+        ([TO_DONE, FROM_DONE_AGAIN], None, None),
+        ([COMMAND, TO_BACKLOG, TO_PROGRESS], at(2, "12:00:00"), Outcome.FAILED),
+        ([COMMAND, TO_PROGRESS, TO_DONE], at(2, "12:00:00"), Outcome.FAILED),
+        ([COMMAND, TO_PROGRESS, TO_DONE, FROM_DONE_AGAIN], None, None),
+    ],
+)
+def test_a_ticket_is_open_again_when_it_leaves_what_concluded_it_in_whatever_order_that_is_heard(
+    happened: list[Observation], concluded_at: datetime | None, outcome: Outcome | None
+) -> None:
+    for heard in permutations([observation("created", TICKET, at(1), what="item"), *happened]):
+        experiment = fold(TICKET, [event for one in heard for event in events(one, provider="jira")], ())
+        assert (experiment.concluded_at, experiment.outcome) == (concluded_at, outcome)
+
+
+@pytest.mark.parametrize("after", [FROM_DONE_AGAIN, ticket_moved(5, "Done", "Done", resolution_from="Duplicate")])
+def test_a_duplicate_that_is_none_after_all_is_not_excluded(after: Observed) -> None:
+    assert value_of(declarations_in(events(TO_DUPLICATE, provider="jira")), "excluded") == "duplicate"
+    assert value_of(declarations_in(events(TO_DUPLICATE, after, provider="jira")), "excluded") == ""
+
+
+def test_a_ticket_that_moved_elsewhere_is_ignored_and_the_reason_tells_the_move() -> None:
+    assert interpreted(moved(status_from="Backlog", status_to="Selected"), provider="jira").reason == (
+        "no rule matches moved: status_from `Backlog`, status_to `Selected`"
+    )
+
+
+def test_the_team_of_a_ticket_is_its_component_before_its_project() -> None:
+    assert Declared(TICKET, at(2), "team", "search", "derived") in events(ticket(component="Search"), provider="jira")
+    assert Declared(TICKET, at(2), "team", "ml", "derived") in events(ticket(), provider="jira")
+
+
+def test_a_derived_team_is_told_once_and_beside_the_team_of_a_label() -> None:
+    said = events(seen("team:cache", component=("Search", "Index")))
+    assert [one for one in said if isinstance(one, Declared) and one.field == "team"] == [
+        overheard("team", "cache"),
+        Declared(ITEM, at(2), "team", "search", "derived"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "event"),
+    [
+        ("/experiment start", Started(ITEM, at(3), commanded=True)),
+        ("/experiment reopen", Reopened(ITEM, at(3), commanded=True)),
+        ("/experiment bold", Declared(ITEM, at(3), "risk", "bold", "comment")),
+        ("/experiment team Search", Declared(ITEM, at(3), "team", "search", "comment")),
+    ],
+)
+def test_a_command_of_an_insider_counts(text: str, event: LifecycleEvent) -> None:
+    assert interpreted(Commented(ITEM, at(3), text, insider=True)) == Meaning(
+        "counted", "command in a comment", (event,)
+    )
+
+
+def test_a_command_of_an_outsider_says_nothing_and_the_reason_tells_who_may() -> None:
+    assert interpreted(Commented(ITEM, at(3), "/experiment start", insider=False)) == Meaning(
+        "ignored", "commands are taken from members, owners and collaborators only"
+    )
+
+
+@pytest.mark.parametrize("provider", ["gitlab", "jira"])
+def test_where_nobody_says_who_may_command_nothing_is_taken(provider: Provider) -> None:
+    assert interpreted(Commented(ITEM, at(3), "/experiment start", insider=None), provider=provider) == Meaning(
+        "ignored", f"{provider} does not say who may command, and trust_comments does not name it"
+    )
+
+
+def test_a_comment_without_a_command_is_a_sign_of_life_that_does_not_count() -> None:
+    result = interpreted(observation("active"), Commented(ITEM, at(3), "Nice.", insider=True))
+    assert result == Meaning("ignored", "the comment holds no command", (Active(ITEM, at(3, "00:00:00")),))
+
+
+def test_a_delivery_that_says_nothing_is_ignored_with_the_providers_reason() -> None:
+    nothing = Nothing("a ping: the webhook is connected")
+    meant = interpret(RULES, "github", nothing, dict)
+    assert (meant.verdict, meant.reason, meant.events) == ("ignored", "a ping: the webhook is connected", ())
+
+
+def test_a_delivery_of_which_every_rule_says_something_and_none_marks_is_no_experiment_by_itself() -> None:
+    assert interpreted(observation("created", what="item")) == Meaning(
+        "ignored", "by itself this is no experiment: proposed by creation", (Proposed(ITEM, at(3)),)
+    )
+
+
+def test_a_delivery_counts_where_any_rule_matches_and_every_event_of_it_is_kept_in_order() -> None:
+    result = interpreted(seen("experiment"), observation("created", what="item"), stated(CHANGE, "body", ITEM))
+    assert result == Meaning(
+        "counted",
+        "experiment by label, proposed by creation, linked by body",
+        (overheard("experiment", "true"), DERIVED_TEAM, Proposed(ITEM, at(3))),
+        (link(CHANGE, "body", ITEM),),
+    )

@@ -1,0 +1,558 @@
+"""Matching: which rule decides, on which channel, and why nothing matched."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.deliveries.observation import TRAITS, Commented, Kind, Mentioned, Observation, Observed, Stated, Trait
+from service.lifecycle.events import (
+    Active,
+    Concluded,
+    Declared,
+    LifecycleEvent,
+    Proposed,
+    Reopened,
+    Signalled,
+    Started,
+    Withdrawn,
+)
+from service.lifecycle.evidence import LinkSet
+from service.lifecycle.references import Ref
+from service.lifecycle.taxonomy import Outcome
+from service.rules.document import RulesFile
+from service.rules.interpret import interpret
+from service.rules.model import Interpretation, Rules
+from service.rules.schema import read_rules
+from service.settings import DEFAULTS, read_rules_file
+from tests.support.builders import at, without_label
+from tests.support.road import RULES
+
+SUBJECT = Ref("jira:ML-12")
+PAYLOAD = {
+    "text": "failed",
+    "empty": "",
+    "true": True,
+    "false": False,
+    "null": None,
+    "int": 12,
+    "float": 1.5,
+    "list": ["failed"],
+    "object": {"value": "failed"},
+}
+
+
+def rules(text: str) -> Rules:
+    """The rules of a list of rules in YAML, and no others."""
+    return read_rules(None, RulesFile("rules.yaml", f"extends: none\nrules:\n{text}"))
+
+
+def observed(kind: Kind, when: datetime | None = None, /, **known: Any) -> Observed:
+    """An observation; a trait has one value, or several in a tuple."""
+    traits: dict[Any, tuple[str, ...]] = {
+        trait: value if isinstance(value, tuple) else (value,) for trait, value in known.items()
+    }
+    return Observed(kind, SUBJECT, when or at(3), traits)
+
+
+def interpreted(text: str, *observations: Observed, provider: str = "jira", payload: Any = None) -> Interpretation:
+    return interpret(rules(text), provider, observations, lambda: payload)
+
+
+def events(text: str, *observations: Observed, provider: str = "jira", payload: Any = None) -> list[LifecycleEvent]:
+    found = interpreted(text, *observations, provider=provider, payload=payload)
+    return [without_label(event) for event in found.events]
+
+
+def declared(field: Any, value: str, channel: Any = "item", *, overheard: bool = False) -> Declared:
+    return Declared(SUBJECT, at(3), field, value, channel, overheard=overheard)
+
+
+def withdrawn(field: Any, value: str, channel: Any) -> Withdrawn:
+    return Withdrawn(SUBJECT, at(3), field, value, channel)
+
+
+FIRST_WINS = """
+- {name: bets fail, when: {kind: closed, project: bets}, then: {concluded: failed}}
+- {name: first, when: {kind: closed}, then: [concluded, {declare: {title: first}}]}
+- {name: second, when: {kind: closed}, then: [{concluded: worked}, started, {declare: {title: second, team: search}}]}
+"""
+
+
+def test_the_first_rule_that_matches_decides_on_each_event_and_field() -> None:
+    meant = interpreted(FIRST_WINS, observed("closed", project="ML"))
+    assert {statement.event: statement.rule for statement in meant.statements} == {
+        Concluded(SUBJECT, at(3)): "first",
+        declared("title", "first"): "first",
+        Started(SUBJECT, at(3)): "second",
+        declared("team", "search"): "second",
+    }
+
+
+def test_a_rule_that_does_not_match_leaves_the_decision_to_the_next() -> None:
+    assert Concluded(SUBJECT, at(3), Outcome.FAILED) in events(FIRST_WINS, observed("closed", project="Bets"))
+    assert Concluded(SUBJECT, at(3)) in events(FIRST_WINS, observed("closed"))
+
+
+def test_each_observation_of_a_delivery_is_decided_on_by_itself() -> None:
+    said = events("- {when: {kind: closed}, then: concluded}", observed("closed"), observed("closed", at(4)))
+    assert said == [Concluded(SUBJECT, at(3)), Concluded(SUBJECT, at(4))]
+
+
+def test_what_two_labels_say_alike_each_of_them_has_said() -> None:
+    text = """
+- {name: one, when: {label: a}, then: {declare: {risk: bold}}}
+- {name: other, when: {label: b}, then: {declare: {risk: bold}}}
+"""
+    one, other = interpreted(text, observed("seen", label=("a", "b"))).statements
+    assert (one.rule, other.rule) == ("one", "other")
+    assert without_label(one.event) == without_label(other.event)
+
+
+def test_each_label_is_decided_on_by_itself() -> None:
+    text = """
+- {when: {label: "special:{team}"}, then: {declare: {team: "special {team}"}}}
+- {when: {label: "*:{team}"}, then: {declare: {team: "{team}"}}}
+"""
+    said = events(text, observed("seen", label=("team:a", "special:b", "team:c")))
+    assert sorted(event.value for event in said if isinstance(event, Declared)) == ["a", "c", "special b"]
+
+
+def test_own_rules_stand_before_the_default_ones() -> None:
+    own = "rules: [{when: {kind: closed, reason: completed}, then: {concluded: worked}}]"
+    both = read_rules(
+        RulesFile("own.yaml", own),
+        RulesFile("defaults.yaml", "extends: none\nrules: [{when: {kind: closed}, then: concluded}]"),
+    )
+    assert interpret(both, "jira", [observed("closed", reason="Completed")], dict).events == (
+        Concluded(SUBJECT, at(3), Outcome.WORKED),
+    )
+    assert interpret(both, "jira", [observed("closed")], dict).events == (Concluded(SUBJECT, at(3)),)
+
+
+def test_all_traits_that_a_rule_looks_at_must_match_and_of_several_patterns_one() -> None:
+    text = "- {when: {kind: closed, what: item, reason: [won, lost]}, then: concluded}"
+    assert events(text, observed("closed", what="item", reason="Lost"))
+    assert not events(text, observed("closed", what="change", reason="lost"))
+    assert not events(text, observed("closed", what="item", reason="drawn"))
+    assert not events(text, observed("closed", what="item"))
+
+
+@pytest.mark.parametrize(("provider", "matches"), [("jira", True), ("gitlab", True), ("github", False), ("", False)])
+def test_a_rule_of_another_provider_does_not_match(provider: str, matches: bool) -> None:
+    text = "- {when: {provider: [Jira, gitlab], kind: closed}, then: concluded}"
+    assert bool(events(text, observed("closed"), provider=provider)) == matches
+
+
+@pytest.mark.parametrize(
+    ("where", "matches"),
+    [
+        ("true", True),
+        ("text", True),
+        ("int", True),
+        ("list", True),
+        ("object.value == 'failed'", True),
+        ("null == null", True),
+        ("false", False),
+        ("null", False),
+        ("empty", False),
+        ("missing", False),
+        ("missing.further", False),
+        ("text.further", False),
+        ("`[]`", False),
+        ("length(int)", False),
+    ],
+)
+def test_a_rule_matches_only_where_its_path_finds_something(where: str, matches: bool) -> None:
+    text = f'- {{name: mine, when: {{kind: closed}}, where: "{where}", then: concluded}}'
+    meant = interpreted(text, observed("closed"), payload=PAYLOAD)
+    assert bool(meant.events) == matches
+    assert ("the `where` of the rule `mine` is not true" in meant.reason) != matches
+
+
+@pytest.mark.parametrize("payload", [None, [], "text", 12, {}])
+def test_a_path_finds_nothing_in_a_payload_of_another_shape(payload: Any) -> None:
+    assert not events("- {when: {kind: closed}, where: a.b, then: concluded}", observed("closed"), payload=payload)
+
+
+def test_the_payload_is_read_only_where_a_rule_that_matches_looks_into_it() -> None:
+    def unread() -> Any:
+        raise AssertionError
+
+    text = """
+- {when: {kind: closed, reason: lost}, where: a, then: concluded}
+- {when: {kind: closed}, then: [concluded, {declare: {title: "{what}"}}]}
+"""
+    assert len(interpret(rules(text), "jira", [observed("closed", what="item")], unread).events) == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "title"),
+    [
+        ("text", "failed"),
+        ("true", "true"),
+        ("false", "false"),
+        ("int", "12"),
+        ("float", "1.5"),
+        ("object.value", "failed"),
+        ("list[0]", "failed"),
+        ("null", None),
+        ("empty", None),
+        ("list", None),
+        ("object", None),
+        ("missing", None),
+        ("length(int)", None),
+    ],
+)
+def test_a_value_from_the_payload_is_declared_where_it_is_one_value(path: str, title: str | None) -> None:
+    text = f"""
+- {{when: {{kind: closed}}, then: {{declare: {{title: "${{{path}}}"}}}}}}
+- {{when: {{kind: closed}}, then: {{declare: {{title: no value}}}}}}
+"""
+    assert events(text, observed("closed"), payload=PAYLOAD) == [declared("title", title or "no value")]
+
+
+def test_a_value_that_its_field_does_not_take_leaves_the_decision_to_the_next_rule() -> None:
+    text = """
+- {when: {kind: closed}, then: {declare: {outcome: "${text}", risk: "${text}", url: "${text}"}}}
+- {when: {kind: closed}, then: {declare: {outcome: worked, risk: safe}}}
+"""
+    assert events(text, observed("closed"), payload=PAYLOAD) == [
+        declared("outcome", "failed"),
+        declared("risk", "safe"),
+    ]
+
+
+def test_a_capture_hides_the_trait_of_its_name_and_traits_are_known_beside_it() -> None:
+    text = """- {when: {kind: seen, project: "acme/{project}-*"}, then: {declare: {title: "{what} of {project}"}}}"""
+    said = events(text, observed("seen", what="Item", project="Acme/Search-Index"))
+    assert said == [declared("title", "Item of Search")]
+
+
+def test_a_trait_that_is_not_known_leaves_the_value_out() -> None:
+    text = """- {when: {kind: seen}, then: {declare: {title: "{title}", url: "{url}"}}}"""
+    assert events(text, observed("seen", title="Cache")) == [declared("title", "Cache")]
+
+
+TEAMS = """
+extends: none
+teams: {"acme/search-*": search, ML: ml-platform}
+rules:
+  - {when: {kind: seen, component: "{component}"}, then: {derive: {team: "{component}"}}}
+  - {when: {kind: seen}, then: {derive: {team: "{project}"}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("known", "team"),
+    [
+        ({"project": "acme/search-index"}, "search"),
+        ({"project": "Acme/SEARCH-index", "component": "Cache"}, "search"),
+        ({"project": "ml", "component": "Cache"}, "ml-platform"),
+        ({"project": "OPS", "component": "ml"}, "ml-platform"),
+        ({"project": "OPS", "component": ("Cache", "ML")}, "ml-platform"),
+        ({"project": "OPS", "component": ("Cache", "Index")}, "cache"),
+        ({"project": "OPS"}, "ops"),
+        ({"project": "acme/app"}, "acme/app"),
+    ],
+)
+def test_a_team_is_derived_from_the_mapping_else_the_component_else_the_project(known: Any, team: str) -> None:
+    meant = interpret(read_rules(None, RulesFile("rules.yaml", TEAMS)), "jira", [observed("seen", **known)], dict)
+    assert meant.events == (declared("team", team, "derived"),)
+
+
+def test_a_derived_value_is_decided_on_beside_a_stated_one() -> None:
+    text = """
+- {when: {kind: seen}, then: {declare: {team: stated}}}
+- {when: {kind: seen}, then: {derive: {team: derived}}}
+"""
+    assert events(text, observed("seen")) == [declared("team", "stated"), declared("team", "derived", "derived")]
+
+
+BETS = """
+- {when: {label: "bet:{risk}"}, then: {declare: {experiment: true, risk: "{risk}"}}}
+- {when: {item_type: Bet}, then: {declare: {experiment: true}}}
+- {when: {branch: "bet/*"}, then: {declare: {experiment: true}}}
+"""
+
+
+def test_a_label_is_overheard_where_it_hangs_and_said_where_it_is_put_on_or_taken_off() -> None:
+    assert events(BETS, observed("seen", label="bet:bold")) == [
+        declared("experiment", "true", "label", overheard=True),
+        declared("risk", "bold", "label", overheard=True),
+    ]
+    assert events(BETS, observed("labelled", label="Bet:Bold")) == [
+        declared("experiment", "true", "label"),
+        declared("risk", "bold", "label"),
+    ]
+    assert events(BETS, observed("unlabelled", label="bet:BOLD")) == [
+        withdrawn("experiment", "true", "label"),
+        withdrawn("risk", "bold", "label"),
+    ]
+
+
+def test_a_type_is_said_where_it_is_seen_or_given_and_withdrawn_where_it_is_taken() -> None:
+    assert events(BETS, observed("seen", item_type="bet")) == [declared("experiment", "true", "type")]
+    assert events(BETS, observed("typed", item_type="BET")) == [declared("experiment", "true", "type")]
+    assert events(BETS, observed("untyped", item_type="Bet")) == [withdrawn("experiment", "true", "type")]
+
+
+def test_a_branch_speaks_on_a_channel_of_its_own() -> None:
+    assert events(BETS, observed("seen", branch="bet/1")) == [declared("experiment", "true", "branch")]
+
+
+INSTANTS = """
+- {when: {label: go}, then: [started, {withdraw: {excluded: duplicate}}]}
+- {when: {item_type: Bet}, then: proposed}
+"""
+
+
+def test_an_instant_follows_from_a_label_or_type_that_is_put_on() -> None:
+    assert events(INSTANTS, observed("labelled", label="go")) == [
+        Started(SUBJECT, at(3)),
+        withdrawn("excluded", "duplicate", "label"),
+    ]
+    assert events(INSTANTS, observed("typed", item_type="bet")) == [Proposed(SUBJECT, at(3))]
+
+
+def test_nothing_follows_from_a_label_or_type_that_is_taken_off() -> None:
+    assert events(INSTANTS, observed("unlabelled", label="go")) == []
+    assert events(INSTANTS, observed("untyped", item_type="Bet")) == []
+
+
+def test_what_a_rule_says_of_a_branch_is_taken_back_where_a_change_stands_for_it() -> None:
+    text = """
+- {when: {what: branch, branch: "bet/{title}"}, then: {declare: {experiment: true, title: "{title}"}}}
+- {when: {what: branch, branch: "bet/*"}, then: {withdraw: {excluded: deleted}}}
+"""
+    place = {"what": "branch", "branch": "bet/cache"}
+    assert events(text, observed("seen", **place)) == [
+        declared("experiment", "true", "branch"),
+        declared("title", "cache", "branch"),
+        withdrawn("excluded", "deleted", "branch"),
+    ]
+    assert events(text, observed("superseded", **place)) == [
+        withdrawn("experiment", "true", "branch"),
+        withdrawn("title", "cache", "branch"),
+    ]
+
+
+def test_no_instant_follows_from_what_a_change_stands_for() -> None:
+    text = "- {when: {kind: [closed, superseded], what: branch}, then: [concluded, started]}"
+    assert events(text, observed("superseded", what="branch")) == []
+    assert len(events(text, observed("closed", what="branch"))) == 2
+
+
+MOVES = """
+- {when: {category_to: done}, then: concluded}
+- {when: {category_to: new}, then: reopened}
+"""
+
+
+def test_a_conclusion_tells_the_status_that_was_entered_and_a_reopening_the_one_that_was_left() -> None:
+    statuses = {"status_from": "In Review", "status_to": "Won't Do"}
+    assert events(MOVES, observed("moved", category_to="done", **statuses)) == [
+        Concluded(SUBJECT, at(3), status="won't do")
+    ]
+    assert events(MOVES, observed("moved", category_to="new", **statuses)) == [
+        Reopened(SUBJECT, at(3), left="in review")
+    ]
+
+
+def test_where_no_status_is_known_neither_is_told() -> None:
+    assert events(MOVES, observed("moved", category_to="done")) == [Concluded(SUBJECT, at(3))]
+    assert events(MOVES, observed("moved", category_to="new")) == [Reopened(SUBJECT, at(3))]
+
+
+def test_a_closing_may_tell_its_status_too() -> None:
+    text = "- {when: {kind: closed}, then: {concluded: failed}}"
+    assert events(text, observed("closed", status_to="Refuted")) == [
+        Concluded(SUBJECT, at(3), Outcome.FAILED, status="refuted")
+    ]
+
+
+STATED = (Proposed(SUBJECT, at(1)), Declared(SUBJECT, at(2), "team", "search", "api"))
+
+
+def test_what_a_delivery_states_itself_stands_without_a_rule_and_counts() -> None:
+    meant = interpret(rules("- {when: {kind: closed}, then: concluded}"), "cloudevents", [Stated(STATED)], dict)
+    assert (meant.verdict, meant.reason) == ("counted", "stated")
+    assert [(one.event, one.rule) for one in meant.statements] == [(event, "stated") for event in STATED]
+
+
+@pytest.mark.parametrize(
+    "event", [Proposed(SUBJECT, at(1)), Active(SUBJECT, at(1)), Signalled(SUBJECT, at(1), "failure")]
+)
+def test_whatever_is_stated_makes_its_delivery_count(event: LifecycleEvent) -> None:
+    said: list[Observation] = [observed("seen"), Stated((event,)), observed("created")]
+    meant = interpret(rules(BETS), "cloudevents", said, dict)
+    assert (meant.verdict, meant.reason, meant.events) == ("counted", "stated", (event,))
+
+
+def test_what_is_stated_stands_beside_what_rules_say() -> None:
+    said: list[Observation] = [observed("closed"), Stated(STATED)]
+    meant = interpret(rules("- {name: closing, when: {kind: closed}, then: concluded}"), "jira", said, dict)
+    assert meant.reason == "closing, stated"
+    assert meant.events == (Concluded(SUBJECT, at(3)), *STATED)
+
+
+COMMIT = Ref("commit:" + "a" * 40)
+
+
+def mentioned(subject: Ref, text: str) -> Interpretation:
+    return interpret(
+        rules("- {when: {kind: closed}, then: active}"), "github", [Mentioned(subject, "message", text, at(3))], dict
+    )
+
+
+def test_a_commit_that_names_a_key_serves_the_ticket() -> None:
+    ticket = frozenset({Ref("jira:OPS-3")})
+    assert mentioned(COMMIT, "OPS-3: cache").links == (LinkSet(COMMIT, "message", COMMIT, ticket, at(3)),)
+
+
+def test_a_commit_that_names_no_key_says_nothing_and_takes_nothing_back() -> None:
+    said = mentioned(COMMIT, "Cache answers")
+    assert (said.verdict, said.reason, said.links) == ("ignored", "its message names no ticket", ())
+
+
+@pytest.mark.parametrize("subject", ["github:acme/app!7", "branch:acme/app@main", "jira:ML-12"])
+def test_what_can_be_written_anew_takes_its_links_back_when_it_names_no_key(subject: str) -> None:
+    evidence = Ref(subject)
+    assert mentioned(evidence, "Cache").links == (LinkSet(evidence, "message", evidence, frozenset(), at(3)),)
+
+
+def test_of_a_branch_no_label_is_missed() -> None:
+    text = """
+- {when: {label: bet}, then: {declare: {experiment: true}}}
+- {when: {what: branch, branch: "bet/*"}, then: {declare: {experiment: true}}}
+"""
+    seen = observed("seen", what="branch", branch="main", project="acme/app")
+    assert interpreted(text, seen).reason == "its branch is not `bet/*`"
+
+
+def test_no_instant_follows_from_what_is_only_seen() -> None:
+    assert events(INSTANTS, observed("seen", label="go", item_type="Bet")) == [
+        withdrawn("excluded", "duplicate", "label")
+    ]
+
+
+@pytest.mark.parametrize("time", ["00:00:00", "09:00:00", "23:59:59.999999"])
+def test_a_sign_of_life_is_dated_to_the_beginning_of_its_day(time: str) -> None:
+    said = events("- {when: {kind: active}, then: active}", observed("active", at(3, time)))
+    assert said == [Active(SUBJECT, at(3, "00:00:00"))]
+
+
+def test_the_signs_of_life_of_one_day_are_one() -> None:
+    text = "- {when: {kind: active}, then: active}"
+    said = events(text, observed("active"), observed("active", at(3, "10:00:00")), observed("active", at(4)))
+    assert said == [Active(SUBJECT, at(3, "00:00:00")), Active(SUBJECT, at(4, "00:00:00"))]
+
+
+@pytest.mark.parametrize(
+    ("one", "reason"),
+    [
+        (observed("seen"), "no label `bet:{risk}`; it has no labels"),
+        (observed("seen", label=("a", "b")), "no label `bet:{risk}`; labels were a, b"),
+        (
+            observed("seen", label="a", item_type="Bug", branch="main"),
+            "no label `bet:{risk}`; labels were a; its type Bug is not `Bet`; its branch is not `bet/*`",
+        ),
+        (observed("labelled", label="bug"), "no rule matches labelled: label `bug`"),
+        (observed("finished", workflow="a", conclusion="b"), "no rule matches finished: workflow `a`, conclusion `b`"),
+        (observed("created"), "no rule matches created"),
+    ],
+)
+def test_where_nothing_matches_the_reason_tells_what_was_looked_for_and_what_was_there(
+    one: Observed, reason: str
+) -> None:
+    meant = interpreted(BETS, one)
+    assert (meant.verdict, meant.reason) == ("ignored", reason)
+
+
+def test_a_rule_of_which_more_than_one_trait_differs_explains_nothing() -> None:
+    text = """
+- {when: {what: change, branch: "bet/*"}, then: {declare: {experiment: true}}}
+- {when: {provider: jira, item_type: Bet}, then: {declare: {experiment: true}}}
+"""
+    assert interpreted(text, observed("seen", what="change", branch="main", item_type="Bug"), provider="x").reason == (
+        "its branch is not `bet/*`"
+    )
+
+
+def test_no_reason_repeats_what_may_be_the_name_of_a_person() -> None:
+    named = observed("seen", what="change", branch="ada/lovelace", title="Ada", url="https://acme.example/ada")
+    text = """
+- {when: {branch: "bet/*"}, then: {declare: {experiment: true}}}
+- {when: {title: "Bet*"}, then: {declare: {experiment: true}}}
+- {when: {url: "*bet*"}, then: {declare: {experiment: true}}}
+"""
+    assert "ada" not in interpreted(text, named).reason.lower()
+    assert "ada" not in interpreted(text, observed("finished", branch="ada/lovelace")).reason.lower()
+
+
+def test_a_reason_stays_short_however_much_there_is_to_show() -> None:
+    labels = tuple(f"{number} " + "x" * 1000 for number in range(1000))
+    assert len(interpreted(BETS, observed("seen", label=labels)).reason) < 5000
+
+
+def test_a_reason_is_given_once() -> None:
+    assert interpreted(BETS, observed("created"), observed("created", at(4))).reason == "no rule matches created"
+
+
+TEXTS = st.text() | st.sampled_from(["experiment", "{team}", "${a}", "outcome:failed", "team:", "*", "done"])
+
+
+@st.composite
+def any_observation(draw: st.DrawFn) -> Observed:
+    kind: Kind = draw(st.sampled_from(get_args(Kind)))
+    allowed = sorted(TRAITS[kind])
+    traits: Mapping[Trait, tuple[str, ...]] = (
+        draw(st.dictionaries(st.sampled_from(allowed), st.lists(TEXTS, max_size=3).map(tuple))) if allowed else {}
+    )
+    return Observed(kind, SUBJECT, draw(st.datetimes(timezones=st.just(at(1).tzinfo))), traits)
+
+
+@given(st.lists(any_observation(), max_size=4), st.sampled_from(["github", "gitlab", "jira"]))
+def test_any_observation_is_counted_or_ignored_with_a_reason(one: list[Observed], provider: str) -> None:
+    meant = interpret(RULES, provider, one, dict)
+    assert meant.verdict in ("counted", "ignored")
+    assert meant.reason or not one
+    assert len(set(meant.events)) == len(meant.events)
+
+
+@given(TEXTS, TEXTS)
+def test_any_text_of_a_comment_or_a_title_is_counted_or_ignored_with_a_reason(text: str, other: str) -> None:
+    said: list[Observation] = [Commented(SUBJECT, at(3), text, insider=True), Mentioned(SUBJECT, "title", other, at(3))]
+    assert interpret(RULES, "jira", said, dict).reason
+
+
+def test_a_label_that_goes_takes_back_what_it_said_and_not_what_another_one_says() -> None:
+    text = "rules:\n  - when: {label: bet}\n    then: {declare: {experiment: true}}\n"
+    found = interpret(
+        read_rules(RulesFile("rules.yaml", text), read_rules_file(DEFAULTS)),
+        "github",
+        [
+            Observed("seen", SUBJECT, at(3), {"label": ("Experiment",)}),
+            Observed("unlabelled", SUBJECT, at(3), {"label": ("Bet",)}),
+        ],
+        dict,
+    )
+    assert {event for event in found.events if isinstance(event, Declared | Withdrawn)} >= {
+        Declared(SUBJECT, at(3), "experiment", "true", "label", overheard=True, label="experiment"),
+        Withdrawn(SUBJECT, at(3), "experiment", "true", "label", label="bet"),
+    }
+
+
+def test_a_rule_on_a_label_and_its_place_sees_the_label_taken_off_again() -> None:
+    text = "extends: none\nrules:\n  - when: {project: 'acme/*', label: bet}\n    then: {declare: {experiment: true}}\n"
+    rules_of_a_project = read_rules(RulesFile("rules.yaml", text), read_rules_file(DEFAULTS))
+    place: dict[Trait, tuple[str, ...]] = {"project": ("acme/app",), "label": ("bet",)}
+    changes = [Observed("labelled", SUBJECT, at(3), place), Observed("unlabelled", SUBJECT, at(4), place)]
+    put_on, taken_off = interpret(rules_of_a_project, "github", changes, dict).events
+    assert isinstance(put_on, Declared)
+    assert isinstance(taken_off, Withdrawn)
+    elsewhere = Observed("labelled", SUBJECT, at(3), {"project": ("other/app",), "label": ("bet",)})
+    assert interpret(rules_of_a_project, "github", [elsewhere], dict).events == ()

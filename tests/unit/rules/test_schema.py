@@ -1,0 +1,437 @@
+"""Reading rules files: what they say, and what is said about their mistakes."""
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from datetime import timedelta
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.deliveries.observation import Commented, Kind, Mentioned, Observed
+from service.lifecycle.events import Concluded, Declared, LifecycleEvent, Reopened
+from service.lifecycle.references import Ref
+from service.rules.document import RulesFile, WrongRules
+from service.rules.interpret import interpret
+from service.rules.model import Rules
+from service.rules.schema import read_rules
+from tests.support.builders import at, without_label
+from tests.support.paths import REPOSITORY
+
+TICKET = Ref("jira:ML-12")
+CHANGE = Ref("github:acme/app!7")
+DEFAULTS = RulesFile("defaults.yaml", (REPOSITORY / "service/rules/defaults.yaml").read_text(encoding="utf-8"))
+
+EXAMPLE = """\
+extends: defaults                 # or none
+teams: {"acme/search-*": search, ML: ml-platform}
+thresholds: {search: 7d}
+trust_comments: [github]
+rules:                            # before the defaults; the first match per event and field wins
+  - when: {provider: jira, item_type: Bet}
+    then: {declare: {experiment: true}}
+  - when: {provider: jira, status_to: Learned}
+    where: "issue.fields.customfield_10071 != null"      # JMESPath on the raw payload
+    then: [concluded, {declare: {outcome: "${issue.fields.customfield_10071.value}"}}]
+"""
+
+
+def read(text: str) -> Rules:
+    return read_rules(RulesFile("own.yaml", text), DEFAULTS)
+
+
+def complaints(text: str) -> list[str]:
+    """What is said about a file that cannot be used."""
+    with pytest.raises(WrongRules) as refused:
+        read(text)
+    return str(refused.value).splitlines()
+
+
+def rule(when: str = "{kind: closed}", then: str = "active", more: str = "") -> str:
+    """A file with one rule: `when` stands on its second line, `then` on its third, what else is said on its fourth."""
+    return f"rules:\n  - when: {when}\n    then: {then}\n    {more}\n"
+
+
+def said(
+    rules: Rules,
+    kind: Kind,
+    payload: Mapping[str, Any] | None = None,
+    provider: str = "jira",
+    **known: str,
+) -> set[LifecycleEvent]:
+    traits: dict[Any, tuple[str, ...]] = {trait: (value,) for trait, value in known.items()}
+    found = interpret(rules, provider, [Observed(kind, TICKET, at(3), traits)], lambda: payload)
+    return {without_label(event) for event in found.events}
+
+
+def names(rules: Rules) -> set[str]:
+    return {one.name for group in rules.by_kind.values() for one in group}
+
+
+def team(value: str) -> Declared:
+    return Declared(TICKET, at(3), "team", value, "derived")
+
+
+def test_without_a_file_the_default_rules_are_the_rules() -> None:
+    rules = read_rules(None, DEFAULTS)
+    assert {"experiment by label", "proposed by creation", "team by project"} <= names(rules)
+    assert not rules.thresholds
+    assert not rules.trust_comments
+
+
+@pytest.mark.parametrize("text", ["", "\n", "# nothing yet\n", "---\n", "{}", "extends: defaults\n"])
+def test_a_file_that_says_nothing_leaves_the_default_rules_as_they_are(text: str) -> None:
+    assert read(text).by_kind == read_rules(None, DEFAULTS).by_kind
+
+
+def test_a_file_that_extends_nothing_has_its_own_rules_alone() -> None:
+    assert names(read("extends: none\n" + rule(more="name: mine"))) == {"mine"}
+
+
+def test_a_file_extends_the_defaults_unless_it_says_otherwise_and_its_rules_stand_before_them() -> None:
+    closing = [one.name for one in read(rule(more="name: mine")).by_kind["closed"]]
+    assert closing[0] == "mine"
+    assert "concluded by closing" in closing[1:]
+
+
+def test_a_rule_without_a_name_is_named_for_what_it_looks_at() -> None:
+    rules = read("extends: none\n" + rule("{label: [bet, 'bet:*'], branch: main}", "{declare: {experiment: true}}"))
+    assert names(rules) == {"label bet or bet:*, branch main"}
+
+
+def test_a_rule_is_tried_for_the_kinds_that_have_all_traits_that_it_looks_at() -> None:
+    rules = read("extends: none\n" + rule("{label: bet}", "{declare: {experiment: true}}"))
+    assert {kind for kind, tried in rules.by_kind.items() if tried} == {"seen", "labelled", "unlabelled"}
+
+
+@pytest.mark.parametrize(
+    "when", ["{project: ml}", "{title: '*bet*'}", "{url: 'https://*'}", "{project: ml, title: a bet}"]
+)
+def test_who_makes_what_a_project_holds_experiments_means_its_items_and_changes_and_not_its_branches(when: str) -> None:
+    rules = read("extends: none\n" + rule(when, "{declare: {experiment: true}}"))
+    marked = {
+        what: bool(said(rules, "seen", what=what, project="ML", title="A bet", url="https://acme.example"))
+        for what in ("item", "change", "branch")
+    }
+    assert marked == {"item": True, "change": True, "branch": False}
+
+
+@pytest.mark.parametrize("when", ["{project: ml, what: branch}", "{project: ml, branch: 'exp/*'}"])
+def test_who_looks_at_branches_means_them(when: str) -> None:
+    rules = read("extends: none\n" + rule(when, "{declare: {experiment: true}}"))
+    assert said(rules, "seen", project="ML", what="branch", branch="exp/cache")
+
+
+def test_what_does_not_mark_is_said_of_branches_too() -> None:
+    rules = read("extends: none\n" + rule("{project: ml}", "{declare: {team: search}}"))
+    assert said(rules, "seen", project="ML", what="branch") == {Declared(TICKET, at(3), "team", "search", "item")}
+
+
+def test_a_rule_on_where_something_belongs_is_tried_for_what_superseded_it() -> None:
+    rules = read("extends: none\n" + rule("{what: branch, branch: 'exp/*'}", "{declare: {experiment: true}}"))
+    assert {kind for kind, tried in rules.by_kind.items() if tried} == {"seen", "superseded"}
+
+
+@pytest.mark.parametrize("then", ["proposed", "concluded", "reopened", "shipped", "active", "{signalled: success}"])
+@pytest.mark.parametrize("kind", ["seen", "unlabelled", "untyped", "superseded"])
+def test_no_instant_can_be_asked_of_what_has_none(kind: str, then: str) -> None:
+    (complaint,) = complaints(rule(f"{{kind: {kind}}}", then))
+    assert "needs a time" in complaint
+
+
+def test_the_resolution_that_was_taken_away_can_be_looked_at_and_no_category_that_was_left() -> None:
+    assert said(
+        read("extends: none\n" + rule("{resolution_from: done}", "reopened")), "moved", resolution_from="Done"
+    ) == {Reopened(TICKET, at(3))}
+    (complaint,) = complaints(rule("{category_from: done}", "reopened"))
+    assert "rules.0.when.category_from: is not known here" in complaint
+
+
+def test_words_of_yaml_and_numbers_may_be_patterns_and_values() -> None:
+    rules = read("extends: none\n" + rule("{label: [yes, 12, 1.5]}", "{declare: {experiment: true, title: 2026}}"))
+    for label in ("yes", "12", "1.5"):
+        assert said(rules, "labelled", label=label) == {
+            Declared(TICKET, at(3), "experiment", "true", "label"),
+            Declared(TICKET, at(3), "title", "2026", "label"),
+        }
+
+
+def test_teams_stand_before_what_else_derives_a_team_and_in_the_order_of_the_file() -> None:
+    rules = read('teams: {"acme/search-*": search, "acme/*": rest, ML: ml-platform}')
+    assert team("search") in said(rules, "seen", project="Acme/Search-Index", component="ML")
+    assert team("rest") in said(rules, "seen", project="acme/app")
+    assert team("ml-platform") in said(rules, "seen", project="OPS", component="ml")
+    assert team("index") in said(rules, "seen", project="OPS", component="Index")
+
+
+def test_a_team_may_be_named_by_what_its_pattern_captures() -> None:
+    assert team("search") in said(read('teams: {"acme/{team}-*": "{team}"}'), "seen", project="acme/search-index")
+
+
+def test_keys_name_the_projects_whose_keys_are_found() -> None:
+    mentioned = [Mentioned(CHANGE, "title", "ml-12, UTF-8", at(3))]
+    (link,) = interpret(read("keys: [ML]"), "github", mentioned, dict).links
+    assert link.targets == {TICKET}
+
+
+def test_without_keys_every_project_has_some() -> None:
+    mentioned = [Mentioned(CHANGE, "title", "ml-12, OPS-8", at(3))]
+    (link,) = interpret(read("extends: defaults"), "github", mentioned, dict).links
+    assert link.targets == {Ref("jira:OPS-8")}
+
+
+def test_thresholds_are_durations_by_team_without_case() -> None:
+    assert read("thresholds: {default: 14d, Search: 6h, ml: 15m, ops: 90s}").thresholds == {
+        "default": timedelta(days=14),
+        "search": timedelta(hours=6),
+        "ml": timedelta(minutes=15),
+        "ops": timedelta(seconds=90),
+    }
+
+
+def test_trust_comments_names_providers_whose_comments_are_obeyed() -> None:
+    comment = [Commented(TICKET, at(3), "/experiment start", insider=None)]
+    assert interpret(read("trust_comments: [jira]"), "jira", comment, dict).verdict == "counted"
+    assert interpret(read("trust_comments: [gitlab]"), "jira", comment, dict).verdict == "ignored"
+
+
+def test_the_digest_changes_with_the_file_and_with_nothing_else() -> None:
+    assert read(EXAMPLE).digest == read(EXAMPLE).digest
+    assert len({read(EXAMPLE).digest, read("").digest, read("extends: none").digest}) == 3
+
+
+def test_the_example_of_the_manual_marks_a_bet() -> None:
+    rules = read(EXAMPLE)
+    assert Declared(TICKET, at(3), "experiment", "true", "type") in said(rules, "seen", item_type="bet", project="ML")
+    assert said(rules, "seen", provider="github", item_type="bet", project="OPS") == {team("ops")}
+
+
+def test_the_example_of_the_manual_derives_teams_and_knows_thresholds_and_whom_to_trust() -> None:
+    rules = read(EXAMPLE)
+    assert team("ml-platform") in said(rules, "seen", item_type="Bug", project="ml")
+    assert team("search") in said(rules, "seen", item_type="Bug", project="acme/search-index")
+    assert rules.thresholds == {"search": timedelta(days=7)}
+    assert rules.trust_comments == {"github"}
+
+
+def test_the_example_of_the_manual_concludes_what_was_learned_with_the_outcome_of_its_field() -> None:
+    payload = {"issue": {"fields": {"customfield_10071": {"value": "Failed"}}}}
+    assert said(read(EXAMPLE), "moved", payload, status_to="learned") == {
+        Concluded(TICKET, at(3), status="learned"),
+        Declared(TICKET, at(3), "outcome", "failed", "item"),
+    }
+
+
+@pytest.mark.parametrize("payload", [None, {}, {"issue": {"fields": {"customfield_10071": None}}}])
+def test_the_example_of_the_manual_concludes_nothing_while_its_field_is_empty(payload: dict[str, Any] | None) -> None:
+    assert said(read(EXAMPLE), "moved", payload, status_to="Learned") == set()
+
+
+@pytest.mark.parametrize("text", ["- when: {kind: closed}\n", "rules\n", "12\n", "true\n", "!!set {a}\n"])
+def test_a_file_that_is_no_mapping_is_refused(text: str) -> None:
+    assert complaints(text)[0].startswith("own.yaml:1: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "start"),
+    [
+        ("rules: [\n", "own.yaml:2: expected the node content"),
+        ("rules:\n\t- when: {kind: closed}\n", "own.yaml:2: found character '\\t'"),
+        ("teams: {a: b\nrules: []\n", "own.yaml:2: "),
+        ("teams: 'open\n", "own.yaml:2: "),
+        ("rules: *nothing\n", "own.yaml:1: anchors and aliases"),
+        ("extends: none\n---\nextends: none\n", "own.yaml:2: "),
+        ("extends: none\n? [a]\n: b\n", "own.yaml:2: expected a text as key"),
+        ("extends: none\nrules: !!python/object:os.system {}\n", "own.yaml:2: "),
+        ("extends: none\nkeys: [2026-13-45]\n", "own.yaml:2: "),
+        ("extends: none\nkeys: !!int many\n", "own.yaml:2: "),
+        ("extends: none\nkeys: !!bool maybe\n", "own.yaml:2: "),
+        ("extends: none\nkeys: !!timestamp soon\n", "own.yaml:2: "),
+        ("extends: none\nkeys: [\x00]\n", "own.yaml:2: "),
+        ("extends: none\nkeys: [" + "9" * 5000 + "]\n", "own.yaml:2: "),
+    ],
+)
+def test_what_is_no_yaml_is_refused_with_its_line(text: str, start: str) -> None:
+    assert complaints(text)[0].startswith(start)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "path", "expected"),
+    [
+        ("extends: everything", 1, "extends", "'defaults' or 'none'"),
+        ("extends: no", 1, "extends", "'defaults' or 'none'"),
+        ("extends: none\ncolour: red", 2, "colour", "is not known here"),
+        ("rules:", 1, "rules", "list"),
+        ("rules: {when: {kind: closed}}", 1, "rules", "list"),
+        ("teams: [search]", 1, "teams", ""),
+        ("teams:\n  '{x}{x}': a", 2, "teams.{x}{x}", "expected a pattern"),
+        ("teams:\n  a: '${b..c}'", 2, "teams.a", "expected a JMESPath expression"),
+        ("teams:\n  a: '{b}'", 2, "teams.a", "{b} is captured by no pattern"),
+        ("teams:\n  a: _org", 2, "teams.a", "_"),
+        ("keys: ML", 1, "keys", "list"),
+        ("keys: [ML, 12]", 1, "keys.1", ""),
+        ("keys: [ML, '']", 1, "keys.1", ""),
+        ("trust_comments: github", 1, "trust_comments", "list"),
+        ("thresholds: [7d]", 1, "thresholds", ""),
+        ("thresholds:\n  search: 7", 2, "thresholds.search", "expected a duration such as 90s, 15m, 6h or 14d"),
+        ("thresholds:\n  search: soon", 2, "thresholds.search", "expected a duration"),
+        ("thresholds:\n  search: 7 d", 2, "thresholds.search", "expected a duration"),
+        ("thresholds:\n  search: 7w", 2, "thresholds.search", "expected a duration"),
+        ("thresholds:\n  search: 0d", 2, "thresholds.search", "expected a duration"),
+        ("thresholds:\n  search: 9999d", 2, "thresholds.search", "ten years at the most"),
+        ("thresholds:\n  _org: 7d", 2, "thresholds._org", "expected a team's name, which does not begin with _"),
+        ("thresholds:\n  search: -7d", 2, "thresholds.search", "expected a duration"),
+        ("thresholds:\n  search: \u0667d", 2, "thresholds.search", "expected a duration"),
+        ("rules:\n  - then: active", 2, "rules.0.when", ""),
+        (rule("{label: x}", "{declare: {excluded: '${user.login}'}}"), 3, "rules.0.then", "expected a fixed reason"),
+        (rule("{label: 'x:{y}'}", "{declare: {excluded: '{y}'}}"), 3, "rules.0.then", "expected a fixed reason"),
+        ("rules:\n  - when: {kind: closed}", 2, "rules.0.then", ""),
+        (rule(more="colour: red"), 4, "rules.0.colour", "is not known here"),
+        (rule(more="name: [a]"), 4, "rules.0.name", ""),
+        (rule("{}"), 2, "rules.0.when", "expected a kind (seen, created,"),
+        (rule("{provider: jira}"), 2, "rules.0.when", "expected a kind (seen, created,"),
+        (rule("{label: []}"), 2, "rules.0.when", "expected a kind (seen, created,"),
+        (rule("{kind: closed, colour: red}"), 2, "rules.0.when.colour", "is not known here"),
+        (rule("{kind: exploded}"), 2, "rules.0.when.kind", "'seen', 'created'"),
+        (rule("{kind: [closed, exploded]}"), 2, "rules.0.when.kind.1", "'seen', 'created'"),
+        (rule("{kind: closed, label: bug}"), 2, "rules.0.when", "nothing that is closed has all of: label"),
+        (rule("{label: bug, status_to: Done}"), 2, "rules.0.when", "has all of: label, status_to"),
+        (rule("{label: '{a}{a}'}"), 2, "rules.0.when.label", "expected a pattern"),
+        (rule("{label: [bug, '{}']}"), 2, "rules.0.when.label.1", "expected a name between braces"),
+        (rule("{label: [bug, [bug]]}"), 2, "rules.0.when.label.1", ""),
+        (rule("{label: }"), 2, "rules.0.when.label", ""),
+        (rule("{label: {text: bug, regex: bug}}"), 2, "rules.0.when.label", ""),
+        (rule(then="explode"), 3, "rules.0.then.explode", "is not known here"),
+        (rule(then="{explode: now}"), 3, "rules.0.then.explode", "is not known here"),
+        (rule(then="[active, explode]"), 3, "rules.0.then.1.explode", "is not known here"),
+        (rule(then="{active: true}"), 3, "rules.0.then.active", ""),
+        (rule(then=""), 3, "rules.0.then", ""),
+        (rule(then="{concluded: splendid}"), 3, "rules.0.then.concluded", "'worked', 'failed'"),
+        (rule(then="{concluded: undeclared}"), 3, "rules.0.then", "expected concluded without an outcome"),
+        (rule(then="signalled"), 3, "rules.0.then", "expected {signalled: success} or {signalled: failure}"),
+        (rule(then="{signalled: maybe}"), 3, "rules.0.then.signalled", "'success' or 'failure'"),
+        (rule(then="{declare: {colour: red}}"), 3, "rules.0.then.declare.colour", "'experiment', 'excluded'"),
+        (rule(then="{derive: {colour: red}}"), 3, "rules.0.then.derive.colour", "'experiment', 'excluded'"),
+        (rule(then="{declare: {title: [a]}}"), 3, "rules.0.then.declare.title", ""),
+        (rule(then="{declare: {title: {text: a, paths: {}}}}"), 3, "rules.0.then.declare.title", ""),
+        (rule(then="{declare: {outcome: splendid}}"), 3, "rules.0.then.declare.outcome", "worked"),
+        (rule(then="{declare: {failure_category: bad}}"), 3, "rules.0.then.declare.failure_category", "basic"),
+        (rule(then="{declare: {risk: high}}"), 3, "rules.0.then.declare.risk", "bold"),
+        (rule(then="{declare: {title: '${a..b}'}}"), 3, "rules.0.then.declare.title", "expected a JMESPath expression"),
+        (rule(then="{declare: {title: '${}'}}"), 3, "rules.0.then.declare.title", "expected a JMESPath expression"),
+        (rule(more="where: 'a..b'"), 4, "rules.0.where", "expected a JMESPath expression, got 'a..b'"),
+        (rule(more="where: ''"), 4, "rules.0.where", "expected a JMESPath expression"),
+        (rule(more="where: '" + "(" * 50_000 + "'"), 4, "rules.0.where", "expected a JMESPath expression"),
+        (rule("{label: 'x:{team}'}", "{declare: {team: '{teem}'}}"), 2, "rules.0", "{teem} is captured by no pattern"),
+        (rule("{kind: seen}", "proposed"), 2, "rules.0", "proposed needs a time"),
+        (rule("{title: x}", "[concluded]"), 2, "rules.0", "concluded needs a time"),
+        ("extends: none\nextends: defaults", 2, "extends", ""),
+        ("teams:\n  a: b\n  a: c", 3, "teams.a", ""),
+        (rule("{kind: closed, kind: merged}"), 2, "rules.0.when.kind", ""),
+    ],
+)
+def test_a_mistake_is_named_with_its_line_its_path_and_what_was_expected(
+    text: str, line: int, path: str, expected: str
+) -> None:
+    (complaint,) = complaints(text)
+    prefix = f"own.yaml:{line}: {path}: "
+    assert complaint.startswith(prefix)
+    assert expected in complaint.removeprefix(prefix)
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", "rules: [a]", rule(then="[[active]]"), rule("{label: }"), rule("{label: {a: b}}")]
+)
+def test_a_complaint_is_made_in_words_of_the_file_and_not_of_the_code(text: str) -> None:
+    said_at_all = " ".join(complaints(text))
+    assert not [word for word in ("_File", "_Entry", "_Then", "Pattern", "regex", "instance") if word in said_at_all]
+
+
+@pytest.mark.parametrize("provider", ["githib", "[github, githib]"])
+def test_a_provider_that_nobody_knows_is_a_mistake_where_the_known_ones_are_given(provider: str) -> None:
+    own = RulesFile("own.yaml", "extends: none\n" + rule(f"{{provider: {provider}, kind: closed}}"))
+    with pytest.raises(WrongRules, match=r"^own\.yaml:3: .*provider.*: expected one of github, jira, got 'githib'$"):
+        read_rules(own, DEFAULTS, ["jira", "github"])
+    assert read_rules(own, DEFAULTS).by_kind["closed"]
+
+
+def test_a_provider_is_known_whatever_its_case() -> None:
+    own = RulesFile("own.yaml", "extends: none\n" + rule("{provider: GitHub, kind: closed}"))
+    assert read_rules(own, DEFAULTS, ["github"]).by_kind["closed"]
+
+
+def test_all_mistakes_of_a_file_are_named_at_once() -> None:
+    assert len(complaints("extends: all\ncolour: red\n" + rule("{kind: exploded}"))) == 3
+
+
+def test_a_mistake_in_the_default_rules_is_named_with_their_file() -> None:
+    with pytest.raises(WrongRules, match=r"^defaults\.yaml:1: colour: "):
+        read_rules(RulesFile("own.yaml", "extends: defaults"), RulesFile("defaults.yaml", "colour: red"))
+
+
+@pytest.mark.parametrize("nested", ["[", "{", "- ", "? ", "[" * 1000 + "]" * 1000 + "\n# "])
+def test_a_file_that_is_nested_too_deeply_is_refused(nested: str) -> None:
+    assert complaints(nested * 20_000 if "\n" not in nested else nested)[0].startswith("own.yaml:")
+
+
+@pytest.mark.parametrize("text", ["rules: &a [*a]\n", "teams: &a {b: *a}\n", "thresholds: &a {*a : 7d}\n"])
+def test_a_file_that_contains_itself_is_refused(text: str) -> None:
+    assert complaints(text)[0].startswith("own.yaml:1: ")
+
+
+LEVELS = "abcdefghij"
+BOMBS = {
+    "lists": "\n".join(
+        [f"{LEVELS[0]}: &{LEVELS[0]} [lol]"]
+        + [f"{one}: &{one} [{', '.join([f'*{below}'] * 10)}]" for below, one in pairwise(LEVELS)]
+        + ["rules: *j"]
+    ),
+    "merged mappings": "\n".join(
+        [f"{LEVELS[0]}: &{LEVELS[0]} {{lol: lol}}"]
+        + [f"{one}: &{one} {{<<: [{', '.join([f'*{below}'] * 10)}]}}" for below, one in pairwise(LEVELS)]
+        + ["teams: *j"]
+    ),
+    "patterns": "\n".join(
+        ["rules:", "- when: {label: &labels [" + ", ".join(f"l{n}*" for n in range(5000)) + "]}", "  then: active"]
+        + ["- {when: {label: *labels}, then: active}"] * 5000
+    ),
+}
+READ_A_BOMB = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_CPU, (10, 10))
+resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+from service.rules.document import RulesFile, WrongRules
+from service.rules.schema import read_rules
+try:
+    read_rules(None, RulesFile("bomb.yaml", sys.stdin.read()))
+except WrongRules as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_a_small_file_that_unfolds_to_a_huge_one_is_refused_at_once(bomb: str) -> None:
+    limited = subprocess.run(
+        [sys.executable, "-c", READ_A_BOMB],
+        input=BOMBS[bomb],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert limited.returncode == 0, limited.stderr[-500:]
+    assert limited.stdout.startswith("bomb.yaml:")
+
+
+@given(st.text() | st.text(alphabet="rules:whentlab-[]{}&*!|>'\"#\n \t?<,%@1", max_size=60))
+def test_any_text_is_a_rules_file_or_is_refused_with_its_line(text: str) -> None:
+    try:
+        read(text)
+    except WrongRules as error:
+        said_of = str(error)
+    else:
+        said_of = "own.yaml:1: nothing"
+    assert all(line.startswith("own.yaml:") for line in said_of.split("\n"))

@@ -1,0 +1,313 @@
+"""Scorecards: figure by figure what a snapshot has, each with its sample, or with the reason why there is none."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.lifecycle.experiment import Experiment
+from service.lifecycle.history import as_of
+from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk
+from service.metrics.terms import Terms
+from service.metrics.view import ORGANISATION, View
+from service.pipeline.snapshot import families_of
+from service.queries.history import past_of
+from service.scorecard.board import Board
+from service.scorecard.compiling import compile_scorecard
+from service.scorecard.example import example
+from service.scorecard.figure import Figure, Reading, Scorecard
+from tests.support.builders import at, experiment, terms
+from tests.support.drawn import portfolios as drawn_portfolios
+from tests.support.portfolios import NOW, portfolios
+
+ANSWERED = ("worked", "failed", "inconclusive", "undeclared")
+STAGES = ("idea_to_start", "start_to_signal", "signal_to_answer", "answer_to_shared", "signal_to_shipped")
+Sample = Callable[..., float | None]
+Count = Callable[..., float]
+
+
+def card(experiments: Iterable[Experiment], given: Terms, now: datetime = NOW, team: str = ORGANISATION) -> Scorecard:
+    """The scorecard of these experiments; the terms have one window."""
+    view, then = View.of(experiments, given), now - given.windows[0].length
+    return compile_scorecard(team, Board(view, now), Board(past_of(view, then), then))
+
+
+def scraped(
+    experiments: Iterable[Experiment], given: Terms, now: datetime
+) -> Mapping[frozenset[tuple[str, str]], float]:
+    """Every sample of a snapshot with these experiments, by its labels and its name."""
+    return {
+        frozenset({"name": sample.name.removeprefix("loopgauge_"), **sample.labels}.items()): sample.value
+        for family in families_of(View.of(experiments, given), now)
+        for sample in family.samples
+    }
+
+
+def row(samples: Mapping[frozenset[tuple[str, str]], float], team: str, window: str) -> tuple[Sample, Count]:
+    """How to look a figure of a team up in a snapshot: one that has a row of its own, and one that is counted."""
+    teams = sorted({dict(labels)["team"] for labels in samples if "team" in dict(labels)} - {ORGANISATION})
+
+    def found(of: str, name: str, **labels: str) -> float | None:
+        keys = [{"name": name, "team": of, **more, **labels} for more in ({"window": window}, {})]
+        return next((samples[key] for key in (frozenset(one.items()) for one in keys) if key in samples), None)
+
+    def value(name: str, **labels: str) -> float | None:
+        return found(team, name, **labels)
+
+    def count(name: str, **labels: str) -> float:
+        return sum(found(one, name, **labels) or 0 for one in (teams if team == ORGANISATION else [team]))
+
+    return value, count
+
+
+def read(shown: Scorecard) -> Iterator[tuple[str, Figure[Any]]]:
+    """Every figure of a scorecard, under its path."""
+
+    def walk(path: str, part: Any) -> Iterator[tuple[str, Figure[Any]]]:
+        if isinstance(part, Figure):
+            yield path, part
+        elif isinstance(part, tuple):
+            for one in part:
+                yield from walk(f"{path}.{getattr(one, 'stage', None) or getattr(one, 'category', '')}", one)
+        elif hasattr(type(part), "model_fields"):
+            for name in type(part).model_fields:
+                yield from walk(f"{path}.{name}".lstrip("."), getattr(part, name))
+
+    return walk("", shown)
+
+
+def expected(value: Sample, count: Count) -> dict[str, Any]:
+    """What each figure of a scorecard is in a snapshot."""
+
+    def quantile(stage: str, q: str) -> float | None:
+        return value("stage_quantile_seconds", stage=stage, q=q)
+
+    bold, safe, undeclared = (count("experiments_proposed", risk=risk) for risk in ("bold", "safe", "undeclared"))
+    failures = {category: count("failures", category=category) for category in FailureCategory}
+    return {
+        "idea_to_answer.median": quantile("idea_to_answer", "0.5"),
+        "idea_to_answer.p90": quantile("idea_to_answer", "0.9"),
+        "idea_to_answer.answered_within_threshold": value("answered_within_threshold_ratio"),
+        "idea_to_answer.with_open_loops.median": value("idea_to_answer_survival_quantile_seconds", q="0.5"),
+        "idea_to_answer.with_open_loops.p90": value("idea_to_answer_survival_quantile_seconds", q="0.9"),
+        "idea_to_answer.with_open_loops.answered_by_threshold": value("survival_answered_by_threshold_ratio"),
+        **{f"idea_to_answer.stages.{stage}.median": quantile(stage, "0.5") for stage in STAGES},
+        **{f"idea_to_answer.stages.{stage}.p90": quantile(stage, "0.9") for stage in STAGES},
+        "sharing.last_failure_shared": value("last_failure_shared_timestamp_seconds"),
+        "sharing.learnings_shared": count("learnings_shared"),
+        "sharing.failed": sum(failures.values()),
+        "failures.biggest": [one for one in failures if failures[one] == max(failures.values())],
+        **{f"failures.categories.{one}.count": failures[one] for one in FailureCategory},
+        **{
+            f"failures.categories.{one}.share_of_answered": value("failure_category_ratio", category=one)
+            for one in FailureCategory
+        },
+        "bold_or_safe.bold": bold,
+        "bold_or_safe.safe": safe,
+        "bold_or_safe.undeclared": undeclared,
+        "bold_or_safe.share_of_bold": bold / (bold + safe) if bold + safe else None,
+        "bold_or_safe.bold_pickup_median": value("pickup_quantile_seconds", risk="bold", q="0.5"),
+        "bold_or_safe.safe_pickup_median": value("pickup_quantile_seconds", risk="safe", q="0.5"),
+        "loops.open": count("experiments_in_flight", stage="proposed")
+        + count("experiments_in_flight", stage="running"),
+        "loops.overdue": count("experiments_overdue"),
+        "loops.forgotten": count("experiments_forgotten"),
+        "loops.repeated": count("repeated_experiments"),
+        "loops.abandoned": value("abandoned_ratio"),
+    }
+
+
+def rests_on(count: Count) -> dict[str, float]:
+    """On how many experiments figures rest, so far as a snapshot counts them."""
+    answered, failed = (
+        sum(count("experiments_concluded", outcome=one) for one in ANSWERED),
+        sum(count("failures", category=one) for one in FailureCategory),
+    )
+    proposed = sum(count("experiments_proposed", risk=risk) for risk in ("bold", "safe", "undeclared"))
+    open_ = count("experiments_in_flight", stage="proposed") + count("experiments_in_flight", stage="running")
+    return {
+        "idea_to_answer.median": count("stage_samples", stage="idea_to_answer"),
+        "idea_to_answer.answered_within_threshold": count("stage_samples", stage="idea_to_answer"),
+        **{f"idea_to_answer.stages.{stage}.p90": count("stage_samples", stage=stage) for stage in STAGES},
+        "sharing.failed": answered,
+        "failures.biggest": failed,
+        "failures.categories.basic.count": failed,
+        "failures.categories.basic.share_of_answered": answered,
+        "bold_or_safe.bold": proposed,
+        "loops.overdue": open_,
+        "loops.abandoned": answered + count("experiments_concluded", outcome="abandoned"),
+    }
+
+
+# What has no sample of its own: withheld or empty by what the snapshot counts.
+DERIVED = {"failures.biggest", "bold_or_safe.share_of_bold"}
+
+
+def compare(path: str, reading: Reading[Any], sample: Any) -> None:
+    if path in DERIVED and reading.value is None:
+        assert reading.reason
+    elif isinstance(reading.value, datetime):
+        assert reading.value.timestamp() == sample, path
+    else:
+        assert reading.value == sample, path
+    assert (reading.value is None) == (reading.reason is not None), path
+
+
+def check(experiments: list[Experiment], given: Terms, now: datetime) -> None:
+    """Hold every figure of every scorecard against snapshots of now and of one window ago."""
+    samples = scraped(experiments, given, now)
+    for window in given.windows:
+        alone = replace(given, windows=(window,))
+        then = now - window.length
+        before = [known for one in experiments if (known := as_of(one, then)) is not None]
+        earlier = scraped(before, given, then)
+        for team in (*View.of(experiments, alone).teams(now), ORGANISATION):
+            shown = dict(read(card(experiments, alone, now, team)))
+            today = expected(*row(samples, team, window.label))
+            past = expected(*row(earlier, team, window.label))
+            assert shown.keys() == today.keys()
+            samples_of = rests_on(row(samples, team, window.label)[1])
+            assert {path: shown[path].n for path in samples_of} == samples_of
+            for path, figure in shown.items():
+                compare(path, figure, today[path])
+                if figure.previous.value is not None:
+                    compare(path, figure.previous, past[path])
+                assert (figure.previous.value is None) == (figure.previous.reason is not None), path
+                # What can be told of the past is told, as soon as there was anything at all.
+                if before and past[path] is not None and figure.previous.value is None:
+                    rows = View.of(before, alone).teams(then)
+                    assert (
+                        path in {*DERIVED, "loops.forgotten"}
+                        or (team not in rows and team != ORGANISATION)
+                        or (not rows)
+                    ), path
+
+
+def test_every_figure_is_the_one_of_the_snapshot_now_and_one_window_ago_in_random_portfolios() -> None:
+    for portfolio in portfolios(seed=9, many=60):
+        check(list(portfolio.experiments), portfolio.terms, NOW)
+
+
+@given(drawn_portfolios(), st.integers(0, 400), st.sampled_from([1, 2, 5]), st.sampled_from([1, 200]))
+def test_every_figure_is_the_one_of_the_snapshot_whatever_is_drawn(
+    experiments: list[Experiment], hours: int, min_sample: int, max_teams: int
+) -> None:
+    given = terms("2d", "7d", min_sample=min_sample, max_teams=max_teams, forgotten_after=timedelta(days=3))
+    check(experiments, given, at(14) + timedelta(hours=hours))
+
+
+def answered(number: int, days: float = 8, **told: Any) -> Experiment:
+    """An experiment of the last days that took so many days."""
+    concluded_at = NOW - timedelta(hours=number + 1)
+    told = {"outcome": Outcome.WORKED, **told}
+    return experiment(f"key:{number}", idea_at=concluded_at - timedelta(days=days), concluded_at=concluded_at, **told)
+
+
+def test_below_the_minimum_sample_a_figure_is_withheld_and_says_on_how_few_it_would_rest() -> None:
+    shown = card([answered(number) for number in range(4)], terms("90d"))
+    asked = shown.idea_to_answer
+    assert (asked.median.value, asked.median.n, asked.median.reason) == (None, 4, "fewer than 5 answered (4)")
+    assert asked.with_open_loops.median.reason == "fewer than 5 proposed (4)"
+    assert shown.failures.categories[0].share_of_answered.reason == "fewer than 5 answered (4)"
+    assert shown.loops.abandoned.reason == "fewer than 5 concluded (4)"
+    assert shown.bold_or_safe.share_of_bold.reason == "none declared bold or safe"
+    assert shown.bold_or_safe.bold_pickup_median.reason == "none of the bold started"
+    assert shown.idea_to_answer.stages[0].p90.reason == "none with this stage known"
+    enough = card([answered(number) for number in range(5)], terms("90d"))
+    assert (enough.idea_to_answer.median.value, enough.idea_to_answer.median.n) == (8 * 86400, 5)
+    assert enough.idea_to_answer.median.words == "about a week"
+
+
+def test_a_median_that_is_not_reached_says_so() -> None:
+    loops = [answered(1), *(experiment(f"key:o{number}", idea_at=at(2)) for number in range(5))]
+    with_open = card(loops, terms("90d")).idea_to_answer.with_open_loops
+    assert with_open.median.reason == "not reached: less than half are answered, however long one waits"
+    assert with_open.p90.reason == "not reached: less than nine in ten are answered, however long one waits"
+    assert (with_open.median.n, with_open.answered_by_threshold.n) == (6, 6)
+
+
+def test_several_categories_are_the_biggest_where_they_have_as_many() -> None:
+    kinds = ["basic", "complex", "basic", "complex", "unclassified"]
+    failed = [
+        answered(number, outcome=Outcome.FAILED, failure_category=FailureCategory(kind))
+        for number, kind in enumerate(kinds)
+    ]
+    shown = card(failed, terms("90d"))
+    assert (shown.failures.biggest.value, shown.failures.biggest.n) == (["basic", "complex"], 5)
+    nobody = card([answered(1)], terms("90d")).failures.biggest
+    assert (nobody.value, nobody.n, nobody.reason) == (None, 0, "none failed")
+
+
+def test_the_last_shared_failure_is_told_whatever_the_window() -> None:
+    shared = experiment(
+        idea_at=at(1),
+        concluded_at=at(2),
+        outcome=Outcome.FAILED,
+        failure_category=FailureCategory.BASIC,
+        shared_at=at(5),
+    )
+    told = card([shared], terms("7d")).sharing.last_failure_shared
+    assert (told.value, told.words, told.n) == (at(5), "about two weeks ago", 0)
+    assert (told.previous.value, told.previous.words) == (at(5), "about a week ago")
+    never = card([answered(1, outcome=Outcome.FAILED, failure_category=FailureCategory.BASIC)], terms("7d"))
+    assert never.sharing.last_failure_shared.reason == "no failed experiment was shared yet"
+
+
+def test_the_previous_figure_is_that_of_the_window_before() -> None:
+    slow = [
+        replace(answered(number), idea_at=NOW - timedelta(days=13), concluded_at=NOW - timedelta(days=8))
+        for number in range(5)
+    ]
+    fast = [answered(10 + number, days=2) for number in range(6)]
+    median = card([*slow, *fast], terms("7d")).idea_to_answer.median
+    assert (median.value, median.n) == (2 * 86400, 6)
+    assert (median.previous.value, median.previous.words, median.previous.n) == (5 * 86400, "about 5 days", 5)
+
+
+def test_of_the_time_before_the_first_idea_nothing_is_told() -> None:
+    opened = card([answered(1)], terms("90d")).loops.open
+    assert (opened.previous.value, opened.previous.reason) == (None, "nothing was proposed until then")
+
+
+def test_how_many_were_forgotten_in_the_past_is_not_told() -> None:
+    loops = [experiment(idea_at=NOW - timedelta(days=200))]
+    forgotten = card(loops, terms("90d")).loops.forgotten
+    assert (forgotten.value, forgotten.n) == (1, 1)
+    assert (forgotten.previous.value, forgotten.previous.reason) == (None, "signs of life of that time are not kept")
+
+
+def test_the_threshold_is_the_teams_and_the_organisations_the_default() -> None:
+    given = terms("90d", thresholds={"search": timedelta(days=7)})
+    assert card([answered(1)], given, team="search").idea_to_answer.threshold.words == "about a week"
+    assert card([answered(1)], given).idea_to_answer.threshold.words == "about two weeks"
+
+
+@pytest.mark.parametrize("team", [ORGANISATION, "search"])
+def test_without_any_experiment_there_are_counts_of_none_and_reasons(team: str) -> None:
+    for path, figure in read(card([], terms("90d"), team=team)):
+        assert figure.n == 0, path
+        assert figure.value == 0 or figure.reason, path
+
+
+def test_a_bold_idea_and_a_safe_one_wait_each_for_themselves() -> None:
+    waiting = [
+        experiment(f"key:{risk}{number}", idea_at=at(2), started_at=at(2 + days), risk=risk)
+        for risk, days in ((Risk.BOLD, 9), (Risk.SAFE, 1))
+        for number in range(5)
+    ]
+    shown = card([*waiting, experiment("key:other", idea_at=at(2), started_at=at(2))], terms("90d")).bold_or_safe
+    assert (shown.bold_pickup_median.words, shown.bold_pickup_median.n) == ("about a week", 5)
+    assert (shown.safe_pickup_median.words, shown.safe_pickup_median.n) == ("about a day", 5)
+    assert (shown.share_of_bold.value, shown.share_of_bold.words, shown.share_of_bold.n) == (0.5, "both alike", 10)
+
+
+def test_the_example_has_a_bit_of_everything_that_a_small_organisation_has() -> None:
+    shown = example()
+    assert shown.teams == ("platform", "search")
+    assert all(figure.value is not None or figure.reason for _, figure in read(shown))
+    assert shown.idea_to_answer.median.value is not None
+    assert shown.sharing.last_failure_shared.value is not None
