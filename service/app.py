@@ -162,7 +162,11 @@ def create_app(
     spool = Spool(settings.data_dir / "spool") if settings.role != "worker" else None
     readiness = Readiness(database, spool if settings.spool else None)
     receiver = Receiver(
-        database, spool, spooling=settings.spool, report=telemetry.set_spool_pending, heard=telemetry.hear_from
+        database,
+        spool,
+        spooling=settings.spool,
+        report=telemetry.set_spool_pending,
+        heard=telemetry.record_last_delivery,
     )
     worker = Worker(
         database,

@@ -28,8 +28,8 @@ from service.deliveries.signatures import SignatureRefused
 from service.pipeline.receive import Receiver, Stored
 from service.storage.database import DatabaseMisconfigured, DatabaseUnavailable
 from service.telemetry import Result, Telemetry
-from service.telemetry.kept import Kept
-from service.telemetry.requests import Observe
+from service.telemetry.memo import MemoDict
+from service.telemetry.request_durations import Observe
 
 PATH = "/webhooks/{source}"
 PREFIX = PATH.removesuffix("{source}")
@@ -168,7 +168,7 @@ class WebhookEndpoint:
         self._telemetry = telemetry
         self._clock = clock
         self._stopwatch = stopwatch
-        self._observers = Kept[int, Observe](lambda status: telemetry.requests.observer("POST", PATH, status))
+        self._observers = MemoDict[int, Observe](lambda status: telemetry.requests.observer("POST", PATH, status))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = self._stopwatch()

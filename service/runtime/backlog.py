@@ -89,7 +89,7 @@ class Watch:
                 await _wait(ending, _AGAIN_SECONDS)
                 continue
             for source in missing & stretch.newest.keys():
-                self._telemetry.hear_from(source, stretch.newest[source])
+                self._telemetry.record_last_delivery(source, stretch.newest[source])
             missing -= stretch.newest.keys()
             if stretch.end is None:
                 return

@@ -1,4 +1,4 @@
-"""What waits in the database."""
+"""The backlog of the database as metrics."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,56 +10,53 @@ from prometheus_client.registry import Collector
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """How much was still to be done at one moment.
+    """The work that the database contains at one moment.
 
     Attributes:
         pending: deliveries without a verdict.
-        oldest_pending_seconds: how long ago the first of them was received; 0 where there is none.
-        failed: deliveries whose verdict is that they failed.
-        touched: subjects that are still to be projected, those that were set aside too.
+        oldest_pending_seconds: age of the oldest of them; 0 without any.
+        failed: deliveries with the verdict *failed*.
+        dirty_subjects: subjects that projection has not processed, including those that it set aside after an error.
     """
 
     pending: int
     oldest_pending_seconds: float
     failed: int
-    touched: int
+    dirty_subjects: int
 
 
-class Backlogs(Collector):
-    """The backlog as it was when last looked at; nothing where the last look failed, since an old figure would lie."""
+class BacklogCollector(Collector):
+    """Exports the last measured backlog, and nothing when the last measurement failed: an old value would mislead."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.last: Backlog | None = None
         registry.register(self)
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing: the registry need not know the names beforehand."""
+        """No families: the registry does not need the names in advance."""
         return ()
 
     def collect(self) -> Iterable[Metric]:
-        """The families as of the last look."""
-        last = self.last
-        return () if last is None else _families(last)
+        """The families of the last measurement."""
+        return () if self.last is None else _families(self.last)
 
 
 def _families(backlog: Backlog) -> list[Metric]:
     return [
-        GaugeMetricFamily(
-            "loopgauge_inbox_pending", "Stored deliveries that wait for their verdict.", value=backlog.pending
-        ),
+        GaugeMetricFamily("loopgauge_inbox_pending", "Stored deliveries in the queue.", value=backlog.pending),
         GaugeMetricFamily(
             "loopgauge_inbox_oldest_pending_seconds",
-            "How long ago the first delivery that waits for its verdict was received; 0 where none waits.",
+            "Age of the oldest delivery in the queue; 0 when the queue is empty.",
             value=backlog.oldest_pending_seconds,
         ),
         GaugeMetricFamily(
             "loopgauge_inbox_failed",
-            "Stored deliveries whose interpretation failed and can be retried.",
+            "Stored deliveries that failed and can be retried.",
             value=backlog.failed,
         ),
         GaugeMetricFamily(
             "loopgauge_projection_pending",
-            "Subjects whose experiments are still to be folded anew, those that were set aside after a fault too.",
-            value=backlog.touched,
+            "Changes that are not yet applied to experiments, including those set aside after an error.",
+            value=backlog.dirty_subjects,
         ),
     ]

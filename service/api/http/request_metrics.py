@@ -8,7 +8,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.http.problems import CLIENT_CLOSED_REQUEST
-from service.telemetry.requests import Observe, Requests
+from service.telemetry.request_durations import Observe, RequestDurations
 
 UNMATCHED = "_unmatched"
 """The one label value of all paths that no route takes."""
@@ -37,7 +37,7 @@ class RequestTimer:
     """
 
     def __init__(
-        self, app: ASGIApp, requests: Requests, endpoints: Mapping[Any, str], clock: Callable[[], float]
+        self, app: ASGIApp, requests: RequestDurations, endpoints: Mapping[Any, str], clock: Callable[[], float]
     ) -> None:
         self._app = app
         self._requests = requests

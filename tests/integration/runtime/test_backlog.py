@@ -170,7 +170,7 @@ async def test_so_many_deliveries_are_looked_through_and_no_more(
 async def test_what_was_received_meanwhile_is_newer_than_what_the_inbox_holds(database: Database) -> None:
     await _store(database, _from("github", at(2)), _from("jira", at(2)))
     telemetry = Telemetry(["github", "jira"])
-    telemetry.hear_from("github", at(8))
+    telemetry.record_last_delivery("github", at(8))
     async with _running(_watch(database, telemetry, ["github", "jira"])):
 
         async def heard() -> bool:

@@ -190,7 +190,7 @@ def _families() -> Iterator[Metric]:
     for make in METRICS:
         yield from make(view, _NOW)
     telemetry = Telemetry(["github"])
-    telemetry.hear_from("github", _NOW)
+    telemetry.record_last_delivery("github", _NOW)
     telemetry.set_backlog(Backlog(0, 0.0, 0, 0))
     telemetry.requests.observer("POST", "/webhooks/{source}", 202)(0.01)
     yield from telemetry.registry.collect()

@@ -1,4 +1,4 @@
-"""The figures about ourselves."""
+"""The metrics of a process about itself."""
 
 import os
 import platform
@@ -48,58 +48,58 @@ def test_every_kind_of_lifecycle_event_begins_at_zero() -> None:
     assert {_value(telemetry, "lifecycle_events_recorded_total", kind=kind) for kind in kinds} == {0}
 
 
-def test_every_way_from_one_failure_category_to_another_begins_at_zero() -> None:
+def test_every_change_of_a_failure_category_begins_at_zero() -> None:
     telemetry = Telemetry([])
     categories = ("intelligent", "basic", "complex", "unclassified")
-    ways = [(before, now) for before in categories for now in categories if before != now]
-    assert len(ways) == 12
-    for before, now in ways:
+    changes = [(before, now) for before in categories for now in categories if before != now]
+    assert len(changes) == 12
+    for before, now in changes:
         assert _value(telemetry, "reclassifications_total", from_category=before, to_category=now) == 0
     assert len(_series(telemetry, "reclassifications_total")) == 12
 
 
-def test_names_that_strangers_invent_make_no_series() -> None:
+def test_an_unknown_source_creates_no_series() -> None:
     telemetry = Telemetry(["github"])
     for number in range(100):
         telemetry.count_delivery(f"invented-{number}", "refused")
-        telemetry.hear_from(f"invented-{number}", at(2))
+        telemetry.record_last_delivery(f"invented-{number}", at(2))
     assert _value(telemetry, "deliveries_total", source="_unknown", result="refused") == 100
     samples = [sample for family in telemetry.registry.collect() for sample in family.samples]
     sources = {sample.labels["source"] for sample in samples if "source" in sample.labels}
     assert sources == {"github", "_unknown"}
 
 
-def test_a_source_that_never_delivered_has_no_time_of_its_last_delivery() -> None:
+def test_a_source_without_deliveries_exports_no_last_delivery() -> None:
     telemetry = Telemetry(["github", "jira"])
-    telemetry.hear_from("jira", at(2))
+    telemetry.record_last_delivery("jira", at(2))
     assert _series(telemetry, "source_last_delivery_timestamp_seconds") == [{"source": "jira"}]
 
 
-def test_the_last_delivery_of_a_source_is_the_one_that_was_received_last() -> None:
+def test_the_last_delivery_is_the_newest_in_any_order() -> None:
     telemetry = Telemetry(["github"])
     for day in (3, 4, 2):
-        telemetry.hear_from("github", at(day))
+        telemetry.record_last_delivery("github", at(day))
     # 2026-03-04T09:00:00Z
     assert _value(telemetry, "source_last_delivery_timestamp_seconds", source="github") == 1772614800
 
 
-def test_what_waits_is_not_shown_unless_it_is_known() -> None:
+def test_the_backlog_is_absent_until_it_is_measured_and_after_a_failed_measurement() -> None:
     telemetry = Telemetry([])
     names = ("inbox_pending", "inbox_oldest_pending_seconds", "inbox_failed", "projection_pending")
     assert [_value(telemetry, name) for name in names] == [None] * 4
-    telemetry.set_backlog(Backlog(pending=3, oldest_pending_seconds=90.5, failed=2, touched=7))
+    telemetry.set_backlog(Backlog(pending=3, oldest_pending_seconds=90.5, failed=2, dirty_subjects=7))
     assert [_value(telemetry, name) for name in names] == [3, 90.5, 2, 7]
     telemetry.set_backlog(None)
     assert [_value(telemetry, name) for name in names] == [None] * 4
 
 
-def test_the_build_tells_its_versions_and_the_role() -> None:
+def test_the_build_exports_its_versions_and_the_role() -> None:
     labels = {"version": version("loopgauge"), "python": platform.python_version()}
     assert _value(Telemetry([]), "build_info", **labels, role="all") == 1
     assert _value(Telemetry([], "worker"), "build_info", **labels, role="worker") == 1
 
 
-def test_the_process_tells_of_itself() -> None:
+def test_the_process_exports_its_memory_and_its_open_files() -> None:
     registry = Telemetry([]).registry
     resident = registry.get_sample_value("process_resident_memory_bytes")
     assert resident is not None
@@ -110,10 +110,10 @@ def test_the_process_tells_of_itself() -> None:
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
-def test_promtool_finds_nothing() -> None:
+def test_promtool_accepts_the_metrics() -> None:
     disable_created_metrics()
     telemetry = Telemetry(["github"])
-    telemetry.hear_from("github", at(2))
+    telemetry.record_last_delivery("github", at(2))
     telemetry.set_backlog(Backlog(0, 0.0, 0, 0))
     telemetry.requests.observer("POST", "/webhooks/{source}", 202)(0.004)
     shown = prometheus_client.generate_latest(telemetry.registry)

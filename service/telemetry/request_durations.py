@@ -1,4 +1,4 @@
-"""How long HTTP requests take."""
+"""Durations of HTTP requests."""
 
 from collections.abc import Callable
 from typing import TypeAlias
@@ -6,26 +6,26 @@ from typing import TypeAlias
 from prometheus_client import CollectorRegistry, Histogram
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-"""Upper bounds in seconds: a millisecond to ten seconds, when GitHub hangs up."""
+"""Upper bounds in seconds: from a millisecond to ten seconds, GitHub's timeout."""
 
 Observe: TypeAlias = Callable[[float], None]
-"""Told how many seconds a request took."""
+"""Records the duration of one request in seconds."""
 
 
-class Requests:
+class RequestDurations:
     """The durations of HTTP requests by method, route and status."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._durations = Histogram(
             "loopgauge_http_request_duration_seconds",
-            "From the beginning of an HTTP request to the end of its answer.",
+            "Duration of HTTP requests until the end of the response.",
             ["method", "route", "status"],
             buckets=BUCKETS,
             registry=registry,
         )
 
     def observer(self, method: str, route: str, status: int) -> Observe:
-        """Where requests of one kind are told of, to be kept: finding it takes longer than telling.
+        """Return the bound `observe`; cache it, because the lookup takes longer than the call.
 
         Args:
             route: the route's template, never a path.

@@ -1,0 +1,22 @@
+"""A dictionary that memoises a function."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
+
+
+class MemoDict(dict[_Key, _Value]):
+    """Values by key, computed on first use.
+
+    For hot paths: to look up the child of a metric by its labels takes longer than to update it.
+    """
+
+    def __init__(self, compute: Callable[[_Key], _Value]) -> None:
+        super().__init__()
+        self._compute = compute
+
+    def __missing__(self, key: _Key) -> _Value:
+        value = self[key] = self._compute(key)
+        return value

@@ -1,0 +1,26 @@
+"""Counters whose known label sets begin at zero."""
+
+from collections.abc import Iterable, Sequence
+
+from prometheus_client import CollectorRegistry, Counter
+
+
+def zero_filled_counter(
+    registry: CollectorRegistry,
+    name: str,
+    documentation: str,
+    labels: Sequence[str],
+    label_sets: Iterable[Sequence[str]],
+) -> Counter:
+    """Register a counter that exports its known label sets as zeros.
+
+    Prometheus sees no increase in a series whose first value is 1.
+
+    Args:
+        name: without the prefix `loopgauge_` and the suffix `_total`.
+        label_sets: the label values that are known in advance.
+    """
+    counter = Counter(f"loopgauge_{name}", documentation, labels, registry=registry)
+    for values in label_sets:
+        counter.labels(*values)
+    return counter
