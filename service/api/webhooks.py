@@ -24,8 +24,9 @@ from service.api.http.problems import (
 )
 from service.api.http.security_headers import HEADERS, RAW_HEADERS
 from service.deliveries.delivery import Delivery, Source, source_name
-from service.deliveries.signatures import SignatureRefused
+from service.deliveries.signatures import SecurityScheme, SignatureRefused
 from service.pipeline.receive import Receiver, Stored
+from service.providers import PROVIDERS
 from service.storage.database import DatabaseMisconfigured, DatabaseUnavailable
 from service.telemetry import Result, Telemetry
 from service.telemetry.memo import MemoDict
@@ -34,36 +35,10 @@ from service.telemetry.request_durations import Observe
 PATH = "/webhooks/{source}"
 PREFIX = PATH.removesuffix("{source}")
 """What the name of a source comes after."""
-SECURITY: Mapping[str, Mapping[str, str]] = {
-    "GitHub": {"type": "apiKey", "in": "header", "name": "X-Hub-Signature-256", "description": "sha256=…, of the body"},
-    "Jira": {"type": "apiKey", "in": "header", "name": "X-Hub-Signature", "description": "sha256=…, of the body"},
-    "GitLab": {"type": "apiKey", "in": "header", "name": "X-Gitlab-Token", "description": "The secret itself"},
-    "StandardWebhooks": {
-        "type": "apiKey",
-        "in": "header",
-        "name": "webhook-signature",
-        "description": "Of GitLab from 19.0 on, and of CloudEvents; as standardwebhooks.com says",
-    },
-    "CircleCI": {"type": "apiKey", "in": "header", "name": "circleci-signature", "description": "v1=…, of the body"},
-    "Buildkite": {
-        "type": "apiKey",
-        "in": "header",
-        "name": "X-Buildkite-Signature",
-        "description": "timestamp=…,signature=…, of the time and the body",
-    },
-    "BuildkiteToken": {
-        "type": "apiKey",
-        "in": "header",
-        "name": "X-Buildkite-Token",
-        "description": "The secret itself",
-    },
-    "Basic": {
-        "type": "http",
-        "scheme": "basic",
-        "description": "Of Jira Data Center and Jenkins: any user, the secret",
-    },
+SECURITY: Mapping[str, SecurityScheme] = {
+    name: scheme for provider in PROVIDERS.values() for name, scheme in provider.security_schemes.items()
 }
-"""How senders prove who they are, as security schemes of the OpenAPI document."""
+"""The security schemes of all providers, for the OpenAPI document."""
 _ISSUE = {
     "action": "opened",
     "repository": {"full_name": "acme/app"},

@@ -8,6 +8,7 @@ from typing import ClassVar, Protocol
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from service.deliveries.observation import Nothing, Observation
+from service.deliveries.signatures import SecurityScheme
 
 _HASHED = sha1(uuid5(NAMESPACE_URL, "loopgauge:delivery").bytes, usedforsecurity=False)
 
@@ -53,6 +54,8 @@ class Provider(Protocol):
     """Names, in lower case, of the headers kept beside the body. Never one that carries a secret."""
     proof_headers: ClassVar[frozenset[str]]
     """Names, in lower case, of the headers that prove who sent it: read, and not kept. No other header is read."""
+    security_schemes: ClassVar[Mapping[str, SecurityScheme]]
+    """The ways to prove a delivery, for the OpenAPI document, by names that all providers share."""
 
     def verify(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[bytes], now: datetime) -> None:
         """Prove that the body comes from who knows one of the secrets.

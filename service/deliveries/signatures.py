@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from functools import lru_cache
+from typing import TypeAlias
 
 _HEX = re.compile(r"(?:[0-9a-fA-F]{2})+")
 _UNIX_TIME = re.compile(r"[0-9]{1,11}")
@@ -18,6 +19,28 @@ STANDARD_HEADERS = frozenset({"webhook-id", "webhook-timestamp", "webhook-signat
 
 TOLERANCE = timedelta(minutes=5)
 """How far a signed time may be from ours, in either direction. Source: the Standard Webhooks specification."""
+
+
+SecurityScheme: TypeAlias = Mapping[str, str]
+"""A security scheme object of OpenAPI."""
+
+BASIC: Mapping[str, SecurityScheme] = {
+    "Basic": {
+        "type": "http",
+        "scheme": "basic",
+        "description": "HTTP Basic: any user, with the source's secret as the password.",
+    }
+}
+
+
+def header_scheme(header: str, description: str) -> SecurityScheme:
+    """The security scheme of a header that carries a secret or a signature."""
+    return {"type": "apiKey", "in": "header", "name": header, "description": description}
+
+
+STANDARD_WEBHOOKS: Mapping[str, SecurityScheme] = {
+    "StandardWebhooks": header_scheme("webhook-signature", "A signature as standardwebhooks.com specifies.")
+}
 
 
 class SignatureRefused(Exception):

@@ -12,7 +12,14 @@ import msgspec
 from service.deliveries.decoding import decode, is_commit, read_time, short, utf8
 from service.deliveries.delivery import Delivery, UnreadableDelivery, content_id
 from service.deliveries.observation import Nothing, Observation, finished_run
-from service.deliveries.signatures import SignatureRefused, check_hmac, check_time, check_token
+from service.deliveries.signatures import (
+    SecurityScheme,
+    SignatureRefused,
+    check_hmac,
+    check_time,
+    check_token,
+    header_scheme,
+)
 from service.lifecycle.references import commit
 
 _EVENT = "x-buildkite-event"
@@ -47,6 +54,12 @@ class Buildkite:
     name: ClassVar[str] = "buildkite"
     kept_headers: ClassVar[frozenset[str]] = frozenset({"content-type", _EVENT})
     proof_headers: ClassVar[frozenset[str]] = frozenset({_SIGNATURE, _TOKEN})
+    security_schemes: ClassVar[Mapping[str, SecurityScheme]] = {
+        "Buildkite": header_scheme(
+            "X-Buildkite-Signature", "timestamp=…,signature=…, a signature of the time and the body."
+        ),
+        "BuildkiteToken": header_scheme("X-Buildkite-Token", "The source's secret."),
+    }
 
     def verify(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[bytes], now: datetime) -> None:
         header = headers.get(_SIGNATURE)

@@ -13,7 +13,7 @@ import msgspec
 from service.deliveries.decoding import AnyObject, decode, is_commit, short, utc, utf8
 from service.deliveries.delivery import Delivery, UnreadableDelivery, content_id
 from service.deliveries.observation import Nothing, Observation, finished_run
-from service.deliveries.signatures import SignatureRefused, check_hmac
+from service.deliveries.signatures import SecurityScheme, SignatureRefused, check_hmac, header_scheme
 from service.lifecycle.references import commit
 
 _SIGNATURE = "circleci-signature"
@@ -81,6 +81,9 @@ class CircleCI:
     name: ClassVar[str] = "circleci"
     kept_headers: ClassVar[frozenset[str]] = frozenset({"content-type", _EVENT})
     proof_headers: ClassVar[frozenset[str]] = frozenset({_SIGNATURE})
+    security_schemes: ClassVar[Mapping[str, SecurityScheme]] = {
+        "CircleCI": header_scheme("circleci-signature", "v1=…, a signature of the body.")
+    }
 
     def verify(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[bytes], now: datetime) -> None:  # noqa: ARG002 - the signature carries no time
         header = headers.get(_SIGNATURE)

@@ -13,7 +13,7 @@ import msgspec
 from service.deliveries.decoding import decode, from_milliseconds, is_commit, read_time, short, utf8
 from service.deliveries.delivery import Delivery, UnreadableDelivery, content_id
 from service.deliveries.observation import Nothing, Observation, finished_run
-from service.deliveries.signatures import check_basic
+from service.deliveries.signatures import BASIC, SecurityScheme, check_basic
 from service.lifecycle.references import commit
 
 # An endpoint may be set to send only one of them; FINISHED is what the first versions of the plugin said.
@@ -43,6 +43,7 @@ class Jenkins:
     name: ClassVar[str] = "jenkins"
     kept_headers: ClassVar[frozenset[str]] = frozenset({"content-type"})
     proof_headers: ClassVar[frozenset[str]] = frozenset({"authorization"})
+    security_schemes: ClassVar[Mapping[str, SecurityScheme]] = BASIC
 
     def verify(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[bytes], now: datetime) -> None:  # noqa: ARG002 - a password proves nothing of body and time
         check_basic(headers, secrets)

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from service.deliveries.delivery import Delivery, UnreadableDelivery, content_id
 from service.deliveries.observation import Nothing, Observation
-from service.deliveries.signatures import STANDARD_HEADERS, check_standard_webhooks
+from service.deliveries.signatures import STANDARD_HEADERS, STANDARD_WEBHOOKS, SecurityScheme, check_standard_webhooks
 from service.providers.cloudevents.format import (
     ATTRIBUTE,
     ATTRIBUTES,
@@ -51,6 +51,7 @@ class CloudEvents:
     name: ClassVar[str] = "cloudevents"
     kept_headers: ClassVar[frozenset[str]] = frozenset({"content-type", *(ATTRIBUTE + name for name in ATTRIBUTES)})
     proof_headers: ClassVar[frozenset[str]] = STANDARD_HEADERS
+    security_schemes: ClassVar[Mapping[str, SecurityScheme]] = STANDARD_WEBHOOKS
 
     def verify(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[bytes], now: datetime) -> None:
         check_standard_webhooks(headers, body, secrets, now)

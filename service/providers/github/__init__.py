@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 from service.deliveries.decoding import AnyObject, decode, short, utf8
 from service.deliveries.delivery import Delivery, UnreadableDelivery, content_id
 from service.deliveries.observation import Nothing, Observation
-from service.deliveries.signatures import SignatureRefused, check_hmac
+from service.deliveries.signatures import SecurityScheme, SignatureRefused, check_hmac, header_scheme
 from service.providers.github import commits, items, repositories
 
 _SIGNATURE = "x-hub-signature-256"
@@ -38,6 +38,9 @@ class GitHub:
     name: ClassVar[str] = "github"
     kept_headers: ClassVar[frozenset[str]] = frozenset({"content-type", _EVENT, _DELIVERY, "x-github-hook-id"})
     proof_headers: ClassVar[frozenset[str]] = frozenset({_SIGNATURE, _LEGACY_SIGNATURE})
+    security_schemes: ClassVar[Mapping[str, SecurityScheme]] = {
+        "GitHub": header_scheme("X-Hub-Signature-256", "sha256=…, a signature of the body.")
+    }
 
     def verify(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[bytes], now: datetime) -> None:  # noqa: ARG002 - the signature carries no time
         signature = headers.get(_SIGNATURE)

@@ -11,7 +11,15 @@ from typing import ClassVar
 from service.deliveries.decoding import decode, short, utf8
 from service.deliveries.delivery import Delivery, UnreadableDelivery, content_id
 from service.deliveries.observation import Nothing, Observation
-from service.deliveries.signatures import STANDARD_HEADERS, check_standard_webhooks, check_token, is_signing_key
+from service.deliveries.signatures import (
+    STANDARD_HEADERS,
+    STANDARD_WEBHOOKS,
+    SecurityScheme,
+    check_standard_webhooks,
+    check_token,
+    header_scheme,
+    is_signing_key,
+)
 from service.providers.gitlab import changes, commits, items, notes, projects
 from service.providers.gitlab.payloads import AnyEvent
 
@@ -42,6 +50,10 @@ class GitLab:
         {"content-type", _EVENT, _DELIVERY, _MESSAGE, "x-gitlab-webhook-uuid", "x-gitlab-event-uuid"}
     )
     proof_headers: ClassVar[frozenset[str]] = frozenset({_TOKEN, *STANDARD_HEADERS})
+    security_schemes: ClassVar[Mapping[str, SecurityScheme]] = {
+        "GitLab": header_scheme("X-Gitlab-Token", "The source's secret."),
+        **STANDARD_WEBHOOKS,
+    }
 
     def verify(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[bytes], now: datetime) -> None:
         keys = [secret for secret in secrets if is_signing_key(secret)]

@@ -10,7 +10,14 @@ from typing import ClassVar
 from service.deliveries.decoding import decode, short, utf8
 from service.deliveries.delivery import Delivery, UnreadableDelivery, content_id
 from service.deliveries.observation import Nothing, Observation
-from service.deliveries.signatures import SignatureRefused, check_basic, check_hmac
+from service.deliveries.signatures import (
+    BASIC,
+    SecurityScheme,
+    SignatureRefused,
+    check_basic,
+    check_hmac,
+    header_scheme,
+)
 from service.providers.jira import events
 from service.providers.jira.payloads import Announcement, PostFunction
 
@@ -27,6 +34,10 @@ class Jira:
         {"content-type", _DELIVERY, "x-atlassian-webhook-retry", "x-atlassian-webhook-flow"}
     )
     proof_headers: ClassVar[frozenset[str]] = frozenset({_SIGNATURE, "authorization"})
+    security_schemes: ClassVar[Mapping[str, SecurityScheme]] = {
+        "Jira": header_scheme("X-Hub-Signature", "sha256=…, a signature of the body."),
+        **BASIC,
+    }
 
     def verify(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[bytes], now: datetime) -> None:  # noqa: ARG002 - the signature carries no time
         signature = headers.get(_SIGNATURE)

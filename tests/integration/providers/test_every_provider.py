@@ -12,7 +12,7 @@ import pytest
 from service.deliveries.decoding import decode, utf8
 from service.deliveries.delivery import Delivery, content_id
 from service.deliveries.observation import Nothing, Observation, Observed
-from service.deliveries.signatures import SignatureRefused, check_hmac
+from service.deliveries.signatures import SecurityScheme, SignatureRefused, check_hmac, header_scheme
 from service.lifecycle.references import item
 from service.providers import PROVIDERS, github
 from service.rules.document import RulesFile
@@ -102,6 +102,7 @@ class Acme:
     name: ClassVar[str] = "acme"
     kept_headers: ClassVar[frozenset[str]] = frozenset({"content-type"})
     proof_headers: ClassVar[frozenset[str]] = frozenset({"acme-signature"})
+    security_schemes: ClassVar[Mapping[str, SecurityScheme]] = {"Acme": header_scheme("acme-signature", "A signature.")}
 
     def verify(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[bytes], now: datetime) -> None:  # noqa: ARG002 - the signature carries no time
         check_hmac(headers.get("acme-signature", ""), body, secrets)
