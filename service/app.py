@@ -17,13 +17,13 @@ from service.api import deliveries, events, experiments, health, manual_events, 
 from service.api.events import EventReceiver
 from service.api.health import Readiness
 from service.api.http import swagger
-from service.api.http.auth import Door
+from service.api.http.auth import TokenGuard
 from service.api.http.bodies import BodyReader
 from service.api.http.bypass import Application
 from service.api.http.openapi import describe
 from service.api.http.problems import install_error_handlers
-from service.api.http.request_metrics import RequestTimer, templates
-from service.api.http.security_headers import SafeAnswers
+from service.api.http.request_metrics import RequestMetricsMiddleware, templates
+from service.api.http.security_headers import SecurityHeadersMiddleware
 from service.api.webhooks import WebhookEndpoint
 from service.deliveries.delivery import Source
 from service.lifecycle.durations import spell_duration
@@ -219,14 +219,16 @@ def create_app(
     install_error_handlers(app)
     app.include_router(swagger.router())
     app.include_router(health.router(readiness, lambda: receiver.spools))
-    scrapers = Door([settings.metrics_token], "LOOPGAUGE_METRICS_TOKEN", open_to_all=settings.metrics_token is None)
-    app.include_router(scrape.router(lambda: worker.snapshot, telemetry, scrapers))
+    scrape_guard = TokenGuard(
+        [settings.metrics_token], "LOOPGAUGE_METRICS_TOKEN", public=settings.metrics_token is None
+    )
+    app.include_router(scrape.router(lambda: worker.snapshot, telemetry, scrape_guard))
     if settings.role != "worker":
         bodies = BodyReader(settings.max_body_bytes, settings.max_inflight_bytes)
-        hand = manual_events.HandReceiver(database, bodies, receiver, telemetry, clock, uuid4)
-        app.include_router(manual_events.router(hand, _write_door(settings, "LOOPGAUGE_API_TOKENS__WRITE")))
+        hand = manual_events.ManualEventReceiver(database, bodies, receiver, telemetry, clock, uuid4)
+        app.include_router(manual_events.router(hand, _write_guard(settings, "LOOPGAUGE_API_TOKENS__WRITE")))
         # After the one above: who asks what a path allows is answered by the first that knows it.
-        _add_doors(app, settings, terms, database, scorekeeper, clock)
+        _add_guarded_routes(app, settings, terms, database, scorekeeper, clock)
         sources = configured_sources(settings)
         app.include_router(events.router(_event_receiver(settings, sources, bodies, receiver, telemetry, clock)))
         endpoint = WebhookEndpoint(sources, bodies, receiver, telemetry, clock, time.perf_counter)
@@ -240,9 +242,9 @@ def create_app(
         reads_are_open=settings.listens_on_loopback and settings.api_tokens.read is None,
         metrics_are_open=settings.metrics_token is None,
     )
-    app.add_middleware(SafeAnswers)
+    app.add_middleware(SecurityHeadersMiddleware)
     app.add_middleware(
-        RequestTimer, requests=telemetry.requests, endpoints=templates(app.routes), clock=time.perf_counter
+        RequestMetricsMiddleware, requests=telemetry.requests, endpoints=templates(app.routes), clock=time.perf_counter
     )
     return app
 
@@ -282,14 +284,14 @@ def _event_receiver(
     source = sources.get(events.SOURCE)
     signing = source if source is not None and source.provider.name == events.SOURCE else None
     opening = "LOOPGAUGE_API_TOKENS__WRITE or LOOPGAUGE_SOURCES__CLOUDEVENTS__SECRET"
-    return EventReceiver(signing, _write_door(settings, opening), bodies, receiver, telemetry, clock)
+    return EventReceiver(signing, _write_guard(settings, opening), bodies, receiver, telemetry, clock)
 
 
-def _write_door(settings: Settings, opening: str) -> Door:
-    return Door([settings.api_tokens.write, settings.api_tokens.admin], opening)
+def _write_guard(settings: Settings, opening: str) -> TokenGuard:
+    return TokenGuard([settings.api_tokens.write, settings.api_tokens.admin], opening)
 
 
-def _add_doors(
+def _add_guarded_routes(
     app: FastAPI,
     settings: Settings,
     terms: Terms,
@@ -298,12 +300,12 @@ def _add_doors(
     clock: Callable[[], datetime],
 ) -> None:
     tokens = settings.api_tokens
-    read = Door(
+    read = TokenGuard(
         [tokens.read, tokens.admin],
         "LOOPGAUGE_API_TOKENS__READ",
-        open_to_this_machine=settings.listens_on_loopback and tokens.read is None,
+        allow_loopback=settings.listens_on_loopback and tokens.read is None,
     )
-    admin = Door([tokens.admin], "LOOPGAUGE_API_TOKENS__ADMIN")
+    admin = TokenGuard([tokens.admin], "LOOPGAUGE_API_TOKENS__ADMIN")
     app.include_router(deliveries.router(database, read, admin))
     app.include_router(experiments.router(database, read, terms, clock))
     app.include_router(scorecard.router(scorekeeper, read))

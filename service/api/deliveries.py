@@ -9,10 +9,10 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict
 
-from service.api.http.auth import Credentials, Door
-from service.api.http.problems import DoorClosed, TokenRefused, UnknownDelivery, refusals
-from service.api.http.strict_route import Careful
-from service.api.http.timestamps import Moment
+from service.api.http.auth import Credentials, TokenGuard
+from service.api.http.problems import TokenNotConfigured, TokenRefused, UnknownDelivery, describe_problems
+from service.api.http.strict_route import StrictRoute
+from service.api.http.timestamps import Timestamp
 from service.deliveries.delivery import source_name
 from service.queries.retry import NotRetriable, retry
 from service.storage import inbox
@@ -69,12 +69,12 @@ class WholeDelivery(DeliveryAnswer):
     body_base64: str | None = None
 
 
-def brief(row: inbox.InboxRow) -> DeliveryAnswer:
+def delivery_answer(row: inbox.InboxRow) -> DeliveryAnswer:
     """A stored delivery without what was sent."""
     return DeliveryAnswer(**_known(row))
 
 
-def whole(row: inbox.InboxRow, headers: Mapping[str, str], body: bytes | None) -> WholeDelivery:
+def delivery_details(row: inbox.InboxRow, headers: Mapping[str, str], body: bytes | None) -> WholeDelivery:
     """A stored delivery with its headers and body."""
     answer = WholeDelivery(**_known(row), headers=dict(headers))
     if body is not None:
@@ -89,20 +89,20 @@ def _known(row: inbox.InboxRow) -> dict[str, Any]:
     return {name: getattr(row, name) for name in DeliveryAnswer.model_fields} | {"verdict": row.verdict or "pending"}
 
 
-def router(database: Database, read: Door, admin: Door) -> APIRouter:
+def router(database: Database, read_guard: TokenGuard, admin_guard: TokenGuard) -> APIRouter:
     """The endpoints of the inbox.
 
     Args:
-        read: who may see verdicts.
-        admin: who may see bodies, and have failed deliveries interpreted again.
+        read_guard: who may see verdicts.
+        admin_guard: who may see bodies, and have failed deliveries interpreted again.
     """
-    routes = APIRouter(prefix="/deliveries", tags=["deliveries"], route_class=Careful)
+    routes = APIRouter(prefix="/deliveries", tags=["deliveries"], route_class=StrictRoute)
 
-    @routes.get("", summary="What was delivered, newest first", dependencies=[Depends(read)])
+    @routes.get("", summary="What was delivered, newest first", dependencies=[Depends(read_guard)])
     async def deliveries(
         source: Annotated[str | None, Query(pattern="^[A-Za-z0-9_-]+$", examples=["github"])] = None,
         verdict: Verdict | None = None,
-        since: Annotated[Moment | None, Query(description="Only those received since then.")] = None,
+        since: Annotated[Timestamp | None, Query(description="Only those received since then.")] = None,
         # Refused by its own name, and not as any parameter that is wrong.
         cursor: Annotated[
             str | None,
@@ -120,21 +120,24 @@ def router(database: Database, read: Door, admin: Door) -> APIRouter:
                 cursor=cursor,
                 limit=limit,
             )
-        return DeliveryPage(deliveries=[brief(row) for row in rows], next=following)
+        return DeliveryPage(deliveries=[delivery_answer(row) for row in rows], next=following)
 
     @routes.get(
-        "/{delivery}", summary="One delivery", dependencies=[Depends(read)], responses=refusals(UnknownDelivery)
+        "/{delivery}",
+        summary="One delivery",
+        dependencies=[Depends(read_guard)],
+        responses=describe_problems(UnknownDelivery),
     )
     async def delivery(delivery: UUID, credentials: Credentials) -> WholeDelivery:
         """Its verdict, and for the admin token also its headers and its body, while it is kept."""
         found = await _find(database, delivery)
-        return whole(*found) if admin.opens_for(credentials) else WholeDelivery(**_known(found[0]))
+        return delivery_details(*found) if admin_guard.accepts(credentials) else WholeDelivery(**_known(found[0]))
 
     @routes.post(
         "/{delivery}/retry",
         summary="Interpret a failed delivery again",
         status_code=202,
-        dependencies=[Depends(admin)],
+        dependencies=[Depends(admin_guard)],
         responses=_REFUSALS,
     )
     async def retry_delivery(delivery: UUID) -> WholeDelivery:
@@ -146,12 +149,12 @@ def router(database: Database, read: Door, admin: Door) -> APIRouter:
         [retried] = await retry(database, [delivery])
         if retried.status == "refused":
             raise NotRetriable(retried.detail)
-        return whole(*await _find(database, delivery))
+        return delivery_details(*await _find(database, delivery))
 
     return routes
 
 
-_REFUSALS = refusals(TokenRefused, DoorClosed, UnknownDelivery, NotRetriable, DatabaseUnavailable)
+_REFUSALS = describe_problems(TokenRefused, TokenNotConfigured, UnknownDelivery, NotRetriable, DatabaseUnavailable)
 
 
 async def _find(database: Database, delivery: UUID) -> tuple[inbox.InboxRow, Mapping[str, str], bytes | None]:

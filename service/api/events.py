@@ -9,18 +9,18 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict
 
 from service.api.cloudevents import OPENAPI
-from service.api.http.auth import Credentials, Door
+from service.api.http.auth import Credentials, TokenGuard
 from service.api.http.bodies import BodyReader
 from service.api.http.problems import (
     PROBLEMS,
     BodyTooLarge,
     BodyTooSlow,
-    DoorClosed,
     Overloaded,
+    TokenNotConfigured,
     TokenRefused,
-    refusals,
+    describe_problems,
 )
-from service.api.webhooks import result_of
+from service.api.webhooks import refusal_result
 from service.deliveries.delivery import Delivery, Source, UnreadableDelivery
 from service.deliveries.signatures import SignatureRefused
 from service.pipeline.receive import Receiver
@@ -32,11 +32,11 @@ SOURCE = CloudEvents.name
 """The source under which these events are kept, and whose secret signs them."""
 
 _SIGNATURE = "webhook-signature"
-_REFUSALS = refusals(
+_REFUSALS = describe_problems(
     UnreadableDelivery,
     SignatureRefused,
     TokenRefused,
-    DoorClosed,
+    TokenNotConfigured,
     BodyTooLarge,
     BodyTooSlow,
     NoCloudEvent,
@@ -62,7 +62,7 @@ class EventReceiver:
 
     Args:
         source: the one whose secret signs events, where it is configured.
-        door: opened by the write token.
+        guard: accepts the write token.
         bodies: reads request bodies within bounds.
         receiver: stores deliveries.
         telemetry: counts what became of each event.
@@ -72,14 +72,14 @@ class EventReceiver:
     def __init__(
         self,
         source: Source | None,
-        door: Door,
+        guard: TokenGuard,
         bodies: BodyReader,
         receiver: Receiver,
         telemetry: Telemetry,
         clock: Callable[[], datetime],
     ) -> None:
         self._source = source
-        self._door = door
+        self._guard = guard
         self._bodies = bodies
         self._receiver = receiver
         self._telemetry = telemetry
@@ -95,13 +95,13 @@ class EventReceiver:
         try:
             return await self._store(request, credentials)
         except tuple(PROBLEMS) as error:
-            self._telemetry.count_delivery(SOURCE, result_of(error))
+            self._telemetry.count_delivery(SOURCE, refusal_result(error))
             raise
 
     async def _store(self, request: Request, credentials: Credentials) -> list[ReceivedEvent]:
         signed_for = self._source if _SIGNATURE in request.headers else None
-        if signed_for is None or self._door.opens_for(credentials):
-            self._door.check(credentials)
+        if signed_for is None or self._guard.accepts(credentials):
+            self._guard.check(credentials)
             signed_for = None
         headers = dict(request.headers)
         body = await self._bodies.read(headers, request.receive)

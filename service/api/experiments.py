@@ -8,10 +8,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, HTTPException, Path, Query
 from pydantic import BaseModel, ConfigDict
 
-from service.api.http.auth import Door
-from service.api.http.problems import DoorClosed, TokenRefused, refusals
-from service.api.http.strict_route import Careful
-from service.api.http.timestamps import Moment
+from service.api.http.auth import TokenGuard
+from service.api.http.problems import TokenNotConfigured, TokenRefused, describe_problems
+from service.api.http.strict_route import StrictRoute
+from service.api.http.timestamps import Timestamp
 from service.lifecycle.errors import BadReference, UnknownSubject
 from service.lifecycle.taxonomy import FailureCategory, Outcome, State
 from service.metrics.terms import Terms
@@ -26,7 +26,7 @@ from service.storage.listing import Sort
 # PostgreSQL keeps any text but one with the character NUL.
 _TEXT = r"^[^\x00]+$"
 
-Named = Annotated[
+ExperimentName = Annotated[
     str,
     Path(
         description="The experiment's id, or its reference under any of its names; `#` is written `%23` in a path.",
@@ -46,15 +46,17 @@ class ExperimentPage(BaseModel):
     next: str | None
 
 
-def router(database: Database, read: Door, terms: Terms, clock: Callable[[], datetime]) -> APIRouter:
+def router(database: Database, read_guard: TokenGuard, terms: Terms, clock: Callable[[], datetime]) -> APIRouter:
     """The endpoints of experiments that read.
 
     Args:
-        read: who may see them.
+        read_guard: who may see them.
         terms: those of the figures.
         clock: the time now, UTC.
     """
-    routes = APIRouter(prefix="/experiments", tags=["experiments"], dependencies=[Depends(read)], route_class=Careful)
+    routes = APIRouter(
+        prefix="/experiments", tags=["experiments"], dependencies=[Depends(read_guard)], route_class=StrictRoute
+    )
 
     @routes.get("", summary="Experiments, newest idea first", responses=_OF_LISTS)
     async def experiments(
@@ -83,8 +85,8 @@ def router(database: Database, read: Door, terms: Terms, clock: Callable[[], dat
         forgotten: Annotated[
             bool | None, Query(description="Open and without activity for too long, as the figures have it.")
         ] = None,
-        since: Moment | None = None,
-        until: Moment | None = None,
+        since: Timestamp | None = None,
+        until: Timestamp | None = None,
         sort: Annotated[
             Sort,
             Query(description="Behind a minus, the latest first. By `concluded_at` only concluded ones are listed."),
@@ -111,7 +113,7 @@ def router(database: Database, read: Door, terms: Terms, clock: Callable[[], dat
         description="Of evidence, such as a commit, what it serves. Folded anew from all that is known at this moment.",
         responses=_OF_ONE,
     )
-    async def explained(experiment: Named) -> ExplanationAnswer:
+    async def explained(experiment: ExperimentName) -> ExplanationAnswer:
         subject = await find_subject(database, experiment)
         return answer(await explain(database, subject, terms, clock()))
 
@@ -121,12 +123,12 @@ def router(database: Database, read: Door, terms: Terms, clock: Callable[[], dat
         raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, headers={"allow": "POST"})
 
     @routes.get("/{experiment:path}", summary="One experiment", responses=_OF_ONE)
-    async def one(experiment: Named) -> ExperimentAnswer:
+    async def one(experiment: ExperimentName) -> ExperimentAnswer:
         """As it was folded last, a moment after what was said about it was stored."""
         return experiment_answer(await find_one(database, experiment, terms, clock()))
 
     return routes
 
 
-_OF_LISTS = refusals(TokenRefused, DoorClosed, BadReference, InvalidCursor, DatabaseUnavailable)
-_OF_ONE = refusals(TokenRefused, DoorClosed, UnknownSubject, BadReference, DatabaseUnavailable)
+_OF_LISTS = describe_problems(TokenRefused, TokenNotConfigured, BadReference, InvalidCursor, DatabaseUnavailable)
+_OF_ONE = describe_problems(TokenRefused, TokenNotConfigured, UnknownSubject, BadReference, DatabaseUnavailable)

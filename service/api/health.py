@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict
 
-from service.api.http.problems import NotReady, problem_of, refusals
+from service.api.http.problems import NotReady, describe_problems, problem_for
 from service.storage.database import Database, DatabaseError, DatabaseUnavailable, within
 from service.storage.spool import Spool, SpoolUnavailable
 
@@ -112,7 +112,7 @@ def router(readiness: Readiness, spools: Callable[[], bool]) -> APIRouter:
     @routes.get(
         "/readyz",
         summary="Whether deliveries can be kept",
-        responses={200: {"model": Ready}, **refusals(NotReady)},
+        responses={200: {"model": Ready}, **describe_problems(NotReady)},
         response_model=None,
     )
     async def readyz() -> Response:
@@ -122,6 +122,6 @@ def router(readiness: Readiness, spools: Callable[[], bool]) -> APIRouter:
             mode = "inbox" if checks["inbox"] == _OK and not spools() else "spool"
             return JSONResponse({"status": "ready", "mode": mode, "checks": checks})
         failing = "; ".join(f"{name}: {outcome}" for name, outcome in checks.items() if outcome != _OK)
-        return problem_of(NotReady(failing), checks=checks)
+        return problem_for(NotReady(failing), checks=checks)
 
     return routes

@@ -10,20 +10,20 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from service.api.events import SOURCE, ReceivedEvent
-from service.api.experiments import Named
-from service.api.http.auth import Door
+from service.api.experiments import ExperimentName
+from service.api.http.auth import TokenGuard
 from service.api.http.bodies import BodyReader
 from service.api.http.problems import (
     PROBLEMS,
     BodyTooLarge,
     BodyTooSlow,
-    DoorClosed,
     Overloaded,
+    TokenNotConfigured,
     TokenRefused,
-    refusals,
+    describe_problems,
 )
-from service.api.http.strict_route import Careful
-from service.api.webhooks import result_of
+from service.api.http.strict_route import StrictRoute
+from service.api.webhooks import refusal_result
 from service.lifecycle.errors import BadReference, UnknownSubject
 from service.pipeline.receive import Receiver
 from service.providers.cloudevents import InvalidEvent
@@ -36,7 +36,7 @@ _LATEST = datetime(3000, 1, 1, tzinfo=UTC)
 _Address = Annotated[str, Field(max_length=20_000, pattern=r"^[Hh][Tt][Tt][Pp][Ss]?://[^\x00-\x20]+$")]
 
 
-class EventByHand(BaseModel):
+class ManualEventBody(BaseModel):
     """What happened, in the words of the CloudEvents types `dev.loopgauge.experiment.…`.
 
     `occurred_at` is when; without it, now. The rest may stand beside any event: what is concluded can be classified and
@@ -46,6 +46,7 @@ class EventByHand(BaseModel):
 
     model_config = ConfigDict(
         extra="forbid",
+        title="EventByHand",
         json_schema_extra={
             "examples": [
                 {"event": "classified", "failure_category": "intelligent"},
@@ -75,7 +76,7 @@ class EventByHand(BaseModel):
 
 
 _OPENAPI: dict[str, Any] = {
-    "requestBody": {"required": True, "content": {"application/json": {"schema": EventByHand.model_json_schema()}}}
+    "requestBody": {"required": True, "content": {"application/json": {"schema": ManualEventBody.model_json_schema()}}}
 }
 Key = Annotated[
     str | None,
@@ -90,7 +91,7 @@ Key = Annotated[
 ]
 
 
-class HandReceiver:
+class ManualEventReceiver:
     """Takes in events by hand.
 
     Args:
@@ -121,7 +122,7 @@ class HandReceiver:
 
         Raises:
             ClientDisconnect: the client went away.
-            RequestValidationError: the body is none that `EventByHand` describes.
+            RequestValidationError: the body is not a `ManualEventBody`.
             Exception: one of the table of problems; nothing was stored.
         """
         body = await self._bodies.read(request.headers, request.receive)
@@ -132,7 +133,7 @@ class HandReceiver:
         try:
             added = await add(self._database, self._receiver, experiment, by_hand, self._clock())
         except tuple(PROBLEMS) as error:
-            self._telemetry.count_delivery(SOURCE, result_of(error))
+            self._telemetry.count_delivery(SOURCE, refusal_result(error))
             raise
         self._telemetry.count_delivery(SOURCE, added.status)
         return ReceivedEvent(delivery=added.delivery, status=added.status)
@@ -140,7 +141,7 @@ class HandReceiver:
 
 def _read(body: bytes, key: str) -> ByHand:
     try:
-        given = EventByHand.model_validate_json(body, strict=True)
+        given = ManualEventBody.model_validate_json(body, strict=True)
     except ValidationError as error:
         wrong = error.errors(include_url=False, include_context=False, include_input=False)
         raise RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in wrong]) from error
@@ -148,13 +149,15 @@ def _read(body: bytes, key: str) -> ByHand:
     return ByHand(given.event, given.occurred_at, data, key)
 
 
-def router(events: HandReceiver, write: Door) -> APIRouter:
+def router(events: ManualEventReceiver, write_guard: TokenGuard) -> APIRouter:
     """The endpoint.
 
     Args:
-        write: who may add events.
+        write_guard: who may add events.
     """
-    routes = APIRouter(prefix="/experiments", tags=["experiments"], dependencies=[Depends(write)], route_class=Careful)
+    routes = APIRouter(
+        prefix="/experiments", tags=["experiments"], dependencies=[Depends(write_guard)], route_class=StrictRoute
+    )
 
     @routes.post(
         "/{experiment:path}/events",
@@ -163,7 +166,7 @@ def router(events: HandReceiver, write: Door) -> APIRouter:
         openapi_extra=_OPENAPI,
         responses=_REFUSALS,
     )
-    async def add_event(request: Request, experiment: Named, key: Key = None) -> ReceivedEvent:
+    async def add_event(request: Request, experiment: ExperimentName, key: Key = None) -> ReceivedEvent:
         """One event of an experiment that there is, kept in the inbox like any delivery and never changed.
 
         It counts once a worker has interpreted it, moments later; `GET /experiments/{experiment}/explain` then shows it
@@ -175,9 +178,9 @@ def router(events: HandReceiver, write: Door) -> APIRouter:
     return routes
 
 
-_REFUSALS = refusals(
+_REFUSALS = describe_problems(
     TokenRefused,
-    DoorClosed,
+    TokenNotConfigured,
     UnknownSubject,
     BodyTooSlow,
     BodyTooLarge,

@@ -5,9 +5,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import AfterValidator, WithJsonSchema
 
-from service.api.http.auth import Door
-from service.api.http.problems import DoorClosed, TokenRefused, refusals
-from service.api.http.strict_route import Careful
+from service.api.http.auth import TokenGuard
+from service.api.http.problems import TokenNotConfigured, TokenRefused, describe_problems
+from service.api.http.strict_route import StrictRoute
 from service.lifecycle.durations import parse_window, spell_duration
 from service.metrics.terms import Window
 from service.metrics.view import ORGANISATION
@@ -39,7 +39,7 @@ _Team = Annotated[
     AfterValidator(str.strip),
     Query(description="One of `teams`; the organisation if not given.", examples=["search"], min_length=1),
 ]
-_REFUSALS = refusals(TokenRefused, DoorClosed, UnknownTeam, DatabaseUnavailable, CompanionFailed)
+_REFUSALS = describe_problems(TokenRefused, TokenNotConfigured, UnknownTeam, DatabaseUnavailable, CompanionFailed)
 
 
 def add_example(document: dict[str, Any]) -> None:
@@ -48,14 +48,14 @@ def add_example(document: dict[str, Any]) -> None:
     answer["content"]["application/json"]["example"] = example().model_dump(mode="json")
 
 
-def router(scorekeeper: Scorekeeper, read: Door) -> APIRouter:
+def router(scorekeeper: Scorekeeper, read_guard: TokenGuard) -> APIRouter:
     """The endpoint of the scorecard.
 
     Args:
         scorekeeper: compiles it.
-        read: who may see it.
+        read_guard: who may see it.
     """
-    routes = APIRouter(tags=["scorecard"], dependencies=[Depends(read)], route_class=Careful)
+    routes = APIRouter(tags=["scorecard"], dependencies=[Depends(read_guard)], route_class=StrictRoute)
 
     @routes.get(
         PATH,

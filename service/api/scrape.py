@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Header
 from fastapi.responses import Response
 from prometheus_client.openmetrics import exposition as openmetrics
 
-from service.api.http.auth import Door
+from service.api.http.auth import TokenGuard
 from service.pipeline.exposition import OPENMETRICS_END, Exposition, write_openmetrics, write_text
 from service.pipeline.snapshot import Exported
 from service.telemetry import Telemetry
@@ -22,20 +22,20 @@ _CONTENT = {
 }
 
 
-def router(snapshot: Callable[[], Exported | None], telemetry: Telemetry, door: Door) -> APIRouter:
+def router(snapshot: Callable[[], Exported | None], telemetry: Telemetry, guard: TokenGuard) -> APIRouter:
     """The scrape endpoint.
 
     Args:
         snapshot: the last snapshot, or None where this process exports no experiment metrics.
         telemetry: the counters of this process.
-        door: who may scrape.
+        guard: refuses requests that may not scrape.
     """
     routes = APIRouter(tags=["metrics"])
 
     @routes.get(
         "/metrics",
         summary="Prometheus text, or OpenMetrics where Accept asks for it",
-        dependencies=[Depends(door)],
+        dependencies=[Depends(guard)],
         response_class=Response,
         responses={200: {"description": "The figures", "content": _CONTENT}},
     )

@@ -18,9 +18,9 @@ from service.api.http.problems import (
     BodyTooSlow,
     Overloaded,
     UnknownSource,
-    problem_of,
-    refusals,
-    unexpected,
+    answer_internal_error,
+    describe_problems,
+    problem_for,
 )
 from service.api.http.security_headers import HEADERS, RAW_HEADERS
 from service.deliveries.delivery import Delivery, Source, source_name
@@ -95,7 +95,7 @@ OPENAPI: dict[str, Any] = {
             },
             **{
                 str(status): answer
-                for status, answer in refusals(
+                for status, answer in describe_problems(
                     SignatureRefused, UnknownSource, BodyTooLarge, BodyTooSlow, Overloaded, DatabaseUnavailable
                 ).items()
             },
@@ -154,7 +154,7 @@ class WebhookEndpoint:
         except Exception as error:
             # Only what comes before the answer can fail.
             status = 500
-            await (await unexpected(Request(scope), error))(scope, receive, send)
+            await (await answer_internal_error(Request(scope), error))(scope, receive, send)
             raise
         finally:
             self._observers[status](self._stopwatch() - began)
@@ -168,8 +168,8 @@ class WebhookEndpoint:
             # Nobody is there to be told.
             return CLIENT_CLOSED_REQUEST
         except tuple(PROBLEMS) as error:
-            self._telemetry.count_delivery(name, result_of(error))
-            problem = problem_of(error)
+            self._telemetry.count_delivery(name, refusal_result(error))
+            problem = problem_for(error)
             problem.headers.update(HEADERS)
             await problem(scope, receive, send)
             return problem.status_code
@@ -200,6 +200,6 @@ class WebhookEndpoint:
             self._bodies.release(body)
 
 
-def result_of(error: Exception) -> Result:
+def refusal_result(error: Exception) -> Result:
     """What became of a delivery that an error kept out."""
     return "error" if isinstance(error, DatabaseUnavailable | DatabaseMisconfigured | Overloaded) else "refused"

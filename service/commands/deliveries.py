@@ -47,7 +47,7 @@ def list_deliveries(
 async def _list_deliveries(
     settings: Settings, narrowed: Mapping[str, Any], limit: int | None, *, as_json: bool
 ) -> None:
-    from service.api.deliveries import brief
+    from service.api.deliveries import delivery_answer
     from service.app import open_database
 
     count = 0
@@ -56,7 +56,7 @@ async def _list_deliveries(
             if as_json:
                 # As they come, since there may be more than memory should hold.
                 click.echo("," if count else "[")
-                click.echo(indent(brief(row).model_dump_json(indent=2), "  "), nl=False)
+                click.echo(indent(delivery_answer(row).model_dump_json(indent=2), "  "), nl=False)
             else:
                 received = row.received_at.strftime("%Y-%m-%d %H:%M:%S")
                 click.echo(f"{received}  {row.source}  {row.verdict or 'pending':8}  {row.id}  {row.reason or ''}")
@@ -88,14 +88,14 @@ def show_delivery(delivery: UUID, as_json: bool) -> None:
 
 
 async def _show_delivery(settings: Settings, delivery: UUID, as_json: bool) -> None:
-    from service.api.deliveries import whole
+    from service.api.deliveries import delivery_details
     from service.app import open_database
 
     async with open_database(settings) as database, database.transaction() as connection:
         found = await inbox.find(connection, delivery)
     if found is None:
         fail(f"there is no delivery {delivery}; `loopgauge deliveries list` shows which there are")
-    shown = whole(*found).model_dump(mode="json")
+    shown = delivery_details(*found).model_dump(mode="json")
     if as_json:
         click.echo(json.dumps(shown, indent=2))
         return

@@ -1,4 +1,4 @@
-"""Who may read what: bearer tokens."""
+"""Bearer tokens: the guard that endpoints depend on."""
 
 import hmac
 import ipaddress
@@ -11,21 +11,24 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import SecretStr
 from starlette.requests import HTTPConnection
 
-from service.api.http.problems import DoorClosed, TokenRefused
+from service.api.http.problems import TokenNotConfigured, TokenRefused
 
 
-class _Bearer(HTTPBearer):
-    """The bearer token of a request; two are none, since a proxy before us may have looked at the other."""
+class BearerScheme(HTTPBearer):
+    """The bearer token of a request.
+
+    Two Authorization headers count as none: a proxy may have checked only the other one.
+    """
 
     async def __call__(self, request: HTTPConnection) -> HTTPAuthorizationCredentials | None:
-        shown = request.headers.getlist("authorization")
-        return await super().__call__(request) if len(shown) == 1 else None
+        headers = request.headers.getlist("authorization")
+        return await super().__call__(request) if len(headers) == 1 else None
 
 
 BEARER = "HTTPBearer"
 """The name of this security scheme in the OpenAPI document."""
 
-_bearer = _Bearer(
+_bearer = BearerScheme(
     scheme_name=BEARER,
     auto_error=False,
     description="One of LOOPGAUGE_API_TOKENS__READ, __WRITE, __ADMIN; at /metrics, LOOPGAUGE_METRICS_TOKEN.",
@@ -33,15 +36,15 @@ _bearer = _Bearer(
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 
 
-class Door:
-    """A dependency that lets only those in who know one of its tokens.
+class TokenGuard:
+    """A dependency that refuses requests without one of its tokens.
 
     Args:
-        tokens: the tokens that open it; those that are None are not configured.
-        setting: the variable to set, for the answer where no token is configured.
-        open_to_all: whether everybody may come in.
-        open_to_this_machine: whether those may come in who call this machine by a name that only it has. A page from
-            elsewhere, whose name was made to lead here, and a proxy that passes on what strangers ask, use another.
+        tokens: the accepted tokens; None stands for a token that is not configured.
+        setting: the variable to set, named in the answer if no token is configured.
+        public: whether to let every request pass.
+        allow_loopback: whether to let requests pass whose Host header names the loopback interface. This keeps out web
+            pages that use DNS rebinding, and reverse proxies that forward requests from other machines.
     """
 
     def __init__(
@@ -49,44 +52,44 @@ class Door:
         tokens: Sequence[SecretStr | None],
         setting: str,
         *,
-        open_to_all: bool = False,
-        open_to_this_machine: bool = False,
+        public: bool = False,
+        allow_loopback: bool = False,
     ) -> None:
         self._digests = [_digest(token.get_secret_value().encode()) for token in tokens if token is not None]
         self._setting = setting
-        self._open = open_to_all
-        self._open_here = open_to_this_machine
+        self._public = public
+        self._allow_loopback = allow_loopback
 
-    def opens_for(self, credentials: HTTPAuthorizationCredentials | None) -> bool:
-        """Whether these credentials are enough."""
-        # Headers are bytes, and were decoded as Latin-1.
-        shown = _digest(credentials.credentials.encode("latin-1")) if credentials else b""
-        # All are compared, and digests have one length: how long it takes tells nothing of any.
-        return sum(hmac.compare_digest(shown, digest) for digest in self._digests) > 0
+    def accepts(self, credentials: HTTPAuthorizationCredentials | None) -> bool:
+        """Whether the credentials hold one of the tokens."""
+        # Starlette decodes headers as Latin-1; encode the token back into the bytes that were sent.
+        digest = _digest(credentials.credentials.encode("latin-1")) if credentials else b""
+        # Compare with every digest, in constant time, so that timing reveals nothing about the tokens.
+        return sum(hmac.compare_digest(digest, accepted) for accepted in self._digests) > 0
 
     def __call__(self, request: Request, credentials: Credentials) -> None:
-        """Let the request pass.
+        """Let the request pass, or refuse it.
 
         Raises:
-            DoorClosed: no token is configured.
+            TokenNotConfigured: no token is configured.
             TokenRefused: the token is missing or wrong.
         """
-        if self._open or (self._open_here and _names_this_machine(request.headers.get("host", ""))):
+        if self._public or (self._allow_loopback and _names_loopback(request.headers.get("host", ""))):
             return
         self.check(credentials)
 
     def check(self, credentials: HTTPAuthorizationCredentials | None) -> None:
-        """See that the credentials are enough.
+        """Refuse credentials that hold none of the tokens.
 
         Raises:
-            DoorClosed: no token is configured.
+            TokenNotConfigured: no token is configured.
             TokenRefused: the token is missing or wrong.
         """
-        if self.opens_for(credentials):
+        if self.accepts(credentials):
             return
         if not self._digests:
-            here = "; until then only requests to localhost are answered" if self._open_here else ""
-            raise DoorClosed(f"this is closed until {self._setting} is set{here}")
+            exception = "; until then only requests to localhost are answered" if self._allow_loopback else ""
+            raise TokenNotConfigured(f"set {self._setting} to allow this{exception}")
         raise TokenRefused
 
 
@@ -94,7 +97,7 @@ def _digest(token: bytes) -> bytes:
     return sha256(token).digest()
 
 
-def _names_this_machine(host: str) -> bool:
+def _names_loopback(host: str) -> bool:
     """Whether a Host header names the loopback interface."""
     name = host.partition("]")[0].removeprefix("[") if host.startswith("[") else host.partition(":")[0]
     if name.lower() == "localhost":

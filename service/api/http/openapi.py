@@ -9,7 +9,14 @@ from fastapi import FastAPI
 from service.api import scorecard, webhooks
 from service.api.cloudevents import REFERENCE
 from service.api.http.auth import BEARER
-from service.api.http.problems import PROBLEM, PROBLEM_SCHEMA, DoorClosed, InvalidRequest, TokenRefused, refusals
+from service.api.http.problems import (
+    PROBLEM,
+    PROBLEM_SCHEMA,
+    InvalidRequest,
+    TokenNotConfigured,
+    TokenRefused,
+    describe_problems,
+)
 from service.storage.database import DatabaseMisconfigured, DatabaseUnavailable
 
 _Document = dict[str, Any]
@@ -59,7 +66,7 @@ def describe(app: FastAPI, *, reads_are_open: bool, metrics_are_open: bool) -> N
 def _complete(document: _Document, *, reads_are_open: bool, metrics_are_open: bool) -> None:
     for path, method, operation in _operations(document):
         if {BEARER: []} in operation.get("security", ()):
-            _add(operation, TokenRefused, DoorClosed)
+            _add(operation, TokenRefused, TokenNotConfigured)
             if method == "get" and (metrics_are_open if path == "/metrics" else reads_are_open):
                 operation["security"].insert(0, {})
         if not _ALONE.intersection(operation["tags"]):
@@ -88,7 +95,7 @@ def _operations(document: _Document) -> Iterator[tuple[str, str, _Document]]:
 
 def _add(operation: _Document, *kinds: type[Exception]) -> None:
     """Describe the answers to errors beside those that the operation names itself."""
-    for status, answer in refusals(*kinds).items():
+    for status, answer in describe_problems(*kinds).items():
         known = operation["responses"].setdefault(str(status), answer)
         for media_type, described in answer["content"].items():
             examples = known.setdefault("content", {}).setdefault(media_type, described).setdefault("examples", {})

@@ -1,6 +1,6 @@
-"""Every error that leaves over HTTP, as problem details (RFC 9457) with a stable `type`."""
+"""Errors as HTTP answers: problem details (RFC 9457) with a stable `type`."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -25,7 +25,7 @@ from service.storage.inbox import InvalidCursor
 
 
 class UnknownSource(Exception):
-    """No source of this name is configured."""
+    """No source has this name."""
 
 
 class BodyTooLarge(Exception):
@@ -37,56 +37,86 @@ class BodyTooSlow(Exception):
 
 
 class Overloaded(Exception):
-    """More bytes are being received than LOOPGAUGE_MAX_INFLIGHT_BYTES."""
+    """The bodies being received exceed LOOPGAUGE_MAX_INFLIGHT_BYTES."""
 
 
 class UnknownDelivery(Exception):
-    """There is no delivery with this id."""
+    """No delivery has this id."""
 
 
 class InvalidRequest(Exception):
-    """A parameter or the body is not as described; `errors` names each field that is wrong."""
+    """A parameter or the body does not match its description; `errors` lists the invalid fields."""
 
 
 class NotReady(Exception):
-    """Deliveries cannot be kept; `checks` says why."""
+    """Deliveries cannot be stored; `checks` says why."""
 
 
 class TokenRefused(Exception):
     """The bearer token is missing or wrong."""
 
 
-class DoorClosed(Exception):
-    """No token is configured for this, so nobody may."""
+class TokenNotConfigured(Exception):
+    """No token is configured for this endpoint."""
+
+
+CLIENT_CLOSED_REQUEST = 499
+"""The status of a request whose client disconnected before the answer, as in nginx."""
+
+_MEDIA_TYPE = "application/problem+json"
 
 
 @dataclass(frozen=True, slots=True)
-class _Problem:
+class ProblemType:
+    """A kind of problem.
+
+    Attributes:
+        slug: the stable end of `type`.
+        former_slugs: slugs of earlier releases. A client that compares `type` finds them in `aliases`.
+    """
+
     status: HTTPStatus
     slug: str
     title: str
     headers: Mapping[str, str] = field(default_factory=dict)
+    former_slugs: Sequence[str] = ()
+
+    def document(self, detail: str) -> dict[str, Any]:
+        """The problem details."""
+        aliases = {"aliases": [_urn(slug) for slug in self.former_slugs]} if self.former_slugs else {}
+        standard = {"type": _urn(self.slug), "title": self.title, "status": int(self.status), "detail": detail}
+        return standard | aliases
+
+    def response(self, detail: str, **members: Any) -> JSONResponse:
+        """The answer, with further members by name."""
+        return JSONResponse(self.document(detail) | members, self.status, dict(self.headers), media_type=_MEDIA_TYPE)
 
 
-CLIENT_CLOSED_REQUEST = 499
-"""The status of requests whose sender went away before there was an answer, as nginx has it."""
+def _urn(slug: str) -> str:
+    return f"urn:loopgauge:problem:{slug}"
 
-_MEDIA_TYPE = "application/problem+json"
+
 PROBLEM = "Problem"
 """The name of the schema of problem details in the OpenAPI document."""
+_TYPE = {"type": "string", "pattern": f"^{_urn('[a-z-]+')}$"}
 PROBLEM_SCHEMA: Mapping[str, Any] = {
     "type": "object",
     "title": PROBLEM,
     "description": "Problem details (RFC 9457).",
     "required": ["type", "title", "status", "detail"],
     "properties": {
-        "type": {"type": "string", "pattern": "^urn:loopgauge:problem:[a-z-]+$", "description": "Stable; tell by it."},
+        "type": {**_TYPE, "description": "A stable identifier; compare this, not the title."},
         "title": {"type": "string"},
         "status": {"type": "integer"},
-        "detail": {"type": "string", "description": "What went wrong with this request, and what to do."},
+        "detail": {"type": "string", "description": "What is wrong with this request, and how to correct it."},
+        "aliases": {
+            "type": "array",
+            "description": "Values that `type` had in earlier releases.",
+            "items": _TYPE,
+        },
         "errors": {
             "type": "array",
-            "description": "Each field that is wrong.",
+            "description": "The invalid fields.",
             "items": {
                 "type": "object",
                 "required": ["field", "message"],
@@ -97,127 +127,132 @@ PROBLEM_SCHEMA: Mapping[str, Any] = {
 }
 _RETRY_SOON = {"retry-after": "5"}
 
-# The one table from errors to HTTP.
-PROBLEMS: Mapping[type[Exception], _Problem] = {
-    SignatureRefused: _Problem(
+PROBLEMS: Mapping[type[Exception], ProblemType] = {
+    SignatureRefused: ProblemType(
         HTTPStatus.UNAUTHORIZED,
         "signature-refused",
         "The signature is missing or wrong",
         {"www-authenticate": "Signature"},
     ),
-    NoCloudEvent: _Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "no-cloudevent", "This is no CloudEvent"),
-    InvalidEvent: _Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-event", "The event is invalid"),
-    UnreadableDelivery: _Problem(HTTPStatus.BAD_REQUEST, "unreadable", "The body cannot be read"),
-    UnknownSource: _Problem(HTTPStatus.NOT_FOUND, "unknown-source", "No such source is configured"),
-    BodyTooLarge: _Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body-too-large", "The body is too large"),
-    BodyTooSlow: _Problem(HTTPStatus.REQUEST_TIMEOUT, "body-too-slow", "The body did not arrive in time"),
-    Overloaded: _Problem(HTTPStatus.SERVICE_UNAVAILABLE, "overloaded", "Too much is being received", _RETRY_SOON),
-    DatabaseUnavailable: _Problem(
+    NoCloudEvent: ProblemType(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "no-cloudevent", "The request is not a CloudEvent"),
+    InvalidEvent: ProblemType(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-event", "The event is invalid"),
+    UnreadableDelivery: ProblemType(HTTPStatus.BAD_REQUEST, "unreadable", "The body cannot be read"),
+    UnknownSource: ProblemType(HTTPStatus.NOT_FOUND, "unknown-source", "No source has this name"),
+    BodyTooLarge: ProblemType(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body-too-large", "The body is too large"),
+    BodyTooSlow: ProblemType(HTTPStatus.REQUEST_TIMEOUT, "body-too-slow", "The body did not arrive in time"),
+    Overloaded: ProblemType(
+        HTTPStatus.SERVICE_UNAVAILABLE, "overloaded", "The service is receiving too much", _RETRY_SOON
+    ),
+    DatabaseUnavailable: ProblemType(
         HTTPStatus.SERVICE_UNAVAILABLE, "database-unavailable", "PostgreSQL is not available", _RETRY_SOON
     ),
-    DatabaseMisconfigured: _Problem(
+    DatabaseMisconfigured: ProblemType(
         HTTPStatus.SERVICE_UNAVAILABLE, "database-misconfigured", "PostgreSQL cannot be reached", _RETRY_SOON
     ),
-    DatabaseRejected: _Problem(HTTPStatus.BAD_REQUEST, "cannot-be-stored", "The request cannot be stored"),
-    UnknownSubject: _Problem(HTTPStatus.NOT_FOUND, "unknown-subject", "Nothing is known of this"),
-    UnreadableEvent: _Problem(HTTPStatus.SERVICE_UNAVAILABLE, "newer-events", "A newer version wrote this"),
-    BadReference: _Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "bad-reference", "This is no reference"),
-    UnknownTeam: _Problem(HTTPStatus.NOT_FOUND, "unknown-team", "No experiment is of this team"),
-    CompanionFailed: _Problem(
-        HTTPStatus.SERVICE_UNAVAILABLE, "figures-unavailable", "The figures cannot be computed now", _RETRY_SOON
+    DatabaseRejected: ProblemType(HTTPStatus.BAD_REQUEST, "cannot-be-stored", "The request cannot be stored"),
+    UnknownSubject: ProblemType(HTTPStatus.NOT_FOUND, "unknown-subject", "Nothing is stored about this reference"),
+    UnreadableEvent: ProblemType(
+        HTTPStatus.SERVICE_UNAVAILABLE, "newer-events", "A newer version of loopgauge stored this"
     ),
-    UnknownDelivery: _Problem(HTTPStatus.NOT_FOUND, "unknown-delivery", "There is no such delivery"),
-    NotRetriable: _Problem(HTTPStatus.CONFLICT, "not-retriable", "The delivery cannot be retried"),
-    Impossible: _Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "impossible", "The experiment cannot have such an event"),
-    KeyReused: _Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "key-reused", "The Idempotency-Key came with another request"),
-    InvalidCursor: _Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-cursor", "The cursor is not one of ours"),
-    InvalidRequest: _Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid", "The request is invalid"),
-    NotReady: _Problem(HTTPStatus.SERVICE_UNAVAILABLE, "not-ready", "Deliveries cannot be kept", _RETRY_SOON),
-    TokenRefused: _Problem(
+    BadReference: ProblemType(HTTPStatus.UNPROCESSABLE_ENTITY, "bad-reference", "The reference is malformed"),
+    UnknownTeam: ProblemType(HTTPStatus.NOT_FOUND, "unknown-team", "No experiment belongs to this team"),
+    CompanionFailed: ProblemType(
+        HTTPStatus.SERVICE_UNAVAILABLE, "figures-unavailable", "The scorecard cannot be computed now", _RETRY_SOON
+    ),
+    UnknownDelivery: ProblemType(HTTPStatus.NOT_FOUND, "unknown-delivery", "No delivery has this id"),
+    NotRetriable: ProblemType(HTTPStatus.CONFLICT, "not-retriable", "The delivery cannot be retried"),
+    Impossible: ProblemType(HTTPStatus.UNPROCESSABLE_ENTITY, "impossible", "The experiment cannot have this event"),
+    KeyReused: ProblemType(
+        HTTPStatus.UNPROCESSABLE_ENTITY, "key-reused", "The Idempotency-Key belongs to another request"
+    ),
+    InvalidCursor: ProblemType(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-cursor", "The cursor is invalid"),
+    InvalidRequest: ProblemType(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid", "The request is invalid"),
+    NotReady: ProblemType(HTTPStatus.SERVICE_UNAVAILABLE, "not-ready", "Deliveries cannot be stored", _RETRY_SOON),
+    TokenRefused: ProblemType(
         HTTPStatus.UNAUTHORIZED, "token-refused", "The token is missing or wrong", {"www-authenticate": "Bearer"}
     ),
-    DoorClosed: _Problem(HTTPStatus.FORBIDDEN, "door-closed", "No token is configured for this"),
+    TokenNotConfigured: ProblemType(
+        HTTPStatus.FORBIDDEN,
+        "token-not-configured",
+        "No token is configured for this endpoint",
+        former_slugs=("door-closed",),
+    ),
 }
+"""Every error that has an answer of its own."""
+
+_INTERNAL = ProblemType(
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+    "internal",
+    "Internal error",
+    # The server sends this answer from outside the middleware that adds these headers.
+    HEADERS,
+)
 
 
-def refusals(*kinds: type[Exception]) -> dict[int | str, dict[str, Any]]:
-    """The OpenAPI description of answers to errors of the table, an example of each."""
-    described: dict[int | str, dict[str, Any]] = {}
+def describe_problems(*kinds: type[Exception]) -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI description of the answers to these errors, with an example of each."""
+    answers: dict[int | str, dict[str, Any]] = {}
     for kind in kinds:
         problem = PROBLEMS[kind]
-        example = _content(problem.status, problem.slug, problem.title, (kind.__doc__ or problem.title).strip())
-        answer = described.setdefault(int(problem.status), {"description": problem.title, "content": {}})
+        answer = answers.setdefault(int(problem.status), {"description": problem.title, "content": {}})
         schema = {"$ref": f"#/components/schemas/{PROBLEM}"}
-        media = answer["content"].setdefault(_MEDIA_TYPE, {"schema": schema, "examples": {}})
-        media["examples"][problem.slug] = {"value": example}
+        content = answer["content"].setdefault(_MEDIA_TYPE, {"schema": schema, "examples": {}})
+        content["examples"][problem.slug] = {"value": problem.document(_default_detail(kind))}
         for name in problem.headers:
             answer.setdefault("headers", {})[name.title()] = {"schema": {"type": "string"}}
-    return described
+    return answers
 
 
-def problem_of(error: Exception, **more: Any) -> JSONResponse:
-    """The answer to an error that the table knows; further members may be added by name."""
+def _default_detail(kind: type[Exception]) -> str:
+    return (kind.__doc__ or "").strip()
+
+
+def problem_for(error: Exception, **members: Any) -> JSONResponse:
+    """The answer to an error of the table, with further members by name."""
     problem = next(PROBLEMS[kind] for kind in type(error).__mro__ if kind in PROBLEMS)
-    detail = str(error) or (type(error).__doc__ or problem.title).strip()
     if isinstance(error, InvalidEvent):
-        more["errors"] = [{"field": error.field, "message": error.problem}]
-    return problem_response(problem.status, problem.slug, problem.title, detail, headers=problem.headers, **more)
+        members["errors"] = [{"field": error.field, "message": error.problem}]
+    return problem.response(str(error) or _default_detail(type(error)), **members)
 
 
-def problem_response(
-    status: int, slug: str, title: str, detail: str, *, headers: Mapping[str, str] | None = None, **more: Any
-) -> JSONResponse:
-    """Problem details; further members may be added by name."""
-    content = _content(status, slug, title, detail) | more
-    return JSONResponse(content, status, dict(headers or {}), media_type=_MEDIA_TYPE)
-
-
-def _content(status: int, slug: str, title: str, detail: str) -> dict[str, Any]:
-    return {"type": f"urn:loopgauge:problem:{slug}", "title": title, "status": int(status), "detail": detail}
-
-
-def _readable(path: Iterable[object]) -> str:
-    """A field's path; what a sender calls a field may be no text that can be sent back."""
-    return ".".join(map(str, path)).encode("utf-8", "backslashreplace").decode()
-
-
-async def unexpected(_request: Request, _error: Exception) -> JSONResponse:
-    """The answer to a fault of ours. What went wrong goes to the log, where it is raised again, not to the caller."""
-    return problem_response(
-        HTTPStatus.INTERNAL_SERVER_ERROR,
-        "internal",
-        "Something went wrong in loopgauge",
-        "The log says what.",
-        # This answer is made outside of all middleware.
-        headers=HEADERS,
-    )
+async def answer_internal_error(_request: Request, _error: Exception) -> JSONResponse:
+    """The answer to a bug. The error itself goes to the log only: Starlette raises it again after this answer."""
+    return _INTERNAL.response("The log has the details.")
 
 
 def install_error_handlers(app: FastAPI) -> None:
     """Answer every error of the application with problem details."""
 
-    async def known(_: Request, error: Exception) -> JSONResponse:
-        return problem_of(error)
+    async def answer(_: Request, error: Exception) -> JSONResponse:
+        return problem_for(error)
 
     for kind in PROBLEMS:
-        app.add_exception_handler(kind, known)
+        app.add_exception_handler(kind, answer)
+    app.add_exception_handler(ClientDisconnect, _answer_disconnect)
+    app.exception_handler(HTTPException)(_answer_http_exception)
+    app.exception_handler(RequestValidationError)(_answer_validation_error)
+    app.add_exception_handler(Exception, answer_internal_error)
 
-    @app.exception_handler(ClientDisconnect)
-    async def gone(_request: Request, _error: ClientDisconnect) -> Response:
-        # Nobody is there to read it; it is counted as this.
-        return Response(status_code=CLIENT_CLOSED_REQUEST)
 
-    @app.exception_handler(HTTPException)
-    async def http(request: Request, error: HTTPException) -> JSONResponse:
-        status = HTTPStatus(error.status_code)
-        slug = status.phrase.lower().replace(" ", "-")
-        unsaid = error.detail == status.phrase
-        detail = f"{request.method} {request.url.path}: {status.phrase}" if unsaid else error.detail
-        return problem_response(status, slug, status.phrase, detail, headers=error.headers)
+async def _answer_disconnect(_request: Request, _error: Exception) -> Response:
+    # The client is gone; only the request metrics see this status.
+    return Response(status_code=CLIENT_CLOSED_REQUEST)
 
-    @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        wrong = [{"field": _readable(one["loc"]), "message": one["msg"]} for one in error.errors()]
-        return problem_of(InvalidRequest("; ".join(f"{one['field']}: {one['message']}" for one in wrong)), errors=wrong)
 
-    app.add_exception_handler(Exception, unexpected)
+async def _answer_http_exception(request: Request, error: HTTPException) -> JSONResponse:
+    status = HTTPStatus(error.status_code)
+    phrase = status.phrase
+    detail = f"{request.method} {request.url.path}: {phrase}" if error.detail == phrase else error.detail
+    return ProblemType(status, phrase.lower().replace(" ", "-"), phrase, error.headers or {}).response(detail)
+
+
+async def _answer_validation_error(_: Request, error: RequestValidationError) -> JSONResponse:
+    fields = [{"field": _dotted(invalid["loc"]), "message": invalid["msg"]} for invalid in error.errors()]
+    return problem_for(
+        InvalidRequest("; ".join(f"{invalid['field']}: {invalid['message']}" for invalid in fields)), errors=fields
+    )
+
+
+def _dotted(path: Iterable[object]) -> str:
+    """A field's path; characters that UTF-8 cannot encode, such as lone surrogates, are escaped."""
+    return ".".join(map(str, path)).encode("utf-8", "backslashreplace").decode()

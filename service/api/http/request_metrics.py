@@ -26,7 +26,7 @@ def templates(routes: Iterable[BaseRoute]) -> Mapping[Any, str]:
     return found
 
 
-class RequestTimer:
+class RequestMetricsMiddleware:
     """Tells how long each HTTP request took, by its method, its route's template and its status.
 
     Args:

@@ -17,7 +17,7 @@ RAW_HEADERS = [(name.encode(), value.encode()) for name, value in HEADERS.items(
 _NAMES = frozenset(name for name, _ in RAW_HEADERS)
 
 
-class SafeAnswers:
+class SecurityHeadersMiddleware:
     """Adds the headers to every HTTP answer; those that the answer has itself stay as they are."""
 
     def __init__(self, app: ASGIApp) -> None:

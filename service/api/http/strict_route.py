@@ -13,7 +13,7 @@ PATIENCE_SECONDS = 55.0
 """Longer than anything takes that is ended otherwise, and shorter than the minute that proxies wait."""
 
 
-class Careful(APIRoute):
+class StrictRoute(APIRoute):
     """A route that refuses query parameters it does not know: a figure for a misspelt team would be another one's.
 
     Where PostgreSQL is frozen, and so cannot end a query by itself, the answer is 503 after `PATIENCE_SECONDS`.

@@ -18,7 +18,7 @@ def _written(value: object) -> object:
     return value
 
 
-Moment = Annotated[
+Timestamp = Annotated[
     AwareDatetime, BeforeValidator(_written), Field(ge=_EARLIEST, lt=_LATEST, examples=["2026-03-01T00:00:00Z"])
 ]
 """A time from 1970 to 3000."""

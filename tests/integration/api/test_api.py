@@ -115,10 +115,11 @@ async def test_only_the_admin_token_retries(database: Database, token: str | Non
     assert shown["verdict"] == "failed"
 
 
-async def test_without_an_admin_token_nobody_retries(database: Database) -> None:
+async def test_without_an_admin_token_retries_are_refused(database: Database) -> None:
     async with api(database) as client:
         refused = await _retry(client, str(UUID(int=1)))
-    assert (refused.status_code, refused.json()["type"]) == (403, "urn:loopgauge:problem:door-closed")
+    assert (refused.status_code, refused.json()["type"]) == (403, "urn:loopgauge:problem:token-not-configured")
+    assert refused.json()["aliases"] == ["urn:loopgauge:problem:door-closed"]
     assert "LOOPGAUGE_API_TOKENS__ADMIN" in refused.json()["detail"]
 
 
@@ -143,7 +144,7 @@ async def test_the_description_of_a_retry_has_each_of_its_answers(database: Data
         for example in answer["content"]["application/problem+json"]["examples"].values()
     }
     slugs = (
-        *("token-refused", "door-closed", "unknown-delivery", "not-retriable", "invalid"),
+        *("token-refused", "token-not-configured", "unknown-delivery", "not-retriable", "invalid"),
         *("database-unavailable", "database-misconfigured"),
     )
     assert examples == {f"urn:loopgauge:problem:{slug}" for slug in slugs}

@@ -358,7 +358,7 @@ async def test_without_a_token_or_a_secret_it_is_closed_even_on_loopback(
     async with api(database, sources={}, api_tokens=tokens, host=host) as client:
         responses = [await post(client, message, shown) for shown in ({}, bearer("r3ad-t0ken"), signature(message))]
     for response in responses:
-        assert is_problem(response, 403, "door-closed")
+        assert is_problem(response, 403, "token-not-configured")
         assert "LOOPGAUGE_API_TOKENS__WRITE" in response.json()["detail"]
         assert "LOOPGAUGE_SOURCES__CLOUDEVENTS__SECRET" in response.json()["detail"]
     assert await stored(database) == []
@@ -367,7 +367,7 @@ async def test_without_a_token_or_a_secret_it_is_closed_even_on_loopback(
 async def test_a_source_of_that_name_with_another_provider_signs_no_events(database: Database) -> None:
     message = to_structured_event(ours())
     async with api(database, sources={"cloudevents": {"provider": "github", "secret": KEY}}) as client:
-        assert is_problem(await post(client, message, signature(message)), 403, "door-closed")
+        assert is_problem(await post(client, message, signature(message)), 403, "token-not-configured")
 
 
 @pytest.mark.parametrize("key", [KEY, OLD_KEY])

@@ -415,7 +415,7 @@ async def test_only_who_may_write_adds_events(database: Database, token: str | N
 async def test_without_a_write_token_nobody_adds_events(database: Database) -> None:
     async with api(database, now=NOW) as client:
         response = await _post(client, "started")
-    assert _is_problem(response, 403, "door-closed")
+    assert _is_problem(response, 403, "token-not-configured")
     assert "LOOPGAUGE_API_TOKENS__WRITE" in response.json()["detail"]
 
 

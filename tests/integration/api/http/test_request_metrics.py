@@ -10,7 +10,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import Message
 
 from service.api.http.problems import install_error_handlers
-from service.api.http.request_metrics import RequestTimer
+from service.api.http.request_metrics import RequestMetricsMiddleware
 from service.app import create_app
 from service.storage.database import Database
 from service.telemetry import Telemetry
@@ -85,7 +85,7 @@ def telemetry() -> Telemetry:
 async def client(clock: Clock, telemetry: Telemetry) -> AsyncIterator[httpx.AsyncClient]:
     """A client of an application that takes its time, and fails."""
     app = _odd_app(clock)
-    app.add_middleware(RequestTimer, requests=telemetry.requests, endpoints={}, clock=clock)
+    app.add_middleware(RequestMetricsMiddleware, requests=telemetry.requests, endpoints={}, clock=clock)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as opened:
         yield opened

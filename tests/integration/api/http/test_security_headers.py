@@ -77,7 +77,7 @@ async def test_on_loopback_only_those_who_call_it_by_that_name_read_without_a_to
     async with api(database) as client:
         for path in set(await _paths(client, "get")) - _OPEN:
             refused = await client.get(path, headers={"host": host})
-            assert (refused.status_code, refused.json()["type"]) == (403, "urn:loopgauge:problem:door-closed")
+            assert (refused.status_code, refused.json()["type"]) == (403, "urn:loopgauge:problem:token-not-configured")
         for here in ("localhost:8080", "127.0.0.1", "127.0.0.2:80", "[::1]:8080"):
             assert (await client.get("/deliveries", headers={"host": here})).status_code == 200
 
