@@ -22,7 +22,7 @@ class Alias:
     renamed_at: datetime
 
 
-class _Names:
+class _EquivalentNames:
     """Names that were given to each other: the one given last stands for all of them."""
 
     def __init__(self, given: Iterable[tuple[str, str]]) -> None:
@@ -46,8 +46,10 @@ class Aliases:
     def __init__(self, aliases: Iterable[Alias]) -> None:
         # Of two names given at once the alphabetically last is the newest.
         ordered = sorted(aliases, key=lambda alias: (alias.renamed_at, alias.new, alias.old))
-        self._projects = _Names((alias.old, alias.new) for alias in ordered if not split_project(alias.old)[1])
-        self._subjects = _Names(
+        self._projects = _EquivalentNames(
+            (alias.old, alias.new) for alias in ordered if not split_project(alias.old)[1]
+        )
+        self._subjects = _EquivalentNames(
             (self._in_newest_project(alias.old), self._in_newest_project(alias.new))
             for alias in ordered
             if split_project(alias.old)[1]

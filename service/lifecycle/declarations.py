@@ -10,7 +10,7 @@ from service.lifecycle.events import Declaration, Declared, Field, LifecycleEven
 
 
 @dataclass(frozen=True, slots=True)
-class InForce:
+class CurrentValue:
     """A value that is stated and not taken back.
 
     Attributes:
@@ -31,23 +31,23 @@ def declarations_in(events: Iterable[LifecycleEvent]) -> list[Declaration]:
 
 
 def value_of(declarations: Sequence[Declaration], field: Field) -> str:
-    last = latest(in_force(declarations, field))
+    last = latest(current_values(declarations, field))
     return last.value if last else ""
 
 
-def latest(values: Sequence[InForce]) -> InForce | None:
+def latest(values: Sequence[CurrentValue]) -> CurrentValue | None:
     """The value stated last, of two at once the alphabetically first; a derived one only where there is no other."""
     stated = [value for value in values if value.channel != "derived"] or values
     return max(sorted(stated, key=lambda value: value.value), key=lambda value: value.since, default=None)
 
 
-def in_force(declarations: Iterable[Declaration], field: Field) -> list[InForce]:
+def current_values(declarations: Iterable[Declaration], field: Field) -> list[CurrentValue]:
     """Every value of a field that is stated and not taken back, with the time since when it holds."""
     by_channel: defaultdict[str, defaultdict[str, list[Declaration]]] = defaultdict(lambda: defaultdict(list))
     for declaration in declarations:
         if declaration.field == field:
             by_channel[declaration.channel][declaration.value].append(declaration)
-    found: list[InForce] = []
+    found: list[CurrentValue] = []
     for channel, by_value in by_channel.items():
         # Several labels can hang side by side; on any other channel a new value replaces the old.
         values = by_value if channel == "label" else _stated_last(by_value)
@@ -56,7 +56,7 @@ def in_force(declarations: Iterable[Declaration], field: Field) -> list[InForce]
             if stated := [times for times in standing if times]:
                 first = min(map(min, stated))
                 renewed = min(map(max, stated))
-                found.append(InForce(value, channel, first if channel == "label" else renewed, first))
+                found.append(CurrentValue(value, channel, first if channel == "label" else renewed, first))
     return found
 
 

@@ -8,7 +8,7 @@ from operator import itemgetter
 from uuid import UUID
 
 from service.lifecycle.codec import event_id, kind_of
-from service.lifecycle.declarations import InForce, declarations_in, in_force, latest, value_of
+from service.lifecycle.declarations import CurrentValue, current_values, declarations_in, latest, value_of
 from service.lifecycle.events import (
     Active,
     Concluded,
@@ -30,7 +30,7 @@ _DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Again:
+class Restart:
     """An experiment was taken up again: something that is marked itself came to serve it.
 
     Attributes:
@@ -84,7 +84,7 @@ class Experiment:
     shared_at: datetime | None
     shipped_at: datetime | None
     last_activity_at: datetime
-    again: tuple[Again, ...] = ()
+    restarts: tuple[Restart, ...] = ()
     """Each time that it was taken up again, in order of time."""
 
     @property
@@ -130,7 +130,7 @@ class _Conclusion:
 def is_marked(own: Iterable[LifecycleEvent]) -> bool:
     """Whether a subject's own events mark it as an experiment that is not excluded."""
     declarations = declarations_in(own)
-    return bool(in_force(declarations, "experiment")) and not in_force(declarations, "excluded")
+    return bool(current_values(declarations, "experiment")) and not current_values(declarations, "excluded")
 
 
 def fold(
@@ -151,7 +151,7 @@ def fold(
         attempts: those of the subjects that are marked themselves, each with what serves it; their events are among the
             evidence.
     """
-    heard = [event for event in evidence if counts_for(event, own=False)]
+    heard = [event for event in evidence if applies_to_experiment(event, own=False)]
     of_the_root = {*own, *filter(_is_command, heard)}
     counted = _in_order({*of_the_root, *heard})
     mine = [event for event in counted if event in of_the_root]
@@ -161,7 +161,7 @@ def fold(
     conclusion = _conclusion(mine)
     concluded_at = conclusion.concluded.occurred_at if conclusion.concluded else None
     outcome, category = _verdict(conclusion, declarations)
-    shared = latest(in_force(declarations, "shared"))
+    shared = latest(current_values(declarations, "shared"))
     risk = value_of(declarations, "risk")
     return Experiment(
         root=root,
@@ -179,11 +179,11 @@ def fold(
         shared_at=shared.since if shared else None,
         shipped_at=_shipped_at(counted, idea_at),
         last_activity_at=counted[-1].occurred_at,
-        again=_again(attempts, counted, of_the_root, idea_at),
+        restarts=_restarts(attempts, counted, of_the_root, idea_at),
     )
 
 
-def counts_for(event: LifecycleEvent, *, own: bool) -> bool:
+def applies_to_experiment(event: LifecycleEvent, *, own: bool) -> bool:
     """Whether an event is heard by the experiment: all of the root's own are, of its evidence only some."""
     return own or _is_command(event) or _is_fact(event)
 
@@ -270,13 +270,13 @@ def _conclusion(mine: Sequence[LifecycleEvent]) -> _Conclusion:
     return _Conclusion(concluded, reopened_at)
 
 
-def _again(
+def _restarts(
     attempts: Iterable[Attempt],
     counted: Sequence[LifecycleEvent],
     of_the_root: Collection[LifecycleEvent],
     idea: datetime,
-) -> tuple[Again, ...]:
-    found: list[Again] = []
+) -> tuple[Restart, ...]:
+    found: list[Restart] = []
     for attempt in attempts:
         ideas = [event.occurred_at for event in attempt.own if isinstance(event, Proposed)]
         if not ideas or min(ideas) <= idea:
@@ -286,7 +286,7 @@ def _again(
         concluded = _conclusion([event for event in before if event in of_the_root]).concluded is not None
         # What nobody had begun is begun now, and not again.
         if concluded or any(isinstance(event, Started | Signalled | Concluded) for event in before):
-            found.append(Again(min(ideas), concluded, min(ideas) - before[-1].occurred_at))
+            found.append(Restart(min(ideas), concluded, min(ideas) - before[-1].occurred_at))
     return tuple(sorted(found))
 
 
@@ -300,8 +300,8 @@ def _verdict(
 ) -> tuple[Outcome | None, FailureCategory | None]:
     if conclusion.concluded is None:
         return None, None
-    declared = _since_reopening(in_force(declarations, "outcome"), conclusion.reopened_at)
-    categorised = _since_reopening(in_force(declarations, "failure_category"), conclusion.reopened_at)
+    declared = _since_reopening(current_values(declarations, "outcome"), conclusion.reopened_at)
+    categorised = _since_reopening(current_values(declarations, "failure_category"), conclusion.reopened_at)
     if declared:
         outcome = Outcome(declared.value)
     elif conclusion.concluded.outcome is not None:
@@ -313,7 +313,7 @@ def _verdict(
     return outcome, FailureCategory(categorised.value) if categorised else FailureCategory.UNCLASSIFIED
 
 
-def _since_reopening(values: Sequence[InForce], reopened_at: datetime | None) -> InForce | None:
+def _since_reopening(values: Sequence[CurrentValue], reopened_at: datetime | None) -> CurrentValue | None:
     """The latest value, without what was declared before the loop was opened again: only labels stand, as they hang."""
     return latest(
         [value for value in values if reopened_at is None or value.channel == "label" or value.since > reopened_at]

@@ -15,7 +15,7 @@ def as_of(experiment: Experiment, then: datetime) -> Experiment | None:
     """
     if experiment.idea_at > then:
         return None
-    if max(*experiment.instants, *(again.at for again in experiment.again), experiment.last_activity_at) <= then:
+    if max(*experiment.instants, *(restart.at for restart in experiment.restarts), experiment.last_activity_at) <= then:
         return experiment
     concluded_at = _known(experiment.concluded_at, then)
     past = replace(
@@ -27,7 +27,7 @@ def as_of(experiment: Experiment, then: datetime) -> Experiment | None:
         failure_category=experiment.failure_category if concluded_at else None,
         shared_at=_known(experiment.shared_at, then),
         shipped_at=_known(experiment.shipped_at, then),
-        again=tuple(again for again in experiment.again if again.at <= then),
+        restarts=tuple(restart for restart in experiment.restarts if restart.at <= then),
     )
     if experiment.last_activity_at <= then:
         return past

@@ -14,7 +14,9 @@ from service.lifecycle.taxonomy import Outcome
 _TICK = timedelta(microseconds=1)
 
 
-def impossible(stated: Collection[LifecycleEvent], fold: Callable[[Collection[LifecycleEvent]], Experiment]) -> str:
+def find_contradiction(
+    stated: Collection[LifecycleEvent], fold: Callable[[Collection[LifecycleEvent]], Experiment]
+) -> str:
     """Why an experiment cannot have events that are stated at one time; empty where it can.
 
     Args:

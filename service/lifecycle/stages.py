@@ -29,7 +29,7 @@ Reason = Literal["future", "negative_duration"]
 
 
 @dataclass(frozen=True, slots=True)
-class Exclusion:
+class Omission:
     """Something of an experiment that figures leave out.
 
     Attributes:
@@ -47,14 +47,14 @@ def durations(experiment: Experiment) -> Mapping[Stage, timedelta]:
     return {stage: taken for stage, taken in spans(experiment) if taken >= timedelta(0)}
 
 
-def exclusions(experiment: Experiment, now: datetime) -> list[Exclusion]:
+def omissions(experiment: Experiment, now: datetime) -> list[Omission]:
     """What figures as of `now` leave out of an experiment."""
-    if lies_ahead(experiment, now):
-        return [Exclusion("future", None)]
-    return [Exclusion("negative_duration", stage) for stage, taken in spans(experiment) if taken < timedelta(0)]
+    if is_in_future(experiment, now):
+        return [Omission("future", None)]
+    return [Omission("negative_duration", stage) for stage, taken in spans(experiment) if taken < timedelta(0)]
 
 
-def lies_ahead(experiment: Experiment, now: datetime) -> bool:
+def is_in_future(experiment: Experiment, now: datetime) -> bool:
     """Whether an instant of the experiment is in the future."""
     return max(experiment.instants) > now
 

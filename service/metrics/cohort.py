@@ -9,7 +9,7 @@ from itertools import chain
 from operator import attrgetter
 from typing import Any, TypeAlias, get_args
 
-from service.lifecycle.experiment import Again, Experiment
+from service.lifecycle.experiment import Experiment, Restart
 from service.lifecycle.stages import Stage, spans
 from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk, State
 from service.lifecycle.titles import spelling
@@ -46,7 +46,7 @@ class Loop:
     outcome: Outcome | None
     failure_category: FailureCategory | None
     shared_at: datetime | None
-    again: tuple[Again, ...]
+    restarts: tuple[Restart, ...]
 
     @classmethod
     def of(cls, experiment: Experiment) -> "Loop":
@@ -72,7 +72,7 @@ class Loop:
             experiment.outcome,
             experiment.failure_category,
             experiment.shared_at,
-            experiment.again,
+            experiment.restarts,
         )
 
     def seconds(self, stage: Stage) -> float | None:

@@ -72,6 +72,6 @@ def _over_at(experiment: Experiment, forgotten_after: timedelta) -> datetime:
 def _taken_up_again(view: View, now: datetime) -> Iterator[tuple[Loop, datetime]]:
     """The loops that were taken up again by what serves them after they were concluded or forgotten, and when."""
     for loop in view.present(now):
-        for again in loop.again:
-            if again.concluded or again.quiet >= view.terms.forgotten_after:
-                yield loop, again.at
+        for restart in loop.restarts:
+            if restart.concluded or restart.quiet >= view.terms.forgotten_after:
+                yield loop, restart.at

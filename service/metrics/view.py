@@ -9,7 +9,7 @@ from itertools import chain
 from operator import attrgetter
 from typing import TypeAlias
 
-from service.lifecycle.excluded import Excluded
+from service.lifecycle.exclusions import Exclusion
 from service.lifecycle.experiment import Experiment
 from service.metrics.cohort import Cohort, Loop
 from service.metrics.terms import Terms
@@ -33,14 +33,14 @@ class View:
         excluded: what was marked and is left out of figures, at least since the widest window began.
     """
 
-    def __init__(self, loops: Iterable[Loop], terms: Terms, excluded: Iterable[Excluded] = ()) -> None:
+    def __init__(self, loops: Iterable[Loop], terms: Terms, excluded: Iterable[Exclusion] = ()) -> None:
         self.loops = tuple(loops)
         self.terms = terms
         self.excluded = tuple(excluded)
         self._moment: _Moment | None = None
 
     @classmethod
-    def of(cls, experiments: Iterable[Experiment], terms: Terms, excluded: Iterable[Excluded] = ()) -> "View":
+    def of(cls, experiments: Iterable[Experiment], terms: Terms, excluded: Iterable[Exclusion] = ()) -> "View":
         """The view of experiments."""
         return cls(map(Loop.of, experiments), terms, excluded)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from service.lifecycle.aliases import Aliases
 from service.lifecycle.events import LifecycleEvent
 from service.lifecycle.evidence import Graph
-from service.lifecycle.excluded import Excluded, excluded
+from service.lifecycle.exclusions import Exclusion, find_exclusion
 from service.lifecycle.experiment import Attempt, Experiment, fold, is_marked
 from service.lifecycle.references import Ref
 from service.storage import aliases, events, links
@@ -24,7 +24,7 @@ class Surroundings:
     """The subjects that are marked as experiments, and not excluded."""
     roots: frozenset[Ref]
     """The subjects, what they serve and what serves them, so far as they are experiments."""
-    excluded: Mapping[Ref, Excluded]
+    excluded: Mapping[Ref, Exclusion]
     """Those of the subjects, of what they serve and of what serves them that are left out of figures, and no evidence
     for an experiment either."""
     graph: Graph
@@ -70,7 +70,7 @@ async def read_surroundings(connection: Connection, subjects: Collection[Ref]) -
     left_out = {
         subject: why
         for subject in candidates & heard.keys()
-        if (why := excluded(heard[subject])) and not graph.ancestors(subject) & marked
+        if (why := find_exclusion(heard[subject])) and not graph.ancestors(subject) & marked
     }
     return Surroundings(everywhere, marked, roots, left_out, graph, heard, names)
 

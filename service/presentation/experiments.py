@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
-from service.lifecycle.experiment import Again
+from service.lifecycle.experiment import Restart
 from service.lifecycle.stages import Stage
 from service.queries.experiments import Standing
 
@@ -124,7 +124,7 @@ def experiment_answer(standing: Standing) -> ExperimentAnswer:
     experiment = standing.experiment
     return ExperimentAnswer(
         **{name: getattr(experiment, name) for name in _OF_THE_EXPERIMENT},
-        again=[_again(one) for one in experiment.again],
+        again=[_restart(restart) for restart in experiment.restarts],
         overdue=standing.overdue,
         forgotten=standing.forgotten,
         threshold=Duration.of(standing.threshold),
@@ -133,5 +133,5 @@ def experiment_answer(standing: Standing) -> ExperimentAnswer:
     )
 
 
-def _again(one: Again) -> AgainAnswer:
-    return AgainAnswer(at=one.at, concluded=one.concluded, quiet=Duration.of(one.quiet))
+def _restart(restart: Restart) -> AgainAnswer:
+    return AgainAnswer(at=restart.at, concluded=restart.concluded, quiet=Duration.of(restart.quiet))

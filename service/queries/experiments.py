@@ -8,7 +8,7 @@ from uuid import UUID
 from service.lifecycle.errors import UnknownSubject
 from service.lifecycle.experiment import Experiment
 from service.lifecycle.references import Ref, experiment_id, parse_reference
-from service.lifecycle.stages import Stage, durations, lies_ahead
+from service.lifecycle.stages import Stage, durations, is_in_future
 from service.lifecycle.taxonomy import FailureCategory, Outcome, State
 from service.metrics.terms import Terms
 from service.metrics.view import NO_TEAM
@@ -43,7 +43,7 @@ class Standing:
 def standing(experiment: Experiment, terms: Terms, now: datetime) -> Standing:
     """How an experiment stands as of `now`."""
     # What lies ahead is in no figure yet.
-    present = not lies_ahead(experiment, now)
+    present = not is_in_future(experiment, now)
     waits = experiment.concluded_at is None and experiment.idea_at <= now
     return Standing(
         experiment,

@@ -8,10 +8,10 @@ from uuid import UUID
 from service.lifecycle.codec import event_id
 from service.lifecycle.errors import UnknownSubject
 from service.lifecycle.events import Declaration, LifecycleEvent
-from service.lifecycle.excluded import Excluded, excluded
-from service.lifecycle.experiment import Experiment, counts_for
+from service.lifecycle.exclusions import Exclusion, find_exclusion
+from service.lifecycle.experiment import Experiment, applies_to_experiment
 from service.lifecycle.references import Ref, parse_reference
-from service.lifecycle.stages import Exclusion, exclusions
+from service.lifecycle.stages import Omission, omissions
 from service.metrics import METRICS
 from service.metrics.terms import Terms
 from service.metrics.view import ORGANISATION, View
@@ -66,9 +66,9 @@ class Explanation:
     serves: Sequence[Ref]
     why_not: str
     heard: Sequence[Heard]
-    left_out: Sequence[Exclusion]
+    left_out: Sequence[Omission]
     figures: Sequence[Figure]
-    excluded: Excluded | None = None
+    excluded: Exclusion | None = None
 
 
 async def explain(database: Database, subject: Ref, terms: Terms, now: datetime) -> Explanation:
@@ -97,14 +97,14 @@ async def explain(database: Database, subject: Ref, terms: Terms, now: datetime)
             Heard(
                 event,
                 shown,
-                experiment is not None and counts_for(event, own=names.canonical(event.subject) == newest),
+                experiment is not None and applies_to_experiment(event, own=names.canonical(event.subject) == newest),
                 origins.get((event.subject, event_id(event)), ()),
             )
             for event in sorted(heard, key=lambda event: (event.occurred_at, event.subject, event_id(event)))
             # What is declared of a fork's branch, its address and its project, names the owner and counts nowhere.
             if (shown := _without_owner(event.subject, subjects)) == event.subject or not isinstance(event, Declaration)
         ],
-        left_out=exclusions(experiment, now) if experiment else (),
+        left_out=omissions(experiment, now) if experiment else (),
         figures=_figures(experiment, terms, now) if experiment else (),
         excluded=around.excluded.get(newest),
     )
@@ -141,7 +141,7 @@ def _why_not(around: Surroundings, subject: Ref) -> str:
     above = ", ".join(sorted(around.graph.ancestors(subject) & around.roots))
     if subject in around.marked:
         return f"it is marked, and so is what it serves: {above}"
-    left_out = excluded(around.heard.get(subject, ()))
+    left_out = find_exclusion(around.heard.get(subject, ()))
     why = f"it is excluded: {left_out.reason}" if left_out else "nothing marks it as an experiment"
     return f"{why}; it is evidence for {above}" if above else why
 

@@ -11,7 +11,7 @@ from prometheus_client import Metric
 from prometheus_client.samples import Sample
 from prometheus_client.utils import floatToGoString
 
-from service.lifecycle.excluded import Excluded
+from service.lifecycle.exclusions import Exclusion
 from service.lifecycle.experiment import Experiment
 from service.lifecycle.history import as_of
 from service.metrics.cohort import Loop
@@ -44,7 +44,7 @@ class Known:
     """What is known now of all experiments, and of what figures leave out."""
 
     experiments: Sequence[Experiment]
-    excluded: Sequence[Excluded] = ()
+    excluded: Sequence[Exclusion] = ()
 
 
 async def read_known(database: Database) -> Known:

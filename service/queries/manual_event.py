@@ -14,7 +14,7 @@ from service.deliveries.delivery import Delivery
 from service.deliveries.observation import Nothing, Stated
 from service.lifecycle.errors import UnknownSubject
 from service.lifecycle.events import LifecycleEvent
-from service.lifecycle.plausibility import impossible
+from service.lifecycle.plausibility import find_contradiction
 from service.lifecycle.references import Ref, experiment_id
 from service.pipeline.receive import Receiver
 from service.pipeline.surroundings import Surroundings, read_surroundings
@@ -140,7 +140,7 @@ async def _came_before(connection: Connection, delivery: Delivery) -> bool:
 
 
 def _check(around: Surroundings, root: Ref, delivery: Delivery) -> None:
-    if why := impossible(_stated(delivery), lambda more: around.with_more(root, more).fold(root)):
+    if why := find_contradiction(_stated(delivery), lambda more: around.with_more(root, more).fold(root)):
         raise Impossible(why)
 
 

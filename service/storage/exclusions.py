@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 
-from service.lifecycle.excluded import Excluded
+from service.lifecycle.exclusions import Exclusion
 from service.lifecycle.references import Ref
 from service.storage.database import Connection
 from service.storage.tables import among, exclusions
@@ -18,7 +18,7 @@ async def known(connection: Connection, subjects: Collection[Ref]) -> set[Ref]:
     return {Ref(subject) for subject in found}
 
 
-async def replace(connection: Connection, left_out: Mapping[Ref, Excluded], gone: Collection[Ref]) -> None:
+async def replace(connection: Connection, left_out: Mapping[Ref, Exclusion], gone: Collection[Ref]) -> None:
     """Store what is left out now, and forget those that are not any more."""
     if gone:
         await connection.execute(delete(exclusions).where(among(exclusions.c.subject, gone)))
@@ -34,11 +34,11 @@ async def replace(connection: Connection, left_out: Mapping[Ref, Excluded], gone
         )
 
 
-async def since(connection: Connection, begin: datetime) -> list[Excluded]:
+async def since(connection: Connection, begin: datetime) -> list[Exclusion]:
     """What is left out since `begin` or later, in order of time."""
     rows = await connection.execute(
         select(exclusions.c.reason, exclusions.c.excluded_at)
         .where(exclusions.c.excluded_at >= begin)
         .order_by(exclusions.c.excluded_at, exclusions.c.subject)
     )
-    return [Excluded(row.reason, row.excluded_at) for row in rows]
+    return [Exclusion(row.reason, row.excluded_at) for row in rows]

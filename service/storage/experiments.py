@@ -10,14 +10,15 @@ from uuid import UUID
 from sqlalchemy import delete, or_, select, text
 from sqlalchemy.dialects.postgresql import insert
 
-from service.lifecycle.experiment import Again, Experiment
+from service.lifecycle.experiment import Experiment, Restart
 from service.lifecycle.references import Ref, experiment_id
 from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk
 from service.storage.database import Connection, driver_of
 from service.storage.tables import LATEST_INSTANT, WANTED_UNTIL, among, experiments
 
-_FIELDS = tuple(field.name for field in fields(Experiment))
-_COLUMNS = (*_FIELDS, "title_key", "again_at")
+# Columns that share the name of a field of `Experiment`; the column of `restarts` is `again`.
+_FIELDS = tuple(field.name for field in fields(Experiment) if field.name != "restarts")
+_COLUMNS = (*_FIELDS, "again", "title_key", "again_at")
 _AT_ONCE = 5000
 
 
@@ -82,13 +83,13 @@ async def replace(connection: Connection, folded: Iterable[Experiment], gone: Co
 
 
 def _row(experiment: Experiment) -> dict[str, object]:
-    again = [[one.at.isoformat(), one.concluded, one.quiet_seconds] for one in experiment.again]
+    again = [[restart.at.isoformat(), restart.concluded, restart.quiet_seconds] for restart in experiment.restarts]
     return {
         **{name: getattr(experiment, name) for name in _FIELDS},
         "id": experiment.id,
         "title_key": experiment.title_key,
         "again": again or None,
-        "again_at": max((one.at for one in experiment.again), default=None),
+        "again_at": max((restart.at for restart in experiment.restarts), default=None),
     }
 
 
@@ -98,7 +99,7 @@ async def everything(connection: Connection) -> list[Experiment]:
 
 
 # What is told of an experiment, in the order in which `_experiment` takes it.
-_TOLD = ", ".join("again::text" if name == "again" else name for name in _FIELDS)
+_TOLD = ", ".join([*_FIELDS, "again::text"])
 _EVERYTHING = text(f"SELECT {_TOLD} FROM experiments ORDER BY root")  # noqa: S608 - constants
 
 
@@ -202,12 +203,12 @@ def _experiment(
         shared_at=shared_at,
         shipped_at=shipped_at,
         last_activity_at=last_activity_at,
-        again=_again(again) if again else (),
+        restarts=_restarts(again) if again else (),
     )
 
 
-def _again(written: str) -> tuple[Again, ...]:
+def _restarts(written: str) -> tuple[Restart, ...]:
     return tuple(
-        Again(datetime.fromisoformat(at), concluded, timedelta(seconds=quiet))
+        Restart(datetime.fromisoformat(at), concluded, timedelta(seconds=quiet))
         for at, concluded, quiet in json.loads(written)
     )

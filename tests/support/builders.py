@@ -10,7 +10,7 @@ from uuid import NAMESPACE_OID, uuid5
 
 from service.deliveries.delivery import Delivery
 from service.lifecycle.events import Declared, LifecycleEvent, Withdrawn
-from service.lifecycle.experiment import Again, Experiment
+from service.lifecycle.experiment import Experiment, Restart
 from service.lifecycle.references import Ref
 from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk
 from service.metrics.terms import Terms, Window
@@ -39,7 +39,7 @@ def experiment(
     last_activity_at: datetime | None = None,
     title: str = "Answer from the cache",
     url: str = "https://github.com/acme/app/issues/45",
-    again: tuple[Again, ...] = (),
+    restarts: tuple[Restart, ...] = (),
 ) -> Experiment:
     """An experiment as the fold would make it; concluded without an outcome is undeclared."""
     if concluded_at is not None and outcome is None:
@@ -61,13 +61,13 @@ def experiment(
         shared_at=shared_at,
         shipped_at=shipped_at,
         last_activity_at=last_activity_at or max(instant for instant in instants if instant is not None),
-        again=again,
+        restarts=restarts,
     )
 
 
-def taken_up(when: datetime, quiet: timedelta = timedelta(0), *, concluded: bool = True) -> Again:
+def taken_up(when: datetime, quiet: timedelta = timedelta(0), *, concluded: bool = True) -> Restart:
     """An experiment was taken up again, after it was concluded or quiet for so long."""
-    return Again(when, concluded, quiet)
+    return Restart(when, concluded, quiet)
 
 
 def terms(

@@ -38,7 +38,7 @@ def experiments(
         outcome=outcome,
         failure_category=draw(st.sampled_from(FailureCategory)) if outcome is Outcome.FAILED else None,
         last_activity_at=draw(st.sampled_from([latest, latest + timedelta(hours=30)])),
-        again=tuple(taken_up(when) for when in sorted(draw(st.lists(instants, max_size=2)))),
+        restarts=tuple(taken_up(when) for when in sorted(draw(st.lists(instants, max_size=2)))),
     )
 
 

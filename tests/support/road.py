@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import select
 
 from service.app import create_app
-from service.lifecycle.excluded import Excluded
+from service.lifecycle.exclusions import Exclusion
 from service.lifecycle.experiment import Experiment
 from service.pipeline.interpret import interpret_pending
 from service.pipeline.project import project_touched
@@ -77,11 +77,11 @@ async def all_experiments(database: Database) -> dict[str, Experiment]:
         return {experiment.root: experiment for experiment in await experiments.everything(connection)}
 
 
-async def all_exclusions(database: Database) -> dict[str, Excluded]:
+async def all_exclusions(database: Database) -> dict[str, Exclusion]:
     """Everything that was marked and is left out of figures, by subject."""
     async with database.transaction() as connection:
         rows = await connection.execute(select(exclusions))
-        return {row.subject: Excluded(row.reason, row.excluded_at) for row in rows}
+        return {row.subject: Exclusion(row.reason, row.excluded_at) for row in rows}
 
 
 async def figures(database: Database, now: datetime) -> Figures:

@@ -80,7 +80,7 @@ async def test_one_experiment_looks_as_the_description_of_the_api_shows_it(datab
 
 
 async def test_an_open_one_tells_its_age_and_whether_it_is_late(database: Database) -> None:
-    await _store(database, experiment("key:open", idea_at=at(2), again=(taken_up(at(3), timedelta(hours=30)),)))
+    await _store(database, experiment("key:open", idea_at=at(2), restarts=(taken_up(at(3), timedelta(hours=30)),)))
     async with api(database, now=at(20, "10:00:00"), forgotten_after=timedelta(days=18)) as client:
         shown = (await client.get("/experiments/key:open")).json()
     assert shown["age"] == {"seconds": 18 * 86400.0 + 3600, "words": "18 days 1 hour"}

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from service.lifecycle.excluded import UNMARKED, Excluded
+from service.lifecycle.exclusions import UNMARKED, Exclusion
 from service.lifecycle.experiment import Experiment
 from service.lifecycle.references import Ref
 from service.metrics.cohort import Loop
@@ -64,7 +64,7 @@ async def _take(database: Database, step: Step) -> None:
     known = {one.root: one for one in step.rewritten if one.root not in left}
     async with database.transaction() as connection:
         await experiments.replace(connection, known.values(), left)
-        unmarked = {root: Excluded(UNMARKED, since) for root, since in step.unmarked.items()}
+        unmarked = {root: Exclusion(UNMARKED, since) for root, since in step.unmarked.items()}
         await exclusions.replace(connection, unmarked, [*known, *(step.gone - unmarked.keys())])
 
 

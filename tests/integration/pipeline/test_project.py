@@ -8,8 +8,8 @@ from uuid import NAMESPACE_OID, uuid5
 
 import pytest
 
-from service.lifecycle.excluded import Excluded
-from service.lifecycle.experiment import Again, Experiment
+from service.lifecycle.exclusions import Exclusion
+from service.lifecycle.experiment import Experiment, Restart
 from service.lifecycle.references import Ref
 from service.pipeline.judge import interpret_delivery
 from service.pipeline.project import project_touched
@@ -386,7 +386,7 @@ async def test_an_experiment_that_is_unmarked_is_left_out_until_it_is_marked_aga
     await deliver(database, Issue(created_at=at(2)).opened())
     assert await all_exclusions(database) == {}
     await deliver(database, unlabeled)
-    assert await all_exclusions(database) == {ISSUE: Excluded("unmarked", at(4))}
+    assert await all_exclusions(database) == {ISSUE: Exclusion("unmarked", at(4))}
     assert await all_experiments(database) == {}
     await deliver(database, labeled)
     assert await all_exclusions(database) == {}
@@ -396,9 +396,9 @@ async def test_an_experiment_that_is_unmarked_is_left_out_until_it_is_marked_aga
 async def test_a_duplicate_is_left_out_since_it_was_closed_and_follows_a_rename(database: Database) -> None:
     _, closed = Issue(created_at=at(2)).closed(at(5), "duplicate")
     await deliver(database, closed)
-    assert await all_exclusions(database) == {ISSUE: Excluded("duplicate", at(5))}
+    assert await all_exclusions(database) == {ISSUE: Exclusion("duplicate", at(5))}
     await deliver(database, renamed("app", "acme/web", at(7)))
-    assert await all_exclusions(database) == {"github:acme/web#45": Excluded("duplicate", at(5))}
+    assert await all_exclusions(database) == {"github:acme/web#45": Exclusion("duplicate", at(5))}
 
 
 async def test_what_is_excluded_and_serves_an_experiment_is_evidence_and_not_left_out(database: Database) -> None:
@@ -407,7 +407,7 @@ async def test_what_is_excluded_and_serves_an_experiment_is_evidence_and_not_lef
     deleted = pull.event("labeled", at(4), label={"name": "x"})
     rules = excluding("x")
     await deliver(database, Issue(created_at=at(2)).opened(), pull.opened(), deleted, rules=rules)
-    assert await all_exclusions(database) == {"github:acme/app!7": Excluded("out of scope", at(4))}
+    assert await all_exclusions(database) == {"github:acme/app!7": Exclusion("out of scope", at(4))}
     await deliver(database, linked, rules=rules)
     assert await all_exclusions(database) == {}
 
@@ -430,8 +430,8 @@ async def test_an_item_is_taken_up_again_by_a_marked_change_under_whatever_name(
     issue, closed = Issue(created_at=at(2)).closed(at(5))
     pull = PullRequest(created_at=at(12), branch="exp/cache")
     await deliver(database, pull.opened(), closed, renamed("app", "acme/web", at(13)))
-    [taken_up] = (await all_experiments(database))["github:acme/web#45"].again
-    assert taken_up == Again(at(12), concluded=True, quiet=timedelta(days=7))
+    [taken_up] = (await all_experiments(database))["github:acme/web#45"].restarts
+    assert taken_up == Restart(at(12), concluded=True, quiet=timedelta(days=7))
     assert issue.number == 45
 
 
@@ -444,7 +444,7 @@ async def test_who_excludes_with_what_is_older_does_not_write_over_what_is_newer
     await deliver(database, Issue(created_at=at(2)).opened(), pull.opened(), unlabeled)
     replace, has_read, may_write = exclusions.replace, asyncio.Event(), asyncio.Event()
 
-    async def slowly(connection: Connection, left_out: Mapping[Ref, Excluded], gone: Collection[Ref]) -> None:
+    async def slowly(connection: Connection, left_out: Mapping[Ref, Exclusion], gone: Collection[Ref]) -> None:
         if not has_read.is_set():
             has_read.set()
             await may_write.wait()

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from service.lifecycle.excluded import Excluded
+from service.lifecycle.exclusions import Exclusion
 from service.lifecycle.experiment import Experiment
 from service.lifecycle.history import as_of
 from service.lifecycle.references import Ref
@@ -30,7 +30,7 @@ def exported(
     known: Sequence[Experiment],
     told: Sequence[datetime],
     labels: Mapping[str, str] = LABELS,
-    excluded: Sequence[Excluded] = (),
+    excluded: Sequence[Exclusion] = (),
 ) -> list[str]:
     """The lines of an export."""
     export = Export(TERMS, labels, lambda *_: None)
@@ -117,7 +117,7 @@ def test_each_family_and_each_metric_in_it_stands_in_one_piece_and_in_order_of_t
 
 
 def test_what_was_left_out_by_then_is_told_as_left_out() -> None:
-    lines = exported([], [at(3), at(5)], {}, [Excluded("unmarked", at(4))])
+    lines = exported([], [at(3), at(5)], {}, [Exclusion("unmarked", at(4))])
     assert lines_of('loopgauge_excluded{reason="unmarked",window="7d"', lines) == [
         'loopgauge_excluded{reason="unmarked",window="7d"} 0.0 1772528400',
         'loopgauge_excluded{reason="unmarked",window="7d"} 1.0 1772701200',
@@ -204,5 +204,5 @@ async def test_what_is_known_is_read_with_what_is_left_out(database: Database) -
     known = experiment(idea_at=at(2))
     async with database.transaction() as connection:
         await experiments.replace(connection, [known], [])
-        await exclusions.replace(connection, {Ref("jira:ML-2"): Excluded("duplicate", at(3))}, [])
-    assert await read_known(database) == Known([known], [Excluded("duplicate", at(3))])
+        await exclusions.replace(connection, {Ref("jira:ML-2"): Exclusion("duplicate", at(3))}, [])
+    assert await read_known(database) == Known([known], [Exclusion("duplicate", at(3))])

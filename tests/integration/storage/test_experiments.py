@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from service.lifecycle.experiment import Again, Experiment
+from service.lifecycle.experiment import Experiment, Restart
 from service.lifecycle.references import Ref, experiment_id
 from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk
 from service.metrics.view import View
@@ -62,7 +62,7 @@ async def test_what_is_stored_is_read_as_it_was(database: Database) -> None:
         risk=Risk.BOLD,
         outcome=Outcome.FAILED,
         failure_category=FailureCategory.COMPLEX,
-        again=(taken_up(at(7), timedelta(days=2, microseconds=1)), taken_up(at(8), timedelta(0), concluded=False)),
+        restarts=(taken_up(at(7), timedelta(days=2, microseconds=1)), taken_up(at(8), timedelta(0), concluded=False)),
     )
     bare = experiment("key:bare", idea_at=at(1), title="")
     await _store(database, full, bare)
@@ -101,8 +101,8 @@ async def test_what_is_read_is_of_the_transaction_that_reads_it(database: Databa
         (experiment("key:it", idea_at=at(14), concluded_at=at(3)), True),
         (experiment("key:it", idea_at=at(1), concluded_at=at(2), shared_at=at(13)), True),
         (experiment("key:it", idea_at=at(1), concluded_at=at(2), shipped_at=at(25)), True),
-        (experiment("key:it", idea_at=at(1), concluded_at=at(2), again=(taken_up(at(13)),)), True),
-        (experiment("key:it", idea_at=at(1), concluded_at=at(2), again=(taken_up(at(12)),)), False),
+        (experiment("key:it", idea_at=at(1), concluded_at=at(2), restarts=(taken_up(at(13)),)), True),
+        (experiment("key:it", idea_at=at(1), concluded_at=at(2), restarts=(taken_up(at(12)),)), False),
         (experiment("key:it", idea_at=at(1), concluded_at=at(2), last_activity_at=at(14)), False),
     ],
 )
@@ -176,7 +176,7 @@ def portfolios(draw: st.DrawFn) -> list[Experiment]:
         idea = draw(moments)
         concluded = draw(maybe)
         outcome = draw(st.sampled_from(Outcome)) if concluded else None
-        again = draw(st.lists(st.builds(Again, moments, st.booleans(), st.timedeltas(timedelta(), timedelta(90)))))
+        restarts = draw(st.lists(st.builds(Restart, moments, st.booleans(), st.timedeltas(timedelta(), timedelta(90)))))
         made.append(
             experiment(
                 f"key:{number}",
@@ -190,7 +190,7 @@ def portfolios(draw: st.DrawFn) -> list[Experiment]:
                 shared_at=draw(maybe),
                 last_activity_at=draw(moments),
                 title=draw(st.sampled_from(["", "Cache", "cache!", "Rank", f"Alone {number}"])),
-                again=tuple(sorted(again)),
+                restarts=tuple(sorted(restarts)),
             )
         )
     return made

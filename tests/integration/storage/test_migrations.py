@@ -8,7 +8,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
-from service.lifecycle.excluded import Excluded
+from service.lifecycle.exclusions import Exclusion
 from service.pipeline.judge import interpret_delivery
 from service.pipeline.project import project_touched
 from service.storage import events, inbox
@@ -107,7 +107,7 @@ async def test_what_was_marked_before_there_were_exclusions_is_projected_anew(da
     while await project_touched(database, lambda: at(6)):
         pass
     assert set(await all_experiments(database)) == {"github:acme/app#45"}
-    assert await all_exclusions(database) == {"github:acme/app#46": Excluded("duplicate", at(5))}
+    assert await all_exclusions(database) == {"github:acme/app#46": Exclusion("duplicate", at(5))}
 
 
 async def test_links_are_found_without_a_list_of_what_is_still_to_be_put_in(database: Database) -> None:

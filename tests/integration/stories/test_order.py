@@ -14,7 +14,7 @@ from service.deliveries.observation import Commented, Linked, Mentioned, Observa
 from service.lifecycle.aliases import Alias, Aliases
 from service.lifecycle.events import LifecycleEvent
 from service.lifecycle.evidence import Graph, LinkSet
-from service.lifecycle.excluded import Excluded, excluded
+from service.lifecycle.exclusions import Exclusion, find_exclusion
 from service.lifecycle.experiment import Attempt, Experiment, fold, is_marked
 from service.lifecycle.references import Ref
 from service.pipeline.project import project_touched
@@ -130,7 +130,7 @@ stories = st.lists(
 )
 
 
-def derived_from(told: Sequence[Told]) -> tuple[dict[str, Experiment], dict[str, Excluded]]:
+def derived_from(told: Sequence[Told]) -> tuple[dict[str, Experiment], dict[str, Exclusion]]:
     """The experiments, and what is left out, that come of all that was told, worked out plainly and in one go."""
     interpreted = [one.interpreted() for one in told]
     aliases = Aliases(alias for one in interpreted for alias in one.aliases)
@@ -163,7 +163,7 @@ def derived_from(told: Sequence[Told]) -> tuple[dict[str, Experiment], dict[str,
         if graph.is_root(root, marked)
     }
     alone = (subject for subject in heard if not graph.ancestors(subject) & marked)
-    return experiments, {subject: why for subject in alone if (why := excluded(heard[subject]))}
+    return experiments, {subject: why for subject in alone if (why := find_exclusion(heard[subject]))}
 
 
 @given(stories, st.data())

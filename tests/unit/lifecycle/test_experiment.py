@@ -21,7 +21,7 @@ from service.lifecycle.events import (
     Started,
     Withdrawn,
 )
-from service.lifecycle.experiment import Again, Attempt, Experiment, fold, is_marked
+from service.lifecycle.experiment import Attempt, Experiment, Restart, fold, is_marked
 from service.lifecycle.references import Ref, experiment_id
 from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk, State
 from tests.support.builders import at
@@ -940,10 +940,10 @@ def serving(*own: LifecycleEvent, evidence: tuple[LifecycleEvent, ...] = ()) -> 
     return Attempt(own, evidence)
 
 
-def taken_up(*own: LifecycleEvent, attempts: list[Attempt]) -> tuple[Again, ...]:
+def taken_up(*own: LifecycleEvent, attempts: list[Attempt]) -> tuple[Restart, ...]:
     """How an experiment was taken up again by what is marked and serves it."""
     evidence = [event for attempt in attempts for event in (*attempt.own, *attempt.evidence)]
-    return fold(ROOT, own, evidence, attempts).again
+    return fold(ROOT, own, evidence, attempts).restarts
 
 
 BEGUN = (Proposed(ROOT, at(2)), Started(ROOT, at(2)))
@@ -955,15 +955,15 @@ def proposed_change(when: datetime) -> Attempt:
 
 def test_a_marked_change_takes_its_item_up_again_after_so_long_a_quiet() -> None:
     again = taken_up(Proposed(ROOT, at(2)), Started(ROOT, at(5)), attempts=[proposed_change(at(9))])
-    assert again == (Again(at(9), concluded=False, quiet=timedelta(days=4)),)
+    assert again == (Restart(at(9), concluded=False, quiet=timedelta(days=4)),)
 
 
 def test_a_concluded_experiment_is_taken_up_again_as_such_even_where_it_was_closed_once_more_since() -> None:
     own = (Proposed(ROOT, at(2)), closed(at(4)), Reopened(ROOT, at(10)), closed(at(12)))
     again = taken_up(*own, attempts=[proposed_change(at(9)), proposed_change(at(11))])
     assert again == (
-        Again(at(9), concluded=True, quiet=timedelta(days=5)),
-        Again(at(11), concluded=False, quiet=timedelta(days=1)),
+        Restart(at(9), concluded=True, quiet=timedelta(days=5)),
+        Restart(at(11), concluded=False, quiet=timedelta(days=1)),
     )
 
 
@@ -977,27 +977,27 @@ def test_what_nobody_proposed_does_not_take_anything_up() -> None:
 
 def test_of_several_proposals_the_earliest_tells_when_it_was_taken_up() -> None:
     again = taken_up(*BEGUN, attempts=[serving(Proposed(CHANGE, at(9)), Proposed(CHANGE, at(7)))])
-    assert again == (Again(at(7), concluded=False, quiet=timedelta(days=5)),)
+    assert again == (Restart(at(7), concluded=False, quiet=timedelta(days=5)),)
 
 
 def test_what_belongs_to_the_change_itself_does_not_end_the_quiet() -> None:
     pushed = serving(Proposed(CHANGE, at(9)), Started(CHANGE, at(8)), evidence=(signalled(at(7)),))
-    assert taken_up(*BEGUN, attempts=[pushed]) == (Again(at(9), concluded=False, quiet=timedelta(days=7)),)
+    assert taken_up(*BEGUN, attempts=[pushed]) == (Restart(at(9), concluded=False, quiet=timedelta(days=7)),)
 
 
 def test_what_belongs_to_an_earlier_change_ends_the_quiet() -> None:
     earlier = serving(Proposed(CHANGE, at(4)), Started(CHANGE, at(6)))
     later = serving(Proposed(Ref("github:acme/app!8"), at(9)))
     assert taken_up(*BEGUN, attempts=[later, earlier]) == (
-        Again(at(4), concluded=False, quiet=timedelta(days=2)),
-        Again(at(9), concluded=False, quiet=timedelta(days=3)),
+        Restart(at(4), concluded=False, quiet=timedelta(days=2)),
+        Restart(at(9), concluded=False, quiet=timedelta(days=3)),
     )
 
 
 def test_a_sign_of_life_on_the_day_on_which_it_was_taken_up_may_be_of_that() -> None:
     own = (*BEGUN, Active(ROOT, at(8, "00:00:00")), Active(ROOT, at(9, "00:00:00")))
     assert taken_up(*own, attempts=[proposed_change(at(9))]) == (
-        Again(at(9), concluded=False, quiet=timedelta(days=1, hours=9)),
+        Restart(at(9), concluded=False, quiet=timedelta(days=1, hours=9)),
     )
 
 

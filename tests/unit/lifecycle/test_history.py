@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from service.lifecycle.experiment import Experiment
 from service.lifecycle.history import as_of
-from service.lifecycle.stages import lies_ahead
+from service.lifecycle.stages import is_in_future
 from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk, State
 from tests.support.builders import at, experiment, taken_up
 from tests.support.drawn import experiments
@@ -68,10 +68,10 @@ def test_activity_that_is_not_later_stands() -> None:
 
 
 def test_it_had_been_taken_up_again_only_as_often_as_by_then() -> None:
-    twice = experiment(idea_at=at(2), concluded_at=at(3), again=(taken_up(at(5)), taken_up(at(7))))
+    twice = experiment(idea_at=at(2), concluded_at=at(3), restarts=(taken_up(at(5)), taken_up(at(7))))
     past = as_of(twice, at(6))
     assert past is not None
-    assert past.again == (taken_up(at(5)),)
+    assert past.restarts == (taken_up(at(5)),)
 
 
 def test_once_all_its_instants_are_past_it_is_what_it_is_now() -> None:
@@ -87,6 +87,6 @@ def test_nothing_of_the_past_lies_ahead_and_the_past_of_the_past_is_the_past(
     if past is None:
         assert as_of(known, earlier) is None
         return
-    assert not lies_ahead(past, then)
+    assert not is_in_future(past, then)
     assert past.last_activity_at <= then
     assert as_of(past, then) == past

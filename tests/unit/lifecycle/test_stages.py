@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from service.lifecycle.stages import Exclusion, durations, exclusions
+from service.lifecycle.stages import Omission, durations, omissions
 from service.lifecycle.taxonomy import Outcome
 from tests.support.builders import at, experiment
 
@@ -24,7 +24,7 @@ def test_each_stage_is_as_long_as_between_its_two_instants() -> None:
         "answer_to_shared": timedelta(days=4),
         "signal_to_shipped": timedelta(days=12),
     }
-    assert exclusions(whole, at(20)) == []
+    assert omissions(whole, at(20)) == []
 
 
 def test_a_stage_of_which_an_instant_is_not_known_is_missing() -> None:
@@ -40,13 +40,13 @@ def test_an_abandoned_loop_has_no_stage_that_ends_in_an_answer() -> None:
 def test_a_stage_that_would_be_negative_is_left_out_with_the_reason_and_the_others_stay() -> None:
     odd = experiment(idea_at=at(5), started_at=at(3), concluded_at=at(7), shared_at=at(6))
     assert durations(odd) == {"idea_to_answer": timedelta(days=2)}
-    assert exclusions(odd, at(20)) == [
-        Exclusion("negative_duration", "idea_to_start"),
-        Exclusion("negative_duration", "answer_to_shared"),
+    assert omissions(odd, at(20)) == [
+        Omission("negative_duration", "idea_to_start"),
+        Omission("negative_duration", "answer_to_shared"),
     ]
 
 
 def test_while_an_instant_lies_ahead_everything_is_left_out() -> None:
     ahead = experiment(idea_at=at(5), started_at=at(3), concluded_at=at(7))
-    assert exclusions(ahead, at(6)) == [Exclusion("future", None)]
-    assert exclusions(ahead, at(7)) == [Exclusion("negative_duration", "idea_to_start")]
+    assert omissions(ahead, at(6)) == [Omission("future", None)]
+    assert omissions(ahead, at(7)) == [Omission("negative_duration", "idea_to_start")]

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from service.lifecycle.excluded import Excluded
+from service.lifecycle.exclusions import Exclusion
 from service.lifecycle.experiment import Experiment
 from service.metrics.excluded import families
 from service.metrics.view import View
@@ -14,7 +14,7 @@ NOW = at(20)
 A_MICROSECOND = timedelta(microseconds=1)
 
 
-def figure(*left_out: Excluded, loops: tuple[Experiment, ...] = (), windows: str = "7d") -> dict[str, float]:
+def figure(*left_out: Exclusion, loops: tuple[Experiment, ...] = (), windows: str = "7d") -> dict[str, float]:
     """The figure of the first window by reason, and of further ones by reason and window."""
     (family,) = families(View.of(loops, terms(*windows.split()), left_out), NOW)
     first = windows.split(maxsplit=1)[0]
@@ -26,13 +26,13 @@ def figure(*left_out: Excluded, loops: tuple[Experiment, ...] = (), windows: str
     }
 
 
-def counted(*left_out: Excluded, loops: tuple[Experiment, ...] = (), windows: str = "7d") -> dict[str, float]:
+def counted(*left_out: Exclusion, loops: tuple[Experiment, ...] = (), windows: str = "7d") -> dict[str, float]:
     """The rows that are not zero."""
     return {row: count for row, count in figure(*left_out, loops=loops, windows=windows).items() if count}
 
 
-def left_out(reason: str, since: datetime) -> Excluded:
-    return Excluded(reason, since)
+def left_out(reason: str, since: datetime) -> Exclusion:
+    return Exclusion(reason, since)
 
 
 def test_it_is_a_gauge_with_a_description() -> None:

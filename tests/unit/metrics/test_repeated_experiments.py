@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from service.lifecycle.experiment import Again, Experiment
+from service.lifecycle.experiment import Experiment, Restart
 from service.metrics.repeated_experiments import families
 from service.metrics.view import View
 from tests.support.builders import at, experiment, taken_up, terms
@@ -67,7 +67,7 @@ def test_loops_without_a_title_repeat_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("again", "count"),
+    ("restart", "count"),
     [
         (taken_up(at(13)), 1),
         (taken_up(at(13) - A_SECOND), 0),
@@ -77,14 +77,14 @@ def test_loops_without_a_title_repeat_nothing() -> None:
     ],
 )
 def test_an_experiment_taken_up_again_after_it_was_over_counts_when_that_lies_in_the_window(
-    again: Again, count: int
+    restart: Restart, count: int
 ) -> None:
-    assert repeated(experiment(idea_at=at(1), again=(again,))) == {("search", "7d"): count}
+    assert repeated(experiment(idea_at=at(1), restarts=(restart,))) == {("search", "7d"): count}
 
 
 def test_each_time_that_an_experiment_is_taken_up_again_counts() -> None:
-    again = (taken_up(at(5)), taken_up(at(15)), taken_up(at(16)))
-    of_both = repeated(experiment(idea_at=at(1), again=again), windows=("7d", "30d"))
+    restarts = (taken_up(at(5)), taken_up(at(15)), taken_up(at(16)))
+    of_both = repeated(experiment(idea_at=at(1), restarts=restarts), windows=("7d", "30d"))
     assert of_both == {("search", "7d"): 2, ("search", "30d"): 3}
 
 
@@ -122,5 +122,5 @@ def test_an_experiment_that_turns_out_to_be_open_or_another_is_not_repeated() ->
 def test_a_team_that_is_renamed_takes_what_it_repeated_along() -> None:
     over = experiment("key:over", idea_at=at(1), concluded_at=at(2), team="discovery")
     new = experiment("key:new", idea_at=at(15), team="discovery")
-    again = experiment("key:again", idea_at=at(1), team="discovery", title="Ask less", again=(taken_up(at(15)),))
+    again = experiment("key:again", idea_at=at(1), team="discovery", title="Ask less", restarts=(taken_up(at(15)),))
     assert repeated(over, new, again) == {("discovery", "7d"): 2}

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from service.lifecycle.declarations import declarations_in, in_force, latest
+from service.lifecycle.declarations import current_values, declarations_in, latest
 from service.lifecycle.events import Declaration, Declared, LifecycleEvent, Withdrawn
 
 UNMARKED = "unmarked"
@@ -13,7 +13,7 @@ UNMARKED = "unmarked"
 
 
 @dataclass(frozen=True, slots=True)
-class Excluded:
+class Exclusion:
     """A subject is left out of figures.
 
     Attributes:
@@ -25,21 +25,21 @@ class Excluded:
     since: datetime
 
 
-def excluded(own: Iterable[LifecycleEvent]) -> Excluded | None:
+def find_exclusion(own: Iterable[LifecycleEvent]) -> Exclusion | None:
     """Why and since when a subject's own events leave it out of figures, or None where they do not.
 
     What was never marked is not left out, nor is a branch that its change took the place of: there the experiment goes
     on. Whether the subject serves another experiment is the caller's to know; then it is evidence, and not left out.
     """
     declarations = declarations_in(own)
-    stated = latest(in_force(declarations, "excluded"))
-    if in_force(declarations, "experiment"):
-        return Excluded(stated.value, stated.first) if stated else None
+    stated = latest(current_values(declarations, "excluded"))
+    if current_values(declarations, "experiment"):
+        return Exclusion(stated.value, stated.first) if stated else None
     # Of two at once the branch's, whose experiment goes on.
     taken_off = max(_taken_off(declarations), key=lambda one: (one.occurred_at, one.channel == "branch"), default=None)
     if taken_off is None or taken_off.channel == "branch":
         return None
-    return Excluded(UNMARKED, taken_off.occurred_at)
+    return Exclusion(UNMARKED, taken_off.occurred_at)
 
 
 def _taken_off(declarations: Iterable[Declaration]) -> Iterator[Withdrawn]:

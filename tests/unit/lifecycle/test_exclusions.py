@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.lifecycle.events import Declaration, DeclarationChannel, Declared, LifecycleEvent, Proposed, Withdrawn
-from service.lifecycle.excluded import Excluded, excluded
+from service.lifecycle.exclusions import Exclusion, find_exclusion
 from service.lifecycle.experiment import is_marked
 from service.lifecycle.references import Ref
 from tests.support.builders import at
@@ -47,23 +47,26 @@ def taken_back(reason: str, when: datetime) -> Withdrawn:
     ],
 )
 def test_what_is_an_experiment_or_never_was_is_not_left_out(own: list[LifecycleEvent]) -> None:
-    assert excluded(own) is None
+    assert find_exclusion(own) is None
 
 
 @pytest.mark.parametrize(
     ("own", "why"),
     [
-        ([marked(at(2)), unmarked(at(3))], Excluded("unmarked", at(3))),
-        ([marked(at(2)), unmarked(at(3)), marked(at(4)), unmarked(at(5))], Excluded("unmarked", at(5))),
-        ([marked(at(2)), unmarked(at(3)), unmarked(at(5))], Excluded("unmarked", at(3))),
-        ([marked(at(2)), unmarked(at(3)), marked(at(2), "type"), unmarked(at(4), "type")], Excluded("unmarked", at(4))),
-        ([marked(at(2), overheard=True), unmarked(at(2))], Excluded("unmarked", at(2))),
+        ([marked(at(2)), unmarked(at(3))], Exclusion("unmarked", at(3))),
+        ([marked(at(2)), unmarked(at(3)), marked(at(4)), unmarked(at(5))], Exclusion("unmarked", at(5))),
+        ([marked(at(2)), unmarked(at(3)), unmarked(at(5))], Exclusion("unmarked", at(3))),
+        (
+            [marked(at(2)), unmarked(at(3)), marked(at(2), "type"), unmarked(at(4), "type")],
+            Exclusion("unmarked", at(4)),
+        ),
+        ([marked(at(2), overheard=True), unmarked(at(2))], Exclusion("unmarked", at(2))),
         (
             [marked(at(2), "branch"), unmarked(at(3), "branch"), marked(at(2)), unmarked(at(4))],
-            Excluded("unmarked", at(4)),
+            Exclusion("unmarked", at(4)),
         ),
-        ([marked(at(2)), stated("duplicate", at(3))], Excluded("duplicate", at(3))),
-        ([marked(at(2)), stated("duplicate", at(3)), stated("duplicate", at(5))], Excluded("duplicate", at(3))),
+        ([marked(at(2)), stated("duplicate", at(3))], Exclusion("duplicate", at(3))),
+        ([marked(at(2)), stated("duplicate", at(3)), stated("duplicate", at(5))], Exclusion("duplicate", at(3))),
         (
             [
                 marked(at(2)),
@@ -71,16 +74,16 @@ def test_what_is_an_experiment_or_never_was_is_not_left_out(own: list[LifecycleE
                 taken_back("duplicate", at(4)),
                 stated("duplicate", at(5)),
             ],
-            Excluded("duplicate", at(5)),
+            Exclusion("duplicate", at(5)),
         ),
-        ([marked(at(2)), stated("duplicate", at(3)), stated("deleted", at(4))], Excluded("deleted", at(4))),
-        ([marked(at(2)), stated("duplicate", at(3)), unmarked(at(4))], Excluded("unmarked", at(4))),
+        ([marked(at(2)), stated("duplicate", at(3)), stated("deleted", at(4))], Exclusion("deleted", at(4))),
+        ([marked(at(2)), stated("duplicate", at(3)), unmarked(at(4))], Exclusion("unmarked", at(4))),
     ],
 )
 def test_what_is_left_out_is_so_since_its_mark_was_taken_off_or_the_reason_was_first_stated(
-    own: list[LifecycleEvent], why: Excluded
+    own: list[LifecycleEvent], why: Exclusion
 ) -> None:
-    assert excluded(own) == why
+    assert find_exclusion(own) == why
 
 
 CHANNELS: list[DeclarationChannel] = ["label", "branch", "type"]
@@ -96,5 +99,5 @@ declarations: st.SearchStrategy[Declaration] = st.one_of(
 def test_no_experiment_is_left_out_and_the_order_makes_no_difference(
     data: st.DataObject, own: list[Declaration]
 ) -> None:
-    assert excluded(data.draw(st.permutations([*own, *own[:2]]))) == excluded(own)
-    assert not (is_marked(own) and excluded(own))
+    assert find_exclusion(data.draw(st.permutations([*own, *own[:2]]))) == find_exclusion(own)
+    assert not (is_marked(own) and find_exclusion(own))
