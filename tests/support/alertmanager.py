@@ -1,5 +1,6 @@
 """A real Alertmanager that takes what a Prometheus of a test sends, and its amtool."""
 
+import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.support.paths import DASHBOARDS, RULE_FILES
 from tests.support.prometheus import free_port, tool, wait_until_ready
 
 _PATIENCE = 60.0
@@ -70,3 +72,29 @@ def alerting(configuration: Path, directory: Path) -> Iterator[Alertmanager]:
         finally:
             process.kill()
             process.wait()
+
+
+def hurried_rules(directory: Path) -> Path:
+    """Copy the rules, with alerts that are pending for two seconds only, and return the directory of the copies."""
+    copies = directory / "rules"
+    copies.mkdir()
+    for file in RULE_FILES:
+        copy, _ = re.subn(r"\bfor: \w+", "for: 2s", file.read_text())
+        (copies / file.name).write_text(copy)
+    return copies
+
+
+def muted_configuration(directory: Path) -> Path:
+    """Copy the example configuration, with receivers that do not exist, and return the path of the copy."""
+    copy = directory / "alertmanager.yml"
+    example = (DASHBOARDS / "alertmanager.yml").read_text()
+    copy.write_text(example.replace("https://chat.example.com", f"http://127.0.0.1:{free_port()}"))
+    return copy
+
+
+def prometheus_configuration(rules: Path, alertmanager: Alertmanager) -> str:
+    """The part of a Prometheus configuration that evaluates rules and sends alerts."""
+    return (
+        f"rule_files: ['{rules}/*.yaml']\n"
+        f"alerting: {{alertmanagers: [{{static_configs: [{{targets: ['{alertmanager.address}']}}]}}]}}\n"
+    )

@@ -1,8 +1,10 @@
-"""Where the tests find what they read."""
+"""Paths of files that tests read."""
 
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
 README = REPOSITORY / "README.md"
+DASHBOARDS = REPOSITORY / "dashboards"
+RULE_FILES = sorted((DASHBOARDS / "rules").glob("*.yaml"))
 CORPUS = REPOSITORY.parent / "shared" / "corpus"
 """Webhook payloads as vendors published them, where they are installed beside the repository."""

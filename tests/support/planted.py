@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 import httpx
 
-from tests.integration.stories.test_corpus import posted
 from tests.support.builders import Issue, PullRequest, at, comment, deployment_status, push, renamed, workflow_run
+from tests.support.corpus import posted
 from tests.support.payloads import (
     DONE,
     IN_PROGRESS,

@@ -21,7 +21,7 @@ from service.telemetry import Telemetry
 from tests.support.builders import Issue, at
 from tests.support.outage import line_to, until
 from tests.support.road import RULES, TERMS, all_experiments
-from tests.system.processes.test_process import serving
+from tests.support.serving import serving
 
 
 def test_the_pause_after_failures_doubles_up_to_five_seconds() -> None:

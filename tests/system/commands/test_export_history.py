@@ -18,7 +18,7 @@ from service.storage import experiments
 from service.storage.database import Database
 from tests.support.builders import experiment
 from tests.support.prometheus import Prometheus, load, scraping
-from tests.system.processes.test_process import serving
+from tests.support.serving import serving
 
 TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 NOON = timedelta(hours=12)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.builders import Issue, at, github
 from tests.support.paths import REPOSITORY
-from tests.system.processes.test_process import Service, serving
+from tests.support.serving import Service, serving
 
 _TOKENS = {"READ": "a-read-token", "WRITE": "a-write-token", "ADMIN": "an-admin-token"}
 _PATIENCE = 600.0

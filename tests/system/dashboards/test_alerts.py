@@ -1,7 +1,6 @@
 """Alerts as they arrive: a real service, a real Prometheus with the rules, and a real Alertmanager."""
 
 import asyncio
-import re
 import signal
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -12,11 +11,10 @@ import pytest
 
 from service.storage import experiments
 from service.storage.database import Database
-from tests.support.alertmanager import Alertmanager, alerting
+from tests.support.alertmanager import alerting, hurried_rules, muted_configuration, prometheus_configuration
 from tests.support.builders import experiment
-from tests.support.prometheus import free_port, scraping
-from tests.system.dashboards.test_rules import DASHBOARDS, RULES
-from tests.system.processes.test_process import serving
+from tests.support.prometheus import scraping
+from tests.support.serving import serving
 
 _URL = "https://github.com/acme/app/issues/45"
 
@@ -36,39 +34,14 @@ def overdue(database_url: str) -> str:
     return database_url
 
 
-def hurried(directory: Path) -> Path:
-    """The rules, with alerts that are pending for two seconds only."""
-    copies = directory / "rules"
-    copies.mkdir()
-    for file in RULES:
-        copy, _ = re.subn(r"\bfor: \w+", "for: 2s", file.read_text())
-        (copies / file.name).write_text(copy)
-    return copies
-
-
-def kept_here(directory: Path) -> Path:
-    """The example of an Alertmanager, but what it says goes nowhere."""
-    copy = directory / "alertmanager.yml"
-    example = (DASHBOARDS / "alertmanager.yml").read_text()
-    copy.write_text(example.replace("https://chat.example.com", f"http://127.0.0.1:{free_port()}"))
-    return copy
-
-
-def alerting_configuration(rules: Path, alertmanager: Alertmanager) -> str:
-    return (
-        f"rule_files: ['{rules}/*.yaml']\n"
-        f"alerting: {{alertmanagers: [{{static_configs: [{{targets: ['{alertmanager.address}']}}]}}]}}\n"
-    )
-
-
 def test_an_overdue_loop_is_told_to_its_team_and_is_no_news_once_the_service_is_dead(
     overdue: str, tmp_path: Path
 ) -> None:
-    rules = hurried(tmp_path)
+    rules = hurried_rules(tmp_path)
     with (
         serving(overdue, tmp_path) as service,
-        alerting(kept_here(tmp_path), tmp_path) as alertmanager,
-        scraping([service.url], tmp_path, alerting_configuration(rules, alertmanager)),
+        alerting(muted_configuration(tmp_path), tmp_path) as alertmanager,
+        scraping([service.url], tmp_path, prometheus_configuration(rules, alertmanager)),
     ):
         late = alertmanager.until("LoopgaugeLoopOverdue")
         assert late["labels"] == {
@@ -96,7 +69,7 @@ def test_an_overdue_loop_is_told_to_its_team_and_is_no_news_once_the_service_is_
 
 
 def test_an_installation_without_a_leader_mutes_its_own_loops_alone(tmp_path: Path) -> None:
-    with alerting(kept_here(tmp_path), tmp_path) as alertmanager:
+    with alerting(muted_configuration(tmp_path), tmp_path) as alertmanager:
         # One of the three installations has no label `namespace`.
         alertmanager.tell({"alertname": "LoopgaugeNoLeader"}, {"alertname": "LoopgaugeNoLeader", "namespace": "east"})
         loops = {"alertname": "LoopgaugeLoopOverdue", "about": "loops", "job": "loopgauge"}
@@ -109,7 +82,7 @@ def test_an_installation_without_a_leader_mutes_its_own_loops_alone(tmp_path: Pa
 
 
 def test_the_stronger_word_on_a_teams_latency_is_enough_whichever_job_it_is_scraped_under(tmp_path: Path) -> None:
-    with alerting(kept_here(tmp_path), tmp_path) as alertmanager:
+    with alerting(muted_configuration(tmp_path), tmp_path) as alertmanager:
         slow = {"about": "loops", "namespace": "east", "team": "search"}
         alertmanager.tell(
             slow | {"alertname": "LoopgaugeMedianOverThreshold", "job": "a"},

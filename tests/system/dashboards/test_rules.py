@@ -22,12 +22,10 @@ from service.telemetry import Telemetry
 from service.telemetry.backlog import Backlog
 from tests.support.alertmanager import amtool
 from tests.support.builders import experiment, terms
-from tests.support.paths import REPOSITORY
+from tests.support.experiments import experiments_of_all_kinds
+from tests.support.paths import DASHBOARDS, RULE_FILES
 from tests.support.prometheus import promtool
-from tests.system.processes.test_prometheus import loops
 
-DASHBOARDS = REPOSITORY / "dashboards"
-RULES = sorted((DASHBOARDS / "rules").glob("*.yaml"))
 _UNIT_TESTS = sorted((DASHBOARDS / "rules" / "tests").glob("*.yaml"))
 _PROMETHEUS = DASHBOARDS / "prometheus.yml"
 _ALERTMANAGER = DASHBOARDS / "alertmanager.yml"
@@ -43,7 +41,7 @@ _MATCHER = re.compile(r'(\w+)(?:=|!=)"([^"]*)"')
 
 def _rules(kind: str) -> Iterator[Mapping[str, Any]]:
     """Every rule of a kind, `alert` or `record`."""
-    for file in RULES:
+    for file in RULE_FILES:
         for group in yaml.safe_load(file.read_text())["groups"]:
             yield from (rule for rule in group["rules"] if kind in rule)
 
@@ -61,7 +59,7 @@ _EXPRESSIONS = [rule["expr"] for kind in ("alert", "record") for rule in _rules(
 
 
 def test_promtool_finds_nothing_in_the_rules() -> None:
-    checked = promtool("check", "rules", "--lint=all", "--lint-fatal", *map(str, RULES))
+    checked = promtool("check", "rules", "--lint=all", "--lint-fatal", *map(str, RULE_FILES))
     assert (checked.returncode, checked.stderr) == (0, "")
 
 
@@ -74,7 +72,7 @@ def test_the_rules_pass_their_unit_tests(file: Path) -> None:
 def test_the_example_of_a_scrape_is_right_and_finds_all_rules() -> None:
     checked = promtool("check", "config", "--lint=all", "--lint-fatal", str(_PROMETHEUS))
     assert checked.returncode == 0, checked.stdout + checked.stderr
-    assert f"SUCCESS: {len(RULES)} rule files found" in checked.stdout
+    assert f"SUCCESS: {len(RULE_FILES)} rule files found" in checked.stdout
 
 
 def test_the_example_of_an_alertmanager_is_right() -> None:
@@ -137,7 +135,7 @@ def test_what_a_description_looks_up_is_of_the_same_installation() -> None:
 def test_one_command_of_the_readme_puts_ones_own_addresses_in() -> None:
     [command] = re.findall(r"sed -i '([^']*https://grafana[^']*)'", (DASHBOARDS.parent / "README.md").read_text())
     script = command.replace("<your Grafana>", "https://ours").replace("<your runbook>", "https://ours/runbook")
-    for file in RULES:
+    for file in RULE_FILES:
         put = subprocess.run(["sed", script, str(file)], capture_output=True, text=True, timeout=60, check=True)
         assert "example.com" not in put.stdout
 
@@ -186,7 +184,7 @@ def _families() -> Iterator[Metric]:
         outcome=Outcome.FAILED,
         shared_at=_NOW - timedelta(days=1),
     )
-    view = View.of([*loops(_NOW), shared], terms("30d", "90d", "365d"))
+    view = View.of([*experiments_of_all_kinds(_NOW), shared], terms("30d", "90d", "365d"))
     for make in METRICS:
         yield from make(view, _NOW)
     telemetry = Telemetry(["github"])

@@ -1,16 +1,13 @@
 """`loopgauge demo` as it is run."""
 
-import os
 import re
 import shlex
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -20,18 +17,11 @@ import pytest
 
 from service.demo.organisation import TEAMS
 from service.storage.embedded import EmbeddedServer
+from tests.support.demo import demo, lines_until
 from tests.support.prometheus import Prometheus, tool
 from tests.support.road import read_figures
 
 _PATIENCE = 120.0
-# The user's own settings, of which none may apply.
-THEIRS = {
-    "LOOPGAUGE_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nothing",
-    "LOOPGAUGE_SOURCES__GITHUB__SECRET": "theirs",
-    "LOOPGAUGE_PORT": "1",
-    "LOOPGAUGE_RULES": "/nowhere.yaml",
-    "LOOPGAUGE_API_TOKENS__READ": "theirs",
-}
 
 
 @pytest.fixture
@@ -41,41 +31,11 @@ def home() -> Iterator[Path]:
         yield Path(made)
 
 
-@contextmanager
-def demo(directory: Path, *arguments: str, path: str | None = None) -> Iterator[subprocess.Popen[str]]:
-    """A running demo of two weeks without a Prometheus, if not asked otherwise; killed at the end of the context."""
-    command = [sys.executable, "-m", "service", "demo", "--port", "0", "--weeks", "2", "--data-dir", str(directory)]
-    command.append("--no-prometheus")
-    environment = {**os.environ, **THEIRS, "LOOPGAUGE_DATA_DIR": str(directory / "theirs")}
-    environment["PATH"] = path or environment["PATH"]
-    with subprocess.Popen(
-        [*command, *arguments], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def said_until(process: subprocess.Popen[str], last: str) -> list[str]:
-    """The lines of standard output up to one that begins so."""
-    assert process.stdout is not None
-    lines: list[str] = []
-    deadline = time.monotonic() + _PATIENCE
-    for line in process.stdout:
-        lines.append(line.rstrip("\n"))
-        if line.startswith(last) or time.monotonic() > deadline:
-            break
-    assert lines, "it said nothing"
-    assert lines[-1].startswith(last), lines[-1]
-    return lines
-
-
 def test_it_shows_the_past_tells_what_to_notice_goes_on_live_and_ends_well(home: Path) -> None:
     directory = home / "demo"
     # Where no Prometheus is installed.
     with demo(directory, "--pace", "20", "--prometheus", path="/nowhere") as process:
-        lines = said_until(process, "Live: 20 h")
+        lines = lines_until(process, "Live: 20 h")
         assert re.match(r"2 weeks of 7 teams: \d+ deliveries, \d+ of them twice,", lines[0])
         assert re.match(r"and 1 refused for its signature; in the figures after \d+ s\.", lines[1])
         missing = "promtool and prometheus not on the PATH; Debian and Ubuntu: apt install prometheus"
@@ -128,7 +88,7 @@ def test_the_past_is_in_a_prometheus_that_ends_with_the_demo_even_if_that_is_kil
     for name in ("promtool", "prometheus"):
         tool(name)
     with demo(home, "--weeks", "4", "--prometheus") as process:
-        lines = said_until(process, "What to notice")
+        lines = lines_until(process, "What to notice")
         (observer,) = {found[0] for line in lines if (found := re.findall(r"^All of it in Prometheus, (\S+),", line))}
         (url,) = {found[0] for line in lines if (found := re.findall(r"http://(\S+)/metrics ", line))}
         prometheus = Prometheus(observer)

@@ -17,11 +17,16 @@ from typing import Any
 
 from dashboards.words import WITHIN
 from service.demo.organisation import TEAMS
-from tests.support.alertmanager import Alertmanager, alerting
+from tests.support.alertmanager import (
+    Alertmanager,
+    alerting,
+    hurried_rules,
+    muted_configuration,
+    prometheus_configuration,
+)
+from tests.support.demo import demo, lines_until
 from tests.support.panel_queries import Query, documents, panels, queries
 from tests.support.prometheus import Prometheus, load, scraping
-from tests.system.dashboards.test_alerts import alerting_configuration, hurried, kept_here
-from tests.system.demo.test_demo_command import demo, said_until
 
 _NAMESPACE = "demo"
 _UNSEEN = {
@@ -62,15 +67,15 @@ def observing(directory: Path) -> Iterator[Observed]:
     with ExitStack() as running:
         running.callback(_stop_server, directory / "demo" / "postgres" / "postmaster.pid")
         organisation = running.enter_context(demo(directory / "demo", "--weeks", "26"))
-        told = said_until(organisation, "What to notice")
+        told = lines_until(organisation, "What to notice")
         (url,) = {found for line in told for found in re.findall(r"http://127\.0\.0\.1:\d+", line)}
         history = directory / "history.om"
         labels = ["--label", f"namespace={_NAMESPACE}"]
         command = [sys.executable, "-m", "service", "export-history", *labels, "--output", str(history)]
         subprocess.run(command, env={**os.environ, **_exported(told)}, check=True, capture_output=True, timeout=120)
         load(history, directory)
-        alertmanager = running.enter_context(alerting(kept_here(directory), directory))
-        configuration = alerting_configuration(hurried(directory), alertmanager)
+        alertmanager = running.enter_context(alerting(muted_configuration(directory), directory))
+        configuration = prometheus_configuration(hurried_rules(directory), alertmanager)
         prometheus = running.enter_context(scraping([url], directory, configuration, namespace=_NAMESPACE))
         prometheus.until("rate(loopgauge_deliveries_total[1m])")
         yield Observed(organisation, prometheus, alertmanager)

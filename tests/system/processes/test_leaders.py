@@ -12,7 +12,7 @@ import pytest
 from service.storage.database import Database
 from service.storage.embedded import EmbeddedServer
 from tests.support.builders import Issue, at
-from tests.system.processes.test_process import Service, serving
+from tests.support.serving import Service, serving
 
 _PATIENCE = 60.0
 _PROMISED_SECONDS = 15.0

@@ -23,8 +23,8 @@ from service.storage.tables import deliveries, events, experiments, metadata
 from tests.support.persons import ACCOUNT, MARK
 from tests.support.planted import Planted, built, kept
 from tests.support.road import Figures, read_figures
+from tests.support.serving import serving
 from tests.support.signing import SOURCES
-from tests.system.processes.test_process import serving
 
 _AT_ONCE = 8
 _PATIENCE = 60.0

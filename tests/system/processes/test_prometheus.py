@@ -5,53 +5,25 @@ import signal
 import time
 from bisect import bisect_left
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.lifecycle.experiment import Experiment
-from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk
 from service.metrics.estimate import BUCKETS
 from service.storage import experiments
 from service.storage.database import Database
-from tests.support.builders import experiment
+from tests.support.experiments import experiments_of_all_kinds
 from tests.support.prometheus import promtool, scraping
-from tests.system.processes.test_process import Service, serving
+from tests.support.serving import Service, serving
 
 _SUCCEEDED_SECONDS = 20.0
-_TEAMS = ("ads", "search", "")
-
-
-def loops(now: datetime) -> list[Experiment]:
-    """Twenty loops of each of three teams, of every outcome, category and risk, some open, all told within a month."""
-    return [_loop(number, team, now) for team in _TEAMS for number in range(20)]
-
-
-def _loop(number: int, team: str, now: datetime) -> Experiment:
-    took = timedelta(hours=5 * (number + 1) ** 1.5 * (1 + len(team)))
-    idea_at = now - timedelta(days=1, hours=number) - took
-    still_open = number % 5 == 4
-    outcome = None if still_open else list(Outcome)[number % 4]
-    return experiment(
-        f"github:acme/app{team}#{number}",
-        team=team,
-        risk=(Risk.BOLD, Risk.SAFE, None)[number % 3],
-        idea_at=idea_at,
-        started_at=idea_at + took / 4,
-        first_signal_at=idea_at + took / 2,
-        concluded_at=None if still_open else idea_at + took,
-        outcome=outcome,
-        failure_category=list(FailureCategory)[number % 3] if outcome is Outcome.FAILED else None,
-        shared_at=idea_at + took * 1.05 if number % 3 == 0 and not still_open else None,
-        shipped_at=idea_at + took * 1.1 if number % 4 == 0 and not still_open else None,
-    )
 
 
 async def _store(database: Database) -> None:
     async with database.transaction() as connection:
-        await experiments.replace(connection, loops(datetime.now(UTC)), [])
+        await experiments.replace(connection, experiments_of_all_kinds(datetime.now(UTC)), [])
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from sqlalchemy import text
 
 from service.storage.database import Database
 from tests.support.builders import Issue, at, github
+from tests.support.serving import serving
 from tests.support.signing import SIGNING_KEY
-from tests.system.processes.test_process import serving
 
 _MARK = "hush"
 _TOKENS = {name: f"{_MARK}-{name.lower()}-token" for name in ("READ", "WRITE", "ADMIN")}

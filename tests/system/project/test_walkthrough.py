@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.paths import README
-from tests.system.processes.test_process import serving
+from tests.support.serving import serving
 
 _README = README.read_text()
 _PATIENCE = 60.0

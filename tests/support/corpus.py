@@ -1,0 +1,89 @@
+"""Payloads that providers really sent or published, signed in each way that their provider signs."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from tests.support.builders import at
+from tests.support.paths import CORPUS
+from tests.support.signing import SCHEMES, Scheme
+
+POSTED_AT = at(2)
+
+# What no header of the index says, since those who collected the payloads left it away.
+_EVENT_HEADERS = {
+    "gitlab/zulip/build_created.json": {"x-gitlab-event": "Job Hook"},
+    "gitlab/zulip/build_started.json": {"x-gitlab-event": "Job Hook"},
+    "gitlab/zulip/build_succeeded.json": {"x-gitlab-event": "Job Hook"},
+}
+# Some payloads are the same in two files, and deliveries none the less.
+_DELIVERY_IDS = {
+    "github": "x-github-delivery",
+    "gitlab-signed": "idempotency-key",
+    "jira-sha512": "x-atlassian-webhook-identifier",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """One payload of the corpus as the source of a scheme posts it."""
+
+    file: str
+    source: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def scheme(self) -> Scheme:
+        return SCHEMES[self.source]
+
+    async def post(self, client: httpx.AsyncClient) -> httpx.Response:
+        proof = self.scheme.prove(self.body, POSTED_AT)
+        return await client.post(self.path, content=self.body, headers={**self.headers, **proof})
+
+    async def post_tampered(self, client: httpx.AsyncClient) -> httpx.Response:
+        """Post it with a bit flipped: of the body, or of the credential where that is all the proof there is."""
+        proof = dict(self.scheme.prove(self.body, POSTED_AT))
+        body = self.body
+        if self.scheme.covers_body:
+            body = bytes([body[0] ^ 1]) + body[1:]
+        else:
+            name, value = proof.popitem()
+            proof[name] = value[:-3] + chr(ord(value[-3]) ^ 1) + value[-2:]
+        return await client.post(self.path, content=body, headers={**self.headers, **proof})
+
+
+def posted() -> Iterator[Posted]:
+    """Every payload, once for each scheme of its provider."""
+    index = json.loads((CORPUS / "INDEX.json").read_text()) if CORPUS.is_dir() else []
+    for entry in index:
+        body = (CORPUS / entry["file"]).read_bytes()
+        if entry["provider"] == "cdevents":
+            yield from _cloudevents(entry["file"], body)
+            continue
+        named = {name.lower(): value.removesuffix(".json") for name, value in entry["headers"].items()}
+        headers = {"content-type": "application/json", **_EVENT_HEADERS.get(entry["file"], {}), **named}
+        for source, scheme in SCHEMES.items():
+            if scheme.provider == entry["provider"]:
+                identified = {_DELIVERY_IDS[source]: entry["file"]} if source in _DELIVERY_IDS else {}
+                yield Posted(entry["file"], source, f"/webhooks/{source}", {**headers, **identified}, body)
+
+
+def _cloudevents(file: str, body: bytes) -> Iterator[Posted]:
+    """A CDEvent as a CloudEvent in structured and in binary mode, as its own specification maps it."""
+    context: dict[str, Any] = json.loads(body).get("context", {})
+    attributes = {
+        "specversion": "1.0",
+        "id": f"{context.get('id', 'none')}-{file}",
+        "source": context.get("source", "/none"),
+        "type": context.get("type", "dev.cdevents.none"),
+        "time": context.get("timestamp", "2023-03-20T14:27:05Z"),
+    }
+    structured = json.dumps({**attributes, "id": f"{attributes['id']}-structured", "data": json.loads(body)}).encode()
+    yield Posted(file, "cloudevents", "/events", {"content-type": "application/cloudevents+json"}, structured)
+    binary = {"content-type": "application/json", **{f"ce-{name}": value for name, value in attributes.items()}}
+    yield Posted(file, "cloudevents", "/events", binary, body)

@@ -1,0 +1,51 @@
+"""The command `loopgauge demo` in a real process."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.support.serving import COMMAND, UNREACHABLE
+
+# Settings of the user's environment; the demo must ignore them.
+_INHERITED = {
+    "LOOPGAUGE_DATABASE_URL": UNREACHABLE,
+    "LOOPGAUGE_SOURCES__GITHUB__SECRET": "theirs",
+    "LOOPGAUGE_PORT": "1",
+    "LOOPGAUGE_RULES": "/nowhere.yaml",
+    "LOOPGAUGE_API_TOKENS__READ": "theirs",
+}
+
+
+@contextmanager
+def demo(directory: Path, *arguments: str, path: str | None = None) -> Iterator[subprocess.Popen[str]]:
+    """Run a demo of two weeks without Prometheus until the context ends, then kill it.
+
+    Args:
+        arguments: options, which take precedence over those defaults.
+        path: the variable `PATH`, if not the inherited one.
+    """
+    command = [*COMMAND, "demo", "--port", "0", "--weeks", "2", "--data-dir", str(directory), "--no-prometheus"]
+    environment = {**os.environ, **_INHERITED, "LOOPGAUGE_DATA_DIR": str(directory / "theirs")}
+    environment["PATH"] = path or environment["PATH"]
+    with subprocess.Popen(
+        [*command, *arguments], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def lines_until(process: subprocess.Popen[str], beginning: str) -> list[str]:
+    """Read lines of standard output up to the first with this beginning."""
+    assert process.stdout is not None
+    lines: list[str] = []
+    for line in process.stdout:
+        lines.append(line.rstrip("\n"))
+        if line.startswith(beginning):
+            return lines
+    pytest.fail(f"the demo ended before a line that starts with {beginning!r}: {lines}")

@@ -1,0 +1,129 @@
+"""The command `loopgauge` in real processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import httpx
+
+from tests.support.builders import SECRET, GitHubRequest, Issue, at
+from tests.support.road import Figures, read_figures
+from tests.support.waiting import PATIENCE_SECONDS, wait_for
+
+UNREACHABLE = "postgresql://nobody@127.0.0.1:1/nothing"
+"""The URL of a database at which nothing listens."""
+
+COMMAND = (sys.executable, "-m", "service")
+
+IN_FLIGHT = ("experiments_in_flight", "proposed", "acme/app")
+"""The sample that counts experiments of `opened`."""
+
+
+def opened(number: int = 45) -> GitHubRequest:
+    """A delivery that proposes an experiment."""
+    return Issue(number=number, created_at=at(2)).opened()
+
+
+class Service:
+    """A running `loopgauge serve`."""
+
+    def __init__(self, process: subprocess.Popen[str], log: IO[str], url: str) -> None:
+        self.process = process
+        self.url = url
+        self._log = log
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """The host and port on which it listens."""
+        host, port = self.url.removeprefix("http://").split(":")
+        return host, int(port)
+
+    def get(self, path: str) -> httpx.Response:
+        """Request a path."""
+        return httpx.get(self.url + path, timeout=PATIENCE_SECONDS)
+
+    def post(self, request: GitHubRequest) -> httpx.Response:
+        """Post a GitHub delivery."""
+        url = f"{self.url}/webhooks/github"
+        return httpx.post(url, content=request.body, headers=request.headers(), timeout=PATIENCE_SECONDS)
+
+    def post_all(self, requests: Sequence[GitHubRequest]) -> None:
+        """Post GitHub deliveries, and see each one accepted."""
+        with httpx.Client(timeout=PATIENCE_SECONDS) as client:
+            for request in requests:
+                url = f"{self.url}/webhooks/github"
+                response = client.post(url, content=request.body, headers=request.headers())
+                assert response.status_code == 202, response.text
+
+    def figures(self) -> Figures:
+        """The samples of a scrape."""
+        return read_figures(self.get("/metrics").text)
+
+    def log(self) -> list[dict[str, Any]]:
+        """The log entries since the last call."""
+        return [json.loads(line) for line in self._log.readlines()]
+
+    def end(self, how: signal.Signals) -> int:
+        """Send a signal, and return the exit status."""
+        self.process.send_signal(how)
+        return self.process.wait(PATIENCE_SECONDS)
+
+
+@contextmanager
+def serving(database_url: str | None, directory: Path, **variables: str) -> Iterator[Service]:
+    """Run the service on a free port until the context ends; without a URL, on the embedded PostgreSQL.
+
+    Args:
+        directory: where the log and the data directory are kept.
+        variables: settings, by their names without the prefix.
+    """
+    database = {"DATABASE_URL": database_url} if database_url else {}
+    # The default data directory may belong to a real service on this machine.
+    defaults = {"SOURCES__GITHUB__SECRET": SECRET, "DATA_DIR": str(directory / "data")}
+    path = directory / f"log-{time.monotonic_ns()}"
+    with path.open("w") as written, path.open() as read:
+        process = subprocess.Popen(
+            [*COMMAND, "serve", "--port", "0"],
+            env=environment(**{**defaults, **database, **variables}),
+            stderr=written,
+            text=True,
+        )
+        try:
+            yield Service(process, read, wait_for(lambda: _listening(read, process)))
+        finally:
+            process.kill()
+            process.wait()
+
+
+def environment(**variables: str) -> Mapping[str, str]:
+    """The environment of a command: this process's, with these settings only."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("LOOPGAUGE_")}
+    return {**inherited, **{f"LOOPGAUGE_{name}": value for name, value in variables.items()}}
+
+
+def run_command(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        env=environment(**variables),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+
+
+def _listening(log: IO[str], process: subprocess.Popen[str]) -> str | None:
+    for line in log.readlines():
+        entry = json.loads(line)
+        if entry["event"] == "listening":
+            return str(entry["url"])
+    assert process.poll() is None
+    return None

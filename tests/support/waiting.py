@@ -1,0 +1,24 @@
+"""Wait for a state that another process or task brings about."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import pytest
+
+PATIENCE_SECONDS = 300.0
+"""How long a test waits before it fails. Generous: on a busy machine a process may get a tenth of a core."""
+
+_POLL_SECONDS = 0.05
+_Value = TypeVar("_Value")
+
+
+def wait_for(look: Callable[[], _Value | None]) -> _Value:
+    """Call `look` until it returns something true, and return that."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        value = look()
+        if value:
+            return value
+        time.sleep(_POLL_SECONDS)
+    pytest.fail(f"the awaited state did not appear within {PATIENCE_SECONDS:g} seconds")
