@@ -28,10 +28,10 @@ from service.api.webhooks import WebhookEndpoint
 from service.deliveries.delivery import Source
 from service.lifecycle.durations import spell_duration
 from service.metrics.terms import DEFAULT_THRESHOLD, Terms, Window
-from service.pipeline.receive import Receiver
+from service.pipeline.receive import DeliveryWriter
 from service.providers import PROVIDERS
 from service.rules.model import Rules
-from service.runtime.backlog import Watch
+from service.runtime.backlog import BacklogMonitor
 from service.runtime.leadership import Leadership
 from service.runtime.refresher import Refresher
 from service.runtime.scorekeeper import Scorekeeper
@@ -134,7 +134,7 @@ async def _keep_running(server: EmbeddedServer) -> None:
             _log.error("the embedded PostgreSQL cannot be started again", cause=str(error))
 
 
-def figure_terms(settings: Settings, rules: Rules) -> Terms:
+def metric_terms(settings: Settings, rules: Rules) -> Terms:
     """The terms on which figures are made; of the thresholds, those in the settings go before those in the rules."""
     return Terms(
         windows=tuple(Window(spell_duration(length), length) for length in settings.windows),
@@ -158,10 +158,10 @@ def create_app(
     # Series that tell when a counter was made would double what every scrape carries.
     disable_created_metrics()
     telemetry = Telemetry([*settings.sources, events.SOURCE], settings.role)
-    terms = figure_terms(settings, rules)
+    terms = metric_terms(settings, rules)
     spool = Spool(settings.data_dir / "spool") if settings.role != "worker" else None
     readiness = Readiness(database, spool if settings.spool else None)
-    receiver = Receiver(
+    receiver = DeliveryWriter(
         database,
         spool,
         spooling=settings.spool,
@@ -180,7 +180,7 @@ def create_app(
         clock,
     )
     scorekeeper = Scorekeeper(database, terms, settings.log_level, settings.snapshot_interval)
-    watch = Watch(
+    watch = BacklogMonitor(
         database,
         telemetry,
         [] if settings.role == "worker" else [*settings.sources, events.SOURCE],
@@ -277,7 +277,7 @@ def _event_receiver(
     settings: Settings,
     sources: Mapping[str, Source],
     bodies: BodyReader,
-    receiver: Receiver,
+    receiver: DeliveryWriter,
     telemetry: Telemetry,
     clock: Callable[[], datetime],
 ) -> EventReceiver:

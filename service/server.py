@@ -49,7 +49,7 @@ async def run_service(
         app = create_app(settings, rules, database)
         async with app.router.lifespan_context(app):
             server = _Server(configuration(app))
-            spare_the_collector()
+            tune_garbage_collector()
             # A second ctrl-C does not wait for what is under way.
             _on_signals(lambda asked: server.handle_exit(asked, None))
             _say_where(settings, listening)
@@ -84,7 +84,7 @@ async def _visited(
         raise failed[0]
 
 
-def spare_the_collector() -> None:
+def tune_garbage_collector() -> None:
     """Let the garbage collector pass over what was made for good, and come when there is something to find.
 
     By default it comes after 700 more objects than were let go of, which is a dozen deliveries, and looks through all

@@ -14,7 +14,7 @@ from service.api.http.problems import TokenNotConfigured, TokenRefused, UnknownD
 from service.api.http.strict_route import StrictRoute
 from service.api.http.timestamps import Timestamp
 from service.deliveries.delivery import source_name
-from service.queries.retry import NotRetriable, retry
+from service.queries.retry import NotRetriable, retry_selected
 from service.storage import inbox
 from service.storage.database import Database, DatabaseUnavailable
 
@@ -146,7 +146,7 @@ def router(database: Database, read_guard: TokenGuard, admin_guard: TokenGuard) 
         One that is pending already stays so, which is no error. One that is counted or ignored, or whose body is gone,
         cannot be retried.
         """
-        [retried] = await retry(database, [delivery])
+        [retried] = await retry_selected(database, [delivery])
         if retried.status == "refused":
             raise NotRetriable(retried.detail)
         return delivery_details(*await _find(database, delivery))

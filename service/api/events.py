@@ -23,7 +23,7 @@ from service.api.http.problems import (
 from service.api.webhooks import refusal_result
 from service.deliveries.delivery import Delivery, Source, UnreadableDelivery
 from service.deliveries.signatures import SignatureRefused
-from service.pipeline.receive import Receiver
+from service.pipeline.receive import DeliveryWriter
 from service.providers.cloudevents import CloudEvents, Envelope, InvalidEvent, NoCloudEvent, separate
 from service.storage.database import DatabaseUnavailable
 from service.telemetry import Telemetry
@@ -74,7 +74,7 @@ class EventReceiver:
         source: Source | None,
         guard: TokenGuard,
         bodies: BodyReader,
-        receiver: Receiver,
+        receiver: DeliveryWriter,
         telemetry: Telemetry,
         clock: Callable[[], datetime],
     ) -> None:

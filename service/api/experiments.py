@@ -17,7 +17,7 @@ from service.lifecycle.taxonomy import FailureCategory, Outcome, State
 from service.metrics.terms import Terms
 from service.presentation.experiments import EXPERIMENT, ExperimentAnswer, experiment_answer
 from service.presentation.explanation import ExplanationAnswer, answer
-from service.queries.experiments import Asked, find_one, page
+from service.queries.experiments import ExperimentFilter, find_experiment, list_experiments
 from service.queries.explain import explain, find_subject
 from service.storage.database import Database, DatabaseUnavailable
 from service.storage.inbox import InvalidCursor
@@ -103,8 +103,10 @@ def router(database: Database, read_guard: TokenGuard, terms: Terms, clock: Call
         happens to others meanwhile. One whose own `sort` instant changes moves in the order, so take `idea_at` to read
         everything.
         """
-        asked = Asked(ref, team, state, outcome, failure_category, overdue, forgotten, since, until)
-        found, following = await page(database, asked, terms, clock(), sort=sort, cursor=cursor, limit=limit)
+        asked = ExperimentFilter(ref, team, state, outcome, failure_category, overdue, forgotten, since, until)
+        found, following = await list_experiments(
+            database, asked, terms, clock(), sort=sort, cursor=cursor, limit=limit
+        )
         return ExperimentPage(experiments=[experiment_answer(one) for one in found], next=following)
 
     @routes.get(
@@ -125,7 +127,7 @@ def router(database: Database, read_guard: TokenGuard, terms: Terms, clock: Call
     @routes.get("/{experiment:path}", summary="One experiment", responses=_OF_ONE)
     async def one(experiment: ExperimentName) -> ExperimentAnswer:
         """As it was folded last, a moment after what was said about it was stored."""
-        return experiment_answer(await find_one(database, experiment, terms, clock()))
+        return experiment_answer(await find_experiment(database, experiment, terms, clock()))
 
     return routes
 

@@ -25,9 +25,9 @@ from service.api.http.problems import (
 from service.api.http.strict_route import StrictRoute
 from service.api.webhooks import refusal_result
 from service.lifecycle.errors import BadReference, UnknownSubject
-from service.pipeline.receive import Receiver
+from service.pipeline.receive import DeliveryWriter
 from service.providers.cloudevents import InvalidEvent
-from service.queries.manual_event import ByHand, Impossible, KeyReused, add
+from service.queries.manual_event import ImplausibleEvent, KeyReused, ManualEvent, record_manual_event
 from service.storage.database import Database, DatabaseUnavailable
 from service.telemetry import Telemetry
 
@@ -105,7 +105,7 @@ class ManualEventReceiver:
         self,
         database: Database,
         bodies: BodyReader,
-        receiver: Receiver,
+        receiver: DeliveryWriter,
         telemetry: Telemetry,
         clock: Callable[[], datetime],
         new_id: Callable[[], UUID],
@@ -131,7 +131,7 @@ class ManualEventReceiver:
         finally:
             self._bodies.release(body)
         try:
-            added = await add(self._database, self._receiver, experiment, by_hand, self._clock())
+            added = await record_manual_event(self._database, self._receiver, experiment, by_hand, self._clock())
         except tuple(PROBLEMS) as error:
             self._telemetry.count_delivery(SOURCE, refusal_result(error))
             raise
@@ -139,14 +139,14 @@ class ManualEventReceiver:
         return ReceivedEvent(delivery=added.delivery, status=added.status)
 
 
-def _read(body: bytes, key: str) -> ByHand:
+def _read(body: bytes, key: str) -> ManualEvent:
     try:
         given = ManualEventBody.model_validate_json(body, strict=True)
     except ValidationError as error:
         wrong = error.errors(include_url=False, include_context=False, include_input=False)
         raise RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in wrong]) from error
     data = given.model_dump(exclude={"event", "occurred_at"}, exclude_none=True)
-    return ByHand(given.event, given.occurred_at, data, key)
+    return ManualEvent(given.event, given.occurred_at, data, key)
 
 
 def router(events: ManualEventReceiver, write_guard: TokenGuard) -> APIRouter:
@@ -186,7 +186,7 @@ _REFUSALS = describe_problems(
     BodyTooLarge,
     BadReference,
     InvalidEvent,
-    Impossible,
+    ImplausibleEvent,
     KeyReused,
     Overloaded,
     DatabaseUnavailable,

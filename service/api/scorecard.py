@@ -13,7 +13,7 @@ from service.metrics.terms import Window
 from service.metrics.view import ORGANISATION
 from service.queries.scorecard import UnknownTeam
 from service.runtime.scorekeeper import Scorekeeper
-from service.runtime.subprocess import CompanionFailed
+from service.runtime.subprocess import ChildProcessFailed
 from service.scorecard.example import example
 from service.scorecard.figure import Scorecard
 from service.storage.database import DatabaseUnavailable
@@ -39,7 +39,7 @@ _Team = Annotated[
     AfterValidator(str.strip),
     Query(description="One of `teams`; the organisation if not given.", examples=["search"], min_length=1),
 ]
-_REFUSALS = describe_problems(TokenRefused, TokenNotConfigured, UnknownTeam, DatabaseUnavailable, CompanionFailed)
+_REFUSALS = describe_problems(TokenRefused, TokenNotConfigured, UnknownTeam, DatabaseUnavailable, ChildProcessFailed)
 
 
 def add_example(document: dict[str, Any]) -> None:

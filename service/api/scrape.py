@@ -11,7 +11,7 @@ from prometheus_client.openmetrics import exposition as openmetrics
 
 from service.api.http.auth import TokenGuard
 from service.pipeline.exposition import OPENMETRICS_END, Exposition, write_openmetrics, write_text
-from service.pipeline.snapshot import Exported
+from service.pipeline.snapshot import ExportedSnapshot
 from service.telemetry import Telemetry
 
 _NOTHING = Exposition(b"")
@@ -22,7 +22,7 @@ _CONTENT = {
 }
 
 
-def router(snapshot: Callable[[], Exported | None], telemetry: Telemetry, guard: TokenGuard) -> APIRouter:
+def router(snapshot: Callable[[], ExportedSnapshot | None], telemetry: Telemetry, guard: TokenGuard) -> APIRouter:
     """The scrape endpoint.
 
     Args:

@@ -25,7 +25,7 @@ from service.api.http.problems import (
 from service.api.http.security_headers import HEADERS, RAW_HEADERS
 from service.deliveries.delivery import Delivery, Source, source_name
 from service.deliveries.signatures import SecurityScheme, SignatureRefused
-from service.pipeline.receive import Receiver, Stored
+from service.pipeline.receive import DeliveryWriter, Stored
 from service.providers import PROVIDERS
 from service.storage.database import DatabaseMisconfigured, DatabaseUnavailable
 from service.telemetry import Result, Telemetry
@@ -127,7 +127,7 @@ class WebhookEndpoint:
         self,
         sources: Mapping[str, Source],
         bodies: BodyReader,
-        receiver: Receiver,
+        receiver: DeliveryWriter,
         telemetry: Telemetry,
         clock: Callable[[], datetime],
         stopwatch: Callable[[], float],

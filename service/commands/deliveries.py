@@ -15,7 +15,7 @@ from service.commands.options import AS_JSON, TIME, in_utc
 from service.commands.running import fail, run, usable_settings
 from service.deliveries.delivery import source_name
 from service.lifecycle.durations import spell_duration
-from service.queries.retry import Retried, retry, retry_failed
+from service.queries.retry import RetryResult, retry_failed, retry_selected
 from service.settings import Settings
 from service.storage import inbox
 from service.storage.database import Database
@@ -147,9 +147,9 @@ async def _retry(
 
 async def _retrying(
     database: Database, ids: list[UUID], source: str | None, since: datetime | None
-) -> AsyncIterator[Retried]:
+) -> AsyncIterator[RetryResult]:
     if not ids:
         async for one in retry_failed(database, source, since):
             yield one
-    for one in await retry(database, ids):
+    for one in await retry_selected(database, ids):
         yield one

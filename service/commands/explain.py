@@ -24,12 +24,12 @@ def explain(reference: str, as_json: bool) -> None:
 
 
 async def _explain(settings: Settings, rules: Rules, reference: str, as_json: bool) -> None:
-    from service.app import figure_terms, open_database, utc_now
+    from service.app import metric_terms, open_database, utc_now
     from service.presentation.explanation import answer
     from service.queries.explain import explain as explain_subject
     from service.queries.explain import find_subject
 
-    terms = figure_terms(settings, rules)
+    terms = metric_terms(settings, rules)
     async with open_database(settings) as database:
         subject = await find_subject(database, reference)
         explanation = await explain_subject(database, subject, terms, utc_now())

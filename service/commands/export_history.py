@@ -87,14 +87,14 @@ async def _export_history(
     labels: Mapping[str, str],
     output: IO[bytes],
 ) -> None:
-    from service.app import figure_terms, open_database, utc_now
-    from service.queries.history import Export, TakenLabel, earliest, moments, read_known
+    from service.app import metric_terms, open_database, utc_now
+    from service.queries.history import Export, TakenLabel, earliest_moment, export_moments, read_history
 
     async with open_database(settings) as database:
-        known = await read_known(database)
-    now, terms = utc_now(), figure_terms(settings, rules)
+        known = await read_history(database)
+    now, terms = utc_now(), metric_terms(settings, rules)
     since, until = span
-    told = moments(since or earliest(known, terms, now), until or now, step, now)
+    told = export_moments(since or earliest_moment(known, terms, now), until or now, step, now)
     try:
         with output, shown_progress("exporting") as progress:
             output.writelines(Export(terms, labels, progress).write(known, told))

@@ -22,13 +22,13 @@ def replay(since: datetime | None, dry_run: bool, as_json: bool) -> None:
 
 
 async def _replay(settings: Settings, rules: Rules, since: datetime | None, *, dry_run: bool, as_json: bool) -> None:
-    from service.app import figure_terms, open_database, utc_now
+    from service.app import metric_terms, open_database, utc_now
     from service.queries.replay import Replay
 
     with shown_progress("replaying") as progress:
-        again = Replay(rules, figure_terms(settings, rules), utc_now, progress)
+        again = Replay(rules, metric_terms(settings, rules), utc_now, progress)
         async with open_database(settings) as database:
-            work = again.rehearse if dry_run else again.run
+            work = again.dry_run if dry_run else again.run
             replayed = await work(database, in_utc(since))
     if as_json:
         changed = {name: {"from": before, "to": after} for name, (before, after) in replayed.changed.items()}

@@ -13,7 +13,7 @@ from service.commands.options import AS_JSON
 from service.commands.running import fail, usable_rules, usable_settings
 from service.deliveries.delivery import Delivery, source_name
 from service.lifecycle.codec import data_of, kind_of
-from service.pipeline.judge import interpret_delivery
+from service.pipeline.interpret import interpret_delivery
 from service.providers import PROVIDERS
 from service.rules.model import Interpretation
 

@@ -30,13 +30,13 @@ def scorecard(team: str, window: timedelta, as_json: bool) -> None:
 
 
 async def _scorecard(settings: Settings, rules: Rules, team: str, window: timedelta, as_json: bool) -> None:
-    from service.app import figure_terms, open_database, utc_now
+    from service.app import metric_terms, open_database, utc_now
     from service.metrics.terms import Window
     from service.presentation.scorecard_table import table
     from service.queries.scorecard import Scorecards, UnknownTeam
 
     async with open_database(settings) as database:
-        scorecards = Scorecards(database, figure_terms(settings, rules), utc_now, timedelta(0))
+        scorecards = Scorecards(database, metric_terms(settings, rules), utc_now, timedelta(0))
         try:
             card = await scorecards.scorecard(team, Window(spell_duration(window), window))
         except UnknownTeam as error:

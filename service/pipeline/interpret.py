@@ -1,14 +1,18 @@
-"""Interpret: stored deliveries become lifecycle events and links, and each gets its verdict."""
+"""Interpret: turn stored deliveries into lifecycle events and links, and give each delivery its verdict."""
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import chain
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from service.deliveries.delivery import Delivery
-from service.pipeline.judge import interpret_delivery
+import structlog
+
+from service.deliveries.decoding import decode
+from service.deliveries.delivery import Delivery, Provider, UnreadableDelivery
+from service.providers import PROVIDERS
+from service.rules.interpret import interpret
 from service.rules.model import Interpretation, Rules
 from service.storage import events, inbox
 from service.storage.database import Connection, Database, DatabaseRejected, savepoint
@@ -17,87 +21,145 @@ from service.storage.inbox import Settlement
 from service.telemetry import Telemetry
 
 _BATCH = 200
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST = datetime(3000, 1, 1, tzinfo=UTC)
+
+_log = structlog.get_logger(__name__)
 
 Clock = Callable[[], datetime]
+Interpreted: TypeAlias = tuple[Delivery, Interpretation]
+_Write: TypeAlias = Callable[[Sequence[Interpreted]], Awaitable[list[str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """Deliveries with their interpretations, and the kinds of the events that were not stored before."""
+
+    interpreted: list[Interpreted]
+    new_kinds: list[str]
+
+
+def interpret_delivery(rules: Rules, delivery: Delivery) -> Interpretation:
+    """Interpret one delivery by today's rules, without storing anything.
+
+    A delivery that cannot be read, or that raises an unexpected error, is *failed*.
+    """
+    provider = PROVIDERS.get(delivery.provider)
+    if provider is None:
+        return Interpretation("failed", f"provider `{delivery.provider}` is not known to this version of loopgauge")
+    try:
+        observed = provider.observe(delivery)
+        interpretation = interpret(rules, provider.name, observed, lambda: _payload(provider, delivery))
+        _check_times(interpretation)
+    except UnreadableDelivery as error:
+        return Interpretation("failed", str(error))
+    except Exception as error:  # noqa: BLE001 - a bug must not stop the rest of the batch; the delivery is kept
+        _log.exception("delivery failed", delivery=str(delivery.id), source=delivery.source)
+        return Interpretation("failed", f"a fault in loopgauge: {type(error).__name__}")
+    return interpretation
 
 
 async def interpret_pending(database: Database, rules: Rules, telemetry: Telemetry, clock: Clock) -> int:
     """Interpret the next pending deliveries in one transaction, and return how many there were.
 
-    What a delivery says and its verdict are committed together, so a worker that dies leaves it pending.
+    The events and the verdict of a delivery are committed together, so a worker that dies leaves it pending.
 
     Raises:
         DatabaseUnavailable: nothing was committed; try again later.
     """
     async with database.transaction() as connection:
         claimed = await inbox.claim(connection, _BATCH)
-        written = await write_down(connection, rules, claimed, clock(), events.record)
-    verdicts = Counter((delivery.source, found.verdict) for delivery, found in written.interpreted)
+        recorded = await record_interpretations(connection, rules, claimed, clock())
+    verdicts = Counter((delivery.source, interpretation.verdict) for delivery, interpretation in recorded.interpreted)
     for (source, verdict), number in verdicts.items():
         telemetry.count_interpreted(source, verdict, number)
-    telemetry.count_recorded(written.recorded)
+    telemetry.count_recorded(recorded.new_kinds)
     return len(claimed)
 
 
-Interpreted: TypeAlias = tuple[Delivery, Interpretation]
-Record: TypeAlias = Callable[[Connection, Sequence[Said]], Awaitable[list[str]]]
+async def record_interpretations(
+    connection: Connection, rules: Rules, deliveries: Sequence[Delivery], now: datetime
+) -> Recorded:
+    """Interpret deliveries, and record their verdicts and the events that they add."""
+
+    async def write(batch: Sequence[Interpreted]) -> list[str]:
+        await _record_verdicts(connection, batch, rules.digest, now)
+        return await events.record(connection, [_said(*one) for one in batch])
+
+    return await _write_interpretations(connection, rules, deliveries, write)
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What was written down of deliveries, and the kinds of those events in it that were not known before."""
+async def revise_interpretations(
+    connection: Connection, rules: Rules, deliveries: Sequence[Delivery], now: datetime
+) -> None:
+    """Interpret deliveries again, record their verdicts, and replace the events that they added before."""
 
-    interpreted: list[Interpreted]
-    recorded: list[str]
+    async def write(batch: Sequence[Interpreted]) -> list[str]:
+        await _record_verdicts(connection, batch, rules.digest, now)
+        return await events.revise(connection, [_said(*one) for one in batch])
+
+    await _write_interpretations(connection, rules, deliveries, write)
 
 
-async def write_down(
-    connection: Connection, rules: Rules, deliveries: Sequence[Delivery], now: datetime | None, record: Record
-) -> Written:
-    """Interpret deliveries, and write down what they say and their verdicts.
+async def revise_events(connection: Connection, rules: Rules, deliveries: Sequence[Delivery]) -> None:
+    """Interpret deliveries again, and replace the events that they added before; their verdicts stay."""
 
-    Args:
-        now: when the verdicts are come to; None leaves the deliveries with those that they have.
-        record: how what they say is recorded: as news, or instead of what they said before.
-    """
+    async def write(batch: Sequence[Interpreted]) -> list[str]:
+        return await events.revise(connection, [_said(*one) for one in batch])
+
+    await _write_interpretations(connection, rules, deliveries, write)
+
+
+async def _write_interpretations(
+    connection: Connection, rules: Rules, deliveries: Sequence[Delivery], write: _Write
+) -> Recorded:
     interpreted = [(delivery, interpret_delivery(rules, delivery)) for delivery in deliveries]
     try:
-        return await _write(connection, rules, interpreted, now, record)
+        return await _write_batch(connection, interpreted, write)
     except DatabaseRejected:
-        # One delivery says something that PostgreSQL does not take: alone, it fails alone.
-        written = [await _write_alone(connection, rules, one, now, record) for one in interpreted]
-        return Written(
-            list(chain.from_iterable(one.interpreted for one in written)),
-            list(chain.from_iterable(one.recorded for one in written)),
+        # PostgreSQL rejects a value of one delivery: write each alone, so that only that one fails.
+        recorded = [await _write_alone(connection, one, write) for one in interpreted]
+        return Recorded(
+            list(chain.from_iterable(one.interpreted for one in recorded)),
+            list(chain.from_iterable(one.new_kinds for one in recorded)),
         )
 
 
-async def _write(
-    connection: Connection, rules: Rules, interpreted: list[Interpreted], now: datetime | None, record: Record
-) -> Written:
+async def _write_batch(connection: Connection, interpreted: list[Interpreted], write: _Write) -> Recorded:
     if not interpreted:
-        return Written([], [])
-    said = [_said(*one) for one in interpreted]
+        return Recorded([], [])
     async with savepoint(connection):
-        # First, since others may wait for what is recorded, from then on until the end of the transaction.
-        if now is not None:
-            verdicts = zip(said, interpreted, strict=True)
-            settled = [Settlement(one.delivery, found.verdict, found.reason) for one, (_, found) in verdicts]
-            await inbox.settle(connection, settled, rules.digest, now)
-        recorded = await record(connection, said)
-    return Written(interpreted, recorded)
+        return Recorded(interpreted, await write(interpreted))
 
 
-async def _write_alone(
-    connection: Connection, rules: Rules, interpreted: Interpreted, now: datetime | None, record: Record
-) -> Written:
+async def _write_alone(connection: Connection, interpreted: Interpreted, write: _Write) -> Recorded:
     try:
-        return await _write(connection, rules, [interpreted], now, record)
+        return await _write_batch(connection, [interpreted], write)
     except DatabaseRejected as error:
         failed = interpreted[0], Interpretation("failed", str(error))
-        return await _write(connection, rules, [failed], now, record)
+        return await _write_batch(connection, [failed], write)
+
+
+async def _record_verdicts(connection: Connection, batch: Sequence[Interpreted], digest: str, now: datetime) -> None:
+    # Before the events: recording those takes locks that other workers wait for until the transaction ends.
+    verdicts = [Settlement(delivery.id, given.verdict, given.reason) for delivery, given in batch]
+    await inbox.settle(connection, verdicts, digest, now)
 
 
 def _said(delivery: Delivery, interpretation: Interpretation) -> Said:
-    events = {statement.event: statement.rule for statement in interpretation.statements}
-    return Said(delivery.id, delivery.received_at, events, interpretation.links, interpretation.aliases)
+    rules_by_event = {statement.event: statement.rule for statement in interpretation.statements}
+    return Said(delivery.id, delivery.received_at, rules_by_event, interpretation.links, interpretation.aliases)
+
+
+def _check_times(interpretation: Interpretation) -> None:
+    """Refuse times that some senders write for "none", such as the year 1, and that PostgreSQL reads as infinity."""
+    stated = [event.occurred_at for event in interpretation.events]
+    stated += [link.stated_at for link in interpretation.links]
+    stated += [alias.renamed_at for alias in interpretation.aliases]
+    for at in stated:
+        if not _EARLIEST <= at < _LATEST:
+            raise UnreadableDelivery(f"the time {at.isoformat()} is out of range")
+
+
+def _payload(provider: Provider, delivery: Delivery) -> Any:
+    return decode(provider.document(delivery), object)

@@ -19,7 +19,7 @@ _OVERLAP = timedelta(seconds=10)
 _log = structlog.get_logger(__name__)
 
 
-class Visibility:
+class DeliveryLatency:
     """Times the counted deliveries on their way into the figures, from the first question on: no history is timed.
 
     A delivery is on its way as long as a subject that it names is touched. Where more come than can be asked about, the

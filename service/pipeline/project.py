@@ -24,7 +24,7 @@ Reclassified: TypeAlias = list[tuple[FailureCategory, FailureCategory]]
 """Failures whose category is another one now: the one before, and the one now."""
 
 
-async def project_touched(
+async def project_dirty(
     database: Transactions, clock: Callable[[], datetime], telemetry: Telemetry | None = None, *, alone: bool = False
 ) -> int:
     """Fold the experiments that touched subjects belong to, or belonged to, and return how many were touched.

@@ -50,7 +50,7 @@ class _Waiting:
     stored: asyncio.Future[list[Stored]]
 
 
-class Receiver:
+class DeliveryWriter:
     """Stores deliveries durably, those that arrive together in one commit.
 
     Args:

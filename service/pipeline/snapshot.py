@@ -37,7 +37,7 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class Exported:
+class ExportedSnapshot:
     """A snapshot as it is handed out, with what tells how old it is.
 
     Attributes:
@@ -52,7 +52,7 @@ class Exported:
     openmetrics: Exposition
 
     @classmethod
-    def of(cls, snapshot: Snapshot, took: timedelta) -> "Exported":
+    def of(cls, snapshot: Snapshot, took: timedelta) -> "ExportedSnapshot":
         """The snapshot, compressed: that takes its time."""
         about = Families(_about(snapshot, took))
         return cls(
@@ -81,7 +81,7 @@ def timestamp(now: datetime) -> Metric:
     )
 
 
-class Memory:
+class ExperimentCache:
     """What was read for one snapshot, so that for the next one only what has changed since need be read."""
 
     def __init__(self) -> None:
@@ -122,7 +122,9 @@ class Memory:
         del self._versions[one], self._loops[one]
 
 
-async def take_snapshot(database: Database, terms: Terms, clock: Callable[[], datetime], memory: Memory) -> Snapshot:
+async def take_snapshot(
+    database: Database, terms: Terms, clock: Callable[[], datetime], cache: ExperimentCache
+) -> Snapshot:
     """The figures of this moment, from the experiments as they were folded last.
 
     It computes for as long as there is much to compute, and nothing else runs in the process meanwhile.
@@ -134,10 +136,10 @@ async def take_snapshot(database: Database, terms: Terms, clock: Callable[[], da
         DatabaseUnavailable: the experiments cannot be read.
     """
     async with database.reading() as connection:
-        view = await memory.view(connection, terms, clock())
+        view = await cache.view(connection, terms, clock())
     # After reading, so that nothing that was read lies ahead of the moment that the figures are of.
     now = clock()
-    memory.warn(view.folded(now), terms)
+    cache.warn(view.folded(now), terms)
     return render(view, now)
 
 
@@ -152,7 +154,7 @@ def families_of(view: View, now: datetime) -> Iterator[Metric]:
         yield from make(view, now)
 
 
-def figures(view: View, now: datetime) -> dict[str, float]:
+def sample_values(view: View, now: datetime) -> dict[str, float]:
     """Every sample of the view's figures as of `now`, under its name and labels as PromQL writes them."""
     return {
         _written(sample.name, sample.labels): sample.value

@@ -44,7 +44,7 @@ class Surroundings:
         ]
         return fold(root, self.heard[root], self._heard_of(serving), attempts)
 
-    def with_more(self, root: Ref, events: Iterable[LifecycleEvent]) -> "Surroundings":
+    def with_events(self, root: Ref, events: Iterable[LifecycleEvent]) -> "Surroundings":
         """The same where a root had further events."""
         return replace(self, heard={**self.heard, root: [*self.heard[root], *events]})
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from service.lifecycle.experiment import Restart
 from service.lifecycle.stages import Stage
-from service.queries.experiments import Standing
+from service.queries.experiments import ExperimentStatus
 
 _UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
 
@@ -119,17 +119,17 @@ _OF_NOW = {"again", "overdue", "forgotten", "threshold", "age", "stages"}
 _OF_THE_EXPERIMENT = tuple(name for name in ExperimentAnswer.model_fields if name not in _OF_NOW)
 
 
-def experiment_answer(standing: Standing) -> ExperimentAnswer:
+def experiment_answer(status: ExperimentStatus) -> ExperimentAnswer:
     """An experiment as it stands."""
-    experiment = standing.experiment
+    experiment = status.experiment
     return ExperimentAnswer(
         **{name: getattr(experiment, name) for name in _OF_THE_EXPERIMENT},
         again=[_restart(restart) for restart in experiment.restarts],
-        overdue=standing.overdue,
-        forgotten=standing.forgotten,
-        threshold=Duration.of(standing.threshold),
-        age=Duration.of(standing.age) if standing.age is not None else None,
-        stages={stage: Duration.of(taken) for stage, taken in standing.stages.items()},
+        overdue=status.overdue,
+        forgotten=status.forgotten,
+        threshold=Duration.of(status.threshold),
+        age=Duration.of(status.age) if status.age is not None else None,
+        stages={stage: Duration.of(taken) for stage, taken in status.stages.items()},
     )
 
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from service.lifecycle.codec import data_of, kind_of
 from service.presentation.experiments import EXPERIMENT, ExperimentAnswer, experiment_answer
-from service.queries.explain import Explanation, Heard
+from service.queries.explain import ExplainedEvent, Explanation
 
 
 class OriginAnswer(BaseModel):
@@ -109,22 +109,22 @@ def answer(explanation: Explanation) -> ExplanationAnswer:
     """An explanation as the API and the command line show it."""
     return ExplanationAnswer(
         subject=explanation.subject,
-        experiment=experiment_answer(explanation.standing) if explanation.standing else None,
+        experiment=experiment_answer(explanation.status) if explanation.status else None,
         why_not=explanation.why_not,
         excluded=ExcludedAnswer.model_validate(explanation.excluded) if explanation.excluded else None,
         serves=list(explanation.serves),
-        events=[_event(heard) for heard in explanation.heard],
-        left_out=[ExclusionAnswer.model_validate(one) for one in explanation.left_out],
-        figures=[FigureAnswer.model_validate(figure) for figure in explanation.figures],
+        events=[_event(event) for event in explanation.events],
+        left_out=[ExclusionAnswer.model_validate(one) for one in explanation.omissions],
+        figures=[FigureAnswer.model_validate(sample) for sample in explanation.samples],
     )
 
 
-def _event(heard: Heard) -> EventAnswer:
+def _event(explained: ExplainedEvent) -> EventAnswer:
     return EventAnswer(
-        subject=heard.subject,
-        kind=kind_of(heard.event),
-        occurred_at=heard.event.occurred_at,
-        data=data_of(heard.event),
-        counts=heard.counts,
-        origins=[OriginAnswer.model_validate(origin) for origin in heard.origins],
+        subject=explained.subject,
+        kind=kind_of(explained.event),
+        occurred_at=explained.event.occurred_at,
+        data=data_of(explained.event),
+        counts=explained.counts,
+        origins=[OriginAnswer.model_validate(origin) for origin in explained.origins],
     )

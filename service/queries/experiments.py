@@ -21,7 +21,7 @@ _TICK = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ExperimentStatus:
     """An experiment, and how it stands at one moment.
 
     Attributes:
@@ -40,12 +40,12 @@ class Standing:
     stages: Mapping[Stage, timedelta]
 
 
-def standing(experiment: Experiment, terms: Terms, now: datetime) -> Standing:
+def status_of(experiment: Experiment, terms: Terms, now: datetime) -> ExperimentStatus:
     """How an experiment stands as of `now`."""
     # What lies ahead is in no figure yet.
     present = not is_in_future(experiment, now)
     waits = experiment.concluded_at is None and experiment.idea_at <= now
-    return Standing(
+    return ExperimentStatus(
         experiment,
         overdue=present and terms.is_overdue(experiment, now),
         forgotten=present and terms.is_forgotten(experiment, now),
@@ -56,7 +56,7 @@ def standing(experiment: Experiment, terms: Terms, now: datetime) -> Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ExperimentFilter:
     """Which experiments somebody wants to see; what is None does not matter.
 
     Attributes:
@@ -77,9 +77,16 @@ class Asked:
     until: datetime | None = None
 
 
-async def page(
-    database: Database, asked: Asked, terms: Terms, now: datetime, *, sort: Sort, cursor: str | None, limit: int
-) -> tuple[list[Standing], str | None]:
+async def list_experiments(
+    database: Database,
+    asked: ExperimentFilter,
+    terms: Terms,
+    now: datetime,
+    *,
+    sort: Sort,
+    cursor: str | None,
+    limit: int,
+) -> tuple[list[ExperimentStatus], str | None]:
     """Experiments in order as of `now`, and the cursor of the next page or None.
 
     Raises:
@@ -92,10 +99,10 @@ async def page(
         found, following = await listing.page(
             connection, filters, now, sort=sort, asked=repr(asked), cursor=cursor, limit=limit
         )
-    return [standing(experiment, terms, now) for experiment in found], following
+    return [status_of(experiment, terms, now) for experiment in found], following
 
 
-async def _filters(connection: Connection, asked: Asked, terms: Terms, now: datetime) -> Filters:
+async def _filters(connection: Connection, asked: ExperimentFilter, terms: Terms, now: datetime) -> Filters:
     ids, roots = await _named(connection, asked.ref) if asked.ref is not None else (None, None)
     return Filters(
         ids,
@@ -125,7 +132,7 @@ def _team(team: str | None) -> str | None:
     return "" if team == NO_TEAM else team.strip().lower() if team is not None else None
 
 
-def _late(asked: Asked, terms: Terms, now: datetime) -> list[Late]:
+def _late(asked: ExperimentFilter, terms: Terms, now: datetime) -> list[Late]:
     late: list[Late] = []
     if asked.overdue is not None:
         due = {team: now - length for team, length in terms.thresholds.items()}
@@ -136,7 +143,7 @@ def _late(asked: Asked, terms: Terms, now: datetime) -> list[Late]:
     return late
 
 
-async def find_one(database: Database, named: str, terms: Terms, now: datetime) -> Standing:
+async def find_experiment(database: Database, named: str, terms: Terms, now: datetime) -> ExperimentStatus:
     """The experiment with this id, or with this root by any of its names, as of `now`.
 
     Raises:
@@ -153,11 +160,11 @@ async def find_one(database: Database, named: str, terms: Terms, now: datetime) 
             experiment = experiment_id(around.newest(subject))
         stored = (await experiments.read(connection, [experiment])).get(experiment)
     if stored is None:
-        raise UnknownSubject(why_none(named, around))
-    return standing(stored.experiment, terms, now)
+        raise UnknownSubject(explain_absence(named, around))
+    return status_of(stored.experiment, terms, now)
 
 
-def why_none(named: str, around: Surroundings | None) -> str:
+def explain_absence(named: str, around: Surroundings | None) -> str:
     """Why what is named is no experiment, and what to try next; without surroundings, it is an id."""
     if around is None:
         return f"there is no experiment {named}; one that was renamed has another id: look it up by its reference"

@@ -16,7 +16,7 @@ from service.metrics import METRICS
 from service.metrics.terms import Terms
 from service.metrics.view import ORGANISATION, View
 from service.pipeline.surroundings import Surroundings, read_surroundings
-from service.queries.experiments import Standing, standing, why_none
+from service.queries.experiments import ExperimentStatus, explain_absence, status_of
 from service.storage import aliases, events, experiments
 from service.storage.database import Database
 from service.storage.events import Origin
@@ -25,7 +25,7 @@ _BRANCH = "branch:"
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class ExplainedEvent:
     """One event, who said it, and whether it counts for the experiment.
 
     Attributes:
@@ -39,7 +39,7 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class MetricSample:
     """A sample of a figure that the experiment counts in."""
 
     metric: str
@@ -52,22 +52,22 @@ class Explanation:
 
     Attributes:
         subject: under its newest name.
-        standing: the experiment that it is, or None.
+        status: the experiment that it is, or None.
         serves: the experiments that it is evidence for.
         why_not: why it is no experiment; empty where it is one.
-        heard: every event of it and of its evidence, in order of time.
-        left_out: what figures leave out of it now, and why.
-        figures: what it counts in now; empty where it is no experiment.
+        events: every event of it and of its evidence, in order of time.
+        omissions: what figures leave out of it now, and why.
+        samples: what it counts in now; empty where it is no experiment.
         excluded: why and since when it is no experiment any more, although it was marked as one; None for others.
     """
 
     subject: Ref
-    standing: Standing | None
+    status: ExperimentStatus | None
     serves: Sequence[Ref]
     why_not: str
-    heard: Sequence[Heard]
-    left_out: Sequence[Omission]
-    figures: Sequence[Figure]
+    events: Sequence[ExplainedEvent]
+    omissions: Sequence[Omission]
+    samples: Sequence[MetricSample]
     excluded: Exclusion | None = None
 
 
@@ -85,16 +85,16 @@ async def explain(database: Database, subject: Ref, terms: Terms, now: datetime)
         subjects = {newest} | around.graph.descendants(newest)
         heard = [event for one in subjects for event in around.heard.get(one, ())]
         if not heard and newest not in around.graph.upwards:
-            raise UnknownSubject(why_none(subject, around))
+            raise UnknownSubject(explain_absence(subject, around))
         origins = await events.origins_of(connection, {event.subject for event in heard})
     experiment = around.fold(newest) if newest in around.roots else None
     return Explanation(
         subject=newest,
-        standing=standing(experiment, terms, now) if experiment else None,
+        status=status_of(experiment, terms, now) if experiment else None,
         serves=sorted(around.graph.ancestors(newest) & around.roots),
         why_not="" if experiment else _why_not(around, newest),
-        heard=[
-            Heard(
+        events=[
+            ExplainedEvent(
                 event,
                 shown,
                 experiment is not None and applies_to_experiment(event, own=names.canonical(event.subject) == newest),
@@ -104,8 +104,8 @@ async def explain(database: Database, subject: Ref, terms: Terms, now: datetime)
             # What is declared of a fork's branch, its address and its project, names the owner and counts nowhere.
             if (shown := _without_owner(event.subject, subjects)) == event.subject or not isinstance(event, Declaration)
         ],
-        left_out=omissions(experiment, now) if experiment else (),
-        figures=_figures(experiment, terms, now) if experiment else (),
+        omissions=omissions(experiment, now) if experiment else (),
+        samples=_samples(experiment, terms, now) if experiment else (),
         excluded=around.excluded.get(newest),
     )
 
@@ -146,11 +146,11 @@ def _why_not(around: Surroundings, subject: Ref) -> str:
     return f"{why}; it is evidence for {above}" if above else why
 
 
-def _figures(experiment: Experiment, terms: Terms, now: datetime) -> list[Figure]:
+def _samples(experiment: Experiment, terms: Terms, now: datetime) -> list[MetricSample]:
     """The samples that are not zero in figures about this experiment alone: those that it counts in."""
     alone = View.of([experiment], replace(terms, min_sample=1))
     return [
-        Figure(sample.name, sample.labels)
+        MetricSample(sample.name, sample.labels)
         for families in METRICS
         for family in families(alone, now)
         for sample in family.samples

@@ -19,7 +19,7 @@ from service.metrics.terms import Terms
 from service.metrics.view import View
 from service.pipeline.exposition import OPENMETRICS_END, Families, escape, write_openmetrics
 from service.pipeline.snapshot import families_of, timestamp
-from service.queries.spill import Gathering, Place
+from service.queries.spill import Place, SpillBuffer
 from service.storage import exclusions, experiments
 from service.storage.database import Database
 
@@ -40,31 +40,31 @@ class TakenLabel(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class ExperimentHistory:
     """What is known now of all experiments, and of what figures leave out."""
 
     experiments: Sequence[Experiment]
     excluded: Sequence[Exclusion] = ()
 
 
-async def read_known(database: Database) -> Known:
+async def read_history(database: Database) -> ExperimentHistory:
     """What is known now.
 
     Raises:
         DatabaseUnavailable: it cannot be read.
     """
     async with database.transaction() as connection:
-        return Known(await experiments.everything(connection), await exclusions.since(connection, _EPOCH))
+        return ExperimentHistory(await experiments.everything(connection), await exclusions.since(connection, _EPOCH))
 
 
-def earliest(known: Known, terms: Terms, now: datetime) -> datetime:
+def earliest_moment(known: ExperimentHistory, terms: Terms, now: datetime) -> datetime:
     """Since when there is something to tell: the first idea, but no longer ago than the widest window reaches."""
     widest = now - max(window.length for window in terms.windows)
     first = min((experiment.idea_at for experiment in known.experiments), default=now)
     return max(first, widest)
 
 
-def moments(since: datetime, until: datetime, step: timedelta, now: datetime) -> Sequence[datetime]:
+def export_moments(since: datetime, until: datetime, step: timedelta, now: datetime) -> Sequence[datetime]:
     """The moments of an export, in order: every multiple of a step, such as midnights UTC.
 
     They end three hours before `now` at the latest: what is later Prometheus still keeps in memory, and an imported
@@ -93,7 +93,7 @@ class Export:
     labels: Mapping[str, str]
     progress: Progress
 
-    def write(self, known: Known, told: Sequence[datetime]) -> Iterator[bytes]:
+    def write(self, known: ExperimentHistory, told: Sequence[datetime]) -> Iterator[bytes]:
         """The figures of moments as OpenMetrics, family by family, and in each family metric by metric.
 
         Args:
@@ -105,22 +105,22 @@ class Export:
             OSError: there is no room for temporary files.
         """
         today = View.of(known.experiments, self.terms, known.excluded)
-        with Gathering() as gathering:
+        with SpillBuffer() as gathering:
             transcript = _Transcript(gathering, self.labels)
             for done, then in enumerate(told, start=1):
-                transcript.note(figures_of_then(today, then), then)
+                transcript.note(families_as_of(today, then), then)
                 self.progress(done, len(told))
             yield from transcript.read()
         yield OPENMETRICS_END
 
 
-def figures_of_then(today: View, then: datetime) -> Iterator[Metric]:
+def families_as_of(today: View, then: datetime) -> Iterator[Metric]:
     """The families of a snapshot that had been taken then, but for how long that took: it never was."""
-    yield from families_of(past_of(today, then), then)
+    yield from families_of(view_as_of(today, then), then)
     yield timestamp(then)
 
 
-def past_of(today: View, then: datetime) -> View:
+def view_as_of(today: View, then: datetime) -> View:
     """The view as it would have been then, from what is known now."""
     past = (_as_of(loop, then) for loop in today.loops)
     return View((loop for loop in past if loop), today.terms, today.excluded)
@@ -138,7 +138,7 @@ class _Transcript:
     OpenMetrics wants each family in one piece, and in it each metric, so that a moment is told all over the text.
     """
 
-    def __init__(self, gathering: Gathering, labels: Mapping[str, str]) -> None:
+    def __init__(self, gathering: SpillBuffer, labels: Mapping[str, str]) -> None:
         self._gathering = gathering
         self._labels = labels
         self._heads: list[bytes] = []

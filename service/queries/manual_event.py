@@ -16,10 +16,10 @@ from service.lifecycle.errors import UnknownSubject
 from service.lifecycle.events import LifecycleEvent
 from service.lifecycle.plausibility import find_contradiction
 from service.lifecycle.references import Ref, experiment_id
-from service.pipeline.receive import Receiver
+from service.pipeline.receive import DeliveryWriter
 from service.pipeline.surroundings import Surroundings, read_surroundings
 from service.providers.cloudevents import BY_HAND, STRUCTURED, CloudEvents, InvalidEvent, separate
-from service.queries.experiments import why_none
+from service.queries.experiments import explain_absence
 from service.queries.explain import find_subject
 from service.storage import inbox
 from service.storage.database import Connection, Database
@@ -30,7 +30,7 @@ _MARKING = "proposed"
 _FIELDS = {"time": "occurred_at"}
 
 
-class Impossible(Exception):
+class ImplausibleEvent(Exception):
     """The experiment cannot have such an event; the message says why."""
 
 
@@ -39,7 +39,7 @@ class KeyReused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class ByHand:
+class ManualEvent:
     """One event by hand.
 
     Attributes:
@@ -56,14 +56,16 @@ class ByHand:
 
 
 @dataclass(frozen=True, slots=True)
-class Added:
+class RecordedEvent:
     """What became of an event by hand: its delivery, and whether it was new."""
 
     delivery: UUID
     status: Literal["stored", "duplicate"]
 
 
-async def add(database: Database, receiver: Receiver, named: str, by_hand: ByHand, now: datetime) -> Added:
+async def record_manual_event(
+    database: Database, receiver: DeliveryWriter, named: str, by_hand: ManualEvent, now: datetime
+) -> RecordedEvent:
     """Keep an event of an experiment, or one that proposes it; returns once it is on disk.
 
     What was acknowledged a moment ago may not be interpreted yet: the experiment is judged by what is committed.
@@ -86,22 +88,22 @@ async def add(database: Database, receiver: Receiver, named: str, by_hand: ByHan
         delivery = _delivery(root, by_hand, now)
         # Before anything else: what has come before may have made it what it is now.
         if await _came_before(connection, delivery):
-            return Added(delivery.id, "duplicate")
+            return RecordedEvent(delivery.id, "duplicate")
     if why := _says_nothing(by_hand):
-        raise Impossible(why)
+        raise ImplausibleEvent(why)
     if root in around.roots:
         _check(around, root, delivery)
     elif by_hand.event != _MARKING:
-        raise UnknownSubject(why_none(named, around))
+        raise UnknownSubject(explain_absence(named, around))
     status = await receiver.store(delivery)
     if status != "duplicate":
-        return Added(delivery.id, "stored")
+        return RecordedEvent(delivery.id, "stored")
     async with database.transaction() as connection:
         await _came_before(connection, delivery)
-    return Added(delivery.id, "duplicate")
+    return RecordedEvent(delivery.id, "duplicate")
 
 
-def _delivery(root: Ref, by_hand: ByHand, now: datetime) -> Delivery:
+def _delivery(root: Ref, by_hand: ManualEvent, now: datetime) -> Delivery:
     """The delivery that the event becomes: a CloudEvent, as if it had been posted."""
     event = {
         "specversion": "1.0",
@@ -140,11 +142,11 @@ async def _came_before(connection: Connection, delivery: Delivery) -> bool:
 
 
 def _check(around: Surroundings, root: Ref, delivery: Delivery) -> None:
-    if why := find_contradiction(_stated(delivery), lambda more: around.with_more(root, more).fold(root)):
-        raise Impossible(why)
+    if why := find_contradiction(_stated(delivery), lambda more: around.with_events(root, more).fold(root)):
+        raise ImplausibleEvent(why)
 
 
-def _says_nothing(by_hand: ByHand) -> str:
+def _says_nothing(by_hand: ManualEvent) -> str:
     if by_hand.event == "classified" and "failure_category" not in by_hand.data:
         return "a classification needs failure_category: intelligent, basic or complex"
     if by_hand.event == "signalled" and "result" not in by_hand.data:

@@ -12,11 +12,11 @@ import structlog
 
 from service.deliveries.delivery import Delivery
 from service.metrics.terms import Terms
-from service.pipeline.interpret import write_down
-from service.pipeline.project import project_touched
-from service.pipeline.snapshot import Memory, figures
+from service.pipeline.interpret import revise_events, revise_interpretations
+from service.pipeline.project import project_dirty
+from service.pipeline.snapshot import ExperimentCache, sample_values
 from service.rules.model import Rules
-from service.storage import dirty_subjects, events, inbox
+from service.storage import dirty_subjects, inbox
 from service.storage.database import Database, DatabaseUnavailable, Transactions
 from service.storage.dry_run import rehearsal
 
@@ -34,7 +34,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Replayed:
+class ReplayResult:
     """What a replay came to: how many deliveries it read, and each figure that changed, from what to what."""
 
     deliveries: int
@@ -57,7 +57,7 @@ class Replay:
     clock: Clock
     progress: Progress
 
-    async def run(self, database: Database, since: datetime | None = None) -> Replayed:
+    async def run(self, database: Database, since: datetime | None = None) -> ReplayResult:
         """Replay deliveries received since a time, batch by batch, while live traffic goes on.
 
         Each batch is a transaction of its own, and tried again where PostgreSQL is away for a moment. What is received
@@ -68,7 +68,7 @@ class Replay:
         """
         return await self._replay(database, since, alone=False)
 
-    async def rehearse(self, database: Database, since: datetime | None = None) -> Replayed:
+    async def dry_run(self, database: Database, since: datetime | None = None) -> ReplayResult:
         """What `run` would come to if nothing else happened meanwhile; changes nothing, and holds nobody up.
 
         Raises:
@@ -77,11 +77,11 @@ class Replay:
         async with rehearsal(database) as copies:
             return await self._replay(copies, since, alone=True)
 
-    async def _replay(self, database: Transactions, since: datetime | None, *, alone: bool) -> Replayed:
+    async def _replay(self, database: Transactions, since: datetime | None, *, alone: bool) -> ReplayResult:
         # What is still to be projected is no change of ours.
         await self._project(database, alone=alone)
         async with database.transaction() as connection:
-            before = await Memory().view(connection, self.terms, self.clock())
+            before = await ExperimentCache().view(connection, self.terms, self.clock())
             total, until = await inbox.count_held(connection, since or _BEGINNING)
         done, last = 0, (since or _BEGINNING, UUID(int=0))
         while batch := await _patiently(partial(self._batch, database, last, until, alone=alone), alone=alone):
@@ -89,17 +89,20 @@ class Replay:
             self.progress(done, max(done, total))
         await _patiently(partial(self._project, database, alone=alone), alone=alone)
         async with database.transaction() as connection:
-            after = await Memory().view(connection, self.terms, self.clock())
+            after = await ExperimentCache().view(connection, self.terms, self.clock())
         # Both as of now, so that the time that has passed changes nothing.
         now = self.clock()
-        return Replayed(done, _changes(figures(before, now), figures(after, now)))
+        return ReplayResult(done, _changes(sample_values(before, now), sample_values(after, now)))
 
     async def _batch(
         self, database: Transactions, last: tuple[datetime, UUID], until: datetime, *, alone: bool
     ) -> list[Delivery]:
         async with database.transaction() as connection:
             batch = await inbox.held(connection, last, until, _BATCH, lock=not alone)
-            await write_down(connection, self.rules, batch, None if alone else self.clock(), events.revise)
+            if alone:
+                await revise_events(connection, self.rules, batch)
+            else:
+                await revise_interpretations(connection, self.rules, batch, self.clock())
         return batch
 
     async def _project(self, database: Transactions, *, alone: bool) -> None:
@@ -107,7 +110,7 @@ class Replay:
         async with database.transaction() as connection:
             newest = await dirty_subjects.newest(connection)
         while await self._is_touched(database, newest):
-            if not await project_touched(database, self.clock, alone=alone):
+            if not await project_dirty(database, self.clock, alone=alone):
                 await asyncio.sleep(_WAIT_SECONDS)
 
     async def _is_touched(self, database: Transactions, mark: int) -> bool:

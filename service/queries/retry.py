@@ -17,7 +17,7 @@ class NotRetriable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Retried:
+class RetryResult:
     """What became of one delivery that was to be retried.
 
     Attributes:
@@ -32,13 +32,13 @@ class Retried:
     detail: str
 
 
-async def retry(database: Database, deliveries: Sequence[UUID]) -> list[Retried]:
+async def retry_selected(database: Database, deliveries: Sequence[UUID]) -> list[RetryResult]:
     """Let deliveries that failed be interpreted again; tells what became of each.
 
     Raises:
         DatabaseUnavailable: those of the last batch, and all after it, are as they were.
     """
-    retried: list[Retried] = []
+    retried: list[RetryResult] = []
     for start in range(0, len(deliveries), _BATCH):
         async with database.transaction() as connection:
             retried += await _retry(connection, deliveries[start : start + _BATCH])
@@ -47,7 +47,7 @@ async def retry(database: Database, deliveries: Sequence[UUID]) -> list[Retried]
 
 async def retry_failed(
     database: Database, source: str | None = None, since: datetime | None = None
-) -> AsyncIterator[Retried]:
+) -> AsyncIterator[RetryResult]:
     """Let every delivery that has failed so far be interpreted again, the newest first.
 
     Args:
@@ -71,26 +71,26 @@ async def retry_failed(
             return
 
 
-async def _retry(connection: Connection, deliveries: Sequence[UUID]) -> list[Retried]:
+async def _retry(connection: Connection, deliveries: Sequence[UUID]) -> list[RetryResult]:
     renewed = await inbox.make_pending(connection, deliveries)
     standings = await inbox.standings(connection, deliveries)
     return [_retried(one) if one in renewed else _not_retried(one, standings.get(one)) for one in deliveries]
 
 
-def _retried(delivery: UUID) -> Retried:
-    return Retried(delivery, "retried", "it had failed, and is pending again")
+def _retried(delivery: UUID) -> RetryResult:
+    return RetryResult(delivery, "retried", "it had failed, and is pending again")
 
 
-def _not_retried(delivery: UUID, standing: tuple[str | None, bool] | None) -> Retried:
+def _not_retried(delivery: UUID, standing: tuple[str | None, bool] | None) -> RetryResult:
     match standing:
         case None:
-            return Retried(delivery, "unknown", f"there is no delivery {delivery}")
+            return RetryResult(delivery, "unknown", f"there is no delivery {delivery}")
         case None, _:
-            return Retried(delivery, "pending", "it is pending already")
+            return RetryResult(delivery, "pending", "it is pending already")
         case "failed", False:
-            return Retried(delivery, "refused", "its body is gone, since LOOPGAUGE_RAW_RETENTION is over")
+            return RetryResult(delivery, "refused", "its body is gone, since LOOPGAUGE_RAW_RETENTION is over")
         case "failed", True:
-            return Retried(delivery, "refused", "a worker was at it just now, and it failed again")
+            return RetryResult(delivery, "refused", "a worker was at it just now, and it failed again")
         case verdict, _:
             why = f"it is {verdict}, and only failed deliveries are retried; use loopgauge replay"
-            return Retried(delivery, "refused", why)
+            return RetryResult(delivery, "refused", why)

@@ -7,8 +7,8 @@ from difflib import get_close_matches
 
 from service.metrics.terms import Terms, Window
 from service.metrics.view import ORGANISATION, OTHER_TEAMS, View
-from service.pipeline.snapshot import Memory
-from service.queries.history import past_of
+from service.pipeline.snapshot import ExperimentCache
+from service.queries.history import view_as_of
 from service.scorecard.board import Board
 from service.scorecard.compiling import compile_scorecard
 from service.scorecard.figure import Scorecard
@@ -46,7 +46,7 @@ class Scorecards:
         self._terms = terms
         self._clock = clock
         self._kept = kept
-        self._memory = Memory()
+        self._memory = ExperimentCache()
         self._widest = timedelta(0)
         self._boards: dict[timedelta, _Boards] = {}
 
@@ -78,13 +78,13 @@ class Scorecards:
                 view = await self._memory.view(connection, reach, began, began - window.length)
         except Exception:
             # Another server may be there next time, on which the same version means something else.
-            self._memory = Memory()
+            self._memory = ExperimentCache()
             raise
         # After reading, so that nothing that was read lies ahead of the moment that the figures are of.
         now = self._clock()
         today = View(view.loops, replace(self._terms, windows=(window,)))
         then = now - window.length
-        figures = Board(today, now), Board(past_of(today, then), then)
+        figures = Board(today, now), Board(view_as_of(today, then), then)
         ready = self._clock()
         return _Boards(*figures, until=ready + max(self._kept, 2 * (ready - began)))
 

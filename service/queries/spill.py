@@ -17,7 +17,7 @@ Place: TypeAlias = tuple[int, int]
 """Where something stands in the whole: the number of a family, and that of a metric in it."""
 
 
-class Gathering:
+class SpillBuffer:
     """Text by its place; what was added first to a place stands first there.
 
     It fills memory up to a limit, then goes to a temporary file in order of the places, again and again; in the end the

@@ -24,7 +24,7 @@ _SPACING_SECONDS = 0.2
 _log = structlog.get_logger(__name__)
 
 
-class Watch:
+class BacklogMonitor:
     """Looks at what waits in the database, and once at when the sources were last heard of.
 
     Args:

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import msgspec
 
 from service.metrics.terms import Terms
-from service.pipeline.snapshot import Memory, Snapshot, take_snapshot
-from service.runtime.subprocess import Answering, Beginning, Companion, accompany
+from service.pipeline.snapshot import ExperimentCache, Snapshot, take_snapshot
+from service.runtime.subprocess import Answering, Beginning, ChildProcess, accompany
 from service.storage.database import Database
 
 
@@ -24,7 +24,7 @@ class Refresher:
 
     def __init__(self, database: Database, terms: Terms, log_level: str) -> None:
         beginning = Beginning(database.url, terms, log_level)
-        self._companion = Companion(__name__, "takes snapshots", beginning, Snapshot)
+        self._companion = ChildProcess(__name__, "takes snapshots", beginning, Snapshot)
 
     async def refresh(self) -> Snapshot:
         """The figures of this moment; one at a time. Whoever gives up waiting for them ends the process.
@@ -41,7 +41,7 @@ class Refresher:
 
 
 def _begin(beginning: Beginning) -> Answering:
-    database, memory = Database(beginning.url, pool_size=1), Memory()
+    database, memory = Database(beginning.url, pool_size=1), ExperimentCache()
 
     async def snapshot(_: msgspec.Raw) -> Snapshot:
         nonlocal memory
@@ -49,7 +49,7 @@ def _begin(beginning: Beginning) -> Answering:
             return await take_snapshot(database, beginning.terms, _now, memory)
         except Exception:
             # Another server may be there now, on which the same version means something else.
-            memory = Memory()
+            memory = ExperimentCache()
             raise
 
     return snapshot

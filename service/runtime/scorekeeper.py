@@ -11,7 +11,7 @@ import msgspec
 
 from service.metrics.terms import Terms, Window
 from service.queries.scorecard import Scorecards, UnknownTeam
-from service.runtime.subprocess import Answering, Beginning, Companion, CompanionFailed, accompany
+from service.runtime.subprocess import Answering, Beginning, ChildProcess, ChildProcessFailed, accompany
 from service.storage.database import Database
 
 # Proxies do not wait for much longer.
@@ -54,7 +54,7 @@ class Scorekeeper:
         idle_seconds: float = _IDLE_SECONDS,
     ) -> None:
         beginning = Beginning(database.url, terms, log_level)
-        self._companion = Companion("service.runtime.scorekeeper", "compiles scorecards", beginning, _Told)
+        self._companion = ChildProcess("service.runtime.scorekeeper", "compiles scorecards", beginning, _Told)
         self._kept = kept
         self._idle_seconds = idle_seconds
         self._turn = asyncio.Lock()
@@ -74,7 +74,7 @@ class Scorekeeper:
                 # Whoever asks next has the good of what goes on.
                 told = await asyncio.shield(asyncio.create_task(self._ask(_Question(team, window, self._kept))))
         except TimeoutError as error:
-            raise CompanionFailed("the scorecard is not ready yet: ask again in a moment") from error
+            raise ChildProcessFailed("the scorecard is not ready yet: ask again in a moment") from error
         if told.unknown_team:
             raise UnknownTeam(told.unknown_team)
         return told.scorecard
@@ -91,7 +91,7 @@ class Scorekeeper:
             async with asyncio.timeout(_LONGEST_SECONDS):
                 return await self._companion.ask(question)
         except TimeoutError as error:
-            raise CompanionFailed(f"the scorecard was not ready within {_LONGEST_SECONDS:g} seconds") from error
+            raise ChildProcessFailed(f"the scorecard was not ready within {_LONGEST_SECONDS:g} seconds") from error
         finally:
             self._leaving = asyncio.create_task(self._leave(), name="end an idle scorekeeper")
             self._turn.release()

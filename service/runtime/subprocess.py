@@ -38,7 +38,7 @@ _log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 
-class CompanionFailed(Exception):
+class ChildProcessFailed(Exception):
     """The process failed or ended; the next question is a new attempt, to a new one where it ended."""
 
 
@@ -62,7 +62,7 @@ Answering: TypeAlias = Callable[[msgspec.Raw], Awaitable[object]]
 """Answers a question that came as MessagePack."""
 
 
-class Companion(Generic[T]):
+class ChildProcess(Generic[T]):
     """The asking end: starts the process when something is asked, and asks it.
 
     Args:
@@ -92,7 +92,7 @@ class Companion(Generic[T]):
             answer = await _ask(process, question)
         except (OSError, EOFError) as error:
             await self.close()
-            raise CompanionFailed(f"the process that {self._does} ended with status {process.returncode}") from error
+            raise ChildProcessFailed(f"the process that {self._does} ended with status {process.returncode}") from error
         except BaseException:
             # What comes out of the pipe from now on would be the answer to a question that nobody asks any more.
             self._process = None
@@ -101,7 +101,7 @@ class Companion(Generic[T]):
         if answer.unavailable:
             raise DatabaseUnavailable(answer.unavailable)
         if answer.failed:
-            raise CompanionFailed(answer.failed)
+            raise ChildProcessFailed(answer.failed)
         return msgspec.msgpack.decode(answer.told, type=self._told)
 
     async def close(self) -> None:

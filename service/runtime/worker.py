@@ -8,14 +8,14 @@ from typing import Any, TypeAlias
 import structlog
 
 from service.pipeline.interpret import interpret_pending
-from service.pipeline.latency import Visibility
-from service.pipeline.project import BATCH, project_touched
+from service.pipeline.latency import DeliveryLatency
+from service.pipeline.project import BATCH, project_dirty
 from service.pipeline.retention import forget_bodies, forget_unattached
-from service.pipeline.snapshot import Exported
+from service.pipeline.snapshot import ExportedSnapshot
 from service.rules.model import Rules
 from service.runtime.leadership import Leadership
 from service.runtime.refresher import Refresher
-from service.runtime.subprocess import CompanionFailed
+from service.runtime.subprocess import ChildProcessFailed
 from service.storage.database import Database, DatabaseError, within
 from service.telemetry import Telemetry
 
@@ -80,11 +80,11 @@ class Worker:
         self._changed = asyncio.Event()
         self._stopping = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self._snapshot: Exported | None = None
-        self._visibility = Visibility(telemetry)
+        self._snapshot: ExportedSnapshot | None = None
+        self._visibility = DeliveryLatency(telemetry)
 
     @property
-    def snapshot(self) -> Exported | None:
+    def snapshot(self) -> ExportedSnapshot | None:
         """The last snapshot; None where this process does not lead, and until it has taken its first one."""
         return self._snapshot if self._leadership.leads else None
 
@@ -115,7 +115,7 @@ class Worker:
         return await interpret_pending(self._database, self._rules, self._telemetry, self._clock)
 
     async def _project(self) -> int:
-        projected = await project_touched(self._database, self._clock, self._telemetry)
+        projected = await project_dirty(self._database, self._clock, self._telemetry)
         if projected:
             self._changed.set()
         if 0 < projected < BATCH:
@@ -140,7 +140,7 @@ class Worker:
     def _begin_to_lead(self) -> None:
         # From when we led last: others have exported newer ones since.
         self._snapshot = None
-        self._visibility = Visibility(self._telemetry)
+        self._visibility = DeliveryLatency(self._telemetry)
         self._changed.set()
 
     async def _refresh(self) -> None:
@@ -197,7 +197,7 @@ class Worker:
         began = steady()
         snapshot = await self._refresher.refresh()
         # Compressing leaves the event loop to others.
-        exported = await asyncio.to_thread(Exported.of, snapshot, timedelta(seconds=steady() - began))
+        exported = await asyncio.to_thread(ExportedSnapshot.of, snapshot, timedelta(seconds=steady() - began))
         # Where this process has begun to lead anew meanwhile, somebody else may have exported a newer one.
         if visibility is self._visibility:
             self._snapshot = exported
@@ -210,7 +210,7 @@ class Worker:
         try:
             # A connection may have gone silent: whoever waits on it for an answer waits for ever.
             return await within(patience, step())
-        except (DatabaseError, CompanionFailed, TimeoutError) as error:
+        except (DatabaseError, ChildProcessFailed, TimeoutError) as error:
             cause = str(error) or f"not done within {patience:g} seconds"
             _log.warning("work postponed", work=step.__name__.strip("_"), cause=cause)
         except Exception:  # noqa: BLE001 - a fault in one step must not end the loop

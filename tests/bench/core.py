@@ -12,7 +12,7 @@ from pathlib import Path
 from service.lifecycle.events import Active, Concluded, Declared, LifecycleEvent, Proposed, Signalled
 from service.lifecycle.experiment import fold
 from service.lifecycle.references import Ref
-from service.pipeline.judge import interpret_delivery
+from service.pipeline.interpret import interpret_delivery
 from tests.bench.report import Line
 from tests.support.builders import GitHubRequest, PullRequest, at, github
 from tests.support.road import RULES

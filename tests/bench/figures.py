@@ -14,9 +14,9 @@ from pathlib import Path
 import asyncpg
 import uvloop
 
-from service.app import figure_terms
+from service.app import metric_terms
 from service.metrics.estimate import quantile
-from service.pipeline.snapshot import Exported
+from service.pipeline.snapshot import ExportedSnapshot
 from service.runtime.refresher import Refresher
 from service.settings import Settings, load_rules
 from service.storage.database import Database
@@ -98,13 +98,13 @@ async def _longest_hold(stop: asyncio.Event) -> float:
 async def _refresh(url: str) -> tuple[float, list[float], float]:
     """The first refresh, those after it, and the longest hold of the event loop meanwhile; all in seconds."""
     database = Database(url)
-    refresher = Refresher(database, figure_terms(Settings(), load_rules(Settings())), "warning")
+    refresher = Refresher(database, metric_terms(Settings(), load_rules(Settings())), "warning")
     taken, stop = [], asyncio.Event()
     holding = asyncio.create_task(_longest_hold(stop))
     for _ in range(_REFRESHES + 1):
         began = time.perf_counter()
         snapshot = await refresher.refresh()
-        await asyncio.to_thread(Exported.of, snapshot, datetime.now(UTC) - snapshot.taken_at)
+        await asyncio.to_thread(ExportedSnapshot.of, snapshot, datetime.now(UTC) - snapshot.taken_at)
         taken.append(time.perf_counter() - began)
         await _change(url)
     stop.set()

@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.server import configuration, spare_the_collector
+from service.server import configuration, tune_garbage_collector
 from tests.support.builders import SECRET
 
 DATABASE = "LOOPGAUGE_BENCH_DATABASE"
@@ -147,7 +147,7 @@ def main(name: str, port: str) -> None:
     """Serve until it is asked to end."""
     config = configuration(REFERENCES[name]())
     config.port = int(port)
-    spare_the_collector()
+    tune_garbage_collector()
     uvloop.run(uvicorn.Server(config).serve())
 
 

@@ -10,7 +10,7 @@ from service.lifecycle.experiment import Experiment
 from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk
 from service.metrics.view import View
 from service.pipeline.exposition import write_text
-from service.pipeline.snapshot import Exported, render
+from service.pipeline.snapshot import ExportedSnapshot, render
 from service.telemetry import Telemetry
 from service.telemetry.backlog import Backlog
 from tests.support.builders import at, experiment, terms
@@ -34,7 +34,7 @@ _ENDINGS: tuple[_Ending, ...] = (
 def scrape() -> str:
     """What Prometheus reads from a service that knows a bit of everything."""
     snapshot = render(View.of(_portfolio(), terms("30d", "90d"), ()), NOW)
-    exported = Exported.of(snapshot, timedelta(seconds=0.5))
+    exported = ExportedSnapshot.of(snapshot, timedelta(seconds=0.5))
     return exported.text.plain(write_text(_telemetry().registry)).decode()
 
 

@@ -13,8 +13,8 @@ from service.app import create_app
 from service.lifecycle.exclusions import Exclusion
 from service.lifecycle.experiment import Experiment
 from service.pipeline.interpret import interpret_pending
-from service.pipeline.project import project_touched
-from service.pipeline.snapshot import Memory, take_snapshot
+from service.pipeline.project import project_dirty
+from service.pipeline.snapshot import ExperimentCache, take_snapshot
 from service.rules.model import Rules
 from service.settings import Settings, load_rules
 from service.storage import experiments
@@ -66,7 +66,7 @@ async def settle(database: Database, rules: Rules = RULES) -> Telemetry:
     telemetry = Telemetry(["github"])
     while await interpret_pending(database, rules, telemetry, lambda: at(2)):
         pass
-    while await project_touched(database, lambda: at(2), telemetry):
+    while await project_dirty(database, lambda: at(2), telemetry):
         pass
     return telemetry
 
@@ -86,7 +86,7 @@ async def all_exclusions(database: Database) -> dict[str, Exclusion]:
 
 async def figures(database: Database, now: datetime) -> Figures:
     """Every figure of a scrape as of `now`, under its name and its label values in the order of the labels' names."""
-    snapshot = await take_snapshot(database, TERMS, lambda: now, Memory())
+    snapshot = await take_snapshot(database, TERMS, lambda: now, ExperimentCache())
     return read_figures(snapshot.text.decode())
 
 

@@ -16,10 +16,10 @@ from service.deliveries.delivery import UnreadableDelivery
 from service.deliveries.signatures import SignatureRefused
 from service.lifecycle.errors import BadReference, UnknownSubject, UnreadableEvent
 from service.providers.cloudevents import InvalidEvent, NoCloudEvent
-from service.queries.manual_event import Impossible, KeyReused
+from service.queries.manual_event import ImplausibleEvent, KeyReused
 from service.queries.retry import NotRetriable
 from service.queries.scorecard import UnknownTeam
-from service.runtime.subprocess import CompanionFailed
+from service.runtime.subprocess import ChildProcessFailed
 from service.storage.database import DatabaseMisconfigured, DatabaseRejected, DatabaseUnavailable
 from service.storage.inbox import InvalidCursor
 
@@ -156,12 +156,14 @@ PROBLEMS: Mapping[type[Exception], ProblemType] = {
     ),
     BadReference: ProblemType(HTTPStatus.UNPROCESSABLE_ENTITY, "bad-reference", "The reference is malformed"),
     UnknownTeam: ProblemType(HTTPStatus.NOT_FOUND, "unknown-team", "No experiment belongs to this team"),
-    CompanionFailed: ProblemType(
+    ChildProcessFailed: ProblemType(
         HTTPStatus.SERVICE_UNAVAILABLE, "figures-unavailable", "The scorecard cannot be computed now", _RETRY_SOON
     ),
     UnknownDelivery: ProblemType(HTTPStatus.NOT_FOUND, "unknown-delivery", "No delivery has this id"),
     NotRetriable: ProblemType(HTTPStatus.CONFLICT, "not-retriable", "The delivery cannot be retried"),
-    Impossible: ProblemType(HTTPStatus.UNPROCESSABLE_ENTITY, "impossible", "The experiment cannot have this event"),
+    ImplausibleEvent: ProblemType(
+        HTTPStatus.UNPROCESSABLE_ENTITY, "impossible", "The experiment cannot have this event"
+    ),
     KeyReused: ProblemType(
         HTTPStatus.UNPROCESSABLE_ENTITY, "key-reused", "The Idempotency-Key belongs to another request"
     ),

@@ -8,12 +8,12 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 
-from service.app import figure_terms
+from service.app import metric_terms
 from service.demo.organisation import SOURCES, TEAMS, THRESHOLDS
 from service.demo.post import Post
 from service.demo.signing import signed
 from service.demo.timeline import history
-from service.pipeline.snapshot import Memory, take_snapshot
+from service.pipeline.snapshot import ExperimentCache, take_snapshot
 from service.storage import inbox
 from service.storage.database import Database
 from tests.support.road import RULES, Figures, api, read_figures, settings, settle
@@ -48,7 +48,7 @@ async def test_the_past_shows_each_team_as_it_is(database: Database) -> None:
         posts = history(START, timedelta(weeks=26), random.Random(1))
         await asyncio.gather(*(_post(client, posts) for _ in range(24)))
     await settle(database)
-    snapshot = await take_snapshot(database, figure_terms(settings(**GIVEN), RULES), lambda: START, Memory())
+    snapshot = await take_snapshot(database, metric_terms(settings(**GIVEN), RULES), lambda: START, ExperimentCache())
     async with database.transaction() as connection:
         rows, _ = await inbox.page(connection, limit=100_000)
     verdicts = [(row.source, row.verdict, row.reason) for row in rows]

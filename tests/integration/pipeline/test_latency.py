@@ -8,8 +8,8 @@ from sqlalchemy import text
 from service.deliveries.delivery import Delivery
 from service.lifecycle.references import Ref
 from service.pipeline.interpret import interpret_pending
-from service.pipeline.latency import Visibility
-from service.pipeline.project import project_touched
+from service.pipeline.latency import DeliveryLatency
+from service.pipeline.project import project_dirty
 from service.storage import dirty_subjects, inbox
 from service.storage.database import Database
 from service.storage.inbox import Settlement
@@ -30,7 +30,7 @@ class Leader:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._telemetry = Telemetry([])
-        self._visibility = Visibility(self._telemetry)
+        self._visibility = DeliveryLatency(self._telemetry)
 
     async def begin(self) -> "Leader":
         await self._visibility.fresh(self._database, BEGAN)
@@ -69,7 +69,7 @@ async def _receive(
 
 
 async def _project(database: Database) -> None:
-    while await project_touched(database, lambda: at(2)):
+    while await project_dirty(database, lambda: at(2)):
         pass
 
 

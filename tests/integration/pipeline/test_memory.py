@@ -13,7 +13,7 @@ from service.lifecycle.experiment import Experiment
 from service.lifecycle.references import Ref
 from service.metrics.cohort import Loop
 from service.metrics.view import View
-from service.pipeline.snapshot import Memory, figures
+from service.pipeline.snapshot import ExperimentCache, sample_values
 from service.storage import exclusions, experiments
 from service.storage.database import Connection, Database
 from tests.support.builders import at, experiment, terms
@@ -83,22 +83,22 @@ async def test_a_memory_that_is_kept_gives_the_same_figures_as_everything_after_
 ) -> None:
     async with database.transaction() as connection:
         await connection.execute(text("TRUNCATE experiments, exclusions"))
-    memory, now = Memory(), BEGINNING
+    memory, now = ExperimentCache(), BEGINNING
     for step in (before, *steps):
         await _take(database, step)
         now += step.later
         async with database.reading() as connection:
             view = await memory.view(connection, TERMS, now)
-            fresh = await Memory().view(connection, TERMS, now)
+            fresh = await ExperimentCache().view(connection, TERMS, now)
             everything = await _everything(connection)
         # The figures are of when it was read, or of a moment after it.
-        assert figures(view, now + reading) == figures(everything, now + reading)
+        assert sample_values(view, now + reading) == sample_values(everything, now + reading)
         assert _remembered(view.loops) == _remembered(fresh.loops)
 
 
 async def test_what_has_not_changed_is_not_read_again(database: Database) -> None:
     same, other = experiment("key:same", idea_at=at(2)), experiment("key:other", idea_at=at(2))
-    memory = Memory()
+    memory = ExperimentCache()
     first = await _loops(database, memory, Step(rewritten=(same, other)))
     second = await _loops(database, memory, Step(rewritten=(same, replace(other, title="Ask less"))))
     assert second["key:same"] is first["key:same"]
@@ -112,7 +112,7 @@ async def test_what_no_window_holds_any_more_is_forgotten(database: Database) ->
         experiment(f"key:{day}", idea_at=at(day), concluded_at=at(day, "10:00:00"), title=f"Of day {day}")
         for day in (1, 3, 7)
     )
-    memory = Memory()
+    memory = ExperimentCache()
     assert (await _loops(database, memory, Step(rewritten=(first, between, last)))).keys() == {
         "key:1",
         "key:3",
@@ -123,7 +123,7 @@ async def test_what_no_window_holds_any_more_is_forgotten(database: Database) ->
     assert (await _loops(database, memory, Step(), just_after)).keys() == {"key:1", "key:7"}
 
 
-async def _loops(database: Database, memory: Memory, step: Step, now: datetime = BEGINNING) -> dict[str, Loop]:
+async def _loops(database: Database, memory: ExperimentCache, step: Step, now: datetime = BEGINNING) -> dict[str, Loop]:
     """The loops of a snapshot after a step, by root."""
     await _take(database, step)
     async with database.reading() as connection:

@@ -11,8 +11,8 @@ import pytest
 from service.lifecycle.exclusions import Exclusion
 from service.lifecycle.experiment import Experiment, Restart
 from service.lifecycle.references import Ref
-from service.pipeline.judge import interpret_delivery
-from service.pipeline.project import project_touched
+from service.pipeline.interpret import interpret_delivery
+from service.pipeline.project import project_dirty
 from service.rules.document import RulesFile
 from service.rules.model import Rules
 from service.rules.schema import read_rules
@@ -36,7 +36,7 @@ async def _record(connection: Connection, request: GitHubRequest) -> None:
 
 
 async def _project(database: Database) -> None:
-    while await project_touched(database, lambda: at(2)):
+    while await project_dirty(database, lambda: at(2)):
         pass
 
 
@@ -104,7 +104,7 @@ async def test_projection_waits_for_nobody_who_is_touching_its_subjects_again(da
         await _record(connection, workflow_run(pull.head, at(5)))
     async with database.transaction() as touching:
         await _record(touching, workflow_run(pull.head, at(4)))
-        assert await project_touched(database, lambda: at(2)) == 0
+        assert await project_dirty(database, lambda: at(2)) == 0
         assert (await all_experiments(database))[ISSUE].first_signal_at == at(5)
     await _project(database)
     assert (await all_experiments(database))[ISSUE].first_signal_at == at(4)
@@ -179,7 +179,7 @@ async def _forget(database: Database) -> None:
 
 
 async def test_projecting_nothing_is_nothing(database: Database) -> None:
-    assert await project_touched(database, lambda: at(2)) == 0
+    assert await project_dirty(database, lambda: at(2)) == 0
 
 
 async def test_a_subject_that_cannot_be_projected_is_set_aside_and_stops_no_other(database: Database) -> None:
@@ -210,7 +210,7 @@ async def test_a_subject_that_was_set_aside_is_projected_when_its_time_has_come(
         await connection.exec_driver_sql("UPDATE events SET kind = 'proposed' WHERE kind = 'divined'")
     await _project(database)
     assert (await all_experiments(database))["github:acme/app#1"].started_at is None
-    assert await project_touched(database, lambda: at(2, "09:01:00")) == 1
+    assert await project_dirty(database, lambda: at(2, "09:01:00")) == 1
     assert (await all_experiments(database))["github:acme/app#1"].started_at == at(3)
 
 
@@ -355,9 +355,9 @@ async def test_a_reclassification_that_was_not_committed_is_not_counted(database
         await _record(connection, issue.labeled("failure:basic", at(4))[1])
     telemetry = Telemetry([])
     with pytest.raises(DatabaseUnavailable):
-        await project_touched(unlucky, lambda: at(2), telemetry)
+        await project_dirty(unlucky, lambda: at(2), telemetry)
     assert _reclassified(telemetry) == {}
-    await project_touched(lucky, lambda: at(2), telemetry)
+    await project_dirty(lucky, lambda: at(2), telemetry)
     assert _reclassified(telemetry) == {("unclassified", "basic"): 1}
     await unlucky.close()
     await lucky.close()
@@ -375,7 +375,7 @@ async def test_a_reclassification_beside_a_subject_that_cannot_be_projected_is_c
         await connection.exec_driver_sql(newer)
         await _record(connection, issue.labeled("failure:basic", at(4))[1])
     telemetry = Telemetry([])
-    await project_touched(database, lambda: at(2), telemetry)
+    await project_dirty(database, lambda: at(2), telemetry)
     assert _reclassified(telemetry) == {("unclassified", "basic"): 1}
 
 

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from service.deliveries.delivery import Delivery
-from service.pipeline.receive import Receiver
+from service.pipeline.receive import DeliveryWriter
 from service.storage import inbox
 from service.storage.database import Database, DatabaseRejected, DatabaseUnavailable
 from tests.support.builders import at, github
@@ -23,8 +23,8 @@ def _numbered(number: int) -> Delivery:
 
 
 @asynccontextmanager
-async def _receiving(database: Database) -> AsyncIterator[Receiver]:
-    receiver = Receiver(database)
+async def _receiving(database: Database) -> AsyncIterator[DeliveryWriter]:
+    receiver = DeliveryWriter(database)
     receiver.start()
     try:
         yield receiver
@@ -160,7 +160,7 @@ async def test_without_a_database_none_of_a_request_is_stored() -> None:
 
 
 async def test_stopping_stores_what_has_arrived(database: Database) -> None:
-    receiver = Receiver(database)
+    receiver = DeliveryWriter(database)
     receiver.start()
     waiting = [asyncio.create_task(receiver.store(_numbered(number))) for number in range(50)]
     await asyncio.sleep(0)
@@ -197,8 +197,8 @@ async def test_a_database_that_does_not_answer_is_given_up(database: Database) -
 
 
 @asynccontextmanager
-async def _receiving_briefly(database: Database) -> AsyncIterator[Receiver]:
-    receiver = Receiver(database, patience=0.2)
+async def _receiving_briefly(database: Database) -> AsyncIterator[DeliveryWriter]:
+    receiver = DeliveryWriter(database, patience=0.2)
     receiver.start()
     try:
         yield receiver

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import text
 
 from service.deliveries.delivery import Delivery
-from service.pipeline.receive import Receiver
+from service.pipeline.receive import DeliveryWriter
 from service.storage import inbox
 from service.storage.database import Database, DatabaseUnavailable
 from service.storage.spool import FILE, Spool
@@ -51,9 +51,11 @@ def spool(tmp_path: Path) -> Spool:
 
 
 @asynccontextmanager
-async def _receiving(far: Database, spool: Spool | None, reported: list[int] | None = None) -> AsyncIterator[Receiver]:
+async def _receiving(
+    far: Database, spool: Spool | None, reported: list[int] | None = None
+) -> AsyncIterator[DeliveryWriter]:
     report = reported.append if reported is not None else lambda _: None
-    receiver = Receiver(far, spool, patience=_PATIENCE, report=report)
+    receiver = DeliveryWriter(far, spool, patience=_PATIENCE, report=report)
     receiver.start()
     try:
         # A hang fails the test here.
@@ -70,7 +72,7 @@ async def _inbox(database: Database) -> list[str]:
         return list(await connection.scalars(text(query)))
 
 
-async def _all_in(receiver: Receiver, spool: Spool, *, but: int = 0) -> None:
+async def _all_in(receiver: DeliveryWriter, spool: Spool, *, but: int = 0) -> None:
     async def empty() -> bool:
         return await asyncio.to_thread(spool.count) == but and not receiver.spools
 
@@ -166,7 +168,7 @@ async def test_a_connection_that_was_forgotten_on_the_way_while_nobody_used_it_c
     line: Line, far: Database, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inbox, "_IDLE_SECONDS", 0.05)
-    receiver = Receiver(far)
+    receiver = DeliveryWriter(far)
     receiver.start()
     before, after = _numbered(*range(1, 5)), _numbered(*range(5, 9))
     # The writers take turns, so each of them has a connection.
@@ -292,7 +294,7 @@ async def test_stopping_spools_what_has_arrived_and_leaves_it_for_the_next_proce
     line: Line, far: Database, database: Database, spool: Spool
 ) -> None:
     await line.cut()
-    receiver = Receiver(far, spool, patience=_PATIENCE)
+    receiver = DeliveryWriter(far, spool, patience=_PATIENCE)
     receiver.start()
     waiting = [asyncio.create_task(receiver.store(one)) for one in _numbered(*range(50))]
     await asyncio.sleep(0)
@@ -358,7 +360,7 @@ async def test_who_spools_no_more_moves_what_was_left_and_refuses_what_comes(
     line: Line, far: Database, database: Database, tmp_path: Path
 ) -> None:
     Spool(tmp_path).keep(_numbered(1))
-    receiver = Receiver(far, Spool(tmp_path), spooling=False, patience=_PATIENCE)
+    receiver = DeliveryWriter(far, Spool(tmp_path), spooling=False, patience=_PATIENCE)
     receiver.start()
 
     async def moved() -> bool:
@@ -398,7 +400,7 @@ async def test_who_asks_hears_of_each_delivery_that_is_on_disk_also_of_those_tha
         heard.append((source, received_at))
 
     await asyncio.to_thread(spool.keep, [replace(_ANY, received_at=at(1))])
-    receiver = Receiver(far, spool, patience=_PATIENCE, heard=hear)
+    receiver = DeliveryWriter(far, spool, patience=_PATIENCE, heard=hear)
     receiver.start()
     await _all_in(receiver, spool)
     assert heard == [("github", at(1))]

@@ -14,8 +14,8 @@ from service.lifecycle.history import as_of
 from service.lifecycle.references import Ref
 from service.lifecycle.taxonomy import Outcome
 from service.metrics.view import View
-from service.pipeline.snapshot import figures, render
-from service.queries.history import Export, Known, TakenLabel, earliest, moments, read_known
+from service.pipeline.snapshot import render, sample_values
+from service.queries.history import ExperimentHistory, Export, TakenLabel, earliest_moment, export_moments, read_history
 from service.storage import exclusions, experiments
 from service.storage.database import Database
 from tests.support.builders import at, experiment, terms
@@ -34,7 +34,7 @@ def exported(
 ) -> list[str]:
     """The lines of an export."""
     export = Export(TERMS, labels, lambda *_: None)
-    return b"".join(export.write(Known(known, excluded), told)).decode().splitlines()
+    return b"".join(export.write(ExperimentHistory(known, excluded), told)).decode().splitlines()
 
 
 def told_of(lines: Sequence[str], then: datetime) -> str:
@@ -164,7 +164,7 @@ def test_once_all_is_past_the_history_says_what_the_figures_say_today() -> None:
         experiment("jira:ML-1", idea_at=at(3), team="", last_activity_at=at(9)),
     ]
     told = dict(line.rsplit(" ", 1)[0].rsplit(" ", 1) for line in exported(known, [at(20)], {}) if line[0] != "#")
-    today = figures(View.of(known, TERMS), at(20))
+    today = sample_values(View.of(known, TERMS), at(20))
     told.pop("loopgauge_snapshot_timestamp_seconds{}")
     assert {name.replace(", ", ","): float(value) for name, value in today.items()} == {
         name: float(value) for name, value in told.items()
@@ -174,29 +174,29 @@ def test_once_all_is_past_the_history_says_what_the_figures_say_today() -> None:
 def test_moments_are_multiples_of_the_step_and_end_three_hours_ago() -> None:
     midnight = datetime.fromisoformat("2026-03-04T00:00:00+00:00")
     now = at(6, "02:59:59")
-    assert moments(at(3), now, DAY, now) == [midnight, midnight + DAY]
+    assert export_moments(at(3), now, DAY, now) == [midnight, midnight + DAY]
     now = at(6, "03:00:00")
-    assert moments(at(3), now, DAY, now) == [midnight, midnight + DAY, midnight + 2 * DAY]
-    assert moments(at(3), now - DAY, DAY, now) == [midnight, midnight + DAY]
-    assert moments(at(3), midnight, DAY, now) == [midnight]
-    assert moments(at(3), midnight - timedelta(seconds=1), DAY, now) == []
+    assert export_moments(at(3), now, DAY, now) == [midnight, midnight + DAY, midnight + 2 * DAY]
+    assert export_moments(at(3), now - DAY, DAY, now) == [midnight, midnight + DAY]
+    assert export_moments(at(3), midnight, DAY, now) == [midnight]
+    assert export_moments(at(3), midnight - timedelta(seconds=1), DAY, now) == []
     now = midnight + timedelta(hours=3)
-    assert moments(midnight, now, DAY, now) == [midnight]
+    assert export_moments(midnight, now, DAY, now) == [midnight]
     now = at(4, "08:00:00")
-    assert moments(at(3), now, timedelta(hours=6), now) == [at(3, "12:00:00"), at(3, "18:00:00"), midnight]
-    assert moments(at(5), at(4), DAY, at(4)) == []
+    assert export_moments(at(3), now, timedelta(hours=6), now) == [at(3, "12:00:00"), at(3, "18:00:00"), midnight]
+    assert export_moments(at(5), at(4), DAY, at(4)) == []
 
 
 def test_history_begins_with_the_first_idea_but_not_before_the_widest_window() -> None:
-    known = Known([experiment(idea_at=at(4)), experiment("jira:ML-1", idea_at=at(3))])
-    assert earliest(known, terms("7d", "30d"), at(20)) == at(3)
-    assert earliest(known, terms("7d"), at(20)) == at(13)
-    assert earliest(Known([]), terms("7d"), at(20)) == at(20)
+    known = ExperimentHistory([experiment(idea_at=at(4)), experiment("jira:ML-1", idea_at=at(3))])
+    assert earliest_moment(known, terms("7d", "30d"), at(20)) == at(3)
+    assert earliest_moment(known, terms("7d"), at(20)) == at(13)
+    assert earliest_moment(ExperimentHistory([]), terms("7d"), at(20)) == at(20)
 
 
 def test_how_far_it_is_is_told_after_each_moment() -> None:
     told: list[tuple[int, int]] = []
-    list(Export(TERMS, {}, lambda *progress: told.append(progress)).write(Known([]), [at(3), at(4)]))
+    list(Export(TERMS, {}, lambda *progress: told.append(progress)).write(ExperimentHistory([]), [at(3), at(4)]))
     assert told == [(1, 2), (2, 2)]
 
 
@@ -205,4 +205,4 @@ async def test_what_is_known_is_read_with_what_is_left_out(database: Database) -
     async with database.transaction() as connection:
         await experiments.replace(connection, [known], [])
         await exclusions.replace(connection, {Ref("jira:ML-2"): Exclusion("duplicate", at(3))}, [])
-    assert await read_known(database) == Known([known], [Exclusion("duplicate", at(3))])
+    assert await read_history(database) == ExperimentHistory([known], [Exclusion("duplicate", at(3))])

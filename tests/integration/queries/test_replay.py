@@ -18,8 +18,8 @@ from service.pipeline.interpret import interpret_pending
 from service.pipeline.project import project
 from service.pipeline.surroundings import Surroundings
 from service.providers.github import GitHub
-from service.queries.replay import Replay, Replayed
-from service.queries.retry import Retried, retry, retry_failed
+from service.queries.replay import Replay, ReplayResult
+from service.queries.retry import RetryResult, retry_failed, retry_selected
 from service.rules.document import RulesFile
 from service.rules.model import Rules
 from service.rules.schema import read_rules
@@ -54,7 +54,7 @@ def _replay(rules: Rules = RULES) -> Replay:
     return Replay(rules, TERMS, lambda: at(20), lambda done, total: None)
 
 
-async def _run(database: Database, rules: Rules = RULES, since: datetime | None = None) -> Replayed:
+async def _run(database: Database, rules: Rules = RULES, since: datetime | None = None) -> ReplayResult:
     return await _replay(rules).run(database, since)
 
 
@@ -99,7 +99,7 @@ async def test_under_the_same_rules_a_replay_changes_nothing(database: Database,
     await deliver(database, *told)
     before, rows = await all_experiments(database), await _everything(database)
     replayed = await _run(database)
-    assert replayed == Replayed(len(told), {})
+    assert replayed == ReplayResult(len(told), {})
     assert await all_experiments(database) == before
     assert await _everything(database) == rows
 
@@ -207,7 +207,7 @@ async def test_only_what_was_received_since_is_replayed(database: Database) -> N
 async def test_a_rehearsal_tells_what_would_change_and_changes_nothing(database: Database) -> None:
     await deliver(database, *_story(), Issue(number=9, created_at=at(2), labels=("bet",)).opened())
     rows = await _everything(database)
-    rehearsed = await _replay(BETS).rehearse(database)
+    rehearsed = await _replay(BETS).dry_run(database)
     assert await _everything(database) == rows
     assert rehearsed.changed
     assert await _run(database, BETS) == rehearsed
@@ -229,7 +229,7 @@ def _apart(work: Callable[[Database], Coroutine[Any, Any, _Done]], url: str) -> 
 async def test_while_a_rehearsal_stands_still_all_else_goes_on(database: Database, database_url: str) -> None:
     bets = [Issue(number=number, created_at=at(2), labels=("bet",)).opened() for number in range(100, 200)]
     await deliver(database, *_story(), *bets)
-    undisturbed = await _replay(BETS).rehearse(database)
+    undisturbed = await _replay(BETS).dry_run(database)
     halfway, go_on = threading.Event(), threading.Event()
 
     def wait(_done: int, _total: int) -> None:
@@ -237,7 +237,7 @@ async def test_while_a_rehearsal_stands_still_all_else_goes_on(database: Databas
         assert go_on.wait(60)
 
     held_up = Replay(BETS, TERMS, lambda: at(20), wait)
-    rehearsing = asyncio.create_task(asyncio.to_thread(_apart, held_up.rehearse, database_url))
+    rehearsing = asyncio.create_task(asyncio.to_thread(_apart, held_up.dry_run, database_url))
     assert await asyncio.to_thread(halfway.wait, 60)
     try:
         # Among them a rename, which takes the strongest lock, and what is known of subjects that are rehearsed.
@@ -262,7 +262,7 @@ async def test_a_rehearsal_leaves_out_what_is_still_to_be_projected(database: Da
         await inbox.store(connection, [Issue(number=46, created_at=at(2)).opened().delivery(at(2))])
     await interpret_pending(database, RULES, Telemetry(["github"]), lambda: at(2))
     in_flight = 'loopgauge_experiments_in_flight{stage="proposed", team="acme/app"}'
-    for replayed in (await _replay(BETS).rehearse(database), await _run(database, BETS)):
+    for replayed in (await _replay(BETS).dry_run(database), await _run(database, BETS)):
         assert replayed.changed[in_flight] == (1, 2)
 
 
@@ -278,7 +278,7 @@ async def test_what_another_worker_is_projecting_is_waited_for(database: Databas
         replaying = asyncio.create_task(_run(database))
         await asyncio.sleep(0.5)
         assert not replaying.done()
-    assert await replaying == Replayed(2, {})
+    assert await replaying == ReplayResult(2, {})
 
 
 async def test_a_subject_that_cannot_be_projected_does_not_hold_a_replay_up(
@@ -293,7 +293,7 @@ async def test_a_subject_that_cannot_be_projected_does_not_hold_a_replay_up(
 
     fold_of = Surroundings.fold
     monkeypatch.setattr(Surroundings, "fold", trip)
-    rehearsed = await _replay(BETS).rehearse(database)
+    rehearsed = await _replay(BETS).dry_run(database)
     assert rehearsed.changed['loopgauge_experiments_in_flight{stage="proposed", team="acme/app"}'] == (None, 1)
     assert await _run(database, BETS) == rehearsed
 
@@ -362,9 +362,9 @@ async def test_what_is_being_replayed_is_retried_only_afterwards(
         retrying.join(0.5)
         return observe(self, delivery)
 
-    retried: list[Retried] = []
+    retried: list[RetryResult] = []
     retrying = threading.Thread(
-        target=lambda: retried.extend(_apart(lambda other: retry(other, [failed.id]), database_url))
+        target=lambda: retried.extend(_apart(lambda other: retry_selected(other, [failed.id]), database_url))
     )
     monkeypatch.setattr(GitHub, "observe", observe_during_a_retry)
     assert (await _run(database)).deliveries == 1
@@ -406,7 +406,7 @@ async def test_workers_replays_and_retries_at_once_end_where_one_worker_ends(dat
     await settle(database)
     assert await all_experiments(database) == quiet
     assert await _everything(database) == rows
-    assert await _run(database) == Replayed(len(told), {})
+    assert await _run(database) == ReplayResult(len(told), {})
 
 
 async def test_progress_is_told_after_each_batch(database: Database) -> None:

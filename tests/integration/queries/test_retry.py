@@ -10,7 +10,7 @@ from sqlalchemy import text
 from service.deliveries.delivery import Delivery
 from service.pipeline.interpret import interpret_pending
 from service.queries.replay import Replay
-from service.queries.retry import Retried, retry, retry_failed
+from service.queries.retry import RetryResult, retry_failed, retry_selected
 from service.storage import inbox, progress
 from service.storage.database import Database
 from service.storage.inbox import InboxRow, Settlement
@@ -47,11 +47,13 @@ async def _forget_body(database: Database, delivery: UUID) -> None:
         await connection.execute(text("UPDATE deliveries SET body = NULL WHERE id = :id"), {"id": delivery})
 
 
-async def _all_failed(database: Database, source: str | None = None, since: datetime | None = None) -> list[Retried]:
+async def _all_failed(
+    database: Database, source: str | None = None, since: datetime | None = None
+) -> list[RetryResult]:
     return [one async for one in retry_failed(database, source, since)]
 
 
-def _statuses(retried: Sequence[Retried]) -> list[tuple[UUID, str]]:
+def _statuses(retried: Sequence[RetryResult]) -> list[tuple[UUID, str]]:
     return [(one.delivery, one.status) for one in retried]
 
 
@@ -64,7 +66,7 @@ async def test_what_failed_counts_as_long_as_it_can_be_retried(database: Databas
 
 async def test_a_failed_delivery_is_pending_again_and_its_former_reason_is_gone(database: Database) -> None:
     await _fail(database, _numbered(1))
-    assert _statuses(await retry(database, [_numbered(1).id])) == [(_numbered(1).id, "retried")]
+    assert _statuses(await retry_selected(database, [_numbered(1).id])) == [(_numbered(1).id, "retried")]
     row = await _row(database, _numbered(1).id)
     assert (row.verdict, row.reason, row.interpreted_at) == (None, None, None)
     async with database.transaction() as connection:
@@ -85,7 +87,7 @@ async def test_what_cannot_be_retried_is_left_as_it_is_and_told_why(database: Da
         await inbox.settle(connection, settled, "digest", at(3))
     asked = [counted.id, ignored.id, gone.id, waiting.id, UNKNOWN]
     before = [await _row(database, delivery) for delivery in asked[:-1]]
-    retried = await retry(database, asked)
+    retried = await retry_selected(database, asked)
     assert _statuses(retried) == list(zip(asked, ["refused", "refused", "refused", "pending", "unknown"], strict=True))
     assert [one.detail for one in retried] == [
         "it is counted, and only failed deliveries are retried; use loopgauge replay",
@@ -99,7 +101,7 @@ async def test_what_cannot_be_retried_is_left_as_it_is_and_told_why(database: Da
 
 async def test_a_delivery_that_fails_again_is_failed_with_its_new_reason(database: Database) -> None:
     await _fail(database, BROKEN.delivery(at(2)))
-    await retry(database, [BROKEN.delivery(at(2)).id])
+    await retry_selected(database, [BROKEN.delivery(at(2)).id])
     await settle(database)
     row = await _row(database, BROKEN.delivery(at(2)).id)
     assert (row.verdict, row.reason) == ("failed", "the body is not JSON: Input data was truncated")
@@ -162,7 +164,7 @@ async def test_each_of_many_that_failed_is_retried_once_although_it_fails_again_
 async def test_many_are_named_at_once(database: Database) -> None:
     failed = [_numbered(number) for number in range(1200)]
     await _fail(database, *failed)
-    retried = await retry(database, [UNKNOWN, *(one.id for one in failed)])
+    retried = await retry_selected(database, [UNKNOWN, *(one.id for one in failed)])
     assert _statuses(retried) == [(UNKNOWN, "unknown"), *((one.id, "retried") for one in failed)]
 
 
@@ -183,7 +185,9 @@ async def test_retried_by_several_at_once_while_workers_work_each_is_interpreted
                 await asyncio.sleep(0.01)
 
     workers = [asyncio.create_task(work()) for _ in range(2)]
-    retried = await asyncio.gather(retry(database, ids), retry(database, ids[::-1]), _all_failed(database))
+    retried = await asyncio.gather(
+        retry_selected(database, ids), retry_selected(database, ids[::-1]), _all_failed(database)
+    )
     ended.set()
     await asyncio.gather(*workers)
     while await interpret_pending(database, RULES, telemetry, lambda: at(2)):

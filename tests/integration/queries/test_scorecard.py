@@ -12,7 +12,7 @@ from service.lifecycle.experiment import Experiment
 from service.lifecycle.taxonomy import FailureCategory, Outcome
 from service.metrics.terms import Window
 from service.metrics.view import ORGANISATION, View
-from service.queries.history import past_of
+from service.queries.history import view_as_of
 from service.queries.scorecard import Scorecards, UnknownTeam
 from service.scorecard.board import Board
 from service.scorecard.compiling import compile_scorecard
@@ -55,7 +55,7 @@ async def test_a_scorecard_is_that_of_all_experiments_whatever_windows_were_aske
     for length in days:
         window = Window(f"{length}d", timedelta(days=length))
         view, then = View.of(known, replace(TERMS, windows=(window,))), now - window.length
-        today, before = Board(view, now), Board(past_of(view, then), then)
+        today, before = Board(view, now), Board(view_as_of(view, then), then)
         for team in (*today.teams, ORGANISATION):
             assert await asked.scorecard(team, window) == compile_scorecard(team, today, before)
 

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from service.deliveries.delivery import Delivery
 from service.lifecycle.references import Ref
 from service.pipeline.interpret import interpret_pending
-from service.runtime.backlog import Watch
+from service.runtime.backlog import BacklogMonitor
 from service.storage import dirty_subjects, inbox
 from service.storage.database import Database
 from service.telemetry import Telemetry
@@ -22,8 +22,8 @@ from tests.support.road import RULES
 BACKLOG = ("inbox_pending", "inbox_oldest_pending_seconds", "inbox_failed", "projection_pending")
 
 
-def _watch(database: Database, telemetry: Telemetry, sources: Sequence[str] = ()) -> Watch:
-    return Watch(database, telemetry, sources, timedelta(seconds=0.05), lambda: at(9))
+def _watch(database: Database, telemetry: Telemetry, sources: Sequence[str] = ()) -> BacklogMonitor:
+    return BacklogMonitor(database, telemetry, sources, timedelta(seconds=0.05), lambda: at(9))
 
 
 def _shown(telemetry: Telemetry) -> list[float | None]:
@@ -40,7 +40,7 @@ async def _store(database: Database, *deliveries: Delivery) -> None:
 
 
 @asynccontextmanager
-async def _running(watch: Watch) -> AsyncIterator[None]:
+async def _running(watch: BacklogMonitor) -> AsyncIterator[None]:
     ending = asyncio.Event()
     running = asyncio.create_task(watch.run(ending))
     try:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from service.pipeline.snapshot import Memory, take_snapshot
+from service.pipeline.snapshot import ExperimentCache, take_snapshot
 from service.runtime.refresher import Refresher
-from service.runtime.subprocess import CompanionFailed
+from service.runtime.subprocess import ChildProcessFailed
 from service.storage.database import Database, DatabaseUnavailable
 from tests.support.builders import Issue, at
 from tests.support.outage import line_to, until
@@ -63,7 +63,7 @@ async def test_it_takes_the_same_snapshot_as_is_taken_here(database: Database) -
     await deliver(database, Issue(created_at=at(2)).opened())
     async with refresher(database) as beside:
         taken = await beside.refresh()
-    assert taken == await take_snapshot(database, TERMS, lambda: taken.taken_at, Memory())
+    assert taken == await take_snapshot(database, TERMS, lambda: taken.taken_at, ExperimentCache())
 
 
 async def test_it_takes_one_snapshot_after_another_each_of_its_moment(database: Database) -> None:
@@ -82,7 +82,7 @@ async def test_killed_it_fails_once_and_is_started_again(database: Database) -> 
     async with refresher(database) as beside:
         await beside.refresh()
         os.kill(killed := child(), signal.SIGKILL)
-        with pytest.raises(CompanionFailed, match="ended with status -9"):
+        with pytest.raises(ChildProcessFailed, match="ended with status -9"):
             await beside.refresh()
         assert (await beside.refresh()).text
         assert child() != killed

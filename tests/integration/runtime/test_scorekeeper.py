@@ -14,7 +14,7 @@ import pytest
 from service.metrics.terms import Window
 from service.queries.scorecard import Scorecards, UnknownTeam
 from service.runtime.scorekeeper import Scorekeeper
-from service.runtime.subprocess import CompanionFailed
+from service.runtime.subprocess import ChildProcessFailed
 from service.storage.database import Database, DatabaseUnavailable
 from tests.support.builders import Issue
 from tests.support.outage import line_to, until
@@ -94,7 +94,7 @@ async def test_killed_it_fails_once_and_is_started_again(database: Database) -> 
     async with scorekeeper(database) as beside:
         await beside.scorecard("_org", QUARTER)
         os.kill(companions()[0], signal.SIGKILL)
-        with pytest.raises(CompanionFailed, match="the process that compiles scorecards ended with status -9"):
+        with pytest.raises(ChildProcessFailed, match="the process that compiles scorecards ended with status -9"):
             await beside.scorecard("_org", QUARTER)
         assert await beside.scorecard("_org", QUARTER)
 
@@ -107,7 +107,7 @@ async def test_frozen_it_is_given_up_and_another_one_is_started(
         os.kill(frozen := companions()[0], signal.SIGSTOP)
         with monkeypatch.context() as impatient:
             impatient.setattr("service.runtime.scorekeeper._LONGEST_SECONDS", 0.3)
-            with pytest.raises(CompanionFailed, match="not ready within"):
+            with pytest.raises(ChildProcessFailed, match="not ready within"):
                 await beside.scorecard("_org", QUARTER)
         assert await beside.scorecard("_org", QUARTER)
         assert frozen not in companions()
@@ -123,7 +123,7 @@ async def test_what_takes_long_goes_on_for_whoever_asks_next(
         with monkeypatch.context() as impatient:
             impatient.setattr("service.runtime.scorekeeper._PATIENCE_SECONDS", 0.3)
             for _ in range(2):
-                with pytest.raises(CompanionFailed, match="ask again in a moment"):
+                with pytest.raises(ChildProcessFailed, match="ask again in a moment"):
                     await beside.scorecard("_org", QUARTER)
         os.kill(busy, signal.SIGCONT)
         assert await beside.scorecard("_org", QUARTER)

@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from service.lifecycle.references import Ref
 from service.pipeline.interpret import interpret_pending
-from service.pipeline.project import project_touched
+from service.pipeline.project import project_dirty
 from service.storage import dirty_subjects, events, experiments, inbox
 from service.storage.database import Connection, Database, DatabaseUnavailable
 from service.storage.dry_run import rehearsal
@@ -61,7 +61,7 @@ async def test_nothing_is_left_of_it_on_its_connection(database_url: str) -> Non
         async with rehearsal(database) as copies:
             async with copies.transaction() as connection:
                 await events.forget(connection, [ISSUE])
-            await project_touched(copies, _now, alone=True)
+            await project_dirty(copies, _now, alone=True)
         async with database.transaction() as connection:
             temporary = "SELECT count(*) FROM pg_class WHERE relpersistence = 't' AND relkind IN ('r', 'S')"
             assert await connection.scalar(text(temporary)) == 0
@@ -126,9 +126,9 @@ async def test_what_is_projected_in_it_is_projected_live_meanwhile(database: Dat
         await inbox.store(connection, [OPENED.delivery(at(2))])
     await interpret_pending(database, RULES, Telemetry(["github"]), _now)
     async with rehearsal(database) as copies:
-        assert await project_touched(copies, _now, alone=True)
+        assert await project_dirty(copies, _now, alone=True)
         async with asyncio.timeout(20):
-            assert await project_touched(database, _now)
+            assert await project_dirty(database, _now)
     assert set(await all_experiments(database)) == {ISSUE}
 
 

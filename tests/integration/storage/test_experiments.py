@@ -13,7 +13,7 @@ from service.lifecycle.experiment import Experiment, Restart
 from service.lifecycle.references import Ref, experiment_id
 from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk
 from service.metrics.view import View
-from service.pipeline.snapshot import figures
+from service.pipeline.snapshot import sample_values
 from service.storage import experiments
 from service.storage.database import Database
 from tests.support.builders import at, experiment, taken_up, terms
@@ -197,7 +197,7 @@ def portfolios(draw: st.DrawFn) -> list[Experiment]:
 
 
 def _figures(of: Iterable[Experiment]) -> dict[str, float]:
-    return figures(View.of(of, terms("7d", "90d", min_sample=1, max_teams=2)), NOW)
+    return sample_values(View.of(of, terms("7d", "90d", min_sample=1, max_teams=2)), NOW)
 
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])

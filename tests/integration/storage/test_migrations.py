@@ -9,8 +9,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
 from service.lifecycle.exclusions import Exclusion
-from service.pipeline.judge import interpret_delivery
-from service.pipeline.project import project_touched
+from service.pipeline.interpret import interpret_delivery
+from service.pipeline.project import project_dirty
 from service.storage import events, inbox
 from service.storage.database import Database, DatabaseError
 from service.storage.events import Said
@@ -104,7 +104,7 @@ async def test_what_was_marked_before_there_were_exclusions_is_projected_anew(da
             await events.record(connection, [Said(request.delivery(at(5)).id, at(5), brought)])
         await connection.execute(text("DELETE FROM touched"))
     await database.migrate()
-    while await project_touched(database, lambda: at(6)):
+    while await project_dirty(database, lambda: at(6)):
         pass
     assert set(await all_experiments(database)) == {"github:acme/app#45"}
     assert await all_exclusions(database) == {"github:acme/app#46": Exclusion("duplicate", at(5))}

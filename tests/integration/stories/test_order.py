@@ -17,7 +17,7 @@ from service.lifecycle.evidence import Graph, LinkSet
 from service.lifecycle.exclusions import Exclusion, find_exclusion
 from service.lifecycle.experiment import Attempt, Experiment, fold, is_marked
 from service.lifecycle.references import Ref
-from service.pipeline.project import project_touched
+from service.pipeline.project import project_dirty
 from service.rules.interpret import interpret
 from service.rules.model import Interpretation
 from service.storage import events
@@ -184,7 +184,7 @@ async def _tell(database: Database, told: Sequence[Told], batch: int) -> None:
         said = [_said(one) for one in told[start : start + batch]]
         async with database.transaction() as connection:
             await events.record(connection, said)
-        await project_touched(database, lambda: at(2))
+        await project_dirty(database, lambda: at(2))
 
 
 def _said(told: Told) -> Said:
@@ -209,6 +209,6 @@ async def test_two_workers_on_postgresql_come_to_the_same_experiments(
     shuffled: list[Any] = data.draw(st.permutations([*story, *story[:3]]))
     batch = data.draw(st.integers(1, 4))
     await asyncio.gather(_tell(database, shuffled[::2], batch), _tell(database, shuffled[1::2], batch))
-    while await project_touched(database, lambda: at(2)):
+    while await project_dirty(database, lambda: at(2)):
         pass
     assert (await all_experiments(database), await all_exclusions(database)) == derived_from(story)

@@ -16,7 +16,7 @@ from service.lifecycle.durations import parse_duration
 from service.lifecycle.taxonomy import Outcome
 from service.metrics import METRICS
 from service.metrics.view import View
-from service.pipeline.snapshot import Exported, Snapshot
+from service.pipeline.snapshot import ExportedSnapshot, Snapshot
 from service.settings import Settings
 from service.telemetry import Telemetry
 from service.telemetry.backlog import Backlog
@@ -200,7 +200,7 @@ def _catalogue() -> Mapping[str, list[Mapping[str, str]]]:
     for family in _families():
         for sample in family.samples:
             catalogue.setdefault(sample.name, []).append(sample.labels)
-    about = Exported.of(Snapshot(_NOW, b"", b""), timedelta(0)).text.plain(b"").decode()
+    about = ExportedSnapshot.of(Snapshot(_NOW, b"", b""), timedelta(0)).text.plain(b"").decode()
     return catalogue | {name: [{}] for name in re.findall(r"^(loopgauge_\w+) ", about, re.MULTILINE)}
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 import zstandard
 
-from service.pipeline.judge import interpret_delivery
+from service.pipeline.interpret import interpret_delivery
 from tests.bench.report import Line, as_json, table
 from tests.bench.traffic import BODY_BYTES, traffic
 from tests.support.builders import at

@@ -9,7 +9,7 @@ import pytest
 from service.metrics.terms import Terms
 from service.metrics.view import ORGANISATION, View
 from service.presentation.scorecard_table import table
-from service.queries.history import past_of
+from service.queries.history import view_as_of
 from service.scorecard.board import Board
 from service.scorecard.compiling import compile_scorecard
 from service.scorecard.example import example
@@ -20,7 +20,7 @@ from tests.support.portfolios import NOW, Portfolio, portfolios
 
 def card(portfolio: Portfolio, given: Terms, team: str = ORGANISATION) -> Scorecard:
     view, then = View.of(portfolio.experiments, given), NOW - given.windows[0].length
-    return compile_scorecard(team, Board(view, NOW), Board(past_of(view, then), then))
+    return compile_scorecard(team, Board(view, NOW), Board(view_as_of(view, then), then))
 
 
 def line(shown: str, label: str) -> str:

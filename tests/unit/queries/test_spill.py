@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.queries.spill import Gathering
+from service.queries.spill import SpillBuffer
 
 ADDED = [((1, 4), b"d1 "), ((0, 2), b"b1 "), ((1, 3), b"c1 "), ((0, 2), b"b2 "), ((1, 4), b"d2 "), ((0, 1), b"a2 ")]
 
 
 @pytest.mark.parametrize("room", [1, 7, 1000])
 def test_parts_of_one_place_stand_together_in_the_order_in_which_they_came_however_little_memory(room: int) -> None:
-    with Gathering(room) as gathering:
+    with SpillBuffer(room) as gathering:
         for place, text in ADDED:
             gathering.add(place, text)
         assert b"".join(text for _, text in gathering.read()) == b"a2 b1 b2 c1 d1 d2 "
@@ -23,7 +23,7 @@ def test_parts_of_one_place_stand_together_in_the_order_in_which_they_came_howev
 def test_all_that_was_added_is_read_in_order_of_the_places(
     added: list[tuple[tuple[int, int], bytes]], room: int
 ) -> None:
-    with Gathering(room) as gathering:
+    with SpillBuffer(room) as gathering:
         for place, text in added:
             gathering.add(place, text)
         read = list(gathering.read())
@@ -35,5 +35,5 @@ def test_all_that_was_added_is_read_in_order_of_the_places(
 
 def test_where_there_is_no_room_for_temporary_files_it_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
-    with Gathering(1) as gathering, pytest.raises(OSError, match="missing"):
+    with SpillBuffer(1) as gathering, pytest.raises(OSError, match="missing"):
         gathering.add((0, 0), b"more than fits")

@@ -15,7 +15,7 @@ from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk
 from service.metrics.terms import Terms
 from service.metrics.view import ORGANISATION, View
 from service.pipeline.snapshot import families_of
-from service.queries.history import past_of
+from service.queries.history import view_as_of
 from service.scorecard.board import Board
 from service.scorecard.compiling import compile_scorecard
 from service.scorecard.example import example
@@ -33,7 +33,7 @@ Count = Callable[..., float]
 def card(experiments: Iterable[Experiment], given: Terms, now: datetime = NOW, team: str = ORGANISATION) -> Scorecard:
     """The scorecard of these experiments; the terms have one window."""
     view, then = View.of(experiments, given), now - given.windows[0].length
-    return compile_scorecard(team, Board(view, now), Board(past_of(view, then), then))
+    return compile_scorecard(team, Board(view, now), Board(view_as_of(view, then), then))
 
 
 def scraped(
