@@ -1,4 +1,4 @@
-"""The Grafana dashboards: Python that builds them, and the JSON that it writes."""
+"""The Grafana dashboards: Python code, and the JSON that it generates."""
 
 from collections.abc import Sequence
 
@@ -10,4 +10,4 @@ from dashboards.service_health import SERVICE_HEALTH
 from dashboards.team import TEAM
 
 BOARDS: Sequence[Board] = (LEARNING, TEAM, FAILURES, DATA_QUALITY, SERVICE_HEALTH)
-"""Every dashboard, from the first question to the last."""
+"""Every dashboard, in reading order."""

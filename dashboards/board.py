@@ -1,8 +1,7 @@
-"""A dashboard: sections of panels, what can be chosen, and the ways to the others."""
+"""A dashboard: sections of panels, variables, and links to the other dashboards."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from zlib import crc32
 
 from grafana_foundation_sdk.builders import dashboard as build
 from grafana_foundation_sdk.models.dashboard import (
@@ -19,7 +18,7 @@ from grafana_foundation_sdk.models.dashboard import (
 )
 
 from dashboards.links import TAG
-from dashboards.panels import DATASOURCE
+from dashboards.panels import DATASOURCE, derive_id
 from dashboards.promql import select
 from service.metrics.view import ORGANISATION
 
@@ -28,14 +27,16 @@ _WIDTH = 24
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Panels under a caption, set from left to right; what does not fit begins the next line.
+    """Panels under a caption, placed from left to right; a panel that does not fit begins the next line.
 
     Attributes:
-        panels: the columns; several panels in one stand one below the other.
+        panels: the columns; a sequence of panels is a column of panels, one below the other.
+        fixed_id: the id of a row whose caption has changed.
     """
 
     caption: str
     panels: Sequence[Panel | Sequence[Panel]]
+    fixed_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +44,9 @@ class Board:
     """A dashboard.
 
     Attributes:
-        uid: its name in addresses; links rely on it.
-        since: the beginning of the time range that it opens with.
-        refresh: how often it asks anew.
+        uid: its id in addresses; links rely on it.
+        since: the start of its default time range.
+        refresh: the interval between its queries.
     """
 
     uid: str
@@ -55,9 +56,9 @@ class Board:
     since: str = "now-26w"
     refresh: str = "5m"
 
-    def built(self) -> Dashboard:
-        """The dashboard as Grafana has it."""
-        made = (
+    def build(self) -> Dashboard:
+        """Build the dashboard as Grafana reads it."""
+        dashboard = (
             build.Dashboard(self.title)
             .uid(self.uid)
             .description(self.description)
@@ -69,22 +70,23 @@ class Board:
             .variables([_datasource(), _namespace(), _team(), _window()])
             .build()
         )
-        made.panels = _placed(self.sections)
-        made.links = [_others()]
-        return made
+        dashboard.panels = _place_sections(self.sections)
+        dashboard.links = [_link_to_others()]
+        return dashboard
 
 
-def _placed(sections: Sequence[Section]) -> list[Panel | RowPanel]:
-    """Rows and panels, each with its place, and an id that it keeps when others come and go."""
+def _place_sections(sections: Sequence[Section]) -> list[Panel | RowPanel]:
+    """Return the rows and panels, each with its position."""
     placed: list[Panel | RowPanel] = []
     top = 0
     for section in sections:
-        place = GridPos(h=1, w=_WIDTH, x=0, y=top)
-        placed.append(RowPanel(collapsed=False, title=section.caption, grid_pos=place, id_val=_id(section.caption)))
+        position = GridPos(h=1, w=_WIDTH, x=0, y=top)
+        row_id = section.fixed_id or derive_id(section.caption)
+        placed.append(RowPanel(collapsed=False, title=section.caption, grid_pos=position, id_val=row_id))
         left, top, bottom = 0, top + 1, top + 1
         for panel in section.panels:
             column = [panel] if isinstance(panel, Panel) else panel
-            width = max(_size(panel).w for panel in column)
+            width = max(_size_of(panel).w for panel in column)
             if left + width > _WIDTH:
                 left, top = 0, bottom
             placed += column
@@ -95,21 +97,16 @@ def _placed(sections: Sequence[Section]) -> list[Panel | RowPanel]:
 
 
 def _stack(column: Sequence[Panel], left: int, top: int) -> int:
-    """Place panels one below the other; where the last one ends."""
+    """Place panels one below the other, and return the bottom of the last."""
     for panel in column:
-        size = _size(panel)
+        size = _size_of(panel)
         panel.grid_pos = GridPos(h=size.h, w=size.w, x=left, y=top)
-        panel.id_val = _id(panel.title or "")
         top += size.h
     return top
 
 
-def _size(panel: Panel) -> GridPos:
+def _size_of(panel: Panel) -> GridPos:
     return panel.grid_pos or GridPos()
-
-
-def _id(title: str) -> int:
-    return crc32(title.encode()) % 1_000_000 + 1
 
 
 def _datasource() -> build.DatasourceVariable:
@@ -117,13 +114,13 @@ def _datasource() -> build.DatasourceVariable:
 
 
 def _namespace() -> build.QueryVariable:
-    """What tells installations apart; where nothing has the label there is nothing to choose, and all are one."""
-    variable = _query("namespace", "label_values(loopgauge_build_info, namespace)")
+    # Without the label the list is empty, and Prometheus takes all series for one installation.
+    variable = _query_variable("namespace", "label_values(loopgauge_build_info, namespace)")
     return variable.label("Namespace").sort(VariableSort.ALPHABETICAL_CASE_INSENSITIVE_ASC)
 
 
 def _team() -> build.QueryVariable:
-    variable = _query("team", f"label_values({select('threshold_seconds')}, team)")
+    variable = _query_variable("team", f"label_values({select('threshold_seconds')}, team)")
     return (
         variable.label(f"Team ({ORGANISATION}: all)")
         .sort(VariableSort.ALPHABETICAL_CASE_INSENSITIVE_ASC)
@@ -132,12 +129,12 @@ def _team() -> build.QueryVariable:
 
 
 def _window() -> build.QueryVariable:
-    # There from the start, and not only once there is an experiment.
-    variable = _query("window", f"label_values({select('excluded')}, window)")
+    # `excluded` has every window from the start, even before the first experiment.
+    variable = _query_variable("window", f"label_values({select('excluded')}, window)")
     return variable.label("Window").sort(VariableSort.NUMERICAL_ASC).current(VariableOption(text="90d", value="90d"))
 
 
-def _query(name: str, query: str) -> build.QueryVariable:
+def _query_variable(name: str, query: str) -> build.QueryVariable:
     return (
         build.QueryVariable(name)
         .datasource(DATASOURCE)
@@ -148,8 +145,8 @@ def _query(name: str, query: str) -> build.QueryVariable:
     )
 
 
-def _others() -> DashboardLink:
-    """The other dashboards, above the panels: the SDK would put them into a menu."""
+def _link_to_others() -> DashboardLink:
+    """Return the links to the other dashboards, above the panels; the SDK would put them into a menu."""
     link = DashboardLink("loopgauge", DashboardLinkType.DASHBOARDS, tags=[TAG], include_vars=True, keep_time=True)
     link.placement = ""
     return link

@@ -1,188 +1,202 @@
-"""Data quality: why is this empty? Sources, silence, deliveries that did not count, and what nobody said."""
+"""Data quality: why is this empty? Sources, silence, deliveries that did not count, and missing declarations."""
 
-from dashboards import readings
+from dashboards import shared_queries as shared
 from dashboards.board import Board, Section
-from dashboards.figures import RATE, SECONDS, Column, Figure, Key
 from dashboards.links import DATA_QUALITY_UID, TO_FAILURES, TO_SERVICE_HEALTH, TO_TEAM
-from dashboards.panels import About, answer, bars, none, process_trend, rows, trend
-from dashboards.promql import WINDOW, in_range, per_second, select, shared, since, total, total_per_team
+from dashboards.panels import (
+    PanelSpec,
+    build_bars,
+    build_process_trend,
+    build_stat,
+    build_table,
+    build_trend,
+    explain_none,
+)
+from dashboards.promql import (
+    WINDOW,
+    compute_age,
+    compute_increase,
+    compute_rate,
+    merge_replicas,
+    select,
+    sum_counts,
+    sum_each_team,
+)
+from dashboards.queries import RATE, SECONDS, Column, Key, Query
 from dashboards.words import BROKEN, FRESHNESS, OVER, WITHIN
 from service.lifecycle.stages import STAGE_NAMES
 from service.metrics.view import NO_TEAM
 from service.telemetry import RESULTS, VERDICTS
 
-_LAST = f"max by (source) ({select('source_last_delivery_timestamp_seconds')})"
+_LAST_DELIVERY = f"max by (source) ({select('source_last_delivery_timestamp_seconds')})"
+_SNAPSHOT_AGE = compute_age(merge_replicas("snapshot_timestamp_seconds"))
+_UNDECLARED = sum_counts("experiments_concluded", outcome="undeclared", window=WINDOW)
+_NO_RISK = sum_counts("experiments_proposed", risk="undeclared", window=WINDOW)
 
-_FIGURES = Section(
-    "Are there figures at all?",
+_METRICS = Section(
+    "Are there any metrics?",
     [
-        answer(
-            About(
-                "Figures",
-                "How old the figures about experiments are. One process, the leader of the workers, exports them "
-                "every few seconds; while PostgreSQL is away it keeps the last.",
+        build_stat(
+            PanelSpec(
+                "Metrics",
+                "The age of the metrics about experiments. One process, the leader of the workers, exports them every "
+                "few seconds. While PostgreSQL is away it keeps exporting the last ones.",
                 missing="nothing is exported: is a worker running, and is it scraped?",
+                fixed_id=716935,
             ),
-            Figure(
-                "figures",
-                since(shared("snapshot_timestamp_seconds")),
-                SECONDS,
-                FRESHNESS,
-                WITHIN,
-                [(60, OVER), (300, BROKEN)],
-                TO_SERVICE_HEALTH,
-            ),
-            Figure("old", since(shared("snapshot_timestamp_seconds")), SECONDS, leads_to=TO_SERVICE_HEALTH),
+            Query("metrics", _SNAPSHOT_AGE, SECONDS, FRESHNESS, WITHIN, [(60, OVER), (300, BROKEN)], TO_SERVICE_HEALTH),
+            Query("age", _SNAPSHOT_AGE, SECONDS, leads_to=TO_SERVICE_HEALTH),
         ),
-        answer(
-            About(
-                "Experiments known",
-                "Ratios and quantiles are withheld below the minimum sample (LOOPGAUGE_MIN_SAMPLE): on so few they "
-                "would not be fair.",
+        build_stat(
+            PanelSpec(
+                "Known experiments",
+                "Ratios and quantiles are withheld below the minimum sample (LOOPGAUGE_MIN_SAMPLE), because they would "
+                "not be fair.",
+                fixed_id=858470,
             ),
-            Figure("open", readings.OPEN, leads_to=TO_TEAM),
-            Figure("ideas in the window", readings.PROPOSED, leads_to=TO_TEAM),
-            Figure("concluded in the window", readings.CONCLUDED, leads_to=TO_TEAM),
-            Figure("answered in the window", readings.ANSWERED, leads_to=TO_TEAM),
-            Figure("minimum sample", shared("minimum_sample")),
+            Query("open", shared.OPEN, leads_to=TO_TEAM),
+            Query("ideas in the window", shared.PROPOSED, leads_to=TO_TEAM),
+            Query("concluded in the window", shared.CONCLUDED, leads_to=TO_TEAM),
+            Query("answered in the window", shared.ANSWERED, leads_to=TO_TEAM),
+            Query("minimum sample", merge_replicas("minimum_sample")),
         ),
-        bars(
-            About(
-                "Answers that know each stage",
-                "Experiments answered in the window of which both ends of the stage are known. A stage without a "
-                "start or a signal is missing, never zero.",
+        build_bars(
+            PanelSpec(
+                "Sample of each stage",
+                "Experiments answered in the window that have both ends of the stage. Without a start or a result the "
+                "stage is missing, never zero.",
+                fixed_id=341953,
             ),
             *(
-                Figure(says, readings.samples(stage), colour="blue", leads_to=TO_TEAM)
-                for stage, says in STAGE_NAMES.items()
+                Query(name, shared.count_stage_samples(stage), colour="blue", leads_to=TO_TEAM)
+                for stage, name in STAGE_NAMES.items()
             ),
         ),
-        bars(
-            About(
-                "Left out of the figures",
-                "What was marked as an experiment and does not count, by reason, of the whole organisation: its mark "
-                "was taken off, it is a duplicate, it was deleted, a stage would be negative, or a time lies in the "
-                "future.",
+        build_bars(
+            PanelSpec(
+                "Excluded from metrics",
+                "Experiments of all teams that do not count, by reason: the mark was removed, a duplicate, deleted, a "
+                "stage with a negative length, or a time in the future.",
+                fixed_id=103761,
             ),
-            Figure("{{reason}}", shared("excluded", "reason", window=WINDOW), colour="#8e8e8e"),
+            Query("{{reason}}", merge_replicas("excluded", "reason", window=WINDOW), colour="#8e8e8e"),
         ),
     ],
+    fixed_id=756839,
 )
 
-_SAID = Section(
-    "What did nobody say?",
+_DECLARED = Section(
+    "Which declarations are missing?",
     [
-        answer(
-            About(
+        build_stat(
+            PanelSpec(
                 "Undeclared and unclassified",
-                "Nothing is made up: what nobody said is shown as that. Labels outcome:, failure:, risk: and team: "
-                "say it, at any time, also after the end.",
+                "loopgauge never guesses a missing value: it shows it as missing. Labels outcome:, failure:, risk: and "
+                "team: declare it, at any time, even after the conclusion.",
                 width=8,
             ),
-            Figure(
-                "closed without an outcome",
-                total("experiments_concluded", outcome="undeclared", window=WINDOW),
-                leads_to=TO_TEAM,
-            ),
-            Figure("failures without a group", readings.UNCLASSIFIED, leads_to=TO_FAILURES),
-            Figure(
-                "ideas, neither bold nor safe",
-                total("experiments_proposed", risk="undeclared", window=WINDOW),
-                leads_to=TO_TEAM,
-            ),
-            Figure("ideas of no team, of all", total_per_team("experiments_proposed", team=NO_TEAM, window=WINDOW)),
+            Query("closed without an outcome", _UNDECLARED, leads_to=TO_TEAM),
+            Query("failures without a group", shared.UNCLASSIFIED, leads_to=TO_FAILURES),
+            Query("ideas, neither bold nor safe", _NO_RISK, leads_to=TO_TEAM),
+            Query("ideas of no team", sum_each_team("experiments_proposed", team=NO_TEAM, window=WINDOW)),
         ),
-        trend(
-            About(
-                "What nobody said, over time",
-                "In the window that ends at each point.",
+        build_trend(
+            PanelSpec(
+                "Undeclared and unclassified, over time",
+                "Missing declarations in the window that ends at each point.",
                 width=8,
+                fixed_id=530717,
             ),
-            Figure(
-                "closed without an outcome",
-                total("experiments_concluded", outcome="undeclared", window=WINDOW),
-                colour="blue",
-            ),
-            Figure("failures without a group", readings.UNCLASSIFIED, colour="purple"),
-            Figure(
-                "ideas, neither bold nor safe",
-                total("experiments_proposed", risk="undeclared", window=WINDOW),
-                colour="yellow",
-            ),
+            Query("closed without an outcome", _UNDECLARED, colour="blue"),
+            Query("failures without a group", shared.UNCLASSIFIED, colour="purple"),
+            Query("ideas, neither bold nor safe", _NO_RISK, colour="yellow"),
         ),
-        trend(
-            About(
-                "Left out, over time",
-                "What was left out of the figures in the window that ends at each point, of the whole organisation.",
+        build_trend(
+            PanelSpec(
+                "Excluded from metrics, over time",
+                "Experiments of all teams that do not count, in the window that ends at each point.",
                 width=8,
+                fixed_id=128102,
             ),
-            Figure("{{reason}}", shared("excluded", "reason", window=WINDOW)),
+            Query("{{reason}}", merge_replicas("excluded", "reason", window=WINDOW)),
         ),
     ],
+    fixed_id=410648,
 )
 
 _SOURCES = Section(
     "Do the sources send anything?",
     [
-        rows(
-            About(
+        build_table(
+            PanelSpec(
                 "Sources",
-                "Requests in the time range of this dashboard by what became of them, and when each source was last "
-                "heard of. Refused: the signature is wrong or missing. _unknown: no source of that name is "
-                "configured. GET /deliveries tells of each delivery why it did or did not count.",
+                "Requests in the time range of this dashboard by result, and the time since the last delivery of each "
+                "source. Refused: the signature is wrong or missing. _unknown: no source of that name is configured. "
+                "GET /deliveries shows for each delivery why it did or did not count.",
                 width=16,
             ),
             [Key("Source", "source")],
             [
-                Column("Last heard of", since(_LAST), SECONDS),
-                *(Column(result.title(), in_range("deliveries_total", "source", result=result)) for result in RESULTS),
+                Column("Last delivery", compute_age(_LAST_DELIVERY), SECONDS),
+                *(
+                    Column(result.title(), compute_increase("deliveries_total", "source", result=result))
+                    for result in RESULTS
+                ),
             ],
         ),
-        bars(
-            About(
-                "Silence",
-                "How long each source has not been heard of. A source that was never heard of is not here, but in the "
-                "table.",
+        build_bars(
+            PanelSpec(
+                "Time since the last delivery",
+                "How long each source has been silent. A source without any delivery is in the table only.",
                 width=8,
-                missing=none("no source was ever heard of"),
+                missing=explain_none("no source has ever sent a delivery"),
+                fixed_id=741731,
             ),
-            Figure("{{source}}", since(_LAST), colour="blue", leads_to=TO_SERVICE_HEALTH),
+            Query("{{source}}", compute_age(_LAST_DELIVERY), colour="blue", leads_to=TO_SERVICE_HEALTH),
             unit=SECONDS,
         ),
     ],
 )
 
-_VERDICTS = Section(
+_STATUS = Section(
     "Which deliveries count?",
     [
-        rows(
-            About(
-                "Verdicts",
-                "What became of each source's deliveries in the time range of this dashboard. Ignored: they say "
-                "nothing about an experiment, as most do. Failed: they could not be read; they are kept and can be "
-                "retried.",
+        build_table(
+            PanelSpec(
+                "Status of deliveries",
+                "The status of each source's deliveries in the time range of this dashboard. Ignored: not about an "
+                "experiment, as most are. Failed: could not be read; they are kept, and you can retry them.",
                 width=8,
+                fixed_id=155178,
             ),
             [Key("Source", "source")],
-            [Column(verdict.title(), in_range("interpreted_total", "source", verdict=verdict)) for verdict in VERDICTS],
+            [
+                Column(status.title(), compute_increase("interpreted_total", "source", verdict=status))
+                for status in VERDICTS
+            ],
         ),
-        process_trend(
-            About("Verdicts, over time", "Deliveries a second by their verdict.", width=8),
+        build_process_trend(
+            PanelSpec(
+                "Status of deliveries, over time",
+                "Processed deliveries a second, by status.",
+                width=8,
+                fixed_id=648579,
+            ),
             *(
-                Figure(verdict, per_second("interpreted_total", "verdict", verdict=verdict), colour=colour)
-                for verdict, colour in zip(VERDICTS, ("blue", "#8e8e8e", "orange"), strict=True)
+                Query(status, compute_rate("interpreted_total", "verdict", verdict=status), colour=colour)
+                for status, colour in zip(VERDICTS, ("blue", "#8e8e8e", "orange"), strict=True)
             ),
             unit=RATE,
             stacked=True,
         ),
-        process_trend(
-            About(
+        build_process_trend(
+            PanelSpec(
                 "Requests that were not stored, over time",
-                "Refused and failed requests a second by source: a secret that is not the same on both sides, mostly.",
+                "Refused and failed requests a second, by source. Most often the secrets of the two sides differ.",
                 width=8,
             ),
             *(
-                Figure(f"{{{{source}}}} {result}", per_second("deliveries_total", "source", result=result))
+                Query(f"{{{{source}}}} {result}", compute_rate("deliveries_total", "source", result=result))
                 for result in ("refused", "error")
             ),
             unit=RATE,
@@ -193,7 +207,7 @@ _VERDICTS = Section(
 DATA_QUALITY = Board(
     DATA_QUALITY_UID,
     "Data quality",
-    "Why is this empty? What came in, what counted, what was left out, and what nobody said.",
-    [_FIGURES, _SAID, _SOURCES, _VERDICTS],
+    "Why is this empty? Received deliveries, those that count, excluded experiments, and missing declarations.",
+    [_METRICS, _DECLARED, _SOURCES, _STATUS],
     since="now-7d",
 )

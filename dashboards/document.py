@@ -1,4 +1,4 @@
-"""The JSON of a dashboard, as it lies in the repository and as Grafana reads it."""
+"""The JSON of a dashboard, as the repository stores it and Grafana reads it."""
 
 from pathlib import Path
 
@@ -7,9 +7,9 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from dashboards.board import Board
 
 DOCUMENTS = Path(__file__).parent / "json"
-"""Where the written dashboards are."""
+"""The directory of the generated dashboards."""
 
 
-def document(board: Board) -> str:
-    """The dashboard's JSON; the same for the same dashboard."""
-    return f"{JSONEncoder(sort_keys=True, indent=1).encode(board.built())}\n"
+def encode_board(board: Board) -> str:
+    """Return the dashboard as JSON; the same dashboard always gives the same text."""
+    return f"{JSONEncoder(sort_keys=True, indent=1).encode(board.build())}\n"

@@ -1,111 +1,122 @@
-"""Failures and learning: what kinds of failure there are, and whether what was learnt is shared."""
+"""Failures and learning: the kinds of failure, and whether learnings are shared."""
 
-from dashboards import answers, readings
+from dashboards import shared_panels
+from dashboards import shared_queries as shared
 from dashboards.board import Board, Section
-from dashboards.figures import RATIO, SECONDS, Column, Figure, Key
 from dashboards.links import FAILURES_UID, TO_DATA_QUALITY, TO_TEAM, TO_TEAM_OF_ROW
-from dashboards.panels import About, answer, bars, few, none, rows, trend
-from dashboards.promql import WINDOW, in_range, per_team, since, total_per_team
+from dashboards.panels import (
+    PanelSpec,
+    build_bars,
+    build_stat,
+    build_table,
+    build_trend,
+    explain_none,
+    explain_too_few,
+)
+from dashboards.promql import WINDOW, compute_age, compute_increase, select_each_team, sum_each_team
+from dashboards.queries import RATIO, SECONDS, Column, Key, Query
 from dashboards.words import AGO, TEAMS
+
+_MOVES = compute_increase("reclassifications_total", "from_category", "to_category")
 
 _MIX = Section(
     "Which of Edmondson's groups is the biggest?",
     [
-        [answers.biggest_group(TO_TEAM), answers.failed_of_how_many(TO_TEAM)],
-        answers.failure_rates_over_time(9, TO_TEAM),
-        trend(
-            About(
+        [shared_panels.build_biggest_group(TO_TEAM), shared_panels.build_failure_sample(TO_TEAM)],
+        shared_panels.build_failure_rates_trend(9, TO_TEAM),
+        build_trend(
+            PanelSpec(
                 "Failures, over time",
                 "Failed experiments of each group in the window that ends at each point.",
                 width=9,
             ),
-            *readings.failure_counts(TO_TEAM),
+            *shared.query_failure_counts(TO_TEAM),
             stacked=True,
         ),
-        answers.failure_rates(12, TO_TEAM),
-        bars(
-            About("Failures", "How many experiments of each group failed in the window.", width=12),
-            *readings.failure_counts(TO_TEAM),
+        shared_panels.build_failure_rates(12, TO_TEAM),
+        build_bars(
+            PanelSpec("Failures", "Failed experiments of each group in the window.", width=12),
+            *shared.query_failure_counts(TO_TEAM),
         ),
     ],
 )
 
 _UNCLASSIFIED = Section(
-    "What has nobody classified yet?",
+    "Which failures have no group yet?",
     [
-        answer(
-            About(
+        build_stat(
+            PanelSpec(
                 "Unclassified",
-                "Failed experiments of the window that have no group yet. A label failure:intelligent, failure:basic "
-                "or failure:complex on the experiment classifies it, at any time. The share is withheld below "
-                "the minimum sample.",
+                "Failed experiments of the window without a group. A label failure:intelligent, failure:basic or "
+                "failure:complex on the experiment classifies it, at any time. The share is withheld below the minimum "
+                "sample.",
             ),
-            Figure("unclassified", readings.UNCLASSIFIED, leads_to=TO_DATA_QUALITY),
-            Figure("of the failed", readings.unclassified_share(), RATIO, leads_to=TO_DATA_QUALITY),
-            Figure("failed", readings.FAILURES, leads_to=TO_DATA_QUALITY),
+            Query("unclassified", shared.UNCLASSIFIED, leads_to=TO_DATA_QUALITY),
+            Query("of the failed", shared.compute_unclassified_share(), RATIO, leads_to=TO_DATA_QUALITY),
+            Query("failed", shared.FAILURES, leads_to=TO_DATA_QUALITY),
         ),
-        trend(
-            About(
+        build_trend(
+            PanelSpec(
                 "Unclassified, over time",
                 "Failed experiments in the window that ends at each point, with and without a group.",
                 width=9,
             ),
-            Figure("unclassified", readings.UNCLASSIFIED, colour="#8e8e8e"),
-            Figure("classified", readings.CLASSIFIED, colour="blue"),
+            Query("unclassified", shared.UNCLASSIFIED, colour="#8e8e8e"),
+            Query("classified", shared.CLASSIFIED, colour="blue"),
             stacked=True,
         ),
-        rows(
-            About(
+        build_table(
+            PanelSpec(
                 "Reclassified",
-                "How often failures moved from one group to another in the time range of this dashboard. To think "
-                "again is a part of learning.",
+                "How often failures moved from one group to another in the time range of this dashboard. Rethinking is "
+                "part of learning.",
                 width=9,
-                missing=none("no failure moved from one group to another"),
+                missing=explain_none("no failure moved from one group to another"),
             ),
             [Key("From", "from_category"), Key("To", "to_category")],
-            [Column("Times", f"{in_range('reclassifications_total', 'from_category', 'to_category')} > 0")],
+            [Column("Times", f"{_MOVES} > 0")],
         ),
     ],
+    fixed_id=220419,
 )
 
 _LEARNING = Section(
     "When did someone last share a failed experiment?",
     [
-        answers.last_shared(TO_TEAM),
-        answers.shared_over_time(9, TO_TEAM),
-        trend(
-            About(
+        shared_panels.build_last_shared(TO_TEAM),
+        shared_panels.build_sharing_trend(9, TO_TEAM),
+        build_trend(
+            PanelSpec(
                 "From answer to shared, over time",
-                "How long it took until what was learnt was shared, of the loops answered in each window that were "
-                "shared.",
+                "The time from answer to shared learning, of the experiments answered in each window that were shared.",
                 width=9,
-                missing=few("shared answers"),
+                missing=explain_too_few("shared answers"),
             ),
-            Figure("median", readings.stage("answer_to_shared", "0.5"), colour="blue"),
-            Figure("9 in 10 within", readings.stage("answer_to_shared", "0.9"), colour="purple"),
+            Query("median", shared.select_stage_quantile("answer_to_shared", "0.5"), colour="blue"),
+            Query("p90", shared.select_stage_quantile("answer_to_shared", "0.9"), colour="purple"),
             unit=SECONDS,
         ),
-        answers.answer_to_shared(TO_TEAM),
-        rows(
-            About(
-                "Shared, team by team",
-                "In the order of their names. Empty where no failed experiment of the team was ever shared: a prompt "
-                "to ask, not a reproach.",
+        shared_panels.build_answer_to_shared(TO_TEAM),
+        build_table(
+            PanelSpec(
+                "Shared learnings by team",
+                "In alphabetical order. A team without a shared failure has no time: a reason to ask, not a reproach.",
                 width=18,
+                fixed_id=926786,
             ),
             [Key("Team", "team", TEAMS, TO_TEAM_OF_ROW)],
             [
                 Column(
                     "Failure last shared",
-                    since(per_team("last_failure_shared_timestamp_seconds")),
+                    compute_age(select_each_team("last_failure_shared_timestamp_seconds")),
                     SECONDS,
                     AGO,
                     "not yet",
                 ),
-                Column("Learnings shared", total_per_team("learnings_shared", window=WINDOW)),
-                Column("Failed experiments", total_per_team("failures", window=WINDOW)),
-                Column("Unclassified", total_per_team("failures", category="unclassified", window=WINDOW)),
-                Column("Repeated", total_per_team("repeated_experiments", window=WINDOW)),
+                Column("Learnings shared", sum_each_team("learnings_shared", window=WINDOW)),
+                Column("Failed experiments", sum_each_team("failures", window=WINDOW)),
+                Column("Unclassified", sum_each_team("failures", category="unclassified", window=WINDOW)),
+                Column("Repeated", sum_each_team("repeated_experiments", window=WINDOW)),
             ],
         ),
     ],
@@ -114,15 +125,16 @@ _LEARNING = Section(
 _REPEATED = Section(
     "Do we start the same thing again?",
     [
-        answers.started_again(TO_TEAM),
-        trend(
-            About(
-                "Started again, over time",
-                "Ideas in the window that ends at each point, and those of them that were tried before.",
+        shared_panels.build_repeated(TO_TEAM),
+        build_trend(
+            PanelSpec(
+                "Repeated experiments, over time",
+                "Ideas in the window that ends at each point, and how many of them were tried before.",
                 width=18,
+                fixed_id=98664,
             ),
-            Figure("repeated", readings.REPEATED, colour="purple"),
-            Figure("ideas", readings.PROPOSED, colour="#8e8e8e"),
+            Query("repeated", shared.REPEATED, colour="purple"),
+            Query("ideas", shared.PROPOSED, colour="#8e8e8e"),
         ),
     ],
 )
@@ -130,6 +142,6 @@ _REPEATED = Section(
 FAILURES = Board(
     FAILURES_UID,
     "Failures and learning",
-    "What kinds of failure there are, which of them nobody has classified, and whether what was learnt is shared.",
+    "The kinds of failure, the failures without a group, and whether learnings are shared.",
     [_MIX, _UNCLASSIFIED, _LEARNING, _REPEATED],
 )

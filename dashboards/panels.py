@@ -1,8 +1,9 @@
-"""The kinds of panel: an answer in words, a trend, bars and a table; each a title, a caption and figures."""
+"""The kinds of panel: a stat with words, names, a trend, bars, a histogram and a table."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from string import ascii_uppercase
+from zlib import crc32
 
 from grafana_foundation_sdk.builders import bargauge, common, prometheus, stat, table, timeseries
 from grafana_foundation_sdk.models import common as options
@@ -19,195 +20,199 @@ from grafana_foundation_sdk.models.dashboard import (
 from grafana_foundation_sdk.models.prometheus import Dataquery, PromQueryFormat
 
 from dashboards import fields
-from dashboards.figures import COUNT, Column, Figure, Key
-from dashboards.promql import through_time
+from dashboards.promql import bridge_gaps
+from dashboards.queries import COUNT, Column, Key, Query
 from dashboards.words import PLAIN
 
 DATASOURCE = options.DataSourceRef("prometheus", "${datasource}")
 _A_DAY_MILLISECONDS = 25 * 3_600_000.0
-"""A day and an hour to spare."""
-NO_FIGURES = "no experiments yet, or nothing is exported: see Figures on Data quality"
+"""A day, and an hour to spare."""
+NO_METRICS = "no experiments yet, or no metrics are exported: see Metrics on the dashboard Data quality"
 
 
-def few(what: str) -> str:
-    """What stands in a panel that has nothing but withheld figures."""
-    return f"fewer {what} in the window than the minimum sample, or {NO_FIGURES}"
+def explain_too_few(sample: str) -> str:
+    """Return the text of an empty panel whose values are all withheld."""
+    return f"fewer {sample} in the window than the minimum sample, or {NO_METRICS}"
 
 
-def none(what: str) -> str:
-    """What stands in a panel of which to be empty is no fault."""
-    return f"{what}, or {NO_FIGURES}"
+def explain_none(reason: str) -> str:
+    """Return the text of a panel that may well be empty."""
+    return f"{reason}, or {NO_METRICS}"
+
+
+def derive_id(title: str) -> int:
+    """Derive the id of a panel or row from its title, so that it stays the same when others come and go."""
+    return crc32(title.encode()) % 1_000_000 + 1
 
 
 @dataclass(frozen=True, slots=True)
-class About:
-    """What a panel is about.
+class PanelSpec:
+    """The title, caption and size of a panel.
 
     Attributes:
-        title: what is asked, or told.
-        caption: what the figures mean, and when there are none.
-        width: of the 24 columns of a dashboard.
+        title: the question, or the metric.
+        caption: the meaning of the values, and when there are none.
+        width: in columns; a dashboard has 24.
         height: in rows of about 30 pixels.
-        missing: what stands in the panel where there is nothing to show.
+        missing: the text of an empty panel.
+        fixed_id: the id of a panel whose title has changed, so that links to it keep working.
     """
 
     title: str
     caption: str
     width: int = 6
     height: int = 8
-    missing: str = NO_FIGURES
+    missing: str = NO_METRICS
+    fixed_id: int | None = None
 
 
-def answer(about: About, *figures: Figure) -> Panel:
-    """What is so now: a word first, and the numbers that it rests on below."""
-    return _answer(about, figures, options.BigValueTextMode.VALUE_AND_NAME)
+def build_stat(spec: PanelSpec, *queries: Query) -> Panel:
+    """Build a panel of current values: a word first, then the numbers behind it."""
+    return _build_stat(spec, queries, options.BigValueTextMode.VALUE_AND_NAME)
 
 
-def names(about: About, *figures: Figure) -> Panel:
-    """Which series there are now: their names are the answer, each in its own colour."""
-    return _answer(about, figures, options.BigValueTextMode.NAME)
+def build_names(spec: PanelSpec, *queries: Query) -> Panel:
+    """Build a panel of the names of the series that exist now, each in its colour."""
+    return _build_stat(spec, queries, options.BigValueTextMode.NAME)
 
 
-def trend(about: About, *figures: Figure, unit: str = COUNT, stacked: bool = False) -> Panel:
-    """How figures about experiments, all of one unit, went through the time range of the dashboard.
+def build_trend(spec: PanelSpec, *queries: Query, unit: str = COUNT, stacked: bool = False) -> Panel:
+    """Build a trend of metrics about experiments, all of one unit.
 
-    Their past may have been brought in with a moment for each day: gaps of a day are bridged.
+    It bridges gaps of a day, because loaded history has one value a day.
     """
-    return _trend(about, figures, unit, stacked=stacked, bridged_milliseconds=_A_DAY_MILLISECONDS)
+    return _build_trend(spec, queries, unit, stacked=stacked, bridged_milliseconds=_A_DAY_MILLISECONDS)
 
 
-def process_trend(about: About, *figures: Figure, unit: str = COUNT, stacked: bool = False) -> Panel:
-    """How what processes tell of themselves went: where nothing was scraped, the line has a gap."""
-    return _trend(about, figures, unit, stacked=stacked, bridged_milliseconds=None)
+def build_process_trend(spec: PanelSpec, *queries: Query, unit: str = COUNT, stacked: bool = False) -> Panel:
+    """Build a trend of metrics about processes, with a gap where nothing was scraped."""
+    return _build_trend(spec, queries, unit, stacked=stacked, bridged_milliseconds=None)
 
 
-def bars(about: About, *figures: Figure, unit: str = COUNT) -> Panel:
-    """Figures of one unit beside each other."""
-    panel = _bars()
-    panel.targets = [_instant(letter, figure) for letter, figure in _lettered(figures)]
+def build_bars(spec: PanelSpec, *queries: Query, unit: str = COUNT) -> Panel:
+    """Build a panel of bars, all of one unit."""
+    panel = _build_bar_gauge()
+    panel.targets = [_build_instant(letter, query) for letter, query in _with_letters(queries)]
     overrides = [
-        fields.of_figure(letter, _in_unit(figure, unit), coloured_by_series=False)
-        for letter, figure in _lettered(figures)
+        fields.override_query(letter, replace(query, unit=unit), coloured_by_series=False)
+        for letter, query in _with_letters(queries)
     ]
-    return _about(panel, about, FieldConfig(unit=unit, min_val=0), overrides)
+    return _describe(panel, spec, FieldConfig(unit=unit, min_val=0), overrides)
 
 
-def spread(about: About, buckets: str) -> Panel:
-    """How many there are between one bound of a histogram and the next.
+def build_histogram(spec: PanelSpec, buckets: str) -> Panel:
+    """Build a panel of the number of values in each bucket of a histogram.
 
     Args:
-        buckets: the cumulative buckets by `le`, of the bounds that figures about experiments have.
+        buckets: the cumulative buckets by `le`, with the bounds of metrics about experiments.
     """
-    panel = _bars()
-    panel.targets = [_query("A", buckets, "{{le}}").instant().format(PromQueryFormat.HEATMAP).build()]
+    panel = _build_bar_gauge()
+    panel.targets = [_build_target("A", buckets, "{{le}}").instant().format(PromQueryFormat.HEATMAP).build()]
     colour = FieldColor(FieldColorModeId.FIXED, PLAIN)
-    overrides = [fields.renamed(bound, says) for bound, says in _BOUNDS]
-    return _about(panel, about, FieldConfig(unit=COUNT, min_val=0, color=colour), overrides)
+    overrides = [fields.rename_series(bound, name) for bound, name in _BOUNDS]
+    return _describe(panel, spec, FieldConfig(unit=COUNT, min_val=0, color=colour), overrides)
 
 
-def rows(about: About, keys: Sequence[Key], columns: Sequence[Column], *, largest: str = "") -> Panel:
-    """A table in the order of its first key: teams stand by name, never by who is best.
+def build_table(spec: PanelSpec, keys: Sequence[Key], columns: Sequence[Column], *, largest: str = "") -> Panel:
+    """Build a table in the order of its first key: teams are in alphabetical order, which is no ranking.
 
     Args:
-        largest: the title of the column whose largest values come first instead.
+        largest: the title of a column to sort by instead, largest value first.
     """
     order = common.TableSortByFieldState().display_name(largest or keys[0].title).desc(bool(largest))
     panel = table.Panel().sort_by([order]).build()
     panel.targets = [
-        _query(letter, column.expression, "").instant().format(PromQueryFormat.TABLE).build()
+        _build_target(letter, column.expression, "").instant().format(PromQueryFormat.TABLE).build()
         for letter, column in zip(ascii_uppercase, columns, strict=False)
     ]
-    panel.transformations = _joined(keys, columns)
-    overrides = [*map(fields.of_key, keys), *map(fields.of_column, columns)]
-    return _about(panel, about, FieldConfig(unit=COUNT, color=FieldColor(FieldColorModeId.FIXED, PLAIN)), overrides)
+    panel.transformations = _join_columns(keys, columns)
+    overrides = [*map(fields.override_key, keys), *map(fields.override_column, columns)]
+    return _describe(panel, spec, FieldConfig(unit=COUNT, color=FieldColor(FieldColorModeId.FIXED, PLAIN)), overrides)
 
 
-def _trend(
-    about: About, figures: Sequence[Figure], unit: str, *, stacked: bool, bridged_milliseconds: float | None
+def _build_trend(
+    spec: PanelSpec, queries: Sequence[Query], unit: str, *, stacked: bool, bridged_milliseconds: float | None
 ) -> Panel:
     panel = (
         timeseries.Panel()
         .span_nulls(bridged_milliseconds or False)
         .line_width(2)
         .fill_opacity(40 if stacked else 0)
-        .stacking(_stacking(stacked=stacked))
-        .legend(_legend())
+        .stacking(_build_stacking(stacked=stacked))
+        .legend(_build_legend())
         .tooltip(common.VizTooltipOptions().mode(options.TooltipDisplayMode.MULTI))
         .build()
     )
     panel.targets = [
-        _query(letter, through_time(figure.expression), figure.says).range().build()
-        for letter, figure in _lettered(figures)
+        _build_target(letter, bridge_gaps(query.expression), query.name).range().build()
+        for letter, query in _with_letters(queries)
     ]
     overrides = [
-        fields.of_figure(letter, _in_unit(figure, unit), coloured_by_series=True)
-        for letter, figure in _lettered(figures)
+        fields.override_query(letter, replace(query, unit=unit), coloured_by_series=True)
+        for letter, query in _with_letters(queries)
     ]
     palette = FieldColor(FieldColorModeId.PALETTE_CLASSIC_BY_NAME)
-    return _about(panel, about, FieldConfig(unit=unit, min_val=0, color=palette, custom=_custom(panel)), overrides)
+    custom = panel.field_config.defaults.custom if panel.field_config else None
+    return _describe(panel, spec, FieldConfig(unit=unit, min_val=0, color=palette, custom=custom), overrides)
 
 
-def _answer(about: About, figures: Sequence[Figure], mode: options.BigValueTextMode) -> Panel:
+def _build_stat(spec: PanelSpec, queries: Sequence[Query], mode: options.BigValueTextMode) -> Panel:
     panel = (
         stat.Panel()
         .orientation(options.VizOrientation.HORIZONTAL)
         .graph_mode(options.BigValueGraphMode.NONE)
         .text_mode(mode)
-        .reduce_options(_last())
+        .reduce_options(_keep_last())
         .build()
     )
-    panel.targets = [_instant(letter, figure) for letter, figure in _lettered(figures)]
-    overrides = [fields.of_figure(letter, figure, coloured_by_series=False) for letter, figure in _lettered(figures)]
-    return _about(panel, about, FieldConfig(unit=COUNT), overrides)
+    panel.targets = [_build_instant(letter, query) for letter, query in _with_letters(queries)]
+    overrides = [
+        fields.override_query(letter, query, coloured_by_series=False) for letter, query in _with_letters(queries)
+    ]
+    return _describe(panel, spec, FieldConfig(unit=COUNT), overrides)
 
 
-def _about(
-    panel: Panel, about: About, shown: FieldConfig, overrides: list[DashboardFieldConfigSourceOverrides]
+def _describe(
+    panel: Panel, spec: PanelSpec, defaults: FieldConfig, overrides: list[DashboardFieldConfigSourceOverrides]
 ) -> Panel:
-    """The panel with its title, its size, and what holds for all that it shows."""
-    panel.title = about.title
-    panel.description = about.caption
+    """Set the title, the size, the id and the display of a panel."""
+    panel.title = spec.title
+    panel.id_val = spec.fixed_id or derive_id(spec.title)
+    panel.description = spec.caption
     panel.datasource = DATASOURCE
-    panel.grid_pos = GridPos(h=about.height, w=about.width)
-    shown.no_value = about.missing
-    shown.thresholds = fields.steps(PLAIN)
-    panel.field_config = FieldConfigSource(shown, overrides)
+    panel.grid_pos = GridPos(h=spec.height, w=spec.width)
+    defaults.no_value = spec.missing
+    defaults.thresholds = fields.build_thresholds(PLAIN)
+    panel.field_config = FieldConfigSource(defaults, overrides)
     return panel
 
 
-def _bars() -> Panel:
+def _build_bar_gauge() -> Panel:
     return (
         bargauge.Panel()
         .orientation(options.VizOrientation.HORIZONTAL)
         .display_mode(options.BarGaugeDisplayMode.BASIC)
         .value_mode(options.BarGaugeValueMode.TEXT)
-        .reduce_options(_last())
+        .reduce_options(_keep_last())
         .build()
     )
 
 
-def _custom(panel: Panel) -> object:
-    return panel.field_config.defaults.custom if panel.field_config else None
+def _build_instant(letter: str, query: Query) -> Dataquery:
+    return _build_target(letter, query.expression, query.name).instant().build()
 
 
-def _instant(letter: str, figure: Figure) -> Dataquery:
-    return _query(letter, figure.expression, figure.says).instant().build()
-
-
-def _query(letter: str, expression: str, legend: str) -> prometheus.Dataquery:
+def _build_target(letter: str, expression: str, legend: str) -> prometheus.Dataquery:
     return prometheus.Dataquery().ref_id(letter).datasource(DATASOURCE).expr(expression).legend_format(legend)
 
 
-def _lettered(figures: Sequence[Figure]) -> list[tuple[str, Figure]]:
-    return list(zip(ascii_uppercase, figures, strict=False))
+def _with_letters(queries: Sequence[Query]) -> list[tuple[str, Query]]:
+    return list(zip(ascii_uppercase, queries, strict=False))
 
 
-def _in_unit(figure: Figure, unit: str) -> Figure:
-    return replace(figure, unit=unit)
-
-
-def _joined(keys: Sequence[Key], columns: Sequence[Column]) -> list[DataTransformerConfig]:
-    """The answers to all queries as one table: where there is but one, Grafana names its values without a letter."""
+def _join_columns(keys: Sequence[Key], columns: Sequence[Column]) -> list[DataTransformerConfig]:
+    """Join the results of all queries to one table."""
+    # Grafana numbers the values by letter only if there are several queries.
     letters = ascii_uppercase[: len(columns)]
     values = [f"Value #{letter}" for letter in letters] if len(columns) > 1 else ["Value"]
     titles = {key.label: key.title for key in keys}
@@ -223,23 +228,23 @@ def _joined(keys: Sequence[Key], columns: Sequence[Column]) -> list[DataTransfor
     ]
 
 
-def _last() -> common.ReduceDataOptions:
+def _keep_last() -> common.ReduceDataOptions:
     return common.ReduceDataOptions().calcs(["lastNotNull"]).values(values=False)
 
 
-def _legend() -> common.VizLegendOptions:
+def _build_legend() -> common.VizLegendOptions:
     legend = common.VizLegendOptions().display_mode(options.LegendDisplayMode.LIST)
     return legend.placement(options.LegendPlacement.BOTTOM).show_legend(show_legend=True)
 
 
-def _stacking(*, stacked: bool) -> common.StackingConfig:
+def _build_stacking(*, stacked: bool) -> common.StackingConfig:
     mode = options.StackingMode.NORMAL if stacked else options.StackingMode.NONE
     return common.StackingConfig().mode(mode).group("A")
 
 
 _HOUR = 3600.0
 _BOUNDS = (
-    *((str(hours * _HOUR), f"up to {says}") for hours, says in ((1, "an hour"), (4, "4 hours"), (24, "a day"))),
+    *((str(hours * _HOUR), f"up to {length}") for hours, length in ((1, "an hour"), (4, "4 hours"), (24, "a day"))),
     *((str(days * 24 * _HOUR), f"up to {days} days") for days in (3, 7, 14, 30, 60, 90, 180, 365)),
     ("+Inf", "longer"),
 )

@@ -1,10 +1,10 @@
-"""What panels ask of Prometheus, in the words of the figures.
+"""PromQL expressions for panels.
 
-Replicas export what they share more than once, and each under its own name: `max without (instance, pod)` makes one of
-them. A label that a selection fixes is dropped, so that figures that were selected alike can be compared and divided.
-Installations on one Prometheus are told apart by the label `namespace`, and every selection is of the chosen one; where
-nothing has that label, none is chosen and Prometheus takes the empty value for its absence.
-Nothing here stands in for what is absent: without an exporter there is no figure.
+Replicas export shared metrics more than once, each under its own name: `max without (instance, pod)` merges them.
+A selection drops the labels that it fixes, so that values selected alike can be compared and divided. Every selection
+is limited to the chosen `namespace`, which distinguishes the installations on one Prometheus. Without that label the
+choice is empty, and Prometheus matches the empty value to a missing label.
+Nothing here replaces a missing value: without an exporter there is none.
 """
 
 import re
@@ -15,141 +15,140 @@ NAMESPACE = "$namespace"
 WINDOW = "$window"
 TEAM = "$team"
 TOO_FEW = -1.0
-"""What `too_few` has as its value; no figure is negative."""
+"""The value of `mark_too_few`; no metric is negative."""
 NOT_REACHED = -2.0
-"""What `not_reached` has as its value."""
+"""The value of `mark_not_reached`."""
 NEVER = -1.0
-"""What `never` has as its value."""
+"""The value of `mark_never`."""
 _SELECTOR = re.compile(r"(?:loopgauge|process)_\w+\{[^}]*\}(?!\[)")
 
 
 def select(metric: str, **labels: str) -> str:
-    """The series of a metric in the chosen installation, by its name without the prefix.
+    """Select the series of a metric, named without its prefix, in the chosen installation.
 
     Args:
-        labels: what each label has to be, or after `!` must not be.
+        labels: the value that each label must have or, after `!`, must not have.
     """
-    return of_installation(f"loopgauge_{metric}", **labels)
+    return select_by_name(f"loopgauge_{metric}", **labels)
 
 
-def of_installation(name: str, **labels: str) -> str:
-    """The series of this whole name in the chosen installation."""
-    matchers = [_matcher(label, value) for label, value in {"namespace": NAMESPACE, **labels}.items()]
+def select_by_name(name: str, **labels: str) -> str:
+    """Select the series with this full name in the chosen installation."""
+    matchers = [_write_matcher(label, value) for label, value in {"namespace": NAMESPACE, **labels}.items()]
     return f"{name}{{{', '.join(matchers)}}}"
 
 
-def row(metric: str, **labels: str) -> str:
-    """The figure of the chosen team, or of the organisation, for metrics that have a row for it."""
-    return f"max without ({_names('instance', 'pod', 'team', *labels)}) ({select(metric, team=TEAM, **labels)})"
+def select_team_row(metric: str, **labels: str) -> str:
+    """Select the value of the chosen team, of a metric that has a row for all teams too."""
+    return f"max without ({_join_labels('instance', 'pod', 'team', *labels)}) ({select(metric, team=TEAM, **labels)})"
 
 
-def total(metric: str, *summed: str, **labels: str) -> str:
-    """The count of the chosen team; of the organisation, whose rows counts do not have, the sum of all teams.
+def sum_counts(metric: str, *summed: str, **labels: str) -> str:
+    """Select the count of the chosen team, or sum those of all teams: counts have no row for all teams.
 
     Args:
-        summed: labels over which to add up.
+        summed: labels over which to sum.
     """
-    return (
-        f"sum without ({_names('team', *summed, *labels)}) (max without (instance, pod) ({_chosen(metric, **labels)}))"
-    )
+    dropped = _join_labels("team", *summed, *labels)
+    return f"sum without ({dropped}) (max without (instance, pod) ({_select_chosen(metric, **labels)}))"
 
 
-def listed(metric: str, *by: str) -> str:
-    """The series of the chosen team, or of all teams, by these labels."""
-    return f"max by ({_names(*by)}) ({_chosen(metric)})"
+def list_series(metric: str, *by: str) -> str:
+    """List the series of the chosen team, or of all teams, by these labels."""
+    return f"max by ({_join_labels(*by)}) ({_select_chosen(metric)})"
 
 
-def spread(histogram: str, **labels: str) -> str:
-    """The cumulative buckets of the chosen team, or of all teams, by their upper bound."""
-    return f"sum by (le) (max without (instance, pod) ({_chosen(f'{histogram}_bucket', **labels)}))"
+def sum_buckets(histogram: str, **labels: str) -> str:
+    """Sum the cumulative buckets of the chosen team, or of all teams, by their upper bound."""
+    return f"sum by (le) (max without (instance, pod) ({_select_chosen(f'{histogram}_bucket', **labels)}))"
 
 
-def per_team(metric: str, **labels: str) -> str:
-    """The figure of each team."""
+def select_each_team(metric: str, **labels: str) -> str:
+    """Select the value of each team."""
     return f"max by (team) ({select(metric, team=f'!{ORGANISATION}', **labels)})"
 
 
-def total_per_team(metric: str, **labels: str) -> str:
-    """The count of each team, over all that it is told apart by."""
+def sum_each_team(metric: str, **labels: str) -> str:
+    """Sum the counts of each team over all other labels."""
     return f"sum by (team) (max without (instance, pod) ({select(metric, **labels)}))"
 
 
-def shared(metric: str, *by: str, **labels: str) -> str:
-    """What every process sees alike, since it is in the database, whatever else tells processes apart."""
-    return f"max by ({_names(*by)}) ({select(metric, **labels)})"
+def merge_replicas(metric: str, *by: str, **labels: str) -> str:
+    """Merge a metric that every process reads from the database, whatever labels distinguish the processes."""
+    return f"max by ({_join_labels(*by)}) ({select(metric, **labels)})"
 
 
-def of_all_processes(metric: str) -> str:
-    """What each process has of its own, added up."""
+def sum_processes(metric: str) -> str:
+    """Sum a metric that each process has for itself."""
     return f"sum({select(metric)})"
 
 
-def per_second(counter: str, *by: str, **labels: str) -> str:
-    """How fast a counter grows, added up over processes."""
-    return f"sum by ({_names(*by)}) (rate({select(counter, **labels)}[$__rate_interval]))"
+def compute_rate(counter: str, *by: str, **labels: str) -> str:
+    """Compute the rate of a counter a second, over all processes."""
+    return f"sum by ({_join_labels(*by)}) (rate({select(counter, **labels)}[$__rate_interval]))"
 
 
-def in_range(counter: str, *by: str, **labels: str) -> str:
-    """How much a counter grew in the time range of the dashboard, added up over processes."""
-    return f"sum by ({_names(*by)}) (increase({select(counter, **labels)}[$__range]))"
+def compute_increase(counter: str, *by: str, **labels: str) -> str:
+    """Compute the increase of a counter in the time range of the dashboard, over all processes."""
+    return f"sum by ({_join_labels(*by)}) (increase({select(counter, **labels)}[$__range]))"
 
 
-def of_our_processes(expression: str) -> str:
-    """What a client library tells of every process, of ours alone."""
+def keep_loopgauge_processes(expression: str) -> str:
+    """Keep the processes of loopgauge, of a metric that client libraries export for every process."""
     return f"{expression} and on (job, instance) {select('build_info')}"
 
 
-def slowest(histogram: str, q: float, *by: str) -> str:
-    """A quantile of what took time, in seconds, guessed from the buckets of all processes."""
-    return f"histogram_quantile({q}, {per_second(f'{histogram}_bucket', 'le', *by)})"
+def estimate_quantile(histogram: str, q: float, *by: str) -> str:
+    """Estimate a quantile, in seconds, from the buckets of all processes."""
+    return f"histogram_quantile({q}, {compute_rate(f'{histogram}_bucket', 'le', *by)})"
 
 
-def since(timestamp: str) -> str:
-    """How long ago, in seconds."""
+def compute_age(timestamp: str) -> str:
+    """Compute the seconds since a timestamp."""
     return f"time() - {timestamp}"
 
 
-def too_few(sample: str, figure: str) -> str:
-    """`TOO_FEW` where the sample is known but the figure is withheld."""
-    return f"(0 * {sample} - 1) unless {figure}"
+def mark_too_few(sample: str, value: str) -> str:
+    """Return `TOO_FEW` if the sample is known but the value is withheld."""
+    return f"(0 * {sample} - 1) unless {value}"
 
 
-def not_reached(share: str, time: str) -> str:
-    """`NOT_REACHED` where so few get an answer that there is no time by which half of them do."""
+def mark_not_reached(share: str, time: str) -> str:
+    """Return `NOT_REACHED` if too few are ever answered for the median to exist."""
     return f"(0 * {share} - 2) unless {time}"
 
 
-def never(timestamp: str) -> str:
-    """`NEVER` where the figures are there, but what they tell the time of has not happened."""
-    return f"(0 * {row('threshold_seconds')} - 1) unless {timestamp}"
+def mark_never(timestamp: str) -> str:
+    """Return `NEVER` if metrics are exported, but not this timestamp."""
+    return f"(0 * {select_team_row('threshold_seconds')} - 1) unless {timestamp}"
 
 
-def if_largest(count: str, counts: str) -> str:
-    """A count where no other is larger, if there is anything to count."""
+def keep_largest(count: str, counts: str) -> str:
+    """Keep a count if it is above zero and no other is larger."""
     return f"({count} > 0) >= scalar(max({counts}))"
 
 
-def share(part: str, rest: str) -> str:
-    """A part of both, withheld where both are fewer than the minimum sample."""
+def compute_share(part: str, rest: str) -> str:
+    """Compute the share of a part in both; withhold it if both together are below the minimum sample."""
     return f"{part} / ({part} + {rest}) and ({part} + {rest} >= scalar(max({select('minimum_sample')})))"
 
 
-def through_time(expression: str) -> str:
-    """The expression as a trend asks for it: each point finds the last sample of its step, however far apart they are.
+def bridge_gaps(expression: str) -> str:
+    """Let each point of a trend use the last sample of its step, however far apart samples are.
 
-    Figures that were brought in from the past are a day apart, and Prometheus looks back five minutes by itself.
+    Loaded history has one sample a day, and Prometheus by itself looks back five minutes only.
     """
-    return _SELECTOR.sub(lambda found: f"last_over_time({found.group()}[$__rate_interval])", expression)
+    return _SELECTOR.sub(lambda selector: f"last_over_time({selector.group()}[$__rate_interval])", expression)
 
 
-def _chosen(metric: str, **labels: str) -> str:
+def _select_chosen(metric: str, **labels: str) -> str:
     organisation = f'loopgauge_threshold_seconds{{namespace="{NAMESPACE}", team="{TEAM}", team="{ORGANISATION}"}}'
     return f"{select(metric, team=TEAM, **labels)} or {select(metric, **labels)} and on () {organisation}"
 
 
-def _matcher(name: str, value: str) -> str:
+def _write_matcher(name: str, value: str) -> str:
     return f'{name}!="{value[1:]}"' if value.startswith("!") else f'{name}="{value}"'
 
 
-def _names(*labels: str) -> str:
+def _join_labels(*labels: str) -> str:
     return ", ".join(labels)

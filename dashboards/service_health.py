@@ -1,135 +1,141 @@
-"""Service health: what the processes of loopgauge tell of themselves."""
+"""Service health: metrics of the processes of loopgauge about themselves."""
 
 from dashboards.board import Board, Section
-from dashboards.figures import BYTES, NUMBER, RATE, SECONDS, Figure
 from dashboards.links import SERVICE_HEALTH_UID, TO_DATA_QUALITY
-from dashboards.panels import About, answer, none, process_trend
+from dashboards.panels import PanelSpec, build_process_trend, build_stat, explain_none
 from dashboards.promql import (
-    of_all_processes,
-    of_installation,
-    of_our_processes,
-    per_second,
+    compute_age,
+    compute_rate,
+    estimate_quantile,
+    keep_loopgauge_processes,
+    merge_replicas,
     select,
-    shared,
-    since,
-    slowest,
+    select_by_name,
+    sum_processes,
 )
+from dashboards.queries import BYTES, NUMBER, RATE, SECONDS, Query
 from dashboards.words import BROKEN, FRESHNESS, OVER, WITHIN
 
-_SNAPSHOT_AGE = since(shared("snapshot_timestamp_seconds"))
-_OLDEST = shared("inbox_oldest_pending_seconds")
+_SNAPSHOT_AGE = compute_age(merge_replicas("snapshot_timestamp_seconds"))
+_SNAPSHOT_DURATION = merge_replicas("snapshot_duration_seconds")
+_LONGEST_WAIT = merge_replicas("inbox_oldest_pending_seconds")
+_CPU_RATE = f"rate({select_by_name('process_cpu_seconds_total')}[$__rate_interval])"
 
 _NOW = Section(
     "Does it work now?",
     [
-        answer(
-            About(
+        build_stat(
+            PanelSpec(
                 "Processes",
-                "Processes that are scraped, by role and version, and how many of them export the figures about "
+                "Processes that are scraped, by role and version, and how many of them export the metrics about "
                 "experiments: one, the leader of the workers.",
                 missing="no process is scraped",
             ),
-            Figure("{{role}}, version {{version}}", f"count by (role, version) ({select('build_info')})"),
-            Figure("export figures", f"count({select('snapshot_timestamp_seconds')})", bounds=[(2, OVER)]),
+            Query("{{role}}, version {{version}}", f"count by (role, version) ({select('build_info')})"),
+            Query("export metrics", f"count({select('snapshot_timestamp_seconds')})", bounds=[(2, OVER)]),
         ),
-        answer(
-            About(
-                "Figures",
-                "How old the figures about experiments are, and how long it took to have them ready.",
-                missing="no figures are exported: no worker leads, or it is not scraped",
+        build_stat(
+            PanelSpec(
+                "Metrics",
+                "The age of the metrics about experiments, and the time to prepare them.",
+                missing="no metrics are exported: no worker leads, or it is not scraped",
+                fixed_id=716935,
             ),
-            Figure(
-                "figures",
-                _SNAPSHOT_AGE,
-                SECONDS,
-                FRESHNESS,
-                WITHIN,
-                [(60, OVER), (300, BROKEN)],
-                TO_DATA_QUALITY,
-            ),
-            Figure("old", _SNAPSHOT_AGE, SECONDS, leads_to=TO_DATA_QUALITY),
-            Figure("to make", shared("snapshot_duration_seconds"), SECONDS, leads_to=TO_DATA_QUALITY),
+            Query("metrics", _SNAPSHOT_AGE, SECONDS, FRESHNESS, WITHIN, [(60, OVER), (300, BROKEN)], TO_DATA_QUALITY),
+            Query("age", _SNAPSHOT_AGE, SECONDS, leads_to=TO_DATA_QUALITY),
+            Query("time to prepare", _SNAPSHOT_DURATION, SECONDS, leads_to=TO_DATA_QUALITY),
         ),
-        answer(
-            About(
-                "Inbox",
-                "Deliveries that are stored and wait for their verdict, how long the first of them has waited, and "
-                "those that failed and can be retried.",
-                missing=none("PostgreSQL does not answer"),
+        build_stat(
+            PanelSpec(
+                "Queue",
+                "Deliveries in the queue, how long the oldest of them has waited, and failed deliveries that you can "
+                "retry.",
+                missing=explain_none("PostgreSQL does not respond"),
+                fixed_id=136126,
             ),
-            Figure("wait", shared("inbox_pending")),
-            Figure("the first waits", _OLDEST, SECONDS, (), WITHIN, [(60, OVER), (600, BROKEN)]),
-            Figure("failed", shared("inbox_failed"), bounds=[(1, OVER)], leads_to=TO_DATA_QUALITY),
+            Query("in the queue", merge_replicas("inbox_pending")),
+            Query("longest wait", _LONGEST_WAIT, SECONDS, (), WITHIN, [(60, OVER), (600, BROKEN)]),
+            Query("failed", merge_replicas("inbox_failed"), bounds=[(1, OVER)], leads_to=TO_DATA_QUALITY),
         ),
-        answer(
-            About(
-                "Behind the inbox",
-                "Subjects whose experiments are still to be folded anew, and deliveries on local disks that wait "
-                "until PostgreSQL is back.",
-                missing=none("PostgreSQL does not answer"),
+        build_stat(
+            PanelSpec(
+                "Updates and disk buffer",
+                "Subjects whose experiments wait for an update, and deliveries on local disks that wait for "
+                "PostgreSQL.",
+                missing=explain_none("PostgreSQL does not respond"),
+                fixed_id=570807,
             ),
-            Figure("to be folded", shared("projection_pending")),
-            Figure("on local disks", of_all_processes("spool_pending"), bounds=[(1, OVER)]),
+            Query("to update", merge_replicas("projection_pending")),
+            Query("in the disk buffer", sum_processes("spool_pending"), bounds=[(1, OVER)]),
         ),
     ],
 )
 
 _DELIVERIES = Section(
-    "Do deliveries come in, and through?",
+    "Are deliveries received and processed?",
     [
-        process_trend(
-            About("Deliveries", "Webhook requests a second by what became of them.", width=8),
-            Figure("{{result}}", per_second("deliveries_total", "result")),
+        build_process_trend(
+            PanelSpec("Deliveries", "Webhook requests a second, by result.", width=8),
+            Query("{{result}}", compute_rate("deliveries_total", "result")),
             unit=RATE,
             stacked=True,
         ),
-        process_trend(
-            About(
-                "What waits",
-                "Deliveries without a verdict, subjects to be folded, and deliveries on local disks.",
+        build_process_trend(
+            PanelSpec(
+                "Queues",
+                "Deliveries in the queue, subjects to update, and deliveries in the disk buffers.",
                 width=8,
-                missing=none("PostgreSQL did not answer"),
+                missing=explain_none("PostgreSQL did not respond"),
+                fixed_id=103923,
             ),
-            Figure("inbox", shared("inbox_pending")),
-            Figure("to be folded", shared("projection_pending")),
-            Figure("on local disks", of_all_processes("spool_pending")),
+            Query("in the queue", merge_replicas("inbox_pending")),
+            Query("to update", merge_replicas("projection_pending")),
+            Query("in the disk buffer", sum_processes("spool_pending")),
         ),
-        process_trend(
-            About(
-                "From received to visible",
-                "How long it takes until a counted delivery is in the exported figures; guessed from buckets.",
+        build_process_trend(
+            PanelSpec(
+                "From receipt to metrics",
+                "The time from the receipt of a delivery that counts until the exported metrics include it, estimated "
+                "from buckets.",
                 width=8,
-                missing=none("no delivery has become visible"),
+                missing=explain_none("no delivery has reached the metrics"),
+                fixed_id=928483,
             ),
-            Figure("median", slowest("delivery_to_visible_seconds", 0.5)),
-            Figure("99 in 100 within", slowest("delivery_to_visible_seconds", 0.99)),
+            Query("median", estimate_quantile("delivery_to_visible_seconds", 0.5)),
+            Query("p99", estimate_quantile("delivery_to_visible_seconds", 0.99)),
             unit=SECONDS,
         ),
     ],
+    fixed_id=806314,
 )
 
 _REQUESTS = Section(
     "Are requests answered?",
     [
-        process_trend(
-            About("Requests", "HTTP requests a second by status.", width=8),
-            Figure("{{status}}", per_second("http_request_duration_seconds_count", "status")),
+        build_process_trend(
+            PanelSpec("Requests", "HTTP requests a second, by status.", width=8),
+            Query("{{status}}", compute_rate("http_request_duration_seconds_count", "status")),
             unit=RATE,
             stacked=True,
         ),
-        process_trend(
-            About(
+        build_process_trend(
+            PanelSpec(
                 "Slow requests",
-                "99 in 100 requests of each route are answered within; guessed from buckets.",
+                "The p99 of the response time of each route, estimated from buckets.",
                 width=8,
-                missing=none("there was no request"),
+                missing=explain_none("there was no request"),
             ),
-            Figure("{{route}}", slowest("http_request_duration_seconds", 0.99, "route")),
+            Query("{{route}}", estimate_quantile("http_request_duration_seconds", 0.99, "route")),
             unit=SECONDS,
         ),
-        process_trend(
-            About("The first delivery waits", "How long the first delivery without a verdict has waited.", width=8),
-            Figure("waits", _OLDEST),
+        build_process_trend(
+            PanelSpec(
+                "Longest wait in the queue",
+                "How long the oldest delivery in the queue has waited.",
+                width=8,
+                fixed_id=42703,
+            ),
+            Query("longest wait", _LONGEST_WAIT),
             unit=SECONDS,
         ),
     ],
@@ -138,54 +144,53 @@ _REQUESTS = Section(
 _WORK = Section(
     "What do the workers do?",
     [
-        process_trend(
-            About("Verdicts", "Deliveries a second by their verdict.", width=8),
-            Figure("{{verdict}}", per_second("interpreted_total", "verdict")),
+        build_process_trend(
+            PanelSpec("Status of deliveries", "Processed deliveries a second, by status.", width=8, fixed_id=155178),
+            Query("{{verdict}}", compute_rate("interpreted_total", "verdict")),
             unit=RATE,
             stacked=True,
         ),
-        process_trend(
-            About("Lifecycle events", "Lifecycle events a second that were not known before, by kind.", width=8),
-            Figure("{{kind}}", per_second("lifecycle_events_recorded_total", "kind")),
+        build_process_trend(
+            PanelSpec("Lifecycle events", "New lifecycle events a second, by kind.", width=8),
+            Query("{{kind}}", compute_rate("lifecycle_events_recorded_total", "kind")),
             unit=RATE,
             stacked=True,
         ),
-        process_trend(
-            About(
-                "Figures, over time",
-                "How old the figures about experiments are, and how long it took to have them ready.",
+        build_process_trend(
+            PanelSpec(
+                "Age of metrics, over time",
+                "The age of the metrics about experiments, and the time to prepare them.",
                 width=8,
+                fixed_id=538745,
             ),
-            Figure("age", _SNAPSHOT_AGE),
-            Figure("time to make", shared("snapshot_duration_seconds")),
+            Query("age", _SNAPSHOT_AGE),
+            Query("time to prepare", _SNAPSHOT_DURATION),
             unit=SECONDS,
         ),
     ],
 )
 
 _PROCESSES = Section(
-    "What do the processes take?",
+    "What resources do the processes use?",
     [
-        process_trend(
-            About("Memory", "Resident memory of each process.", width=12),
-            Figure("{{instance}}", of_our_processes(of_installation("process_resident_memory_bytes"))),
+        build_process_trend(
+            PanelSpec("Memory", "Resident memory of each process.", width=12),
+            Query("{{instance}}", keep_loopgauge_processes(select_by_name("process_resident_memory_bytes"))),
             unit=BYTES,
         ),
-        process_trend(
-            About("Processors", "Processors that each process keeps busy.", width=12),
-            Figure(
-                "{{instance}}",
-                of_our_processes(f"rate({of_installation('process_cpu_seconds_total')}[$__rate_interval])"),
-            ),
+        build_process_trend(
+            PanelSpec("CPU", "CPU cores that each process keeps busy.", width=12, fixed_id=102634),
+            Query("{{instance}}", keep_loopgauge_processes(_CPU_RATE)),
             unit=NUMBER,
         ),
     ],
+    fixed_id=329205,
 )
 
 SERVICE_HEALTH = Board(
     SERVICE_HEALTH_UID,
     "Service health",
-    "What the processes of loopgauge tell of themselves: whether deliveries come in and through, and what waits.",
+    "Whether the processes of loopgauge receive and process deliveries, and how long their queues are.",
     [_NOW, _DELIVERIES, _REQUESTS, _WORK, _PROCESSES],
     since="now-6h",
     refresh="30s",

@@ -1,54 +1,76 @@
-"""One team's loops: stages, ages, answers, and what is overdue."""
+"""The experiments of one team: stages, ages, answers, and overdue experiments."""
 
-from dashboards import answers, readings
+from dashboards import shared_panels
+from dashboards import shared_queries as shared
 from dashboards.board import Board, Section
-from dashboards.figures import RATIO, SECONDS, Column, Figure, Key
 from dashboards.links import TEAM_UID, TO_DATA_QUALITY, TO_EXPERIMENT, TO_FAILURES
-from dashboards.panels import About, answer, bars, few, none, rows, spread, trend
-from dashboards.promql import WINDOW, listed, row, since, total
-from dashboards.promql import spread as buckets
+from dashboards.panels import (
+    PanelSpec,
+    build_bars,
+    build_histogram,
+    build_stat,
+    build_table,
+    build_trend,
+    explain_none,
+    explain_too_few,
+)
+from dashboards.promql import WINDOW, compute_age, list_series, select_team_row, sum_buckets, sum_counts
+from dashboards.queries import RATIO, SECONDS, Column, Key, Query
 from dashboards.words import AGO, OUTCOME_COLOURS, TEAMS
 from service.lifecycle.stages import STAGE_NAMES
 
 _NOW = Section(
     "What is open now?",
     [
-        answer(
-            About("Loops", "Open loops: those with a sign of a start are running, the others only proposed."),
+        build_stat(
+            PanelSpec(
+                "Open experiments",
+                "Running: the experiment has been started. Proposed: it has not. Overdue: open, and older than the "
+                "threshold. Forgotten: open, and without activity for long.",
+                fixed_id=469614,
+            ),
             *(
-                Figure(stage, total("experiments_in_flight", stage=stage), leads_to=TO_DATA_QUALITY)
+                Query(stage, sum_counts("experiments_in_flight", stage=stage), leads_to=TO_DATA_QUALITY)
                 for stage in ("proposed", "running")
             ),
-            *readings.open_loops(TO_DATA_QUALITY)[1:],
+            *shared.query_open_experiments(TO_DATA_QUALITY)[1:],
         ),
-        answer(
-            About(
-                "The oldest, and the last",
-                "How long the oldest open idea has been waiting, and when there last was an answer.",
+        build_stat(
+            PanelSpec(
+                "Oldest idea and last answer",
+                "The age of the oldest open idea, and the time since the last answer.",
+                fixed_id=505404,
             ),
-            Figure("the oldest open idea waits", since(row("oldest_open_idea_timestamp_seconds")), SECONDS),
-            Figure("the last answer", since(row("last_answer_timestamp_seconds")), SECONDS, AGO),
-            Figure("threshold", readings.THRESHOLD, SECONDS),
+            Query("oldest open idea", compute_age(select_team_row("oldest_open_idea_timestamp_seconds")), SECONDS),
+            Query("last answer", compute_age(select_team_row("last_answer_timestamp_seconds")), SECONDS, AGO),
+            Query("threshold", shared.THRESHOLD, SECONDS),
         ),
-        spread(
-            About(
-                "How old the open loops are", "Open loops by the time since their idea, between one bound and the next."
+        build_histogram(
+            PanelSpec(
+                "Age of open experiments",
+                "Open experiments by the time since their idea.",
+                fixed_id=384186,
             ),
-            buckets("experiment_age_seconds"),
+            sum_buckets("experiment_age_seconds"),
         ),
-        trend(
-            About("Open loops, over time", "Open loops, and those of them that are overdue or forgotten."),
-            Figure("open", readings.OPEN, colour="blue"),
-            Figure("overdue", readings.OVERDUE, colour="orange"),
-            Figure("forgotten", readings.FORGOTTEN, colour="#8e8e8e"),
+        build_trend(
+            PanelSpec(
+                "Open experiments, over time",
+                "Open experiments, and how many of them are overdue or forgotten.",
+                fixed_id=642833,
+            ),
+            Query("open", shared.OPEN, colour="blue"),
+            Query("overdue", shared.OVERDUE, colour="orange"),
+            Query("forgotten", shared.FORGOTTEN, colour="#8e8e8e"),
         ),
-        rows(
-            About(
+        build_table(
+            PanelSpec(
                 "Overdue",
-                "Open, and older than the threshold: those of this team among the 20 of all teams that are furthest "
-                "over theirs; how many there are stands above. A click leads to the experiment where it lives.",
+                "Open experiments older than the threshold: those of this team among the 20, of all teams, that exceed "
+                "their threshold the most. The panel Open experiments counts them all. Click one to open it in its "
+                "tracker.",
                 width=24,
-                missing=none("none of this team is among the 20 of all that are furthest over"),
+                missing=explain_none("this team has none among the 20 that exceed their threshold the most"),
             ),
             [
                 Key("Experiment", "experiment", leads_to=TO_EXPERIMENT),
@@ -58,7 +80,7 @@ _NOW = Section(
             [
                 Column(
                     "Time since the idea",
-                    listed("experiment_overdue_age_seconds", "team", "experiment", "url"),
+                    list_series("experiment_overdue_age_seconds", "team", "experiment", "url"),
                     SECONDS,
                 )
             ],
@@ -70,31 +92,30 @@ _NOW = Section(
 _SPEED = Section(
     'How long from "I want to try something" to knowing whether it worked?',
     [
-        answers.idea_to_answer(TO_DATA_QUALITY),
-        answers.speed_over_time(TO_DATA_QUALITY),
-        answers.with_open_loops(TO_DATA_QUALITY),
-        trend(
-            About(
+        shared_panels.build_idea_to_answer(TO_DATA_QUALITY),
+        shared_panels.build_speed_trend(TO_DATA_QUALITY),
+        shared_panels.build_including_open(TO_DATA_QUALITY),
+        build_trend(
+            PanelSpec(
                 "Answered by the threshold, over time",
-                "Of the ideas of each window, the share that is answered by the threshold, with open loops counted; "
-                "and of the answers, the share that came by then. Where the second is far above the first, loops are "
-                "left open. Of the organisation, ideas are held to the default threshold, and answers each to that of "
-                "its own team.",
+                "The share of the ideas of each window that is answered by the threshold, including open experiments, "
+                "and the share of the answers that came by then. If the second is far above the first, experiments are "
+                "left open. For all teams, the first uses the default threshold, and the second each team's own.",
                 width=12,
-                missing=few("ideas and answers"),
+                missing=explain_too_few("ideas and answers"),
             ),
-            Figure("of the ideas, open loops counted", readings.ANSWERED_BY_THRESHOLD, colour="yellow"),
-            Figure("of the answers", readings.WITHIN_THRESHOLD, colour="blue"),
+            Query("of the ideas, including open", shared.ANSWERED_BY_THRESHOLD, colour="yellow"),
+            Query("of the answers", shared.WITHIN_THRESHOLD, colour="blue"),
             unit=RATIO,
         ),
-        trend(
-            About(
+        build_trend(
+            PanelSpec(
                 "Ideas and answers, over time",
-                "How many experiments stand behind the shares, in the window that ends at each point.",
+                "The samples behind the shares, in the window that ends at each point.",
                 width=12,
             ),
-            Figure("ideas", readings.PROPOSED, colour="yellow"),
-            Figure("answers", readings.TIMED, colour="blue"),
+            Query("ideas", shared.PROPOSED, colour="yellow"),
+            Query("answers", shared.TIMED, colour="blue"),
         ),
     ],
 )
@@ -102,57 +123,66 @@ _SPEED = Section(
 _STAGES = Section(
     "Where does the time go?",
     [
-        bars(
-            About(
-                "Half of the loops within",
-                "Median of each stage, of the experiments answered in the window that know it. Withheld below the "
-                "minimum sample.",
+        build_bars(
+            PanelSpec(
+                "Median of each stage",
+                "The median length of each stage, of the experiments answered in the window that have the stage. "
+                "Withheld below the minimum sample.",
                 width=8,
-                missing=few("answers"),
+                missing=explain_too_few("answers"),
+                fixed_id=389751,
             ),
             *(
-                Figure(says, readings.stage(stage, "0.5"), colour="blue", leads_to=TO_DATA_QUALITY)
-                for stage, says in STAGE_NAMES.items()
+                Query(name, shared.select_stage_quantile(stage, "0.5"), colour="blue", leads_to=TO_DATA_QUALITY)
+                for stage, name in STAGE_NAMES.items()
             ),
             unit=SECONDS,
         ),
-        bars(
-            About(
-                "9 in 10 loops within",
-                "90th percentile of each stage: how bad it gets.",
+        build_bars(
+            PanelSpec(
+                "p90 of each stage",
+                "The 90th percentile of the length of each stage: how bad it gets.",
                 width=8,
-                missing=few("answers"),
+                missing=explain_too_few("answers"),
+                fixed_id=762293,
             ),
             *(
-                Figure(says, readings.stage(stage, "0.9"), colour="purple", leads_to=TO_DATA_QUALITY)
-                for stage, says in STAGE_NAMES.items()
+                Query(name, shared.select_stage_quantile(stage, "0.9"), colour="purple", leads_to=TO_DATA_QUALITY)
+                for stage, name in STAGE_NAMES.items()
             ),
             unit=SECONDS,
         ),
-        bars(
-            About("Of how many loops", "Experiments answered in the window of which the stage is known.", width=8),
+        build_bars(
+            PanelSpec(
+                "Sample of each stage",
+                "Experiments answered in the window that have the stage.",
+                width=8,
+                fixed_id=311278,
+            ),
             *(
-                Figure(says, readings.samples(stage), colour="#8e8e8e", leads_to=TO_DATA_QUALITY)
-                for stage, says in STAGE_NAMES.items()
+                Query(name, shared.count_stage_samples(stage), colour="#8e8e8e", leads_to=TO_DATA_QUALITY)
+                for stage, name in STAGE_NAMES.items()
             ),
         ),
-        trend(
-            About(
-                "Three quarters of the loops within, over time",
-                "75th percentile of each stage, of the window that ends at each point.",
+        build_trend(
+            PanelSpec(
+                "p75 of each stage, over time",
+                "The 75th percentile of the length of each stage, in the window that ends at each point.",
                 width=16,
-                missing=few("answers"),
+                missing=explain_too_few("answers"),
+                fixed_id=25508,
             ),
-            *(Figure(says, readings.stage(stage, "0.75")) for stage, says in STAGE_NAMES.items()),
+            *(Query(name, shared.select_stage_quantile(stage, "0.75")) for stage, name in STAGE_NAMES.items()),
             unit=SECONDS,
         ),
-        spread(
-            About(
-                "How long answers took",
-                "Experiments answered in the window by their time from idea to answer, between one bound and the next.",
+        build_histogram(
+            PanelSpec(
+                "Time to answer",
+                "Experiments answered in the window, by their time from idea to answer.",
                 width=8,
+                fixed_id=659220,
             ),
-            buckets("idea_to_answer_seconds", window=WINDOW),
+            sum_buckets("idea_to_answer_seconds", window=WINDOW),
         ),
     ],
 )
@@ -160,27 +190,26 @@ _STAGES = Section(
 _OUTCOMES = Section(
     "How do experiments end?",
     [
-        trend(
-            About(
+        build_trend(
+            PanelSpec(
                 "Outcomes, over time",
-                "Experiments concluded in the window that ends at each point. Undeclared: closed, and nobody said how "
-                "it went.",
+                "Experiments concluded in the window that ends at each point. Undeclared: closed without an outcome.",
                 width=12,
             ),
             *(
-                Figure(outcome, total("experiments_concluded", outcome=outcome, window=WINDOW), colour=colour)
+                Query(outcome, sum_counts("experiments_concluded", outcome=outcome, window=WINDOW), colour=colour)
                 for outcome, colour in OUTCOME_COLOURS.items()
             ),
             stacked=True,
         ),
-        answers.given_up(TO_DATA_QUALITY),
-        answers.last_shared(TO_FAILURES),
+        shared_panels.build_abandoned(TO_DATA_QUALITY),
+        shared_panels.build_last_shared(TO_FAILURES),
     ],
 )
 
 TEAM = Board(
     TEAM_UID,
     "Team",
-    "The loops of one team, or of the whole organisation: how long they take, where the time goes, and which are late.",
+    "The experiments of one team or of all teams: how long they take, where the time goes, and which are overdue.",
     [_NOW, _SPEED, _STAGES, _OUTCOMES],
 )

@@ -1,4 +1,4 @@
-"""Words for numbers, and the colours that go with them."""
+"""Words for numbers, and colours for values."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -17,15 +17,15 @@ from service.metrics.view import NO_TEAM, OTHER_TEAMS
 
 _HOUR = 3600.0
 _DAY = 24 * _HOUR
-# Grafana maps nothing to a range that has no end.
+# Grafana ignores a range without an end.
 _EVER = 10_000 * 365 * _DAY
 
 PLAIN = "text"
-"""The colour of what is neither good nor bad, and of what is absent."""
+"""The colour of values that are neither good nor bad, and of missing values."""
 WITHIN = "green"
 OVER = "orange"
 BROKEN = "red"
-"""For the service alone: nothing that people do is painted red."""
+"""For the service only: no result of people's work is red."""
 PROMPT = "blue"
 
 FAILURE_COLOURS: Mapping[FailureCategory, str] = {
@@ -46,8 +46,8 @@ RISK_COLOURS: Mapping[str, str] = {Risk.BOLD: "blue", Risk.SAFE: "purple", "unde
 Words = Sequence[ValueMapping]
 
 
-def _ranges(*upto: tuple[float, str]) -> list[ValueMapping]:
-    """Words, each from where the one before ends up to its own bound."""
+def _map_ranges(*upto: tuple[float, str]) -> list[ValueMapping]:
+    """Map each range, from the bound before to its own bound, to a text."""
     bounds = [0.0, *(bound for bound, _ in upto)]
     return [
         RangeMap(DashboardRangeMapOptions(low, high, ValueMappingResult(text)))
@@ -55,14 +55,14 @@ def _ranges(*upto: tuple[float, str]) -> list[ValueMapping]:
     ]
 
 
-def _value(value: float, text: str) -> ValueMapping:
+def _map_value(value: float, text: str) -> ValueMapping:
     return RangeMap(DashboardRangeMapOptions(value, value, ValueMappingResult(text)))
 
 
-WITHHELD: Words = [_value(TOO_FEW, "too few to tell"), _value(NOT_REACHED, "not reached")]
-"""What stands where a figure is withheld, and why."""
+WITHHELD: Words = [_map_value(TOO_FEW, "too few to tell"), _map_value(NOT_REACHED, "not reached")]
+"""The reason why a value is withheld."""
 
-DURATIONS: Words = _ranges(
+DURATIONS: Words = _map_ranges(
     (6 * _HOUR, "within hours"),
     (1.5 * _DAY, "about a day"),
     (5 * _DAY, "a few days"),
@@ -74,12 +74,12 @@ DURATIONS: Words = _ranges(
     (300 * _DAY, "months"),
     (_EVER, "about a year or more"),
 )
-"""How long something takes."""
+"""Durations."""
 
-NOT_YET: Words = [_value(NEVER, "not yet")]
-"""What stands where something has never happened."""
+NOT_YET: Words = [_map_value(NEVER, "not yet")]
+"""The text for an event that has never happened."""
 
-AGO: Words = _ranges(
+AGO: Words = _map_ranges(
     (1 * _DAY, "in the last day"),
     (7 * _DAY, "in the last week"),
     (31 * _DAY, "in the last month"),
@@ -87,17 +87,17 @@ AGO: Words = _ranges(
     (366 * _DAY, "in the last year"),
     (_EVER, "over a year ago"),
 )
-"""How long ago something happened."""
+"""Times since an event."""
 
-BOLDNESS: Words = _ranges(
+BOLDNESS: Words = _map_ranges(
     (0.2, "nearly all safe"), (0.4, "more safe"), (0.6, "both alike"), (0.8, "more bold"), (1, "nearly all bold")
 )
-"""The share of bold experiments among those of which it was said."""
+"""The share of bold experiments among those with a declared risk."""
 
-FRESHNESS: Words = _ranges((60, "fresh"), (300, "late"), (_EVER, "stale"))
+FRESHNESS: Words = _map_ranges((60, "fresh"), (300, "late"), (_EVER, "stale"))
 """The age of the snapshot."""
 
 TEAMS: Words = [
-    ValueMap({NO_TEAM: ValueMappingResult("no team named"), OTHER_TEAMS: ValueMappingResult("further teams")}),
+    ValueMap({NO_TEAM: ValueMappingResult("no team"), OTHER_TEAMS: ValueMappingResult("other teams")}),
 ]
-"""Teams that are none, by name."""
+"""Names for the rows that are not a team."""

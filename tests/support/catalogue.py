@@ -1,4 +1,4 @@
-"""Every metric that the service exports, as a scrape of it shows them, and those that no panel shows."""
+"""Every metric that the service exports, from a scrape, and those that no panel shows."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -16,12 +16,12 @@ from service.telemetry.backlog import Backlog
 from tests.support.builders import at, experiment, terms
 
 UNUSED: Mapping[str, str] = {
-    "process_virtual_memory_bytes": "resident memory is what a container is limited by",
-    "process_start_time_seconds": "when a process began shows where its lines begin",
-    "process_open_fds": "a number that seldom moves, and a process that has too many says so in its log",
-    "process_max_fds": "a limit that the operator has set",
+    "process_virtual_memory_bytes": "the limit of a container is about resident memory",
+    "process_start_time_seconds": "the lines of a process show its start",
+    "process_open_fds": "it seldom changes, and a process with too many logs an error",
+    "process_max_fds": "the operator has set it",
 }
-"""Families that no panel shows, and why."""
+"""Metric families without a panel, each with the reason."""
 
 NOW = at(31)
 _Ending: TypeAlias = tuple[Outcome, FailureCategory | None, datetime | None]
@@ -32,47 +32,47 @@ _ENDINGS: tuple[_Ending, ...] = (
 
 
 def scrape() -> str:
-    """What Prometheus reads from a service that knows a bit of everything."""
+    """Return the scrape of a service with a value for every metric."""
     snapshot = render(View.of(_portfolio(), terms("30d", "90d"), ()), NOW)
     exported = ExportedSnapshot.of(snapshot, timedelta(seconds=0.5))
     return exported.text.plain(write_text(_telemetry().registry)).decode()
 
 
 def labels() -> dict[str, set[str]]:
-    """The labels of the series of each name, without those that scraping adds."""
-    found: dict[str, set[str]] = {}
+    """The labels of the series of each name, without those that Prometheus adds."""
+    labels_of: dict[str, set[str]] = {}
     for family in text_string_to_metric_families(scrape()):
         for sample in family.samples:
-            found.setdefault(sample.name, set()).update(sample.labels)
-    return found
+            labels_of.setdefault(sample.name, set()).update(sample.labels)
+    return labels_of
 
 
 def values() -> dict[tuple[str, str], set[str]]:
     """The values of each label of each name."""
-    found: dict[tuple[str, str], set[str]] = {}
+    values_of: dict[tuple[str, str], set[str]] = {}
     for family in text_string_to_metric_families(scrape()):
         for sample in family.samples:
             for label, value in sample.labels.items():
-                found.setdefault((sample.name, label), set()).add(value)
-    return found
+                values_of.setdefault((sample.name, label), set()).add(value)
+    return values_of
 
 
 def families() -> dict[str, set[str]]:
-    """The names of the series of each family, of a histogram's all together."""
-    found: dict[str, set[str]] = {}
+    """The names of the series of each metric family."""
+    names_of: dict[str, set[str]] = {}
     for name in labels():
-        found.setdefault(_family(name), set()).add(name)
-    return found
+        names_of.setdefault(_family(name), set()).add(name)
+    return names_of
 
 
 def is_of_one_process(name: str) -> bool:
-    """Whether each process counts something else under this name, so that they can be added up."""
+    """Whether each process has its own value, so that a query can sum them."""
     shared = ("loopgauge_inbox", "loopgauge_projection", "loopgauge_source")
     return is_of_processes(name) and not name.startswith(shared)
 
 
 def is_of_processes(name: str) -> bool:
-    """Whether processes tell this of themselves, and not of experiments."""
+    """Whether the metric is about processes, not about experiments."""
     return name in {sample.name for family in _telemetry().registry.collect() for sample in family.samples}
 
 

@@ -1,4 +1,4 @@
-"""Every query of the dashboards, with Grafana's variables filled in, so that Prometheus can be asked."""
+"""Every query of the dashboards, with Grafana's variables filled in, so that Prometheus can evaluate it."""
 
 import json
 import re
@@ -17,27 +17,28 @@ class Query:
     """A query of a panel, an annotation or a variable.
 
     Attributes:
-        dashboard, asker: whose it is; of a variable its name.
-        letter: what tells a panel's queries apart; empty for others.
+        dashboard: the uid of its dashboard.
+        owner: the title of its panel, or the name of its annotation or variable.
+        letter: the letter of a panel's query; empty for others.
         written: the expression with Grafana's variables.
-        expression: the expression as Prometheus gets it.
+        expression: the expression with values for the variables.
     """
 
     dashboard: str
-    asker: str
+    owner: str
     letter: str
     written: str
     expression: str
 
 
 def documents() -> dict[str, dict[str, Any]]:
-    """The dashboards as they are written, by uid."""
-    read = (json.loads(path.read_text(encoding="utf-8")) for path in sorted(DOCUMENTS.glob("*.json")))
-    return {document["uid"]: document for document in read}
+    """Read the generated dashboards, by uid."""
+    contents = (json.loads(path.read_text(encoding="utf-8")) for path in sorted(DOCUMENTS.glob("*.json")))
+    return {document["uid"]: document for document in contents}
 
 
 def panels(document: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """A dashboard's panels without the rows that caption them."""
+    """The panels of a dashboard, without its rows."""
     return [panel for panel in document["panels"] if panel["type"] != "row"]
 
 
@@ -48,14 +49,14 @@ def queries(
     time_range: str = "1h",
     namespace: str = "",
 ) -> list[Query]:
-    """Every query of every dashboard.
+    """Fill in every query of every dashboard.
 
     Args:
-        team: what is chosen; `_org` for the organisation.
-        namespace: what is chosen; empty where series have no such label.
-        rate_interval, time_range: what Grafana would derive from the time range that is looked at.
+        team: the chosen team; `_org` for all teams.
+        namespace: the chosen installation; empty if series have no such label.
+        rate_interval, time_range: the values that Grafana derives from its time range.
     """
-    filled = {
+    values = {
         "namespace": namespace,
         "team": team,
         "window": window,
@@ -63,34 +64,34 @@ def queries(
         "__range": time_range,
     }
     return [
-        Query(uid, asker, letter, written, _filled(written, filled))
+        Query(uid, owner, letter, written, _fill(written, values))
         for uid, document in documents().items()
-        for asker, letter, written in _written(document)
+        for owner, letter, written in _written_queries(document)
     ]
 
 
-def _written(document: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+def _written_queries(document: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     for panel in panels(document):
         for target in panel["targets"]:
             yield panel["title"], target["refId"], target["expr"]
-    for annotation in _listed(document, "annotations"):
+    for annotation in _list_items(document, "annotations"):
         yield annotation["name"], "", annotation["expr"]
-    for variable in _listed(document, "templating"):
+    for variable in _list_items(document, "templating"):
         if variable["type"] == "query":
-            yield variable["name"], "", _of_variable(variable["query"]["query"])
+            yield variable["name"], "", _count_values(variable["query"]["query"])
 
 
-def _listed(document: Mapping[str, Any], name: str) -> Sequence[Mapping[str, Any]]:
-    found: Sequence[Mapping[str, Any]] = document[name].get("list", [])
-    return found
+def _list_items(document: Mapping[str, Any], name: str) -> Sequence[Mapping[str, Any]]:
+    items: Sequence[Mapping[str, Any]] = document[name].get("list", [])
+    return items
 
 
-def _of_variable(query: str) -> str:
-    """A variable's query as an expression that has a series for each of its values."""
+def _count_values(query: str) -> str:
+    """Turn the query of a variable into an expression with a series for each value."""
     parts = _LABEL_VALUES.fullmatch(query)
-    assert parts, f"a query of a variable that nobody knows: {query}"
+    assert parts, f"unknown form of a variable's query: {query}"
     return f"count by ({parts['label']}) ({parts['metric']})"
 
 
-def _filled(expression: str, values: Mapping[str, str]) -> str:
-    return _VARIABLE.sub(lambda found: values[found["name"]], expression)
+def _fill(expression: str, values: Mapping[str, str]) -> str:
+    return _VARIABLE.sub(lambda variable: values[variable["name"]], expression)

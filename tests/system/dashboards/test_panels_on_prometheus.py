@@ -1,4 +1,4 @@
-"""Every panel shows something, on a real Prometheus that scrapes a service which knows a bit of everything."""
+"""Every panel shows something, on a real Prometheus that scrapes every metric of the service."""
 
 import threading
 from collections.abc import Iterator
@@ -11,8 +11,8 @@ from tests.support import catalogue
 from tests.support.panel_queries import queries
 from tests.support.prometheus import Prometheus, scraping
 
-_QUIET = {("loopgauge-failures", "Reclassified")}
-"""What is empty where nothing changes while one looks."""
+_EMPTY = {("loopgauge-failures", "Reclassified")}
+"""Panels that stay empty while nothing changes."""
 
 
 @pytest.fixture(scope="module")
@@ -24,16 +24,16 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
 
 @pytest.mark.parametrize("team", ["_org", "search"])
 def test_every_panel_and_variable_has_series(prometheus: Prometheus, team: str) -> None:
-    found: dict[tuple[str, str], bool] = {}
+    has_series: dict[tuple[str, str], bool] = {}
     for query in queries(team):
-        asker = query.dashboard, query.asker
-        found[asker] = found.get(asker, False) or bool(prometheus.query(query.expression))
-    assert {asker for asker, shown in found.items() if not shown} == _QUIET
+        owner = query.dashboard, query.owner
+        has_series[owner] = has_series.get(owner, False) or bool(prometheus.query(query.expression))
+    assert {owner for owner, shown in has_series.items() if not shown} == _EMPTY
 
 
 @contextmanager
 def _exporter() -> Iterator[str]:
-    """A server of the catalogue's scrape; its address."""
+    """Serve the scrape of the catalogue, and yield the address."""
     body = catalogue.scrape().encode()
 
     class Handler(BaseHTTPRequestHandler):
@@ -44,7 +44,7 @@ def _exporter() -> Iterator[str]:
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it
-            """Say nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever)

@@ -1,4 +1,4 @@
-"""What the panels ask is something that Prometheus understands and that the service exports."""
+"""The queries of panels are valid PromQL and select metrics that the service exports."""
 
 import json
 import re
@@ -20,28 +20,28 @@ _VALUES = catalogue.values()
 
 
 def test_every_query_is_promql(tmp_path: Path) -> None:
-    rules = [{"record": "asked", "expr": query.expression} for query in _QUERIES]
+    rules = [{"record": "panel", "expr": query.expression} for query in _QUERIES]
     (tmp_path / "rules.yml").write_text(json.dumps({"groups": [{"name": "panels", "rules": rules}]}))
     checked = promtool("check", "rules", "--lint=none", str(tmp_path / "rules.yml"))
     assert checked.returncode == 0, checked.stderr
     assert f"{len(_QUERIES)} rules found" in checked.stdout
 
 
-def test_no_variable_is_left_open() -> None:
+def test_every_variable_is_filled_in() -> None:
     assert not [query for query in _QUERIES if "$" in query.expression]
 
 
-def test_every_query_asks_for_what_is_exported() -> None:
+def test_every_query_selects_exported_metrics() -> None:
     assert all(_NAME.search(query.expression) for query in _QUERIES)
-    assert _asked() <= set(_LABELS)
+    assert _selected_names() <= set(_LABELS)
 
 
-def test_series_are_selected_by_labels_that_they_have() -> None:
+def test_queries_select_series_by_existing_labels() -> None:
     unknown = [(name, label) for name, label, _ in _matchers() if label not in _LABELS[name] | _ADDED]
     assert unknown == []
 
 
-def test_series_are_selected_by_values_that_they_have() -> None:
+def test_queries_select_series_by_existing_values() -> None:
     unknown = [
         (name, label, value)
         for name, label, value in _matchers()
@@ -50,60 +50,60 @@ def test_series_are_selected_by_values_that_they_have() -> None:
     assert unknown == []
 
 
-def test_every_series_is_of_the_chosen_installation() -> None:
+def test_every_query_selects_the_chosen_installation() -> None:
     for query in _QUERIES:
-        if query.asker != "namespace":
+        if query.owner != "namespace":
             selected = list(_SELECTOR.finditer(query.written))
             assert len(selected) == len(_NAME.findall(query.written)), query
             assert all('namespace="$namespace"' in selector["matchers"] for selector in selected), query
 
 
-def test_results_are_grouped_by_labels_that_there_are() -> None:
+def test_queries_group_by_existing_labels() -> None:
     for query in _QUERIES:
         grouped = {label for group in _GROUPING.findall(query.expression) for label in re.findall(r"\w+", group)}
         known = {label for name in _NAME.findall(query.expression) for label in _LABELS[name]}
         assert grouped <= known | _ADDED, query
 
 
-def test_counters_are_only_asked_how_fast_they_grow() -> None:
+def test_queries_use_the_growth_of_counters_only() -> None:
     counters = re.compile(r"(\w*\()?(?:loopgauge|process)_\w+_total\b")
-    around = {found[1] for query in _QUERIES for found in counters.finditer(query.expression)}
-    assert around == {"rate(", "increase("}
+    functions = {match[1] for query in _QUERIES for match in counters.finditer(query.expression)}
+    assert functions == {"rate(", "increase("}
 
 
-def test_replicas_do_not_multiply_what_they_share() -> None:
+def test_queries_merge_the_shared_metrics_of_replicas() -> None:
     for query in _QUERIES:
-        for found in _NAME.finditer(query.expression):
-            if not catalogue.is_of_one_process(found.group()):
-                enclosing = _enclosing(query.expression[: found.start()])
+        for name in _NAME.finditer(query.expression):
+            if not catalogue.is_of_one_process(name.group()):
+                enclosing = _enclosing(query.expression[: name.start()])
                 assert {"max", "count"} & enclosing, query
 
 
-def test_a_trend_asks_for_the_last_sample_of_each_step() -> None:
-    asked = [query.written for query in _QUERIES if query.asker == "From idea to answer, over time"]
-    assert len(asked) == 8
-    assert all("last_over_time(" in expression and "[$__rate_interval]" in expression for expression in asked)
+def test_a_trend_uses_the_last_sample_of_each_step() -> None:
+    expressions = [query.written for query in _QUERIES if query.owner == "From idea to answer, over time"]
+    assert len(expressions) == 8
+    assert all("last_over_time(" in expression and "[$__rate_interval]" in expression for expression in expressions)
 
 
-def test_nothing_is_averaged() -> None:
+def test_no_query_averages() -> None:
     assert not [query for query in _QUERIES if re.search(r"\bavg\b|_sum\b|_gsum\b", query.expression)]
 
 
-def test_nothing_is_compared_with_its_past() -> None:
+def test_no_query_compares_with_the_past() -> None:
     assert not [query for query in _QUERIES if "offset" in query.expression]
 
 
 def test_every_metric_has_a_panel_or_a_reason_for_having_none() -> None:
-    shown = {family for family, names in catalogue.families().items() if names & _asked()}
+    shown = {family for family, names in catalogue.families().items() if names & _selected_names()}
     assert set(catalogue.families()) - shown == set(catalogue.UNUSED)
 
 
-def _asked() -> set[str]:
+def _selected_names() -> set[str]:
     return {name for query in _QUERIES for name in _NAME.findall(query.expression)}
 
 
 def _matchers() -> Iterator[tuple[str, str, str]]:
-    """Each name with each label and value that it is selected by."""
+    """Yield each name with each label and value that select it."""
     for query in _QUERIES:
         for selector in _SELECTOR.finditer(query.expression):
             for matcher in _MATCHER.finditer(selector["matchers"]):
@@ -111,12 +111,12 @@ def _matchers() -> Iterator[tuple[str, str, str]]:
 
 
 def _enclosing(before: str) -> set[str]:
-    """The functions and aggregations within which a text ends."""
+    """The functions and aggregations that are open at the end of a text."""
     without_grouping = re.sub(r"\b(?:by|without) \([^)]*\) \(", "(", before)
     calls: list[str] = []
-    for found in re.finditer(r"(\w*) ?\(|\)", without_grouping):
-        if found.group() == ")":
+    for bracket in re.finditer(r"(\w*) ?\(|\)", without_grouping):
+        if bracket.group() == ")":
             calls.pop()
         else:
-            calls.append(found[1])
+            calls.append(bracket[1])
     return set(calls)

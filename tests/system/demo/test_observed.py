@@ -110,7 +110,7 @@ def _shown(prometheus: Prometheus, team: str) -> set[tuple[str, str, str]]:
 
 
 def _named(query: Query) -> tuple[str, str, str]:
-    return query.dashboard, query.asker, query.letter
+    return query.dashboard, query.owner, query.letter
 
 
 def _askers(named: Iterable[tuple[str, str, str]]) -> set[tuple[str, str]]:
@@ -171,7 +171,7 @@ def _panel(dashboard: str, asker: str) -> object:
 
 
 def _asker(query: Query) -> tuple[str, str]:
-    return query.dashboard, query.asker
+    return query.dashboard, query.owner
 
 
 SEEN = (

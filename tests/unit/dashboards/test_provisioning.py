@@ -1,4 +1,4 @@
-"""The files that Grafana finds data source and dashboards by."""
+"""The provisioning files: Grafana finds its data source and its dashboards through them."""
 
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,12 @@ from service.demo.guide import guide
 _DASHBOARDS = Path(dashboards.__file__).parent
 
 
-def test_the_data_source_is_a_prometheus_and_the_default() -> None:
+def test_the_only_data_source_is_prometheus_and_the_default() -> None:
     sources = _read("datasources/prometheus.yaml")["datasources"]
     assert [(source["type"], source["isDefault"]) for source in sources] == [("prometheus", True)]
 
 
-def test_whoever_starts_grafana_says_where_prometheus_is() -> None:
+def test_an_environment_variable_sets_the_address_of_prometheus() -> None:
     [source] = _read("datasources/prometheus.yaml")["datasources"]
     assert source["url"] == "${PROMETHEUS_URL}"
     readme = (_DASHBOARDS.parent / "README.md").read_text(encoding="utf-8")
@@ -26,13 +26,13 @@ def test_whoever_starts_grafana_says_where_prometheus_is() -> None:
     )
 
 
-def test_grafana_knows_how_often_prometheus_scrapes() -> None:
+def test_grafana_and_prometheus_agree_on_the_scrape_interval() -> None:
     [source] = _read("datasources/prometheus.yaml")["datasources"]
     prometheus = yaml.safe_load((_DASHBOARDS / "prometheus.yml").read_text(encoding="utf-8"))
     assert source["jsonData"]["timeInterval"] == prometheus["global"]["scrape_interval"]
 
 
-def test_dashboards_are_read_from_files_and_stay_as_they_are() -> None:
+def test_grafana_reads_dashboards_from_files_and_does_not_change_them() -> None:
     [provider] = _read("dashboards/loopgauge.yaml")["providers"]
     assert provider["type"] == "file"
     assert provider["options"]["path"] == "/var/lib/grafana/dashboards/loopgauge"
@@ -40,6 +40,6 @@ def test_dashboards_are_read_from_files_and_stay_as_they_are() -> None:
 
 
 def _read(name: str) -> dict[str, Any]:
-    read: dict[str, Any] = yaml.safe_load((_DASHBOARDS / "provisioning" / name).read_text(encoding="utf-8"))
-    assert read["apiVersion"] == 1
-    return read
+    content: dict[str, Any] = yaml.safe_load((_DASHBOARDS / "provisioning" / name).read_text(encoding="utf-8"))
+    assert content["apiVersion"] == 1
+    return content

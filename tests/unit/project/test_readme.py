@@ -1,4 +1,4 @@
-"""The README tells of every metric, and of no other."""
+"""The README documents every metric of the service and no other."""
 
 import re
 from collections.abc import Iterator
@@ -18,22 +18,22 @@ _ENDINGS = {"counter": "_total", "info": "_info"}
 _OF_A_HISTOGRAM = re.compile("_(bucket|gcount|gsum|count|sum)$")
 
 
-def test_every_metric_has_a_row_in_the_readme_with_its_labels_and_every_row_a_metric() -> None:
+def test_the_readme_has_a_row_for_every_metric_with_its_labels_and_no_other_row() -> None:
     assert _documented() == _exported()
 
 
-def test_every_reason_for_leaving_an_experiment_out_has_a_row() -> None:
+def test_the_readme_has_a_row_for_every_reason_of_an_exclusion() -> None:
     (table,) = re.findall(r"\| `reason` in `loopgauge_excluded`.*\n\|---.*\n((?:\|.*\n)+)", MANUAL)
     assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == set(KNOWN)
     assert f"`{OTHER_REASONS}`" in table
 
 
 def _documented() -> dict[str, set[str]]:
-    """The labels of each metric that has a row, without the values that stand beside some in brackets."""
+    """The labels of each metric with a row, without the values in brackets."""
     rows = re.findall(r"^\| (`loopgauge_.*?) \|.*\|(.*)\|$", MANUAL, re.MULTILINE)
-    told = [(name, _words(labels)) for names, labels in rows for name in re.findall("loopgauge_[a-z_]+", names)]
-    assert len(dict(told)) == len(told), "a metric has two rows"
-    return dict(told)
+    entries = [(name, _words(labels)) for names, labels in rows for name in re.findall("loopgauge_[a-z_]+", names)]
+    assert len(dict(entries)) == len(entries), "a metric has two rows"
+    return dict(entries)
 
 
 def _words(labels: str) -> set[str]:
@@ -41,15 +41,15 @@ def _words(labels: str) -> set[str]:
 
 
 def _exported() -> dict[str, set[str]]:
-    """The labels of each metric, as a scrape of a service shows them that knows a bit of everything."""
-    # A family that the scrape has no sample of is a metric all the same.
-    found: dict[str, set[str]] = {family.name + _ENDINGS.get(family.type, ""): set() for family in _families()}
+    """The labels of each metric, from a scrape of every metric."""
+    # A family without a sample in the scrape is a metric too.
+    exported: dict[str, set[str]] = {family.name + _ENDINGS.get(family.type, ""): set() for family in _families()}
     for name, labels in catalogue.labels().items():
-        found.setdefault(_OF_A_HISTOGRAM.sub("", name), set()).update(labels - {"le"})
-    # When a counter began is told only where the service did not switch that off.
+        exported.setdefault(_OF_A_HISTOGRAM.sub("", name), set()).update(labels - {"le"})
+    # The client library adds `_created` unless the service switches it off.
     return {
         name: labels
-        for name, labels in found.items()
+        for name, labels in exported.items()
         if name.startswith("loopgauge_") and not name.endswith("_created")
     }
 

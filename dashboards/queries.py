@@ -1,4 +1,4 @@
-"""What a panel shows: figures, and the keys and columns of tables."""
+"""The contents of panels: queries, and the keys and columns of tables."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from dashboards.words import PLAIN, Words
 SECONDS = "s"
 RATIO = "percentunit"
 COUNT = "none"
-"""Of whole things."""
+"""Whole numbers."""
 NUMBER = "short"
 RATE = "ops"
 BYTES = "bytes"
@@ -17,19 +17,19 @@ TEXT = "string"
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
-    """A query, and how its value is shown.
+class Query:
+    """A query, and how a panel displays its value.
 
     Attributes:
-        says: what the reader sees beside the value; labels as `{{label}}`.
-        words: what stands for values; a number where there are none.
-        colour: of the value. `PLAIN` where it is neither good nor bad.
-        bounds: from which value on which colour holds instead.
-        leads_to: where more can be read about it.
-        dashed: whether a trend draws it as something to compare with.
+        name: the name beside the value; `{{label}}` inserts the value of a label.
+        words: words that replace values; empty for numbers.
+        colour: the colour of the value; `PLAIN` for a value that is neither good nor bad.
+        bounds: values from which on another colour applies.
+        leads_to: the dashboard with more detail.
+        dashed: whether a trend draws a dashed line, as a reference for the others.
     """
 
-    says: str
+    name: str
     expression: str
     unit: str = COUNT
     words: Words = ()
@@ -41,7 +41,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A label by which a table has its rows, or of which a row tells the value."""
+    """A label that identifies the rows of a table."""
 
     title: str
     label: str
@@ -52,10 +52,10 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table: a query that has a value for each row.
+    """A column of a table: a query with a value for each row.
 
     Attributes:
-        missing: what stands in rows for which it has none.
+        missing: the text in rows without a value.
     """
 
     title: str

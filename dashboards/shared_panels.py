@@ -1,0 +1,188 @@
+"""Panels that several dashboards share, so that they cannot contradict each other."""
+
+from grafana_foundation_sdk.models.dashboard import Panel
+
+from dashboards import shared_queries as shared
+from dashboards.links import Link
+from dashboards.panels import PanelSpec, build_bars, build_names, build_stat, build_trend, explain_too_few
+from dashboards.promql import mark_too_few
+from dashboards.queries import RATIO, SECONDS, Query
+from dashboards.words import DURATIONS, WITHHELD
+
+
+def build_idea_to_answer(leads_to: Link) -> Panel:
+    """Build the time from idea to answer."""
+    spec = PanelSpec(
+        "From idea to answer",
+        "The time from idea to answer of the experiments answered in the window. Green is within the threshold, orange "
+        "is over it: the team's threshold, or the default for all teams. The share within the threshold compares each "
+        "answer with its own team's threshold. Open experiments are not included: see the panel Including open "
+        "experiments. Withheld below the minimum sample.",
+    )
+    return build_stat(spec, *shared.query_speed(leads_to))
+
+
+def build_including_open(leads_to: Link) -> Panel:
+    """Build the time from idea to answer, with open experiments included."""
+    spec = PanelSpec(
+        "Including open experiments",
+        "The time by which half of the ideas of the window are answered, estimated from all experiments: open and "
+        "abandoned ones count for as long as they were observed (Kaplan-Meier). A team cannot look fast by never "
+        "finishing. Not reached: fewer than half are answered, however long you wait. The threshold is the team's, or "
+        "the default for all teams.",
+        fixed_id=93481,
+    )
+    return build_stat(spec, *shared.query_speed_including_open(leads_to))
+
+
+def build_speed_trend(leads_to: Link) -> Panel:
+    """Build the trend of both times from idea to answer."""
+    spec = PanelSpec(
+        "From idea to answer, over time",
+        "Each point describes the window that ends there. If the median including open experiments is far above the "
+        "median, experiments are left open.",
+        width=12,
+        missing=explain_too_few("answers"),
+    )
+    return build_trend(spec, *shared.query_speed_trend(leads_to), unit=SECONDS)
+
+
+def build_last_shared(leads_to: Link) -> Panel:
+    """Build the time since a failed experiment was last shared."""
+    spec = PanelSpec(
+        "Last shared failure",
+        "The time since a failed experiment was last shared. A long time is a reason to ask whether it is safe to "
+        "share, not proof that nothing failed.",
+        fixed_id=990985,
+    )
+    return build_stat(spec, *shared.query_last_shared(leads_to))
+
+
+def build_sharing_trend(width: int, leads_to: Link) -> Panel:
+    """Build the trend of shared learnings."""
+    spec = PanelSpec(
+        "Shared learnings, over time",
+        "Shared learnings, answers, and failed experiments in the window that ends at each point.",
+        width=width,
+        fixed_id=499671,
+    )
+    return build_trend(spec, *shared.query_sharing_trend(leads_to))
+
+
+def build_answer_to_shared(leads_to: Link) -> Panel:
+    """Build the time from answer to shared learning."""
+    median = shared.select_stage_quantile("answer_to_shared", "0.5")
+    sample = shared.count_stage_samples("answer_to_shared")
+    spec = PanelSpec(
+        "From answer to shared",
+        "The time from answer to shared learning, of the experiments answered in the window that were shared.",
+    )
+    return build_stat(
+        spec,
+        Query("median", median, SECONDS, DURATIONS, leads_to=leads_to),
+        Query("median", mark_too_few(sample, median), SECONDS, WITHHELD, leads_to=leads_to),
+        Query("exact", median, SECONDS, leads_to=leads_to),
+        Query("p90", shared.select_stage_quantile("answer_to_shared", "0.9"), SECONDS, leads_to=leads_to),
+        Query("shared", sample, leads_to=leads_to),
+        Query("answers", shared.ANSWERED, leads_to=leads_to),
+    )
+
+
+def build_biggest_group(leads_to: Link) -> Panel:
+    """Build the biggest of Edmondson's groups of failures."""
+    spec = PanelSpec(
+        "The biggest group",
+        "Intelligent: a thoughtful try in new territory; aim for more. Basic: a preventable error in known territory, "
+        "a sign of too little investment in quality. Complex: several causes across a system, a sign of broken "
+        "communication. Unclassified: no category yet.",
+        height=4,
+    )
+    return build_names(spec, *shared.query_biggest_group(leads_to))
+
+
+def build_failure_sample(leads_to: Link) -> Panel:
+    """Build the sample of the failure rates."""
+    spec = PanelSpec(
+        "Failed and answered",
+        "Experiments answered in the window, and how many of them failed.",
+        height=4,
+        fixed_id=64953,
+    )
+    return build_stat(
+        spec,
+        Query("failed", shared.FAILURES, leads_to=leads_to),
+        Query("answers", shared.ANSWERED, leads_to=leads_to),
+    )
+
+
+def build_failure_rates(width: int, leads_to: Link) -> Panel:
+    """Build the rate of each group of failures."""
+    spec = PanelSpec(
+        "Failure rate by group",
+        "Failed experiments of each group, divided by the experiments answered in the window. The panel Failed and "
+        "answered shows the sample. Withheld below the minimum sample.",
+        width=width,
+        missing=explain_too_few("answers"),
+        fixed_id=975579,
+    )
+    return build_bars(spec, *shared.query_failure_rates(leads_to), unit=RATIO)
+
+
+def build_failure_rates_trend(width: int, leads_to: Link) -> Panel:
+    """Build the trend of the rate of each group of failures."""
+    spec = PanelSpec(
+        "Failure rate by group, over time",
+        "Failed experiments of each group, divided by the experiments answered in the window that ends at each point. "
+        "More intelligent failures are not bad news.",
+        width=width,
+        missing=explain_too_few("answers"),
+        fixed_id=384547,
+    )
+    return build_trend(spec, *shared.query_failure_rates(leads_to), unit=RATIO, stacked=True)
+
+
+def build_abandoned(leads_to: Link) -> Panel:
+    """Build the share of experiments that end without an answer."""
+    spec = PanelSpec(
+        "Abandoned",
+        "Abandoned experiments, divided by those concluded in the window. Withheld below the minimum sample.",
+        fixed_id=467158,
+    )
+    return build_stat(
+        spec,
+        Query("abandoned", shared.ABANDONED, RATIO, leads_to=leads_to),
+        Query("abandoned", mark_too_few(shared.CONCLUDED, shared.ABANDONED), RATIO, WITHHELD, leads_to=leads_to),
+        Query("concluded", shared.CONCLUDED, leads_to=leads_to),
+    )
+
+
+def build_demo_to_production(leads_to: Link) -> Panel:
+    """Build the time from first result to production."""
+    median = shared.select_stage_quantile("signal_to_shipped", "0.5")
+    sample = shared.count_stage_samples("signal_to_shipped")
+    spec = PanelSpec(
+        "From demo to production",
+        "The time from first result to production, of the experiments answered in the window that were shipped: the "
+        "last 20 % that drags on. Withheld below the minimum sample.",
+    )
+    return build_stat(
+        spec,
+        Query("median", median, SECONDS, DURATIONS, leads_to=leads_to),
+        Query("median", mark_too_few(sample, median), SECONDS, WITHHELD, leads_to=leads_to),
+        Query("p90", shared.select_stage_quantile("signal_to_shipped", "0.9"), SECONDS, leads_to=leads_to),
+        Query("shipped", sample, leads_to=leads_to),
+    )
+
+
+def build_repeated(leads_to: Link) -> Panel:
+    """Build the number of ideas that were tried before."""
+    spec = PanelSpec(
+        "Repeated experiments",
+        "Ideas of the window that had been tried before, in an experiment that was concluded or forgotten by then.",
+        fixed_id=341453,
+    )
+    return build_stat(
+        spec,
+        Query("repeated", shared.REPEATED, leads_to=leads_to),
+        Query("ideas", shared.PROPOSED, leads_to=leads_to),
+    )
