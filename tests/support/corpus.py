@@ -13,13 +13,13 @@ from tests.support.signing import SCHEMES, Scheme
 
 POSTED_AT = at(2)
 
-# What no header of the index says, since those who collected the payloads left it away.
+# The index names no event for these files.
 _EVENT_HEADERS = {
     "gitlab/zulip/build_created.json": {"x-gitlab-event": "Job Hook"},
     "gitlab/zulip/build_started.json": {"x-gitlab-event": "Job Hook"},
     "gitlab/zulip/build_succeeded.json": {"x-gitlab-event": "Job Hook"},
 }
-# Some payloads are the same in two files, and deliveries none the less.
+# Two files may hold the same payload; an id makes each a delivery of its own.
 _DELIVERY_IDS = {
     "github": "x-github-delivery",
     "gitlab-signed": "idempotency-key",
@@ -29,7 +29,7 @@ _DELIVERY_IDS = {
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """One payload of the corpus as the source of a scheme posts it."""
+    """A payload of the corpus as the source of a scheme posts it."""
 
     file: str
     source: str
@@ -46,7 +46,7 @@ class Posted:
         return await client.post(self.path, content=self.body, headers={**self.headers, **proof})
 
     async def post_tampered(self, client: httpx.AsyncClient) -> httpx.Response:
-        """Post it with a bit flipped: of the body, or of the credential where that is all the proof there is."""
+        """Post it with one bit flipped: of the body, or of the credential where the scheme does not cover the body."""
         proof = dict(self.scheme.prove(self.body, POSTED_AT))
         body = self.body
         if self.scheme.covers_body:
@@ -58,7 +58,7 @@ class Posted:
 
 
 def posted() -> Iterator[Posted]:
-    """Every payload, once for each scheme of its provider."""
+    """Every payload, once for each scheme of its provider; none where the corpus is not installed."""
     index = json.loads((CORPUS / "INDEX.json").read_text()) if CORPUS.is_dir() else []
     for entry in index:
         body = (CORPUS / entry["file"]).read_bytes()

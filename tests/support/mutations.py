@@ -27,7 +27,10 @@ JSON = st.recursive(
     max_leaves=10,
 )
 TIMES = st.datetimes(timezones=st.timezones() | st.none()).map(datetime.isoformat)
-ANYTHING = st.text() | st.integers() | TIMES | JSON
+SURROGATES = st.text(st.characters(categories=["Cs"]), min_size=1)
+HUGE = st.integers(17, 4299).map(lambda digits: 10**digits)
+REFERENCES = st.sampled_from(["github:acme/app#45", "commit:" + "a" * 40, "key:a", "jira:-", "branch:@", "run:#!"])
+ANYTHING = st.text() | SURROGATES | st.integers() | HUGE | TIMES | REFERENCES | JSON
 
 
 def collected(provider: str) -> list[Path]:
@@ -74,7 +77,7 @@ def is_sound(said: Sequence[Observation] | Nothing) -> bool:
     if isinstance(said, Nothing):
         return bool(said.reason)
     known = all(one.traits.keys() <= TRAITS[one.kind] for one in said if isinstance(one, Observed))
-    return known and all(at.utcoffset() == timedelta(0) for one in said for at in _times(one))
+    return known and all(at.utcoffset() == timedelta(0) for one in said for at in times(one))
 
 
 def dated(said: Sequence[Observation] | Nothing) -> list[Observed | Mentioned]:
@@ -85,7 +88,8 @@ def dated(said: Sequence[Observation] | Nothing) -> list[Observed | Mentioned]:
     return known
 
 
-def _times(one: Observation) -> list[datetime]:
+def times(one: Observation) -> list[datetime]:
+    """The times that an observation tells."""
     match one:
         case Observed(at=at) | Commented(at=at) | Linked(at=at) | Mentioned(at=at):
             return [at]

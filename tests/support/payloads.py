@@ -5,6 +5,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from tests.support.builders import (
+    GitHubRequest,
+    Issue,
+    PullRequest,
+    at,
+    comment,
+    deployment_status,
+    push,
+    renamed,
+    workflow_run,
+)
 from tests.support.signing import Request, request
 
 
@@ -279,3 +290,23 @@ def spaced(when: datetime) -> str:
 
 def _titles(labels: Sequence[str]) -> list[dict[str, str]]:
     return [{"title": label} for label in labels]
+
+
+def one_of_each() -> Sequence[GitHubRequest | Request]:
+    """A story of each provider, with every kind of delivery that these builders make."""
+    issue, pull = Issue(created_at=at(1), labels=("experiment",)), PullRequest(created_at=at(2), fork="octo-dev/app")
+    ours = replace(pull, number=8, fork="", branch="exp/ours", labels=("experiment",), head="c" * 40)
+    fork = replace(pull, number=9, branch="exp/theirs", body="", head="e" * 40)
+    ticket = Ticket(created_at=at(1), labels=("experiment",))
+    gitlab, merge = GitLabIssue(created_at=at(1)), MergeRequest(created_at=at(2))
+    return (
+        *(issue.opened(), issue.assigned(at(2)), issue.labeled("outcome:worked", at(3))[1], issue.closed(at(4))[1]),
+        *(pull.opened(), pull.merged(at(5))[1], ours.opened(), fork.opened(), fork.closed(at(6))[1]),
+        *(comment("/experiment conclude failed basic", at(5)), renamed("old", "acme/app", at(6))),
+        *(workflow_run("a" * 40, at(3)), deployment_status("b" * 40, at(6)), push("exp/x", "a" * 40, at(3), "Warm it")),
+        *(ticket.created(), ticket.moved(IN_PROGRESS, at(2))[1], ticket.moved(DONE, at(3), "Done")[1]),
+        *(ticket.commented("It works", at(3)), ticket.deleted(at(9))),
+        *(gitlab.opened(), gitlab.assigned(at(2)), gitlab.closed(at(3))[1], merge.opened(), merge.merged(at(4))[1]),
+        *(gitlab_pipeline("a" * 40, at(3)), gitlab_deployment("b" * 40, at(5)), gitlab_push("exp/y", "f" * 40, at(3))),
+        *(circleci_workflow("a" * 40, at(3)), buildkite_build("a" * 40, at(3)), jenkins_build("a" * 40, at(3))),
+    )

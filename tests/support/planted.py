@@ -7,21 +7,8 @@ from datetime import UTC, datetime
 
 import httpx
 
-from tests.support.builders import Issue, PullRequest, at, comment, deployment_status, push, renamed, workflow_run
 from tests.support.corpus import posted
-from tests.support.payloads import (
-    DONE,
-    IN_PROGRESS,
-    GitLabIssue,
-    MergeRequest,
-    Ticket,
-    buildkite_build,
-    circleci_workflow,
-    gitlab_deployment,
-    gitlab_pipeline,
-    gitlab_push,
-    jenkins_build,
-)
+from tests.support.payloads import one_of_each
 from tests.support.persons import ACCOUNT, ADDRESS, marked, planted, proven, unreadable
 from tests.support.signing import SCHEMES, SIGNING_KEY, Scheme
 
@@ -55,23 +42,7 @@ class Planted:
 
 def built() -> Iterator[Planted]:
     """A story of each provider, so that there is something of everything even where the corpus is not kept."""
-    issue, pull = Issue(created_at=at(1), labels=("experiment",)), PullRequest(created_at=at(2), fork="octo-dev/app")
-    ours = replace(pull, number=8, fork="", branch="exp/ours", labels=("experiment",), head="c" * 40)
-    fork = replace(pull, number=9, branch="exp/theirs", body="", head="e" * 40)
-    ticket = Ticket(created_at=at(1), labels=("experiment",))
-    gitlab, merge = GitLabIssue(created_at=at(1)), MergeRequest(created_at=at(2))
-    requests = (
-        *(issue.opened(), issue.assigned(at(2)), issue.labeled("outcome:worked", at(3))[1], issue.closed(at(4))[1]),
-        *(pull.opened(), pull.merged(at(5))[1], ours.opened(), fork.opened(), fork.closed(at(6))[1]),
-        *(comment("/experiment conclude failed basic", at(5)), renamed("old", "acme/app", at(6))),
-        *(workflow_run("a" * 40, at(3)), deployment_status("b" * 40, at(6)), push("exp/x", "a" * 40, at(3), "Warm it")),
-        *(ticket.created(), ticket.moved(IN_PROGRESS, at(2))[1], ticket.moved(DONE, at(3), "Done")[1]),
-        *(ticket.commented("It works", at(3)), ticket.deleted(at(9))),
-        *(gitlab.opened(), gitlab.assigned(at(2)), gitlab.closed(at(3))[1], merge.opened(), merge.merged(at(4))[1]),
-        *(gitlab_pipeline("a" * 40, at(3)), gitlab_deployment("b" * 40, at(5)), gitlab_push("exp/y", "f" * 40, at(3))),
-        *(circleci_workflow("a" * 40, at(3)), buildkite_build("a" * 40, at(3)), jenkins_build("a" * 40, at(3))),
-    )
-    for request in requests:
+    for request in one_of_each():
         source = request.path.removeprefix("/webhooks/").replace("_", "-")
         body = json.dumps(planted(json.loads(request.body))).encode()
         yield Planted(SCHEMES[source], request.path, request.headers(), body)

@@ -5,8 +5,6 @@ import json
 import httpx
 import pytest
 
-from service.deliveries.signatures import SignatureRefused
-from service.providers import PROVIDERS
 from service.storage import inbox
 from service.storage.database import Database
 from tests.support.corpus import POSTED_AT, posted
@@ -53,11 +51,3 @@ async def test_every_payload_is_stored_once_and_counted_or_ignored_with_a_reason
     assert {(row.source, row.provider_id): row.reason for row in rows if row.verdict not in VERDICTS} == {}
     assert [row.provider_id for row in rows if not row.reason or "fault" in row.reason] == []
     assert {row.verdict for row in rows} == set(VERDICTS)
-
-
-@pytest.mark.parametrize("source", SCHEMES)
-def test_what_proves_a_delivery_to_one_source_proves_nothing_with_another_secret(source: str) -> None:
-    scheme = SCHEMES[source]
-    body = b"{}"
-    with pytest.raises(SignatureRefused):
-        PROVIDERS[scheme.provider].verify(scheme.prove(body, POSTED_AT), body, [b"another secret"], POSTED_AT)

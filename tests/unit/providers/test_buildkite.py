@@ -3,15 +3,12 @@
 import hmac
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from service.deliveries.delivery import Delivery, UnreadableDelivery
 from service.deliveries.observation import Mentioned, Nothing, Observation, Observed, Trait
@@ -19,7 +16,7 @@ from service.deliveries.signatures import SignatureRefused
 from service.lifecycle.references import Ref
 from service.providers.buildkite import Buildkite
 from tests.support.builders import at
-from tests.support.mutations import JSON, collected, dated, is_sound, nearly_right, read
+from tests.support.mutations import collected, dated
 
 BUILDKITE = Buildkite()
 SHA = "a" * 40
@@ -107,22 +104,6 @@ def test_the_parts_of_a_signature_may_be_written_in_several_ways(signature: str)
     verify(signature)
 
 
-def test_the_signature_and_the_token_of_the_previous_secret_are_accepted() -> None:
-    verify(signed(), secrets=[b"the new secret", b"secret"])
-    verify(token="secret", secrets=[b"the new secret", b"secret"])
-
-
-@pytest.mark.parametrize("apart", [timedelta(minutes=5), timedelta(minutes=-5), timedelta(0)])
-def test_a_signature_holds_for_five_minutes(apart: timedelta) -> None:
-    verify(signed(), now=SENT + apart)
-
-
-@pytest.mark.parametrize("apart", [timedelta(minutes=5, seconds=1), timedelta(minutes=-5, seconds=-1)])
-def test_a_signature_of_another_time_is_refused(apart: timedelta) -> None:
-    with pytest.raises(SignatureRefused, match="more than 5 minutes from our time"):
-        verify(signed(), now=SENT + apart)
-
-
 @pytest.mark.parametrize(
     ("signature", "complaint"),
     [
@@ -133,39 +114,18 @@ def test_a_signature_of_another_time_is_refused(apart: timedelta) -> None:
         (f"timestamp=,signature={digest()}", "is not timestamp=…,signature=…"),
         (f"timestamp={TIME},signature=", "is not timestamp=…,signature=…"),
         (f"t={TIME},v1={digest()}", "is not timestamp=…,signature=…"),
-        ("é" * 60_000, "is not timestamp=…,signature=…"),
-        ("," * 60_000, "is not timestamp=…,signature=…"),
         (f"timestamp=-{TIME},signature={digest()}", "is no Unix time"),
         (f"timestamp={TIME}.5,signature={digest()}", "is no Unix time"),
-        (f"timestamp=now,signature={digest()}", "is no Unix time"),
-        (f"timestamp=١٢٣,signature={digest()}", "is no Unix time"),
-        (f"timestamp={'9' * 60_000},signature={digest()}", "is no Unix time"),
         (f"timestamp=0,signature={digest('0')}", "more than 5 minutes"),
         (f"timestamp={TIME},signature={'g' * 64}", "not made of hexadecimal digits"),
         (f"timestamp={TIME},signature={'é' * 64}", "not made of hexadecimal digits"),
-        (f"timestamp={TIME},signature={digest()[:-1]}", "not made of hexadecimal digits"),
         (f"timestamp={TIME},signature={digest()[:-2]}", "does not match"),
         (f"timestamp={TIME},signature={'0' * 64}", "does not match"),
-        (f"timestamp={TIME},signature={'0' * 60_000}", "does not match"),
-        (f"timestamp={int(TIME) + 1},signature={digest()}", "does not match"),
     ],
 )
 def test_a_signature_that_proves_nothing_is_refused_with_the_reason(signature: str, complaint: str) -> None:
     with pytest.raises(SignatureRefused, match=complaint):
         verify(signature)
-
-
-def test_a_signature_is_of_one_body_only() -> None:
-    with pytest.raises(SignatureRefused, match="does not match"):
-        verify(signed(), body=BODY + b"\n")
-
-
-@pytest.mark.parametrize("secrets", [[], [b"another secret"], [b"another secret", b"and another"]])
-def test_without_the_right_secret_nothing_is_accepted(secrets: list[bytes]) -> None:
-    with pytest.raises(SignatureRefused, match="does not match"):
-        verify(signed(), secrets=secrets)
-    with pytest.raises(SignatureRefused, match="is not the source's secret"):
-        verify(token="secret", secrets=secrets)
 
 
 @pytest.mark.parametrize("signature", ["", "nonsense", f"timestamp={TIME},signature={'0' * 64}"])
@@ -178,30 +138,10 @@ def test_a_token_is_accepted_whatever_the_time() -> None:
     verify(token="secret", now=at(9))
 
 
-def test_a_token_may_hold_any_bytes() -> None:
-    verify(token="geh\u00c3\u00a4im", secrets=["gehäim".encode()])
-
-
 @pytest.mark.parametrize("token", [None, ""])
 def test_without_signature_and_token_nothing_is_accepted(token: str | None) -> None:
     with pytest.raises(SignatureRefused, match="X-Buildkite-Signature or X-Buildkite-Token is missing"):
         verify(token=token)
-
-
-@pytest.mark.parametrize("token", ["secreu", "secret ", "Secret", "é", "\u20ac", "s" * 60_000])
-def test_a_token_that_is_another_is_refused(token: str) -> None:
-    with pytest.raises(SignatureRefused, match="is not the source's secret"):
-        verify(token=token)
-
-
-def test_the_headers_that_reading_needs_are_kept_and_those_with_secrets_are_not() -> None:
-    assert {"content-type", "x-buildkite-event"} == BUILDKITE.kept_headers
-
-
-def test_the_event_and_the_body_make_the_delivery_id() -> None:
-    headers = {"x-buildkite-event": "ping", "x-buildkite-signature": "timestamp=1,signature=changes"}
-    assert BUILDKITE.delivery_id(headers, b"not JSON") == sha256(b"ping\nnot JSON").hexdigest()
-    assert BUILDKITE.delivery_id({}, b"{}") == sha256(b"\n{}").hexdigest()
 
 
 @pytest.mark.parametrize("state", ["passed", "failed", "canceled", "not_run", "new in some version"])
@@ -267,20 +207,6 @@ def test_a_job_says_nothing_by_itself(event: str) -> None:
     )
 
 
-def test_a_ping_says_that_the_webhook_is_connected() -> None:
-    assert observe({"event": "ping", "organization": {}}) == Nothing("a ping: the webhook is connected")
-
-
-@pytest.mark.parametrize("event", ["agent.connected", "cluster_token.registration_blocked"])
-def test_an_event_that_we_do_not_use_says_nothing(event: str) -> None:
-    assert observe({"event": event}) == Nothing(f"Buildkite's `{event}` events say nothing about experiments")
-
-
-def test_the_name_of_an_event_is_shown_in_part_where_it_is_long() -> None:
-    said = observe({"event": "x" * 9000})
-    assert said == Nothing(f"Buildkite's `{'x' * 50}…` events say nothing about experiments")
-
-
 @pytest.mark.parametrize(
     ("payload", "complaint"),
     [
@@ -300,46 +226,10 @@ def test_a_field_that_is_missing_or_malformed_is_named_with_its_path(payload: An
         observe(payload)
 
 
-@pytest.mark.parametrize(
-    ("body", "complaint"),
-    [
-        (b"", "not JSON"),
-        (b"{", "not JSON"),
-        (b'{"a": \xff}', "not UTF-8: byte 6"),
-        (b'{"event": "\\ud800"}', "not JSON"),
-        (b'{"a": "\\udc00 alone"}', "not JSON"),
-        (b'{"a":' * 100_000, "not JSON"),
-        (b"[" * 100_000, "Expected `object`, got `array`"),
-    ],
-)
-@pytest.mark.parametrize("event", [None, "build.finished", "job.finished"])
-def test_a_body_that_is_not_json_is_unreadable(body: bytes, complaint: str, event: str | None) -> None:
-    with pytest.raises(UnreadableDelivery, match=complaint):
-        observe_body(body, event)
-
-
-@pytest.mark.parametrize("when", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"])
-def test_a_time_that_no_calendar_holds_in_utc_is_unreadable(when: str) -> None:
-    with pytest.raises(UnreadableDelivery, match="out of range"):
-        observe(finished(finished_at=when))
-
-
-def test_the_document_is_the_body() -> None:
-    assert BUILDKITE.document(Delivery("ci", "buildkite", "1", {}, BODY, at(9))) == BODY
-
-
 COLLECTED = collected("buildkite")
-PAYLOADS = [finished(), *read(COLLECTED)]
-
-
-@given(nearly_right(lambda: PAYLOADS) | JSON, st.sampled_from([None, "build.finished", "build.running", "ping"]))
-def test_any_json_is_either_understood_or_unreadable(payload: Any, event: str | None) -> None:
-    with suppress(UnreadableDelivery):
-        assert is_sound(observe(payload, event))
 
 
 @pytest.mark.parametrize("path", COLLECTED, ids=lambda path: path.name)
-def test_a_published_payload_is_understood_and_gives_nobody_away(path: Path) -> None:
+def test_a_published_payload_is_understood(path: Path) -> None:
     said = observe_body(path.read_bytes())
     assert [type(one) for one in dated(said)] == [Observed, Mentioned, Mentioned]
-    assert not any(name in repr(said) for name in ("Keith", "Some Person", "@"))

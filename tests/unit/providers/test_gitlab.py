@@ -4,14 +4,11 @@ import base64
 import hmac
 import json
 from collections.abc import Sequence
-from datetime import datetime, timedelta
-from hashlib import sha256
+from datetime import datetime
 from itertools import product
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from service.deliveries.delivery import Delivery, UnreadableDelivery
 from service.deliveries.observation import (
@@ -31,7 +28,6 @@ from service.lifecycle.evidence import MOST_TARGETS
 from service.lifecycle.references import Ref
 from service.providers.gitlab import GitLab
 from tests.support.builders import at
-from tests.support.mutations import JSON, collected, is_sound, nearly_right, read
 
 GITLAB = GitLab()
 ITEM = Ref("gitlab:acme/app#45")
@@ -259,20 +255,6 @@ def test_the_token_of_the_source_is_accepted() -> None:
     verify({"x-gitlab-token": "the secret token"}, TOKEN)
 
 
-def test_the_previous_token_is_accepted() -> None:
-    verify({"x-gitlab-token": "the secret token"}, b"the new token", TOKEN)
-
-
-def test_a_token_beyond_ascii_is_compared_byte_by_byte() -> None:
-    verify({"x-gitlab-token": "geheimnisträger".encode().decode("latin-1")}, "geheimnisträger".encode())
-
-
-@pytest.mark.parametrize("shown", ["", "the secret tokeN", "the secret token ", "tökén", "x" * 60_000, "\ud800"])
-def test_another_token_is_refused(shown: str) -> None:
-    with pytest.raises(SignatureRefused, match="header X-Gitlab-Token"):
-        verify({"x-gitlab-token": shown}, TOKEN)
-
-
 def test_without_a_token_a_delivery_is_refused() -> None:
     with pytest.raises(SignatureRefused, match="header X-Gitlab-Token is missing"):
         verify({}, TOKEN)
@@ -286,10 +268,6 @@ def test_a_source_without_a_secret_accepts_nothing(headers: dict[str, str]) -> N
 
 def test_a_signature_with_the_key_of_the_source_is_accepted() -> None:
     verify(signed(), KEY)
-
-
-def test_a_signature_with_the_previous_key_is_accepted() -> None:
-    verify(signed(), b"whsec_" + base64.b64encode(b"the new signing key"), KEY)
 
 
 def test_where_there_is_a_key_the_signature_counts_and_not_the_token() -> None:
@@ -313,90 +291,6 @@ def test_a_key_is_no_token() -> None:
         verify({"x-gitlab-token": KEY.decode()}, KEY)
     with pytest.raises(SignatureRefused, match="is not the source's secret"):
         verify({"x-gitlab-token": KEY.decode()}, KEY, TOKEN)
-
-
-@pytest.mark.parametrize("apart", [timedelta(minutes=5), timedelta(minutes=-5), timedelta(0)])
-def test_a_signature_of_five_minutes_ago_or_ahead_is_accepted(apart: timedelta) -> None:
-    verify(signed(when=NOW + apart), KEY)
-
-
-@pytest.mark.parametrize("apart", [timedelta(minutes=5, seconds=1), timedelta(minutes=-5, seconds=-1)])
-def test_a_signature_of_another_time_is_refused(apart: timedelta) -> None:
-    with pytest.raises(SignatureRefused, match="more than 5 minutes"):
-        verify(signed(when=NOW + apart), KEY)
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"webhook-signature": ""},
-        {"webhook-signature": "v1,"},
-        {"webhook-signature": "v1,!!!"},
-        {"webhook-signature": "v1,é"},
-        {"webhook-signature": "v1,\ud800"},
-        {"webhook-signature": "v1," + "A" * 60_000},
-        {"webhook-signature": "v1," + base64.b64encode(b"0" * 32).decode()},
-        {"webhook-signature": signed()["webhook-signature"].replace("v1,", "v2,")},
-        {"webhook-signature": signed()["webhook-signature"].replace("v1,", "")},
-        {"webhook-id": ""},
-        {"webhook-id": "msg_2"},
-        {"webhook-id": "é" * 60_000},
-        {"webhook-timestamp": ""},
-        {"webhook-timestamp": "now"},
-        {"webhook-timestamp": "٤"},
-        {"webhook-timestamp": "9" * 60_000},
-        {"webhook-timestamp": str(int(NOW.timestamp()) + 1)},
-    ],
-)
-def test_a_signature_that_proves_nothing_is_refused(wrong: dict[str, str]) -> None:
-    with pytest.raises(SignatureRefused):
-        verify({**signed(), **wrong}, KEY)
-
-
-@pytest.mark.parametrize("missing", ["webhook-id", "webhook-timestamp", "webhook-signature"])
-def test_a_signature_of_which_a_part_is_missing_is_refused(missing: str) -> None:
-    with pytest.raises(SignatureRefused):
-        verify({name: value for name, value in signed().items() if name != missing}, KEY)
-
-
-@pytest.mark.parametrize("position", [0, len(BODY) // 2, len(BODY) - 1])
-def test_a_signature_is_of_one_body_only(position: int) -> None:
-    flipped = bytearray(BODY)
-    flipped[position] ^= 1
-    with pytest.raises(SignatureRefused, match="does not match"):
-        verify(signed(), KEY, body=bytes(flipped))
-
-
-def test_a_refusal_gives_no_secret_away() -> None:
-    for headers, secret in (({"x-gitlab-token": "wrong"}, TOKEN), (signed(body=b"{}"), KEY)):
-        with pytest.raises(SignatureRefused) as refused:
-            verify(headers, secret)
-        assert secret.decode() not in str(refused.value)
-
-
-def test_no_credential_is_kept_beside_the_body() -> None:
-    assert GITLAB.kept_headers == {
-        "content-type",
-        "x-gitlab-event",
-        "idempotency-key",
-        "webhook-id",
-        "x-gitlab-webhook-uuid",
-        "x-gitlab-event-uuid",
-    }
-
-
-@pytest.mark.parametrize(
-    ("headers", "expected"),
-    [
-        ({"idempotency-key": "f5e5f430", "webhook-id": "msg_1", "x-gitlab-event": "Push Hook"}, "f5e5f430"),
-        ({"idempotency-key": "", "webhook-id": "msg_1"}, "msg_1"),
-        ({"x-gitlab-event": "Push Hook"}, sha256(b"Push Hook\n" + BODY).hexdigest()),
-        ({"x-gitlab-event-uuid": "13792a34"}, sha256(b"\n" + BODY).hexdigest()),
-        ({}, sha256(b"\n" + BODY).hexdigest()),
-    ],
-)
-def test_the_delivery_id_is_the_one_that_gitlab_sends_or_a_hash(headers: dict[str, str], expected: str) -> None:
-    assert GITLAB.delivery_id(headers, BODY) == expected
 
 
 def test_an_opened_issue() -> None:
@@ -476,13 +370,6 @@ def test_an_issue_is_assigned_when_somebody_joins(previous: Any, current: Any, *
 def test_an_issue_that_somebody_holds_already_is_not_assigned_again() -> None:
     payload = {**issue("update"), "assignees": [ADA], "assignee": ADA}
     assert kinds(payload) == ["seen", "created", "active"]
-
-
-def test_nobody_is_named() -> None:
-    payload = issue("update", changes={"assignees": {"previous": [ADA], "current": [BOB]}})
-    payload |= {"user": {"name": "Ada", "username": "ada", "email": "ada@acme.example"}, "assignees": [BOB]}
-    said = str(observe(payload))
-    assert not [name for name in ("ada", "Ada", "bob") if name in said]
 
 
 def test_a_closed_issue_is_closed_when_it_says() -> None:
@@ -1114,21 +1001,9 @@ def test_an_event_that_we_do_not_use_says_nothing(kind: str) -> None:
     assert observe({"object_kind": kind}) == Nothing(f"GitLab's `{kind}` events say nothing about experiments")
 
 
-def test_a_system_hook_that_we_do_not_use_says_nothing() -> None:
-    assert observe({"event_name": "user_create"}) == Nothing(
-        "GitLab's `user_create` events say nothing about experiments"
-    )
-
-
 def test_the_body_and_not_the_header_tells_the_event() -> None:
     as_system_hook = GITLAB.observe(delivery(issue("open"), **{"x-gitlab-event": "System Hook"}))
     assert as_system_hook == observe(issue("open"))
-
-
-def test_a_reason_is_short_however_long_the_name_of_the_event() -> None:
-    said = observe({"object_kind": "x" * 100_000})
-    assert isinstance(said, Nothing)
-    assert len(said.reason) < 200
 
 
 @pytest.mark.parametrize(
@@ -1174,70 +1049,3 @@ def test_a_reason_is_short_however_long_the_name_of_the_event() -> None:
 def test_a_field_that_is_missing_or_malformed_is_named_with_its_path(payload: Any, complaint: str) -> None:
     with pytest.raises(UnreadableDelivery, match=f"a field is (missing or )?malformed: .*{complaint}"):
         observe(payload)
-
-
-@pytest.mark.parametrize("body", [b"", b"{", b"{,}", b"\xef\xbb\xbf{}", b'{"object_kind": "\\ud800"}'])
-def test_a_body_that_is_not_json_is_unreadable(body: bytes) -> None:
-    with pytest.raises(UnreadableDelivery, match="the body is not JSON"):
-        observe(body)
-
-
-def test_a_body_that_is_not_utf_8_is_unreadable_and_the_place_is_named() -> None:
-    with pytest.raises(UnreadableDelivery, match="not UTF-8: byte 6"):
-        GITLAB.document(delivery(b'{"a": \xff}'))
-
-
-def test_the_document_is_the_body() -> None:
-    assert GITLAB.document(delivery(BODY)) == BODY
-
-
-@pytest.mark.parametrize(
-    "body", [b"[" * 100_000, b'{"a":' * 100_000, b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}"]
-)
-def test_a_body_that_is_nested_too_deeply_is_unreadable(body: bytes) -> None:
-    with pytest.raises(UnreadableDelivery):
-        observe(body)
-
-
-@pytest.mark.parametrize("when", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"])
-def test_a_time_that_no_calendar_holds_in_utc_is_unreadable(when: str) -> None:
-    with pytest.raises(UnreadableDelivery):
-        observe(issue(created_at=when))
-
-
-COLLECTED = read(collected("gitlab"))
-OURS = [
-    issue("update", labels=labels("bug"), changes={"labels": {"current": labels("bug")}}),
-    merge_request("merge", merge_commit_sha="b" * 40),
-    note(),
-    note("MergeRequest"),
-    note("Commit"),
-    pipeline(merge_request={"iid": 7}),
-    deployment(),
-    push(pushed("a" * 40, "cache", at(3))),
-    {"event_name": "project_rename", "path_with_namespace": "acme/a", "old_path_with_namespace": "acme/b"},
-]
-
-
-def understood(payload: Any) -> Sequence[Observation]:
-    """What a delivery says, if it can be read; any exception but the one that is allowed fails the test."""
-    try:
-        said = observe(payload)
-    except UnreadableDelivery:
-        return []
-    return [] if isinstance(said, Nothing) else said
-
-
-@given(nearly_right(lambda: [*OURS, *COLLECTED]) | JSON | st.binary())
-def test_whatever_comes_is_understood_or_unreadable(payload: Any) -> None:
-    assert is_sound(understood(payload))
-
-
-@pytest.mark.skipif(not COLLECTED, reason="the collected payloads are not here")
-def test_every_collected_payload_is_understood_and_names_nobody() -> None:
-    for payload in COLLECTED:
-        assert is_sound(understood(payload))
-        said = str(observe(payload))
-        people = [payload.get("user"), *(payload.get("assignees") or []), payload.get("assignee")]
-        names = {one["name"] for one in people if isinstance(one, dict)} | {payload.get("user_email")}
-        assert not [name for name in names if name and name in said]

@@ -5,7 +5,6 @@ from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC
-from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -18,7 +17,7 @@ from service.deliveries.signatures import SignatureRefused
 from service.lifecycle.references import Ref
 from service.providers.jenkins import Jenkins
 from tests.support.builders import at
-from tests.support.mutations import JSON, collected, dated, is_sound, nearly_right, read
+from tests.support.mutations import collected, dated, is_sound
 
 JENKINS = Jenkins()
 SHA = "a" * 40
@@ -68,10 +67,6 @@ def test_the_secret_is_accepted_as_the_password_of_any_user(user: str) -> None:
     verify(basic(f"{user}:secret"))
 
 
-def test_the_previous_secret_is_accepted() -> None:
-    verify(basic("jenkins:secret"), [b"the new secret", b"secret"])
-
-
 def test_the_scheme_may_be_written_in_any_case_and_the_password_in_any_letters() -> None:
     verify(basic("jenkins:se:crät").replace("Basic", "bASIC"), ["se:crät".encode()])
 
@@ -84,38 +79,16 @@ def test_the_scheme_may_be_written_in_any_case_and_the_password_in_any_letters()
         ("Basic", "Authorization: Basic is missing"),
         ("Bearer secret", "Authorization: Basic is missing"),
         ("secret", "Authorization: Basic is missing"),
-        ("é" * 60_000, "Authorization: Basic is missing"),
         ("Basic ", "is not user:password in base64"),
         ("Basic jenkins:secret", "is not user:password in base64"),
-        ("Basic é", "is not user:password in base64"),
-        ("Basic a", "is not user:password in base64"),
-        (basic("secret"), "is not user:password in base64"),
-        (f"Basic {'a' * 60_000}", "is not user:password in base64"),
         (basic("jenkins:"), "is missing"),
         (basic("jenkins:secreu"), "is not the source's secret"),
         (basic("jenkins: secret"), "is not the source's secret"),
-        (basic("secret:jenkins"), "is not the source's secret"),
-        (basic("jenkins:sécret"), "is not the source's secret"),
-        (basic("jenkins:" + "s" * 45_000), "is not the source's secret"),
     ],
 )
 def test_credentials_that_prove_nothing_are_refused_with_the_reason(authorization: str | None, complaint: str) -> None:
     with pytest.raises(SignatureRefused, match=complaint):
         verify(authorization)
-
-
-@pytest.mark.parametrize("secrets", [[], [b"another secret"], [b"another secret", b"and another"]])
-def test_without_the_right_secret_nothing_is_accepted(secrets: list[bytes]) -> None:
-    with pytest.raises(SignatureRefused, match="is not the source's secret"):
-        verify(basic("jenkins:secret"), secrets)
-
-
-def test_the_credentials_are_not_kept() -> None:
-    assert {"content-type"} == JENKINS.kept_headers
-
-
-def test_the_body_makes_the_delivery_id() -> None:
-    assert JENKINS.delivery_id({"authorization": "changes"}, b"not JSON") == sha256(b"\nnot JSON").hexdigest()
 
 
 @pytest.mark.parametrize("phase", ["COMPLETED", "FINALIZED", "FINISHED"])
@@ -213,41 +186,7 @@ def test_a_field_that_is_missing_or_malformed_is_named_with_its_path(payload: An
         observe(payload)
 
 
-@pytest.mark.parametrize(
-    ("body", "complaint"),
-    [
-        (b"", "not JSON"),
-        (b"{", "not JSON"),
-        (b'{"a": \xff}', "not UTF-8: byte 6"),
-        (b'{"name": "\\ud800"}', "not JSON"),
-        (b'{"a": "\\udc00 alone"}', "not JSON"),
-        (b'{"a":' * 100_000, "not JSON"),
-        (b"[" * 100_000, "Expected `object`, got `array`"),
-    ],
-)
-def test_a_body_that_is_not_json_is_unreadable(body: bytes, complaint: str) -> None:
-    with pytest.raises(UnreadableDelivery, match=complaint):
-        observe_body(body)
-
-
-@pytest.mark.parametrize("when", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"])
-def test_a_time_that_no_calendar_holds_in_utc_is_unreadable(when: str) -> None:
-    with pytest.raises(UnreadableDelivery, match="out of range"):
-        observe(run(timestamp=when))
-
-
-def test_the_document_is_the_body() -> None:
-    assert JENKINS.document(Delivery("ci", "jenkins", "1", {}, b'{"name": "tests"}', at(9))) == b'{"name": "tests"}'
-
-
 COLLECTED = collected("jenkins")
-PAYLOADS = [run(), *read(COLLECTED)]
-
-
-@given(nearly_right(lambda: PAYLOADS) | JSON)
-def test_any_json_is_either_understood_or_unreadable(payload: Any) -> None:
-    with suppress(UnreadableDelivery):
-        assert is_sound(observe(payload))
 
 
 @given(st.integers())

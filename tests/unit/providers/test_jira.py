@@ -5,12 +5,9 @@ import hmac
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from hashlib import sha256
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from service.deliveries.delivery import Delivery, UnreadableDelivery
 from service.deliveries.observation import Commented, Kind, Linked, Nothing, Observation, Observed, Renamed, Trait
@@ -20,7 +17,7 @@ from service.lifecycle.evidence import MOST_TARGETS
 from service.lifecycle.references import Ref
 from service.providers.jira import Jira
 from tests.support.builders import SECRET, at
-from tests.support.mutations import JSON, collected, is_sound, nearly_right, read
+from tests.support.mutations import collected, read
 
 JIRA = Jira()
 TICKET = Ref("jira:ML-12")
@@ -166,10 +163,6 @@ def test_a_method_and_digits_may_be_capital() -> None:
     verify({"x-hub-signature": f"SHA256={PUBLISHED_DIGEST.upper()}"})
 
 
-def test_the_signature_of_the_previous_secret_is_accepted() -> None:
-    verify(signed("sha256", "the old secret"), "the new secret", "the old secret")
-
-
 def test_a_signature_by_sha1_is_too_weak() -> None:
     with pytest.raises(SignatureRefused, match="sha1 is too weak"):
         verify(signed("sha1"))
@@ -185,18 +178,10 @@ def test_a_signature_by_sha1_is_too_weak() -> None:
         (f" sha256={PUBLISHED_DIGEST}", "method is unknown"),
         (f"\u017fha256={PUBLISHED_DIGEST}", "method is unknown"),
         (f"sha3_256={PUBLISHED_DIGEST}", "method is unknown"),
-        ("é" * 60_000, "is not <method>=<signature>"),
-        ("é" * 60_000 + "=", "method is unknown"),
         ("sha256=", "not made of hexadecimal digits"),
         (f"sha256={PUBLISHED_DIGEST}\n", "not made of hexadecimal digits"),
-        (f"sha256=={PUBLISHED_DIGEST}", "not made of hexadecimal digits"),
-        (f"sha256={'g' * 64}", "not made of hexadecimal digits"),
-        (f"sha256={'é' * 64}", "not made of hexadecimal digits"),
-        (f"sha256={'٤' * 64}", "not made of hexadecimal digits"),
         (f"sha256={PUBLISHED_DIGEST[:-2]}", "does not match"),
         (f"sha256={PUBLISHED_DIGEST}00", "does not match"),
-        (f"sha384={PUBLISHED_DIGEST}", "does not match"),
-        (f"sha256={'00' * 30_000}", "does not match"),
     ],
 )
 def test_a_signature_that_proves_nothing_is_refused_with_the_reason(signature: str, complaint: str) -> None:
@@ -207,29 +192,6 @@ def test_a_signature_that_proves_nothing_is_refused_with_the_reason(signature: s
 def test_a_wrong_signature_is_refused_whatever_the_password() -> None:
     with pytest.raises(SignatureRefused, match="does not match"):
         verify({"x-hub-signature": f"sha256={'0' * 64}", **basic(f"jira:{SECRET}")})
-
-
-@given(st.integers(0, 8 * len(BODY) - 1))
-def test_a_signature_is_of_one_body_only(bit: int) -> None:
-    flipped = bytearray(BODY)
-    flipped[bit // 8] ^= 1 << bit % 8
-    with pytest.raises(SignatureRefused, match="does not match"):
-        verify(signed("sha512"), body=bytes(flipped))
-
-
-@given(st.integers(0, 255))
-def test_no_bit_of_a_signature_may_differ(bit: int) -> None:
-    flipped = bytearray.fromhex(PUBLISHED_DIGEST)
-    flipped[bit // 8] ^= 1 << bit % 8
-    with pytest.raises(SignatureRefused, match="does not match"):
-        verify({"x-hub-signature": f"sha256={flipped.hex()}"})
-
-
-@pytest.mark.parametrize("secrets", [[], [b"another secret"], [b"another secret", b"and another"]])
-def test_without_the_right_secret_nothing_is_accepted(secrets: list[bytes]) -> None:
-    for headers in (signed("sha256"), basic(f"jira:{SECRET}")):
-        with pytest.raises(SignatureRefused):
-            JIRA.verify(headers, BODY, secrets, NOW)
 
 
 @pytest.mark.parametrize("user", ["", "jira", "Büro"])
@@ -247,51 +209,14 @@ def test_the_secret_may_be_the_password_of_any_user(user: str) -> None:
         ({"authorization": "Basic"}, "Basic is missing"),
         ({"authorization": "Basic "}, "not user:password"),
         ({"authorization": "Basic é"}, "not user:password"),
-        ({"authorization": "Basic " + "!" * 60_000}, "not user:password"),
-        (basic("nobody"), "not user:password"),
         (basic("jira:"), "password of HTTP Basic is missing"),
         (basic(f"{SECRET}:jira"), "is not the source's secret"),
         (basic(f"jira:{SECRET} "), "is not the source's secret"),
-        (basic("jira:It's a Secret to Everybodx"), "is not the source's secret"),
-        (basic("jira:" + "é" * 20_000), "is not the source's secret"),
     ],
 )
 def test_a_password_that_proves_nothing_is_refused_with_the_reason(headers: dict[str, str], complaint: str) -> None:
     with pytest.raises(SignatureRefused, match=complaint):
         verify(headers)
-
-
-def test_a_refusal_gives_neither_the_secret_nor_the_right_signature_away() -> None:
-    with pytest.raises(SignatureRefused) as refused:
-        verify({"x-hub-signature": f"sha256={'0' * 64}"})
-    assert SECRET not in str(refused.value)
-    assert PUBLISHED_DIGEST not in str(refused.value)
-
-
-def test_no_secret_is_kept_beside_the_body() -> None:
-    assert not {"x-hub-signature", "authorization"} & JIRA.kept_headers
-
-
-def test_the_headers_of_a_delivery_are_kept() -> None:
-    assert JIRA.kept_headers == {
-        "content-type",
-        "x-atlassian-webhook-identifier",
-        "x-atlassian-webhook-retry",
-        "x-atlassian-webhook-flow",
-    }
-
-
-def test_the_delivery_id_is_the_one_that_jira_sends() -> None:
-    assert JIRA.delivery_id({"x-atlassian-webhook-identifier": "a-b"}, b"{") == "a-b"
-
-
-@pytest.mark.parametrize("without", [{}, {"x-atlassian-webhook-identifier": ""}])
-def test_without_an_id_the_body_makes_one(without: dict[str, str]) -> None:
-    assert JIRA.delivery_id(without, b"\xff{") == sha256(b"\n\xff{").hexdigest()
-
-
-def test_the_document_is_the_body() -> None:
-    assert JIRA.document(delivery(b'{"a": 1}')) == b'{"a": 1}'
 
 
 def test_a_created_ticket() -> None:
@@ -362,13 +287,6 @@ def test_the_time_of_an_event_without_a_timestamp_is_that_of_the_ticket() -> Non
     payload = updated(updated="2026-03-04T10:00:00.000+0100")
     payload["timestamp"] = None
     assert Observed("active", TICKET, at(4)) in observed(payload)
-
-
-def test_times_are_told_in_utc() -> None:
-    (_, created, _) = observed(updated(created="2026-03-01T11:00:00.000+0200"))
-    assert created == item("created", CREATED)
-    assert isinstance(created, Observed)
-    assert created.at.tzinfo is UTC
 
 
 def test_a_key_is_read_whatever_its_case() -> None:
@@ -788,12 +706,6 @@ def test_an_event_that_we_do_not_use_says_nothing(event: str) -> None:
     assert observe(payload) == Nothing(f"Jira's `{event}` events say nothing about experiments")
 
 
-def test_the_name_of_an_event_is_shown_in_part_where_it_is_long() -> None:
-    assert observe({"webhookEvent": "x" * 5000}) == Nothing(
-        f"Jira's `{'x' * 50}…` events say nothing about experiments"
-    )
-
-
 def with_issue(**issue: Any) -> dict[str, Any]:
     return {**updated(), "issue": issue}
 
@@ -842,38 +754,10 @@ def test_a_key_that_is_none_is_named_with_its_path_and_not_shown(key: str) -> No
     assert str(unreadable.value) == "a field is malformed: expected a key such as ML-12 - at `$.issue.key`"
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"{,}", b"\xef\xbb\xbf{}", b'{"webhookEvent": "\\ud800"}', b"[" * 100_000])
-def test_a_body_that_is_not_json_is_unreadable(body: bytes) -> None:
-    with pytest.raises(UnreadableDelivery):
-        observe(body)
-
-
-def test_a_body_that_is_not_utf_8_is_unreadable_and_the_place_is_named() -> None:
-    with pytest.raises(UnreadableDelivery, match="not UTF-8: byte 6"):
-        observe(b'{"a": \xff}')
-
-
 def test_a_very_long_changelog_is_read_in_no_time() -> None:
     changes = [changed("resolution", None, "Fixed"), changed("status", "Open", "Done")] * 10_000
     assert len(happened(updated(*changes))) == 100
     assert len(happened(updated(*[changed("resolution", None, "Fixed")] * 20_000))) == 1
-
-
-def test_nobody_is_named() -> None:
-    people = {"displayName": "Somebody", "name": "somebody", "emailAddress": "somebody@acme.example"}
-    fields: dict[str, Any] = {"assignee": people, "reporter": people, "creator": people}
-    assigned = changed("assignee", "Somebody", "Somebody else")
-    payload = updated(assigned, more={"user": people, "comment": comment(author=people)}, **fields)
-    assert "omebody" not in repr(observe(payload))
-
-
-def is_understood_or_unreadable(payload: Any) -> bool:
-    """Whether the outcome is one of those allowed; any other exception escapes and fails the test."""
-    try:
-        said = observe(payload)
-    except UnreadableDelivery as error:
-        return bool(str(error))
-    return is_sound(said)
 
 
 @pytest.mark.skipif(not PAYLOADS, reason="there are no real payloads here")
@@ -881,27 +765,3 @@ def test_every_real_payload_is_understood() -> None:
     for payload in PAYLOADS:
         said = observe(payload)
         assert isinstance(said, Nothing) == ("issue" not in payload)
-
-
-EVENTS = st.sampled_from(["jira:issue_created", "jira:issue_updated", "comment_created", "sprint_closed"])
-OWN = [
-    updated(DONE, RESOLVED, changed("labels", "a", "b"), status=status("Done", "done"), parent={"key": "ML-1"}),
-    updated(changed("Key", "OPS-1", "ML-12"), changed("issuetype", "Task", "Spike"), issuelinks=[link("tests", "A-1")]),
-    updated(status=status("Done", "done"), resolution={"name": "Done"}, resolutiondate=written(NOW)),
-    commented(node("doc", node("paragraph", words("/experiment start", "code")))),
-    post_function(),
-]
-
-
-@given(
-    nearly_right(lambda: [*OWN, *PAYLOADS])
-    | JSON
-    | st.fixed_dictionaries({"webhookEvent": EVENTS, "issue": JSON, "comment": JSON})
-)
-def test_any_json_is_either_understood_or_unreadable(payload: Any) -> None:
-    assert is_understood_or_unreadable(payload)
-
-
-@given(st.binary() | st.text(alphabet='{}[]":,0\\ud8', max_size=80).map(str.encode))
-def test_any_bytes_are_either_understood_or_unreadable(body: bytes) -> None:
-    assert is_understood_or_unreadable(body)

@@ -1,0 +1,220 @@
+"""Deliveries of every provider, for the contract that all providers keep."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from tests.support.builders import at
+from tests.support.corpus import posted
+from tests.support.payloads import one_of_each
+from tests.support.signing import SCHEMES, event
+
+STRUCTURED = "application/cloudevents+json"
+BATCHED = "application/cloudevents-batch+json"
+
+EVENT_HEADERS: Mapping[str, Sequence[Mapping[str, str]]] = {
+    "github": [
+        {"x-github-event": event}
+        for event in (
+            *("deployment_status", "issues", "issue_comment", "pull_request", "push", "repository", "workflow_run"),
+            *("ping", "star"),
+        )
+    ],
+    "jira": [{}],
+    "gitlab": [{}],
+    "circleci": [{}, *({"circleci-event-type": event} for event in ("workflow-completed", "job-completed", "ping"))],
+    "buildkite": [{}, *({"x-buildkite-event": event} for event in ("build.finished", "job.finished", "ping"))],
+    "jenkins": [{}],
+    "cloudevents": [{"content-type": STRUCTURED}, {"content-type": BATCHED}],
+}
+"""For each provider, headers that announce each kind of event that it tells apart; none where the body names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """What a provider sends: the headers that name the event, and the payload."""
+
+    headers: Mapping[str, str]
+    payload: Any
+
+    @property
+    def body(self) -> bytes:
+        return json.dumps(self.payload).encode()
+
+
+@cache
+def examples(provider: str) -> Sequence[Example]:
+    """Sound deliveries of a provider: built ones, and published ones where the corpus is installed."""
+    return [*_built(provider), *published(provider)]
+
+
+@cache
+def published(provider: str) -> Sequence[Example]:
+    """The payloads of the corpus, each once."""
+    files: dict[tuple[str, str], Example] = {}
+    for request in posted():
+        if request.scheme.provider == provider:
+            key = request.file, request.headers["content-type"]
+            files.setdefault(key, Example(request.headers, json.loads(request.body)))
+    return list(files.values())
+
+
+def timed(provider: str, time: str) -> Example:
+    """A delivery in which one time is written like this."""
+    match provider:
+        case "github":
+            issue = {"number": 45, "created_at": time}
+            payload: Any = {"action": "opened", "issue": issue, "repository": {"full_name": "acme/app"}}
+            return Example({"x-github-event": "issues"}, payload)
+        case "jira":
+            issue = {"key": "ML-12", "fields": {"created": time}}
+            return Example({}, {"webhookEvent": "jira:issue_created", "timestamp": 1772528400000, "issue": issue})
+        case "gitlab":
+            project = {"path_with_namespace": "acme/app"}
+            attributes: Any = {"iid": 45, "created_at": time}
+            return Example({}, {"object_kind": "issue", "project": project, "object_attributes": attributes})
+        case "circleci":
+            pipeline = {"vcs": {"revision": "a" * 40}}
+            return Example({}, {"type": "workflow-completed", "workflow": {"stopped_at": time}, "pipeline": pipeline})
+        case "buildkite":
+            return Example({}, {"event": "build.finished", "build": {"commit": "a" * 40, "finished_at": time}})
+        case "jenkins":
+            build = {"phase": "COMPLETED", "timestamp": time, "scm": {"commit": "a" * 40}}
+            return Example({}, {"name": "tests", "build": build})
+        case _:
+            payload = json.loads(event("proposed", "github:acme/app#45", at(3)).body)
+            return Example({"content-type": STRUCTURED}, {**payload, "time": time})
+
+
+def _built(provider: str) -> Iterator[Example]:
+    for request in one_of_each():
+        source = request.path.removeprefix("/webhooks/").replace("_", "-")
+        if SCHEMES[source].provider == provider:
+            yield Example(request.headers(), json.loads(request.body))
+    yield from _MORE.get(provider, ())
+
+
+_PROJECT = {"id": 1, "path_with_namespace": "acme/app", "web_url": "https://gitlab.acme.example/acme/app"}
+_TICKET = {"key": "ML-12", "self": "https://acme.example/rest/api/2/issue/10012"}
+_STATED = [
+    json.loads(event(statement, "github:acme/app#45", at(3), **data).body)
+    for statement, data in (
+        ("proposed", {"title": "Cache", "url": "https://acme.example/45", "team": "search", "risk": "bold"}),
+        ("concluded", {"outcome": "failed", "failure_category": "basic", "links": ["key:a", "jira:ML-12"]}),
+        ("shared", {"learning_url": "https://wiki.acme.example/45"}),
+        ("signalled", {"result": "failure"}),
+    )
+]
+
+
+def _note(on: str, **subject: Any) -> Example:
+    times = {"created_at": "2026-03-03 09:00:00 UTC", "updated_at": "2026-03-03 09:00:00 UTC"}
+    attributes = {"noteable_type": on, "note": "/experiment start", "action": "create", **times}
+    return Example({}, {"object_kind": "note", "project": _PROJECT, "object_attributes": attributes, **subject})
+
+
+def _changed(field: str, before: str, now: str) -> Mapping[str, str]:
+    return {"field": field, "fieldtype": "jira", "from": before, "fromString": before, "to": now, "toString": now}
+
+
+_PARAGRAPH = {
+    "type": "paragraph",
+    "content": [{"type": "text", "text": "/experiment start", "marks": [{"type": "code"}]}],
+}
+_SEEN = {"iid": 45, "created_at": "2026-03-01 09:00:00 UTC", "updated_at": "2026-03-02T09:00:00Z"}
+_MORE: Mapping[str, Sequence[Example]] = {
+    "gitlab": [
+        _note("Issue", issue=_SEEN),
+        _note("MergeRequest", merge_request={**_SEEN, "source_branch": "cache", "target": _PROJECT}),
+        _note("Commit", commit={"id": "a" * 40}),
+        Example(
+            {},
+            {
+                "object_kind": "pipeline",
+                "project": _PROJECT,
+                "object_attributes": {"sha": "a" * 40, "status": "success", "finished_at": "2026-03-03 09:00:00 UTC"},
+                "merge_request": {
+                    "iid": 7,
+                    "target_project_id": 2,
+                    "url": "https://gitlab.acme.example/acme/x/-/issues/1",
+                },
+            },
+        ),
+        Example(
+            {},
+            {
+                "event_name": "project_rename",
+                "path_with_namespace": "acme/a",
+                "old_path_with_namespace": "acme/b",
+                "updated_at": "2026-03-03T09:00:00Z",
+            },
+        ),
+    ],
+    "jira": [
+        Example(
+            {},
+            {
+                "timestamp": 1772528400000,
+                "webhookEvent": "jira:issue_updated",
+                "issue": {
+                    **_TICKET,
+                    "fields": {
+                        "status": {"id": "1", "name": "Done", "statusCategory": {"key": "done"}},
+                        "statuscategorychangedate": "2026-03-03T09:00:00.000+0000",
+                        "parent": {"key": "ML-1"},
+                        "issuelinks": [{"type": {"outward": "tests"}, "outwardIssue": {"key": "A-1"}}],
+                    },
+                },
+                "changelog": {
+                    "items": [
+                        *(_changed("Key", "OPS-1", "ML-12"), _changed("issuetype", "Task", "Spike")),
+                        *(_changed("status", "Open", "Done"), _changed("resolution", "", "Fixed")),
+                        *(_changed("labels", "a", "b"), _changed("assignee", "Somebody", "Somebody else")),
+                    ]
+                },
+            },
+        ),
+        Example(
+            {},
+            {
+                "timestamp": 1772528400000,
+                "webhookEvent": "comment_created",
+                "issue": _TICKET,
+                "comment": {
+                    "body": {"type": "doc", "content": [_PARAGRAPH]},
+                    "created": "2026-03-03T09:00:00.000+0000",
+                },
+            },
+        ),
+        Example(
+            {},
+            {
+                "timestamp": 1772528400000,
+                "issue": _TICKET,
+                "transition": {"from_status": "To Do", "to_status": "Doing"},
+            },
+        ),
+    ],
+    "circleci": [
+        Example(
+            {},
+            {
+                "type": "workflow-completed",
+                "happened_at": "2026-03-03T09:00:00Z",
+                "workflow": {"name": "tests", "status": "success"},
+                "pipeline": {
+                    "trigger_parameters": {
+                        "git": {"checkout_sha": "a" * 40, "branch": "cache"},
+                        "gitlab": {"commit_sha": "a" * 40, "commit_title": "Cache answers"},
+                    }
+                },
+            },
+        )
+    ],
+    "cloudevents": [
+        *(Example({"content-type": STRUCTURED}, stated) for stated in _STATED),
+        Example({"content-type": BATCHED}, _STATED),
+    ],
+}
