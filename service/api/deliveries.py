@@ -112,7 +112,7 @@ def router(database: Database, read_guard: TokenGuard, admin_guard: TokenGuard) 
     ) -> DeliveryPage:
         """Each delivery has its verdict: pending, counted, ignored with the reason, or failed with the error."""
         async with database.transaction() as connection:
-            rows, following = await inbox.page(
+            rows, following = await inbox.read_page(
                 connection,
                 source=source_name(source) if source else None,
                 verdict=verdict,
@@ -159,7 +159,7 @@ _REFUSALS = describe_problems(TokenRefused, TokenNotConfigured, UnknownDelivery,
 
 async def _find(database: Database, delivery: UUID) -> tuple[inbox.InboxRow, Mapping[str, str], bytes | None]:
     async with database.transaction() as connection:
-        found = await inbox.find(connection, delivery)
+        found = await inbox.read_delivery(connection, delivery)
     if found is None:
         raise UnknownDelivery(f"there is no delivery {delivery}")
     return found

@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict
 
 from service.api.http.problems import NotReady, describe_problems, problem_for
-from service.storage.database import Database, DatabaseError, DatabaseUnavailable, within
+from service.storage.database import Database, DatabaseError, DatabaseUnavailable, abandon_after
 from service.storage.spool import Spool, SpoolUnavailable
 
 _CHECK_SECONDS = 2.0
@@ -42,7 +42,7 @@ class Readiness:
     async def _look_at_inbox(self) -> str:
         """What is found of the inbox; what is found of its schema is remembered."""
         try:
-            await within(_CHECK_SECONDS, self._look())
+            await abandon_after(_CHECK_SECONDS, self._look())
         except TimeoutError:
             return f"no answer within {_CHECK_SECONDS:g} seconds"
         except DatabaseError as error:

@@ -73,7 +73,7 @@ async def _newest(database: Database, narrowed: Mapping[str, Any], limit: int | 
     left = sys.maxsize if limit is None else limit
     while left:
         async with database.transaction() as connection:
-            rows, cursor = await inbox.page(connection, **narrowed, cursor=cursor, limit=min(left, _PAGE))
+            rows, cursor = await inbox.read_page(connection, **narrowed, cursor=cursor, limit=min(left, _PAGE))
         for row in rows:
             yield row
         left = left - len(rows) if cursor else 0
@@ -92,7 +92,7 @@ async def _show_delivery(settings: Settings, delivery: UUID, as_json: bool) -> N
     from service.app import open_database
 
     async with open_database(settings) as database, database.transaction() as connection:
-        found = await inbox.find(connection, delivery)
+        found = await inbox.read_delivery(connection, delivery)
     if found is None:
         fail(f"there is no delivery {delivery}; `loopgauge deliveries list` shows which there are")
     shown = delivery_details(*found).model_dump(mode="json")

@@ -14,10 +14,10 @@ from service.deliveries.delivery import Delivery, Provider, UnreadableDelivery
 from service.providers import PROVIDERS
 from service.rules.interpret import interpret
 from service.rules.model import Interpretation, Rules
-from service.storage import events, inbox
+from service.storage import inbox, recording
 from service.storage.database import Connection, Database, DatabaseRejected, savepoint
-from service.storage.events import Said
-from service.storage.inbox import Settlement
+from service.storage.inbox import DeliveryVerdict
+from service.storage.recording import InterpretedDelivery
 from service.telemetry import Telemetry
 
 _BATCH = 200
@@ -68,7 +68,7 @@ async def interpret_pending(database: Database, rules: Rules, telemetry: Telemet
         DatabaseUnavailable: nothing was committed; try again later.
     """
     async with database.transaction() as connection:
-        claimed = await inbox.claim(connection, _BATCH)
+        claimed = await inbox.claim_pending(connection, _BATCH)
         recorded = await record_interpretations(connection, rules, claimed, clock())
     verdicts = Counter((delivery.source, interpretation.verdict) for delivery, interpretation in recorded.interpreted)
     for (source, verdict), number in verdicts.items():
@@ -84,7 +84,7 @@ async def record_interpretations(
 
     async def write(batch: Sequence[Interpreted]) -> list[str]:
         await _record_verdicts(connection, batch, rules.digest, now)
-        return await events.record(connection, [_said(*one) for one in batch])
+        return await recording.record_deliveries(connection, [_said(*one) for one in batch])
 
     return await _write_interpretations(connection, rules, deliveries, write)
 
@@ -96,7 +96,7 @@ async def revise_interpretations(
 
     async def write(batch: Sequence[Interpreted]) -> list[str]:
         await _record_verdicts(connection, batch, rules.digest, now)
-        return await events.revise(connection, [_said(*one) for one in batch])
+        return await recording.revise_deliveries(connection, [_said(*one) for one in batch])
 
     await _write_interpretations(connection, rules, deliveries, write)
 
@@ -105,7 +105,7 @@ async def revise_events(connection: Connection, rules: Rules, deliveries: Sequen
     """Interpret deliveries again, and replace the events that they added before; their verdicts stay."""
 
     async def write(batch: Sequence[Interpreted]) -> list[str]:
-        return await events.revise(connection, [_said(*one) for one in batch])
+        return await recording.revise_deliveries(connection, [_said(*one) for one in batch])
 
     await _write_interpretations(connection, rules, deliveries, write)
 
@@ -142,13 +142,15 @@ async def _write_alone(connection: Connection, interpreted: Interpreted, write: 
 
 async def _record_verdicts(connection: Connection, batch: Sequence[Interpreted], digest: str, now: datetime) -> None:
     # Before the events: recording those takes locks that other workers wait for until the transaction ends.
-    verdicts = [Settlement(delivery.id, given.verdict, given.reason) for delivery, given in batch]
-    await inbox.settle(connection, verdicts, digest, now)
+    verdicts = [DeliveryVerdict(delivery.id, given.verdict, given.reason) for delivery, given in batch]
+    await inbox.record_verdicts(connection, verdicts, digest, now)
 
 
-def _said(delivery: Delivery, interpretation: Interpretation) -> Said:
+def _said(delivery: Delivery, interpretation: Interpretation) -> InterpretedDelivery:
     rules_by_event = {statement.event: statement.rule for statement in interpretation.statements}
-    return Said(delivery.id, delivery.received_at, rules_by_event, interpretation.links, interpretation.aliases)
+    return InterpretedDelivery(
+        delivery.id, delivery.received_at, rules_by_event, interpretation.links, interpretation.aliases
+    )
 
 
 def _check_times(interpretation: Interpretation) -> None:

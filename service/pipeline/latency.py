@@ -7,8 +7,8 @@ from uuid import UUID
 import structlog
 
 from service.storage import progress
-from service.storage.database import Connection, Database, DatabaseError, within
-from service.storage.progress import Counted
+from service.storage.database import Connection, Database, DatabaseError, abandon_after
+from service.storage.progress import CountedDelivery
 from service.telemetry import Telemetry
 
 _MOST = 10_000
@@ -41,7 +41,7 @@ class DeliveryLatency:
         """
         since = self._since = self._since or now
         try:
-            news, touched = await within(_PATIENCE_SECONDS, self._ask(database, since))
+            news, touched = await abandon_after(_PATIENCE_SECONDS, self._ask(database, since))
         except (DatabaseError, TimeoutError) as error:
             _log.debug("deliveries on their way are not seen", cause=str(error))
             return
@@ -60,16 +60,16 @@ class DeliveryLatency:
             self._telemetry.observe_visible(max(0.0, (now - received_at).total_seconds()))
         self._fresh.clear()
 
-    async def _ask(self, database: Database, since: datetime) -> tuple[list[Counted], set[UUID]]:
+    async def _ask(self, database: Database, since: datetime) -> tuple[list[CountedDelivery], set[UUID]]:
         async with database.transaction() as connection:
-            news = list(await progress.counted_since(connection, since, self._seen, _MOST))
+            news = list(await progress.list_counted(connection, since, self._seen, _MOST))
             return news, await self._unprojected(connection, news)
 
-    async def _unprojected(self, connection: Connection, news: Iterable[Counted]) -> set[UUID]:
+    async def _unprojected(self, connection: Connection, news: Iterable[CountedDelivery]) -> set[UUID]:
         named = [*self._waiting, *(one.id for one in news)]
-        return await progress.unprojected(connection, named) if named else set()
+        return await progress.select_unprojected(connection, named) if named else set()
 
-    def _remember(self, news: list[Counted], now: datetime) -> None:
+    def _remember(self, news: list[CountedDelivery], now: datetime) -> None:
         """Move on, and keep in mind what the next question would find once more."""
         seen = sorted((self._seen | {one.id: one.interpreted_at for one in news}).items(), key=lambda one: one[1])
         asked_until = news[-1].interpreted_at if len(news) == _MOST else now

@@ -53,9 +53,9 @@ async def _project_next(
 ) -> tuple[int, Reclassified]:
     try:
         async with database.transaction() as connection:
-            claimed = await dirty_subjects.claim(connection, BATCH, clock(), alone=alone)
+            claimed = await dirty_subjects.claim_dirty(connection, BATCH, clock(), alone=alone)
             reclassified = await project(connection, claimed.keys(), alone=alone)
-            done = await dirty_subjects.forget(connection, claimed)
+            done = await dirty_subjects.clear(connection, claimed)
         return len(claimed) if done else 0, reclassified
     except DatabaseUnavailable as error:
         if not isinstance(error, DatabaseTimeout):
@@ -71,7 +71,7 @@ async def _project_each(
     reclassified: Reclassified = []
     failed: dict[Ref, str] = {}
     async with database.transaction() as connection:
-        claimed = await dirty_subjects.claim(connection, BATCH, clock(), alone=alone)
+        claimed = await dirty_subjects.claim_dirty(connection, BATCH, clock(), alone=alone)
         for subject in claimed:
             try:
                 async with savepoint(connection):
@@ -82,11 +82,9 @@ async def _project_each(
                 _log.error("projection failed", subject=subject, exc_info=error)
                 failed[subject] = f"{type(error).__name__}: {error}"
         # At the end: who touches one of them again waits for what holds its mark.
-        done = await dirty_subjects.forget(
-            connection, {one: mark for one, mark in claimed.items() if one not in failed}
-        )
+        done = await dirty_subjects.clear(connection, {one: mark for one, mark in claimed.items() if one not in failed})
         for subject, error_text in failed.items():
-            done += await dirty_subjects.set_aside(connection, subject, claimed[subject], error_text, clock())
+            done += await dirty_subjects.postpone(connection, subject, claimed[subject], error_text, clock())
     return len(claimed) if done else 0, reclassified
 
 
@@ -102,9 +100,11 @@ async def project(connection: Connection, touched: Collection[Ref], *, alone: bo
         return []
     before = await read_surroundings(connection, touched)
     affected = before.roots | before.excluded.keys()
-    affected |= await experiments.known(connection, before.names) | await exclusions.known(connection, before.names)
+    affected |= await experiments.select_roots(connection, before.names) | await exclusions.select_subjects(
+        connection, before.names
+    )
     if not alone:
-        await experiments.lock(connection, affected)
+        await experiments.lock_roots(connection, affected)
     now = await read_surroundings(connection, affected.union(touched))
     folded = [now.fold(root) for root in now.roots & affected]
     reclassified = await _reclassified(connection, folded)
@@ -116,5 +116,5 @@ async def project(connection: Connection, touched: Collection[Ref], *, alone: bo
 
 async def _reclassified(connection: Connection, folded: Iterable[Experiment]) -> Reclassified:
     failed = {one.root: one.failure_category for one in folded if one.failure_category is not None}
-    before = await experiments.categories(connection, failed)
+    before = await experiments.failure_categories(connection, failed)
     return [(before[root], category) for root, category in failed.items() if before.get(root, category) != category]

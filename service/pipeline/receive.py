@@ -17,7 +17,7 @@ import structlog
 
 from service.deliveries.delivery import Delivery
 from service.storage import inbox
-from service.storage.database import Database, DatabaseError, DatabaseRejected, DatabaseUnavailable, within
+from service.storage.database import Database, DatabaseError, DatabaseRejected, DatabaseUnavailable, abandon_after
 from service.storage.spool import Spool, SpoolUnavailable
 
 _log = structlog.get_logger(__name__)
@@ -72,7 +72,7 @@ class DeliveryWriter:
         heard: Callable[[str, datetime], None] = lambda _source, _received_at: None,
     ) -> None:
         self._database = database
-        self._writers = [inbox.Writer(database) for _ in range(_WRITERS)]
+        self._writers = [inbox.InboxWriter(database) for _ in range(_WRITERS)]
         self._spool = spool
         self._spooling = spooling and spool is not None
         self._patience = patience or (_SPOOLING_SECONDS if self._spooling else _STORE_SECONDS)
@@ -160,7 +160,7 @@ class DeliveryWriter:
         for delivery in deliveries:
             self._heard(delivery.source, delivery.received_at)
 
-    async def _write(self, writer: inbox.Writer) -> None:
+    async def _write(self, writer: inbox.InboxWriter) -> None:
         while not self._stopping or self._waiting:
             await self._arrived.wait()
             batch = self._next_batch()
@@ -186,7 +186,7 @@ class DeliveryWriter:
         batch, self._waiting = self._waiting[:taken], self._waiting[taken:]
         return batch
 
-    async def _keep(self, batch: Sequence[_Waiting], writer: inbox.Writer) -> None:
+    async def _keep(self, batch: Sequence[_Waiting], writer: inbox.InboxWriter) -> None:
         """Store a batch in the inbox, or where that cannot be had, in the spool."""
         away = DatabaseUnavailable("PostgreSQL is away") if self._away else await self._try_inbox(batch, writer)
         left = [waiting for waiting in batch if not waiting.stored.done()]
@@ -197,17 +197,17 @@ class DeliveryWriter:
         else:
             _fail(left, away)
 
-    async def _try_inbox(self, batch: Sequence[_Waiting], writer: inbox.Writer) -> DatabaseError | None:
+    async def _try_inbox(self, batch: Sequence[_Waiting], writer: inbox.InboxWriter) -> DatabaseError | None:
         """Store a batch in the inbox, or tell why it cannot be had."""
         try:
-            await within(self._patience, self._store(batch, writer))
+            await abandon_after(self._patience, self._store(batch, writer))
         except TimeoutError:
             return DatabaseUnavailable(f"PostgreSQL did not answer within {self._patience:g} seconds")
         except DatabaseError as error:
             return error
         return None
 
-    async def _store(self, batch: Sequence[_Waiting], writer: inbox.Writer) -> None:
+    async def _store(self, batch: Sequence[_Waiting], writer: inbox.InboxWriter) -> None:
         try:
             new = set(await writer.store([one for waiting in batch for one in waiting.deliveries]))
         except DatabaseRejected as error:
@@ -227,7 +227,7 @@ class DeliveryWriter:
         self._away = True
         deliveries = [one for waiting in batch for one in waiting.deliveries]
         try:
-            new = set(await asyncio.to_thread(spool.keep, deliveries))
+            new = set(await asyncio.to_thread(spool.add, deliveries))
         except SpoolUnavailable as error:
             _log.error("deliveries are refused", cause=str(error))
             _fail(batch, DatabaseUnavailable(f"{cause}; {error}"))
@@ -274,20 +274,20 @@ class DeliveryWriter:
     async def _move(self, spool: Spool) -> int:
         """Move the next deliveries, and return how many; PostgreSQL that takes them is the end of an outage."""
         if self._away:
-            await within(self._patience, self._database.check_writable())
+            await abandon_after(self._patience, self._database.check_writable())
         try:
-            waiting = await asyncio.to_thread(spool.oldest, _BATCH)
+            waiting = await asyncio.to_thread(spool.read_oldest, _BATCH)
         except SpoolUnavailable:
             # What is wrong with the spool must not keep new deliveries from the inbox.
             self._be_back()
             raise
-        moved = await within(_MOVE_SECONDS, self._hand_over(waiting, spool)) if waiting else []
+        moved = await abandon_after(_MOVE_SECONDS, self._hand_over(waiting, spool)) if waiting else []
         self._be_back()
         if waiting:
             # Those that an earlier process has left were not heard of here.
             self._hear(waiting)
             # In the inbox first, then out of the spool: who is killed in between moves them again, to where they are.
-            await asyncio.to_thread(spool.forget, moved)
+            await asyncio.to_thread(spool.remove, moved)
         await self._tell(spool)
         return len(waiting)
 
@@ -309,7 +309,7 @@ class DeliveryWriter:
             if len(deliveries) > 1:
                 return [moved for one in deliveries for moved in await self._hand_over([one], spool)]
             _log.error("the inbox refuses a spooled delivery", delivery=str(deliveries[0].id), cause=str(error))
-            await asyncio.to_thread(spool.set_aside, deliveries[0].id, str(error))
+            await asyncio.to_thread(spool.quarantine, deliveries[0].id, str(error))
             return []
         return [one.id for one in deliveries]
 

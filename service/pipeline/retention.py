@@ -26,7 +26,7 @@ async def forget_bodies(database: Database, before: datetime) -> int:
     forgotten = 0
     while True:
         async with database.transaction() as connection:
-            batch = await inbox.forget_bodies(connection, before, _BATCH)
+            batch = await inbox.delete_bodies(connection, before, _BATCH)
         forgotten += batch
         if batch < _BATCH:
             return forgotten
@@ -47,13 +47,13 @@ async def forget_unattached(database: Database, before: datetime) -> int:
     forgotten, last = 0, ""
     while True:
         async with database.transaction() as connection:
-            stale = await events.not_heard_of_since(connection, before, last, _AT_ONCE)
+            stale = await events.list_inactive(connection, before, last, _AT_ONCE)
         for start in range(0, len(stale), _BATCH):
             async with database.transaction() as connection:
-                await aliases.lock(connection, alone=True)
-                batch = await events.still_not_heard_of(connection, before, stale[start : start + _BATCH])
+                await aliases.lock_exclusive(connection)
+                batch = await events.filter_inactive(connection, before, stale[start : start + _BATCH])
                 unattached = await _unattached(connection, batch)
-                await events.forget(connection, unattached)
+                await events.delete_subjects(connection, unattached)
             forgotten += len(unattached)
         if len(stale) < _AT_ONCE:
             return forgotten

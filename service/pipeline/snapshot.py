@@ -98,11 +98,11 @@ class ExperimentCache:
         since = min((now, *before)) - max(window.length for window in terms.windows)
         needed: dict[UUID, int] = {}
         for moment in (now, *before):
-            needed |= await experiments.needed(connection, since, moment)
+            needed |= await experiments.select_for_metrics(connection, since, moment)
         await self._read(connection, [one for one, version in needed.items() if self._versions.get(one) != version])
         for one in self._versions.keys() - needed.keys():
             self._forget(one)
-        return View(self._loops.values(), terms, await exclusions.since(connection, since))
+        return View(self._loops.values(), terms, await exclusions.list_since(connection, since))
 
     def warn(self, folded: int, terms: Terms) -> None:
         """Tell of teams without a row of their own, when they become more."""
@@ -135,7 +135,7 @@ async def take_snapshot(
     Raises:
         DatabaseUnavailable: the experiments cannot be read.
     """
-    async with database.reading() as connection:
+    async with database.read_transaction() as connection:
         view = await cache.view(connection, terms, clock())
     # After reading, so that nothing that was read lies ahead of the moment that the figures are of.
     now = clock()

@@ -54,7 +54,7 @@ class Surroundings:
 
 async def read_surroundings(connection: Connection, subjects: Collection[Ref]) -> Surroundings:
     """What is known around the subjects, as it is committed now."""
-    names = await aliases.everything(connection)
+    names = await aliases.read_all(connection)
     serving = await _links_around(connection, names, subjects)
     graph = Graph.of((names.canonical(evidence), names.canonical(target)) for evidence, target in serving)
     touched = {names.canonical(subject) for subject in subjects}
@@ -79,7 +79,7 @@ async def _links_around(connection: Connection, names: Aliases, subjects: Collec
     """The links around the subjects, whatever name they were stated under."""
     known = frozenset[Ref]().union(*map(names.names, subjects))
     while True:
-        found = await links.around(connection, known)
+        found = await links.neighbourhood(connection, known)
         linked = {subject for link in found for subject in link}
         everywhere = known.union(*map(names.names, linked))
         if everywhere - known <= linked:

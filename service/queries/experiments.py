@@ -15,7 +15,7 @@ from service.metrics.view import NO_TEAM
 from service.pipeline.surroundings import Surroundings, read_surroundings
 from service.storage import experiments, listing
 from service.storage.database import Connection, Database
-from service.storage.listing import Filters, Late, Sort
+from service.storage.listing import AgeFilter, Filters, Sort
 
 _TICK = timedelta(microseconds=1)
 
@@ -94,9 +94,9 @@ async def list_experiments(
         InvalidCursor: the cursor was not given out by an earlier page of the same list.
         DatabaseUnavailable: they cannot be read.
     """
-    async with database.reading() as connection:
+    async with database.read_transaction() as connection:
         filters = await _filters(connection, asked, terms, now)
-        found, following = await listing.page(
+        found, following = await listing.read_page(
             connection, filters, now, sort=sort, asked=repr(asked), cursor=cursor, limit=limit
         )
     return [status_of(experiment, terms, now) for experiment in found], following
@@ -132,14 +132,14 @@ def _team(team: str | None) -> str | None:
     return "" if team == NO_TEAM else team.strip().lower() if team is not None else None
 
 
-def _late(asked: ExperimentFilter, terms: Terms, now: datetime) -> list[Late]:
-    late: list[Late] = []
+def _late(asked: ExperimentFilter, terms: Terms, now: datetime) -> list[AgeFilter]:
+    late: list[AgeFilter] = []
     if asked.overdue is not None:
         due = {team: now - length for team, length in terms.thresholds.items()}
-        late.append(Late("idea_at", now - terms.threshold(""), due, asked.overdue))
+        late.append(AgeFilter("idea_at", now - terms.threshold(""), due, asked.overdue))
     if asked.forgotten is not None:
         # Forgotten is what has been quiet for exactly as long already.
-        late.append(Late("last_activity_at", now - terms.forgotten_after + _TICK, {}, asked.forgotten))
+        late.append(AgeFilter("last_activity_at", now - terms.forgotten_after + _TICK, {}, asked.forgotten))
     return late
 
 
@@ -151,7 +151,7 @@ async def find_experiment(database: Database, named: str, terms: Terms, now: dat
         BadReference: it is neither an id nor a reference.
         DatabaseUnavailable: it cannot be read.
     """
-    async with database.reading() as connection:
+    async with database.read_transaction() as connection:
         try:
             experiment, around = UUID(named), None
         except ValueError:

@@ -79,7 +79,7 @@ async def explain(database: Database, subject: Ref, terms: Terms, now: datetime)
         DatabaseUnavailable: it cannot be read.
     """
     async with database.transaction() as connection:
-        names = await aliases.everything(connection)
+        names = await aliases.read_all(connection)
         newest = names.canonical(subject)
         around = await read_surroundings(connection, [newest])
         subjects = {newest} | around.graph.descendants(newest)

@@ -54,7 +54,9 @@ async def read_history(database: Database) -> ExperimentHistory:
         DatabaseUnavailable: it cannot be read.
     """
     async with database.transaction() as connection:
-        return ExperimentHistory(await experiments.everything(connection), await exclusions.since(connection, _EPOCH))
+        return ExperimentHistory(
+            await experiments.read_all(connection), await exclusions.list_since(connection, _EPOCH)
+        )
 
 
 def earliest_moment(known: ExperimentHistory, terms: Terms, now: datetime) -> datetime:

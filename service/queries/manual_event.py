@@ -82,7 +82,7 @@ async def record_manual_event(
         DatabaseUnavailable: it could not be made durable.
     """
     subject = await find_subject(database, named)
-    async with database.reading() as connection:
+    async with database.read_transaction() as connection:
         around = await read_surroundings(connection, [subject])
         root = around.newest(subject)
         delivery = _delivery(root, by_hand, now)
@@ -128,7 +128,7 @@ def _delivery(root: Ref, by_hand: ManualEvent, now: datetime) -> Delivery:
 
 
 async def _came_before(connection: Connection, delivery: Delivery) -> bool:
-    found = await inbox.find(connection, delivery.id)
+    found = await inbox.read_delivery(connection, delivery.id)
     if found is None:
         return False
     row, headers, _ = found

@@ -18,7 +18,7 @@ from service.pipeline.snapshot import ExperimentCache, sample_values
 from service.rules.model import Rules
 from service.storage import dirty_subjects, inbox
 from service.storage.database import Database, DatabaseUnavailable, Transactions
-from service.storage.dry_run import rehearsal
+from service.storage.dry_run import open_dry_run
 
 _BATCH = 200
 _WAIT_SECONDS = 0.1
@@ -74,7 +74,7 @@ class Replay:
         Raises:
             DatabaseUnavailable: it was not finished.
         """
-        async with rehearsal(database) as copies:
+        async with open_dry_run(database) as copies:
             return await self._replay(copies, since, alone=True)
 
     async def _replay(self, database: Transactions, since: datetime | None, *, alone: bool) -> ReplayResult:
@@ -82,7 +82,7 @@ class Replay:
         await self._project(database, alone=alone)
         async with database.transaction() as connection:
             before = await ExperimentCache().view(connection, self.terms, self.clock())
-            total, until = await inbox.count_held(connection, since or _BEGINNING)
+            total, until = await inbox.count_replayable(connection, since or _BEGINNING)
         done, last = 0, (since or _BEGINNING, UUID(int=0))
         while batch := await _patiently(partial(self._batch, database, last, until, alone=alone), alone=alone):
             done, last = done + len(batch), (batch[-1].received_at, batch[-1].id)
@@ -98,7 +98,7 @@ class Replay:
         self, database: Transactions, last: tuple[datetime, UUID], until: datetime, *, alone: bool
     ) -> list[Delivery]:
         async with database.transaction() as connection:
-            batch = await inbox.held(connection, last, until, _BATCH, lock=not alone)
+            batch = await inbox.replayable(connection, last, until, _BATCH, lock=not alone)
             if alone:
                 await revise_events(connection, self.rules, batch)
             else:
@@ -108,14 +108,14 @@ class Replay:
     async def _project(self, database: Transactions, *, alone: bool) -> None:
         """See that what is touched now is projected, by us or by workers, whatever is touched meanwhile."""
         async with database.transaction() as connection:
-            newest = await dirty_subjects.newest(connection)
+            newest = await dirty_subjects.newest_mark(connection)
         while await self._is_touched(database, newest):
             if not await project_dirty(database, self.clock, alone=alone):
                 await asyncio.sleep(_WAIT_SECONDS)
 
     async def _is_touched(self, database: Transactions, mark: int) -> bool:
         async with database.transaction() as connection:
-            return await dirty_subjects.is_left(connection, mark, self.clock())
+            return await dirty_subjects.has_due(connection, mark, self.clock())
 
 
 async def _patiently(work: Callable[[], Awaitable[_Done]], *, alone: bool) -> _Done:

@@ -61,7 +61,7 @@ async def retry_failed(
     while True:
         async with database.transaction() as connection:
             # Downwards from the newest, so what fails once more meanwhile is not met again.
-            rows, cursor = await inbox.page(
+            rows, cursor = await inbox.read_page(
                 connection, source=source, verdict="failed", since=since, cursor=cursor, limit=_BATCH
             )
             retried = await _retry(connection, [row.id for row in rows])
@@ -72,8 +72,8 @@ async def retry_failed(
 
 
 async def _retry(connection: Connection, deliveries: Sequence[UUID]) -> list[RetryResult]:
-    renewed = await inbox.make_pending(connection, deliveries)
-    standings = await inbox.standings(connection, deliveries)
+    renewed = await inbox.requeue_failed(connection, deliveries)
+    standings = await inbox.verdicts_of(connection, deliveries)
     return [_retried(one) if one in renewed else _not_retried(one, standings.get(one)) for one in deliveries]
 
 

@@ -73,7 +73,7 @@ class Scorecards:
         self._widest = max(self._widest, window.length)
         reach = replace(self._terms, windows=(Window("", self._widest),))
         try:
-            async with self._database.reading() as connection:
+            async with self._database.read_transaction() as connection:
                 began = self._clock()
                 view = await self._memory.view(connection, reach, began, began - window.length)
         except Exception:

@@ -8,7 +8,7 @@ from uuid import UUID
 import structlog
 
 from service.storage import progress
-from service.storage.database import Database, DatabaseError, within
+from service.storage.database import Database, DatabaseError, abandon_after
 from service.telemetry import Telemetry
 from service.telemetry.backlog import Backlog
 
@@ -54,7 +54,7 @@ class BacklogMonitor:
     async def look(self) -> None:
         """Look at what waits now; where that cannot be seen, it is not told either."""
         try:
-            self._telemetry.set_backlog(await within(_PATIENCE_SECONDS, self._backlog()))
+            self._telemetry.set_backlog(await abandon_after(_PATIENCE_SECONDS, self._backlog()))
         except Exception as error:  # noqa: BLE001 - whatever it was, the next look may succeed
             self._telemetry.set_backlog(None)
             ours = not isinstance(error, (DatabaseError, TimeoutError))
@@ -70,7 +70,7 @@ class BacklogMonitor:
 
     async def _backlog(self) -> Backlog:
         async with self._database.transaction() as connection:
-            waiting = await progress.waiting(connection)
+            waiting = await progress.read_backlog(connection)
         oldest = waiting.oldest_pending_at
         # Another machine's clock may be ahead.
         age = max(0.0, (self._clock() - oldest).total_seconds()) if oldest is not None else 0.0
@@ -83,7 +83,7 @@ class BacklogMonitor:
         stretches = 0
         while missing and stretches < _STRETCHES and not ending.is_set():
             try:
-                stretch = await within(_PATIENCE_SECONDS, self._stretch(end))
+                stretch = await abandon_after(_PATIENCE_SECONDS, self._stretch(end))
             except Exception as error:  # noqa: BLE001 - whatever it was, the next attempt may succeed
                 _log.debug("when the sources were last heard of is not seen", cause=str(error) or type(error).__name__)
                 await _wait(ending, _AGAIN_SECONDS)
@@ -97,7 +97,7 @@ class BacklogMonitor:
             stretches += 1
             await _wait(ending, _SPACING_SECONDS)
 
-    async def _stretch(self, end: tuple[datetime, UUID] | None) -> progress.Stretch:
+    async def _stretch(self, end: tuple[datetime, UUID] | None) -> progress.InboxStretch:
         async with self._database.transaction() as connection:
             return await progress.newest_by_source(connection, end, _STRETCH)
 

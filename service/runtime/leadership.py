@@ -13,7 +13,7 @@ from uuid import UUID
 import structlog
 
 from service.storage import leases
-from service.storage.database import Database, DatabaseAway, DatabaseError, within
+from service.storage.database import Database, DatabaseAway, DatabaseError, abandon_after
 
 LENGTH_SECONDS = 8.0
 """How long a lease lasts after it was renewed: others wait that long for a leader that has died.
@@ -69,7 +69,7 @@ class Leadership:
         began = self._clock()
         try:
             ready = began - self._answering_since >= LENGTH_SECONDS
-            holds = await within(_PATIENCE_SECONDS, self._acquire(take_over=ready))
+            holds = await abandon_after(_PATIENCE_SECONDS, self._acquire(take_over=ready))
         except DatabaseAway:
             self._answering_since = inf
             if self.leads:
@@ -89,7 +89,7 @@ class Leadership:
         """Lead no more, and give the lease up if PostgreSQL is there; else it runs out."""
         self._until = -inf
         try:
-            await within(_PATIENCE_SECONDS, self._release())
+            await abandon_after(_PATIENCE_SECONDS, self._release())
         except (DatabaseError, TimeoutError) as error:
             _log.warning("the lease was not given up; the next leader waits until it has run out", cause=str(error))
 

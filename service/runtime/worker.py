@@ -16,7 +16,7 @@ from service.rules.model import Rules
 from service.runtime.leadership import Leadership
 from service.runtime.refresher import Refresher
 from service.runtime.subprocess import ChildProcessFailed
-from service.storage.database import Database, DatabaseError, within
+from service.storage.database import Database, DatabaseError, abandon_after
 from service.telemetry import Telemetry
 
 # How soon idle loops look again: a lookup in an index that is empty but for what is pending.
@@ -209,7 +209,7 @@ class Worker:
         patience = patience or _STEP_SECONDS
         try:
             # A connection may have gone silent: whoever waits on it for an answer waits for ever.
-            return await within(patience, step())
+            return await abandon_after(patience, step())
         except (DatabaseError, ChildProcessFailed, TimeoutError) as error:
             cause = str(error) or f"not done within {patience:g} seconds"
             _log.warning("work postponed", work=step.__name__.strip("_"), cause=cause)

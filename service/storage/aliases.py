@@ -12,19 +12,25 @@ from service.storage.database import Connection
 from service.storage.tables import aliases, exclusions, experiments
 
 
-async def lock(connection: Connection, *, alone: bool) -> None:
-    """Let nobody rename until the transaction ends; `alone`, let nobody record either.
+async def lock_shared(connection: Connection) -> None:
+    """Lock out renames until the transaction ends; others may record at the same time.
 
-    A rename touches what is known under the old name: what is said at the same time comes before it, or after.
+    A rename marks every subject known by the old name, so whatever names a subject must commit before it or start
+    after it.
     """
-    await connection.execute(_ALONE if alone else _TOGETHER)
+    await connection.execute(_LOCK_SHARED)
 
 
-_ALONE = text("LOCK TABLE aliases IN SHARE ROW EXCLUSIVE MODE")
-_TOGETHER = text("LOCK TABLE aliases IN ROW EXCLUSIVE MODE")
+async def lock_exclusive(connection: Connection) -> None:
+    """Lock out renames and everything else that records until the transaction ends."""
+    await connection.execute(_LOCK_EXCLUSIVE)
 
 
-async def record(connection: Connection, heard: Iterable[tuple[UUID, Alias]]) -> set[Ref]:
+_LOCK_SHARED = text("LOCK TABLE aliases IN ROW EXCLUSIVE MODE")
+_LOCK_EXCLUSIVE = text("LOCK TABLE aliases IN SHARE ROW EXCLUSIVE MODE")
+
+
+async def record_renames(connection: Connection, heard: Iterable[tuple[UUID, Alias]]) -> set[Ref]:
     """Keep new names; returns every subject that is known by one of the names, or lives where a project was renamed."""
     rows = [
         {"old": alias.old, "new": alias.new, "renamed_at": alias.renamed_at, "delivery_id": delivery}
@@ -33,14 +39,14 @@ async def record(connection: Connection, heard: Iterable[tuple[UUID, Alias]]) ->
     if not rows:
         return set()
     await connection.execute(insert(aliases).on_conflict_do_nothing(), rows)
-    return await known_by(connection, {str(row[name]) for row in rows for name in ("old", "new")})
+    return await affected_subjects(connection, {str(row[name]) for row in rows for name in ("old", "new")})
 
 
-async def known_by(connection: Connection, names: Collection[str]) -> set[Ref]:
+async def affected_subjects(connection: Connection, names: Collection[str]) -> set[Ref]:
     """Every subject that has, or had, one of the names, or lives in a project that has or had it."""
     if not names:
         return set()
-    known = await everything(connection)
+    known = await read_all(connection)
     everywhere = set(names).union(*(known.names(Ref(name)) for name in names))
     # An experiment may be known by a name under which nothing was said.
     living = await connection.scalars(_LIVING_IN, {"names": sorted(everywhere)})
@@ -62,13 +68,13 @@ _LIVING_IN = text(
 )
 
 
-async def everything(connection: Connection) -> Aliases:
+async def read_all(connection: Connection) -> Aliases:
     """Every name that subjects have had."""
     rows = await connection.execute(select(aliases.c.old, aliases.c.new, aliases.c.renamed_at))
     return Aliases(Alias(Ref(row.old), Ref(row.new), row.renamed_at) for row in rows)
 
 
-async def withdraw(connection: Connection, deliveries: Sequence[UUID]) -> set[str]:
+async def withdraw_renames(connection: Connection, deliveries: Sequence[UUID]) -> set[str]:
     """Take back the renames that deliveries told; returns the names, old and new."""
     rows = await connection.execute(_WITHDRAW, {"deliveries": deliveries})
     return {str(name) for row in rows for name in row}

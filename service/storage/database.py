@@ -70,13 +70,13 @@ class Database:
     Args:
         url: `postgresql://…`, with any user information and query that libpq takes.
         pool_size: how many connections are held at most, beside those that `connect` makes.
-        patience: seconds to wait for a connection, a new one or one that others give back.
+        timeout: seconds to wait for a connection, a new one or one that others give back.
     """
 
-    def __init__(self, url: str, *, pool_size: int = 10, patience: float = 5) -> None:
+    def __init__(self, url: str, *, pool_size: int = 10, timeout: float = 5) -> None:
         self.url = url
-        self._connect = _connector(url, patience)
-        self.engine = _engine(self._connect, pool_size, patience)
+        self._connect = _connector(url, timeout)
+        self.engine = _engine(self._connect, pool_size, timeout)
 
     async def close(self) -> None:
         await self.engine.dispose()
@@ -104,7 +104,7 @@ class Database:
                 yield connection
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator[Connection]:
+    async def read_transaction(self) -> AsyncIterator[Connection]:
         """One transaction that only reads, and reads everything as of one moment.
 
         Raises:
@@ -181,7 +181,7 @@ class Database:
             raise DatabaseError(f"the schema {found}, {_revisions()[-1]} is needed; run: loopgauge migrate")
 
 
-async def within(seconds: float, work: Coroutine[Any, Any, _Result]) -> _Result:
+async def abandon_after(seconds: float, work: Coroutine[Any, Any, _Result]) -> _Result:
     """The result of work on the database, awaited for so long and no longer.
 
     Work that is late is asked to end and left behind: to cancel a query the driver asks the server, and one that is
@@ -222,13 +222,13 @@ def _end(task: asyncio.Task[Any]) -> None:
 _Connect: TypeAlias = Callable[[], Awaitable[asyncpg.Connection]]
 
 
-def _connector(url: str, patience: float) -> _Connect:
+def _connector(url: str, timeout: float) -> _Connect:
     async def connect() -> asyncpg.Connection:
         # The driver reads the URL itself, since SQLAlchemy knows less of what libpq takes (sslmode, for one).
         try:
             return await asyncpg.connect(
                 url,
-                timeout=patience,
+                timeout=timeout,
                 server_settings={
                     "application_name": "loopgauge",
                     "statement_timeout": _STATEMENT_TIMEOUT,
@@ -247,13 +247,13 @@ def _connector(url: str, patience: float) -> _Connect:
     return connect
 
 
-def _engine(connect: _Connect, pool_size: int, patience: float) -> AsyncEngine:
+def _engine(connect: _Connect, pool_size: int, timeout: float) -> AsyncEngine:
     return create_async_engine(
         "postgresql+asyncpg://",
         async_creator=connect,
         pool_size=pool_size,
         max_overflow=0,
-        pool_timeout=patience,
+        pool_timeout=timeout,
         # One round trip, so that a connection from before a restart of PostgreSQL is not handed out.
         pool_pre_ping=True,
     )

@@ -10,7 +10,7 @@ from service.storage.database import Connection
 from service.storage.tables import touched
 
 
-async def touch(connection: Connection, subjects: Iterable[Ref]) -> None:
+async def mark_dirty(connection: Connection, subjects: Iterable[Ref]) -> None:
     """Mark subjects of which something is being committed."""
     named = sorted(set(subjects))
     if named:
@@ -26,7 +26,7 @@ _TOUCH = text(
 )
 
 
-async def claim(connection: Connection, limit: int, now: datetime, *, alone: bool = False) -> dict[Ref, int]:
+async def claim_dirty(connection: Connection, limit: int, now: datetime, *, alone: bool = False) -> dict[Ref, int]:
     """The longest touched subjects that no other worker has claimed, with their marks; until the transaction ends.
 
     Who touches one of them again meanwhile waits for nobody and makes a new mark. Those that were set aside are passed
@@ -55,12 +55,12 @@ _CLAIMS = 0x746F7563
 _LOOKED_AT = 8
 
 
-async def newest(connection: Connection) -> int:
+async def newest_mark(connection: Connection) -> int:
     """The newest of all touched marks; 0 where there is none."""
     return await connection.scalar(select(func.max(touched.c.mark))) or 0
 
 
-async def is_left(connection: Connection, mark: int, now: datetime) -> bool:
+async def has_due(connection: Connection, mark: int, now: datetime) -> bool:
     """Whether a touched mark up to this one is still to be projected, those that were set aside for later left out."""
     return await connection.scalar(select(exists().where(touched.c.mark <= mark, _is_due(now)))) or False
 
@@ -72,7 +72,7 @@ def _is_due(now: datetime) -> ColumnElement[bool]:
     return or_(touched.c.retry_at.is_(None), touched.c.retry_at <= now, by_migration)
 
 
-async def forget(connection: Connection, claimed: Mapping[Ref, int]) -> int:
+async def clear(connection: Connection, claimed: Mapping[Ref, int]) -> int:
     """Take the marks of subjects that are projected away, unless they were renewed, or are just being renewed.
 
     Returns:
@@ -94,7 +94,7 @@ _FORGET = text(
 )
 
 
-async def set_aside(connection: Connection, subject: Ref, mark: int, error: str, now: datetime) -> int:
+async def postpone(connection: Connection, subject: Ref, mark: int, error: str, now: datetime) -> int:
     """Leave a touched subject that cannot be projected for later: a minute at first, then twice as long each time.
 
     One whose mark was renewed, or is just being renewed, is left as it is: what is new may let it be projected.

@@ -23,7 +23,7 @@ _COPIED = (events, event_deliveries, links, link_statements, aliases, touched, e
 _COPY = "rehearsed_{}"
 
 
-class Rehearsal:
+class DryRun:
     """Stands in for a database: its transactions find the tables as they were at one moment.
 
     Deliveries are the live ones, and can only be read; all other tables are copies.
@@ -45,7 +45,7 @@ class Rehearsal:
 
 
 @asynccontextmanager
-async def rehearsal(database: Database) -> AsyncIterator[Rehearsal]:
+async def open_dry_run(database: Database) -> AsyncIterator[DryRun]:
     """Copies of what is committed now, which are gone at the end.
 
     It is one transaction on one snapshot, so nothing of what is committed meanwhile shows. It takes no lock that
@@ -64,7 +64,7 @@ async def rehearsal(database: Database) -> AsyncIterator[Rehearsal]:
         # Also what the connection has prepared is read anew when this changes, and once more when it is undone.
         await connection.execute(_COPIES_FIRST)
         await connection.execute(text("SET TRANSACTION READ ONLY"))
-        yield Rehearsal(connection)
+        yield DryRun(connection)
         await connection.rollback()
 
 

@@ -1,80 +1,38 @@
-"""Lifecycle events: what the deliveries said, and which of them said it."""
+"""The tables `events` and `event_deliveries`: lifecycle events, and the deliveries that brought them."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 import msgspec
 from sqlalchemy import select, text
 
-from service.lifecycle.aliases import Alias
-from service.lifecycle.codec import data_of, event_id, kind_of, read_event
+from service.lifecycle.codec import data_of, kind_of, read_event
 from service.lifecycle.events import LifecycleEvent
-from service.lifecycle.evidence import LinkSet
 from service.lifecycle.references import Ref
-from service.storage import aliases, dirty_subjects, links
 from service.storage.database import Connection
 from service.storage.tables import among, columns, deliveries, event_deliveries, events
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
-    """What one delivery said."""
+async def insert_provenance(
+    connection: Connection, rules: Mapping[tuple[LifecycleEvent, UUID], str], ids: Mapping[LifecycleEvent, UUID]
+) -> None:
+    """Record which deliveries brought events.
 
-    delivery: UUID
-    received_at: datetime
-    events: Mapping[LifecycleEvent, str] = field(default_factory=dict)
-    """Each with the name of the rule that made it."""
-    links: Sequence[LinkSet] = ()
-    aliases: Sequence[Alias] = ()
-
-
-async def record(connection: Connection, said: Iterable[Said]) -> list[str]:
-    """Record what deliveries said, and mark every subject that it names as touched.
-
-    Events that are known already only gain a delivery that brought them. The order in which concurrent calls take
-    rows is the same for all, so that they wait for each other and never in a circle.
-
-    Returns:
-        The kind of each event that was not known before.
+    Args:
+        rules: the rule that made the event, by event and delivery.
+        ids: the id of each event.
     """
-    heard = list(said)
-    recorded: list[str] = []
-    await aliases.lock(connection, alone=any(one.aliases for one in heard))
-    ids = {event: event_id(event) for event in {event for one in heard for event in one.events}}
-    rows = _event_rows(heard, ids)
-    # First what nobody else writes: who brings the same events or links waits for our end.
+    by_key = {(event.subject, ids[event], delivery): rule for (event, delivery), rule in rules.items()}
+    rows = [
+        {"subject": subject, "event_id": event, "delivery_id": delivery, "rule": by_key[subject, event, delivery]}
+        for subject, event, delivery in sorted(by_key)
+    ]
     if rows:
-        await connection.execute(_INSERT_PROVENANCE, columns(_PROVENANCE, _provenance_rows(heard, ids)))
-    newest = await links.state(connection, ((one.delivery, link) for one in heard for link in one.links))
-    if rows:
-        recorded = await _insert(connection, rows)
-    replaced = await links.put_in_force(connection, newest)
-    renamed = await aliases.record(connection, ((one.delivery, alias) for one in heard for alias in one.aliases))
-    subjects = {event.subject for one in heard for event in one.events} | replaced
-    for link in (link for one in heard for link in one.links):
-        subjects |= {link.evidence, *link.targets}
-    await dirty_subjects.touch(connection, subjects | renamed)
-    return recorded
+        await connection.execute(_INSERT_PROVENANCE, columns(_PROVENANCE, rows))
 
 
-async def _insert(connection: Connection, rows: Sequence[Mapping[str, object]]) -> list[str]:
-    return list(await connection.scalars(_INSERT, columns(_EVENT, rows)))
-
-
-_EVENT = ("subject", "id", "kind", "occurred_at", "received_at", "data")
-_INSERT = text(
-    """
-    INSERT INTO events (subject, id, kind, occurred_at, received_at, data)
-    SELECT * FROM unnest(
-        CAST(:subject AS text[]), CAST(:id AS uuid[]), CAST(:kind AS text[]), CAST(:occurred_at AS timestamptz[]),
-        CAST(:received_at AS timestamptz[]), CAST(:data AS jsonb[])
-    )
-    ON CONFLICT DO NOTHING
-    RETURNING kind
-    """
-)
 _PROVENANCE = ("subject", "event_id", "delivery_id", "rule")
 _INSERT_PROVENANCE = text(
     """
@@ -87,57 +45,61 @@ _INSERT_PROVENANCE = text(
 )
 
 
-def _event_rows(heard: Iterable[Said], ids: Mapping[LifecycleEvent, UUID]) -> list[dict[str, object]]:
-    first: dict[LifecycleEvent, datetime] = {}
-    for one in heard:
-        for event in one.events:
-            first.setdefault(event, one.received_at)
-    return [
+async def insert_events(
+    connection: Connection, received: Mapping[LifecycleEvent, datetime], ids: Mapping[LifecycleEvent, UUID]
+) -> list[str]:
+    """Insert events that are not stored yet, in the order of subject and id.
+
+    Args:
+        received: when the first delivery that brought each event was received.
+        ids: the id of each event.
+
+    Returns:
+        The kind of each new event.
+    """
+    rows = [
         {
             "subject": event.subject,
             "id": ids[event],
             "kind": kind_of(event),
             "occurred_at": event.occurred_at,
-            "received_at": first[event],
+            "received_at": received[event],
             "data": msgspec.json.encode(data_of(event)).decode(),
         }
-        for event in sorted(first, key=lambda event: (event.subject, ids[event]))
+        for event in sorted(received, key=lambda event: (event.subject, ids[event]))
     ]
+    return list(await connection.scalars(_INSERT_EVENTS, columns(_EVENT, rows))) if rows else []
 
 
-def _provenance_rows(heard: Iterable[Said], ids: Mapping[LifecycleEvent, UUID]) -> list[dict[str, object]]:
-    brought = {(event.subject, ids[event], one.delivery): rule for one in heard for event, rule in one.events.items()}
-    return [
-        {"subject": subject, "event_id": event, "delivery_id": by, "rule": brought[subject, event, by]}
-        for subject, event, by in sorted(brought)
-    ]
-
-
-async def revise(connection: Connection, said: Iterable[Said]) -> list[str]:
-    """Let deliveries say this instead of what they said before.
-
-    An event, a link or a name stays while any other delivery asserts it. Nobody else records meanwhile, since what
-    they find already there might be what is taken away.
-
-    Returns:
-        The kind of each event that was not known before.
+_EVENT = ("subject", "id", "kind", "occurred_at", "received_at", "data")
+_INSERT_EVENTS = text(
     """
-    heard = list(said)
-    by = [one.delivery for one in heard]
-    await aliases.lock(connection, alone=True)
-    brought = {Ref(subject) for subject in await connection.scalars(_WITHDRAW_EVENTS, {"deliveries": by})}
-    stated = await links.withdraw(connection, by)
-    renamed = await aliases.known_by(connection, await aliases.withdraw(connection, by))
-    recorded = await record(connection, heard)
-    await connection.execute(_DROP_UNASSERTED, {"subjects": sorted(brought)})
-    await links.restore(connection, stated)
-    linked = {Ref(subject) for row in stated for subject in (row.evidence, *row.targets)}
-    await dirty_subjects.touch(connection, brought | linked | renamed)
-    return recorded
+    INSERT INTO events (subject, id, kind, occurred_at, received_at, data)
+    SELECT * FROM unnest(
+        CAST(:subject AS text[]), CAST(:id AS uuid[]), CAST(:kind AS text[]), CAST(:occurred_at AS timestamptz[]),
+        CAST(:received_at AS timestamptz[]), CAST(:data AS jsonb[])
+    )
+    ON CONFLICT DO NOTHING
+    RETURNING kind
+    """
+)
 
 
-_WITHDRAW_EVENTS = text("DELETE FROM event_deliveries WHERE delivery_id = ANY(:deliveries) RETURNING subject")
-_DROP_UNASSERTED = text(
+async def withdraw_provenance(connection: Connection, delivery_ids: Sequence[UUID]) -> set[Ref]:
+    """Forget which events deliveries brought, and return the subjects of those events."""
+    subjects = await connection.scalars(_WITHDRAW_PROVENANCE, {"deliveries": delivery_ids})
+    return {Ref(subject) for subject in subjects}
+
+
+_WITHDRAW_PROVENANCE = text("DELETE FROM event_deliveries WHERE delivery_id = ANY(:deliveries) RETURNING subject")
+
+
+async def delete_unasserted(connection: Connection, subjects: Collection[Ref]) -> None:
+    """Delete the subjects' events that no delivery states."""
+    await connection.execute(_DELETE_UNASSERTED, {"subjects": sorted(subjects)})
+
+
+_DELETE_UNASSERTED = text(
     """
     DELETE FROM events WHERE subject = ANY(:subjects) AND NOT EXISTS (
         SELECT FROM event_deliveries
@@ -190,13 +152,13 @@ async def origins_of(connection: Connection, subjects: Collection[Ref]) -> dict[
     return origins
 
 
-async def not_heard_of_since(connection: Connection, before: datetime, after: str, limit: int) -> list[Ref]:
+async def list_inactive(connection: Connection, before: datetime, after: str, limit: int) -> list[Ref]:
     """Subjects of which nothing was received since a time, in alphabetical order, those that come after a name."""
     found = await connection.scalars(_NOT_HEARD_OF, {"before": before, "after": after, "limit": limit})
     return [Ref(subject) for subject in found]
 
 
-async def still_not_heard_of(connection: Connection, before: datetime, subjects: Collection[Ref]) -> list[Ref]:
+async def filter_inactive(connection: Connection, before: datetime, subjects: Collection[Ref]) -> list[Ref]:
     """Those of the subjects of which still nothing was received since a time."""
     heard = await connection.scalars(
         select(events.c.subject).where(among(events.c.subject, subjects), events.c.received_at >= before)
@@ -204,7 +166,7 @@ async def still_not_heard_of(connection: Connection, before: datetime, subjects:
     return sorted(set(subjects) - set(map(Ref, heard)))
 
 
-async def forget(connection: Connection, subjects: Collection[Ref]) -> None:
+async def delete_subjects(connection: Connection, subjects: Collection[Ref]) -> None:
     """Forget everything that subjects said, and that was said about them."""
     for statement in _FORGET:
         await connection.execute(statement, {"subjects": sorted(subjects)})

@@ -12,7 +12,7 @@ from service.storage.database import Connection
 from service.storage.tables import among, exclusions
 
 
-async def known(connection: Connection, subjects: Collection[Ref]) -> set[Ref]:
+async def select_subjects(connection: Connection, subjects: Collection[Ref]) -> set[Ref]:
     """Those of the subjects that are stored as left out."""
     found = await connection.scalars(select(exclusions.c.subject).where(among(exclusions.c.subject, subjects)))
     return {Ref(subject) for subject in found}
@@ -34,7 +34,7 @@ async def replace(connection: Connection, left_out: Mapping[Ref, Exclusion], gon
         )
 
 
-async def since(connection: Connection, begin: datetime) -> list[Exclusion]:
+async def list_since(connection: Connection, begin: datetime) -> list[Exclusion]:
     """What is left out since `begin` or later, in order of time."""
     rows = await connection.execute(
         select(exclusions.c.reason, exclusions.c.excluded_at)

@@ -23,7 +23,7 @@ _AT_ONCE = 5000
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredExperiment:
     """An experiment as it is stored.
 
     Attributes:
@@ -34,7 +34,7 @@ class Stored:
     version: int
 
 
-async def lock(connection: Connection, roots: Iterable[Ref]) -> None:
+async def lock_roots(connection: Connection, roots: Iterable[Ref]) -> None:
     """Hold these roots alone until the transaction ends: who folds last has then read what all others committed."""
     keys = sorted(int.from_bytes(experiment_id(root).bytes[:8], "big", signed=True) for root in roots)
     await connection.execute(_LOCK, {"keys": keys})
@@ -43,13 +43,13 @@ async def lock(connection: Connection, roots: Iterable[Ref]) -> None:
 _LOCK = text("SELECT pg_advisory_xact_lock(key) FROM unnest(CAST(:keys AS bigint[])) AS key")
 
 
-async def known(connection: Connection, subjects: Collection[Ref]) -> set[Ref]:
+async def select_roots(connection: Connection, subjects: Collection[Ref]) -> set[Ref]:
     """Those of the subjects that are the root of a stored experiment."""
     roots = await connection.scalars(select(experiments.c.root).where(among(experiments.c.root, subjects)))
     return {Ref(root) for root in roots}
 
 
-async def categories(connection: Connection, roots: Collection[Ref]) -> dict[Ref, FailureCategory]:
+async def failure_categories(connection: Connection, roots: Collection[Ref]) -> dict[Ref, FailureCategory]:
     """The failure categories of those of the roots whose stored experiment failed."""
     if not roots:
         return {}
@@ -93,7 +93,7 @@ def _row(experiment: Experiment) -> dict[str, object]:
     }
 
 
-async def everything(connection: Connection) -> list[Experiment]:
+async def read_all(connection: Connection) -> list[Experiment]:
     """All experiments, by root."""
     return [_experiment(*row) for row in await connection.execute(_EVERYTHING)]
 
@@ -103,7 +103,7 @@ _TOLD = ", ".join([*_FIELDS, "again::text"])
 _EVERYTHING = text(f"SELECT {_TOLD} FROM experiments ORDER BY root")  # noqa: S608 - constants
 
 
-async def needed(connection: Connection, since: datetime, now: datetime) -> dict[UUID, int]:
+async def select_for_metrics(connection: Connection, since: datetime, now: datetime) -> dict[UUID, int]:
     """The ids of experiments that are enough for all figures as of `now`, and the version of each.
 
     They are those that are open, or of which anything lies at `since` or later; of each team the one with the earliest
@@ -155,11 +155,11 @@ _NEEDED = f"""
     """  # noqa: S608 - constants
 
 
-async def read(connection: Connection, ids: Collection[UUID]) -> dict[UUID, Stored]:
+async def read(connection: Connection, ids: Collection[UUID]) -> dict[UUID, StoredExperiment]:
     """The experiments with these ids, so far as there are any."""
     driver = await driver_of(connection)
     return {
-        id_: Stored(_experiment(*values), version)
+        id_: StoredExperiment(_experiment(*values), version)
         async for id_, version, *values in driver.cursor(_READ, list(ids), prefetch=_AT_ONCE)
     }
 

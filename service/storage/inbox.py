@@ -68,7 +68,7 @@ class InboxRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Settlement:
+class DeliveryVerdict:
     """The verdict on one delivery."""
 
     delivery: UUID
@@ -80,7 +80,7 @@ class InvalidCursor(Exception):
     """The cursor was not given out by an earlier page."""
 
 
-class Writer:
+class InboxWriter:
     """Stores deliveries, on a connection of its own and in one round trip for as many as there are.
 
     Args:
@@ -219,7 +219,7 @@ _CLAIM = """
 _BITMAP_SCANS = text("SELECT set_config('enable_bitmapscan', :setting, true)")
 
 
-async def claim(connection: Connection, limit: int) -> list[Delivery]:
+async def claim_pending(connection: Connection, limit: int) -> list[Delivery]:
     """Pending deliveries that no other worker holds; held until the transaction ends.
 
     The oldest of each source, in equal parts so far as each has as many: a source that is flooded holds up no other.
@@ -233,7 +233,7 @@ async def claim(connection: Connection, limit: int) -> list[Delivery]:
     return _deliveries(rows)
 
 
-async def held(
+async def replayable(
     connection: Connection, after: tuple[datetime, UUID], until: datetime, limit: int, *, lock: bool
 ) -> list[Delivery]:
     """The next deliveries that were interpreted before and whose bodies are still held, oldest first.
@@ -279,7 +279,7 @@ def _deliveries(rows: Iterable[asyncpg.Record]) -> list[Delivery]:
     ]
 
 
-async def count_held(connection: Connection, since: datetime) -> tuple[int, datetime]:
+async def count_replayable(connection: Connection, since: datetime) -> tuple[int, datetime]:
     """How many deliveries `held` has to give, and when the newest of them was received; `since` where there is none."""
     query = select(func.count(), func.max(deliveries.c.received_at)).where(
         deliveries.c.verdict.is_not(None), deliveries.c.body.is_not(None), deliveries.c.received_at >= since
@@ -288,7 +288,7 @@ async def count_held(connection: Connection, since: datetime) -> tuple[int, date
     return count, newest or since
 
 
-async def make_pending(connection: Connection, ids: Collection[UUID]) -> set[UUID]:
+async def requeue_failed(connection: Connection, ids: Collection[UUID]) -> set[UUID]:
     """Let failed deliveries whose bodies are held be interpreted once more; returns those of the ids that are such."""
     # In the order in which a replay takes them, so that one waits for the other and never in a circle.
     failed = await connection.scalars(
@@ -306,23 +306,23 @@ async def make_pending(connection: Connection, ids: Collection[UUID]) -> set[UUI
     return renewed
 
 
-async def standings(connection: Connection, ids: Collection[UUID]) -> dict[UUID, tuple[str | None, bool]]:
+async def verdicts_of(connection: Connection, ids: Collection[UUID]) -> dict[UUID, tuple[str | None, bool]]:
     """The verdict on each of the deliveries that there are, None while it is pending, and whether its body is held."""
     held = deliveries.c.body.is_not(None).label("held")
     rows = await connection.execute(select(deliveries.c.id, deliveries.c.verdict, held).where(deliveries.c.id.in_(ids)))
     return {row.id: (row.verdict, row.held) for row in rows}
 
 
-async def forget_bodies(connection: Connection, before: datetime, limit: int) -> int:
+async def delete_bodies(connection: Connection, before: datetime, limit: int) -> int:
     """Let go of what was sent in deliveries received before a time, oldest first, and return how many there were.
 
     Pending ones keep theirs. The delivery stays, with its verdict, so a redelivery is still known as one.
     """
-    forgotten = await connection.execute(_FORGET_BODIES, {"before": before, "limit": limit})
+    forgotten = await connection.execute(_DELETE_BODIES, {"before": before, "limit": limit})
     return forgotten.rowcount
 
 
-_FORGET_BODIES = text(
+_DELETE_BODIES = text(
     """
     UPDATE deliveries SET body = NULL
     WHERE id = ANY(ARRAY(
@@ -334,10 +334,12 @@ _FORGET_BODIES = text(
 )
 
 
-async def settle(connection: Connection, settlements: Sequence[Settlement], rules: str, at: datetime) -> None:
+async def record_verdicts(
+    connection: Connection, settlements: Sequence[DeliveryVerdict], rules: str, at: datetime
+) -> None:
     """Write verdicts down, come to under rules of this digest, as of `at`."""
     await connection.execute(
-        _SETTLE,
+        _RECORD_VERDICTS,
         {
             "ids": [settlement.delivery for settlement in settlements],
             "verdicts": [settlement.verdict for settlement in settlements],
@@ -348,7 +350,7 @@ async def settle(connection: Connection, settlements: Sequence[Settlement], rule
     )
 
 
-_SETTLE = text(
+_RECORD_VERDICTS = text(
     """
     UPDATE deliveries SET verdict = settled.verdict, reason = settled.reason, rules = :rules, interpreted_at = :at
     FROM unnest(CAST(:ids AS uuid[]), CAST(:verdicts AS text[]), CAST(:reasons AS text[]))
@@ -361,7 +363,7 @@ _SETTLE = text(
 _ROW_COLUMNS = [deliveries.c[name] for name in InboxRow.__dataclass_fields__]
 
 
-async def page(
+async def read_page(
     connection: Connection,
     *,
     source: str | None = None,
@@ -393,7 +395,9 @@ async def page(
     return rows[:limit], _write_cursor(rows[limit - 1]) if len(rows) > limit else None
 
 
-async def find(connection: Connection, delivery: UUID) -> tuple[InboxRow, Mapping[str, str], bytes | None] | None:
+async def read_delivery(
+    connection: Connection, delivery: UUID
+) -> tuple[InboxRow, Mapping[str, str], bytes | None] | None:
     """One delivery with its headers and raw body (None once its retention is over), or None where there is none."""
     query = select(*_ROW_COLUMNS, deliveries.c.headers, deliveries.c.body).where(deliveries.c.id == delivery)
     row = (await connection.execute(query)).mappings().one_or_none()

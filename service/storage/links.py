@@ -16,7 +16,7 @@ Newest: TypeAlias = Mapping[tuple[str, ...], Mapping[str, Any]]
 """Of what is stated the newest set, as a row, by evidence, channel and speaker."""
 
 
-async def state(connection: Connection, heard: Iterable[tuple[UUID, LinkSet]]) -> Newest:
+async def record_statements(connection: Connection, heard: Iterable[tuple[UUID, LinkSet]]) -> Newest:
     """Keep what deliveries state, which nobody else writes; returns what is to be put in force of it."""
     newest: dict[tuple[str, ...], dict[str, Any]] = {}
     stated: list[dict[str, Any]] = []
@@ -31,7 +31,7 @@ async def state(connection: Connection, heard: Iterable[tuple[UUID, LinkSet]]) -
     return newest
 
 
-async def put_in_force(connection: Connection, newest: Newest) -> set[Ref]:
+async def activate(connection: Connection, newest: Newest) -> set[Ref]:
     """Put in force what is newer than what is, and return the targets that it replaced."""
     if not newest:
         return set()
@@ -46,7 +46,7 @@ async def put_in_force(connection: Connection, newest: Newest) -> set[Ref]:
     return {Ref(target) for row in outdated.values() for target in row["targets"]}
 
 
-async def withdraw(connection: Connection, deliveries: Sequence[UUID]) -> Sequence[Row[Any]]:
+async def withdraw_statements(connection: Connection, deliveries: Sequence[UUID]) -> Sequence[Row[Any]]:
     """Take back what deliveries stated; returns what that was, for `restore`."""
     return (await connection.execute(_WITHDRAW, {"deliveries": deliveries})).all()
 
@@ -141,13 +141,13 @@ def _row(link: LinkSet) -> dict[str, Any]:
     }
 
 
-async def around(connection: Connection, subjects: Collection[Ref]) -> list[tuple[Ref, Ref]]:
+async def neighbourhood(connection: Connection, subjects: Collection[Ref]) -> list[tuple[Ref, Ref]]:
     """The links that decide what the subjects, what they serve and what serves them are, and what serves those.
 
     Returns:
         (evidence, target) pairs.
     """
-    rows = await connection.execute(AROUND, {"subjects": sorted(subjects)})
+    rows = await connection.execute(NEIGHBOURHOOD, {"subjects": sorted(subjects)})
     return [(Ref(row.evidence), Ref(row.target)) for row in rows]
 
 
@@ -157,7 +157,7 @@ async def around(connection: Connection, subjects: Collection[Ref]) -> list[tupl
 # Each step looks one subject up in an index, and that is said so that the planner cannot do otherwise: it expects each
 # step of a recursion to find ten times as many as the one before, and would read all links, and set memory for billions
 # aside, for a few hundred. `OFFSET 0` keeps a lookup apart from what it is joined to, an array from its length.
-AROUND = text(
+NEIGHBOURHOOD = text(
     """
     WITH RECURSIVE below(subject) AS (
         SELECT unnest(CAST(:subjects AS text[]))

@@ -35,7 +35,7 @@ Sort = Literal["idea_at", "-idea_at", "concluded_at", "-concluded_at", "last_act
 
 
 @dataclass(frozen=True, slots=True)
-class Late:
+class AgeFilter:
     """Open experiments that are late in some way, or all but those.
 
     Attributes:
@@ -72,10 +72,10 @@ class Filters:
     failure_category: FailureCategory | None = None
     since: datetime | None = None
     until: datetime | None = None
-    late: Sequence[Late] = ()
+    late: Sequence[AgeFilter] = ()
 
 
-async def page(
+async def read_page(
     connection: Connection, filters: Filters, now: datetime, *, sort: Sort, asked: str, cursor: str | None, limit: int
 ) -> tuple[list[Experiment], str | None]:
     """Experiments in order, and the cursor of the next page or None.
@@ -148,7 +148,7 @@ _STATES: Mapping[State, ColumnElement[bool]] = {
 }
 
 
-def _lateness(late: Late, now: datetime) -> ColumnElement[bool]:
+def _lateness(late: AgeFilter, now: datetime) -> ColumnElement[bool]:
     column = experiments.c[late.column]
     teams = sorted(late.of_teams)
     # Written out, since SQLAlchemy would look up an element in an array's type.

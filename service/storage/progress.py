@@ -11,7 +11,7 @@ from service.storage.database import Connection
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class Backlog:
     """What waits, and what failed, at one moment.
 
     Attributes:
@@ -27,10 +27,10 @@ class Waiting:
     touched: int
 
 
-async def waiting(connection: Connection) -> Waiting:
+async def read_backlog(connection: Connection) -> Backlog:
     """What waits now, counted in indexes that hold nothing else."""
     row = (await connection.execute(_WAITING)).one()
-    return Waiting(row.pending, row.oldest_pending_at, row.failed, row.touched)
+    return Backlog(row.pending, row.oldest_pending_at, row.failed, row.touched)
 
 
 # Each in a query of its own: together they would be one pass through all deliveries.
@@ -45,7 +45,7 @@ _WAITING = text(
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class InboxStretch:
     """A stretch of the inbox, from a newer end to an older one.
 
     Attributes:
@@ -57,7 +57,7 @@ class Stretch:
     end: tuple[datetime, UUID] | None
 
 
-async def newest_by_source(connection: Connection, before: tuple[datetime, UUID] | None, limit: int) -> Stretch:
+async def newest_by_source(connection: Connection, before: tuple[datetime, UUID] | None, limit: int) -> InboxStretch:
     """The newest delivery of each source, among so many.
 
     Args:
@@ -68,7 +68,7 @@ async def newest_by_source(connection: Connection, before: tuple[datetime, UUID]
     rows = (await connection.execute(_NEWEST, {"at": at, "id": delivery, "limit": limit})).all()
     newest = {row.source: row.received_at for row in rows if row.source is not None}
     ends = [(row.received_at, row.id) for row in rows if row.source is None]
-    return Stretch(newest, ends[0] if ends else None)
+    return InboxStretch(newest, ends[0] if ends else None)
 
 
 _NEWEST = text(
@@ -89,7 +89,7 @@ _NEWEST = text(
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class CountedDelivery:
     """A counted delivery, when it was received and when it was interpreted."""
 
     id: UUID
@@ -97,12 +97,12 @@ class Counted:
     interpreted_at: datetime
 
 
-async def counted_since(
+async def list_counted(
     connection: Connection, since: datetime, known: Collection[UUID], limit: int
-) -> Sequence[Counted]:
+) -> Sequence[CountedDelivery]:
     """The first deliveries that were found to count after a time, those left out that are known already."""
     rows = await connection.execute(_COUNTED, {"since": since, "known": list(known), "limit": limit})
-    return [Counted(row.id, row.received_at, row.interpreted_at) for row in rows]
+    return [CountedDelivery(row.id, row.received_at, row.interpreted_at) for row in rows]
 
 
 _COUNTED = text(
@@ -114,7 +114,7 @@ _COUNTED = text(
 )
 
 
-async def unprojected(connection: Connection, deliveries: Iterable[UUID]) -> set[UUID]:
+async def select_unprojected(connection: Connection, deliveries: Iterable[UUID]) -> set[UUID]:
     """Those of the deliveries that name a subject which is touched still, whoever touched it."""
     return set(await connection.scalars(_UNPROJECTED, {"deliveries": list(deliveries)}))
 

@@ -1,6 +1,6 @@
 """The spool: a file on this machine's disk where deliveries wait while PostgreSQL is away.
 
-SQLite keeps it: what `keep` has returned for is written ahead and synced. The file is opened when it is first needed,
+SQLite keeps it: what `add` has returned for is written ahead and synced. The file is opened when it is first needed,
 and again after whatever went wrong with it, so that a disk that was full or read-only is used again once it is not.
 """
 
@@ -83,7 +83,7 @@ class Spool:
         """Whether there is a file, in which an earlier process may have left deliveries."""
         return os.path.exists(self._path)  # noqa: PTH110 - never raises
 
-    def keep(self, batch: Sequence[Delivery]) -> frozenset[UUID]:
+    def add(self, batch: Sequence[Delivery]) -> frozenset[UUID]:
         """Keep deliveries, all or none, and return the ids of those that did not wait here already; on disk then.
 
         Raises:
@@ -99,7 +99,7 @@ class Spool:
                 if connection.execute(_KEEP, _row(one, body)).rowcount
             )
 
-    def oldest(self, limit: int) -> list[Delivery]:
+    def read_oldest(self, limit: int) -> list[Delivery]:
         """The deliveries that wait longest, fewer where their bodies are large.
 
         What the disk has spoilt is set aside, so that it keeps back no other.
@@ -124,7 +124,7 @@ class Spool:
                     connection.execute(_SET_ASIDE, (str(error), row["id"]))
         return taken
 
-    def forget(self, ids: Collection[UUID]) -> None:
+    def remove(self, ids: Collection[UUID]) -> None:
         """Forget deliveries, which are in the inbox now; with the last that waits, give the room on the disk back.
 
         Raises:
@@ -138,7 +138,7 @@ class Spool:
                 for pragma in _SHRINK:
                     connection.execute(pragma)
 
-    def set_aside(self, delivery: UUID, reason: str) -> None:
+    def quarantine(self, delivery: UUID, reason: str) -> None:
         """Let a delivery that the inbox refuses stay here, out of the way of others.
 
         Raises:

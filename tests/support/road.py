@@ -74,7 +74,7 @@ async def settle(database: Database, rules: Rules = RULES) -> Telemetry:
 async def all_experiments(database: Database) -> dict[str, Experiment]:
     """Every experiment, by root."""
     async with database.transaction() as connection:
-        return {experiment.root: experiment for experiment in await experiments.everything(connection)}
+        return {experiment.root: experiment for experiment in await experiments.read_all(connection)}
 
 
 async def all_exclusions(database: Database) -> dict[str, Exclusion]:

@@ -7,7 +7,7 @@ from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
-from service.storage.database import DatabaseUnavailable, within
+from service.storage.database import DatabaseUnavailable, abandon_after
 
 PATIENCE_SECONDS = 55.0
 """Longer than anything takes that is ended otherwise, and shorter than the minute that proxies wait."""
@@ -28,7 +28,7 @@ class StrictRoute(APIRoute):
                 there_are = f"expected one of {', '.join(known)}" if known else "expected no parameter"
                 raise RequestValidationError([{"loc": ("query", name), "msg": there_are} for name in unknown])
             try:
-                return await within(PATIENCE_SECONDS, handle(request))
+                return await abandon_after(PATIENCE_SECONDS, handle(request))
             except TimeoutError:
                 raise DatabaseUnavailable(f"PostgreSQL did not answer within {PATIENCE_SECONDS:g} seconds") from None
 

@@ -87,7 +87,7 @@ async def post(
 async def stored(database: Database) -> list[inbox.InboxRow]:
     """All that is in the inbox."""
     async with database.transaction() as connection:
-        rows, _ = await inbox.page(connection, limit=2000)
+        rows, _ = await inbox.read_page(connection, limit=2000)
     return rows
 
 

@@ -235,7 +235,7 @@ async def test_lists_of_what_is_late_are_as_long_as_the_figures_say(
 ) -> None:
     async with database.transaction() as connection:
         await experiments.replace(connection, portfolio, [])
-        everything = {one.root for one in await experiments.everything(connection)}
+        everything = {one.root for one in await experiments.read_all(connection)}
         await experiments.replace(connection, [], [Ref(root) for root in everything - {one.root for one in portfolio}])
     thresholds = {"default": timedelta(days=9), "search": timedelta(days=3), "cloud": timedelta(days=30)}
     forgotten_after = timedelta(days=5)

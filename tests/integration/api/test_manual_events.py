@@ -170,7 +170,7 @@ async def test_a_key_that_comes_with_another_request_is_refused_also_when_the_bo
         ]
         await settle(database)
         async with database.transaction() as connection:
-            assert await inbox.forget_bodies(connection, at(20), 100) > 0
+            assert await inbox.delete_bodies(connection, at(20), 100) > 0
         gone = await _post(client, "started", key="1", team="ads")
         same = await _post(client, "started", key="1")
     for refused in (*others, gone):
@@ -259,7 +259,7 @@ async def test_what_cannot_be_is_told_why_and_leaves_nothing(
     await settle(database)
     assert await _experiment(database) == before
     async with database.transaction() as connection:
-        rows, _ = await inbox.page(connection, source="cloudevents")
+        rows, _ = await inbox.read_page(connection, source="cloudevents")
     assert rows == []
 
 

@@ -25,7 +25,7 @@ PROBLEM = "application/problem+json"
 
 async def _stored(database: Database) -> list[inbox.InboxRow]:
     async with database.transaction() as connection:
-        rows, _ = await inbox.page(connection)
+        rows, _ = await inbox.read_page(connection)
     return rows
 
 
@@ -333,7 +333,7 @@ async def test_without_a_database_a_delivery_is_stored_in_the_spool(tmp_path: Pa
     assert scrape["deliveries_total", "duplicate", "github"] == 1
     assert scrape["deliveries_total", "stored", "github"] == 0
     assert scrape["spool_pending",] == 1
-    [kept] = Spool(tmp_path / "spool").oldest(10)
+    [kept] = Spool(tmp_path / "spool").read_oldest(10)
     assert (kept.source, kept.provider_id, kept.received_at) == ("github", REQUEST.delivery_id, at(2))
     assert kept.body == REQUEST.body
     assert scrape["source_last_delivery_timestamp_seconds", "github"] == at(2).timestamp()

@@ -27,7 +27,7 @@ async def _store(database: Database, *deliveries: Delivery) -> None:
 
 async def _verdicts(database: Database) -> dict[str, tuple[str | None, str | None]]:
     async with database.transaction() as connection:
-        rows, _ = await inbox.page(connection, limit=500)
+        rows, _ = await inbox.read_page(connection, limit=500)
     return {row.provider_id: (row.verdict, row.reason) for row in rows}
 
 

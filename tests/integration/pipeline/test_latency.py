@@ -12,7 +12,7 @@ from service.pipeline.latency import DeliveryLatency
 from service.pipeline.project import project_dirty
 from service.storage import dirty_subjects, inbox
 from service.storage.database import Database
-from service.storage.inbox import Settlement
+from service.storage.inbox import DeliveryVerdict
 from service.telemetry import Telemetry
 from tests.support.builders import GitHubRequest, Issue, PullRequest, at, github, renamed
 from tests.support.outage import line_to
@@ -140,7 +140,7 @@ async def test_what_says_nothing_that_is_to_be_projected_is_visible_at_once(data
     delivery = github("ping", {}).delivery(BEGAN)
     await _store(database, delivery)
     async with database.transaction() as connection:
-        await inbox.settle(connection, [Settlement(delivery.id, "counted", "")], "digest", VERDICT)
+        await inbox.record_verdicts(connection, [DeliveryVerdict(delivery.id, "counted", "")], "digest", VERDICT)
     await leader.export()
     assert leader.timed == (1, 5)
 
@@ -149,7 +149,7 @@ async def _only_touched(database: Database, subject: str) -> None:
     """Leave no subject touched but one."""
     await _project(database)
     async with database.transaction() as connection:
-        await dirty_subjects.touch(connection, [Ref(subject)])
+        await dirty_subjects.mark_dirty(connection, [Ref(subject)])
 
 
 @pytest.mark.parametrize("subject", ["github:acme/app!7", "github:acme/app#45"])
@@ -231,7 +231,7 @@ async def test_where_postgresql_does_not_tell_the_snapshot_goes_on_and_the_next_
     await _receive(database, _issue(1))
     await _project(database)
     async with line_to(database_url) as line:
-        far = Database(line.url, patience=0.5)
+        far = Database(line.url, timeout=0.5)
         await line.cut()
         await leader.ask(far)
         leader.show()

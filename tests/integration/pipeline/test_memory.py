@@ -69,7 +69,7 @@ async def _take(database: Database, step: Step) -> None:
 
 
 async def _everything(connection: Connection) -> View:
-    return View.of(await experiments.everything(connection), TERMS, await exclusions.since(connection, AGES_AGO))
+    return View.of(await experiments.read_all(connection), TERMS, await exclusions.list_since(connection, AGES_AGO))
 
 
 def _remembered(loops: Iterable[Loop]) -> list[Experiment]:
@@ -87,7 +87,7 @@ async def test_a_memory_that_is_kept_gives_the_same_figures_as_everything_after_
     for step in (before, *steps):
         await _take(database, step)
         now += step.later
-        async with database.reading() as connection:
+        async with database.read_transaction() as connection:
             view = await memory.view(connection, TERMS, now)
             fresh = await ExperimentCache().view(connection, TERMS, now)
             everything = await _everything(connection)
@@ -126,6 +126,6 @@ async def test_what_no_window_holds_any_more_is_forgotten(database: Database) ->
 async def _loops(database: Database, memory: ExperimentCache, step: Step, now: datetime = BEGINNING) -> dict[str, Loop]:
     """The loops of a snapshot after a step, by root."""
     await _take(database, step)
-    async with database.reading() as connection:
+    async with database.read_transaction() as connection:
         view = await memory.view(connection, TERMS, now)
     return {loop.experiment.root: loop for loop in view.loops}

@@ -17,9 +17,9 @@ from service.rules.document import RulesFile
 from service.rules.model import Rules
 from service.rules.schema import read_rules
 from service.settings import DEFAULTS, read_rules_file
-from service.storage import dirty_subjects, events, exclusions, experiments, inbox
+from service.storage import dirty_subjects, exclusions, experiments, inbox, recording
 from service.storage.database import Connection, Database, DatabaseUnavailable
-from service.storage.events import Said
+from service.storage.recording import InterpretedDelivery
 from service.telemetry import Telemetry
 from tests.support.builders import GitHubRequest, Issue, PullRequest, at, github, push, renamed, workflow_run
 from tests.support.outage import Unlucky
@@ -32,7 +32,9 @@ async def _record(connection: Connection, request: GitHubRequest) -> None:
     interpretation = interpret_delivery(RULES, request.delivery(at(2)))
     by = uuid5(NAMESPACE_OID, request.delivery_id)
     brought = dict.fromkeys(interpretation.events, "a rule")
-    await events.record(connection, [Said(by, at(2), brought, interpretation.links, interpretation.aliases)])
+    await recording.record_deliveries(
+        connection, [InterpretedDelivery(by, at(2), brought, interpretation.links, interpretation.aliases)]
+    )
 
 
 async def _project(database: Database) -> None:
@@ -47,8 +49,8 @@ async def test_an_experiment_stays_whose_evidence_comes_to_serve_another_one_mea
     other, pull = Issue(number=46, created_at=at(2)), PullRequest(created_at=at(3))
     await deliver(database, Issue(created_at=at(2)).opened(), other.opened(), pull.opened())
     async with database.transaction() as connection:
-        await dirty_subjects.touch(connection, [Ref(claimed)])
-    lock, edits = experiments.lock, [pull.edited("Closes #46", at(5))[1]]
+        await dirty_subjects.mark_dirty(connection, [Ref(claimed)])
+    lock, edits = experiments.lock_roots, [pull.edited("Closes #46", at(5))[1]]
 
     async def edited_before(connection: Connection, roots: Iterable[Ref]) -> None:
         while edits:
@@ -58,7 +60,7 @@ async def test_an_experiment_stays_whose_evidence_comes_to_serve_another_one_mea
             await _project(database)
         await lock(connection, roots)
 
-    monkeypatch.setattr(experiments, "lock", edited_before)
+    monkeypatch.setattr(experiments, "lock_roots", edited_before)
     await _project(database)
     assert set(await all_experiments(database)) == {ISSUE, "github:acme/app#46"}
 
@@ -88,11 +90,11 @@ async def test_evidence_that_is_committed_while_its_experiment_is_folded_is_fold
     async with database.transaction() as folding:
         async with database.transaction() as connection:
             await _record(connection, workflow_run(pull.head, at(5)))
-        claimed = await dirty_subjects.claim(folding, 10, at(2))
+        claimed = await dirty_subjects.claim_dirty(folding, 10, at(2))
         assert set(claimed) == {f"commit:{pull.head}"}
         async with database.transaction() as connection:
             await _record(connection, workflow_run(pull.head, at(4)))
-        assert await dirty_subjects.forget(folding, claimed) == 0
+        assert await dirty_subjects.clear(folding, claimed) == 0
     await _project(database)
     assert (await all_experiments(database))[ISSUE].first_signal_at == at(4)
 
@@ -254,7 +256,7 @@ async def test_a_rename_waits_for_what_is_being_said_under_the_old_name(database
         assert not waiting.done()
     await waiting
     async with database.transaction() as connection:
-        touched = await dirty_subjects.claim(connection, 10, at(2))
+        touched = await dirty_subjects.claim_dirty(connection, 10, at(2))
     assert ISSUE in touched
 
 
@@ -308,7 +310,7 @@ def _reclassified(telemetry: Telemetry) -> dict[tuple[str, str], float]:
 
 async def _touch(database: Database) -> None:
     async with database.transaction() as connection:
-        await dirty_subjects.touch(connection, [Ref(ISSUE)])
+        await dirty_subjects.mark_dirty(connection, [Ref(ISSUE)])
 
 
 async def test_a_failure_whose_category_becomes_another_is_counted(database: Database) -> None:
@@ -470,5 +472,5 @@ async def test_what_a_migration_touched_is_projected_after_what_is_new(database:
     async with database.transaction() as connection:
         await connection.exec_driver_sql("INSERT INTO touched (subject, retry_at) VALUES ('key:old', 'infinity')")
         await connection.exec_driver_sql("INSERT INTO touched (subject) VALUES ('key:new')")
-        assert await dirty_subjects.is_left(connection, await dirty_subjects.newest(connection), at(2))
-        assert list(await dirty_subjects.claim(connection, 10, at(2))) == ["key:new", "key:old"]
+        assert await dirty_subjects.has_due(connection, await dirty_subjects.newest_mark(connection), at(2))
+        assert list(await dirty_subjects.claim_dirty(connection, 10, at(2))) == ["key:new", "key:old"]

@@ -68,7 +68,7 @@ async def test_a_large_batch_is_stored_in_parts(database: Database) -> None:
 
 async def _stored(database: Database) -> set[str]:
     async with database.transaction() as connection:
-        rows, _ = await inbox.page(connection, limit=2000)
+        rows, _ = await inbox.read_page(connection, limit=2000)
     return {row.provider_id for row in rows}
 
 
@@ -167,7 +167,7 @@ async def test_stopping_stores_what_has_arrived(database: Database) -> None:
     await receiver.stop()
     assert [await answer for answer in waiting] == ["stored"] * 50
     async with database.transaction() as connection:
-        assert len(await inbox.claim(connection, 100)) == 50
+        assert len(await inbox.claim_pending(connection, 100)) == 50
 
 
 async def test_a_sender_that_hangs_up_does_not_disturb_its_neighbours(database: Database) -> None:
@@ -211,7 +211,7 @@ async def test_a_fault_of_ours_fails_its_batch_and_not_those_that_come_after_it(
 ) -> None:
     async with _receiving(database) as receiver:
         with monkeypatch.context() as tripping:
-            tripping.setattr(inbox.Writer, "store", lambda *_: 1 / 0)
+            tripping.setattr(inbox.InboxWriter, "store", lambda *_: 1 / 0)
             with pytest.raises(DatabaseUnavailable, match="a fault in loopgauge: ZeroDivisionError"):
                 await receiver.store(_numbered(1))
         assert await receiver.store(_numbered(2)) == "stored"

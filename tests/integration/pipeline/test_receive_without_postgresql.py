@@ -90,7 +90,7 @@ async def test_once_the_line_is_cut_deliveries_are_spooled(
         answers = await asyncio.gather(*(receiver.store(one) for one in _numbered(*range(2, 102))))
         assert answers == ["spooled"] * 100
         assert receiver.spools
-        assert spool.oldest(200) == _numbered(*range(2, 102))
+        assert spool.read_oldest(200) == _numbered(*range(2, 102))
     assert await _inbox(database) == ["1"]
     assert reported[-1] == 100
 
@@ -157,7 +157,7 @@ async def test_a_delivery_whose_answer_was_lost_on_the_way_is_there_once(
             return await _inbox(database) == ["1"]
 
         await until(stored)
-        assert spool.oldest(10) == _numbered(1)
+        assert spool.read_oldest(10) == _numbered(1)
         await line.mend()
         await _all_in(receiver, spool)
         assert await receiver.store_all(_numbered(1, 2)) == ["duplicate", "stored"]
@@ -199,7 +199,7 @@ async def test_what_an_earlier_process_left_is_moved_at_the_start(
     far: Database, database: Database, tmp_path: Path
 ) -> None:
     earlier = Spool(tmp_path)
-    earlier.keep(_numbered(*range(600)))
+    earlier.add(_numbered(*range(600)))
     earlier.close()
     reported: list[int] = []
     spool = Spool(tmp_path)
@@ -275,7 +275,7 @@ async def test_a_spooled_delivery_that_the_inbox_refuses_is_set_aside_and_stops_
         await line.mend()
         await _all_in(receiver, spool, but=1)
     assert await _inbox(database) == ["1", "2", "3", "4"]
-    assert spool.oldest(10) == []
+    assert spool.read_oldest(10) == []
 
 
 async def test_a_sender_that_hangs_up_during_an_outage_does_not_disturb_its_neighbours(
@@ -287,7 +287,7 @@ async def test_a_sender_that_hangs_up_during_an_outage_does_not_disturb_its_neig
         await asyncio.sleep(0.05)
         gone.cancel()
         assert await stays == ["spooled"]
-        assert spool.oldest(10) == _numbered(2)
+        assert spool.read_oldest(10) == _numbered(2)
 
 
 async def test_stopping_spools_what_has_arrived_and_leaves_it_for_the_next_process(
@@ -300,7 +300,7 @@ async def test_stopping_spools_what_has_arrived_and_leaves_it_for_the_next_proce
     await asyncio.sleep(0)
     await receiver.stop()
     assert [await answer for answer in waiting] == ["spooled"] * 50
-    assert spool.oldest(100) == _numbered(*range(50))
+    assert spool.read_oldest(100) == _numbered(*range(50))
     assert await _inbox(database) == []
 
 
@@ -335,7 +335,7 @@ async def test_what_another_process_leaves_in_the_same_file_is_moved_too(
     monkeypatch.setattr("service.pipeline.receive._LOOK_SECONDS", 0.05)
     async with _receiving(far, Spool(tmp_path)):
         gone = Spool(tmp_path)
-        gone.keep(_numbered(1, 2))
+        gone.add(_numbered(1, 2))
         gone.close()
 
         async def there() -> bool:
@@ -345,7 +345,7 @@ async def test_what_another_process_leaves_in_the_same_file_is_moved_too(
 
 
 async def test_how_many_wait_is_told_while_postgresql_is_still_away(line: Line, far: Database, tmp_path: Path) -> None:
-    Spool(tmp_path).keep(_numbered(1, 2, 3))
+    Spool(tmp_path).add(_numbered(1, 2, 3))
     await line.cut()
     reported: list[int] = []
     async with _receiving(far, Spool(tmp_path), reported):
@@ -359,7 +359,7 @@ async def test_how_many_wait_is_told_while_postgresql_is_still_away(line: Line, 
 async def test_who_spools_no_more_moves_what_was_left_and_refuses_what_comes(
     line: Line, far: Database, database: Database, tmp_path: Path
 ) -> None:
-    Spool(tmp_path).keep(_numbered(1))
+    Spool(tmp_path).add(_numbered(1))
     receiver = DeliveryWriter(far, Spool(tmp_path), spooling=False, patience=_PATIENCE)
     receiver.start()
 
@@ -399,7 +399,7 @@ async def test_who_asks_hears_of_each_delivery_that_is_on_disk_also_of_those_tha
     def hear(source: str, received_at: datetime) -> None:
         heard.append((source, received_at))
 
-    await asyncio.to_thread(spool.keep, [replace(_ANY, received_at=at(1))])
+    await asyncio.to_thread(spool.add, [replace(_ANY, received_at=at(1))])
     receiver = DeliveryWriter(far, spool, patience=_PATIENCE, heard=hear)
     receiver.start()
     await _all_in(receiver, spool)

@@ -20,7 +20,7 @@ async def _receive(database: Database, when: datetime, *requests: GitHubRequest)
 
 async def _heard_of(database: Database) -> set[str]:
     async with database.transaction() as connection:
-        return set(await events.not_heard_of_since(connection, at(30), "", 1000))
+        return set(await events.list_inactive(connection, at(30), "", 1000))
 
 
 async def test_what_belongs_to_no_experiment_is_forgotten_after_its_time(database: Database) -> None:
@@ -74,7 +74,9 @@ async def test_bodies_are_forgotten_after_their_time_in_more_than_one_batch(data
     before = await all_experiments(database)
     assert await forget_bodies(database, at(9)) == 250
     async with database.transaction() as connection:
-        assert await inbox.held(connection, (at(1), UUID(int=0)), at(28), 1000, lock=False) == [young.delivery(at(9))]
+        assert await inbox.replayable(connection, (at(1), UUID(int=0)), at(28), 1000, lock=False) == [
+            young.delivery(at(9))
+        ]
     assert await all_experiments(database) == before
     assert await forget_bodies(database, at(9)) == 0
 

@@ -26,7 +26,7 @@ from service.rules.schema import read_rules
 from service.settings import DEFAULTS, read_rules_file
 from service.storage import dirty_subjects, inbox
 from service.storage.database import Database
-from service.storage.inbox import Settlement
+from service.storage.inbox import DeliveryVerdict
 from service.telemetry import Telemetry
 from tests.support.builders import GitHubRequest, Issue, PullRequest, at, comment, github, renamed, workflow_run
 from tests.support.road import RULES, TERMS, all_experiments, api, deliver, post, settle
@@ -121,7 +121,7 @@ async def test_a_verdict_is_come_to_again(database: Database) -> None:
     for rules, verdict in ((BETS, "counted"), (RULES, "ignored")):
         await _run(database, rules)
         async with database.transaction() as connection:
-            [row], _ = await inbox.page(connection)
+            [row], _ = await inbox.read_page(connection)
         assert row.verdict == verdict
 
 
@@ -272,9 +272,9 @@ async def test_what_another_worker_is_projecting_is_waited_for(database: Databas
         await inbox.store(connection, [Issue(number=46, created_at=at(2)).opened().delivery(at(2))])
     await interpret_pending(database, RULES, Telemetry(["github"]), lambda: at(2))
     async with database.transaction() as worker:
-        claimed = await dirty_subjects.claim(worker, 10, at(2))
+        claimed = await dirty_subjects.claim_dirty(worker, 10, at(2))
         await project(worker, claimed)
-        await dirty_subjects.forget(worker, claimed)
+        await dirty_subjects.clear(worker, claimed)
         replaying = asyncio.create_task(_run(database))
         await asyncio.sleep(0.5)
         assert not replaying.done()
@@ -353,7 +353,7 @@ async def test_what_is_being_replayed_is_retried_only_afterwards(
     failed = Issue(created_at=at(2)).opened().delivery(at(2))
     async with database.transaction() as connection:
         await inbox.store(connection, [failed])
-        await inbox.settle(connection, [Settlement(failed.id, "failed", "a fault")], "digest", at(3))
+        await inbox.record_verdicts(connection, [DeliveryVerdict(failed.id, "failed", "a fault")], "digest", at(3))
     observe = GitHub.observe
 
     def observe_during_a_retry(self: GitHub, delivery: Delivery) -> Sequence[Observation] | Nothing:
@@ -383,8 +383,8 @@ async def test_workers_replays_and_retries_at_once_end_where_one_worker_ends(dat
         await inbox.store(connection, [request.delivery(POSTED) for request in told[:40]])
     # What failed under an earlier version is retried while it is replayed.
     async with database.transaction() as connection:
-        failed = [Settlement(request.delivery(POSTED).id, "failed", "a fault") for request in told[:30]]
-        await inbox.settle(connection, failed, "digest", at(3))
+        failed = [DeliveryVerdict(request.delivery(POSTED).id, "failed", "a fault") for request in told[:30]]
+        await inbox.record_verdicts(connection, failed, "digest", at(3))
     ended = asyncio.Event()
 
     async def arrive() -> None:

@@ -13,7 +13,7 @@ from service.queries.replay import Replay
 from service.queries.retry import RetryResult, retry_failed, retry_selected
 from service.storage import inbox, progress
 from service.storage.database import Database
-from service.storage.inbox import InboxRow, Settlement
+from service.storage.inbox import DeliveryVerdict, InboxRow
 from service.telemetry import Telemetry
 from tests.support.builders import GitHubRequest, Issue, PullRequest, at, github, renamed
 from tests.support.road import RULES, TERMS, all_experiments, deliver, settle
@@ -31,13 +31,13 @@ async def _fail(database: Database, *deliveries: Delivery) -> None:
     """Let deliveries be as an earlier version left them that failed at them."""
     async with database.transaction() as connection:
         await inbox.store(connection, deliveries)
-        failed = [Settlement(delivery.id, "failed", "a fault in loopgauge: KeyError") for delivery in deliveries]
-        await inbox.settle(connection, failed, "the rules of then", at(3))
+        failed = [DeliveryVerdict(delivery.id, "failed", "a fault in loopgauge: KeyError") for delivery in deliveries]
+        await inbox.record_verdicts(connection, failed, "the rules of then", at(3))
 
 
 async def _row(database: Database, delivery: UUID) -> InboxRow:
     async with database.transaction() as connection:
-        found = await inbox.find(connection, delivery)
+        found = await inbox.read_delivery(connection, delivery)
     assert found is not None
     return found[0]
 
@@ -61,7 +61,7 @@ async def test_what_failed_counts_as_long_as_it_can_be_retried(database: Databas
     await _fail(database, _numbered(1), _numbered(2))
     await _forget_body(database, _numbered(1).id)
     async with database.transaction() as connection:
-        assert (await progress.waiting(connection)).failed == 1
+        assert (await progress.read_backlog(connection)).failed == 1
 
 
 async def test_a_failed_delivery_is_pending_again_and_its_former_reason_is_gone(database: Database) -> None:
@@ -83,8 +83,8 @@ async def test_what_cannot_be_retried_is_left_as_it_is_and_told_why(database: Da
     await _forget_body(database, gone.id)
     async with database.transaction() as connection:
         await inbox.store(connection, [counted, ignored, waiting])
-        settled = [Settlement(counted.id, "counted", "a mark"), Settlement(ignored.id, "ignored", "a ping")]
-        await inbox.settle(connection, settled, "digest", at(3))
+        settled = [DeliveryVerdict(counted.id, "counted", "a mark"), DeliveryVerdict(ignored.id, "ignored", "a ping")]
+        await inbox.record_verdicts(connection, settled, "digest", at(3))
     asked = [counted.id, ignored.id, gone.id, waiting.id, UNKNOWN]
     before = [await _row(database, delivery) for delivery in asked[:-1]]
     retried = await retry_selected(database, asked)

@@ -69,9 +69,9 @@ async def test_what_waits_is_counted_and_the_first_of_it_tells_its_age(database:
 async def test_subjects_that_were_set_aside_wait_too(database: Database) -> None:
     telemetry = Telemetry([])
     async with database.transaction() as connection:
-        await dirty_subjects.touch(connection, [Ref("jira:ML-12")])
-        [(subject, mark)] = (await dirty_subjects.claim(connection, 1, at(8))).items()
-        await dirty_subjects.set_aside(connection, subject, mark, "a fault", at(8))
+        await dirty_subjects.mark_dirty(connection, [Ref("jira:ML-12")])
+        [(subject, mark)] = (await dirty_subjects.claim_dirty(connection, 1, at(8))).items()
+        await dirty_subjects.postpone(connection, subject, mark, "a fault", at(8))
     await _watch(database, telemetry).look()
     assert _shown(telemetry) == [0, 0, 0, 1]
 
@@ -88,7 +88,7 @@ async def test_while_the_database_is_away_nothing_is_shown_and_when_it_is_back_w
 ) -> None:
     telemetry = Telemetry([])
     async with line_to(database_url) as line:
-        far = Database(line.url, patience=0.5)
+        far = Database(line.url, timeout=0.5)
         async with _running(_watch(far, telemetry)):
 
             async def shown() -> bool:
@@ -188,7 +188,7 @@ async def test_a_start_without_postgresql_reads_the_inbox_when_there_is_one(
     telemetry = Telemetry(["github"])
     async with line_to(database_url) as line:
         await line.cut()
-        far = Database(line.url, patience=0.5)
+        far = Database(line.url, timeout=0.5)
         async with _running(_watch(far, telemetry, ["github"])):
             await asyncio.sleep(0.2)
             assert _last(telemetry, "github") is None

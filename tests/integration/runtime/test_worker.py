@@ -47,7 +47,7 @@ async def test_a_step_that_gets_no_answer_is_given_up_and_the_work_goes_on_when_
 ) -> None:
     monkeypatch.setattr("service.runtime.worker._STEP_SECONDS", 0.3)
     async with line_to(database_url) as line:
-        far = Database(line.url, patience=0.5)
+        far = Database(line.url, timeout=0.5)
         leadership = Leadership(far, uuid4(), time.monotonic)
         day = timedelta(days=90)
         refresher = Refresher(far, TERMS, "info")

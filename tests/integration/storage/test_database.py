@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from sqlalchemy import text
 
-from service.storage.database import Database, DatabaseError, DatabaseRejected, DatabaseUnavailable, within
+from service.storage.database import Database, DatabaseError, DatabaseRejected, DatabaseUnavailable, abandon_after
 from tests.support.outage import line_to
 
 pytestmark = pytest.mark.oldest_postgresql_too
@@ -26,7 +26,7 @@ async def test_a_database_that_is_not_there_is_unavailable(database_url: str) ->
 
 
 async def test_a_pool_that_is_used_up_is_unavailable(database_url: str) -> None:
-    database = Database(database_url, pool_size=1, patience=0.1)
+    database = Database(database_url, pool_size=1, timeout=0.1)
     async with database.transaction():
         with pytest.raises(DatabaseUnavailable):
             await database.check_writable()
@@ -70,19 +70,19 @@ async def test_a_schema_that_is_newer_than_this_version_will_do(database: Databa
 
 async def test_work_on_a_server_that_is_frozen_is_left_behind_however_often(database_url: str) -> None:
     async with line_to(database_url) as line:
-        database = Database(line.url, pool_size=2, patience=0.2)
+        database = Database(line.url, pool_size=2, timeout=0.2)
         # Frozen while it is being asked: what is left behind has a query to cancel, and waits for the server again.
         await database.check_writable()
         line.freeze()
         async with asyncio.timeout(20):
             for _ in range(4):
                 with pytest.raises((TimeoutError, DatabaseUnavailable)):
-                    await within(0.3, database.check_writable())
+                    await abandon_after(0.3, database.check_writable())
         await line.mend()
         async with asyncio.timeout(20):
             while True:
                 try:
-                    await within(2.0, database.check_writable())
+                    await abandon_after(2.0, database.check_writable())
                     break
                 except (TimeoutError, DatabaseUnavailable):
                     await asyncio.sleep(0.1)
@@ -95,9 +95,9 @@ async def test_work_that_is_done_in_time_gives_its_result_or_its_error() -> None
             raise error
         return 7
 
-    assert await within(5.0, work(None)) == 7
+    assert await abandon_after(5.0, work(None)) == 7
     with pytest.raises(DatabaseRejected, match="no"):
-        await within(5.0, work(DatabaseRejected("no")))
+        await abandon_after(5.0, work(DatabaseRejected("no")))
 
 
 async def test_who_is_cancelled_leaves_the_work_behind_cancelled() -> None:
@@ -109,7 +109,7 @@ async def test_who_is_cancelled_leaves_the_work_behind_cancelled() -> None:
         finally:
             ended.set()
 
-    waiting = asyncio.create_task(within(60, work()))
+    waiting = asyncio.create_task(abandon_after(60, work()))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     waiting.cancel()

@@ -11,8 +11,8 @@ from service.pipeline.interpret import interpret_pending
 from service.pipeline.project import project_dirty
 from service.storage import dirty_subjects, events, experiments, inbox
 from service.storage.database import Connection, Database, DatabaseUnavailable
-from service.storage.dry_run import rehearsal
-from service.storage.inbox import Settlement
+from service.storage.dry_run import open_dry_run
+from service.storage.inbox import DeliveryVerdict
 from service.telemetry import Telemetry
 from tests.support.builders import Issue, at
 from tests.support.road import RULES, all_experiments, deliver, settle
@@ -33,12 +33,12 @@ async def _counts(connection: Connection) -> dict[str, int]:
 
 async def test_what_is_done_to_the_copies_is_not_done_to_the_tables(database: Database) -> None:
     await deliver(database, OPENED)
-    async with rehearsal(database) as copies, copies.transaction() as connection:
+    async with open_dry_run(database) as copies, copies.transaction() as connection:
         assert set(await events.events_of(connection, [ISSUE])) == {ISSUE}
-        await events.forget(connection, [ISSUE])
+        await events.delete_subjects(connection, [ISSUE])
         await experiments.replace(connection, [], [ISSUE])
         assert await events.events_of(connection, [ISSUE]) == {}
-        assert await experiments.everything(connection) == []
+        assert await experiments.read_all(connection) == []
     assert set(await all_experiments(database)) == {ISSUE}
     async with database.transaction() as connection:
         assert await events.events_of(connection, [ISSUE])
@@ -49,7 +49,7 @@ async def test_the_copies_have_what_the_tables_have_and_their_indexes(database: 
     indexed = text("SELECT count(*) FROM pg_index WHERE indrelid = ANY(CAST(CAST(:tables AS text[]) AS regclass[]))")
     async with database.transaction() as connection:
         live, indexes = await _counts(connection), await connection.scalar(indexed, {"tables": list(COPIED)})
-    async with rehearsal(database) as copies, copies.transaction() as connection:
+    async with open_dry_run(database) as copies, copies.transaction() as connection:
         assert await _counts(connection) == live
         assert await connection.scalar(indexed, {"tables": [f"pg_temp.{table}" for table in COPIED]}) == indexes
 
@@ -58,9 +58,9 @@ async def test_nothing_is_left_of_it_on_its_connection(database_url: str) -> Non
     database = Database(database_url, pool_size=1)
     await deliver(database, OPENED)
     for _ in range(2):
-        async with rehearsal(database) as copies:
+        async with open_dry_run(database) as copies:
             async with copies.transaction() as connection:
-                await events.forget(connection, [ISSUE])
+                await events.delete_subjects(connection, [ISSUE])
             await project_dirty(copies, _now, alone=True)
         async with database.transaction() as connection:
             temporary = "SELECT count(*) FROM pg_class WHERE relpersistence = 't' AND relkind IN ('r', 'S')"
@@ -77,8 +77,8 @@ async def test_nothing_is_left_of_one_that_failed_half_way(database_url: str) ->
     await deliver(database, OPENED)
 
     async def fail() -> None:
-        async with rehearsal(database) as copies, copies.transaction() as connection:
-            await events.forget(connection, [ISSUE])
+        async with open_dry_run(database) as copies, copies.transaction() as connection:
+            await events.delete_subjects(connection, [ISSUE])
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -91,20 +91,20 @@ async def test_nothing_is_left_of_one_that_failed_half_way(database_url: str) ->
 async def test_postgresql_refuses_to_change_what_is_no_copy(database: Database) -> None:
     await deliver(database, OPENED)
     delivery = OPENED.delivery(at(2))
-    async with rehearsal(database) as copies:
+    async with open_dry_run(database) as copies:
         with pytest.raises(DatabaseUnavailable, match="read-only transaction"):
             async with copies.transaction() as connection:
-                await inbox.settle(connection, [Settlement(delivery.id, "failed", "")], "digest", at(3))
+                await inbox.record_verdicts(connection, [DeliveryVerdict(delivery.id, "failed", "")], "digest", at(3))
         with pytest.raises(DatabaseUnavailable, match="read-only transaction"):
             async with copies.transaction() as connection:
-                await inbox.make_pending(connection, [delivery.id])
+                await inbox.requeue_failed(connection, [delivery.id])
         async with copies.transaction() as connection:
-            assert await experiments.everything(connection)
+            assert await experiments.read_all(connection)
 
 
 async def test_what_is_committed_meanwhile_does_not_show_and_waits_for_nothing(database: Database) -> None:
     await deliver(database, OPENED)
-    async with rehearsal(database) as copies:
+    async with open_dry_run(database) as copies:
         async with copies.transaction() as connection:
             await connection.execute(text("LOCK TABLE aliases IN SHARE ROW EXCLUSIVE MODE"))
             await connection.execute(text("UPDATE events SET received_at = now()"))
@@ -112,11 +112,11 @@ async def test_what_is_committed_meanwhile_does_not_show_and_waits_for_nothing(d
         async with database.transaction() as live:
             # As strong as anything that is done while the service runs.
             await live.execute(text(f"LOCK TABLE {', '.join((*COPIED, 'deliveries'))} IN EXCLUSIVE MODE NOWAIT"))
-            await experiments.lock(live, [ISSUE])
+            await experiments.lock_roots(live, [ISSUE])
         await deliver(database, OPENED, Issue(number=46, created_at=at(2)).opened())
         async with copies.transaction() as connection:
-            assert [one.root for one in await experiments.everything(connection)] == [ISSUE]
-            _, newest = await inbox.page(connection, limit=1)
+            assert [one.root for one in await experiments.read_all(connection)] == [ISSUE]
+            _, newest = await inbox.read_page(connection, limit=1)
             assert newest is None
     assert len(await all_experiments(database)) == 2
 
@@ -125,7 +125,7 @@ async def test_what_is_projected_in_it_is_projected_live_meanwhile(database: Dat
     async with database.transaction() as connection:
         await inbox.store(connection, [OPENED.delivery(at(2))])
     await interpret_pending(database, RULES, Telemetry(["github"]), _now)
-    async with rehearsal(database) as copies:
+    async with open_dry_run(database) as copies:
         assert await project_dirty(copies, _now, alone=True)
         async with asyncio.timeout(20):
             assert await project_dirty(database, _now)
@@ -141,13 +141,13 @@ async def test_the_copies_are_of_the_schema_that_the_url_names(empty_database_ur
     apart = Database(f"{empty_database_url}&search_path={path}", pool_size=1)
     await apart.migrate()
     await deliver(apart, OPENED)
-    async with rehearsal(apart) as copies:
+    async with open_dry_run(apart) as copies:
         async with copies.transaction() as connection:
-            assert [one.root for one in await experiments.everything(connection)] == [ISSUE]
-            await events.forget(connection, [ISSUE])
+            assert [one.root for one in await experiments.read_all(connection)] == [ISSUE]
+            await events.delete_subjects(connection, [ISSUE])
             await experiments.replace(connection, [], [ISSUE])
         async with copies.transaction() as connection:
-            assert await experiments.everything(connection) == []
+            assert await experiments.read_all(connection) == []
     await settle(apart, RULES)
     assert set(await all_experiments(apart)) == {ISSUE}
     assert await all_experiments(public) == {}
@@ -158,7 +158,9 @@ async def test_the_copies_are_of_the_schema_that_the_url_names(empty_database_ur
 async def test_subjects_touched_in_it_come_after_those_that_were(database: Database) -> None:
     async with database.transaction() as connection:
         await connection.execute(text("INSERT INTO touched (subject) VALUES ('key:a'), ('key:b')"))
-    async with rehearsal(database) as copies, copies.transaction() as connection:
+    async with open_dry_run(database) as copies, copies.transaction() as connection:
         await connection.execute(text("INSERT INTO touched (subject) VALUES ('key:0')"))
-        assert list(await dirty_subjects.claim(connection, 10, at(3), alone=True)) == ["key:a", "key:b", "key:0"]
-        assert await dirty_subjects.newest(connection) == await connection.scalar(text("SELECT max(mark) FROM touched"))
+        assert list(await dirty_subjects.claim_dirty(connection, 10, at(3), alone=True)) == ["key:a", "key:b", "key:0"]
+        assert await dirty_subjects.newest_mark(connection) == await connection.scalar(
+            text("SELECT max(mark) FROM touched")
+        )

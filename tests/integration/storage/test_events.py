@@ -10,9 +10,9 @@ from sqlalchemy import text
 from service.lifecycle.events import LifecycleEvent, Proposed, Started
 from service.lifecycle.evidence import LinkSet
 from service.lifecycle.references import Ref
-from service.storage import dirty_subjects, events, links
+from service.storage import dirty_subjects, events, links, recording
 from service.storage.database import Connection, Database
-from service.storage.events import Said
+from service.storage.recording import InterpretedDelivery
 from tests.support.builders import at
 
 pytestmark = pytest.mark.oldest_postgresql_too
@@ -21,8 +21,8 @@ CHANGE = Ref("github:acme/app!7")
 COMMIT = Ref("commit:aaaa")
 
 
-def _said(*heard: LifecycleEvent, links: Sequence[LinkSet] = (), by: int = 1) -> Said:
-    return Said(uuid5(NAMESPACE_OID, str(by)), at(2), dict.fromkeys(heard, "a rule"), links)
+def _said(*heard: LifecycleEvent, links: Sequence[LinkSet] = (), by: int = 1) -> InterpretedDelivery:
+    return InterpretedDelivery(uuid5(NAMESPACE_OID, str(by)), at(2), dict.fromkeys(heard, "a rule"), links)
 
 
 def _closes(stated_at: datetime, *targets: Ref) -> LinkSet:
@@ -30,8 +30,8 @@ def _closes(stated_at: datetime, *targets: Ref) -> LinkSet:
 
 
 async def _take(connection: Connection, limit: int) -> list[Ref]:
-    claimed = await dirty_subjects.claim(connection, limit, at(2))
-    assert await dirty_subjects.forget(connection, claimed) == len(claimed)
+    claimed = await dirty_subjects.claim_dirty(connection, limit, at(2))
+    assert await dirty_subjects.clear(connection, claimed) == len(claimed)
     return list(claimed)
 
 
@@ -42,30 +42,32 @@ async def _brought_by(connection: Connection) -> list[UUID]:
 
 async def test_the_same_statement_from_two_deliveries_is_one_event_brought_by_both(database: Database) -> None:
     async with database.transaction() as connection:
-        await events.record(connection, [_said(Proposed(ITEM_1, at(2)), by=1)])
-        await events.record(connection, [_said(Proposed(ITEM_1, at(2)), by=2), _said(Proposed(ITEM_1, at(2)), by=2)])
+        await recording.record_deliveries(connection, [_said(Proposed(ITEM_1, at(2)), by=1)])
+        await recording.record_deliveries(
+            connection, [_said(Proposed(ITEM_1, at(2)), by=2), _said(Proposed(ITEM_1, at(2)), by=2)]
+        )
         assert await events.events_of(connection, [ITEM_1, ITEM_2]) == {ITEM_1: [Proposed(ITEM_1, at(2))]}
         assert len(await _brought_by(connection)) == 2
 
 
 async def test_what_is_said_is_touched_once_and_then_forgotten(database: Database) -> None:
     async with database.transaction() as connection:
-        await events.record(connection, [_said(Proposed(ITEM_1, at(2)), links=[_closes(at(2), ITEM_2)])])
+        await recording.record_deliveries(connection, [_said(Proposed(ITEM_1, at(2)), links=[_closes(at(2), ITEM_2)])])
         assert set(await _take(connection, 10)) == {ITEM_1, ITEM_2, CHANGE}
         assert await _take(connection, 10) == []
 
 
 async def test_touched_subjects_are_taken_oldest_first_and_renewed_ones_last(database: Database) -> None:
     async with database.transaction() as connection:
-        await events.record(connection, [_said(Proposed(ITEM_1, at(2)))])
-        await events.record(connection, [_said(Proposed(ITEM_2, at(2)))])
-        await events.record(connection, [_said(Started(ITEM_1, at(3)))])
+        await recording.record_deliveries(connection, [_said(Proposed(ITEM_1, at(2)))])
+        await recording.record_deliveries(connection, [_said(Proposed(ITEM_2, at(2)))])
+        await recording.record_deliveries(connection, [_said(Started(ITEM_1, at(3)))])
         assert await _take(connection, 1) == [ITEM_2]
 
 
 async def test_what_one_projection_holds_another_one_passes_over(database: Database) -> None:
     async with database.transaction() as connection:
-        await events.record(connection, [_said(Proposed(ITEM_1, at(2)), Proposed(ITEM_2, at(2)))])
+        await recording.record_deliveries(connection, [_said(Proposed(ITEM_1, at(2)), Proposed(ITEM_2, at(2)))])
     async with database.transaction() as one, database.transaction() as other:
         first = await _take(one, 1)
         second = await _take(other, 10)
@@ -75,23 +77,23 @@ async def test_what_one_projection_holds_another_one_passes_over(database: Datab
 
 async def test_the_newest_set_of_links_replaces_the_older_one(database: Database) -> None:
     async with database.transaction() as connection:
-        await events.record(connection, [_said(links=[_closes(at(2), ITEM_1)])])
-        await events.record(connection, [_said(links=[_closes(at(3), ITEM_2)])])
-        assert await links.around(connection, [CHANGE]) == [(CHANGE, ITEM_2)]
+        await recording.record_deliveries(connection, [_said(links=[_closes(at(2), ITEM_1)])])
+        await recording.record_deliveries(connection, [_said(links=[_closes(at(3), ITEM_2)])])
+        assert await links.neighbourhood(connection, [CHANGE]) == [(CHANGE, ITEM_2)]
 
 
 async def test_a_set_of_links_that_arrives_late_replaces_nothing(database: Database) -> None:
     async with database.transaction() as connection:
-        await events.record(connection, [_said(links=[_closes(at(3), ITEM_2)])])
-        await events.record(connection, [_said(links=[_closes(at(2), ITEM_1)])])
-        assert await links.around(connection, [CHANGE]) == [(CHANGE, ITEM_2)]
+        await recording.record_deliveries(connection, [_said(links=[_closes(at(3), ITEM_2)])])
+        await recording.record_deliveries(connection, [_said(links=[_closes(at(2), ITEM_1)])])
+        assert await links.neighbourhood(connection, [CHANGE]) == [(CHANGE, ITEM_2)]
 
 
 async def test_an_empty_set_takes_links_back(database: Database) -> None:
     async with database.transaction() as connection:
-        await events.record(connection, [_said(links=[_closes(at(2), ITEM_1)])])
-        await events.record(connection, [_said(links=[_closes(at(3))])])
-        assert await links.around(connection, [CHANGE]) == []
+        await recording.record_deliveries(connection, [_said(links=[_closes(at(2), ITEM_1)])])
+        await recording.record_deliveries(connection, [_said(links=[_closes(at(3))])])
+        assert await links.neighbourhood(connection, [CHANGE]) == []
 
 
 async def test_of_two_sets_stated_at_once_the_same_one_wins_in_either_order(database: Database) -> None:
@@ -101,20 +103,20 @@ async def test_of_two_sets_stated_at_once_the_same_one_wins_in_either_order(data
         async with database.transaction() as connection:
             await connection.execute(text("TRUNCATE links"))
             for said in order:
-                await events.record(connection, [said])
-            outcomes.append(await links.around(connection, [CHANGE]))
+                await recording.record_deliveries(connection, [said])
+            outcomes.append(await links.neighbourhood(connection, [CHANGE]))
         async with database.transaction() as connection:
             await connection.execute(text("TRUNCATE links"))
-            await events.record(connection, order)
-            outcomes.append(await links.around(connection, [CHANGE]))
+            await recording.record_deliveries(connection, order)
+            outcomes.append(await links.neighbourhood(connection, [CHANGE]))
     assert outcomes == [[(CHANGE, ITEM_2)]] * 4
 
 
 async def test_an_item_that_lost_its_evidence_is_touched(database: Database) -> None:
     async with database.transaction() as connection:
-        await events.record(connection, [_said(links=[_closes(at(2), ITEM_1)])])
+        await recording.record_deliveries(connection, [_said(links=[_closes(at(2), ITEM_1)])])
         await _take(connection, 10)
-        await events.record(connection, [_said(links=[_closes(at(3), ITEM_2)])])
+        await recording.record_deliveries(connection, [_said(links=[_closes(at(3), ITEM_2)])])
         assert set(await _take(connection, 10)) == {CHANGE, ITEM_1, ITEM_2}
 
 
@@ -134,21 +136,21 @@ async def test_everything_around_a_subject_is_found_from_each_of_its_parts(datab
         (other_commit, other_change),
     }
     async with database.transaction() as connection:
-        await events.record(connection, [_said(links=said)])
+        await recording.record_deliveries(connection, [_said(links=said)])
         for subject in (COMMIT, CHANGE, ITEM_2):
-            assert set(await links.around(connection, [subject])) == all_links
+            assert set(await links.neighbourhood(connection, [subject])) == all_links
         # Nothing that the first item is served by serves the second change: of this one nothing need be known.
         own = {(CHANGE, ITEM_1), (CHANGE, ITEM_2), (COMMIT, CHANGE)}
-        assert set(await links.around(connection, [ITEM_1])) == own
+        assert set(await links.neighbourhood(connection, [ITEM_1])) == own
 
 
 async def test_links_that_are_news_to_the_planner_are_looked_up_and_never_read_one_and_all(database: Database) -> None:
     items = [Ref(f"github:acme/app#{number}") for number in range(3000)]
     said = [LinkSet(Ref(f"github:acme/app!{one[16:]}"), "body", one, frozenset({one}), at(2)) for one in items]
     async with database.transaction() as connection:
-        await events.record(connection, [_said(links=said)])
+        await recording.record_deliveries(connection, [_said(links=said)])
         # Within the transaction no vacuum has looked at them.
-        explained = await connection.scalars(text(f"EXPLAIN {links.AROUND}"), {"subjects": items[:100]})
+        explained = await connection.scalars(text(f"EXPLAIN {links.NEIGHBOURHOOD}"), {"subjects": items[:100]})
         plan = "\n".join(explained)
     assert "Index Cond: (targets @> " in plan
     assert "Seq Scan on links" not in plan
@@ -160,29 +162,29 @@ async def test_links_in_a_circle_end(database: Database) -> None:
         LinkSet(ITEM_2, "body", ITEM_2, frozenset({ITEM_1}), at(2)),
     ]
     async with database.transaction() as connection:
-        await events.record(connection, [_said(links=said)])
-        assert set(await links.around(connection, [ITEM_1])) == {(ITEM_1, ITEM_2), (ITEM_2, ITEM_1)}
+        await recording.record_deliveries(connection, [_said(links=said)])
+        assert set(await links.neighbourhood(connection, [ITEM_1])) == {(ITEM_1, ITEM_2), (ITEM_2, ITEM_1)}
 
 
 async def test_thousands_of_statements_of_one_delivery_are_recorded(database: Database) -> None:
     many = [Proposed(Ref(f"github:acme/app#{number}"), at(2)) for number in range(6000)]
     async with database.transaction() as connection:
-        await events.record(connection, [_said(*many)])
+        await recording.record_deliveries(connection, [_said(*many)])
         assert len(await _take(connection, 10_000)) == 6000
 
 
 async def test_a_subject_that_is_set_aside_is_passed_over_for_longer_each_time(database: Database) -> None:
     async with database.transaction() as connection:
-        await events.record(connection, [_said(Proposed(ITEM_1, at(2)), Proposed(ITEM_2, at(2)))])
+        await recording.record_deliveries(connection, [_said(Proposed(ITEM_1, at(2)), Proposed(ITEM_2, at(2)))])
         pauses = []
         now = at(2)
         for _ in range(3):
-            mark = (await dirty_subjects.claim(connection, 10, now))[ITEM_1]
-            assert await dirty_subjects.set_aside(connection, ITEM_1, mark, "a fault", now) == 1
+            mark = (await dirty_subjects.claim_dirty(connection, 10, now))[ITEM_1]
+            assert await dirty_subjects.postpone(connection, ITEM_1, mark, "a fault", now) == 1
             waits = await connection.scalar(text("SELECT retry_at FROM touched WHERE error = 'a fault'"))
             assert waits is not None
-            assert ITEM_1 not in await dirty_subjects.claim(connection, 10, waits - timedelta(seconds=1))
-            assert ITEM_1 in await dirty_subjects.claim(connection, 10, waits)
+            assert ITEM_1 not in await dirty_subjects.claim_dirty(connection, 10, waits - timedelta(seconds=1))
+            assert ITEM_1 in await dirty_subjects.claim_dirty(connection, 10, waits)
             pauses.append(waits - now)
             now = waits
     assert pauses == [timedelta(minutes=1), timedelta(minutes=2), timedelta(minutes=4)]
@@ -190,28 +192,33 @@ async def test_a_subject_that_is_set_aside_is_passed_over_for_longer_each_time(d
 
 async def test_news_bring_a_subject_back_that_was_set_aside(database: Database) -> None:
     async with database.transaction() as connection:
-        await events.record(connection, [_said(Proposed(ITEM_1, at(2)))])
-        mark = (await dirty_subjects.claim(connection, 10, at(2)))[ITEM_1]
-        await dirty_subjects.set_aside(connection, ITEM_1, mark, "a fault", at(2))
-        assert await dirty_subjects.claim(connection, 10, at(2)) == {}
-        await events.record(connection, [_said(Started(ITEM_1, at(3)))])
-        assert set(await dirty_subjects.claim(connection, 10, at(2))) == {ITEM_1}
+        await recording.record_deliveries(connection, [_said(Proposed(ITEM_1, at(2)))])
+        mark = (await dirty_subjects.claim_dirty(connection, 10, at(2)))[ITEM_1]
+        await dirty_subjects.postpone(connection, ITEM_1, mark, "a fault", at(2))
+        assert await dirty_subjects.claim_dirty(connection, 10, at(2)) == {}
+        await recording.record_deliveries(connection, [_said(Started(ITEM_1, at(3)))])
+        assert set(await dirty_subjects.claim_dirty(connection, 10, at(2))) == {ITEM_1}
 
 
 async def test_what_is_said_while_a_subject_fails_is_not_set_aside_with_it(database: Database) -> None:
     async with database.transaction() as connection:
-        await events.record(connection, [_said(Proposed(ITEM_1, at(2)))])
-        mark = (await dirty_subjects.claim(connection, 10, at(2)))[ITEM_1]
-        await events.record(connection, [_said(Started(ITEM_1, at(3)))])
-        assert await dirty_subjects.set_aside(connection, ITEM_1, mark, "a fault", at(2)) == 0
-        assert set(await dirty_subjects.claim(connection, 10, at(2))) == {ITEM_1}
+        await recording.record_deliveries(connection, [_said(Proposed(ITEM_1, at(2)))])
+        mark = (await dirty_subjects.claim_dirty(connection, 10, at(2)))[ITEM_1]
+        await recording.record_deliveries(connection, [_said(Started(ITEM_1, at(3)))])
+        assert await dirty_subjects.postpone(connection, ITEM_1, mark, "a fault", at(2)) == 0
+        assert set(await dirty_subjects.claim_dirty(connection, 10, at(2))) == {ITEM_1}
 
 
 async def test_a_touched_subject_is_claimed_by_one_at_a_time(database: Database) -> None:
     async with database.transaction() as connection:
-        await events.record(connection, [_said(*(Proposed(Ref(f"key:{number}"), at(2)) for number in range(5)))])
+        await recording.record_deliveries(
+            connection, [_said(*(Proposed(Ref(f"key:{number}"), at(2)) for number in range(5)))]
+        )
     async with database.transaction() as one:
         async with database.transaction() as other:
-            first, second = await dirty_subjects.claim(one, 2, at(2)), await dirty_subjects.claim(other, 10, at(2))
+            first, second = (
+                await dirty_subjects.claim_dirty(one, 2, at(2)),
+                await dirty_subjects.claim_dirty(other, 10, at(2)),
+            )
             assert [*first, *second] == [f"key:{number}" for number in range(5)]
-        assert await dirty_subjects.claim(one, 10, at(2)) == first | second
+        assert await dirty_subjects.claim_dirty(one, 10, at(2)) == first | second

@@ -17,12 +17,12 @@ async def test_what_is_left_out_is_told_since_a_time_in_order(database: Database
     async with database.transaction() as connection:
         left_out = {ONE: Exclusion("duplicate", at(5)), OTHER: Exclusion("unmarked", at(3))}
         await exclusions.replace(connection, left_out, [])
-        assert await exclusions.known(connection, [ONE, Ref("key:unknown")]) == {ONE}
-        assert await exclusions.since(connection, at(3)) == [
+        assert await exclusions.select_subjects(connection, [ONE, Ref("key:unknown")]) == {ONE}
+        assert await exclusions.list_since(connection, at(3)) == [
             Exclusion("unmarked", at(3)),
             Exclusion("duplicate", at(5)),
         ]
-        assert await exclusions.since(connection, at(4)) == [Exclusion("duplicate", at(5))]
+        assert await exclusions.list_since(connection, at(4)) == [Exclusion("duplicate", at(5))]
 
 
 async def test_what_is_replaced_is_stored_once_and_what_is_gone_not_at_all(database: Database) -> None:

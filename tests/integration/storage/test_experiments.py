@@ -35,7 +35,7 @@ async def _needed(database: Database, *stored: Experiment) -> set[str]:
     """The roots of those that figures of a week need."""
     await _store(database, *stored)
     async with database.transaction() as connection:
-        ids = await experiments.needed(connection, A_WEEK_AGO, NOW)
+        ids = await experiments.select_for_metrics(connection, A_WEEK_AGO, NOW)
         found = await experiments.read(connection, ids)
     assert {id_: one.version for id_, one in found.items()} == ids
     return {one.experiment.root for one in found.values()}
@@ -69,18 +69,18 @@ async def test_what_is_stored_is_read_as_it_was(database: Database) -> None:
     async with database.transaction() as connection:
         read = await experiments.read(connection, [full.id, bare.id, experiment_id(Ref("key:unknown"))])
         assert {id_: one.experiment for id_, one in read.items()} == {full.id: full, bare.id: bare}
-        assert await experiments.everything(connection) == [bare, full]
+        assert await experiments.read_all(connection) == [bare, full]
 
 
 async def test_a_row_has_another_version_only_after_something_in_it_became_another(database: Database) -> None:
     one, other = experiment("key:one", idea_at=at(1)), experiment("key:other", idea_at=at(1))
     await _store(database, one, other)
     async with database.transaction() as connection:
-        before = await experiments.needed(connection, A_WEEK_AGO, NOW)
+        before = await experiments.select_for_metrics(connection, A_WEEK_AGO, NOW)
     async with database.transaction() as connection:
         await experiments.replace(connection, [replace(one, title="Another"), other], [])
     async with database.transaction() as connection:
-        after = await experiments.needed(connection, A_WEEK_AGO, NOW)
+        after = await experiments.select_for_metrics(connection, A_WEEK_AGO, NOW)
     assert after[one.id] != before[one.id]
     assert after[other.id] == before[other.id]
 
@@ -207,5 +207,7 @@ async def test_what_figures_need_gives_the_same_figures_as_everything(
 ) -> None:
     await _store(database, *portfolio)
     async with database.transaction() as connection:
-        needed = await experiments.read(connection, await experiments.needed(connection, NOW - timedelta(90), NOW))
+        needed = await experiments.read(
+            connection, await experiments.select_for_metrics(connection, NOW - timedelta(90), NOW)
+        )
     assert _figures(one.experiment for one in needed.values()) == _figures(portfolio)

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from service.deliveries.delivery import Delivery
 from service.storage import inbox
 from service.storage.database import Connection, Database, DatabaseRejected, driver_of
-from service.storage.inbox import InvalidCursor, Settlement
+from service.storage.inbox import DeliveryVerdict, InvalidCursor
 from tests.support.builders import at, github
 
 pytestmark = pytest.mark.oldest_postgresql_too
@@ -28,13 +28,13 @@ async def test_a_redelivery_is_stored_once(database: Database) -> None:
     async with database.transaction() as connection:
         assert await inbox.store(connection, [_ANY]) == {_ANY.id}
         assert await inbox.store(connection, [_ANY, _numbered(1)]) == {_numbered(1).id}
-        assert len(await inbox.claim(connection, 10)) == 2
+        assert len(await inbox.claim_pending(connection, 10)) == 2
 
 
 async def test_two_copies_in_one_batch_are_stored_once(database: Database) -> None:
     async with database.transaction() as connection:
         assert await inbox.store(connection, [_ANY, _ANY]) == {_ANY.id}
-        assert len(await inbox.claim(connection, 10)) == 1
+        assert len(await inbox.claim_pending(connection, 10)) == 1
 
 
 async def test_the_same_delivery_id_from_two_sources_is_two_deliveries(database: Database) -> None:
@@ -46,13 +46,13 @@ async def test_a_delivery_comes_back_as_it_went_in(database: Database) -> None:
     odd = replace(_ANY, body=bytes(range(256)) * 500, headers={"x": 'quo"te\\ {}', "empty": "", "é": "\u2028"})
     async with database.transaction() as connection:
         await inbox.store(connection, [odd])
-        assert await inbox.claim(connection, 1) == [odd]
+        assert await inbox.claim_pending(connection, 1) == [odd]
 
 
 async def test_an_empty_body_comes_back_empty(database: Database) -> None:
     async with database.transaction() as connection:
         await inbox.store(connection, [replace(_ANY, body=b"")])
-        assert (await inbox.claim(connection, 1))[0].body == b""
+        assert (await inbox.claim_pending(connection, 1))[0].body == b""
 
 
 async def test_bodies_are_compressed_at_rest(database: Database) -> None:
@@ -67,8 +67,8 @@ async def test_what_one_worker_holds_another_one_passes_over(database: Database)
     async with database.transaction() as connection:
         await inbox.store(connection, [_numbered(number) for number in range(4)])
     async with database.transaction() as one, database.transaction() as other:
-        first = await inbox.claim(one, 3)
-        second = await inbox.claim(other, 3)
+        first = await inbox.claim_pending(one, 3)
+        second = await inbox.claim_pending(other, 3)
     assert [delivery.provider_id for delivery in first] == ["delivery-0", "delivery-1", "delivery-2"]
     assert [delivery.provider_id for delivery in second] == ["delivery-3"]
 
@@ -76,9 +76,11 @@ async def test_what_one_worker_holds_another_one_passes_over(database: Database)
 async def test_what_has_its_verdict_is_not_claimed_again(database: Database) -> None:
     async with database.transaction() as connection:
         await inbox.store(connection, [_numbered(1), _numbered(2)])
-        await inbox.settle(connection, [Settlement(_numbered(1).id, "ignored", "a ping")], "digest", at(3))
-        assert await inbox.claim(connection, 10) == [_numbered(2)]
-        found = await inbox.find(connection, _numbered(1).id)
+        await inbox.record_verdicts(
+            connection, [DeliveryVerdict(_numbered(1).id, "ignored", "a ping")], "digest", at(3)
+        )
+        assert await inbox.claim_pending(connection, 10) == [_numbered(2)]
+        found = await inbox.read_delivery(connection, _numbered(1).id)
     assert found is not None
     row, headers, body = found
     assert (row.verdict, row.reason, row.interpreted_at) == ("ignored", "a ping", at(3))
@@ -87,8 +89,8 @@ async def test_what_has_its_verdict_is_not_claimed_again(database: Database) -> 
 
 async def _settle(database: Database, *settled: Delivery) -> None:
     async with database.transaction() as connection:
-        verdicts = [Settlement(delivery.id, "counted", "because") for delivery in settled]
-        await inbox.settle(connection, verdicts, "digest", at(3))
+        verdicts = [DeliveryVerdict(delivery.id, "counted", "because") for delivery in settled]
+        await inbox.record_verdicts(connection, verdicts, "digest", at(3))
 
 
 async def test_a_body_that_goes_leaves_the_delivery_and_its_verdict(database: Database) -> None:
@@ -96,13 +98,13 @@ async def test_a_body_that_goes_leaves_the_delivery_and_its_verdict(database: Da
         await inbox.store(connection, [_numbered(1)])
     await _settle(database, _numbered(1))
     async with database.transaction() as connection:
-        assert await inbox.forget_bodies(connection, at(3), 10) == 1
-        found = await inbox.find(connection, _numbered(1).id)
+        assert await inbox.delete_bodies(connection, at(3), 10) == 1
+        found = await inbox.read_delivery(connection, _numbered(1).id)
         assert found is not None
         assert (found[0].verdict, found[0].reason, found[2]) == ("counted", "because", None)
         assert await inbox.store(connection, [_numbered(1)]) == frozenset()
-        assert await inbox.held(connection, (at(1), _ANY.id), at(28), 10, lock=False) == []
-        assert await inbox.forget_bodies(connection, at(3), 10) == 0
+        assert await inbox.replayable(connection, (at(1), _ANY.id), at(28), 10, lock=False) == []
+        assert await inbox.delete_bodies(connection, at(3), 10) == 0
 
 
 async def test_bodies_go_oldest_first_and_none_that_is_young_or_pending(database: Database) -> None:
@@ -111,11 +113,11 @@ async def test_bodies_go_oldest_first_and_none_that_is_young_or_pending(database
         await inbox.store(connection, stored)
     await _settle(database, *stored[1:])
     async with database.transaction() as connection:
-        assert await inbox.forget_bodies(connection, stored[4].received_at, 2) == 2
-        assert await inbox.held(connection, (at(1), _ANY.id), at(28), 10, lock=False) == stored[3:]
-        assert await inbox.forget_bodies(connection, stored[4].received_at, 2) == 1
-        assert await inbox.held(connection, (at(1), _ANY.id), at(28), 10, lock=False) == stored[4:]
-        assert await inbox.claim(connection, 10) == stored[:1]
+        assert await inbox.delete_bodies(connection, stored[4].received_at, 2) == 2
+        assert await inbox.replayable(connection, (at(1), _ANY.id), at(28), 10, lock=False) == stored[3:]
+        assert await inbox.delete_bodies(connection, stored[4].received_at, 2) == 1
+        assert await inbox.replayable(connection, (at(1), _ANY.id), at(28), 10, lock=False) == stored[4:]
+        assert await inbox.claim_pending(connection, 10) == stored[:1]
 
 
 async def test_pages_go_from_the_newest_to_the_oldest_and_miss_none(database: Database) -> None:
@@ -125,7 +127,7 @@ async def test_pages_go_from_the_newest_to_the_oldest_and_miss_none(database: Da
         seen: list[str] = []
         cursor = None
         for _ in range(4):
-            rows, cursor = await inbox.page(connection, cursor=cursor, limit=2)
+            rows, cursor = await inbox.read_page(connection, cursor=cursor, limit=2)
             seen += [row.provider_id for row in rows]
     assert cursor is None
     assert sorted(seen) == [f"{number}" for number in range(7)]
@@ -136,11 +138,13 @@ async def test_pages_can_be_narrowed(database: Database) -> None:
     other = _numbered(3, source="ci_main")
     async with database.transaction() as connection:
         await inbox.store(connection, [_numbered(1), _numbered(2), other])
-        await inbox.settle(connection, [Settlement(_numbered(1).id, "failed", "no JSON")], "digest", at(3))
-        by_source, _ = await inbox.page(connection, source="ci_main")
-        failed, _ = await inbox.page(connection, verdict="failed")
-        pending, _ = await inbox.page(connection, verdict="pending")
-        late, _ = await inbox.page(connection, since=other.received_at)
+        await inbox.record_verdicts(
+            connection, [DeliveryVerdict(_numbered(1).id, "failed", "no JSON")], "digest", at(3)
+        )
+        by_source, _ = await inbox.read_page(connection, source="ci_main")
+        failed, _ = await inbox.read_page(connection, verdict="failed")
+        pending, _ = await inbox.read_page(connection, verdict="pending")
+        late, _ = await inbox.read_page(connection, since=other.received_at)
     assert [row.id for row in by_source] == [other.id]
     assert [row.id for row in failed] == [_numbered(1).id]
     assert [row.id for row in pending] == [other.id, _numbered(2).id]
@@ -151,19 +155,19 @@ async def test_pages_can_be_narrowed(database: Database) -> None:
 async def test_a_cursor_that_is_not_ours_is_refused(database: Database, cursor: str) -> None:
     async with database.transaction() as connection:
         with pytest.raises(InvalidCursor):
-            await inbox.page(connection, cursor=cursor)
+            await inbox.read_page(connection, cursor=cursor)
 
 
 async def test_a_delivery_that_is_not_there_is_none(database: Database) -> None:
     async with database.transaction() as connection:
-        assert await inbox.find(connection, _ANY.id) is None
+        assert await inbox.read_delivery(connection, _ANY.id) is None
 
 
 async def test_of_large_bodies_fewer_are_claimed_at_a_time(database: Database) -> None:
     large = [_numbered(number, body=bytes(20_000_000)) for number in range(3)]
     async with database.transaction() as connection:
         await inbox.store(connection, large)
-        assert [one.provider_id for one in await inbox.claim(connection, 50)] == ["delivery-0"]
+        assert [one.provider_id for one in await inbox.claim_pending(connection, 50)] == ["delivery-0"]
 
 
 async def test_a_source_that_is_flooded_holds_up_no_other(database: Database) -> None:
@@ -171,7 +175,7 @@ async def test_a_source_that_is_flooded_holds_up_no_other(database: Database) ->
     few = [_numbered(number, source="jira", provider_id=f"jira-{number}") for number in (500, 501, 502)]
     async with database.transaction() as connection:
         await inbox.store(connection, flood + few)
-        claimed = await inbox.claim(connection, 10)
+        claimed = await inbox.claim_pending(connection, 10)
     assert claimed == [*flood[:7], *few]
 
 
@@ -183,7 +187,7 @@ async def test_each_source_gives_an_equal_part_oldest_first(database: Database) 
     ]
     async with database.transaction() as connection:
         await inbox.store(connection, pending)
-        claimed = await inbox.claim(connection, 9)
+        claimed = await inbox.claim_pending(connection, 9)
     assert {one.id for one in claimed} == {one.id for one in pending if one.received_at < _numbered(3).received_at}
 
 
@@ -191,7 +195,7 @@ async def test_where_sources_are_more_than_are_claimed_those_that_wait_longest_c
     pending = [_numbered(number, source=f"source_{9 - number}") for number in range(9)]
     async with database.transaction() as connection:
         await inbox.store(connection, pending)
-        assert await inbox.claim(connection, 4) == pending[:4]
+        assert await inbox.claim_pending(connection, 4) == pending[:4]
 
 
 async def test_two_workers_claim_from_each_source_what_the_other_one_does_not_hold(database: Database) -> None:
@@ -203,7 +207,7 @@ async def test_two_workers_claim_from_each_source_what_the_other_one_does_not_ho
     async with database.transaction() as connection:
         await inbox.store(connection, pending)
     async with database.transaction() as one, database.transaction() as other:
-        first, second = await inbox.claim(one, 4), await inbox.claim(other, 4)
+        first, second = await inbox.claim_pending(one, 4), await inbox.claim_pending(other, 4)
     assert sorted(one.source for one in first) == sorted(one.source for one in second) == ["github"] * 2 + ["jira"] * 2
     assert {one.id for one in first + second} == {one.id for one in pending}
 
@@ -213,7 +217,7 @@ async def test_large_bodies_of_one_source_leave_room_for_another(database: Datab
     small = _numbered(5, source="jira")
     async with database.transaction() as connection:
         await inbox.store(connection, [*large, small])
-        assert await inbox.claim(connection, 50) == [large[0], small]
+        assert await inbox.claim_pending(connection, 50) == [large[0], small]
 
 
 _NUMEROUS = text(
@@ -234,8 +238,8 @@ async def _plans(connection: Connection) -> list[Any]:
     driven = await driver_of(connection)
     claim = await driven.fetchval(f"{explain} {inbox._CLAIM_AND_READ}", 50, 1_000_000)  # noqa: SLF001
     await connection.execute(inbox._BITMAP_SCANS, {"setting": "on"})  # noqa: SLF001
-    forget = await connection.scalar(text(f"{explain} {inbox._FORGET_BODIES}"), before)  # noqa: SLF001
-    settle = await connection.scalar(text(f"{explain} {inbox._SETTLE}"), await _verdicts(connection))  # noqa: SLF001
+    forget = await connection.scalar(text(f"{explain} {inbox._DELETE_BODIES}"), before)  # noqa: SLF001
+    settle = await connection.scalar(text(f"{explain} {inbox._RECORD_VERDICTS}"), await _verdicts(connection))  # noqa: SLF001
     return [claim[0]["Plan"], forget[0]["Plan"], settle[0]["Plan"]]
 
 
@@ -269,7 +273,7 @@ async def test_in_a_flood_claims_and_retention_read_no_more_than_they_take(
 
 
 async def test_two_who_store_the_same_ones_wait_for_each_other_and_never_in_a_circle(database: Database) -> None:
-    one, other = inbox.Writer(database), inbox.Writer(database)
+    one, other = inbox.InboxWriter(database), inbox.InboxWriter(database)
     for turn in range(5):
         batch = [replace(_ANY, provider_id=f"{turn}-{number}") for number in range(500)]
         here, there = await asyncio.gather(one.store(batch), other.store(batch[::-1]))
@@ -292,7 +296,7 @@ async def test_what_is_stored_in_a_transaction_that_is_undone_is_not_there(datab
 
 
 async def test_whoever_gave_up_on_an_answer_does_not_have_the_next_one_read_it(database: Database) -> None:
-    writer = inbox.Writer(database)
+    writer = inbox.InboxWriter(database)
     first, second = replace(_ANY, provider_id="1"), replace(_ANY, provider_id="2")
     async with database.transaction() as holding:
         # Whoever stores the same one waits for our end.
@@ -307,7 +311,7 @@ async def test_whoever_gave_up_on_an_answer_does_not_have_the_next_one_read_it(d
 
 
 async def test_what_postgresql_rejects_leaves_the_connection_as_it_was(database: Database) -> None:
-    writer = inbox.Writer(database)
+    writer = inbox.InboxWriter(database)
     with pytest.raises(DatabaseRejected):
         await writer.store([replace(_ANY, headers={"x": "\0"})])
     assert await writer.store([_ANY]) == {_ANY.id}
@@ -318,7 +322,7 @@ async def test_headers_and_names_are_stored_as_they_came(database: Database) -> 
     odd = replace(_ANY, provider_id='"\\ é\x7f \u2028', headers={"content-type": "a\tb\xff", "x": ""})
     async with database.transaction() as connection:
         await inbox.store(connection, [odd])
-        found = await inbox.find(connection, odd.id)
+        found = await inbox.read_delivery(connection, odd.id)
     assert found is not None
     row, headers, body = found
     assert (row.provider_id, row.received_at, row.body_bytes) == (odd.provider_id, odd.received_at, len(odd.body))

@@ -11,9 +11,9 @@ from sqlalchemy import Connection, text
 from service.lifecycle.exclusions import Exclusion
 from service.pipeline.interpret import interpret_delivery
 from service.pipeline.project import project_dirty
-from service.storage import events, inbox
+from service.storage import inbox, recording
 from service.storage.database import Database, DatabaseError
-from service.storage.events import Said
+from service.storage.recording import InterpretedDelivery
 from service.storage.tables import metadata
 from tests.support.builders import Issue, at, github
 from tests.support.road import RULES, all_exclusions, all_experiments
@@ -101,7 +101,9 @@ async def test_what_was_marked_before_there_were_exclusions_is_projected_anew(da
         for request in (opened.opened(), closed):
             said = interpret_delivery(RULES, request.delivery(at(5)))
             brought = dict.fromkeys(said.events, "a rule")
-            await events.record(connection, [Said(request.delivery(at(5)).id, at(5), brought)])
+            await recording.record_deliveries(
+                connection, [InterpretedDelivery(request.delivery(at(5)).id, at(5), brought)]
+            )
         await connection.execute(text("DELETE FROM touched"))
     await database.migrate()
     while await project_dirty(database, lambda: at(6)):

@@ -47,48 +47,48 @@ def _file(tmp_path: Path) -> Path:
 
 def test_it_makes_nothing_before_there_is_something_to_keep(spool: Spool, tmp_path: Path) -> None:
     assert not spool.exists
-    assert (spool.count(), spool.oldest(10)) == (0, [])
+    assert (spool.count(), spool.read_oldest(10)) == (0, [])
     spool.close()
     assert list(tmp_path.iterdir()) == []
-    spool.keep([_ANY])
+    spool.add([_ANY])
     assert spool.exists
 
 
 def test_a_directory_may_be_written_from_the_home_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     spool = Spool(Path("~/data/spool"))
-    spool.keep([_ANY])
+    spool.add([_ANY])
     spool.close()
     assert _file(tmp_path).is_file()
 
 
 def test_a_redelivery_is_kept_once(spool: Spool) -> None:
-    assert spool.keep([_ANY]) == {_ANY.id}
-    assert spool.keep([_ANY, _numbered(1), _numbered(1)]) == {_numbered(1).id}
-    assert spool.keep([_ANY]) == frozenset()
+    assert spool.add([_ANY]) == {_ANY.id}
+    assert spool.add([_ANY, _numbered(1), _numbered(1)]) == {_numbered(1).id}
+    assert spool.add([_ANY]) == frozenset()
     assert spool.count() == 2
 
 
 def test_the_same_delivery_id_from_two_sources_is_two_deliveries(spool: Spool) -> None:
-    assert len(spool.keep([_ANY, replace(_ANY, source="github_2")])) == 2
+    assert len(spool.add([_ANY, replace(_ANY, source="github_2")])) == 2
 
 
 def test_of_a_batch_with_one_that_cannot_be_kept_none_is(spool: Spool) -> None:
     # SQLite takes text of a thousand million bytes at most, and no half of a surrogate pair at all.
     with pytest.raises(UnicodeEncodeError):
-        spool.keep([_numbered(1), replace(_numbered(2), provider="\ud800"), _numbered(3)])
+        spool.add([_numbered(1), replace(_numbered(2), provider="\ud800"), _numbered(3)])
     assert spool.count() == 0
-    assert spool.keep([_numbered(1), _numbered(3)]) == _ids(_numbered(1), _numbered(3))
+    assert spool.add([_numbered(1), _numbered(3)]) == _ids(_numbered(1), _numbered(3))
 
 
 def test_the_oldest_come_out_in_the_order_in_which_they_came(spool: Spool) -> None:
     order = [3, 1, 2, 5, 4]
     for number in order:
-        spool.keep([_numbered(number)])
-    assert spool.oldest(3) == [_numbered(3), _numbered(1), _numbered(2)]
-    spool.forget([_numbered(1).id, _numbered(3).id])
-    spool.keep([_numbered(3)])
-    assert spool.oldest(10) == [_numbered(number) for number in (2, 5, 4, 3)]
+        spool.add([_numbered(number)])
+    assert spool.read_oldest(3) == [_numbered(3), _numbered(1), _numbered(2)]
+    spool.remove([_numbered(1).id, _numbered(3).id])
+    spool.add([_numbered(3)])
+    assert spool.read_oldest(10) == [_numbered(number) for number in (2, 5, 4, 3)]
 
 
 def test_a_delivery_comes_out_as_it_went_in(spool: Spool) -> None:
@@ -99,32 +99,32 @@ def test_a_delivery_comes_out_as_it_went_in(spool: Spool) -> None:
         replace(_ANY, provider_id="nul \0 and 'quotes' and é", source="github_2", body=b""),
         replace(_ANY, provider_id="", headers={}, received_at=at(3) + timedelta(microseconds=1)),
     ]
-    spool.keep(odd)
-    assert spool.oldest(10) == odd
+    spool.add(odd)
+    assert spool.read_oldest(10) == odd
 
 
 def test_of_large_bodies_fewer_come_out_at_a_time_and_never_none(spool: Spool) -> None:
-    spool.keep([_numbered(number, body=bytes(20_000_000)) for number in range(3)])
-    assert [one.provider_id for one in spool.oldest(50)] == ["0"]
-    spool.keep([_numbered(9, body=bytes(50_000_000))])
-    spool.forget([_numbered(number).id for number in range(3)])
-    assert [one.provider_id for one in spool.oldest(50)] == ["9"]
+    spool.add([_numbered(number, body=bytes(20_000_000)) for number in range(3)])
+    assert [one.provider_id for one in spool.read_oldest(50)] == ["0"]
+    spool.add([_numbered(9, body=bytes(50_000_000))])
+    spool.remove([_numbered(number).id for number in range(3)])
+    assert [one.provider_id for one in spool.read_oldest(50)] == ["9"]
 
 
 def test_one_that_is_set_aside_stays_and_is_in_nobodys_way(spool: Spool) -> None:
-    spool.keep([_numbered(1), _numbered(2)])
-    spool.set_aside(_numbered(1).id, "refused")
-    assert spool.oldest(10) == [_numbered(2)]
+    spool.add([_numbered(1), _numbered(2)])
+    spool.quarantine(_numbered(1).id, "refused")
+    assert spool.read_oldest(10) == [_numbered(2)]
     assert spool.count() == 2
-    assert spool.keep([_numbered(1)]) == frozenset()
+    assert spool.add([_numbered(1)]) == frozenset()
 
 
 def test_what_is_kept_survives_into_another_spool_on_the_same_directory(tmp_path: Path) -> None:
-    Spool(tmp_path).keep([_numbered(1)])
+    Spool(tmp_path).add([_numbered(1)])
     first = Spool(tmp_path)
-    assert first.keep([_numbered(1), _numbered(2)]) == {_numbered(2).id}
+    assert first.add([_numbered(1), _numbered(2)]) == {_numbered(2).id}
     first.close()
-    assert Spool(tmp_path).oldest(10) == [_numbered(1), _numbered(2)]
+    assert Spool(tmp_path).read_oldest(10) == [_numbered(1), _numbered(2)]
 
 
 def test_many_at_once_on_one_file_lose_and_double_nothing(tmp_path: Path) -> None:
@@ -135,12 +135,12 @@ def test_many_at_once_on_one_file_lose_and_double_nothing(tmp_path: Path) -> Non
 
     def keep(spool: Spool, numbers: range) -> None:
         for number in numbers:
-            kept.extend(spool.keep([_numbered(number), _numbered(number + 1)]))
+            kept.extend(spool.add([_numbered(number), _numbered(number + 1)]))
 
     def move(spool: Spool) -> None:
-        while (taken := spool.oldest(7)) or not full.is_set():
+        while (taken := spool.read_oldest(7)) or not full.is_set():
             moved.extend(one.provider_id for one in taken)
-            spool.forget([one.id for one in taken])
+            spool.remove([one.id for one in taken])
             # SQLite lets in whoever asks at the right moment: one that asks without a pause would keep others out.
             time.sleep(0.005)
 
@@ -200,11 +200,11 @@ def test_what_a_process_kept_before_it_was_killed_is_there(tmp_path: Path) -> No
     program = """
 spool = Spool(directory)
 for number in range(30):
-    spool.keep([numbered(number)])
+    spool.add([numbered(number)])
 os.kill(os.getpid(), signal.SIGKILL)
 """
     assert _program(program, tmp_path).returncode == -signal.SIGKILL
-    assert [one.provider_id for one in Spool(tmp_path).oldest(100)] == [str(number) for number in range(30)]
+    assert [one.provider_id for one in Spool(tmp_path).read_oldest(100)] == [str(number) for number in range(30)]
 
 
 def test_processes_that_make_the_file_at_the_same_moment_share_it(tmp_path: Path) -> None:
@@ -212,7 +212,7 @@ def test_processes_that_make_the_file_at_the_same_moment_share_it(tmp_path: Path
 sys.stdin.read()
 spool = Spool(directory)
 for number in range(5):
-    spool.keep([numbered(f"{sys.argv[2]}-{number}")])
+    spool.add([numbered(f"{sys.argv[2]}-{number}")])
 """
     command = [sys.executable, "-c", _BEGIN + program, str(tmp_path)]
     waiting, begin = os.pipe()
@@ -224,7 +224,7 @@ for number in range(5):
 
 
 def _is_unavailable(spool: Spool, path: Path, because: str) -> None:
-    for use in (lambda: spool.keep([_ANY]), spool.check_writable, lambda: spool.forget([])):
+    for use in (lambda: spool.add([_ANY]), spool.check_writable, lambda: spool.remove([])):
         with pytest.raises(SpoolUnavailable) as refused:
             use()
         assert str(path) in str(refused.value)
@@ -236,7 +236,7 @@ def test_a_directory_that_cannot_be_made_is_told_and_used_once_it_can(spool: Spo
     _is_unavailable(spool, _file(tmp_path), "Not a directory")
     assert spool.count() == 0
     (tmp_path / "data").unlink()
-    assert spool.keep([_ANY]) == {_ANY.id}
+    assert spool.add([_ANY]) == {_ANY.id}
 
 
 def test_a_file_that_is_no_database_is_told_and_left_as_it_is(spool: Spool, tmp_path: Path) -> None:
@@ -244,49 +244,49 @@ def test_a_file_that_is_no_database_is_told_and_left_as_it_is(spool: Spool, tmp_
     file.parent.mkdir(parents=True)
     file.write_bytes(b"somebody's notes\n" * 1000)
     _is_unavailable(spool, file, "file is not a database")
-    for look in (spool.count, lambda: spool.oldest(1)):
+    for look in (spool.count, lambda: spool.read_oldest(1)):
         with pytest.raises(SpoolUnavailable):
             look()
     assert file.read_bytes() == b"somebody's notes\n" * 1000
     file.unlink()
-    assert spool.keep([_ANY]) == {_ANY.id}
+    assert spool.add([_ANY]) == {_ANY.id}
 
 
 def test_a_file_that_another_process_does_not_let_go_of_is_told(
     spool: Spool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("service.storage.spool._BUSY_SECONDS", 0.1)
-    spool.keep([_numbered(1)])
+    spool.add([_numbered(1)])
     spool.close()
     other = sqlite3.connect(_file(tmp_path), isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     _is_unavailable(spool, _file(tmp_path), "database is locked")
     other.execute("COMMIT")
     other.close()
-    assert spool.keep([_numbered(1), _numbered(2)]) == {_numbered(2).id}
+    assert spool.add([_numbered(1), _numbered(2)]) == {_numbered(2).id}
 
 
 def test_after_its_directory_was_deleted_it_begins_anew(spool: Spool, tmp_path: Path) -> None:
-    spool.keep([_numbered(1)])
+    spool.add([_numbered(1)])
     shutil.rmtree(tmp_path / "data")
     # What would go on into the deleted file would be acknowledged and lost.
-    assert spool.keep([_numbered(2)]) == {_numbered(2).id}
-    assert Spool(_file(tmp_path).parent).oldest(10) == [_numbered(2)]
+    assert spool.add([_numbered(2)]) == {_numbered(2).id}
+    assert Spool(_file(tmp_path).parent).read_oldest(10) == [_numbered(2)]
 
 
 def test_a_file_that_cannot_grow_is_told_and_used_again_once_it_can(tmp_path: Path) -> None:
     program = """
 spool = Spool(directory)
-spool.keep([numbered(1)])
+spool.add([numbered(1)])
 _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
 resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, most))
-full = attempt(lambda: sorted(spool.keep([numbered(2), numbered(3, body=os.urandom(1_000_000))])))
+full = attempt(lambda: sorted(spool.add([numbered(2), numbered(3, body=os.urandom(1_000_000))])))
 unready = attempt(spool.check_writable)
-kept = attempt(lambda: [one.provider_id for one in spool.oldest(10)])
+kept = attempt(lambda: [one.provider_id for one in spool.read_oldest(10)])
 resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
 spool.check_writable()
-again = len(spool.keep([numbered(2), numbered(3)]))
-print(json.dumps([full, unready, kept, again, [one.provider_id for one in spool.oldest(10)]]))
+again = len(spool.add([numbered(2), numbered(3)]))
+print(json.dumps([full, unready, kept, again, [one.provider_id for one in spool.read_oldest(10)]]))
 """
     full, unready, kept, again, all_kept = _answers(program, tmp_path)
     for refused in (full, unready):
@@ -298,7 +298,7 @@ print(json.dumps([full, unready, kept, again, [one.provider_id for one in spool.
 def test_a_read_only_directory_is_told_and_used_again_once_it_is_not() -> None:
     # Root may write wherever others may not, so the program is somebody else for that long.
     program = """
-Spool(directory).keep([numbered(1)])
+Spool(directory).add([numbered(1)])
 paths = [directory, *directory.iterdir()]
 nobody = 65534
 def become(user):
@@ -308,13 +308,13 @@ for path in paths:
     path.chmod(path.stat().st_mode & 0o555)
 become(nobody)
 spool, fresh = Spool(directory), Spool(directory / "more")
-answers = [attempt(lambda: len(spool.keep([numbered(2)]))), attempt(spool.check_writable)]
-answers.append(attempt(lambda: fresh.keep([])))
+answers = [attempt(lambda: len(spool.add([numbered(2)]))), attempt(spool.check_writable)]
+answers.append(attempt(lambda: fresh.add([])))
 become(0)
 for path in paths:
     path.chmod(path.stat().st_mode | 0o700)
-answers.append(len(spool.keep([numbered(2)])))
-print(json.dumps([*answers, [one.provider_id for one in spool.oldest(10)]]))
+answers.append(len(spool.add([numbered(2)])))
+print(json.dumps([*answers, [one.provider_id for one in spool.read_oldest(10)]]))
 """
     directory = Path(tempfile.mkdtemp(prefix="loopgauge-spool-"))
     directory.chmod(0o755)
@@ -335,15 +335,15 @@ print(json.dumps([*answers, [one.provider_id for one in spool.oldest(10)]]))
 def test_a_disk_with_little_room_left_is_left_alone(
     spool: Spool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spool.keep([_numbered(1)])
+    spool.add([_numbered(1)])
     with monkeypatch.context() as nearly_full:
         nearly_full.setattr("service.storage.spool._SPARE_BYTES", 1 << 60)
-        for use in (lambda: spool.keep([_numbered(2)]), spool.check_writable):
+        for use in (lambda: spool.add([_numbered(2)]), spool.check_writable):
             with pytest.raises(SpoolUnavailable, match=f"the spool {_file(tmp_path)} takes no more: its disk has only"):
                 use()
-        assert spool.oldest(10) == [_numbered(1)]
-        spool.forget([_numbered(1).id])
-    assert spool.keep([_numbered(2)]) == {_numbered(2).id}
+        assert spool.read_oldest(10) == [_numbered(1)]
+        spool.remove([_numbered(1).id])
+    assert spool.add([_numbered(2)]) == {_numbered(2).id}
 
 
 def _may_mount() -> bool:
@@ -357,15 +357,15 @@ def test_a_disk_that_the_spool_has_filled_can_be_emptied_again(tmp_path: Path) -
     program = """
 spool = Spool(directory / "spool")
 kept = 0
-while not isinstance(full := attempt(lambda: spool.keep([numbered(kept, body=os.urandom(1_000_000))])), str):
+while not isinstance(full := attempt(lambda: spool.add([numbered(kept, body=os.urandom(1_000_000))])), str):
     kept += 1
 unready = attempt(spool.check_writable)
 moved = 0
-while taken := spool.oldest(256):
-    spool.forget([one.id for one in taken])
+while taken := spool.read_oldest(256):
+    spool.remove([one.id for one in taken])
     moved += len(taken)
 spool.check_writable()
-again = len(spool.keep([numbered(1)]))
+again = len(spool.add([numbered(1)]))
 print(json.dumps([kept, full, unready, moved, again]))
 """
     kept, full, unready, moved, again = _answers(program, tmp_path, on=(*_MOUNT, str(tmp_path)))
@@ -379,30 +379,30 @@ print(json.dumps([kept, full, unready, moved, again]))
 
 
 def test_the_file_shrinks_when_all_that_waited_has_left_it(spool: Spool, tmp_path: Path) -> None:
-    spool.keep([_numbered(number, body=os.urandom(100_000)) for number in range(50)])
-    spool.set_aside(_numbered(49).id, "refused")
+    spool.add([_numbered(number, body=os.urandom(100_000)) for number in range(50)])
+    spool.quarantine(_numbered(49).id, "refused")
 
     def size() -> int:
         return sum(path.stat().st_size for path in _file(tmp_path).parent.iterdir())
 
     assert size() > 5_000_000
-    spool.forget([_numbered(number).id for number in range(48)])
-    spool.forget([_numbered(48).id])
+    spool.remove([_numbered(number).id for number in range(48)])
+    spool.remove([_numbered(48).id])
     assert size() < 300_000
     assert spool.count() == 1
-    spool.keep([_numbered(50)])
-    assert spool.oldest(10) == [_numbered(50)]
+    spool.add([_numbered(50)])
+    assert spool.read_oldest(10) == [_numbered(50)]
 
 
 def test_what_the_disk_has_spoilt_is_set_aside_and_keeps_back_no_other(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
-    spool.keep([_numbered(1), _numbered(2), _numbered(3)])
+    spool.add([_numbered(1), _numbered(2), _numbered(3)])
     with closing(sqlite3.connect(tmp_path / FILE)) as connection:
         connection.execute("UPDATE spooled SET body = x'00112233' WHERE provider_id = '1'")
         connection.execute("UPDATE spooled SET received_at = 'yesterday' WHERE provider_id = '2'")
         connection.commit()
-    assert spool.oldest(10) == [_numbered(3)]
-    assert spool.oldest(10) == [_numbered(3)]
+    assert spool.read_oldest(10) == [_numbered(3)]
+    assert spool.read_oldest(10) == [_numbered(3)]
     assert spool.count() == 3
 
 
@@ -416,11 +416,11 @@ def test_a_directory_is_looked_at_without_making_the_file(tmp_path: Path) -> Non
 
 def test_while_another_process_holds_the_file_for_long_it_is_unavailable_and_then_works(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
-    spool.keep([_numbered(1)])
+    spool.add([_numbered(1)])
     with closing(sqlite3.connect(tmp_path / FILE, isolation_level=None)) as frozen:
         frozen.execute("BEGIN IMMEDIATE")
         for other in (spool, Spool(tmp_path)):
             with pytest.raises(SpoolUnavailable, match="locked"):
-                other.keep([_numbered(2)])
+                other.add([_numbered(2)])
         frozen.execute("ROLLBACK")
-    assert spool.keep([_numbered(2)]) == {_numbered(2).id}
+    assert spool.add([_numbered(2)]) == {_numbered(2).id}

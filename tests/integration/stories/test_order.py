@@ -20,9 +20,9 @@ from service.lifecycle.references import Ref
 from service.pipeline.project import project_dirty
 from service.rules.interpret import interpret
 from service.rules.model import Interpretation
-from service.storage import events
+from service.storage import recording
 from service.storage.database import Database
-from service.storage.events import Said
+from service.storage.recording import InterpretedDelivery
 from tests.support.builders import at
 from tests.support.road import RULES, all_exclusions, all_experiments
 
@@ -183,15 +183,15 @@ async def _tell(database: Database, told: Sequence[Told], batch: int) -> None:
     for start in range(0, len(told), batch):
         said = [_said(one) for one in told[start : start + batch]]
         async with database.transaction() as connection:
-            await events.record(connection, said)
+            await recording.record_deliveries(connection, said)
         await project_dirty(database, lambda: at(2))
 
 
-def _said(told: Told) -> Said:
+def _said(told: Told) -> InterpretedDelivery:
     interpreted = told.interpreted()
     brought: dict[LifecycleEvent, str] = {statement.event: statement.rule for statement in interpreted.statements}
     by = uuid5(NAMESPACE_OID, repr(told))
-    return Said(by, at(2), brought, interpreted.links, interpreted.aliases)
+    return InterpretedDelivery(by, at(2), brought, interpreted.links, interpreted.aliases)
 
 
 async def _forget(database: Database) -> None:

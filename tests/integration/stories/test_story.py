@@ -14,9 +14,9 @@ from service.rules.interpret import interpret
 from service.rules.model import Rules
 from service.rules.schema import read_rules
 from service.settings import DEFAULTS, read_rules_file
-from service.storage import events, inbox, links
+from service.storage import events, inbox, links, recording
 from service.storage.database import Database
-from service.storage.events import Said
+from service.storage.recording import InterpretedDelivery
 from tests.support.builders import SECRET, GitHubRequest, Issue, PullRequest, at, comment, renamed, workflow_run
 from tests.support.paths import README
 from tests.support.road import RULES, all_experiments, api, deliver, figures, settle
@@ -317,7 +317,7 @@ async def test_a_forks_branch_called_main_is_not_the_repositorys_own(database: D
     own = PullRequest(number=8, created_at=at(3), branch="main", body="")
     await deliver(database, Issue(created_at=at(2)).opened(), fork.opened(), own.opened())
     async with database.transaction() as connection:
-        around = set(await links.around(connection, [Ref(ISSUE)]))
+        around = set(await links.neighbourhood(connection, [Ref(ISSUE)]))
     assert (Ref("branch:someone/app@main"), Ref("github:acme/app!7")) in around
     assert not [evidence for evidence, _ in around if evidence.startswith("branch:acme/app@")]
 
@@ -331,7 +331,9 @@ async def _tell(database: Database, provider: str, rules: Rules, *observations: 
     brought = {statement.event: statement.rule for statement in found.statements}
     by = uuid5(NAMESPACE_OID, repr(observations))
     async with database.transaction() as connection:
-        await events.record(connection, [Said(by, at(2), brought, found.links, found.aliases)])
+        await recording.record_deliveries(
+            connection, [InterpretedDelivery(by, at(2), brought, found.links, found.aliases)]
+        )
     await settle(database)
 
 
@@ -387,7 +389,7 @@ async def test_two_hooks_that_tell_the_same_are_two_deliveries_and_one_statement
     assert [response.json()["status"] for response in (*told, *again)] == ["stored", "stored", "duplicate", "duplicate"]
     await settle(database)
     async with database.transaction() as connection:
-        rows, _ = await inbox.page(connection)
+        rows, _ = await inbox.read_page(connection)
         heard = (await events.events_of(connection, [Ref(ISSUE)]))[Ref(ISSUE)]
         origins = await events.origins_of(connection, [Ref(ISSUE)])
     assert {row.source for row in rows} == set(sources)

@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from service.storage import inbox
 from service.storage.database import Database
-from service.storage.inbox import Settlement
+from service.storage.inbox import DeliveryVerdict
 from tests.support.builders import at, github
 from tests.support.serving import IN_FLIGHT, UNREACHABLE, opened, run_command, serving
 from tests.support.waiting import wait_for
@@ -39,8 +39,8 @@ async def test_of_a_body_that_is_gone_it_is_told_why(database_url: str) -> None:
     database = Database(database_url)
     async with database.transaction() as connection:
         await inbox.store(connection, [delivery])
-        await inbox.settle(connection, [Settlement(delivery.id, "counted", "because")], "digest", at(2))
-        await inbox.forget_bodies(connection, at(3), 10)
+        await inbox.record_verdicts(connection, [DeliveryVerdict(delivery.id, "counted", "because")], "digest", at(2))
+        await inbox.delete_bodies(connection, at(3), 10)
     await database.close()
     shown = run_command("deliveries", "show", str(delivery.id), DATABASE_URL=database_url, RAW_RETENTION="30d")
     assert "counted" in shown.stdout

@@ -85,7 +85,7 @@ async def _all_deliveries(database: Database) -> list[Delivery]:
     found: list[Delivery] = []
     after = _BEGINNING
     async with database.transaction() as connection:
-        while page := await inbox.held(connection, after, _LATEST, _PAGE, lock=False):
+        while page := await inbox.replayable(connection, after, _LATEST, _PAGE, lock=False):
             found += page
             after = (page[-1].received_at, page[-1].id)
     return found
@@ -93,8 +93,8 @@ async def _all_deliveries(database: Database) -> list[Delivery]:
 
 async def _all_rows(database: Database) -> list[inbox.InboxRow]:
     async with database.transaction() as connection:
-        found, cursor = await inbox.page(connection, limit=_PAGE)
+        found, cursor = await inbox.read_page(connection, limit=_PAGE)
         while cursor is not None:
-            more, cursor = await inbox.page(connection, limit=_PAGE, cursor=cursor)
+            more, cursor = await inbox.read_page(connection, limit=_PAGE, cursor=cursor)
             found += more
     return found

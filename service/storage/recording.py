@@ -1,0 +1,108 @@
+"""Record what deliveries say: lifecycle events, links and renames, with a dirty mark for each subject.
+
+Lock order. Every transaction takes its locks in the order of this list, and locks of one kind in the order given
+there. Waits therefore never form a cycle: no deadlock is possible. Rows that others contend for come late, so that they
+stay locked only briefly.
+
+1. Rows of `deliveries`, by time of receipt and id (`inbox.replayable`, `inbox.requeue_failed`). `inbox.claim_pending`
+   and `inbox.delete_bodies` skip locked rows, so they never wait.
+2. The table `aliases`: shared to record, exclusive to record a rename, to revise and to delete subjects.
+3. Rows of `event_deliveries` and `link_statements`. Only the transaction that holds their delivery writes them.
+4. Rows of `events`, by subject and id.
+5. Rows of `links`, by evidence, channel and speaker.
+6. Rows of `aliases`, under the exclusive lock.
+7. Rows of `touched`, by subject.
+
+Projection holds other locks: the advisory locks of subjects, which it only tries to take; the advisory locks of roots,
+by key; then rows of `experiments` and `exclusions` below those roots. It deletes its rows of `touched` last and skips
+locked ones. A recorder may wait for a projection to commit, but no projection waits for a recorder.
+
+Two fallbacks break the order: after a failure, `pipeline.interpret` records the deliveries of a batch one by one, and
+`pipeline.project` projects its subjects one by one, each within one transaction. PostgreSQL detects a deadlock between
+two of those and aborts one; the worker retries it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from service.lifecycle.aliases import Alias
+from service.lifecycle.codec import event_id
+from service.lifecycle.events import LifecycleEvent
+from service.lifecycle.evidence import LinkSet
+from service.lifecycle.references import Ref
+from service.storage import aliases, dirty_subjects, events, links
+from service.storage.database import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class InterpretedDelivery:
+    """The events, links and renames that one delivery states.
+
+    Attributes:
+        events: each event with the name of the rule that made it.
+    """
+
+    delivery: UUID
+    received_at: datetime
+    events: Mapping[LifecycleEvent, str] = field(default_factory=dict)
+    links: Sequence[LinkSet] = ()
+    aliases: Sequence[Alias] = ()
+
+
+async def record_deliveries(connection: Connection, interpreted: Sequence[InterpretedDelivery]) -> list[str]:
+    """Record what deliveries say, and mark every subject that they name dirty.
+
+    An event that is stored already only gains a delivery that brought it.
+
+    Returns:
+        The kind of each new event.
+    """
+    if any(delivery.aliases for delivery in interpreted):
+        await aliases.lock_exclusive(connection)
+    else:
+        await aliases.lock_shared(connection)
+    received: dict[LifecycleEvent, datetime] = {}
+    rules: dict[tuple[LifecycleEvent, UUID], str] = {}
+    for delivery in interpreted:
+        for event, rule in delivery.events.items():
+            received.setdefault(event, delivery.received_at)
+            rules[event, delivery.delivery] = rule
+    ids = {event: event_id(event) for event in received}
+    await events.insert_provenance(connection, rules, ids)
+    newest = await links.record_statements(
+        connection, ((delivery.delivery, link) for delivery in interpreted for link in delivery.links)
+    )
+    recorded = await events.insert_events(connection, received, ids)
+    replaced = await links.activate(connection, newest)
+    renamed = await aliases.record_renames(
+        connection, ((delivery.delivery, alias) for delivery in interpreted for alias in delivery.aliases)
+    )
+    subjects = {event.subject for event in received} | replaced | renamed
+    for link in (link for delivery in interpreted for link in delivery.links):
+        subjects |= {link.evidence, *link.targets}
+    await dirty_subjects.mark_dirty(connection, subjects)
+    return recorded
+
+
+async def revise_deliveries(connection: Connection, interpreted: Sequence[InterpretedDelivery]) -> list[str]:
+    """Replace what deliveries said before with what they say now.
+
+    An event, a link or a rename stays while another delivery states it. The exclusive lock keeps others from recording
+    meanwhile: an event that they find stored might be one that is about to be deleted.
+
+    Returns:
+        The kind of each new event.
+    """
+    revised = [delivery.delivery for delivery in interpreted]
+    await aliases.lock_exclusive(connection)
+    orphaned = await events.withdraw_provenance(connection, revised)
+    withdrawn = await links.withdraw_statements(connection, revised)
+    renamed = await aliases.affected_subjects(connection, await aliases.withdraw_renames(connection, revised))
+    recorded = await record_deliveries(connection, interpreted)
+    await events.delete_unasserted(connection, orphaned)
+    await links.restore(connection, withdrawn)
+    linked = {Ref(subject) for row in withdrawn for subject in (row.evidence, *row.targets)}
+    await dirty_subjects.mark_dirty(connection, orphaned | linked | renamed)
+    return recorded
