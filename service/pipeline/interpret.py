@@ -5,12 +5,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import structlog
 
-from service.deliveries.decoding import decode
-from service.deliveries.delivery import Delivery, Provider, UnreadableDelivery
+from service.deliveries.delivery import Delivery, UnreadableDelivery
+from service.deliveries.payload import RawPayload
 from service.providers import PROVIDERS
 from service.rules.interpret import interpret
 from service.rules.model import Interpretation, Rules
@@ -49,7 +49,7 @@ def interpret_delivery(rules: Rules, delivery: Delivery) -> Interpretation:
         return Interpretation("failed", f"provider `{delivery.provider}` is not known to this version of loopgauge")
     try:
         observed = provider.observe(delivery)
-        interpretation = interpret(rules, provider.name, observed, lambda: _payload(provider, delivery))
+        interpretation = interpret(rules, provider.name, observed, RawPayload(provider, delivery))
         _check_times(interpretation)
     except UnreadableDelivery as error:
         return Interpretation("failed", str(error))
@@ -161,7 +161,3 @@ def _check_times(interpretation: Interpretation) -> None:
     for at in stated:
         if not _EARLIEST <= at < _LATEST:
             raise UnreadableDelivery(f"the time {at.isoformat()} is out of range")
-
-
-def _payload(provider: Provider, delivery: Delivery) -> Any:
-    return decode(provider.document(delivery), object)

@@ -1,10 +1,10 @@
 """Matching: the rules turn observations into lifecycle events and links, and say why."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time
 from itertools import islice
-from typing import Any, TypeAlias, assert_never
+from typing import assert_never
 
 from service.deliveries.decoding import short
 from service.deliveries.observation import (
@@ -19,6 +19,7 @@ from service.deliveries.observation import (
     Stated,
     Trait,
 )
+from service.deliveries.payload import RawPayload
 from service.lifecycle.aliases import Alias
 from service.lifecycle.events import (
     Active,
@@ -49,9 +50,6 @@ from service.rules.model import (
     Withdraws,
 )
 from service.rules.patterns import Template, search
-
-Payload: TypeAlias = Callable[[], Any]
-"""The raw payload as JSON values; called only where a rule looks into it."""
 
 _TAKEN_OFF: frozenset[Kind] = frozenset({"unlabelled", "untyped", "superseded"})
 WITHOUT_INSTANTS: frozenset[Kind] = frozenset({"seen", *_TAKEN_OFF})
@@ -91,7 +89,7 @@ class _Findings:
 
 
 def interpret(
-    rules: Rules, provider: str, observed: Sequence[Observation] | Nothing, payload: Payload
+    rules: Rules, provider: str, observed: Sequence[Observation] | Nothing, payload: RawPayload
 ) -> Interpretation:
     """What the observations of one delivery mean under the rules, with the verdict on the delivery."""
     if isinstance(observed, Nothing):
@@ -154,7 +152,7 @@ def _serves(link: LinkSet) -> bool:
     return bool(link.targets - {link.stated_by})
 
 
-def _apply(rules: Rules, provider: str, observation: Observed, payload: Payload, found: _Findings) -> None:
+def _apply(rules: Rules, provider: str, observation: Observed, payload: RawPayload, found: _Findings) -> None:
     # The first rule decides on each event and field; where a label is what matched, on what this label says.
     decided: set[tuple[str, str]] = set()
     marked = False
@@ -163,7 +161,7 @@ def _apply(rules: Rules, provider: str, observation: Observed, payload: Payload,
         if rule.providers and provider not in rule.providers:
             continue
         matches = _matches(rule, observation, traits)
-        if matches and rule.where is not None and not search(rule.where, payload()):
+        if matches and rule.where is not None and not search(rule.where, payload.json):
             found.missed.append(f"the `where` of the rule `{rule.name}` is not true")
             continue
         if matches and any(isinstance(action, Ignores) for action in rule.actions):
@@ -223,7 +221,7 @@ def _about(action: Action) -> str:
 
 
 def _event(
-    action: Action, rule: Rule, observation: Observed, label: str, known: Mapping[str, str], payload: Payload
+    action: Action, rule: Rule, observation: Observed, label: str, known: Mapping[str, str], payload: RawPayload
 ) -> LifecycleEvent | None:
     match action:
         case Happens():
@@ -290,8 +288,8 @@ def _channel(rule: Rule) -> DeclarationChannel:
     return next(stated, "item")
 
 
-def _filled(template: Template, known: Mapping[str, str], payload: Payload) -> str:
-    return template.fill(known, payload() if template.needs_payload else None) or ""
+def _filled(template: Template, known: Mapping[str, str], payload: RawPayload) -> str:
+    return template.fill(known, payload) or ""
 
 
 def _is_description(event: LifecycleEvent) -> bool:

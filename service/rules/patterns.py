@@ -3,11 +3,12 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import jmespath
 from jmespath.exceptions import JMESPathError, JMESPathTypeError
 from jmespath.parser import ParsedResult
+
+from service.deliveries.payload import RawPayload
 
 _SPECIAL = re.compile(r"\*|\{(\w*)\}")
 _MOST_WILD = 5
@@ -96,18 +97,14 @@ class Template:
         """Whether anything is inserted into it."""
         return bool(_INSERTED.search(self.text))
 
-    @property
-    def needs_payload(self) -> bool:
-        """Whether it looks into the payload."""
-        return bool(self.paths)
-
-    def fill(self, known: Mapping[str, str], payload: Any) -> str | None:
+    def fill(self, known: Mapping[str, str], payload: RawPayload) -> str | None:
         """The value, or None where a part of it is not known."""
         missing = False
 
         def insert(found: re.Match[str]) -> str:
             nonlocal missing
-            value = known.get(found["name"]) if found["path"] is None else _text(self.paths[found["path"]], payload)
+            name, path = found["name"], found["path"]
+            value = known.get(name) if path is None else _text(self.paths[path], payload.json)
             missing = missing or value is None
             return value or ""
 
@@ -133,7 +130,7 @@ def compile_path(text: str) -> ParsedResult:
     return expression
 
 
-def search(path: ParsedResult, payload: Any) -> Any:
+def search(path: ParsedResult, payload: object) -> object:
     """What an expression finds in a payload; None where it does not apply to it."""
     try:
         return path.search(payload)
@@ -141,7 +138,7 @@ def search(path: ParsedResult, payload: Any) -> Any:
         return None
 
 
-def _text(path: ParsedResult, payload: Any) -> str | None:
+def _text(path: ParsedResult, payload: object) -> str | None:
     match search(path, payload):
         case str() as text:
             return text

@@ -9,11 +9,13 @@ from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
 from service.deliveries.delivery import Delivery
+from service.deliveries.payload import RawPayload
 from service.lifecycle.events import Declared, LifecycleEvent, Withdrawn
 from service.lifecycle.experiment import Experiment, Restart
 from service.lifecycle.references import Ref
 from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk
 from service.metrics.terms import Terms, Window
+from service.providers.cloudevents import CloudEvents
 
 SECRET = "It's a Secret to Everybody"
 
@@ -328,6 +330,16 @@ def renamed(old: str, full_name: str, when: datetime) -> GitHubRequest:
     repository = {"full_name": full_name, "updated_at": stamp(when)}
     changes = {"repository": {"name": {"from": old}}}
     return github("repository", {"action": "renamed", "repository": repository, "changes": changes})
+
+
+def raw_payload(body: object = b"{}") -> RawPayload:
+    """The raw payload of a delivery with this body, or with a body of these JSON values."""
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return RawPayload(CloudEvents(), Delivery("events", CloudEvents.name, "1", {}, raw, at(1)))
+
+
+NO_PAYLOAD = raw_payload()
+"""The payload of a delivery into which no rule looks."""
 
 
 def without_label(event: LifecycleEvent) -> LifecycleEvent:

@@ -23,7 +23,7 @@ from service.rules.model import Interpretation
 from service.storage import recording
 from service.storage.database import Database
 from service.storage.recording import InterpretedDelivery
-from tests.support.builders import at
+from tests.support.builders import NO_PAYLOAD, at
 from tests.support.road import RULES, all_exclusions, all_experiments
 
 TICKET = Ref("jira:ML-1")
@@ -57,7 +57,7 @@ class Told:
     observations: tuple[Observation, ...]
 
     def interpreted(self) -> Interpretation:
-        return interpret(RULES, self.provider, self.observations, dict)
+        return interpret(RULES, self.provider, self.observations, NO_PAYLOAD)
 
 
 # Few moments, so that much of what is drawn happens at once.

@@ -17,7 +17,17 @@ from service.settings import DEFAULTS, read_rules_file
 from service.storage import events, inbox, links, recording
 from service.storage.database import Database
 from service.storage.recording import InterpretedDelivery
-from tests.support.builders import SECRET, GitHubRequest, Issue, PullRequest, at, comment, renamed, workflow_run
+from tests.support.builders import (
+    NO_PAYLOAD,
+    SECRET,
+    GitHubRequest,
+    Issue,
+    PullRequest,
+    at,
+    comment,
+    renamed,
+    workflow_run,
+)
 from tests.support.paths import README
 from tests.support.road import RULES, all_experiments, api, deliver, figures, settle
 
@@ -327,7 +337,7 @@ TICKET = Ref("jira:ML-12")
 
 async def _tell(database: Database, provider: str, rules: Rules, *observations: Observation) -> None:
     """Tell something of a provider whose own payloads are not read, in the words that all providers share."""
-    found = interpret(rules, provider, observations, dict)
+    found = interpret(rules, provider, observations, NO_PAYLOAD)
     brought = {statement.event: statement.rule for statement in found.statements}
     by = uuid5(NAMESPACE_OID, repr(observations))
     async with database.transaction() as connection:
@@ -354,7 +364,7 @@ async def test_a_team_that_calls_experiments_bets_is_served_by_the_rules_in_the_
     rules = read_rules(RulesFile("bets.yaml", text), read_rules_file(DEFAULTS))
     seen = Observed("seen", TICKET, at(2), {"what": ("item",), "project": ("ML",), "item_type": ("Bet",)})
     learned = Observed("moved", TICKET, at(9), {"status_from": ("Testing",), "status_to": ("Learned",)})
-    assert interpret(RULES, "jira", [seen, learned], dict).verdict == "ignored"
+    assert interpret(RULES, "jira", [seen, learned], NO_PAYLOAD).verdict == "ignored"
     await _tell(database, "jira", rules, seen, Observed("created", TICKET, at(2)), learned)
     told = (await all_experiments(database))["jira:ML-12"]
     assert (told.idea_at, told.concluded_at, told.team) == (at(2), at(9), "ml-platform")

@@ -14,7 +14,7 @@ from service.rules.commands import commands
 from service.rules.document import RulesFile
 from service.rules.interpret import interpret
 from service.rules.schema import read_rules
-from tests.support.builders import at
+from tests.support.builders import NO_PAYLOAD, at
 
 ITEM = Ref("github:acme/app#45")
 STARTED = Started(ITEM, at(3), commanded=True)
@@ -36,7 +36,7 @@ def concluded(outcome: Outcome) -> Concluded:
 def obeyed(text: str, *, insider: bool | None, provider: str = "gitlab", trusted: str = "") -> bool:
     """Whether a comment's commands are taken, under rules that trust the comments of some provider."""
     rules = read_rules(None, RulesFile("rules.yaml", f"extends: none\ntrust_comments: [{trusted}]\n"))
-    return bool(interpret(rules, provider, [Commented(ITEM, at(3), text, insider)], dict).events)
+    return bool(interpret(rules, provider, [Commented(ITEM, at(3), text, insider)], NO_PAYLOAD).events)
 
 
 @pytest.mark.parametrize(

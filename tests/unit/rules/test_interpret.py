@@ -28,7 +28,7 @@ from service.rules.interpret import interpret
 from service.rules.model import Interpretation, Rules
 from service.rules.schema import read_rules
 from service.settings import DEFAULTS, read_rules_file
-from tests.support.builders import at, without_label
+from tests.support.builders import NO_PAYLOAD, at, raw_payload, without_label
 from tests.support.road import RULES
 
 SUBJECT = Ref("jira:ML-12")
@@ -59,7 +59,7 @@ def observed(kind: Kind, when: datetime | None = None, /, **known: Any) -> Obser
 
 
 def interpreted(text: str, *observations: Observed, provider: str = "jira", payload: Any = None) -> Interpretation:
-    return interpret(rules(text), provider, observations, lambda: payload)
+    return interpret(rules(text), provider, observations, raw_payload(payload))
 
 
 def events(text: str, *observations: Observed, provider: str = "jira", payload: Any = None) -> list[LifecycleEvent]:
@@ -127,10 +127,10 @@ def test_own_rules_stand_before_the_default_ones() -> None:
         RulesFile("own.yaml", own),
         RulesFile("defaults.yaml", "extends: none\nrules: [{when: {kind: closed}, then: concluded}]"),
     )
-    assert interpret(both, "jira", [observed("closed", reason="Completed")], dict).events == (
+    assert interpret(both, "jira", [observed("closed", reason="Completed")], NO_PAYLOAD).events == (
         Concluded(SUBJECT, at(3), Outcome.WORKED),
     )
-    assert interpret(both, "jira", [observed("closed")], dict).events == (Concluded(SUBJECT, at(3)),)
+    assert interpret(both, "jira", [observed("closed")], NO_PAYLOAD).events == (Concluded(SUBJECT, at(3)),)
 
 
 def test_all_traits_that_a_rule_looks_at_must_match_and_of_several_patterns_one() -> None:
@@ -179,14 +179,12 @@ def test_a_path_finds_nothing_in_a_payload_of_another_shape(payload: Any) -> Non
 
 
 def test_the_payload_is_read_only_where_a_rule_that_matches_looks_into_it() -> None:
-    def unread() -> Any:
-        raise AssertionError
-
+    unreadable = raw_payload(b"no JSON")
     text = """
 - {when: {kind: closed, reason: lost}, where: a, then: concluded}
 - {when: {kind: closed}, then: [concluded, {declare: {title: "{what}"}}]}
 """
-    assert len(interpret(rules(text), "jira", [observed("closed", what="item")], unread).events) == 2
+    assert len(interpret(rules(text), "jira", [observed("closed", what="item")], unreadable).events) == 2
 
 
 @pytest.mark.parametrize(
@@ -260,7 +258,7 @@ rules:
     ],
 )
 def test_a_team_is_derived_from_the_mapping_else_the_component_else_the_project(known: Any, team: str) -> None:
-    meant = interpret(read_rules(None, RulesFile("rules.yaml", TEAMS)), "jira", [observed("seen", **known)], dict)
+    meant = interpret(read_rules(None, RulesFile("rules.yaml", TEAMS)), "jira", [observed("seen", **known)], NO_PAYLOAD)
     assert meant.events == (declared("team", team, "derived"),)
 
 
@@ -378,7 +376,7 @@ STATED = (Proposed(SUBJECT, at(1)), Declared(SUBJECT, at(2), "team", "search", "
 
 
 def test_what_a_delivery_states_itself_stands_without_a_rule_and_counts() -> None:
-    meant = interpret(rules("- {when: {kind: closed}, then: concluded}"), "cloudevents", [Stated(STATED)], dict)
+    meant = interpret(rules("- {when: {kind: closed}, then: concluded}"), "cloudevents", [Stated(STATED)], NO_PAYLOAD)
     assert (meant.verdict, meant.reason) == ("counted", "stated")
     assert [(one.event, one.rule) for one in meant.statements] == [(event, "stated") for event in STATED]
 
@@ -388,13 +386,13 @@ def test_what_a_delivery_states_itself_stands_without_a_rule_and_counts() -> Non
 )
 def test_whatever_is_stated_makes_its_delivery_count(event: LifecycleEvent) -> None:
     said: list[Observation] = [observed("seen"), Stated((event,)), observed("created")]
-    meant = interpret(rules(BETS), "cloudevents", said, dict)
+    meant = interpret(rules(BETS), "cloudevents", said, NO_PAYLOAD)
     assert (meant.verdict, meant.reason, meant.events) == ("counted", "stated", (event,))
 
 
 def test_what_is_stated_stands_beside_what_rules_say() -> None:
     said: list[Observation] = [observed("closed"), Stated(STATED)]
-    meant = interpret(rules("- {name: closing, when: {kind: closed}, then: concluded}"), "jira", said, dict)
+    meant = interpret(rules("- {name: closing, when: {kind: closed}, then: concluded}"), "jira", said, NO_PAYLOAD)
     assert meant.reason == "closing, stated"
     assert meant.events == (Concluded(SUBJECT, at(3)), *STATED)
 
@@ -404,7 +402,10 @@ COMMIT = Ref("commit:" + "a" * 40)
 
 def mentioned(subject: Ref, text: str) -> Interpretation:
     return interpret(
-        rules("- {when: {kind: closed}, then: active}"), "github", [Mentioned(subject, "message", text, at(3))], dict
+        rules("- {when: {kind: closed}, then: active}"),
+        "github",
+        [Mentioned(subject, "message", text, at(3))],
+        NO_PAYLOAD,
     )
 
 
@@ -517,7 +518,7 @@ def any_observation(draw: st.DrawFn) -> Observed:
 
 @given(st.lists(any_observation(), max_size=4), st.sampled_from(["github", "gitlab", "jira"]))
 def test_any_observation_is_counted_or_ignored_with_a_reason(one: list[Observed], provider: str) -> None:
-    meant = interpret(RULES, provider, one, dict)
+    meant = interpret(RULES, provider, one, NO_PAYLOAD)
     assert meant.verdict in ("counted", "ignored")
     assert meant.reason or not one
     assert len(set(meant.events)) == len(meant.events)
@@ -526,7 +527,7 @@ def test_any_observation_is_counted_or_ignored_with_a_reason(one: list[Observed]
 @given(TEXTS, TEXTS)
 def test_any_text_of_a_comment_or_a_title_is_counted_or_ignored_with_a_reason(text: str, other: str) -> None:
     said: list[Observation] = [Commented(SUBJECT, at(3), text, insider=True), Mentioned(SUBJECT, "title", other, at(3))]
-    assert interpret(RULES, "jira", said, dict).reason
+    assert interpret(RULES, "jira", said, NO_PAYLOAD).reason
 
 
 def test_a_label_that_goes_takes_back_what_it_said_and_not_what_another_one_says() -> None:
@@ -538,7 +539,7 @@ def test_a_label_that_goes_takes_back_what_it_said_and_not_what_another_one_says
             Observed("seen", SUBJECT, at(3), {"label": ("Experiment",)}),
             Observed("unlabelled", SUBJECT, at(3), {"label": ("Bet",)}),
         ],
-        dict,
+        NO_PAYLOAD,
     )
     assert {event for event in found.events if isinstance(event, Declared | Withdrawn)} >= {
         Declared(SUBJECT, at(3), "experiment", "true", "label", overheard=True, label="experiment"),
@@ -551,8 +552,8 @@ def test_a_rule_on_a_label_and_its_place_sees_the_label_taken_off_again() -> Non
     rules_of_a_project = read_rules(RulesFile("rules.yaml", text), read_rules_file(DEFAULTS))
     place: dict[Trait, tuple[str, ...]] = {"project": ("acme/app",), "label": ("bet",)}
     changes = [Observed("labelled", SUBJECT, at(3), place), Observed("unlabelled", SUBJECT, at(4), place)]
-    put_on, taken_off = interpret(rules_of_a_project, "github", changes, dict).events
+    put_on, taken_off = interpret(rules_of_a_project, "github", changes, NO_PAYLOAD).events
     assert isinstance(put_on, Declared)
     assert isinstance(taken_off, Withdrawn)
     elsewhere = Observed("labelled", SUBJECT, at(3), {"project": ("other/app",), "label": ("bet",)})
-    assert interpret(rules_of_a_project, "github", [elsewhere], dict).events == ()
+    assert interpret(rules_of_a_project, "github", [elsewhere], NO_PAYLOAD).events == ()

@@ -18,7 +18,7 @@ from service.rules.document import RulesFile, WrongRules
 from service.rules.interpret import interpret
 from service.rules.model import Rules
 from service.rules.schema import read_rules
-from tests.support.builders import at, without_label
+from tests.support.builders import NO_PAYLOAD, at, raw_payload, without_label
 from tests.support.paths import REPOSITORY
 
 TICKET = Ref("jira:ML-12")
@@ -63,7 +63,7 @@ def said(
     **known: str,
 ) -> set[LifecycleEvent]:
     traits: dict[Any, tuple[str, ...]] = {trait: (value,) for trait, value in known.items()}
-    found = interpret(rules, provider, [Observed(kind, TICKET, at(3), traits)], lambda: payload)
+    found = interpret(rules, provider, [Observed(kind, TICKET, at(3), traits)], raw_payload(payload))
     return {without_label(event) for event in found.events}
 
 
@@ -173,13 +173,13 @@ def test_a_team_may_be_named_by_what_its_pattern_captures() -> None:
 
 def test_keys_name_the_projects_whose_keys_are_found() -> None:
     mentioned = [Mentioned(CHANGE, "title", "ml-12, UTF-8", at(3))]
-    (link,) = interpret(read("keys: [ML]"), "github", mentioned, dict).links
+    (link,) = interpret(read("keys: [ML]"), "github", mentioned, NO_PAYLOAD).links
     assert link.targets == {TICKET}
 
 
 def test_without_keys_every_project_has_some() -> None:
     mentioned = [Mentioned(CHANGE, "title", "ml-12, OPS-8", at(3))]
-    (link,) = interpret(read("extends: defaults"), "github", mentioned, dict).links
+    (link,) = interpret(read("extends: defaults"), "github", mentioned, NO_PAYLOAD).links
     assert link.targets == {Ref("jira:OPS-8")}
 
 
@@ -194,8 +194,8 @@ def test_thresholds_are_durations_by_team_without_case() -> None:
 
 def test_trust_comments_names_providers_whose_comments_are_obeyed() -> None:
     comment = [Commented(TICKET, at(3), "/experiment start", insider=None)]
-    assert interpret(read("trust_comments: [jira]"), "jira", comment, dict).verdict == "counted"
-    assert interpret(read("trust_comments: [gitlab]"), "jira", comment, dict).verdict == "ignored"
+    assert interpret(read("trust_comments: [jira]"), "jira", comment, NO_PAYLOAD).verdict == "counted"
+    assert interpret(read("trust_comments: [gitlab]"), "jira", comment, NO_PAYLOAD).verdict == "ignored"
 
 
 def test_the_digest_changes_with_the_file_and_with_nothing_else() -> None:

@@ -1,0 +1,17 @@
+"""The raw payload of a delivery."""
+
+import pytest
+
+from service.deliveries.delivery import UnreadableDelivery
+from tests.support.builders import raw_payload
+
+
+def test_a_payload_is_decoded_once() -> None:
+    payload = raw_payload({"a": 1})
+    assert payload.json == {"a": 1}
+    assert payload.json is payload.json
+
+
+def test_a_payload_that_is_not_json_is_unreadable() -> None:
+    with pytest.raises(UnreadableDelivery, match="the body is not JSON"):
+        _ = raw_payload(b"no JSON").json
