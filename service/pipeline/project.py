@@ -25,7 +25,7 @@ Reclassified: TypeAlias = list[tuple[FailureCategory, FailureCategory]]
 
 
 async def project_dirty(
-    database: Transactions, clock: Callable[[], datetime], telemetry: Telemetry | None = None, *, alone: bool = False
+    database: Transactions, clock: Callable[[], datetime], telemetry: Telemetry | None = None
 ) -> int:
     """Fold the experiments that touched subjects belong to, or belonged to, and return how many were touched.
 
@@ -37,24 +37,21 @@ async def project_dirty(
 
     Args:
         telemetry: told of failures whose category changed; None where nobody counts them.
-        alone: nobody else can project this meanwhile.
 
     Raises:
         DatabaseUnavailable: nothing was committed; try again later.
     """
-    claimed, reclassified = await _project_next(database, clock, alone=alone)
+    claimed, reclassified = await _project_next(database, clock)
     if telemetry is not None:
         telemetry.count_reclassified(reclassified)
     return claimed
 
 
-async def _project_next(
-    database: Transactions, clock: Callable[[], datetime], *, alone: bool
-) -> tuple[int, Reclassified]:
+async def _project_next(database: Transactions, clock: Callable[[], datetime]) -> tuple[int, Reclassified]:
     try:
         async with database.transaction() as connection:
-            claimed = await dirty_subjects.claim_dirty(connection, BATCH, clock(), alone=alone)
-            reclassified = await project(connection, claimed.keys(), alone=alone)
+            claimed = await dirty_subjects.claim_dirty(connection, BATCH, clock())
+            reclassified = await project(connection, claimed.keys())
             done = await dirty_subjects.clear(connection, claimed)
         return len(claimed) if done else 0, reclassified
     except DatabaseUnavailable as error:
@@ -62,20 +59,18 @@ async def _project_next(
             raise
     except Exception:  # noqa: BLE001 - which subject it is comes out when each is taken alone
         _log.debug("projection of a batch failed", exc_info=True)
-    return await _project_each(database, clock, alone=alone)
+    return await _project_each(database, clock)
 
 
-async def _project_each(
-    database: Transactions, clock: Callable[[], datetime], *, alone: bool
-) -> tuple[int, Reclassified]:
+async def _project_each(database: Transactions, clock: Callable[[], datetime]) -> tuple[int, Reclassified]:
     reclassified: Reclassified = []
     failed: dict[Ref, str] = {}
     async with database.transaction() as connection:
-        claimed = await dirty_subjects.claim_dirty(connection, BATCH, clock(), alone=alone)
+        claimed = await dirty_subjects.claim_dirty(connection, BATCH, clock())
         for subject in claimed:
             try:
                 async with savepoint(connection):
-                    reclassified += await project(connection, [subject], alone=alone)
+                    reclassified += await project(connection, [subject])
             except Exception as error:
                 if isinstance(error, DatabaseUnavailable) and not isinstance(error, DatabaseTimeout):
                     raise
@@ -88,13 +83,12 @@ async def _project_each(
     return len(claimed) if done else 0, reclassified
 
 
-async def project(connection: Connection, touched: Collection[Ref], *, alone: bool = False) -> Reclassified:
+async def project(connection: Connection, touched: Collection[Ref]) -> Reclassified:
     """Fold what touched subjects belong to, and note which of them are left out.
 
     The roots, and what is left out, are locked before anything that goes into the fold is read, so whoever commits last
     is folded last. Each of them is then judged by what is known around itself: a touched subject may serve another one
-    by now. What comes up only after the lock was made so by a commit that left a touched mark of its own. Who is
-    `alone` need not lock.
+    by now. What comes up only after the lock was made so by a commit that left a touched mark of its own.
     """
     if not touched:
         return []
@@ -103,8 +97,7 @@ async def project(connection: Connection, touched: Collection[Ref], *, alone: bo
     affected |= await experiments.select_roots(connection, before.names) | await exclusions.select_subjects(
         connection, before.names
     )
-    if not alone:
-        await experiments.lock_roots(connection, affected)
+    await experiments.lock_roots(connection, affected)
     now = await read_surroundings(connection, affected.union(touched))
     folded = [now.fold(root) for root in now.roots & affected]
     reclassified = await _reclassified(connection, folded)

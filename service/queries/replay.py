@@ -66,7 +66,7 @@ class Replay:
         Raises:
             DatabaseUnavailable: it stopped half-way; running it again does no harm, and tells what that changes yet.
         """
-        return await self._replay(database, since, alone=False)
+        return await self._replay(database, since)
 
     async def dry_run(self, database: Database, since: datetime | None = None) -> ReplayResult:
         """What `run` would come to if nothing else happened meanwhile; changes nothing, and holds nobody up.
@@ -75,42 +75,40 @@ class Replay:
             DatabaseUnavailable: it was not finished.
         """
         async with open_dry_run(database) as copies:
-            return await self._replay(copies, since, alone=True)
+            return await self._replay(copies, since)
 
-    async def _replay(self, database: Transactions, since: datetime | None, *, alone: bool) -> ReplayResult:
+    async def _replay(self, database: Transactions, since: datetime | None) -> ReplayResult:
         # What is still to be projected is no change of ours.
-        await self._project(database, alone=alone)
+        await self._project(database)
         async with database.transaction() as connection:
             before = await ExperimentCache().view(connection, self.terms, self.clock())
             total, until = await inbox.count_replayable(connection, since or _BEGINNING)
         done, last = 0, (since or _BEGINNING, UUID(int=0))
-        while batch := await _patiently(partial(self._batch, database, last, until, alone=alone), alone=alone):
+        while batch := await _patiently(database, partial(self._batch, database, last, until)):
             done, last = done + len(batch), (batch[-1].received_at, batch[-1].id)
             self.progress(done, max(done, total))
-        await _patiently(partial(self._project, database, alone=alone), alone=alone)
+        await _patiently(database, partial(self._project, database))
         async with database.transaction() as connection:
             after = await ExperimentCache().view(connection, self.terms, self.clock())
         # Both as of now, so that the time that has passed changes nothing.
         now = self.clock()
         return ReplayResult(done, _changes(sample_values(before, now), sample_values(after, now)))
 
-    async def _batch(
-        self, database: Transactions, last: tuple[datetime, UUID], until: datetime, *, alone: bool
-    ) -> list[Delivery]:
+    async def _batch(self, database: Transactions, last: tuple[datetime, UUID], until: datetime) -> list[Delivery]:
         async with database.transaction() as connection:
-            batch = await inbox.replayable(connection, last, until, _BATCH, lock=not alone)
-            if alone:
+            batch = await inbox.replayable(connection, last, until, _BATCH)
+            if database.exclusive:
                 await revise_events(connection, self.rules, batch)
             else:
                 await revise_interpretations(connection, self.rules, batch, self.clock())
         return batch
 
-    async def _project(self, database: Transactions, *, alone: bool) -> None:
+    async def _project(self, database: Transactions) -> None:
         """See that what is touched now is projected, by us or by workers, whatever is touched meanwhile."""
         async with database.transaction() as connection:
             newest = await dirty_subjects.newest_mark(connection)
         while await self._is_touched(database, newest):
-            if not await project_dirty(database, self.clock, alone=alone):
+            if not await project_dirty(database, self.clock):
                 await asyncio.sleep(_WAIT_SECONDS)
 
     async def _is_touched(self, database: Transactions, mark: int) -> bool:
@@ -118,9 +116,9 @@ class Replay:
             return await dirty_subjects.has_due(connection, mark, self.clock())
 
 
-async def _patiently(work: Callable[[], Awaitable[_Done]], *, alone: bool) -> _Done:
+async def _patiently(database: Transactions, work: Callable[[], Awaitable[_Done]]) -> _Done:
     """Work on the database, again where it is away for a moment; what is done in one transaction has but one chance."""
-    for pause in () if alone else _PAUSES:
+    for pause in () if database.exclusive else _PAUSES:
         try:
             return await work()
         except DatabaseUnavailable as error:

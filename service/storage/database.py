@@ -57,11 +57,31 @@ class DatabaseRejected(DatabaseError):
 
 
 class Transactions(Protocol):
-    """Where work is done in transactions: the database, or a rehearsal on copies of it."""
+    """A handle that opens transactions: the database, or a dry run on copies of its tables.
+
+    Attributes:
+        exclusive: whether no other transaction can reach its tables.
+    """
+
+    @property
+    def exclusive(self) -> bool: ...
 
     def transaction(self) -> AbstractAsyncContextManager[Connection]:
-        """What is done inside is kept at the end, and undone on an exception."""
+        """Open a transaction: its changes are kept at the end and undone on an exception."""
         ...
+
+
+_EXCLUSIVE = "loopgauge_exclusive"
+
+
+async def mark_exclusive(connection: Connection) -> None:
+    """Note that no other transaction can reach the tables that this connection changes."""
+    await connection.execution_options(**{_EXCLUSIVE: True})
+
+
+def is_exclusive(connection: Connection) -> bool:
+    """Whether no other transaction can reach the tables that this connection changes, so that it needs no locks."""
+    return _EXCLUSIVE in connection.sync_connection.get_execution_options() if connection.sync_connection else False
 
 
 class Database:
@@ -72,6 +92,8 @@ class Database:
         pool_size: how many connections are held at most, beside those that `connect` makes.
         timeout: seconds to wait for a connection, a new one or one that others give back.
     """
+
+    exclusive = False
 
     def __init__(self, url: str, *, pool_size: int = 10, timeout: float = 5) -> None:
         self.url = url

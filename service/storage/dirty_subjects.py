@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, exists, func, literal_column, or_, select, text
 
 from service.lifecycle.references import Ref
-from service.storage.database import Connection
+from service.storage.database import Connection, is_exclusive
 from service.storage.tables import touched
 
 
@@ -26,21 +26,18 @@ _TOUCH = text(
 )
 
 
-async def claim_dirty(connection: Connection, limit: int, now: datetime, *, alone: bool = False) -> dict[Ref, int]:
+async def claim_dirty(connection: Connection, limit: int, now: datetime) -> dict[Ref, int]:
     """The longest touched subjects that no other worker has claimed, with their marks; until the transaction ends.
 
     Who touches one of them again meanwhile waits for nobody and makes a new mark. Those that were set aside are passed
     over until their time has come, and then come after what is new, as do those that a migration touched.
-
-    Args:
-        alone: nobody else can claim any, and nothing is locked.
     """
     query = (
         select(touched.c.subject, touched.c.mark)
         .where(_is_due(now))
         .order_by(touched.c.retry_at.nulls_first(), touched.c.mark)
     )
-    if alone:
+    if is_exclusive(connection):
         claimed = await connection.execute(query.limit(limit))
     else:
         longest = query.limit(_LOOKED_AT * limit).subquery()

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from sqlalchemy import Table, text
 
-from service.storage.database import Connection, Database, savepoint
+from service.storage.database import Connection, Database, mark_exclusive, savepoint
 from service.storage.tables import (
     aliases,
     event_deliveries,
@@ -28,6 +28,8 @@ class DryRun:
 
     Deliveries are the live ones, and can only be read; all other tables are copies.
     """
+
+    exclusive = True
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -64,6 +66,7 @@ async def open_dry_run(database: Database) -> AsyncIterator[DryRun]:
         # Also what the connection has prepared is read anew when this changes, and once more when it is undone.
         await connection.execute(_COPIES_FIRST)
         await connection.execute(text("SET TRANSACTION READ ONLY"))
+        await mark_exclusive(connection)
         yield DryRun(connection)
         await connection.rollback()
 

@@ -15,7 +15,7 @@ import zstandard
 from sqlalchemy import func, select, text, tuple_, update
 
 from service.deliveries.delivery import Delivery
-from service.storage.database import Connection, Database, DatabaseRejected, driver_of, translated_errors
+from service.storage.database import Connection, Database, DatabaseRejected, driver_of, is_exclusive, translated_errors
 from service.storage.tables import deliveries
 
 # Level 1 costs a tenth of a millisecond for a usual payload and makes it a fifth of its size.
@@ -234,7 +234,7 @@ async def claim_pending(connection: Connection, limit: int) -> list[Delivery]:
 
 
 async def replayable(
-    connection: Connection, after: tuple[datetime, UUID], until: datetime, limit: int, *, lock: bool
+    connection: Connection, after: tuple[datetime, UUID], until: datetime, limit: int
 ) -> list[Delivery]:
     """The next deliveries that were interpreted before and whose bodies are still held, oldest first.
 
@@ -242,9 +242,8 @@ async def replayable(
         after: time of receipt and id of the last one that was seen.
         until: the latest time of receipt.
         limit: how many at most; fewer where their bodies are large.
-        lock: whether nobody else may change them until the transaction ends.
     """
-    query = _LOCK_HELD_AND_READ if lock else _READ_HELD
+    query = _READ_HELD if is_exclusive(connection) else _LOCK_HELD_AND_READ
     return _deliveries(await (await driver_of(connection)).fetch(query, limit, _CLAIM_BYTES, *after, until))
 
 

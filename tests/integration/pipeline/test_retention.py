@@ -74,9 +74,7 @@ async def test_bodies_are_forgotten_after_their_time_in_more_than_one_batch(data
     before = await all_experiments(database)
     assert await forget_bodies(database, at(9)) == 250
     async with database.transaction() as connection:
-        assert await inbox.replayable(connection, (at(1), UUID(int=0)), at(28), 1000, lock=False) == [
-            young.delivery(at(9))
-        ]
+        assert await inbox.replayable(connection, (at(1), UUID(int=0)), at(28), 1000) == [young.delivery(at(9))]
     assert await all_experiments(database) == before
     assert await forget_bodies(database, at(9)) == 0
 

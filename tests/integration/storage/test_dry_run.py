@@ -61,7 +61,7 @@ async def test_nothing_is_left_of_it_on_its_connection(database_url: str) -> Non
         async with open_dry_run(database) as copies:
             async with copies.transaction() as connection:
                 await events.delete_subjects(connection, [ISSUE])
-            await project_dirty(copies, _now, alone=True)
+            await project_dirty(copies, _now)
         async with database.transaction() as connection:
             temporary = "SELECT count(*) FROM pg_class WHERE relpersistence = 't' AND relkind IN ('r', 'S')"
             assert await connection.scalar(text(temporary)) == 0
@@ -126,7 +126,7 @@ async def test_what_is_projected_in_it_is_projected_live_meanwhile(database: Dat
         await inbox.store(connection, [OPENED.delivery(at(2))])
     await interpret_pending(database, RULES, Telemetry(["github"]), _now)
     async with open_dry_run(database) as copies:
-        assert await project_dirty(copies, _now, alone=True)
+        assert await project_dirty(copies, _now)
         async with asyncio.timeout(20):
             assert await project_dirty(database, _now)
     assert set(await all_experiments(database)) == {ISSUE}
@@ -160,7 +160,7 @@ async def test_subjects_touched_in_it_come_after_those_that_were(database: Datab
         await connection.execute(text("INSERT INTO touched (subject) VALUES ('key:a'), ('key:b')"))
     async with open_dry_run(database) as copies, copies.transaction() as connection:
         await connection.execute(text("INSERT INTO touched (subject) VALUES ('key:0')"))
-        assert list(await dirty_subjects.claim_dirty(connection, 10, at(3), alone=True)) == ["key:a", "key:b", "key:0"]
+        assert list(await dirty_subjects.claim_dirty(connection, 10, at(3))) == ["key:a", "key:b", "key:0"]
         assert await dirty_subjects.newest_mark(connection) == await connection.scalar(
             text("SELECT max(mark) FROM touched")
         )

@@ -103,7 +103,7 @@ async def test_a_body_that_goes_leaves_the_delivery_and_its_verdict(database: Da
         assert found is not None
         assert (found[0].verdict, found[0].reason, found[2]) == ("counted", "because", None)
         assert await inbox.store(connection, [_numbered(1)]) == frozenset()
-        assert await inbox.replayable(connection, (at(1), _ANY.id), at(28), 10, lock=False) == []
+        assert await inbox.replayable(connection, (at(1), _ANY.id), at(28), 10) == []
         assert await inbox.delete_bodies(connection, at(3), 10) == 0
 
 
@@ -114,9 +114,9 @@ async def test_bodies_go_oldest_first_and_none_that_is_young_or_pending(database
     await _settle(database, *stored[1:])
     async with database.transaction() as connection:
         assert await inbox.delete_bodies(connection, stored[4].received_at, 2) == 2
-        assert await inbox.replayable(connection, (at(1), _ANY.id), at(28), 10, lock=False) == stored[3:]
+        assert await inbox.replayable(connection, (at(1), _ANY.id), at(28), 10) == stored[3:]
         assert await inbox.delete_bodies(connection, stored[4].received_at, 2) == 1
-        assert await inbox.replayable(connection, (at(1), _ANY.id), at(28), 10, lock=False) == stored[4:]
+        assert await inbox.replayable(connection, (at(1), _ANY.id), at(28), 10) == stored[4:]
         assert await inbox.claim_pending(connection, 10) == stored[:1]
 
 

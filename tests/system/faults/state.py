@@ -85,7 +85,7 @@ async def _all_deliveries(database: Database) -> list[Delivery]:
     found: list[Delivery] = []
     after = _BEGINNING
     async with database.transaction() as connection:
-        while page := await inbox.replayable(connection, after, _LATEST, _PAGE, lock=False):
+        while page := await inbox.replayable(connection, after, _LATEST, _PAGE):
             found += page
             after = (page[-1].received_at, page[-1].id)
     return found
