@@ -19,7 +19,6 @@ from service.storage.spool import FILE, Spool
 from tests.support.builders import at, github
 from tests.support.outage import Line, line_to, until
 
-pytestmark = pytest.mark.oldest_postgresql_too
 _ANY = github("ping", b"{}").delivery(at(2))
 # What PostgreSQL itself refuses: text with a NUL.
 _POISON = replace(_ANY, provider_id="\0")

@@ -31,7 +31,6 @@ from tests.support.builders import (
 from tests.support.paths import README
 from tests.support.road import RULES, all_experiments, api, deliver, figures, settle
 
-pytestmark = pytest.mark.oldest_postgresql_too
 ISSUE = "github:acme/app#45"
 SECONDS = timedelta(seconds=1)
 
