@@ -1,4 +1,4 @@
-"""Loops as figures see them, and the cohorts that rows of figures are about."""
+"""Experiments as metrics read them, and cohorts: the groups of experiments that one row of a metric covers."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -16,28 +16,28 @@ from service.lifecycle.titles import spelling
 from service.metrics.estimate import Survival, kaplan_meier
 
 STAGES: tuple[Stage, ...] = get_args(Stage)
-_PLACES: Mapping[Stage, int] = {stage: place for place, stage in enumerate(STAGES)}
-_NOTHING = timedelta(0)
+_INDEX: Mapping[Stage, int] = {stage: index for index, stage in enumerate(STAGES)}
+_ZERO = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)
-class Loop:
-    """An experiment, and what of it figures ask for again and again.
+class MeasuredExperiment:
+    """An experiment with the durations of its stages.
 
-    What figures ask of all experiments stands here once more, since to look into each experiment takes its time.
+    The fields that metrics read of every experiment are copied here: one lookup instead of two for each.
 
     Attributes:
-        latest: the latest of its instants.
-        taken: how long each of `STAGES` took, in seconds; None where that is not known.
-        title: as it is spelt, which loops of the same title have in common; empty without one.
-        negative: whether a stage would have ended before it began.
+        latest_instant: the latest of its instants.
+        stage_seconds: the duration of each of `STAGES`, in seconds; None when it is not known.
+        title_key: equal for titles that differ only in spelling; empty without a title.
+        has_negative_stage: whether a stage would end before it begins.
     """
 
     experiment: Experiment
-    latest: datetime
-    taken: tuple[float | None, ...]
-    title: str
-    negative: bool
+    latest_instant: datetime
+    stage_seconds: tuple[float | None, ...]
+    title_key: str
+    has_negative_stage: bool
     team: str
     risk: Risk | None
     idea_at: datetime
@@ -49,21 +49,21 @@ class Loop:
     restarts: tuple[Restart, ...]
 
     @classmethod
-    def of(cls, experiment: Experiment) -> "Loop":
-        """The loop of an experiment."""
-        taken: list[float | None] = [None] * len(STAGES)
-        negative = False
+    def of(cls, experiment: Experiment) -> "MeasuredExperiment":
+        """Measure an experiment."""
+        stage_seconds: list[float | None] = [None] * len(STAGES)
+        has_negative_stage = False
         for stage, span in spans(experiment):
-            if span < _NOTHING:
-                negative = True
+            if span < _ZERO:
+                has_negative_stage = True
             else:
-                taken[_PLACES[stage]] = span.total_seconds()
+                stage_seconds[_INDEX[stage]] = span.total_seconds()
         return cls(
             experiment,
             max(experiment.instants),
-            tuple(taken),
+            tuple(stage_seconds),
             spelling(experiment.title),
-            negative,
+            has_negative_stage,
             experiment.team,
             experiment.risk,
             experiment.idea_at,
@@ -76,123 +76,134 @@ class Loop:
         )
 
     def seconds(self, stage: Stage) -> float | None:
-        """How long a stage took, or None where that is not known."""
-        return self.taken[_PLACES[stage]]
+        """The duration of a stage in seconds, or None when it is not known."""
+        return self.stage_seconds[_INDEX[stage]]
 
 
-Measure: TypeAlias = Callable[[Sequence[Loop], datetime], list[float]]
-"""What loops measure as of a moment, in seconds, in no particular order: a value of each loop that knows it."""
+Measure: TypeAlias = Callable[[Sequence[MeasuredExperiment], datetime], list[float]]
+"""Durations in seconds as of a moment, in any order: one for each experiment for which it is known."""
 
 
-def _taken(place: int) -> Measure:
-    return lambda loops, _: [taken for loop in loops if (taken := loop.taken[place]) is not None]
+def _stage_duration(index: int) -> Measure:
+    return lambda experiments, _: [seconds for one in experiments if (seconds := one.stage_seconds[index]) is not None]
 
 
-_TAKEN: Mapping[Stage, Measure] = {stage: _taken(place) for stage, place in _PLACES.items()}
+_STAGE_DURATIONS: Mapping[Stage, Measure] = {stage: _stage_duration(index) for stage, index in _INDEX.items()}
 
 
-def _age(loops: Sequence[Loop], now: datetime) -> list[float]:
-    return [(now - loop.idea_at).total_seconds() for loop in loops]
+def _age(experiments: Sequence[MeasuredExperiment], now: datetime) -> list[float]:
+    return [(now - experiment.idea_at).total_seconds() for experiment in experiments]
 
 
-def _watched(loops: Sequence[Loop], now: datetime) -> list[float]:
-    """How long loops were watched that came to no answer: until now, or until they were given up."""
-    unanswered = (loop for loop in loops if not loop.answered)
+def _time_without_answer(experiments: Sequence[MeasuredExperiment], now: datetime) -> list[float]:
+    """The observed time of the experiments without an answer: until now, or until they were abandoned."""
+    unanswered = (experiment for experiment in experiments if not experiment.answered)
     spans = (((one.concluded_at or now) - one.idea_at).total_seconds() for one in unanswered)
     return [seconds for seconds in spans if seconds >= 0]
 
 
-Instants: TypeAlias = Callable[[Sequence[Loop]], list[datetime]]
-"""An instant of each loop that knows it, in no particular order."""
+Instants: TypeAlias = Callable[[Sequence[MeasuredExperiment]], list[datetime]]
+"""Instants in any order: one for each experiment for which it is known."""
 
 _OUTCOME, _CATEGORY, _RISK, _STATE = map(attrgetter, ("outcome", "failure_category", "risk", "experiment.state"))
 
 
 class Cohort:
-    """The loops of a population that one row of a figure is about.
+    """The experiments of one population in one team and one window.
 
-    A cohort is made of others: a window's holds that of the next shorter one, the organisation's those of its teams.
-    What was put in order for one need only be merged for the other.
+    Aggregates are incremental and memoised. A cohort contains others: a window contains the next shorter one, and the
+    organisation contains its teams. Each aggregate merges those of the parts and adds only the rest; `sorted` merges
+    runs that are already in order in linear time.
 
     Args:
-        team: the row's label value; `ORGANISATION` for all loops.
-        window: the window's label; empty for populations that know none.
-        now: the moment of which figures tell.
-        own: the loops that no part holds.
-        parts: cohorts that have no loop in common.
+        team: the label value of the row; `ORGANISATION` for all experiments.
+        window: the label of the window; empty for populations without one.
+        now: the moment of the metrics.
+        parts: disjoint cohorts that this one contains.
+        rest: the experiments that are in no part.
     """
 
     def __init__(
-        self, team: str, window: str, now: datetime, *, own: Sequence[Loop] = (), parts: Sequence["Cohort"] = ()
+        self,
+        team: str,
+        window: str,
+        now: datetime,
+        *,
+        parts: Sequence["Cohort"] = (),
+        rest: Sequence[MeasuredExperiment] = (),
     ) -> None:
         self.team = team
         self.window = window
+        self.parts = parts
         self._now = now
-        self._own = own
-        self._parts = parts
+        self._rest = rest
         self._ordered: dict[Measure, Sequence[float]] = {}
-        self._tallies: dict[Callable[[Loop], Any], Counter[Any]] = {}
+        self._tallies: dict[Callable[[MeasuredExperiment], Any], Counter[Any]] = {}
+
+    def __len__(self) -> int:
+        """The number of experiments."""
+        return sum(map(len, self.parts)) + len(self._rest)
 
     @cached_property
-    def loops(self) -> Sequence[Loop]:
-        """All loops of the cohort, in no particular order."""
-        return [*chain.from_iterable(part.loops for part in self._parts), *self._own]
+    def experiments(self) -> Sequence[MeasuredExperiment]:
+        """The experiments in any order."""
+        return [*chain.from_iterable(part.experiments for part in self.parts), *self._rest]
 
     def ordered(self, measure: Measure) -> Sequence[float]:
-        """What the loops measure, in ascending order."""
+        """The durations that a measure returns, in ascending order."""
         if measure not in self._ordered:
-            parts = (part.ordered(measure) for part in self._parts)
-            self._ordered[measure] = sorted(chain(*parts, measure(self._own, self._now)))
+            parts = (part.ordered(measure) for part in self.parts)
+            self._ordered[measure] = sorted(chain(*parts, measure(self._rest, self._now)))
         return self._ordered[measure]
 
-    def taken(self, stage: Stage) -> Sequence[float]:
-        """How long the stage took where that is known, in seconds, in ascending order."""
-        return self.ordered(_TAKEN[stage])
+    def durations(self, stage: Stage) -> Sequence[float]:
+        """The known durations of a stage, in seconds, in ascending order."""
+        return self.ordered(_STAGE_DURATIONS[stage])
 
     def ages(self) -> Sequence[float]:
-        """How long ago the ideas were, in seconds, in ascending order."""
+        """The time since each idea, in seconds, in ascending order."""
         return self.ordered(_age)
 
     @property
     def outcomes(self) -> Counter[Outcome | None]:
-        """How many loops ended with each outcome; None for those that are open."""
+        """The number of experiments by outcome; None for open ones."""
         return self.tally(_OUTCOME)
 
     @property
     def failures(self) -> Counter[FailureCategory | None]:
-        """How many loops failed in each category; None for those that did not fail."""
+        """The number of experiments by failure category; None for those that did not fail."""
         return self.tally(_CATEGORY)
 
     @property
     def risks(self) -> Counter[Risk | None]:
-        """How many loops are of each risk; None for those of which nobody said."""
+        """The number of experiments by risk; None where it is undeclared."""
         return self.tally(_RISK)
 
     @property
     def states(self) -> Counter[State]:
-        """How many loops are in each state."""
+        """The number of experiments by state."""
         return self.tally(_STATE)
 
-    def last(self, instants: Instants) -> datetime | None:
-        """The latest of an instant of the loops; None where none knows it."""
-        of_parts = [last for part in self._parts if (last := part.last(instants)) is not None]
-        return max(chain(of_parts, instants(self._own)), default=None)
-
-    def tally(self, attribute: Callable[[Loop], Any]) -> Counter[Any]:
-        """How many loops have each value of an attribute."""
+    def tally(self, attribute: Callable[[MeasuredExperiment], Any]) -> Counter[Any]:
+        """The number of experiments by the value of an attribute."""
         if attribute not in self._tallies:
-            counts = Counter(map(attribute, self._own))
-            for part in self._parts:
+            counts = Counter(map(attribute, self._rest))
+            for part in self.parts:
                 counts.update(part.tally(attribute))
             self._tallies[attribute] = counts
         return self._tallies[attribute]
 
+    def latest(self, instants: Instants) -> datetime | None:
+        """The latest of the instants, or None without one."""
+        of_parts = [latest for part in self.parts if (latest := part.latest(instants)) is not None]
+        return max(chain(of_parts, instants(self._rest)), default=None)
+
     @cached_property
     def survival(self) -> tuple[Survival, int]:
-        """The time from idea to answer, with loops without an answer censored, and on how many loops it rests.
+        """The estimated time from idea to answer with unanswered experiments censored, and the size of its sample.
 
-        An open loop was watched until now, an abandoned one until it was given up. A loop that ended before its idea is
-        a slip of a clock, and left out.
+        An open experiment is censored now, an abandoned one at its conclusion. An experiment that ends before its idea
+        has a wrong clock and is not in the sample.
         """
-        answered, censored = self.taken("idea_to_answer"), self.ordered(_watched)
+        answered, censored = self.durations("idea_to_answer"), self.ordered(_time_without_answer)
         return kaplan_meier(answered, censored), len(answered) + len(censored)

@@ -1,70 +1,82 @@
-"""What figures leave out, and why."""
+"""The limits of the metrics: experiments that they exclude, and samples that are too small."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import timedelta
 
 from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 
-from service.metrics.cohort import Loop
-from service.metrics.terms import Window
+from service.metrics.cohort import MeasuredExperiment
 from service.metrics.view import View
 
 KNOWN = ("future", "negative_duration", "unmarked", "duplicate", "deleted", "moved", "stated")
-"""The reasons that loopgauge gives by itself."""
+"""The reasons that loopgauge itself gives."""
 OTHER_REASONS = "_other"
-"""The reason into which are folded those of a rules file that have no row of their own."""
+"""The label value that combines the reasons of a rules file that have no row of their own."""
 _MOST_NAMES = 20
 _LONGEST_NAME = 100
 
 
-def families(view: View, now: datetime) -> Iterable[Metric]:
-    """`loopgauge_excluded`: experiments that figures leave out, zero-filled over the reasons that are known.
+def minimum_sample(view: View) -> Iterable[Metric]:
+    """The minimum sample, for alerts and panels that divide counts themselves."""
+    yield GaugeMetricFamily(
+        "loopgauge_minimum_sample",
+        "The fewest experiments on which a ratio or quantile is published.",
+        value=view.terms.min_sample,
+    )
 
-    Experiments that were left out in the window, by the reason; those with a stage that would be negative, by the later
-    of idea and conclusion, of which that stage alone is left out; and those with an instant in the future, which are
-    out of all figures now, whatever the window.
+
+def excluded(view: View) -> Iterable[Metric]:
+    """Experiments that the metrics exclude in each window, zero-filled over the known reasons.
+
+    - An excluded or unmarked subject belongs to the windows that contain the time of its exclusion.
+    - An experiment with a negative stage belongs to the windows that contain the later of its idea and its conclusion;
+      only that stage is excluded.
+    - An experiment with an instant in the future belongs to every window.
     """
     family = GaugeMetricFamily(
         "loopgauge_excluded",
-        "Experiments left out of figures in the window, by reason; with an instant in the future in every window.",
+        "Experiments excluded from metrics in the window, by reason; those with an instant in the future are in every "
+        "window.",
         labels=["reason", "window"],
     )
-    named, folds = _named(view, now)
-    negative = [loop for loop in view.present(now) if loop.negative]
+    reasons, has_others = _reasons_with_rows(view)
+    negative = [experiment for experiment in view.present if experiment.has_negative_stage]
     for window in view.terms.windows:
-        counts = _counts(view, window, now, negative)
-        for reason in (*KNOWN, *named):
+        counts = _count_reasons(view, window.length, negative)
+        for reason in (*KNOWN, *reasons):
             family.add_metric([reason, window.label], counts.pop(reason, 0))
-        if folds:
+        if has_others:
             family.add_metric([OTHER_REASONS, window.label], counts.total())
     yield family
 
 
-def _named(view: View, now: datetime) -> tuple[list[str], bool]:
-    """The reasons of a rules file that have rows of their own, and whether there are others.
+def _reasons_with_rows(view: View) -> tuple[list[str], bool]:
+    """The most frequent reasons of a rules file in the longest window, and whether others remain.
 
-    Those are the most frequent of the longest window, in alphabetical order. Names that begin with `_` are ours, and
-    what is no name but a text has no row.
+    The reasons are in alphabetical order. Names that begin with `_` are reserved, and a long text is no name: neither
+    has a row.
     """
-    longest = max(view.terms.windows, key=lambda window: window.length)
-    given = {reason: count for reason, count in _stated(view, longest, now).items() if reason not in KNOWN}
-    names = [reason for reason in given if not reason.startswith("_") and len(reason) <= _LONGEST_NAME]
-    named = sorted(names, key=lambda reason: (-given[reason], reason))[:_MOST_NAMES]
-    return sorted(named), len(named) < len(given)
+    longest = max(window.length for window in view.terms.windows)
+    counts = {reason: count for reason, count in _count_exclusions(view, longest).items() if reason not in KNOWN}
+    names = [reason for reason in counts if not reason.startswith("_") and len(reason) <= _LONGEST_NAME]
+    most_frequent = sorted(names, key=lambda reason: (-counts[reason], reason))[:_MOST_NAMES]
+    return sorted(most_frequent), len(most_frequent) < len(counts)
 
 
-def _counts(view: View, window: Window, now: datetime, negative: Sequence[Loop]) -> Counter[str]:
-    begin = now - window.length
-    counts = _stated(view, window, now)
-    counts["future"] += len(view.ahead(now))
+def _count_reasons(view: View, length: timedelta, negative: Sequence[MeasuredExperiment]) -> Counter[str]:
+    begin = view.now - length
+    counts = _count_exclusions(view, length)
+    counts["future"] += len(view.future)
     counts["negative_duration"] += sum(
-        begin <= max(loop.idea_at, loop.concluded_at or loop.idea_at) < now for loop in negative
+        begin <= max(experiment.idea_at, experiment.concluded_at or experiment.idea_at) < view.now
+        for experiment in negative
     )
     return counts
 
 
-def _stated(view: View, window: Window, now: datetime) -> Counter[str]:
-    """What was left out in the window for a reason that was stated, or unmarked."""
-    return Counter(one.reason for one in view.excluded if now - window.length <= one.since < now)
+def _count_exclusions(view: View, length: timedelta) -> Counter[str]:
+    """The number of excluded and unmarked subjects in a window, by reason."""
+    begin = view.now - length
+    return Counter(exclusion.reason for exclusion in view.exclusions if begin <= exclusion.since < view.now)

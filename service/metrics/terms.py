@@ -1,4 +1,4 @@
-"""What the operator says about figures."""
+"""The operator's settings for metrics."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 from service.lifecycle.experiment import Experiment
 
 DEFAULT_THRESHOLD = "default"
-"""The name under which thresholds hold the one of teams that have none of their own."""
+"""The key of the threshold for teams that have none of their own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A stretch of time up to now, half-open: `[now - length, now)`."""
+    """A period that ends now, half-open: `[now - length, now)`."""
 
     label: str
     length: timedelta
@@ -20,13 +20,13 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What the operator says about figures.
+    """The operator's settings for metrics.
 
     Attributes:
-        windows: the stretches of time that they are made over.
-        thresholds: how long a loop may take from idea to answer, by team; `default` is that of all others.
-        forgotten_after: how long an open loop may be without activity.
-        min_sample: on how many experiments a ratio or a quantile must rest to be told; at least 1.
+        windows: the periods that metrics cover.
+        thresholds: the longest acceptable time from idea to answer by team; the key `default` is for all other teams.
+        forgotten_after: an open experiment without activity for this long is forgotten.
+        min_sample: the fewest experiments on which a ratio or quantile is published; at least 1.
         max_teams: how many teams have rows of their own.
     """
 
@@ -37,13 +37,13 @@ class Terms:
     max_teams: int
 
     def threshold(self, team: str) -> timedelta:
-        """The threshold of a team, by its name or by the label value of its row."""
+        """The threshold of a team, given by its name or the label value of its row."""
         return self.thresholds.get(team) or self.thresholds[DEFAULT_THRESHOLD]
 
     def is_overdue(self, experiment: Experiment, now: datetime) -> bool:
-        """Whether an experiment is open, and older than its own team's threshold."""
+        """Whether an experiment is open and older than its own team's threshold."""
         return experiment.concluded_at is None and now - experiment.idea_at > self.threshold(experiment.team)
 
     def is_forgotten(self, experiment: Experiment, now: datetime) -> bool:
-        """Whether an experiment is open, and has been without activity for too long."""
+        """Whether an experiment is open and has had no activity for the configured time."""
         return experiment.concluded_at is None and now - experiment.last_activity_at >= self.forgotten_after

@@ -1,4 +1,9 @@
-"""What every figure is computed from, and the populations that the figures speak of."""
+"""The view: the experiments as of one moment, by population, row and window.
+
+- A *row* is the label value of a team, or one that combines teams.
+- A *population* is a subset of the experiments, such as the open ones or those concluded in a window.
+- A *cohort* is a population within one row and one window.
+"""
 
 from bisect import bisect_right
 from collections import defaultdict
@@ -11,225 +16,211 @@ from typing import TypeAlias
 
 from service.lifecycle.exclusions import Exclusion
 from service.lifecycle.experiment import Experiment
-from service.metrics.cohort import Cohort, Loop
-from service.metrics.terms import Terms
+from service.metrics.cohort import Cohort, MeasuredExperiment
+from service.metrics.terms import Terms, Window
 
 NO_TEAM = "_none"
-"""The team of experiments for which nothing names one."""
+"""The row of experiments without a team."""
 OTHER_TEAMS = "_other"
-"""The team into which those beyond the cap are folded."""
+"""The row that combines the teams beyond the cap."""
 ORGANISATION = "_org"
-"""The row of the whole organisation, in figures that cannot be summed."""
+"""The row of all experiments, in metrics that cannot be summed over teams."""
 
 Cohorts: TypeAlias = Sequence[Cohort]
-_Placed: TypeAlias = Mapping[str, Sequence[Sequence[Loop]]]
+"""The cohorts of a population: for each window those of the teams in alphabetical order, then the organisation's."""
+
+_Rows: TypeAlias = Mapping[str, Sequence[MeasuredExperiment]]
+_Slices: TypeAlias = Mapping[str, Sequence[Sequence[MeasuredExperiment]]]
 
 
 class View:
-    """All loops that figures need, and the terms on which they are made.
+    """The experiments as of one moment, and the terms of their metrics. Each population is computed on first use.
 
     Args:
-        loops: those of the experiments; any that figures as of the moments asked for do not need may be missing.
-        excluded: what was marked and is left out of figures, at least since the widest window began.
+        experiments: all experiments; those that no metric as of `now` reads may be missing.
+        terms: the operator's settings.
+        now: the moment.
+        exclusions: subjects excluded from metrics, at least since the longest window began.
     """
 
-    def __init__(self, loops: Iterable[Loop], terms: Terms, excluded: Iterable[Exclusion] = ()) -> None:
-        self.loops = tuple(loops)
+    def __init__(
+        self,
+        experiments: Iterable[MeasuredExperiment],
+        terms: Terms,
+        now: datetime,
+        exclusions: Iterable[Exclusion] = (),
+    ) -> None:
+        self.experiments = tuple(experiments)
         self.terms = terms
-        self.excluded = tuple(excluded)
-        self._moment: _Moment | None = None
+        self.now = now
+        self.exclusions = tuple(exclusions)
 
     @classmethod
-    def of(cls, experiments: Iterable[Experiment], terms: Terms, excluded: Iterable[Exclusion] = ()) -> "View":
-        """The view of experiments."""
-        return cls(map(Loop.of, experiments), terms, excluded)
+    def of(
+        cls, experiments: Iterable[Experiment], terms: Terms, now: datetime, exclusions: Iterable[Exclusion] = ()
+    ) -> "View":
+        """Measure experiments, and view them."""
+        return cls(map(MeasuredExperiment.of, experiments), terms, now, exclusions)
 
-    def teams(self, now: datetime) -> Sequence[str]:
-        """The label values of all rows but the organisation's, in alphabetical order: each team that has a loop."""
-        return self._at(now).teams
+    def at(self, now: datetime) -> "View":
+        """The same experiments as of another moment."""
+        return View(self.experiments, self.terms, now, self.exclusions)
 
-    def row(self, team: str, now: datetime) -> str:
-        """The label value of the row that a team's loops are in."""
-        return self._at(now).row(team)
-
-    def folded(self, now: datetime) -> int:
-        """How many teams are folded into `OTHER_TEAMS`."""
-        return self._at(now).folded
-
-    def ahead(self, now: datetime) -> Sequence[Loop]:
-        """The loops with an instant in the future: out of all figures until then."""
-        return self._at(now).ahead
-
-    def present(self, now: datetime) -> Sequence[Loop]:
-        """All loops of which no instant lies in the future."""
-        return self._at(now).every[-1].loops
-
-    def every(self, now: datetime) -> Cohorts:
-        """All loops of each team and of the organisation, whatever their state."""
-        return self._at(now).every
-
-    def open(self, now: datetime) -> Cohorts:
-        """The loops of each team and of the organisation that are not concluded."""
-        return self._at(now).open
-
-    def overdue(self, now: datetime) -> Cohorts:
-        """The open loops of each team and of the organisation that are older than their own teams' thresholds."""
-        return self._at(now).overdue
-
-    def forgotten(self, now: datetime) -> Cohorts:
-        """The open loops of each team and of the organisation that have been without activity for too long."""
-        return self._at(now).forgotten
-
-    def concluded(self, now: datetime) -> Cohorts:
-        """The loops of each team and of the organisation that were concluded in each window."""
-        return self._at(now).concluded
-
-    def answered(self, now: datetime) -> Cohorts:
-        """The loops of each team and of the organisation that were answered in each window."""
-        return self._at(now).answered
-
-    def proposed(self, now: datetime) -> Cohorts:
-        """The loops of each team and of the organisation whose idea was in each window."""
-        return self._at(now).proposed
-
-    def shared(self, now: datetime) -> Cohorts:
-        """The loops of each team and of the organisation of which was shared in each window what was learnt."""
-        return self._at(now).shared
-
-    def enough(self, sample: int) -> bool:
-        """Whether so many experiments are enough for a ratio or a quantile to be fair."""
+    def is_enough(self, sample: int) -> bool:
+        """Whether a ratio or quantile may be published on a sample of this size."""
         return sample >= self.terms.min_sample
 
-    def _at(self, now: datetime) -> "_Moment":
-        if self._moment is None or self._moment.now != now:
-            self._moment = _Moment(self.loops, self.terms, now)
-        return self._moment
-
-
-def by_team(cohorts: Cohorts) -> Cohorts:
-    """The cohorts without the organisation's: for figures that can be summed."""
-    return [cohort for cohort in cohorts if cohort.team != ORGANISATION]
-
-
-class _Moment:
-    """A view's loops as they stand at one moment, each population made when it is first asked for."""
-
-    def __init__(self, loops: Sequence[Loop], terms: Terms, now: datetime) -> None:
-        self.now = now
-        self._terms = terms
-        self.ahead = [loop for loop in loops if loop.latest > now]
-        # Always walked in the order in which the loops were made: that is how they lie in memory.
-        present: defaultdict[str, list[Loop]] = defaultdict(list)
-        for loop in loops:
-            if loop.latest <= now:
-                present[loop.team].append(loop)
-        self._rows, self.folded = _rows(present, terms.max_teams)
-        self.teams = sorted(self._rows)
-        # From the shortest window to the longest: what lies in one lies in all after it.
-        self._windows = sorted(terms.windows, key=lambda window: window.length)
-        self._bounds = [*(now - window.length for window in reversed(self._windows)), now]
+    @cached_property
+    def teams(self) -> Sequence[str]:
+        """The rows without the organisation's, in alphabetical order: each team that has an experiment."""
+        return sorted(self._rows)
 
     def row(self, team: str) -> str:
+        """The row of a team."""
         if not _is_name(team):
             return NO_TEAM
         return team if team in self._rows else OTHER_TEAMS
 
     @cached_property
-    def every(self) -> Cohorts:
-        return self._unwindowed(self._rows)
+    def combined_teams(self) -> int:
+        """The number of teams that `OTHER_TEAMS` combines."""
+        return sum(_is_name(team) and team not in self._rows for team in self._by_team)
+
+    @cached_property
+    def future(self) -> Sequence[MeasuredExperiment]:
+        """The experiments with an instant in the future: in no population until then."""
+        return [experiment for experiment in self.experiments if experiment.latest_instant > self.now]
+
+    @cached_property
+    def present(self) -> Sequence[MeasuredExperiment]:
+        """The experiments without an instant in the future."""
+        return [experiment for experiment in self.experiments if experiment.latest_instant <= self.now]
+
+    @cached_property
+    def all(self) -> Cohorts:
+        """The present experiments in any state."""
+        return self._cohorts(self._rows)
 
     @cached_property
     def open(self) -> Cohorts:
-        return self._unwindowed(
-            {row: [loop for loop in loops if loop.concluded_at is None] for row, loops in self._rows.items()}
+        """The experiments that are not concluded."""
+        return self._cohorts(
+            {row: [one for one in experiments if one.concluded_at is None] for row, experiments in self._rows.items()}
         )
 
     @cached_property
     def overdue(self) -> Cohorts:
-        return self._open_and(self._terms.is_overdue)
+        """The open experiments that are older than their own team's threshold."""
+        return self._open_if(self.terms.is_overdue)
 
     @cached_property
     def forgotten(self) -> Cohorts:
-        return self._open_and(self._terms.is_forgotten)
+        """The open experiments without activity for the configured time."""
+        return self._open_if(self.terms.is_forgotten)
+
+    @cached_property
+    def proposed(self) -> Cohorts:
+        """The experiments proposed in each window."""
+        return self._windowed_cohorts(self._slice(attrgetter("idea_at")))
 
     @cached_property
     def concluded(self) -> Cohorts:
-        return self._windowed(self._placed_by_conclusion)
+        """The experiments concluded in each window."""
+        return self._windowed_cohorts(self._sliced_by_conclusion)
 
     @cached_property
     def answered(self) -> Cohorts:
-        return self._windowed(
+        """The experiments answered in each window: concluded and not abandoned."""
+        return self._windowed_cohorts(
             {
-                row: [[loop for loop in loops if loop.answered] for loops in placed]
-                for row, placed in self._placed_by_conclusion.items()
+                row: [[experiment for experiment in part if experiment.answered] for part in slices]
+                for row, slices in self._sliced_by_conclusion.items()
             }
         )
 
     @cached_property
-    def proposed(self) -> Cohorts:
-        return self._windowed(self._placed(attrgetter("idea_at")))
+    def shared(self) -> Cohorts:
+        """The experiments whose learning was shared in each window."""
+        return self._windowed_cohorts(self._slice(attrgetter("shared_at")))
 
     @cached_property
-    def shared(self) -> Cohorts:
-        return self._windowed(self._placed(attrgetter("shared_at")))
+    def _by_team(self) -> _Rows:
+        by_team: defaultdict[str, list[MeasuredExperiment]] = defaultdict(list)
+        for experiment in self.present:
+            by_team[experiment.team].append(experiment)
+        return by_team
 
-    def _open_and(self, late: Callable[[Experiment, datetime], bool]) -> Cohorts:
-        """The open loops that are late in some way."""
-        rows = by_team(self.open)
-        return self._unwindowed(
-            {row.team: [loop for loop in row.loops if late(loop.experiment, self.now)] for row in rows}
+    @cached_property
+    def _rows(self) -> _Rows:
+        """The present experiments of each row.
+
+        The cap keeps the teams whose first idea is the earliest.
+        """
+        named = {team: experiments for team, experiments in self._by_team.items() if _is_name(team)}
+        first_idea = {team: min(one.idea_at for one in experiments) for team, experiments in named.items()}
+        earliest = sorted(named, key=lambda team: (first_idea[team], team))
+        cap = self.terms.max_teams
+        rows: dict[str, Sequence[MeasuredExperiment]] = {team: named[team] for team in earliest[:cap]}
+        for row, teams in ((OTHER_TEAMS, earliest[cap:]), (NO_TEAM, self._by_team.keys() - named.keys())):
+            if teams:
+                rows[row] = list(chain.from_iterable(self._by_team[team] for team in teams))
+        return rows
+
+    def _open_if(self, predicate: Callable[[Experiment, datetime], bool]) -> Cohorts:
+        return self._cohorts(
+            {
+                cohort.team: [one for one in cohort.experiments if predicate(one.experiment, self.now)]
+                for cohort in without_organisation(self.open)
+            }
         )
 
     @cached_property
-    def _placed_by_conclusion(self) -> _Placed:
-        return self._placed(attrgetter("concluded_at"))
+    def _sliced_by_conclusion(self) -> _Slices:
+        return self._slice(attrgetter("concluded_at"))
 
-    def _placed(self, instant: Callable[[Loop], datetime | None]) -> _Placed:
-        """The loops of each row of which the instant lies in a window, by the shortest that holds it."""
-        placed: dict[str, Sequence[Sequence[Loop]]] = {}
-        for row, loops in self._rows.items():
-            between: list[list[Loop]] = [[] for _ in range(len(self._bounds) + 1)]
-            for loop, at in zip(loops, map(instant, loops), strict=True):
+    @cached_property
+    def _ascending_windows(self) -> Sequence[Window]:
+        return sorted(self.terms.windows, key=lambda window: window.length)
+
+    def _slice(self, instant: Callable[[MeasuredExperiment], datetime | None]) -> _Slices:
+        """Slice each row by an instant: for each window the experiments that the next shorter one does not contain."""
+        bounds = [*(self.now - window.length for window in reversed(self._ascending_windows)), self.now]
+        slices: dict[str, Sequence[Sequence[MeasuredExperiment]]] = {}
+        for row, experiments in self._rows.items():
+            between: list[list[MeasuredExperiment]] = [[] for _ in range(len(bounds) + 1)]
+            for experiment, at in zip(experiments, map(instant, experiments), strict=True):
                 if at is not None:
-                    between[bisect_right(self._bounds, at)].append(loop)
-            # Without what lies before the longest window or not before now.
-            placed[row] = between[-2:0:-1]
-        return placed
+                    between[bisect_right(bounds, at)].append(experiment)
+            # The first slice lies before the longest window, the last one at `now` or later.
+            slices[row] = between[-2:0:-1]
+        return slices
 
-    def _windowed(self, placed: _Placed) -> Cohorts:
-        """A cohort for each window and row."""
+    def _windowed_cohorts(self, slices: _Slices) -> Cohorts:
+        """Cohorts of each window and row; each contains the cohort of the next shorter window."""
         cohorts: list[Cohort] = []
         shorter: Mapping[str, Sequence[Cohort]] = {}
-        for place, window in enumerate(self._windows):
-            rows = [
-                Cohort(row, window.label, self.now, own=placed[row][place], parts=shorter.get(row, ()))
+        for index, window in enumerate(self._ascending_windows):
+            teams = [
+                Cohort(row, window.label, self.now, parts=shorter.get(row, ()), rest=slices[row][index])
                 for row in self.teams
             ]
-            cohorts += self._with_organisation(window.label, rows)
-            shorter = {cohort.team: [cohort] for cohort in rows}
+            cohorts += self._with_organisation(window.label, teams)
+            shorter = {cohort.team: [cohort] for cohort in teams}
         return cohorts
 
-    def _unwindowed(self, held: Mapping[str, Sequence[Loop]]) -> Cohorts:
-        return self._with_organisation("", [Cohort(row, "", self.now, own=held[row]) for row in self.teams])
+    def _cohorts(self, rows: _Rows) -> Cohorts:
+        """Cohorts of each row, without a window."""
+        return self._with_organisation("", [Cohort(row, "", self.now, rest=rows[row]) for row in self.teams])
 
-    def _with_organisation(self, window: str, rows: Sequence[Cohort]) -> Cohorts:
-        return [*rows, Cohort(ORGANISATION, window, self.now, parts=rows)]
+    def _with_organisation(self, window: str, teams: Sequence[Cohort]) -> Cohorts:
+        return [*teams, Cohort(ORGANISATION, window, self.now, parts=teams)]
+
+
+def without_organisation(cohorts: Cohorts) -> Cohorts:
+    """The cohorts of the teams alone, for metrics that can be summed over teams."""
+    return [cohort for cohort in cohorts if cohort.team != ORGANISATION]
 
 
 def _is_name(team: str) -> bool:
+    """Whether a team has a name that is not reserved."""
     return bool(team) and not team.startswith("_")
-
-
-def _rows(present: Mapping[str, list[Loop]], most: int) -> tuple[Mapping[str, Sequence[Loop]], int]:
-    """The loops of each row, where only the first teams have one of their own, and how many teams have none.
-
-    First are those whose first idea was the earliest. Names that begin with `_` are ours.
-    """
-    named = {team: loops for team, loops in present.items() if _is_name(team)}
-    first = {team: min(loop.idea_at for loop in loops) for team, loops in named.items()}
-    ordered = sorted(named, key=lambda team: (first[team], team))
-    rows = {team: named[team] for team in ordered[:most]}
-    for row, teams in ((OTHER_TEAMS, ordered[most:]), (NO_TEAM, present.keys() - named.keys())):
-        if teams:
-            rows[row] = list(chain.from_iterable(present[team] for team in teams))
-    return rows, len(ordered[most:])

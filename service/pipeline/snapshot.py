@@ -11,7 +11,7 @@ from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 
 from service.metrics import METRICS
-from service.metrics.cohort import Loop
+from service.metrics.cohort import MeasuredExperiment
 from service.metrics.terms import Terms
 from service.metrics.view import View
 from service.pipeline.exposition import Exposition, Families, write_both, write_openmetrics, write_text
@@ -86,7 +86,7 @@ class ExperimentCache:
 
     def __init__(self) -> None:
         self._versions: dict[UUID, int] = {}
-        self._loops: dict[UUID, Loop] = {}
+        self._experiments: dict[UUID, MeasuredExperiment] = {}
         self._folded = 0
 
     async def view(self, connection: Connection, terms: Terms, now: datetime, *before: datetime) -> View:
@@ -102,7 +102,7 @@ class ExperimentCache:
         await self._read(connection, [one for one, version in needed.items() if self._versions.get(one) != version])
         for one in self._versions.keys() - needed.keys():
             self._forget(one)
-        return View(self._loops.values(), terms, await exclusions.list_since(connection, since))
+        return View(self._experiments.values(), terms, now, await exclusions.list_since(connection, since))
 
     def warn(self, folded: int, terms: Terms) -> None:
         """Tell of teams without a row of their own, when they become more."""
@@ -114,12 +114,12 @@ class ExperimentCache:
         stored = await experiments.read(connection, changed)
         for one in changed:
             if (found := stored.get(one)) is not None:
-                self._versions[one], self._loops[one] = found.version, Loop.of(found.experiment)
+                self._versions[one], self._experiments[one] = found.version, MeasuredExperiment.of(found.experiment)
             elif one in self._versions:
                 self._forget(one)
 
     def _forget(self, one: UUID) -> None:
-        del self._versions[one], self._loops[one]
+        del self._versions[one], self._experiments[one]
 
 
 async def take_snapshot(
@@ -138,28 +138,26 @@ async def take_snapshot(
     async with database.read_transaction() as connection:
         view = await cache.view(connection, terms, clock())
     # After reading, so that nothing that was read lies ahead of the moment that the figures are of.
-    now = clock()
-    cache.warn(view.folded(now), terms)
-    return render(view, now)
+    view = view.at(clock())
+    cache.warn(view.combined_teams, terms)
+    return render(view)
 
 
-def render(view: View, now: datetime) -> Snapshot:
-    """The view's figures as of `now`."""
-    return Snapshot(now, *write_both(families_of(view, now)))
+def render(view: View) -> Snapshot:
+    """The view's figures."""
+    return Snapshot(view.now, *write_both(families_of(view)))
 
 
-def families_of(view: View, now: datetime) -> Iterator[Metric]:
-    """The families of the view's figures as of `now`, in the order of a scrape."""
+def families_of(view: View) -> Iterator[Metric]:
+    """The families of the view's figures, in the order of a scrape."""
     for make in METRICS:
-        yield from make(view, now)
+        yield from make(view)
 
 
-def sample_values(view: View, now: datetime) -> dict[str, float]:
-    """Every sample of the view's figures as of `now`, under its name and labels as PromQL writes them."""
+def sample_values(view: View) -> dict[str, float]:
+    """Every sample of the view's figures, under its name and labels as PromQL writes them."""
     return {
-        _written(sample.name, sample.labels): sample.value
-        for family in families_of(view, now)
-        for sample in family.samples
+        _written(sample.name, sample.labels): sample.value for family in families_of(view) for sample in family.samples
     }
 
 

@@ -148,11 +148,11 @@ def _why_not(around: Surroundings, subject: Ref) -> str:
 
 def _samples(experiment: Experiment, terms: Terms, now: datetime) -> list[MetricSample]:
     """The samples that are not zero in figures about this experiment alone: those that it counts in."""
-    alone = View.of([experiment], replace(terms, min_sample=1))
+    alone = View.of([experiment], replace(terms, min_sample=1), now)
     return [
         MetricSample(sample.name, sample.labels)
         for families in METRICS
-        for family in families(alone, now)
+        for family in families(alone)
         for sample in family.samples
         if sample.value
         and sample.labels.get("team") != ORGANISATION

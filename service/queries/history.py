@@ -14,7 +14,7 @@ from prometheus_client.utils import floatToGoString
 from service.lifecycle.exclusions import Exclusion
 from service.lifecycle.experiment import Experiment
 from service.lifecycle.history import as_of
-from service.metrics.cohort import Loop
+from service.metrics.cohort import MeasuredExperiment
 from service.metrics.terms import Terms
 from service.metrics.view import View
 from service.pipeline.exposition import OPENMETRICS_END, Families, escape, write_openmetrics
@@ -106,7 +106,7 @@ class Export:
             TakenLabel: the figures have one of the labels already.
             OSError: there is no room for temporary files.
         """
-        today = View.of(known.experiments, self.terms, known.excluded)
+        today = View.of(known.experiments, self.terms, max(told, default=_EPOCH), known.excluded)
         with SpillBuffer() as gathering:
             transcript = _Transcript(gathering, self.labels)
             for done, then in enumerate(told, start=1):
@@ -118,20 +118,20 @@ class Export:
 
 def families_as_of(today: View, then: datetime) -> Iterator[Metric]:
     """The families of a snapshot that had been taken then, but for how long that took: it never was."""
-    yield from families_of(view_as_of(today, then), then)
+    yield from families_of(view_as_of(today, then))
     yield timestamp(then)
 
 
 def view_as_of(today: View, then: datetime) -> View:
     """The view as it would have been then, from what is known now."""
-    past = (_as_of(loop, then) for loop in today.loops)
-    return View((loop for loop in past if loop), today.terms, today.excluded)
+    past = (_as_of(experiment, then) for experiment in today.experiments)
+    return View((experiment for experiment in past if experiment), today.terms, then, today.exclusions)
 
 
-def _as_of(loop: Loop, then: datetime) -> Loop | None:
-    past = as_of(loop.experiment, then)
+def _as_of(measured: MeasuredExperiment, then: datetime) -> MeasuredExperiment | None:
+    past = as_of(measured.experiment, then)
     # Most loops of a long history were over by then, and are as they were.
-    return loop if past is loop.experiment else Loop.of(past) if past else None
+    return measured if past is measured.experiment else MeasuredExperiment.of(past) if past else None
 
 
 class _Transcript:

@@ -92,7 +92,7 @@ class Replay:
             after = await ExperimentCache().view(connection, self.terms, self.clock())
         # Both as of now, so that the time that has passed changes nothing.
         now = self.clock()
-        return ReplayResult(done, _changes(sample_values(before, now), sample_values(after, now)))
+        return ReplayResult(done, _changes(sample_values(before.at(now)), sample_values(after.at(now))))
 
     async def _batch(self, database: Transactions, last: tuple[datetime, UUID], until: datetime) -> list[Delivery]:
         async with database.transaction() as connection:

@@ -9,9 +9,9 @@ from service.metrics.terms import Terms, Window
 from service.metrics.view import ORGANISATION, OTHER_TEAMS, View
 from service.pipeline.snapshot import ExperimentCache
 from service.queries.history import view_as_of
-from service.scorecard.board import Board
 from service.scorecard.compiling import compile_scorecard
 from service.scorecard.figure import Scorecard
+from service.scorecard.rows import Rows
 from service.storage.database import Database
 
 _NAMED = 20
@@ -26,8 +26,8 @@ class UnknownTeam(Exception):
 class _Boards:
     """The figures of one window, for any team."""
 
-    today: Board
-    before: Board
+    today: Rows
+    before: Rows
     until: datetime
     """How long they are told."""
 
@@ -60,13 +60,13 @@ class Scorecards:
             DatabaseUnavailable: the experiments cannot be read.
         """
         boards = self._boards.pop(window.length, None)
-        if boards is None or not boards.today.now <= self._clock() < boards.until:
+        if boards is None or not boards.today.view.now <= self._clock() < boards.until:
             boards = await self._read(window)
         # Those asked for last are kept.
         self._boards[window.length] = boards
         while len(self._boards) > _KEPT_WINDOWS:
             del self._boards[next(iter(self._boards))]
-        return compile_scorecard(_row(team, boards.today, self._terms), boards.today, boards.before)
+        return compile_scorecard(_row(team, boards.today.view, self._terms), boards.today, boards.before)
 
     async def _read(self, window: Window) -> _Boards:
         # What a wider window needs stays remembered: who asks for several in turn has nothing read twice.
@@ -82,22 +82,23 @@ class Scorecards:
             raise
         # After reading, so that nothing that was read lies ahead of the moment that the figures are of.
         now = self._clock()
-        today = View(view.loops, replace(self._terms, windows=(window,)))
-        then = now - window.length
-        figures = Board(today, now), Board(view_as_of(today, then), then)
+        view = View(view.experiments, replace(self._terms, windows=(window,)), now)
+        today, before = Rows(view), Rows(view_as_of(view, now - window.length))
+        # Compute the populations that the rows of all teams share, so that `ready` includes the time it takes.
+        compile_scorecard(ORGANISATION, today, before)
         ready = self._clock()
-        return _Boards(*figures, until=ready + max(self._kept, 2 * (ready - began)))
+        return _Boards(today, before, until=ready + max(self._kept, 2 * (ready - began)))
 
 
-def _row(team: str, board: Board, terms: Terms) -> str:
+def _row(team: str, view: View, terms: Terms) -> str:
     """The row that a team's figures are in."""
     name = team.strip().lower()
-    if name == ORGANISATION or name in board.teams:
+    if name == ORGANISATION or name in view.teams:
         return name
-    if any(loop.team == name for loop in board.view.present(board.now)):
+    if any(experiment.team == name for experiment in view.present):
         setting = f"LOOPGAUGE_MAX_TEAMS={terms.max_teams}"
         raise UnknownTeam(f"the team {name} has no figures of its own beyond {setting}; ask for {OTHER_TEAMS}")
-    raise UnknownTeam(f"no experiment is of the team {name}; {_instead(name, board.teams)}")
+    raise UnknownTeam(f"no experiment is of the team {name}; {_instead(name, view.teams)}")
 
 
 def _instead(name: str, teams: Sequence[str]) -> str:

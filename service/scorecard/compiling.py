@@ -1,4 +1,4 @@
-"""Compiling a scorecard: what is measured today and what was one window ago, question by question."""
+"""Compile a scorecard: each measure today and one window ago, question by question."""
 
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -8,7 +8,6 @@ from service.lifecycle.taxonomy import FailureCategory, Risk
 from service.metrics.terms import DEFAULT_THRESHOLD
 from service.metrics.view import ORGANISATION
 from service.scorecard import measures
-from service.scorecard.board import Board, Row
 from service.scorecard.figure import (
     BoldOrSafe,
     Categories,
@@ -20,6 +19,7 @@ from service.scorecard.figure import (
     Loops,
     Moment,
     OfCategory,
+    Reading,
     Scorecard,
     Seconds,
     Share,
@@ -27,31 +27,32 @@ from service.scorecard.figure import (
     StageTimes,
     WithOpenLoops,
 )
-from service.scorecard.measures import Measure, Measured, counted, of_kind, stage_time
+from service.scorecard.measures import Measure, counted, stage_time
+from service.scorecard.rows import Row, Rows
 from service.scorecard.words import length_in_words
 
 F = TypeVar("F", bound=Figure[Any])
 
-_AS_LIVED: tuple[Stage, ...] = (
+_STAGES_IN_ORDER: tuple[Stage, ...] = (
     "idea_to_start",
     "start_to_signal",
     "signal_to_answer",
     "answer_to_shared",
     "signal_to_shipped",
 )
-_NOT_YET = "nothing was proposed until then"
-_NO_SIGNS_OF_LIFE = "signs of life of that time are not kept"
+_NO_EXPERIMENT_YET = Reading[Any](value=None, n=0, reason="no experiment existed then")
+_NO_PAST_ACTIVITY = "past activity is not stored"
 
 
-def compile_scorecard(team: str, today: Board, before: Board) -> Scorecard:
-    """The scorecard of a row.
+def compile_scorecard(team: str, today: Rows, before: Rows) -> Scorecard:
+    """Compile the scorecard of a row.
 
     Args:
-        team: the label value of the row; `ORGANISATION` for all.
-        today: the figures now.
-        before: what they were when the window began.
+        team: the label value of the row; `ORGANISATION` for all experiments.
+        today: the rows now.
+        before: the rows as they were when the window began.
     """
-    return _Compiler(Row(today, team), Row(before, team)).scorecard()
+    return _Compiler(today.row(team), before.row(team)).scorecard()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +61,14 @@ class _Compiler:
     before: Row
 
     def scorecard(self) -> Scorecard:
-        board = self.today.board
+        view, window = self.today.view, self.today.rows.window
         return Scorecard(
             team=self.today.team,
-            teams=tuple(board.teams),
-            window=board.window.label,
-            since=board.now - board.window.length,
-            taken_at=board.now,
-            minimum_sample=board.view.terms.min_sample,
+            teams=tuple(view.teams),
+            window=window.label,
+            since=view.now - window.length,
+            taken_at=view.now,
+            minimum_sample=view.terms.min_sample,
             idea_to_answer=self._idea_to_answer(),
             sharing=self._sharing(),
             failures=self._failures(),
@@ -75,35 +76,34 @@ class _Compiler:
             loops=self._loops(),
         )
 
-    def _figure(self, kind: type[F], measure: Measure[Any], then: Measure[Any] | None = None) -> F:
-        before: Measured[Any] = (then or measure)(self.before) if self.before.is_known else Measured(None, 0, _NOT_YET)
-        return kind.model_validate({**measure(self.today)._asdict(), "previous": before._asdict()})
+    def _figure(self, kind: type[F], measure: Measure, before: Measure | None = None) -> F:
+        previous = (before or measure)(self.before) if self.before.exists else _NO_EXPERIMENT_YET
+        return kind.model_validate({**measure(self.today).model_dump(), "previous": previous.model_dump()})
 
     def _idea_to_answer(self) -> IdeaToAnswer:
-        terms = self.today.board.view.terms
         team = DEFAULT_THRESHOLD if self.today.team == ORGANISATION else self.today.team
-        seconds = terms.threshold(team).total_seconds()
+        seconds = self.today.view.terms.threshold(team).total_seconds()
         return IdeaToAnswer(
             threshold=Length(seconds=seconds, words=length_in_words(seconds)),
-            median=self._figure(Seconds, stage_time("idea_to_answer", "0.5")),
-            p90=self._figure(Seconds, stage_time("idea_to_answer", "0.9")),
+            median=self._figure(Seconds, stage_time("idea_to_answer", 0.5)),
+            p90=self._figure(Seconds, stage_time("idea_to_answer", 0.9)),
             answered_within_threshold=self._figure(Share, measures.within_threshold),
             with_open_loops=WithOpenLoops(
-                median=self._figure(Seconds, measures.survival_time("0.5")),
-                p90=self._figure(Seconds, measures.survival_time("0.9")),
+                median=self._figure(Seconds, measures.survival_time(0.5)),
+                p90=self._figure(Seconds, measures.survival_time(0.9)),
                 answered_by_threshold=self._figure(Share, measures.answered_by_threshold),
             ),
-            stages=tuple(self._stage(stage) for stage in _AS_LIVED),
+            stages=tuple(self._stage(stage) for stage in _STAGES_IN_ORDER),
         )
 
     def _stage(self, stage: Stage) -> StageTimes:
-        median, p90 = (self._figure(Seconds, stage_time(stage, q)) for q in ("0.5", "0.9"))
+        median, p90 = (self._figure(Seconds, stage_time(stage, q)) for q in (0.5, 0.9))
         return StageTimes(stage=stage, median=median, p90=p90)
 
     def _sharing(self) -> Sharing:
         return Sharing(
             last_failure_shared=self._figure(Moment, measures.last_failure_shared),
-            learnings_shared=self._figure(Count, counted(of_kind("learnings_shared"))),
+            learnings_shared=self._figure(Count, counted(measures.shared)),
             failed=self._figure(Count, counted(measures.failed, measures.answered)),
         )
 
@@ -113,7 +113,7 @@ class _Compiler:
             categories=tuple(
                 OfCategory(
                     category=category,
-                    count=self._figure(Count, counted(of_kind("failures", category=category), measures.failed)),
+                    count=self._figure(Count, counted(measures.failed_as(category), measures.failed)),
                     share_of_answered=self._figure(Share, measures.failure_share(category)),
                 )
                 for category in FailureCategory
@@ -122,8 +122,8 @@ class _Compiler:
 
     def _bold_or_safe(self) -> BoldOrSafe:
         bold, safe, undeclared = (
-            self._figure(Count, counted(of_kind("experiments_proposed", risk=risk), measures.proposed))
-            for risk in (Risk.BOLD, Risk.SAFE, "undeclared")
+            self._figure(Count, counted(measures.proposed_as(risk), measures.proposed))
+            for risk in (Risk.BOLD, Risk.SAFE, None)
         )
         return BoldOrSafe(
             bold=bold,
@@ -135,11 +135,11 @@ class _Compiler:
         )
 
     def _loops(self) -> Loops:
-        forgotten = counted(of_kind("experiments_forgotten"), measures.in_flight)
+        forgotten = counted(measures.forgotten, measures.in_flight)
         return Loops(
             open=self._figure(Count, counted(measures.in_flight)),
-            overdue=self._figure(Count, counted(of_kind("experiments_overdue"), measures.in_flight)),
-            forgotten=self._figure(Count, forgotten, measures.unknown_then(_NO_SIGNS_OF_LIFE)),
-            repeated=self._figure(Count, counted(of_kind("repeated_experiments"))),
+            overdue=self._figure(Count, counted(measures.overdue, measures.in_flight)),
+            forgotten=self._figure(Count, forgotten, measures.unknown(_NO_PAST_ACTIVITY)),
+            repeated=self._figure(Count, counted(measures.repeated)),
             abandoned=self._figure(Share, measures.abandoned),
         )

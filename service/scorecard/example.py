@@ -1,4 +1,4 @@
-"""A scorecard of a small organisation, compiled as any other is, to show what one looks like."""
+"""An example scorecard of a small organisation, compiled from generated experiments."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -8,9 +8,9 @@ from service.lifecycle.references import Ref
 from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk
 from service.metrics.terms import DEFAULT_THRESHOLD, Terms, Window
 from service.metrics.view import ORGANISATION, View
-from service.scorecard.board import Board
 from service.scorecard.compiling import compile_scorecard
 from service.scorecard.figure import Scorecard
+from service.scorecard.rows import Rows
 
 _NOW = datetime(2026, 3, 31, 9, tzinfo=UTC)
 _DAY = timedelta(days=1)
@@ -21,10 +21,9 @@ _CATEGORIES = (FailureCategory.INTELLIGENT, FailureCategory.BASIC, FailureCatego
 
 
 def example() -> Scorecard:
-    """The scorecard."""
-    view = View.of(_experiments(), _TERMS)
-    nothing = View((), _TERMS)
-    return compile_scorecard(ORGANISATION, Board(view, _NOW), Board(nothing, _NOW - _WINDOW.length))
+    """Compile the example."""
+    today, before = View.of(_experiments(), _TERMS, _NOW), View((), _TERMS, _NOW - _WINDOW.length)
+    return compile_scorecard(ORGANISATION, Rows(today), Rows(before))
 
 
 def _experiments() -> Iterator[Experiment]:

@@ -1,176 +1,180 @@
-"""What a scorecard measures: of a row the value, how many experiments it rests on, or why there is no value."""
+"""The measures of a scorecard: for a row the value and the number of experiments behind it, or why there is no value.
+
+They call the pure functions that the exported metrics call, so that a scorecard and a scrape agree.
+"""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Generic, NamedTuple, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 from service.lifecycle.stages import Stage
-from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk
-from service.metrics.last_failure_shared import failure_shared_at
-from service.metrics.pickup_quantile import WAITED
-from service.metrics.view import View
-from service.scorecard.board import Row
+from service.lifecycle.taxonomy import FailureCategory, Risk
+from service.metrics import latency, outcomes, risk, sharing, survival
+from service.metrics.estimate import quantile
+from service.metrics.view import Cohorts, View
+from service.scorecard.figure import Reading
+from service.scorecard.rows import Row
 from service.scorecard.words import boldness_in_words, length_in_words
 
-T = TypeVar("T")
+Measure: TypeAlias = Callable[[Row], Reading[Any]]
+Count: TypeAlias = Callable[[Row], int]
 
-
-class Measured(NamedTuple, Generic[T]):
-    """A value, on how many experiments it rests, and it in words; or why there is none."""
-
-    value: T | None
-    n: int
-    reason: str | None = None
-    words: str | None = None
-
-
-Measure: TypeAlias = Callable[[Row], Measured[T]]
-Counting: TypeAlias = Callable[[Row], int]
-
-_ANSWERED = tuple(outcome for outcome in Outcome if outcome is not Outcome.ABANDONED)
 _NOT_REACHED = {
-    "0.5": "not reached: less than half are answered, however long one waits",
-    "0.9": "not reached: less than nine in ten are answered, however long one waits",
+    0.5: "not reached: less than half are answered so far",
+    0.9: "not reached: less than nine in ten are answered so far",
 }
 
 
-def answered(row: Row) -> int:
-    """How many experiments were answered in the window."""
-    return sum(row.count("experiments_concluded", outcome=outcome) for outcome in _ANSWERED)
+def size(population: Callable[[View], Cohorts]) -> Count:
+    """The number of experiments of a population."""
+    return lambda row: len(row.cohort(population(row.view)))
 
 
-def concluded(row: Row) -> int:
-    """How many experiments were concluded in the window."""
-    return sum(row.count("experiments_concluded", outcome=outcome) for outcome in Outcome)
-
-
-def proposed(row: Row) -> int:
-    """How many ideas there were in the window."""
-    return sum(row.count("experiments_proposed", risk=risk) for risk in (*Risk, "undeclared"))
+answered = size(lambda view: view.answered)
+concluded = size(lambda view: view.concluded)
+proposed = size(lambda view: view.proposed)
+shared = size(lambda view: view.shared)
+in_flight = size(lambda view: view.open)
+overdue = size(lambda view: view.overdue)
+forgotten = size(lambda view: view.forgotten)
 
 
 def failed(row: Row) -> int:
-    """How many experiments answered in the window failed."""
-    return sum(row.count("failures", category=category) for category in FailureCategory)
+    """The number of failed experiments among the answered ones."""
+    failures = row.cohort(row.view.answered).failures
+    return sum(failures[category] for category in FailureCategory)
 
 
-def in_flight(row: Row) -> int:
-    """How many experiments are open."""
-    return sum(row.count("experiments_in_flight", stage=stage) for stage in ("proposed", "running"))
+def failed_as(category: FailureCategory) -> Count:
+    """The number of failures of a category."""
+    return lambda row: row.cohort(row.view.answered).failures[category]
 
 
-def counted(count: Counting, of: Counting | None = None) -> Measure[int]:
-    """A count, of how many; of itself where it is part of nothing."""
-    return lambda row: Measured(value=count(row), n=(of or count)(row))
+def proposed_as(declared: Risk | None) -> Count:
+    """The number of proposed experiments of a risk; None counts those without one."""
+    return lambda row: row.cohort(row.view.proposed).risks[declared]
 
 
-def of_kind(name: str, **labels: str) -> Counting:
-    """A count that the metrics have."""
-    return lambda row: row.count(name, **labels)
+def repeated(row: Row) -> int:
+    """The number of repeated experiments."""
+    return row.repeats
 
 
-def stage_time(stage: Stage, q: str) -> Measure[float]:
-    """An exact quantile of how long a stage took."""
-    what = "answered" if stage == "idea_to_answer" else "with this stage known"
-
-    def measure(row: Row) -> Measured[float]:
-        sample = row.count("stage_samples", stage=stage)
-        return _seconds(row, row.value("stage_quantile_seconds", stage=stage, q=q), sample, what)
-
-    return measure
+def counted(count: Count, total: Count | None = None) -> Measure:
+    """A count and its total; a count without a total is its own."""
+    return lambda row: Reading[int](value=count(row), n=(total or count)(row))
 
 
-def within_threshold(row: Row) -> Measured[float]:
-    """The share of answers that took at most their own team's threshold."""
-    sample = row.count("stage_samples", stage="idea_to_answer")
-    return _gated(row, row.value("answered_within_threshold_ratio"), sample, "answered")
+def stage_time(stage: Stage, q: float) -> Measure:
+    """An exact quantile of the duration of a stage."""
+    condition = "answered" if stage == "idea_to_answer" else "with this stage known"
 
-
-def survival_time(q: str) -> Measure[float]:
-    """A quantile of the time to the answer with open loops counted."""
-
-    def measure(row: Row) -> Measured[float]:
-        reached = row.value("idea_to_answer_survival_quantile_seconds", q=q)
-        return _seconds(row, reached, _watched(row), "proposed", _NOT_REACHED[q])
+    def measure(row: Row) -> Reading[float]:
+        durations = row.cohort(row.view.answered).durations(stage)
+        return _in_words(_gated(row, lambda: quantile(durations, q), len(durations), condition))
 
     return measure
 
 
-def answered_by_threshold(row: Row) -> Measured[float]:
-    """The share that is answered by the threshold with open loops counted."""
-    return _gated(row, row.value("survival_answered_by_threshold_ratio"), _watched(row), "proposed")
+def within_threshold(row: Row) -> Reading[float]:
+    """The share of answers within their own team's threshold."""
+    within, answers = latency.within_threshold(row.cohort(row.view.answered), row.view.terms)
+    return _gated(row, lambda: within / answers, answers, "answered")
 
 
-def last_failure_shared(row: Row) -> Measured[datetime]:
-    """When the learning from a failed experiment was last shared."""
-    seconds = row.value("last_failure_shared_timestamp_seconds")
-    in_window = len(failure_shared_at(row.cohort(View.shared).loops))
-    if seconds is None:
-        return Measured(value=None, n=in_window, reason="no failed experiment was shared yet")
-    ago = length_in_words(row.board.now.timestamp() - seconds)
-    return Measured(value=datetime.fromtimestamp(seconds, UTC), words=f"{ago} ago", n=in_window)
+def survival_time(q: float) -> Measure:
+    """A quantile of the time to the answer, including open experiments."""
+
+    def measure(row: Row) -> Reading[float]:
+        curve, sample = row.cohort(row.view.proposed).survival
+        return _in_words(_gated(row, lambda: curve.quantile(q), sample, "proposed", _NOT_REACHED[q]))
+
+    return measure
 
 
-def biggest(row: Row) -> Measured[list[FailureCategory]]:
+def answered_by_threshold(row: Row) -> Reading[float]:
+    """The estimated share that is answered within the threshold, including open experiments."""
+    cohort = row.cohort(row.view.proposed)
+    share = survival.answered_by_threshold
+    return _gated(row, lambda: share(cohort, row.view.terms), cohort.survival[1], "proposed")
+
+
+def last_failure_shared(row: Row) -> Reading[datetime]:
+    """The time at which the learning from a failed experiment was last shared."""
+    last = sharing.last_failure_shared(row.cohort(row.view.all))
+    in_window = sharing.failures_shared(row.cohort(row.view.shared))
+    if last is None:
+        return Reading[datetime](value=None, n=in_window, reason="no failed experiment has been shared yet")
+    ago = length_in_words((row.view.now - last).total_seconds())
+    return Reading[datetime](value=last.astimezone(UTC), words=f"{ago} ago", n=in_window)
+
+
+def biggest(row: Row) -> Reading[list[FailureCategory]]:
     """The categories with the most failures."""
-    counts = {category: row.count("failures", category=category) for category in FailureCategory}
-    if not (most := max(counts.values())):
-        return Measured(value=None, n=0, reason="none failed")
-    largest = [category for category, count in counts.items() if count == most]
-    return Measured(value=largest, n=sum(counts.values()))
+    failures = row.cohort(row.view.answered).failures
+    most = max(failures[category] for category in FailureCategory)
+    if not most:
+        return Reading[list[FailureCategory]](value=None, n=0, reason="none failed")
+    largest = [category for category in FailureCategory if failures[category] == most]
+    return Reading[list[FailureCategory]](value=largest, n=failed(row))
 
 
-def failure_share(category: FailureCategory) -> Measure[float]:
-    """The failures of a category over what was answered."""
-    return lambda row: _gated(row, row.value("failure_category_ratio", category=category), answered(row), "answered")
+def failure_share(category: FailureCategory) -> Measure:
+    """The failures of a category divided by the answered experiments."""
 
-
-def abandoned(row: Row) -> Measured[float]:
-    """The abandoned over what was concluded."""
-    return _gated(row, row.value("abandoned_ratio"), concluded(row), "concluded")
-
-
-def share_of_bold(row: Row) -> Measured[float]:
-    """The bold over those of which somebody said which they are."""
-    bold, safe = (row.count("experiments_proposed", risk=risk) for risk in (Risk.BOLD, Risk.SAFE))
-    share = bold / (bold + safe) if row.board.view.enough(bold + safe) else None
-    measured = _gated(row, share, bold + safe, "declared bold or safe")
-    return measured if share is None else measured._replace(words=boldness_in_words(share))
-
-
-def pickup_time(risk: Risk) -> Measure[float]:
-    """The median time from idea to start of ideas of this risk."""
-
-    def measure(row: Row) -> Measured[float]:
-        sample = len(row.cohort(View.proposed).ordered(WAITED[risk]))
-        return _seconds(row, row.value("pickup_quantile_seconds", risk=risk, q="0.5"), sample, f"of the {risk} started")
+    def measure(row: Row) -> Reading[float]:
+        cohort = row.cohort(row.view.answered)
+        return _gated(row, lambda: outcomes.category_share(cohort, category), len(cohort), "answered")
 
     return measure
 
 
-def unknown_then(reason: str) -> Measure[int]:
-    """What nobody can tell of the past."""
-    return lambda _: Measured(None, 0, reason)
+def abandoned(row: Row) -> Reading[float]:
+    """The abandoned experiments divided by the concluded ones."""
+    cohort = row.cohort(row.view.concluded)
+    return _gated(row, lambda: outcomes.abandoned_share(cohort), len(cohort), "concluded")
 
 
-def _watched(row: Row) -> int:
-    return row.cohort(View.proposed).survival[1]
+def share_of_bold(row: Row) -> Reading[float]:
+    """The bold experiments divided by those that are declared bold or safe."""
+    bold, safe = proposed_as(Risk.BOLD)(row), proposed_as(Risk.SAFE)(row)
+    share = _gated(row, lambda: bold / (bold + safe), bold + safe, "declared bold or safe")
+    return share if share.value is None else share.model_copy(update={"words": boldness_in_words(share.value)})
 
 
-def _seconds(row: Row, value: float | None, sample: int, what: str, missing: str = "") -> Measured[float]:
-    reading = _gated(row, value, sample, what, missing)
-    return reading if value is None else reading._replace(words=length_in_words(value))
+def pickup_time(declared: Risk) -> Measure:
+    """The median wait before the start of ideas of a risk."""
+
+    def measure(row: Row) -> Reading[float]:
+        waits = risk.waits_before_start(row.cohort(row.view.proposed), declared)
+        return _in_words(_gated(row, lambda: quantile(waits, 0.5), len(waits), f"{declared} and started"))
+
+    return measure
 
 
-def _gated(row: Row, value: float | None, sample: int, what: str, missing: str = "") -> Measured[float]:
-    """A figure that is withheld below the minimum sample.
+def unknown(reason: str) -> Measure:
+    """A count that is not known."""
+    return lambda _: Reading[int](value=None, n=0, reason=reason)
+
+
+def _in_words(reading: Reading[float]) -> Reading[float]:
+    if reading.value is None:
+        return reading
+    return reading.model_copy(update={"words": length_in_words(reading.value)})
+
+
+def _gated(
+    row: Row, compute: Callable[[], float | None], sample: int, condition: str, missing: str = ""
+) -> Reading[float]:
+    """A value that is withheld below the minimum sample.
 
     Args:
-        what: what there are too few of.
-        missing: why there may be none on a sample that is large enough.
+        condition: the condition that too few experiments meet.
+        missing: why a large enough sample may have no value.
     """
-    if value is not None:
-        return Measured(value=value, n=sample)
-    enough = row.board.view.enough(sample)
-    too_few = f"fewer than {row.board.view.terms.min_sample} {what} ({sample})" if sample else f"none {what}"
-    return Measured(value=None, n=sample, reason=missing if enough else too_few)
+    if row.view.is_enough(sample):
+        value = compute()
+        return Reading[float](value=value, n=sample, reason=missing if value is None else None)
+    minimum = row.view.terms.min_sample
+    too_few = f"fewer than {minimum} {condition} ({sample})" if sample else f"none {condition}"
+    return Reading[float](value=None, n=sample, reason=too_few)

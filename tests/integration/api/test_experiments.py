@@ -15,7 +15,7 @@ from hypothesis import settings as examples
 from service.lifecycle.experiment import Experiment
 from service.lifecycle.references import Ref, experiment_id
 from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk
-from service.metrics import experiments_forgotten, experiments_overdue
+from service.metrics.open_loops import experiments_forgotten, experiments_overdue
 from service.metrics.view import View
 from service.presentation.experiments import EXPERIMENT, in_words
 from service.storage import experiments
@@ -248,9 +248,9 @@ async def test_lists_of_what_is_late_are_as_long_as_the_figures_say(
             for name in ("overdue", "forgotten")
         }
         shown = (await client.get("/experiments", params={"limit": 500})).json()["experiments"]
-    view = View.of(portfolio, terms("7d", thresholds=thresholds, forgotten_after=forgotten_after))
-    for name, families in (("overdue", experiments_overdue.families), ("forgotten", experiments_forgotten.families)):
-        [family] = families(view, NOW)
+    view = View.of(portfolio, terms("7d", thresholds=thresholds, forgotten_after=forgotten_after), NOW)
+    for name, metric in (("overdue", experiments_overdue), ("forgotten", experiments_forgotten)):
+        [family] = metric(view)
         told = {sample.labels["team"]: sample.value for sample in family.samples}
         assert listed[name] == {team: told.get(team, 0) for team in listed[name]}
         assert sum(one[name] for one in shown) == sum(told.values())

@@ -47,7 +47,7 @@ async def test_without_an_experiment_everything_is_none_with_a_reason(database: 
         "words": None,
         "n": 0,
         "reason": "none answered",
-        "previous": {"value": None, "words": None, "n": 0, "reason": "nothing was proposed until then"},
+        "previous": {"value": None, "words": None, "n": 0, "reason": "no experiment existed then"},
     }
 
 

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
 
 import asyncpg
 import pytest
@@ -11,12 +10,8 @@ from scipy.stats import CensoredData, ecdf
 
 from service.lifecycle.experiment import Experiment
 from service.lifecycle.taxonomy import Outcome
-from service.metrics import (
-    stage_quantile,
-    stage_samples,
-    survival_answered_by_threshold,
-    survival_quantile,
-)
+from service.metrics.latency import stage_quantile_seconds, stage_samples
+from service.metrics.survival import idea_to_answer_survival_quantile_seconds, survival_answered_by_threshold_ratio
 from service.metrics.view import View
 from tests.support.portfolios import NOW, Portfolio, portfolios
 
@@ -116,7 +111,7 @@ async def test_the_quantiles_of_stages_are_those_of_postgresql(
         for q, value in zip(QUANTILES, row["quantiles"], strict=True)
     }
     assert len(theirs) > 10_000
-    assert _exported(stage_quantile.families, thousand) == pytest.approx(theirs, rel=1e-9, abs=0)
+    assert _exported(stage_quantile_seconds, thousand) == pytest.approx(theirs, rel=1e-9, abs=0)
 
 
 async def test_the_numbers_behind_them_are_those_of_postgresql(
@@ -127,7 +122,7 @@ async def test_the_numbers_behind_them_are_those_of_postgresql(
         for row in stages
         if row["team"] != "_org"
     }
-    ours = _exported(stage_samples.families, thousand)
+    ours = _exported(stage_samples, thousand)
     assert {row: count for row, count in ours.items() if count} == theirs
 
 
@@ -148,15 +143,15 @@ def test_survival_is_that_of_scipy(thousand: Mapping[str, Portfolio]) -> None:
                     quantiles[name, team, window, str(q)] = float(reached[0])
     assert len(ratios) > 1_000
     assert len(quantiles) > 1_000
-    assert _exported(survival_quantile.families, thousand) == quantiles
-    assert _exported(survival_answered_by_threshold.families, thousand) == pytest.approx(ratios, rel=1e-9, abs=1e-12)
+    assert _exported(idea_to_answer_survival_quantile_seconds, thousand) == quantiles
+    assert _exported(survival_answered_by_threshold_ratio, thousand) == pytest.approx(ratios, rel=1e-9, abs=1e-12)
 
 
-def _exported(families: Callable[[View, datetime], Iterable[Metric]], thousand: Mapping[str, Portfolio]) -> Figure:
+def _exported(families: Callable[[View], Iterable[Metric]], thousand: Mapping[str, Portfolio]) -> Figure:
     return {
         (name, *sample.labels.values()): sample.value
         for name, portfolio in thousand.items()
-        for family in families(View.of(portfolio.experiments, portfolio.terms), NOW)
+        for family in families(View.of(portfolio.experiments, portfolio.terms, NOW))
         for sample in family.samples
     }
 

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from service.lifecycle.exclusions import UNMARKED, Exclusion
 from service.lifecycle.experiment import Experiment
 from service.lifecycle.references import Ref
-from service.metrics.cohort import Loop
+from service.metrics.cohort import MeasuredExperiment
 from service.metrics.view import View
 from service.pipeline.snapshot import ExperimentCache, sample_values
 from service.storage import exclusions, experiments
@@ -69,11 +69,13 @@ async def _take(database: Database, step: Step) -> None:
 
 
 async def _everything(connection: Connection) -> View:
-    return View.of(await experiments.read_all(connection), TERMS, await exclusions.list_since(connection, AGES_AGO))
+    return View.of(
+        await experiments.read_all(connection), TERMS, BEGINNING, await exclusions.list_since(connection, AGES_AGO)
+    )
 
 
-def _remembered(loops: Iterable[Loop]) -> list[Experiment]:
-    return sorted((loop.experiment for loop in loops), key=lambda one: one.root)
+def _remembered(remembered: Iterable[MeasuredExperiment]) -> list[Experiment]:
+    return sorted((measured.experiment for measured in remembered), key=lambda one: one.root)
 
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -92,15 +94,15 @@ async def test_a_memory_that_is_kept_gives_the_same_figures_as_everything_after_
             fresh = await ExperimentCache().view(connection, TERMS, now)
             everything = await _everything(connection)
         # The figures are of when it was read, or of a moment after it.
-        assert sample_values(view, now + reading) == sample_values(everything, now + reading)
-        assert _remembered(view.loops) == _remembered(fresh.loops)
+        assert sample_values(view.at(now + reading)) == sample_values(everything.at(now + reading))
+        assert _remembered(view.experiments) == _remembered(fresh.experiments)
 
 
 async def test_what_has_not_changed_is_not_read_again(database: Database) -> None:
     same, other = experiment("key:same", idea_at=at(2)), experiment("key:other", idea_at=at(2))
     memory = ExperimentCache()
-    first = await _loops(database, memory, Step(rewritten=(same, other)))
-    second = await _loops(database, memory, Step(rewritten=(same, replace(other, title="Ask less"))))
+    first = await _experiments(database, memory, Step(rewritten=(same, other)))
+    second = await _experiments(database, memory, Step(rewritten=(same, replace(other, title="Ask less"))))
     assert second["key:same"] is first["key:same"]
     assert second["key:other"] is not first["key:other"]
     assert second["key:other"].experiment.title == "Ask less"
@@ -113,19 +115,21 @@ async def test_what_no_window_holds_any_more_is_forgotten(database: Database) ->
         for day in (1, 3, 7)
     )
     memory = ExperimentCache()
-    assert (await _loops(database, memory, Step(rewritten=(first, between, last)))).keys() == {
+    assert (await _experiments(database, memory, Step(rewritten=(first, between, last)))).keys() == {
         "key:1",
         "key:3",
         "key:7",
     }
-    assert (await _loops(database, memory, Step(), at(10, "10:00:00"))).keys() == {"key:1", "key:3", "key:7"}
+    assert (await _experiments(database, memory, Step(), at(10, "10:00:00"))).keys() == {"key:1", "key:3", "key:7"}
     just_after = at(10, "10:00:00") + A_MICROSECOND
-    assert (await _loops(database, memory, Step(), just_after)).keys() == {"key:1", "key:7"}
+    assert (await _experiments(database, memory, Step(), just_after)).keys() == {"key:1", "key:7"}
 
 
-async def _loops(database: Database, memory: ExperimentCache, step: Step, now: datetime = BEGINNING) -> dict[str, Loop]:
-    """The loops of a snapshot after a step, by root."""
+async def _experiments(
+    database: Database, memory: ExperimentCache, step: Step, now: datetime = BEGINNING
+) -> dict[str, MeasuredExperiment]:
+    """The experiments of a snapshot after a step, by root."""
     await _take(database, step)
     async with database.read_transaction() as connection:
         view = await memory.view(connection, TERMS, now)
-    return {loop.experiment.root: loop for loop in view.loops}
+    return {measured.experiment.root: measured for measured in view.experiments}

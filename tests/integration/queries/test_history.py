@@ -152,8 +152,8 @@ def test_what_is_told_of_a_moment_is_the_snapshot_of_then_of_the_experiments_as_
     told = [at(day) for day in sorted(days)]
     lines = exported(known, told, {})
     for then in told:
-        view = View.of([past for one in known if (past := as_of(one, then))], TERMS)
-        taken = render(view, then).openmetrics.decode() + "# EOF\n"
+        view = View.of([past for one in known if (past := as_of(one, then))], TERMS, then)
+        taken = render(view).openmetrics.decode() + "# EOF\n"
         moment = ("loopgauge_snapshot_timestamp_seconds", (), then.timestamp())
         assert samples(told_of(lines, then)) == sorted([*samples(taken), moment])
 
@@ -164,7 +164,7 @@ def test_once_all_is_past_the_history_says_what_the_figures_say_today() -> None:
         experiment("jira:ML-1", idea_at=at(3), team="", last_activity_at=at(9)),
     ]
     told = dict(line.rsplit(" ", 1)[0].rsplit(" ", 1) for line in exported(known, [at(20)], {}) if line[0] != "#")
-    today = sample_values(View.of(known, TERMS), at(20))
+    today = sample_values(View.of(known, TERMS, at(20)))
     told.pop("loopgauge_snapshot_timestamp_seconds{}")
     assert {name.replace(", ", ","): float(value) for name, value in today.items()} == {
         name: float(value) for name, value in told.items()

@@ -14,8 +14,8 @@ from service.metrics.terms import Window
 from service.metrics.view import ORGANISATION, View
 from service.queries.history import view_as_of
 from service.queries.scorecard import Scorecards, UnknownTeam
-from service.scorecard.board import Board
 from service.scorecard.compiling import compile_scorecard
+from service.scorecard.rows import Rows
 from service.storage import experiments
 from service.storage.database import Database
 from tests.support.builders import at, experiment, terms
@@ -54,9 +54,9 @@ async def test_a_scorecard_is_that_of_all_experiments_whatever_windows_were_aske
     asked = scorecards(database, Clock(now))
     for length in days:
         window = Window(f"{length}d", timedelta(days=length))
-        view, then = View.of(known, replace(TERMS, windows=(window,))), now - window.length
-        today, before = Board(view, now), Board(view_as_of(view, then), then)
-        for team in (*today.teams, ORGANISATION):
+        view = View.of(known, replace(TERMS, windows=(window,)), now)
+        today, before = Rows(view), Rows(view_as_of(view, now - window.length))
+        for team in (*view.teams, ORGANISATION):
             assert await asked.scorecard(team, window) == compile_scorecard(team, today, before)
 
 

@@ -197,7 +197,7 @@ def portfolios(draw: st.DrawFn) -> list[Experiment]:
 
 
 def _figures(of: Iterable[Experiment]) -> dict[str, float]:
-    return sample_values(View.of(of, terms("7d", "90d", min_sample=1, max_teams=2)), NOW)
+    return sample_values(View.of(of, terms("7d", "90d", min_sample=1, max_teams=2), NOW))
 
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])

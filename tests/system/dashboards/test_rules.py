@@ -184,9 +184,9 @@ def _families() -> Iterator[Metric]:
         outcome=Outcome.FAILED,
         shared_at=_NOW - timedelta(days=1),
     )
-    view = View.of([*experiments_of_all_kinds(_NOW), shared], terms("30d", "90d", "365d"))
+    view = View.of([*experiments_of_all_kinds(_NOW), shared], terms("30d", "90d", "365d"), _NOW)
     for make in METRICS:
-        yield from make(view, _NOW)
+        yield from make(view)
     telemetry = Telemetry(["github"])
     telemetry.record_last_delivery("github", _NOW)
     telemetry.set_backlog(Backlog(0, 0.0, 0, 0))

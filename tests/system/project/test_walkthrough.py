@@ -75,7 +75,7 @@ def test_a_failure_is_posted_explained_and_classified_as_the_readme_says(databas
         assert before.count(f"loopgauge_stage_quantile_seconds{quantiles}") == 1
         assert before.count("loopgauge_stage_quantile_seconds{") == 1
         assert "the biggest unclassified n 1" in scorecard()
-        assert "no failed experiment was shared yet" in scorecard()
+        assert "no failed experiment has been shared yet" in scorecard()
         posted = _run(at_the_service(_examples("a failure", "a classification by comment")))
         # The failure is sent once more, with the times of now.
         assert posted.endswith('"status": "stored"}')

@@ -6,7 +6,7 @@ import pytest
 
 from service.lifecycle.experiment import Experiment
 from service.lifecycle.taxonomy import Outcome
-from service.metrics.abandoned_ratio import families
+from service.metrics.outcomes import abandoned_ratio as families
 from service.metrics.view import View
 from tests.support.builders import at, experiment, terms
 from tests.support.rows import Rows, rows
@@ -29,7 +29,7 @@ def ratio(
 
 
 def test_it_is_a_gauge_with_a_description() -> None:
-    (family,) = families(View.of([ABANDONED], terms("7d", min_sample=1)), NOW)
+    (family,) = families(View.of([ABANDONED], terms("7d", min_sample=1), NOW))
     assert (family.name, family.type) == ("loopgauge_abandoned_ratio", "gauge")
     assert [sample.labels for sample in family.samples] == [
         {"team": "search", "window": "7d"},

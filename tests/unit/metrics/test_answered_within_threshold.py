@@ -8,7 +8,7 @@ import pytest
 
 from service.lifecycle.experiment import Experiment
 from service.lifecycle.taxonomy import Outcome
-from service.metrics.answered_within_threshold import families
+from service.metrics.latency import answered_within_threshold_ratio as families
 from service.metrics.terms import Terms
 from service.metrics.view import View
 from tests.support.builders import at, experiment, terms
@@ -20,7 +20,7 @@ TWO_DAYS = terms("7d", thresholds={"default": timedelta(days=2)}, min_sample=1)
 
 def ratios(*experiments: Experiment, on: Terms = TWO_DAYS) -> dict[tuple[str, str], float]:
     """The figure by team and window."""
-    (family,) = families(View.of(experiments, on), NOW)
+    (family,) = families(View.of(experiments, on, NOW))
     assert {sample.name for sample in family.samples} <= {"loopgauge_answered_within_threshold_ratio"}
     return {(sample.labels["team"], sample.labels["window"]): sample.value for sample in family.samples}
 
@@ -31,7 +31,7 @@ def taking(days: float, answered_at: datetime = YESTERDAY, team: str = "search")
 
 
 def test_it_is_a_gauge_with_a_description() -> None:
-    (family,) = families(View.of((), WEEK), NOW)
+    (family,) = families(View.of((), WEEK, NOW))
     assert (family.name, family.type) == ("loopgauge_answered_within_threshold_ratio", "gauge")
     assert family.documentation
 

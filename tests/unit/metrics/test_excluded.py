@@ -6,7 +6,7 @@ import pytest
 
 from service.lifecycle.exclusions import Exclusion
 from service.lifecycle.experiment import Experiment
-from service.metrics.excluded import families
+from service.metrics.excluded import excluded as families
 from service.metrics.view import View
 from tests.support.builders import at, experiment, terms
 
@@ -16,7 +16,7 @@ A_MICROSECOND = timedelta(microseconds=1)
 
 def figure(*left_out: Exclusion, loops: tuple[Experiment, ...] = (), windows: str = "7d") -> dict[str, float]:
     """The figure of the first window by reason, and of further ones by reason and window."""
-    (family,) = families(View.of(loops, terms(*windows.split()), left_out), NOW)
+    (family,) = families(View.of(loops, terms(*windows.split()), NOW, left_out))
     first = windows.split(maxsplit=1)[0]
     return {
         sample.labels["reason"] + ("" if sample.labels["window"] == first else f" {sample.labels['window']}"): (
@@ -36,7 +36,7 @@ def left_out(reason: str, since: datetime) -> Exclusion:
 
 
 def test_it_is_a_gauge_with_a_description() -> None:
-    (family,) = families(View.of((), terms("7d")), NOW)
+    (family,) = families(View.of((), terms("7d"), NOW))
     assert (family.name, family.type) == ("loopgauge_excluded", "gauge")
     assert family.documentation
 

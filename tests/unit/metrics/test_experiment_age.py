@@ -9,7 +9,7 @@ from prometheus_client.samples import Sample
 
 from service.lifecycle.experiment import Experiment
 from service.lifecycle.taxonomy import Outcome
-from service.metrics.experiment_age import families
+from service.metrics.open_loops import experiment_age_seconds as families
 from service.metrics.view import View
 from tests.support.builders import at, experiment, terms
 
@@ -24,7 +24,7 @@ def aged(seconds: float, team: str = "search") -> Experiment:
 
 
 def samples(*experiments: Experiment, now: datetime = NOW, max_teams: int = 200) -> list[Sample]:
-    (family,) = families(View.of(experiments, terms("7d", max_teams=max_teams)), now)
+    (family,) = families(View.of(experiments, terms("7d", max_teams=max_teams), now))
     return list(family.samples)
 
 
@@ -47,7 +47,7 @@ def by_team(name: str, several: list[Sample]) -> dict[str, float]:
 
 
 def test_it_is_a_gauge_histogram_with_a_description() -> None:
-    (family,) = families(View.of((), terms()), NOW)
+    (family,) = families(View.of((), terms(), NOW))
     assert (family.name, family.type) == ("loopgauge_experiment_age_seconds", "gaugehistogram")
     assert family.documentation
 

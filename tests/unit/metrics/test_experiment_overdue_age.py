@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from service.lifecycle.experiment import Experiment
-from service.metrics.experiment_overdue_age import families
+from service.metrics.open_loops import experiment_overdue_age_seconds as families
 from service.metrics.view import View
 from tests.support.builders import at, experiment, terms
 from tests.support.rows import Rows, rows
@@ -36,7 +36,7 @@ def roots(*experiments: Experiment, thresholds: Mapping[str, timedelta] | None =
 
 
 def test_it_is_a_gauge_with_a_description() -> None:
-    (family,) = families(View.of([open_for(15)], terms()), NOW)
+    (family,) = families(View.of([open_for(15)], terms(), NOW))
     assert (family.name, family.type) == ("loopgauge_experiment_overdue_age_seconds", "gauge")
     assert [sample.labels for sample in family.samples] == [
         {"team": "search", "experiment": "github:acme/app#45", "url": PAGE}

@@ -6,7 +6,7 @@ import pytest
 
 from service.lifecycle.experiment import Experiment
 from service.lifecycle.taxonomy import Outcome
-from service.metrics.experiments_concluded import families
+from service.metrics.outcomes import experiments_concluded as families
 from service.metrics.view import View
 from tests.support.builders import at, experiment, terms
 
@@ -18,7 +18,7 @@ def concluded(
     *experiments: Experiment, windows: tuple[str, ...] = (WEEK,), now: datetime = NOW
 ) -> dict[tuple[str, str, str], float]:
     """The figure by team, outcome and window."""
-    (family,) = families(View.of(experiments, terms(*windows)), now)
+    (family,) = families(View.of(experiments, terms(*windows), now))
     assert {sample.name for sample in family.samples} <= {"loopgauge_experiments_concluded"}
     return {
         (sample.labels["team"], sample.labels["outcome"], sample.labels["window"]): sample.value
@@ -32,7 +32,7 @@ def counted(*experiments: Experiment) -> dict[tuple[str, str, str], float]:
 
 
 def test_it_is_a_gauge_with_a_description() -> None:
-    (family,) = families(View.of((), terms(WEEK)), NOW)
+    (family,) = families(View.of((), terms(WEEK), NOW))
     assert (family.name, family.type) == ("loopgauge_experiments_concluded", "gauge")
     assert family.documentation
 

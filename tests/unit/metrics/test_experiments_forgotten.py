@@ -6,7 +6,7 @@ import pytest
 
 from service.lifecycle.experiment import Experiment
 from service.lifecycle.taxonomy import Outcome
-from service.metrics.experiments_forgotten import families
+from service.metrics.open_loops import experiments_forgotten as families
 from service.metrics.view import View
 from tests.support.builders import at, experiment, terms
 from tests.support.rows import Rows, rows
@@ -24,7 +24,7 @@ def forgotten(
 
 
 def test_it_is_a_gauge_by_team_with_a_description() -> None:
-    (family,) = families(View.of([experiment(idea_at=at(1))], terms()), NOW)
+    (family,) = families(View.of([experiment(idea_at=at(1))], terms(), NOW))
     assert (family.name, family.type) == ("loopgauge_experiments_forgotten", "gauge")
     assert [sample.labels for sample in family.samples] == [{"team": "search"}]
     assert family.documentation

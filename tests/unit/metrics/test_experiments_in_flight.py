@@ -1,7 +1,7 @@
 """`loopgauge_experiments_in_flight`: open loops by how far they have come."""
 
 from service.lifecycle.experiment import Experiment
-from service.metrics.experiments_in_flight import families
+from service.metrics.open_loops import experiments_in_flight as families
 from service.metrics.view import View
 from tests.support.builders import at, experiment, terms
 
@@ -10,7 +10,7 @@ NOW = at(20)
 
 def in_flight(*experiments: Experiment) -> dict[tuple[str, str], float]:
     """The figure by team and stage."""
-    (family,) = families(View.of(experiments, terms()), NOW)
+    (family,) = families(View.of(experiments, terms(), NOW))
     assert {sample.name for sample in family.samples} <= {"loopgauge_experiments_in_flight"}
     return {(sample.labels["team"], sample.labels["stage"]): sample.value for sample in family.samples}
 
@@ -21,7 +21,7 @@ def counted(*experiments: Experiment) -> dict[tuple[str, str], float]:
 
 
 def test_it_is_a_gauge_with_a_description() -> None:
-    (family,) = families(View.of((), terms()), NOW)
+    (family,) = families(View.of((), terms(), NOW))
     assert (family.name, family.type) == ("loopgauge_experiments_in_flight", "gauge")
     assert family.documentation
 

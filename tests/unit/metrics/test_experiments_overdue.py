@@ -7,7 +7,7 @@ import pytest
 
 from service.lifecycle.experiment import Experiment
 from service.lifecycle.taxonomy import Outcome
-from service.metrics.experiments_overdue import families
+from service.metrics.open_loops import experiments_overdue as families
 from service.metrics.view import View
 from tests.support.builders import at, experiment, terms
 from tests.support.rows import Rows, rows
@@ -27,7 +27,7 @@ def overdue(
 
 
 def test_it_is_a_gauge_by_team_with_a_description() -> None:
-    (family,) = families(View.of([experiment(idea_at=at(1))], terms()), NOW)
+    (family,) = families(View.of([experiment(idea_at=at(1))], terms(), NOW))
     assert (family.name, family.type) == ("loopgauge_experiments_overdue", "gauge")
     assert [sample.labels for sample in family.samples] == [{"team": "search"}]
     assert family.documentation

@@ -6,7 +6,7 @@ import pytest
 
 from service.lifecycle.experiment import Experiment
 from service.lifecycle.taxonomy import Outcome, Risk
-from service.metrics.experiments_proposed import families
+from service.metrics.risk import experiments_proposed as families
 from service.metrics.view import View
 from tests.support.builders import at, experiment, terms
 from tests.support.rows import Rows, rows
@@ -26,7 +26,7 @@ def counted(figure: Rows) -> Rows:
 
 
 def test_it_is_a_gauge_with_a_description() -> None:
-    (family,) = families(View.of([experiment(idea_at=at(1))], terms("7d")), NOW)
+    (family,) = families(View.of([experiment(idea_at=at(1))], terms("7d"), NOW))
     assert (family.name, family.type) == ("loopgauge_experiments_proposed", "gauge")
     assert family.samples[0].labels == {"team": "search", "risk": "bold", "window": "7d"}
     assert family.documentation

@@ -6,7 +6,7 @@ import pytest
 
 from service.lifecycle.experiment import Experiment
 from service.lifecycle.taxonomy import FailureCategory, Outcome
-from service.metrics.failure_category_ratio import families
+from service.metrics.outcomes import failure_category_ratio as families
 from service.metrics.view import View
 from tests.support.builders import at, experiment, terms
 from tests.support.rows import Rows, rows
@@ -40,7 +40,7 @@ def of_team(team: str, figure: Rows) -> dict[str, float]:
 
 
 def test_it_is_a_gauge_with_a_description() -> None:
-    (family,) = families(View.of([BASIC], terms("7d", min_sample=1)), NOW)
+    (family,) = families(View.of([BASIC], terms("7d", min_sample=1), NOW))
     assert (family.name, family.type) == ("loopgauge_failure_category_ratio", "gauge")
     assert family.samples[0].labels == {"team": "search", "category": "intelligent", "window": "7d"}
     assert family.documentation

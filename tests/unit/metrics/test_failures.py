@@ -4,7 +4,7 @@ import pytest
 
 from service.lifecycle.experiment import Experiment
 from service.lifecycle.taxonomy import FailureCategory, Outcome
-from service.metrics.failures import families
+from service.metrics.outcomes import failures as families
 from service.metrics.view import View
 from tests.support.builders import at, experiment, terms
 
@@ -14,7 +14,7 @@ WEEK, MONTH = "7d", "30d"
 
 def failures(*experiments: Experiment, windows: tuple[str, ...] = (WEEK,)) -> dict[tuple[str, str, str], float]:
     """The figure by team, category and window."""
-    (family,) = families(View.of(experiments, terms(*windows)), NOW)
+    (family,) = families(View.of(experiments, terms(*windows), NOW))
     assert {sample.name for sample in family.samples} <= {"loopgauge_failures"}
     return {
         (sample.labels["team"], sample.labels["category"], sample.labels["window"]): sample.value
@@ -34,7 +34,7 @@ def counted(*experiments: Experiment) -> dict[tuple[str, str, str], float]:
 
 
 def test_it_is_a_gauge_with_a_description() -> None:
-    (family,) = families(View.of((), terms(WEEK)), NOW)
+    (family,) = families(View.of((), terms(WEEK), NOW))
     assert (family.name, family.type) == ("loopgauge_failures", "gauge")
     assert family.documentation
 

@@ -10,7 +10,7 @@ from prometheus_client.samples import Sample
 
 from service.lifecycle.experiment import Experiment
 from service.lifecycle.taxonomy import Outcome
-from service.metrics.idea_to_answer import families
+from service.metrics.latency import idea_to_answer_seconds as families
 from service.metrics.view import View
 from tests.support.builders import at, experiment, terms
 
@@ -27,7 +27,7 @@ def taking(seconds: float, answered_at: datetime = YESTERDAY, team: str = "searc
 
 
 def samples(*experiments: Experiment, windows: Sequence[str] = (WEEK,)) -> list[Sample]:
-    (family,) = families(View.of(experiments, terms(*windows)), NOW)
+    (family,) = families(View.of(experiments, terms(*windows), NOW))
     return list(family.samples)
 
 
@@ -48,7 +48,7 @@ def total(name: str, *experiments: Experiment) -> list[float]:
 
 
 def test_it_is_a_gauge_histogram_with_a_description() -> None:
-    (family,) = families(View.of((), terms(WEEK)), NOW)
+    (family,) = families(View.of((), terms(WEEK), NOW))
     assert (family.name, family.type) == ("loopgauge_idea_to_answer_seconds", "gaugehistogram")
     assert family.documentation
 

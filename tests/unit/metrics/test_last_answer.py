@@ -6,7 +6,7 @@ import pytest
 
 from service.lifecycle.experiment import Experiment
 from service.lifecycle.taxonomy import Outcome
-from service.metrics.last_answer import families
+from service.metrics.outcomes import last_answer_timestamp_seconds as families
 from service.metrics.view import View
 from tests.support.builders import at, experiment, terms
 from tests.support.rows import Rows, rows
@@ -27,7 +27,7 @@ def last(*experiments: Experiment, max_teams: int = 200) -> Rows:
 
 
 def test_it_is_a_gauge_with_a_description() -> None:
-    (family,) = families(View.of([ended(at(3))], terms()), NOW)
+    (family,) = families(View.of([ended(at(3))], terms(), NOW))
     assert (family.name, family.type) == ("loopgauge_last_answer_timestamp_seconds", "gauge")
     assert [sample.labels for sample in family.samples] == [{"team": "search"}, {"team": "_org"}]
     assert family.documentation

@@ -6,7 +6,7 @@ import pytest
 
 from service.lifecycle.experiment import Experiment
 from service.lifecycle.taxonomy import Outcome
-from service.metrics.learnings_shared import families
+from service.metrics.sharing import learnings_shared as families
 from service.metrics.view import View
 from tests.support.builders import at, experiment, terms
 from tests.support.rows import Rows, rows
@@ -21,7 +21,7 @@ def shared(*experiments: Experiment, windows: tuple[str, ...] = ("7d",), max_tea
 
 
 def test_it_is_a_gauge_with_a_description() -> None:
-    (family,) = families(View.of([experiment(idea_at=at(1))], terms("7d")), NOW)
+    (family,) = families(View.of([experiment(idea_at=at(1))], terms("7d"), NOW))
     assert (family.name, family.type) == ("loopgauge_learnings_shared", "gauge")
     assert [sample.labels for sample in family.samples] == [{"team": "search", "window": "7d"}]
     assert family.documentation

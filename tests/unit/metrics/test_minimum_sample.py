@@ -1,6 +1,6 @@
 """`loopgauge_minimum_sample`: from how many experiments on a figure is told."""
 
-from service.metrics.minimum_sample import families
+from service.metrics.excluded import minimum_sample as families
 from service.metrics.view import View
 from tests.support.builders import at, experiment, terms
 from tests.support.rows import rows
@@ -9,7 +9,7 @@ NOW = at(20)
 
 
 def test_it_is_a_gauge_with_a_description() -> None:
-    (family,) = families(View.of((), terms()), NOW)
+    (family,) = families(View.of((), terms(), NOW))
     assert (family.name, family.type) == ("loopgauge_minimum_sample", "gauge")
     assert family.documentation
 

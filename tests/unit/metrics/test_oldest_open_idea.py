@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from service.lifecycle.experiment import Experiment
 from service.lifecycle.taxonomy import Outcome
-from service.metrics.oldest_open_idea import families
+from service.metrics.open_loops import oldest_open_idea_timestamp_seconds as families
 from service.metrics.view import View
 from tests.support.builders import at, experiment, terms
 from tests.support.rows import Rows, rows
@@ -21,7 +21,7 @@ def oldest(*experiments: Experiment, max_teams: int = 200) -> Rows:
 
 
 def test_it_is_a_gauge_with_a_description() -> None:
-    (family,) = families(View.of([experiment(idea_at=at(1))], terms()), NOW)
+    (family,) = families(View.of([experiment(idea_at=at(1))], terms(), NOW))
     assert (family.name, family.type) == ("loopgauge_oldest_open_idea_timestamp_seconds", "gauge")
     assert [sample.labels for sample in family.samples] == [{"team": "search"}, {"team": "_org"}]
     assert family.documentation

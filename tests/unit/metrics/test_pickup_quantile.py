@@ -8,7 +8,7 @@ import pytest
 
 from service.lifecycle.experiment import Experiment
 from service.lifecycle.taxonomy import Outcome, Risk
-from service.metrics.pickup_quantile import families
+from service.metrics.risk import pickup_quantile_seconds as families
 from service.metrics.terms import Terms
 from service.metrics.view import View
 from tests.support.builders import at, experiment, terms
@@ -21,7 +21,7 @@ HOUR = 3600
 
 def quantiles(*experiments: Experiment, on: Terms = WEEK) -> dict[tuple[str, str, str, str], float]:
     """The figure by team, risk, window and q."""
-    (family,) = families(View.of(experiments, on), NOW)
+    (family,) = families(View.of(experiments, on, NOW))
     assert {sample.name for sample in family.samples} <= {"loopgauge_pickup_quantile_seconds"}
     return {
         (sample.labels["team"], sample.labels["risk"], sample.labels["window"], sample.labels["q"]): sample.value
@@ -44,7 +44,7 @@ def waiting(hours: float, risk: Risk | None = Risk.BOLD, team: str = "search", i
 
 
 def test_it_is_a_gauge_with_a_description() -> None:
-    (family,) = families(View.of((), WEEK), NOW)
+    (family,) = families(View.of((), WEEK, NOW))
     assert (family.name, family.type) == ("loopgauge_pickup_quantile_seconds", "gauge")
     assert family.documentation
 

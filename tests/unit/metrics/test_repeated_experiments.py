@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from service.lifecycle.experiment import Experiment, Restart
-from service.metrics.repeated_experiments import families
+from service.metrics.repeated import repeated_experiments as families
 from service.metrics.view import View
 from tests.support.builders import at, experiment, taken_up, terms
 
@@ -16,13 +16,13 @@ NEW = experiment("key:new", idea_at=at(15))
 
 def repeated(*experiments: Experiment, windows: tuple[str, ...] = ("7d",)) -> dict[tuple[str, str], float]:
     """The figure by team and window, where a loop without activity for five days is forgotten."""
-    view = View.of(experiments, terms(*windows, forgotten_after=timedelta(days=5)))
-    (family,) = families(view, NOW)
+    view = View.of(experiments, terms(*windows, forgotten_after=timedelta(days=5)), NOW)
+    (family,) = families(view)
     return {(sample.labels["team"], sample.labels["window"]): sample.value for sample in family.samples}
 
 
 def test_it_is_a_gauge_with_a_description() -> None:
-    (family,) = families(View.of((), terms("7d")), NOW)
+    (family,) = families(View.of((), terms("7d"), NOW))
     assert (family.name, family.type) == ("loopgauge_repeated_experiments", "gauge")
     assert family.documentation
 

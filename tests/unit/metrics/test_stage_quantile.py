@@ -8,7 +8,7 @@ import pytest
 
 from service.lifecycle.experiment import Experiment
 from service.lifecycle.taxonomy import Outcome
-from service.metrics.stage_quantile import families
+from service.metrics.latency import stage_quantile_seconds as families
 from service.metrics.terms import Terms
 from service.metrics.view import View
 from tests.support.builders import at, experiment, terms
@@ -21,7 +21,7 @@ HOUR, DAY = 3600, 86400
 
 def quantiles(*experiments: Experiment, on: Terms = WEEK) -> dict[tuple[str, str, str, str], float]:
     """The figure by team, stage, window and q."""
-    (family,) = families(View.of(experiments, on), NOW)
+    (family,) = families(View.of(experiments, on, NOW))
     assert {sample.name for sample in family.samples} <= {"loopgauge_stage_quantile_seconds"}
     return {
         (sample.labels["team"], sample.labels["stage"], sample.labels["window"], sample.labels["q"]): sample.value
@@ -44,7 +44,7 @@ def taking(hours: float, answered_at: datetime = YESTERDAY, team: str = "search"
 
 
 def test_it_is_a_gauge_with_a_description() -> None:
-    (family,) = families(View.of((), WEEK), NOW)
+    (family,) = families(View.of((), WEEK, NOW))
     assert (family.name, family.type) == ("loopgauge_stage_quantile_seconds", "gauge")
     assert family.documentation
 

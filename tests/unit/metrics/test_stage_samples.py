@@ -7,7 +7,7 @@ import pytest
 
 from service.lifecycle.experiment import Experiment
 from service.lifecycle.taxonomy import Outcome
-from service.metrics.stage_samples import families
+from service.metrics.latency import stage_samples as families
 from service.metrics.terms import Terms
 from service.metrics.view import View
 from tests.support.builders import at, experiment, terms
@@ -18,7 +18,7 @@ WEEK = terms("7d")
 
 def samples(*experiments: Experiment, on: Terms = WEEK) -> dict[tuple[str, str, str], float]:
     """The figure by team, stage and window."""
-    (family,) = families(View.of(experiments, on), NOW)
+    (family,) = families(View.of(experiments, on, NOW))
     assert {sample.name for sample in family.samples} <= {"loopgauge_stage_samples"}
     return {
         (sample.labels["team"], sample.labels["stage"], sample.labels["window"]): sample.value
@@ -37,7 +37,7 @@ def answered(day: int = 15, time: str = "09:00:00", team: str = "search") -> Exp
 
 
 def test_it_is_a_gauge_with_a_description() -> None:
-    (family,) = families(View.of((), WEEK), NOW)
+    (family,) = families(View.of((), WEEK, NOW))
     assert (family.name, family.type) == ("loopgauge_stage_samples", "gauge")
     assert family.documentation
 

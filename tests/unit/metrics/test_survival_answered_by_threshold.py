@@ -7,7 +7,7 @@ import pytest
 
 from service.lifecycle.experiment import Experiment
 from service.lifecycle.taxonomy import Outcome
-from service.metrics.survival_answered_by_threshold import families
+from service.metrics.survival import survival_answered_by_threshold_ratio as families
 from service.metrics.terms import Terms
 from service.metrics.view import View
 from tests.support.builders import at, experiment, terms
@@ -18,7 +18,7 @@ WEEK = terms("7d")
 
 def ratios(*experiments: Experiment, on: Terms = WEEK) -> dict[tuple[str, str], float]:
     """The figure by team and window."""
-    (family,) = families(View.of(experiments, on), NOW)
+    (family,) = families(View.of(experiments, on, NOW))
     assert {sample.name for sample in family.samples} <= {"loopgauge_survival_answered_by_threshold_ratio"}
     return {(sample.labels["team"], sample.labels["window"]): sample.value for sample in family.samples}
 
@@ -46,7 +46,7 @@ LOOPS = (answered(1), answered(2), answered(2), abandoned(2), answered(4), still
 
 
 def test_it_is_a_gauge_with_a_description() -> None:
-    (family,) = families(View.of((), WEEK), NOW)
+    (family,) = families(View.of((), WEEK, NOW))
     assert (family.name, family.type) == ("loopgauge_survival_answered_by_threshold_ratio", "gauge")
     assert family.documentation
 

@@ -8,7 +8,7 @@ import pytest
 
 from service.lifecycle.experiment import Experiment
 from service.lifecycle.taxonomy import Outcome
-from service.metrics.survival_quantile import families
+from service.metrics.survival import idea_to_answer_survival_quantile_seconds as families
 from service.metrics.terms import Terms
 from service.metrics.view import View
 from tests.support.builders import at, experiment, terms
@@ -21,7 +21,7 @@ HOUR, DAY = 3600, 86400
 
 def quantiles(*experiments: Experiment, on: Terms = WEEK, now: datetime = NOW) -> dict[tuple[str, str, str], float]:
     """The figure by team, window and q."""
-    (family,) = families(View.of(experiments, on), now)
+    (family,) = families(View.of(experiments, on, now))
     assert {sample.name for sample in family.samples} <= {"loopgauge_idea_to_answer_survival_quantile_seconds"}
     return {
         (sample.labels["team"], sample.labels["window"], sample.labels["q"]): sample.value for sample in family.samples
@@ -48,7 +48,7 @@ def still_open(days: float, team: str = "search") -> Experiment:
 
 
 def test_it_is_a_gauge_with_a_description() -> None:
-    (family,) = families(View.of((), WEEK), NOW)
+    (family,) = families(View.of((), WEEK, NOW))
     assert (family.name, family.type) == ("loopgauge_idea_to_answer_survival_quantile_seconds", "gauge")
     assert family.documentation
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from service.lifecycle.experiment import Experiment
-from service.metrics.threshold import families
+from service.metrics.latency import threshold_seconds as families
 from service.metrics.view import View
 from tests.support.builders import at, experiment, terms
 from tests.support.rows import Rows, rows
@@ -20,7 +20,7 @@ def thresholds(*experiments: Experiment, own: Mapping[str, timedelta] | None = N
 
 
 def test_it_is_a_gauge_with_a_description() -> None:
-    (family,) = families(View.of((), terms()), NOW)
+    (family,) = families(View.of((), terms(), NOW))
     assert (family.name, family.type) == ("loopgauge_threshold_seconds", "gauge")
     assert [sample.labels for sample in family.samples] == [{"team": "_org"}]
     assert family.documentation

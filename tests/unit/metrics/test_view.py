@@ -9,7 +9,7 @@ from service.lifecycle.experiment import Experiment
 from service.lifecycle.taxonomy import Outcome
 from service.metrics.cohort import Cohort
 from service.metrics.terms import Terms
-from service.metrics.view import ORGANISATION, View, by_team
+from service.metrics.view import ORGANISATION, View, without_organisation
 from tests.support.builders import at, experiment, terms
 
 NOW = at(20)
@@ -17,18 +17,18 @@ WEEK = terms("7d")
 A_MICROSECOND = timedelta(microseconds=1)
 
 
-def view(*experiments: Experiment, on: Terms = WEEK) -> View:
-    return View.of(experiments, on)
+def view(*experiments: Experiment, on: Terms = WEEK, now: datetime = NOW) -> View:
+    return View.of(experiments, on, now)
 
 
 def members(cohorts: Iterable[Cohort], team: str = ORGANISATION, window: str = "7d") -> list[Experiment]:
     """The experiments of one row."""
     (cohort,) = (cohort for cohort in cohorts if (cohort.team, cohort.window) == (team, window))
-    return [loop.experiment for loop in cohort.loops]
+    return [measured.experiment for measured in cohort.experiments]
 
 
 def present(seen: View, now: datetime = NOW) -> list[Experiment]:
-    return members(seen.every(now), window="")
+    return members(seen.at(now).all, window="")
 
 
 @pytest.mark.parametrize(
@@ -42,13 +42,13 @@ def present(seen: View, now: datetime = NOW) -> list[Experiment]:
     ],
 )
 def test_a_window_holds_its_beginning_and_not_its_end(when: datetime, *, held: bool) -> None:
-    assert members(view(experiment(idea_at=when)).proposed(NOW)) == ([experiment(idea_at=when)] if held else [])
+    assert members(view(experiment(idea_at=when)).proposed) == ([experiment(idea_at=when)] if held else [])
 
 
 def test_what_lies_in_a_window_lies_in_every_longer_one_however_they_are_ordered() -> None:
     ideas = [experiment(idea_at=NOW - timedelta(days=days)) for days in (3, 20, 80)]
     seen = view(*ideas, on=terms("30d", "7d", "90d"))
-    counted = {cohort.window: len(cohort.loops) for cohort in seen.proposed(NOW) if cohort.team == ORGANISATION}
+    counted = {cohort.window: len(cohort.experiments) for cohort in seen.proposed if cohort.team == ORGANISATION}
     assert counted == {"7d": 1, "30d": 2, "90d": 3}
 
 
@@ -75,27 +75,27 @@ def test_an_experiment_of_this_very_moment_is_present() -> None:
 def test_an_experiment_with_an_instant_in_the_future_is_absent_until_then(ahead: Experiment) -> None:
     seen = view(ahead)
     assert present(seen) == []
-    assert [loop.experiment for loop in seen.ahead(NOW)] == [ahead]
+    assert [measured.experiment for measured in seen.future] == [ahead]
     assert present(seen, at(22)) == [ahead]
-    assert not seen.ahead(at(22))
+    assert not seen.at(at(22)).future
 
 
 def test_the_teams_are_named_once_each_in_alphabetical_order() -> None:
     many = view(*(experiment(idea_at=at(1), team=team) for team in ("search", "ads", "search")))
-    assert many.teams(NOW) == ["ads", "search"]
+    assert many.teams == ["ads", "search"]
 
 
 def test_a_team_whose_only_experiment_lies_in_the_future_is_not_named() -> None:
-    assert view(experiment(idea_at=at(21), team="search")).teams(NOW) == []
+    assert view(experiment(idea_at=at(21), team="search")).teams == []
 
 
 def test_a_team_without_an_open_experiment_is_still_named() -> None:
-    assert view(experiment(idea_at=at(1), concluded_at=at(2), team="search")).teams(NOW) == ["search"]
+    assert view(experiment(idea_at=at(1), concluded_at=at(2), team="search")).teams == ["search"]
 
 
 @pytest.mark.parametrize("unnamed", ["", "_org", "_other", "_mine"])
 def test_an_experiment_without_a_team_of_its_own_has_a_label_value_of_ours(unnamed: str) -> None:
-    assert view(experiment(idea_at=at(1), team=unnamed)).teams(NOW) == ["_none"]
+    assert view(experiment(idea_at=at(1), team=unnamed)).teams == ["_none"]
 
 
 def test_teams_beyond_the_cap_are_folded_into_one_those_with_the_earliest_first_idea_stay() -> None:
@@ -108,25 +108,25 @@ def test_teams_beyond_the_cap_are_folded_into_one_those_with_the_earliest_first_
         experiment(idea_at=at(8), team=""),
         on=terms("7d", max_teams=2),
     )
-    assert seen.teams(NOW) == ["_none", "_other", "early", "second"]
-    assert [loop.team for loop in members(seen.every(NOW), "_other", "")] == ["late", "latest"]
-    assert seen.folded(NOW) == 2
+    assert seen.teams == ["_none", "_other", "early", "second"]
+    assert [measured.team for measured in members(seen.all, "_other", "")] == ["late", "latest"]
+    assert seen.combined_teams == 2
     assert len(present(seen)) == 6
 
 
 def test_of_teams_with_the_same_first_idea_the_alphabet_decides_which_is_folded() -> None:
     seen = view(*(experiment(idea_at=at(1), team=team) for team in ("b", "a", "c")), on=terms(max_teams=2))
-    assert seen.teams(NOW) == ["_other", "a", "b"]
+    assert seen.teams == ["_other", "a", "b"]
 
 
 def test_nothing_is_folded_where_the_teams_are_as_many_as_the_cap() -> None:
     seen = view(*(experiment(idea_at=at(1), team=team) for team in ("a", "b", "")), on=terms(max_teams=2))
-    assert (seen.teams(NOW), seen.folded(NOW)) == (["_none", "a", "b"], 0)
+    assert (seen.teams, seen.combined_teams) == (["_none", "a", "b"], 0)
 
 
 def test_without_the_organisation_each_loop_is_in_one_row() -> None:
     seen = view(experiment(idea_at=at(1), team="ads"), experiment(idea_at=at(1), team="search"))
-    assert [cohort.team for cohort in by_team(seen.open(NOW))] == ["ads", "search"]
+    assert [cohort.team for cohort in without_organisation(seen.open)] == ["ads", "search"]
 
 
 def test_concluded_are_those_concluded_in_the_window_whenever_their_idea_was() -> None:
@@ -135,39 +135,39 @@ def test_concluded_are_those_concluded_in_the_window_whenever_their_idea_was() -
     just_now = experiment(idea_at=at(14), concluded_at=NOW)
     still_open = experiment(idea_at=at(14), started_at=at(15))
     seen = view(inside, before, just_now, still_open)
-    assert members(seen.concluded(NOW)) == members(seen.concluded(NOW), "search") == [inside]
+    assert members(seen.concluded) == members(seen.concluded, "search") == [inside]
 
 
 def test_a_conclusion_in_the_window_does_not_count_while_another_instant_lies_in_the_future() -> None:
     ahead = view(experiment(idea_at=at(1), concluded_at=at(14), shared_at=at(21)))
-    assert members(ahead.concluded(NOW)) == []
-    assert members(ahead.answered(NOW)) == []
+    assert members(ahead.concluded) == []
+    assert members(ahead.answered) == []
 
 
 def test_what_was_concluded_this_very_moment_is_in_the_window_of_the_next() -> None:
     just_now = experiment(idea_at=at(14), concluded_at=NOW)
-    assert members(view(just_now).concluded(NOW + A_MICROSECOND)) == [just_now]
+    assert members(view(just_now).at(NOW + A_MICROSECOND).concluded) == [just_now]
 
 
 @pytest.mark.parametrize("outcome", [Outcome.WORKED, Outcome.FAILED, Outcome.INCONCLUSIVE, Outcome.UNDECLARED])
 def test_an_experiment_that_was_concluded_in_the_window_is_answered(outcome: Outcome) -> None:
     answered = experiment(idea_at=at(1), concluded_at=at(14), outcome=outcome)
-    assert members(view(answered).answered(NOW)) == [answered]
+    assert members(view(answered).answered) == [answered]
 
 
 def test_an_abandoned_experiment_is_concluded_and_not_answered() -> None:
     abandoned = experiment(idea_at=at(1), concluded_at=at(14), outcome=Outcome.ABANDONED)
-    assert members(view(abandoned).concluded(NOW)) == [abandoned]
-    assert members(view(abandoned).answered(NOW)) == []
+    assert members(view(abandoned).concluded) == [abandoned]
+    assert members(view(abandoned).answered) == []
 
 
 def test_an_experiment_that_was_answered_before_the_window_is_not_answered_in_it() -> None:
-    assert members(view(experiment(idea_at=at(1), concluded_at=at(2))).answered(NOW)) == []
+    assert members(view(experiment(idea_at=at(1), concluded_at=at(2))).answered) == []
 
 
 def test_open_are_those_that_are_not_concluded() -> None:
     still_open = experiment(idea_at=at(1), started_at=at(2))
-    assert members(view(still_open, experiment(idea_at=at(1), concluded_at=at(2))).open(NOW), window="") == [still_open]
+    assert members(view(still_open, experiment(idea_at=at(1), concluded_at=at(2))).open, window="") == [still_open]
 
 
 def test_overdue_are_the_open_loops_older_than_their_own_teams_threshold_in_their_rows_and_the_organisations() -> None:
@@ -180,22 +180,22 @@ def test_overdue_are_the_open_loops_older_than_their_own_teams_threshold_in_thei
         experiment(idea_at=at(1), team="slow", concluded_at=at(19)),
         on=terms("7d", thresholds={"quick": timedelta(days=7)}, max_teams=1),
     )
-    assert members(seen.overdue(NOW), "slow", "") == [slow]
-    assert members(seen.overdue(NOW), "_other", "") == [quick]
-    assert members(seen.overdue(NOW), window="") == [quick, slow]
+    assert members(seen.overdue, "slow", "") == [slow]
+    assert members(seen.overdue, "_other", "") == [quick]
+    assert members(seen.overdue, window="") == [quick, slow]
 
 
 def test_forgotten_are_the_open_loops_without_activity_in_their_rows_and_the_organisations() -> None:
     quiet = experiment(idea_at=at(1))
     busy = experiment(idea_at=at(1), last_activity_at=at(19))
     seen = view(quiet, busy, experiment(idea_at=at(1), concluded_at=at(2)), on=terms(forgotten_after=timedelta(days=7)))
-    assert members(seen.forgotten(NOW), "search", "") == members(seen.forgotten(NOW), window="") == [quiet]
+    assert members(seen.forgotten, "search", "") == members(seen.forgotten, window="") == [quiet]
 
 
 def test_shared_are_those_shared_in_the_window_whenever_they_were_concluded() -> None:
     shared = experiment(idea_at=at(1), concluded_at=at(2), shared_at=at(14))
     before = experiment(idea_at=at(1), concluded_at=at(2), shared_at=at(3))
-    assert members(view(shared, before, experiment(idea_at=at(14))).shared(NOW)) == [shared]
+    assert members(view(shared, before, experiment(idea_at=at(14))).shared) == [shared]
 
 
 def test_what_a_stage_took_is_told_in_ascending_order_without_the_loops_that_do_not_know() -> None:
@@ -204,6 +204,6 @@ def test_what_a_stage_took_is_told_in_ascending_order_without_the_loops_that_do_
         experiment(idea_at=at(14), concluded_at=at(15)),
         experiment(idea_at=at(16), concluded_at=at(15)),
     )
-    (cohort,) = (cohort for cohort in seen.answered(NOW) if cohort.team == ORGANISATION)
-    assert cohort.taken("idea_to_answer") == [86400, 14 * 86400]
-    assert cohort.taken("idea_to_start") == []
+    (cohort,) = (cohort for cohort in seen.answered if cohort.team == ORGANISATION)
+    assert cohort.durations("idea_to_answer") == [86400, 14 * 86400]
+    assert cohort.durations("idea_to_start") == []

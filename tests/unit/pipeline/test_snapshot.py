@@ -32,6 +32,7 @@ SEVERAL = View.of(
         experiment(idea_at=at(1), team=""),
     ],
     terms("7d", "365d"),
+    NOW,
 )
 
 
@@ -45,8 +46,8 @@ def flat(families: Iterable[Metric]) -> list[tuple[str, tuple[tuple[str, str], .
 
 
 def test_both_formats_parse_and_agree_with_the_figures() -> None:
-    made = [family for families in METRICS for family in families(SEVERAL, NOW)]
-    snapshot = render(SEVERAL, NOW)
+    made = [family for families in METRICS for family in families(SEVERAL)]
+    snapshot = render(SEVERAL)
     text = list(text_string_to_metric_families(snapshot.text.decode()))
     opened = list(openmetrics.text_string_to_metric_families(snapshot.openmetrics.decode() + "# EOF\n"))
     assert snapshot.taken_at == NOW

@@ -10,17 +10,17 @@ from service.metrics.terms import Terms
 from service.metrics.view import ORGANISATION, View
 from service.presentation.scorecard_table import table
 from service.queries.history import view_as_of
-from service.scorecard.board import Board
 from service.scorecard.compiling import compile_scorecard
 from service.scorecard.example import example
 from service.scorecard.figure import Scorecard
+from service.scorecard.rows import Rows
 from tests.support.builders import terms
 from tests.support.portfolios import NOW, Portfolio, portfolios
 
 
 def card(portfolio: Portfolio, given: Terms, team: str = ORGANISATION) -> Scorecard:
-    view, then = View.of(portfolio.experiments, given), NOW - given.windows[0].length
-    return compile_scorecard(team, Board(view, NOW), Board(view_as_of(view, then), then))
+    view = View.of(portfolio.experiments, given, NOW)
+    return compile_scorecard(team, Rows(view), Rows(view_as_of(view, NOW - given.windows[0].length)))
 
 
 def line(shown: str, label: str) -> str:

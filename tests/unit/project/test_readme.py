@@ -55,7 +55,7 @@ def _exported() -> dict[str, set[str]]:
 
 
 def _families() -> Iterator[Metric]:
-    view = View.of((), terms("7d"))
+    view = View.of((), terms("7d"), at(20))
     for make in METRICS:
-        yield from make(view, at(20))
+        yield from make(view)
     yield from Telemetry([]).registry.collect()

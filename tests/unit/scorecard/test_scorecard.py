@@ -16,10 +16,10 @@ from service.metrics.terms import Terms
 from service.metrics.view import ORGANISATION, View
 from service.pipeline.snapshot import families_of
 from service.queries.history import view_as_of
-from service.scorecard.board import Board
 from service.scorecard.compiling import compile_scorecard
 from service.scorecard.example import example
 from service.scorecard.figure import Figure, Reading, Scorecard
+from service.scorecard.rows import Rows
 from tests.support.builders import at, experiment, terms
 from tests.support.drawn import portfolios as drawn_portfolios
 from tests.support.portfolios import NOW, portfolios
@@ -32,8 +32,8 @@ Count = Callable[..., float]
 
 def card(experiments: Iterable[Experiment], given: Terms, now: datetime = NOW, team: str = ORGANISATION) -> Scorecard:
     """The scorecard of these experiments; the terms have one window."""
-    view, then = View.of(experiments, given), now - given.windows[0].length
-    return compile_scorecard(team, Board(view, now), Board(view_as_of(view, then), then))
+    view = View.of(experiments, given, now)
+    return compile_scorecard(team, Rows(view), Rows(view_as_of(view, now - given.windows[0].length)))
 
 
 def scraped(
@@ -42,7 +42,7 @@ def scraped(
     """Every sample of a snapshot with these experiments, by its labels and its name."""
     return {
         frozenset({"name": sample.name.removeprefix("loopgauge_"), **sample.labels}.items()): sample.value
-        for family in families_of(View.of(experiments, given), now)
+        for family in families_of(View.of(experiments, given, now))
         for sample in family.samples
     }
 
@@ -165,7 +165,7 @@ def check(experiments: list[Experiment], given: Terms, now: datetime) -> None:
         then = now - window.length
         before = [known for one in experiments if (known := as_of(one, then)) is not None]
         earlier = scraped(before, given, then)
-        for team in (*View.of(experiments, alone).teams(now), ORGANISATION):
+        for team in (*View.of(experiments, alone, now).teams, ORGANISATION):
             shown = dict(read(card(experiments, alone, now, team)))
             today = expected(*row(samples, team, window.label))
             past = expected(*row(earlier, team, window.label))
@@ -179,7 +179,7 @@ def check(experiments: list[Experiment], given: Terms, now: datetime) -> None:
                 assert (figure.previous.value is None) == (figure.previous.reason is not None), path
                 # What can be told of the past is told, as soon as there was anything at all.
                 if before and past[path] is not None and figure.previous.value is None:
-                    rows = View.of(before, alone).teams(then)
+                    rows = View.of(before, alone, then).teams
                     assert (
                         path in {*DERIVED, "loops.forgotten"}
                         or (team not in rows and team != ORGANISATION)
@@ -215,7 +215,7 @@ def test_below_the_minimum_sample_a_figure_is_withheld_and_says_on_how_few_it_wo
     assert shown.failures.categories[0].share_of_answered.reason == "fewer than 5 answered (4)"
     assert shown.loops.abandoned.reason == "fewer than 5 concluded (4)"
     assert shown.bold_or_safe.share_of_bold.reason == "none declared bold or safe"
-    assert shown.bold_or_safe.bold_pickup_median.reason == "none of the bold started"
+    assert shown.bold_or_safe.bold_pickup_median.reason == "none bold and started"
     assert shown.idea_to_answer.stages[0].p90.reason == "none with this stage known"
     enough = card([answered(number) for number in range(5)], terms("90d"))
     assert (enough.idea_to_answer.median.value, enough.idea_to_answer.median.n) == (8 * 86400, 5)
@@ -225,8 +225,8 @@ def test_below_the_minimum_sample_a_figure_is_withheld_and_says_on_how_few_it_wo
 def test_a_median_that_is_not_reached_says_so() -> None:
     loops = [answered(1), *(experiment(f"key:o{number}", idea_at=at(2)) for number in range(5))]
     with_open = card(loops, terms("90d")).idea_to_answer.with_open_loops
-    assert with_open.median.reason == "not reached: less than half are answered, however long one waits"
-    assert with_open.p90.reason == "not reached: less than nine in ten are answered, however long one waits"
+    assert with_open.median.reason == "not reached: less than half are answered so far"
+    assert with_open.p90.reason == "not reached: less than nine in ten are answered so far"
     assert (with_open.median.n, with_open.answered_by_threshold.n) == (6, 6)
 
 
@@ -254,7 +254,7 @@ def test_the_last_shared_failure_is_told_whatever_the_window() -> None:
     assert (told.value, told.words, told.n) == (at(5), "about two weeks ago", 0)
     assert (told.previous.value, told.previous.words) == (at(5), "about a week ago")
     never = card([answered(1, outcome=Outcome.FAILED, failure_category=FailureCategory.BASIC)], terms("7d"))
-    assert never.sharing.last_failure_shared.reason == "no failed experiment was shared yet"
+    assert never.sharing.last_failure_shared.reason == "no failed experiment has been shared yet"
 
 
 def test_the_previous_figure_is_that_of_the_window_before() -> None:
@@ -270,14 +270,14 @@ def test_the_previous_figure_is_that_of_the_window_before() -> None:
 
 def test_of_the_time_before_the_first_idea_nothing_is_told() -> None:
     opened = card([answered(1)], terms("90d")).loops.open
-    assert (opened.previous.value, opened.previous.reason) == (None, "nothing was proposed until then")
+    assert (opened.previous.value, opened.previous.reason) == (None, "no experiment existed then")
 
 
 def test_how_many_were_forgotten_in_the_past_is_not_told() -> None:
     loops = [experiment(idea_at=NOW - timedelta(days=200))]
     forgotten = card(loops, terms("90d")).loops.forgotten
     assert (forgotten.value, forgotten.n) == (1, 1)
-    assert (forgotten.previous.value, forgotten.previous.reason) == (None, "signs of life of that time are not kept")
+    assert (forgotten.previous.value, forgotten.previous.reason) == (None, "past activity is not stored")
 
 
 def test_the_threshold_is_the_teams_and_the_organisations_the_default() -> None:

@@ -1,0 +1,115 @@
+"""Open experiments: how many there are, and how old they are."""
+
+import re
+from collections.abc import Iterable
+from datetime import datetime
+from heapq import nsmallest
+
+from prometheus_client import Metric
+from prometheus_client.core import GaugeHistogramMetricFamily, GaugeMetricFamily
+
+from service.lifecycle.experiment import Experiment
+from service.lifecycle.references import Ref
+from service.lifecycle.taxonomy import State
+from service.metrics.estimate import histogram
+from service.metrics.terms import Terms
+from service.metrics.view import View, without_organisation
+
+_MOST_OVERDUE = 20
+# The address must not contain a user name, which is personal data or a secret.
+_WEB_ADDRESS = re.compile(r"https?://[^/?#@\\]+([/?#].*)?", re.IGNORECASE)
+
+
+def experiments_in_flight(view: View) -> Iterable[Metric]:
+    """Open experiments of each team, zero-filled over stages."""
+    family = GaugeMetricFamily(
+        "loopgauge_experiments_in_flight",
+        "Open experiments by stage: proposed (not started) or running.",
+        labels=["team", "stage"],
+    )
+    for cohort in without_organisation(view.open):
+        for stage in (State.PROPOSED, State.RUNNING):
+            family.add_metric([cohort.team, stage], cohort.states[stage])
+    yield family
+
+
+def experiment_age_seconds(view: View) -> Iterable[Metric]:
+    """A gauge histogram of the time since the idea of open experiments."""
+    family = GaugeHistogramMetricFamily(
+        "loopgauge_experiment_age_seconds",
+        "Age of the open experiments: time since the idea.",
+        labels=["team"],
+    )
+    for cohort in without_organisation(view.open):
+        ages = histogram(cohort.ages())
+        family.add_metric([cohort.team], ages.buckets, gsum_value=ages.total)
+    yield family
+
+
+def experiments_overdue(view: View) -> Iterable[Metric]:
+    """Open experiments older than their own team's threshold, zero-filled."""
+    family = GaugeMetricFamily(
+        "loopgauge_experiments_overdue",
+        "Open experiments that are older than their team's threshold.",
+        labels=["team"],
+    )
+    for cohort in without_organisation(view.overdue):
+        family.add_metric([cohort.team], len(cohort))
+    yield family
+
+
+def experiments_forgotten(view: View) -> Iterable[Metric]:
+    """Open experiments without activity for the configured time, zero-filled."""
+    family = GaugeMetricFamily(
+        "loopgauge_experiments_forgotten",
+        "Open experiments without activity for the configured time.",
+        labels=["team"],
+    )
+    for cohort in without_organisation(view.forgotten):
+        family.add_metric([cohort.team], len(cohort))
+    yield family
+
+
+def experiment_overdue_age_seconds(view: View) -> Iterable[Metric]:
+    """The age of the most overdue experiments of all teams, the most overdue first.
+
+    The number of series is bounded: there are 20 at most.
+    """
+    family = GaugeMetricFamily(
+        "loopgauge_experiment_overdue_age_seconds",
+        "Age of the 20 experiments that exceed their team's threshold by the most time.",
+        labels=["team", "experiment", "url"],
+    )
+    overdue = (
+        (cohort.team, measured.experiment)
+        for cohort in without_organisation(view.overdue)
+        for measured in cohort.experiments
+    )
+    for team, experiment in nsmallest(_MOST_OVERDUE, overdue, key=lambda row: _due(row[1], view.terms)):
+        age = view.now - experiment.idea_at
+        family.add_metric([team, experiment.root, _safe_address(experiment.url)], age.total_seconds())
+    yield family
+
+
+def oldest_open_idea_timestamp_seconds(view: View) -> Iterable[Metric]:
+    """The Unix time of the earliest open idea; absent without one."""
+    family = GaugeMetricFamily(
+        "loopgauge_oldest_open_idea_timestamp_seconds",
+        "Time at which the oldest open experiment was proposed.",
+        labels=["team"],
+    )
+    for cohort in view.open:
+        if cohort.experiments:
+            oldest = min(experiment.idea_at for experiment in cohort.experiments)
+            family.add_metric([cohort.team], oldest.timestamp())
+    yield family
+
+
+def _due(experiment: Experiment, terms: Terms) -> tuple[datetime, Ref]:
+    """The deadline of an experiment; the root breaks ties."""
+    return experiment.idea_at + terms.threshold(experiment.team), experiment.root
+
+
+def _safe_address(url: str) -> str:
+    """The address if a dashboard may link to it; empty for others, such as one that runs a script."""
+    return url if _WEB_ADDRESS.fullmatch(url) else ""

@@ -1,0 +1,91 @@
+"""Experiments that start again after an earlier one was concluded or forgotten."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
+from itertools import chain, groupby
+from operator import attrgetter
+from typing import TypeAlias
+
+from prometheus_client import Metric
+from prometheus_client.core import GaugeMetricFamily
+
+from service.lifecycle.experiment import Experiment
+from service.metrics.cohort import MeasuredExperiment
+from service.metrics.terms import Window
+from service.metrics.view import View
+
+_TITLE, _IDEA_AT = attrgetter("title_key"), attrgetter("idea_at")
+
+_Repeat: TypeAlias = tuple[MeasuredExperiment, datetime]
+
+
+def repeated_experiments(view: View) -> Iterable[Metric]:
+    """Ideas that started again in each window, zero-filled.
+
+    An idea repeats an earlier one when their titles are the same, in any team, or when a change or item that serves
+    the earlier experiment restarts it. The earlier one must be concluded or forgotten by then.
+    """
+    family = GaugeMetricFamily(
+        "loopgauge_repeated_experiments",
+        "Ideas of the window with the title of an earlier experiment that was concluded or forgotten by then, and "
+        "restarts of such an experiment by a marked change or item that links to it; a restart is no experiment of its "
+        "own, so this is not a subset of experiments_proposed.",
+        labels=["team", "window"],
+    )
+    repeats = repeats_by_row(view)
+    for window in view.terms.windows:
+        for team in view.teams:
+            family.add_metric([team, window.label], count_repeats(repeats.get(team, ()), window, view.now))
+    yield family
+
+
+def repeats_by_row(view: View) -> Mapping[str, Iterable[datetime]]:
+    """The times at which experiments started again, by the label value of their row."""
+    repeats: defaultdict[str, list[datetime]] = defaultdict(list)
+    for experiment, repeated_at in chain(_same_title(view), _restarted(view)):
+        repeats[view.row(experiment.team)].append(repeated_at)
+    return repeats
+
+
+def count_repeats(repeats: Iterable[datetime], window: Window, now: datetime) -> int:
+    """The number of repeats in a window."""
+    begin = now - window.length
+    return sum(begin <= repeated_at < now for repeated_at in repeats)
+
+
+def _same_title(view: View) -> Iterator[_Repeat]:
+    """Each experiment that began after another with its title was over, and the time at which it began."""
+    # Most titles are unique: to group only the others saves time.
+    counts = Counter(map(_TITLE, view.present))
+    repeated = {title for title, count in counts.items() if count > 1 and title}
+    by_title: defaultdict[str, list[MeasuredExperiment]] = defaultdict(list)
+    for experiment in view.present:
+        if experiment.title_key in repeated:
+            by_title[experiment.title_key].append(experiment)
+    for experiments in by_title.values():
+        yield from _begun_after_another(experiments, view.terms.forgotten_after)
+
+
+def _begun_after_another(experiments: Iterable[MeasuredExperiment], forgotten_after: timedelta) -> Iterator[_Repeat]:
+    first_over: datetime | None = None
+    for idea_at, group in groupby(sorted(experiments, key=_IDEA_AT), key=_IDEA_AT):
+        simultaneous = list(group)
+        if first_over is not None and first_over <= idea_at:
+            yield from ((experiment, idea_at) for experiment in simultaneous)
+        over = [_over_at(measured.experiment, forgotten_after) for measured in simultaneous]
+        first_over = min(over if first_over is None else [first_over, *over])
+
+
+def _over_at(experiment: Experiment, forgotten_after: timedelta) -> datetime:
+    """The time at which an experiment was concluded or forgotten, whichever came first."""
+    forgotten_at = experiment.last_activity_at + forgotten_after
+    return min(experiment.concluded_at or forgotten_at, forgotten_at)
+
+
+def _restarted(view: View) -> Iterator[_Repeat]:
+    """Each restart of a concluded or forgotten experiment by a subject that serves it."""
+    for experiment in view.present:
+        for restart in experiment.restarts:
+            if restart.concluded or restart.quiet >= view.terms.forgotten_after:
+                yield experiment, restart.at

@@ -1,0 +1,49 @@
+"""The time from idea to answer, including experiments that have no answer yet: Kaplan-Meier estimates."""
+
+from collections.abc import Iterable
+
+from prometheus_client import Metric
+from prometheus_client.core import GaugeMetricFamily
+
+from service.metrics.cohort import Cohort
+from service.metrics.estimate import QUANTILES
+from service.metrics.terms import Terms
+from service.metrics.view import View
+
+
+def idea_to_answer_survival_quantile_seconds(view: View) -> Iterable[Metric]:
+    """Kaplan-Meier quantiles over the experiments proposed in each window."""
+    family = GaugeMetricFamily(
+        "loopgauge_idea_to_answer_survival_quantile_seconds",
+        "Time after which the share q of the experiments proposed in the window is answered, by Kaplan-Meier with open "
+        "and abandoned experiments censored; absent when not reached and below the minimum sample.",
+        labels=["team", "window", "q"],
+    )
+    for cohort in view.proposed:
+        curve, sample = cohort.survival
+        if view.is_enough(sample):
+            for q in QUANTILES:
+                if (reached := curve.quantile(q)) is not None:
+                    family.add_metric([cohort.team, cohort.window, str(q)], reached)
+    yield family
+
+
+def survival_answered_by_threshold_ratio(view: View) -> Iterable[Metric]:
+    """`1 - S(threshold)` over the experiments proposed in each window."""
+    family = GaugeMetricFamily(
+        "loopgauge_survival_answered_by_threshold_ratio",
+        "Estimated share of the experiments proposed in the window that is answered within the team's threshold, by "
+        "Kaplan-Meier with open and abandoned experiments censored; absent below the minimum sample.",
+        labels=["team", "window"],
+    )
+    for cohort in view.proposed:
+        _, sample = cohort.survival
+        if view.is_enough(sample):
+            family.add_metric([cohort.team, cohort.window], answered_by_threshold(cohort, view.terms))
+    yield family
+
+
+def answered_by_threshold(proposed: Cohort, terms: Terms) -> float:
+    """The estimated share that is answered within the threshold of the row."""
+    curve, _ = proposed.survival
+    return 1 - curve.after(terms.threshold(proposed.team).total_seconds())

@@ -1,0 +1,60 @@
+"""The rows of a scorecard: one for each team and one for the organisation, over one window."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from service.metrics.cohort import Cohort
+from service.metrics.repeated import count_repeats, repeats_by_row
+from service.metrics.view import ORGANISATION, Cohorts, View
+
+
+class Rows:
+    """The rows of a view that has exactly one window."""
+
+    def __init__(self, view: View) -> None:
+        self.view = view
+        (self.window,) = view.terms.windows
+
+    def row(self, team: str) -> "Row":
+        """The row of a team by its label value; an empty row when no such team exists."""
+        return Row(self, team)
+
+    @cached_property
+    def repeats(self) -> dict[str, int]:
+        """The number of repeated experiments in each team's row."""
+        repeats = repeats_by_row(self.view)
+        return {team: count_repeats(times, self.window, self.view.now) for team, times in repeats.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One team or the organisation.
+
+    Attributes:
+        rows: all rows of the view.
+        team: the label value; `ORGANISATION` for all experiments.
+    """
+
+    rows: Rows
+    team: str
+
+    @property
+    def view(self) -> View:
+        """The view that contains the row."""
+        return self.rows.view
+
+    @property
+    def exists(self) -> bool:
+        """Whether the row has an experiment."""
+        return bool(self.view.teams) if self.team == ORGANISATION else self.team in self.view.teams
+
+    @property
+    def repeats(self) -> int:
+        """The number of repeated experiments; the organisation's is the sum over its teams."""
+        repeats = self.rows.repeats
+        return sum(repeats.values()) if self.team == ORGANISATION else repeats.get(self.team, 0)
+
+    def cohort(self, population: Cohorts) -> Cohort:
+        """The row's cohort of a population; empty when the row does not exist."""
+        empty = Cohort(self.team, self.rows.window.label, self.view.now)
+        return next((cohort for cohort in population if cohort.team == self.team), empty)
