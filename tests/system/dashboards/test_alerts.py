@@ -1,4 +1,4 @@
-"""Alerts as they arrive: a real service, a real Prometheus with the rules, and a real Alertmanager."""
+"""Alerts end to end: a real service, a real Prometheus with the rules, and a real Alertmanager."""
 
 import asyncio
 import signal
@@ -21,22 +21,20 @@ _URL = "https://github.com/acme/app/issues/45"
 
 @pytest.fixture
 def overdue(database_url: str) -> str:
-    """The URL of a database with one loop, which was proposed twenty days ago and is open."""
+    """The URL of a database with one open experiment, proposed twenty days ago."""
 
-    async def tell() -> None:
+    async def store() -> None:
         database = Database(database_url)
-        loop = experiment("github:acme/app#45", team="search", idea_at=datetime.now(UTC) - timedelta(days=20), url=_URL)
+        late = experiment("github:acme/app#45", team="search", idea_at=datetime.now(UTC) - timedelta(days=20), url=_URL)
         async with database.transaction() as connection:
-            await experiments.replace(connection, [loop], [])
+            await experiments.replace(connection, [late], [])
         await database.close()
 
-    asyncio.run(tell())
+    asyncio.run(store())
     return database_url
 
 
-def test_an_overdue_loop_is_told_to_its_team_and_is_no_news_once_the_service_is_dead(
-    overdue: str, tmp_path: Path
-) -> None:
+def test_an_overdue_experiment_alerts_its_team_until_the_service_dies(overdue: str, tmp_path: Path) -> None:
     rules = hurried_rules(tmp_path)
     with (
         serving(overdue, tmp_path) as service,
@@ -55,7 +53,7 @@ def test_an_overdue_loop_is_told_to_its_team_and_is_no_news_once_the_service_is_
         }
         assert late["annotations"]["description"].startswith("github:acme/app#45 (team search) was proposed 20d 0h 0m ")
         assert late["annotations"]["description"].endswith(
-            f"; the team's threshold is 14d 0h 0m 0s. What would it take to know? {_URL}"
+            f"; the team's threshold is 14d 0h 0m 0s. What does it need for an answer? {_URL}"
         )
         assert late["receivers"] == [{"name": "team-search"}]
         assert late["status"]["inhibitedBy"] == []
@@ -64,11 +62,11 @@ def test_an_overdue_loop_is_told_to_its_team_and_is_no_news_once_the_service_is_
         assert dead["receivers"] == [{"name": "operators"}]
         muted = alertmanager.until("LoopgaugeLoopOverdue", lambda alert: bool(alert["status"]["inhibitedBy"]))
         assert muted["status"]["inhibitedBy"] == [dead["fingerprint"]]
-    # It would forget what it has told before it is time to tell it again.
+    # Alertmanager warns here if it would forget a notification before it repeats it.
     assert "repeat_interval" not in (tmp_path / "alertmanager.log").read_text()
 
 
-def test_an_installation_without_a_leader_mutes_its_own_loops_alone(tmp_path: Path) -> None:
+def test_an_installation_without_a_leader_mutes_its_own_experiments_only(tmp_path: Path) -> None:
     with alerting(muted_configuration(tmp_path), tmp_path) as alertmanager:
         # One of the three installations has no label `namespace`.
         alertmanager.tell({"alertname": "LoopgaugeNoLeader"}, {"alertname": "LoopgaugeNoLeader", "namespace": "east"})
@@ -81,7 +79,7 @@ def test_an_installation_without_a_leader_mutes_its_own_loops_alone(tmp_path: Pa
         assert not _is_muted(other)
 
 
-def test_the_stronger_word_on_a_teams_latency_is_enough_whichever_job_it_is_scraped_under(tmp_path: Path) -> None:
+def test_the_alert_on_the_median_mutes_that_on_late_answers_whatever_their_jobs(tmp_path: Path) -> None:
     with alerting(muted_configuration(tmp_path), tmp_path) as alertmanager:
         slow = {"about": "loops", "namespace": "east", "team": "search"}
         alertmanager.tell(

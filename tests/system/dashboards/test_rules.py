@@ -1,4 +1,4 @@
-"""The rules by Prometheus' own tools, and against what the service exports."""
+"""The rules pass the checks of Prometheus' own tools, and select metrics that the service exports."""
 
 import json
 import re
@@ -40,15 +40,15 @@ _MATCHER = re.compile(r'(\w+)(?:=|!=)"([^"]*)"')
 
 
 def _rules(kind: str) -> Iterator[Mapping[str, Any]]:
-    """Every rule of a kind, `alert` or `record`."""
+    """Yield every rule of a kind, `alert` or `record`."""
     for file in RULE_FILES:
         for group in yaml.safe_load(file.read_text())["groups"]:
             yield from (rule for rule in group["rules"] if kind in rule)
 
 
 ALERTS = {rule["alert"]: rule for rule in _rules("alert")}
-# What descriptions look up; they quote with the other kind of quotation mark.
-_LOOKED_UP = [
+# The queries in descriptions, which use single quotation marks.
+_DESCRIPTION_QUERIES = [
     query.replace("'", '"')
     for alert in ALERTS.values()
     for query in re.findall(r'printf "([^"]*)"', alert["annotations"]["description"])
@@ -58,7 +58,7 @@ _RECORDS = [rule["record"] for rule in _rules("record")]
 _EXPRESSIONS = [rule["expr"] for kind in ("alert", "record") for rule in _rules(kind)]
 
 
-def test_promtool_finds_nothing_in_the_rules() -> None:
+def test_promtool_accepts_the_rules() -> None:
     checked = promtool("check", "rules", "--lint=all", "--lint-fatal", *map(str, RULE_FILES))
     assert (checked.returncode, checked.stderr) == (0, "")
 
@@ -69,13 +69,13 @@ def test_the_rules_pass_their_unit_tests(file: Path) -> None:
     assert tested.returncode == 0, tested.stdout + tested.stderr
 
 
-def test_the_example_of_a_scrape_is_right_and_finds_all_rules() -> None:
+def test_promtool_accepts_the_example_of_a_scrape_and_finds_all_rules() -> None:
     checked = promtool("check", "config", "--lint=all", "--lint-fatal", str(_PROMETHEUS))
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert f"SUCCESS: {len(RULE_FILES)} rule files found" in checked.stdout
 
 
-def test_the_example_of_an_alertmanager_is_right() -> None:
+def test_amtool_accepts_the_example_of_an_alertmanager() -> None:
     checked = amtool("check-config", str(_ALERTMANAGER))
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
@@ -84,20 +84,20 @@ def test_the_example_of_an_alertmanager_is_right() -> None:
     ("labels", "receiver"),
     [
         (["about=loops", "team=search", "severity=warning"], "team-search"),
-        (["about=loops", "team=ads", "severity=info"], "everybody"),
-        (["about=loops", "team=_org"], "everybody"),
+        (["about=loops", "team=ads", "severity=info"], "all-teams"),
+        (["about=loops", "team=_org"], "all-teams"),
         (["about=service", "source=github"], "operators"),
         (["about=service"], "operators"),
-        (["severity=page"], "everybody"),
+        (["severity=page"], "all-teams"),
     ],
 )
-def test_an_alert_goes_to_whom_it_concerns(labels: Sequence[str], receiver: str) -> None:
+def test_an_alert_goes_to_its_receiver(labels: Sequence[str], receiver: str) -> None:
     routed = amtool("config", "routes", "test", f"--config.file={_ALERTMANAGER}", *labels)
     assert (routed.returncode, routed.stdout.strip()) == (0, receiver)
 
 
 @pytest.mark.parametrize("name", ALERTS)
-def test_an_alert_says_what_is_the_matter_to_whom_and_what_to_do(name: str) -> None:
+def test_an_alert_has_its_labels_its_texts_and_a_section_of_the_runbook(name: str) -> None:
     alert = ALERTS[name]
     assert alert["labels"].keys() == {"severity", "about"}
     assert alert["labels"]["severity"] in {"info", "warning"}
@@ -118,21 +118,21 @@ def test_a_description_ends_with_a_link_to_the_experiment_or_to_a_dashboard(name
     assert linked is not None
     assert (linked[2] is not None) is (ALERTS[name]["labels"]["about"] == "loops")
     dashboard = json.loads((DASHBOARDS / "json" / f"{linked[1]}.json").read_text())
-    assert {"namespace", "team", "window"} <= {one["name"] for one in dashboard["templating"]["list"]}
+    assert {"namespace", "team", "window"} <= {variable["name"] for variable in dashboard["templating"]["list"]}
 
 
 @pytest.mark.parametrize("name", ALERTS)
-def test_a_description_gives_the_figure_where_there_is_one(name: str) -> None:
+def test_a_description_gives_the_value_if_there_is_one(name: str) -> None:
     has_none = name in {"LoopgaugeNobodyReceives", "LoopgaugeProcessDown", "LoopgaugeSourceNeverHeard"}
     assert bool(re.search(r"\{\{[^}]*\bvalue\b", ALERTS[name]["annotations"]["description"])) is not has_none
 
 
-def test_what_a_description_looks_up_is_of_the_same_installation() -> None:
-    assert len(_LOOKED_UP) >= 5
-    assert not [query for query in _LOOKED_UP if "namespace=%q" not in query]
+def test_a_description_queries_its_own_installation() -> None:
+    assert len(_DESCRIPTION_QUERIES) >= 5
+    assert not [query for query in _DESCRIPTION_QUERIES if "namespace=%q" not in query]
 
 
-def test_one_command_of_the_readme_puts_ones_own_addresses_in() -> None:
+def test_one_command_of_the_readme_replaces_all_placeholders_in_links() -> None:
     [command] = re.findall(r"sed -i '([^']*https://grafana[^']*)'", (DASHBOARDS.parent / "README.md").read_text())
     script = command.replace("<your Grafana>", "https://ours").replace("<your runbook>", "https://ours/runbook")
     for file in RULE_FILES:
@@ -141,7 +141,7 @@ def test_one_command_of_the_readme_puts_ones_own_addresses_in() -> None:
 
 
 @pytest.mark.parametrize("name", ALERTS)
-def test_an_alert_waits_for_two_scrapes_at_least(name: str) -> None:
+def test_an_alert_is_pending_for_at_least_two_scrapes(name: str) -> None:
     scrape_interval = parse_duration(yaml.safe_load(_PROMETHEUS.read_text())["global"]["scrape_interval"])
     pending = parse_duration(ALERTS[name]["for"])
     assert isinstance(scrape_interval, timedelta)
@@ -149,12 +149,12 @@ def test_an_alert_waits_for_two_scrapes_at_least(name: str) -> None:
     assert pending >= 2 * max(scrape_interval, timedelta(minutes=1))
 
 
-def test_the_runbook_has_a_section_for_each_alert_and_for_nothing_else() -> None:
+def test_the_runbook_has_a_section_for_each_alert_and_no_other() -> None:
     sections = re.findall(r"^### (.+)$", _RUNBOOK.read_text(), re.MULTILINE)
     assert sorted(sections) == sorted(ALERTS)
 
 
-def test_the_links_inside_the_runbook_lead_somewhere() -> None:
+def test_the_links_inside_the_runbook_lead_to_sections() -> None:
     text = _RUNBOOK.read_text()
     anchors = {title.lower() for title in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}
     linked = re.findall(r"\]\(#([^)]+)\)", text)
@@ -163,10 +163,10 @@ def test_the_links_inside_the_runbook_lead_somewhere() -> None:
 
 
 def _expectations(name: str) -> list[int]:
-    """How many alerts each unit test of this alert expects."""
+    """Return how many alerts each unit test of this alert expects."""
     cases = (case for file in _UNIT_TESTS for case in yaml.safe_load(file.read_text())["tests"])
-    asked = (one for case in cases for one in case.get("alert_rule_test", ()))
-    return [len(one.get("exp_alerts", ())) for one in asked if one["alertname"] == name]
+    checks = (check for case in cases for check in case.get("alert_rule_test", ()))
+    return [len(check.get("exp_alerts", ())) for check in checks if check["alertname"] == name]
 
 
 @pytest.mark.parametrize("name", ALERTS)
@@ -177,7 +177,7 @@ def test_an_alert_has_a_unit_test_that_fires_it_and_one_that_does_not(name: str)
 
 
 def _families() -> Iterator[Metric]:
-    """All that a leader exports, with every label value that rules may name."""
+    """Yield every metric that a leader exports, with every label value that a rule selects."""
     shared = experiment(
         idea_at=_NOW - timedelta(days=9),
         concluded_at=_NOW - timedelta(days=2),
@@ -195,7 +195,7 @@ def _families() -> Iterator[Metric]:
 
 
 def _catalogue() -> Mapping[str, list[Mapping[str, str]]]:
-    """The label sets of each series that the service exports."""
+    """The label sets of each exported series."""
     catalogue: dict[str, list[Mapping[str, str]]] = {}
     for family in _families():
         for sample in family.samples:
@@ -205,29 +205,29 @@ def _catalogue() -> Mapping[str, list[Mapping[str, str]]]:
 
 
 def _selected(expressions: Iterable[str]) -> Iterator[tuple[str, str, str]]:
-    """Each metric of the service in expressions, with each label and value that it is selected by."""
+    """Yield each metric in expressions, with each label and value that select it."""
     for expression in expressions:
         for name, matchers in _SELECTOR.findall(_RECORDED.sub("", expression)):
-            found = _MATCHER.findall(matchers)
-            yield from ((name, label, value) for label, value in found or [("", "")])
+            pairs = _MATCHER.findall(matchers)
+            yield from ((name, label, value) for label, value in pairs or [("", "")])
 
 
-def test_every_series_that_a_rule_selects_is_one_that_the_service_exports() -> None:
+def test_every_series_that_a_rule_selects_is_exported() -> None:
     catalogue = _catalogue()
-    selected = set(_selected([*_EXPRESSIONS, *_LOOKED_UP]))
+    selected = set(_selected([*_EXPRESSIONS, *_DESCRIPTION_QUERIES]))
     assert len(selected) > 20
     for name, label, value in selected:
         assert name in catalogue
         assert not label or any(labels.get(label) == value for labels in catalogue[name]), (name, label, value)
 
 
-def test_every_series_that_the_runbook_names_is_one_that_the_service_exports() -> None:
+def test_every_series_that_the_runbook_names_is_exported() -> None:
     named = set(re.findall(r"loopgauge_\w+", _RUNBOOK.read_text()))
     assert len(named) > 20
     assert named <= _catalogue().keys()
 
 
-def test_every_figure_that_a_rule_uses_is_recorded_and_every_recorded_one_is_used() -> None:
+def test_rules_use_every_recorded_series_and_no_other() -> None:
     alerting = [
         *(alert["expr"] for alert in ALERTS.values()),
         *(str(alert["annotations"]) for alert in ALERTS.values()),
@@ -236,11 +236,11 @@ def test_every_figure_that_a_rule_uses_is_recorded_and_every_recorded_one_is_use
     assert used == set(_RECORDS)
 
 
-def test_the_windows_of_alerts_are_there_by_default() -> None:
+def test_the_default_windows_include_those_of_alerts() -> None:
     windows = {window for expression in _EXPRESSIONS for window in re.findall(r'window="(\w+)"', expression)}
     assert windows == {"30d", "90d", "365d"}
     assert {parse_duration(window) for window in windows} <= set(Settings.model_fields["windows"].default)
 
 
-def test_no_rule_paints_a_dead_exporter_green() -> None:
+def test_no_rule_replaces_missing_values() -> None:
     assert not [expression for expression in _EXPRESSIONS if "vector(" in expression]
