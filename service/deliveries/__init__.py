@@ -1,1 +1,1 @@
-"""Deliveries: what a webhook sender posts, how it proves who it is, and what it says. Pure."""
+"""Webhook deliveries: their signatures, their decoding, and the observations that providers make of them. Pure."""

@@ -1,6 +1,6 @@
-"""Reading payloads: partial decoding, and the times and names that providers write each in their own way. Pure.
+"""Decode the part of a payload that is needed, and normalise times, hashes and names. Pure.
 
-Only what is needed is decoded. A missing field, or one of another type than expected, is named with its path.
+An error names the path of a field that is missing or has the wrong type.
 """
 
 import re
@@ -25,18 +25,15 @@ _Payload = TypeVar("_Payload")
 
 
 class AnyObject(msgspec.Struct):
-    """Any JSON object, where none of its fields is used."""
+    """Any JSON object; its fields are skipped."""
 
 
-def utf8(body: bytes) -> bytes:
-    """A body that is text; the decoder does not look into the fields that it skips.
+def require_utf8(body: bytes) -> bytes:
+    """Return the body if it is UTF-8. The JSON decoder does not check the fields that it skips.
 
     Raises:
-        UnreadableDelivery: it is not UTF-8.
+        UnreadableDelivery: the body is not UTF-8.
     """
-    # Most bodies are ASCII, which is seen several times faster.
-    if body.isascii():
-        return body
     try:
         body.decode()
     except UnicodeDecodeError as error:
@@ -45,12 +42,14 @@ def utf8(body: bytes) -> bytes:
 
 
 def decode(payload: bytes, expected: type[_Payload]) -> _Payload:
-    """The part of a JSON document that a type describes; what PostgreSQL's texts cannot hold, NUL, comes as U+FFFD.
+    """Decode the part of a JSON document that a type describes.
+
+    NUL becomes U+FFFD, since a text in PostgreSQL cannot contain NUL.
 
     Raises:
-        UnreadableDelivery: it is not JSON, or what the type requires is missing or malformed; the message has the path.
+        UnreadableDelivery: the payload is not JSON, or a required field is missing or malformed; the message names it.
     """
-    # Where nothing is used, it does not matter what would come; where nothing is escaped, it cannot.
+    # Without a backslash there is no escaped NUL to replace.
     if expected is not AnyObject and b"\\" in payload:
         payload = payload.replace(_NUL, rb"\ufffd")
     try:
@@ -62,10 +61,10 @@ def decode(payload: bytes, expected: type[_Payload]) -> _Payload:
 
 
 def utc(at: datetime) -> datetime:
-    """A time in UTC; one without an offset is taken to be in UTC.
+    """Convert a time to UTC. A time without an offset is already in UTC.
 
     Raises:
-        UnreadableDelivery: it is out of range.
+        UnreadableDelivery: the time is out of range.
     """
     try:
         return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
@@ -74,46 +73,46 @@ def utc(at: datetime) -> datetime:
 
 
 def read_time(text: str, where: str) -> datetime:
-    """A time in one of the forms that providers use: ISO 8601, with or without a colon in the offset, or `… UTC`.
+    """Read a time in any form that a provider writes: ISO 8601, with or without a colon in the offset, or `… UTC`.
 
     Args:
         where: the field's path, for the error.
 
     Raises:
-        UnreadableDelivery: it is none.
+        UnreadableDelivery: the text is not a time.
     """
     offset = _OFFSET.search(text)
     bare = text[: offset.start()] if offset else text
     written = f"{offset[1]}:{offset[2]}" if offset and offset[1] else "+00:00"
     try:
-        # A date alone tells no time of its day.
+        # A date alone is rejected: it has no time of day.
         return utc(datetime.fromisoformat(bare + written if _DATED.match(bare) else ""))
     except ValueError as error:
         raise UnreadableDelivery(f"a field is malformed: expected a time - at `{where}`") from error
 
 
 def from_milliseconds(stamp: int, where: str) -> datetime:
-    """The time that a number of milliseconds since 1970 stands for.
+    """Convert milliseconds since 1970 to a time.
 
     Raises:
-        UnreadableDelivery: it is out of range.
+        UnreadableDelivery: the number is out of range.
     """
     try:
         return datetime.fromtimestamp(stamp / 1000, UTC)
     except (OverflowError, ValueError, OSError) as error:
-        raise UnreadableDelivery(f"a field is malformed: the number is no time - at `{where}`") from error
+        raise UnreadableDelivery(f"a field is malformed: the number is not a time - at `{where}`") from error
 
 
 def is_commit(sha: str | None) -> bool:
-    """Whether a text is the full hash of a Git commit, and not the one of zeros that stands for none."""
+    """Whether a text is the full hash of a Git commit. A hash of zeros means that there is no commit."""
     return sha is not None and _COMMIT.fullmatch(sha) is not None and set(sha) != {"0"}
 
 
-def short(text: str) -> str:
-    """A sender's word as a reason may show it."""
+def shorten(text: str) -> str:
+    """Shorten a sender's word for use in a reason."""
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
 
 
 def traits(known: Mapping[Trait, str | None]) -> dict[Trait, tuple[str, ...]]:
-    """The traits of an observation, without those that are not known."""
+    """The traits of an observation, without those that are empty."""
     return {trait: (value,) for trait, value in known.items() if value}

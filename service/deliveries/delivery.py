@@ -1,34 +1,34 @@
-"""A delivery, the sources that send deliveries, and what every provider implements. Pure."""
+"""The delivery, the source that sends it, and the protocol that every provider implements. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from hashlib import sha1, sha256
+from hashlib import sha256
 from typing import ClassVar, Protocol
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from service.deliveries.observation import Nothing, Observation
 from service.deliveries.signatures import SecurityScheme
 
-_HASHED = sha1(uuid5(NAMESPACE_URL, "loopgauge:delivery").bytes, usedforsecurity=False)
+_NAMESPACE = uuid5(NAMESPACE_URL, "loopgauge:delivery")
 
 
 class UnreadableDelivery(Exception):
-    """An authentic delivery cannot be understood; the message says what is missing or malformed, and where."""
+    """An authentic delivery cannot be read; the message names the field that is missing or malformed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One HTTP request as it came, once it is proven authentic.
+    """An authentic HTTP request, as it was received.
 
     Attributes:
-        source: name of the configured sender.
-        provider: name of the sender's provider.
-        provider_id: the provider's own id of the delivery, or a hash of its content where there is none.
-        headers: the headers that the provider needs to read it, names in lower case.
+        source: the name of the configured sender.
+        provider: the name of the sender's provider.
+        provider_id: the provider's id of the delivery, or a hash of its content if the provider sends none.
+        headers: the headers that the provider needs to read the delivery, names in lower case.
         body: the raw bytes.
-        received_at: when we had read it, UTC.
-        id: ours: the same for every redelivery to the same source, and different for two sources.
+        received_at: when the request was read, UTC.
+        id: the idempotency key: the same for every redelivery to one source, and different for each source.
     """
 
     source: str
@@ -40,10 +40,7 @@ class Delivery:
     id: UUID = field(init=False)
 
     def __post_init__(self) -> None:
-        # The UUID of version 5 in a namespace of ours, made once and from what is hashed already of the namespace.
-        hashed = _HASHED.copy()
-        hashed.update(f"{self.source}\n{self.provider_id}".encode())
-        object.__setattr__(self, "id", UUID(bytes=hashed.digest()[:16], version=5))
+        object.__setattr__(self, "id", uuid5(_NAMESPACE, f"{self.source}\n{self.provider_id}"))
 
 
 class Provider(Protocol):
@@ -51,34 +48,34 @@ class Provider(Protocol):
 
     name: ClassVar[str]
     kept_headers: ClassVar[frozenset[str]]
-    """Names, in lower case, of the headers kept beside the body. Never one that carries a secret."""
+    """The headers to keep beside the body, names in lower case. None of them carries a secret."""
     proof_headers: ClassVar[frozenset[str]]
-    """Names, in lower case, of the headers that prove who sent it: read, and not kept. No other header is read."""
+    """The headers that prove the sender, names in lower case. They are read, and not kept."""
     security_schemes: ClassVar[Mapping[str, SecurityScheme]]
-    """The ways to prove a delivery, for the OpenAPI document, by names that all providers share."""
+    """The security schemes of the OpenAPI document, by name. Providers that use the same scheme share its name."""
 
     def verify(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[bytes], now: datetime) -> None:
-        """Prove that the body comes from who knows one of the secrets.
+        """Verify that the sender of the body knows one of the secrets.
 
         Args:
-            now: for schemes whose signatures carry a time.
+            now: the time now, for schemes whose signatures carry a time.
 
         Raises:
-            SignatureRefused: it is not proven.
+            SignatureRefused: the headers do not prove it.
         """
 
     def delivery_id(self, headers: Mapping[str, str], body: bytes) -> str:
-        """The provider's id of this delivery, stable over redeliveries; the body is not parsed for it."""
+        """The provider's id of the delivery, the same for every redelivery. It is found without parsing the body."""
 
     def document(self, delivery: Delivery) -> bytes:
-        """The JSON document in the body, for rules that look into the payload.
+        """The JSON document in the body, for rules that match fields of the payload.
 
         Raises:
-            UnreadableDelivery: there is none.
+            UnreadableDelivery: the body contains no document.
         """
 
     def observe(self, delivery: Delivery) -> Sequence[Observation] | Nothing:
-        """What the delivery says.
+        """Turn the delivery into observations, or give the reason why it contains none.
 
         Raises:
             UnreadableDelivery: the body is malformed, or a required field is missing.
@@ -87,7 +84,7 @@ class Provider(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One configured sender. Fails closed: without a secret nothing it sends is accepted."""
+    """A configured sender. It fails closed: without a secret, every delivery is refused."""
 
     name: str
     provider: Provider
@@ -95,15 +92,15 @@ class Source:
 
     @property
     def read_headers(self) -> frozenset[str]:
-        """Names, in lower case, of all headers that are read of a delivery."""
+        """The names, in lower case, of all headers to read from a request."""
         return self.provider.kept_headers | self.provider.proof_headers
 
 
 def content_id(event_type: str, body: bytes) -> str:
-    """An id for a delivery whose headers give none: a hash of the event's type and the raw body."""
+    """An id for a delivery that brings none: a hash of the event's type and the raw body."""
     return sha256(event_type.encode("utf-8", "surrogatepass") + b"\n" + body).hexdigest()
 
 
 def source_name(spelled: str) -> str:
-    """A source's own name, however an address spells it: `jira-cloud` is `jira_cloud`."""
+    """The canonical name of a source: `jira-cloud` in a URL means `jira_cloud`."""
     return spelled.lower().replace("-", "_")

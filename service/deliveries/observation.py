@@ -1,6 +1,6 @@
-"""Observations: what a delivery says, in words that are the same for every provider. Pure.
+"""Observations: the content of a delivery in words that all providers share. Pure.
 
-A provider turns bytes into observations and judges nothing; the rules say what an observation means.
+A provider turns bytes into observations. The rules decide what an observation means.
 """
 
 from collections.abc import Mapping
@@ -31,12 +31,12 @@ Kind = Literal[
     "deployed",
     "active",
 ]
-"""What was observed of a subject.
+"""The kind of an observation.
 
-*seen* is how an item or change looks when a payload is made, and has no time of its own; every other kind happened at
-a time that the payload names: a label or type was put on or taken off, an item moved from status to status, a run
-finished, a deployment ended, or there was another sign of life. *superseded* is a branch that got a change, which
-stands for it from then on.
+*seen* is the state of an item or change when the payload was made, and has no time of its own. Every other kind
+happened at a time that the payload gives: a label or type was added or removed, an item changed its status, a run
+finished, a deployment ended, or there was other activity. *superseded* means that a change was opened for a branch and
+replaces the branch from then on.
 """
 
 Trait = Literal[
@@ -58,13 +58,13 @@ Trait = Literal[
     "conclusion",
     "environment",
 ]
-"""What can be known of an observation beside its kind; words are the provider's own.
+"""An attribute of an observation beside its kind; the values are the provider's own words.
 
 `what` is `item`, `change` or `branch`. A status category is `new`, `in progress` or `done`.
 """
 
 PLACE: frozenset[Trait] = frozenset({"what", "project", "component", "branch"})
-"""Where an item or change belongs: known of all that happens to it, and telling nothing of what happened."""
+"""The traits that say where a subject belongs. Every observation of the subject has them."""
 
 TRAITS: Mapping[Kind, frozenset[Trait]] = {
     "seen": PLACE | {"title", "url", "label", "item_type", "reason"},
@@ -89,11 +89,11 @@ TRAITS: Mapping[Kind, frozenset[Trait]] = {
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """Something that was observed of one subject.
+    """Something that happened to a subject, or the state that the subject has.
 
     Attributes:
-        at: when it happened; of *seen* when the payload was made.
-        traits: what is known of it; a label may have several values, most have one, and unknown ones are left out.
+        at: when it happened; for *seen*, when the payload was made.
+        traits: the known attributes. A label may have several values; an unknown trait is absent.
     """
 
     kind: Kind
@@ -104,10 +104,10 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class Commented:
-    """Somebody wrote a comment.
+    """A comment was written.
 
     Attributes:
-        insider: whether the author belongs to those who may change the project; None where the payload does not say.
+        insider: whether the author may change the project; None if the payload does not say.
     """
 
     subject: Ref
@@ -118,14 +118,14 @@ class Commented:
 
 @dataclass(frozen=True, slots=True)
 class Stated:
-    """Lifecycle events that the delivery states in so many words, and that need no rule."""
+    """Lifecycle events that the delivery states itself, without a rule."""
 
     events: tuple[LifecycleEvent, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Linked:
-    """All that `stated_by` says on one channel about what a piece of evidence serves."""
+    """All targets that `stated_by` names on one channel for a piece of evidence."""
 
     evidence: Ref
     channel: Channel
@@ -136,7 +136,7 @@ class Linked:
 
 @dataclass(frozen=True, slots=True)
 class Mentioned:
-    """A text in which a ticket's key may stand, and with it what the subject serves."""
+    """A text that may contain the key of a ticket, which the subject is then evidence for."""
 
     subject: Ref
     channel: Channel
@@ -146,7 +146,7 @@ class Mentioned:
 
 @dataclass(frozen=True, slots=True)
 class Renamed:
-    """A subject, or everything in a project, is known by another reference from now on."""
+    """A subject, or everything in a project, has a new reference from now on."""
 
     alias: Alias
 
@@ -156,7 +156,7 @@ Observation: TypeAlias = Observed | Commented | Stated | Linked | Mentioned | Re
 
 @dataclass(frozen=True, slots=True)
 class Nothing:
-    """A delivery that says nothing of use, with the reason in words that its sender understands."""
+    """A delivery without observations, and the reason in words that its sender understands."""
 
     reason: str
 
@@ -164,7 +164,7 @@ class Nothing:
 def finished_run(
     subject: Ref, at: datetime, *, workflow: str | None, conclusion: str | None, branch: str | None, message: str | None
 ) -> list[Observation]:
-    """What a run that came to its end says of its commit; its branch and the commit's message may name a ticket."""
+    """The observations of a finished run. The branch and the commit's message may name a ticket."""
     words: Mapping[Trait, str | None] = {"workflow": workflow, "conclusion": conclusion, "branch": branch}
     finished = Observed("finished", subject, at, {trait: (word,) for trait, word in words.items() if word})
     texts: Mapping[Channel, str | None] = {"branch": branch, "message": message}

@@ -1,4 +1,4 @@
-"""The providers that loopgauge understands: one room each, all of the same shape. Pure."""
+"""The providers that loopgauge supports: one module or package each. Pure."""
 
 from collections.abc import Mapping, Sequence
 
@@ -21,4 +21,4 @@ _ALL: Sequence[Provider] = (
     CloudEvents(),
 )
 PROVIDERS: Mapping[str, Provider] = {provider.name: provider for provider in _ALL}
-"""Every provider under its name."""
+"""Every provider, by name."""

@@ -1,4 +1,4 @@
-"""Buildkite: webhooks of an organisation's pipelines.
+"""Buildkite: pipeline webhooks.
 
 Source: "Pipelines webhooks" and "Build webhook events" in Buildkite's documentation.
 """
@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import msgspec
 
-from service.deliveries.decoding import decode, is_commit, read_time, short, utf8
+from service.deliveries.decoding import decode, is_commit, read_time, require_utf8, shorten
 from service.deliveries.delivery import Delivery, UnreadableDelivery, content_id
 from service.deliveries.observation import Nothing, Observation, finished_run
 from service.deliveries.signatures import (
@@ -49,7 +49,7 @@ class _BuildFinished(msgspec.Struct):
 
 
 class Buildkite:
-    """Buildkite's webhooks: signed with HMAC-SHA256 over a time and the raw body, or with the token as it is."""
+    """Buildkite's webhooks: signed with HMAC-SHA256 over a time and the raw body, or authenticated by a plain token."""
 
     name: ClassVar[str] = "buildkite"
     kept_headers: ClassVar[frozenset[str]] = frozenset({"content-type", _EVENT})
@@ -76,7 +76,7 @@ class Buildkite:
         return content_id(headers.get(_EVENT, ""), body)
 
     def document(self, delivery: Delivery) -> bytes:
-        return utf8(delivery.body)
+        return require_utf8(delivery.body)
 
     def observe(self, delivery: Delivery) -> Sequence[Observation] | Nothing:
         document = self.document(delivery)
@@ -85,17 +85,17 @@ class Buildkite:
         if not event:
             raise UnreadableDelivery("the event's name is missing, in header X-Buildkite-Event and at `$.event`")
         if event == "build.finished":
-            return _build_finished(decode(document, _BuildFinished))
-        return Nothing(_why_not(event))
+            return _read_build(decode(document, _BuildFinished))
+        return Nothing(_ignored_reason(event))
 
 
-def _build_finished(event: _BuildFinished) -> Sequence[Observation] | Nothing:
+def _read_build(event: _BuildFinished) -> Sequence[Observation] | Nothing:
     build = event.build
     if build.commit is None or not is_commit(build.commit):
         return Nothing("the build names no commit")
     if not build.finished_at:
-        return Nothing("the build names no time at which it finished")
-    # The branch of a fork may be written after its owner, as in `owner:branch`; Git allows no colon in the name itself.
+        return Nothing("the build does not say when it finished")
+    # Buildkite writes the branch of a fork as `owner:branch`. Git allows no colon in a branch name.
     branch = (build.branch or "").rpartition(":")[2]
     return finished_run(
         commit(build.commit),
@@ -107,12 +107,12 @@ def _build_finished(event: _BuildFinished) -> Sequence[Observation] | Nothing:
     )
 
 
-def _why_not(event: str) -> str:
-    shown = short(event)
+def _ignored_reason(event: str) -> str:
+    shown = shorten(event)
     if event == "ping":
         return "a ping: the webhook is connected"
     if event.startswith("build."):
-        return f"a build that is {shown.removeprefix('build.')}, not finished, is no signal yet"
+        return f"a build that is {shown.removeprefix('build.')} has no result yet"
     if event.startswith("job."):
-        return "a job is a part of its build, whose end is what counts; choose the event build.finished"
+        return "a job is one part of a build; choose the event build.finished instead"
     return f"Buildkite's `{shown}` events say nothing about experiments"

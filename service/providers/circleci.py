@@ -1,6 +1,6 @@
-"""CircleCI: outbound webhooks of projects.
+"""CircleCI: outbound webhooks.
 
-Source: "Outbound webhooks" and "Outbound webhooks reference" in CircleCI's documentation. A pipeline tells its commit
+Source: "Outbound webhooks" and "Outbound webhooks reference" in CircleCI's documentation. A pipeline names its commit
 in `vcs` (GitHub OAuth, Bitbucket Cloud) or in `trigger_parameters` (GitHub App, GitLab, Bitbucket Data Center).
 """
 
@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import msgspec
 
-from service.deliveries.decoding import AnyObject, decode, is_commit, short, utc, utf8
+from service.deliveries.decoding import AnyObject, decode, is_commit, require_utf8, shorten, utc
 from service.deliveries.delivery import Delivery, UnreadableDelivery, content_id
 from service.deliveries.observation import Nothing, Observation, finished_run
 from service.deliveries.signatures import SecurityScheme, SignatureRefused, check_hmac, header_scheme
@@ -67,8 +67,8 @@ class _WorkflowCompleted(msgspec.Struct):
     pipeline: _Pipeline | None = None
 
 
-class _Built(msgspec.Struct, frozen=True):
-    """What one part of the payload says that was built; unknown parts are empty."""
+class _Revision(msgspec.Struct, frozen=True):
+    """The commit that was built, according to one part of the payload; an unknown field is empty."""
 
     sha: str
     branch: str
@@ -99,68 +99,69 @@ class CircleCI:
         return content_id(headers.get(_EVENT, ""), body)
 
     def document(self, delivery: Delivery) -> bytes:
-        return utf8(delivery.body)
+        return require_utf8(delivery.body)
 
     def observe(self, delivery: Delivery) -> Sequence[Observation] | Nothing:
         document = self.document(delivery)
         envelope = decode(document, _Envelope)
         event = envelope.type or delivery.headers.get(_EVENT)
         if event == "workflow-completed":
-            return _workflow_completed(decode(document, _WorkflowCompleted))
+            return _read_workflow(decode(document, _WorkflowCompleted))
         if event:
-            return Nothing(_why_not(event))
+            return Nothing(_ignored_reason(event))
         if envelope.payload is not None:
-            return Nothing("a build notification of CircleCI's former kind; set up a webhook for workflow-completed")
+            return Nothing("a build notification of CircleCI's old kind; set up a webhook for workflow-completed")
         raise UnreadableDelivery("the event's type is missing, in header circleci-event-type and at `$.type`")
 
 
-def _workflow_completed(event: _WorkflowCompleted) -> Sequence[Observation] | Nothing:
+def _read_workflow(event: _WorkflowCompleted) -> Sequence[Observation] | Nothing:
     workflow, stopped = event.workflow, event.workflow.stopped_at or event.happened_at
     if stopped is None:
-        return Nothing("the workflow names no time at which it stopped")
-    built = _built(event.pipeline) if event.pipeline else None
-    if built is None:
+        return Nothing("the workflow does not say when it stopped")
+    revision = _revision(event.pipeline) if event.pipeline else None
+    if revision is None:
         return Nothing("the workflow names no commit")
     return finished_run(
-        commit(built.sha),
+        commit(revision.sha),
         utc(stopped),
         workflow=workflow.name,
         conclusion=workflow.status,
-        branch=built.branch,
-        message=built.message,
+        branch=revision.branch,
+        message=revision.message,
     )
 
 
-def _built(pipeline: _Pipeline) -> _Built | None:
-    """What was built: the first commit that is named, with all that the parts that name it say of it."""
+def _revision(pipeline: _Pipeline) -> _Revision | None:
+    """The first commit that the payload names, with the branch and message of the parts that name the same commit."""
     triggers = pipeline.trigger_parameters or _Triggers()
-    named = [_of_repository(pipeline.vcs), *map(_of_trigger, (triggers.git, triggers.github_app, triggers.gitlab))]
-    sha = next((one.sha for one in named if is_commit(one.sha)), None)
-    same = [one for one in named if one.sha == sha]
+    by_trigger = map(_trigger_revision, (triggers.git, triggers.github_app, triggers.gitlab))
+    revisions = [_repository_revision(pipeline.vcs), *by_trigger]
+    sha = next((revision.sha for revision in revisions if is_commit(revision.sha)), None)
     if sha is None:
         return None
-    branch = next((one.branch for one in same if one.branch), "")
-    return _Built(sha, branch, next((one.message for one in same if one.message), ""))
+    same = [revision for revision in revisions if revision.sha == sha]
+    branch = next((revision.branch for revision in same if revision.branch), "")
+    return _Revision(sha, branch, next((revision.message for revision in same if revision.message), ""))
 
 
-def _of_repository(repository: _Repository | None) -> _Built:
+def _repository_revision(repository: _Repository | None) -> _Revision:
     if repository is None:
-        return _Built("", "", "")
+        return _Revision("", "", "")
     written = repository.commit or _Commit()
     message = "\n\n".join(text for text in (written.subject, written.body) if text)
-    return _Built(repository.revision or "", repository.branch or "", message)
+    return _Revision(repository.revision or "", repository.branch or "", message)
 
 
-def _of_trigger(trigger: _Trigger | None) -> _Built:
+def _trigger_revision(trigger: _Trigger | None) -> _Revision:
     if trigger is None:
-        return _Built("", "", "")
+        return _Revision("", "", "")
     sha = trigger.checkout_sha or trigger.commit_sha or ""
-    return _Built(sha, trigger.branch or "", trigger.commit_message or trigger.commit_title or "")
+    return _Revision(sha, trigger.branch or "", trigger.commit_message or trigger.commit_title or "")
 
 
-def _why_not(event: str) -> str:
+def _ignored_reason(event: str) -> str:
     if event == "ping":
         return "a ping: the webhook is connected"
     if event == "job-completed":
-        return "a job is a part of its workflow, whose end is what counts; choose the event workflow-completed"
-    return f"CircleCI's `{short(event)}` events say nothing about experiments"
+        return "a job is one part of a workflow; choose the event workflow-completed instead"
+    return f"CircleCI's `{shorten(event)}` events say nothing about experiments"

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, time
 from itertools import islice
 from typing import assert_never
 
-from service.deliveries.decoding import short
+from service.deliveries.decoding import shorten
 from service.deliveries.observation import (
     Commented,
     Kind,
@@ -181,7 +181,7 @@ def _apply(rules: Rules, provider: str, observation: Observed, payload: RawPaylo
         found.missed += _why_unmarked(rules, provider, observation)
     elif not decided and observation.kind != "superseded":
         named = ((trait, observation.traits.get(trait, ())) for trait in _SHOWN)
-        shown = ", ".join(f"{trait} `{short(value)}`" for trait, values in named for value in values[:_MOST_SHOWN])
+        shown = ", ".join(f"{trait} `{shorten(value)}`" for trait, values in named for value in values[:_MOST_SHOWN])
         found.missed.append(f"no rule matches {observation.kind}{': ' if shown else ''}{shown}")
 
 
@@ -322,7 +322,7 @@ def _why_unmarked(rules: Rules, provider: str, seen: Observed) -> Iterator[str]:
             wanted.setdefault(failing[0].trait, []).extend(pattern.text for pattern in failing[0].patterns)
     for trait, patterns in wanted.items():
         looked_for = " or ".join(f"`{pattern}`" for pattern in patterns)
-        there = ", ".join(short(value) for value in seen.traits.get(trait, ())[:_MOST_SHOWN])
+        there = ", ".join(shorten(value) for value in seen.traits.get(trait, ())[:_MOST_SHOWN])
         if trait == "label":
             yield f"no label {looked_for}; " + (f"labels were {there}" if there else "it has no labels")
         elif trait == "item_type":

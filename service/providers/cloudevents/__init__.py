@@ -1,6 +1,6 @@
-"""CloudEvents, with types of our own: the way in for any tool, and for any pipeline that can run curl.
+"""CloudEvents: the interface for any tool, and for any pipeline that can run curl.
 
-What a type of ours states stands without a rule; an event of any other type says nothing.
+Events of type `dev.loopgauge.experiment.*` apply without a rule. Events of any other type are ignored.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,9 +22,9 @@ from service.providers.cloudevents.format import (
     NoCloudEvent,
     Part,
     parts,
-    read,
+    read_event,
 )
-from service.providers.cloudevents.statements import BY_HAND, meaning
+from service.providers.cloudevents.statements import BY_HAND, observations_of
 
 __all__ = [
     "BATCHED",
@@ -42,10 +42,10 @@ _MOST_NAMED = 10
 
 
 class CloudEvents:
-    """CloudEvents, signed as Standard Webhooks where no token lets them in.
+    """CloudEvents, signed as Standard Webhooks if they come without a bearer token.
 
-    The signature covers the body alone: in binary mode the event's attributes, which are headers, are taken as they
-    come, as with every provider that names its event in a header.
+    The signature covers only the body. In binary mode the event's attributes are headers, which are not signed, as with
+    every provider that names its event in a header.
     """
 
     name: ClassVar[str] = "cloudevents"
@@ -64,26 +64,26 @@ class CloudEvents:
         return delivery.body
 
     def observe(self, delivery: Delivery) -> Sequence[Observation] | Nothing:
-        meant: list[Observation] = []
+        observations: list[Observation] = []
         foreign: dict[str, None] = {}
         try:
             for part in parts(delivery.headers, delivery.body):
-                with _named(part):
-                    event = read(part)
-                    said = meaning(event, delivery.received_at)
-                meant += said or ()
-                foreign |= {} if said else {event.type: None}
+                with _located(part):
+                    event = read_event(part)
+                    stated = observations_of(event, delivery.received_at)
+                observations += stated or ()
+                foreign |= {} if stated else {event.type: None}
         except NoCloudEvent as error:
             raise UnreadableDelivery(str(error)) from error
-        if meant:
-            return meant
-        named = ", ".join(f"`{one}`" for one in list(foreign)[:_MOST_NAMED])
-        return Nothing(f"CloudEvents of type {named} say nothing about experiments" if foreign else "an empty batch")
+        if observations:
+            return observations
+        types = ", ".join(f"`{type_}`" for type_ in list(foreign)[:_MOST_NAMED])
+        return Nothing(f"CloudEvents of type {types} say nothing about experiments" if foreign else "an empty batch")
 
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """One event as it is kept: the headers that it needs, its bytes, and what makes it the same event again."""
+    """One event of a request, to be stored as a delivery: its headers, its bytes, and its idempotency key."""
 
     headers: Mapping[str, str]
     body: bytes
@@ -91,30 +91,30 @@ class Envelope:
 
 
 def separate(headers: Mapping[str, str], body: bytes, now: datetime) -> list[Envelope]:
-    """The events of a request, each by itself and each sound.
+    """Split a request into its events, and validate each.
 
     Args:
-        now: what is dated further ahead than clocks differ is refused.
+        now: the time now; an event that is dated later is refused, with a tolerance for clock skew.
 
     Raises:
-        NoCloudEvent: the request carries none.
-        InvalidEvent: one of them is not sound.
-        UnreadableDelivery: the body is no JSON where it has to be.
+        NoCloudEvent: the request contains no CloudEvent.
+        InvalidEvent: one of the events is invalid.
+        UnreadableDelivery: the body should be JSON and is not.
     """
     envelopes = []
     for part in parts(headers, body):
-        with _named(part):
-            event = read(part)
-            meaning(event, now)
+        with _located(part):
+            event = read_event(part)
+            observations_of(event, now)
         kept = {name: value for name, value in part.headers.items() if name in CloudEvents.kept_headers}
-        # White space stands in no source, so no two pairs of source and id are written alike.
+        # A source contains no white space, so no two pairs of source and id give the same text.
         envelopes.append(Envelope(kept, part.body, f"{event.source} {event.id}"))
     return envelopes
 
 
 @contextmanager
-def _named(part: Part) -> Iterator[None]:
-    """Names the place within a batch in whatever is wrong with an event."""
+def _located(part: Part) -> Iterator[None]:
+    """Add the event's place in a batch to the field of an error."""
     try:
         yield
     except InvalidEvent as error:

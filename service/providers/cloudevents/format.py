@@ -1,4 +1,4 @@
-"""The format: one request, in any of the three modes, comes apart into events whose attributes are sound.
+"""The format: split a request in any of the three modes into events, and validate their attributes.
 
 Source: the CloudEvents specification 1.0.2, its JSON format and its HTTP protocol binding.
 """
@@ -17,9 +17,9 @@ from service.deliveries.delivery import UnreadableDelivery
 STRUCTURED = "application/cloudevents+json"
 BATCHED = "application/cloudevents-batch+json"
 MOST_EVENTS = 1000
-"""How many events one request may carry."""
+"""The largest number of events in one request."""
 LONGEST = 2000
-"""How many characters an attribute may have."""
+"""The largest number of characters in an attribute."""
 
 ATTRIBUTE = "ce-"
 ATTRIBUTES = ("specversion", "id", "source", "type", "subject", "time")
@@ -32,8 +32,8 @@ class InvalidEvent(UnreadableDelivery):
     """A CloudEvent breaks a rule of the specification or of its type.
 
     Attributes:
-        field: what is wrong, as a path: `subject`, `data.team`, in a batch behind the event's place, `[2].subject`.
-        problem: what is wrong with it.
+        field: the path of the field: `subject`, `data.team`; in a batch after the event's place, `[2].subject`.
+        problem: the description of the error.
     """
 
     def __init__(self, field: str, problem: str) -> None:
@@ -43,11 +43,11 @@ class InvalidEvent(UnreadableDelivery):
 
 
 class NoCloudEvent(Exception):
-    """A request carries no CloudEvent in any of the three modes."""
+    """A request contains no CloudEvent in any of the three modes."""
 
 
 class Event(msgspec.Struct):
-    """One event whose attributes are sound."""
+    """An event with valid attributes."""
 
     specversion: Literal["1.0"]
     id: _Printable
@@ -60,7 +60,7 @@ class Event(msgspec.Struct):
     data_base64: str | None = None
 
 
-# A body may hold millions of elements, so those beyond the first that is too many are skipped, and not kept.
+# A body may contain millions of elements: decode one more than is allowed, and skip the rest.
 _Batch = msgspec.defstruct(
     "_Batch", [(f"event_{place}", msgspec.Raw, msgspec.Raw()) for place in range(MOST_EVENTS + 1)], array_like=True
 )
@@ -68,7 +68,7 @@ _Batch = msgspec.defstruct(
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What a request carries of one event, still unread, and its place in a batch."""
+    """The undecoded part of a request that contains one event, and its place in a batch."""
 
     headers: Mapping[str, str]
     body: bytes
@@ -76,18 +76,18 @@ class Part:
 
 
 def parts(headers: Mapping[str, str], body: bytes) -> Iterator[Part]:
-    """The events of a request, one by one.
+    """The parts of a request, one for each event.
 
     Raises:
-        NoCloudEvent: it carries none.
-        InvalidEvent: it is a batch of something else, or of too many.
-        UnreadableDelivery: it is no JSON.
+        NoCloudEvent: the request contains no CloudEvent.
+        InvalidEvent: the batch is not an array, or contains too many events.
+        UnreadableDelivery: the body is not JSON.
     """
     content_type = media_type(headers.get("content-type"))
     if content_type == BATCHED:
         events = [event for event in map(bytes, msgspec.structs.astuple(decode(body, _Batch))) if event]
         if len(events) > MOST_EVENTS:
-            raise InvalidEvent("", f"a batch holds {MOST_EVENTS} events at most, this one has more")
+            raise InvalidEvent("", f"a batch has {MOST_EVENTS} events at most, and this one has more")
         for place, event in enumerate(events):
             yield Part({"content-type": STRUCTURED}, event, place)
     elif content_type == STRUCTURED or ATTRIBUTE + "specversion" in headers:
@@ -98,12 +98,12 @@ def parts(headers: Mapping[str, str], body: bytes) -> Iterator[Part]:
         )
 
 
-def read(part: Part) -> Event:
-    """The event of a part.
+def read_event(part: Part) -> Event:
+    """Decode the event of a part.
 
     Raises:
         InvalidEvent: an attribute is missing or malformed.
-        UnreadableDelivery: it is no JSON.
+        UnreadableDelivery: the part is not JSON.
     """
     if media_type(part.headers.get("content-type")) == STRUCTURED:
         return decode(part.body, Event)
@@ -125,7 +125,7 @@ def media_type(content_type: str | None) -> str:
 
 
 def _unquoted(value: str, name: str) -> str:
-    """A header's value as the binding writes it: percent-encoded UTF-8, perhaps between double quotes."""
+    """Decode a header's value as the HTTP binding specifies: percent-encoded UTF-8, optionally in double quotes."""
     if len(value) > 1 and value[0] == value[-1] == '"':
         value = re.sub(r"\\(.)", r"\1", value[1:-1])
     try:
@@ -138,14 +138,14 @@ _Decoded = TypeVar("_Decoded")
 
 
 def decode(body: bytes, expected: type[_Decoded], within: str = "") -> _Decoded:
-    """JSON that a type describes.
+    """Decode JSON that a type describes.
 
     Args:
-        within: the path of what is decoded, for errors.
+        within: the path of the decoded value, for errors.
 
     Raises:
         InvalidEvent: a field is missing or malformed.
-        UnreadableDelivery: it is no JSON.
+        UnreadableDelivery: the body is not JSON.
     """
     try:
         return msgspec.json.decode(body, type=expected)
@@ -174,10 +174,10 @@ _EXPECTED: Mapping[str, str] = {
 
 
 def _invalid(error: msgspec.ValidationError, within: str) -> InvalidEvent:
-    """What the decoder found, under the field's path, and what was expected there."""
+    """Translate an error of the decoder: the field's path, and the expected value."""
     text = str(error)
     where, missing = _WHERE.search(text), _MISSING.search(text)
     path = [within, where[1] if where else "", missing[1] if missing else ""]
     field = ".".join(part for part in path if part)
-    found = text[: where.start()] if where else text
-    return InvalidEvent(field, "it is missing" if missing else _EXPECTED.get(field.rpartition(".")[2], found))
+    problem = text[: where.start()] if where else text
+    return InvalidEvent(field, "it is missing" if missing else _EXPECTED.get(field.rpartition(".")[2], problem))

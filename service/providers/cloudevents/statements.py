@@ -1,4 +1,4 @@
-"""The types of our own: what each states about the experiment that it names."""
+"""The types `dev.loopgauge.experiment.*`, and the lifecycle events that each states."""
 
 import base64
 import binascii
@@ -41,27 +41,27 @@ Statement = Literal[
     "described",
     "excluded",
 ]
-"""What a type of ours states, behind `dev.loopgauge.experiment.`."""
+"""The last part of a type, after `dev.loopgauge.experiment.`."""
 
 BY_HAND = "urn:loopgauge:by-hand"
-"""The `source` attribute of events that were added by hand; of those a proposal alone makes an experiment."""
+"""The `source` attribute of events added by hand, of which only a proposal makes an experiment."""
 
-_OURS = "dev.loopgauge.experiment."
-_STATEMENTS: Mapping[str, Statement] = {_OURS + name: name for name in get_args(Statement)}
-# Evidence by its nature: a pipeline speaks of a commit and does not make it an experiment.
+_PREFIX = "dev.loopgauge.experiment."
+_STATEMENTS: Mapping[str, Statement] = {_PREFIX + name: name for name in get_args(Statement)}
+# These subjects are always evidence: an event of a pipeline names a commit, which is not an experiment.
 _NEVER_MARKED = ("commit:", "branch:", "run:")
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
-# Two of them, one that serves and one that says so, have to fit into 2704 bytes of an index of PostgreSQL.
+# Two references have to fit into an index entry of PostgreSQL, which has 2704 bytes at most.
 _LONGEST_REFERENCE = 1000
 
-# PostgreSQL keeps any text but one with the character NUL.
+# PostgreSQL stores any text without NUL.
 _Text = Annotated[str, msgspec.Meta(max_length=10 * LONGEST, pattern=r"^[^\x00]*$")]
 _Address = Annotated[str, msgspec.Meta(max_length=10 * LONGEST, pattern=r"^[Hh][Tt][Tt][Pp][Ss]?://[^\x00-\x20]+$")]
 _Team = Annotated[str, msgspec.Meta(max_length=100, pattern=r"^\s*[^_\s\x00][^\x00]*$")]
 
 
 class Data(msgspec.Struct):
-    """What an event of ours may say beside its type; all of it is optional."""
+    """The data of an event; every field is optional."""
 
     title: _Text | None = None
     url: _Address | None = None
@@ -72,19 +72,19 @@ class Data(msgspec.Struct):
     learning_url: _Address | None = None
     result: Literal["success", "failure"] | None = None
     links: Annotated[list[str], msgspec.Meta(max_length=MOST_TARGETS)] | None = None
-    """What the subject is evidence for."""
+    """The subjects that the event's subject is evidence for."""
 
 
-def meaning(event: Event, now: datetime) -> tuple[Stated, *tuple[Linked, ...]] | None:
-    """What an event says, or None where its type is not one of ours.
+def observations_of(event: Event, now: datetime) -> tuple[Stated, *tuple[Linked, ...]] | None:
+    """The observations of an event, or None if its type has another prefix.
 
     Args:
-        now: when it was received; the time of an event that names none.
+        now: when the event was received; an event without a time happened then.
 
     Raises:
-        InvalidEvent: it names no experiment, is dated ahead of us, or says what cannot be.
+        InvalidEvent: the event names no experiment, is dated in the future, or contradicts itself.
     """
-    if not event.type.startswith(_OURS):
+    if not event.type.startswith(_PREFIX):
         return None
     statement = _STATEMENTS.get(event.type)
     if statement is None:
@@ -105,7 +105,7 @@ def _reference(text: str | None, field: str) -> Ref:
         reference = parse_reference(text.strip())
     except BadReference as error:
         raise InvalidEvent(field, str(error)) from error
-    # What is written in other letters may be longer than it was sent.
+    # The canonical form may be longer than the text that was sent.
     if len(reference.encode()) > _LONGEST_REFERENCE:
         raise too_long
     return reference
@@ -165,12 +165,12 @@ def _instants(statement: Statement, subject: Ref, at: datetime, data: Data) -> I
         case "excluded":
             yield Declared(subject, at, "excluded", "stated", "api")
         case "shared" | "classified" | "described":
-            # The data says it all.
+            # The data contains everything.
             pass
 
 
 def _declared(subject: Ref, at: datetime, data: Data) -> Iterator[LifecycleEvent]:
-    """What the data says, whatever the type: what is concluded can be classified and shared in the same breath."""
+    """The declarations in the data, for every type: one event may conclude, classify and share an experiment."""
     stated: Mapping[Field, str | None] = {
         "title": data.title.strip() if data.title else None,
         "url": data.url,

@@ -1,7 +1,7 @@
 """GitHub: repository, organisation and App webhooks.
 
 Source: "Webhook events and payloads" and "Validating webhook deliveries" in GitHub's documentation. Only the
-fields used here are decoded, since payloads vary by version and event.
+fields in use are decoded, since payloads vary by version and event.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import ClassVar
 from urllib.parse import parse_qs
 
-from service.deliveries.decoding import AnyObject, decode, short, utf8
+from service.deliveries.decoding import AnyObject, decode, require_utf8, shorten
 from service.deliveries.delivery import Delivery, UnreadableDelivery, content_id
 from service.deliveries.observation import Nothing, Observation
 from service.deliveries.signatures import SecurityScheme, SignatureRefused, check_hmac, header_scheme
@@ -21,15 +21,15 @@ _EVENT = "x-github-event"
 _DELIVERY = "x-github-delivery"
 
 EVENTS: Mapping[str, Callable[[bytes], Sequence[Observation] | Nothing]] = {
-    "deployment_status": commits.deployment_status,
-    "issue_comment": items.issue_comment,
-    "issues": items.issue,
-    "pull_request": items.pull_request,
-    "push": commits.push,
-    "repository": repositories.repository,
-    "workflow_run": commits.workflow_run,
+    "deployment_status": commits.read_deployment_status,
+    "issue_comment": items.read_issue_comment,
+    "issues": items.read_issue,
+    "pull_request": items.read_pull_request,
+    "push": commits.read_push,
+    "repository": repositories.read_repository,
+    "workflow_run": commits.read_workflow_run,
 }
-"""What is read of each event that says something."""
+"""The reader of each event that is used."""
 
 
 class GitHub:
@@ -56,7 +56,7 @@ class GitHub:
         return headers.get(_DELIVERY) or content_id(headers.get(_EVENT, ""), body)
 
     def document(self, delivery: Delivery) -> bytes:
-        body = utf8(delivery.body)
+        body = require_utf8(delivery.body)
         if not delivery.headers.get("content-type", "").lower().startswith("application/x-www-form-urlencoded"):
             return body
         try:
@@ -78,4 +78,4 @@ class GitHub:
         decode(document, AnyObject)
         if event == "ping":
             return Nothing("a ping: the webhook is connected")
-        return Nothing(f"GitHub's `{short(event)}` events say nothing about experiments")
+        return Nothing(f"GitHub's `{shorten(event)}` events say nothing about experiments")

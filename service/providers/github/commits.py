@@ -1,4 +1,4 @@
-"""What happens to commits: pushes, runs of workflows, and deployments."""
+"""Pushes, workflow runs and deployments: the events of commits."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,10 +12,10 @@ from service.providers.github.payloads import DeploymentStatusEvent, PushedCommi
 _BRANCH = "refs/heads/"
 
 
-def workflow_run(payload: bytes) -> Sequence[Observation] | Nothing:
+def read_workflow_run(payload: bytes) -> Sequence[Observation] | Nothing:
     event = decode(payload, WorkflowRunEvent)
     if event.action != "completed":
-        return Nothing(f"a workflow run that is {event.action}, not completed, is no signal yet")
+        return Nothing(f"a workflow run that is {event.action} has no result yet")
     run = event.workflow_run
     if not is_commit(run.head_sha):
         return Nothing("the workflow run names no commit")
@@ -29,7 +29,7 @@ def workflow_run(payload: bytes) -> Sequence[Observation] | Nothing:
     )
 
 
-def deployment_status(payload: bytes) -> Sequence[Observation] | Nothing:
+def read_deployment_status(payload: bytes) -> Sequence[Observation] | Nothing:
     event = decode(payload, DeploymentStatusEvent)
     if not is_commit(event.deployment.sha):
         return Nothing("the deployment names no commit")
@@ -41,18 +41,19 @@ def deployment_status(payload: bytes) -> Sequence[Observation] | Nothing:
     return [Observed("deployed", commit(event.deployment.sha), utc(status.created_at), traits(known))]
 
 
-def push(payload: bytes) -> Sequence[Observation] | Nothing:
+def read_push(payload: bytes) -> Sequence[Observation] | Nothing:
     event = decode(payload, PushEvent)
     name = event.ref.removeprefix(_BRANCH)
     if name == event.ref:
-        return Nothing("a push to anything but a branch says nothing about experiments")
+        return Nothing("a push that is not to a branch says nothing about experiments")
     at = _pushed_at(event)
     if at is None:
         return Nothing("the push names no time")
-    # Whatever is at work is merged into the default branch sooner or later: it serves none of it by itself.
+    # The default branch is evidence for no experiment: all work is merged into it sooner or later.
     own = _branch(event, name, at) if name != event.repository.default_branch else []
-    said = [observation for one in (event.commits or [])[-MOST_TARGETS:] for observation in _messages(one, at)]
-    return [*own, *said] or Nothing("a push to the default branch that brings no commit")
+    pushed = (event.commits or [])[-MOST_TARGETS:]
+    messages = [observation for commit in pushed for observation in _message(commit, at)]
+    return [*own, *messages] or Nothing("a push to the default branch without a commit")
 
 
 def _branch(event: PushEvent, name: str, at: datetime) -> list[Observation]:
@@ -76,7 +77,7 @@ def _head(event: PushEvent, subject: Ref, at: datetime) -> list[Observation]:
     return [Linked(commit(event.after), "branch", subject, frozenset({subject}), at)]
 
 
-def _messages(pushed: PushedCommit, at: datetime) -> list[Observation]:
+def _message(pushed: PushedCommit, at: datetime) -> list[Observation]:
     return [Mentioned(commit(pushed.id), "message", pushed.message or "", at)] if is_commit(pushed.id) else []
 
 

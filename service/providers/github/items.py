@@ -26,12 +26,12 @@ _CLOSES = re.compile(
     r"|(?P<project>[\w.-]+/[\w.-]+)?#(?P<number>[0-9]{1,18}))\b",
     re.IGNORECASE,
 )
-# As many as GitHub lets hang on one issue.
+# GitHub's limit for one issue.
 _MOST_LABELS = 100
 _INSIDERS = frozenset({"OWNER", "MEMBER", "COLLABORATOR"})
 
 
-def issue(payload: bytes) -> list[Observation]:
+def read_issue(payload: bytes) -> list[Observation]:
     event = decode(payload, IssueEvent)
     subject = item("github", event.repository.full_name, event.issue.number)
     return [
@@ -41,12 +41,12 @@ def issue(payload: bytes) -> list[Observation]:
     ]
 
 
-def pull_request(payload: bytes) -> list[Observation]:
+def read_pull_request(payload: bytes) -> list[Observation]:
     event = decode(payload, PullRequestEvent)
     pull = event.pull_request
     repository = event.repository.full_name
     subject = change("github", repository, pull.number)
-    at = _seen_at(pull)
+    at = _updated_at(pull)
     return [
         *_item(event, pull, subject, "change", pull.head.ref),
         Linked(subject, "body", subject, frozenset(_closes(pull.body or "", repository)), at),
@@ -57,17 +57,17 @@ def pull_request(payload: bytes) -> list[Observation]:
     ]
 
 
-def issue_comment(payload: bytes) -> list[Observation]:
+def read_issue_comment(payload: bytes) -> list[Observation]:
     event = decode(payload, IssueCommentEvent)
     issue, comment = event.issue, event.comment
     named = change if issue.pull_request is not None else item
     subject = named("github", event.repository.full_name, issue.number)
-    at = utc(comment.created_at) if comment.created_at else _seen_at(issue)
-    # Who listens only since today hears of older issues by their comments.
+    at = utc(comment.created_at) if comment.created_at else _updated_at(issue)
+    # A comment may be the first delivery of an issue that is older than the webhook.
     looks = _item(event, issue, subject, "change" if issue.pull_request is not None else "item")
     closed = _closed(event, issue, subject) if issue.pull_request is None else []
     observations: list[Observation] = [*looks, *closed, Observed("active", subject, at)]
-    # What an edit or a deletion leaves of a comment is not what was commanded at its time.
+    # Only a new comment gives commands: an edit or a deletion comes at another time with another text.
     if event.action == "created":
         insider = comment.author_association in _INSIDERS
         observations.append(Commented(subject, at, comment.body or "", insider))
@@ -77,8 +77,8 @@ def issue_comment(payload: bytes) -> list[Observation]:
 def _item(
     event: ItemEvent, seen: Item, subject: Ref, what: Literal["item", "change"], branch: str = ""
 ) -> list[Observation]:
-    """What issues and pull requests have in common: how they look now, their creation, and what just changed."""
-    at = _seen_at(seen)
+    """The observations that issues and pull requests share: their state, their creation, and the latest change."""
+    at = _updated_at(seen)
     place = traits({"what": what, "project": event.repository.full_name, "branch": branch})
     reason = seen.state_reason if seen.closed_at else None
     looks = traits({"title": seen.title, "url": seen.html_url, "reason": reason})
@@ -87,7 +87,7 @@ def _item(
         Observed("seen", subject, at, {**place, **looks, "label": labels}),
         Observed("created", subject, utc(seen.created_at), place),
     ]
-    # What is done to a comment is not done to what it stands on.
+    # The action of a comment event is about the comment, not about its issue.
     action = "" if isinstance(event, IssueCommentEvent) else event.action
     match action:
         case "labeled" if event.label is not None:
@@ -115,30 +115,30 @@ def _closed(event: ItemEvent, issue: Item, subject: Ref) -> list[Observation]:
 
 
 def _transferred(event: IssueEvent, subject: Ref) -> list[Observation]:
-    """An issue that went to another repository: told where it was, and again where it is opened."""
+    """The new reference of an issue that was transferred. Both repositories send an event of it."""
     moved = event.changes
     if moved is None:
         return []
     if event.action == "transferred" and moved.new_issue is not None and moved.new_repository is not None:
         new = item("github", moved.new_repository.full_name, moved.new_issue.number)
-        return [Renamed(Alias(subject, new, _seen_at(event.issue)))]
+        return [Renamed(Alias(subject, new, _updated_at(event.issue)))]
     if event.action == "opened" and moved.old_issue is not None and moved.old_repository is not None:
         old = item("github", moved.old_repository.full_name, moved.old_issue.number)
-        return [Renamed(Alias(old, subject, _seen_at(event.issue)))]
+        return [Renamed(Alias(old, subject, _updated_at(event.issue)))]
     return []
 
 
 def _made_of(event: PullRequestEvent, subject: Ref, at: datetime) -> list[Observation]:
-    """The commits and the branch that serve the change."""
+    """The links from commits and branch to the change."""
     pull = event.pull_request
     made: list[Observation] = [Linked(commit(pull.head.sha), "head", subject, frozenset({subject}), at)]
-    # Before the merge this hash names a trial merge that GitHub throws away.
+    # Before the merge this is the hash of a test merge commit that GitHub discards.
     if pull.merged_at and pull.merge_commit_sha:
         made.append(Linked(commit(pull.merge_commit_sha), "merge commit", subject, frozenset({subject}), at))
     home = pull.head.repo.full_name if pull.head.repo else ""
     default = pull.base.repo.default_branch if pull.base and pull.base.repo else event.repository.default_branch
     own = home.lower() == event.repository.full_name.lower()
-    # A branch serves its change while that is open; the default one, or a fork's of the same name, serves all.
+    # A branch is evidence for its change while the change is open. The default branch is evidence for none.
     if home and pull.head.ref and not (own and pull.head.ref == default):
         serves = frozenset({subject}) if pull.closed_at is None else frozenset[Ref]()
         made.append(Linked(branch(home, pull.head.ref), "branch", subject, serves, at))
@@ -147,7 +147,7 @@ def _made_of(event: PullRequestEvent, subject: Ref, at: datetime) -> list[Observ
 
 
 def _superseded(pull: Change, home: str) -> list[Observation]:
-    """The change stands for its branch, from its opening on and, whatever was pushed meanwhile, beyond its end."""
+    """The change replaces its branch when it is opened, and again when it is closed, after the last push."""
     place = traits({"what": "branch", "project": home, "branch": pull.head.ref})
     since = [utc(at) for at in (pull.created_at, pull.closed_at) if at is not None]
     return [Observed("superseded", branch(home, pull.head.ref), at, place) for at in since]
@@ -164,12 +164,12 @@ def _merged_or_closed(event: PullRequestEvent, subject: Ref) -> list[Observation
 
 
 def _closes(body: str, project: str) -> list[Ref]:
-    """The first items that a body says it closes; anybody can write one that names thousands."""
+    """The items that a body closes. Their number is limited: a body may name thousands."""
     return [
         item("github", found["url_project"] or found["project"] or project, int(found["url_number"] or found["number"]))
         for found in islice(_CLOSES.finditer(body), MOST_TARGETS)
     ]
 
 
-def _seen_at(seen: Item) -> datetime:
+def _updated_at(seen: Item) -> datetime:
     return utc(seen.updated_at or seen.created_at)

@@ -1,4 +1,4 @@
-"""What is read of GitHub's payloads. Source: "Webhook events and payloads" in GitHub's documentation."""
+"""The fields that are read from GitHub's payloads. Source: "Webhook events and payloads" in GitHub's documentation."""
 
 from datetime import datetime
 
@@ -162,7 +162,7 @@ class PushedRepository(msgspec.Struct):
     html_url: str = ""
     default_branch: str = ""
     pushed_at: int | str | None = None
-    """Unix time in a push, and in any other event a text."""
+    """Unix time in a push; a text in every other event."""
 
 
 class PushedCommit(msgspec.Struct):

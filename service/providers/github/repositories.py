@@ -9,11 +9,11 @@ from service.lifecycle.aliases import Alias
 from service.lifecycle.references import branches, project
 from service.providers.github.payloads import RepositoryEvent
 
-# A rename whose time is not told yields to any that is dated.
+# Any dated rename wins over one without a time.
 _UNDATED = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def repository(payload: bytes) -> Sequence[Observation] | Nothing:
+def read_repository(payload: bytes) -> Sequence[Observation] | Nothing:
     event = decode(payload, RepositoryEvent)
     before, now = _old_full_name(event), event.repository.full_name
     if before is None:
@@ -24,7 +24,7 @@ def repository(payload: bytes) -> Sequence[Observation] | Nothing:
 
 
 def _old_full_name(event: RepositoryEvent) -> str | None:
-    """What a repository that was renamed or transferred was called before."""
+    """The previous name of a repository that was renamed or transferred."""
     owner, _, name = event.repository.full_name.partition("/")
     changes = event.changes
     if event.action == "renamed" and changes and changes.repository and changes.repository.name:

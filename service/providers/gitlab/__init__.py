@@ -1,6 +1,6 @@
 """GitLab: project, group and system webhooks.
 
-Source: "Webhooks", "Webhook events" and "System hooks" in GitLab's documentation. Only the fields used here are
+Source: "Webhooks", "Webhook events" and "System hooks" in GitLab's documentation. Only the fields in use are
 decoded, since payloads vary by version and edition.
 """
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import ClassVar
 
-from service.deliveries.decoding import decode, short, utf8
+from service.deliveries.decoding import decode, require_utf8, shorten
 from service.deliveries.delivery import Delivery, UnreadableDelivery, content_id
 from service.deliveries.observation import Nothing, Observation
 from service.deliveries.signatures import (
@@ -30,22 +30,22 @@ _DELIVERY = "idempotency-key"
 _MESSAGE = "webhook-id"
 
 _READERS: Mapping[str, Callable[[bytes], Sequence[Observation] | Nothing]] = {
-    "deployment": commits.deployment,
-    "issue": items.issue,
-    "merge_request": changes.merge_request,
-    "note": notes.note,
-    "pipeline": commits.pipeline,
-    "project_rename": projects.renamed,
-    "project_transfer": projects.renamed,
-    "work_item": items.work_item,
+    "deployment": commits.read_deployment,
+    "issue": items.read_issue,
+    "merge_request": changes.read_merge_request,
+    "note": notes.read_note,
+    "pipeline": commits.read_pipeline,
+    "project_rename": projects.read_rename,
+    "project_transfer": projects.read_rename,
+    "work_item": items.read_work_item,
 }
 
 
 class GitLab:
-    """GitLab's webhooks, with a secret token or, from 19.0 on, signed as Standard Webhooks."""
+    """GitLab's webhooks, authenticated by a secret token or, since GitLab 19.0, signed as Standard Webhooks."""
 
     name: ClassVar[str] = "gitlab"
-    # The event's UUID is kept for who looks into a delivery; hooks that set each other off share it, so it is no id.
+    # The event's UUID is kept for debugging. It is not an id, since webhooks that trigger each other share it.
     kept_headers: ClassVar[frozenset[str]] = frozenset(
         {"content-type", _EVENT, _DELIVERY, _MESSAGE, "x-gitlab-webhook-uuid", "x-gitlab-event-uuid"}
     )
@@ -59,7 +59,7 @@ class GitLab:
         keys = [secret for secret in secrets if is_signing_key(secret)]
         tokens = [secret for secret in secrets if not is_signing_key(secret)]
         signed = headers.get(_SIGNATURE) and (keys or _TOKEN not in headers)
-        # Who has a key and no token is told of the signature that is missing.
+        # A source with a key and no token reports the missing signature.
         if signed or (keys and not tokens):
             check_standard_webhooks(headers, body, keys or tokens, now)
         else:
@@ -69,18 +69,18 @@ class GitLab:
         return headers.get(_DELIVERY) or headers.get(_MESSAGE) or content_id(headers.get(_EVENT, ""), body)
 
     def document(self, delivery: Delivery) -> bytes:
-        return utf8(delivery.body)
+        return require_utf8(delivery.body)
 
     def observe(self, delivery: Delivery) -> Sequence[Observation] | Nothing:
         document = self.document(delivery)
-        # Test and system hooks send the same bodies under headers of their own.
+        # Test hooks and system hooks send the same bodies with other headers.
         event = decode(document, AnyEvent)
         kind = event.object_kind or event.event_name
         if not kind:
             raise UnreadableDelivery("a field is missing or malformed: Object missing required field `object_kind`")
         if kind == "push":
-            return commits.push(document, delivery.received_at)
+            return commits.read_push(document, delivery.received_at)
         reader = _READERS.get(kind)
         if reader is not None:
             return reader(document)
-        return Nothing(f"GitLab's `{short(kind)}` events say nothing about experiments")
+        return Nothing(f"GitLab's `{shorten(kind)}` events say nothing about experiments")

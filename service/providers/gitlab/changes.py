@@ -8,7 +8,7 @@ import msgspec
 from service.deliveries.decoding import decode, is_commit, read_time, traits
 from service.deliveries.observation import Linked, Mentioned, Observation, Observed
 from service.lifecycle.references import Ref, branch, change, commit
-from service.providers.gitlab.closing import closed_by
+from service.providers.gitlab.closing import closed_issues
 from service.providers.gitlab.items import Traits, happened, looks, seen_at
 from service.providers.gitlab.payloads import MergeRequest, MergeRequestEvent
 from service.providers.gitlab.projects import known_path, path, root
@@ -17,7 +17,7 @@ _ENDS = frozenset({"close", "merge"})
 _ENDED = frozenset({"closed", "merged"})
 
 
-def merge_request(payload: bytes) -> Sequence[Observation]:
+def read_merge_request(payload: bytes) -> Sequence[Observation]:
     event = decode(payload, MergeRequestEvent)
     merge = event.object_attributes
     project = path(merge.target, event.project, event.repository)
@@ -35,29 +35,29 @@ def merge_request(payload: bytes) -> Sequence[Observation]:
 
 def _texts(event: MergeRequestEvent, subject: Ref, project: str, at: datetime) -> list[Observation]:
     merge = event.object_attributes
-    said: list[Observation] = []
+    links: list[Observation] = []
     if not isinstance(merge.description, msgspec.UnsetType):
         instance = root(merge.target) or root(event.project)
-        said.append(Linked(subject, "body", subject, closed_by(merge.description or "", project, instance), at))
+        links.append(Linked(subject, "body", subject, closed_issues(merge.description or "", project, instance), at))
     texts = (("branch", merge.source_branch), ("title", merge.title))
-    return [*said, *(Mentioned(subject, channel, text, at) for channel, text in texts if text is not None)]
+    return [*links, *(Mentioned(subject, channel, text, at) for channel, text in texts if text is not None)]
 
 
 def _commits(merge: MergeRequest, subject: Ref, at: datetime) -> list[Observation]:
-    """The commits that serve the change: its head, and what became of it in the merge."""
-    made = [("head", merge.last_commit.id if merge.last_commit else None)]
+    """The links from commits to the change: its head, and after the merge the merge and squash commits."""
+    commits = [("head", merge.last_commit.id if merge.last_commit else None)]
     if _is_merged(merge):
-        made += [("merge commit", merge.merge_commit_sha), ("merge commit", merge.squash_commit_sha)]
+        commits += [("merge commit", merge.merge_commit_sha), ("merge commit", merge.squash_commit_sha)]
     serves = frozenset({subject})
-    return [Linked(commit(sha), channel, subject, serves, at) for channel, sha in made if sha and is_commit(sha)]
+    return [Linked(commit(sha), channel, subject, serves, at) for channel, sha in commits if sha and is_commit(sha)]
 
 
 def _source(event: MergeRequestEvent, subject: Ref, project: str, at: datetime) -> list[Observation]:
-    """The branch that serves the change while that is open, and for which the change stands."""
+    """The link from the branch to the change while the change is open."""
     merge = event.object_attributes
     home, name = known_path(merge.source), merge.source_branch
     default = (merge.target and merge.target.default_branch) or (event.project and event.project.default_branch)
-    # The default branch serves all; a fork's of the same name serves its change alone.
+    # The default branch is evidence for no change; the branch of a fork with the same name is.
     if not home or not name or (home.lower() == project.lower() and name == default):
         return []
     serves = frozenset({subject}) if _is_open(merge) else frozenset[Ref]()
@@ -65,10 +65,10 @@ def _source(event: MergeRequestEvent, subject: Ref, project: str, at: datetime) 
 
 
 def _superseded(merge: MergeRequest, home: str, name: str, at: datetime) -> list[Observation]:
-    """The change stands for its branch, from its opening on and, whatever was pushed meanwhile, beyond its end."""
+    """The change replaces its branch when it is opened, and again when it ends, after the last push."""
     place = traits({"what": "branch", "project": home, "branch": name})
     since = [read_time(merge.created_at, "$.object_attributes.created_at"), _end(merge, at)]
-    return [Observed("superseded", branch(home, name), one, place) for one in since if one is not None]
+    return [Observed("superseded", branch(home, name), when, place) for when in since if when is not None]
 
 
 def _ended(merge: MergeRequest, subject: Ref, place: Traits, at: datetime) -> list[Observation]:
@@ -79,7 +79,7 @@ def _ended(merge: MergeRequest, subject: Ref, place: Traits, at: datetime) -> li
 
 
 def _end(merge: MergeRequest, at: datetime) -> datetime | None:
-    """When the change was merged or closed, where the payload tells."""
+    """When the change was merged or closed, if the payload says so."""
     if merge.merged_at:
         return read_time(merge.merged_at, "$.object_attributes.merged_at")
     return at if merge.action in _ENDS else None

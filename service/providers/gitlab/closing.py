@@ -1,4 +1,4 @@
-"""Which issues a description says it closes.
+"""Find the issues that a description closes.
 
 Source: "Default closing pattern" in GitLab's documentation: a keyword, and one issue or a list of them.
 """
@@ -9,12 +9,12 @@ from itertools import islice
 
 from service.lifecycle.evidence import MOST_TARGETS
 from service.lifecycle.references import Ref, item
-from service.providers.gitlab.projects import of_page
+from service.providers.gitlab.projects import project_of_page
 
 _KEYWORD = re.compile(
     r"\b(?:[Cc]los(?:e[sd]?|ing)|[Ff]ix(?:e[sd]|ing)?|[Rr]esolv(?:e[sd]?|ing)|[Ii]mplement(?:s|ed|ing)?):? {1,20}"
 )
-# Every repetition is bounded: a description is whatever anybody writes.
+# Every repetition is bounded, since a description is untrusted input.
 _ISSUE = re.compile(
     r"(?:issues? {1,20})?"
     r"(?:(?P<page>https?://[^\s>]{1,300}?/(?:issues|work_items)/(?P<page_number>[0-9]{1,18}))(?![0-9])[^\s>,]{0,300}"
@@ -23,12 +23,12 @@ _ISSUE = re.compile(
 )
 
 
-def closed_by(description: str, project: str, root: str) -> frozenset[Ref]:
-    """The first issues that a description says it closes; anybody can write one that names thousands.
+def closed_issues(description: str, project: str, root: str) -> frozenset[Ref]:
+    """The issues that a description closes. Their number is limited: a description may name thousands.
 
     Args:
-        project: the path of the project in which it is written.
-        root: what the addresses of the instance's projects begin with; no other addresses count.
+        project: the path of the project that the description belongs to.
+        root: the prefix of the URLs of the instance's projects; other URLs are ignored.
     """
     return frozenset(islice(_issues(description, project, root), MOST_TARGETS))
 
@@ -39,13 +39,13 @@ def _issues(description: str, project: str, root: str) -> Iterator[Ref]:
         position = keyword.end()
         while found := _ISSUE.match(description, position):
             position = found.end()
-            named = of_page(found["page"], root) if found["page"] else _full_path(found["project"], project)
+            named = project_of_page(found["page"], root) if found["page"] else _full_path(found["project"], project)
             if named:
                 yield item("gitlab", named, int(found["page_number"] or found["number"]))
 
 
 def _full_path(named: str | None, project: str) -> str:
-    """The path that a reference means: one without a group is of the group in which it is written."""
+    """The full path of a named project; a name without a group is in the same group as `project`."""
     if not named:
         return project
     return named if "/" in named else f"{project.rpartition('/')[0]}/{named}"

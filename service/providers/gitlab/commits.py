@@ -1,38 +1,38 @@
-"""What happens to commits: pushes, pipelines, and deployments."""
+"""Pushes, pipelines and deployments: the events of commits."""
 
 from collections.abc import Sequence
 from datetime import datetime
 
-from service.deliveries.decoding import decode, is_commit, read_time, short, traits
+from service.deliveries.decoding import decode, is_commit, read_time, shorten, traits
 from service.deliveries.observation import Linked, Mentioned, Nothing, Observation, Observed, finished_run
 from service.lifecycle.evidence import MOST_TARGETS
 from service.lifecycle.references import Ref, branch, change, commit
 from service.providers.gitlab.payloads import Commit, DeploymentEvent, PipelineChange, PipelineEvent, Project, PushEvent
-from service.providers.gitlab.projects import of_page, path, root
+from service.providers.gitlab.projects import path, project_of_page, root
 
 _BRANCH = "refs/heads/"
-# A pipeline that is tried again keeps the time at which it finished before.
+# A retried pipeline keeps its previous finish time, so that the time alone does not prove that it has finished.
 _FINISHED = frozenset({"success", "failed", "canceled", "skipped"})
 
 
-def pipeline(payload: bytes) -> Sequence[Observation] | Nothing:
+def read_pipeline(payload: bytes) -> Sequence[Observation] | Nothing:
     event = decode(payload, PipelineEvent)
     run = event.object_attributes
     if run.status not in _FINISHED:
-        return Nothing(f"a pipeline that is {short(run.status)} is no signal yet")
+        return Nothing(f"a pipeline that is {shorten(run.status)} has no result yet")
     if not run.finished_at:
-        return Nothing(f"the pipeline is {run.status} and names no time at which it finished")
+        return Nothing(f"the pipeline is {run.status} and does not say when it finished")
     if not is_commit(run.sha):
         return Nothing("the pipeline names no commit")
     subject, at = commit(run.sha), read_time(run.finished_at, "$.object_attributes.finished_at")
     name = None if run.tag else run.ref
     message = event.commit.message if event.commit else None
-    said = finished_run(subject, at, workflow=run.name, conclusion=run.status, branch=name, message=message)
-    return [*said, *_change(event, subject, at)]
+    observations = finished_run(subject, at, workflow=run.name, conclusion=run.status, branch=name, message=message)
+    return [*observations, *_change(event, subject, at)]
 
 
 def _change(event: PipelineEvent, sha: Ref, at: datetime) -> list[Observation]:
-    """The merge request for which the pipeline ran, often on a commit of its own: the merged result."""
+    """The link to the merge request of the pipeline, whose commit is often a merged result."""
     merge = event.merge_request
     project = _target(merge, event.project) if merge else None
     if merge is None or merge.iid is None or project is None:
@@ -42,15 +42,15 @@ def _change(event: PipelineEvent, sha: Ref, at: datetime) -> list[Observation]:
 
 
 def _target(merge: PipelineChange, own: Project | None) -> str | None:
-    """The project that a merge request wants to change; a fork's pipeline may run in the fork."""
+    """The target project of a merge request. The pipeline of a fork may run in the fork."""
     if own is None:
         return None
     if None in (own.id, merge.target_project_id) or own.id == merge.target_project_id:
         return path(own)
-    return of_page(merge.url or "", root(own))
+    return project_of_page(merge.url or "", root(own))
 
 
-def deployment(payload: bytes) -> Sequence[Observation] | Nothing:
+def read_deployment(payload: bytes) -> Sequence[Observation] | Nothing:
     event = decode(payload, DeploymentEvent)
     sha = (event.commit_url or "").rpartition("/")[2]
     if not is_commit(sha):
@@ -63,27 +63,27 @@ def deployment(payload: bytes) -> Sequence[Observation] | Nothing:
     return [Observed("deployed", commit(sha), at, {**known, **({"environment": tuple(names)} if names else {})})]
 
 
-def push(payload: bytes, received_at: datetime) -> Sequence[Observation] | Nothing:
+def read_push(payload: bytes, received_at: datetime) -> Sequence[Observation] | Nothing:
     event = decode(payload, PushEvent)
     name = event.ref.removeprefix(_BRANCH)
     if not name or name == event.ref:
-        return Nothing("a push to anything but a branch says nothing about experiments")
+        return Nothing("a push that is not to a branch says nothing about experiments")
     commits = event.commits or []
     default = event.project.default_branch if event.project else None
     if event.after and set(event.after) == {"0"}:
         return _removed(event, name, received_at) if name != default else Nothing("the default branch was removed")
     if not commits or not commits[-1].timestamp:
-        return Nothing("the push brings no commit with a time")
-    # A push has no time of its own.
+        return Nothing("the push has no commit with a time")
+    # A push has no time of its own; its last commit has.
     at = read_time(commits[-1].timestamp, "$.commits[-1].timestamp")
-    # Whatever is at work is merged into the default branch sooner or later: it serves none of it by itself.
+    # The default branch is evidence for no experiment: all work is merged into it sooner or later.
     own = _branch(event, name, at) if name != default else []
-    said = [observation for one in commits[-MOST_TARGETS:] for observation in _messages(one, at)]
-    return [*own, *said] or Nothing("a push to the default branch that brings no commit")
+    messages = [observation for commit in commits[-MOST_TARGETS:] for observation in _message(commit, at)]
+    return [*own, *messages] or Nothing("a push to the default branch without a commit")
 
 
 def _removed(event: PushEvent, name: str, received_at: datetime) -> list[Observation]:
-    """A branch that is gone. No time is told, and that of its receipt is as good: it is no instant of a loop."""
+    """The deletion of a branch. The payload has no time, so the time of receipt is used; no metric depends on it."""
     project = path(event.project, event.repository)
     place = traits({"what": "branch", "project": project, "branch": name})
     return [Observed("deleted", branch(project, name), received_at, place)]
@@ -110,7 +110,7 @@ def _head(event: PushEvent, subject: Ref, at: datetime) -> list[Observation]:
     return [Linked(commit(event.after), "branch", subject, frozenset({subject}), at)]
 
 
-def _messages(pushed: Commit, at: datetime) -> list[Observation]:
+def _message(pushed: Commit, at: datetime) -> list[Observation]:
     if not pushed.id or not is_commit(pushed.id):
         return []
     return [Mentioned(commit(pushed.id), "message", pushed.message or "", at)]

@@ -1,4 +1,4 @@
-"""Issues and other work items, and what they have in common with merge requests."""
+"""Issues and other work items, and the observations that merge requests share with them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -17,14 +17,14 @@ _HERE = "$.object_attributes"
 _MOST_LABELS = 100
 
 
-def work_item(payload: bytes) -> Sequence[Observation] | Nothing:
+def read_work_item(payload: bytes) -> Sequence[Observation] | Nothing:
     event = decode(payload, IssueEvent)
     if known_path(event.project, event.repository) is None:
         return Nothing("a work item of a group, such as an epic, belongs to no project")
     return _observed(event)
 
 
-def issue(payload: bytes) -> Sequence[Observation]:
+def read_issue(payload: bytes) -> Sequence[Observation]:
     return _observed(decode(payload, IssueEvent))
 
 
@@ -42,11 +42,11 @@ def _observed(event: IssueEvent) -> Sequence[Observation]:
 def looks(
     seen: Item, subject: Ref, known: Traits, place: Traits, labels: Sequence[Label] | None, where: str = _HERE
 ) -> list[Observation]:
-    """How an issue or merge request looks now, and when it was created.
+    """The state of an issue or merge request, and its creation.
 
     Args:
-        known: its traits, beside those of its place, that looks alone have.
-        labels: those that the payload lists beside it; where there is no such list, its own are taken.
+        known: traits for the state alone, in addition to those of its place.
+        labels: the labels that the payload lists beside it; None to take its own.
         where: its path in the payload.
     """
     described = traits({"title": seen.title, "url": seen.url})
@@ -59,20 +59,20 @@ def looks(
 
 
 def happened(event: ItemEvent, action: str | None, subject: Ref, place: Traits, at: datetime) -> list[Observation]:
-    """What a delivery of an issue or merge request tells that was just done to it."""
+    """The observations of the latest change to an issue or merge request."""
     changes = event.changes or Changes()
-    said = _labelled(changes, subject, place, at)
-    # Who is named at once when it is opened has not begun to work on it.
-    if action != "open" and _somebody_came(changes.assignees):
-        said.append(Observed("assigned", subject, at, place))
+    observations = _labelled(changes, subject, place, at)
+    # An assignee who is named at the opening has not started to work yet.
+    if action != "open" and _has_new_assignee(changes.assignees):
+        observations.append(Observed("assigned", subject, at, place))
     match action:
         case "reopen":
-            said.append(Observed("reopened", subject, at, place))
+            observations.append(Observed("reopened", subject, at, place))
         case "update":
-            said.append(Observed("active", subject, at))
+            observations.append(Observed("active", subject, at))
         case _:
             pass
-    return said
+    return observations
 
 
 def closed(seen: Issue, subject: Ref, place: Traits, where: str = _HERE) -> list[Observation]:
@@ -84,7 +84,7 @@ def closed(seen: Issue, subject: Ref, place: Traits, where: str = _HERE) -> list
 
 
 def seen_at(seen: Item, where: str = _HERE) -> datetime:
-    """When an issue or merge request was as the payload shows it."""
+    """When an issue or merge request had the state in the payload."""
     if seen.updated_at:
         return read_time(seen.updated_at, f"{where}.updated_at")
     return read_time(seen.created_at, f"{where}.created_at")
@@ -94,21 +94,21 @@ def _labelled(changes: Changes, subject: Ref, place: Traits, at: datetime) -> li
     if changes.labels is None:
         return []
     before, now = _titles(changes.labels.previous), _titles(changes.labels.current)
-    put_on = islice((title for title in now if title not in before), _MOST_LABELS)
-    taken_off = islice((title for title in before if title not in now), _MOST_LABELS)
+    added = islice((title for title in now if title not in before), _MOST_LABELS)
+    removed = islice((title for title in before if title not in now), _MOST_LABELS)
     return [
-        *(Observed("labelled", subject, at, {**place, "label": (title,)}) for title in put_on),
-        *(Observed("unlabelled", subject, at, {**place, "label": (title,)}) for title in taken_off),
+        *(Observed("labelled", subject, at, {**place, "label": (title,)}) for title in added),
+        *(Observed("unlabelled", subject, at, {**place, "label": (title,)}) for title in removed),
     ]
 
 
 def _titles(labels: Iterable[Label] | None) -> dict[str, None]:
-    """The names of labels, each once, in their order."""
+    """The names of labels, without duplicates, in their order."""
     return dict.fromkeys(label.title for label in labels or () if label.title)
 
 
-def _somebody_came(assignees: AssigneeChange | None) -> bool:
+def _has_new_assignee(assignees: AssigneeChange | None) -> bool:
     if assignees is None:
         return False
-    before = {(one.id, one.username) for one in assignees.previous or ()}
-    return any((one.id, one.username) not in before for one in assignees.current or ())
+    before = {(person.id, person.username) for person in assignees.previous or ()}
+    return any((person.id, person.username) not in before for person in assignees.current or ())

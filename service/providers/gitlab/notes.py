@@ -15,7 +15,7 @@ from service.providers.gitlab.projects import path
 _Subject = TypeVar("_Subject")
 
 
-def note(payload: bytes) -> Sequence[Observation] | Nothing:
+def read_note(payload: bytes) -> Sequence[Observation] | Nothing:
     event = decode(payload, NoteEvent)
     match event.object_attributes.noteable_type:
         case "Issue" | "WorkItem":
@@ -33,10 +33,10 @@ def _on_issue(event: NoteEvent, seen: Issue) -> Sequence[Observation]:
     subject = item("gitlab", project, seen.iid)
     place = traits({"what": "item", "project": project})
     return [
-        # Who listens only since today hears of older issues by their comments.
+        # A comment may be the first delivery of an issue that is older than the webhook.
         *looks(seen, subject, traits({"item_type": seen.type}), place, None, "$.issue"),
         *closed(seen, subject, place, "$.issue"),
-        *_said(event.object_attributes, subject),
+        *_comment(event.object_attributes, subject),
     ]
 
 
@@ -46,38 +46,38 @@ def _on_change(event: NoteEvent, merge: MergeRequest) -> Sequence[Observation]:
     place = traits({"what": "change", "project": project, "branch": merge.source_branch})
     return [
         *looks(merge, subject, {}, place, None, "$.merge_request"),
-        *_said(event.object_attributes, subject),
+        *_comment(event.object_attributes, subject),
     ]
 
 
 def _on_commit(event: NoteEvent) -> Sequence[Observation] | Nothing:
     sha = (event.commit.id if event.commit else None) or event.object_attributes.commit_id
-    at = _touched_at(event.object_attributes)
+    at = _written_or_changed_at(event.object_attributes)
     if not sha or not is_commit(sha) or at is None:
         return Nothing("the comment names no commit or no time")
     return [Observed("active", commit(sha), at)]
 
 
-def _said(note: Note, subject: Ref) -> list[Observation]:
-    at = _touched_at(note)
+def _comment(note: Note, subject: Ref) -> list[Observation]:
+    at = _written_or_changed_at(note)
     if at is None:
         return []
     active = Observed("active", subject, at)
-    # What an edit leaves of a comment is not what was commanded at its time; system notes are written by nobody.
+    # Only a new comment gives commands: an edit comes at another time, and GitLab writes system notes itself.
     if note.system or not _is_new(note):
         return [active]
     return [active, Commented(subject, at, note.note or "", insider=None)]
 
 
 def _is_new(note: Note) -> bool:
-    """Whether the comment was just written; before GitLab 16.11 its times alone tell."""
+    """Whether the comment was just written. Before GitLab 16.11 only its times show that."""
     if note.action:
         return note.action == "create"
     return bool(note.updated_at) and _created_at(note) == _updated_at(note)
 
 
-def _touched_at(note: Note) -> datetime | None:
-    """When a new comment was written, or an older one changed."""
+def _written_or_changed_at(note: Note) -> datetime | None:
+    """When a new comment was written, or an old one was changed."""
     created, updated = _created_at(note), _updated_at(note)
     return (created or updated) if note.action == "create" else (updated or created)
 

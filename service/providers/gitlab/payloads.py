@@ -1,6 +1,8 @@
-"""What is read of GitLab's payloads. Source: "Webhook events" and "System hooks" in GitLab's documentation.
+"""The fields that are read from GitLab's payloads.
 
-Times are texts: `2016-08-12 15:23:28 UTC`, `2021-04-28 21:50:00 +0200` or ISO 8601, even within one payload.
+Source: "Webhook events" and "System hooks" in GitLab's documentation.
+
+Times are texts: `2016-08-12 15:23:28 UTC`, `2021-04-28 21:50:00 +0200` or ISO 8601. One payload may mix these forms.
 """
 
 import msgspec
@@ -14,7 +16,7 @@ class AnyEvent(msgspec.Struct):
 
 
 class Project(msgspec.Struct):
-    """A project; old payloads name it by its address alone."""
+    """A project. Old payloads contain only its URL."""
 
     id: int | None = None
     path_with_namespace: str | None = None
@@ -33,7 +35,7 @@ class LabelChange(msgspec.Struct):
 
 
 class Assignee(msgspec.Struct):
-    """Somebody, to be compared with others and never told of."""
+    """An assignee, who is compared with others and appears in no observation."""
 
     id: int | None = None
     username: str | None = None
@@ -64,9 +66,9 @@ class Issue(Item, kw_only=True):
     closed_at: str | None = None
     type: str | None = None
     duplicated_to_id: int | None = None
-    """Of a duplicate, the issue that it repeats; told only after the delivery that says it was closed."""
+    """The issue that a duplicate repeats. It is absent from the delivery that closes the duplicate."""
     moved_to_id: int | None = None
-    """Of one that went to another project, what it is there, by a number that no other delivery names."""
+    """The database id of the issue in the project that it was moved to. No other delivery contains this id."""
 
 
 class Commit(msgspec.Struct):

@@ -1,4 +1,4 @@
-"""Projects: what they are called, and those that are renamed or transferred."""
+"""Projects: their paths and URLs, and their renames and transfers."""
 
 import re
 from collections.abc import Sequence
@@ -13,11 +13,11 @@ from service.providers.gitlab.payloads import Project, RenameEvent
 
 _ADDRESS = re.compile(r"https?://[^/\s]+/([^\s?#]+)")
 _PAGE = re.compile(r"([^\s?#]+?)/(?:-/)?(?:issues|work_items|merge_requests)/[0-9]{1,18}")
-# A rename whose time is not told yields to any that is dated.
+# Any dated rename wins over one without a time.
 _UNDATED = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def renamed(payload: bytes) -> Sequence[Observation]:
+def read_rename(payload: bytes) -> Sequence[Observation]:
     event = decode(payload, RenameEvent)
     before, now = event.old_path_with_namespace, event.path_with_namespace
     at = read_time(event.updated_at, "$.updated_at") if event.updated_at else _UNDATED
@@ -25,35 +25,36 @@ def renamed(payload: bytes) -> Sequence[Observation]:
     return [Renamed(Alias(was, becomes, at)) for was, becomes in pairs]
 
 
-def path(*said: Project | None) -> str:
-    """The path of a project with its groups, as in `acme/tools/app`, by the first that tells it.
+def path(*candidates: Project | None) -> str:
+    """The path of a project with its groups, such as `acme/tools/app`, from the first candidate that contains it.
 
     Raises:
-        UnreadableDelivery: none tells it.
+        UnreadableDelivery: none contains it.
     """
-    found = known_path(*said)
-    if found is None:
+    known = known_path(*candidates)
+    if known is None:
         missing = "Object missing required field `path_with_namespace` - at `$.project`"
         raise UnreadableDelivery(f"a field is missing or malformed: {missing}")
-    return found
+    return known
 
 
-def known_path(*said: Project | None) -> str | None:
-    """The path of a project by the first that tells it, if one does; the address that old payloads give is as good."""
-    known = [one for one in said if one is not None]
-    paths = [one.path_with_namespace for one in known] + [_path_of(one.web_url or one.homepage) for one in known]
+def known_path(*candidates: Project | None) -> str | None:
+    """The path of a project from the first candidate that contains it, or from a URL, as in old payloads."""
+    projects = [project for project in candidates if project is not None]
+    paths = [project.path_with_namespace for project in projects]
+    paths += [_path_of(project.web_url or project.homepage) for project in projects]
     return next((path for path in paths if path), None)
 
 
-def root(said: Project | None) -> str:
-    """What the addresses of an instance's projects begin with, as in `https://gitlab.acme.example/`, or nothing."""
-    address = (said.web_url or said.homepage or "").rstrip("/") if said else ""
-    own = said.path_with_namespace or _path_of(address) if said else None
+def root(project: Project | None) -> str:
+    """The prefix of the URLs of an instance's projects, such as `https://gitlab.acme.example/`; empty if unknown."""
+    address = (project.web_url or project.homepage or "").rstrip("/") if project else ""
+    own = project.path_with_namespace or _path_of(address) if project else None
     return address[: -len(own)] if own and address.lower().endswith(f"/{own.lower()}") else ""
 
 
-def of_page(address: str, root: str) -> str | None:
-    """The path of the project to which the page of an issue or merge request belongs, if it is of this instance."""
+def project_of_page(address: str, root: str) -> str | None:
+    """The path of the project that an issue's or merge request's page belongs to, if the page is on this instance."""
     if not root or not address.lower().startswith(root.lower()):
         return None
     found = _PAGE.match(address, len(root))

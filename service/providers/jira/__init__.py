@@ -1,4 +1,4 @@
-"""Jira: webhooks of Jira Cloud and Jira Data Center, and those of workflows' post functions.
+"""Jira: webhooks of Jira Cloud and Data Center, and webhooks that a workflow's post function sends.
 
 Source: "Webhooks" in Atlassian's documentation of Jira Cloud, "Managing webhooks" in that of Jira Data Center.
 """
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import ClassVar
 
-from service.deliveries.decoding import decode, short, utf8
+from service.deliveries.decoding import decode, require_utf8, shorten
 from service.deliveries.delivery import Delivery, UnreadableDelivery, content_id
 from service.deliveries.observation import Nothing, Observation
 from service.deliveries.signatures import (
@@ -27,7 +27,7 @@ _METHODS = frozenset({"sha256", "sha384", "sha512"})
 
 
 class Jira:
-    """Jira's webhooks: signed as WebSub says, by a method that they name, or with HTTP Basic authentication."""
+    """Jira's webhooks: signed as in WebSub, with the method named, or with HTTP Basic authentication."""
 
     name: ClassVar[str] = "jira"
     kept_headers: ClassVar[frozenset[str]] = frozenset(
@@ -55,18 +55,18 @@ class Jira:
         return headers.get(_DELIVERY) or content_id("", body)
 
     def document(self, delivery: Delivery) -> bytes:
-        return utf8(delivery.body)
+        return require_utf8(delivery.body)
 
     def observe(self, delivery: Delivery) -> Sequence[Observation] | Nothing:
         document = self.document(delivery)
         event = decode(document, Announcement).webhook_event
         if not event:
-            return _unnamed(document)
+            return _read_post_function(document)
         if event.startswith("jira:issue_"):
-            return events.issue(event, document)
+            return events.read_issue_event(event, document)
         if event.startswith("comment_"):
-            return events.comment(event, document)
-        return Nothing(f"Jira's `{short(event)}` events say nothing about experiments")
+            return events.read_comment_event(event, document)
+        return Nothing(f"Jira's `{shorten(event)}` events say nothing about experiments")
 
 
 def _check_signature(signature: str, body: bytes, secrets: Sequence[bytes]) -> None:
@@ -76,12 +76,12 @@ def _check_signature(signature: str, body: bytes, secrets: Sequence[bytes]) -> N
     if method.lower() == "sha1":
         raise SignatureRefused("the signature's method sha1 is too weak; sha256, sha384 and sha512 are accepted")
     if method.lower() not in _METHODS:
-        raise SignatureRefused("the signature's method is unknown; sha256, sha384 and sha512 are accepted")
+        raise SignatureRefused("the signature's method is not supported; sha256, sha384 and sha512 are accepted")
     check_hmac(digest, body, secrets, method=method.lower())
 
 
-def _unnamed(document: bytes) -> Sequence[Observation]:
-    """What a body that names no event says, which is that of a workflow's post function."""
+def _read_post_function(document: bytes) -> Sequence[Observation]:
+    """Read the body of a workflow's post function, the only one that names no event."""
     if decode(document, PostFunction).transition is None:
         raise UnreadableDelivery("a field is missing or malformed: Object missing required field `webhookEvent`")
-    return events.transition(document)
+    return events.read_transition(document)

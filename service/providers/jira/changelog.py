@@ -1,4 +1,4 @@
-"""What a changelog says: labels, types, statuses, resolutions, assignments and new keys."""
+"""Read a changelog: labels, types, statuses, resolutions, assignments and new keys."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from service.providers.jira.payloads import Change, Status
 from service.providers.jira.tickets import MOST_LABELS, Ticket, reference
 
 MOST_CHANGES = 200
-"""How many changes of one changelog are read."""
+"""The largest number of changes to read from one changelog."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Update:
-    """One ticket, and of all that changed of it at once what belongs together."""
+    """A ticket, and the changes of one event that affect each other."""
 
     ticket: Ticket
     has_status: bool
@@ -23,27 +23,27 @@ class _Update:
 
 
 def read_changelog(ticket: Ticket, changes: Sequence[Change]) -> list[Observation]:
-    """What changed of a ticket; of all that is not understood, one sign of life."""
+    """The observations of a ticket's changes. All unsupported changes together are one `active`."""
     named = [(_field(change), change) for change in changes]
     resolution = next((change for field, change in named if field == "resolution"), None)
     update, active = _Update(ticket, any(field == "status" for field, _ in named), resolution), ticket.active()
-    said = [one for field, change in named for one in _READERS.get(field, _other)(update, change)]
-    understood = [one for one in said if one != active]
-    return understood if len(understood) == len(said) else [*understood, active]
+    observations = [made for field, change in named for made in _READERS.get(field, _other)(update, change)]
+    specific = [made for made in observations if made != active]
+    return specific if len(specific) == len(observations) else [*specific, active]
 
 
-def moves(change: Change) -> bool:
-    """Whether a change is one of status."""
+def is_move(change: Change) -> bool:
+    """Whether a change is a change of status."""
     return _field(change) == "status"
 
 
 def _field(change: Change) -> str:
-    """The name of the field; one that a site added itself may be called as any of Jira's own."""
+    """The name of the field; empty for a custom field, which may have the name of a built-in one."""
     return (change.field or "").lower() if change.fieldtype != "custom" else ""
 
 
 def _labels(update: _Update, change: Change) -> list[Observation]:
-    # Labels are compared without case, so that one which is only written otherwise was not taken off.
+    # Labels are compared without case, so that a change of case removes none.
     before = {label.lower(): label for label in (change.from_text or "").split()}
     now = {label.lower(): label for label in (change.to_text or "").split()}
     added = islice((label for low, label in now.items() if low not in before), MOST_LABELS)
@@ -56,7 +56,7 @@ def _labels(update: _Update, change: Change) -> list[Observation]:
 
 def _type(update: _Update, change: Change) -> list[Observation]:
     before, now = change.from_text or "", change.to_text or ""
-    # Another project may have a type of its own with the same name.
+    # A type of the same name in another project is not a new type.
     if before.lower() == now.lower():
         return [update.ticket.active()]
     return [
@@ -67,7 +67,7 @@ def _type(update: _Update, change: Change) -> list[Observation]:
 
 def _status(update: _Update, change: Change) -> list[Observation]:
     category = _category_to(update.ticket, change)
-    # The status in which a ticket is created tells only what differs from a ticket that nobody has touched.
+    # The initial status of a ticket matters only if work has started or ended.
     if not change.from_text and category not in ("in progress", "done"):
         return []
     return [_moved(update, {"status_from": change.from_text, "status_to": change.to_text, "category_to": category})]
@@ -108,7 +108,7 @@ _READERS: Mapping[str, Callable[[_Update, Change], list[Observation]]] = {
 
 
 def _category_to(ticket: Ticket, change: Change) -> str | None:
-    """The category of the status that was entered, where the ticket still has that status."""
+    """The category of the new status, if the ticket still has that status."""
     status = ticket.fields.status or Status()
     same_name = bool(status.name) and (status.name or "").lower() == (change.to_text or "").lower()
     return ticket.category if same_name or (status.id is not None and status.id == change.to) else None
@@ -123,5 +123,5 @@ def _moved(update: _Update, known: Mapping[Trait, str | None]) -> Observed:
 
 
 def _resolved(text: str | None) -> str | None:
-    """The name of a resolution; Jira writes `None` of a ticket that has none."""
+    """The name of a resolution; Jira writes `None` if there is none."""
     return None if not text or text.lower() == "none" else text

@@ -1,4 +1,4 @@
-"""Comments, without the code and the quotations in them.
+"""Comments, without their code blocks and quotations.
 
 Source: "Text formatting notation help" in Jira, and "Atlassian Document Format" in Atlassian's documentation.
 """
@@ -12,7 +12,7 @@ from service.deliveries.observation import Commented, Observation, Observed
 from service.providers.jira.payloads import Comment, Node, Text
 from service.providers.jira.tickets import Ticket
 
-# Between two braces each, as in {{code}}, it is a word in another font.
+# Double braces, as in {{code}}, are monospaced text and not a block.
 _MARKER = re.compile(r"(?<!\{)\{(code|noformat|quote)(?::[^{}\r\n]*)?\}(?!\})", re.IGNORECASE)
 _QUOTE = "quote"
 _SILENT = frozenset({"codeBlock", "blockquote"})
@@ -21,28 +21,28 @@ _MOST_LINES = 1000
 
 
 def read_comment(ticket: Ticket, comment: Comment) -> list[Observation]:
-    """What a comment that was just written says."""
+    """The observations of a new comment."""
     at = read_time(comment.created, "$.comment.created") if comment.created else ticket.at
-    # Jira does not tell whether the author may change the project.
-    said = Commented(ticket.subject, at, _plain(comment.body or ""), insider=None)
-    return [Observed("active", ticket.subject, at), said]
+    # Jira does not say whether the author may change the project.
+    commented = Commented(ticket.subject, at, _plain(comment.body or ""), insider=None)
+    return [Observed("active", ticket.subject, at), commented]
 
 
 def _plain(body: Text) -> str:
     if isinstance(body, Node):
         return "\n".join(islice(_lines(body, _DEEPEST), _MOST_LINES))
-    # What follows a block on its line stays away from the line's start, where it would be a command.
+    # A space keeps text after a block away from the start of the line, where it would be a command.
     return " ".join(_outside(body))
 
 
 def _outside(text: str) -> Iterator[str]:
-    """The parts of a text in wiki markup that are in no block of code and no quotation; an open block has no end."""
+    """The parts of a wiki text outside code blocks and quotations. An unclosed block runs to the end."""
     literal, quoted, start = "", False, 0
     for marker in _MARKER.finditer(text):
         name = marker[1].lower()
         if not literal and not quoted:
             yield text[start : marker.start()]
-        # In code only its own end is read, and what is quoted may hold code.
+        # A code block ends only with its own marker. A quotation may contain code blocks.
         if literal:
             literal = "" if name == literal else literal
         elif name == _QUOTE:
@@ -55,7 +55,7 @@ def _outside(text: str) -> Iterator[str]:
 
 
 def _lines(node: Node, depth: int) -> Iterator[str]:
-    """The paragraphs of a text that is a tree."""
+    """The paragraphs of an Atlassian Document Format text."""
     if node.type in _SILENT or not depth:
         return
     if node.type == "paragraph":

@@ -1,10 +1,10 @@
-"""Events of tickets, of comments, and of transitions in a workflow."""
+"""Events of tickets, comments and workflow transitions."""
 
 from collections.abc import Sequence
 
 from service.deliveries.decoding import decode
 from service.deliveries.observation import Nothing, Observation
-from service.providers.jira.changelog import MOST_CHANGES, moves, read_changelog
+from service.providers.jira.changelog import MOST_CHANGES, is_move, read_changelog
 from service.providers.jira.comments import read_comment
 from service.providers.jira.payloads import Change, Comment, CommentEvent, IssueEvent, TransitionEvent
 from service.providers.jira.tickets import Ticket, closed, links, looks
@@ -12,12 +12,12 @@ from service.providers.jira.tickets import Ticket, closed, links, looks
 _CREATED = "jira:issue_created"
 _UPDATED = "jira:issue_updated"
 _DELETED = "jira:issue_deleted"
-# Old servers send no name of what happened to the ticket.
+# The types of issue events; old servers send none.
 _COMMENTED = "issue_commented"
 _REWRITTEN = frozenset({"issue_comment_edited", "issue_comment_deleted"})
 
 
-def issue(name: str, payload: bytes) -> list[Observation]:
+def read_issue_event(name: str, payload: bytes) -> list[Observation]:
     event = decode(payload, IssueEvent)
     ticket = Ticket.of(event.issue, event.timestamp)
     changes = ((event.changelog.items if event.changelog else None) or [])[:MOST_CHANGES]
@@ -29,32 +29,32 @@ def issue(name: str, payload: bytes) -> list[Observation]:
         *read_changelog(ticket, changes),
         *comment,
         *([ticket.active()] if unnamed else []),
-        # A move tells its own time.
-        *([] if any(moves(change) for change in changes) else closed(ticket)),
+        # A change of status has its own time.
+        *([] if any(is_move(change) for change in changes) else closed(ticket)),
         *links(ticket),
     ]
 
 
-def transition(payload: bytes) -> list[Observation]:
+def read_transition(payload: bytes) -> list[Observation]:
     event = decode(payload, TransitionEvent)
     ticket = Ticket.of(event.issue, event.timestamp)
     change = Change(field="status", from_text=event.transition.from_status, to_text=event.transition.to_status)
     return [*looks(ticket), *read_changelog(ticket, [change]), *links(ticket)]
 
 
-def comment(name: str, payload: bytes) -> Sequence[Observation] | Nothing:
+def read_comment_event(name: str, payload: bytes) -> Sequence[Observation] | Nothing:
     event = decode(payload, CommentEvent)
     if event.issue is None:
         return Nothing("the comment does not name its ticket")
     ticket = Ticket.of(event.issue, event.timestamp)
     known = [*looks(ticket, in_part=True), *closed(ticket)] if event.issue.fields else []
-    # What an edit or a deletion leaves of a comment is not what was commanded at its time.
+    # Only a new comment gives commands: an edit or a deletion comes at another time with another text.
     written = event.comment if name == "comment_created" else None
     return [*known, *(read_comment(ticket, written) if written else [ticket.active()])]
 
 
 def _is_new(name: str, event: IssueEvent, comment: Comment) -> bool:
-    """Whether the update of a ticket brings a comment that was just written, alone or with a transition."""
+    """Whether the update of a ticket contains a new comment, alone or with a transition."""
     if name != _UPDATED or event.issue_event_type_name in _REWRITTEN:
         return False
     named = event.issue_event_type_name == _COMMENTED

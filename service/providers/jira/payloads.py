@@ -1,8 +1,8 @@
-"""What is read of Jira's payloads.
+"""The fields that are read from Jira's payloads.
 
-Source: "Webhooks" in Atlassian's documentation of Jira Cloud and "Managing webhooks" in that of Jira Data Center; what
-old servers and workflows send is known from their payloads alone. Nearly everything is optional, since events of
-comments carry few fields and sites differ in theirs.
+Source: "Webhooks" in Atlassian's documentation of Jira Cloud and "Managing webhooks" in that of Jira Data Center, and
+published payloads of old servers and workflows. Most fields are optional, since comment events contain few of them and
+sites differ in theirs.
 """
 
 from typing import Annotated, TypeAlias
@@ -53,7 +53,7 @@ _FIELD_NAMES = {
 
 
 class Fields(msgspec.Struct, rename=_FIELD_NAMES):
-    """A ticket's fields; a parent that is null says that there is none, and one that is absent says nothing."""
+    """A ticket's fields. A null parent means that there is none; an absent parent means nothing."""
 
     summary: str | None = None
     created: str | None = None
@@ -66,7 +66,7 @@ class Fields(msgspec.Struct, rename=_FIELD_NAMES):
     resolution: Named | None = None
     resolution_date: str | None = None
     category_changed: str | None = None
-    """When the category of the status changed last; Jira Cloud alone tells."""
+    """When the category of the status last changed; only Jira Cloud sends it."""
     parent: OtherTicket | UnsetType | None = UNSET
     links: list[Link] | None = None
 
@@ -78,7 +78,7 @@ class Issue(msgspec.Struct, rename={"address": "self"}):
 
 
 class Change(msgspec.Struct, rename={"from_text": "fromString", "to_text": "toString"}):
-    """One field that changed: `to` identifies its new value, and the texts are what people read."""
+    """A changed field: `to` is the id of the new value, and the texts are the displayed values."""
 
     field: str | None = None
     fieldtype: str | None = None
@@ -96,7 +96,7 @@ class Mark(msgspec.Struct):
 
 
 class Node(msgspec.Struct):
-    """A part of a text. Source: "Atlassian Document Format", Structure."""
+    """A node of a text. Source: "Atlassian Document Format", Structure."""
 
     type: str | None = None
     text: str | None = None
@@ -105,7 +105,7 @@ class Node(msgspec.Struct):
 
 
 Text: TypeAlias = str | Node
-"""A text in wiki markup, or as a tree."""
+"""A text in wiki markup, or as a document tree."""
 
 
 class Comment(msgspec.Struct):
@@ -138,7 +138,7 @@ class Transition(msgspec.Struct):
 
 
 class PostFunction(msgspec.Struct):
-    """What the webhook of a workflow's post function sends; it names no event."""
+    """The payload of a workflow's post function, which names no event."""
 
     transition: Transition | None = None
 

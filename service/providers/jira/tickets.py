@@ -1,4 +1,4 @@
-"""A ticket: what it is called, how it looks, when it was created and closed, and what it serves."""
+"""A ticket: its reference, its state, its creation and closing, and its links."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -16,12 +16,12 @@ from service.lifecycle.references import Ref, parse_reference
 from service.providers.jira.payloads import Fields, Issue, Link
 
 MOST_LABELS = 100
-"""How many labels of a ticket, or components, are read."""
+"""The largest number of labels, and of components, to read from a ticket."""
 
-# Jira's keys of the categories of statuses.
+# The keys of Jira's status categories.
 _CATEGORIES: Mapping[str | None, str] = {"new": "new", "indeterminate": "in progress", "done": "done"}
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,254}-[0-9]{1,18}")
-# What apps receive through Atlassian's gateway bears the gateway's address, where nobody can browse.
+# Payloads for apps contain the URL of Atlassian's gateway, which is not a page for people.
 _SITE = re.compile(r"(?!https?://api\.atlassian\.com/)(https?://[^\s/?#@]+(?:/[^\s?#@]*?)?)/rest/", re.IGNORECASE)
 _SERVES = frozenset({"implements", "tests", "validates", "is part of", "is evidence for"})
 
@@ -32,7 +32,7 @@ class Ticket:
 
     Attributes:
         at: when the event happened.
-        place: the traits that all observations of the ticket have.
+        place: the traits of every observation of the ticket.
     """
 
     subject: Ref
@@ -43,10 +43,10 @@ class Ticket:
 
     @classmethod
     def of(cls, issue: Issue, timestamp: int | None) -> "Ticket":
-        """The ticket in an event of this time, in milliseconds.
+        """The ticket in an event with this time, in milliseconds.
 
         Raises:
-            UnreadableDelivery: it has no key in Jira's form, or no time is told.
+            UnreadableDelivery: the key is malformed, or the time is missing.
         """
         subject = reference(issue.key)
         if subject is None:
@@ -57,35 +57,35 @@ class Ticket:
 
     @property
     def category(self) -> str | None:
-        """The category of the status that the ticket has now."""
+        """The category of the ticket's status."""
         status = self.fields.status
         return _CATEGORIES.get(status.category.key) if status and status.category else None
 
     def observed(self, kind: Kind, known: Mapping[Trait, str | None] | None = None) -> Observed:
-        """Something that happened to it at the time of the event."""
+        """An observation of the ticket at the time of the event."""
         return Observed(kind, self.subject, self.at, {**self.place, **traits(known or {})})
 
     def active(self) -> Observed:
-        """A sign of life."""
+        """Activity without further detail."""
         return Observed("active", self.subject, self.at)
 
 
 def reference(key: str | None) -> Ref | None:
-    """The reference of the ticket with this key, or None where it is no key."""
+    """The reference of the ticket with this key, or None if it is not a key."""
     return parse_reference(f"jira:{key}") if key and _KEY.fullmatch(key) else None
 
 
 def looks(ticket: Ticket, *, in_part: bool = False) -> list[Observation]:
-    """How the ticket looks now, and when it was created.
+    """The state of the ticket, and its creation.
 
     Args:
-        in_part: whether the event may show some of the fields only. One that shows no components tells nothing of
-            where the ticket belongs.
+        in_part: whether the event may omit fields. If it omits the components, it does not say where the ticket
+            belongs.
     """
     fields = ticket.fields
     place = ticket.place
     if in_part and fields.components is None:
-        place = {trait: known for trait, known in place.items() if trait != "project"}
+        place = {trait: values for trait, values in place.items() if trait != "project"}
     known: dict[Trait, str | None] = {
         "title": fields.summary,
         "url": _url(ticket),
@@ -101,7 +101,7 @@ def looks(ticket: Ticket, *, in_part: bool = False) -> list[Observation]:
 
 
 def closed(ticket: Ticket) -> list[Observation]:
-    """When a ticket that is done came to be so; thus is known what was closed before anybody listened."""
+    """The closing of a ticket that is done. This also finds tickets that were closed before the webhook existed."""
     fields = ticket.fields
     if ticket.category != "done":
         return []
@@ -119,16 +119,16 @@ def closed(ticket: Ticket) -> list[Observation]:
 
 
 def links(ticket: Ticket) -> list[Observation]:
-    """What the ticket serves: its parent, and the tickets that it is linked to as their evidence."""
+    """The links to the ticket's parent, and to the tickets that it is evidence for."""
     parent, others = ticket.fields.parent, ticket.fields.links
-    said: list[Observation] = []
+    observations: list[Observation] = []
     if parent is None:
-        said.append(_linked(ticket, "parent", frozenset()))
+        observations.append(_linked(ticket, "parent", frozenset()))
     elif parent is not UNSET and (above := reference(parent.key)):
-        said.append(_linked(ticket, "parent", frozenset({above})))
+        observations.append(_linked(ticket, "parent", frozenset({above})))
     if others is not None:
-        said.append(_linked(ticket, "link", frozenset(islice(_served(others), MOST_TARGETS))))
-    return said
+        observations.append(_linked(ticket, "link", frozenset(islice(_served(others), MOST_TARGETS))))
+    return observations
 
 
 def _linked(ticket: Ticket, channel: str, targets: frozenset[Ref]) -> Linked:
@@ -136,11 +136,11 @@ def _linked(ticket: Ticket, channel: str, targets: frozenset[Ref]) -> Linked:
 
 
 def _served(links: list[Link]) -> Iterator[Ref]:
-    """The tickets for which this one is evidence; symmetric links and duplicates do not say which serves which."""
+    """The tickets that this one is evidence for. Symmetric links and duplicates have no direction."""
     for link in links:
-        says = (link.type.outward or "").strip().lower() if link.type else ""
+        name = (link.type.outward or "").strip().lower() if link.type else ""
         target = reference(link.outward_issue.key) if link.outward_issue else None
-        if says in _SERVES and target is not None:
+        if name in _SERVES and target is not None:
             yield target
 
 

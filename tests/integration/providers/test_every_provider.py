@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import pytest
 
-from service.deliveries.decoding import decode, utf8
+from service.deliveries.decoding import decode, require_utf8
 from service.deliveries.delivery import Delivery, content_id
 from service.deliveries.observation import Nothing, Observation, Observed
 from service.deliveries.signatures import SecurityScheme, check_hmac, header_scheme
@@ -70,7 +70,7 @@ class Acme:
         return content_id("", body)
 
     def document(self, delivery: Delivery) -> bytes:
-        return utf8(delivery.body)
+        return require_utf8(delivery.body)
 
     def observe(self, delivery: Delivery) -> Sequence[Observation] | Nothing:
         idea = decode(self.document(delivery), dict[str, int])

@@ -14,9 +14,9 @@ from service.deliveries.decoding import (
     from_milliseconds,
     is_commit,
     read_time,
+    require_utf8,
     traits,
     utc,
-    utf8,
 )
 from service.deliveries.delivery import UnreadableDelivery
 from tests.support.builders import at
@@ -101,14 +101,14 @@ def test_what_is_not_json_is_unreadable(payload: bytes) -> None:
 
 
 def test_a_body_that_is_utf_8_is_left_as_it_is() -> None:
-    assert utf8('{"a": "Büro"}'.encode()) == '{"a": "Büro"}'.encode()
-    assert utf8(b"") == b""
+    assert require_utf8('{"a": "Büro"}'.encode()) == '{"a": "Büro"}'.encode()
+    assert require_utf8(b"") == b""
 
 
 @pytest.mark.parametrize(("body", "place"), [(b"\xff", 0), (b'{"a": \xff}', 6), (b"{}\xc3", 2), (b"\xed\xa0\x80", 0)])
 def test_a_body_that_is_not_utf_8_is_unreadable_and_the_place_is_named(body: bytes, place: int) -> None:
     with pytest.raises(UnreadableDelivery, match=f"^the body is not UTF-8: byte {place} cannot be decoded$"):
-        utf8(body)
+        require_utf8(body)
 
 
 def test_any_object_is_one_whatever_stands_in_it() -> None:
@@ -230,7 +230,7 @@ NO_STAMPS = {
 
 @pytest.mark.parametrize("stamp", NO_STAMPS.values(), ids=NO_STAMPS.keys())
 def test_a_number_that_is_no_time_is_unreadable_and_its_place_is_named(stamp: int) -> None:
-    with pytest.raises(UnreadableDelivery, match=r"is no time - at `\$\.object_attributes\.created_at`$"):
+    with pytest.raises(UnreadableDelivery, match=r"is not a time - at `\$\.object_attributes\.created_at`$"):
         from_milliseconds(stamp, WHERE)
 
 

@@ -287,7 +287,7 @@ RIGHT = SIGNATURE.removeprefix("v1,")
 def test_of_the_three_headers_none_may_be_missing(name: str, value: str | None) -> None:
     headers = standard()
     del headers[name]
-    with pytest.raises(SignatureRefused, match=r"are required|no Unix time"):
+    with pytest.raises(SignatureRefused, match=r"are required|not a Unix time"):
         check_standard_webhooks(headers | ({} if value is None else {name: value}), BODY, [KEY.encode()], signed_at())
 
 
@@ -417,7 +417,7 @@ NO_TIMES = [
 
 @pytest.mark.parametrize("stamp", NO_TIMES, ids=cut)
 def test_a_time_that_is_no_number_of_seconds_is_refused(stamp: str) -> None:
-    with pytest.raises(SignatureRefused, match=r"^the time is no Unix time$"):
+    with pytest.raises(SignatureRefused, match=r"^the time is not a Unix time$"):
         check_time(stamp, signed_at(), "the time")
     assert not is_accepted(
         lambda: check_standard_webhooks(standard(webhook_timestamp=stamp), BODY, [KEY.encode()], signed_at())

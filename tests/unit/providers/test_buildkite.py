@@ -114,8 +114,8 @@ def test_the_parts_of_a_signature_may_be_written_in_several_ways(signature: str)
         (f"timestamp=,signature={digest()}", "is not timestamp=…,signature=…"),
         (f"timestamp={TIME},signature=", "is not timestamp=…,signature=…"),
         (f"t={TIME},v1={digest()}", "is not timestamp=…,signature=…"),
-        (f"timestamp=-{TIME},signature={digest()}", "is no Unix time"),
-        (f"timestamp={TIME}.5,signature={digest()}", "is no Unix time"),
+        (f"timestamp=-{TIME},signature={digest()}", "is not a Unix time"),
+        (f"timestamp={TIME}.5,signature={digest()}", "is not a Unix time"),
         (f"timestamp=0,signature={digest('0')}", "more than 5 minutes"),
         (f"timestamp={TIME},signature={'g' * 64}", "not made of hexadecimal digits"),
         (f"timestamp={TIME},signature={'é' * 64}", "not made of hexadecimal digits"),
@@ -183,7 +183,7 @@ def test_a_build_without_a_full_commit_hash_says_nothing(commit: str | None) -> 
 
 @pytest.mark.parametrize("when", [None, ""])
 def test_a_build_without_the_time_of_its_end_says_nothing(when: str | None) -> None:
-    assert observe(finished(finished_at=when)) == Nothing("the build names no time at which it finished")
+    assert observe(finished(finished_at=when)) == Nothing("the build does not say when it finished")
 
 
 def test_a_build_with_the_required_fields_alone_can_be_read() -> None:
@@ -197,13 +197,13 @@ def test_the_header_is_believed_rather_than_the_body() -> None:
 @pytest.mark.parametrize("event", ["scheduled", "running", "failing", "skipped"])
 def test_a_build_that_goes_on_says_nothing_yet(event: str) -> None:
     said = observe({**finished(), "event": f"build.{event}"})
-    assert said == Nothing(f"a build that is {event}, not finished, is no signal yet")
+    assert said == Nothing(f"a build that is {event} has no result yet")
 
 
 @pytest.mark.parametrize("event", ["job.scheduled", "job.started", "job.finished", "job.activated"])
 def test_a_job_says_nothing_by_itself(event: str) -> None:
     assert observe({"job": {"state": "finished"}}, event) == Nothing(
-        "a job is a part of its build, whose end is what counts; choose the event build.finished"
+        "a job is one part of a build; choose the event build.finished instead"
     )
 
 

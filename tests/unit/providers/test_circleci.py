@@ -156,7 +156,7 @@ def test_without_the_time_of_its_end_a_workflow_ended_when_the_event_happened() 
 def test_a_workflow_without_any_time_says_nothing() -> None:
     payload = completed(vcs(), stopped_at=None)
     del payload["happened_at"]
-    assert observe(payload) == Nothing("the workflow names no time at which it stopped")
+    assert observe(payload) == Nothing("the workflow does not say when it stopped")
 
 
 def test_a_workflow_may_have_neither_name_nor_status() -> None:
@@ -185,9 +185,7 @@ def test_a_workflow_without_a_full_commit_hash_says_nothing(pipeline: Any) -> No
 
 def test_a_job_says_nothing_by_itself() -> None:
     said = observe({"type": "job-completed", "job": {"status": "success"}, "workflow": {"name": "tests"}})
-    assert said == Nothing(
-        "a job is a part of its workflow, whose end is what counts; choose the event workflow-completed"
-    )
+    assert said == Nothing("a job is one part of a workflow; choose the event workflow-completed instead")
 
 
 def test_the_header_tells_the_event_where_the_body_does_not() -> None:
@@ -203,7 +201,7 @@ def test_the_body_is_believed_rather_than_the_header() -> None:
 
 def test_a_build_notification_of_the_former_kind_says_what_to_set_up_instead() -> None:
     assert observe({"payload": {"reponame": "app", "status": "failed", "username": "somebody"}}) == Nothing(
-        "a build notification of CircleCI's former kind; set up a webhook for workflow-completed"
+        "a build notification of CircleCI's old kind; set up a webhook for workflow-completed"
     )
 
 

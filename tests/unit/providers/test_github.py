@@ -678,7 +678,7 @@ def test_the_branch_and_the_message_of_a_run_may_hold_a_key(head_commit: Any, me
 @pytest.mark.parametrize("action", ["requested", "in_progress"])
 def test_a_workflow_run_that_goes_on_says_nothing_yet(action: str) -> None:
     assert observe(workflow_run("a" * 40, at(3), None, action)) == Nothing(
-        f"a workflow run that is {action}, not completed, is no signal yet"
+        f"a workflow run that is {action} has no result yet"
     )
 
 
@@ -756,13 +756,13 @@ def test_a_push_to_the_default_branch_tells_its_messages_alone() -> None:
 
 @pytest.mark.parametrize("more", [{}, {"created": True}, {"deleted": True, "after": ZEROS}, {"commits": None}])
 def test_a_push_to_the_default_branch_that_brings_no_commit_says_nothing(more: dict[str, Any]) -> None:
-    assert observe(push("main", **more)) == Nothing("a push to the default branch that brings no commit")
+    assert observe(push("main", **more)) == Nothing("a push to the default branch without a commit")
 
 
 @pytest.mark.parametrize("more", [{"created": True}, {"deleted": True, "after": ZEROS}])
 def test_a_push_of_a_tag_says_nothing(more: dict[str, Any]) -> None:
     assert observe(push(ref="refs/tags/exp/Cache", **more)) == Nothing(
-        "a push to anything but a branch says nothing about experiments"
+        "a push that is not to a branch says nothing about experiments"
     )
 
 

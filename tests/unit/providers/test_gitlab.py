@@ -827,13 +827,13 @@ def test_a_finished_pipeline_concludes_with_its_status(status: str) -> None:
 
 @pytest.mark.parametrize("status", ["created", "pending", "running", "manual", "scheduled", "pondering"])
 def test_a_pipeline_that_goes_on_says_nothing_yet_even_if_it_had_finished_before(status: str) -> None:
-    assert observe(pipeline(status)) == Nothing(f"a pipeline that is {status} is no signal yet")
+    assert observe(pipeline(status)) == Nothing(f"a pipeline that is {status} has no result yet")
 
 
 @pytest.mark.parametrize("time", [None, ""])
 def test_a_pipeline_without_a_time_says_nothing(time: str | None) -> None:
     assert observe(pipeline("skipped", finished_at=time)) == Nothing(
-        "the pipeline is skipped and names no time at which it finished"
+        "the pipeline is skipped and does not say when it finished"
     )
 
 
@@ -930,7 +930,7 @@ def test_a_push_to_the_default_branch_tells_its_messages_alone() -> None:
 
 def test_a_push_to_the_default_branch_of_no_commit_says_nothing() -> None:
     assert observe(push({"timestamp": stamp(at(3))}, ref="refs/heads/main")) == Nothing(
-        "a push to the default branch that brings no commit"
+        "a push to the default branch without a commit"
     )
 
 
@@ -943,7 +943,7 @@ def test_of_very_many_commits_the_last_are_told() -> None:
 
 @pytest.mark.parametrize("commits", [[], [{"id": "a" * 40}], None])
 def test_a_push_without_a_time_says_nothing(commits: Any) -> None:
-    assert observe({**push(), "commits": commits}) == Nothing("the push brings no commit with a time")
+    assert observe({**push(), "commits": commits}) == Nothing("the push has no commit with a time")
 
 
 def test_a_push_that_removes_a_branch_deletes_it_when_it_is_heard_of_since_no_time_is_told() -> None:
@@ -960,7 +960,7 @@ def test_the_default_branch_is_nobodys_experiment_when_it_is_removed() -> None:
 @pytest.mark.parametrize("ref", ["refs/tags/v1", "refs/heads/", "cache-answers", ""])
 def test_a_push_to_anything_but_a_branch_says_nothing(ref: str) -> None:
     assert observe(push(pushed("a" * 40, "cache", at(3)), ref=ref)) == Nothing(
-        "a push to anything but a branch says nothing about experiments"
+        "a push that is not to a branch says nothing about experiments"
     )
 
 

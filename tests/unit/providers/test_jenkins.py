@@ -99,7 +99,7 @@ def test_a_run_that_ended(phase: str, status: str) -> None:
 
 @pytest.mark.parametrize("phase", ["QUEUED", "STARTED", "NONE", "new in some version", ""])
 def test_a_run_that_goes_on_says_nothing_yet(phase: str) -> None:
-    assert observe(run(phase)) == Nothing(f"a run in phase {phase}, not COMPLETED or FINALIZED, is no signal yet")
+    assert observe(run(phase)) == Nothing(f"a run in phase {phase} has no result yet; COMPLETED and FINALIZED have")
 
 
 @pytest.mark.parametrize("branch", ["cache-answers", "origin/cache-answers", "refs/remotes/origin/cache-answers"])
@@ -146,7 +146,7 @@ def test_a_run_without_a_time_says_which_plugin_to_update(timestamp: str | None)
 def test_a_run_with_the_required_fields_alone_can_be_read() -> None:
     assert observe({"build": {"phase": "FINALIZED"}}) == Nothing("the run names no commit of Git")
     assert observe({"build": {"phase": "STARTED"}}) == Nothing(
-        "a run in phase STARTED, not COMPLETED or FINALIZED, is no signal yet"
+        "a run in phase STARTED has no result yet; COMPLETED and FINALIZED have"
     )
 
 
@@ -175,8 +175,8 @@ def test_xml_is_unreadable_and_the_other_format_is_named(body: bytes) -> None:
         ({"build": {"phase": None}}, r"\$\.build\.phase"),
         (run(timestamp=True), r"\$\.build\.timestamp"),
         (run(timestamp="yesterday"), "expected a time - at `build.timestamp`"),
-        (run(timestamp=10**30), "is no time - at `build.timestamp`"),
-        (run(timestamp=-(10**18)), "is no time - at `build.timestamp`"),
+        (run(timestamp=10**30), "is not a time - at `build.timestamp`"),
+        (run(timestamp=-(10**18)), "is not a time - at `build.timestamp`"),
         (run(scm=[]), r"\$\.build\.scm"),
         ([], "Expected `object`, got `array`"),
     ],
