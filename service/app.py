@@ -11,20 +11,21 @@ from uuid import uuid4
 import structlog
 from fastapi import FastAPI
 from prometheus_client import disable_created_metrics
-from starlette.routing import Route
 
-from service.api import deliveries, events, experiments, health, manual_events, scorecard, scrape, webhooks
+from service.api import deliveries, events, experiments, health, manual_events, receipts, scorecard, scrape, webhooks
 from service.api.events import EventReceiver
 from service.api.health import Readiness
 from service.api.http import swagger
 from service.api.http.auth import TokenGuard
 from service.api.http.bodies import BodyReader
-from service.api.http.bypass import Application
-from service.api.http.openapi import describe
+from service.api.http.bypass import Bypass
+from service.api.http.openapi import TAGS, Addition, describe
 from service.api.http.problems import install_error_handlers
 from service.api.http.request_metrics import RequestMetricsMiddleware, templates
 from service.api.http.security_headers import SecurityHeadersMiddleware
-from service.api.webhooks import WebhookEndpoint
+from service.api.parameters import describe_experiment_names
+from service.api.scorecard import describe_scorecard
+from service.api.webhooks import WebhookEndpoint, describe_webhooks
 from service.deliveries.delivery import Source
 from service.lifecycle.durations import spell_duration
 from service.metrics.terms import DEFAULT_THRESHOLD, Terms, Window
@@ -157,7 +158,7 @@ def create_app(
     """
     # Series that tell when a counter was made would double what every scrape carries.
     disable_created_metrics()
-    telemetry = Telemetry([*settings.sources, events.SOURCE], settings.role)
+    telemetry = Telemetry([*settings.sources, receipts.SOURCE], settings.role)
     terms = metric_terms(settings, rules)
     spool = Spool(settings.data_dir / "spool") if settings.role != "worker" else None
     readiness = Readiness(database, spool if settings.spool else None)
@@ -183,7 +184,7 @@ def create_app(
     watch = BacklogMonitor(
         database,
         telemetry,
-        [] if settings.role == "worker" else [*settings.sources, events.SOURCE],
+        [] if settings.role == "worker" else [*settings.sources, receipts.SOURCE],
         settings.snapshot_interval,
         clock,
     )
@@ -206,7 +207,7 @@ def create_app(
             running.callback(looking.cancel)
             yield
 
-    app = Application(
+    app = FastAPI(
         title="loopgauge",
         summary="Feedback-loop latency: from the idea to knowing whether it worked.",
         version=version("loopgauge"),
@@ -215,36 +216,38 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         generate_unique_id_function=lambda route: route.name,
+        openapi_tags=TAGS,
     )
     install_error_handlers(app)
-    app.include_router(swagger.router())
-    app.include_router(health.router(readiness, lambda: receiver.spools))
+    app.include_router(swagger.build_router())
+    app.include_router(health.build_router(readiness, lambda: receiver.spools))
     scrape_guard = TokenGuard(
         [settings.metrics_token], "LOOPGAUGE_METRICS_TOKEN", public=settings.metrics_token is None
     )
-    app.include_router(scrape.router(lambda: worker.snapshot, telemetry, scrape_guard))
-    if settings.role != "worker":
-        bodies = BodyReader(settings.max_body_bytes, settings.max_inflight_bytes)
-        hand = manual_events.ManualEventReceiver(database, bodies, receiver, telemetry, clock, uuid4)
-        app.include_router(manual_events.router(hand, _write_guard(settings, "LOOPGAUGE_API_TOKENS__WRITE")))
-        # After the one above: who asks what a path allows is answered by the first that knows it.
-        _add_guarded_routes(app, settings, terms, database, scorekeeper, clock)
-        sources = configured_sources(settings)
-        app.include_router(events.router(_event_receiver(settings, sources, bodies, receiver, telemetry, clock)))
-        endpoint = WebhookEndpoint(sources, bodies, receiver, telemetry, clock, time.perf_counter)
-        app.receive_below(webhooks.PREFIX, endpoint)
-        # Of other methods the routes tell that they are not allowed. A sender of webhooks does not follow a redirection
-        # to where the slash is missing.
-        for path in (webhooks.PATH, f"{webhooks.PATH}/"):
-            app.router.routes.append(Route(path, endpoint, methods=["POST"]))
-    describe(
-        app,
-        reads_are_open=settings.listens_on_loopback and settings.api_tokens.read is None,
-        metrics_are_open=settings.metrics_token is None,
-    )
+    app.include_router(scrape.build_router(lambda: worker.snapshot, telemetry, scrape_guard))
+    additions: list[Addition] = []
     app.add_middleware(SecurityHeadersMiddleware)
     app.add_middleware(
         RequestMetricsMiddleware, requests=telemetry.requests, endpoints=templates(app.routes), clock=time.perf_counter
+    )
+    if settings.role != "worker":
+        bodies = BodyReader(settings.max_body_bytes, settings.max_inflight_bytes)
+        manual = manual_events.ManualEventReceiver(database, bodies, receiver, telemetry, clock, uuid4)
+        app.include_router(manual_events.build_router(manual, _write_guard(settings, "LOOPGAUGE_API_TOKENS__WRITE")))
+        # Last, because the 405 of the first matching route names the allowed methods.
+        _add_guarded_routes(app, settings, terms, database, scorekeeper, clock)
+        sources = configured_sources(settings)
+        app.include_router(events.build_router(_event_receiver(settings, sources, bodies, receiver, telemetry, clock)))
+        # The outermost middleware, so that deliveries pass no other.
+        endpoint = WebhookEndpoint(sources, bodies, receiver, telemetry, clock, time.perf_counter)
+        app.add_middleware(Bypass, prefix=webhooks.PREFIX, endpoint=endpoint)
+        additions = [describe_webhooks, describe_scorecard, describe_experiment_names]
+    describe(
+        app,
+        webhooks.SECURITY_SCHEMES,
+        additions,
+        reads_are_open=settings.listens_on_loopback and settings.api_tokens.read is None,
+        metrics_are_open=settings.metrics_token is None,
     )
     return app
 
@@ -281,8 +284,8 @@ def _event_receiver(
     telemetry: Telemetry,
     clock: Callable[[], datetime],
 ) -> EventReceiver:
-    source = sources.get(events.SOURCE)
-    signing = source if source is not None and source.provider.name == events.SOURCE else None
+    source = sources.get(receipts.SOURCE)
+    signing = source if source is not None and source.provider.name == receipts.SOURCE else None
     opening = "LOOPGAUGE_API_TOKENS__WRITE or LOOPGAUGE_SOURCES__CLOUDEVENTS__SECRET"
     return EventReceiver(signing, _write_guard(settings, opening), bodies, receiver, telemetry, clock)
 
@@ -306,6 +309,6 @@ def _add_guarded_routes(
         allow_loopback=settings.listens_on_loopback and tokens.read is None,
     )
     admin = TokenGuard([tokens.admin], "LOOPGAUGE_API_TOKENS__ADMIN")
-    app.include_router(deliveries.router(database, read, admin))
-    app.include_router(experiments.router(database, read, terms, clock))
-    app.include_router(scorecard.router(scorekeeper, read))
+    app.include_router(deliveries.build_router(database, read, admin))
+    app.include_router(experiments.build_router(database, read, terms, clock))
+    app.include_router(scorecard.build_router(scorekeeper, read))

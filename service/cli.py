@@ -10,28 +10,28 @@ from service.commands.helping import Helping
 
 _SECTIONS: Mapping[str, Mapping[str, str]] = {
     "Run it": {
-        "demo": "Run the service beside a simulated organisation.",
+        "demo": "Run the service with a simulated organisation.",
         "serve": "Run the service.",
-        "migrate": "Bring the database's schema to this version's.",
+        "migrate": "Migrate the database's schema.",
     },
-    "Ask why": {
-        "deliveries": "The inbox: what was delivered, and what became of it.",
-        "explain": "One experiment: every event behind it, and its figures.",
-        "scorecard": "The four questions, for the organisation or for one team.",
+    "Find out why": {
+        "deliveries": "List, show and retry webhook deliveries.",
+        "explain": "Explain an experiment: its events and its metrics.",
+        "scorecard": "Answer the four questions.",
     },
     "Change what counts": {
-        "rules": "The rules that say what deliveries mean.",
-        "replay": "Interpret stored deliveries again under today's rules.",
+        "rules": "Check and try rules.",
+        "replay": "Process stored deliveries again.",
     },
-    "Hand it on": {
-        "export-history": "Write the figures of the past, for Prometheus.",
+    "Export data": {
+        "export-history": "Write past values of all metrics, for Prometheus.",
     },
 }
-"""All commands in the order in which a newcomer needs them, each in a line, so that help imports none of them."""
+"""The commands in the order a newcomer needs them, with their help here so that `-h` imports no command."""
 
 
 class Commands(Helping):
-    """Commands whose modules are imported only when they are asked for, listed by section."""
+    """Commands by section. A command's module is imported when the command runs."""
 
     def get_command(self, _: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self.commands:
@@ -54,11 +54,11 @@ class Commands(Helping):
     cls=Commands,
     commands=[click.Command(name) for section in _SECTIONS.values() for name in section],
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Begin with `loopgauge demo`, or see the README. `loopgauge COMMAND -h` tells more of each.",
+    epilog="Start with `loopgauge demo`, or see the README. `loopgauge COMMAND -h` describes each command.",
 )
 @click.version_option(version("loopgauge"), prog_name="loopgauge")
 def main() -> None:
-    """How long it takes from "I want to try something" to knowing whether it worked.
+    """Measure the time from "I want to try something" to knowing whether it worked.
 
     Settings are environment variables with the prefix LOOPGAUGE_; see the README.
     """

@@ -1,4 +1,4 @@
-"""What `POST /events` takes, for the OpenAPI document."""
+"""The OpenAPI description of `POST /events`."""
 
 from typing import Any, get_args
 
@@ -7,15 +7,15 @@ from service.lifecycle.evidence import MOST_TARGETS
 from service.providers.cloudevents import BATCHED, MOST_EVENTS, STRUCTURED
 from service.providers.cloudevents.statements import Statement
 
-# What is in no reference: white space and control characters.
-_NEVER = r"\s\x00-\x1f\x7f-\x9f"
+# White space and control characters, which no reference contains.
+_FORBIDDEN = r"\s\x00-\x1f\x7f-\x9f"
 SIGNATURE = "StandardWebhooks"
 """The name of this security scheme in the OpenAPI document."""
 REFERENCE = (
-    rf"((?!(branch|github|gitlab|jira):)[a-z][a-z0-9_-]*:[^{_NEVER}]+|branch:[^@{_NEVER}]+@[^{_NEVER}]+"
-    rf"|git(hub|lab):[^#!{_NEVER}]+[#!][0-9]+|jira:[A-Za-z][A-Za-z0-9_]*-[0-9]+)"
+    rf"((?!(branch|github|gitlab|jira):)[a-z][a-z0-9_-]*:[^{_FORBIDDEN}]+|branch:[^@{_FORBIDDEN}]+@[^{_FORBIDDEN}]+"
+    rf"|git(hub|lab):[^#!{_FORBIDDEN}]+[#!][0-9]+|jira:[A-Za-z][A-Za-z0-9_]*-[0-9]+)"
 )
-"""What a reference looks like."""
+"""The pattern of references."""
 
 _EXAMPLE = {
     "specversion": "1.0",
@@ -26,35 +26,35 @@ _EXAMPLE = {
     "time": "2026-03-02T09:00:00Z",
     "data": {"outcome": "failed", "failure_category": "intelligent", "learning_url": "https://wiki.example.com/45"},
 }
-_OURS = "dev.loopgauge.experiment."
-_REFERENCE = {"type": "string", "maxLength": 1000, "pattern": f"^{REFERENCE}$", "description": "Of 1000 bytes at most."}
+_TYPE_PREFIX = "dev.loopgauge.experiment."
+_REFERENCE = {"type": "string", "maxLength": 1000, "pattern": f"^{REFERENCE}$", "description": "At most 1000 bytes."}
 
 
 def _one_of(*values: str) -> dict[str, Any]:
     return {"enum": [*values, None]}
 
 
-def _perhaps(**schema: Any) -> dict[str, Any]:
+def _nullable(**schema: Any) -> dict[str, Any]:
     return {"anyOf": [schema, {"type": "null"}]}
 
 
-_ADDRESS = _perhaps(type="string", maxLength=20_000, pattern=r"^[Hh][Tt][Tt][Pp][Ss]?://[^\x00-\x20]+$")
+_ADDRESS = _nullable(type="string", maxLength=20_000, pattern=r"^[Hh][Tt][Tt][Pp][Ss]?://[^\x00-\x20]+$")
 
 
 _DATA = {
     "type": ["object", "null"],
     "properties": {
-        "title": _perhaps(type="string", maxLength=20_000, pattern=r"^[^\x00]*$"),
+        "title": _nullable(type="string", maxLength=20_000, pattern=r"^[^\x00]*$"),
         "url": _ADDRESS,
-        "team": _perhaps(type="string", maxLength=100, pattern=rf"^\s*[^_{_NEVER}][^\x00]*$"),
+        "team": _nullable(type="string", maxLength=100, pattern=rf"^\s*[^_{_FORBIDDEN}][^\x00]*$"),
         "risk": _one_of("bold", "safe"),
         "outcome": _one_of("worked", "failed", "inconclusive", "abandoned"),
         "failure_category": _one_of("intelligent", "basic", "complex"),
         "learning_url": _ADDRESS,
         "result": _one_of("success", "failure"),
-        "links": _perhaps(type="array", items=_REFERENCE, maxItems=MOST_TARGETS),
+        "links": _nullable(type="array", items=_REFERENCE, maxItems=MOST_TARGETS),
     },
-    # Only a failure has a category.
+    # Only a failed experiment has a category.
     "anyOf": [
         {"properties": {"outcome": {"enum": ["failed", None]}}},
         {"properties": {"failure_category": {"type": "null"}}},
@@ -64,18 +64,18 @@ _ATTRIBUTES: dict[str, Any] = {
     "specversion": {"const": "1.0"},
     "id": {"type": "string", "minLength": 1, "maxLength": 2000, "pattern": r"^[^\x00-\x1f\x7f-\x9f]+$"},
     "source": {"type": "string", "minLength": 1, "maxLength": 2000, "pattern": r"^[^\x00-\x20\x7f-\x9f]+$"},
-    "time": _perhaps(type="string", format="date-time"),
+    "time": _nullable(type="string", format="date-time"),
 }
 _REQUIRED = ["specversion", "id", "source", "type"]
 _EVENT: dict[str, Any] = {
     "anyOf": [
         {
-            "title": "An event of ours",
+            "title": "An event about an experiment",
             "type": "object",
             "required": [*_REQUIRED, "subject"],
             "properties": {
                 **_ATTRIBUTES,
-                "type": {"enum": [_OURS + name for name in get_args(Statement)]},
+                "type": {"enum": [_TYPE_PREFIX + name for name in get_args(Statement)]},
                 "subject": _REFERENCE,
                 "datacontenttype": {"enum": ["application/json", None]},
                 "data": _DATA,
@@ -83,7 +83,7 @@ _EVENT: dict[str, Any] = {
             },
         },
         {
-            "title": "Any other event, which is kept and ignored",
+            "title": "Any other event, which is stored and ignored",
             "type": "object",
             "required": _REQUIRED,
             "properties": {
@@ -93,10 +93,10 @@ _EVENT: dict[str, Any] = {
                     "maxLength": 2000,
                     "pattern": r"^(?!dev\.loopgauge\.)[^\x00-\x1f\x7f-\x9f]+$",
                 },
-                "subject": _perhaps(type="string", minLength=1, maxLength=2000, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$"),
-                "datacontenttype": _perhaps(type="string"),
+                "subject": _nullable(type="string", minLength=1, maxLength=2000, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$"),
+                "datacontenttype": _nullable(type="string"),
                 "data": True,
-                "data_base64": _perhaps(type="string"),
+                "data_base64": _nullable(type="string"),
             },
         },
     ]
@@ -114,4 +114,4 @@ OPENAPI: dict[str, Any] = {
         },
     },
 }
-"""The endpoint's part of the OpenAPI document that FastAPI does not know."""
+"""The part of the endpoint's description that FastAPI cannot derive."""

@@ -1,4 +1,4 @@
-"""`/livez` and `/readyz`."""
+"""`/livez` and `/readyz`: health probes."""
 
 import asyncio
 from collections.abc import Callable
@@ -17,55 +17,51 @@ _OK = "ok"
 
 
 class Readiness:
-    """Whether deliveries can be kept: in the inbox or in the spool, and by a schema that is recent enough.
+    """Checks whether deliveries can be stored, in the inbox or in the spool, under a recent schema.
 
     Args:
-        spool: where deliveries go while PostgreSQL is away, if anywhere.
+        spool: stores deliveries while PostgreSQL is unavailable; None if it is disabled.
     """
 
     def __init__(self, database: Database, spool: Spool | None) -> None:
         self._database = database
         self._spool = spool
+        # The result of the last schema check that reached PostgreSQL.
         self._schema = "not seen yet"
-        """What was found when the schema was last seen."""
 
     async def checks(self) -> tuple[bool, dict[str, str]]:
-        """Whether all is well enough, and each check by name with what it found."""
-        inbox = await self._look_at_inbox()
-        # Old pods go on serving while PostgreSQL is away: what counts is what was there when it was last seen.
+        """Whether deliveries can be stored, and the result of each check by name."""
+        inbox = await self._check_inbox()
+        # While PostgreSQL is unavailable, the last known schema counts, so that running pods stay ready.
         schema = f"{_OK} when last seen" if inbox != _OK == self._schema else self._schema
         if self._spool is None:
             return inbox == _OK and self._schema == _OK, {"inbox": inbox, "schema": schema}
-        kept, spool = await self._look_at(self._spool, needed=inbox != _OK)
-        return (inbox == _OK or kept) and self._schema == _OK, {"inbox": inbox, "spool": spool, "schema": schema}
+        storable, spool = await self._check_spool(self._spool, needed=inbox != _OK)
+        return (inbox == _OK or storable) and self._schema == _OK, {"inbox": inbox, "spool": spool, "schema": schema}
 
-    async def _look_at_inbox(self) -> str:
-        """What is found of the inbox; what is found of its schema is remembered."""
+    async def _check_inbox(self) -> str:
         try:
-            await abandon_after(_CHECK_SECONDS, self._look())
+            await abandon_after(_CHECK_SECONDS, self._check_database())
         except TimeoutError:
             return f"no answer within {_CHECK_SECONDS:g} seconds"
         except DatabaseError as error:
             return str(error)
         return _OK
 
-    async def _look(self) -> None:
+    async def _check_database(self) -> None:
         await self._database.check_writable()
-        await self._look_at_schema()
-
-    async def _look_at_schema(self) -> None:
         try:
             await self._database.check_schema()
         except DatabaseUnavailable:
-            # Then it was not seen.
+            # The check did not reach the schema: keep the last result.
             raise
         except DatabaseError as error:
             self._schema = str(error)
         else:
             self._schema = _OK
 
-    async def _look_at(self, spool: Spool, *, needed: bool) -> tuple[bool, str]:
-        """Whether the spool can stand in, and what is told of it."""
+    async def _check_spool(self, spool: Spool, *, needed: bool) -> tuple[bool, str]:
+        """Whether the spool can store deliveries, and the result in words."""
         try:
             await asyncio.to_thread(spool.check_writable if needed else spool.check_directory)
             waiting = await asyncio.to_thread(spool.count)
@@ -81,7 +77,7 @@ class Alive(BaseModel):
 
 
 class Ready(BaseModel):
-    """Deliveries can be kept; `mode` says where they go now, and `checks` what was found of each place."""
+    """Deliveries can be stored. `mode` says where they go now, and `checks` has the result of each check."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -96,32 +92,32 @@ class Ready(BaseModel):
     checks: dict[str, str]
 
 
-def router(readiness: Readiness, spools: Callable[[], bool]) -> APIRouter:
-    """The health endpoints.
+def build_router(readiness: Readiness, spools: Callable[[], bool]) -> APIRouter:
+    """Build the routes of the health probes.
 
     Args:
-        spools: whether deliveries go to the spool now.
+        spools: returns whether deliveries go to the spool now.
     """
     routes = APIRouter(tags=["health"])
 
-    @routes.get("/livez", summary="Whether the process answers at all")
+    @routes.get("/livez", summary="Check that the process answers")
     async def livez() -> Alive:
-        """Always the same, while the process lives: a probe that fails means that it has to be started again."""
+        """Answers 200 as long as the process runs. Restart a process that fails this probe."""
         return Alive()
 
     @routes.get(
         "/readyz",
-        summary="Whether deliveries can be kept",
+        summary="Check that deliveries can be stored",
         responses={200: {"model": Ready}, **describe_problems(NotReady)},
         response_model=None,
     )
     async def readyz() -> Response:
-        """Ready is who can keep a delivery, in the inbox or in the spool; each check tells what it found."""
+        """Answers 200 while deliveries can be stored, in the database or in the disk buffer, and 503 otherwise."""
         ready, checks = await readiness.checks()
         if ready:
             mode = "inbox" if checks["inbox"] == _OK and not spools() else "spool"
             return JSONResponse({"status": "ready", "mode": mode, "checks": checks})
-        failing = "; ".join(f"{name}: {outcome}" for name, outcome in checks.items() if outcome != _OK)
+        failing = "; ".join(f"{name}: {result}" for name, result in checks.items() if result != _OK)
         return problem_for(NotReady(failing), checks=checks)
 
     return routes

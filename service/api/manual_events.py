@@ -1,4 +1,4 @@
-"""`POST /experiments/{experiment}/events`: one lifecycle event by hand."""
+"""`POST /experiments/{experiment}/events`: records a manual lifecycle event."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -9,8 +9,6 @@ from fastapi import APIRouter, Depends, Header, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from service.api.events import SOURCE, ReceivedEvent
-from service.api.experiments import ExperimentName
 from service.api.http.auth import TokenGuard
 from service.api.http.bodies import BodyReader
 from service.api.http.problems import (
@@ -23,7 +21,8 @@ from service.api.http.problems import (
     describe_problems,
 )
 from service.api.http.strict_route import StrictRoute
-from service.api.webhooks import refusal_result
+from service.api.parameters import ExperimentName
+from service.api.receipts import SOURCE, ReceivedEvent, refusal_result
 from service.lifecycle.errors import BadReference, UnknownSubject
 from service.pipeline.receive import DeliveryWriter
 from service.providers.cloudevents import InvalidEvent
@@ -37,11 +36,11 @@ _Address = Annotated[str, Field(max_length=20_000, pattern=r"^[Hh][Tt][Tt][Pp][S
 
 
 class ManualEventBody(BaseModel):
-    """What happened, in the words of the CloudEvents types `dev.loopgauge.experiment.…`.
+    """An event, named as in the CloudEvents types `dev.loopgauge.experiment.…`.
 
-    `occurred_at` is when; without it, now. The rest may stand beside any event: what is concluded can be classified and
-    shared in the same breath. `proposed` makes an experiment of what is none yet; `classified` needs a
-    `failure_category`, and `signalled` a `result`.
+    `occurred_at` defaults to now. Any event accepts the other fields, so one event can conclude, classify and share an
+    experiment. `proposed` marks an item as an experiment; `classified` requires `failure_category`, and `signalled`
+    requires `result`.
     """
 
     model_config = ConfigDict(
@@ -85,20 +84,20 @@ Key = Annotated[
         min_length=1,
         max_length=255,
         pattern=r"^[^\x00-\x1f\x7f-\x9f]+$",
-        description="Two requests with the same key for one experiment are one event. Without it, each is another one.",
+        description="Requests with one key for one experiment record one event. Without a key, each records its own.",
         examples=["8e03978e-40d5-43e8-bc93-6894a57f9324"],
     ),
 ]
 
 
 class ManualEventReceiver:
-    """Takes in events by hand.
+    """Stores manual events.
 
     Args:
         bodies: reads request bodies within bounds.
-        telemetry: counts what became of each event.
+        telemetry: counts events by result.
         clock: the time now, UTC.
-        new_id: stands in for the key of a request that has none.
+        new_id: makes the key of a request that has none.
     """
 
     def __init__(
@@ -118,42 +117,42 @@ class ManualEventReceiver:
         self._new_id = new_id
 
     async def accept(self, request: Request, experiment: str, key: str | None) -> ReceivedEvent:
-        """Keep the event of a request.
+        """Store the event of a request.
 
         Raises:
-            ClientDisconnect: the client went away.
+            ClientDisconnect: the client disconnected.
             RequestValidationError: the body is not a `ManualEventBody`.
-            Exception: one of the table of problems; nothing was stored.
+            Exception: an error of `PROBLEMS`; nothing was stored.
         """
         body = await self._bodies.read(request.headers, request.receive)
         try:
-            by_hand = _read(body, key or str(self._new_id()))
+            event = _parse(body, key or str(self._new_id()))
         finally:
             self._bodies.release(body)
         try:
-            added = await record_manual_event(self._database, self._receiver, experiment, by_hand, self._clock())
+            recorded = await record_manual_event(self._database, self._receiver, experiment, event, self._clock())
         except tuple(PROBLEMS) as error:
             self._telemetry.count_delivery(SOURCE, refusal_result(error))
             raise
-        self._telemetry.count_delivery(SOURCE, added.status)
-        return ReceivedEvent(delivery=added.delivery, status=added.status)
+        self._telemetry.count_delivery(SOURCE, recorded.status)
+        return ReceivedEvent(delivery=recorded.delivery, status=recorded.status)
 
 
-def _read(body: bytes, key: str) -> ManualEvent:
+def _parse(body: bytes, key: str) -> ManualEvent:
     try:
-        given = ManualEventBody.model_validate_json(body, strict=True)
+        parsed = ManualEventBody.model_validate_json(body, strict=True)
     except ValidationError as error:
-        wrong = error.errors(include_url=False, include_context=False, include_input=False)
-        raise RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in wrong]) from error
-    data = given.model_dump(exclude={"event", "occurred_at"}, exclude_none=True)
-    return ManualEvent(given.event, given.occurred_at, data, key)
+        errors = error.errors(include_url=False, include_context=False, include_input=False)
+        raise RequestValidationError([{**invalid, "loc": ("body", *invalid["loc"])} for invalid in errors]) from error
+    data = parsed.model_dump(exclude={"event", "occurred_at"}, exclude_none=True)
+    return ManualEvent(parsed.event, parsed.occurred_at, data, key)
 
 
-def router(events: ManualEventReceiver, write_guard: TokenGuard) -> APIRouter:
-    """The endpoint.
+def build_router(events: ManualEventReceiver, write_guard: TokenGuard) -> APIRouter:
+    """Build the route of the endpoint.
 
     Args:
-        write_guard: who may add events.
+        write_guard: required.
     """
     routes = APIRouter(
         prefix="/experiments", tags=["experiments"], dependencies=[Depends(write_guard)], route_class=StrictRoute
@@ -161,24 +160,24 @@ def router(events: ManualEventReceiver, write_guard: TokenGuard) -> APIRouter:
 
     @routes.post(
         "/{experiment:path}/events",
-        summary="Start, conclude, classify, share or describe an experiment by hand",
+        summary="Start, conclude, classify, share or describe an experiment",
         status_code=202,
         openapi_extra=_OPENAPI,
-        responses=_REFUSALS,
+        responses=_PROBLEMS,
     )
     async def add_event(request: Request, experiment: ExperimentName, key: Key = None) -> ReceivedEvent:
-        """One event of an experiment that there is, kept in the inbox like any delivery and never changed.
+        """Record an event of an existing experiment. It is stored like a delivery, and never changed.
 
-        It counts once a worker has interpreted it, moments later; `GET /experiments/{experiment}/explain` then shows it
-        with the source `cloudevents`. What cannot be is refused and says why, judged by what was interpreted before. To
-        make something an experiment, post a CloudEvent to `/events`.
+        A worker processes it moments later; then `GET /experiments/{experiment}/explain` shows it with the source
+        `cloudevents`. An event that contradicts the experiment's processed events is refused, with the reason. To make
+        an item an experiment, post a CloudEvent to `/events`.
         """
         return await events.accept(request, experiment, key)
 
     return routes
 
 
-_REFUSALS = describe_problems(
+_PROBLEMS = describe_problems(
     TokenRefused,
     TokenNotConfigured,
     UnknownSubject,

@@ -1,4 +1,4 @@
-"""`GET /metrics`: the last snapshot, and the counters of this process."""
+"""`GET /metrics`: the last snapshot of the experiment metrics, and the metrics of this process."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,7 +14,7 @@ from service.pipeline.exposition import OPENMETRICS_END, Exposition, write_openm
 from service.pipeline.snapshot import ExportedSnapshot
 from service.telemetry import Telemetry
 
-_NOTHING = Exposition(b"")
+_EMPTY = Exposition(b"")
 _SAMPLE = 'loopgauge_experiments_in_flight{stage="proposed",team="search"} 1.0\n'
 _CONTENT = {
     "text/plain": {"schema": {"type": "string"}, "example": _SAMPLE},
@@ -22,52 +22,54 @@ _CONTENT = {
 }
 
 
-def router(snapshot: Callable[[], ExportedSnapshot | None], telemetry: Telemetry, guard: TokenGuard) -> APIRouter:
-    """The scrape endpoint.
+def build_router(snapshot: Callable[[], ExportedSnapshot | None], telemetry: Telemetry, guard: TokenGuard) -> APIRouter:
+    """Build the scrape route.
 
     Args:
-        snapshot: the last snapshot, or None where this process exports no experiment metrics.
-        telemetry: the counters of this process.
-        guard: refuses requests that may not scrape.
+        snapshot: returns the last snapshot, or None if this process exports no experiment metrics.
+        telemetry: the metrics of this process.
+        guard: required to scrape.
     """
     routes = APIRouter(tags=["metrics"])
 
     @routes.get(
         "/metrics",
-        summary="Prometheus text, or OpenMetrics where Accept asks for it",
+        summary="Export metrics as Prometheus text, or as OpenMetrics if Accept prefers it",
         dependencies=[Depends(guard)],
         response_class=Response,
-        responses={200: {"description": "The figures", "content": _CONTENT}},
+        responses={200: {"description": "The metrics", "content": _CONTENT}},
     )
     async def metrics(
         accept: Annotated[str, Header()] = "", accept_encoding: Annotated[str, Header()] = ""
     ) -> Response:
-        """Figures about experiments, from the leader alone and as of its last snapshot, and about this process."""
+        """Experiment metrics of the last snapshot, which only the leader exports, and metrics of this process."""
         last = snapshot()
         if 0 < quality(accept, "application/openmetrics-text") >= quality(accept, "text/plain"):
             media_type = openmetrics.CONTENT_TYPE_LATEST
-            figures = last.openmetrics if last else _NOTHING
+            experiments = last.openmetrics if last else _EMPTY
             own = write_openmetrics(telemetry.registry) + OPENMETRICS_END
         else:
             media_type = prometheus_client.CONTENT_TYPE_PLAIN_0_0_4
-            figures = last.text if last else _NOTHING
+            experiments = last.text if last else _EMPTY
             own = write_text(telemetry.registry)
         headers = {"vary": "accept, accept-encoding"}
         if quality(accept_encoding, "gzip") > 0:
-            return Response(
-                figures.gzipped(own), media_type=media_type, headers={**headers, "content-encoding": "gzip"}
-            )
-        return Response(figures.plain(own), media_type=media_type, headers=headers)
+            headers["content-encoding"] = "gzip"
+            return Response(experiments.gzipped(own), media_type=media_type, headers=headers)
+        return Response(experiments.plain(own), media_type=media_type, headers=headers)
 
     return routes
 
 
 def quality(header: str, name: str) -> float:
-    """How much a header such as `Accept` wants what it names, from 0, not at all, to 1 (RFC 9110, 12.4.2)."""
+    """The quality value of a name in a header such as `Accept`, from 0, refused, to 1 (RFC 9110, 12.4.2).
+
+    `prometheus_client` negotiates too, but ignores quality values: it would send gzip to `gzip;q=0`.
+    """
     for entry in header.lower().split(","):
         value, *parameters = (part.strip() for part in entry.split(";"))
         if value == name:
-            weights = [parameter.removeprefix("q=") for parameter in parameters if parameter.startswith("q=")]
+            qualities = [parameter.removeprefix("q=") for parameter in parameters if parameter.startswith("q=")]
             with suppress(ValueError):
-                return float(weights[0]) if weights else 1.0
+                return float(qualities[0]) if qualities else 1.0
     return 0.0

@@ -1,16 +1,20 @@
-"""`POST /webhooks/{source}`: a plain ASGI endpoint, since it is the one that must keep up with bursts.
+"""`POST /webhooks/{source}`: a plain ASGI endpoint, because it must keep up with bursts.
 
-The order is: look the source up, read within bounds, verify, store, and only then answer.
+It looks the source up, reads the body within bounds, verifies the signature and stores the delivery before it answers.
 """
 
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from datetime import datetime
-from typing import Any
+from http import HTTPStatus
 
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from service.api.http.bodies import BodyReader
+from service.api.http.openapi import Document
 from service.api.http.problems import (
     CLIENT_CLOSED_REQUEST,
     PROBLEMS,
@@ -18,24 +22,25 @@ from service.api.http.problems import (
     BodyTooSlow,
     Overloaded,
     UnknownSource,
-    answer_internal_error,
+    answer_http_exception,
     describe_problems,
     problem_for,
 )
+from service.api.http.request_metrics import method_label
 from service.api.http.security_headers import HEADERS, RAW_HEADERS
+from service.api.receipts import refusal_result
 from service.deliveries.delivery import Delivery, Source, source_name
 from service.deliveries.signatures import SecurityScheme, SignatureRefused
 from service.pipeline.receive import DeliveryWriter, Stored
 from service.providers import PROVIDERS
 from service.storage.database import DatabaseMisconfigured, DatabaseUnavailable
-from service.telemetry import Result, Telemetry
+from service.telemetry import Telemetry
 from service.telemetry.memo import MemoDict
 from service.telemetry.request_durations import Observe
 
 PATH = "/webhooks/{source}"
 PREFIX = PATH.removesuffix("{source}")
-"""What the name of a source comes after."""
-SECURITY: Mapping[str, SecurityScheme] = {
+SECURITY_SCHEMES: Mapping[str, SecurityScheme] = {
     name: scheme for provider in PROVIDERS.values() for name, scheme in provider.security_schemes.items()
 }
 """The security schemes of all providers, for the OpenAPI document."""
@@ -51,76 +56,77 @@ _ISSUE = {
     },
 }
 _STORED = {"delivery": "0f6ad4c5-6f0c-5d3f-9a5e-0f8f0a3f4a11", "status": "stored"}
-OPENAPI: dict[str, Any] = {
-    "post": {
-        "operationId": "post_webhook",
-        "tags": ["webhooks"],
-        "summary": "A delivery of a configured source, signed as its provider signs",
-        "description": (
-            "The body is what the provider sends, byte for byte as it was signed, of any content type: whether it can "
-            "be read is found out later, and told at `/deliveries`. Senders disable hooks that are refused, so what "
-            "loopgauge does not use is accepted too."
-        ),
-        "security": [{name: []} for name in SECURITY],
-        "parameters": [
-            {
-                "name": "source",
-                "in": "path",
-                "required": True,
-                "description": "The name of a source; `_` may be written `-`.",
-                "schema": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]*$"},
-                "example": "github",
-            }
-        ],
-        "requestBody": {"content": {"application/json": {"schema": {}, "example": _ISSUE}}},
-        "responses": {
-            "202": {
-                "description": "The delivery is on disk.",
-                "content": {
-                    "application/json": {
-                        "schema": {
-                            "type": "object",
-                            "required": ["delivery", "status"],
-                            "properties": {
-                                "delivery": {"type": "string", "format": "uuid"},
-                                "status": {"enum": ["stored", "duplicate"]},
-                            },
-                        },
-                        "examples": {
-                            "stored": {"value": _STORED},
-                            "duplicate": {"value": _STORED | {"status": "duplicate"}},
-                        },
-                    }
+_ANSWER = {
+    "description": "The delivery is on disk.",
+    "content": {
+        "application/json": {
+            "schema": {
+                "type": "object",
+                "required": ["delivery", "status"],
+                "properties": {
+                    "delivery": {"type": "string", "format": "uuid"},
+                    "status": {"enum": ["stored", "duplicate"]},
                 },
             },
-            **{
-                str(status): answer
-                for status, answer in describe_problems(
-                    SignatureRefused, UnknownSource, BodyTooLarge, BodyTooSlow, Overloaded, DatabaseUnavailable
-                ).items()
+            "examples": {
+                "stored": {"value": _STORED},
+                "duplicate": {"value": _STORED | {"status": "duplicate"}},
             },
-        },
-    }
+        }
+    },
 }
-"""The endpoint's entry in the OpenAPI document."""
+_PROBLEMS = describe_problems(
+    SignatureRefused,
+    UnknownSource,
+    BodyTooLarge,
+    BodyTooSlow,
+    Overloaded,
+    DatabaseUnavailable,
+    DatabaseMisconfigured,
+)
+_OPERATION: Document = {
+    "operationId": "post_webhook",
+    "tags": ["webhooks"],
+    "summary": "Receive a webhook delivery",
+    "description": (
+        "The body is what the provider sends, unchanged, of any content type. Sign it as the provider does. The answer "
+        "comes before the body is parsed: `/deliveries` shows later whether the delivery counted, and why. Deliveries "
+        "that loopgauge does not use are accepted too, because providers disable webhooks that are refused."
+    ),
+    "security": [{name: []} for name in SECURITY_SCHEMES],
+    "parameters": [
+        {
+            "name": "source",
+            "in": "path",
+            "required": True,
+            "description": "The name of a source; `-` and `_` are the same.",
+            "schema": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]*$"},
+            "example": "github",
+        }
+    ],
+    "requestBody": {"content": {"application/json": {"schema": {}, "example": _ISSUE}}},
+    "responses": {"202": _ANSWER, **{str(status): answer for status, answer in _PROBLEMS.items()}},
+}
+_ACCEPTED_HEADERS = [(b"content-type", b"application/json"), *RAW_HEADERS]
 
 
-_STORED_HEADERS = [(b"content-type", b"application/json"), *RAW_HEADERS]
+def describe_webhooks(document: Document) -> None:
+    """Add the endpoint, which FastAPI does not know."""
+    document["paths"][PATH] = {"post": deepcopy(_OPERATION)}
 
 
 class WebhookEndpoint:
     """Accepts the deliveries of the configured sources.
 
-    It stands before the application's middleware and routing, which would take longer than all that it does itself;
-    so it answers faults of ours, times requests and says what browsers are to know on its own.
+    It runs before the application's other middleware, so it records request durations and adds security headers itself.
 
     Args:
         sources: by name.
         bodies: reads request bodies within bounds.
         receiver: stores deliveries.
-        telemetry: counts what became of each request, and how long it took.
+        telemetry: counts deliveries by result, and records request durations.
         clock: the time now, UTC.
-        stopwatch: seconds that never go back.
+        stopwatch: a monotonic clock, in seconds.
     """
 
     def __init__(
@@ -133,8 +139,8 @@ class WebhookEndpoint:
         stopwatch: Callable[[], float],
     ) -> None:
         self._sources = sources
-        # As ASGI has names of headers, and as we do.
-        self._read = {
+        # ASGI has header names as bytes.
+        self._read_headers = {
             name: {key.encode(): key for key in (*source.read_headers, "content-length")}
             for name, source in sources.items()
         }
@@ -143,41 +149,41 @@ class WebhookEndpoint:
         self._telemetry = telemetry
         self._clock = clock
         self._stopwatch = stopwatch
-        self._observers = MemoDict[int, Observe](lambda status: telemetry.requests.observer("POST", PATH, status))
+        self._observers = MemoDict[tuple[str, int], Observe](
+            lambda labels: telemetry.requests.observer(labels[0], PATH, labels[1])
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = self._stopwatch()
-        # Who is cut off is sent nothing.
+        # A cancelled request is sent no answer.
         status = CLIENT_CLOSED_REQUEST
         try:
             status = await self._answer(scope, receive, send)
-        except Exception as error:
-            # Only what comes before the answer can fail.
-            status = 500
-            await (await answer_internal_error(Request(scope), error))(scope, receive, send)
+        except Exception:
+            # Starlette answers it.
+            status = HTTPStatus.INTERNAL_SERVER_ERROR
             raise
         finally:
-            self._observers[status](self._stopwatch() - began)
+            self._observers[method_label(scope["method"]), status](self._stopwatch() - began)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> int:
         """Answer a request, and return the status."""
+        if scope["method"] != "POST":
+            refusal = HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, headers={"allow": "POST"})
+            return await _send(await answer_http_exception(Request(scope), refusal), scope, receive, send)
         name = source_name(scope["path"].removeprefix(PREFIX).removesuffix("/"))
         try:
             delivery, stored = await self._accept(name, scope, receive)
         except ClientDisconnect:
-            # Nobody is there to be told.
             return CLIENT_CLOSED_REQUEST
         except tuple(PROBLEMS) as error:
             self._telemetry.count_delivery(name, refusal_result(error))
-            problem = problem_for(error)
-            problem.headers.update(HEADERS)
-            await problem(scope, receive, send)
-            return problem.status_code
+            return await _send(problem_for(error), scope, receive, send)
         self._telemetry.count_delivery(name, stored)
-        # Where it is on disk is nothing to the sender.
+        # The sender need not know whether the delivery is in PostgreSQL or in the spool.
         status = "duplicate" if stored == "duplicate" else "stored"
         content = f'{{"delivery": "{delivery.id}", "status": "{status}"}}'.encode()
-        headers = [(b"content-length", str(len(content)).encode()), *_STORED_HEADERS]
+        headers = [(b"content-length", str(len(content)).encode()), *_ACCEPTED_HEADERS]
         await send({"type": "http.response.start", "status": 202, "headers": headers})
         await send({"type": "http.response.body", "body": content})
         return 202
@@ -186,7 +192,7 @@ class WebhookEndpoint:
         source = self._sources.get(name)
         if source is None:
             raise UnknownSource(f"no source {name!r} is configured; set LOOPGAUGE_SOURCES__{name.upper()}__SECRET")
-        provider, read = source.provider, self._read[name]
+        provider, read = source.provider, self._read_headers[name]
         headers = {read[key]: value.decode("latin-1") for key, value in scope["headers"] if key in read}
         body = await self._bodies.read(headers, receive)
         try:
@@ -200,6 +206,7 @@ class WebhookEndpoint:
             self._bodies.release(body)
 
 
-def refusal_result(error: Exception) -> Result:
-    """What became of a delivery that an error kept out."""
-    return "error" if isinstance(error, DatabaseUnavailable | DatabaseMisconfigured | Overloaded) else "refused"
+async def _send(response: Response, scope: Scope, receive: Receive, send: Send) -> int:
+    response.headers.update(HEADERS)
+    await response(scope, receive, send)
+    return response.status_code

@@ -1,1 +1,1 @@
-"""The commands, one file each or for each group of them, and what they have in common."""
+"""The commands, one file for each command or group, and what they share."""

@@ -26,35 +26,37 @@ _PAGE = 1000
 
 @click.group(cls=Helping)
 def deliveries() -> None:
-    """The inbox: what was delivered, and what became of it."""
+    """List, show and retry webhook deliveries."""
 
 
 @deliveries.command("list")
-@click.option("--source", help="Only of this source.")
-@click.option("--verdict", type=click.Choice(["pending", "counted", "ignored", "failed"]), help="Only of this verdict.")
-@click.option("--since", type=TIME, help="Only those received since then, UTC.")
-@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many at most.")
-@click.option("--all", "everything", is_flag=True, help="All there are, whatever the limit.")
+@click.option("--source", help="Only this source.")
+@click.option(
+    "--verdict",
+    type=click.Choice(["pending", "counted", "ignored", "failed"]),
+    help="Only this status.",
+)
+@click.option("--since", type=TIME, help="Only deliveries received at or after this time, UTC.")
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="The most deliveries to list.")
+@click.option("--all", "list_all", is_flag=True, help="List all deliveries; ignore --limit.")
 @AS_JSON
 def list_deliveries(
-    source: str | None, verdict: str | None, since: datetime | None, limit: int, everything: bool, as_json: bool
+    source: str | None, verdict: str | None, since: datetime | None, limit: int, list_all: bool, as_json: bool
 ) -> None:
-    """Deliveries, newest first, each with its verdict and the reason."""
-    narrowed = {"source": source_name(source) if source else None, "verdict": verdict, "since": in_utc(since)}
-    run(_list_deliveries(usable_settings(), narrowed, None if everything else limit, as_json=as_json))
+    """List deliveries, newest first, with their status and reason."""
+    filters = {"source": source_name(source) if source else None, "verdict": verdict, "since": in_utc(since)}
+    run(_list_deliveries(usable_settings(), filters, None if list_all else limit, as_json=as_json))
 
 
-async def _list_deliveries(
-    settings: Settings, narrowed: Mapping[str, Any], limit: int | None, *, as_json: bool
-) -> None:
-    from service.api.deliveries import delivery_answer
+async def _list_deliveries(settings: Settings, filters: Mapping[str, Any], limit: int | None, *, as_json: bool) -> None:
     from service.app import open_database
+    from service.presentation.deliveries import delivery_answer
 
     count = 0
     async with open_database(settings) as database:
-        async for row in _newest(database, narrowed, limit):
+        async for row in _read_newest(database, filters, limit):
             if as_json:
-                # As they come, since there may be more than memory should hold.
+                # Print each row as it is read: there may be more than fit into memory.
                 click.echo("," if count else "[")
                 click.echo(indent(delivery_answer(row).model_dump_json(indent=2), "  "), nl=False)
             else:
@@ -67,59 +69,59 @@ async def _list_deliveries(
         click.echo("no deliveries", err=True)
 
 
-async def _newest(database: Database, narrowed: Mapping[str, Any], limit: int | None) -> AsyncIterator[InboxRow]:
-    """Deliveries, newest first, read page by page."""
+async def _read_newest(database: Database, filters: Mapping[str, Any], limit: int | None) -> AsyncIterator[InboxRow]:
+    """Read deliveries page by page, newest first."""
     cursor = None
-    left = sys.maxsize if limit is None else limit
-    while left:
+    remaining = sys.maxsize if limit is None else limit
+    while remaining:
         async with database.transaction() as connection:
-            rows, cursor = await inbox.read_page(connection, **narrowed, cursor=cursor, limit=min(left, _PAGE))
+            rows, cursor = await inbox.read_page(connection, **filters, cursor=cursor, limit=min(remaining, _PAGE))
         for row in rows:
             yield row
-        left = left - len(rows) if cursor else 0
+        remaining = remaining - len(rows) if cursor else 0
 
 
 @deliveries.command("show")
 @click.argument("delivery", type=click.UUID)
 @AS_JSON
 def show_delivery(delivery: UUID, as_json: bool) -> None:
-    """One delivery, with its headers and body."""
+    """Show a delivery with its headers and body."""
     run(_show_delivery(usable_settings(), delivery, as_json))
 
 
 async def _show_delivery(settings: Settings, delivery: UUID, as_json: bool) -> None:
-    from service.api.deliveries import delivery_details
     from service.app import open_database
+    from service.presentation.deliveries import delivery_with_content
 
     async with open_database(settings) as database, database.transaction() as connection:
         found = await inbox.read_delivery(connection, delivery)
     if found is None:
-        fail(f"there is no delivery {delivery}; `loopgauge deliveries list` shows which there are")
-    shown = delivery_details(*found).model_dump(mode="json")
+        fail(f"no delivery has the id {delivery}; `loopgauge deliveries list` lists the ids")
+    shown = delivery_with_content(*found).model_dump(mode="json")
     if as_json:
         click.echo(json.dumps(shown, indent=2))
         return
     if found[2] is None:
-        kept = spell_duration(settings.raw_retention)
-        shown["body"] = f"not kept any more: LOOPGAUGE_RAW_RETENTION was over ({kept} by the settings of this command)"
+        retention = spell_duration(settings.raw_retention)
+        shown["body"] = f"deleted after LOOPGAUGE_RAW_RETENTION ({retention} in the settings of this command)"
     for name, value in shown.items():
         click.echo(f"{name:15} {value}")
 
 
 @deliveries.command("retry")
 @click.argument("ids", metavar="[ID]...", nargs=-1, type=click.UUID)
-@click.option("--failed", is_flag=True, help="All that failed, instead of those that are named.")
-@click.option("--source", help="With --failed: only of this source.")
-@click.option("--since", type=TIME, help="With --failed: only those received since then, UTC.")
+@click.option("--failed", is_flag=True, help="Retry all failed deliveries instead of IDs.")
+@click.option("--source", help="With --failed: only this source.")
+@click.option("--since", type=TIME, help="With --failed: only deliveries received at or after this time, UTC.")
 @AS_JSON
 def retry_deliveries(
     ids: tuple[UUID, ...], failed: bool, source: str | None, since: datetime | None, as_json: bool
 ) -> None:
-    """Have failed deliveries interpreted again by a worker, under today's rules."""
+    """Let a worker process failed deliveries again, under the current rules."""
     if bool(ids) == failed:
-        raise click.UsageError("name the deliveries by their ids, or give --failed")
+        raise click.UsageError("give the ids of deliveries, or --failed")
     if (source or since) and not failed:
-        raise click.UsageError("--source and --since narrow --failed down")
+        raise click.UsageError("--source and --since require --failed")
     received = in_utc(since)
     run(_retry(usable_settings(), list(dict.fromkeys(ids)), source_name(source) if source else None, received, as_json))
 
@@ -129,27 +131,27 @@ async def _retry(
 ) -> None:
     from service.app import open_database
 
-    retried = []
+    results = []
     async with open_database(settings) as database:
-        async for one in _retrying(database, ids, source, since):
-            retried.append(one)
+        async for result in _retry_each(database, ids, source, since):
+            results.append(result)
             if not as_json:
-                click.echo(f"{one.delivery}  {one.status:7}  {one.detail}")
-    count = sum(one.status == "retried" for one in retried)
+                click.echo(f"{result.delivery}  {result.status:7}  {result.detail}")
+    count = sum(result.status == "retried" for result in results)
     if as_json:
-        told = [{"id": str(one.delivery), "status": one.status, "detail": one.detail} for one in retried]
-        click.echo(json.dumps({"retried": count, "deliveries": told}, indent=2))
+        shown = [{"id": str(each.delivery), "status": each.status, "detail": each.detail} for each in results]
+        click.echo(json.dumps({"retried": count, "deliveries": shown}, indent=2))
     else:
-        click.echo(f"{count} of {len(retried)} deliveries retried")
-    if retried and all(one.status in ("refused", "unknown") for one in retried):
+        click.echo(f"{count} of {len(results)} deliveries retried")
+    if results and all(result.status in ("refused", "unknown") for result in results):
         sys.exit(1)
 
 
-async def _retrying(
+async def _retry_each(
     database: Database, ids: list[UUID], source: str | None, since: datetime | None
 ) -> AsyncIterator[RetryResult]:
     if not ids:
-        async for one in retry_failed(database, source, since):
-            yield one
-    for one in await retry_selected(database, ids):
-        yield one
+        async for result in retry_failed(database, source, since):
+            yield result
+    for result in await retry_selected(database, ids):
+        yield result

@@ -12,29 +12,31 @@ from service.settings import default_data_dir
 
 
 @click.command()
-@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="Port to listen on.")
-@click.option("--weeks", type=click.IntRange(1, 104), default=26, show_default=True, help="How long a past to post.")
-@click.option("--seed", type=int, default=1, show_default=True, help="The same one gives the same past.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="The port to listen on.")
+@click.option("--weeks", type=click.IntRange(1, 104), default=26, show_default=True, help="Weeks of history to post.")
+@click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same history.")
 @click.option(
     "--pace",
     type=click.FloatRange(0, 100),
     default=1.0,
     show_default=True,
-    help="Hours of the organisation's life that pass in a second once the demo is live; 0 to stop after the past.",
+    help="Simulated hours in a second once the demo is live; 0 stops after the history.",
 )
-@click.option("--data-dir", type=click.Path(file_okay=False, path_type=Path), help="A directory for the demo alone.")
+@click.option(
+    "--data-dir", type=click.Path(file_okay=False, path_type=Path), help="A directory that only the demo uses."
+)
 @click.option(
     "--prometheus/--no-prometheus",
     "observed",
     default=True,
     show_default=True,
-    help="Start a Prometheus, if installed, that has the past and scrapes the demo.",
+    help="Start Prometheus, if it is installed, with the history, and let it scrape the demo.",
 )
 def demo(port: int, weeks: int, seed: int, pace: float, data_dir: Path | None, observed: bool) -> None:
-    """Run the service beside a simulated organisation, which posts what its tools would.
+    """Run the service with a simulated organisation that sends webhooks.
 
-    First comes the past of seven teams, then it goes on live. The demo has a directory, a database and a Prometheus of
-    its own, which it makes anew at each start; your settings do not apply.
+    The demo first posts the history of seven teams and then continues live. It recreates its own directory, database
+    and Prometheus at each start, and ignores your settings.
     """
     from service.commands.demonstration import HASTY, Demonstration, demo_directory, demo_settings
     from service.demo.directory import NotOurs
@@ -54,6 +56,6 @@ def demo(port: int, weeks: int, seed: int, pace: float, data_dir: Path | None, o
 
 
 def _own_command() -> str:
-    """What this command was started as, so that examples can be copied."""
+    """The command line that started this process, for examples to copy."""
     started = sys.argv[0]
     return shlex.join([started] if Path(started).name == "loopgauge" else [sys.executable, "-m", "service"])

@@ -1,6 +1,6 @@
 """`loopgauge explain`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -18,14 +18,17 @@ if TYPE_CHECKING:
 @click.argument("reference")
 @AS_JSON
 def explain(reference: str, as_json: bool) -> None:
-    """One experiment, by id or any of its references: every event, its clock, source and rule, and its figures."""
+    """Explain an experiment: its events with their times, sources and rules, and the metrics it counts in.
+
+    REFERENCE is the id of an experiment, or any reference to it or its evidence.
+    """
     settings = usable_settings()
     run(_explain(settings, usable_rules(settings), reference, as_json))
 
 
 async def _explain(settings: Settings, rules: Rules, reference: str, as_json: bool) -> None:
     from service.app import metric_terms, open_database, utc_now
-    from service.presentation.explanation import answer
+    from service.presentation.explanation import explanation_answer
     from service.queries.explain import explain as explain_subject
     from service.queries.explain import find_subject
 
@@ -33,53 +36,67 @@ async def _explain(settings: Settings, rules: Rules, reference: str, as_json: bo
     async with open_database(settings) as database:
         subject = await find_subject(database, reference)
         explanation = await explain_subject(database, subject, terms, utc_now())
-    shown = answer(explanation)
+    shown = explanation_answer(explanation)
     click.echo(shown.model_dump_json(indent=2) if as_json else _explanation(shown))
 
 
 def _explanation(shown: "ExplanationAnswer") -> str:
-    known = shown.experiment.model_dump(mode="json", exclude={"root", "again", "stages"}) if shown.experiment else {}
-    told = {name: value["words"] if isinstance(value, dict) else value for name, value in known.items()}
-    lines = [shown.subject, *(f"  {name:17} {value}" for name, value in told.items() if value not in (None, ""))]
-    for again in shown.experiment.again if shown.experiment else ():
-        before = "after it was concluded" if again.concluded else f"quiet for {again.quiet.words}"
-        lines.append(f"  taken up again    {again.at:%Y-%m-%d %H:%M:%S}, {before}")
-    if shown.why_not:
-        since = f", since {shown.excluded.since:%Y-%m-%d %H:%M:%S}" if shown.excluded else ""
-        lines.append(f"  no experiment: {shown.why_not}{since}")
-    lines += ["", "events (those in brackets do not count for it)"]
-    for event in shown.events:
-        said = " ".join([event.kind, *(f"{name}={value}" for name, value in event.data.items())])
-        when = event.occurred_at.strftime("%Y-%m-%d %H:%M:%S")
-        lines.append(f"  {when}  {event.subject}  {said if event.counts else f'({said})'}")
-        for origin in event.origins:
-            received = origin.received_at.strftime("%Y-%m-%d %H:%M:%S")
-            lines.append(f"    {origin.rule}; {origin.source} {origin.delivery}, received {received}")
-    stages = shown.experiment.stages if shown.experiment else {}
-    if stages:
-        lines += ["", "stages"]
-    lines += [f"  {stage:17} {taken.words}" for stage, taken in stages.items()]
-    lines += [f"  left out: {one.stage or 'everything'} ({one.reason})" for one in shown.left_out]
+    lines = [shown.subject, *_experiment_lines(shown), *_event_lines(shown), *_stage_lines(shown)]
     if shown.figures:
         lines += ["", "counts in"]
-    lines += [f"  {one}" for one in _selectors(shown.figures)]
+    lines += [f"  {selector}" for selector in _selectors(shown.figures)]
     return "\n".join(lines)
 
 
+def _experiment_lines(shown: "ExplanationAnswer") -> Iterator[str]:
+    experiment = shown.experiment
+    if experiment:
+        for name, value in experiment.model_dump(mode="json", exclude={"root", "again", "stages"}).items():
+            if value not in (None, ""):
+                yield f"  {name:17} {value['words'] if isinstance(value, dict) else value}"
+        for restart in experiment.again:
+            before = "after it was concluded" if restart.concluded else f"after {restart.quiet.words} without activity"
+            yield f"  restarted         {restart.at:%Y-%m-%d %H:%M:%S}, {before}"
+    if shown.why_not:
+        since = f", since {shown.excluded.since:%Y-%m-%d %H:%M:%S}" if shown.excluded else ""
+        yield f"  not an experiment: {shown.why_not}{since}"
+
+
+def _event_lines(shown: "ExplanationAnswer") -> Iterator[str]:
+    yield from ("", "events (those in brackets do not count)")
+    for event in shown.events:
+        description = " ".join([event.kind, *(f"{name}={value}" for name, value in event.data.items())])
+        occurred = event.occurred_at.strftime("%Y-%m-%d %H:%M:%S")
+        yield f"  {occurred}  {event.subject}  {description if event.counts else f'({description})'}"
+        for origin in event.origins:
+            received = origin.received_at.strftime("%Y-%m-%d %H:%M:%S")
+            yield f"    {origin.rule}; {origin.source} {origin.delivery}, received {received}"
+
+
+def _stage_lines(shown: "ExplanationAnswer") -> Iterator[str]:
+    stages = shown.experiment.stages if shown.experiment else {}
+    if stages:
+        yield from ("", "stages")
+    for stage, duration in stages.items():
+        yield f"  {stage:17} {duration.words}"
+    for omission in shown.left_out:
+        yield f"  omitted: {omission.stage or 'everything'} ({omission.reason})"
+
+
 def _selectors(figures: "Sequence[FigureAnswer]") -> list[str]:
-    """Figures as selectors of PromQL, in one where they differ in nothing but their window and quantile."""
+    """PromQL selectors of samples. Samples that differ only in window and quantile share one."""
     rows: list[tuple[str, dict[str, tuple[str, ...]]]] = [
         (figure.metric, {name: (value,) for name, value in figure.labels.items()}) for figure in figures
     ]
-    for folded in ("window", "q"):
+    for label in ("window", "q"):
         merged: dict[tuple[str, object], dict[str, tuple[str, ...]]] = {}
         for metric, labels in rows:
-            others = tuple((name, values) for name, values in labels.items() if name != folded)
-            known = merged.setdefault((metric, others), labels)
-            if known is not labels:
-                known[folded] += labels[folded]
+            others = tuple((name, values) for name, values in labels.items() if name != label)
+            first = merged.setdefault((metric, others), labels)
+            if first is not labels:
+                first[label] += labels[label]
         rows = [(metric, labels) for (metric, _), labels in merged.items()]
-    return [f"{metric}{{{', '.join(_matcher(*label) for label in labels.items())}}}" for metric, labels in rows]
+    return [f"{metric}{{{', '.join(_matcher(*pair) for pair in labels.items())}}}" for metric, labels in rows]
 
 
 def _matcher(name: str, values: tuple[str, ...]) -> str:

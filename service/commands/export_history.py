@@ -22,41 +22,39 @@ def _duration(_context: click.Context, _option: click.Parameter, written: str) -
 
 
 def _labels(_context: click.Context, _option: click.Parameter, written: Sequence[str]) -> Mapping[str, str]:
-    """Labels that were given, by name; of one that was given twice the last."""
+    """Parse labels by name. The last value of a repeated name counts."""
     labels = {}
-    for one in written:
-        label = _LABEL.fullmatch(one)
+    for text in written:
+        label = _LABEL.fullmatch(text)
         if label is None:
-            raise click.BadParameter(f"expected a label such as job=loopgauge, got {one!r}")
+            raise click.BadParameter(f"expected a label such as job=loopgauge, got {text!r}")
         labels[label["name"]] = label["value"]
     return labels
 
 
-# Labels that begin with two underscores are Prometheus' own.
+# Prometheus reserves labels that begin with two underscores.
 _LABEL = re.compile(r"(?P<name>(?!__)[A-Za-z_][A-Za-z0-9_]*)=(?P<value>.*)", re.DOTALL)
 
 
 @click.command("export-history")
-@click.option(
-    "--since", type=TIME, help="The earliest moment, UTC; if not set, the first idea within the widest window."
-)
+@click.option("--since", type=TIME, help="The first time, UTC; default: the first idea within the widest window.")
 @click.option(
     "--until",
     type=TIME,
-    help="The latest moment, UTC, such as the first scrape; if not set, and at the most, three hours ago.",
+    help="The last time, UTC, such as that of the first scrape; three hours ago by default, and at the latest.",
 )
-@click.option("--step", callback=_duration, default="1d", show_default=True, help="How far the moments are apart.")
+@click.option("--step", callback=_duration, default="1d", show_default=True, help="The interval between times.")
 @click.option(
     "--label",
     "labels",
     callback=_labels,
     multiple=True,
     metavar="NAME=VALUE",
-    help="A label that scraping gives to every series; repeatable, and none where VALUE is empty. "
-    "Those of job=loopgauge and instance=<host>:<port> are given if not set.",
+    help="A label that scraping adds to every series; repeatable. An empty VALUE removes the label. "
+    "The defaults are job=loopgauge and instance=<host>:<port>.",
 )
 @click.option(
-    "--output", type=click.File("wb", lazy=True), default="-", help="The file to write; standard output if not set."
+    "--output", type=click.File("wb", lazy=True), default="-", help="The file to write; default: standard output."
 )
 def export_history(
     since: datetime | None,
@@ -65,10 +63,10 @@ def export_history(
     labels: Mapping[str, str],
     output: IO[bytes],
 ) -> None:
-    """Write the figures of the past, from what is known now, for `promtool tsdb create-blocks-from openmetrics`.
+    """Write past values of all metrics, for `promtool tsdb create-blocks-from openmetrics`.
 
-    The moments are multiples of the step, such as midnights UTC. Tell of the time before Prometheus' first scrape, and
-    of nothing twice.
+    The values are computed from the data stored now, at multiples of --step, such as midnights UTC. Export only times
+    before Prometheus' first scrape, and each time only once.
     """
     settings = usable_settings()
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
@@ -91,13 +89,13 @@ async def _export_history(
     from service.queries.history import Export, TakenLabel, earliest_moment, export_moments, read_history
 
     async with open_database(settings) as database:
-        known = await read_history(database)
+        history = await read_history(database)
     now, terms = utc_now(), metric_terms(settings, rules)
     since, until = span
-    told = export_moments(since or earliest_moment(known, terms, now), until or now, step, now)
+    times = export_moments(since or earliest_moment(history, terms, now), until or now, step, now)
     try:
         with output, shown_progress("exporting") as progress:
-            output.writelines(Export(terms, labels, progress).write(known, told))
+            output.writelines(Export(terms, labels, progress).write(history, times))
             output.flush()
     except TakenLabel as error:
         raise click.UsageError(f"{error}; choose another --label") from error
@@ -105,13 +103,13 @@ async def _export_history(
         if isinstance(error, BrokenPipeError):
             raise
         fail(f"cannot write the history: {error.strerror or error}")
-    click.echo(_exported(told), err=True)
+    click.echo(_summary(times), err=True)
 
 
-def _exported(told: Sequence[datetime]) -> str:
-    if not told:
+def _summary(times: Sequence[datetime]) -> str:
+    if not times:
         return (
-            "no moment to tell of: no multiple of the step lies between the beginning and the end, "
-            "which is --until and three hours ago at the most"
+            "nothing to export: no multiple of --step lies between the start and the end; "
+            "the end is --until, and at the latest three hours ago"
         )
-    return f"{len(told)} moments from {told[0]:%Y-%m-%d %H:%M:%S} to {told[-1]:%Y-%m-%d %H:%M:%S} UTC"
+    return f"{len(times)} times from {times[0]:%Y-%m-%d %H:%M:%S} to {times[-1]:%Y-%m-%d %H:%M:%S} UTC"

@@ -1,10 +1,10 @@
-"""A group of commands that helps where nothing is asked for."""
+"""A group of commands that prints its help by default."""
 
 import click
 
 
 class Helping(click.Group):
-    """Without arguments it prints its help, which is no error: whoever asks for nothing wants to know what there is."""
+    """A group that prints its help if it has no arguments. Click would exit with an error."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if not args and not ctx.resilient_parsing:

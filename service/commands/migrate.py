@@ -12,7 +12,7 @@ from service.settings import Settings
 @click.command()
 @AS_JSON
 def migrate(as_json: bool) -> None:
-    """Bring the database's schema to this version's."""
+    """Migrate the database's schema to the version of this program."""
     run(_migrate(usable_settings(), as_json=as_json))
 
 

@@ -1,4 +1,4 @@
-"""Options that several commands have."""
+"""Options that several commands share."""
 
 from datetime import UTC, datetime
 
@@ -9,7 +9,7 @@ AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 def in_utc(written: datetime | None) -> datetime | None:
-    """A time that was given; one without an offset is UTC."""
+    """A time from the command line, in UTC, which is also the default offset."""
     if written is None:
         return None
     return written.replace(tzinfo=UTC) if written.tzinfo is None else written.astimezone(UTC)

@@ -12,11 +12,11 @@ from service.settings import Settings
 
 
 @click.command()
-@click.option("--since", type=TIME, help="Only deliveries received since then, UTC.")
-@click.option("--dry-run", is_flag=True, help="Change nothing; tell what would change.")
+@click.option("--since", type=TIME, help="Only deliveries received at or after this time, UTC.")
+@click.option("--dry-run", is_flag=True, help="Change nothing; print what would change.")
 @AS_JSON
 def replay(since: datetime | None, dry_run: bool, as_json: bool) -> None:
-    """Interpret stored deliveries again under today's rules, and print which figures changed."""
+    """Process stored deliveries again under the current rules, and print the metrics that changed."""
     settings = usable_settings()
     run(_replay(settings, usable_rules(settings), since, dry_run=dry_run, as_json=as_json))
 
@@ -26,19 +26,19 @@ async def _replay(settings: Settings, rules: Rules, since: datetime | None, *, d
     from service.queries.replay import Replay
 
     with shown_progress("replaying") as progress:
-        again = Replay(rules, metric_terms(settings, rules), utc_now, progress)
+        replay_run = Replay(rules, metric_terms(settings, rules), utc_now, progress)
         async with open_database(settings) as database:
-            work = again.dry_run if dry_run else again.run
+            work = replay_run.dry_run if dry_run else replay_run.run
             replayed = await work(database, in_utc(since))
     if as_json:
         changed = {name: {"from": before, "to": after} for name, (before, after) in replayed.changed.items()}
         click.echo(json.dumps({"deliveries": replayed.deliveries, "changed": changed}, indent=2))
         return
     for name, (before, after) in replayed.changed.items():
-        click.echo(f"{name}: {_figure(before)} -> {_figure(after)}")
-    would = "would change" if dry_run else "changed"
-    click.echo(f"{replayed.deliveries} deliveries replayed, {len(replayed.changed)} figures {would}")
+        click.echo(f"{name}: {_value(before)} -> {_value(after)}")
+    changed_or_would = "would change" if dry_run else "changed"
+    click.echo(f"{replayed.deliveries} deliveries replayed, {len(replayed.changed)} samples {changed_or_would}")
 
 
-def _figure(value: float | None) -> str:
+def _value(value: float | None) -> str:
     return "none" if value is None else f"{value:g}"

@@ -1,4 +1,4 @@
-"""What every command does: read the settings, run, and fail in one line."""
+"""Helpers of all commands: read the settings, run, and fail with one line."""
 
 import asyncio
 import socket
@@ -31,7 +31,7 @@ def usable_rules(settings: Settings) -> Rules:
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
-    """Do the work of a command; what it cannot do ends the process with one line that says what to do next."""
+    """Run the work of a command. An error ends the process with one line that says what to do next."""
     from service.storage.database import DatabaseError, DatabaseUnavailable, DatabaseUnprepared
     from service.storage.embedded import EmbeddedUnavailable
 
@@ -39,12 +39,12 @@ def run(work: Coroutine[Any, Any, None]) -> None:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(work)
     except asyncio.CancelledError:
-        # Asked to end while it was starting.
+        # A signal ended the service while it was starting.
         return
     except (DatabaseUnprepared, LifecycleError) as error:
         fail(str(error))
     except DatabaseUnavailable as error:
-        fail(f"{error}; see that PostgreSQL runs where LOOPGAUGE_DATABASE_URL says")
+        fail(f"{error}; check that PostgreSQL runs at LOOPGAUGE_DATABASE_URL")
     except (DatabaseError, EmbeddedUnavailable) as error:
         fail(str(error))
 
@@ -62,7 +62,7 @@ def listen(settings: Settings, choices: str) -> socket.socket:
 
 @contextmanager
 def shown_progress(label: str) -> Iterator[Callable[[int, int], None]]:
-    """Show on a terminal how much is done, and of how much; say nothing elsewhere."""
+    """Show a progress bar on a terminal, and nothing elsewhere."""
     if not sys.stderr.isatty():
         yield lambda _done, _total: None
         return

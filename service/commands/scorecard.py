@@ -20,11 +20,11 @@ def _window(_context: click.Context, _option: click.Parameter, written: str) -> 
 
 
 @click.command()
-@click.option("--team", default="_org", help="One team; the organisation if not set.")
+@click.option("--team", default="_org", help="A team; default: the organisation.")
 @click.option("--window", callback=_window, default="90d", show_default=True, help="How far back from now.")
 @AS_JSON
 def scorecard(team: str, window: timedelta, as_json: bool) -> None:
-    """The four questions, for the organisation or for one team."""
+    """Answer the four questions for the organisation or one team."""
     settings = usable_settings()
     run(_scorecard(settings, usable_rules(settings), team, window, as_json))
 

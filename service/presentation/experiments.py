@@ -14,7 +14,7 @@ _UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
 
 
 class Duration(BaseModel):
-    """How long something takes or took: exactly, in seconds, and in words for people, cut off after two units."""
+    """A duration in seconds, and in words truncated after two units."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"seconds": 353117.0, "words": "4 days 2 hours"}]})
 
@@ -23,12 +23,12 @@ class Duration(BaseModel):
 
     @classmethod
     def of(cls, span: timedelta) -> "Duration":
-        """A time span that is not negative."""
+        """A duration that is not negative."""
         return cls(seconds=span.total_seconds(), words=in_words(span))
 
 
 def in_words(span: timedelta) -> str:
-    """A time span that is not negative, in its largest unit and the next smaller one; what is less is cut off."""
+    """A duration that is not negative, in its largest unit and the next smaller one, truncated."""
     left = int(span.total_seconds())
     if not left:
         return "less than a second" if span else "0 seconds"
@@ -41,7 +41,7 @@ def in_words(span: timedelta) -> str:
 
 
 class AgainAnswer(BaseModel):
-    """An experiment was taken up again: whether it was concluded just before, and how long it had been quiet."""
+    """A restart of an experiment: whether it was concluded before, and how long it had no activity."""
 
     at: datetime
     concluded: bool
@@ -78,14 +78,15 @@ EXPERIMENT: dict[str, Any] = {
         "signal_to_answer": {"seconds": 248266.0, "words": "2 days 20 hours"},
     },
 }
-"""An example."""
+"""An example for the OpenAPI document."""
 
 
 class ExperimentAnswer(BaseModel):
-    """One experiment as it stands. Times are UTC, and null where they are not known.
+    """An experiment now. Times are UTC; unknown times are null.
 
-    `team` is empty where nothing names one. `overdue`, `forgotten` and `threshold` are those of the figures, of now;
-    `age` is the time since the idea while it is open; `stages` has those that are known.
+    `team` is empty if the experiment has no team. `overdue`, `forgotten` and `threshold` mean the same as in the
+    metrics. `age` is the time since the idea if the experiment is open. `stages` has the stages with a known duration.
+    `again` lists restarts.
     """
 
     model_config = ConfigDict(json_schema_extra={"examples": [EXPERIMENT]})
@@ -115,15 +116,15 @@ class ExperimentAnswer(BaseModel):
     stages: dict[Stage, Duration]
 
 
-_OF_NOW = {"again", "overdue", "forgotten", "threshold", "age", "stages"}
-_OF_THE_EXPERIMENT = tuple(name for name in ExperimentAnswer.model_fields if name not in _OF_NOW)
+_COMPUTED = {"again", "overdue", "forgotten", "threshold", "age", "stages"}
+_STORED = tuple(name for name in ExperimentAnswer.model_fields if name not in _COMPUTED)
 
 
 def experiment_answer(status: ExperimentStatus) -> ExperimentAnswer:
-    """An experiment as it stands."""
+    """An experiment and its status, for the API and the command line."""
     experiment = status.experiment
     return ExperimentAnswer(
-        **{name: getattr(experiment, name) for name in _OF_THE_EXPERIMENT},
+        **{name: getattr(experiment, name) for name in _STORED},
         again=[_restart(restart) for restart in experiment.restarts],
         overdue=status.overdue,
         forgotten=status.forgotten,

@@ -1,4 +1,4 @@
-"""Why an experiment counts, or does not, as the API and the command line show it."""
+"""Explanations, why an experiment counts or does not, as the API and the command line show them."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -12,7 +12,7 @@ from service.queries.explain import ExplainedEvent, Explanation
 
 
 class OriginAnswer(BaseModel):
-    """A delivery that brought an event, when it was received, and the rule that made the event of it."""
+    """A delivery that reported an event, and the rule that produced the event."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -23,7 +23,7 @@ class OriginAnswer(BaseModel):
 
 
 class EventAnswer(BaseModel):
-    """One event, whether it counts for the experiment, and who said it."""
+    """An event, whether it counts for the experiment, and its origins."""
 
     subject: str
     kind: str
@@ -34,7 +34,7 @@ class EventAnswer(BaseModel):
 
 
 class FigureAnswer(BaseModel):
-    """A sample of a figure that the experiment counts in."""
+    """A sample of a metric that the experiment counts in."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -43,7 +43,7 @@ class FigureAnswer(BaseModel):
 
 
 class ExclusionAnswer(BaseModel):
-    """Something that figures leave out: a stage that would be negative, or all while an instant lies ahead."""
+    """An omission from the metrics: a stage with a negative duration, or all stages while a time is in the future."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -52,7 +52,7 @@ class ExclusionAnswer(BaseModel):
 
 
 class ExcludedAnswer(BaseModel):
-    """Why and since when figures leave out what was marked as an experiment."""
+    """The reason and the time since which the metrics exclude the experiment."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -91,7 +91,7 @@ _EXAMPLE: dict[str, Any] = {
 
 
 class ExplanationAnswer(BaseModel):
-    """What is known of a subject, and why it counts or does not."""
+    """Everything stored about a reference, and why it counts or does not."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
@@ -105,8 +105,8 @@ class ExplanationAnswer(BaseModel):
     figures: list[FigureAnswer]
 
 
-def answer(explanation: Explanation) -> ExplanationAnswer:
-    """An explanation as the API and the command line show it."""
+def explanation_answer(explanation: Explanation) -> ExplanationAnswer:
+    """An explanation, for the API and the command line."""
     return ExplanationAnswer(
         subject=explanation.subject,
         experiment=experiment_answer(explanation.status) if explanation.status else None,

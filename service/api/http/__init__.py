@@ -1,1 +1,1 @@
-"""HTTP plumbing that every endpoint shares: authentication, bodies, problems, the OpenAPI document."""
+"""HTTP plumbing that endpoints share, and that knows no endpoint."""

@@ -1,4 +1,4 @@
-"""Reading request bodies within bounds: of one body, of all together, and of time."""
+"""Read request bodies within bounds: bytes of one body, bytes of all bodies, and time."""
 
 import asyncio
 from collections.abc import Mapping
@@ -10,123 +10,113 @@ from starlette.types import Receive
 from service.api.http.problems import BodyTooLarge, BodyTooSlow, Overloaded
 
 _READ_SECONDS = 30.0
-# How often it is looked who is too slow, in that time.
-_LOOKS = 30
 
 
 @dataclass(slots=True, eq=False)
-class _Reading:
-    """One body that is arriving.
+class _ArrivingBody:
+    """A body that is arriving.
 
     Attributes:
-        task: who reads it.
-        began: the number of the look before it began.
+        task: reads the body.
         size: how many bytes have arrived.
-        refused: why it is not to be read on.
+        refusal: set once the body is refused.
     """
 
     task: asyncio.Task[object]
-    began: int
     size: int = 0
     chunks: list[bytes] = field(default_factory=list)
-    refused: Exception | None = None
+    refusal: Exception | None = None
 
 
 class BodyReader:
-    """Reads bodies, and refuses early what would be too much.
+    """Reads bodies, and refuses early those that exceed a limit.
 
-    Where all together would be too much, the largest that is still arriving gives way: nobody is proven yet to be who
-    they claim to be, and a few who send much and slowly must not keep out those who send little.
+    If all bodies together exceed their limit, the largest that is still arriving is refused (load shedding). No
+    signature is checked yet, so a few large, slow bodies must not block many small ones.
 
     Args:
-        max_body: bytes of one body.
-        max_inflight: bytes of all bodies that are being read or stored at one time.
+        max_body: the most bytes of one body.
+        max_inflight: the most bytes of all bodies that are being read or stored.
     """
 
     def __init__(self, max_body: int, max_inflight: int) -> None:
         self._max_body = max_body
         self._max_inflight = max_inflight
         self._inflight = 0
-        # In the order in which they began.
-        self._arriving: dict[_Reading, None] = {}
-        self._looks = 0
-        self._looking: asyncio.TimerHandle | None = None
+        self._arriving: set[_ArrivingBody] = set()
 
     async def read(self, headers: Mapping[str, str], receive: Receive) -> bytes:
-        """The whole body, whose bytes count as in flight until it is released.
+        """Read the whole body. Its bytes count as in flight until `release`.
 
         Raises:
-            BodyTooLarge: the body is, or says that it is, over its cap.
-            BodyTooSlow: it did not arrive in time.
-            Overloaded: all bodies together are over their cap.
-            ClientDisconnect: the client went away.
+            BodyTooLarge: the body, or its declared length, exceeds the limit of one body.
+            BodyTooSlow: the body did not arrive in time.
+            Overloaded: all bodies together exceed their limit.
+            ClientDisconnect: the client disconnected.
         """
         declared = headers.get("content-length", "")
         if declared.isdecimal() and int(declared) > self._max_body:
-            raise BodyTooLarge(f"the body has {int(declared)} bytes, {self._max_body} are the most")
+            raise BodyTooLarge(f"the body has {int(declared)} bytes; the limit is {self._max_body}")
         task = asyncio.current_task()
         if task is None:
-            raise RuntimeError("bodies are read in tasks")
-        reading = _Reading(task, self._looks)
+            raise RuntimeError("bodies must be read in a task")
+        body = _ArrivingBody(task)
         cancelling = task.cancelling()
-        self._arriving[reading] = None
-        if self._looking is None:
-            self._look()
+        self._arriving.add(body)
+        timer = asyncio.get_running_loop().call_later(_READ_SECONDS, self._refuse_as_slow, body)
         try:
-            more = True
-            while more:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise ClientDisconnect  # noqa: TRY301 - what has arrived is given back in one place
-                self._take(reading, message.get("body", b""))
-                more = message.get("more_body", False)
+            await self._receive(body, receive)
         except BaseException as error:
-            self._inflight -= reading.size
-            # Cancelled by us, and by nobody else.
-            if reading.refused is not None and task.uncancel() <= cancelling:
-                raise reading.refused from error
+            self._inflight -= body.size
+            # Only the refusal cancelled the task, not the server as well.
+            if body.refusal is not None and task.uncancel() <= cancelling:
+                raise body.refusal from error
             raise
         finally:
-            self._arriving.pop(reading, None)
-        return reading.chunks[0] if len(reading.chunks) == 1 else b"".join(reading.chunks)
+            timer.cancel()
+            self._arriving.discard(body)
+        return body.chunks[0] if len(body.chunks) == 1 else b"".join(body.chunks)
+
+    async def _receive(self, body: _ArrivingBody, receive: Receive) -> None:
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            self._take(body, message.get("body", b""))
+            more = message.get("more_body", False)
 
     def release(self, body: bytes) -> None:
-        """Give back the room of a body that was read."""
+        """Stop counting a body as in flight."""
         self._inflight -= len(body)
 
-    def _take(self, reading: _Reading, chunk: bytes) -> None:
+    def _take(self, body: _ArrivingBody, chunk: bytes) -> None:
         size = len(chunk)
-        if reading.size + size > self._max_body:
+        if body.size + size > self._max_body:
             raise BodyTooLarge(f"the body has more than {self._max_body} bytes")
         if self._inflight + size > self._max_inflight:
-            self._make_room(reading, size)
-        reading.chunks.append(chunk)
-        reading.size += size
+            self._make_room(body, size)
+        body.chunks.append(chunk)
+        body.size += size
         self._inflight += size
 
-    def _make_room(self, reading: _Reading, wanted: int) -> None:
+    def _make_room(self, body: _ArrivingBody, wanted: int) -> None:
         while self._inflight + wanted > self._max_inflight:
-            largest = max(self._arriving, key=lambda one: one.size, default=reading)
-            if largest.size <= reading.size + wanted:
+            largest = max(self._arriving, key=lambda arriving: arriving.size, default=body)
+            if largest.size <= body.size + wanted:
                 raise Overloaded
             self._refuse(largest, Overloaded())
 
-    def _refuse(self, reading: _Reading, why: Exception) -> None:
-        """Let go of what has arrived of a body, and wake up who reads it to say so."""
-        del self._arriving[reading]
-        self._inflight -= reading.size
-        reading.chunks.clear()
-        reading.size = 0
-        reading.refused = why
-        reading.task.cancel()
+    def _refuse_as_slow(self, body: _ArrivingBody) -> None:
+        # A body that was refused already has its reason.
+        if body in self._arriving:
+            self._refuse(body, BodyTooSlow(f"the body did not arrive within {_READ_SECONDS:g} seconds"))
 
-    def _look(self) -> None:
-        """Refuse what is too slow, and look again: one timer for all, since one for each costs more than to read it."""
-        self._looks += 1
-        for reading in list(self._arriving):
-            if self._looks - reading.began <= _LOOKS:
-                break
-            self._refuse(reading, BodyTooSlow(f"the body did not arrive within {_READ_SECONDS:g} seconds"))
-        self._looking = None
-        if self._arriving:
-            self._looking = asyncio.get_running_loop().call_later(_READ_SECONDS / _LOOKS, self._look)
+    def _refuse(self, body: _ArrivingBody, refusal: Exception) -> None:
+        """Drop the bytes that have arrived, and cancel the task that reads them."""
+        self._arriving.remove(body)
+        self._inflight -= body.size
+        body.chunks.clear()
+        body.size = 0
+        body.refusal = refusal
+        body.task.cancel()

@@ -1,13 +1,11 @@
-"""The OpenAPI document: what FastAPI makes of the endpoints, completed by what holds for many of them alike."""
+"""The OpenAPI document: FastAPI describes each endpoint, and this adds what many endpoints share."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
-from typing import Any
+from typing import Any, TypeAlias
 
 from fastapi import FastAPI
 
-from service.api import scorecard, webhooks
-from service.api.cloudevents import REFERENCE
 from service.api.http.auth import BEARER
 from service.api.http.problems import (
     PROBLEM,
@@ -19,82 +17,87 @@ from service.api.http.problems import (
 )
 from service.storage.database import DatabaseMisconfigured, DatabaseUnavailable
 
-_Document = dict[str, Any]
-_TAGS = {
-    "webhooks": "Where tools send what happened.",
-    "events": "Where anything else does.",
-    "experiments": "What came of it.",
-    "scorecard": "The four questions.",
-    "deliveries": "The inbox: what was sent, and why it counted or did not.",
-    "metrics": "The figures, for Prometheus.",
-    "health": "For whoever runs the service.",
-}
-_UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
-_EXPERIMENT = {
-    "description": "The experiment's id, or any of its references.",
-    "schema": {"type": "string", "pattern": f"^({_UUID}|{REFERENCE})$"},
-    "example": "github:acme/app#45",
-}
-# What needs no database.
-_ALONE = {"health", "metrics"}
-_FASTAPIS_OWN = ("HTTPValidationError", "ValidationError")
+Document: TypeAlias = dict[str, Any]
+Addition: TypeAlias = Callable[[Document], None]
+"""Adds to the document what FastAPI cannot derive from an endpoint."""
+
+TAGS = [
+    {"name": "webhooks", "description": "Receive webhooks from your tools."},
+    {"name": "events", "description": "Receive CloudEvents from anything else."},
+    {"name": "experiments", "description": "Read experiments, and add events to them."},
+    {"name": "scorecard", "description": "Answer the four questions."},
+    {"name": "deliveries", "description": "Read webhook deliveries, each with its status and reason."},
+    {"name": "metrics", "description": "Export metrics to Prometheus."},
+    {"name": "health", "description": "Check the health of the service."},
+]
+_TAGS_WITHOUT_DATABASE = {"health", "metrics"}
+# Replaced by the schema of problem details.
+_FASTAPI_SCHEMAS = ("HTTPValidationError", "ValidationError")
 
 
-def describe(app: FastAPI, *, reads_are_open: bool, metrics_are_open: bool) -> None:
+def describe(
+    app: FastAPI,
+    security_schemes: Mapping[str, Any],
+    additions: Iterable[Addition],
+    *,
+    reads_are_open: bool,
+    metrics_are_open: bool,
+) -> None:
     """Complete the OpenAPI document of an application.
 
     Args:
-        reads_are_open: whether those on this machine may read without a token.
-        metrics_are_open: whether anybody may scrape.
+        security_schemes: the schemes beside the bearer token, by name.
+        additions: applied last.
+        reads_are_open: whether clients on this machine may read without a token.
+        metrics_are_open: whether scraping needs no token.
     """
     generate = app.openapi
 
-    def described() -> _Document:
+    def openapi() -> Document:
         if app.openapi_schema is None:
-            # What modules describe is shared by all applications of a process.
+            # All applications of a process share the parts that endpoints declare.
             document = deepcopy(generate())
-            if any(getattr(route, "path", "") == webhooks.PATH for route in app.routes):
-                document["paths"][webhooks.PATH] = deepcopy(webhooks.OPENAPI)
-                scorecard.add_example(document)
-            _complete(document, reads_are_open=reads_are_open, metrics_are_open=metrics_are_open)
+            for path, method, operation in _operations(document):
+                is_open = metrics_are_open if path == "/metrics" else reads_are_open
+                _complete(operation, is_open=is_open and method == "get")
+            components = document.setdefault("components", {})
+            _complete_schemas(components.setdefault("schemas", {}))
+            components.setdefault("securitySchemes", {}).update(deepcopy(dict(security_schemes)))
+            for add in additions:
+                add(document)
             app.openapi_schema = document
         return app.openapi_schema
 
-    app.openapi = described  # type: ignore[method-assign]  # FastAPI's documented way to extend the document
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend the document
 
 
-def _complete(document: _Document, *, reads_are_open: bool, metrics_are_open: bool) -> None:
-    for path, method, operation in _operations(document):
-        if {BEARER: []} in operation.get("security", ()):
-            _add(operation, TokenRefused, TokenNotConfigured)
-            if method == "get" and (metrics_are_open if path == "/metrics" else reads_are_open):
-                operation["security"].insert(0, {})
-        if not _ALONE.intersection(operation["tags"]):
-            _add(operation, DatabaseUnavailable, DatabaseMisconfigured)
-        for parameter in operation.get("parameters", ()):
-            if (parameter["in"], parameter["name"]) == ("path", "experiment"):
-                parameter.update(_EXPERIMENT)
-        if operation["responses"].get("422", {}).get("description") == "Validation Error":
-            del operation["responses"]["422"]
-        if path != webhooks.PATH and (operation.get("parameters") or "requestBody" in operation):
-            _add(operation, InvalidRequest)
-    components = document.setdefault("components", {})
-    schemas = components.setdefault("schemas", {})
-    for name in _FASTAPIS_OWN:
-        schemas.pop(name, None)
-    schemas[PROBLEM] = PROBLEM_SCHEMA
-    components.setdefault("securitySchemes", {}).update(webhooks.SECURITY)
-    document["tags"] = [{"name": name, "description": said} for name, said in _TAGS.items()]
-
-
-def _operations(document: _Document) -> Iterator[tuple[str, str, _Document]]:
+def _operations(document: Document) -> Iterator[tuple[str, str, Document]]:
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             yield path, method, operation
 
 
-def _add(operation: _Document, *kinds: type[Exception]) -> None:
-    """Describe the answers to errors beside those that the operation names itself."""
+def _complete(operation: Document, *, is_open: bool) -> None:
+    if {BEARER: []} in operation.get("security", ()):
+        _add_problems(operation, TokenRefused, TokenNotConfigured)
+        if is_open:
+            operation["security"].insert(0, {})
+    if not _TAGS_WITHOUT_DATABASE.intersection(operation["tags"]):
+        _add_problems(operation, DatabaseUnavailable, DatabaseMisconfigured)
+    if operation["responses"].get("422", {}).get("description") == "Validation Error":
+        del operation["responses"]["422"]
+    if operation.get("parameters") or "requestBody" in operation:
+        _add_problems(operation, InvalidRequest)
+
+
+def _complete_schemas(schemas: Document) -> None:
+    for name in _FASTAPI_SCHEMAS:
+        schemas.pop(name, None)
+    schemas[PROBLEM] = deepcopy(dict(PROBLEM_SCHEMA))
+
+
+def _add_problems(operation: Document, *kinds: type[Exception]) -> None:
+    """Describe the answers to errors; what the operation itself says about them stays."""
     for status, answer in describe_problems(*kinds).items():
         known = operation["responses"].setdefault(str(status), answer)
         for media_type, described in answer["content"].items():

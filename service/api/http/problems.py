@@ -108,7 +108,7 @@ PROBLEM_SCHEMA: Mapping[str, Any] = {
         "type": {**_TYPE, "description": "A stable identifier; compare this, not the title."},
         "title": {"type": "string"},
         "status": {"type": "integer"},
-        "detail": {"type": "string", "description": "What is wrong with this request, and how to correct it."},
+        "detail": {"type": "string", "description": "The error in this request, and how to correct it."},
         "aliases": {
             "type": "array",
             "description": "Values that `type` had in earlier releases.",
@@ -231,7 +231,7 @@ def install_error_handlers(app: FastAPI) -> None:
     for kind in PROBLEMS:
         app.add_exception_handler(kind, answer)
     app.add_exception_handler(ClientDisconnect, _answer_disconnect)
-    app.exception_handler(HTTPException)(_answer_http_exception)
+    app.exception_handler(HTTPException)(answer_http_exception)
     app.exception_handler(RequestValidationError)(_answer_validation_error)
     app.add_exception_handler(Exception, answer_internal_error)
 
@@ -241,7 +241,7 @@ async def _answer_disconnect(_request: Request, _error: Exception) -> Response:
     return Response(status_code=CLIENT_CLOSED_REQUEST)
 
 
-async def _answer_http_exception(request: Request, error: HTTPException) -> JSONResponse:
+async def answer_http_exception(request: Request, error: HTTPException) -> JSONResponse:
     status = HTTPStatus(error.status_code)
     phrase = status.phrase
     detail = f"{request.method} {request.url.path}: {phrase}" if error.detail == phrase else error.detail

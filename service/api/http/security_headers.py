@@ -1,4 +1,4 @@
-"""Headers that tell browsers what an answer is not for, and the plain ASGI middleware that adds them."""
+"""Security headers, and the plain ASGI middleware that adds them."""
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -9,35 +9,26 @@ HEADERS = {
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
     "x-frame-options": "DENY",
 }
-"""Those of every answer that does not say otherwise. That HTTPS is to be used, whoever ends it says: the ingress."""
+"""Defaults for every answer. Strict-Transport-Security is missing: the ingress that terminates TLS sets it."""
 
 RAW_HEADERS = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
-"""The same as ASGI has them."""
+"""The same headers in the form of ASGI."""
 
 _NAMES = frozenset(name for name, _ in RAW_HEADERS)
 
 
 class SecurityHeadersMiddleware:
-    """Adds the headers to every HTTP answer; those that the answer has itself stay as they are."""
+    """Adds the headers to every HTTP answer. Headers that the answer already has stay."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def safely(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                _complete(message)
+                present = _NAMES.intersection(name for name, _ in message["headers"])
+                missing = [header for header in RAW_HEADERS if header[0] not in present]
+                message["headers"] = [*message["headers"], *missing]
             await send(message)
 
-        await self._app(scope, receive, safely)
-
-
-def _complete(message: Message) -> None:
-    given = message["headers"]
-    for name, _ in given:
-        if name in _NAMES:
-            own = {name for name, _ in given}
-            message["headers"] = [*given, *(one for one in RAW_HEADERS if one[0] not in own)]
-            return
-    # As nearly always.
-    message["headers"] = [*given, *RAW_HEADERS]
+        await self._app(scope, receive, send_with_headers)

@@ -1,4 +1,4 @@
-"""How the endpoints that ask the database take a request: with no parameter that they do not know, and not for ever."""
+"""The route class of endpoints that query the database: it rejects unknown parameters and limits the time."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -9,27 +9,27 @@ from fastapi.routing import APIRoute
 
 from service.storage.database import DatabaseUnavailable, abandon_after
 
-PATIENCE_SECONDS = 55.0
-"""Longer than anything takes that is ended otherwise, and shorter than the minute that proxies wait."""
+TIMEOUT_SECONDS = 55.0
+"""Longer than any statement timeout, and shorter than the 60 seconds after which proxies give up."""
 
 
 class StrictRoute(APIRoute):
-    """A route that refuses query parameters it does not know: a figure for a misspelt team would be another one's.
+    """A route that rejects unknown query parameters, so that a misspelt filter does not return everything.
 
-    Where PostgreSQL is frozen, and so cannot end a query by itself, the answer is 503 after `PATIENCE_SECONDS`.
+    It answers 503 after `TIMEOUT_SECONDS`: a PostgreSQL that hangs cannot enforce its own statement timeout.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
         known = sorted(parameter.alias for parameter in self.dependant.query_params)
 
-        async def carefully(request: Request) -> Response:
+        async def handle_strictly(request: Request) -> Response:
             if unknown := sorted(set(request.query_params) - set(known)):
-                there_are = f"expected one of {', '.join(known)}" if known else "expected no parameter"
-                raise RequestValidationError([{"loc": ("query", name), "msg": there_are} for name in unknown])
+                message = f"expected one of {', '.join(known)}" if known else "expected no parameter"
+                raise RequestValidationError([{"loc": ("query", name), "msg": message} for name in unknown])
             try:
-                return await abandon_after(PATIENCE_SECONDS, handle(request))
+                return await abandon_after(TIMEOUT_SECONDS, handle(request))
             except TimeoutError:
-                raise DatabaseUnavailable(f"PostgreSQL did not answer within {PATIENCE_SECONDS:g} seconds") from None
+                raise DatabaseUnavailable(f"PostgreSQL did not answer within {TIMEOUT_SECONDS:g} seconds") from None
 
-        return carefully
+        return handle_strictly

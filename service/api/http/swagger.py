@@ -1,4 +1,4 @@
-"""`GET /docs`: the OpenAPI document for people, by Swagger UI, whose files come from here and not from elsewhere."""
+"""`GET /docs`: Swagger UI, with its files served from here rather than from a CDN."""
 
 from collections.abc import Awaitable, Callable
 from importlib.resources import files
@@ -7,7 +7,7 @@ from pathlib import Path
 from fastapi import APIRouter
 from fastapi.responses import FileResponse, HTMLResponse, Response
 
-# Its pictures are in its style sheet.
+# The style sheet embeds images as data URLs.
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -28,7 +28,7 @@ _PAGE = """<!DOCTYPE html>
 </body>
 </html>
 """
-# A script of its own, since the policy allows none within the page.
+# A separate file, because the policy forbids inline scripts.
 _START = """SwaggerUIBundle({
   url: "openapi.json",
   dom_id: "#swagger-ui",
@@ -38,12 +38,12 @@ _START = """SwaggerUIBundle({
 });
 """
 _FILES = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css"}
-# They change with a version of loopgauge.
+# The files change only with a release of loopgauge.
 _CACHED = {"cache-control": "public, max-age=3600"}
 
 
-def router() -> APIRouter:
-    """The page and what it loads."""
+def build_router() -> APIRouter:
+    """Build the routes of the page and its files."""
     routes = APIRouter(include_in_schema=False)
 
     @routes.api_route("/docs", methods=["GET", "HEAD"])
@@ -55,11 +55,11 @@ def router() -> APIRouter:
         return Response(_START, media_type="text/javascript", headers=_CACHED)
 
     for name, media_type in _FILES.items():
-        routes.add_api_route(f"/docs/{name}", _file(name, media_type), methods=["GET"])
+        routes.add_api_route(f"/docs/{name}", _file_endpoint(name, media_type), methods=["GET"])
     return routes
 
 
-def _file(name: str, media_type: str) -> Callable[[], Awaitable[FileResponse]]:
+def _file_endpoint(name: str, media_type: str) -> Callable[[], Awaitable[FileResponse]]:
     path = Path(str(files("fastapi_offline") / "static" / name))
 
     async def file() -> FileResponse:

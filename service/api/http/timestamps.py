@@ -1,4 +1,4 @@
-"""Times in queries: RFC 3339, with an offset, as in what is answered."""
+"""Timestamps in query parameters: RFC 3339 with an offset."""
 
 import re
 from datetime import UTC, datetime
@@ -11,14 +11,16 @@ _LATEST = datetime(3000, 1, 1, tzinfo=UTC)
 _RFC_3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9:.]+([Zz]|[+-][0-9]{2}:[0-9]{2})")
 
 
-def _written(value: object) -> object:
-    """A number would be taken for seconds, or for milliseconds where it is large."""
+def _require_rfc_3339(value: object) -> object:
+    """Reject numbers, which pydantic would read as seconds or, if large, as milliseconds."""
     if isinstance(value, str) and not _RFC_3339.fullmatch(value):
-        raise ValueError("expected a time as in RFC 3339, such as 2026-03-01T00:00:00Z")
+        raise ValueError("expected an RFC 3339 timestamp, such as 2026-03-01T00:00:00Z")
     return value
 
 
 Timestamp = Annotated[
-    AwareDatetime, BeforeValidator(_written), Field(ge=_EARLIEST, lt=_LATEST, examples=["2026-03-01T00:00:00Z"])
+    AwareDatetime,
+    BeforeValidator(_require_rfc_3339),
+    Field(ge=_EARLIEST, lt=_LATEST, examples=["2026-03-01T00:00:00Z"]),
 ]
-"""A time from 1970 to 3000."""
+"""A time between 1970 and 3000."""

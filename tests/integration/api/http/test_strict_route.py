@@ -23,7 +23,7 @@ async def test_a_parameter_that_is_misspelt_is_refused_by_name(database: Databas
 async def test_who_asks_while_postgresql_is_frozen_is_told_so(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(strict_route, "PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(strict_route, "TIMEOUT_SECONDS", 0.5)
     token = {"write": "a write token"}
     async with line_to(database_url) as line:
         far = Database(line.url)

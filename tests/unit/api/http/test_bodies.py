@@ -1,4 +1,4 @@
-"""Bodies are read within bounds, and what is large and still arriving gives way to what is small."""
+"""Bodies are read within bounds; when the bounds are reached, large bodies that are still arriving are refused."""
 
 import asyncio
 import time
@@ -13,7 +13,7 @@ from service.api.http.problems import BodyTooLarge, BodyTooSlow, Overloaded
 
 
 class _Sender:
-    """A client whose body arrives piece by piece, as the test says."""
+    """A client that sends its body in pieces when the test says so."""
 
     def __init__(self, reader: BodyReader, *pieces: bytes) -> None:
         self._reader = reader
@@ -27,7 +27,7 @@ class _Sender:
             self._arrived.put_nowait({"type": "http.request", "body": piece, "more_body": True})
 
     def end(self, piece: bytes = b"", *, release: bool = True) -> None:
-        """Send the last piece; what is read stays in use until it is released."""
+        """Send the last piece. The body stays in use until it is released."""
         self._arrived.put_nowait({"type": "http.request", "body": piece, "more_body": False})
         if release:
             self.release()
@@ -46,7 +46,7 @@ class _Sender:
 
 @asynccontextmanager
 async def _sending(reader: BodyReader, *bodies: Sequence[bytes]) -> AsyncIterator[list[_Sender]]:
-    """Senders whose pieces have been read as far as they were let."""
+    """Senders whose pieces have been read as far as the reader allows."""
     senders = [_Sender(reader, *body) for body in bodies]
     await _settled()
     yield senders
@@ -61,7 +61,7 @@ async def _settled() -> None:
 
 
 async def _takes(reader: BodyReader, size: int) -> bool:
-    """Whether there is room for a body of this size, beside what there is."""
+    """Whether there is room for one more body of this size."""
     sender = _Sender(reader)
     sender.end(b"x" * size)
     try:
@@ -71,7 +71,7 @@ async def _takes(reader: BodyReader, size: int) -> bool:
 
 
 async def _takes_at_once(reader: BodyReader) -> bool:
-    """The same of a body of 500 bytes that is there already, so that nothing else runs meanwhile."""
+    """Whether there is room for a body of 500 bytes that has arrived, so that reading it does not yield to the loop."""
 
     async def receive() -> Message:
         return {"type": "http.request", "body": b"x" * 500, "more_body": False}
@@ -81,7 +81,7 @@ async def _takes_at_once(reader: BodyReader) -> bool:
     return len(body) == 500
 
 
-async def test_the_largest_that_is_still_arriving_gives_way_to_smaller_ones() -> None:
+async def test_the_largest_arriving_body_is_refused_for_smaller_ones() -> None:
     reader = BodyReader(1000, 1000)
     async with _sending(reader, [b"a" * 300], [b"b" * 400], [b"c" * 200]) as (small, largest, smallest):
         smallest.send(b"c" * 150)
@@ -94,7 +94,7 @@ async def test_the_largest_that_is_still_arriving_gives_way_to_smaller_ones() ->
     assert await _takes(reader, 1000)
 
 
-async def test_the_one_that_would_be_the_largest_itself_is_put_off() -> None:
+async def test_a_body_that_would_be_the_largest_is_refused_itself() -> None:
     reader = BodyReader(1000, 1000)
     async with _sending(reader, [b"a" * 300], [b"b" * 400]) as (first, second):
         assert not await _takes(reader, 500)
@@ -104,7 +104,7 @@ async def test_the_one_that_would_be_the_largest_itself_is_put_off() -> None:
     assert await _takes(reader, 1000)
 
 
-async def test_what_has_arrived_does_not_give_way() -> None:
+async def test_a_body_that_has_arrived_is_not_refused() -> None:
     reader = BodyReader(1000, 1000)
     async with _sending(reader, [b"a" * 900]) as [stored]:
         stored.end(release=False)
@@ -115,7 +115,7 @@ async def test_what_has_arrived_does_not_give_way() -> None:
     assert await _takes(reader, 1000)
 
 
-async def test_forty_that_dribble_do_not_keep_an_honest_sender_out() -> None:
+async def test_forty_slow_senders_do_not_keep_an_honest_sender_out() -> None:
     reader = BodyReader(1000, 1000)
     async with _sending(reader, *([b"x" * 20] for _ in range(40))) as dribbling:
         for _ in range(30):
@@ -123,13 +123,13 @@ async def test_forty_that_dribble_do_not_keep_an_honest_sender_out() -> None:
                 sender.send(b"x" * 3)
             await _settled()
             assert await _takes(reader, 15)
-        put_off = [sender for sender in dribbling if sender.task.done()]
-        assert 0 < len(put_off) < 40
-        assert {type(sender.task.exception()) for sender in put_off} == {Overloaded}
+        refused = [sender for sender in dribbling if sender.task.done()]
+        assert 0 < len(refused) < 40
+        assert {type(sender.task.exception()) for sender in refused} == {Overloaded}
     assert await _takes(reader, 1000)
 
 
-async def test_one_alone_that_is_larger_than_all_together_may_be_is_put_off() -> None:
+async def test_a_single_body_above_the_limit_of_all_bodies_is_refused() -> None:
     reader = BodyReader(max_body=1000, max_inflight=500)
     async with _sending(reader, [b"x" * 400, b"x" * 200]) as [sender]:
         with pytest.raises(Overloaded):
@@ -138,10 +138,10 @@ async def test_one_alone_that_is_larger_than_all_together_may_be_is_put_off() ->
     assert not await _takes(reader, 501)
 
 
-async def test_a_body_that_gave_way_when_its_last_piece_had_arrived_is_put_off_and_not_cut_short() -> None:
+async def test_a_body_refused_after_its_last_piece_arrived_is_not_truncated() -> None:
     reader = BodyReader(1000, 1000)
     async with _sending(reader, [b"a" * 800]) as [largest]:
-        # It has everything, but is not running again yet when another one needs the room.
+        # The last piece is queued, but the reading task has not resumed when another body needs the room.
         largest.end(b"the rest")
         assert await _takes_at_once(reader)
         with pytest.raises(Overloaded):
@@ -158,26 +158,21 @@ async def test_a_body_that_does_not_arrive_in_time_is_refused(monkeypatch: pytes
     assert await _takes(reader, 1000)
 
 
-async def test_a_body_that_has_to_give_way_as_its_time_runs_out_is_put_off(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_body_refused_for_a_smaller_one_at_its_timeout_is_overloaded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("service.api.http.bodies._READ_SECONDS", 0.1)
     reader = BodyReader(1000, 1000)
     async with _sending(reader, [b"x" * 800]) as [slow]:
-
-        async def come_just_before() -> bool:
-            await asyncio.sleep(0.05)
-            return await _takes_at_once(reader)
-
-        coming = asyncio.create_task(come_just_before())
-        await asyncio.sleep(0)
-        # Both moments pass while nothing runs, so that both are due at once: the newcomer is first.
-        time.sleep(0.2)  # noqa: ASYNC251 - the loop is to stand still
-        assert await coming
+        # The timer of the slow body is overdue, but has not run when another body needs the room.
+        time.sleep(0.2)  # noqa: ASYNC251 - the loop must not run
+        assert await _takes_at_once(reader)
         with pytest.raises(Overloaded):
             await slow.task
     assert await _takes(reader, 1000)
 
 
-async def test_a_body_over_the_cap_leaves_no_bytes_counted() -> None:
+async def test_a_body_over_the_limit_leaves_no_bytes_in_flight() -> None:
     reader = BodyReader(1000, 1500)
     async with _sending(reader, [b"x" * 900, b"x" * 200]) as [sender]:
         with pytest.raises(BodyTooLarge):

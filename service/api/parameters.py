@@ -1,0 +1,36 @@
+"""The parameter that names an experiment in a path."""
+
+from typing import Annotated
+
+from fastapi import Path
+
+from service.api.cloudevents import REFERENCE
+from service.api.http.openapi import Document
+from service.presentation.experiments import EXPERIMENT
+
+TEXT = r"^[^\x00]+$"
+"""PostgreSQL stores any text without the character NUL."""
+
+ExperimentName = Annotated[
+    str,
+    Path(
+        description="The experiment's id, or its reference under any of its names; `#` is written `%23` in a path.",
+        pattern=TEXT,
+        examples=["github:acme/app#45", EXPERIMENT["id"]],
+    ),
+]
+_UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+_DESCRIPTION = {
+    "description": "The experiment's id, or any of its references. Write `#` as `%23`.",
+    "schema": {"type": "string", "pattern": f"^({_UUID}|{REFERENCE})$"},
+    "example": "github:acme/app#45",
+}
+
+
+def describe_experiment_names(document: Document) -> None:
+    """Describe the parameter more strictly than FastAPI checks it: malformed references have their own problem type."""
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            for parameter in operation.get("parameters", ()):
+                if (parameter["in"], parameter["name"]) == ("path", "experiment"):
+                    parameter.update(_DESCRIPTION)

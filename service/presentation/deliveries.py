@@ -1,0 +1,79 @@
+"""Deliveries as the API and the command line show them."""
+
+import base64
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+
+from service.storage.inbox import InboxRow
+
+Verdict = Literal["pending", "counted", "ignored", "failed"]
+
+
+class DeliveryAnswer(BaseModel):
+    """A delivery without its body."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "0f6ad4c5-6f0c-5d3f-9a5e-0f8f0a3f4a11",
+                    "source": "github",
+                    "provider_id": "72d3162e-cc78-11e3-81ab-4c9367dc0958",
+                    "received_at": "2026-03-02T09:00:01Z",
+                    "body_bytes": 12034,
+                    "verdict": "ignored",
+                    "reason": "no label `experiment`; labels were bug, docs",
+                    "interpreted_at": "2026-03-02T09:00:01.2Z",
+                }
+            ]
+        }
+    )
+
+    id: UUID
+    source: str
+    provider_id: str
+    received_at: datetime
+    body_bytes: int
+    verdict: Verdict
+    reason: str | None
+    interpreted_at: datetime | None
+
+
+class WholeDelivery(DeliveryAnswer):
+    """A delivery. With the admin token it includes the headers, and the body until its retention ends.
+
+    A body that is not UTF-8 is in `body_base64` instead.
+    """
+
+    headers: dict[str, str] | None = None
+    body: str | None = None
+    body_base64: str | None = None
+
+
+def delivery_answer(row: InboxRow) -> DeliveryAnswer:
+    """A stored delivery without its body."""
+    return DeliveryAnswer(**_fields(row))
+
+
+def delivery_without_content(row: InboxRow) -> WholeDelivery:
+    """A stored delivery whose headers and body are withheld."""
+    return WholeDelivery(**_fields(row))
+
+
+def delivery_with_content(row: InboxRow, headers: Mapping[str, str], body: bytes | None) -> WholeDelivery:
+    """A stored delivery with its headers and body."""
+    answer = WholeDelivery(**_fields(row), headers=dict(headers))
+    if body is not None:
+        try:
+            answer.body = body.decode()
+        except UnicodeDecodeError:
+            answer.body_base64 = base64.b64encode(body).decode()
+    return answer
+
+
+def _fields(row: InboxRow) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in DeliveryAnswer.model_fields} | {"verdict": row.verdict or "pending"}
