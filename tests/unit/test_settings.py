@@ -1,4 +1,4 @@
-"""Settings: what is taken from where, and one clear line for what is wrong."""
+"""Settings: their sources, and one clear line for each error."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -14,8 +14,8 @@ from service.settings import Settings, WrongSetting, given_settings, read_settin
 
 
 @pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # A .env where the suite is started is none of its business.
+def _empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Ignore a .env in the directory where the suite starts.
     monkeypatch.chdir(tmp_path)
 
 
@@ -35,12 +35,12 @@ def test_the_defaults_are_the_documented_ones() -> None:
     assert (settings.database_url, settings.sources) == (None, {})
 
 
-def test_roots_data_does_not_live_in_a_home_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_data_directory_of_root_is_not_in_a_home_directory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 0)
     assert read_settings().data_dir == Path("/var/lib/loopgauge")
 
 
-def test_an_ordinary_users_data_lives_where_the_platform_keeps_it(
+def test_the_data_directory_of_other_users_is_the_default_of_the_platform(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 1000)
@@ -48,19 +48,19 @@ def test_an_ordinary_users_data_lives_where_the_platform_keeps_it(
     assert read_settings().data_dir == tmp_path / "loopgauge"
 
 
-def test_a_source_is_of_the_provider_that_it_is_named_after(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_source_defaults_to_the_provider_of_the_same_name(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = _read(monkeypatch, SOURCES__GITHUB__SECRET="one", SOURCES__GITHUB__PREVIOUS_SECRET="two")
     source = configured_sources(settings)["github"]
     assert (source.provider.name, source.secrets) == ("github", (b"one", b"two"))
 
 
-def test_a_source_may_have_a_name_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_source_can_have_another_name_than_its_provider(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = _read(monkeypatch, SOURCES__ACME_EU__SECRET="one", SOURCES__ACME_EU__PROVIDER="GitHub")
     assert configured_sources(settings)["acme_eu"].provider.name == "github"
     assert source_name("Acme-EU") == "acme_eu"
 
 
-def test_secrets_come_from_files_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_secrets_are_read_from_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     directory = tmp_path / "secrets"
     directory.mkdir()
     (directory / "LOOPGAUGE_SOURCES__GITHUB__SECRET").write_text("from a file\n")
@@ -71,21 +71,19 @@ def test_secrets_come_from_files_too(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert settings.api_tokens.read.get_secret_value() == "a token to read"
 
 
-def test_a_dotenv_file_is_read_and_the_environment_goes_before_it(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_the_environment_takes_precedence_over_a_dotenv_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("LOOPGAUGE_PORT=9000\nLOOPGAUGE_HOST=localhost\nUNRELATED=1\n")
     settings = _read(monkeypatch, PORT="9001")
     assert (settings.host, settings.port) == ("localhost", 9001)
 
 
-def test_flags_go_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keyword_arguments_take_precedence_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOOPGAUGE_PORT", "9001")
     assert read_settings(port=9002, host=None).port == 9002
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "told"),
+    ("name", "value", "message"),
     [
         ("PORT", "http", "LOOPGAUGE_PORT: expected a valid integer"),
         ("PORT", "70000", "LOOPGAUGE_PORT: expected less than or equal to 65535"),
@@ -95,28 +93,28 @@ def test_flags_go_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> Non
         ("SNAPSHOT_INTERVAL", "0s", "LOOPGAUGE_SNAPSHOT_INTERVAL: expected a duration such as 90s, 15m, 6h or 14d"),
         ("WINDOWS", "7d,soon", "LOOPGAUGE_WINDOWS: expected a duration such as 90s, 15m, 6h or 14d"),
         ("WINDOWS", "", "LOOPGAUGE_WINDOWS: expected a duration such as 90s, 15m, 6h or 14d"),
-        ("WINDOWS", "7d,7d", "LOOPGAUGE_WINDOWS: expected each window once"),
+        ("WINDOWS", "7d,7d", "LOOPGAUGE_WINDOWS: expected windows without duplicates"),
         ("MAX_BODY_BYTES", "0", "LOOPGAUGE_MAX_BODY_BYTES: expected greater than or equal to 1"),
         ("DATABASE_URL", "mysql://h/d", "LOOPGAUGE_DATABASE_URL: expected postgresql://user:password@host/database"),
         ("SOURCES", "github", "LOOPGAUGE_SOURCES: expected JSON"),
         ("SOURCES", '{"a b": {"secret": "x", "provider": "github"}}', "LOOPGAUGE_SOURCES: expected source names"),
         ("SOURCES__GITHUB__SECRET", "", "LOOPGAUGE_SOURCES__GITHUB__SECRET: expected a value that is not empty"),
         ("SOURCES__GITHUB__PROVIDER", "github", "LOOPGAUGE_SOURCES__GITHUB__SECRET is missing"),
-        ("SOURCES__GITHUB__SECRT", "x", "LOOPGAUGE_SOURCES__GITHUB__SECRT is no setting"),
+        ("SOURCES__GITHUB__SECRT", "x", "LOOPGAUGE_SOURCES__GITHUB__SECRT is not a setting"),
         (
             "SOURCES__NOBODYS__SECRET",
             "x",
             "LOOPGAUGE_SOURCES__NOBODYS__PROVIDER: expected one of buildkite, circleci",
         ),
-        ("API_TOKENS__REED", "x", "LOOPGAUGE_API_TOKENS__REED is no setting"),
+        ("API_TOKENS__REED", "x", "LOOPGAUGE_API_TOKENS__REED is not a setting"),
         ("HOST", "", "LOOPGAUGE_HOST: expected a value that is not empty"),
         ("DATA_DIR", "", "LOOPGAUGE_DATA_DIR: expected a path that is not empty"),
         ("RULES", "", "LOOPGAUGE_RULES: expected a path that is not empty"),
         ("WINDOWS", "999999999d", "LOOPGAUGE_WINDOWS: expected a duration such as"),
         ("THRESHOLDS", "14d", "LOOPGAUGE_THRESHOLDS: expected JSON"),
         ("THRESHOLDS", '{"search": "soon"}', "LOOPGAUGE_THRESHOLDS__SEARCH: expected a duration such as 90s, 15m, 6h"),
-        ("THRESHOLDS", '{"_org": "7d"}', "LOOPGAUGE_THRESHOLDS: expected each team once, by a name that does not"),
-        ("THRESHOLDS", '{"ML": "7d", "ml": "8d"}', "LOOPGAUGE_THRESHOLDS: expected each team once"),
+        ("THRESHOLDS", '{"_org": "7d"}', "LOOPGAUGE_THRESHOLDS: expected distinct team names that do not begin"),
+        ("THRESHOLDS", '{"ML": "7d", "ml": "8d"}', "LOOPGAUGE_THRESHOLDS: expected distinct team names"),
         ("FORGOTTEN_AFTER", "30", "LOOPGAUGE_FORGOTTEN_AFTER: expected a duration such as 90s, 15m, 6h or 14d"),
         ("MIN_SAMPLE", "0", "LOOPGAUGE_MIN_SAMPLE: expected greater than or equal to 1"),
         ("MAX_TEAMS", "0", "LOOPGAUGE_MAX_TEAMS: expected greater than or equal to 1"),
@@ -125,27 +123,27 @@ def test_flags_go_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> Non
         ("SECRETS_DIR", "/nowhere/at/all", "LOOPGAUGE_SECRETS_DIR: "),
     ],
 )
-def test_a_wrong_setting_is_told_in_one_line_that_names_it(
-    monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: str
+def test_an_invalid_setting_is_reported_in_one_line_with_its_name(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str
 ) -> None:
     with pytest.raises(WrongSetting) as wrong:
         _read(monkeypatch, **{name: value})
-    assert told in str(wrong.value)
+    assert message in str(wrong.value)
     assert "\n" not in str(wrong.value)
 
 
-def test_a_wrong_setting_does_not_tell_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_setting_is_reported_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(WrongSetting) as wrong:
         _read(monkeypatch, PORT="x", SOURCES__GITHUB__SECRET="hush", SOURCES__NOBODYS__SECRET="hush")
     assert "hush" not in str(wrong.value)
     assert wrong.value.__cause__ is None
 
 
-def test_a_misspelt_variable_is_noticed() -> None:
+def test_a_misspelt_variable_is_reported_with_the_nearest_setting() -> None:
     assert unknown_settings(["LOOPGAUGE_SNAPSHT_INTERVAL", "LOOPGAUGE_SOURCES__X__SECRET", "HOME"]) == [
-        "LOOPGAUGE_SNAPSHT_INTERVAL is no setting; did you mean LOOPGAUGE_SNAPSHOT_INTERVAL?"
+        "LOOPGAUGE_SNAPSHT_INTERVAL is not a setting; did you mean LOOPGAUGE_SNAPSHOT_INTERVAL?"
     ]
-    assert unknown_settings(["LOOPGAUGE_XYZZY"]) == ["LOOPGAUGE_XYZZY is no setting"]
+    assert unknown_settings(["LOOPGAUGE_XYZZY"]) == ["LOOPGAUGE_XYZZY is not a setting"]
 
 
 @pytest.mark.parametrize(
@@ -160,23 +158,23 @@ def test_a_misspelt_variable_is_noticed() -> None:
         ("db", False),
     ],
 )
-def test_loopback_is_known_in_all_its_forms(host: str, loopback: bool) -> None:
+def test_every_form_of_a_loopback_address_is_recognised(host: str, loopback: bool) -> None:
     assert read_settings(host=host).listens_on_loopback is loopback
 
 
 @given(st.integers(1, 3653), st.sampled_from("smhd"))
-def test_a_duration_that_is_spelled_is_read_back_the_same(number: int, unit: str) -> None:
+def test_a_spelled_duration_parses_to_the_same_duration(number: int, unit: str) -> None:
     span = parse_duration(f"{number}{unit}")
     assert isinstance(span, timedelta)
     assert parse_duration(spell_duration(span)) == span
 
 
-def test_a_misspelt_variable_in_a_dotenv_file_is_seen_too(tmp_path: Path) -> None:
+def test_the_variables_of_a_dotenv_file_are_checked(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("LOOPGAUGE_SNAPSHT_INTERVAL=5s\n")
     assert "LOOPGAUGE_SNAPSHT_INTERVAL" in given_settings()
 
 
-def test_a_dotenv_file_that_is_not_utf_8_is_told_in_one_line(tmp_path: Path) -> None:
+def test_a_dotenv_file_that_is_not_utf_8_is_an_error(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"LOOPGAUGE_HOST=\xff\n")
     with pytest.raises(WrongSetting, match="not UTF-8"):
         read_settings()

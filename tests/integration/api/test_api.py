@@ -236,7 +236,7 @@ async def test_an_unknown_path_is_a_problem(database: Database) -> None:
         ("/deliveries/1", 422, "invalid", "path.delivery: "),
         ("/deliveries?limit=0", 422, "invalid", "query.limit: "),
         ("/deliveries?verdict=good", 422, "invalid", "query.verdict: "),
-        (f"/deliveries/{UUID(int=1)}", 404, "unknown-delivery", f"there is no delivery {UUID(int=1)}"),
+        (f"/deliveries/{UUID(int=1)}", 404, "unknown-delivery", f"no delivery has the id {UUID(int=1)}"),
     ],
 )
 async def test_a_wrong_request_is_told_what_is_wrong(

@@ -112,7 +112,7 @@ def test_a_command_that_is_misspelt_is_told_the_nearest() -> None:
     [
         ({"path": "/not_there"}, "create it, or name another one in LOOPGAUGE_DATABASE_URL"),
         ({"path": "/template1"}, "run: loopgauge migrate"),
-        ({}, "see that PostgreSQL runs where LOOPGAUGE_DATABASE_URL says"),
+        ({}, "check that PostgreSQL runs at LOOPGAUGE_DATABASE_URL"),
     ],
     ids=["no such database", "not migrated", "not there"],
 )

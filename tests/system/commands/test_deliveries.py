@@ -31,7 +31,7 @@ def test_deliveries_are_listed_and_shown_on_the_command_line(database_url: str, 
     assert run_command("deliveries", "list", "--verdict", "failed", DATABASE_URL=database_url).stdout == ""
     missing = run_command("deliveries", "show", "00000000-0000-0000-0000-000000000001", DATABASE_URL=database_url)
     assert missing.returncode == 1
-    assert missing.stderr.startswith("loopgauge: there is no delivery 00000000-0000-0000-0000-000000000001; ")
+    assert missing.stderr.startswith("loopgauge: no delivery has the id 00000000-0000-0000-0000-000000000001; ")
 
 
 async def test_of_a_body_that_is_gone_it_is_told_why(database_url: str) -> None:
@@ -44,7 +44,7 @@ async def test_of_a_body_that_is_gone_it_is_told_why(database_url: str) -> None:
     await database.close()
     shown = run_command("deliveries", "show", str(delivery.id), DATABASE_URL=database_url, RAW_RETENTION="30d")
     assert "counted" in shown.stdout
-    assert "not kept any more: LOOPGAUGE_RAW_RETENTION was over (30d" in shown.stdout
+    assert "deleted after LOOPGAUGE_RAW_RETENTION (30d" in shown.stdout
     as_json = run_command("deliveries", "show", str(delivery.id), "--json", DATABASE_URL=database_url)
     assert json.loads(as_json.stdout)["body"] is None
 

@@ -140,7 +140,7 @@ def test_without_options_it_writes_to_standard_output_under_the_labels_of_the_de
     assert len(moments) in {9, 10}
     assert moments[0].endswith(f" {days_ago(9).timestamp():.0f}")
     assert exported.stdout.endswith("\n# EOF\n")
-    assert exported.stderr.startswith(f"{len(moments)} moments from {days_ago(9):%Y-%m-%d} 00:00:00 to ")
+    assert exported.stderr.startswith(f"{len(moments)} times from {days_ago(9):%Y-%m-%d} 00:00:00 to ")
 
 
 def test_moments_are_as_far_apart_as_asked_and_begin_where_asked(told: str) -> None:
@@ -171,7 +171,7 @@ def test_what_prometheus_still_holds_in_memory_is_left_out_however_late_the_end_
 def test_without_a_past_there_is_an_export_without_samples(database_url: str) -> None:
     exported = export(database_url)
     assert (exported.returncode, exported.stdout) == (0, "# EOF\n")
-    assert exported.stderr.startswith("no moment to tell of: ")
+    assert exported.stderr.startswith("nothing to export: ")
 
 
 @pytest.mark.parametrize(

@@ -210,7 +210,7 @@ async def _printed(database: Database, database_url: str, directory: Path) -> li
     environment = {**os.environ, **{f"LOOPGAUGE_{name}": value for name, value in variables.items()}}
     as_json = [[*one, "--json"] for one in plain]
     printed = "\n".join(await asyncio.gather(_run(plain, environment), _run(as_json, environment)))
-    assert int(re.findall(r"([0-9]+) figures would change", printed)[0]) > 0
+    assert int(re.findall(r"([0-9]+) samples would change", printed)[0]) > 0
     return [("a command", line) for line in printed.splitlines() if not _DELIVERED_LINE.match(line)]
 
 
