@@ -1,4 +1,4 @@
-"""The demonstration: a service with settings and a database of its own, and the organisation that visits it."""
+"""The demonstration: a service with its own settings and database, and a simulated organisation that posts to it."""
 
 import asyncio
 import json
@@ -25,28 +25,28 @@ from service.settings import PREFIX, Settings, given_alone
 from service.storage.embedded import EmbeddedServer, EmbeddedUnavailable
 
 _SECRET_BYTES = 24
-# In a checkout; a wheel has none.
+# Only a checkout has rules; a wheel has none.
 _RULES = Path(__file__).parents[2] / "dashboards" / "rules"
 
 HASTY: Mapping[str, str] = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
-"""PostgreSQL's settings for a database that is made anew at each start: what a crash takes is no loss."""
+"""PostgreSQL's settings for a database that is recreated at each start, and may lose its data in a crash."""
 
 Progress = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
-"""Shows under a label how much is done, and of how much."""
+"""Shows progress under a label: the steps done, and their total."""
 
 
 @dataclass(frozen=True, slots=True)
 class Demonstration:
-    """What is shown, and how.
+    """The options of a demonstration, and its course.
 
     Attributes:
-        span: how much of the organisation's past is posted.
-        seed: of the dice; the same one gives the same past.
-        pace: how many hours of the organisation's life pass in a second once the demo is live; 0 for none.
-        command: what `loopgauge` was started as.
-        observed: whether a Prometheus is started that has the past and scrapes the demo.
-        say: tells the visitor something.
-        began: when the visitor began to wait.
+        span: the length of the past to post.
+        seed: the seed of the random numbers; the same seed gives the same past.
+        pace: the hours of simulated time in a second once the demo is live; 0 to stop after the past.
+        command: the command that started `loopgauge`.
+        observed: whether to start a Prometheus that has the past and scrapes the demo.
+        say: prints a line for the visitor.
+        began: when the command started.
     """
 
     span: timedelta
@@ -59,15 +59,15 @@ class Demonstration:
     began: datetime = field(default_factory=utc_now)
 
     def visit(self, settings: Settings, listening: socket.socket) -> Callable[[], Coroutine[Any, Any, None]]:
-        """What the organisation does once the service with these settings serves."""
+        """The coroutine to run once the service with these settings is listening."""
         host, port = listening.getsockname()[:2]
         posted_with = {name: source.secret.get_secret_value() for name, source in settings.sources.items()}
         service = Service(host, port, posted_with, utc_now)
 
         async def visit() -> None:
-            # The dice decide about a story, and no secret.
+            # These random numbers are no secrets.
             dice, start = random.Random(self.seed), utc_now().replace(microsecond=0)  # noqa: S311
-            # In a thread, since the service is not to wait for it.
+            # In a thread, so that the service keeps answering.
             await self._show_history(service, await asyncio.to_thread(past, start, self.span, dice))
             own_settings = _own_settings(settings.data_dir, port)
             prometheus = Prometheus(settings.data_dir / "prometheus", f"{host}:{port}", _rules())
@@ -78,17 +78,17 @@ class Demonstration:
         return visit
 
     async def _show_history(self, service: Service, posts: list[Post]) -> None:
-        with self.progress("posting and counting the past") as progress:
+        with self.progress("posting and processing the past") as progress:
             results = await post_history(service, posts, progress)
         self.say(
             f"{self.span // timedelta(weeks=1)} weeks of {len(TEAMS)} teams: {results['stored']} deliveries, "
             f"{results['duplicate']} of them twice,\n"
-            f"and {results['refused']} refused for its signature; in the figures after {self._took()}."
+            f"and {results['refused']} refused for its signature; in the metrics after {self._took()}."
         )
 
     @asynccontextmanager
     async def _observed(self, prometheus: Prometheus, own_settings: Mapping[str, str]) -> AsyncIterator[str | None]:
-        """Prometheus on the past, where it is wanted and can be had, until the context ends; gives its URL."""
+        """Run Prometheus on the past until the context ends, if possible, and yield its URL or None."""
         async with AsyncExitStack() as running:
             url = None
             if self.observed:
@@ -104,7 +104,7 @@ class Demonstration:
     async def _observe(self, prometheus: Prometheus, own_settings: Mapping[str, str], running: AsyncExitStack) -> str:
         prometheus.prepare()
         with self.progress("loading the past into Prometheus") as progress:
-            # A process of its own: the service is not to wait while it computes.
+            # In a process of its own, so that the service keeps answering.
             command = [sys.executable, "-m", "service", "export-history", "--output", str(prometheus.history)]
             await run(command, _environment(own_settings), prometheus.directory)
             progress(2, 4)
@@ -131,15 +131,15 @@ def _rules() -> Path | None:
 
 
 def _environment(own_settings: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a command that sees what the demo's service sees, and nothing of the user's settings."""
+    """The environment of a command on the demo's database, without the user's settings."""
     kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(PREFIX)}
-    # A folder by the package's name where it is started must not be taken for it.
-    found = {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    return {**kept, **found, **own_settings}
+    # The working directory must not shadow the package.
+    path = {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    return {**kept, **path, **own_settings}
 
 
 def demo_settings(directory: Path, port: int) -> Settings:
-    """The settings of the demo's service, to which the user's own have nothing to say."""
+    """The settings of the demo's service, which ignore the user's settings."""
     return given_alone(
         data_dir=directory,
         port=port,
@@ -151,10 +151,10 @@ def demo_settings(directory: Path, port: int) -> Settings:
 
 
 def _own_settings(directory: Path, port: int) -> dict[str, str]:
-    """The variables with which a command sees what the demo's service sees."""
+    """The environment variables for commands on the demo's database."""
     own = {
         "database_url": EmbeddedServer(directory).url,
-        # Of which the labels of an exported history are made.
+        # The port is part of the labels of an exported history.
         "port": str(port),
         "thresholds": json.dumps(THRESHOLDS),
     }
@@ -163,10 +163,10 @@ def _own_settings(directory: Path, port: int) -> dict[str, str]:
 
 @contextmanager
 def demo_directory(directory: Path) -> Iterator[Path]:
-    """The demo's directory, empty and its alone; a database that a demo left running in it is ended first.
+    """Empty and lock the demo's directory, after stopping a database that a killed demo left in it.
 
     Raises:
-        NotOurs: it is not the demo's, or a demo runs in it.
+        NotOurs: the directory is not the demo's, or a demo runs in it.
     """
     with fresh_directory(directory, _end_database) as made:
         yield made
@@ -180,5 +180,5 @@ def _end_database(directory: Path) -> None:
         left_behind.start()
         left_behind.release()
     except EmbeddedUnavailable:
-        # What cannot be started does not run.
+        # A server that cannot start does not run.
         return

@@ -1,4 +1,4 @@
-"""The demo: an organisation that never was, and a client that posts what its tools would.
+"""The demo: a simulated organisation, and a client that posts the webhooks of its tools.
 
-It stands outside the service: it speaks HTTP to it as a customer's tools do, and sees of it what an answer says.
+The demo is an outside client: it speaks HTTP to the service, as the tools of a real organisation do.
 """

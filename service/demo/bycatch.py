@@ -1,4 +1,4 @@
-"""What an organisation's tools deliver beside its loops, and what says nothing of them."""
+"""Deliveries that are not about experiments."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -13,14 +13,14 @@ from service.demo.trackers.steps import run_of
 
 _DAY = timedelta(days=1)
 _HOUR = timedelta(hours=1)
-# Between the numbers of the loops and their changes.
+# These numbers lie between those of the experiments and their changes.
 _FIRST_NUMBER = 102
 _APART = 4
 _SPRINT_WEEKS = 2
 
 
 def bycatch(start: datetime, span: timedelta) -> Iterator[Post]:
-    """All of it in the span of time before the start, in any order."""
+    """All such deliveries in the span before the start, in any order."""
     begin = start - span
     yield github.ping(begin)
     yield _forged(start)
@@ -32,13 +32,13 @@ def bycatch(start: datetime, span: timedelta) -> Iterator[Post]:
 
 
 def _forged(start: datetime) -> Post:
-    """What somebody posts who does not know the secret."""
+    """A delivery from a sender who does not know the secret."""
     issue = Issue(repository=TEAMS[0].project, number=1, title="Not ours", created_at=start - _DAY, labels=[])
     return replace(issue.event("opened", start - _DAY), forged=True)
 
 
 def _chores(team: Team, week: int, monday: datetime) -> Sequence[Post]:
-    """Work that nobody marked as an experiment."""
+    """Work that is not marked as an experiment."""
     match team.tracker:
         case "github":
             return _issue(team, week, monday)
@@ -55,7 +55,7 @@ def _issue(team: Team, week: int, monday: datetime) -> Sequence[Post]:
     )
     opened = issue.event("opened", monday)
     thanked = issue.comment("Thank you!", monday + _HOUR)
-    # Who does not belong to the project commands nothing.
+    # A command from outside the project is ignored.
     outside = issue.comment("/experiment conclude worked", monday + 2 * _HOUR, association="NONE")
     issue.closed_at, issue.reason = monday + _DAY, "completed"
     return [opened, thanked, outside, issue.event("closed", monday + _DAY), github.star(team.project, monday + _DAY)]
@@ -76,7 +76,7 @@ def _ticket(team: Team, week: int, monday: datetime) -> Sequence[Post]:
 
 
 def _work_on_main(team: Team, week: int, monday: datetime) -> Iterator[Post]:
-    """A commit that serves no loop, and its run at night, of which one in four fails."""
+    """A commit that belongs to no experiment, and its nightly run; one run in four fails."""
     at, head = monday + 2 * _DAY, sha_of(team.project, "main", week)
     message = "Update dependencies"
     if team.tracker == "gitlab":

@@ -1,4 +1,4 @@
-"""The demo's own directory: made anew at each start, and never anybody else's."""
+"""The demo's own directory, which is emptied at each start."""
 
 import fcntl
 import shutil
@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 MARKER = ".loopgauge-demo"
-"""The file that says that a directory is the demo's, and may be emptied."""
+"""The file that marks a directory as the demo's, which may be emptied."""
 
-_SAYS = "loopgauge demo made this directory, and empties it at each start.\n"
+_NOTICE = "loopgauge demo made this directory, and empties it at each start.\n"
 
 
 class NotOurs(Exception):
@@ -18,14 +18,14 @@ class NotOurs(Exception):
 
 @contextmanager
 def fresh_directory(directory: Path, release: Callable[[Path], None]) -> Iterator[Path]:
-    """The demo's directory, empty but for its marker, and nobody else's while the context lasts.
+    """Empty the demo's directory but for its marker, and lock it while the context lasts.
 
     Args:
-        release: ends whatever a demo that was killed left running on the directory.
+        release: ends processes that a killed demo left running on the directory.
 
     Raises:
-        NotOurs: it holds something and no marker, or a demo runs in it; nothing was changed.
-        OSError: it cannot be written.
+        NotOurs: the directory is not empty and has no marker, or a demo runs in it; nothing was changed.
+        OSError: the directory cannot be written.
     """
     _claim(directory)
     with (directory / MARKER).open("a") as marker:
@@ -39,14 +39,14 @@ def fresh_directory(directory: Path, release: Callable[[Path], None]) -> Iterato
 
 
 def _claim(directory: Path) -> None:
-    """See that the directory is there and bears the marker."""
+    """Make the directory and its marker, if they are missing."""
     directory.mkdir(parents=True, exist_ok=True)
     marker = directory / MARKER
     if marker.is_file():
         return
     if any(directory.iterdir()):
         raise NotOurs(f"{directory} holds something that is not the demo's; choose an empty one with --data-dir")
-    marker.write_text(_SAYS, "utf-8")
+    marker.write_text(_NOTICE, "utf-8")
 
 
 def _empty(directory: Path) -> None:

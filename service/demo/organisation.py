@@ -1,4 +1,4 @@
-"""Who the organisation is: seven teams, each with a character that its figures show."""
+"""The organisation: seven teams, each with a character that its metrics show."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,42 +8,43 @@ from typing import Literal
 Tracker = Literal["github", "jira", "gitlab"]
 Runner = Literal["github", "circleci", "gitlab", "buildkite", "jenkins"]
 Ending = Literal["worked", "failed", "inconclusive", "undeclared", "abandoned", "duplicate", "forgotten"]
-"""How a loop ends: with an outcome, as a duplicate of another one, or never."""
+"""How an experiment ends: with an outcome, as a duplicate, or never."""
 
 SOURCES: Sequence[str] = ("github", "jira", "gitlab", "circleci", "buildkite", "jenkins")
-"""The tools that post; each source has its provider's name."""
+"""The sources; each has the name of its provider."""
 SILENT_SINCE = timedelta(weeks=5)
-"""How long before the demo starts Jenkins posted for the last time."""
+"""The time between the last delivery of the silent source and the start of the demo."""
 SILENT = "jenkins"
+"""The source that fell silent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Team:
-    """A team, where it works, and what it is like.
+    """A team, its tools, and its habits.
 
     Attributes:
-        notice: what its figures show, in a sentence.
-        figure: the name of the figure that shows it most plainly, without the prefix.
+        notice: the character that its metrics show.
+        metric: the metric that shows it best, without the prefix.
         project: the repository, with its owner.
-        key: of its tickets, where its tracker is Jira.
-        every: how often it has an idea.
-        verbs, things: what its ideas are made of.
-        bold: the share of bold ideas.
-        picked_up, bold_picked_up: how long a safe and a bold idea wait, at the median.
-        answered: how long it takes from the idea to the answer, at the median.
-        spread: of the durations: the deviation of their logarithm.
-        endings: how its loops end, as weights.
-        categories: of its failures, as weights; empty for one that nobody classifies.
-        given_up: after how long it abandons a loop, at the median.
-        shares: which share of its answers it shares.
-        slow_every: each how many-th idea is a hard one, whose answer takes `slow_answer`; 0 for none.
-        titles: after how many ideas the same ones come again; 0 for never.
+        key: the key of its Jira project, if its tracker is Jira.
+        every: the time between two ideas.
+        verbs, things: the parts of its titles.
+        bold: the share of bold experiments.
+        picked_up, bold_picked_up: the median wait before the start of a safe and of a bold experiment.
+        answered: the median time from idea to answer.
+        spread: the standard deviation of the logarithm of these durations.
+        endings: the weights of the endings.
+        categories: the weights of its failures' categories; the empty one is unclassified.
+        given_up: the median time until it abandons an experiment.
+        shares: the share of answers that it shares.
+        slow_every: every n-th experiment is hard and takes `slow_answer`; 0 for none.
+        titles: the number of ideas after which titles repeat; 0 for never.
         goes_on: whether it has new ideas while the demo is live.
     """
 
     name: str
     notice: str
-    figure: str
+    metric: str
     project: str
     tracker: Tracker
     runner: Runner
@@ -70,7 +71,7 @@ TEAMS: Sequence[Team] = (
     Team(
         name="search",
         notice="fast and safe: answers within days, nearly all within its own threshold of 7 days, hardly a bold idea",
-        figure="answered_within_threshold_ratio",
+        metric="answered_within_threshold_ratio",
         project="acme/search",
         tracker="github",
         runner="github",
@@ -87,7 +88,7 @@ TEAMS: Sequence[Team] = (
     Team(
         name="frontier",
         notice="bold: most ideas are bold, many fail intelligently and are shared, most answers take over its 10 days",
-        figure="failure_category_ratio",
+        metric="failure_category_ratio",
         project="acme/frontier",
         tracker="github",
         runner="circleci",
@@ -105,8 +106,8 @@ TEAMS: Sequence[Team] = (
     ),
     Team(
         name="platform",
-        notice="forgets: many loops are open, and nobody has touched them for over 30 days",
-        figure="experiments_forgotten",
+        notice="forgets: many experiments are open, without activity for over 30 days",
+        metric="experiments_forgotten",
         project="acme/platform",
         tracker="jira",
         runner="buildkite",
@@ -120,8 +121,8 @@ TEAMS: Sequence[Team] = (
     ),
     Team(
         name="growth",
-        notice="repeats itself: the same ideas come again after they were answered",
-        figure="repeated_experiments",
+        notice="repeats itself: the same ideas come again after their answers",
+        metric="repeated_experiments",
         project="acme/growth",
         tracker="github",
         runner="github",
@@ -136,8 +137,8 @@ TEAMS: Sequence[Team] = (
     ),
     Team(
         name="payments",
-        notice="shares nothing: it has answers, and failures that nobody classified, but never shared a learning",
-        figure="learnings_shared",
+        notice="shares nothing: it has answers and unclassified failures, and never shared a learning",
+        metric="learnings_shared",
         project="acme/payments",
         tracker="gitlab",
         runner="gitlab",
@@ -152,7 +153,7 @@ TEAMS: Sequence[Team] = (
     Team(
         name="devices",
         notice="too small: three answers in 90 days are not enough for a fair ratio or quantile, so there is none",
-        figure="stage_samples",
+        metric="stage_samples",
         project="acme/devices",
         tracker="jira",
         runner="jenkins",
@@ -167,8 +168,8 @@ TEAMS: Sequence[Team] = (
     ),
     Team(
         name="checkout",
-        notice="abandons to look fast: what it answers it answers within days, and most of the rest it gives up",
-        figure="idea_to_answer_survival_quantile_seconds",
+        notice="abandons to look fast: its answers take days, and it gives most experiments up",
+        metric="idea_to_answer_survival_quantile_seconds",
         project="acme/checkout",
         tracker="jira",
         runner="buildkite",
@@ -184,7 +185,7 @@ TEAMS: Sequence[Team] = (
         slow_every=8,
     ),
 )
-"""The teams."""
+"""All teams."""
 
 THRESHOLDS: Mapping[str, str] = {"default": "14d", "search": "7d", "frontier": "10d"}
-"""How long a loop may take, by team, as settings spell it."""
+"""The threshold of each team, as in the settings."""

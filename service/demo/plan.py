@@ -1,4 +1,4 @@
-"""A plan: what becomes of one idea, and how long after it, drawn from a team's habits."""
+"""A plan: the course of one experiment, drawn at random from its team's habits."""
 
 import math
 from collections.abc import Mapping
@@ -19,15 +19,15 @@ _RED = 0.35
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """One idea of a team; all times are from the idea on.
+    """One experiment of a team; all times count from its idea.
 
     Attributes:
-        number: which of the team's ideas it is.
-        started: when it is picked up, if ever.
-        runs: when continuous integration comes to an end, and whether it succeeds.
+        number: its number among the team's experiments.
+        started: when it starts, if ever.
+        runs: when each run of continuous integration finishes, and whether it succeeds.
         ended: when it is concluded, if ever.
-        category: of a failure; empty where nobody classifies it.
-        first_ended: when it was concluded a first time, if it was reopened.
+        category: the category of a failure; empty for an unclassified one.
+        first_ended: when it is concluded for the first time, if it is reopened.
     """
 
     number: int
@@ -44,15 +44,16 @@ class Plan:
 
 
 def draw(team: Team, number: int, dice: Random) -> Plan:
-    """What becomes of a team's idea."""
-    ending, bold = _one_of(team.endings, dice), dice.random() < team.bold
+    """Draw the course of a team's experiment."""
+    ending, bold = _choose(team.endings, dice), dice.random() < team.bold
     if team.slow_every and number % team.slow_every == team.slow_every - 1:
-        ending, taken = "worked", _about(team.slow_answer, 0.1, dice)
+        ending, taken = "worked", _duration(team.slow_answer, 0.1, dice)
     else:
-        taken = _about(team.given_up if ending == "abandoned" else team.answered, team.spread, dice)
-    picked_up = _about(team.bold_picked_up if bold else team.picked_up, team.spread, dice)
-    # Who has no time left before the answer picked it up early.
+        taken = _duration(team.given_up if ending == "abandoned" else team.answered, team.spread, dice)
+    picked_up = _duration(team.bold_picked_up if bold else team.picked_up, team.spread, dice)
+    # An experiment with a quick answer starts early.
     started = min(picked_up, taken / 3)
+    ships = ending == "worked"
     answered = ending not in ("abandoned", "duplicate", "forgotten")
     return Plan(
         number=number,
@@ -62,15 +63,15 @@ def draw(team: Team, number: int, dice: Random) -> Plan:
         runs=_runs(started, taken, dice) if ending != "duplicate" else (),
         ended=None if ending == "forgotten" else taken,
         ending=ending,
-        category=_one_of(team.categories, dice) if ending == "failed" else "",
+        category=_choose(team.categories, dice) if ending == "failed" else "",
         first_ended=taken * 0.7 if answered and dice.random() < _REOPENS else None,
-        shared=taken + _about(timedelta(hours=30), 0.5, dice) if answered and dice.random() < team.shares else None,
-        shipped=taken + _about(timedelta(days=2), 0.5, dice) if ending == "worked" and dice.random() < _SHIPS else None,
+        shared=taken + _duration(timedelta(hours=30), 0.5, dice) if answered and dice.random() < team.shares else None,
+        shipped=taken + _duration(timedelta(days=2), 0.5, dice) if ships and dice.random() < _SHIPS else None,
     )
 
 
 def title(team: Team, number: int) -> str:
-    """What an idea is called: each team goes through all that it can think of before an idea comes again."""
+    """The title of an experiment. A team uses every title once before one repeats."""
     number = number % team.titles if team.titles else number
     verbs, things = len(team.verbs), len(team.things)
     again, place = divmod(number, verbs * things)
@@ -81,15 +82,15 @@ def title(team: Team, number: int) -> str:
 
 
 def _runs(started: timedelta, taken: timedelta, dice: Random) -> tuple[tuple[timedelta, bool], ...]:
-    """One run or two between start and answer, of which about one in three fails."""
+    """One or two runs between start and answer; about one in three fails."""
     places = sorted(dice.uniform(0.1, _LATEST_SHARE) for _ in range(dice.randint(1, 2)))
     return tuple((started + (taken - started) * place, dice.random() >= _RED) for place in places)
 
 
-def _about(median: timedelta, spread: float, dice: Random) -> timedelta:
-    """A duration as they are in life: few are much longer than the median."""
+def _duration(median: timedelta, spread: float, dice: Random) -> timedelta:
+    """A duration with a log-normal distribution."""
     return median * math.exp(dice.gauss(0, spread))
 
 
-def _one_of(weights: Mapping[_Choice, float], dice: Random) -> _Choice:
+def _choose(weights: Mapping[_Choice, float], dice: Random) -> _Choice:
     return dice.choices(list(weights), list(weights.values()))[0]

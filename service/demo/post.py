@@ -1,4 +1,4 @@
-"""A post: one delivery before it is signed."""
+"""A post: a delivery before it is signed."""
 
 import json
 from collections.abc import Mapping
@@ -10,18 +10,18 @@ from typing import Any
 ORGANISATION = "acme"
 """The organisation's name at its tools."""
 ACCOUNT = "octo-dev"
-"""The account under which everything is done: whose work it was is no part of the story."""
+"""The one account that does everything, since the demo shows no persons."""
 
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """A delivery, with the moment at which its tool would send it.
+    """A delivery, and the time at which its tool sends it.
 
     Attributes:
-        at: when it is sent, in the time of the story.
-        source: the name of the source, which is that of its provider.
-        named: the headers that tell what is delivered.
-        forged: whether it is signed with a secret that is not the source's.
+        at: when it is sent, in simulated time.
+        source: the name of the source, which is the name of its provider.
+        named: the headers that name the event and the delivery.
+        forged: whether it is signed with a wrong secret.
     """
 
     at: datetime
@@ -32,18 +32,18 @@ class Post:
 
 
 def written(source: str, at: datetime, payload: Mapping[str, Any], **named: str) -> Post:
-    """A post with a payload; underscores in the headers' names stand for hyphens."""
+    """Make a post of a payload; underscores in header names become hyphens."""
     headers = {name.replace("_", "-"): value for name, value in named.items()}
     return Post(at, source, json.dumps(payload, separators=(",", ":")).encode(), headers)
 
 
 def sha_of(*parts: object) -> str:
-    """The hash of a commit, which follows from what it is."""
+    """A reproducible commit hash, made of the parts."""
     return sha256("/".join(map(str, parts)).encode()).hexdigest()[:40]
 
 
 def number_of(*parts: object) -> int:
-    """A tool's own number of something, which follows from what it is."""
+    """A reproducible number, such as a tool's id, made of the parts."""
     return int(sha_of(*parts)[:8], 16)
 
 
@@ -53,5 +53,5 @@ def zulu(when: datetime) -> str:
 
 
 def zulu_or_none(when: datetime | None) -> str | None:
-    """Such a time, or none."""
+    """Such a time, or None."""
     return zulu(when) if when else None

@@ -1,4 +1,4 @@
-"""The demo's own Prometheus: it is given the past, scrapes the demo, and ends with it."""
+"""The demo's own Prometheus: it loads the past, scrapes the demo, and ends with it."""
 
 import asyncio
 import json
@@ -18,23 +18,23 @@ _ATTEMPTS = 3
 _PATIENCE_SECONDS = 30.0
 _LOOK_SECONDS = 0.1
 _OK = 200
-# Kills what it runs when its standard input ends, and so when the demo does, in whatever way. Its standard output is
-# what it runs alone has, and ends with that.
+# Kill the command when standard input closes, which happens however the demo ends. Only the command has the standard
+# output, which closes when the command ends.
 _END_WITH_US = '"$@" & exec >&-; read -r _; kill -KILL $!; wait'
 
 
 class NotObserved(Exception):
-    """No Prometheus shows the demo; the message says why."""
+    """No Prometheus shows the demo; the message gives the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prometheus:
-    """Prometheus as it is installed here, and where it keeps what it needs for the demo.
+    """The installed Prometheus, with a directory for the demo.
 
     Attributes:
-        directory: the demo's, for Prometheus alone.
-        target: the host and port at which the demo is scraped.
-        rules: the directory that holds rules for it, or None.
+        directory: the directory for its configuration and data.
+        target: the host and port to scrape.
+        rules: the directory of its rules, or None.
     """
 
     directory: Path
@@ -43,14 +43,14 @@ class Prometheus:
 
     @property
     def history(self) -> Path:
-        """Where the past is to be, as OpenMetrics, before it is loaded."""
+        """The file for the past in OpenMetrics format."""
         return self.directory / "history.om"
 
     def prepare(self) -> None:
-        """Make the directory, and a configuration in it that scrapes the demo.
+        """Make the directory and the configuration.
 
         Raises:
-            NotObserved: what it needs is not installed.
+            NotObserved: Prometheus or promtool is not installed.
         """
         if missing := [name for name in ("promtool", "prometheus") if shutil.which(name) is None]:
             raise NotObserved(f"{' and '.join(missing)} not on the PATH; Debian and Ubuntu: apt install prometheus")
@@ -65,10 +65,10 @@ class Prometheus:
         self._configuration.write_text(json.dumps(configuration, indent=2), "utf-8")
 
     async def load(self) -> None:
-        """Make blocks of the past.
+        """Turn the past into blocks of Prometheus' database.
 
         Raises:
-            NotObserved: promtool cannot.
+            NotObserved: promtool fails.
         """
         blocks = ["--max-block-duration=1500h", "openmetrics", str(self.history), str(self._data)]
         await run(["promtool", "tsdb", "create-blocks-from", *blocks])
@@ -76,13 +76,13 @@ class Prometheus:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[str]:
-        """Prometheus on the past, at its usual port if that is free, until the context ends; gives its URL.
+        """Run Prometheus until the context ends, at its usual port if that is free, and yield its URL.
 
         Raises:
-            NotObserved: it does not start.
+            NotObserved: Prometheus does not start.
         """
         for attempt in range(_ATTEMPTS):
-            # Somebody else may take a port that is free now, and then another one may do.
+            # Another process may take the free port first; then try another port.
             port = _free_port(_USUAL_PORT if attempt == 0 else 0)
             process = await self._start(port)
             try:
@@ -110,7 +110,7 @@ class Prometheus:
             "prometheus",
             f"--config.file={self._configuration}",
             f"--storage.tsdb.path={self._data}",
-            # By itself it would keep 15 days.
+            # The default is 15 days.
             "--storage.tsdb.retention.time=3y",
             f"--web.listen-address={_HOST}:{port}",
             "--log.level=warn",
@@ -121,7 +121,7 @@ class Prometheus:
             )
 
     async def _is_ready(self, process: Process, port: int) -> bool:
-        """Whether this Prometheus, and no other one at this port, answers in time."""
+        """Whether this Prometheus, and not another one at the port, answers in time."""
         assert process.stdout is not None  # noqa: S101 - it was started with a pipe
         ended = asyncio.create_task(process.stdout.read())
         try:
@@ -139,28 +139,28 @@ class Prometheus:
 
 
 async def run(command: Sequence[str], environment: Mapping[str, str] | None = None, cwd: Path | None = None) -> None:
-    """Run a command to its end; it is killed where nobody waits for it any more.
+    """Run a command to its end, and kill it on cancellation.
 
     Raises:
-        NotObserved: it fails.
+        NotObserved: the command fails.
     """
-    # A session of its own: ctrl-C asks the demo to end, and the demo ends it.
+    # A session of its own: Ctrl-C reaches only the demo, which ends the command.
     process = await asyncio.create_subprocess_exec(
         *command, env=environment, cwd=cwd, stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, start_new_session=True
     )
     try:
-        said, _ = await process.communicate()
+        output, _ = await process.communicate()
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
     if process.returncode:
-        last = said.decode(errors="replace").strip().rpartition("\n")[2]
+        last = output.decode(errors="replace").strip().rpartition("\n")[2]
         raise NotObserved(f"{Path(command[0]).name} ended with status {process.returncode}: {last}")
 
 
 async def _data_at(port: int) -> str:
-    """Where the Prometheus at a port has its data."""
+    """The data directory of the Prometheus at a port."""
     async with connected(_HOST, port) as connection:
         answer = await connection.ask("GET", "/api/v1/status/flags", {})
     return str(json.loads(answer.body)["data"]["storage.tsdb.path"]) if answer.status == _OK else ""
@@ -173,7 +173,7 @@ async def _end(process: Process) -> None:
 
 
 def _free_port(wanted: int) -> int:
-    """This port, or where it is taken any that is free now."""
+    """The wanted port if it is free, or else any free port."""
     try:
         with socket.create_server((_HOST, wanted)) as probe:
             return int(probe.getsockname()[1])

@@ -1,4 +1,4 @@
-"""A run of continuous integration, whichever tool runs it."""
+"""A run of continuous integration, the same for every tool."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """A run that came to its end.
+    """A finished run.
 
     Attributes:
         project: the repository, with its owner.
-        number: the tool's own number of the run.
+        number: the tool's number of the run.
     """
 
     project: str

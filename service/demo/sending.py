@@ -1,4 +1,4 @@
-"""Sending: HTTP/1.1 over a dozen connections, and each answer checked."""
+"""Send posts over a dozen HTTP/1.1 connections, and check each answer."""
 
 import asyncio
 import json
@@ -22,12 +22,12 @@ Result = Literal["stored", "duplicate", "refused"]
 
 
 class NotTaken(Exception):
-    """A request was not answered as it should be; the message says by what."""
+    """The service gave an unexpected answer, which the message names."""
 
 
 @dataclass(slots=True)
 class Answer:
-    """What the service answered; filled while it arrives."""
+    """An answer of the service, which is filled as it arrives."""
 
     status: int = 0
     body: bytes = b""
@@ -35,7 +35,7 @@ class Answer:
 
 
 class Connection:
-    """One connection to the service, for one request after another."""
+    """A connection to the service, for one request at a time."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str) -> None:
         self._reader = reader
@@ -43,54 +43,54 @@ class Connection:
         self._host = host
 
     async def ask(self, method: str, path: str, headers: Mapping[str, str], body: bytes = b"") -> Answer:
-        """Make a request, and wait for its answer.
+        """Send a request and wait for its answer.
 
         Raises:
-            NotTaken: the connection ended before.
+            NotTaken: the connection ends before the answer.
         """
         lines = {"host": self._host, **headers, "content-length": str(len(body))}
         head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
         self._writer.write(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + body)
-        arriving = _Arriving()
+        parser = _AnswerParser()
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
-                while not arriving.answer.whole:
-                    arriving.feed(await self._reader.read(_AT_ONCE))
+                while not parser.answer.whole:
+                    parser.feed(await self._reader.read(_AT_ONCE))
         except (OSError, TimeoutError, httptools.HttpParserError) as error:
             raise NotTaken(f"the service does not answer: {str(error) or 'it takes too long'}") from error
-        return arriving.answer
+        return parser.answer
 
     async def close(self) -> None:
         self._writer.close()
         await asyncio.gather(self._writer.wait_closed(), return_exceptions=True)
 
 
-class _Arriving:
-    """Takes an answer apart while it arrives."""
+class _AnswerParser:
+    """Parses an answer as it arrives."""
 
     def __init__(self) -> None:
         self.answer = Answer()
-        self._parser = httptools.HttpResponseParser(self)
+        self._http = httptools.HttpResponseParser(self)
 
     def feed(self, part: bytes) -> None:
         if not part:
             raise NotTaken("the service ended the connection")
-        self._parser.feed_data(part)
+        self._http.feed_data(part)
 
     def on_body(self, part: bytes) -> None:
         self.answer.body += part
 
     def on_message_complete(self) -> None:
-        self.answer.status = self._parser.get_status_code()
+        self.answer.status = self._http.get_status_code()
         self.answer.whole = True
 
 
 @asynccontextmanager
 async def connected(host: str, port: int) -> AsyncIterator[Connection]:
-    """A connection to the service.
+    """Connect to the service until the context ends.
 
     Raises:
-        NotTaken: it cannot be reached.
+        NotTaken: the service cannot be reached.
     """
     try:
         reader, writer = await asyncio.open_connection(host, port)
@@ -104,30 +104,30 @@ async def connected(host: str, port: int) -> AsyncIterator[Connection]:
 
 
 async def deliver(connection: Connection, post: Post, secrets: Mapping[str, str]) -> Result:
-    """Deliver a post, once; nothing is tried again.
+    """Deliver a post, without a retry.
 
     Raises:
-        NotTaken: the answer is not the one that the post should get.
+        NotTaken: the answer is not the expected one.
     """
     answer = await connection.ask("POST", f"/webhooks/{post.source}", signed(post, secrets), post.body)
     if answer.status == _REFUSED and post.forged:
         return "refused"
     if answer.status != _ACCEPTED or post.forged:
-        said = answer.body.decode(errors="replace")
-        raise NotTaken(f"a delivery to /webhooks/{post.source} was answered {answer.status}: {said}")
+        text = answer.body.decode(errors="replace")
+        raise NotTaken(f"a delivery to /webhooks/{post.source} was answered {answer.status}: {text}")
     return "duplicate" if json.loads(answer.body)["status"] == "duplicate" else "stored"
 
 
 async def deliver_all(
     host: str, port: int, posts: Iterable[Post], secrets: Mapping[str, str], done: Callable[[Result], None]
 ) -> None:
-    """Deliver posts over a dozen connections, so that some may overtake others, as in life.
+    """Deliver posts over a dozen connections, so that some arrive out of order, as in reality.
 
     Args:
-        done: is told of each one.
+        done: the callback for each result.
 
     Raises:
-        NotTaken: as soon as one of them is not taken.
+        NotTaken: the service gave an unexpected answer; the rest is not sent.
     """
     queue = iter(posts)
 

@@ -1,4 +1,4 @@
-"""How each tool proves that a post is its own."""
+"""Sign posts as each tool does."""
 
 import base64
 import hmac
@@ -17,10 +17,10 @@ _PROOFS: Mapping[str, Callable[[str, bytes], tuple[str, str]]] = {
 
 
 def signed(post: Post, secrets: Mapping[str, str]) -> dict[str, str]:
-    """All headers of a post.
+    """The headers of a post, with its signature.
 
     Args:
-        secrets: by source.
+        secrets: the secrets, by source.
     """
     secret = secrets[post.source][::-1] if post.forged else secrets[post.source]
     name, proof = _PROOFS[post.source](secret, post.body)

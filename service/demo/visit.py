@@ -1,4 +1,4 @@
-"""The visit: post the past, see it in the figures, and go on live."""
+"""The visit: post the past, wait until it is in the metrics, and go on live."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -20,10 +20,10 @@ _TAKEN_AT = "loopgauge_snapshot_timestamp_seconds"
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """The service that is visited.
+    """The service to post to.
 
     Attributes:
-        secrets: by source.
+        secrets: the secrets, by source.
         clock: the time now, UTC.
     """
 
@@ -36,16 +36,16 @@ class Service:
 async def post_history(
     service: Service, posts: list[Post], progress: Callable[[int, int], None]
 ) -> Mapping[Result, int]:
-    """Post the past, as fast as it is taken, and wait until all of it is in the figures.
+    """Post the past as fast as the service accepts it, and wait until all of it is in the metrics.
 
     Args:
-        progress: is told how much is done, and of how much: each delivery is posted, and then counted.
+        progress: the callback for the steps done and their total; each delivery is posted, and then processed.
 
     Returns:
-        How many were stored, how many were duplicates and how many were refused.
+        The number of stored, duplicate and refused deliveries.
 
     Raises:
-        NotTaken: the service took one of them otherwise than it should.
+        NotTaken: the service gave an unexpected answer.
     """
     results: dict[Result, int] = {"stored": 0, "duplicate": 0, "refused": 0}
 
@@ -54,38 +54,38 @@ async def post_history(
         progress(sum(results.values()), 2 * len(posts))
 
     await deliver_all(service.host, service.port, posts, service.secrets, done)
-    await _until_shown(service, results["stored"], lambda counted: progress(len(posts) + counted, 2 * len(posts)))
+    await _until_shown(service, results["stored"], lambda processed: progress(len(posts) + processed, 2 * len(posts)))
     progress(2 * len(posts), 2 * len(posts))
     return results
 
 
 async def post_live(service: Service, start: datetime, span: timedelta, pace: float, dice: Random) -> None:
-    """Post what goes on happening, each delivery when it is due, without an end.
+    """Post live deliveries, each when it is due, without end.
 
     Raises:
-        NotTaken: the service took one of them otherwise than it should.
+        NotTaken: the service gave an unexpected answer.
     """
     for post in live(start, span, pace, dice):
         await asyncio.sleep(max(0.0, (post.at - service.clock()).total_seconds()))
-        # A connection that is idle for long is ended by the service.
+        # The service closes idle connections, so each delivery has its own.
         async with connected(service.host, service.port) as connection:
             await deliver(connection, post, service.secrets)
 
 
 def past(start: datetime, span: timedelta, dice: Random) -> list[Post]:
-    """The organisation's past, ready to be posted."""
+    """The deliveries of the organisation's past."""
     return list(history(start, span, dice))
 
 
 async def _until_shown(service: Service, stored: int, progress: Callable[[int], None]) -> None:
-    """Wait until nothing waits, and two snapshots one after the other tell of the same experiments."""
+    """Wait until the queue is empty and two successive snapshots show the same number of experiments."""
     shown: tuple[float, float] | None = None
     while True:
-        figures = await _figures(service)
-        interpreted = int(figures.get(_INTERPRETED, 0))
-        waiting = sum(int(figures.get(name, stored)) for name in _WAITING)
+        metrics = await _metrics(service)
+        interpreted = int(metrics.get(_INTERPRETED, 0))
+        waiting = sum(int(metrics.get(name, stored)) for name in _WAITING)
         progress(max(0, interpreted - waiting))
-        taken_at, experiments = figures.get(_TAKEN_AT), sum(figures.get(name, 0.0) for name in _EXPERIMENTS)
+        taken_at, experiments = metrics.get(_TAKEN_AT), sum(metrics.get(name, 0.0) for name in _EXPERIMENTS)
         if interpreted < stored or waiting:
             shown = None
         elif taken_at is not None and (shown is None or taken_at > shown[0]):
@@ -95,8 +95,8 @@ async def _until_shown(service: Service, stored: int, progress: Callable[[int], 
         await asyncio.sleep(_LOOK_SECONDS)
 
 
-async def _figures(service: Service) -> dict[str, float]:
-    """The sum of each figure over its labels."""
+async def _metrics(service: Service) -> dict[str, float]:
+    """The sum of each metric over its labels."""
     async with connected(service.host, service.port) as connection:
         answer = await connection.ask("GET", "/metrics", {})
     if answer.status != _OK:

@@ -1,1 +1,1 @@
-"""What the organisation's tools post, in the shapes of their providers: one file each."""
+"""The webhooks of the organisation's tools, in the format of each provider."""

@@ -7,11 +7,11 @@ from service.demo.run import Run
 
 
 def build(run: Run) -> list[Post]:
-    """A build: running, and finished."""
+    """The posts of a build: running, and finished."""
     began = run.ended_at - run.took
     organisation, _, name = run.project.partition("/")
     page = f"https://buildkite.com/{organisation}/{name}"
-    shown = {
+    common = {
         "id": str(uuid5(NAMESPACE_URL, f"buildkite/{run.project}/{run.number}")),
         "number": run.number % 10_000,
         "web_url": f"{page}/builds/{run.number % 10_000}",
@@ -26,9 +26,9 @@ def build(run: Run) -> list[Post]:
         "meta_data": {},
     }
     pipeline = {"slug": name, "name": name, "web_url": page, "repository": f"git@github.com:{run.project}.git"}
-    running = {"event": "build.running", "build": {**shown, "state": "running", "finished_at": None}}
+    running = {"event": "build.running", "build": {**common, "state": "running", "finished_at": None}}
     state = "passed" if run.succeeded else "failed"
-    finished = {"event": "build.finished", "build": {**shown, "state": state, "finished_at": zulu(run.ended_at)}}
+    finished = {"event": "build.finished", "build": {**common, "state": state, "finished_at": zulu(run.ended_at)}}
     return [
         written("buildkite", began, {**running, "pipeline": pipeline}, x_buildkite_event="build.running"),
         written("buildkite", run.ended_at, {**finished, "pipeline": pipeline}, x_buildkite_event="build.finished"),

@@ -8,7 +8,7 @@ from service.demo.run import Run
 
 
 def workflow(run: Run) -> list[Post]:
-    """A workflow that came to its end, and the job in it that came to its own just before."""
+    """The posts of a finished workflow: its job, and the workflow itself."""
     status = "success" if run.succeeded else "failed"
     began, ended = zulu(run.ended_at - run.took), zulu(run.ended_at)
     address = f"https://app.circleci.com/pipelines/github/{run.project}/{run.number}"

@@ -16,7 +16,7 @@ _BEFORE_IT_RUNS = timedelta(seconds=40)
 
 @dataclass(slots=True, kw_only=True)
 class Issue:
-    """An issue as it is at the moment."""
+    """An issue and its current state."""
 
     repository: str
     number: int
@@ -29,15 +29,15 @@ class Issue:
     reason: str | None = None
 
     def event(self, action: str, at: datetime, **more: Any) -> Post:
-        """The delivery of an action, with the state that it left behind."""
-        return _delivered("issues", at, self.repository, {"action": action, "issue": self.shown(at), **more})
+        """The delivery of an action, with the state after it."""
+        return _delivered("issues", at, self.repository, {"action": action, "issue": self.state(at), **more})
 
     def comment(
         self, text: str, at: datetime, association: str = "MEMBER", on: Mapping[str, Any] | None = None
     ) -> Post:
         """A comment on it, or on one of its pull requests."""
         number = number_of(self.repository, self.number, text, zulu(at))
-        said = {
+        comment = {
             "id": number,
             "html_url": f"{_page(self.repository)}/issues/{self.number}#issuecomment-{number}",
             "body": text,
@@ -46,11 +46,11 @@ class Issue:
             "created_at": zulu(at),
             "updated_at": zulu(at),
         }
-        payload = {"action": "created", "issue": on or self.shown(at), "comment": said}
+        payload = {"action": "created", "issue": on or self.state(at), "comment": comment}
         return _delivered("issue_comment", at, self.repository, payload)
 
-    def shown(self, at: datetime) -> dict[str, Any]:
-        """How GitHub shows it."""
+    def state(self, at: datetime) -> dict[str, Any]:
+        """The issue in GitHub's payloads."""
         return {
             "id": number_of(self.repository, "issue", self.number),
             "number": self.number,
@@ -71,7 +71,7 @@ class Issue:
 
 @dataclass(slots=True, kw_only=True)
 class PullRequest:
-    """A pull request as it is at the moment."""
+    """A pull request and its current state."""
 
     repository: str
     number: int
@@ -85,11 +85,11 @@ class PullRequest:
     merge_commit: str | None = None
 
     def event(self, action: str, at: datetime, **more: Any) -> Post:
-        """The delivery of an action, with the state that it left behind."""
-        payload = {"action": action, "number": self.number, "pull_request": self._shown(at), **more}
+        """The delivery of an action, with the state after it."""
+        payload = {"action": action, "number": self.number, "pull_request": self._state(at), **more}
         return _delivered("pull_request", at, self.repository, payload)
 
-    def _shown(self, at: datetime) -> dict[str, Any]:
+    def _state(self, at: datetime) -> dict[str, Any]:
         home = {"full_name": self.repository, "default_branch": "main", "fork": False}
         return {
             "id": number_of(self.repository, "pull", self.number),
@@ -113,7 +113,7 @@ class PullRequest:
 
 
 def label(name: str) -> dict[str, Any]:
-    """A label, as it stands beside an issue and in the event that puts it on."""
+    """A label in GitHub's payloads."""
     colour = _COLOURS.get(name.partition(":")[0], "ededed")
     return {"id": number_of("label", name), "name": name, "color": colour, "default": False, "description": None}
 
@@ -145,9 +145,9 @@ def push(repository: str, branch: str, head: str, message: str, at: datetime, *,
 
 
 def workflow_run(run: Run) -> list[Post]:
-    """A run of a workflow: requested, and completed."""
+    """The posts of a workflow run: requested, and completed."""
     began = run.ended_at - run.took
-    shown = {
+    common = {
         "id": run.number,
         "name": "CI",
         "head_branch": run.branch,
@@ -161,17 +161,17 @@ def workflow_run(run: Run) -> list[Post]:
         "created_at": zulu(began),
         "run_started_at": zulu(began),
     }
-    asked = {**shown, "status": "queued", "conclusion": None, "updated_at": zulu(began)}
+    requested = {**common, "status": "queued", "conclusion": None, "updated_at": zulu(began)}
     conclusion = "success" if run.succeeded else "failure"
-    ended = {**shown, "status": "completed", "conclusion": conclusion, "updated_at": zulu(run.ended_at)}
+    completed = {**common, "status": "completed", "conclusion": conclusion, "updated_at": zulu(run.ended_at)}
     return [
-        _delivered("workflow_run", began, run.project, {"action": "requested", "workflow_run": asked}),
-        _delivered("workflow_run", run.ended_at, run.project, {"action": "completed", "workflow_run": ended}),
+        _delivered("workflow_run", began, run.project, {"action": "requested", "workflow_run": requested}),
+        _delivered("workflow_run", run.ended_at, run.project, {"action": "completed", "workflow_run": completed}),
     ]
 
 
 def deployment_status(repository: str, sha: str, environment: str, at: datetime) -> Post:
-    """A deployment of a commit that succeeded."""
+    """A successful deployment of a commit."""
     number = number_of(repository, sha, environment)
     deployment = {
         "id": number,
@@ -187,13 +187,13 @@ def deployment_status(repository: str, sha: str, environment: str, at: datetime)
 
 
 def ping(at: datetime) -> Post:
-    """What GitHub sends when a webhook is made."""
+    """The first delivery of a new webhook."""
     hook = {"type": "Organization", "id": 42, "active": True, "events": ["*"]}
     return _post("ping", at, {"zen": "Design for failure.", "hook_id": 42, "hook": hook})
 
 
 def star(repository: str, at: datetime) -> Post:
-    """Somebody likes a repository."""
+    """A star for a repository, which is ignored."""
     return _delivered("star", at, repository, {"action": "created", "starred_at": zulu(at)})
 
 
@@ -203,7 +203,7 @@ def _delivered(event: str, at: datetime, repository: str, payload: Mapping[str, 
 
 
 def _post(event: str, at: datetime, payload: Mapping[str, Any]) -> Post:
-    # GitHub's own id of the event, which a redelivery keeps.
+    # GitHub's id of the delivery, which a redelivery keeps.
     delivery = str(uuid5(NAMESPACE_URL, f"{event} {zulu(at)} {payload}"))
     return written("github", at, payload, x_github_event=event, x_github_delivery=delivery, x_github_hook_id="42")
 

@@ -14,7 +14,7 @@ _USER = {"id": 7, "name": ACCOUNT, "username": ACCOUNT}
 
 @dataclass(slots=True, kw_only=True)
 class Issue:
-    """An issue as it is at the moment."""
+    """An issue and its current state."""
 
     project: str
     number: int
@@ -24,7 +24,7 @@ class Issue:
     closed_at: datetime | None = None
 
     def event(self, action: str, at: datetime, **changes: Any) -> Post:
-        """The delivery of an action, with the state that it left behind."""
+        """The delivery of an action, with the state after it."""
         attributes = {**self._attributes(at), "action": action}
         payload = {"object_attributes": attributes, "labels": _labels(self.labels), "changes": changes}
         return _post("Issue Hook", "issue", at, self.project, payload)
@@ -33,7 +33,7 @@ class Issue:
         return self.event("update", at, assignees={"previous": [], "current": [_USER]})
 
     def labelled(self, labels: Sequence[str], at: datetime) -> Post:
-        """The issue gets more labels."""
+        """Add labels, and return the delivery."""
         before = _labels(self.labels)
         self.labels.extend(labels)
         return self.event("update", at, labels={"previous": before, "current": _labels(self.labels)})
@@ -41,7 +41,7 @@ class Issue:
     def note(self, text: str, at: datetime) -> Post:
         """A comment on it."""
         number = number_of(self.project, self.number, text, zulu(at))
-        said = {
+        attributes = {
             "id": number,
             "note": text,
             "noteable_type": "Issue",
@@ -51,7 +51,7 @@ class Issue:
             "updated_at": _spaced(at),
             "url": f"{_page(self.project)}/-/issues/{self.number}#note_{number}",
         }
-        payload = {"object_attributes": said, "issue": {**self._attributes(at), "labels": _labels(self.labels)}}
+        payload = {"object_attributes": attributes, "issue": {**self._attributes(at), "labels": _labels(self.labels)}}
         return _post("Note Hook", "note", at, self.project, payload)
 
     def _attributes(self, at: datetime) -> dict[str, Any]:
@@ -70,7 +70,7 @@ class Issue:
 
 @dataclass(slots=True, kw_only=True)
 class MergeRequest:
-    """A merge request as it is at the moment."""
+    """A merge request and its current state."""
 
     project: str
     number: int
@@ -83,7 +83,7 @@ class MergeRequest:
     merge_commit: str | None = None
 
     def event(self, action: str, at: datetime) -> Post:
-        """The delivery of an action, with the state that it left behind."""
+        """The delivery of an action, with the state after it."""
         attributes = {
             "id": number_of(self.project, "merge request", self.number),
             "iid": self.number,
@@ -106,9 +106,9 @@ class MergeRequest:
 
 
 def pipeline(run: Run) -> list[Post]:
-    """A pipeline: running, and finished."""
+    """The posts of a pipeline: running, and finished."""
     began = run.ended_at - run.took
-    shown = {
+    common = {
         "id": run.number,
         "iid": run.number % 10_000,
         "ref": run.branch,
@@ -119,19 +119,19 @@ def pipeline(run: Run) -> list[Post]:
         "created_at": _spaced(began),
     }
     commit = {"id": run.sha, "message": run.message, "timestamp": zulu(began)}
-    running = {**shown, "status": "running", "finished_at": None, "duration": None}
+    running = {**common, "status": "running", "finished_at": None, "duration": None}
     status = "success" if run.succeeded else "failed"
     duration = int(run.took.total_seconds())
-    finished = {**shown, "status": status, "finished_at": _spaced(run.ended_at), "duration": duration}
-    told = ((began, running), (run.ended_at, finished))
+    finished = {**common, "status": status, "finished_at": _spaced(run.ended_at), "duration": duration}
+    phases = ((began, running), (run.ended_at, finished))
     return [
         _post("Pipeline Hook", "pipeline", at, run.project, {"object_attributes": attributes, "commit": commit})
-        for at, attributes in told
+        for at, attributes in phases
     ]
 
 
 def deployment(project: str, sha: str, environment: str, at: datetime) -> Post:
-    """A deployment of a commit that succeeded."""
+    """A successful deployment of a commit."""
     payload = {
         "status": "success",
         "status_changed_at": at.strftime("%Y-%m-%d %H:%M:%S +0000"),
@@ -159,14 +159,14 @@ def push(project: str, branch: str, head: str, message: str, at: datetime) -> Po
 
 
 def wiki_page(project: str, title: str, at: datetime) -> Post:
-    """A page of the wiki was written, which says nothing about experiments."""
+    """A new wiki page, which is ignored."""
     attributes = {"title": title, "format": "markdown", "action": "create", "message": f"Create {title} {zulu(at)}"}
     return _post("Wiki Page Hook", "wiki_page", at, project, {"object_attributes": attributes})
 
 
 def _post(hook: str, kind: str, at: datetime, project: str, payload: Mapping[str, Any]) -> Post:
     named = {"object_kind": kind, "event_type": kind, "user": _USER, "project": _project(project), **payload}
-    # GitLab's own id of the delivery.
+    # GitLab's id of the delivery.
     return written("gitlab", at, named, x_gitlab_event=hook, idempotency_key=sha_of("gitlab", zulu(at), named))
 
 

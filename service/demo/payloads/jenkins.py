@@ -7,14 +7,14 @@ from service.demo.run import Run
 
 
 def build(run: Run) -> list[Post]:
-    """A build: started, and completed."""
+    """The posts of a build: started, and completed."""
     ended = "SUCCESS" if run.succeeded else "FAILURE"
     return [_phase(run, "STARTED", None, run.ended_at - run.took), _phase(run, "COMPLETED", ended, run.ended_at)]
 
 
 def _phase(run: Run, phase: str, status: str | None, at: datetime) -> Post:
     name, number = run.project.partition("/")[2], run.number % 10_000
-    told = {
+    common = {
         "full_url": f"https://jenkins.example.com/job/{name}/{number}/",
         "number": number,
         "queue_id": number,
@@ -26,5 +26,5 @@ def _phase(run: Run, phase: str, status: str | None, at: datetime) -> Post:
         "log": "",
         "artifacts": {},
     }
-    build = {**told, "status": status} if status else told
+    build = {**common, "status": status} if status else common
     return written("jenkins", at, {"name": name, "display_name": name, "url": f"job/{name}/", "build": build})

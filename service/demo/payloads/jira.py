@@ -10,7 +10,7 @@ from service.demo.post import ACCOUNT, Post, number_of, sha_of, written
 _SITE = "https://acme.atlassian.net/rest/api/2"
 _USER = {"accountId": "5b10a2844c20165700ede21g", "displayName": ACCOUNT, "active": True}
 Status = tuple[str, str, str]
-"""Id and name of a status, and the key of its category."""
+"""The id and name of a status, and the key of its category."""
 TO_DO: Status = ("10000", "To Do", "new")
 IN_PROGRESS: Status = ("3", "In Progress", "indeterminate")
 DONE: Status = ("10002", "Done", "done")
@@ -18,7 +18,7 @@ DONE: Status = ("10002", "Done", "done")
 
 @dataclass(slots=True, kw_only=True)
 class Ticket:
-    """A ticket as it is at the moment."""
+    """A ticket and its current state."""
 
     key: str
     summary: str
@@ -34,7 +34,7 @@ class Ticket:
         return self._event("jira:issue_created", "issue_created", self.created_at, [])
 
     def labelled(self, labels: Sequence[str], at: datetime) -> Post:
-        """The ticket gets more labels."""
+        """Add labels, and return the delivery."""
         before = " ".join(self.labels)
         self.labels.extend(labels)
         return self._updated(at, [_change("labels", "", before, "", " ".join(self.labels))])
@@ -43,7 +43,7 @@ class Ticket:
         return self._updated(at, [_change("assignee", "", "", _USER["accountId"], ACCOUNT)], "issue_assigned")
 
     def moved(self, to: Status, at: datetime, resolution: str | None = None) -> Post:
-        """The ticket gets another status and, at its end, a resolution."""
+        """Change the status and the resolution, and return the delivery."""
         changes = [_change("status", self.status[0], self.status[1], to[0], to[1])]
         if resolution != self.resolution:
             changes.append(_change("resolution", "", self.resolution or "", "10000", resolution or ""))
@@ -51,9 +51,9 @@ class Ticket:
         return self._updated(at, changes, "issue_generic")
 
     def commented(self, text: str, at: datetime) -> Post:
-        """A comment, which comes with few of the ticket's fields."""
+        """A comment, whose delivery has few of the ticket's fields."""
         number = number_of(self.key, text, _stamp(at))
-        said = {
+        comment = {
             "self": f"{_SITE}/issue/{number_of(self.key)}/comment/{number}",
             "id": str(number),
             "author": _USER,
@@ -62,18 +62,18 @@ class Ticket:
             "updated": _stamp(at),
         }
         fields = {name: self._fields()[name] for name in ("summary", "issuetype", "project", "status")}
-        return _post(at, {"webhookEvent": "comment_created", "comment": said, "issue": self._shown(fields)})
+        return _post(at, {"webhookEvent": "comment_created", "comment": comment, "issue": self._issue(fields)})
 
     def _updated(self, at: datetime, changes: Sequence[Mapping[str, Any]], kind: str = "issue_updated") -> Post:
         return self._event("jira:issue_updated", kind, at, changes)
 
     def _event(self, name: str, kind: str, at: datetime, changes: Sequence[Mapping[str, Any]]) -> Post:
         changelog = {"id": str(number_of(self.key, name, _stamp(at))), "items": list(changes)}
-        shown = {**self._fields(), "updated": _stamp(at)}
+        fields = {**self._fields(), "updated": _stamp(at)}
         named = {"webhookEvent": name, "issue_event_type_name": kind, "user": _USER}
-        return _post(at, {**named, "issue": self._shown(shown), "changelog": changelog})
+        return _post(at, {**named, "issue": self._issue(fields), "changelog": changelog})
 
-    def _shown(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+    def _issue(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         number = number_of(self.key)
         return {"id": str(number), "self": f"{_SITE}/issue/{number}", "key": self.key, "fields": fields}
 
@@ -98,7 +98,7 @@ class Ticket:
 
 
 def sprint_started(name: str, at: datetime) -> Post:
-    """A sprint began, which says nothing about experiments."""
+    """The start of a sprint, which is ignored."""
     sprint = {"id": number_of(name), "name": name, "state": "active", "startDate": _stamp(at)}
     return _post(at, {"webhookEvent": "sprint_started", "sprint": sprint})
 
@@ -110,7 +110,7 @@ def _change(field: str, old: str, old_text: str, new: object, new_text: str) -> 
 
 def _post(at: datetime, event: Mapping[str, Any]) -> Post:
     payload = {"timestamp": int(at.timestamp() * 1000), **event}
-    # Jira's own id of the delivery, which stays over retries.
+    # Jira's id of the delivery, which a retry keeps.
     identifier = sha_of("jira", payload)
     return written("jira", at, payload, x_atlassian_webhook_identifier=identifier)
 

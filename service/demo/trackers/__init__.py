@@ -1,4 +1,4 @@
-"""How a loop is lived through in each tracker: what happens, and which tools tell of it."""
+"""The course of an experiment in each tracker: its steps, and the tools that post them."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -12,10 +12,10 @@ from service.demo.trackers.steps import Steps
 
 
 class Begin(Protocol):
-    """Begins a loop in a tracker."""
+    """Begins an experiment in a tracker."""
 
     def __call__(self, team: Team, plan: Plan) -> Steps: ...
 
 
 TRACKERS: Mapping[Tracker, Begin] = {"github": OnGitHub, "jira": OnJira, "gitlab": OnGitLab}
-"""Every tracker."""
+"""Every tracker, by name."""

@@ -1,4 +1,4 @@
-"""A loop in GitHub: an issue, and a pull request that closes it."""
+"""An experiment in GitHub: an issue, and a pull request that closes it."""
 
 from datetime import datetime, timedelta
 
@@ -7,16 +7,16 @@ from service.demo.payloads import github
 from service.demo.payloads.github import Issue, PullRequest
 from service.demo.plan import Plan
 from service.demo.post import Post
-from service.demo.trackers.steps import commit_of, marks, run_of, slug, verdict
+from service.demo.trackers.steps import commit_of, marks, outcome_labels, run_of, slug
 
 _MINUTE = timedelta(minutes=1)
 _FIRST_NUMBER = 100
-# An issue, its pull request, and room for what else is written there.
+# An issue, its pull request, and two numbers for other deliveries.
 _APART = 4
 
 
 class OnGitHub:
-    """The steps of a loop in GitHub; every other loop is concluded and shared by commands in comments."""
+    """The steps in GitHub. Every other experiment is concluded and shared by commands in comments."""
 
     def __init__(self, team: Team, plan: Plan) -> None:
         self._team = team
@@ -29,7 +29,7 @@ class OnGitHub:
 
     @property
     def _opened(self) -> Issue:
-        assert self._issue is not None  # noqa: S101 - a loop is proposed first
+        assert self._issue is not None  # noqa: S101 - an experiment is proposed first
         return self._issue
 
     def propose(self, at: datetime) -> list[Post]:
@@ -99,7 +99,7 @@ class OnGitHub:
         ]
 
     def _end_pull(self, at: datetime) -> list[Post]:
-        """What worked is merged, and the rest is thrown away."""
+        """Merge the pull request if the experiment worked, or else close it."""
         pull = self._pull
         if pull is None:
             return []
@@ -111,10 +111,10 @@ class OnGitHub:
         return [pull.event("closed", at), github.push(pull.repository, "main", pull.merge_commit, message, at)]
 
     def _declare(self, at: datetime) -> list[Post]:
-        issue, labels = self._opened, verdict(self._plan)
+        issue, labels = self._opened, outcome_labels(self._plan)
         if self._by_command and labels:
-            said = " ".join(label.partition(":")[2] for label in labels)
-            return [issue.comment(f"We know now.\n\n/experiment conclude {said}", at + _MINUTE)]
+            words = " ".join(label.partition(":")[2] for label in labels)
+            return [issue.comment(f"We know now.\n\n/experiment conclude {words}", at + _MINUTE)]
         posts = []
         for place, name in enumerate(labels, start=1):
             issue.labels.append(name)

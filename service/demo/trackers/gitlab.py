@@ -1,4 +1,4 @@
-"""A loop in GitLab: an issue, and a merge request that closes it."""
+"""An experiment in GitLab: an issue, and a merge request that closes it."""
 
 from datetime import datetime, timedelta
 
@@ -7,14 +7,14 @@ from service.demo.payloads import gitlab
 from service.demo.payloads.gitlab import Issue, MergeRequest
 from service.demo.plan import Plan
 from service.demo.post import Post
-from service.demo.trackers.steps import commit_of, marks, run_of, slug, verdict
+from service.demo.trackers.steps import commit_of, marks, outcome_labels, run_of, slug
 
 _MINUTE = timedelta(minutes=1)
 _FIRST_NUMBER = 100
 
 
 class OnGitLab:
-    """The steps of a loop in GitLab."""
+    """The steps in GitLab."""
 
     def __init__(self, team: Team, plan: Plan) -> None:
         self._team = team
@@ -26,7 +26,7 @@ class OnGitLab:
 
     @property
     def _opened(self) -> Issue:
-        assert self._issue is not None  # noqa: S101 - a loop is proposed first
+        assert self._issue is not None  # noqa: S101 - an experiment is proposed first
         return self._issue
 
     def propose(self, at: datetime) -> list[Post]:
@@ -70,9 +70,9 @@ class OnGitLab:
         return [issue.event("reopen", at), issue.note("Not so sure: the sample was too small.", at + _MINUTE)]
 
     def conclude(self, at: datetime) -> list[Post]:
-        labels = verdict(self._plan)
-        told = [self._opened.labelled(labels, at + 2 * _MINUTE)] if labels else []
-        return [*self._end_merge(at), *self.close(at + _MINUTE), *told]
+        labels = outcome_labels(self._plan)
+        declared = [self._opened.labelled(labels, at + 2 * _MINUTE)] if labels else []
+        return [*self._end_merge(at), *self.close(at + _MINUTE), *declared]
 
     def share(self, at: datetime) -> list[Post]:
         return [self._opened.labelled(["learning:shared"], at)]
@@ -83,7 +83,7 @@ class OnGitLab:
         return [gitlab.deployment(self._team.project, self._merge.merge_commit, "production", at)]
 
     def _end_merge(self, at: datetime) -> list[Post]:
-        """What worked is merged, and the rest is thrown away."""
+        """Merge the merge request if the experiment worked, or else close it."""
         merge = self._merge
         if merge is None:
             return []

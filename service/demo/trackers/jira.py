@@ -1,4 +1,4 @@
-"""A loop in Jira: a ticket, and a branch that bears its key."""
+"""An experiment in Jira: a ticket, and a branch with its key."""
 
 from datetime import datetime, timedelta
 
@@ -7,14 +7,14 @@ from service.demo.payloads import github
 from service.demo.payloads.jira import DONE, IN_PROGRESS, Ticket
 from service.demo.plan import Plan
 from service.demo.post import Post
-from service.demo.trackers.steps import commit_of, marks, run_of, slug, verdict
+from service.demo.trackers.steps import commit_of, marks, outcome_labels, run_of, slug
 
 _MINUTE = timedelta(minutes=1)
 _FIRST_NUMBER = 100
 
 
 class OnJira:
-    """The steps of a loop in Jira; the type of the ticket marks it, and its component tells the team."""
+    """The steps in Jira. The type of the ticket marks the experiment, and its component names the team."""
 
     def __init__(self, team: Team, plan: Plan) -> None:
         self._team = team
@@ -26,7 +26,7 @@ class OnJira:
 
     @property
     def _created(self) -> Ticket:
-        assert self._ticket is not None  # noqa: S101 - a loop is proposed first
+        assert self._ticket is not None  # noqa: S101 - an experiment is proposed first
         return self._ticket
 
     def propose(self, at: datetime) -> list[Post]:
@@ -62,9 +62,9 @@ class OnJira:
         ]
 
     def conclude(self, at: datetime) -> list[Post]:
-        labels = verdict(self._plan)
-        told = [self._created.labelled(labels, at)] if labels else []
-        return [*told, *self.close(at + _MINUTE)]
+        labels = outcome_labels(self._plan)
+        declared = [self._created.labelled(labels, at)] if labels else []
+        return [*declared, *self.close(at + _MINUTE)]
 
     def share(self, at: datetime) -> list[Post]:
         return [self._created.labelled(["learning:shared"], at)]

@@ -1,4 +1,4 @@
-"""The steps of a loop, as every tracker can tell them."""
+"""The steps of an experiment, the same for every tracker."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -19,11 +19,11 @@ RUNNERS: Mapping[Runner, Callable[[Run], list[Post]]] = {
     "buildkite": buildkite.build,
     "jenkins": jenkins.build,
 }
-"""What each tool posts of a run."""
+"""The posts of a run, by tool."""
 
 
 class Steps(Protocol):
-    """One loop in a tracker. Each step changes how it is from then on, and returns what is posted of it."""
+    """An experiment in a tracker. Each step changes its state and returns the posts."""
 
     def propose(self, at: datetime) -> list[Post]: ...
 
@@ -32,7 +32,7 @@ class Steps(Protocol):
     def run(self, at: datetime, *, succeeded: bool) -> list[Post]: ...
 
     def close(self, at: datetime) -> list[Post]:
-        """It is concluded and, at its end, its outcome declared."""
+        """Close the experiment; `conclude` also declares its outcome."""
 
     def reopen(self, at: datetime) -> list[Post]: ...
 
@@ -44,24 +44,24 @@ class Steps(Protocol):
 
 
 def marks(team: Team, plan: Plan) -> list[str]:
-    """The labels with which an idea begins."""
+    """The labels of a new experiment."""
     return ["experiment", f"team:{team.name}", f"risk:{'bold' if plan.bold else 'safe'}"]
 
 
-def verdict(plan: Plan) -> list[str]:
-    """The labels that tell how it ended, where that is told by labels."""
+def outcome_labels(plan: Plan) -> list[str]:
+    """The labels that declare the outcome and category, if there are any."""
     if plan.ending not in ("worked", "failed", "inconclusive"):
         return []
     return [f"outcome:{plan.ending}", *([f"failure:{plan.category}"] if plan.category else [])]
 
 
 def commit_of(team: Team, plan: Plan, what: object) -> str:
-    """The hash of one of its commits."""
+    """The hash of one of the experiment's commits."""
     return sha_of(team.project, plan.number, what)
 
 
 def run_of(team: Team, branch: str, sha: str, message: str, at: datetime, *, succeeded: bool) -> list[Post]:
-    """What the team's tool posts of a run on a commit."""
+    """The posts of the team's tool for a run on a commit."""
     run = Run(
         project=team.project,
         sha=sha,
@@ -76,10 +76,10 @@ def run_of(team: Team, branch: str, sha: str, message: str, at: datetime, *, suc
 
 
 def spaced(steps: Sequence[Callable[[datetime], Post]], at: datetime) -> list[Post]:
-    """Steps a minute apart, since tools write times to the second."""
+    """Posts a minute apart, since tools write times to the second."""
     return [step(at + timedelta(minutes=place)) for place, step in enumerate(steps)]
 
 
 def slug(text: str) -> str:
-    """A text as it stands in the name of a branch."""
+    """A text as part of a branch name."""
     return "-".join("".join(letter for letter in text.lower() if letter.isalnum() or letter == " ").split())

@@ -37,7 +37,7 @@ def test_it_shows_the_past_tells_what_to_notice_goes_on_live_and_ends_well(home:
     with demo(directory, "--pace", "20", "--prometheus", path="/nowhere") as process:
         lines = lines_until(process, "Live: 20 h")
         assert re.match(r"2 weeks of 7 teams: \d+ deliveries, \d+ of them twice,", lines[0])
-        assert re.match(r"and 1 refused for its signature; in the figures after \d+ s\.", lines[1])
+        assert re.match(r"and 1 refused for its signature; in the metrics after \d+ s\.", lines[1])
         missing = "promtool and prometheus not on the PATH; Debian and Ubuntu: apt install prometheus"
         assert lines[2] == f"No Prometheus shows the past: {missing}."
         noticed = [line.split()[0] for line in lines if re.match(r"  [a-z]+ +(?!loopgauge)[a-z].*: ", line)]
