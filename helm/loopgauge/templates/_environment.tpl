@@ -1,4 +1,4 @@
-{{/* A variable from a Secret: of (name, existingSecret, key). */}}
+{{/* A variable from a Secret: (name, existingSecret, key). */}}
 {{- define "loopgauge.secretVariable" -}}
 - name: {{ .name }}
   valueFrom:
@@ -7,7 +7,7 @@
       key: {{ .key }}
 {{- end -}}
 
-{{/* What every command needs. */}}
+{{/* The variables of every command. */}}
 {{- define "loopgauge.databaseEnvironment" -}}
 {{ include "loopgauge.secretVariable" (merge (dict "name" "LOOPGAUGE_DATABASE_URL") .Values.database) }}
 {{- with .Values.extraEnv }}
@@ -15,13 +15,13 @@
 {{- end }}
 {{- end -}}
 
-{{/* What the service needs in either role. The schema knows what is always set; which others are depends on the values. */}}
+{{/* The variables of the service in both roles. The schema lists those that are always set; the others depend on the values. */}}
 {{- define "loopgauge.serviceEnvironment" -}}
 {{- $variables := include "loopgauge.serviceVariables" . -}}
 {{- range $variable := fromYamlArray $variables }}
 {{- range $.Values.extraEnv }}
 {{- if eq .name $variable.name }}
-{{- fail (printf "extraEnv repeats %s, which the chart sets itself under these values: see sources, apiTokens and metricsToken" .name) }}
+{{- fail (printf "extraEnv repeats %s, which the chart sets with these values: see sources, apiTokens and metricsToken" .name) }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -66,7 +66,7 @@
 {{- end }}
 {{- range $name, $value := omit . "host" "windows" "thresholds" }}
 - name: LOOPGAUGE_{{ snakecase $name | upper }}
-  {{- /* Helm's numbers are floats, and large ones would be written with an exponent. */}}
+  {{- /* Helm parses numbers as floats, and would print large ones with an exponent. */}}
   value: {{ ternary $value ($value | int64) (kindIs "string" $value) | quote }}
 {{- end }}
 {{- end }}

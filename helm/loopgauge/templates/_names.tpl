@@ -2,7 +2,7 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 44 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* Short enough for what Kubernetes and this chart put behind it. */}}
+{{/* Short enough for the suffixes of Kubernetes and of this chart. */}}
 {{- define "loopgauge.fullname" -}}
 {{- $name := include "loopgauge.name" . -}}
 {{- $both := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) -}}
@@ -17,12 +17,12 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- define "loopgauge.labels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{ include "loopgauge.podLabels" . }}
-{{- /* A tag may be longer than a label, and begin and end otherwise. */}}
+{{- /* A tag may be longer than a label, and begin and end with other characters. */}}
 app.kubernetes.io/version: {{ .Values.image.tag | default .Chart.AppVersion | trunc 63 | trimAll "_.-" | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 
-{{/* Without versions: a pod is replaced where something in it changes, and not for its label. */}}
+{{/* Without versions, so that a change of a label alone does not replace pods. */}}
 {{- define "loopgauge.podLabels" -}}
 {{ include "loopgauge.selector" . }}
 {{- with .Values.labels }}

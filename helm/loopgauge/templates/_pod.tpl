@@ -1,4 +1,4 @@
-{{/* What the restricted Pod Security Standard asks of every container. */}}
+{{/* The requirements of the restricted Pod Security Standard for every container. */}}
 {{- define "loopgauge.containerSecurity" -}}
 allowPrivilegeEscalation: false
 capabilities: {drop: [ALL]}
@@ -11,10 +11,10 @@ imagePullPolicy: {{ .Values.image.pullPolicy }}
 securityContext: {{- include "loopgauge.containerSecurity" . | nindent 2 }}
 {{- end -}}
 
-{{/* What pods of every kind have in common. */}}
+{{/* The common parts of all pods. */}}
 {{- define "loopgauge.podBasics" -}}
 automountServiceAccountToken: false
-# The variables that tell of a Service would look like settings: LOOPGAUGE_PORT among them.
+# The variables of Service links look like settings, for example LOOPGAUGE_PORT.
 enableServiceLinks: false
 securityContext:
   runAsNonRoot: true
@@ -45,7 +45,7 @@ imagePullSecrets: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end -}}
 
-{{/* The pods of a role: of (root, role). */}}
+{{/* The pods of a role: (root, role). */}}
 {{- define "loopgauge.pod" -}}
 {{- $api := eq .role "api" -}}
 {{- $of := index .root.Values .role -}}
@@ -59,7 +59,7 @@ metadata:
   annotations:
     kubectl.kubernetes.io/default-container: loopgauge
     {{- with .Values.rules.file }}
-    # Pods read the rules when they start.
+    # Pods read the rules when they start, so a change must restart them.
     checksum/rules: {{ sha256sum . }}
     {{- end }}
     {{- with $of.podAnnotations }}
@@ -68,7 +68,7 @@ metadata:
 spec:
   {{- include "loopgauge.podBasics" . | nindent 2 }}
   serviceAccountName: {{ include "loopgauge.serviceAccount" . }}
-  # What the service takes at most to finish what it has acknowledged{{ if $api }}, after the sleep before{{ end }}.
+  # The longest graceful shutdown of the service{{ if $api }}, plus the preStop sleep{{ end }}.
   terminationGracePeriodSeconds: {{ ternary (add 30 .Values.api.preStopSleepSeconds) 30 $api }}
   {{- if and (not $api) (eq .Values.migrations.mode "init") }}
   initContainers:
@@ -105,14 +105,14 @@ spec:
         timeoutSeconds: 3
         failureThreshold: 3
       readinessProbe:
-        # The answer may take two seconds where PostgreSQL is silent.
+        # The response takes up to two seconds if PostgreSQL does not respond.
         httpGet: {path: /readyz, port: http}
         periodSeconds: 5
         timeoutSeconds: 3
         failureThreshold: 3
       {{- if and $api .Values.api.preStopSleepSeconds }}
       lifecycle:
-        # A delivery that arrives after the end has begun would be refused, and hardly anybody sends it again.
+        # Kubernetes may route deliveries here after the end has begun. They would be refused, and few senders retry.
         preStop: {sleep: {seconds: {{ .Values.api.preStopSleepSeconds }}}}
       {{- end }}
       resources: {{- toYaml $of.resources | nindent 8 }}
@@ -129,7 +129,7 @@ spec:
         {{- include "loopgauge.volumeMounts" . | nindent 8 }}
   volumes:
     {{- if and $spooling (eq .Values.spool.mode "ephemeral") }}
-    # Without a limit of its size: a pod that goes over it is evicted, and its deliveries with it.
+    # Set no size limit: Kubernetes would evict a pod above it, and its deliveries with it.
     - name: spool
       emptyDir: {}
     {{- end }}

@@ -13,31 +13,31 @@ import yaml
 from tests.support.paths import REPOSITORY
 
 Manifest: TypeAlias = Mapping[str, Any]
-"""One object as it would be sent to Kubernetes."""
+"""One object, as Helm sends it to Kubernetes."""
 
 CHART = REPOSITORY / "helm/loopgauge"
 RELEASE = "acme"
 NAMESPACE = "tools"
 KUBERNETES: Sequence[str] = ("1.30.0", "1.37.0")
-"""The oldest version that the chart promises to work on, and the newest that is known."""
+"""The oldest supported version, and the newest one."""
 _PATIENCE = 60.0
 
 SCENARIOS: Sequence[Path] = sorted((CHART / "ci").glob("*-values.yaml"))
-"""Values of installations that differ in all that matters."""
+"""The values of different kinds of installation."""
 
 
 def tool(name: str) -> Path:
-    """What `make tools` makes, by its path in `.tools`.
+    """Find a tool that `make tools` installs, by its path in `.tools`.
 
-    Where it is missing the test is skipped, but never in continuous integration.
+    Skip the test if it is missing, but fail in continuous integration.
     """
-    found = REPOSITORY / ".tools" / name
-    if not found.exists():
-        missing = f"{name} is not there; `make tools` makes it, with Go"
+    path = REPOSITORY / ".tools" / name
+    if not path.exists():
+        missing = f"{name} is missing; `make tools` installs it, with Go"
         if os.environ.get("CI"):
             pytest.fail(missing)
         pytest.skip(missing)
-    return found
+    return path
 
 
 def run(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -47,77 +47,79 @@ def run(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def template(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Render the chart as it would be installed; arguments name the values."""
-    where = ["--namespace", NAMESPACE, "--kube-version", KUBERNETES[-1]]
-    return run("helm", "template", RELEASE, str(CHART), *where, *arguments)
+    """Render the chart with the values of the arguments."""
+    target = ["--namespace", NAMESPACE, "--kube-version", KUBERNETES[-1]]
+    return run("helm", "template", RELEASE, str(CHART), *target, *arguments)
 
 
 @cache
 def rendered(*arguments: str) -> str:
-    """What the values that the arguments name make of the chart."""
+    """Return the manifests for the values of the arguments."""
     done = template(*arguments)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 class _Strict(yaml.SafeLoader):
-    """Takes no key twice, as Kubernetes does not."""
+    """Rejects duplicate keys, as Kubernetes does."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT002 - as PyYAML has it
         keys = [key.value for key, _ in node.value]
-        assert len(set(keys)) == len(keys), f"{sorted(keys)} has one twice, {node.start_mark}"
+        assert len(set(keys)) == len(keys), f"duplicate key in {sorted(keys)}, {node.start_mark}"
         return super().construct_mapping(node, deep)
 
 
 def manifests(*arguments: str) -> list[Manifest]:
-    """The objects that these values make, hooks and tests among them."""
-    return [one for one in yaml.load_all(rendered(*arguments), _Strict) if one]
+    """Return the objects for these values, hooks and tests included."""
+    return [manifest for manifest in yaml.load_all(rendered(*arguments), _Strict) if manifest]
 
 
 def scenario(name: str) -> list[Manifest]:
-    """The objects of a scenario, such as `minimal`."""
+    """Return the objects of a scenario, such as `minimal`."""
     return manifests("--values", str(CHART / f"ci/{name}-values.yaml"))
 
 
 def minimal(*settings: str) -> list[Manifest]:
-    """The objects of the smallest installation, but for what is set, as `key=value`."""
+    """Return the objects of the smallest installation, changed by settings of the form `key=value`."""
     chosen = [part for setting in settings for part in ("--set", setting)]
     return manifests("--values", str(CHART / "ci/minimal-values.yaml"), *chosen)
 
 
 def of_kind(objects: Sequence[Manifest], kind: str, component: str | None = None) -> list[Manifest]:
-    """Those of a kind, and of a component where one is named."""
+    """Return the objects of a kind, and of a component if one is given."""
     label = "app.kubernetes.io/component"
     return [
-        one
-        for one in objects
-        if one["kind"] == kind and component in (None, one["metadata"].get("labels", {}).get(label))
+        manifest
+        for manifest in objects
+        if manifest["kind"] == kind and component in (None, manifest["metadata"].get("labels", {}).get(label))
     ]
 
 
 def pods(objects: Sequence[Manifest]) -> Iterator[tuple[str, Manifest]]:
-    """What each pod would be, by the name of what makes it: metadata and spec."""
-    for one in objects:
-        name = f"{one['kind']}/{one['metadata']['name']}"
-        if one["kind"] == "Pod":
-            yield name, one
-        elif "template" in one.get("spec", {}) and one["apiVersion"] in {"apps/v1", "batch/v1"}:
-            yield name, one["spec"]["template"]
+    """Yield the metadata and spec of each pod, with the kind and name of its owner."""
+    for manifest in objects:
+        name = f"{manifest['kind']}/{manifest['metadata']['name']}"
+        if manifest["kind"] == "Pod":
+            yield name, manifest
+        elif "template" in manifest.get("spec", {}) and manifest["apiVersion"] in {"apps/v1", "batch/v1"}:
+            yield name, manifest["spec"]["template"]
 
 
 def pod_of(objects: Sequence[Manifest], component: str) -> Any:
-    """The pod of a role."""
+    """Return the pod of a role."""
     label = "app.kubernetes.io/component"
     [of_role] = [pod for _, pod in pods(objects) if pod["metadata"]["labels"][label] == component]
     return of_role
 
 
 def containers(pod: Manifest) -> list[Manifest]:
-    """All containers of a pod, those that run before the others first."""
+    """Return all containers of a pod, init containers first."""
     return [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]
 
 
 def environment(pod: Manifest) -> dict[str, Any]:
-    """The variables of a pod's first container that is no init container: a text, or where it comes from."""
+    """Return the variables of a pod's first main container: the value, or its source."""
     variables = pod["spec"]["containers"][0].get("env", [])
-    return {one["name"]: one["value"] if "value" in one else one["valueFrom"] for one in variables}
+    return {
+        variable["name"]: variable["value"] if "value" in variable else variable["valueFrom"] for variable in variables
+    }

@@ -1,4 +1,4 @@
-"""What `make check` sees of the chart: each scenario passes Helm's lint, and is what Kubernetes would take."""
+"""Check the chart for `make check`: each scenario passes Helm's lint and the schemas of Kubernetes."""
 
 import sys
 import tempfile
@@ -10,13 +10,13 @@ from tests.system.helm.schemas import validate, write_schemas
 
 
 def lint(values: Path) -> str:
-    """What Helm finds wrong with the chart under some values; nothing where all is well."""
+    """Return the findings of Helm's lint for some values; empty if there are none."""
     done = run("helm", "lint", "--strict", "--kube-version", KUBERNETES[-1], "--values", str(values), str(CHART))
     return done.stdout + done.stderr if done.returncode else ""
 
 
 def problems(directory: Path) -> Iterator[str]:
-    """What is wrong with the chart in any scenario, on the oldest and the newest Kubernetes."""
+    """Yield the problems of every scenario, on the oldest and the newest Kubernetes."""
     manifests = directory / "manifests"
     manifests.mkdir()
     for values in SCENARIOS:
@@ -31,11 +31,11 @@ def problems(directory: Path) -> Iterator[str]:
 
 
 def main() -> int:
-    """Check all scenarios; the exit status."""
+    """Check all scenarios, and return the exit status."""
     with tempfile.TemporaryDirectory() as directory:
-        found = [problem for problem in problems(Path(directory)) if problem]
-    sys.stderr.write("\n".join(found))
-    return 1 if found else 0
+        messages = [problem for problem in problems(Path(directory)) if problem]
+    sys.stderr.write("\n".join(messages))
+    return 1 if messages else 0
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""What a node of Kubernetes does with the pods that the chart makes, with plain processes on this machine.
+"""A node of Kubernetes: runs the pods of the chart as plain processes on this machine.
 
-Commands, arguments, environment, files and probes are those that were rendered. Substituted is what one machine has
-only once: the image's entrypoint is this environment's `loopgauge`, a pod's port is a free one, and what is mounted
-lies in a folder of the pod's own, so that paths of mounts are replaced where variables name them.
+Commands, arguments, environment, files and probes are the rendered ones. It replaces what several pods cannot share on
+one machine: the entrypoint of the image is the `loopgauge` of this environment, the port of a pod is a free one, and
+each mount is a folder of the pod, so that variables with paths of mounts are changed too.
 """
 
 import os
@@ -21,7 +21,7 @@ from tests.support.prometheus import free_port
 from tests.system.helm.chart import Manifest, of_kind
 
 Secrets = Mapping[str, Mapping[str, str]]
-"""The values of each Secret by their keys."""
+"""The values of each Secret, by key."""
 
 _COMMANDS = Path(sys.executable).parent
 _PATIENCE = 60.0
@@ -41,31 +41,31 @@ class Pod:
         self.url = f"http://127.0.0.1:{self._port}"
 
     def start(self, directory: Path) -> None:
-        """Mount what is to be mounted, and start the command."""
+        """Create the mounts, and start the command."""
         mounts = self._mount(directory)
         command = self._container.get("command", ["loopgauge"]) + self._container.get("args", [])
-        environment = {name: self._replaced(name, value, mounts) for name, value in self._variables().items()}
+        environment = {name: self._replace(name, value, mounts) for name, value in self._variables().items()}
         self.log = directory / "log"
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
                 [_COMMANDS / command[0], *command[1:]], env=environment, cwd=directory, stdout=log, stderr=log
             )
 
-    def ended(self) -> int:
-        """The exit status, as soon as it has ended by itself."""
+    def wait(self) -> int:
+        """Wait until it ends by itself, and return the exit status."""
         assert self.process is not None
         return self.process.wait(_PATIENCE)
 
     def terminate(self) -> int:
-        """End it as Kubernetes does, within the time that it has; the exit status."""
+        """End it as Kubernetes does, within its grace period, and return the exit status."""
         assert self.process is not None
         sleep = self._container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
-        # It sleeps before the signal, and the sleep counts.
+        # Kubernetes sleeps before the signal, within the grace period.
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(self._spec["terminationGracePeriodSeconds"] - sleep)
 
     def probe(self, name: str) -> bool:
-        """Whether a probe succeeds, once."""
+        """Run a probe once, and return whether it succeeds."""
         probe = self._container[name]
         ports = {port["name"]: str(port["containerPort"]) for port in self._container["ports"]}
         assert ports[probe["httpGet"]["port"]] == _SERVICE_PORT
@@ -86,22 +86,22 @@ class Pod:
             time.sleep(0.1)
 
     def kill(self) -> None:
-        """End it in any case."""
+        """Kill it if it still runs."""
         if self.process is not None:
             self.process.kill()
             self.process.wait()
 
     def _variables(self) -> dict[str, str]:
-        found = {"PATH": os.environ["PATH"]}
-        for one in self._container.get("env", []):
-            if "value" in one:
-                found[one["name"]] = one["value"]
+        variables = {"PATH": os.environ["PATH"]}
+        for variable in self._container.get("env", []):
+            if "value" in variable:
+                variables[variable["name"]] = variable["value"]
             else:
-                wanted = one["valueFrom"]["secretKeyRef"]
-                found[one["name"]] = self._secrets[wanted["name"]][wanted["key"]]
-        return found
+                reference = variable["valueFrom"]["secretKeyRef"]
+                variables[variable["name"]] = self._secrets[reference["name"]][reference["key"]]
+        return variables
 
-    def _replaced(self, name: str, value: str, mounts: Mapping[str, Path]) -> str:
+    def _replace(self, name: str, value: str, mounts: Mapping[str, Path]) -> str:
         if name == "LOOPGAUGE_PORT":
             assert value == _SERVICE_PORT
             return str(self._port)
@@ -111,20 +111,20 @@ class Pod:
         return value
 
     def _mount(self, directory: Path) -> dict[str, Path]:
-        """The folder behind each path that is mounted."""
+        """Create a folder for each mount, and return the folders by path."""
         volumes = {volume["name"]: volume for volume in self._spec.get("volumes", [])}
         mounts = {}
         for mount in self._container.get("volumeMounts", []):
             folder = directory / mount["name"]
             folder.mkdir()
             mounts[mount["mountPath"]] = folder
-            # A claim of a StatefulSet is no volume of the pod's own.
+            # The claim of a StatefulSet is not among the volumes of its pod.
             config = volumes.get(mount["name"], {}).get("configMap", {})
-            for one in of_kind(self._objects, "ConfigMap"):
-                # Those that the release does not bring are empty here: no command reads them.
-                if one["metadata"]["name"] == config.get("name"):
+            # The folder of a ConfigMap from outside the release stays empty: no command reads it.
+            for config_map in of_kind(self._objects, "ConfigMap"):
+                if config_map["metadata"]["name"] == config.get("name"):
                     for item in config["items"]:
-                        (folder / item["path"]).write_text(one["data"][item["key"]], encoding="utf-8")
+                        (folder / item["path"]).write_text(config_map["data"][item["key"]], encoding="utf-8")
         return mounts
 
 
@@ -141,12 +141,13 @@ class Node:
         """Start a container of a pod.
 
         Args:
-            given: variables in the place of those that were rendered.
+            given: variables that replace rendered ones.
         """
         spec = pod["spec"]
-        [chosen] = [one for one in [*spec.get("initContainers", []), *spec["containers"]] if one["name"] == container]
+        every = [*spec.get("initContainers", []), *spec["containers"]]
+        [chosen] = [each for each in every if each["name"] == container]
         replaced = [{"name": name, "value": value} for name, value in given.items()]
-        variables = [one for one in chosen.get("env", []) if one["name"] not in given]
+        variables = [variable for variable in chosen.get("env", []) if variable["name"] not in given]
         started = Pod(spec, {**chosen, "env": [*variables, *replaced]}, self._objects, self._secrets)
         directory = self._directory / f"pod-{len(self._pods)}"
         directory.mkdir()
@@ -155,14 +156,14 @@ class Node:
         return started
 
     def clear(self) -> None:
-        """End all that still runs."""
+        """Kill all pods that still run."""
         for pod in self._pods:
             pod.kill()
 
 
 @contextmanager
 def node(objects: Sequence[Manifest], secrets: Secrets, directory: Path) -> Iterator[Node]:
-    """A node that is empty again when the context ends."""
+    """Yield a node, and kill its pods at the end."""
     made = Node(objects, secrets, directory)
     try:
         yield made

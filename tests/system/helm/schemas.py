@@ -1,4 +1,4 @@
-"""JSON schemas of all kinds that the chart may install, where kubeconform looks for them."""
+"""JSON schemas for kubeconform, of all kinds that the chart may install."""
 
 import json
 from collections.abc import Iterator
@@ -12,14 +12,14 @@ from tests.system.helm.chart import run, tool
 
 
 def write_schemas(directory: Path, version: str) -> str:
-    """Write the schemas of a version of Kubernetes and of custom resources; returns kubeconform's pattern of where."""
+    """Write the schemas of Kubernetes and of custom resources, and return the pattern of their paths."""
     for name, schema in (*_kubernetes(version), *_custom()):
         (directory / name).write_text(json.dumps(schema), encoding="utf-8")
     return f"{directory}/{{{{ .ResourceKind }}}}{{{{ .KindSuffix }}}}.json"
 
 
 def validate(manifests: Path, schemas: str) -> str:
-    """What is wrong with the manifests in a folder; nothing where all is well. A kind without a schema is wrong too."""
+    """Return the problems of the manifests in a folder, empty if there are none; a missing schema is a problem."""
     done = run("kubeconform", "-strict", "-summary", "-schema-location", schemas, str(manifests))
     return "" if done.returncode == 0 and "Skipped: 0" in done.stdout else done.stdout + done.stderr
 
@@ -28,7 +28,7 @@ def _kubernetes(version: str) -> Iterator[tuple[str, Any]]:
     packaged = files("kubernetes_validate") / "kubernetes-json-schema" / f"v{version}-local-strict"
     for file in packaged.iterdir():
         schema = json.loads(file.read_text(encoding="utf-8").replace('"/api/_definitions.json#', '"_definitions.json#'))
-        # By its id it would be looked for on the web; here all lie side by side.
+        # kubeconform would resolve the id on the web; here all schemas are in one folder.
         schema.pop("$id", None)
         yield file.name, schema
 
@@ -39,13 +39,13 @@ def _custom() -> Iterator[tuple[str, Any]]:
         kind, group = definition["names"]["kind"].lower(), definition["group"].split(".")[0]
         for version in definition["versions"]:
             schema = _strict(version["schema"]["openAPIV3Schema"])
-            # Kubernetes itself looks into these.
+            # Kubernetes itself validates these fields.
             schema["properties"]["metadata"] = {"type": "object"}
             yield f"{kind}-{group}-{version['name']}.json", schema
 
 
 def _strict(schema: Any) -> Any:
-    """The schema of a custom resource with the fields refused that Kubernetes would drop without a word."""
+    """Refuse unknown fields of a custom resource, which Kubernetes would drop silently."""
     if isinstance(schema, list):
         return [_strict(one) for one in schema]
     if not isinstance(schema, dict):

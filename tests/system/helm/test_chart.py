@@ -1,4 +1,4 @@
-"""What the chart installs, and what it leaves out."""
+"""The objects that the chart installs."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ from tests.system.helm.chart import (
 )
 
 
-def test_the_least_is_two_roles_a_service_an_account_and_a_migration_before_them() -> None:
+def test_the_smallest_installation_has_two_roles_a_service_an_account_and_a_migration() -> None:
     objects = scenario("minimal")
     assert sorted(one["kind"] for one in objects) == [
         *["Deployment", "Deployment", "Job", "Pod", "Service", "ServiceAccount"]
@@ -27,13 +27,13 @@ def test_the_least_is_two_roles_a_service_an_account_and_a_migration_before_them
     assert {one["spec"]["replicas"] for one in of_kind(objects, "Deployment")} == {2}
 
 
-def test_names_of_services_never_become_settings() -> None:
+def test_service_links_do_not_become_settings() -> None:
     for values in SCENARIOS:
         for name, pod in pods(manifests("--values", str(values))):
             assert pod["spec"]["enableServiceLinks"] is False, (values.stem, name)
 
 
-def test_secrets_are_only_ever_named() -> None:
+def test_manifests_refer_to_secrets_and_never_contain_them() -> None:
     [api] = of_kind(scenario("everything"), "StatefulSet")
     secret = {
         name: value["secretKeyRef"]
@@ -53,7 +53,7 @@ def test_secrets_are_only_ever_named() -> None:
 
 
 @pytest.mark.parametrize("values", SCENARIOS, ids=lambda path: path.stem)
-def test_a_migration_before_the_release_needs_nothing_that_the_release_brings(values: Path) -> None:
+def test_a_hook_migration_needs_no_object_of_the_release(values: Path) -> None:
     objects = manifests("--values", str(values))
     brought = {one["metadata"]["name"] for one in objects if one["kind"] in {"ConfigMap", "Secret", "ServiceAccount"}}
     for job in of_kind(objects, "Job"):
@@ -66,15 +66,15 @@ def test_a_migration_before_the_release_needs_nothing_that_the_release_brings(va
             assert not brought & {spec["serviceAccountName"], *named, *volumes}
 
 
-def test_a_hook_runs_before_anything_is_installed_or_upgraded_and_never_meets_the_one_before() -> None:
+def test_a_hook_runs_before_installs_and_upgrades_and_replaces_the_last_one() -> None:
     [job] = of_kind(minimal(), "Job")
     told = job["metadata"]["annotations"]
     assert set(told["helm.sh/hook"].split(",")) == {"pre-install", "pre-upgrade"}
-    # One that failed stays, to be looked at, until the next one.
+    # A failed one remains for inspection until the next one.
     assert set(told["helm.sh/hook-delete-policy"].split(",")) == {"before-hook-creation", "hook-succeeded"}
 
 
-def test_under_argo_cd_the_secret_is_there_before_the_job_and_the_job_before_the_pods() -> None:
+def test_argo_cd_creates_the_secret_before_the_job_and_the_job_before_the_pods() -> None:
     wave = "argocd.argoproj.io/sync-wave"
     objects = scenario("argocd")
     [secret], [job] = of_kind(objects, "ExternalSecret"), of_kind(objects, "Job")
@@ -85,7 +85,7 @@ def test_under_argo_cd_the_secret_is_there_before_the_job_and_the_job_before_the
     assert not any(wave in one["metadata"].get("annotations", {}) for one in of_kind(objects, "Deployment"))
 
 
-def test_who_migrates_is_as_the_mode_says() -> None:
+def test_the_mode_decides_how_the_schema_is_migrated() -> None:
     found = {}
     for mode in ("hook", "job", "init", "none"):
         objects = minimal(f"migrations.mode={mode}")
@@ -100,7 +100,7 @@ def test_who_migrates_is_as_the_mode_says() -> None:
     }
 
 
-def test_a_job_that_is_no_hook_has_another_name_where_its_pod_is_another_one() -> None:
+def test_a_job_that_is_not_a_hook_changes_its_name_with_its_pod() -> None:
     def job(*settings: str) -> Manifest:
         [made] = of_kind(minimal("migrations.mode=job", *settings), "Job")
         return made
@@ -110,12 +110,12 @@ def test_a_job_that_is_no_hook_has_another_name_where_its_pod_is_another_one() -
     assert len({one["metadata"]["name"] for one in (again, newer, elsewhere)}) == 3
 
 
-def test_a_label_of_the_pods_of_one_role_goes_before_that_of_everything() -> None:
+def test_a_label_of_one_role_overrides_that_of_all_objects() -> None:
     objects = minimal("labels.team=search", "api.podLabels.team=platform")
     assert [pod_of(objects, role)["metadata"]["labels"]["team"] for role in ("api", "worker")] == ["platform", "search"]
 
 
-def test_a_new_version_of_the_chart_alone_replaces_nopod_of() -> None:
+def test_a_new_version_of_the_chart_alone_replaces_no_pod() -> None:
     for _, pod in pods(scenario("minimal")):
         if pod.get("kind") != "Pod":
             assert not {"helm.sh/chart", "app.kubernetes.io/version"} & pod["metadata"]["labels"].keys()
@@ -129,7 +129,7 @@ def test_a_new_version_of_the_chart_alone_replaces_nopod_of() -> None:
         ("off", "Deployment", "false", []),
     ],
 )
-def test_each_mode_of_the_spool_has_the_disk_that_its_promise_needs(
+def test_each_mode_of_the_spool_has_the_disk_that_it_needs(
     mode: str, kind: str, spooling: str, volumes: Sequence[str]
 ) -> None:
     objects = minimal(f"spool.mode={mode}")
@@ -139,7 +139,7 @@ def test_each_mode_of_the_spool_has_the_disk_that_its_promise_needs(
     mounted = [one["name"] for one in pod["spec"]["containers"][0]["volumeMounts"]]
     assert ("spool" in mounted) is (spooling == "true")
     spools = [one for one in pod["spec"]["volumes"] if one["name"] == "spool"]
-    # A limit of its size would evict the pod, and lose what it has acknowledged.
+    # Kubernetes would evict a pod above a size limit, and lose acknowledged deliveries.
     assert spools == [{"name": name, "emptyDir": {}} for name in volumes]
     if kind == "StatefulSet":
         [claim] = api["spec"]["volumeClaimTemplates"]
@@ -149,7 +149,7 @@ def test_each_mode_of_the_spool_has_the_disk_that_its_promise_needs(
     assert "spool" not in [one["name"] for one in pod_of(objects, "worker")["spec"]["volumes"]]
 
 
-def test_rules_that_change_replace_the_pods_that_read_them() -> None:
+def test_changed_rules_replace_the_pods() -> None:
     def checksum(rules: str) -> set[str]:
         objects = minimal(f"rules.file={rules}")
         [config] = of_kind(objects, "ConfigMap")
@@ -160,7 +160,7 @@ def test_rules_that_change_replace_the_pods_that_read_them() -> None:
     assert (len(one), len(other), len(one | other)) == (1, 1, 2)
 
 
-def test_rules_of_a_config_map_that_is_there_are_read_from_its_key() -> None:
+def test_pods_read_rules_from_the_key_of_an_existing_config_map() -> None:
     objects = scenario("external-secrets")
     for role in ("api", "worker"):
         pod = pod_of(objects, role)
@@ -170,7 +170,7 @@ def test_rules_of_a_config_map_that_is_there_are_read_from_its_key() -> None:
         assert environment(pod)["LOOPGAUGE_RULES"] == f"{mount['mountPath']}/rules.yaml"
 
 
-def test_from_outside_only_what_tools_post_to_is_reached() -> None:
+def test_the_ingress_exposes_only_the_paths_that_tools_post_to() -> None:
     [ingress] = of_kind(minimal("ingress.enabled=true", "ingress.host=loopgauge.example.com"), "Ingress")
     [rule] = ingress["spec"]["rules"]
     assert [path["path"] for path in rule["http"]["paths"]] == ["/webhooks", "/events"]
@@ -183,7 +183,7 @@ def test_the_ingress_has_the_certificate_of_its_host() -> None:
     assert "tls" not in without["spec"]
 
 
-def test_every_service_and_policy_selects_the_pods_that_it_means() -> None:
+def test_every_service_and_policy_selects_its_own_pods() -> None:
     objects = scenario("everything")
     labelled = {name: pod["metadata"]["labels"] for name, pod in pods(objects)}
 
@@ -202,7 +202,7 @@ def test_every_service_and_policy_selects_the_pods_that_it_means() -> None:
     assert chosen["acme-loopgauge"] == set(labelled)
 
 
-def test_workers_let_in_who_scrapes_and_nobody_else() -> None:
+def test_workers_accept_connections_of_prometheus_only() -> None:
     objects = minimal("networkPolicy.enabled=true")
     [policy] = of_kind(objects, "NetworkPolicy", "worker")
     [ingress] = policy["spec"]["ingress"]
@@ -212,26 +212,26 @@ def test_workers_let_in_who_scrapes_and_nobody_else() -> None:
     assert ingress["ports"] == [{"port": 8080}]
 
 
-def test_pods_reach_the_database_names_and_each_other_and_nothing_else() -> None:
+def test_pods_reach_only_the_database_the_dns_and_each_other() -> None:
     policies = of_kind(scenario("everything"), "NetworkPolicy")
     [policy] = [one["spec"] for one in policies if one["spec"]["policyTypes"] == ["Egress"]]
     database, names, each_other = policy["egress"]
     assert database == {"ports": [{"port": 5432}], "to": [{"ipBlock": {"cidr": "10.0.0.5/32"}}]}
-    # Names are asked for over UDP, and over TCP where the answer is long.
+    # DNS uses UDP, and TCP for long answers.
     assert names == {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]}
     assert each_other == {"ports": [{"port": 8080}], "to": [{"podSelector": policy["podSelector"]}]}
 
 
-def test_on_openshift_numbers_are_left_to_the_cluster() -> None:
+def test_openshift_can_assign_users_and_groups() -> None:
     numbers = [f"podSecurityContext.{name}=null" for name in ("runAsUser", "runAsGroup", "fsGroup")]
     for _, pod in pods(minimal(*numbers)):
         assert pod["spec"]["securityContext"] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
 
 
-def test_large_numbers_are_written_out() -> None:
+def test_large_numbers_have_no_exponent() -> None:
     assert environment(pod_of(minimal(), "api"))["LOOPGAUGE_MAX_INFLIGHT_BYTES"] == "268435456"
 
 
-def test_an_image_is_named_by_its_digest_where_one_is_given() -> None:
+def test_a_digest_overrides_the_tag_of_the_image() -> None:
     images = {one["image"] for _, pod in pods(scenario("everything")) for one in containers(pod)}
     assert images == {"ghcr.io/loopgauge/loopgauge@sha256:" + "0123456789abcdef" * 4}

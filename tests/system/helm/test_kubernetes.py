@@ -1,4 +1,4 @@
-"""Kubernetes takes what the chart makes, and its strictest standard for pods lets it run."""
+"""Kubernetes accepts the manifests, and the pods meet its restricted security standard."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,16 +14,16 @@ _VALUES = pytest.mark.parametrize("values", SCENARIOS, ids=lambda path: path.ste
 
 @pytest.fixture(scope="module", params=KUBERNETES)
 def schemas(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Where kubeconform finds what a version of Kubernetes takes, and operators' resources."""
+    """The path pattern of the schemas of a version of Kubernetes and of operators."""
     return write_schemas(tmp_path_factory.mktemp("schemas"), request.param)
 
 
 @_VALUES
-def test_helm_finds_nothing_to_complain_of(values: Path) -> None:
+def test_every_scenario_passes_the_lint_of_helm(values: Path) -> None:
     assert lint(values) == ""
 
 
-def test_every_scenario_is_what_kubernetes_and_the_operators_take(schemas: str, tmp_path: Path) -> None:
+def test_every_scenario_matches_the_schemas_of_kubernetes_and_operators(schemas: str, tmp_path: Path) -> None:
     for values in SCENARIOS:
         (tmp_path / values.name).write_text(rendered("--values", str(values)), encoding="utf-8")
     assert len(SCENARIOS) == 5
@@ -39,7 +39,7 @@ _MISTAKES = {
 }
 
 
-def test_what_they_would_not_take_is_found(schemas: str, tmp_path: Path) -> None:
+def test_the_schemas_reject_invalid_manifests(schemas: str, tmp_path: Path) -> None:
     broken = rendered("--values", str(CHART / "ci/everything-values.yaml"))
     for right, wrong in _MISTAKES.items():
         assert right in broken
@@ -55,7 +55,7 @@ _OF_THE_HOST = ("hostNetwork", "hostPID", "hostIPC")
 
 
 def _violations(pod: Manifest) -> Iterator[str]:
-    """What the restricted Pod Security Standard forbids in a pod.
+    """Return the violations of the restricted Pod Security Standard in a pod.
 
     Source: https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
     """
@@ -93,13 +93,13 @@ def _violations(pod: Manifest) -> Iterator[str]:
 @_VALUES
 def test_every_pod_meets_the_restricted_pod_security_standard(values: Path) -> None:
     found = {name: list(_violations(pod)) for name, pod in pods(manifests("--values", str(values)))}
-    # Two roles and a test at the least; hooks and init containers are among them.
+    # At least two roles and a test, hooks and init containers included.
     assert len(found) >= 3
     assert not any(found.values()), found
 
 
 @_VALUES
-def test_no_container_can_write_to_its_image_or_speak_to_kubernetes(values: Path) -> None:
+def test_no_container_can_write_to_its_image_or_call_kubernetes(values: Path) -> None:
     for name, pod in pods(manifests("--values", str(values))):
         assert all(one["securityContext"]["readOnlyRootFilesystem"] is True for one in containers(pod)), name
         assert pod["spec"]["automountServiceAccountToken"] is False, name
@@ -116,6 +116,6 @@ def test_no_container_can_write_to_its_image_or_speak_to_kubernetes(values: Path
         {"initContainers": [{"name": "first", "securityContext": {"allowPrivilegeEscalation": False}}]},
     ],
 )
-def test_a_pod_that_is_not_restricted_is_found(loosened: Manifest) -> None:
+def test_the_check_finds_a_pod_that_violates_the_standard(loosened: Manifest) -> None:
     for _, pod in pods(manifests("--values", str(SCENARIOS[0]))):
         assert list(_violations({**pod, "spec": {**pod["spec"], **loosened}}))

@@ -1,4 +1,4 @@
-"""Prometheus and Grafana get what lies in `dashboards/`, and every pod is scraped once."""
+"""Prometheus and Grafana get the files of `dashboards/`, and Prometheus scrapes every pod once."""
 
 import base64
 import gzip
@@ -17,13 +17,13 @@ _PACKAGED = {"dashboards": "json/*.json", "rules": "rules/*.yaml"}
 
 @pytest.mark.parametrize(("folder", "origin"), _PACKAGED.items())
 def test_the_chart_packages_the_same_files_as_the_dashboards_folder(folder: str, origin: str) -> None:
-    """Where they differ, `make chart` makes them equal."""
+    """If they differ, run `make chart`."""
     packaged = {path.name: path.read_bytes() for path in (CHART / "files" / folder).iterdir()}
     assert packaged == {path.name: path.read_bytes() for path in (REPOSITORY / "dashboards").glob(origin)}
     assert packaged
 
 
-def test_each_dashboard_comes_as_it_is() -> None:
+def test_dashboards_are_installed_unchanged() -> None:
     config = of_kind(scenario("everything"), "ConfigMap")
     shown = {
         name: text
@@ -40,15 +40,15 @@ def _groups() -> list[Manifest]:
     return [group for path in files for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]]
 
 
-def test_rules_come_as_they_are() -> None:
+def test_rules_are_installed_unchanged() -> None:
     [made] = of_kind(minimal("prometheusRule.enabled=true"), "PrometheusRule")
     assert made["spec"]["groups"] == _groups()
 
 
-def test_links_lead_to_ones_own_runbook_and_grafana() -> None:
+def test_links_use_the_addresses_of_the_runbook_and_of_grafana() -> None:
     [made] = of_kind(scenario("everything"), "PrometheusRule")
     groups = _groups()
-    # Nothing else is touched.
+    # Everything else is unchanged.
     for rule in (rule for group in groups for rule in group["rules"] if "alert" in rule):
         told, (_, _, section) = rule["annotations"], rule["annotations"]["runbook_url"].partition("#")
         told["runbook_url"] = f"https://runbooks.example.com/loopgauge#{section}"
@@ -66,7 +66,7 @@ def _matches(selector: Manifest, labels: Mapping[str, str]) -> bool:
 
 
 def _targets(objects: Sequence[Manifest]) -> list[tuple[str, str]]:
-    """What the Prometheus operator would have scraped: the `job` and the pod, once for each monitor and endpoint."""
+    """Return the `job` and the pod of each scrape of the Prometheus operator, for each monitor and endpoint."""
     found = []
     labelled = [(name, pod["metadata"]["labels"], pod["spec"]) for name, pod in pods(objects)]
     with_port = [(name, labels) for name, labels, spec in labelled if "ports" in spec["containers"][0]]
@@ -85,7 +85,7 @@ def _targets(objects: Sequence[Manifest]) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("kind", ["PodMonitor", "ServiceMonitor"])
-def test_pods_of_both_roles_are_scraped_once_and_under_one_job(kind: str) -> None:
+def test_prometheus_scrapes_the_pods_of_both_roles_once_under_one_job(kind: str) -> None:
     objects = minimal("monitor.enabled=true", f"monitor.kind={kind}")
     assert _targets(objects) == [
         ("loopgauge", "Deployment/acme-loopgauge-api"),
@@ -96,21 +96,21 @@ def test_pods_of_both_roles_are_scraped_once_and_under_one_job(kind: str) -> Non
 @pytest.mark.parametrize(
     ("kind", "endpoints"), [("PodMonitor", "podMetricsEndpoints"), ("ServiceMonitor", "endpoints")]
 )
-def test_prometheus_gets_the_token_that_the_metrics_want(kind: str, endpoints: str) -> None:
+def test_prometheus_gets_the_token_for_the_metrics(kind: str, endpoints: str) -> None:
     token = ("metricsToken.existingSecret=loopgauge", "metricsToken.key=metrics")
     [monitor] = of_kind(minimal("monitor.enabled=true", f"monitor.kind={kind}", *token), kind)
     [endpoint] = monitor["spec"][endpoints]
     assert endpoint["authorization"] == {"credentials": {"name": "loopgauge", "key": "metrics"}}
 
 
-def test_labels_satisfy_the_operators_selectors() -> None:
+def test_monitors_and_rules_have_the_labels_of_the_operators_selectors() -> None:
     for kind in ("ServiceMonitor", "PrometheusRule"):
         [made] = of_kind(scenario("everything"), kind)
         assert made["metadata"]["labels"]["release"] == "kube-prometheus-stack"
 
 
-def test_what_is_kept_of_a_release_has_room_in_a_secret(tmp_path: Path) -> None:
-    # Helm keeps the chart and what it made in one Secret, compressed: a mebibyte at the most, and a third more as text.
+def test_a_release_fits_into_a_secret(tmp_path: Path) -> None:
+    # Helm stores the chart and its manifests, compressed, in one Secret of at most a mebibyte; base64 adds a third.
     packaged = run("helm", "package", str(CHART), "--destination", str(tmp_path))
     assert packaged.returncode == 0, packaged.stderr
     texts = [path.read_text(encoding="utf-8") for path in CHART.rglob("*") if path.is_file()]

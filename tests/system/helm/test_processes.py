@@ -1,4 +1,4 @@
-"""What the chart would start, started: a migration, an API and two workers walk a story on one PostgreSQL."""
+"""The processes of the chart: a migration, an API and two workers handle a story on one PostgreSQL."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ _IN_FLIGHT = ("experiments_in_flight", "proposed", "acme/app")
 
 
 def _secrets(database_url: str) -> Secrets:
-    """What whoever installs the chart would have put into the Secrets that its values name."""
+    """Return the Secrets that the values name, as an operator would create them."""
     return {
         "loopgauge-database": {"uri": database_url},
         "loopgauge-sources": {"github": SECRET, "github-previous": "the one before", "jira": "another one"},
@@ -56,13 +56,13 @@ def _wait_for(come_true: Callable[[], bool]) -> None:
         time.sleep(0.1)
 
 
-def test_what_the_chart_starts_turns_deliveries_into_figures_that_outlive_their_leader(
+def test_the_processes_of_the_chart_turn_deliveries_into_metrics_that_survive_a_leader(
     empty_database_url: str, tmp_path: Path
 ) -> None:
     objects = scenario("everything")
     with node(objects, _secrets(empty_database_url), tmp_path) as machine:
-        # Helm installs nothing before its hook has ended well.
-        assert machine.start(_template(objects, "Job", "migrations"), "migrate").ended() == 0
+        # Helm installs nothing before its hook succeeds.
+        assert machine.start(_template(objects, "Job", "migrations"), "migrate").wait() == 0
         api = machine.start(_template(objects, "StatefulSet", "api"))
         workers = [machine.start(_template(objects, "Deployment", "worker")) for _ in range(2)]
         for pod in (api, *workers):
@@ -72,7 +72,7 @@ def test_what_the_chart_starts_turns_deliveries_into_figures_that_outlive_their_
         assert _post(api, Issue(created_at=at(2)).opened(), "nobody's").status_code == 401
         for number in (1, 2, 3):
             assert _post(api, Issue(number=number, created_at=at(2)).opened()).status_code == 202
-        # Every pod is scraped, and one of them has the figures.
+        # Prometheus scrapes every pod, and one of them exports the metrics about experiments.
         _wait_for(lambda: any(_figures(pod).get(_IN_FLIGHT) == 3 for pod in workers))
         [leader] = _exporting([api, *workers])
         [other] = [pod for pod in workers if pod is not leader]
@@ -86,39 +86,37 @@ def test_what_the_chart_starts_turns_deliveries_into_figures_that_outlive_their_
 
 
 def _test_the_release(machine: Node, objects: Sequence[Manifest], api: Pod) -> None:
-    """What `helm test` does, with the Service's name replaced by where its pod is."""
+    """Do what `helm test` does, with the address of the pod in place of the Service."""
     [tested] = of_kind(objects, "Pod", "test")
     [ready] = [one for one in tested["spec"]["containers"] if one["name"] == "ready"]
     [service] = of_kind(objects, "Service", "api")
     asked = f"http://{service['metadata']['name']}:{service['spec']['ports'][0]['port']}"
     assert ready["env"] == [{"name": "READY_URL", "value": f"{asked}/readyz"}]
     well = machine.start(tested, "ready", READY_URL=f"{api.url}/readyz")
-    assert well.ended() == 0
+    assert well.wait() == 0
     assert '"mode":"inbox"' in well.log.read_text()
-    assert machine.start(tested, "ready", READY_URL=f"{api.url}/nowhere").ended() != 0
+    assert machine.start(tested, "ready", READY_URL=f"{api.url}/nowhere").wait() != 0
     inbox = machine.start(tested, "inbox")
-    assert inbox.ended() == 0
+    assert inbox.wait() == 0
     assert "counted" in inbox.log.read_text()
 
 
-def test_where_the_migration_is_a_job_beside_the_pods_they_are_ready_after_it(
-    empty_database_url: str, tmp_path: Path
-) -> None:
+def test_pods_become_ready_after_a_migration_job_beside_them(empty_database_url: str, tmp_path: Path) -> None:
     objects = scenario("argocd")
     with node(objects, _secrets(empty_database_url), tmp_path) as machine:
         pods = [machine.start(_template(objects, "Deployment", role)) for role in ("api", "worker")]
         for pod in pods:
             pod.until("startupProbe")
             assert not pod.probe("readinessProbe")
-        assert machine.start(_template(objects, "Job", "migrations"), "migrate").ended() == 0
+        assert machine.start(_template(objects, "Job", "migrations"), "migrate").wait() == 0
         for pod in pods:
             pod.until("readinessProbe")
         assert [pod.terminate() for pod in pods] == [0, 0]
 
 
-def test_where_the_workers_migrate_any_number_may_do_so_at_one_time(empty_database_url: str, tmp_path: Path) -> None:
+def test_any_number_of_workers_may_migrate_at_the_same_time(empty_database_url: str, tmp_path: Path) -> None:
     objects = scenario("external-secrets")
     worker = _template(objects, "Deployment", "worker")
     with node(objects, _secrets(empty_database_url), tmp_path) as machine:
         first = [machine.start(worker, "migrate") for _ in range(2)]
-        assert [one.ended() for one in first] == [0, 0]
+        assert [one.wait() for one in first] == [0, 0]

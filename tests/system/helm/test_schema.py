@@ -1,4 +1,4 @@
-"""What the schema of the values knows is what the chart has and the service takes."""
+"""The schema of the values matches the chart and the service."""
 
 import json
 import re
@@ -17,40 +17,40 @@ def test_the_schema_refuses_every_variable_that_the_chart_always_sets() -> None:
     named = _schema()["properties"]["extraEnv"]["items"]["properties"]["name"]["if"]["enum"]
     [api] = of_kind(minimal(), "Deployment", "api")
     always = environment(api["spec"]["template"]).keys()
-    # Each of these is set elsewhere, or under some values only: by a flag, `settings.thresholds`, and `rules`.
+    # A flag, `settings.thresholds` and `rules` set these, the last two with some values only.
     assert set(named) - always == {"LOOPGAUGE_ROLE", "LOOPGAUGE_THRESHOLDS", "LOOPGAUGE_RULES"}
     assert always <= set(named)
 
 
 def _defaults() -> Iterator[tuple[str, Any, Any]]:
-    """Each section by its name, with its values and its schema."""
+    """Yield the name, the values and the schema of each section."""
     values = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
     sections = _schema()["properties"]
-    # Numbers that OpenShift gives out itself may be taken away.
+    # On OpenShift, which assigns the numbers itself, these may be removed.
     named = {name: value for name, value in values.items() if isinstance(value, dict) and name != "podSecurityContext"}
     for name, value in named.items():
         yield name, value, sections[name]
     yield "api.autoscaling", values["api"]["autoscaling"], sections["api"]["properties"]["autoscaling"]
 
 
-def test_what_has_a_default_that_says_something_cannot_be_left_empty() -> None:
+def test_a_value_with_a_default_cannot_be_removed() -> None:
     sections = {name: value for name, value, _ in _defaults() if value and "." not in name and name != "labels"}
     assert set(_schema()["required"]) == sections.keys()
     for name, values, schema in _defaults():
-        telling = {key for key, value in values.items() if isinstance(value, (str, int, list)) and value}
-        assert telling <= set(schema.get("required", [])), name
+        with_default = {key for key, value in values.items() if isinstance(value, (str, int, list)) and value}
+        assert with_default <= set(schema.get("required", [])), name
 
 
 @pytest.mark.parametrize("written", ["90s", "15m", "6h", "14d", "0d", "1w", "1.5d", "d", " 7d", "", "7 d", "-1d"])
-def test_a_duration_passes_the_schema_just_where_the_service_takes_it(written: str) -> None:
+def test_the_schema_and_the_service_accept_the_same_durations(written: str) -> None:
     pattern = _schema()["definitions"]["duration"]["pattern"]
     try:
         given_alone(forgotten_after=written)
     except ValueError:
-        taken = False
+        accepted = False
     else:
-        taken = written == written.strip()
-    assert bool(re.search(pattern, written)) is taken
+        accepted = written == written.strip()
+    assert bool(re.search(pattern, written)) is accepted
 
 
 def _schema() -> Any:
@@ -67,14 +67,14 @@ def _objects(schema: Any) -> Iterator[Any]:
             yield from _objects(one)
 
 
-def test_no_object_of_the_schema_takes_what_it_does_not_name() -> None:
+def test_no_object_of_the_schema_accepts_unknown_keys() -> None:
     assert [one for one in _objects(_schema()) if one.get("additionalProperties") is not False] == []
 
 
-def test_the_schema_knows_every_value_of_the_chart_and_no_other() -> None:
+def test_the_schema_has_every_value_of_the_chart_and_no_other() -> None:
     values = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
     schema = _schema()
-    # What Helm itself hands to a chart that another one has as a dependency.
+    # Helm passes these to a chart that is a dependency of another one.
     assert schema["properties"].keys() - {"global", "enabled"} == values.keys()
     for name, value in values.items():
         known = schema["properties"][name].get("properties")
@@ -82,7 +82,7 @@ def test_the_schema_knows_every_value_of_the_chart_and_no_other() -> None:
             assert known.keys() == value.keys(), name
 
 
-def test_the_schema_knows_every_provider() -> None:
+def test_the_schema_has_every_provider() -> None:
     schema = _schema()
     assert set(schema["definitions"]["source"]["properties"]["provider"]["enum"]) == set(PROVIDERS)
     [named] = schema["properties"]["sources"]["allOf"]
@@ -90,16 +90,16 @@ def test_the_schema_knows_every_provider() -> None:
 
 
 _ELSEWHERE = {"ROLE"}
-"""Settings of the service that the chart sets otherwise: the role, as a flag."""
+"""Settings that the chart sets in another way: the role is a flag."""
 
 
-def test_every_setting_of_the_service_can_be_reached() -> None:
+def test_the_values_cover_every_setting_of_the_service() -> None:
     [api] = of_kind(scenario("everything"), "StatefulSet")
     set_here = {name.removeprefix(PREFIX).split("__")[0] for name in environment(api["spec"]["template"])}
     assert {name.upper() for name in Settings.model_fields} - set_here == _ELSEWHERE
 
 
-def test_what_is_not_set_is_as_the_service_has_it() -> None:
+def test_the_defaults_of_the_chart_are_those_of_the_service() -> None:
     own = {"data_dir", "host", "database_url"}
     [api] = of_kind(minimal(), "Deployment", "api")
     given = {
@@ -108,5 +108,5 @@ def test_what_is_not_set_is_as_the_service_has_it() -> None:
         if isinstance(value, str)
     }
     assert given.keys() >= {"windows", "min_sample", "max_inflight_bytes"}
-    taken = given_alone(**given)
-    assert taken.model_dump(exclude=own) == given_alone().model_dump(exclude=own)
+    settings = given_alone(**given)
+    assert settings.model_dump(exclude=own) == given_alone().model_dump(exclude=own)

@@ -1,4 +1,4 @@
-"""A value that cannot be is refused by its name, before anything is installed."""
+"""The chart refuses an invalid value with its name, before it installs anything."""
 
 import re
 
@@ -11,7 +11,7 @@ _MINIMAL = ("--values", str(CHART / "ci/minimal-values.yaml"))
 
 def _refusal(*arguments: str) -> str:
     done = template(*_MINIMAL, *arguments)
-    assert done.returncode != 0, "it was not refused"
+    assert done.returncode != 0, "the values were accepted"
     return done.stderr
 
 
@@ -45,8 +45,8 @@ def _refusal(*arguments: str) -> str:
         ("spool.mode=false", "/spool/mode", "in quotes"),
         ("migrations.mode=hooks", "/migrations/mode", "'hook', 'job', 'init', 'none'"),
         ("ingress.enabled=true", "/ingress/host", "the host that your tools post to"),
-        ("rules.file.teams.ML=ml", "/rules/file", "put | behind `file:`"),
-        ("rules.file=x,rules.existingConfigMap=y", "/rules/existingConfigMap", "there is one rules file"),
+        ("rules.file.teams.ML=ml", "/rules/file", "write | after `file:`"),
+        ("rules.file=x,rules.existingConfigMap=y", "/rules/existingConfigMap", "there is only one rules file"),
         ("apiTokens.read.existingSecret=s", "/apiTokens/read", "'key'"),
         ("apiTokens.read=letmein", "/apiTokens/read", "want object"),
         ("image.tag=1", "/image/tag", "in quotes"),
@@ -55,7 +55,7 @@ def _refusal(*arguments: str) -> str:
         (
             "extraEnv[0].name=LOOPGAUGE_PORT,extraEnv[0].value=x",
             "/extraEnv/0/name",
-            "a variable that the chart does not set itself",
+            "a variable that the chart does not set",
         ),
         ("extraEnv[0].name=DEBUG,extraEnv[0].value=1", "/extraEnv/0/value", "in quotes"),
         ("worker=null", "'", "missing property 'worker'"),
@@ -65,8 +65,8 @@ def _refusal(*arguments: str) -> str:
         ("api.replicas=null", "/api", "missing property 'replicas'"),
         ("worker.replicas=null", "/worker", "missing property 'replicas'"),
         ("api.autoscaling=null", "/api", "missing property 'autoscaling'"),
-        ("image.tag=1.2.3@sha256:0123", "/image/tag", "a digest is for image.digest"),
-        ("image.tag=-dev", "/image/tag", "a tag alone"),
+        ("image.tag=1.2.3@sha256:0123", "/image/tag", "put a digest into image.digest"),
+        ("image.tag=-dev", "/image/tag", "only a tag"),
         ("nameOverride=Loop_gauge", "/nameOverride", "lower-case letters"),
         ("fullnameOverride=1st", "/fullnameOverride", "a letter first"),
         (r"labels.app\.kubernetes\.io/name=x", "/labels/app.kubernetes.io~1name", "the chart sets"),
@@ -87,14 +87,14 @@ def _refusal(*arguments: str) -> str:
             "/extraEnv/0/name",
             "the values database, rules, s",
         ),
-        ("extraVolumes[0].name=tmp", "/extraVolumes/0/name", "another name"),
-        ("extraVolumes[0].name=spool", "/extraVolumes/0/name", "another name"),
-        ("extraVolumes[0].name=rules", "/extraVolumes/0/name", "another name"),
+        ("extraVolumes[0].name=tmp", "/extraVolumes/0/name", "a name other than"),
+        ("extraVolumes[0].name=spool", "/extraVolumes/0/name", "a name other than"),
+        ("extraVolumes[0].name=rules", "/extraVolumes/0/name", "a name other than"),
         ("extraVolumes[0].emptyDir.medium=Memory", "/extraVolumes/0", "missing property 'name'"),
         ("podSecurityContext.runAsUser=0", "/podSecurityContext/runAsUser", "want 1"),
     ],
 )
-def test_a_common_mistake_is_refused_by_the_schema_in_words_that_help(wrong: str, named: str, why: str) -> None:
+def test_the_schema_refuses_a_common_mistake_with_a_helpful_message(wrong: str, named: str, why: str) -> None:
     refusal = _refusal("--set", wrong)
     assert "values don't meet the specifications of the schema" in refusal
     assert f"at '{named}" in refusal
@@ -102,10 +102,10 @@ def test_a_common_mistake_is_refused_by_the_schema_in_words_that_help(wrong: str
 
 
 def test_an_open_network_policy_is_refused() -> None:
-    assert "an empty list would let everybody in" in _refusal("--set-json", "networkPolicy.ingressFrom=[]")
+    assert "an empty list would allow every client" in _refusal("--set-json", "networkPolicy.ingressFrom=[]")
 
 
-def test_more_pods_at_the_least_than_at_the_most_are_refused() -> None:
+def test_a_minimum_of_pods_above_the_maximum_is_refused() -> None:
     wrong = "api.autoscaling.enabled=true,api.autoscaling.minReplicas=7"
     assert "api.autoscaling.minReplicas is 7, which is more than api.autoscaling.maxReplicas, 6" in _refusal(
         "--set", wrong
@@ -113,14 +113,14 @@ def test_more_pods_at_the_least_than_at_the_most_are_refused() -> None:
 
 
 @pytest.mark.parametrize(("timeout", "interval"), [("16s", "15s"), ("1m", "59s"), ("1500ms", "1s"), ("1h", "59m")])
-def test_a_scrape_that_may_take_longer_than_until_the_next_one_is_refused(timeout: str, interval: str) -> None:
+def test_a_scrape_timeout_above_the_interval_is_refused(timeout: str, interval: str) -> None:
     chosen = f"monitor.enabled=true,monitor.scrapeTimeout={timeout},monitor.interval={interval}"
     words = f"monitor.scrapeTimeout is {timeout}, which is longer than monitor.interval, {interval}"
     assert words in _refusal("--set", chosen)
 
 
 @pytest.mark.parametrize(("timeout", "interval"), [("15s", "15s"), ("60s", "1m"), ("999ms", "1s"), ("59m", "1h")])
-def test_a_scrape_that_ends_before_the_next_one_is_taken(timeout: str, interval: str) -> None:
+def test_a_scrape_timeout_within_the_interval_is_accepted(timeout: str, interval: str) -> None:
     objects = minimal("monitor.enabled=true", f"monitor.scrapeTimeout={timeout}", f"monitor.interval={interval}")
     [endpoint] = of_kind(objects, "PodMonitor")[0]["spec"]["podMetricsEndpoints"]
     assert (endpoint["scrapeTimeout"], endpoint["interval"]) == (timeout, interval)
@@ -140,23 +140,25 @@ def _with_variable(name: str, *settings: str) -> tuple[str, ...]:
         ("LOOPGAUGE_METRICS_TOKEN", ("metricsToken.existingSecret=s", "metricsToken.key=k")),
     ],
 )
-def test_a_variable_that_the_values_set_is_refused_among_the_others(name: str, settings: tuple[str, ...]) -> None:
-    assert f"extraEnv repeats {name}, which the chart sets itself" in _refusal(*_with_variable(name, *settings))
+def test_a_variable_that_the_values_set_is_refused_in_extra_env(name: str, settings: tuple[str, ...]) -> None:
+    assert f"extraEnv repeats {name}, which the chart sets with these values" in _refusal(
+        *_with_variable(name, *settings)
+    )
 
 
-def test_a_variable_that_the_values_do_not_set_is_taken() -> None:
+def test_a_variable_that_the_values_do_not_set_is_accepted() -> None:
     name = "LOOPGAUGE_SOURCES__GITHUB__PROVIDER"
     [api] = of_kind(manifests(*_MINIMAL, *_with_variable(name)), "Deployment", "api")
     assert environment(api["spec"]["template"])[name] == "1"
 
 
 @pytest.mark.parametrize("tag", ["v1.2.3", "main-" + "0" * 57 + "-" + "1" * 9, "_edge-", "1.2.3_4"])
-def test_any_tag_makes_a_label_that_kubernetes_takes(tag: str) -> None:
+def test_any_tag_gives_a_valid_label(tag: str) -> None:
     for one in minimal(f"image.tag={tag}"):
         version = one["metadata"]["labels"]["app.kubernetes.io/version"]
         assert re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?", version)
 
 
-def test_a_budget_is_taken_where_autoscaling_keeps_two_whatever_the_replicas_say() -> None:
+def test_a_disruption_budget_with_autoscaling_ignores_the_replicas() -> None:
     objects = minimal("api.replicas=1", "api.podDisruptionBudget.enabled=true", "api.autoscaling.enabled=true")
     assert of_kind(objects, "PodDisruptionBudget", "api")
