@@ -34,6 +34,7 @@ from pydantic_settings import (
 import service.rules
 from service.deliveries.delivery import source_name
 from service.lifecycle.durations import parse_duration
+from service.lifecycle.teams import is_team_name
 from service.providers import PROVIDERS
 from service.rules.document import RulesFile, WrongRules
 from service.rules.model import Rules
@@ -181,7 +182,7 @@ class Settings(BaseSettings):
     @classmethod
     def _check_teams(cls, thresholds: dict[str, timedelta]) -> dict[str, timedelta]:
         by_team = {team.strip().lower(): length for team, length in thresholds.items()}
-        if len(by_team) < len(thresholds) or any(not team or team.startswith("_") for team in by_team):
+        if len(by_team) < len(thresholds) or not all(map(is_team_name, by_team)):
             raise ValueError("expected distinct team names that do not begin with _")
         return by_team
 

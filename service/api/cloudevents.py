@@ -1,11 +1,13 @@
 """The OpenAPI description of `POST /events`."""
 
+from collections.abc import Mapping
 from typing import Any, get_args
 
+import msgspec
+
 from service.api.http.auth import BEARER
-from service.lifecycle.evidence import MOST_TARGETS
 from service.providers.cloudevents import BATCHED, MOST_EVENTS, STRUCTURED
-from service.providers.cloudevents.statements import Statement
+from service.providers.cloudevents.statements import EventData, Statement
 
 # White space and control characters, which no reference contains.
 _FORBIDDEN = r"\s\x00-\x1f\x7f-\x9f"
@@ -38,22 +40,23 @@ def _nullable(**schema: Any) -> dict[str, Any]:
     return {"anyOf": [schema, {"type": "null"}]}
 
 
-_ADDRESS = _nullable(type="string", maxLength=20_000, pattern=r"^[Hh][Tt][Tt][Pp][Ss]?://[^\x00-\x20]+$")
+def _data_properties() -> dict[str, Any]:
+    _, schemas = msgspec.json.schema_components([EventData])
+    properties = {name: _nullable_property(schema) for name, schema in schemas["EventData"]["properties"].items()}
+    # Dialects of regular expressions differ in what `\s` matches, so what the document promises is narrower.
+    properties["team"]["anyOf"][0]["pattern"] = rf"^\s*[^_{_FORBIDDEN}][^\x00]*$"
+    properties["links"]["anyOf"][0]["items"] = _REFERENCE
+    return properties
+
+
+def _nullable_property(schema: Mapping[str, Any]) -> dict[str, Any]:
+    given, _ = schema["anyOf"]
+    return _one_of(*given["enum"]) if "enum" in given else _nullable(**given)
 
 
 _DATA = {
     "type": ["object", "null"],
-    "properties": {
-        "title": _nullable(type="string", maxLength=20_000, pattern=r"^[^\x00]*$"),
-        "url": _ADDRESS,
-        "team": _nullable(type="string", maxLength=100, pattern=rf"^\s*[^_{_FORBIDDEN}][^\x00]*$"),
-        "risk": _one_of("bold", "safe"),
-        "outcome": _one_of("worked", "failed", "inconclusive", "abandoned"),
-        "failure_category": _one_of("intelligent", "basic", "complex"),
-        "learning_url": _ADDRESS,
-        "result": _one_of("success", "failure"),
-        "links": _nullable(type="array", items=_REFERENCE, maxItems=MOST_TARGETS),
-    },
+    "properties": _data_properties(),
     # Only a failed experiment has a category.
     "anyOf": [
         {"properties": {"outcome": {"enum": ["failed", None]}}},

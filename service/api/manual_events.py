@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from service.api.http.auth import TokenGuard
 from service.api.http.bodies import BodyReader
@@ -24,18 +24,18 @@ from service.api.http.strict_route import StrictRoute
 from service.api.parameters import ExperimentName
 from service.api.receipts import SOURCE, ReceivedEvent, refusal_result
 from service.lifecycle.errors import BadReference, UnknownSubject
+from service.lifecycle.fields import DATA_PROPERTIES, DataProperty
 from service.pipeline.receive import DeliveryWriter
-from service.providers.cloudevents import InvalidEvent
+from service.providers.cloudevents import InvalidEvent, ManualStatement
 from service.queries.manual_event import ImplausibleEvent, KeyReused, ManualEvent, record_manual_event
 from service.storage.database import Database, DatabaseUnavailable
 from service.telemetry import Telemetry
 
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST = datetime(3000, 1, 1, tzinfo=UTC)
-_Address = Annotated[str, Field(max_length=20_000, pattern=r"^[Hh][Tt][Tt][Pp][Ss]?://[^\x00-\x20]+$")]
 
 
-class ManualEventBody(BaseModel):
+class _Event(BaseModel):
     """An event, named as in the CloudEvents types `dev.loopgauge.experiment.…`.
 
     `occurred_at` defaults to now. Any event accepts the other fields, so one event can conclude, classify and share an
@@ -60,18 +60,25 @@ class ManualEventBody(BaseModel):
         },
     )
 
-    event: Literal[
-        "proposed", "started", "signalled", "concluded", "classified", "shared", "reopened", "shipped", "described"
-    ]
+    event: ManualStatement
     occurred_at: Annotated[AwareDatetime, Field(ge=_EARLIEST, lt=_LATEST)] | None = None
-    title: Annotated[str, Field(max_length=20_000, pattern=r"^[^\x00]*$")] | None = None
-    url: _Address | None = None
-    team: Annotated[str, Field(max_length=100, pattern=r"^\s*[^_\s\x00][^\x00]*$")] | None = None
-    risk: Literal["bold", "safe"] | None = None
-    outcome: Literal["worked", "failed", "inconclusive", "abandoned"] | None = None
-    failure_category: Literal["intelligent", "basic", "complex"] | None = None
-    learning_url: _Address | None = None
     result: Literal["success", "failure"] | None = None
+
+
+def _type_of(data: DataProperty) -> Any:
+    """The type as which pydantic validates a property."""
+    if data.choices:
+        return cast("Any", Literal)[data.choices]
+    return Annotated[str, Field(max_length=data.longest, pattern=data.pattern)]
+
+
+_PROPERTIES: dict[str, Any] = {data.name: (_type_of(data) | None, None) for data in DATA_PROPERTIES.values()}
+ManualEventBody = create_model(
+    "ManualEventBody",
+    __base__=_Event,
+    __doc__=_Event.__doc__,
+    **_PROPERTIES,
+)
 
 
 _OPENAPI: dict[str, Any] = {

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never
 
-from service.lifecycle.events import Declaration, Declared, Field, LifecycleEvent, Withdrawn
+from service.lifecycle.events import Declaration, Declared, LifecycleEvent, Withdrawn
+from service.lifecycle.fields import FieldName
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ def declarations_in(events: Iterable[LifecycleEvent]) -> list[Declaration]:
     return [event for event in events if isinstance(event, Declaration)]
 
 
-def value_of(declarations: Sequence[Declaration], field: Field) -> str:
+def value_of(declarations: Sequence[Declaration], field: FieldName) -> str:
     last = latest(current_values(declarations, field))
     return last.value if last else ""
 
@@ -41,7 +42,7 @@ def latest(values: Sequence[CurrentValue]) -> CurrentValue | None:
     return max(sorted(stated, key=lambda value: value.value), key=lambda value: value.since, default=None)
 
 
-def current_values(declarations: Iterable[Declaration], field: Field) -> list[CurrentValue]:
+def current_values(declarations: Iterable[Declaration], field: FieldName) -> list[CurrentValue]:
     """Every value of a field that is stated and not taken back, with the time since when it holds."""
     by_channel: defaultdict[str, defaultdict[str, list[Declaration]]] = defaultdict(lambda: defaultdict(list))
     for declaration in declarations:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, TypeAlias
 
+from service.lifecycle.fields import FieldName
 from service.lifecycle.references import Ref
 from service.lifecycle.taxonomy import Outcome
 
 Result = Literal["success", "failure"]
-Field = Literal["experiment", "excluded", "title", "url", "team", "risk", "outcome", "failure_category", "shared"]
 DeclarationChannel = Literal["label", "type", "branch", "item", "comment", "api", "derived"]
 
 
@@ -98,7 +98,7 @@ class Declared:
 
     subject: Ref
     occurred_at: datetime
-    field: Field
+    field: FieldName
     value: str
     channel: DeclarationChannel
     overheard: bool = False
@@ -111,7 +111,7 @@ class Withdrawn:
 
     subject: Ref
     occurred_at: datetime
-    field: Field
+    field: FieldName
     value: str
     channel: DeclarationChannel
     label: str = ""

@@ -1,46 +1,126 @@
-"""Which values a field takes, and how they are written."""
+"""The registry of declared fields: who may state each, the values that it accepts, and the form in which it is stored.
 
-from typing import assert_never
+Rules, comment commands, CloudEvents, the API and its OpenAPI document derive from `FIELDS`.
+"""
 
-from service.lifecycle.events import Field
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
 from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk
+from service.lifecycle.teams import normalise_team
 
-_CLOSED = {
-    "outcome": frozenset(Outcome) - {Outcome.UNDECLARED},
-    "failure_category": frozenset(FailureCategory) - {FailureCategory.UNCLASSIFIED},
-    "risk": frozenset(Risk),
+FieldName = Literal["experiment", "excluded", "title", "url", "team", "risk", "outcome", "failure_category", "shared"]
+"""The name under which declarations of a field are stored."""
+
+_LONGEST_TEXT = 20_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataProperty:
+    """A property of event data: of the data of a CloudEvent, or of the body of a manual event.
+
+    Attributes:
+        name: the name of the property.
+        expects: the values that it accepts, in words.
+        choices: the values that it accepts; if empty, any text that fits the pattern.
+        pattern: a regular expression, in the syntax that Python, Rust and ECMAScript share.
+        longest: the largest number of characters.
+    """
+
+    name: str
+    expects: str
+    choices: tuple[str, ...] = ()
+    pattern: str = r"^[^\x00]*$"
+    longest: int = _LONGEST_TEXT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeclaredField:
+    """A field whose value a declaration states.
+
+    Attributes:
+        expects: the values that it accepts, in words.
+        normalise: returns a value as it is stored, or None for a value that the field does not accept.
+        data: the property of event data that states the field; None if no property does.
+        command: whether `/experiment <field> <value>` in a comment states the field.
+    """
+
+    expects: str
+    normalise: Callable[[str], str | None]
+    data: DataProperty | None = None
+    command: bool = False
+
+
+def _choice(name: str, members: Collection[StrEnum]) -> DeclaredField:
+    """A field that accepts the members of a closed vocabulary."""
+    choices = tuple(member.value for member in members)
+    expects = " or ".join(filter(None, (", ".join(choices[:-1]), choices[-1])))
+
+    def normalise(value: str) -> str | None:
+        chosen = value.strip().lower()
+        return chosen if chosen in choices else None
+
+    return DeclaredField(
+        expects=expects, normalise=normalise, data=DataProperty(name=name, expects=expects, choices=choices)
+    )
+
+
+def _normalise_mark(value: str) -> str | None:
+    return "true" if value.strip().lower() == "true" else None
+
+
+def _normalise_text(value: str) -> str | None:
+    return value.strip() or None
+
+
+def _normalise_unless_false(value: str) -> str | None:
+    text = value.strip()
+    return text if text and text.lower() != "false" else None
+
+
+def _normalise_url(value: str) -> str | None:
+    url = value.strip()
+    return url if url.lower().startswith(("http://", "https://")) else None
+
+
+_TEXT = "a text that is not empty"
+_URL = "a URL that begins with http:// or https://"
+_URL_PATTERN = r"^[Hh][Tt][Tt][Pp][Ss]?://[^\x00-\x20]+$"
+_TEAM = "a team name of at most 100 characters that does not begin with _"
+
+FIELDS: Mapping[FieldName, DeclaredField] = {
+    "experiment": DeclaredField(expects="true", normalise=_normalise_mark),
+    "excluded": DeclaredField(expects=_TEXT, normalise=_normalise_unless_false),
+    "title": DeclaredField(
+        expects=_TEXT,
+        normalise=_normalise_text,
+        data=DataProperty(name="title", expects=f"a text of at most {_LONGEST_TEXT} characters"),
+    ),
+    "url": DeclaredField(
+        expects=_URL,
+        normalise=_normalise_url,
+        data=DataProperty(name="url", expects=_URL, pattern=_URL_PATTERN),
+    ),
+    "team": DeclaredField(
+        expects=_TEAM,
+        normalise=normalise_team,
+        data=DataProperty(name="team", expects=_TEAM, pattern=r"^\s*[^_\s\x00][^\x00]*$", longest=100),
+        command=True,
+    ),
+    "risk": _choice("risk", list(Risk)),
+    "outcome": _choice("outcome", [outcome for outcome in Outcome if outcome is not Outcome.UNDECLARED]),
+    "failure_category": _choice(
+        "failure_category", [category for category in FailureCategory if category is not FailureCategory.UNCLASSIFIED]
+    ),
+    "shared": DeclaredField(
+        expects=_TEXT,
+        normalise=_normalise_unless_false,
+        data=DataProperty(name="learning_url", expects=_URL, pattern=_URL_PATTERN),
+    ),
 }
-_LONGEST_TEAM = 100
+"""Every declared field, in the order in which event data states them."""
 
-
-def accepted(field: Field, value: str) -> str | None:
-    """The value as the field keeps it, or None where the field takes no such value."""
-    value = value.strip()
-    match field:
-        case "outcome" | "failure_category" | "risk":
-            return value.lower() if value.lower() in _CLOSED[field] else None
-        case "team":
-            # Names that begin with an underscore are ours, for the organisation and for the rest.
-            named = bool(value) and not value.startswith("_") and len(value) <= _LONGEST_TEAM
-            return value.lower() if named else None
-        case "url":
-            return value if value.lower().startswith(("http://", "https://")) else None
-        case "experiment":
-            return value.lower() if value.lower() == "true" else None
-        case "shared" | "excluded":
-            return value if value and value.lower() != "false" else None
-        case "title":
-            return value or None
-        case _ as never:
-            assert_never(never)
-
-
-def taken(field: Field) -> str:
-    """What a field takes, in words."""
-    if field in _CLOSED:
-        return " or ".join(sorted(_CLOSED[field]))
-    return {
-        "experiment": "true",
-        "team": "a team, whose name does not begin with _",
-        "url": "an address that begins with http",
-    }.get(field, "a text that is not empty")
+DATA_PROPERTIES: Mapping[FieldName, DataProperty] = {name: field.data for name, field in FIELDS.items() if field.data}
+"""The property of event data that states each field."""

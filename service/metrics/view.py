@@ -16,6 +16,7 @@ from typing import TypeAlias
 
 from service.lifecycle.exclusions import Exclusion
 from service.lifecycle.experiment import Experiment
+from service.lifecycle.teams import is_team_name
 from service.metrics.cohort import Cohort, MeasuredExperiment
 from service.metrics.terms import Terms, Window
 
@@ -77,14 +78,14 @@ class View:
 
     def row(self, team: str) -> str:
         """The row of a team."""
-        if not _is_name(team):
+        if not is_team_name(team):
             return NO_TEAM
         return team if team in self._rows else OTHER_TEAMS
 
     @cached_property
     def combined_teams(self) -> int:
         """The number of teams that `OTHER_TEAMS` combines."""
-        return sum(_is_name(team) and team not in self._rows for team in self._by_team)
+        return sum(is_team_name(team) and team not in self._rows for team in self._by_team)
 
     @cached_property
     def future(self) -> Sequence[MeasuredExperiment]:
@@ -156,7 +157,7 @@ class View:
 
         The cap keeps the teams whose first idea is the earliest.
         """
-        named = {team: experiments for team, experiments in self._by_team.items() if _is_name(team)}
+        named = {team: experiments for team, experiments in self._by_team.items() if is_team_name(team)}
         first_idea = {team: min(one.idea_at for one in experiments) for team, experiments in named.items()}
         earliest = sorted(named, key=lambda team: (first_idea[team], team))
         cap = self.terms.max_teams
@@ -219,8 +220,3 @@ class View:
 def without_organisation(cohorts: Cohorts) -> Cohorts:
     """The cohorts of the teams alone, for metrics that can be summed over teams."""
     return [cohort for cohort in cohorts if cohort.team != ORGANISATION]
-
-
-def _is_name(team: str) -> bool:
-    """Whether a team has a name that is not reserved."""
-    return bool(team) and not team.startswith("_")

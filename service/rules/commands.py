@@ -1,11 +1,11 @@
 """Commands in comments: `/experiment conclude failed intelligent`, at the start of a line."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from service.deliveries.observation import Commented
-from service.lifecycle.events import Concluded, Declared, Field, LifecycleEvent, Reopened, Started
-from service.lifecycle.fields import accepted
+from service.lifecycle.events import Concluded, Declared, LifecycleEvent, Reopened, Started
+from service.lifecycle.fields import FIELDS, FieldName
 from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk
 
 # CommonMark, "Fenced code blocks": after backticks no other backtick may stand, and what closes a block stands alone.
@@ -40,9 +40,9 @@ def _lines(text: str) -> Iterator[Sequence[str]]:
 def _said(comment: Commented, words: Sequence[str]) -> list[LifecycleEvent]:
     subject, at = comment.subject, comment.at
 
-    def declared(field: Field, value: str) -> list[LifecycleEvent]:
-        value_accepted = accepted(field, value)
-        return [Declared(subject, at, field, value_accepted, "comment")] if value_accepted else []
+    def declared(field: FieldName, value: str) -> list[LifecycleEvent]:
+        normalised = FIELDS[field].normalise(value)
+        return [Declared(subject, at, field, normalised, "comment")] if normalised else []
 
     match [word.lower() for word in words]:
         case ["start"]:
@@ -61,13 +61,14 @@ def _said(comment: Commented, words: Sequence[str]) -> list[LifecycleEvent]:
         case ["share"]:
             return declared("shared", "true")
         case ["share", _]:
-            return declared("shared", words[1]) if accepted("url", words[1]) else []
-        case ["team", team]:
-            return declared("team", team)
+            return declared("shared", words[1]) if FIELDS["url"].normalise(words[1]) else []
+        case [name, value] if (field := _FIELDS.get(name)) is not None:
+            return declared(field, value)
         case [risk] if risk in set(Risk):
             return declared("risk", risk)
         case _:
             return []
 
 
+_FIELDS: Mapping[str, FieldName] = {name: name for name, field in FIELDS.items() if field.command}
 _CATEGORIES = frozenset(FailureCategory) - {FailureCategory.UNCLASSIFIED}

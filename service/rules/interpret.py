@@ -35,7 +35,7 @@ from service.lifecycle.events import (
     Withdrawn,
 )
 from service.lifecycle.evidence import LinkSet
-from service.lifecycle.fields import accepted
+from service.lifecycle.fields import FIELDS
 from service.rules.commands import commands, is_addressed
 from service.rules.model import (
     Action,
@@ -229,7 +229,7 @@ def _event(
         case Ignores():
             return None
         case Declares(field=stated, value=template) | Withdraws(field=stated, value=template):
-            value = accepted(stated, _filled(template, known, payload))
+            value = FIELDS[stated].normalise(_filled(template, known, payload))
             return _declaration(action, rule, observation, label.lower(), value) if value is not None else None
         case _ as never:
             assert_never(never)

@@ -9,8 +9,9 @@ from jmespath.parser import ParsedResult
 
 from service.deliveries.observation import Kind, Trait
 from service.lifecycle.aliases import Alias
-from service.lifecycle.events import Field, LifecycleEvent, Result
+from service.lifecycle.events import LifecycleEvent, Result
 from service.lifecycle.evidence import LinkSet
+from service.lifecycle.fields import FieldName
 from service.lifecycle.taxonomy import Outcome
 from service.rules.patterns import Pattern, Template
 from service.rules.references import KeyFinder
@@ -34,7 +35,7 @@ class Happens:
 class Declares:
     """A value of a field; `derived` ones count only where nothing else states the field."""
 
-    field: Field
+    field: FieldName
     value: Template
     derived: bool = False
 
@@ -43,7 +44,7 @@ class Declares:
 class Withdraws:
     """A value of a field that is taken back."""
 
-    field: Field
+    field: FieldName
     value: Template
 
 

@@ -10,9 +10,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, mo
 from pydantic_core import ErrorDetails
 
 from service.deliveries.observation import PLACE, TRAITS, Kind, Trait
-from service.lifecycle.events import Field, Result
-from service.lifecycle.fields import accepted, taken
+from service.lifecycle.durations import parse_duration
+from service.lifecycle.events import Result
+from service.lifecycle.fields import FIELDS, FieldName
 from service.lifecycle.taxonomy import Outcome
+from service.lifecycle.teams import is_team_name, normalise_team
 from service.rules.document import RulesFile, WrongRules, complaint, compose, content
 from service.rules.interpret import WITHOUT_INSTANTS
 from service.rules.model import Action, Condition, Declares, Happens, Ignores, Rule, Rules, Withdraws
@@ -20,10 +22,7 @@ from service.rules.patterns import Pattern, Template, compile_path
 from service.rules.references import KeyFinder
 
 _KINDS: tuple[Kind, ...] = get_args(Kind)
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _OF_EVERYTHING: frozenset[Trait] = frozenset({"project", "title", "url"})
-_LONGEST = timedelta(days=3653)
-_DURATION = re.compile(r"([1-9][0-9]{0,8})([smhd])", re.ASCII)
 _PROJECT = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,29}", re.ASCII)
 
 
@@ -56,18 +55,14 @@ def _as_list(value: object) -> object:
 
 
 def _duration(value: object) -> object:
-    spelled = _DURATION.fullmatch(value) if isinstance(value, str) else None
-    span = timedelta(**{_UNITS[spelled[2]]: int(spelled[1])}) if spelled else timedelta(0)
-    if not timedelta(0) < span <= _LONGEST:
-        raise ValueError("expected a duration such as 90s, 15m, 6h or 14d, of ten years at the most")
-    return span
+    return parse_duration(_text(value))
 
 
 def _team(value: object) -> str:
-    named = _text(value).strip()
-    if not named or named.startswith("_"):
-        raise ValueError("expected a team's name, which does not begin with _")
-    return named.lower()
+    team = _text(value).strip().lower()
+    if not is_team_name(team):
+        raise ValueError(f"expected {FIELDS['team'].expects}")
+    return team
 
 
 def _text(value: object) -> str:
@@ -104,7 +99,7 @@ def _project(value: object) -> str:
 
 
 _Patterns: TypeAlias = Annotated[list[Annotated[Pattern, BeforeValidator(_pattern)]], BeforeValidator(_as_list)]
-_Values: TypeAlias = dict[Field, Annotated[Template, BeforeValidator(_template)]]
+_Values: TypeAlias = dict[FieldName, Annotated[Template, BeforeValidator(_template)]]
 
 
 class _Strict(BaseModel):
@@ -304,8 +299,8 @@ def _wrong_teams(read: _File) -> Iterator[tuple[tuple[int | str, ...], str]]:
         else:
             if unknown:
                 yield ("teams", text), f"{{{min(unknown)}}} is captured by no pattern"
-            elif not Template.of(team).names and not Template.of(team).paths and accepted("team", team) is None:
-                yield ("teams", text), "expected a team; names that begin with _ are taken"
+            elif not Template.of(team).names and not Template.of(team).paths and normalise_team(team) is None:
+                yield ("teams", text), f"expected {FIELDS['team'].expects}"
 
 
 def _wrong_values(read: _File) -> Iterator[tuple[tuple[int | str, ...], str]]:
@@ -316,9 +311,9 @@ def _wrong_values(read: _File) -> Iterator[tuple[tuple[int | str, ...], str]]:
                 values: _Values = getattr(then, name)
                 for field, value in values.items():
                     fixed = not value.names and not value.paths
-                    if fixed and accepted(field, value.text) is None:
+                    if fixed and FIELDS[field].normalise(value.text) is None:
                         path = ("rules", place, "then", action_place, name, field)
-                        yield path, f"expected {taken(field)}, got {value.text!r}"
+                        yield path, f"expected {FIELDS[field].expects}, got {value.text!r}"
 
 
 def _wrong_providers(read: _File, providers: Collection[str]) -> Iterator[tuple[tuple[int | str, ...], str]]:

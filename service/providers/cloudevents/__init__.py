@@ -24,7 +24,7 @@ from service.providers.cloudevents.format import (
     parts,
     read_event,
 )
-from service.providers.cloudevents.statements import BY_HAND, observations_of
+from service.providers.cloudevents.statements import BY_HAND, ManualStatement, observations_of
 
 __all__ = [
     "BATCHED",
@@ -34,6 +34,7 @@ __all__ = [
     "CloudEvents",
     "Envelope",
     "InvalidEvent",
+    "ManualStatement",
     "NoCloudEvent",
     "separate",
 ]

@@ -13,6 +13,7 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 
 from service.deliveries.delivery import UnreadableDelivery
+from service.lifecycle.fields import DATA_PROPERTIES
 
 STRUCTURED = "application/cloudevents+json"
 BATCHED = "application/cloudevents-batch+json"
@@ -163,13 +164,8 @@ _EXPECTED: Mapping[str, str] = {
     "specversion": "expected 1.0",
     "source": f"expected a URI reference of {LONGEST} characters at most",
     "time": "expected a time as in RFC 3339, such as 2026-03-02T09:00:00Z",
-    "url": "expected an address that begins with http",
-    "learning_url": "expected an address that begins with http",
-    "team": "expected a team of 100 characters at most; names that begin with _ are taken",
-    "risk": "expected bold or safe",
-    "outcome": "expected worked, failed, inconclusive or abandoned",
-    "failure_category": "expected intelligent, basic or complex",
     "result": "expected success or failure",
+    **{data.name: f"expected {data.expects}" for data in DATA_PROPERTIES.values()},
 }
 
 

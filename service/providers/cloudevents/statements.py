@@ -4,7 +4,7 @@ import base64
 import binascii
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, cast, get_args
 
 import msgspec
 
@@ -16,7 +16,6 @@ from service.lifecycle.errors import BadReference
 from service.lifecycle.events import (
     Concluded,
     Declared,
-    Field,
     LifecycleEvent,
     Proposed,
     Reopened,
@@ -25,22 +24,17 @@ from service.lifecycle.events import (
     Started,
 )
 from service.lifecycle.evidence import MOST_TARGETS
+from service.lifecycle.fields import DATA_PROPERTIES, FIELDS, DataProperty, FieldName
 from service.lifecycle.references import Ref, parse_reference
 from service.lifecycle.taxonomy import Outcome
 from service.providers.cloudevents.format import LONGEST, Event, InvalidEvent, decode, media_type
 
-Statement = Literal[
-    "proposed",
-    "started",
-    "signalled",
-    "concluded",
-    "classified",
-    "shared",
-    "reopened",
-    "shipped",
-    "described",
-    "excluded",
+ManualStatement = Literal[
+    "proposed", "started", "signalled", "concluded", "classified", "shared", "reopened", "shipped", "described"
 ]
+"""The statements that the API accepts as manual events."""
+
+Statement = Literal[ManualStatement, "excluded"]
 """The last part of a type, after `dev.loopgauge.experiment.`."""
 
 BY_HAND = "urn:loopgauge:by-hand"
@@ -54,25 +48,41 @@ _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 # Two references have to fit into an index entry of PostgreSQL, which has 2704 bytes at most.
 _LONGEST_REFERENCE = 1000
 
-# PostgreSQL stores any text without NUL.
-_Text = Annotated[str, msgspec.Meta(max_length=10 * LONGEST, pattern=r"^[^\x00]*$")]
-_Address = Annotated[str, msgspec.Meta(max_length=10 * LONGEST, pattern=r"^[Hh][Tt][Tt][Pp][Ss]?://[^\x00-\x20]+$")]
-_Team = Annotated[str, msgspec.Meta(max_length=100, pattern=r"^\s*[^_\s\x00][^\x00]*$")]
 
+class _Data(msgspec.Struct):
+    """The properties of an event's data that declare no field.
 
-class Data(msgspec.Struct):
-    """The data of an event; every field is optional."""
+    Attributes:
+        links: the subjects that the event's subject is evidence for.
+    """
 
-    title: _Text | None = None
-    url: _Address | None = None
-    team: _Team | None = None
-    risk: Literal["bold", "safe"] | None = None
-    outcome: Literal["worked", "failed", "inconclusive", "abandoned"] | None = None
-    failure_category: Literal["intelligent", "basic", "complex"] | None = None
-    learning_url: _Address | None = None
     result: Literal["success", "failure"] | None = None
     links: Annotated[list[str], msgspec.Meta(max_length=MOST_TARGETS)] | None = None
-    """The subjects that the event's subject is evidence for."""
+
+    @property
+    def declared(self) -> dict[FieldName, str]:
+        """The values of the declared fields, as they are stored."""
+        stated = ((name, getattr(self, data.name)) for name, data in DATA_PROPERTIES.items())
+        normalised = ((name, FIELDS[name].normalise(value)) for name, value in stated if value is not None)
+        return {name: value for name, value in normalised if value is not None}
+
+
+def _type_of(data: DataProperty) -> Any:
+    """The type as which msgspec decodes a property."""
+    if data.choices:
+        return cast("Any", Literal)[data.choices]
+    return Annotated[str, msgspec.Meta(max_length=data.longest, pattern=data.pattern)]
+
+
+EventData = cast(
+    "type[_Data]",
+    msgspec.defstruct(
+        "EventData",
+        [(data.name, _type_of(data) | None, None) for data in DATA_PROPERTIES.values()],
+        bases=(_Data,),
+    ),
+)
+"""The data of an event; every property is optional."""
 
 
 def observations_of(event: Event, now: datetime) -> tuple[Stated, *tuple[Linked, ...]] | None:
@@ -123,7 +133,7 @@ def _time(event: Event, now: datetime) -> datetime:
     return at
 
 
-def _data(event: Event) -> Data:
+def _data(event: Event) -> _Data:
     raw = bytes(event.data).strip()
     if event.data_base64 is not None:
         try:
@@ -131,13 +141,14 @@ def _data(event: Event) -> Data:
         except (binascii.Error, ValueError) as error:
             raise InvalidEvent("data_base64", "expected base64") from error
     if raw in (b"", b"null"):
-        return Data()
+        return EventData()
     content_type = media_type(event.datacontenttype) or "application/json"
     if not content_type.endswith(("/json", "+json")):
         raise InvalidEvent("datacontenttype", f"expected application/json, got {content_type[:40]!r}")
-    data = decode(raw, Data, "data")
-    if data.failure_category and data.outcome not in (None, "failed"):
-        raise InvalidEvent("data.failure_category", f"only a failure has one, and the outcome is {data.outcome}")
+    data = decode(raw, EventData, "data")
+    outcome = data.declared.get("outcome", "failed")
+    if "failure_category" in data.declared and outcome != "failed":
+        raise InvalidEvent("data.failure_category", f"only a failure has one, and the outcome is {outcome}")
     return data
 
 
@@ -146,7 +157,7 @@ def _marked(subject: Ref, at: datetime) -> Iterator[LifecycleEvent]:
         yield Declared(subject, at, "experiment", "true", "api")
 
 
-def _instants(statement: Statement, subject: Ref, at: datetime, data: Data) -> Iterator[LifecycleEvent]:
+def _instants(statement: Statement, subject: Ref, at: datetime, data: _Data) -> Iterator[LifecycleEvent]:
     match statement:
         case "proposed":
             yield Proposed(subject, at)
@@ -155,12 +166,13 @@ def _instants(statement: Statement, subject: Ref, at: datetime, data: Data) -> I
         case "signalled":
             yield Signalled(subject, at, data.result or "success")
         case "concluded":
-            yield Concluded(subject, at, Outcome(data.outcome) if data.outcome else None)
+            outcome = data.declared.get("outcome")
+            yield Concluded(subject, at, Outcome(outcome) if outcome else None)
         case "reopened":
             yield Reopened(subject, at)
         case "shipped":
             yield Shipped(subject, at)
-        case "shared" if data.learning_url is None:
+        case "shared" if "shared" not in data.declared:
             yield Declared(subject, at, "shared", "true", "api")
         case "excluded":
             yield Declared(subject, at, "excluded", "stated", "api")
@@ -169,23 +181,13 @@ def _instants(statement: Statement, subject: Ref, at: datetime, data: Data) -> I
             pass
 
 
-def _declared(subject: Ref, at: datetime, data: Data) -> Iterator[LifecycleEvent]:
+def _declared(subject: Ref, at: datetime, data: _Data) -> Iterator[LifecycleEvent]:
     """The declarations in the data, for every type: one event may conclude, classify and share an experiment."""
-    stated: Mapping[Field, str | None] = {
-        "title": data.title.strip() if data.title else None,
-        "url": data.url,
-        "team": data.team.strip().lower() if data.team else None,
-        "risk": data.risk,
-        "outcome": data.outcome,
-        "failure_category": data.failure_category,
-        "shared": data.learning_url,
-    }
-    for field, value in stated.items():
-        if value:
-            yield Declared(subject, at, field, value, "api")
+    for field, value in data.declared.items():
+        yield Declared(subject, at, field, value, "api")
 
 
-def _linked(subject: Ref, at: datetime, data: Data) -> tuple[Linked, ...]:
+def _linked(subject: Ref, at: datetime, data: _Data) -> tuple[Linked, ...]:
     if data.links is None:
         return ()
     targets = {_reference(text, f"data.links[{place}]") for place, text in enumerate(data.links)}

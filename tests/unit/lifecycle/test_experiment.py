@@ -11,7 +11,6 @@ from service.lifecycle.events import (
     Concluded,
     DeclarationChannel,
     Declared,
-    Field,
     LifecycleEvent,
     Proposed,
     Reopened,
@@ -22,6 +21,7 @@ from service.lifecycle.events import (
     Withdrawn,
 )
 from service.lifecycle.experiment import Attempt, Experiment, Restart, fold, is_marked
+from service.lifecycle.fields import FieldName
 from service.lifecycle.references import Ref, experiment_id
 from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk, State
 from tests.support.builders import at
@@ -43,15 +43,15 @@ def closed(when: datetime, outcome: Outcome | None = None) -> Concluded:
     return Concluded(ROOT, when, outcome)
 
 
-def declared(field: Field, value: str, when: datetime, channel: DeclarationChannel = "label") -> Declared:
+def declared(field: FieldName, value: str, when: datetime, channel: DeclarationChannel = "label") -> Declared:
     return Declared(ROOT, when, field, value, channel)
 
 
-def overheard(field: Field, value: str, when: datetime) -> Declared:
+def overheard(field: FieldName, value: str, when: datetime) -> Declared:
     return Declared(ROOT, when, field, value, "label", overheard=True)
 
 
-def withdrawn(field: Field, value: str, when: datetime, channel: DeclarationChannel = "label") -> Withdrawn:
+def withdrawn(field: FieldName, value: str, when: datetime, channel: DeclarationChannel = "label") -> Withdrawn:
     return Withdrawn(ROOT, when, field, value, channel)
 
 
@@ -866,7 +866,7 @@ def test_what_evidence_concludes_or_declares_without_a_command_is_its_own_affair
 
 
 INSTANTS = st.sampled_from([at(day) for day in range(1, 6)])
-STATEMENTS: list[tuple[Field, str]] = [
+STATEMENTS: list[tuple[FieldName, str]] = [
     ("experiment", "true"),
     ("excluded", "duplicate"),
     ("title", "Ask the cache"),

@@ -21,7 +21,6 @@ from service.deliveries.signatures import SignatureRefused
 from service.lifecycle.events import (
     Concluded,
     Declared,
-    Field,
     LifecycleEvent,
     Proposed,
     Reopened,
@@ -29,6 +28,7 @@ from service.lifecycle.events import (
     Signalled,
     Started,
 )
+from service.lifecycle.fields import FieldName
 from service.lifecycle.references import Ref
 from service.lifecycle.taxonomy import Outcome
 from service.providers import PROVIDERS
@@ -106,7 +106,7 @@ def said(statement: str, data: Any = None, **attributes: Any) -> Sequence[Observ
     return in_json
 
 
-def declared(field: Field, value: str) -> Declared:
+def declared(field: FieldName, value: str) -> Declared:
     return Declared(SUBJECT, at(2), field, value, "api")
 
 

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.deliveries.observation import Commented
-from service.lifecycle.events import Concluded, Declared, Field, LifecycleEvent, Reopened, Started
+from service.lifecycle.events import Concluded, Declared, LifecycleEvent, Reopened, Started
+from service.lifecycle.fields import FieldName
 from service.lifecycle.references import Ref
 from service.lifecycle.taxonomy import Outcome
 from service.rules.commands import commands
@@ -25,7 +26,7 @@ def said(text: str) -> Sequence[LifecycleEvent]:
     return commands(Commented(ITEM, at(3), text, insider=True))
 
 
-def declared(field: Field, value: str) -> Declared:
+def declared(field: FieldName, value: str) -> Declared:
     return Declared(ITEM, at(3), field, value, "comment")
 
 

@@ -14,7 +14,6 @@ from service.lifecycle.events import (
     Active,
     Concluded,
     Declared,
-    Field,
     LifecycleEvent,
     Proposed,
     Reopened,
@@ -26,6 +25,7 @@ from service.lifecycle.events import (
 )
 from service.lifecycle.evidence import LinkSet
 from service.lifecycle.experiment import fold, is_marked
+from service.lifecycle.fields import FieldName
 from service.lifecycle.references import Ref
 from service.lifecycle.taxonomy import Outcome
 from service.rules.interpret import interpret
@@ -88,7 +88,7 @@ def moved(**known: Any) -> Observed:
     return observation("moved", TICKET, **known)
 
 
-def overheard(field: Field, value: str, subject: Ref = ITEM) -> Declared:
+def overheard(field: FieldName, value: str, subject: Ref = ITEM) -> Declared:
     return Declared(subject, at(2), field, value, "label", overheard=True)
 
 
@@ -100,7 +100,7 @@ def link(evidence: Ref, channel: str, *targets: Ref) -> LinkSet:
     return LinkSet(evidence, channel, CHANGE, frozenset(targets), at(2))
 
 
-STATING_LABELS: list[tuple[str, Field, str]] = [
+STATING_LABELS: list[tuple[str, FieldName, str]] = [
     ("experiment", "experiment", "true"),
     ("outcome:worked", "outcome", "worked"),
     ("outcome:failed", "outcome", "failed"),
@@ -177,7 +177,7 @@ def test_an_address_that_no_browser_should_follow_is_not_declared() -> None:
 
 @pytest.mark.parametrize("provider", ALL)
 @pytest.mark.parametrize(("name", "field", "value"), STATING_LABELS)
-def test_a_label_that_hangs_there_is_overheard(name: str, field: Field, value: str, provider: Provider) -> None:
+def test_a_label_that_hangs_there_is_overheard(name: str, field: FieldName, value: str, provider: Provider) -> None:
     assert events(seen(name), provider=provider) == (overheard(field, value), DERIVED_TEAM)
 
 
@@ -189,7 +189,7 @@ def test_a_label_that_means_nothing_or_no_state_is_not_overheard(name: str, prov
 
 @pytest.mark.parametrize("provider", ALL)
 @pytest.mark.parametrize(("name", "field", "value"), STATING_LABELS)
-def test_a_label_that_was_put_on_is_a_declaration(name: str, field: Field, value: str, provider: Provider) -> None:
+def test_a_label_that_was_put_on_is_a_declaration(name: str, field: FieldName, value: str, provider: Provider) -> None:
     assert events(observation("labelled", label=name), provider=provider) == (
         Declared(ITEM, at(3), field, value, "label"),
     )
@@ -197,7 +197,7 @@ def test_a_label_that_was_put_on_is_a_declaration(name: str, field: Field, value
 
 @pytest.mark.parametrize("provider", ALL)
 @pytest.mark.parametrize(("name", "field", "value"), STATING_LABELS)
-def test_a_label_that_was_taken_off_is_withdrawn(name: str, field: Field, value: str, provider: Provider) -> None:
+def test_a_label_that_was_taken_off_is_withdrawn(name: str, field: FieldName, value: str, provider: Provider) -> None:
     assert events(observation("unlabelled", label=name), provider=provider) == (
         Withdrawn(ITEM, at(3), field, value, "label"),
     )

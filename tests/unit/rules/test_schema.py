@@ -282,7 +282,12 @@ def test_what_is_no_yaml_is_refused_with_its_line(text: str, start: str) -> None
         ("thresholds:\n  search: 7w", 2, "thresholds.search", "expected a duration"),
         ("thresholds:\n  search: 0d", 2, "thresholds.search", "expected a duration"),
         ("thresholds:\n  search: 9999d", 2, "thresholds.search", "ten years at the most"),
-        ("thresholds:\n  _org: 7d", 2, "thresholds._org", "expected a team's name, which does not begin with _"),
+        (
+            "thresholds:\n  _org: 7d",
+            2,
+            "thresholds._org",
+            "expected a team name of at most 100 characters",
+        ),
         ("thresholds:\n  search: -7d", 2, "thresholds.search", "expected a duration"),
         ("thresholds:\n  search: \u0667d", 2, "thresholds.search", "expected a duration"),
         ("rules:\n  - then: active", 2, "rules.0.when", ""),

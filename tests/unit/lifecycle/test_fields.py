@@ -1,0 +1,58 @@
+"""The registry of declared fields."""
+
+from typing import get_args
+
+import pytest
+
+from service.lifecycle.fields import DATA_PROPERTIES, FIELDS, FieldName
+
+
+def test_every_field_is_registered() -> None:
+    assert set(FIELDS) == set(get_args(FieldName))
+
+
+def test_each_property_of_event_data_states_one_field() -> None:
+    names = [data.name for data in DATA_PROPERTIES.values()]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "stored"),
+    [
+        ("experiment", " True ", "true"),
+        ("experiment", "false", None),
+        ("excluded", " Out of scope ", "Out of scope"),
+        ("excluded", "False", None),
+        ("title", " Cache ", "Cache"),
+        ("title", " ", None),
+        ("url", " HTTPS://wiki.example.com ", "HTTPS://wiki.example.com"),
+        ("url", "ftp://wiki.example.com", None),
+        ("team", " Search ", "search"),
+        ("team", "_org", None),
+        ("team", "", None),
+        ("team", "x" * 100, "x" * 100),
+        ("team", "x" * 101, None),
+        ("risk", " Bold", "bold"),
+        ("risk", "reckless", None),
+        ("outcome", "Failed", "failed"),
+        ("outcome", "undeclared", None),
+        ("failure_category", "BASIC", "basic"),
+        ("failure_category", "unclassified", None),
+        ("shared", "true", "true"),
+        ("shared", "", None),
+    ],
+)
+def test_a_field_stores_the_values_that_it_accepts(field: FieldName, value: str, stored: str | None) -> None:
+    assert FIELDS[field].normalise(value) == stored
+
+
+@pytest.mark.parametrize(
+    ("field", "expects"),
+    [
+        ("risk", "bold or safe"),
+        ("outcome", "worked, failed, inconclusive or abandoned"),
+        ("failure_category", "intelligent, basic or complex"),
+    ],
+)
+def test_a_field_with_a_closed_vocabulary_names_its_members(field: FieldName, expects: str) -> None:
+    assert FIELDS[field].expects == expects
