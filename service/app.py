@@ -38,8 +38,9 @@ from service.runtime.refresher import Refresher
 from service.runtime.scorekeeper import Scorekeeper
 from service.runtime.worker import Worker
 from service.settings import Settings
-from service.storage.database import Database, DatabaseUnavailable
+from service.storage.database import Database
 from service.storage.embedded import EmbeddedServer, EmbeddedUnavailable
+from service.storage.errors import DatabaseUnavailable
 from service.storage.spool import Spool
 from service.telemetry import Telemetry
 

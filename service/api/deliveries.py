@@ -21,8 +21,10 @@ from service.presentation.deliveries import (
     delivery_without_content,
 )
 from service.queries.retry import NotRetriable, retry_selected
-from service.storage import inbox
-from service.storage.database import Database, DatabaseUnavailable
+from service.storage import inbox_listing
+from service.storage.cursors import INBOX_CURSOR
+from service.storage.database import Database
+from service.storage.errors import DatabaseUnavailable
 
 
 class DeliveryPage(BaseModel):
@@ -49,13 +51,13 @@ def build_router(database: Database, read_guard: TokenGuard, admin_guard: TokenG
         # The pattern is documentation only: a malformed cursor is answered as `invalid-cursor`, not as `invalid`.
         cursor: Annotated[
             str | None,
-            Query(description="`next` of the page before.", json_schema_extra={"pattern": f"^{inbox.CURSOR}$"}),
+            Query(description="`next` of the page before.", json_schema_extra={"pattern": f"^{INBOX_CURSOR}$"}),
         ] = None,
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
     ) -> DeliveryPage:
         """`verdict` is the status of a delivery: pending, counted, ignored or failed. `reason` says why."""
         async with database.transaction() as connection:
-            rows, following = await inbox.read_page(
+            rows, following = await inbox_listing.read_page(
                 connection,
                 source=source_name(source) if source else None,
                 verdict=verdict,
@@ -104,9 +106,9 @@ _RETRY_PROBLEMS = describe_problems(
 )
 
 
-async def _read(database: Database, delivery: UUID) -> tuple[inbox.InboxRow, Mapping[str, str], bytes | None]:
+async def _read(database: Database, delivery: UUID) -> tuple[inbox_listing.InboxRow, Mapping[str, str], bytes | None]:
     async with database.transaction() as connection:
-        found = await inbox.read_delivery(connection, delivery)
+        found = await inbox_listing.read_delivery(connection, delivery)
     if found is None:
         raise UnknownDelivery(f"no delivery has the id {delivery}")
     return found

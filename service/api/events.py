@@ -22,7 +22,7 @@ from service.deliveries.delivery import Delivery, Source, UnreadableDelivery
 from service.deliveries.signatures import SignatureRefused
 from service.pipeline.receive import DeliveryWriter
 from service.providers.cloudevents import CloudEvents, Envelope, InvalidEvent, NoCloudEvent, separate
-from service.storage.database import DatabaseUnavailable
+from service.storage.errors import DatabaseUnavailable
 from service.telemetry import Telemetry
 
 _SIGNATURE = "webhook-signature"

@@ -20,8 +20,9 @@ from service.presentation.experiments import EXPERIMENT, ExperimentAnswer, exper
 from service.presentation.explanation import ExplanationAnswer, explanation_answer
 from service.queries.experiments import ExperimentFilter, find_experiment, list_experiments
 from service.queries.explain import explain, find_subject
-from service.storage.database import Database, DatabaseUnavailable
-from service.storage.inbox import InvalidCursor
+from service.storage.cursors import InvalidCursor
+from service.storage.database import Database
+from service.storage.errors import DatabaseUnavailable
 from service.storage.listing import Sort
 
 

@@ -9,7 +9,8 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict
 
 from service.api.http.problems import NotReady, describe_problems, problem_for
-from service.storage.database import Database, DatabaseError, DatabaseUnavailable, abandon_after
+from service.storage.database import Database, abandon_after
+from service.storage.errors import DatabaseError, DatabaseUnavailable
 from service.storage.spool import Spool, SpoolUnavailable
 
 _CHECK_SECONDS = 2.0

@@ -28,7 +28,8 @@ from service.lifecycle.fields import DATA_PROPERTIES, DataProperty
 from service.pipeline.receive import DeliveryWriter
 from service.providers.cloudevents import InvalidEvent, ManualStatement
 from service.queries.manual_event import ImplausibleEvent, KeyReused, ManualEvent, record_manual_event
-from service.storage.database import Database, DatabaseUnavailable
+from service.storage.database import Database
+from service.storage.errors import DatabaseUnavailable
 from service.telemetry import Telemetry
 
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)

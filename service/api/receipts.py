@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 from service.api.http.problems import Overloaded
 from service.providers.cloudevents import CloudEvents
-from service.storage.database import DatabaseMisconfigured, DatabaseUnavailable
+from service.storage.errors import DatabaseMisconfigured, DatabaseUnavailable
 from service.telemetry import Result
 
 SOURCE = CloudEvents.name

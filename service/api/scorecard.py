@@ -17,7 +17,7 @@ from service.runtime.scorekeeper import Scorekeeper
 from service.runtime.subprocess import ChildProcessFailed
 from service.scorecard.example import example
 from service.scorecard.figure import Scorecard
-from service.storage.database import DatabaseUnavailable
+from service.storage.errors import DatabaseUnavailable
 
 PATH = "/scorecard"
 DEFAULT_WINDOW = "90d"

@@ -33,7 +33,7 @@ from service.deliveries.delivery import Delivery, Source, source_name
 from service.deliveries.signatures import SecurityScheme, SignatureRefused
 from service.pipeline.receive import DeliveryWriter, Stored
 from service.providers import PROVIDERS
-from service.storage.database import DatabaseMisconfigured, DatabaseUnavailable
+from service.storage.errors import DatabaseMisconfigured, DatabaseUnavailable
 from service.telemetry import Telemetry
 from service.telemetry.memo import MemoDict
 from service.telemetry.request_durations import Observe

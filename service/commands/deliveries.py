@@ -17,9 +17,9 @@ from service.deliveries.delivery import source_name
 from service.lifecycle.durations import spell_duration
 from service.queries.retry import RetryResult, retry_failed, retry_selected
 from service.settings import Settings
-from service.storage import inbox
+from service.storage import inbox_listing
 from service.storage.database import Database
-from service.storage.inbox import InboxRow
+from service.storage.inbox_listing import InboxRow
 
 _PAGE = 1000
 
@@ -75,7 +75,9 @@ async def _read_newest(database: Database, filters: Mapping[str, Any], limit: in
     remaining = sys.maxsize if limit is None else limit
     while remaining:
         async with database.transaction() as connection:
-            rows, cursor = await inbox.read_page(connection, **filters, cursor=cursor, limit=min(remaining, _PAGE))
+            rows, cursor = await inbox_listing.read_page(
+                connection, **filters, cursor=cursor, limit=min(remaining, _PAGE)
+            )
         for row in rows:
             yield row
         remaining = remaining - len(rows) if cursor else 0
@@ -94,7 +96,7 @@ async def _show_delivery(settings: Settings, delivery: UUID, as_json: bool) -> N
     from service.presentation.deliveries import delivery_with_content
 
     async with open_database(settings) as database, database.transaction() as connection:
-        found = await inbox.read_delivery(connection, delivery)
+        found = await inbox_listing.read_delivery(connection, delivery)
     if found is None:
         fail(f"no delivery has the id {delivery}; `loopgauge deliveries list` lists the ids")
     shown = delivery_with_content(*found).model_dump(mode="json")

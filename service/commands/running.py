@@ -32,8 +32,8 @@ def usable_rules(settings: Settings) -> Rules:
 
 def run(work: Coroutine[Any, Any, None]) -> None:
     """Run the work of a command. An error ends the process with one line that says what to do next."""
-    from service.storage.database import DatabaseError, DatabaseUnavailable, DatabaseUnprepared
     from service.storage.embedded import EmbeddedUnavailable
+    from service.storage.errors import DatabaseError, DatabaseUnavailable, DatabaseUnprepared
 
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -15,7 +15,8 @@ from service.providers import PROVIDERS
 from service.rules.interpret import interpret
 from service.rules.model import Interpretation, Rules
 from service.storage import inbox, recording
-from service.storage.database import Connection, Database, DatabaseRejected, savepoint
+from service.storage.database import Connection, Database, savepoint
+from service.storage.errors import DatabaseRejected
 from service.storage.inbox import DeliveryVerdict
 from service.storage.recording import InterpretedDelivery
 from service.telemetry import Telemetry

@@ -7,7 +7,8 @@ from uuid import UUID
 import structlog
 
 from service.storage import progress
-from service.storage.database import Connection, Database, DatabaseError, abandon_after
+from service.storage.database import Connection, Database, abandon_after
+from service.storage.errors import DatabaseError
 from service.storage.progress import CountedDelivery
 from service.telemetry import Telemetry
 

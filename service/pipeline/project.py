@@ -11,7 +11,8 @@ from service.lifecycle.references import Ref
 from service.lifecycle.taxonomy import FailureCategory
 from service.pipeline.surroundings import read_surroundings
 from service.storage import dirty_subjects, exclusions, experiments
-from service.storage.database import Connection, DatabaseTimeout, DatabaseUnavailable, Transactions, savepoint
+from service.storage.database import Connection, Transactions, savepoint
+from service.storage.errors import DatabaseTimeout, DatabaseUnavailable
 from service.telemetry import Telemetry
 
 BATCH = 100

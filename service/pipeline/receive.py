@@ -16,8 +16,9 @@ from uuid import UUID
 import structlog
 
 from service.deliveries.delivery import Delivery
-from service.storage import inbox
-from service.storage.database import Database, DatabaseError, DatabaseRejected, DatabaseUnavailable, abandon_after
+from service.storage import inbox, inbox_writer
+from service.storage.database import Database, abandon_after
+from service.storage.errors import DatabaseError, DatabaseRejected, DatabaseUnavailable
 from service.storage.spool import Spool, SpoolUnavailable
 
 _log = structlog.get_logger(__name__)
@@ -72,7 +73,7 @@ class DeliveryWriter:
         heard: Callable[[str, datetime], None] = lambda _source, _received_at: None,
     ) -> None:
         self._database = database
-        self._writers = [inbox.InboxWriter(database) for _ in range(_WRITERS)]
+        self._writers = [inbox_writer.InboxWriter(database) for _ in range(_WRITERS)]
         self._spool = spool
         self._spooling = spooling and spool is not None
         self._patience = patience or (_SPOOLING_SECONDS if self._spooling else _STORE_SECONDS)
@@ -160,7 +161,7 @@ class DeliveryWriter:
         for delivery in deliveries:
             self._heard(delivery.source, delivery.received_at)
 
-    async def _write(self, writer: inbox.InboxWriter) -> None:
+    async def _write(self, writer: inbox_writer.InboxWriter) -> None:
         while not self._stopping or self._waiting:
             await self._arrived.wait()
             batch = self._next_batch()
@@ -186,7 +187,7 @@ class DeliveryWriter:
         batch, self._waiting = self._waiting[:taken], self._waiting[taken:]
         return batch
 
-    async def _keep(self, batch: Sequence[_Waiting], writer: inbox.InboxWriter) -> None:
+    async def _keep(self, batch: Sequence[_Waiting], writer: inbox_writer.InboxWriter) -> None:
         """Store a batch in the inbox, or where that cannot be had, in the spool."""
         away = DatabaseUnavailable("PostgreSQL is away") if self._away else await self._try_inbox(batch, writer)
         left = [waiting for waiting in batch if not waiting.stored.done()]
@@ -197,7 +198,7 @@ class DeliveryWriter:
         else:
             _fail(left, away)
 
-    async def _try_inbox(self, batch: Sequence[_Waiting], writer: inbox.InboxWriter) -> DatabaseError | None:
+    async def _try_inbox(self, batch: Sequence[_Waiting], writer: inbox_writer.InboxWriter) -> DatabaseError | None:
         """Store a batch in the inbox, or tell why it cannot be had."""
         try:
             await abandon_after(self._patience, self._store(batch, writer))
@@ -207,7 +208,7 @@ class DeliveryWriter:
             return error
         return None
 
-    async def _store(self, batch: Sequence[_Waiting], writer: inbox.InboxWriter) -> None:
+    async def _store(self, batch: Sequence[_Waiting], writer: inbox_writer.InboxWriter) -> None:
         try:
             new = set(await writer.store([one for waiting in batch for one in waiting.deliveries]))
         except DatabaseRejected as error:

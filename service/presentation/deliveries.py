@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
-from service.storage.inbox import InboxRow
+from service.storage.inbox_listing import InboxRow
 
 Verdict = Literal["pending", "counted", "ignored", "failed"]
 

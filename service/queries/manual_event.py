@@ -21,7 +21,7 @@ from service.pipeline.surroundings import Surroundings, read_surroundings
 from service.providers.cloudevents import BY_HAND, STRUCTURED, CloudEvents, InvalidEvent, separate
 from service.queries.experiments import explain_absence
 from service.queries.explain import find_subject
-from service.storage import inbox
+from service.storage import inbox_listing
 from service.storage.database import Connection, Database
 
 _TYPE = "dev.loopgauge.experiment."
@@ -128,7 +128,7 @@ def _delivery(root: Ref, by_hand: ManualEvent, now: datetime) -> Delivery:
 
 
 async def _came_before(connection: Connection, delivery: Delivery) -> bool:
-    found = await inbox.read_delivery(connection, delivery.id)
+    found = await inbox_listing.read_delivery(connection, delivery.id)
     if found is None:
         return False
     row, headers, _ = found

@@ -17,8 +17,9 @@ from service.pipeline.project import project_dirty
 from service.pipeline.snapshot import ExperimentCache, sample_values
 from service.rules.model import Rules
 from service.storage import dirty_subjects, inbox
-from service.storage.database import Database, DatabaseUnavailable, Transactions
+from service.storage.database import Database, Transactions
 from service.storage.dry_run import open_dry_run
+from service.storage.errors import DatabaseUnavailable
 
 _BATCH = 200
 _WAIT_SECONDS = 0.1

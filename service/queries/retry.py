@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from service.storage import inbox
+from service.storage import inbox, inbox_listing
 from service.storage.database import Connection, Database
 
 _BATCH = 500
@@ -61,7 +61,7 @@ async def retry_failed(
     while True:
         async with database.transaction() as connection:
             # Downwards from the newest, so what fails once more meanwhile is not met again.
-            rows, cursor = await inbox.read_page(
+            rows, cursor = await inbox_listing.read_page(
                 connection, source=source, verdict="failed", since=since, cursor=cursor, limit=_BATCH
             )
             retried = await _retry(connection, [row.id for row in rows])

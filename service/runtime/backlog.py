@@ -8,7 +8,8 @@ from uuid import UUID
 import structlog
 
 from service.storage import progress
-from service.storage.database import Database, DatabaseError, abandon_after
+from service.storage.database import Database, abandon_after
+from service.storage.errors import DatabaseError
 from service.telemetry import Telemetry
 from service.telemetry.backlog import Backlog
 

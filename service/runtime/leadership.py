@@ -13,7 +13,8 @@ from uuid import UUID
 import structlog
 
 from service.storage import leases
-from service.storage.database import Database, DatabaseAway, DatabaseError, abandon_after
+from service.storage.database import Database, abandon_after
+from service.storage.errors import DatabaseAway, DatabaseError
 
 LENGTH_SECONDS = 8.0
 """How long a lease lasts after it was renewed: others wait that long for a leader that has died.

@@ -21,7 +21,7 @@ import structlog
 
 from service.logs import configure_logs
 from service.metrics.terms import Terms
-from service.storage.database import DatabaseError, DatabaseUnavailable
+from service.storage.errors import DatabaseError, DatabaseUnavailable
 
 _LENGTH = struct.Struct(">Q")
 # Above what any answer comes to, so that the pipe is never held back in the middle of one.

@@ -16,7 +16,8 @@ from service.rules.model import Rules
 from service.runtime.leadership import Leadership
 from service.runtime.refresher import Refresher
 from service.runtime.subprocess import ChildProcessFailed
-from service.storage.database import Database, DatabaseError, abandon_after
+from service.storage.database import Database, abandon_after
+from service.storage.errors import DatabaseError
 from service.telemetry import Telemetry
 
 # How soon idle loops look again: a lookup in an index that is empty but for what is pending.

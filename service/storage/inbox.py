@@ -1,31 +1,46 @@
-"""The inbox: every delivery is stored here once, claimed by a worker, and keeps its verdict."""
+"""The table `deliveries`, the inbox: deliveries are stored once, claimed by a worker and given a verdict."""
 
 import asyncio
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from operator import attrgetter
-from typing import Any
 from uuid import UUID
 
 import asyncpg
 import msgspec
 import zstandard
-from sqlalchemy import func, select, text, tuple_, update
+from sqlalchemy import func, select, text, update
 
 from service.deliveries.delivery import Delivery
-from service.storage.database import Connection, Database, DatabaseRejected, driver_of, is_exclusive, translated_errors
+from service.storage.database import Connection, driver_of, is_exclusive
 from service.storage.tables import deliveries
 
-# Level 1 costs a tenth of a millisecond for a usual payload and makes it a fifth of its size.
+# Level 1 compresses a usual payload to a fifth of its size in 0.1 ms.
 _ZSTD_LEVEL = 1
-# Compressed in some five milliseconds.
-_HELD_BYTES = 4 * 1024 * 1024
+# The largest batch to compress on the event loop: it takes about 5 ms.
+_INLINE_BYTES = 4 * 1024 * 1024
 _CLAIM_BYTES = 32 * 1024 * 1024
-_IDLE_SECONDS = 1.0
 
-# All but the bodies goes as one document, which the driver passes on as it is; into arrays it looks value by value.
+
+class _Row(msgspec.Struct):
+    """The columns of a delivery, except its body."""
+
+    id: UUID
+    source: str
+    provider: str
+    provider_id: str
+    headers: Mapping[str, str]
+    body_bytes: int
+    received_at: datetime
+
+
+async def store(connection: Connection, batch: Sequence[Delivery]) -> frozenset[UUID]:
+    """Store deliveries in a transaction, and return the ids of the new ones."""
+    return await insert_deliveries(await driver_of(connection), batch)
+
+
+# One JSON document holds all columns but the body: the driver would encode arrays value by value.
 _STORE = """
     INSERT INTO deliveries (id, source, provider, provider_id, headers, body_bytes, received_at, body)
     SELECT * FROM ROWS FROM (
@@ -40,110 +55,9 @@ _STORE = """
 """
 
 
-class _Row(msgspec.Struct):
-    """What is stored of a delivery beside its body."""
-
-    id: UUID
-    source: str
-    provider: str
-    provider_id: str
-    headers: Mapping[str, str]
-    body_bytes: int
-    received_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class InboxRow:
-    """A stored delivery with its verdict; `verdict` and what goes with it are None while it is pending."""
-
-    id: UUID
-    source: str
-    provider: str
-    provider_id: str
-    body_bytes: int
-    received_at: datetime
-    verdict: str | None
-    reason: str | None
-    interpreted_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class DeliveryVerdict:
-    """The verdict on one delivery."""
-
-    delivery: UUID
-    verdict: str
-    reason: str
-
-
-class InvalidCursor(Exception):
-    """The cursor was not given out by an earlier page."""
-
-
-class InboxWriter:
-    """Stores deliveries, on a connection of its own and in one round trip for as many as there are.
-
-    Args:
-        database: where the inbox is.
-    """
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._connection: asyncpg.Connection | None = None
-        self._used = 0.0
-
-    async def store(self, batch: Sequence[Delivery]) -> frozenset[UUID]:
-        """Store deliveries, all of them or none, and return the ids of those that were not there before.
-
-        Raises:
-            DatabaseUnavailable: PostgreSQL cannot be reached, or went away; they may be stored all the same.
-            DatabaseRejected: PostgreSQL does not accept a value.
-        """
-        connection = await self._take_connection()
-        try:
-            with translated_errors():
-                stored = await _insert(connection, batch)
-        except BaseException as error:
-            # Whoever has given up on an answer would have the next one read it.
-            if not isinstance(error, DatabaseRejected):
-                connection.terminate()
-            raise
-        finally:
-            if not connection.is_closed():
-                self._connection, self._used = connection, asyncio.get_running_loop().time()
-        return stored
-
-    async def _take_connection(self) -> asyncpg.Connection:
-        """The connection, or a new one where it was lost; nobody else has it meanwhile."""
-        connection, self._connection = self._connection, None
-        # One from before a restart of PostgreSQL has heard of its end.
-        if connection is None or connection.is_closed():
-            return await self._database.connect()
-        if asyncio.get_running_loop().time() - self._used > _IDLE_SECONDS:
-            # What stands between may have forgotten it, and says so only when it is used.
-            try:
-                await connection.execute("SELECT")
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-                connection.terminate()
-                return await self._database.connect()
-            except BaseException:
-                connection.terminate()
-                raise
-        return connection
-
-    async def close(self) -> None:
-        """Let the connection go."""
-        if self._connection is not None:
-            self._connection.terminate()
-
-
-async def store(connection: Connection, batch: Sequence[Delivery]) -> frozenset[UUID]:
-    """Store deliveries in a transaction, and return the ids of those that were not there before."""
-    return await _insert(await driver_of(connection), batch)
-
-
-async def _insert(driver: asyncpg.Connection, batch: Sequence[Delivery]) -> frozenset[UUID]:
-    # All in one order: two who store the same ones wait for each other, and never in a circle.
+async def insert_deliveries(driver: asyncpg.Connection, batch: Sequence[Delivery]) -> frozenset[UUID]:
+    """Insert deliveries in one statement, and return the ids of the new ones."""
+    # All writers insert in the order of ids, so that batches with common deliveries never deadlock.
     ordered = sorted(batch, key=_by_number)
     stored = await driver.fetch(
         _STORE,
@@ -151,6 +65,10 @@ async def _insert(driver: asyncpg.Connection, batch: Sequence[Delivery]) -> froz
         await _compressed(ordered),
     )
     return frozenset(row["id"] for row in stored)
+
+
+# Integers compare faster than UUIDs.
+_by_number = attrgetter("id.int")
 
 
 def _row(delivery: Delivery) -> _Row:
@@ -170,19 +88,31 @@ async def _compressed(batch: Sequence[Delivery]) -> list[bytes]:
         compressor = zstandard.ZstdCompressor(level=_ZSTD_LEVEL)
         return [compressor.compress(delivery.body) for delivery in batch]
 
-    # The way to another thread and back takes longer than what most batches need, but a large one would hold everybody.
-    large = sum(len(delivery.body) for delivery in batch) > _HELD_BYTES
-    return await asyncio.to_thread(compress) if large else compress()
+    # A thread costs more than most batches take, but a large batch would block the event loop.
+    is_large = sum(len(delivery.body) for delivery in batch) > _INLINE_BYTES
+    return await asyncio.to_thread(compress) if is_large else compress()
 
 
-# Numbers are compared sooner than ids.
-_by_number = attrgetter("id.int")
+async def claim_pending(connection: Connection, limit: int) -> list[Delivery]:
+    """Claim pending deliveries that no other worker holds, until the transaction ends.
+
+    Takes the oldest deliveries of each source, in equal shares: a source that floods the inbox delays no other.
+
+    Args:
+        limit: the largest number of deliveries; fewer are returned if their bodies are large.
+    """
+    await connection.execute(_BITMAP_SCANS, {"setting": "off"})
+    rows = await (await driver_of(connection)).fetch(_CLAIM_AND_READ, limit, _CLAIM_BYTES)
+    await connection.execute(_BITMAP_SCANS, {"setting": "on"})
+    return _deliveries(rows)
 
 
-# The sources are found by jumping from one to the next in the index, since pending deliveries may be a hundred thousand
-# and their sources seven. The turns are counted without a lock; then each source's part is locked, passing over what
-# other workers hold. No part is larger than the limit: said once more, it keeps the planner from expecting tens of
-# thousands, and from compiling machine code for them.
+# The statistics lag behind a flood: the planner expects few pending deliveries, and would fetch and sort all of them.
+_BITMAP_SCANS = text("SELECT set_config('enable_bitmapscan', :setting, true)")
+# `sources` skips through the index from one source to the next: 100,000 pending deliveries may have seven sources.
+# `turns` deals the limit out to the sources, without locks. `claimed` locks each source's share and skips the rows that
+# other workers hold. The second `LIMIT $1` changes no result, but tells the planner that a share is small: it would
+# expect tens of thousands of rows, and compile the query.
 _CLAIM = """
     WITH RECURSIVE sources AS (
         (SELECT source FROM deliveries WHERE verdict IS NULL ORDER BY source LIMIT 1)
@@ -215,47 +145,8 @@ _CLAIM = """
         ) AS part
     )
 """
-# A flood is news to the planner: taking pending deliveries for few, it would fetch and sort them all.
-_BITMAP_SCANS = text("SELECT set_config('enable_bitmapscan', :setting, true)")
-
-
-async def claim_pending(connection: Connection, limit: int) -> list[Delivery]:
-    """Pending deliveries that no other worker holds; held until the transaction ends.
-
-    The oldest of each source, in equal parts so far as each has as many: a source that is flooded holds up no other.
-
-    Args:
-        limit: how many at most; fewer where their bodies are large.
-    """
-    await connection.execute(_BITMAP_SCANS, {"setting": "off"})
-    rows = await (await driver_of(connection)).fetch(_CLAIM_AND_READ, limit, _CLAIM_BYTES)
-    await connection.execute(_BITMAP_SCANS, {"setting": "on"})
-    return _deliveries(rows)
-
-
-async def replayable(
-    connection: Connection, after: tuple[datetime, UUID], until: datetime, limit: int
-) -> list[Delivery]:
-    """The next deliveries that were interpreted before and whose bodies are still held, oldest first.
-
-    Args:
-        after: time of receipt and id of the last one that was seen.
-        until: the latest time of receipt.
-        limit: how many at most; fewer where their bodies are large.
-    """
-    query = _READ_HELD if is_exclusive(connection) else _LOCK_HELD_AND_READ
-    return _deliveries(await (await driver_of(connection)).fetch(query, limit, _CLAIM_BYTES, *after, until))
-
-
-_HELD = """
-    WITH waiting AS (
-        SELECT *, 1 AS turn FROM deliveries
-        WHERE verdict IS NOT NULL AND body IS NOT NULL AND (received_at, id) > ($3, $4) AND received_at <= $5
-        ORDER BY received_at, id LIMIT $1 {lock}
-    )
-"""
-# The first of them in the order of their turns, as many as can be read at a time, and one at least: a body that is
-# stored apart from its row is read only where the row is handed out.
+# Hands out the first rows in the order of their turns: as many as fit into the byte limit, but at least one. PostgreSQL
+# reads a body that is stored apart from its row only if the row is handed out.
 _READ = """
     SELECT source, provider, provider_id, headers::text, body, received_at
     FROM (
@@ -266,8 +157,31 @@ _READ = """
     ORDER BY received_at, id
 """
 _CLAIM_AND_READ = _CLAIM + _READ.format(taken="claimed")
-_READ_HELD = _HELD.format(lock="") + _READ.format(taken="waiting")
-_LOCK_HELD_AND_READ = _HELD.format(lock="FOR UPDATE") + _READ.format(taken="waiting")
+
+
+async def replayable(
+    connection: Connection, after: tuple[datetime, UUID], until: datetime, limit: int
+) -> list[Delivery]:
+    """Read the next deliveries that have a verdict and a body, the oldest first, and lock them unless exclusive.
+
+    Args:
+        after: time of receipt and id of the last delivery that was read.
+        until: the latest time of receipt.
+        limit: the largest number of deliveries; fewer are returned if their bodies are large.
+    """
+    query = _READ_REPLAYABLE if is_exclusive(connection) else _LOCK_AND_READ_REPLAYABLE
+    return _deliveries(await (await driver_of(connection)).fetch(query, limit, _CLAIM_BYTES, *after, until))
+
+
+_REPLAYABLE = """
+    WITH replayable AS (
+        SELECT *, 1 AS turn FROM deliveries
+        WHERE verdict IS NOT NULL AND body IS NOT NULL AND (received_at, id) > ($3, $4) AND received_at <= $5
+        ORDER BY received_at, id LIMIT $1 {lock}
+    )
+"""
+_READ_REPLAYABLE = _REPLAYABLE.format(lock="") + _READ.format(taken="replayable")
+_LOCK_AND_READ_REPLAYABLE = _REPLAYABLE.format(lock="FOR UPDATE") + _READ.format(taken="replayable")
 
 
 def _deliveries(rows: Iterable[asyncpg.Record]) -> list[Delivery]:
@@ -279,7 +193,7 @@ def _deliveries(rows: Iterable[asyncpg.Record]) -> list[Delivery]:
 
 
 async def count_replayable(connection: Connection, since: datetime) -> tuple[int, datetime]:
-    """How many deliveries `held` has to give, and when the newest of them was received; `since` where there is none."""
+    """Count the deliveries that `replayable` returns, and read when the newest was received (`since` without any)."""
     query = select(func.count(), func.max(deliveries.c.received_at)).where(
         deliveries.c.verdict.is_not(None), deliveries.c.body.is_not(None), deliveries.c.received_at >= since
     )
@@ -287,62 +201,57 @@ async def count_replayable(connection: Connection, since: datetime) -> tuple[int
     return count, newest or since
 
 
-async def requeue_failed(connection: Connection, ids: Collection[UUID]) -> set[UUID]:
-    """Let failed deliveries whose bodies are held be interpreted once more; returns those of the ids that are such."""
-    # In the order in which a replay takes them, so that one waits for the other and never in a circle.
+async def requeue_failed(connection: Connection, delivery_ids: Collection[UUID]) -> set[UUID]:
+    """Make failed deliveries that have a body pending again, and return their ids."""
     failed = await connection.scalars(
         select(deliveries.c.id)
-        .where(deliveries.c.id.in_(ids), deliveries.c.verdict == "failed", deliveries.c.body.is_not(None))
+        .where(deliveries.c.id.in_(delivery_ids), deliveries.c.verdict == "failed", deliveries.c.body.is_not(None))
+        # The order in which `replayable` locks them, to avoid a deadlock.
         .order_by(deliveries.c.received_at, deliveries.c.id)
         .with_for_update()
     )
-    renewed = set(failed)
+    requeued = set(failed)
     await connection.execute(
         update(deliveries)
-        .where(deliveries.c.id.in_(renewed))
+        .where(deliveries.c.id.in_(requeued))
         .values(verdict=None, reason=None, rules=None, interpreted_at=None)
     )
-    return renewed
+    return requeued
 
 
-async def verdicts_of(connection: Connection, ids: Collection[UUID]) -> dict[UUID, tuple[str | None, bool]]:
-    """The verdict on each of the deliveries that there are, None while it is pending, and whether its body is held."""
-    held = deliveries.c.body.is_not(None).label("held")
-    rows = await connection.execute(select(deliveries.c.id, deliveries.c.verdict, held).where(deliveries.c.id.in_(ids)))
-    return {row.id: (row.verdict, row.held) for row in rows}
+async def verdicts_of(connection: Connection, delivery_ids: Collection[UUID]) -> dict[UUID, tuple[str | None, bool]]:
+    """Read the verdict on each delivery that exists, None while it is pending, and whether it has a body."""
+    has_body = deliveries.c.body.is_not(None).label("has_body")
+    rows = await connection.execute(
+        select(deliveries.c.id, deliveries.c.verdict, has_body).where(deliveries.c.id.in_(delivery_ids))
+    )
+    return {row.id: (row.verdict, row.has_body) for row in rows}
 
 
-async def delete_bodies(connection: Connection, before: datetime, limit: int) -> int:
-    """Let go of what was sent in deliveries received before a time, oldest first, and return how many there were.
+@dataclass(frozen=True, slots=True)
+class DeliveryVerdict:
+    """The verdict on one delivery."""
 
-    Pending ones keep theirs. The delivery stays, with its verdict, so a redelivery is still known as one.
-    """
-    forgotten = await connection.execute(_DELETE_BODIES, {"before": before, "limit": limit})
-    return forgotten.rowcount
-
-
-_DELETE_BODIES = text(
-    """
-    UPDATE deliveries SET body = NULL
-    WHERE id = ANY(ARRAY(
-        SELECT id FROM deliveries
-        WHERE body IS NOT NULL AND verdict IS NOT NULL AND received_at < :before
-        ORDER BY received_at, id LIMIT :limit FOR UPDATE SKIP LOCKED
-    ))
-    """
-)
+    delivery: UUID
+    verdict: str
+    reason: str
 
 
 async def record_verdicts(
-    connection: Connection, settlements: Sequence[DeliveryVerdict], rules: str, at: datetime
+    connection: Connection, verdicts: Sequence[DeliveryVerdict], rules: str, at: datetime
 ) -> None:
-    """Write verdicts down, come to under rules of this digest, as of `at`."""
+    """Record verdicts.
+
+    Args:
+        rules: the digest of the rules that gave them.
+        at: the time of interpretation.
+    """
     await connection.execute(
         _RECORD_VERDICTS,
         {
-            "ids": [settlement.delivery for settlement in settlements],
-            "verdicts": [settlement.verdict for settlement in settlements],
-            "reasons": [settlement.reason for settlement in settlements],
+            "ids": [verdict.delivery for verdict in verdicts],
+            "verdicts": [verdict.verdict for verdict in verdicts],
+            "reasons": [verdict.reason for verdict in verdicts],
             "rules": rules,
             "at": at,
         },
@@ -359,66 +268,22 @@ _RECORD_VERDICTS = text(
 )
 
 
-_ROW_COLUMNS = [deliveries.c[name] for name in InboxRow.__dataclass_fields__]
+async def delete_bodies(connection: Connection, before: datetime, limit: int) -> int:
+    """Delete the bodies of deliveries that were received before a time, the oldest first, and return their number.
 
-
-async def read_page(
-    connection: Connection,
-    *,
-    source: str | None = None,
-    verdict: str | None = None,
-    since: datetime | None = None,
-    cursor: str | None = None,
-    limit: int = 50,
-) -> tuple[list[InboxRow], str | None]:
-    """Deliveries, newest first, and the cursor of the next page or None.
-
-    Args:
-        verdict: counted, ignored, failed or pending.
-        since: the earliest time of receipt.
-
-    Raises:
-        InvalidCursor: the cursor was not given out by an earlier page.
+    A pending delivery keeps its body. The row stays with its verdict, so that a redelivery is recognised.
     """
-    query = select(*_ROW_COLUMNS).order_by(deliveries.c.received_at.desc(), deliveries.c.id.desc()).limit(limit + 1)
-    if source is not None:
-        query = query.where(deliveries.c.source == source)
-    if verdict is not None:
-        wanted = None if verdict == "pending" else verdict
-        query = query.where(deliveries.c.verdict.is_not_distinct_from(wanted))
-    if since is not None:
-        query = query.where(deliveries.c.received_at >= since)
-    if cursor is not None:
-        query = query.where(tuple_(deliveries.c.received_at, deliveries.c.id) < _read_cursor(cursor))
-    rows = [InboxRow(**row) for row in (await connection.execute(query)).mappings()]
-    return rows[:limit], _write_cursor(rows[limit - 1]) if len(rows) > limit else None
+    deleted = await connection.execute(_DELETE_BODIES, {"before": before, "limit": limit})
+    return deleted.rowcount
 
 
-async def read_delivery(
-    connection: Connection, delivery: UUID
-) -> tuple[InboxRow, Mapping[str, str], bytes | None] | None:
-    """One delivery with its headers and raw body (None once its retention is over), or None where there is none."""
-    query = select(*_ROW_COLUMNS, deliveries.c.headers, deliveries.c.body).where(deliveries.c.id == delivery)
-    row = (await connection.execute(query)).mappings().one_or_none()
-    if row is None:
-        return None
-    known: dict[str, Any] = dict(row)
-    headers, body = known.pop("headers"), known.pop("body")
-    return InboxRow(**known), headers, zstandard.ZstdDecompressor().decompress(body) if body is not None else None
-
-
-CURSOR = "[0-9]{1,16}-[0-9a-f]{32}"
-"""What a cursor looks like: microseconds since 1970 and the id of the last delivery of the page before."""
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-
-
-def _write_cursor(row: InboxRow) -> str:
-    return f"{(row.received_at - _EPOCH) // _MICROSECOND}-{row.id.hex}"
-
-
-def _read_cursor(cursor: str) -> tuple[datetime, UUID]:
-    if not re.fullmatch(CURSOR, cursor):
-        raise InvalidCursor("the cursor was not given out by an earlier page; leave it away to begin anew")
-    received_at, _, delivery = cursor.partition("-")
-    return _EPOCH + int(received_at) * _MICROSECOND, UUID(delivery)
+_DELETE_BODIES = text(
+    """
+    UPDATE deliveries SET body = NULL
+    WHERE id = ANY(ARRAY(
+        SELECT id FROM deliveries
+        WHERE body IS NOT NULL AND verdict IS NOT NULL AND received_at < :before
+        ORDER BY received_at, id LIMIT :limit FOR UPDATE SKIP LOCKED
+    ))
+    """
+)

@@ -1,9 +1,8 @@
 """Experiments page by page, filtered and in order."""
 
-import base64
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from hashlib import sha256
 from typing import Any, Literal
 from uuid import UUID
@@ -25,9 +24,9 @@ from sqlalchemy import (
 from service.lifecycle.experiment import Experiment
 from service.lifecycle.references import Ref
 from service.lifecycle.taxonomy import FailureCategory, Outcome, State
+from service.storage.cursors import decode_list_cursor, encode_list_cursor
 from service.storage.database import Connection
 from service.storage.experiments import read
-from service.storage.inbox import InvalidCursor
 from service.storage.tables import LATEST_INSTANT, WITHOUT_TEAM, among, experiments
 
 Sort = Literal["idea_at", "-idea_at", "concluded_at", "-concluded_at", "last_activity_at", "-last_activity_at"]
@@ -101,13 +100,13 @@ async def read_page(
     if column.nullable:
         query = query.where(column.is_not(None))
     if cursor is not None:
-        last = _read_cursor(cursor, mark)
+        last = decode_list_cursor(cursor, mark)
         query = query.where(place < last if sort.startswith("-") else place > last)
     await connection.execute(_PLANS)
     rows = (await connection.execute(query)).all()
     stored = await read(connection, [row.id for row in rows[:limit]])
     found = [stored[row.id].experiment for row in rows[:limit]]
-    return found, _write_cursor(mark, rows[limit - 1][1], rows[limit - 1].id) if len(rows) > limit else None
+    return found, encode_list_cursor(mark, (rows[limit - 1][1], rows[limit - 1].id)) if len(rows) > limit else None
 
 
 # A plan for any filter whatever walks through all where one that is given leaves few. What lists read is in memory, or
@@ -175,18 +174,3 @@ def _lateness(late: AgeFilter, now: datetime) -> ColumnElement[bool]:
 
 _Instant = DateTime(timezone=True)
 _LATEST: ColumnElement[datetime] = literal_column(LATEST_INSTANT, _Instant)
-
-
-def _write_cursor(mark: str, at: datetime, experiment: UUID) -> str:
-    return base64.urlsafe_b64encode(f"{mark} {at.isoformat()} {experiment}".encode()).decode()
-
-
-def _read_cursor(cursor: str, mark: str) -> tuple[datetime, UUID]:
-    try:
-        given, at, experiment = base64.urlsafe_b64decode(cursor.encode()).decode().split(" ")
-        place = datetime.fromisoformat(at).astimezone(UTC), UUID(experiment)
-    except (ValueError, OverflowError) as error:
-        raise InvalidCursor("the cursor was not given out by an earlier page; leave it away to begin anew") from error
-    if given != mark:
-        raise InvalidCursor("the cursor is of a list with another sort or other filters; leave it away to begin anew")
-    return place

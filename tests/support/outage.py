@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit
 
-from service.storage.database import Connection, Database, DatabaseUnavailable
+from service.storage.database import Connection, Database
+from service.storage.errors import DatabaseUnavailable
 
 _SOCKET = ".s.PGSQL.5432"
 _PATIENCE = 30.0

@@ -15,7 +15,7 @@ from service.api.http.problems import (
     TokenRefused,
     describe_problems,
 )
-from service.storage.database import DatabaseMisconfigured, DatabaseUnavailable
+from service.storage.errors import DatabaseMisconfigured, DatabaseUnavailable
 
 Document: TypeAlias = dict[str, Any]
 Addition: TypeAlias = Callable[[Document], None]

@@ -20,8 +20,8 @@ from service.queries.manual_event import ImplausibleEvent, KeyReused
 from service.queries.retry import NotRetriable
 from service.queries.scorecard import UnknownTeam
 from service.runtime.subprocess import ChildProcessFailed
-from service.storage.database import DatabaseMisconfigured, DatabaseRejected, DatabaseUnavailable
-from service.storage.inbox import InvalidCursor
+from service.storage.cursors import InvalidCursor
+from service.storage.errors import DatabaseMisconfigured, DatabaseRejected, DatabaseUnavailable
 
 
 class UnknownSource(Exception):

@@ -7,7 +7,8 @@ from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
-from service.storage.database import DatabaseUnavailable, abandon_after
+from service.storage.database import abandon_after
+from service.storage.errors import DatabaseUnavailable
 
 TIMEOUT_SECONDS = 55.0
 """Longer than any statement timeout, and shorter than the 60 seconds after which proxies give up."""

@@ -19,7 +19,7 @@ from standardwebhooks import Webhook
 from service.lifecycle.experiment import Experiment
 from service.lifecycle.references import Ref
 from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk
-from service.storage import inbox
+from service.storage import inbox_listing
 from service.storage.database import Database
 from tests.support.builders import at
 from tests.support.road import all_experiments, api, read_figures, settle
@@ -84,10 +84,10 @@ async def post(
     return await client.post(path, content=message.body, headers=raw)
 
 
-async def stored(database: Database) -> list[inbox.InboxRow]:
+async def stored(database: Database) -> list[inbox_listing.InboxRow]:
     """All that is in the inbox."""
     async with database.transaction() as connection:
-        rows, _ = await inbox.read_page(connection, limit=2000)
+        rows, _ = await inbox_listing.read_page(connection, limit=2000)
     return rows
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from service.lifecycle.experiment import Experiment
 from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk
-from service.storage import inbox
+from service.storage import inbox, inbox_listing
 from service.storage.database import Database
 from tests.support.builders import Issue, PullRequest, at, renamed, workflow_run
 from tests.support.road import TERMS, all_experiments, api, deliver, figures, read_figures, settle
@@ -259,7 +259,7 @@ async def test_what_cannot_be_is_told_why_and_leaves_nothing(
     await settle(database)
     assert await _experiment(database) == before
     async with database.transaction() as connection:
-        rows, _ = await inbox.read_page(connection, source="cloudevents")
+        rows, _ = await inbox_listing.read_page(connection, source="cloudevents")
     assert rows == []
 
 

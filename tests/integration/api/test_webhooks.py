@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from starlette.types import Message
 
 from service.app import create_app
-from service.storage import inbox
+from service.storage import inbox_listing
 from service.storage.database import Database
 from service.storage.spool import FILE, Spool
 from tests.support.builders import SECRET, Issue, at, github
@@ -23,9 +23,9 @@ REQUEST = Issue(created_at=at(2)).opened()
 PROBLEM = "application/problem+json"
 
 
-async def _stored(database: Database) -> list[inbox.InboxRow]:
+async def _stored(database: Database) -> list[inbox_listing.InboxRow]:
     async with database.transaction() as connection:
-        rows, _ = await inbox.read_page(connection)
+        rows, _ = await inbox_listing.read_page(connection)
     return rows
 
 

@@ -14,7 +14,7 @@ from service.demo.post import Post
 from service.demo.signing import signed
 from service.demo.timeline import history
 from service.pipeline.snapshot import ExperimentCache, take_snapshot
-from service.storage import inbox
+from service.storage import inbox_listing
 from service.storage.database import Database
 from tests.support.road import RULES, Figures, api, read_figures, settings, settle
 
@@ -50,7 +50,7 @@ async def test_the_past_shows_each_team_as_it_is(database: Database) -> None:
     await settle(database)
     snapshot = await take_snapshot(database, metric_terms(settings(**GIVEN), RULES), lambda: START, ExperimentCache())
     async with database.transaction() as connection:
-        rows, _ = await inbox.read_page(connection, limit=100_000)
+        rows, _ = await inbox_listing.read_page(connection, limit=100_000)
     verdicts = [(row.source, row.verdict, row.reason) for row in rows]
     told = Told(read_figures(snapshot.text.decode()), verdicts)
     # One test, since half a year is posted for it.

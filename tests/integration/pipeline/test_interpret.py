@@ -12,8 +12,9 @@ from service.deliveries.delivery import Delivery
 from service.deliveries.observation import Nothing, Observation
 from service.pipeline.interpret import interpret_pending
 from service.providers.github import GitHub
-from service.storage import inbox
-from service.storage.database import Database, DatabaseUnavailable
+from service.storage import inbox, inbox_listing
+from service.storage.database import Database
+from service.storage.errors import DatabaseUnavailable
 from service.telemetry import Telemetry
 from tests.support.builders import Issue, PullRequest, at, github
 from tests.support.outage import Unlucky
@@ -27,7 +28,7 @@ async def _store(database: Database, *deliveries: Delivery) -> None:
 
 async def _verdicts(database: Database) -> dict[str, tuple[str | None, str | None]]:
     async with database.transaction() as connection:
-        rows, _ = await inbox.read_page(connection, limit=500)
+        rows, _ = await inbox_listing.read_page(connection, limit=500)
     return {row.provider_id: (row.verdict, row.reason) for row in rows}
 
 

@@ -18,7 +18,8 @@ from service.rules.model import Rules
 from service.rules.schema import read_rules
 from service.settings import DEFAULTS, read_rules_file
 from service.storage import dirty_subjects, exclusions, experiments, inbox, recording
-from service.storage.database import Connection, Database, DatabaseUnavailable
+from service.storage.database import Connection, Database
+from service.storage.errors import DatabaseUnavailable
 from service.storage.recording import InterpretedDelivery
 from service.telemetry import Telemetry
 from tests.support.builders import GitHubRequest, Issue, PullRequest, at, github, push, renamed, workflow_run

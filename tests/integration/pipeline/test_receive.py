@@ -10,8 +10,9 @@ from sqlalchemy import text
 
 from service.deliveries.delivery import Delivery
 from service.pipeline.receive import DeliveryWriter
-from service.storage import inbox
-from service.storage.database import Database, DatabaseRejected, DatabaseUnavailable
+from service.storage import inbox, inbox_listing, inbox_writer
+from service.storage.database import Database
+from service.storage.errors import DatabaseRejected, DatabaseUnavailable
 from tests.support.builders import at, github
 
 _ANY = github("ping", b"{}").delivery(at(2))
@@ -68,7 +69,7 @@ async def test_a_large_batch_is_stored_in_parts(database: Database) -> None:
 
 async def _stored(database: Database) -> set[str]:
     async with database.transaction() as connection:
-        rows, _ = await inbox.read_page(connection, limit=2000)
+        rows, _ = await inbox_listing.read_page(connection, limit=2000)
     return {row.provider_id for row in rows}
 
 
@@ -211,7 +212,7 @@ async def test_a_fault_of_ours_fails_its_batch_and_not_those_that_come_after_it(
 ) -> None:
     async with _receiving(database) as receiver:
         with monkeypatch.context() as tripping:
-            tripping.setattr(inbox.InboxWriter, "store", lambda *_: 1 / 0)
+            tripping.setattr(inbox_writer.InboxWriter, "store", lambda *_: 1 / 0)
             with pytest.raises(DatabaseUnavailable, match="a fault in loopgauge: ZeroDivisionError"):
                 await receiver.store(_numbered(1))
         assert await receiver.store(_numbered(2)) == "stored"

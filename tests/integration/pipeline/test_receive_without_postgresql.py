@@ -13,8 +13,9 @@ from sqlalchemy import text
 
 from service.deliveries.delivery import Delivery
 from service.pipeline.receive import DeliveryWriter
-from service.storage import inbox
-from service.storage.database import Database, DatabaseUnavailable
+from service.storage import inbox_writer
+from service.storage.database import Database
+from service.storage.errors import DatabaseUnavailable
 from service.storage.spool import FILE, Spool
 from tests.support.builders import at, github
 from tests.support.outage import Line, line_to, until
@@ -166,7 +167,7 @@ async def test_a_delivery_whose_answer_was_lost_on_the_way_is_there_once(
 async def test_a_connection_that_was_forgotten_on_the_way_while_nobody_used_it_costs_no_delivery(
     line: Line, far: Database, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inbox, "_IDLE_SECONDS", 0.05)
+    monkeypatch.setattr(inbox_writer, "_IDLE_SECONDS", 0.05)
     receiver = DeliveryWriter(far)
     receiver.start()
     before, after = _numbered(*range(1, 5)), _numbered(*range(5, 9))

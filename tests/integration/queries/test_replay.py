@@ -24,7 +24,7 @@ from service.rules.document import RulesFile
 from service.rules.model import Rules
 from service.rules.schema import read_rules
 from service.settings import DEFAULTS, read_rules_file
-from service.storage import dirty_subjects, inbox
+from service.storage import dirty_subjects, inbox, inbox_listing
 from service.storage.database import Database
 from service.storage.inbox import DeliveryVerdict
 from service.telemetry import Telemetry
@@ -121,7 +121,7 @@ async def test_a_verdict_is_come_to_again(database: Database) -> None:
     for rules, verdict in ((BETS, "counted"), (RULES, "ignored")):
         await _run(database, rules)
         async with database.transaction() as connection:
-            [row], _ = await inbox.read_page(connection)
+            [row], _ = await inbox_listing.read_page(connection)
         assert row.verdict == verdict
 
 

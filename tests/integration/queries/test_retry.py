@@ -11,9 +11,10 @@ from service.deliveries.delivery import Delivery
 from service.pipeline.interpret import interpret_pending
 from service.queries.replay import Replay
 from service.queries.retry import RetryResult, retry_failed, retry_selected
-from service.storage import inbox, progress
+from service.storage import inbox, inbox_listing, progress
 from service.storage.database import Database
-from service.storage.inbox import DeliveryVerdict, InboxRow
+from service.storage.inbox import DeliveryVerdict
+from service.storage.inbox_listing import InboxRow
 from service.telemetry import Telemetry
 from tests.support.builders import GitHubRequest, Issue, PullRequest, at, github, renamed
 from tests.support.road import RULES, TERMS, all_experiments, deliver, settle
@@ -37,7 +38,7 @@ async def _fail(database: Database, *deliveries: Delivery) -> None:
 
 async def _row(database: Database, delivery: UUID) -> InboxRow:
     async with database.transaction() as connection:
-        found = await inbox.read_delivery(connection, delivery)
+        found = await inbox_listing.read_delivery(connection, delivery)
     assert found is not None
     return found[0]
 

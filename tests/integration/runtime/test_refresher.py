@@ -13,7 +13,8 @@ import pytest
 from service.pipeline.snapshot import ExperimentCache, take_snapshot
 from service.runtime.refresher import Refresher
 from service.runtime.subprocess import ChildProcessFailed
-from service.storage.database import Database, DatabaseUnavailable
+from service.storage.database import Database
+from service.storage.errors import DatabaseUnavailable
 from tests.support.builders import Issue, at
 from tests.support.outage import line_to, until
 from tests.support.road import TERMS, deliver

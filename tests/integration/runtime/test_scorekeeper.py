@@ -15,7 +15,8 @@ from service.metrics.terms import Window
 from service.queries.scorecard import Scorecards, UnknownTeam
 from service.runtime.scorekeeper import Scorekeeper
 from service.runtime.subprocess import ChildProcessFailed
-from service.storage.database import Database, DatabaseUnavailable
+from service.storage.database import Database
+from service.storage.errors import DatabaseUnavailable
 from tests.support.builders import Issue
 from tests.support.outage import line_to, until
 from tests.support.road import TERMS, deliver

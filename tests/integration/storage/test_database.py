@@ -5,7 +5,8 @@ import asyncio
 import pytest
 from sqlalchemy import text
 
-from service.storage.database import Database, DatabaseError, DatabaseRejected, DatabaseUnavailable, abandon_after
+from service.storage.database import Database, abandon_after
+from service.storage.errors import DatabaseError, DatabaseRejected, DatabaseUnavailable
 from tests.support.outage import line_to
 
 pytestmark = pytest.mark.oldest_postgresql_too

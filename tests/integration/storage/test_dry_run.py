@@ -9,9 +9,10 @@ from sqlalchemy import text
 from service.lifecycle.references import Ref
 from service.pipeline.interpret import interpret_pending
 from service.pipeline.project import project_dirty
-from service.storage import dirty_subjects, events, experiments, inbox
-from service.storage.database import Connection, Database, DatabaseUnavailable
+from service.storage import dirty_subjects, events, experiments, inbox, inbox_listing
+from service.storage.database import Connection, Database
 from service.storage.dry_run import open_dry_run
+from service.storage.errors import DatabaseUnavailable
 from service.storage.inbox import DeliveryVerdict
 from service.telemetry import Telemetry
 from tests.support.builders import Issue, at
@@ -116,7 +117,7 @@ async def test_what_is_committed_meanwhile_does_not_show_and_waits_for_nothing(d
         await deliver(database, OPENED, Issue(number=46, created_at=at(2)).opened())
         async with copies.transaction() as connection:
             assert [one.root for one in await experiments.read_all(connection)] == [ISSUE]
-            _, newest = await inbox.read_page(connection, limit=1)
+            _, newest = await inbox_listing.read_page(connection, limit=1)
             assert newest is None
     assert len(await all_experiments(database)) == 2
 

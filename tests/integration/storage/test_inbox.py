@@ -10,9 +10,11 @@ import pytest
 from sqlalchemy import text
 
 from service.deliveries.delivery import Delivery
-from service.storage import inbox
-from service.storage.database import Connection, Database, DatabaseRejected, driver_of
-from service.storage.inbox import DeliveryVerdict, InvalidCursor
+from service.storage import inbox, inbox_listing, inbox_writer
+from service.storage.cursors import InvalidCursor
+from service.storage.database import Connection, Database, driver_of
+from service.storage.errors import DatabaseRejected
+from service.storage.inbox import DeliveryVerdict
 from tests.support.builders import at, github
 
 pytestmark = pytest.mark.oldest_postgresql_too
@@ -80,7 +82,7 @@ async def test_what_has_its_verdict_is_not_claimed_again(database: Database) -> 
             connection, [DeliveryVerdict(_numbered(1).id, "ignored", "a ping")], "digest", at(3)
         )
         assert await inbox.claim_pending(connection, 10) == [_numbered(2)]
-        found = await inbox.read_delivery(connection, _numbered(1).id)
+        found = await inbox_listing.read_delivery(connection, _numbered(1).id)
     assert found is not None
     row, headers, body = found
     assert (row.verdict, row.reason, row.interpreted_at) == ("ignored", "a ping", at(3))
@@ -99,7 +101,7 @@ async def test_a_body_that_goes_leaves_the_delivery_and_its_verdict(database: Da
     await _settle(database, _numbered(1))
     async with database.transaction() as connection:
         assert await inbox.delete_bodies(connection, at(3), 10) == 1
-        found = await inbox.read_delivery(connection, _numbered(1).id)
+        found = await inbox_listing.read_delivery(connection, _numbered(1).id)
         assert found is not None
         assert (found[0].verdict, found[0].reason, found[2]) == ("counted", "because", None)
         assert await inbox.store(connection, [_numbered(1)]) == frozenset()
@@ -127,7 +129,7 @@ async def test_pages_go_from_the_newest_to_the_oldest_and_miss_none(database: Da
         seen: list[str] = []
         cursor = None
         for _ in range(4):
-            rows, cursor = await inbox.read_page(connection, cursor=cursor, limit=2)
+            rows, cursor = await inbox_listing.read_page(connection, cursor=cursor, limit=2)
             seen += [row.provider_id for row in rows]
     assert cursor is None
     assert sorted(seen) == [f"{number}" for number in range(7)]
@@ -141,10 +143,10 @@ async def test_pages_can_be_narrowed(database: Database) -> None:
         await inbox.record_verdicts(
             connection, [DeliveryVerdict(_numbered(1).id, "failed", "no JSON")], "digest", at(3)
         )
-        by_source, _ = await inbox.read_page(connection, source="ci_main")
-        failed, _ = await inbox.read_page(connection, verdict="failed")
-        pending, _ = await inbox.read_page(connection, verdict="pending")
-        late, _ = await inbox.read_page(connection, since=other.received_at)
+        by_source, _ = await inbox_listing.read_page(connection, source="ci_main")
+        failed, _ = await inbox_listing.read_page(connection, verdict="failed")
+        pending, _ = await inbox_listing.read_page(connection, verdict="pending")
+        late, _ = await inbox_listing.read_page(connection, since=other.received_at)
     assert [row.id for row in by_source] == [other.id]
     assert [row.id for row in failed] == [_numbered(1).id]
     assert [row.id for row in pending] == [other.id, _numbered(2).id]
@@ -155,12 +157,12 @@ async def test_pages_can_be_narrowed(database: Database) -> None:
 async def test_a_cursor_that_is_not_ours_is_refused(database: Database, cursor: str) -> None:
     async with database.transaction() as connection:
         with pytest.raises(InvalidCursor):
-            await inbox.read_page(connection, cursor=cursor)
+            await inbox_listing.read_page(connection, cursor=cursor)
 
 
 async def test_a_delivery_that_is_not_there_is_none(database: Database) -> None:
     async with database.transaction() as connection:
-        assert await inbox.read_delivery(connection, _ANY.id) is None
+        assert await inbox_listing.read_delivery(connection, _ANY.id) is None
 
 
 async def test_of_large_bodies_fewer_are_claimed_at_a_time(database: Database) -> None:
@@ -273,7 +275,7 @@ async def test_in_a_flood_claims_and_retention_read_no_more_than_they_take(
 
 
 async def test_two_who_store_the_same_ones_wait_for_each_other_and_never_in_a_circle(database: Database) -> None:
-    one, other = inbox.InboxWriter(database), inbox.InboxWriter(database)
+    one, other = inbox_writer.InboxWriter(database), inbox_writer.InboxWriter(database)
     for turn in range(5):
         batch = [replace(_ANY, provider_id=f"{turn}-{number}") for number in range(500)]
         here, there = await asyncio.gather(one.store(batch), other.store(batch[::-1]))
@@ -296,7 +298,7 @@ async def test_what_is_stored_in_a_transaction_that_is_undone_is_not_there(datab
 
 
 async def test_whoever_gave_up_on_an_answer_does_not_have_the_next_one_read_it(database: Database) -> None:
-    writer = inbox.InboxWriter(database)
+    writer = inbox_writer.InboxWriter(database)
     first, second = replace(_ANY, provider_id="1"), replace(_ANY, provider_id="2")
     async with database.transaction() as holding:
         # Whoever stores the same one waits for our end.
@@ -311,7 +313,7 @@ async def test_whoever_gave_up_on_an_answer_does_not_have_the_next_one_read_it(d
 
 
 async def test_what_postgresql_rejects_leaves_the_connection_as_it_was(database: Database) -> None:
-    writer = inbox.InboxWriter(database)
+    writer = inbox_writer.InboxWriter(database)
     with pytest.raises(DatabaseRejected):
         await writer.store([replace(_ANY, headers={"x": "\0"})])
     assert await writer.store([_ANY]) == {_ANY.id}
@@ -322,7 +324,7 @@ async def test_headers_and_names_are_stored_as_they_came(database: Database) -> 
     odd = replace(_ANY, provider_id='"\\ é\x7f \u2028', headers={"content-type": "a\tb\xff", "x": ""})
     async with database.transaction() as connection:
         await inbox.store(connection, [odd])
-        found = await inbox.read_delivery(connection, odd.id)
+        found = await inbox_listing.read_delivery(connection, odd.id)
     assert found is not None
     row, headers, body = found
     assert (row.provider_id, row.received_at, row.body_bytes) == (odd.provider_id, odd.received_at, len(odd.body))

@@ -5,7 +5,7 @@ import json
 import httpx
 import pytest
 
-from service.storage import inbox
+from service.storage import inbox_listing
 from service.storage.database import Database
 from tests.support.corpus import POSTED_AT, posted
 from tests.support.paths import CORPUS
@@ -37,7 +37,7 @@ async def test_every_payload_is_stored_once_and_counted_or_ignored_with_a_reason
             response = await one.post_tampered(client)
             assert response.status_code == 401, (one.file, one.source, response.text)
         async with database.transaction() as connection:
-            assert (await inbox.read_page(connection))[0] == []
+            assert (await inbox_listing.read_page(connection))[0] == []
         for one in everything:
             response = await one.post(client)
             assert (response.status_code, statuses(response)) == (202, ["stored"]), (one.file, one.source)
@@ -46,7 +46,7 @@ async def test_every_payload_is_stored_once_and_counted_or_ignored_with_a_reason
             response = await one.post(client)
             assert (response.status_code, statuses(response)) == (202, ["duplicate"]), (one.file, one.source)
     async with database.transaction() as connection:
-        rows, _ = await inbox.read_page(connection, limit=5000)
+        rows, _ = await inbox_listing.read_page(connection, limit=5000)
     assert len(rows) == len(everything)
     assert {(row.source, row.provider_id): row.reason for row in rows if row.verdict not in VERDICTS} == {}
     assert [row.provider_id for row in rows if not row.reason or "fault" in row.reason] == []

@@ -14,7 +14,7 @@ from service.rules.interpret import interpret
 from service.rules.model import Rules
 from service.rules.schema import read_rules
 from service.settings import DEFAULTS, read_rules_file
-from service.storage import events, inbox, links, recording
+from service.storage import events, inbox_listing, links, recording
 from service.storage.database import Database
 from service.storage.recording import InterpretedDelivery
 from tests.support.builders import (
@@ -398,7 +398,7 @@ async def test_two_hooks_that_tell_the_same_are_two_deliveries_and_one_statement
     assert [response.json()["status"] for response in (*told, *again)] == ["stored", "stored", "duplicate", "duplicate"]
     await settle(database)
     async with database.transaction() as connection:
-        rows, _ = await inbox.read_page(connection)
+        rows, _ = await inbox_listing.read_page(connection)
         heard = (await events.events_of(connection, [Ref(ISSUE)]))[Ref(ISSUE)]
         origins = await events.origins_of(connection, [Ref(ISSUE)])
     assert {row.source for row in rows} == set(sources)

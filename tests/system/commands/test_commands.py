@@ -146,7 +146,7 @@ async def test_a_wrong_password_is_told_with_what_to_do(tmp_path: Path) -> None:
     finally:
         server.release()
     assert (status, printed, said.count("\n")) == (1, "", 1)
-    assert said.endswith("; look at the user and the password in LOOPGAUGE_DATABASE_URL\n")
+    assert said.endswith("; check the user and the password in LOOPGAUGE_DATABASE_URL\n")
     assert "the-wrong-one" not in said
 
 

@@ -11,7 +11,7 @@ import asyncpg
 from sqlalchemy import text
 
 from service.deliveries.delivery import Delivery
-from service.storage import inbox
+from service.storage import inbox, inbox_listing
 from service.storage.database import Database
 from tests.support.road import all_experiments, deliver, figures
 from tests.system.faults.stories import AFTERWARDS, Told
@@ -91,10 +91,10 @@ async def _all_deliveries(database: Database) -> list[Delivery]:
     return found
 
 
-async def _all_rows(database: Database) -> list[inbox.InboxRow]:
+async def _all_rows(database: Database) -> list[inbox_listing.InboxRow]:
     async with database.transaction() as connection:
-        found, cursor = await inbox.read_page(connection, limit=_PAGE)
+        found, cursor = await inbox_listing.read_page(connection, limit=_PAGE)
         while cursor is not None:
-            more, cursor = await inbox.read_page(connection, limit=_PAGE, cursor=cursor)
+            more, cursor = await inbox_listing.read_page(connection, limit=_PAGE, cursor=cursor)
             found += more
     return found

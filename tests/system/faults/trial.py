@@ -12,8 +12,9 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from service.storage.database import Database, DatabaseUnavailable
+from service.storage.database import Database
 from service.storage.embedded import EmbeddedServer
+from service.storage.errors import DatabaseUnavailable
 from tests.support.road import read_figures
 from tests.system.faults.fleet import Fleet, Member, Postgres
 from tests.system.faults.senders import Senders, Sent

@@ -1,0 +1,113 @@
+"""Errors of the database, and their translation from those of SQLAlchemy and the driver."""
+
+import errno
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import asyncpg
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+
+class DatabaseError(Exception):
+    """The database cannot be used; the message says why, and what to do."""
+
+
+class DatabaseUnavailable(DatabaseError):
+    """PostgreSQL does not answer or does not accept writes. A retry may succeed."""
+
+
+class DatabaseAway(DatabaseUnavailable):
+    """PostgreSQL does not run, or is starting or stopping: it refuses all connections."""
+
+
+class DatabaseUnprepared(DatabaseUnavailable):
+    """PostgreSQL refuses access or lacks the schema; the message says what to do."""
+
+
+class DatabaseTimeout(DatabaseUnavailable):
+    """PostgreSQL cancelled a statement that took too long. A smaller one may succeed."""
+
+
+class DatabaseMisconfigured(DatabaseError):
+    """The database URL is invalid; the message says why."""
+
+
+class DatabaseRejected(DatabaseError):
+    """PostgreSQL rejects a value. A retry cannot succeed."""
+
+
+# Errors of connecting are not wrapped by SQLAlchemy.
+_UNAVAILABLE = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, PoolTimeout)
+# SQLSTATE classes: data exception, integrity constraint violation, program limit exceeded (a key too long to index).
+_REJECTED_CLASSES = ("22", "23", "54")
+_QUERY_CANCELED = "57014"
+# Advice by SQLSTATE, for errors that an operator has to fix.
+_ADVICE = {
+    "28P01": "check the user and the password in LOOPGAUGE_DATABASE_URL",
+    "28000": "check the user and the password in LOOPGAUGE_DATABASE_URL",
+    "3D000": "create it, or name another one in LOOPGAUGE_DATABASE_URL",
+    "42501": "grant it to the user in LOOPGAUGE_DATABASE_URL, or name another user",
+    "42P01": "run: loopgauge migrate",
+    "42703": "run: loopgauge migrate",
+    "55P03": "another session, such as a backup, holds a lock; retry when it has finished",
+}
+# No server listens on the port or socket, or the host name does not resolve.
+_REFUSED = {errno.ECONNREFUSED, errno.ENOENT, socket.EAI_NONAME}
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """Translate the errors of SQLAlchemy and the driver.
+
+    Raises:
+        DatabaseUnavailable: PostgreSQL cannot be reached, or the connection was lost.
+        DatabaseRejected: PostgreSQL rejects a value.
+    """
+    try:
+        yield
+    except (DBAPIError, *_UNAVAILABLE) as error:
+        if _is_about_a_value(error):
+            raise DatabaseRejected(f"PostgreSQL rejects a value: {_cause(error)}") from error
+        if _sqlstate(error) == _QUERY_CANCELED:
+            raise DatabaseTimeout(f"PostgreSQL took too long: {_cause(error)}") from error
+        raise _unavailable(error) from error
+
+
+def _unavailable(error: Exception) -> DatabaseUnavailable:
+    message = f"PostgreSQL is not available: {_cause(error)}"
+    advice = _ADVICE.get(_sqlstate(error) or "")
+    if advice is not None:
+        return DatabaseUnprepared(f"{message}; {advice}")
+    return DatabaseAway(message) if _is_refused(error) else DatabaseUnavailable(message)
+
+
+def _is_about_a_value(error: Exception) -> bool:
+    if state := _sqlstate(error):
+        return state.startswith(_REJECTED_CLASSES)
+    # Without an SQLSTATE, the driver failed to encode a value. SQLAlchemy keeps that error as the cause of its own.
+    driver_error = getattr(getattr(error, "orig", None), "__cause__", error)
+    return isinstance(driver_error, asyncpg.InterfaceError) and isinstance(driver_error, ValueError)
+
+
+def _sqlstate(error: Exception) -> str | None:
+    """The SQLSTATE of the error, or None if it does not come from PostgreSQL."""
+    state: str | None = getattr(getattr(error, "orig", None) or error, "sqlstate", None)
+    return state
+
+
+def _is_refused(error: Exception) -> bool:
+    if isinstance(error, asyncpg.CannotConnectNowError):
+        return True
+    # For a host with several addresses, asyncio raises one error whose text contains that of each address.
+    numbers = re.findall(r"\[Errno (-?\d+)\]", str(error)) if isinstance(error, OSError) else []
+    return bool(numbers) and all(int(number) in _REFUSED for number in numbers)
+
+
+def _cause(error: BaseException) -> str:
+    """The first line of the driver's message; SQLAlchemy's own message would contain the statement's parameters."""
+    original = getattr(error, "orig", None) or error
+    message = str(original).strip() or type(original).__name__
+    return message.splitlines()[0]

@@ -1,0 +1,77 @@
+"""The schema's revision: check it, and upgrade it."""
+
+from functools import cache
+from pathlib import Path
+from typing import TypeGuard
+
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.storage.errors import DatabaseError
+
+# The number is arbitrary, but all versions must use the same one.
+_MIGRATION_LOCK = 0x6C6F6F70
+
+
+async def upgrade_schema(connection: AsyncConnection) -> str:
+    """Upgrade the schema to this version's revision, under an advisory lock, and return the schema's revision.
+
+    A newer schema is left alone, since this version works with it.
+    """
+    # Creating an index on a large table, or waiting for another process to do so, takes long.
+    await connection.execute(text("SET LOCAL statement_timeout = 0"))
+    await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
+    current = await _current_revision(connection)
+    if _is_recent_enough(current):
+        return current
+    await connection.run_sync(_upgrade)
+    return _revisions()[-1]
+
+
+async def check_schema(connection: AsyncConnection) -> None:
+    """Check that the schema is at this version's revision or at a newer one.
+
+    Migrations expand first and contract a release later, so this version works with a revision that it does not know.
+
+    Raises:
+        DatabaseError: the schema is missing or older.
+    """
+    current = await _current_revision(connection)
+    if not _is_recent_enough(current):
+        state = f"is at revision {current}" if current else "is missing"
+        raise DatabaseError(f"the schema {state}, {_revisions()[-1]} is needed; run: loopgauge migrate")
+
+
+def _migrations() -> Path:
+    package = Path(__file__).parents[1]
+    # A wheel contains the folder inside the package, a checkout beside it.
+    inside = package / "migrations"
+    return inside if inside.is_dir() else package.parent / "migrations"
+
+
+@cache
+def _revisions() -> tuple[str, ...]:
+    """All revisions that this version knows, the newest last; each is the prefix of its file's name."""
+    return tuple(sorted(path.stem.partition("_")[0] for path in _migrations().glob("versions/*.py")))
+
+
+def _is_recent_enough(revision: str | None) -> TypeGuard[str]:
+    """Whether a revision is this version's, or unknown and therefore newer."""
+    *older, _ = _revisions()
+    return revision is not None and revision not in older
+
+
+async def _current_revision(connection: AsyncConnection) -> str | None:
+    if await connection.scalar(text("SELECT to_regclass('alembic_version')")) is None:
+        return None
+    revision: str | None = await connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return revision
+
+
+def _upgrade(connection: Connection) -> None:
+    from alembic import command, config  # noqa: PLC0415 - a tenth of the time of all imports, and seldom needed
+
+    settings = config.Config()
+    settings.set_main_option("script_location", str(_migrations()))
+    settings.attributes["connection"] = connection
+    command.upgrade(settings, "head")
