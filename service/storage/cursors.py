@@ -20,7 +20,9 @@ class InvalidCursor(Exception):
     """The cursor does not belong to this list."""
 
     def __init__(self) -> None:
-        super().__init__("the cursor does not belong to this list, sort or filter; omit it to start at the first page")
+        super().__init__(
+            "the cursor is not from this list with this sort and these filters; omit it to start at the first page"
+        )
 
 
 def encode_inbox_cursor(position: Position) -> str:

@@ -225,7 +225,7 @@ async def test_a_cursor_is_of_one_list_alone(database: Database) -> None:
     assert [one["root"] for one in longer.json()["experiments"]] == ["key:b"]
     assert _is_problem(empty, 422, "invalid")
     assert all(_is_problem(response, 422, "invalid-cursor") for response in wrong)
-    assert "another sort or other filters" in wrong[0].json()["detail"]
+    assert "this sort and these filters" in wrong[0].json()["detail"]
 
 
 @examples(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
