@@ -3,12 +3,12 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from importlib.metadata import version
 from uuid import uuid4
 
-import structlog
 from fastapi import FastAPI
 from prometheus_client import disable_created_metrics
 
@@ -32,24 +32,18 @@ from service.metrics.terms import DEFAULT_THRESHOLD, Terms, Window
 from service.pipeline.receive import DeliveryWriter
 from service.providers import PROVIDERS
 from service.rules.model import Rules
+from service.runtime import shutdown
 from service.runtime.backlog import BacklogMonitor
+from service.runtime.database import open_server, run_embedded
+from service.runtime.figures_process import FiguresProcess
 from service.runtime.leadership import Leadership
-from service.runtime.refresher import Refresher
-from service.runtime.scorekeeper import Scorekeeper
 from service.runtime.worker import Worker
 from service.settings import Settings
 from service.storage.database import Database
-from service.storage.embedded import EmbeddedServer, EmbeddedUnavailable
-from service.storage.errors import DatabaseUnavailable
 from service.storage.spool import Spool
 from service.telemetry import Telemetry
 
-_WATCH_SECONDS = 1.0
-_MIGRATE_SECONDS = 10.0
-_LAST_LOOK_SECONDS = 1.0
-# Weeks are too slow.
 _THRESHOLD = timedelta(days=14)
-_log = structlog.get_logger(__name__)
 
 
 def utc_now() -> datetime:
@@ -62,82 +56,23 @@ def steady_seconds() -> float:
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
-@asynccontextmanager
-async def open_database(settings: Settings, tuning: Mapping[str, str] | None = None) -> AsyncIterator[Database]:
+def open_database(settings: Settings, tuning: Mapping[str, str] | None = None) -> AbstractAsyncContextManager[Database]:
     """The database that the settings name, or the embedded one, started where needed and migrated.
 
     Args:
-        tuning: PostgreSQL's own settings, for an embedded one that is started.
+        tuning: PostgreSQL's own settings, for an embedded server that does not run yet.
 
     Raises:
         EmbeddedUnavailable: the embedded server cannot run.
         DatabaseUnavailable: the embedded server does not answer.
     """
     if settings.database_url is not None:
-        database = Database(settings.database_url.get_secret_value())
-        try:
-            await database.check_url()
-            yield database
-        finally:
-            await database.close()
-        return
-    server = EmbeddedServer(settings.data_dir, tuning)
-    starting = asyncio.create_task(asyncio.to_thread(server.start))
-    try:
-        # Asked to end meanwhile, a server that is being started still has to be stopped.
-        await asyncio.shield(starting)
-        database = Database(server.url)
-        watching = asyncio.create_task(_keep_running(server))
-        migrating = asyncio.create_task(_migrate(database))
-        try:
-            await asyncio.wait({migrating}, timeout=_MIGRATE_SECONDS)
-            if migrating.done():
-                migrating.result()
-            else:
-                # What is delivered meanwhile can wait in the spool.
-                _log.warning("the embedded PostgreSQL does not answer; serving all the same")
-            yield database
-        finally:
-            migrating.cancel()
-            watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
-            await database.close()
-    finally:
-        await asyncio.gather(starting, return_exceptions=True)
-        try:
-            await asyncio.to_thread(server.release)
-        except EmbeddedUnavailable as error:
-            # All that was acknowledged is on disk, so this is no failure of the service's own end.
-            _log.warning("the embedded PostgreSQL runs on", cause=str(error))
-
-
-async def _migrate(database: Database) -> None:
-    """Migrate the embedded database; one that was killed meanwhile is being started again."""
-    while True:
-        try:
-            await database.migrate()
-        except DatabaseUnavailable as error:
-            _log.warning("the embedded PostgreSQL is not there yet", cause=str(error))
-            await asyncio.sleep(_WATCH_SECONDS)
-        else:
-            return
-
-
-async def _keep_running(server: EmbeddedServer) -> None:
-    """Start the embedded server again when it was killed."""
-    while True:
-        await asyncio.sleep(_WATCH_SECONDS)
-        if await asyncio.to_thread(server.answers):
-            continue
-        _log.warning("the embedded PostgreSQL is gone and is started again")
-        try:
-            await asyncio.to_thread(server.restart)
-        except Exception as error:  # noqa: BLE001 - whatever it was, the next attempt may succeed
-            _log.error("the embedded PostgreSQL cannot be started again", cause=str(error))
+        return open_server(settings.database_url.get_secret_value())
+    return run_embedded(settings.data_dir, tuning)
 
 
 def metric_terms(settings: Settings, rules: Rules) -> Terms:
-    """The terms on which figures are made; of the thresholds, those in the settings go before those in the rules."""
+    """The windows, thresholds and limits of the metrics. The settings take precedence over the rules."""
     return Terms(
         windows=tuple(Window(spell_duration(length), length) for length in settings.windows),
         thresholds={DEFAULT_THRESHOLD: _THRESHOLD, **rules.thresholds, **settings.thresholds},
@@ -163,26 +98,21 @@ def create_app(
     terms = metric_terms(settings, rules)
     spool = Spool(settings.data_dir / "spool") if settings.role != "worker" else None
     readiness = Readiness(database, spool if settings.spool else None)
-    receiver = DeliveryWriter(
-        database,
-        spool,
-        spooling=settings.spool,
-        report=telemetry.set_spool_pending,
-        heard=telemetry.record_last_delivery,
-    )
+    writer = DeliveryWriter(database, telemetry, spool, spooling=settings.spool)
+    figures_process = partial(FiguresProcess, database, terms, settings.log_level, settings.snapshot_interval)
     worker = Worker(
         database,
         rules,
         telemetry,
         Leadership(database, uuid4(), steady_seconds),
-        Refresher(database, terms, settings.log_level),
+        figures_process(),
         settings.raw_retention,
         settings.evidence_retention,
         settings.snapshot_interval,
         clock,
     )
-    scorekeeper = Scorekeeper(database, terms, settings.log_level, settings.snapshot_interval)
-    watch = BacklogMonitor(
+    scorecards = figures_process()
+    monitor = BacklogMonitor(
         database,
         telemetry,
         [] if settings.role == "worker" else [*settings.sources, receipts.SOURCE],
@@ -197,15 +127,14 @@ def create_app(
                 worker.start()
                 running.push_async_callback(worker.stop)
             if settings.role != "worker":
-                receiver.start()
-                running.push_async_callback(receiver.stop)
-                running.push_async_callback(scorekeeper.close)
-            ending = asyncio.Event()
-            watching = asyncio.create_task(watch.run(ending), name="watch")
-            running.push_async_callback(_end, watching, ending)
-            # The schema is to have been seen before PostgreSQL goes away, whoever asks when.
-            looking = asyncio.create_task(readiness.checks(), name="look at the schema")
-            running.callback(looking.cancel)
+                writer.start()
+                running.push_async_callback(writer.stop, shutdown.STORE_SECONDS)
+                running.push_async_callback(scorecards.close)
+            monitor.start()
+            running.push_async_callback(monitor.stop)
+            # Read the schema's version now: PostgreSQL may be away when the first probe comes.
+            checking = asyncio.create_task(readiness.checks(), name="check the schema")
+            running.callback(checking.cancel)
             yield
 
     app = FastAPI(
@@ -221,7 +150,7 @@ def create_app(
     )
     install_error_handlers(app)
     app.include_router(swagger.build_router())
-    app.include_router(health.build_router(readiness, lambda: receiver.spools))
+    app.include_router(health.build_router(readiness, lambda: writer.spools))
     scrape_guard = TokenGuard(
         [settings.metrics_token], "LOOPGAUGE_METRICS_TOKEN", public=settings.metrics_token is None
     )
@@ -233,14 +162,14 @@ def create_app(
     )
     if settings.role != "worker":
         bodies = BodyReader(settings.max_body_bytes, settings.max_inflight_bytes)
-        manual = manual_events.ManualEventReceiver(database, bodies, receiver, telemetry, clock, uuid4)
+        manual = manual_events.ManualEventReceiver(database, bodies, writer, telemetry, clock, uuid4)
         app.include_router(manual_events.build_router(manual, _write_guard(settings, "LOOPGAUGE_API_TOKENS__WRITE")))
         # Last, because the 405 of the first matching route names the allowed methods.
-        _add_guarded_routes(app, settings, terms, database, scorekeeper, clock)
+        _add_guarded_routes(app, settings, terms, database, scorecards, clock)
         sources = configured_sources(settings)
-        app.include_router(events.build_router(_event_receiver(settings, sources, bodies, receiver, telemetry, clock)))
+        app.include_router(events.build_router(_event_receiver(settings, sources, bodies, writer, telemetry, clock)))
         # The outermost middleware, so that deliveries pass no other.
-        endpoint = WebhookEndpoint(sources, bodies, receiver, telemetry, clock, time.perf_counter)
+        endpoint = WebhookEndpoint(sources, bodies, writer, telemetry, clock, time.perf_counter)
         app.add_middleware(Bypass, prefix=webhooks.PREFIX, endpoint=endpoint)
         additions = [describe_webhooks, describe_scorecard, describe_experiment_names]
     describe(
@@ -251,14 +180,6 @@ def create_app(
         metrics_are_open=settings.metrics_token is None,
     )
     return app
-
-
-async def _end(task: asyncio.Task[None], ending: asyncio.Event) -> None:
-    """Ask background work to end that only reads, and wait for it no longer than is polite."""
-    ending.set()
-    await asyncio.wait({task}, timeout=_LAST_LOOK_SECONDS)
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
 
 
 def configured_sources(settings: Settings) -> Mapping[str, Source]:
@@ -281,14 +202,14 @@ def _event_receiver(
     settings: Settings,
     sources: Mapping[str, Source],
     bodies: BodyReader,
-    receiver: DeliveryWriter,
+    writer: DeliveryWriter,
     telemetry: Telemetry,
     clock: Callable[[], datetime],
 ) -> EventReceiver:
     source = sources.get(receipts.SOURCE)
     signing = source if source is not None and source.provider.name == receipts.SOURCE else None
     opening = "LOOPGAUGE_API_TOKENS__WRITE or LOOPGAUGE_SOURCES__CLOUDEVENTS__SECRET"
-    return EventReceiver(signing, _write_guard(settings, opening), bodies, receiver, telemetry, clock)
+    return EventReceiver(signing, _write_guard(settings, opening), bodies, writer, telemetry, clock)
 
 
 def _write_guard(settings: Settings, opening: str) -> TokenGuard:
@@ -300,7 +221,7 @@ def _add_guarded_routes(
     settings: Settings,
     terms: Terms,
     database: Database,
-    scorekeeper: Scorekeeper,
+    scorecards: FiguresProcess,
     clock: Callable[[], datetime],
 ) -> None:
     tokens = settings.api_tokens
@@ -312,4 +233,4 @@ def _add_guarded_routes(
     admin = TokenGuard([tokens.admin], "LOOPGAUGE_API_TOKENS__ADMIN")
     app.include_router(deliveries.build_router(database, read, admin))
     app.include_router(experiments.build_router(database, read, terms, clock))
-    app.include_router(scorecard.build_router(scorekeeper, read))
+    app.include_router(scorecard.build_router(scorecards, read))

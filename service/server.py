@@ -15,10 +15,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.app import create_app, open_database
 from service.rules.model import Rules
+from service.runtime import shutdown
 from service.settings import Settings
 
-# Kubernetes grants 30 seconds: these, then a batch on its way to the inbox (8), then the worker's rest (10).
-_DRAIN_SECONDS = 8
 # Longer than load balancers and clients keep idle connections: else a request could meet the end of its connection.
 _KEEP_ALIVE_SECONDS = 75
 _COLLECTED_AT = 20_000
@@ -163,7 +162,7 @@ def configuration(app: ASGIApp) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         proxy_headers=False,  # nobody here asks who called, or how
-        timeout_graceful_shutdown=_DRAIN_SECONDS,
+        timeout_graceful_shutdown=shutdown.DRAIN_SECONDS,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
     )
 

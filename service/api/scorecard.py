@@ -10,10 +10,10 @@ from service.api.http.openapi import Document
 from service.api.http.problems import TokenNotConfigured, TokenRefused, describe_problems
 from service.api.http.strict_route import StrictRoute
 from service.lifecycle.durations import parse_window, spell_duration
+from service.lifecycle.errors import UnknownTeam
 from service.metrics.terms import Window
 from service.metrics.view import ORGANISATION
-from service.queries.scorecard import UnknownTeam
-from service.runtime.scorekeeper import Scorekeeper
+from service.runtime.figures_process import FiguresProcess
 from service.runtime.subprocess import ChildProcessFailed
 from service.scorecard.example import example
 from service.scorecard.figure import Scorecard
@@ -49,11 +49,11 @@ def describe_scorecard(document: Document) -> None:
     answer["content"]["application/json"]["example"] = example().model_dump(mode="json")
 
 
-def build_router(scorekeeper: Scorekeeper, read_guard: TokenGuard) -> APIRouter:
+def build_router(scorecards: FiguresProcess, read_guard: TokenGuard) -> APIRouter:
     """Build the route of the scorecard.
 
     Args:
-        scorekeeper: compiles scorecards.
+        scorecards: compiles scorecards.
         read_guard: required.
     """
     routes = APIRouter(tags=["scorecard"], dependencies=[Depends(read_guard)], route_class=StrictRoute)
@@ -71,7 +71,8 @@ def build_router(scorekeeper: Scorekeeper, read_guard: TokenGuard) -> APIRouter:
         The values are those of `/metrics`, now or a few seconds ago.
         """
         return Response(
-            await scorekeeper.scorecard(team, Window(window, parse_window(window))), media_type="application/json"
+            await scorecards.compile_scorecard(team, Window(window, parse_window(window))),
+            media_type="application/json",
         )
 
     return routes

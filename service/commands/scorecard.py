@@ -31,9 +31,10 @@ def scorecard(team: str, window: timedelta, as_json: bool) -> None:
 
 async def _scorecard(settings: Settings, rules: Rules, team: str, window: timedelta, as_json: bool) -> None:
     from service.app import metric_terms, open_database, utc_now
+    from service.lifecycle.errors import UnknownTeam
     from service.metrics.terms import Window
     from service.presentation.scorecard_table import table
-    from service.queries.scorecard import Scorecards, UnknownTeam
+    from service.queries.scorecard import Scorecards
 
     async with open_database(settings) as database:
         scorecards = Scorecards(database, metric_terms(settings, rules), utc_now, timedelta(0))

@@ -15,3 +15,7 @@ class UnknownSubject(LifecycleError):
 
 class UnreadableEvent(LifecycleError):
     """A stored lifecycle event cannot be read; it was written by a newer version of loopgauge."""
+
+
+class UnknownTeam(LifecycleError):
+    """No experiment belongs to this team."""

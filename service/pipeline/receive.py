@@ -6,10 +6,9 @@ the spool on this machine's disk, and are moved to the inbox when it is back.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
@@ -20,6 +19,7 @@ from service.storage import inbox, inbox_writer
 from service.storage.database import Database, abandon_after
 from service.storage.errors import DatabaseError, DatabaseRejected, DatabaseUnavailable
 from service.storage.spool import Spool, SpoolUnavailable
+from service.telemetry import Telemetry
 
 _log = structlog.get_logger(__name__)
 
@@ -38,7 +38,6 @@ _STORE_SECONDS = 7.0
 _SPOOLING_SECONDS = 2.0
 _MOVE_SECONDS = 30.0
 _AGAIN_SECONDS = 0.5
-_LAST_MOVE_SECONDS = 5.0
 _LOOK_SECONDS = 10.0
 
 
@@ -55,30 +54,27 @@ class DeliveryWriter:
     """Stores deliveries durably, those that arrive together in one commit.
 
     Args:
-        spool: where they go while PostgreSQL is away; without one they are refused then.
-        spooling: whether new ones go there; what was left there moves to the inbox in any case.
-        patience: seconds that PostgreSQL is given for one batch; by default less where there is a spool.
-        report: told how many deliveries the spool holds, whenever that changes.
-        heard: told of each delivery that is on disk, by its source and when it was received.
+        telemetry: shows how many deliveries the spool holds, and when each source last delivered.
+        spool: takes deliveries while PostgreSQL is away; without one they are refused then.
+        spooling: whether new deliveries go to the spool; earlier ones move to the inbox in any case.
+        patience: seconds that PostgreSQL has for one batch; by default fewer where there is a spool.
     """
 
     def __init__(
         self,
         database: Database,
+        telemetry: Telemetry,
         spool: Spool | None = None,
         *,
         spooling: bool = True,
         patience: float | None = None,
-        report: Callable[[int], None] = lambda _: None,
-        heard: Callable[[str, datetime], None] = lambda _source, _received_at: None,
     ) -> None:
         self._database = database
         self._writers = [inbox_writer.InboxWriter(database) for _ in range(_WRITERS)]
         self._spool = spool
         self._spooling = spooling and spool is not None
         self._patience = patience or (_SPOOLING_SECONDS if self._spooling else _STORE_SECONDS)
-        self._report = report
-        self._heard = heard
+        self._telemetry = telemetry
         self._waiting: list[_Waiting] = []
         self._waiting_bytes = 0
         self._arrived = asyncio.Event()
@@ -109,16 +105,19 @@ class DeliveryWriter:
         except SpoolUnavailable as error:
             _log.warning("while PostgreSQL is away, deliveries will be refused", cause=str(error))
 
-    async def stop(self) -> None:
-        """Write what has arrived, move what is in the spool if PostgreSQL is there, and end."""
+    async def stop(self, patience: float | None = None) -> None:
+        """Write what has arrived, move the spool to the inbox if PostgreSQL answers, and end.
+
+        Args:
+            patience: seconds for all of it; by default, as long as it takes. What is left stays in the spool, or was
+                never acknowledged.
+        """
         self._stopping = True
         self._arrived.set()
         self._spooled.set()
-        writing, emptying = self._tasks[:_WRITERS], self._tasks[_WRITERS:]
-        await asyncio.gather(*writing)
         with suppress(TimeoutError):
-            async with asyncio.timeout(_LAST_MOVE_SECONDS):
-                await asyncio.gather(*emptying)
+            async with asyncio.timeout(patience):
+                await asyncio.gather(*self._tasks)
         for writer in self._writers:
             await writer.close()
         if self._spool is not None:
@@ -154,12 +153,12 @@ class DeliveryWriter:
             stored = await waiting.stored
         finally:
             self._waiting_bytes -= size
-        self._hear(deliveries)
+        self._record_receipt(deliveries)
         return stored
 
-    def _hear(self, deliveries: Sequence[Delivery]) -> None:
+    def _record_receipt(self, deliveries: Sequence[Delivery]) -> None:
         for delivery in deliveries:
-            self._heard(delivery.source, delivery.received_at)
+            self._telemetry.record_last_delivery(delivery.source, delivery.received_at)
 
     async def _write(self, writer: inbox_writer.InboxWriter) -> None:
         while not self._stopping or self._waiting:
@@ -238,7 +237,7 @@ class DeliveryWriter:
             self._spooled.set()
         for waiting in batch:
             _settle(waiting, new, "spooled")
-        await self._tell(spool)
+        await self._show_pending(spool)
 
     async def _empty(self, spool: Spool) -> None:
         """Move deliveries from the spool to the inbox, oldest first, whenever both are there."""
@@ -247,7 +246,7 @@ class DeliveryWriter:
             # Before looking: what comes while this is under way is looked for again.
             self._spooled.clear()
             ending = self._stopping
-            await self._tell(spool)
+            await self._show_pending(spool)
             try:
                 moved = await self._move(spool)
             except (DatabaseError, SpoolUnavailable, TimeoutError) as error:
@@ -286,15 +285,15 @@ class DeliveryWriter:
         self._be_back()
         if waiting:
             # Those that an earlier process has left were not heard of here.
-            self._hear(waiting)
+            self._record_receipt(waiting)
             # In the inbox first, then out of the spool: who is killed in between moves them again, to where they are.
             await asyncio.to_thread(spool.remove, moved)
-        await self._tell(spool)
+        await self._show_pending(spool)
         return len(waiting)
 
-    async def _tell(self, spool: Spool) -> None:
+    async def _show_pending(self, spool: Spool) -> None:
         with suppress(SpoolUnavailable):
-            self._report(await asyncio.to_thread(spool.count))
+            self._telemetry.set_spool_pending(await asyncio.to_thread(spool.count))
 
     def _be_back(self) -> None:
         if self._away:

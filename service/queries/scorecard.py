@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from difflib import get_close_matches
 
+from service.lifecycle.errors import UnknownTeam
 from service.metrics.terms import Terms, Window
 from service.metrics.view import ORGANISATION, OTHER_TEAMS, View
 from service.pipeline.snapshot import ExperimentCache
@@ -16,10 +17,6 @@ from service.storage.database import Database
 
 _NAMED = 20
 _KEPT_WINDOWS = 4
-
-
-class UnknownTeam(Exception):
-    """No experiment is of this team."""
 
 
 @dataclass(frozen=True, slots=True)

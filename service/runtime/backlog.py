@@ -1,4 +1,4 @@
-"""Watch: what waits in the database is looked at in the background, so that a scrape need not."""
+"""The backlog: measured in the background, so that a scrape never queries the database."""
 
 import asyncio
 from collections.abc import Callable, Collection
@@ -7,6 +7,8 @@ from uuid import UUID
 
 import structlog
 
+from service.runtime import shutdown
+from service.runtime.pause import pause
 from service.storage import progress
 from service.storage.database import Database, abandon_after
 from service.storage.errors import DatabaseError
@@ -14,23 +16,23 @@ from service.telemetry import Telemetry
 from service.telemetry.backlog import Backlog
 
 _PATIENCE_SECONDS = 10.0
-# Counting millions takes its time: so the next look waits the longer, this part of all time being enough.
+# Counting millions takes seconds, so the pause grows with it: counting takes at most this share of the time.
 _SHARE = 0.05
-_LONGEST_SECONDS = 30.0
-_STRETCH = 20_000
-_STRETCHES = 50
-_AGAIN_SECONDS = 5.0
+_LONGEST_PAUSE_SECONDS = 30.0
+_PAGE = 20_000
+_PAGES = 50
+_RETRY_SECONDS = 5.0
 _SPACING_SECONDS = 0.2
 
 _log = structlog.get_logger(__name__)
 
 
 class BacklogMonitor:
-    """Looks at what waits in the database, and once at when the sources were last heard of.
+    """Measures the backlog again and again, and finds the last delivery of each source once.
 
     Args:
-        sources: those that this process receives from.
-        interval: how often to look; less often where a look takes long.
+        sources: the sources that this process receives.
+        interval: how often to measure; less often where it takes long.
         clock: the time now, UTC.
     """
 
@@ -47,65 +49,70 @@ class BacklogMonitor:
         self._sources = frozenset(sources)
         self._interval = interval.total_seconds()
         self._clock = clock
+        self._ending = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
 
-    async def run(self, ending: asyncio.Event) -> None:
-        """Look until the end begins."""
-        await asyncio.gather(self._watch(ending), self._recall(ending))
+    def start(self) -> None:
+        """Start the tasks on the running event loop."""
+        self._tasks = [
+            asyncio.create_task(self._monitor(), name="monitor the backlog"),
+            asyncio.create_task(self._find_last_deliveries(), name="find the last deliveries"),
+        ]
 
-    async def look(self) -> None:
-        """Look at what waits now; where that cannot be seen, it is not told either."""
+    async def stop(self) -> None:
+        """End, within the shutdown budget."""
+        self._ending.set()
+        await asyncio.wait(self._tasks, timeout=shutdown.MONITOR_SECONDS)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def measure(self) -> None:
+        """Measure the backlog now. Where that fails, its metrics have no value."""
         try:
             self._telemetry.set_backlog(await abandon_after(_PATIENCE_SECONDS, self._backlog()))
-        except Exception as error:  # noqa: BLE001 - whatever it was, the next look may succeed
+        except Exception as error:  # noqa: BLE001 - the next attempt may succeed, whatever failed
             self._telemetry.set_backlog(None)
-            ours = not isinstance(error, (DatabaseError, TimeoutError))
-            _log.debug("what waits is not seen", cause=str(error) or type(error).__name__, exc_info=ours)
+            unexpected = not isinstance(error, (DatabaseError, TimeoutError))
+            _log.debug("backlog not measured", cause=str(error) or type(error).__name__, exc_info=unexpected)
 
-    async def _watch(self, ending: asyncio.Event) -> None:
+    async def _monitor(self) -> None:
         clock = asyncio.get_running_loop().time
-        while not ending.is_set():
+        while not self._ending.is_set():
             began = clock()
-            await self.look()
-            rest = min((clock() - began) / _SHARE, _LONGEST_SECONDS)
-            await _wait(ending, max(self._interval, rest))
+            await self.measure()
+            rest = min((clock() - began) / _SHARE, _LONGEST_PAUSE_SECONDS)
+            await pause(max(self._interval, rest), self._ending)
 
     async def _backlog(self) -> Backlog:
         async with self._database.transaction() as connection:
-            waiting = await progress.read_backlog(connection)
-        oldest = waiting.oldest_pending_at
-        # Another machine's clock may be ahead.
+            backlog = await progress.read_backlog(connection)
+        oldest = backlog.oldest_pending_at
+        # The clock of the machine that received it may be ahead.
         age = max(0.0, (self._clock() - oldest).total_seconds()) if oldest is not None else 0.0
-        return Backlog(waiting.pending, age, waiting.failed, waiting.touched)
+        return Backlog(backlog.pending, age, backlog.failed, backlog.touched)
 
-    async def _recall(self, ending: asyncio.Event) -> None:
-        """Find the last delivery of each source, from the newest delivery back, until all are found or it is enough."""
+    async def _find_last_deliveries(self) -> None:
+        """Find the last delivery of each source, reading back from the newest one, page by page up to a limit."""
         missing = set(self._sources)
-        end: tuple[datetime, UUID] | None = None
-        stretches = 0
-        while missing and stretches < _STRETCHES and not ending.is_set():
+        cursor: tuple[datetime, UUID] | None = None
+        pages = 0
+        while missing and pages < _PAGES and not self._ending.is_set():
             try:
-                stretch = await abandon_after(_PATIENCE_SECONDS, self._stretch(end))
-            except Exception as error:  # noqa: BLE001 - whatever it was, the next attempt may succeed
-                _log.debug("when the sources were last heard of is not seen", cause=str(error) or type(error).__name__)
-                await _wait(ending, _AGAIN_SECONDS)
+                page = await abandon_after(_PATIENCE_SECONDS, self._read_page(cursor))
+            except Exception as error:  # noqa: BLE001 - the next attempt may succeed, whatever failed
+                _log.debug("last deliveries not found", cause=str(error) or type(error).__name__)
+                await pause(_RETRY_SECONDS, self._ending)
                 continue
-            for source in missing & stretch.newest.keys():
-                self._telemetry.record_last_delivery(source, stretch.newest[source])
-            missing -= stretch.newest.keys()
-            if stretch.end is None:
+            for source in missing & page.newest.keys():
+                self._telemetry.record_last_delivery(source, page.newest[source])
+            missing -= page.newest.keys()
+            if page.end is None:
                 return
-            end = stretch.end
-            stretches += 1
-            await _wait(ending, _SPACING_SECONDS)
+            cursor = page.end
+            pages += 1
+            await pause(_SPACING_SECONDS, self._ending)
 
-    async def _stretch(self, end: tuple[datetime, UUID] | None) -> progress.InboxStretch:
+    async def _read_page(self, cursor: tuple[datetime, UUID] | None) -> progress.InboxStretch:
         async with self._database.transaction() as connection:
-            return await progress.newest_by_source(connection, end, _STRETCH)
-
-
-async def _wait(ending: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await ending.wait()
-    except TimeoutError:
-        return
+            return await progress.newest_by_source(connection, cursor, _PAGE)

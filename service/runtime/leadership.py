@@ -1,7 +1,7 @@
-"""Leadership: one worker at a time exports the figures and forgets what is old, by a lease that it renews.
+"""Leadership: one worker at a time exports the metrics and applies the retention, under a lease that it renews.
 
-A process trusts its lease no longer than its own clock allows. So one that was frozen leads no more when it goes on,
-whatever it last heard.
+The lease is fenced by the holder's own clock: a process that was frozen does not lead when it goes on, whatever
+PostgreSQL told it before.
 """
 
 import asyncio
@@ -12,17 +12,18 @@ from uuid import UUID
 
 import structlog
 
+from service.runtime.pause import pause
 from service.storage import leases
 from service.storage.database import Database, abandon_after
 from service.storage.errors import DatabaseAway, DatabaseError
 
 LENGTH_SECONDS = 8.0
-"""How long a lease lasts after it was renewed: others wait that long for a leader that has died.
+"""How long a lease lasts after each heartbeat, and so how long the others wait for a leader that has died.
 
-A leader that finds PostgreSQL away goes on for as long, and nobody takes its lease before PostgreSQL has answered for
-as long: so it comes first when PostgreSQL is back.
+A leader extends its lease by as much while PostgreSQL is away, and another process takes the lease only after
+PostgreSQL has answered for as long. So the leader is first when PostgreSQL is back.
 """
-_BEAT_SECONDS = 2.0
+_HEARTBEAT_SECONDS = 2.0
 _PATIENCE_SECONDS = 2.0
 
 _LEASE = "leader"
@@ -30,43 +31,49 @@ _log = structlog.get_logger(__name__)
 
 
 class Leadership:
-    """One process's part in who leads.
+    """One process's part in the election.
 
     Args:
-        holder: what no other process is called.
-        clock: seconds that never go back, and go on while the process is frozen.
+        holder: an id that no other process has.
+        clock: seconds that never go back, and that pass while the process is frozen.
     """
 
     def __init__(self, database: Database, holder: UUID, clock: Callable[[], float]) -> None:
         self._database = database
         self._holder = holder
         self._clock = clock
+        self._term = 0
         self._until = -inf
         self._answering_since = inf
-        self._said = False
+        self._logged = False
 
     @property
     def leads(self) -> bool:
         """Whether this process leads at this moment, and no other can."""
         return self._clock() < self._until
 
+    @property
+    def term(self) -> int:
+        """How often this process has begun to lead. Between two of its terms, another process may have led."""
+        return self._term
+
     async def run(self, ending: asyncio.Event, gained: Callable[[], None]) -> None:
-        """Strive to lead until the end begins, and then let the next one lead at once.
+        """Renew the lease, or try to take it, until the end begins; then give it up at once.
 
         Args:
-            gained: called whenever this process begins to lead.
+            gained: called whenever a term begins.
         """
         while not ending.is_set():
-            began, led = self._clock(), self.leads
+            began, term = self._clock(), self._term
             await self.beat()
-            if self.leads and not led:
+            if self._term != term:
                 gained()
-            self._say()
-            await _wait(ending, _BEAT_SECONDS - (self._clock() - began))
+            self._log_change()
+            await pause(_HEARTBEAT_SECONDS - (self._clock() - began), ending)
         await self.resign()
 
     async def beat(self) -> None:
-        """Take or renew the lease, if that is possible now."""
+        """Send one heartbeat: take or renew the lease, if that is possible now."""
         began = self._clock()
         try:
             ready = began - self._answering_since >= LENGTH_SECONDS
@@ -74,20 +81,22 @@ class Leadership:
         except DatabaseAway:
             self._answering_since = inf
             if self.leads:
-                # Nobody can take the lease from us now, and nobody will at once when PostgreSQL is back.
+                # No process can take the lease now, nor at once when PostgreSQL is back.
                 self._until = began + LENGTH_SECONDS
-        except Exception as error:  # noqa: BLE001 - whatever it was, the next attempt may succeed
-            # Others may have an answer where we have none, so what we know holds for its time and no longer.
+        except Exception as error:  # noqa: BLE001 - the next heartbeat may succeed, whatever failed
+            # Other processes may get an answer, so this one keeps the lease for its length and no longer.
             self._answering_since = inf
-            ours = not isinstance(error, (DatabaseError, TimeoutError))
-            _log.warning("no answer about who leads", cause=str(error) or type(error).__name__, exc_info=ours)
+            unexpected = not isinstance(error, (DatabaseError, TimeoutError))
+            _log.warning("heartbeat failed", cause=str(error) or type(error).__name__, exc_info=unexpected)
         else:
-            # From before the question, since PostgreSQL dated the lease after that.
+            if holds and not self.leads:
+                self._term += 1
+            # PostgreSQL dates the lease after the request was sent: counting from before it is on the safe side.
             self._until = began + LENGTH_SECONDS if holds else -inf
             self._answering_since = min(self._answering_since, self._clock())
 
     async def resign(self) -> None:
-        """Lead no more, and give the lease up if PostgreSQL is there; else it runs out."""
+        """Stop leading, and give up the lease. If PostgreSQL is away, the lease runs out instead."""
         self._until = -inf
         try:
             await abandon_after(_PATIENCE_SECONDS, self._release())
@@ -95,7 +104,7 @@ class Leadership:
             _log.warning("the lease was not given up; the next leader waits until it has run out", cause=str(error))
 
     async def _acquire(self, *, take_over: bool) -> bool:
-        # Not in a transaction: frozen before its end, a process would hold the lease's row for as long.
+        # Without a transaction: a process frozen inside one would lock the lease's row for as long.
         async with self._database.autocommit() as connection:
             length = timedelta(seconds=LENGTH_SECONDS)
             return await leases.acquire(connection, _LEASE, self._holder, length, take_over=take_over)
@@ -104,15 +113,7 @@ class Leadership:
         async with self._database.autocommit() as connection:
             await leases.release(connection, _LEASE, self._holder)
 
-    def _say(self) -> None:
-        if self.leads != self._said:
-            self._said = not self._said
-            _log.info("leading: the figures are exported here" if self._said else "not leading")
-
-
-async def _wait(ending: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await ending.wait()
-    except TimeoutError:
-        return
+    def _log_change(self) -> None:
+        if self.leads != self._logged:
+            self._logged = not self._logged
+            _log.info("leading: this process exports the metrics" if self._logged else "not leading")

@@ -1,8 +1,10 @@
-"""A process beside this one that computes what would hold up others here, and keeps what it has read.
+"""A child process that answers questions, one after the other, and keeps its state between them.
 
-In a thread of the service, whatever it receives meanwhile would wait for its turn; a process of its own leaves the
-service's event loop free. It ends with the process that started it, however that ends, since it hears the end of its
-standard input.
+A thread of the service would hold the interpreter's lock, and every request would wait for it. `anyio.to_process` and
+`multiprocessing` do not fit: a worker of theirs notices the death of its parent only between questions, and a pool
+cannot tie a cache to one worker or end that worker alone.
+
+The child reads questions from its standard input. It ends when that closes, so with its parent, however that ends.
 """
 
 import asyncio
@@ -14,101 +16,85 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import BinaryIO, Generic, TypeAlias, TypeVar
+from typing import BinaryIO, TypeAlias, TypeVar
 
 import msgspec
 import structlog
 
-from service.logs import configure_logs
-from service.metrics.terms import Terms
+from service.runtime import shutdown
 from service.storage.errors import DatabaseError, DatabaseUnavailable
 
 _LENGTH = struct.Struct(">Q")
-# Above what any answer comes to, so that the pipe is never held back in the middle of one.
+# Larger than any answer, so that reading one never pauses the pipe.
 _PIPE_BYTES = 1 << 28
-_END_SECONDS = 5.0
-# The service goes first where both want the processor.
+# The service takes precedence where both want the processor.
 _NICENESS = 5
 
-# Not even an empty message may be left out of another.
+# msgspec cannot encode an empty Raw.
 _NOTHING = msgspec.Raw(msgspec.msgpack.encode(None))
 
 _log = structlog.get_logger(__name__)
 
-T = TypeVar("T")
+_Answered = TypeVar("_Answered")
+AnswerQuestion: TypeAlias = Callable[[msgspec.Raw], Awaitable[object]]
+"""Answers a question, which comes as MessagePack."""
 
 
 class ChildProcessFailed(Exception):
-    """The process failed or ended; the next question is a new attempt, to a new one where it ended."""
-
-
-class Beginning(msgspec.Struct):
-    """What a companion hears first: whose experiments are counted, and on what terms."""
-
-    url: str
-    terms: Terms
-    log_level: str
+    """The process failed or ended. The next question starts a new one where it ended."""
 
 
 class _Answer(msgspec.Struct):
-    """What became of a question: what is told, or why nothing is."""
+    """The answer to a question, or why there is none."""
 
-    told: msgspec.Raw = _NOTHING
+    content: msgspec.Raw = _NOTHING
     unavailable: str = ""
     failed: str = ""
 
 
-Answering: TypeAlias = Callable[[msgspec.Raw], Awaitable[object]]
-"""Answers a question that came as MessagePack."""
-
-
-class ChildProcess(Generic[T]):
-    """The asking end: starts the process when something is asked, and asks it.
+class ChildProcess:
+    """The parent's end: starts the process with the first question.
 
     Args:
-        program: the module that is the process; it calls `accompany`.
-        does: what it does, for the message where it ended.
-        beginning: what it hears first; its logs go to the same standard error.
-        told: what it answers with.
+        program: the module that runs as the process; it calls `run_child`.
+        setup: its first message.
     """
 
-    def __init__(self, program: str, does: str, beginning: Beginning, told: type[T]) -> None:
+    def __init__(self, program: str, setup: object) -> None:
         self._program = program
-        self._does = does
-        self._beginning = beginning
-        self._told = told
+        self._setup = setup
         self._process: asyncio.subprocess.Process | None = None
 
-    async def ask(self, question: object) -> T:
-        """The answer; one question at a time. Whoever gives up waiting for it ends the process.
+    async def ask(self, question: object, answer: type[_Answered]) -> _Answered:
+        """Ask one question at a time. Cancelling the call kills the process.
 
         Raises:
-            DatabaseUnavailable: the experiments cannot be read.
-            CompanionFailed: the process has a fault, or was killed.
+            DatabaseUnavailable: the child cannot read the database.
+            ChildProcessFailed: the process failed, or was killed.
         """
         process = self._process or await self._start()
         self._process = process
         try:
-            answer = await _ask(process, question)
+            answered = await _ask(process, question)
         except (OSError, EOFError) as error:
             await self.close()
-            raise ChildProcessFailed(f"the process that {self._does} ended with status {process.returncode}") from error
+            raise ChildProcessFailed(f"the child process ended with status {process.returncode}") from error
         except BaseException:
-            # What comes out of the pipe from now on would be the answer to a question that nobody asks any more.
+            # The pipe would deliver the answer to this question as the answer to the next one.
             self._process = None
             await asyncio.shield(_end(process, patience=0))
             raise
-        if answer.unavailable:
-            raise DatabaseUnavailable(answer.unavailable)
-        if answer.failed:
-            raise ChildProcessFailed(answer.failed)
-        return msgspec.msgpack.decode(answer.told, type=self._told)
+        if answered.unavailable:
+            raise DatabaseUnavailable(answered.unavailable)
+        if answered.failed:
+            raise ChildProcessFailed(answered.failed)
+        return msgspec.msgpack.decode(answered.content, type=answer)
 
     async def close(self) -> None:
-        """End the process, if there is one."""
+        """End the process, if it runs."""
         process, self._process = self._process, None
         if process is not None:
-            await _end(process, _END_SECONDS)
+            await _end(process, shutdown.CHILD_SECONDS)
 
     async def _start(self) -> asyncio.subprocess.Process:
         process = await asyncio.create_subprocess_exec(
@@ -118,27 +104,27 @@ class ChildProcess(Generic[T]):
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             limit=_PIPE_BYTES,
-            # A folder by the package's name where the service was started must not be taken for it.
+            # The working directory may hold a folder named like the package.
             env={**os.environ, "PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )
-        _write(process, self._beginning)
+        _write(process, self._setup)
         return process
 
 
 async def _ask(process: asyncio.subprocess.Process, question: object) -> _Answer:
     _write(process, question)
-    assert process.stdout is not None  # noqa: S101 - it was started with a pipe
+    assert process.stdout is not None  # noqa: S101 - started with a pipe
     (length,) = _LENGTH.unpack(await process.stdout.readexactly(_LENGTH.size))
     return msgspec.msgpack.decode(await process.stdout.readexactly(length), type=_Answer)
 
 
 def _write(process: asyncio.subprocess.Process, message: object) -> None:
-    assert process.stdin is not None  # noqa: S101 - it was started with a pipe
-    process.stdin.write(_framed(message))
+    assert process.stdin is not None  # noqa: S101 - started with a pipe
+    process.stdin.write(_frame(message))
 
 
 async def _end(process: asyncio.subprocess.Process, patience: float) -> None:
-    """See a process end: by itself, since its standard input is over, or killed when that takes too long."""
+    """Close the standard input of a process, and kill the process if it does not end in time."""
     if process.stdin is not None:
         process.stdin.close()
     with suppress(TimeoutError):
@@ -149,65 +135,63 @@ async def _end(process: asyncio.subprocess.Process, patience: float) -> None:
     await process.wait()
 
 
-def _framed(message: object) -> bytes:
-    written = msgspec.msgpack.encode(message)
-    return _LENGTH.pack(len(written)) + written
+def _frame(message: object) -> bytes:
+    encoded = msgspec.msgpack.encode(message)
+    return _LENGTH.pack(len(encoded)) + encoded
 
 
-def accompany(begin: Callable[[Beginning], Answering]) -> None:
-    """The process itself: answers each question, one after the other, until its standard input is over.
+def run_child(start: Callable[[msgspec.Raw], AnswerQuestion]) -> None:
+    """Run the child: answer each question, until the standard input closes.
 
     Args:
-        begin: makes what answers; on the running event loop.
+        start: takes the first message, and returns the function that answers; called on the event loop.
     """
-    # Where all processes of a terminal or a unit are told to end, the service ends in its order, and this with it.
-    for asked in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(asked, signal.SIG_IGN)
+    # A terminal or a service manager signals the whole group. The parent ends in its own order, and this with it.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     os.nice(_NICENESS)
-    # Whatever prints by accident must not come in between.
+    # Answers get the standard output to themselves; anything printed goes to the standard error.
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    beginning = msgspec.msgpack.decode(_heard(sys.stdin.buffer) or b"", type=Beginning)
-    configure_logs(beginning.log_level)
-    # Looking for what refers to itself in a circle takes as long as the figures, and can wait until they are told.
+    # A collection takes as long as computing the answer, so it runs between questions.
     gc.disable()
-    asyncio.run(_answer_each(begin, beginning, sys.stdin.buffer, answers))
+    asyncio.run(_answer_questions(start, sys.stdin.buffer, answers))
 
 
-async def _answer_each(
-    begin: Callable[[Beginning], Answering], beginning: Beginning, questions: BinaryIO, answers: BinaryIO
+async def _answer_questions(
+    start: Callable[[msgspec.Raw], AnswerQuestion], messages: BinaryIO, answers: BinaryIO
 ) -> None:
-    asked: asyncio.Queue[bytes] = asyncio.Queue()
+    questions: asyncio.Queue[bytes] = asyncio.Queue()
     soon = asyncio.get_running_loop().call_soon_threadsafe
-    listening = (questions, lambda question: soon(asked.put_nowait, question))
-    threading.Thread(target=_listen, args=listening, daemon=True, name="listen").start()
-    answering = begin(beginning)
+    answer_question = start(msgspec.Raw(_read_message(messages) or b""))
+    reading = (messages, lambda question: soon(questions.put_nowait, question))
+    threading.Thread(target=_read_questions, args=reading, daemon=True, name="read questions").start()
     while True:
-        answers.write(_framed(await _answer(answering, msgspec.Raw(await asked.get()))))
+        answers.write(_frame(await _answer(answer_question, msgspec.Raw(await questions.get()))))
         answers.flush()
         gc.collect()
-        # What has stayed until now is kept: the next time, only what is new is looked through.
+        # The caches live on; the next collection looks only at newer objects.
         gc.freeze()
 
 
-async def _answer(answering: Answering, question: msgspec.Raw) -> _Answer:
+async def _answer(answer_question: AnswerQuestion, question: msgspec.Raw) -> _Answer:
     try:
-        return _Answer(told=msgspec.Raw(msgspec.msgpack.encode(await answering(question))))
+        return _Answer(msgspec.Raw(msgspec.msgpack.encode(await answer_question(question))))
     except DatabaseError as error:
         return _Answer(unavailable=str(error))
-    except Exception as error:  # noqa: BLE001 - whatever it was, the process goes on, and the service hears of it
+    except Exception as error:  # noqa: BLE001 - the process survives a bug, and the parent reports it
         _log.exception("a question could not be answered")
         return _Answer(failed=f"a fault in loopgauge: {type(error).__name__}")
 
 
-def _listen(questions: BinaryIO, ask: Callable[[bytes], object]) -> None:
-    """Pass on each question, and end the process when nobody is there any more to ask, whatever it is doing."""
-    while (question := _heard(questions)) is not None:
-        ask(question)
+def _read_questions(messages: BinaryIO, put: Callable[[bytes], object]) -> None:
+    """Pass on each question. When the parent is gone, end the process at once, even during a computation."""
+    while (question := _read_message(messages)) is not None:
+        put(question)
     os._exit(0)
 
 
-def _heard(messages: BinaryIO) -> bytes | None:
+def _read_message(messages: BinaryIO) -> bytes | None:
     """The next message, or None at the end."""
     head = messages.read(_LENGTH.size)
     if len(head) < _LENGTH.size:

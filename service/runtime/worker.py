@@ -1,4 +1,4 @@
-"""The background work: interpret and project; and, where this process leads, keep the snapshot fresh and retain."""
+"""The background work: interpret, project, and, on the leader, refresh the snapshot and apply the retention."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -13,35 +13,36 @@ from service.pipeline.project import BATCH, project_dirty
 from service.pipeline.retention import forget_bodies, forget_unattached
 from service.pipeline.snapshot import ExportedSnapshot
 from service.rules.model import Rules
+from service.runtime import shutdown
+from service.runtime.figures_process import FiguresProcess
 from service.runtime.leadership import Leadership
-from service.runtime.refresher import Refresher
+from service.runtime.pause import pause
 from service.runtime.subprocess import ChildProcessFailed
 from service.storage.database import Database, abandon_after
 from service.storage.errors import DatabaseError
 from service.telemetry import Telemetry
 
-# How soon idle loops look again: a lookup in an index that is empty but for what is pending.
+# Polling is cheap: one lookup in an index of what is pending.
 _IDLE_SECONDS = 0.2
-_GATHER_SECONDS = 0.1
+_DEBOUNCE_SECONDS = 0.1
 _RETRY_SECONDS = 0.5
 _LONGEST_RETRY_SECONDS = 5.0
 _REFRESH_SPACING_SECONDS = 1.0
 _FIRST_RETAIN_SECONDS = 300.0
 _RETAIN_SECONDS = 3600.0
-# Longer than any one statement may take, and what one step is made of.
+# Longer than the timeout of any statement.
 _STEP_SECONDS = 120.0
 _SNAPSHOT_SECONDS = 60.0
-_FINISH_SECONDS = 10.0
 
 _log = structlog.get_logger(__name__)
 
 Step: TypeAlias = Callable[[], Coroutine[Any, Any, int]]
-"""Work that is done in one go; returns how much it was."""
+"""One batch of work; returns its size."""
 
 
 def retry_seconds(failures: int) -> float:
-    """How long work waits that has failed so many times in a row."""
-    doublings = min(failures - 1, 10)  # beyond, it is the longest anyway
+    """Exponential backoff: the pause after so many failures in a row."""
+    doublings = min(failures - 1, 10)  # no overflow; the result is capped anyway
     return min(_RETRY_SECONDS * 2.0**doublings, _LONGEST_RETRY_SECONDS)
 
 
@@ -49,11 +50,11 @@ class Worker:
     """Turns stored deliveries into experiments, and experiments into a snapshot.
 
     Args:
-        leadership: whether this process is the one that takes snapshots and forgets what is old.
-        refresher: takes the snapshots.
-        raw_retention: how long is kept what was sent in a delivery that has its verdict.
-        evidence_retention: how long evidence is kept that belongs to no experiment.
-        interval: how old the snapshot may get; after a change it is refreshed sooner.
+        leadership: whether this process takes snapshots and applies the retention.
+        figures: the process that computes the snapshots.
+        raw_retention: how long the body of a processed delivery is kept.
+        evidence_retention: how long evidence that belongs to no experiment is kept.
+        interval: the greatest age of the snapshot; a change refreshes it sooner.
         clock: the time now, UTC.
     """
 
@@ -63,7 +64,7 @@ class Worker:
         rules: Rules,
         telemetry: Telemetry,
         leadership: Leadership,
-        refresher: Refresher,
+        figures: FiguresProcess,
         raw_retention: timedelta,
         evidence_retention: timedelta,
         interval: timedelta,
@@ -73,7 +74,7 @@ class Worker:
         self._rules = rules
         self._telemetry = telemetry
         self._leadership = leadership
-        self._refresher = refresher
+        self._figures = figures
         self._raw_retention = raw_retention
         self._evidence_retention = evidence_retention
         self._interval = interval
@@ -82,35 +83,37 @@ class Worker:
         self._stopping = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._snapshot: ExportedSnapshot | None = None
-        self._visibility = DeliveryLatency(telemetry)
+        self._latency = DeliveryLatency(telemetry)
+        self._term = 0
 
     @property
     def snapshot(self) -> ExportedSnapshot | None:
-        """The last snapshot; None where this process does not lead, and until it has taken its first one."""
-        return self._snapshot if self._leadership.leads else None
+        """The last snapshot of this term; None before the first one, and where this process does not lead."""
+        current = self._leadership.leads and self._leadership.term == self._term
+        return self._snapshot if current else None
 
     def start(self) -> None:
-        """Begin; on the running event loop."""
+        """Start the tasks on the running event loop."""
         self._tasks = [
             asyncio.create_task(self._repeat(self._interpret), name="interpret"),
             asyncio.create_task(self._repeat(self._project), name="project"),
-            asyncio.create_task(self._leadership.run(self._stopping, self._begin_to_lead), name="lead"),
+            asyncio.create_task(self._leadership.run(self._stopping, self._changed.set), name="lead"),
             asyncio.create_task(self._refresh(), name="snapshot"),
             asyncio.create_task(self._retain(), name="retain"),
         ]
 
     async def stop(self) -> None:
-        """Finish what is pending, within bounds, and end; what is left stays for the next worker."""
+        """Process what is pending, within the shutdown budget, and end. The rest stays for the next worker."""
         self._stopping.set()
         self._changed.set()
         try:
-            async with asyncio.timeout(_FINISH_SECONDS):
+            async with asyncio.timeout(shutdown.WORK_SECONDS):
                 await asyncio.gather(*self._tasks)
-                # The last deliveries may have been interpreted after projection had seen nothing left.
+                # The last deliveries may have been interpreted after projection found nothing left.
                 await self._repeat(self._project)
         except TimeoutError:
             _log.warning("work left to the next worker")
-        await self._refresher.close()
+        await self._figures.close()
 
     async def _interpret(self) -> int:
         return await interpret_pending(self._database, self._rules, self._telemetry, self._clock)
@@ -120,14 +123,14 @@ class Worker:
         if projected:
             self._changed.set()
         if 0 < projected < BATCH:
-            # Much is soon said again of what is being talked about: together, it is folded once.
-            await self._pause(_GATHER_SECONDS)
+            # Debounce: a subject that changed usually changes again at once.
+            await self._pause(_DEBOUNCE_SECONDS)
         return projected
 
     async def _repeat(self, step: Step) -> None:
         failures = 0
         while True:
-            # What was acknowledged before the end was asked for is seen by a step that begins after it.
+            # A step that begins after the stop sees every delivery that was acknowledged before it.
             ending = self._stopping.is_set()
             done = await self._attempt(step)
             if ending and not done:
@@ -137,12 +140,6 @@ class Worker:
                 await self._pause(retry_seconds(failures))
             elif done == 0:
                 await self._pause(_IDLE_SECONDS)
-
-    def _begin_to_lead(self) -> None:
-        # From when we led last: others have exported newer ones since.
-        self._snapshot = None
-        self._visibility = DeliveryLatency(self._telemetry)
-        self._changed.set()
 
     async def _refresh(self) -> None:
         failures = 0
@@ -156,23 +153,16 @@ class Worker:
                 failures = 0
                 await self._pause(self._spacing())
             else:
-                await self._refresher.close()
-            await self._until_changed()
+                await self._figures.close()
+            await pause(self._interval.total_seconds(), self._changed)
 
     def _spacing(self) -> float:
-        """How long to wait after a snapshot, so that refreshing takes a third of the time or what the interval asks."""
+        """The pause after a snapshot: refreshing takes a third of the time, or what the interval asks for."""
         took = self._snapshot.took.total_seconds() if self._snapshot else 0.0
         return min(max(_REFRESH_SPACING_SECONDS, 2 * took), self._interval.total_seconds())
 
-    async def _until_changed(self) -> None:
-        try:
-            async with asyncio.timeout(self._interval.total_seconds()):
-                await self._changed.wait()
-        except TimeoutError:
-            return
-
     async def _retain(self) -> None:
-        # Not at the start: who restarts often would look through everything often.
+        # Not at the start: a process that restarts often would scan everything often.
         await self._pause(_FIRST_RETAIN_SECONDS)
         while not self._stopping.is_set():
             if self._leadership.leads:
@@ -193,35 +183,38 @@ class Worker:
         return forgotten
 
     async def _take_snapshot(self) -> int:
-        visibility, steady = self._visibility, asyncio.get_running_loop().time
-        await visibility.fresh(self._database, self._clock())
+        self._follow_term()
+        term, steady = self._term, asyncio.get_running_loop().time
+        await self._latency.find_projected(self._database, self._clock())
         began = steady()
-        snapshot = await self._refresher.refresh()
-        # Compressing leaves the event loop to others.
+        snapshot = await self._figures.take_snapshot()
+        # Compression runs in a thread, so that the event loop goes on.
         exported = await asyncio.to_thread(ExportedSnapshot.of, snapshot, timedelta(seconds=steady() - began))
-        # Where this process has begun to lead anew meanwhile, somebody else may have exported a newer one.
-        if visibility is self._visibility:
+        # After a change of terms, another process may have exported a newer snapshot meanwhile.
+        if term == self._leadership.term:
             self._snapshot = exported
-            visibility.shown(self._clock())
+            self._latency.observe_exported(self._clock())
         return 1
 
+    def _follow_term(self) -> None:
+        """Begin a new term without the snapshot and the latencies of the one before."""
+        if self._term != self._leadership.term:
+            self._term = self._leadership.term
+            self._snapshot = None
+            self._latency = DeliveryLatency(self._telemetry)
+
     async def _attempt(self, step: Step, patience: float | None = None) -> int | None:
-        """One step, or None where it failed: the work stays where it is, and is tried again."""
+        """Take one step, or return None where it failed: the work stays, and is retried."""
         patience = patience or _STEP_SECONDS
         try:
-            # A connection may have gone silent: whoever waits on it for an answer waits for ever.
+            # A connection may have gone silent, and would never answer.
             return await abandon_after(patience, step())
         except (DatabaseError, ChildProcessFailed, TimeoutError) as error:
             cause = str(error) or f"not done within {patience:g} seconds"
             _log.warning("work postponed", work=step.__name__.strip("_"), cause=cause)
-        except Exception:  # noqa: BLE001 - a fault in one step must not end the loop
+        except Exception:  # noqa: BLE001 - a bug in one step must not end the loop
             _log.exception("work failed")
         return None
 
     async def _pause(self, seconds: float) -> None:
-        """Wait, but no longer than until the end begins."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
-        except TimeoutError:
-            return
+        await pause(seconds, self._stopping)

@@ -22,8 +22,7 @@ from typing import IO
 from urllib.parse import quote
 
 _START_SECONDS = "60"
-# Kubernetes grants 30 seconds for all of an end.
-_STOP_SECONDS = "8"
+_STOP_SECONDS = 8
 _PROBE_SECONDS = 1.0
 _START_ATTEMPTS = 20
 _START_PAUSE_SECONDS = 0.25
@@ -87,8 +86,11 @@ class EmbeddedServer:
         except (OSError, subprocess.SubprocessError) as error:
             raise _unavailable(self._cluster, error) from error
 
-    def release(self) -> None:
-        """Let go of the server, which is stopped unless somebody else holds it.
+    def release(self, patience: int = _STOP_SECONDS) -> None:
+        """Release the server, and stop it unless another process uses it.
+
+        Args:
+            patience: seconds that the server has to stop.
 
         Raises:
             EmbeddedUnavailable: it runs on; who starts it next takes it over.
@@ -100,7 +102,7 @@ class EmbeddedServer:
             self._hold = None
             if self._nobody_holds():
                 try:
-                    _stop(self._cluster)
+                    _stop(self._cluster, patience)
                 except (OSError, subprocess.SubprocessError) as error:
                     raise EmbeddedUnavailable(f"the embedded PostgreSQL is not stopped: {error}") from error
 
@@ -176,11 +178,11 @@ def _start(cluster: Path, settings: Mapping[str, str]) -> None:
             return
 
 
-def _stop(cluster: Path) -> None:
+def _stop(cluster: Path, patience: int) -> None:
     if not _answers(_socket_dir(cluster)):
         return
     try:
-        _pg_ctl(cluster, "-w", "-t", _STOP_SECONDS, "-m", "fast", "stop")
+        _pg_ctl(cluster, "-w", "-t", str(patience), "-m", "fast", "stop")
     except subprocess.CalledProcessError:
         # It may have ended by itself meanwhile.
         if _answers(_socket_dir(cluster)):

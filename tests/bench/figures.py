@@ -7,7 +7,7 @@ older ones. The thousand are all of this week, so that both have the same series
 import asyncio
 import time
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -17,7 +17,7 @@ import uvloop
 from service.app import metric_terms
 from service.metrics.estimate import quantile
 from service.pipeline.snapshot import ExportedSnapshot
-from service.runtime.refresher import Refresher
+from service.runtime.figures_process import FiguresProcess
 from service.settings import Settings, load_rules
 from service.storage.database import Database
 from tests.bench.posting import Connection
@@ -98,17 +98,18 @@ async def _longest_hold(stop: asyncio.Event) -> float:
 async def _refresh(url: str) -> tuple[float, list[float], float]:
     """The first refresh, those after it, and the longest hold of the event loop meanwhile; all in seconds."""
     database = Database(url)
-    refresher = Refresher(database, metric_terms(Settings(), load_rules(Settings())), "warning")
+    terms = metric_terms(Settings(), load_rules(Settings()))
+    figures = FiguresProcess(database, terms, "warning", timedelta(0))
     taken, stop = [], asyncio.Event()
     holding = asyncio.create_task(_longest_hold(stop))
     for _ in range(_REFRESHES + 1):
         began = time.perf_counter()
-        snapshot = await refresher.refresh()
+        snapshot = await figures.take_snapshot()
         await asyncio.to_thread(ExportedSnapshot.of, snapshot, datetime.now(UTC) - snapshot.taken_at)
         taken.append(time.perf_counter() - began)
         await _change(url)
     stop.set()
-    await refresher.close()
+    await figures.close()
     await database.close()
     return taken[0], taken[1:], await holding
 

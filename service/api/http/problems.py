@@ -14,11 +14,10 @@ from starlette.responses import JSONResponse, Response
 from service.api.http.security_headers import HEADERS
 from service.deliveries.delivery import UnreadableDelivery
 from service.deliveries.signatures import SignatureRefused
-from service.lifecycle.errors import BadReference, UnknownSubject, UnreadableEvent
+from service.lifecycle.errors import BadReference, UnknownSubject, UnknownTeam, UnreadableEvent
 from service.providers.cloudevents import InvalidEvent, NoCloudEvent
 from service.queries.manual_event import ImplausibleEvent, KeyReused
 from service.queries.retry import NotRetriable
-from service.queries.scorecard import UnknownTeam
 from service.runtime.subprocess import ChildProcessFailed
 from service.storage.cursors import InvalidCursor
 from service.storage.errors import DatabaseMisconfigured, DatabaseRejected, DatabaseUnavailable

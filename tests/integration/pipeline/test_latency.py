@@ -33,19 +33,19 @@ class Leader:
         self._visibility = DeliveryLatency(self._telemetry)
 
     async def begin(self) -> "Leader":
-        await self._visibility.fresh(self._database, BEGAN)
+        await self._visibility.find_projected(self._database, BEGAN)
         return self
 
     async def ask(self, database: Database | None = None, now: datetime = ASKED) -> None:
-        await self._visibility.fresh(database or self._database, now)
+        await self._visibility.find_projected(database or self._database, now)
 
     async def export(self, now: datetime = SHOWN) -> None:
         """Ask and show, as with a snapshot in between."""
         await self.ask()
-        self._visibility.shown(now)
+        self._visibility.observe_exported(now)
 
     def show(self, now: datetime = SHOWN) -> None:
-        self._visibility.shown(now)
+        self._visibility.observe_exported(now)
 
     @property
     def timed(self) -> tuple[float | None, float | None]:
@@ -198,7 +198,7 @@ async def test_a_delivery_from_a_clock_that_is_ahead_took_no_time(database: Data
 async def test_more_than_can_be_asked_about_at_once_is_timed_over_time(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.pipeline.latency._MOST", 3)
+    monkeypatch.setattr("service.pipeline.latency._LIMIT", 3)
     leader = await Leader(database).begin()
     for number in range(1, 9):
         await _receive(database, _issue(number), interpreted_at=BEGAN + timedelta(seconds=number / 10))
@@ -213,7 +213,7 @@ async def test_more_than_can_be_asked_about_at_once_is_timed_over_time(
 async def test_of_those_on_their_way_only_so_many_are_kept_in_mind(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.pipeline.latency._MOST", 3)
+    monkeypatch.setattr("service.pipeline.latency._LIMIT", 3)
     leader = await Leader(database).begin()
     for number in range(1, 9):
         await _receive(database, _issue(number), interpreted_at=BEGAN + timedelta(seconds=number / 10))

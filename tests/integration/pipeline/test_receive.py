@@ -13,6 +13,7 @@ from service.pipeline.receive import DeliveryWriter
 from service.storage import inbox, inbox_listing, inbox_writer
 from service.storage.database import Database
 from service.storage.errors import DatabaseRejected, DatabaseUnavailable
+from service.telemetry import Telemetry
 from tests.support.builders import at, github
 
 _ANY = github("ping", b"{}").delivery(at(2))
@@ -25,7 +26,7 @@ def _numbered(number: int) -> Delivery:
 
 @asynccontextmanager
 async def _receiving(database: Database) -> AsyncIterator[DeliveryWriter]:
-    receiver = DeliveryWriter(database)
+    receiver = DeliveryWriter(database, Telemetry([]))
     receiver.start()
     try:
         yield receiver
@@ -161,7 +162,7 @@ async def test_without_a_database_none_of_a_request_is_stored() -> None:
 
 
 async def test_stopping_stores_what_has_arrived(database: Database) -> None:
-    receiver = DeliveryWriter(database)
+    receiver = DeliveryWriter(database, Telemetry([]))
     receiver.start()
     waiting = [asyncio.create_task(receiver.store(_numbered(number))) for number in range(50)]
     await asyncio.sleep(0)
@@ -199,7 +200,7 @@ async def test_a_database_that_does_not_answer_is_given_up(database: Database) -
 
 @asynccontextmanager
 async def _receiving_briefly(database: Database) -> AsyncIterator[DeliveryWriter]:
-    receiver = DeliveryWriter(database, patience=0.2)
+    receiver = DeliveryWriter(database, Telemetry([]), patience=0.2)
     receiver.start()
     try:
         yield receiver

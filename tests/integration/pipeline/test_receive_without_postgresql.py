@@ -17,6 +17,7 @@ from service.storage import inbox_writer
 from service.storage.database import Database
 from service.storage.errors import DatabaseUnavailable
 from service.storage.spool import FILE, Spool
+from service.telemetry import Telemetry
 from tests.support.builders import at, github
 from tests.support.outage import Line, line_to, until
 
@@ -24,6 +25,21 @@ _ANY = github("ping", b"{}").delivery(at(2))
 # What PostgreSQL itself refuses: text with a NUL.
 _POISON = replace(_ANY, provider_id="\0")
 _PATIENCE = 0.3
+
+
+class _RecordedTelemetry(Telemetry):
+    """Telemetry that keeps every value it is given."""
+
+    def __init__(self) -> None:
+        super().__init__(["github"])
+        self.spool_pending: list[int] = []
+        self.last_deliveries: list[tuple[str, datetime]] = []
+
+    def set_spool_pending(self, deliveries: int) -> None:
+        self.spool_pending.append(deliveries)
+
+    def record_last_delivery(self, source: str, received_at: datetime) -> None:
+        self.last_deliveries.append((source, received_at))
 
 
 def _numbered(*numbers: int) -> list[Delivery]:
@@ -52,10 +68,9 @@ def spool(tmp_path: Path) -> Spool:
 
 @asynccontextmanager
 async def _receiving(
-    far: Database, spool: Spool | None, reported: list[int] | None = None
+    far: Database, spool: Spool | None, telemetry: Telemetry | None = None
 ) -> AsyncIterator[DeliveryWriter]:
-    report = reported.append if reported is not None else lambda _: None
-    receiver = DeliveryWriter(far, spool, patience=_PATIENCE, report=report)
+    receiver = DeliveryWriter(far, telemetry or Telemetry(["github"]), spool, patience=_PATIENCE)
     receiver.start()
     try:
         # A hang fails the test here.
@@ -82,8 +97,8 @@ async def _all_in(receiver: DeliveryWriter, spool: Spool, *, but: int = 0) -> No
 async def test_once_the_line_is_cut_deliveries_are_spooled(
     line: Line, far: Database, database: Database, spool: Spool
 ) -> None:
-    reported: list[int] = []
-    async with _receiving(far, spool, reported) as receiver:
+    telemetry = _RecordedTelemetry()
+    async with _receiving(far, spool, telemetry) as receiver:
         assert await receiver.store_all(_numbered(1)) == ["stored"]
         await line.cut()
         assert not receiver.spools
@@ -92,7 +107,7 @@ async def test_once_the_line_is_cut_deliveries_are_spooled(
         assert receiver.spools
         assert spool.read_oldest(200) == _numbered(*range(2, 102))
     assert await _inbox(database) == ["1"]
-    assert reported[-1] == 100
+    assert telemetry.spool_pending[-1] == 100
 
 
 async def test_while_postgresql_is_frozen_deliveries_are_spooled_when_patience_ends(
@@ -126,8 +141,8 @@ async def test_while_a_table_is_locked_deliveries_are_spooled_without_waiting_fo
 async def test_when_postgresql_is_back_all_are_moved_once_and_oldest_first_while_new_ones_go_straight_to_the_inbox(
     line: Line, far: Database, database: Database, spool: Spool
 ) -> None:
-    reported: list[int] = []
-    async with _receiving(far, spool, reported) as receiver:
+    telemetry = _RecordedTelemetry()
+    async with _receiving(far, spool, telemetry) as receiver:
         await line.cut()
         for start in range(0, 1000, 100):
             assert set(await receiver.store_all(_numbered(*range(start, start + 100)))) == {"spooled"}
@@ -142,7 +157,7 @@ async def test_when_postgresql_is_back_all_are_moved_once_and_oldest_first_while
     came = await _inbox(database)
     assert sorted(map(int, came)) == list(range(new))
     assert [number for number in map(int, came) if number < 1000] == list(range(1000))
-    assert reported[-1] == 0
+    assert telemetry.spool_pending[-1] == 0
 
 
 async def test_a_delivery_whose_answer_was_lost_on_the_way_is_there_once(
@@ -168,7 +183,7 @@ async def test_a_connection_that_was_forgotten_on_the_way_while_nobody_used_it_c
     line: Line, far: Database, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inbox_writer, "_IDLE_SECONDS", 0.05)
-    receiver = DeliveryWriter(far)
+    receiver = DeliveryWriter(far, Telemetry([]))
     receiver.start()
     before, after = _numbered(*range(1, 5)), _numbered(*range(5, 9))
     # The writers take turns, so each of them has a connection.
@@ -201,14 +216,14 @@ async def test_what_an_earlier_process_left_is_moved_at_the_start(
     earlier = Spool(tmp_path)
     earlier.add(_numbered(*range(600)))
     earlier.close()
-    reported: list[int] = []
+    telemetry = _RecordedTelemetry()
     spool = Spool(tmp_path)
-    async with _receiving(far, spool, reported) as receiver:
+    async with _receiving(far, spool, telemetry) as receiver:
         await _all_in(receiver, spool)
     assert await _inbox(database) == [str(number) for number in range(600)]
     # How many there are is told as it falls.
-    assert reported == sorted(reported, reverse=True)
-    assert (reported[0], reported[-1]) == (600, 0)
+    assert telemetry.spool_pending == sorted(telemetry.spool_pending, reverse=True)
+    assert (telemetry.spool_pending[0], telemetry.spool_pending[-1]) == (600, 0)
 
 
 async def test_an_outage_of_a_moment_leaves_nothing_behind(
@@ -294,7 +309,7 @@ async def test_stopping_spools_what_has_arrived_and_leaves_it_for_the_next_proce
     line: Line, far: Database, database: Database, spool: Spool
 ) -> None:
     await line.cut()
-    receiver = DeliveryWriter(far, spool, patience=_PATIENCE)
+    receiver = DeliveryWriter(far, Telemetry([]), spool, patience=_PATIENCE)
     receiver.start()
     waiting = [asyncio.create_task(receiver.store(one)) for one in _numbered(*range(50))]
     await asyncio.sleep(0)
@@ -347,11 +362,11 @@ async def test_what_another_process_leaves_in_the_same_file_is_moved_too(
 async def test_how_many_wait_is_told_while_postgresql_is_still_away(line: Line, far: Database, tmp_path: Path) -> None:
     Spool(tmp_path).add(_numbered(1, 2, 3))
     await line.cut()
-    reported: list[int] = []
-    async with _receiving(far, Spool(tmp_path), reported):
+    telemetry = _RecordedTelemetry()
+    async with _receiving(far, Spool(tmp_path), telemetry):
 
         async def told() -> bool:
-            return reported[-1:] == [3]
+            return telemetry.spool_pending[-1:] == [3]
 
         await until(told)
 
@@ -360,7 +375,7 @@ async def test_who_spools_no_more_moves_what_was_left_and_refuses_what_comes(
     line: Line, far: Database, database: Database, tmp_path: Path
 ) -> None:
     Spool(tmp_path).add(_numbered(1))
-    receiver = DeliveryWriter(far, Spool(tmp_path), spooling=False, patience=_PATIENCE)
+    receiver = DeliveryWriter(far, Telemetry([]), Spool(tmp_path), spooling=False, patience=_PATIENCE)
     receiver.start()
 
     async def moved() -> bool:
@@ -394,17 +409,13 @@ async def test_what_the_disk_has_spoilt_keeps_nothing_else_from_the_inbox(
 async def test_who_asks_hears_of_each_delivery_that_is_on_disk_also_of_those_that_an_earlier_process_left(
     line: Line, far: Database, spool: Spool
 ) -> None:
-    heard: list[tuple[str, datetime]] = []
-
-    def hear(source: str, received_at: datetime) -> None:
-        heard.append((source, received_at))
-
+    telemetry = _RecordedTelemetry()
     await asyncio.to_thread(spool.add, [replace(_ANY, received_at=at(1))])
-    receiver = DeliveryWriter(far, spool, patience=_PATIENCE, heard=hear)
+    receiver = DeliveryWriter(far, telemetry, spool, patience=_PATIENCE)
     receiver.start()
     await _all_in(receiver, spool)
-    assert heard == [("github", at(1))]
+    assert telemetry.last_deliveries == [("github", at(1))]
     await line.cut()
     assert await receiver.store(replace(_ANY, provider_id="2", received_at=at(3))) == "spooled"
-    assert heard[1:] == [("github", at(3))]
+    assert telemetry.last_deliveries[1:] == [("github", at(3))]
     await receiver.stop()

@@ -8,12 +8,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
+from service.lifecycle.errors import UnknownTeam
 from service.lifecycle.experiment import Experiment
 from service.lifecycle.taxonomy import FailureCategory, Outcome
 from service.metrics.terms import Window
 from service.metrics.view import ORGANISATION, View
 from service.queries.history import view_as_of
-from service.queries.scorecard import Scorecards, UnknownTeam
+from service.queries.scorecard import Scorecards
 from service.scorecard.compiling import compile_scorecard
 from service.scorecard.rows import Rows
 from service.storage import experiments

@@ -22,7 +22,7 @@ from tests.support.road import RULES
 BACKLOG = ("inbox_pending", "inbox_oldest_pending_seconds", "inbox_failed", "projection_pending")
 
 
-def _watch(database: Database, telemetry: Telemetry, sources: Sequence[str] = ()) -> BacklogMonitor:
+def _monitor(database: Database, telemetry: Telemetry, sources: Sequence[str] = ()) -> BacklogMonitor:
     return BacklogMonitor(database, telemetry, sources, timedelta(seconds=0.05), lambda: at(9))
 
 
@@ -40,19 +40,17 @@ async def _store(database: Database, *deliveries: Delivery) -> None:
 
 
 @asynccontextmanager
-async def _running(watch: BacklogMonitor) -> AsyncIterator[None]:
-    ending = asyncio.Event()
-    running = asyncio.create_task(watch.run(ending))
+async def _running(monitor: BacklogMonitor) -> AsyncIterator[None]:
+    monitor.start()
     try:
         yield
     finally:
-        ending.set()
-        await running
+        await monitor.stop()
 
 
 async def test_where_nothing_waits_everything_is_zero(database: Database) -> None:
     telemetry = Telemetry([])
-    await _watch(database, telemetry).look()
+    await _monitor(database, telemetry).measure()
     assert _shown(telemetry) == [0, 0, 0, 0]
 
 
@@ -61,7 +59,7 @@ async def test_what_waits_is_counted_and_the_first_of_it_tells_its_age(database:
     await _store(database, github("issues", b"{").delivery(at(1)), Issue(created_at=at(1)).opened().delivery(at(1)))
     await interpret_pending(database, RULES, telemetry, lambda: at(1))
     await _store(database, *(Issue(number=day, created_at=at(2)).opened().delivery(at(day)) for day in (8, 7, 6)))
-    await _watch(database, telemetry).look()
+    await _monitor(database, telemetry).measure()
     # From the 6th to the 9th of March; the issue itself is the one subject that is touched.
     assert _shown(telemetry) == [3, 3 * 86400, 1, 1]
 
@@ -72,14 +70,14 @@ async def test_subjects_that_were_set_aside_wait_too(database: Database) -> None
         await dirty_subjects.mark_dirty(connection, [Ref("jira:ML-12")])
         [(subject, mark)] = (await dirty_subjects.claim_dirty(connection, 1, at(8))).items()
         await dirty_subjects.postpone(connection, subject, mark, "a fault", at(8))
-    await _watch(database, telemetry).look()
+    await _monitor(database, telemetry).measure()
     assert _shown(telemetry) == [0, 0, 0, 1]
 
 
 async def test_a_delivery_from_a_clock_that_is_ahead_is_no_younger_than_now(database: Database) -> None:
     telemetry = Telemetry([])
     await _store(database, Issue(created_at=at(2)).opened().delivery(at(10)))
-    await _watch(database, telemetry).look()
+    await _monitor(database, telemetry).measure()
     assert _shown(telemetry) == [1, 0, 0, 0]
 
 
@@ -89,7 +87,7 @@ async def test_while_the_database_is_away_nothing_is_shown_and_when_it_is_back_w
     telemetry = Telemetry([])
     async with line_to(database_url) as line:
         far = Database(line.url, timeout=0.5)
-        async with _running(_watch(far, telemetry)):
+        async with _running(_monitor(far, telemetry)):
 
             async def shown() -> bool:
                 return _shown(telemetry) == [0, 0, 0, 0]
@@ -108,13 +106,13 @@ async def test_while_the_database_is_away_nothing_is_shown_and_when_it_is_back_w
 async def test_a_look_that_gets_no_answer_is_given_up(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.runtime.backlog._PATIENCE_SECONDS", 0.3)
     telemetry = Telemetry([])
-    watch = _watch(database, telemetry)
-    await watch.look()
+    monitor = _monitor(database, telemetry)
+    await monitor.measure()
     async with database.transaction() as connection:
         await connection.execute(text("LOCK TABLE touched IN ACCESS EXCLUSIVE MODE"))
-        await watch.look()
+        await monitor.measure()
         assert _shown(telemetry) == [None] * 4
-    await watch.look()
+    await monitor.measure()
     assert _shown(telemetry) == [0, 0, 0, 0]
 
 
@@ -126,7 +124,7 @@ def _from(source: str, received_at: datetime) -> Delivery:
 async def test_when_each_source_was_last_heard_of_is_read_from_the_inbox(
     database: Database, monkeypatch: pytest.MonkeyPatch, stretch: int
 ) -> None:
-    monkeypatch.setattr("service.runtime.backlog._STRETCH", stretch)
+    monkeypatch.setattr("service.runtime.backlog._PAGE", stretch)
     monkeypatch.setattr("service.runtime.backlog._SPACING_SECONDS", 0)
     await _store(
         database,
@@ -137,7 +135,7 @@ async def test_when_each_source_was_last_heard_of_is_read_from_the_inbox(
         _from("github", at(5)),
     )
     telemetry = Telemetry(["github", "jira", "silent"])
-    async with _running(_watch(database, telemetry, ["github", "jira", "silent"])):
+    async with _running(_monitor(database, telemetry, ["github", "jira", "silent"])):
 
         async def heard() -> bool:
             return None not in {_last(telemetry, "github"), _last(telemetry, "jira")}
@@ -151,12 +149,12 @@ async def test_when_each_source_was_last_heard_of_is_read_from_the_inbox(
 async def test_so_many_deliveries_are_looked_through_and_no_more(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.runtime.backlog._STRETCH", 1)
-    monkeypatch.setattr("service.runtime.backlog._STRETCHES", 2)
+    monkeypatch.setattr("service.runtime.backlog._PAGE", 1)
+    monkeypatch.setattr("service.runtime.backlog._PAGES", 2)
     monkeypatch.setattr("service.runtime.backlog._SPACING_SECONDS", 0)
     await _store(database, *(_from(source, at(day)) for day, source in enumerate(["one", "two", "three"], start=2)))
     telemetry = Telemetry(["one", "two", "three"])
-    async with _running(_watch(database, telemetry, ["one", "two", "three"])):
+    async with _running(_monitor(database, telemetry, ["one", "two", "three"])):
 
         async def heard() -> bool:
             return _last(telemetry, "two") is not None
@@ -171,7 +169,7 @@ async def test_what_was_received_meanwhile_is_newer_than_what_the_inbox_holds(da
     await _store(database, _from("github", at(2)), _from("jira", at(2)))
     telemetry = Telemetry(["github", "jira"])
     telemetry.record_last_delivery("github", at(8))
-    async with _running(_watch(database, telemetry, ["github", "jira"])):
+    async with _running(_monitor(database, telemetry, ["github", "jira"])):
 
         async def heard() -> bool:
             return _last(telemetry, "jira") is not None
@@ -183,13 +181,13 @@ async def test_what_was_received_meanwhile_is_newer_than_what_the_inbox_holds(da
 async def test_a_start_without_postgresql_reads_the_inbox_when_there_is_one(
     database_url: str, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.runtime.backlog._AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr("service.runtime.backlog._RETRY_SECONDS", 0.05)
     await _store(database, _from("github", at(2)))
     telemetry = Telemetry(["github"])
     async with line_to(database_url) as line:
         await line.cut()
         far = Database(line.url, timeout=0.5)
-        async with _running(_watch(far, telemetry, ["github"])):
+        async with _running(_monitor(far, telemetry, ["github"])):
             await asyncio.sleep(0.2)
             assert _last(telemetry, "github") is None
             await line.mend()

@@ -12,8 +12,8 @@ from uuid import uuid4
 import pytest
 import structlog
 
+from service.runtime.figures_process import FiguresProcess
 from service.runtime.leadership import Leadership
-from service.runtime.refresher import Refresher
 from service.runtime.worker import Worker, retry_seconds
 from service.storage import inbox
 from service.storage.database import Database
@@ -50,8 +50,8 @@ async def test_a_step_that_gets_no_answer_is_given_up_and_the_work_goes_on_when_
         far = Database(line.url, timeout=0.5)
         leadership = Leadership(far, uuid4(), time.monotonic)
         day = timedelta(days=90)
-        refresher = Refresher(far, TERMS, "info")
-        worker = Worker(far, RULES, Telemetry([]), leadership, refresher, day, day, timedelta(seconds=5), lambda: at(9))
+        figures = FiguresProcess(far, TERMS, "info", timedelta(0))
+        worker = Worker(far, RULES, Telemetry([]), leadership, figures, day, day, timedelta(seconds=5), lambda: at(9))
         worker.start()
         line.freeze()
         given_up = asyncio.Event()

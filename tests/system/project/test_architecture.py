@@ -136,7 +136,7 @@ def test_reading_the_clock_or_dice_where_it_is_forbidden_fails_the_lint(copy: Pa
     ("process", "left_out"),
     [
         ("service.server", {"alembic", "httpx"}),
-        ("service.runtime.refresher", {"alembic", "fastapi", "pydantic", "uvicorn"}),
+        ("service.runtime.figures_process", {"alembic", "fastapi", "pydantic", "uvicorn"}),
     ],
 )
 def test_a_process_starts_without_what_it_seldom_or_never_needs(process: str, left_out: set[str]) -> None:
