@@ -1,4 +1,4 @@
-"""Payloads that are nearly right, for hypothesis, and what may come of them."""
+"""Payloads that are nearly right, for hypothesis, and a check of their observations."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -34,21 +34,21 @@ ANYTHING = st.text() | SURROGATES | st.integers() | HUGE | TIMES | REFERENCES | 
 
 
 def collected(provider: str) -> list[Path]:
-    """The files of a provider's payloads that others published; none where they are not beside the repository."""
+    """The files of a provider's published payloads; none where the corpus is not installed."""
     return sorted((CORPUS / provider).rglob("*.json"))
 
 
 def read(paths: Sequence[Path]) -> list[Any]:
-    """What is in files of JSON."""
+    """The content of JSON files."""
     return [json.loads(path.read_bytes()) for path in paths]
 
 
 @st.composite
 def nearly_right(draw: st.DrawFn, payloads: Callable[[], Sequence[Any]]) -> Any:
-    """One of the payloads with some of what is in it missing, and some replaced by anything.
+    """One of the payloads, with some fields missing and others replaced by anything.
 
     Args:
-        payloads: asked for them, since hypothesis writes out what a strategy is made of.
+        payloads: a function, since hypothesis prints the arguments of a strategy.
     """
     payload = json.loads(json.dumps(draw(st.sampled_from(payloads()))))
     for _ in range(draw(st.integers(1, 3))):
@@ -65,7 +65,7 @@ def nearly_right(draw: st.DrawFn, payloads: Callable[[], Sequence[Any]]) -> Any:
 
 
 def _places(value: Any) -> Iterator[dict[str, Any] | list[Any]]:
-    """Every object and list in a payload, itself among them."""
+    """Every object and list in a payload, including itself."""
     if isinstance(value, dict | list):
         yield value
         for inner in value.values() if isinstance(value, dict) else value:
@@ -73,7 +73,7 @@ def _places(value: Any) -> Iterator[dict[str, Any] | list[Any]]:
 
 
 def is_sound(said: Sequence[Observation] | Nothing) -> bool:
-    """Whether what was understood is such as the rules can take: times in UTC, traits of the kind, a reason."""
+    """Whether the observations are valid: times in UTC, and traits of their kind; or a reason that is not empty."""
     if isinstance(said, Nothing):
         return bool(said.reason)
     known = all(one.traits.keys() <= TRAITS[one.kind] for one in said if isinstance(one, Observed))
@@ -81,7 +81,7 @@ def is_sound(said: Sequence[Observation] | Nothing) -> bool:
 
 
 def dated(said: Sequence[Observation] | Nothing) -> list[Observed | Mentioned]:
-    """The observations that a run makes, all of which have a time; none of another kind is among them."""
+    """The observations of a run, all of which have a time."""
     assert not isinstance(said, Nothing)
     known = [one for one in said if isinstance(one, Observed | Mentioned)]
     assert len(known) == len(said)
@@ -89,7 +89,7 @@ def dated(said: Sequence[Observation] | Nothing) -> list[Observed | Mentioned]:
 
 
 def times(one: Observation) -> list[datetime]:
-    """The times that an observation tells."""
+    """The times in an observation."""
     match one:
         case Observed(at=at) | Commented(at=at) | Linked(at=at) | Mentioned(at=at):
             return [at]

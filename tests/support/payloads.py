@@ -1,4 +1,4 @@
-"""Builders of payloads in the shapes of providers other than GitHub, with as much in them as a story needs."""
+"""Builders of the payloads of providers other than GitHub."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -29,7 +29,7 @@ class Ticket:
     labels: tuple[str, ...] = ()
     components: tuple[str, ...] = ()
     status: tuple[str, str, str] = ("10000", "To Do", "new")
-    """Id, name, and the key of its category."""
+    """The id and name of the status, and the key of its category."""
     resolution: str | None = None
     resolved_at: datetime | None = None
     created_at: datetime
@@ -38,7 +38,7 @@ class Ticket:
         return self.event("jira:issue_created", self.created_at)
 
     def labelled(self, label: str, when: datetime) -> tuple["Ticket", Request]:
-        """The ticket with one more label, and the delivery that says so."""
+        """The ticket with one more label, and its delivery."""
         labelled = replace(self, labels=(*self.labels, label))
         change = {"field": "labels", "fromString": " ".join(self.labels), "toString": " ".join(labelled.labels)}
         return labelled, labelled.event("jira:issue_updated", when, [change])
@@ -46,7 +46,7 @@ class Ticket:
     def moved(
         self, to: tuple[str, str, str], when: datetime, resolution: str | None = None
     ) -> tuple["Ticket", Request]:
-        """The ticket in another status, with another resolution, and the delivery that says so."""
+        """The ticket in another status, with another resolution, and its delivery."""
         moved = replace(self, status=to, resolution=resolution, resolved_at=when if resolution else None)
         changes = [
             {"field": "status", "from": self.status[0], "fromString": self.status[1], "to": to[0], "toString": to[1]}
@@ -56,7 +56,7 @@ class Ticket:
         return moved, moved.event("jira:issue_updated", when, changes)
 
     def commented(self, text: str, when: datetime) -> Request:
-        """A comment on the ticket, as Jira Cloud tells of it: with few of the ticket's fields."""
+        """A comment as Jira Cloud sends it, with few of the ticket's fields."""
         comment = {"body": text, "created": stamp(when), "updated": stamp(when)}
         shown = ("summary", "issuetype", "project", "status")
         return self._posted({"webhookEvent": "comment_created", "comment": comment}, when, shown)
@@ -65,7 +65,7 @@ class Ticket:
         return self.event("jira:issue_deleted", when)
 
     def event(self, name: str, when: datetime, changes: Sequence[Mapping[str, Any]] = ()) -> Request:
-        """The delivery of an event, with the state that it left behind."""
+        """The delivery of an event, with the state after it."""
         return self._posted({"webhookEvent": name, "changelog": {"id": "1", "items": list(changes)}}, when)
 
     def _posted(self, event: Mapping[str, Any], when: datetime, shown: Collection[str] | None = None) -> Request:
@@ -117,23 +117,23 @@ class GitLabIssue:
         return self.event("update", when, assignees={"previous": [], "current": [{"id": 7, "username": "octo-dev"}]})
 
     def labelled(self, label: str, when: datetime) -> tuple["GitLabIssue", Request]:
-        """The issue with one more label, and the delivery that says so."""
+        """The issue with one more label, and its delivery."""
         labelled = replace(self, labels=(*self.labels, label))
         changed = {"previous": _titles(self.labels), "current": _titles(labelled.labels)}
         return labelled, labelled.event("update", when, labels=changed)
 
     def closed(self, when: datetime) -> tuple["GitLabIssue", Request]:
-        """The closed issue, and the delivery that says so."""
+        """The closed issue, and its delivery."""
         closed = replace(self, closed_at=when)
         return closed, closed.event("close", when)
 
     def reopened(self, when: datetime) -> tuple["GitLabIssue", Request]:
-        """The issue, open again, and the delivery that says so."""
+        """The issue, open again, and its delivery."""
         reopened = replace(self, closed_at=None)
         return reopened, reopened.event("reopen", when)
 
     def event(self, action: str, when: datetime, **changes: Any) -> Request:
-        """The delivery of an action, with the state that it left behind."""
+        """The delivery of an action, with the state after it."""
         attributes = {
             "iid": self.number,
             "title": "Answer from the cache",
@@ -174,12 +174,12 @@ class MergeRequest:
         return self.event("open", self.created_at)
 
     def merged(self, when: datetime, commit: str = "b" * 40) -> tuple["MergeRequest", Request]:
-        """The merged merge request, and the delivery that says so."""
+        """The merged merge request, and its delivery."""
         merged = replace(self, state="merged", merge_commit=commit)
         return merged, merged.event("merge", when)
 
     def event(self, action: str, when: datetime, **changes: Any) -> Request:
-        """The delivery of an action, with the state that it left behind."""
+        """The delivery of an action, with the state after it."""
         project = {"path_with_namespace": self.project, "default_branch": "main"}
         attributes = {
             "iid": self.number,
@@ -208,7 +208,7 @@ class MergeRequest:
 
 
 def gitlab_pipeline(sha: str, when: datetime, status: str = "success") -> Request:
-    """A pipeline that came to its end."""
+    """A finished pipeline."""
     attributes = {"id": 1, "status": status, "ref": "cache-answers", "sha": sha, "finished_at": spaced(when)}
     payload = {
         "object_kind": "pipeline",
@@ -219,7 +219,7 @@ def gitlab_pipeline(sha: str, when: datetime, status: str = "success") -> Reques
 
 
 def gitlab_deployment(sha: str, when: datetime, environment: str = "production", status: str = "success") -> Request:
-    """A deployment that came to its end."""
+    """A finished deployment."""
     payload = {
         "object_kind": "deployment",
         "status": status,
@@ -233,7 +233,7 @@ def gitlab_deployment(sha: str, when: datetime, environment: str = "production",
 
 
 def gitlab_push(name: str, after: str, when: datetime | None) -> Request:
-    """A push of one commit to a branch, made at a time; one of zeros removes the branch."""
+    """A push of one commit to a branch; without a time it removes the branch."""
     written = when.strftime("%Y-%m-%dT%H:%M:%S+00:00") if when else None
     payload = {
         "object_kind": "push",
@@ -247,7 +247,7 @@ def gitlab_push(name: str, after: str, when: datetime | None) -> Request:
 
 
 def circleci_workflow(sha: str, when: datetime, status: str = "success", branch: str = "cache-answers") -> Request:
-    """A workflow that came to its end."""
+    """A finished workflow."""
     ended = when.strftime("%Y-%m-%dT%H:%M:%S.000Z")
     payload = {
         "id": f"00000000-0000-4000-8000-{int(when.timestamp()):012}",
@@ -261,7 +261,7 @@ def circleci_workflow(sha: str, when: datetime, status: str = "success", branch:
 
 
 def buildkite_build(sha: str, when: datetime, state: str = "passed", branch: str = "cache-answers") -> Request:
-    """A build that came to its end."""
+    """A finished build."""
     ended = when.strftime("%Y-%m-%dT%H:%M:%S.000Z")
     build = {"id": "1", "number": 1, "state": state, "commit": sha, "branch": branch, "finished_at": ended}
     payload = {"event": "build.finished", "build": build, "pipeline": {"slug": "app"}}

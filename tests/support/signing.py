@@ -1,4 +1,4 @@
-"""How each provider proves that a delivery is its own; what a test posts is signed by this."""
+"""Sign requests as each provider does."""
 
 import base64
 import hmac
@@ -23,13 +23,13 @@ Prove = Callable[[bytes, datetime], Mapping[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Scheme:
-    """One way in which a provider proves a delivery.
+    """A signature scheme of a provider.
 
     Attributes:
-        provider: its name.
-        secret: what the source is configured with.
-        prove: the headers that prove a body, sent at a time.
-        covers_body: whether a changed body is noticed; a plain token proves the sender alone.
+        provider: the name of the provider.
+        secret: the configured secret of the source.
+        prove: makes the proof headers of a body that is sent at a time.
+        covers_body: whether the scheme signs the body; a plain token does not.
     """
 
     provider: str
@@ -74,7 +74,7 @@ SCHEMES: Mapping[str, Scheme] = {
     "jenkins": Scheme("jenkins", SECRET, _basic, covers_body=False),
     "cloudevents": Scheme("cloudevents", SIGNING_KEY, _standard_webhooks),
 }
-"""Every scheme, under the name of a source that uses it."""
+"""Every scheme, by the name of a source that uses it."""
 
 _SCHEMES_BY_SOURCE = {name.replace("-", "_"): scheme for name, scheme in SCHEMES.items()}
 SOURCES: Mapping[str, Mapping[str, str]] = {
@@ -85,7 +85,7 @@ SOURCES: Mapping[str, Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A webhook request of any provider, signed as the source's scheme signs."""
+    """A webhook request of any provider, signed with the scheme of its source."""
 
     source: str
     body: bytes
@@ -105,12 +105,12 @@ class Request:
 
 
 def request(source: str, payload: Mapping[str, Any], **named: str) -> Request:
-    """A request with a payload; underscores in the headers' names stand for hyphens."""
+    """A request with a payload; underscores in header names become hyphens."""
     return Request(source, json.dumps(payload).encode(), {key.replace("_", "-"): value for key, value in named.items()})
 
 
 def event(statement: str, subject: str, when: datetime, **data: Any) -> Request:
-    """A CloudEvent of ours, posted on its own."""
+    """A `dev.loopgauge.experiment` event in a request of its own."""
     envelope = {
         "specversion": "1.0",
         "id": f"{statement} {when.isoformat()}",

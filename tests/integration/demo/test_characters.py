@@ -1,4 +1,4 @@
-"""The organisation's whole past goes the real road, once; then each team's character is plain in its figures."""
+"""The organisation's past, posted and processed once: the metrics show each team's character."""
 
 import asyncio
 import random
@@ -26,18 +26,18 @@ DAY = 86_400
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What came of the past.
+class Result:
+    """The result of the past.
 
     Attributes:
-        verdicts: source, verdict and reason of each delivery.
+        verdicts: the source, status and reason of each delivery.
     """
 
     figures: Figures
     verdicts: list[tuple[str, str | None, str | None]]
 
     def of(self, name: str, *labels: str) -> dict[str, float]:
-        """A figure of the last 90 days by team; where the team stands among the labels, there is `team`."""
+        """A metric of the last 90 days by team; `team` stands for the team among the labels."""
         by_team = {name_of: tuple(name_of if one == "team" else one for one in labels) for name_of in NAMES}
         found = {team: self.figures.get((name, *values)) for team, values in by_team.items()}
         return {team: value for team, value in found.items() if value is not None}
@@ -52,10 +52,10 @@ async def test_the_past_shows_each_team_as_it_is(database: Database) -> None:
     async with database.transaction() as connection:
         rows, _ = await inbox_listing.read_page(connection, limit=100_000)
     verdicts = [(row.source, row.verdict, row.reason) for row in rows]
-    told = Told(read_figures(snapshot.text.decode()), verdicts)
-    # One test, since half a year is posted for it.
+    result = Result(read_figures(snapshot.text.decode()), verdicts)
+    # One test, since it posts half a year.
     for holds in SHOWN:
-        holds(told)
+        holds(result)
 
 
 async def _post(client: httpx.AsyncClient, posts: Iterator[Post]) -> None:
@@ -64,93 +64,93 @@ async def _post(client: httpx.AsyncClient, posts: Iterator[Post]) -> None:
         assert answer.status_code == (401 if post.forged else 202), answer.text
 
 
-def every_provider_is_read_and_each_delivery_has_its_verdict_and_reason(told: Told) -> None:
-    assert {(source, verdict) for source, verdict, _ in told.verdicts} == {
+def every_provider_is_read_and_each_delivery_has_its_verdict_and_reason(result: Result) -> None:
+    assert {(source, verdict) for source, verdict, _ in result.verdicts} == {
         (source, verdict) for source in SOURCES for verdict in ("counted", "ignored")
     }
-    assert all(reason for _, _, reason in told.verdicts)
+    assert all(reason for _, _, reason in result.verdicts)
 
 
-def the_organisation_has_a_few_hundred_experiments_and_several_thousand_deliveries(told: Told) -> None:
-    proposed = {key: value for key, value in told.figures.items() if key[0] == "experiments_proposed"}
+def the_organisation_has_a_few_hundred_experiments_and_several_thousand_deliveries(result: Result) -> None:
+    proposed = {key: value for key, value in result.figures.items() if key[0] == "experiments_proposed"}
     assert 250 <= sum(value for key, value in proposed.items() if key[-1] == "365d") <= 400
-    assert 4_000 <= len(told.verdicts) <= 8_000
+    assert 4_000 <= len(result.verdicts) <= 8_000
 
 
-def search_is_fast_and_safe(told: Told) -> None:
-    median = told.of("stage_quantile_seconds", "0.5", "idea_to_answer", "team", "90d")
+def search_is_fast_and_safe(result: Result) -> None:
+    median = result.of("stage_quantile_seconds", "0.5", "idea_to_answer", "team", "90d")
     assert 1 * DAY < median["search"] < 4 * DAY
-    assert told.of("answered_within_threshold_ratio", "team", "90d")["search"] > 0.9
-    assert told.figures["threshold_seconds", "search"] == 7 * DAY
-    bold = told.of("experiments_proposed", "bold", "team", "90d")
-    safe = told.of("experiments_proposed", "safe", "team", "90d")
+    assert result.of("answered_within_threshold_ratio", "team", "90d")["search"] > 0.9
+    assert result.figures["threshold_seconds", "search"] == 7 * DAY
+    bold = result.of("experiments_proposed", "bold", "team", "90d")
+    safe = result.of("experiments_proposed", "safe", "team", "90d")
     assert bold["search"] < 0.25 * safe["search"]
 
 
-def frontier_is_bold_fails_intelligently_shares_it_and_is_slower(told: Told) -> None:
-    bold = told.of("experiments_proposed", "bold", "team", "90d")
-    safe = told.of("experiments_proposed", "safe", "team", "90d")
+def frontier_is_bold_fails_intelligently_shares_it_and_is_slower(result: Result) -> None:
+    bold = result.of("experiments_proposed", "bold", "team", "90d")
+    safe = result.of("experiments_proposed", "safe", "team", "90d")
     assert bold["frontier"] > 1.5 * safe["frontier"]
-    assert _highest(told.of("failure_category_ratio", "intelligent", "team", "90d")) == "frontier"
-    assert _highest(told.of("learnings_shared", "team", "90d")) == "frontier"
-    assert START.timestamp() - told.figures["last_failure_shared_timestamp_seconds", "frontier"] < 14 * DAY
-    median = told.of("stage_quantile_seconds", "0.5", "idea_to_answer", "team", "90d")
+    assert _highest(result.of("failure_category_ratio", "intelligent", "team", "90d")) == "frontier"
+    assert _highest(result.of("learnings_shared", "team", "90d")) == "frontier"
+    assert START.timestamp() - result.figures["last_failure_shared_timestamp_seconds", "frontier"] < 14 * DAY
+    median = result.of("stage_quantile_seconds", "0.5", "idea_to_answer", "team", "90d")
     assert _highest(median) == "frontier"
 
 
-def platform_forgets(told: Told) -> None:
-    forgotten = told.of("experiments_forgotten", "team")
+def platform_forgets(result: Result) -> None:
+    forgotten = result.of("experiments_forgotten", "team")
     assert forgotten.pop("platform") >= 10
     assert set(forgotten.values()) == {0}
-    overdue = told.of("experiments_overdue", "team")
+    overdue = result.of("experiments_overdue", "team")
     assert overdue["platform"] > sum(overdue.values()) / 2
-    oldest = told.of("oldest_open_idea_timestamp_seconds", "team")
+    oldest = result.of("oldest_open_idea_timestamp_seconds", "team")
     assert min(oldest, key=oldest.__getitem__) == "platform"
     assert START.timestamp() - oldest["platform"] > 120 * DAY
 
 
-def growth_repeats_itself(told: Told) -> None:
-    repeated = told.of("repeated_experiments", "team", "90d")
+def growth_repeats_itself(result: Result) -> None:
+    repeated = result.of("repeated_experiments", "team", "90d")
     assert repeated.pop("growth") >= 15
     assert set(repeated.values()) == {0}
 
 
-def payments_answers_and_shares_nothing(told: Told) -> None:
-    shared = told.of("learnings_shared", "team", "365d")
+def payments_answers_and_shares_nothing(result: Result) -> None:
+    shared = result.of("learnings_shared", "team", "365d")
     assert shared.pop("payments") == 0
     assert min(shared.values()) > 0
-    unclassified = told.of("failures", "unclassified", "team", "90d")
+    unclassified = result.of("failures", "unclassified", "team", "90d")
     assert unclassified["payments"] >= 5
     assert unclassified["payments"] == sum(unclassified.values())
-    assert "payments" not in told.of("last_failure_shared_timestamp_seconds", "team")
-    assert "payments" in told.of("last_answer_timestamp_seconds", "team")
+    assert "payments" not in result.of("last_failure_shared_timestamp_seconds", "team")
+    assert "payments" in result.of("last_answer_timestamp_seconds", "team")
 
 
-def devices_is_too_small_for_ratios_and_quantiles(told: Told) -> None:
-    assert told.of("stage_samples", "idea_to_answer", "team", "90d")["devices"] == 3
+def devices_is_too_small_for_ratios_and_quantiles(result: Result) -> None:
+    assert result.of("stage_samples", "idea_to_answer", "team", "90d")["devices"] == 3
     gated = ("answered_within_threshold_ratio", "abandoned_ratio", "survival_answered_by_threshold_ratio")
-    shown = {name: set(told.of(name, "team", "90d")) for name in gated}
+    shown = {name: set(result.of(name, "team", "90d")) for name in gated}
     assert shown == {name: set(NAMES) - {"devices"} for name in gated}
-    assert "devices" not in told.of("stage_quantile_seconds", "0.5", "idea_to_answer", "team", "90d")
+    assert "devices" not in result.of("stage_quantile_seconds", "0.5", "idea_to_answer", "team", "90d")
 
 
-def checkout_abandons_and_so_looks_fast(told: Told) -> None:
-    abandoned = told.of("abandoned_ratio", "team", "90d")
+def checkout_abandons_and_so_looks_fast(result: Result) -> None:
+    abandoned = result.of("abandoned_ratio", "team", "90d")
     assert abandoned.pop("checkout") > 0.5
     assert max(abandoned.values()) < 0.2
-    plain = told.of("stage_quantile_seconds", "0.5", "idea_to_answer", "team", "365d")["checkout"]
-    survival = told.of("idea_to_answer_survival_quantile_seconds", "0.5", "team", "365d")["checkout"]
+    plain = result.of("stage_quantile_seconds", "0.5", "idea_to_answer", "team", "365d")["checkout"]
+    survival = result.of("idea_to_answer_survival_quantile_seconds", "0.5", "team", "365d")["checkout"]
     assert plain < 10 * DAY
     assert survival > 3 * plain
 
 
-def life_is_noisy(told: Told) -> None:
-    reasons = " ".join(reason or "" for _, _, reason in told.verdicts)
+def life_is_noisy(result: Result) -> None:
+    reasons = " ".join(reason or "" for _, _, reason in result.verdicts)
     for noise in ("a ping", "labels were chore", "commands are taken from members", "names no ticket", "`star`"):
         assert noise in reasons
     for counted in ("reopened", "seen as a duplicate", "shipped by a deployment", "a run that failed"):
         assert counted in reasons
-    assert told.figures["excluded", "duplicate", "365d"] >= 1
+    assert result.figures["excluded", "duplicate", "365d"] >= 1
 
 
 SHOWN = (

@@ -1,4 +1,4 @@
-"""The organisation visits a service: what it is answered is checked, and where it fails, the service ends."""
+"""The visit: it checks every answer, and a failure ends the service."""
 
 import asyncio
 import random
@@ -37,7 +37,7 @@ def settings(database_url: str, tmp_path: Path) -> Settings:
 
 
 async def visited(database_url: str, tmp_path: Path, visit: Visit) -> None:
-    """Serve as long as the visit takes."""
+    """Serve until the visit ends."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         host, port = listening.getsockname()
         service = Service(host, port, SECRETS, utc_now)
@@ -49,7 +49,7 @@ async def visited(database_url: str, tmp_path: Path, visit: Visit) -> None:
         await run_service(settings(database_url, tmp_path), RULES, listening, visit_and_end)
 
 
-async def test_a_past_is_posted_and_awaited_in_the_figures(database_url: str, tmp_path: Path) -> None:
+async def test_the_visit_posts_the_past_and_waits_for_the_metrics(database_url: str, tmp_path: Path) -> None:
     posts, seen, shown = week(), list[tuple[int, int]](), list[bytes]()
 
     async def visit(service: Service) -> None:
@@ -66,9 +66,7 @@ async def test_a_past_is_posted_and_awaited_in_the_figures(database_url: str, tm
     assert b'loopgauge_experiments_concluded{outcome="worked",team="search",window="7d"}' in shown[0]
 
 
-async def test_where_a_delivery_is_not_taken_the_visit_fails_and_the_service_ends(
-    database_url: str, tmp_path: Path
-) -> None:
+async def test_a_refused_delivery_fails_the_visit_and_ends_the_service(database_url: str, tmp_path: Path) -> None:
     async def visit(service: Service) -> None:
         wrong = replace(service, secrets=dict.fromkeys(SOURCES, "another secret"))
         await post_history(wrong, week(), lambda done, total: None)
@@ -77,7 +75,7 @@ async def test_where_a_delivery_is_not_taken_the_visit_fails_and_the_service_end
         await visited(database_url, tmp_path, visit)
 
 
-async def test_a_forged_delivery_that_is_taken_is_a_failure(database_url: str, tmp_path: Path) -> None:
+async def test_an_accepted_forged_delivery_fails_the_visit(database_url: str, tmp_path: Path) -> None:
     async def visit(service: Service) -> None:
         honest = replace(week()[0], forged=True)
         backwards = {source: secret[::-1] for source, secret in SECRETS.items()}
@@ -88,7 +86,7 @@ async def test_a_forged_delivery_that_is_taken_is_a_failure(database_url: str, t
         await visited(database_url, tmp_path, visit)
 
 
-async def test_a_visit_that_is_still_under_way_ends_with_the_service(database_url: str, tmp_path: Path) -> None:
+async def test_a_running_visit_ends_with_the_service(database_url: str, tmp_path: Path) -> None:
     ended: list[str] = []
 
     async def visit(_: Service) -> None:
@@ -102,7 +100,7 @@ async def test_a_visit_that_is_still_under_way_ends_with_the_service(database_ur
     assert ended == ["yes"]
 
 
-async def test_a_service_that_is_not_there_is_told() -> None:
+async def test_an_unreachable_service_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     with pytest.raises(NotTaken, match=f"cannot be reached at 127.0.0.1:{port}"):

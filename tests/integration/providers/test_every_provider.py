@@ -1,4 +1,4 @@
-"""What holds for every provider, whichever it is."""
+"""Every provider: its manual, and its use by the rest of the service."""
 
 import hmac
 import json
@@ -27,7 +27,7 @@ MANUAL = README.read_text()
 
 
 @pytest.mark.parametrize("name", PROVIDERS)
-def test_the_manual_says_how_to_connect_it(name: str) -> None:
+def test_the_manual_says_how_to_connect_each_provider(name: str) -> None:
     heading = {"cloudevents": "### Anything else: CloudEvents", "jira": "### Jira, Cloud and Data Center"}
     spelled = {"github": "GitHub", "gitlab": "GitLab", "circleci": "CircleCI"}.get(name, name.capitalize())
     section = MANUAL.split(heading.get(name, f"### {spelled}") + "\n")[1].split("\n### ")[0]
@@ -36,12 +36,12 @@ def test_the_manual_says_how_to_connect_it(name: str) -> None:
     assert name == "cloudevents" or "loopgauge deliveries list" in section
 
 
-def test_the_app_of_the_manual_asks_for_what_is_read_and_may_read_it() -> None:
+def test_the_github_app_in_the_manual_has_the_events_and_permissions_that_are_read() -> None:
     block = re.search(r"<!-- example: a GitHub App -->\n```json\n(.*?)```", MANUAL, re.DOTALL)
     assert block
     manifest = json.loads(block[1])
     assert set(manifest["default_events"]) == set(github.EVENTS)
-    # Source: "Webhook events and payloads", which names the permission that each event needs.
+    # Source: "Webhook events and payloads" in GitHub's documentation, which names the permission for each event.
     needed = {
         "deployment_status": "deployments",
         "issue_comment": "issues",
@@ -56,7 +56,7 @@ def test_the_app_of_the_manual_asks_for_what_is_read_and_may_read_it() -> None:
 
 
 class Acme:
-    """A provider that nobody has yet."""
+    """A provider that the service does not have."""
 
     name: ClassVar[str] = "acme"
     kept_headers: ClassVar[frozenset[str]] = frozenset({"content-type"})
@@ -66,7 +66,7 @@ class Acme:
     def verify(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[bytes], now: datetime) -> None:  # noqa: ARG002 - the signature carries no time
         check_hmac(headers.get("acme-signature", ""), body, secrets)
 
-    def delivery_id(self, headers: Mapping[str, str], body: bytes) -> str:  # noqa: ARG002 - no header tells it
+    def delivery_id(self, headers: Mapping[str, str], body: bytes) -> str:  # noqa: ARG002 - no header contains an id
         return content_id("", body)
 
     def document(self, delivery: Delivery) -> bytes:
@@ -81,7 +81,9 @@ class Acme:
         ]
 
 
-async def test_a_provider_in_the_list_is_known_everywhere(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_provider_in_the_list_is_supported_everywhere(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert isinstance(PROVIDERS, dict)
     monkeypatch.setitem(PROVIDERS, "acme", Acme())
     text = "rules: [{when: {provider: acme, label: try}, then: {declare: {experiment: true}}}]"

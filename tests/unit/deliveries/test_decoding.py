@@ -1,4 +1,4 @@
-"""What is read of payloads: the part that is needed, and times in each of the forms that providers use."""
+"""Decoding: the needed part of a payload, and times in every form that providers use."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -68,7 +68,7 @@ def test_only_what_is_needed_is_read(payload: bytes) -> None:
         (b"7", "Expected `object`, got `int`"),
     ],
 )
-def test_what_is_missing_or_malformed_is_named_with_its_path(payload: bytes, complaint: str) -> None:
+def test_a_missing_or_malformed_field_is_named_with_its_path(payload: bytes, complaint: str) -> None:
     with pytest.raises(UnreadableDelivery, match=f"^a field is missing or malformed: .*{complaint}"):
         decode(payload, Outer)
 
@@ -95,12 +95,12 @@ def test_what_is_missing_or_malformed_is_named_with_its_path(payload: bytes, com
     ],
     ids=range(16),
 )
-def test_what_is_not_json_is_unreadable(payload: bytes) -> None:
+def test_a_payload_that_is_not_json_is_unreadable(payload: bytes) -> None:
     with pytest.raises(UnreadableDelivery, match=r"^the body is not JSON: "):
         decode(payload, Outer)
 
 
-def test_a_body_that_is_utf_8_is_left_as_it_is() -> None:
+def test_a_body_in_utf_8_is_returned_unchanged() -> None:
     assert require_utf8('{"a": "Büro"}'.encode()) == '{"a": "Büro"}'.encode()
     assert require_utf8(b"") == b""
 
@@ -111,7 +111,7 @@ def test_a_body_that_is_not_utf_8_is_unreadable_and_the_place_is_named(body: byt
         require_utf8(body)
 
 
-def test_any_object_is_one_whatever_stands_in_it() -> None:
+def test_any_object_is_accepted_whatever_its_fields() -> None:
     assert isinstance(decode(b'{"a": [1, {"b": null}]}', AnyObject), AnyObject)
     with pytest.raises(UnreadableDelivery, match="Expected `object`"):
         decode(b'"a"', AnyObject)
@@ -135,7 +135,7 @@ def test_any_object_is_one_whatever_stands_in_it() -> None:
         "2026-02-28T23:00:00-1000",
     ],
 )
-def test_a_time_is_read_in_each_form_and_told_in_utc(text: str) -> None:
+def test_a_time_is_read_in_each_form_and_converted_to_utc(text: str) -> None:
     read = read_time(text, WHERE)
     assert read == at(1)
     assert read.tzinfo is UTC
@@ -178,26 +178,26 @@ def test_the_fraction_of_a_second_is_kept(text: str) -> None:
     ],
     ids=range(26),
 )
-def test_a_text_that_is_no_time_is_unreadable_and_its_place_is_named(text: str) -> None:
+def test_a_malformed_time_is_unreadable_and_its_path_is_named(text: str) -> None:
     with pytest.raises(UnreadableDelivery, match=r"expected a time - at `\$\.object_attributes\.created_at`$"):
         read_time(text, WHERE)
 
 
-def test_what_is_said_of_a_text_that_is_no_time_stays_short() -> None:
+def test_the_error_for_a_malformed_time_stays_short() -> None:
     with pytest.raises(UnreadableDelivery) as unreadable:
         read_time("x" * 100_000, WHERE)
     assert len(str(unreadable.value)) < 200
 
 
 @pytest.mark.parametrize("text", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-2359"])
-def test_a_time_that_no_calendar_holds_in_utc_is_unreadable(text: str) -> None:
+def test_a_time_beyond_the_calendar_is_unreadable(text: str) -> None:
     with pytest.raises(UnreadableDelivery, match="out of range"):
         read_time(text, WHERE)
     with pytest.raises(UnreadableDelivery, match="out of range"):
         utc(datetime.fromisoformat(text))
 
 
-def test_a_time_without_an_offset_is_taken_to_be_in_utc() -> None:
+def test_a_time_without_an_offset_is_in_utc() -> None:
     assert utc(at(1).replace(tzinfo=None)) == at(1)
     assert utc(at(1)) == at(1)
 
@@ -229,7 +229,7 @@ NO_STAMPS = {
 
 
 @pytest.mark.parametrize("stamp", NO_STAMPS.values(), ids=NO_STAMPS.keys())
-def test_a_number_that_is_no_time_is_unreadable_and_its_place_is_named(stamp: int) -> None:
+def test_a_number_out_of_range_is_unreadable_and_its_path_is_named(stamp: int) -> None:
     with pytest.raises(UnreadableDelivery, match=r"is not a time - at `\$\.object_attributes\.created_at`$"):
         from_milliseconds(stamp, WHERE)
 
@@ -263,13 +263,13 @@ def test_a_commit_is_named_by_its_full_hash(sha: str | None, *, expected: bool) 
     assert is_commit(sha) is expected
 
 
-def test_traits_that_are_not_known_are_left_out() -> None:
+def test_empty_traits_are_omitted() -> None:
     assert traits({"project": "acme/app", "branch": "", "workflow": None}) == {"project": ("acme/app",)}
     assert traits({}) == {}
 
 
 def in_utc_or_unreadable(text: str) -> bool:
-    """Whether the outcome is one of the two that are allowed; any other exception escapes and fails the test."""
+    """Whether the outcome is one of the two allowed ones; any other exception escapes and fails the test."""
     try:
         return read_time(text, WHERE).utcoffset() == timedelta(0)
     except UnreadableDelivery as error:
@@ -289,7 +289,7 @@ def test_a_time_that_is_written_down_is_read_back(when: datetime) -> None:
 
 
 def read_or_unreadable(payload: bytes) -> bool:
-    """Whether the outcome is one of the two that are allowed; any other exception escapes and fails the test."""
+    """Whether the outcome is one of the two allowed ones; any other exception escapes and fails the test."""
     try:
         return isinstance(decode(payload, Outer), Outer)
     except UnreadableDelivery as error:

@@ -1,4 +1,4 @@
-"""What proves a delivery: the published examples are accepted, and whatever else comes in is refused."""
+"""Signatures: the published examples are accepted, and everything else is refused."""
 
 import base64
 import hmac
@@ -56,7 +56,7 @@ def signed_at(stamp: int = STAMP) -> datetime:
 
 
 def standard(**given: str) -> dict[str, str]:
-    """The headers of the published example, some of them others; underscores stand for hyphens."""
+    """The headers of the published example, some of them replaced; underscores become hyphens."""
     headers = {"webhook-id": MESSAGE, "webhook-timestamp": str(STAMP), "webhook-signature": SIGNATURE}
     return headers | {name.replace("_", "-"): value for name, value in given.items()}
 
@@ -67,12 +67,12 @@ def basic(credentials: str | bytes) -> dict[str, str]:
 
 
 def cut(value: object) -> str:
-    """The name of a test with this value."""
+    """The id of a test with this value."""
     return ascii(value)[:40]
 
 
 def is_accepted(check: Callable[[], None]) -> bool:
-    """Whether a check accepts; a refusal without a reason counts as none, and any other exception escapes."""
+    """Whether a check accepts. A refusal without a reason counts as acceptance; any other exception escapes."""
     try:
         check()
     except SignatureRefused as refused:
@@ -149,7 +149,7 @@ def test_a_flipped_bit_of_the_body_is_refused(bit: int) -> None:
 
 
 @pytest.mark.parametrize("secrets", [[], [b"another"], [b"another", b"and another"], [SECRET.encode()[:-1]]])
-def test_nothing_is_proven_without_the_right_secret(secrets: list[bytes]) -> None:
+def test_nothing_is_accepted_without_the_right_secret(secrets: list[bytes]) -> None:
     checks: list[Callable[[], None]] = [
         lambda: check_hmac(GITHUB_DIGEST, GITHUB_BODY, secrets),
         lambda: check_token(SECRET, secrets, "the token"),
@@ -165,7 +165,7 @@ def test_a_token_is_one_of_the_secrets() -> None:
 
 
 @pytest.mark.parametrize("shown", [None, ""])
-def test_a_token_that_is_not_shown_is_missed_where_it_should_stand(shown: str | None) -> None:
+def test_a_missing_token_is_named_by_its_place(shown: str | None) -> None:
     with pytest.raises(SignatureRefused, match=r"^header X-Gitlab-Token is missing$"):
         check_token(shown, [*SECRETS, b""], "header X-Gitlab-Token")
 
@@ -175,7 +175,7 @@ def test_a_token_that_is_not_shown_is_missed_where_it_should_stand(shown: str | 
     [SECRET[:-1], f"{SECRET} ", f" {SECRET}", SECRET.lower(), SECRET + "\0", "é", "\udcff", "€", "x" * LONG],
     ids=cut,
 )
-def test_a_token_that_is_no_secret_is_refused(shown: str) -> None:
+def test_a_wrong_token_is_refused(shown: str) -> None:
     with pytest.raises(SignatureRefused, match=r"^header X-Gitlab-Token is not the source's secret$"):
         check_token(shown, SECRETS, "header X-Gitlab-Token")
 
@@ -189,7 +189,7 @@ def test_a_secret_may_hold_any_letters_which_headers_bring_as_latin_1(secret: st
 
 
 @pytest.mark.parametrize("user", ["", "jenkins", "Jürgen", "a b"])
-def test_with_basic_authentication_the_password_is_the_secret_and_the_user_is_anybody(user: str) -> None:
+def test_with_basic_authentication_the_password_is_the_secret_and_the_user_is_ignored(user: str) -> None:
     check_basic(basic(f"{user}:{SECRET}"), SECRETS)
     check_basic(basic(f"{user}:the old one"), [b"the new one", b"the old one"])
 
@@ -236,9 +236,7 @@ ENCODED = base64.b64encode(f"user:{SECRET}".encode()).decode()
         (basic("user:" + "x" * LONG), "the password of HTTP Basic is not the source's secret"),
     ],
 )
-def test_basic_authentication_that_proves_nothing_is_refused_with_the_reason(
-    headers: dict[str, str], complaint: str
-) -> None:
+def test_malformed_basic_authentication_is_refused_with_the_reason(headers: dict[str, str], complaint: str) -> None:
     with pytest.raises(SignatureRefused, match=complaint):
         check_basic(headers, SECRETS)
 
@@ -257,7 +255,7 @@ def test_a_key_may_be_written_without_its_prefix() -> None:
 
 
 @pytest.mark.parametrize("secret", [SECRET.encode(), b"not base64!", b"abc"])
-def test_a_secret_that_is_no_base64_is_itself_the_key(secret: bytes) -> None:
+def test_a_secret_that_is_not_base64_is_itself_the_key(secret: bytes) -> None:
     signature = hmac.digest(secret, f"{MESSAGE}.{STAMP}.".encode() + BODY, sha256)
     header = "v1," + base64.b64encode(signature).decode()
     check_standard_webhooks(standard(webhook_signature=header), BODY, [secret], signed_at())
@@ -275,7 +273,7 @@ def test_a_secret_that_is_no_base64_is_itself_the_key(secret: bytes) -> None:
     ],
     ids=cut,
 )
-def test_of_many_signatures_one_that_is_right_is_enough(header: str) -> None:
+def test_one_right_signature_among_many_is_enough(header: str) -> None:
     check_standard_webhooks(standard(webhook_signature=header), BODY, [KEY.encode()], signed_at())
 
 
@@ -284,7 +282,7 @@ RIGHT = SIGNATURE.removeprefix("v1,")
 
 @pytest.mark.parametrize("name", ["webhook-id", "webhook-timestamp", "webhook-signature"])
 @pytest.mark.parametrize("value", [None, ""])
-def test_of_the_three_headers_none_may_be_missing(name: str, value: str | None) -> None:
+def test_none_of_the_three_headers_may_be_missing(name: str, value: str | None) -> None:
     headers = standard()
     del headers[name]
     with pytest.raises(SignatureRefused, match=r"are required|not a Unix time"):
@@ -311,7 +309,7 @@ def test_of_the_three_headers_none_may_be_missing(name: str, value: str | None) 
     ],
     ids=cut,
 )
-def test_a_signature_of_another_version_is_none(header: str) -> None:
+def test_a_signature_of_another_version_is_ignored(header: str) -> None:
     with pytest.raises(SignatureRefused, match="no signature of version v1"):
         check_standard_webhooks(standard(webhook_signature=header), BODY, [KEY.encode()], signed_at())
 
@@ -342,7 +340,7 @@ def test_a_signature_of_another_version_is_none(header: str) -> None:
     ],
     ids=cut,
 )
-def test_a_signature_that_is_malformed_or_of_something_else_is_refused(header: str) -> None:
+def test_a_malformed_or_wrong_signature_is_refused(header: str) -> None:
     with pytest.raises(SignatureRefused, match="does not match"):
         check_standard_webhooks(standard(webhook_signature=header), BODY, [KEY.encode()], signed_at())
 
@@ -376,7 +374,7 @@ def test_a_flipped_bit_of_a_signed_body_is_refused(bit: int) -> None:
 
 
 @pytest.mark.parametrize("secret", [b"whsec_", b"whsec_%%%", b"whsec_\xff", OTHER_KEY.encode(), b"\xff\xfe", b"="])
-def test_a_secret_that_is_malformed_proves_nothing_and_trips_nothing(secret: bytes) -> None:
+def test_a_malformed_secret_accepts_nothing_and_raises_no_other_error(secret: bytes) -> None:
     with pytest.raises(SignatureRefused, match="does not match"):
         check_standard_webhooks(standard(), BODY, [secret], signed_at())
 
@@ -416,7 +414,7 @@ NO_TIMES = [
 
 
 @pytest.mark.parametrize("stamp", NO_TIMES, ids=cut)
-def test_a_time_that_is_no_number_of_seconds_is_refused(stamp: str) -> None:
+def test_a_time_that_is_not_in_seconds_is_refused(stamp: str) -> None:
     with pytest.raises(SignatureRefused, match=r"^the time is not a Unix time$"):
         check_time(stamp, signed_at(), "the time")
     assert not is_accepted(
@@ -425,7 +423,7 @@ def test_a_time_that_is_no_number_of_seconds_is_refused(stamp: str) -> None:
 
 
 @pytest.mark.parametrize("seconds", [0, 1, 299, 300, -1, -299, -300])
-def test_a_time_within_five_minutes_of_ours_is_accepted(seconds: int) -> None:
+def test_a_time_within_five_minutes_of_now_is_accepted(seconds: int) -> None:
     now = signed_at() + timedelta(seconds=seconds)
     check_time(str(STAMP), now, "the time")
     check_standard_webhooks(standard(), BODY, [KEY.encode()], now)
@@ -454,7 +452,7 @@ def test_a_key_of_standard_webhooks_is_known_by_its_prefix(secret: bytes, *, exp
     assert is_signing_key(secret) is expected
 
 
-def test_a_refusal_gives_neither_the_secret_nor_the_right_signature_away() -> None:
+def test_a_refusal_reveals_neither_the_secret_nor_the_right_signature() -> None:
     checks: list[Callable[[], None]] = [
         lambda: check_hmac("00", GITHUB_BODY, SECRETS),
         lambda: check_token("another", SECRETS, "the token"),
@@ -475,7 +473,7 @@ HEADERS: st.SearchStrategy[Mapping[str, str]] = st.dictionaries(
 
 
 @given(TEXTS, HEADERS, st.binary(max_size=40), st.lists(st.binary(min_size=1, max_size=40), max_size=2))
-def test_whatever_a_stranger_sends_is_refused_and_trips_nothing(
+def test_any_proof_without_the_secret_is_refused_without_another_error(
     text: str, headers: Mapping[str, str], body: bytes, secrets: list[bytes]
 ) -> None:
     known = [*SECRETS, *(b"a stranger cannot know " + one for one in secrets)]
@@ -489,12 +487,12 @@ def test_whatever_a_stranger_sends_is_refused_and_trips_nothing(
 
 
 @given(TEXTS, st.binary(min_size=1, max_size=40))
-def test_any_time_is_accepted_or_refused_and_trips_nothing(stamp: str, body: bytes) -> None:
+def test_any_time_is_accepted_or_refused_without_another_error(stamp: str, body: bytes) -> None:
     is_accepted(lambda: check_time(stamp, signed_at(), "the time"))
     is_accepted(lambda: check_standard_webhooks(standard(webhook_timestamp=stamp), body, SECRETS, signed_at()))
 
 
-def test_the_id_of_a_content_is_that_of_its_type_and_its_bytes() -> None:
+def test_a_content_id_is_made_of_the_type_and_the_bytes() -> None:
     assert content_id("ping", b"{}") == sha256(b"ping\n{}").hexdigest()
     assert len({content_id("ping", b"{}"), content_id("ping", b"{ }"), content_id("push", b"{}")}) == 3
     assert len(content_id("\ud800\udcff é", b"")) == 64
@@ -506,7 +504,7 @@ def test_a_delivery_has_the_id_that_earlier_releases_gave_it() -> None:
     assert str(delivery.id) == "7753373a-7b9c-5107-984e-ffefa54461a9"
 
 
-def test_a_delivery_has_one_id_for_every_redelivery_and_another_at_every_other_source() -> None:
+def test_a_delivery_keeps_its_id_when_redelivered_and_has_another_at_another_source() -> None:
     delivery = Delivery("github", "github", "1", {}, b"{}", at(1))
     assert replace(delivery, body=b"{ }", received_at=at(2)).id == delivery.id
     assert len({delivery.id, replace(delivery, source="other").id, replace(delivery, provider_id="2").id}) == 3

@@ -1,4 +1,4 @@
-"""The demo's directory is made anew at each start, and nobody else's is touched."""
+"""The demo's directory is emptied at each start, and no other directory is."""
 
 from pathlib import Path
 
@@ -9,17 +9,17 @@ from service.demo.directory import MARKER, NotOurs, fresh_directory
 released: list[Path] = []
 
 
-def test_it_is_made_with_its_marker(tmp_path: Path) -> None:
+def test_the_directory_is_made_with_its_marker(tmp_path: Path) -> None:
     with fresh_directory(tmp_path / "new" / "demo", released.append) as made:
         assert [entry.name for entry in made.iterdir()] == [MARKER]
 
 
-def test_an_empty_directory_may_be_taken(tmp_path: Path) -> None:
+def test_an_empty_directory_is_accepted(tmp_path: Path) -> None:
     with fresh_directory(tmp_path, released.append) as made:
         assert (made / MARKER).is_file()
 
 
-def test_what_a_demo_left_is_released_first_and_then_gone_at_the_next_start(tmp_path: Path) -> None:
+def test_the_next_start_releases_and_then_removes_the_remains_of_a_demo(tmp_path: Path) -> None:
     with fresh_directory(tmp_path, released.append) as made:
         (made / "postgres").mkdir()
         (made / "postgres" / "log").write_text("…")
@@ -30,14 +30,14 @@ def test_what_a_demo_left_is_released_first_and_then_gone_at_the_next_start(tmp_
     assert held == [{MARKER, "postgres", "history.om"}]
 
 
-def test_a_directory_that_holds_something_and_no_marker_is_left_as_it_is(tmp_path: Path) -> None:
+def test_a_directory_with_files_and_no_marker_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(NotOurs, match="holds something that is not the demo's"), fresh_directory(tmp_path, _never):
         pass
     assert [(entry.name, entry.read_text()) for entry in tmp_path.iterdir()] == [("thesis.txt", "years of work")]
 
 
-def test_what_a_link_in_it_leads_to_is_left_as_it_is(tmp_path: Path) -> None:
+def test_the_target_of_a_symbolic_link_is_left_alone(tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "thesis.txt").write_text("years of work")
@@ -48,7 +48,7 @@ def test_what_a_link_in_it_leads_to_is_left_as_it_is(tmp_path: Path) -> None:
     assert (elsewhere / "thesis.txt").read_text() == "years of work"
 
 
-def test_two_demos_do_not_share_one(tmp_path: Path) -> None:
+def test_two_demos_do_not_share_a_directory(tmp_path: Path) -> None:
     with fresh_directory(tmp_path, released.append) as made:
         (made / "postgres").mkdir()
         with pytest.raises(NotOurs, match="a demo runs in"), fresh_directory(tmp_path, _never):

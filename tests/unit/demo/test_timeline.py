@@ -1,4 +1,4 @@
-"""The story is the same for the same seed, in order of time, and tells of no person."""
+"""The timeline: reproducible, in order of time, and without persons."""
 
 import json
 import random
@@ -26,7 +26,7 @@ def going_on(count: int, pace: float = 1.0) -> list[Post]:
     return list(islice(live(START, WEEKS, pace, random.Random(1)), count))
 
 
-def test_the_same_seed_tells_the_same_past_byte_for_byte() -> None:
+def test_the_same_seed_gives_the_same_past_byte_for_byte() -> None:
     assert past(1) == past(1)
     assert [post.body for post in past(2)] != [post.body for post in past(1)]
 
@@ -47,14 +47,14 @@ def test_the_live_part_is_in_order_of_time_and_the_same_for_the_same_seed() -> N
 
 
 @pytest.mark.parametrize("pace", [0.01, 1.0, 100.0])
-def test_no_delivery_tells_of_anything_later_than_itself(pace: float) -> None:
+def test_no_delivery_contains_a_time_after_its_own(pace: float) -> None:
     told = [(post, latest) for post in [*past(), *going_on(300, pace)] if (latest := _latest(post))]
     assert len(told) > 500
     assert [post for post, latest in told if latest > post.at] == []
 
 
 def _latest(post: Post) -> datetime | None:
-    """The latest time that stands in a body."""
+    """The latest time in a body."""
     texts = _TIME.findall(post.body.decode())
     return max((datetime.fromisoformat(text).replace(tzinfo=UTC) for text in texts), default=None)
 
@@ -64,7 +64,7 @@ def test_at_twice_the_pace_the_live_part_takes_half_the_time() -> None:
     assert (fast[-1].at - START) == pytest.approx((slow[-1].at - START) / 2, abs=timedelta(milliseconds=1))
 
 
-def test_one_tool_fell_silent_weeks_ago_and_stays_so() -> None:
+def test_one_tool_fell_silent_weeks_ago_and_stays_silent() -> None:
     posts = past(span=timedelta(weeks=26))
     last = {source: max(post.at for post in posts if post.source == source) for source in SOURCES}
     assert last.pop(SILENT) < START - SILENT_SINCE
@@ -72,19 +72,19 @@ def test_one_tool_fell_silent_weeks_ago_and_stays_so() -> None:
     assert SILENT not in {post.source for post in going_on(500)}
 
 
-def test_some_deliveries_come_twice_and_one_is_forged() -> None:
+def test_some_deliveries_are_sent_twice_and_one_is_forged() -> None:
     posts = past()
     bodies = [(post.source, post.body) for post in posts]
     assert len(bodies) - len(set(bodies)) > 10
     assert sum(post.forged for post in posts) == 1
 
 
-def test_each_team_thinks_of_something_new_but_the_one_that_repeats_itself() -> None:
+def test_only_the_team_that_repeats_itself_reuses_a_title() -> None:
     first_sixty = {team.name: len({title(team, number) for number in range(60)}) for team in TEAMS}
     assert first_sixty == {team.name: 9 if team.name == "growth" else 60 for team in TEAMS}
 
 
-def test_everything_is_done_under_one_account_that_is_nobodys() -> None:
+def test_every_delivery_names_the_same_fictitious_account() -> None:
     names = set()
     for post in past():
         assert b"@" not in post.body.replace(b"git@github.com", b"")
@@ -93,7 +93,7 @@ def test_everything_is_done_under_one_account_that_is_nobodys() -> None:
 
 
 def _names(value: object) -> list[str]:
-    """What stands where providers name people and organisations."""
+    """The values of fields that name people and organisations."""
     if isinstance(value, list):
         return [name for one in value for name in _names(one)]
     if not isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Buildkite: signatures and tokens, delivery ids, and what its payloads say."""
+"""Buildkite: signatures, tokens, and observations."""
 
 import hmac
 import json
@@ -57,7 +57,7 @@ def observe(payload: Any, event: str | None = None) -> Sequence[Observation] | N
 
 
 def finished(**build: Any) -> dict[str, Any]:
-    """The end of a build, on the third of March."""
+    """The event of a build that finished on the third of March."""
     run = {
         "state": "passed",
         "commit": SHA,
@@ -123,13 +123,13 @@ def test_the_parts_of_a_signature_may_be_written_in_several_ways(signature: str)
         (f"timestamp={TIME},signature={'0' * 64}", "does not match"),
     ],
 )
-def test_a_signature_that_proves_nothing_is_refused_with_the_reason(signature: str, complaint: str) -> None:
+def test_a_malformed_signature_is_refused_with_the_reason(signature: str, complaint: str) -> None:
     with pytest.raises(SignatureRefused, match=complaint):
         verify(signature)
 
 
 @pytest.mark.parametrize("signature", ["", "nonsense", f"timestamp={TIME},signature={'0' * 64}"])
-def test_a_wrong_signature_is_not_made_good_by_a_token(signature: str) -> None:
+def test_a_wrong_signature_is_refused_even_with_the_right_token(signature: str) -> None:
     with pytest.raises(SignatureRefused):
         verify(signature, "secret")
 
@@ -153,7 +153,7 @@ def test_a_build_that_finished(state: str) -> None:
     ]
 
 
-def test_a_build_that_waits_at_a_block_step_says_what_it_found_until_then() -> None:
+def test_a_build_at_a_block_step_has_a_result() -> None:
     assert observe(finished(blocked=True, branch=None, message=None)) == [observed()]
 
 
@@ -177,12 +177,12 @@ def test_a_build_may_be_of_an_unnamed_pipeline_and_have_no_state(pipeline: Any) 
 
 
 @pytest.mark.parametrize("commit", [None, "", "HEAD", "abc123", "0" * 40, "refs/heads/main", "v1.0"])
-def test_a_build_without_a_full_commit_hash_says_nothing(commit: str | None) -> None:
+def test_a_build_without_a_full_commit_hash_is_ignored(commit: str | None) -> None:
     assert observe(finished(commit=commit)) == Nothing("the build names no commit")
 
 
 @pytest.mark.parametrize("when", [None, ""])
-def test_a_build_without_the_time_of_its_end_says_nothing(when: str | None) -> None:
+def test_a_build_without_a_finish_time_is_ignored(when: str | None) -> None:
     assert observe(finished(finished_at=when)) == Nothing("the build does not say when it finished")
 
 
@@ -190,18 +190,18 @@ def test_a_build_with_the_required_fields_alone_can_be_read() -> None:
     assert observe({"build": {}}, "build.finished") == Nothing("the build names no commit")
 
 
-def test_the_header_is_believed_rather_than_the_body() -> None:
+def test_the_header_takes_precedence_over_the_body() -> None:
     assert observe(finished(), "ping") == Nothing("a ping: the webhook is connected")
 
 
 @pytest.mark.parametrize("event", ["scheduled", "running", "failing", "skipped"])
-def test_a_build_that_goes_on_says_nothing_yet(event: str) -> None:
+def test_a_build_in_progress_is_ignored(event: str) -> None:
     said = observe({**finished(), "event": f"build.{event}"})
     assert said == Nothing(f"a build that is {event} has no result yet")
 
 
 @pytest.mark.parametrize("event", ["job.scheduled", "job.started", "job.finished", "job.activated"])
-def test_a_job_says_nothing_by_itself(event: str) -> None:
+def test_a_job_is_ignored_with_advice(event: str) -> None:
     assert observe({"job": {"state": "finished"}}, event) == Nothing(
         "a job is one part of a build; choose the event build.finished instead"
     )

@@ -1,4 +1,4 @@
-"""CircleCI: signatures, delivery ids, and what its payloads say."""
+"""CircleCI: signatures and observations."""
 
 import hmac
 import json
@@ -46,18 +46,18 @@ def observe(payload: Any, event: str | None = None) -> Sequence[Observation] | N
 
 
 def vcs(**known: Any) -> dict[str, Any]:
-    """A pipeline as GitHub's OAuth integration tells it."""
+    """A pipeline of GitHub's OAuth integration."""
     message = {"subject": "ML-12: cache answers", "body": "Closes #45", "author": {"name": "Somebody"}}
     return {"vcs": {"revision": SHA, "branch": "cache-answers", "commit": message, **known}}
 
 
 def triggered(**parameters: Any) -> dict[str, Any]:
-    """A pipeline as the GitHub App and GitLab tell it."""
+    """A pipeline of the GitHub App or GitLab."""
     return {"trigger_parameters": parameters}
 
 
 def completed(pipeline: Any, **workflow: Any) -> dict[str, Any]:
-    """A workflow that stopped on the third of March, and the event a day after."""
+    """A workflow that stopped on the third of March, and an event a day later."""
     run = {"name": "tests", "status": "success", "stopped_at": stamp(at(3)), **workflow}
     return {"type": "workflow-completed", "happened_at": stamp(at(4)), "workflow": run, "pipeline": pipeline}
 
@@ -103,7 +103,7 @@ def test_the_first_version_is_found_among_several(signature: str) -> None:
         (f"v1={'0' * 64}", "does not match"),
     ],
 )
-def test_a_signature_that_proves_nothing_is_refused_with_the_reason(signature: str | None, complaint: str) -> None:
+def test_a_malformed_signature_is_refused_with_the_reason(signature: str | None, complaint: str) -> None:
     with pytest.raises(SignatureRefused, match=complaint):
         verify(signature)
 
@@ -130,7 +130,7 @@ def test_a_workflow_of_the_github_app() -> None:
 
 @pytest.mark.parametrize("provider", ["github_app", "gitlab"])
 @pytest.mark.parametrize("field", ["commit_message", "commit_title"])
-def test_a_workflow_that_only_its_trigger_describes(provider: str, field: str) -> None:
+def test_a_workflow_described_only_by_its_trigger(provider: str, field: str) -> None:
     trigger = {"commit_sha": SHA.upper(), "branch": "cache-answers", field: "Cache answers"}
     assert observe(completed(triggered(**{provider: trigger}))) == [
         finished(branch="cache-answers"),
@@ -139,7 +139,7 @@ def test_a_workflow_that_only_its_trigger_describes(provider: str, field: str) -
     ]
 
 
-def test_another_commit_than_the_one_that_was_built_tells_neither_branch_nor_message() -> None:
+def test_a_commit_that_was_not_built_gives_neither_branch_nor_message() -> None:
     other = {"commit_sha": "b" * 40, "branch": "main", "commit_message": "ML-13"}
     assert observe(completed(triggered(git={"checkout_sha": SHA}, gitlab=other))) == [finished()]
 
@@ -149,11 +149,11 @@ def test_a_workflow_of_a_tag_has_no_branch() -> None:
     assert observe(completed(triggered(git=git))) == [finished(), mentioned("message", "Release")]
 
 
-def test_without_the_time_of_its_end_a_workflow_ended_when_the_event_happened() -> None:
+def test_a_workflow_without_a_stop_time_stopped_when_the_event_happened() -> None:
     assert observe(completed(vcs(branch=None, commit=None), stopped_at=None)) == [finished(at(4))]
 
 
-def test_a_workflow_without_any_time_says_nothing() -> None:
+def test_a_workflow_without_any_time_is_ignored() -> None:
     payload = completed(vcs(), stopped_at=None)
     del payload["happened_at"]
     assert observe(payload) == Nothing("the workflow does not say when it stopped")
@@ -179,27 +179,27 @@ def test_a_workflow_may_have_neither_name_nor_status() -> None:
         vcs(revision="refs/heads/main"),
     ],
 )
-def test_a_workflow_without_a_full_commit_hash_says_nothing(pipeline: Any) -> None:
+def test_a_workflow_without_a_full_commit_hash_is_ignored(pipeline: Any) -> None:
     assert observe(completed(pipeline)) == Nothing("the workflow names no commit")
 
 
-def test_a_job_says_nothing_by_itself() -> None:
+def test_a_job_is_ignored_with_advice() -> None:
     said = observe({"type": "job-completed", "job": {"status": "success"}, "workflow": {"name": "tests"}})
     assert said == Nothing("a job is one part of a workflow; choose the event workflow-completed instead")
 
 
-def test_the_header_tells_the_event_where_the_body_does_not() -> None:
+def test_the_header_names_the_event_if_the_body_does_not() -> None:
     payload = completed(vcs(commit=None, branch=None))
     del payload["type"]
     assert observe(payload, "workflow-completed") == [finished()]
     assert observe({}, "ping") == Nothing("a ping: the webhook is connected")
 
 
-def test_the_body_is_believed_rather_than_the_header() -> None:
+def test_the_body_takes_precedence_over_the_header() -> None:
     assert observe({"type": "ping"}, "workflow-completed") == Nothing("a ping: the webhook is connected")
 
 
-def test_a_build_notification_of_the_former_kind_says_what_to_set_up_instead() -> None:
+def test_a_build_notification_of_the_old_kind_is_ignored_with_advice() -> None:
     assert observe({"payload": {"reponame": "app", "status": "failed", "username": "somebody"}}) == Nothing(
         "a build notification of CircleCI's old kind; set up a webhook for workflow-completed"
     )

@@ -1,4 +1,4 @@
-"""CloudEvents: what those of ours say, in each mode. The CNCF's SDK writes them, Standard Webhooks' library signs."""
+"""CloudEvents in each mode, written by the CNCF's SDK and signed by the Standard Webhooks library."""
 
 import base64
 import json
@@ -51,7 +51,7 @@ NOW = at(2)
 
 
 def ours(statement: str = "described", data: Any = None, **attributes: Any) -> CloudEvent:
-    """An event of ours of the second of March; an attribute that is given goes before the usual one."""
+    """A `dev.loopgauge.experiment` event of the second of March; the given attributes replace the defaults."""
     usual = {
         "id": "1",
         "source": "/pipelines/search",
@@ -64,7 +64,7 @@ def ours(statement: str = "described", data: Any = None, **attributes: Any) -> C
 
 
 def written(statement: str = "described", **attributes: Any) -> dict[str, Any]:
-    """An event of ours as JSON, where it is not one that the SDK would write; without what is given as None."""
+    """Such an event as JSON, also one that the SDK would not write; an attribute of None is omitted."""
     usual = {
         "specversion": "1.0",
         "id": "1",
@@ -81,7 +81,7 @@ def structured(event: Any) -> HTTPMessage:
 
 
 def batched(*events: CloudEvent | dict[str, Any]) -> HTTPMessage:
-    """A batch, each of whose events the SDK writes."""
+    """A batch of events."""
     bodies = [
         to_structured_event(one).body if isinstance(one, CloudEvent) else json.dumps(one).encode() for one in events
     ]
@@ -89,7 +89,7 @@ def batched(*events: CloudEvent | dict[str, Any]) -> HTTPMessage:
 
 
 def delivery(message: HTTPMessage, received_at: datetime = NOW) -> Delivery:
-    """The delivery that a message becomes."""
+    """The delivery of a message."""
     kept = {name: value for name, value in message.headers.items() if name in CLOUDEVENTS.kept_headers}
     return Delivery("cloudevents", "cloudevents", "1", kept, message.body, received_at)
 
@@ -99,7 +99,7 @@ def observe(message: HTTPMessage, received_at: datetime = NOW) -> Sequence[Obser
 
 
 def said(statement: str, data: Any = None, **attributes: Any) -> Sequence[Observation] | Nothing:
-    """What an event of ours says; in both modes the same."""
+    """The observations of an event, which are the same in both modes."""
     event = ours(statement, data, **attributes)
     in_json, in_headers = observe(to_structured_event(event)), observe(to_binary_event(event))
     assert in_json == in_headers
@@ -111,7 +111,7 @@ def declared(field: FieldName, value: str) -> Declared:
 
 
 def invalid(message: HTTPMessage, now: datetime = NOW) -> str:
-    """The field that is wrong, which both the door and the interpreter name."""
+    """The invalid field, which both `separate` and `observe` name."""
     with pytest.raises(InvalidEvent) as refused:
         separate(message.headers, message.body, now)
     with pytest.raises(InvalidEvent) as failed:
@@ -124,7 +124,7 @@ def invalid(message: HTTPMessage, now: datetime = NOW) -> str:
 
 
 def signed(body: bytes = BODY, when: datetime = NOW, key: str = KEY, message_id: str = "msg_1") -> dict[str, str]:
-    """Headers that Standard Webhooks' own library signs."""
+    """Headers that the Standard Webhooks library signs."""
     return {
         "webhook-id": message_id,
         "webhook-timestamp": str(int(when.timestamp())),
@@ -150,7 +150,7 @@ def test_a_signature_by_the_library_of_standard_webhooks_is_accepted() -> None:
     verify(signed())
 
 
-def test_of_several_signatures_one_is_enough() -> None:
+def test_one_right_signature_among_several_is_enough() -> None:
     both = signed(key=OLD_KEY)["webhook-signature"] + " v1a,b3RoZXI= " + signed()["webhook-signature"]
     verify({**signed(), "webhook-signature": both})
 
@@ -182,7 +182,7 @@ BY_TYPE: Mapping[str, Sequence[LifecycleEvent]] = {
 
 
 @pytest.mark.parametrize("statement", BY_TYPE)
-def test_each_type_says_what_it_is_named_for_and_marks_its_subject(statement: str) -> None:
+def test_each_type_states_its_event_and_marks_its_subject(statement: str) -> None:
     assert said(statement) == [Stated((MARKED, *BY_TYPE[statement]))]
 
 
@@ -216,7 +216,7 @@ WITH_DATA: Mapping[str, Sequence[LifecycleEvent]] = {
 
 
 @pytest.mark.parametrize("statement", WITH_DATA)
-def test_whatever_its_type_all_that_the_data_says_is_declared_once(statement: str) -> None:
+def test_every_type_declares_each_field_of_the_data_once(statement: str) -> None:
     assert said(statement, ALL_DATA) == [Stated((MARKED, *WITH_DATA[statement], *ALL_DECLARED)), ALL_LINKED]
 
 
@@ -255,13 +255,13 @@ def test_a_conclusion_carries_its_outcome(outcome: str) -> None:
 
 
 @pytest.mark.parametrize("result", ["success", "failure"])
-def test_a_signal_carries_its_result(result: Any) -> None:
+def test_a_first_result_carries_its_value(result: Any) -> None:
     assert said("signalled", {"result": result}) == [Stated((MARKED, Signalled(SUBJECT, at(2), result)))]
 
 
 @pytest.mark.parametrize("subject", [COMMIT, "branch:acme/app@exp/Cache", "run:acme/app/7"])
 @pytest.mark.parametrize("statement", BY_TYPE)
-def test_what_is_evidence_by_its_nature_is_not_marked(statement: str, subject: str) -> None:
+def test_a_commit_a_branch_or_a_run_is_not_marked(statement: str, subject: str) -> None:
     (stated,) = observed(said(statement, subject=subject))
     assert isinstance(stated, Stated)
     assert [type(event) for event in stated.events] == [type(event) for event in BY_TYPE[statement]]
@@ -275,7 +275,7 @@ def observed(what: Sequence[Observation] | Nothing) -> Sequence[Observation]:
 
 
 @pytest.mark.parametrize("subject", ["github:acme/app!7", "jira:ML-12", "key:Cache-answers"])
-def test_anything_else_is_marked(subject: str) -> None:
+def test_any_other_subject_is_marked(subject: str) -> None:
     assert said("described", subject=subject) == [Stated((Declared(Ref(subject), at(2), "experiment", "true", "api"),))]
 
 
@@ -286,14 +286,14 @@ def test_a_pipeline_links_its_commit_to_the_experiment() -> None:
     ]
 
 
-def test_no_links_at_all_take_back_those_that_were_there() -> None:
+def test_an_empty_list_of_links_withdraws_earlier_links() -> None:
     assert said("described", {"links": []}) == [
         Stated((MARKED,)),
         Linked(SUBJECT, "api", SUBJECT, frozenset(), at(2)),
     ]
 
 
-def test_a_subject_is_known_by_its_reference_however_it_is_written() -> None:
+def test_a_subject_is_named_by_its_canonical_reference() -> None:
     assert said("described", subject=" github:Acme/App#45 ") == [Stated((MARKED,))]
 
 
@@ -308,7 +308,7 @@ def test_an_event_without_a_time_happened_when_it_was_received() -> None:
         ]
 
 
-def test_a_time_is_told_in_utc() -> None:
+def test_a_time_is_converted_to_utc() -> None:
     local = at(2).astimezone(timezone(timedelta(hours=5, minutes=30)))
     (stated,) = observed(said("proposed", time=local))
     assert isinstance(stated, Stated)
@@ -323,7 +323,7 @@ def test_a_time_may_be_written_to_the_nanosecond() -> None:
 
 
 @pytest.mark.parametrize("ahead", [timedelta(minutes=5), timedelta(days=-20_000)])
-def test_a_time_up_to_five_minutes_ahead_and_any_past_one_is_believed(ahead: timedelta) -> None:
+def test_a_past_time_and_one_up_to_five_minutes_ahead_are_accepted(ahead: timedelta) -> None:
     when = at(2) + ahead
     assert said("proposed", time=when) == [
         Stated((Declared(SUBJECT, when, "experiment", "true", "api"), Proposed(SUBJECT, when)))
@@ -344,7 +344,7 @@ def test_a_time_up_to_five_minutes_ahead_and_any_past_one_is_believed(ahead: tim
         "",
     ],
 )
-def test_a_time_that_cannot_be_is_named(wrong: str) -> None:
+def test_an_invalid_time_is_named(wrong: str) -> None:
     assert invalid(structured(written(time=wrong))) == "time"
     assert invalid(batched(written(time=None), written(time=wrong))) == "[1].time"
     headers = {f"ce-{name}": value for name, value in written(time=wrong).items()}
@@ -459,7 +459,7 @@ WRONG_DATA: Sequence[tuple[Any, str]] = [
 
 
 @pytest.mark.parametrize(("data", "field"), WRONG_DATA, ids=lambda one: repr(one)[:40])
-def test_data_that_cannot_be_is_named(data: Any, field: str) -> None:
+def test_invalid_data_is_named(data: Any, field: str) -> None:
     in_base64 = base64.b64encode(json.dumps(data).encode()).decode()
     assert invalid(structured(written(data=data))) == field
     assert invalid(structured(written(data_base64=in_base64))) == field
@@ -470,7 +470,7 @@ def test_data_that_cannot_be_is_named(data: Any, field: str) -> None:
 @pytest.mark.parametrize(
     "body", [b"{", b"title=Cache", b"\xff", b'{"title": "\xff"}', b'{"title": "\\ud800"}', b"[" * 100_000]
 )
-def test_data_in_the_body_that_is_no_json_is_named(body: bytes) -> None:
+def test_data_that_is_not_json_is_named(body: bytes) -> None:
     assert invalid(HTTPMessage(to_binary_event(ours()).headers, body)) == "data"
 
 
@@ -488,14 +488,14 @@ def test_data_of_any_kind_of_json_is_read(content_type: str) -> None:
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "application/xml", "json"])
-def test_data_that_says_it_is_no_json_is_refused_with_that_as_the_reason(content_type: str) -> None:
+def test_data_of_another_content_type_is_refused_with_the_reason(content_type: str) -> None:
     assert invalid(structured(written(data="title", datacontenttype=content_type))) == "datacontenttype"
     headers = {**to_binary_event(ours()).headers, "content-type": content_type}
     assert invalid(HTTPMessage(headers, b"{}")) == "datacontenttype"
 
 
 @pytest.mark.parametrize("empty", [b"", b" \n", b"null"])
-def test_no_data_is_of_no_content_type(empty: bytes) -> None:
+def test_the_content_type_of_empty_data_is_ignored(empty: bytes) -> None:
     headers = {**to_binary_event(ours()).headers, "content-type": "text/plain"}
     assert observe(HTTPMessage(headers, empty)) == [Stated((MARKED,))]
 
@@ -517,7 +517,7 @@ def test_an_optional_attribute_that_is_null_or_left_out_changes_nothing(name: st
         assert observe(structured(event)) == [Stated((MARKED,))]
 
 
-def test_attributes_that_nobody_knows_here_are_skipped() -> None:
+def test_unknown_attributes_are_skipped() -> None:
     extended = ours(traceparent="00-0af7", dataschema="https://example.com/schema", sequence="7")
     assert observe(to_structured_event(extended)) == observe(to_binary_event(extended)) == [Stated((MARKED,))]
 
@@ -539,13 +539,13 @@ def test_a_header_is_unquoted_and_percent_decoded_once(header: str, meant: str) 
     assert observe(HTTPMessage(headers, b"")) == [Stated((Declared(Ref(meant), at(2), "experiment", "true", "api"),))]
 
 
-def test_the_sdk_writes_what_no_header_can_hold_and_it_is_read_back() -> None:
+def test_an_attribute_that_the_sdk_encodes_is_decoded() -> None:
     odd = 'key:"naïve"-100%-鍵-\N{ROCKET}'
     assert said("described", subject=odd) == [Stated((Declared(Ref(odd), at(2), "experiment", "true", "api"),))]
 
 
 @pytest.mark.parametrize("header", ["key:%FF", "key:\u00ff", "key:\N{ROCKET}", "key:%00", "%20", '"'])
-def test_a_header_that_is_no_text_is_named(header: str) -> None:
+def test_a_header_that_is_not_utf_8_is_named(header: str) -> None:
     assert invalid(HTTPMessage({**to_binary_event(ours()).headers, "ce-subject": header}, b"")) == "subject"
 
 
@@ -556,7 +556,7 @@ def test_the_parameters_and_the_case_of_a_content_type_do_not_matter(parameters:
     assert observe(one) == observe(many) == [Stated((MARKED,))]
 
 
-def test_what_is_in_the_body_goes_before_the_headers() -> None:
+def test_a_structured_body_takes_precedence_over_headers() -> None:
     headers = {**to_binary_event(ours(subject="key:other")).headers, "content-type": STRUCTURED}
     assert observe(HTTPMessage(headers, to_structured_event(ours()).body)) == [Stated((MARKED,))]
 
@@ -565,7 +565,7 @@ FOREIGN = ("dev.cdevents.pipelinerun.finished.0.2.0", "com.github.push", "dev.lo
 
 
 @pytest.mark.parametrize("kind", FOREIGN)
-def test_an_event_of_another_type_says_nothing_and_needs_nothing(kind: str) -> None:
+def test_an_event_of_another_type_is_ignored_and_needs_no_other_field(kind: str) -> None:
     nothing = Nothing(f"CloudEvents of type `{kind}` say nothing about experiments")
     event = CloudEvent(
         {"id": "1", "source": "/x", "type": kind, "time": at(2, "10:00:00"), "datacontenttype": "text/plain"}, "words"
@@ -581,11 +581,11 @@ def test_a_batch_of_foreign_events_names_ten_of_their_types() -> None:
     assert observe(message) == Nothing(f"CloudEvents of type {named} say nothing about experiments")
 
 
-def test_an_empty_batch_says_nothing() -> None:
+def test_an_empty_batch_is_ignored() -> None:
     assert observe(batched()) == Nothing("an empty batch")
 
 
-def test_a_batch_says_what_its_events_say_in_their_order() -> None:
+def test_a_batch_is_read_as_its_events_in_order() -> None:
     message = batched(ours("proposed"), written(type="com.example.other"), ours("started", {"links": ["key:a"]}))
     assert observe(message) == [
         Stated((MARKED, Proposed(SUBJECT, at(2)))),
@@ -595,18 +595,18 @@ def test_a_batch_says_what_its_events_say_in_their_order() -> None:
 
 
 @pytest.mark.parametrize(("element", "field"), [(5, "[1]"), (None, "[1]"), ([], "[1]"), ({}, "[1].specversion")])
-def test_an_element_of_a_batch_that_is_no_event_is_named_by_its_place(element: Any, field: str) -> None:
+def test_an_invalid_element_of_a_batch_is_named_by_its_place(element: Any, field: str) -> None:
     assert invalid(batched(written(), element)) == field
 
 
-def test_a_batch_takes_a_thousand_events_and_not_one_more() -> None:
+def test_a_batch_has_a_thousand_events_at_most() -> None:
     most = [written(id=str(number)) for number in range(MOST_EVENTS)]
     message = batched(*most)
     assert len(separate(message.headers, message.body, at(2))) == len(observed(observe(message))) == 1000
     assert invalid(batched(*most, written())) == ""
 
 
-def test_a_batch_of_millions_is_refused_without_being_held() -> None:
+def test_a_batch_of_millions_is_refused_without_decoding_all_of_it() -> None:
     message = HTTPMessage({"content-type": BATCHED}, b"[" + b"1," * 1_000_000 + b"1]")
     tracemalloc.start()
     try:
@@ -627,7 +627,7 @@ UNREADABLE = [b"", b"{", b"\xff", b"nonsense", b"[" * 100_000, b'{"data":' * 100
 
 @pytest.mark.parametrize("content_type", [STRUCTURED, BATCHED])
 @pytest.mark.parametrize("body", UNREADABLE, ids=lambda body: repr(body)[:20])
-def test_a_body_that_is_no_json_is_unreadable(content_type: str, body: bytes) -> None:
+def test_a_body_that_is_not_json_is_unreadable(content_type: str, body: bytes) -> None:
     message = HTTPMessage({"content-type": content_type}, body)
     with pytest.raises(UnreadableDelivery):
         separate(message.headers, message.body, at(2))
@@ -644,14 +644,14 @@ def test_a_body_that_is_no_json_is_unreadable(content_type: str, body: bytes) ->
         {"ce-id": "1", "ce-type": OURS + "proposed", "ce-source": "/a"},
     ],
 )
-def test_a_request_without_an_event_in_any_mode_is_told_what_is_expected(headers: dict[str, str]) -> None:
+def test_a_request_without_an_event_is_refused_with_the_expected_headers(headers: dict[str, str]) -> None:
     with pytest.raises(NoCloudEvent, match=r"application/cloudevents\+json .* ce-specversion"):
         separate(headers, BODY, at(2))
     with pytest.raises(UnreadableDelivery, match=r"application/cloudevents\+json .* ce-specversion"):
         observe(HTTPMessage(headers, BODY))
 
 
-def test_each_event_of_a_request_is_kept_by_itself_and_says_the_same() -> None:
+def test_each_event_of_a_request_is_a_delivery_of_its_own_with_the_same_observations() -> None:
     events = [ours("proposed", id="a"), ours("concluded", {"outcome": "worked"}, id="b", source="urn:x")]
     request = batched(*events)
     kept = separate({**request.headers, "authorization": "Bearer t0ken"}, request.body, at(2))
@@ -671,7 +671,7 @@ def test_an_event_is_the_same_in_every_mode() -> None:
     assert ids == {"/naïve naïve 1"}
 
 
-def test_no_two_pairs_of_source_and_id_are_written_alike() -> None:
+def test_two_pairs_of_source_and_id_never_have_the_same_delivery_id() -> None:
     one, other = (
         separate({"content-type": STRUCTURED}, structured(written(source=source, id=number)).body, at(2))
         for source, number in (("/a", "b c"), ("/a", " b c"))
@@ -681,13 +681,13 @@ def test_no_two_pairs_of_source_and_id_are_written_alike() -> None:
 
 
 @pytest.mark.parametrize("text", [" ", "https://", "\\", '"\\', "%"])
-def test_long_texts_are_gone_through_in_linear_time(text: str) -> None:
-    # Four times as long takes four times as long, and sixteen times if each character looks at all the others.
+def test_long_texts_are_read_in_linear_time(text: str) -> None:
+    # Four times the length takes four times as long, and sixteen times if the time is quadratic.
     assert _cpu_seconds(text, 100_000) < 10 * _cpu_seconds(text, 25_000)
 
 
 def _cpu_seconds(text: str, length: int) -> float:
-    """What events with such a long text take at the least, of several attempts."""
+    """The shortest of several times for events with such a long text."""
     long = text * (length // len(text)) + "_"
     headers = {f"ce-{name}": long for name in ("id", "source", "type", "subject", "time")}
     requests = [
@@ -710,7 +710,7 @@ REAL = [payload for payload in READ if "context" in payload]
 
 
 @pytest.mark.skipif(not REAL, reason="the corpus of real payloads is kept beside the repository, not in it")
-def test_a_published_cdevent_in_a_cloudevent_says_nothing_and_its_type_is_the_reason() -> None:
+def test_a_published_cdevent_in_a_cloudevent_is_ignored_and_the_reason_names_its_type() -> None:
     for payload in REAL:
         context = payload["context"]
         event = CloudEvent(

@@ -1,4 +1,4 @@
-"""GitHub: signatures, delivery ids, and what its payloads say."""
+"""GitHub: signatures and observations."""
 
 import json
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ PUBLISHED_DIGEST = "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b04
 
 
 def observe(request: GitHubRequest) -> Sequence[Observation] | Nothing:
-    """What a delivery says; a trait without values is as good as left out."""
+    """The observations of a delivery, without empty traits."""
     observed = GITHUB.observe(request.delivery(at(2)))
     return observed if isinstance(observed, Nothing) else [_without_empty_traits(one) for one in observed]
 
@@ -52,7 +52,7 @@ def _without_empty_traits(one: Observation) -> Observation:
 
 
 def observed(request: GitHubRequest) -> Sequence[Observation]:
-    """What a delivery says, of one that says something."""
+    """The observations of a delivery that is not ignored."""
     said = observe(request)
     assert not isinstance(said, Nothing), said.reason
     return said
@@ -99,7 +99,7 @@ def linked(evidence: Ref, channel: str, when: datetime, *targets: Ref) -> Linked
 
 
 def texts(when: datetime) -> list[Observation]:
-    """What the body, the branch and the title of a pull request say."""
+    """The observations of a pull request's body, branch and title."""
     return [
         linked(CHANGE, "body", when, ITEM),
         Mentioned(CHANGE, "branch", "cache-answers", when),
@@ -108,7 +108,7 @@ def texts(when: datetime) -> list[Observation]:
 
 
 def superseded(when: datetime, project: str = "acme/app", branch: str = "cache-answers") -> Observed:
-    """The change stands for its branch."""
+    """The change replaces its branch."""
     place = traits(what="branch", project=project, branch=branch)
     return Observed("superseded", Ref(f"branch:{project.lower()}@{branch}"), when, place)
 
@@ -117,7 +117,7 @@ ACTIVE = Observed("active", ITEM, at(5))
 
 
 def links(pull: PullRequest, channel: str) -> list[Linked]:
-    """What a delivery of a pull request as it is now says on one channel."""
+    """The links of a pull request on one channel."""
     said = observed(pull.event("edited", at(6)))
     return [one for one in said if isinstance(one, Linked) and one.channel == channel]
 
@@ -132,7 +132,7 @@ def label_changed(kind: Kind, subject: Ref, label: str, when: datetime) -> Obser
 def comment(
     action: str = "created", association: str = "MEMBER", *, on_pull_request: bool = False, body: str | None = "Nice."
 ) -> GitHubRequest:
-    """A comment of the third of March on the issue or the pull request of that number, touched later."""
+    """A comment of the third of March on the issue or the pull request, which was updated later."""
     issue = {"number": 7 if on_pull_request else 45, "created_at": stamp(at(1)), "updated_at": stamp(at(9))}
     return github(
         "issue_comment",
@@ -151,7 +151,7 @@ def repository_event(action: str, changes: Any, **more: Any) -> GitHubRequest:
 
 
 def least_issue_event(**issue: Any) -> dict[str, Any]:
-    """An event with the fields that are required, and no more."""
+    """An event with only the required fields."""
     return {
         "action": "opened",
         "issue": {"number": 45, "created_at": "2026-03-01T09:00:00Z", **issue},
@@ -203,7 +203,7 @@ def test_a_good_signature_is_accepted_beside_a_legacy_one() -> None:
         ({"x-hub-signature-256": f"sha256={PUBLISHED_DIGEST}00"}, "does not match"),
     ],
 )
-def test_a_signature_that_proves_nothing_is_refused_with_the_reason(headers: dict[str, str], complaint: str) -> None:
+def test_a_malformed_signature_is_refused_with_the_reason(headers: dict[str, str], complaint: str) -> None:
     with pytest.raises(SignatureRefused, match=complaint):
         GITHUB.verify(headers, PUBLISHED_BODY, [SECRET.encode()], at(2))
 
@@ -230,7 +230,7 @@ def test_an_unlabeled_issue() -> None:
     ]
 
 
-def test_an_issue_from_which_a_label_went_that_was_deleted_itself() -> None:
+def test_an_issue_that_loses_a_deleted_label_is_not_unlabelled() -> None:
     request = github("issues", {**least_issue_event(), "action": "unlabeled"})
     assert observe(request) == observe(github("issues", least_issue_event()))
 
@@ -269,7 +269,7 @@ def test_an_issue_closed_without_a_reason_is_closed() -> None:
     ]
 
 
-def test_a_later_payload_of_a_closed_issue_still_tells_when_it_was_closed() -> None:
+def test_a_later_payload_of_a_closed_issue_contains_the_closing() -> None:
     closed, _ = Issue(created_at=at(1)).closed(at(3))
     assert observe(closed.edited(at(5))) == [
         seen(at(5), "experiment", reason="completed"),
@@ -302,7 +302,7 @@ def test_an_issue_with_the_required_fields_alone_can_be_read() -> None:
     assert observe(github("issues", least_issue_event(labels=None))) == [item("seen", at(1)), item("created", at(1))]
 
 
-def test_an_issue_that_went_to_another_repository_has_a_new_name() -> None:
+def test_an_issue_that_is_transferred_is_renamed() -> None:
     moved = {"new_issue": {"number": 3}, "new_repository": {"full_name": "Acme/Web"}}
     request = Issue(created_at=at(1)).event("transferred", at(4), changes=moved)
     assert observe(request) == [
@@ -312,7 +312,7 @@ def test_an_issue_that_went_to_another_repository_has_a_new_name() -> None:
     ]
 
 
-def test_an_issue_that_came_from_another_repository_says_so_where_it_is_opened() -> None:
+def test_the_opening_of_a_transferred_issue_renames_the_old_one() -> None:
     moved = {"old_issue": {"number": 3}, "old_repository": {"full_name": "Acme/Web"}}
     request = Issue(created_at=at(1)).event("opened", at(4), changes=moved)
     assert observe(request) == [
@@ -326,13 +326,13 @@ def test_an_issue_that_came_from_another_repository_says_so_where_it_is_opened()
     "changes",
     [None, {}, {"old_issue": {"number": 3}}, {"old_repository": {"full_name": "acme/web"}}, {"old_issue": None}],
 )
-def test_an_issue_that_came_from_where_nobody_tells_has_one_name(changes: Any) -> None:
+def test_an_issue_from_an_unnamed_repository_is_not_renamed(changes: Any) -> None:
     request = Issue(created_at=at(1)).event("opened", at(4), changes=changes)
     assert observe(request) == [seen(at(4), "experiment"), item("created", at(1))]
 
 
 @pytest.mark.parametrize("action", ["edited", "labeled", "closed"])
-def test_an_issue_is_renamed_by_its_transfer_alone(action: str) -> None:
+def test_only_a_transfer_renames_an_issue(action: str) -> None:
     moved = {
         "old_issue": {"number": 3},
         "old_repository": {"full_name": "acme/web"},
@@ -347,18 +347,18 @@ def test_an_issue_is_renamed_by_its_transfer_alone(action: str) -> None:
     "changes",
     [None, {}, {"new_issue": {"number": 3}}, {"new_repository": {"full_name": "acme/web"}}, {"new_issue": None}],
 )
-def test_an_issue_that_went_where_nobody_tells_keeps_its_name(changes: Any) -> None:
+def test_an_issue_that_is_transferred_to_an_unnamed_place_is_not_renamed(changes: Any) -> None:
     request = Issue(created_at=at(1)).event("transferred", at(4), changes=changes)
     assert observe(request) == [seen(at(4), "experiment"), item("created", at(1))]
 
 
-def test_an_edited_issue_is_renamed_in_no_reference() -> None:
+def test_an_edited_issue_keeps_its_reference() -> None:
     request = Issue(created_at=at(1)).event("edited", at(4), changes={"title": {"from": "Answer"}})
     edited = Observed("active", ITEM, at(4))
     assert observe(request) == [seen(at(4), "experiment"), item("created", at(1)), edited]
 
 
-def test_a_push_to_a_pull_request_is_a_sign_of_life() -> None:
+def test_a_push_to_a_pull_request_is_activity() -> None:
     _, pushed = PullRequest(created_at=at(2)).pushed("c" * 40, at(3))
     assert Observed("active", CHANGE, at(3)) in observed(pushed)
 
@@ -374,7 +374,7 @@ def test_an_opened_pull_request() -> None:
     ]
 
 
-def test_a_pull_request_that_is_pushed_to_has_another_head() -> None:
+def test_a_push_to_a_pull_request_links_the_new_head() -> None:
     _, request = PullRequest(created_at=at(2)).pushed("C" * 40, at(3))
     assert linked(Ref("commit:" + "c" * 40), "head", at(3), CHANGE) in observed(request)
     assert HEAD not in [one.evidence for one in observed(request) if isinstance(one, Linked)]
@@ -409,17 +409,17 @@ def test_a_pull_request_that_was_closed_unmerged_has_no_merge_commit() -> None:
     ]
 
 
-def test_the_trial_merge_of_an_open_pull_request_serves_nothing() -> None:
+def test_the_test_merge_commit_of_an_open_pull_request_is_not_linked() -> None:
     assert links(PullRequest(created_at=at(2), merge_commit="d" * 40), "merge commit") == []
 
 
-def test_a_reopened_pull_request_has_its_branch_again() -> None:
+def test_a_reopened_pull_request_is_linked_to_its_branch_again() -> None:
     said = observed(PullRequest(created_at=at(2)).event("reopened", at(5)))
     assert change("reopened", at(5)) in said
     assert linked(BRANCH, "branch", at(5), CHANGE) in said
 
 
-def test_a_later_payload_of_a_merged_pull_request_still_tells_when_it_was_merged() -> None:
+def test_a_later_payload_of_a_merged_pull_request_contains_the_merge() -> None:
     merged, _ = PullRequest(created_at=at(2)).merged(at(4))
     said = observed(merged.event("labeled", at(6), label={"name": "bug"}))
     assert change("merged", at(4)) in said
@@ -438,30 +438,30 @@ def test_an_assigned_pull_request() -> None:
 
 
 def superseded_by(pull: PullRequest) -> list[Observed]:
-    """The branches that a pull request stands for."""
+    """The branches that a pull request replaces."""
     return [one for one in observed(pull.opened()) if isinstance(one, Observed) and one.kind == "superseded"]
 
 
-def test_a_pull_request_from_the_default_branch_says_nothing_of_that_branch() -> None:
+def test_a_pull_request_from_the_default_branch_does_not_link_the_branch() -> None:
     merged, _ = PullRequest(created_at=at(2), branch="main").merged(at(4))
     assert links(PullRequest(created_at=at(2), branch="main"), "branch") == []
     assert links(merged, "branch") == []
     assert superseded_by(merged) == []
 
 
-def test_a_pull_request_from_a_fork_stands_for_the_branch_of_the_fork() -> None:
+def test_a_pull_request_from_a_fork_replaces_the_branch_of_the_fork() -> None:
     pull = PullRequest(created_at=at(2), fork="Mallory/App", branch="main")
     assert superseded_by(pull) == [superseded(at(2), "Mallory/App", "main")]
 
 
-def test_a_reopened_pull_request_stands_for_its_branch_since_it_was_opened() -> None:
+def test_a_reopened_pull_request_replaces_its_branch_since_its_opening() -> None:
     closed, _ = PullRequest(created_at=at(2)).closed(at(3))
     assert superseded_by(closed) == [superseded(at(2)), superseded(at(3))]
     assert superseded_by(PullRequest(created_at=at(2))) == [superseded(at(2))]
 
 
 @pytest.mark.parametrize("base", [{}, {"base": None}, {"base": {"repo": None}}])
-def test_where_the_base_is_not_told_the_repository_knows_its_default_branch(base: dict[str, Any]) -> None:
+def test_without_a_base_the_default_branch_is_the_repositorys(base: dict[str, Any]) -> None:
     head = {"sha": "a" * 40, "ref": "trunk", "repo": {"full_name": "acme/app"}}
     payload = least_pull_request_event(head=head, **base)
     payload["repository"]["default_branch"] = "trunk"
@@ -470,7 +470,7 @@ def test_where_the_base_is_not_told_the_repository_knows_its_default_branch(base
     assert "superseded" not in [one.kind for one in said if isinstance(one, Observed)]
 
 
-def test_the_default_branch_is_known_whatever_the_case_of_its_repository() -> None:
+def test_the_default_branch_is_found_whatever_the_case_of_its_repository() -> None:
     pull = PullRequest(created_at=at(2), branch="main", repository="Acme/App", fork="acme/APP")
     assert links(pull, "branch") == []
 
@@ -480,7 +480,7 @@ def test_the_branch_of_a_fork_is_linked_under_the_name_of_the_fork() -> None:
     assert links(pull, "branch") == [linked(Ref("branch:mallory/app@cache-answers"), "branch", at(6), CHANGE)]
 
 
-def test_a_branch_of_a_fork_that_is_called_as_our_default_one_is_linked_under_the_name_of_the_fork() -> None:
+def test_the_branch_of_a_fork_with_the_name_of_the_default_branch_is_linked() -> None:
     pull = PullRequest(created_at=at(2), fork="mallory/app", branch="main")
     assert links(pull, "branch") == [linked(Ref("branch:mallory/app@main"), "branch", at(6), CHANGE)]
 
@@ -490,13 +490,13 @@ def test_the_case_of_a_branch_is_kept() -> None:
     assert links(pull, "branch") == [linked(Ref("branch:acme/app@Exp/Cache"), "branch", at(6), CHANGE)]
 
 
-def test_of_a_fork_that_is_gone_no_branch_is_linked() -> None:
+def test_the_branch_of_a_deleted_fork_is_not_linked() -> None:
     gone = least_pull_request_event(head={"sha": "a" * 40, "ref": "main", "repo": None})
     said = observed(github("pull_request", gone))
     assert [one.channel for one in said if isinstance(one, Linked)] == ["body", "head"]
 
 
-def test_the_branch_and_the_title_of_a_pull_request_may_hold_a_key() -> None:
+def test_the_branch_and_the_title_of_a_pull_request_may_contain_a_key() -> None:
     pull = PullRequest(created_at=at(2), branch="exp/ml-12", title="ML-12: cache answers")
     assert [one for one in observed(pull.opened()) if isinstance(one, Mentioned)] == [
         Mentioned(CHANGE, "branch", "exp/ml-12", at(2)),
@@ -520,11 +520,11 @@ CHANGE_LOOKS = [
     Observed("seen", CHANGE, at(9), traits(what="change", project="acme/app")),
     Observed("created", CHANGE, at(1), traits(what="change", project="acme/app")),
 ]
-"""How the issue and the pull request look in the payload of a comment."""
+"""The state of the issue and of the pull request in the payload of a comment."""
 
 
 @pytest.mark.parametrize("association", ["OWNER", "MEMBER", "COLLABORATOR"])
-def test_a_comment_of_somebody_who_belongs_to_the_project_is_an_insiders(association: str) -> None:
+def test_a_comment_by_a_member_of_the_project_is_an_insiders(association: str) -> None:
     assert observe(comment("created", association, body="/experiment start")) == [
         *ITEM_LOOKS,
         Observed("active", ITEM, at(3)),
@@ -535,7 +535,7 @@ def test_a_comment_of_somebody_who_belongs_to_the_project_is_an_insiders(associa
 @pytest.mark.parametrize(
     "association", ["CONTRIBUTOR", "FIRST_TIMER", "FIRST_TIME_CONTRIBUTOR", "MANNEQUIN", "NONE", "", "member"]
 )
-def test_a_comment_of_anybody_else_is_an_outsiders(association: str) -> None:
+def test_a_comment_by_any_other_person_is_an_outsiders(association: str) -> None:
     assert observe(comment("created", association, body="/experiment start")) == [
         *ITEM_LOOKS,
         Observed("active", ITEM, at(3)),
@@ -543,7 +543,7 @@ def test_a_comment_of_anybody_else_is_an_outsiders(association: str) -> None:
     ]
 
 
-def test_a_comment_that_does_not_tell_who_wrote_it_is_an_outsiders() -> None:
+def test_a_comment_without_an_association_is_an_outsiders() -> None:
     payload = json.loads(comment().body)
     del payload["comment"]["author_association"]
     assert Commented(ITEM, at(3), "Nice.", insider=False) in observed(github("issue_comment", payload))
@@ -559,7 +559,7 @@ def test_a_comment_on_a_pull_request_is_about_the_change() -> None:
 
 @pytest.mark.parametrize("action", ["edited", "deleted", "pinned", "reopened"])
 @pytest.mark.parametrize("association", ["OWNER", "NONE"])
-def test_what_is_done_to_a_comment_is_a_sign_of_life_and_neither_commands_nor_happens_to_its_issue(
+def test_an_edited_or_deleted_comment_is_activity_and_neither_a_command_nor_an_edit_of_its_issue(
     action: str, association: str
 ) -> None:
     request = comment(action, association, body="/experiment start")
@@ -568,7 +568,7 @@ def test_what_is_done_to_a_comment_is_a_sign_of_life_and_neither_commands_nor_ha
 
 @pytest.mark.parametrize("action", ["edited", "deleted"])
 @pytest.mark.parametrize("association", ["OWNER", "NONE"])
-def test_what_is_done_to_a_comment_on_a_pull_request_is_a_sign_of_life_of_the_change(
+def test_an_edited_or_deleted_comment_on_a_pull_request_is_activity_of_the_change(
     action: str, association: str
 ) -> None:
     request = comment(action, association, on_pull_request=True, body="/experiment start")
@@ -576,12 +576,12 @@ def test_what_is_done_to_a_comment_on_a_pull_request_is_a_sign_of_life_of_the_ch
 
 
 def commented_issue(**issue: Any) -> GitHubRequest:
-    """A comment of the third of March that brings this of its issue along."""
+    """A comment of the third of March, with these fields of its issue."""
     said = {"body": "Nice.", "created_at": stamp(at(3)), "author_association": "NONE"}
     return github("issue_comment", {**least_issue_event(**issue), "action": "created", "comment": said})
 
 
-def test_a_comment_tells_how_its_issue_looks_and_that_it_is_closed() -> None:
+def test_a_comment_contains_the_state_and_the_closing_of_its_issue() -> None:
     request = commented_issue(
         title="Answer from the cache",
         html_url="https://github.com/acme/app/issues/45",
@@ -599,7 +599,7 @@ def test_a_comment_tells_how_its_issue_looks_and_that_it_is_closed() -> None:
     ]
 
 
-def test_a_comment_on_a_closed_pull_request_does_not_tell_whether_that_was_merged() -> None:
+def test_a_comment_on_a_closed_pull_request_does_not_say_whether_it_was_merged() -> None:
     request = commented_issue(number=7, closed_at=stamp(at(2)), pull_request={"merged_at": stamp(at(2))})
     assert [one.kind for one in observed(request) if isinstance(one, Observed)] == ["seen", "created", "active"]
 
@@ -614,7 +614,7 @@ def test_a_comment_without_a_text_can_be_read() -> None:
     assert Commented(ITEM, at(3), "", insider=True) in observed(comment(body=None))
 
 
-def test_a_renamed_repository_has_a_new_name_and_so_have_its_branches() -> None:
+def test_a_renamed_repository_renames_its_items_and_its_branches() -> None:
     request = repository_event("renamed", {"repository": {"name": {"from": "App"}}}, updated_at=stamp(at(5)))
     assert observe(request) == [
         Renamed(Alias(Ref("github:acme/app"), Ref("github:acme/answers"), at(5))),
@@ -622,7 +622,7 @@ def test_a_renamed_repository_has_a_new_name_and_so_have_its_branches() -> None:
     ]
 
 
-def test_a_rename_whose_time_is_not_told_yields_to_every_other_one() -> None:
+def test_a_rename_without_a_time_is_older_than_every_other() -> None:
     said = observed(repository_event("renamed", {"repository": {"name": {"from": "app"}}}))
     assert {one.alias.renamed_at.year for one in said if isinstance(one, Renamed)} == {1970}
 
@@ -631,14 +631,14 @@ def test_a_rename_whose_time_is_not_told_yields_to_every_other_one() -> None:
     ("action", "changes"),
     [("renamed", None), ("renamed", {}), ("renamed", {"repository": {}}), ("created", None), ("archived", None)],
 )
-def test_a_repository_without_an_old_name_says_nothing(action: str, changes: Any) -> None:
+def test_a_repository_event_without_an_old_name_is_ignored(action: str, changes: Any) -> None:
     assert observe(repository_event(action, changes)) == Nothing(
         f"a repository that is {action} says nothing about experiments"
     )
 
 
 def run_texts(branch: str = "", message: str = "") -> list[Observation]:
-    """The texts of a run in which a key may stand, those that there are."""
+    """The texts of a run that may contain a key."""
     texts = {"branch": branch, "message": message}
     return [Mentioned(HEAD, channel, text, at(3)) for channel, text in texts.items() if text]
 
@@ -654,7 +654,7 @@ def test_a_completed_workflow_run_without_a_conclusion() -> None:
     assert observe(workflow_run("a" * 40, at(3), None)) == [Observed("finished", HEAD, at(3), traits(workflow="tests"))]
 
 
-def test_a_workflow_run_tells_its_branch_and_may_have_no_name() -> None:
+def test_a_workflow_run_without_a_name_has_a_branch() -> None:
     run = {"head_sha": "a" * 40, "updated_at": stamp(at(3)), "name": None, "conclusion": "success"}
     request = github("workflow_run", {"action": "completed", "workflow_run": {**run, "head_branch": "main"}})
     assert observe(request) == [
@@ -667,7 +667,7 @@ def test_a_workflow_run_tells_its_branch_and_may_have_no_name() -> None:
     ("head_commit", "message"),
     [({"message": "ML-12: cache answers"}, "ML-12: cache answers"), ({"message": None}, ""), ({}, ""), (None, "")],
 )
-def test_the_branch_and_the_message_of_a_run_may_hold_a_key(head_commit: Any, message: str) -> None:
+def test_the_branch_and_the_message_of_a_run_may_contain_a_key(head_commit: Any, message: str) -> None:
     run = {"head_sha": "a" * 40, "updated_at": stamp(at(3)), "head_branch": "exp/ml-12", "head_commit": head_commit}
     assert observe(github("workflow_run", {"action": "completed", "workflow_run": run})) == [
         Observed("finished", HEAD, at(3), traits(branch="exp/ml-12")),
@@ -676,7 +676,7 @@ def test_the_branch_and_the_message_of_a_run_may_hold_a_key(head_commit: Any, me
 
 
 @pytest.mark.parametrize("action", ["requested", "in_progress"])
-def test_a_workflow_run_that_goes_on_says_nothing_yet(action: str) -> None:
+def test_a_workflow_run_in_progress_is_ignored(action: str) -> None:
     assert observe(workflow_run("a" * 40, at(3), None, action)) == Nothing(
         f"a workflow run that is {action} has no result yet"
     )
@@ -689,7 +689,7 @@ PUSHED_URL = "https://github.com/Acme/App/tree/exp/Cache"
 
 
 def push(branch: str = "exp/Cache", *, pushed_at: Any = None, **more: Any) -> GitHubRequest:
-    """A push to a branch on the third of March, of no commits that were not known before."""
+    """A push without new commits to a branch, on the third of March."""
     repository = {
         "full_name": "Acme/App",
         "html_url": "https://github.com/Acme/App",
@@ -724,7 +724,7 @@ def test_a_branch_that_is_pushed_to() -> None:
     assert observe(push()) == [PUSHED_SEEN, *PUSHED_TO]
 
 
-def test_the_messages_of_pushed_commits_may_hold_a_key() -> None:
+def test_the_messages_of_pushed_commits_may_contain_a_key() -> None:
     commits = [pushed_commit("C" * 40, "ML-12: cache answers"), pushed_commit("a" * 40, None)]
     assert observe(push(commits=commits)) == [
         PUSHED_SEEN,
@@ -739,28 +739,28 @@ def test_a_branch_that_is_deleted() -> None:
 
 
 @pytest.mark.parametrize("after", [ZEROS, "0" * 64, "", "a" * 39, "HEAD", "g" * 40])
-def test_what_is_no_commit_serves_no_branch(after: str) -> None:
+def test_a_head_that_is_not_a_commit_is_not_linked(after: str) -> None:
     assert observe(push(after=after)) == [PUSHED_SEEN, *PUSHED_TO[:-1]]
 
 
-def test_a_pushed_commit_whose_hash_is_none_says_nothing() -> None:
+def test_a_pushed_commit_without_a_hash_is_ignored() -> None:
     commits = [pushed_commit(ZEROS, "ML-12"), pushed_commit("abc", "ML-12")]
     assert observe(push(commits=commits)) == [PUSHED_SEEN, *PUSHED_TO]
 
 
-def test_a_push_to_the_default_branch_tells_its_messages_alone() -> None:
+def test_a_push_to_the_default_branch_contains_only_its_messages() -> None:
     assert observe(push("main", commits=[pushed_commit("a" * 40, "ML-12: cache answers")])) == [
         Mentioned(HEAD, "message", "ML-12: cache answers", at(3))
     ]
 
 
 @pytest.mark.parametrize("more", [{}, {"created": True}, {"deleted": True, "after": ZEROS}, {"commits": None}])
-def test_a_push_to_the_default_branch_that_brings_no_commit_says_nothing(more: dict[str, Any]) -> None:
+def test_a_push_to_the_default_branch_without_a_commit_is_ignored(more: dict[str, Any]) -> None:
     assert observe(push("main", **more)) == Nothing("a push to the default branch without a commit")
 
 
 @pytest.mark.parametrize("more", [{"created": True}, {"deleted": True, "after": ZEROS}])
-def test_a_push_of_a_tag_says_nothing(more: dict[str, Any]) -> None:
+def test_a_push_of_a_tag_is_ignored(more: dict[str, Any]) -> None:
     assert observe(push(ref="refs/tags/exp/Cache", **more)) == Nothing(
         "a push that is not to a branch says nothing about experiments"
     )
@@ -772,7 +772,7 @@ def test_a_push_to_a_fork_is_about_the_branch_of_the_fork() -> None:
     assert {one.subject for one in said if isinstance(one, Observed)} == {Ref("branch:mallory/app@exp/Cache")}
 
 
-def test_of_a_repository_that_tells_no_default_branch_every_branch_is_an_own_one() -> None:
+def test_without_a_default_branch_every_branch_is_observed() -> None:
     repository = {"full_name": "Acme/App", "pushed_at": int(at(3).timestamp())}
     place = traits(what="branch", project="Acme/App", branch="main")
     looks = Observed("seen", Ref("branch:acme/app@main"), at(3), place | traits(title="main"))
@@ -780,7 +780,7 @@ def test_of_a_repository_that_tells_no_default_branch_every_branch_is_an_own_one
 
 
 @pytest.mark.parametrize("commits", [50, 51, 2048])
-def test_of_very_many_pushed_commits_the_last_ones_are_read(commits: int) -> None:
+def test_the_last_of_many_pushed_commits_are_read(commits: int) -> None:
     pushed = [pushed_commit(f"{number:040x}", f"ML-{number}") for number in range(1, commits + 1)]
     texts = [one.text for one in observed(push(commits=pushed)) if isinstance(one, Mentioned)]
     assert texts == ["exp/Cache", *(f"ML-{number}" for number in range(commits - 49, commits + 1))]
@@ -799,13 +799,13 @@ def without_pushed_at(**more: Any) -> GitHubRequest:
     return github("push", payload)
 
 
-def test_a_push_whose_repository_tells_no_time_is_dated_by_its_last_commit() -> None:
+def test_a_push_without_a_time_is_dated_by_its_last_commit() -> None:
     head = {"id": "a" * 40, "message": "Cache answers", "timestamp": "2026-03-03T10:00:00+01:00"}
     assert observe(without_pushed_at(head_commit=head)) == [PUSHED_SEEN, *PUSHED_TO]
 
 
 @pytest.mark.parametrize("head", [None, {"id": "a" * 40}, {"id": "a" * 40, "timestamp": None}])
-def test_a_push_that_tells_no_time_says_nothing(head: Any) -> None:
+def test_a_push_without_any_time_is_ignored(head: Any) -> None:
     assert observe(without_pushed_at(head_commit=head)) == Nothing("the push names no time")
 
 
@@ -814,7 +814,7 @@ def test_a_push_that_tells_no_time_says_nothing(head: Any) -> None:
     ["yesterday", "", 10**15, -(10**15), 10**400, 10**4298],
     ids=["a word", "empty", "far off", "long ago", "beyond a float", "too long to be written"],
 )
-def test_a_push_whose_time_is_none_is_unreadable_and_the_field_is_named(pushed_at: int | str) -> None:
+def test_a_push_with_a_malformed_time_is_unreadable_and_the_field_is_named(pushed_at: int | str) -> None:
     with pytest.raises(UnreadableDelivery, match=r"repository\.pushed_at"):
         observe(push(pushed_at=pushed_at))
 
@@ -830,7 +830,7 @@ def test_a_push_with_the_required_fields_alone_can_be_read() -> None:
 
 
 def deployment_status(state: str = "success", **more: Any) -> GitHubRequest:
-    """A status of a deployment of a commit, of the third of March."""
+    """A deployment status of the third of March."""
     status = {"state": state, "created_at": stamp(at(3)), **more}
     deployment = {"sha": "A" * 40, "ref": "main", "environment": "production", "created_at": stamp(at(2))}
     return github("deployment_status", {"deployment": deployment, "deployment_status": status})
@@ -844,14 +844,14 @@ def test_the_status_of_a_deployment(state: str) -> None:
 
 
 @pytest.mark.parametrize("more", [{}, {"environment": None}, {"environment": ""}])
-def test_a_status_that_names_no_environment_has_that_of_its_deployment(more: dict[str, Any]) -> None:
+def test_a_status_without_an_environment_has_its_deployments(more: dict[str, Any]) -> None:
     assert observe(deployment_status(**more)) == [
         Observed("deployed", HEAD, at(3), traits(environment="production", conclusion="success"))
     ]
 
 
 @pytest.mark.parametrize("more", [{}, {"environment": None}])
-def test_a_deployment_may_name_no_environment_at_all(more: dict[str, Any]) -> None:
+def test_a_deployment_may_have_no_environment(more: dict[str, Any]) -> None:
     status = {"state": "success", "created_at": stamp(at(3))}
     payload = {"deployment": {"sha": "a" * 40, **more}, "deployment_status": status}
     assert observe(github("deployment_status", payload)) == [
@@ -862,7 +862,7 @@ def test_a_deployment_may_name_no_environment_at_all(more: dict[str, Any]) -> No
 @pytest.mark.parametrize(
     "content_type", ["application/x-www-form-urlencoded", "application/x-www-form-urlencoded; charset=utf-8"]
 )
-def test_a_form_says_what_its_json_says(content_type: str) -> None:
+def test_a_form_is_read_as_its_json(content_type: str) -> None:
     plain = Issue(created_at=at(1), title="Büro & Küche = 100 %").opened()
     form = GitHubRequest("issues", urlencode({"payload": plain.body}).encode(), plain.delivery_id, content_type)
     assert observe(form) == observe(plain)
@@ -874,7 +874,7 @@ def test_a_form_without_a_payload_is_unreadable(body: bytes) -> None:
         observe(GitHubRequest("issues", body, "1", "application/x-www-form-urlencoded"))
 
 
-def test_a_form_of_very_many_fields_is_unreadable() -> None:
+def test_a_form_with_too_many_fields_is_unreadable() -> None:
     with pytest.raises(UnreadableDelivery, match="form"):
         observe(GitHubRequest("issues", b"payload=%7B%7D" + b"&a=1" * 1000, "1", "application/x-www-form-urlencoded"))
 

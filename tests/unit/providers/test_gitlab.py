@@ -1,4 +1,4 @@
-"""GitLab: tokens and signatures, delivery ids, and what its payloads say."""
+"""GitLab: tokens, signatures, and observations."""
 
 import base64
 import hmac
@@ -61,7 +61,7 @@ def observe(payload: Any) -> Sequence[Observation] | Nothing:
 
 
 def observed(payload: Any) -> Sequence[Observation]:
-    """What a delivery says, of one that says something."""
+    """The observations of a delivery that is not ignored."""
     said = observe(payload)
     assert not isinstance(said, Nothing), said.reason
     return said
@@ -85,7 +85,7 @@ def stamp(when: datetime) -> str:
 
 
 def issue(action: str | None = "update", when: datetime = NOW, /, **more: Any) -> dict[str, Any]:
-    """An issue event; fields of the issue go to it, others beside it."""
+    """An issue event; `project`, `repository`, `labels` and `changes` stand beside the issue."""
     beside: dict[str, Any] = {
         key: more.pop(key) for key in ("project", "repository", "labels", "changes") if key in more
     }
@@ -228,7 +228,7 @@ def change_seen(when: datetime, **known: Any) -> Observed:
 
 
 def texts(when: datetime) -> list[Observation]:
-    """What the description, the branch and the title of a merge request say."""
+    """The observations of a merge request's description, branch and title."""
     return [
         linked(CHANGE, "body", when, ITEM),
         Mentioned(CHANGE, "branch", "cache-answers", when),
@@ -270,23 +270,23 @@ def test_a_signature_with_the_key_of_the_source_is_accepted() -> None:
     verify(signed(), KEY)
 
 
-def test_where_there_is_a_key_the_signature_counts_and_not_the_token() -> None:
+def test_a_source_with_a_key_checks_the_signature_and_not_the_token() -> None:
     verify({**signed(), "x-gitlab-token": "wrong"}, TOKEN, KEY)
     with pytest.raises(SignatureRefused, match="does not match"):
         verify({**signed(body=b"{}"), "x-gitlab-token": "the secret token"}, TOKEN, KEY)
 
 
-def test_where_there_is_no_key_the_token_counts_and_not_the_signature() -> None:
+def test_a_source_without_a_key_checks_the_token_and_not_the_signature() -> None:
     verify({**signed(), "x-gitlab-token": "the secret token"}, TOKEN)
     with pytest.raises(SignatureRefused, match="is not the source's secret"):
         verify({**signed(), "x-gitlab-token": "wrong"}, TOKEN)
 
 
-def test_without_a_token_a_signature_may_be_made_with_a_key_that_is_not_written_as_one() -> None:
+def test_without_a_token_a_key_without_its_prefix_is_accepted() -> None:
     verify(signed(KEY.removeprefix(b"whsec_")), KEY.removeprefix(b"whsec_"))
 
 
-def test_a_key_is_no_token() -> None:
+def test_a_key_is_not_accepted_as_a_token() -> None:
     with pytest.raises(SignatureRefused, match="headers webhook-id, webhook-timestamp and webhook-signature"):
         verify({"x-gitlab-token": KEY.decode()}, KEY)
     with pytest.raises(SignatureRefused, match="is not the source's secret"):
@@ -298,7 +298,7 @@ def test_an_opened_issue() -> None:
     assert observe(payload) == [item_seen(at(1), label=("experiment", "team:search")), item("created", at(1))]
 
 
-def test_an_updated_issue_is_a_sign_of_life() -> None:
+def test_an_updated_issue_is_activity() -> None:
     assert observe(issue("update", at(2))) == [
         item_seen(at(2)),
         item("created", at(1)),
@@ -306,7 +306,7 @@ def test_an_updated_issue_is_a_sign_of_life() -> None:
     ]
 
 
-def test_labels_that_came_and_went() -> None:
+def test_added_and_removed_labels() -> None:
     changed = {"labels": {"previous": labels("bug", "experiment"), "current": labels("experiment", "outcome:failed")}}
     assert observe(issue("update", at(2), labels=labels("experiment", "outcome:failed"), changes=changed)) == [
         item_seen(at(2), label=("experiment", "outcome:failed")),
@@ -317,7 +317,7 @@ def test_labels_that_came_and_went() -> None:
     ]
 
 
-def test_labels_that_are_told_within_the_issue_alone_are_seen() -> None:
+def test_labels_inside_the_issue_alone_are_read() -> None:
     assert observed(issue("open", at(1), labels=None))[0] == item_seen(at(1))
     within = issue("open", at(1))
     within["object_attributes"]["labels"] = labels("experiment")
@@ -335,11 +335,11 @@ def test_labels_that_are_told_within_the_issue_alone_are_seen() -> None:
         {"labels": {"current": [{}]}},
     ],
 )
-def test_changes_that_tell_of_no_label_change_none(changed: Any) -> None:
+def test_changes_without_labels_change_none(changed: Any) -> None:
     assert kinds(issue("update", changes=changed)) == ["seen", "created", "active"]
 
 
-def test_of_very_many_labels_the_first_are_told() -> None:
+def test_the_first_of_many_labels_are_read() -> None:
     many = labels(*(f"label {number}" for number in range(5_000)))
     said = observed(issue("update", labels=many, changes={"labels": {"previous": [], "current": many}}))
     assert len(said) < 150
@@ -362,17 +362,17 @@ BOB = {"id": 2, "name": "B", "username": "bob"}
         ([ADA], None, False),
     ],
 )
-def test_an_issue_is_assigned_when_somebody_joins(previous: Any, current: Any, *, assigned: bool) -> None:
+def test_an_issue_is_assigned_when_an_assignee_is_added(previous: Any, current: Any, *, assigned: bool) -> None:
     payload = issue("update", at(2), changes={"assignees": {"previous": previous, "current": current}})
     assert (item("assigned", at(2)) in observed(payload)) is assigned
 
 
-def test_an_issue_that_somebody_holds_already_is_not_assigned_again() -> None:
+def test_an_issue_with_an_assignee_is_not_assigned_again() -> None:
     payload = {**issue("update"), "assignees": [ADA], "assignee": ADA}
     assert kinds(payload) == ["seen", "created", "active"]
 
 
-def test_a_closed_issue_is_closed_when_it_says() -> None:
+def test_a_closed_issue_has_the_time_of_its_closing() -> None:
     assert observe(issue("close", at(3, "09:00:05"), closed_at=stamp(at(3)))) == [
         item_seen(at(3, "09:00:05")),
         item("created", at(1)),
@@ -384,7 +384,7 @@ def test_a_closed_issue_of_an_older_gitlab_is_closed_at_its_update() -> None:
     assert item("closed", at(3)) in observed(issue("close", at(3), closed_at=None))
 
 
-def test_a_later_payload_of_a_closed_issue_still_tells_when_it_was_closed() -> None:
+def test_a_later_payload_of_a_closed_issue_contains_the_closing() -> None:
     assert item("closed", at(3)) in observed(issue("update", at(5), closed_at=stamp(at(3))))
 
 
@@ -396,11 +396,11 @@ def test_a_reopened_issue() -> None:
     ]
 
 
-def test_a_test_of_the_webhook_without_an_action_tells_how_the_issue_looks() -> None:
+def test_a_test_delivery_without_an_action_contains_the_state_of_the_issue() -> None:
     assert kinds(issue(None)) == ["seen", "created"]
 
 
-def test_an_action_that_nobody_knows_yet_changes_nothing() -> None:
+def test_an_unknown_action_changes_nothing() -> None:
     assert kinds(issue("pondered")) == ["seen", "created"]
 
 
@@ -425,7 +425,7 @@ def test_an_epic_belongs_to_no_project(project: Any) -> None:
         ({"path_with_namespace": ""}, {"homepage": "http://localhost:3000/acme/app"}),
     ],
 )
-def test_a_project_of_an_old_payload_is_named_by_its_address(project: Any, repository: Any) -> None:
+def test_a_project_in_an_old_payload_is_named_by_its_url(project: Any, repository: Any) -> None:
     assert item("created", at(1)) in observed(issue("open", project=project, repository=repository))
 
 
@@ -472,11 +472,11 @@ def test_an_opened_merge_request() -> None:
     ]
 
 
-def test_an_updated_merge_request_is_a_sign_of_life() -> None:
+def test_an_updated_merge_request_is_activity() -> None:
     assert Observed("active", CHANGE, at(3)) in observed(merge_request("update", at(3)))
 
 
-def test_a_label_put_on_a_merge_request() -> None:
+def test_a_label_added_to_a_merge_request() -> None:
     changed = {"labels": {"previous": [], "current": labels("experiment")}}
     assert change("labelled", at(3), label="experiment") in observed(merge_request("update", at(3), changes=changed))
 
@@ -502,7 +502,7 @@ def test_a_merged_merge_request() -> None:
     ]
 
 
-def test_a_merge_request_that_tells_when_it_was_merged_was_merged_then() -> None:
+def test_a_merge_request_is_merged_at_the_time_in_the_payload() -> None:
     assert change("merged", at(4)) in observed(merge_request("update", at(6), merged_at="2026-03-04T09:00:00.000Z"))
 
 
@@ -526,18 +526,18 @@ def test_a_closed_merge_request() -> None:
     ]
 
 
-def test_a_reopened_merge_request_has_its_branch_again() -> None:
+def test_a_reopened_merge_request_is_linked_to_its_branch_again() -> None:
     reopened = merge_request("reopen", at(5))
     assert change("reopened", at(5)) in observed(reopened)
     assert links(reopened, "branch") == [linked(BRANCH, "branch", at(5), CHANGE)]
 
 
-def test_what_would_be_merged_serves_nothing_before_the_merge() -> None:
+def test_the_merge_commit_is_not_linked_before_the_merge() -> None:
     assert links(merge_request(merge_commit_sha="b" * 40), "merge commit") == []
 
 
 @pytest.mark.parametrize("sha", [None, "", ZEROS, "a" * 39, "main"])
-def test_a_head_that_is_no_commit_serves_nothing(sha: str | None) -> None:
+def test_a_head_that_is_not_a_commit_is_not_linked(sha: str | None) -> None:
     assert links(merge_request(last_commit={"id": sha}), "head") == []
 
 
@@ -545,13 +545,13 @@ def test_a_merge_request_without_commits_has_no_head() -> None:
     assert links(merge_request(last_commit=None), "head") == []
 
 
-def test_a_merge_request_from_the_default_branch_says_nothing_of_that_branch() -> None:
+def test_a_merge_request_from_the_default_branch_does_not_link_the_branch() -> None:
     payload = merge_request(source_branch="main")
     assert links(payload, "branch") == []
     assert "superseded" not in kinds(payload)
 
 
-def test_the_default_branch_is_that_of_the_project_where_the_target_names_none() -> None:
+def test_without_one_in_the_target_the_default_branch_is_the_projects() -> None:
     bare = {"path_with_namespace": "Acme/App"}
     assert links(merge_request(source_branch="main", source=bare, target=bare), "branch") == []
 
@@ -562,16 +562,16 @@ def test_the_branch_of_a_fork_is_linked_under_the_name_of_the_fork(name: str) ->
     assert link.evidence == f"branch:mallory/app@{name}"
 
 
-def test_of_a_fork_that_is_gone_no_branch_is_linked() -> None:
+def test_the_branch_of_a_deleted_fork_is_not_linked() -> None:
     assert links(merge_request(source=None), "branch") == []
 
 
-def test_a_merge_request_belongs_to_the_project_that_it_wants_to_change() -> None:
+def test_a_merge_request_belongs_to_its_target_project() -> None:
     assert change("created", at(2)) in observed(merge_request(project=FORK))
     assert change("created", at(2)) in observed(merge_request(target=None))
 
 
-def test_a_description_that_is_not_sent_says_nothing_and_an_empty_one_takes_back() -> None:
+def test_an_absent_description_states_nothing_and_an_empty_one_withdraws_the_links() -> None:
     assert links(without(merge_request(), "description"), "body") == []
     assert closed_by("") == frozenset()
     assert links(merge_request("open", at(2), description=None), "body") == [linked(CHANGE, "body", at(2))]
@@ -653,7 +653,7 @@ def test_a_closing_keyword_may_be_written_in_many_ways(description: str) -> None
     assert closed_by(description) == {ITEM}
 
 
-def test_a_list_is_closed_to_its_end() -> None:
+def test_every_issue_of_a_list_is_closed() -> None:
     description = "Closes #1, #2 and group/project#3, and issues #4 #5 and https://gitlab.acme.example/a/b/c/-/issues/6"
     assert closed_by(description) == {
         Ref("gitlab:acme/app#1"),
@@ -676,7 +676,7 @@ def test_the_example_of_the_documentation_closes_what_it_says() -> None:
     }
 
 
-def test_an_instance_may_live_below_a_path() -> None:
+def test_an_instance_may_have_a_relative_url() -> None:
     below = {**PROJECT, "web_url": "https://acme.example/gitlab/acme/app"}
     assert closed_by("closes https://acme.example/gitlab/acme/app/-/issues/45", target=below) == {ITEM}
 
@@ -706,11 +706,11 @@ def test_an_instance_may_live_below_a_path() -> None:
         "closes #" + "9" * 19,
     ],
 )
-def test_a_description_that_only_looks_like_it_closes_nothing(description: str) -> None:
+def test_a_description_that_only_looks_similar_closes_nothing(description: str) -> None:
     assert closed_by(description) == frozenset()
 
 
-def test_without_the_address_of_the_instance_no_address_closes() -> None:
+def test_without_the_url_of_the_instance_no_url_closes_an_issue() -> None:
     bare = {"path_with_namespace": "acme/app"}
     addressed = "closes https://gitlab.acme.example/acme/app/-/issues/45 and #46"
     assert closed_by(addressed, target=bare, project=bare) == {Ref("gitlab:acme/app#46")}
@@ -731,7 +731,7 @@ def test_without_the_address_of_the_instance_no_address_closes() -> None:
         "https://",
     ],
 )
-def test_a_very_long_description_is_read_in_time_and_closes_few(repeated: str) -> None:
+def test_a_very_long_description_is_read_quickly_and_closes_few_issues(repeated: str) -> None:
     many = "closes " + repeated * (500_000 // len(repeated))
     assert len(closed_by(many)) <= MOST_TARGETS
     assert len(closed_by("closes " + ", ".join(f"#{number}" for number in range(10_000)))) == MOST_TARGETS
@@ -746,7 +746,7 @@ def test_a_comment_on_an_issue() -> None:
     ]
 
 
-def test_a_comment_on_a_closed_issue_tells_how_it_looks_and_when_it_was_closed() -> None:
+def test_a_comment_on_a_closed_issue_contains_its_state_and_closing() -> None:
     payload = note()
     payload["issue"] |= {"title": "Cache", "labels": labels("experiment"), "closed_at": stamp(at(2)), "type": "Task"}
     assert observed(payload)[:3] == [
@@ -765,20 +765,20 @@ def test_a_comment_on_a_merge_request() -> None:
     ]
 
 
-def test_a_comment_on_a_commit_is_a_sign_of_life() -> None:
+def test_a_comment_on_a_commit_is_activity() -> None:
     assert observe(note("Commit")) == [Observed("active", HEAD, at(3))]
     by_the_note = {key: value for key, value in note("Commit", commit_id="a" * 40).items() if key != "commit"}
     assert observe(by_the_note) == [Observed("active", HEAD, at(3))]
 
 
 @pytest.mark.parametrize("commit", [None, {}, {"id": "main"}])
-def test_a_comment_on_no_commit_says_nothing(commit: Any) -> None:
+def test_a_comment_without_a_commit_is_ignored(commit: Any) -> None:
     assert observe({**note("Commit"), "commit": commit}) == Nothing("the comment names no commit or no time")
 
 
 @pytest.mark.parametrize("on", ["Issue", "MergeRequest"])
 @pytest.mark.parametrize("more", [{"action": "update", "updated_at": stamp(at(4))}, {"system": True}])
-def test_an_edited_comment_or_a_system_note_commands_nothing(on: str, more: dict[str, Any]) -> None:
+def test_an_edited_comment_or_a_system_note_is_not_a_command(on: str, more: dict[str, Any]) -> None:
     said = observed(note(on, **more))
     assert [one for one in said if isinstance(one, Commented)] == []
     when = at(4) if "updated_at" in more else at(3)
@@ -793,7 +793,7 @@ def test_without_an_action_a_comment_is_new_if_it_was_never_updated(updated: str
     assert (Commented(ITEM, at(3), "/experiment start", insider=None) in said) is new
 
 
-def test_a_comment_without_a_time_says_only_how_its_issue_looks() -> None:
+def test_a_comment_without_a_time_contains_only_the_state_of_its_issue() -> None:
     assert kinds(note(created_at=None, updated_at=None)) == ["seen", "created"]
     assert observe(note("Commit", created_at=None, updated_at=None)) == Nothing(
         "the comment names no commit or no time"
@@ -805,7 +805,7 @@ def test_a_comment_without_a_text_can_be_read() -> None:
 
 
 @pytest.mark.parametrize("kind", ["Snippet", "DesignManagement::Design", None])
-def test_a_comment_on_anything_else_says_nothing(kind: str | None) -> None:
+def test_a_comment_on_anything_else_is_ignored(kind: str | None) -> None:
     assert observe(note("Snippet", noteable_type=kind)) == Nothing(
         "comments on anything but issues, merge requests and commits say nothing about experiments"
     )
@@ -826,39 +826,39 @@ def test_a_finished_pipeline_concludes_with_its_status(status: str) -> None:
 
 
 @pytest.mark.parametrize("status", ["created", "pending", "running", "manual", "scheduled", "pondering"])
-def test_a_pipeline_that_goes_on_says_nothing_yet_even_if_it_had_finished_before(status: str) -> None:
+def test_a_pipeline_in_progress_is_ignored_even_if_it_is_a_retry(status: str) -> None:
     assert observe(pipeline(status)) == Nothing(f"a pipeline that is {status} has no result yet")
 
 
 @pytest.mark.parametrize("time", [None, ""])
-def test_a_pipeline_without_a_time_says_nothing(time: str | None) -> None:
+def test_a_pipeline_without_a_time_is_ignored(time: str | None) -> None:
     assert observe(pipeline("skipped", finished_at=time)) == Nothing(
         "the pipeline is skipped and does not say when it finished"
     )
 
 
-def test_a_pipeline_of_no_commit_says_nothing() -> None:
+def test_a_pipeline_without_a_commit_is_ignored() -> None:
     assert observe(pipeline(sha=ZEROS)) == Nothing("the pipeline names no commit")
 
 
-def test_a_tag_is_no_branch() -> None:
+def test_a_tag_is_not_a_branch() -> None:
     assert observe(pipeline(ref="v1.0", tag=True)) == [Observed("finished", HEAD, at(3), traits(conclusion="success"))]
 
 
-def test_the_commit_of_a_merge_requests_pipeline_serves_the_change() -> None:
+def test_the_commit_of_a_merge_requests_pipeline_is_linked_to_the_change() -> None:
     run = pipeline(merge_request={"id": 900, "iid": 7, "target_project_id": 1})
     assert links(run, "head") == [linked(HEAD, "head", at(3), CHANGE)]
     assert links(pipeline(merge_request={"iid": 7}), "head") == [linked(HEAD, "head", at(3), CHANGE)]
 
 
-def test_the_pipeline_of_a_fork_serves_the_change_of_the_project_that_its_address_names() -> None:
+def test_the_pipeline_of_a_fork_is_linked_to_the_change_in_its_url() -> None:
     url = "https://gitlab.acme.example/acme/app/-/merge_requests/7"
     run = pipeline(project=FORK, merge_request={"iid": 7, "target_project_id": 1, "url": url})
     assert links(run, "head") == [linked(HEAD, "head", at(3), CHANGE)]
 
 
 @pytest.mark.parametrize("url", [None, "", "https://elsewhere.example/acme/app/-/merge_requests/7", "nonsense"])
-def test_the_pipeline_of_a_fork_that_names_no_address_serves_nothing(url: str | None) -> None:
+def test_the_pipeline_of_a_fork_without_a_url_is_not_linked(url: str | None) -> None:
     assert links(pipeline(project=FORK, merge_request={"iid": 7, "target_project_id": 1, "url": url}), "head") == []
 
 
@@ -868,7 +868,7 @@ def test_a_pipeline_may_have_no_merge_request_and_no_commit(more: dict[str, Any]
     assert links(pipeline(project=None, merge_request={"iid": 7}), "head") == []
 
 
-def test_a_deployment_tells_its_environment_and_the_tier_of_it() -> None:
+def test_a_deployment_has_its_environment_and_its_tier() -> None:
     environments = ("eu-west", "production")
     assert observe(deployment()) == [
         Observed("deployed", HEAD, at(4), traits(environment=environments, conclusion="success"))
@@ -884,7 +884,7 @@ def test_a_deployment_tells_its_environment_and_the_tier_of_it() -> None:
         ({"environment": None, "environment_tier": None}, {}),
     ],
 )
-def test_a_deployment_tells_each_name_of_its_environment_once(more: dict[str, Any], known: dict[str, Any]) -> None:
+def test_a_deployment_has_each_name_of_its_environment_once(more: dict[str, Any], known: dict[str, Any]) -> None:
     assert observe(deployment(**more)) == [Observed("deployed", HEAD, at(4), traits(conclusion="success", **known))]
 
 
@@ -896,11 +896,11 @@ def test_a_deployment_concludes_with_its_status(status: str) -> None:
 
 
 @pytest.mark.parametrize("address", [None, "", "https://gitlab.acme.example/acme/app/-/commit/279484c0"])
-def test_a_deployment_of_no_commit_says_nothing(address: str | None) -> None:
+def test_a_deployment_without_a_commit_is_ignored(address: str | None) -> None:
     assert observe(deployment(commit_url=address)) == Nothing("the deployment names no commit")
 
 
-def test_a_deployment_without_a_time_says_nothing() -> None:
+def test_a_deployment_without_a_time_is_ignored() -> None:
     assert observe(deployment(status_changed_at=None)) == Nothing("the deployment names no time")
 
 
@@ -918,23 +918,23 @@ def test_a_push_that_creates_a_branch() -> None:
     ]
 
 
-def test_a_push_to_a_branch_that_is_there_already_does_not_create_it() -> None:
+def test_a_push_to_an_existing_branch_does_not_create_it() -> None:
     assert kinds(push(pushed("a" * 40, "cache", at(3)))) == ["seen", "active"]
 
 
-def test_a_push_to_the_default_branch_tells_its_messages_alone() -> None:
+def test_a_push_to_the_default_branch_contains_only_its_messages() -> None:
     assert observe(push(pushed("a" * 40, "cache", at(3)), ref="refs/heads/main")) == [
         Mentioned(HEAD, "message", "cache", at(3))
     ]
 
 
-def test_a_push_to_the_default_branch_of_no_commit_says_nothing() -> None:
+def test_a_push_to_the_default_branch_without_a_commit_is_ignored() -> None:
     assert observe(push({"timestamp": stamp(at(3))}, ref="refs/heads/main")) == Nothing(
         "a push to the default branch without a commit"
     )
 
 
-def test_of_very_many_commits_the_last_are_told() -> None:
+def test_the_last_of_many_commits_are_read() -> None:
     many = push(*(pushed(f"{number:040x}", "cache", at(3)) for number in range(1, 1_000)))
     assert (
         len([one for one in observed(many) if isinstance(one, Mentioned) and one.channel == "message"]) == MOST_TARGETS
@@ -942,23 +942,23 @@ def test_of_very_many_commits_the_last_are_told() -> None:
 
 
 @pytest.mark.parametrize("commits", [[], [{"id": "a" * 40}], None])
-def test_a_push_without_a_time_says_nothing(commits: Any) -> None:
+def test_a_push_without_a_time_is_ignored(commits: Any) -> None:
     assert observe({**push(), "commits": commits}) == Nothing("the push has no commit with a time")
 
 
-def test_a_push_that_removes_a_branch_deletes_it_when_it_is_heard_of_since_no_time_is_told() -> None:
+def test_a_push_that_removes_a_branch_deletes_it_at_the_time_of_receipt() -> None:
     place = traits(what="branch", project="acme/app", branch="cache-answers")
     assert observe(push(after=ZEROS)) == [
         Observed("deleted", Ref("branch:acme/app@cache-answers"), at(10, "12:00:00"), place)
     ]
 
 
-def test_the_default_branch_is_nobodys_experiment_when_it_is_removed() -> None:
+def test_the_removal_of_the_default_branch_is_ignored() -> None:
     assert observe(push(after=ZEROS, ref="refs/heads/main")) == Nothing("the default branch was removed")
 
 
 @pytest.mark.parametrize("ref", ["refs/tags/v1", "refs/heads/", "cache-answers", ""])
-def test_a_push_to_anything_but_a_branch_says_nothing(ref: str) -> None:
+def test_a_push_that_is_not_to_a_branch_is_ignored(ref: str) -> None:
     assert observe(push(pushed("a" * 40, "cache", at(3)), ref=ref)) == Nothing(
         "a push that is not to a branch says nothing about experiments"
     )
@@ -973,7 +973,7 @@ def test_a_field_of_a_push_may_be_null_or_missing(name: str) -> None:
 
 
 @pytest.mark.parametrize("event", ["project_rename", "project_transfer"])
-def test_a_project_that_is_renamed_or_transferred_has_a_new_name_and_so_have_its_branches(event: str) -> None:
+def test_a_renamed_or_transferred_project_renames_its_items_and_its_branches(event: str) -> None:
     payload = {
         "event_name": event,
         "created_at": "2026-03-01T09:00:00Z",
@@ -987,7 +987,7 @@ def test_a_project_that_is_renamed_or_transferred_has_a_new_name_and_so_have_its
     ]
 
 
-def test_a_rename_whose_time_is_not_told_yields_to_every_other_one() -> None:
+def test_a_rename_without_a_time_is_older_than_every_other() -> None:
     names = {"path_with_namespace": "acme/answers", "old_path_with_namespace": "acme/app"}
     said = observed({"event_name": "project_rename", **names})
     assert {one.alias.renamed_at.year for one in said if isinstance(one, Renamed)} == {1970}
@@ -997,11 +997,11 @@ def test_a_rename_whose_time_is_not_told_yields_to_every_other_one() -> None:
     "kind",
     ["build", "wiki_page", "tag_push", "release", "feature_flag", "emoji", "member", "access_token", "brand_new"],
 )
-def test_an_event_that_we_do_not_use_says_nothing(kind: str) -> None:
+def test_an_unused_event_is_ignored_whatever_its_fields(kind: str) -> None:
     assert observe({"object_kind": kind}) == Nothing(f"GitLab's `{kind}` events say nothing about experiments")
 
 
-def test_the_body_and_not_the_header_tells_the_event() -> None:
+def test_the_event_is_named_by_the_body_and_not_by_the_header() -> None:
     as_system_hook = GITLAB.observe(delivery(issue("open"), **{"x-gitlab-event": "System Hook"}))
     assert as_system_hook == observe(issue("open"))
 

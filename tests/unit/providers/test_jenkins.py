@@ -1,4 +1,4 @@
-"""Jenkins: passwords, delivery ids, and what the Notification plugin's payloads say."""
+"""Jenkins: passwords and observations."""
 
 import json
 from base64 import b64encode
@@ -67,7 +67,7 @@ def test_the_secret_is_accepted_as_the_password_of_any_user(user: str) -> None:
     verify(basic(f"{user}:secret"))
 
 
-def test_the_scheme_may_be_written_in_any_case_and_the_password_in_any_letters() -> None:
+def test_the_scheme_may_have_any_case_and_the_password_any_letters() -> None:
     verify(basic("jenkins:se:crät").replace("Basic", "bASIC"), ["se:crät".encode()])
 
 
@@ -86,7 +86,7 @@ def test_the_scheme_may_be_written_in_any_case_and_the_password_in_any_letters()
         (basic("jenkins: secret"), "is not the source's secret"),
     ],
 )
-def test_credentials_that_prove_nothing_are_refused_with_the_reason(authorization: str | None, complaint: str) -> None:
+def test_malformed_credentials_are_refused_with_the_reason(authorization: str | None, complaint: str) -> None:
     with pytest.raises(SignatureRefused, match=complaint):
         verify(authorization)
 
@@ -98,7 +98,7 @@ def test_a_run_that_ended(phase: str, status: str) -> None:
 
 
 @pytest.mark.parametrize("phase", ["QUEUED", "STARTED", "NONE", "new in some version", ""])
-def test_a_run_that_goes_on_says_nothing_yet(phase: str) -> None:
+def test_a_run_in_progress_is_ignored(phase: str) -> None:
     assert observe(run(phase)) == Nothing(f"a run in phase {phase} has no result yet; COMPLETED and FINALIZED have")
 
 
@@ -107,7 +107,7 @@ def test_the_name_of_the_remote_is_left_out_of_the_branch(branch: str) -> None:
     assert observe(run(scm=scm(branch=branch))) == [observed(branch="cache-answers"), BRANCH]
 
 
-def test_only_the_start_of_a_branch_is_taken_for_a_remote() -> None:
+def test_only_the_start_of_a_branch_is_a_remote() -> None:
     assert observed(branch="exp/origin/cache") in dated(observe(run(scm=scm(branch="exp/origin/cache"))))
 
 
@@ -139,7 +139,7 @@ def test_milliseconds_are_kept() -> None:
 
 
 @pytest.mark.parametrize("timestamp", [None, ""])
-def test_a_run_without_a_time_says_which_plugin_to_update(timestamp: str | None) -> None:
+def test_a_run_without_a_time_is_ignored_with_advice(timestamp: str | None) -> None:
     assert observe(run(timestamp=timestamp)) == Nothing("the run names no time; update the Notification plugin")
 
 
@@ -154,12 +154,12 @@ def test_a_run_with_the_required_fields_alone_can_be_read() -> None:
     "repository",
     [None, {}, scm(commit=None), scm(commit=""), scm(commit="4"), scm(commit="abc123"), scm(commit="0" * 40)],
 )
-def test_a_run_without_a_full_commit_hash_says_nothing(repository: Any) -> None:
+def test_a_run_without_a_full_commit_hash_is_ignored(repository: Any) -> None:
     assert observe(run(scm=repository)) == Nothing("the run names no commit of Git")
 
 
 @pytest.mark.parametrize("body", [b"<hudson.plugins/>", b'<?xml version="1.0"?><hudson/>', b"\r\n <hudson/>"])
-def test_xml_is_unreadable_and_the_other_format_is_named(body: bytes) -> None:
+def test_xml_is_unreadable_and_the_error_names_the_right_format(body: bytes) -> None:
     with pytest.raises(UnreadableDelivery, match="the body is XML; choose the format JSON"):
         observe_body(body)
     with pytest.raises(UnreadableDelivery, match="the body is XML; choose the format JSON"):

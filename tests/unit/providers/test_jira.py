@@ -1,4 +1,4 @@
-"""Jira: signatures, delivery ids, and what its payloads say."""
+"""Jira: signatures and observations."""
 
 import base64
 import hmac
@@ -23,7 +23,7 @@ JIRA = Jira()
 TICKET = Ref("jira:ML-12")
 CREATED = datetime(2026, 3, 1, 9, tzinfo=UTC)
 NOW = datetime(2026, 3, 5, 9, tzinfo=UTC)
-"""When each event here happens."""
+"""The time of every event."""
 
 BODY = b"Hello, World!"
 PUBLISHED_DIGEST = "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
@@ -62,7 +62,7 @@ def changed(field: str, before: str | None, now: str | None, **more: Any) -> dic
 
 
 def updated(*changes: dict[str, Any], event: str = "jira:issue_updated", more: Any = None, **fields: Any) -> Any:
-    """An event of a ticket that has these fields, and of which this changed."""
+    """An event of a ticket with these fields and these changes."""
     changelog = {"changelog": {"items": list(changes)}} if changes else {}
     return {
         "timestamp": milliseconds(NOW),
@@ -79,7 +79,7 @@ def comment(body: Any = "Nice.", when: datetime = NOW, **more: Any) -> dict[str,
 
 
 def commented(body: Any = "Nice.", event: str = "comment_created", **more: Any) -> dict[str, Any]:
-    """An event of a comment as Data Center may send it: the ticket has a key and no fields."""
+    """A comment event as Data Center may send it: the ticket has a key and no fields."""
     said = {"timestamp": milliseconds(NOW), "webhookEvent": event, "comment": comment(body)}
     return {**said, "issue": {"key": "ML-12"}, **more}
 
@@ -100,7 +100,7 @@ def observed(payload: Any) -> list[Observation]:
 
 
 def happened(payload: Any) -> list[Observation]:
-    """What a delivery says beside how the ticket looks and when it was created."""
+    """The observations of a delivery without the ticket's state and creation."""
     return [one for one in observed(payload) if not (isinstance(one, Observed) and one.kind in ("seen", "created"))]
 
 
@@ -121,7 +121,7 @@ def seen(**known: str) -> Observed:
 
 
 def text_of(body: Any) -> str:
-    """What is handed over of a comment's text."""
+    """The text of the observed comment."""
     (said,) = [one for one in observed(commented(body)) if isinstance(one, Commented)]
     return said.text
 
@@ -184,12 +184,12 @@ def test_a_signature_by_sha1_is_too_weak() -> None:
         (f"sha256={PUBLISHED_DIGEST}00", "does not match"),
     ],
 )
-def test_a_signature_that_proves_nothing_is_refused_with_the_reason(signature: str, complaint: str) -> None:
+def test_a_malformed_signature_is_refused_with_the_reason(signature: str, complaint: str) -> None:
     with pytest.raises(SignatureRefused, match=complaint):
         verify({"x-hub-signature": signature})
 
 
-def test_a_wrong_signature_is_refused_whatever_the_password() -> None:
+def test_a_wrong_signature_is_refused_even_with_the_right_password() -> None:
     with pytest.raises(SignatureRefused, match="does not match"):
         verify({"x-hub-signature": f"sha256={'0' * 64}", **basic(f"jira:{SECRET}")})
 
@@ -214,7 +214,7 @@ def test_the_secret_may_be_the_password_of_any_user(user: str) -> None:
         (basic(f"jira:{SECRET} "), "is not the source's secret"),
     ],
 )
-def test_a_password_that_proves_nothing_is_refused_with_the_reason(headers: dict[str, str], complaint: str) -> None:
+def test_malformed_credentials_are_refused_with_the_reason(headers: dict[str, str], complaint: str) -> None:
     with pytest.raises(SignatureRefused, match=complaint):
         verify(headers)
 
@@ -244,7 +244,7 @@ def test_a_deleted_ticket() -> None:
 
 
 @pytest.mark.parametrize("event", ["jira:issue_updated", "jira:issue_unheard_of"])
-def test_an_update_that_does_not_tell_what_changed_is_a_sign_of_life(event: str) -> None:
+def test_an_update_without_a_change_is_activity(event: str) -> None:
     assert observe(updated(event=event)) == [seen(), item("created", CREATED), ACTIVE]
     assert observe(updated(event=event, more={"changelog": None})) == [seen(), item("created", CREATED), ACTIVE]
     assert observe(updated(event=event, more={"changelog": {"items": None}})) == observe(updated(event=event))
@@ -272,18 +272,18 @@ OPTIONAL = [
 
 
 @pytest.mark.parametrize("field", OPTIONAL)
-def test_a_field_that_is_null_is_as_good_as_left_out(field: str) -> None:
+def test_a_null_field_is_read_as_an_absent_one(field: str) -> None:
     least = {"webhookEvent": "jira:issue_created", "issue": {"key": "ML-12"}, "timestamp": milliseconds(NOW)}
     assert observe({**least, "issue": {"key": "ML-12", "fields": {field: None}}}) == [item("seen")]
 
 
-def test_objects_without_what_is_read_of_them_say_nothing() -> None:
+def test_empty_objects_are_ignored() -> None:
     hollow: dict[str, Any] = {name: {} for name in ("issuetype", "project", "status", "resolution", "parent")}
     said = observed(updated({}, components=[{}, {"name": None}], issuelinks=[{}, {"type": None}], **hollow))
     assert said == [seen(), item("created", CREATED), ACTIVE, Linked(TICKET, "link", TICKET, frozenset(), NOW)]
 
 
-def test_the_time_of_an_event_without_a_timestamp_is_that_of_the_ticket() -> None:
+def test_an_event_without_a_timestamp_has_the_time_of_the_ticket() -> None:
     payload = updated(updated="2026-03-04T10:00:00.000+0100")
     payload["timestamp"] = None
     assert Observed("active", TICKET, at(4)) in observed(payload)
@@ -308,13 +308,13 @@ def test_a_key_is_read_whatever_its_case() -> None:
         (None, None),
     ],
 )
-def test_the_address_of_a_ticket_is_where_people_read_it(address: str | None, url: str | None) -> None:
+def test_the_url_of_a_ticket_is_its_page(address: str | None, url: str | None) -> None:
     payload = updated()
     payload["issue"]["self"] = address
     assert looks(payload).get("url") == ((url,) if url else None)
 
 
-def test_of_very_many_labels_the_first_are_read() -> None:
+def test_the_first_of_many_labels_are_read() -> None:
     many = [f"label-{number}" for number in range(500)]
     assert looks(updated(labels=many))["label"] == tuple(many[:100])
     assert len(happened(updated(changed("labels", None, " ".join(many))))) == 100
@@ -339,7 +339,7 @@ def test_changed_labels() -> None:
         (None, None, []),
     ],
 )
-def test_a_label_is_put_on_or_taken_off(before: str | None, now: str | None, said: list[Observation]) -> None:
+def test_a_label_is_added_or_removed(before: str | None, now: str | None, said: list[Observation]) -> None:
     assert happened(updated(changed("labels", before, now))) == said
 
 
@@ -366,13 +366,13 @@ def test_a_ticket_that_moved(field: str, key: str, category: str) -> None:
     "now",
     [None, {}, status("Elsewhere", "done"), status("There"), status("There", "undefined"), status("", "done", "")],
 )
-def test_the_category_of_another_status_than_the_entered_one_is_not_told(now: Any) -> None:
+def test_the_category_of_a_later_status_is_not_taken(now: Any) -> None:
     assert happened(updated(changed("status", "Open", "There"), status=now)) == [
         item("moved", status_from="Open", status_to="There")
     ]
 
 
-def test_a_status_that_was_renamed_meanwhile_is_known_by_its_id() -> None:
+def test_a_renamed_status_is_recognised_by_its_id() -> None:
     moved = changed("status", "Open", "There", to="3")
     assert happened(updated(moved, status=status("Over there", "indeterminate", "3"))) == [
         item("moved", status_from="Open", status_to="There", category_to="in progress")
@@ -387,7 +387,9 @@ def test_a_status_that_was_renamed_meanwhile_is_known_by_its_id() -> None:
         ("done", [item("moved", status_to="There", category_to="done")]),
     ],
 )
-def test_a_ticket_created_in_a_status_has_moved_only_if_that_is_no_new_one(key: str, said: list[Observation]) -> None:
+def test_a_ticket_created_in_a_status_has_moved_only_if_the_status_is_not_new(
+    key: str, said: list[Observation]
+) -> None:
     created = updated(changed("Status", None, "There"), event="jira:issue_created", status=status("There", key))
     assert happened(created) == said
 
@@ -403,7 +405,7 @@ def test_a_resolution_and_a_status_may_change_in_either_order(changes: list[dict
     ]
 
 
-def test_a_status_that_changes_alone_goes_with_the_resolution_that_the_ticket_has() -> None:
+def test_a_change_of_status_alone_has_the_resolution_of_the_ticket() -> None:
     assert happened(updated(DONE, resolution={"name": "Duplicate"})) == [
         item("moved", status_from="Open", status_to="Done", resolution="Duplicate")
     ]
@@ -418,7 +420,7 @@ def test_a_status_that_changes_alone_goes_with_the_resolution_that_the_ticket_ha
         changed("resolution", "Duplicate", ""),
     ],
 )
-def test_a_resolution_that_was_taken_off_is_none(change: dict[str, Any]) -> None:
+def test_a_removed_resolution_is_none(change: dict[str, Any]) -> None:
     reopened = changed("status", "Done", "Open")
     stale = {"name": "Duplicate"}
     assert happened(updated(change, reopened, status=status("Open", "new"), resolution=stale)) == [
@@ -426,7 +428,7 @@ def test_a_resolution_that_was_taken_off_is_none(change: dict[str, Any]) -> None
     ]
 
 
-def test_a_resolution_that_changes_alone_goes_with_the_done_status_of_the_ticket() -> None:
+def test_a_change_of_resolution_alone_has_the_done_status_of_the_ticket() -> None:
     change = changed("resolution", "None", "Duplicate")
     assert happened(updated(change, status=status("Closed", "done"))) == [
         item("moved", status_to="Closed", category_to="done", resolution="Duplicate")
@@ -434,37 +436,37 @@ def test_a_resolution_that_changes_alone_goes_with_the_done_status_of_the_ticket
 
 
 @pytest.mark.parametrize("now", [None, status("Open", "new"), status("Closed")])
-def test_a_resolution_that_changes_alone_of_a_ticket_that_is_not_done_tells_no_status(now: Any) -> None:
+def test_a_change_of_resolution_alone_has_no_status_if_the_ticket_is_not_done(now: Any) -> None:
     change = changed("resolution", "Fixed", "Duplicate")
     assert happened(updated(change, status=now)) == [item("moved", resolution_from="Fixed", resolution="Duplicate")]
 
 
-def test_a_change_may_leave_its_ids_out() -> None:
+def test_a_change_may_have_no_ids() -> None:
     change = {"field": "resolution", "toString": "Duplicate"}
     assert happened(updated(change)) == [item("moved", resolution="Duplicate")]
 
 
-def test_an_assigned_ticket_does_not_tell_to_whom() -> None:
+def test_the_assignment_of_a_ticket_names_no_person() -> None:
     said = happened(updated(changed("assignee", None, "Somebody")))
     assert said == [item("assigned")]
     assert "Somebody" not in repr(said)
 
 
-def test_a_ticket_that_nobody_has_any_more_is_active() -> None:
+def test_an_unassigned_ticket_is_active() -> None:
     assert happened(updated(changed("assignee", "Somebody", None))) == [ACTIVE]
 
 
-def test_a_ticket_that_went_to_another_project_has_a_new_name() -> None:
+def test_a_ticket_that_is_moved_to_another_project_is_renamed() -> None:
     moves = (changed("project", "OPS", "ML"), changed("Key", "OPS-7", "ML-12"))
     assert happened(updated(*moves)) == [Renamed(Alias(Ref("jira:OPS-7"), TICKET, NOW)), ACTIVE]
 
 
 @pytest.mark.parametrize(("old", "new"), [(None, "ML-12"), ("OPS-7", None), ("ops", "ML-12"), ("ml-12", "ML-12")])
-def test_a_key_that_is_none_or_the_same_renames_nothing(old: str | None, new: str | None) -> None:
+def test_an_invalid_or_unchanged_key_renames_nothing(old: str | None, new: str | None) -> None:
     assert happened(updated(changed("Key", old, new))) == [ACTIVE]
 
 
-def test_all_that_changed_at_once_is_read_and_the_rest_is_one_sign_of_life() -> None:
+def test_supported_changes_are_all_read_and_the_rest_is_one_activity() -> None:
     changes = (
         changed("priority", "High", "Low"),
         changed("labels", "", "experiment"),
@@ -475,11 +477,11 @@ def test_all_that_changed_at_once_is_read_and_the_rest_is_one_sign_of_life() -> 
 
 
 @pytest.mark.parametrize("name", ["labels", "Status", "Key", "assignee", "resolution", "issuetype"])
-def test_a_field_that_a_site_added_is_not_the_one_of_jira_with_its_name(name: str) -> None:
+def test_a_custom_field_is_not_the_built_in_field_of_the_same_name(name: str) -> None:
     assert happened(updated(changed(name, "OPS-1", "OPS-2", fieldtype="custom"))) == [ACTIVE]
 
 
-def test_a_ticket_that_is_done_tells_in_each_event_when_it_was_resolved() -> None:
+def test_every_event_of_a_done_ticket_contains_its_closing() -> None:
     fields: dict[str, Any] = {
         "status": status("Closed", "done"),
         "resolution": {"name": "Won't Do"},
@@ -491,33 +493,33 @@ def test_a_ticket_that_is_done_tells_in_each_event_when_it_was_resolved() -> Non
 
 
 @pytest.mark.parametrize("now", [None, status("Open", "new"), status("Closed")])
-def test_a_ticket_that_is_not_known_to_be_done_was_not_closed(now: Any) -> None:
+def test_a_ticket_that_may_not_be_done_is_not_closed(now: Any) -> None:
     assert happened(updated(status=now, resolutiondate=written(at(3)))) == [ACTIVE]
 
 
-def test_a_ticket_that_is_done_without_a_resolution_tells_no_time_of_closing() -> None:
+def test_a_done_ticket_without_a_resolution_date_has_no_closing() -> None:
     assert happened(updated(status=status("Done", "done"), resolutiondate=None)) == [ACTIVE]
 
 
-def test_a_ticket_serves_its_parent() -> None:
+def test_a_ticket_is_linked_to_its_parent() -> None:
     assert targets("parent", parent={"key": "ml-3"}) == [{Ref("jira:ML-3")}]
 
 
-def test_a_parent_that_is_null_takes_the_link_back() -> None:
+def test_a_null_parent_withdraws_the_link() -> None:
     assert targets("parent", parent=None) == [frozenset()]
 
 
 @pytest.mark.parametrize("parent", [{}, {"key": None}, {"key": "nothing"}])
-def test_a_parent_that_is_not_named_states_nothing(parent: dict[str, Any]) -> None:
+def test_a_parent_without_a_key_states_nothing(parent: dict[str, Any]) -> None:
     assert targets("parent", parent=parent) == []
 
 
-def test_a_parent_or_links_that_are_absent_state_nothing() -> None:
+def test_an_absent_parent_and_absent_links_state_nothing() -> None:
     assert targets("parent") == targets("link") == targets("link", issuelinks=None) == []
 
 
 @pytest.mark.parametrize("outward", ["implements", "tests", "Validates", "is part of", "is evidence for"])
-def test_a_link_that_says_so_makes_a_ticket_evidence(outward: str) -> None:
+def test_a_link_of_an_evidence_type_makes_the_ticket_evidence(outward: str) -> None:
     assert targets("link", issuelinks=[link(outward, "OPS-7")]) == [{Ref("jira:OPS-7")}]
 
 
@@ -533,11 +535,11 @@ def test_a_link_that_says_so_makes_a_ticket_evidence(outward: str) -> None:
         {"type": None, "outwardIssue": {"key": "OPS-7"}},
     ],
 )
-def test_any_other_link_says_nothing(other: dict[str, Any]) -> None:
+def test_a_link_of_any_other_type_is_ignored(other: dict[str, Any]) -> None:
     assert targets("link", issuelinks=[other]) == [frozenset()]
 
 
-def test_of_very_many_links_the_first_are_read() -> None:
+def test_the_first_of_many_links_are_read() -> None:
     others = [link("relates to", "OPS-1"), *(link("tests", f"OPS-{number}") for number in range(10, 500))]
     assert targets("link", issuelinks=others) == [
         {Ref(f"jira:OPS-{number}") for number in range(10, 10 + MOST_TARGETS)}
@@ -551,10 +553,10 @@ def test_a_created_comment() -> None:
     ]
 
 
-def test_a_created_comment_tells_how_the_ticket_looks() -> None:
+def test_a_created_comment_contains_the_state_of_the_ticket() -> None:
     few = {"summary": "Cache answers", "issuetype": {"name": "Spike"}, "created": None}
     looks = seen(item_type="Spike")
-    # An event that shows no components does not tell where the ticket belongs: its team stays as it is.
+    # Without components the event does not say where the ticket belongs, so that its team stays.
     placeless = Observed("seen", looks.subject, looks.at, {k: v for k, v in looks.traits.items() if k != "project"})
     comment = Commented(TICKET, NOW, "Nice.", insider=None)
     assert observe(commented(issue=issue(**few))) == [placeless, ACTIVE, comment]
@@ -563,12 +565,12 @@ def test_a_created_comment_tells_how_the_ticket_looks() -> None:
 
 
 @pytest.mark.parametrize("event", ["comment_updated", "comment_deleted", "comment_unheard_of"])
-def test_a_comment_that_is_edited_or_deleted_commands_nothing(event: str) -> None:
+def test_an_edited_or_deleted_comment_is_not_a_command(event: str) -> None:
     assert observe(commented("/experiment start", event)) == [ACTIVE]
 
 
 @pytest.mark.parametrize("event", ["comment_created", "comment_updated", "comment_deleted"])
-def test_a_comment_without_its_ticket_says_nothing(event: str) -> None:
+def test_a_comment_without_its_ticket_is_ignored(event: str) -> None:
     nothing = Nothing("the comment does not name its ticket")
     assert observe(commented(event=event, issue=None)) == nothing
     assert observe({"webhookEvent": event}) == nothing
@@ -599,12 +601,12 @@ def test_an_update_that_is_a_comment(named: dict[str, Any]) -> None:
         {"webhookEvent": "jira:issue_unheard_of", "comment": comment("/experiment start")},
     ],
 )
-def test_an_update_that_is_no_new_comment_commands_nothing(more: dict[str, Any]) -> None:
+def test_an_update_without_a_new_comment_is_not_a_command(more: dict[str, Any]) -> None:
     assert happened(updated(more=more)) == [ACTIVE]
 
 
 @pytest.mark.parametrize("block", ["code", "noformat", "quote", "code:java", "code:title=a.py|theme=b", "CODE"])
-def test_what_stands_in_a_block_of_a_comment_is_no_command(block: str) -> None:
+def test_text_in_a_block_of_a_comment_is_not_a_command(block: str) -> None:
     name = block.partition(":")[0]
     text = text_of(f"Before\n{{{block}}}\n/experiment start\n{{{name}}}\nafter")
     assert text.split() == ["Before", "after"]
@@ -629,13 +631,13 @@ def test_blocks_end_where_jira_ends_them(body: str, left: str) -> None:
     assert " ".join(text_of(body).split()) == left
 
 
-def test_what_follows_a_block_on_its_line_does_not_begin_the_line() -> None:
+def test_text_after_a_block_does_not_begin_its_line() -> None:
     text = text_of("{quote}Start it?{quote}/experiment start\n/experiment share")
     assert [line.startswith("/") for line in text.splitlines()] == [False, True]
 
 
 @pytest.mark.parametrize("piece", ["{code", "{code:", "{code:a", "{quote}", "{code}{quote}", "{", "{code:" + "a" * 99])
-def test_a_long_comment_is_read_in_no_time(piece: str) -> None:
+def test_a_long_comment_is_read_quickly(piece: str) -> None:
     assert len(text_of(piece * (1_000_000 // len(piece)))) <= 1_000_000
 
 
@@ -647,7 +649,7 @@ def words(text: str | None, *marks: str) -> dict[str, Any]:
     return {"type": "text", "text": text, "marks": [{"type": mark} for mark in marks]}
 
 
-def test_a_comment_that_is_a_tree_is_its_paragraphs_without_code_and_quotations() -> None:
+def test_a_document_tree_is_read_as_its_paragraphs_without_code_and_quotations() -> None:
     tree = node(
         "doc",
         node("paragraph", words("/experiment "), words("start", "strong")),
@@ -662,7 +664,7 @@ def test_a_comment_that_is_a_tree_is_its_paragraphs_without_code_and_quotations(
     assert text_of(tree) == "/experiment start\none\ntwo\n asked\n`/experiment bold`"
 
 
-def test_a_tree_is_read_to_a_bounded_depth_and_length() -> None:
+def test_a_document_tree_is_read_to_a_limited_depth_and_length() -> None:
     deep = node("paragraph", words("too deep"))
     for _ in range(100):
         deep = node("panel", deep)
@@ -670,7 +672,7 @@ def test_a_tree_is_read_to_a_bounded_depth_and_length() -> None:
     assert len(text_of(node("doc", *[node("paragraph", words("a"))] * 5000)).splitlines()) == 1000
 
 
-def test_a_tree_without_end_is_unreadable() -> None:
+def test_a_document_tree_that_is_too_deep_is_unreadable() -> None:
     endless = b'{"content":[' * 50_000 + b"]}" * 50_000
     body = json.dumps(commented("TREE")).encode().replace(b'"TREE"', endless)
     with pytest.raises(UnreadableDelivery):
@@ -678,7 +680,7 @@ def test_a_tree_without_end_is_unreadable() -> None:
 
 
 def post_function(**more: Any) -> dict[str, Any]:
-    """What a workflow's post function sends."""
+    """The payload of a workflow's post function."""
     transition = {"transitionName": "Start", "from_status": "To Do", "to_status": "Doing"}
     start = {"transition": transition, "comment": "", "issue": issue(), "timestamp": milliseconds(NOW)}
     return {**start, **more}
@@ -693,7 +695,7 @@ def test_a_transition_in_a_workflow() -> None:
     ]
 
 
-def test_a_transition_tells_the_category_only_of_the_status_that_was_entered() -> None:
+def test_a_transition_has_the_category_only_of_the_entered_status() -> None:
     payload = post_function(issue=issue(status=status("To Do", "new")))
     assert happened(payload) == [item("moved", status_from="To Do", status_to="Doing")]
 
@@ -701,7 +703,7 @@ def test_a_transition_tells_the_category_only_of_the_status_that_was_entered() -
 @pytest.mark.parametrize(
     "event", ["issuelink_created", "sprint_started", "worklog_created", "project_created", "jira:version_released"]
 )
-def test_an_event_that_we_do_not_use_says_nothing(event: str) -> None:
+def test_an_unused_event_is_ignored_whatever_its_fields(event: str) -> None:
     payload = {"webhookEvent": event, "timestamp": "whenever", "issue": 1, "comment": [], "changelog": ""}
     assert observe(payload) == Nothing(f"Jira's `{event}` events say nothing about experiments")
 
@@ -748,20 +750,20 @@ def test_a_field_that_is_missing_or_malformed_is_named_with_its_path(payload: An
 @pytest.mark.parametrize(
     "key", ["", "ML", "ML-", "-12", "12-ML", "ML 12", "ML-1٤", "\u017fML-1", "ML-12\n", "M" * 999 + "-1"]
 )
-def test_a_key_that_is_none_is_named_with_its_path_and_not_shown(key: str) -> None:
+def test_a_malformed_key_is_named_by_its_path_and_not_shown(key: str) -> None:
     with pytest.raises(UnreadableDelivery) as unreadable:
         observe(with_issue(key=key))
     assert str(unreadable.value) == "a field is malformed: expected a key such as ML-12 - at `$.issue.key`"
 
 
-def test_a_very_long_changelog_is_read_in_no_time() -> None:
+def test_a_very_long_changelog_is_read_quickly() -> None:
     changes = [changed("resolution", None, "Fixed"), changed("status", "Open", "Done")] * 10_000
     assert len(happened(updated(*changes))) == 100
     assert len(happened(updated(*[changed("resolution", None, "Fixed")] * 20_000))) == 1
 
 
 @pytest.mark.skipif(not PAYLOADS, reason="there are no real payloads here")
-def test_every_real_payload_is_understood() -> None:
+def test_a_published_payload_is_ignored_only_without_a_ticket() -> None:
     for payload in PAYLOADS:
         said = observe(payload)
         assert isinstance(said, Nothing) == ("issue" not in payload)
