@@ -38,9 +38,9 @@ def demo(port: int, weeks: int, seed: int, pace: float, data_dir: Path | None, o
     The demo first posts the history of seven teams and then continues live. It recreates its own directory, database
     and Prometheus at each start, and ignores your settings.
     """
-    from service.commands.demonstration import HASTY, Demonstration, demo_directory, demo_settings
-    from service.demo.directory import NotOurs
-    from service.demo.sending import NotTaken
+    from service.commands.demonstration import FAST_DATABASE, Demonstration, demo_directory, demo_settings
+    from service.demo.directory import DirectoryRefused
+    from service.demo.sending import UnexpectedAnswer
     from service.server import run_service
 
     shown = Demonstration(timedelta(weeks=weeks), seed, pace, _own_command(), observed, click.echo, shown_progress)
@@ -48,10 +48,14 @@ def demo(port: int, weeks: int, seed: int, pace: float, data_dir: Path | None, o
         with demo_directory((data_dir or default_data_dir("loopgauge-demo")).absolute()) as directory:
             settings = demo_settings(directory, port)
             listening = listen(settings, "--port, or with make demo PORT=8081")
-            run(run_service(settings, usable_rules(settings), listening, shown.visit(settings, listening), HASTY))
+            run(
+                run_service(
+                    settings, usable_rules(settings), listening, shown.visit(settings, listening), FAST_DATABASE
+                )
+            )
     except OSError as error:
         fail(f"the demo cannot use {error.filename}: {error.strerror}; choose another directory with --data-dir")
-    except (NotOurs, NotTaken) as error:
+    except (DirectoryRefused, UnexpectedAnswer) as error:
         fail(str(error))
 
 

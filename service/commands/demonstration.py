@@ -19,7 +19,7 @@ from service.demo.directory import fresh_directory
 from service.demo.guide import guide
 from service.demo.organisation import SOURCES, TEAMS, THRESHOLDS
 from service.demo.post import Post
-from service.demo.prometheus import NotObserved, Prometheus, run
+from service.demo.prometheus import Prometheus, PrometheusUnavailable, run
 from service.demo.visit import Service, past, post_history, post_live
 from service.settings import PREFIX, Settings, given_alone
 from service.storage.embedded import EmbeddedServer, EmbeddedUnavailable
@@ -28,7 +28,7 @@ _SECRET_BYTES = 24
 # Only a checkout has rules; a wheel has none.
 _RULES = Path(__file__).parents[2] / "dashboards" / "rules"
 
-HASTY: Mapping[str, str] = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+FAST_DATABASE: Mapping[str, str] = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 """PostgreSQL's settings for a database that is recreated at each start, and may lose its data in a crash."""
 
 Progress = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
@@ -94,7 +94,7 @@ class Demonstration:
             if self.observed:
                 try:
                     url = await self._observe(prometheus, own_settings, running)
-                except NotObserved as error:
+                except PrometheusUnavailable as error:
                     self.say(f"No Prometheus shows the past: {error}.")
                 else:
                     self.say(f"All of it in Prometheus, {url}, after {self._took()}.")
@@ -166,7 +166,7 @@ def demo_directory(directory: Path) -> Iterator[Path]:
     """Empty and lock the demo's directory, after stopping a database that a killed demo left in it.
 
     Raises:
-        NotOurs: the directory is not the demo's, or a demo runs in it.
+        DirectoryRefused: the directory is not the demo's, or a demo runs in it.
     """
     with fresh_directory(directory, _end_database) as made:
         yield made

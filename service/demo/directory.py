@@ -12,7 +12,7 @@ MARKER = ".loopgauge-demo"
 _NOTICE = "loopgauge demo made this directory, and empties it at each start.\n"
 
 
-class NotOurs(Exception):
+class DirectoryRefused(Exception):
     """A directory is not the demo's, or another demo uses it; the message says which."""
 
 
@@ -24,7 +24,7 @@ def fresh_directory(directory: Path, release: Callable[[Path], None]) -> Iterato
         release: ends processes that a killed demo left running on the directory.
 
     Raises:
-        NotOurs: the directory is not empty and has no marker, or a demo runs in it; nothing was changed.
+        DirectoryRefused: the directory is not empty and has no marker, or a demo runs in it; nothing was changed.
         OSError: the directory cannot be written.
     """
     _claim(directory)
@@ -32,7 +32,7 @@ def fresh_directory(directory: Path, release: Callable[[Path], None]) -> Iterato
         try:
             fcntl.flock(marker, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise NotOurs(f"a demo runs in {directory} already; choose another with --data-dir") from None
+            raise DirectoryRefused(f"a demo runs in {directory} already; choose another with --data-dir") from None
         release(directory)
         _empty(directory)
         yield directory
@@ -45,7 +45,9 @@ def _claim(directory: Path) -> None:
     if marker.is_file():
         return
     if any(directory.iterdir()):
-        raise NotOurs(f"{directory} holds something that is not the demo's; choose an empty one with --data-dir")
+        raise DirectoryRefused(
+            f"{directory} holds something that is not the demo's; choose an empty one with --data-dir"
+        )
     marker.write_text(_NOTICE, "utf-8")
 
 

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from service.demo.sending import NotTaken, connected
+from service.demo.sending import UnexpectedAnswer, connected
 
 _HOST = "127.0.0.1"
 _USUAL_PORT = 9090
@@ -23,7 +23,7 @@ _OK = 200
 _END_WITH_US = '"$@" & exec >&-; read -r _; kill -KILL $!; wait'
 
 
-class NotObserved(Exception):
+class PrometheusUnavailable(Exception):
     """No Prometheus shows the demo; the message gives the reason."""
 
 
@@ -50,10 +50,12 @@ class Prometheus:
         """Make the directory and the configuration.
 
         Raises:
-            NotObserved: Prometheus or promtool is not installed.
+            PrometheusUnavailable: Prometheus or promtool is not installed.
         """
         if missing := [name for name in ("promtool", "prometheus") if shutil.which(name) is None]:
-            raise NotObserved(f"{' and '.join(missing)} not on the PATH; Debian and Ubuntu: apt install prometheus")
+            raise PrometheusUnavailable(
+                f"{' and '.join(missing)} not on the PATH; Debian and Ubuntu: apt install prometheus"
+            )
         self.directory.mkdir()
         scraped = {"job_name": "loopgauge", "static_configs": [{"targets": [self.target]}]}
         configuration = {
@@ -68,7 +70,7 @@ class Prometheus:
         """Turn the past into blocks of Prometheus' database.
 
         Raises:
-            NotObserved: promtool fails.
+            PrometheusUnavailable: promtool fails.
         """
         blocks = ["--max-block-duration=1500h", "openmetrics", str(self.history), str(self._data)]
         await run(["promtool", "tsdb", "create-blocks-from", *blocks])
@@ -79,7 +81,7 @@ class Prometheus:
         """Run Prometheus until the context ends, at its usual port if that is free, and yield its URL.
 
         Raises:
-            NotObserved: Prometheus does not start.
+            PrometheusUnavailable: Prometheus does not start.
         """
         for attempt in range(_ATTEMPTS):
             # Another process may take the free port first; then try another port.
@@ -91,7 +93,7 @@ class Prometheus:
                     return
             finally:
                 await _end(process)
-        raise NotObserved(f"Prometheus does not start; its log is {self._log}")
+        raise PrometheusUnavailable(f"Prometheus does not start; its log is {self._log}")
 
     @property
     def _configuration(self) -> Path:
@@ -127,7 +129,7 @@ class Prometheus:
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
                 while not ended.done():
-                    with suppress(NotTaken, ValueError, KeyError):
+                    with suppress(UnexpectedAnswer, ValueError, KeyError):
                         if await _data_at(port) == str(self._data):
                             return True
                     await asyncio.sleep(_LOOK_SECONDS)
@@ -142,7 +144,7 @@ async def run(command: Sequence[str], environment: Mapping[str, str] | None = No
     """Run a command to its end, and kill it on cancellation.
 
     Raises:
-        NotObserved: the command fails.
+        PrometheusUnavailable: the command fails.
     """
     # A session of its own: Ctrl-C reaches only the demo, which ends the command.
     process = await asyncio.create_subprocess_exec(
@@ -156,7 +158,7 @@ async def run(command: Sequence[str], environment: Mapping[str, str] | None = No
             await process.wait()
     if process.returncode:
         last = output.decode(errors="replace").strip().rpartition("\n")[2]
-        raise NotObserved(f"{Path(command[0]).name} ended with status {process.returncode}: {last}")
+        raise PrometheusUnavailable(f"{Path(command[0]).name} ended with status {process.returncode}: {last}")
 
 
 async def _data_at(port: int) -> str:

@@ -21,7 +21,7 @@ _REFUSED = 401
 Result = Literal["stored", "duplicate", "refused"]
 
 
-class NotTaken(Exception):
+class UnexpectedAnswer(Exception):
     """The service gave an unexpected answer, which the message names."""
 
 
@@ -46,7 +46,7 @@ class Connection:
         """Send a request and wait for its answer.
 
         Raises:
-            NotTaken: the connection ends before the answer.
+            UnexpectedAnswer: the connection ends before the answer.
         """
         lines = {"host": self._host, **headers, "content-length": str(len(body))}
         head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
@@ -57,7 +57,7 @@ class Connection:
                 while not parser.answer.whole:
                     parser.feed(await self._reader.read(_AT_ONCE))
         except (OSError, TimeoutError, httptools.HttpParserError) as error:
-            raise NotTaken(f"the service does not answer: {str(error) or 'it takes too long'}") from error
+            raise UnexpectedAnswer(f"the service does not answer: {str(error) or 'it takes too long'}") from error
         return parser.answer
 
     async def close(self) -> None:
@@ -74,7 +74,7 @@ class _AnswerParser:
 
     def feed(self, part: bytes) -> None:
         if not part:
-            raise NotTaken("the service ended the connection")
+            raise UnexpectedAnswer("the service ended the connection")
         self._http.feed_data(part)
 
     def on_body(self, part: bytes) -> None:
@@ -90,12 +90,12 @@ async def connected(host: str, port: int) -> AsyncIterator[Connection]:
     """Connect to the service until the context ends.
 
     Raises:
-        NotTaken: the service cannot be reached.
+        UnexpectedAnswer: the service cannot be reached.
     """
     try:
         reader, writer = await asyncio.open_connection(host, port)
     except OSError as error:
-        raise NotTaken(f"the service cannot be reached at {host}:{port}: {error}") from error
+        raise UnexpectedAnswer(f"the service cannot be reached at {host}:{port}: {error}") from error
     connection = Connection(reader, writer, f"{host}:{port}")
     try:
         yield connection
@@ -107,14 +107,14 @@ async def deliver(connection: Connection, post: Post, secrets: Mapping[str, str]
     """Deliver a post, without a retry.
 
     Raises:
-        NotTaken: the answer is not the expected one.
+        UnexpectedAnswer: the answer is not the expected one.
     """
     answer = await connection.ask("POST", f"/webhooks/{post.source}", signed(post, secrets), post.body)
     if answer.status == _REFUSED and post.forged:
         return "refused"
     if answer.status != _ACCEPTED or post.forged:
         text = answer.body.decode(errors="replace")
-        raise NotTaken(f"a delivery to /webhooks/{post.source} was answered {answer.status}: {text}")
+        raise UnexpectedAnswer(f"a delivery to /webhooks/{post.source} was answered {answer.status}: {text}")
     return "duplicate" if json.loads(answer.body)["status"] == "duplicate" else "stored"
 
 
@@ -127,7 +127,7 @@ async def deliver_all(
         done: the callback for each result.
 
     Raises:
-        NotTaken: the service gave an unexpected answer; the rest is not sent.
+        UnexpectedAnswer: the service gave an unexpected answer; the rest is not sent.
     """
     queue = iter(posts)
 
@@ -140,5 +140,5 @@ async def deliver_all(
         async with asyncio.TaskGroup() as senders:
             for _ in range(_CONNECTIONS):
                 senders.create_task(drain())
-    except* NotTaken as refused:
+    except* UnexpectedAnswer as refused:
         raise refused.exceptions[0] from None

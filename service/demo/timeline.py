@@ -8,11 +8,11 @@ from functools import partial
 from itertools import count
 from random import Random  # noqa: TID251 - the type alone: the dice come in as a parameter
 
-from service.demo.bycatch import bycatch
 from service.demo.organisation import SILENT, SILENT_SINCE, TEAMS, Team
 from service.demo.plan import Plan, draw
 from service.demo.post import Post
 from service.demo.trackers import TRACKERS
+from service.demo.unrelated import unrelated_deliveries
 
 # The time from a team's last idea to the start of the demo, as a fraction of the time between two ideas.
 _LAST_IDEA = 0.4
@@ -30,7 +30,7 @@ def history(start: datetime, span: timedelta, dice: Random) -> Iterator[Post]:
         start: when the demo starts, UTC, in whole seconds.
     """
     of_teams = [post for team in TEAMS for post in _past(team, start, span, dice)]
-    posts = [post for post in [*of_teams, *bycatch(start, span)] if start - span <= post.at < start]
+    posts = [post for post in [*of_teams, *unrelated_deliveries(start, span)] if start - span <= post.at < start]
     silent_since = start - min(SILENT_SINCE, span / 2)
     sent = [post for post in posts if post.source != SILENT or post.at < silent_since]
     yield from sorted(_with_retries(sent, start), key=lambda post: post.at)

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from random import Random  # noqa: TID251 - the type alone: the dice come in as a parameter
 
 from service.demo.post import Post
-from service.demo.sending import NotTaken, Result, connected, deliver, deliver_all
+from service.demo.sending import Result, UnexpectedAnswer, connected, deliver, deliver_all
 from service.demo.timeline import history, live
 
 _OK = 200
@@ -45,7 +45,7 @@ async def post_history(
         The number of stored, duplicate and refused deliveries.
 
     Raises:
-        NotTaken: the service gave an unexpected answer.
+        UnexpectedAnswer: the service gave an unexpected answer.
     """
     results: dict[Result, int] = {"stored": 0, "duplicate": 0, "refused": 0}
 
@@ -63,7 +63,7 @@ async def post_live(service: Service, start: datetime, span: timedelta, pace: fl
     """Post live deliveries, each when it is due, without end.
 
     Raises:
-        NotTaken: the service gave an unexpected answer.
+        UnexpectedAnswer: the service gave an unexpected answer.
     """
     for post in live(start, span, pace, dice):
         await asyncio.sleep(max(0.0, (post.at - service.clock()).total_seconds()))
@@ -100,7 +100,7 @@ async def _metrics(service: Service) -> dict[str, float]:
     async with connected(service.host, service.port) as connection:
         answer = await connection.ask("GET", "/metrics", {})
     if answer.status != _OK:
-        raise NotTaken(f"/metrics was answered {answer.status}")
+        raise UnexpectedAnswer(f"/metrics was answered {answer.status}")
     sums: dict[str, float] = {}
     for line in answer.body.decode().splitlines():
         if not line.startswith("#"):

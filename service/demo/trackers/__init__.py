@@ -5,9 +5,9 @@ from typing import Protocol
 
 from service.demo.organisation import Team, Tracker
 from service.demo.plan import Plan
-from service.demo.trackers.github import OnGitHub
-from service.demo.trackers.gitlab import OnGitLab
-from service.demo.trackers.jira import OnJira
+from service.demo.trackers.github import GitHubExperiment
+from service.demo.trackers.gitlab import GitLabExperiment
+from service.demo.trackers.jira import JiraExperiment
 from service.demo.trackers.steps import Steps
 
 
@@ -17,5 +17,5 @@ class Begin(Protocol):
     def __call__(self, team: Team, plan: Plan) -> Steps: ...
 
 
-TRACKERS: Mapping[Tracker, Begin] = {"github": OnGitHub, "jira": OnJira, "gitlab": OnGitLab}
+TRACKERS: Mapping[Tracker, Begin] = {"github": GitHubExperiment, "jira": JiraExperiment, "gitlab": GitLabExperiment}
 """Every tracker, by name."""

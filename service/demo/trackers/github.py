@@ -15,7 +15,7 @@ _FIRST_NUMBER = 100
 _APART = 4
 
 
-class OnGitHub:
+class GitHubExperiment:
     """The steps in GitHub. Every other experiment is concluded and shared by commands in comments."""
 
     def __init__(self, team: Team, plan: Plan) -> None:

@@ -13,7 +13,7 @@ _MINUTE = timedelta(minutes=1)
 _FIRST_NUMBER = 100
 
 
-class OnGitLab:
+class GitLabExperiment:
     """The steps in GitLab."""
 
     def __init__(self, team: Team, plan: Plan) -> None:

@@ -13,7 +13,7 @@ _MINUTE = timedelta(minutes=1)
 _FIRST_NUMBER = 100
 
 
-class OnJira:
+class JiraExperiment:
     """The steps in Jira. The type of the ticket marks the experiment, and its component names the team."""
 
     def __init__(self, team: Team, plan: Plan) -> None:

@@ -15,7 +15,7 @@ import pytest
 from service.app import utc_now
 from service.demo.organisation import SOURCES
 from service.demo.post import Post
-from service.demo.sending import NotTaken, connected, deliver
+from service.demo.sending import UnexpectedAnswer, connected, deliver
 from service.demo.timeline import history
 from service.demo.visit import Service, post_history
 from service.server import run_service
@@ -71,7 +71,7 @@ async def test_a_refused_delivery_fails_the_visit_and_ends_the_service(database_
         wrong = replace(service, secrets=dict.fromkeys(SOURCES, "another secret"))
         await post_history(wrong, week(), lambda done, total: None)
 
-    with pytest.raises(NotTaken, match="a delivery to /webhooks/github was answered 401"):
+    with pytest.raises(UnexpectedAnswer, match="a delivery to /webhooks/github was answered 401"):
         await visited(database_url, tmp_path, visit)
 
 
@@ -82,7 +82,7 @@ async def test_an_accepted_forged_delivery_fails_the_visit(database_url: str, tm
         async with connected(service.host, service.port) as connection:
             await deliver(connection, honest, backwards)
 
-    with pytest.raises(NotTaken, match="was answered 202"):
+    with pytest.raises(UnexpectedAnswer, match="was answered 202"):
         await visited(database_url, tmp_path, visit)
 
 
@@ -103,6 +103,6 @@ async def test_a_running_visit_ends_with_the_service(database_url: str, tmp_path
 async def test_an_unreachable_service_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    with pytest.raises(NotTaken, match=f"cannot be reached at 127.0.0.1:{port}"):
+    with pytest.raises(UnexpectedAnswer, match=f"cannot be reached at 127.0.0.1:{port}"):
         async with connected("127.0.0.1", port):
             pass

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.demo.prometheus import NotObserved, Prometheus, run
+from service.demo.prometheus import Prometheus, PrometheusUnavailable, run
 from tests.support.prometheus import Prometheus as Observer
 from tests.support.prometheus import tool
 
@@ -71,7 +71,7 @@ async def test_where_its_usual_port_is_taken_it_takes_another(prometheus: Promet
 
 async def test_one_that_cannot_start_is_told_of_with_its_log(prometheus: Prometheus) -> None:
     (prometheus.directory / "prometheus.yml").write_text("no: configuration")
-    with pytest.raises(NotObserved, match="does not start; its log is "):
+    with pytest.raises(PrometheusUnavailable, match="does not start; its log is "):
         async with prometheus.running():
             pass
     assert "field no not found" in (prometheus.directory / "log").read_text()
@@ -81,14 +81,16 @@ def test_one_that_is_not_installed_is_told_of_with_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(NotObserved, match=r"promtool and prometheus not on the PATH; .* apt install prometheus"):
+    with pytest.raises(
+        PrometheusUnavailable, match=r"promtool and prometheus not on the PATH; .* apt install prometheus"
+    ):
         Prometheus(tmp_path / "prometheus", _NOBODY, None).prepare()
     assert not (tmp_path / "prometheus").exists()
 
 
 async def test_a_past_that_cannot_be_loaded_is_told_of_in_the_words_of_promtool(prometheus: Prometheus) -> None:
     prometheus.history.write_text("nonsense\n")
-    with pytest.raises(NotObserved, match=r"promtool ended with status 1: .+"):
+    with pytest.raises(PrometheusUnavailable, match=r"promtool ended with status 1: .+"):
         await prometheus.load()
 
 

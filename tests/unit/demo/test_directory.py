@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from service.demo.directory import MARKER, NotOurs, fresh_directory
+from service.demo.directory import MARKER, DirectoryRefused, fresh_directory
 
 released: list[Path] = []
 
@@ -32,7 +32,10 @@ def test_the_next_start_releases_and_then_removes_the_remains_of_a_demo(tmp_path
 
 def test_a_directory_with_files_and_no_marker_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(NotOurs, match="holds something that is not the demo's"), fresh_directory(tmp_path, _never):
+    with (
+        pytest.raises(DirectoryRefused, match="holds something that is not the demo's"),
+        fresh_directory(tmp_path, _never),
+    ):
         pass
     assert [(entry.name, entry.read_text()) for entry in tmp_path.iterdir()] == [("thesis.txt", "years of work")]
 
@@ -51,7 +54,7 @@ def test_the_target_of_a_symbolic_link_is_left_alone(tmp_path: Path) -> None:
 def test_two_demos_do_not_share_a_directory(tmp_path: Path) -> None:
     with fresh_directory(tmp_path, released.append) as made:
         (made / "postgres").mkdir()
-        with pytest.raises(NotOurs, match="a demo runs in"), fresh_directory(tmp_path, _never):
+        with pytest.raises(DirectoryRefused, match="a demo runs in"), fresh_directory(tmp_path, _never):
             pass
         assert (made / "postgres").is_dir()
 

@@ -19,7 +19,7 @@ _APART = 4
 _SPRINT_WEEKS = 2
 
 
-def bycatch(start: datetime, span: timedelta) -> Iterator[Post]:
+def unrelated_deliveries(start: datetime, span: timedelta) -> Iterator[Post]:
     """All such deliveries in the span before the start, in any order."""
     begin = start - span
     yield github.ping(begin)
