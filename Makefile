@@ -13,7 +13,9 @@ EXTERNAL_SECRETS := v1.3.2
 PINNED := $(HELM)-$(KUBECONFORM)-$(HELM_DOCS)-$(PROMETHEUS_OPERATOR)-$(EXTERNAL_SECRETS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check bench torture dashboards chart tools format lock clean
+.PHONY: help run demo unit test lint check bench torture dashboards chart tools format lock clean
+# The tests start hundreds of processes, which import the same modules.
+export PYTHONDONTWRITEBYTECODE :=
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,14 +26,23 @@ run: $(VENV)/run.done ## the service on 127.0.0.1:8080 with the embedded Postgre
 demo: $(VENV)/run.done ## the same beside a simulated organisation: 26 weeks of history, in Prometheus too, then live; PORT=8080
 	@exec $(BIN)/loopgauge demo $(if $(PORT),--port $(PORT))
 
-test: $(VENV)/dev.done ## the whole test suite; POSTGRESQL=/usr/lib/postgresql/16/bin to run it on that one
-	@$(BIN)/python -m pytest --numprocesses 4 --dist worksteal $(if $(POSTGRESQL),--postgresql=$(POSTGRESQL))
+PYTEST := $(BIN)/python -m pytest --dist worksteal
+# Many tests wait for processes and for PostgreSQL, so four at a time keep two cores busy.
+TESTS ?= tests
 
-check: $(VENV)/dev.done tools ## formatting, lint, types, import contracts; Dockerfile, compose.yaml, workflows, chart
+unit: $(VENV)/dev.done ## run the unit tests: seconds, no PostgreSQL, a fifth of the generated examples
+	@$(PYTEST) --quiet --numprocesses auto --maxprocesses 4 --hypothesis-profile quick tests/unit
+
+test: $(VENV)/dev.done ## run all tests; TESTS=tests/integration for a part, POSTGRESQL=/usr/lib/postgresql/16/bin to use that one
+	@$(PYTEST) --numprocesses 4 $(if $(POSTGRESQL),--postgresql=$(POSTGRESQL)) $(TESTS)
+
+lint: $(VENV)/dev.done ## check formatting, lint, types and import contracts
 	@$(BIN)/ruff format --check --quiet
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+check: lint tools ## check all that lint checks, then the Dockerfile, compose.yaml, workflows and chart
 	@$(BIN)/hadolint Dockerfile
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml

@@ -16,8 +16,9 @@ from tests.support.postgresql import oldest
 
 _DIRECTORY = "PYTEST_RUN_DIRECTORY"
 # The tests share the machine with others: how long an example takes says nothing about the code.
-settings.register_profile("loopgauge", deadline=None)
-settings.load_profile("loopgauge")
+settings.register_profile("thorough", deadline=None)
+settings.register_profile("quick", deadline=None, max_examples=20)
+settings.load_profile("thorough")
 _run = pytest.StashKey[Run]()
 _numbers = count(1)
 

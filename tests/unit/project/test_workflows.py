@@ -1,4 +1,4 @@
-"""What GitHub runs for the project is pinned and bounded, and covers what is promised to work."""
+"""The GitHub workflows are pinned and bounded, and cover each supported version."""
 
 import re
 import tomllib
@@ -25,7 +25,7 @@ def _used(text: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("file", _FILES, ids=lambda file: file.stem)
-def test_actions_are_pinned_and_their_versions_told(file: Path) -> None:
+def test_actions_are_pinned_and_name_their_versions(file: Path) -> None:
     assert [used for used in _used(file.read_text()) if not _PINNED.fullmatch(used)] == []
 
 
@@ -36,26 +36,34 @@ def test_an_action_is_the_same_everywhere() -> None:
 
 
 @pytest.mark.parametrize("file", _FILES, ids=lambda file: file.stem)
-def test_jobs_end_and_may_do_no_more_than_they_say(file: Path) -> None:
+def test_jobs_have_a_timeout_and_declare_their_permissions(file: Path) -> None:
     assert yaml.safe_load(file.read_text())["permissions"] == {}
     for name, job in _jobs(file).items():
         assert "permissions" in job, name
         assert "uses" in job or job["timeout-minutes"] <= 45, name
 
 
-def test_every_supported_python_and_postgresql_is_tried() -> None:
+def test_every_supported_python_and_postgresql_is_tested() -> None:
     jobs = _jobs(REPOSITORY / ".github" / "workflows" / "ci.yml")
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
     pythons = re.findall(r"Python :: (3\.\d+)", "\n".join(project["classifiers"]))
-    tried = jobs["test"]["strategy"]["matrix"]["python"]
-    [unpromised] = set(tried) - set(pythons)
-    assert set(pythons) < set(tried)
-    assert jobs["test"]["continue-on-error"] == f"${{{{ matrix.python == '{unpromised}' }}}}"
+    tested = jobs["python"]["strategy"]["matrix"]["python"]
+    [unsupported] = set(tested) - set(pythons)
+    assert set(pythons) < set(tested)
+    assert jobs["python"]["continue-on-error"] == f"${{{{ matrix.python == '{unsupported}' }}}}"
     assert jobs["postgresql"]["strategy"]["matrix"] == {"postgresql": ["15", "16", "17", "18"]}
 
 
+def test_the_system_tests_run_once() -> None:
+    runs = [name for name, text in _all_commands().items() if _runs("test", text)]
+    assert runs == ["ci: test"]
+    commands = "\n".join(_all_commands().values())
+    parts = re.findall(r"^make test TESTS=(.+)$", commands, re.MULTILINE)
+    assert parts == ['"tests/unit tests/integration"', "tests/integration"]
+
+
 def _commands(job: dict[str, Any]) -> str:
-    """What a job runs, in order: actions by their names, and lines of scripts."""
+    """The commands of a job in order: the names of actions, and the lines of scripts."""
     return "\n".join(step.get("run") or step["uses"].partition("@")[0] for step in job.get("steps", []))
 
 
@@ -67,30 +75,30 @@ def _all_commands() -> dict[str, str]:
     return {f"{file.stem}: {name}": _commands(job) for file in _FILES for name, job in _jobs(file).items()}
 
 
-def test_every_job_has_the_tools_that_it_needs_before_it_needs_them() -> None:
+def test_every_job_installs_its_tools_before_it_uses_them() -> None:
     needing = {
         name: text
         for name, text in _all_commands().items()
         if _runs("test", text) or _runs("check", text) or ".tools/" in text
     }
-    assert needing.keys() >= {"ci: check", "ci: test", "ci: postgresql", "release: chart"}
+    assert needing.keys() >= {"ci: check", "ci: test", "release: chart"}
     for name, text in needing.items():
         go, made = text.find("actions/setup-go"), text.find("make tools")
         needed = min(match.start() for match in re.finditer(r"make (test|check)$|\.tools/", text, re.MULTILINE))
         assert 0 <= go < made < needed, name
 
 
-def test_helm_is_the_pinned_one_everywhere() -> None:
+def test_every_job_uses_the_pinned_helm() -> None:
     named = [word for text in _all_commands().values() for word in re.findall(r"(\S*helm) (?!/)", text)]
     assert set(named) == {".tools/bin/helm"}
 
 
-def test_what_is_published_is_made_without_a_cache() -> None:
-    """Whoever could write to the cache could write into a release."""
+def test_releases_are_built_without_a_cache() -> None:
+    # Anyone who can write to the cache could change a release.
     assert "actions/cache" not in (REPOSITORY / ".github" / "workflows" / "release.yml").read_text()
 
 
-def test_a_release_waits_for_all_that_changes_wait_for() -> None:
+def test_a_release_waits_for_the_checks_of_a_change() -> None:
     jobs = _jobs(REPOSITORY / ".github" / "workflows" / "release.yml")
     assert jobs["ci"]["uses"] == "./.github/workflows/ci.yml"
     assert set(_before("release", jobs)) == set(jobs) - {"release"}
