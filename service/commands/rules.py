@@ -13,7 +13,6 @@ from service.commands.options import AS_JSON
 from service.commands.running import fail, usable_rules, usable_settings
 from service.deliveries.delivery import Delivery, source_name
 from service.lifecycle.codec import data_of, kind_of
-from service.pipeline.interpret import interpret_delivery
 from service.providers import PROVIDERS
 from service.rules.model import Interpretation
 
@@ -44,6 +43,8 @@ def check_rules(file: Path, as_json: bool) -> None:
 @AS_JSON
 def try_rules(source: str, header_lines: tuple[str, ...], file: Path | None, body: IO[bytes], as_json: bool) -> None:
     """Print the events that a delivery would produce, and why."""
+    from service.pipeline.interpret import interpret_delivery
+
     settings = usable_settings(rules=file)
     name = source_name(source)
     provider = settings.sources[name].provider if name in settings.sources else name

@@ -1,14 +1,19 @@
 """Run the command line in this process."""
 
+import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from subprocess import CompletedProcess
+from typing import TypeVar
 
 import structlog
 from click.testing import CliRunner
 
 from service.cli import main
+from service.storage.database import Database
+
+_Result = TypeVar("_Result")
 
 
 def invoke(*arguments: str, **variables: str) -> CompletedProcess[str]:
@@ -34,3 +39,16 @@ def _unchanged_logging() -> Iterator[None]:
         root.handlers[:] = handlers
         root.setLevel(level)
         structlog.reset_defaults()
+
+
+def in_database(url: str, work: Callable[[Database], Awaitable[_Result]]) -> _Result:
+    """Work in a database, outside of an event loop."""
+
+    async def open_and_work() -> _Result:
+        database = Database(url, pool_size=5)
+        try:
+            return await work(database)
+        finally:
+            await database.close()
+
+    return asyncio.run(open_and_work())

@@ -1,0 +1,138 @@
+"""`loopgauge deliveries`: list, show and retry."""
+
+import json
+from collections.abc import Sequence
+from datetime import timedelta
+from subprocess import CompletedProcess
+
+from sqlalchemy import text
+
+from service.deliveries.delivery import Delivery
+from service.storage import inbox
+from service.storage.database import Database
+from service.storage.inbox import DeliveryVerdict
+from tests.support.builders import Issue, at, github
+from tests.support.commands import in_database, invoke
+from tests.support.road import deliver, settle
+from tests.support.serving import opened
+
+_UNKNOWN = "00000000-0000-0000-0000-000000000001"
+
+
+def _execute(database_url: str, statement: str) -> None:
+    async def execute(database: Database) -> None:
+        async with database.transaction() as connection:
+            await connection.execute(text(statement))
+
+    in_database(database_url, execute)
+
+
+def _store(database_url: str, deliveries: Sequence[Delivery]) -> None:
+    async def store(database: Database) -> None:
+        async with database.transaction() as connection:
+            await inbox.store(connection, deliveries)
+
+    in_database(database_url, store)
+
+
+def _store_numbered(database_url: str, count: int) -> list[str]:
+    """Store deliveries, each a minute after the one before; return their ids, newest first."""
+    deliveries = [
+        Issue(number=number, created_at=at(2)).opened().delivery(at(2) + timedelta(minutes=number))
+        for number in range(1, count + 1)
+    ]
+    _store(database_url, deliveries)
+    return [str(delivery.id) for delivery in reversed(deliveries)]
+
+
+def _retry(database_url: str, *arguments: str) -> CompletedProcess[str]:
+    return invoke("deliveries", "retry", *arguments, DATABASE_URL=database_url)
+
+
+def test_deliveries_are_listed_and_shown(database_url: str) -> None:
+    in_database(database_url, lambda database: deliver(database, opened()))
+    listed = invoke("deliveries", "list", "--verdict", "counted", DATABASE_URL=database_url)
+    assert "counted" in listed.stdout
+    assert "experiment by label" in listed.stdout
+    [delivery] = json.loads(invoke("deliveries", "list", "--json", DATABASE_URL=database_url).stdout)
+    shown = invoke("deliveries", "show", delivery["id"], "--json", DATABASE_URL=database_url)
+    assert json.loads(shown.stdout)["body"] == opened().body.decode()
+    none = invoke("deliveries", "list", "--verdict", "failed", DATABASE_URL=database_url)
+    assert (none.returncode, none.stdout, none.stderr) == (0, "", "no deliveries\n")
+    missing = invoke("deliveries", "show", _UNKNOWN, DATABASE_URL=database_url)
+    assert missing.returncode == 1
+    assert missing.stderr.startswith(f"loopgauge: no delivery has the id {_UNKNOWN}; ")
+
+
+def test_all_deliveries_are_listed_page_by_page(database_url: str) -> None:
+    ids = _store_numbered(database_url, 1201)
+
+    def list_ids(*options: str) -> list[str]:
+        ended = invoke("deliveries", "list", "--json", *options, DATABASE_URL=database_url)
+        assert (ended.returncode, ended.stderr) == (0, "")
+        return [delivery["id"] for delivery in json.loads(ended.stdout)]
+
+    assert list_ids() == ids[:20]
+    assert list_ids("--limit", "1100") == ids[:1100]
+    assert list_ids("--all") == ids
+    assert list_ids("--all", "--since", "2026-03-03T05:00:00") == ids[:2]
+    assert list_ids("--all", "--since", "2026-03-03T06:02:00+01:00") == []
+    assert list_ids("--source", "jira") == []
+
+
+def test_a_deleted_body_is_shown_with_the_reason(database_url: str) -> None:
+    delivery = opened().delivery(at(2))
+
+    async def store_and_delete_body(database: Database) -> None:
+        verdict = DeliveryVerdict(delivery.id, "counted", "because")
+        async with database.transaction() as connection:
+            await inbox.store(connection, [delivery])
+            await inbox.record_verdicts(connection, [verdict], "digest", at(2))
+            await inbox.delete_bodies(connection, at(3), 10)
+
+    in_database(database_url, store_and_delete_body)
+    shown = invoke("deliveries", "show", str(delivery.id), DATABASE_URL=database_url, RAW_RETENTION="30d")
+    assert "counted" in shown.stdout
+    assert "deleted after LOOPGAUGE_RAW_RETENTION (30d" in shown.stdout
+    as_json = invoke("deliveries", "show", str(delivery.id), "--json", DATABASE_URL=database_url)
+    assert json.loads(as_json.stdout)["body"] is None
+
+
+def test_failed_deliveries_are_retried(database_url: str) -> None:
+    _store(
+        database_url,
+        [*(opened(number).delivery(at(2)) for number in range(1, 4)), github("issues", b"{").delivery(at(2))],
+    )
+    _execute(database_url, "UPDATE deliveries SET verdict = 'failed', reason = 'a fault of an earlier version'")
+    listed = json.loads(invoke("deliveries", "list", "--json", DATABASE_URL=database_url).stdout)
+    [first, *_] = [each["id"] for each in listed if each["body_bytes"] > 2]
+    named = _retry(database_url, first, _UNKNOWN, first)
+    assert named.returncode == 0
+    assert named.stdout.splitlines() == [
+        f"{first}  retried  it had failed, and is pending again",
+        f"{_UNKNOWN}  unknown  there is no delivery {_UNKNOWN}",
+        "1 of 2 deliveries retried",
+    ]
+    pending = _retry(database_url, first)
+    assert (pending.returncode, "it is pending already" in pending.stdout) == (0, True)
+    assert json.loads(_retry(database_url, "--failed", "--source", "jira", "--json").stdout)["retried"] == 0
+    assert json.loads(_retry(database_url, "--failed", "--since", "2999-01-01", "--json").stdout)["retried"] == 0
+    others = _retry(database_url, "--failed", "--source", "GitHub", "--since", "2026-01-01T00:00:00Z", "--json")
+    retried = [
+        {"id": each["id"], "status": "retried", "detail": "it had failed, and is pending again"}
+        for each in listed
+        if each["id"] != first
+    ]
+    assert json.loads(others.stdout) == {"retried": 3, "deliveries": retried}
+    in_database(database_url, settle)
+    verdicts = json.loads(invoke("deliveries", "list", "--json", DATABASE_URL=database_url).stdout)
+    assert sorted(each["verdict"] for each in verdicts) == ["counted", "counted", "counted", "failed"]
+    counted = _retry(database_url, first, _UNKNOWN)
+    assert counted.returncode == 1
+    assert f"{first}  refused  it is counted, and only failed deliveries are retried" in counted.stdout
+    _execute(database_url, "UPDATE deliveries SET body = NULL")
+    gone = _retry(database_url, "--failed")
+    assert (gone.returncode, "its body is gone" in gone.stdout) == (1, True)
+    _execute(database_url, "UPDATE deliveries SET verdict = 'ignored'")
+    none = _retry(database_url, "--failed")
+    assert (none.returncode, none.stdout) == (0, "0 of 0 deliveries retried\n")

@@ -1,0 +1,39 @@
+"""Two experiments of the last days, whose past values tests export."""
+
+from datetime import UTC, datetime, timedelta
+
+from service.lifecycle.taxonomy import Outcome
+from service.storage import experiments
+from service.storage.database import Database
+from tests.support.builders import experiment
+from tests.support.commands import in_database
+
+TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+NOON = timedelta(hours=12)
+
+
+def days_ago(days: int) -> datetime:
+    """The midnight this many days before that of today, UTC."""
+    return TODAY - timedelta(days=days)
+
+
+# Proposed nine days ago, started eight days ago, concluded five days ago; and proposed six days ago, still open.
+_EXPERIMENTS = [
+    experiment(
+        idea_at=days_ago(9) - NOON,
+        started_at=days_ago(8) - NOON,
+        concluded_at=days_ago(5) - NOON,
+        outcome=Outcome.WORKED,
+    ),
+    experiment("jira:ML-12", idea_at=days_ago(6) - NOON, url="", team="ml"),
+]
+
+
+def store_past(database_url: str) -> None:
+    """Store the experiments."""
+
+    async def store(database: Database) -> None:
+        async with database.transaction() as connection:
+            await experiments.replace(connection, _EXPERIMENTS, [])
+
+    in_database(database_url, store)

@@ -1,0 +1,106 @@
+"""The help of all commands, and their usage errors."""
+
+from collections.abc import Iterator, Sequence
+
+import click
+import pytest
+
+from service.cli import main
+from tests.support.commands import invoke
+from tests.support.paths import REPOSITORY
+from tests.support.serving import UNREACHABLE
+
+# `serve` and `demo` print only their address, and `export-history` prints what Prometheus reads.
+_WITHOUT_JSON = {"serve", "demo", "export-history"}
+_DELIVERY = "00000000-0000-0000-0000-000000000001"
+
+
+def _commands() -> Iterator[tuple[list[str], click.Command]]:
+    """Every command, with the words that call it."""
+    pending: list[tuple[list[str], click.Command]] = [([], main)]
+    while pending:
+        words, command = pending.pop()
+        yield words, command
+        if isinstance(command, click.Group):
+            context = click.Context(command)
+            for name in command.list_commands(context):
+                subcommand = command.get_command(context, name)
+                assert subcommand is not None, name
+                pending.append(([*words, name], subcommand))
+
+
+def test_every_command_is_listed() -> None:
+    listed = {words[0] for words, _ in _commands() if words}
+    files = {file.stem for file in (REPOSITORY / "service" / "commands").glob("*.py")}
+    others = {"__init__", "demonstration", "helping", "options", "running"}
+    assert {name.replace("-", "_") for name in listed} == files - others
+
+
+@pytest.mark.parametrize("words", [words for words, _ in _commands()], ids=" ".join)
+def test_each_command_prints_its_help_in_eighty_columns(words: list[str]) -> None:
+    ended = invoke(*words, "-h")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.startswith("Usage: loopgauge")
+    assert max(map(len, ended.stdout.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("words", [[], ["deliveries"], ["rules"]], ids=" ".join)
+def test_a_group_without_arguments_prints_its_help(words: list[str]) -> None:
+    assert invoke(*words).stdout == invoke(*words, "--help").stdout
+    assert invoke(*words).returncode == 0
+
+
+def test_each_command_that_prints_can_print_json() -> None:
+    assert {
+        " ".join(words)
+        for words, command in _commands()
+        if not isinstance(command, click.Group) and "as_json" not in {option.name for option in command.params}
+    } == _WITHOUT_JSON
+
+
+def test_a_misspelt_command_is_refused_with_the_nearest_one() -> None:
+    ended = invoke("deliverys", "list")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "Did you mean 'deliveries'?" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["dance"],
+        ["serve", "--port", "http"],
+        ["deliveries", "retry"],
+        ["deliveries", "retry", _DELIVERY, "--failed"],
+        ["deliveries", "retry", _DELIVERY, "--source", "github"],
+        ["deliveries", "retry", "--since", "2026"],
+        ["deliveries", "retry", "1"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_ends_with_status_two(arguments: Sequence[str]) -> None:
+    ended = invoke(*arguments, DATABASE_URL=UNREACHABLE)
+    assert (ended.returncode, ended.stdout) == (2, "")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            ["--since", "2026-05-02", "--until", "2026-05-01"],
+            "--since is after --until; give an earlier --since, or a later --until",
+        ),
+        (["--step", "daily"], "expected a duration such as 90s, 15m, 6h or 14d"),
+        (["--label", "instance"], "expected a label such as job=loopgauge, got 'instance'"),
+        (["--label", "__name__=a"], "expected a label such as job=loopgauge"),
+    ],
+)
+def test_wrong_usage_of_export_history_is_refused_with_the_reason(options: list[str], message: str) -> None:
+    ended = invoke("export-history", *options, DATABASE_URL=UNREACHABLE)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert message in ended.stderr
+
+
+def test_a_window_that_is_too_short_is_refused() -> None:
+    ended = invoke("scorecard", "--window", "59m", DATABASE_URL=UNREACHABLE)
+    assert ended.returncode == 2
+    assert "expected a window such as 36h or 90d" in ended.stderr
