@@ -76,5 +76,5 @@ async def test_a_wrong_password_is_reported_with_advice(tmp_path: Path) -> None:
     finally:
         server.release()
     assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (1, "", 1)
-    assert ended.stderr.endswith("; look at the user and the password in LOOPGAUGE_DATABASE_URL\n")
+    assert ended.stderr.endswith("; check the user and the password in LOOPGAUGE_DATABASE_URL\n")
     assert "the-wrong-one" not in ended.stderr
