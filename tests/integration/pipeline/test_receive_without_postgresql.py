@@ -334,7 +334,7 @@ async def test_when_too_much_waits_more_is_refused_and_taken_again_later(far: Da
         answers = await asyncio.gather(*(receiver.store(one) for one in large), return_exceptions=True)
         assert answers[:5] == ["stored"] * 5
         assert {type(answer) for answer in answers[5:]} == {DatabaseUnavailable}
-        assert str(answers[5]) == "more deliveries wait to be stored than may wait"
+        assert str(answers[5]) == "too many deliveries wait to be stored"
         assert await receiver.store_all(large[5:]) == ["stored"] * 5
 
 
@@ -347,7 +347,7 @@ async def test_one_that_is_larger_than_all_that_may_wait_is_let_in_alone(far: Da
 async def test_what_another_process_leaves_in_the_same_file_is_moved_too(
     far: Database, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.pipeline.receive._LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("service.pipeline.drain._POLL_SECONDS", 0.05)
     async with _receiving(far, Spool(tmp_path)):
         gone = Spool(tmp_path)
         gone.add(_numbered(1, 2))

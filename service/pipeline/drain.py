@@ -1,0 +1,166 @@
+"""Drain: keep deliveries on this machine's disk during an outage, and move them to the inbox afterwards."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from uuid import UUID
+
+import structlog
+
+from service.deliveries.delivery import Delivery
+from service.storage import inbox
+from service.storage.database import Database, abandon_after
+from service.storage.errors import DatabaseError, DatabaseRejected
+from service.storage.spool import Spool, SpoolUnavailable
+from service.telemetry import Telemetry
+
+_BATCH = 256
+_MOVE_SECONDS = 30.0
+_RETRY_SECONDS = 0.5
+_POLL_SECONDS = 10.0
+
+_log = structlog.get_logger(__name__)
+
+
+class SpoolDrain:
+    """Adds deliveries to the spool, and moves them to the inbox in a background task.
+
+    Args:
+        telemetry: shows how many deliveries the spool holds, and when each source last delivered.
+        patience: seconds that PostgreSQL has to answer whether it is back.
+    """
+
+    def __init__(self, database: Database, telemetry: Telemetry, spool: Spool, patience: float) -> None:
+        self._database = database
+        self._telemetry = telemetry
+        self._spool = spool
+        self._patience = patience
+        self._outage = False
+        self._filled = asyncio.Event()
+        self._stopping = False
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def outage(self) -> bool:
+        """Whether PostgreSQL was away when it was last needed."""
+        return self._outage
+
+    def check_directory(self) -> None:
+        """Warn at the start if the spool's directory cannot be used, and not only during the first outage."""
+        try:
+            self._spool.check_directory()
+        except SpoolUnavailable as error:
+            _log.warning("while PostgreSQL is away, deliveries will be refused", cause=str(error))
+
+    def start(self) -> None:
+        """Start the task on the running event loop."""
+        if self._spool.exists:
+            self._filled.set()
+        self._task = asyncio.create_task(self._drain(), name="drain the spool")
+
+    async def finish(self) -> None:
+        """Move what the spool holds, if PostgreSQL answers, and end the task."""
+        self._stopping = True
+        self._filled.set()
+        if self._task is not None:
+            await self._task
+
+    async def close(self) -> None:
+        """Cancel the task if it still runs, and close the spool."""
+        if self._task is not None:
+            self._task.cancel()
+        await asyncio.to_thread(self._spool.close)
+
+    async def add(self, deliveries: Sequence[Delivery], cause: DatabaseError) -> set[UUID]:
+        """Add deliveries to the spool durably, and return the ids of the new ones.
+
+        Raises:
+            SpoolUnavailable: they could not be written to disk.
+        """
+        if not self._outage:
+            _log.warning("deliveries go to the spool", cause=str(cause))
+        # Until the drain task reaches PostgreSQL again, batches go straight to the spool.
+        self._outage = True
+        try:
+            return set(await asyncio.to_thread(self._spool.add, deliveries))
+        finally:
+            # After the write, because the task looks into the spool at once.
+            self._filled.set()
+
+    async def show_pending(self) -> None:
+        """Show how many deliveries the spool holds."""
+        with suppress(SpoolUnavailable):
+            self._telemetry.set_spool_pending(await asyncio.to_thread(self._spool.count))
+
+    async def _drain(self) -> None:
+        """Move deliveries to the inbox, oldest first, whenever there are some and PostgreSQL answers."""
+        while True:
+            await self._wait_until_filled()
+            # Before reading, so that a delivery added meanwhile is read in the next round.
+            self._filled.clear()
+            stopping = self._stopping
+            await self.show_pending()
+            moved = await self._try_move()
+            if stopping and not moved:
+                return
+            if moved is None:
+                await asyncio.sleep(_RETRY_SECONDS)
+            if moved != 0:
+                self._filled.set()
+
+    async def _wait_until_filled(self) -> None:
+        """Wait for deliveries of this process, and poll for those of another process that uses the same file."""
+        while not self._filled.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_POLL_SECONDS):
+                    await self._filled.wait()
+            if self._spool.exists:
+                return
+
+    async def _try_move(self) -> int | None:
+        """Move the next deliveries, and return how many, or None where that failed."""
+        try:
+            return await self._move()
+        except (DatabaseError, SpoolUnavailable, TimeoutError) as error:
+            _log.debug("the spool is not drained yet", cause=str(error))
+        except Exception:  # noqa: BLE001 - a bug in one attempt must not end the task
+            _log.exception("the spool is not drained")
+        return None
+
+    async def _move(self) -> int:
+        if self._outage:
+            await abandon_after(self._patience, self._database.check_writable())
+        try:
+            oldest = await asyncio.to_thread(self._spool.read_oldest, _BATCH)
+        except SpoolUnavailable:
+            # A broken spool must not keep new deliveries from the inbox.
+            self._end_outage()
+            raise
+        stored = await abandon_after(_MOVE_SECONDS, self._store(oldest)) if oldest else []
+        self._end_outage()
+        if oldest:
+            # An earlier process may have received them.
+            for delivery in oldest:
+                self._telemetry.record_last_delivery(delivery.source, delivery.received_at)
+            # Removed last: if the process is killed here, they move again, as duplicates.
+            await asyncio.to_thread(self._spool.remove, stored)
+        await self.show_pending()
+        return len(oldest)
+
+    def _end_outage(self) -> None:
+        if self._outage:
+            _log.info("PostgreSQL is back")
+        self._outage = False
+
+    async def _store(self, deliveries: Sequence[Delivery]) -> list[UUID]:
+        """Store deliveries in the inbox, quarantine those that it rejects, and return the ids of the others."""
+        try:
+            async with self._database.transaction() as connection:
+                await inbox.store(connection, deliveries)
+        except DatabaseRejected as error:
+            if len(deliveries) > 1:
+                return [stored for delivery in deliveries for stored in await self._store([delivery])]
+            _log.error("the inbox rejects a spooled delivery", delivery=str(deliveries[0].id), cause=str(error))
+            await asyncio.to_thread(self._spool.quarantine, deliveries[0].id, str(error))
+            return []
+        return [delivery.id for delivery in deliveries]
