@@ -36,9 +36,9 @@ from service.deliveries.delivery import source_name
 from service.lifecycle.durations import parse_duration
 from service.lifecycle.teams import is_team_name
 from service.providers import PROVIDERS
-from service.rules.document import RulesFile, WrongRules
+from service.rules.document import InvalidRules, RulesFile
 from service.rules.model import Rules
-from service.rules.schema import read_rules
+from service.rules.reader import read_rules
 
 PREFIX = "LOOPGAUGE_"
 _NESTING = "__"
@@ -250,7 +250,7 @@ def load_rules(settings: Settings) -> Rules:
     """Load the rules file of the settings, or the packaged rules, which a file can extend.
 
     Raises:
-        WrongRules: the file cannot be read, or is malformed.
+        InvalidRules: the file cannot be read, or is malformed.
     """
     own = read_rules_file(settings.rules) if settings.rules else None
     return read_rules(own, read_rules_file(DEFAULTS), PROVIDERS)
@@ -260,13 +260,13 @@ def read_rules_file(path: Path) -> RulesFile:
     """Read the text of a rules file.
 
     Raises:
-        WrongRules: the file cannot be read.
+        InvalidRules: the file cannot be read.
     """
     try:
         return RulesFile(str(path), path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise WrongRules(f"{path}: {reason}") from error
+        raise InvalidRules(f"{path}: {reason}") from error
 
 
 def given_settings() -> set[str]:

@@ -11,7 +11,7 @@ import click
 import uvloop
 
 from service.lifecycle.errors import LifecycleError
-from service.rules.document import WrongRules
+from service.rules.document import InvalidRules
 from service.rules.model import Rules
 from service.settings import Settings, WrongSetting, load_rules, read_settings
 
@@ -26,7 +26,7 @@ def usable_settings(**given: Any) -> Settings:
 def usable_rules(settings: Settings) -> Rules:
     try:
         return load_rules(settings)
-    except WrongRules as error:
+    except InvalidRules as error:
         fail(str(error))
 
 

@@ -6,25 +6,28 @@ from collections.abc import Iterator, Mapping, Sequence
 from service.deliveries.observation import Commented
 from service.lifecycle.events import Concluded, Declared, LifecycleEvent, Reopened, Started
 from service.lifecycle.fields import FIELDS, FieldName
-from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk
+from service.lifecycle.taxonomy import Outcome
 
-# CommonMark, "Fenced code blocks": after backticks no other backtick may stand, and what closes a block stands alone.
+# CommonMark, "Fenced code blocks": no backtick may follow an opening fence of backticks, and a closing fence has its
+# line to itself.
 _FENCE = re.compile(r" {0,3}(`{3,}+(?!.*`)|~{3,}+)(.*)")
 _COMMAND = re.compile(r"/experiment[ \t]+(.*)", re.IGNORECASE)
 _LINE_END = re.compile(r"\r\n|\r|\n")
+_FIELDS: Mapping[str, FieldName] = {name: name for name, field in FIELDS.items() if field.command}
 
 
-def commands(comment: Commented) -> list[LifecycleEvent]:
-    """What a comment's commands say; what is no command, quoted, or in a code block says nothing."""
-    return [event for words in _lines(comment.text) for event in _said(comment, words)]
+def parse_commands(comment: Commented) -> list[LifecycleEvent]:
+    """The events that a comment's commands state; a quotation or a code block states none."""
+    return [event for words in _command_lines(comment.text) for event in _events_of(comment, words)]
 
 
-def is_addressed(text: str) -> bool:
-    """Whether a line of a comment, in code or not, begins as a command does."""
+def contains_command(text: str) -> bool:
+    """Whether a line of a comment, in a code block or not, begins like a command."""
     return any(_COMMAND.match(line) for line in _LINE_END.split(text))
 
 
-def _lines(text: str) -> Iterator[Sequence[str]]:
+def _command_lines(text: str) -> Iterator[Sequence[str]]:
+    """The words of each command outside code blocks, without `/experiment`."""
     fence = ""
     for line in _LINE_END.split(text):
         fenced = _FENCE.match(line)
@@ -37,10 +40,11 @@ def _lines(text: str) -> Iterator[Sequence[str]]:
             yield command[1].split()
 
 
-def _said(comment: Commented, words: Sequence[str]) -> list[LifecycleEvent]:
+def _events_of(comment: Commented, words: Sequence[str]) -> list[LifecycleEvent]:
+    """The events that one command states; none if it is malformed."""
     subject, at = comment.subject, comment.at
 
-    def declared(field: FieldName, value: str) -> list[LifecycleEvent]:
+    def declare(field: FieldName, value: str) -> list[LifecycleEvent]:
         normalised = FIELDS[field].normalise(value)
         return [Declared(subject, at, field, normalised, "comment")] if normalised else []
 
@@ -49,26 +53,18 @@ def _said(comment: Commented, words: Sequence[str]) -> list[LifecycleEvent]:
             return [Started(subject, at, commanded=True)]
         case ["reopen"]:
             return [Reopened(subject, at, commanded=True)]
-        case ["conclude", outcome, *category] if outcome in set(Outcome) - {Outcome.UNDECLARED} and len(category) <= 1:
-            if category and (outcome != Outcome.FAILED or category[0] not in _CATEGORIES):
-                return []
-            classified = [event for one in category for event in declared("failure_category", one)]
-            return [
-                Concluded(subject, at, Outcome(outcome), commanded=True),
-                *declared("outcome", outcome),
-                *classified,
-            ]
+        case ["conclude", outcome] if declared := declare("outcome", outcome):
+            return [Concluded(subject, at, Outcome(outcome), commanded=True), *declared]
+        case ["conclude", Outcome.FAILED as outcome, category] if classified := declare("failure_category", category):
+            concluded = Concluded(subject, at, Outcome.FAILED, commanded=True)
+            return [concluded, *declare("outcome", outcome), *classified]
         case ["share"]:
-            return declared("shared", "true")
-        case ["share", _]:
-            return declared("shared", words[1]) if FIELDS["url"].normalise(words[1]) else []
-        case [name, value] if (field := _FIELDS.get(name)) is not None:
-            return declared(field, value)
-        case [risk] if risk in set(Risk):
-            return declared("risk", risk)
+            return declare("shared", "true")
+        case ["share", _] if FIELDS["url"].normalise(words[1]):
+            return declare("shared", words[1])
+        case [name, value] if name in _FIELDS:
+            return declare(_FIELDS[name], value)
+        case [risk]:
+            return declare("risk", risk)
         case _:
             return []
-
-
-_FIELDS: Mapping[str, FieldName] = {name: name for name, field in FIELDS.items() if field.command}
-_CATEGORIES = frozenset(FailureCategory) - {FailureCategory.UNCLASSIFIED}

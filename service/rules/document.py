@@ -1,7 +1,7 @@
-"""A rules file as a document: its text by the letter, and where in it something stands.
+"""A rules file as a YAML document that keeps every scalar as text and knows the line of every value.
 
-YAML has surprises (`no`, `1.0`, anchors that unfold to gigabytes): every scalar is the text that stands there, anchors
-and tags are refused, and each complaint carries file, line and path.
+YAML has surprises: `no` is false, `1.0` is a number, and anchors can expand to gigabytes. Here every scalar is its
+text, anchors and tags are refused, and each error names file, line and path.
 """
 
 from collections.abc import Sequence
@@ -14,20 +14,20 @@ from yaml.composer import ComposerError
 _DEEPEST = 30
 
 
-class WrongRules(Exception):
-    """A rules file cannot be used; each line of the message names file, line and path, and what was expected."""
+class InvalidRules(Exception):
+    """A rules file is invalid; each line of the message names file, line and path, and the problem there."""
 
 
 @dataclass(frozen=True, slots=True)
 class RulesFile:
-    """A rules file that was read from somewhere: its name for errors, and its text."""
+    """The text of a rules file, and its name for errors."""
 
     name: str
     text: str
 
 
 class _Loader(yaml.BaseLoader):
-    """Takes no anchors, a few lines of which unfold to gigabytes, and no depth that would exhaust the stack."""
+    """Refuses anchors, a few lines of which expand to gigabytes, and nesting that would exhaust the stack."""
 
     _depth = 0
 
@@ -35,7 +35,7 @@ class _Loader(yaml.BaseLoader):
         event = self.peek_event()  # type: ignore[no-untyped-call] # the stubs leave its type out
         mark = event.start_mark
         if event.anchor is not None:
-            raise ComposerError(problem="anchors and aliases are not known here", problem_mark=mark)
+            raise ComposerError(problem="anchors and aliases are not supported", problem_mark=mark)
         if isinstance(event, yaml.CollectionStartEvent) and self._depth == _DEEPEST:
             raise ComposerError(problem="nested too deeply", problem_mark=mark)
         self._depth += 1
@@ -45,68 +45,75 @@ class _Loader(yaml.BaseLoader):
 
 
 def compose(file: RulesFile) -> yaml.Node | None:
-    """The file as YAML's nodes, which know their lines."""
+    """Parse a file into YAML nodes, which know their lines.
+
+    Raises:
+        InvalidRules: the file is not YAML, or uses what is not supported.
+    """
     try:
         return yaml.compose(file.text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
-        raise WrongRules(
-            f"{file.name}:{_line(error.problem_mark)}: {error.problem or error.context or 'no YAML'}"
-        ) from error
+        line = _line_of(error.problem_mark)
+        raise InvalidRules(f"{file.name}:{line}: {error.problem or error.context or 'not YAML'}") from error
     except yaml.reader.ReaderError as error:
         line = file.text.count("\n", 0, error.position) + 1
-        raise WrongRules(f"{file.name}:{line}: {error.reason}") from error
+        raise InvalidRules(f"{file.name}:{line}: {error.reason}") from error
 
 
-def _line(mark: object) -> int:
-    """The line of YAML's mark, of which there are two types, or the first where there is none."""
+def _line_of(mark: object) -> int:
+    """The line of a mark, for which PyYAML has two types, or the first line if there is no mark."""
     line: int = getattr(mark, "line", 0)
     return line + 1
 
 
-def content(file: RulesFile, node: yaml.Node | None, path: tuple[str, ...] = ()) -> Any:
-    """What nodes say, every scalar as the text that stands there: `no` is a word, and so is 1.0."""
+def read_values(file: RulesFile, node: yaml.Node | None, path: tuple[str, ...] = ()) -> Any:
+    """The values of a node, with every scalar as its text: `no` is a word, and so is `1.0`.
+
+    Raises:
+        InvalidRules: a key is not a text, a key is a duplicate, or there is a tag.
+    """
     match node:
         case yaml.ScalarNode() if not node.tag or node.tag.startswith("tag:yaml.org,2002:str"):
             return node.value
         case yaml.SequenceNode(value=items):
-            return [content(file, item, (*path, str(place))) for place, item in enumerate(items)]
+            return [read_values(file, item, (*path, str(index))) for index, item in enumerate(items)]
         case yaml.MappingNode(value=pairs) if node.tag == "tag:yaml.org,2002:map":
-            held: dict[str, Any] = {}
+            values: dict[str, Any] = {}
             for key, value in pairs:
+                line = _line_of(key.start_mark)
                 if not isinstance(key, yaml.ScalarNode):
-                    raise WrongRules(f"{file.name}:{key.start_mark.line + 1}: expected a text as key")
-                if key.value in held:
-                    where = ".".join((*path, key.value))
-                    raise WrongRules(f"{file.name}:{key.start_mark.line + 1}: {where}: stands here twice")
-                held[key.value] = content(file, value, (*path, key.value))
-            return held
+                    raise InvalidRules(f"{file.name}:{line}: expected a text as key")
+                if key.value in values:
+                    raise InvalidRules(f"{file.name}:{line}: {'.'.join((*path, key.value))}: duplicate key")
+                values[key.value] = read_values(file, value, (*path, key.value))
+            return values
         case yaml.Node():
-            raise WrongRules(f"{file.name}:{node.start_mark.line + 1}: tags such as {node.tag} are not known here")
+            raise InvalidRules(f"{file.name}:{_line_of(node.start_mark)}: tags such as {node.tag} are not supported")
         case _:
             return {}
 
 
-def complaint(file: RulesFile, node: yaml.Node | None, place: Sequence[int | str], message: str) -> str:
-    """What is wrong at a place of a file, with its line and path, or those of the nearest place that is there."""
-    path: list[str] = []
-    line = node.start_mark.line + 1 if node is not None else 1
-    for step in place:
-        found = _child(node, step)
-        if found is None:
-            # A single value where a list is allowed, or a key that is missing or wrong in itself.
-            path += [step] if isinstance(step, str) and step != "[key]" else []
+def show_problem(file: RulesFile, node: yaml.Node | None, path: Sequence[int | str], problem: str) -> str:
+    """A problem with the value at a path, with the path and line of that value or of its nearest ancestor."""
+    shown: list[str] = []
+    line = _line_of(node.start_mark) if node is not None else 1
+    for step in path:
+        child = _find_child(node, step)
+        if child is None:
+            # A single value in place of a list, or a key that is missing or wrong itself.
+            shown += [step] if isinstance(step, str) and step != "[key]" else []
             continue
-        node, line = found
-        path.append(str(step))
-    return f"{file.name}:{line}: {'.'.join(path) or 'the file'}: {message}"
+        node, line = child
+        shown.append(str(step))
+    return f"{file.name}:{line}: {'.'.join(shown) or 'the file'}: {problem}"
 
 
-def _child(node: yaml.Node | None, step: int | str) -> tuple[yaml.Node, int] | None:
-    """The node at a step of a path, and the line on which it, or the key that it belongs to, begins."""
+def _find_child(node: yaml.Node | None, step: int | str) -> tuple[yaml.Node, int] | None:
+    """The child of a node, and the line on which it begins, or on which its key does."""
     match node, step:
         case yaml.SequenceNode(value=items), int() if step < len(items):
-            return items[step], items[step].start_mark.line + 1
+            return items[step], _line_of(items[step].start_mark)
         case yaml.MappingNode(value=pairs), str():
-            return next(((value, key.start_mark.line + 1) for key, value in pairs if key.value == step), None)
+            return next(((value, _line_of(key.start_mark)) for key, value in pairs if key.value == step), None)
         case _:
             return None

@@ -1,6 +1,6 @@
-"""What rules are made of, and what they make of a delivery."""
+"""Rules, and the interpretation of a delivery that they produce."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal, TypeAlias
@@ -21,19 +21,22 @@ InstantName = Literal["proposed", "started", "signalled", "concluded", "reopened
 
 
 @dataclass(frozen=True, slots=True)
-class Happens:
-    """An instant, at the time of the observation."""
+class InstantAction:
+    """Records an instant, at the time of the observation.
+
+    Attributes:
+        result: the result of *signalled*.
+        outcome: the outcome of *concluded*, if the rule names one.
+    """
 
     name: InstantName
     result: Result | None = None
-    """Of *signalled*."""
     outcome: Outcome | None = None
-    """Of *concluded*, where it says how it went."""
 
 
 @dataclass(frozen=True, slots=True)
-class Declares:
-    """A value of a field; `derived` ones count only where nothing else states the field."""
+class DeclareAction:
+    """Declares a value of a field; a *derived* value counts only if no other channel declares the field."""
 
     field: FieldName
     value: Template
@@ -41,24 +44,24 @@ class Declares:
 
 
 @dataclass(frozen=True, slots=True)
-class Withdraws:
-    """A value of a field that is taken back."""
+class WithdrawAction:
+    """Withdraws a value of a field."""
 
     field: FieldName
     value: Template
 
 
 @dataclass(frozen=True, slots=True)
-class Ignores:
-    """Nothing: rules that come after this one are not tried on the observation."""
+class IgnoreAction:
+    """Stops: later rules are not tried on the observation."""
 
 
-Action: TypeAlias = Happens | Declares | Withdraws | Ignores
+Action: TypeAlias = InstantAction | DeclareAction | WithdrawAction | IgnoreAction
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One trait, and the patterns of which one must match one of its values."""
+    """A trait, one of whose values must match one of the patterns."""
 
     trait: Trait
     patterns: tuple[Pattern, ...]
@@ -66,15 +69,23 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Which observations it is about, and what they mean."""
+    """The observations that a rule matches, and its actions.
+
+    Attributes:
+        providers: the providers whose deliveries it matches; if empty, all.
+    """
 
     name: str
     providers: frozenset[str]
-    """Empty: all."""
     kinds: frozenset[Kind]
     conditions: tuple[Condition, ...]
     where: ParsedResult | None
     actions: tuple[Action, ...]
+
+    @property
+    def marks(self) -> bool:
+        """Whether the rule marks experiments."""
+        return any(isinstance(action, DeclareAction) and action.field == "experiment" for action in self.actions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +94,11 @@ class Rules:
 
     Attributes:
         by_kind: the rules that an observation of each kind can match.
-        keys: finds tickets' keys in texts.
-        trust_comments: providers of which commands are taken from anybody who can comment, since their payloads do
-            not say who may.
+        keys: finds the keys of tickets in texts.
+        trust_comments: the providers whose payloads do not tell whether the author of a comment may change the
+            project, and whose commands are accepted all the same.
         thresholds: idea-to-answer thresholds by team, `default` among them.
-        digest: a hash of the files that they were read from.
+        digest: a hash of the rules files.
     """
 
     by_kind: Mapping[Kind, tuple[Rule, ...]]
@@ -96,10 +107,14 @@ class Rules:
     thresholds: Mapping[str, timedelta]
     digest: str
 
+    def candidates(self, provider: str, kind: Kind) -> Iterator[Rule]:
+        """The rules that an observation of a provider can match."""
+        return (rule for rule in self.by_kind.get(kind, ()) if not rule.providers or provider in rule.providers)
+
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A lifecycle event, and the rule that made it."""
+    """A lifecycle event, and the rule that produced it."""
 
     event: LifecycleEvent
     rule: str
@@ -107,20 +122,22 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Interpretation:
-    """What one delivery says about experiments, and why.
+    """The content of a delivery by the rules, and its verdict.
 
-    A delivery about an unmarked item is *ignored*, with the reason, and what it says is kept all the same: a mark
-    or a link that comes later makes it count.
+    A delivery about an unmarked item is *ignored*, with the reason. Its events are stored all the same, because a mark
+    or a link that comes later makes them count.
+
+    Attributes:
+        reason: the rules that matched a counted delivery; why another delivery does not count.
     """
 
     verdict: Verdict
     reason: str
-    """Of a counted delivery the rules that matched, of another one why it does not count."""
     statements: tuple[Statement, ...] = ()
     links: tuple[LinkSet, ...] = ()
     aliases: tuple[Alias, ...] = ()
 
     @property
     def events(self) -> tuple[LifecycleEvent, ...]:
-        """The lifecycle events alone."""
+        """The lifecycle events without their rules."""
         return tuple(statement.event for statement in self.statements)

@@ -15,7 +15,7 @@ from service.pipeline.interpret import interpret_delivery
 from service.pipeline.project import project_dirty
 from service.rules.document import RulesFile
 from service.rules.model import Rules
-from service.rules.schema import read_rules
+from service.rules.reader import read_rules
 from service.settings import DEFAULTS, read_rules_file
 from service.storage import dirty_subjects, exclusions, experiments, inbox, recording
 from service.storage.database import Connection, Database

@@ -16,7 +16,7 @@ from service.deliveries.signatures import SecurityScheme, check_hmac, header_sch
 from service.lifecycle.references import item
 from service.providers import PROVIDERS, github
 from service.rules.document import RulesFile
-from service.rules.schema import read_rules
+from service.rules.reader import read_rules
 from service.settings import DEFAULTS, read_rules_file
 from service.storage.database import Database
 from tests.support.builders import SECRET, at

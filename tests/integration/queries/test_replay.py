@@ -22,7 +22,7 @@ from service.queries.replay import Replay, ReplayResult
 from service.queries.retry import RetryResult, retry_failed, retry_selected
 from service.rules.document import RulesFile
 from service.rules.model import Rules
-from service.rules.schema import read_rules
+from service.rules.reader import read_rules
 from service.settings import DEFAULTS, read_rules_file
 from service.storage import dirty_subjects, inbox, inbox_listing
 from service.storage.database import Database

@@ -12,7 +12,7 @@ from service.lifecycle.taxonomy import FailureCategory, Outcome, State
 from service.rules.document import RulesFile
 from service.rules.interpret import interpret
 from service.rules.model import Rules
-from service.rules.schema import read_rules
+from service.rules.reader import read_rules
 from service.settings import DEFAULTS, read_rules_file
 from service.storage import events, inbox_listing, links, recording
 from service.storage.database import Database

@@ -9,7 +9,7 @@ import pytest
 from service.lifecycle.experiment import Experiment
 from service.lifecycle.taxonomy import FailureCategory, Outcome, State
 from service.rules.document import RulesFile
-from service.rules.schema import read_rules
+from service.rules.reader import read_rules
 from service.settings import DEFAULTS, read_rules_file
 from service.storage.database import Database
 from tests.support.builders import GitHubRequest, Issue, PullRequest, at, comment, deployment_status, push, workflow_run

@@ -11,10 +11,10 @@ from service.lifecycle.events import Concluded, Declared, LifecycleEvent, Reopen
 from service.lifecycle.fields import FieldName
 from service.lifecycle.references import Ref
 from service.lifecycle.taxonomy import Outcome
-from service.rules.commands import commands
+from service.rules.commands import parse_commands
 from service.rules.document import RulesFile
 from service.rules.interpret import interpret
-from service.rules.schema import read_rules
+from service.rules.reader import read_rules
 from tests.support.builders import NO_PAYLOAD, at
 
 ITEM = Ref("github:acme/app#45")
@@ -23,7 +23,7 @@ START = "/experiment start"
 
 
 def said(text: str) -> Sequence[LifecycleEvent]:
-    return commands(Commented(ITEM, at(3), text, insider=True))
+    return parse_commands(Commented(ITEM, at(3), text, insider=True))
 
 
 def declared(field: FieldName, value: str) -> Declared:

@@ -688,20 +688,20 @@ def test_a_command_of_an_insider_counts(text: str, event: LifecycleEvent) -> Non
 
 def test_a_command_of_an_outsider_says_nothing_and_the_reason_tells_who_may() -> None:
     assert interpreted(Commented(ITEM, at(3), "/experiment start", insider=False)) == Meaning(
-        "ignored", "commands are taken from members, owners and collaborators only"
+        "ignored", "only members, owners and collaborators may give commands"
     )
 
 
 @pytest.mark.parametrize("provider", ["gitlab", "jira"])
 def test_where_nobody_says_who_may_command_nothing_is_taken(provider: Provider) -> None:
     assert interpreted(Commented(ITEM, at(3), "/experiment start", insider=None), provider=provider) == Meaning(
-        "ignored", f"{provider} does not say who may command, and trust_comments does not name it"
+        "ignored", f"{provider} does not tell whether the author may give commands, and trust_comments does not name it"
     )
 
 
 def test_a_comment_without_a_command_is_a_sign_of_life_that_does_not_count() -> None:
     result = interpreted(observation("active"), Commented(ITEM, at(3), "Nice.", insider=True))
-    assert result == Meaning("ignored", "the comment holds no command", (Active(ITEM, at(3, "00:00:00")),))
+    assert result == Meaning("ignored", "the comment contains no command", (Active(ITEM, at(3, "00:00:00")),))
 
 
 def test_a_delivery_that_says_nothing_is_ignored_with_the_providers_reason() -> None:
@@ -712,7 +712,7 @@ def test_a_delivery_that_says_nothing_is_ignored_with_the_providers_reason() -> 
 
 def test_a_delivery_of_which_every_rule_says_something_and_none_marks_is_no_experiment_by_itself() -> None:
     assert interpreted(observation("created", what="item")) == Meaning(
-        "ignored", "by itself this is no experiment: proposed by creation", (Proposed(ITEM, at(3)),)
+        "ignored", "nothing in this delivery marks an experiment: proposed by creation", (Proposed(ITEM, at(3)),)
     )
 
 

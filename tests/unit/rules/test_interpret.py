@@ -26,7 +26,7 @@ from service.lifecycle.taxonomy import Outcome
 from service.rules.document import RulesFile
 from service.rules.interpret import interpret
 from service.rules.model import Interpretation, Rules
-from service.rules.schema import read_rules
+from service.rules.reader import read_rules
 from service.settings import DEFAULTS, read_rules_file
 from tests.support.builders import NO_PAYLOAD, at, raw_payload, without_label
 from tests.support.road import RULES

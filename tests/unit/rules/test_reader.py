@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from service.deliveries.observation import Commented, Kind, Mentioned, Observed
 from service.lifecycle.events import Concluded, Declared, LifecycleEvent, Reopened
 from service.lifecycle.references import Ref
-from service.rules.document import RulesFile, WrongRules
+from service.rules.document import InvalidRules, RulesFile
 from service.rules.interpret import interpret
 from service.rules.model import Rules
-from service.rules.schema import read_rules
+from service.rules.reader import read_rules
 from tests.support.builders import NO_PAYLOAD, at, raw_payload, without_label
 from tests.support.paths import REPOSITORY
 
@@ -45,7 +45,7 @@ def read(text: str) -> Rules:
 
 def complaints(text: str) -> list[str]:
     """What is said about a file that cannot be used."""
-    with pytest.raises(WrongRules) as refused:
+    with pytest.raises(InvalidRules) as refused:
         read(text)
     return str(refused.value).splitlines()
 
@@ -147,7 +147,7 @@ def test_the_resolution_that_was_taken_away_can_be_looked_at_and_no_category_tha
         read("extends: none\n" + rule("{resolution_from: done}", "reopened")), "moved", resolution_from="Done"
     ) == {Reopened(TICKET, at(3))}
     (complaint,) = complaints(rule("{category_from: done}", "reopened"))
-    assert "rules.0.when.category_from: is not known here" in complaint
+    assert "rules.0.when.category_from: is not supported" in complaint
 
 
 def test_words_of_yaml_and_numbers_may_be_patterns_and_values() -> None:
@@ -263,13 +263,13 @@ def test_what_is_no_yaml_is_refused_with_its_line(text: str, start: str) -> None
     [
         ("extends: everything", 1, "extends", "'defaults' or 'none'"),
         ("extends: no", 1, "extends", "'defaults' or 'none'"),
-        ("extends: none\ncolour: red", 2, "colour", "is not known here"),
+        ("extends: none\ncolour: red", 2, "colour", "is not supported"),
         ("rules:", 1, "rules", "list"),
         ("rules: {when: {kind: closed}}", 1, "rules", "list"),
         ("teams: [search]", 1, "teams", ""),
         ("teams:\n  '{x}{x}': a", 2, "teams.{x}{x}", "expected a pattern"),
         ("teams:\n  a: '${b..c}'", 2, "teams.a", "expected a JMESPath expression"),
-        ("teams:\n  a: '{b}'", 2, "teams.a", "{b} is captured by no pattern"),
+        ("teams:\n  a: '{b}'", 2, "teams.a", "{b} is not captured by the pattern"),
         ("teams:\n  a: _org", 2, "teams.a", "_"),
         ("keys: ML", 1, "keys", "list"),
         ("keys: [ML, 12]", 1, "keys.1", ""),
@@ -294,24 +294,24 @@ def test_what_is_no_yaml_is_refused_with_its_line(text: str, start: str) -> None
         (rule("{label: x}", "{declare: {excluded: '${user.login}'}}"), 3, "rules.0.then", "expected a fixed reason"),
         (rule("{label: 'x:{y}'}", "{declare: {excluded: '{y}'}}"), 3, "rules.0.then", "expected a fixed reason"),
         ("rules:\n  - when: {kind: closed}", 2, "rules.0.then", ""),
-        (rule(more="colour: red"), 4, "rules.0.colour", "is not known here"),
+        (rule(more="colour: red"), 4, "rules.0.colour", "is not supported"),
         (rule(more="name: [a]"), 4, "rules.0.name", ""),
         (rule("{}"), 2, "rules.0.when", "expected a kind (seen, created,"),
         (rule("{provider: jira}"), 2, "rules.0.when", "expected a kind (seen, created,"),
         (rule("{label: []}"), 2, "rules.0.when", "expected a kind (seen, created,"),
-        (rule("{kind: closed, colour: red}"), 2, "rules.0.when.colour", "is not known here"),
+        (rule("{kind: closed, colour: red}"), 2, "rules.0.when.colour", "is not supported"),
         (rule("{kind: exploded}"), 2, "rules.0.when.kind", "'seen', 'created'"),
         (rule("{kind: [closed, exploded]}"), 2, "rules.0.when.kind.1", "'seen', 'created'"),
-        (rule("{kind: closed, label: bug}"), 2, "rules.0.when", "nothing that is closed has all of: label"),
+        (rule("{kind: closed, label: bug}"), 2, "rules.0.when", "no observation of kind closed has all of: label"),
         (rule("{label: bug, status_to: Done}"), 2, "rules.0.when", "has all of: label, status_to"),
         (rule("{label: '{a}{a}'}"), 2, "rules.0.when.label", "expected a pattern"),
         (rule("{label: [bug, '{}']}"), 2, "rules.0.when.label.1", "expected a name between braces"),
         (rule("{label: [bug, [bug]]}"), 2, "rules.0.when.label.1", ""),
         (rule("{label: }"), 2, "rules.0.when.label", ""),
         (rule("{label: {text: bug, regex: bug}}"), 2, "rules.0.when.label", ""),
-        (rule(then="explode"), 3, "rules.0.then.explode", "is not known here"),
-        (rule(then="{explode: now}"), 3, "rules.0.then.explode", "is not known here"),
-        (rule(then="[active, explode]"), 3, "rules.0.then.1.explode", "is not known here"),
+        (rule(then="explode"), 3, "rules.0.then.explode", "is not supported"),
+        (rule(then="{explode: now}"), 3, "rules.0.then.explode", "is not supported"),
+        (rule(then="[active, explode]"), 3, "rules.0.then.1.explode", "is not supported"),
         (rule(then="{active: true}"), 3, "rules.0.then.active", ""),
         (rule(then=""), 3, "rules.0.then", ""),
         (rule(then="{concluded: splendid}"), 3, "rules.0.then.concluded", "'worked', 'failed'"),
@@ -330,7 +330,12 @@ def test_what_is_no_yaml_is_refused_with_its_line(text: str, start: str) -> None
         (rule(more="where: 'a..b'"), 4, "rules.0.where", "expected a JMESPath expression, got 'a..b'"),
         (rule(more="where: ''"), 4, "rules.0.where", "expected a JMESPath expression"),
         (rule(more="where: '" + "(" * 50_000 + "'"), 4, "rules.0.where", "expected a JMESPath expression"),
-        (rule("{label: 'x:{team}'}", "{declare: {team: '{teem}'}}"), 2, "rules.0", "{teem} is captured by no pattern"),
+        (
+            rule("{label: 'x:{team}'}", "{declare: {team: '{teem}'}}"),
+            2,
+            "rules.0",
+            "{teem} is neither a trait nor",
+        ),
         (rule("{kind: seen}", "proposed"), 2, "rules.0", "proposed needs a time"),
         (rule("{title: x}", "[concluded]"), 2, "rules.0", "concluded needs a time"),
         ("extends: none\nextends: defaults", 2, "extends", ""),
@@ -358,7 +363,7 @@ def test_a_complaint_is_made_in_words_of_the_file_and_not_of_the_code(text: str)
 @pytest.mark.parametrize("provider", ["githib", "[github, githib]"])
 def test_a_provider_that_nobody_knows_is_a_mistake_where_the_known_ones_are_given(provider: str) -> None:
     own = RulesFile("own.yaml", "extends: none\n" + rule(f"{{provider: {provider}, kind: closed}}"))
-    with pytest.raises(WrongRules, match=r"^own\.yaml:3: .*provider.*: expected one of github, jira, got 'githib'$"):
+    with pytest.raises(InvalidRules, match=r"^own\.yaml:3: .*provider.*: expected one of github, jira, got 'githib'$"):
         read_rules(own, DEFAULTS, ["jira", "github"])
     assert read_rules(own, DEFAULTS).by_kind["closed"]
 
@@ -373,7 +378,7 @@ def test_all_mistakes_of_a_file_are_named_at_once() -> None:
 
 
 def test_a_mistake_in_the_default_rules_is_named_with_their_file() -> None:
-    with pytest.raises(WrongRules, match=r"^defaults\.yaml:1: colour: "):
+    with pytest.raises(InvalidRules, match=r"^defaults\.yaml:1: colour: "):
         read_rules(RulesFile("own.yaml", "extends: defaults"), RulesFile("defaults.yaml", "colour: red"))
 
 
@@ -408,11 +413,11 @@ READ_A_BOMB = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_CPU, (10, 10))
 resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
-from service.rules.document import RulesFile, WrongRules
-from service.rules.schema import read_rules
+from service.rules.document import RulesFile, InvalidRules
+from service.rules.reader import read_rules
 try:
     read_rules(None, RulesFile("bomb.yaml", sys.stdin.read()))
-except WrongRules as error:
+except InvalidRules as error:
     print(error)
 """
 
@@ -435,7 +440,7 @@ def test_a_small_file_that_unfolds_to_a_huge_one_is_refused_at_once(bomb: str) -
 def test_any_text_is_a_rules_file_or_is_refused_with_its_line(text: str) -> None:
     try:
         read(text)
-    except WrongRules as error:
+    except InvalidRules as error:
         said_of = str(error)
     else:
         said_of = "own.yaml:1: nothing"

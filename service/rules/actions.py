@@ -1,0 +1,119 @@
+"""Actions: the lifecycle events that the actions of a matching rule produce."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, time
+from typing import assert_never
+
+from service.deliveries.observation import Kind, Observed, Trait
+from service.deliveries.payload import RawPayload
+from service.lifecycle.events import (
+    Active,
+    Concluded,
+    DeclarationChannel,
+    Declared,
+    LifecycleEvent,
+    Proposed,
+    Reopened,
+    Shipped,
+    Signalled,
+    Started,
+    Withdrawn,
+)
+from service.lifecycle.fields import FIELDS
+from service.rules.model import Action, DeclareAction, IgnoreAction, InstantAction, Rule, WithdrawAction
+
+_REMOVALS: frozenset[Kind] = frozenset({"unlabelled", "untyped", "superseded"})
+WITHOUT_INSTANTS: frozenset[Kind] = frozenset({"seen", *_REMOVALS})
+"""Kinds of observations that describe a state or end one, so that no instant follows from them."""
+_CHANNELS: Mapping[Trait, DeclarationChannel] = {"label": "label", "item_type": "type", "branch": "branch"}
+
+
+def decision_of(action: Action) -> str:
+    """The key under which the first matching rule decides: an event or a field; a derived value has its own key."""
+    match action:
+        case InstantAction(name=name):
+            return name
+        case DeclareAction(field=field, derived=derived):
+            return f"derived {field}" if derived else field
+        case WithdrawAction(field=field):
+            return field
+        case IgnoreAction():
+            return "ignored"
+        case _ as never:
+            assert_never(never)
+
+
+def make_event(
+    action: Action, rule: Rule, observation: Observed, label: str, known: Mapping[str, str], payload: RawPayload
+) -> LifecycleEvent | None:
+    """The event that an action produces, or None if it produces none.
+
+    Args:
+        label: the label that matched, or an empty text.
+        known: the values that a template may insert, by name.
+    """
+    match action:
+        case InstantAction():
+            return None if observation.kind in WITHOUT_INSTANTS else _make_instant(action, observation)
+        case IgnoreAction():
+            return None
+        case DeclareAction(field=field, value=template) | WithdrawAction(field=field, value=template):
+            value = FIELDS[field].normalise(template.fill(known, payload) or "")
+            return _make_declaration(action, rule, observation, label.lower(), value) if value is not None else None
+        case _ as never:
+            assert_never(never)
+
+
+def _make_declaration(
+    action: DeclareAction | WithdrawAction, rule: Rule, observation: Observed, label: str, value: str
+) -> Declared | Withdrawn | None:
+    subject, at, removed = observation.subject, observation.at, observation.kind in _REMOVALS
+    channel = "derived" if isinstance(action, DeclareAction) and action.derived else _channel_of(rule)
+    stating_label = label if channel == "label" else ""
+    match action:
+        case WithdrawAction(field=field):
+            return None if removed else Withdrawn(subject, at, field, value, channel, stating_label)
+        case DeclareAction(field=field) if removed:
+            return Withdrawn(subject, at, field, value, channel, stating_label)
+        case DeclareAction(field=field):
+            overheard = channel == "label" and observation.kind == "seen"
+            return Declared(subject, at, field, value, channel, overheard, stating_label)
+        case _ as never:
+            assert_never(never)
+
+
+def _channel_of(rule: Rule) -> DeclarationChannel:
+    """The channel of the first trait among the rule's conditions that has one."""
+    channels = (_CHANNELS[condition.trait] for condition in rule.conditions if condition.trait in _CHANNELS)
+    return next(channels, "item")
+
+
+def _make_instant(action: InstantAction, observation: Observed) -> LifecycleEvent:
+    subject, at = observation.subject, observation.at
+    match action.name:
+        case "proposed":
+            return Proposed(subject, at)
+        case "started":
+            return Started(subject, at)
+        case "signalled":
+            return Signalled(subject, at, action.result or "success")
+        case "concluded":
+            return Concluded(subject, at, action.outcome, status=_status(observation, "status_to"))
+        case "reopened":
+            return Reopened(subject, at, left=_status_left(observation))
+        case "shipped":
+            return Shipped(subject, at)
+        case "active":
+            return Active(subject, datetime.combine(at.date(), time.min, UTC))
+        case _ as never:
+            assert_never(never)
+
+
+def _status_left(observation: Observed) -> str:
+    # A ticket that loses its resolution was concluded, whatever the name of the status that it left.
+    unresolved = observation.traits.get("resolution_from") and not observation.traits.get("resolution")
+    return "" if unresolved else _status(observation, "status_from")
+
+
+def _status(observation: Observed, trait: Trait) -> str:
+    return next(iter(observation.traits.get(trait, ())), "").lower()

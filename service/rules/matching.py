@@ -1,0 +1,88 @@
+"""Matching: the ways in which a rule matches an observation, and why no rule marks an item."""
+
+from collections.abc import Iterator, Mapping
+
+from service.deliveries.decoding import shorten
+from service.deliveries.observation import Observed, Trait
+from service.rules.model import Condition, Rule, Rules
+
+# The traits that a reason may show: words of the project, not text in which people's names turn up.
+_SHOWN: tuple[Trait, ...] = (
+    "label",
+    "item_type",
+    "reason",
+    "status_from",
+    "status_to",
+    "resolution",
+    "workflow",
+    "conclusion",
+    "environment",
+)
+_MOST_SHOWN = 10
+
+
+def known_values(observation: Observed) -> Mapping[str, str]:
+    """The first value of each trait, for templates to insert."""
+    return {trait: values[0] for trait, values in observation.traits.items() if values}
+
+
+def find_matches(rule: Rule, observation: Observed, known: Mapping[str, str]) -> list[tuple[str, Mapping[str, str]]]:
+    """Every way in which the rule's conditions match an observation.
+
+    Returns:
+        For each way the label that matched, or an empty text, and the known values with those that patterns captured.
+    """
+    ways = [("", known)]
+    for condition in rule.conditions:
+        # Most rules match no value of the observation, and most patterns capture nothing.
+        if not (ways and (values := observation.traits.get(condition.trait))):
+            return []
+        ways = [
+            (value if condition.trait == "label" else label, {**so_far, **captured} if captured else so_far)
+            for label, so_far in ways
+            for value in values
+            if (captured := _capture(condition, value)) is not None
+        ]
+    return ways
+
+
+def _capture(condition: Condition, value: str) -> Mapping[str, str] | None:
+    return next((match for pattern in condition.patterns if (match := pattern.match(value)) is not None), None)
+
+
+def explain_no_match(observation: Observed) -> str:
+    """The reason for an observation that no rule matches."""
+    named = ((trait, observation.traits.get(trait, ())) for trait in _SHOWN)
+    shown = ", ".join(f"{trait} `{shorten(value)}`" for trait, values in named for value in values[:_MOST_SHOWN])
+    return f"no rule matches {observation.kind}{': ' if shown else ''}{shown}"
+
+
+def explain_unmarked(rules: Rules, provider: str, seen: Observed) -> Iterator[str]:
+    """For each trait that could have marked an item, the patterns that rules expect and the values that it has."""
+    expected: dict[Trait, list[str]] = {}
+    for rule in rules.candidates(provider, "seen"):
+        if not rule.marks:
+            continue
+        if "branch" in seen.traits.get("what", ()) and any(condition.trait == "label" for condition in rule.conditions):
+            continue
+        failing = [condition for condition in rule.conditions if not _is_met(condition, seen)]
+        # A rule that fails two conditions is about other items (changes, say), and explains nothing.
+        if len(failing) == 1 and (failing[0].trait == "label" or failing[0].trait in seen.traits):
+            expected.setdefault(failing[0].trait, []).extend(pattern.text for pattern in failing[0].patterns)
+    for trait, patterns in expected.items():
+        yield from _explain_trait(trait, " or ".join(f"`{pattern}`" for pattern in patterns), seen)
+
+
+def _is_met(condition: Condition, observation: Observed) -> bool:
+    return any(_capture(condition, value) is not None for value in observation.traits.get(condition.trait, ()))
+
+
+def _explain_trait(trait: Trait, expected: str, seen: Observed) -> Iterator[str]:
+    values = ", ".join(shorten(value) for value in seen.traits.get(trait, ())[:_MOST_SHOWN])
+    if trait == "label":
+        yield f"no label {expected}; " + (f"labels were {values}" if values else "it has no labels")
+    elif trait == "item_type":
+        yield f"its type {values} is not {expected}"
+    elif trait != "what":
+        # Branches and titles may contain people's names, so the reason does not show them.
+        yield f"its {trait} is not {expected}"
