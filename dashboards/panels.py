@@ -85,7 +85,7 @@ def build_trend(spec: PanelSpec, *queries: Query, unit: str = COUNT, stacked: bo
 
 
 def build_process_trend(spec: PanelSpec, *queries: Query, unit: str = COUNT, stacked: bool = False) -> Panel:
-    """Build a trend of metrics about processes, with a gap where nothing was scraped."""
+    """Build a trend of metrics about processes, with a gap while Prometheus scrapes nothing."""
     return _build_trend(spec, queries, unit, stacked=stacked, bridged_milliseconds=None)
 
 

@@ -1,7 +1,7 @@
-"""Plain English, as far as a machine can see it: openings and turns of phrase that make a reader stop.
+"""Find habits of prose that make a reader stop: openings and turns of phrase that plain English avoids.
 
 Reads comments, docstrings, messages, test names and documents. `python -m tests.support.prose [PATH …]` prints each
-place and ends with status 1 where there is one. A sentence that no pattern finds can still be hard to read: the check
+finding, and exits with status 1 if there is one. A sentence without a finding can still be hard to read: the check
 keeps known habits out, and reviewers judge the rest.
 """
 
@@ -15,30 +15,44 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 from tests.support.paths import REPOSITORY
 
 _OPENINGS = re.compile(
-    r"(?:Who|Whoever|Whom|Whose|What|Whatever|Of (?!course)|Those|Where nothing|Nobody|Somebody|Not even)\b[^?]*$"
+    r"(?:Who|Whom|Whose|What|Whatever|Which|Where(?! to\b)|How(?! (?:long|old|often|far|many|much)\b)|Of (?!course)|Those"
+    r"|All that|Not even)\b[^?]*$"
 )
-"""How no sentence begins; a question may."""
+"""Words that begin no sentence, except a question."""
 _TURNS = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
         r"\b(?:nobody|somebody|whoever|everybody)\b",
-        r"\b(?:is|are|was|were|be) told (?:of|about)\b",
+        r"\btold\b",
+        r"\btells? of\b",
+        r"\bheard (?:of|from)\b",
+        r"\bsaid once more\b",
         r"\bha(?:s|ve) it that\b",
         r"\bfor who\b",
         r"\b(?:leave|leaves|left) away\b",
         r"\bso far as\b",
         r"\bthere (?:is|are) none such\b",
-        r"\bstands? here (?:twice|once)\b",
-        r"\bsaid once more\b",
+        r"(?<!there )\b(?:is|are) (?-i:none)\b(?! of\b)",
+        r"\bwhere (?:there (?:is|are)|nothing|none)\b(?! to\b)",
+        r"\bstands? (?:here|there|beside|behind)\b",
+        r"\b(?:is|are|was|were) held (?:to|against)\b",
         r"\bof ours\b",
         r"\bsigns? of life\b",
         r"\bwhat became of\b",
-        r"\bcome(?:s)? to be (?:known|told)\b",
+        r"\bcomes? of (?:it|them|this|that|all|the same)\b",
+        r"\bcomes? to be (?:known|told)\b",
         r"\bis nothing to\b",
-        r"\bnot any more\b",
+        r"\b(?:any|not any) more\b(?! (?:than|\w+s)\b)",
+        r"\bat the (?:least|most)\b",
+        r", but for\b",
+        r"\bgoes before\b",
+        r"\bin the place of\b",
+        r"\blikewise\b",
         r"\bby what (?:is|was|they|it)\b",
         r"\b(?:is|are) no (?:setting|command|name|time|number|text)\b",
     )
@@ -46,14 +60,19 @@ _TURNS = tuple(
 _MESSAGE_WORDS = 4
 _SENTENCE_END = re.compile(r"(?<=[.!?:;])\s+(?=[A-Z`*])")
 _CODE = re.compile(r"`[^`]*`|<!--.*?-->|https?://\S+", re.DOTALL)
-_FENCE = re.compile(r"^(```|~~~).*?^\1", re.DOTALL | re.MULTILINE)
+_FENCE = re.compile(r"^([ ]*)(```|~~~).*?^\1\2", re.DOTALL | re.MULTILINE)
+_PARAGRAPH_END = re.compile(
+    r"(\n\s*\n|\n(?=\s*[-*|]\s)|\n(?=\s+\w+(?:, \w+)*: )|\n(?=\s*(?:Args|Raises|Returns|Attributes):))"
+)
+_PARAMETER = re.compile(r"^\s*\w+(?:, \w+)*: (?=[a-z])")
 _DOCUMENTS = {".md", ".gotmpl"}
-_COMMENTED = {".yaml", ".yml", ".toml", ".sh", ""}
+_YAML = {".yaml", ".yml"}
+_COMMENTED = {".toml", ".sh", ""}
 
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """Text for people, and the line on which it begins."""
+    """Text for people, and its first line."""
 
     line: int
     text: str
@@ -61,7 +80,7 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A sentence that begins or turns in a way that no sentence should."""
+    """A sentence with a habit."""
 
     file: str
     line: int
@@ -72,50 +91,92 @@ class Finding:
         return f"{self.file}:{self.line}: {self.habit}: {self.sentence}"
 
 
-def findings(file: str, text: str) -> Iterator[Finding]:
-    """Every habit that a file shows."""
-    for passage in passages(Path(file), text):
+def find_habits(file: str, text: str) -> Iterator[Finding]:
+    """Find every habit in a file."""
+    for passage in read_passages(Path(file), text):
         for sentence in _SENTENCE_END.split(" ".join(_CODE.sub("`…`", passage.text).split())):
-            habits = [match[0] for turn in _TURNS if (match := turn.search(sentence))]
-            opening = _OPENINGS.match(sentence.lstrip("-*#|> ").removeprefix("Returns: ").removeprefix("Raises: "))
-            if opening:
-                habits.append(" ".join(opening[0].split()[:2]) + " …")
-            for habit in habits:
+            for habit in _find_in_sentence(sentence):
                 yield Finding(file, passage.line, habit, sentence)
 
 
-def passages(file: Path, text: str) -> Iterator[Passage]:
-    """The texts for people in a file, by its kind."""
+def read_passages(file: Path, text: str) -> Iterator[Passage]:
+    """Read the texts for people in a file of any kind."""
     if file.suffix == ".py":
-        yield from _of_python(text)
+        yield from _read_python(text)
     elif file.suffix in _DOCUMENTS:
-        yield from _of_a_document(text)
+        # Blank the code, but keep the numbers of lines.
+        yield from _split_paragraphs(1, _FENCE.sub(lambda fence: re.sub(r"[^\n]+", "", fence[0]), text))
+    elif file.suffix in _YAML:
+        yield from _read_yaml(text)
     elif file.suffix in _COMMENTED:
-        yield from _of_comments(text)
+        yield from _read_comments(text)
 
 
-def _of_python(text: str) -> Iterator[Passage]:
-    tree = ast.parse(text)
-    for node in ast.walk(tree):
+def list_files(paths: Sequence[str]) -> list[str]:
+    """List the files of the project below paths that people read; without a path, all of them."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", *paths],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    omitted = re.compile(r"\.lock$|^LICENSE$|^helm/loopgauge/files/|\.json$|(^|/)(test_)?prose\.py$")
+    return [name for name in listed.stdout.splitlines() if not omitted.search(name) and (REPOSITORY / name).is_file()]
+
+
+def main(paths: Sequence[str]) -> int:
+    """Print the findings, and return the exit status."""
+    findings = [
+        finding
+        for name in list_files(paths)
+        for finding in find_habits(name, (REPOSITORY / name).read_text(encoding="utf-8", errors="replace"))
+    ]
+    for finding in findings:
+        print(finding)
+    return 1 if findings else 0
+
+
+def _find_in_sentence(sentence: str) -> Iterator[str]:
+    yield from (match[0] for turn in _TURNS if (match := turn.search(sentence)))
+    opening = _OPENINGS.match(sentence.lstrip("-*#|> ").removeprefix("Returns: ").removeprefix("Raises: "))
+    if opening:
+        yield " ".join(opening[0].split()[:2]) + " …"
+
+
+def _read_python(text: str) -> Iterator[Passage]:
+    for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            if len(node.value.split()) >= _MESSAGE_WORDS and not _is_a_statement(node.value):
-                yield from _paragraphs(node.lineno, node.value)
+            if _is_message(node.value):
+                yield from _split_paragraphs(node.lineno, node.value)
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
             yield Passage(node.lineno, node.name.removeprefix("test_").replace("_", " ").capitalize())
-    yield from _of_comments(text)
+    yield from _read_comments(text)
 
 
-def _is_a_statement(text: str) -> bool:
-    """Whether a text is SQL, which begins with its verb in capitals."""
-    first = text.split(maxsplit=1)[0]
-    return len(first) > 1 and first.isupper()
+def _is_message(text: str) -> bool:
+    """Whether a text has some words, and is not SQL, whose first word is a verb in capitals."""
+    words = text.split()
+    return len(words) >= _MESSAGE_WORDS and not (len(words[0]) > 1 and words[0].isupper())
 
 
-def _of_comments(text: str) -> Iterator[Passage]:
-    """Comments, those of following lines together."""
+def _read_yaml(text: str) -> Iterator[Passage]:
+    yield from _read_comments(text)
+    try:
+        events = list(yaml.parse(text, yaml.SafeLoader))
+    except yaml.YAMLError:
+        # A template of the Helm chart.
+        return
+    for event in events:
+        if isinstance(event, yaml.ScalarEvent) and event.start_mark and _is_message(event.value):
+            yield Passage(event.start_mark.line + 1, event.value)
+
+
+def _read_comments(text: str) -> Iterator[Passage]:
+    """Read comments, and join those of consecutive lines."""
     block: list[str] = []
     begin = last = 0
-    for line, comment in _comments(text):
+    for line, comment in _list_comments(text):
         if line != last + 1 and block:
             yield Passage(begin, " ".join(block))
             block = []
@@ -126,62 +187,28 @@ def _of_comments(text: str) -> Iterator[Passage]:
         yield Passage(begin, " ".join(block))
 
 
-def _comments(text: str) -> Iterator[tuple[int, str]]:
+def _list_comments(text: str) -> Iterator[tuple[int, str]]:
     try:
         tokens = list(tokenize.generate_tokens(io.StringIO(text).readline))
     except (tokenize.TokenError, IndentationError, SyntaxError):
-        lines = enumerate(text.splitlines(), start=1)
-        yield from ((number, one[2]) for number, line in lines if (one := re.match(r"(.*\s)?#+\s+(.*)$", line)))
+        # Not Python: a comment follows a space, and at least one more.
+        for number, line in enumerate(text.splitlines(), start=1):
+            if comment := re.match(r"(?:.*\s)?#+\s+(.*)$", line):
+                yield number, comment[1]
         return
     for token in tokens:
         if token.type == tokenize.COMMENT and not token.string.startswith("#!"):
-            yield (
-                token.start[0],
-                token.string.lstrip("# ").split(" - ")[-1] if "noqa" in token.string else token.string.lstrip("# "),
-            )
+            comment_text = token.string.lstrip("# ")
+            yield token.start[0], comment_text.split(" - ")[-1] if "noqa" in token.string else comment_text
 
 
-def _of_a_document(text: str) -> Iterator[Passage]:
-    # Code is blanked, so that lines keep their numbers.
-    yield from _paragraphs(1, _FENCE.sub(lambda fence: re.sub(r"[^\n]+", "", fence[0]), text))
-
-
-def _paragraphs(begin: int, text: str) -> Iterator[Passage]:
+def _split_paragraphs(begin: int, text: str) -> Iterator[Passage]:
     line = begin
-    for paragraph in re.split(
-        r"(\n\s*\n|\n(?=\s*[-*|]\s)|\n(?=\s+\w+(?:, \w+)*: )|\n(?=\s*(?:Args|Raises|Returns|Attributes):))", text
-    ):
+    for paragraph in _PARAGRAPH_END.split(text):
         if paragraph.strip():
-            yield Passage(
-                line + len(paragraph) - len(paragraph.lstrip("\n")),
-                re.sub(r"^\s*\w+(?:, \w+)*: (?=[a-z])", "", paragraph),
-            )
+            blank = len(paragraph) - len(paragraph.lstrip("\n"))
+            yield Passage(line + blank, _PARAMETER.sub("", paragraph))
         line += paragraph.count("\n")
-
-
-def tracked(paths: Sequence[str]) -> list[str]:
-    """The files below paths that belong to the project and are written for people; all of them where none is named."""
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", *paths],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    left_out = re.compile(r"\.lock$|^LICENSE$|^helm/loopgauge/files/|\.json$|prose(_patterns)?\.py$")
-    return [name for name in listed.stdout.splitlines() if not left_out.search(name) and (REPOSITORY / name).is_file()]
-
-
-def main(paths: Sequence[str]) -> int:
-    """Print what is found, and return the exit status."""
-    found = [
-        finding
-        for name in tracked(paths)
-        for finding in findings(name, (REPOSITORY / name).read_text(encoding="utf-8", errors="replace"))
-    ]
-    for finding in found:
-        print(finding)
-    return 1 if found else 0
 
 
 if __name__ == "__main__":
