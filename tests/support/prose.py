@@ -20,8 +20,8 @@ import yaml
 from tests.support.paths import REPOSITORY
 
 _OPENINGS = re.compile(
-    r"(?:Who|Whom|Whose|What|Whatever|Which|Where(?! to\b)|How(?! (?:long|old|often|far|many|much)\b)|Of (?!course)|Those"
-    r"|All that|Not even)\b[^?]*$"
+    r"(?:Who|Whom|Whose|What|Whatever|Which|Where(?! to\b)|How(?! (?:long|old|often|far|many|much)\b)|Of (?!course)"
+    r"|Those|All that|Not even)\b[^?]*$"
 )
 """Words that begin no sentence, except a question."""
 _TURNS = tuple(
