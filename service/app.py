@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from fastapi import FastAPI
 from prometheus_client import disable_created_metrics
+from starlette.types import ASGIApp
 
 from service.api import deliveries, events, experiments, health, manual_events, receipts, scorecard, scrape, webhooks
 from service.api.events import EventReceiver
@@ -82,9 +83,7 @@ def metric_terms(settings: Settings, rules: Rules) -> Terms:
     )
 
 
-def create_app(
-    settings: Settings, rules: Rules, database: Database, clock: Callable[[], datetime] = utc_now
-) -> FastAPI:
+def create_app(settings: Settings, rules: Rules, database: Database, clock: Callable[[], datetime] = utc_now) -> Bypass:
     """The service in the role that the settings give it.
 
     Args:
@@ -156,6 +155,7 @@ def create_app(
     )
     app.include_router(scrape.build_router(lambda: worker.snapshot, telemetry, scrape_guard))
     additions: list[Addition] = []
+    webhook_endpoint: ASGIApp = app
     app.add_middleware(SecurityHeadersMiddleware)
     app.add_middleware(
         RequestMetricsMiddleware, requests=telemetry.requests, endpoints=templates(app.routes), clock=time.perf_counter
@@ -168,9 +168,7 @@ def create_app(
         _add_guarded_routes(app, settings, terms, database, scorecards, clock)
         sources = configured_sources(settings)
         app.include_router(events.build_router(_event_receiver(settings, sources, bodies, writer, telemetry, clock)))
-        # The outermost middleware, so that deliveries pass no other.
-        endpoint = WebhookEndpoint(sources, bodies, writer, telemetry, clock, time.perf_counter)
-        app.add_middleware(Bypass, prefix=webhooks.PREFIX, endpoint=endpoint)
+        webhook_endpoint = WebhookEndpoint(sources, bodies, writer, telemetry, clock, time.perf_counter)
         additions = [describe_webhooks, describe_scorecard, describe_experiment_names]
     describe(
         app,
@@ -179,7 +177,7 @@ def create_app(
         reads_are_open=settings.listens_on_loopback and settings.api_tokens.read is None,
         metrics_are_open=settings.metrics_token is None,
     )
-    return app
+    return Bypass(app, webhooks.PREFIX, webhook_endpoint)
 
 
 def configured_sources(settings: Settings) -> Mapping[str, Source]:

@@ -46,7 +46,7 @@ async def run_service(
         _on_signals(lambda _: _cancel_once(starting))
     async with open_database(settings, tuning) as database:
         app = create_app(settings, rules, database)
-        async with app.router.lifespan_context(app):
+        async with app.lifespan():
             server = _Server(configuration(app))
             tune_garbage_collector()
             # A second ctrl-C does not wait for what is under way.

@@ -23,6 +23,7 @@ from service.api.http.problems import (
     Overloaded,
     UnknownSource,
     answer_http_exception,
+    answer_internal_error,
     describe_problems,
     problem_for,
 )
@@ -118,7 +119,8 @@ def describe_webhooks(document: Document) -> None:
 class WebhookEndpoint:
     """Accepts the deliveries of the configured sources.
 
-    It runs before the application's other middleware, so it records request durations and adds security headers itself.
+    It runs outside the application's middleware, so it answers errors, records request durations and adds security
+    headers itself.
 
     Args:
         sources: by name.
@@ -159,9 +161,10 @@ class WebhookEndpoint:
         status = CLIENT_CLOSED_REQUEST
         try:
             status = await self._answer(scope, receive, send)
-        except Exception:
-            # Starlette answers it.
+        except Exception as error:
+            # Errors are raised before the answer begins.
             status = HTTPStatus.INTERNAL_SERVER_ERROR
+            await _send(await answer_internal_error(Request(scope), error), scope, receive, send)
             raise
         finally:
             self._observers[method_label(scope["method"]), status](self._stopwatch() - began)

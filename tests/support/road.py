@@ -41,7 +41,7 @@ async def api(database: Database, now: datetime | None = None, **given: Any) -> 
     app = create_app(settings(**given), RULES, database, lambda: now or at(2))
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with (
-        app.router.lifespan_context(app),
+        app.lifespan(),
         httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client,
     ):
         yield client

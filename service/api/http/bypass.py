@@ -1,27 +1,35 @@
-"""A middleware that hands webhook deliveries to their endpoint, past routing and all other middleware."""
+"""An ASGI callable that hands webhook deliveries to their endpoint, past all middleware and routing."""
 
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 
 class Bypass:
     """Hands requests for one name below a path to an endpoint, and all other requests to the application.
 
-    It must be the outermost middleware: routing and the other middleware take longer than a delivery itself.
+    It stands outside all middleware: middleware and routing take longer than a delivery itself.
 
     Args:
         app: the application.
         prefix: the path, with a trailing slash. A trailing slash after the name is ignored.
-        endpoint: answers every method, records its request durations and adds the security headers.
+        endpoint: answers every method and its own errors, records its request durations and adds the security headers.
     """
 
-    def __init__(self, app: ASGIApp, prefix: str, endpoint: ASGIApp) -> None:
-        self._app = app
+    def __init__(self, app: FastAPI, prefix: str, endpoint: ASGIApp) -> None:
+        self.app = app
         self._prefix = prefix
         self._endpoint = endpoint
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        app = self._endpoint if self._matches(scope) else self._app
+        app = self._endpoint if self._matches(scope) else self.app
         await app(scope, receive, send)
+
+    def lifespan(self) -> AbstractAsyncContextManager[Any]:
+        """The lifespan of the application, for servers that leave it to the caller."""
+        return self.app.router.lifespan_context(self.app)
 
     def _matches(self, scope: Scope) -> bool:
         if scope["type"] != "http":

@@ -22,7 +22,7 @@ def _bearer(token: str) -> dict[str, str]:
     return {"authorization": f"Bearer {token}"}
 
 
-async def test_a_delivery_tells_why_it_does_not_count(database: Database) -> None:
+async def test_a_delivery_shows_why_it_does_not_count(database: Database) -> None:
     async with api(database) as client:
         await post(client, OPENED)
         pending = (await client.get("/deliveries")).json()["deliveries"][0]
@@ -46,7 +46,7 @@ async def test_pages_of_deliveries_follow_each_other(database: Database) -> None
     assert (strange.status_code, strange.json()["type"]) == (422, "urn:loopgauge:problem:invalid-cursor")
 
 
-async def test_bodies_are_for_the_admin_token_alone(database: Database) -> None:
+async def test_only_the_admin_token_shows_bodies(database: Database) -> None:
     odd = github("issues", b"\xff")
     async with api(database, api_tokens=TOKENS) as client:
         stored = [(await post(client, request)).json()["delivery"] for request in (OPENED, odd)]
@@ -68,7 +68,7 @@ async def _retry(client: httpx.AsyncClient, delivery: str, token: str | None = T
     return await client.post(f"/deliveries/{delivery}/retry", headers=_bearer(token) if token else {})
 
 
-async def test_a_failed_delivery_is_retried_and_shown_as_it_is_then(database: Database) -> None:
+async def test_a_failed_delivery_is_retried_and_returned(database: Database) -> None:
     async with api(database, api_tokens=TOKENS) as client:
         delivery = (await post(client, github("issues", b"{"))).json()["delivery"]
         await settle(database)
@@ -85,7 +85,7 @@ async def test_a_failed_delivery_is_retried_and_shown_as_it_is_then(database: Da
     assert failed_again == failed
 
 
-async def test_what_cannot_be_retried_is_told_why(database: Database) -> None:
+async def test_a_delivery_that_cannot_be_retried_is_refused_with_the_reason(database: Database) -> None:
     requests = (OPENED, Issue(number=46, created_at=at(2)).opened(), github("issues", b"{"))
     async with api(database, api_tokens=TOKENS) as client:
         ignored, counted, gone = [(await post(client, request)).json()["delivery"] for request in requests]
@@ -123,7 +123,7 @@ async def test_without_an_admin_token_retries_are_refused(database: Database) ->
     assert "LOOPGAUGE_API_TOKENS__ADMIN" in refused.json()["detail"]
 
 
-async def test_without_a_database_a_retry_asks_to_come_back() -> None:
+async def test_without_a_database_a_retry_is_answered_503_with_retry_after() -> None:
     gone = Database("postgresql://nobody@127.0.0.1:1/nothing")
     async with api(gone, api_tokens=TOKENS) as client:
         refused = await _retry(client, str(UUID(int=1)))
@@ -132,7 +132,7 @@ async def test_without_a_database_a_retry_asks_to_come_back() -> None:
     assert refused.headers["retry-after"]
 
 
-async def test_the_description_of_a_retry_has_each_of_its_answers(database: Database) -> None:
+async def test_the_openapi_document_has_each_answer_of_a_retry(database: Database) -> None:
     async with api(database) as client:
         described = (await client.get("/openapi.json")).json()["paths"]["/deliveries/{delivery}/retry"]["post"]
     assert described["security"] == [{"HTTPBearer": []}]
@@ -151,28 +151,28 @@ async def test_the_description_of_a_retry_has_each_of_its_answers(database: Data
 
 
 @pytest.mark.parametrize("headers", [{}, _bearer("wrong"), {"authorization": "Basic eDp5"}])
-async def test_with_a_read_token_nobody_reads_without_it(database: Database, headers: dict[str, str]) -> None:
+async def test_reads_require_the_read_token_if_it_is_configured(database: Database, headers: dict[str, str]) -> None:
     async with api(database, api_tokens=TOKENS) as client:
         response = await client.get("/deliveries", headers=headers)
     assert (response.status_code, response.headers["www-authenticate"]) == (401, "Bearer")
     assert response.json()["type"] == "urn:loopgauge:problem:token-refused"
 
 
-async def test_without_a_read_token_reads_are_closed_to_other_machines(database: Database) -> None:
+async def test_without_a_read_token_reads_from_other_machines_are_refused(database: Database) -> None:
     async with api(database, host="0.0.0.0") as client:
         response = await client.get("/deliveries")
     assert response.status_code == 403
     assert "LOOPGAUGE_API_TOKENS__READ" in response.json()["detail"]
 
 
-async def test_metrics_want_their_token_when_there_is_one(database: Database) -> None:
+async def test_metrics_require_their_token_if_it_is_configured(database: Database) -> None:
     async with api(database, metrics_token="the metrics token") as client:
         refused = await client.get("/metrics")
         allowed = await client.get("/metrics", headers=_bearer("the metrics token"))
     assert (refused.status_code, allowed.status_code) == (401, 200)
 
 
-async def test_metrics_come_in_both_formats(database: Database) -> None:
+async def test_metrics_are_available_in_both_formats(database: Database) -> None:
     async with api(database) as client:
         text_format = await client.get("/metrics")
         openmetrics = await client.get("/metrics", headers={"accept": "application/openmetrics-text; version=1.0.0"})
@@ -199,7 +199,7 @@ async def test_metrics_come_in_both_formats(database: Database) -> None:
         (";,;q", "text/plain"),
     ],
 )
-async def test_the_format_is_what_accept_prefers(database: Database, accept: str, answered: str) -> None:
+async def test_the_format_is_the_one_that_accept_prefers(database: Database, accept: str, answered: str) -> None:
     async with api(database) as client:
         response = await client.get("/metrics", headers={"accept": accept})
     assert response.headers["content-type"].startswith(answered)
@@ -209,7 +209,7 @@ async def test_the_format_is_what_accept_prefers(database: Database, accept: str
     ("accepted", "encoding"),
     [("gzip", "gzip"), ("deflate, gzip;q=0.5", "gzip"), ("gzip;q=0", None), ("identity", None)],
 )
-async def test_metrics_are_compressed_for_those_who_ask(
+async def test_metrics_are_compressed_if_the_client_accepts_it(
     database: Database, accepted: str, encoding: str | None
 ) -> None:
     async with api(database) as client:
@@ -239,7 +239,7 @@ async def test_an_unknown_path_is_a_problem(database: Database) -> None:
         (f"/deliveries/{UUID(int=1)}", 404, "unknown-delivery", f"no delivery has the id {UUID(int=1)}"),
     ],
 )
-async def test_a_wrong_request_is_told_what_is_wrong(
+async def test_an_invalid_request_is_answered_with_its_problem(
     database: Database, path: str, status: int, slug: str, detail: str
 ) -> None:
     async with api(database) as client:
@@ -249,10 +249,10 @@ async def test_a_wrong_request_is_told_what_is_wrong(
     assert detail in response.json()["detail"]
 
 
-async def test_a_fault_of_ours_is_a_problem_that_tells_nothing_of_the_inside(database: Database) -> None:
+async def test_a_bug_is_a_problem_without_details(database: Database) -> None:
     app = create_app(settings(), RULES, database)
 
-    @app.get("/fault")
+    @app.app.get("/fault")
     def fault() -> None:
         raise ZeroDivisionError("a secret of the inside")
 
@@ -264,7 +264,7 @@ async def test_a_fault_of_ours_is_a_problem_that_tells_nothing_of_the_inside(dat
     assert "secret" not in response.text
 
 
-async def test_a_table_that_is_gone_is_a_problem_and_no_fault(database: Database) -> None:
+async def test_a_missing_table_is_a_problem_and_not_a_bug(database: Database) -> None:
     async with database.transaction() as connection:
         await connection.execute(text("DROP TABLE deliveries"))
     async with api(database) as client:
@@ -272,7 +272,7 @@ async def test_a_table_that_is_gone_is_a_problem_and_no_fault(database: Database
     assert (response.status_code, response.json()["type"]) == (503, "urn:loopgauge:problem:database-unavailable")
 
 
-async def test_the_description_of_the_api_has_every_endpoint_and_no_secret(database: Database) -> None:
+async def test_the_openapi_document_has_every_endpoint_and_no_secret(database: Database) -> None:
     async with api(database, api_tokens=TOKENS) as client:
         document = await client.get("/openapi.json")
         page = await client.get("/docs")
@@ -295,7 +295,7 @@ async def test_the_description_of_the_api_has_every_endpoint_and_no_secret(datab
     assert not re.search("r3ad-t0ken|adm1n-t0ken|Secret to Everybody", document.text + page.text)
 
 
-def test_secrets_do_not_show_in_the_settings() -> None:
+def test_the_settings_hide_secrets() -> None:
     shown = repr(settings(api_tokens=TOKENS, database_url=SecretStr("postgresql://user:password@host/db")))
     assert not re.search("r3ad-t0ken|Secret to Everybody|password@", shown)
 
@@ -310,7 +310,7 @@ async def test_an_admin_token_alone_does_not_close_reads_on_loopback(database: D
 
 
 @pytest.mark.parametrize("query", ["source=%00", "since=0001-01-01T00:00:00Z", "since=9999-12-31T23:59:59-23:00"])
-async def test_filters_that_nothing_can_match_are_told_so(database: Database, query: str) -> None:
+async def test_filters_that_cannot_match_are_refused(database: Database, query: str) -> None:
     async with api(database) as client:
         response = await client.get(f"/deliveries?{query}")
     assert (response.status_code, response.json()["type"]) == (422, "urn:loopgauge:problem:invalid")
@@ -350,7 +350,7 @@ async def test_an_experiment_is_explained_by_its_id_or_any_reference(database: D
     assert (no_reference.status_code, no_reference.json()["type"]) == (422, "urn:loopgauge:problem:bad-reference")
 
 
-async def test_explained_is_since_when_something_is_left_out_and_each_time_one_was_taken_up_again(
+async def test_an_explanation_shows_since_when_a_subject_is_excluded_and_each_restart(
     database: Database,
 ) -> None:
     _, duplicate = Issue(number=46, created_at=at(2)).closed(at(3), "duplicate")

@@ -142,7 +142,7 @@ async def test_the_same_event_is_a_duplicate_in_any_mode(database: Database) -> 
     assert len({one.json()[0]["delivery"] for one in responses}) == 1
 
 
-async def test_an_event_is_the_same_by_its_source_and_its_id(database: Database) -> None:
+async def test_events_with_the_same_source_and_id_are_duplicates(database: Database) -> None:
     events = [ours(), ours("started"), ours(source="/pipelines/ads"), ours(id="2")]
     async with api(database, **WITH_TOKENS) as client:
         responses = [await post(client, to_structured_event(event)) for event in events]
@@ -215,7 +215,7 @@ async def test_an_invalid_event_is_refused_with_the_field_and_nothing_of_its_bat
     assert await stored(database) == []
 
 
-async def test_the_longest_references_that_are_let_in_can_be_kept(database: Database) -> None:
+async def test_the_longest_accepted_references_can_be_stored(database: Database) -> None:
     # Text that hardly compresses: PostgreSQL would make any other fit its indices.
     names = [sha512(bytes([number])).hexdigest() for number in range(16)]
     longest = [f"key:{''.join(some)}"[:1000] for some in (names[:8], names[8:])]
@@ -227,7 +227,7 @@ async def test_the_longest_references_that_are_let_in_can_be_kept(database: Data
     assert [(row.verdict, row.reason) for row in await stored(database)] == [("counted", "stated, linked by api")]
 
 
-async def test_a_misspelt_type_is_told_which_there_are(database: Database) -> None:
+async def test_a_misspelt_type_is_refused_with_the_known_types(database: Database) -> None:
     async with api(database, **WITH_TOKENS) as client:
         response = await post(client, to_binary_event(ours("conclude")))
     assert wrong_field(response) == "type"
@@ -246,14 +246,14 @@ async def test_events_of_other_types_are_stored_and_ignored_with_the_type_as_the
     assert (row.verdict, row.reason) == ("ignored", f"CloudEvents of type `{kind}` say nothing about experiments")
 
 
-async def test_an_event_without_a_time_happened_when_it_was_received(database: Database) -> None:
+async def test_an_event_without_a_time_occurs_when_it_is_received(database: Database) -> None:
     async with api(database, at(4, "11:12:13"), **WITH_TOKENS) as client:
         assert statuses(await post(client, structured(written(time=None)))) == ["stored"]
     await settle(database)
     assert (await all_experiments(database))[SUBJECT].idea_at == at(4, "11:12:13")
 
 
-async def test_a_clock_that_is_five_minutes_ahead_is_believed_and_no_further(database: Database) -> None:
+async def test_a_time_up_to_five_minutes_ahead_is_accepted(database: Database) -> None:
     async with api(database, **WITH_TOKENS) as client:
         believed = await post(client, to_binary_event(ours(time=at(2) + timedelta(minutes=5))))
         refused = await post(client, to_binary_event(ours(id="2", time=at(2) + timedelta(minutes=5, seconds=1))))
@@ -288,7 +288,7 @@ async def test_the_parameters_and_the_case_of_a_content_type_do_not_matter(
     "headers",
     [{}, {"content-type": "application/json"}, {"content-type": "application/cloudevents+avro"}, {"ce-id": "1"}],
 )
-async def test_a_request_without_a_cloudevent_is_told_what_is_expected(
+async def test_a_request_without_a_cloudevent_is_refused_with_what_is_expected(
     database: Database, headers: dict[str, str]
 ) -> None:
     async with api(database, **WITH_TOKENS) as client:
@@ -298,7 +298,7 @@ async def test_a_request_without_a_cloudevent_is_told_what_is_expected(
 
 
 @pytest.mark.parametrize(("content_type", "nested"), [(STRUCTURED, b'{"data":'), (BATCHED, b"[")])
-async def test_a_body_that_is_no_json_is_refused(database: Database, content_type: str, nested: bytes) -> None:
+async def test_a_body_that_is_not_json_is_refused(database: Database, content_type: str, nested: bytes) -> None:
     async with api(database, **WITH_TOKENS) as client:
         for body in (b"", nested, b"\xff", b"nonsense", nested * 100_000):
             response = await post(client, HTTPMessage({"content-type": content_type}, body))
@@ -306,14 +306,14 @@ async def test_a_body_that_is_no_json_is_refused(database: Database, content_typ
     assert await stored(database) == []
 
 
-async def test_what_curl_sends_by_itself_is_told_to_name_its_content_type(database: Database) -> None:
+async def test_the_default_content_type_of_curl_is_refused_with_advice(database: Database) -> None:
     headers = {**to_binary_event(ours()).headers, "content-type": "application/x-www-form-urlencoded"}
     async with api(database, **WITH_TOKENS) as client:
         response = await post(client, HTTPMessage(headers, b'{"title": "Cache"}'))
     assert wrong_field(response) == "datacontenttype"
 
 
-async def test_a_body_over_the_cap_is_refused(database: Database) -> None:
+async def test_a_body_over_the_limit_is_refused(database: Database) -> None:
     message = to_structured_event(ours())
     size = len(message.body)
     async with api(database, max_body_bytes=size, **WITH_TOKENS) as client:
@@ -324,7 +324,7 @@ async def test_a_body_over_the_cap_is_refused(database: Database) -> None:
 
 
 @pytest.mark.parametrize("token", ["wr1te-t0ken", "adm1n-t0ken"])
-async def test_the_write_token_and_the_admin_token_let_events_in(database: Database, token: str) -> None:
+async def test_the_write_and_the_admin_token_are_accepted(database: Database, token: str) -> None:
     async with api(database, **WITH_TOKENS) as client:
         assert statuses(await post(client, to_structured_event(ours()), bearer(token))) == ["stored"]
 
@@ -341,7 +341,7 @@ REFUSED: Mapping[str, Mapping[str, str]] = {
 
 
 @pytest.mark.parametrize("kind", REFUSED)
-async def test_any_other_token_lets_nothing_in(database: Database, kind: str) -> None:
+async def test_other_tokens_are_refused(database: Database, kind: str) -> None:
     async with api(database, **WITH_TOKENS) as client:
         response = await post(client, to_structured_event(ours()), REFUSED[kind])
     assert is_problem(response, 401, "token-refused")
@@ -351,7 +351,7 @@ async def test_any_other_token_lets_nothing_in(database: Database, kind: str) ->
 
 @pytest.mark.parametrize("tokens", [{}, {"read": "r3ad-t0ken"}])
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
-async def test_without_a_token_or_a_secret_it_is_closed_even_on_loopback(
+async def test_without_a_token_or_a_secret_events_are_refused_even_on_loopback(
     database: Database, host: str, tokens: dict[str, str]
 ) -> None:
     message = to_structured_event(ours())
@@ -364,7 +364,7 @@ async def test_without_a_token_or_a_secret_it_is_closed_even_on_loopback(
     assert await stored(database) == []
 
 
-async def test_a_source_of_that_name_with_another_provider_signs_no_events(database: Database) -> None:
+async def test_a_source_named_cloudevents_of_another_provider_signs_no_events(database: Database) -> None:
     message = to_structured_event(ours())
     async with api(database, sources={"cloudevents": {"provider": "github", "secret": KEY}}) as client:
         assert is_problem(await post(client, message, signature(message)), 403, "token-not-configured")
@@ -372,7 +372,7 @@ async def test_a_source_of_that_name_with_another_provider_signs_no_events(datab
 
 @pytest.mark.parametrize("key", [KEY, OLD_KEY])
 @pytest.mark.parametrize("mode", MODES)
-async def test_a_signature_with_the_secret_or_the_one_before_lets_events_in(
+async def test_a_signature_with_the_current_or_the_previous_secret_is_accepted(
     database: Database, mode: str, key: str
 ) -> None:
     message = MODES[mode](ours(data={"team": "search"}))
@@ -381,7 +381,7 @@ async def test_a_signature_with_the_secret_or_the_one_before_lets_events_in(
 
 
 @pytest.mark.parametrize("minutes", [-5, 5])
-async def test_a_signature_of_up_to_five_minutes_ago_or_ahead_is_accepted(database: Database, minutes: int) -> None:
+async def test_a_signature_up_to_five_minutes_old_or_ahead_is_accepted(database: Database, minutes: int) -> None:
     message = to_structured_event(ours())
     async with api(database, **SIGNED) as client:
         response = await post(client, message, signature(message, when=at(2) + timedelta(minutes=minutes)))
@@ -429,7 +429,7 @@ async def test_a_flipped_bit_is_refused(database: Database) -> None:
     assert is_problem(response, 401, "signature-refused")
 
 
-async def test_a_signature_is_proven_before_the_body_is_looked_at(database: Database) -> None:
+async def test_a_signature_is_verified_before_the_body_is_parsed(database: Database) -> None:
     nonsense = HTTPMessage({"content-type": STRUCTURED}, b"nonsense")
     async with api(database, **SIGNED) as client:
         refused = await post(client, nonsense, signature(MESSAGE))
@@ -438,7 +438,7 @@ async def test_a_signature_is_proven_before_the_body_is_looked_at(database: Data
     assert is_problem(unreadable, 400, "unreadable")
 
 
-async def test_the_token_is_enough_beside_a_signature_that_is_wrong(database: Database) -> None:
+async def test_a_valid_token_suffices_with_an_invalid_signature(database: Database) -> None:
     wrong = {**signature(MESSAGE), "webhook-signature": "v1,wrong"}
     async with api(database, **WITH_BOTH) as client:
         with_the_token = await post(client, MESSAGE, {**wrong, **bearer()})
@@ -447,19 +447,19 @@ async def test_the_token_is_enough_beside_a_signature_that_is_wrong(database: Da
     assert is_problem(with_another, 401, "signature-refused")
 
 
-async def test_a_signature_is_enough_beside_a_token_that_is_wrong(database: Database) -> None:
+async def test_a_valid_signature_suffices_with_an_invalid_token(database: Database) -> None:
     async with api(database, **WITH_BOTH) as client:
         response = await post(client, MESSAGE, {**signature(MESSAGE), **bearer("wrong")})
     assert statuses(response) == ["stored"]
 
 
-async def test_a_signature_without_a_configured_secret_is_as_good_as_none(database: Database) -> None:
+async def test_a_signature_without_a_configured_secret_is_ignored(database: Database) -> None:
     async with api(database, **WITH_TOKENS) as client:
         response = await post(client, MESSAGE, signature(MESSAGE))
     assert is_problem(response, 401, "token-refused")
 
 
-async def test_no_credential_is_kept(database: Database) -> None:
+async def test_no_credential_is_stored(database: Database) -> None:
     async with api(database, **WITH_BOTH) as client:
         response = await post(client, to_binary_event(ours()), {**bearer(), "cookie": "a=b"})
         [answer] = response.json()
@@ -467,7 +467,7 @@ async def test_no_credential_is_kept(database: Database) -> None:
     assert set(shown["headers"]) == {"ce-specversion", "ce-id", "ce-source", "ce-type", "ce-subject", "ce-time"}
 
 
-async def test_every_event_is_counted_by_what_became_of_it_and_every_refusal_once(database: Database) -> None:
+async def test_every_event_is_counted_by_its_result_and_every_refusal_once(database: Database) -> None:
     async with api(database, **WITH_TOKENS) as client:
         await post(client, batched(ours(), ours(id="2"), ours(id="3"), ours()))
         await post(client, to_binary_event(ours()))
@@ -483,7 +483,7 @@ async def test_every_event_is_counted_by_what_became_of_it_and_every_refusal_onc
     assert counted == {"stored": 3, "duplicate": 2, "refused": 4, "spooled": 0, "error": 0}
 
 
-async def test_without_a_database_the_sender_is_asked_to_come_back() -> None:
+async def test_without_a_database_the_sender_is_told_to_retry() -> None:
     gone = Database("postgresql://nobody@127.0.0.1:1/nothing")
     async with api(gone, **WITH_TOKENS) as client:
         response = await post(client, batched(ours(), ours(id="2")))
@@ -494,7 +494,7 @@ async def test_without_a_database_the_sender_is_asked_to_come_back() -> None:
     assert scrape["deliveries_total", "error", "cloudevents"] == 1
 
 
-async def test_the_examples_of_the_description_can_be_posted_as_they_are(database: Database) -> None:
+async def test_the_examples_of_the_openapi_document_are_accepted(database: Database) -> None:
     async with api(database, **WITH_TOKENS) as client:
         described = (await client.get("/openapi.json")).json()["paths"]["/events"]["post"]
         examples = {kind: one["example"] for kind, one in described["requestBody"]["content"].items()}
@@ -564,7 +564,7 @@ TOLD = Experiment(
 )
 
 
-async def test_a_story_that_events_tell_is_the_experiment_that_is_stored(database: Database) -> None:
+async def test_a_sequence_of_events_becomes_the_expected_experiment(database: Database) -> None:
     async with api(database, at(20), **WITH_TOKENS) as client:
         for event in STORY:
             assert statuses(await post(client, to_binary_event(event))) == ["stored"]
@@ -579,7 +579,7 @@ SHUFFLED = [[4, 3, 2, 1, 0, 0, 1, 2, 3, 4], [2, 2, 4, 0, 4, 1, 3, 3, 1, 0], [3, 
 
 @pytest.mark.parametrize("order", SHUFFLED)
 @pytest.mark.parametrize("at_once", [True, False])
-async def test_the_same_events_twice_and_in_any_order_tell_the_same_story(
+async def test_repeated_events_in_any_order_become_the_same_experiment(
     database: Database, order: list[int], at_once: bool
 ) -> None:
     events = [STORY[place] for place in order]
@@ -594,7 +594,7 @@ async def test_the_same_events_twice_and_in_any_order_tell_the_same_story(
     assert await all_experiments(database) == {"key:cache-answers": TOLD}
 
 
-async def test_an_experiment_that_is_excluded_is_gone_and_one_reopened_is_open_again(database: Database) -> None:
+async def test_an_excluded_experiment_disappears_and_a_reopened_one_is_open(database: Database) -> None:
     more = [
         ours("reopened", id="6", subject="key:cache-answers", time=at(10)),
         ours("excluded", id="7", subject="key:cache-answers", time=at(11)),
@@ -613,7 +613,7 @@ HOOK: Mapping[str, Any] = {"sources": {"builds": {"provider": "cloudevents", "se
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_a_webhook_of_a_source_takes_events_in_each_mode(database: Database, mode: str) -> None:
+async def test_a_webhook_accepts_events_in_each_mode(database: Database, mode: str) -> None:
     message = MODES[mode](ours(data={"title": "Cache"}))
     async with api(database, **HOOK) as client:
         answers = [await post(client, message, signature(message), "/webhooks/builds") for _ in range(2)]
@@ -638,7 +638,7 @@ async def test_a_webhook_of_a_source_takes_events_in_each_mode(database: Databas
     ],
     ids=["structured", "binary", "batched", "ahead", "nonsense", "no event"],
 )
-async def test_an_invalid_event_of_a_webhook_is_kept_as_failed_with_the_field_as_the_reason(
+async def test_an_invalid_event_of_a_webhook_is_stored_as_failed_with_its_field(
     database: Database, message: HTTPMessage, reason: str
 ) -> None:
     async with api(database, **HOOK) as client:
@@ -652,7 +652,7 @@ async def test_an_invalid_event_of_a_webhook_is_kept_as_failed_with_the_field_as
 
 
 @pytest.mark.parametrize("credentials", [{}, bearer(), {**signature(MESSAGE), "webhook-signature": "v1,wrong"}])
-async def test_a_webhook_takes_no_event_that_is_not_signed(database: Database, credentials: dict[str, str]) -> None:
+async def test_a_webhook_refuses_unsigned_events(database: Database, credentials: dict[str, str]) -> None:
     async with api(database, **HOOK, api_tokens=TOKENS) as client:
         response = await post(client, MESSAGE, credentials, "/webhooks/builds")
     assert is_problem(response, 401, "signature-refused")

@@ -68,7 +68,7 @@ FULL = experiment(
 )
 
 
-async def test_one_experiment_looks_as_the_description_of_the_api_shows_it(database: Database) -> None:
+async def test_an_experiment_matches_the_example_in_the_openapi_document(database: Database) -> None:
     await _store(database, FULL)
     async with api(database, now=NOW) as client:
         one = await client.get("/experiments/github:Acme/App%2345")
@@ -79,7 +79,7 @@ async def test_one_experiment_looks_as_the_description_of_the_api_shows_it(datab
     assert listed.json() == {"experiments": [one.json()], "next": None}
 
 
-async def test_an_open_one_tells_its_age_and_whether_it_is_late(database: Database) -> None:
+async def test_an_open_experiment_shows_its_age_and_whether_it_is_late(database: Database) -> None:
     await _store(database, experiment("key:open", idea_at=at(2), restarts=(taken_up(at(3), timedelta(hours=30)),)))
     async with api(database, now=at(20, "10:00:00"), forgotten_after=timedelta(days=18)) as client:
         shown = (await client.get("/experiments/key:open")).json()
@@ -103,7 +103,7 @@ async def test_an_open_one_tells_its_age_and_whether_it_is_late(database: Databa
         (timedelta(days=400, seconds=-1), "399 days 23 hours"),
     ],
 )
-def test_a_time_span_is_told_in_its_two_largest_units(span: timedelta, words: str) -> None:
+def test_a_duration_in_words_has_its_two_largest_units(span: timedelta, words: str) -> None:
     assert in_words(span) == words
 
 
@@ -154,14 +154,14 @@ LIST = (
     ],
 )
 @pytest.mark.parametrize("limit", [1, 500])
-async def test_filters_hold_together(database: Database, query: dict[str, str], found: str, limit: int) -> None:
+async def test_filters_combine(database: Database, query: dict[str, str], found: str, limit: int) -> None:
     await _store(database, *LIST)
     async with api(database, now=NOW, forgotten_after=timedelta(days=15)) as client:
         listed = await _listed(client, sort="idea_at", limit=limit, **query)
     assert [root.removeprefix("key:") for root in sorted(listed)] == list(found)
 
 
-async def test_each_order_is_by_its_instant_and_that_of_conclusions_is_of_those_that_have_one(
+async def test_each_order_sorts_by_its_time_and_that_of_conclusions_lists_only_concluded_experiments(
     database: Database,
 ) -> None:
     await _store(database, *LIST)
@@ -179,7 +179,7 @@ async def test_each_order_is_by_its_instant_and_that_of_conclusions_is_of_those_
 
 @pytest.mark.parametrize("sort", SORTS)
 @pytest.mark.parametrize("seed", range(3))
-async def test_what_stays_as_it_is_is_on_one_page_whatever_is_written_between_pages(
+async def test_an_unchanged_experiment_is_on_exactly_one_page_whatever_changes_between_pages(
     database: Database, sort: str, seed: int
 ) -> None:
     draw = random.Random(f"{sort} {seed}")
@@ -204,7 +204,7 @@ async def test_what_stays_as_it_is_is_on_one_page_whatever_is_written_between_pa
     assert sorted(steady) == sorted(one.root for one in stays)
 
 
-async def test_a_cursor_is_of_one_list_alone(database: Database) -> None:
+async def test_a_cursor_is_valid_for_one_list_only(database: Database) -> None:
     await _store(database, *LIST)
     async with api(database, now=NOW) as client:
         page: dict[str, str | int] = {"limit": 1, "team": "ads"}
@@ -230,7 +230,7 @@ async def test_a_cursor_is_of_one_list_alone(database: Database) -> None:
 
 @examples(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(portfolios())
-async def test_lists_of_what_is_late_are_as_long_as_the_figures_say(
+async def test_lists_of_late_experiments_have_the_length_that_the_metrics_report(
     database: Database, portfolio: list[Experiment]
 ) -> None:
     async with database.transaction() as connection:
@@ -272,7 +272,7 @@ async def test_any_reference_and_any_name_finds_an_experiment(database: Database
     assert "evidence for github:acme/new#45" in of_evidence.json()["detail"]
 
 
-async def test_what_is_no_experiment_is_told_why_and_what_to_try_next(database: Database) -> None:
+async def test_a_reference_without_an_experiment_is_answered_with_the_reason_and_a_next_step(database: Database) -> None:
     await deliver(database, Issue(number=1, labels=(), created_at=at(2)).opened())
     async with api(database, now=NOW) as client:
         unmarked = await client.get("/experiments/github:acme/app%231")
@@ -309,7 +309,7 @@ async def test_what_is_no_experiment_is_told_why_and_what_to_try_next(database: 
         "until=9999-12-31T23:59:59-23:00",
     ],
 )
-async def test_a_wrong_filter_is_told_what_is_wrong(database: Database, query: str) -> None:
+async def test_an_invalid_filter_is_refused_with_the_reason(database: Database, query: str) -> None:
     async with api(database) as client:
         response = await client.get(f"/experiments?{query}")
     assert _is_problem(response, 422, "invalid")
@@ -320,7 +320,7 @@ async def test_a_wrong_filter_is_told_what_is_wrong(database: Database, query: s
 @pytest.mark.parametrize(
     ("token", "status"), [("", 401), ("wr1te-t0ken", 401), ("r3ad-t0ken", 200), ("adm1n-t0ken", 200)]
 )
-async def test_experiments_are_for_those_who_may_read(database: Database, path: str, token: str, status: int) -> None:
+async def test_experiments_require_the_read_token(database: Database, path: str, token: str, status: int) -> None:
     await _store(database, LIST[0])
     headers = {"authorization": f"Bearer {token}"} if token else {}
     async with api(database, api_tokens=TOKENS) as client:
@@ -329,7 +329,7 @@ async def test_experiments_are_for_those_who_may_read(database: Database, path: 
     assert response.status_code == known
 
 
-async def test_without_a_database_a_list_asks_to_come_back() -> None:
+async def test_without_a_database_a_list_is_answered_503_with_retry_after() -> None:
     gone = Database("postgresql://nobody@127.0.0.1:1/nothing")
     async with api(gone) as client:
         listed, one = await client.get("/experiments"), await client.get("/experiments/key:a")

@@ -31,14 +31,14 @@ async def _ready(client: httpx.AsyncClient) -> tuple[int, Any, dict[str, str]]:
     return response.status_code, answer.get("mode"), answer["checks"]
 
 
-async def test_the_process_is_alive_whatever_the_database_does() -> None:
+async def test_the_process_is_alive_without_a_database() -> None:
     gone = Database(NOWHERE)
     async with api(gone) as client:
         assert (await client.get("/livez")).json() == {"status": "alive"}
     await gone.close()
 
 
-async def test_it_is_ready_when_every_check_is(database: Database, tmp_path: Path) -> None:
+async def test_it_is_ready_when_every_check_passes(database: Database, tmp_path: Path) -> None:
     async with api(database, spool=True, data_dir=tmp_path) as client:
         assert await _ready(client) == (200, "inbox", {"inbox": "ok", "spool": "ok", "schema": "ok"})
     # What is not needed is not made.
@@ -72,7 +72,7 @@ async def test_a_worker_has_no_spool_and_is_not_ready_without_the_database(datab
     assert (status, set(checks)) == (503, {"inbox", "schema"})
 
 
-async def test_while_the_spool_stands_in_it_is_ready_and_says_so(database_url: str, tmp_path: Path) -> None:
+async def test_it_is_ready_in_mode_spool_while_the_spool_is_in_use(database_url: str, tmp_path: Path) -> None:
     async with line_to(database_url) as line:
         far = Database(line.url)
         async with api(far, spool=True, data_dir=tmp_path) as client:
@@ -88,7 +88,7 @@ async def test_while_the_spool_stands_in_it_is_ready_and_says_so(database_url: s
         await far.close()
 
 
-async def test_a_database_that_is_frozen_is_away(database_url: str, tmp_path: Path) -> None:
+async def test_a_frozen_database_is_unavailable(database_url: str, tmp_path: Path) -> None:
     async with line_to(database_url) as line:
         far = Database(line.url)
         async with api(far, spool=True, data_dir=tmp_path) as client:
@@ -100,7 +100,7 @@ async def test_a_database_that_is_frozen_is_away(database_url: str, tmp_path: Pa
         await far.close()
 
 
-async def test_with_neither_database_nor_spool_it_is_not_ready_and_each_says_why(
+async def test_with_neither_database_nor_spool_it_is_not_ready_and_each_check_has_its_reason(
     database_url: str, tmp_path: Path
 ) -> None:
     async with line_to(database_url) as line:
@@ -123,7 +123,7 @@ async def test_with_neither_database_nor_spool_it_is_not_ready_and_each_says_why
     assert mended[:2] == (200, "spool")
 
 
-async def test_a_spool_that_is_broken_is_told_while_the_inbox_is_well(database: Database, tmp_path: Path) -> None:
+async def test_a_broken_spool_is_reported_while_the_inbox_works(database: Database, tmp_path: Path) -> None:
     (tmp_path / "spool").mkdir()
     (tmp_path / "spool" / FILE).write_bytes(b"not a database at all" * 1000)
     async with api(database, spool=True, data_dir=tmp_path) as client:
@@ -132,7 +132,7 @@ async def test_a_spool_that_is_broken_is_told_while_the_inbox_is_well(database: 
     assert "file is not a database" in checks["spool"]
 
 
-async def test_a_schema_that_was_never_seen_is_not_ready_even_with_a_spool(tmp_path: Path) -> None:
+async def test_it_is_not_ready_before_the_schema_was_checked_even_with_a_spool(tmp_path: Path) -> None:
     gone = Database(NOWHERE)
     async with api(gone, spool=True, data_dir=tmp_path) as client:
         status, _, checks = await _ready(client)
@@ -140,7 +140,7 @@ async def test_a_schema_that_was_never_seen_is_not_ready_even_with_a_spool(tmp_p
     assert (status, checks["spool"], checks["schema"]) == (503, "in use, 0 waiting", "not seen yet")
 
 
-async def test_without_a_schema_it_is_not_ready_and_says_what_to_run(empty_database_url: str) -> None:
+async def test_without_a_schema_it_is_not_ready_and_names_the_command_to_run(empty_database_url: str) -> None:
     empty = Database(empty_database_url)
     async with api(empty) as client:
         status, _, checks = await _ready(client)
@@ -160,7 +160,7 @@ def _the_one_before_head() -> str | None:
     return before
 
 
-async def test_a_schema_that_is_older_is_not_ready_also_once_the_database_is_away(
+async def test_it_is_not_ready_with_an_older_schema_even_after_the_database_is_gone(
     database_url: str, database: Database, tmp_path: Path
 ) -> None:
     async with database.transaction() as connection:
@@ -181,7 +181,7 @@ async def test_a_schema_that_is_older_is_not_ready_also_once_the_database_is_awa
         assert "is needed; run: loopgauge migrate" in found["schema"]
 
 
-async def test_a_schema_that_cannot_be_looked_at_is_as_it_was_when_last_seen(
+async def test_the_last_known_schema_counts_while_it_cannot_be_checked(
     database: Database, tmp_path: Path
 ) -> None:
     async with api(database, spool=True, data_dir=tmp_path) as client:

@@ -59,7 +59,7 @@ def _is_problem(response: httpx.Response, status: int, slug: str) -> bool:
     return (response.status_code, response.json()["type"]) == (status, f"urn:loopgauge:problem:{slug}")
 
 
-async def test_a_failure_that_is_classified_by_hand_changes_the_figures_and_is_explained(database: Database) -> None:
+async def test_a_manual_classification_changes_the_metrics_and_is_explained(database: Database) -> None:
     await _closed(database, "outcome:failed")
     async with api(database, now=NOW, api_tokens=TOKENS) as client:
         response = await _post(client, "classified", failure_category="intelligent", key="1")
@@ -81,7 +81,7 @@ async def test_a_failure_that_is_classified_by_hand_changes_the_figures_and_is_e
     assert shown["failures", "unclassified", "search", window] == 0
 
 
-async def test_a_whole_loop_can_be_told_by_hand(database: Database) -> None:
+async def test_a_whole_experiment_can_be_recorded_with_manual_events(database: Database) -> None:
     await _opened(database)
     await _said(database, "started", occurred_at="2026-03-03T09:00:00Z")
     await _said(database, "signalled", occurred_at="2026-03-04T10:00:00+01:00", result="failure")
@@ -105,7 +105,7 @@ async def test_a_whole_loop_can_be_told_by_hand(database: Database) -> None:
     assert (await _experiment(database)).concluded_at is None
 
 
-async def test_what_is_none_yet_is_made_an_experiment_by_a_proposal_alone(database: Database) -> None:
+async def test_only_a_proposal_makes_an_item_an_experiment(database: Database) -> None:
     await deliver(database, Issue(created_at=at(2), labels=()).opened())
     refused = await _said(database, "started")
     assert _is_problem(refused, 404, "unknown-subject")
@@ -114,7 +114,7 @@ async def test_what_is_none_yet_is_made_an_experiment_by_a_proposal_alone(databa
     assert (await _experiment(database)).idea_at == at(1)
 
 
-async def test_what_is_said_by_hand_leaves_the_mark_to_those_who_set_it(database: Database) -> None:
+async def test_a_manual_event_does_not_change_the_experiment_mark(database: Database) -> None:
     issue = Issue(created_at=at(2))
     await deliver(database, issue.opened())
     assert (await _said(database, "started", occurred_at="2026-03-03T09:00:00Z")).status_code == 202
@@ -123,7 +123,7 @@ async def test_what_is_said_by_hand_leaves_the_mark_to_those_who_set_it(database
     assert await all_experiments(database) == {}
 
 
-async def test_a_request_that_comes_again_is_a_duplicate_whatever_became_of_the_experiment(database: Database) -> None:
+async def test_a_repeated_request_is_a_duplicate_even_after_the_experiment_changed(database: Database) -> None:
     issue = Issue(created_at=at(2))
     await deliver(database, issue.opened())
     async with api(database, now=NOW, api_tokens=TOKENS) as client:
@@ -133,7 +133,7 @@ async def test_a_request_that_comes_again_is_a_duplicate_whatever_became_of_the_
     assert [one.json()["status"] for one in (first, again)] == ["stored", "duplicate"]
 
 
-async def test_an_experiment_is_named_by_its_id_or_any_of_its_names(database: Database) -> None:
+async def test_an_experiment_is_addressed_by_its_id_or_any_of_its_names(database: Database) -> None:
     await deliver(database, ISSUE.opened(), renamed("app", "acme/new", at(3)))
     root, known = next(iter((await all_experiments(database)).items()))
     async with api(database, now=NOW, api_tokens=TOKENS) as client:
@@ -144,7 +144,7 @@ async def test_an_experiment_is_named_by_its_id_or_any_of_its_names(database: Da
     assert len({one.json()["delivery"] for one in responses}) == 1
 
 
-async def test_the_same_key_and_request_is_the_same_event(database: Database) -> None:
+async def test_the_same_key_and_request_record_one_event(database: Database) -> None:
     await _opened(database)
     said = {"outcome": "failed", "failure_category": "basic"}
     async with api(database, now=NOW, api_tokens=TOKENS) as client:
@@ -160,7 +160,7 @@ async def test_the_same_key_and_request_is_the_same_event(database: Database) ->
     assert (await _experiment(database)).concluded_at == NOW
 
 
-async def test_a_key_that_comes_with_another_request_is_refused_also_when_the_body_is_gone(database: Database) -> None:
+async def test_a_key_reused_for_another_request_is_refused_even_after_the_body_is_deleted(database: Database) -> None:
     await _opened(database)
     async with api(database, now=NOW, api_tokens=TOKENS) as client:
         stored = await _post(client, "started", key="1")
@@ -179,7 +179,7 @@ async def test_a_key_that_comes_with_another_request_is_refused_also_when_the_bo
     assert same.json() == {**stored.json(), "status": "duplicate"}
 
 
-async def test_a_key_is_of_one_experiment_and_without_one_each_request_is_another(database: Database) -> None:
+async def test_a_key_belongs_to_one_experiment_and_without_a_key_each_request_is_new(database: Database) -> None:
     await deliver(database, ISSUE.opened(), Issue(number=46, created_at=at(2)).opened())
     async with api(database, now=NOW, api_tokens=TOKENS) as client:
         of_two = [
@@ -190,7 +190,7 @@ async def test_a_key_is_of_one_experiment_and_without_one_each_request_is_anothe
     assert len({one.json()["delivery"] for one in (*of_two, *without)}) == 4
 
 
-async def test_of_requests_that_race_for_a_key_one_is_stored(database: Database) -> None:
+async def test_concurrent_requests_with_one_key_store_one_event(database: Database) -> None:
     await _opened(database)
     async with api(database, now=NOW, api_tokens=TOKENS) as client:
         same = await asyncio.gather(*(_post(client, "started", key="1") for _ in range(5)))
@@ -245,7 +245,7 @@ FAILED = ("outcome:failed",)
         (FAILED, "described", {"title": " "}, "needs something that it says"),
     ],
 )
-async def test_what_cannot_be_is_told_why_and_leaves_nothing(
+async def test_an_impossible_event_is_refused_with_the_reason_and_not_stored(
     database: Database, labels: tuple[str, ...], event: str, said: dict[str, str], why: str
 ) -> None:
     await _closed(database, *labels)
@@ -263,7 +263,7 @@ async def test_what_cannot_be_is_told_why_and_leaves_nothing(
     assert rows == []
 
 
-async def test_what_cannot_be_of_an_open_one_is_told_why(database: Database) -> None:
+async def test_an_event_that_is_impossible_for_an_open_experiment_is_refused_with_the_reason(database: Database) -> None:
     await deliver(database, Issue(created_at=at(2), labels=("experiment", "outcome:worked")).opened())
     reopened = await _said(database, "reopened")
     classified = await _said(database, "classified", failure_category="basic")
@@ -283,7 +283,7 @@ async def test_a_conclusion_before_the_last_reopening_has_no_effect_and_is_refus
     assert (await _experiment(database)).concluded_at == at(5, "09:00:01")
 
 
-async def test_before_an_idea_that_nobody_told_of_nothing_is_concluded(database: Database) -> None:
+async def test_an_experiment_without_a_known_idea_cannot_be_concluded_before_its_first_event(database: Database) -> None:
     pull = PullRequest(created_at=at(3), labels=())
     await deliver(database, workflow_run(pull.head, at(4)))
     async with api(database, now=NOW, api_tokens=TOKENS) as client:
@@ -299,7 +299,7 @@ async def test_before_an_idea_that_nobody_told_of_nothing_is_concluded(database:
     assert "post a CloudEvent of the type proposed" in refused.json()["detail"]
 
 
-async def test_what_a_fold_takes_honestly_is_possible(database: Database) -> None:
+async def test_events_that_projection_accepts_are_possible(database: Database) -> None:
     await _closed(database)
     classified = await _said(database, "classified", failure_category="basic")
     assert (await _experiment(database)).failure_category is FailureCategory.BASIC
@@ -317,7 +317,7 @@ async def test_what_a_fold_takes_honestly_is_possible(database: Database) -> Non
     assert _is_problem(both, 422, "invalid-event")
 
 
-async def test_an_open_one_may_be_classified_and_shared_before_it_ends(database: Database) -> None:
+async def test_an_open_experiment_can_be_classified_and_shared(database: Database) -> None:
     await _opened(database)
     responses = [
         await _said(database, "classified", failure_category="basic"),
@@ -351,7 +351,7 @@ async def test_an_open_one_may_be_classified_and_shared_before_it_ends(database:
         (b'{"event": "concluded", "occurred_at": "9999-12-31T23:59:59-23:00"}', "body.occurred_at"),
     ],
 )
-async def test_a_malformed_request_is_told_which_field_is_wrong(database: Database, body: bytes, field: str) -> None:
+async def test_a_malformed_request_is_refused_with_the_field(database: Database, body: bytes, field: str) -> None:
     await _opened(database)
     async with api(database, now=NOW, api_tokens=TOKENS) as client:
         response = await client.post(PATH, content=body, headers=_headers())
@@ -366,7 +366,7 @@ async def test_a_malformed_request_is_told_which_field_is_wrong(database: Databa
         ({"event": "concluded", "outcome": "worked", "failure_category": "basic"}, "failure_category"),
     ],
 )
-async def test_what_contradicts_itself_or_the_clock_is_told_which_field_is_wrong(
+async def test_an_event_that_contradicts_itself_or_the_clock_is_refused_with_the_field(
     database: Database, said: dict[str, str], field: str
 ) -> None:
     await _opened(database)
@@ -376,7 +376,7 @@ async def test_what_contradicts_itself_or_the_clock_is_told_which_field_is_wrong
     assert response.json()["errors"][0]["field"] == field
 
 
-async def test_the_description_of_the_api_has_each_answer_and_examples_that_are_taken(database: Database) -> None:
+async def test_the_openapi_document_has_each_answer_and_its_examples_are_accepted(database: Database) -> None:
     await _closed(database)
     async with api(database, now=NOW, api_tokens=TOKENS) as client:
         document = (await client.get("/openapi.json")).json()
@@ -389,7 +389,7 @@ async def test_the_description_of_the_api_has_each_answer_and_examples_that_are_
     assert set(examples) == {"bad-reference", "invalid", "invalid-event", "impossible", "key-reused"}
 
 
-async def test_what_is_no_experiment_gets_no_event(database: Database) -> None:
+async def test_an_event_without_an_experiment_is_refused(database: Database) -> None:
     pull = PullRequest(created_at=at(3))
     await deliver(database, ISSUE.opened(), pull.opened(), Issue(number=1, labels=(), created_at=at(2)).opened())
     async with api(database, now=NOW, api_tokens=TOKENS) as client:
@@ -405,21 +405,21 @@ async def test_what_is_no_experiment_gets_no_event(database: Database) -> None:
 @pytest.mark.parametrize(
     ("token", "status"), [(None, 401), ("r3ad-t0ken", 401), ("wr1te-t0ken", 202), ("adm1n-t0ken", 202)]
 )
-async def test_only_who_may_write_adds_events(database: Database, token: str | None, status: int) -> None:
+async def test_only_the_write_token_adds_events(database: Database, token: str | None, status: int) -> None:
     await _opened(database)
     async with api(database, now=NOW, api_tokens=TOKENS) as client:
         response = await client.post(PATH, json={"event": "started"}, headers=_headers(token=token))
     assert response.status_code == status
 
 
-async def test_without_a_write_token_nobody_adds_events(database: Database) -> None:
+async def test_without_a_configured_write_token_events_are_refused(database: Database) -> None:
     async with api(database, now=NOW) as client:
         response = await _post(client, "started")
     assert _is_problem(response, 403, "token-not-configured")
     assert "LOOPGAUGE_API_TOKENS__WRITE" in response.json()["detail"]
 
 
-async def test_a_body_over_the_cap_is_refused(database: Database) -> None:
+async def test_a_body_over_the_limit_is_refused(database: Database) -> None:
     async with api(database, now=NOW, api_tokens=TOKENS, max_body_bytes=50) as client:
         response = await _post(client, "described", title="x" * 100)
     assert _is_problem(response, 413, "body-too-large")

@@ -22,7 +22,7 @@ async def _failed(database: Database) -> None:
     await deliver(database, issue.opened(), closed)
 
 
-async def test_it_answers_the_four_questions_for_the_organisation_and_for_a_team(database: Database) -> None:
+async def test_the_scorecard_answers_the_four_questions_for_the_organisation_and_for_a_team(database: Database) -> None:
     await _failed(database)
     async with api(database, min_sample=1) as client:
         organisation = await client.get("/scorecard")
@@ -38,7 +38,7 @@ async def test_it_answers_the_four_questions_for_the_organisation_and_for_a_team
         assert shown.sharing.last_failure_shared.value is not None
 
 
-async def test_without_an_experiment_everything_is_none_with_a_reason(database: Database) -> None:
+async def test_without_experiments_every_value_is_null_with_a_reason(database: Database) -> None:
     async with api(database) as client:
         shown = (await client.get("/scorecard")).json()
     assert (shown["teams"], shown["minimum_sample"]) == ([], 5)
@@ -51,7 +51,7 @@ async def test_without_an_experiment_everything_is_none_with_a_reason(database: 
     }
 
 
-async def test_a_team_that_nobody_has_is_a_problem_that_names_those_that_there_are(database: Database) -> None:
+async def test_an_unknown_team_is_a_problem_that_lists_the_teams(database: Database) -> None:
     await _failed(database)
     async with api(database) as client:
         response = await client.get("/scorecard", params={"team": "serch"})
@@ -61,7 +61,7 @@ async def test_a_team_that_nobody_has_is_a_problem_that_names_those_that_there_a
 
 
 @pytest.mark.parametrize("window", ["", "90", "59m", "3654d", "99999999999d", "-1d", "P90D", "0d", "1h30m"])
-async def test_a_window_that_is_none_is_refused_in_words(database: Database, window: str) -> None:
+async def test_a_malformed_window_is_refused_with_the_expected_form(database: Database, window: str) -> None:
     async with api(database) as client:
         response = await client.get("/scorecard", params={"window": window})
     assert (response.status_code, response.json()["type"]) == (422, "urn:loopgauge:problem:invalid")
@@ -76,19 +76,19 @@ async def test_the_shortest_and_the_longest_window_are_answered(database: Databa
 
 
 @pytest.mark.parametrize(("headers", "status"), [({}, 401), ({"authorization": "Bearer no"}, 401), (TOKEN, 200)])
-async def test_it_is_for_those_who_may_read(database: Database, headers: dict[str, str], status: int) -> None:
+async def test_the_scorecard_requires_the_read_token(database: Database, headers: dict[str, str], status: int) -> None:
     async with api(database, api_tokens={"read": "r3ad-t0ken"}) as client:
         response = await client.get("/scorecard", headers=headers)
     assert response.status_code == status
 
 
-async def test_without_a_read_token_it_is_closed_to_other_machines(database: Database) -> None:
+async def test_without_a_read_token_the_scorecard_is_refused_to_other_machines(database: Database) -> None:
     async with api(database, host="0.0.0.0") as client:
         response = await client.get("/scorecard")
     assert response.status_code == 403
 
 
-async def test_without_a_database_it_asks_to_come_back() -> None:
+async def test_without_a_database_the_scorecard_is_answered_503_with_retry_after() -> None:
     gone = Database("postgresql://nobody@127.0.0.1:1/nothing")
     async with api(gone) as client:
         response = await client.get("/scorecard")
@@ -97,7 +97,7 @@ async def test_without_a_database_it_asks_to_come_back() -> None:
     assert response.json()["type"] == "urn:loopgauge:problem:database-unavailable"
 
 
-async def test_its_description_has_an_example_that_is_a_scorecard_and_each_refusal(database: Database) -> None:
+async def test_the_openapi_document_has_an_example_of_a_scorecard_and_each_problem(database: Database) -> None:
     async with api(database) as client:
         described = (await client.get("/openapi.json")).json()["paths"]["/scorecard"]["get"]
     assert set(described["responses"]) == {"200", "401", "403", "404", "422", "503"}
@@ -110,7 +110,7 @@ async def test_its_description_has_an_example_that_is_a_scorecard_and_each_refus
     assert described["security"] == [{}, {"HTTPBearer": []}]
 
 
-async def test_every_window_that_the_description_allows_is_answered(database: Database) -> None:
+async def test_every_documented_window_is_answered(database: Database) -> None:
     async with api(database) as client:
         parameters = (await client.get("/openapi.json")).json()["paths"]["/scorecard"]["get"]["parameters"]
         pattern = next(one for one in parameters if one["name"] == "window")["schema"]["pattern"]

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from fastapi import FastAPI
-from starlette.types import Message
+from starlette.types import ASGIApp, Message
 
 from service.app import create_app
 from service.storage import inbox_listing
@@ -49,7 +48,7 @@ async def test_a_signed_delivery_is_stored_and_a_redelivery_is_a_duplicate(datab
     assert (row.provider_id, row.received_at) == (REQUEST.delivery_id, at(2))
 
 
-async def test_the_secret_that_is_being_rotated_out_is_still_accepted(database: Database) -> None:
+async def test_the_previous_secret_is_still_accepted(database: Database) -> None:
     async with api(database) as client:
         headers = REQUEST.headers(secret="the one before")
         response = await client.post("/webhooks/github", content=REQUEST.body, headers=headers)
@@ -90,7 +89,7 @@ async def test_a_flipped_bit_is_refused(database: Database) -> None:
     assert _is_problem(response, 401, "signature-refused")
 
 
-async def test_a_sha1_signature_is_told_what_is_wanted_instead(database: Database) -> None:
+async def test_a_sha1_signature_is_refused_with_what_to_send_instead(database: Database) -> None:
     async with api(database) as client:
         headers = {**BAD_SIGNATURES["SHA-1 only"], "x-github-event": "issues"}
         response = await client.post("/webhooks/github", content=REQUEST.body, headers=headers)
@@ -123,7 +122,7 @@ async def test_another_method_is_not_allowed(database: Database) -> None:
 class _Client:
     """A client that speaks ASGI itself, to see how much of a body is asked for."""
 
-    def __init__(self, app: FastAPI, headers: Mapping[str, str], chunks: Iterator[bytes]) -> None:
+    def __init__(self, app: ASGIApp, headers: Mapping[str, str], chunks: Iterator[bytes]) -> None:
         self._app = app
         self._headers = [(name.encode(), value.encode()) for name, value in headers.items()]
         self._chunks = chunks
@@ -159,10 +158,10 @@ class _Client:
 
 
 @pytest.fixture
-async def small_app(database: Database) -> AsyncIterator[FastAPI]:
+async def small_app(database: Database) -> AsyncIterator[ASGIApp]:
     """An application that takes bodies of 1000 bytes, and 3000 at a time."""
     app = create_app(settings(max_body_bytes=1000, max_inflight_bytes=3000), RULES, database, lambda: at(2))
-    async with app.router.lifespan_context(app):
+    async with app.lifespan():
         yield app
 
 
@@ -170,26 +169,26 @@ def _chunks(number: int, size: int = 100) -> Iterator[bytes]:
     return (b"x" * size for _ in range(number))
 
 
-async def test_a_body_that_says_it_is_over_the_cap_is_refused_before_any_of_it_is_read(small_app: FastAPI) -> None:
+async def test_a_body_declared_over_the_limit_is_refused_before_it_is_read(small_app: ASGIApp) -> None:
     client = _Client(small_app, {"content-length": "1001"}, _chunks(11))
     assert await client.post() == 413
     assert client.asked == 0
 
 
-async def test_a_body_over_the_cap_is_refused_before_it_is_read_whole(small_app: FastAPI) -> None:
+async def test_a_body_over_the_limit_is_refused_before_all_of_it_is_read(small_app: ASGIApp) -> None:
     client = _Client(small_app, {"transfer-encoding": "chunked"}, _chunks(1000))
     assert await client.post() == 413
     assert client.asked == 11
 
 
-async def test_a_body_at_the_cap_is_read(small_app: FastAPI) -> None:
+async def test_a_body_at_the_limit_is_read(small_app: ASGIApp) -> None:
     client = _Client(small_app, {}, _chunks(10))
     assert await client.post() == 401
     assert client.asked == 11
 
 
-async def test_of_bodies_that_are_too_much_together_one_is_put_off_and_their_room_is_given_back(
-    small_app: FastAPI,
+async def test_when_bodies_exceed_the_common_limit_one_is_refused_and_their_bytes_are_released(
+    small_app: ASGIApp,
 ) -> None:
     waiting = asyncio.Event()
 
@@ -211,7 +210,7 @@ async def test_of_bodies_that_are_too_much_together_one_is_put_off_and_their_roo
     assert await _Client(small_app, {}, _chunks(1)).post() == 401
 
 
-async def test_a_sender_that_goes_away_leaves_nothing_behind(small_app: FastAPI, database: Database) -> None:
+async def test_a_client_that_disconnects_leaves_nothing_behind(small_app: ASGIApp, database: Database) -> None:
     class _Gone(_Client):
         async def _receive(self) -> Message:
             return {"type": "http.disconnect"}
@@ -235,7 +234,7 @@ UNREADABLE = {
 
 
 @pytest.mark.parametrize("kind", UNREADABLE)
-async def test_what_is_authentic_but_unreadable_is_kept_as_failed_and_visible(database: Database, kind: str) -> None:
+async def test_a_signed_but_unreadable_delivery_is_stored_as_failed_and_listed(database: Database, kind: str) -> None:
     request, reason = UNREADABLE[kind]
     async with api(database) as client:
         assert (await post(client, request)).status_code == 202
@@ -249,7 +248,7 @@ async def test_what_is_authentic_but_unreadable_is_kept_as_failed_and_visible(da
     )
 
 
-async def test_a_delivery_without_an_event_type_is_kept_as_failed(database: Database) -> None:
+async def test_a_delivery_without_an_event_type_is_stored_as_failed(database: Database) -> None:
     headers = REQUEST.headers()
     del headers["x-github-event"]
     async with api(database) as client:
@@ -272,7 +271,7 @@ async def test_a_form_encoded_delivery_is_counted(database: Database) -> None:
     assert [row.verdict for row in await _stored(database)] == ["counted"]
 
 
-async def test_every_request_is_counted_by_what_became_of_it(database: Database) -> None:
+async def test_every_request_is_counted_by_its_result(database: Database) -> None:
     async with api(database) as client:
         await post(client, REQUEST)
         await post(client, REQUEST)
@@ -292,7 +291,7 @@ async def test_every_request_is_counted_by_what_became_of_it(database: Database)
     }
 
 
-async def test_a_source_tells_when_its_last_delivery_was_received_and_one_that_is_refused_is_none(
+async def test_the_last_delivery_time_of_a_source_ignores_refused_deliveries(
     database: Database,
 ) -> None:
     name = ("source_last_delivery_timestamp_seconds", "github")
@@ -309,7 +308,7 @@ async def test_a_source_tells_when_its_last_delivery_was_received_and_one_that_i
     assert (stored[name], again[name]) == (1772528400, 1772614800)
 
 
-async def test_without_a_database_and_a_spool_the_sender_is_asked_to_come_back() -> None:
+async def test_without_a_database_and_with_the_spool_disabled_the_sender_is_told_to_retry() -> None:
     gone = Database("postgresql://nobody@127.0.0.1:1/nothing")
     async with api(gone) as client:
         response = await post(client, REQUEST)
@@ -339,7 +338,7 @@ async def test_without_a_database_a_delivery_is_stored_in_the_spool(tmp_path: Pa
     assert scrape["source_last_delivery_timestamp_seconds", "github"] == at(2).timestamp()
 
 
-async def test_with_neither_database_nor_spool_the_sender_is_asked_to_come_back(tmp_path: Path) -> None:
+async def test_with_neither_database_nor_a_working_spool_the_sender_is_told_to_retry(tmp_path: Path) -> None:
     (tmp_path / "spool").touch()
     gone = Database("postgresql://nobody@127.0.0.1:1/nothing")
     async with api(gone, spool=True, data_dir=tmp_path) as client:
@@ -352,7 +351,7 @@ async def test_with_neither_database_nor_spool_the_sender_is_asked_to_come_back(
     assert (scrape["deliveries_total", "error", "github"], scrape["spool_pending",]) == (1, 0)
 
 
-async def test_what_was_spooled_is_counted_when_the_database_is_back(
+async def test_spooled_deliveries_are_counted_when_the_database_is_back(
     database_url: str, database: Database, tmp_path: Path
 ) -> None:
     async with line_to(database_url) as line:
@@ -383,20 +382,20 @@ async def test_many_deliveries_at_once_are_all_stored_and_counted(database: Data
     assert shown["experiments_in_flight", "proposed", "acme/app"] == 200
 
 
-async def test_a_slash_at_the_end_of_the_address_makes_no_difference(database: Database) -> None:
+async def test_a_trailing_slash_makes_no_difference(database: Database) -> None:
     async with api(database) as client:
         response = await client.post("/webhooks/github/", content=REQUEST.body, headers=REQUEST.headers())
     assert response.status_code == 202
 
 
-async def test_a_fault_of_ours_is_answered_counted_and_told_to_nobody(database: Database) -> None:
+async def test_a_bug_is_answered_500_and_counted_without_details(database: Database) -> None:
     def broken_clock() -> datetime:
         raise RuntimeError("what only the log may tell")
 
     app = create_app(settings(), RULES, database, broken_clock)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with (
-        app.router.lifespan_context(app),
+        app.lifespan(),
         httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client,
     ):
         response = await post(client, REQUEST)
@@ -424,7 +423,7 @@ async def test_a_fault_of_ours_is_answered_counted_and_told_to_nobody(database: 
         ("PUT", "/webhooks/github/", 405),
     ],
 )
-async def test_what_is_posted_to_one_name_below_webhooks_is_a_delivery(
+async def test_a_post_to_a_single_name_below_webhooks_is_a_delivery(
     database: Database, method: str, path: str, status: int
 ) -> None:
     async with api(database) as client:

@@ -36,7 +36,7 @@ def _post_some(service: Service) -> None:
     ("token", "phases"),
     [("READ", "examples,coverage"), ("WRITE", "examples,coverage"), ("ADMIN", "examples,coverage,fuzzing,stateful")],
 )
-def test_the_api_is_as_it_is_described(database_url: str, tmp_path: Path, token: str, phases: str) -> None:
+def test_the_api_matches_its_openapi_document(database_url: str, tmp_path: Path, token: str, phases: str) -> None:
     variables = {f"API_TOKENS__{name}": value for name, value in _TOKENS.items()}
     with serving(database_url, tmp_path, METRICS_TOKEN=_TOKENS[token], **variables) as service:
         _post_some(service)

@@ -21,7 +21,7 @@ _TOKENS = {name: f"{_MARK}-{name.lower()}-token" for name in ("READ", "WRITE", "
 _PATIENCE = 30.0
 
 
-async def test_no_secret_is_told_by_anything(database: Database, database_url: str, tmp_path: Path) -> None:
+async def test_no_secret_is_revealed(database: Database, database_url: str, tmp_path: Path) -> None:
     # The server of the suite asks for no password; what is given is in the URL all the same.
     url = database_url.replace("postgres@", f"postgres:{_MARK}-password@")
     variables = {

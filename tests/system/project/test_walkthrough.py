@@ -46,7 +46,7 @@ def _until(said: str, tell: Callable[[], str]) -> str:
     pytest.fail(f"never told of {said}")
 
 
-def test_a_failure_is_posted_explained_and_classified_as_the_readme_says(database_url: str, tmp_path: Path) -> None:
+def test_the_readmes_walkthrough_of_a_failure_works(database_url: str, tmp_path: Path) -> None:
     tokens = {"API_TOKENS__WRITE": "change-me-as-well"}
     with serving(database_url, tmp_path, SOURCES__GITHUB__SECRET="change-me", **tokens) as service:
 

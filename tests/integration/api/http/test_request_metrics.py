@@ -7,7 +7,7 @@ import pytest
 from fastapi import FastAPI, Request
 from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
-from starlette.types import Message
+from starlette.types import ASGIApp, Message
 
 from service.api.http.problems import install_error_handlers
 from service.api.http.request_metrics import RequestMetricsMiddleware
@@ -27,7 +27,7 @@ async def _timed(client: httpx.AsyncClient) -> Timed:
     return {name[1:]: value for name, value in figures.items() if name[0] == "http_request_duration_seconds_count"}
 
 
-async def test_a_request_is_timed_under_its_routes_template(database: Database) -> None:
+async def test_a_request_is_recorded_under_its_route_template(database: Database) -> None:
     async with api(database) as client:
         await post(client, REQUEST)
         await post(client, REQUEST, "github/")
@@ -46,7 +46,7 @@ async def test_a_request_is_timed_under_its_routes_template(database: Database) 
         }
 
 
-async def test_paths_and_methods_that_strangers_invent_share_one_value(database: Database) -> None:
+async def test_unknown_paths_and_methods_share_one_label_value(database: Database) -> None:
     async with api(database) as client:
         for number in range(20):
             await client.get(f"/invented-{number}")
@@ -126,19 +126,19 @@ def _figure(telemetry: Telemetry, which: str, route: str, status: str, method: s
     return telemetry.registry.get_sample_value(f"loopgauge_http_request_duration_seconds_{which}", labels)
 
 
-async def test_an_answer_in_parts_is_timed_to_its_end(client: httpx.AsyncClient, telemetry: Telemetry) -> None:
+async def test_a_streamed_answer_is_timed_to_its_end(client: httpx.AsyncClient, telemetry: Telemetry) -> None:
     assert (await client.get("/stream")).content == b"partpartpart"
     assert _figure(telemetry, "count", "/stream", "200") == 1
     assert _figure(telemetry, "sum", "/stream", "200") == 4.5
 
 
-async def test_a_fault_is_timed_as_500(client: httpx.AsyncClient, telemetry: Telemetry) -> None:
+async def test_a_bug_is_recorded_as_500(client: httpx.AsyncClient, telemetry: Telemetry) -> None:
     assert (await client.get("/fault")).status_code == 500
     assert _figure(telemetry, "count", "/fault", "500") == 1
     assert _figure(telemetry, "count", "/fault", "499") is None
 
 
-async def test_an_answer_that_breaks_off_keeps_the_status_that_it_began_with(
+async def test_an_interrupted_answer_keeps_the_status_that_it_began_with(
     client: httpx.AsyncClient, telemetry: Telemetry
 ) -> None:
     assert (await client.get("/broken-stream")).status_code == 200
@@ -146,22 +146,22 @@ async def test_an_answer_that_breaks_off_keeps_the_status_that_it_began_with(
     assert _figure(telemetry, "count", "/broken-stream", "500") is None
 
 
-async def test_a_sender_that_goes_away_is_timed_as_499(client: httpx.AsyncClient, telemetry: Telemetry) -> None:
+async def test_a_client_that_disconnects_is_recorded_as_499(client: httpx.AsyncClient, telemetry: Telemetry) -> None:
     await client.post("/left")
     assert _figure(telemetry, "count", "/left", "499", "POST") == 1
 
 
-async def test_a_sender_of_a_webhook_that_goes_away_is_timed_as_499(database: Database) -> None:
+async def test_a_webhook_sender_that_disconnects_is_recorded_as_499(database: Database) -> None:
     app = create_app(settings(), RULES, database, lambda: at(2))
     async with (
-        app.router.lifespan_context(app),
+        app.lifespan(),
         httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client,
     ):
         await _go_away_from(app)
         assert await _timed(client) == {("POST", "/webhooks/{source}", "499"): 1}
 
 
-async def _go_away_from(app: FastAPI) -> None:
+async def _go_away_from(app: ASGIApp) -> None:
     async def receive() -> Message:
         return {"type": "http.disconnect"}
 

@@ -61,7 +61,7 @@ async def test_every_operation_is_described_in_full(database: Database) -> None:
     assert "HTTPValidationError" not in document["components"]["schemas"]
 
 
-async def test_off_loopback_and_without_tokens_all_that_was_received_is_closed(database: Database) -> None:
+async def test_off_loopback_everything_requires_a_token(database: Database) -> None:
     async with api(database, host="0.0.0.0") as client:
         await post(client, _REQUEST)
         reads = {path: (await client.get(path)).status_code for path in await _paths(client, "get")}
@@ -71,7 +71,7 @@ async def test_off_loopback_and_without_tokens_all_that_was_received_is_closed(d
 
 
 @pytest.mark.parametrize("host", ["loopgauge.example.com", "127.0.0.1.example.com", "", "[::2]", "10.0.0.1:8080"])
-async def test_on_loopback_only_those_who_call_it_by_that_name_read_without_a_token(
+async def test_on_loopback_only_requests_to_a_loopback_name_need_no_token(
     database: Database, host: str
 ) -> None:
     async with api(database) as client:
@@ -82,7 +82,7 @@ async def test_on_loopback_only_those_who_call_it_by_that_name_read_without_a_to
             assert (await client.get("/deliveries", headers={"host": here})).status_code == 200
 
 
-async def test_each_token_opens_its_own_doors_and_the_admins_all(database: Database) -> None:
+async def test_each_token_opens_its_endpoints_and_the_admin_token_all(database: Database) -> None:
     async with api(database, api_tokens=TOKENS) as client:
         for token in TOKENS.values():
             for path in set(await _paths(client, "get")) - _OPEN:
@@ -113,20 +113,20 @@ async def test_each_token_opens_its_own_doors_and_the_admins_all(database: Datab
         [b"Bearer " + b"x" * 60_000],
     ],
 )
-async def test_what_is_no_token_is_refused_and_no_fault(database: Database, shown: list[bytes]) -> None:
+async def test_malformed_credentials_are_refused_without_an_error(database: Database, shown: list[bytes]) -> None:
     headers = [(b"authorization", value) for value in shown]
     async with api(database, api_tokens=TOKENS) as client:
         refused = await client.get("/deliveries", headers=headers)
     assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
 
 
-async def test_a_token_of_other_letters_is_taken_as_utf_8(database: Database) -> None:
+async def test_a_token_with_non_ascii_letters_is_compared_as_utf_8(database: Database) -> None:
     async with api(database, api_tokens={"read": "schlüssel-für-alle"}) as client:
         answer = await client.get("/deliveries", headers=[(b"authorization", "Bearer schlüssel-für-alle".encode())])
     assert answer.status_code == 200
 
 
-async def test_every_answer_tells_browsers_what_it_is_not_for(database: Database) -> None:
+async def test_every_answer_has_the_security_headers(database: Database) -> None:
     async with api(database) as client:
         answers = [
             await client.get("/deliveries"),
@@ -147,7 +147,7 @@ async def test_every_answer_tells_browsers_what_it_is_not_for(database: Database
         assert answer.headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
 
 
-async def test_the_page_for_people_loads_nothing_from_elsewhere(database: Database) -> None:
+async def test_the_documentation_page_loads_nothing_from_other_hosts(database: Database) -> None:
     async with api(database) as client:
         page = await client.get("/docs")
         assert (await client.head("/docs")).status_code == 200
@@ -184,7 +184,7 @@ async def test_the_page_for_people_loads_nothing_from_elsewhere(database: Databa
         "/%00",
     ],
 )
-async def test_odd_paths_and_queries_are_told_so_and_lead_nowhere(database: Database, path: str) -> None:
+async def test_unusual_paths_and_queries_are_answered_with_problems(database: Database, path: str) -> None:
     async with api(database) as client:
         answer = await client.get(path)
     assert answer.status_code in {404, 422}, answer.text
@@ -192,7 +192,7 @@ async def test_odd_paths_and_queries_are_told_so_and_lead_nowhere(database: Data
     assert "location" not in answer.headers
 
 
-async def test_a_cursor_of_any_age_is_one(database: Database) -> None:
+async def test_a_cursor_of_any_age_is_valid(database: Database) -> None:
     async with api(database) as client:
         await post(client, _REQUEST)
         for microseconds in ("0", "9999999999999999"):
@@ -200,7 +200,7 @@ async def test_a_cursor_of_any_age_is_one(database: Database) -> None:
             assert (answer.status_code, len(answer.json()["deliveries"])) == (200, int(microseconds != "0"))
 
 
-async def test_nobody_but_the_admin_reads_what_was_sent(database: Database) -> None:
+async def test_only_the_admin_token_reads_bodies(database: Database) -> None:
     secret = Issue(created_at=at(2), title="Nobody is told of this body").opened()
     async with api(database, api_tokens=TOKENS) as client:
         delivery = (await post(client, secret)).json()["delivery"]

@@ -12,7 +12,7 @@ from tests.support.road import api
     "path",
     ["/experiments?tema=search", "/scorecard?tean=search", "/deliveries?verdct=failed", "/experiments/key:a?x=1"],
 )
-async def test_a_parameter_that_is_misspelt_is_refused_by_name(database: Database, path: str) -> None:
+async def test_a_misspelt_parameter_is_refused_by_name(database: Database, path: str) -> None:
     async with api(database) as client:
         answer = await client.get(path)
     wrong = path.partition("?")[2].partition("=")[0]
@@ -20,7 +20,7 @@ async def test_a_parameter_that_is_misspelt_is_refused_by_name(database: Databas
     assert [one["field"] for one in answer.json()["errors"]] == [f"query.{wrong}"]
 
 
-async def test_who_asks_while_postgresql_is_frozen_is_told_so(
+async def test_a_request_while_postgresql_is_frozen_is_answered_503(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(strict_route, "TIMEOUT_SECONDS", 0.5)
