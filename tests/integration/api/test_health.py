@@ -181,9 +181,7 @@ async def test_it_is_not_ready_with_an_older_schema_even_after_the_database_is_g
         assert "is needed; run: loopgauge migrate" in found["schema"]
 
 
-async def test_the_last_known_schema_counts_while_it_cannot_be_checked(
-    database: Database, tmp_path: Path
-) -> None:
+async def test_the_last_known_schema_counts_while_it_cannot_be_checked(database: Database, tmp_path: Path) -> None:
     async with api(database, spool=True, data_dir=tmp_path) as client:
         assert (await _ready(client))[:2] == (200, "inbox")
         async with database.transaction() as connection:

@@ -263,7 +263,9 @@ async def test_an_impossible_event_is_refused_with_the_reason_and_not_stored(
     assert rows == []
 
 
-async def test_an_event_that_is_impossible_for_an_open_experiment_is_refused_with_the_reason(database: Database) -> None:
+async def test_an_event_that_is_impossible_for_an_open_experiment_is_refused_with_the_reason(
+    database: Database,
+) -> None:
     await deliver(database, Issue(created_at=at(2), labels=("experiment", "outcome:worked")).opened())
     reopened = await _said(database, "reopened")
     classified = await _said(database, "classified", failure_category="basic")
@@ -283,7 +285,9 @@ async def test_a_conclusion_before_the_last_reopening_has_no_effect_and_is_refus
     assert (await _experiment(database)).concluded_at == at(5, "09:00:01")
 
 
-async def test_an_experiment_without_a_known_idea_cannot_be_concluded_before_its_first_event(database: Database) -> None:
+async def test_an_experiment_without_a_known_idea_cannot_be_concluded_before_its_first_event(
+    database: Database,
+) -> None:
     pull = PullRequest(created_at=at(3), labels=())
     await deliver(database, workflow_run(pull.head, at(4)))
     async with api(database, now=NOW, api_tokens=TOKENS) as client:

@@ -71,9 +71,7 @@ async def test_off_loopback_everything_requires_a_token(database: Database) -> N
 
 
 @pytest.mark.parametrize("host", ["loopgauge.example.com", "127.0.0.1.example.com", "", "[::2]", "10.0.0.1:8080"])
-async def test_on_loopback_only_requests_to_a_loopback_name_need_no_token(
-    database: Database, host: str
-) -> None:
+async def test_on_loopback_only_requests_to_a_loopback_name_need_no_token(database: Database, host: str) -> None:
     async with api(database) as client:
         for path in set(await _paths(client, "get")) - _OPEN:
             refused = await client.get(path, headers={"host": host})
