@@ -28,7 +28,7 @@ from service.api.parameters import describe_experiment_names
 from service.api.scorecard import describe_scorecard
 from service.api.webhooks import WebhookEndpoint, describe_webhooks
 from service.deliveries.delivery import Source
-from service.lifecycle.durations import spell_duration
+from service.lifecycle.durations import format_duration
 from service.metrics.terms import DEFAULT_THRESHOLD, Terms, Window
 from service.pipeline.receive import DeliveryWriter
 from service.providers import PROVIDERS
@@ -75,7 +75,7 @@ def open_database(settings: Settings, tuning: Mapping[str, str] | None = None) -
 def metric_terms(settings: Settings, rules: Rules) -> Terms:
     """The windows, thresholds and limits of the metrics. The settings take precedence over the rules."""
     return Terms(
-        windows=tuple(Window(spell_duration(length), length) for length in settings.windows),
+        windows=tuple(Window(format_duration(length), length) for length in settings.windows),
         thresholds={DEFAULT_THRESHOLD: _THRESHOLD, **rules.thresholds, **settings.thresholds},
         forgotten_after=settings.forgotten_after,
         min_sample=settings.min_sample,

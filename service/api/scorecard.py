@@ -9,7 +9,7 @@ from service.api.http.auth import TokenGuard
 from service.api.http.openapi import Document
 from service.api.http.problems import TokenNotConfigured, TokenRefused, describe_problems
 from service.api.http.strict_route import StrictRoute
-from service.lifecycle.durations import parse_window, spell_duration
+from service.lifecycle.durations import format_duration, parse_window
 from service.lifecycle.errors import UnknownTeam
 from service.metrics.terms import Window
 from service.metrics.view import ORGANISATION
@@ -26,7 +26,7 @@ _PATTERN = "^([1-9][0-9]{0,3}h|([1-9][0-9]{0,2}|[12][0-9]{3}|3[0-5][0-9]{2}|36[0
 
 
 def _canonical_window(window: str) -> str:
-    return spell_duration(parse_window(window))
+    return format_duration(parse_window(window))
 
 
 _Window = Annotated[

@@ -14,7 +14,7 @@ from service.commands.helping import Helping
 from service.commands.options import AS_JSON, TIME, in_utc
 from service.commands.running import fail, run, usable_settings
 from service.deliveries.delivery import source_name
-from service.lifecycle.durations import spell_duration
+from service.lifecycle.durations import format_duration
 from service.queries.retry import RetryResult, retry_failed, retry_selected
 from service.settings import Settings
 from service.storage import inbox_listing
@@ -104,7 +104,7 @@ async def _show_delivery(settings: Settings, delivery: UUID, as_json: bool) -> N
         click.echo(json.dumps(shown, indent=2))
         return
     if found[2] is None:
-        retention = spell_duration(settings.raw_retention)
+        retention = format_duration(settings.raw_retention)
         shown["body"] = f"deleted after LOOPGAUGE_RAW_RETENTION ({retention} in the settings of this command)"
     for name, value in shown.items():
         click.echo(f"{name:15} {value}")

@@ -7,7 +7,7 @@ import click
 
 from service.commands.options import AS_JSON
 from service.commands.running import fail, run, usable_rules, usable_settings
-from service.lifecycle.durations import parse_window, spell_duration
+from service.lifecycle.durations import format_duration, parse_window
 from service.rules.model import Rules
 from service.settings import Settings
 
@@ -39,7 +39,7 @@ async def _scorecard(settings: Settings, rules: Rules, team: str, window: timede
     async with open_database(settings) as database:
         scorecards = Scorecards(database, metric_terms(settings, rules), utc_now, timedelta(0))
         try:
-            card = await scorecards.scorecard(team, Window(spell_duration(window), window))
+            card = await scorecards.scorecard(team, Window(format_duration(window), window))
         except UnknownTeam as error:
             fail(str(error))
     click.echo(card.model_dump_json(indent=2) if as_json else table(card, shutil.get_terminal_size().columns))

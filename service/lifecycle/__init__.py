@@ -1,1 +1,1 @@
-"""The domain: lifecycle events, evidence and the experiment that they fold into. Pure."""
+"""The domain: lifecycle events, evidence, and the experiments that they fold into. Pure."""

@@ -1,4 +1,4 @@
-"""How a lifecycle event is written down, and the id that makes the same statement the same event."""
+"""The stored form of a lifecycle event, and its id: a hash, so that equal statements are the same event."""
 
 import json
 from collections.abc import Mapping
@@ -35,7 +35,7 @@ KINDS: Mapping[str, type[LifecycleEvent]] = {
     "declared": Declared,
     "withdrawn": Withdrawn,
 }
-"""Every kind of lifecycle event under the name that is stored."""
+"""The stored name of every kind of lifecycle event."""
 
 
 _NAMES: Mapping[type[LifecycleEvent], str] = {event_type: name for name, event_type in KINDS.items()}
@@ -47,7 +47,7 @@ def kind_of(event: LifecycleEvent) -> str:
 
 
 def data_of(event: LifecycleEvent) -> dict[str, Any]:
-    """What the event says beside its kind, subject and time, as JSON values; absent means the default."""
+    """The event's data beside kind, subject and time, as JSON values. A key with its default value is omitted."""
     match event:
         case Proposed() | Shipped() | Active():
             return {}
@@ -58,8 +58,8 @@ def data_of(event: LifecycleEvent) -> dict[str, Any]:
         case Signalled(result=result):
             return {"result": result}
         case Concluded(outcome=outcome, commanded=commanded, status=status):
-            said = {**({} if outcome is None else {"outcome": outcome.value}), **({"status": status} if status else {})}
-            return {**said, "commanded": True} if commanded else said
+            data = {**({} if outcome is None else {"outcome": outcome.value}), **({"status": status} if status else {})}
+            return {**data, "commanded": True} if commanded else data
         case Declared(overheard=True):
             return {**_declaration(event), "overheard": True}
         case Declared() | Withdrawn():
@@ -69,15 +69,15 @@ def data_of(event: LifecycleEvent) -> dict[str, Any]:
 
 
 def _declaration(event: Declared | Withdrawn) -> dict[str, Any]:
-    stated = {"field": event.field, "value": event.value, "channel": event.channel}
-    return {**stated, "label": event.label} if event.label else stated
+    data = {"field": event.field, "value": event.value, "channel": event.channel}
+    return {**data, "label": event.label} if event.label else data
 
 
 _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 
 
 def event_id(event: LifecycleEvent) -> UUID:
-    """The event's id: a hash of kind, subject, time and canonical data, as a custom UUID (RFC 9562, version 8)."""
+    """The id of an event: a hash of its kind, subject, time and canonical data, as a UUID of version 8 (RFC 9562)."""
     statement = [kind_of(event), event.subject, event.occurred_at.isoformat(), data_of(event)]
     digest = bytearray(sha256(_canonical(statement).encode("utf-8", "surrogatepass")).digest()[:16])
     digest[6] = 0x80 | digest[6] & 0x0F
@@ -86,10 +86,10 @@ def event_id(event: LifecycleEvent) -> UUID:
 
 
 def read_event(kind: str, subject: Ref, occurred_at: datetime, data: Mapping[str, Any]) -> LifecycleEvent:
-    """The event that was written down.
+    """Read a stored event.
 
     Raises:
-        UnreadableEvent: the kind or its data are not known to this version.
+        UnreadableEvent: this version does not know the kind, or cannot read its data.
     """
     event_type = KINDS.get(kind)
     if event_type is None:

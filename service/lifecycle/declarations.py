@@ -1,4 +1,4 @@
-"""Declarations: which of the values that were stated are in force, and since when."""
+"""Declarations: the current values of each field, and since when each one holds."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,12 +12,12 @@ from service.lifecycle.fields import FieldName
 
 @dataclass(frozen=True, slots=True)
 class CurrentValue:
-    """A value that is stated and not taken back.
+    """A value that was declared and has not been withdrawn.
 
     Attributes:
-        since: when it was stated first since it was taken back last, or, on a channel on which a repetition renews it,
-            when it was repeated last.
-        first: when it was stated first since it was taken back last.
+        since: the first declaration since the last withdrawal. On every channel but *label* a repetition renews the
+            value, so there it is the last declaration.
+        first: the first declaration since the last withdrawal.
     """
 
     value: str
@@ -32,68 +32,69 @@ def declarations_in(events: Iterable[LifecycleEvent]) -> list[Declaration]:
 
 
 def value_of(declarations: Sequence[Declaration], field: FieldName) -> str:
+    """The value of a field, or an empty text if it has none."""
     last = latest(current_values(declarations, field))
     return last.value if last else ""
 
 
 def latest(values: Sequence[CurrentValue]) -> CurrentValue | None:
-    """The value stated last, of two at once the alphabetically first; a derived one only where there is no other."""
+    """The latest value; a derived value only if there is no other. Tie-break: the alphabetically first value."""
     stated = [value for value in values if value.channel != "derived"] or values
     return max(sorted(stated, key=lambda value: value.value), key=lambda value: value.since, default=None)
 
 
 def current_values(declarations: Iterable[Declaration], field: FieldName) -> list[CurrentValue]:
-    """Every value of a field that is stated and not taken back, with the time since when it holds."""
+    """Every current value of a field."""
     by_channel: defaultdict[str, defaultdict[str, list[Declaration]]] = defaultdict(lambda: defaultdict(list))
     for declaration in declarations:
         if declaration.field == field:
             by_channel[declaration.channel][declaration.value].append(declaration)
-    found: list[CurrentValue] = []
+    current: list[CurrentValue] = []
     for channel, by_value in by_channel.items():
-        # Several labels can hang side by side; on any other channel a new value replaces the old.
-        values = by_value if channel == "label" else _stated_last(by_value)
+        # An item can have several labels at once; on every other channel a new value replaces the old one.
+        values = by_value if channel == "label" else _last_declared(by_value)
         for value in values:
-            standing = [_standing(channel, statements) for statements in _by_label(by_value[value])]
-            if stated := [times for times in standing if times]:
-                first = min(map(min, stated))
-                renewed = min(map(max, stated))
-                found.append(CurrentValue(value, channel, first if channel == "label" else renewed, first))
-    return found
+            standing = [_standing_since(channel, declarations) for declarations in _by_label(by_value[value])]
+            if times := [times for times in standing if times]:
+                first = min(map(min, times))
+                renewed = min(map(max, times))
+                current.append(CurrentValue(value, channel, first if channel == "label" else renewed, first))
+    return current
 
 
-def _by_label(statements: Iterable[Declaration]) -> Iterable[Sequence[Declaration]]:
-    """The statements of each label alone; those that no label made are together."""
+def _by_label(declarations: Iterable[Declaration]) -> Iterable[Sequence[Declaration]]:
+    """Group declarations by label; those that no label stated are one group."""
     by_label: defaultdict[str, list[Declaration]] = defaultdict(list)
-    for statement in statements:
-        by_label[statement.label].append(statement)
+    for declaration in declarations:
+        by_label[declaration.label].append(declaration)
     return by_label.values()
 
 
-def _stated_last(by_value: Mapping[str, Sequence[Declaration]]) -> list[str]:
-    """The value that was declared last, of two at once the alphabetically first; none where all was only withdrawn."""
+def _last_declared(by_value: Mapping[str, Sequence[Declaration]]) -> list[str]:
+    """The value declared last, or none if all were only withdrawn. Tie-break: the alphabetically first value."""
     declared = [
-        (statement.occurred_at, value)
-        for value, statements in sorted(by_value.items())
-        for statement in statements
-        if isinstance(statement, Declared)
+        (declaration.occurred_at, value)
+        for value, declarations in sorted(by_value.items())
+        for declaration in declarations
+        if isinstance(declaration, Declared)
     ]
-    return [max(declared, key=lambda stated: stated[0])[1]] if declared else []
+    return [max(declared, key=lambda timed: timed[0])[1]] if declared else []
 
 
-def _standing(channel: str, statements: Sequence[Declaration]) -> list[datetime]:
-    """When a value was stated on a channel since it was taken back last; empty where nobody stated it since."""
-    named = [statement for statement in statements if not (isinstance(statement, Declared) and statement.overheard)]
+def _standing_since(channel: str, declarations: Sequence[Declaration]) -> list[datetime]:
+    """The times at which a value was declared since its last withdrawal."""
+    explicit = [event for event in declarations if not (isinstance(event, Declared) and event.overheard)]
     declared: list[datetime] = []
     withdrawn: list[datetime] = []
-    for statement in named or statements:
-        match statement:
+    for declaration in explicit or declarations:
+        match declaration:
             case Declared():
-                declared.append(statement.occurred_at)
+                declared.append(declaration.occurred_at)
             case Withdrawn():
-                withdrawn.append(statement.occurred_at)
+                withdrawn.append(declaration.occurred_at)
             case _ as never:
                 assert_never(never)
-    # What is taken back and stated at one instant stands, but for a branch that gets its change: that is its successor.
+    # On a tie the declaration wins, except on channel `branch`: there the branch's change replaces it at that instant.
     return [
         at for at in declared if not withdrawn or at > max(withdrawn) or (at == max(withdrawn) and channel != "branch")
     ]

@@ -1,20 +1,20 @@
-"""What can be wrong with a statement about an experiment."""
+"""Errors in statements about experiments."""
 
 
 class LifecycleError(Exception):
-    """A statement about an experiment cannot be understood."""
+    """A statement about an experiment is invalid."""
 
 
 class BadReference(LifecycleError):
-    """A reference does not name a subject; expected a form such as `github:acme/app#45`."""
+    """A text is not a reference to a subject; expected a form such as `github:acme/app#45`."""
 
 
 class UnknownSubject(LifecycleError):
-    """Nothing is known of the subject; the message says what was looked for."""
+    """No delivery has named the subject; the message names the subject."""
 
 
 class UnreadableEvent(LifecycleError):
-    """A stored lifecycle event cannot be read; it was written by a newer version of loopgauge."""
+    """A stored lifecycle event cannot be read; a newer version of loopgauge wrote it."""
 
 
 class UnknownTeam(LifecycleError):

@@ -1,7 +1,7 @@
 """Lifecycle events: immutable statements about one subject.
 
-*Instants* say that something happened; *declarations* state a value that can be restated, replaced and
-taken back. The same statement is the same event, whatever delivery brought it.
+An *instant* records that something happened. A *declaration* declares or withdraws the value of a field. Equal
+statements are the same event, whichever delivery brought them.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ DeclarationChannel = Literal["label", "type", "branch", "item", "comment", "api"
 
 @dataclass(frozen=True, slots=True)
 class Proposed:
-    """The idea: the subject came into being."""
+    """The idea: the subject was created."""
 
     subject: Ref
     occurred_at: datetime
@@ -26,10 +26,11 @@ class Proposed:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """Somebody began to work on it.
+    """Work on the subject began.
 
-    `commanded` is true of what was said by a command in a comment: alone among the conclusions and reopenings that
-    are heard on evidence, a commanded one holds for the experiment that the evidence serves.
+    Attributes:
+        commanded: whether a command in a comment stated it. A command on a piece of evidence applies to the experiment
+            that the evidence serves; any other conclusion or reopening on evidence does not.
     """
 
     subject: Ref
@@ -39,7 +40,7 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Signalled:
-    """A first or further signal came back, from a pipeline or from elsewhere."""
+    """A result came back, from a pipeline or from elsewhere."""
 
     subject: Ref
     occurred_at: datetime
@@ -48,7 +49,11 @@ class Signalled:
 
 @dataclass(frozen=True, slots=True)
 class Concluded:
-    """The loop was closed, with an outcome or without one; `status` is the status whose entering closed it."""
+    """The experiment was concluded, with an outcome or without one.
+
+    Attributes:
+        status: the status that the ticket entered; empty if no change of status concluded it.
+    """
 
     subject: Ref
     occurred_at: datetime
@@ -59,10 +64,11 @@ class Concluded:
 
 @dataclass(frozen=True, slots=True)
 class Reopened:
-    """The loop was opened again.
+    """The experiment was reopened.
 
-    `left` is the status that was left, where nothing else says that it was opened again: trackers name the statuses
-    of a move, and not whether the old one was an end. It reopens only what entering that status had concluded.
+    Attributes:
+        left: the status that the ticket left, if only a change of status shows that it was reopened. A tracker does
+            not tell whether that status was final, so the event reopens only what entering that status concluded.
     """
 
     subject: Ref
@@ -73,7 +79,7 @@ class Reopened:
 
 @dataclass(frozen=True, slots=True)
 class Shipped:
-    """What came of it reached production."""
+    """The result of the work reached production."""
 
     subject: Ref
     occurred_at: datetime
@@ -81,7 +87,7 @@ class Shipped:
 
 @dataclass(frozen=True, slots=True)
 class Active:
-    """Any other sign of life: a comment, a push, an edit. Dated to the beginning of its day (UTC), so one a day."""
+    """Other activity: a comment, a push, an edit. At most one a day, dated to the beginning of the day (UTC)."""
 
     subject: Ref
     occurred_at: datetime
@@ -89,11 +95,12 @@ class Active:
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """A value was stated.
+    """A value was declared.
 
-    `overheard` is true where a payload's whole set of labels shows a value and no statement of its change
-    was the occasion: such a declaration counts only while nobody has named that label's change. `label` is the label
-    that stated it, since several may state the same, and one that goes leaves what another one says.
+    Attributes:
+        overheard: whether the value was only present in a payload's set of labels. Such a declaration counts until a
+            delivery reports that the label was added or removed.
+        label: the label that states the value. Several labels may state the same value, and each is withdrawn alone.
     """
 
     subject: Ref
@@ -107,7 +114,11 @@ class Declared:
 
 @dataclass(frozen=True, slots=True)
 class Withdrawn:
-    """A stated value was taken back on the channel, and as far as it was stated by the label, that had stated it."""
+    """A value was withdrawn, on one channel.
+
+    Attributes:
+        label: the label that was removed; declarations by other labels stay.
+    """
 
     subject: Ref
     occurred_at: datetime

@@ -1,8 +1,7 @@
-"""Subjects, the links between them, and which subjects serve which experiment.
+"""The graph of evidence: links between subjects, and the experiments that each subject serves.
 
-A link points from evidence to what it is evidence for: a commit to its change, a change to its item. What
-a subject serves is a pure function of the set of links, so the order in which they were heard of does not
-matter. Links may form cycles, and a subject may serve several others.
+A link points from evidence to its target: a commit to its change, a change to its item. The graph is a pure function of
+the set of links, so their order of arrival does not matter. It may have cycles, and a subject may have several targets.
 """
 
 from collections import defaultdict
@@ -13,18 +12,18 @@ from datetime import datetime
 from service.lifecycle.references import Ref
 
 Channel = str
-"""The place in a payload that made a link: `body`, `title`, `branch`, `head`, `merge commit`, `api`."""
+"""The part of a payload that makes a link: `body`, `title`, `branch`, `head`, `merge commit`, `api`."""
 
 MOST_TARGETS = 50
-"""How many subjects one subject may say, on one channel, that it serves."""
+"""The largest number of targets of a subject on one channel."""
 
 
 @dataclass(frozen=True, slots=True)
 class LinkSet:
-    """All that one subject states on one channel, at one time, about what a piece of evidence serves.
+    """All targets of a piece of evidence that one subject states on one channel, at one time.
 
-    The newest set that `stated_by` states about `evidence` on `channel` replaces its older ones, so an edit
-    from "Closes #1" to "Closes #2" moves the evidence, and an empty set takes a link back.
+    The newest set for the same `evidence`, `channel` and `stated_by` replaces the older ones: an edit from "Closes #1"
+    to "Closes #2" moves the evidence, and an empty set withdraws the links.
     """
 
     evidence: Ref
@@ -36,7 +35,7 @@ class LinkSet:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """The links in force among some subjects, readable in both directions."""
+    """The current links among some subjects, in both directions."""
 
     upwards: Mapping[Ref, frozenset[Ref]]
     downwards: Mapping[Ref, frozenset[Ref]]
@@ -55,24 +54,23 @@ class Graph:
         )
 
     def ancestors(self, subject: Ref) -> frozenset[Ref]:
-        """Everything that the subject is evidence for, at any distance, itself left out."""
+        """The transitive closure of the subject's targets, without the subject."""
         return _reach(subject, self.upwards)
 
     def descendants(self, subject: Ref) -> frozenset[Ref]:
-        """Everything that is evidence for the subject, at any distance, itself left out."""
+        """The transitive closure of the subject's evidence, without the subject."""
         return _reach(subject, self.downwards)
 
     def is_root(self, subject: Ref, marked: frozenset[Ref]) -> bool:
-        """Whether a subject is an experiment of its own: marked, and without a marked ancestor.
+        """Whether a subject is the root of an experiment: marked, and without a marked ancestor.
 
-        Marked subjects that are evidence for each other in a circle would all lose their experiment; the
-        alphabetically first of the circle stays its root.
+        In a cycle every marked subject has a marked ancestor; there the alphabetically first one is the root.
         """
         if subject not in marked:
             return False
         above = self.ancestors(subject) & marked
-        circle = above & self.descendants(subject)
-        return above == circle and all(subject < other for other in circle)
+        cycle = above & self.descendants(subject)
+        return above == cycle and all(subject < other for other in cycle)
 
 
 def _reach(start: Ref, steps: Mapping[Ref, frozenset[Ref]]) -> frozenset[Ref]:

@@ -1,4 +1,4 @@
-"""What was marked as an experiment and is left out of figures all the same: why, and since when."""
+"""Exclusions: subjects that were marked as experiments and are excluded from metrics."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,16 +9,16 @@ from service.lifecycle.declarations import current_values, declarations_in, late
 from service.lifecycle.events import Declaration, Declared, LifecycleEvent, Withdrawn
 
 UNMARKED = "unmarked"
-"""The reason of what was an experiment until its mark was taken off."""
+"""The reason for a subject whose mark was withdrawn."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exclusion:
-    """A subject is left out of figures.
+    """The exclusion of a subject from metrics.
 
     Attributes:
-        reason: `unmarked`, or what was stated, such as `duplicate` or `deleted`.
-        since: since when it is left out, UTC.
+        reason: `unmarked`, or the declared reason, such as `duplicate` or `deleted`.
+        since: the beginning of the exclusion, UTC.
     """
 
     reason: str
@@ -26,35 +26,37 @@ class Exclusion:
 
 
 def find_exclusion(own: Iterable[LifecycleEvent]) -> Exclusion | None:
-    """Why and since when a subject's own events leave it out of figures, or None where they do not.
+    """Find the exclusion of a subject in its own events, or return None if it is not excluded.
 
-    What was never marked is not left out, nor is a branch that its change took the place of: there the experiment goes
-    on. Whether the subject serves another experiment is the caller's to know; then it is evidence, and not left out.
+    A subject that was never marked is not excluded, nor is a branch that its change replaced: that experiment goes on.
+    The caller checks whether the subject serves another experiment; then it is evidence, and not excluded.
     """
     declarations = declarations_in(own)
     stated = latest(current_values(declarations, "excluded"))
     if current_values(declarations, "experiment"):
         return Exclusion(stated.value, stated.first) if stated else None
-    # Of two at once the branch's, whose experiment goes on.
-    taken_off = max(_taken_off(declarations), key=lambda one: (one.occurred_at, one.channel == "branch"), default=None)
-    if taken_off is None or taken_off.channel == "branch":
+    # Tie-break: the withdrawal on channel `branch`, because that experiment goes on.
+    last = max(
+        _withdrawn_marks(declarations), key=lambda mark: (mark.occurred_at, mark.channel == "branch"), default=None
+    )
+    if last is None or last.channel == "branch":
         return None
-    return Exclusion(UNMARKED, taken_off.occurred_at)
+    return Exclusion(UNMARKED, last.occurred_at)
 
 
-def _taken_off(declarations: Iterable[Declaration]) -> Iterator[Withdrawn]:
-    """Of each mark that was there, what took it off last."""
+def _withdrawn_marks(declarations: Iterable[Declaration]) -> Iterator[Withdrawn]:
+    """The last withdrawal of each mark."""
     by_mark: defaultdict[tuple[str, str], list[Declaration]] = defaultdict(list)
     for declaration in declarations:
         if declaration.field == "experiment":
             by_mark[declaration.channel, declaration.label].append(declaration)
     for statements in by_mark.values():
-        if taken_off := _last_effective(sorted(statements, key=_order)):
-            yield taken_off
+        if withdrawn := _last_effective(sorted(statements, key=_order)):
+            yield withdrawn
 
 
 def _last_effective(statements: Sequence[Declaration]) -> Withdrawn | None:
-    """The last withdrawal that found the mark there."""
+    """The last withdrawal of a mark that was in force."""
     marked, effective = False, None
     for statement in statements:
         if isinstance(statement, Withdrawn) and marked:
@@ -64,6 +66,6 @@ def _last_effective(statements: Sequence[Declaration]) -> Withdrawn | None:
 
 
 def _order(statement: Declaration) -> tuple[datetime, int]:
-    # At one instant a withdrawal ends what was only seen, and what was named comes after it.
-    seen = isinstance(statement, Declared) and statement.overheard
-    return statement.occurred_at, 0 if seen else 1 if isinstance(statement, Withdrawn) else 2
+    # Tie-break: a withdrawal ends an overheard declaration, and an explicit declaration comes after it.
+    overheard = isinstance(statement, Declared) and statement.overheard
+    return statement.occurred_at, 0 if overheard else 1 if isinstance(statement, Withdrawn) else 2

@@ -1,4 +1,4 @@
-"""The experiment: what a root's own events and its evidence fold into."""
+"""The experiment: the fold of the events on a root and on its evidence."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -31,12 +31,12 @@ _DAY = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True, order=True)
 class Restart:
-    """An experiment was taken up again: something that is marked itself came to serve it.
+    """A restart of an experiment: another marked subject began to serve it.
 
     Attributes:
-        at: the idea of what serves it.
+        at: the idea of that subject.
         concluded: whether the experiment was concluded just before.
-        quiet: how long before that its last activity was.
+        quiet: the time between the experiment's last activity and the restart.
     """
 
     at: datetime
@@ -53,7 +53,7 @@ class Attempt:
     """A marked subject that serves an experiment.
 
     Attributes:
-        own: all events on it.
+        own: all events on the subject.
         evidence: all events on the subjects that serve it.
     """
 
@@ -63,29 +63,29 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """One loop, from idea to answer. Instants are UTC; an instant that is not known is None."""
+    """An experiment, from idea to answer. Instants are UTC; an unknown instant is None."""
 
     root: Ref
     title: str
     url: str
     team: str
-    """Lower-cased; empty where nothing names one."""
+    """Lower-cased; empty if no event names a team."""
     risk: Risk | None
     idea_at: datetime
     idea_inferred: bool
-    """True where no statement proposed it, and the idea is dated by the earliest event."""
+    """Whether no event proposed the experiment, so that the earliest event dates the idea."""
     started_at: datetime | None
     first_signal_at: datetime | None
     concluded_at: datetime | None
     outcome: Outcome | None
-    """None while the loop is open."""
+    """None while the experiment is open."""
     failure_category: FailureCategory | None
     """None unless the outcome is *failed*."""
     shared_at: datetime | None
     shipped_at: datetime | None
     last_activity_at: datetime
     restarts: tuple[Restart, ...] = ()
-    """Each time that it was taken up again, in order of time."""
+    """In order of time."""
 
     @property
     def id(self) -> UUID:
@@ -93,7 +93,7 @@ class Experiment:
 
     @property
     def title_key(self) -> UUID | None:
-        """What experiments of the same title have in common."""
+        """The key that experiments with equal titles share."""
         return title_key(self.title)
 
     @property
@@ -104,7 +104,7 @@ class Experiment:
 
     @property
     def instants(self) -> tuple[datetime, ...]:
-        """The instants of the loop that are known."""
+        """The known instants."""
         known = (
             self.idea_at,
             self.started_at,
@@ -139,28 +139,27 @@ def fold(
     evidence: Iterable[LifecycleEvent],
     attempts: Iterable[Attempt] = (),
 ) -> Experiment:
-    """The experiment that all these events tell of, whatever the order in which they are given.
+    """Fold events into an experiment. Their order does not matter.
 
-    Of the evidence only starts, signals, shipments, signs of life and commands in comments count: a merged change does
-    not conclude the item that it serves.
+    On evidence only starts, results, shipments, other activity and commands in comments count: a merged change does not
+    conclude the item that it serves.
 
     Args:
-        root: the experiment's own subject; that it is one is the caller's to know (`is_marked`, `Graph.is_root`).
+        root: the experiment's own subject; the caller checks that it is a root (`is_marked`, `Graph.is_root`).
         own: all events on the root; at least one.
-        evidence: all events on the subjects that serve it.
-        attempts: those of the subjects that are marked themselves, each with what serves it; their events are among the
-            evidence.
+        evidence: all events on the subjects that serve the root.
+        attempts: the subjects among these that are marked themselves; `evidence` contains their events too.
     """
-    heard = [event for event in evidence if applies_to_experiment(event, own=False)]
-    of_the_root = {*own, *filter(_is_command, heard)}
-    counted = _in_order({*of_the_root, *heard})
-    mine = [event for event in counted if event in of_the_root]
-    declarations = declarations_in(mine)
-    ideas = [event.occurred_at for event in mine if isinstance(event, Proposed)]
+    applicable = [event for event in evidence if applies_to_experiment(event, own=False)]
+    root_events = {*own, *filter(_is_command, applicable)}
+    counted = _in_order({*root_events, *applicable})
+    decisive = [event for event in counted if event in root_events]
+    declarations = declarations_in(decisive)
+    ideas = [event.occurred_at for event in decisive if isinstance(event, Proposed)]
     idea_at = ideas[0] if ideas else _inferred_idea(counted)
-    conclusion = _conclusion(mine)
+    conclusion = _find_conclusion(decisive)
     concluded_at = conclusion.concluded.occurred_at if conclusion.concluded else None
-    outcome, category = _verdict(conclusion, declarations)
+    outcome, category = _classify(conclusion, declarations)
     shared = latest(current_values(declarations, "shared"))
     risk = value_of(declarations, "risk")
     return Experiment(
@@ -171,7 +170,7 @@ def fold(
         risk=Risk(risk) if risk else None,
         idea_at=idea_at,
         idea_inferred=not ideas,
-        started_at=_started_at(mine, counted, ideas),
+        started_at=_started_at(decisive, counted, ideas),
         first_signal_at=_first_signal_at(counted, idea_at, concluded_at),
         concluded_at=concluded_at,
         outcome=outcome,
@@ -179,17 +178,17 @@ def fold(
         shared_at=shared.since if shared else None,
         shipped_at=_shipped_at(counted, idea_at),
         last_activity_at=counted[-1].occurred_at,
-        restarts=_restarts(attempts, counted, of_the_root, idea_at),
+        restarts=_restarts(attempts, counted, root_events, idea_at),
     )
 
 
 def applies_to_experiment(event: LifecycleEvent, *, own: bool) -> bool:
-    """Whether an event is heard by the experiment: all of the root's own are, of its evidence only some."""
+    """Whether an event counts for the experiment: every event on the root does, on evidence only some do."""
     return own or _is_command(event) or _is_fact(event)
 
 
 def _is_command(event: LifecycleEvent) -> bool:
-    """Whether an event was said by a command in a comment, which holds for the experiment wherever it stands."""
+    """Whether a command in a comment stated an event; it applies to the experiment even on evidence."""
     match event:
         case Started(commanded=commanded) | Concluded(commanded=commanded) | Reopened(commanded=commanded):
             return commanded
@@ -200,18 +199,18 @@ def _is_command(event: LifecycleEvent) -> bool:
 
 
 def _is_fact(event: LifecycleEvent) -> bool:
-    """Whether an event on evidence tells something about the experiment that the evidence serves."""
+    """Whether an event on evidence also happened to the experiment that the evidence serves."""
     return isinstance(event, Started | Signalled | Shipped | Active) and not _is_command(event)
 
 
 def _inferred_idea(counted: Sequence[LifecycleEvent]) -> datetime:
-    """The earliest event; a sign of life, which is dated to the beginning of its day, only where there is no other."""
+    """The earliest event. `Active` is dated to the beginning of its day, so it counts only if there is no other."""
     dated = [event for event in counted if not isinstance(event, Active)] or counted
     return dated[0].occurred_at
 
 
 def _in_order(events: Collection[LifecycleEvent]) -> list[LifecycleEvent]:
-    """Events by time, kind and id; ids are worked out only where time and kind leave the order open."""
+    """Sort events by time, kind and id. Ids are hashes, so compute them only to break ties."""
     ordered: list[LifecycleEvent] = []
     placed = sorted(((_order(event), event) for event in events), key=itemgetter(0))
     for _, at_once in groupby(placed, key=itemgetter(0)):
@@ -221,16 +220,16 @@ def _in_order(events: Collection[LifecycleEvent]) -> list[LifecycleEvent]:
 
 
 def _order(event: LifecycleEvent) -> tuple[datetime, str, bool]:
-    # A reason for closing can be given afterwards, at the time of the closing: what says how it went goes first.
-    silent = isinstance(event, Concluded) and event.outcome is None
-    return event.occurred_at, kind_of(event), silent
+    # A tracker may give the reason for closing later, dated to the closing: a conclusion with an outcome comes first.
+    undeclared = isinstance(event, Concluded) and event.outcome is None
+    return event.occurred_at, kind_of(event), undeclared
 
 
 def _started_at(
-    mine: Sequence[LifecycleEvent], counted: Sequence[LifecycleEvent], ideas: Sequence[datetime]
+    decisive: Sequence[LifecycleEvent], counted: Sequence[LifecycleEvent], ideas: Sequence[datetime]
 ) -> datetime | None:
-    # A change is proposed and started by one act; that it was picked up after no time at all is no finding.
-    by_proposal = {event for event in mine if isinstance(event, Started) and event.occurred_at in ideas[:1]}
+    # Opening a change proposes and starts it at once; a wait of zero before the start would say nothing.
+    by_proposal = {event for event in decisive if isinstance(event, Started) and event.occurred_at in ideas[:1]}
     started = (
         event.occurred_at for event in counted if isinstance(event, Started | Signalled) and event not in by_proposal
     )
@@ -251,13 +250,13 @@ def _shipped_at(counted: Sequence[LifecycleEvent], idea_at: datetime) -> datetim
     return next(shipped, None)
 
 
-def _conclusion(mine: Sequence[LifecycleEvent]) -> _Conclusion:
-    """The conclusion in force and the last reopening that had something to reopen."""
+def _find_conclusion(events: Sequence[LifecycleEvent]) -> _Conclusion:
+    """Find the current conclusion, and the last reopening that reopened something."""
     concluded: Concluded | None = None
     reopened_at: datetime | None = None
-    # Since the loop was last open: the statuses whose entering concluded it.
+    # The statuses whose entering has concluded the experiment since it was last open.
     entered: set[str] = set()
-    for event in mine:
+    for event in events:
         match event:
             case Concluded(status=status):
                 concluded = concluded or event
@@ -273,29 +272,29 @@ def _conclusion(mine: Sequence[LifecycleEvent]) -> _Conclusion:
 def _restarts(
     attempts: Iterable[Attempt],
     counted: Sequence[LifecycleEvent],
-    of_the_root: Collection[LifecycleEvent],
+    root_events: Collection[LifecycleEvent],
     idea: datetime,
 ) -> tuple[Restart, ...]:
-    found: list[Restart] = []
+    restarts: list[Restart] = []
     for attempt in attempts:
         ideas = [event.occurred_at for event in attempt.own if isinstance(event, Proposed)]
         if not ideas or min(ideas) <= idea:
             continue
-        its = {*attempt.own, *attempt.evidence}
-        before = [event for event in counted if _is_over(event, min(ideas)) and event not in its]
-        concluded = _conclusion([event for event in before if event in of_the_root]).concluded is not None
-        # What nobody had begun is begun now, and not again.
+        attempt_events = {*attempt.own, *attempt.evidence}
+        before = [event for event in counted if _ends_before(event, min(ideas)) and event not in attempt_events]
+        concluded = _find_conclusion([event for event in before if event in root_events]).concluded is not None
+        # An experiment without an earlier start is started now, not restarted.
         if concluded or any(isinstance(event, Started | Signalled | Concluded) for event in before):
-            found.append(Restart(min(ideas), concluded, min(ideas) - before[-1].occurred_at))
-    return tuple(sorted(found))
+            restarts.append(Restart(min(ideas), concluded, min(ideas) - before[-1].occurred_at))
+    return tuple(sorted(restarts))
 
 
-def _is_over(event: LifecycleEvent, before: datetime) -> bool:
-    # A sign of life tells its day: of one on the very day nobody knows whether it came before.
-    return event.occurred_at + (_DAY if isinstance(event, Active) else timedelta()) <= before
+def _ends_before(event: LifecycleEvent, at: datetime) -> bool:
+    # `Active` gives only its day, so on the same day it is unknown which came first.
+    return event.occurred_at + (_DAY if isinstance(event, Active) else timedelta()) <= at
 
 
-def _verdict(
+def _classify(
     conclusion: _Conclusion, declarations: Sequence[Declaration]
 ) -> tuple[Outcome | None, FailureCategory | None]:
     if conclusion.concluded is None:
@@ -314,7 +313,7 @@ def _verdict(
 
 
 def _since_reopening(values: Sequence[CurrentValue], reopened_at: datetime | None) -> CurrentValue | None:
-    """The latest value, without what was declared before the loop was opened again: only labels stand, as they hang."""
+    """The latest value declared since the last reopening; a label that is still there counts whenever it was added."""
     return latest(
         [value for value in values if reopened_at is None or value.channel == "label" or value.since > reopened_at]
     )

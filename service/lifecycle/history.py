@@ -1,4 +1,4 @@
-"""The past of an experiment, from what is known now."""
+"""An experiment as of a past moment, reconstructed from its present state."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -7,11 +7,11 @@ from service.lifecycle.experiment import Experiment
 
 
 def as_of(experiment: Experiment, then: datetime) -> Experiment | None:
-    """What the experiment looked like then, as far as what is known now can tell; None before its idea.
+    """The experiment as of a moment, or None before its idea.
 
-    Instants after `then` are unknown, and a loop that was concluded later is open. Some of the past is not kept: that a
-    loop had been concluded before it was reopened; signs of life between the instants, but for the latest of all; and a
-    title, address, team, risk, outcome or category that was another one then.
+    Instants after `then` are unknown, and an experiment that was concluded later is open. The present state does not
+    contain all of the past: a conclusion before a reopening, activity other than the latest, and former values of the
+    title, URL, team, risk, outcome and category are missing.
     """
     if experiment.idea_at > then:
         return None

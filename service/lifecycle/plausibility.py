@@ -1,11 +1,12 @@
-"""What an experiment cannot be said to have done, judged by what the saying of it would make of the experiment.
+"""Plausibility: whether an experiment can have the events that a client adds by hand.
 
-What a fold can take honestly is possible, however late it is told. Impossible is what contradicts what is known, and
-what would have no effect, since whoever says it expects one.
+Fold the experiment with and without the events, and compare. A late event is plausible. An event is refused if it
+contradicts earlier ones, or if it would change nothing, because the client expects a change.
 """
 
 from collections.abc import Callable, Collection, Iterator
 from datetime import datetime, timedelta
+from itertools import chain
 
 from service.lifecycle.events import Concluded, Declared, LifecycleEvent, Reopened, Shipped, Signalled, Started
 from service.lifecycle.experiment import Experiment
@@ -17,45 +18,40 @@ _TICK = timedelta(microseconds=1)
 def find_contradiction(
     stated: Collection[LifecycleEvent], fold: Callable[[Collection[LifecycleEvent]], Experiment]
 ) -> str:
-    """Why an experiment cannot have events that are stated at one time; empty where it can.
+    """Find the reason why an experiment cannot have further events, or return an empty text if it can.
 
     Args:
-        fold: the experiment with further events of its root.
+        stated: the events, all of one time.
+        fold: folds the experiment with further events on its root.
     """
     before, after = fold(()), fold(stated)
     at_its_end = Concluded(after.root, after.last_activity_at + _TICK)
-    return next(
-        (
-            why
-            for whys in (
-                _before_the_idea(stated, before),
-                _no_conclusion(stated, before, after),
-                _nothing_to_reopen(stated, before, after),
-                _started_after_its_end(stated, before, after),
-                _no_failure(stated, fold([*stated, at_its_end])),
-            )
-            for why in whys
-        ),
-        "",
+    reasons = chain(
+        _check_idea(stated, before),
+        _check_conclusion(stated, before, after),
+        _check_reopening(stated, before, after),
+        _check_start(stated, before, after),
+        _check_category(stated, fold([*stated, at_its_end])),
     )
+    return next(reasons, "")
 
 
-def _before_the_idea(stated: Collection[LifecycleEvent], before: Experiment) -> Iterator[str]:
-    what = next((word for event in stated if (word := _what_follows_an_idea(event))), "")
+def _check_idea(stated: Collection[LifecycleEvent], before: Experiment) -> Iterator[str]:
+    happened = next((word for event in stated if (word := _word_after_idea(event))), "")
     at = max(event.occurred_at for event in stated)
-    if not what or at >= before.idea_at:
+    if not happened or at >= before.idea_at:
         return
     if before.idea_inferred:
         yield (
-            f"{_written(at)} is before anything that is known of it; post a CloudEvent of the type proposed to "
-            f"POST /events first, which says when the idea was"
+            f"{_format(at)} is before its first known event; first post a CloudEvent of type proposed to POST /events "
+            f"with the time of the idea"
         )
     else:
-        yield f"it cannot be {what} at {_written(at)}, before its idea, which was at {_written(before.idea_at)}"
+        yield f"it cannot be {happened} at {_format(at)}, before its idea at {_format(before.idea_at)}"
 
 
-def _what_follows_an_idea(event: LifecycleEvent) -> str:
-    """What a thing is that cannot come before the idea; work may have begun before somebody wrote the idea down."""
+def _word_after_idea(event: LifecycleEvent) -> str:
+    """The word for an event that cannot precede the idea. A start can: work often begins before there is a ticket."""
     match event:
         case Concluded():
             return "concluded"
@@ -69,53 +65,56 @@ def _what_follows_an_idea(event: LifecycleEvent) -> str:
             return ""
 
 
-def _no_conclusion(stated: Collection[LifecycleEvent], before: Experiment, after: Experiment) -> Iterator[str]:
+def _check_conclusion(stated: Collection[LifecycleEvent], before: Experiment, after: Experiment) -> Iterator[str]:
     conclusion = next((event for event in stated if isinstance(event, Concluded)), None)
     if conclusion is None:
         return
     if after.concluded_at is None:
-        yield f"it was opened again after {_written(conclusion.occurred_at)}, so its conclusion must be later"
+        yield f"it was reopened after {_format(conclusion.occurred_at)}, so its conclusion must be later"
     elif after.started_at is not None and after.concluded_at < after.started_at == before.started_at:
-        started, concluded = _written(after.started_at), _written(after.concluded_at)
+        started, concluded = _format(after.started_at), _format(after.concluded_at)
         yield f"it was started at {started}, so it cannot be concluded at {concluded}"
     elif after.concluded_at == before.concluded_at and conclusion.outcome is None:
         yield (
-            f"it is concluded already, since {_written(after.concluded_at)}; name an outcome to correct how it went, "
-            "or reopen it first"
+            f"it has been concluded since {_format(after.concluded_at)}; name an outcome to correct it, or reopen it "
+            "first"
         )
 
 
-def _nothing_to_reopen(stated: Collection[LifecycleEvent], before: Experiment, after: Experiment) -> Iterator[str]:
+def _check_reopening(stated: Collection[LifecycleEvent], before: Experiment, after: Experiment) -> Iterator[str]:
     reopening = next((event for event in stated if isinstance(event, Reopened)), None)
     if reopening is None:
         return
     if before.concluded_at is None:
-        yield "it is open, so there is nothing to reopen; where it was concluded a moment ago, try again in a moment"
+        yield "it is open, so it cannot be reopened; if it was concluded a moment ago, try again in a moment"
     elif after.concluded_at == before.concluded_at:
         yield (
-            f"it cannot be reopened at {_written(reopening.occurred_at)}, before its conclusion, which was at "
-            f"{_written(before.concluded_at)}"
+            f"it cannot be reopened at {_format(reopening.occurred_at)}, before its conclusion at "
+            f"{_format(before.concluded_at)}"
         )
 
 
-def _started_after_its_end(stated: Collection[LifecycleEvent], before: Experiment, after: Experiment) -> Iterator[str]:
+def _check_start(stated: Collection[LifecycleEvent], before: Experiment, after: Experiment) -> Iterator[str]:
     if not any(isinstance(event, Started | Signalled) for event in stated):
         return
     if after.started_at is None or after.concluded_at is None or after.started_at == before.started_at:
         return
     if after.started_at > after.concluded_at:
         yield (
-            f"it was concluded at {_written(after.concluded_at)}, so it cannot be started at "
-            f"{_written(after.started_at)}; say when it was, or reopen it first"
+            f"it was concluded at {_format(after.concluded_at)}, so it cannot be started at "
+            f"{_format(after.started_at)}; send the time of the start, or reopen it first"
         )
 
 
-def _no_failure(stated: Collection[LifecycleEvent], ended: Experiment) -> Iterator[str]:
-    """An open one is judged by what it would be if it ended now."""
+def _check_category(stated: Collection[LifecycleEvent], ended: Experiment) -> Iterator[str]:
+    """Check an open experiment as if it were concluded now."""
     categorised = any(isinstance(event, Declared) and event.field == "failure_category" for event in stated)
     if categorised and ended.outcome is not Outcome.FAILED:
-        yield f"only a failure has a category, and its outcome is {ended.outcome}; send outcome failed too if it failed"
+        yield (
+            f"only a failed experiment has a category, and its outcome is {ended.outcome}; if it failed, send outcome "
+            "failed too"
+        )
 
 
-def _written(at: datetime) -> str:
+def _format(at: datetime) -> str:
     return f"{at:%Y-%m-%dT%H:%M:%SZ}"

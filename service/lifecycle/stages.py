@@ -1,4 +1,4 @@
-"""The stages of a loop: how long each took, and what of a loop is left out of figures, and why."""
+"""The stages of an experiment: how long each took, and the stages that metrics omit."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -24,18 +24,18 @@ STAGE_NAMES: Mapping[Stage, str] = {
     "answer_to_shared": "answer to shared",
     "signal_to_shipped": "first signal to shipped",
 }
-"""What people call them."""
+"""The names that people read."""
 Reason = Literal["future", "negative_duration"]
 
 
 @dataclass(frozen=True, slots=True)
 class Omission:
-    """Something of an experiment that figures leave out.
+    """A stage of an experiment, or the whole experiment, that metrics omit.
 
     Attributes:
-        reason: *future*: an instant lies ahead, and the whole experiment is out until then; *negative_duration*: a
-            stage would have ended before it began.
-        stage: the stage that is left out, or None for all of them.
+        reason: *future*: an instant is in the future, and metrics omit the experiment until then; *negative_duration*:
+            the stage ends before it begins.
+        stage: the omitted stage, or None for all of them.
     """
 
     reason: Reason
@@ -43,12 +43,12 @@ class Omission:
 
 
 def durations(experiment: Experiment) -> Mapping[Stage, timedelta]:
-    """How long each stage took that is known; one that would be negative is missing."""
+    """The duration of each completed stage, without negative ones."""
     return {stage: taken for stage, taken in spans(experiment) if taken >= timedelta(0)}
 
 
 def omissions(experiment: Experiment, now: datetime) -> list[Omission]:
-    """What figures as of `now` leave out of an experiment."""
+    """The omissions from an experiment in metrics as of `now`."""
     if is_in_future(experiment, now):
         return [Omission("future", None)]
     return [Omission("negative_duration", stage) for stage, taken in spans(experiment) if taken < timedelta(0)]
@@ -60,7 +60,7 @@ def is_in_future(experiment: Experiment, now: datetime) -> bool:
 
 
 def spans(experiment: Experiment) -> Iterator[tuple[Stage, timedelta]]:
-    """The time from beginning to end of each stage of which both are known; negative where the end comes first."""
+    """The time from beginning to end of each completed stage; negative if the end comes first."""
     answered_at = experiment.concluded_at if experiment.answered else None
     ends: tuple[tuple[Stage, datetime | None, datetime | None], ...] = (
         ("idea_to_answer", experiment.idea_at, answered_at),

@@ -1,26 +1,26 @@
 """The closed vocabularies of the domain, among them Edmondson's kinds of failure.
 
-People read this module to decide how to classify, so each word carries its definition. The kinds of
-failure are those of Amy C. Edmondson: "Strategies for Learning from Failure", Harvard Business Review,
-April 2011, and "Right Kind of Wrong: The Science of Failing Well", 2023.
+This module defines each word, so that people can decide how to classify. The kinds of failure are those of Amy C.
+Edmondson: "Strategies for Learning from Failure", Harvard Business Review, April 2011, and "Right Kind of Wrong: The
+Science of Failing Well", 2023.
 """
 
 from enum import StrEnum
 
 
 class Outcome(StrEnum):
-    """What a concluded experiment said about its idea."""
+    """The answer of a concluded experiment about its idea."""
 
     WORKED = "worked"
     """The idea did what it was meant to do."""
     FAILED = "failed"
-    """The idea did not do what it was meant to do, and that is now known."""
+    """The idea did not do what it was meant to do."""
     INCONCLUSIVE = "inconclusive"
-    """The experiment ended without telling whether the idea works."""
+    """The experiment ended without showing whether the idea works."""
     ABANDONED = "abandoned"
-    """The experiment was given up before an answer: concluded, but not answered."""
+    """The team gave up the experiment before an answer: concluded, but not answered."""
     UNDECLARED = "undeclared"
-    """The experiment was closed and nobody said how it went. Never declared, only observed."""
+    """The experiment was closed without a stated outcome. Cannot be declared."""
 
 
 class FailureCategory(StrEnum):
@@ -33,11 +33,11 @@ class FailureCategory(StrEnum):
     COMPLEX = "complex"
     """Several causes across a familiar system, each harmless alone: communication that broke down."""
     UNCLASSIFIED = "unclassified"
-    """A failure that nobody has classified. Never declared, only observed."""
+    """A failure without a declared category. Cannot be declared."""
 
 
 class Risk(StrEnum):
-    """How far into the unknown the team said that an experiment reaches."""
+    """The risk of an experiment, as its team declares it."""
 
     BOLD = "bold"
     """New territory: failing is likely, and so is learning."""
@@ -46,11 +46,11 @@ class Risk(StrEnum):
 
 
 class State(StrEnum):
-    """How far a loop has come."""
+    """The progress of an experiment."""
 
     PROPOSED = "proposed"
-    """There is an idea, and no sign of a start."""
+    """There is an idea, and no start."""
     RUNNING = "running"
-    """Somebody has started, and there is no conclusion."""
+    """There is a start, and no conclusion."""
     CONCLUDED = "concluded"
-    """The loop is closed."""
+    """There is a conclusion."""

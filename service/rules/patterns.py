@@ -1,4 +1,4 @@
-"""Patterns that a rule compares traits with, and templates that it makes values of."""
+"""Patterns that match traits, and templates that build values."""
 
 import re
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from service.deliveries.payload import RawPayload
 
 _SPECIAL = re.compile(r"\*|\{(\w*)\}")
 _MOST_WILD = 5
-# What is wrong with the types of a payload without fields may be right with another.
+# An expression may fail on the types of an empty payload, and apply to another payload.
 _ONLY_WITH_DATA = JMESPathTypeError
 _LONGEST_SHOWN = 80
 _INSERTED = re.compile(r"\$\{(?P<path>[^}]*)\}|\{(?P<name>\w*)\}")
@@ -20,28 +20,28 @@ _INSERTED = re.compile(r"\$\{(?P<path>[^}]*)\}|\{(?P<name>\w*)\}")
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A text to compare with, without case: `*` stands for anything, and so does `{name}`, which captures it."""
+    """A text to compare with, ignoring case. `*` matches any text; `{name}` matches and captures any text."""
 
     text: str
     regex: re.Pattern[str]
 
     @classmethod
     def of(cls, text: str) -> "Pattern":
-        """Read a pattern.
+        """Parse a pattern.
 
         Raises:
-            ValueError: a name stands in it twice, or is none.
+            ValueError: a name is malformed or a duplicate, or there are too many wildcards.
         """
         wild = list(_SPECIAL.finditer(text))
         if "{" in (left := _SPECIAL.sub("", text)) or "}" in left:
             raise ValueError(f"expected a name between braces, such as {{team}}, got {text!r}")
         if len(wild) > _MOST_WILD:
-            raise ValueError(f"expected a pattern with {_MOST_WILD} places for anything at most, got {text!r}")
+            raise ValueError(f"expected a pattern with at most {_MOST_WILD} wildcards, got {text!r}")
         ends = [place.start() for place in wild[1:]] + [len(text)]
         parts = [re.escape(text[: wild[0].start()] if wild else text)]
         for place, end in zip(wild, ends if wild else [], strict=True):
             last, literal = place is wild[-1], re.escape(text[place.end() : end])
-            # Each place but the last takes as little as it can and gives nothing back, so no text takes long to match.
+            # Each wildcard but the last is lazy and atomic, so matching never backtracks.
             taken = _anything(place, "" if last else "?") + literal
             parts.append(taken if last or not literal else f"(?>{taken})")
         try:
@@ -51,11 +51,11 @@ class Pattern:
 
     @property
     def names(self) -> frozenset[str]:
-        """The names of what it captures."""
+        """The names of its captures."""
         return frozenset(self.regex.groupindex)
 
     def match(self, value: str) -> Mapping[str, str] | None:
-        """What is captured where the whole value matches, or None where it does not."""
+        """The captures if the whole value matches, or None."""
         found = self.regex.fullmatch(value)
         return found.groupdict() if found else None
 
@@ -70,17 +70,17 @@ def _anything(place: re.Match[str], greed: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A value with parts to insert: `{name}`, a trait or what a pattern captured, and `${path}`, found by JMESPath."""
+    """A value with insertions: `{name}`, a trait or a capture of a pattern, and `${path}`, a JMESPath expression."""
 
     text: str
     paths: Mapping[str, ParsedResult]
 
     @classmethod
     def of(cls, text: str) -> "Template":
-        """Read a template.
+        """Parse a template.
 
         Raises:
-            ValueError: a JMESPath expression in it is malformed.
+            ValueError: a name or a JMESPath expression is malformed.
         """
         if "{" in (left := _INSERTED.sub("", text)) or "}" in left:
             raise ValueError(f"expected {{name}} or ${{path}}, got {text!r}")
@@ -89,16 +89,16 @@ class Template:
 
     @property
     def names(self) -> frozenset[str]:
-        """The names that it inserts."""
+        """The inserted names."""
         return frozenset(found["name"] for found in _INSERTED.finditer(self.text) if found["name"] is not None)
 
     @property
     def varies(self) -> bool:
-        """Whether anything is inserted into it."""
+        """Whether it has insertions."""
         return bool(_INSERTED.search(self.text))
 
     def fill(self, known: Mapping[str, str], payload: RawPayload) -> str | None:
-        """The value, or None where a part of it is not known."""
+        """The value, or None if an insertion has no value."""
         missing = False
 
         def insert(found: re.Match[str]) -> str:
@@ -113,13 +113,13 @@ class Template:
 
 
 def compile_path(text: str) -> ParsedResult:
-    """Read a JMESPath expression.
+    """Compile a JMESPath expression.
 
     Raises:
-        ValueError: it is malformed.
+        ValueError: the expression is malformed.
     """
     try:
-        # Of an empty text the library makes an expression that finds everything.
+        # The library compiles an empty text to an expression that returns everything; `|` is refused.
         expression = jmespath.compile(text or "|")
         expression.search({})
     except _ONLY_WITH_DATA:
@@ -131,7 +131,7 @@ def compile_path(text: str) -> ParsedResult:
 
 
 def search(path: ParsedResult, payload: object) -> object:
-    """What an expression finds in a payload; None where it does not apply to it."""
+    """The result of an expression on a payload, or None if the expression does not apply to it."""
     try:
         return path.search(payload)
     except (JMESPathError, ArithmeticError, TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""Tickets' keys in branches, titles and messages."""
+"""Keys of tickets in branches, titles and messages."""
 
 import re
 from collections.abc import Sequence
@@ -8,8 +8,7 @@ from itertools import islice
 from service.lifecycle.evidence import MOST_TARGETS
 from service.lifecycle.references import Ref
 
-# Jira's own form of a project key; a number of more digits is none that anybody has reached.
-# What people write in the same form and is no ticket is left out.
+# The form of project keys in Jira, without well-known names of the same form, such as SHA-256.
 _NO_PROJECTS = "AES|COVID|CVE|GPT|HTTP|ISO|PEP|RFC|SHA|TLS|UTF"
 _ANY_PROJECT = f"(?!(?:{_NO_PROJECTS})-)[A-Z][A-Z0-9_]{{1,29}}"
 
@@ -22,9 +21,9 @@ class KeyFinder:
 
     @classmethod
     def of(cls, projects: Sequence[str]) -> "KeyFinder":
-        """A finder for the keys of these projects, or, where there is none, for all that looks like a key.
+        """A finder for the keys of these projects, or for every text in the form of a key if there are none.
 
-        Keys of projects that are named are found in any case, since people write `exp/ml-12`; others in capitals only.
+        Keys of named projects match in any case, because people write `exp/ml-12`; other keys in capitals only.
         """
         named = "|".join(re.escape(project) for project in projects)
         project = f"(?i:{named})" if projects else _ANY_PROJECT
@@ -32,5 +31,5 @@ class KeyFinder:
 
     def find(self, text: str) -> frozenset[Ref]:
         """The first tickets that a text names."""
-        found = islice(self.regex.finditer(text), MOST_TARGETS)
-        return frozenset(Ref(f"jira:{one[1].upper()}-{one[2]}") for one in found)
+        keys = islice(self.regex.finditer(text), MOST_TARGETS)
+        return frozenset(Ref(f"jira:{key[1].upper()}-{key[2]}") for key in keys)

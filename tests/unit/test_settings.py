@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from service.app import configured_sources
 from service.deliveries.delivery import source_name
-from service.lifecycle.durations import parse_duration, spell_duration
+from service.lifecycle.durations import format_duration, parse_duration
 from service.settings import Settings, WrongSetting, given_settings, read_settings, unknown_settings
 
 
@@ -29,7 +29,7 @@ def test_the_defaults_are_the_documented_ones() -> None:
     settings = read_settings()
     assert (settings.host, settings.port, settings.role, settings.log_level) == ("127.0.0.1", 8080, "all", "info")
     assert (settings.max_body_bytes, settings.max_inflight_bytes) == (26_214_400, 268_435_456)
-    assert [spell_duration(window) for window in settings.windows] == ["7d", "30d", "90d", "365d"]
+    assert [format_duration(window) for window in settings.windows] == ["7d", "30d", "90d", "365d"]
     assert settings.snapshot_interval == timedelta(seconds=5)
     assert settings.raw_retention == settings.evidence_retention == timedelta(days=90)
     assert (settings.database_url, settings.sources) == (None, {})
@@ -166,7 +166,7 @@ def test_every_form_of_a_loopback_address_is_recognised(host: str, loopback: boo
 def test_a_spelled_duration_parses_to_the_same_duration(number: int, unit: str) -> None:
     span = parse_duration(f"{number}{unit}")
     assert isinstance(span, timedelta)
-    assert parse_duration(spell_duration(span)) == span
+    assert parse_duration(format_duration(span)) == span
 
 
 def test_the_variables_of_a_dotenv_file_are_checked(tmp_path: Path) -> None:

@@ -221,17 +221,17 @@ FAILED = ("outcome:failed",)
             WORKED,
             "classified",
             {"failure_category": "basic"},
-            "only a failure has a category, and its outcome is worked",
+            "only a failed experiment has a category, and its outcome is worked",
         ),
         (("outcome:abandoned",), "classified", {"failure_category": "basic"}, "its outcome is abandoned"),
         (WORKED, "shared", {"failure_category": "basic"}, "its outcome is worked"),
         (FAILED, "classified", {}, "needs failure_category"),
         (FAILED, "described", {}, "needs something that it says"),
-        (FAILED, "concluded", {}, "it is concluded already, since 2026-03-06T09:00:00Z"),
+        (FAILED, "concluded", {}, "it has been concluded since 2026-03-06T09:00:00Z"),
         (FAILED, "started", {}, "it was concluded at 2026-03-06T09:00:00Z, so it cannot be started at 2026-03-10"),
         (FAILED, "signalled", {"result": "success"}, "so it cannot be started at"),
-        (FAILED, "reopened", {"occurred_at": "2026-03-05T09:00:00Z"}, "before its conclusion, which was at 2026-03-06"),
-        (FAILED, "concluded", {"occurred_at": "2026-03-01T09:00:00Z"}, "before its idea, which was at 2026-03-02T09"),
+        (FAILED, "reopened", {"occurred_at": "2026-03-05T09:00:00Z"}, "before its conclusion at 2026-03-06"),
+        (FAILED, "concluded", {"occurred_at": "2026-03-01T09:00:00Z"}, "before its idea at 2026-03-02T09"),
         (FAILED, "shared", {"occurred_at": "2026-03-01T09:00:00Z"}, "it cannot be shared at 2026-03-01"),
         (FAILED, "shipped", {"occurred_at": "2026-03-01T09:00:00Z"}, "it cannot be shipped at"),
         (
@@ -270,7 +270,7 @@ async def test_an_event_that_is_impossible_for_an_open_experiment_is_refused_wit
     reopened = await _said(database, "reopened")
     classified = await _said(database, "classified", failure_category="basic")
     assert _is_problem(reopened, 422, "impossible")
-    assert "it is open, so there is nothing to reopen" in reopened.json()["detail"]
+    assert "it is open, so it cannot be reopened" in reopened.json()["detail"]
     assert _is_problem(classified, 422, "impossible")
 
 
@@ -280,7 +280,7 @@ async def test_a_conclusion_before_the_last_reopening_has_no_effect_and_is_refus
     refused = await _said(database, "concluded", occurred_at="2026-03-04T09:00:00Z", outcome="worked")
     taken = await _said(database, "concluded", occurred_at="2026-03-05T09:00:01Z", outcome="worked")
     assert _is_problem(refused, 422, "impossible")
-    assert "it was opened again after 2026-03-04T09:00:00Z" in refused.json()["detail"]
+    assert "it was reopened after 2026-03-04T09:00:00Z" in refused.json()["detail"]
     assert taken.status_code == 202
     assert (await _experiment(database)).concluded_at == at(5, "09:00:01")
 
@@ -300,7 +300,7 @@ async def test_an_experiment_without_a_known_idea_cannot_be_concluded_before_its
             client, "concluded", path="/experiments/key:it/events", occurred_at="2026-03-03T09:00:00Z"
         )
     assert _is_problem(refused, 422, "impossible")
-    assert "post a CloudEvent of the type proposed" in refused.json()["detail"]
+    assert "first post a CloudEvent of type proposed" in refused.json()["detail"]
 
 
 async def test_events_that_projection_accepts_are_possible(database: Database) -> None:

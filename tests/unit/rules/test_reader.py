@@ -281,7 +281,7 @@ def test_what_is_no_yaml_is_refused_with_its_line(text: str, start: str) -> None
         ("thresholds:\n  search: 7 d", 2, "thresholds.search", "expected a duration"),
         ("thresholds:\n  search: 7w", 2, "thresholds.search", "expected a duration"),
         ("thresholds:\n  search: 0d", 2, "thresholds.search", "expected a duration"),
-        ("thresholds:\n  search: 9999d", 2, "thresholds.search", "ten years at the most"),
+        ("thresholds:\n  search: 9999d", 2, "thresholds.search", "at most ten years"),
         (
             "thresholds:\n  _org: 7d",
             2,
