@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict
 from service.api.http.problems import NotReady, describe_problems, problem_for
 from service.storage.database import Database, abandon_after
 from service.storage.errors import DatabaseError, DatabaseUnavailable
-from service.storage.spool import Spool, SpoolUnavailable
+from service.storage.spool import Spool
+from service.storage.spool_file import SpoolUnavailable
 
 _CHECK_SECONDS = 2.0
 _OK = "ok"

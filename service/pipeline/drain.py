@@ -11,7 +11,8 @@ from service.deliveries.delivery import Delivery
 from service.storage import inbox
 from service.storage.database import Database, abandon_after
 from service.storage.errors import DatabaseError, DatabaseRejected
-from service.storage.spool import Spool, SpoolUnavailable
+from service.storage.spool import Spool
+from service.storage.spool_file import SpoolUnavailable
 from service.telemetry import Telemetry
 
 _BATCH = 256

@@ -18,7 +18,8 @@ from service.pipeline.drain import SpoolDrain
 from service.storage import inbox_writer
 from service.storage.database import Database, abandon_after
 from service.storage.errors import DatabaseError, DatabaseRejected, DatabaseUnavailable
-from service.storage.spool import Spool, SpoolUnavailable
+from service.storage.spool import Spool
+from service.storage.spool_file import SpoolUnavailable
 from service.telemetry import Telemetry
 
 _log = structlog.get_logger(__name__)

@@ -97,7 +97,7 @@ async def list_experiments(
     async with database.read_transaction() as connection:
         filters = await _filters(connection, asked, terms, now)
         found, following = await listing.read_page(
-            connection, filters, now, sort=sort, asked=repr(asked), cursor=cursor, limit=limit
+            connection, filters, now, sort=sort, filter_text=repr(asked), cursor=cursor, limit=limit
         )
     return [status_of(experiment, terms, now) for experiment in found], following
 

@@ -90,7 +90,7 @@ class BacklogMonitor:
         oldest = backlog.oldest_pending_at
         # The clock of the machine that received it may be ahead.
         age = max(0.0, (self._clock() - oldest).total_seconds()) if oldest is not None else 0.0
-        return Backlog(backlog.pending, age, backlog.failed, backlog.touched)
+        return Backlog(backlog.pending, age, backlog.failed, backlog.dirty)
 
     async def _find_last_deliveries(self) -> None:
         """Find the last delivery of each source, reading back from the newest one, page by page up to a limit."""

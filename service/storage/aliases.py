@@ -1,4 +1,4 @@
-"""Names: subjects and projects that were renamed, transferred or moved."""
+"""The table `aliases`: subjects and projects that were renamed, transferred or moved."""
 
 from collections.abc import Collection, Iterable, Sequence
 from uuid import UUID
@@ -11,14 +11,19 @@ from service.lifecycle.references import Ref
 from service.storage.database import Connection
 from service.storage.tables import aliases, exclusions, experiments
 
+_LOCK_SHARED = text("LOCK TABLE aliases IN ROW EXCLUSIVE MODE")
+
 
 async def lock_shared(connection: Connection) -> None:
     """Lock out renames until the transaction ends; others may record at the same time.
 
-    A rename marks every subject known by the old name, so whatever names a subject must commit before it or start
-    after it.
+    A rename marks every subject known by the old name, so a transaction that names a subject must commit before the
+    rename or start after it.
     """
     await connection.execute(_LOCK_SHARED)
+
+
+_LOCK_EXCLUSIVE = text("LOCK TABLE aliases IN SHARE ROW EXCLUSIVE MODE")
 
 
 async def lock_exclusive(connection: Connection) -> None:
@@ -26,15 +31,11 @@ async def lock_exclusive(connection: Connection) -> None:
     await connection.execute(_LOCK_EXCLUSIVE)
 
 
-_LOCK_SHARED = text("LOCK TABLE aliases IN ROW EXCLUSIVE MODE")
-_LOCK_EXCLUSIVE = text("LOCK TABLE aliases IN SHARE ROW EXCLUSIVE MODE")
-
-
-async def record_renames(connection: Connection, heard: Iterable[tuple[UUID, Alias]]) -> set[Ref]:
-    """Keep new names; returns every subject that is known by one of the names, or lives where a project was renamed."""
+async def record_renames(connection: Connection, renames: Iterable[tuple[UUID, Alias]]) -> set[Ref]:
+    """Record the renames that deliveries state, and return the subjects that they affect."""
     rows = [
         {"old": alias.old, "new": alias.new, "renamed_at": alias.renamed_at, "delivery_id": delivery}
-        for delivery, alias in heard
+        for delivery, alias in renames
     ]
     if not rows:
         return set()
@@ -42,21 +43,7 @@ async def record_renames(connection: Connection, heard: Iterable[tuple[UUID, Ali
     return await affected_subjects(connection, {str(row[name]) for row in rows for name in ("old", "new")})
 
 
-async def affected_subjects(connection: Connection, names: Collection[str]) -> set[Ref]:
-    """Every subject that has, or had, one of the names, or lives in a project that has or had it."""
-    if not names:
-        return set()
-    known = await read_all(connection)
-    everywhere = set(names).union(*(known.names(Ref(name)) for name in names))
-    # An experiment may be known by a name under which nothing was said.
-    living = await connection.scalars(_LIVING_IN, {"names": sorted(everywhere)})
-    # An experiment whose newest name is another one now may have come by it in several steps.
-    roots = await connection.scalars(union(select(experiments.c.root), select(exclusions.c.subject)))
-    moved = {root for root in roots if known.canonical(Ref(root)) != root}
-    return {Ref(subject) for subject in {*living, *everywhere, *moved}}
-
-
-_LIVING_IN = text(
+_SUBJECTS_IN_PROJECTS = text(
     """
     SELECT DISTINCT known.subject FROM unnest(CAST(:names AS text[])) AS project
     JOIN (
@@ -68,16 +55,30 @@ _LIVING_IN = text(
 )
 
 
+async def affected_subjects(connection: Connection, names: Collection[str]) -> set[Ref]:
+    """Every subject that has or had one of the names, or belongs to a project that has or had it."""
+    if not names:
+        return set()
+    known_aliases = await read_all(connection)
+    all_names = set(names).union(*(known_aliases.names(Ref(name)) for name in names))
+    # An experiment may have a name that no event has.
+    members = await connection.scalars(_SUBJECTS_IN_PROJECTS, {"names": sorted(all_names)})
+    # A chain of renames may give an experiment another canonical name than its stored one.
+    roots = await connection.scalars(union(select(experiments.c.root), select(exclusions.c.subject)))
+    renamed = {root for root in roots if known_aliases.canonical(Ref(root)) != root}
+    return {Ref(subject) for subject in {*members, *all_names, *renamed}}
+
+
 async def read_all(connection: Connection) -> Aliases:
-    """Every name that subjects have had."""
+    """Read every name that subjects have had."""
     rows = await connection.execute(select(aliases.c.old, aliases.c.new, aliases.c.renamed_at))
     return Aliases(Alias(Ref(row.old), Ref(row.new), row.renamed_at) for row in rows)
 
 
-async def withdraw_renames(connection: Connection, deliveries: Sequence[UUID]) -> set[str]:
-    """Take back the renames that deliveries told; returns the names, old and new."""
-    rows = await connection.execute(_WITHDRAW, {"deliveries": deliveries})
-    return {str(name) for row in rows for name in row}
-
-
 _WITHDRAW = text("DELETE FROM aliases WHERE delivery_id = ANY(:deliveries) RETURNING old, new")
+
+
+async def withdraw_renames(connection: Connection, delivery_ids: Sequence[UUID]) -> set[str]:
+    """Delete the renames that deliveries stated, and return their names, old and new."""
+    rows = await connection.execute(_WITHDRAW, {"deliveries": delivery_ids})
+    return {str(name) for row in rows for name in row}

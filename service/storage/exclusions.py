@@ -1,4 +1,4 @@
-"""What was marked as an experiment and is left out of figures all the same, as it was projected last."""
+"""The table `exclusions`: subjects that are marked as experiments but left out of metrics, as last projected."""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
@@ -13,29 +13,29 @@ from service.storage.tables import among, exclusions
 
 
 async def select_subjects(connection: Connection, subjects: Collection[Ref]) -> set[Ref]:
-    """Those of the subjects that are stored as left out."""
-    found = await connection.scalars(select(exclusions.c.subject).where(among(exclusions.c.subject, subjects)))
-    return {Ref(subject) for subject in found}
+    """Select the subjects that are stored as excluded."""
+    excluded = await connection.scalars(select(exclusions.c.subject).where(among(exclusions.c.subject, subjects)))
+    return {Ref(subject) for subject in excluded}
 
 
-async def replace(connection: Connection, left_out: Mapping[Ref, Exclusion], gone: Collection[Ref]) -> None:
-    """Store what is left out now, and forget those that are not any more."""
-    if gone:
-        await connection.execute(delete(exclusions).where(among(exclusions.c.subject, gone)))
+async def replace(connection: Connection, current: Mapping[Ref, Exclusion], obsolete: Collection[Ref]) -> None:
+    """Store the current exclusions, and delete obsolete ones."""
+    if obsolete:
+        await connection.execute(delete(exclusions).where(among(exclusions.c.subject, obsolete)))
     rows = [
-        {"subject": subject, "reason": one.reason, "excluded_at": one.since}
-        for subject, one in sorted(left_out.items(), key=lambda named: named[0])
+        {"subject": subject, "reason": exclusion.reason, "excluded_at": exclusion.since}
+        for subject, exclusion in sorted(current.items(), key=lambda item: item[0])
     ]
     if rows:
         statement = insert(exclusions)
-        renewed = {name: statement.excluded[name] for name in ("reason", "excluded_at")}
+        updated = {name: statement.excluded[name] for name in ("reason", "excluded_at")}
         await connection.execute(
-            statement.on_conflict_do_update(index_elements=[exclusions.c.subject], set_=renewed), rows
+            statement.on_conflict_do_update(index_elements=[exclusions.c.subject], set_=updated), rows
         )
 
 
 async def list_since(connection: Connection, begin: datetime) -> list[Exclusion]:
-    """What is left out since `begin` or later, in order of time."""
+    """List exclusions that began at `begin` or later, the earliest first."""
     rows = await connection.execute(
         select(exclusions.c.reason, exclusions.c.excluded_at)
         .where(exclusions.c.excluded_at >= begin)

@@ -1,4 +1,4 @@
-"""The experiments as they were folded last."""
+"""The table `experiments`: experiments as last projected."""
 
 import json
 from collections.abc import Collection, Iterable
@@ -17,9 +17,10 @@ from service.storage.database import Connection, driver_of, is_exclusive
 from service.storage.tables import LATEST_INSTANT, WANTED_UNTIL, among, experiments
 
 # Columns that share the name of a field of `Experiment`; the column of `restarts` is `again`.
+# Columns that share the name of a field of `Experiment`; the column of `restarts` is `again`.
 _FIELDS = tuple(field.name for field in fields(Experiment) if field.name != "restarts")
 _COLUMNS = (*_FIELDS, "again", "title_key", "again_at")
-_AT_ONCE = 5000
+_PREFETCH = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,32 +28,35 @@ class StoredExperiment:
     """An experiment as it is stored.
 
     Attributes:
-        version: the `xmin` of its row, which is another one whenever the row was written.
+        version: the `xmin` of its row, which changes with each write.
     """
 
     experiment: Experiment
     version: int
 
 
+_LOCK_ROOTS = text("SELECT pg_advisory_xact_lock(key) FROM unnest(CAST(:keys AS bigint[])) AS key")
+
+
 async def lock_roots(connection: Connection, roots: Iterable[Ref]) -> None:
-    """Hold these roots alone until the transaction ends: who folds last has then read what all others committed."""
+    """Lock roots, in order, until the transaction ends, unless the connection is exclusive.
+
+    The last of several projections of a root then reads everything that the others committed.
+    """
     if is_exclusive(connection):
         return
     keys = sorted(int.from_bytes(experiment_id(root).bytes[:8], "big", signed=True) for root in roots)
-    await connection.execute(_LOCK, {"keys": keys})
-
-
-_LOCK = text("SELECT pg_advisory_xact_lock(key) FROM unnest(CAST(:keys AS bigint[])) AS key")
+    await connection.execute(_LOCK_ROOTS, {"keys": keys})
 
 
 async def select_roots(connection: Connection, subjects: Collection[Ref]) -> set[Ref]:
-    """Those of the subjects that are the root of a stored experiment."""
+    """Select the subjects that are the root of a stored experiment."""
     roots = await connection.scalars(select(experiments.c.root).where(among(experiments.c.root, subjects)))
     return {Ref(root) for root in roots}
 
 
 async def failure_categories(connection: Connection, roots: Collection[Ref]) -> dict[Ref, FailureCategory]:
-    """The failure categories of those of the roots whose stored experiment failed."""
+    """Read the failure category of each root whose stored experiment failed."""
     if not roots:
         return {}
     rows = await connection.execute(
@@ -64,23 +68,23 @@ async def failure_categories(connection: Connection, roots: Collection[Ref]) -> 
 
 
 async def root_of(connection: Connection, experiment: UUID) -> Ref | None:
-    """The root of the experiment with this id, or None where there is none."""
+    """Read the root of the experiment with an id, or None if there is none."""
     root = await connection.scalar(select(experiments.c.root).where(experiments.c.id == experiment))
     return Ref(root) if root is not None else None
 
 
-async def replace(connection: Connection, folded: Iterable[Experiment], gone: Collection[Ref]) -> None:
-    """Store experiments as they are now, and forget those that are none any more."""
-    if gone:
-        await connection.execute(delete(experiments).where(among(experiments.c.root, gone)))
-    rows = [_row(experiment) for experiment in sorted(folded, key=lambda experiment: experiment.root)]
+async def replace(connection: Connection, current: Iterable[Experiment], obsolete: Collection[Ref]) -> None:
+    """Store current experiments, and delete those with an obsolete root."""
+    if obsolete:
+        await connection.execute(delete(experiments).where(among(experiments.c.root, obsolete)))
+    rows = [_row(experiment) for experiment in sorted(current, key=lambda experiment: experiment.root)]
     if rows:
         statement = insert(experiments)
-        renewed = {name: statement.excluded[name] for name in _COLUMNS}
-        # What is as it was is left alone, so that nobody has to read it again.
-        changed = or_(*(experiments.c[name].is_distinct_from(value) for name, value in renewed.items()))
+        updated = {name: statement.excluded[name] for name in _COLUMNS}
+        # An unchanged row keeps its version, so that no snapshot reads it again.
+        is_changed = or_(*(experiments.c[name].is_distinct_from(value) for name, value in updated.items()))
         await connection.execute(
-            statement.on_conflict_do_update(index_elements=[experiments.c.id], set_=renewed, where=changed), rows
+            statement.on_conflict_do_update(index_elements=[experiments.c.id], set_=updated, where=is_changed), rows
         )
 
 
@@ -95,32 +99,18 @@ def _row(experiment: Experiment) -> dict[str, object]:
     }
 
 
+# The columns of an experiment, in the order of the parameters of `_experiment`.
+_SELECTED = ", ".join([*_FIELDS, "again::text"])
+_READ_ALL = text(f"SELECT {_SELECTED} FROM experiments ORDER BY root")  # noqa: S608 - constants
+
+
 async def read_all(connection: Connection) -> list[Experiment]:
-    """All experiments, by root."""
-    return [_experiment(*row) for row in await connection.execute(_EVERYTHING)]
+    """Read all experiments, by root."""
+    return [_experiment(*row) for row in await connection.execute(_READ_ALL)]
 
 
-# What is told of an experiment, in the order in which `_experiment` takes it.
-_TOLD = ", ".join([*_FIELDS, "again::text"])
-_EVERYTHING = text(f"SELECT {_TOLD} FROM experiments ORDER BY root")  # noqa: S608 - constants
-
-
-async def select_for_metrics(connection: Connection, since: datetime, now: datetime) -> dict[UUID, int]:
-    """The ids of experiments that are enough for all figures as of `now`, and the version of each.
-
-    They are those that are open, or of which anything lies at `since` or later; of each team the one with the earliest
-    idea, the one answered last and the failed one shared last, so far as no instant of theirs lies ahead; and of each
-    title that an idea since then has, one that was concluded before.
-
-    Args:
-        since: the beginning of the widest window.
-    """
-    rows = await (await driver_of(connection)).fetch(_NEEDED, since, now)
-    return dict(map(tuple, rows))
-
-
-# Of what all wanted are of a title, the one that is not was concluded before any idea in a window: one tells all.
-_NEEDED = f"""
+# For a title, one experiment is enough: the ones that are not selected otherwise were all concluded before the window.
+_SELECT_FOR_METRICS = f"""
     WITH RECURSIVE teams(team) AS (
         (SELECT team FROM experiments ORDER BY team LIMIT 1)
         UNION ALL
@@ -157,17 +147,31 @@ _NEEDED = f"""
     """  # noqa: S608 - constants
 
 
+async def select_for_metrics(connection: Connection, since: datetime, now: datetime) -> dict[UUID, int]:
+    """Select the experiments that all metrics as of `now` depend on: the version of each, by id.
+
+    These are the experiments that are open or have an instant at `since` or later. For each team, they are also those
+    with the earliest idea, the latest answer and the latest shared failure, unless one of their instants lies in the
+    future. For each title that an idea since then repeats, they include one experiment that was concluded before.
+
+    Args:
+        since: the beginning of the widest window.
+    """
+    rows = await (await driver_of(connection)).fetch(_SELECT_FOR_METRICS, since, now)
+    return dict(map(tuple, rows))
+
+
+# Metrics iterate over experiments by team and conclusion: read in that order, they lie together in memory.
+_READ = f"SELECT id, xmin, {_SELECTED} FROM experiments WHERE id = ANY($1) ORDER BY team, concluded_at"  # noqa: S608
+
+
 async def read(connection: Connection, ids: Collection[UUID]) -> dict[UUID, StoredExperiment]:
-    """The experiments with these ids, so far as there are any."""
+    """Read the experiments with these ids, as far as they exist."""
     driver = await driver_of(connection)
     return {
         id_: StoredExperiment(_experiment(*values), version)
-        async for id_, version, *values in driver.cursor(_READ, list(ids), prefetch=_AT_ONCE)
+        async for id_, version, *values in driver.cursor(_READ, list(ids), prefetch=_PREFETCH)
     }
-
-
-# Those that figures walk together are read together, and so lie together in memory.
-_READ = f"SELECT id, xmin, {_TOLD} FROM experiments WHERE id = ANY($1) ORDER BY team, concluded_at"  # noqa: S608
 
 
 def _experiment(
@@ -177,7 +181,7 @@ def _experiment(
     team: str,
     risk: str | None,
     idea_at: datetime,
-    idea_inferred: bool,  # noqa: FBT001 - the columns in their order
+    idea_inferred: bool,  # noqa: FBT001 - in the order of the columns
     started_at: datetime | None,
     first_signal_at: datetime | None,
     concluded_at: datetime | None,
@@ -192,7 +196,7 @@ def _experiment(
         root=Ref(root),
         title=title,
         url=url,
-        # Many have the same one, which is then found faster where they are sorted by it.
+        # Interned: sorting and grouping by team then compares identical strings, which is faster.
         team=intern(team),
         risk=Risk(risk) if risk else None,
         idea_at=idea_at,

@@ -1,4 +1,4 @@
-"""Leases: what one process at a time holds, for as long as it renews it."""
+"""The table `leases`: a lease belongs to one process at a time, for as long as that process renews it."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -8,7 +8,7 @@ from sqlalchemy import delete, text
 from service.storage.database import Connection
 from service.storage.tables import leases
 
-# A lease that is dated ahead was written before PostgreSQL's clock was set back; nobody need wait for that time.
+# A renewal in the future dates from before PostgreSQL's clock was set back: such a lease counts as expired.
 _ACQUIRE = text(
     """
     INSERT INTO leases (name, holder, renewed_at) VALUES (:name, :holder, clock_timestamp())
@@ -22,19 +22,19 @@ _ACQUIRE = text(
 
 
 async def acquire(connection: Connection, name: str, holder: UUID, length: timedelta, *, take_over: bool) -> bool:
-    """Take a lease that nobody holds, or renew it; returns whether `holder` has it now.
+    """Acquire a free lease, or renew it, and return whether `holder` has it now.
 
-    All times are PostgreSQL's own. On a connection of `Database.autocommit` nobody waits for a process that is stopped
-    half-way through.
+    All times are those of PostgreSQL's clock. Use `Database.autocommit`: a process that freezes in a transaction would
+    block the others.
 
     Args:
-        length: how long others respect the lease after it was renewed.
-        take_over: whether to take it from a holder that has not renewed it for that long.
+        length: how long other processes respect the lease after a renewal.
+        take_over: whether to acquire a lease that another holder let expire.
     """
     terms = {"name": name, "holder": holder, "length": length, "take_over": take_over}
     return await connection.scalar(_ACQUIRE, terms) is not None
 
 
 async def release(connection: Connection, name: str, holder: UUID) -> None:
-    """Give a lease up, so that the next one need not wait until it runs out; nothing happens if others have it."""
+    """Release a lease, so that the next holder need not wait for it to expire; no effect on another holder's lease."""
     await connection.execute(delete(leases).where(leases.c.name == name, leases.c.holder == holder))

@@ -1,4 +1,4 @@
-"""Experiments page by page, filtered and in order."""
+"""Read experiments page by page, filtered and sorted."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,18 +30,18 @@ from service.storage.experiments import read
 from service.storage.tables import LATEST_INSTANT, WITHOUT_TEAM, among, experiments
 
 Sort = Literal["idea_at", "-idea_at", "concluded_at", "-concluded_at", "last_activity_at", "-last_activity_at"]
-"""The instant that experiments are listed by, the earliest first or, behind a minus, the latest."""
+"""The instant to sort by, ascending; a minus sorts descending."""
 
 
 @dataclass(frozen=True, slots=True)
 class AgeFilter:
-    """Open experiments that are late in some way, or all but those.
+    """A filter on the age of open experiments: a match is open, and an instant of it lies before a limit.
 
     Attributes:
-        column: the instant that tells.
-        before: it lies before this.
-        of_teams: for some teams, it lies before this instead.
-        included: whether those that are late are listed, or all others.
+        column: the instant.
+        before: the limit.
+        of_teams: the limits of teams that have their own.
+        included: whether to list the matches or all other experiments.
     """
 
     column: Literal["idea_at", "last_activity_at"]
@@ -52,15 +52,15 @@ class AgeFilter:
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Which experiments are listed; what is None does not matter.
+    """Filters of a list, all of which must match; None matches everything.
 
     Attributes:
-        ids: only these.
-        roots: only those with these roots.
-        team: only of this team, in lower case; empty for those without one, or with a name that is none.
-        since: only those whose idea was then or later.
-        until: only those whose idea was before.
-        late: only those that are all of this, as of `now`.
+        ids: ids to list.
+        roots: roots to list.
+        team: the team, in lower case; empty for experiments without a team, or with a reserved name.
+        since: the earliest time of the idea.
+        until: the time that the idea must precede.
+        ages: filters on the age as of `now`.
     """
 
     ids: Collection[UUID] | None = None
@@ -71,27 +71,41 @@ class Filters:
     failure_category: FailureCategory | None = None
     since: datetime | None = None
     until: datetime | None = None
-    late: Sequence[AgeFilter] = ()
+    ages: Sequence[AgeFilter] = ()
+
+
+# Both settings avoid scans of the whole table: a generic plan ignores how few rows a filter leaves, and the default
+# cost of a random read is that of a spinning disk.
+_PLANS = text(
+    "SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('random_page_cost', '1.1', true)"
+)
 
 
 async def read_page(
-    connection: Connection, filters: Filters, now: datetime, *, sort: Sort, asked: str, cursor: str | None, limit: int
+    connection: Connection,
+    filters: Filters,
+    now: datetime,
+    *,
+    sort: Sort,
+    filter_text: str,
+    cursor: str | None,
+    limit: int,
 ) -> tuple[list[Experiment], str | None]:
-    """Experiments in order, and the cursor of the next page or None.
+    """Read a page of experiments, and the cursor of the next page or None.
 
-    Of those that stay as they are while pages are read, each that belongs to the list is on one page, whatever happens
-    to others meanwhile. By the time of conclusion only those are listed that are concluded.
+    An experiment that does not change while a client reads the pages is on exactly one of them, even if others change.
+    A sort by the time of conclusion lists concluded experiments only.
 
     Args:
-        connection: in a transaction that reads as of one moment.
-        asked: what was asked for besides the sort, in words that are the same on each page.
+        connection: a connection in a read transaction.
+        filter_text: the filters as text, the same for each page.
 
     Raises:
-        InvalidCursor: the cursor was not given out by an earlier page of the same list.
+        InvalidCursor: no page of a list with this sort and these filters returned the cursor.
     """
-    mark = sha256(f"{sort}\n{asked}".encode()).hexdigest()[:16]
+    query_digest = sha256(f"{sort}\n{filter_text}".encode()).hexdigest()[:16]
     column = experiments.c[sort.removeprefix("-")]
-    place = tuple_(column, experiments.c.id)
+    position = tuple_(column, experiments.c.id)
     query: Select[Any] = select(experiments.c.id, column).where(*_conditions(filters, now)).limit(limit + 1)
     if sort.startswith("-"):
         query = query.order_by(column.desc(), experiments.c.id.desc())
@@ -100,45 +114,41 @@ async def read_page(
     if column.nullable:
         query = query.where(column.is_not(None))
     if cursor is not None:
-        last = decode_list_cursor(cursor, mark)
-        query = query.where(place < last if sort.startswith("-") else place > last)
+        after = decode_list_cursor(cursor, query_digest)
+        query = query.where(position < after if sort.startswith("-") else position > after)
     await connection.execute(_PLANS)
     rows = (await connection.execute(query)).all()
     stored = await read(connection, [row.id for row in rows[:limit]])
-    found = [stored[row.id].experiment for row in rows[:limit]]
-    return found, encode_list_cursor(mark, (rows[limit - 1][1], rows[limit - 1].id)) if len(rows) > limit else None
-
-
-# A plan for any filter whatever walks through all where one that is given leaves few. What lists read is in memory, or
-# on disks without arms: taking a page of it for dear, the planner would rather walk through all, too.
-_PLANS = text(
-    "SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('random_page_cost', '1.1', true)"
-)
+    page = [stored[row.id].experiment for row in rows[:limit]]
+    if len(rows) <= limit:
+        return page, None
+    last_id, last_at = rows[limit - 1]
+    return page, encode_list_cursor(query_digest, (last_at, last_id))
 
 
 def _conditions(filters: Filters, now: datetime) -> list[ColumnElement[bool]]:
-    is_ = experiments.c
-    wanted: list[ColumnElement[bool]] = []
+    columns = experiments.c
+    conditions: list[ColumnElement[bool]] = []
     if filters.ids is not None:
-        wanted.append(is_.id.in_(filters.ids))
+        conditions.append(columns.id.in_(filters.ids))
     if filters.roots is not None:
-        wanted.append(among(is_.root, filters.roots))
+        conditions.append(among(columns.root, filters.roots))
     if filters.team is not None:
-        wanted.append(is_.team == filters.team if filters.team else _NO_TEAM)
+        conditions.append(columns.team == filters.team if filters.team else _NO_TEAM)
     if filters.state is not None:
-        wanted.append(_STATES[filters.state])
+        conditions.append(_STATES[filters.state])
     if filters.outcome is not None:
-        wanted.append(is_.outcome == filters.outcome)
+        conditions.append(columns.outcome == filters.outcome)
     if filters.failure_category is not None:
-        wanted.append(is_.failure_category == filters.failure_category)
+        conditions.append(columns.failure_category == filters.failure_category)
     if filters.since is not None:
-        wanted.append(is_.idea_at >= filters.since)
+        conditions.append(columns.idea_at >= filters.since)
     if filters.until is not None:
-        wanted.append(is_.idea_at < filters.until)
-    return wanted + [_lateness(late, now) for late in filters.late]
+        conditions.append(columns.idea_at < filters.until)
+    return conditions + [_age_condition(age, now) for age in filters.ages]
 
 
-# As the index has it, so that the two can be compared.
+# Literally as in the index, so that PostgreSQL can match them.
 _NO_TEAM = literal_column(f"({WITHOUT_TEAM})", Boolean)
 _STATES: Mapping[State, ColumnElement[bool]] = {
     State.PROPOSED: and_(experiments.c.concluded_at.is_(None), experiments.c.started_at.is_(None)),
@@ -147,29 +157,29 @@ _STATES: Mapping[State, ColumnElement[bool]] = {
 }
 
 
-def _lateness(late: AgeFilter, now: datetime) -> ColumnElement[bool]:
-    column = experiments.c[late.column]
-    teams = sorted(late.of_teams)
-    # Written out, since SQLAlchemy would look up an element in an array's type.
+def _age_condition(age: AgeFilter, now: datetime) -> ColumnElement[bool]:
+    column = experiments.c[age.column]
+    teams = sorted(age.of_teams)
+    # As text, since SQLAlchemy cannot subscript an array with an expression.
     bound: TextClause = text(
-        f"coalesce((CAST(:bounds_{late.column} AS timestamptz[]))"
-        f"[array_position(CAST(:teams_{late.column} AS text[]), experiments.team)], "
-        f"CAST(:before_{late.column} AS timestamptz))"
+        f"coalesce((CAST(:bounds_{age.column} AS timestamptz[]))"
+        f"[array_position(CAST(:teams_{age.column} AS text[]), experiments.team)], "
+        f"CAST(:before_{age.column} AS timestamptz))"
     ).bindparams(
         **{
-            f"bounds_{late.column}": [late.of_teams[team] for team in teams],
-            f"teams_{late.column}": teams,
-            f"before_{late.column}": late.before,
+            f"bounds_{age.column}": [age.of_teams[team] for team in teams],
+            f"teams_{age.column}": teams,
+            f"before_{age.column}": age.before,
         }
     )
-    is_late = and_(
+    matches = and_(
         experiments.c.concluded_at.is_(None),
         column < bound,
-        # Said once more so that an index can help.
-        column < max([late.before, *late.of_teams.values()]),
+        # Redundant, but lets PostgreSQL use an index.
+        column < max([age.before, *age.of_teams.values()]),
         now >= _LATEST,
     )
-    return is_late if late.included else not_(is_late)
+    return matches if age.included else not_(matches)
 
 
 _Instant = DateTime(timezone=True)

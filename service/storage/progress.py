@@ -1,4 +1,4 @@
-"""How far deliveries have come: what waits, what came last, and of what projection has seen all."""
+"""The progress of deliveries: the backlog, the last delivery of each source, and what is projected."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -12,63 +12,49 @@ from service.storage.database import Connection
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What waits, and what failed, at one moment.
+    """The size of the backlog at one moment.
 
     Attributes:
-        pending: how many deliveries have no verdict.
-        oldest_pending_at: when the first of them was received; None where there is none.
-        failed: how many deliveries could not be interpreted, and still have what was sent, so that they can be retried.
-        touched: how many subjects projection has not seen, those that were set aside too.
+        pending: number of deliveries without a verdict.
+        oldest_pending_at: when the oldest of them was received; None without any.
+        failed: number of failed deliveries that have a body and can be retried.
+        dirty: number of dirty subjects, postponed ones included.
     """
 
     pending: int
     oldest_pending_at: datetime | None
     failed: int
-    touched: int
+    dirty: int
 
 
-async def read_backlog(connection: Connection) -> Backlog:
-    """What waits now, counted in indexes that hold nothing else."""
-    row = (await connection.execute(_WAITING)).one()
-    return Backlog(row.pending, row.oldest_pending_at, row.failed, row.touched)
-
-
-# Each in a query of its own: together they would be one pass through all deliveries.
-_WAITING = text(
+# Each count is a query of its own, which reads a small index; one query for all would scan every delivery.
+_BACKLOG = text(
     """
     SELECT (SELECT count(*) FROM deliveries WHERE verdict IS NULL) AS pending,
         (SELECT min(received_at) FROM deliveries WHERE verdict IS NULL) AS oldest_pending_at,
         (SELECT count(*) FROM deliveries WHERE verdict = 'failed' AND body IS NOT NULL) AS failed,
-        (SELECT count(*) FROM touched) AS touched
+        (SELECT count(*) FROM touched) AS dirty
     """
 )
 
 
+async def read_backlog(connection: Connection) -> Backlog:
+    """Read the size of the backlog."""
+    row = (await connection.execute(_BACKLOG)).one()
+    return Backlog(row.pending, row.oldest_pending_at, row.failed, row.dirty)
+
+
 @dataclass(frozen=True, slots=True)
 class InboxStretch:
-    """A stretch of the inbox, from a newer end to an older one.
+    """A range of consecutive deliveries, the newest first.
 
     Attributes:
-        newest: when the last delivery of each source in it was received.
-        end: time of receipt and id of the oldest delivery in it; None where there is no older one.
+        newest: when the newest delivery of each source in it was received.
+        end: time of receipt and id of its oldest delivery; None if the range is empty.
     """
 
     newest: dict[str, datetime]
     end: tuple[datetime, UUID] | None
-
-
-async def newest_by_source(connection: Connection, before: tuple[datetime, UUID] | None, limit: int) -> InboxStretch:
-    """The newest delivery of each source, among so many.
-
-    Args:
-        before: where the stretch before this one ended; None at the newest delivery of all.
-        limit: how many deliveries are looked at.
-    """
-    at, delivery = before or (None, None)
-    rows = (await connection.execute(_NEWEST, {"at": at, "id": delivery, "limit": limit})).all()
-    newest = {row.source: row.received_at for row in rows if row.source is not None}
-    ends = [(row.received_at, row.id) for row in rows if row.source is None]
-    return InboxStretch(newest, ends[0] if ends else None)
 
 
 _NEWEST = text(
@@ -88,24 +74,30 @@ _NEWEST = text(
 )
 
 
+async def newest_by_source(connection: Connection, before: tuple[datetime, UUID] | None, limit: int) -> InboxStretch:
+    """Read the newest delivery of each source within a range of the inbox.
+
+    Args:
+        before: the end of the previous range; None to start at the newest delivery.
+        limit: the length of the range, in deliveries.
+    """
+    at, delivery = before or (None, None)
+    rows = (await connection.execute(_NEWEST, {"at": at, "id": delivery, "limit": limit})).all()
+    newest = {row.source: row.received_at for row in rows if row.source is not None}
+    ends = [(row.received_at, row.id) for row in rows if row.source is None]
+    return InboxStretch(newest, ends[0] if ends else None)
+
+
 @dataclass(frozen=True, slots=True)
 class CountedDelivery:
-    """A counted delivery, when it was received and when it was interpreted."""
+    """A delivery with the verdict *counted*."""
 
     id: UUID
     received_at: datetime
     interpreted_at: datetime
 
 
-async def list_counted(
-    connection: Connection, since: datetime, known: Collection[UUID], limit: int
-) -> Sequence[CountedDelivery]:
-    """The first deliveries that were found to count after a time, those left out that are known already."""
-    rows = await connection.execute(_COUNTED, {"since": since, "known": list(known), "limit": limit})
-    return [CountedDelivery(row.id, row.received_at, row.interpreted_at) for row in rows]
-
-
-_COUNTED = text(
+_LIST_COUNTED = text(
     """
     SELECT id, received_at, interpreted_at FROM deliveries
     WHERE verdict = 'counted' AND interpreted_at > :since AND id <> ALL(CAST(:known AS uuid[]))
@@ -114,12 +106,15 @@ _COUNTED = text(
 )
 
 
-async def select_unprojected(connection: Connection, deliveries: Iterable[UUID]) -> set[UUID]:
-    """Those of the deliveries that name a subject which is touched still, whoever touched it."""
-    return set(await connection.scalars(_UNPROJECTED, {"deliveries": list(deliveries)}))
+async def list_counted(
+    connection: Connection, since: datetime, known: Collection[UUID], limit: int
+) -> Sequence[CountedDelivery]:
+    """List deliveries that were counted after a time, the earliest first, without those that are known already."""
+    rows = await connection.execute(_LIST_COUNTED, {"since": since, "known": list(known), "limit": limit})
+    return [CountedDelivery(row.id, row.received_at, row.interpreted_at) for row in rows]
 
 
-_UNPROJECTED = text(
+_SELECT_UNPROJECTED = text(
     """
     WITH named AS (
         SELECT delivery_id, subject FROM event_deliveries WHERE delivery_id = ANY(:deliveries)
@@ -131,3 +126,8 @@ _UNPROJECTED = text(
     SELECT DISTINCT delivery_id FROM named JOIN touched USING (subject)
     """
 )
+
+
+async def select_unprojected(connection: Connection, delivery_ids: Iterable[UUID]) -> set[UUID]:
+    """Select the deliveries that name a dirty subject, whichever delivery marked it."""
+    return set(await connection.scalars(_SELECT_UNPROJECTED, {"deliveries": list(delivery_ids)}))

@@ -1,7 +1,7 @@
-"""The schema. `alembic upgrade head` makes exactly this.
+"""The schema, exactly as `alembic upgrade head` creates it.
 
-Every large table's key begins with a column that a distributed PostgreSQL can shard by: a delivery's id, which is
-a hash, or a subject. Nothing refers across those by foreign key.
+The key of every large table begins with a column by which a distributed PostgreSQL can shard it: a delivery's id, which
+is a hash, or a subject. No foreign key crosses shards.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -63,7 +63,7 @@ deliveries = Table(
     Index("deliveries_counted", "interpreted_at", postgresql_where=text("verdict = 'counted'")),
     Index("deliveries_received_at", "received_at", "id"),
 )
-"""The inbox: every delivery as it came, and its verdict."""
+"""The inbox: each delivery as it was received, and its verdict."""
 
 events = Table(
     "events",
@@ -88,7 +88,7 @@ event_deliveries = Table(
     PrimaryKeyConstraint("subject", "event_id", "delivery_id"),
     Index("event_deliveries_delivery_id", "delivery_id"),
 )
-"""Which deliveries brought an event, and by which rule."""
+"""The deliveries that brought each event, and the rule that made it."""
 
 links = Table(
     "links",
@@ -99,10 +99,10 @@ links = Table(
     Column("targets", ARRAY(Text), nullable=False),
     Column("stated_at", _timestamp, nullable=False),
     PrimaryKeyConstraint("evidence", "channel", "stated_by"),
-    # Without a list of what is still to be put in: each lookup would walk through all of that list.
+    # Without `fastupdate`: each lookup would also scan its list of pending entries.
     Index("links_targets", "targets", postgresql_using="gin", postgresql_with={"fastupdate": "off"}),
 )
-"""The newest set of links that each subject states on each channel: those in force."""
+"""The active set of links of each key: the newest that a subject states on a channel."""
 
 link_statements = Table(
     "link_statements",
@@ -116,7 +116,7 @@ link_statements = Table(
     PrimaryKeyConstraint("evidence", "channel", "stated_by", "delivery_id"),
     Index("link_statements_delivery_id", "delivery_id"),
 )
-"""Every set of links that was ever stated, and the delivery that brought it."""
+"""Each set of links that was stated, and the delivery that stated it."""
 
 aliases = Table(
     "aliases",
@@ -142,19 +142,19 @@ touched = Table(
     Column("error", Text),
     PrimaryKeyConstraint("subject"),
 )
-"""The subjects of which something was committed that projection has not seen."""
+"""Dirty subjects, about which a commit was made that no projection has read."""
 
 LATEST_INSTANT = "greatest(idea_at, started_at, first_signal_at, concluded_at, shared_at, shipped_at)"
-"""The latest of an experiment's instants; where it lies ahead the experiment is in no figure yet."""
-# In lines as PostgreSQL tells it, with one before them in the index, so that the two can be compared.
+"""The latest instant of an experiment. While it lies in the future, no metric counts the experiment."""
+# Formatted as PostgreSQL prints it, and preceded by a line break in the index, so that a test can compare the two.
 WANTED_UNTIL = """CASE
 WHEN concluded_at IS NULL THEN 'infinity'::timestamp with time zone
 ELSE GREATEST(idea_at, started_at, first_signal_at, concluded_at, shared_at, shipped_at, again_at)
 END"""
-"""Until when figures want an experiment: as long as one of their windows holds anything of it, or it is open."""
+"""The end of the time in which metrics need an experiment: while it is open, or an instant of it lies in a window."""
 
 WITHOUT_TEAM = "team = '' OR starts_with(team, '_')"
-"""Of experiments that no team is named for; names that begin with _ are ours, so that nobody's team is called so."""
+"""The condition for experiments without a team. Names that begin with _ are reserved for label values."""
 
 experiments = Table(
     "experiments",
@@ -191,7 +191,7 @@ experiments = Table(
         postgresql_where=text("outcome = 'failed' AND shared_at IS NOT NULL"),
     ),
     Index("experiments_idea_at", "idea_at", "id"),
-    # With the idea, so that one who asks for old ideas by what was last need not look into every row.
+    # Includes the idea, so that a list filtered by idea and sorted by activity reads the index only.
     Index("experiments_last_activity_at", "last_activity_at", "id", postgresql_include=["idea_at"]),
     Index(
         "experiments_concluded_at",
@@ -203,7 +203,7 @@ experiments = Table(
     Index("experiments_open", "idea_at", "id", postgresql_where=text("concluded_at IS NULL")),
     Index("experiments_without_team", "idea_at", "id", postgresql_where=text(WITHOUT_TEAM)),
 )
-"""What the experiments look like now: derived from events and links, and made anew from them at any time."""
+"""Experiments as last projected: derived from events and links, from which they can be rebuilt at any time."""
 
 exclusions = Table(
     "exclusions",
@@ -214,7 +214,7 @@ exclusions = Table(
     PrimaryKeyConstraint("subject"),
     Index("exclusions_excluded_at", "excluded_at"),
 )
-"""What was marked as an experiment and is left out of figures all the same: derived, as the experiments are."""
+"""Subjects that are marked as experiments but left out of metrics: derived, as experiments are."""
 
 leases = Table(
     "leases",
@@ -224,20 +224,20 @@ leases = Table(
     Column("renewed_at", _timestamp, nullable=False),
     PrimaryKeyConstraint("name"),
 )
-"""What one process at a time holds."""
+"""Leases, each held by one process at a time."""
 
 
 def columns(names: Iterable[str], rows: Collection[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """Rows as one array for each of their columns, of which `unnest` makes rows again in a single statement."""
+    """Transpose rows into one array for each column, so that one statement can insert them with `unnest`."""
     return {name: [row[name] for row in rows] for name in names}
 
 
 def array(values: Iterable[str]) -> str:
-    """An array of texts as PostgreSQL writes it: arrays of different lengths can only travel like that in another."""
+    """Format an array of texts as PostgreSQL does: it cannot nest arrays of different lengths otherwise."""
     quoted = (value.replace("\\", r"\\").replace('"', r"\"") for value in values)
     return "{" + ",".join(f'"{value}"' for value in quoted) + "}"
 
 
 def among(column: Column[str], values: Collection[str]) -> ColumnElement[bool]:
-    """That a text column has one of the values, which travel as one array however many they are."""
+    """The condition that a text column has one of the values, which are one array parameter."""
     return column == any_(literal(sorted(values), ARRAY(Text)))

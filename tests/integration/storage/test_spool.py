@@ -20,7 +20,8 @@ from typing import Any
 import pytest
 
 from service.deliveries.delivery import Delivery
-from service.storage.spool import FILE, Spool, SpoolUnavailable
+from service.storage.spool import FILE, Spool
+from service.storage.spool_file import SpoolUnavailable
 from tests.support.builders import at, github
 
 _ANY = github("ping", b'{"zen": "\xc3\xa9"}').delivery(at(2))
@@ -165,7 +166,8 @@ _BEGIN = """\
 import json, os, resource, signal, sys
 from dataclasses import replace
 from pathlib import Path
-from service.storage.spool import Spool, SpoolUnavailable
+from service.storage.spool import Spool
+from service.storage.spool_file import SpoolUnavailable
 from tests.support.builders import at, github
 
 def numbered(number, **changed):
@@ -255,7 +257,7 @@ def test_a_file_that_is_no_database_is_told_and_left_as_it_is(spool: Spool, tmp_
 def test_a_file_that_another_process_does_not_let_go_of_is_told(
     spool: Spool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.storage.spool._BUSY_SECONDS", 0.1)
+    monkeypatch.setattr("service.storage.spool_file._BUSY_SECONDS", 0.1)
     spool.add([_numbered(1)])
     spool.close()
     other = sqlite3.connect(_file(tmp_path), isolation_level=None)
@@ -290,7 +292,7 @@ print(json.dumps([full, unready, kept, again, [one.provider_id for one in spool.
 """
     full, unready, kept, again, all_kept = _answers(program, tmp_path)
     for refused in (full, unready):
-        assert refused.startswith(f"unavailable: the spool {tmp_path / FILE} cannot be used: ")
+        assert refused.startswith(f"unavailable: the disk buffer {tmp_path / FILE} cannot be used: ")
     assert kept == ["1"]
     assert (again, all_kept) == (2, ["1", "2", "3"])
 
@@ -322,11 +324,11 @@ print(json.dumps([*answers, [one.provider_id for one in spool.read_oldest(10)]])
         full, unready, fresh, again, all_kept = _answers(program, directory)
     finally:
         shutil.rmtree(directory)
-    assert full.startswith(f"unavailable: the spool {directory / FILE} cannot be used: ")
+    assert full.startswith(f"unavailable: the disk buffer {directory / FILE} cannot be used: ")
     assert "readonly" in full
     assert unready == full
     assert fresh == (
-        f"unavailable: the spool {directory / 'more' / FILE} cannot be used: "
+        f"unavailable: the disk buffer {directory / 'more' / FILE} cannot be used: "
         f"[Errno 13] Permission denied: '{directory / 'more'}'"
     )
     assert (again, all_kept) == (1, ["1", "2"])
@@ -337,9 +339,9 @@ def test_a_disk_with_little_room_left_is_left_alone(
 ) -> None:
     spool.add([_numbered(1)])
     with monkeypatch.context() as nearly_full:
-        nearly_full.setattr("service.storage.spool._SPARE_BYTES", 1 << 60)
+        nearly_full.setattr("service.storage.spool_file._SPARE_BYTES", 1 << 60)
         for use in (lambda: spool.add([_numbered(2)]), spool.check_writable):
-            with pytest.raises(SpoolUnavailable, match=f"the spool {_file(tmp_path)} takes no more: its disk has only"):
+            with pytest.raises(SpoolUnavailable, match=f"the disk buffer {_file(tmp_path)} is full: its disk has only"):
                 use()
         assert spool.read_oldest(10) == [_numbered(1)]
         spool.remove([_numbered(1).id])
@@ -374,7 +376,7 @@ print(json.dumps([kept, full, unready, moved, again]))
     assert again == 1
     for refused in (full, unready):
         assert refused.startswith(
-            f"unavailable: the spool {tmp_path / 'spool' / FILE} takes no more: its disk has only"
+            f"unavailable: the disk buffer {tmp_path / 'spool' / FILE} is full: its disk has only"
         )
 
 

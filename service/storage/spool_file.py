@@ -1,0 +1,173 @@
+"""The SQLite file of the spool: opened on first use, reopened after an error, and written durably."""
+
+import os
+import shutil
+import sqlite3
+import time  # noqa: TID251 - to wait between attempts
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from threading import Lock
+
+# Removing deliveries needs disk space too: a full disk could not be emptied.
+_SPARE_BYTES = 32 * 1024 * 1024
+# How long to wait for another process that uses the same file.
+_BUSY_SECONDS = 4.0
+_OPEN_BUSY_SECONDS = 0.4
+_OPEN_ATTEMPTS = 5
+_OPEN_PAUSE_SECONDS = 0.1
+
+
+class SpoolUnavailable(Exception):
+    """The disk buffer cannot be used: its disk is full, read-only or missing; the message names the file and why."""
+
+
+class SpoolFile:
+    """A SQLite file that threads and processes may share.
+
+    A file that failed is opened again on the next use, so it recovers when its disk does.
+
+    Args:
+        path: where the file is; created on first use.
+        schema: the statement that creates its table.
+    """
+
+    def __init__(self, path: Path, schema: str) -> None:
+        self._path = path
+        self._schema = schema
+        self._connection: sqlite3.Connection | None = None
+        self._opened: tuple[int, int] | None = None
+        self._lock = Lock()
+
+    @property
+    def exists(self) -> bool:
+        """Whether the file exists, in which an earlier process may have left deliveries."""
+        return os.path.exists(self._path)  # noqa: PTH110 - never raises
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether the file neither exists nor is open."""
+        return self._connection is None and not self.exists
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Open a transaction: committed and synced at the end, rolled back on an exception.
+
+        Raises:
+            SpoolUnavailable: the file cannot be used.
+        """
+        with self.connection() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def connection(self) -> Iterator[sqlite3.Connection]:
+        """Lend the connection to one thread at a time.
+
+        Raises:
+            SpoolUnavailable: the file cannot be used.
+        """
+        with self._lock:
+            try:
+                if self._connection is not None and not self._is_in_place():
+                    self._close()
+                connection = self._connection = self._connection or self._open()
+                yield connection
+            except (sqlite3.Error, OSError) as error:
+                self._close()
+                raise SpoolUnavailable(f"the disk buffer {self._path} cannot be used: {error}") from error
+
+    def check_space(self, size: int) -> None:
+        """Check that the disk has space to write so many bytes twice, to the write-ahead log and to the file.
+
+        Raises:
+            SpoolUnavailable: it has not, with a reserve.
+        """
+        free = shutil.disk_usage(self._path.parent).free
+        if free < 2 * size + _SPARE_BYTES:
+            raise SpoolUnavailable(f"the disk buffer {self._path} is full: its disk has only {free} bytes left")
+
+    def check_directory(self) -> None:
+        """Check that the file's directory exists and is writable, without creating the file.
+
+        Raises:
+            SpoolUnavailable: it is not.
+        """
+        try:
+            _make_directory(self._path.parent)
+        except OSError as error:
+            raise SpoolUnavailable(f"the disk buffer {self._path} cannot be used: {error}") from error
+        if not os.access(self._path.parent, os.W_OK):
+            raise SpoolUnavailable(f"the disk buffer {self._path} cannot be used: its directory is not writable")
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._close()
+
+    def _is_in_place(self) -> bool:
+        """Whether the path still names the open file: writes to a deleted file would be lost."""
+        try:
+            status = self._path.stat()
+        except OSError:
+            return False
+        return (status.st_dev, status.st_ino) == self._opened
+
+    def _close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(sqlite3.Error), closing(connection):
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def _open(self) -> sqlite3.Connection:
+        _make_directory(self._path.parent)
+        for _ in range(_OPEN_ATTEMPTS - 1):
+            with suppress(sqlite3.OperationalError):
+                return self._open_once()
+            # SQLite does not wait while another process creates the file; it fails at once.
+            time.sleep(_OPEN_PAUSE_SECONDS)
+        return self._open_once()
+
+    def _open_once(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self._path, timeout=_OPEN_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        try:
+            connection.row_factory = sqlite3.Row
+            # Must be set before the first table exists; it lets the file shrink.
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            # Overwriting deleted rows would take as much space in the log as the rows had.
+            connection.execute("PRAGMA secure_delete = OFF")
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute(self._schema)
+            connection.execute(f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1000:.0f}")
+            _sync_directory(self._path.parent)
+            status = self._path.stat()
+            self._opened = status.st_dev, status.st_ino
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def _make_directory(directory: Path) -> None:
+    missing = [path for path in (directory, *directory.parents) if not path.exists()]
+    directory.mkdir(parents=True, exist_ok=True)
+    for path in missing:
+        _sync_directory(path.parent)
+
+
+def _sync_directory(directory: Path) -> None:
+    """Make the directory's entries as durable as the files they name."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
