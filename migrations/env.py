@@ -1,4 +1,4 @@
-"""Alembic's entry: runs on the connection that it is handed, or on LOOPGAUGE_DATABASE_URL's."""
+"""Alembic's entry point: migrates on the connection in its settings, or on one to LOOPGAUGE_DATABASE_URL."""
 
 import asyncio
 import os
@@ -18,15 +18,15 @@ def run(connection: Connection) -> None:
 
 
 async def run_on_own_connection() -> None:
-    """For the alembic command itself, when a developer makes a new revision."""
+    """Run the migrations for the `alembic` command, with which a developer creates a revision."""
     database = Database(os.environ["LOOPGAUGE_DATABASE_URL"])
     async with database.engine.begin() as connection:
         await connection.run_sync(run)
     await database.close()
 
 
-handed = context.config.attributes.get("connection")
-if handed is not None:
-    run(handed)
+connection = context.config.attributes.get("connection")
+if connection is not None:
+    run(connection)
 else:
     asyncio.run(run_on_own_connection())

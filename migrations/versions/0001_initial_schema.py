@@ -1,4 +1,4 @@
-"""The inbox, lifecycle events with their provenance, links, and the experiments.
+"""Create the inbox, lifecycle events with their provenance, links, and experiments.
 
 Revision ID: 0001
 Revises: none
@@ -33,7 +33,7 @@ def upgrade() -> None:
         sa.CheckConstraint("verdict IN ('counted', 'ignored', 'failed')", name=op.f("deliveries_verdict_known")),
         sa.PrimaryKeyConstraint("id", name=op.f("deliveries_pkey")),
     )
-    # Bodies are compressed already: PostgreSQL need not try again.
+    # Bodies are compressed already, so PostgreSQL must not try.
     op.execute("ALTER TABLE deliveries ALTER COLUMN body SET STORAGE EXTERNAL")
     op.create_index(
         "deliveries_pending",

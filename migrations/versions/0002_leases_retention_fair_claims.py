@@ -1,4 +1,4 @@
-"""Leases, and the indexes behind fair claims, the retention of bodies and what failed.
+"""Add leases, and the indexes for fair claims, the retention of bodies and failed deliveries.
 
 Revision ID: 0002
 Revises: 0001

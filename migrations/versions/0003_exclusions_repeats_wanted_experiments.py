@@ -1,4 +1,4 @@
-"""Exclusions, repeats, and the indexes by which a snapshot finds the experiments that it needs.
+"""Add exclusions, repeats, and the indexes with which a snapshot selects experiments.
 
 Revision ID: 0003
 Revises: 0002
@@ -17,8 +17,8 @@ _WANTED_UNTIL = """CASE
 WHEN concluded_at IS NULL THEN 'infinity'::timestamp with time zone
 ELSE GREATEST(idea_at, started_at, first_signal_at, concluded_at, shared_at, shipped_at, again_at)
 END"""
-# Whatever was marked at any time is folded anew: it is an experiment or left out.
-_TOUCH_WHAT_WAS_MARKED = """
+# Projects every subject that was ever marked again: it becomes an experiment or an exclusion.
+_MARK_DIRTY = """
     INSERT INTO touched (subject, retry_at)
     SELECT subject, 'infinity' FROM (
         SELECT root AS subject FROM experiments
@@ -30,7 +30,7 @@ _TOUCH_WHAT_WAS_MARKED = """
 
 
 def upgrade() -> None:
-    # Others take this table before deliveries and experiments. Who came before is through, who comes now waits for us.
+    # Lock this table before `deliveries` and `experiments`, as others do: they end first, or wait for the migration.
     op.execute("LOCK TABLE touched IN EXCLUSIVE MODE")
     op.create_table(
         "exclusions",
@@ -40,9 +40,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("subject", name=op.f("exclusions_pkey")),
     )
     op.create_index("exclusions_excluded_at", "exclusions", ["excluded_at"], unique=False)
-    op.execute(_TOUCH_WHAT_WAS_MARKED)
+    op.execute(_MARK_DIRTY)
     _change_experiments()
-    # Last, since from here on nothing can be stored until all is committed.
+    # Last, since it blocks writes of deliveries until the migration commits.
     op.create_index(
         "deliveries_counted",
         "deliveries",

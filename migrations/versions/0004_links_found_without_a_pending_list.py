@@ -1,6 +1,6 @@
-"""The index by which links are found from their targets keeps no list of what is still to be put in.
+"""Turn off the pending list of the index of link targets.
 
-Each lookup walks through all of that list, which grows until PostgreSQL vacuums or analyses the table.
+Each lookup scans the whole list, which grows until PostgreSQL vacuums or analyses the table.
 
 Revision ID: 0004
 Revises: 0003

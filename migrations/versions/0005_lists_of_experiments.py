@@ -1,4 +1,4 @@
-"""The indexes by which experiments are listed.
+"""Add the indexes for lists of experiments.
 
 Revision ID: 0005
 Revises: 0004

@@ -1,6 +1,6 @@
-"""One index of pending deliveries, not two: every delivery was put into both, and taken out of both.
+"""Drop one of two indexes of pending deliveries: every delivery was inserted into both and removed from both.
 
-The release before asks for the oldest of all that is pending, which it then counts in the other index.
+The release before reads the oldest pending delivery, for which it then uses the other index.
 
 Revision ID: 0006
 Revises: 0005
@@ -16,7 +16,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    # Whoever reads for long (a backup, a rehearsal) is waited for, and whoever stores deliveries would wait behind us.
+    # The lock waits for long reads, such as a backup or a dry run, and blocks writers of deliveries while it waits.
     op.execute("SET LOCAL lock_timeout = '1s'")
     op.drop_index("deliveries_pending", table_name="deliveries")
     op.execute("SET LOCAL lock_timeout = 0")

@@ -1,4 +1,4 @@
-"""A line to PostgreSQL that a test can cut, freeze and mend, and a database that takes nothing in."""
+"""A proxy to PostgreSQL that a test can cut, freeze and mend, and a database whose transactions fail."""
 
 import asyncio
 import shutil
@@ -16,7 +16,7 @@ _PATIENCE = 30.0
 
 
 class Unlucky(Database):
-    """A database whose every transaction fails at its end."""
+    """A database whose transactions all fail at their end."""
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
@@ -26,11 +26,11 @@ class Unlucky(Database):
 
 
 class Line:
-    """Carries bytes between whoever connects to `url` and the server.
+    """A proxy that forwards connections from `url` to the server.
 
     Args:
-        url: the server's, which listens on a socket.
-        directory: where the socket of this end of the line is.
+        url: the URL of the server, which listens on a socket.
+        directory: the directory of the proxy's own socket.
     """
 
     def __init__(self, url: str, directory: Path) -> None:
@@ -42,25 +42,25 @@ class Line:
         self._carrying: set[asyncio.Task[None]] = set()
         self._asks = asyncio.Event()
         self._answers = asyncio.Event()
-        self._last_words: bytes | None = None
+        self._trigger: bytes | None = None
         self._made = 0
         self._forgotten = 0
 
     async def mend(self) -> None:
-        """Let bytes flow, and new connections be made."""
-        self._last_words = None
+        """Forward data, and accept new connections."""
+        self._trigger = None
         self._asks.set()
         self._answers.set()
         if self._server is None:
             self._server = await asyncio.start_unix_server(self._connect, self._near)
 
     async def cut(self) -> None:
-        """End every connection, and refuse new ones."""
+        """Close all connections, and refuse new ones."""
         if self._server is not None:
             self._server.close()
             self._near.unlink()
             self._server = None
-        # Those that have only just been accepted come forward first.
+        # Let connections that were just accepted register first.
         await asyncio.sleep(0)
         carrying = list(self._carrying)
         for task in carrying:
@@ -68,16 +68,16 @@ class Line:
         await asyncio.gather(*carrying, return_exceptions=True)
 
     def freeze(self) -> None:
-        """Keep connections, and make new ones, but let nothing through."""
+        """Keep connections and accept new ones, but forward nothing."""
         self._asks.clear()
         self._answers.clear()
 
-    def freeze_after(self, words: bytes) -> None:
-        """Let nothing come back once these words have gone to the server."""
-        self._last_words = words
+    def freeze_after(self, trigger: bytes) -> None:
+        """Forward no response once a request that contains these bytes has gone to the server."""
+        self._trigger = trigger
 
     def forget(self) -> None:
-        """End each connection that there is now, but only when something is asked on it."""
+        """Close each existing connection on its next request, as a firewall that has dropped it does."""
         self._forgotten = self._made
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -99,7 +99,7 @@ class Line:
             finally:
                 far_writer.transport.abort()
         except asyncio.CancelledError:
-            # Asked to end by a cut: the server that made this task would log a cancellation as a fault.
+            # `cut` cancels this task; asyncio's server would log the cancellation as an error.
             pass
         finally:
             writer.transport.abort()
@@ -109,13 +109,13 @@ class Line:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, flows: asyncio.Event, number: int
     ) -> None:
         try:
-            while words := await reader.read(65536):
+            while data := await reader.read(65536):
                 if flows is self._asks and number <= self._forgotten:
                     return
                 await flows.wait()
-                if flows is self._asks and self._last_words is not None and self._last_words in words:
+                if flows is self._asks and self._trigger is not None and self._trigger in data:
                     self._answers.clear()
-                writer.write(words)
+                writer.write(data)
                 await writer.drain()
         except OSError:
             return
@@ -123,7 +123,7 @@ class Line:
 
 @asynccontextmanager
 async def line_to(url: str) -> AsyncIterator[Line]:
-    """A line to the server of this URL, whole to begin with."""
+    """Open a proxy to the server of a URL."""
     # A socket's path must be short.
     directory = Path(tempfile.mkdtemp(prefix="loopgauge-line-"))
     line = Line(url, directory)
@@ -136,7 +136,7 @@ async def line_to(url: str) -> AsyncIterator[Line]:
 
 
 async def until(look: Callable[[], Awaitable[bool]]) -> None:
-    """Wait until something is seen."""
+    """Wait until a condition holds."""
     async with asyncio.timeout(_PATIENCE):
-        while not await look():  # noqa: ASYNC110 - nobody tells when a database has changed
+        while not await look():  # noqa: ASYNC110 - a database does not signal a change
             await asyncio.sleep(0.02)

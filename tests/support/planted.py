@@ -1,4 +1,4 @@
-"""Deliveries of every provider with our person in them, as `tests.support.persons` plants it."""
+"""Deliveries of every provider with a person's data planted in them by `tests.support.persons`."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -13,12 +13,12 @@ from tests.support.persons import ACCOUNT, ADDRESS, marked, planted, proven, unr
 from tests.support.signing import SCHEMES, SIGNING_KEY, Scheme
 
 _IDS = {"x-github-delivery", "idempotency-key", "x-atlassian-webhook-identifier"}
-_SENT_ALONG = {"from": ADDRESS, "user-agent": f"{ACCOUNT}/1.0", "x-forwarded-user": ACCOUNT, "referer": ACCOUNT}
+_PERSONAL_HEADERS = {"from": ADDRESS, "user-agent": f"{ACCOUNT}/1.0", "x-forwarded-user": ACCOUNT, "referer": ACCOUNT}
 
 
 @dataclass(frozen=True, slots=True)
 class Planted:
-    """A request with our person in it, to be signed when it is sent."""
+    """A request with the person's data in it, which is signed when it is sent."""
 
     scheme: Scheme
     path: str
@@ -26,14 +26,14 @@ class Planted:
     body: bytes
 
     async def send(self, client: httpx.AsyncClient) -> httpx.Response:
-        """Send it, signed now, by somebody whose name its headers carry too."""
+        """Sign and send the request, with the person's data in its headers too."""
         proof = proven(self.scheme.prove(self.body, datetime.now(UTC)), ADDRESS)
-        headers = {**self.headers, **_SENT_ALONG, **proof}
+        headers = {**self.headers, **_PERSONAL_HEADERS, **proof}
         return await client.post(self.path, content=self.body, headers=headers)
 
     def unreadable(self) -> Iterator["Planted"]:
-        """Deliveries made of this one that nobody can read, none of them a duplicate."""
-        # What Standard Webhooks signs is a text.
+        """Unreadable variants of this delivery, each with an id of its own."""
+        # Standard Webhooks signs text.
         bodies = [one for one in unreadable(self.body) if self.scheme.secret != SIGNING_KEY or b"\xff" not in one]
         for number, body in enumerate(bodies):
             named = {name: f"{value}-{number}" for name, value in self.headers.items() if name in _IDS}
@@ -41,7 +41,7 @@ class Planted:
 
 
 def built() -> Iterator[Planted]:
-    """A story of each provider, so that there is something of everything even where the corpus is not kept."""
+    """One story of each provider, which does not need the corpus."""
     for request in one_of_each():
         source = request.path.removeprefix("/webhooks/").replace("_", "-")
         body = json.dumps(planted(json.loads(request.body))).encode()
@@ -49,9 +49,9 @@ def built() -> Iterator[Planted]:
 
 
 def kept() -> Iterator[Planted]:
-    """Every payload of the corpus, its items marked as experiments; nothing where it is not kept."""
+    """Every payload of the corpus, its items marked as experiments; nothing without the corpus."""
     for one in {(one.file, one.headers["content-type"]): one for one in posted()}.values():
         payload = marked(json.loads(one.body))
-        # The attributes of an event's envelope are texts of its maker's own.
+        # The attributes of a CloudEvent's envelope are free text of its sender.
         within = {**payload, "data": planted(payload["data"])} if "specversion" in payload else planted(payload)
         yield Planted(one.scheme, one.path, one.headers, json.dumps(within).encode())

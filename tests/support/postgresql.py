@@ -1,4 +1,4 @@
-"""A PostgreSQL that is installed on this machine, started for the tests and ended after them."""
+"""A PostgreSQL that is installed on this machine, started for the tests and stopped after them."""
 
 import os
 import shlex
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 OLDEST = Path("/usr/lib/postgresql/15/bin")
-"""The programs of the oldest PostgreSQL that is supported, where Debian's package has them."""
+"""The programs of the oldest supported PostgreSQL, in the directory of Debian's package."""
 
 # PostgreSQL does not run as root; the package brings the user.
 _USER = "postgres"
@@ -20,9 +20,9 @@ _PATIENCE = 60
 
 
 def oldest() -> Path:
-    """The programs of the oldest PostgreSQL.
+    """The directory of the oldest PostgreSQL's programs.
 
-    Where it is missing the test is skipped, but never in continuous integration.
+    Without it, the test is skipped, except in continuous integration.
     """
     if not (OLDEST / "postgres").exists():
         missing = f"PostgreSQL is not in {OLDEST}; it comes with the package postgresql-15"
@@ -34,13 +34,13 @@ def oldest() -> Path:
 
 @contextmanager
 def running(programs: Path, settings: Mapping[str, str]) -> Iterator[str]:
-    """The URL of a server with a new cluster, which listens on a socket only.
+    """Start a server with a new cluster, which listens on a socket only, and yield its URL.
 
-    It sorts text as people do, which the wheel's does not: no figure may depend on how a database sorts.
+    It sorts text by English rules, and the wheel's server by bytes: no metric may depend on the database's collation.
 
     Args:
         programs: the directory of `initdb` and `pg_ctl`.
-        settings: PostgreSQL's own.
+        settings: PostgreSQL's own settings.
     """
     # A socket's path must be short.
     directory = Path(tempfile.mkdtemp(prefix="loopgauge-postgresql-"))
@@ -70,7 +70,7 @@ def _run(*command: str | Path) -> None:
         user=user,
         group=user,
         extra_groups=[] if user else None,
-        # The server keeps what it is given: a pipe would never end.
+        # The server inherits these files: a pipe would stay open.
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""The rows of a figure, in the form in which tests compare them."""
+"""The samples of a metric, in the form in which tests compare them."""
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -14,7 +14,7 @@ Rows = dict[tuple[str, ...], float]
 
 
 def rows(families: Families, experiments: Iterable[Experiment], on: Terms, now: datetime) -> Rows:
-    """The values of the only family, all of whose samples bear its name, by label values in the order of its labels."""
+    """The values of the only metric family, by label values in the order of its labels."""
     (family,) = families(View.of(experiments, on, now))
     assert {sample.name for sample in family.samples} <= {family.name}
     by_labels = {tuple(sample.labels.values()): sample.value for sample in family.samples}

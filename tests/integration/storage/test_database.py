@@ -1,4 +1,4 @@
-"""What the service learns about its database."""
+"""Errors of the database, and work that is abandoned."""
 
 import asyncio
 
@@ -12,21 +12,21 @@ from tests.support.outage import line_to
 pytestmark = pytest.mark.oldest_postgresql_too
 
 
-async def test_a_server_that_is_not_there_is_unavailable() -> None:
+async def test_a_missing_server_is_unavailable() -> None:
     database = Database("postgresql://nobody@127.0.0.1:1/nothing")
     with pytest.raises(DatabaseUnavailable, match="PostgreSQL is not available"):
         await database.check_writable()
     await database.close()
 
 
-async def test_a_database_that_is_not_there_is_unavailable(database_url: str) -> None:
+async def test_a_missing_database_is_unavailable(database_url: str) -> None:
     database = Database(database_url.replace("/test_", "/no_test_"))
     with pytest.raises(DatabaseUnavailable, match="does not exist"):
         await database.check_writable()
     await database.close()
 
 
-async def test_a_pool_that_is_used_up_is_unavailable(database_url: str) -> None:
+async def test_an_exhausted_pool_is_unavailable(database_url: str) -> None:
     database = Database(database_url, pool_size=1, timeout=0.1)
     async with database.transaction():
         with pytest.raises(DatabaseUnavailable):
@@ -34,13 +34,13 @@ async def test_a_pool_that_is_used_up_is_unavailable(database_url: str) -> None:
     await database.close()
 
 
-async def test_a_value_that_postgresql_does_not_take_is_rejected(database: Database) -> None:
+async def test_an_invalid_value_is_rejected(database: Database) -> None:
     with pytest.raises(DatabaseRejected):
         async with database.transaction() as connection:
             await connection.execute(text("SELECT CAST(:value AS text)"), {"value": "a\0b"})
 
 
-async def test_a_connection_that_was_cut_off_is_unavailable_and_the_next_one_works(database: Database) -> None:
+async def test_a_terminated_connection_is_unavailable_and_the_next_one_works(database: Database) -> None:
     with pytest.raises(DatabaseUnavailable):
         async with database.transaction() as connection:
             await connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
@@ -56,23 +56,23 @@ async def test_a_read_only_database_is_not_writable(database: Database) -> None:
         await database.check_writable()
 
 
-async def test_a_missing_schema_is_told_with_the_remedy(empty_database_url: str) -> None:
+async def test_the_error_for_a_missing_schema_names_the_remedy(empty_database_url: str) -> None:
     database = Database(empty_database_url)
     with pytest.raises(DatabaseError, match=r"the schema is missing, .* is needed; run: loopgauge migrate"):
         await database.check_schema()
     await database.close()
 
 
-async def test_a_schema_that_is_newer_than_this_version_will_do(database: Database) -> None:
+async def test_a_newer_schema_is_accepted(database: Database) -> None:
     async with database.transaction() as connection:
         await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     await database.check_schema()
 
 
-async def test_work_on_a_server_that_is_frozen_is_left_behind_however_often(database_url: str) -> None:
+async def test_work_on_a_frozen_server_is_abandoned_each_time(database_url: str) -> None:
     async with line_to(database_url) as line:
         database = Database(line.url, pool_size=2, timeout=0.2)
-        # Frozen while it is being asked: what is left behind has a query to cancel, and waits for the server again.
+        # Freeze an open connection: abandoned work then has a query to cancel, for which it waits for the server.
         await database.check_writable()
         line.freeze()
         async with asyncio.timeout(20):
@@ -90,7 +90,7 @@ async def test_work_on_a_server_that_is_frozen_is_left_behind_however_often(data
         await database.close()
 
 
-async def test_work_that_is_done_in_time_gives_its_result_or_its_error() -> None:
+async def test_work_that_ends_in_time_returns_its_result_or_raises_its_error() -> None:
     async def work(error: Exception | None) -> int:
         if error:
             raise error
@@ -101,7 +101,7 @@ async def test_work_that_is_done_in_time_gives_its_result_or_its_error() -> None
         await abandon_after(5.0, work(DatabaseRejected("no")))
 
 
-async def test_who_is_cancelled_leaves_the_work_behind_cancelled() -> None:
+async def test_cancelling_the_caller_cancels_the_work() -> None:
     ended = asyncio.Event()
 
     async def work() -> None:

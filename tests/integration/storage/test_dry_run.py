@@ -1,4 +1,4 @@
-"""A rehearsal works on copies: it changes nothing, and holds nobody up."""
+"""A dry run works on copies: it changes no table and blocks no other transaction."""
 
 import asyncio
 from datetime import datetime
@@ -32,7 +32,7 @@ async def _counts(connection: Connection) -> dict[str, int]:
     return {table: await connection.scalar(text(f"SELECT count(*) FROM {table}")) or 0 for table in COPIED}
 
 
-async def test_what_is_done_to_the_copies_is_not_done_to_the_tables(database: Database) -> None:
+async def test_changes_of_the_copies_do_not_change_the_tables(database: Database) -> None:
     await deliver(database, OPENED)
     async with open_dry_run(database) as copies, copies.transaction() as connection:
         assert set(await events.events_of(connection, [ISSUE])) == {ISSUE}
@@ -45,7 +45,7 @@ async def test_what_is_done_to_the_copies_is_not_done_to_the_tables(database: Da
         assert await events.events_of(connection, [ISSUE])
 
 
-async def test_the_copies_have_what_the_tables_have_and_their_indexes(database: Database) -> None:
+async def test_the_copies_have_the_rows_and_indexes_of_the_tables(database: Database) -> None:
     await deliver(database, OPENED)
     indexed = text("SELECT count(*) FROM pg_index WHERE indrelid = ANY(CAST(CAST(:tables AS text[]) AS regclass[]))")
     async with database.transaction() as connection:
@@ -55,7 +55,7 @@ async def test_the_copies_have_what_the_tables_have_and_their_indexes(database: 
         assert await connection.scalar(indexed, {"tables": [f"pg_temp.{table}" for table in COPIED]}) == indexes
 
 
-async def test_nothing_is_left_of_it_on_its_connection(database_url: str) -> None:
+async def test_a_dry_run_leaves_nothing_on_its_connection(database_url: str) -> None:
     database = Database(database_url, pool_size=1)
     await deliver(database, OPENED)
     for _ in range(2):
@@ -73,7 +73,7 @@ async def test_nothing_is_left_of_it_on_its_connection(database_url: str) -> Non
     await database.close()
 
 
-async def test_nothing_is_left_of_one_that_failed_half_way(database_url: str) -> None:
+async def test_a_failed_dry_run_leaves_nothing(database_url: str) -> None:
     database = Database(database_url, pool_size=1)
     await deliver(database, OPENED)
 
@@ -89,7 +89,7 @@ async def test_nothing_is_left_of_one_that_failed_half_way(database_url: str) ->
     await database.close()
 
 
-async def test_postgresql_refuses_to_change_what_is_no_copy(database: Database) -> None:
+async def test_postgresql_rejects_a_change_of_a_table_that_is_not_a_copy(database: Database) -> None:
     await deliver(database, OPENED)
     delivery = OPENED.delivery(at(2))
     async with open_dry_run(database) as copies:
@@ -103,15 +103,15 @@ async def test_postgresql_refuses_to_change_what_is_no_copy(database: Database) 
             assert await experiments.read_all(connection)
 
 
-async def test_what_is_committed_meanwhile_does_not_show_and_waits_for_nothing(database: Database) -> None:
+async def test_a_dry_run_neither_sees_nor_blocks_concurrent_commits(database: Database) -> None:
     await deliver(database, OPENED)
     async with open_dry_run(database) as copies:
         async with copies.transaction() as connection:
             await connection.execute(text("LOCK TABLE aliases IN SHARE ROW EXCLUSIVE MODE"))
             await connection.execute(text("UPDATE events SET received_at = now()"))
-            await connection.execute(text("UPDATE experiments SET team = 'rehearsed'"))
+            await connection.execute(text("UPDATE experiments SET team = 'dry run'"))
         async with database.transaction() as live:
-            # As strong as anything that is done while the service runs.
+            # The strongest lock that a running service takes.
             await live.execute(text(f"LOCK TABLE {', '.join((*COPIED, 'deliveries'))} IN EXCLUSIVE MODE NOWAIT"))
             await experiments.lock_roots(live, [ISSUE])
         await deliver(database, OPENED, Issue(number=46, created_at=at(2)).opened())
@@ -122,7 +122,7 @@ async def test_what_is_committed_meanwhile_does_not_show_and_waits_for_nothing(d
     assert len(await all_experiments(database)) == 2
 
 
-async def test_what_is_projected_in_it_is_projected_live_meanwhile(database: Database) -> None:
+async def test_a_projection_in_a_dry_run_does_not_block_a_live_one(database: Database) -> None:
     async with database.transaction() as connection:
         await inbox.store(connection, [OPENED.delivery(at(2))])
     await interpret_pending(database, RULES, Telemetry(["github"]), _now)
@@ -134,7 +134,7 @@ async def test_what_is_projected_in_it_is_projected_live_meanwhile(database: Dat
 
 
 @pytest.mark.parametrize("path", ["apart", "apart,pg_temp"])
-async def test_the_copies_are_of_the_schema_that_the_url_names(empty_database_url: str, path: str) -> None:
+async def test_the_copies_are_made_of_the_schema_that_the_url_names(empty_database_url: str, path: str) -> None:
     public = Database(empty_database_url, pool_size=1)
     await public.migrate()
     async with public.transaction() as connection:
@@ -156,7 +156,7 @@ async def test_the_copies_are_of_the_schema_that_the_url_names(empty_database_ur
     await public.close()
 
 
-async def test_subjects_touched_in_it_come_after_those_that_were(database: Database) -> None:
+async def test_subjects_marked_in_a_dry_run_come_after_earlier_ones(database: Database) -> None:
     async with database.transaction() as connection:
         await connection.execute(text("INSERT INTO touched (subject) VALUES ('key:a'), ('key:b')"))
     async with open_dry_run(database) as copies, copies.transaction() as connection:

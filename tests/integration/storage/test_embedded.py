@@ -1,4 +1,4 @@
-"""The embedded server is shared, restarted when it was killed, and stopped by the last who uses it."""
+"""The embedded server is shared, restarted after a kill, and stopped by its last user."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ from tests.support.outage import until
 
 @pytest.fixture
 def data_dir() -> Iterator[Path]:
-    """A directory of its own, with a path short enough for a socket."""
+    """A new directory, with a path short enough for a socket."""
     directory = Path(tempfile.mkdtemp(prefix="loopgauge-embedded-"))
     yield directory
     shutil.rmtree(directory)
@@ -90,12 +90,12 @@ async def test_a_path_too_long_for_a_socket_works(data_dir: Path) -> None:
         assert await _answer(server) == 42
 
 
-async def test_a_path_with_spaces_and_signs_works(data_dir: Path) -> None:
+async def test_a_path_with_spaces_and_special_characters_works(data_dir: Path) -> None:
     with _using(data_dir / "a b+c%20'd") as server:
         assert await _answer(server) == 42
 
 
-def test_a_directory_that_cannot_be_made_is_told_with_the_remedy(data_dir: Path) -> None:
+def test_the_error_for_an_unusable_directory_names_the_remedy(data_dir: Path) -> None:
     in_the_way = data_dir / "file"
     in_the_way.touch()
     with pytest.raises(EmbeddedUnavailable, match=r"set LOOPGAUGE_DATA_DIR .*, or LOOPGAUGE_DATABASE_URL"):
@@ -103,7 +103,7 @@ def test_a_directory_that_cannot_be_made_is_told_with_the_remedy(data_dir: Path)
 
 
 def _wait_until_refused(address: Path) -> None:
-    # A signal takes a moment to arrive, and what connects meanwhile is accepted by nobody.
+    # A signal takes a moment to arrive; until then, the kernel still accepts connections.
     for _ in range(200):
         with socket.socket(socket.AF_UNIX) as probe:
             if probe.connect_ex(str(address)) != 0:
@@ -112,7 +112,7 @@ def _wait_until_refused(address: Path) -> None:
     pytest.fail("the server does not end")
 
 
-async def test_a_frozen_server_that_takes_no_more_connections_is_not_taken_for_gone(data_dir: Path) -> None:
+async def test_a_frozen_server_with_a_full_queue_of_connections_counts_as_running(data_dir: Path) -> None:
     with _using(data_dir) as server:
         assert await _answer(server) == 42
         postmaster = _postmaster(data_dir)
@@ -121,7 +121,7 @@ async def test_a_frozen_server_that_takes_no_more_connections_is_not_taken_for_g
         os.kill(postmaster, signal.SIGSTOP)
         try:
             full = False
-            # Who connects is kept in a queue, until that is full.
+            # The kernel queues connections until the queue is full.
             while not full:
                 probe = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
                 probe.settimeout(0)
@@ -135,7 +135,7 @@ async def test_a_frozen_server_that_takes_no_more_connections_is_not_taken_for_g
                 probe.close()
 
         async def answered() -> bool:
-            # It goes through the queue first, and may refuse meanwhile.
+            # The server works off the queue first, and may refuse connections meanwhile.
             with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
                 return await _answer(server) == 42
             return False

@@ -1,4 +1,4 @@
-"""What is left out of figures, as it is stored."""
+"""Exclusions are stored, replaced and listed."""
 
 import pytest
 from sqlalchemy import text
@@ -13,10 +13,10 @@ pytestmark = pytest.mark.oldest_postgresql_too
 ONE, OTHER = Ref("github:acme/app#45"), Ref("jira:ML-12")
 
 
-async def test_what_is_left_out_is_told_since_a_time_in_order(database: Database) -> None:
+async def test_exclusions_since_a_time_are_listed_in_order(database: Database) -> None:
     async with database.transaction() as connection:
-        left_out = {ONE: Exclusion("duplicate", at(5)), OTHER: Exclusion("unmarked", at(3))}
-        await exclusions.replace(connection, left_out, [])
+        current = {ONE: Exclusion("duplicate", at(5)), OTHER: Exclusion("unmarked", at(3))}
+        await exclusions.replace(connection, current, [])
         assert await exclusions.select_subjects(connection, [ONE, Ref("key:unknown")]) == {ONE}
         assert await exclusions.list_since(connection, at(3)) == [
             Exclusion("unmarked", at(3)),
@@ -25,7 +25,7 @@ async def test_what_is_left_out_is_told_since_a_time_in_order(database: Database
         assert await exclusions.list_since(connection, at(4)) == [Exclusion("duplicate", at(5))]
 
 
-async def test_what_is_replaced_is_stored_once_and_what_is_gone_not_at_all(database: Database) -> None:
+async def test_a_replaced_exclusion_is_stored_once_and_an_obsolete_one_is_deleted(database: Database) -> None:
     async with database.transaction() as connection:
         await exclusions.replace(connection, {ONE: Exclusion("duplicate", at(5)), OTHER: Exclusion("moved", at(5))}, [])
         await exclusions.replace(connection, {ONE: Exclusion("deleted", at(6))}, [OTHER])

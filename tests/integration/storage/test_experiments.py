@@ -1,4 +1,4 @@
-"""The experiments that figures need are found among all, and read as they were stored."""
+"""The experiments that metrics need are selected among all, and read as they were stored."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -32,7 +32,7 @@ async def _store(database: Database, *stored: Experiment) -> None:
 
 
 async def _needed(database: Database, *stored: Experiment) -> set[str]:
-    """The roots of those that figures of a week need."""
+    """The roots of the experiments that metrics over a week need."""
     await _store(database, *stored)
     async with database.transaction() as connection:
         ids = await experiments.select_for_metrics(connection, A_WEEK_AGO, NOW)
@@ -42,7 +42,7 @@ async def _needed(database: Database, *stored: Experiment) -> set[str]:
 
 
 def _crowd(*given: Experiment) -> tuple[Experiment, ...]:
-    """Experiments beside others of their team, so that none is needed for being its first or its last."""
+    """Experiments beside others of their team, so that none is needed as its first or its last."""
     first = experiment("key:first", idea_at=at(1) - timedelta(days=300), concluded_at=at(1) - timedelta(days=299))
     last = experiment(
         "key:last", idea_at=at(1), concluded_at=BEFORE, shared_at=BEFORE, outcome=Outcome.FAILED, title="The last"
@@ -50,7 +50,7 @@ def _crowd(*given: Experiment) -> tuple[Experiment, ...]:
     return (first, last, *given)
 
 
-async def test_what_is_stored_is_read_as_it_was(database: Database) -> None:
+async def test_a_stored_experiment_is_read_unchanged(database: Database) -> None:
     full = experiment(
         "key:full",
         idea_at=at(1),
@@ -72,7 +72,7 @@ async def test_what_is_stored_is_read_as_it_was(database: Database) -> None:
         assert await experiments.read_all(connection) == [bare, full]
 
 
-async def test_a_row_has_another_version_only_after_something_in_it_became_another(database: Database) -> None:
+async def test_the_version_of_a_row_changes_only_with_its_content(database: Database) -> None:
     one, other = experiment("key:one", idea_at=at(1)), experiment("key:other", idea_at=at(1))
     await _store(database, one, other)
     async with database.transaction() as connection:
@@ -85,7 +85,7 @@ async def test_a_row_has_another_version_only_after_something_in_it_became_anoth
     assert after[other.id] == before[other.id]
 
 
-async def test_what_is_read_is_of_the_transaction_that_reads_it(database: Database) -> None:
+async def test_a_read_sees_the_changes_of_its_own_transaction(database: Database) -> None:
     one = experiment("key:one", idea_at=at(1))
     async with database.transaction() as connection:
         await experiments.replace(connection, [one], [])
@@ -106,13 +106,13 @@ async def test_what_is_read_is_of_the_transaction_that_reads_it(database: Databa
         (experiment("key:it", idea_at=at(1), concluded_at=at(2), last_activity_at=at(14)), False),
     ],
 )
-async def test_figures_need_what_is_open_and_of_what_is_closed_all_that_lies_in_a_window(
+async def test_metrics_need_open_experiments_and_those_with_an_instant_in_a_window(
     database: Database, given: Experiment, *, wanted: bool
 ) -> None:
     assert ("key:it" in await _needed(database, *_crowd(given))) == wanted
 
 
-async def test_figures_need_the_first_the_last_answered_and_the_last_shared_failure_of_each_team(
+async def test_metrics_need_the_first_experiment_the_last_answer_and_the_last_shared_failure_of_each_team(
     database: Database,
 ) -> None:
     def of(team: str) -> list[Experiment]:
@@ -142,7 +142,7 @@ def _shared(one: Experiment, when: datetime) -> Experiment:
     )
 
 
-async def test_one_with_an_instant_ahead_does_not_hide_the_first_of_its_team(database: Database) -> None:
+async def test_an_experiment_with_a_future_instant_does_not_hide_the_first_of_its_team(database: Database) -> None:
     ahead = experiment("key:ahead", idea_at=at(1), concluded_at=at(21))
     first = experiment("key:first", idea_at=at(2), concluded_at=at(3))
     later = experiment("key:later", idea_at=at(3), concluded_at=at(4))
@@ -150,7 +150,7 @@ async def test_one_with_an_instant_ahead_does_not_hide_the_first_of_its_team(dat
     assert await _needed(database, ahead, first, later, between) == {"key:ahead", "key:first", "key:later"}
 
 
-async def test_of_a_title_that_a_new_idea_has_one_that_was_concluded_before_is_needed(database: Database) -> None:
+async def test_metrics_need_one_earlier_experiment_of_a_title_that_a_new_idea_repeats(database: Database) -> None:
     before = [experiment(f"key:before-{n}", idea_at=at(n), concluded_at=at(9), title="Cache!") for n in (2, 3)]
     assert "key:before-2" not in await _needed(database, *_crowd(*before))
     new = experiment("key:new", idea_at=at(14), title="cache")
@@ -158,7 +158,7 @@ async def test_of_a_title_that_a_new_idea_has_one_that_was_concluded_before_is_n
     assert needed & {"key:before-2", "key:before-3", "key:new"} == {"key:before-2", "key:new"}
 
 
-async def test_a_title_without_letters_is_nobodys(database: Database) -> None:
+async def test_a_title_without_letters_is_not_repeated(database: Database) -> None:
     before = experiment("key:before", idea_at=at(2), concluded_at=at(9), title="…")
     new = experiment("key:new", idea_at=at(14), title="!")
     assert "key:before" not in await _needed(database, *_crowd(before, new))
@@ -170,7 +170,7 @@ maybe = st.one_of(st.none(), moments)
 
 @st.composite
 def portfolios(draw: st.DrawFn) -> list[Experiment]:
-    """Experiments of several teams, old and new, of few titles, some with instants in the future."""
+    """Old and new experiments of several teams with few titles, some with instants in the future."""
     made = []
     for number in range(draw(st.integers(1, 25))):
         idea = draw(moments)
@@ -202,7 +202,7 @@ def _figures(of: Iterable[Experiment]) -> dict[str, float]:
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(portfolios())
-async def test_what_figures_need_gives_the_same_figures_as_everything(
+async def test_the_experiments_that_metrics_need_give_the_same_values_as_all_experiments(
     database: Database, portfolio: list[Experiment]
 ) -> None:
     await _store(database, *portfolio)

@@ -1,4 +1,4 @@
-"""The inbox stores once, hands out to one, and keeps verdicts."""
+"""The inbox stores each delivery once, hands it to one worker, and keeps its verdict."""
 
 import asyncio
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ _ANY = github("ping", b'{"zen": "\xc3\xa9"}').delivery(at(2))
 
 def _numbered(number: int, **changed: object) -> Delivery:
     delivery = replace(_ANY, provider_id=f"delivery-{number}", received_at=at(2) + timedelta(seconds=number))
-    return replace(delivery, **changed)  # type: ignore[arg-type]  # each test names fields of its own
+    return replace(delivery, **changed)  # type: ignore[arg-type]  # each test changes other fields
 
 
 async def test_a_redelivery_is_stored_once(database: Database) -> None:
@@ -44,14 +44,14 @@ async def test_the_same_delivery_id_from_two_sources_is_two_deliveries(database:
         assert len(await inbox.store(connection, [_ANY, replace(_ANY, source="github_2")])) == 2
 
 
-async def test_a_delivery_comes_back_as_it_went_in(database: Database) -> None:
+async def test_a_stored_delivery_is_read_unchanged(database: Database) -> None:
     odd = replace(_ANY, body=bytes(range(256)) * 500, headers={"x": 'quo"te\\ {}', "empty": "", "é": "\u2028"})
     async with database.transaction() as connection:
         await inbox.store(connection, [odd])
         assert await inbox.claim_pending(connection, 1) == [odd]
 
 
-async def test_an_empty_body_comes_back_empty(database: Database) -> None:
+async def test_an_empty_body_is_read_as_empty(database: Database) -> None:
     async with database.transaction() as connection:
         await inbox.store(connection, [replace(_ANY, body=b"")])
         assert (await inbox.claim_pending(connection, 1))[0].body == b""
@@ -65,7 +65,7 @@ async def test_bodies_are_compressed_at_rest(database: Database) -> None:
         assert size.scalar_one() < len(long.body) / 50
 
 
-async def test_what_one_worker_holds_another_one_passes_over(database: Database) -> None:
+async def test_a_worker_skips_deliveries_that_another_one_has_claimed(database: Database) -> None:
     async with database.transaction() as connection:
         await inbox.store(connection, [_numbered(number) for number in range(4)])
     async with database.transaction() as one, database.transaction() as other:
@@ -75,7 +75,7 @@ async def test_what_one_worker_holds_another_one_passes_over(database: Database)
     assert [delivery.provider_id for delivery in second] == ["delivery-3"]
 
 
-async def test_what_has_its_verdict_is_not_claimed_again(database: Database) -> None:
+async def test_a_delivery_with_a_verdict_is_not_claimed_again(database: Database) -> None:
     async with database.transaction() as connection:
         await inbox.store(connection, [_numbered(1), _numbered(2)])
         await inbox.record_verdicts(
@@ -95,7 +95,7 @@ async def _settle(database: Database, *settled: Delivery) -> None:
         await inbox.record_verdicts(connection, verdicts, "digest", at(3))
 
 
-async def test_a_body_that_goes_leaves_the_delivery_and_its_verdict(database: Database) -> None:
+async def test_deleting_a_body_keeps_the_delivery_and_its_verdict(database: Database) -> None:
     async with database.transaction() as connection:
         await inbox.store(connection, [_numbered(1)])
     await _settle(database, _numbered(1))
@@ -109,7 +109,7 @@ async def test_a_body_that_goes_leaves_the_delivery_and_its_verdict(database: Da
         assert await inbox.delete_bodies(connection, at(3), 10) == 0
 
 
-async def test_bodies_go_oldest_first_and_none_that_is_young_or_pending(database: Database) -> None:
+async def test_bodies_are_deleted_oldest_first_except_recent_and_pending_ones(database: Database) -> None:
     stored = [_numbered(number) for number in range(5)]
     async with database.transaction() as connection:
         await inbox.store(connection, stored)
@@ -122,7 +122,7 @@ async def test_bodies_go_oldest_first_and_none_that_is_young_or_pending(database
         assert await inbox.claim_pending(connection, 10) == stored[:1]
 
 
-async def test_pages_go_from_the_newest_to_the_oldest_and_miss_none(database: Database) -> None:
+async def test_pages_list_all_deliveries_newest_first(database: Database) -> None:
     stored = [_numbered(number // 2 * 2, provider_id=f"{number}") for number in range(7)]
     async with database.transaction() as connection:
         await inbox.store(connection, stored)
@@ -136,7 +136,7 @@ async def test_pages_go_from_the_newest_to_the_oldest_and_miss_none(database: Da
     assert [int(one) // 2 for one in seen] == [3, 2, 2, 1, 1, 0, 0]
 
 
-async def test_pages_can_be_narrowed(database: Database) -> None:
+async def test_pages_can_be_filtered(database: Database) -> None:
     other = _numbered(3, source="ci_main")
     async with database.transaction() as connection:
         await inbox.store(connection, [_numbered(1), _numbered(2), other])
@@ -154,25 +154,25 @@ async def test_pages_can_be_narrowed(database: Database) -> None:
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "%%%", "bm90IGEgY3Vyc29y", "é"])
-async def test_a_cursor_that_is_not_ours_is_refused(database: Database, cursor: str) -> None:
+async def test_an_invalid_cursor_is_rejected(database: Database, cursor: str) -> None:
     async with database.transaction() as connection:
         with pytest.raises(InvalidCursor):
             await inbox_listing.read_page(connection, cursor=cursor)
 
 
-async def test_a_delivery_that_is_not_there_is_none(database: Database) -> None:
+async def test_an_unknown_delivery_reads_as_none(database: Database) -> None:
     async with database.transaction() as connection:
         assert await inbox_listing.read_delivery(connection, _ANY.id) is None
 
 
-async def test_of_large_bodies_fewer_are_claimed_at_a_time(database: Database) -> None:
+async def test_fewer_deliveries_are_claimed_if_their_bodies_are_large(database: Database) -> None:
     large = [_numbered(number, body=bytes(20_000_000)) for number in range(3)]
     async with database.transaction() as connection:
         await inbox.store(connection, large)
         assert [one.provider_id for one in await inbox.claim_pending(connection, 50)] == ["delivery-0"]
 
 
-async def test_a_source_that_is_flooded_holds_up_no_other(database: Database) -> None:
+async def test_a_flooded_source_delays_no_other(database: Database) -> None:
     flood = [_numbered(number) for number in range(100)]
     few = [_numbered(number, source="jira", provider_id=f"jira-{number}") for number in (500, 501, 502)]
     async with database.transaction() as connection:
@@ -181,7 +181,7 @@ async def test_a_source_that_is_flooded_holds_up_no_other(database: Database) ->
     assert claimed == [*flood[:7], *few]
 
 
-async def test_each_source_gives_an_equal_part_oldest_first(database: Database) -> None:
+async def test_each_source_gets_an_equal_share_oldest_first(database: Database) -> None:
     pending = [
         _numbered(number, source=source, provider_id=f"{source}-{number}")
         for source in ("ci_main", "github", "jira")
@@ -193,14 +193,16 @@ async def test_each_source_gives_an_equal_part_oldest_first(database: Database) 
     assert {one.id for one in claimed} == {one.id for one in pending if one.received_at < _numbered(3).received_at}
 
 
-async def test_where_sources_are_more_than_are_claimed_those_that_wait_longest_come_first(database: Database) -> None:
+async def test_the_longest_waiting_sources_come_first_if_there_are_more_sources_than_the_limit(
+    database: Database,
+) -> None:
     pending = [_numbered(number, source=f"source_{9 - number}") for number in range(9)]
     async with database.transaction() as connection:
         await inbox.store(connection, pending)
         assert await inbox.claim_pending(connection, 4) == pending[:4]
 
 
-async def test_two_workers_claim_from_each_source_what_the_other_one_does_not_hold(database: Database) -> None:
+async def test_two_workers_share_the_deliveries_of_each_source(database: Database) -> None:
     pending = [
         _numbered(number, source=source, provider_id=f"{source}-{number}")
         for source in ("github", "jira")
@@ -214,7 +216,7 @@ async def test_two_workers_claim_from_each_source_what_the_other_one_does_not_ho
     assert {one.id for one in first + second} == {one.id for one in pending}
 
 
-async def test_large_bodies_of_one_source_leave_room_for_another(database: Database) -> None:
+async def test_large_bodies_of_one_source_do_not_crowd_out_another(database: Database) -> None:
     large = [_numbered(number, body=bytes(20_000_000)) for number in range(2)]
     small = _numbered(5, source="jira")
     async with database.transaction() as connection:
@@ -233,10 +235,10 @@ _NUMEROUS = text(
 
 
 async def _plans(connection: Connection) -> list[Any]:
-    """How PostgreSQL goes about the statements that must not read everything."""
+    """The plans of the statements that must not scan the table."""
     explain = "EXPLAIN (ANALYZE, FORMAT JSON)"
     before = {"limit": 50, "before": at(28) + timedelta(days=9999)}
-    await connection.execute(inbox._BITMAP_SCANS, {"setting": "off"})  # noqa: SLF001 - as in a claim
+    await connection.execute(inbox._BITMAP_SCANS, {"setting": "off"})  # noqa: SLF001 - as a claim does
     driven = await driver_of(connection)
     claim = await driven.fetchval(f"{explain} {inbox._CLAIM_AND_READ}", 50, 1_000_000)  # noqa: SLF001
     await connection.execute(inbox._BITMAP_SCANS, {"setting": "on"})  # noqa: SLF001
@@ -256,25 +258,25 @@ def _steps(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from _steps(below)
 
 
-@pytest.mark.parametrize("the_planner_knows", ["nothing", "of no flood", "all"])
-async def test_in_a_flood_claims_and_retention_read_no_more_than_they_take(
+@pytest.mark.parametrize("the_planner_knows", ["nothing", "the table before the flood", "everything"])
+async def test_claims_and_retention_read_only_the_rows_they_return_during_a_flood(
     database: Database, the_planner_knows: str
 ) -> None:
     async with database.transaction() as connection:
         await connection.execute(_NUMEROUS, {"verdict": "ignored", "name": "old", "number": 20_000})
-        if the_planner_knows == "of no flood":
+        if the_planner_knows == "the table before the flood":
             await connection.execute(text("ANALYZE deliveries"))
         await connection.execute(_NUMEROUS, {"verdict": None, "name": "new", "number": 200_000})
-        if the_planner_knows == "all":
+        if the_planner_knows == "everything":
             await connection.execute(text("ANALYZE deliveries"))
         for plan in await _plans(connection):
             for step in _steps(plan):
                 assert step["Actual Rows"] * step["Actual Loops"] <= 200, step
                 assert step["Node Type"] != "Seq Scan"
-            assert plan["Total Cost"] < 100_000  # where PostgreSQL would begin to compile
+            assert plan["Total Cost"] < 100_000  # from there on, PostgreSQL would compile the query
 
 
-async def test_two_who_store_the_same_ones_wait_for_each_other_and_never_in_a_circle(database: Database) -> None:
+async def test_two_writers_of_the_same_deliveries_do_not_deadlock(database: Database) -> None:
     one, other = inbox_writer.InboxWriter(database), inbox_writer.InboxWriter(database)
     for turn in range(5):
         batch = [replace(_ANY, provider_id=f"{turn}-{number}") for number in range(500)]
@@ -285,7 +287,7 @@ async def test_two_who_store_the_same_ones_wait_for_each_other_and_never_in_a_ci
     await other.close()
 
 
-async def test_what_is_stored_in_a_transaction_that_is_undone_is_not_there(database: Database) -> None:
+async def test_a_rolled_back_delivery_is_not_stored(database: Database) -> None:
     async def undone() -> None:
         async with database.transaction() as connection:
             await inbox.store(connection, [_ANY])
@@ -297,11 +299,11 @@ async def test_what_is_stored_in_a_transaction_that_is_undone_is_not_there(datab
         assert await inbox.store(connection, [_ANY]) == {_ANY.id}
 
 
-async def test_whoever_gave_up_on_an_answer_does_not_have_the_next_one_read_it(database: Database) -> None:
+async def test_a_cancelled_write_leaves_no_response_for_the_next_one(database: Database) -> None:
     writer = inbox_writer.InboxWriter(database)
     first, second = replace(_ANY, provider_id="1"), replace(_ANY, provider_id="2")
     async with database.transaction() as holding:
-        # Whoever stores the same one waits for our end.
+        # A write of the same delivery waits for this transaction to end.
         await inbox.store(holding, [first])
         storing = asyncio.create_task(writer.store([first]))
         await asyncio.sleep(0.1)
@@ -312,7 +314,7 @@ async def test_whoever_gave_up_on_an_answer_does_not_have_the_next_one_read_it(d
     await writer.close()
 
 
-async def test_what_postgresql_rejects_leaves_the_connection_as_it_was(database: Database) -> None:
+async def test_a_rejected_write_leaves_the_connection_usable(database: Database) -> None:
     writer = inbox_writer.InboxWriter(database)
     with pytest.raises(DatabaseRejected):
         await writer.store([replace(_ANY, headers={"x": "\0"})])
@@ -320,7 +322,7 @@ async def test_what_postgresql_rejects_leaves_the_connection_as_it_was(database:
     await writer.close()
 
 
-async def test_headers_and_names_are_stored_as_they_came(database: Database) -> None:
+async def test_headers_and_ids_are_stored_unchanged(database: Database) -> None:
     odd = replace(_ANY, provider_id='"\\ é\x7f \u2028', headers={"content-type": "a\tb\xff", "x": ""})
     async with database.transaction() as connection:
         await inbox.store(connection, [odd])

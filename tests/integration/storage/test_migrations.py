@@ -1,4 +1,4 @@
-"""The migrations and the tables say the same."""
+"""The migrations create the declared tables, and upgrade older schemas."""
 
 import alembic.command
 import alembic.config
@@ -27,7 +27,7 @@ def _differences(connection: Connection) -> list[object]:
     return list(compare_metadata(context, metadata))
 
 
-async def test_upgrading_to_head_makes_exactly_the_tables(empty_database_url: str) -> None:
+async def test_the_migrations_create_exactly_the_declared_tables(empty_database_url: str) -> None:
     database = Database(empty_database_url)
     await database.migrate()
     async with database.transaction() as connection:
@@ -36,7 +36,7 @@ async def test_upgrading_to_head_makes_exactly_the_tables(empty_database_url: st
     assert differences == []
 
 
-async def test_a_table_that_no_migration_makes_is_noticed(database: Database) -> None:
+async def test_a_missing_table_is_a_difference(database: Database) -> None:
     async with database.transaction() as connection:
         await connection.execute(text("DROP TABLE touched"))
         differences = await connection.run_sync(_differences)
@@ -56,7 +56,7 @@ async def test_migrating_again_changes_nothing(database: Database) -> None:
     await database.check_schema()
 
 
-async def test_the_revisions_are_those_that_alembic_finds(database: Database) -> None:
+async def test_the_known_revisions_are_those_that_alembic_finds(database: Database) -> None:
     script = ScriptDirectory("migrations")
     newest, *older = (revision.revision for revision in script.walk_revisions())
     assert await database.migrate() == newest
@@ -67,7 +67,7 @@ async def test_the_revisions_are_those_that_alembic_finds(database: Database) ->
             await database.check_schema()
 
 
-async def test_a_newer_schema_is_left_as_it_is_and_worked_with(database: Database) -> None:
+async def test_a_newer_schema_is_kept_and_accepted(database: Database) -> None:
     async with database.transaction() as connection:
         await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
         await connection.execute(text("ALTER TABLE deliveries ADD COLUMN of_a_newer_version text"))
@@ -77,7 +77,7 @@ async def test_a_newer_schema_is_left_as_it_is_and_worked_with(database: Databas
         assert await connection.scalar(text("SELECT version_num FROM alembic_version")) == "9999"
 
 
-async def test_an_older_schema_is_not_taken_for_a_newer_one(database: Database) -> None:
+async def test_an_older_schema_is_rejected_and_upgraded(database: Database) -> None:
     newest = await database.migrate()
     async with database.transaction() as connection:
         await connection.run_sync(_downgrade)
@@ -94,14 +94,14 @@ def _downgrade(connection: Connection) -> None:
     alembic.command.downgrade(config, "0002")
 
 
-async def test_what_was_marked_before_there_were_exclusions_is_projected_anew(database: Database) -> None:
+async def test_the_migration_to_exclusions_projects_marked_subjects_again(database: Database) -> None:
     opened = Issue(created_at=at(2))
     _, closed = Issue(number=46, created_at=at(2)).closed(at(5), "duplicate")
     async with database.transaction() as connection:
         await connection.run_sync(_downgrade)
         for request in (opened.opened(), closed):
-            said = interpret_delivery(RULES, request.delivery(at(5)))
-            brought = dict.fromkeys(said.events, "a rule")
+            interpretation = interpret_delivery(RULES, request.delivery(at(5)))
+            brought = dict.fromkeys(interpretation.events, "a rule")
             await recording.record_deliveries(
                 connection, [InterpretedDelivery(request.delivery(at(5)).id, at(5), brought)]
             )
@@ -113,13 +113,13 @@ async def test_what_was_marked_before_there_were_exclusions_is_projected_anew(da
     assert await all_exclusions(database) == {"github:acme/app#46": Exclusion("duplicate", at(5))}
 
 
-async def test_links_are_found_without_a_list_of_what_is_still_to_be_put_in(database: Database) -> None:
+async def test_the_index_of_link_targets_keeps_no_pending_list(database: Database) -> None:
     async with database.transaction() as connection:
         options = await connection.scalar(text("SELECT reloptions FROM pg_class WHERE oid = 'links_targets'::regclass"))
     assert options == ["fastupdate=off"]
 
 
-async def test_a_migration_that_has_to_wait_for_a_reader_keeps_nobody_from_storing(database: Database) -> None:
+async def test_a_migration_that_waits_for_a_reader_does_not_block_writers(database: Database) -> None:
     async with database.transaction() as connection:
         await connection.execute(
             text("CREATE INDEX deliveries_pending ON deliveries (received_at, id) WHERE verdict IS NULL")

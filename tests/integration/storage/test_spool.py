@@ -1,4 +1,4 @@
-"""The spool keeps what it was given, or says that it does not, and why."""
+"""The spool keeps deliveries on disk, or raises an error that says why it cannot."""
 
 import json
 import os
@@ -46,7 +46,7 @@ def _file(tmp_path: Path) -> Path:
     return tmp_path / "data" / "spool" / FILE
 
 
-def test_it_makes_nothing_before_there_is_something_to_keep(spool: Spool, tmp_path: Path) -> None:
+def test_no_file_exists_before_the_first_delivery(spool: Spool, tmp_path: Path) -> None:
     assert not spool.exists
     assert (spool.count(), spool.read_oldest(10)) == (0, [])
     spool.close()
@@ -55,7 +55,7 @@ def test_it_makes_nothing_before_there_is_something_to_keep(spool: Spool, tmp_pa
     assert spool.exists
 
 
-def test_a_directory_may_be_written_from_the_home_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_directory_may_start_with_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     spool = Spool(Path("~/data/spool"))
     spool.add([_ANY])
@@ -63,7 +63,7 @@ def test_a_directory_may_be_written_from_the_home_directory(tmp_path: Path, monk
     assert _file(tmp_path).is_file()
 
 
-def test_a_redelivery_is_kept_once(spool: Spool) -> None:
+def test_a_redelivery_is_added_once(spool: Spool) -> None:
     assert spool.add([_ANY]) == {_ANY.id}
     assert spool.add([_ANY, _numbered(1), _numbered(1)]) == {_numbered(1).id}
     assert spool.add([_ANY]) == frozenset()
@@ -74,15 +74,15 @@ def test_the_same_delivery_id_from_two_sources_is_two_deliveries(spool: Spool) -
     assert len(spool.add([_ANY, replace(_ANY, source="github_2")])) == 2
 
 
-def test_of_a_batch_with_one_that_cannot_be_kept_none_is(spool: Spool) -> None:
-    # SQLite takes text of a thousand million bytes at most, and no half of a surrogate pair at all.
+def test_a_batch_with_an_invalid_delivery_is_not_added(spool: Spool) -> None:
+    # SQLite rejects a lone surrogate.
     with pytest.raises(UnicodeEncodeError):
         spool.add([_numbered(1), replace(_numbered(2), provider="\ud800"), _numbered(3)])
     assert spool.count() == 0
     assert spool.add([_numbered(1), _numbered(3)]) == _ids(_numbered(1), _numbered(3))
 
 
-def test_the_oldest_come_out_in_the_order_in_which_they_came(spool: Spool) -> None:
+def test_deliveries_are_read_in_the_order_of_arrival(spool: Spool) -> None:
     order = [3, 1, 2, 5, 4]
     for number in order:
         spool.add([_numbered(number)])
@@ -92,7 +92,7 @@ def test_the_oldest_come_out_in_the_order_in_which_they_came(spool: Spool) -> No
     assert spool.read_oldest(10) == [_numbered(number) for number in (2, 5, 4, 3)]
 
 
-def test_a_delivery_comes_out_as_it_went_in(spool: Spool) -> None:
+def test_a_delivery_is_read_unchanged(spool: Spool) -> None:
     odd = [
         replace(
             _ANY, body=bytes(range(256)) * 500, headers={"x": 'quo"te\\ {}', "empty": "", "é": "\u2028", "n": "\0"}
@@ -104,7 +104,7 @@ def test_a_delivery_comes_out_as_it_went_in(spool: Spool) -> None:
     assert spool.read_oldest(10) == odd
 
 
-def test_of_large_bodies_fewer_come_out_at_a_time_and_never_none(spool: Spool) -> None:
+def test_fewer_deliveries_but_at_least_one_are_read_if_their_bodies_are_large(spool: Spool) -> None:
     spool.add([_numbered(number, body=bytes(20_000_000)) for number in range(3)])
     assert [one.provider_id for one in spool.read_oldest(50)] == ["0"]
     spool.add([_numbered(9, body=bytes(50_000_000))])
@@ -112,7 +112,7 @@ def test_of_large_bodies_fewer_come_out_at_a_time_and_never_none(spool: Spool) -
     assert [one.provider_id for one in spool.read_oldest(50)] == ["9"]
 
 
-def test_one_that_is_set_aside_stays_and_is_in_nobodys_way(spool: Spool) -> None:
+def test_a_quarantined_delivery_stays_and_blocks_no_other(spool: Spool) -> None:
     spool.add([_numbered(1), _numbered(2)])
     spool.quarantine(_numbered(1).id, "refused")
     assert spool.read_oldest(10) == [_numbered(2)]
@@ -120,7 +120,7 @@ def test_one_that_is_set_aside_stays_and_is_in_nobodys_way(spool: Spool) -> None
     assert spool.add([_numbered(1)]) == frozenset()
 
 
-def test_what_is_kept_survives_into_another_spool_on_the_same_directory(tmp_path: Path) -> None:
+def test_deliveries_survive_into_another_spool_on_the_same_directory(tmp_path: Path) -> None:
     Spool(tmp_path).add([_numbered(1)])
     first = Spool(tmp_path)
     assert first.add([_numbered(1), _numbered(2)]) == {_numbered(2).id}
@@ -128,7 +128,7 @@ def test_what_is_kept_survives_into_another_spool_on_the_same_directory(tmp_path
     assert Spool(tmp_path).read_oldest(10) == [_numbered(1), _numbered(2)]
 
 
-def test_many_at_once_on_one_file_lose_and_double_nothing(tmp_path: Path) -> None:
+def test_concurrent_users_of_one_file_neither_lose_nor_duplicate_deliveries(tmp_path: Path) -> None:
     spools = [Spool(tmp_path), Spool(tmp_path)]
     kept: list[object] = []
     moved: list[str] = []
@@ -142,7 +142,7 @@ def test_many_at_once_on_one_file_lose_and_double_nothing(tmp_path: Path) -> Non
         while (taken := spool.read_oldest(7)) or not full.is_set():
             moved.extend(one.provider_id for one in taken)
             spool.remove([one.id for one in taken])
-            # SQLite lets in whoever asks at the right moment: one that asks without a pause would keep others out.
+            # SQLite has no queue for its lock: a thread that retries without a pause would starve the others.
             time.sleep(0.005)
 
     keepers = [
@@ -157,7 +157,7 @@ def test_many_at_once_on_one_file_lose_and_double_nothing(tmp_path: Path) -> Non
     full.set()
     movers[0].join()
     assert {str(number) for number in range(201)} == set(moved)
-    # A number that was moved already is new again, and only then.
+    # A delivery is new again only after it was removed.
     assert len(kept) == len(moved)
     assert spools[1].count() == 0
 
@@ -182,23 +182,23 @@ def attempt(what):
 directory = Path(sys.argv[1])
 """
 _MOUNT = ("unshare", "--mount", "sh", "-c", 'mount -t tmpfs -o size=64m none "$0" && exec "$@"')
-"""Runs a command that sees a small disk of its own in a directory."""
+"""A prefix that runs a command with a small disk of its own mounted on a directory."""
 
 
 def _program(text: str, *arguments: object, on: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
-    """Run a program over a spool in a process of its own."""
+    """Run a program on a spool, in a process of its own."""
     command = [*on, sys.executable, "-c", _BEGIN + text, *map(str, arguments)]
     return subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=60, check=False)
 
 
 def _answers(text: str, *arguments: object, on: tuple[str, ...] = ()) -> Any:
-    """What a program prints as JSON."""
+    """The JSON output of a program."""
     ended = _program(text, *arguments, on=on)
     assert ended.returncode == 0
     return json.loads(ended.stdout)
 
 
-def test_what_a_process_kept_before_it_was_killed_is_there(tmp_path: Path) -> None:
+def test_deliveries_survive_the_kill_of_their_process(tmp_path: Path) -> None:
     program = """
 spool = Spool(directory)
 for number in range(30):
@@ -209,7 +209,7 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert [one.provider_id for one in Spool(tmp_path).read_oldest(100)] == [str(number) for number in range(30)]
 
 
-def test_processes_that_make_the_file_at_the_same_moment_share_it(tmp_path: Path) -> None:
+def test_processes_that_create_the_file_at_once_share_it(tmp_path: Path) -> None:
     program = """
 sys.stdin.read()
 spool = Spool(directory)
@@ -233,7 +233,7 @@ def _is_unavailable(spool: Spool, path: Path, because: str) -> None:
         assert because in str(refused.value)
 
 
-def test_a_directory_that_cannot_be_made_is_told_and_used_once_it_can(spool: Spool, tmp_path: Path) -> None:
+def test_an_unusable_directory_is_an_error_until_it_is_repaired(spool: Spool, tmp_path: Path) -> None:
     (tmp_path / "data").touch()
     _is_unavailable(spool, _file(tmp_path), "Not a directory")
     assert spool.count() == 0
@@ -241,7 +241,7 @@ def test_a_directory_that_cannot_be_made_is_told_and_used_once_it_can(spool: Spo
     assert spool.add([_ANY]) == {_ANY.id}
 
 
-def test_a_file_that_is_no_database_is_told_and_left_as_it_is(spool: Spool, tmp_path: Path) -> None:
+def test_a_file_that_is_no_database_is_an_error_and_stays_unchanged(spool: Spool, tmp_path: Path) -> None:
     file = _file(tmp_path)
     file.parent.mkdir(parents=True)
     file.write_bytes(b"somebody's notes\n" * 1000)
@@ -254,7 +254,7 @@ def test_a_file_that_is_no_database_is_told_and_left_as_it_is(spool: Spool, tmp_
     assert spool.add([_ANY]) == {_ANY.id}
 
 
-def test_a_file_that_another_process_does_not_let_go_of_is_told(
+def test_a_file_that_another_process_keeps_locked_is_an_error(
     spool: Spool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("service.storage.spool_file._BUSY_SECONDS", 0.1)
@@ -268,15 +268,15 @@ def test_a_file_that_another_process_does_not_let_go_of_is_told(
     assert spool.add([_numbered(1), _numbered(2)]) == {_numbered(2).id}
 
 
-def test_after_its_directory_was_deleted_it_begins_anew(spool: Spool, tmp_path: Path) -> None:
+def test_a_deleted_directory_is_created_again(spool: Spool, tmp_path: Path) -> None:
     spool.add([_numbered(1)])
     shutil.rmtree(tmp_path / "data")
-    # What would go on into the deleted file would be acknowledged and lost.
+    # Deliveries written to the deleted file would be acknowledged and lost.
     assert spool.add([_numbered(2)]) == {_numbered(2).id}
     assert Spool(_file(tmp_path).parent).read_oldest(10) == [_numbered(2)]
 
 
-def test_a_file_that_cannot_grow_is_told_and_used_again_once_it_can(tmp_path: Path) -> None:
+def test_a_file_that_cannot_grow_is_an_error_until_it_can(tmp_path: Path) -> None:
     program = """
 spool = Spool(directory)
 spool.add([numbered(1)])
@@ -297,8 +297,8 @@ print(json.dumps([full, unready, kept, again, [one.provider_id for one in spool.
     assert (again, all_kept) == (2, ["1", "2", "3"])
 
 
-def test_a_read_only_directory_is_told_and_used_again_once_it_is_not() -> None:
-    # Root may write wherever others may not, so the program is somebody else for that long.
+def test_a_read_only_directory_is_an_error_until_it_is_writable() -> None:
+    # Root may write anywhere, so the program changes its user.
     program = """
 Spool(directory).add([numbered(1)])
 paths = [directory, *directory.iterdir()]
@@ -334,9 +334,7 @@ print(json.dumps([*answers, [one.provider_id for one in spool.read_oldest(10)]])
     assert (again, all_kept) == (1, ["1", "2"])
 
 
-def test_a_disk_with_little_room_left_is_left_alone(
-    spool: Spool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_nearly_full_disk_is_not_written_to(spool: Spool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spool.add([_numbered(1)])
     with monkeypatch.context() as nearly_full:
         nearly_full.setattr("service.storage.spool_file._SPARE_BYTES", 1 << 60)
@@ -355,7 +353,7 @@ def _may_mount() -> bool:
 
 
 @pytest.mark.skipif(not _may_mount(), reason="only root may mount a small disk")
-def test_a_disk_that_the_spool_has_filled_can_be_emptied_again(tmp_path: Path) -> None:
+def test_a_disk_that_the_spool_has_filled_can_be_emptied(tmp_path: Path) -> None:
     program = """
 spool = Spool(directory / "spool")
 kept = 0
@@ -380,7 +378,7 @@ print(json.dumps([kept, full, unready, moved, again]))
         )
 
 
-def test_the_file_shrinks_when_all_that_waited_has_left_it(spool: Spool, tmp_path: Path) -> None:
+def test_the_file_shrinks_once_no_delivery_waits(spool: Spool, tmp_path: Path) -> None:
     spool.add([_numbered(number, body=os.urandom(100_000)) for number in range(50)])
     spool.quarantine(_numbered(49).id, "refused")
 
@@ -396,7 +394,7 @@ def test_the_file_shrinks_when_all_that_waited_has_left_it(spool: Spool, tmp_pat
     assert spool.read_oldest(10) == [_numbered(50)]
 
 
-def test_what_the_disk_has_spoilt_is_set_aside_and_keeps_back_no_other(tmp_path: Path) -> None:
+def test_a_corrupted_delivery_is_quarantined_and_blocks_no_other(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
     spool.add([_numbered(1), _numbered(2), _numbered(3)])
     with closing(sqlite3.connect(tmp_path / FILE)) as connection:
@@ -408,7 +406,7 @@ def test_what_the_disk_has_spoilt_is_set_aside_and_keeps_back_no_other(tmp_path:
     assert spool.count() == 3
 
 
-def test_a_directory_is_looked_at_without_making_the_file(tmp_path: Path) -> None:
+def test_checking_the_directory_creates_no_file(tmp_path: Path) -> None:
     Spool(tmp_path / "spool").check_directory()
     assert list((tmp_path / "spool").iterdir()) == []
     (tmp_path / "file").write_text("")
@@ -416,7 +414,7 @@ def test_a_directory_is_looked_at_without_making_the_file(tmp_path: Path) -> Non
         Spool(tmp_path / "file" / "spool").check_directory()
 
 
-def test_while_another_process_holds_the_file_for_long_it_is_unavailable_and_then_works(tmp_path: Path) -> None:
+def test_a_file_that_another_process_locks_for_long_is_unavailable_until_it_is_released(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
     spool.add([_numbered(1)])
     with closing(sqlite3.connect(tmp_path / FILE, isolation_level=None)) as frozen:

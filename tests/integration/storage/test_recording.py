@@ -1,4 +1,4 @@
-"""Lifecycle events and links are recorded once, with who brought them, and tell projection what to look at."""
+"""Recording: events and links are stored once with their origins, and subjects are marked dirty for projection."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -21,8 +21,8 @@ CHANGE = Ref("github:acme/app!7")
 COMMIT = Ref("commit:aaaa")
 
 
-def _said(*heard: LifecycleEvent, links: Sequence[LinkSet] = (), by: int = 1) -> InterpretedDelivery:
-    return InterpretedDelivery(uuid5(NAMESPACE_OID, str(by)), at(2), dict.fromkeys(heard, "a rule"), links)
+def _delivery(*events_: LifecycleEvent, links: Sequence[LinkSet] = (), by: int = 1) -> InterpretedDelivery:
+    return InterpretedDelivery(uuid5(NAMESPACE_OID, str(by)), at(2), dict.fromkeys(events_, "a rule"), links)
 
 
 def _closes(stated_at: datetime, *targets: Ref) -> LinkSet:
@@ -35,39 +35,41 @@ async def _take(connection: Connection, limit: int) -> list[Ref]:
     return list(claimed)
 
 
-async def _brought_by(connection: Connection) -> list[UUID]:
+async def _origins(connection: Connection) -> list[UUID]:
     rows = await connection.execute(text("SELECT delivery_id FROM event_deliveries ORDER BY delivery_id"))
     return list(rows.scalars())
 
 
-async def test_the_same_statement_from_two_deliveries_is_one_event_brought_by_both(database: Database) -> None:
+async def test_two_deliveries_of_one_statement_record_one_event_with_both_origins(database: Database) -> None:
     async with database.transaction() as connection:
-        await recording.record_deliveries(connection, [_said(Proposed(ITEM_1, at(2)), by=1)])
+        await recording.record_deliveries(connection, [_delivery(Proposed(ITEM_1, at(2)), by=1)])
         await recording.record_deliveries(
-            connection, [_said(Proposed(ITEM_1, at(2)), by=2), _said(Proposed(ITEM_1, at(2)), by=2)]
+            connection, [_delivery(Proposed(ITEM_1, at(2)), by=2), _delivery(Proposed(ITEM_1, at(2)), by=2)]
         )
         assert await events.events_of(connection, [ITEM_1, ITEM_2]) == {ITEM_1: [Proposed(ITEM_1, at(2))]}
-        assert len(await _brought_by(connection)) == 2
+        assert len(await _origins(connection)) == 2
 
 
-async def test_what_is_said_is_touched_once_and_then_forgotten(database: Database) -> None:
+async def test_a_recorded_subject_is_dirty_until_it_is_cleared(database: Database) -> None:
     async with database.transaction() as connection:
-        await recording.record_deliveries(connection, [_said(Proposed(ITEM_1, at(2)), links=[_closes(at(2), ITEM_2)])])
+        await recording.record_deliveries(
+            connection, [_delivery(Proposed(ITEM_1, at(2)), links=[_closes(at(2), ITEM_2)])]
+        )
         assert set(await _take(connection, 10)) == {ITEM_1, ITEM_2, CHANGE}
         assert await _take(connection, 10) == []
 
 
-async def test_touched_subjects_are_taken_oldest_first_and_renewed_ones_last(database: Database) -> None:
+async def test_dirty_subjects_are_claimed_oldest_first_and_renewed_ones_last(database: Database) -> None:
     async with database.transaction() as connection:
-        await recording.record_deliveries(connection, [_said(Proposed(ITEM_1, at(2)))])
-        await recording.record_deliveries(connection, [_said(Proposed(ITEM_2, at(2)))])
-        await recording.record_deliveries(connection, [_said(Started(ITEM_1, at(3)))])
+        await recording.record_deliveries(connection, [_delivery(Proposed(ITEM_1, at(2)))])
+        await recording.record_deliveries(connection, [_delivery(Proposed(ITEM_2, at(2)))])
+        await recording.record_deliveries(connection, [_delivery(Started(ITEM_1, at(3)))])
         assert await _take(connection, 1) == [ITEM_2]
 
 
-async def test_what_one_projection_holds_another_one_passes_over(database: Database) -> None:
+async def test_a_projection_skips_subjects_that_another_one_has_cleared(database: Database) -> None:
     async with database.transaction() as connection:
-        await recording.record_deliveries(connection, [_said(Proposed(ITEM_1, at(2)), Proposed(ITEM_2, at(2)))])
+        await recording.record_deliveries(connection, [_delivery(Proposed(ITEM_1, at(2)), Proposed(ITEM_2, at(2)))])
     async with database.transaction() as one, database.transaction() as other:
         first = await _take(one, 1)
         second = await _take(other, 10)
@@ -77,27 +79,27 @@ async def test_what_one_projection_holds_another_one_passes_over(database: Datab
 
 async def test_the_newest_set_of_links_replaces_the_older_one(database: Database) -> None:
     async with database.transaction() as connection:
-        await recording.record_deliveries(connection, [_said(links=[_closes(at(2), ITEM_1)])])
-        await recording.record_deliveries(connection, [_said(links=[_closes(at(3), ITEM_2)])])
+        await recording.record_deliveries(connection, [_delivery(links=[_closes(at(2), ITEM_1)])])
+        await recording.record_deliveries(connection, [_delivery(links=[_closes(at(3), ITEM_2)])])
         assert await links.neighbourhood(connection, [CHANGE]) == [(CHANGE, ITEM_2)]
 
 
-async def test_a_set_of_links_that_arrives_late_replaces_nothing(database: Database) -> None:
+async def test_an_older_set_of_links_that_arrives_late_replaces_nothing(database: Database) -> None:
     async with database.transaction() as connection:
-        await recording.record_deliveries(connection, [_said(links=[_closes(at(3), ITEM_2)])])
-        await recording.record_deliveries(connection, [_said(links=[_closes(at(2), ITEM_1)])])
+        await recording.record_deliveries(connection, [_delivery(links=[_closes(at(3), ITEM_2)])])
+        await recording.record_deliveries(connection, [_delivery(links=[_closes(at(2), ITEM_1)])])
         assert await links.neighbourhood(connection, [CHANGE]) == [(CHANGE, ITEM_2)]
 
 
-async def test_an_empty_set_takes_links_back(database: Database) -> None:
+async def test_an_empty_set_withdraws_the_links(database: Database) -> None:
     async with database.transaction() as connection:
-        await recording.record_deliveries(connection, [_said(links=[_closes(at(2), ITEM_1)])])
-        await recording.record_deliveries(connection, [_said(links=[_closes(at(3))])])
+        await recording.record_deliveries(connection, [_delivery(links=[_closes(at(2), ITEM_1)])])
+        await recording.record_deliveries(connection, [_delivery(links=[_closes(at(3))])])
         assert await links.neighbourhood(connection, [CHANGE]) == []
 
 
-async def test_of_two_sets_stated_at_once_the_same_one_wins_in_either_order(database: Database) -> None:
-    one, other = _said(links=[_closes(at(2), ITEM_1)]), _said(links=[_closes(at(2), ITEM_2)])
+async def test_a_tie_between_sets_of_links_does_not_depend_on_their_order(database: Database) -> None:
+    one, other = _delivery(links=[_closes(at(2), ITEM_1)]), _delivery(links=[_closes(at(2), ITEM_2)])
     outcomes = []
     for order in ([one, other], [other, one]):
         async with database.transaction() as connection:
@@ -112,15 +114,15 @@ async def test_of_two_sets_stated_at_once_the_same_one_wins_in_either_order(data
     assert outcomes == [[(CHANGE, ITEM_2)]] * 4
 
 
-async def test_an_item_that_lost_its_evidence_is_touched(database: Database) -> None:
+async def test_an_item_that_loses_its_evidence_becomes_dirty(database: Database) -> None:
     async with database.transaction() as connection:
-        await recording.record_deliveries(connection, [_said(links=[_closes(at(2), ITEM_1)])])
+        await recording.record_deliveries(connection, [_delivery(links=[_closes(at(2), ITEM_1)])])
         await _take(connection, 10)
-        await recording.record_deliveries(connection, [_said(links=[_closes(at(3), ITEM_2)])])
+        await recording.record_deliveries(connection, [_delivery(links=[_closes(at(3), ITEM_2)])])
         assert set(await _take(connection, 10)) == {CHANGE, ITEM_1, ITEM_2}
 
 
-async def test_everything_around_a_subject_is_found_from_each_of_its_parts(database: Database) -> None:
+async def test_the_neighbourhood_is_the_same_from_each_of_its_subjects(database: Database) -> None:
     other_change, other_commit = Ref("github:acme/app!8"), Ref("commit:bbbb")
     said = [
         LinkSet(CHANGE, "body", CHANGE, frozenset({ITEM_1, ITEM_2}), at(2)),
@@ -136,46 +138,46 @@ async def test_everything_around_a_subject_is_found_from_each_of_its_parts(datab
         (other_commit, other_change),
     }
     async with database.transaction() as connection:
-        await recording.record_deliveries(connection, [_said(links=said)])
+        await recording.record_deliveries(connection, [_delivery(links=said)])
         for subject in (COMMIT, CHANGE, ITEM_2):
             assert set(await links.neighbourhood(connection, [subject])) == all_links
-        # Nothing that the first item is served by serves the second change: of this one nothing need be known.
+        # No evidence of the first item belongs to the second change, so that one is not needed.
         own = {(CHANGE, ITEM_1), (CHANGE, ITEM_2), (COMMIT, CHANGE)}
         assert set(await links.neighbourhood(connection, [ITEM_1])) == own
 
 
-async def test_links_that_are_news_to_the_planner_are_looked_up_and_never_read_one_and_all(database: Database) -> None:
+async def test_a_neighbourhood_is_read_by_index_even_without_statistics(database: Database) -> None:
     items = [Ref(f"github:acme/app#{number}") for number in range(3000)]
     said = [LinkSet(Ref(f"github:acme/app!{one[16:]}"), "body", one, frozenset({one}), at(2)) for one in items]
     async with database.transaction() as connection:
-        await recording.record_deliveries(connection, [_said(links=said)])
-        # Within the transaction no vacuum has looked at them.
+        await recording.record_deliveries(connection, [_delivery(links=said)])
+        # In this transaction, autovacuum has not analysed the table.
         explained = await connection.scalars(text(f"EXPLAIN {links.NEIGHBOURHOOD}"), {"subjects": items[:100]})
         plan = "\n".join(explained)
     assert "Index Cond: (targets @> " in plan
     assert "Seq Scan on links" not in plan
 
 
-async def test_links_in_a_circle_end(database: Database) -> None:
+async def test_a_cycle_of_links_ends(database: Database) -> None:
     said = [
         LinkSet(ITEM_1, "body", ITEM_1, frozenset({ITEM_2}), at(2)),
         LinkSet(ITEM_2, "body", ITEM_2, frozenset({ITEM_1}), at(2)),
     ]
     async with database.transaction() as connection:
-        await recording.record_deliveries(connection, [_said(links=said)])
+        await recording.record_deliveries(connection, [_delivery(links=said)])
         assert set(await links.neighbourhood(connection, [ITEM_1])) == {(ITEM_1, ITEM_2), (ITEM_2, ITEM_1)}
 
 
-async def test_thousands_of_statements_of_one_delivery_are_recorded(database: Database) -> None:
+async def test_thousands_of_events_of_one_delivery_are_recorded(database: Database) -> None:
     many = [Proposed(Ref(f"github:acme/app#{number}"), at(2)) for number in range(6000)]
     async with database.transaction() as connection:
-        await recording.record_deliveries(connection, [_said(*many)])
+        await recording.record_deliveries(connection, [_delivery(*many)])
         assert len(await _take(connection, 10_000)) == 6000
 
 
-async def test_a_subject_that_is_set_aside_is_passed_over_for_longer_each_time(database: Database) -> None:
+async def test_a_failing_subject_is_postponed_with_exponential_backoff(database: Database) -> None:
     async with database.transaction() as connection:
-        await recording.record_deliveries(connection, [_said(Proposed(ITEM_1, at(2)), Proposed(ITEM_2, at(2)))])
+        await recording.record_deliveries(connection, [_delivery(Proposed(ITEM_1, at(2)), Proposed(ITEM_2, at(2)))])
         pauses = []
         now = at(2)
         for _ in range(3):
@@ -190,29 +192,29 @@ async def test_a_subject_that_is_set_aside_is_passed_over_for_longer_each_time(d
     assert pauses == [timedelta(minutes=1), timedelta(minutes=2), timedelta(minutes=4)]
 
 
-async def test_news_bring_a_subject_back_that_was_set_aside(database: Database) -> None:
+async def test_a_new_event_ends_a_postponement(database: Database) -> None:
     async with database.transaction() as connection:
-        await recording.record_deliveries(connection, [_said(Proposed(ITEM_1, at(2)))])
+        await recording.record_deliveries(connection, [_delivery(Proposed(ITEM_1, at(2)))])
         mark = (await dirty_subjects.claim_dirty(connection, 10, at(2)))[ITEM_1]
         await dirty_subjects.postpone(connection, ITEM_1, mark, "a fault", at(2))
         assert await dirty_subjects.claim_dirty(connection, 10, at(2)) == {}
-        await recording.record_deliveries(connection, [_said(Started(ITEM_1, at(3)))])
+        await recording.record_deliveries(connection, [_delivery(Started(ITEM_1, at(3)))])
         assert set(await dirty_subjects.claim_dirty(connection, 10, at(2))) == {ITEM_1}
 
 
-async def test_what_is_said_while_a_subject_fails_is_not_set_aside_with_it(database: Database) -> None:
+async def test_a_subject_that_is_renewed_while_it_fails_is_not_postponed(database: Database) -> None:
     async with database.transaction() as connection:
-        await recording.record_deliveries(connection, [_said(Proposed(ITEM_1, at(2)))])
+        await recording.record_deliveries(connection, [_delivery(Proposed(ITEM_1, at(2)))])
         mark = (await dirty_subjects.claim_dirty(connection, 10, at(2)))[ITEM_1]
-        await recording.record_deliveries(connection, [_said(Started(ITEM_1, at(3)))])
+        await recording.record_deliveries(connection, [_delivery(Started(ITEM_1, at(3)))])
         assert await dirty_subjects.postpone(connection, ITEM_1, mark, "a fault", at(2)) == 0
         assert set(await dirty_subjects.claim_dirty(connection, 10, at(2))) == {ITEM_1}
 
 
-async def test_a_touched_subject_is_claimed_by_one_at_a_time(database: Database) -> None:
+async def test_a_dirty_subject_is_claimed_by_one_worker_at_a_time(database: Database) -> None:
     async with database.transaction() as connection:
         await recording.record_deliveries(
-            connection, [_said(*(Proposed(Ref(f"key:{number}"), at(2)) for number in range(5)))]
+            connection, [_delivery(*(Proposed(Ref(f"key:{number}"), at(2)) for number in range(5)))]
         )
     async with database.transaction() as one:
         async with database.transaction() as other:
