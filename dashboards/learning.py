@@ -138,8 +138,9 @@ _TEAMS = Section(
         build_table(
             PanelSpec(
                 "Teams",
-                "In alphabetical order. A value is empty if fewer experiments than the minimum sample are behind it. "
-                "This is not a ranking: teams try different things. Click a name to see the team.",
+                "In alphabetical order, with the median and the p90 of the time from idea to answer. A value is empty if "
+                "fewer experiments than the minimum sample are behind it. This is not a ranking: teams try different "
+                "things. Click a name to see the team.",
                 width=24,
                 height=10,
                 fixed_id=273996,
@@ -148,7 +149,7 @@ _TEAMS = Section(
             [
                 Column("Answers", sum_each_team("stage_samples", stage="idea_to_answer", window=WINDOW)),
                 Column(
-                    "Median idea to answer",
+                    "Median",
                     select_each_team("stage_quantile_seconds", stage="idea_to_answer", window=WINDOW, q="0.5"),
                     SECONDS,
                     DURATIONS,

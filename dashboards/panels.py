@@ -27,7 +27,7 @@ from dashboards.words import PLAIN
 DATASOURCE = options.DataSourceRef("prometheus", "${datasource}")
 _A_DAY_MILLISECONDS = 25 * 3_600_000.0
 """A day, and an hour to spare."""
-NO_METRICS = "no experiments yet, or no metrics are exported: see Metrics on the dashboard Data quality"
+NO_METRICS = "no experiments yet, or no metrics exported: see the dashboard Data quality"
 
 
 def explain_too_few(sample: str) -> str:

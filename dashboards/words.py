@@ -83,7 +83,7 @@ AGO: Words = _map_ranges(
     (1 * _DAY, "in the last day"),
     (7 * _DAY, "in the last week"),
     (31 * _DAY, "in the last month"),
-    (92 * _DAY, "in the last three months"),
+    (92 * _DAY, "in the last 3 months"),
     (366 * _DAY, "in the last year"),
     (_EVER, "over a year ago"),
 )
