@@ -138,9 +138,9 @@ _TEAMS = Section(
         build_table(
             PanelSpec(
                 "Teams",
-                "In alphabetical order, with the median and the p90 of the time from idea to answer. A value is empty if "
-                "fewer experiments than the minimum sample are behind it. This is not a ranking: teams try different "
-                "things. Click a name to see the team.",
+                "In alphabetical order, with the median and the p90 of the time from idea to answer. A value is empty "
+                "if fewer experiments than the minimum sample are behind it. This is not a ranking: teams try "
+                "different things. Click a name to see the team.",
                 width=24,
                 height=10,
                 fixed_id=273996,
