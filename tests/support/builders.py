@@ -1,4 +1,4 @@
-"""Small builders of what tests speak of: experiments, and GitHub's deliveries as GitHub signs them."""
+"""Builders of experiments, and of GitHub's deliveries as GitHub signs them."""
 
 import hmac
 import json
@@ -68,7 +68,7 @@ def experiment(
 
 
 def taken_up(when: datetime, quiet: timedelta = timedelta(0), *, concluded: bool = True) -> Restart:
-    """An experiment was taken up again, after it was concluded or quiet for so long."""
+    """A restart of an experiment, after its conclusion or after a quiet time."""
     return Restart(when, concluded, quiet)
 
 
@@ -79,7 +79,7 @@ def terms(
     min_sample: int = 5,
     max_teams: int = 200,
 ) -> Terms:
-    """Terms with windows of so many days, such as `7d`, and a threshold of 14 days where none is given."""
+    """Terms with windows such as `7d`. The default threshold is 14 days."""
     return Terms(
         windows=tuple(Window(label, timedelta(days=int(label.removesuffix("d")))) for label in windows),
         thresholds={"default": timedelta(days=14), **(thresholds or {})},
@@ -116,7 +116,7 @@ class GitHubRequest:
 
 
 def github(event: str, payload: Mapping[str, Any] | bytes) -> GitHubRequest:
-    """A delivery of an event; its id follows from its content, as a redelivery keeps it."""
+    """A delivery of an event. Its id follows from its content, so a redelivery has the same id."""
     body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
     return GitHubRequest(event, body, str(uuid5(NAMESPACE_OID, event + repr(body))))
 
@@ -250,7 +250,7 @@ class PullRequest:
 def workflow_run(
     sha: str, when: datetime, conclusion: str | None = "success", action: str = "completed"
 ) -> GitHubRequest:
-    """A run of a workflow on a commit, as it came to its end."""
+    """A completed run of a workflow on a commit."""
     run = {
         "id": 1,
         "name": "tests",
@@ -271,7 +271,7 @@ def push(
     deleted: bool = False,
     repository: str = "acme/app",
 ) -> GitHubRequest:
-    """A push to a branch, with a commit for each message, of which the last is `after`."""
+    """A push to a branch, with a commit for each message; the last commit is `after`."""
     commits = [
         {"id": after if message is messages[-1] else f"{place:040x}", "message": message, "timestamp": stamp(when)}
         for place, message in enumerate(messages, start=1)
@@ -289,7 +289,7 @@ def push(
 def deployment_status(
     sha: str, when: datetime, *, environment: str = "production", state: str = "success"
 ) -> GitHubRequest:
-    """A deployment of a commit, as it came to its end."""
+    """A completed deployment of a commit."""
     status = {"state": state, "environment": environment, "created_at": stamp(when)}
     deployment = {"sha": sha, "ref": "main", "environment": environment}
     return github("deployment_status", {"action": "created", "deployment": deployment, "deployment_status": status})
@@ -326,7 +326,7 @@ def comment(
 
 
 def renamed(old: str, full_name: str, when: datetime) -> GitHubRequest:
-    """A repository that has a new name."""
+    """The rename of a repository."""
     repository = {"full_name": full_name, "updated_at": stamp(when)}
     changes = {"repository": {"name": {"from": old}}}
     return github("repository", {"action": "renamed", "repository": repository, "changes": changes})
@@ -343,5 +343,5 @@ NO_PAYLOAD = raw_payload()
 
 
 def without_label(event: LifecycleEvent) -> LifecycleEvent:
-    """The event, whichever label stated it."""
+    """The event without the label that stated it."""
     return replace(event, label="") if isinstance(event, Declared | Withdrawn) else event

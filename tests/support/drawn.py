@@ -1,4 +1,4 @@
-"""Experiments that hypothesis draws, with instants in March 2026, in any order that slips of clocks allow."""
+"""Strategies for experiments, with instants in March 2026 in any order, because clocks differ."""
 
 from datetime import datetime, timedelta
 

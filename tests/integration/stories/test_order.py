@@ -51,7 +51,7 @@ RENAMES = (
 
 @dataclass(frozen=True)
 class Told:
-    """What one delivery says."""
+    """The observations of one delivery."""
 
     provider: str
     observations: tuple[Observation, ...]
@@ -60,7 +60,7 @@ class Told:
         return interpret(RULES, self.provider, self.observations, NO_PAYLOAD)
 
 
-# Few moments, so that much of what is drawn happens at once.
+# Few moments, so that many drawn events happen at once.
 moments = st.builds(lambda day, second: at(day) + timedelta(seconds=second), st.integers(2, 6), st.integers(0, 1))
 
 
@@ -131,7 +131,7 @@ stories = st.lists(
 
 
 def derived_from(told: Sequence[Told]) -> tuple[dict[str, Experiment], dict[str, Exclusion]]:
-    """The experiments, and what is left out, that come of all that was told, worked out plainly and in one go."""
+    """Derive the experiments and exclusions of all observations, naively and in one pass."""
     interpreted = [one.interpreted() for one in told]
     aliases = Aliases(alias for one in interpreted for alias in one.aliases)
     heard: dict[Ref, set[LifecycleEvent]] = {}
@@ -173,13 +173,13 @@ def test_the_order_of_observations_makes_no_difference(story: list[Told], data: 
 
 
 @given(stories)
-def test_observations_of_one_delivery_may_come_in_several(story: list[Told]) -> None:
+def test_the_observations_of_one_delivery_may_come_in_several_deliveries(story: list[Told]) -> None:
     split = [Told(one.provider, (observation,)) for one in story for observation in one.observations]
     assert derived_from(split) == derived_from(story)
 
 
 async def _tell(database: Database, told: Sequence[Told], batch: int) -> None:
-    """One worker that records what it is told, in batches, and projects between them."""
+    """Run one worker that records deliveries in batches, and projects after each batch."""
     for start in range(0, len(told), batch):
         said = [_said(one) for one in told[start : start + batch]]
         async with database.transaction() as connection:

@@ -1,4 +1,4 @@
-"""Stories of experiments, from the first webhook to the figures."""
+"""Stories of experiments, from the first webhook to the metrics."""
 
 from datetime import timedelta
 from itertools import permutations
@@ -71,7 +71,7 @@ async def test_an_issue_its_pull_request_and_its_runs_become_one_failed_intellig
     assert (told.outcome, told.failure_category) == (Outcome.FAILED, FailureCategory.INTELLIGENT)
 
 
-async def test_the_figures_of_a_failed_experiment_are_right_to_the_second(database: Database) -> None:
+async def test_the_metrics_of_a_failed_experiment_are_exact_to_the_second(database: Database) -> None:
     await deliver(database, *_a_failed_experiment())
     shown = await figures(database, at(9, "10:00:00"))
     taken = (at(6, "11:05:17") - at(2, "09:00:00")) / SECONDS
@@ -88,7 +88,7 @@ async def test_the_figures_of_a_failed_experiment_are_right_to_the_second(databa
     assert sum(value for name, value in shown.items() if name[0] == "failures" and "7d" in name) == 1
 
 
-async def test_the_figures_leave_a_window_to_the_second(database: Database) -> None:
+async def test_an_experiment_leaves_a_window_to_the_second(database: Database) -> None:
     await deliver(database, *_a_failed_experiment())
     concluded = at(6, "11:05:17")
     key = ("experiments_concluded", "failed", "search", "7d")
@@ -96,7 +96,7 @@ async def test_the_figures_leave_a_window_to_the_second(database: Database) -> N
     assert (await figures(database, concluded + timedelta(days=7, seconds=1)))[key] == 0
 
 
-async def test_the_figures_follow_the_story_as_it_unfolds(database: Database) -> None:
+async def test_the_metrics_follow_the_story(database: Database) -> None:
     issue = Issue(created_at=at(2), labels=("experiment", "team:search"))
     stages = ("experiments_in_flight", "proposed", "search"), ("experiments_in_flight", "running", "search")
     await deliver(database, issue.opened())
@@ -154,7 +154,7 @@ async def test_a_pull_request_from_an_experiment_branch_is_an_experiment_and_wor
     assert (told.state, told.outcome, told.started_at) == (State.CONCLUDED, Outcome.WORKED, None)
 
 
-async def test_a_pull_request_of_a_marked_issue_is_no_experiment_of_its_own(database: Database) -> None:
+async def test_a_pull_request_of_a_marked_issue_is_not_an_experiment(database: Database) -> None:
     pull = PullRequest(created_at=at(3), branch="exp/cache")
     await deliver(database, pull.opened())
     assert set(await all_experiments(database)) == {"github:acme/app!7"}
@@ -173,7 +173,7 @@ async def test_an_issue_that_is_marked_after_it_was_closed_counts_from_its_begin
     assert (told.idea_at, told.concluded_at) == (at(2), at(4))
 
 
-async def test_an_issue_that_is_un_marked_leaves_the_figures(database: Database) -> None:
+async def test_an_unmarked_issue_leaves_the_metrics(database: Database) -> None:
     issue = Issue(created_at=at(2), labels=("experiment", "team:search"))
     await deliver(database, issue.opened())
     issue, unlabeled = issue.unlabeled("experiment", at(3))
@@ -182,7 +182,7 @@ async def test_an_issue_that_is_un_marked_leaves_the_figures(database: Database)
     assert ("experiments_in_flight", "proposed", "search") not in await figures(database, at(4))
 
 
-async def test_a_duplicate_leaves_the_figures_until_it_is_reopened(database: Database) -> None:
+async def test_a_duplicate_leaves_the_metrics_until_it_is_reopened(database: Database) -> None:
     issue, closed = Issue(created_at=at(2)).closed(at(3), reason="duplicate")
     await deliver(database, closed)
     assert await all_experiments(database) == {}
@@ -191,7 +191,7 @@ async def test_a_duplicate_leaves_the_figures_until_it_is_reopened(database: Dat
     assert (await all_experiments(database))[ISSUE].state is State.PROPOSED
 
 
-async def test_an_abandoned_loop_is_concluded_but_not_answered(database: Database) -> None:
+async def test_an_abandoned_experiment_is_concluded_but_not_answered(database: Database) -> None:
     _, closed = Issue(created_at=at(2), labels=("experiment", "team:search")).closed(at(3), reason="not_planned")
     await deliver(database, closed)
     shown = await figures(database, at(4))
@@ -240,7 +240,7 @@ async def test_a_label_that_is_swapped_within_one_second_leaves_the_new_one(data
     assert (await all_experiments(database))[ISSUE].outcome is Outcome.FAILED
 
 
-async def test_a_loop_that_is_reopened_can_be_concluded_differently(database: Database) -> None:
+async def test_a_reopened_experiment_can_be_concluded_differently(database: Database) -> None:
     issue = Issue(created_at=at(2))
     issue, abandoned = issue.closed(at(3), reason="not_planned")
     issue, reopened = issue.reopened(at(4))
@@ -252,7 +252,7 @@ async def test_a_loop_that_is_reopened_can_be_concluded_differently(database: Da
         assert (told.concluded_at, told.outcome) == (at(6), Outcome.FAILED)
 
 
-async def test_what_a_comment_concluded_goes_before_an_old_label_and_ends_with_a_reopening(database: Database) -> None:
+async def test_a_conclusion_by_comment_outranks_an_older_label_until_a_reopening(database: Database) -> None:
     issue = Issue(created_at=at(2), labels=("experiment", "outcome:worked"))
     await deliver(database, issue.opened(), comment("/experiment conclude failed complex", at(5)))
     told = (await all_experiments(database))[ISSUE]
@@ -272,19 +272,19 @@ async def test_a_command_on_the_pull_request_concludes_the_issue_that_it_serves(
     assert (told.concluded_at, told.outcome) == (at(5), Outcome.FAILED)
 
 
-async def test_a_stranger_commands_nothing(database: Database) -> None:
+async def test_a_command_by_a_stranger_is_ignored(database: Database) -> None:
     said = comment("/experiment conclude failed", at(5), association="CONTRIBUTOR")
     await deliver(database, Issue(created_at=at(2)).opened(), said)
     assert (await all_experiments(database))[ISSUE].state is State.PROPOSED
 
 
-async def test_a_team_that_was_said_by_comment_is_not_undone_by_the_next_payload(database: Database) -> None:
+async def test_the_next_payload_does_not_undo_a_team_declared_by_comment(database: Database) -> None:
     issue = Issue(created_at=at(2))
     await deliver(database, issue.opened(), comment("/experiment team Search", at(3)), issue.edited(at(4)))
     assert (await all_experiments(database))[ISSUE].team == "search"
 
 
-async def test_a_loop_that_is_talked_about_every_day_is_not_forgotten(database: Database) -> None:
+async def test_an_experiment_with_daily_comments_is_not_forgotten(database: Database) -> None:
     talk = [comment("What about this one?", at(day)) for day in range(3, 29)]
     await deliver(database, Issue(created_at=at(2)).opened(), *talk)
     told = (await all_experiments(database))[ISSUE]
@@ -305,7 +305,7 @@ async def test_an_experiment_keeps_its_history_when_its_repository_is_renamed(da
         assert (told.started_at, told.first_signal_at, told.concluded_at) == (at(3), at(4), at(7))
 
 
-async def test_an_issue_that_is_transferred_takes_its_evidence_along(database: Database) -> None:
+async def test_a_transferred_issue_keeps_its_evidence(database: Database) -> None:
     pull = PullRequest(created_at=at(3))
     issue = Issue(created_at=at(2))
     new = {"new_issue": {"number": 9}, "new_repository": {"full_name": "acme/docs"}}
@@ -315,7 +315,7 @@ async def test_an_issue_that_is_transferred_takes_its_evidence_along(database: D
     assert experiments["github:acme/docs#9"].started_at == at(3)
 
 
-async def test_a_deleted_issue_leaves_the_figures(database: Database) -> None:
+async def test_a_deleted_issue_leaves_the_metrics(database: Database) -> None:
     issue = Issue(created_at=at(2))
     await deliver(database, issue.opened(), issue.event("deleted", at(3)))
     assert await all_experiments(database) == {}
@@ -335,7 +335,7 @@ TICKET = Ref("jira:ML-12")
 
 
 async def _tell(database: Database, provider: str, rules: Rules, *observations: Observation) -> None:
-    """Tell something of a provider whose own payloads are not read, in the words that all providers share."""
+    """Record observations of a provider without reading a payload of it."""
     found = interpret(rules, provider, observations, NO_PAYLOAD)
     brought = {statement.event: statement.rule for statement in found.statements}
     by = uuid5(NAMESPACE_OID, repr(observations))
@@ -356,7 +356,7 @@ async def test_a_tickets_key_in_a_branchs_name_alone_makes_runs_its_signals(data
     assert told.team == "ml"
 
 
-async def test_a_team_that_calls_experiments_bets_is_served_by_the_rules_in_the_readme(database: Database) -> None:
+async def test_the_rules_in_the_readme_serve_a_team_that_calls_experiments_bets(database: Database) -> None:
     readme = README.read_text()
     text = readme.partition("<!-- example: bets -->\n```yaml\n")[2].partition("```")[0]
     assert 0 < len(text.splitlines()) < 15
@@ -369,7 +369,7 @@ async def test_a_team_that_calls_experiments_bets_is_served_by_the_rules_in_the_
     assert (told.idea_at, told.concluded_at, told.team) == (at(2), at(9), "ml-platform")
 
 
-async def test_of_two_labels_that_mark_an_experiment_one_may_go(database: Database) -> None:
+async def test_one_of_two_labels_that_mark_an_experiment_may_be_removed(database: Database) -> None:
     text = "rules:\n  - when: {label: bet}\n    then: {declare: {experiment: true}}\n"
     rules = read_rules(RulesFile("rules.yaml", text), read_rules_file(DEFAULTS))
     issue = Issue(created_at=at(2), labels=())
@@ -385,7 +385,7 @@ async def test_of_two_labels_that_mark_an_experiment_one_may_go(database: Databa
     assert await all_experiments(database) == {}
 
 
-async def test_two_hooks_that_tell_the_same_are_two_deliveries_and_one_statement(database: Database) -> None:
+async def test_two_hooks_with_the_same_event_are_two_deliveries_and_one_statement(database: Database) -> None:
     opened = Issue(created_at=at(2)).opened()
     sources = {name: {"provider": "github", "secret": SECRET} for name in ("github", "github_org")}
     async with api(database, sources=sources) as client:

@@ -1,4 +1,4 @@
-"""For each provider a story from idea to answer, in that provider's own payloads, and one across tools."""
+"""A story from idea to answer for each provider, in its own payloads, and one across tools."""
 
 import random
 from dataclasses import replace
@@ -42,7 +42,7 @@ def instants(told: Experiment) -> Instants:
 
 
 async def the_only(database: Database, root: str) -> Experiment:
-    """The experiment with this root, and there is no other."""
+    """The experiment with this root, which is the only one."""
     told = await all_experiments(database)
     assert set(told) == {root}
     return next(iter(told.values()))
@@ -107,7 +107,7 @@ async def test_jira_from_a_ticket_to_a_shared_failure(database: Database) -> Non
     assert told.team == "ranking"
 
 
-async def test_jira_a_ticket_that_left_the_status_that_had_concluded_it_is_open_again(database: Database) -> None:
+async def test_jira_a_ticket_that_leaves_its_final_status_is_open(database: Database) -> None:
     ticket = Ticket(created_at=at(2))
     created = ticket.created()
     ticket, done = ticket.moved(DONE, at(3), "Done")
@@ -121,7 +121,7 @@ async def test_jira_a_ticket_that_left_the_status_that_had_concluded_it_is_open_
     assert (told.concluded_at, told.outcome) == (at(6), Outcome.ABANDONED)
 
 
-async def test_jira_moves_between_open_statuses_leave_what_a_comment_concluded(database: Database) -> None:
+async def test_jira_moves_between_open_statuses_leave_a_conclusion_by_comment(database: Database) -> None:
     pull = PullRequest(created_at=at(3), branch="ML-12-freshness", body="")
     ticket = Ticket(created_at=at(2))
     created = ticket.created()
@@ -135,7 +135,7 @@ async def test_jira_moves_between_open_statuses_leave_what_a_comment_concluded(d
 
 
 @pytest.mark.parametrize("first", ["resolution", "status"])
-async def test_jira_a_resolution_that_comes_before_or_after_the_status_is_heard(database: Database, first: str) -> None:
+async def test_jira_a_resolution_before_or_after_the_status_counts(database: Database, first: str) -> None:
     ticket = Ticket(created_at=at(2))
     refused = {"field": "resolution", "fromString": "", "toString": "Won't Do"}
     entered = {"field": "status", "from": "10000", "fromString": "To Do", "to": "10002", "toString": "Done"}
@@ -152,7 +152,7 @@ async def test_jira_a_resolution_that_comes_before_or_after_the_status_is_heard(
     assert told.concluded_at == (at(4) if first == "status" else at(5))
 
 
-async def test_jira_a_comment_that_shows_few_of_the_tickets_fields_leaves_its_team(database: Database) -> None:
+async def test_jira_a_comment_with_few_fields_of_the_ticket_leaves_its_team(database: Database) -> None:
     ticket = Ticket(created_at=at(2), components=("Search",))
     await deliver(database, ticket.created(), ticket.commented("Any news?", at(5)))
     assert (await the_only(database, "jira:ML-12")).team == "search"
@@ -173,7 +173,7 @@ async def test_jira_the_answer_is_when_the_ticket_was_done_and_not_when_it_was_r
     assert (await the_only(database, "jira:ML-12")).concluded_at == at(6)
 
 
-async def test_jira_a_resolution_that_is_taken_away_opens_a_ticket_whose_last_move_was_lost(database: Database) -> None:
+async def test_jira_removing_the_resolution_reopens_a_ticket_whose_last_move_was_lost(database: Database) -> None:
     ticket = Ticket(created_at=at(2))
     created = ticket.created()
     ticket, done = ticket.moved(DONE, at(3), "Done")
@@ -183,7 +183,7 @@ async def test_jira_a_resolution_that_is_taken_away_opens_a_ticket_whose_last_mo
     assert (await the_only(database, "jira:ML-12")).state is State.RUNNING
 
 
-async def test_github_a_duplicate_whose_reason_is_changed_afterwards_counts(database: Database) -> None:
+async def test_github_a_duplicate_whose_reason_changes_later_counts(database: Database) -> None:
     issue = Issue(created_at=at(2))
     duplicate, closed = issue.closed(at(3), "duplicate")
     await deliver(database, issue.opened(), closed)
@@ -193,7 +193,7 @@ async def test_github_a_duplicate_whose_reason_is_changed_afterwards_counts(data
     assert (await the_only(database, "github:acme/app#45")).concluded_at == at(3)
 
 
-async def test_gitlab_an_issue_that_moved_to_another_project_leaves_the_figures(database: Database) -> None:
+async def test_gitlab_an_issue_that_moved_to_another_project_leaves_the_metrics(database: Database) -> None:
     issue = GitLabIssue(created_at=at(2))
     closed, closing = issue.closed(at(3))
     moved = replace(closed, moved_to=9).event("update", at(3, "09:00:02"))
@@ -201,7 +201,7 @@ async def test_gitlab_an_issue_that_moved_to_another_project_leaves_the_figures(
     assert await all_experiments(database) == {}
 
 
-async def test_gitlab_a_branch_that_is_removed_without_a_change_leaves_the_figures(database: Database) -> None:
+async def test_gitlab_a_branch_removed_without_a_change_leaves_the_metrics(database: Database) -> None:
     await deliver(database, gitlab_push("exp/warm-cache", HEAD, at(2)))
     assert (await the_only(database, "branch:acme/app@exp/warm-cache")).idea_at == at(2)
     await deliver(database, gitlab_push("exp/warm-cache", "0" * 40, None))
@@ -209,7 +209,7 @@ async def test_gitlab_a_branch_that_is_removed_without_a_change_leaves_the_figur
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
-async def test_a_branch_that_is_pushed_in_the_second_of_its_merge_is_no_experiment(
+async def test_a_branch_pushed_in_the_second_of_its_merge_is_not_an_experiment(
     database: Database, order: tuple[int, ...]
 ) -> None:
     pull = PullRequest(created_at=at(3), branch="exp/warm-cache", body="")
@@ -219,7 +219,7 @@ async def test_a_branch_that_is_pushed_in_the_second_of_its_merge_is_no_experime
     assert (await the_only(database, "github:acme/app!7")).outcome is Outcome.WORKED
 
 
-async def test_nobody_reads_in_whose_account_a_fork_lives(database: Database) -> None:
+async def test_no_answer_shows_the_account_of_a_fork(database: Database) -> None:
     pull = PullRequest(created_at=at(3), branch="exp/warm-cache", fork="jane-doe/app", body="")
     await deliver(database, pull.opened(), push("exp/warm-cache", HEAD, at(3), repository="jane-doe/app"))
     async with api(database) as client:
@@ -228,7 +228,7 @@ async def test_nobody_reads_in_whose_account_a_fork_lives(database: Database) ->
     assert "jane-doe" not in told
 
 
-async def test_jira_a_deleted_ticket_leaves_and_its_own_words_count_where_rules_say_so(database: Database) -> None:
+async def test_jira_a_deleted_ticket_leaves_the_metrics_and_rules_can_use_its_own_fields(database: Database) -> None:
     text = """
     trust_comments: [jira]
     rules:
@@ -310,7 +310,7 @@ async def test_a_run_elsewhere_is_a_signal_of_the_ticket_that_its_branch_names(d
     assert instants(told) == (at(2), at(3), at(3), at(4), None, None)
 
 
-async def test_cloudevents_from_idea_to_shared_answer(database: Database) -> None:
+async def test_cloudevents_from_an_idea_to_a_shared_answer(database: Database) -> None:
     subject = "key:warm-cache"
     await deliver(
         database,

@@ -1,4 +1,4 @@
-"""How lifecycle events are written down, and their ids."""
+"""The stored form of lifecycle events, and their ids."""
 
 from typing import Any, get_args
 from uuid import UUID
@@ -88,7 +88,7 @@ EVENTS = [event for event, _, _, _ in PINNED]
 
 
 @pytest.mark.parametrize(("event", "kind", "data", "pinned"), PINNED)
-def test_what_is_stored_of_an_event_never_changes(
+def test_the_stored_form_of_an_event_never_changes(
     event: LifecycleEvent, kind: str, data: dict[str, Any], pinned: str
 ) -> None:
     assert kind_of(event) == kind
@@ -97,11 +97,11 @@ def test_what_is_stored_of_an_event_never_changes(
 
 
 @pytest.mark.parametrize("event", EVENTS)
-def test_an_event_that_is_read_back_is_the_one_that_was_written(event: LifecycleEvent) -> None:
+def test_a_stored_event_is_read_back_unchanged(event: LifecycleEvent) -> None:
     assert read_event(kind_of(event), event.subject, event.occurred_at, data_of(event)) == event
 
 
-def test_every_kind_of_event_is_written_under_a_name_of_its_own() -> None:
+def test_every_kind_of_event_has_its_own_stored_name() -> None:
     assert {kind_of(event): type(event) for event in EVENTS} == KINDS
     assert set(KINDS.values()) == set(get_args(LifecycleEvent))
 
@@ -141,18 +141,18 @@ def test_a_status_that_was_entered_or_left_is_read_back(status: str, commanded: 
         assert read_event(kind_of(event), event.subject, event.occurred_at, data_of(event)) == event
 
 
-def test_what_was_stored_before_statuses_were_known_names_none() -> None:
+def test_an_event_stored_before_statuses_existed_has_none() -> None:
     assert read_event("concluded", ITEM, at(1), {"outcome": "worked"}) == Concluded(ITEM, at(1), Outcome.WORKED)
     assert read_event("reopened", ITEM, at(1), {}) == Reopened(ITEM, at(1))
 
 
-def test_the_same_statement_heard_twice_has_one_id() -> None:
+def test_equal_statements_have_one_id() -> None:
     first, second = (Declared(ITEM, at(1), "title", "Büro \ud800", "item") for _ in range(2))
     assert first is not second
     assert event_id(first) == event_id(second)
 
 
-def test_an_event_of_a_kind_that_is_unknown_here_is_unreadable_and_the_message_names_it() -> None:
+def test_an_event_of_an_unknown_kind_is_unreadable_and_the_message_names_the_kind() -> None:
     with pytest.raises(UnreadableEvent, match=r"kind 'pivoted' on github:acme/app#45: unknown to this version"):
         read_event("pivoted", ITEM, at(1), {})
 
@@ -170,7 +170,7 @@ def test_an_event_of_a_kind_that_is_unknown_here_is_unreadable_and_the_message_n
         ("withdrawn", {"field": "team", "value": "search", "channel": "smoke"}, "smoke"),
     ],
 )
-def test_an_event_with_data_that_is_unknown_here_is_unreadable_and_the_message_says_what(
+def test_an_event_with_unknown_data_is_unreadable_and_the_message_names_the_data(
     kind: str, data: dict[str, Any], complaint: str
 ) -> None:
     with pytest.raises(UnreadableEvent, match=complaint):

@@ -1,4 +1,4 @@
-"""References, and which subjects serve which."""
+"""References, aliases and the graph of evidence."""
 
 from uuid import UUID
 
@@ -52,7 +52,7 @@ def test_a_text_that_spells_a_reference_is_that_reference(text: str) -> None:
     "text",
     ["", "acme/app#45", "github:", ":acme", "GitHub:acme/app#45", "key:two words", "key:a\n", " key:a", "1key:a"],
 )
-def test_a_text_that_spells_no_reference_is_refused_with_the_form_that_is_expected(text: str) -> None:
+def test_a_text_that_is_not_a_reference_is_refused_with_the_expected_form(text: str) -> None:
     with pytest.raises(BadReference, match="expected a form such as github:acme/app#45"):
         parse_reference(text)
 
@@ -92,7 +92,7 @@ def test_a_subject_without_links_stands_alone() -> None:
     assert graph.descendants(OTHER_ITEM) == set()
 
 
-def test_a_circle_of_links_comes_to_an_end_and_leaves_the_subject_itself_out() -> None:
+def test_the_closure_of_a_cycle_does_not_contain_the_subject() -> None:
     graph = Graph.of([(ITEM, CHANGE), (CHANGE, OTHER_ITEM), (OTHER_ITEM, ITEM)])
     assert graph.ancestors(ITEM) == {CHANGE, OTHER_ITEM}
     assert graph.descendants(ITEM) == {CHANGE, OTHER_ITEM}
@@ -132,14 +132,14 @@ def test_two_marked_items_that_one_change_serves_are_two_experiments() -> None:
     assert graph.is_root(OTHER_ITEM, both)
 
 
-def test_of_marked_subjects_in_a_circle_the_alphabetically_first_is_the_root() -> None:
+def test_the_alphabetically_first_marked_subject_of_a_cycle_is_the_root() -> None:
     graph = Graph.of([(ITEM, OTHER_ITEM), (OTHER_ITEM, ITEM)])
     both = marked(ITEM, OTHER_ITEM)
     assert graph.is_root(ITEM, both)
     assert not graph.is_root(OTHER_ITEM, both)
 
 
-def test_a_circle_below_a_marked_item_has_no_root_of_its_own() -> None:
+def test_a_cycle_below_a_marked_item_has_no_root() -> None:
     graph = Graph.of([(CHANGE, OTHER_CHANGE), (OTHER_CHANGE, CHANGE), (OTHER_CHANGE, ITEM)])
     every = marked(CHANGE, OTHER_CHANGE, ITEM)
     assert [subject for subject in sorted(every) if graph.is_root(subject, every)] == [ITEM]
@@ -158,7 +158,7 @@ def test_any_order_and_any_duplication_of_the_links_gives_the_same_graph(
 
 
 @given(LINKS, SUBJECTS, SUBJECTS)
-def test_who_is_above_one_subject_has_that_subject_below(links: list[tuple[Ref, Ref]], one: Ref, other: Ref) -> None:
+def test_ancestors_and_descendants_are_inverse(links: list[tuple[Ref, Ref]], one: Ref, other: Ref) -> None:
     graph = Graph.of(links)
     assert (one in graph.ancestors(other)) == (other in graph.descendants(one))
 
@@ -195,12 +195,12 @@ def test_the_names_of_projects_and_branches_are_the_starts_of_references() -> No
 
 
 @pytest.mark.parametrize("subject", [app(1), APP, COMMIT, CHANGE, branch("acme/app", "a#1"), Ref("jira:ML-12")])
-def test_without_aliases_a_subject_has_its_own_name_alone(subject: Ref) -> None:
+def test_without_aliases_a_subject_has_one_name(subject: Ref) -> None:
     assert Aliases([]).canonical(subject) == subject
     assert Aliases([]).names(subject) == {subject}
 
 
-def test_a_subject_that_was_transferred_has_a_new_name_and_its_neighbours_have_not() -> None:
+def test_a_transferred_subject_has_a_new_name_and_its_neighbours_keep_theirs() -> None:
     aliases = Aliases([renamed(app(1), web(9))])
     assert aliases.canonical(app(1)) == aliases.canonical(web(9)) == web(9)
     assert aliases.names(app(1)) == aliases.names(web(9)) == {app(1), web(9)}
@@ -223,7 +223,7 @@ def test_a_project_whose_name_begins_like_that_of_a_renamed_one_keeps_its_name()
 
 
 @pytest.mark.parametrize("name", ["main", "exp/cache", "fix#1", "fix!1", "a@b", "ML-12"])
-def test_the_branches_of_a_renamed_project_have_new_names_whatever_they_are_called(name: str) -> None:
+def test_the_branches_of_a_renamed_project_have_new_names(name: str) -> None:
     aliases = Aliases([renamed(branches("acme/app"), branches("acme/web"))])
     assert aliases.canonical(branch("acme/app", name)) == branch("acme/web", name)
     assert aliases.names(branch("acme/web", name)) == {branch("acme/app", name), branch("acme/web", name)}
@@ -276,7 +276,7 @@ def test_a_subject_that_is_transferred_back_and_forth_has_its_last_name() -> Non
     assert Aliases([*back, renamed(app(1), web(9), 3)]).canonical(app(1)) == web(9)
 
 
-def test_a_ticket_that_moved_has_a_new_key_and_its_neighbours_have_not() -> None:
+def test_a_moved_ticket_has_a_new_key_and_its_neighbours_keep_theirs() -> None:
     aliases = Aliases([renamed("jira:ML-12", "jira:OPS-3")])
     assert aliases.canonical(Ref("jira:ML-12")) == "jira:OPS-3"
     assert aliases.names(Ref("jira:OPS-3")) == {"jira:ML-12", "jira:OPS-3"}
@@ -300,7 +300,7 @@ def test_a_project_whose_name_ends_in_a_number_is_a_project() -> None:
     assert aliases.canonical(app(45)) == app(45)
 
 
-def test_a_project_may_get_a_name_that_ends_in_a_number() -> None:
+def test_a_project_may_be_renamed_to_a_name_that_ends_in_a_number() -> None:
     aliases = Aliases([renamed(APP, "github:acme/app-2", 1), renamed("github:acme/app-2#45", lab(3), 2)])
     assert aliases.canonical(app(45)) == lab(3)
     assert aliases.canonical(app(46)) == "github:acme/app-2#46"
@@ -324,7 +324,7 @@ def test_any_order_and_any_duplication_of_aliases_gives_the_same_names(
 
 
 @given(ALIASES, st.sampled_from(NAMES))
-def test_the_newest_name_of_a_newest_name_is_itself_and_is_one_of_the_names(aliases: list[Alias], name: Ref) -> None:
+def test_a_canonical_name_is_its_own_canonical_name_and_one_of_the_names(aliases: list[Alias], name: Ref) -> None:
     known = Aliases(aliases)
     newest = known.canonical(name)
     assert known.canonical(newest) == newest
@@ -332,7 +332,7 @@ def test_the_newest_name_of_a_newest_name_is_itself_and_is_one_of_the_names(alia
 
 
 @given(ALIASES, st.sampled_from(NAMES), st.sampled_from(NAMES))
-def test_two_names_are_of_one_subject_for_both_or_for_neither(aliases: list[Alias], one: Ref, other: Ref) -> None:
+def test_two_names_of_one_subject_are_names_of_each_other(aliases: list[Alias], one: Ref, other: Ref) -> None:
     known = Aliases(aliases)
     same = known.canonical(one) == known.canonical(other)
     assert (other in known.names(one)) == (one in known.names(other)) == same
@@ -352,6 +352,6 @@ def test_both_names_of_every_alias_are_of_one_subject(aliases: list[Alias]) -> N
 @pytest.mark.parametrize(
     "text", ["github:acme/app", "gitlab:acme/app#", "github:acme/app#x", "jira:12", "jira:ML", "branch:acme/app"]
 )
-def test_a_reference_that_lacks_a_part_is_none_and_the_right_form_is_shown(text: str) -> None:
+def test_a_reference_without_a_part_is_refused_with_the_right_form(text: str) -> None:
     with pytest.raises(BadReference, match=r"expected (github|gitlab|jira|branch):"):
         parse_reference(text)

@@ -1,4 +1,4 @@
-"""The fold: what a root's own events and its evidence come to."""
+"""The fold of events on a root and on its evidence."""
 
 from datetime import datetime, timedelta
 
@@ -63,7 +63,7 @@ def test_the_idea_is_the_earliest_proposal_even_after_other_events() -> None:
     assert not experiment.idea_inferred
 
 
-def test_without_a_proposal_the_earliest_event_dates_the_idea_and_that_is_said() -> None:
+def test_without_a_proposal_the_earliest_event_dates_an_inferred_idea() -> None:
     experiment = folded(closed(at(9)), declared("experiment", "true", at(3)))
     assert experiment.idea_at == at(3)
     assert experiment.idea_inferred
@@ -85,34 +85,34 @@ def test_an_unproposed_item_is_not_dated_by_the_proposal_of_its_evidence() -> No
     assert experiment.idea_at == at(3)
 
 
-def test_the_id_of_an_experiment_is_that_of_its_root() -> None:
+def test_the_id_of_an_experiment_follows_from_its_root() -> None:
     assert folded(Proposed(ROOT, at(1))).id == experiment_id(ROOT)
 
 
-def test_the_earliest_start_counts_whoever_made_it() -> None:
+def test_the_earliest_start_counts_on_the_root_or_on_evidence() -> None:
     experiment = folded(Proposed(ROOT, at(1)), Started(ROOT, at(4)), evidence=(Started(CHANGE, at(3)),))
     assert experiment.started_at == at(3)
     assert experiment.state is State.RUNNING
 
 
-def test_a_signal_is_a_sign_of_a_start() -> None:
+def test_a_signal_implies_a_start() -> None:
     experiment = folded(Proposed(ROOT, at(1)), Started(ROOT, at(4)), evidence=(signalled(at(2), "failure"),))
     assert experiment.started_at == at(2)
 
 
-def test_nothing_but_a_proposal_is_no_start() -> None:
+def test_a_proposal_alone_is_not_a_start() -> None:
     experiment = folded(Proposed(ROOT, at(1)), declared("experiment", "true", at(2)))
     assert experiment.started_at is None
     assert experiment.state is State.PROPOSED
 
 
-def test_a_change_that_is_itself_the_experiment_was_not_started_by_being_opened() -> None:
+def test_opening_a_change_that_is_the_experiment_does_not_start_it() -> None:
     experiment = folded(Proposed(ROOT, at(1)), Started(ROOT, at(1)))
     assert experiment.started_at is None
     assert experiment.state is State.PROPOSED
 
 
-def test_a_change_that_is_itself_the_experiment_starts_with_the_next_sign_of_a_start() -> None:
+def test_a_change_that_is_the_experiment_starts_with_the_next_start_or_result() -> None:
     experiment = folded(Proposed(ROOT, at(1)), Started(ROOT, at(1)), evidence=(signalled(at(2)),))
     assert experiment.started_at == at(2)
 
@@ -127,7 +127,7 @@ def test_a_linked_change_opened_in_the_same_second_as_the_item_is_a_start() -> N
     assert experiment.started_at == at(1)
 
 
-def test_a_start_on_an_item_nobody_proposed_counts() -> None:
+def test_a_start_on_an_item_without_a_proposal_counts() -> None:
     assert folded(Started(ROOT, at(2))).started_at == at(2)
 
 
@@ -160,14 +160,14 @@ def test_a_signal_after_the_conclusion_is_not_the_first_signal() -> None:
     assert experiment.first_signal_at is None
 
 
-def test_a_signal_after_the_first_conclusion_counts_once_the_loop_was_opened_again() -> None:
+def test_a_signal_after_the_first_conclusion_counts_after_a_reopening() -> None:
     experiment = folded(
         Proposed(ROOT, at(1)), closed(at(5)), Reopened(ROOT, at(6)), closed(at(9)), evidence=(signalled(at(7)),)
     )
     assert experiment.first_signal_at == at(7)
 
 
-def test_a_start_alone_is_no_signal() -> None:
+def test_a_start_alone_is_not_a_signal() -> None:
     assert folded(Proposed(ROOT, at(1)), Started(ROOT, at(2))).first_signal_at is None
 
 
@@ -186,7 +186,7 @@ def test_a_merged_change_does_not_conclude_the_item_it_serves() -> None:
     assert experiment.outcome is None
 
 
-def test_a_reopened_loop_is_open_and_has_no_verdict() -> None:
+def test_a_reopened_experiment_is_open_and_has_no_outcome() -> None:
     experiment = folded(
         Proposed(ROOT, at(1)),
         Started(ROOT, at(2)),
@@ -200,7 +200,7 @@ def test_a_reopened_loop_is_open_and_has_no_verdict() -> None:
     assert experiment.failure_category is None
 
 
-def test_a_loop_is_concluded_by_the_earliest_conclusion_after_the_last_reopening() -> None:
+def test_the_earliest_conclusion_after_the_last_reopening_counts() -> None:
     experiment = folded(
         Proposed(ROOT, at(1)),
         closed(at(2), Outcome.ABANDONED),
@@ -214,12 +214,12 @@ def test_a_loop_is_concluded_by_the_earliest_conclusion_after_the_last_reopening
     assert experiment.outcome is Outcome.WORKED
 
 
-def test_a_reopening_of_an_open_loop_does_nothing() -> None:
+def test_reopening_an_open_experiment_does_nothing() -> None:
     experiment = folded(Proposed(ROOT, at(1)), Reopened(ROOT, at(2)), closed(at(3)))
     assert experiment.concluded_at == at(3)
 
 
-def test_a_reopening_of_an_open_loop_does_not_end_what_was_commented() -> None:
+def test_reopening_an_open_experiment_does_not_end_values_declared_by_comment() -> None:
     experiment = folded(
         Proposed(ROOT, at(1)),
         closed(at(2)),
@@ -231,12 +231,12 @@ def test_a_reopening_of_an_open_loop_does_not_end_what_was_commented() -> None:
     assert experiment.outcome is Outcome.WORKED
 
 
-def test_evidence_that_is_reopened_does_not_open_the_experiment() -> None:
+def test_reopening_evidence_does_not_reopen_the_experiment() -> None:
     experiment = folded(Proposed(ROOT, at(1)), closed(at(2)), evidence=(Reopened(CHANGE, at(3)),))
     assert experiment.concluded_at == at(2)
 
 
-def test_a_loop_closed_and_reopened_in_one_second_is_open() -> None:
+def test_an_experiment_closed_and_reopened_in_one_second_is_open() -> None:
     assert folded(Proposed(ROOT, at(1)), Reopened(ROOT, at(2)), closed(at(2))).concluded_at is None
 
 
@@ -244,12 +244,12 @@ TICKET = Ref("jira:ML-12")
 
 
 def entered(status: str, when: datetime, outcome: Outcome | None = None) -> Concluded:
-    """A ticket moved to a status that is an end."""
+    """A ticket entered a final status."""
     return Concluded(TICKET, when, outcome, status=status)
 
 
 def left(status: str, when: datetime) -> Reopened:
-    """A ticket moved from a status to one that is no end."""
+    """A ticket left a status for one that is not final."""
     return Reopened(TICKET, when, left=status)
 
 
@@ -272,23 +272,23 @@ def test_a_ticket_that_moves_between_open_statuses_before_it_is_done_is_conclude
     assert experiment.concluded_at == at(3)
 
 
-def test_a_ticket_that_a_command_concluded_stays_so_when_it_moves_between_open_statuses() -> None:
+def test_a_ticket_concluded_by_command_stays_concluded_when_it_moves_between_open_statuses() -> None:
     concluded = Concluded(TICKET, at(3), Outcome.FAILED, commanded=True)
     experiment = ticket(concluded, left("to do", at(4)), left("in progress", at(5)))
     assert (experiment.concluded_at, experiment.outcome) == (at(3), Outcome.FAILED)
 
 
-def test_a_ticket_that_a_command_on_its_evidence_concluded_stays_so_when_it_moves_between_open_statuses() -> None:
+def test_a_ticket_concluded_by_command_on_evidence_stays_concluded_when_it_moves_between_open_statuses() -> None:
     concluded = Concluded(CHANGE, at(3), Outcome.FAILED, commanded=True)
     assert ticket(left("to do", at(4)), evidence=(concluded,)).concluded_at == at(3)
 
 
-def test_a_ticket_that_a_command_concluded_and_that_was_done_afterwards_is_open_when_it_leaves_that() -> None:
+def test_a_ticket_concluded_by_command_and_then_done_is_open_after_it_leaves_done() -> None:
     concluded = Concluded(TICKET, at(3), Outcome.FAILED, commanded=True)
     assert ticket(concluded, entered("done", at(4)), left("done", at(5))).concluded_at is None
 
 
-def test_a_ticket_that_goes_from_end_to_end_is_concluded_by_the_first_and_opened_by_leaving_the_last() -> None:
+def test_the_first_of_two_final_statuses_concludes_and_leaving_the_last_reopens() -> None:
     closed_twice = (entered("done", at(3)), entered("closed", at(4)))
     assert ticket(*closed_twice).concluded_at == at(3)
     assert ticket(*closed_twice, left("closed", at(5))).concluded_at is None
@@ -299,33 +299,33 @@ def test_a_ticket_that_is_done_again_is_concluded_since_then() -> None:
     assert experiment.concluded_at == at(5)
 
 
-def test_a_status_that_concluded_before_the_loop_was_opened_again_does_not_open_it_once_more() -> None:
+def test_leaving_a_status_that_concluded_before_the_last_reopening_does_not_reopen() -> None:
     experiment = ticket(entered("done", at(3)), left("done", at(4)), entered("closed", at(5)), left("done", at(6)))
     assert experiment.concluded_at == at(5)
 
 
-def test_a_reopening_that_names_no_status_opens_whatever_concluded() -> None:
+def test_a_reopening_without_a_status_reopens_any_conclusion() -> None:
     assert ticket(entered("done", at(3)), Reopened(TICKET, at(4))).concluded_at is None
     commanded = Reopened(CHANGE, at(4), commanded=True)
     assert ticket(entered("done", at(3)), evidence=(commanded,)).concluded_at is None
 
 
-def test_a_ticket_that_is_done_and_left_in_one_second_is_open() -> None:
+def test_a_ticket_that_enters_and_leaves_done_in_one_second_is_open() -> None:
     assert ticket(entered("done", at(3)), left("done", at(3))).concluded_at is None
 
 
 @pytest.mark.parametrize("status", ["done", "selected"])
-def test_what_was_commented_ends_only_where_the_loop_was_opened_again(status: str) -> None:
+def test_a_value_declared_by_comment_ends_only_with_a_reopening(status: str) -> None:
     said = Declared(TICKET, at(2), "outcome", "worked", "comment")
     experiment = ticket(entered("done", at(3)), said, left(status, at(4)), entered("done", at(5)))
     assert experiment.outcome is (Outcome.UNDECLARED if status == "done" else Outcome.WORKED)
 
 
-def test_an_open_ticket_that_moves_is_alive_at_that_time() -> None:
+def test_a_move_between_open_statuses_is_activity() -> None:
     assert ticket(left("backlog", at(4))).last_activity_at == at(4)
 
 
-def test_a_loop_closed_without_a_word_is_undeclared() -> None:
+def test_an_experiment_closed_without_an_outcome_is_undeclared() -> None:
     experiment = folded(Proposed(ROOT, at(1)), closed(at(2)))
     assert experiment.outcome is Outcome.UNDECLARED
     assert experiment.failure_category is None
@@ -352,17 +352,17 @@ def test_an_outcome_that_is_declared_late_counts() -> None:
     assert experiment.concluded_at == at(2)
 
 
-def test_of_two_outcome_labels_the_later_one_counts() -> None:
+def test_the_later_of_two_outcome_labels_counts() -> None:
     experiment = folded(closed(at(2)), declared("outcome", "worked", at(4)), declared("outcome", "abandoned", at(3)))
     assert experiment.outcome is Outcome.WORKED
 
 
-def test_of_two_outcome_labels_of_one_second_the_alphabetically_first_counts() -> None:
+def test_the_alphabetically_first_of_two_outcome_labels_of_one_second_counts() -> None:
     experiment = folded(closed(at(2)), declared("outcome", "worked", at(3)), declared("outcome", "inconclusive", at(3)))
     assert experiment.outcome is Outcome.INCONCLUSIVE
 
 
-def test_when_the_later_of_two_outcome_labels_is_removed_the_one_that_still_hangs_counts() -> None:
+def test_the_earlier_of_two_outcome_labels_counts_after_the_later_is_removed() -> None:
     experiment = folded(
         closed(at(2)),
         declared("outcome", "failed", at(3)),
@@ -385,14 +385,14 @@ def test_a_withdrawn_outcome_leaves_a_bare_conclusion_undeclared() -> None:
     assert experiment.failure_category is None
 
 
-def test_a_withdrawal_takes_back_its_own_channel_only() -> None:
+def test_a_withdrawal_applies_to_its_own_channel_only() -> None:
     experiment = folded(
         declared("outcome", "failed", at(2), "comment"), closed(at(3)), withdrawn("outcome", "failed", at(4), "label")
     )
     assert experiment.outcome is Outcome.FAILED
 
 
-def test_an_outcome_of_the_evidence_is_not_the_experiments() -> None:
+def test_an_outcome_on_evidence_does_not_count() -> None:
     experiment = folded(closed(at(2)), evidence=(Declared(CHANGE, at(1), "outcome", "worked", "label"),))
     assert experiment.outcome is Outcome.UNDECLARED
 
@@ -411,15 +411,15 @@ def test_every_conclusion_but_an_abandoned_one_is_an_answer(outcome: Outcome, *,
     assert folded(closed(at(2), outcome)).answered is answered
 
 
-def test_an_open_loop_is_not_answered() -> None:
+def test_an_open_experiment_is_not_answered() -> None:
     assert not folded(Proposed(ROOT, at(1)), declared("outcome", "worked", at(2))).answered
 
 
-def test_a_failure_that_nobody_classified_is_unclassified() -> None:
+def test_a_failure_without_a_category_is_unclassified() -> None:
     assert folded(closed(at(2), Outcome.FAILED)).failure_category is FailureCategory.UNCLASSIFIED
 
 
-def test_a_category_alone_says_that_it_failed() -> None:
+def test_a_category_alone_means_failed() -> None:
     experiment = folded(closed(at(2)), declared("failure_category", "intelligent", at(1)))
     assert experiment.outcome is Outcome.FAILED
     assert experiment.failure_category is FailureCategory.INTELLIGENT
@@ -482,7 +482,7 @@ def test_a_reopening_ends_the_category_that_was_declared_by_hand(channel: Declar
     assert experiment.failure_category is FailureCategory.UNCLASSIFIED
 
 
-def test_a_category_that_was_commented_before_a_reopening_no_longer_says_that_it_failed() -> None:
+def test_a_category_declared_by_comment_before_a_reopening_no_longer_means_failed() -> None:
     experiment = folded(
         closed(at(3)), declared("failure_category", "basic", at(3), "comment"), Reopened(ROOT, at(4)), closed(at(5))
     )
@@ -490,7 +490,7 @@ def test_a_category_that_was_commented_before_a_reopening_no_longer_says_that_it
 
 
 @pytest.mark.parametrize("channel", ["comment", "api"])
-def test_what_is_declared_by_hand_after_the_reopening_counts(channel: DeclarationChannel) -> None:
+def test_an_outcome_declared_by_hand_after_the_reopening_counts(channel: DeclarationChannel) -> None:
     experiment = folded(
         declared("outcome", "failed", at(2), channel),
         closed(at(3)),
@@ -501,7 +501,7 @@ def test_what_is_declared_by_hand_after_the_reopening_counts(channel: Declaratio
     assert experiment.outcome is Outcome.WORKED
 
 
-def test_what_is_declared_again_by_hand_after_the_reopening_counts() -> None:
+def test_an_outcome_declared_again_by_hand_after_the_reopening_counts() -> None:
     experiment = folded(
         declared("outcome", "failed", at(2), "comment"),
         closed(at(3)),
@@ -512,7 +512,7 @@ def test_what_is_declared_again_by_hand_after_the_reopening_counts() -> None:
     assert experiment.outcome is Outcome.FAILED
 
 
-def test_labels_stand_through_a_reopening_as_long_as_they_hang_there() -> None:
+def test_present_labels_survive_a_reopening() -> None:
     experiment = folded(
         declared("outcome", "failed", at(2)),
         declared("failure_category", "intelligent", at(2)),
@@ -524,7 +524,7 @@ def test_labels_stand_through_a_reopening_as_long_as_they_hang_there() -> None:
     assert experiment.failure_category is FailureCategory.INTELLIGENT
 
 
-def test_a_label_counts_again_where_a_reopening_ended_a_later_comment() -> None:
+def test_a_label_counts_again_after_a_reopening_ended_a_later_comment() -> None:
     experiment = folded(
         declared("outcome", "failed", at(2)),
         declared("outcome", "worked", at(3), "comment"),
@@ -535,7 +535,7 @@ def test_a_label_counts_again_where_a_reopening_ended_a_later_comment() -> None:
     assert experiment.outcome is Outcome.FAILED
 
 
-def test_only_the_last_reopening_of_two_ends_what_was_said_between_them() -> None:
+def test_the_last_of_two_reopenings_ends_values_declared_between_them() -> None:
     experiment = folded(
         closed(at(2)),
         Reopened(ROOT, at(3)),
@@ -606,30 +606,30 @@ def test_a_label_that_is_overheard_after_its_removal_stays_removed() -> None:
     assert experiment.outcome is Outcome.UNDECLARED
 
 
-def test_a_label_of_which_only_the_removal_was_named_is_gone() -> None:
+def test_a_label_with_only_its_removal_known_is_gone() -> None:
     experiment = folded(closed(at(2)), overheard("outcome", "worked", at(1)), withdrawn("outcome", "worked", at(4)))
     assert experiment.outcome is Outcome.UNDECLARED
 
 
-def test_a_label_that_was_overheard_first_takes_the_time_of_its_named_change() -> None:
+def test_an_overheard_label_takes_the_time_of_its_explicit_change() -> None:
     experiment = folded(
         overheard("shared", "true", at(2)), declared("shared", "true", at(5)), overheard("shared", "true", at(7))
     )
     assert experiment.shared_at == at(5)
 
 
-def test_a_label_that_is_named_leaves_another_overheard_one_alone() -> None:
+def test_an_explicit_label_leaves_another_overheard_one() -> None:
     experiment = folded(overheard("outcome", "worked", at(1)), withdrawn("outcome", "failed", at(2)), closed(at(3)))
     assert experiment.outcome is Outcome.WORKED
 
 
-def test_an_item_of_which_little_is_known_has_no_team_title_address_or_risk() -> None:
+def test_an_item_without_declarations_has_no_team_title_url_or_risk() -> None:
     experiment = folded(Proposed(ROOT, at(1)))
     assert (experiment.team, experiment.title, experiment.url, experiment.risk) == ("", "", "", None)
 
 
 @pytest.mark.parametrize("derived_at", [at(1), at(9)])
-def test_a_derived_team_counts_only_where_there_is_no_other(derived_at: datetime) -> None:
+def test_a_derived_team_counts_only_if_there_is_no_other(derived_at: datetime) -> None:
     derived = declared("team", "acme/app", derived_at, "derived")
     assert folded(derived).team == "acme/app"
     assert folded(derived, declared("team", "search", at(5))).team == "search"
@@ -644,7 +644,7 @@ def test_a_derived_team_returns_when_the_label_is_removed() -> None:
     assert experiment.team == "acme/app"
 
 
-def test_of_two_derived_teams_the_later_one_counts() -> None:
+def test_the_later_of_two_derived_teams_counts() -> None:
     experiment = folded(declared("team", "acme/web", at(2), "derived"), declared("team", "acme/app", at(1), "derived"))
     assert experiment.team == "acme/web"
 
@@ -655,7 +655,7 @@ def test_the_later_declaration_counts_whatever_its_channel() -> None:
     assert folded(label, declared("team", "ads", at(3), "comment")).team == "ads"
 
 
-def test_of_two_channels_that_speak_at_once_the_alphabetically_first_value_counts() -> None:
+def test_the_alphabetically_first_value_of_two_channels_at_once_counts() -> None:
     experiment = folded(declared("team", "search", at(2), "comment"), declared("team", "ads", at(2)))
     assert experiment.team == "ads"
 
@@ -688,7 +688,7 @@ def test_a_label_that_was_removed_and_added_again_takes_its_new_time() -> None:
     assert experiment.team == "search"
 
 
-def test_a_value_that_was_replaced_on_its_channel_does_not_return_when_its_successor_is_taken_back() -> None:
+def test_a_replaced_value_does_not_return_when_its_successor_is_withdrawn() -> None:
     experiment = folded(
         declared("team", "acme/app", at(1), "derived"),
         declared("team", "search", at(2), "comment"),
@@ -698,7 +698,7 @@ def test_a_value_that_was_replaced_on_its_channel_does_not_return_when_its_succe
     assert experiment.team == "acme/app"
 
 
-def test_the_newest_title_and_address_count() -> None:
+def test_the_newest_title_and_url_count() -> None:
     experiment = folded(
         declared("title", "Answer from the cache", at(3), "item"),
         declared("title", "Ask the cache", at(2), "item"),
@@ -708,7 +708,7 @@ def test_the_newest_title_and_address_count() -> None:
     assert experiment.url == "https://github.com/acme/app/issues/45"
 
 
-def test_a_title_that_is_changed_back_is_the_first_one_again() -> None:
+def test_a_title_that_is_changed_back_counts() -> None:
     experiment = folded(
         declared("title", "Ask the cache", at(1), "item"),
         declared("title", "Answer from the cache", at(2), "item"),
@@ -722,7 +722,7 @@ def test_the_risk_is_what_was_declared_last() -> None:
     assert experiment.risk is Risk.BOLD
 
 
-def test_a_learning_is_shared_when_the_label_was_first_put_on() -> None:
+def test_a_learning_is_shared_when_the_label_was_first_added() -> None:
     experiment = folded(overheard("shared", "true", at(6)), overheard("shared", "true", at(4)))
     assert experiment.shared_at == at(4)
 
@@ -734,7 +734,7 @@ def test_a_learning_that_is_shared_again_is_shared_since_then() -> None:
     assert experiment.shared_at == at(6)
 
 
-def test_a_learning_that_is_taken_back_is_not_shared() -> None:
+def test_a_withdrawn_learning_is_not_shared() -> None:
     experiment = folded(declared("shared", "true", at(4)), withdrawn("shared", "true", at(5)))
     assert experiment.shared_at is None
 
@@ -749,12 +749,12 @@ def test_the_last_activity_may_be_a_signal_of_the_evidence() -> None:
     assert experiment.last_activity_at == at(8)
 
 
-def test_a_conclusion_of_the_evidence_is_no_activity_of_the_experiment() -> None:
+def test_a_conclusion_on_evidence_is_no_activity_of_the_experiment() -> None:
     experiment = folded(Proposed(ROOT, at(1)), evidence=(Concluded(CHANGE, at(8), None),))
     assert experiment.last_activity_at == at(1)
 
 
-def test_the_instants_are_those_that_are_known() -> None:
+def test_the_instants_are_the_known_ones() -> None:
     experiment = folded(Proposed(ROOT, at(1)), closed(at(5)), declared("shared", "true", at(6)))
     assert experiment.instants == (at(1), at(5), at(6))
 
@@ -772,7 +772,7 @@ def test_an_overheard_mark_makes_an_experiment() -> None:
     assert is_marked([overheard("experiment", "true", at(1))])
 
 
-def test_an_item_whose_mark_is_removed_is_no_experiment_and_one_marked_again_is() -> None:
+def test_an_item_is_an_experiment_while_its_mark_is_there() -> None:
     unmarked: list[LifecycleEvent] = [declared("experiment", "true", at(1)), withdrawn("experiment", "true", at(2))]
     assert not is_marked(unmarked)
     assert is_marked([*unmarked, declared("experiment", "true", at(3))])
@@ -788,7 +788,7 @@ def test_a_removed_label_leaves_the_mark_of_the_branch() -> None:
     )
 
 
-def test_an_excluded_item_is_no_experiment_until_that_is_taken_back() -> None:
+def test_an_excluded_item_is_not_an_experiment_until_the_exclusion_is_withdrawn() -> None:
     excluded: list[LifecycleEvent] = [
         declared("experiment", "true", at(1)),
         declared("excluded", "duplicate", at(2), "item"),
@@ -797,14 +797,14 @@ def test_an_excluded_item_is_no_experiment_until_that_is_taken_back() -> None:
     assert is_marked([*excluded, withdrawn("excluded", "duplicate", at(3), "item")])
 
 
-def test_a_reason_that_is_given_for_the_same_closing_afterwards_is_taken() -> None:
+def test_a_reason_given_later_for_the_same_closing_counts() -> None:
     for number in range(1, 20):
         root = Ref(f"github:acme/app#{number}")
         conclusions = [Concluded(root, at(5)), Concluded(root, at(5), Outcome.ABANDONED)]
         assert fold(root, [Proposed(root, at(2)), *conclusions], []).outcome is Outcome.ABANDONED
 
 
-def test_of_two_labels_that_say_the_same_one_that_goes_leaves_what_the_other_says() -> None:
+def test_removing_one_of_two_labels_with_the_same_value_leaves_the_value() -> None:
     def by(label: str, when: datetime) -> Declared:
         return Declared(ROOT, when, "experiment", "true", "label", label=label)
 
@@ -818,24 +818,24 @@ def test_a_value_that_two_labels_state_holds_since_the_first_of_them() -> None:
     assert folded(Proposed(ROOT, at(2)), *labels).shared_at == at(4)
 
 
-def test_what_shipped_is_dated_by_the_first_shipment_from_the_idea_on() -> None:
+def test_the_first_shipment_after_the_idea_dates_shipped() -> None:
     shipments = tuple(Shipped(COMMIT, at(day)) for day in (1, 9, 7))
     assert folded(Proposed(ROOT, at(2)), evidence=shipments).shipped_at == at(7)
     assert folded(Proposed(ROOT, at(2)), evidence=shipments[:1]).shipped_at is None
 
 
-def test_a_sign_of_life_on_evidence_is_activity_and_nothing_else() -> None:
+def test_activity_on_evidence_changes_only_the_last_activity() -> None:
     talked_about = folded(Proposed(ROOT, at(2)), evidence=(Active(CHANGE, at(9, "00:00:00")),))
     assert talked_about.last_activity_at == at(9, "00:00:00")
     assert (talked_about.started_at, talked_about.state) == (None, State.PROPOSED)
 
 
-def test_a_sign_of_life_dates_an_idea_only_where_nothing_else_does() -> None:
+def test_activity_dates_an_idea_only_if_no_other_event_does() -> None:
     assert folded(Active(ROOT, at(3, "00:00:00")), closed(at(3))).idea_at == at(3)
     assert folded(Active(ROOT, at(3, "00:00:00"))).idea_at == at(3, "00:00:00")
 
 
-def test_a_command_in_a_comment_on_evidence_holds_for_the_experiment() -> None:
+def test_a_command_on_evidence_applies_to_the_experiment() -> None:
     commands = (
         Started(CHANGE, at(3), commanded=True),
         Concluded(CHANGE, at(5), Outcome.FAILED, commanded=True),
@@ -853,7 +853,7 @@ def test_a_command_to_reopen_on_evidence_reopens_the_experiment() -> None:
     assert experiment.state is State.PROPOSED
 
 
-def test_what_evidence_concludes_or_declares_without_a_command_is_its_own_affair() -> None:
+def test_conclusions_and_declarations_on_evidence_count_only_by_command() -> None:
     own_affairs = (
         Proposed(CHANGE, at(1)),
         Concluded(CHANGE, at(5), Outcome.WORKED),
@@ -941,7 +941,7 @@ def serving(*own: LifecycleEvent, evidence: tuple[LifecycleEvent, ...] = ()) -> 
 
 
 def taken_up(*own: LifecycleEvent, attempts: list[Attempt]) -> tuple[Restart, ...]:
-    """How an experiment was taken up again by what is marked and serves it."""
+    """The restarts of an experiment by marked subjects that serve it."""
     evidence = [event for attempt in attempts for event in (*attempt.own, *attempt.evidence)]
     return fold(ROOT, own, evidence, attempts).restarts
 
@@ -953,12 +953,12 @@ def proposed_change(when: datetime) -> Attempt:
     return serving(Proposed(CHANGE, when))
 
 
-def test_a_marked_change_takes_its_item_up_again_after_so_long_a_quiet() -> None:
+def test_a_marked_change_restarts_its_item_after_a_quiet_time() -> None:
     again = taken_up(Proposed(ROOT, at(2)), Started(ROOT, at(5)), attempts=[proposed_change(at(9))])
     assert again == (Restart(at(9), concluded=False, quiet=timedelta(days=4)),)
 
 
-def test_a_concluded_experiment_is_taken_up_again_as_such_even_where_it_was_closed_once_more_since() -> None:
+def test_a_restart_after_a_conclusion_counts_even_if_the_experiment_was_closed_again() -> None:
     own = (Proposed(ROOT, at(2)), closed(at(4)), Reopened(ROOT, at(10)), closed(at(12)))
     again = taken_up(*own, attempts=[proposed_change(at(9)), proposed_change(at(11))])
     assert again == (
@@ -967,25 +967,25 @@ def test_a_concluded_experiment_is_taken_up_again_as_such_even_where_it_was_clos
     )
 
 
-def test_what_is_proposed_before_the_item_or_at_once_does_not_take_it_up_again() -> None:
+def test_a_change_proposed_no_later_than_the_item_does_not_restart_it() -> None:
     assert taken_up(Proposed(ROOT, at(5)), attempts=[proposed_change(at(4)), proposed_change(at(5))]) == ()
 
 
-def test_what_nobody_proposed_does_not_take_anything_up() -> None:
+def test_a_change_without_a_proposal_restarts_nothing() -> None:
     assert taken_up(Proposed(ROOT, at(2)), attempts=[serving(Started(CHANGE, at(9)))]) == ()
 
 
-def test_of_several_proposals_the_earliest_tells_when_it_was_taken_up() -> None:
+def test_the_earliest_of_several_proposals_dates_the_restart() -> None:
     again = taken_up(*BEGUN, attempts=[serving(Proposed(CHANGE, at(9)), Proposed(CHANGE, at(7)))])
     assert again == (Restart(at(7), concluded=False, quiet=timedelta(days=5)),)
 
 
-def test_what_belongs_to_the_change_itself_does_not_end_the_quiet() -> None:
+def test_an_event_on_the_restarting_change_does_not_end_the_quiet() -> None:
     pushed = serving(Proposed(CHANGE, at(9)), Started(CHANGE, at(8)), evidence=(signalled(at(7)),))
     assert taken_up(*BEGUN, attempts=[pushed]) == (Restart(at(9), concluded=False, quiet=timedelta(days=7)),)
 
 
-def test_what_belongs_to_an_earlier_change_ends_the_quiet() -> None:
+def test_an_event_on_an_earlier_change_ends_the_quiet() -> None:
     earlier = serving(Proposed(CHANGE, at(4)), Started(CHANGE, at(6)))
     later = serving(Proposed(Ref("github:acme/app!8"), at(9)))
     assert taken_up(*BEGUN, attempts=[later, earlier]) == (
@@ -994,17 +994,17 @@ def test_what_belongs_to_an_earlier_change_ends_the_quiet() -> None:
     )
 
 
-def test_a_sign_of_life_on_the_day_on_which_it_was_taken_up_may_be_of_that() -> None:
+def test_activity_on_the_day_of_a_restart_does_not_end_the_quiet() -> None:
     own = (*BEGUN, Active(ROOT, at(8, "00:00:00")), Active(ROOT, at(9, "00:00:00")))
     assert taken_up(*own, attempts=[proposed_change(at(9))]) == (
         Restart(at(9), concluded=False, quiet=timedelta(days=1, hours=9)),
     )
 
 
-def test_what_was_proposed_by_nobody_and_came_to_be_by_its_change_alone_is_not_taken_up_again() -> None:
+def test_an_unproposed_experiment_dated_by_its_change_is_not_restarted_by_it() -> None:
     change = serving(Started(CHANGE, at(2)), Proposed(CHANGE, at(9)))
     assert taken_up(declared("experiment", "true", at(10)), attempts=[change]) == ()
 
 
-def test_what_nobody_had_begun_is_begun_by_its_change_and_not_taken_up_again() -> None:
+def test_a_change_starts_an_experiment_without_a_start_and_does_not_restart_it() -> None:
     assert taken_up(Proposed(ROOT, at(2)), attempts=[proposed_change(at(30))]) == ()

@@ -1,4 +1,4 @@
-"""The stages of a loop, and what is left out of it."""
+"""The stages of an experiment, and omissions."""
 
 from datetime import timedelta
 
@@ -7,7 +7,7 @@ from service.lifecycle.taxonomy import Outcome
 from tests.support.builders import at, experiment
 
 
-def test_each_stage_is_as_long_as_between_its_two_instants() -> None:
+def test_each_stage_lasts_from_its_first_to_its_second_instant() -> None:
     whole = experiment(
         idea_at=at(1),
         started_at=at(2),
@@ -27,17 +27,17 @@ def test_each_stage_is_as_long_as_between_its_two_instants() -> None:
     assert omissions(whole, at(20)) == []
 
 
-def test_a_stage_of_which_an_instant_is_not_known_is_missing() -> None:
+def test_a_stage_without_one_of_its_instants_is_missing() -> None:
     assert durations(experiment(idea_at=at(1))) == {}
     assert durations(experiment(idea_at=at(1), started_at=at(1))) == {"idea_to_start": timedelta(0)}
 
 
-def test_an_abandoned_loop_has_no_stage_that_ends_in_an_answer() -> None:
+def test_an_abandoned_experiment_has_no_stage_that_ends_in_an_answer() -> None:
     abandoned = experiment(idea_at=at(1), first_signal_at=at(2), concluded_at=at(3), outcome=Outcome.ABANDONED)
     assert durations(abandoned) == {}
 
 
-def test_a_stage_that_would_be_negative_is_left_out_with_the_reason_and_the_others_stay() -> None:
+def test_a_negative_stage_is_omitted_with_the_reason_and_the_others_stay() -> None:
     odd = experiment(idea_at=at(5), started_at=at(3), concluded_at=at(7), shared_at=at(6))
     assert durations(odd) == {"idea_to_answer": timedelta(days=2)}
     assert omissions(odd, at(20)) == [
@@ -46,7 +46,7 @@ def test_a_stage_that_would_be_negative_is_left_out_with_the_reason_and_the_othe
     ]
 
 
-def test_while_an_instant_lies_ahead_everything_is_left_out() -> None:
+def test_an_experiment_with_a_future_instant_is_omitted() -> None:
     ahead = experiment(idea_at=at(5), started_at=at(3), concluded_at=at(7))
     assert omissions(ahead, at(6)) == [Omission("future", None)]
     assert omissions(ahead, at(7)) == [Omission("negative_duration", "idea_to_start")]

@@ -1,4 +1,4 @@
-"""When two titles are the same."""
+"""Equal titles."""
 
 import pytest
 from hypothesis import given
@@ -18,7 +18,7 @@ from service.lifecycle.titles import title_key
         ("कि", " कि "),
     ],
 )
-def test_titles_that_differ_only_in_writing_are_the_same(one: str, other: str) -> None:
+def test_titles_that_differ_only_in_form_are_equal(one: str, other: str) -> None:
     assert title_key(one) == title_key(other) is not None
 
 
@@ -33,12 +33,12 @@ def test_titles_that_differ_only_in_writing_are_the_same(one: str, other: str) -
         ("की", "क"),
     ],
 )
-def test_titles_that_differ_in_a_letter_or_a_word_are_not_the_same(one: str, other: str) -> None:
+def test_titles_that_differ_in_a_letter_or_a_word_are_not_equal(one: str, other: str) -> None:
     assert title_key(one) != title_key(other)
 
 
 @pytest.mark.parametrize("title", ["", "  ", "…?!", "🚀", "+ #"])
-def test_a_title_without_letters_and_digits_is_like_no_other(title: str) -> None:
+def test_a_title_without_letters_and_digits_equals_no_other(title: str) -> None:
     assert title_key(title) is None
 
 

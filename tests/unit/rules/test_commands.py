@@ -35,7 +35,7 @@ def concluded(outcome: Outcome) -> Concluded:
 
 
 def obeyed(text: str, *, insider: bool | None, provider: str = "gitlab", trusted: str = "") -> bool:
-    """Whether a comment's commands are taken, under rules that trust the comments of some provider."""
+    """Whether a comment's commands are accepted, under rules that trust the comments of some provider."""
     rules = read_rules(None, RulesFile("rules.yaml", f"extends: none\ntrust_comments: [{trusted}]\n"))
     return bool(interpret(rules, provider, [Commented(ITEM, at(3), text, insider)], NO_PAYLOAD).events)
 
@@ -60,12 +60,12 @@ def obeyed(text: str, *, insider: bool | None, provider: str = "gitlab", trusted
         ("/experiment conclude abandoned", [concluded(Outcome.ABANDONED), declared("outcome", "abandoned")]),
     ],
 )
-def test_each_command_says_what_its_words_say(text: str, expected: list[LifecycleEvent]) -> None:
+def test_each_command_states_its_events(text: str, expected: list[LifecycleEvent]) -> None:
     assert said(text) == expected
 
 
 @pytest.mark.parametrize("category", ["intelligent", "basic", "complex"])
-def test_a_failure_may_be_classified_where_it_is_concluded(category: str) -> None:
+def test_one_comment_may_conclude_and_classify_a_failure(category: str) -> None:
     assert said(f"/experiment conclude failed {category}") == [
         concluded(Outcome.FAILED),
         declared("outcome", "failed"),
@@ -105,7 +105,7 @@ def test_a_failure_may_be_classified_where_it_is_concluded(category: str) -> Non
         "/experiment start",
     ],
 )
-def test_words_that_are_no_command_say_nothing(words: str) -> None:
+def test_a_malformed_command_states_nothing(words: str) -> None:
     assert said(f"/experiment {words}") == []
 
 
@@ -134,7 +134,7 @@ def test_words_that_are_no_command_say_nothing(words: str) -> None:
         "/experiment start\n/experiment start now",
     ],
 )
-def test_a_command_stands_at_the_start_of_a_line_in_any_case(text: str) -> None:
+def test_a_command_is_recognised_at_the_start_of_a_line_in_any_case(text: str) -> None:
     assert said(text) == [STARTED]
 
 
@@ -164,7 +164,7 @@ def test_a_command_stands_at_the_start_of_a_line_in_any_case(text: str) -> None:
         "Type this: \x85/experiment start",
     ],
 )
-def test_what_stands_elsewhere_on_a_line_or_in_a_quote_commands_nothing(text: str) -> None:
+def test_a_command_inside_a_line_or_a_quote_is_ignored(text: str) -> None:
     assert said(text) == []
 
 
@@ -189,11 +189,11 @@ def test_what_stands_elsewhere_on_a_line_or_in_a_quote_commands_nothing(text: st
         "```\n```\n```\n/experiment start\n```",
     ],
 )
-def test_what_stands_in_fenced_code_commands_nothing(text: str) -> None:
+def test_a_command_in_fenced_code_is_ignored(text: str) -> None:
     assert said(text) == []
 
 
-def test_a_comment_may_hold_several_commands_and_says_them_in_order() -> None:
+def test_a_comment_may_contain_several_commands_in_order() -> None:
     text = "/experiment conclude failed basic\r\nA typo.\r\n/experiment share https://acme.example/typo"
     assert said(text) == [
         concluded(Outcome.FAILED),
@@ -205,7 +205,7 @@ def test_a_comment_may_hold_several_commands_and_says_them_in_order() -> None:
 
 @pytest.mark.parametrize("provider", ["github", "gitlab", "jira"])
 @pytest.mark.parametrize("trusted", ["", "github", "gitlab", "jira"])
-def test_an_insider_commands_and_an_outsider_does_not_whatever_is_trusted(provider: str, trusted: str) -> None:
+def test_only_insiders_may_give_commands_whatever_is_trusted(provider: str, trusted: str) -> None:
     assert obeyed(START, insider=True, provider=provider, trusted=trusted)
     assert not obeyed(START, insider=False, provider=provider, trusted=trusted)
 
@@ -214,9 +214,7 @@ def test_an_insider_commands_and_an_outsider_does_not_whatever_is_trusted(provid
     ("trusted", "taken"),
     [("", False), ("jira", False), ("gitlab", True), ("GitLab", True), ("jira, gitlab", True)],
 )
-def test_where_nobody_says_who_wrote_it_a_command_is_taken_if_the_provider_is_trusted(
-    trusted: str, taken: bool
-) -> None:
+def test_a_command_by_an_unknown_author_counts_if_the_provider_is_trusted(trusted: str, taken: bool) -> None:
     assert obeyed(START, insider=None, trusted=trusted) == taken
 
 
@@ -224,16 +222,16 @@ WORDS = st.sampled_from(["/experiment", "start", "conclude", "failed", "share", 
 
 
 @given(st.text() | st.lists(WORDS, max_size=12).map(" ".join))
-def test_any_text_is_a_list_of_statements_about_the_subject_of_the_comment(text: str) -> None:
+def test_any_comment_states_only_events_on_its_own_subject(text: str) -> None:
     assert all(event.subject == ITEM and event.occurred_at == at(3) for event in said(text))
 
 
 @given(st.text(), st.sampled_from(["```", "~~~", "````", "~~~~~~"]))
-def test_whatever_stands_in_a_fence_commands_nothing(text: str, fence: str) -> None:
+def test_any_text_in_a_fence_states_nothing(text: str, fence: str) -> None:
     inside = text.replace("`", "").replace("~", "")
     assert said(f"{fence}\n{inside}\n{START}\n{fence}") == []
 
 
-def test_very_many_backticks_are_read_in_no_time() -> None:
-    # A reader that tries each of them as the end of a fence would take minutes.
+def test_many_backticks_are_parsed_in_linear_time() -> None:
+    # A parser that tries each backtick as the end of a fence would take minutes.
     assert said("`" * 1_000_000 + "x\n" + START) == []

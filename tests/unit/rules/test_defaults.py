@@ -46,7 +46,7 @@ DERIVED_TEAM = Declared(ITEM, at(2), "team", "acme/app", "derived")
 
 
 class Meaning(NamedTuple):
-    """What a delivery means, with its events alone."""
+    """The interpretation of a delivery, with its events alone."""
 
     verdict: Verdict
     reason: str
@@ -163,7 +163,7 @@ def test_an_item_with_other_labels_is_ignored_and_the_reason_names_them() -> Non
     )
 
 
-def test_the_title_and_the_address_of_an_item_are_declared() -> None:
+def test_the_title_and_the_url_of_an_item_are_declared() -> None:
     assert events(seen(title="Answer from the cache", url="https://github.com/acme/app/issues/45")) == (
         Declared(ITEM, at(2), "title", "Answer from the cache", "item"),
         Declared(ITEM, at(2), "url", "https://github.com/acme/app/issues/45", "item"),
@@ -171,13 +171,13 @@ def test_the_title_and_the_address_of_an_item_are_declared() -> None:
     )
 
 
-def test_an_address_that_no_browser_should_follow_is_not_declared() -> None:
+def test_a_url_that_is_not_http_is_not_declared() -> None:
     assert events(seen(url="javascript:alert(1)")) == (DERIVED_TEAM,)
 
 
 @pytest.mark.parametrize("provider", ALL)
 @pytest.mark.parametrize(("name", "field", "value"), STATING_LABELS)
-def test_a_label_that_hangs_there_is_overheard(name: str, field: FieldName, value: str, provider: Provider) -> None:
+def test_a_present_label_is_overheard(name: str, field: FieldName, value: str, provider: Provider) -> None:
     assert events(seen(name), provider=provider) == (overheard(field, value), DERIVED_TEAM)
 
 
@@ -189,7 +189,7 @@ def test_a_label_that_means_nothing_or_no_state_is_not_overheard(name: str, prov
 
 @pytest.mark.parametrize("provider", ALL)
 @pytest.mark.parametrize(("name", "field", "value"), STATING_LABELS)
-def test_a_label_that_was_put_on_is_a_declaration(name: str, field: FieldName, value: str, provider: Provider) -> None:
+def test_an_added_label_is_a_declaration(name: str, field: FieldName, value: str, provider: Provider) -> None:
     assert events(observation("labelled", label=name), provider=provider) == (
         Declared(ITEM, at(3), field, value, "label"),
     )
@@ -197,7 +197,7 @@ def test_a_label_that_was_put_on_is_a_declaration(name: str, field: FieldName, v
 
 @pytest.mark.parametrize("provider", ALL)
 @pytest.mark.parametrize(("name", "field", "value"), STATING_LABELS)
-def test_a_label_that_was_taken_off_is_withdrawn(name: str, field: FieldName, value: str, provider: Provider) -> None:
+def test_a_removed_label_is_withdrawn(name: str, field: FieldName, value: str, provider: Provider) -> None:
     assert events(observation("unlabelled", label=name), provider=provider) == (
         Withdrawn(ITEM, at(3), field, value, "label"),
     )
@@ -209,38 +209,38 @@ def test_a_label_that_means_nothing_changes_nothing(name: str, kind: Kind) -> No
     assert events(observation(kind, label=name)) == ()
 
 
-def test_two_labels_of_different_case_say_the_same_thing_once() -> None:
+def test_two_labels_that_differ_in_case_declare_one_value() -> None:
     assert events(seen("experiment", "Experiment")) == (overheard("experiment", "true"), DERIVED_TEAM)
 
 
-def test_two_labels_that_contradict_each_other_are_both_heard() -> None:
+def test_two_contradicting_labels_both_count() -> None:
     said = events(seen("outcome:failed", "outcome:worked"))
     assert set(said) == {overheard("outcome", "failed"), overheard("outcome", "worked"), DERIVED_TEAM}
 
 
-def test_a_label_that_was_put_on_leaves_the_verdict_to_the_labels_that_hang_there() -> None:
+def test_an_added_label_leaves_the_verdict_to_the_present_labels() -> None:
     assert interpreted(seen("bug"), observation("labelled", label="bug")).verdict == "ignored"
     assert interpreted(seen("experiment"), observation("labelled", label="bug")).verdict == "counted"
 
 
 @pytest.mark.parametrize("name", ["experiment", "Experiment"])
-def test_the_delivery_that_takes_the_mark_away_counts(name: str) -> None:
+def test_the_delivery_that_removes_the_mark_counts(name: str) -> None:
     assert interpreted(seen(), observation("unlabelled", label=name)) == Meaning(
         "counted", "experiment by label", (DERIVED_TEAM, Withdrawn(ITEM, at(3), "experiment", "true", "label"))
     )
 
 
-def test_the_delivery_that_takes_another_label_away_does_not_count_for_that() -> None:
+def test_removing_another_label_does_not_make_a_delivery_count() -> None:
     assert interpreted(seen("bug"), observation("unlabelled", label="outcome:failed")).verdict == "ignored"
 
 
 @pytest.mark.parametrize("provider", FORGES)
 @pytest.mark.parametrize("name", ["experiment:started", "Experiment:Started"])
-def test_the_started_label_is_a_start_at_the_time_it_was_put_on(name: str, provider: Provider) -> None:
+def test_the_started_label_starts_at_the_time_it_was_added(name: str, provider: Provider) -> None:
     assert events(observation("labelled", label=name), provider=provider) == (Started(ITEM, at(3)),)
 
 
-def test_taking_the_started_label_away_undoes_no_start() -> None:
+def test_removing_the_started_label_does_not_undo_the_start() -> None:
     assert events(observation("unlabelled", label="experiment:started")) == ()
 
 
@@ -263,7 +263,7 @@ def test_taking_the_started_label_away_undoes_no_start() -> None:
         ("active", "", (Active(ITEM, at(3, "00:00:00")),)),
     ],
 )
-def test_what_happens_to_an_item_is_an_event_of_it(
+def test_each_observation_of_an_item_is_an_event_on_it(
     kind: Kind, reason: str, expected: tuple[LifecycleEvent, ...], provider: Provider
 ) -> None:
     reasons = (reason,) if reason else ()
@@ -281,14 +281,14 @@ def test_what_happens_to_an_item_is_an_event_of_it(
         ("reopened", (Reopened(CHANGE, at(3)), Withdrawn(CHANGE, at(3), "excluded", "duplicate", "item"))),
     ],
 )
-def test_what_happens_to_a_change_is_an_event_of_it(
+def test_each_observation_of_a_change_is_an_event_on_it(
     kind: Kind, expected: tuple[LifecycleEvent, ...], provider: Provider
 ) -> None:
     assert events(observation(kind, CHANGE, what="Change"), provider=provider) == expected
 
 
 @pytest.mark.parametrize("kind", ["created", "assigned", "closed", "merged", "reopened", "deleted", "active"])
-def test_what_happens_to_an_unmarked_item_does_not_make_its_delivery_count(kind: Kind) -> None:
+def test_an_event_on_an_unmarked_item_does_not_make_its_delivery_count(kind: Kind) -> None:
     assert interpreted(seen("bug"), observation(kind, what="item")).verdict == "ignored"
 
 
@@ -327,7 +327,7 @@ def branch_ref(name: str = "exp/cache") -> Ref:
 
 @pytest.mark.parametrize("provider", FORGES)
 @pytest.mark.parametrize("name", ["exp/cache", "EXPERIMENT/cache"])
-def test_an_experiments_branch_is_an_experiment(name: str, provider: Provider) -> None:
+def test_a_branch_named_as_an_experiment_is_an_experiment(name: str, provider: Provider) -> None:
     subject = branch_ref(name)
     assert interpreted(on_branch("seen", at(2), name), provider=provider) == Meaning(
         "counted",
@@ -339,12 +339,12 @@ def test_an_experiments_branch_is_an_experiment(name: str, provider: Provider) -
     )
 
 
-def test_another_branch_is_ignored_and_the_reason_says_what_was_looked_for() -> None:
+def test_another_branch_is_ignored_and_the_reason_names_the_patterns() -> None:
     assert interpreted(on_branch("seen", at(2), "main")).reason == "its branch is not `exp/*` or `experiment/*`"
 
 
 @pytest.mark.parametrize("provider", FORGES)
-def test_a_branch_that_is_created_is_proposed_and_not_started_and_no_longer_deleted(provider: Provider) -> None:
+def test_a_created_branch_is_proposed_but_not_started_and_is_no_longer_deleted(provider: Provider) -> None:
     assert events(on_branch("created", at(2)), provider=provider) == (
         Proposed(branch_ref(), at(2)),
         Withdrawn(branch_ref(), at(2), "excluded", "deleted", "item"),
@@ -359,7 +359,7 @@ def test_an_item_that_is_created_was_never_deleted_before() -> None:
     assert events(observation("created", what="item")) == (Proposed(ITEM, at(3)),)
 
 
-def test_a_branch_for_which_a_change_stands_is_no_experiment_any_more() -> None:
+def test_a_branch_that_its_change_replaced_is_no_longer_an_experiment() -> None:
     assert interpreted(on_branch("superseded", at(2))) == Meaning(
         "counted",
         "experiment by branch",
@@ -367,7 +367,7 @@ def test_a_branch_for_which_a_change_stands_is_no_experiment_any_more() -> None:
     )
 
 
-def test_a_change_that_stands_for_another_branch_does_not_count_for_that() -> None:
+def test_replacing_a_branch_does_not_make_a_change_count() -> None:
     result = interpreted(change_seen("cache"), on_branch("superseded", at(2), "cache"), stated(CHANGE, "body"))
     assert (result.verdict, result.reason) == (
         "ignored",
@@ -389,7 +389,7 @@ DELETED_7, CREATED_8, PUSH_8 = on_branch("deleted", at(7)), on_branch("created",
         ([PUSH_1], True),
         ([PUSH_1, OPENED_2], False),
         ([OPENED_2], False),
-        # While the change is open the branch serves it, and is no experiment of its own for that.
+        # While the change is open, its branch serves it and is not an experiment.
         ([PUSH_1, OPENED_2, PUSH_3], True),
         ([PUSH_1, OPENED_2, PUSH_3, CLOSED_4], False),
         ([OPENED_2, CLOSED_4, PUSH_5], True),
@@ -401,18 +401,18 @@ DELETED_7, CREATED_8, PUSH_8 = on_branch("deleted", at(7)), on_branch("created",
         ([PUSH_1, OPENED_2, CLOSED_4, DELETED_7, CREATED_8, PUSH_8], True),
     ],
 )
-def test_a_branch_is_an_experiment_until_a_change_stands_for_it_in_whatever_order_that_is_heard(
+def test_a_branch_is_an_experiment_until_its_change_replaces_it_in_any_order_of_arrival(
     happened: list[Observed], *, marked: bool
 ) -> None:
     for heard in permutations(happened) if len(happened) < 6 else (happened, happened[::-1]):
         assert is_marked([event for one in heard for event in events(one)]) == marked
 
 
-def test_a_change_with_the_label_is_an_experiment_as_an_item_is() -> None:
+def test_a_labelled_change_is_an_experiment() -> None:
     assert overheard("experiment", "true", CHANGE) in events(change_seen("cache-answers", "experiment"))
 
 
-def test_an_item_is_no_experiment_for_a_branch_that_it_has() -> None:
+def test_a_branch_does_not_make_its_item_an_experiment() -> None:
     assert interpreted(seen(branch="exp/cache")).verdict == "ignored"
 
 
@@ -427,7 +427,7 @@ def test_a_change_may_be_an_experiment_and_serve_an_item_at_once() -> None:
     assert (result.verdict, result.reason) == ("counted", "experiment by branch, linked by body")
 
 
-def test_what_a_change_is_made_of_is_linked_to_it_and_does_not_make_its_delivery_count() -> None:
+def test_the_branch_and_commits_of_a_change_are_linked_to_it_and_do_not_make_its_delivery_count() -> None:
     result = interpreted(stated(HEAD, "head", CHANGE), stated(MERGE, "merge commit", CHANGE))
     assert result.links == (link(HEAD, "head", CHANGE), link(MERGE, "merge commit", CHANGE))
     assert result.verdict == "ignored"
@@ -440,7 +440,7 @@ def test_a_key_in_a_text_links_to_the_ticket(channel: str) -> None:
     )
 
 
-def test_a_text_without_a_key_takes_the_links_of_its_channel_back() -> None:
+def test_a_text_without_a_key_withdraws_the_links_of_its_channel() -> None:
     result = interpreted(Mentioned(CHANGE, "title", "cache answers", at(2)))
     assert (result.verdict, result.links) == ("ignored", (link(CHANGE, "title"),))
 
@@ -469,7 +469,7 @@ def test_a_rename_counts() -> None:
         ("UNSTABLE", "failure", "a run that failed"),
     ],
 )
-def test_a_run_that_came_to_a_result_is_a_signal(conclusion: str, result: Result, by: str, provider: Provider) -> None:
+def test_a_run_with_a_result_is_a_signal(conclusion: str, result: Result, by: str, provider: Provider) -> None:
     assert interpreted(observation("finished", HEAD, conclusion=conclusion), provider=provider) == Meaning(
         "counted", f"signalled by {by}", (Signalled(HEAD, at(3), result),)
     )
@@ -478,7 +478,7 @@ def test_a_run_that_came_to_a_result_is_a_signal(conclusion: str, result: Result
 @pytest.mark.parametrize(
     "conclusion", ["cancelled", "canceled", "skipped", "neutral", "stale", "action_required", "null", ""]
 )
-def test_a_run_that_came_to_no_result_is_ignored_with_the_reason(conclusion: str) -> None:
+def test_a_run_without_a_result_is_ignored_with_the_reason(conclusion: str) -> None:
     run = observation("finished", HEAD, workflow="tests", conclusion=conclusion)
     assert interpreted(run) == Meaning(
         "ignored", f"no rule matches finished: workflow `tests`, conclusion `{conclusion}`"
@@ -526,7 +526,7 @@ def test_a_ticket_with_the_label_is_an_experiment_whatever_its_type() -> None:
     assert (result.verdict, result.reason) == ("counted", "experiment by label")
 
 
-def test_a_ticket_of_another_type_is_ignored_and_the_reason_names_what_was_looked_for() -> None:
+def test_a_ticket_of_another_type_is_ignored_and_the_reason_names_the_expected_types() -> None:
     assert interpreted(ticket(item_type="Bug"), provider="jira").reason == (
         "no label `experiment`; it has no labels; its type Bug is not `Experiment` or `Spike` or `Hypothesis`"
     )
@@ -538,7 +538,7 @@ def test_the_type_of_an_item_of_a_forge_marks_nothing(provider: Provider) -> Non
 
 
 @pytest.mark.parametrize(("kind", "event"), [("typed", Declared), ("untyped", Withdrawn)])
-def test_a_type_that_is_given_or_taken_marks_or_unmarks(kind: Kind, event: type[Declared | Withdrawn]) -> None:
+def test_adding_or_removing_a_type_marks_or_unmarks(kind: Kind, event: type[Declared | Withdrawn]) -> None:
     assert interpreted(observation(kind, TICKET, item_type="spike"), provider="jira") == Meaning(
         "counted", "experiment by type", (event(TICKET, at(3), "experiment", "true", "type"),)
     )
@@ -638,7 +638,7 @@ COMMAND = Commented(TICKET, at(2, "12:00:00"), "/experiment conclude failed", in
         ([COMMAND, TO_PROGRESS, TO_DONE, FROM_DONE_AGAIN], None, None),
     ],
 )
-def test_a_ticket_is_open_again_when_it_leaves_what_concluded_it_in_whatever_order_that_is_heard(
+def test_a_ticket_is_open_after_it_leaves_its_final_status_in_any_order_of_arrival(
     happened: list[Observation], concluded_at: datetime | None, outcome: Outcome | None
 ) -> None:
     for heard in permutations([observation("created", TICKET, at(1), what="item"), *happened]):
@@ -647,12 +647,12 @@ def test_a_ticket_is_open_again_when_it_leaves_what_concluded_it_in_whatever_ord
 
 
 @pytest.mark.parametrize("after", [FROM_DONE_AGAIN, ticket_moved(5, "Done", "Done", resolution_from="Duplicate")])
-def test_a_duplicate_that_is_none_after_all_is_not_excluded(after: Observed) -> None:
+def test_a_withdrawn_duplicate_is_not_excluded(after: Observed) -> None:
     assert value_of(declarations_in(events(TO_DUPLICATE, provider="jira")), "excluded") == "duplicate"
     assert value_of(declarations_in(events(TO_DUPLICATE, after, provider="jira")), "excluded") == ""
 
 
-def test_a_ticket_that_moved_elsewhere_is_ignored_and_the_reason_tells_the_move() -> None:
+def test_a_ticket_that_moved_to_another_status_is_ignored_and_the_reason_names_the_move() -> None:
     assert interpreted(moved(status_from="Backlog", status_to="Selected"), provider="jira").reason == (
         "no rule matches moved: status_from `Backlog`, status_to `Selected`"
     )
@@ -663,7 +663,7 @@ def test_the_team_of_a_ticket_is_its_component_before_its_project() -> None:
     assert Declared(TICKET, at(2), "team", "ml", "derived") in events(ticket(), provider="jira")
 
 
-def test_a_derived_team_is_told_once_and_beside_the_team_of_a_label() -> None:
+def test_a_team_is_derived_once_beside_the_team_of_a_label() -> None:
     said = events(seen("team:cache", component=("Search", "Index")))
     assert [one for one in said if isinstance(one, Declared) and one.field == "team"] == [
         overheard("team", "cache"),
@@ -680,43 +680,43 @@ def test_a_derived_team_is_told_once_and_beside_the_team_of_a_label() -> None:
         ("/experiment team Search", Declared(ITEM, at(3), "team", "search", "comment")),
     ],
 )
-def test_a_command_of_an_insider_counts(text: str, event: LifecycleEvent) -> None:
+def test_a_command_by_an_insider_counts(text: str, event: LifecycleEvent) -> None:
     assert interpreted(Commented(ITEM, at(3), text, insider=True)) == Meaning(
         "counted", "command in a comment", (event,)
     )
 
 
-def test_a_command_of_an_outsider_says_nothing_and_the_reason_tells_who_may() -> None:
+def test_a_command_by_an_outsider_is_ignored_with_the_reason() -> None:
     assert interpreted(Commented(ITEM, at(3), "/experiment start", insider=False)) == Meaning(
         "ignored", "only members, owners and collaborators may give commands"
     )
 
 
 @pytest.mark.parametrize("provider", ["gitlab", "jira"])
-def test_where_nobody_says_who_may_command_nothing_is_taken(provider: Provider) -> None:
+def test_commands_are_ignored_if_the_payload_does_not_tell_the_authors_permission(provider: Provider) -> None:
     assert interpreted(Commented(ITEM, at(3), "/experiment start", insider=None), provider=provider) == Meaning(
         "ignored", f"{provider} does not tell whether the author may give commands, and trust_comments does not name it"
     )
 
 
-def test_a_comment_without_a_command_is_a_sign_of_life_that_does_not_count() -> None:
+def test_a_comment_without_a_command_is_activity_that_does_not_count() -> None:
     result = interpreted(observation("active"), Commented(ITEM, at(3), "Nice.", insider=True))
     assert result == Meaning("ignored", "the comment contains no command", (Active(ITEM, at(3, "00:00:00")),))
 
 
-def test_a_delivery_that_says_nothing_is_ignored_with_the_providers_reason() -> None:
+def test_a_delivery_without_observations_is_ignored_with_the_providers_reason() -> None:
     nothing = Nothing("a ping: the webhook is connected")
     meant = interpret(RULES, "github", nothing, NO_PAYLOAD)
     assert (meant.verdict, meant.reason, meant.events) == ("ignored", "a ping: the webhook is connected", ())
 
 
-def test_a_delivery_of_which_every_rule_says_something_and_none_marks_is_no_experiment_by_itself() -> None:
+def test_a_delivery_whose_rules_mark_nothing_is_ignored_with_the_rules_named() -> None:
     assert interpreted(observation("created", what="item")) == Meaning(
         "ignored", "nothing in this delivery marks an experiment: proposed by creation", (Proposed(ITEM, at(3)),)
     )
 
 
-def test_a_delivery_counts_where_any_rule_matches_and_every_event_of_it_is_kept_in_order() -> None:
+def test_a_delivery_counts_if_any_rule_matches_and_keeps_all_its_events_in_order() -> None:
     result = interpreted(seen("experiment"), observation("created", what="item"), stated(CHANGE, "body", ITEM))
     assert result == Meaning(
         "counted",

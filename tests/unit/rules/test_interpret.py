@@ -1,4 +1,4 @@
-"""Matching: which rule decides, on which channel, and why nothing matched."""
+"""Interpretation: which rule decides, on which channel, and the reason if none matches."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -46,7 +46,7 @@ PAYLOAD = {
 
 
 def rules(text: str) -> Rules:
-    """The rules of a list of rules in YAML, and no others."""
+    """The rules of a YAML list, without the default ones."""
     return read_rules(None, RulesFile("rules.yaml", f"extends: none\nrules:\n{text}"))
 
 
@@ -97,12 +97,12 @@ def test_a_rule_that_does_not_match_leaves_the_decision_to_the_next() -> None:
     assert Concluded(SUBJECT, at(3)) in events(FIRST_WINS, observed("closed"))
 
 
-def test_each_observation_of_a_delivery_is_decided_on_by_itself() -> None:
+def test_each_observation_of_a_delivery_is_decided_separately() -> None:
     said = events("- {when: {kind: closed}, then: concluded}", observed("closed"), observed("closed", at(4)))
     assert said == [Concluded(SUBJECT, at(3)), Concluded(SUBJECT, at(4))]
 
 
-def test_what_two_labels_say_alike_each_of_them_has_said() -> None:
+def test_each_of_two_labels_declares_the_value_that_they_share() -> None:
     text = """
 - {name: one, when: {label: a}, then: {declare: {risk: bold}}}
 - {name: other, when: {label: b}, then: {declare: {risk: bold}}}
@@ -112,7 +112,7 @@ def test_what_two_labels_say_alike_each_of_them_has_said() -> None:
     assert without_label(one.event) == without_label(other.event)
 
 
-def test_each_label_is_decided_on_by_itself() -> None:
+def test_each_label_is_decided_separately() -> None:
     text = """
 - {when: {label: "special:{team}"}, then: {declare: {team: "special {team}"}}}
 - {when: {label: "*:{team}"}, then: {declare: {team: "{team}"}}}
@@ -121,7 +121,7 @@ def test_each_label_is_decided_on_by_itself() -> None:
     assert sorted(event.value for event in said if isinstance(event, Declared)) == ["a", "c", "special b"]
 
 
-def test_own_rules_stand_before_the_default_ones() -> None:
+def test_own_rules_come_before_the_default_ones() -> None:
     own = "rules: [{when: {kind: closed, reason: completed}, then: {concluded: worked}}]"
     both = read_rules(
         RulesFile("own.yaml", own),
@@ -166,7 +166,7 @@ def test_a_rule_of_another_provider_does_not_match(provider: str, matches: bool)
         ("length(int)", False),
     ],
 )
-def test_a_rule_matches_only_where_its_path_finds_something(where: str, matches: bool) -> None:
+def test_a_rule_matches_only_if_its_path_finds_something(where: str, matches: bool) -> None:
     text = f'- {{name: mine, when: {{kind: closed}}, where: "{where}", then: concluded}}'
     meant = interpreted(text, observed("closed"), payload=PAYLOAD)
     assert bool(meant.events) == matches
@@ -178,7 +178,7 @@ def test_a_path_finds_nothing_in_a_payload_of_another_shape(payload: Any) -> Non
     assert not events("- {when: {kind: closed}, where: a.b, then: concluded}", observed("closed"), payload=payload)
 
 
-def test_the_payload_is_read_only_where_a_rule_that_matches_looks_into_it() -> None:
+def test_the_payload_is_decoded_only_if_a_matching_rule_looks_into_it() -> None:
     unreadable = raw_payload(b"no JSON")
     text = """
 - {when: {kind: closed, reason: lost}, where: a, then: concluded}
@@ -205,7 +205,7 @@ def test_the_payload_is_read_only_where_a_rule_that_matches_looks_into_it() -> N
         ("length(int)", None),
     ],
 )
-def test_a_value_from_the_payload_is_declared_where_it_is_one_value(path: str, title: str | None) -> None:
+def test_a_single_value_from_the_payload_is_declared(path: str, title: str | None) -> None:
     text = f"""
 - {{when: {{kind: closed}}, then: {{declare: {{title: "${{{path}}}"}}}}}}
 - {{when: {{kind: closed}}, then: {{declare: {{title: no value}}}}}}
@@ -213,7 +213,7 @@ def test_a_value_from_the_payload_is_declared_where_it_is_one_value(path: str, t
     assert events(text, observed("closed"), payload=PAYLOAD) == [declared("title", title or "no value")]
 
 
-def test_a_value_that_its_field_does_not_take_leaves_the_decision_to_the_next_rule() -> None:
+def test_a_value_that_its_field_does_not_accept_leaves_the_decision_to_the_next_rule() -> None:
     text = """
 - {when: {kind: closed}, then: {declare: {outcome: "${text}", risk: "${text}", url: "${text}"}}}
 - {when: {kind: closed}, then: {declare: {outcome: worked, risk: safe}}}
@@ -230,7 +230,7 @@ def test_a_capture_hides_the_trait_of_its_name_and_traits_are_known_beside_it() 
     assert said == [declared("title", "Item of Search")]
 
 
-def test_a_trait_that_is_not_known_leaves_the_value_out() -> None:
+def test_an_unknown_trait_leaves_the_value_undeclared() -> None:
     text = """- {when: {kind: seen}, then: {declare: {title: "{title}", url: "{url}"}}}"""
     assert events(text, observed("seen", title="Cache")) == [declared("title", "Cache")]
 
@@ -262,7 +262,7 @@ def test_a_team_is_derived_from_the_mapping_else_the_component_else_the_project(
     assert meant.events == (declared("team", team, "derived"),)
 
 
-def test_a_derived_value_is_decided_on_beside_a_stated_one() -> None:
+def test_a_derived_value_does_not_replace_a_declared_one() -> None:
     text = """
 - {when: {kind: seen}, then: {declare: {team: stated}}}
 - {when: {kind: seen}, then: {derive: {team: derived}}}
@@ -277,7 +277,7 @@ BETS = """
 """
 
 
-def test_a_label_is_overheard_where_it_hangs_and_said_where_it_is_put_on_or_taken_off() -> None:
+def test_a_present_label_is_overheard_and_an_added_or_removed_one_is_explicit() -> None:
     assert events(BETS, observed("seen", label="bet:bold")) == [
         declared("experiment", "true", "label", overheard=True),
         declared("risk", "bold", "label", overheard=True),
@@ -292,13 +292,13 @@ def test_a_label_is_overheard_where_it_hangs_and_said_where_it_is_put_on_or_take
     ]
 
 
-def test_a_type_is_said_where_it_is_seen_or_given_and_withdrawn_where_it_is_taken() -> None:
+def test_a_type_is_declared_when_seen_or_added_and_withdrawn_when_removed() -> None:
     assert events(BETS, observed("seen", item_type="bet")) == [declared("experiment", "true", "type")]
     assert events(BETS, observed("typed", item_type="BET")) == [declared("experiment", "true", "type")]
     assert events(BETS, observed("untyped", item_type="Bet")) == [withdrawn("experiment", "true", "type")]
 
 
-def test_a_branch_speaks_on_a_channel_of_its_own() -> None:
+def test_a_branch_declares_on_its_own_channel() -> None:
     assert events(BETS, observed("seen", branch="bet/1")) == [declared("experiment", "true", "branch")]
 
 
@@ -308,7 +308,7 @@ INSTANTS = """
 """
 
 
-def test_an_instant_follows_from_a_label_or_type_that_is_put_on() -> None:
+def test_adding_a_label_or_type_can_record_an_instant() -> None:
     assert events(INSTANTS, observed("labelled", label="go")) == [
         Started(SUBJECT, at(3)),
         withdrawn("excluded", "duplicate", "label"),
@@ -316,12 +316,12 @@ def test_an_instant_follows_from_a_label_or_type_that_is_put_on() -> None:
     assert events(INSTANTS, observed("typed", item_type="bet")) == [Proposed(SUBJECT, at(3))]
 
 
-def test_nothing_follows_from_a_label_or_type_that_is_taken_off() -> None:
+def test_removing_a_label_or_type_records_no_instant() -> None:
     assert events(INSTANTS, observed("unlabelled", label="go")) == []
     assert events(INSTANTS, observed("untyped", item_type="Bet")) == []
 
 
-def test_what_a_rule_says_of_a_branch_is_taken_back_where_a_change_stands_for_it() -> None:
+def test_the_values_of_a_branch_are_withdrawn_when_its_change_replaces_it() -> None:
     text = """
 - {when: {what: branch, branch: "bet/{title}"}, then: {declare: {experiment: true, title: "{title}"}}}
 - {when: {what: branch, branch: "bet/*"}, then: {withdraw: {excluded: deleted}}}
@@ -338,7 +338,7 @@ def test_what_a_rule_says_of_a_branch_is_taken_back_where_a_change_stands_for_it
     ]
 
 
-def test_no_instant_follows_from_what_a_change_stands_for() -> None:
+def test_a_superseded_branch_records_no_instant() -> None:
     text = "- {when: {kind: [closed, superseded], what: branch}, then: [concluded, started]}"
     assert events(text, observed("superseded", what="branch")) == []
     assert len(events(text, observed("closed", what="branch"))) == 2
@@ -350,7 +350,7 @@ MOVES = """
 """
 
 
-def test_a_conclusion_tells_the_status_that_was_entered_and_a_reopening_the_one_that_was_left() -> None:
+def test_a_conclusion_names_the_entered_status_and_a_reopening_the_status_it_left() -> None:
     statuses = {"status_from": "In Review", "status_to": "Won't Do"}
     assert events(MOVES, observed("moved", category_to="done", **statuses)) == [
         Concluded(SUBJECT, at(3), status="won't do")
@@ -360,12 +360,12 @@ def test_a_conclusion_tells_the_status_that_was_entered_and_a_reopening_the_one_
     ]
 
 
-def test_where_no_status_is_known_neither_is_told() -> None:
+def test_without_statuses_a_conclusion_and_a_reopening_name_none() -> None:
     assert events(MOVES, observed("moved", category_to="done")) == [Concluded(SUBJECT, at(3))]
     assert events(MOVES, observed("moved", category_to="new")) == [Reopened(SUBJECT, at(3))]
 
 
-def test_a_closing_may_tell_its_status_too() -> None:
+def test_a_closing_may_name_its_status() -> None:
     text = "- {when: {kind: closed}, then: {concluded: failed}}"
     assert events(text, observed("closed", status_to="Refuted")) == [
         Concluded(SUBJECT, at(3), Outcome.FAILED, status="refuted")
@@ -375,7 +375,7 @@ def test_a_closing_may_tell_its_status_too() -> None:
 STATED = (Proposed(SUBJECT, at(1)), Declared(SUBJECT, at(2), "team", "search", "api"))
 
 
-def test_what_a_delivery_states_itself_stands_without_a_rule_and_counts() -> None:
+def test_a_statement_of_the_delivery_counts_without_a_rule() -> None:
     meant = interpret(rules("- {when: {kind: closed}, then: concluded}"), "cloudevents", [Stated(STATED)], NO_PAYLOAD)
     assert (meant.verdict, meant.reason) == ("counted", "stated")
     assert [(one.event, one.rule) for one in meant.statements] == [(event, "stated") for event in STATED]
@@ -384,13 +384,13 @@ def test_what_a_delivery_states_itself_stands_without_a_rule_and_counts() -> Non
 @pytest.mark.parametrize(
     "event", [Proposed(SUBJECT, at(1)), Active(SUBJECT, at(1)), Signalled(SUBJECT, at(1), "failure")]
 )
-def test_whatever_is_stated_makes_its_delivery_count(event: LifecycleEvent) -> None:
+def test_any_statement_makes_its_delivery_count(event: LifecycleEvent) -> None:
     said: list[Observation] = [observed("seen"), Stated((event,)), observed("created")]
     meant = interpret(rules(BETS), "cloudevents", said, NO_PAYLOAD)
     assert (meant.verdict, meant.reason, meant.events) == ("counted", "stated", (event,))
 
 
-def test_what_is_stated_stands_beside_what_rules_say() -> None:
+def test_statements_of_the_delivery_do_not_replace_those_of_rules() -> None:
     said: list[Observation] = [observed("closed"), Stated(STATED)]
     meant = interpret(rules("- {name: closing, when: {kind: closed}, then: concluded}"), "jira", said, NO_PAYLOAD)
     assert meant.reason == "closing, stated"
@@ -414,18 +414,18 @@ def test_a_commit_that_names_a_key_serves_the_ticket() -> None:
     assert mentioned(COMMIT, "OPS-3: cache").links == (LinkSet(COMMIT, "message", COMMIT, ticket, at(3)),)
 
 
-def test_a_commit_that_names_no_key_says_nothing_and_takes_nothing_back() -> None:
+def test_a_commit_without_a_key_makes_and_withdraws_no_link() -> None:
     said = mentioned(COMMIT, "Cache answers")
     assert (said.verdict, said.reason, said.links) == ("ignored", "its message names no ticket", ())
 
 
 @pytest.mark.parametrize("subject", ["github:acme/app!7", "branch:acme/app@main", "jira:ML-12"])
-def test_what_can_be_written_anew_takes_its_links_back_when_it_names_no_key(subject: str) -> None:
+def test_an_editable_text_without_a_key_withdraws_its_links(subject: str) -> None:
     evidence = Ref(subject)
     assert mentioned(evidence, "Cache").links == (LinkSet(evidence, "message", evidence, frozenset(), at(3)),)
 
 
-def test_of_a_branch_no_label_is_missed() -> None:
+def test_a_branch_is_not_expected_to_have_labels() -> None:
     text = """
 - {when: {label: bet}, then: {declare: {experiment: true}}}
 - {when: {what: branch, branch: "bet/*"}, then: {declare: {experiment: true}}}
@@ -434,19 +434,19 @@ def test_of_a_branch_no_label_is_missed() -> None:
     assert interpreted(text, seen).reason == "its branch is not `bet/*`"
 
 
-def test_no_instant_follows_from_what_is_only_seen() -> None:
+def test_a_seen_item_records_no_instant() -> None:
     assert events(INSTANTS, observed("seen", label="go", item_type="Bet")) == [
         withdrawn("excluded", "duplicate", "label")
     ]
 
 
 @pytest.mark.parametrize("time", ["00:00:00", "09:00:00", "23:59:59.999999"])
-def test_a_sign_of_life_is_dated_to_the_beginning_of_its_day(time: str) -> None:
+def test_activity_is_dated_to_the_beginning_of_its_day(time: str) -> None:
     said = events("- {when: {kind: active}, then: active}", observed("active", at(3, time)))
     assert said == [Active(SUBJECT, at(3, "00:00:00"))]
 
 
-def test_the_signs_of_life_of_one_day_are_one() -> None:
+def test_the_activity_of_one_day_is_one_event() -> None:
     text = "- {when: {kind: active}, then: active}"
     said = events(text, observed("active"), observed("active", at(3, "10:00:00")), observed("active", at(4)))
     assert said == [Active(SUBJECT, at(3, "00:00:00")), Active(SUBJECT, at(4, "00:00:00"))]
@@ -466,14 +466,12 @@ def test_the_signs_of_life_of_one_day_are_one() -> None:
         (observed("created"), "no rule matches created"),
     ],
 )
-def test_where_nothing_matches_the_reason_tells_what_was_looked_for_and_what_was_there(
-    one: Observed, reason: str
-) -> None:
+def test_without_a_match_the_reason_names_the_patterns_and_the_values(one: Observed, reason: str) -> None:
     meant = interpreted(BETS, one)
     assert (meant.verdict, meant.reason) == ("ignored", reason)
 
 
-def test_a_rule_of_which_more_than_one_trait_differs_explains_nothing() -> None:
+def test_a_rule_that_fails_two_conditions_explains_nothing() -> None:
     text = """
 - {when: {what: change, branch: "bet/*"}, then: {declare: {experiment: true}}}
 - {when: {provider: jira, item_type: Bet}, then: {declare: {experiment: true}}}
@@ -483,7 +481,7 @@ def test_a_rule_of_which_more_than_one_trait_differs_explains_nothing() -> None:
     )
 
 
-def test_no_reason_repeats_what_may_be_the_name_of_a_person() -> None:
+def test_no_reason_contains_a_persons_name() -> None:
     named = observed("seen", what="change", branch="ada/lovelace", title="Ada", url="https://acme.example/ada")
     text = """
 - {when: {branch: "bet/*"}, then: {declare: {experiment: true}}}
@@ -494,7 +492,7 @@ def test_no_reason_repeats_what_may_be_the_name_of_a_person() -> None:
     assert "ada" not in interpreted(text, observed("finished", branch="ada/lovelace")).reason.lower()
 
 
-def test_a_reason_stays_short_however_much_there_is_to_show() -> None:
+def test_a_reason_stays_short() -> None:
     labels = tuple(f"{number} " + "x" * 1000 for number in range(1000))
     assert len(interpreted(BETS, observed("seen", label=labels)).reason) < 5000
 
@@ -530,7 +528,7 @@ def test_any_text_of_a_comment_or_a_title_is_counted_or_ignored_with_a_reason(te
     assert interpret(RULES, "jira", said, NO_PAYLOAD).reason
 
 
-def test_a_label_that_goes_takes_back_what_it_said_and_not_what_another_one_says() -> None:
+def test_a_removed_label_withdraws_its_own_value_and_not_that_of_another_label() -> None:
     text = "rules:\n  - when: {label: bet}\n    then: {declare: {experiment: true}}\n"
     found = interpret(
         read_rules(RulesFile("rules.yaml", text), read_rules_file(DEFAULTS)),
@@ -547,7 +545,7 @@ def test_a_label_that_goes_takes_back_what_it_said_and_not_what_another_one_says
     }
 
 
-def test_a_rule_on_a_label_and_its_place_sees_the_label_taken_off_again() -> None:
+def test_a_rule_on_a_label_and_a_place_applies_when_the_label_is_removed() -> None:
     text = "extends: none\nrules:\n  - when: {project: 'acme/*', label: bet}\n    then: {declare: {experiment: true}}\n"
     rules_of_a_project = read_rules(RulesFile("rules.yaml", text), read_rules_file(DEFAULTS))
     place: dict[Trait, tuple[str, ...]] = {"project": ("acme/app",), "label": ("bet",)}

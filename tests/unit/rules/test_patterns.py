@@ -64,7 +64,7 @@ def test_a_pattern_matches_a_whole_value_without_case(pattern: str, value: str) 
         ("{team}", ""),
     ],
 )
-def test_a_pattern_does_not_match_what_differs(pattern: str, value: str) -> None:
+def test_a_pattern_does_not_match_a_different_value(pattern: str, value: str) -> None:
     assert not matches(pattern, value)
 
 
@@ -79,13 +79,11 @@ def test_a_pattern_does_not_match_what_differs(pattern: str, value: str) -> None
         ("{owner}/{name}", "acme/app", {"owner": "acme", "name": "app"}),
     ],
 )
-def test_what_stands_for_a_name_is_captured_as_it_was_written(
-    pattern: str, value: str, captured: dict[str, str]
-) -> None:
+def test_a_capture_keeps_the_case_of_the_text(pattern: str, value: str, captured: dict[str, str]) -> None:
     assert Pattern.of(pattern).match(value) == captured
 
 
-def test_the_names_of_a_pattern_are_those_that_it_captures() -> None:
+def test_the_names_of_a_pattern_are_its_captures() -> None:
     assert Pattern.of("{owner}/*-{name}").names == {"owner", "name"}
     assert Pattern.of("exp/*").names == frozenset()
 
@@ -101,13 +99,13 @@ def test_the_names_of_a_pattern_are_those_that_it_captures() -> None:
         ("{a}{a}", "expected a pattern, got '{a}{a}'"),
     ],
 )
-def test_a_pattern_that_captures_nothing_sensible_is_refused(pattern: str, complaint: str) -> None:
+def test_a_pattern_with_a_malformed_capture_is_refused(pattern: str, complaint: str) -> None:
     with pytest.raises(ValueError, match=re.escape(complaint)):
         Pattern.of(pattern)
 
 
 @given(st.text())
-def test_any_text_is_a_pattern_or_is_refused_with_what_was_expected(text: str) -> None:
+def test_any_text_is_a_pattern_or_is_refused_with_the_expected_form(text: str) -> None:
     try:
         said = Pattern.of(text).text
     except ValueError as error:
@@ -116,7 +114,7 @@ def test_any_text_is_a_pattern_or_is_refused_with_what_was_expected(text: str) -
 
 
 @given(st.text().filter(lambda text: not set(text) & set("{}*")))
-def test_a_text_without_signs_matches_itself_and_nothing_longer(text: str) -> None:
+def test_a_pattern_without_wildcards_matches_itself_and_nothing_longer(text: str) -> None:
     assert matches(text, text)
     assert not matches(text, text + "x")
     assert matches(f"*{text}*", f"before {text} after")
@@ -158,7 +156,7 @@ PAYLOAD = {
         ("$5", "$5"),
     ],
 )
-def test_a_template_is_filled_with_what_is_known_and_found(template: str, value: str) -> None:
+def test_a_template_inserts_known_values_and_values_from_the_payload(template: str, value: str) -> None:
     assert filled(template, PAYLOAD, team="Search", area="index") == value
 
 
@@ -166,11 +164,11 @@ def test_a_template_is_filled_with_what_is_known_and_found(template: str, value:
     "template",
     ["{unknown}", "{team}{unknown}", "${unknown}", "${null}", "${list}", "${object}", "${text.a}", "${length(int)}"],
 )
-def test_a_template_of_which_a_part_is_missing_or_no_single_value_has_no_value(template: str) -> None:
+def test_a_template_with_a_missing_or_composite_part_has_no_value(template: str) -> None:
     assert filled(template, PAYLOAD, team="Search") is None
 
 
-def test_what_is_inserted_is_not_read_again() -> None:
+def test_an_inserted_text_is_not_expanded() -> None:
     assert filled("{team}", PAYLOAD, team="${text}{team}") == "${text}{team}"
 
 
@@ -178,7 +176,7 @@ def test_a_template_without_a_path_does_not_read_the_payload() -> None:
     assert Template.of("{team}").fill({"team": "search"}, raw_payload(b"no JSON")) == "search"
 
 
-def test_the_names_of_a_template_are_those_that_it_inserts() -> None:
+def test_the_names_of_a_template_are_its_insertions() -> None:
     assert Template.of("{team} ${issue.key} {area}").names == {"team", "area"}
 
 
@@ -222,7 +220,7 @@ def test_any_payload_fills_a_template_or_leaves_it_without_a_value(payload: Any,
 
 
 @pytest.mark.parametrize("template", ["${issue", "{a b}", "{", "a}", "{team-name}"])
-def test_a_template_with_braces_that_hold_no_name_is_refused(template: str) -> None:
+def test_a_template_with_a_malformed_name_is_refused(template: str) -> None:
     with pytest.raises(ValueError, match=r"expected \{name\} or"):
         Template.of(template)
 

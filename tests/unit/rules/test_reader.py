@@ -1,4 +1,4 @@
-"""Reading rules files: what they say, and what is said about their mistakes."""
+"""Reading rules files, and the messages about their errors."""
 
 import subprocess
 import sys
@@ -44,14 +44,14 @@ def read(text: str) -> Rules:
 
 
 def complaints(text: str) -> list[str]:
-    """What is said about a file that cannot be used."""
+    """The messages about an invalid file."""
     with pytest.raises(InvalidRules) as refused:
         read(text)
     return str(refused.value).splitlines()
 
 
 def rule(when: str = "{kind: closed}", then: str = "active", more: str = "") -> str:
-    """A file with one rule: `when` stands on its second line, `then` on its third, what else is said on its fourth."""
+    """A file with one rule: `when` on its second line, `then` on its third, `more` on its fourth."""
     return f"rules:\n  - when: {when}\n    then: {then}\n    {more}\n"
 
 
@@ -83,7 +83,7 @@ def test_without_a_file_the_default_rules_are_the_rules() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "\n", "# nothing yet\n", "---\n", "{}", "extends: defaults\n"])
-def test_a_file_that_says_nothing_leaves_the_default_rules_as_they_are(text: str) -> None:
+def test_an_empty_file_leaves_the_default_rules_unchanged(text: str) -> None:
     assert read(text).by_kind == read_rules(None, DEFAULTS).by_kind
 
 
@@ -91,18 +91,18 @@ def test_a_file_that_extends_nothing_has_its_own_rules_alone() -> None:
     assert names(read("extends: none\n" + rule(more="name: mine"))) == {"mine"}
 
 
-def test_a_file_extends_the_defaults_unless_it_says_otherwise_and_its_rules_stand_before_them() -> None:
+def test_a_file_extends_the_defaults_by_default_and_its_rules_come_first() -> None:
     closing = [one.name for one in read(rule(more="name: mine")).by_kind["closed"]]
     assert closing[0] == "mine"
     assert "concluded by closing" in closing[1:]
 
 
-def test_a_rule_without_a_name_is_named_for_what_it_looks_at() -> None:
+def test_a_rule_without_a_name_is_named_for_its_conditions() -> None:
     rules = read("extends: none\n" + rule("{label: [bet, 'bet:*'], branch: main}", "{declare: {experiment: true}}"))
     assert names(rules) == {"label bet or bet:*, branch main"}
 
 
-def test_a_rule_is_tried_for_the_kinds_that_have_all_traits_that_it_looks_at() -> None:
+def test_a_rule_is_tried_on_the_kinds_that_have_all_its_traits() -> None:
     rules = read("extends: none\n" + rule("{label: bet}", "{declare: {experiment: true}}"))
     assert {kind for kind, tried in rules.by_kind.items() if tried} == {"seen", "labelled", "unlabelled"}
 
@@ -110,7 +110,7 @@ def test_a_rule_is_tried_for_the_kinds_that_have_all_traits_that_it_looks_at() -
 @pytest.mark.parametrize(
     "when", ["{project: ml}", "{title: '*bet*'}", "{url: 'https://*'}", "{project: ml, title: a bet}"]
 )
-def test_who_makes_what_a_project_holds_experiments_means_its_items_and_changes_and_not_its_branches(when: str) -> None:
+def test_a_rule_that_marks_a_whole_project_marks_its_items_and_changes_and_not_its_branches(when: str) -> None:
     rules = read("extends: none\n" + rule(when, "{declare: {experiment: true}}"))
     marked = {
         what: bool(said(rules, "seen", what=what, project="ML", title="A bet", url="https://acme.example"))
@@ -120,29 +120,29 @@ def test_who_makes_what_a_project_holds_experiments_means_its_items_and_changes_
 
 
 @pytest.mark.parametrize("when", ["{project: ml, what: branch}", "{project: ml, branch: 'exp/*'}"])
-def test_who_looks_at_branches_means_them(when: str) -> None:
+def test_a_rule_that_looks_at_branches_marks_branches(when: str) -> None:
     rules = read("extends: none\n" + rule(when, "{declare: {experiment: true}}"))
     assert said(rules, "seen", project="ML", what="branch", branch="exp/cache")
 
 
-def test_what_does_not_mark_is_said_of_branches_too() -> None:
+def test_a_rule_that_does_not_mark_applies_to_branches() -> None:
     rules = read("extends: none\n" + rule("{project: ml}", "{declare: {team: search}}"))
     assert said(rules, "seen", project="ML", what="branch") == {Declared(TICKET, at(3), "team", "search", "item")}
 
 
-def test_a_rule_on_where_something_belongs_is_tried_for_what_superseded_it() -> None:
+def test_a_rule_on_a_place_is_tried_on_superseded_branches() -> None:
     rules = read("extends: none\n" + rule("{what: branch, branch: 'exp/*'}", "{declare: {experiment: true}}"))
     assert {kind for kind, tried in rules.by_kind.items() if tried} == {"seen", "superseded"}
 
 
 @pytest.mark.parametrize("then", ["proposed", "concluded", "reopened", "shipped", "active", "{signalled: success}"])
 @pytest.mark.parametrize("kind", ["seen", "unlabelled", "untyped", "superseded"])
-def test_no_instant_can_be_asked_of_what_has_none(kind: str, then: str) -> None:
+def test_a_rule_cannot_record_an_instant_for_a_kind_without_time(kind: str, then: str) -> None:
     (complaint,) = complaints(rule(f"{{kind: {kind}}}", then))
     assert "needs a time" in complaint
 
 
-def test_the_resolution_that_was_taken_away_can_be_looked_at_and_no_category_that_was_left() -> None:
+def test_a_rule_can_look_at_the_removed_resolution_but_not_at_the_former_category() -> None:
     assert said(
         read("extends: none\n" + rule("{resolution_from: done}", "reopened")), "moved", resolution_from="Done"
     ) == {Reopened(TICKET, at(3))}
@@ -159,7 +159,7 @@ def test_words_of_yaml_and_numbers_may_be_patterns_and_values() -> None:
         }
 
 
-def test_teams_stand_before_what_else_derives_a_team_and_in_the_order_of_the_file() -> None:
+def test_the_mapping_of_teams_precedes_other_derived_teams_in_the_order_of_the_file() -> None:
     rules = read('teams: {"acme/search-*": search, "acme/*": rest, ML: ml-platform}')
     assert team("search") in said(rules, "seen", project="Acme/Search-Index", component="ML")
     assert team("rest") in said(rules, "seen", project="acme/app")
@@ -167,7 +167,7 @@ def test_teams_stand_before_what_else_derives_a_team_and_in_the_order_of_the_fil
     assert team("index") in said(rules, "seen", project="OPS", component="Index")
 
 
-def test_a_team_may_be_named_by_what_its_pattern_captures() -> None:
+def test_a_team_may_be_named_by_a_capture_of_its_pattern() -> None:
     assert team("search") in said(read('teams: {"acme/{team}-*": "{team}"}'), "seen", project="acme/search-index")
 
 
@@ -177,7 +177,7 @@ def test_keys_name_the_projects_whose_keys_are_found() -> None:
     assert link.targets == {TICKET}
 
 
-def test_without_keys_every_project_has_some() -> None:
+def test_without_keys_tickets_of_every_project_are_found() -> None:
     mentioned = [Mentioned(CHANGE, "title", "ml-12, OPS-8", at(3))]
     (link,) = interpret(read("extends: defaults"), "github", mentioned, NO_PAYLOAD).links
     assert link.targets == {Ref("jira:OPS-8")}
@@ -192,7 +192,7 @@ def test_thresholds_are_durations_by_team_without_case() -> None:
     }
 
 
-def test_trust_comments_names_providers_whose_comments_are_obeyed() -> None:
+def test_trust_comments_names_providers_whose_commands_are_accepted() -> None:
     comment = [Commented(TICKET, at(3), "/experiment start", insider=None)]
     assert interpret(read("trust_comments: [jira]"), "jira", comment, NO_PAYLOAD).verdict == "counted"
     assert interpret(read("trust_comments: [gitlab]"), "jira", comment, NO_PAYLOAD).verdict == "ignored"
@@ -209,7 +209,7 @@ def test_the_example_of_the_manual_marks_a_bet() -> None:
     assert said(rules, "seen", provider="github", item_type="bet", project="OPS") == {team("ops")}
 
 
-def test_the_example_of_the_manual_derives_teams_and_knows_thresholds_and_whom_to_trust() -> None:
+def test_the_example_of_the_manual_has_teams_thresholds_and_trusted_providers() -> None:
     rules = read(EXAMPLE)
     assert team("ml-platform") in said(rules, "seen", item_type="Bug", project="ml")
     assert team("search") in said(rules, "seen", item_type="Bug", project="acme/search-index")
@@ -217,7 +217,7 @@ def test_the_example_of_the_manual_derives_teams_and_knows_thresholds_and_whom_t
     assert rules.trust_comments == {"github"}
 
 
-def test_the_example_of_the_manual_concludes_what_was_learned_with_the_outcome_of_its_field() -> None:
+def test_the_example_of_the_manual_concludes_with_the_outcome_of_its_field() -> None:
     payload = {"issue": {"fields": {"customfield_10071": {"value": "Failed"}}}}
     assert said(read(EXAMPLE), "moved", payload, status_to="learned") == {
         Concluded(TICKET, at(3), status="learned"),
@@ -231,7 +231,7 @@ def test_the_example_of_the_manual_concludes_nothing_while_its_field_is_empty(pa
 
 
 @pytest.mark.parametrize("text", ["- when: {kind: closed}\n", "rules\n", "12\n", "true\n", "!!set {a}\n"])
-def test_a_file_that_is_no_mapping_is_refused(text: str) -> None:
+def test_a_file_that_is_not_a_mapping_is_refused(text: str) -> None:
     assert complaints(text)[0].startswith("own.yaml:1: ")
 
 
@@ -254,7 +254,7 @@ def test_a_file_that_is_no_mapping_is_refused(text: str) -> None:
         ("extends: none\nkeys: [" + "9" * 5000 + "]\n", "own.yaml:2: "),
     ],
 )
-def test_what_is_no_yaml_is_refused_with_its_line(text: str, start: str) -> None:
+def test_a_text_that_is_not_yaml_is_refused_with_its_line(text: str, start: str) -> None:
     assert complaints(text)[0].startswith(start)
 
 
@@ -343,7 +343,7 @@ def test_what_is_no_yaml_is_refused_with_its_line(text: str, start: str) -> None
         (rule("{kind: closed, kind: merged}"), 2, "rules.0.when.kind", ""),
     ],
 )
-def test_a_mistake_is_named_with_its_line_its_path_and_what_was_expected(
+def test_an_error_names_its_line_its_path_and_the_expected_value(
     text: str, line: int, path: str, expected: str
 ) -> None:
     (complaint,) = complaints(text)
@@ -355,13 +355,13 @@ def test_a_mistake_is_named_with_its_line_its_path_and_what_was_expected(
 @pytest.mark.parametrize(
     "text", ["[]", "rules: [a]", rule(then="[[active]]"), rule("{label: }"), rule("{label: {a: b}}")]
 )
-def test_a_complaint_is_made_in_words_of_the_file_and_not_of_the_code(text: str) -> None:
+def test_an_error_uses_the_words_of_the_file_and_not_of_the_code(text: str) -> None:
     said_at_all = " ".join(complaints(text))
     assert not [word for word in ("_File", "_Entry", "_Then", "Pattern", "regex", "instance") if word in said_at_all]
 
 
 @pytest.mark.parametrize("provider", ["githib", "[github, githib]"])
-def test_a_provider_that_nobody_knows_is_a_mistake_where_the_known_ones_are_given(provider: str) -> None:
+def test_an_unknown_provider_is_refused_if_the_known_ones_are_given(provider: str) -> None:
     own = RulesFile("own.yaml", "extends: none\n" + rule(f"{{provider: {provider}, kind: closed}}"))
     with pytest.raises(InvalidRules, match=r"^own\.yaml:3: .*provider.*: expected one of github, jira, got 'githib'$"):
         read_rules(own, DEFAULTS, ["jira", "github"])
@@ -377,7 +377,7 @@ def test_all_mistakes_of_a_file_are_named_at_once() -> None:
     assert len(complaints("extends: all\ncolour: red\n" + rule("{kind: exploded}"))) == 3
 
 
-def test_a_mistake_in_the_default_rules_is_named_with_their_file() -> None:
+def test_an_error_in_the_default_rules_names_their_file() -> None:
     with pytest.raises(InvalidRules, match=r"^defaults\.yaml:1: colour: "):
         read_rules(RulesFile("own.yaml", "extends: defaults"), RulesFile("defaults.yaml", "colour: red"))
 

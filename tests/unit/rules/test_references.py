@@ -31,7 +31,7 @@ NAMED = KeyFinder.of(["ML", "ops"])
         "#ML-12",
     ],
 )
-def test_a_key_is_found_wherever_it_stands_alone(text: str) -> None:
+def test_a_key_that_is_a_word_is_found(text: str) -> None:
     assert ANY.find(text) == {Ref("jira:ML-12")}
 
 
@@ -66,7 +66,7 @@ def test_all_keys_of_a_text_are_found() -> None:
         "X" * 31 + "-1",
     ],
 )
-def test_what_only_looks_like_a_key_is_none(text: str) -> None:
+def test_a_text_that_resembles_a_key_is_not_found(text: str) -> None:
     assert ANY.find(text) == frozenset()
 
 
@@ -82,7 +82,7 @@ def test_the_name_of_a_project_may_be_given_in_any_case() -> None:
 @pytest.mark.parametrize(
     "text", ["UTF-8", "SHA-256", "html-12", "ml-0", "ml-012", "ml-12x", "xml-12", "mlops-12", "-12"]
 )
-def test_a_key_of_a_project_that_is_not_named_is_none(text: str) -> None:
+def test_a_key_of_an_unnamed_project_is_not_found(text: str) -> None:
     assert NAMED.find(text) == frozenset()
 
 
@@ -94,12 +94,12 @@ TEXTS = st.text() | st.text(alphabet="ML-012 /_xé٤\n", max_size=40)
 
 
 @given(TEXTS)
-def test_whatever_is_found_is_a_reference_that_stands_in_the_text(text: str) -> None:
+def test_every_found_reference_is_in_the_text(text: str) -> None:
     for found in ANY.find(text) | NAMED.find(text):
         assert parse_reference(found) == found
         assert found.removeprefix("jira:") in text.upper()
 
 
 @given(TEXTS, st.integers(1, 999_999_999))
-def test_a_key_between_spaces_is_found_in_any_text(text: str, number: int) -> None:
+def test_a_key_between_spaces_is_found_in_every_text(text: str, number: int) -> None:
     assert Ref(f"jira:ML-{number}") in NAMED.find(f"{text} ml-{number} {text}")
