@@ -1,4 +1,4 @@
-"""The samples of a metric, in the form in which tests compare them."""
+"""The samples of a metric in the form in which tests compare them."""
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -9,14 +9,30 @@ from service.lifecycle.experiment import Experiment
 from service.metrics.terms import Terms
 from service.metrics.view import View
 
-Families = Callable[[View], Iterable[Metric]]
+MetricFunction = Callable[[View], Iterable[Metric]]
 Rows = dict[tuple[str, ...], float]
 
 
-def rows(families: Families, experiments: Iterable[Experiment], on: Terms, now: datetime) -> Rows:
-    """The values of the only metric family, by label values in the order of its labels."""
-    (family,) = families(View.of(experiments, on, now))
+def rows(metric: MetricFunction, experiments: Iterable[Experiment], on: Terms, now: datetime) -> Rows:
+    """The values of a gauge by label values, in the order of its labels."""
+    (family,) = metric(View.of(experiments, on, now))
     assert {sample.name for sample in family.samples} <= {family.name}
     by_labels = {tuple(sample.labels.values()): sample.value for sample in family.samples}
     assert len(by_labels) == len(family.samples), "two samples with the same labels"
     return by_labels
+
+
+def not_zero(values: Rows) -> Rows:
+    """The rows that are not zero."""
+    return {labels: value for labels, value in values.items() if value}
+
+
+def histogram_rows(
+    metric: MetricFunction, experiments: Iterable[Experiment], on: Terms, now: datetime
+) -> dict[str, Rows]:
+    """The values of a histogram by label values, under `bucket`, `gcount` and `gsum`."""
+    (family,) = metric(View.of(experiments, on, now))
+    values: dict[str, Rows] = {"bucket": {}, "gcount": {}, "gsum": {}}
+    for sample in family.samples:
+        values[sample.name.removeprefix(f"{family.name}_")][tuple(sample.labels.values())] = sample.value
+    return values

@@ -1,4 +1,4 @@
-"""The windows, the rows and the populations that every figure speaks of."""
+"""The view: rows, populations and windows."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -17,22 +17,23 @@ WEEK = terms("7d")
 A_MICROSECOND = timedelta(microseconds=1)
 
 
-def view(*experiments: Experiment, on: Terms = WEEK, now: datetime = NOW) -> View:
-    return View.of(experiments, on, now)
+def view(*experiments: Experiment, on: Terms = WEEK) -> View:
+    return View.of(experiments, on, NOW)
 
 
 def members(cohorts: Iterable[Cohort], team: str = ORGANISATION, window: str = "7d") -> list[Experiment]:
-    """The experiments of one row."""
+    """The experiments of one cohort."""
     (cohort,) = (cohort for cohort in cohorts if (cohort.team, cohort.window) == (team, window))
+    assert len(cohort) == len(cohort.experiments)
     return [measured.experiment for measured in cohort.experiments]
 
 
-def present(seen: View, now: datetime = NOW) -> list[Experiment]:
-    return members(seen.at(now).all, window="")
+def present(seen: View) -> list[Experiment]:
+    return members(seen.all, window="")
 
 
 @pytest.mark.parametrize(
-    ("when", "held"),
+    ("when", "contained"),
     [
         (at(13), True),
         (at(13) - A_MICROSECOND, False),
@@ -41,25 +42,27 @@ def present(seen: View, now: datetime = NOW) -> list[Experiment]:
         (NOW, False),
     ],
 )
-def test_a_window_holds_its_beginning_and_not_its_end(when: datetime, *, held: bool) -> None:
-    assert members(view(experiment(idea_at=when)).proposed) == ([experiment(idea_at=when)] if held else [])
+def test_a_window_includes_its_beginning_and_not_its_end(when: datetime, *, contained: bool) -> None:
+    expected = [experiment(idea_at=when)] if contained else []
+    assert members(view(experiment(idea_at=when)).proposed) == expected
 
 
-def test_what_lies_in_a_window_lies_in_every_longer_one_however_they_are_ordered() -> None:
+def test_a_longer_window_contains_a_shorter_one_in_any_configured_order() -> None:
     ideas = [experiment(idea_at=NOW - timedelta(days=days)) for days in (3, 20, 80)]
     seen = view(*ideas, on=terms("30d", "7d", "90d"))
     counted = {cohort.window: len(cohort.experiments) for cohort in seen.proposed if cohort.team == ORGANISATION}
     assert counted == {"7d": 1, "30d": 2, "90d": 3}
 
 
-def test_an_experiment_of_the_past_is_present() -> None:
-    past = experiment(idea_at=at(1), started_at=at(2), first_signal_at=at(3), concluded_at=at(4), shared_at=at(5))
+@pytest.mark.parametrize(
+    "past",
+    [
+        experiment(idea_at=NOW),
+        experiment(idea_at=at(1), started_at=at(2), first_signal_at=at(3), concluded_at=at(4), shared_at=at(5)),
+    ],
+)
+def test_an_experiment_of_the_past_or_of_this_moment_is_present(past: Experiment) -> None:
     assert present(view(past)) == [past]
-
-
-def test_an_experiment_of_this_very_moment_is_present() -> None:
-    this_moment = experiment(idea_at=NOW)
-    assert present(view(this_moment)) == [this_moment]
 
 
 @pytest.mark.parametrize(
@@ -73,32 +76,24 @@ def test_an_experiment_of_this_very_moment_is_present() -> None:
     ],
 )
 def test_an_experiment_with_an_instant_in_the_future_is_absent_until_then(ahead: Experiment) -> None:
-    seen = view(ahead)
+    seen, later = view(ahead), view(ahead).at(at(22))
     assert present(seen) == []
     assert [measured.experiment for measured in seen.future] == [ahead]
-    assert present(seen, at(22)) == [ahead]
-    assert not seen.at(at(22)).future
+    assert present(later) == [ahead]
+    assert not later.future
 
 
-def test_the_teams_are_named_once_each_in_alphabetical_order() -> None:
-    many = view(*(experiment(idea_at=at(1), team=team) for team in ("search", "ads", "search")))
-    assert many.teams == ["ads", "search"]
-
-
-def test_a_team_whose_only_experiment_lies_in_the_future_is_not_named() -> None:
-    assert view(experiment(idea_at=at(21), team="search")).teams == []
-
-
-def test_a_team_without_an_open_experiment_is_still_named() -> None:
+def test_a_team_that_has_an_experiment_has_a_row() -> None:
     assert view(experiment(idea_at=at(1), concluded_at=at(2), team="search")).teams == ["search"]
 
 
 @pytest.mark.parametrize("unnamed", ["", "_org", "_other", "_mine"])
-def test_an_experiment_without_a_team_of_its_own_has_a_label_value_of_ours(unnamed: str) -> None:
-    assert view(experiment(idea_at=at(1), team=unnamed)).teams == ["_none"]
+def test_an_experiment_without_a_team_or_with_a_reserved_name_is_in_the_row_of_no_team(unnamed: str) -> None:
+    seen = view(experiment(idea_at=at(1), team=unnamed))
+    assert (seen.teams, seen.row(unnamed)) == (["_none"], "_none")
 
 
-def test_teams_beyond_the_cap_are_folded_into_one_those_with_the_earliest_first_idea_stay() -> None:
+def test_the_teams_with_the_earliest_first_idea_keep_their_rows_and_the_others_are_combined() -> None:
     seen = view(
         experiment(idea_at=at(3), team="late"),
         experiment(idea_at=at(1), team="early"),
@@ -109,27 +104,27 @@ def test_teams_beyond_the_cap_are_folded_into_one_those_with_the_earliest_first_
         on=terms("7d", max_teams=2),
     )
     assert seen.teams == ["_none", "_other", "early", "second"]
-    assert [measured.team for measured in members(seen.all, "_other", "")] == ["late", "latest"]
-    assert seen.combined_teams == 2
+    assert [one.team for one in members(seen.all, "_other", "")] == ["late", "latest"]
+    assert (seen.row("late"), seen.row("early"), seen.combined_teams) == ("_other", "early", 2)
     assert len(present(seen)) == 6
 
 
-def test_of_teams_with_the_same_first_idea_the_alphabet_decides_which_is_folded() -> None:
+def test_the_alphabet_breaks_ties_between_first_ideas() -> None:
     seen = view(*(experiment(idea_at=at(1), team=team) for team in ("b", "a", "c")), on=terms(max_teams=2))
     assert seen.teams == ["_other", "a", "b"]
 
 
-def test_nothing_is_folded_where_the_teams_are_as_many_as_the_cap() -> None:
+def test_no_team_is_combined_up_to_the_cap() -> None:
     seen = view(*(experiment(idea_at=at(1), team=team) for team in ("a", "b", "")), on=terms(max_teams=2))
     assert (seen.teams, seen.combined_teams) == (["_none", "a", "b"], 0)
 
 
-def test_without_the_organisation_each_loop_is_in_one_row() -> None:
+def test_without_the_organisation_each_experiment_is_in_one_row() -> None:
     seen = view(experiment(idea_at=at(1), team="ads"), experiment(idea_at=at(1), team="search"))
     assert [cohort.team for cohort in without_organisation(seen.open)] == ["ads", "search"]
 
 
-def test_concluded_are_those_concluded_in_the_window_whenever_their_idea_was() -> None:
+def test_the_concluded_are_those_with_a_conclusion_in_the_window() -> None:
     inside = experiment(idea_at=at(1), concluded_at=at(13))
     before = experiment(idea_at=at(1), concluded_at=at(13) - A_MICROSECOND)
     just_now = experiment(idea_at=at(14), concluded_at=NOW)
@@ -138,19 +133,18 @@ def test_concluded_are_those_concluded_in_the_window_whenever_their_idea_was() -
     assert members(seen.concluded) == members(seen.concluded, "search") == [inside]
 
 
-def test_a_conclusion_in_the_window_does_not_count_while_another_instant_lies_in_the_future() -> None:
+def test_a_conclusion_does_not_count_while_another_instant_lies_in_the_future() -> None:
     ahead = view(experiment(idea_at=at(1), concluded_at=at(14), shared_at=at(21)))
-    assert members(ahead.concluded) == []
-    assert members(ahead.answered) == []
+    assert members(ahead.concluded) == members(ahead.answered) == []
 
 
-def test_what_was_concluded_this_very_moment_is_in_the_window_of_the_next() -> None:
+def test_a_conclusion_at_this_moment_is_in_the_window_of_the_next_moment() -> None:
     just_now = experiment(idea_at=at(14), concluded_at=NOW)
     assert members(view(just_now).at(NOW + A_MICROSECOND).concluded) == [just_now]
 
 
 @pytest.mark.parametrize("outcome", [Outcome.WORKED, Outcome.FAILED, Outcome.INCONCLUSIVE, Outcome.UNDECLARED])
-def test_an_experiment_that_was_concluded_in_the_window_is_answered(outcome: Outcome) -> None:
+def test_a_concluded_experiment_that_is_not_abandoned_is_answered(outcome: Outcome) -> None:
     answered = experiment(idea_at=at(1), concluded_at=at(14), outcome=outcome)
     assert members(view(answered).answered) == [answered]
 
@@ -161,16 +155,16 @@ def test_an_abandoned_experiment_is_concluded_and_not_answered() -> None:
     assert members(view(abandoned).answered) == []
 
 
-def test_an_experiment_that_was_answered_before_the_window_is_not_answered_in_it() -> None:
+def test_an_answer_before_the_window_is_not_in_it() -> None:
     assert members(view(experiment(idea_at=at(1), concluded_at=at(2))).answered) == []
 
 
-def test_open_are_those_that_are_not_concluded() -> None:
+def test_the_open_experiments_are_those_without_a_conclusion() -> None:
     still_open = experiment(idea_at=at(1), started_at=at(2))
     assert members(view(still_open, experiment(idea_at=at(1), concluded_at=at(2))).open, window="") == [still_open]
 
 
-def test_overdue_are_the_open_loops_older_than_their_own_teams_threshold_in_their_rows_and_the_organisations() -> None:
+def test_the_overdue_are_the_open_experiments_older_than_their_own_teams_threshold() -> None:
     quick = experiment(idea_at=at(12), team="quick")
     slow = experiment(idea_at=at(1), team="slow")
     seen = view(
@@ -185,20 +179,21 @@ def test_overdue_are_the_open_loops_older_than_their_own_teams_threshold_in_thei
     assert members(seen.overdue, window="") == [quick, slow]
 
 
-def test_forgotten_are_the_open_loops_without_activity_in_their_rows_and_the_organisations() -> None:
-    quiet = experiment(idea_at=at(1))
-    busy = experiment(idea_at=at(1), last_activity_at=at(19))
-    seen = view(quiet, busy, experiment(idea_at=at(1), concluded_at=at(2)), on=terms(forgotten_after=timedelta(days=7)))
-    assert members(seen.forgotten, "search", "") == members(seen.forgotten, window="") == [quiet]
+def test_the_forgotten_are_the_open_experiments_without_activity() -> None:
+    inactive = experiment(idea_at=at(1))
+    active = experiment(idea_at=at(1), last_activity_at=at(19))
+    concluded = experiment(idea_at=at(1), concluded_at=at(2))
+    seen = view(inactive, active, concluded, on=terms(forgotten_after=timedelta(days=7)))
+    assert members(seen.forgotten, "search", "") == members(seen.forgotten, window="") == [inactive]
 
 
-def test_shared_are_those_shared_in_the_window_whenever_they_were_concluded() -> None:
+def test_the_shared_are_those_shared_in_the_window() -> None:
     shared = experiment(idea_at=at(1), concluded_at=at(2), shared_at=at(14))
     before = experiment(idea_at=at(1), concluded_at=at(2), shared_at=at(3))
     assert members(view(shared, before, experiment(idea_at=at(14))).shared) == [shared]
 
 
-def test_what_a_stage_took_is_told_in_ascending_order_without_the_loops_that_do_not_know() -> None:
+def test_durations_are_in_ascending_order_without_those_that_are_not_known() -> None:
     seen = view(
         experiment(idea_at=at(1), concluded_at=at(15)),
         experiment(idea_at=at(14), concluded_at=at(15)),
