@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.lifecycle.experiment import Experiment
@@ -77,9 +77,13 @@ WINDOWED = pytest.mark.parametrize(
 )
 
 
-def samples(name: str, experiments: Iterable[Experiment], on: Terms, now: datetime = NOW) -> Samples:
+def samples(name: str, experiments: Iterable[Experiment], on: Terms) -> Samples:
     """The samples of a metric by their labels and their name."""
-    (family,) = BY_NAME[name](View.of(experiments, on, now))
+    return samples_of(name, View.of(experiments, on, NOW))
+
+
+def samples_of(name: str, view: View) -> Samples:
+    (family,) = BY_NAME[name](view)
     exported = {
         frozenset({"": sample.name.removeprefix("loopgauge_"), **sample.labels}.items()): sample.value
         for sample in family.samples
@@ -178,43 +182,45 @@ def test_each_team_has_a_row_and_so_have_experiments_of_no_team_and_of_other_tea
     assert {value for labels in exported for label, value in labels if label == "team"} == rows
 
 
+@settings(max_examples=50)
 @given(portfolios(), st.sampled_from([1, 3]))
 def test_a_row_of_several_teams_has_the_values_of_one_team_with_all_their_experiments(
     experiments: list[Experiment], min_sample: int
 ) -> None:
     on = terms("2d", "7d", min_sample=min_sample, forgotten_after=timedelta(days=3))
-    capped = replace(on, max_teams=1)
-    named = View.of(experiments, capped, NOW).teams
-    combined = renamed(experiments, lambda team: team if not team or team in named else "other")
-    everything = renamed(experiments, lambda _: "all")
+    capped = View.of(experiments, replace(on, max_teams=1), NOW)
+    named = View.of(renamed(experiments, lambda team: team if not team or team in capped.teams else "other"), on, NOW)
+    alone = View.of(renamed(experiments, lambda _: "all"), on, NOW)
     for name, shape in SHAPES.items():
-        exported, alone = samples(name, experiments, capped), samples(name, everything, on)
+        exported, expected = samples_of(name, capped), samples_of(name, alone)
         if "team" not in shape.labels:
-            assert exported == alone, name
+            assert exported == expected, name
             continue
-        assert of_row(OTHER_TEAMS, exported) == of_row("other", samples(name, combined, on)), name
-        if not shape.organisation:
-            assert over_rows(exported) == pytest.approx(over_rows(alone)), name
-        elif experiments:
-            assert of_row(ORGANISATION, exported) == of_row(ORGANISATION, alone), name
+        assert of_row(OTHER_TEAMS, exported) == of_row("other", samples_of(name, named)), name
+        if shape.organisation:
+            assert of_row(ORGANISATION, exported) == of_row(ORGANISATION, expected), name
+        else:
+            assert over_rows(exported) == pytest.approx(over_rows(expected)), name
 
 
+@settings(max_examples=50)
 @given(portfolios(), st.randoms())
 def test_values_depend_neither_on_the_order_of_experiments_nor_on_the_names_of_teams(
     experiments: list[Experiment], random: Random
 ) -> None:
     on = terms("2d", "7d", min_sample=1, forgotten_after=timedelta(days=3))
-    shuffled = renamed(experiments, lambda team: f"z{team}" if team else "")
+    view, shuffled = View.of(experiments, on, NOW), renamed(experiments, lambda team: f"z{team}" if team else "")
     random.shuffle(shuffled)
+    other = View.of(shuffled, on, NOW)
     for name in SHAPES:
         expected = {
             frozenset(
                 (label, f"z{value}" if label == "team" and not value.startswith("_") else value)
                 for label, value in labels
             ): sample
-            for labels, sample in samples(name, experiments, on).items()
+            for labels, sample in samples_of(name, view).items()
         }
-        assert samples(name, shuffled, on) == expected, name
+        assert samples_of(name, other) == expected, name
 
 
 @EACH
