@@ -11,6 +11,7 @@ class Run:
     Attributes:
         project: the repository, with its owner.
         number: the tool's number of the run.
+        conclusion: the tool's word for the result; empty for its usual word.
     """
 
     project: str
@@ -21,3 +22,8 @@ class Run:
     ended_at: datetime
     took: timedelta
     succeeded: bool
+    conclusion: str = ""
+
+    def result(self, success: str, failure: str) -> str:
+        """The result in the words of a tool."""
+        return self.conclusion or (success if self.succeeded else failure)

@@ -2,7 +2,7 @@
 
 import hmac
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,6 +10,8 @@ from uuid import NAMESPACE_OID, uuid5
 
 from service.deliveries.delivery import Delivery
 from service.deliveries.payload import RawPayload
+from service.demo.payloads import github as payloads
+from service.demo.post import Post
 from service.lifecycle.events import Declared, LifecycleEvent, Withdrawn
 from service.lifecycle.experiment import Experiment, Restart
 from service.lifecycle.references import Ref
@@ -91,7 +93,7 @@ def terms(
 
 @dataclass(frozen=True, slots=True)
 class GitHubRequest:
-    """A webhook request as GitHub makes it."""
+    """A webhook request of GitHub."""
 
     event: str
     body: bytes
@@ -110,7 +112,7 @@ class GitHubRequest:
         }
 
     def delivery(self, received_at: datetime, source: str = "github") -> Delivery:
-        """The delivery that this request becomes."""
+        """The delivery of the request."""
         kept = {name: value for name, value in self.headers().items() if name != "x-hub-signature-256"}
         return Delivery(source, "github", self.delivery_id, kept, self.body, received_at)
 
@@ -141,22 +143,22 @@ class Issue:
         return self.event("assigned", when)
 
     def labeled(self, label: str, when: datetime) -> tuple["Issue", GitHubRequest]:
-        """The issue with one more label, and the delivery that says so."""
+        """The issue with one more label, and its delivery."""
         relabelled = replace(self, labels=(*self.labels, label))
         return relabelled, relabelled.event("labeled", when, label={"name": label})
 
     def unlabeled(self, label: str, when: datetime) -> tuple["Issue", GitHubRequest]:
-        """The issue with one label less, and the delivery that says so."""
+        """The issue with one label less, and its delivery."""
         relabelled = replace(self, labels=tuple(one for one in self.labels if one != label))
         return relabelled, relabelled.event("unlabeled", when, label={"name": label})
 
     def closed(self, when: datetime, reason: str = "completed") -> tuple["Issue", GitHubRequest]:
-        """The closed issue, and the delivery that says so."""
+        """The closed issue, and its delivery."""
         closed = replace(self, closed_at=when, state_reason=reason)
         return closed, closed.event("closed", when)
 
     def reopened(self, when: datetime) -> tuple["Issue", GitHubRequest]:
-        """The issue, open again, and the delivery that says so."""
+        """The issue, open again, and its delivery."""
         reopened = replace(self, closed_at=None, state_reason="reopened")
         return reopened, reopened.event("reopened", when)
 
@@ -164,20 +166,17 @@ class Issue:
         return self.event("edited", when)
 
     def event(self, action: str, when: datetime, **more: Any) -> GitHubRequest:
-        """The delivery of an action, with the state that it left behind."""
-        issue = {
-            "number": self.number,
-            "title": self.title,
-            "html_url": f"https://github.com/{self.repository}/issues/{self.number}",
-            "labels": _labels(self.labels),
-            "state": "closed" if self.closed_at else "open",
-            "state_reason": self.state_reason,
-            "created_at": stamp(self.created_at),
-            "updated_at": stamp(when),
-            "closed_at": stamp(self.closed_at),
-            "user": {"login": "octo-dev"},
-        }
-        return github("issues", {"action": action, "issue": issue, "repository": _repository(self.repository), **more})
+        """The delivery of an action, with the state after it."""
+        issue = payloads.Issue(
+            repository=self.repository,
+            number=self.number,
+            title=self.title,
+            created_at=self.created_at,
+            labels=list(self.labels),
+            closed_at=self.closed_at,
+            reason=self.state_reason,
+        )
+        return _sent(issue.event(action, when, **more))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,50 +200,47 @@ class PullRequest:
         return self.event("opened", self.created_at)
 
     def labeled(self, label: str, when: datetime) -> tuple["PullRequest", GitHubRequest]:
-        """The pull request with one more label, and the delivery that says so."""
+        """The pull request with one more label, and its delivery."""
         relabelled = replace(self, labels=(*self.labels, label))
         return relabelled, relabelled.event("labeled", when, label={"name": label})
 
     def edited(self, body: str, when: datetime) -> tuple["PullRequest", GitHubRequest]:
-        """The pull request with another body, and the delivery that says so."""
+        """The pull request with another body, and its delivery."""
         edited = replace(self, body=body)
         return edited, edited.event("edited", when)
 
     def pushed(self, head: str, when: datetime) -> tuple["PullRequest", GitHubRequest]:
-        """The pull request with another head, and the delivery that says so."""
+        """The pull request with another head, and its delivery."""
         pushed = replace(self, head=head)
         return pushed, pushed.event("synchronize", when)
 
     def closed(self, when: datetime) -> tuple["PullRequest", GitHubRequest]:
-        """The pull request closed unmerged, and the delivery that says so."""
+        """The pull request closed unmerged, and its delivery."""
         closed = replace(self, closed_at=when)
         return closed, closed.event("closed", when)
 
     def merged(self, when: datetime, commit: str = "b" * 40) -> tuple["PullRequest", GitHubRequest]:
-        """The merged pull request, and the delivery that says so."""
+        """The merged pull request, and its delivery."""
         merged = replace(self, closed_at=when, merged_at=when, merge_commit=commit)
         return merged, merged.event("closed", when)
 
     def event(self, action: str, when: datetime, **more: Any) -> GitHubRequest:
-        """The delivery of an action, with the state that it left behind."""
-        pull = {
-            "number": self.number,
-            "title": self.title,
-            "body": self.body,
-            "html_url": f"https://github.com/{self.repository}/pull/{self.number}",
-            "labels": _labels(self.labels),
-            "state": "closed" if self.closed_at else "open",
-            "created_at": stamp(self.created_at),
-            "updated_at": stamp(when),
-            "closed_at": stamp(self.closed_at),
-            "merged_at": stamp(self.merged_at),
-            "merge_commit_sha": self.merge_commit,
-            "head": {"sha": self.head, "ref": self.branch, "repo": {"full_name": self.fork or self.repository}},
-            "base": {"ref": "main", "repo": {"full_name": self.repository, "default_branch": "main"}},
-            "user": {"login": "octo-dev"},
-        }
-        body = {"action": action, "pull_request": pull, "repository": _repository(self.repository), **more}
-        return github("pull_request", body)
+        """The delivery of an action, with the state after it."""
+        pull = payloads.PullRequest(
+            repository=self.repository,
+            number=self.number,
+            title=self.title,
+            body=self.body,
+            branch=self.branch,
+            head=self.head,
+            created_at=self.created_at,
+            closed_at=self.closed_at,
+            merged_at=self.merged_at,
+            merge_commit=self.merge_commit,
+            labels=self.labels,
+            fork=self.fork,
+        )
+        return _sent(pull.event(action, when, **more))
 
 
 def workflow_run(
@@ -300,8 +296,8 @@ def stamp(when: datetime | None) -> str | None:
     return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if when else None
 
 
-def _labels(names: Sequence[str]) -> list[dict[str, str]]:
-    return [{"name": name} for name in names]
+def _sent(post: Post) -> GitHubRequest:
+    return GitHubRequest(post.named["x-github-event"], post.body, post.named["x-github-delivery"])
 
 
 def _repository(full_name: str) -> dict[str, str]:

@@ -2,9 +2,12 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+from service.demo.payloads import buildkite, circleci, gitlab, jenkins
+from service.demo.post import Post
+from service.demo.run import Run
 from tests.support.builders import (
     GitHubRequest,
     Issue,
@@ -119,7 +122,10 @@ class GitLabIssue:
     def labelled(self, label: str, when: datetime) -> tuple["GitLabIssue", Request]:
         """The issue with one more label, and its delivery."""
         labelled = replace(self, labels=(*self.labels, label))
-        changed = {"previous": _titles(self.labels), "current": _titles(labelled.labels)}
+        changed = {
+            "previous": [{"title": title} for title in self.labels],
+            "current": [{"title": title} for title in labelled.labels],
+        }
         return labelled, labelled.event("update", when, labels=changed)
 
     def closed(self, when: datetime) -> tuple["GitLabIssue", Request]:
@@ -134,25 +140,16 @@ class GitLabIssue:
 
     def event(self, action: str, when: datetime, **changes: Any) -> Request:
         """The delivery of an action, with the state after it."""
-        attributes = {
-            "iid": self.number,
-            "title": "Answer from the cache",
-            "url": f"https://gitlab.example.com/{self.project}/-/issues/{self.number}",
-            "state": "closed" if self.closed_at else "opened",
-            "action": action,
-            "created_at": spaced(self.created_at),
-            "updated_at": spaced(when),
-            "closed_at": spaced(self.closed_at) if self.closed_at else None,
-            "moved_to_id": self.moved_to,
-        }
-        payload = {
-            "object_kind": "issue",
-            "project": {"path_with_namespace": self.project, "default_branch": "main"},
-            "object_attributes": attributes,
-            "labels": _titles(self.labels),
-            "changes": changes,
-        }
-        return request("gitlab", payload, x_gitlab_event="Issue Hook")
+        issue = gitlab.Issue(
+            project=self.project,
+            number=self.number,
+            title="Answer from the cache",
+            created_at=self.created_at,
+            labels=list(self.labels),
+            closed_at=self.closed_at,
+            moved_to=self.moved_to,
+        )
+        return _sent(issue.event(action, when, **changes))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,56 +177,29 @@ class MergeRequest:
 
     def event(self, action: str, when: datetime, **changes: Any) -> Request:
         """The delivery of an action, with the state after it."""
-        project = {"path_with_namespace": self.project, "default_branch": "main"}
-        attributes = {
-            "iid": self.number,
-            "title": self.title,
-            "description": self.description,
-            "url": f"https://gitlab.example.com/{self.project}/-/merge_requests/{self.number}",
-            "state": self.state,
-            "action": action,
-            "source_branch": self.branch,
-            "target_branch": "main",
-            "source": project,
-            "target": project,
-            "last_commit": {"id": self.head},
-            "merge_commit_sha": self.merge_commit,
-            "created_at": spaced(self.created_at),
-            "updated_at": spaced(when),
-        }
-        payload = {
-            "object_kind": "merge_request",
-            "project": project,
-            "object_attributes": attributes,
-            "labels": _titles(self.labels),
-            "changes": changes,
-        }
-        return request("gitlab", payload, x_gitlab_event="Merge Request Hook")
+        merge = gitlab.MergeRequest(
+            project=self.project,
+            number=self.number,
+            title=self.title,
+            description=self.description,
+            branch=self.branch,
+            head=self.head,
+            created_at=self.created_at,
+            state=self.state,
+            merge_commit=self.merge_commit,
+            labels=self.labels,
+        )
+        return _sent(merge.event(action, when, **changes))
 
 
 def gitlab_pipeline(sha: str, when: datetime, status: str = "success") -> Request:
     """A finished pipeline."""
-    attributes = {"id": 1, "status": status, "ref": "cache-answers", "sha": sha, "finished_at": spaced(when)}
-    payload = {
-        "object_kind": "pipeline",
-        "project": {"path_with_namespace": "acme/app"},
-        "object_attributes": attributes,
-    }
-    return request("gitlab", payload, x_gitlab_event="Pipeline Hook")
+    return _sent(gitlab.pipeline(_run(sha, when, status))[-1])
 
 
-def gitlab_deployment(sha: str, when: datetime, environment: str = "production", status: str = "success") -> Request:
-    """A finished deployment."""
-    payload = {
-        "object_kind": "deployment",
-        "status": status,
-        "status_changed_at": when.strftime("%Y-%m-%d %H:%M:%S +0000"),
-        "environment": environment,
-        "project": {"path_with_namespace": "acme/app"},
-        "short_sha": sha[:8],
-        "commit_url": f"https://gitlab.example.com/acme/app/-/commit/{sha}",
-    }
-    return request("gitlab", payload, x_gitlab_event="Deployment Hook")
+def gitlab_deployment(sha: str, when: datetime) -> Request:
+    """A successful deployment to production."""
+    return _sent(gitlab.deployment("acme/app", sha, "production", when))
 
 
 def gitlab_push(name: str, after: str, when: datetime | None) -> Request:
@@ -248,48 +218,35 @@ def gitlab_push(name: str, after: str, when: datetime | None) -> Request:
 
 def circleci_workflow(sha: str, when: datetime, status: str = "success", branch: str = "cache-answers") -> Request:
     """A finished workflow."""
-    ended = when.strftime("%Y-%m-%dT%H:%M:%S.000Z")
-    payload = {
-        "id": f"00000000-0000-4000-8000-{int(when.timestamp()):012}",
-        "type": "workflow-completed",
-        "happened_at": ended,
-        "workflow": {"id": "1", "name": "build", "status": status, "stopped_at": ended},
-        "pipeline": {"vcs": {"revision": sha, "branch": branch}},
-        "project": {"slug": "github/acme/app"},
-    }
-    return request("circleci", payload, circleci_event_type="workflow-completed")
+    return _sent(circleci.workflow(_run(sha, when, status, branch))[-1])
 
 
 def buildkite_build(sha: str, when: datetime, state: str = "passed", branch: str = "cache-answers") -> Request:
     """A finished build."""
-    ended = when.strftime("%Y-%m-%dT%H:%M:%S.000Z")
-    build = {"id": "1", "number": 1, "state": state, "commit": sha, "branch": branch, "finished_at": ended}
-    payload = {"event": "build.finished", "build": build, "pipeline": {"slug": "app"}}
-    return request("buildkite_signed", payload, x_buildkite_event="build.finished")
+    return _sent(buildkite.build(_run(sha, when, state, branch))[-1], "buildkite_signed")
 
 
-def jenkins_build(
-    sha: str, when: datetime, status: str = "SUCCESS", branch: str = "cache-answers", phase: str = "FINALIZED"
-) -> Request:
-    """A build in a phase."""
-    build = {
-        "full_url": "https://jenkins.example.com/job/app/8/",
-        "number": 8,
-        "phase": phase,
-        "status": status,
-        "timestamp": int(when.timestamp() * 1000),
-        "scm": {"url": "git@github.com:acme/app.git", "branch": f"origin/{branch}", "commit": sha},
-    }
-    return request("jenkins", {"name": "app", "url": "job/app/", "build": build})
+def jenkins_build(sha: str, when: datetime, status: str = "SUCCESS", branch: str = "cache-answers") -> Request:
+    """A completed build."""
+    return _sent(jenkins.build(_run(sha, when, status, branch))[-1])
 
 
-def spaced(when: datetime) -> str:
-    """A time as GitLab writes most of them."""
-    return when.strftime("%Y-%m-%d %H:%M:%S UTC")
+def _run(sha: str, when: datetime, conclusion: str, branch: str = "cache-answers") -> Run:
+    return Run(
+        project="acme/app",
+        sha=sha,
+        branch=branch,
+        message="",
+        number=1,
+        ended_at=when,
+        took=timedelta(minutes=5),
+        succeeded=True,
+        conclusion=conclusion,
+    )
 
 
-def _titles(labels: Sequence[str]) -> list[dict[str, str]]:
-    return [{"title": label} for label in labels]
+def _sent(post: Post, source: str = "") -> Request:
+    return Request(source or post.source, post.body, post.named)
 
 
 def one_of_each() -> Sequence[GitHubRequest | Request]:

@@ -27,7 +27,7 @@ def build(run: Run) -> list[Post]:
     }
     pipeline = {"slug": name, "name": name, "web_url": page, "repository": f"git@github.com:{run.project}.git"}
     running = {"event": "build.running", "build": {**common, "state": "running", "finished_at": None}}
-    state = "passed" if run.succeeded else "failed"
+    state = run.result("passed", "failed")
     finished = {"event": "build.finished", "build": {**common, "state": state, "finished_at": zulu(run.ended_at)}}
     return [
         written("buildkite", began, {**running, "pipeline": pipeline}, x_buildkite_event="build.running"),

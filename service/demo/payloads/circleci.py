@@ -9,7 +9,7 @@ from service.demo.run import Run
 
 def workflow(run: Run) -> list[Post]:
     """The posts of a finished workflow: its job, and the workflow itself."""
-    status = "success" if run.succeeded else "failed"
+    status = run.result("success", "failed")
     began, ended = zulu(run.ended_at - run.took), zulu(run.ended_at)
     address = f"https://app.circleci.com/pipelines/github/{run.project}/{run.number}"
     common = {

@@ -83,6 +83,8 @@ class PullRequest:
     closed_at: datetime | None = None
     merged_at: datetime | None = None
     merge_commit: str | None = None
+    labels: Sequence[str] = ()
+    fork: str = ""
 
     def event(self, action: str, at: datetime, **more: Any) -> Post:
         """The delivery of an action, with the state after it."""
@@ -90,7 +92,8 @@ class PullRequest:
         return _delivered("pull_request", at, self.repository, payload)
 
     def _state(self, at: datetime) -> dict[str, Any]:
-        home = {"full_name": self.repository, "default_branch": "main", "fork": False}
+        base = {"full_name": self.repository, "default_branch": "main", "fork": False}
+        head = {**base, "full_name": self.fork, "fork": True} if self.fork else base
         return {
             "id": number_of(self.repository, "pull", self.number),
             "number": self.number,
@@ -98,7 +101,7 @@ class PullRequest:
             "body": self.body,
             "html_url": f"{_page(self.repository)}/pull/{self.number}",
             "user": _USER,
-            "labels": [],
+            "labels": _labels(self.labels),
             "draft": False,
             "state": "closed" if self.closed_at else "open",
             "merged": self.merged_at is not None,
@@ -107,8 +110,8 @@ class PullRequest:
             "closed_at": zulu_or_none(self.closed_at),
             "merged_at": zulu_or_none(self.merged_at),
             "merge_commit_sha": self.merge_commit,
-            "head": {"label": f"{ORGANISATION}:{self.branch}", "ref": self.branch, "sha": self.head, "repo": home},
-            "base": {"label": f"{ORGANISATION}:main", "ref": "main", "sha": sha_of("main"), "repo": home},
+            "head": {"label": f"{ORGANISATION}:{self.branch}", "ref": self.branch, "sha": self.head, "repo": head},
+            "base": {"label": f"{ORGANISATION}:main", "ref": "main", "sha": sha_of("main"), "repo": base},
         }
 
 
@@ -162,7 +165,7 @@ def workflow_run(run: Run) -> list[Post]:
         "run_started_at": zulu(began),
     }
     requested = {**common, "status": "queued", "conclusion": None, "updated_at": zulu(began)}
-    conclusion = "success" if run.succeeded else "failure"
+    conclusion = run.result("success", "failure")
     completed = {**common, "status": "completed", "conclusion": conclusion, "updated_at": zulu(run.ended_at)}
     return [
         _delivered("workflow_run", began, run.project, {"action": "requested", "workflow_run": requested}),

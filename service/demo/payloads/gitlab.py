@@ -22,6 +22,7 @@ class Issue:
     created_at: datetime
     labels: list[str]
     closed_at: datetime | None = None
+    moved_to: int | None = None
 
     def event(self, action: str, at: datetime, **changes: Any) -> Post:
         """The delivery of an action, with the state after it."""
@@ -65,6 +66,7 @@ class Issue:
             "created_at": _spaced(self.created_at),
             "updated_at": _spaced(at),
             "closed_at": _spaced(self.closed_at) if self.closed_at else None,
+            **({"moved_to_id": self.moved_to} if self.moved_to else {}),
         }
 
 
@@ -81,8 +83,9 @@ class MergeRequest:
     created_at: datetime
     state: str = "opened"
     merge_commit: str | None = None
+    labels: Sequence[str] = ()
 
-    def event(self, action: str, at: datetime) -> Post:
+    def event(self, action: str, at: datetime, **changes: Any) -> Post:
         """The delivery of an action, with the state after it."""
         attributes = {
             "id": number_of(self.project, "merge request", self.number),
@@ -101,7 +104,7 @@ class MergeRequest:
             "created_at": _spaced(self.created_at),
             "updated_at": _spaced(at),
         }
-        payload = {"object_attributes": attributes, "labels": [], "changes": {}}
+        payload = {"object_attributes": attributes, "labels": _labels(self.labels), "changes": changes}
         return _post("Merge Request Hook", "merge_request", at, self.project, payload)
 
 
@@ -120,7 +123,7 @@ def pipeline(run: Run) -> list[Post]:
     }
     commit = {"id": run.sha, "message": run.message, "timestamp": zulu(began)}
     running = {**common, "status": "running", "finished_at": None, "duration": None}
-    status = "success" if run.succeeded else "failed"
+    status = run.result("success", "failed")
     duration = int(run.took.total_seconds())
     finished = {**common, "status": status, "finished_at": _spaced(run.ended_at), "duration": duration}
     phases = ((began, running), (run.ended_at, finished))

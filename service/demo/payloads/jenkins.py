@@ -8,8 +8,8 @@ from service.demo.run import Run
 
 def build(run: Run) -> list[Post]:
     """The posts of a build: started, and completed."""
-    ended = "SUCCESS" if run.succeeded else "FAILURE"
-    return [_phase(run, "STARTED", None, run.ended_at - run.took), _phase(run, "COMPLETED", ended, run.ended_at)]
+    status = run.result("SUCCESS", "FAILURE")
+    return [_phase(run, "STARTED", None, run.ended_at - run.took), _phase(run, "COMPLETED", status, run.ended_at)]
 
 
 def _phase(run: Run, phase: str, status: str | None, at: datetime) -> Post:
