@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from service.demo.post import Post
 
-_PROOFS: Mapping[str, Callable[[str, bytes], tuple[str, str]]] = {
+PROOFS: Mapping[str, Callable[[str, bytes], tuple[str, str]]] = {
     "github": lambda secret, body: ("x-hub-signature-256", f"sha256={_hmac(secret, body)}"),
     "jira": lambda secret, body: ("x-hub-signature", f"sha256={_hmac(secret, body)}"),
     "gitlab": lambda secret, _: ("x-gitlab-token", secret),
@@ -14,6 +14,7 @@ _PROOFS: Mapping[str, Callable[[str, bytes], tuple[str, str]]] = {
     "buildkite": lambda secret, _: ("x-buildkite-token", secret),
     "jenkins": lambda secret, _: ("authorization", "Basic " + base64.b64encode(f"demo:{secret}".encode()).decode()),
 }
+"""The proof header of each source: its name, and its value for a secret and a body."""
 
 
 def signed(post: Post, secrets: Mapping[str, str]) -> dict[str, str]:
@@ -23,7 +24,7 @@ def signed(post: Post, secrets: Mapping[str, str]) -> dict[str, str]:
         secrets: the secrets, by source.
     """
     secret = secrets[post.source][::-1] if post.forged else secrets[post.source]
-    name, proof = _PROOFS[post.source](secret, post.body)
+    name, proof = PROOFS[post.source](secret, post.body)
     return {"content-type": "application/json", **post.named, name: proof}
 
 

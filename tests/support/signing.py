@@ -11,6 +11,7 @@ from typing import Any
 
 from standardwebhooks import Webhook
 
+from service.demo.signing import PROOFS
 from tests.support.builders import SECRET, at
 
 SIGNING_KEY = "whsec_" + base64.b64encode(b"a key that is long enough").decode()
@@ -42,8 +43,9 @@ def _hex(body: bytes, method: str = "sha256") -> str:
     return hmac.digest(SECRET.encode(), body, method).hex()
 
 
-def _basic(_body: bytes, _now: datetime) -> Mapping[str, str]:
-    return {"authorization": "Basic " + base64.b64encode(f"anybody:{SECRET}".encode()).decode()}
+def _demo(source: str) -> Prove:
+    """The proof that the demo's tool of this name sends."""
+    return lambda body, _: dict([PROOFS[source](SECRET, body)])
 
 
 def _standard_webhooks(body: bytes, now: datetime) -> Mapping[str, str]:
@@ -62,16 +64,16 @@ def _buildkite(body: bytes, now: datetime) -> Mapping[str, str]:
 
 
 SCHEMES: Mapping[str, Scheme] = {
-    "github": Scheme("github", SECRET, lambda body, _: {"x-hub-signature-256": f"sha256={_hex(body)}"}),
-    "jira": Scheme("jira", SECRET, lambda body, _: {"x-hub-signature": f"sha256={_hex(body)}"}),
+    "github": Scheme("github", SECRET, _demo("github")),
+    "jira": Scheme("jira", SECRET, _demo("jira")),
     "jira-sha512": Scheme("jira", SECRET, lambda body, _: {"x-hub-signature": f"sha512={_hex(body, 'sha512')}"}),
-    "jira-basic": Scheme("jira", SECRET, _basic, covers_body=False),
-    "gitlab": Scheme("gitlab", SECRET, lambda _body, _now: {"x-gitlab-token": SECRET}, covers_body=False),
+    "jira-basic": Scheme("jira", SECRET, _demo("jenkins"), covers_body=False),
+    "gitlab": Scheme("gitlab", SECRET, _demo("gitlab"), covers_body=False),
     "gitlab-signed": Scheme("gitlab", SIGNING_KEY, _standard_webhooks),
-    "circleci": Scheme("circleci", SECRET, lambda body, _: {"circleci-signature": f"v1={_hex(body)},v2=00ff"}),
-    "buildkite": Scheme("buildkite", SECRET, lambda _body, _now: {"x-buildkite-token": SECRET}, covers_body=False),
+    "circleci": Scheme("circleci", SECRET, _demo("circleci")),
+    "buildkite": Scheme("buildkite", SECRET, _demo("buildkite"), covers_body=False),
     "buildkite-signed": Scheme("buildkite", SECRET, _buildkite),
-    "jenkins": Scheme("jenkins", SECRET, _basic, covers_body=False),
+    "jenkins": Scheme("jenkins", SECRET, _demo("jenkins"), covers_body=False),
     "cloudevents": Scheme("cloudevents", SIGNING_KEY, _standard_webhooks),
 }
 """Every scheme, by the name of a source that uses it."""
