@@ -1,1 +1,1 @@
-"""The road of a delivery, in data order: receive, interpret, project, snapshot."""
+"""The pipeline of a delivery, in data order: receive, drain, interpret, project, snapshot."""

@@ -1,4 +1,4 @@
-"""Exposition: metrics written as Prometheus reads them, once, and handed out as often as anybody asks."""
+"""Exposition: write metrics once in the formats of Prometheus, and serve the same bytes to every scrape."""
 
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,13 +12,13 @@ from prometheus_client.utils import floatToGoString
 
 OPENMETRICS_END = b"# EOF\n"
 _GZIP = 16 + zlib.MAX_WBITS
-# Five times smaller at a quarter of the time that the default takes for six times smaller.
+# Level 1 shrinks metrics to a fifth in a quarter of the time in which the default level shrinks them to a sixth.
 _LEVEL = 1
 _OWN_GAUGES = ("_gcount", "_gsum")
 
 
 class Families(Collector):
-    """Families that are computed already, in the form that the exposition functions take."""
+    """A collector of families that are computed already."""
 
     def __init__(self, families: Iterable[Metric]) -> None:
         self._families = tuple(families)
@@ -28,24 +28,27 @@ class Families(Collector):
 
 
 def write_text(metrics: CollectorRegistry | Collector) -> bytes:
-    """Metrics in Prometheus' text format."""
+    """Write metrics in Prometheus' text format."""
     return prometheus_client.generate_latest(metrics)
 
 
 def write_both(families: Iterable[Metric]) -> tuple[bytes, bytes]:
-    """Gauges and gauge histograms in Prometheus' text format, and in OpenMetrics without its closing line.
+    """Write gauges and gauge histograms in Prometheus' text format, and in OpenMetrics without its closing line.
 
-    A sample is the same line in both, and so is written once: in a sixth of the time that the library takes.
+    A sample is the same line in both formats. Writing it once takes a sixth of the library's time.
     """
     text: list[str] = []
     opened: list[str] = []
     for family in families:
-        lines = [(one.name, f"{one.name}{_labels(one.labels)} {_number(one.value)}\n") for one in family.samples]
+        lines = [
+            (sample.name, f"{sample.name}{_labels(sample.labels)} {_number(sample.value)}\n")
+            for sample in family.samples
+        ]
         opened += _head(write_openmetrics, family.name, family), *(line for _, line in lines)
-        # What the text format does not know of a histogram stands in gauges of their own.
-        apart = {f"{family.name}{suffix}" for suffix in _OWN_GAUGES} if family.type == "gaugehistogram" else set()
-        text += _head(write_text, family.name, family), *(line for name, line in lines if name not in apart)
-        for gauge in sorted(apart & {name for name, _ in lines}):
+        # The text format has no gauge histograms: their count and sum become gauges.
+        separate = {f"{family.name}{suffix}" for suffix in _OWN_GAUGES} if family.type == "gaugehistogram" else set()
+        text += _head(write_text, family.name, family), *(line for name, line in lines if name not in separate)
+        for gauge in sorted(separate & {name for name, _ in lines}):
             head = _head(write_text, gauge, Metric(gauge, family.documentation, "gauge"))
             text += head, *(line for name, line in lines if name == gauge)
     return "".join(text).encode(), "".join(opened).encode()
@@ -60,13 +63,13 @@ def _labels(labels: Mapping[str, str]) -> str:
 
 
 def write_openmetrics(metrics: CollectorRegistry | Collector) -> bytes:
-    """Metrics in the OpenMetrics format without its closing line, so that more can follow."""
+    """Write metrics in OpenMetrics without its closing line, so that more lines can follow."""
     written: bytes = openmetrics.generate_latest(metrics)
     return written.removesuffix(OPENMETRICS_END)
 
 
 def escape(value: str) -> str:
-    """A label's value as it stands between the quotes, in either format."""
+    """A label's value as both formats write it between the quotes."""
     return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
 
 
@@ -75,12 +78,12 @@ def _label(name: str, value: str) -> str:
     return f'{name}="{escape(value)}"'
 
 
-# The same few counts come again and again.
+# The same few counts repeat.
 _number = lru_cache(1 << 12)(floatToGoString)
 
 
 class Exposition:
-    """Metrics in one format, plain and compressed, to which what is of this very moment can be added cheaply.
+    """Metrics in one format, plain and compressed, to which each scrape adds a few lines.
 
     Args:
         written: whole lines.
@@ -89,7 +92,7 @@ class Exposition:
     def __init__(self, written: bytes) -> None:
         self._written = written
         self._compressor = zlib.compressobj(_LEVEL, wbits=_GZIP)
-        # Up to the end of a byte, so that a copy of the compressor can go on from there.
+        # The flush ends at a whole byte, from which a copy of the compressor continues.
         self._compressed = self._compressor.compress(written) + self._compressor.flush(zlib.Z_SYNC_FLUSH)
 
     def plain(self, more: bytes) -> bytes:
@@ -97,6 +100,9 @@ class Exposition:
         return self._written + more
 
     def gzipped(self, more: bytes) -> bytes:
-        """The metrics and more lines, compressed as one gzip stream, of which only what is more is compressed now."""
+        """The metrics and more lines as one gzip member; only the new lines are compressed now.
+
+        A second member would be simpler, but httpx drops it silently and curl fails on it.
+        """
         rest = self._compressor.copy()
         return self._compressed + rest.compress(more) + rest.flush()

@@ -1,4 +1,4 @@
-"""Project: experiments are folded anew from all that is committed about them."""
+"""Project: fold experiments anew from everything that is committed about them."""
 
 from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
@@ -16,49 +16,46 @@ from service.storage.errors import DatabaseTimeout, DatabaseUnavailable
 from service.telemetry import Telemetry
 
 BATCH = 100
-"""How many touched subjects are projected at a time."""
+"""How many dirty subjects are projected at a time."""
 
 _log = structlog.get_logger(__name__)
 
 
 Reclassified: TypeAlias = list[tuple[FailureCategory, FailureCategory]]
-"""Failures whose category is another one now: the one before, and the one now."""
+"""The category of failures before and after, where it changed."""
 
 
 async def project_dirty(
     database: Transactions, clock: Callable[[], datetime], telemetry: Telemetry | None = None
 ) -> int:
-    """Fold the experiments that touched subjects belong to, or belonged to, and return how many were touched.
+    """Fold the experiments of the next dirty subjects, and return how many subjects there were.
 
-    One that is being touched again at this moment is not done with, and comes again. Where all of them are, 0 is
-    returned: going on at once would do the same once more.
-
-    A subject that cannot be projected fails alone: it is set aside for a while, with the error, and does not stop the
-    others.
+    A subject that is marked dirty again meanwhile stays dirty. If all of them are, the result is 0: a retry at once
+    would do the same again. A subject that cannot be projected is postponed with its error, and stops no other.
 
     Args:
-        telemetry: told of failures whose category changed; None where nobody counts them.
+        telemetry: counts failures whose category changed; None for a replay, which does not count them.
 
     Raises:
         DatabaseUnavailable: nothing was committed; try again later.
     """
-    claimed, reclassified = await _project_next(database, clock)
+    claimed, reclassified = await _project_batch(database, clock)
     if telemetry is not None:
         telemetry.count_reclassified(reclassified)
     return claimed
 
 
-async def _project_next(database: Transactions, clock: Callable[[], datetime]) -> tuple[int, Reclassified]:
+async def _project_batch(database: Transactions, clock: Callable[[], datetime]) -> tuple[int, Reclassified]:
     try:
         async with database.transaction() as connection:
             claimed = await dirty_subjects.claim_dirty(connection, BATCH, clock())
             reclassified = await project(connection, claimed.keys())
-            done = await dirty_subjects.clear(connection, claimed)
-        return len(claimed) if done else 0, reclassified
+            cleared = await dirty_subjects.clear(connection, claimed)
+        return len(claimed) if cleared else 0, reclassified
     except DatabaseUnavailable as error:
         if not isinstance(error, DatabaseTimeout):
             raise
-    except Exception:  # noqa: BLE001 - which subject it is comes out when each is taken alone
+    except Exception:  # noqa: BLE001 - projecting each subject alone shows which one fails
         _log.debug("projection of a batch failed", exc_info=True)
     return await _project_each(database, clock)
 
@@ -77,38 +74,40 @@ async def _project_each(database: Transactions, clock: Callable[[], datetime]) -
                     raise
                 _log.error("projection failed", subject=subject, exc_info=error)
                 failed[subject] = f"{type(error).__name__}: {error}"
-        # At the end: who touches one of them again waits for what holds its mark.
-        done = await dirty_subjects.clear(connection, {one: mark for one, mark in claimed.items() if one not in failed})
+        # Last, because a process that marks one of these subjects waits for its row until the end of the transaction.
+        projected = {subject: mark for subject, mark in claimed.items() if subject not in failed}
+        changed = await dirty_subjects.clear(connection, projected)
         for subject, error_text in failed.items():
-            done += await dirty_subjects.postpone(connection, subject, claimed[subject], error_text, clock())
-    return len(claimed) if done else 0, reclassified
+            changed += await dirty_subjects.postpone(connection, subject, claimed[subject], error_text, clock())
+    return len(claimed) if changed else 0, reclassified
 
 
-async def project(connection: Connection, touched: Collection[Ref]) -> Reclassified:
-    """Fold what touched subjects belong to, and note which of them are left out.
+async def project(connection: Connection, dirty: Collection[Ref]) -> Reclassified:
+    """Fold the experiments that dirty subjects belong to now or belonged to before, and store their exclusions.
 
-    The roots, and what is left out, are locked before anything that goes into the fold is read, so whoever commits last
-    is folded last. Each of them is then judged by what is known around itself: a touched subject may serve another one
-    by now. What comes up only after the lock was made so by a commit that left a touched mark of its own.
+    The roots are locked before the events are read, so the process that commits last also folds last. Reading again
+    under the lock matters: a dirty subject may be evidence for another root by now. Any root that appears only after
+    the lock was made by a commit that left a dirty subject of its own.
     """
-    if not touched:
+    if not dirty:
         return []
-    before = await read_surroundings(connection, touched)
+    before = await read_surroundings(connection, dirty)
     affected = before.roots | before.excluded.keys()
-    affected |= await experiments.select_roots(connection, before.names) | await exclusions.select_subjects(
-        connection, before.names
-    )
+    affected |= await experiments.select_roots(connection, before.names)
+    affected |= await exclusions.select_subjects(connection, before.names)
     await experiments.lock_roots(connection, affected)
-    now = await read_surroundings(connection, affected.union(touched))
+    now = await read_surroundings(connection, affected.union(dirty))
     folded = [now.fold(root) for root in now.roots & affected]
-    reclassified = await _reclassified(connection, folded)
+    reclassified = await _find_reclassified(connection, folded)
     await experiments.replace(connection, folded, affected - now.roots)
-    left_out = {subject: now.excluded[subject] for subject in now.excluded.keys() & affected}
-    await exclusions.replace(connection, left_out, affected - left_out.keys())
+    excluded = {subject: now.excluded[subject] for subject in now.excluded.keys() & affected}
+    await exclusions.replace(connection, excluded, affected - excluded.keys())
     return reclassified
 
 
-async def _reclassified(connection: Connection, folded: Iterable[Experiment]) -> Reclassified:
-    failed = {one.root: one.failure_category for one in folded if one.failure_category is not None}
+async def _find_reclassified(connection: Connection, folded: Iterable[Experiment]) -> Reclassified:
+    failed = {
+        experiment.root: experiment.failure_category for experiment in folded if experiment.failure_category is not None
+    }
     before = await experiments.failure_categories(connection, failed)
     return [(before[root], category) for root, category in failed.items() if before.get(root, category) != category]

@@ -1,4 +1,4 @@
-"""Retain: bodies, and evidence that never came to belong to an experiment, are kept for a time and then forgotten."""
+"""Retention: delete bodies, and evidence that belongs to no experiment, after a time."""
 
 from datetime import datetime
 
@@ -7,65 +7,59 @@ from service.pipeline.surroundings import read_surroundings
 from service.storage import aliases, events, inbox
 from service.storage.database import Connection, Database
 
-# One look through all events finds many; each transaction takes few.
-_AT_ONCE = 5000
+# One scan of all events finds many subjects; each transaction deletes a few.
+_SCAN = 5000
 _BATCH = 100
 
 
-async def forget_bodies(database: Database, before: datetime) -> int:
-    """Forget what was sent in deliveries that have their verdict and were received before a time.
+async def delete_bodies(database: Database, before: datetime) -> int:
+    """Delete the bodies of processed deliveries that were received before a time, and return how many.
 
-    The deliveries stay, and so does all that came of them. It goes in small batches, each committed by itself.
-
-    Returns:
-        How many bodies were forgotten.
+    The deliveries stay, and so do their events. Each small batch is a transaction of its own.
 
     Raises:
-        DatabaseUnavailable: it stopped half-way; the rest is forgotten next time.
+        DatabaseUnavailable: some batches are done; the next call does the rest.
     """
-    forgotten = 0
+    deleted = 0
     while True:
         async with database.transaction() as connection:
             batch = await inbox.delete_bodies(connection, before, _BATCH)
-        forgotten += batch
+        deleted += batch
         if batch < _BATCH:
-            return forgotten
+            return deleted
 
 
-async def forget_unattached(database: Database, before: datetime) -> int:
-    """Forget subjects of which nothing was received since `before`, and that no experiment is tied to.
+async def delete_unattached(database: Database, before: datetime) -> int:
+    """Delete subjects that belong to no experiment and were last received before a time, and return how many.
 
-    Experiments and all their evidence stay, those among them that are left out of figures, since these are counted. It
-    goes in small batches, so that recording never waits long.
-
-    Returns:
-        How many subjects were forgotten.
+    Experiments and all their evidence stay. So do excluded subjects, which a metric counts. Each small batch is a
+    transaction of its own, so that recording never waits long.
 
     Raises:
-        DatabaseUnavailable: it stopped half-way; the rest is forgotten next time.
+        DatabaseUnavailable: some batches are done; the next call does the rest.
     """
-    forgotten, last = 0, ""
+    deleted, last = 0, ""
     while True:
         async with database.transaction() as connection:
-            stale = await events.list_inactive(connection, before, last, _AT_ONCE)
+            stale = await events.list_inactive(connection, before, last, _SCAN)
         for start in range(0, len(stale), _BATCH):
             async with database.transaction() as connection:
                 await aliases.lock_exclusive(connection)
                 batch = await events.filter_inactive(connection, before, stale[start : start + _BATCH])
-                unattached = await _unattached(connection, batch)
+                unattached = await _select_unattached(connection, batch)
                 await events.delete_subjects(connection, unattached)
-            forgotten += len(unattached)
-        if len(stale) < _AT_ONCE:
-            return forgotten
+            deleted += len(unattached)
+        if len(stale) < _SCAN:
+            return deleted
         last = stale[-1]
 
 
-async def _unattached(connection: Connection, subjects: list[Ref]) -> list[Ref]:
-    around = await read_surroundings(connection, subjects)
+async def _select_unattached(connection: Connection, subjects: list[Ref]) -> list[Ref]:
+    surroundings = await read_surroundings(connection, subjects)
 
     def is_attached(subject: Ref) -> bool:
-        newest = around.newest(subject)
-        tied = {newest} | around.graph.ancestors(newest) | around.graph.descendants(newest)
-        return bool(tied & around.marked or tied & around.excluded.keys())
+        canonical = surroundings.canonical(subject)
+        linked = {canonical} | surroundings.graph.ancestors(canonical) | surroundings.graph.descendants(canonical)
+        return bool(linked & surroundings.marked or linked & surroundings.excluded.keys())
 
     return [subject for subject in subjects if not is_attached(subject)]

@@ -1,4 +1,4 @@
-"""Snapshot: the figures of one moment, written once, so that a scrape only hands out bytes."""
+"""Snapshot: compute and write the experiment metrics once, so that a scrape only serves bytes."""
 
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -23,11 +23,11 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The experiment metrics of one moment in both exposition formats.
+    """The experiment metrics at one moment, in both exposition formats.
 
     Attributes:
         taken_at: the moment.
-        text: Prometheus text.
+        text: the Prometheus text format.
         openmetrics: OpenMetrics without its closing line, so that more can follow.
     """
 
@@ -38,11 +38,11 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class ExportedSnapshot:
-    """A snapshot as it is handed out, with what tells how old it is.
+    """A snapshot ready to be served, with the metrics about itself.
 
     Attributes:
-        taken_at: the moment that it is of.
-        took: how long it took to have it.
+        taken_at: the moment of the snapshot.
+        took: how long it took to compute.
         text, openmetrics: the metrics in both formats.
     """
 
@@ -53,7 +53,7 @@ class ExportedSnapshot:
 
     @classmethod
     def of(cls, snapshot: Snapshot, took: timedelta) -> "ExportedSnapshot":
-        """The snapshot, compressed: that takes its time."""
+        """Compress a snapshot, which takes some time."""
         about = Families(_about(snapshot, took))
         return cls(
             snapshot.taken_at,
@@ -67,67 +67,69 @@ def _about(snapshot: Snapshot, took: timedelta) -> Iterator[Metric]:
     yield timestamp(snapshot.taken_at)
     yield GaugeMetricFamily(
         "loopgauge_snapshot_duration_seconds",
-        "How long it took to have the figures about experiments ready.",
+        "How long the snapshot of the experiment metrics took to compute.",
         value=took.total_seconds(),
     )
 
 
 def timestamp(now: datetime) -> Metric:
-    """`loopgauge_snapshot_timestamp_seconds`: the moment of which a snapshot tells, Unix time."""
+    """`loopgauge_snapshot_timestamp_seconds`: the moment of a snapshot, Unix time."""
     return GaugeMetricFamily(
         "loopgauge_snapshot_timestamp_seconds",
-        "The moment of which the figures about experiments tell.",
+        "The moment of the experiment metrics, Unix time.",
         value=now.timestamp(),
     )
 
 
 class ExperimentCache:
-    """What was read for one snapshot, so that for the next one only what has changed since need be read."""
+    """The experiments read for the last view, so that the next view reads only those that changed."""
 
     def __init__(self) -> None:
         self._versions: dict[UUID, int] = {}
         self._experiments: dict[UUID, MeasuredExperiment] = {}
-        self._folded = 0
+        self._combined = 0
 
     async def view(self, connection: Connection, terms: Terms, now: datetime, *before: datetime) -> View:
-        """The experiments that figures as of `now` need, as they were folded last, and what is left out.
+        """Read the view of a moment: the projected experiments that its metrics need, and the exclusions.
 
         Args:
-            before: further moments, for figures as they would have been then.
+            before: earlier moments that the view can be moved back to.
         """
         since = min((now, *before)) - max(window.length for window in terms.windows)
         needed: dict[UUID, int] = {}
         for moment in (now, *before):
             needed |= await experiments.select_for_metrics(connection, since, moment)
-        await self._read(connection, [one for one, version in needed.items() if self._versions.get(one) != version])
-        for one in self._versions.keys() - needed.keys():
-            self._forget(one)
+        changed = [experiment for experiment, version in needed.items() if self._versions.get(experiment) != version]
+        await self._read(connection, changed)
+        for experiment in self._versions.keys() - needed.keys():
+            self._evict(experiment)
         return View(self._experiments.values(), terms, now, await exclusions.list_since(connection, since))
 
-    def warn(self, folded: int, terms: Terms) -> None:
-        """Tell of teams without a row of their own, when they become more."""
-        if folded > self._folded:
-            _log.warning("teams share one row", teams=folded, setting="LOOPGAUGE_MAX_TEAMS", value=terms.max_teams)
-        self._folded = folded
+    def warn_of_combined_teams(self, combined: int, terms: Terms) -> None:
+        """Log a warning when more teams than before share the row of other teams."""
+        if combined > self._combined:
+            _log.warning("teams share one row", teams=combined, setting="LOOPGAUGE_MAX_TEAMS", value=terms.max_teams)
+        self._combined = combined
 
     async def _read(self, connection: Connection, changed: Collection[UUID]) -> None:
         stored = await experiments.read(connection, changed)
-        for one in changed:
-            if (found := stored.get(one)) is not None:
-                self._versions[one], self._experiments[one] = found.version, MeasuredExperiment.of(found.experiment)
-            elif one in self._versions:
-                self._forget(one)
+        for experiment in changed:
+            if (row := stored.get(experiment)) is not None:
+                self._versions[experiment] = row.version
+                self._experiments[experiment] = MeasuredExperiment.of(row.experiment)
+            elif experiment in self._versions:
+                self._evict(experiment)
 
-    def _forget(self, one: UUID) -> None:
-        del self._versions[one], self._experiments[one]
+    def _evict(self, experiment: UUID) -> None:
+        del self._versions[experiment], self._experiments[experiment]
 
 
 async def take_snapshot(
     database: Database, terms: Terms, clock: Callable[[], datetime], cache: ExperimentCache
 ) -> Snapshot:
-    """The figures of this moment, from the experiments as they were folded last.
+    """Take a snapshot of this moment, from the projected experiments.
 
-    It computes for as long as there is much to compute, and nothing else runs in the process meanwhile.
+    With many experiments it blocks the event loop for seconds: call it in a process of its own.
 
     Args:
         clock: the time now, UTC.
@@ -137,25 +139,25 @@ async def take_snapshot(
     """
     async with database.read_transaction() as connection:
         view = await cache.view(connection, terms, clock())
-    # After reading, so that nothing that was read lies ahead of the moment that the figures are of.
+    # The moment follows the read, so that it lies ahead of every instant that was read.
     view = view.at(clock())
-    cache.warn(view.combined_teams, terms)
+    cache.warn_of_combined_teams(view.combined_teams, terms)
     return render(view)
 
 
 def render(view: View) -> Snapshot:
-    """The view's figures."""
+    """Write the metrics of a view."""
     return Snapshot(view.now, *write_both(families_of(view)))
 
 
 def families_of(view: View) -> Iterator[Metric]:
-    """The families of the view's figures, in the order of a scrape."""
+    """The metric families of a view, in the order of a scrape."""
     for make in METRICS:
         yield from make(view)
 
 
 def sample_values(view: View) -> dict[str, float]:
-    """Every sample of the view's figures, under its name and labels as PromQL writes them."""
+    """Every sample of a view, under its name and labels as PromQL writes them."""
     return {
         _written(sample.name, sample.labels): sample.value for family in families_of(view) for sample in family.samples
     }

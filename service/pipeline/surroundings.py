@@ -1,4 +1,4 @@
-"""Surroundings: all that is committed about some subjects and about what is linked to them."""
+"""Surroundings: everything committed about some subjects and about the subjects linked to them."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -15,73 +15,83 @@ from service.storage.database import Connection
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What is known around some subjects, under the newest name of each."""
+    """Some subjects with their ancestors and descendants, each under its newest name.
+
+    Attributes:
+        names: every name of the subjects and of their ancestors and descendants.
+        marked: the subjects that are marked as experiments and not excluded.
+        roots: the subjects, ancestors and descendants that are experiments.
+        excluded: the subjects, ancestors and descendants that metrics exclude and that are evidence for no experiment.
+        events: the events of each subject that is linked to them.
+    """
 
     names: frozenset[Ref]
-    """Every name of the subjects, of what they serve and of what serves them: where a mark or a link can make a
-    difference."""
     marked: frozenset[Ref]
-    """The subjects that are marked as experiments, and not excluded."""
     roots: frozenset[Ref]
-    """The subjects, what they serve and what serves them, so far as they are experiments."""
     excluded: Mapping[Ref, Exclusion]
-    """Those of the subjects, of what they serve and of what serves them that are left out of figures, and no evidence
-    for an experiment either."""
     graph: Graph
-    heard: Mapping[Ref, list[LifecycleEvent]]
+    events: Mapping[Ref, list[LifecycleEvent]]
     aliases: Aliases
 
-    def newest(self, subject: Ref) -> Ref:
-        """The name under which a subject stands here."""
+    def canonical(self, subject: Ref) -> Ref:
+        """The newest name of a subject."""
         return self.aliases.canonical(subject)
 
     def fold(self, root: Ref) -> Experiment:
-        """The experiment of a root."""
-        serving = self.graph.descendants(root)
+        """Fold the experiment of a root from all its events."""
+        evidence = self.graph.descendants(root)
         attempts = [
-            Attempt(self.heard[subject], self._heard_of(self.graph.descendants(subject) - {root}))
-            for subject in serving & self.marked
+            Attempt(self.events[subject], self._events_of(self.graph.descendants(subject) - {root}))
+            for subject in evidence & self.marked
         ]
-        return fold(root, self.heard[root], self._heard_of(serving), attempts)
+        return fold(root, self.events[root], self._events_of(evidence), attempts)
 
     def with_events(self, root: Ref, events: Iterable[LifecycleEvent]) -> "Surroundings":
-        """The same where a root had further events."""
-        return replace(self, heard={**self.heard, root: [*self.heard[root], *events]})
+        """The surroundings with further events of a root."""
+        return replace(self, events={**self.events, root: [*self.events[root], *events]})
 
-    def _heard_of(self, subjects: Iterable[Ref]) -> list[LifecycleEvent]:
-        return [event for subject in subjects for event in self.heard.get(subject, ())]
+    def _events_of(self, subjects: Iterable[Ref]) -> list[LifecycleEvent]:
+        return [event for subject in subjects for event in self.events.get(subject, ())]
 
 
 async def read_surroundings(connection: Connection, subjects: Collection[Ref]) -> Surroundings:
-    """What is known around the subjects, as it is committed now."""
+    """Read the surroundings of subjects, as they are committed now."""
     names = await aliases.read_all(connection)
-    serving = await _links_around(connection, names, subjects)
-    graph = Graph.of((names.canonical(evidence), names.canonical(target)) for evidence, target in serving)
-    touched = {names.canonical(subject) for subject in subjects}
-    everybody = touched.union(*([graph.upwards.keys(), graph.downwards.keys()]))
-    heard: dict[Ref, list[LifecycleEvent]] = {}
-    known = await events.events_of(connection, frozenset[Ref]().union(*map(names.names, everybody)))
-    for subject, said in known.items():
-        heard.setdefault(names.canonical(subject), []).extend(said)
-    marked = frozenset(subject for subject, own in heard.items() if is_marked(own))
-    candidates = touched.union(*(graph.ancestors(subject) | graph.descendants(subject) for subject in touched))
-    everywhere = frozenset[Ref](subjects).union(*map(names.names, candidates))
-    roots = frozenset(subject for subject in candidates if graph.is_root(subject, marked))
-    left_out = {
-        subject: why
-        for subject in candidates & heard.keys()
-        if (why := find_exclusion(heard[subject])) and not graph.ancestors(subject) & marked
+    graph = Graph.of(
+        (names.canonical(evidence), names.canonical(target))
+        for evidence, target in await _read_links(connection, names, subjects)
+    )
+    canonical = {names.canonical(subject) for subject in subjects}
+    linked = canonical.union(graph.upwards.keys(), graph.downwards.keys())
+    events_by_subject: dict[Ref, list[LifecycleEvent]] = {}
+    stored = await events.events_of(connection, frozenset[Ref]().union(*map(names.names, linked)))
+    for subject, subject_events in stored.items():
+        events_by_subject.setdefault(names.canonical(subject), []).extend(subject_events)
+    marked = frozenset(subject for subject, own in events_by_subject.items() if is_marked(own))
+    relatives = canonical.union(*(graph.ancestors(subject) | graph.descendants(subject) for subject in canonical))
+    excluded = {
+        subject: exclusion
+        for subject in relatives & events_by_subject.keys()
+        if (exclusion := find_exclusion(events_by_subject[subject])) and not graph.ancestors(subject) & marked
     }
-    return Surroundings(everywhere, marked, roots, left_out, graph, heard, names)
+    return Surroundings(
+        names=frozenset[Ref](subjects).union(*map(names.names, relatives)),
+        marked=marked,
+        roots=frozenset(subject for subject in relatives if graph.is_root(subject, marked)),
+        excluded=excluded,
+        graph=graph,
+        events=events_by_subject,
+        aliases=names,
+    )
 
 
-async def _links_around(connection: Connection, names: Aliases, subjects: Collection[Ref]) -> list[tuple[Ref, Ref]]:
-    """The links around the subjects, whatever name they were stated under."""
-    known = frozenset[Ref]().union(*map(names.names, subjects))
+async def _read_links(connection: Connection, names: Aliases, subjects: Collection[Ref]) -> list[tuple[Ref, Ref]]:
+    """Read the links around the subjects, stated under any of their names."""
+    searched = frozenset[Ref]().union(*map(names.names, subjects))
     while True:
-        found = await links.neighbourhood(connection, known)
+        found = await links.neighbourhood(connection, searched)
         linked = {subject for link in found for subject in link}
-        everywhere = known.union(*map(names.names, linked))
-        if everywhere - known <= linked:
+        all_names = searched.union(*map(names.names, linked))
+        if all_names - searched <= linked:
             return found
-        known = everywhere
+        searched = all_names

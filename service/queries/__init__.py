@@ -1,1 +1,1 @@
-"""Queries: what callers ask of the store, and the few writes that people make by hand."""
+"""Queries: what callers read from the store, and the few writes that people start."""

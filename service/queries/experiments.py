@@ -1,6 +1,6 @@
-"""Look up: experiments as they were folded last, and how they stand now."""
+"""Experiments as they were projected last, listed and looked up, with their status."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -22,14 +22,14 @@ _TICK = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class ExperimentStatus:
-    """An experiment, and how it stands at one moment.
+    """An experiment and its status at one moment.
 
     Attributes:
-        overdue: whether it is open and older than its team's threshold, as figures have it.
-        forgotten: whether it is open and has been without activity for too long, as figures have it.
-        threshold: how long a loop of its team may take.
-        age: the time since the idea; None where it is concluded, or its idea lies ahead.
-        stages: how long each stage took that is known.
+        overdue: whether the metrics count it as open and older than its team's threshold.
+        forgotten: whether the metrics count it as open and without activity for too long.
+        threshold: how long an experiment of its team may take.
+        age: the time since the idea; None if it is concluded or its idea lies in the future.
+        stages: how long each known stage took.
     """
 
     experiment: Experiment
@@ -41,29 +41,29 @@ class ExperimentStatus:
 
 
 def status_of(experiment: Experiment, terms: Terms, now: datetime) -> ExperimentStatus:
-    """How an experiment stands as of `now`."""
-    # What lies ahead is in no figure yet.
+    """The status of an experiment as of `now`."""
+    # No metric counts an experiment with an instant in the future.
     present = not is_in_future(experiment, now)
-    waits = experiment.concluded_at is None and experiment.idea_at <= now
+    waiting = experiment.concluded_at is None and experiment.idea_at <= now
     return ExperimentStatus(
         experiment,
         overdue=present and terms.is_overdue(experiment, now),
         forgotten=present and terms.is_forgotten(experiment, now),
         threshold=terms.threshold(experiment.team),
-        age=now - experiment.idea_at if waits else None,
+        age=now - experiment.idea_at if waiting else None,
         stages=durations(experiment),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class ExperimentFilter:
-    """Which experiments somebody wants to see; what is None does not matter.
+    """The conditions that listed experiments meet; None is no condition.
 
     Attributes:
         ref: an id, or any name of an experiment or of evidence for it.
-        team: by its name in any case; `_none` for experiments without one.
-        since: an idea then or later.
-        until: an idea before.
+        team: the team's name in any case; `_none` for experiments without a team.
+        since: the idea came then or later.
+        until: the idea came earlier.
     """
 
     ref: str | None = None
@@ -87,11 +87,11 @@ async def list_experiments(
     cursor: str | None,
     limit: int,
 ) -> tuple[list[ExperimentStatus], str | None]:
-    """Experiments in order as of `now`, and the cursor of the next page or None.
+    """List one page of experiments as of `now`, and return it with the cursor of the next page or None.
 
     Raises:
         BadReference: `ref` is neither an id nor a reference.
-        InvalidCursor: the cursor was not given out by an earlier page of the same list.
+        InvalidCursor: the cursor does not come from an earlier page of the same list.
         DatabaseUnavailable: they cannot be read.
     """
     async with database.read_transaction() as connection:
@@ -118,14 +118,14 @@ async def _filters(connection: Connection, asked: ExperimentFilter, terms: Terms
 
 
 async def _named(connection: Connection, ref: str) -> tuple[list[UUID] | None, frozenset[Ref] | None]:
-    """The id, or the possible roots of what has this name: the subject itself, and all that it serves."""
+    """The id, or the possible roots of a reference: the subject itself, and the subjects that it is evidence for."""
     try:
         return [UUID(ref)], None
     except ValueError:
         subject = parse_reference(ref)
-    around = await read_surroundings(connection, [subject])
-    newest = around.newest(subject)
-    return None, around.graph.ancestors(newest) | {newest}
+    surroundings = await read_surroundings(connection, [subject])
+    canonical = surroundings.canonical(subject)
+    return None, surroundings.graph.ancestors(canonical) | {canonical}
 
 
 def _team(team: str | None) -> str | None:
@@ -138,52 +138,52 @@ def _late(asked: ExperimentFilter, terms: Terms, now: datetime) -> list[AgeFilte
         due = {team: now - length for team, length in terms.thresholds.items()}
         late.append(AgeFilter("idea_at", now - terms.threshold(""), due, asked.overdue))
     if asked.forgotten is not None:
-        # Forgotten is what has been quiet for exactly as long already.
+        # An experiment is forgotten from the moment when it has been quiet for exactly as long.
         late.append(AgeFilter("last_activity_at", now - terms.forgotten_after + _TICK, {}, asked.forgotten))
     return late
 
 
 async def find_experiment(database: Database, named: str, terms: Terms, now: datetime) -> ExperimentStatus:
-    """The experiment with this id, or with this root by any of its names, as of `now`.
+    """Look up the experiment with this id, or with this root under any of its names, as of `now`.
 
     Raises:
-        UnknownSubject: there is none; the message says what to try next.
+        UnknownSubject: there is none; the message suggests what to try next.
         BadReference: it is neither an id nor a reference.
         DatabaseUnavailable: it cannot be read.
     """
     async with database.read_transaction() as connection:
         try:
-            experiment, around = UUID(named), None
+            experiment, surroundings = UUID(named), None
         except ValueError:
             subject = parse_reference(named)
-            around = await read_surroundings(connection, [subject])
-            experiment = experiment_id(around.newest(subject))
+            surroundings = await read_surroundings(connection, [subject])
+            experiment = experiment_id(surroundings.canonical(subject))
         stored = (await experiments.read(connection, [experiment])).get(experiment)
     if stored is None:
-        raise UnknownSubject(explain_absence(named, around))
+        raise UnknownSubject(explain_absence(named, surroundings))
     return status_of(stored.experiment, terms, now)
 
 
-def explain_absence(named: str, around: Surroundings | None) -> str:
-    """Why what is named is no experiment, and what to try next; without surroundings, it is an id."""
-    if around is None:
-        return f"there is no experiment {named}; one that was renamed has another id: look it up by its reference"
-    newest = around.newest(parse_reference(named))
-    served = sorted(around.graph.ancestors(newest) & around.roots)
-    if newest in around.roots:
-        return f"{newest} is about to be folded; try again in a moment"
-    if served:
-        return f"{newest} is no experiment of its own, but evidence for {_listed(served)}: ask for that"
-    if newest in around.heard:
+def explain_absence(named: str, surroundings: Surroundings | None) -> str:
+    """Explain why a name is no experiment, and what to try next.
+
+    Args:
+        named: a reference, or without surroundings, an id.
+    """
+    if surroundings is None:
+        return f"there is no experiment {named}; a renamed experiment has another id: look it up by its reference"
+    subject = surroundings.canonical(parse_reference(named))
+    roots = sorted(surroundings.graph.ancestors(subject) & surroundings.roots)
+    if subject in surroundings.roots:
+        return f"{subject} is being processed; try again in a moment"
+    if roots:
+        return f"{subject} is evidence for another experiment: ask for {', '.join(roots)}"
+    if subject in surroundings.events:
         return (
-            f"{newest} is known, and is no experiment now: GET /experiments/{named}/explain says why; "
+            f"{subject} is not an experiment now: GET /experiments/{named}/explain says why; "
             "a label or a CloudEvent to POST /events makes it one"
         )
     return (
-        f"nothing is known of {named}: deliveries are interpreted within moments, "
-        "and `loopgauge deliveries list` or GET /deliveries tells what became of each"
+        f"nothing is stored about {named}: deliveries are processed within moments, "
+        "and `loopgauge deliveries list` or GET /deliveries shows the status of each"
     )
-
-
-def _listed(roots: Sequence[Ref]) -> str:
-    return ", ".join(roots)

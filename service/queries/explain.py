@@ -1,4 +1,4 @@
-"""Explain: one experiment with every event behind it, and every figure that it counts in."""
+"""Explain: one subject with every event behind it, and every metric that counts it."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,10 +26,10 @@ _BRANCH = "branch:"
 
 @dataclass(frozen=True, slots=True)
 class ExplainedEvent:
-    """One event, who said it, and whether it counts for the experiment.
+    """One event, the deliveries that brought it, and whether it applies to the experiment.
 
     Attributes:
-        subject: the event's, but for the branch of a fork, whose owner is a person.
+        subject: the event's subject. For the branch of a fork it leaves out the owner, who is a person.
     """
 
     event: LifecycleEvent
@@ -40,7 +40,7 @@ class ExplainedEvent:
 
 @dataclass(frozen=True, slots=True)
 class MetricSample:
-    """A sample of a figure that the experiment counts in."""
+    """A sample of a metric that counts the experiment."""
 
     metric: str
     labels: Mapping[str, str]
@@ -48,17 +48,17 @@ class MetricSample:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What is known of a subject.
+    """A subject, and what follows from its events.
 
     Attributes:
-        subject: under its newest name.
+        subject: its newest name.
         status: the experiment that it is, or None.
         serves: the experiments that it is evidence for.
-        why_not: why it is no experiment; empty where it is one.
-        events: every event of it and of its evidence, in order of time.
-        omissions: what figures leave out of it now, and why.
-        samples: what it counts in now; empty where it is no experiment.
-        excluded: why and since when it is no experiment any more, although it was marked as one; None for others.
+        why_not: why it is not an experiment; empty if it is one.
+        events: every event of the subject and its evidence, in order of time.
+        omissions: the parts of the experiment that metrics omit now, and why.
+        samples: the samples that count it now; empty if it is not an experiment.
+        excluded: why and since when a subject that was marked is excluded; None for others.
     """
 
     subject: Ref
@@ -75,43 +75,44 @@ async def explain(database: Database, subject: Ref, terms: Terms, now: datetime)
     """Explain a subject as of `now`, by any of its names.
 
     Raises:
-        UnknownSubject: nothing was ever said of it.
+        UnknownSubject: no event names it.
         DatabaseUnavailable: it cannot be read.
     """
     async with database.transaction() as connection:
         names = await aliases.read_all(connection)
-        newest = names.canonical(subject)
-        around = await read_surroundings(connection, [newest])
-        subjects = {newest} | around.graph.descendants(newest)
-        heard = [event for one in subjects for event in around.heard.get(one, ())]
-        if not heard and newest not in around.graph.upwards:
-            raise UnknownSubject(explain_absence(subject, around))
-        origins = await events.origins_of(connection, {event.subject for event in heard})
-    experiment = around.fold(newest) if newest in around.roots else None
+        canonical = names.canonical(subject)
+        surroundings = await read_surroundings(connection, [canonical])
+        subjects = {canonical} | surroundings.graph.descendants(canonical)
+        found = [event for subject in subjects for event in surroundings.events.get(subject, ())]
+        if not found and canonical not in surroundings.graph.upwards:
+            raise UnknownSubject(explain_absence(subject, surroundings))
+        origins = await events.origins_of(connection, {event.subject for event in found})
+    experiment = surroundings.fold(canonical) if canonical in surroundings.roots else None
     return Explanation(
-        subject=newest,
+        subject=canonical,
         status=status_of(experiment, terms, now) if experiment else None,
-        serves=sorted(around.graph.ancestors(newest) & around.roots),
-        why_not="" if experiment else _why_not(around, newest),
+        serves=sorted(surroundings.graph.ancestors(canonical) & surroundings.roots),
+        why_not="" if experiment else _why_not(surroundings, canonical),
         events=[
             ExplainedEvent(
                 event,
                 shown,
-                experiment is not None and applies_to_experiment(event, own=names.canonical(event.subject) == newest),
+                experiment is not None
+                and applies_to_experiment(event, own=names.canonical(event.subject) == canonical),
                 origins.get((event.subject, event_id(event)), ()),
             )
-            for event in sorted(heard, key=lambda event: (event.occurred_at, event.subject, event_id(event)))
-            # What is declared of a fork's branch, its address and its project, names the owner and counts nowhere.
+            for event in sorted(found, key=lambda event: (event.occurred_at, event.subject, event_id(event)))
+            # The declarations of a fork's branch, its URL and its project, name the owner and apply to nothing.
             if (shown := _without_owner(event.subject, subjects)) == event.subject or not isinstance(event, Declaration)
         ],
         omissions=omissions(experiment, now) if experiment else (),
         samples=_samples(experiment, terms, now) if experiment else (),
-        excluded=around.excluded.get(newest),
+        excluded=surroundings.excluded.get(canonical),
     )
 
 
 async def find_subject(database: Database, named: str) -> Ref:
-    """The root of the experiment whose id is named, or the reference that is.
+    """Find the root of the experiment with this id, or parse the reference.
 
     Raises:
         UnknownSubject: no experiment has this id.
@@ -128,31 +129,31 @@ async def find_subject(database: Database, named: str) -> Ref:
     return root
 
 
-def _without_owner(subject: Ref, around: Collection[Ref]) -> str:
-    """A subject as anybody may read it: forks live in people's own accounts, and only their branches are evidence."""
+def _without_owner(subject: Ref, subjects: Collection[Ref]) -> str:
+    """A subject without the owner of a fork, who is a person: only the branches of forks are evidence."""
     if not subject.startswith(_BRANCH):
         return subject
     project, _, name = subject.removeprefix(_BRANCH).partition("@")
-    at_home = any(other.partition(":")[2].startswith((f"{project}#", f"{project}!")) for other in around)
-    return subject if at_home or (subject in around and len(around) == 1) else f"{_BRANCH}fork@{name}"
+    at_home = any(other.partition(":")[2].startswith((f"{project}#", f"{project}!")) for other in subjects)
+    return subject if at_home or (subject in subjects and len(subjects) == 1) else f"{_BRANCH}fork@{name}"
 
 
-def _why_not(around: Surroundings, subject: Ref) -> str:
-    above = ", ".join(sorted(around.graph.ancestors(subject) & around.roots))
-    if subject in around.marked:
-        return f"it is marked, and so is what it serves: {above}"
-    left_out = find_exclusion(around.heard.get(subject, ()))
-    why = f"it is excluded: {left_out.reason}" if left_out else "nothing marks it as an experiment"
+def _why_not(surroundings: Surroundings, subject: Ref) -> str:
+    above = ", ".join(sorted(surroundings.graph.ancestors(subject) & surroundings.roots))
+    if subject in surroundings.marked:
+        return f"it is marked, but it is evidence for another marked subject: {above}"
+    exclusion = find_exclusion(surroundings.events.get(subject, ()))
+    why = f"it is excluded: {exclusion.reason}" if exclusion else "nothing marks it as an experiment"
     return f"{why}; it is evidence for {above}" if above else why
 
 
 def _samples(experiment: Experiment, terms: Terms, now: datetime) -> list[MetricSample]:
-    """The samples that are not zero in figures about this experiment alone: those that it counts in."""
-    alone = View.of([experiment], replace(terms, min_sample=1), now)
+    """The samples that are not zero in a view of this experiment alone."""
+    view = View.of([experiment], replace(terms, min_sample=1), now)
     return [
         MetricSample(sample.name, sample.labels)
         for families in METRICS
-        for family in families(alone)
+        for family in families(view)
         for sample in family.samples
         if sample.value
         and sample.labels.get("team") != ORGANISATION

@@ -1,4 +1,4 @@
-"""Add: one lifecycle event by hand, kept in the inbox like any delivery, unless it cannot be."""
+"""Manual events: check a lifecycle event that a person adds, and store it in the inbox like any delivery."""
 
 import base64
 from collections.abc import Collection, Mapping
@@ -31,22 +31,22 @@ _FIELDS = {"time": "occurred_at"}
 
 
 class ImplausibleEvent(Exception):
-    """The experiment cannot have such an event; the message says why."""
+    """The event contradicts the experiment; the message says how."""
 
 
 class KeyReused(Exception):
-    """This Idempotency-Key came before with another request for this experiment."""
+    """Another request for this experiment used this Idempotency-Key before."""
 
 
 @dataclass(frozen=True, slots=True)
 class ManualEvent:
-    """One event by hand.
+    """An event that a person adds.
 
     Attributes:
-        event: what it states, as behind `dev.loopgauge.experiment.`.
-        occurred_at: when it happened; None for when it was received.
-        data: what it says besides, as in a CloudEvent of ours.
-        key: two requests for an experiment with the same one are the same.
+        event: the type of the CloudEvent, after `dev.loopgauge.experiment.`.
+        occurred_at: when it happened; None for the time of receipt.
+        data: the data of the CloudEvent.
+        key: the idempotency key: two requests for an experiment with the same key are one event.
     """
 
     event: str
@@ -57,62 +57,62 @@ class ManualEvent:
 
 @dataclass(frozen=True, slots=True)
 class RecordedEvent:
-    """What became of an event by hand: its delivery, and whether it was new."""
+    """The delivery of a manual event, and whether it is new."""
 
     delivery: UUID
     status: Literal["stored", "duplicate"]
 
 
 async def record_manual_event(
-    database: Database, receiver: DeliveryWriter, named: str, by_hand: ManualEvent, now: datetime
+    database: Database, writer: DeliveryWriter, named: str, manual: ManualEvent, now: datetime
 ) -> RecordedEvent:
-    """Keep an event of an experiment, or one that proposes it; returns once it is on disk.
+    """Record an event of an experiment, or one that proposes it, and return once it is on disk.
 
-    What was acknowledged a moment ago may not be interpreted yet: the experiment is judged by what is committed.
+    The check compares it with what is committed: deliveries that are still pending do not take part.
 
     Args:
         named: the experiment's id, or its reference under any of its names.
 
     Raises:
-        UnknownSubject: there is no such experiment, and nothing proposes it.
+        UnknownSubject: there is no such experiment, and the event does not propose it.
         BadReference: it is neither an id nor a reference.
-        InvalidEvent: a field is malformed, or the time is ahead of us.
-        Impossible: the experiment cannot have it.
-        KeyReused: the key came before with something else.
-        DatabaseUnavailable: it could not be made durable.
+        InvalidEvent: a field is malformed, or the time lies in the future.
+        ImplausibleEvent: the event contradicts the experiment.
+        KeyReused: another request used the key before.
+        DatabaseUnavailable: the event could not be made durable.
     """
     subject = await find_subject(database, named)
     async with database.read_transaction() as connection:
-        around = await read_surroundings(connection, [subject])
-        root = around.newest(subject)
-        delivery = _delivery(root, by_hand, now)
-        # Before anything else: what has come before may have made it what it is now.
-        if await _came_before(connection, delivery):
+        surroundings = await read_surroundings(connection, [subject])
+        root = surroundings.canonical(subject)
+        delivery = _delivery(root, manual, now)
+        # Before the check, which would compare a repeated event with itself.
+        if await _is_duplicate(connection, delivery):
             return RecordedEvent(delivery.id, "duplicate")
-    if why := _says_nothing(by_hand):
+    if why := _find_gap(manual):
         raise ImplausibleEvent(why)
-    if root in around.roots:
-        _check(around, root, delivery)
-    elif by_hand.event != _MARKING:
-        raise UnknownSubject(explain_absence(named, around))
-    status = await receiver.store(delivery)
+    if root in surroundings.roots:
+        _check_plausible(surroundings, root, delivery)
+    elif manual.event != _MARKING:
+        raise UnknownSubject(explain_absence(named, surroundings))
+    status = await writer.store(delivery)
     if status != "duplicate":
         return RecordedEvent(delivery.id, "stored")
     async with database.transaction() as connection:
-        await _came_before(connection, delivery)
+        await _is_duplicate(connection, delivery)
     return RecordedEvent(delivery.id, "duplicate")
 
 
-def _delivery(root: Ref, by_hand: ManualEvent, now: datetime) -> Delivery:
-    """The delivery that the event becomes: a CloudEvent, as if it had been posted."""
+def _delivery(root: Ref, manual: ManualEvent, now: datetime) -> Delivery:
+    """The delivery of a manual event: a CloudEvent, as if it had been posted."""
     event = {
         "specversion": "1.0",
-        "id": f"{experiment_id(root)} {by_hand.key}",
+        "id": f"{experiment_id(root)} {manual.key}",
         "source": BY_HAND,
-        "type": f"{_TYPE}{by_hand.event}",
+        "type": f"{_TYPE}{manual.event}",
         "subject": root,
-        **({"time": by_hand.occurred_at.astimezone(UTC)} if by_hand.occurred_at is not None else {}),
-        "data": dict(sorted(by_hand.data.items())),
+        **({"time": manual.occurred_at.astimezone(UTC)} if manual.occurred_at is not None else {}),
+        "data": dict(sorted(manual.data.items())),
     }
     body = msgspec.json.encode(event)
     headers = {"content-type": STRUCTURED}
@@ -120,14 +120,14 @@ def _delivery(root: Ref, by_hand: ManualEvent, now: datetime) -> Delivery:
         [envelope] = separate(headers, body, now)
     except InvalidEvent as error:
         raise InvalidEvent(_FIELDS.get(error.field, error.field.removeprefix("data.")), error.problem) from error
-    # It outlives the body, so that a key that comes again can be told from one that is used anew.
+    # The digest outlives the body, and tells a repeated request from another one with the same key.
     digest = f"sha-256=:{base64.b64encode(sha256(body).digest()).decode()}:"
     return Delivery(
         CloudEvents.name, CloudEvents.name, envelope.provider_id, {**envelope.headers, _DIGEST: digest}, body, now
     )
 
 
-async def _came_before(connection: Connection, delivery: Delivery) -> bool:
+async def _is_duplicate(connection: Connection, delivery: Delivery) -> bool:
     found = await inbox_listing.read_delivery(connection, delivery.id)
     if found is None:
         return False
@@ -135,30 +135,31 @@ async def _came_before(connection: Connection, delivery: Delivery) -> bool:
     if headers.get(_DIGEST) != delivery.headers[_DIGEST]:
         received = f"{row.received_at:%Y-%m-%dT%H:%M:%SZ}"
         raise KeyReused(
-            f"this Idempotency-Key came with another request for this experiment, which was received at {received} and "
-            f"is delivery {row.id}; take a new key for a new event"
+            f"this Idempotency-Key belongs to another request for this experiment, received at {received} as delivery "
+            f"{row.id}; use a new key for a new event"
         )
     return True
 
 
-def _check(around: Surroundings, root: Ref, delivery: Delivery) -> None:
-    if why := find_contradiction(_stated(delivery), lambda more: around.with_events(root, more).fold(root)):
+def _check_plausible(surroundings: Surroundings, root: Ref, delivery: Delivery) -> None:
+    if why := find_contradiction(_events_of(delivery), lambda more: surroundings.with_events(root, more).fold(root)):
         raise ImplausibleEvent(why)
 
 
-def _says_nothing(by_hand: ManualEvent) -> str:
-    if by_hand.event == "classified" and "failure_category" not in by_hand.data:
+def _find_gap(manual: ManualEvent) -> str:
+    """Find what the event lacks, or return an empty string."""
+    if manual.event == "classified" and "failure_category" not in manual.data:
         return "a classification needs failure_category: intelligent, basic or complex"
-    if by_hand.event == "signalled" and "result" not in by_hand.data:
+    if manual.event == "signalled" and "result" not in manual.data:
         return "a signal needs result: success or failure"
-    if "result" in by_hand.data and by_hand.event != "signalled":
+    if "result" in manual.data and manual.event != "signalled":
         return "only a signal has a result"
-    if by_hand.event == "described" and not any(value.strip() for value in by_hand.data.values()):
-        return "a description needs something that it says: title, url, team or risk"
+    if manual.event == "described" and not any(value.strip() for value in manual.data.values()):
+        return "a description needs a title, url, team or risk"
     return ""
 
 
-def _stated(delivery: Delivery) -> Collection[LifecycleEvent]:
-    said = CloudEvents().observe(delivery)
-    observations = () if isinstance(said, Nothing) else said
-    return [event for one in observations if isinstance(one, Stated) for event in one.events]
+def _events_of(delivery: Delivery) -> Collection[LifecycleEvent]:
+    observed = CloudEvents().observe(delivery)
+    observations = () if isinstance(observed, Nothing) else observed
+    return [event for observation in observations if isinstance(observation, Stated) for event in observation.events]

@@ -1,4 +1,4 @@
-"""Replay: stored deliveries are interpreted again under today's rules."""
+"""Replay: interpret stored deliveries again, by today's rules."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -23,7 +23,7 @@ from service.storage.errors import DatabaseUnavailable
 
 _BATCH = 200
 _WAIT_SECONDS = 0.1
-_PAUSES = (0.5, 1.0, 2.0, 4.0, 5.0, 5.0, 5.0)
+_BACKOFF = (0.5, 1.0, 2.0, 4.0, 5.0, 5.0, 5.0)
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 _log = structlog.get_logger(__name__)
@@ -31,12 +31,12 @@ _Done = TypeVar("_Done")
 
 Clock = Callable[[], datetime]
 Progress = Callable[[int, int], None]
-"""Told how many deliveries are done, and of how many."""
+"""Called with the number of deliveries that are done, and of all."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayResult:
-    """What a replay came to: how many deliveries it read, and each figure that changed, from what to what."""
+    """How many deliveries a replay read, and each sample that changed, with its values before and after."""
 
     deliveries: int
     changed: Mapping[str, tuple[float | None, float | None]]
@@ -44,13 +44,13 @@ class ReplayResult:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """Interprets deliveries again whose bodies are still held; what only others brought stays as it is.
+    """Interprets deliveries again as long as their bodies are stored. Events of other deliveries stay as they are.
 
     Attributes:
-        rules: today's.
-        terms: of the figures that are compared.
+        rules: the rules of today.
+        terms: the windows, thresholds and limits of the metrics that are compared.
         clock: the time now, UTC.
-        progress: told after each batch.
+        progress: called after each batch.
     """
 
     rules: Rules
@@ -59,39 +59,39 @@ class Replay:
     progress: Progress
 
     async def run(self, database: Database, since: datetime | None = None) -> ReplayResult:
-        """Replay deliveries received since a time, batch by batch, while live traffic goes on.
+        """Replay the deliveries received since a time, batch by batch, while live traffic goes on.
 
-        Each batch is a transaction of its own, and tried again where PostgreSQL is away for a moment. What is received
-        after the beginning is not waited for.
+        Each batch is a transaction of its own, retried while PostgreSQL is away for a moment. Deliveries received after
+        the start are not replayed.
 
         Raises:
-            DatabaseUnavailable: it stopped half-way; running it again does no harm, and tells what that changes yet.
+            DatabaseUnavailable: some batches are done; another run does no harm, and reports what it still changes.
         """
         return await self._replay(database, since)
 
     async def dry_run(self, database: Database, since: datetime | None = None) -> ReplayResult:
-        """What `run` would come to if nothing else happened meanwhile; changes nothing, and holds nobody up.
+        """Report what `run` would change, without changing anything or blocking live traffic.
 
         Raises:
-            DatabaseUnavailable: it was not finished.
+            DatabaseUnavailable: it did not finish.
         """
         async with open_dry_run(database) as copies:
             return await self._replay(copies, since)
 
     async def _replay(self, database: Transactions, since: datetime | None) -> ReplayResult:
-        # What is still to be projected is no change of ours.
+        # A change that waits for its projection is not a change by the replay.
         await self._project(database)
         async with database.transaction() as connection:
             before = await ExperimentCache().view(connection, self.terms, self.clock())
             total, until = await inbox.count_replayable(connection, since or _BEGINNING)
         done, last = 0, (since or _BEGINNING, UUID(int=0))
-        while batch := await _patiently(database, partial(self._batch, database, last, until)):
+        while batch := await _retry(database, partial(self._batch, database, last, until)):
             done, last = done + len(batch), (batch[-1].received_at, batch[-1].id)
             self.progress(done, max(done, total))
-        await _patiently(database, partial(self._project, database))
+        await _retry(database, partial(self._project, database))
         async with database.transaction() as connection:
             after = await ExperimentCache().view(connection, self.terms, self.clock())
-        # Both as of now, so that the time that has passed changes nothing.
+        # Both views are moved to now, so that the time that has passed changes no sample.
         now = self.clock()
         return ReplayResult(done, _changes(sample_values(before.at(now)), sample_values(after.at(now))))
 
@@ -105,21 +105,21 @@ class Replay:
         return batch
 
     async def _project(self, database: Transactions) -> None:
-        """See that what is touched now is projected, by us or by workers, whatever is touched meanwhile."""
+        """Wait until every subject that is dirty now is projected, by this process or by workers."""
         async with database.transaction() as connection:
             newest = await dirty_subjects.newest_mark(connection)
-        while await self._is_touched(database, newest):
+        while await self._has_dirty(database, newest):
             if not await project_dirty(database, self.clock):
                 await asyncio.sleep(_WAIT_SECONDS)
 
-    async def _is_touched(self, database: Transactions, mark: int) -> bool:
+    async def _has_dirty(self, database: Transactions, mark: int) -> bool:
         async with database.transaction() as connection:
             return await dirty_subjects.has_due(connection, mark, self.clock())
 
 
-async def _patiently(database: Transactions, work: Callable[[], Awaitable[_Done]]) -> _Done:
-    """Work on the database, again where it is away for a moment; what is done in one transaction has but one chance."""
-    for pause in () if database.exclusive else _PAUSES:
+async def _retry(database: Transactions, work: Callable[[], Awaitable[_Done]]) -> _Done:
+    """Retry work with a backoff while PostgreSQL is away. A dry run is one transaction, and cannot be retried."""
+    for pause in () if database.exclusive else _BACKOFF:
         try:
             return await work()
         except DatabaseUnavailable as error:
@@ -129,6 +129,6 @@ async def _patiently(database: Transactions, work: Callable[[], Awaitable[_Done]
 
 
 def _changes(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, tuple[float | None, float | None]]:
-    """Figures that differ; one that is not there on a side is None."""
+    """The samples that differ; a sample that is missing on one side is None there."""
     names = sorted({*before, *after})
     return {name: (before.get(name), after.get(name)) for name in names if before.get(name) != after.get(name)}

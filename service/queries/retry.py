@@ -1,4 +1,4 @@
-"""Retry: failed deliveries wait for a worker once more, and are interpreted under today's code and rules."""
+"""Retry: requeue failed deliveries, which a worker then interprets by today's code and rules."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -13,18 +13,18 @@ _BATCH = 500
 
 
 class NotRetriable(Exception):
-    """The delivery cannot be interpreted again this way."""
+    """The delivery cannot be retried; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetryResult:
-    """What became of one delivery that was to be retried.
+    """The result of a retry for one delivery.
 
     Attributes:
         delivery: its id.
-        status: *retried*: it failed, and is pending now; *pending*: it was before; *refused* or *unknown*: nothing is
-            done.
-        detail: the same in words, and why.
+        status: *retried*: it had failed, and is pending again; *pending*: it was pending before; *refused* or
+            *unknown*: it did not change.
+        detail: the status in words, and its reason.
     """
 
     delivery: UUID
@@ -33,10 +33,10 @@ class RetryResult:
 
 
 async def retry_selected(database: Database, deliveries: Sequence[UUID]) -> list[RetryResult]:
-    """Let deliveries that failed be interpreted again; tells what became of each.
+    """Requeue those of the deliveries that failed, and return the result for each.
 
     Raises:
-        DatabaseUnavailable: those of the last batch, and all after it, are as they were.
+        DatabaseUnavailable: the last batch and all after it did not change.
     """
     retried: list[RetryResult] = []
     for start in range(0, len(deliveries), _BATCH):
@@ -48,49 +48,52 @@ async def retry_selected(database: Database, deliveries: Sequence[UUID]) -> list
 async def retry_failed(
     database: Database, source: str | None = None, since: datetime | None = None
 ) -> AsyncIterator[RetryResult]:
-    """Let every delivery that has failed so far be interpreted again, the newest first.
+    """Requeue every delivery that has failed so far, newest first.
 
     Args:
-        source: only of this source.
-        since: only those received then or later.
+        source: only deliveries of this source.
+        since: only deliveries received then or later.
 
     Raises:
-        DatabaseUnavailable: what was not told about is as it was.
+        DatabaseUnavailable: deliveries without a result did not change.
     """
     cursor = None
     while True:
         async with database.transaction() as connection:
-            # Downwards from the newest, so what fails once more meanwhile is not met again.
+            # The cursor moves down from the newest, so a delivery that fails again meanwhile is not retried twice.
             rows, cursor = await inbox_listing.read_page(
                 connection, source=source, verdict="failed", since=since, cursor=cursor, limit=_BATCH
             )
             retried = await _retry(connection, [row.id for row in rows])
-        for one in retried:
-            yield one
+        for result in retried:
+            yield result
         if cursor is None:
             return
 
 
 async def _retry(connection: Connection, deliveries: Sequence[UUID]) -> list[RetryResult]:
-    renewed = await inbox.requeue_failed(connection, deliveries)
-    standings = await inbox.verdicts_of(connection, deliveries)
-    return [_retried(one) if one in renewed else _not_retried(one, standings.get(one)) for one in deliveries]
+    requeued = await inbox.requeue_failed(connection, deliveries)
+    verdicts = await inbox.verdicts_of(connection, deliveries)
+    return [
+        _retried(delivery) if delivery in requeued else _not_retried(delivery, verdicts.get(delivery))
+        for delivery in deliveries
+    ]
 
 
 def _retried(delivery: UUID) -> RetryResult:
     return RetryResult(delivery, "retried", "it had failed, and is pending again")
 
 
-def _not_retried(delivery: UUID, standing: tuple[str | None, bool] | None) -> RetryResult:
-    match standing:
+def _not_retried(delivery: UUID, verdict_and_body: tuple[str | None, bool] | None) -> RetryResult:
+    match verdict_and_body:
         case None:
             return RetryResult(delivery, "unknown", f"there is no delivery {delivery}")
         case None, _:
             return RetryResult(delivery, "pending", "it is pending already")
         case "failed", False:
-            return RetryResult(delivery, "refused", "its body is gone, since LOOPGAUGE_RAW_RETENTION is over")
+            return RetryResult(delivery, "refused", "its body is gone: it is older than LOOPGAUGE_RAW_RETENTION")
         case "failed", True:
-            return RetryResult(delivery, "refused", "a worker was at it just now, and it failed again")
+            return RetryResult(delivery, "refused", "a worker has just processed it, and it failed again")
         case verdict, _:
             why = f"it is {verdict}, and only failed deliveries are retried; use loopgauge replay"
             return RetryResult(delivery, "refused", why)

@@ -1,4 +1,4 @@
-"""Compile: the scorecard of a team and a window, from the experiments as they were folded last."""
+"""The scorecard of a team and a window, compiled from the projected experiments."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -15,93 +15,93 @@ from service.scorecard.figure import Scorecard
 from service.scorecard.rows import Rows
 from service.storage.database import Database
 
-_NAMED = 20
-_KEPT_WINDOWS = 4
+_LISTED_TEAMS = 20
+_CACHED_WINDOWS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class _Boards:
-    """The figures of one window, for any team."""
+class _CachedRows:
+    """The rows of all teams for one window, and for the window before it."""
 
     today: Rows
     before: Rows
     until: datetime
-    """How long they are told."""
+    """When they expire."""
 
 
 class Scorecards:
-    """Scorecards of any team and window, from one memory.
+    """Compiles the scorecards of any team and window, from one cache.
 
     Args:
-        terms: those of the figures, but for their windows.
+        terms: the thresholds and limits of the metrics; each scorecard brings its own window.
         clock: the time now, UTC.
-        kept: how long figures are told without being computed anew; where that takes long, for twice as long.
+        lifetime: how long rows are cached, and at least twice as long as computing them takes.
     """
 
-    def __init__(self, database: Database, terms: Terms, clock: Callable[[], datetime], kept: timedelta) -> None:
+    def __init__(self, database: Database, terms: Terms, clock: Callable[[], datetime], lifetime: timedelta) -> None:
         self._database = database
         self._terms = terms
         self._clock = clock
-        self._kept = kept
-        self._memory = ExperimentCache()
+        self._lifetime = lifetime
+        self._cache = ExperimentCache()
         self._widest = timedelta(0)
-        self._boards: dict[timedelta, _Boards] = {}
+        self._rows: dict[timedelta, _CachedRows] = {}
 
     async def scorecard(self, team: str, window: Window) -> Scorecard:
-        """The scorecard of a team by its name or the label value of its row; one at a time.
+        """Compile the scorecard of a team, by the team's name or the label value of its row; one at a time.
 
-        It computes for as long as there is much to compute, and nothing else runs in the process meanwhile.
+        With many experiments it blocks the event loop for seconds: call it in a process of its own.
 
         Raises:
-            UnknownTeam: nobody has proposed anything under this name.
+            UnknownTeam: no experiment belongs to this team.
             DatabaseUnavailable: the experiments cannot be read.
         """
-        boards = self._boards.pop(window.length, None)
-        if boards is None or not boards.today.view.now <= self._clock() < boards.until:
-            boards = await self._read(window)
-        # Those asked for last are kept.
-        self._boards[window.length] = boards
-        while len(self._boards) > _KEPT_WINDOWS:
-            del self._boards[next(iter(self._boards))]
-        return compile_scorecard(_row(team, boards.today.view, self._terms), boards.today, boards.before)
+        rows = self._rows.pop(window.length, None)
+        if rows is None or not rows.today.view.now <= self._clock() < rows.until:
+            rows = await self._read(window)
+        # Last, so that the window used least recently is evicted first.
+        self._rows[window.length] = rows
+        while len(self._rows) > _CACHED_WINDOWS:
+            del self._rows[next(iter(self._rows))]
+        return compile_scorecard(_row(team, rows.today.view, self._terms), rows.today, rows.before)
 
-    async def _read(self, window: Window) -> _Boards:
-        # What a wider window needs stays remembered: who asks for several in turn has nothing read twice.
+    async def _read(self, window: Window) -> _CachedRows:
+        # Read for the widest window so far: a narrower one must not evict experiments that the next call needs.
         self._widest = max(self._widest, window.length)
         reach = replace(self._terms, windows=(Window("", self._widest),))
         try:
             async with self._database.read_transaction() as connection:
                 began = self._clock()
-                view = await self._memory.view(connection, reach, began, began - window.length)
+                view = await self._cache.view(connection, reach, began, began - window.length)
         except Exception:
-            # Another server may be there next time, on which the same version means something else.
-            self._memory = ExperimentCache()
+            # The next connection may reach a restored server, where the same version is another state.
+            self._cache = ExperimentCache()
             raise
-        # After reading, so that nothing that was read lies ahead of the moment that the figures are of.
+        # The moment follows the read, so that it lies ahead of every instant that was read.
         now = self._clock()
         view = View(view.experiments, replace(self._terms, windows=(window,)), now)
         today, before = Rows(view), Rows(view_as_of(view, now - window.length))
         # Compute the populations that the rows of all teams share, so that `ready` includes the time it takes.
         compile_scorecard(ORGANISATION, today, before)
         ready = self._clock()
-        return _Boards(today, before, until=ready + max(self._kept, 2 * (ready - began)))
+        return _CachedRows(today, before, until=ready + max(self._lifetime, 2 * (ready - began)))
 
 
 def _row(team: str, view: View, terms: Terms) -> str:
-    """The row that a team's figures are in."""
+    """The label value of a team's row."""
     name = team.strip().lower()
     if name == ORGANISATION or name in view.teams:
         return name
     if any(experiment.team == name for experiment in view.present):
         setting = f"LOOPGAUGE_MAX_TEAMS={terms.max_teams}"
-        raise UnknownTeam(f"the team {name} has no figures of its own beyond {setting}; ask for {OTHER_TEAMS}")
-    raise UnknownTeam(f"no experiment is of the team {name}; {_instead(name, view.teams)}")
+        raise UnknownTeam(f"the team {name} has no row of its own, because of {setting}; ask for {OTHER_TEAMS}")
+    raise UnknownTeam(f"no experiment belongs to the team {name}; {_suggest(name, view.teams)}")
 
 
-def _instead(name: str, teams: Sequence[str]) -> str:
+def _suggest(name: str, teams: Sequence[str]) -> str:
     if not teams:
-        return "there is no experiment at all yet"
+        return "there are no experiments yet"
     if close := get_close_matches(name, teams, n=3):
         return f"did you mean {' or '.join(close)}?"
-    more = f" and {len(teams) - _NAMED} more" if len(teams) > _NAMED else ""
-    return f"teams are {', '.join(teams[:_NAMED])}{more}"
+    more = f" and {len(teams) - _LISTED_TEAMS} more" if len(teams) > _LISTED_TEAMS else ""
+    return f"teams are {', '.join(teams[:_LISTED_TEAMS])}{more}"

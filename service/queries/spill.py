@@ -1,4 +1,4 @@
-"""Gather: what comes moment by moment is put together by metric, on disk where it is too much for memory."""
+"""Spill: collect text by its place, and spill it to disk where memory does not suffice (an external merge sort)."""
 
 import struct
 from collections import defaultdict
@@ -11,28 +11,28 @@ from types import TracebackType
 from typing import BinaryIO, Self, TypeAlias
 
 _HEAD = struct.Struct(">IIQ")
-_ROOM = 1 << 26
+_MEMORY_BYTES = 1 << 26
 
 Place: TypeAlias = tuple[int, int]
-"""Where something stands in the whole: the number of a family, and that of a metric in it."""
+"""The position in the output: the number of a family, and the number of a metric in it."""
 
 
 class SpillBuffer:
-    """Text by its place; what was added first to a place stands first there.
+    """Collects text by place, and keeps the order of addition within a place.
 
-    It fills memory up to a limit, then goes to a temporary file in order of the places, again and again; in the end the
-    files are read side by side.
+    Whenever memory is full, the text is written to a temporary file in the order of the places. Reading merges the
+    files.
 
     Args:
-        room: how many bytes of text stay in memory.
+        memory_bytes: how many bytes of text stay in memory.
     """
 
-    def __init__(self, room: int = _ROOM) -> None:
-        self._room = room
-        self._taken = 0
-        self._gathered: defaultdict[Place, bytearray] = defaultdict(bytearray)
+    def __init__(self, memory_bytes: int = _MEMORY_BYTES) -> None:
+        self._limit = memory_bytes
+        self._size = 0
+        self._text: defaultdict[Place, bytearray] = defaultdict(bytearray)
         self._files = ExitStack()
-        self._full: list[BinaryIO] = []
+        self._spilled: list[BinaryIO] = []
 
     def __enter__(self) -> Self:
         return self
@@ -48,27 +48,27 @@ class SpillBuffer:
         Raises:
             OSError: there is no room for temporary files.
         """
-        self._gathered[place] += text
-        self._taken += len(text)
-        if self._taken >= self._room:
-            self._put_away()
+        self._text[place] += text
+        self._size += len(text)
+        if self._size >= self._limit:
+            self._spill()
 
     def read(self) -> Iterator[tuple[Place, bytes]]:
-        """All that was added, once, in order of the places; one place may come in several parts."""
-        # Of equal places, merging takes those of the earlier file first.
-        yield from merge(*map(_read, self._full), self._in_order(), key=itemgetter(0))
+        """Read everything in the order of the places, once. A place may come in several parts."""
+        # For equal places, merge takes the earlier file first.
+        yield from merge(*map(_read, self._spilled), self._in_order(), key=itemgetter(0))
 
     def _in_order(self) -> Iterator[tuple[Place, bytes]]:
-        for place in sorted(self._gathered):
-            yield place, bytes(self._gathered[place])
+        for place in sorted(self._text):
+            yield place, bytes(self._text[place])
 
-    def _put_away(self) -> None:
+    def _spill(self) -> None:
         file = self._files.enter_context(TemporaryFile(prefix="loopgauge-"))  # noqa: SIM115 - the stack closes it
         for (family, metric), text in self._in_order():
             file.write(_HEAD.pack(family, metric, len(text)) + text)
-        self._full.append(file)
-        self._gathered.clear()
-        self._taken = 0
+        self._spilled.append(file)
+        self._text.clear()
+        self._size = 0
 
 
 def _read(file: BinaryIO) -> Iterator[tuple[Place, bytes]]:

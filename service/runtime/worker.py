@@ -10,7 +10,7 @@ import structlog
 from service.pipeline.interpret import interpret_pending
 from service.pipeline.latency import DeliveryLatency
 from service.pipeline.project import BATCH, project_dirty
-from service.pipeline.retention import forget_bodies, forget_unattached
+from service.pipeline.retention import delete_bodies, delete_unattached
 from service.pipeline.snapshot import ExportedSnapshot
 from service.rules.model import Rules
 from service.runtime import shutdown
@@ -166,21 +166,21 @@ class Worker:
         await self._pause(_FIRST_RETAIN_SECONDS)
         while not self._stopping.is_set():
             if self._leadership.leads:
-                await self._attempt(self._forget_bodies, _RETAIN_SECONDS)
-                await self._attempt(self._forget_unattached, _RETAIN_SECONDS)
+                await self._attempt(self._delete_bodies, _RETAIN_SECONDS)
+                await self._attempt(self._delete_unattached, _RETAIN_SECONDS)
             await self._pause(_RETAIN_SECONDS)
 
-    async def _forget_bodies(self) -> int:
-        forgotten = await forget_bodies(self._database, self._clock() - self._raw_retention)
-        if forgotten:
-            _log.info("bodies of deliveries forgotten", deliveries=forgotten)
-        return forgotten
+    async def _delete_bodies(self) -> int:
+        deleted = await delete_bodies(self._database, self._clock() - self._raw_retention)
+        if deleted:
+            _log.info("bodies of deliveries deleted", deliveries=deleted)
+        return deleted
 
-    async def _forget_unattached(self) -> int:
-        forgotten = await forget_unattached(self._database, self._clock() - self._evidence_retention)
-        if forgotten:
-            _log.info("unattached evidence forgotten", subjects=forgotten)
-        return forgotten
+    async def _delete_unattached(self) -> int:
+        deleted = await delete_unattached(self._database, self._clock() - self._evidence_retention)
+        if deleted:
+            _log.info("unattached evidence deleted", subjects=deleted)
+        return deleted
 
     async def _take_snapshot(self) -> int:
         self._follow_term()

@@ -57,7 +57,7 @@ async def test_an_unknown_team_is_a_problem_that_lists_the_teams(database: Datab
         response = await client.get("/scorecard", params={"team": "serch"})
     assert (response.status_code, response.headers["content-type"]) == (404, "application/problem+json")
     assert response.json()["type"] == "urn:loopgauge:problem:unknown-team"
-    assert response.json()["detail"] == "no experiment is of the team serch; did you mean search?"
+    assert response.json()["detail"] == "no experiment belongs to the team serch; did you mean search?"
 
 
 @pytest.mark.parametrize("window", ["", "90", "59m", "3654d", "99999999999d", "-1d", "P90D", "0d", "1h30m"])

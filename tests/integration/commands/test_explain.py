@@ -23,7 +23,7 @@ def test_an_experiment_is_explained(database_url: str) -> None:
 def test_an_unknown_reference_is_reported_with_what_to_try(database_url: str) -> None:
     unknown = invoke("explain", "github:acme/app#1", "--json", DATABASE_URL=database_url)
     assert (unknown.returncode, unknown.stdout) == (1, "")
-    assert unknown.stderr.startswith("loopgauge: nothing is known of github:acme/app#1: ")
+    assert unknown.stderr.startswith("loopgauge: nothing is stored about github:acme/app#1: ")
     assert "`loopgauge deliveries list` or GET /deliveries" in unknown.stderr
     assert unknown.stderr.count("\n") == 1
     malformed = invoke("explain", "number one", DATABASE_URL=database_url)

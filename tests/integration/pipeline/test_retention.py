@@ -4,7 +4,7 @@ import asyncio
 from datetime import datetime
 from uuid import UUID
 
-from service.pipeline.retention import forget_bodies, forget_unattached
+from service.pipeline.retention import delete_bodies, delete_unattached
 from service.queries.replay import Replay
 from service.storage import events, inbox
 from service.storage.database import Database
@@ -28,9 +28,9 @@ async def test_what_belongs_to_no_experiment_is_forgotten_after_its_time(databas
     young = Issue(number=2, created_at=at(2), labels=())
     await _receive(database, at(3), old.opened(), workflow_run("d" * 40, at(3)))
     await _receive(database, at(9), young.opened())
-    assert await forget_unattached(database, at(9)) == 2
+    assert await delete_unattached(database, at(9)) == 2
     assert await _heard_of(database) == {"github:acme/app#2"}
-    assert await forget_unattached(database, at(9)) == 0
+    assert await delete_unattached(database, at(9)) == 0
 
 
 async def test_experiments_and_all_their_evidence_stay(database: Database) -> None:
@@ -38,7 +38,7 @@ async def test_experiments_and_all_their_evidence_stay(database: Database) -> No
     told = [Issue(created_at=at(2)).opened(), pull.opened(), workflow_run(pull.head, at(4))]
     await _receive(database, at(5), *told)
     before = await all_experiments(database)
-    assert await forget_unattached(database, at(30)) == 0
+    assert await delete_unattached(database, at(30)) == 0
     assert await _heard_of(database) == {"github:acme/app#45", "github:acme/app!7", f"commit:{pull.head}"}
     assert await all_experiments(database) == before
 
@@ -47,12 +47,12 @@ async def test_what_is_still_heard_of_stays(database: Database) -> None:
     issue = Issue(created_at=at(2), labels=())
     await _receive(database, at(3), issue.opened())
     await _receive(database, at(20), issue.edited(at(20)))
-    assert await forget_unattached(database, at(10)) == 0
+    assert await delete_unattached(database, at(10)) == 0
 
 
 async def test_a_change_that_is_forgotten_takes_its_links_along(database: Database) -> None:
     await _receive(database, at(3), PullRequest(created_at=at(3)).opened())
-    assert await forget_unattached(database, at(10)) == 1
+    assert await delete_unattached(database, at(10)) == 1
     async with database.transaction() as connection:
         for table in ("links", "link_statements", "events", "event_deliveries"):
             left = await connection.exec_driver_sql(f"SELECT count(*) FROM {table}")
@@ -62,7 +62,7 @@ async def test_a_change_that_is_forgotten_takes_its_links_along(database: Databa
 async def test_more_than_one_batch_is_forgotten(database: Database) -> None:
     issues = [Issue(number=number, created_at=at(2), labels=()).opened() for number in range(1, 251)]
     await _receive(database, at(3), *issues, Issue(number=300, created_at=at(2)).opened())
-    assert await forget_unattached(database, at(10)) == 250
+    assert await delete_unattached(database, at(10)) == 250
     assert await _heard_of(database) == {"github:acme/app#300"}
 
 
@@ -72,17 +72,17 @@ async def test_bodies_are_forgotten_after_their_time_in_more_than_one_batch(data
     await _receive(database, at(3), *old)
     await _receive(database, at(9), young)
     before = await all_experiments(database)
-    assert await forget_bodies(database, at(9)) == 250
+    assert await delete_bodies(database, at(9)) == 250
     async with database.transaction() as connection:
         assert await inbox.replayable(connection, (at(1), UUID(int=0)), at(28), 1000) == [young.delivery(at(9))]
     assert await all_experiments(database) == before
-    assert await forget_bodies(database, at(9)) == 0
+    assert await delete_bodies(database, at(9)) == 0
 
 
 async def test_what_is_pending_keeps_its_body_however_old_it_is(database: Database) -> None:
     async with database.transaction() as connection:
         await inbox.store(connection, [Issue(created_at=at(2)).opened().delivery(at(3))])
-    assert await forget_bodies(database, at(28)) == 0
+    assert await delete_bodies(database, at(28)) == 0
     await settle(database)
     assert len(await all_experiments(database)) == 1
 
@@ -92,16 +92,16 @@ async def test_bodies_go_while_others_replay_and_record(database: Database) -> N
     await _receive(database, at(3), *issues)
     before = await all_experiments(database)
     again = Replay(RULES, TERMS, lambda: at(28), lambda _, __: None)
-    replayed, forgotten = await asyncio.gather(again.run(database), forget_bodies(database, at(9)))
+    replayed, forgotten = await asyncio.gather(again.run(database), delete_bodies(database, at(9)))
     assert 0 <= replayed.deliveries <= 400
     assert replayed.changed == {}
     # What the replay was holding is passed over, and goes next time.
-    assert forgotten + await forget_bodies(database, at(9)) == 400
+    assert forgotten + await delete_bodies(database, at(9)) == 400
     assert await all_experiments(database) == before
 
 
 async def test_what_is_left_out_of_figures_stays_to_be_counted(database: Database) -> None:
     _, closed = Issue(created_at=at(2)).closed(at(3), "duplicate")
     await _receive(database, at(3), closed)
-    assert await forget_unattached(database, at(10)) == 0
+    assert await delete_unattached(database, at(10)) == 0
     assert await _heard_of(database) == {"github:acme/app#45"}

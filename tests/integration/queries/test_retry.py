@@ -93,7 +93,7 @@ async def test_what_cannot_be_retried_is_left_as_it_is_and_told_why(database: Da
     assert [one.detail for one in retried] == [
         "it is counted, and only failed deliveries are retried; use loopgauge replay",
         "it is ignored, and only failed deliveries are retried; use loopgauge replay",
-        "its body is gone, since LOOPGAUGE_RAW_RETENTION is over",
+        "its body is gone: it is older than LOOPGAUGE_RAW_RETENTION",
         "it is pending already",
         f"there is no delivery {UNKNOWN}",
     ]

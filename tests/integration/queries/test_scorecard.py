@@ -110,10 +110,10 @@ async def test_a_team_is_found_without_regard_to_case(database: Database, named:
 @pytest.mark.parametrize(
     ("named", "told"),
     [
-        ("serch", "no experiment is of the team serch; did you mean search?"),
-        ("billing", "no experiment is of the team billing; teams are _other, ads, search"),
-        ("_none", "no experiment is of the team _none; teams are _other, ads, search"),
-        ("late", "the team late has no figures of its own beyond LOOPGAUGE_MAX_TEAMS=2; ask for _other"),
+        ("serch", "no experiment belongs to the team serch; did you mean search?"),
+        ("billing", "no experiment belongs to the team billing; teams are _other, ads, search"),
+        ("_none", "no experiment belongs to the team _none; teams are _other, ads, search"),
+        ("late", "the team late has no row of its own, because of LOOPGAUGE_MAX_TEAMS=2; ask for _other"),
     ],
 )
 async def test_a_team_that_nobody_has_is_named_with_those_that_there_are(
@@ -140,5 +140,5 @@ async def test_experiments_of_no_team_and_of_further_teams_have_scorecards_too(d
 
 
 async def test_without_any_experiment_no_team_is_known(database: Database) -> None:
-    with pytest.raises(UnknownTeam, match="there is no experiment at all yet"):
+    with pytest.raises(UnknownTeam, match="there are no experiments yet"):
         await scorecards(database, Clock(at(10))).scorecard("search", WEEK)

@@ -213,7 +213,7 @@ async def test_an_unknown_team_is_an_error_and_the_process_stays(database: Datab
     async with figures_process(database) as figures:
         await figures.compile_scorecard("_org", QUARTER)
         process = child()
-        with pytest.raises(UnknownTeam, match="no experiment is of the team search"):
+        with pytest.raises(UnknownTeam, match="no experiment belongs to the team search"):
             await figures.compile_scorecard("search", QUARTER)
         assert child() == process
 

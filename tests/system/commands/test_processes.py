@@ -68,7 +68,7 @@ def test_checking_rules_imports_neither_the_database_nor_the_server() -> None:
     [
         (["migrate"], 0, "the schema is at revision ", ""),
         (["scorecard"], 0, "", ""),
-        (["explain", "github:acme/app#1"], 1, "", "loopgauge: nothing is known of github:acme/app#1: "),
+        (["explain", "github:acme/app#1"], 1, "", "loopgauge: nothing is stored about github:acme/app#1: "),
         (["rules", "check", "rules.yaml"], 0, "rules.yaml: ", ""),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
