@@ -1,4 +1,4 @@
-"""The running service: the application behind a server, from the start to a graceful end."""
+"""The running service: the application behind an HTTP server, from start to graceful shutdown."""
 
 import asyncio
 import gc
@@ -18,9 +18,10 @@ from service.rules.model import Rules
 from service.runtime import shutdown
 from service.settings import Settings
 
-# Longer than load balancers and clients keep idle connections: else a request could meet the end of its connection.
+# Longer than load balancers and clients keep idle connections, so that the client closes first: a server that closes
+# first may lose a request on its way.
 _KEEP_ALIVE_SECONDS = 75
-_COLLECTED_AT = 20_000
+_COLLECTION_THRESHOLD = 20_000
 
 _log = structlog.get_logger(__name__)
 
@@ -29,95 +30,94 @@ async def run_service(
     settings: Settings,
     rules: Rules,
     listening: socket.socket,
-    visit: Callable[[], Coroutine[Any, Any, None]] | None = None,
+    client: Callable[[], Coroutine[Any, Any, None]] | None = None,
     tuning: Mapping[str, str] | None = None,
 ) -> None:
-    """Serve on a socket that listens already, until asked to end by SIGTERM or SIGINT.
+    """Serve on a listening socket until SIGTERM or SIGINT.
 
     Args:
-        visit: what a client does meanwhile; where it fails, the service ends, and so it does with the same error.
-        tuning: PostgreSQL's own settings, for an embedded one.
+        client: runs beside the server; if it fails, the service ends with its error.
+        tuning: PostgreSQL's own settings, for an embedded server.
 
     Raises:
         EmbeddedUnavailable, DatabaseError: it cannot start.
-        asyncio.CancelledError: it was asked to end while it was starting.
+        asyncio.CancelledError: a signal came during the start.
     """
     if (starting := asyncio.current_task()) is not None:
         _on_signals(lambda _: _cancel_once(starting))
     async with open_database(settings, tuning) as database:
         app = create_app(settings, rules, database)
         async with app.lifespan():
-            server = _Server(configuration(app))
+            server = _Server(server_config(app))
             tune_garbage_collector()
-            # A second ctrl-C does not wait for what is under way.
-            _on_signals(lambda asked: server.handle_exit(asked, None))
-            _say_where(settings, listening)
-            async with _visited(server, visit):
+            # Uvicorn ends at once on a second Ctrl-C, without waiting for requests.
+            _on_signals(lambda number: server.handle_exit(number, None))
+            _log_address(settings, listening)
+            async with _running_client(server, client):
                 await server.serve(sockets=[listening])
         _log.info("stopped")
 
 
 @asynccontextmanager
-async def _visited(
-    server: uvicorn.Server, visit: Callable[[], Coroutine[Any, Any, None]] | None
+async def _running_client(
+    server: uvicorn.Server, client: Callable[[], Coroutine[Any, Any, None]] | None
 ) -> AsyncIterator[None]:
-    """A client visits while the server runs. What fails once that is asked to end is no failure of the visit."""
-    if visit is None:
+    """Run a client beside the server, and raise its error. Errors after the shutdown began do not count."""
+    if client is None:
         yield
         return
     failed: list[BaseException] = []
 
-    def ended(visiting: asyncio.Task[None]) -> None:
-        if not visiting.cancelled() and (error := visiting.exception()) is not None and not server.should_exit:
+    def ended(task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None and not server.should_exit:
             failed.append(error)
             server.should_exit = True
 
-    visiting = asyncio.create_task(visit(), name="visit")
-    visiting.add_done_callback(ended)
+    task = asyncio.create_task(client(), name="client")
+    task.add_done_callback(ended)
     try:
         yield
     finally:
-        visiting.cancel()
-        await asyncio.gather(visiting, return_exceptions=True)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
     if failed:
         raise failed[0]
 
 
 def tune_garbage_collector() -> None:
-    """Let the garbage collector pass over what was made for good, and come when there is something to find.
+    """Exclude the imported modules from garbage collection, and collect less often.
 
-    By default it comes after 700 more objects than were let go of, which is a dozen deliveries, and looks through all
-    that was ever imported again and again.
+    By default a collection runs whenever 700 more objects were created than freed, which is a dozen deliveries, and
+    scans every imported module again and again.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(_COLLECTED_AT)
+    gc.set_threshold(_COLLECTION_THRESHOLD)
 
 
 def _cancel_once(starting: asyncio.Task[Any]) -> None:
-    # A second signal would cancel the clearing up after the first one.
+    # A second signal would cancel the cleanup after the first one.
     if not starting.cancelling():
         starting.cancel()
 
 
 def _on_signals(end: Callable[[signal.Signals], object]) -> None:
-    for asked in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(asked, end, asked)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, end, number)
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn, which leaves signals to us: it would raise them again at the end, and the process die of them."""
+    """Uvicorn without signal handlers: its own raise the signal again at the end, which kills the process."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
 
-class _Joined:
-    """A connection that writes once in a turn of the event loop what it is given in pieces.
+class _CoalescingTransport:
+    """A connection that joins the writes of one turn of the event loop.
 
-    Head and body of an answer come as two, and to write costs as much as to check a signature. An answer in pieces that
-    never waits between them is gathered whole; there is none such here.
+    Uvicorn writes the head and the body of an answer separately, and a write costs as much as verifying a signature.
     """
 
     def __init__(self, transport: asyncio.Transport) -> None:
@@ -136,7 +136,7 @@ class _Joined:
 
     def _flush(self) -> None:
         pieces, self._pieces = self._pieces, []
-        # Who asked may have gone away since.
+        # The client may have disconnected since.
         if pieces and not self._transport.is_closing():
             self._transport.write(b"".join(pieces))
 
@@ -145,29 +145,29 @@ class _Joined:
 
 
 class _Protocol(HttpToolsProtocol):
-    """Uvicorn's HTTP, on connections that write once for each answer."""
+    """Uvicorn's HTTP protocol on connections that write once for each answer."""
 
     def connection_made(self, transport: Any) -> None:
-        super().connection_made(cast("asyncio.Transport", _Joined(transport)))
+        super().connection_made(cast("asyncio.Transport", _CoalescingTransport(transport)))
 
 
-def configuration(app: ASGIApp) -> uvicorn.Config:
-    """How the service, and what it is held against, is served."""
+def server_config(app: ASGIApp) -> uvicorn.Config:
+    """The configuration of the HTTP server, for the service and for the references of its benchmark."""
     return uvicorn.Config(
         app,
         http=_Protocol,
-        lifespan="off",  # its errors would come as tracebacks: it is entered around the server instead
+        lifespan="off",  # its errors would be logged as tracebacks; `run_service` enters it around the server
         ws="none",
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,  # nobody here asks who called, or how
+        proxy_headers=False,  # no endpoint reads the client's address or the scheme
         timeout_graceful_shutdown=shutdown.DRAIN_SECONDS,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
     )
 
 
-def _say_where(settings: Settings, listening: socket.socket) -> None:
+def _log_address(settings: Settings, listening: socket.socket) -> None:
     host, port = listening.getsockname()[:2]
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     _log.info("listening", url=f"http://{address}", role=settings.role, sources=sorted(settings.sources))

@@ -1,1 +1,1 @@
-"""What runs: background work, the election of a leader, and child processes."""
+"""The runtime: background work, the election of a leader, child processes, and the shutdown."""

@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.server import configuration, tune_garbage_collector
+from service.server import server_config, tune_garbage_collector
 from tests.support.builders import SECRET
 
 DATABASE = "LOOPGAUGE_BENCH_DATABASE"
@@ -145,7 +145,7 @@ REFERENCES: Mapping[str, Callable[[], ASGIApp]] = {
 
 def main(name: str, port: str) -> None:
     """Serve until it is asked to end."""
-    config = configuration(REFERENCES[name]())
+    config = server_config(REFERENCES[name]())
     config.port = int(port)
     tune_garbage_collector()
     uvloop.run(uvicorn.Server(config).serve())

@@ -1,4 +1,4 @@
-"""What the server sends is whole and in order, and an answer is one write, whatever it is made of."""
+"""The server sends answers whole and in order, each in one write."""
 
 import asyncio
 import socket
@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from starlette.responses import JSONResponse, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.server import configuration
+from service.server import server_config
 from tests.support.outage import until
 
 _PIECE = b"x" * 100_000
@@ -39,8 +39,8 @@ def _app() -> FastAPI:
 
 @asynccontextmanager
 async def _serving(app: ASGIApp) -> AsyncIterator[int]:
-    """The port at which an application is served as the service is."""
-    server = uvicorn.Server(configuration(app))
+    """Serve an application like the service, and yield its port."""
+    server = uvicorn.Server(server_config(app))
     server.config.port = 0
     serving = asyncio.create_task(server.serve())
 
@@ -71,17 +71,17 @@ async def test_head_and_body_of_an_answer_arrive_together() -> None:
     async with _connected() as (reader, writer):
         for _ in range(20):
             await _ask(writer, "/small")
-            # What one write sent, one read finds.
+            # One read returns what one write sent.
             answer = await reader.read(65536)
             assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
             assert answer.endswith(b'\r\n\r\n{"status":"stored"}')
 
 
-def test_a_client_that_goes_away_as_it_is_answered_is_no_fault() -> None:
-    faults: list[object] = []
+def test_a_client_that_disconnects_during_its_answer_causes_no_error() -> None:
+    errors: list[object] = []
 
-    async def answer_who_has_gone() -> None:
-        asyncio.get_running_loop().set_exception_handler(lambda _, fault: faults.append(fault))
+    async def answer_disconnected_clients() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, error: errors.append(error))
         now = asyncio.Event()
 
         async def app(_scope: Scope, receive: Receive, send: Send) -> None:
@@ -95,26 +95,26 @@ def test_a_client_that_goes_away_as_it_is_answered_is_no_fault() -> None:
                 now.clear()
                 clients = [_connect(port) for _ in range(8)]
                 await asyncio.sleep(0.01)
-                # In one turn of the loop it is seen that they have gone and what they are to be sent.
+                # The loop sees the disconnects and the answers in one turn.
                 now.set()
                 for client in clients:
                     client.close()
                 await asyncio.sleep(0.01)
 
-    # As the service runs: another loop would take what is written to nobody.
-    uvloop.run(answer_who_has_gone())
-    assert faults == []
+    # The loop of the service: asyncio's own accepts writes to a closed connection.
+    uvloop.run(answer_disconnected_clients())
+    assert errors == []
 
 
 def _connect(port: int) -> socket.socket:
-    """A client that asks, and resets the connection where it closes it."""
+    """A client that sends a request, and resets the connection when it closes."""
     client = socket.create_connection(("127.0.0.1", port))
     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     client.sendall(b"GET / HTTP/1.1\r\nhost: test\r\n\r\n")
     return client
 
 
-async def test_answers_to_requests_that_came_together_are_in_order() -> None:
+async def test_answers_to_pipelined_requests_are_in_order() -> None:
     async with _connected() as (reader, writer):
         await _ask(writer, "/small")
         await _ask(writer, "/missing")
@@ -124,7 +124,7 @@ async def test_answers_to_requests_that_came_together_are_in_order() -> None:
 
 
 @pytest.mark.parametrize("connection", ["keep-alive", "close"])
-async def test_a_long_answer_arrives_whole_when_its_reader_is_slow(connection: str) -> None:
+async def test_a_long_answer_arrives_whole_at_a_slow_reader(connection: str) -> None:
     async with _connected() as (reader, writer):
         await _ask(writer, "/large", f"connection: {connection}")
         arrived = 0

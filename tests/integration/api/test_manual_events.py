@@ -226,7 +226,7 @@ FAILED = ("outcome:failed",)
         (("outcome:abandoned",), "classified", {"failure_category": "basic"}, "its outcome is abandoned"),
         (WORKED, "shared", {"failure_category": "basic"}, "its outcome is worked"),
         (FAILED, "classified", {}, "needs failure_category"),
-        (FAILED, "described", {}, "needs something that it says"),
+        (FAILED, "described", {}, "needs a title, url, team or risk"),
         (FAILED, "concluded", {}, "it has been concluded since 2026-03-06T09:00:00Z"),
         (FAILED, "started", {}, "it was concluded at 2026-03-06T09:00:00Z, so it cannot be started at 2026-03-10"),
         (FAILED, "signalled", {"result": "success"}, "so it cannot be started at"),
@@ -242,7 +242,7 @@ FAILED = ("outcome:failed",)
         ),
         (FAILED, "signalled", {}, "needs result"),
         (FAILED, "started", {"result": "success"}, "only a signal has a result"),
-        (FAILED, "described", {"title": " "}, "needs something that it says"),
+        (FAILED, "described", {"title": " "}, "needs a title, url, team or risk"),
     ],
 )
 async def test_an_impossible_event_is_refused_with_the_reason_and_not_stored(
