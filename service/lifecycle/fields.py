@@ -1,6 +1,8 @@
-"""The registry of declared fields: who may state each, the values that it accepts, and the form in which it is stored.
+"""The registry of declared fields: the values that each accepts, their stored form, and the ways to declare them.
 
-Rules, comment commands, CloudEvents, the API and its OpenAPI document derive from `FIELDS`.
+Rules, comment commands, CloudEvents, manual events and the OpenAPI document derive from `FIELDS`. To add a field, add
+its name to `FieldName` and its entry to `FIELDS`. To make the field an attribute of experiments too, add it to
+`Experiment`, to the table with a migration, to `storage/experiments.py` and to `presentation/experiments.py`.
 """
 
 from collections.abc import Callable, Collection, Mapping

@@ -1,4 +1,4 @@
-"""References: typed names of subjects, and how people spell them."""
+"""References: typed names of subjects, and the parser of their spellings."""
 
 import re
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ Ref = NewType("Ref", str)
 """A typed reference to a subject: `github:acme/app#45`, `github:acme/app!7`, `commit:<sha>`, `key:anything`."""
 
 _REFERENCE = re.compile(r"[a-z][a-z0-9_-]*:[^\s\x00-\x1f\x7f-\x9f]+")
-# What references of the kinds that everybody shares look like; others are as their makers please.
+# The form of the references of each known scheme, with an example. Other schemes may have any form.
 _FORMS: Mapping[str, tuple[re.Pattern[str], str]] = {
     "branch": (re.compile(r"[^@]+@.+"), "branch:acme/app@exp/cache"),
     "github": (re.compile(r"[^#!]+[#!][0-9]+"), "github:acme/app#45 or github:acme/app!7"),
@@ -23,10 +23,11 @@ _EXPERIMENTS = uuid5(NAMESPACE_URL, "loopgauge:experiment")
 
 
 def parse_reference(text: str) -> Ref:
-    """The reference that a text spells.
+    """Parse a reference.
 
     Raises:
-        BadReference: the text has no scheme or no name, white space or controls in it, or not the form of its scheme.
+        BadReference: the text has no scheme or no name, contains white space or control characters, or does not have
+            the form of its scheme.
     """
     if not _REFERENCE.fullmatch(text):
         raise BadReference(f"{text!r} is not a reference; expected a form such as github:acme/app#45")
@@ -36,13 +37,13 @@ def parse_reference(text: str) -> Ref:
         raise BadReference(f"{text!r} is not a reference; expected {example}")
     if scheme == "jira":
         return Ref(f"jira:{text[5:].upper()}")
-    # Free keys and the names of branches are compared with case, all else without.
+    # Free keys and names of branches are case-sensitive; everything else is not.
     place, rest = split_project(text)
     return Ref(text if scheme == "key" else place.lower() + (rest if scheme == "branch" else rest.lower()))
 
 
 def item(provider: str, project: str, number: int) -> Ref:
-    """The reference of an issue or ticket. Projects are compared without case, as the forges do."""
+    """The reference of an issue or ticket. Names of projects are case-insensitive, as in the forges."""
     return Ref(f"{provider}:{project.lower()}#{number}")
 
 
@@ -52,31 +53,31 @@ def change(provider: str, project: str, number: int) -> Ref:
 
 
 def project(provider: str, name: str) -> Ref:
-    """The reference of a project, as the start of those of its items and changes."""
+    """The reference of a project: the prefix of the references of its items and changes."""
     return Ref(f"{provider}:{name.lower()}")
 
 
 def branches(project: str) -> Ref:
-    """The reference of a project as the start of those of its branches."""
+    """The prefix of the references of a project's branches."""
     return Ref(f"branch:{project.lower()}")
 
 
 def branch(project: str, name: str) -> Ref:
-    """The reference of a branch; its name is compared with case."""
+    """The reference of a branch, whose name is case-sensitive."""
     return Ref(f"{branches(project)}@{name}")
 
 
 def commit(sha: str) -> Ref:
-    """The reference of a commit; the hash alone names it in every fork and mirror."""
+    """The reference of a commit. Its hash is the same in every fork and mirror."""
     return Ref(f"commit:{sha.lower()}")
 
 
 def experiment_id(root: Ref) -> UUID:
-    """The public id of the experiment with this root: a UUIDv5 of the reference."""
+    """The public id of the experiment with this root: a UUID of version 5."""
     return uuid5(_EXPERIMENTS, root)
 
 
 def split_project(subject: str) -> tuple[str, str]:
-    """A reference's project and the rest: `github:acme/app` and `#45`, `jira:ML` and `-12`."""
+    """Split a reference into its project and the rest: `github:acme/app` and `#45`, `jira:ML` and `-12`."""
     parts = _IN_PROJECT.fullmatch(subject)
     return (parts[1], parts[2] or "") if parts else (subject, "")
