@@ -55,9 +55,9 @@ def template(*arguments: str) -> subprocess.CompletedProcess[str]:
 @cache
 def rendered(*arguments: str) -> str:
     """Return the manifests for the values of the arguments."""
-    done = template(*arguments)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    result = template(*arguments)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
 
 
 class _Strict(yaml.SafeLoader):

@@ -11,8 +11,8 @@ from tests.system.helm.schemas import validate, write_schemas
 
 def lint(values: Path) -> str:
     """Return the findings of Helm's lint for some values; empty if there are none."""
-    done = run("helm", "lint", "--strict", "--kube-version", KUBERNETES[-1], "--values", str(values), str(CHART))
-    return done.stdout + done.stderr if done.returncode else ""
+    result = run("helm", "lint", "--strict", "--kube-version", KUBERNETES[-1], "--values", str(values), str(CHART))
+    return result.stdout + result.stderr if result.returncode else ""
 
 
 def problems(directory: Path) -> Iterator[str]:

@@ -164,8 +164,8 @@ class Node:
 @contextmanager
 def node(objects: Sequence[Manifest], secrets: Secrets, directory: Path) -> Iterator[Node]:
     """Yield a node, and kill its pods at the end."""
-    made = Node(objects, secrets, directory)
+    release_node = Node(objects, secrets, directory)
     try:
-        yield made
+        yield release_node
     finally:
-        made.clear()
+        release_node.clear()

@@ -20,8 +20,8 @@ def write_schemas(directory: Path, version: str) -> str:
 
 def validate(manifests: Path, schemas: str) -> str:
     """Return the problems of the manifests in a folder, empty if there are none; a missing schema is a problem."""
-    done = run("kubeconform", "-strict", "-summary", "-schema-location", schemas, str(manifests))
-    return "" if done.returncode == 0 and "Skipped: 0" in done.stdout else done.stdout + done.stderr
+    result = run("kubeconform", "-strict", "-summary", "-schema-location", schemas, str(manifests))
+    return "" if result.returncode == 0 and "Skipped: 0" in result.stdout else result.stdout + result.stderr
 
 
 def _kubernetes(version: str) -> Iterator[tuple[str, Any]]:
@@ -47,10 +47,10 @@ def _custom() -> Iterator[tuple[str, Any]]:
 def _strict(schema: Any) -> Any:
     """Refuse unknown fields of a custom resource, which Kubernetes would drop silently."""
     if isinstance(schema, list):
-        return [_strict(one) for one in schema]
+        return [_strict(part) for part in schema]
     if not isinstance(schema, dict):
         return schema
-    strict = {name: _strict(one) for name, one in schema.items()}
+    strict = {name: _strict(part) for name, part in schema.items()}
     if "properties" in schema and isinstance(schema["properties"], dict) and schema.get("type") == "object":
         open_ended = schema.get("x-kubernetes-preserve-unknown-fields")
         strict.setdefault("additionalProperties", bool(open_ended))

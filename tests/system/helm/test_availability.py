@@ -10,13 +10,15 @@ def test_an_autoscaler_alone_sets_the_number_of_api_pods(mode: str) -> None:
     objects = minimal("api.autoscaling.enabled=true", "api.replicas=3", f"spool.mode={mode}")
     [scaler] = of_kind(objects, "HorizontalPodAutoscaler")
     target = scaler["spec"]["scaleTargetRef"]
-    [scaled] = [one for one in of_kind(objects, target["kind"]) if one["metadata"]["name"] == target["name"]]
+    [scaled] = [
+        manifest for manifest in of_kind(objects, target["kind"]) if manifest["metadata"]["name"] == target["name"]
+    ]
     assert "replicas" not in scaled["spec"]
 
 
 def test_an_autoscaler_has_its_bounds_and_a_target_share_of_the_requested_cpu() -> None:
     chosen = ("minReplicas=3", "maxReplicas=9", "targetCPUUtilizationPercentage=55", "enabled=true")
-    [scaler] = of_kind(minimal(*(f"api.autoscaling.{one}" for one in chosen)), "HorizontalPodAutoscaler")
+    [scaler] = of_kind(minimal(*(f"api.autoscaling.{setting}" for setting in chosen)), "HorizontalPodAutoscaler")
     assert (scaler["spec"]["minReplicas"], scaler["spec"]["maxReplicas"]) == (3, 9)
     target = {"type": "Utilization", "averageUtilization": 55}
     assert scaler["spec"]["metrics"] == [{"type": "Resource", "resource": {"name": "cpu", "target": target}}]
@@ -34,11 +36,14 @@ def test_pods_are_spread_over_nodes_and_zones_if_possible(role: str) -> None:
     """If it is not possible, they start on the same node."""
     pod = pod_of(minimal(), role)
     spread = pod["spec"]["topologySpreadConstraints"]
-    assert {one["topologyKey"] for one in spread} == {"kubernetes.io/hostname", "topology.kubernetes.io/zone"}
-    for one in spread:
-        assert (one["whenUnsatisfiable"], one["maxSkew"]) == ("ScheduleAnyway", 1)
-        assert one["labelSelector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
-        assert one["labelSelector"]["matchLabels"]["app.kubernetes.io/component"] == role
+    assert {constraint["topologyKey"] for constraint in spread} == {
+        "kubernetes.io/hostname",
+        "topology.kubernetes.io/zone",
+    }
+    for constraint in spread:
+        assert (constraint["whenUnsatisfiable"], constraint["maxSkew"]) == ("ScheduleAnyway", 1)
+        assert constraint["labelSelector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+        assert constraint["labelSelector"]["matchLabels"]["app.kubernetes.io/component"] == role
 
 
 def test_a_drain_evicts_one_ready_pod_at_a_time_and_unready_pods_at_once() -> None:

@@ -21,10 +21,10 @@ from tests.system.helm.chart import (
 
 def test_the_smallest_installation_has_two_roles_a_service_an_account_and_a_migration() -> None:
     objects = scenario("minimal")
-    assert sorted(one["kind"] for one in objects) == [
+    assert sorted(manifest["kind"] for manifest in objects) == [
         *["Deployment", "Deployment", "Job", "Pod", "Service", "ServiceAccount"]
     ]
-    assert {one["spec"]["replicas"] for one in of_kind(objects, "Deployment")} == {2}
+    assert {manifest["spec"]["replicas"] for manifest in of_kind(objects, "Deployment")} == {2}
 
 
 def test_service_links_do_not_become_settings() -> None:
@@ -55,44 +55,47 @@ def test_manifests_refer_to_secrets_and_never_contain_them() -> None:
 @pytest.mark.parametrize("values", SCENARIOS, ids=lambda path: path.stem)
 def test_a_hook_migration_needs_no_object_of_the_release(values: Path) -> None:
     objects = manifests("--values", str(values))
-    brought = {one["metadata"]["name"] for one in objects if one["kind"] in {"ConfigMap", "Secret", "ServiceAccount"}}
+    kinds = {"ConfigMap", "Secret", "ServiceAccount"}
+    created = {manifest["metadata"]["name"] for manifest in objects if manifest["kind"] in kinds}
     for job in of_kind(objects, "Job"):
         if "helm.sh/hook" in job["metadata"].get("annotations", {}):
             spec = job["spec"]["template"]["spec"]
             named = [
-                one["secretKeyRef"]["name"] for one in environment(job["spec"]["template"]).values() if one != "UTC"
+                value["secretKeyRef"]["name"]
+                for value in environment(job["spec"]["template"]).values()
+                if value != "UTC"
             ]
             volumes = [volume["configMap"]["name"] for volume in spec["volumes"] if "configMap" in volume]
-            assert not brought & {spec["serviceAccountName"], *named, *volumes}
+            assert not created & {spec["serviceAccountName"], *named, *volumes}
 
 
 def test_a_hook_runs_before_installs_and_upgrades_and_replaces_the_last_one() -> None:
     [job] = of_kind(minimal(), "Job")
-    told = job["metadata"]["annotations"]
-    assert set(told["helm.sh/hook"].split(",")) == {"pre-install", "pre-upgrade"}
+    annotations = job["metadata"]["annotations"]
+    assert set(annotations["helm.sh/hook"].split(",")) == {"pre-install", "pre-upgrade"}
     # A failed one remains for inspection until the next one.
-    assert set(told["helm.sh/hook-delete-policy"].split(",")) == {"before-hook-creation", "hook-succeeded"}
+    assert set(annotations["helm.sh/hook-delete-policy"].split(",")) == {"before-hook-creation", "hook-succeeded"}
 
 
 def test_argo_cd_creates_the_secret_before_the_job_and_the_job_before_the_pods() -> None:
     wave = "argocd.argoproj.io/sync-wave"
     objects = scenario("argocd")
     [secret], [job] = of_kind(objects, "ExternalSecret"), of_kind(objects, "Job")
-    first, second = (int(one["metadata"]["annotations"][wave]) for one in (secret, job))
+    first, second = (int(manifest["metadata"]["annotations"][wave]) for manifest in (secret, job))
     assert first < second < 0
     named = environment(job["spec"]["template"])["LOOPGAUGE_DATABASE_URL"]["secretKeyRef"]["name"]
     assert named == secret["spec"]["target"]["name"]
-    assert not any(wave in one["metadata"].get("annotations", {}) for one in of_kind(objects, "Deployment"))
+    assert not any(wave in manifest["metadata"].get("annotations", {}) for manifest in of_kind(objects, "Deployment"))
 
 
 def test_the_mode_decides_how_the_schema_is_migrated() -> None:
-    found = {}
+    migrations = {}
     for mode in ("hook", "job", "init", "none"):
         objects = minimal(f"migrations.mode={mode}")
-        jobs = ["helm.sh/hook" in one["metadata"].get("annotations", {}) for one in of_kind(objects, "Job")]
-        first = [one["args"] for one in pod_of(objects, "worker")["spec"].get("initContainers", [])]
-        found[mode] = (jobs, first)
-    assert found == {
+        jobs = ["helm.sh/hook" in manifest["metadata"].get("annotations", {}) for manifest in of_kind(objects, "Job")]
+        first = [container["args"] for container in pod_of(objects, "worker")["spec"].get("initContainers", [])]
+        migrations[mode] = (jobs, first)
+    assert migrations == {
         "hook": ([True], []),
         "job": ([False], []),
         "init": ([], [["migrate"]]),
@@ -107,7 +110,7 @@ def test_a_job_that_is_not_a_hook_changes_its_name_with_its_pod() -> None:
 
     again, newer, elsewhere = job("worker.replicas=5"), job("image.tag=9.9.9"), job("labels.team=search")
     assert again == job()
-    assert len({one["metadata"]["name"] for one in (again, newer, elsewhere)}) == 3
+    assert len({manifest["metadata"]["name"] for manifest in (again, newer, elsewhere)}) == 3
 
 
 def test_a_label_of_one_role_overrides_that_of_all_objects() -> None:
@@ -136,9 +139,9 @@ def test_each_mode_of_the_spool_has_the_disk_that_it_needs(
     [api] = of_kind(objects, kind, "api")
     pod = api["spec"]["template"]
     assert environment(pod)["LOOPGAUGE_SPOOL"] == spooling
-    mounted = [one["name"] for one in pod["spec"]["containers"][0]["volumeMounts"]]
+    mounted = [mount["name"] for mount in pod["spec"]["containers"][0]["volumeMounts"]]
     assert ("spool" in mounted) is (spooling == "true")
-    spools = [one for one in pod["spec"]["volumes"] if one["name"] == "spool"]
+    spools = [volume for volume in pod["spec"]["volumes"] if volume["name"] == "spool"]
     # Kubernetes would evict a pod above a size limit, and lose acknowledged deliveries.
     assert spools == [{"name": name, "emptyDir": {}} for name in volumes]
     if kind == "StatefulSet":
@@ -146,7 +149,7 @@ def test_each_mode_of_the_spool_has_the_disk_that_it_needs(
         assert claim["metadata"]["name"] == "spool"
         assert set(api["spec"]["persistentVolumeClaimRetentionPolicy"].values()) == {"Retain"}
     # Workers receive nothing.
-    assert "spool" not in [one["name"] for one in pod_of(objects, "worker")["spec"]["volumes"]]
+    assert "spool" not in [volume["name"] for volume in pod_of(objects, "worker")["spec"]["volumes"]]
 
 
 def test_changed_rules_replace_the_pods() -> None:
@@ -156,17 +159,17 @@ def test_changed_rules_replace_the_pods() -> None:
         assert config["data"] == {"rules.yaml": rules}
         return {pod_of(objects, role)["metadata"]["annotations"]["checksum/rules"] for role in ("api", "worker")}
 
-    one, other = checksum("extends: none"), checksum("extends: defaults")
-    assert (len(one), len(other), len(one | other)) == (1, 1, 2)
+    without, with_defaults = checksum("extends: none"), checksum("extends: defaults")
+    assert (len(without), len(with_defaults), len(without | with_defaults)) == (1, 1, 2)
 
 
 def test_pods_read_rules_from_the_key_of_an_existing_config_map() -> None:
     objects = scenario("external-secrets")
     for role in ("api", "worker"):
         pod = pod_of(objects, role)
-        [rules] = [one for one in pod["spec"]["volumes"] if one["name"] == "rules"]
+        [rules] = [volume for volume in pod["spec"]["volumes"] if volume["name"] == "rules"]
         assert rules["configMap"] == {"name": "our-rules", "items": [{"key": "loopgauge.yaml", "path": "rules.yaml"}]}
-        [mount] = [one for one in pod["spec"]["containers"][0]["volumeMounts"] if one["name"] == "rules"]
+        [mount] = [mount for mount in pod["spec"]["containers"][0]["volumeMounts"] if mount["name"] == "rules"]
         assert environment(pod)["LOOPGAUGE_RULES"] == f"{mount['mountPath']}/rules.yaml"
 
 
@@ -191,11 +194,11 @@ def test_every_service_and_policy_selects_its_own_pods() -> None:
         return {name for name, labels in labelled.items() if selector.items() <= labels.items()}
 
     api, worker = "StatefulSet/acme-loopgauge-api", "Deployment/acme-loopgauge-worker"
-    by_name = {one["metadata"]["name"]: one["spec"]["selector"] for one in of_kind(objects, "Service")}
+    by_name = {manifest["metadata"]["name"]: manifest["spec"]["selector"] for manifest in of_kind(objects, "Service")}
     assert selected(by_name["acme-loopgauge"]) == {api}
-    budgets = [one["spec"]["selector"]["matchLabels"] for one in of_kind(objects, "PodDisruptionBudget")]
+    budgets = [manifest["spec"]["selector"]["matchLabels"] for manifest in of_kind(objects, "PodDisruptionBudget")]
     assert [selected(budget) for budget in budgets] == [{api}, {worker}]
-    policies = {one["metadata"]["name"]: one["spec"] for one in of_kind(objects, "NetworkPolicy")}
+    policies = {manifest["metadata"]["name"]: manifest["spec"] for manifest in of_kind(objects, "NetworkPolicy")}
     chosen = {name: selected(spec["podSelector"]["matchLabels"]) for name, spec in policies.items()}
     assert chosen["acme-loopgauge-api"] == {api}
     assert chosen["acme-loopgauge-worker"] == {worker}
@@ -214,7 +217,7 @@ def test_workers_accept_connections_of_prometheus_only() -> None:
 
 def test_pods_reach_only_the_database_the_dns_and_each_other() -> None:
     policies = of_kind(scenario("everything"), "NetworkPolicy")
-    [policy] = [one["spec"] for one in policies if one["spec"]["policyTypes"] == ["Egress"]]
+    [policy] = [manifest["spec"] for manifest in policies if manifest["spec"]["policyTypes"] == ["Egress"]]
     database, names, each_other = policy["egress"]
     assert database == {"ports": [{"port": 5432}], "to": [{"ipBlock": {"cidr": "10.0.0.5/32"}}]}
     # DNS uses UDP, and TCP for long answers.
@@ -233,5 +236,5 @@ def test_large_numbers_have_no_exponent() -> None:
 
 
 def test_a_digest_overrides_the_tag_of_the_image() -> None:
-    images = {one["image"] for _, pod in pods(scenario("everything")) for one in containers(pod)}
+    images = {container["image"] for _, pod in pods(scenario("everything")) for container in containers(pod)}
     assert images == {"ghcr.io/loopgauge/loopgauge@sha256:" + "0123456789abcdef" * 4}

@@ -10,9 +10,9 @@ from tests.system.helm.chart import CHART, run, template
 
 def test_the_readme_is_generated_from_the_comments_of_values() -> None:
     """If it differs, run `make chart`."""
-    made = run("helm-docs", "--dry-run", "--sort-values-order", "file", "--chart-search-root", str(CHART))
-    assert made.returncode == 0, made.stderr
-    assert made.stdout.strip() == (CHART / "README.md").read_text(encoding="utf-8").strip()
+    result = run("helm-docs", "--dry-run", "--sort-values-order", "file", "--chart-search-root", str(CHART))
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip() == (CHART / "README.md").read_text(encoding="utf-8").strip()
 
 
 def test_every_value_has_a_description() -> None:
@@ -32,9 +32,9 @@ def _notes(*settings: str) -> str:
     chosen = [part for setting in settings for part in ("--set", setting)]
     values = ["--values", str(CHART / "ci/minimal-values.yaml")]
     # `helm template` omits the notes; a dry run of an installation shows them.
-    done = run("helm", "install", "acme", str(CHART), "--namespace", "tools", "--dry-run=client", *values, *chosen)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.split("NOTES:\n")[1]
+    result = run("helm", "install", "acme", str(CHART), "--namespace", "tools", "--dry-run=client", *values, *chosen)
+    assert result.returncode == 0, result.stderr
+    return result.stdout.split("NOTES:\n")[1]
 
 
 def test_the_notes_explain_the_next_steps() -> None:
@@ -58,6 +58,6 @@ def test_the_notes_explain_the_next_steps() -> None:
 
 
 def test_an_older_kubernetes_is_refused_with_a_message() -> None:
-    done = template("--values", str(CHART / "ci/minimal-values.yaml"), "--kube-version", "1.29.0")
-    assert done.returncode != 0
-    assert "requires kubeVersion: >=1.30.0-0" in done.stderr
+    result = template("--values", str(CHART / "ci/minimal-values.yaml"), "--kube-version", "1.29.0")
+    assert result.returncode != 0
+    assert "requires kubeVersion: >=1.30.0-0" in result.stderr

@@ -62,7 +62,7 @@ def _violations(pod: Manifest) -> Iterator[str]:
     spec = pod["spec"]
     own = spec.get("securityContext", {})
     yield from (field for field in _OF_THE_HOST if spec.get(field))
-    yield from (f"sysctl {one['name']}" for one in own.get("sysctls", []))
+    yield from (f"sysctl {sysctl['name']}" for sysctl in own.get("sysctls", []))
     yield from (
         f"volume {volume['name']}" for volume in spec.get("volumes", []) if not volume.keys() - {"name"} <= _VOLUMES
     )
@@ -101,9 +101,11 @@ def test_every_pod_meets_the_restricted_pod_security_standard(values: Path) -> N
 @_VALUES
 def test_no_container_can_write_to_its_image_or_call_kubernetes(values: Path) -> None:
     for name, pod in pods(manifests("--values", str(values))):
-        assert all(one["securityContext"]["readOnlyRootFilesystem"] is True for one in containers(pod)), name
+        assert all(container["securityContext"]["readOnlyRootFilesystem"] is True for container in containers(pod)), (
+            name
+        )
         assert pod["spec"]["automountServiceAccountToken"] is False, name
-        assert all(one["resources"]["requests"] for one in containers(pod)), name
+        assert all(container["resources"]["requests"] for container in containers(pod)), name
 
 
 @pytest.mark.parametrize(

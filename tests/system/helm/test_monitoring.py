@@ -25,14 +25,14 @@ def test_the_chart_packages_the_same_files_as_the_dashboards_folder(folder: str,
 
 def test_dashboards_are_installed_unchanged() -> None:
     config = of_kind(scenario("everything"), "ConfigMap")
-    shown = {
+    installed = {
         name: text
-        for one in config
-        if one["metadata"].get("labels", {}).get("grafana_dashboard") == "1"
-        for name, text in one["data"].items()
+        for manifest in config
+        if manifest["metadata"].get("labels", {}).get("grafana_dashboard") == "1"
+        for name, text in manifest["data"].items()
     }
     files = (REPOSITORY / "dashboards/json").glob("*.json")
-    assert shown == {path.name: path.read_text(encoding="utf-8").rstrip("\n") for path in files}
+    assert installed == {path.name: path.read_text(encoding="utf-8").rstrip("\n") for path in files}
 
 
 def _groups() -> list[Manifest]:
@@ -41,47 +41,49 @@ def _groups() -> list[Manifest]:
 
 
 def test_rules_are_installed_unchanged() -> None:
-    [made] = of_kind(minimal("prometheusRule.enabled=true"), "PrometheusRule")
-    assert made["spec"]["groups"] == _groups()
+    [manifest] = of_kind(minimal("prometheusRule.enabled=true"), "PrometheusRule")
+    assert manifest["spec"]["groups"] == _groups()
 
 
 def test_links_use_the_addresses_of_the_runbook_and_of_grafana() -> None:
-    [made] = of_kind(scenario("everything"), "PrometheusRule")
+    [manifest] = of_kind(scenario("everything"), "PrometheusRule")
     groups = _groups()
     # Everything else is unchanged.
     for rule in (rule for group in groups for rule in group["rules"] if "alert" in rule):
-        told, (_, _, section) = rule["annotations"], rule["annotations"]["runbook_url"].partition("#")
-        told["runbook_url"] = f"https://runbooks.example.com/loopgauge#{section}"
-        told["description"] = told["description"].replace("https://grafana.example.com", "https://grafana.example.org")
-    assert made["spec"]["groups"] == groups
+        annotations = rule["annotations"]
+        section = annotations["runbook_url"].partition("#")[2]
+        annotations["runbook_url"] = f"https://runbooks.example.com/loopgauge#{section}"
+        description = annotations["description"]
+        annotations["description"] = description.replace("https://grafana.example.com", "https://grafana.example.org")
+    assert manifest["spec"]["groups"] == groups
     assert "https://grafana.example.org/d/" in str(groups)
 
 
 def _matches(selector: Manifest, labels: Mapping[str, str]) -> bool:
     return selector["matchLabels"].items() <= labels.items() and all(
-        labels.get(one["key"]) in one["values"]
-        for one in selector.get("matchExpressions", [])
-        if one["operator"] == "In"
+        labels.get(expression["key"]) in expression["values"]
+        for expression in selector.get("matchExpressions", [])
+        if expression["operator"] == "In"
     )
 
 
 def _targets(objects: Sequence[Manifest]) -> list[tuple[str, str]]:
     """Return the `job` and the pod of each scrape of the Prometheus operator, for each monitor and endpoint."""
-    found = []
+    scrapes = []
     labelled = [(name, pod["metadata"]["labels"], pod["spec"]) for name, pod in pods(objects)]
     with_port = [(name, labels) for name, labels, spec in labelled if "ports" in spec["containers"][0]]
     for monitor in of_kind(objects, "PodMonitor"):
         for name, labels in with_port:
             if _matches(monitor["spec"]["selector"], labels):
                 job = labels[monitor["spec"]["jobLabel"]]
-                found += [(job, name)] * len(monitor["spec"]["podMetricsEndpoints"])
+                scrapes += [(job, name)] * len(monitor["spec"]["podMetricsEndpoints"])
     for monitor in of_kind(objects, "ServiceMonitor"):
         for service in of_kind(objects, "Service"):
             if _matches(monitor["spec"]["selector"], service["metadata"]["labels"]):
                 job = service["metadata"]["labels"][monitor["spec"]["jobLabel"]]
                 behind = [name for name, labels in with_port if service["spec"]["selector"].items() <= labels.items()]
-                found += [(job, name) for name in behind for _ in monitor["spec"]["endpoints"]]
-    return sorted(found)
+                scrapes += [(job, name) for name in behind for _ in monitor["spec"]["endpoints"]]
+    return sorted(scrapes)
 
 
 @pytest.mark.parametrize("kind", ["PodMonitor", "ServiceMonitor"])
@@ -105,8 +107,8 @@ def test_prometheus_gets_the_token_for_the_metrics(kind: str, endpoints: str) ->
 
 def test_monitors_and_rules_have_the_labels_of_the_operators_selectors() -> None:
     for kind in ("ServiceMonitor", "PrometheusRule"):
-        [made] = of_kind(scenario("everything"), kind)
-        assert made["metadata"]["labels"]["release"] == "kube-prometheus-stack"
+        [manifest] = of_kind(scenario("everything"), kind)
+        assert manifest["metadata"]["labels"]["release"] == "kube-prometheus-stack"
 
 
 def test_a_release_fits_into_a_secret(tmp_path: Path) -> None:

@@ -28,8 +28,8 @@ def _secrets(database_url: str) -> Secrets:
 
 
 def _template(objects: Sequence[Manifest], kind: str, component: str) -> Manifest:
-    [made] = of_kind(objects, kind, component)
-    pod: Manifest = made["spec"]["template"]
+    [owner] = of_kind(objects, kind, component)
+    pod: Manifest = owner["spec"]["template"]
     return pod
 
 
@@ -88,10 +88,10 @@ def test_the_processes_of_the_chart_turn_deliveries_into_metrics_that_survive_a_
 def _test_the_release(machine: Node, objects: Sequence[Manifest], api: Pod) -> None:
     """Do what `helm test` does, with the address of the pod in place of the Service."""
     [tested] = of_kind(objects, "Pod", "test")
-    [ready] = [one for one in tested["spec"]["containers"] if one["name"] == "ready"]
+    [ready] = [container for container in tested["spec"]["containers"] if container["name"] == "ready"]
     [service] = of_kind(objects, "Service", "api")
-    asked = f"http://{service['metadata']['name']}:{service['spec']['ports'][0]['port']}"
-    assert ready["env"] == [{"name": "READY_URL", "value": f"{asked}/readyz"}]
+    address = f"http://{service['metadata']['name']}:{service['spec']['ports'][0]['port']}"
+    assert ready["env"] == [{"name": "READY_URL", "value": f"{address}/readyz"}]
     well = machine.start(tested, "ready", READY_URL=f"{api.url}/readyz")
     assert well.wait() == 0
     assert '"mode":"inbox"' in well.log.read_text()
@@ -119,4 +119,4 @@ def test_any_number_of_workers_may_migrate_at_the_same_time(empty_database_url: 
     worker = _template(objects, "Deployment", "worker")
     with node(objects, _secrets(empty_database_url), tmp_path) as machine:
         first = [machine.start(worker, "migrate") for _ in range(2)]
-        assert [one.wait() for one in first] == [0, 0]
+        assert [pod.wait() for pod in first] == [0, 0]

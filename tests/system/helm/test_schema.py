@@ -63,12 +63,12 @@ def _objects(schema: Any) -> Iterator[Any]:
             yield schema
         schema = list(schema.values())
     if isinstance(schema, list):
-        for one in schema:
-            yield from _objects(one)
+        for part in schema:
+            yield from _objects(part)
 
 
 def test_no_object_of_the_schema_accepts_unknown_keys() -> None:
-    assert [one for one in _objects(_schema()) if one.get("additionalProperties") is not False] == []
+    assert [part for part in _objects(_schema()) if part.get("additionalProperties") is not False] == []
 
 
 def test_the_schema_has_every_value_of_the_chart_and_no_other() -> None:

@@ -10,9 +10,9 @@ _MINIMAL = ("--values", str(CHART / "ci/minimal-values.yaml"))
 
 
 def _refusal(*arguments: str) -> str:
-    done = template(*_MINIMAL, *arguments)
-    assert done.returncode != 0, "the values were accepted"
-    return done.stderr
+    result = template(*_MINIMAL, *arguments)
+    assert result.returncode != 0, "the values were accepted"
+    return result.stderr
 
 
 @pytest.mark.parametrize(
@@ -154,8 +154,8 @@ def test_a_variable_that_the_values_do_not_set_is_accepted() -> None:
 
 @pytest.mark.parametrize("tag", ["v1.2.3", "main-" + "0" * 57 + "-" + "1" * 9, "_edge-", "1.2.3_4"])
 def test_any_tag_gives_a_valid_label(tag: str) -> None:
-    for one in minimal(f"image.tag={tag}"):
-        version = one["metadata"]["labels"]["app.kubernetes.io/version"]
+    for manifest in minimal(f"image.tag={tag}"):
+        version = manifest["metadata"]["labels"]["app.kubernetes.io/version"]
         assert re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?", version)
 
 

@@ -18,10 +18,10 @@ from tests.support.panel_queries import documents, panels
 _DASHBOARDS = documents()
 _PANELS = [
     pytest.param(uid, panel, id=f"{uid}: {panel['title']}")
-    for uid, made in _DASHBOARDS.items()
-    for panel in panels(made)
+    for uid, document in _DASHBOARDS.items()
+    for panel in panels(document)
 ]
-_dashboard = pytest.mark.parametrize("made", _DASHBOARDS.values(), ids=_DASHBOARDS)
+_dashboard = pytest.mark.parametrize("document", _DASHBOARDS.values(), ids=_DASHBOARDS)
 _panel = pytest.mark.parametrize(("uid", "panel"), _PANELS)
 
 
@@ -36,16 +36,16 @@ def test_every_generated_dashboard_has_its_code() -> None:
 
 
 @_dashboard
-def test_a_dashboard_has_one_data_source_variable(made: Mapping[str, Any]) -> None:
-    sources = [variable for variable in made["templating"]["list"] if variable["type"] == "datasource"]
+def test_a_dashboard_has_one_data_source_variable(document: Mapping[str, Any]) -> None:
+    sources = [variable for variable in document["templating"]["list"] if variable["type"] == "datasource"]
     assert [(source["name"], source["label"], source["query"]) for source in sources] == [
         ("datasource", "Data source", "prometheus")
     ]
 
 
 @_dashboard
-def test_the_variables_list_existing_installations_teams_and_windows(made: Mapping[str, Any]) -> None:
-    variables = [variable for variable in made["templating"]["list"] if variable["type"] == "query"]
+def test_the_variables_list_existing_installations_teams_and_windows(document: Mapping[str, Any]) -> None:
+    variables = [variable for variable in document["templating"]["list"] if variable["type"] == "query"]
     assert [(variable["name"], variable["query"]["query"]) for variable in variables] == [
         ("namespace", "label_values(loopgauge_build_info, namespace)"),
         ("team", 'label_values(loopgauge_threshold_seconds{namespace="$namespace"}, team)'),
@@ -56,30 +56,30 @@ def test_the_variables_list_existing_installations_teams_and_windows(made: Mappi
 
 
 @_dashboard
-def test_a_dashboard_works_without_any_input(made: Mapping[str, Any]) -> None:
-    assert "__inputs" not in made
-    assert {source["uid"] for source in _find(made, "datasource")} == {"${datasource}"}
+def test_a_dashboard_works_without_any_input(document: Mapping[str, Any]) -> None:
+    assert "__inputs" not in document
+    assert {source["uid"] for source in _find(document, "datasource")} == {"${datasource}"}
 
 
 @_dashboard
-def test_a_dashboard_is_read_only_in_grafana(made: Mapping[str, Any]) -> None:
-    assert made["editable"] is False
+def test_a_dashboard_is_read_only_in_grafana(document: Mapping[str, Any]) -> None:
+    assert document["editable"] is False
 
 
 @_dashboard
-def test_the_schema_version_is_current(made: Mapping[str, Any]) -> None:
-    assert made["schemaVersion"] == 42
+def test_the_schema_version_is_current(document: Mapping[str, Any]) -> None:
+    assert document["schemaVersion"] == 42
 
 
 @_dashboard
-def test_a_dashboard_has_a_title_and_a_description(made: Mapping[str, Any]) -> None:
-    assert made["title"]
-    assert made["description"].endswith(".")
+def test_a_dashboard_has_a_title_and_a_description(document: Mapping[str, Any]) -> None:
+    assert document["title"]
+    assert document["description"].endswith(".")
 
 
 @_dashboard
-def test_panels_fit_the_grid_and_do_not_overlap(made: Mapping[str, Any]) -> None:
-    places = [(panel["title"], panel["gridPos"]) for panel in made["panels"]]
+def test_panels_fit_the_grid_and_do_not_overlap(document: Mapping[str, Any]) -> None:
+    places = [(panel["title"], panel["gridPos"]) for panel in document["panels"]]
     for title, place in places:
         assert 0 <= place["x"] < place["x"] + place["w"] <= 24, title
         assert place["h"] > 0, title
@@ -90,13 +90,14 @@ def test_panels_fit_the_grid_and_do_not_overlap(made: Mapping[str, Any]) -> None
 
 
 @_dashboard
-def test_panel_ids_are_unique(made: Mapping[str, Any]) -> None:
-    ids = [panel["id"] for panel in made["panels"]]
+def test_panel_ids_are_unique(document: Mapping[str, Any]) -> None:
+    ids = [panel["id"] for panel in document["panels"]]
     assert len(set(ids)) == len(ids)
 
 
 def test_a_panel_keeps_its_id_when_its_title_changes() -> None:
-    ids = {panel["id"] for made in _DASHBOARDS.values() for panel in made["panels"] if panel["title"] == "Abandoned"}
+    every = [panel for document in _DASHBOARDS.values() for panel in document["panels"]]
+    ids = {panel["id"] for panel in every if panel["title"] == "Abandoned"}
     assert ids == {467158}
 
 
@@ -113,10 +114,10 @@ def test_a_panel_has_a_current_type_of_grafana(uid: str, panel: Mapping[str, Any
 
 @_panel
 def test_every_value_has_a_unit(uid: str, panel: Mapping[str, Any]) -> None:
-    shown = panel["fieldConfig"]
-    assert shown["defaults"]["unit"], uid
+    config = panel["fieldConfig"]
+    assert config["defaults"]["unit"], uid
     if panel["type"] in {"stat", "timeseries"}:
-        units = [override["matcher"]["options"] for override in shown["overrides"] if "unit" in _properties(override)]
+        units = [override["matcher"]["options"] for override in config["overrides"] if "unit" in _properties(override)]
         assert units == [target["refId"] for target in panel["targets"]]
 
 
@@ -131,7 +132,7 @@ def test_only_counts_are_shown_without_decimals(uid: str, panel: Mapping[str, An
 
 @_panel
 def test_every_share_has_its_sample_in_the_panel(uid: str, panel: Mapping[str, Any]) -> None:
-    units = [shown["value"] for shown in _properties_named(panel, "unit")]
+    units = [entry["value"] for entry in _properties_named(panel, "unit")]
     if panel["type"] in {"stat", "table"} and "percentunit" in units:
         assert "none" in units, uid
 
@@ -139,9 +140,9 @@ def test_every_share_has_its_sample_in_the_panel(uid: str, panel: Mapping[str, A
 def test_a_panel_of_shares_alone_has_its_sample_in_another_panel() -> None:
     alone = [
         (uid, panel["title"])
-        for uid, made in _DASHBOARDS.items()
-        for panel in panels(made)
-        if {shown["value"] for shown in _properties_named(panel, "unit")} == {"percentunit"}
+        for uid, document in _DASHBOARDS.items()
+        for panel in panels(document)
+        if {entry["value"] for entry in _properties_named(panel, "unit")} == {"percentunit"}
     ]
     assert alone == [
         ("loopgauge-failures", "Failure rate by group, over time"),
@@ -164,7 +165,7 @@ def test_an_empty_panel_says_why(uid: str, panel: Mapping[str, Any]) -> None:
 @_panel
 def test_an_empty_cell_has_a_short_text_of_its_own(uid: str, panel: Mapping[str, Any]) -> None:
     if panel["type"] == "table":
-        cells = [shown["value"] for shown in _properties_named(panel, "noValue")]
+        cells = [entry["value"] for entry in _properties_named(panel, "noValue")]
         assert len(cells) == len(panel["targets"]), uid
         assert max(map(len, cells)) < 20
 
@@ -172,14 +173,14 @@ def test_an_empty_cell_has_a_short_text_of_its_own(uid: str, panel: Mapping[str,
 @_panel
 def test_words_map_ranges_that_have_an_end(uid: str, panel: Mapping[str, Any]) -> None:
     """Grafana ignores a range without an end."""
-    for mapping in (mapping for shown in _properties_named(panel, "mappings") for mapping in shown["value"]):
+    for mapping in (mapping for entry in _properties_named(panel, "mappings") for mapping in entry["value"]):
         if mapping["type"] == "range":
             assert mapping["options"]["from"] <= mapping["options"]["to"], uid
 
 
 @_panel
 def test_a_missing_value_is_not_green(uid: str, panel: Mapping[str, Any]) -> None:
-    of_queries = [shown["value"] for shown in _properties_named(panel, "thresholds")]
+    of_queries = [entry["value"] for entry in _properties_named(panel, "thresholds")]
     every = [panel["fieldConfig"]["defaults"]["thresholds"], *of_queries]
     assert {thresholds["steps"][0]["color"] for thresholds in every} == {"text"}, uid
     assert not any("vector(" in target["expr"] for target in panel["targets"])
@@ -236,16 +237,16 @@ def test_every_panel_for_leaders_links_to_more_detail(panel: Mapping[str, Any]) 
 
 
 @_dashboard
-def test_every_dashboard_lists_the_others(made: Mapping[str, Any]) -> None:
-    assert made["tags"] == ["loopgauge"]
-    [link] = made["links"]
+def test_every_dashboard_lists_the_others(document: Mapping[str, Any]) -> None:
+    assert document["tags"] == ["loopgauge"]
+    [link] = document["links"]
     assert (link["type"], link["tags"]) == ("dashboards", ["loopgauge"])
     assert (link["includeVars"], link["keepTime"]) == (True, True)
     assert link["placement"] == "", "links in a menu are hard to find"
 
 
 def test_tables_of_teams_are_in_alphabetical_order() -> None:
-    tables = [panel for made in _DASHBOARDS.values() for panel in panels(made) if panel["type"] == "table"]
+    tables = [panel for document in _DASHBOARDS.values() for panel in panels(document) if panel["type"] == "table"]
     orders = {panel["title"]: panel["options"]["sortBy"] for panel in tables}
     assert orders["Teams"] == orders["Shared learnings by team"] == [{"displayName": "Team", "desc": False}]
 
@@ -256,11 +257,11 @@ def _links(panel: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 def _properties_named(panel: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
     overrides = panel["fieldConfig"]["overrides"]
-    return [shown for override in overrides for shown in override["properties"] if shown["id"] == name]
+    return [entry for override in overrides for entry in override["properties"] if entry["id"] == name]
 
 
 def _properties(override: Mapping[str, Any]) -> set[str]:
-    return {shown["id"] for shown in override["properties"]}
+    return {entry["id"] for entry in override["properties"]}
 
 
 def _find(within: Any, name: str) -> Iterator[Any]:
