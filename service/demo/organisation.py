@@ -8,7 +8,7 @@ from typing import Literal
 Tracker = Literal["github", "jira", "gitlab"]
 Runner = Literal["github", "circleci", "gitlab", "buildkite", "jenkins"]
 Ending = Literal["worked", "failed", "inconclusive", "undeclared", "abandoned", "duplicate", "forgotten"]
-"""How an experiment ends: with an outcome, as a duplicate, or never."""
+"""The end of an experiment: an outcome, a duplicate, or none."""
 
 SOURCES: Sequence[str] = ("github", "jira", "gitlab", "circleci", "buildkite", "jenkins")
 """The sources; each has the name of its provider."""

@@ -85,7 +85,7 @@ def stamp(when: datetime) -> str:
 
 
 def issue(action: str | None = "update", when: datetime = NOW, /, **more: Any) -> dict[str, Any]:
-    """An issue event; `project`, `repository`, `labels` and `changes` stand beside the issue."""
+    """An issue event; `project`, `repository`, `labels` and `changes` are fields of the event."""
     beside: dict[str, Any] = {
         key: more.pop(key) for key in ("project", "repository", "labels", "changes") if key in more
     }

@@ -420,7 +420,7 @@ def test_a_change_of_status_alone_has_the_resolution_of_the_ticket() -> None:
         changed("resolution", "Duplicate", ""),
     ],
 )
-def test_a_removed_resolution_is_none(change: dict[str, Any]) -> None:
+def test_a_removed_resolution_is_empty(change: dict[str, Any]) -> None:
     reopened = changed("status", "Done", "Open")
     stale = {"name": "Duplicate"}
     assert happened(updated(change, reopened, status=status("Open", "new"), resolution=stale)) == [
