@@ -1,23 +1,24 @@
 """Record what deliveries say: lifecycle events, links and renames, with a dirty mark for each subject.
 
 Lock order. Every transaction takes its locks in the order of this list, and locks of one kind in the order given
-there. Waits therefore never form a cycle: no deadlock is possible. Rows that others contend for come late, so that they
-stay locked only briefly.
+there. Waits therefore never form a cycle: no deadlock is possible, with two exceptions that are named below. Rows that
+others contend for come late, so that they stay locked only briefly.
 
 1. Rows of `deliveries`, by time of receipt and id (`inbox.replayable`, `inbox.requeue_failed`). `inbox.claim_pending`
    and `inbox.delete_bodies` skip locked rows, so they never wait.
 2. The table `aliases`: shared to record, exclusive to record a rename, to revise and to delete subjects.
-3. Rows of `event_deliveries` and `link_statements`. Only the transaction that holds their delivery writes them.
+3. Rows of `event_deliveries` and `link_statements`. Only the transaction that holds their delivery writes them, and
+   `events.delete_subjects` under the exclusive lock.
 4. Rows of `events`, by subject and id.
 5. Rows of `links`, by evidence, channel and speaker.
 6. Rows of `aliases`, under the exclusive lock.
-7. Rows of `touched`, by subject.
+7. Rows of `touched`, by subject. A revision takes them twice, which the exclusive lock makes safe.
 
 Projection holds other locks: the advisory locks of subjects, which it only tries to take; the advisory locks of roots,
 by key; then rows of `experiments` and `exclusions` below those roots. It deletes its rows of `touched` last and skips
 locked ones. A recorder may wait for a projection to commit, but no projection waits for a recorder.
 
-Two fallbacks break the order: after a failure, `pipeline.interpret` records the deliveries of a batch one by one, and
+The exceptions are two fallbacks: after a failure, `pipeline.interpret` records the deliveries of a batch one by one, and
 `pipeline.project` projects its subjects one by one, each within one transaction. PostgreSQL detects a deadlock between
 two of those and aborts one; the worker retries it.
 """
