@@ -18,7 +18,7 @@ Projection holds other locks: the advisory locks of subjects, which it only trie
 by key; then rows of `experiments` and `exclusions` below those roots. It deletes its rows of `touched` last and skips
 locked ones. A recorder may wait for a projection to commit, but no projection waits for a recorder.
 
-The exceptions are two fallbacks: after a failure, `pipeline.interpret` records the deliveries of a batch one by one, and
+The exceptions are two fallbacks: after a failure, `pipeline.interpret` records the deliveries of a batch one by one and
 `pipeline.project` projects its subjects one by one, each within one transaction. PostgreSQL detects a deadlock between
 two of those and aborts one; the worker retries it.
 """
