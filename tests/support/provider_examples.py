@@ -34,7 +34,7 @@ EVENT_HEADERS: Mapping[str, Sequence[Mapping[str, str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """What a provider sends: the headers that name the event, and the payload."""
+    """A delivery of a provider: the headers that name the event, and the payload."""
 
     headers: Mapping[str, str]
     payload: Any
