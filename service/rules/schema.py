@@ -122,7 +122,8 @@ class When(_Strict):
             raise ValueError(f"expected a kind ({', '.join(_KINDS)}) or a trait ({', '.join(get_args(Trait))})")
         if not self.kinds():
             traits = ", ".join(condition.trait for condition in conditions)
-            raise ValueError(f"no observation of kind {' or '.join(self.kind) or 'any'} has all of: {traits}")
+            kinds = f" of kind {' or '.join(self.kind)}" if self.kind else ""
+            raise ValueError(f"no observation{kinds} has all of: {traits}")
         return self
 
 
