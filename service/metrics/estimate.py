@@ -1,4 +1,4 @@
-"""Estimates from samples of durations: exact quantiles, histograms, and survival with loops that are still open."""
+"""Estimates from samples of durations: exact quantiles, histograms, and survival with open experiments."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
@@ -13,17 +13,17 @@ BUCKETS = (
     *(_HOUR * hours for hours in (1, 4)),
     *(_DAY * days for days in (1, 3, 7, 14, 30, 60, 90, 180, 365)),
 )
-"""Upper bounds of histograms in seconds, inclusive, as Prometheus counts them."""
+"""Upper bounds of histograms in seconds, inclusive as in Prometheus."""
 
 QUANTILES = (0.5, 0.75, 0.9)
-"""The quantiles that figures tell: a median, and how bad it gets."""
+"""The published quantiles."""
 
-# What the rounding of a product of many factors may come to; far below 1/n for any n that a window holds.
+# An upper bound for the rounding error of a product of many factors; far below 1/n for the size n of any window.
 _ROUNDING = 1e-9
 
 
 def quantile(ordered: Sequence[float], q: float) -> float:
-    """The exact quantile of a sample, as PostgreSQL's `percentile_cont` has it: linear between the two nearest.
+    """The exact quantile of a sample, interpolated between the two nearest values as by PostgreSQL's `percentile_cont`.
 
     This is definition 7 of R. J. Hyndman and Y. Fan, "Sample Quantiles in Statistical Packages", The American
     Statistician 50 (1996).
@@ -32,17 +32,17 @@ def quantile(ordered: Sequence[float], q: float) -> float:
         ordered: the sample in ascending order; at least one value.
         q: between 0 and 1.
     """
-    place = q * (len(ordered) - 1)
-    below = floor(place)
+    position = q * (len(ordered) - 1)
+    below = floor(position)
     lower = ordered[below]
-    if place == below:
+    if position == below:
         return lower
-    return lower + (place - below) * (ordered[below + 1] - lower)
+    return lower + (position - below) * (ordered[below + 1] - lower)
 
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """A sample by size: how many values are at most each bound, as text the way `le` is written, and their sum."""
+    """The number of values up to each bound, which is text as in the label `le`, and the sum of the values."""
 
     buckets: Sequence[tuple[str, float]]
     total: float
@@ -56,42 +56,42 @@ def histogram(ordered: Sequence[float]) -> Histogram:
 
 @dataclass(frozen=True, slots=True)
 class Survival:
-    """The estimated share of loops that are still without an answer after a time.
+    """The estimated share of experiments that are still without an answer after a time.
 
     Attributes:
-        times: in ascending order, the seconds after which there was an answer, once for each.
-        shares: S(t) from each of those times on, until the next; of equal times the last one holds.
+        times: the durations of the answers in seconds, in ascending order, with repetitions.
+        shares: S(t) from each of these times until the next; the last of equal times applies.
     """
 
     times: Sequence[float]
     shares: Sequence[float]
 
     def after(self, seconds: float) -> float:
-        """S(t): the estimated share of loops that take longer than this."""
-        place = bisect_right(self.times, seconds)
-        return self.shares[place - 1] if place else 1.0
+        """S(t): the estimated share of experiments that take longer than this."""
+        answers = bisect_right(self.times, seconds)
+        return self.shares[answers - 1] if answers else 1.0
 
     def quantile(self, q: float) -> float | None:
-        """The smallest t with S(t) at most 1 - q, in seconds; None where the curve does not come down so far."""
+        """The smallest t with S(t) at most 1 - q, in seconds; None if the curve does not fall so far."""
         reached = bisect_left(self.shares, q - 1.0 - _ROUNDING, key=lambda share: -share)
         return self.times[reached] if reached < len(self.times) else None
 
 
 def kaplan_meier(answered: Iterable[float], censored: Iterable[float]) -> Survival:
-    """The product-limit estimate of how long loops take, where some have not come to their end yet.
+    """The product-limit estimate of the time to an answer, from right-censored observations.
 
-    A loop whose watching ended at the very moment of another's answer was without one until then, and counts among
-    those at risk. The estimator is that of E. L. Kaplan and P. Meier, "Nonparametric Estimation from Incomplete
-    Observations", Journal of the American Statistical Association 53 (1958).
+    An experiment that is censored at the moment of another's answer counts as at risk then. The estimator is that
+    of E. L. Kaplan and P. Meier, "Nonparametric Estimation from Incomplete Observations", Journal of the American
+    Statistical Association 53 (1958).
 
     Args:
-        answered: how long loops took that were answered, in seconds.
-        censored: how long loops were watched that had no answer until then, in seconds.
+        answered: the durations of the answered experiments, in seconds.
+        censored: the observed times of the experiments without an answer, in seconds.
     """
     times = sorted(answered)
     unanswered = sorted(censored)
-    gone = map(bisect_left, repeat(unanswered), times)
-    at_risk = [len(times) + len(unanswered) - behind for behind in map(add, count(), gone)]
-    # Answers that came at once are taken one after the other: their factors come to the one that they have together.
-    shares = accumulate([1 - 1 / risked for risked in at_risk], mul)
+    censored_before = map(bisect_left, repeat(unanswered), times)
+    at_risk = [len(times) + len(unanswered) - gone for gone in map(add, count(), censored_before)]
+    # The factors of tied answers, one after the other, multiply to their common factor.
+    shares = accumulate([1 - 1 / size for size in at_risk], mul)
     return Survival(times, list(shares))

@@ -55,8 +55,7 @@ def excluded(view: View) -> Iterable[Metric]:
 def _reasons_with_rows(view: View) -> tuple[list[str], bool]:
     """The most frequent reasons of a rules file in the longest window, and whether others remain.
 
-    The reasons are in alphabetical order. Names that begin with `_` are reserved, and a long text is no name: neither
-    has a row.
+    The reasons are in alphabetical order. Reserved names, which begin with `_`, and long texts have no row.
     """
     longest = max(window.length for window in view.terms.windows)
     counts = {reason: count for reason, count in _count_exclusions(view, longest).items() if reason not in KNOWN}

@@ -1,4 +1,4 @@
-"""The scorecard as a table: words before numbers, and beside each figure what it rests on and what it was."""
+"""The scorecard as a table: each value in words and numbers, with its sample and the previous value."""
 
 import textwrap
 from collections.abc import Iterable, Iterator
@@ -16,16 +16,16 @@ _HOUR = 3600.0
 _DAY = 24 * _HOUR
 _BAR = 4
 _PARTS = " ▏▎▍▌▋▊▉█"
-_TEAMS = {ORGANISATION: "the organisation", NO_TEAM: "no team named", OTHER_TEAMS: "further teams"}
+_TEAMS = {ORGANISATION: "all teams", NO_TEAM: "no team", OTHER_TEAMS: "other teams"}
 
 Lines: TypeAlias = Iterator[str]
 
 
 def table(card: Scorecard, width: int) -> str:
-    """The scorecard in lines, with colours, which whoever prints it elsewhere than on a terminal takes off.
+    """Format a scorecard as lines with colours; strip the colours to print them elsewhere than on a terminal.
 
     Args:
-        width: how many columns there are; 80 are enough.
+        width: the columns of the terminal; at least 80 are used.
     """
     return "\n".join(_Table(card, min(max(width, 80), _WIDEST)).lines())
 
@@ -41,13 +41,13 @@ class _Table:
         until = card.taken_at.strftime("%Y-%m-%d %H:%M UTC")
         yield f"{click.style(name, bold=True)}, {card.window} up to {until}"
         if not card.teams:
-            yield "No experiment is known yet: `loopgauge deliveries list` tells what was sent."
+            yield "No experiment yet. `loopgauge deliveries list` shows what arrived."
         for title, lines in (
             ("How long from the idea to knowing whether it worked?", self._idea_to_answer()),
             ("When did someone last share a failed experiment?", self._sharing()),
             ("Which of Edmondson's groups of failures is the biggest?", self._failures()),
             ("Bold or safe?", self._bold_or_safe()),
-            ("Around them", self._loops()),
+            ("Open, repeated and abandoned experiments", self._loops()),
         ):
             yield ""
             yield click.style(title, bold=True)
@@ -60,14 +60,14 @@ class _Table:
         threshold = asked.threshold.seconds
         whose = "the default threshold" if self._card.team == ORGANISATION else "the threshold"
         yield f"{_INDENT}{whose:{_LABEL}}{asked.threshold.words} ({_length(threshold)})"
-        yield from self._row("half of the answers within", asked.median, over=threshold)
-        yield from self._row("9 in 10 within", asked.p90, over=threshold)
-        yield from self._row("within their own threshold", asked.answered_within_threshold)
-        yield click.style(f"{_INDENT}with loops counted that are open or were abandoned", dim=True)
-        yield from self._row("half answered within", asked.with_open_loops.median, over=threshold)
-        yield from self._row("9 in 10 answered within", asked.with_open_loops.p90, over=threshold)
+        yield from self._row("median", asked.median, over=threshold)
+        yield from self._row("p90", asked.p90, over=threshold)
+        yield from self._row("within the team's threshold", asked.answered_within_threshold)
+        yield click.style(f"{_INDENT}including open and abandoned experiments (estimated)", dim=True)
+        yield from self._row("estimated median", asked.with_open_loops.median, over=threshold)
+        yield from self._row("estimated p90", asked.with_open_loops.p90, over=threshold)
         yield from self._row("answered by the threshold", asked.with_open_loops.answered_by_threshold)
-        yield click.style(f"{_INDENT}where the time goes (medians)", dim=True)
+        yield click.style(f"{_INDENT}each stage (median)", dim=True)
         longest = max((stage.median.value or 0 for stage in asked.stages), default=0)
         for stage in asked.stages:
             bar = _bar(stage.median.value, longest)
@@ -75,40 +75,41 @@ class _Table:
 
     def _sharing(self) -> Lines:
         asked = self._card.sharing
-        yield from self._row("last shared", asked.last_failure_shared)
+        yield from self._row("last failure shared", asked.last_failure_shared)
         yield from self._row("learnings shared", asked.learnings_shared)
-        yield from self._row("failed, of the answered", asked.failed)
+        yield from self._row("failed, of all answered", asked.failed)
 
     def _failures(self) -> Lines:
-        yield from self._row("the biggest", self._card.failures.biggest)
-        for one in self._card.failures.categories:
-            yield from self._category(one)
+        yield from self._row("biggest group", self._card.failures.biggest)
+        for of_category in self._card.failures.categories:
+            yield from self._category(of_category)
 
-    def _category(self, one: OfCategory) -> Lines:
-        share = one.share_of_answered.value
-        said = f"{one.count.value} ({_percent(share)} of answers)" if share is not None else f"{one.count.value}"
-        yield from self._line(str(one.category), said, one.share_of_answered.n, _was(one.count))
+    def _category(self, of_category: OfCategory) -> Lines:
+        count, share = of_category.count, of_category.share_of_answered
+        text = f"{count.value}" if share.value is None else f"{count.value} ({_percent(share.value)} of answers)"
+        yield from self._line(str(of_category.category), text, share.n, _previous(count))
 
     def _bold_or_safe(self) -> Lines:
         asked = self._card.bold_or_safe
-        yield from self._row("bold, of bold and safe", asked.share_of_bold)
+        yield from self._row("share of bold", asked.share_of_bold)
         yield from self._row("bold", asked.bold)
         yield from self._row("safe", asked.safe)
-        yield from self._row("nobody said which", asked.undeclared)
-        yield from self._row("a bold idea waits for", asked.bold_pickup_median)
-        yield from self._row("a safe idea waits for", asked.safe_pickup_median)
+        yield from self._row("undeclared", asked.undeclared)
+        yield from self._row("wait before start, bold", asked.bold_pickup_median)
+        yield from self._row("wait before start, safe", asked.safe_pickup_median)
 
     def _loops(self) -> Lines:
         asked = self._card.loops
         yield from self._row("open", asked.open)
         yield from self._row("overdue", asked.overdue)
         yield from self._row("forgotten", asked.forgotten)
-        yield from self._row("started again", asked.repeated)
-        yield from self._row("abandoned, of the concluded", asked.abandoned)
+        yield from self._row("repeated", asked.repeated)
+        yield from self._row("abandoned, of all concluded", asked.abandoned)
 
     def _legend(self) -> Lines:
-        earlier = f"n: on how many experiments a figure rests; was: the same {self._card.window} earlier."
-        yield from self._dimmed(earlier)
+        yield from self._dimmed(
+            f"n: the number of experiments behind a value; was: the value {self._card.window} earlier."
+        )
         others = [team for team in self._card.teams if team != self._card.team]
         if others and self._card.team == ORGANISATION:
             yield from self._dimmed(f"For one team: --team with one of {', '.join(others)}.")
@@ -117,52 +118,52 @@ class _Table:
         return (click.style(line, dim=True) for line in textwrap.wrap(text, self._width, break_on_hyphens=False))
 
     def _row(self, label: str, figure: Figure[Any], over: float | None = None) -> Lines:
-        """A figure's line, or several where it tells why there is none.
+        """Format a figure as one line, or as several with the reason for a missing value.
 
         Args:
-            over: a time in seconds, beyond which the figure's has another colour.
+            over: a time in seconds; a longer one has another colour.
         """
         if figure.value is None:
             yield from self._reason(label, figure)
             return
         colour = None if over is None else "green" if figure.value <= over else "yellow"
-        yield from self._line(label, _said(figure), figure.n, _was(figure), colour)
+        yield from self._line(label, _text(figure), figure.n, _previous(figure), colour)
 
-    def _line(self, label: str, said: str, sample: int, was: str, colour: str | None = None) -> Lines:
-        value, resting = f"{said:{_VALUE - 1}} ", f"{f'n {sample}':{_SAMPLE - 1}} "
-        begin = f"{_INDENT}{label:{_LABEL}}{click.style(value, fg=colour)}"
-        if len(_INDENT) + _LABEL + len(value) + len(resting) + len(was) <= self._width:
-            yield begin + click.style((resting + was).rstrip(), dim=True)
+    def _line(self, label: str, text: str, sample: int, previous: str, colour: str | None = None) -> Lines:
+        value, size = f"{text:{_VALUE - 1}} ", f"{f'n {sample}':{_SAMPLE - 1}} "
+        start = f"{_INDENT}{label:{_LABEL}}{click.style(value, fg=colour)}"
+        if len(_INDENT) + _LABEL + len(value) + len(size) + len(previous) <= self._width:
+            yield start + click.style((size + previous).rstrip(), dim=True)
             return
-        yield begin + click.style(resting.rstrip(), dim=True)
-        yield _INDENT + " " * _LABEL + click.style(was, dim=True)
+        yield start + click.style(size.rstrip(), dim=True)
+        yield _INDENT + " " * _LABEL + click.style(previous, dim=True)
 
     def _reason(self, label: str, figure: Figure[Any]) -> Lines:
-        told = f"{figure.reason}" + (f"; {_was(figure)}" if _was(figure) else "")
-        room = self._width - len(_INDENT) - _LABEL
-        for place, line in enumerate(textwrap.wrap(told, room, break_on_hyphens=False)):
-            yield f"{_INDENT}{'' if place else label:{_LABEL}}{click.style(line, dim=True)}"
+        reason = "; ".join(filter(None, [figure.reason, _previous(figure)]))
+        width = self._width - len(_INDENT) - _LABEL
+        for index, line in enumerate(textwrap.wrap(reason, width, break_on_hyphens=False)):
+            yield f"{_INDENT}{'' if index else label:{_LABEL}}{click.style(line, dim=True)}"
 
 
-def _said(figure: Figure[Any]) -> str:
+def _text(figure: Figure[Any]) -> str:
     number = _number(figure, figure.value)
     if isinstance(figure, Moment):
         return figure.words or number
     return f"{figure.words} ({number})" if figure.words else number
 
 
-def _was(figure: Figure[Any]) -> str:
-    """What a figure was, with an arrow that says which way it went since."""
-    before = figure.previous.value
-    if before is None:
+def _previous(figure: Figure[Any]) -> str:
+    """The previous value, with an arrow that shows the direction of the change."""
+    previous = figure.previous.value
+    if previous is None:
         return ""
-    was = _number(figure, before)
-    # What is the same in print has not changed to whoever reads it.
-    if figure.value is not None and was == _number(figure, figure.value):
+    number = _number(figure, previous)
+    # A change that rounding hides is no change to a reader.
+    if figure.value is not None and number == _number(figure, figure.value):
         return "as before"
     if isinstance(figure, Moment | Categories) or figure.value is None:
-        return f"was {was}"
-    return f"{'↑' if figure.value > before else '↓'} was {was}"
+        return f"was {number}"
+    return f"{'↑' if figure.value > previous else '↓'} was {number}"
 
 
 def _number(figure: Figure[Any], value: Any) -> str:

@@ -1,1 +1,1 @@
-"""The scorecard: the four questions for one team or the organisation, from the figures that `/metrics` has."""
+"""The scorecard: the four questions for one team or the organisation, with the values of `/metrics`."""

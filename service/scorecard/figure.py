@@ -1,4 +1,4 @@
-"""The figures of a scorecard: each with the sample that it rests on, or the reason why there is none."""
+"""The values of a scorecard, each with its sample or the reason for a missing value."""
 
 from datetime import datetime
 from typing import Annotated, Generic, TypeVar
@@ -12,24 +12,24 @@ T = TypeVar("T")
 
 
 class Reading(BaseModel, Generic[T]):
-    """A figure at one moment."""
+    """A value at one moment."""
 
     model_config = ConfigDict(frozen=True)
 
-    value: Annotated[T | None, Field(description="Null where there is none; then there is a reason.")]
-    words: Annotated[str | None, Field(description="The value in words, where it is no plain count or share.")] = None
-    n: Annotated[int, Field(ge=0, description="On how many experiments it rests.")]
+    value: Annotated[T | None, Field(description="Null if there is no value; then `reason` says why.")]
+    words: Annotated[str | None, Field(description="The value in words, unless it is a plain count or share.")] = None
+    n: Annotated[int, Field(ge=0, description="The number of experiments behind the value.")]
     reason: Annotated[str | None, Field(description="Why there is no value.")] = None
 
 
 class Figure(Reading[T], Generic[T]):
-    """A figure, and what it was one window ago, from what is known now."""
+    """A value, and the value one window ago from the data available now."""
 
-    previous: Annotated[Reading[T], Field(description="The same for the window before this one.")]
+    previous: Annotated[Reading[T], Field(description="The value for the previous window.")]
 
 
 class Count(Figure[int]):
-    """How many there are."""
+    """A number of experiments."""
 
 
 class Share(Figure[float]):
@@ -45,7 +45,7 @@ class Moment(Figure[datetime]):
 
 
 class Categories(Figure[list[FailureCategory]]):
-    """Some of Edmondson's categories."""
+    """Edmondson's categories of failure."""
 
 
 class Length(BaseModel):
@@ -56,7 +56,7 @@ class Length(BaseModel):
 
 
 class StageTimes(BaseModel):
-    """How long one stage took, in seconds, of the experiments answered in the window that know it."""
+    """The duration of one stage, over the experiments answered in the window for which it is known."""
 
     stage: Stage
     median: Seconds
@@ -64,7 +64,7 @@ class StageTimes(BaseModel):
 
 
 class WithOpenLoops(BaseModel):
-    """Idea to answer by Kaplan-Meier, of all that was proposed in the window: open and abandoned loops are censored."""
+    """Idea to answer of experiments proposed in the window, by Kaplan-Meier; open and abandoned ones are censored."""
 
     median: Seconds
     p90: Seconds
@@ -79,21 +79,21 @@ class IdeaToAnswer(BaseModel):
     p90: Seconds
     answered_within_threshold: Share
     with_open_loops: WithOpenLoops
-    stages: Annotated[tuple[StageTimes, ...], Field(description="Where the time goes, in the order as lived.")]
+    stages: Annotated[tuple[StageTimes, ...], Field(description="The stages in their order.")]
 
 
 class Sharing(BaseModel):
     """When did someone last share a failed experiment?"""
 
     last_failure_shared: Annotated[
-        Moment, Field(description="Whatever the window; `n` is how many failed experiments were shared in it.")
+        Moment, Field(description="In any window; `n` is the number of failed experiments shared in this one.")
     ]
     learnings_shared: Count
     failed: Annotated[Count, Field(description="Of `n` answered.")]
 
 
 class OfCategory(BaseModel):
-    """The failures of one of Edmondson's categories."""
+    """The failures in one of Edmondson's categories."""
 
     category: FailureCategory
     count: Annotated[Count, Field(description="Of `n` failed.")]
@@ -103,7 +103,7 @@ class OfCategory(BaseModel):
 class Failures(BaseModel):
     """Which of Edmondson's groups is the biggest?"""
 
-    biggest: Annotated[Categories, Field(description="Several where they have as many failures.")]
+    biggest: Annotated[Categories, Field(description="Several categories if they tie.")]
     categories: tuple[OfCategory, ...]
 
 
@@ -113,30 +113,32 @@ class BoldOrSafe(BaseModel):
     bold: Annotated[Count, Field(description="Of `n` proposed.")]
     safe: Annotated[Count, Field(description="Of `n` proposed.")]
     undeclared: Annotated[Count, Field(description="Of `n` proposed.")]
-    share_of_bold: Annotated[Share, Field(description="Of those of which somebody said which.")]
-    bold_pickup_median: Annotated[Seconds, Field(description="From idea to start, of the bold that were started.")]
-    safe_pickup_median: Annotated[Seconds, Field(description="From idea to start, of the safe that were started.")]
+    share_of_bold: Annotated[Share, Field(description="Among the experiments declared bold or safe.")]
+    bold_pickup_median: Annotated[Seconds, Field(description="From idea to start, of the bold ones that have started.")]
+    safe_pickup_median: Annotated[Seconds, Field(description="From idea to start, of the safe ones that have started.")]
 
 
 class Loops(BaseModel):
-    """The story around the four questions."""
+    """Open, repeated and abandoned experiments."""
 
     open: Count
     overdue: Annotated[Count, Field(description="Of `n` open.")]
     forgotten: Annotated[Count, Field(description="Of `n` open.")]
-    repeated: Annotated[Count, Field(description="The same idea started again.")]
+    repeated: Annotated[Count, Field(description="Ideas that started again.")]
     abandoned: Annotated[Share, Field(description="Of `n` concluded.")]
 
 
 class Scorecard(BaseModel):
-    """The four questions for one team or the organisation, over a window up to now."""
+    """The four questions for one team or the organisation, over a window that ends now."""
 
     team: Annotated[str, Field(description="`_org` is the organisation.")]
-    teams: Annotated[tuple[str, ...], Field(description="Who can be asked for, in alphabetical order.")]
+    teams: Annotated[tuple[str, ...], Field(description="The teams that have a scorecard, in alphabetical order.")]
     window: str
     since: Annotated[datetime, Field(description="The beginning of the window.")]
-    taken_at: Annotated[datetime, Field(description="The end of the window, and the moment that all is as of.")]
-    minimum_sample: Annotated[int, Field(description="On fewer experiments shares and medians are withheld.")]
+    taken_at: Annotated[datetime, Field(description="The end of the window, and the moment of all values.")]
+    minimum_sample: Annotated[
+        int, Field(description="The fewest experiments for which shares and medians are published.")
+    ]
     idea_to_answer: IdeaToAnswer
     sharing: Sharing
     failures: Failures

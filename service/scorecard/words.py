@@ -1,4 +1,4 @@
-"""Words for figures, for people who read them: never more exact than is of use."""
+"""Lengths of time and shares in words, as exactly as people need them."""
 
 _MINUTE = 60.0
 _HOUR = 60 * _MINUTE
@@ -6,7 +6,7 @@ _DAY = 24 * _HOUR
 _MONTH = 365.25 * _DAY / 12
 _YEAR = 365.25 * _DAY
 
-# Each from where the one before ends up to its own bound.
+# Each entry covers the lengths from the previous bound to its own.
 _NAMED = (
     (1.5 * _DAY, "about a day"),
     (6 * _DAY, ""),
@@ -23,10 +23,10 @@ _BOLDNESS = ((0.2, "nearly all safe"), (0.4, "more safe"), (0.6, "both alike"), 
 
 
 def length_in_words(seconds: float) -> str:
-    """How long a time is, such as *about a week* or *about 5 months*.
+    """A length of time in words, such as *about a week* or *about 5 months*.
 
     Args:
-        seconds: the time, not negative.
+        seconds: not negative.
     """
     if seconds < _MINUTE:
         return "less than a minute"
@@ -41,7 +41,7 @@ def length_in_words(seconds: float) -> str:
 
 
 def boldness_in_words(share: float) -> str:
-    """What people want, by the share of bold experiments among those that are bold or safe."""
+    """The share of bold experiments among the bold and safe ones, in words."""
     return next((words for bound, words in _BOLDNESS if share < bound), "nearly all bold")
 
 

@@ -16,7 +16,7 @@ from service.metrics.view import View
 from tests.support.portfolios import NOW, Portfolio, portfolios
 
 QUANTILES = (0.5, 0.75, 0.9)
-Figure = dict[tuple[str, ...], float]
+Values = dict[tuple[str, ...], float]
 """Values by portfolio and labels."""
 
 TABLES = """
@@ -71,7 +71,7 @@ def thousand() -> Mapping[str, Portfolio]:
 
 @pytest.fixture
 async def stages(database_url: str, thousand: Mapping[str, Portfolio]) -> list[asyncpg.Record]:
-    """What PostgreSQL makes of each stage."""
+    """The durations of each stage as PostgreSQL computes them."""
     connection = await asyncpg.connect(database_url)
     try:
         await connection.execute(TABLES)
@@ -101,34 +101,34 @@ def _rows(thousand: Mapping[str, Portfolio]) -> Mapping[str, Sequence[tuple[obje
     return {"loops": loops, "terms": terms, "windows": windows}
 
 
-async def test_the_quantiles_of_stages_are_those_of_postgresql(
+async def test_stage_quantiles_equal_those_of_postgresql(
     thousand: Mapping[str, Portfolio], stages: Sequence[asyncpg.Record]
 ) -> None:
-    theirs = {
+    expected = {
         (row["portfolio"], row["team"], row["stage"], row["over"], str(q)): value
         for row in stages
         if row["enough"]
         for q, value in zip(QUANTILES, row["quantiles"], strict=True)
     }
-    assert len(theirs) > 10_000
-    assert _exported(stage_quantile_seconds, thousand) == pytest.approx(theirs, rel=1e-9, abs=0)
+    assert len(expected) > 10_000
+    assert _exported(stage_quantile_seconds, thousand) == pytest.approx(expected, rel=1e-9, abs=0)
 
 
-async def test_the_numbers_behind_them_are_those_of_postgresql(
+async def test_stage_samples_equal_the_counts_of_postgresql(
     thousand: Mapping[str, Portfolio], stages: Sequence[asyncpg.Record]
 ) -> None:
-    theirs = {
+    expected = {
         (row["portfolio"], row["team"], row["stage"], row["over"]): row["samples"]
         for row in stages
         if row["team"] != "_org"
     }
-    ours = _exported(stage_samples, thousand)
-    assert {row: count for row, count in ours.items() if count} == theirs
+    exported = _exported(stage_samples, thousand)
+    assert {row: count for row, count in exported.items() if count} == expected
 
 
-def test_survival_is_that_of_scipy(thousand: Mapping[str, Portfolio]) -> None:
-    quantiles: Figure = {}
-    ratios: Figure = {}
+def test_survival_equals_that_of_scipy(thousand: Mapping[str, Portfolio]) -> None:
+    quantiles: Values = {}
+    ratios: Values = {}
     for name, portfolio in thousand.items():
         for team, window, watched in _populations(portfolio):
             if len(watched) < portfolio.terms.min_sample:
@@ -147,7 +147,7 @@ def test_survival_is_that_of_scipy(thousand: Mapping[str, Portfolio]) -> None:
     assert _exported(survival_answered_by_threshold_ratio, thousand) == pytest.approx(ratios, rel=1e-9, abs=1e-12)
 
 
-def _exported(families: Callable[[View], Iterable[Metric]], thousand: Mapping[str, Portfolio]) -> Figure:
+def _exported(families: Callable[[View], Iterable[Metric]], thousand: Mapping[str, Portfolio]) -> Values:
     return {
         (name, *sample.labels.values()): sample.value
         for name, portfolio in thousand.items()
@@ -157,7 +157,7 @@ def _exported(families: Callable[[View], Iterable[Metric]], thousand: Mapping[st
 
 
 def _populations(portfolio: Portfolio) -> Iterator[tuple[str, str, list[tuple[float, bool]]]]:
-    """Of each row and window that has any: how long loops were watched, and whether there was no answer until then."""
+    """For each row and window the observed times of its experiments, each with whether it is censored."""
     present = [one for one in portfolio.experiments if max(one.instants) <= NOW]
     rows = _labels(present, portfolio.terms.max_teams)
     for window in portfolio.terms.windows:

@@ -74,7 +74,7 @@ def test_the_readmes_walkthrough_of_a_failure_works(database_url: str, tmp_path:
         quantiles = f'{{team="search", stage="idea_to_answer", {windows}, q=~"0.5|0.75|0.9"}}'
         assert before.count(f"loopgauge_stage_quantile_seconds{quantiles}") == 1
         assert before.count("loopgauge_stage_quantile_seconds{") == 1
-        assert "the biggest unclassified n 1" in scorecard()
+        assert "biggest group unclassified n 1" in scorecard()
         assert "no failed experiment has been shared yet" in scorecard()
         posted = _run(at_the_service(_examples("a failure", "a classification by comment")))
         # The failure is sent once more, with the times of now.
@@ -83,10 +83,10 @@ def test_the_readmes_walkthrough_of_a_failure_works(database_url: str, tmp_path:
         assert "outcome failed" in after
         shown = 'loopgauge_failures{category="intelligent",team="search",window="7d"} 1.0'
         _until(shown, lambda: service.get("/metrics").text)
-        assert "the biggest intelligent n 1" in scorecard()
+        assert "biggest group intelligent n 1" in scorecard()
         by_api = at_the_service(_examples("a classification by the API"))
         answers = [json.loads(_run(by_api, LOOPGAUGE_API_TOKENS__WRITE=tokens["API_TOKENS__WRITE"])) for _ in range(2)]
         assert [one["status"] for one in answers] == ["stored", "duplicate"]
         _until("learnings shared 1", scorecard)
-        assert "the biggest intelligent n 1" in scorecard()
+        assert "biggest group intelligent n 1" in scorecard()
         assert "cloudevents" in explained()

@@ -1,4 +1,4 @@
-"""Scorecards: figure by figure what a snapshot has, each with its sample, or with the reason why there is none."""
+"""Scorecards: every value agrees with the scrape and has its sample or a reason for a missing value."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -31,7 +31,7 @@ Count = Callable[..., float]
 
 
 def card(experiments: Iterable[Experiment], given: Terms, now: datetime = NOW, team: str = ORGANISATION) -> Scorecard:
-    """The scorecard of these experiments; the terms have one window."""
+    """The scorecard of experiments; the terms have one window."""
     view = View.of(experiments, given, now)
     return compile_scorecard(team, Rows(view), Rows(view_as_of(view, now - given.windows[0].length)))
 
@@ -39,7 +39,7 @@ def card(experiments: Iterable[Experiment], given: Terms, now: datetime = NOW, t
 def scraped(
     experiments: Iterable[Experiment], given: Terms, now: datetime
 ) -> Mapping[frozenset[tuple[str, str]], float]:
-    """Every sample of a snapshot with these experiments, by its labels and its name."""
+    """Every sample of a scrape of these experiments, by its labels and its name."""
     return {
         frozenset({"name": sample.name.removeprefix("loopgauge_"), **sample.labels}.items()): sample.value
         for family in families_of(View.of(experiments, given, now))
@@ -48,24 +48,24 @@ def scraped(
 
 
 def row(samples: Mapping[frozenset[tuple[str, str]], float], team: str, window: str) -> tuple[Sample, Count]:
-    """How to look a figure of a team up in a snapshot: one that has a row of its own, and one that is counted."""
+    """Return two lookups in the samples for a team: of a value that cannot be summed, and of a count."""
     teams = sorted({dict(labels)["team"] for labels in samples if "team" in dict(labels)} - {ORGANISATION})
 
-    def found(of: str, name: str, **labels: str) -> float | None:
+    def sample(of: str, name: str, **labels: str) -> float | None:
         keys = [{"name": name, "team": of, **more, **labels} for more in ({"window": window}, {})]
         return next((samples[key] for key in (frozenset(one.items()) for one in keys) if key in samples), None)
 
     def value(name: str, **labels: str) -> float | None:
-        return found(team, name, **labels)
+        return sample(team, name, **labels)
 
     def count(name: str, **labels: str) -> float:
-        return sum(found(one, name, **labels) or 0 for one in (teams if team == ORGANISATION else [team]))
+        return sum(sample(one, name, **labels) or 0 for one in (teams if team == ORGANISATION else [team]))
 
     return value, count
 
 
 def read(shown: Scorecard) -> Iterator[tuple[str, Figure[Any]]]:
-    """Every figure of a scorecard, under its path."""
+    """Every figure of a scorecard by its path."""
 
     def walk(path: str, part: Any) -> Iterator[tuple[str, Figure[Any]]]:
         if isinstance(part, Figure):
@@ -81,7 +81,7 @@ def read(shown: Scorecard) -> Iterator[tuple[str, Figure[Any]]]:
 
 
 def expected(value: Sample, count: Count) -> dict[str, Any]:
-    """What each figure of a scorecard is in a snapshot."""
+    """The expected value of each figure, from the samples."""
 
     def quantile(stage: str, q: str) -> float | None:
         return value("stage_quantile_seconds", stage=stage, q=q)
@@ -121,8 +121,8 @@ def expected(value: Sample, count: Count) -> dict[str, Any]:
     }
 
 
-def rests_on(count: Count) -> dict[str, float]:
-    """On how many experiments figures rest, so far as a snapshot counts them."""
+def expected_sizes(count: Count) -> dict[str, float]:
+    """The expected sizes of the samples that a scrape counts."""
     answered, failed = (
         sum(count("experiments_concluded", outcome=one) for one in ANSWERED),
         sum(count("failures", category=one) for one in FailureCategory),
@@ -143,7 +143,7 @@ def rests_on(count: Count) -> dict[str, float]:
     }
 
 
-# What has no sample of its own: withheld or empty by what the snapshot counts.
+# Figures without a metric of their own: they follow from counts of the scrape.
 DERIVED = {"failures.biggest", "bold_or_safe.share_of_bold"}
 
 
@@ -158,7 +158,7 @@ def compare(path: str, reading: Reading[Any], sample: Any) -> None:
 
 
 def check(experiments: list[Experiment], given: Terms, now: datetime) -> None:
-    """Hold every figure of every scorecard against snapshots of now and of one window ago."""
+    """Compare every figure of every scorecard with scrapes of now and of one window ago."""
     samples = scraped(experiments, given, now)
     for window in given.windows:
         alone = replace(given, windows=(window,))
@@ -170,14 +170,14 @@ def check(experiments: list[Experiment], given: Terms, now: datetime) -> None:
             today = expected(*row(samples, team, window.label))
             past = expected(*row(earlier, team, window.label))
             assert shown.keys() == today.keys()
-            samples_of = rests_on(row(samples, team, window.label)[1])
+            samples_of = expected_sizes(row(samples, team, window.label)[1])
             assert {path: shown[path].n for path in samples_of} == samples_of
             for path, figure in shown.items():
                 compare(path, figure, today[path])
                 if figure.previous.value is not None:
                     compare(path, figure.previous, past[path])
                 assert (figure.previous.value is None) == (figure.previous.reason is not None), path
-                # What can be told of the past is told, as soon as there was anything at all.
+                # A previous value that the scrape has is missing only without a row, or when it is not stored.
                 if before and past[path] is not None and figure.previous.value is None:
                     rows = View.of(before, alone, then).teams
                     assert (
@@ -187,27 +187,27 @@ def check(experiments: list[Experiment], given: Terms, now: datetime) -> None:
                     ), path
 
 
-def test_every_figure_is_the_one_of_the_snapshot_now_and_one_window_ago_in_random_portfolios() -> None:
+def test_every_figure_agrees_with_scrapes_of_now_and_one_window_ago_in_random_portfolios() -> None:
     for portfolio in portfolios(seed=9, many=60):
         check(list(portfolio.experiments), portfolio.terms, NOW)
 
 
 @given(drawn_portfolios(), st.integers(0, 400), st.sampled_from([1, 2, 5]), st.sampled_from([1, 200]))
-def test_every_figure_is_the_one_of_the_snapshot_whatever_is_drawn(
+def test_every_figure_agrees_with_the_scrape_in_drawn_portfolios(
     experiments: list[Experiment], hours: int, min_sample: int, max_teams: int
 ) -> None:
     given = terms("2d", "7d", min_sample=min_sample, max_teams=max_teams, forgotten_after=timedelta(days=3))
     check(experiments, given, at(14) + timedelta(hours=hours))
 
 
-def answered(number: int, days: float = 8, **told: Any) -> Experiment:
-    """An experiment of the last days that took so many days."""
+def answered(number: int, days: float = 8, **fields: Any) -> Experiment:
+    """An experiment that was answered lately, so many days after its idea."""
     concluded_at = NOW - timedelta(hours=number + 1)
-    told = {"outcome": Outcome.WORKED, **told}
-    return experiment(f"key:{number}", idea_at=concluded_at - timedelta(days=days), concluded_at=concluded_at, **told)
+    fields = {"outcome": Outcome.WORKED, **fields}
+    return experiment(f"key:{number}", idea_at=concluded_at - timedelta(days=days), concluded_at=concluded_at, **fields)
 
 
-def test_below_the_minimum_sample_a_figure_is_withheld_and_says_on_how_few_it_would_rest() -> None:
+def test_below_the_minimum_sample_a_value_is_missing_and_the_reason_has_the_size() -> None:
     shown = card([answered(number) for number in range(4)], terms("90d"))
     asked = shown.idea_to_answer
     assert (asked.median.value, asked.median.n, asked.median.reason) == (None, 4, "fewer than 5 answered (4)")
@@ -222,7 +222,7 @@ def test_below_the_minimum_sample_a_figure_is_withheld_and_says_on_how_few_it_wo
     assert enough.idea_to_answer.median.words == "about a week"
 
 
-def test_a_median_that_is_not_reached_says_so() -> None:
+def test_a_median_that_is_not_reached_has_a_reason() -> None:
     loops = [answered(1), *(experiment(f"key:o{number}", idea_at=at(2)) for number in range(5))]
     with_open = card(loops, terms("90d")).idea_to_answer.with_open_loops
     assert with_open.median.reason == "not reached: less than half are answered so far"
@@ -230,7 +230,7 @@ def test_a_median_that_is_not_reached_says_so() -> None:
     assert (with_open.median.n, with_open.answered_by_threshold.n) == (6, 6)
 
 
-def test_several_categories_are_the_biggest_where_they_have_as_many() -> None:
+def test_tied_categories_are_the_biggest_together() -> None:
     kinds = ["basic", "complex", "basic", "complex", "unclassified"]
     failed = [
         answered(number, outcome=Outcome.FAILED, failure_category=FailureCategory(kind))
@@ -238,11 +238,11 @@ def test_several_categories_are_the_biggest_where_they_have_as_many() -> None:
     ]
     shown = card(failed, terms("90d"))
     assert (shown.failures.biggest.value, shown.failures.biggest.n) == (["basic", "complex"], 5)
-    nobody = card([answered(1)], terms("90d")).failures.biggest
-    assert (nobody.value, nobody.n, nobody.reason) == (None, 0, "none failed")
+    none_failed = card([answered(1)], terms("90d")).failures.biggest
+    assert (none_failed.value, none_failed.n, none_failed.reason) == (None, 0, "none failed")
 
 
-def test_the_last_shared_failure_is_told_whatever_the_window() -> None:
+def test_the_last_shared_failure_is_independent_of_the_window() -> None:
     shared = experiment(
         idea_at=at(1),
         concluded_at=at(2),
@@ -250,14 +250,14 @@ def test_the_last_shared_failure_is_told_whatever_the_window() -> None:
         failure_category=FailureCategory.BASIC,
         shared_at=at(5),
     )
-    told = card([shared], terms("7d")).sharing.last_failure_shared
-    assert (told.value, told.words, told.n) == (at(5), "about two weeks ago", 0)
-    assert (told.previous.value, told.previous.words) == (at(5), "about a week ago")
+    last = card([shared], terms("7d")).sharing.last_failure_shared
+    assert (last.value, last.words, last.n) == (at(5), "about two weeks ago", 0)
+    assert (last.previous.value, last.previous.words) == (at(5), "about a week ago")
     never = card([answered(1, outcome=Outcome.FAILED, failure_category=FailureCategory.BASIC)], terms("7d"))
     assert never.sharing.last_failure_shared.reason == "no failed experiment has been shared yet"
 
 
-def test_the_previous_figure_is_that_of_the_window_before() -> None:
+def test_the_previous_value_is_that_of_the_window_before() -> None:
     slow = [
         replace(answered(number), idea_at=NOW - timedelta(days=13), concluded_at=NOW - timedelta(days=8))
         for number in range(5)
@@ -268,32 +268,32 @@ def test_the_previous_figure_is_that_of_the_window_before() -> None:
     assert (median.previous.value, median.previous.words, median.previous.n) == (5 * 86400, "about 5 days", 5)
 
 
-def test_of_the_time_before_the_first_idea_nothing_is_told() -> None:
+def test_before_the_first_idea_there_is_no_previous_value() -> None:
     opened = card([answered(1)], terms("90d")).loops.open
     assert (opened.previous.value, opened.previous.reason) == (None, "no experiment existed then")
 
 
-def test_how_many_were_forgotten_in_the_past_is_not_told() -> None:
+def test_the_forgotten_have_no_previous_value() -> None:
     loops = [experiment(idea_at=NOW - timedelta(days=200))]
     forgotten = card(loops, terms("90d")).loops.forgotten
     assert (forgotten.value, forgotten.n) == (1, 1)
     assert (forgotten.previous.value, forgotten.previous.reason) == (None, "past activity is not stored")
 
 
-def test_the_threshold_is_the_teams_and_the_organisations_the_default() -> None:
+def test_a_team_has_its_own_threshold_and_the_organisation_has_the_default() -> None:
     given = terms("90d", thresholds={"search": timedelta(days=7)})
     assert card([answered(1)], given, team="search").idea_to_answer.threshold.words == "about a week"
     assert card([answered(1)], given).idea_to_answer.threshold.words == "about two weeks"
 
 
 @pytest.mark.parametrize("team", [ORGANISATION, "search"])
-def test_without_any_experiment_there_are_counts_of_none_and_reasons(team: str) -> None:
+def test_without_experiments_there_are_zeros_and_reasons(team: str) -> None:
     for path, figure in read(card([], terms("90d"), team=team)):
         assert figure.n == 0, path
         assert figure.value == 0 or figure.reason, path
 
 
-def test_a_bold_idea_and_a_safe_one_wait_each_for_themselves() -> None:
+def test_bold_and_safe_ideas_have_waits_of_their_own() -> None:
     waiting = [
         experiment(f"key:{risk}{number}", idea_at=at(2), started_at=at(2 + days), risk=risk)
         for risk, days in ((Risk.BOLD, 9), (Risk.SAFE, 1))
@@ -305,7 +305,7 @@ def test_a_bold_idea_and_a_safe_one_wait_each_for_themselves() -> None:
     assert (shown.share_of_bold.value, shown.share_of_bold.words, shown.share_of_bold.n) == (0.5, "both alike", 10)
 
 
-def test_the_example_has_a_bit_of_everything_that_a_small_organisation_has() -> None:
+def test_the_example_has_values_and_reasons() -> None:
     shown = example()
     assert shown.teams == ("platform", "search")
     assert all(figure.value is not None or figure.reason for _, figure in read(shown))

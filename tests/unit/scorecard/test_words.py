@@ -1,4 +1,4 @@
-"""Words for lengths of time, and for what people want."""
+"""Lengths of time and boldness in words."""
 
 from itertools import pairwise
 
@@ -39,14 +39,14 @@ def test_a_length_of_time_has_words(seconds: float, words: str) -> None:
     assert length_in_words(seconds) == words
 
 
-def test_what_is_said_of_longer_times_is_never_said_of_shorter_ones_again() -> None:
-    said = [length_in_words(hours * HOUR / 4) for hours in range(4 * 24 * 800)]
-    changes = [later for earlier, later in pairwise(said) if later != earlier]
+def test_a_longer_time_never_has_the_words_of_a_shorter_one_again() -> None:
+    words = [length_in_words(quarters * HOUR / 4) for quarters in range(4 * 24 * 800)]
+    changes = [later for earlier, later in pairwise(words) if later != earlier]
     assert len(changes) == len(set(changes))
 
 
 @pytest.mark.parametrize("share", [0, 0.1, 0.3, 0.5, 0.7, 0.9, 1])
-def test_boldness_is_said_as_the_dashboards_say_it(share: float) -> None:
+def test_boldness_has_the_words_of_the_dashboards(share: float) -> None:
     ranges = [one.options for one in BOLDNESS if isinstance(one.options, DashboardRangeMapOptions)]
     (words,) = [one.result.text for one in ranges if (one.from_val or 0) <= share <= (one.to or 0)]
     assert boldness_in_words(share) == words
