@@ -1,26 +1,23 @@
-"""A real Alertmanager that takes what a Prometheus of a test sends, and its amtool."""
+"""A real Alertmanager, its amtool, and configurations for it and for Prometheus."""
 
 import re
 import subprocess
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
 from tests.support.paths import DASHBOARDS, RULE_FILES
 from tests.support.prometheus import free_port, tool, wait_until_ready
-
-_PATIENCE = 60.0
+from tests.support.waiting import PATIENCE_SECONDS, wait_for
 
 
 def amtool(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run amtool."""
     command = [tool("amtool"), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
 
 
 class Alertmanager:
@@ -30,31 +27,34 @@ class Alertmanager:
         self.address = address
 
     def alerts(self) -> Sequence[Mapping[str, Any]]:
-        """The alerts that it holds, as its API describes them."""
-        response = httpx.get(f"http://{self.address}/api/v2/alerts", timeout=_PATIENCE)
+        """Return its alerts, in the form of its API."""
+        response = httpx.get(f"http://{self.address}/api/v2/alerts", timeout=PATIENCE_SECONDS)
         assert response.status_code == 200, response.text
         alerts: Sequence[Mapping[str, Any]] = response.json()
         return alerts
 
-    def tell(self, *alerts: Mapping[str, str]) -> None:
-        """Let alerts with these labels fire."""
-        told = httpx.post(f"http://{self.address}/api/v2/alerts", json=[{"labels": one} for one in alerts])
-        assert told.status_code == 200, told.text
+    def fire(self, *alerts: Mapping[str, str]) -> None:
+        """Fire alerts with these labels."""
+        response = httpx.post(
+            f"http://{self.address}/api/v2/alerts",
+            json=[{"labels": labels} for labels in alerts],
+            timeout=PATIENCE_SECONDS,
+        )
+        assert response.status_code == 200, response.text
 
     def until(self, name: str, wanted: Callable[[Mapping[str, Any]], bool] = lambda _: True) -> Mapping[str, Any]:
-        """The alert of this name as soon as it is there, and as it is wanted."""
-        deadline = time.monotonic() + _PATIENCE
-        while time.monotonic() < deadline:
-            for alert in self.alerts():
-                if alert["labels"]["alertname"] == name and wanted(alert):
-                    return alert
-            time.sleep(0.2)
-        pytest.fail(f"no such {name} after {_PATIENCE:g} seconds, but {self.alerts()}")
+        """Wait for an alert of this name that is as wanted, and return it."""
+
+        def look() -> Mapping[str, Any] | None:
+            named = (alert for alert in self.alerts() if alert["labels"]["alertname"] == name)
+            return next(filter(wanted, named), None)
+
+        return wait_for(look, name)
 
 
 @contextmanager
 def alerting(configuration: Path, directory: Path) -> Iterator[Alertmanager]:
-    """An Alertmanager; ended when the context ends."""
+    """Run an Alertmanager until the context ends."""
     address = f"127.0.0.1:{free_port()}"
     command = [
         tool("prometheus-alertmanager"),

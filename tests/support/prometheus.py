@@ -1,10 +1,9 @@
-"""A real Prometheus that scrapes what a test runs, and its promtool."""
+"""A real Prometheus that scrapes services, and promtool."""
 
 import os
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -14,16 +13,17 @@ from typing import Any
 import httpx
 import pytest
 
-_PATIENCE = 60.0
+from tests.support.waiting import PATIENCE_SECONDS, wait_for
+
 _DATA = "tsdb"
-# One for all that is asked: a client for each question would take longer to make than most answers.
-_CLIENT = httpx.Client(timeout=_PATIENCE)
+# Shared, because making a client takes longer than most requests.
+_CLIENT = httpx.Client(timeout=PATIENCE_SECONDS)
 
 
 def tool(name: str) -> str:
-    """The path of a program of Debian's packages `prometheus` or `prometheus-alertmanager`.
+    """Return the path of a program of Debian's packages `prometheus` or `prometheus-alertmanager`.
 
-    Where it is missing the test is skipped, but never in continuous integration.
+    If it is missing, skip the test, or fail it in continuous integration.
     """
     found = shutil.which(name)
     if found is None and os.environ.get("CI"):
@@ -36,7 +36,7 @@ def tool(name: str) -> str:
 def promtool(*arguments: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
     """Run promtool."""
     command = [tool("promtool"), *arguments]
-    return subprocess.run(command, input=given, capture_output=True, text=True, timeout=_PATIENCE, check=False)
+    return subprocess.run(command, input=given, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
 
 
 class Prometheus:
@@ -46,33 +46,28 @@ class Prometheus:
         self.url = url
 
     def query(self, expression: str, **parameters: str) -> dict[tuple[tuple[str, str], ...], float]:
-        """The value of each series that an expression has now, by its labels without `instance` and `job`."""
-        found = self._get("query", {"query": expression, **parameters})["result"]
-        return {_labels(one["metric"]): float(one["value"][1]) for one in found}
+        """Return the present value of each series of an expression, by its labels without `instance` and `job`."""
+        series = self._get("query", {"query": expression, **parameters})["result"]
+        return {_labels(one["metric"]): float(one["value"][1]) for one in series}
 
     def until(self, expression: str) -> dict[tuple[tuple[str, str], ...], float]:
-        """What an expression has as soon as it has anything."""
-        deadline = time.monotonic() + _PATIENCE
-        while time.monotonic() < deadline:
-            if found := self.query(expression):
-                return found
-            time.sleep(0.2)
-        pytest.fail(f"Prometheus has nothing for {expression} after {_PATIENCE:g} seconds")
+        """Query an expression until it has series, and return their values."""
+        return wait_for(lambda: self.query(expression), expression)
 
     def past(self, expression: str, start: datetime, end: datetime) -> list[tuple[dict[str, str], dict[float, float]]]:
-        """The series that an expression has at each midnight UTC between two: all labels, and values by Unix time."""
+        """Return the series of an expression: all labels, and the values at each midnight (UTC) by Unix time."""
         asked = {"query": expression, "start": f"{start.timestamp()}", "end": f"{end.timestamp()}", "step": "1d"}
-        found = self._get("query_range", asked)["result"]
-        return [(one["metric"], {float(at): float(value) for at, value in one["values"]}) for one in found]
+        series = self._get("query_range", asked)["result"]
+        return [(one["metric"], {float(at): float(value) for at, value in one["values"]}) for one in series]
 
     def series(self, selector: str, start: datetime, end: datetime) -> list[dict[str, str]]:
-        """The labels of all series that had samples between two moments."""
+        """Return the labels of all series with samples between two times."""
         asked = {"match[]": selector, "start": f"{start.timestamp()}", "end": f"{end.timestamp()}"}
-        found: list[dict[str, str]] = self._get("series", asked)
-        return found
+        series: list[dict[str, str]] = self._get("series", asked)
+        return series
 
     def targets(self) -> Sequence[Mapping[str, Any]]:
-        """What it scrapes, and how that goes."""
+        """Return its scrape targets and their health."""
         active: Sequence[Mapping[str, Any]] = self._get("targets", {})["activeTargets"]
         return active
 
@@ -87,7 +82,7 @@ def _labels(labels: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
 
 
 def load(history: Path, directory: Path) -> None:
-    """Give a Prometheus that is started in this directory afterwards a past, from OpenMetrics with timestamps."""
+    """Import OpenMetrics with timestamps for a Prometheus that starts in this directory afterwards."""
     given = ["--max-block-duration=1500h", "openmetrics", str(history), str(directory / _DATA)]
     loaded = promtool("tsdb", "create-blocks-from", *given)
     assert loaded.returncode == 0, loaded.stderr
@@ -95,11 +90,11 @@ def load(history: Path, directory: Path) -> None:
 
 @contextmanager
 def scraping(urls: Sequence[str], directory: Path, more: str = "", namespace: str = "") -> Iterator[Prometheus]:
-    """A Prometheus that scrapes services, and evaluates rules, every second; ended when the context ends.
+    """Run a Prometheus that scrapes services and evaluates rules every second, until the context ends.
 
     Args:
-        more: what else its configuration says, such as rules and where alerts go.
-        namespace: a label that the series get, unless it is empty.
+        more: the rest of the configuration, such as rules and alert managers.
+        namespace: a label for the series, unless it is empty.
     """
     targets = ", ".join(repr(url.removeprefix("http://")) for url in urls)
     configuration = directory / "prometheus.yml"
@@ -113,7 +108,7 @@ def scraping(urls: Sequence[str], directory: Path, more: str = "", namespace: st
         tool("prometheus"),
         f"--config.file={configuration}",
         f"--storage.tsdb.path={directory / _DATA}",
-        # What was loaded is to stay.
+        # The default would delete older samples that a test has imported.
         "--storage.tsdb.retention.time=2y",
         f"--web.listen-address={address}",
         "--log.level=warn",
@@ -129,21 +124,20 @@ def scraping(urls: Sequence[str], directory: Path, more: str = "", namespace: st
 
 
 def free_port() -> int:
-    """A port on which nobody listens at this moment."""
+    """Return a port on which nothing listens at the moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def wait_until_ready(url: str, process: subprocess.Popen[bytes]) -> None:
-    """Wait until a server that was just started says that it is ready."""
-    deadline = time.monotonic() + _PATIENCE
-    while time.monotonic() < deadline:
-        assert process.poll() is None, "it has ended"
+    """Wait until a server responds with success."""
+
+    def ready() -> bool:
+        assert process.poll() is None, "the server has ended"
         try:
-            if httpx.get(url).status_code == 200:
-                return
+            return _CLIENT.get(url).status_code == 200
         except httpx.TransportError:
-            pass
-        time.sleep(0.1)
-    pytest.fail(f"{url} is not ready after {_PATIENCE:g} seconds")
+            return False
+
+    wait_for(ready, url)

@@ -62,7 +62,7 @@ class Service:
                 response = client.post(url, content=request.body, headers=request.headers())
                 assert response.status_code == 202, response.text
 
-    def figures(self) -> Figures:
+    def samples(self) -> Figures:
         """The samples of a scrape."""
         return read_figures(self.get("/metrics").text)
 

@@ -13,12 +13,16 @@ _POLL_SECONDS = 0.05
 _Value = TypeVar("_Value")
 
 
-def wait_for(look: Callable[[], _Value | None]) -> _Value:
-    """Call `look` until it returns something true, and return that."""
+def wait_for(look: Callable[[], _Value | None], state: str = "such state") -> _Value:
+    """Call `look` until it returns something true, and return that.
+
+    Args:
+        state: names what is awaited, for the message of a failure.
+    """
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         value = look()
         if value:
             return value
         time.sleep(_POLL_SECONDS)
-    pytest.fail(f"the awaited state did not appear within {PATIENCE_SECONDS:g} seconds")
+    pytest.fail(f"no {state} within {PATIENCE_SECONDS:g} seconds")

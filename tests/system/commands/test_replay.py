@@ -54,11 +54,11 @@ _BETS_IN_FLIGHT = 'loopgauge_experiments_in_flight{stage="proposed", team="growt
 def test_deliveries_are_counted_while_a_dry_run_is_frozen(database_url: str, tmp_path: Path, bets: Path) -> None:
     with serving(database_url, tmp_path) as service:
         service.post_all(_BETS)
-        wait_for(lambda: service.figures()["interpreted_total", "github", "ignored"] == len(_BETS))
+        wait_for(lambda: service.samples()["interpreted_total", "github", "ignored"] == len(_BETS))
         with _replaying(database_url, bets, "--dry-run", "--json") as replay:
             replay.send_signal(signal.SIGSTOP)
             service.post_all([opened(600)])
-            assert wait_for(lambda: service.figures().get(IN_FLIGHT) == 1)
+            assert wait_for(lambda: service.samples().get(IN_FLIGHT) == 1)
             assert replay.poll() is None
             replay.send_signal(signal.SIGCONT)
             printed = json.loads(replay.communicate(timeout=PATIENCE_SECONDS)[0])

@@ -1,6 +1,7 @@
 """Alerts end to end: a real service, a real Prometheus with the rules, and a real Alertmanager."""
 
 import asyncio
+import re
 import signal
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -41,7 +42,8 @@ def test_an_overdue_experiment_alerts_its_team_until_the_service_dies(overdue: s
         alerting(muted_configuration(tmp_path), tmp_path) as alertmanager,
         scraping([service.url], tmp_path, prometheus_configuration(rules, alertmanager)),
     ):
-        late = alertmanager.until("LoopgaugeLoopOverdue")
+        # A scrape that times out would mute it for a moment.
+        late = alertmanager.until("LoopgaugeLoopOverdue", lambda alert: not _is_muted(alert))
         assert late["labels"] == {
             "alertname": "LoopgaugeLoopOverdue",
             "severity": "warning",
@@ -51,12 +53,13 @@ def test_an_overdue_experiment_alerts_its_team_until_the_service_dies(overdue: s
             "experiment": "github:acme/app#45",
             "url": _URL,
         }
-        assert late["annotations"]["description"].startswith("github:acme/app#45 (team search) was proposed 20d 0h 0m ")
+        assert re.match(
+            r"github:acme/app#45 \(team search\) was proposed 20d 0h \d+m ", late["annotations"]["description"]
+        )
         assert late["annotations"]["description"].endswith(
             f"; the team's threshold is 14d 0h 0m 0s. What does it need for an answer? {_URL}"
         )
         assert late["receivers"] == [{"name": "team-search"}]
-        assert late["status"]["inhibitedBy"] == []
         service.end(signal.SIGKILL)
         dead = alertmanager.until("LoopgaugeNoLeader")
         assert dead["receivers"] == [{"name": "operators"}]
@@ -69,9 +72,9 @@ def test_an_overdue_experiment_alerts_its_team_until_the_service_dies(overdue: s
 def test_an_installation_without_a_leader_mutes_its_own_experiments_only(tmp_path: Path) -> None:
     with alerting(muted_configuration(tmp_path), tmp_path) as alertmanager:
         # One of the three installations has no label `namespace`.
-        alertmanager.tell({"alertname": "LoopgaugeNoLeader"}, {"alertname": "LoopgaugeNoLeader", "namespace": "east"})
+        alertmanager.fire({"alertname": "LoopgaugeNoLeader"}, {"alertname": "LoopgaugeNoLeader", "namespace": "east"})
         loops = {"alertname": "LoopgaugeLoopOverdue", "about": "loops", "job": "loopgauge"}
-        alertmanager.tell(loops, loops | {"namespace": "east"}, loops | {"namespace": "west"})
+        alertmanager.fire(loops, loops | {"namespace": "east"}, loops | {"namespace": "west"})
 
         alertmanager.until("LoopgaugeLoopOverdue", lambda alert: _is_of(alert, "") and _is_muted(alert))
         alertmanager.until("LoopgaugeLoopOverdue", lambda alert: _is_of(alert, "east") and _is_muted(alert))
@@ -82,7 +85,7 @@ def test_an_installation_without_a_leader_mutes_its_own_experiments_only(tmp_pat
 def test_the_alert_on_the_median_mutes_that_on_late_answers_whatever_their_jobs(tmp_path: Path) -> None:
     with alerting(muted_configuration(tmp_path), tmp_path) as alertmanager:
         slow = {"about": "loops", "namespace": "east", "team": "search"}
-        alertmanager.tell(
+        alertmanager.fire(
             slow | {"alertname": "LoopgaugeMedianOverThreshold", "job": "a"},
             slow | {"alertname": "LoopgaugeAnswersLate", "job": "b"},
             slow | {"alertname": "LoopgaugeAnswersLate", "job": "a", "namespace": "west"},

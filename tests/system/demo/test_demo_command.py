@@ -1,4 +1,4 @@
-"""`loopgauge demo` as it is run."""
+"""`loopgauge demo` in a real process."""
 
 import re
 import shlex
@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,20 +19,19 @@ from service.storage.embedded import EmbeddedServer
 from tests.support.demo import demo, lines_until
 from tests.support.prometheus import Prometheus, tool
 from tests.support.road import read_figures
-
-_PATIENCE = 120.0
+from tests.support.waiting import PATIENCE_SECONDS, wait_for
 
 
 @pytest.fixture
 def home() -> Iterator[Path]:
-    """A directory whose ancestors no other run of pytest closes to the system user that owns the database."""
+    """A directory that the system user of PostgreSQL can reach, even while other runs of pytest change theirs."""
     with tempfile.TemporaryDirectory(prefix="loopgauge-demo-") as made:
         yield Path(made)
 
 
-def test_it_shows_the_past_tells_what_to_notice_goes_on_live_and_ends_well(home: Path) -> None:
+def test_the_demo_posts_a_past_prints_a_guide_and_continues_live(home: Path) -> None:
     directory = home / "demo"
-    # Where no Prometheus is installed.
+    # No Prometheus is installed there.
     with demo(directory, "--pace", "20", "--prometheus", path="/nowhere") as process:
         lines = lines_until(process, "Live: 20 h")
         assert re.match(r"2 weeks of 7 teams: \d+ deliveries, \d+ of them twice,", lines[0])
@@ -43,20 +41,20 @@ def test_it_shows_the_past_tells_what_to_notice_goes_on_live_and_ends_well(home:
         noticed = [line.split()[0] for line in lines if re.match(r"  [a-z]+ +(?!loopgauge)[a-z].*: ", line)]
         assert set(noticed) >= {team.name for team in TEAMS}
         [url] = {found[0] for line in lines if (found := re.findall(r"http://127\.0\.0\.1:\d+", line))}
-        shown = read_figures(httpx.get(f"{url}/metrics", timeout=_PATIENCE).text)
+        shown = read_figures(httpx.get(f"{url}/metrics", timeout=PATIENCE_SECONDS).text)
         assert shown["inbox_failed",] == shown["projection_pending",] == 0
         assert shown["threshold_seconds", "search"] == 7 * 86_400
         _examples_work(lines, home)
         _something_more_is_posted(url, shown["deliveries_total", "stored", "github"])
         process.send_signal(signal.SIGINT)
-        _, logged = process.communicate(timeout=_PATIENCE)
+        _, logged = process.communicate(timeout=PATIENCE_SECONDS)
         assert (process.returncode, logged) == (0, "")
     assert not (directory / "postgres" / "postmaster.pid").exists()
     assert not (directory / "theirs").exists()
 
 
 def _examples_work(lines: Sequence[str], directory: Path) -> None:
-    """What the guide says to type answers."""
+    """Run each command of the guide."""
     [exported] = [line.strip() for line in lines if line.startswith("  export ")]
     typed = [line.strip() for line in lines if re.match(r"  curl | .* (explain|list|export-history) ", line)]
     assert len(typed) == 5
@@ -66,7 +64,7 @@ def _examples_work(lines: Sequence[str], directory: Path) -> None:
             cwd=directory,
             capture_output=True,
             text=True,
-            timeout=_PATIENCE,
+            timeout=PATIENCE_SECONDS,
             check=False,
         )
         assert ended.returncode == 0, shlex.quote(line) + ended.stderr
@@ -75,16 +73,14 @@ def _examples_work(lines: Sequence[str], directory: Path) -> None:
 
 
 def _something_more_is_posted(url: str, before: float) -> None:
-    deadline = time.monotonic() + _PATIENCE
-    while time.monotonic() < deadline:
-        shown = read_figures(httpx.get(f"{url}/metrics", timeout=_PATIENCE).text)
-        if shown["deliveries_total", "stored", "github"] > before:
-            return
-        time.sleep(0.1)
-    pytest.fail("nothing more was posted")
+    def posted() -> bool:
+        shown = read_figures(httpx.get(f"{url}/metrics", timeout=PATIENCE_SECONDS).text)
+        return shown["deliveries_total", "stored", "github"] > before
+
+    wait_for(posted, "further delivery")
 
 
-def test_the_past_is_in_a_prometheus_that_ends_with_the_demo_even_if_that_is_killed(home: Path) -> None:
+def test_prometheus_has_the_past_and_ends_with_the_demo_even_after_a_kill(home: Path) -> None:
     for name in ("promtool", "prometheus"):
         tool(name)
     with demo(home, "--weeks", "4", "--prometheus") as process:
@@ -98,11 +94,11 @@ def test_the_past_is_in_a_prometheus_that_ends_with_the_demo_even_if_that_is_kil
         for graph in graphs:
             assert graph.startswith(f"{observer}/graph?")
             assert _shown(prometheus, graph), graph
-        # In a checkout there are rules.
+        # A checkout contains the rules.
         assert prometheus.until('team:loopgauge_threshold_seconds:max10m{team="payments"}')
         process.kill()
-        process.wait(_PATIENCE)
-        _wait_until_nobody_listens(observer)
+        process.wait(PATIENCE_SECONDS)
+        wait_for(lambda: _refuses(observer), f"end of {observer}")
     left_behind = EmbeddedServer(home)
     left_behind.start()
     left_behind.release()
@@ -117,61 +113,58 @@ def _four_weeks_are_there_under_the_labels_of_the_scrape(prometheus: Prometheus,
     assert len(past) >= 20
     assert max(past.values()) > min(past.values())
     assert (labels["instance"], labels["job"]) == (target, "loopgauge")
-    # What is scraped now is no second series.
+    # The scraped samples continue the imported series.
     assert prometheus.series(asked, midnight - timedelta(days=27), now) == [labels]
 
 
 def _shown(prometheus: Prometheus, graph: str) -> bool:
-    """Whether a link shows a past of some days."""
+    """Whether a link shows a past of several days."""
     asked = parse_qs(urlsplit(graph).query)
     now = datetime.now(UTC)
     shown = prometheus.past(asked["g0.expr"][0], now - timedelta(days=20), now - timedelta(days=1))
     return max((len(values) for _, values in shown), default=0) > 5
 
 
-def _wait_until_nobody_listens(url: str) -> None:
-    deadline = time.monotonic() + _PATIENCE
-    while time.monotonic() < deadline:
-        try:
-            httpx.get(url)
-        except httpx.TransportError:
-            return
-        time.sleep(0.05)
-    pytest.fail(f"{url} still answers")
+def _refuses(url: str) -> bool:
+    try:
+        httpx.get(url, timeout=PATIENCE_SECONDS)
+    except httpx.TransportError:
+        return True
+    return False
 
 
-def test_a_port_that_is_taken_is_refused_with_what_to_choose(home: Path) -> None:
+def test_a_port_in_use_is_refused_with_a_suggestion(home: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, demo(home, "--port", str(taken.getsockname()[1])) as process:
-        said, logged = process.communicate(timeout=_PATIENCE)
+        said, logged = process.communicate(timeout=PATIENCE_SECONDS)
     assert (process.returncode, said) == (1, "")
     assert logged.endswith("choose another with --port, or with make demo PORT=8081\n")
 
 
-def test_it_ends_well_while_it_posts_the_past_and_starts_anew_after_a_kill(home: Path) -> None:
+def test_the_demo_starts_anew_after_a_kill_and_ends_while_it_posts_the_past(home: Path) -> None:
     with demo(home) as process:
         _wait_for(home / "postgres" / "postmaster.pid", process)
         process.kill()
-        process.wait(_PATIENCE)
+        process.wait(PATIENCE_SECONDS)
     with demo(home) as process:
         _wait_for(home / "spool", process)
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=_PATIENCE)
+        process.communicate(timeout=PATIENCE_SECONDS)
         assert process.returncode == 0
     assert not (home / "postgres" / "postmaster.pid").exists()
 
 
 def _wait_for(path: Path, process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + _PATIENCE
-    while not path.exists():
+    def exists() -> bool:
         assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+        return path.exists()
+
+    wait_for(exists, str(path))
 
 
-def test_a_directory_that_is_not_its_own_is_refused_with_one_line(home: Path) -> None:
+def test_a_directory_with_other_files_is_refused_in_one_line(home: Path) -> None:
     (home / "thesis.txt").write_text("years of work")
     with demo(home) as process:
-        said, logged = process.communicate(timeout=_PATIENCE)
+        said, logged = process.communicate(timeout=PATIENCE_SECONDS)
     assert (process.returncode, said) == (1, "")
     assert logged == f"loopgauge: {home} holds something that is not the demo's; choose an empty one with --data-dir\n"
     assert {entry.name for entry in home.iterdir()} == {"thesis.txt"}

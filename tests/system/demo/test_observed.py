@@ -72,7 +72,7 @@ def observing(directory: Path) -> Iterator[Observed]:
         history = directory / "history.om"
         labels = ["--label", f"namespace={_NAMESPACE}"]
         command = [sys.executable, "-m", "service", "export-history", *labels, "--output", str(history)]
-        subprocess.run(command, env={**os.environ, **_exported(told)}, check=True, capture_output=True, timeout=120)
+        subprocess.run(command, env={**os.environ, **_exported(told)}, check=True, capture_output=True)
         load(history, directory)
         alertmanager = running.enter_context(alerting(muted_configuration(directory), directory))
         configuration = prometheus_configuration(hurried_rules(directory), alertmanager)

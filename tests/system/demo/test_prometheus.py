@@ -3,7 +3,6 @@
 import asyncio
 import os
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,9 +13,9 @@ import pytest
 from service.demo.prometheus import Prometheus, PrometheusUnavailable, run
 from tests.support.prometheus import Prometheus as Observer
 from tests.support.prometheus import tool
+from tests.support.waiting import PATIENCE_SECONDS, wait_for
 
 _NOBODY = "127.0.0.1:1"
-_PATIENCE = 60.0
 
 
 @pytest.fixture
@@ -49,7 +48,7 @@ async def test_it_scrapes_the_demo_and_ends_with_who_runs_it(prometheus: Prometh
             await asyncio.Event().wait()
 
     visiting = asyncio.create_task(visit())
-    async with asyncio.timeout(_PATIENCE):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         url = await started
     scraped = f'up{{instance="{_NOBODY}",job="loopgauge"}} == 0'
     assert await asyncio.to_thread(Observer(url).until, scraped)
@@ -105,8 +104,5 @@ async def test_a_command_that_nobody_waits_for_is_ended(tmp_path: Path) -> None:
 
 
 def _read(told: Path) -> int:
-    deadline = time.monotonic() + _PATIENCE
-    while not (told.exists() and told.read_text().endswith("\n")):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_for(lambda: told.exists() and told.read_text().endswith("\n"))
     return int(told.read_text())

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from tests.support.paths import REPOSITORY
+from tests.support.waiting import PATIENCE_SECONDS
 
 Manifest: TypeAlias = Mapping[str, Any]
 """One object, as Helm sends it to Kubernetes."""
@@ -20,7 +21,6 @@ RELEASE = "acme"
 NAMESPACE = "tools"
 KUBERNETES: Sequence[str] = ("1.30.0", "1.37.0")
 """The oldest supported version, and the newest one."""
-_PATIENCE = 60.0
 
 SCENARIOS: Sequence[Path] = sorted((CHART / "ci").glob("*-values.yaml"))
 """The values of different kinds of installation."""
@@ -43,7 +43,7 @@ def tool(name: str) -> Path:
 def run(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run one of the tools."""
     command = [str(tool(f"bin/{name}")), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
 
 
 def template(*arguments: str) -> subprocess.CompletedProcess[str]:

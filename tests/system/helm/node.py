@@ -9,22 +9,20 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-import pytest
 
 from tests.support.prometheus import free_port
+from tests.support.waiting import PATIENCE_SECONDS, wait_for
 from tests.system.helm.chart import Manifest, of_kind
 
 Secrets = Mapping[str, Mapping[str, str]]
 """The values of each Secret, by key."""
 
 _COMMANDS = Path(sys.executable).parent
-_PATIENCE = 60.0
 _SERVICE_PORT = "8080"
 
 
@@ -54,15 +52,13 @@ class Pod:
     def wait(self) -> int:
         """Wait until it ends by itself, and return the exit status."""
         assert self.process is not None
-        return self.process.wait(_PATIENCE)
+        return self.process.wait(PATIENCE_SECONDS)
 
     def terminate(self) -> int:
-        """End it as Kubernetes does, within its grace period, and return the exit status."""
+        """End the container as Kubernetes does, and return the exit status."""
         assert self.process is not None
-        sleep = self._container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
-        # Kubernetes sleeps before the signal, within the grace period.
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(self._spec["terminationGracePeriodSeconds"] - sleep)
+        return self.process.wait(PATIENCE_SECONDS)
 
     def probe(self, name: str) -> bool:
         """Run a probe once, and return whether it succeeds."""
@@ -77,13 +73,13 @@ class Pod:
 
     def until(self, name: str) -> None:
         """Wait until a probe succeeds."""
-        deadline = time.monotonic() + _PATIENCE
-        while not self.probe(name):
+
+        def succeeds() -> bool:
             assert self.process is not None
             assert self.process.poll() is None, self.log.read_text()
-            if time.monotonic() > deadline:
-                pytest.fail(f"{name} did not succeed within {_PATIENCE:g} seconds: {self.log.read_text()}")
-            time.sleep(0.1)
+            return self.probe(name)
+
+        wait_for(succeeds, f"success of {name}")
 
     def kill(self) -> None:
         """Kill it if it still runs."""

@@ -1,18 +1,16 @@
 """The processes of the chart: a migration, an API and two workers handle a story on one PostgreSQL."""
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
-import pytest
 
 from tests.support.builders import SECRET, GitHubRequest, Issue, at
 from tests.support.road import Figures, read_figures
+from tests.support.waiting import PATIENCE_SECONDS, wait_for
 from tests.system.helm.chart import Manifest, of_kind, scenario
 from tests.system.helm.node import Node, Pod, Secrets, node
 
-_PATIENCE = 60.0
 _TOKEN = "a token for metrics"
 _IN_FLIGHT = ("experiments_in_flight", "proposed", "acme/app")
 
@@ -35,25 +33,17 @@ def _template(objects: Sequence[Manifest], kind: str, component: str) -> Manifes
 
 def _post(api: Pod, request: GitHubRequest, secret: str = SECRET) -> httpx.Response:
     url = f"{api.url}/webhooks/github"
-    return httpx.post(url, content=request.body, headers=request.headers(secret), timeout=_PATIENCE)
+    return httpx.post(url, content=request.body, headers=request.headers(secret), timeout=PATIENCE_SECONDS)
 
 
 def _figures(pod: Pod) -> Figures:
-    answer = httpx.get(f"{pod.url}/metrics", headers={"Authorization": f"Bearer {_TOKEN}"}, timeout=_PATIENCE)
+    answer = httpx.get(f"{pod.url}/metrics", headers={"Authorization": f"Bearer {_TOKEN}"}, timeout=PATIENCE_SECONDS)
     assert answer.status_code == 200, answer.text
     return read_figures(answer.text)
 
 
 def _exporting(pods: Sequence[Pod]) -> list[Pod]:
     return [pod for pod in pods if _figures(pod).get(_IN_FLIGHT)]
-
-
-def _wait_for(come_true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + _PATIENCE
-    while not come_true():
-        if time.monotonic() > deadline:
-            pytest.fail(f"did not come true within {_PATIENCE:g} seconds")
-        time.sleep(0.1)
 
 
 def test_the_processes_of_the_chart_turn_deliveries_into_metrics_that_survive_a_leader(
@@ -73,11 +63,11 @@ def test_the_processes_of_the_chart_turn_deliveries_into_metrics_that_survive_a_
         for number in (1, 2, 3):
             assert _post(api, Issue(number=number, created_at=at(2)).opened()).status_code == 202
         # Prometheus scrapes every pod, and one of them exports the metrics about experiments.
-        _wait_for(lambda: any(_figures(pod).get(_IN_FLIGHT) == 3 for pod in workers))
+        wait_for(lambda: any(_figures(pod).get(_IN_FLIGHT) == 3 for pod in workers))
         [leader] = _exporting([api, *workers])
         [other] = [pod for pod in workers if pod is not leader]
         assert leader.terminate() == 0
-        _wait_for(lambda: _figures(other).get(_IN_FLIGHT) == 3)
+        wait_for(lambda: _figures(other).get(_IN_FLIGHT) == 3)
         assert _exporting([api, other]) == [other]
         assert api.probe("livenessProbe")
         assert api.probe("readinessProbe")

@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -12,19 +11,20 @@ from tests.support.serving import COMMAND, IN_FLIGHT, environment, opened, servi
 from tests.support.waiting import PATIENCE_SECONDS, wait_for
 
 
-def test_the_embedded_database_is_made_and_migrated_by_itself_and_stopped_at_the_end(tmp_path: Path) -> None:
+def test_the_embedded_database_is_made_at_the_start_and_stopped_at_the_end(tmp_path: Path) -> None:
     with serving(None, tmp_path) as service:
         assert service.get("/readyz").json()["status"] == "ready"
         assert service.post(opened()).status_code == 202
         assert service.end(signal.SIGTERM) == 0
-    assert not (tmp_path / "data" / "postgres" / "postmaster.pid").exists()
+    # On a busy machine PostgreSQL may finish its checkpoint after the service has ended.
+    wait_for(lambda: not (tmp_path / "data" / "postgres" / "postmaster.pid").exists())
 
 
 def _postmaster(data_dir: Path) -> int:
     return int((data_dir / "postgres" / "postmaster.pid").read_text().split()[0])
 
 
-def test_the_embedded_database_is_started_again_when_it_was_killed(tmp_path: Path) -> None:
+def test_an_embedded_database_that_is_killed_is_restarted(tmp_path: Path) -> None:
     data_dir = tmp_path / "data"
     with serving(None, tmp_path, SPOOL="false") as service:
         service.post_all([opened()])
@@ -32,19 +32,23 @@ def test_the_embedded_database_is_started_again_when_it_was_killed(tmp_path: Pat
         wait_for(lambda: service.get("/readyz").status_code == 503)
         wait_for(lambda: service.get("/readyz").status_code == 200)
         service.post_all([opened(46)])
-        assert wait_for(lambda: service.figures().get(IN_FLIGHT) == 2)
+        assert wait_for(lambda: service.samples().get(IN_FLIGHT) == 2)
         assert service.end(signal.SIGTERM) == 0, service.log()
 
 
-@pytest.mark.parametrize("times", [1, 2])
-@pytest.mark.parametrize("after", [0.8, 1.2, 1.6])
-def test_asked_to_end_while_it_starts_it_leaves_no_database_running(tmp_path: Path, after: float, times: int) -> None:
+@pytest.mark.parametrize("signals", [1, 2])
+@pytest.mark.parametrize(
+    "reached", ["postgres.start.lock", "postgres/PG_VERSION", "postgres/log", "postgres/postmaster.pid"]
+)
+def test_a_service_that_is_asked_to_end_while_it_starts_leaves_no_database_running(
+    tmp_path: Path, reached: str, signals: int
+) -> None:
     data_dir = tmp_path / "data"
     command = [*COMMAND, "serve", "--port", "0"]
     with subprocess.Popen(command, env=environment(DATA_DIR=str(data_dir)), stderr=subprocess.PIPE) as process:
-        time.sleep(after)
-        for _ in range(times):
+        wait_for((data_dir / reached).exists)
+        for _ in range(signals):
             process.send_signal(signal.SIGTERM)
-            time.sleep(0.15)
         assert process.wait(PATIENCE_SECONDS) in (0, -signal.SIGTERM)
-    assert not (data_dir / "postgres" / "postmaster.pid").exists()
+    # A program that makes the database may outlive the service for a moment.
+    wait_for(lambda: not (data_dir / "postgres" / "postmaster.pid").exists())

@@ -25,9 +25,9 @@ from tests.support.planted import Planted, built, kept
 from tests.support.road import Figures, read_figures
 from tests.support.serving import serving
 from tests.support.signing import SOURCES
+from tests.support.waiting import PATIENCE_SECONDS
 
 _AT_ONCE = 8
-_PATIENCE = 60.0
 # After one that began when all was there comes another that ends after it.
 _SNAPSHOTS = 3
 _READ_ALONE = 100
@@ -66,7 +66,7 @@ async def test_no_output_and_no_table_but_the_inbox_itself_carries_a_person(
     with serving(
         database_url, tmp_path, LOG_LEVEL="debug", SNAPSHOT_INTERVAL="1s", WINDOWS="30d,3650d", **_sources()
     ) as service:
-        async with httpx.AsyncClient(base_url=service.url, timeout=_PATIENCE) as client:
+        async with httpx.AsyncClient(base_url=service.url, timeout=PATIENCE_SECONDS) as client:
             answers = await _send(client, sent)
             figures = await _settled(client)
             told = [*answers, *await _everything_read(client, database)]
@@ -127,7 +127,7 @@ async def _settled(client: httpx.AsyncClient) -> Figures:
     """Wait until everything is interpreted and projected, and return the figures that tell of all of it."""
     figures: Figures = {}
     moments: set[float] = set()
-    async with asyncio.timeout(_PATIENCE):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while len(moments) < _SNAPSHOTS:
             figures = read_figures((await client.get("/metrics")).text)
             waits = [figures.get((name,)) for name in ("inbox_pending", "projection_pending")]

@@ -1,4 +1,4 @@
-"""Wrong settings: the service does not start, and says why in one line."""
+"""With wrong settings the service does not start, and prints the reason in one line."""
 
 import socket
 

@@ -7,36 +7,36 @@ from tests.support.serving import IN_FLIGHT, UNREACHABLE, opened, serving
 from tests.support.waiting import wait_for
 
 
-def test_while_the_database_is_away_it_lives_is_not_ready_and_asks_to_come_back(tmp_path: Path) -> None:
+def test_without_database_and_disk_buffer_a_service_is_alive_but_refuses_deliveries(tmp_path: Path) -> None:
     with serving(UNREACHABLE, tmp_path, SPOOL="false") as service:
         assert service.get("/livez").json() == {"status": "alive"}
         for refused in (service.get("/readyz"), service.post(opened())):
             assert refused.status_code == refused.json()["status"] == 503
-        assert service.figures()["deliveries_total", "error", "github"] == 1
+        assert service.samples()["deliveries_total", "error", "github"] == 1
         assert service.end(signal.SIGTERM) == 0
     assert not (tmp_path / "data").exists()
 
 
-def test_what_was_acknowledged_while_the_database_was_away_survives_a_kill_and_is_counted(
+def test_deliveries_accepted_without_a_database_survive_a_kill_and_are_counted_later(
     database_url: str, tmp_path: Path
 ) -> None:
     requests = [opened(number) for number in range(1, 21)]
     with serving(UNREACHABLE, tmp_path) as service:
         service.post_all(requests)
-        shown = service.figures()
+        shown = service.samples()
         assert (shown["deliveries_total", "spooled", "github"], shown["spool_pending",]) == (20, 20)
         assert service.end(signal.SIGKILL) == -signal.SIGKILL
     with serving(UNREACHABLE, tmp_path) as service:
         assert wait_for(lambda: service.post(requests[0]).json()["status"] == "duplicate")
         assert service.end(signal.SIGTERM) == 0
     with serving(database_url, tmp_path) as service:
-        shown = wait_for(lambda: figures if (figures := service.figures()).get(IN_FLIGHT) == 20 else None)
+        shown = wait_for(lambda: samples if (samples := service.samples()).get(IN_FLIGHT) == 20 else None)
         assert (shown["interpreted_total", "github", "counted"], shown["spool_pending",]) == (20, 0)
         service.post_all(requests)
-        assert service.figures()["deliveries_total", "duplicate", "github"] == 20
+        assert service.samples()["deliveries_total", "duplicate", "github"] == 20
 
 
-def test_of_what_came_before_and_during_an_outage_all_is_counted_once(database_url: str, tmp_path: Path) -> None:
+def test_deliveries_before_and_during_an_outage_are_counted_once(database_url: str, tmp_path: Path) -> None:
     requests = [opened(number) for number in range(1, 31)]
     with serving(database_url, tmp_path, ROLE="api") as service:
         service.post_all(requests[:10])
@@ -44,5 +44,5 @@ def test_of_what_came_before_and_during_an_outage_all_is_counted_once(database_u
         service.post_all(requests[5:])
         assert service.end(signal.SIGTERM) == 0
     with serving(database_url, tmp_path) as service:
-        assert wait_for(lambda: service.figures().get(IN_FLIGHT) == 30)
-        assert service.figures()["spool_pending",] == 0
+        assert wait_for(lambda: service.samples().get(IN_FLIGHT) == 30)
+        assert service.samples()["spool_pending",] == 0

@@ -15,10 +15,10 @@ from service.storage.database import Database
 from tests.support.builders import Issue, at, github
 from tests.support.serving import serving
 from tests.support.signing import SIGNING_KEY
+from tests.support.waiting import PATIENCE_SECONDS
 
 _MARK = "hush"
 _TOKENS = {name: f"{_MARK}-{name.lower()}-token" for name in ("READ", "WRITE", "ADMIN")}
-_PATIENCE = 30.0
 
 
 async def test_no_secret_is_revealed(database: Database, database_url: str, tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def _ask_everything(url: str) -> list[tuple[int, str]]:
     paths = ["/deliveries", "/openapi.json", "/docs", "/metrics", "/readyz", "/deliveries/1", "/nothing"]
     paths += ["/experiments/github:acme%2Fapp%2345/explain"]
     shown = [*_TOKENS.values(), f"{_MARK}-metrics-token", f"{_MARK}-wrong"]
-    with httpx.Client(base_url=url, timeout=_PATIENCE) as client:
+    with httpx.Client(base_url=url, timeout=PATIENCE_SECONDS) as client:
         answers = [client.get(path, headers={"authorization": f"Bearer {one}"}) for path in paths for one in shown]
         answers += [client.get("/deliveries", headers={"authorization": f"Basic {_MARK}"})]
     return [(answer.status_code, answer.text + str(answer.headers)) for answer in answers]
@@ -79,7 +79,7 @@ def _printed(command: list[str], url: str, variables: dict[str, str]) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=_PATIENCE * 2,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
     assert ended.stdout

@@ -4,17 +4,14 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from tests.support.paths import README
 from tests.support.serving import serving
+from tests.support.waiting import PATIENCE_SECONDS, wait_for
 
 _README = README.read_text()
-_PATIENCE = 60.0
 
 
 def _examples(*names: str) -> str:
@@ -31,19 +28,13 @@ def _run(script: str, **variables: str) -> str:
         capture_output=True,
         text=True,
         check=True,
-        timeout=_PATIENCE,
+        timeout=PATIENCE_SECONDS,
     )
     return ended.stdout
 
 
-def _until(said: str, tell: Callable[[], str]) -> str:
-    deadline = time.monotonic() + _PATIENCE
-    while time.monotonic() < deadline:
-        told = tell()
-        if said in told:
-            return told
-        time.sleep(0.2)
-    pytest.fail(f"never told of {said}")
+def _until(expected: str, ask: Callable[[], str]) -> str:
+    return wait_for(lambda: text if expected in (text := ask()) else None, expected)
 
 
 def test_the_readmes_walkthrough_of_a_failure_works(database_url: str, tmp_path: Path) -> None:
