@@ -1,4 +1,4 @@
-"""All benchmarks, or those that are named, as one table: `python -m tests.bench ingest starting`."""
+"""Run all benchmarks, or those given by name, and print one table: `python -m tests.bench ingest starting`."""
 
 import argparse
 import shutil
@@ -14,11 +14,11 @@ import uvloop
 
 from service.storage.database import Database
 from service.storage.embedded import EmbeddedServer
-from tests.bench import core, figures, freshness, ingest, interpret, lists, memory, replay, starting
+from tests.bench import core, freshness, ingest, interpret, lists, memory, refreshes, replay, starting
 from tests.bench.report import Line, as_json, machine, table
 
 Measure: TypeAlias = Callable[[str, Path], Iterable[Line]]
-"""Takes the URL of a PostgreSQL with our schema and nothing in it, and a directory for what it likes."""
+"""A benchmark: takes the URL of an empty database with the schema, and a scratch directory."""
 
 BENCHMARKS: Mapping[str, Measure] = {
     "ingest": ingest.measure,
@@ -27,22 +27,24 @@ BENCHMARKS: Mapping[str, Measure] = {
     "freshness": freshness.measure,
     "starting": starting.measure,
     "memory": memory.measure,
-    "figures": figures.measure,
+    "refreshes": refreshes.measure,
     "lists": lists.measure,
     "core": core.measure,
 }
 
 
 def main() -> int:
-    """Print the table; the status tells whether each bound is kept."""
+    """Print the table, and return whether a bound is broken."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument(
-        "names", nargs="*", metavar="name", help=f"which: {', '.join(BENCHMARKS)}; all if none is named"
+        "names", nargs="*", metavar="name", help=f"benchmarks to run: {', '.join(BENCHMARKS)}; all by default"
     )
     parser.add_argument(
-        "--json", type=Path, metavar="FILE", default=Path("bench.json"), help="where all of it is written; %(default)s"
+        "--json", type=Path, metavar="FILE", default=Path("bench.json"), help="the file for the results; %(default)s"
     )
-    parser.add_argument("--deliveries", type=int, default=replay.DELIVERIES, help="how many are replayed; %(default)s")
+    parser.add_argument(
+        "--deliveries", type=int, default=replay.DELIVERIES, help="the number of deliveries to replay; %(default)s"
+    )
     given = parser.parse_args()
     if unknown := set(given.names) - set(BENCHMARKS):
         parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
@@ -62,7 +64,7 @@ def main() -> int:
 
 
 def _measured(measure: Measure) -> list[Line]:
-    """What one benchmark finds, on an embedded PostgreSQL of its own with its ordinary settings."""
+    """Run one benchmark on an embedded PostgreSQL of its own with the default settings."""
     directory = Path(tempfile.mkdtemp(prefix="loopgauge-bench-"))
     server = EmbeddedServer(directory / "postgresql")
     try:

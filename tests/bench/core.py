@@ -1,6 +1,6 @@
-"""How long the pure core takes: folding an experiment, and interpreting a delivery.
+"""Time the pure core: folding an experiment, and interpreting a delivery.
 
-Each against parsing the same payload of 12 KB with the standard library.
+The reference is the time to parse the same payload of 12 KB with the standard library.
 """
 
 import json
@@ -48,7 +48,7 @@ def _microseconds(work: Callable[[], object]) -> float:
 
 
 def measure(_url: str, _directory: Path) -> Iterator[Line]:
-    """Fold and interpretation, in turn with parsing."""
+    """Time folding and interpreting, alternating with parsing."""
     request = _padded(PullRequest(created_at=at(3), labels=("experiment", "team:search")).opened(), 12_000)
     delivery = request.delivery(at(3))
     events = _hundred_events()

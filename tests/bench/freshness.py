@@ -1,7 +1,7 @@
-"""How long it takes from the answer to a delivery until the figures show what it says, while 200 a second come in.
+"""Time from the response to a delivery until the metrics reflect it, at 200 deliveries a second.
 
-Deliveries are sent when they are due, whether or not those before are answered. In between, issues that are marked as
-experiments make one series count up: the n-th of them is visible when it comes to n.
+The load is open: each delivery is sent when it is due, without waiting for earlier responses. Some deliveries mark
+experiments and increase one series: the n-th is visible when the series reaches n.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ _MARKED = _DELIVERIES // _MARKED_EVERY
 _SCRAPE_SECONDS = 0.1
 _PATIENCE_SECONDS = 20.0
 _BEYOND_INTERVAL = 1.0
-# Later than this, and fewer would have come in than is said.
+# A larger delay would mean a lower rate than reported.
 _LATE = 0.1
 _TEAM = "freshness"
 _SHOWN = re.compile(rf'^loopgauge_experiments_in_flight{{stage="proposed",team="{_TEAM}"}} (\S+)$', re.MULTILINE)
@@ -37,17 +37,17 @@ _TOLD = re.compile(r'^loopgauge_delivery_to_visible_seconds_bucket{le="(\S+)"} (
 
 
 def measure(url: str, directory: Path) -> Iterator[Line]:
-    """From answered to visible, as it is seen from outside and as the service tells it itself.
+    """Measure the time until visible, from outside and by the service's own metric.
 
     Args:
-        url: of a PostgreSQL with our schema.
-        directory: for data; what is made there stays.
+        url: the URL of a database with the schema.
+        directory: for data; its files remain.
     """
     with service(directory / "data", url) as running:
-        before = _told(running.get("/metrics").decode())
+        before = _visible_within(running.get("/metrics").decode())
         sending = _Sending(running)
         seen = uvloop.run(sending.run())
-        after = _told(running.get("/metrics").decode())
+        after = _visible_within(running.get("/metrics").decode())
     most = given_alone().snapshot_interval.total_seconds() + _BEYOND_INTERVAL
     within = {bound: count - before[bound] for bound, count in after.items()}
     load = f"at {_A_SECOND} deliveries a second"
@@ -63,19 +63,19 @@ def measure(url: str, directory: Path) -> Iterator[Line]:
 
 
 class _Sending:
-    """Deliveries sent when they are due, and what is seen of them."""
+    """Sends deliveries when they are due, and records when they become visible."""
 
     def __init__(self, running: Service) -> None:
         self._running = running
         self._idle: list[Connection] = []
         self._answered: list[float] = []
         self.late: list[float] = []
-        """How much later than it was due each delivery was sent, in seconds."""
+        """The delay of each delivery behind its due time, in seconds."""
 
     async def run(self) -> list[float]:
-        """Seconds from the answer to each delivery that marks an experiment until it was visible."""
-        requests = list(_interspersed())
-        looking = asyncio.create_task(self._look())
+        """Send all deliveries, and return the seconds until each marked experiment was visible."""
+        requests = list(_deliveries())
+        looking = asyncio.create_task(self._poll())
         loop = asyncio.get_running_loop()
         began = loop.time()
         async with asyncio.TaskGroup() as sending:
@@ -95,8 +95,8 @@ class _Sending:
             self._answered.append(asyncio.get_running_loop().time())
         self._idle.append(connection)
 
-    async def _look(self) -> list[float]:
-        """When the series came to one, to two, and so on."""
+    async def _poll(self) -> list[float]:
+        """The times at which the series reached one, two, and so on."""
         visible: list[float] = []
         connection = await Connection.to(self._running)
         while len(visible) < _MARKED:
@@ -107,8 +107,8 @@ class _Sending:
         return visible
 
 
-def _interspersed() -> Iterator[GitHubRequest]:
-    """As many deliveries as are sent; one in so many marks an experiment of this moment."""
+def _deliveries() -> Iterator[GitHubRequest]:
+    """The deliveries of a run; one in `_MARKED_EVERY` marks an experiment."""
     others = traffic(_DELIVERIES)
     for number in range(_DELIVERIES):
         yield next(others) if number % _MARKED_EVERY else _mark(number)
@@ -119,11 +119,11 @@ def _mark(number: int) -> GitHubRequest:
     return Issue(number=number + 1, repository="acme/fresh", labels=labels, created_at=datetime.now(UTC)).opened()
 
 
-def _told(metrics: str) -> dict[float, float]:
-    """How many deliveries were visible within each bound, in seconds, as the service counts them."""
+def _visible_within(metrics: str) -> dict[float, float]:
+    """The number of deliveries visible within each bound in seconds, from the service's histogram."""
     return {float(bound): float(count) for bound, count in _TOLD.findall(metrics)}
 
 
 def _bound(within: Mapping[float, float], share: float) -> float:
-    """The lowest bound within which so many of all were visible."""
+    """The lowest bound that covers this share of the deliveries."""
     return min(bound for bound, count in within.items() if count >= share * within[math.inf])

@@ -1,7 +1,7 @@
-"""How many signed deliveries a second one process makes durable and acknowledges, and what each costs.
+"""Measure how many signed deliveries a second one process stores durably, and the cost of each.
 
-The service, what it is held against, the load and PostgreSQL share the machine. Each round measures all in turn, and
-each begins with nothing stored and after a checkpoint: where workers keep up, and PostgreSQL has run for a while.
+The service, the references, the load generator and PostgreSQL share the machine. Each round measures all of them in
+turn. Each measurement starts with empty tables after a checkpoint, as in a service whose workers keep up.
 """
 
 import os
@@ -32,17 +32,17 @@ _OURS = "loopgauge"
 class _Measured:
     load: Load
     cpu: float
-    """Microseconds of the process for each delivery."""
+    """CPU time of the process for each delivery, in microseconds."""
 
 
 def measure(url: str, directory: Path) -> Iterator[Line]:
-    """Ingest against what else there is."""
+    """Measure ingest against the references."""
     uvloop.run(_execute(url, references.TABLE))
     with ExitStack() as running:
         processes = {name: running.enter_context(_reference(name, url)) for name in references.REFERENCES}
         started = running.enter_context(service(directory / "ingest", url, "api"))
         processes[_OURS] = started.process.pid, started.port
-        # The first round has PostgreSQL make the files of its log that it goes on to use.
+        # A warm-up round: PostgreSQL creates the files of its write-ahead log and then recycles them.
         _, *rounds = [
             {name: _load(url, pid, port, directory) for name, (pid, port) in processes.items()}
             for _ in range(1 + _ROUNDS)
@@ -99,7 +99,7 @@ def _load(url: str, pid: int, port: int, directory: Path) -> _Measured:
 
 @contextmanager
 def _reference(name: str, url: str) -> Iterator[tuple[int, int]]:
-    """One of what the service is held against, with its process and its port; ended at the end."""
+    """Run a reference, and yield its process and its port."""
     port = free_port()
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.bench.references", name, str(port)],

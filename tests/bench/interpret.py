@@ -1,7 +1,7 @@
-"""How fast workers bring deliveries from the inbox to the experiments.
+"""Measure how fast workers process deliveries from the inbox to the experiments.
 
-Workers are ready before the inbox is filled, in one transaction: all of them begin at the same moment. While the API is
-measured, the load is made on the same machine, and while a worker is, it is not.
+The workers are ready before one transaction fills the inbox, so that all begin at the same moment. The load generator
+shares the machine while the API is measured, and is idle while workers are.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ _PATIENCE_SECONDS = 120
 _LOAD_SECONDS = 4
 _WHAT = "one worker brings from the inbox to the experiments"
 COLUMNS = ("id", "source", "provider", "provider_id", "headers", "body", "body_bytes", "received_at")
-"""Those of a delivery that is pending."""
+"""The columns of a pending delivery."""
 CLEAR = """
     TRUNCATE deliveries, events, event_deliveries, links, link_statements, aliases, touched, experiments, exclusions
 """
@@ -42,7 +42,7 @@ _IS_LEFT = "SELECT EXISTS (SELECT FROM deliveries WHERE verdict IS NULL) OR EXIS
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """What workers did in a second; and the processor's time for each delivery, in microseconds."""
+    """The rate of workers in deliveries a second, and the CPU time for each in microseconds."""
 
     rate: float
     worker: float
@@ -51,7 +51,7 @@ class _Work:
 
 @dataclass(frozen=True, slots=True)
 class _Round:
-    """One round: deliveries that were acknowledged and decoded in a second, and the work of one worker and of two."""
+    """One round: the rates of acknowledging and of decoding, and the work of one worker and of two."""
 
     acknowledged: float
     decoded: float
@@ -60,11 +60,11 @@ class _Round:
 
 
 def measure(url: str, directory: Path) -> Iterator[Line]:
-    """One worker and two, and what it costs, in turn with what one API process takes in and with mere decoding.
+    """Measure one worker and two, alternating with one API process and with decoding alone.
 
     Args:
-        url: a migrated database, whose server runs on this machine; its tables are emptied.
-        directory: where the workers may write.
+        url: a migrated database on this machine; its tables are truncated.
+        directory: for the files of the workers.
     """
     deliveries = list(stored(_DELIVERIES))
     bodies = [zstandard.ZstdDecompressor().decompress(row[5]) for row in deliveries]
@@ -96,7 +96,7 @@ def _acknowledged(url: str, directory: Path) -> float:
 
 
 def stored(count: int) -> Iterator[tuple[Any, ...]]:
-    """So many deliveries of the traffic as rows of the inbox, in the order of `COLUMNS`."""
+    """Deliveries as rows of the inbox, in the order of `COLUMNS`."""
     compressor = zstandard.ZstdCompressor(level=1)
     for place, request in enumerate(traffic(count)):
         delivery = request.delivery(_SINCE + place * _APART)
@@ -135,13 +135,13 @@ async def _work(url: str, directory: Path, deliveries: Sequence[tuple[Any, ...]]
 
 
 async def _until_led(workers: Sequence[Service]) -> None:
-    """Whichever leads has started the process beside it, too."""
+    """Wait until the leader has also started its child process."""
     async with asyncio.timeout(_PATIENCE_SECONDS):
-        while not any(_SNAPSHOT in worker.get("/metrics") for worker in workers):  # noqa: ASYNC110 - nobody tells
+        while not any(_SNAPSHOT in worker.get("/metrics") for worker in workers):  # noqa: ASYNC110 - there is no event to wait for
             await asyncio.sleep(_LOOK_SECONDS)
 
 
 async def _until_nothing_is_left(connection: asyncpg.Connection) -> None:
     async with asyncio.timeout(_PATIENCE_SECONDS):
-        while await connection.fetchval(_IS_LEFT):  # noqa: ASYNC110 - nobody tells when it is empty
+        while await connection.fetchval(_IS_LEFT):  # noqa: ASYNC110 - there is no event to wait for
             await asyncio.sleep(_LOOK_SECONDS)

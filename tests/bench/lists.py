@@ -1,6 +1,7 @@
-"""How long the lists of experiments and of deliveries take to answer, at 1,000 and at 100,000.
+"""Time the lists of experiments and of deliveries, with 1,000 and with 100,000 rows.
 
-Each list is asked for with every filter in every order, its first page and one in the middle, and the slowest is told.
+The benchmark requests each list with every filter in every order, its first page and one in the middle, and reports
+the slowest.
 """
 
 import time
@@ -16,7 +17,7 @@ import uvloop
 from service.app import create_app
 from service.settings import load_rules
 from service.storage.database import Database
-from tests.bench.figures import fill
+from tests.bench.refreshes import fill
 from tests.bench.report import Line
 from tests.support.road import settings
 
@@ -48,7 +49,7 @@ _OF_DELIVERIES: tuple[Mapping[str, str], ...] = (
     {"source": "jira", "verdict": "counted"},
     {"since": _OLD},
 )
-# A body of 3 KB compressed, headers as GitHub's are; one delivery in 100 is of another source.
+# A compressed body of 3 KB, with headers like those of GitHub; one delivery in 100 is from another source.
 _FILL_DELIVERIES = """
     INSERT INTO deliveries (
         id, source, provider, provider_id, headers, body, body_bytes, received_at, verdict, reason, interpreted_at
@@ -82,14 +83,14 @@ def _queries() -> Iterator[tuple[str, Mapping[str, str]]]:
 
 
 async def _taken(url: str) -> _Taken:
-    """How long each list takes, in seconds, by path and query: the longer of its first page and a later one."""
+    """The seconds for each list by path and query: the slower of its first page and a later one."""
     database = Database(url)
     app = create_app(settings(), load_rules(settings()), database)
     taken = {}
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1", timeout=60) as client:
         for path, query in _queries():
             first = await _least(client, path, query)
-            # Page by page into the middle takes long: the largest pages come there sooner.
+            # The largest pages reach the middle soonest.
             answer = await client.get(path, params={**query, "limit": "500"})
             cursor = answer.json()["next"]
             later = await _least(client, path, {**query, "cursor": cursor}) if cursor else 0.0
@@ -99,7 +100,7 @@ async def _taken(url: str) -> _Taken:
 
 
 async def _least(client: httpx.AsyncClient, path: str, query: Mapping[str, str]) -> float:
-    """The best of several rounds: what the list takes when nothing else gets in its way."""
+    """The best of several rounds, which is the least disturbed."""
     rounds = []
     for _ in range(_ROUNDS):
         began = time.perf_counter()
@@ -110,7 +111,7 @@ async def _least(client: httpx.AsyncClient, path: str, query: Mapping[str, str])
 
 
 def measure(url: str, _directory: Path) -> Iterator[Line]:
-    """Each list at both sizes; of each path the slowest is told."""
+    """Measure each list at both sizes, and report the slowest of each path."""
     small, large = uvloop.run(_measured(url))
     for path in ("/experiments", "/deliveries"):
         slowest = max((one for one in large if one[0] == path), key=lambda one: large[one])
@@ -130,7 +131,7 @@ def measure(url: str, _directory: Path) -> Iterator[Line]:
 
 
 async def _measured(url: str) -> tuple[_Taken, _Taken]:
-    """What the lists take of few, and of many."""
+    """Time the lists with few rows and with many."""
     await fill(url, _FEW, "8 minutes")
     await _fill_deliveries(url, _FEW)
     small = await _taken(url)

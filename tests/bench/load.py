@@ -1,4 +1,4 @@
-"""Load from another process: signed deliveries on many connections, each sent as soon as the one before is answered."""
+"""A closed-loop load generator in a process of its own: signed deliveries on many connections."""
 
 import os
 import shutil
@@ -12,9 +12,9 @@ from tests.support.builders import GitHubRequest
 
 CONNECTIONS = 64
 REQUESTS: Sequence[GitHubRequest] = list(traffic(3000))[::187]
-"""Of some pieces of work some deliveries each."""
+"""The number of pieces of work, and of deliveries from each."""
 _WRK = "wrk"
-# Each request has another delivery id than all others, in this run and in every other one.
+# Each request has a unique delivery id, across runs too.
 _SCRIPT = """
 local heads, bodies = {{}}, {{}}
 {requests}
@@ -47,12 +47,12 @@ X-GitHub-Delivery: """
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What became of a load.
+    """The result of a load.
 
     Attributes:
-        requests: how many were answered with success.
-        rate: of them, a second.
-        half, most: within how many milliseconds half of them, and 99 in 100, were answered.
+        requests: the number of successful requests.
+        rate: successful requests a second.
+        half, most: the median and the 99th percentile of the latency, in milliseconds.
     """
 
     requests: int
@@ -62,7 +62,7 @@ class Load:
 
 
 def load(port: int, requests: Sequence[GitHubRequest], seconds: int, directory: Path) -> Load:
-    """Post the requests over and over, each time under other delivery ids, for some seconds.
+    """Post the requests repeatedly with new delivery ids, for some seconds.
 
     Raises:
         RuntimeError: wrk is missing, or a request failed.

@@ -1,4 +1,4 @@
-"""How much memory the service holds, at rest, while deliveries pour in, and after an hour's worth of them."""
+"""Measure the memory of the service at rest, under load, and after an hour's worth of deliveries."""
 
 import asyncio
 import time
@@ -21,9 +21,9 @@ _MOST = 120.0
 _HOUR = 20_000
 _CONNECTIONS = 64
 _LOOK_SECONDS = 0.2
-# Enough for its first snapshot.
+# Long enough for the first snapshot.
 _REST_SECONDS = 3.0
-# Enough for the one that tells of the last delivery.
+# Long enough for the snapshot after the last delivery.
 _QUIET_SECONDS = 3.0
 _PATIENCE_SECONDS = 60.0
 _GROWTH = 1.05
@@ -33,11 +33,11 @@ _LEFT = "SELECT (SELECT count(*) FROM deliveries WHERE verdict IS NULL) + (SELEC
 
 
 def measure(url: str, directory: Path) -> Iterator[Line]:
-    """Each process at rest, and those of the role `all` under load, and when it is over.
+    """Measure each process at rest, and those of the role `all` during and after the load.
 
     Args:
-        url: of a PostgreSQL with our schema.
-        directory: for data; what is made there stays.
+        url: the URL of a database with the schema.
+        directory: for data; its files remain.
     """
     with ExitStack() as started:
         roles = {role: started.enter_context(service(directory / role, url, role)) for role in ("api", "worker")}
@@ -64,7 +64,7 @@ def measure(url: str, directory: Path) -> Iterator[Line]:
 
 
 def _processes(running: Service) -> dict[str, Memory]:
-    """What the service and the process beside it hold."""
+    """The memory of the service and of its child process."""
     pid = running.process.pid
     beside = children(pid)
     assert len(beside) <= 1, "a process that is not known runs beside the service"
@@ -81,7 +81,7 @@ def _lines(when: str, rounds: Sequence[Mapping[str, Memory]], most: float | None
 async def _hour(
     url: str, running: Service
 ) -> tuple[list[Mapping[str, Memory]], Mapping[str, Memory], Mapping[str, Memory]]:
-    """What the processes hold while deliveries are handled, after half of them, and after all of them."""
+    """The memory of the processes during the load, after half of it, and after all of it."""
     requests = traffic(_HOUR)
     meanwhile: list[Mapping[str, Memory]] = []
     looking = asyncio.create_task(_look(running, meanwhile))
@@ -101,11 +101,11 @@ async def _look(running: Service, found: list[Mapping[str, Memory]]) -> None:
 
 
 async def _handle(url: str, running: Service, requests: Iterator[GitHubRequest]) -> None:
-    """Post the requests, and wait until all is interpreted and it is quiet again."""
+    """Post the requests, and wait until they are processed and the service is idle."""
     await asyncio.gather(*(_post(running, requests) for _ in range(_CONNECTIONS)))
     connection = await asyncpg.connect(url)
     async with asyncio.timeout(_PATIENCE_SECONDS):
-        while await connection.fetchval(_LEFT):  # noqa: ASYNC110 - nothing tells when the service has done it
+        while await connection.fetchval(_LEFT):  # noqa: ASYNC110 - there is no event to wait for
             await asyncio.sleep(_LOOK_SECONDS)
     await connection.close()
     await asyncio.sleep(_QUIET_SECONDS)
@@ -119,7 +119,7 @@ async def _post(running: Service, requests: Iterator[GitHubRequest]) -> None:
 
 
 async def _servers(url: str) -> list[float]:
-    """The share of each of PostgreSQL's processes but its first, in MB."""
+    """The proportional memory of each of PostgreSQL's processes except the first, in MB."""
     connection = await asyncpg.connect(url)
     pids = await connection.fetch("SELECT pid FROM pg_stat_activity")
     held = [memory(row["pid"]).share for row in pids]

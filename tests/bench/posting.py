@@ -1,4 +1,4 @@
-"""A sender of webhooks that costs little itself: one request after the other on a connection that stays open."""
+"""A cheap sender of webhooks: sequential requests on one persistent connection."""
 
 import asyncio
 
@@ -7,7 +7,7 @@ from tests.support.builders import GitHubRequest
 
 
 class Connection:
-    """A connection to the service, for one request at a time."""
+    """A connection to the service for one request at a time."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -15,17 +15,17 @@ class Connection:
 
     @classmethod
     async def to(cls, running: Service) -> "Connection":
-        """A new connection."""
+        """Open a connection."""
         return cls(*await asyncio.open_connection(running.host, running.port))
 
     async def post(self, request: GitHubRequest) -> None:
-        """Post a delivery, and see that it was accepted."""
+        """Post a delivery, and check that it is accepted."""
         headers = {**request.headers(), "host": "bench", "content-length": str(len(request.body))}
         head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         assert (await self._ask(f"POST {request.path}", head, request.body))[0] == "202"
 
     async def get(self, path: str) -> str:
-        """What is answered."""
+        """The response to a GET request."""
         status, body = await self._ask(f"GET {path}", "host: bench\r\n")
         assert status == "200", body
         return body.decode()

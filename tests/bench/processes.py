@@ -1,4 +1,4 @@
-"""The service as a process of its own, as it is run: started until it is ready, and looked at from outside."""
+"""The service as a process, and its memory and CPU time from outside."""
 
 import os
 import subprocess
@@ -21,12 +21,12 @@ _PING = github("ping", {"zen": "Keep it logically awesome."})
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A service that runs and is ready.
+    """A running service that is ready.
 
     Attributes:
-        process: its process; those beside it are its children.
-        host, port: where it listens.
-        ready_after: seconds from the start of the process until it was ready, and had taken a delivery if it takes any.
+        process: its main process, the parent of the others.
+        host, port: the address on which it listens.
+        ready_after: seconds from the start until it was ready, and had accepted a delivery if its role accepts any.
     """
 
     process: "subprocess.Popen[bytes]"
@@ -35,7 +35,7 @@ class Service:
     ready_after: float
 
     def get(self, path: str) -> bytes:
-        """What it answers, on a connection that ends with it."""
+        """The response to a GET request on a connection of its own."""
         connection = HTTPConnection(self.host, self.port, timeout=_PATIENCE_SECONDS)
         try:
             connection.request("GET", path)
@@ -49,11 +49,11 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What a process holds, in MB of a million bytes.
+    """The memory of a process in MB, of a million bytes each.
 
     Attributes:
-        resident: all that it has in memory, also what others have mapped as well.
-        share: the same, but of what several have mapped only its share.
+        resident: the resident set, including pages that other processes share.
+        share: the proportional set: shared pages count in proportion.
     """
 
     resident: float
@@ -62,11 +62,11 @@ class Memory:
 
 @contextmanager
 def service(directory: Path, url: str | None, role: str = "all", **variables: str) -> Iterator[Service]:
-    """The service in a role, started and ready; ended at the end.
+    """Run the service in a role, and yield it when it is ready.
 
     Args:
-        directory: for its data; who gives the same one finds it again.
-        url: of PostgreSQL, or None for the embedded one.
+        directory: for its data; it remains.
+        url: the URL of PostgreSQL, or None for the embedded one.
         variables: further settings.
     """
     port = free_port()
@@ -122,36 +122,36 @@ def _is_ready(port: int, *, takes_deliveries: bool) -> bool:
 
 
 def children(pid: int) -> Sequence[int]:
-    """The processes that a process has started and that run, the oldest first."""
-    # Each of its threads has a list of its own.
+    """The running children of a process, the oldest first."""
+    # Each thread has a list of its own.
     listed = Path("/proc", str(pid), "task").glob("*/children")
     return sorted(int(child) for children in listed for child in children.read_text().split())
 
 
 def memory(pid: int) -> Memory:
-    """What a process holds at this moment."""
+    """The current memory of a process."""
     lines = (line.split() for line in Path("/proc", str(pid), "smaps_rollup").read_text().splitlines()[1:])
-    # In what Linux calls kB, of 1024 bytes.
+    # Linux counts in kB of 1024 bytes.
     held = {name: int(value) * 1024 / 1e6 for name, value, *_ in lines}
     return Memory(held["Rss:"], held["Pss:"])
 
 
 def cpu_seconds(pid: int) -> float:
-    """How long a process and all that it has started have been at work, those that have ended among them."""
-    # In clock ticks: for itself and in the kernel, and the same of children that it has waited for.
+    """The CPU time of a process and its descendants in seconds, including those that have ended."""
+    # In clock ticks: user and system time, and the same for reaped children.
     spent = sum(map(int, _stat(pid)[11:15])) / os.sysconf("SC_CLK_TCK")
     for child in children(pid):
-        # One that has ended meanwhile is part of its parent's time.
+        # The time of a child that has ended is part of its parent's.
         with suppress(OSError):
             spent += cpu_seconds(child)
     return spent
 
 
 def parent(pid: int) -> int:
-    """The process that has started a process."""
+    """The parent of a process."""
     return int(_stat(pid)[1])
 
 
 def _stat(pid: int) -> list[str]:
-    """What the kernel tells of a process, from its state on, which comes behind a name that may hold anything."""
+    """The fields of `/proc/PID/stat` after the name, which may contain any character."""
     return Path("/proc", str(pid), "stat").read_text().rpartition(") ")[2].split()

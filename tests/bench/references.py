@@ -1,7 +1,7 @@
-"""What the service is held against, each as a process: `python -m tests.bench.references bare-asgi 8080`.
+"""The references of the ingest benchmark, each a process: `python -m tests.bench.references bare-asgi 8080`.
 
-They are served as the service is, with the same settings of server and garbage collector, and answer what it answers,
-but for its headers for browsers.
+They run with the same settings of server and garbage collector as the service, and send the same responses without
+the security headers.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from service.server import server_config, tune_garbage_collector
 from tests.support.builders import SECRET
 
 DATABASE = "LOOPGAUGE_BENCH_DATABASE"
-"""The variable that names the naive one's database."""
+"""The environment variable with the URL of the database."""
 _BODY = b'{"delivery": "0f6ad4c5-6f0c-5d3f-9a5e-0f8f0a3f4a11", "status": "stored"}'
 _STORE = text("INSERT INTO kept (id, event, body) VALUES (:id, :event, :body) ON CONFLICT (id) DO NOTHING")
 _STORE_ALL = """
@@ -35,11 +35,11 @@ TABLE = """
     CREATE TABLE kept (id text PRIMARY KEY, event text NOT NULL, body bytea NOT NULL);
     ALTER TABLE kept ALTER COLUMN body SET STORAGE EXTERNAL
 """
-"""Where those keep what they are sent that keep it."""
+"""The table of the references that store deliveries."""
 
 
 def bare_asgi() -> ASGIApp:
-    """A function that reads the body and answers 202: nothing that answers at all can take less."""
+    """An ASGI function that reads the body and responds 202: the lower bound of any service."""
     answer = _answer()
 
     async def receive(_scope: Scope, receive: Receive, send: Send) -> None:
@@ -51,7 +51,7 @@ def bare_asgi() -> ASGIApp:
 
 
 def bare_fastapi() -> ASGIApp:
-    """An endpoint that reads the body and answers 202."""
+    """A FastAPI endpoint that reads the body and responds 202."""
     app = FastAPI()
 
     @app.post("/webhooks/{source}", status_code=202)
@@ -63,7 +63,7 @@ def bare_fastapi() -> ASGIApp:
 
 
 def naive() -> ASGIApp:
-    """What one writes first: an endpoint that checks the signature, and inserts and commits each delivery by itself."""
+    """The naive receiver: an endpoint that checks the signature, then inserts and commits each delivery by itself."""
     app = FastAPI()
     engine = create_async_engine(os.environ[DATABASE].replace("postgresql://", "postgresql+asyncpg://"), pool_size=20)
 
@@ -82,9 +82,9 @@ def naive() -> ASGIApp:
 
 
 def durable_asgi() -> ASGIApp:
-    """The least that a durable receiver does: it checks the signature, compresses, and shares statement and commit.
+    """The minimal durable receiver: it checks the signature, compresses, and uses group commit.
 
-    Nothing is bounded, counted or timed, nothing has an id of its own, and what goes wrong is lost.
+    It has no limits, metrics or ids, and loses deliveries on errors.
     """
     answer = _answer()
     keyed = hmac.new(SECRET.encode(), digestmod="sha256")
@@ -144,7 +144,7 @@ REFERENCES: Mapping[str, Callable[[], ASGIApp]] = {
 
 
 def main(name: str, port: str) -> None:
-    """Serve until it is asked to end."""
+    """Serve until the process is asked to stop."""
     config = server_config(REFERENCES[name]())
     config.port = int(port)
     tune_garbage_collector()

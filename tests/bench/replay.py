@@ -1,4 +1,4 @@
-"""How fast `loopgauge replay` goes through what is stored, and what it takes."""
+"""Measure the rate of `loopgauge replay`, its CPU time and its memory."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ from tests.bench.report import Line
 from tests.support.builders import SECRET
 
 DELIVERIES = 50_000
-"""How many there are by default: a million takes twelve minutes, of which two to make them."""
+"""The default number of deliveries; a million takes twelve minutes, two of them for the setup."""
 
 
 _LOOK_SECONDS = 0.2
@@ -27,7 +27,7 @@ _LOOK_SECONDS = 0.2
 
 @dataclass(frozen=True, slots=True)
 class _Replayed:
-    """What one replay took; CPU times and what was logged are for each delivery, in microseconds and bytes."""
+    """The cost of one replay; CPU time and write-ahead log are for each delivery, in microseconds and bytes."""
 
     rate: float
     process: float
@@ -37,12 +37,12 @@ class _Replayed:
 
 
 def measure(url: str, directory: Path, number: int = DELIVERIES) -> Iterator[Line]:
-    """Two replays of the same deliveries: one that says all of it for the first time, and one that changes nothing.
+    """Measure two replays of the same deliveries: the first records all events, the second changes nothing.
 
     Args:
-        url: a migrated database, whose server runs on this machine; its tables are emptied.
-        directory: where the command may write.
-        number: how many deliveries there are.
+        url: a migrated database on this machine; its tables are truncated.
+        directory: for the files of the command.
+        number: the number of deliveries.
     """
     asyncio.run(_fill(url, number))
     first, again = (asyncio.run(_replay(url, directory, number)) for _ in range(2))
@@ -56,7 +56,7 @@ def measure(url: str, directory: Path, number: int = DELIVERIES) -> Iterator[Lin
 
 
 async def _fill(url: str, number: int) -> None:
-    """Deliveries with a verdict, which was come to under rules to which none of them said anything."""
+    """Store deliveries that earlier rules ignored."""
     connection = await asyncpg.connect(url)
     try:
         await connection.execute(CLEAR)
@@ -83,14 +83,14 @@ async def _replay(url: str, directory: Path, number: int) -> _Replayed:
 
 
 def _command(url: str, directory: Path, number: int) -> tuple[float, float, float]:
-    """The seconds that the command took, those of the processor, and its memory at most in MB."""
+    """Run the command, and return its seconds, its CPU seconds, and its peak memory in MB."""
     ours = {"DATABASE_URL": url, "DATA_DIR": str(directory / "replay"), "SOURCES__GITHUB__SECRET": SECRET}
     environment = {**os.environ, **{f"LOOPGAUGE_{name}": value for name, value in ours.items()}}
     command = [sys.executable, "-m", "service", "replay", "--json"]
     began, most = time.perf_counter(), 0.0
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
-        # What the kernel tells at the end has the memory of this process in it, of which that one was made.
+        # The kernel's peak at exit includes the memory of this process before exec, so poll instead.
         while not select([process.stdout], [], [], _LOOK_SECONDS)[0]:
             most = max(most, memory(process.pid).resident)
         told = json.loads(process.stdout.read())

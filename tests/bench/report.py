@@ -1,4 +1,4 @@
-"""What benchmarks found: lines of one table, each with its bound, as text and as JSON."""
+"""The results of benchmarks: the lines of one table with their bounds, as text and as JSON."""
 
 import json
 import os
@@ -15,16 +15,16 @@ _COLUMNS = ("what", "median", "least to most", "against", "ratio", "bound", "")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One figure, measured in several rounds.
+    """One quantity, measured in several rounds.
 
     Attributes:
-        what: what was measured, in the words of the table.
-        values: one for each round.
-        unit: of the values.
-        against: what was measured in turn with it, in the same rounds; empty where the figure stands for itself.
-        references: the values of that, one for each round and in the same unit.
-        least: the least that the ratio, or without a reference the median, is to reach.
-        most: the most that it may be.
+        what: the quantity, in the words of the table.
+        values: one value for each round.
+        unit: the unit of the values.
+        against: the reference, measured in the same rounds; empty without one.
+        references: the values of the reference, one for each round, in the same unit.
+        least: the lower bound of the ratio, or of the median without a reference.
+        most: the upper bound of the same.
     """
 
     what: str
@@ -37,19 +37,19 @@ class Line:
 
     @property
     def median(self) -> float:
-        """Half of the rounds came to no more than this."""
+        """The median of the rounds."""
         return median(self.values)
 
     @property
     def ratio(self) -> float | None:
-        """The median of the ratios of each round: what is slow for a while is so for both."""
+        """The median of the ratios of the rounds: a slow phase of the machine slows both sides."""
         if not self.references:
             return None
         return median(value / reference for value, reference in zip(self.values, self.references, strict=True))
 
     @property
     def met(self) -> bool | None:
-        """Whether the bound is kept; None where there is none."""
+        """Whether the bound is kept; None without a bound."""
         if self.least is None and self.most is None:
             return None
         held = self.median if self.ratio is None else self.ratio
@@ -57,19 +57,19 @@ class Line:
 
     @property
     def bound(self) -> str:
-        """The bound as it is told: `≥ 0.4`."""
+        """The bound as text: `≥ 0.4`."""
         return " ".join(
             f"{sign} {shown(bound)}" for sign, bound in (("≥", self.least), ("≤", self.most)) if bound is not None
         )
 
 
 def shown(value: float) -> str:
-    """A figure with three digits that count."""
+    """A number with three significant digits."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def table(lines: Iterable[Line]) -> str:
-    """The lines as a table in Markdown, its columns aligned for a terminal."""
+    """Format the lines as a Markdown table with aligned columns."""
     rows = [_COLUMNS, *(_cells(line) for line in lines)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
     text = [" | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
@@ -86,7 +86,7 @@ def _cells(line: Line) -> tuple[str, ...]:
 
 
 def machine() -> dict[str, str]:
-    """What it was measured on, and with."""
+    """The hardware and the software versions."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return {
         "at": datetime.now(UTC).date().isoformat(),
@@ -105,6 +105,6 @@ def _processor() -> str:
 
 
 def as_json(lines: Iterable[Line]) -> str:
-    """Machine and lines, for programs."""
+    """Format the machine and the lines as JSON."""
     told = [{**asdict(line), "median": line.median, "ratio": line.ratio, "met": line.met} for line in lines]
     return json.dumps({"machine": machine(), "lines": told}, ensure_ascii=False, indent=1)

@@ -1,6 +1,6 @@
-"""How long the service takes from the start of its process until it is ready and has taken a delivery.
+"""Time the start of the service until it is ready and has accepted a delivery.
 
-In turn with each start, Python imports what the service is built on: where a machine is slow, that is too.
+The reference, measured in turn, is the time in which Python imports the same libraries.
 """
 
 import subprocess
@@ -21,11 +21,11 @@ _IMPORTS = "import fastapi, sqlalchemy, uvicorn"
 
 
 def measure(url: str, directory: Path) -> Iterator[Line]:
-    """Starts on a PostgreSQL that runs, on an embedded one, and on an embedded one that has to be made first.
+    """Measure starts on a running PostgreSQL, on an embedded one, and on an embedded one that is created first.
 
     Args:
-        url: of a PostgreSQL with our schema.
-        directory: for data; what is made there stays.
+        url: the URL of a database with the schema.
+        directory: for data; its files remain.
     """
     yield from _lines(
         "a PostgreSQL that runs", _EXTERNAL_SECONDS, [_start(directory / "data", url) for _ in range(_EXTERNAL_ROUNDS)]
@@ -37,7 +37,7 @@ def measure(url: str, directory: Path) -> Iterator[Line]:
 
 
 def _start(directory: Path, url: str | None) -> tuple[float, float]:
-    """Seconds until the service is ready, and those that the imports take."""
+    """The seconds until the service is ready, and those for the imports."""
     with service(directory, url) as started:
         ready_after = started.ready_after
     began = time.perf_counter()

@@ -1,8 +1,7 @@
-"""The webhooks that GitHub sends while people work, as far as a benchmark needs them: nine in ten say nothing of use.
+"""Simulate the webhooks of a GitHub organisation that sends every event: nine in ten deliveries are irrelevant.
 
-Each piece of work is an issue, a pull request that closes it, its pushes, and all that runs and is said on them: what
-an organisation's webhook brings that is set to send everything. Bodies have about 12 KB, of which most are addresses
-that nobody reads, and become a seventh of that when compressed, as those that GitHub documents do.
+Each piece of work is an issue, a pull request that closes it, its pushes, its runs and its comments. Bodies have about
+12 KB, mostly unused addresses, and compress to a seventh, like the examples in GitHub's documentation.
 """
 
 import json
@@ -17,11 +16,11 @@ from typing import Any
 from tests.support.builders import GitHubRequest, stamp
 
 BODY_BYTES = 12_000
-"""What bodies are filled up to."""
+"""The size of a padded body."""
 _BEGINNING = datetime(2026, 3, 2, 9, tzinfo=UTC)
 _EVERY = timedelta(minutes=7)
 _REPOSITORIES = 40
-# One piece of work in so many is marked as an experiment.
+# One in this many pieces of work is an experiment.
 _MARKED_EVERY = 4
 _PUSHES = 3
 _CHECKS = 3
@@ -64,7 +63,7 @@ _ADDRESSES = [
     "releases",
     "deployments",
 ]
-# Of what has an identity in a payload, each has one that cannot be guessed, nor compressed.
+# Identifiers are random, so that they do not compress.
 _IDS = 30
 _WORDS = [
     "answer",
@@ -104,51 +103,53 @@ _WORDS = [
 
 
 def traffic(deliveries: int, *, since: datetime = _BEGINNING) -> Iterator[GitHubRequest]:
-    """So many deliveries, always the same ones, in the order in which they would be sent."""
+    """Generate deliveries, the same on each call, in the order of sending."""
     return islice((one for number in count() for one in _work(number, since + number * _EVERY)), deliveries)
 
 
 def _work(number: int, at: datetime) -> Iterator[GitHubRequest]:
-    """One piece of work, from the issue to the deployment: about a hundred deliveries."""
+    """Generate one piece of work from the issue to the deployment: about a hundred deliveries."""
     work = _Work(number, at)
     issue, pull = work.issue(), work.pull()
-    yield work.sends("issues", {"action": "opened", "issue": issue})
-    yield work.sends("issues", {"action": "labeled", "issue": issue, "label": issue["labels"][0]})
-    yield work.sends("issues", {"action": "assigned", "issue": issue})
-    yield work.sends("issue_comment", {"action": "created", "issue": issue, "comment": work.comment(0)})
-    yield work.sends("create", {"ref": work.branch, "ref_type": "branch"})
+    yield work.delivery("issues", {"action": "opened", "issue": issue})
+    yield work.delivery("issues", {"action": "labeled", "issue": issue, "label": issue["labels"][0]})
+    yield work.delivery("issues", {"action": "assigned", "issue": issue})
+    yield work.delivery("issue_comment", {"action": "created", "issue": issue, "comment": work.comment(0)})
+    yield work.delivery("create", {"ref": work.branch, "ref_type": "branch"})
     for push in range(_PUSHES):
-        yield work.sends("push", work.push(push))
+        yield work.delivery("push", work.push(push))
         opened = "synchronize" if push else "opened"
-        yield work.sends("pull_request", {"action": opened, "pull_request": {**pull, **work.head(push)}})
+        yield work.delivery("pull_request", {"action": opened, "pull_request": {**pull, **work.head(push)}})
         yield from _runs(work, push)
-        yield work.sends("pull_request_review_comment", {"action": "created", "comment": work.comment(push)})
-        yield work.sends("pull_request_review", {"action": "submitted", "review": work.comment(push)})
+        yield work.delivery("pull_request_review_comment", {"action": "created", "comment": work.comment(push)})
+        yield work.delivery("pull_request_review", {"action": "submitted", "review": work.comment(push)})
     merged = {**pull, **work.head(_PUSHES - 1), **work.merged()}
-    yield work.sends("pull_request", {"action": "closed", "pull_request": merged})
-    yield work.sends("delete", {"ref": work.branch, "ref_type": "branch"})
-    yield work.sends("issues", {"action": "closed", "issue": {**issue, **work.closed()}})
-    yield work.sends("star", {"action": "created", "starred_at": stamp(at)})
+    yield work.delivery("pull_request", {"action": "closed", "pull_request": merged})
+    yield work.delivery("delete", {"ref": work.branch, "ref_type": "branch"})
+    yield work.delivery("issues", {"action": "closed", "issue": {**issue, **work.closed()}})
+    yield work.delivery("star", {"action": "created", "starred_at": stamp(at)})
 
 
 def _runs(work: "_Work", push: int) -> Iterator[GitHubRequest]:
     for action in ("requested", "completed"):
-        yield work.sends("check_suite", {"action": action, "check_suite": work.run(push)})
+        yield work.delivery("check_suite", {"action": action, "check_suite": work.run(push)})
     for check in range(_CHECKS):
         for action in ("created", "completed"):
-            yield work.sends("check_run", {"action": action, "check_run": {**work.run(push), "name": f"check {check}"}})
+            yield work.delivery(
+                "check_run", {"action": action, "check_run": {**work.run(push), "name": f"check {check}"}}
+            )
     for workflow in range(_WORKFLOWS):
         run = {**work.run(push), "name": f"workflow {workflow}"}
         for action in ("queued", "in_progress", "completed"):
-            yield work.sends("workflow_job", {"action": action, "workflow_job": run})
+            yield work.delivery("workflow_job", {"action": action, "workflow_job": run})
         for action in ("requested", "in_progress", "completed"):
-            yield work.sends("workflow_run", {"action": action, "workflow_run": run})
+            yield work.delivery("workflow_run", {"action": action, "workflow_run": run})
     for state in ("pending", "success"):
-        yield work.sends("status", {"sha": work.sha(push), "state": state})
+        yield work.delivery("status", {"sha": work.sha(push), "state": state})
 
 
 class _Work:
-    """One piece of work, and what GitHub shows of it."""
+    """One piece of work, and its representation by GitHub."""
 
     def __init__(self, number: int, at: datetime) -> None:
         self._at = at
@@ -161,23 +162,23 @@ class _Work:
         self._id = number
         self.branch = f"work-{number}"
 
-    def sends(self, event: str, payload: Mapping[str, Any]) -> GitHubRequest:
-        """The delivery of an event, filled up with what GitHub tells beside it."""
+    def delivery(self, event: str, payload: Mapping[str, Any]) -> GitHubRequest:
+        """The delivery of an event, padded with the usual other fields."""
         self._sent += 1
         ids = {"node_ids": [f"{self._words.getrandbits(96):x}" for _ in range(_IDS)]}
-        body = json.dumps({**payload, **ids})[:-1] + _beside(self._repository)
+        body = json.dumps({**payload, **ids})[:-1] + _other_fields(self._repository)
         delivery = f"{self._id:08x}-{self._sent:04x}-11f1-8000-0123456789ab"
-        return GitHubRequest(event, (body + _filling(BODY_BYTES - len(body))).encode(), delivery)
+        return GitHubRequest(event, (body + _padding(BODY_BYTES - len(body))).encode(), delivery)
 
     def issue(self) -> dict[str, Any]:
         labels = ["experiment", f"team:team-{self._id % 20}"] if self._experiment else ["chore"]
         return {
             "number": self._number,
-            "title": self._said(6),
+            "title": self._text(6),
             "html_url": f"{self._page}/issues/{self._number}",
             "labels": [{"name": label, "color": "5319e7", "description": ""} for label in labels],
             "state": "open",
-            "body": self._said(60),
+            "body": self._text(60),
             "created_at": stamp(self._at),
             "updated_at": stamp(self._at),
             "closed_at": None,
@@ -190,8 +191,8 @@ class _Work:
     def pull(self) -> dict[str, Any]:
         return {
             "number": self._number + 1,
-            "title": self._said(6),
-            "body": f"{self._said(60)}\n\nCloses #{self._number}" if self._experiment else self._said(60),
+            "title": self._text(6),
+            "body": f"{self._text(60)}\n\nCloses #{self._number}" if self._experiment else self._text(60),
             "html_url": f"{self._page}/pull/{self._number + 1}",
             "labels": [],
             "state": "open",
@@ -216,7 +217,7 @@ class _Work:
 
     def push(self, push: int) -> dict[str, Any]:
         at = self._at + timedelta(hours=1 + push)
-        commit = {"id": self.sha(push), "message": self._said(8), "timestamp": stamp(at)}
+        commit = {"id": self.sha(push), "message": self._text(8), "timestamp": stamp(at)}
         return {"ref": f"refs/heads/{self.branch}", "after": self.sha(push), "created": push == 0, "commits": [commit]}
 
     def run(self, push: int) -> dict[str, Any]:
@@ -233,18 +234,18 @@ class _Work:
 
     def comment(self, place: int) -> dict[str, Any]:
         at = stamp(self._at + timedelta(hours=2 + place))
-        return {"body": self._said(30), "author_association": "MEMBER", "created_at": at, "submitted_at": at}
+        return {"body": self._text(30), "author_association": "MEMBER", "created_at": at, "submitted_at": at}
 
     def sha(self, push: int) -> str:
         return sha1(f"{self._id} {push}".encode(), usedforsecurity=False).hexdigest()
 
-    def _said(self, words: int) -> str:
+    def _text(self, words: int) -> str:
         return " ".join(self._words.choices(_WORDS, k=words))
 
 
 @cache
-def _beside(repository: str) -> str:
-    """What comes beside the event itself, to the end of the document but for what fills it up."""
+def _other_fields(repository: str) -> str:
+    """The fields besides the event itself, up to the padding."""
     owner = _account("acme", "Organization")
     told = {"full_name": repository, "default_branch": "main", "pushed_at": int(_BEGINNING.timestamp()), "owner": owner}
     pages = {f"{name}_url": f"https://api.github.com/repos/{repository}/{name}{{/sha}}" for name in _ADDRESSES}
@@ -259,13 +260,13 @@ def _account(login: str, kind: str) -> dict[str, Any]:
 
 
 @cache
-def _fillers() -> str:
-    """Far more than one document lacks: the addresses of what else GitHub shows."""
+def _unused_addresses() -> str:
+    """More padding than one document needs: addresses of related resources."""
     users = (_account(f"octo-{number}", "User") for number in range(30))
     return "".join(f', "also_{number}": {json.dumps(user)}' for number, user in enumerate(users))
 
 
-def _filling(room: int) -> str:
-    """Whole fields of about so many characters, and the end of the document."""
-    end = _fillers().rfind(', "also_', 0, max(room, 1) + 1)
-    return _fillers()[: max(end, 0)] + "}"
+def _padding(room: int) -> str:
+    """Whole fields of about `room` characters, and the end of the document."""
+    end = _unused_addresses().rfind(', "also_', 0, max(room, 1) + 1)
+    return _unused_addresses()[: max(end, 0)] + "}"

@@ -1,4 +1,4 @@
-"""Quantiles, histograms and survival, against what was worked out by hand or printed in the literature."""
+"""Quantiles, histograms and survival, against values worked out by hand or printed in the literature."""
 
 import statistics
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ seconds = st.one_of(
 samples = st.lists(seconds, min_size=1, max_size=40)
 
 
-# How long remissions under 6-mercaptopurine lasted, in weeks: E. J. Freireich and others, Blood 21 (1963).
+# Durations of remissions under 6-mercaptopurine, in weeks: E. J. Freireich and others, Blood 21 (1963).
 REMISSIONS_ENDED = (6, 6, 6, 7, 10, 13, 16, 22, 23)
 REMISSIONS_CENSORED = (6, 9, 10, 11, 17, 19, 20, 25, 32, 32, 34, 35)
 
@@ -41,17 +41,17 @@ def test_a_quantile_of_one_value_is_that_value() -> None:
         ([0, 10], 0.9, 9),
     ],
 )
-def test_a_quantile_is_a_value_or_lies_on_the_line_between_the_two_nearest(
+def test_a_quantile_is_a_value_or_is_interpolated_between_the_two_nearest(
     ordered: Sequence[float], q: float, expected: float
 ) -> None:
     assert quantile(ordered, q) == pytest.approx(expected)
 
 
 @given(st.lists(seconds, min_size=2, max_size=40))
-def test_quantiles_are_those_of_the_standard_library(values: list[float]) -> None:
+def test_quantiles_equal_those_of_the_standard_library(values: list[float]) -> None:
     twentieths = statistics.quantiles(values, n=20, method="inclusive")
-    ours = [quantile(sorted(values), place / 20) for place in range(1, 20)]
-    assert ours == pytest.approx(twentieths, rel=1e-9, abs=1e-9)
+    quantiles = [quantile(sorted(values), twentieth / 20) for twentieth in range(1, 20)]
+    assert quantiles == pytest.approx(twentieths, rel=1e-9, abs=1e-9)
 
 
 @given(samples)
@@ -74,7 +74,7 @@ def test_a_histogram_counts_the_values_up_to_each_bound_inclusive() -> None:
     assert taken.total == 63165601.000001
 
 
-def test_a_histogram_of_nothing_has_every_bucket_empty() -> None:
+def test_a_histogram_of_an_empty_sample_has_empty_buckets() -> None:
     assert [count for _, count in histogram([]).buckets] == [0] * 12
     assert histogram([]).total == 0
 
@@ -85,44 +85,44 @@ def test_a_histogram_rises_to_the_number_of_values(values: list[float]) -> None:
     assert counts == [sum(value <= bound for value in values) for bound in BUCKETS] + [len(values)]
 
 
-def test_the_estimate_is_that_of_the_example_of_kaplan_and_meier() -> None:
+def test_the_estimate_equals_the_example_of_kaplan_and_meier() -> None:
     curve = kaplan_meier(answered=(0.8, 3.1, 5.4, 9.2), censored=(1.0, 2.7, 7.0, 12.1))
     assert curve.times == [0.8, 3.1, 5.4, 9.2]
     assert curve.shares == pytest.approx([0.875, 0.7, 0.525, 0.2625])
     assert [curve.quantile(q) for q in (0.25, 0.5, 0.75)] == [3.1, 9.2, None]
 
 
-def test_an_answer_and_a_censoring_at_one_time_are_told_apart() -> None:
+def test_an_experiment_censored_at_the_time_of_an_answer_is_at_risk() -> None:
     curve = kaplan_meier(REMISSIONS_ENDED, REMISSIONS_CENSORED)
     printed = {5.9: 1, 6: 0.857, 7: 0.807, 10: 0.753, 13: 0.690, 16: 0.627, 22: 0.538, 23: 0.448, 40: 0.448}
     assert {time: curve.after(time) for time in printed} == pytest.approx(printed, abs=0.0005)
     assert [curve.quantile(q) for q in QUANTILES] == [23, None, None]
 
 
-def test_answers_at_one_time_come_down_together() -> None:
+def test_tied_answers_lower_the_curve_together() -> None:
     curve = kaplan_meier([3, 3, 3, 8], [3, 5])
     assert [curve.after(time) for time in (2.9, 3, 7.9, 8)] == pytest.approx([1, 0.5, 0.5, 0])
     assert [curve.quantile(q) for q in QUANTILES] == [3, 8, 8]
 
 
-def test_where_all_are_censored_the_curve_does_not_come_down() -> None:
+def test_the_curve_stays_at_one_when_all_are_censored() -> None:
     curve = kaplan_meier([], [1, 2, 3])
     assert curve.after(TEN_YEARS) == 1
     assert [curve.quantile(q) for q in QUANTILES] == [None, None, None]
 
 
-def test_where_there_is_nothing_the_curve_does_not_come_down_either() -> None:
+def test_the_curve_stays_at_one_for_an_empty_sample() -> None:
     assert kaplan_meier([], []) == Survival([], [])
     assert kaplan_meier([], []).after(0) == 1
 
 
-def test_one_answer_brings_the_curve_to_the_ground() -> None:
+def test_a_single_answer_lowers_the_curve_to_zero() -> None:
     curve = kaplan_meier([5], [])
     assert [curve.after(time) for time in (0, 4.999999, 5, 6)] == [1, 1, 0, 0]
     assert [curve.quantile(q) for q in QUANTILES] == [5, 5, 5]
 
 
-def test_an_answer_after_no_time_counts_from_the_beginning() -> None:
+def test_an_answer_after_no_time_lowers_the_curve_from_the_beginning() -> None:
     assert kaplan_meier([0, 4], []).after(0) == 0.5
 
 
@@ -133,22 +133,22 @@ def test_a_share_that_is_just_reached_is_reached() -> None:
 
 
 @pytest.mark.parametrize("q", QUANTILES)
-@pytest.mark.parametrize("loops", [20, 60, 140, 1000, 100_000])
-def test_a_share_that_is_just_reached_is_reached_in_spite_of_rounding(loops: int, q: float) -> None:
-    enough = round(loops * q)
-    assert kaplan_meier(range(1, enough + 1), [loops] * (loops - enough)).quantile(q) == enough
-    assert kaplan_meier(range(1, enough), [loops] * (loops - enough + 1)).quantile(q) is None
+@pytest.mark.parametrize("experiments", [20, 60, 140, 1000, 100_000])
+def test_a_share_that_is_just_reached_is_reached_despite_rounding(experiments: int, q: float) -> None:
+    enough = round(experiments * q)
+    assert kaplan_meier(range(1, enough + 1), [experiments] * (experiments - enough)).quantile(q) == enough
+    assert kaplan_meier(range(1, enough), [experiments] * (experiments - enough + 1)).quantile(q) is None
 
 
 @given(samples)
-def test_without_censoring_the_curve_is_the_share_of_longer_ones(answered: list[float]) -> None:
+def test_without_censoring_the_curve_is_the_share_of_longer_times(answered: list[float]) -> None:
     curve = kaplan_meier(answered, [])
     for time in answered:
         assert curve.after(time) == pytest.approx(sum(other > time for other in answered) / len(answered), abs=1e-9)
 
 
 @given(samples, samples)
-def test_the_curve_falls_from_one_towards_nothing(answered: list[float], censored: list[float]) -> None:
+def test_the_curve_falls_from_one_towards_zero(answered: list[float], censored: list[float]) -> None:
     curve = kaplan_meier(answered, censored)
     levels = [1.0, *(curve.after(time) for time in sorted(answered))]
     assert all(later <= earlier for earlier, later in pairwise(levels))
@@ -156,7 +156,7 @@ def test_the_curve_falls_from_one_towards_nothing(answered: list[float], censore
 
 
 @given(samples, samples)
-def test_a_quantile_is_the_first_time_at_which_the_curve_is_so_low(
+def test_a_survival_quantile_is_the_first_time_at_which_the_curve_is_low_enough(
     answered: list[float], censored: list[float]
 ) -> None:
     curve = kaplan_meier(answered, censored)
@@ -166,7 +166,7 @@ def test_a_quantile_is_the_first_time_at_which_the_curve_is_so_low(
 
 
 @given(samples, st.lists(seconds, max_size=40), seconds)
-def test_another_loop_without_an_answer_makes_no_share_smaller(
+def test_another_censored_experiment_lowers_no_share(
     answered: list[float], censored: list[float], watched: float
 ) -> None:
     curve, more = kaplan_meier(answered, censored), kaplan_meier(answered, [*censored, watched])
@@ -174,5 +174,5 @@ def test_another_loop_without_an_answer_makes_no_share_smaller(
 
 
 @given(samples, samples)
-def test_the_order_of_loops_does_not_matter(answered: list[float], censored: list[float]) -> None:
+def test_the_order_of_the_sample_does_not_matter(answered: list[float], censored: list[float]) -> None:
     assert kaplan_meier(answered, censored) == kaplan_meier(sorted(answered), sorted(censored, reverse=True))

@@ -1,7 +1,7 @@
-"""How long refreshes and scrapes take, at a thousand experiments and at a million.
+"""Time refreshes, scrapes and scorecards with a thousand experiments and with a million.
 
-Of the million, 100,000 have something in the widest window of a year; one in 40 of those is open, and one in 400 of the
-older ones. The thousand are all of this week, so that both have the same series.
+One tenth of the million lies in the longest window, which is a year. One in 40 of these is open, and one in 400 of the
+older ones. The thousand are all of this week, so that both portfolios have the same series.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ _TEAMS = 200
 _REFRESHES = 5
 _SCRAPES = 15
 _FEW = "few"
-# As many as a busy service counts between two refreshes.
+# The number of experiments that change between two refreshes of a busy service.
 _CHANGED = 1_000
 _SECONDS = 25.0
 _PACE_SECONDS = 0.01
@@ -62,7 +62,7 @@ _FILL = """
 
 
 async def fill(url: str, count: int, spacing: str) -> None:
-    """So many experiments and no others, an idea each interval."""
+    """Replace all experiments by `count` new ones, with one idea in each interval."""
     connection = await asyncpg.connect(url)
     try:
         await connection.execute("TRUNCATE experiments")
@@ -73,7 +73,7 @@ async def fill(url: str, count: int, spacing: str) -> None:
 
 
 async def _change(url: str) -> None:
-    """Some experiments are stored anew, as projection does with those of which something is heard."""
+    """Rewrite some experiments, as projection does after new events."""
     connection = await asyncpg.connect(url)
     try:
         await connection.execute(
@@ -86,7 +86,7 @@ async def _change(url: str) -> None:
 
 
 async def _longest_hold(stop: asyncio.Event) -> float:
-    """The longest time that the event loop did not come round, in seconds."""
+    """The longest time for which the event loop was blocked, in seconds."""
     longest, last = 0.0, time.perf_counter()
     while not stop.is_set():
         await asyncio.sleep(0.001)
@@ -96,7 +96,7 @@ async def _longest_hold(stop: asyncio.Event) -> float:
 
 
 async def _refresh(url: str) -> tuple[float, list[float], float]:
-    """The first refresh, those after it, and the longest hold of the event loop meanwhile; all in seconds."""
+    """Time the first refresh, the next ones, and the longest block of the event loop, in seconds."""
     database = Database(url)
     terms = metric_terms(Settings(), load_rules(Settings()))
     figures = FiguresProcess(database, terms, "warning", timedelta(0))
@@ -128,7 +128,7 @@ def _until_exported(running: Service) -> HTTPConnection:
 
 
 async def _database_of_few(url: str) -> str:
-    """The URL of a second database of the server, with a thousand experiments."""
+    """Create a second database with a thousand experiments, and return its URL."""
     connection = await asyncpg.connect(url)
     await connection.execute(f"CREATE DATABASE {_FEW}")
     await connection.close()
@@ -141,7 +141,7 @@ async def _database_of_few(url: str) -> str:
 
 
 def _scrapes(many: str, few: str, directory: Path) -> Iterator[Line]:
-    # One refresh each, so that what is timed is the scrape alone.
+    # One refresh each, so that only the scrape is timed.
     settings = {"SNAPSHOT_INTERVAL": "1h", "MIN_SAMPLE": "1"}
     with service(directory / "many", many, **settings) as large, service(directory / "few", few, **settings) as small:
         connections = [_until_exported(running) for running in (large, small)]
@@ -163,7 +163,7 @@ def _milliseconds(connection: HTTPConnection, encoding: str) -> float:
 
 
 async def _latencies(url: str, directory: Path) -> tuple[Sequence[float], Sequence[float]]:
-    """How long deliveries waited for their answer while no snapshot was taken, and while one was, in seconds."""
+    """The latencies of deliveries outside refreshes and during refreshes, in seconds."""
     answered: list[tuple[float, float]] = []
     refreshes: list[tuple[float, float]] = []
     with service(directory / "service", url, SNAPSHOT_INTERVAL="4s", MIN_SAMPLE="1") as running:
@@ -173,13 +173,13 @@ async def _latencies(url: str, directory: Path) -> tuple[Sequence[float], Sequen
         await _post(running, end, answered)
         await watching
     during = [took for at, took in answered if any(began <= at <= ended for began, ended in refreshes)]
-    # What came in between a refresh that was seen and the next is known to have been outside.
+    # A margin keeps deliveries near a refresh out of the sample.
     outside = [took for at, took in answered if not any(began - 0.2 <= at <= ended + 0.2 for began, ended in refreshes)]
     return outside, during
 
 
 async def _watch_refreshes(running: Service, end: float, refreshes: list[tuple[float, float]]) -> None:
-    """Note from when to when each snapshot was taken, as the metrics tell it; scraped seldom, to be in nobody's way."""
+    """Record the beginning and end of each refresh from the metrics; scrape rarely, to add little load."""
     while time.time() < end + 6:
         await asyncio.sleep(1.9)
         text = (await asyncio.to_thread(running.get, "/metrics")).decode()
@@ -190,14 +190,14 @@ async def _watch_refreshes(running: Service, end: float, refreshes: list[tuple[f
 
 
 async def _scorecards(url: str, directory: Path) -> tuple[list[float], Sequence[float], Sequence[float]]:
-    """How long scorecards took, and deliveries while none was compiled and while one was, in seconds."""
+    """The durations of scorecards, and the latencies of deliveries before and during them, in seconds."""
     answered: list[tuple[float, float]] = []
     compiled: list[tuple[float, float]] = []
     with service(directory / "service", url, "api", MIN_SAMPLE="1") as running:
         end = time.time() + _SECONDS
         posting = asyncio.create_task(_post(running, end, answered))
         await asyncio.sleep(_SECONDS / 2)
-        # Each of another window, since the same one is told again for a while.
+        # Each has another window, because the service caches scorecards.
         for days in range(90, 365):
             if time.time() > end:
                 break
@@ -211,7 +211,7 @@ async def _scorecards(url: str, directory: Path) -> tuple[list[float], Sequence[
 
 
 async def _post(running: Service, end: float, answered: list[tuple[float, float]]) -> None:
-    """Post signed pings at a steady pace on one connection: durable, and without a word about any experiment."""
+    """Post signed pings at a steady rate on one connection: durable, and irrelevant to any experiment."""
     connection = await Connection.to(running)
     number = 0
     while time.time() < end:
@@ -225,8 +225,8 @@ async def _post(running: Service, end: float, answered: list[tuple[float, float]
 
 
 def measure(url: str, directory: Path) -> Iterator[Line]:
-    """Scrapes and refreshes, and what deliveries notice of refreshes and of scorecards."""
-    # A tenth of ten years is a year.
+    """Measure scrapes, refreshes and scorecards, and the latency of deliveries during them."""
+    # The ideas span ten years, so that a tenth lies in the last year.
     asyncio.run(fill(url, _MILLION, "315.36 seconds"))
     yield from _scrapes(url, asyncio.run(_database_of_few(url)), directory)
     first, taken, hold = uvloop.run(_refresh(url))
