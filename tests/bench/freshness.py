@@ -51,15 +51,17 @@ def measure(url: str, directory: Path) -> Iterator[Line]:
     most = given_alone().snapshot_interval.total_seconds() + _BEYOND_INTERVAL
     within = {bound: count - before[bound] for bound, count in after.items()}
     load = f"at {_A_SECOND} deliveries a second"
-    for name, share, bound in (("half", 0.5, None), ("99 of 100", 0.99, most)):
-        yield Line(what=f"202 to visible, {name}, {load}", values=[quantile(sorted(seen), share)], unit="s", most=bound)
+    for name, share, bound in (("median", 0.5, None), ("99th percentile", 0.99, most)):
         yield Line(
-            what=f"receipt to visible, {name}, as the service tells it",
+            what=f"response to visible, {name}, {load}", values=[quantile(sorted(seen), share)], unit="s", most=bound
+        )
+        yield Line(
+            what=f"receipt to visible, {name}, by the metric of the service",
             values=[_bound(within, share)],
             unit="s or less",
         )
     late = quantile(sorted(sending.late), 0.99)
-    yield Line(what="sent later than due, 99 of 100", values=[late * 1e3], unit="ms", most=_LATE * 1e3)
+    yield Line(what="delay behind the due time, 99th percentile", values=[late * 1e3], unit="ms", most=_LATE * 1e3)
 
 
 class _Sending:

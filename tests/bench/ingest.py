@@ -64,7 +64,7 @@ def _lines(rounds: Sequence[Mapping[str, _Measured]]) -> Iterator[Line]:
     waits = {name: [one[name].load.most for one in rounds] for name in rounds[0]}
     for name, most in (("bare-fastapi", 2.0), ("durable-asgi", None)):
         yield Line(
-            what="99 in 100 deliveries are answered within",
+            what="99th percentile of the latency of a delivery",
             values=waits[_OURS],
             unit="ms",
             against=_SHOWN[name],
@@ -75,8 +75,8 @@ def _lines(rounds: Sequence[Mapping[str, _Measured]]) -> Iterator[Line]:
     costs = {name: [one[name].cpu for one in rounds] for name in rounds[0]}
     for name, shown in _SHOWN.items():
         for what, unit, found in (
-            ("half of the deliveries are answered within", "ms", halves),
-            ("processor's time for a delivery", "µs", costs),
+            ("median latency of a delivery", "ms", halves),
+            ("CPU time for a delivery", "µs", costs),
         ):
             yield Line(what=what, values=found[_OURS], unit=unit, against=shown, references=found[name])
 
@@ -84,8 +84,8 @@ def _lines(rounds: Sequence[Mapping[str, _Measured]]) -> Iterator[Line]:
 _SHOWN = {
     "bare-fastapi": "a bare FastAPI endpoint",
     "bare-asgi": "a bare ASGI function",
-    "durable-asgi": "the least that is durable",
-    "naive": "the naive way",
+    "durable-asgi": "a minimal durable receiver",
+    "naive": "a naive receiver",
 }
 
 

@@ -30,7 +30,7 @@ _APART = timedelta(milliseconds=1)
 _LOOK_SECONDS = 0.05
 _PATIENCE_SECONDS = 120
 _LOAD_SECONDS = 4
-_WHAT = "one worker brings from the inbox to the experiments"
+_WHAT = "deliveries processed by one worker"
 COLUMNS = ("id", "source", "provider", "provider_id", "headers", "body", "body_bytes", "received_at")
 """The columns of a pending delivery."""
 CLEAR = """
@@ -71,14 +71,21 @@ def measure(url: str, directory: Path) -> Iterator[Line]:
     rounds = [_round(url, directory, deliveries, bodies) for _ in range(_ROUNDS)]
     rates = [one.one.rate for one in rounds]
     for against, references, least in (
-        ("one API process acknowledges", [one.acknowledged for one in rounds], 0.5),
+        ("acknowledged by one API process", [one.acknowledged for one in rounds], 0.5),
         ("decoding the same bodies", [one.decoded for one in rounds], None),
     ):
         yield Line(what=_WHAT, values=rates, unit="/s", against=against, references=references, least=least)
     two = [one.two.rate for one in rounds]
-    yield Line(what="the same by two workers", values=two, unit="/s", against="one worker", references=rates, least=1.6)
-    yield Line(what="processor's time of the worker for each", values=[one.one.worker for one in rounds], unit="µs")
-    yield Line(what="and of PostgreSQL beside it", values=[one.one.postgresql for one in rounds], unit="µs")
+    yield Line(
+        what="deliveries processed by two workers",
+        values=two,
+        unit="/s",
+        against="one worker",
+        references=rates,
+        least=1.6,
+    )
+    yield Line(what="CPU time of the worker for each", values=[one.one.worker for one in rounds], unit="µs")
+    yield Line(what="CPU time of PostgreSQL for each", values=[one.one.postgresql for one in rounds], unit="µs")
 
 
 def _round(url: str, directory: Path, deliveries: Sequence[tuple[Any, ...]], bodies: Sequence[bytes]) -> _Round:

@@ -28,7 +28,7 @@ _QUIET_SECONDS = 3.0
 _PATIENCE_SECONDS = 60.0
 _GROWTH = 1.05
 
-_PROCESSES = ("the service", "what takes snapshots")
+_PROCESSES = ("the service", "its child process")
 _LEFT = "SELECT (SELECT count(*) FROM deliveries WHERE verdict IS NULL) + (SELECT count(*) FROM touched)"
 
 
@@ -53,14 +53,14 @@ def measure(url: str, directory: Path) -> Iterator[Line]:
     yield from _lines("all after an hour's worth", [whole], _MOST)
     for process in whole:
         yield Line(
-            what=f"{process}, after all of them",
+            what=f"{process}, after all deliveries",
             values=[whole[process].resident],
             unit="MB",
             against="after half of them",
             references=[half[process].resident],
             most=_GROWTH,
         )
-    yield Line(what=f"PostgreSQL's {len(servers)} processes, their shares", values=[sum(servers)], unit="MB")
+    yield Line(what=f"PostgreSQL's {len(servers)} processes, proportional", values=[sum(servers)], unit="MB")
 
 
 def _processes(running: Service) -> dict[str, Memory]:
@@ -75,7 +75,7 @@ def _lines(when: str, rounds: Sequence[Mapping[str, Memory]], most: float | None
     for process in rounds[0]:
         held = [found[process] for found in rounds]
         yield Line(what=f"{process}, {when}, resident", values=[one.resident for one in held], unit="MB", most=most)
-        yield Line(what=f"{process}, {when}, its share", values=[one.share for one in held], unit="MB")
+        yield Line(what=f"{process}, {when}, proportional", values=[one.share for one in held], unit="MB")
 
 
 async def _hour(

@@ -232,22 +232,22 @@ def measure(url: str, directory: Path) -> Iterator[Line]:
     first, taken, hold = uvloop.run(_refresh(url))
     yield Line(what="first refresh at 1,000,000 experiments, with the start of its process", values=[first], unit="s")
     yield Line(what=f"refresh with {_CHANGED:,} of them changed", values=taken, unit="s", most=2)
-    yield Line(what="the longest hold of the event loop meanwhile", values=[hold * 1e3], unit="ms", most=20)
+    yield Line(what="the longest block of the event loop meanwhile", values=[hold * 1e3], unit="ms", most=20)
     outside, during = uvloop.run(_latencies(url, directory))
     yield from _noticed("a refresh at 1,000,000 experiments", outside, during)
     compiled, outside, during = uvloop.run(_scorecards(url, directory))
-    yield Line(what="scorecard of a window of its own at 1,000,000 experiments", values=compiled, unit="s")
+    yield Line(what="uncached scorecard at 1,000,000 experiments", values=compiled, unit="s")
     yield from _noticed("a scorecard", outside, during)
 
 
 def _noticed(what: str, outside: Sequence[float], during: Sequence[float]) -> Iterator[Line]:
-    for name, share in (("half", 0.5), ("99 in 100", 0.99)):
+    for name, share in (("median", 0.5), ("99th percentile", 0.99)):
         apart, within = (quantile(sorted(taken), share) * 1e3 for taken in (outside, during))
         yield Line(
-            what=f"{name} of {len(during):,} deliveries are answered within, during {what}",
+            what=f"{name} of the latency of {len(during):,} deliveries during {what}",
             values=[within],
             unit="ms",
-            against=f"{len(outside):,} apart from it",
+            against=f"{len(outside):,} at other times",
             references=[apart],
             most=1.5,
         )

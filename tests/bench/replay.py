@@ -47,12 +47,12 @@ def measure(url: str, directory: Path, number: int = DELIVERIES) -> Iterator[Lin
     asyncio.run(_fill(url, number))
     first, again = (asyncio.run(_replay(url, directory, number)) for _ in range(2))
     name = f"replay of {number:,} deliveries"
-    yield Line(what=f"{name} that had said nothing before", values=[first.rate], unit="/s")
-    yield Line(what=f"{name} that say what they said", values=[again.rate], unit="/s")
-    yield Line(what=f"{name}: processor's time for each", values=[again.process], unit="µs")
-    yield Line(what=f"{name}: and of PostgreSQL beside it", values=[again.postgresql], unit="µs")
-    yield Line(what=f"{name}: what PostgreSQL logs of each", values=[again.logged], unit="bytes")
-    yield Line(what=f"{name}: memory at most", values=[again.megabytes], unit="MB")
+    yield Line(what=f"{name}, first time", values=[first.rate], unit="/s")
+    yield Line(what=f"{name}, without a change", values=[again.rate], unit="/s")
+    yield Line(what=f"{name}: CPU time for each", values=[again.process], unit="µs")
+    yield Line(what=f"{name}: CPU time of PostgreSQL for each", values=[again.postgresql], unit="µs")
+    yield Line(what=f"{name}: write-ahead log for each", values=[again.logged], unit="bytes")
+    yield Line(what=f"{name}: peak memory", values=[again.megabytes], unit="MB")
 
 
 async def _fill(url: str, number: int) -> None:

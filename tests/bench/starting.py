@@ -33,7 +33,7 @@ def measure(url: str, directory: Path) -> Iterator[Line]:
     first = [_start(directory / f"embedded-{number}", None) for number in range(_FIRST_ROUNDS)]
     again = [_start(directory / "embedded-0", None) for _ in range(_EMBEDDED_ROUNDS)]
     yield from _lines("the embedded PostgreSQL", _EMBEDDED_SECONDS, again)
-    yield from _lines("the embedded PostgreSQL, made first", _EMBEDDED_SECONDS, first)
+    yield from _lines("the embedded PostgreSQL, created first", _EMBEDDED_SECONDS, first)
 
 
 def _start(directory: Path, url: str | None) -> tuple[float, float]:
