@@ -1,9 +1,10 @@
-"""The application: every part made and joined."""
+"""The application: makes every part of the service and joins them."""
 
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from importlib.metadata import version
@@ -39,7 +40,7 @@ from service.runtime.database import open_server, run_embedded
 from service.runtime.figures_process import FiguresProcess
 from service.runtime.leadership import Leadership
 from service.runtime.worker import Worker
-from service.settings import Settings
+from service.settings import Role, Settings
 from service.storage.database import Database
 from service.storage.spool import Spool
 from service.telemetry import Telemetry
@@ -53,12 +54,12 @@ def utc_now() -> datetime:
 
 
 def steady_seconds() -> float:
-    """Seconds that never go back, and go on while the process is frozen; on Linux, while the machine sleeps too."""
+    """Seconds that never go back, and that pass while the process is frozen, on Linux also while the machine sleeps."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 def open_database(settings: Settings, tuning: Mapping[str, str] | None = None) -> AbstractAsyncContextManager[Database]:
-    """The database that the settings name, or the embedded one, started where needed and migrated.
+    """Open the database of the settings, or start and migrate the embedded one.
 
     Args:
         tuning: PostgreSQL's own settings, for an embedded server that does not run yet.
@@ -83,64 +84,35 @@ def metric_terms(settings: Settings, rules: Rules) -> Terms:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """The parts of the service, which its routes share and its lifespan runs."""
+
+    telemetry: Telemetry
+    terms: Terms
+    readiness: Readiness
+    writer: DeliveryWriter
+    worker: Worker
+    scorecards: FiguresProcess
+    monitor: BacklogMonitor
+
+
 def create_app(settings: Settings, rules: Rules, database: Database, clock: Callable[[], datetime] = utc_now) -> Bypass:
-    """The service in the role that the settings give it.
+    """Create the service in the role of the settings.
 
     Args:
-        rules: what deliveries are taken to mean.
+        rules: the meaning of deliveries.
         database: stays open as long as the application runs.
         clock: the time now, UTC.
     """
-    # Series that tell when a counter was made would double what every scrape carries.
+    # Each counter would get a second series for the time of its creation.
     disable_created_metrics()
-    telemetry = Telemetry([*settings.sources, receipts.SOURCE], settings.role)
-    terms = metric_terms(settings, rules)
-    spool = Spool(settings.data_dir / "spool") if settings.role != "worker" else None
-    readiness = Readiness(database, spool if settings.spool else None)
-    writer = DeliveryWriter(database, telemetry, spool, spooling=settings.spool)
-    figures_process = partial(FiguresProcess, database, terms, settings.log_level, settings.snapshot_interval)
-    worker = Worker(
-        database,
-        rules,
-        telemetry,
-        Leadership(database, uuid4(), steady_seconds),
-        figures_process(),
-        settings.raw_retention,
-        settings.evidence_retention,
-        settings.snapshot_interval,
-        clock,
-    )
-    scorecards = figures_process()
-    monitor = BacklogMonitor(
-        database,
-        telemetry,
-        [] if settings.role == "worker" else [*settings.sources, receipts.SOURCE],
-        settings.snapshot_interval,
-        clock,
-    )
-
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with AsyncExitStack() as running:
-            if settings.role != "api":
-                worker.start()
-                running.push_async_callback(worker.stop)
-            if settings.role != "worker":
-                writer.start()
-                running.push_async_callback(writer.stop, shutdown.STORE_SECONDS)
-                running.push_async_callback(scorecards.close)
-            monitor.start()
-            running.push_async_callback(monitor.stop)
-            # Read the schema's version now: PostgreSQL may be away when the first probe comes.
-            checking = asyncio.create_task(readiness.checks(), name="check the schema")
-            running.callback(checking.cancel)
-            yield
-
+    parts = _make_parts(settings, rules, database, clock)
     app = FastAPI(
         title="loopgauge",
         summary="Feedback-loop latency: from the idea to knowing whether it worked.",
         version=version("loopgauge"),
-        lifespan=lifespan,
+        lifespan=lambda _: _run(parts, settings.role),
         redirect_slashes=False,
         docs_url=None,
         redoc_url=None,
@@ -148,27 +120,23 @@ def create_app(settings: Settings, rules: Rules, database: Database, clock: Call
         openapi_tags=TAGS,
     )
     install_error_handlers(app)
-    app.include_router(swagger.build_router())
-    app.include_router(health.build_router(readiness, lambda: writer.spools))
-    scrape_guard = TokenGuard(
-        [settings.metrics_token], "LOOPGAUGE_METRICS_TOKEN", public=settings.metrics_token is None
-    )
-    app.include_router(scrape.build_router(lambda: worker.snapshot, telemetry, scrape_guard))
-    additions: list[Addition] = []
-    webhook_endpoint: ASGIApp = app
+    _add_public_routes(app, settings, parts)
     app.add_middleware(SecurityHeadersMiddleware)
     app.add_middleware(
-        RequestMetricsMiddleware, requests=telemetry.requests, endpoints=templates(app.routes), clock=time.perf_counter
+        RequestMetricsMiddleware,
+        requests=parts.telemetry.requests,
+        endpoints=templates(app.routes),
+        clock=time.perf_counter,
     )
+    additions: list[Addition] = []
+    webhook_endpoint: ASGIApp = app
     if settings.role != "worker":
         bodies = BodyReader(settings.max_body_bytes, settings.max_inflight_bytes)
-        manual = manual_events.ManualEventReceiver(database, bodies, writer, telemetry, clock, uuid4)
-        app.include_router(manual_events.build_router(manual, _write_guard(settings, "LOOPGAUGE_API_TOKENS__WRITE")))
-        # Last, because the 405 of the first matching route names the allowed methods.
-        _add_guarded_routes(app, settings, terms, database, scorecards, clock)
         sources = configured_sources(settings)
-        app.include_router(events.build_router(_event_receiver(settings, sources, bodies, writer, telemetry, clock)))
-        webhook_endpoint = WebhookEndpoint(sources, bodies, writer, telemetry, clock, time.perf_counter)
+        _add_manual_event_route(app, settings, parts, database, bodies, clock)
+        _add_read_routes(app, settings, parts, database, clock)
+        _add_cloud_event_route(app, settings, parts, bodies, sources, clock)
+        webhook_endpoint = WebhookEndpoint(sources, bodies, parts.writer, parts.telemetry, clock, time.perf_counter)
         additions = [describe_webhooks, describe_scorecard, describe_experiment_names]
     describe(
         app,
@@ -178,6 +146,54 @@ def create_app(settings: Settings, rules: Rules, database: Database, clock: Call
         metrics_are_open=settings.metrics_token is None,
     )
     return Bypass(app, webhooks.PREFIX, webhook_endpoint)
+
+
+def _make_parts(settings: Settings, rules: Rules, database: Database, clock: Callable[[], datetime]) -> _Parts:
+    sources = [*settings.sources, receipts.SOURCE]
+    telemetry = Telemetry(sources, settings.role)
+    terms = metric_terms(settings, rules)
+    spool = Spool(settings.data_dir / "spool") if settings.role != "worker" else None
+    figures_process = partial(FiguresProcess, database, terms, settings.log_level, settings.snapshot_interval)
+    return _Parts(
+        telemetry=telemetry,
+        terms=terms,
+        readiness=Readiness(database, spool if settings.spool else None),
+        writer=DeliveryWriter(database, telemetry, spool, spooling=settings.spool),
+        worker=Worker(
+            database,
+            rules,
+            telemetry,
+            Leadership(database, uuid4(), steady_seconds),
+            figures_process(),
+            settings.raw_retention,
+            settings.evidence_retention,
+            settings.snapshot_interval,
+            clock,
+        ),
+        scorecards=figures_process(),
+        monitor=BacklogMonitor(
+            database, telemetry, [] if settings.role == "worker" else sources, settings.snapshot_interval, clock
+        ),
+    )
+
+
+@asynccontextmanager
+async def _run(parts: _Parts, role: Role) -> AsyncIterator[None]:
+    """Run the parts that a role needs; stop them in the reverse order, within the shutdown budget."""
+    async with AsyncExitStack() as running:
+        if role != "api":
+            parts.worker.start()
+            running.push_async_callback(parts.worker.stop)
+        if role != "worker":
+            parts.writer.start()
+            running.push_async_callback(parts.writer.stop, shutdown.STORE_SECONDS)
+            running.push_async_callback(parts.scorecards.close)
+        parts.monitor.start()
+        running.push_async_callback(parts.monitor.stop)
+        # Read the schema's version now: PostgreSQL may be away when the first probe comes.
+        checking = asyncio.create_task(parts.readiness.checks(), name="check the schema")
+        running.callback(checking.cancel)
+        yield
 
 
 def configured_sources(settings: Settings) -> Mapping[str, Source]:
@@ -196,32 +212,48 @@ def configured_sources(settings: Settings) -> Mapping[str, Source]:
     }
 
 
-def _event_receiver(
-    settings: Settings,
-    sources: Mapping[str, Source],
-    bodies: BodyReader,
-    writer: DeliveryWriter,
-    telemetry: Telemetry,
-    clock: Callable[[], datetime],
-) -> EventReceiver:
-    source = sources.get(receipts.SOURCE)
-    signing = source if source is not None and source.provider.name == receipts.SOURCE else None
-    opening = "LOOPGAUGE_API_TOKENS__WRITE or LOOPGAUGE_SOURCES__CLOUDEVENTS__SECRET"
-    return EventReceiver(signing, _write_guard(settings, opening), bodies, writer, telemetry, clock)
+def _add_public_routes(app: FastAPI, settings: Settings, parts: _Parts) -> None:
+    token = settings.metrics_token
+    guard = TokenGuard([token], "LOOPGAUGE_METRICS_TOKEN", public=token is None)
+    app.include_router(swagger.build_router())
+    app.include_router(health.build_router(parts.readiness, lambda: parts.writer.spools))
+    app.include_router(scrape.build_router(lambda: parts.worker.snapshot, parts.telemetry, guard))
 
 
-def _write_guard(settings: Settings, opening: str) -> TokenGuard:
-    return TokenGuard([settings.api_tokens.write, settings.api_tokens.admin], opening)
-
-
-def _add_guarded_routes(
+def _add_manual_event_route(
     app: FastAPI,
     settings: Settings,
-    terms: Terms,
+    parts: _Parts,
     database: Database,
-    scorecards: FiguresProcess,
+    bodies: BodyReader,
     clock: Callable[[], datetime],
 ) -> None:
+    receiver = manual_events.ManualEventReceiver(database, bodies, parts.writer, parts.telemetry, clock, uuid4)
+    app.include_router(manual_events.build_router(receiver, _write_guard(settings, "LOOPGAUGE_API_TOKENS__WRITE")))
+
+
+def _add_cloud_event_route(
+    app: FastAPI,
+    settings: Settings,
+    parts: _Parts,
+    bodies: BodyReader,
+    sources: Mapping[str, Source],
+    clock: Callable[[], datetime],
+) -> None:
+    source = sources.get(receipts.SOURCE)
+    signing = source if source is not None and source.provider.name == receipts.SOURCE else None
+    guard = _write_guard(settings, "LOOPGAUGE_API_TOKENS__WRITE or LOOPGAUGE_SOURCES__CLOUDEVENTS__SECRET")
+    app.include_router(events.build_router(EventReceiver(signing, guard, bodies, parts.writer, parts.telemetry, clock)))
+
+
+def _write_guard(settings: Settings, setting: str) -> TokenGuard:
+    return TokenGuard([settings.api_tokens.write, settings.api_tokens.admin], setting)
+
+
+def _add_read_routes(
+    app: FastAPI, settings: Settings, parts: _Parts, database: Database, clock: Callable[[], datetime]
+) -> None:
+    """Add the routes that read, after that of manual events: the 405 of the first match names the allowed methods."""
     tokens = settings.api_tokens
     read = TokenGuard(
         [tokens.read, tokens.admin],
@@ -230,5 +262,5 @@ def _add_guarded_routes(
     )
     admin = TokenGuard([tokens.admin], "LOOPGAUGE_API_TOKENS__ADMIN")
     app.include_router(deliveries.build_router(database, read, admin))
-    app.include_router(experiments.build_router(database, read, terms, clock))
-    app.include_router(scorecard.build_router(scorecards, read))
+    app.include_router(experiments.build_router(database, read, parts.terms, clock))
+    app.include_router(scorecard.build_router(parts.scorecards, read))
