@@ -38,7 +38,7 @@ class DeliveryLatency:
     async def find_projected(self, database: Database, now: datetime) -> None:
         """Find the deliveries that a snapshot taken after this call contains.
 
-        Where PostgreSQL does not answer in time, they are found before the next snapshot.
+        If PostgreSQL does not answer in time, the next call finds them.
         """
         since = self._since = self._since or now
         try:

@@ -25,7 +25,7 @@ from service.telemetry import Telemetry
 _log = structlog.get_logger(__name__)
 
 Stored = Literal["stored", "duplicate", "spooled"]
-"""Where a delivery is once it is on disk: new in the inbox, in the inbox before, or new in the spool."""
+"""The place of a delivery on disk: new in the inbox, in the inbox before, or new in the spool."""
 
 # While one writer waits for its sync to disk, the other one sends a batch.
 _WRITERS = 2
@@ -54,7 +54,7 @@ class DeliveryWriter:
         telemetry: shows how many deliveries the spool holds, and when each source last delivered.
         spool: the disk buffer; without one, deliveries are refused while PostgreSQL is away.
         spooling: whether new deliveries may go to the spool; earlier ones move to the inbox in any case.
-        patience: seconds that PostgreSQL has for one batch; by default fewer where there is a spool.
+        patience: seconds that PostgreSQL has for one batch; by default fewer with a spool.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class DeliveryWriter:
         """Write what has arrived, move the spool to the inbox if PostgreSQL answers, and end.
 
         Args:
-            patience: seconds for all of it; by default, as long as it takes. What is left is in the spool, or was never
+            patience: seconds for all of it; by default, as long as it takes. The rest is in the spool, or was never
                 acknowledged.
         """
         self._stopping = True

@@ -177,7 +177,7 @@ def explain_absence(named: str, surroundings: Surroundings | None) -> str:
     if subject in surroundings.roots:
         return f"{subject} is being processed; try again in a moment"
     if roots:
-        return f"{subject} is evidence for another experiment: ask for {', '.join(roots)}"
+        return f"{subject} is not an experiment itself, but evidence for {', '.join(roots)}: ask for that"
     if subject in surroundings.events:
         return (
             f"{subject} is not an experiment now: GET /experiments/{named}/explain says why; "

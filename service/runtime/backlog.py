@@ -68,7 +68,7 @@ class BacklogMonitor:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def measure(self) -> None:
-        """Measure the backlog now. Where that fails, its metrics have no value."""
+        """Measure the backlog now. If that fails, its metrics have no value."""
         try:
             self._telemetry.set_backlog(await abandon_after(_PATIENCE_SECONDS, self._backlog()))
         except Exception as error:  # noqa: BLE001 - the next attempt may succeed, whatever failed

@@ -92,7 +92,7 @@ class FiguresProcess:
             return await self._process.ask(_SnapshotQuestion(), Snapshot)
 
     async def compile_scorecard(self, team: str, window: Window) -> bytes:
-        """Compile a scorecard as JSON. Where it takes long, the work goes on for the next caller.
+        """Compile a scorecard as JSON. If it takes long, the work goes on for the next caller.
 
         Raises:
             UnknownTeam: no experiment belongs to this team.

@@ -1,7 +1,7 @@
 """Leadership: one worker at a time exports the metrics and applies the retention, under a lease that it renews.
 
 The lease is fenced by the holder's own clock: a process that was frozen does not lead when it goes on, whatever
-PostgreSQL told it before.
+PostgreSQL answered before.
 """
 
 import asyncio

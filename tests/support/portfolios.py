@@ -1,4 +1,4 @@
-"""Random portfolios of experiments, as realistic and as nasty as figures may meet them."""
+"""Random portfolios of experiments, realistic ones and edge cases."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,14 +18,14 @@ _WINDOWS = (("7d",), ("7d", "30d"), ("365d", "7d", "4000d"))
 
 @dataclass(frozen=True, slots=True)
 class Portfolio:
-    """What figures are made of."""
+    """Experiments, and the terms of their metrics."""
 
     experiments: tuple[Experiment, ...]
     terms: Terms
 
 
 def portfolios(seed: int, many: int) -> list[Portfolio]:
-    """So many portfolios, the same for the same seed."""
+    """Generate portfolios, the same for the same seed."""
     random = Random(seed)
     return [_portfolio(random) for _ in range(many)]
 
@@ -44,7 +44,7 @@ def _portfolio(random: Random) -> Portfolio:
 
 
 class _Loops:
-    """Loops of one portfolio, which have their scale of time, their teams and their habits in common."""
+    """The experiments of one portfolio, which share a time scale, teams and habits."""
 
     def __init__(self, random: Random) -> None:
         self._random = random
@@ -56,7 +56,7 @@ class _Loops:
         self._abandoned = random.choice((0, 0, 0, 0.1, 0.2, 0.3, 0.5, 1))
 
     def loop(self) -> Experiment:
-        """A loop that is dated by its idea or by its conclusion."""
+        """An experiment dated by its idea or by its conclusion."""
         concluded_at = self._moment() if self._happens(self._concluded) else None
         idea_at = concluded_at - self._duration() if concluded_at and self._happens(0.7) else self._moment()
         started_at = idea_at + self._duration() if self._happens(0.7) else None
@@ -87,7 +87,7 @@ class _Loops:
         return -taken if self._happens(0.03) else taken
 
     def _moment(self) -> datetime:
-        """A moment of the last weeks or years, often just at a window's edge, rarely in the future."""
+        """A moment in the last weeks or years, often on the edge of a window, rarely in the future."""
         ago = self._random.choice((0, 7, 30, 365)) * _DAY
         if self._happens(0.8):
             ago = self._random.random() * self._random.choice((7, 30, 365, 3650)) * _DAY
@@ -95,5 +95,5 @@ class _Loops:
         return moment if self._happens(0.1) else min(moment, NOW)
 
     def _past(self, moment: datetime | None) -> datetime | None:
-        """The moment, but for a few not one in the future, which would leave the loop out."""
+        """The moment, rarely in the future, because metrics omit an experiment with a future instant."""
         return moment if moment is None or moment <= NOW or self._happens(0.05) else None

@@ -1,4 +1,4 @@
-"""The road of a delivery, walked step by step: nothing runs in the background, so each step is over when it returns."""
+"""The pipeline step by step: nothing runs in the background, so each step is complete when it returns."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -26,18 +26,18 @@ from tests.support.signing import POSTED, SOURCES, Request
 
 TERMS = terms("7d", "90d")
 RULES = load_rules(Settings())
-Figures = dict[tuple[str, ...], float]
+Samples = dict[tuple[str, ...], float]
 
 
 def settings(**given: Any) -> Settings:
-    """Settings with one GitHub source, in the role that does no background work."""
+    """Settings with one GitHub source, in the role without background work."""
     sources = {"github": {"secret": SECRET, "previous_secret": "the one before"}}
     return Settings.model_validate({"sources": sources, "role": "api", "spool": False, **given})
 
 
 @asynccontextmanager
 async def api(database: Database, now: datetime | None = None, **given: Any) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the application, whose clock stands still."""
+    """A client of the application, whose clock does not advance."""
     app = create_app(settings(**given), RULES, database, lambda: now or at(2))
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with (
@@ -48,12 +48,12 @@ async def api(database: Database, now: datetime | None = None, **given: Any) -> 
 
 
 async def post(client: httpx.AsyncClient, request: GitHubRequest, source: str = "github") -> httpx.Response:
-    """Post a delivery, signed."""
+    """Post a signed delivery."""
     return await client.post(f"/webhooks/{source}", content=request.body, headers=request.headers())
 
 
 async def deliver(database: Database, *requests: GitHubRequest | Request, rules: Rules = RULES) -> None:
-    """Post deliveries, see each acknowledged, and bring them all the way to the experiments."""
+    """Post deliveries, check that each is acknowledged, and process them up to the experiments."""
     async with api(database, POSTED, sources=SOURCES) as client:
         for request in requests:
             response = await client.post(request.path, content=request.body, headers=request.headers())
@@ -62,7 +62,7 @@ async def deliver(database: Database, *requests: GitHubRequest | Request, rules:
 
 
 async def settle(database: Database, rules: Rules = RULES) -> Telemetry:
-    """Interpret and project until nothing is left to do; returns the counters of that work."""
+    """Interpret and project until nothing is left, and return the telemetry of that work."""
     telemetry = Telemetry(["github"])
     while await interpret_pending(database, rules, telemetry, lambda: at(2)):
         pass
@@ -78,20 +78,20 @@ async def all_experiments(database: Database) -> dict[str, Experiment]:
 
 
 async def all_exclusions(database: Database) -> dict[str, Exclusion]:
-    """Everything that was marked and is left out of figures, by subject."""
+    """Every exclusion, by subject."""
     async with database.transaction() as connection:
         rows = await connection.execute(select(exclusions))
         return {row.subject: Exclusion(row.reason, row.excluded_at) for row in rows}
 
 
-async def figures(database: Database, now: datetime) -> Figures:
-    """Every figure of a scrape as of `now`, under its name and its label values in the order of the labels' names."""
+async def exported_samples(database: Database, now: datetime) -> Samples:
+    """Every sample of a snapshot as of `now`, by name and label values in the order of the label names."""
     snapshot = await take_snapshot(database, TERMS, lambda: now, ExperimentCache())
-    return read_figures(snapshot.text.decode())
+    return parse_samples(snapshot.text.decode())
 
 
-def read_figures(text: str) -> Figures:
-    """The samples of a scrape without the prefix, under name and label values in the order of the labels' names."""
+def parse_samples(text: str) -> Samples:
+    """The samples of a scrape by name without the prefix, and label values in the order of the label names."""
     return {
         (sample.name.removeprefix("loopgauge_"), *(sample.labels[name] for name in sorted(sample.labels))): sample.value
         for family in text_string_to_metric_families(text)

@@ -14,7 +14,7 @@ from typing import IO, Any
 import httpx
 
 from tests.support.builders import SECRET, GitHubRequest, Issue, at
-from tests.support.road import Figures, read_figures
+from tests.support.road import Samples, parse_samples
 from tests.support.waiting import PATIENCE_SECONDS, wait_for
 
 UNREACHABLE = "postgresql://nobody@127.0.0.1:1/nothing"
@@ -62,9 +62,9 @@ class Service:
                 response = client.post(url, content=request.body, headers=request.headers())
                 assert response.status_code == 202, response.text
 
-    def samples(self) -> Figures:
+    def samples(self) -> Samples:
         """The samples of a scrape."""
-        return read_figures(self.get("/metrics").text)
+        return parse_samples(self.get("/metrics").text)
 
     def log(self) -> list[dict[str, Any]]:
         """The log entries since the last call."""

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from service.app import create_app
 from service.storage.database import Database
 from tests.support.builders import Issue, PullRequest, at, github, workflow_run
-from tests.support.road import RULES, api, deliver, post, read_figures, settings, settle
+from tests.support.road import RULES, api, deliver, parse_samples, post, settings, settle
 
 OPENED = Issue(created_at=at(2), labels=("bug",)).opened()
 TOKENS = {"read": "r3ad-t0ken", "admin": "adm1n-t0ken"}
@@ -177,7 +177,7 @@ async def test_metrics_are_available_in_both_formats(database: Database) -> None
         text_format = await client.get("/metrics")
         openmetrics = await client.get("/metrics", headers={"accept": "application/openmetrics-text; version=1.0.0"})
     assert text_format.headers["content-type"].startswith("text/plain; version=0.0.4")
-    assert read_figures(text_format.text)["interpreted_total", "github", "counted"] == 0
+    assert parse_samples(text_format.text)["interpreted_total", "github", "counted"] == 0
     assert openmetrics.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
     families = {family.name: family for family in read_openmetrics(openmetrics.text)}
     assert families["loopgauge_deliveries"].type == "counter"
@@ -215,7 +215,7 @@ async def test_metrics_are_compressed_if_the_client_accepts_it(
     async with api(database) as client:
         response = await client.get("/metrics", headers={"accept-encoding": accepted})
     assert response.headers.get("content-encoding") == encoding
-    assert read_figures(response.text)["interpreted_total", "github", "counted"] == 0
+    assert parse_samples(response.text)["interpreted_total", "github", "counted"] == 0
 
 
 async def test_an_unknown_path_is_a_problem(database: Database) -> None:

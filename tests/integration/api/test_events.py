@@ -22,7 +22,7 @@ from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk
 from service.storage import inbox_listing
 from service.storage.database import Database
 from tests.support.builders import at
-from tests.support.road import all_experiments, api, read_figures, settle
+from tests.support.road import all_experiments, api, parse_samples, settle
 
 STRUCTURED = "application/cloudevents+json"
 BATCHED = "application/cloudevents-batch+json"
@@ -476,7 +476,7 @@ async def test_every_event_is_counted_by_its_result_and_every_refusal_once(datab
         await post(client, to_structured_event(ours()), bearer("wrong"))
         await post(client, structured([]))
         await post(client, HTTPMessage({}, b""))
-        scrape = read_figures((await client.get("/metrics")).text)
+        scrape = parse_samples((await client.get("/metrics")).text)
     counted = {
         name[1]: value for name, value in scrape.items() if name[0] == "deliveries_total" and name[2] == "cloudevents"
     }
@@ -487,7 +487,7 @@ async def test_without_a_database_the_sender_is_told_to_retry() -> None:
     gone = Database("postgresql://nobody@127.0.0.1:1/nothing")
     async with api(gone, **WITH_TOKENS) as client:
         response = await post(client, batched(ours(), ours(id="2")))
-        scrape = read_figures((await client.get("/metrics")).text)
+        scrape = parse_samples((await client.get("/metrics")).text)
     await gone.close()
     assert is_problem(response, 503, "database-unavailable")
     assert response.headers["retry-after"] == "5"

@@ -14,7 +14,7 @@ from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk
 from service.storage import inbox, inbox_listing
 from service.storage.database import Database
 from tests.support.builders import Issue, PullRequest, at, renamed, workflow_run
-from tests.support.road import TERMS, all_experiments, api, deliver, figures, read_figures, settle
+from tests.support.road import TERMS, all_experiments, api, deliver, exported_samples, parse_samples, settle
 
 ROOT = "github:acme/app#45"
 PATH = "/experiments/github:acme/app%2345/events"
@@ -63,7 +63,7 @@ async def test_a_manual_classification_changes_the_metrics_and_is_explained(data
     await _closed(database, "outcome:failed")
     async with api(database, now=NOW, api_tokens=TOKENS) as client:
         response = await _post(client, "classified", failure_category="intelligent", key="1")
-        counted = read_figures((await client.get("/metrics")).text)
+        counted = parse_samples((await client.get("/metrics")).text)
         await settle(database)
         headers = _headers(token=TOKENS["read"])
         explained = (await client.get("/experiments/github:acme/app%2345/explain", headers=headers)).json()
@@ -75,7 +75,7 @@ async def test_a_manual_classification_changes_the_metrics_and_is_explained(data
     assert (said["occurred_at"], said["data"]["channel"], said["counts"]) == ("2026-03-10T09:00:00Z", "api", True)
     [origin] = said["origins"]
     assert (origin["source"], origin["rule"], origin["delivery"]) == ("cloudevents", "stated", delivery["id"])
-    shown = await figures(database, NOW)
+    shown = await exported_samples(database, NOW)
     window = TERMS.windows[-1].label
     assert shown["failures", "intelligent", "search", window] == 1
     assert shown["failures", "unclassified", "search", window] == 0
@@ -252,7 +252,7 @@ async def test_an_impossible_event_is_refused_with_the_reason_and_not_stored(
     before = await _experiment(database)
     async with api(database, now=NOW, api_tokens=TOKENS) as client:
         response = await _post(client, event, **said)
-        counted = read_figures((await client.get("/metrics")).text)
+        counted = parse_samples((await client.get("/metrics")).text)
     assert _is_problem(response, 422, "impossible")
     assert why in response.json()["detail"]
     assert counted["deliveries_total", "refused", "cloudevents"] == 1

@@ -16,7 +16,7 @@ from service.storage.database import Database
 from service.storage.spool import FILE, Spool
 from tests.support.builders import SECRET, Issue, at, github
 from tests.support.outage import line_to, until
-from tests.support.road import RULES, api, figures, post, read_figures, settings, settle
+from tests.support.road import RULES, api, exported_samples, parse_samples, post, settings, settle
 
 REQUEST = Issue(created_at=at(2)).opened()
 PROBLEM = "application/problem+json"
@@ -277,7 +277,7 @@ async def test_every_request_is_counted_by_its_result(database: Database) -> Non
         await post(client, REQUEST)
         await client.post("/webhooks/github", content=b"{}")
         await post(client, REQUEST, "invented-by-a-stranger")
-        scrape = read_figures((await client.get("/metrics")).text)
+        scrape = parse_samples((await client.get("/metrics")).text)
     deliveries = {name[1:]: value for name, value in scrape.items() if name[0] == "deliveries_total"}
     counted = {name: value for name, value in deliveries.items() if name[1] != "cloudevents"}
     # The labels in alphabetical order: result, source.
@@ -297,12 +297,12 @@ async def test_the_last_delivery_time_of_a_source_ignores_refused_deliveries(
     name = ("source_last_delivery_timestamp_seconds", "github")
     async with api(database, at(3)) as client:
         await client.post("/webhooks/github", content=b"{}")
-        before = read_figures((await client.get("/metrics")).text)
+        before = parse_samples((await client.get("/metrics")).text)
         await post(client, REQUEST)
-        stored = read_figures((await client.get("/metrics")).text)
+        stored = parse_samples((await client.get("/metrics")).text)
     async with api(database, at(4)) as client:
         assert (await post(client, REQUEST)).json()["status"] == "duplicate"
-        again = read_figures((await client.get("/metrics")).text)
+        again = parse_samples((await client.get("/metrics")).text)
     assert name not in before
     # 2026-03-03T09:00:00Z, and a day later.
     assert (stored[name], again[name]) == (1772528400, 1772614800)
@@ -312,7 +312,7 @@ async def test_without_a_database_and_with_the_spool_disabled_the_sender_is_told
     gone = Database("postgresql://nobody@127.0.0.1:1/nothing")
     async with api(gone) as client:
         response = await post(client, REQUEST)
-        scrape = read_figures((await client.get("/metrics")).text)
+        scrape = parse_samples((await client.get("/metrics")).text)
     await gone.close()
     assert _is_problem(response, 503, "database-unavailable")
     assert response.headers["retry-after"] == "5"
@@ -324,7 +324,7 @@ async def test_without_a_database_a_delivery_is_stored_in_the_spool(tmp_path: Pa
     async with api(gone, spool=True, data_dir=tmp_path) as client:
         answers = [(await post(client, REQUEST)).json()["status"] for _ in range(2)]
         unsigned = await client.post("/webhooks/github", content=b"{}")
-        scrape = read_figures((await client.get("/metrics")).text)
+        scrape = parse_samples((await client.get("/metrics")).text)
     await gone.close()
     assert answers == ["stored", "duplicate"]
     assert unsigned.status_code == 401
@@ -343,7 +343,7 @@ async def test_with_neither_database_nor_a_working_spool_the_sender_is_told_to_r
     gone = Database("postgresql://nobody@127.0.0.1:1/nothing")
     async with api(gone, spool=True, data_dir=tmp_path) as client:
         response = await post(client, REQUEST)
-        scrape = read_figures((await client.get("/metrics")).text)
+        scrape = parse_samples((await client.get("/metrics")).text)
     await gone.close()
     assert _is_problem(response, 503, "database-unavailable")
     assert response.headers["retry-after"] == "5"
@@ -362,7 +362,7 @@ async def test_spooled_deliveries_are_counted_when_the_database_is_back(
             await line.mend()
 
             async def back() -> bool:
-                return read_figures((await client.get("/metrics")).text)["spool_pending",] == 0
+                return parse_samples((await client.get("/metrics")).text)["spool_pending",] == 0
 
             await until(back)
             again = await post(client, REQUEST)
@@ -378,7 +378,7 @@ async def test_many_deliveries_at_once_are_all_stored_and_counted(database: Data
         responses = await asyncio.gather(*(post(client, request) for request in requests))
     assert {response.status_code for response in responses} == {202}
     await settle(database)
-    shown = await figures(database, at(3))
+    shown = await exported_samples(database, at(3))
     assert shown["experiments_in_flight", "proposed", "acme/app"] == 200
 
 
@@ -402,7 +402,7 @@ async def test_a_bug_is_answered_500_and_counted_without_details(database: Datab
         assert (response.status_code, response.json()["type"]) == (500, "urn:loopgauge:problem:internal")
         assert "what only the log may tell" not in response.text
         assert response.headers["x-content-type-options"] == "nosniff"
-        figures = read_figures((await client.get("/metrics")).text)
+        figures = parse_samples((await client.get("/metrics")).text)
     assert figures["http_request_duration_seconds_count", "POST", "/webhooks/{source}", "500"] == 1
 
 

@@ -16,7 +16,7 @@ from service.demo.timeline import history
 from service.pipeline.snapshot import ExperimentCache, take_snapshot
 from service.storage import inbox_listing
 from service.storage.database import Database
-from tests.support.road import RULES, Figures, api, read_figures, settings, settle
+from tests.support.road import RULES, Samples, api, parse_samples, settings, settle
 
 START = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 SECRETS = {source: f"a secret of {source}" for source in SOURCES}
@@ -33,7 +33,7 @@ class Result:
         verdicts: the source, status and reason of each delivery.
     """
 
-    figures: Figures
+    figures: Samples
     verdicts: list[tuple[str, str | None, str | None]]
 
     def of(self, name: str, *labels: str) -> dict[str, float]:
@@ -52,7 +52,7 @@ async def test_the_past_shows_each_team_as_it_is(database: Database) -> None:
     async with database.transaction() as connection:
         rows, _ = await inbox_listing.read_page(connection, limit=100_000)
     verdicts = [(row.source, row.verdict, row.reason) for row in rows]
-    result = Result(read_figures(snapshot.text.decode()), verdicts)
+    result = Result(parse_samples(snapshot.text.decode()), verdicts)
     # One test, since it posts half a year.
     for holds in SHOWN:
         holds(result)

@@ -1,4 +1,4 @@
-"""Each delivery gets its verdict, and one that trips us does not stop its neighbours."""
+"""Each delivery gets its verdict, and a delivery that fails stops no other."""
 
 import asyncio
 import random
@@ -59,14 +59,14 @@ async def test_each_delivery_gets_its_verdict_and_reason(database: Database) -> 
         assert telemetry.registry.get_sample_value("loopgauge_interpreted_total", labels) == count
 
 
-async def test_a_title_with_a_character_that_postgresql_does_not_take_is_kept_without_it(database: Database) -> None:
+async def test_a_title_is_stored_without_characters_that_postgresql_rejects(database: Database) -> None:
     await _store(database, _opened(2, title="a\0b"))
     await settle(database)
     assert (await all_experiments(database))["github:acme/app#2"].title == "a\ufffdb"
 
 
-async def test_a_delivery_of_which_postgresql_does_not_take_a_word_fails_alone(database: Database) -> None:
-    # Twice as long as what a page of an index holds, and written so that it cannot be compressed into it.
+async def test_a_delivery_with_a_value_that_postgresql_rejects_fails_alone(database: Database) -> None:
+    # Too long for a page of an index, and incompressible.
     endless = "".join(random.Random(1).choices("abcdefghijklmnopqrstuvwxyz0123456789", k=20_000))
     await _store(database, _opened(1), _opened(2, repository=f"acme/{endless}"), _opened(3))
     telemetry = await settle(database)
@@ -77,7 +77,7 @@ async def test_a_delivery_of_which_postgresql_does_not_take_a_word_fails_alone(d
     assert _recorded(telemetry, "proposed") == [2]
 
 
-async def test_a_fault_of_ours_fails_one_delivery_and_no_other(
+async def test_an_unexpected_error_fails_one_delivery_and_no_other(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     observe = GitHub.observe
@@ -95,7 +95,7 @@ async def test_a_fault_of_ours_fails_one_delivery_and_no_other(
     assert verdicts["issue 2"][1] == "a fault in loopgauge: ZeroDivisionError"
 
 
-async def test_a_delivery_of_a_provider_that_this_version_does_not_know_is_kept_as_failed(database: Database) -> None:
+async def test_a_delivery_of_an_unknown_provider_is_stored_as_failed(database: Database) -> None:
     await _store(database, replace(_opened(1), provider="gopher"))
     await settle(database)
     assert (await _verdicts(database))["issue 1"] == (
@@ -104,7 +104,7 @@ async def test_a_delivery_of_a_provider_that_this_version_does_not_know_is_kept_
     )
 
 
-async def test_two_workers_share_the_work_and_none_is_done_twice(database: Database) -> None:
+async def test_two_workers_share_the_work_and_do_nothing_twice(database: Database) -> None:
     await _store(database, *(_opened(number) for number in range(1, 301)))
     telemetries = [Telemetry(["github"]), Telemetry(["github"])]
 
@@ -121,7 +121,7 @@ async def test_two_workers_share_the_work_and_none_is_done_twice(database: Datab
 
 
 @pytest.mark.parametrize("year", ["0001", "1969", "3000", "9999"])
-async def test_a_time_that_means_none_to_its_sender_fails_its_delivery_alone(database: Database, year: str) -> None:
+async def test_a_time_out_of_range_fails_its_delivery_alone(database: Database, year: str) -> None:
     body = _opened(2).body.replace(b'"closed_at":null', f'"closed_at":"{year}-01-01T00:00:00Z"'.encode())
     await _store(database, _opened(1), replace(_opened(2), body=body), _opened(3))
     await settle(database)
@@ -131,7 +131,7 @@ async def test_a_time_that_means_none_to_its_sender_fails_its_delivery_alone(dat
     assert set(await all_experiments(database)) == {"github:acme/app#1", "github:acme/app#3"}
 
 
-async def test_a_body_that_claims_to_close_thousands_of_items_serves_the_first_of_them(database: Database) -> None:
+async def test_a_body_that_closes_thousands_of_items_is_evidence_for_the_first_of_them(database: Database) -> None:
     body = " ".join(f"fixes #{number}" for number in range(1, 6001))
     await _store(database, PullRequest(created_at=at(3), body=body).opened().delivery(at(3)))
     await settle(database)
@@ -140,7 +140,7 @@ async def test_a_body_that_claims_to_close_thousands_of_items_serves_the_first_o
     assert served == 50
 
 
-async def test_no_reason_carries_what_people_call_their_branches(database: Database) -> None:
+async def test_no_reason_contains_the_name_of_a_branch(database: Database) -> None:
     pull = PullRequest(created_at=at(3), branch="jane.doe/fix", body="", title="By Jane Doe").opened()
     await _store(database, pull.delivery(at(3)))
     await settle(database)
@@ -162,11 +162,11 @@ async def test_an_event_is_counted_by_its_kind_when_it_is_new(database: Database
     assert _recorded(telemetry, "proposed", "declared", "concluded") == [1, 4, 0]
     await _store(database, issue.closed(at(3))[1].delivery(at(3)))
     again = await settle(database)
-    # What the closed issue says once more is known already, but for what it renews on another day.
+    # The closed issue repeats stored events, except for those that it dates anew.
     assert _recorded(again, "proposed", "concluded") == [0, 1]
 
 
-async def test_an_event_that_two_deliveries_of_a_batch_bring_is_counted_once(database: Database) -> None:
+async def test_an_event_of_two_deliveries_in_one_batch_is_counted_once(database: Database) -> None:
     issue = Issue(created_at=at(2)).opened()
     again = replace(issue, delivery_id="another")
     await _store(database, issue.delivery(at(2)), again.delivery(at(2)))
@@ -174,7 +174,7 @@ async def test_an_event_that_two_deliveries_of_a_batch_bring_is_counted_once(dat
     assert _recorded(telemetry, "proposed", "declared") == [1, 4]
 
 
-async def test_what_was_not_committed_is_not_counted(database_url: str) -> None:
+async def test_a_rolled_back_transaction_is_not_counted(database_url: str) -> None:
     unlucky = Unlucky(database_url)
     lucky = Database(database_url)
     await _store(lucky, _opened(1))

@@ -1,4 +1,4 @@
-"""A delivery is timed once, from its receipt until what it says is in the snapshot that is exported."""
+"""A delivery is timed once, from its receipt until the exported snapshot contains it."""
 
 from datetime import datetime, timedelta
 
@@ -25,7 +25,7 @@ SHOWN = at(2, "09:00:05")
 
 
 class Leader:
-    """A process that leads from `BEGAN` on, and what it has timed."""
+    """A process that leads from `BEGAN` on, and the latencies that it recorded."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -40,7 +40,7 @@ class Leader:
         await self._visibility.find_projected(database or self._database, now)
 
     async def export(self, now: datetime = SHOWN) -> None:
-        """Ask and show, as with a snapshot in between."""
+        """Find the projected deliveries and observe them, as with a snapshot in between."""
         await self.ask()
         self._visibility.observe_exported(now)
 
@@ -49,7 +49,7 @@ class Leader:
 
     @property
     def timed(self) -> tuple[float | None, float | None]:
-        """How many deliveries were timed, and their seconds together."""
+        """How many deliveries were timed, and the sum of their seconds."""
         registry = self._telemetry.registry
         name = "loopgauge_delivery_to_visible_seconds"
         return registry.get_sample_value(f"{name}_count"), registry.get_sample_value(f"{name}_sum")
@@ -77,7 +77,7 @@ def _issue(number: int) -> GitHubRequest:
     return Issue(number=number, created_at=at(2)).opened()
 
 
-async def test_a_delivery_is_timed_when_the_snapshot_after_its_projection_is_shown(database: Database) -> None:
+async def test_a_delivery_is_timed_when_the_snapshot_after_its_projection_is_exported(database: Database) -> None:
     leader = await Leader(database).begin()
     await _receive(database, _issue(1))
     await leader.export()
@@ -90,7 +90,7 @@ async def test_a_delivery_is_timed_when_the_snapshot_after_its_projection_is_sho
     assert leader.timed == (1, 5)
 
 
-async def test_it_is_timed_once_however_often_a_snapshot_is_taken(database: Database) -> None:
+async def test_a_delivery_is_timed_once_however_many_snapshots_follow(database: Database) -> None:
     leader = await Leader(database).begin()
     await _receive(database, _issue(1))
     await _project(database)
@@ -99,7 +99,7 @@ async def test_it_is_timed_once_however_often_a_snapshot_is_taken(database: Data
     assert leader.timed == (1, 5)
 
 
-async def test_what_was_projected_after_the_question_waits_for_the_next_snapshot(database: Database) -> None:
+async def test_a_delivery_projected_after_the_query_waits_for_the_next_snapshot(database: Database) -> None:
     leader = await Leader(database).begin()
     await _receive(database, _issue(1))
     await leader.ask()
@@ -110,7 +110,7 @@ async def test_what_was_projected_after_the_question_waits_for_the_next_snapshot
     assert leader.timed == (1, 10)
 
 
-async def test_a_snapshot_that_fails_is_made_up_for_by_the_next_one(database: Database) -> None:
+async def test_the_snapshot_after_a_failed_one_times_the_deliveries_of_both(database: Database) -> None:
     leader = await Leader(database).begin()
     await _receive(database, _issue(1))
     await _project(database)
@@ -119,7 +119,7 @@ async def test_a_snapshot_that_fails_is_made_up_for_by_the_next_one(database: Da
     assert leader.timed == (1, 7)
 
 
-async def test_what_was_interpreted_before_this_process_led_is_not_timed(database: Database) -> None:
+async def test_a_delivery_interpreted_before_this_process_led_is_not_timed(database: Database) -> None:
     leader = Leader(database)
     await _receive(database, _issue(1), interpreted_at=BEGAN - timedelta(seconds=1))
     await _project(database)
@@ -128,14 +128,14 @@ async def test_what_was_interpreted_before_this_process_led_is_not_timed(databas
     assert leader.timed == (0, 0)
 
 
-async def test_what_is_ignored_or_fails_is_not_timed(database: Database) -> None:
+async def test_an_ignored_or_failed_delivery_is_not_timed(database: Database) -> None:
     leader = await Leader(database).begin()
     await _receive(database, github("ping", {}), github("issues", b"{"))
     await leader.export()
     assert leader.timed == (0, 0)
 
 
-async def test_what_says_nothing_that_is_to_be_projected_is_visible_at_once(database: Database) -> None:
+async def test_a_delivery_without_a_dirty_subject_is_visible_at_once(database: Database) -> None:
     leader = await Leader(database).begin()
     delivery = github("ping", {}).delivery(BEGAN)
     await _store(database, delivery)
@@ -146,7 +146,7 @@ async def test_what_says_nothing_that_is_to_be_projected_is_visible_at_once(data
 
 
 async def _only_touched(database: Database, subject: str) -> None:
-    """Leave no subject touched but one."""
+    """Leave a single subject dirty."""
     await _project(database)
     async with database.transaction() as connection:
         await dirty_subjects.mark_dirty(connection, [Ref(subject)])
@@ -178,7 +178,7 @@ async def test_a_name_is_visible_when_both_names_are_projected(database: Databas
     assert leader.timed == (1, 5)
 
 
-async def test_a_verdict_that_is_committed_late_is_timed_all_the_same(database: Database) -> None:
+async def test_a_verdict_that_is_committed_late_is_timed(database: Database) -> None:
     leader = await Leader(database).begin()
     await leader.export()
     await _receive(database, _issue(1), interpreted_at=ASKED - timedelta(seconds=3))
@@ -195,7 +195,7 @@ async def test_a_delivery_from_a_clock_that_is_ahead_took_no_time(database: Data
     assert leader.timed == (1, 0)
 
 
-async def test_more_than_can_be_asked_about_at_once_is_timed_over_time(
+async def test_deliveries_beyond_the_limit_of_one_query_are_timed_by_later_ones(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("service.pipeline.latency._LIMIT", 3)
@@ -210,7 +210,7 @@ async def test_more_than_can_be_asked_about_at_once_is_timed_over_time(
     assert counts == [3, 6, 8, 8]
 
 
-async def test_of_those_on_their_way_only_so_many_are_kept_in_mind(
+async def test_only_a_limited_number_of_unprojected_deliveries_is_remembered(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("service.pipeline.latency._LIMIT", 3)
@@ -224,7 +224,7 @@ async def test_of_those_on_their_way_only_so_many_are_kept_in_mind(
     assert leader.timed == (3, 15)
 
 
-async def test_where_postgresql_does_not_tell_the_snapshot_goes_on_and_the_next_question_makes_up_for_it(
+async def test_when_postgresql_does_not_answer_the_snapshot_goes_on_and_the_next_query_catches_up(
     database_url: str, database: Database
 ) -> None:
     leader = await Leader(database).begin()

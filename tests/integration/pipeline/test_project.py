@@ -1,4 +1,4 @@
-"""Whoever commits last is folded last: workers at once lose nothing and double nothing."""
+"""The transaction that commits last is folded last: concurrent workers lose and duplicate nothing."""
 
 import asyncio
 import random
@@ -44,7 +44,7 @@ async def _project(database: Database) -> None:
 
 
 @pytest.mark.parametrize("claimed", ["github:acme/app!7", "commit:" + "a" * 40])
-async def test_an_experiment_stays_whose_evidence_comes_to_serve_another_one_meanwhile(
+async def test_an_experiment_stays_when_its_evidence_moves_to_another_one_meanwhile(
     database: Database, monkeypatch: pytest.MonkeyPatch, claimed: str
 ) -> None:
     other, pull = Issue(number=46, created_at=at(2)), PullRequest(created_at=at(3))
@@ -57,7 +57,7 @@ async def test_an_experiment_stays_whose_evidence_comes_to_serve_another_one_mea
         while edits:
             async with database.transaction() as editing:
                 await _record(editing, edits.pop())
-            # Another worker folds what that has touched.
+            # Another worker folds the subjects that this marked dirty.
             await _project(database)
         await lock(connection, roots)
 
@@ -72,7 +72,7 @@ async def test_a_link_and_its_evidence_committed_at_the_same_moment_are_both_see
     async with database.transaction() as linking:
         await _record(linking, pull.opened())
 
-        # The evidence comes meanwhile, on a subject that the open transaction has touched too.
+        # The evidence arrives meanwhile, on a subject that the open transaction marks dirty too.
         async def bring_evidence() -> None:
             async with database.transaction() as other:
                 await _record(other, workflow_run(pull.head, at(4)))
@@ -100,7 +100,7 @@ async def test_evidence_that_is_committed_while_its_experiment_is_folded_is_fold
     assert (await all_experiments(database))[ISSUE].first_signal_at == at(4)
 
 
-async def test_projection_waits_for_nobody_who_is_touching_its_subjects_again(database: Database) -> None:
+async def test_projection_does_not_wait_for_transactions_that_mark_its_subjects_again(database: Database) -> None:
     pull = PullRequest(created_at=at(3))
     await deliver(database, Issue(created_at=at(2)).opened(), pull.opened())
     async with database.transaction() as connection:
@@ -113,7 +113,7 @@ async def test_projection_waits_for_nobody_who_is_touching_its_subjects_again(da
     assert (await all_experiments(database))[ISSUE].first_signal_at == at(4)
 
 
-async def test_an_edit_that_waited_for_another_one_takes_the_evidence_from_where_that_had_put_it(
+async def test_an_edit_that_waited_for_another_one_moves_the_evidence_on_from_there(
     database: Database,
 ) -> None:
     pull = PullRequest(created_at=at(3), body="")
@@ -140,7 +140,7 @@ async def test_an_edit_that_waited_for_another_one_takes_the_evidence_from_where
 
 
 def _a_busy_week() -> list[GitHubRequest]:
-    """Ten issues, pull requests that move between them, and runs: much of it about the same subjects."""
+    """Ten issues, pull requests that move between them, and runs; many of them share subjects."""
     requests = []
     for number in range(1, 11):
         issue = Issue(number=number, created_at=at(2))
@@ -156,7 +156,7 @@ def _a_busy_week() -> list[GitHubRequest]:
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_several_workers_at_once_end_where_one_ends(database: Database, seed: int) -> None:
+async def test_concurrent_workers_give_the_same_experiments_as_one(database: Database, seed: int) -> None:
     requests = _a_busy_week()
     random.Random(seed).shuffle(requests)
     async with database.transaction() as connection:
@@ -165,7 +165,7 @@ async def test_several_workers_at_once_end_where_one_ends(database: Database, se
     await settle(database)
     busy = await all_experiments(database)
     assert len(busy) == 10
-    # The same once more, by one worker and in the order in which it happened.
+    # The same deliveries again, processed by one worker in the order of the events.
     await _forget(database)
     async with database.transaction() as connection:
         for request in _a_busy_week():
@@ -181,14 +181,14 @@ async def _forget(database: Database) -> None:
         await connection.exec_driver_sql(f"TRUNCATE {tables}")
 
 
-async def test_projecting_nothing_is_nothing(database: Database) -> None:
+async def test_projecting_no_subject_changes_nothing(database: Database) -> None:
     assert await project_dirty(database, lambda: at(2)) == 0
 
 
-async def test_a_subject_that_cannot_be_projected_is_set_aside_and_stops_no_other(database: Database) -> None:
+async def test_a_subject_that_cannot_be_projected_is_postponed_and_stops_no_other(database: Database) -> None:
     await deliver(database, *(Issue(number=number, created_at=at(2)).opened() for number in (1, 2)))
     async with database.transaction() as connection:
-        # As a newer version would have written it, while it is rolled out.
+        # An event of a newer version, as during a rollout.
         newer = "UPDATE events SET kind = 'divined' WHERE subject = 'github:acme/app#1' AND kind = 'proposed'"
         await connection.exec_driver_sql(newer)
         for number in (1, 2, 3):
@@ -203,7 +203,7 @@ async def test_a_subject_that_cannot_be_projected_is_set_aside_and_stops_no_othe
     assert row["error"].startswith("UnreadableEvent: ")
 
 
-async def test_a_subject_that_was_set_aside_is_projected_when_its_time_has_come(database: Database) -> None:
+async def test_a_postponed_subject_is_projected_when_it_is_due(database: Database) -> None:
     await deliver(database, Issue(number=1, created_at=at(2)).opened())
     async with database.transaction() as connection:
         await connection.exec_driver_sql("UPDATE events SET kind = 'divined' WHERE kind = 'proposed'")
@@ -217,7 +217,7 @@ async def test_a_subject_that_was_set_aside_is_projected_when_its_time_has_come(
     assert (await all_experiments(database))["github:acme/app#1"].started_at == at(3)
 
 
-async def test_who_projects_with_what_is_older_does_not_write_over_what_is_newer(
+async def test_a_projection_of_older_events_does_not_overwrite_a_newer_one(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pull = PullRequest(created_at=at(3))
@@ -244,7 +244,7 @@ async def test_who_projects_with_what_is_older_does_not_write_over_what_is_newer
     assert (await all_experiments(database))[ISSUE].first_signal_at == at(5)
 
 
-async def test_a_rename_waits_for_what_is_being_said_under_the_old_name(database: Database) -> None:
+async def test_a_rename_waits_for_transactions_that_record_the_old_name(database: Database) -> None:
     async with database.transaction() as speaking:
         await _record(speaking, Issue(created_at=at(2)).opened())
 
@@ -262,7 +262,7 @@ async def test_a_rename_waits_for_what_is_being_said_under_the_old_name(database
 
 
 @pytest.mark.parametrize("together", [True, False])
-async def test_a_chain_of_renames_ends_at_the_last_name_without_further_news(
+async def test_a_chain_of_renames_ends_at_the_last_name_without_another_event(
     database: Database, *, together: bool
 ) -> None:
     told = [
@@ -285,7 +285,7 @@ async def test_a_transferred_item_follows_when_its_new_repository_is_renamed(dat
     assert set(await all_experiments(database)) == {"github:acme/manual#9"}
 
 
-async def test_a_repository_that_goes_to_another_owner_takes_its_experiments_along(database: Database) -> None:
+async def test_a_repository_that_moves_to_another_owner_keeps_its_experiments(database: Database) -> None:
     await deliver(database, Issue(created_at=at(2)).opened())
     payload = {
         "action": "transferred",
@@ -300,7 +300,7 @@ FAILED = ("experiment", "outcome:failed")
 
 
 def _reclassified(telemetry: Telemetry) -> dict[tuple[str, str], float]:
-    """How many failures went from one category to another, those ways left out that none took."""
+    """How many failures moved from one category to another, without zeros."""
     return {
         (sample.labels["from_category"], sample.labels["to_category"]): sample.value
         for family in telemetry.registry.collect()
@@ -314,7 +314,7 @@ async def _touch(database: Database) -> None:
         await dirty_subjects.mark_dirty(connection, [Ref(ISSUE)])
 
 
-async def test_a_failure_whose_category_becomes_another_is_counted(database: Database) -> None:
+async def test_a_failure_whose_category_changes_is_counted(database: Database) -> None:
     issue, closed = Issue(created_at=at(2), labels=FAILED).closed(at(3))
     await deliver(database, closed)
     basic, classified = issue.labeled("failure:basic", at(4))
@@ -334,7 +334,7 @@ async def test_a_failure_that_is_classified_for_the_first_time_was_unclassified(
     assert _reclassified(await settle(database)) == {("unclassified", "intelligent"): 1}
 
 
-async def test_what_was_no_failure_or_is_none_any_more_is_not_reclassified(database: Database) -> None:
+async def test_an_experiment_that_becomes_or_stops_being_a_failure_is_not_reclassified(database: Database) -> None:
     issue = Issue(created_at=at(2), labels=(*FAILED, "failure:basic"))
     closed, closing = issue.closed(at(3))
     async with database.transaction() as connection:
@@ -350,7 +350,7 @@ async def test_what_was_no_failure_or_is_none_any_more_is_not_reclassified(datab
     assert _reclassified(await settle(database)) == {}
 
 
-async def test_a_reclassification_that_was_not_committed_is_not_counted(database_url: str) -> None:
+async def test_a_rolled_back_reclassification_is_not_counted(database_url: str) -> None:
     unlucky, lucky = Unlucky(database_url), Database(database_url)
     issue, closed = Issue(created_at=at(2), labels=FAILED).closed(at(3))
     await deliver(lucky, closed)
@@ -382,7 +382,7 @@ async def test_a_reclassification_beside_a_subject_that_cannot_be_projected_is_c
     assert _reclassified(telemetry) == {("unclassified", "basic"): 1}
 
 
-async def test_an_experiment_that_is_unmarked_is_left_out_until_it_is_marked_again(database: Database) -> None:
+async def test_an_unmarked_experiment_is_excluded_until_it_is_marked_again(database: Database) -> None:
     issue = Issue(created_at=at(2))
     issue, unlabeled = issue.unlabeled("experiment", at(4))
     _, labeled = issue.labeled("experiment", at(6))
@@ -396,7 +396,7 @@ async def test_an_experiment_that_is_unmarked_is_left_out_until_it_is_marked_aga
     assert set(await all_experiments(database)) == {ISSUE}
 
 
-async def test_a_duplicate_is_left_out_since_it_was_closed_and_follows_a_rename(database: Database) -> None:
+async def test_a_duplicate_is_excluded_since_it_was_closed_and_follows_a_rename(database: Database) -> None:
     _, closed = Issue(created_at=at(2)).closed(at(5), "duplicate")
     await deliver(database, closed)
     assert await all_exclusions(database) == {ISSUE: Exclusion("duplicate", at(5))}
@@ -404,7 +404,9 @@ async def test_a_duplicate_is_left_out_since_it_was_closed_and_follows_a_rename(
     assert await all_exclusions(database) == {"github:acme/web#45": Exclusion("duplicate", at(5))}
 
 
-async def test_what_is_excluded_and_serves_an_experiment_is_evidence_and_not_left_out(database: Database) -> None:
+async def test_an_excluded_subject_that_serves_an_experiment_is_evidence_and_not_excluded(
+    database: Database,
+) -> None:
     pull = PullRequest(created_at=at(3), body="", branch="exp/cache")
     _, linked = pull.edited("Closes #45", at(5))
     deleted = pull.event("labeled", at(4), label={"name": "x"})
@@ -421,7 +423,7 @@ def excluding(label: str) -> Rules:
     return read_rules(RulesFile("excluding.yaml", text), read_rules_file(DEFAULTS))
 
 
-async def test_a_branch_that_got_its_change_is_not_left_out(database: Database) -> None:
+async def test_a_branch_with_a_change_is_not_excluded(database: Database) -> None:
     pull = PullRequest(created_at=at(4), branch="exp/cache", body="")
     await deliver(database, push("exp/cache", "a" * 40, at(3), "Try", created=True))
     await deliver(database, pull.opened())
@@ -429,7 +431,7 @@ async def test_a_branch_that_got_its_change_is_not_left_out(database: Database) 
     assert await all_exclusions(database) == {}
 
 
-async def test_an_item_is_taken_up_again_by_a_marked_change_under_whatever_name(database: Database) -> None:
+async def test_a_marked_change_includes_an_excluded_item_again_under_any_name(database: Database) -> None:
     issue, closed = Issue(created_at=at(2)).closed(at(5))
     pull = PullRequest(created_at=at(12), branch="exp/cache")
     await deliver(database, pull.opened(), closed, renamed("app", "acme/web", at(13)))
@@ -438,7 +440,7 @@ async def test_an_item_is_taken_up_again_by_a_marked_change_under_whatever_name(
     assert issue.number == 45
 
 
-async def test_who_excludes_with_what_is_older_does_not_write_over_what_is_newer(
+async def test_an_exclusion_from_older_events_does_not_overwrite_a_newer_one(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     issue, unlabeled = Issue(created_at=at(2)).unlabeled("experiment", at(4))
@@ -455,7 +457,7 @@ async def test_who_excludes_with_what_is_older_does_not_write_over_what_is_newer
 
     monkeypatch.setattr(exclusions, "replace", slowly)
     async with database.transaction() as connection:
-        # On its evidence alone, so that both workers have a mark to take.
+        # Only the evidence is dirty, so that each worker has a mark to claim.
         await _record(connection, workflow_run(pull.head, at(5)))
     older = asyncio.create_task(_project(database))
     await has_read.wait()
@@ -469,7 +471,7 @@ async def test_who_excludes_with_what_is_older_does_not_write_over_what_is_newer
     assert set(await all_experiments(database)) == {ISSUE}
 
 
-async def test_what_a_migration_touched_is_projected_after_what_is_new(database: Database) -> None:
+async def test_subjects_marked_by_a_migration_are_projected_after_new_ones(database: Database) -> None:
     async with database.transaction() as connection:
         await connection.exec_driver_sql("INSERT INTO touched (subject, retry_at) VALUES ('key:old', 'infinity')")
         await connection.exec_driver_sql("INSERT INTO touched (subject) VALUES ('key:new')")

@@ -39,7 +39,7 @@ async def test_deliveries_that_arrive_together_share_commits(database: Database)
         answers = await asyncio.gather(*(receiver.store(_numbered(number)) for number in range(200)))
     assert set(answers) == {"stored"}
     async with database.transaction() as connection:
-        # Each row carries the number of the transaction that made it.
+        # Each row has the number of the transaction that inserted it.
         commits, rows = (
             await connection.execute(text("SELECT count(DISTINCT xmin::text), count(*) FROM deliveries"))
         ).one()
@@ -47,13 +47,13 @@ async def test_deliveries_that_arrive_together_share_commits(database: Database)
     assert commits <= 3
 
 
-async def test_of_two_copies_in_one_batch_one_is_stored_and_the_other_a_duplicate(database: Database) -> None:
+async def test_one_of_two_copies_in_a_batch_is_stored_and_the_other_is_a_duplicate(database: Database) -> None:
     async with _receiving(database) as receiver:
         answers = await asyncio.gather(*(receiver.store(_ANY) for _ in range(5)))
     assert sorted(answers) == ["duplicate"] * 4 + ["stored"]
 
 
-async def test_a_delivery_that_postgresql_does_not_take_fails_alone(database: Database) -> None:
+async def test_a_delivery_that_postgresql_rejects_fails_alone(database: Database) -> None:
     batch = [_numbered(1), _POISON, _numbered(2)]
     async with _receiving(database) as receiver:
         answers = await asyncio.gather(*(receiver.store(delivery) for delivery in batch), return_exceptions=True)
@@ -75,7 +75,7 @@ async def _stored(database: Database) -> set[str]:
 
 
 async def _commits(database: Database) -> list[int]:
-    """How many rows each transaction made, the fewest first."""
+    """How many rows each transaction inserted, in ascending order."""
     async with database.transaction() as connection:
         rows = await connection.scalars(text("SELECT count(*) FROM deliveries GROUP BY xmin::text ORDER BY 1"))
     return list(rows)
@@ -95,14 +95,14 @@ async def test_deliveries_of_one_request_are_stored_in_one_commit_and_answered_i
     assert await _stored(database) == {"1", "2", "3"}
 
 
-async def test_of_two_copies_in_one_request_the_second_is_a_duplicate(database: Database) -> None:
+async def test_the_second_of_two_copies_in_one_request_is_a_duplicate(database: Database) -> None:
     async with _receiving(database) as receiver:
         answers = await receiver.store_all([_numbered(1), _numbered(2), _numbered(1), _numbered(1)])
     assert answers == ["stored", "stored", "duplicate", "duplicate"]
     assert await _stored(database) == {"1", "2"}
 
 
-async def test_of_two_requests_with_the_same_deliveries_one_has_stored_each(database: Database) -> None:
+async def test_two_requests_with_the_same_deliveries_store_each_once(database: Database) -> None:
     async with _receiving(database) as receiver:
         first, second = await asyncio.gather(
             receiver.store_all([_numbered(1), _numbered(2)]), receiver.store_all([_numbered(2), _numbered(3)])
@@ -110,7 +110,7 @@ async def test_of_two_requests_with_the_same_deliveries_one_has_stored_each(data
     assert (first, second) == (["stored", "stored"], ["duplicate", "stored"])
 
 
-async def test_of_a_request_with_one_delivery_that_postgresql_does_not_take_none_is_stored(database: Database) -> None:
+async def test_a_request_with_a_delivery_that_postgresql_rejects_stores_none(database: Database) -> None:
     async with _receiving(database) as receiver:
         with pytest.raises(DatabaseRejected):
             await receiver.store_all([_numbered(1), _POISON, _numbered(2)])
@@ -118,11 +118,11 @@ async def test_of_a_request_with_one_delivery_that_postgresql_does_not_take_none
         assert await receiver.store_all([_numbered(1), _numbered(2)]) == ["stored", "stored"]
 
 
-async def test_a_request_that_fails_takes_none_of_its_neighbours_with_it(database: Database) -> None:
+async def test_a_request_that_fails_does_not_fail_others_in_its_batch(database: Database) -> None:
     requests = [
         [_numbered(1), _numbered(2)],
         [_numbered(3), _POISON],
-        # What the one before could not keep is new here.
+        # The request before failed, so this delivery is new.
         [_numbered(3), _numbered(4), _numbered(1)],
         [_POISON],
     ]
@@ -133,7 +133,7 @@ async def test_a_request_that_fails_takes_none_of_its_neighbours_with_it(databas
     assert await _stored(database) == {"1", "2", "3", "4"}
 
 
-async def test_requests_of_many_deliveries_do_not_all_share_one_statement(database: Database) -> None:
+async def test_requests_of_many_deliveries_are_split_into_statements(database: Database) -> None:
     requests = [[_numbered(100 * number + place) for place in range(100)] for number in range(10)]
     async with _receiving(database) as receiver:
         answers = await asyncio.gather(*map(receiver.store_all, requests))
@@ -172,7 +172,7 @@ async def test_stopping_stores_what_has_arrived(database: Database) -> None:
         assert len(await inbox.claim_pending(connection, 100)) == 50
 
 
-async def test_a_sender_that_hangs_up_does_not_disturb_its_neighbours(database: Database) -> None:
+async def test_a_sender_that_disconnects_does_not_affect_others_in_its_batch(database: Database) -> None:
     async with _receiving(database) as receiver:
         gone = asyncio.create_task(receiver.store(_numbered(1)))
         await asyncio.sleep(0)
@@ -180,7 +180,7 @@ async def test_a_sender_that_hangs_up_does_not_disturb_its_neighbours(database: 
         assert await receiver.store(_numbered(2)) == "stored"
 
 
-async def test_without_a_database_each_is_told_so_and_the_next_one_is_tried() -> None:
+async def test_without_a_database_each_delivery_fails_and_the_next_one_is_tried() -> None:
     gone = Database("postgresql://nobody@127.0.0.1:1/nothing")
     async with _receiving(gone) as receiver:
         for _ in range(2):
@@ -189,7 +189,7 @@ async def test_without_a_database_each_is_told_so_and_the_next_one_is_tried() ->
     await gone.close()
 
 
-async def test_a_database_that_does_not_answer_is_given_up(database: Database) -> None:
+async def test_a_database_that_does_not_answer_is_abandoned(database: Database) -> None:
     async with database.transaction() as connection, _receiving_briefly(database) as receiver:
         await connection.execute(text("LOCK TABLE deliveries"))
         with pytest.raises(DatabaseUnavailable, match="did not answer within"):
@@ -208,7 +208,7 @@ async def _receiving_briefly(database: Database) -> AsyncIterator[DeliveryWriter
         await receiver.stop()
 
 
-async def test_a_fault_of_ours_fails_its_batch_and_not_those_that_come_after_it(
+async def test_an_unexpected_error_fails_its_batch_and_not_later_ones(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with _receiving(database) as receiver:
@@ -219,6 +219,6 @@ async def test_a_fault_of_ours_fails_its_batch_and_not_those_that_come_after_it(
         assert await receiver.store(_numbered(2)) == "stored"
 
 
-async def test_a_receiver_that_nobody_used_stops(database: Database) -> None:
+async def test_an_unused_writer_stops(database: Database) -> None:
     async with _receiving(database):
         pass

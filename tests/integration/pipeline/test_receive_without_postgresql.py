@@ -22,7 +22,7 @@ from tests.support.builders import at, github
 from tests.support.outage import Line, line_to, until
 
 _ANY = github("ping", b"{}").delivery(at(2))
-# What PostgreSQL itself refuses: text with a NUL.
+# PostgreSQL rejects text with a NUL.
 _POISON = replace(_ANY, provider_id="\0")
 _PATIENCE = 0.3
 
@@ -54,7 +54,7 @@ async def line(database_url: str) -> AsyncIterator[Line]:
 
 @pytest.fixture
 async def far(line: Line) -> AsyncIterator[Database]:
-    """The database at the other end of the line."""
+    """The database behind the line."""
     opened = Database(line.url, pool_size=5)
     yield opened
     await line.mend()
@@ -73,7 +73,7 @@ async def _receiving(
     receiver = DeliveryWriter(far, telemetry or Telemetry(["github"]), spool, patience=_PATIENCE)
     receiver.start()
     try:
-        # A hang fails the test here.
+        # Fail the test instead of hanging.
         async with asyncio.timeout(60):
             yield receiver
     finally:
@@ -81,7 +81,7 @@ async def _receiving(
 
 
 async def _inbox(database: Database) -> list[str]:
-    """The deliveries in the inbox, in the order of the commits that brought them, and then by number."""
+    """The deliveries in the inbox, in the order of their commits, then by number."""
     query = "SELECT provider_id FROM deliveries ORDER BY xmin::text::bigint, provider_id::integer"
     async with database.transaction() as connection:
         return list(await connection.scalars(text(query)))
@@ -94,7 +94,7 @@ async def _all_in(receiver: DeliveryWriter, spool: Spool, *, but: int = 0) -> No
     await until(empty)
 
 
-async def test_once_the_line_is_cut_deliveries_are_spooled(
+async def test_deliveries_are_spooled_once_the_connection_is_cut(
     line: Line, far: Database, database: Database, spool: Spool
 ) -> None:
     telemetry = _RecordedTelemetry()
@@ -110,7 +110,7 @@ async def test_once_the_line_is_cut_deliveries_are_spooled(
     assert telemetry.spool_pending[-1] == 100
 
 
-async def test_while_postgresql_is_frozen_deliveries_are_spooled_when_patience_ends(
+async def test_deliveries_are_spooled_when_a_frozen_postgresql_does_not_answer_in_time(
     line: Line, far: Database, database: Database, spool: Spool
 ) -> None:
     async with _receiving(far, spool) as receiver:
@@ -123,7 +123,7 @@ async def test_while_postgresql_is_frozen_deliveries_are_spooled_when_patience_e
     assert sorted(await _inbox(database)) == ["1", "2", "3", "4"]
 
 
-async def test_while_a_table_is_locked_deliveries_are_spooled_without_waiting_for_each(
+async def test_while_a_table_is_locked_only_the_first_delivery_waits_before_it_is_spooled(
     far: Database, database: Database, spool: Spool
 ) -> None:
     async with _receiving(far, spool) as receiver:
@@ -131,14 +131,14 @@ async def test_while_a_table_is_locked_deliveries_are_spooled_without_waiting_fo
             await connection.execute(text("LOCK TABLE deliveries"))
             for number in range(10):
                 assert await receiver.store_all(_numbered(number)) == ["spooled"]
-                # PostgreSQL answers, but it is back only once it takes deliveries.
+                # PostgreSQL answers, but the outage lasts until it stores deliveries.
                 await asyncio.sleep(0.02)
                 assert receiver.spools
         await _all_in(receiver, spool)
     assert await _inbox(database) == [str(number) for number in range(10)]
 
 
-async def test_when_postgresql_is_back_all_are_moved_once_and_oldest_first_while_new_ones_go_straight_to_the_inbox(
+async def test_after_an_outage_deliveries_move_once_and_oldest_first_while_new_ones_go_to_the_inbox(
     line: Line, far: Database, database: Database, spool: Spool
 ) -> None:
     telemetry = _RecordedTelemetry()
@@ -160,11 +160,11 @@ async def test_when_postgresql_is_back_all_are_moved_once_and_oldest_first_while
     assert telemetry.spool_pending[-1] == 0
 
 
-async def test_a_delivery_whose_answer_was_lost_on_the_way_is_there_once(
+async def test_a_delivery_whose_answer_was_lost_is_stored_once(
     line: Line, far: Database, database: Database, spool: Spool
 ) -> None:
     async with _receiving(far, spool) as receiver:
-        # What the statement is given, and not the statement: that goes ahead of it.
+        # Freeze after the parameters: the statement itself is sent ahead of them.
         line.freeze_after(b"x-github-event")
         assert await receiver.store_all(_numbered(1)) == ["spooled"]
 
@@ -179,14 +179,14 @@ async def test_a_delivery_whose_answer_was_lost_on_the_way_is_there_once(
     assert await _inbox(database) == ["1", "2"]
 
 
-async def test_a_connection_that_was_forgotten_on_the_way_while_nobody_used_it_costs_no_delivery(
+async def test_an_idle_connection_dropped_by_a_firewall_costs_no_delivery(
     line: Line, far: Database, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inbox_writer, "_IDLE_SECONDS", 0.05)
     receiver = DeliveryWriter(far, Telemetry([]))
     receiver.start()
     before, after = _numbered(*range(1, 5)), _numbered(*range(5, 9))
-    # The writers take turns, so each of them has a connection.
+    # The writers alternate, so each of them has a connection.
     assert [await receiver.store(delivery) for delivery in before] == ["stored"] * 4
     await asyncio.sleep(0.1)
     line.forget()
@@ -195,13 +195,13 @@ async def test_a_connection_that_was_forgotten_on_the_way_while_nobody_used_it_c
     assert await _inbox(database) == [delivery.provider_id for delivery in (*before, *after)]
 
 
-async def test_duplicates_are_one_whether_they_are_in_the_inbox_or_in_the_spool(
+async def test_duplicates_are_detected_in_the_inbox_and_in_the_spool(
     line: Line, far: Database, database: Database, spool: Spool
 ) -> None:
     async with _receiving(far, spool) as receiver:
         assert await receiver.store_all(_numbered(1)) == ["stored"]
         await line.cut()
-        # Nobody can look into the inbox now.
+        # The inbox cannot be read now.
         assert await receiver.store_all(_numbered(1, 2, 2)) == ["spooled", "spooled", "duplicate"]
         assert await receiver.store_all(_numbered(1, 2)) == ["duplicate", "duplicate"]
         await line.mend()
@@ -210,7 +210,7 @@ async def test_duplicates_are_one_whether_they_are_in_the_inbox_or_in_the_spool(
     assert await _inbox(database) == ["1", "2"]
 
 
-async def test_what_an_earlier_process_left_is_moved_at_the_start(
+async def test_deliveries_left_by_an_earlier_process_move_at_the_start(
     far: Database, database: Database, tmp_path: Path
 ) -> None:
     earlier = Spool(tmp_path)
@@ -221,19 +221,19 @@ async def test_what_an_earlier_process_left_is_moved_at_the_start(
     async with _receiving(far, spool, telemetry) as receiver:
         await _all_in(receiver, spool)
     assert await _inbox(database) == [str(number) for number in range(600)]
-    # How many there are is told as it falls.
+    # The metric shows each decrease.
     assert telemetry.spool_pending == sorted(telemetry.spool_pending, reverse=True)
     assert (telemetry.spool_pending[0], telemetry.spool_pending[-1]) == (600, 0)
 
 
-async def test_an_outage_of_a_moment_leaves_nothing_behind(
+async def test_a_short_outage_leaves_nothing_in_the_spool(
     line: Line, far: Database, database: Database, spool: Spool
 ) -> None:
     async with _receiving(far, spool) as receiver:
         for number in range(15):
             await line.cut()
             storing = asyncio.create_task(receiver.store_all(_numbered(number)))
-            # Back sooner or later while the delivery is on its way to the spool.
+            # PostgreSQL returns earlier or later while the delivery is being spooled.
             await asyncio.sleep(number / 1500)
             await line.mend()
             assert (await storing)[0] in ("stored", "spooled")
@@ -241,7 +241,7 @@ async def test_an_outage_of_a_moment_leaves_nothing_behind(
     assert await _inbox(database) == [str(number) for number in range(15)]
 
 
-async def test_without_a_spool_deliveries_are_refused_and_taken_when_postgresql_is_back(
+async def test_without_a_spool_deliveries_are_refused_until_postgresql_is_back(
     line: Line, far: Database, database: Database
 ) -> None:
     async with _receiving(far, None) as receiver:
@@ -269,7 +269,7 @@ async def test_with_neither_postgresql_nor_spool_the_refusal_names_both_causes(
         async def back() -> bool:
             return not receiver.spools
 
-        # The spool is as broken as before.
+        # The spool stays broken.
         await until(back)
         assert await receiver.store_all(_numbered(1)) == ["stored"]
         await line.cut()
@@ -278,7 +278,7 @@ async def test_with_neither_postgresql_nor_spool_the_refusal_names_both_causes(
     assert await _inbox(database) == ["1"]
 
 
-async def test_a_spooled_delivery_that_the_inbox_refuses_is_set_aside_and_stops_no_other(
+async def test_a_spooled_delivery_that_the_inbox_rejects_is_quarantined_and_stops_no_other(
     line: Line, far: Database, database: Database, spool: Spool
 ) -> None:
     async with _receiving(far, spool) as receiver:
@@ -295,7 +295,7 @@ async def test_a_spooled_delivery_that_the_inbox_refuses_is_set_aside_and_stops_
     assert spool.read_oldest(10) == []
 
 
-async def test_a_sender_that_hangs_up_during_an_outage_does_not_disturb_its_neighbours(
+async def test_a_sender_that_disconnects_during_an_outage_does_not_affect_others(
     line: Line, far: Database, spool: Spool
 ) -> None:
     async with _receiving(far, spool) as receiver:
@@ -307,7 +307,7 @@ async def test_a_sender_that_hangs_up_during_an_outage_does_not_disturb_its_neig
         assert spool.read_oldest(10) == _numbered(2)
 
 
-async def test_stopping_spools_what_has_arrived_and_leaves_it_for_the_next_process(
+async def test_stopping_spools_arrived_deliveries_for_the_next_process(
     line: Line, far: Database, database: Database, spool: Spool
 ) -> None:
     await line.cut()
@@ -321,7 +321,9 @@ async def test_stopping_spools_what_has_arrived_and_leaves_it_for_the_next_proce
     assert await _inbox(database) == []
 
 
-async def test_stopping_moves_what_it_can(line: Line, far: Database, database: Database, spool: Spool) -> None:
+async def test_stopping_moves_the_spool_to_the_inbox(
+    line: Line, far: Database, database: Database, spool: Spool
+) -> None:
     async with _receiving(far, spool) as receiver:
         await line.cut()
         await receiver.store_all(_numbered(*range(700)))
@@ -330,7 +332,7 @@ async def test_stopping_moves_what_it_can(line: Line, far: Database, database: D
     assert spool.count() == 0
 
 
-async def test_when_too_much_waits_more_is_refused_and_taken_again_later(far: Database, spool: Spool) -> None:
+async def test_when_too_many_deliveries_wait_new_ones_are_refused_until_later(far: Database, spool: Spool) -> None:
     large = [replace(one, body=bytes(12_000_000)) for one in _numbered(*range(10))]
     async with _receiving(far, spool) as receiver:
         answers = await asyncio.gather(*(receiver.store(one) for one in large), return_exceptions=True)
@@ -340,13 +342,13 @@ async def test_when_too_much_waits_more_is_refused_and_taken_again_later(far: Da
         assert await receiver.store_all(large[5:]) == ["stored"] * 5
 
 
-async def test_one_that_is_larger_than_all_that_may_wait_is_let_in_alone(far: Database) -> None:
+async def test_a_delivery_larger_than_the_limit_is_admitted_alone(far: Database) -> None:
     async with _receiving(far, None) as receiver:
         huge = replace(_ANY, body=bytes(65 * 1024 * 1024))
         assert await receiver.store(huge) == "stored"
 
 
-async def test_what_another_process_leaves_in_the_same_file_is_moved_too(
+async def test_deliveries_of_another_process_in_the_same_file_move_too(
     far: Database, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("service.pipeline.drain._POLL_SECONDS", 0.05)
@@ -361,7 +363,9 @@ async def test_what_another_process_leaves_in_the_same_file_is_moved_too(
         await until(there)
 
 
-async def test_how_many_wait_is_told_while_postgresql_is_still_away(line: Line, far: Database, tmp_path: Path) -> None:
+async def test_the_size_of_the_spool_is_shown_while_postgresql_is_away(
+    line: Line, far: Database, tmp_path: Path
+) -> None:
     Spool(tmp_path).add(_numbered(1, 2, 3))
     await line.cut()
     telemetry = _RecordedTelemetry()
@@ -373,7 +377,7 @@ async def test_how_many_wait_is_told_while_postgresql_is_still_away(line: Line, 
         await until(told)
 
 
-async def test_who_spools_no_more_moves_what_was_left_and_refuses_what_comes(
+async def test_with_spooling_off_earlier_deliveries_move_and_new_ones_are_refused(
     line: Line, far: Database, database: Database, tmp_path: Path
 ) -> None:
     Spool(tmp_path).add(_numbered(1))
@@ -392,7 +396,7 @@ async def test_who_spools_no_more_moves_what_was_left_and_refuses_what_comes(
     await receiver.stop()
 
 
-async def test_what_the_disk_has_spoilt_keeps_nothing_else_from_the_inbox(
+async def test_a_corrupt_spooled_delivery_keeps_no_other_from_the_inbox(
     line: Line, far: Database, database: Database, tmp_path: Path
 ) -> None:
     spool = Spool(tmp_path)
@@ -408,7 +412,7 @@ async def test_what_the_disk_has_spoilt_keeps_nothing_else_from_the_inbox(
     assert sorted(await _inbox(database)) == ["2", "3", "4"]
 
 
-async def test_who_asks_hears_of_each_delivery_that_is_on_disk_also_of_those_that_an_earlier_process_left(
+async def test_the_last_delivery_is_recorded_for_new_spooled_and_earlier_deliveries(
     line: Line, far: Database, spool: Spool
 ) -> None:
     telemetry = _RecordedTelemetry()

@@ -1,4 +1,4 @@
-"""Bodies, and evidence without an experiment, are forgotten in time; experiments and their evidence never are."""
+"""The retention deletes bodies and evidence without an experiment, and never experiments and their evidence."""
 
 import asyncio
 from datetime import datetime
@@ -23,7 +23,7 @@ async def _heard_of(database: Database) -> set[str]:
         return set(await events.list_inactive(connection, at(30), "", 1000))
 
 
-async def test_what_belongs_to_no_experiment_is_forgotten_after_its_time(database: Database) -> None:
+async def test_evidence_without_an_experiment_is_deleted_after_its_time(database: Database) -> None:
     old = Issue(number=1, created_at=at(2), labels=())
     young = Issue(number=2, created_at=at(2), labels=())
     await _receive(database, at(3), old.opened(), workflow_run("d" * 40, at(3)))
@@ -43,14 +43,14 @@ async def test_experiments_and_all_their_evidence_stay(database: Database) -> No
     assert await all_experiments(database) == before
 
 
-async def test_what_is_still_heard_of_stays(database: Database) -> None:
+async def test_subjects_with_recent_events_stay(database: Database) -> None:
     issue = Issue(created_at=at(2), labels=())
     await _receive(database, at(3), issue.opened())
     await _receive(database, at(20), issue.edited(at(20)))
     assert await delete_unattached(database, at(10)) == 0
 
 
-async def test_a_change_that_is_forgotten_takes_its_links_along(database: Database) -> None:
+async def test_deleting_a_change_deletes_its_links(database: Database) -> None:
     await _receive(database, at(3), PullRequest(created_at=at(3)).opened())
     assert await delete_unattached(database, at(10)) == 1
     async with database.transaction() as connection:
@@ -59,14 +59,14 @@ async def test_a_change_that_is_forgotten_takes_its_links_along(database: Databa
             assert left.scalar_one() == 0, table
 
 
-async def test_more_than_one_batch_is_forgotten(database: Database) -> None:
+async def test_more_than_one_batch_is_deleted(database: Database) -> None:
     issues = [Issue(number=number, created_at=at(2), labels=()).opened() for number in range(1, 251)]
     await _receive(database, at(3), *issues, Issue(number=300, created_at=at(2)).opened())
     assert await delete_unattached(database, at(10)) == 250
     assert await _heard_of(database) == {"github:acme/app#300"}
 
 
-async def test_bodies_are_forgotten_after_their_time_in_more_than_one_batch(database: Database) -> None:
+async def test_bodies_are_deleted_after_their_time_in_more_than_one_batch(database: Database) -> None:
     old = [Issue(number=number, created_at=at(2)).opened() for number in range(1, 251)]
     young = Issue(number=300, created_at=at(2)).opened()
     await _receive(database, at(3), *old)
@@ -79,7 +79,7 @@ async def test_bodies_are_forgotten_after_their_time_in_more_than_one_batch(data
     assert await delete_bodies(database, at(9)) == 0
 
 
-async def test_what_is_pending_keeps_its_body_however_old_it_is(database: Database) -> None:
+async def test_a_pending_delivery_keeps_its_body_at_any_age(database: Database) -> None:
     async with database.transaction() as connection:
         await inbox.store(connection, [Issue(created_at=at(2)).opened().delivery(at(3))])
     assert await delete_bodies(database, at(28)) == 0
@@ -87,7 +87,7 @@ async def test_what_is_pending_keeps_its_body_however_old_it_is(database: Databa
     assert len(await all_experiments(database)) == 1
 
 
-async def test_bodies_go_while_others_replay_and_record(database: Database) -> None:
+async def test_bodies_are_deleted_while_other_transactions_replay_and_record(database: Database) -> None:
     issues = [Issue(number=number, created_at=at(2)).opened() for number in range(1, 401)]
     await _receive(database, at(3), *issues)
     before = await all_experiments(database)
@@ -95,12 +95,12 @@ async def test_bodies_go_while_others_replay_and_record(database: Database) -> N
     replayed, forgotten = await asyncio.gather(again.run(database), delete_bodies(database, at(9)))
     assert 0 <= replayed.deliveries <= 400
     assert replayed.changed == {}
-    # What the replay was holding is passed over, and goes next time.
+    # Rows that the replay locks are skipped, and deleted by the next call.
     assert forgotten + await delete_bodies(database, at(9)) == 400
     assert await all_experiments(database) == before
 
 
-async def test_what_is_left_out_of_figures_stays_to_be_counted(database: Database) -> None:
+async def test_excluded_subjects_stay_because_a_metric_counts_them(database: Database) -> None:
     _, closed = Issue(created_at=at(2)).closed(at(3), "duplicate")
     await _receive(database, at(3), closed)
     assert await delete_unattached(database, at(10)) == 0

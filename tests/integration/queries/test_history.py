@@ -1,4 +1,4 @@
-"""The figures of the past, written for Prometheus."""
+"""The metrics of past moments, exported for Prometheus."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -38,13 +38,13 @@ def exported(
 
 
 def told_of(lines: Sequence[str], then: datetime) -> str:
-    """What an export says of one moment, without the timestamps."""
+    """The samples of an export of one moment, without timestamps."""
     stamp = f" {then.timestamp():.0f}"
     return "\n".join(line.removesuffix(stamp) for line in lines if line.startswith("#") or line.endswith(stamp)) + "\n"
 
 
 def samples(text: str) -> list[tuple[str, tuple[tuple[str, str], ...], float]]:
-    """The samples of an OpenMetrics text in an order of their own."""
+    """The samples of an OpenMetrics text, sorted."""
     return sorted(
         (sample.name, tuple(sorted(sample.labels.items())), float(sample.value))
         for family in text_string_to_metric_families(text)
@@ -56,7 +56,7 @@ def lines_of(name: str, lines: Sequence[str]) -> list[str]:
     return [line for line in lines if line.startswith(name)]
 
 
-def test_each_line_is_a_series_as_scraping_labels_it_with_its_value_and_its_moment_in_seconds() -> None:
+def test_each_line_has_the_labels_of_a_scrape_the_value_and_the_moment_in_seconds() -> None:
     lines = exported([experiment(idea_at=at(2)), experiment("jira:ML-1", idea_at=at(3))], [at(3), at(4)])
     series = 'loopgauge_experiments_in_flight{instance="127.0.0.1:8080",job="loopgauge",stage="proposed",team="search"}'
     # 3 March 2026, 09:00 UTC, and a day later.
@@ -67,7 +67,7 @@ def test_each_line_is_a_series_as_scraping_labels_it_with_its_value_and_its_mome
     assert lines[-1] == "# EOF"
 
 
-def test_a_loop_that_was_concluded_later_is_told_of_as_open_and_then_as_concluded() -> None:
+def test_an_experiment_is_exported_as_open_until_its_conclusion() -> None:
     answered = experiment(idea_at=at(2), started_at=at(3), concluded_at=at(5), outcome=Outcome.WORKED)
     lines = exported([answered], [at(1), at(2), at(4), at(6)], {})
     assert lines_of("loopgauge_experiments_in_flight{", lines) == [
@@ -85,12 +85,12 @@ def test_a_loop_that_was_concluded_later_is_told_of_as_open_and_then_as_conclude
     ]
 
 
-def test_the_moment_is_told_and_how_long_a_snapshot_took_that_was_never_taken_is_not() -> None:
+def test_the_snapshot_timestamp_is_exported_and_the_snapshot_duration_is_not() -> None:
     lines = exported([], [at(3)], {})
     assert lines_of("loopgauge_snapshot", lines) == ["loopgauge_snapshot_timestamp_seconds{} 1.7725284e+09 1772528400"]
 
 
-def test_each_family_and_each_metric_in_it_stands_in_one_piece_and_in_order_of_time() -> None:
+def test_families_and_metrics_are_contiguous_and_ordered_by_time() -> None:
     known = [
         experiment(f"github:acme/app#{day}", idea_at=at(day), team=f"team-{day % 3}", concluded_at=at(day + 4))
         for day in range(1, 9)
@@ -116,7 +116,7 @@ def test_each_family_and_each_metric_in_it_stands_in_one_piece_and_in_order_of_t
     assert len(seen) == len(set(seen))
 
 
-def test_what_was_left_out_by_then_is_told_as_left_out() -> None:
+def test_subjects_excluded_by_then_are_exported_as_excluded() -> None:
     lines = exported([], [at(3), at(5)], {}, [Exclusion("unmarked", at(4))])
     assert lines_of('loopgauge_excluded{reason="unmarked",window="7d"', lines) == [
         'loopgauge_excluded{reason="unmarked",window="7d"} 0.0 1772528400',
@@ -124,21 +124,21 @@ def test_what_was_left_out_by_then_is_told_as_left_out() -> None:
     ]
 
 
-def test_a_label_that_is_empty_is_none() -> None:
+def test_an_empty_label_is_omitted() -> None:
     lines = exported([], [at(3)], {"job": "", "instance": "a"})
     assert lines_of("loopgauge_snapshot", lines)[0].startswith('loopgauge_snapshot_timestamp_seconds{instance="a"} ')
 
 
-def test_a_label_that_figures_have_themselves_cannot_be_given() -> None:
+def test_a_label_of_the_metrics_cannot_be_added() -> None:
     with pytest.raises(TakenLabel, match="team"):
         exported([experiment(idea_at=at(2))], [at(3)], {"team": "search"})
 
 
-def test_without_a_moment_there_is_nothing_but_the_end() -> None:
+def test_an_export_without_moments_has_only_the_closing_line() -> None:
     assert exported([experiment(idea_at=at(2))], []) == ["# EOF"]
 
 
-# Both sides are made moment by moment, and there is much to make.
+# Both sides are computed for every moment, which takes long.
 @settings(max_examples=60)
 @given(
     st.lists(st.integers(0, 9), max_size=8, unique=True).flatmap(
@@ -146,7 +146,7 @@ def test_without_a_moment_there_is_nothing_but_the_end() -> None:
     ),
     st.lists(st.integers(1, 28), min_size=1, max_size=3, unique=True),
 )
-def test_what_is_told_of_a_moment_is_the_snapshot_of_then_of_the_experiments_as_they_were_then(
+def test_the_export_of_a_moment_equals_the_snapshot_of_that_moment(
     known: tuple[Experiment, ...], days: list[int]
 ) -> None:
     told = [at(day) for day in sorted(days)]
@@ -158,7 +158,7 @@ def test_what_is_told_of_a_moment_is_the_snapshot_of_then_of_the_experiments_as_
         assert samples(told_of(lines, then)) == sorted([*samples(taken), moment])
 
 
-def test_once_all_is_past_the_history_says_what_the_figures_say_today() -> None:
+def test_when_every_instant_is_past_the_export_equals_the_samples_of_today() -> None:
     known = [
         experiment(idea_at=at(2), started_at=at(3), first_signal_at=at(4), concluded_at=at(6), shared_at=at(8)),
         experiment("jira:ML-1", idea_at=at(3), team="", last_activity_at=at(9)),
@@ -194,13 +194,13 @@ def test_history_begins_with_the_first_idea_but_not_before_the_widest_window() -
     assert earliest_moment(ExperimentHistory([]), terms("7d"), at(20)) == at(20)
 
 
-def test_how_far_it_is_is_told_after_each_moment() -> None:
+def test_progress_is_reported_after_each_moment() -> None:
     told: list[tuple[int, int]] = []
     list(Export(TERMS, {}, lambda *progress: told.append(progress)).write(ExperimentHistory([]), [at(3), at(4)]))
     assert told == [(1, 2), (2, 2)]
 
 
-async def test_what_is_known_is_read_with_what_is_left_out(database: Database) -> None:
+async def test_the_history_is_read_with_the_exclusions(database: Database) -> None:
     known = experiment(idea_at=at(2))
     async with database.transaction() as connection:
         await experiments.replace(connection, [known], [])

@@ -1,4 +1,4 @@
-"""A replay interprets stored deliveries again: under the same rules nothing changes, under others what they change."""
+"""A replay interprets stored deliveries again, and changes exactly what the rules change."""
 
 import asyncio
 import random
@@ -46,7 +46,7 @@ _Done = TypeVar("_Done")
 
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Batches so small that a replay here has several."""
+    """Use batches so small that each replay has several."""
     monkeypatch.setattr("service.queries.replay._BATCH", 50)
 
 
@@ -83,7 +83,7 @@ TABLES = (
 
 
 async def _everything(database: Database) -> dict[str, list[Any]]:
-    """Every row that says something, without the time at which a verdict was come to."""
+    """Every row of the stored data, without the time of the verdicts."""
     async with database.transaction() as connection:
         found = {
             table: list(await connection.exec_driver_sql(f"SELECT to_jsonb(t) - 'interpreted_at' FROM {table} AS t"))
@@ -93,7 +93,7 @@ async def _everything(database: Database) -> dict[str, list[Any]]:
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_under_the_same_rules_a_replay_changes_nothing(database: Database, seed: int) -> None:
+async def test_a_replay_by_the_same_rules_changes_nothing(database: Database, seed: int) -> None:
     told = _story()
     random.Random(seed).shuffle(told)
     await deliver(database, *told)
@@ -104,7 +104,7 @@ async def test_under_the_same_rules_a_replay_changes_nothing(database: Database,
     assert await _everything(database) == rows
 
 
-async def test_under_other_rules_what_they_change_is_changed_and_told(database: Database) -> None:
+async def test_a_replay_by_other_rules_changes_and_reports_what_they_change(database: Database) -> None:
     await deliver(database, Issue(created_at=at(2), labels=("bet", "team:search")).opened())
     assert await all_experiments(database) == {}
     replayed = await _run(database, BETS)
@@ -116,7 +116,7 @@ async def test_under_other_rules_what_they_change_is_changed_and_told(database: 
     assert replayed.changed[in_flight] == (1, None)
 
 
-async def test_a_verdict_is_come_to_again(database: Database) -> None:
+async def test_a_replay_renews_the_verdict(database: Database) -> None:
     await deliver(database, Issue(created_at=at(2), labels=("bet",)).opened())
     for rules, verdict in ((BETS, "counted"), (RULES, "ignored")):
         await _run(database, rules)
@@ -125,7 +125,7 @@ async def test_a_verdict_is_come_to_again(database: Database) -> None:
         assert row.verdict == verdict
 
 
-async def test_a_link_that_the_rules_no_longer_see_gives_way_to_what_is_still_stated(database: Database) -> None:
+async def test_a_link_that_the_rules_no_longer_make_gives_way_to_one_that_is_still_stated(database: Database) -> None:
     pull = PullRequest(created_at=at(3), body="", branch="ML-12-cache", title="OPS-7")
     await deliver(database, pull.opened())
 
@@ -139,7 +139,7 @@ async def test_a_link_that_the_rules_no_longer_see_gives_way_to_what_is_still_st
     assert await served() == {"jira:OPS-7"}
 
 
-async def test_an_older_set_of_links_is_in_force_again_when_the_newer_one_is_taken_back(database: Database) -> None:
+async def test_an_older_set_of_links_applies_again_when_the_newer_one_is_withdrawn(database: Database) -> None:
     pull = PullRequest(created_at=at(3), body="")
     _, first = pull.edited("Closes #45", at(4))
     _, second = pull.edited("Closes #46", at(5))
@@ -148,7 +148,7 @@ async def test_an_older_set_of_links_is_in_force_again_when_the_newer_one_is_tak
     assert (await all_experiments(database))["github:acme/app#46"].started_at == at(3)
     ignoring = read_rules(RulesFile("none.yaml", "extends: none"), read_rules_file(DEFAULTS))
     async with database.transaction() as connection:
-        # As if the second edit had come from a source that is read differently today.
+        # The second edit comes from a source that today's rules read differently.
         await connection.exec_driver_sql(
             f"UPDATE deliveries SET provider = 'gopher' WHERE provider_id = '{second.delivery_id}'"
         )
@@ -159,7 +159,7 @@ async def test_an_older_set_of_links_is_in_force_again_when_the_newer_one_is_tak
     assert await all_experiments(database) == {}
 
 
-async def test_an_experiment_leaves_the_name_that_a_rename_gave_it_when_that_is_taken_back(database: Database) -> None:
+async def test_an_experiment_gets_its_former_name_back_when_a_rename_is_withdrawn(database: Database) -> None:
     rename = renamed("app", "acme/web", at(7))
     await deliver(database, Issue(created_at=at(2)).opened(), rename)
     assert set(await all_experiments(database)) == {"github:acme/web#45"}
@@ -172,7 +172,7 @@ async def test_an_experiment_leaves_the_name_that_a_rename_gave_it_when_that_is_
         assert set(await all_experiments(database)) == left
 
 
-async def test_all_that_was_told_is_taken_back_at_once(database: Database) -> None:
+async def test_everything_is_withdrawn_at_once(database: Database) -> None:
     await deliver(database, *_story())
     async with database.transaction() as connection:
         await connection.execute(text("UPDATE deliveries SET provider = 'gopher'"))
@@ -185,7 +185,7 @@ async def test_an_event_stays_while_another_delivery_asserts_it(database: Databa
     opened, edited = issue.opened(), issue.edited(at(3))
     await deliver(database, opened, edited)
     async with database.transaction() as connection:
-        # The body of the first is gone after its retention, and with it the means to interpret it again.
+        # The body of the first one is past its retention, so it cannot be interpreted again.
         await connection.exec_driver_sql(
             f"UPDATE deliveries SET body = NULL WHERE provider_id = '{opened.delivery_id}'"
         )
@@ -196,7 +196,7 @@ async def test_an_event_stays_while_another_delivery_asserts_it(database: Databa
         assert ("proposed", at(2)) in {(row.kind, row.occurred_at) for row in kinds}
 
 
-async def test_only_what_was_received_since_is_replayed(database: Database) -> None:
+async def test_only_deliveries_received_since_are_replayed(database: Database) -> None:
     async with database.transaction() as connection:
         for day in (3, 5, 7):
             await inbox.store(connection, [Issue(number=day, created_at=at(2)).opened().delivery(at(day))])
@@ -204,7 +204,7 @@ async def test_only_what_was_received_since_is_replayed(database: Database) -> N
     assert (await _run(database, since=at(5))).deliveries == 2
 
 
-async def test_a_rehearsal_tells_what_would_change_and_changes_nothing(database: Database) -> None:
+async def test_a_dry_run_reports_what_would_change_and_changes_nothing(database: Database) -> None:
     await deliver(database, *_story(), Issue(number=9, created_at=at(2), labels=("bet",)).opened())
     rows = await _everything(database)
     rehearsed = await _replay(BETS).dry_run(database)
@@ -214,7 +214,7 @@ async def test_a_rehearsal_tells_what_would_change_and_changes_nothing(database:
 
 
 def _apart(work: Callable[[Database], Coroutine[Any, Any, _Done]], url: str) -> _Done:
-    """Do work on connections and an event loop of its own, as another process would."""
+    """Work with other connections in another event loop, like another process."""
 
     async def run() -> _Done:
         database = Database(url)
@@ -226,7 +226,7 @@ def _apart(work: Callable[[Database], Coroutine[Any, Any, _Done]], url: str) -> 
     return asyncio.run(run())
 
 
-async def test_while_a_rehearsal_stands_still_all_else_goes_on(database: Database, database_url: str) -> None:
+async def test_a_paused_dry_run_blocks_nothing_else(database: Database, database_url: str) -> None:
     bets = [Issue(number=number, created_at=at(2), labels=("bet",)).opened() for number in range(100, 200)]
     await deliver(database, *_story(), *bets)
     undisturbed = await _replay(BETS).dry_run(database)
@@ -240,7 +240,7 @@ async def test_while_a_rehearsal_stands_still_all_else_goes_on(database: Databas
     rehearsing = asyncio.create_task(asyncio.to_thread(_apart, held_up.dry_run, database_url))
     assert await asyncio.to_thread(halfway.wait, 60)
     try:
-        # Among them a rename, which takes the strongest lock, and what is known of subjects that are rehearsed.
+        # Among them a rename, which takes the strongest lock, and events of subjects in the dry run.
         more = [Issue(number=300, created_at=at(2)).opened(), renamed("web", "acme/site", at(10))]
         async with api(database, role="all") as client:
             for request in more:
@@ -256,7 +256,7 @@ async def test_while_a_rehearsal_stands_still_all_else_goes_on(database: Databas
     assert await _everything(database) == live
 
 
-async def test_a_rehearsal_leaves_out_what_is_still_to_be_projected(database: Database) -> None:
+async def test_a_dry_run_does_not_report_changes_that_wait_for_projection(database: Database) -> None:
     await deliver(database, Issue(created_at=at(2), labels=("bet",)).opened())
     async with database.transaction() as connection:
         await inbox.store(connection, [Issue(number=46, created_at=at(2)).opened().delivery(at(2))])
@@ -266,7 +266,7 @@ async def test_a_rehearsal_leaves_out_what_is_still_to_be_projected(database: Da
         assert replayed.changed[in_flight] == (1, 2)
 
 
-async def test_what_another_worker_is_projecting_is_waited_for(database: Database) -> None:
+async def test_a_replay_waits_for_subjects_that_another_worker_projects(database: Database) -> None:
     await deliver(database, Issue(created_at=at(2)).opened())
     async with database.transaction() as connection:
         await inbox.store(connection, [Issue(number=46, created_at=at(2)).opened().delivery(at(2))])
@@ -281,7 +281,7 @@ async def test_what_another_worker_is_projecting_is_waited_for(database: Databas
     assert await replaying == ReplayResult(2, {})
 
 
-async def test_a_subject_that_cannot_be_projected_does_not_hold_a_replay_up(
+async def test_a_subject_that_cannot_be_projected_does_not_block_a_replay(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await deliver(database, *(Issue(number=number, created_at=at(2), labels=("bet",)).opened() for number in (1, 2)))
@@ -299,7 +299,7 @@ async def test_a_subject_that_cannot_be_projected_does_not_hold_a_replay_up(
 
 
 class _StoppedError(Exception):
-    """The replay was ended half-way."""
+    """The replay was interrupted."""
 
 
 @pytest.mark.parametrize("batches", [1, 2, 3])
@@ -322,7 +322,7 @@ async def test_a_replay_that_was_interrupted_is_finished_by_the_next_one(databas
     assert await _everything(database) == rows
 
 
-async def test_what_is_received_after_the_beginning_does_not_prolong_a_replay(
+async def test_deliveries_received_after_the_start_do_not_prolong_a_replay(
     database: Database, database_url: str
 ) -> None:
     async def receive(into: Database, first: int, last: int) -> None:
@@ -347,7 +347,7 @@ async def test_what_is_received_after_the_beginning_does_not_prolong_a_replay(
     assert (replayed.deliveries, told) == (60, [(50, 60), (60, 60)])
 
 
-async def test_what_is_being_replayed_is_retried_only_afterwards(
+async def test_a_retry_waits_for_a_replay_of_the_same_delivery(
     database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failed = Issue(created_at=at(2)).opened().delivery(at(2))
@@ -358,7 +358,7 @@ async def test_what_is_being_replayed_is_retried_only_afterwards(
 
     def observe_during_a_retry(self: GitHub, delivery: Delivery) -> Sequence[Observation] | Nothing:
         retrying.start()
-        # Nothing tells that somebody waits for a lock but time.
+        # Only time shows that the retry waits for the lock.
         retrying.join(0.5)
         return observe(self, delivery)
 
@@ -373,7 +373,9 @@ async def test_what_is_being_replayed_is_retried_only_afterwards(
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_workers_replays_and_retries_at_once_end_where_one_worker_ends(database: Database, seed: int) -> None:
+async def test_concurrent_workers_replays_and_retries_give_the_same_result_as_one_worker(
+    database: Database, seed: int
+) -> None:
     told = _story() + [Issue(number=number, created_at=at(2)).opened() for number in range(100, 160)]
     random.Random(seed).shuffle(told)
     await deliver(database, *told)
@@ -381,7 +383,7 @@ async def test_workers_replays_and_retries_at_once_end_where_one_worker_ends(dat
     async with database.transaction() as connection:
         await connection.exec_driver_sql(f"TRUNCATE {', '.join(TABLES)}")
         await inbox.store(connection, [request.delivery(POSTED) for request in told[:40]])
-    # What failed under an earlier version is retried while it is replayed.
+    # Deliveries that failed under an earlier version are retried during the replay.
     async with database.transaction() as connection:
         failed = [DeliveryVerdict(request.delivery(POSTED).id, "failed", "a fault") for request in told[:30]]
         await inbox.record_verdicts(connection, failed, "digest", at(3))
@@ -409,7 +411,7 @@ async def test_workers_replays_and_retries_at_once_end_where_one_worker_ends(dat
     assert await _run(database) == ReplayResult(len(told), {})
 
 
-async def test_progress_is_told_after_each_batch(database: Database) -> None:
+async def test_progress_is_reported_after_each_batch(database: Database) -> None:
     requests = [Issue(number=number, created_at=at(2)).opened() for number in range(1, 121)]
     await deliver(database, *requests)
     told: list[tuple[int, int]] = []

@@ -1,4 +1,4 @@
-"""A failed delivery is interpreted again, under today's code and rules, and nothing of its failure is left."""
+"""A failed delivery is interpreted again by today's code and rules, and nothing remains of its failure."""
 
 import asyncio
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ def _numbered(number: int) -> Delivery:
 
 
 async def _fail(database: Database, *deliveries: Delivery) -> None:
-    """Let deliveries be as an earlier version left them that failed at them."""
+    """Store deliveries as an earlier version left them after it failed."""
     async with database.transaction() as connection:
         await inbox.store(connection, deliveries)
         failed = [DeliveryVerdict(delivery.id, "failed", "a fault in loopgauge: KeyError") for delivery in deliveries]
@@ -58,7 +58,7 @@ def _statuses(retried: Sequence[RetryResult]) -> list[tuple[UUID, str]]:
     return [(one.delivery, one.status) for one in retried]
 
 
-async def test_what_failed_counts_as_long_as_it_can_be_retried(database: Database) -> None:
+async def test_a_failed_delivery_counts_as_failed_as_long_as_it_can_be_retried(database: Database) -> None:
     await _fail(database, _numbered(1), _numbered(2))
     await _forget_body(database, _numbered(1).id)
     async with database.transaction() as connection:
@@ -78,7 +78,7 @@ async def test_a_failed_delivery_is_pending_again_and_its_former_reason_is_gone(
     assert set(await all_experiments(database)) == {"github:acme/app#1"}
 
 
-async def test_what_cannot_be_retried_is_left_as_it_is_and_told_why(database: Database) -> None:
+async def test_a_delivery_that_cannot_be_retried_does_not_change_and_the_reason_is_reported(database: Database) -> None:
     counted, ignored, gone, waiting = (_numbered(number) for number in range(1, 5))
     await _fail(database, gone)
     await _forget_body(database, gone.id)
@@ -108,7 +108,7 @@ async def test_a_delivery_that_fails_again_is_failed_with_its_new_reason(databas
     assert (row.verdict, row.reason) == ("failed", "the body is not JSON: Input data was truncated")
 
 
-async def test_a_delivery_that_failed_has_said_nothing_and_retried_says_what_it_would_have(database: Database) -> None:
+async def test_a_failed_delivery_has_no_events_until_its_retry_succeeds(database: Database) -> None:
     told = [
         Issue(created_at=at(2)).opened(),
         PullRequest(created_at=at(3)).opened(),
@@ -129,7 +129,7 @@ async def test_a_delivery_that_failed_has_said_nothing_and_retried_says_what_it_
 
 
 async def _read_by(database: Database, provider: str) -> None:
-    """Let deliveries be read by this provider; there is none of the name gopher."""
+    """Read the deliveries of the unknown provider `gopher` with this provider."""
     async with database.transaction() as connection:
         await connection.execute(text("UPDATE deliveries SET provider = :provider"), {"provider": provider})
 
@@ -142,7 +142,7 @@ async def _said(database: Database) -> dict[str, list[str]]:
         }
 
 
-async def test_all_that_failed_are_retried_or_those_of_a_source_or_since_a_time(database: Database) -> None:
+async def test_all_failed_deliveries_are_retried_or_those_of_a_source_or_since_a_time(database: Database) -> None:
     other = Delivery("ci_main", "github", "1", {}, b"{", at(5))
     await _fail(database, _numbered(1), _numbered(2), other)
     assert _statuses(await _all_failed(database, "ci_main")) == [(other.id, "retried")]
@@ -151,7 +151,7 @@ async def test_all_that_failed_are_retried_or_those_of_a_source_or_since_a_time(
     assert await _all_failed(database) == []
 
 
-async def test_each_of_many_that_failed_is_retried_once_although_it_fails_again_meanwhile(database: Database) -> None:
+async def test_each_failed_delivery_is_retried_once_although_it_fails_again_meanwhile(database: Database) -> None:
     broken = [Delivery("github", "github", f"{number}", {}, b"{", at(2)) for number in range(1200)]
     await _fail(database, *broken)
     retried = []
@@ -162,14 +162,14 @@ async def test_each_of_many_that_failed_is_retried_once_although_it_fails_again_
     assert sorted(_statuses(retried)) == sorted((delivery.id, "retried") for delivery in broken)
 
 
-async def test_many_are_named_at_once(database: Database) -> None:
+async def test_many_deliveries_are_retried_by_id_at_once(database: Database) -> None:
     failed = [_numbered(number) for number in range(1200)]
     await _fail(database, *failed)
     retried = await retry_selected(database, [UNKNOWN, *(one.id for one in failed)])
     assert _statuses(retried) == [(UNKNOWN, "unknown"), *((one.id, "retried") for one in failed)]
 
 
-async def test_retried_by_several_at_once_while_workers_work_each_is_interpreted_once(database: Database) -> None:
+async def test_concurrent_retries_beside_workers_interpret_each_delivery_once(database: Database) -> None:
     requests: list[GitHubRequest] = [Issue(number=number, created_at=at(2)).opened() for number in range(1, 201)]
     await deliver(database, *requests)
     quiet, said = await all_experiments(database), await _said(database)

@@ -1,4 +1,4 @@
-"""Compiling scorecards from the database: what is read is enough for today and for the window before, and no more."""
+"""Scorecards compiled from the database: the read covers the window and the window before it, and no more."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -45,7 +45,7 @@ def scorecards(database: Database, clock: Clock, kept: timedelta = timedelta(0))
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(portfolios(), st.lists(st.sampled_from([1, 2, 7, 20]), min_size=1, max_size=4), st.integers(0, 600))
-async def test_a_scorecard_is_that_of_all_experiments_whatever_windows_were_asked_for_before(
+async def test_a_scorecard_equals_that_of_all_experiments_whatever_windows_came_before(
     database: Database, known: list[Experiment], days: list[int], hours: int
 ) -> None:
     async with database.transaction() as connection:
@@ -61,7 +61,9 @@ async def test_a_scorecard_is_that_of_all_experiments_whatever_windows_were_aske
             assert await asked.scorecard(team, window) == compile_scorecard(team, today, before)
 
 
-async def test_what_was_shared_before_both_windows_was_the_last_until_another_was_shared(database: Database) -> None:
+async def test_an_experiment_shared_before_both_windows_is_the_last_one_until_another_is_shared(
+    database: Database,
+) -> None:
     long_ago, lately = (
         experiment(
             f"key:{day}",
@@ -73,13 +75,13 @@ async def test_what_was_shared_before_both_windows_was_the_last_until_another_wa
         )
         for day in (4, 20)
     )
-    # What came first is needed in any case.
+    # Metrics always need the first experiment.
     await store(database, experiment("key:1", idea_at=at(1), concluded_at=at(2)), long_ago, lately)
     shared = (await scorecards(database, Clock(at(24))).scorecard("_org", WEEK)).sharing.last_failure_shared
     assert (shared.value, shared.previous.value) == (at(22), at(6))
 
 
-async def test_figures_are_kept_for_as_long_as_was_said_and_then_made_anew(database: Database) -> None:
+async def test_rows_are_cached_for_their_lifetime_and_then_computed_anew(database: Database) -> None:
     clock = Clock(at(10))
     asked = scorecards(database, clock, timedelta(seconds=5))
     before = await asked.scorecard("_org", WEEK)
@@ -92,7 +94,7 @@ async def test_figures_are_kept_for_as_long_as_was_said_and_then_made_anew(datab
     assert after.taken_at == clock.now
 
 
-async def test_figures_that_take_long_are_kept_for_twice_as_long(database: Database) -> None:
+async def test_rows_that_take_long_are_cached_for_twice_as_long(database: Database) -> None:
     moments = [at(10, f"09:00:{second:02}") for second in (0, 0, 4, 11, 12, 12, 12, 12)]
     told = iter(moments)
     asked = Scorecards(database, TERMS, lambda: next(told), timedelta(0))
@@ -116,9 +118,7 @@ async def test_a_team_is_found_without_regard_to_case(database: Database, named:
         ("late", "the team late has no row of its own, because of LOOPGAUGE_MAX_TEAMS=2; ask for _other"),
     ],
 )
-async def test_a_team_that_nobody_has_is_named_with_those_that_there_are(
-    database: Database, named: str, told: str
-) -> None:
+async def test_an_unknown_team_is_reported_with_the_known_teams(database: Database, named: str, told: str) -> None:
     teams = ("search", "ads", "late")
     await store(
         database, *(experiment(f"key:{team}", idea_at=at(1 + day), team=team) for day, team in enumerate(teams))
@@ -128,7 +128,7 @@ async def test_a_team_that_nobody_has_is_named_with_those_that_there_are(
     assert str(refused.value) == told
 
 
-async def test_experiments_of_no_team_and_of_further_teams_have_scorecards_too(database: Database) -> None:
+async def test_experiments_without_a_team_and_of_other_teams_have_scorecards_too(database: Database) -> None:
     teams = ("search", "ads", "late", "")
     await store(
         database, *(experiment(f"key:{team}", idea_at=at(1 + day), team=team) for day, team in enumerate(teams))
@@ -139,6 +139,6 @@ async def test_experiments_of_no_team_and_of_further_teams_have_scorecards_too(d
         assert (await asked.scorecard(row, WEEK)).loops.open.value == 1
 
 
-async def test_without_any_experiment_no_team_is_known(database: Database) -> None:
+async def test_without_experiments_every_team_is_unknown(database: Database) -> None:
     with pytest.raises(UnknownTeam, match="there are no experiments yet"):
         await scorecards(database, Clock(at(10))).scorecard("search", WEEK)

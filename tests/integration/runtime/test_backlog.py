@@ -1,4 +1,4 @@
-"""What waits in the database is shown as it was when last looked at, or not at all."""
+"""The backlog is shown as it was last measured, or not at all."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -48,23 +48,23 @@ async def _running(monitor: BacklogMonitor) -> AsyncIterator[None]:
         await monitor.stop()
 
 
-async def test_where_nothing_waits_everything_is_zero(database: Database) -> None:
+async def test_an_empty_backlog_is_zero(database: Database) -> None:
     telemetry = Telemetry([])
     await _monitor(database, telemetry).measure()
     assert _shown(telemetry) == [0, 0, 0, 0]
 
 
-async def test_what_waits_is_counted_and_the_first_of_it_tells_its_age(database: Database) -> None:
+async def test_pending_deliveries_are_counted_and_the_oldest_one_gives_the_age(database: Database) -> None:
     telemetry = Telemetry([])
     await _store(database, github("issues", b"{").delivery(at(1)), Issue(created_at=at(1)).opened().delivery(at(1)))
     await interpret_pending(database, RULES, telemetry, lambda: at(1))
     await _store(database, *(Issue(number=day, created_at=at(2)).opened().delivery(at(day)) for day in (8, 7, 6)))
     await _monitor(database, telemetry).measure()
-    # From the 6th to the 9th of March; the issue itself is the one subject that is touched.
+    # From the 6th to the 9th of March; the issue is the only dirty subject.
     assert _shown(telemetry) == [3, 3 * 86400, 1, 1]
 
 
-async def test_subjects_that_were_set_aside_wait_too(database: Database) -> None:
+async def test_postponed_subjects_count_as_pending(database: Database) -> None:
     telemetry = Telemetry([])
     async with database.transaction() as connection:
         await dirty_subjects.mark_dirty(connection, [Ref("jira:ML-12")])
@@ -74,14 +74,14 @@ async def test_subjects_that_were_set_aside_wait_too(database: Database) -> None
     assert _shown(telemetry) == [0, 0, 0, 1]
 
 
-async def test_a_delivery_from_a_clock_that_is_ahead_is_no_younger_than_now(database: Database) -> None:
+async def test_a_delivery_dated_in_the_future_has_the_age_zero(database: Database) -> None:
     telemetry = Telemetry([])
     await _store(database, Issue(created_at=at(2)).opened().delivery(at(10)))
     await _monitor(database, telemetry).measure()
     assert _shown(telemetry) == [1, 0, 0, 0]
 
 
-async def test_while_the_database_is_away_nothing_is_shown_and_when_it_is_back_what_waits_is(
+async def test_the_backlog_is_hidden_while_the_database_is_away_and_shown_again_afterwards(
     database_url: str,
 ) -> None:
     telemetry = Telemetry([])
@@ -103,7 +103,9 @@ async def test_while_the_database_is_away_nothing_is_shown_and_when_it_is_back_w
         await far.close()
 
 
-async def test_a_look_that_gets_no_answer_is_given_up(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_measurement_without_an_answer_is_abandoned(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("service.runtime.backlog._PATIENCE_SECONDS", 0.3)
     telemetry = Telemetry([])
     monitor = _monitor(database, telemetry)
@@ -121,7 +123,7 @@ def _from(source: str, received_at: datetime) -> Delivery:
 
 
 @pytest.mark.parametrize("stretch", [1, 2, 3, 20_000])
-async def test_when_each_source_was_last_heard_of_is_read_from_the_inbox(
+async def test_the_last_delivery_of_each_source_is_read_from_the_inbox(
     database: Database, monkeypatch: pytest.MonkeyPatch, stretch: int
 ) -> None:
     monkeypatch.setattr("service.runtime.backlog._PAGE", stretch)
@@ -130,7 +132,7 @@ async def test_when_each_source_was_last_heard_of_is_read_from_the_inbox(
         database,
         _from("github", at(2)),
         *(_from("jira", at(day)) for day in (3, 4)),
-        # At the same moment, so that where one stretch ends is no matter of time alone.
+        # At the same moment, so that the cursor of a page needs the id too.
         _from("forgotten", at(5)),
         _from("github", at(5)),
     )
@@ -146,9 +148,7 @@ async def test_when_each_source_was_last_heard_of_is_read_from_the_inbox(
     assert _last(telemetry, "silent") is None
 
 
-async def test_so_many_deliveries_are_looked_through_and_no_more(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_only_a_limited_number_of_pages_is_read(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.runtime.backlog._PAGE", 1)
     monkeypatch.setattr("service.runtime.backlog._PAGES", 2)
     monkeypatch.setattr("service.runtime.backlog._SPACING_SECONDS", 0)
@@ -165,7 +165,7 @@ async def test_so_many_deliveries_are_looked_through_and_no_more(
     assert _last(telemetry, "one") is None
 
 
-async def test_what_was_received_meanwhile_is_newer_than_what_the_inbox_holds(database: Database) -> None:
+async def test_a_delivery_received_meanwhile_is_newer_than_those_in_the_inbox(database: Database) -> None:
     await _store(database, _from("github", at(2)), _from("jira", at(2)))
     telemetry = Telemetry(["github", "jira"])
     telemetry.record_last_delivery("github", at(8))

@@ -1,4 +1,4 @@
-"""One process leads at a time, on the word of PostgreSQL and no longer than its own clock allows."""
+"""One process leads at a time, under a lease in PostgreSQL that its own clock fences."""
 
 import asyncio
 import os
@@ -19,12 +19,12 @@ from service.storage.embedded import EmbeddedServer
 
 
 class Clock:
-    """A clock that goes on when it is told to."""
+    """A clock that the test advances."""
 
     def __init__(self) -> None:
         self.now = 1000.0
         self.frozen_for = 0.0
-        """How long the process that reads it next is frozen right after."""
+        """How long the next reader is frozen right after its read."""
 
     def __call__(self) -> float:
         read, self.now, self.frozen_for = self.now, self.now + self.frozen_for, 0.0
@@ -36,7 +36,7 @@ def _process(database: Database, clock: Clock, number: int) -> Leadership:
 
 
 async def _pass(database: Database, clock: Clock, seconds: float) -> None:
-    """Let time go by, on PostgreSQL's clock as on ours."""
+    """Let time pass on PostgreSQL's clock and on the test's."""
     clock.now += seconds
     async with database.transaction() as connection:
         await connection.execute(
@@ -45,14 +45,14 @@ async def _pass(database: Database, clock: Clock, seconds: float) -> None:
 
 
 async def _live(database: Database, clock: Clock, seconds: float, *processes: Leadership) -> None:
-    """Let processes have a heartbeat a second, for so many seconds."""
+    """Send a heartbeat of each process every second."""
     for _ in range(int(seconds)):
         for process in processes:
             await process.beat()
         await _pass(database, clock, 1)
 
 
-async def test_the_first_leads_at_once_and_the_second_does_not(database: Database) -> None:
+async def test_the_first_process_leads_at_once_and_the_second_does_not(database: Database) -> None:
     clock = Clock()
     one, other = _process(database, clock, 1), _process(database, clock, 2)
     assert not one.leads
@@ -61,7 +61,7 @@ async def test_the_first_leads_at_once_and_the_second_does_not(database: Databas
     assert (one.leads, other.leads) == (True, False)
 
 
-async def test_without_a_heartbeat_it_leads_until_the_lease_runs_out(database: Database) -> None:
+async def test_without_a_heartbeat_a_process_leads_until_its_lease_runs_out(database: Database) -> None:
     clock = Clock()
     process = _process(database, clock, 1)
     await process.beat()
@@ -71,7 +71,7 @@ async def test_without_a_heartbeat_it_leads_until_the_lease_runs_out(database: D
     assert not process.leads
 
 
-async def test_a_leader_that_is_silent_is_succeeded_when_its_lease_has_run_out(database: Database) -> None:
+async def test_another_process_succeeds_a_silent_leader_when_its_lease_has_run_out(database: Database) -> None:
     clock = Clock()
     silent, next_one = _process(database, clock, 1), _process(database, clock, 2)
     await silent.beat()
@@ -83,7 +83,7 @@ async def test_a_leader_that_is_silent_is_succeeded_when_its_lease_has_run_out(d
     assert (silent.leads, next_one.leads) == (False, True)
 
 
-async def test_one_that_was_frozen_during_its_heartbeat_does_not_lead_when_it_goes_on(database: Database) -> None:
+async def test_a_process_frozen_during_its_heartbeat_does_not_lead_when_it_goes_on(database: Database) -> None:
     clock = Clock()
     process = _process(database, clock, 1)
     clock.frozen_for = LENGTH_SECONDS
@@ -93,7 +93,7 @@ async def test_one_that_was_frozen_during_its_heartbeat_does_not_lead_when_it_go
     assert process.leads
 
 
-async def test_a_newcomer_looks_on_for_a_while_before_it_takes_over(database: Database) -> None:
+async def test_a_new_process_waits_for_the_length_of_a_lease_before_it_takes_over(database: Database) -> None:
     clock = Clock()
     await _process(database, clock, 1).beat()
     await _pass(database, clock, 3600)
@@ -104,7 +104,7 @@ async def test_a_newcomer_looks_on_for_a_while_before_it_takes_over(database: Da
     assert newcomer.leads
 
 
-async def test_one_that_ends_lets_the_next_one_lead_at_once(database: Database) -> None:
+async def test_a_leader_that_ends_lets_the_next_one_lead_at_once(database: Database) -> None:
     clock = Clock()
     one, other = _process(database, clock, 1), _process(database, clock, 2)
     ending, gained = asyncio.Event(), asyncio.Event()
@@ -119,7 +119,9 @@ async def test_one_that_ends_lets_the_next_one_lead_at_once(database: Database) 
     assert (one.leads, other.leads) == (False, True)
 
 
-async def test_without_an_answer_it_leads_until_the_lease_runs_out_and_takes_nothing_over(database: Database) -> None:
+async def test_without_an_answer_a_leader_leads_until_its_lease_runs_out_and_no_other_does(
+    database: Database,
+) -> None:
     clock = Clock()
     leader, other = _process(database, clock, 1), _process(database, clock, 2)
     await _live(database, clock, 20, leader, other)
@@ -167,7 +169,7 @@ async def test_two_never_lead_at_once(database: Database, steps: list[tuple[str,
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[EmbeddedServer]:
-    """A PostgreSQL of the test's own, that it may kill."""
+    """A PostgreSQL that the test may kill."""
     own = EmbeddedServer(tmp_path)
     own.start()
     yield own
@@ -194,7 +196,7 @@ async def own_database(server: EmbeddedServer) -> AsyncIterator[Database]:
     await opened.close()
 
 
-async def test_while_postgresql_is_away_the_leader_goes_on_and_nobody_takes_its_place_when_it_is_back(
+async def test_the_leader_stays_while_postgresql_is_away_and_when_it_is_back(
     own_database: Database, server: EmbeddedServer, tmp_path: Path
 ) -> None:
     clock = Clock()
@@ -215,7 +217,7 @@ async def test_while_postgresql_is_away_the_leader_goes_on_and_nobody_takes_its_
     assert (leader.leads, other.leads) == (True, False)
 
 
-async def test_a_leader_that_dies_while_postgresql_is_away_is_succeeded(
+async def test_another_process_succeeds_a_leader_that_dies_while_postgresql_is_away(
     own_database: Database, server: EmbeddedServer, tmp_path: Path
 ) -> None:
     clock = Clock()

@@ -1,4 +1,4 @@
-"""The worker's loops: what fails is tried again, less and less often."""
+"""The worker retries failed work with an exponential backoff."""
 
 import asyncio
 import time
@@ -29,7 +29,7 @@ def test_the_pause_after_failures_doubles_up_to_five_seconds() -> None:
     assert retry_seconds(100_000) == 5
 
 
-def test_while_the_database_is_away_work_is_tried_again_less_and_less_often(tmp_path: Path) -> None:
+def test_while_the_database_is_away_work_is_retried_with_a_backoff(tmp_path: Path) -> None:
     tried: list[datetime] = []
     with serving("postgresql://nobody@127.0.0.1:1/nothing", tmp_path, ROLE="worker") as service:
         while len(tried) < 4:
@@ -42,7 +42,7 @@ def test_while_the_database_is_away_work_is_tried_again_less_and_less_often(tmp_
     assert [pause >= at_least for pause, at_least in zip(pauses, [0.45, 0.95, 1.95], strict=True)] == [True] * 3
 
 
-async def test_a_step_that_gets_no_answer_is_given_up_and_the_work_goes_on_when_there_is_one(
+async def test_a_step_without_an_answer_is_abandoned_and_retried(
     database_url: str, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("service.runtime.worker._STEP_SECONDS", 0.3)

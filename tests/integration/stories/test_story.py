@@ -29,7 +29,7 @@ from tests.support.builders import (
     workflow_run,
 )
 from tests.support.paths import README
-from tests.support.road import RULES, all_experiments, api, deliver, figures, settle
+from tests.support.road import RULES, all_experiments, api, deliver, exported_samples, settle
 
 ISSUE = "github:acme/app#45"
 SECONDS = timedelta(seconds=1)
@@ -73,7 +73,7 @@ async def test_an_issue_its_pull_request_and_its_runs_become_one_failed_intellig
 
 async def test_the_metrics_of_a_failed_experiment_are_exact_to_the_second(database: Database) -> None:
     await deliver(database, *_a_failed_experiment())
-    shown = await figures(database, at(9, "10:00:00"))
+    shown = await exported_samples(database, at(9, "10:00:00"))
     taken = (at(6, "11:05:17") - at(2, "09:00:00")) / SECONDS
     assert taken == 353_117
     assert shown["experiments_in_flight", "proposed", "search"] == 0
@@ -92,27 +92,27 @@ async def test_an_experiment_leaves_a_window_to_the_second(database: Database) -
     await deliver(database, *_a_failed_experiment())
     concluded = at(6, "11:05:17")
     key = ("experiments_concluded", "failed", "search", "7d")
-    assert (await figures(database, concluded + timedelta(days=7)))[key] == 1
-    assert (await figures(database, concluded + timedelta(days=7, seconds=1)))[key] == 0
+    assert (await exported_samples(database, concluded + timedelta(days=7)))[key] == 1
+    assert (await exported_samples(database, concluded + timedelta(days=7, seconds=1)))[key] == 0
 
 
 async def test_the_metrics_follow_the_story(database: Database) -> None:
     issue = Issue(created_at=at(2), labels=("experiment", "team:search"))
     stages = ("experiments_in_flight", "proposed", "search"), ("experiments_in_flight", "running", "search")
     await deliver(database, issue.opened())
-    shown = await figures(database, at(2, "09:00:01"))
+    shown = await exported_samples(database, at(2, "09:00:01"))
     assert [shown[stage] for stage in stages] == [1, 0]
     await deliver(database, issue.assigned(at(3)))
-    shown = await figures(database, at(4))
+    shown = await exported_samples(database, at(4))
     assert [shown[stage] for stage in stages] == [0, 1]
     issue, closed = issue.closed(at(5))
     await deliver(database, closed)
-    shown = await figures(database, at(6))
+    shown = await exported_samples(database, at(6))
     assert [shown[stage] for stage in stages] == [0, 0]
     assert shown["experiments_concluded", "undeclared", "search", "7d"] == 1
     issue, reopened = issue.reopened(at(7))
     await deliver(database, reopened)
-    shown = await figures(database, at(8))
+    shown = await exported_samples(database, at(8))
     assert [shown[stage] for stage in stages] == [0, 1]
     assert shown["experiments_concluded", "undeclared", "search", "7d"] == 0
 
@@ -179,7 +179,7 @@ async def test_an_unmarked_issue_leaves_the_metrics(database: Database) -> None:
     issue, unlabeled = issue.unlabeled("experiment", at(3))
     await deliver(database, unlabeled)
     assert await all_experiments(database) == {}
-    assert ("experiments_in_flight", "proposed", "search") not in await figures(database, at(4))
+    assert ("experiments_in_flight", "proposed", "search") not in await exported_samples(database, at(4))
 
 
 async def test_a_duplicate_leaves_the_metrics_until_it_is_reopened(database: Database) -> None:
@@ -194,7 +194,7 @@ async def test_a_duplicate_leaves_the_metrics_until_it_is_reopened(database: Dat
 async def test_an_abandoned_experiment_is_concluded_but_not_answered(database: Database) -> None:
     _, closed = Issue(created_at=at(2), labels=("experiment", "team:search")).closed(at(3), reason="not_planned")
     await deliver(database, closed)
-    shown = await figures(database, at(4))
+    shown = await exported_samples(database, at(4))
     assert shown["experiments_concluded", "abandoned", "search", "7d"] == 1
     assert shown["idea_to_answer_seconds_gcount", "search", "7d"] == 0
 
@@ -222,10 +222,10 @@ async def test_a_change_can_be_evidence_for_two_experiments(database: Database) 
 async def test_a_failure_that_is_classified_two_weeks_later_moves_to_its_category(database: Database) -> None:
     issue, closed = Issue(created_at=at(2), labels=("experiment", "team:search", "outcome:failed")).closed(at(3))
     await deliver(database, closed)
-    assert (await figures(database, at(4)))["failures", "unclassified", "search", "90d"] == 1
+    assert (await exported_samples(database, at(4)))["failures", "unclassified", "search", "90d"] == 1
     _, classified = issue.labeled("failure:complex", at(17))
     await deliver(database, classified)
-    shown = await figures(database, at(18))
+    shown = await exported_samples(database, at(18))
     assert shown["failures", "unclassified", "search", "90d"] == 0
     assert shown["failures", "complex", "search", "90d"] == 1
 

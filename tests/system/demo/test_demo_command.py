@@ -18,7 +18,7 @@ from service.demo.organisation import TEAMS
 from service.storage.embedded import EmbeddedServer
 from tests.support.demo import demo, lines_until
 from tests.support.prometheus import Prometheus, tool
-from tests.support.road import read_figures
+from tests.support.road import parse_samples
 from tests.support.waiting import PATIENCE_SECONDS, wait_for
 
 
@@ -41,7 +41,7 @@ def test_the_demo_posts_a_past_prints_a_guide_and_continues_live(home: Path) -> 
         noticed = [line.split()[0] for line in lines if re.match(r"  [a-z]+ +(?!loopgauge)[a-z].*: ", line)]
         assert set(noticed) >= {team.name for team in TEAMS}
         [url] = {found[0] for line in lines if (found := re.findall(r"http://127\.0\.0\.1:\d+", line))}
-        shown = read_figures(httpx.get(f"{url}/metrics", timeout=PATIENCE_SECONDS).text)
+        shown = parse_samples(httpx.get(f"{url}/metrics", timeout=PATIENCE_SECONDS).text)
         assert shown["inbox_failed",] == shown["projection_pending",] == 0
         assert shown["threshold_seconds", "search"] == 7 * 86_400
         _examples_work(lines, home)
@@ -74,7 +74,7 @@ def _examples_work(lines: Sequence[str], directory: Path) -> None:
 
 def _something_more_is_posted(url: str, before: float) -> None:
     def posted() -> bool:
-        shown = read_figures(httpx.get(f"{url}/metrics", timeout=PATIENCE_SECONDS).text)
+        shown = parse_samples(httpx.get(f"{url}/metrics", timeout=PATIENCE_SECONDS).text)
         return shown["deliveries_total", "stored", "github"] > before
 
     wait_for(posted, "further delivery")

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from service.deliveries.delivery import Delivery
 from service.storage import inbox, inbox_listing
 from service.storage.database import Database
-from tests.support.road import all_experiments, deliver, figures
+from tests.support.road import all_experiments, deliver, exported_samples
 from tests.system.faults.stories import AFTERWARDS, Told
 
 _PAGE = 500
@@ -72,7 +72,7 @@ async def read_state(url: str) -> State:
         rows = await _all_rows(database)
         facts: dict[str, object] = {f"verdict on {row.id}": (row.verdict, row.reason) for row in rows}
         facts |= {f"experiment {root}": one for root, one in (await all_experiments(database)).items()}
-        shown = await figures(database, AFTERWARDS)
+        shown = await exported_samples(database, AFTERWARDS)
         facts |= {f"figure {' '.join(name)}": value for name, value in shown.items() if "duration" not in name[0]}
         async with database.transaction() as connection:
             for kind, query in _TOLD.items():

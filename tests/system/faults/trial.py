@@ -15,7 +15,7 @@ from sqlalchemy import text
 from service.storage.database import Database
 from service.storage.embedded import EmbeddedServer
 from service.storage.errors import DatabaseUnavailable
-from tests.support.road import read_figures
+from tests.support.road import parse_samples
 from tests.system.faults.fleet import Fleet, Member, Postgres
 from tests.system.faults.senders import Senders, Sent
 from tests.system.faults.state import opened, quiet_run, read_state
@@ -173,7 +173,7 @@ class _SpoolCount:
     def look(self) -> None:
         for member in self._members:
             incarnation = (member.name, member.pid)
-            shown = read_figures(member.scrape(timeout=0.5))
+            shown = parse_samples(member.scrape(timeout=0.5))
             total = sum(value for name, value in shown.items() if name[:2] == ("deliveries_total", "spooled"))
             self._seen[incarnation] = max(total, self._seen.get(incarnation, 0))
 
@@ -218,7 +218,7 @@ async def _left(database: Database, expected: int, members: Sequence[Member]) ->
     except DatabaseUnavailable as error:
         return str(error)
     scraped = [await asyncio.to_thread(member.scrape) for member in members]
-    spooled = sum(value for one in scraped for name, value in read_figures(one).items() if name == ("spool_pending",))
+    spooled = sum(value for one in scraped for name, value in parse_samples(one).items() if name == ("spool_pending",))
     if stored == expected and not pending and not touched and not spooled and all(scraped):
         return ""
     return f"{stored} of {expected} stored, {pending} pending, {touched} touched, {spooled:.0f} in the spool"

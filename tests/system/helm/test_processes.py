@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 
 from tests.support.builders import SECRET, GitHubRequest, Issue, at
-from tests.support.road import Figures, read_figures
+from tests.support.road import Samples, parse_samples
 from tests.support.waiting import PATIENCE_SECONDS, wait_for
 from tests.system.helm.chart import Manifest, of_kind, scenario
 from tests.system.helm.node import Node, Pod, Secrets, node
@@ -36,10 +36,10 @@ def _post(api: Pod, request: GitHubRequest, secret: str = SECRET) -> httpx.Respo
     return httpx.post(url, content=request.body, headers=request.headers(secret), timeout=PATIENCE_SECONDS)
 
 
-def _figures(pod: Pod) -> Figures:
+def _figures(pod: Pod) -> Samples:
     answer = httpx.get(f"{pod.url}/metrics", headers={"Authorization": f"Bearer {_TOKEN}"}, timeout=PATIENCE_SECONDS)
     assert answer.status_code == 200, answer.text
-    return read_figures(answer.text)
+    return parse_samples(answer.text)
 
 
 def _exporting(pods: Sequence[Pod]) -> list[Pod]:

@@ -22,7 +22,7 @@ from service.storage.database import Database
 from service.storage.tables import deliveries, events, experiments, metadata
 from tests.support.persons import ACCOUNT, MARK
 from tests.support.planted import Planted, built, kept
-from tests.support.road import Figures, read_figures
+from tests.support.road import Samples, parse_samples
 from tests.support.serving import serving
 from tests.support.signing import SOURCES
 from tests.support.waiting import PATIENCE_SECONDS
@@ -79,7 +79,7 @@ async def test_no_output_and_no_table_but_the_inbox_itself_carries_a_person(
     _assert_that_much_counts(figures, story)
 
 
-def _assert_that_much_counts(figures: Figures, story: Sequence[Planted]) -> None:
+def _assert_that_much_counts(figures: Samples, story: Sequence[Planted]) -> None:
     """See that of every source that tells the story something counts, and that what nobody can read fails."""
     verdicts = {key[1:]: number for key, number in figures.items() if key[0] == "interpreted_total"}
     sources = {one.path.removeprefix("/webhooks/").replace("-", "_") for one in story}
@@ -123,13 +123,13 @@ async def _send(client: httpx.AsyncClient, requests: Sequence[Planted]) -> list[
     return told
 
 
-async def _settled(client: httpx.AsyncClient) -> Figures:
+async def _settled(client: httpx.AsyncClient) -> Samples:
     """Wait until everything is interpreted and projected, and return the figures that tell of all of it."""
-    figures: Figures = {}
+    figures: Samples = {}
     moments: set[float] = set()
     async with asyncio.timeout(PATIENCE_SECONDS):
         while len(moments) < _SNAPSHOTS:
-            figures = read_figures((await client.get("/metrics")).text)
+            figures = parse_samples((await client.get("/metrics")).text)
             waits = [figures.get((name,)) for name in ("inbox_pending", "projection_pending")]
             if waits == [0, 0] and ("snapshot_timestamp_seconds",) in figures:
                 moments.add(figures["snapshot_timestamp_seconds",])

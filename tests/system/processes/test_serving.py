@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.support.builders import SECRET
 from tests.support.paths import README
-from tests.support.road import Figures
+from tests.support.road import Samples
 from tests.support.serving import IN_FLIGHT, opened, serving
 from tests.support.waiting import PATIENCE_SECONDS, wait_for
 
@@ -26,7 +26,7 @@ def test_a_delivery_becomes_a_metric(database_url: str, tmp_path: Path) -> None:
 
 
 def test_a_process_exports_metrics_about_itself(database_url: str, tmp_path: Path) -> None:
-    expected: Figures = {
+    expected: Samples = {
         ("lifecycle_events_recorded_total", "proposed"): 2,
         ("http_request_duration_seconds_count", "POST", "/webhooks/{source}", "202"): 2,
         **{(name,): 0 for name in ("inbox_pending", "inbox_oldest_pending_seconds", "inbox_failed")},
@@ -38,7 +38,7 @@ def test_a_process_exports_metrics_about_itself(database_url: str, tmp_path: Pat
         wait_for(lambda: service.samples().get(IN_FLIGHT))
         service.post(opened(46))
 
-        def shown() -> Figures | None:
+        def shown() -> Samples | None:
             samples = service.samples()
             return samples if expected.items() <= samples.items() and samples[visible] else None
 

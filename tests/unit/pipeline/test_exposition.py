@@ -1,4 +1,4 @@
-"""Metrics as they are handed out: what is added to them, plain and compressed."""
+"""Metrics as a scrape gets them, plain and compressed, with lines added."""
 
 import gzip
 import zlib
@@ -11,14 +11,14 @@ from service.pipeline.exposition import Exposition, Families, write_both, write_
 
 
 @given(st.binary(max_size=2000), st.lists(st.binary(max_size=200), min_size=1, max_size=3))
-def test_whatever_is_added_each_time_comes_out_of_both_forms(written: bytes, added: list[bytes]) -> None:
+def test_added_lines_appear_in_the_plain_and_the_compressed_metrics(written: bytes, added: list[bytes]) -> None:
     exposition = Exposition(written)
     for more in added:
         assert exposition.plain(more) == written + more
         assert gzip.decompress(exposition.gzipped(more)) == written + more
 
 
-def test_what_is_compressed_is_one_stream_so_that_readers_of_one_member_see_all() -> None:
+def test_compressed_metrics_are_one_gzip_member_because_some_clients_read_only_the_first() -> None:
     reader = zlib.decompressobj(wbits=31)
     assert reader.decompress(Exposition(b"figures\n" * 1000).gzipped(b"counters\n")).endswith(b"figures\ncounters\n")
     assert reader.eof
@@ -31,7 +31,7 @@ _GAUGES = [
 ]
 
 
-# No figure is -0.
+# No sample is -0.
 @given(
     st.dictionaries(st.text(), st.floats().map(lambda value: value + 0.0)),
     st.dictionaries(st.text(), st.integers(0, 10**6)),
@@ -46,6 +46,6 @@ def test_families_are_written_as_the_library_writes_them(some: dict[str, float],
     assert write_both(families) == (write_text(Families(families)), write_openmetrics(Families(families)))
 
 
-def test_it_is_smaller() -> None:
+def test_compressed_metrics_are_smaller() -> None:
     written = b"".join(b'loopgauge_failures{team="%d"} 0.0\n' % team for team in range(1000))
     assert len(Exposition(written).gzipped(b"")) * 4 < len(written)

@@ -1,4 +1,4 @@
-"""The snapshot: figures rendered once, in both formats."""
+"""A snapshot writes the metrics once, in both formats."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -45,7 +45,7 @@ def flat(families: Iterable[Metric]) -> list[tuple[str, tuple[tuple[str, str], .
     )
 
 
-def test_both_formats_parse_and_agree_with_the_figures() -> None:
+def test_both_formats_parse_and_agree_with_the_samples() -> None:
     made = [family for families in METRICS for family in families(SEVERAL)]
     snapshot = render(SEVERAL)
     text = list(text_string_to_metric_families(snapshot.text.decode()))

@@ -1,4 +1,4 @@
-"""What comes moment by moment is put together by metric."""
+"""The spill buffer sorts text by its place, with any amount of memory."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ ADDED = [((1, 4), b"d1 "), ((0, 2), b"b1 "), ((1, 3), b"c1 "), ((0, 2), b"b2 "),
 
 
 @pytest.mark.parametrize("room", [1, 7, 1000])
-def test_parts_of_one_place_stand_together_in_the_order_in_which_they_came_however_little_memory(room: int) -> None:
+def test_text_of_one_place_is_contiguous_and_in_order_of_addition_with_little_memory(room: int) -> None:
     with SpillBuffer(room) as gathering:
         for place, text in ADDED:
             gathering.add(place, text)
@@ -20,9 +20,7 @@ def test_parts_of_one_place_stand_together_in_the_order_in_which_they_came_howev
 
 
 @given(st.lists(st.tuples(st.tuples(st.integers(0, 2), st.integers(0, 3)), st.binary(max_size=5))), st.integers(1, 20))
-def test_all_that_was_added_is_read_in_order_of_the_places(
-    added: list[tuple[tuple[int, int], bytes]], room: int
-) -> None:
+def test_everything_added_is_read_in_order_of_the_places(added: list[tuple[tuple[int, int], bytes]], room: int) -> None:
     with SpillBuffer(room) as gathering:
         for place, text in added:
             gathering.add(place, text)
@@ -33,7 +31,7 @@ def test_all_that_was_added_is_read_in_order_of_the_places(
     assert b"".join(text for _, text in read) == b"".join(text for _, text in whole)
 
 
-def test_where_there_is_no_room_for_temporary_files_it_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_error_is_raised_without_room_for_temporary_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
     with SpillBuffer(1) as gathering, pytest.raises(OSError, match="missing"):
         gathering.add((0, 0), b"more than fits")

@@ -15,7 +15,7 @@ from service.app import create_app
 from service.storage.database import Database
 from service.telemetry import Telemetry
 from tests.support.builders import Issue, at
-from tests.support.road import RULES, api, post, read_figures, settings
+from tests.support.road import RULES, api, parse_samples, post, settings
 
 REQUEST = Issue(created_at=at(2)).opened()
 Timed = dict[tuple[str, ...], float]
@@ -23,7 +23,7 @@ Timed = dict[tuple[str, ...], float]
 
 async def _timed(client: httpx.AsyncClient) -> Timed:
     """How many requests were timed, by method, route and status."""
-    figures = read_figures((await client.get("/metrics")).text)
+    figures = parse_samples((await client.get("/metrics")).text)
     return {name[1:]: value for name, value in figures.items() if name[0] == "http_request_duration_seconds_count"}
 
 

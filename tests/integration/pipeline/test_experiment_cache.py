@@ -1,4 +1,4 @@
-"""The memory of snapshots: one that is kept while experiments change and time passes is as good as reading all."""
+"""The experiment cache returns the same view as reading everything, while experiments change and time passes."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -24,7 +24,7 @@ BEGINNING = at(8)
 AGES_AGO = BEGINNING - timedelta(days=10_000)
 A_DAY, A_MICROSECOND = timedelta(days=1), timedelta(microseconds=1)
 
-# Few different moments, so that much lies at the edge of a window, or just beside it.
+# Few different moments, so that many instants lie on the edge of a window or just beside it.
 _BITS = st.sampled_from([0, 0, 0, -1, 1]).map(lambda ticks: ticks * A_MICROSECOND)
 _INSTANTS = st.builds(lambda days, bit: at(1) + days * A_DAY + bit, st.integers(0, 12), _BITS)
 _ROOTS = st.integers(1, 16).map(lambda number: Ref(f"key:{number}"))
@@ -33,13 +33,13 @@ _ANY = _ROOTS.flatmap(lambda root: any_experiments(root, _INSTANTS))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """What happens between one snapshot and the next.
+    """The changes between one snapshot and the next.
 
     Attributes:
-        later: how much time goes by.
-        rewritten: experiments as they are now, new ones and known ones.
-        gone: experiments that are none any more, and are nowhere told of.
-        unmarked: experiments of which the mark was taken off, and when.
+        later: how much time passes.
+        rewritten: new and changed experiments.
+        gone: subjects that stop being experiments without an exclusion.
+        unmarked: experiments whose mark is removed, and when.
     """
 
     later: timedelta = timedelta(0)
@@ -59,7 +59,7 @@ _BEFORE = st.builds(Step, rewritten=st.lists(_ANY, min_size=8, max_size=16).map(
 
 
 async def _take(database: Database, step: Step) -> None:
-    """Store what a step says: of the same experiment told twice the last, and nothing of those that are gone."""
+    """Store a step: of two states of one experiment the last, and none of a deleted experiment."""
     left = step.gone | step.unmarked.keys()
     known = {one.root: one for one in step.rewritten if one.root not in left}
     async with database.transaction() as connection:
@@ -80,56 +80,56 @@ def _remembered(remembered: Iterable[MeasuredExperiment]) -> list[Experiment]:
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(_BEFORE, st.lists(_STEPS, min_size=3, max_size=12), st.sampled_from([timedelta(0), timedelta(0), A_DAY]))
-async def test_a_memory_that_is_kept_gives_the_same_figures_as_everything_after_each_step(
+async def test_a_cache_gives_the_same_samples_as_reading_everything_after_each_step(
     database: Database, before: Step, steps: list[Step], reading: timedelta
 ) -> None:
     async with database.transaction() as connection:
         await connection.execute(text("TRUNCATE experiments, exclusions"))
-    memory, now = ExperimentCache(), BEGINNING
+    cache, now = ExperimentCache(), BEGINNING
     for step in (before, *steps):
         await _take(database, step)
         now += step.later
         async with database.read_transaction() as connection:
-            view = await memory.view(connection, TERMS, now)
+            view = await cache.view(connection, TERMS, now)
             fresh = await ExperimentCache().view(connection, TERMS, now)
             everything = await _everything(connection)
-        # The figures are of when it was read, or of a moment after it.
+        # The samples are of the moment of the read, or of a later one.
         assert sample_values(view.at(now + reading)) == sample_values(everything.at(now + reading))
         assert _remembered(view.experiments) == _remembered(fresh.experiments)
 
 
-async def test_what_has_not_changed_is_not_read_again(database: Database) -> None:
+async def test_an_unchanged_experiment_is_not_read_again(database: Database) -> None:
     same, other = experiment("key:same", idea_at=at(2)), experiment("key:other", idea_at=at(2))
-    memory = ExperimentCache()
-    first = await _experiments(database, memory, Step(rewritten=(same, other)))
-    second = await _experiments(database, memory, Step(rewritten=(same, replace(other, title="Ask less"))))
+    cache = ExperimentCache()
+    first = await _experiments(database, cache, Step(rewritten=(same, other)))
+    second = await _experiments(database, cache, Step(rewritten=(same, replace(other, title="Ask less"))))
     assert second["key:same"] is first["key:same"]
     assert second["key:other"] is not first["key:other"]
     assert second["key:other"].experiment.title == "Ask less"
 
 
-async def test_what_no_window_holds_any_more_is_forgotten(database: Database) -> None:
-    # The first and the last of the team are needed for ever.
+async def test_an_experiment_older_than_every_window_is_evicted(database: Database) -> None:
+    # Metrics always need the first and the last experiment of a team.
     first, between, last = (
         experiment(f"key:{day}", idea_at=at(day), concluded_at=at(day, "10:00:00"), title=f"Of day {day}")
         for day in (1, 3, 7)
     )
-    memory = ExperimentCache()
-    assert (await _experiments(database, memory, Step(rewritten=(first, between, last)))).keys() == {
+    cache = ExperimentCache()
+    assert (await _experiments(database, cache, Step(rewritten=(first, between, last)))).keys() == {
         "key:1",
         "key:3",
         "key:7",
     }
-    assert (await _experiments(database, memory, Step(), at(10, "10:00:00"))).keys() == {"key:1", "key:3", "key:7"}
+    assert (await _experiments(database, cache, Step(), at(10, "10:00:00"))).keys() == {"key:1", "key:3", "key:7"}
     just_after = at(10, "10:00:00") + A_MICROSECOND
-    assert (await _experiments(database, memory, Step(), just_after)).keys() == {"key:1", "key:7"}
+    assert (await _experiments(database, cache, Step(), just_after)).keys() == {"key:1", "key:7"}
 
 
 async def _experiments(
-    database: Database, memory: ExperimentCache, step: Step, now: datetime = BEGINNING
+    database: Database, cache: ExperimentCache, step: Step, now: datetime = BEGINNING
 ) -> dict[str, MeasuredExperiment]:
     """The experiments of a snapshot after a step, by root."""
     await _take(database, step)
     async with database.read_transaction() as connection:
-        view = await memory.view(connection, TERMS, now)
+        view = await cache.view(connection, TERMS, now)
     return {measured.experiment.root: measured for measured in view.experiments}
