@@ -48,4 +48,5 @@ def lines_until(process: subprocess.Popen[str], beginning: str) -> list[str]:
         lines.append(line.rstrip("\n"))
         if line.startswith(beginning):
             return lines
-    pytest.fail(f"the demo ended before a line that starts with {beginning!r}: {lines}")
+    assert process.stderr is not None
+    pytest.fail(f"the demo ended before a line that starts with {beginning!r}: {lines} {process.stderr.read()}")

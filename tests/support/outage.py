@@ -10,9 +10,9 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 from service.storage.database import Connection, Database
 from service.storage.errors import DatabaseUnavailable
+from tests.support.waiting import PATIENCE_SECONDS
 
 _SOCKET = ".s.PGSQL.5432"
-_PATIENCE = 30.0
 
 
 class Unlucky(Database):
@@ -137,6 +137,6 @@ async def line_to(url: str) -> AsyncIterator[Line]:
 
 async def until(look: Callable[[], Awaitable[bool]]) -> None:
     """Wait until a condition holds."""
-    async with asyncio.timeout(_PATIENCE):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not await look():  # noqa: ASYNC110 - a database does not signal a change
             await asyncio.sleep(0.02)

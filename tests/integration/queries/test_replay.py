@@ -31,6 +31,7 @@ from service.telemetry import Telemetry
 from tests.support.builders import GitHubRequest, Issue, PullRequest, at, comment, github, renamed, workflow_run
 from tests.support.road import RULES, TERMS, all_experiments, api, deliver, post, settle
 from tests.support.signing import POSTED
+from tests.support.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.oldest_postgresql_too
 BETS = read_rules(
@@ -245,7 +246,7 @@ async def test_a_paused_dry_run_blocks_nothing_else(database: Database, database
         async with api(database, role="all") as client:
             for request in more:
                 assert (await post(client, request)).status_code == 202
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 while "github:acme/site#300" not in await all_experiments(database):  # noqa: ASYNC110 - only it knows
                     await asyncio.sleep(0.05)
         assert (await _run(database)).deliveries == len(_story()) + len(bets) + len(more)

@@ -106,13 +106,14 @@ async def test_the_backlog_is_hidden_while_the_database_is_away_and_shown_again_
 async def test_a_measurement_without_an_answer_is_abandoned(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.runtime.backlog._PATIENCE_SECONDS", 0.3)
     telemetry = Telemetry([])
     monitor = _monitor(database, telemetry)
     await monitor.measure()
     async with database.transaction() as connection:
         await connection.execute(text("LOCK TABLE touched IN ACCESS EXCLUSIVE MODE"))
-        await monitor.measure()
+        with monkeypatch.context() as impatient:
+            impatient.setattr("service.runtime.backlog._PATIENCE_SECONDS", 0.3)
+            await monitor.measure()
         assert _shown(telemetry) == [None] * 4
     await monitor.measure()
     assert _shown(telemetry) == [0, 0, 0, 0]

@@ -16,6 +16,7 @@ from sqlalchemy import text
 from service.runtime.leadership import LENGTH_SECONDS, Leadership
 from service.storage.database import Database
 from service.storage.embedded import EmbeddedServer
+from tests.support.waiting import PATIENCE_SECONDS
 
 
 class Clock:
@@ -109,7 +110,7 @@ async def test_a_leader_that_ends_lets_the_next_one_lead_at_once(database: Datab
     one, other = _process(database, clock, 1), _process(database, clock, 2)
     ending, gained = asyncio.Event(), asyncio.Event()
     running = asyncio.create_task(one.run(ending, gained.set))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await gained.wait()
     await other.beat()
     assert (one.leads, other.leads) == (True, False)

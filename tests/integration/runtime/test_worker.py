@@ -22,6 +22,7 @@ from tests.support.builders import Issue, at
 from tests.support.outage import line_to, until
 from tests.support.road import RULES, TERMS, all_experiments
 from tests.support.serving import serving
+from tests.support.waiting import PATIENCE_SECONDS
 
 
 def test_the_pause_after_failures_doubles_up_to_five_seconds() -> None:
@@ -47,7 +48,7 @@ async def test_a_step_without_an_answer_is_abandoned_and_retried(
 ) -> None:
     monkeypatch.setattr("service.runtime.worker._STEP_SECONDS", 0.3)
     async with line_to(database_url) as line:
-        far = Database(line.url, timeout=0.5)
+        far = Database(line.url, timeout=5.0)
         leadership = Leadership(far, uuid4(), time.monotonic)
         day = timedelta(days=90)
         figures = FiguresProcess(far, TERMS, "info", timedelta(0))
@@ -62,8 +63,9 @@ async def test_a_step_without_an_answer_is_abandoned_and_retried(
             return entry
 
         with structlog.testing.capture_logs(processors=[hear]):
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 await given_up.wait()
+        monkeypatch.undo()
         async with database.transaction() as connection:
             await inbox.store(connection, [Issue(created_at=at(2)).opened().delivery(at(2))])
         await line.mend()

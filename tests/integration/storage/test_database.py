@@ -8,6 +8,7 @@ from sqlalchemy import text
 from service.storage.database import Database, abandon_after
 from service.storage.errors import DatabaseError, DatabaseRejected, DatabaseUnavailable
 from tests.support.outage import line_to
+from tests.support.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.oldest_postgresql_too
 
@@ -71,16 +72,16 @@ async def test_a_newer_schema_is_accepted(database: Database) -> None:
 
 async def test_work_on_a_frozen_server_is_abandoned_each_time(database_url: str) -> None:
     async with line_to(database_url) as line:
-        database = Database(line.url, pool_size=2, timeout=0.2)
+        database = Database(line.url, pool_size=2, timeout=5.0)
         # Freeze an open connection: abandoned work then has a query to cancel, for which it waits for the server.
         await database.check_writable()
         line.freeze()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             for _ in range(4):
                 with pytest.raises((TimeoutError, DatabaseUnavailable)):
                     await abandon_after(0.3, database.check_writable())
         await line.mend()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while True:
                 try:
                     await abandon_after(2.0, database.check_writable())
@@ -116,5 +117,5 @@ async def test_cancelling_the_caller_cancels_the_work() -> None:
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await ended.wait()

@@ -17,6 +17,7 @@ from service.storage.inbox import DeliveryVerdict
 from service.telemetry import Telemetry
 from tests.support.builders import Issue, at
 from tests.support.road import RULES, all_experiments, deliver, settle
+from tests.support.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.oldest_postgresql_too
 ISSUE = Ref("github:acme/app#45")
@@ -128,7 +129,7 @@ async def test_a_projection_in_a_dry_run_does_not_block_a_live_one(database: Dat
     await interpret_pending(database, RULES, Telemetry(["github"]), _now)
     async with open_dry_run(database) as copies:
         assert await project_dirty(copies, _now)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             assert await project_dirty(database, _now)
     assert set(await all_experiments(database)) == {ISSUE}
 

@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from service.storage import leases
 from service.storage.database import Database
+from tests.support.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.oldest_postgresql_too
 _ONE, _OTHER = UUID(int=1), UUID(int=2)
@@ -91,5 +92,5 @@ async def test_one_of_many_concurrent_acquirers_succeeds(database: Database, exp
 async def test_a_holder_that_freezes_while_it_acquires_blocks_no_other(database: Database) -> None:
     async with database.autocommit() as stopped, database.autocommit() as going_on:
         await leases.acquire(stopped, "leader", _ONE, _LENGTH, take_over=True)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             assert not await leases.acquire(going_on, "leader", _OTHER, _LENGTH, take_over=True)

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -84,7 +84,8 @@ def observing(directory: Path) -> Iterator[Observed]:
 def _stop_server(told: Path) -> None:
     """Stop the server that a killed demo leaves running."""
     if told.exists():
-        os.kill(int(told.read_text().split()[0]), signal.SIGINT)
+        with suppress(ProcessLookupError):
+            os.kill(int(told.read_text().split()[0]), signal.SIGINT)
 
 
 def _exported(told: list[str]) -> Mapping[str, str]:

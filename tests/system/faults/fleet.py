@@ -19,9 +19,8 @@ from typing import IO, Self
 import httpx
 
 from tests.support.builders import SECRET
+from tests.support.waiting import PATIENCE_SECONDS
 
-_START_SECONDS = 90.0
-_END_SECONDS = 45.0
 _KEEP_SECONDS = 0.1
 _RESTART_PAUSE_SECONDS = 0.5
 _UNLIMITED = resource.RLIM_INFINITY
@@ -137,7 +136,7 @@ class Member:
         if self._process is None:
             return
         try:
-            self._process.wait(_END_SECONDS)
+            self._process.wait(PATIENCE_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -171,7 +170,7 @@ class Fleet:
 
     def wait_until_served(self, members: Sequence[Member]) -> None:
         """Wait until all of the members serve."""
-        deadline = time.monotonic() + _START_SECONDS
+        deadline = time.monotonic() + PATIENCE_SECONDS
         for member in members:
             while not member.serves():
                 assert time.monotonic() < deadline, f"{member.name} does not come up; {member.last_words()}"

@@ -14,7 +14,6 @@ from tests.support.builders import Issue, at
 from tests.system.faults.stories import Posting, posting, under_another_id
 
 # GitHub and GitLab hang up then, and do not come again.
-_ANSWER_SECONDS = 10.0
 _TICK_SECONDS = 0.01
 _HOST = "127.0.0.1"
 
@@ -61,7 +60,14 @@ def _padded(body: bytes, size: int) -> bytes:
 
 
 async def offer(
-    port: int, postings: Iterator[Posting], rate: float, seconds: float, connections: int, *, patient: bool
+    port: int,
+    postings: Iterator[Posting],
+    rate: float,
+    seconds: float,
+    connections: int,
+    *,
+    patient: bool,
+    answer_seconds: float,
 ) -> Offered:
     """Send requests at a rate, whether or not the earlier ones are answered.
 
@@ -69,11 +75,12 @@ async def offer(
         rate: requests a second.
         connections: how many requests are under way at most.
         patient: whether requests beyond that wait for a connection; otherwise they are not sent.
+        answer_seconds: how long a sender waits for an answer.
     """
     offered = Offered()
     waiting: asyncio.Queue[Posting | None] = asyncio.Queue()
     idle = [connections]
-    senders = [asyncio.create_task(_sender(port, waiting, offered, idle)) for _ in range(connections)]
+    senders = [asyncio.create_task(_sender(port, waiting, offered, idle, answer_seconds)) for _ in range(connections)]
     begin, made = time.monotonic(), 0
     while (now := time.monotonic() - begin) < seconds:
         for _ in range(int(now * rate) - made):
@@ -89,13 +96,15 @@ async def offer(
     return offered
 
 
-async def _sender(port: int, waiting: asyncio.Queue[Posting | None], offered: Offered, idle: list[int]) -> None:
+async def _sender(
+    port: int, waiting: asyncio.Queue[Posting | None], offered: Offered, idle: list[int], answer_seconds: float
+) -> None:
     connection: _Connection | None = None
     while one := await waiting.get():
         idle[0] -= 1
         begun = time.monotonic()
         try:
-            async with asyncio.timeout(_ANSWER_SECONDS):
+            async with asyncio.timeout(answer_seconds):
                 connection = connection or await _Connection.open(port)
                 status = await connection.post(one)
         except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
@@ -177,8 +186,8 @@ async def _dribble(port: int, claimed: int, rate: int, seen: Counter[str]) -> No
                     await connection.writer.drain()
                     await asyncio.sleep(0.1)
             finally:
+                connection.close()
                 answered.cancel()
                 await asyncio.gather(answered, return_exceptions=True)
-                connection.close()
         seen["ended"] += 1
         await asyncio.sleep(0.1)

@@ -14,6 +14,7 @@ import httpx
 from sqlalchemy import text
 
 from service.storage.embedded import EmbeddedServer
+from tests.support.waiting import PATIENCE_SECONDS
 from tests.system.faults.fleet import Fleet, Member, Postgres
 from tests.system.faults.load import Offered, copies, dribbling, ideas, offer
 from tests.system.faults.state import opened
@@ -24,7 +25,6 @@ _CONNECTIONS = 200
 _WHOLE_BODY = 25_000_000
 _DRIBBLE = 1_000_000
 _DRIBBLERS = 40
-_HONEST_TIMEOUT = 30.0
 _HONEST_BODIES = (0, 20_000, 1_000_000)
 _FLOOD_BODY = 8_000
 _FLOOD_CONNECTIONS = 1_000
@@ -78,17 +78,20 @@ class Outage:
     memory: int
 
 
-def outage(directory: Path, away: Away, seconds: float, rate: float, patience: float) -> Outage:
+def outage(
+    directory: Path, away: Away, seconds: float, rate: float, patience: float, answer_seconds: float = 10.0
+) -> Outage:
     """Post ideas at a rate from before PostgreSQL goes away until after it is back.
 
     Args:
         seconds: how long PostgreSQL is away.
         patience: seconds from its return until all is to be counted.
+        answer_seconds: how long a sender waits for an answer; GitHub waits for ten seconds.
     """
     lasting = seconds + 2 * _AROUND_SECONDS
 
     def offering(api: Member) -> Coroutine[Any, Any, Offered]:
-        return offer(api.port, ideas(), rate, lasting, _CONNECTIONS, patient=True)
+        return offer(api.port, ideas(), rate, lasting, _CONNECTIONS, patient=True, answer_seconds=answer_seconds)
 
     return _away_under(offering, directory, away, seconds, patience, all_counted=True)
 
@@ -98,7 +101,9 @@ def flood(directory: Path, seconds: float, rate: float, patience: float) -> Outa
     lasting = seconds + 2 * _AROUND_SECONDS
 
     def offering(api: Member) -> Coroutine[Any, Any, Offered]:
-        return offer(api.port, copies(_FLOOD_BODY), rate, lasting, _FLOOD_CONNECTIONS, patient=False)
+        return offer(
+            api.port, copies(_FLOOD_BODY), rate, lasting, _FLOOD_CONNECTIONS, patient=False, answer_seconds=10.0
+        )
 
     return _away_under(offering, directory, Cluster.frozen, seconds, patience, all_counted=False)
 
@@ -175,29 +180,30 @@ class Crowd:
     memory: int
 
 
-def crowd(directory: Path, database_url: str, seconds: float, inflight: int) -> Crowd:
+def crowd(directory: Path, database_url: str, seconds: float, inflight: int, dribbled: int = 0) -> Crowd:
     """Post honestly, one delivery after the other, among connections that dribble bodies which nobody signed.
 
     Args:
         inflight: what the API is told to hold at most of all bodies.
+        dribbled: bytes that the others send at least, however long that takes.
     """
     settings = {"DATABASE_URL": database_url, "DATA_DIR": str(directory), "MAX_INFLIGHT_BYTES": str(inflight)}
     api = Member("api", directory, ROLE="api", **settings)
     with Fleet([api]):
-        return asyncio.run(_crowded(api, seconds))
+        return asyncio.run(_crowded(api, seconds, dribbled))
 
 
-async def _crowded(api: Member, seconds: float) -> Crowd:
+async def _crowded(api: Member, seconds: float, dribbled: int) -> Crowd:
     statuses: list[int] = []
     slowest = 0.0
     end = time.monotonic() + seconds
     async with dribbling(api.port, _DRIBBLERS, _WHOLE_BODY, _DRIBBLE) as seen, httpx.AsyncClient() as client:
         for one in ideas(body_bytes=_HONEST_BODIES):
             begun = time.monotonic()
-            if begun > end:
+            if begun > end and seen["bytes"] > dribbled:
                 break
             response = await client.post(
-                api.url + one.path, content=one.body, headers=one.headers, timeout=_HONEST_TIMEOUT
+                api.url + one.path, content=one.body, headers=one.headers, timeout=PATIENCE_SECONDS
             )
             statuses.append(response.status_code)
             slowest = max(slowest, time.monotonic() - begun)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.waiting import PATIENCE_SECONDS
 from tests.system.faults.outage import Away, Cluster, crowd, outage
 from tests.system.faults.torture import CROWDED_BYTES, INFLIGHT_BYTES
 from tests.system.faults.trial import trial
@@ -33,7 +34,7 @@ def test_nothing_acknowledged_is_lost_or_doubled_while_processes_are_killed_and_
 def test_while_postgresql_is_away_each_delivery_is_acknowledged_and_counted_after_its_return(
     directory: Path, away: Away
 ) -> None:
-    seen = outage(directory, away, seconds=12, rate=200, patience=120)
+    seen = outage(directory, away, seconds=12, rate=200, patience=PATIENCE_SECONDS, answer_seconds=PATIENCE_SECONDS)
     assert seen.offered.others == {}
     assert len(seen.offered.acknowledged) > 2000
     assert seen.stored == seen.counted == len(seen.offered.acknowledged)
@@ -42,7 +43,7 @@ def test_while_postgresql_is_away_each_delivery_is_acknowledged_and_counted_afte
 def test_connections_that_dribble_unsigned_bodies_neither_fill_the_memory_nor_keep_honest_senders_out(
     directory: Path, database_url: str
 ) -> None:
-    seen = crowd(directory, database_url, seconds=12, inflight=INFLIGHT_BYTES)
+    seen = crowd(directory, database_url, seconds=12, inflight=INFLIGHT_BYTES, dribbled=2 * INFLIGHT_BYTES)
     assert seen.dribbled["bytes"] > 2 * INFLIGHT_BYTES
     assert set(seen.honest) == {202}
     assert seen.memory < CROWDED_BYTES

@@ -16,14 +16,14 @@ from service.storage.database import Database
 from service.storage.embedded import EmbeddedServer
 from service.storage.errors import DatabaseUnavailable
 from tests.support.road import parse_samples
+from tests.support.waiting import PATIENCE_SECONDS
 from tests.system.faults.fleet import Fleet, Member, Postgres
 from tests.system.faults.senders import Senders, Sent
 from tests.system.faults.state import opened, quiet_run, read_state
 from tests.system.faults.stories import Told, posting, schedule, stories
 from tests.system.faults.torment import Tormentor
 
-SETTLE_SECONDS = 120.0
-_EXPORT_SECONDS = 30.0
+SETTLE_SECONDS = PATIENCE_SECONDS
 _LOOK_SECONDS = 0.5
 _EXPERIMENT_METRIC = "loopgauge_experiments_in_flight{"
 
@@ -246,7 +246,7 @@ async def _compare(outcome: Outcome, url: str, told: Sequence[Told]) -> None:
 
 def _exporters(members: Sequence[Member]) -> list[str]:
     """Who exports experiment metrics, once it is one process, or still is not after a while."""
-    deadline = time.monotonic() + _EXPORT_SECONDS
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         found = [member.name for member in members if _EXPERIMENT_METRIC in member.scrape()]
         if len(found) == 1 or time.monotonic() > deadline:

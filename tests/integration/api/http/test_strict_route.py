@@ -23,12 +23,12 @@ async def test_a_misspelt_parameter_is_refused_by_name(database: Database, path:
 async def test_a_request_while_postgresql_is_frozen_is_answered_503(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(strict_route, "TIMEOUT_SECONDS", 0.5)
     token = {"write": "a write token"}
     async with line_to(database_url) as line:
         far = Database(line.url)
         async with api(far, api_tokens=token) as client:
             assert (await client.get("/experiments")).status_code == 200
+            monkeypatch.setattr(strict_route, "TIMEOUT_SECONDS", 0.5)
             line.freeze()
             asked = [await client.get(path) for path in ("/experiments", "/experiments/key:a", "/deliveries")]
             headers = {"authorization": "Bearer a write token"}
