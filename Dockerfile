@@ -1,6 +1,6 @@
-# The service alone: no embedded PostgreSQL, no tools of development. CONTRIBUTING.md tells how it is checked.
+# The service only, without embedded PostgreSQL and development tools. CONTRIBUTING.md says how it is tested.
 FROM python:3.13.16-slim-trixie@sha256:bf44cdfcb76cd3b41e879bc058fc37ec5872002ccfde7fcb765e218cde0cd79c AS build
-# Dates in the wheel are this one, not that of the build.
+# A fixed date in the wheel keeps the build reproducible.
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore SOURCE_DATE_EPOCH=1577836800
 WORKDIR /source
 COPY requirements-image.lock requirements-build.lock ./
@@ -16,7 +16,7 @@ RUN /opt/build/bin/python -m pip wheel --no-deps --no-build-isolation --wheel-di
     && python -m pip --python /opt/loopgauge/bin/python install --no-compile --no-deps --no-index \
         --find-links /opt/build/wheels loopgauge \
     && python -m pip --python /opt/loopgauge/bin/python check
-# Who runs it can write no bytecode. What is checked by no date is the same in every build.
+# The user of a container cannot write bytecode. Unchecked hashes, unlike dates, are the same in every build.
 RUN python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/loopgauge
 
 FROM python:3.13.16-slim-trixie@sha256:bf44cdfcb76cd3b41e879bc058fc37ec5872002ccfde7fcb765e218cde0cd79c
@@ -27,7 +27,7 @@ LABEL org.opencontainers.image.title="loopgauge" \
     org.opencontainers.image.version="${VERSION}" \
     org.opencontainers.image.revision="${REVISION}" \
     org.opencontainers.image.source="${SOURCE}"
-# Any user may be put in the place of ours, and needs a place for the spool, where nothing else is mounted there.
+# The container may run as any user. Each one needs to write the disk buffer, even without a volume.
 RUN python -m pip uninstall --yes --quiet --root-user-action ignore pip \
     && install --directory --mode 1777 /var/lib/loopgauge
 COPY --from=build /opt/loopgauge /opt/loopgauge

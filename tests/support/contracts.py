@@ -1,4 +1,4 @@
-"""A kind of import contract: the modules outside the project that some of its rooms may import, and no others."""
+"""An import contract that lists the only external modules that some packages may import."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from importlinter import Contract, ContractCheck, fields, output
 
 
 class AllowedContract(Contract):
-    """Rooms that import nothing from outside but what is listed.
+    """Packages that import no external module that is not listed.
 
     A list of what is forbidden would have to name everything that does I/O; this one names what does none.
 

@@ -41,7 +41,7 @@ class Run:
     """A run of the tests, which ends with the process that made this object.
 
     Attributes:
-        directory: the files of its servers. In memory where there is room: each test copies a database of 8 MB.
+        directory: the files of its servers, in memory if there is room: each test copies a database of 8 MB.
     """
 
     def __init__(self) -> None:

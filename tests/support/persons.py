@@ -1,4 +1,4 @@
-"""Persons planted in payloads, wherever the payloads of providers name one, so that a test can look where they turn up.
+"""Plant a person in payloads wherever providers name one, so that a test can search outputs for it.
 
 What is the work's own name stays as it is: of repositories and projects, labels, branches and titles. People choose
 those to be read, and without them no figure could be found again. A project's own address names its owner too; where
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 MARK = "zaphod"
-"""What is in every name, address and account that is planted; in lower case."""
+"""A part of every planted name, address and account, in lower case."""
 
 ACCOUNT = "zaphod-planted"
 ADDRESS = "zaphod.planted@example.org"
@@ -43,12 +43,12 @@ _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ].*")
 
 
 def planted(payload: Any) -> Any:
-    """The payload with our person for every person in it, in its texts, and in objects that name nobody too."""
+    """Put our person in the place of every person of a payload, in its texts, and in objects without a person."""
     return _planted(payload, "", 0)
 
 
 def marked(payload: Any, label: str = "experiment") -> Any:
-    """The payload, each item and change of which has one more label, in the provider's own form."""
+    """Add a label, in the form of the provider, to each item and change of a payload."""
     if isinstance(payload, list):
         return [marked(one, label) for one in payload]
     if not isinstance(payload, dict):
@@ -65,7 +65,7 @@ def marked(payload: Any, label: str = "experiment") -> Any:
 
 
 def unreadable(body: bytes) -> Iterator[bytes]:
-    """Bodies made of one with our person in it, none of which can be read, with the person where it cannot be."""
+    """Make unreadable bodies with our person in them, at places where no person belongs."""
     at = body.index(ACCOUNT.encode())
     yield body[: at + 8]
     yield body[:at] + b"\xff" + body[at:]
@@ -75,7 +75,7 @@ def unreadable(body: bytes) -> Iterator[bytes]:
 
 
 def proven(proof: Mapping[str, str], user: str) -> Mapping[str, str]:
-    """The headers that prove a delivery; those of HTTP Basic with this user."""
+    """The headers that authenticate a delivery; with HTTP Basic, as this user."""
     if "authorization" not in proof:
         return proof
     _, _, secret = base64.b64decode(proof["authorization"].removeprefix("Basic ")).decode().partition(":")
@@ -91,7 +91,7 @@ def _planted(value: Any, key: str, depth: int) -> Any:
         case list():
             return [_planted(one, "", depth + 1) for one in value]
         case dict():
-            # Before it went to another owner a repository was called as it was called.
+            # A repository that moved to another owner keeps its former name.
             within = {name: one if name == "from" else _planted(one, name, depth + 1) for name, one in value.items()}
             within = _of_a_fork(key, within)
             if within.get("field") in ("assignee", "reporter", "creator"):
@@ -103,7 +103,7 @@ def _planted(value: Any, key: str, depth: int) -> Any:
 
 
 def _person(value: Any) -> Any:
-    """A person in the form in which another one stood there."""
+    """Our person, in the form of the one that it replaces."""
     match value:
         case dict():
             return {**{key: one if key in ("id", "type") else _person(one) for key, one in value.items()}, **PERSON}
@@ -120,7 +120,7 @@ def _person(value: Any) -> Any:
 
 
 def _of_a_fork(key: str, value: dict[str, Any]) -> dict[str, Any]:
-    """What names a repository of its own beside the one that is told of is in our person's account."""
+    """Put the other repositories that an object names into the account of our person."""
     if key == "head" and isinstance(value.get("repo"), dict):
         branch = str(value.get("label", "")).rpartition(":")[2]
         return {**value, "label": f"{ACCOUNT}:{branch}", "repo": _in_account(value["repo"])}
@@ -144,7 +144,7 @@ def _in_account(repository: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _instead(value: Any, *, of_times: bool) -> Any:
-    """The payload with our person for each number, or for each time."""
+    """Put our person in the place of each number, or of each time, of a payload."""
     match value:
         case list():
             return [_instead(one, of_times=of_times) for one in value]

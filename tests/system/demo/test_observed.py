@@ -1,4 +1,4 @@
-"""The demo organisation as Prometheus, the dashboards and the Alertmanager see it: all of them real."""
+"""The demo organisation in a real Prometheus, in the dashboards, and in a real Alertmanager."""
 
 import json
 import os
@@ -30,14 +30,14 @@ from tests.support.prometheus import Prometheus, load, scraping
 
 _NAMESPACE = "demo"
 _UNSEEN = {
-    ("loopgauge-failures", "Reclassified", "A"): "nobody changes their mind while one looks",
-    ("loopgauge-failures", "The biggest group", "C"): "nowhere are most failures complex ones",
-    ("loopgauge-learning", "The biggest group", "C"): "the same panel",
-    ("loopgauge-data-quality", "Undeclared and unclassified", "D"): "every idea is of a team",
+    ("loopgauge-failures", "Reclassified", "A"): "no experiment is reclassified during the test",
+    ("loopgauge-failures", "The biggest group", "C"): "no team fails mostly with complex failures",
+    ("loopgauge-learning", "The biggest group", "C"): "the same query as in the failures dashboard",
+    ("loopgauge-data-quality", "Undeclared and unclassified", "D"): "every experiment belongs to a team",
 }
 """Queries that have no series for any team, and why."""
 _QUIET = {
-    ("loopgauge-failures", "Reclassified"): "nobody changes their mind while one looks",
+    ("loopgauge-failures", "Reclassified"): "no experiment is reclassified during the test",
     ("loopgauge-team", "Overdue"): "of the 20 most overdue loops none may be of this team",
 }
 """Panels that may be empty for a team with a full sample, and why."""
@@ -54,7 +54,7 @@ _DESERVED = (
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """The running demo, and those who look at it."""
+    """The running demo, and the programs that observe it."""
 
     organisation: subprocess.Popen[str]
     prometheus: Prometheus
@@ -63,7 +63,7 @@ class Observed:
 
 @contextmanager
 def observing(directory: Path) -> Iterator[Observed]:
-    """The demo with all its past, and those who look at it; ended when the context ends."""
+    """Run the demo with all its past, and the programs that observe it, until the context ends."""
     with ExitStack() as running:
         running.callback(_stop_server, directory / "demo" / "postgres" / "postmaster.pid")
         organisation = running.enter_context(demo(directory / "demo", "--weeks", "26"))
@@ -89,7 +89,7 @@ def _stop_server(told: Path) -> None:
 
 
 def _exported(told: list[str]) -> Mapping[str, str]:
-    """The variables that the demo tells to set in another terminal."""
+    """The variables that the demo prints for another terminal."""
     (line,) = (line for line in told if line.lstrip().startswith("export "))
     return dict(word.split("=", 1) for word in shlex.split(line.lstrip().removeprefix("export ")))
 
@@ -119,7 +119,7 @@ def _askers(named: Iterable[tuple[str, str, str]]) -> set[tuple[str, str]]:
     return {(dashboard, asker) for dashboard, asker, _ in named}
 
 
-def half_a_year_is_there_at_once_under_the_labels_of_the_scrape(observed: Observed) -> None:
+def half_a_year_has_the_labels_of_the_scrape(observed: Observed) -> None:
     now = datetime.now(UTC)
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     asked = 'loopgauge_experiments_concluded{team="search",window="90d",outcome="worked"}'
@@ -134,20 +134,20 @@ def _is_of(team: str, alert: Mapping[str, Any]) -> bool:
     return bool(alert["labels"].get("team") == team)
 
 
-def each_character_gets_the_alert_that_it_deserves(observed: Observed) -> None:
+def each_team_gets_its_alert(observed: Observed) -> None:
     for alert, team in _DESERVED:
         told = observed.alertmanager.until(alert, partial(_is_of, team))
         assert told["labels"]["about"] == "loops"
         assert told["annotations"]["summary"]
 
 
-def who_does_well_or_is_too_small_to_tell_is_left_alone(observed: Observed) -> None:
+def teams_that_do_well_or_are_too_small_get_no_alert(observed: Observed) -> None:
     observed.alertmanager.until("LoopgaugeNothingShared")
     told = {(alert["labels"].get("team"), alert["labels"]["alertname"]) for alert in observed.alertmanager.alerts()}
     assert {alert for team, alert in told if team in {"search", "devices"}} == set()
 
 
-def once_the_service_is_dead_no_panel_shows_a_figure_of_now_and_nothing_is_green(observed: Observed) -> None:
+def after_a_kill_no_panel_shows_a_current_value_or_is_green(observed: Observed) -> None:
     observed.organisation.kill()
     observed.organisation.wait()
     observed.prometheus.until("up == 0")
@@ -160,7 +160,7 @@ def once_the_service_is_dead_no_panel_shows_a_figure_of_now_and_nothing_is_green
     ]
     assert len(now) > 50
     assert {_named(query) for query in now if observed.prometheus.query(query.expression)} == set()
-    # What grew before the service died may still be told, as may the past: in no colour that says that all is well.
+    # Panels about the past, and about growth before the service died, may show values, but never in green.
     told = {query for team in ("_org", "frontier") for query in queries(team, time_range="10m", namespace=_NAMESPACE)}
     askers = {_asker(query) for query in told if observed.prometheus.query(query.expression)}
     assert {asker for asker in askers if f'"{WITHIN}"' in json.dumps(_panel(*asker))} == set()
@@ -177,15 +177,15 @@ def _asker(query: Query) -> tuple[str, str]:
 
 SEEN = (
     every_query_of_every_panel_and_variable_has_series,
-    half_a_year_is_there_at_once_under_the_labels_of_the_scrape,
-    each_character_gets_the_alert_that_it_deserves,
-    who_does_well_or_is_too_small_to_tell_is_left_alone,
-    once_the_service_is_dead_no_panel_shows_a_figure_of_now_and_nothing_is_green,
+    half_a_year_has_the_labels_of_the_scrape,
+    each_team_gets_its_alert,
+    teams_that_do_well_or_are_too_small_get_no_alert,
+    after_a_kill_no_panel_shows_a_current_value_or_is_green,
 )
 
 
-def test_the_demo_is_seen_as_it_is(tmp_path: Path) -> None:
+def test_prometheus_dashboards_and_alerts_show_the_demo(tmp_path: Path) -> None:
     with observing(tmp_path) as observed:
-        # One test, since half a year is posted for it.
+        # One test, because posting half a year takes long.
         for look in SEEN:
             look(observed)

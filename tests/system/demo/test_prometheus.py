@@ -1,4 +1,4 @@
-"""The demo's own Prometheus, as it is installed here."""
+"""The Prometheus that the demo runs."""
 
 import asyncio
 import os
@@ -20,7 +20,7 @@ _NOBODY = "127.0.0.1:1"
 
 @pytest.fixture
 def prometheus(tmp_path: Path) -> Prometheus:
-    """One that is prepared, where it is installed."""
+    """A Prometheus that is prepared to start."""
     for name in ("promtool", "prometheus"):
         tool(name)
     prepared = Prometheus(tmp_path / "prometheus", _NOBODY, None)
@@ -30,7 +30,7 @@ def prometheus(tmp_path: Path) -> Prometheus:
 
 @pytest.fixture
 def usual_port() -> Iterator[int]:
-    """The port that Prometheus has where nobody says otherwise, taken by us or by somebody else."""
+    """The default port of Prometheus, in use by this test or by another process."""
     with ExitStack() as taken:
         listening = socket.socket()
         taken.enter_context(listening)
@@ -39,7 +39,7 @@ def usual_port() -> Iterator[int]:
         yield 9090
 
 
-async def test_it_scrapes_the_demo_and_ends_with_who_runs_it(prometheus: Prometheus) -> None:
+async def test_it_scrapes_the_demo_and_ends_with_its_context(prometheus: Prometheus) -> None:
     started = asyncio.get_running_loop().create_future()
 
     async def visit() -> None:
@@ -62,13 +62,13 @@ async def _get(url: str) -> httpx.Response:
     return await asyncio.to_thread(httpx.get, url)
 
 
-async def test_where_its_usual_port_is_taken_it_takes_another(prometheus: Prometheus, usual_port: int) -> None:
+async def test_it_chooses_another_port_if_the_usual_one_is_in_use(prometheus: Prometheus, usual_port: int) -> None:
     async with prometheus.running() as url:
         assert not url.endswith(f":{usual_port}")
         assert (await _get(f"{url}/-/ready")).status_code == 200
 
 
-async def test_one_that_cannot_start_is_told_of_with_its_log(prometheus: Prometheus) -> None:
+async def test_a_prometheus_that_does_not_start_is_reported_with_its_log(prometheus: Prometheus) -> None:
     (prometheus.directory / "prometheus.yml").write_text("no: configuration")
     with pytest.raises(PrometheusUnavailable, match="does not start; its log is "):
         async with prometheus.running():
@@ -76,7 +76,7 @@ async def test_one_that_cannot_start_is_told_of_with_its_log(prometheus: Prometh
     assert "field no not found" in (prometheus.directory / "log").read_text()
 
 
-def test_one_that_is_not_installed_is_told_of_with_what_to_install(
+def test_a_missing_prometheus_is_reported_with_the_package_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -87,13 +87,13 @@ def test_one_that_is_not_installed_is_told_of_with_what_to_install(
     assert not (tmp_path / "prometheus").exists()
 
 
-async def test_a_past_that_cannot_be_loaded_is_told_of_in_the_words_of_promtool(prometheus: Prometheus) -> None:
+async def test_a_failed_import_is_reported_with_the_message_of_promtool(prometheus: Prometheus) -> None:
     prometheus.history.write_text("nonsense\n")
     with pytest.raises(PrometheusUnavailable, match=r"promtool ended with status 1: .+"):
         await prometheus.load()
 
 
-async def test_a_command_that_nobody_waits_for_is_ended(tmp_path: Path) -> None:
+async def test_a_command_ends_when_its_caller_is_cancelled(tmp_path: Path) -> None:
     told = tmp_path / "pid"
     running = asyncio.create_task(run(["sh", "-c", f"echo $$ >{told}; exec sleep 600"]))
     pid = await asyncio.to_thread(_read, told)

@@ -1,4 +1,4 @@
-"""Processes of the service, kept running as a supervisor would, and the signals that disturb them."""
+"""Processes of the service under a supervisor, and the signals that disturb them."""
 
 import json
 import os
@@ -28,7 +28,7 @@ _SOURCES = ("GITHUB", "JIRA", "CIRCLECI")
 
 
 class Member:
-    """One `loopgauge serve` on a port of its own, through all its incarnations.
+    """A `loopgauge serve` on a fixed port, which is restarted when it ends.
 
     Args:
         directory: where its log goes.
@@ -41,9 +41,9 @@ class Member:
         self.url = f"http://127.0.0.1:{self.port}"
         self.starts = 0
         self.fell: list[str] = []
-        """Last words of incarnations that had served and then ended by themselves."""
+        """The last log lines of processes that ended by themselves after they had served."""
         self.not_begun = 0
-        """How many incarnations gave up before they served."""
+        """How many processes ended before they served."""
         self.log = directory / f"{name}.log"
         self._environment = _environment(PORT=str(self.port), **variables)
         self._lock = threading.Lock()
@@ -57,23 +57,23 @@ class Member:
         return self._process.pid
 
     def start(self) -> None:
-        """Begin a new incarnation."""
+        """Start a new process."""
         command = [sys.executable, "-m", "service", "serve"]
         with self._lock:
             self._serving, self._killed = threading.Event(), False
-            # What reaches the terminal is for who runs the test alone, so that it ends what it has started.
+            # In a session of its own it does not receive Ctrl-C, so that the test can end it.
             self._process = subprocess.Popen(
                 command, env=self._environment, stderr=subprocess.PIPE, text=True, start_new_session=True
             )
             self.starts += 1
             assert self._process.stderr is not None
-            # A pipe, since a file would be under the limit that stands for a full disk.
+            # Use a pipe: the limit that simulates a full disk applies to files.
             threading.Thread(
                 target=_write_down, args=(self._process.stderr, self.log, self._serving), daemon=True
             ).start()
 
     def keep(self) -> bool:
-        """Start it again if it has ended; returns whether it had."""
+        """Restart it if it has ended, and return whether it had."""
         with self._lock:
             if self._process is None or self._process.poll() is None:
                 return False
@@ -85,30 +85,30 @@ class Member:
         return True
 
     def kill(self) -> None:
-        """End it without a warning."""
+        """Kill it."""
         with self._lock:
             if self._process is not None and self._process.poll() is None:
                 self._killed = True
                 self._process.kill()
 
     def signal(self, what: signal.Signals, pid: int) -> None:
-        """Send a signal, unless the incarnation with this id is over."""
+        """Send a signal, unless the process with this id has ended."""
         with self._lock:
             if self._process is not None and self._process.pid == pid:
                 self._process.send_signal(what)
 
     def limit_files(self, size: int | None, pid: int) -> None:
-        """Let it write no file beyond a size, as if the disk were full; None lifts the limit."""
+        """Limit the size of the files that it writes, to simulate a full disk; `None` lifts the limit."""
         with self._lock:
             if self._process is not None and self._process.pid == pid and self._process.poll() is None:
                 resource.prlimit(pid, resource.RLIMIT_FSIZE, (_UNLIMITED if size is None else size, _UNLIMITED))
 
     def serves(self) -> bool:
-        """Whether this incarnation has said that it listens."""
+        """Whether this process has logged that it listens."""
         return self._serving.is_set()
 
     def scrape(self, timeout: float = 30) -> str:
-        """What it exports; empty if it does not answer."""
+        """Return its metrics, or an empty text if it does not respond."""
         try:
             response = httpx.get(f"{self.url}/metrics", timeout=timeout)
         except httpx.HTTPError:
@@ -116,7 +116,7 @@ class Member:
         return response.text if response.is_success else ""
 
     def memory(self) -> int:
-        """The most memory that this incarnation ever held resident, in bytes."""
+        """The peak resident memory of this process, in bytes."""
         status = Path(f"/proc/{self.pid}/status").read_text()
         return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))) * 1024
 
@@ -132,7 +132,7 @@ class Member:
                 self._process.terminate()
 
     def end(self) -> None:
-        """Wait for its end, and make sure of it."""
+        """Wait until it ends, and kill it if it does not."""
         if self._process is None:
             return
         try:
@@ -143,7 +143,7 @@ class Member:
 
 
 class Fleet:
-    """Members that are started again whenever they end, until the context ends; then none is left."""
+    """Restart members whenever they end, and stop them all when the context ends."""
 
     def __init__(self, members: Sequence[Member]) -> None:
         self.members = members
@@ -153,7 +153,7 @@ class Fleet:
     def __enter__(self) -> Self:
         self._keeper.start()
         try:
-            # The first one makes the database for all.
+            # The first member creates the database.
             for together in (self.members[:1], self.members[1:]):
                 for member in together:
                     member.start()
@@ -169,7 +169,7 @@ class Fleet:
         self._stop()
 
     def wait_until_served(self, members: Sequence[Member]) -> None:
-        """Wait until all of the members serve."""
+        """Wait until all members serve."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         for member in members:
             while not member.serves():
@@ -194,13 +194,13 @@ class Fleet:
 
 
 class Postgres:
-    """The processes of a cluster, which somebody else started."""
+    """The processes of a cluster that another process started."""
 
     def __init__(self, data_dir: Path) -> None:
         self._cluster = data_dir.resolve() / "postgres"
 
     def processes(self) -> list[int]:
-        """The postmaster and then its children; empty where it does not run."""
+        """The process ids of the postmaster and its children; empty if it does not run."""
         postmaster = self._postmaster()
         return [] if postmaster is None else [postmaster, *_children(postmaster)]
 
@@ -210,22 +210,22 @@ class Postgres:
             _signal(handles, signal.SIGKILL)
 
     def kill_all(self) -> None:
-        """Kill the postmaster and what it had started."""
+        """Kill the postmaster and its children."""
         with _handles(self.processes()) as handles:
             _signal(handles, signal.SIGKILL)
 
     def kill_one(self, rng: random.Random) -> None:
-        """Kill one of the processes that the postmaster had started."""
+        """Kill one child of the postmaster."""
         children = self.processes()[1:]
         with _handles([rng.choice(children)] if children else []) as handles:
             _signal(handles, signal.SIGKILL)
 
     @contextmanager
     def frozen(self, *, only_postmaster: bool = False) -> Iterator[None]:
-        """Stand still while the context lasts."""
+        """Freeze the processes until the context ends."""
         with _handles(self.processes()[:1]) as postmaster:
             _signal(postmaster, signal.SIGSTOP)
-            # With the postmaster standing still no more of them are made.
+            # A frozen postmaster starts no further children.
             with _handles([] if only_postmaster else self.processes()[1:]) as children:
                 _signal(children, signal.SIGSTOP)
                 try:
@@ -244,7 +244,7 @@ class Postgres:
 
 @contextmanager
 def _handles(pids: Sequence[int]) -> Iterator[list[int]]:
-    """Handles of processes: unlike an id, one never comes to mean another process."""
+    """Open handles of processes. Unlike an id, a handle never refers to another process later."""
     handles = []
     for pid in pids:
         try:
@@ -272,14 +272,14 @@ def _children(parent: int) -> list[int]:
 
 def _parent(stat: Path) -> int | None:
     try:
-        # The name, in parentheses, may hold anything.
+        # The name, in parentheses, may contain any character.
         return int(stat.read_text().rpartition(")")[2].split()[1])
     except (OSError, IndexError):
         return None
 
 
 def _free_port() -> int:
-    """A port that is free now, and that no outgoing connection takes while its owner is restarted."""
+    """Return a free port that no outgoing connection uses while the member restarts."""
     lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     for _ in range(100):
         port = random.SystemRandom().randrange(10_000, lowest)

@@ -1,4 +1,4 @@
-"""Requests at a rate that does not wait for answers, and senders that only dribble."""
+"""Requests at a constant rate, and senders that send their bodies slowly."""
 
 import asyncio
 import contextlib
@@ -13,14 +13,13 @@ from itertools import count, cycle
 from tests.support.builders import Issue, at
 from tests.system.faults.stories import Posting, posting, under_another_id
 
-# GitHub and GitLab hang up then, and do not come again.
 _TICK_SECONDS = 0.01
 _HOST = "127.0.0.1"
 
 
 @dataclass(slots=True)
 class Offered:
-    """What became of the requests.
+    """The results of the requests.
 
     Attributes:
         acknowledged: the deliveries that got a 2xx.
@@ -36,7 +35,7 @@ class Offered:
 
 
 def ideas(*, body_bytes: Sequence[int] = (0,)) -> Iterator[Posting]:
-    """Openings of issues, all of them experiments, without end.
+    """Generate deliveries that open an experiment each.
 
     Args:
         body_bytes: the least sizes of bodies, taken in turn.
@@ -47,14 +46,14 @@ def ideas(*, body_bytes: Sequence[int] = (0,)) -> Iterator[Posting]:
 
 
 def copies(body_bytes: int) -> Iterator[Posting]:
-    """One body under any number of delivery ids, so that making requests takes next to no time."""
+    """Generate deliveries with the same body and different ids, which takes little time."""
     one = next(ideas(body_bytes=(body_bytes,)))
     for number in count(1):
         yield under_another_id(one, f"copy {number}")
 
 
 def _padded(body: bytes, size: int) -> bytes:
-    """A JSON object with one more field, which compresses no better than text does."""
+    """Add a field to a JSON object that compresses no better than text."""
     filling = random.Random(size).randbytes(max(size - len(body), 0) // 2).hex().encode()
     return body[:-1] + b', "unused": "' + filling + b'"}'
 
@@ -69,11 +68,11 @@ async def offer(
     patient: bool,
     answer_seconds: float,
 ) -> Offered:
-    """Send requests at a rate, whether or not the earlier ones are answered.
+    """Send requests at a rate, and do not wait for earlier ones to be answered.
 
     Args:
         rate: requests a second.
-        connections: how many requests are under way at most.
+        connections: the most concurrent requests.
         patient: whether requests beyond that wait for a connection; otherwise they are not sent.
         answer_seconds: how long a sender waits for an answer.
     """
@@ -133,7 +132,7 @@ class _Connection:
         return cls(*await asyncio.open_connection(_HOST, port))
 
     async def post(self, one: Posting) -> int:
-        """Post, and return the status of the answer."""
+        """Post a request, and return the status of the response."""
         self.writer.write(_head(one, len(one.body)) + one.body)
         await self.writer.drain()
         head = (await self.reader.readuntil(b"\r\n\r\n")).lower()
@@ -153,10 +152,10 @@ def _head(one: Posting, length: int) -> bytes:
 
 @asynccontextmanager
 async def dribbling(port: int, connections: int, claimed: int, rate: int) -> AsyncIterator[Counter[str]]:
-    """Connections that claim a long body and send it slowly, with no right signature, for as long as the context lasts.
+    """Send long bodies without a valid signature slowly, on several connections, until the context ends.
 
     Args:
-        claimed: bytes of each body, as its head says.
+        claimed: the content length of each body.
         rate: bytes a second on each connection.
     """
     seen: Counter[str] = Counter()
@@ -170,7 +169,7 @@ async def dribbling(port: int, connections: int, claimed: int, rate: int) -> Asy
 
 
 async def _dribble(port: int, claimed: int, rate: int, seen: Counter[str]) -> None:
-    """Begin again whenever the connection is answered or closed."""
+    """Send one body after another, each until the service responds or closes the connection."""
     one = next(ideas())
     piece = b" " * (rate // 10)
     while True:

@@ -1,4 +1,4 @@
-"""PostgreSQL away under load, senders that dribble, and what the API makes of both."""
+"""Outages of PostgreSQL under load, and senders that send their bodies slowly."""
 
 import asyncio
 import contextlib
@@ -31,7 +31,7 @@ _FLOOD_CONNECTIONS = 1_000
 
 
 class Cluster:
-    """A PostgreSQL of its own that nobody starts again but who holds it."""
+    """A PostgreSQL that no process of the service restarts."""
 
     def __init__(self, directory: Path) -> None:
         self._server = EmbeddedServer(directory)
@@ -45,13 +45,13 @@ class Cluster:
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """PostgreSQL stands still: what connects or asks waits."""
+        """Freeze PostgreSQL: connections and queries wait."""
         with self._postgres.frozen():
             yield
 
     @contextmanager
     def killed(self) -> Iterator[None]:
-        """PostgreSQL is gone: what connects is refused."""
+        """Kill PostgreSQL: connections are refused."""
         self._postgres.kill_all()
         try:
             yield
@@ -64,12 +64,12 @@ Away: TypeAlias = Callable[[Cluster], AbstractContextManager[None]]
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """What was seen of an outage.
+    """The result of an outage.
 
     Attributes:
-        stored: how many of the acknowledged deliveries are in the inbox at the end.
+        stored: how many accepted deliveries are in the queue at the end.
         counted: how many of those are counted.
-        memory: the most bytes that the API held resident.
+        memory: the peak resident memory of the API, in bytes.
     """
 
     offered: Offered
@@ -81,11 +81,11 @@ class Outage:
 def outage(
     directory: Path, away: Away, seconds: float, rate: float, patience: float, answer_seconds: float = 10.0
 ) -> Outage:
-    """Post ideas at a rate from before PostgreSQL goes away until after it is back.
+    """Post deliveries at a rate from before an outage of PostgreSQL until after it.
 
     Args:
-        seconds: how long PostgreSQL is away.
-        patience: seconds from its return until all is to be counted.
+        seconds: the duration of the outage.
+        patience: seconds after the outage in which everything must be counted.
         answer_seconds: how long a sender waits for an answer; GitHub waits for ten seconds.
     """
     lasting = seconds + 2 * _AROUND_SECONDS
@@ -97,7 +97,7 @@ def outage(
 
 
 def flood(directory: Path, seconds: float, rate: float, patience: float) -> Outage:
-    """Offer far more than a machine takes while PostgreSQL is frozen, each delivery under an id of its own."""
+    """Offer more deliveries than a machine can take while PostgreSQL is frozen."""
     lasting = seconds + 2 * _AROUND_SECONDS
 
     def offering(api: Member) -> Coroutine[Any, Any, Offered]:
@@ -129,7 +129,7 @@ def _away_under(
 
 
 async def migrate(url: str) -> None:
-    """Bring a database to the newest schema."""
+    """Migrate a database to the newest schema."""
     async with opened(url) as database:
         await database.migrate()
 
@@ -151,7 +151,7 @@ _ARRIVED = text("SELECT count(*), count(*) FILTER (WHERE verdict = 'counted') FR
 
 
 async def _arrived(url: str, wanted: Sequence[UUID], patience: float, *, all_counted: bool) -> tuple[int, int]:
-    """How many of the deliveries are stored, and how many counted: once it is all of them, or time is over."""
+    """Wait until all deliveries are counted or stored, and return how many are stored, and how many counted."""
     deadline = time.monotonic() + patience
     async with opened(url) as database:
         while True:
@@ -165,13 +165,13 @@ async def _arrived(url: str, wanted: Sequence[UUID], patience: float, *, all_cou
 
 @dataclass(frozen=True, slots=True)
 class Crowd:
-    """What was seen while many connections dribbled.
+    """The results of an honest sender among many slow ones.
 
     Attributes:
-        honest: the statuses that the honest sender got.
-        slowest: seconds that its slowest answer took.
-        dribbled: what the dribblers did: opened, ended, bytes.
-        memory: the most bytes that the API held resident.
+        honest: the statuses of the responses to the honest sender.
+        slowest: the seconds of its slowest response.
+        dribbled: counts of connections opened and ended by the slow senders, and of their bytes.
+        memory: the peak resident memory of the API, in bytes.
     """
 
     honest: list[int]
@@ -181,11 +181,11 @@ class Crowd:
 
 
 def crowd(directory: Path, database_url: str, seconds: float, inflight: int, dribbled: int = 0) -> Crowd:
-    """Post honestly, one delivery after the other, among connections that dribble bodies which nobody signed.
+    """Post one signed delivery after another, among connections that send unsigned bodies slowly.
 
     Args:
-        inflight: what the API is told to hold at most of all bodies.
-        dribbled: bytes that the others send at least, however long that takes.
+        inflight: the limit of the API for the bytes of all bodies in memory.
+        dribbled: the bytes that the slow senders send at least, however long that takes.
     """
     settings = {"DATABASE_URL": database_url, "DATA_DIR": str(directory), "MAX_INFLIGHT_BYTES": str(inflight)}
     api = Member("api", directory, ROLE="api", **settings)

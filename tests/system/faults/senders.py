@@ -1,4 +1,4 @@
-"""Senders that post until they are answered, as a provider would that never gives up."""
+"""Senders that repeat each request until it is answered."""
 
 import heapq
 import random
@@ -15,23 +15,23 @@ import httpx
 
 from tests.system.faults.stories import Posting
 
-# Some give up before the service does, and cannot know what became of their request.
+# Some senders time out before the service does, and do not learn whether it stored their request.
 _SHORTEST_TIMEOUT, _LONGEST_TIMEOUT = 3.0, 15.0
 _THREADS = 16
 
 
 @dataclass(slots=True)
 class Sent:
-    """What senders have seen."""
+    """The responses that senders got."""
 
     acknowledged: Counter[str] = field(default_factory=Counter)
-    """How many 2xx each delivery got, by its id."""
+    """How many 2xx responses each delivery got, by its id."""
     duplicates: int = 0
     refused: int = 0
     resent: Counter[str] = field(default_factory=Counter)
-    """How often a request had to be sent again, by what was seen instead of an answer."""
+    """How many requests were sent again, by the reason."""
     surprises: list[str] = field(default_factory=list)
-    """Answers that must never come."""
+    """Responses that must never occur."""
 
 
 class Senders:
@@ -70,12 +70,12 @@ class Senders:
 
     @property
     def unanswered(self) -> int:
-        """How many requests are still without the answer that they should get."""
+        """How many requests have no final response yet."""
         with self._changed:
             return self._unanswered
 
     def finish(self, seconds: float) -> None:
-        """Wait until each request has its answer, or time is over."""
+        """Wait until each request has its response, at most for some seconds."""
         with self._changed:
             self._changed.wait_for(lambda: not self._unanswered, seconds)
 
@@ -103,7 +103,7 @@ class Senders:
         return None
 
     def _attempt(self, client: httpx.Client, url: str, one: Posting, timeout: float) -> str | None:
-        """Post once; what was seen instead of an answer, or None."""
+        """Post a request once, and return the reason to repeat it, or `None`."""
         try:
             response = client.post(url + one.path, content=one.body, headers=one.headers, timeout=timeout)
         except httpx.HTTPError as error:

@@ -1,4 +1,4 @@
-"""What a database says of deliveries and experiments, and what it would say if nothing had happened to anybody."""
+"""The contents of a database after a trial, and after the same deliveries without faults."""
 
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -24,17 +24,17 @@ _BEGINNING = (datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """All that a database says at the end, so far as it cannot depend on when what arrived."""
+    """The contents of a database that do not depend on the order and time of arrival."""
 
     deliveries: Sequence[Delivery]
     facts: Mapping[str, object]
-    """Experiments, figures, verdicts, events and links, each under a name that a reader understands."""
+    """Experiments, metrics, verdicts, events and links, by readable names."""
     failed: Sequence[str]
 
 
 @asynccontextmanager
 async def opened(url: str) -> AsyncIterator[Database]:
-    """A database, closed in the end."""
+    """Open a database until the context ends."""
     database = Database(url)
     try:
         yield database
@@ -43,11 +43,11 @@ async def opened(url: str) -> AsyncIterator[Database]:
 
 
 async def quiet_run(url: str, told: Sequence[Told]) -> State:
-    """What comes of the same deliveries, each once and in order, where nothing happens to anybody."""
+    """Process the same deliveries once each, in order and without faults, and return the contents."""
     connection = await asyncpg.connect(url)
     try:
         await connection.execute(f"CREATE DATABASE {_QUIET} TEMPLATE template0")
-        # Nothing happens to it, so nothing has to be on disk.
+        # No fault hits this database, so nothing has to be on disk.
         await connection.execute(f"ALTER DATABASE {_QUIET} SET synchronous_commit TO off")
     finally:
         await connection.close()
@@ -66,7 +66,7 @@ _TOLD = {
 
 
 async def read_state(url: str) -> State:
-    """What a database says."""
+    """Read the contents of a database."""
     async with opened(url) as database:
         deliveries = await _all_deliveries(database)
         rows = await _all_rows(database)

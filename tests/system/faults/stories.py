@@ -1,4 +1,4 @@
-"""Generated stories of experiments: what GitHub, Jira and CircleCI would post, in order, all bodies distinct."""
+"""Generated stories of experiments, as the deliveries of GitHub, Jira and CircleCI."""
 
 import json
 import random
@@ -17,7 +17,7 @@ from tests.support.signing import Request
 Told: TypeAlias = GitHubRequest | Request
 
 AFTERWARDS = at(31)
-"""A moment after all stories, at which figures are compared."""
+"""A time after all stories, at which metrics are compared."""
 
 _TEAMS = ("search", "ads", "growth")
 _OUTCOMES = ("worked", "failed", "inconclusive", "abandoned")
@@ -30,7 +30,7 @@ _GITHUB_ID = "x-github-delivery"
 
 @dataclass(frozen=True, slots=True)
 class Posting:
-    """A request as it is sent.
+    """A request to send.
 
     Attributes:
         delivery: the id under which it is kept if it is genuine.
@@ -45,7 +45,7 @@ class Posting:
 
 
 def stories(rng: random.Random, count: int) -> list[list[Told]]:
-    """What is told about `count` experiments, each story in its order; no two deliveries are the same."""
+    """Generate `count` stories of one experiment each, as deliveries in order; no two deliveries are the same."""
     kinds = (_an_issue, _a_branch, _a_ticket, _an_afterthought)
     told = [kinds[number % len(kinds)](rng, number) for number in range(1, count + 1)]
     everything = [one for story in told for one in story]
@@ -55,10 +55,10 @@ def stories(rng: random.Random, count: int) -> list[list[Told]]:
 
 
 def schedule(rng: random.Random, told: Sequence[Sequence[Told]], seconds: float) -> list[tuple[float, Posting]]:
-    """When each delivery is posted, in seconds from the beginning: once to thrice, with tampered ones among them.
+    """Schedule each delivery one to three times, in seconds from the beginning, with tampered ones among them.
 
-    A story is told in no order and in a short while, so that at each moment there are some that nothing comes after:
-    what a fault makes of those is not made good by later deliveries.
+    Each story is posted in random order and in a short time. So at any time some stories are complete, and no later
+    delivery can repair what a fault did to them.
     """
     due: list[tuple[float, Posting]] = []
     for story in told:
@@ -72,17 +72,17 @@ def schedule(rng: random.Random, told: Sequence[Sequence[Told]], seconds: float)
 
 
 def posting(told: Told) -> Posting:
-    """A delivery as its provider posts it."""
+    """The request of a delivery, in the form of its provider."""
     return _identified(told.path, told.headers(), told.body, genuine=True)
 
 
 def under_another_id(one: Posting, delivery_id: str) -> Posting:
-    """A delivery of GitHub's with the same body under another id."""
+    """A GitHub delivery with the same body and another id."""
     return _identified(one.path, {**one.headers, _GITHUB_ID: delivery_id}, one.body, genuine=True)
 
 
 def tampered(one: Posting, *, new_id: bool) -> Posting:
-    """The request with another body under the old signature; GitHub's id stands beside the body and can be kept."""
+    """The request with another body under the old signature; a GitHub delivery may keep its id, which is a header."""
     body = json.dumps({**json.loads(one.body), "tampered": new_id}).encode()
     headers = dict(one.headers)
     if new_id and _GITHUB_ID in headers:
@@ -98,7 +98,7 @@ def _identified(path: str, headers: dict[str, str], body: bytes, *, genuine: boo
 
 
 def _moments(rng: random.Random) -> Iterator[datetime]:
-    """Moments in order, minutes to a day and a half apart."""
+    """Generate ascending times, minutes to a day and a half apart."""
     moment = at(1) + timedelta(seconds=rng.randrange(10 * 86400))
     while True:
         yield moment
@@ -117,7 +117,7 @@ def _run(rng: random.Random, sha: str, when: datetime, branch: str) -> Told:
 
 
 def _change(rng: random.Random, pull: PullRequest, then: Iterator[datetime]) -> list[Told]:
-    """A pull request from its opening to its end, with runs on its heads, a comment and a deployment."""
+    """A pull request from its opening to its end, with CI runs, a comment and a deployment."""
     told: list[Told] = [pull.opened(), _run(rng, pull.head, next(then), pull.branch)]
     for _ in range(rng.randrange(3)):
         pull, pushed = pull.pushed(_commit(rng), next(then))
@@ -133,7 +133,7 @@ def _change(rng: random.Random, pull: PullRequest, then: Iterator[datetime]) -> 
 
 
 def _an_issue(rng: random.Random, number: int) -> list[Told]:
-    """An issue and the pull request that closes it; answered, maybe opened again, classified and shared."""
+    """An issue and the pull request that closes it; it may be reopened, classified and shared."""
     then = _moments(rng)
     labels = ("experiment", f"team:{rng.choice(_TEAMS)}", f"risk:{rng.choice(('bold', 'safe'))}")
     issue = Issue(number=number, title=f"Idea {number}", labels=labels, created_at=next(then))
@@ -183,7 +183,7 @@ def _a_branch(rng: random.Random, number: int) -> list[Told]:
 
 
 def _a_ticket(rng: random.Random, number: int) -> list[Told]:
-    """A Jira ticket whose work is a pull request on GitHub; done, maybe taken up again."""
+    """A Jira ticket with a pull request on GitHub; it is done, and may be reopened."""
     then = _moments(rng)
     key = f"ML-{number}"
     ticket = Ticket(key=key, summary=f"Idea {number}", components=(rng.choice(_TEAMS),), created_at=next(then))

@@ -1,4 +1,4 @@
-"""What was acknowledged is there, once, and counted, whatever happens meanwhile."""
+"""Every accepted delivery is stored and counted once, whatever fails meanwhile."""
 
 import shutil
 import tempfile
@@ -15,7 +15,7 @@ from tests.system.faults.trial import trial
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Iterator[Path]:
-    """A directory with a path short enough for a socket; the logs in it are kept where pytest keeps things."""
+    """A directory with a path short enough for a socket; its logs are copied to the temporary directory of pytest."""
     made = Path(tempfile.mkdtemp(prefix="loopgauge-faults-"))
     yield made
     for log in made.glob("*.log"):
@@ -23,7 +23,7 @@ def directory(tmp_path: Path) -> Iterator[Path]:
     shutil.rmtree(made)
 
 
-def test_nothing_acknowledged_is_lost_or_doubled_while_processes_are_killed_and_frozen(directory: Path) -> None:
+def test_no_accepted_delivery_is_lost_or_doubled_when_processes_are_killed_and_frozen(directory: Path) -> None:
     outcome = trial(seed=20, seconds=32, count=60, gap=2, directory=directory)
     assert outcome.wrong() == {}
     assert outcome.sent.refused > 0
@@ -31,7 +31,7 @@ def test_nothing_acknowledged_is_lost_or_doubled_while_processes_are_killed_and_
 
 
 @pytest.mark.parametrize("away", [Cluster.frozen, Cluster.killed])
-def test_while_postgresql_is_away_each_delivery_is_acknowledged_and_counted_after_its_return(
+def test_deliveries_during_an_outage_of_postgresql_are_accepted_and_counted_after_it(
     directory: Path, away: Away
 ) -> None:
     seen = outage(directory, away, seconds=12, rate=200, patience=PATIENCE_SECONDS, answer_seconds=PATIENCE_SECONDS)
@@ -40,7 +40,7 @@ def test_while_postgresql_is_away_each_delivery_is_acknowledged_and_counted_afte
     assert seen.stored == seen.counted == len(seen.offered.acknowledged)
 
 
-def test_connections_that_dribble_unsigned_bodies_neither_fill_the_memory_nor_keep_honest_senders_out(
+def test_slow_unsigned_bodies_neither_fill_the_memory_nor_keep_honest_senders_out(
     directory: Path, database_url: str
 ) -> None:
     seen = crowd(directory, database_url, seconds=12, inflight=INFLIGHT_BYTES, dribbled=2 * INFLIGHT_BYTES)

@@ -1,4 +1,4 @@
-"""Faults at random moments: processes killed and frozen, and a disk that is full."""
+"""Faults at random times: killed and frozen processes, and a full disk."""
 
 import random
 import signal
@@ -12,7 +12,7 @@ from typing import TypeAlias
 from tests.system.faults.fleet import Member, Postgres
 
 _SHORTEST, _LONGEST = 1.0, 6.0
-# Longer than the service waits for a batch to be written.
+# Longer than the service waits for PostgreSQL to write a batch.
 _LONGEST_OUTAGE = 10.0
 _FILE_SIZES = (0, 4096, 100_000)
 
@@ -20,7 +20,7 @@ Undo: TypeAlias = Callable[[], object]
 
 
 class Tormentor:
-    """Does one kind of harm after the other, in an order drawn from a deck that holds each.
+    """Inject one fault after another, in random order, each kind once before any is repeated.
 
     Args:
         rng: what is drawn, and when; which process it meets at what it is doing is up to the machine.
@@ -53,13 +53,13 @@ class Tormentor:
         }
         self.done: Counter[str] = Counter(dict.fromkeys(self._faults, 0))
         self.broken: list[BaseException] = []
-        """What went wrong with the tormentor itself."""
+        """An error of the tormentor itself."""
 
     def start(self) -> None:
         self._thread.start()
 
     def stop(self) -> None:
-        """Do no more harm, and undo what lasts."""
+        """Inject no further fault, and undo those that last."""
         self._over.set()
         if self._thread.is_alive():
             self._thread.join()
@@ -110,7 +110,7 @@ class Tormentor:
         self._later(stack.close, _LONGEST_OUTAGE)
 
     def _fill_disk(self) -> None:
-        """Let an API write nothing more, and PostgreSQL stand still for a part of that time."""
+        """Simulate a full disk for an API, and freeze PostgreSQL for a part of that time."""
         member = self._apis[-1]
         pid = member.pid
         member.limit_files(self._rng.choice(_FILE_SIZES), pid)

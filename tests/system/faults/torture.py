@@ -1,4 +1,4 @@
-"""The long fault test: faults at random moments, outages and floods, and one table of what came of it.
+"""The long fault test: random faults, outages and floods. It prints a table of the results.
 
 Run by `make torture`; its exit status is 1 if anything was lost, doubled or other than in a quiet run.
 """
@@ -38,13 +38,13 @@ _CROWD_SECONDS = 30.0
 
 @dataclass(slots=True)
 class Table:
-    """What there is to print at the end."""
+    """The table to print at the end."""
 
     rows: list[tuple[str, str]] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
 
     def part(self, title: str, rows: Sequence[tuple[str, object]], wrong: dict[str, object]) -> None:
-        """Add the lines of one part of the test, and what is wrong with it."""
+        """Add the rows and the errors of one part of the test."""
         self.rows += [(title, ""), *((f"  {name}", str(value)) for name, value in rows)]
         self.wrong += [f"{title}: {name}: {value}" for name, value in wrong.items() if value]
 
@@ -58,9 +58,9 @@ class Table:
 
 @click.command()
 @click.option("--seconds", default=600.0, show_default=True, help="How long faults happen.")
-@click.option("--seed", type=int, help="What stories and faults are drawn from; at random if not given.")
+@click.option("--seed", type=int, help="Seed of the stories and faults; random by default.")
 def main(seconds: float, seed: int | None) -> None:
-    """Torture the service, and print what came of it."""
+    """Run the long fault test, and print its results."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     for name in [name for name in os.environ if name.startswith("LOOPGAUGE_")]:
         del os.environ[name]

@@ -1,4 +1,4 @@
-"""Stories of experiments under kill -9, freezes and full disks, compared with a quiet run of the same stories."""
+"""Stories of experiments under kill -9, freezes and full disks, compared with a run without faults."""
 
 import asyncio
 import random
@@ -32,7 +32,7 @@ Progress = Callable[[str], None]
 
 @dataclass(slots=True)
 class Outcome:
-    """What came of a trial. All lists are empty where nothing is wrong."""
+    """The results of a trial. All lists are empty unless something is wrong."""
 
     seed: int
     faults: Counter[str] = field(default_factory=Counter)
@@ -56,7 +56,7 @@ class Outcome:
     exporters: list[str] = field(default_factory=list)
 
     def wrong(self) -> dict[str, object]:
-        """Everything that must not be; empty where all is well."""
+        """The errors of the trial, by their names."""
         found: dict[str, object] = {
             "acknowledged and lost": self.lost,
             "stored twice": self.doubled,
@@ -72,7 +72,7 @@ class Outcome:
         return {name: value for name, value in found.items() if value}
 
     def rows(self) -> list[tuple[str, object]]:
-        """The lines of the table."""
+        """The rows of the table."""
         return [
             *sorted(self.faults.items()),
             ("starts of processes", self.starts),
@@ -95,7 +95,7 @@ class Outcome:
 def trial(
     seed: int, seconds: float, count: int, gap: float, directory: Path, progress: Progress = lambda _: None
 ) -> Outcome:
-    """Send `count` stories while faults happen for `seconds`, and look at what is left.
+    """Send `count` stories while faults happen for `seconds`, and compare the result with a run without faults.
 
     Args:
         gap: seconds between two faults, on average.
@@ -107,7 +107,7 @@ def trial(
     due = schedule(rng, stories_told, seconds)
     outcome = Outcome(seed, postings=len(due), genuine=len(told))
     data_dir = directory / "data"
-    # The socket's path follows from the directory, once there is one.
+    # The path of the socket depends on whether the directory exists.
     (data_dir / "postgres").mkdir(parents=True)
     url = EmbeddedServer(data_dir).url
     workers, apis = _members(directory, data_dir, url)
@@ -122,7 +122,7 @@ def trial(
             asyncio.run(_compare(outcome, url, told))
             outcome.exporters = _exporters(fleet.members)
     finally:
-        # Whoever used it last has stopped it, unless something went badly wrong.
+        # The last process that used PostgreSQL stops it, unless the trial has failed.
         postgres.kill_all()
     return outcome
 
@@ -131,7 +131,7 @@ def _members(directory: Path, data_dir: Path, url: str) -> tuple[list[Member], l
     """Two workers and two APIs on one data directory."""
     shared = {"DATA_DIR": str(data_dir), "SNAPSHOT_INTERVAL": "1s"}
     workers = [Member(f"worker-{place}", directory, ROLE="worker", **shared) for place in (1, 2)]
-    # The second API only meets PostgreSQL through its socket: one that it started would inherit its full disk.
+    # The second API uses PostgreSQL by its URL: a server that it started would inherit its simulated full disk.
     apis = [
         Member("api-1", directory, ROLE="api", **shared),
         Member("api-2", directory, ROLE="api", DATABASE_URL=url, **shared),
@@ -142,7 +142,7 @@ def _members(directory: Path, data_dir: Path, url: str) -> tuple[list[Member], l
 def _under_fire(
     outcome: Outcome, fleet: Fleet, tormentor: Tormentor, senders: Senders, seconds: float, progress: Progress
 ) -> None:
-    """Send while faults happen, and until each request has its answer."""
+    """Send while faults happen, and until each request is answered."""
     counting = _SpoolCount(fleet.members)
     tormentor.start()
     try:
@@ -164,7 +164,7 @@ def _under_fire(
 
 
 class _SpoolCount:
-    """How many deliveries were spooled; what a process counted between the last look and its death is missing."""
+    """Counts spooled deliveries, except those between the last scrape of a process and its death."""
 
     def __init__(self, members: Sequence[Member]) -> None:
         self._members = members
@@ -182,7 +182,7 @@ class _SpoolCount:
 
 
 def _settle(outcome: Outcome, url: str, fleet: Fleet, progress: Progress) -> None:
-    """Wait until nothing is left to do, or time is over."""
+    """Wait until no work is left, or the time is over."""
     outcome.unsettled = asyncio.run(_unsettled(url, outcome.genuine, fleet.members, progress))
     outcome.settle_seconds = time.monotonic() - outcome.calm_since
     outcome.starts = sum(member.starts for member in fleet.members)
@@ -191,7 +191,7 @@ def _settle(outcome: Outcome, url: str, fleet: Fleet, progress: Progress) -> Non
 
 
 async def _unsettled(url: str, expected: int, members: Sequence[Member], progress: Progress) -> str:
-    """What is left to do when time is over; nothing as soon as it is nothing."""
+    """Wait until no work is left, and return a description of the work that is left when the time is over."""
     deadline = time.monotonic() + SETTLE_SECONDS
     async with opened(url) as database:
         while left := await _left(database, expected, members):
@@ -245,7 +245,7 @@ async def _compare(outcome: Outcome, url: str, told: Sequence[Told]) -> None:
 
 
 def _exporters(members: Sequence[Member]) -> list[str]:
-    """Who exports experiment metrics, once it is one process, or still is not after a while."""
+    """Wait until exactly one process exports experiment metrics, and return the names of those that do."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         found = [member.name for member in members if _EXPERIMENT_METRIC in member.scrape()]

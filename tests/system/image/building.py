@@ -1,4 +1,4 @@
-"""A Dockerfile, carried out instruction by instruction on stages that need no Docker."""
+"""Run the instructions of the Dockerfile without Docker."""
 
 import json
 import re
@@ -17,18 +17,18 @@ DOCKERFILE = REPOSITORY / "Dockerfile"
 
 
 def instructions() -> Iterator[tuple[str, str]]:
-    """The Dockerfile's instructions and what follows them, in one line each."""
+    """The instructions of the Dockerfile and their arguments, each in one line."""
     for one in DockerfileParser(str(DOCKERFILE)).structure:
         if one["instruction"] != "COMMENT":
             yield one["instruction"], one["value"]
 
 
 def build(directory: Path, arguments: Mapping[str, str]) -> Stage:
-    """The last stage, after every instruction of the Dockerfile.
+    """Run every instruction of the Dockerfile, and return the last stage.
 
     Args:
-        directory: what will hold the stages.
-        arguments: what `docker build` is given by `--build-arg`.
+        directory: the parent of the stages.
+        arguments: the values of `docker build --build-arg`.
     """
     stages: dict[str, Stage] = {}
     stage: Stage | None = None
@@ -108,7 +108,7 @@ def _copy(stage: Stage, value: str, stages: Mapping[str, Stage]) -> None:
 
 
 def _of_the_context(source: str) -> Path:
-    """A path of the repository, as far as `.dockerignore`, which names what it lets through, does let it through."""
+    """A path of the repository, which `.dockerignore` must allow."""
     ignored = (REPOSITORY / ".dockerignore").read_text().splitlines()
     assert "*" in ignored
     assert f"!{source}" in ignored or f"!{source}/" in ignored, f"{source} is not sent to Docker"

@@ -1,7 +1,7 @@
-"""A stage of an image without Docker: its files in a directory, and commands run with that directory as their root.
+"""A stage of an image without Docker: a directory with its files, in which commands run as in a root.
 
-In the place of the base image stand this machine's system, read-only, and the Python that runs the tests, with pip as
-its only package. Commands run in a mount namespace of their own, for which root is needed.
+Instead of the base image, a stage has the system of this machine, read-only, and the Python that runs the tests, with
+pip as its only package. Commands run in a mount namespace of their own, which requires root.
 """
 
 import os
@@ -17,33 +17,33 @@ from pathlib import Path
 import pytest
 
 SCRATCH = "/tmp"  # noqa: S108 - the container's own
-"""The directory that is mounted for what need not stay."""
+"""The directory for temporary files."""
 
 _SYSTEM_PREFIX = Path("/usr")
 _PREFIX = Path(sys.base_prefix)
 _PROGRAM = Path(sys.executable).resolve()
-# Whether Python has a directory of its own, and is no part of the system.
+# Whether Python is installed outside the system's own directory.
 _OWN = _PREFIX != _SYSTEM_PREFIX
 _SYSTEM = [Path(path) for path in ("/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib64", "/usr/share", "/etc")]
 _LINKS = [Path(path) for path in ("/bin", "/sbin", "/lib", "/lib64")]
 _KERNEL = [Path(path) for path in ("/dev", "/proc")]
 _PACKAGES = Path(sysconfig.get_path("purelib", vars={"base": str(_PREFIX), "platbase": str(_PREFIX)}))
-# How this machine reaches a package index is its own business.
+# The variables by which this machine reaches a package index are passed to the build.
 _PASSED = re.compile("PIP_.*|.*_PROXY|SSL_CERT_.*|REQUESTS_CA_BUNDLE", re.IGNORECASE)
-_PATIENCE = 600
+_PATIENCE_SECONDS = 1800
 
 
 def needs_root() -> None:
-    """Skip the test where nothing may be mounted."""
+    """Skip the test unless root runs it: only root can mount."""
     if os.geteuid() != 0:
-        pytest.skip("only root may mount what stands in for an image")
+        pytest.skip("only root can mount the directories of an image")
 
 
 class Stage:
-    """The files of one stage, and what its instructions have set.
+    """The files of a stage, and the values that its instructions set.
 
     Args:
-        directory: what will hold it; made if missing.
+        directory: the parent of its files; created if missing.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -72,29 +72,29 @@ class Stage:
             shutil.copytree(package, self._packages / package.name)
 
     def at(self, path: str) -> Path:
-        """Where a path of the stage is outside of it."""
+        """The path on this machine of a path in the stage."""
         return self._root / path.lstrip("/")
 
     @property
     def base_packages(self) -> list[str]:
-        """What the base image's own Python has."""
+        """The packages of the Python of the base image."""
         return sorted(path.name for path in self._packages.iterdir())
 
     def build(self, command: str) -> None:
-        """Run a command as a build does: as root, and on files that take writes."""
+        """Run a command as a build does: as root, with writable files."""
         passed = {name: value for name, value in os.environ.items() if _PASSED.fullmatch(name)}
-        # Debian's own Python guards its packages; that of the base image does not.
+        # Unlike the Python of the base image, Debian's refuses to install packages.
         base = {"HOME": "/root", "PIP_BREAK_SYSTEM_PACKAGES": "1", **passed}
         variables = {**base, **self.arguments, **self.environment}
         entered = self._entered(["sh", "-c", command], "0:0", variables, [])
-        ended = subprocess.run(entered, capture_output=True, text=True, timeout=_PATIENCE, check=False)
+        ended = subprocess.run(entered, capture_output=True, text=True, timeout=_PATIENCE_SECONDS, check=False)
         assert ended.returncode == 0, f"{command}\n{ended.stdout}{ended.stderr}"
 
     def contained(self, command: Sequence[str], user: str, variables: dict[str, str]) -> list[str]:
-        """The command line that runs a command as a container does whose root is read-only.
+        """Return the command line that runs a command as in a container with a read-only root.
 
-        Only `/tmp` and the volumes, of which each user has their own, take writes. Who has no entry in the list of
-        users has the home `/`, as in Docker.
+        Only `/tmp` and the volumes, of which each user has their own, are writable. A user without an entry in
+        `/etc/passwd` has the home `/`, as in Docker.
         """
         read_only = [
             f"mount --options remount,bind,ro {self._quoted('/')}",
@@ -103,7 +103,7 @@ class Stage:
         for volume in self.volumes:
             held = self._root.with_name("volumes") / user / volume.lstrip("/")
             if not held.exists():
-                # A volume that is new begins with what the image has there.
+                # A new volume starts with the files of the image.
                 held.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copytree(self.at(volume), held)
             read_only.append(f"mount --bind {shlex.quote(str(held))} {self._quoted(volume)}")

@@ -1,4 +1,4 @@
-"""The image as the Dockerfile makes it, carried out without Docker; `stage.py` says what stands in for it."""
+"""The image that the Dockerfile makes, built without Docker; see `stage.py`."""
 
 import json
 import re
@@ -15,32 +15,32 @@ from tests.support.builders import SECRET, Issue, at
 from tests.support.paths import REPOSITORY
 from tests.support.postgresql import oldest, running
 from tests.support.prometheus import free_port
+from tests.support.waiting import PATIENCE_SECONDS
 from tests.system.image.building import build
 from tests.system.image.stage import SCRATCH, Stage, needs_root
 
 _ARGUMENTS = {"VERSION": "1.2.3", "REVISION": "0123abc", "SOURCE": "https://git.example.com/loopgauge"}
 _UNWANTED = re.compile(r"(postgres|initdb|pg_ctl|pip[\d.]*|uv|ruff|mypy|pytest|hatch\w*)")
-_PATIENCE = 60.0
 
 
-# One test, since the packages are fetched and installed for it.
-def test_what_the_dockerfile_makes_serves_as_any_user_and_takes_no_writes(tmp_path: Path) -> None:
+# One test, because the build downloads and installs packages.
+def test_the_image_serves_as_any_user_without_writing_to_its_files(tmp_path: Path) -> None:
     needs_root()
     programs = oldest()
     image = build(tmp_path, _ARGUMENTS)
-    _see_what_is_inside(image)
-    _see_what_it_says_of_itself(image)
-    _see_that_it_asks_for_a_database(image)
+    _check_contents(image)
+    _check_labels(image)
+    _check_error_without_database(image)
     port = free_port()
     with running(programs, {"listen_addresses": "127.0.0.1", "port": str(port)}):
         url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
         migrated = _run(image, [*image.entrypoint, "migrate"], LOOPGAUGE_DATABASE_URL=url)
         assert migrated.stdout.startswith("the schema is at revision "), migrated.stderr
         for number, user in enumerate((image.user, "54321:12345"), start=1):
-            _see_that_it_serves(image, url, user, number)
+            _check_service(image, url, user, number)
 
 
-def _see_what_is_inside(image: Stage) -> None:
+def _check_contents(image: Stage) -> None:
     [packages] = image.at("/opt/loopgauge/lib").glob("python*/site-packages")
     installed = {path.name.partition("-")[0].replace("_", "-").lower() for path in packages.glob("*.dist-info")}
     locked = set(re.findall(r"^(\S+)==", (REPOSITORY / "requirements-image.lock").read_text(), re.MULTILINE))
@@ -54,7 +54,7 @@ def _see_what_is_inside(image: Stage) -> None:
     assert bytecode.read_bytes()[4:8] == (0b01).to_bytes(4, "little")
 
 
-def _see_what_it_says_of_itself(image: Stage) -> None:
+def _check_labels(image: Stage) -> None:
     said = {name.removeprefix("org.opencontainers.image."): value for name, value in image.labels.items()}
     assert set(said) == {"title", "description", "licenses", "version", "revision", "source"}
     assert (said["version"], said["revision"], said["source"]) == tuple(_ARGUMENTS.values())
@@ -64,7 +64,7 @@ def _see_what_it_says_of_itself(image: Stage) -> None:
     assert image.command == ["serve"]
 
 
-def _see_that_it_asks_for_a_database(image: Stage) -> None:
+def _check_error_without_database(image: Stage) -> None:
     for command in (image.command, ["migrate"], ["deliveries", "list"]):
         ended = _run(image, [*image.entrypoint, *command])
         assert ended.returncode == 1
@@ -73,7 +73,7 @@ def _see_that_it_asks_for_a_database(image: Stage) -> None:
     assert _run(image, ["ls", "-A", *image.volumes]).stdout == ""
 
 
-def _see_that_it_serves(image: Stage, url: str, user: str, number: int) -> None:
+def _check_service(image: Stage, url: str, user: str, number: int) -> None:
     port = str(free_port())
     variables = {
         "LOOPGAUGE_DATABASE_URL": url,
@@ -94,7 +94,7 @@ def _see_that_it_serves(image: Stage, url: str, user: str, number: int) -> None:
         for path in (SCRATCH, *image.volumes):
             assert _run(image, ["touch", f"{path}/written-by-{number}"], user).returncode == 0
         process.send_signal(signal.SIGTERM)
-        assert process.wait(_PATIENCE) == 0
+        assert process.wait(PATIENCE_SECONDS) == 0
     assert _run(image, image.health, user, LOOPGAUGE_PORT=port).returncode != 0
 
 
@@ -116,7 +116,7 @@ def _serving(image: Stage, user: str, variables: dict[str, str]) -> Iterator[sub
 
 
 def _wait_for_figure(url: str, number: int) -> None:
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + PATIENCE_SECONDS
     expected = re.compile(rf'^loopgauge_experiments_in_flight{{stage="proposed",team=".*"}} {number}\.0$', re.MULTILINE)
     while not expected.search(httpx.get(url).text):
         assert time.monotonic() < deadline
@@ -125,4 +125,4 @@ def _wait_for_figure(url: str, number: int) -> None:
 
 def _run(image: Stage, command: list[str], user: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
     contained = image.contained(command, user or image.user, variables)
-    return subprocess.run(contained, capture_output=True, text=True, timeout=_PATIENCE, check=False)
+    return subprocess.run(contained, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)

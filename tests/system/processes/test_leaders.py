@@ -1,4 +1,4 @@
-"""Of several workers exactly one exports the metrics; when it dies or freezes, another one does."""
+"""Exactly one of several workers exports the metrics, and another one when the first dies or freezes."""
 
 import os
 import signal

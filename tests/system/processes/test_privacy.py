@@ -1,6 +1,6 @@
-"""No person is measured, and none is told of: not by a figure, a read answer, a command, a log or a table.
+"""No person appears in metrics, responses, commands, logs or tables.
 
-The one place where persons are is what was delivered, as it came: its body and headers, behind the admin token.
+The only exception are the body and the headers of deliveries, which require the admin token.
 """
 
 import asyncio
@@ -28,16 +28,16 @@ from tests.support.signing import SOURCES
 from tests.support.waiting import PATIENCE_SECONDS
 
 _AT_ONCE = 8
-# After one that began when all was there comes another that ends after it.
+# The last of them began after everything was processed.
 _SNAPSHOTS = 3
 _READ_ALONE = 100
 _OF_FORKS = ("github:acme/app!7", "github:acme/app!9", "github:acme/app#45")
 _DELIVERED = {("deliveries", "headers"), ("deliveries", "body")}
 _DELIVERED_LINE = re.compile(r"\s*\"?(headers|body|body_base64)\b")
-Told: TypeAlias = tuple[str, str]
-"""Where something is told, and its text."""
+Output: TypeAlias = tuple[str, str]
+"""The origin of a text, and the text."""
 
-# What was pushed to a fork can find the change that it serves by this alone; no answer shows whose the fork is.
+# Only this links a push to a fork with its change. No response shows the owner of the fork.
 _BRANCH_OF_A_FORK = re.compile(rf"(?<=')branch:{ACCOUNT}/[^@']+@")
 _COMMANDS = """
 import json, sys
@@ -51,15 +51,12 @@ teams: {"*": everybody}
 """
 
 
-async def test_no_output_and_no_table_but_the_inbox_itself_carries_a_person(
+async def test_no_output_and_no_table_except_the_inbox_contains_a_person(
     database: Database, database_url: str, tmp_path: Path
 ) -> None:
-    """See that nobody who is in what was delivered is in anything that is told or kept of it.
-
-    What is planted where, and what stays as it is and why, `tests.support.persons` tells.
-    """
+    """Post deliveries with a planted person, and search all outputs and tables for it; see `tests.support.persons`."""
     story, corpus = list(built()), list(kept())
-    # Of GitHub's many kinds of events, the story has those that are read at all.
+    # The story contains every kind of GitHub event that the service reads.
     kinds = _each_kind([*story, *(one for one in corpus if one.scheme.provider != "github")])
     sent = [*story, *corpus, *(broken for kind in kinds for broken in kind.unreadable())]
     assert [one.path for one in sent if MARK not in one.body.decode(errors="replace").lower()] == []
@@ -70,7 +67,7 @@ async def test_no_output_and_no_table_but_the_inbox_itself_carries_a_person(
             answers = await _send(client, sent)
             figures = await _settled(client)
             told = [*answers, *await _everything_read(client, database)]
-        # What it says last is that it has stopped.
+        # The log is complete after the end.
         service.end(signal.SIGTERM)
         told += [("the log", json.dumps(line)) for line in service.log()]
     told += [*await _rows(database), *await _printed(database, database_url, tmp_path)]
@@ -80,7 +77,7 @@ async def test_no_output_and_no_table_but_the_inbox_itself_carries_a_person(
 
 
 def _assert_that_much_counts(figures: Samples, story: Sequence[Planted]) -> None:
-    """See that of every source that tells the story something counts, and that what nobody can read fails."""
+    """Check that deliveries of every source are counted, and that unreadable ones fail."""
     verdicts = {key[1:]: number for key, number in figures.items() if key[0] == "interpreted_total"}
     sources = {one.path.removeprefix("/webhooks/").replace("-", "_") for one in story}
     assert [source for source in sources if not verdicts[source, "counted"]] == []
@@ -98,7 +95,7 @@ def _sources() -> Mapping[str, str]:
 
 
 def _each_kind(requests: Iterable[Planted]) -> Iterable[Planted]:
-    """One request of every kind of event that a provider sends."""
+    """One request for each kind of event of each provider."""
     kinds: dict[tuple[str, str], Planted] = {}
     for one in requests:
         event = next((value for name, value in one.headers.items() if name.endswith(("-event", "-event-type"))), "")
@@ -108,9 +105,9 @@ def _each_kind(requests: Iterable[Planted]) -> Iterable[Planted]:
     return kinds.values()
 
 
-async def _send(client: httpx.AsyncClient, requests: Sequence[Planted]) -> list[Told]:
-    """Send requests, a few at once, and return the answers; only an event that cannot be read may be refused."""
-    told: list[Told] = []
+async def _send(client: httpx.AsyncClient, requests: Sequence[Planted]) -> list[Output]:
+    """Send requests concurrently, and return the responses. Only unreadable events may be refused."""
+    told: list[Output] = []
     waiting = iter(requests)
 
     async def sender() -> None:
@@ -124,7 +121,7 @@ async def _send(client: httpx.AsyncClient, requests: Sequence[Planted]) -> list[
 
 
 async def _settled(client: httpx.AsyncClient) -> Samples:
-    """Wait until everything is interpreted and projected, and return the figures that tell of all of it."""
+    """Wait until everything is processed and applied, and return the metrics of the next snapshots."""
     figures: Samples = {}
     moments: set[float] = set()
     async with asyncio.timeout(PATIENCE_SECONDS):
@@ -137,9 +134,9 @@ async def _settled(client: httpx.AsyncClient) -> Samples:
     return figures
 
 
-async def _everything_read(client: httpx.AsyncClient, database: Database) -> list[Told]:
-    """Every answer to a reader without the admin token, under its path."""
-    # One by one deliveries tell what their list tells.
+async def _everything_read(client: httpx.AsyncClient, database: Database) -> list[Output]:
+    """Read every path that needs no admin token, and return the responses."""
+    # A single delivery shows the same as the list.
     some = (await _column(database, deliveries.c.id))[:_READ_ALONE]
     named = {"delivery": some, "experiment": await _references(database)}
     paths = []
@@ -149,7 +146,7 @@ async def _everything_read(client: httpx.AsyncClient, database: Database) -> lis
         assert set(wanted) <= set(named), f"{template}: tell this test what to read it with"
         filled = [template.replace(f"{{{name}}}", quote(value, safe="")) for name in wanted for value in named[name]]
         paths += (filled or [template]) if "get" in methods else []
-    told: list[Told] = []
+    told: list[Output] = []
     waiting = iter(paths)
 
     async def reader() -> None:
@@ -163,11 +160,11 @@ async def _everything_read(client: httpx.AsyncClient, database: Database) -> lis
 
 
 async def _pages(client: httpx.AsyncClient, path: str) -> AsyncIterator[str]:
-    """The answer to a path, and where it has pages each of them."""
+    """Read a path, and all its pages."""
     cursor: str | None = ""
     while cursor is not None:
         answer = await client.get(path, params={"cursor": cursor} if cursor else {})
-        # Evidence is no experiment, and is told what it serves.
+        # Evidence is not an experiment: the response names the experiment that it belongs to.
         known = {200, 404} if path.startswith("/experiments/") else {200}
         assert answer.status_code in known, (path, answer.text)
         yield answer.text
@@ -176,7 +173,7 @@ async def _pages(client: httpx.AsyncClient, path: str) -> AsyncIterator[str]:
 
 
 async def _references(database: Database) -> list[str]:
-    """What can be asked of by its reference; whoever asks for somebody's fork knows whose it is."""
+    """The references of subjects and experiments, except those of forks, which name their owner."""
     subjects = await _column(database, events.c.subject)
     return [*(one for one in subjects if MARK not in one), *await _column(database, experiments.c.id)]
 
@@ -186,9 +183,9 @@ async def _column(database: Database, column: Column[Any]) -> list[str]:
         return sorted({str(value) for value in (await connection.execute(select(column))).scalars()})
 
 
-async def _rows(database: Database) -> list[Told]:
-    """Every row of every table, but for what was delivered."""
-    told: list[Told] = []
+async def _rows(database: Database) -> list[Output]:
+    """Read every row of every table, except the bodies and headers of deliveries."""
+    told: list[Output] = []
     async with database.transaction() as connection:
         for table in metadata.sorted_tables:
             columns = [one for one in table.c if (table.name, one.name) not in _DELIVERED]
@@ -198,8 +195,8 @@ async def _rows(database: Database) -> list[Told]:
     return told
 
 
-async def _printed(database: Database, database_url: str, directory: Path) -> list[Told]:
-    """What the commands print, but for what was delivered; a replay under other rules has much to tell."""
+async def _printed(database: Database, database_url: str, directory: Path) -> list[Output]:
+    """The output of the commands, except the bodies and headers of deliveries."""
     roots = await _column(database, experiments.c.root)
     shown = [["deliveries", "show", one] for one in (await _column(database, deliveries.c.id))[:3]]
     lists = [["deliveries", "list", "--limit", "1000"], ["replay", "--dry-run"]]
@@ -215,7 +212,7 @@ async def _printed(database: Database, database_url: str, directory: Path) -> li
 
 
 async def _run(commands: Sequence[Sequence[str]], environment: Mapping[str, str]) -> str:
-    """What commands print and log, all run by one interpreter."""
+    """Run commands in one interpreter, and return their output and log."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", _COMMANDS, json.dumps(commands)),
         env=environment,
@@ -228,6 +225,6 @@ async def _run(commands: Sequence[Sequence[str]], environment: Mapping[str, str]
 
 
 def _around(text: str) -> str:
-    """The text about the first mark in it."""
+    """The text around the first mark."""
     place = text.lower().index(MARK)
     return text[max(0, place - 150) : place + 60]

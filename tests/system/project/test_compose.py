@@ -1,4 +1,4 @@
-"""`docker compose up`: what the services are told of each other is true, and what is mounted is right."""
+"""The services of `compose.yaml` have consistent settings and valid mounts."""
 
 import re
 import shutil
@@ -18,7 +18,7 @@ _DEFAULT = re.compile(r"\$\{\w+:-([^}]*)\}")
 
 
 def _compose() -> dict[str, Any]:
-    """The file as it is without an environment or a `.env`."""
+    """Read the file with the default of each variable."""
     text = (REPOSITORY / "compose.yaml").read_text()
     read: dict[str, Any] = yaml.safe_load(_DEFAULT.sub(lambda variable: variable[1], text))
     return read
@@ -30,13 +30,13 @@ _OURS = ("loopgauge", "migrate")
 
 
 def _mounts(service: str) -> dict[str, str]:
-    """What is mounted in a service, by where."""
+    """The source of each mount of a service, by its target."""
     parts = [mount.split(":") for mount in _SERVICES[service].get("volumes", [])]
     return {target: source for source, target, *_ in parts}
 
 
 def _port(service: str) -> int:
-    """Where a service listens, inside as outside."""
+    """The port of a service, which is the same inside and outside."""
     [published] = _SERVICES[service]["ports"]
     address, outside, inside = published.split(":")
     assert (address, outside) == ("127.0.0.1", inside)
@@ -44,19 +44,19 @@ def _port(service: str) -> int:
 
 
 @pytest.mark.parametrize("service", _SERVICES)
-def test_what_is_mounted_exists(service: str) -> None:
+def test_mounted_files_exist(service: str) -> None:
     for source in _mounts(service).values():
         assert source in _COMPOSE["volumes"] or (REPOSITORY / source).exists()
 
 
 @pytest.mark.parametrize("service", _SERVICES)
-def test_what_a_service_listens_on_is_open_to_this_machine_alone(service: str) -> None:
+def test_published_ports_are_open_to_this_machine_only(service: str) -> None:
     if "ports" in _SERVICES[service]:
         assert _port(service)
 
 
 @pytest.mark.parametrize("service", _OURS)
-def test_the_service_understands_its_settings(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_settings_are_valid(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
     environment: dict[str, str] = _SERVICES[service]["environment"]
     assert unknown_settings(environment) == []
     for name, value in environment.items():
@@ -70,33 +70,34 @@ def test_the_service_understands_its_settings(service: str, monkeypatch: pytest.
     assert (url.username, url.password, url.path.lstrip("/")) == expected
 
 
-def test_the_service_is_reached_where_it_listens_and_spools_where_something_is_mounted() -> None:
+def test_the_published_port_and_the_volume_match_the_settings() -> None:
     environment = _SERVICES["loopgauge"]["environment"]
     assert int(environment["LOOPGAUGE_PORT"]) == _port("loopgauge")
     assert environment["LOOPGAUGE_DATA_DIR"] in _mounts("loopgauge")
 
 
 @pytest.mark.parametrize("service", _OURS)
-def test_the_service_can_write_where_it_must_and_do_no_more_than_it_needs(service: str) -> None:
-    told = _SERVICES[service]
-    assert (told["read_only"], told["cap_drop"], told["security_opt"]) == (True, ["ALL"], ["no-new-privileges:true"])
-    assert told["tmpfs"] == ["/tmp"]  # noqa: S108 - the container's own
+def test_the_containers_are_read_only_and_without_privileges(service: str) -> None:
+    container = _SERVICES[service]
+    assert (container["read_only"], container["cap_drop"]) == (True, ["ALL"])
+    assert container["security_opt"] == ["no-new-privileges:true"]
+    assert container["tmpfs"] == ["/tmp"]  # noqa: S108 - the container's own
 
 
-def test_the_schema_is_there_before_the_service() -> None:
+def test_the_migration_completes_before_the_service_starts() -> None:
     awaited = _SERVICES["loopgauge"]["depends_on"]
     assert awaited["migrate"]["condition"] == "service_completed_successfully"
     assert _SERVICES["migrate"]["depends_on"]["postgresql"]["condition"] == "service_healthy"
 
 
-def test_our_image_is_built_once_and_before_whoever_else_runs_it() -> None:
-    built = [told["image"] for told in _SERVICES.values() if "build" in told]
+def test_the_image_is_built_once_before_other_services_run_it() -> None:
+    built = [definition["image"] for definition in _SERVICES.values() if "build" in definition]
     assert sorted(set(built)) == sorted(built) == ["loopgauge:local"]
-    for told in _SERVICES.values():
-        if told["image"] in built and "build" not in told:
-            assert told["pull_policy"] == "never"
-            awaited = [_SERVICES[name] for name in told["depends_on"]]
-            assert told["image"] in [one["image"] for one in awaited if "build" in one]
+    for definition in _SERVICES.values():
+        if definition["image"] in built and "build" not in definition:
+            assert definition["pull_policy"] == "never"
+            awaited = [_SERVICES[name] for name in definition["depends_on"]]
+            assert definition["image"] in [one["image"] for one in awaited if "build" in one]
 
 
 def _prometheus() -> dict[str, Any]:
@@ -104,7 +105,7 @@ def _prometheus() -> dict[str, Any]:
     return read
 
 
-def test_prometheus_is_told_what_the_example_says_but_for_the_names_of_the_others() -> None:
+def test_the_configuration_of_prometheus_equals_the_example_except_for_host_names() -> None:
     example = yaml.safe_load((REPOSITORY / "dashboards" / "prometheus.yml").read_text())
     here = _prometheus()
     for configuration, alertmanager, scraped in (
@@ -118,7 +119,7 @@ def test_prometheus_is_told_what_the_example_says_but_for_the_names_of_the_other
     assert here == example
 
 
-def test_prometheus_finds_its_configuration_and_right_rules(tmp_path: Path) -> None:
+def test_prometheus_finds_its_configuration_and_valid_rules(tmp_path: Path) -> None:
     [mounted] = _SERVICES["prometheus"]["configs"]
     assert f"--config.file={mounted['target']}" in _SERVICES["prometheus"]["command"]
     at = Path(mounted["target"])
@@ -129,7 +130,7 @@ def test_prometheus_finds_its_configuration_and_right_rules(tmp_path: Path) -> N
     assert len(re.findall(r"SUCCESS: \d+ rules found", checked.stdout)) == 3
 
 
-def test_what_prometheus_keeps_outlives_it_for_a_year() -> None:
+def test_prometheus_keeps_its_data_for_a_year_on_a_volume() -> None:
     command = _SERVICES["prometheus"]["command"]
     assert "--storage.tsdb.retention.time=1y" in command
     assert not any("lifecycle" in option or "admin-api" in option for option in command)
@@ -137,13 +138,13 @@ def test_what_prometheus_keeps_outlives_it_for_a_year() -> None:
     assert directory in _mounts("prometheus")
 
 
-def test_alertmanager_can_read_what_is_mounted() -> None:
+def test_the_configuration_of_alertmanager_is_valid() -> None:
     mounted = REPOSITORY / _mounts("alertmanager")["/etc/alertmanager/alertmanager.yml"]
     checked = subprocess.run([tool("amtool"), "check-config", mounted], capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stderr
 
 
-def test_grafana_finds_prometheus_the_dashboards_and_the_first_of_them() -> None:
+def test_grafana_finds_prometheus_and_the_dashboards() -> None:
     mounts = {target: REPOSITORY / source for target, source in _mounts("grafana").items()}
     [source] = _read(mounts["/etc/grafana/provisioning/datasources"])["datasources"]
     assert source["url"] == "${PROMETHEUS_URL}"
@@ -163,7 +164,7 @@ def _read(directory: Path) -> dict[str, Any]:
     return read
 
 
-def test_the_readme_gives_the_past_the_labels_that_scraping_gives_here() -> None:
+def test_the_readme_exports_history_with_the_labels_of_the_scrape() -> None:
     [scraping] = _prometheus()["scrape_configs"]
     [[target]] = [one["targets"] for one in scraping["static_configs"]]
     assert f"export-history --label instance={target}" in (REPOSITORY / "README.md").read_text()

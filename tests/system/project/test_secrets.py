@@ -1,4 +1,4 @@
-"""No secret and no token is told: by no log, not even at the level debug, by no answer, no error and no command."""
+"""No log, response, error or command reveals a secret or a token, not even at the level debug."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ _TOKENS = {name: f"{_MARK}-{name.lower()}-token" for name in ("READ", "WRITE", "
 
 
 async def test_no_secret_is_revealed(database: Database, database_url: str, tmp_path: Path) -> None:
-    # The server of the suite asks for no password; what is given is in the URL all the same.
+    # The test server ignores the password of the URL.
     url = database_url.replace("postgres@", f"postgres:{_MARK}-password@")
     variables = {
         "SOURCES__GITHUB__PREVIOUS_SECRET": f"{_MARK}-previous-secret",
@@ -35,7 +35,7 @@ async def test_no_secret_is_revealed(database: Database, database_url: str, tmp_
         told = await asyncio.to_thread(_ask_everything, service.url)
         service.post_all([Issue(created_at=at(2)).opened(), github("issues", b"{")])
         async with database.transaction() as connection:
-            # From here on everything that reads or writes fails.
+            # From here on, reads and writes fail.
             await connection.execute(text("ALTER TABLE experiments RENAME TO gone"))
             await connection.execute(text("ALTER TABLE touched RENAME TO gone_too"))
         service.post_all([Issue(number=46, created_at=at(2)).opened()])
@@ -60,7 +60,7 @@ _SEEN = {200, 401, 404, 422}
 
 
 def _ask_everything(url: str) -> list[tuple[int, str]]:
-    """The answers to reads of every kind with tokens of every kind, right and wrong ones."""
+    """Read every kind of path with every token and with a wrong one, and return the responses."""
     paths = ["/deliveries", "/openapi.json", "/docs", "/metrics", "/readyz", "/deliveries/1", "/nothing"]
     paths += ["/experiments/github:acme%2Fapp%2345/explain"]
     shown = [*_TOKENS.values(), f"{_MARK}-metrics-token", f"{_MARK}-wrong"]
@@ -71,7 +71,7 @@ def _ask_everything(url: str) -> list[tuple[int, str]]:
 
 
 def _printed(command: list[str], url: str, variables: dict[str, str]) -> str:
-    """All that a command writes."""
+    """Run a command, and return its output and errors."""
     environment = {f"LOOPGAUGE_{name}": value for name, value in {**variables, "DATABASE_URL": url}.items()}
     ended = subprocess.run(
         [sys.executable, "-m", "service", *command],

@@ -1,4 +1,4 @@
-"""The README's walk through a failure, as it stands there and in its order."""
+"""The commands of the README's walk through a failure work in their order."""
 
 import json
 import os
@@ -15,7 +15,7 @@ _README = README.read_text()
 
 
 def _examples(*names: str) -> str:
-    """Examples of the README by their names, one after the other."""
+    """The named examples of the README, one after another."""
     found = [_README.partition(f"<!-- example: {name} -->\n```sh\n")[2].partition("```")[0] for name in names]
     assert all(found)
     return "\n".join(found)
@@ -56,7 +56,7 @@ def test_the_readmes_walkthrough_of_a_failure_works(database_url: str, tmp_path:
             return typed("the scorecard")
 
         assert json.loads(_run(at_the_service(_examples("a failure"))))["status"] == "stored"
-        # Until it is interpreted, nothing is known of it.
+        # The service knows an experiment after it has processed the delivery.
         _until("counted", lambda: service.get("/deliveries").text)
         before = _until("outcome failed", explained)
         assert "failure_category unclassified" in before
@@ -68,7 +68,7 @@ def test_the_readmes_walkthrough_of_a_failure_works(database_url: str, tmp_path:
         assert "biggest group unclassified n 1" in scorecard()
         assert "no failed experiment has been shared yet" in scorecard()
         posted = _run(at_the_service(_examples("a failure", "a classification by comment")))
-        # The failure is sent once more, with the times of now.
+        # The example sends the failure again, with the present time.
         assert posted.endswith('"status": "stored"}')
         after = _until("failure_category intelligent", explained)
         assert "outcome failed" in after

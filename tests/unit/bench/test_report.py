@@ -1,4 +1,4 @@
-"""What benchmarks tell follows from what they measured, and what they post is as it is said to be."""
+"""The report of the benchmarks, and the traffic that they post."""
 
 import json
 
@@ -36,13 +36,11 @@ def test_the_ratio_is_the_median_of_the_ratios_of_each_round() -> None:
         (_line(4, 4, 4, references=(10, 10, 10), most=0.3), False),
     ],
 )
-def test_a_bound_is_held_against_the_ratio_or_where_there_is_none_against_the_median(
-    line: Line, met: bool | None
-) -> None:
+def test_a_bound_applies_to_the_ratio_or_else_to_the_median(line: Line, met: bool | None) -> None:
     assert line.met is met
 
 
-def test_the_table_tells_each_line_with_its_bound_and_what_it_is_against() -> None:
+def test_the_table_shows_each_line_with_its_bound_and_its_reference() -> None:
     lines = [_line(0.5, 1500, 2.25, most=2), _line(3, 3, 3, references=(2, 2, 2), least=1)]
     assert table(lines).splitlines() == [
         "| what     | median  | least to most | against           | ratio | bound |         |",
@@ -52,28 +50,28 @@ def test_the_table_tells_each_line_with_its_bound_and_what_it_is_against() -> No
     ]
 
 
-def test_programs_read_the_same_with_the_machine_beside_it() -> None:
-    told = json.loads(as_json([_line(3, 3, 3, references=(2, 2, 2), least=1)]))
-    [line] = told["lines"]
+def test_the_json_contains_the_same_values_and_the_machine() -> None:
+    report = json.loads(as_json([_line(3, 3, 3, references=(2, 2, 2), least=1)]))
+    [line] = report["lines"]
     assert (line["values"], line["references"], line["median"], line["ratio"]) == ([3, 3, 3], [2, 2, 2], 3, 1.5)
     assert (line["least"], line["met"]) == (1, True)
-    assert {"processor", "cores", "python", "loopgauge"} <= told["machine"].keys()
+    assert {"processor", "cores", "python", "loopgauge"} <= report["machine"].keys()
 
 
-def test_nine_in_ten_deliveries_of_the_traffic_say_nothing_of_use() -> None:
+def test_ninety_percent_of_the_traffic_is_ignored() -> None:
     requests = list(traffic(2000))
     verdicts = [interpret_delivery(RULES, request.delivery(at(28))).verdict for request in requests]
     assert set(verdicts) == {"counted", "ignored"}
     assert verdicts.count("ignored") / len(verdicts) == pytest.approx(0.9, abs=0.02)
 
 
-def test_the_traffic_is_always_the_same_and_no_delivery_comes_twice() -> None:
+def test_the_traffic_is_deterministic_and_without_duplicates() -> None:
     requests = list(traffic(2000))
     assert requests == list(traffic(2000))
     assert len({request.delivery_id for request in requests}) == len(requests)
 
 
-def test_bodies_of_the_traffic_are_as_large_and_as_repetitive_as_real_ones() -> None:
+def test_bodies_of_the_traffic_have_the_size_and_compression_of_real_ones() -> None:
     bodies = [request.body for request in traffic(500)]
     assert all(json.loads(body) for body in bodies)
     assert all(0.9 * BODY_BYTES < len(body) <= 1.02 * BODY_BYTES for body in bodies)
