@@ -1,8 +1,8 @@
 """Plant a person in payloads wherever providers name one, so that a test can search outputs for it.
 
-What is the work's own name stays as it is: of repositories and projects, labels, branches and titles. People choose
-those to be read, and without them no figure could be found again. A project's own address names its owner too; where
-that is a person, it is one whose own project was connected. The owner of a fork had no part in it, and is planted.
+Names of the work stay as they are: repositories, projects, labels, branches and titles. Users choose them to be read,
+and without them no metric could be found again. The address of a project names its owner too. If the owner is a
+person, that person has connected the project. The owner of a fork takes no part in it, and is replaced.
 """
 
 import base64
@@ -43,7 +43,7 @@ _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ].*")
 
 
 def planted(payload: Any) -> Any:
-    """Put our person in the place of every person of a payload, in its texts, and in objects without a person."""
+    """Replace every person of a payload by ours, who also appears in its texts and in objects without a person."""
     return _planted(payload, "", 0)
 
 
@@ -144,7 +144,7 @@ def _in_account(repository: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _instead(value: Any, *, of_times: bool) -> Any:
-    """Put our person in the place of each number, or of each time, of a payload."""
+    """Replace each number, or each time, of a payload by our person."""
     match value:
         case list():
             return [_instead(one, of_times=of_times) for one in value]

@@ -47,7 +47,7 @@ for arguments in json.loads(sys.argv[1]):
 """
 _RULES = """
 extends: defaults
-teams: {"*": everybody}
+teams: {"*": all}
 """
 
 
