@@ -6,7 +6,7 @@ from importlib.metadata import version
 
 import click
 
-from service.commands.helping import Helping
+from service.commands.help_group import HelpGroup
 
 _SECTIONS: Mapping[str, Mapping[str, str]] = {
     "Run it": {
@@ -30,7 +30,7 @@ _SECTIONS: Mapping[str, Mapping[str, str]] = {
 """The commands in the order a newcomer needs them, with their help here so that `-h` imports no command."""
 
 
-class Commands(Helping):
+class Commands(HelpGroup):
     """Commands by section. A command's module is imported when the command runs."""
 
     def get_command(self, _: click.Context, cmd_name: str) -> click.Command | None:

@@ -52,7 +52,7 @@ DEFAULTS = Path(service.rules.__file__).with_name("defaults.yaml")
 """The packaged rules."""
 
 
-class WrongSetting(Exception):
+class InvalidSetting(Exception):
     """A setting is invalid. The message is one line with the variable and the expected value."""
 
 
@@ -229,16 +229,16 @@ def read_settings(**given: Any) -> Settings:
     """Read the settings of this process. Keyword arguments take precedence over the environment.
 
     Raises:
-        WrongSetting: a setting is missing or invalid.
+        InvalidSetting: a setting is missing or invalid.
     """
     try:
         return Settings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
-        raise WrongSetting("; ".join(map(_message, error.errors(include_input=False, include_url=False)))) from None
+        raise InvalidSetting("; ".join(map(_message, error.errors(include_input=False, include_url=False)))) from None
     except SettingsError as error:
-        raise WrongSetting(_source_message(error)) from None
+        raise InvalidSetting(_source_message(error)) from None
     except UnicodeDecodeError:
-        raise WrongSetting(f"{_DOTENV} is not UTF-8") from None
+        raise InvalidSetting(f"{_DOTENV} is not UTF-8") from None
 
 
 def given_alone(**given: Any) -> Settings:

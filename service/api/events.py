@@ -47,7 +47,7 @@ class EventReceiver:
         source: the source whose secret signs events, if it is configured.
         guard: accepts the write token.
         bodies: reads request bodies within bounds.
-        receiver: stores deliveries.
+        writer: stores deliveries.
         telemetry: counts events by result.
         clock: the time now, UTC.
     """
@@ -57,14 +57,14 @@ class EventReceiver:
         source: Source | None,
         guard: TokenGuard,
         bodies: BodyReader,
-        receiver: DeliveryWriter,
+        writer: DeliveryWriter,
         telemetry: Telemetry,
         clock: Callable[[], datetime],
     ) -> None:
         self._source = source
         self._guard = guard
         self._bodies = bodies
-        self._receiver = receiver
+        self._writer = writer
         self._telemetry = telemetry
         self._clock = clock
 
@@ -93,7 +93,7 @@ class EventReceiver:
             if signing_source is not None:
                 signing_source.provider.verify(headers, body, signing_source.secrets, now)
             deliveries = [_delivery(envelope, now) for envelope in separate(headers, body, now)]
-            stored = await self._receiver.store_all(deliveries) if deliveries else []
+            stored = await self._writer.store_all(deliveries) if deliveries else []
         finally:
             self._bodies.release(body)
         for status in stored:

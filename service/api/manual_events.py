@@ -112,14 +112,14 @@ class ManualEventReceiver:
         self,
         database: Database,
         bodies: BodyReader,
-        receiver: DeliveryWriter,
+        writer: DeliveryWriter,
         telemetry: Telemetry,
         clock: Callable[[], datetime],
         new_id: Callable[[], UUID],
     ) -> None:
         self._database = database
         self._bodies = bodies
-        self._receiver = receiver
+        self._writer = writer
         self._telemetry = telemetry
         self._clock = clock
         self._new_id = new_id
@@ -138,7 +138,7 @@ class ManualEventReceiver:
         finally:
             self._bodies.release(body)
         try:
-            recorded = await record_manual_event(self._database, self._receiver, experiment, event, self._clock())
+            recorded = await record_manual_event(self._database, self._writer, experiment, event, self._clock())
         except tuple(PROBLEMS) as error:
             self._telemetry.count_delivery(SOURCE, refusal_result(error))
             raise

@@ -125,7 +125,7 @@ class WebhookEndpoint:
     Args:
         sources: by name.
         bodies: reads request bodies within bounds.
-        receiver: stores deliveries.
+        writer: stores deliveries.
         telemetry: counts deliveries by result, and records request durations.
         clock: the time now, UTC.
         stopwatch: a monotonic clock, in seconds.
@@ -135,7 +135,7 @@ class WebhookEndpoint:
         self,
         sources: Mapping[str, Source],
         bodies: BodyReader,
-        receiver: DeliveryWriter,
+        writer: DeliveryWriter,
         telemetry: Telemetry,
         clock: Callable[[], datetime],
         stopwatch: Callable[[], float],
@@ -147,7 +147,7 @@ class WebhookEndpoint:
             for name, source in sources.items()
         }
         self._bodies = bodies
-        self._receiver = receiver
+        self._writer = writer
         self._telemetry = telemetry
         self._clock = clock
         self._stopwatch = stopwatch
@@ -204,7 +204,7 @@ class WebhookEndpoint:
             kept = {key: value for key, value in headers.items() if key in provider.kept_headers}
             identity = provider.delivery_id(headers, body)
             delivery = Delivery(source.name, provider.name, identity, kept, body, received_at)
-            return delivery, await self._receiver.store(delivery)
+            return delivery, await self._writer.store(delivery)
         finally:
             self._bodies.release(body)
 

@@ -10,9 +10,9 @@ from uuid import UUID
 
 import click
 
-from service.commands.helping import Helping
+from service.commands.help_group import HelpGroup
 from service.commands.options import AS_JSON, TIME, in_utc
-from service.commands.running import fail, run, usable_settings
+from service.commands.running import fail, require_settings, run
 from service.deliveries.delivery import source_name
 from service.lifecycle.durations import format_duration
 from service.queries.retry import RetryResult, retry_failed, retry_selected
@@ -24,7 +24,7 @@ from service.storage.inbox_listing import InboxRow
 _PAGE = 1000
 
 
-@click.group(cls=Helping)
+@click.group(cls=HelpGroup)
 def deliveries() -> None:
     """List, show and retry webhook deliveries."""
 
@@ -45,7 +45,7 @@ def list_deliveries(
 ) -> None:
     """List deliveries, newest first, with their status and reason."""
     filters = {"source": source_name(source) if source else None, "verdict": verdict, "since": in_utc(since)}
-    run(_list_deliveries(usable_settings(), filters, None if list_all else limit, as_json=as_json))
+    run(_list_deliveries(require_settings(), filters, None if list_all else limit, as_json=as_json))
 
 
 async def _list_deliveries(settings: Settings, filters: Mapping[str, Any], limit: int | None, *, as_json: bool) -> None:
@@ -88,7 +88,7 @@ async def _read_newest(database: Database, filters: Mapping[str, Any], limit: in
 @AS_JSON
 def show_delivery(delivery: UUID, as_json: bool) -> None:
     """Show a delivery with its headers and body."""
-    run(_show_delivery(usable_settings(), delivery, as_json))
+    run(_show_delivery(require_settings(), delivery, as_json))
 
 
 async def _show_delivery(settings: Settings, delivery: UUID, as_json: bool) -> None:
@@ -125,7 +125,9 @@ def retry_deliveries(
     if (source or since) and not failed:
         raise click.UsageError("--source and --since require --failed")
     received = in_utc(since)
-    run(_retry(usable_settings(), list(dict.fromkeys(ids)), source_name(source) if source else None, received, as_json))
+    run(
+        _retry(require_settings(), list(dict.fromkeys(ids)), source_name(source) if source else None, received, as_json)
+    )
 
 
 async def _retry(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from service.commands.running import fail, listen, run, shown_progress, usable_rules
+from service.commands.running import fail, listen, require_rules, run, show_progress
 from service.settings import default_data_dir
 
 
@@ -43,14 +43,14 @@ def demo(port: int, weeks: int, seed: int, pace: float, data_dir: Path | None, o
     from service.demo.sending import UnexpectedAnswer
     from service.server import run_service
 
-    shown = Demonstration(timedelta(weeks=weeks), seed, pace, _own_command(), observed, click.echo, shown_progress)
+    shown = Demonstration(timedelta(weeks=weeks), seed, pace, _own_command(), observed, click.echo, show_progress)
     try:
         with demo_directory((data_dir or default_data_dir("loopgauge-demo")).absolute()) as directory:
             settings = demo_settings(directory, port)
             listening = listen(settings, "--port, or with make demo PORT=8081")
             run(
                 run_service(
-                    settings, usable_rules(settings), listening, shown.visit(settings, listening), FAST_DATABASE
+                    settings, require_rules(settings), listening, shown.visit(settings, listening), FAST_DATABASE
                 )
             )
     except OSError as error:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from service.commands.options import AS_JSON
-from service.commands.running import run, usable_rules, usable_settings
+from service.commands.running import require_rules, require_settings, run
 from service.rules.model import Rules
 from service.settings import Settings
 
@@ -22,8 +22,8 @@ def explain(reference: str, as_json: bool) -> None:
 
     REFERENCE is the id of an experiment, or any reference to it or its evidence.
     """
-    settings = usable_settings()
-    run(_explain(settings, usable_rules(settings), reference, as_json))
+    settings = require_settings()
+    run(_explain(settings, require_rules(settings), reference, as_json))
 
 
 async def _explain(settings: Settings, rules: Rules, reference: str, as_json: bool) -> None:

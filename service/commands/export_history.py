@@ -8,7 +8,7 @@ from typing import IO
 import click
 
 from service.commands.options import TIME, in_utc
-from service.commands.running import fail, run, shown_progress, usable_rules, usable_settings
+from service.commands.running import fail, require_rules, require_settings, run, show_progress
 from service.lifecycle.durations import parse_duration
 from service.rules.model import Rules
 from service.settings import Settings
@@ -68,13 +68,13 @@ def export_history(
     The values are computed from the data stored now, at multiples of --step, such as midnights UTC. Export only times
     before Prometheus' first scrape, and each time only once.
     """
-    settings = usable_settings()
+    settings = require_settings()
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     scraped = {"job": "loopgauge", "instance": f"{host}:{settings.port}", **labels}
     since, until = in_utc(since), in_utc(until)
     if since and until and since > until:
         raise click.UsageError("--since is after --until; give an earlier --since, or a later --until")
-    run(_export_history(settings, usable_rules(settings), (since, until), step, scraped, output))
+    run(_export_history(settings, require_rules(settings), (since, until), step, scraped, output))
 
 
 async def _export_history(
@@ -94,7 +94,7 @@ async def _export_history(
     since, until = span
     times = export_moments(since or earliest_moment(history, terms, now), until or now, step, now)
     try:
-        with output, shown_progress("exporting") as progress:
+        with output, show_progress("exporting") as progress:
             output.writelines(Export(terms, labels, progress).write(history, times))
             output.flush()
     except TakenLabel as error:

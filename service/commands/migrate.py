@@ -5,7 +5,7 @@ import json
 import click
 
 from service.commands.options import AS_JSON
-from service.commands.running import run, usable_settings
+from service.commands.running import require_settings, run
 from service.settings import Settings
 
 
@@ -13,7 +13,7 @@ from service.settings import Settings
 @AS_JSON
 def migrate(as_json: bool) -> None:
     """Migrate the database's schema to the version of this program."""
-    run(_migrate(usable_settings(), as_json=as_json))
+    run(_migrate(require_settings(), as_json=as_json))
 
 
 async def _migrate(settings: Settings, *, as_json: bool) -> None:

@@ -6,7 +6,7 @@ from datetime import datetime
 import click
 
 from service.commands.options import AS_JSON, TIME, in_utc
-from service.commands.running import run, shown_progress, usable_rules, usable_settings
+from service.commands.running import require_rules, require_settings, run, show_progress
 from service.rules.model import Rules
 from service.settings import Settings
 
@@ -17,15 +17,15 @@ from service.settings import Settings
 @AS_JSON
 def replay(since: datetime | None, dry_run: bool, as_json: bool) -> None:
     """Process stored deliveries again under the current rules, and print the metrics that changed."""
-    settings = usable_settings()
-    run(_replay(settings, usable_rules(settings), since, dry_run=dry_run, as_json=as_json))
+    settings = require_settings()
+    run(_replay(settings, require_rules(settings), since, dry_run=dry_run, as_json=as_json))
 
 
 async def _replay(settings: Settings, rules: Rules, since: datetime | None, *, dry_run: bool, as_json: bool) -> None:
     from service.app import metric_terms, open_database, utc_now
     from service.queries.replay import Replay
 
-    with shown_progress("replaying") as progress:
+    with show_progress("replaying") as progress:
         replay_run = Replay(rules, metric_terms(settings, rules), utc_now, progress)
         async with open_database(settings) as database:
             work = replay_run.dry_run if dry_run else replay_run.run

@@ -8,16 +8,16 @@ from typing import IO, Any
 
 import click
 
-from service.commands.helping import Helping
+from service.commands.help_group import HelpGroup
 from service.commands.options import AS_JSON
-from service.commands.running import fail, usable_rules, usable_settings
+from service.commands.running import fail, require_rules, require_settings
 from service.deliveries.delivery import Delivery, source_name
 from service.lifecycle.codec import data_of, kind_of
 from service.providers import PROVIDERS
 from service.rules.model import Interpretation
 
 
-@click.group(cls=Helping)
+@click.group(cls=HelpGroup)
 def rules() -> None:
     """Check and try rules, which decide what deliveries mean."""
 
@@ -27,7 +27,7 @@ def rules() -> None:
 @AS_JSON
 def check_rules(file: Path, as_json: bool) -> None:
     """Validate a rules file, and print each error with its line and path."""
-    checked = usable_rules(usable_settings(rules=file))
+    checked = require_rules(require_settings(rules=file))
     count = len({rule.name for of_kind in checked.by_kind.values() for rule in of_kind})
     if as_json:
         click.echo(json.dumps({"file": str(file), "rules": count}))
@@ -45,7 +45,7 @@ def try_rules(source: str, header_lines: tuple[str, ...], file: Path | None, bod
     """Print the events that a delivery would produce, and why."""
     from service.pipeline.interpret import interpret_delivery
 
-    settings = usable_settings(rules=file)
+    settings = require_settings(rules=file)
     name = source_name(source)
     provider = settings.sources[name].provider if name in settings.sources else name
     if provider not in PROVIDERS:
@@ -54,7 +54,7 @@ def try_rules(source: str, header_lines: tuple[str, ...], file: Path | None, bod
         fail(f"expected a header such as 'X-GitHub-Event: issues', got {wrong[0]!r}")
     headers = {key.strip().lower(): value.strip() for key, _, value in (line.partition(":") for line in header_lines)}
     delivery = Delivery(name, provider, "", headers, body.read(), datetime.now(UTC))
-    shown = _interpretation(interpret_delivery(usable_rules(settings), delivery))
+    shown = _interpretation(interpret_delivery(require_rules(settings), delivery))
     click.echo(json.dumps(shown, indent=2) if as_json else _in_lines(shown))
 
 

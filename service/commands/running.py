@@ -13,17 +13,17 @@ import uvloop
 from service.lifecycle.errors import LifecycleError
 from service.rules.document import InvalidRules
 from service.rules.model import Rules
-from service.settings import Settings, WrongSetting, load_rules, read_settings
+from service.settings import InvalidSetting, Settings, load_rules, read_settings
 
 
-def usable_settings(**given: Any) -> Settings:
+def require_settings(**given: Any) -> Settings:
     try:
         return read_settings(**given)
-    except WrongSetting as error:
+    except InvalidSetting as error:
         fail(str(error))
 
 
-def usable_rules(settings: Settings) -> Rules:
+def require_rules(settings: Settings) -> Rules:
     try:
         return load_rules(settings)
     except InvalidRules as error:
@@ -61,7 +61,7 @@ def listen(settings: Settings, choices: str) -> socket.socket:
 
 
 @contextmanager
-def shown_progress(label: str) -> Iterator[Callable[[int, int], None]]:
+def show_progress(label: str) -> Iterator[Callable[[int, int], None]]:
     """Show a progress bar on a terminal, and nothing elsewhere."""
     if not sys.stderr.isatty():
         yield lambda _done, _total: None

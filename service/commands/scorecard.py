@@ -6,7 +6,7 @@ from datetime import timedelta
 import click
 
 from service.commands.options import AS_JSON
-from service.commands.running import fail, run, usable_rules, usable_settings
+from service.commands.running import fail, require_rules, require_settings, run
 from service.lifecycle.durations import format_duration, parse_window
 from service.rules.model import Rules
 from service.settings import Settings
@@ -25,8 +25,8 @@ def _window(_context: click.Context, _option: click.Parameter, written: str) -> 
 @AS_JSON
 def scorecard(team: str, window: timedelta, as_json: bool) -> None:
     """Answer the four questions for the organisation or one team."""
-    settings = usable_settings()
-    run(_scorecard(settings, usable_rules(settings), team, window, as_json))
+    settings = require_settings()
+    run(_scorecard(settings, require_rules(settings), team, window, as_json))
 
 
 async def _scorecard(settings: Settings, rules: Rules, team: str, window: timedelta, as_json: bool) -> None:

@@ -3,7 +3,7 @@
 import click
 import structlog
 
-from service.commands.running import listen, run, usable_rules, usable_settings
+from service.commands.running import listen, require_rules, require_settings, run
 from service.logs import configure_logs
 from service.settings import Role, given_settings, unknown_settings
 
@@ -16,11 +16,11 @@ _log = structlog.get_logger(__name__)
 @click.option("--role", type=click.Choice(["all", "api", "worker"]), help="The role of this process; default: all.")
 def serve(host: str | None, port: int | None, role: Role | None) -> None:
     """Run the service."""
-    settings = usable_settings(host=host, port=port, role=role)
+    settings = require_settings(host=host, port=port, role=role)
     configure_logs(settings.log_level)
     for line in unknown_settings(given_settings()):
         _log.warning(line)
     from service.server import run_service
 
     choices = "--host and --port, or LOOPGAUGE_HOST and LOOPGAUGE_PORT"
-    run(run_service(settings, usable_rules(settings), listen(settings, choices)))
+    run(run_service(settings, require_rules(settings), listen(settings, choices)))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from service.app import configured_sources
 from service.deliveries.delivery import source_name
 from service.lifecycle.durations import format_duration, parse_duration
-from service.settings import Settings, WrongSetting, given_settings, read_settings, unknown_settings
+from service.settings import InvalidSetting, Settings, given_settings, read_settings, unknown_settings
 
 
 @pytest.fixture(autouse=True)
@@ -126,14 +126,14 @@ def test_keyword_arguments_take_precedence_over_the_environment(monkeypatch: pyt
 def test_an_invalid_setting_is_reported_in_one_line_with_its_name(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str
 ) -> None:
-    with pytest.raises(WrongSetting) as wrong:
+    with pytest.raises(InvalidSetting) as wrong:
         _read(monkeypatch, **{name: value})
     assert message in str(wrong.value)
     assert "\n" not in str(wrong.value)
 
 
 def test_an_invalid_setting_is_reported_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(WrongSetting) as wrong:
+    with pytest.raises(InvalidSetting) as wrong:
         _read(monkeypatch, PORT="x", SOURCES__GITHUB__SECRET="hush", SOURCES__NOBODYS__SECRET="hush")
     assert "hush" not in str(wrong.value)
     assert wrong.value.__cause__ is None
@@ -176,5 +176,5 @@ def test_the_variables_of_a_dotenv_file_are_checked(tmp_path: Path) -> None:
 
 def test_a_dotenv_file_that_is_not_utf_8_is_an_error(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"LOOPGAUGE_HOST=\xff\n")
-    with pytest.raises(WrongSetting, match="not UTF-8"):
+    with pytest.raises(InvalidSetting, match="not UTF-8"):
         read_settings()

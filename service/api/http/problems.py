@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from inspect import cleandoc
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -205,7 +206,8 @@ def describe_problems(*kinds: type[Exception]) -> dict[int | str, dict[str, Any]
 
 
 def _default_detail(kind: type[Exception]) -> str:
-    return (kind.__doc__ or "").strip()
+    """The first paragraph of the error's docstring."""
+    return cleandoc(kind.__doc__ or "").partition("\n\n")[0].replace("\n", " ")
 
 
 def problem_for(error: Exception, **members: Any) -> JSONResponse:

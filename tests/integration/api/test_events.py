@@ -1,6 +1,6 @@
-"""What a sender of CloudEvents is answered, and what becomes of what it sent.
+"""`POST /events`: accepted and refused CloudEvents, and their effect.
 
-The SDK of the CNCF writes the requests and the library of Standard Webhooks signs them.
+The SDK of the CNCF writes the requests, and the library of Standard Webhooks signs them.
 """
 
 import base64
@@ -39,13 +39,13 @@ WITH_BOTH: Mapping[str, Any] = {**SIGNED, "api_tokens": TOKENS}
 
 
 def ours(statement: str = "proposed", data: Any = None, **attributes: Any) -> CloudEvent:
-    """An event of ours of the second of March; an attribute that is given goes before the usual one."""
+    """An event about an experiment on the second of March, with other attributes if given."""
     usual = {"id": "1", "source": "/pipelines/search", "type": OURS + statement, "subject": SUBJECT, "time": at(2)}
     return CloudEvent(usual | attributes, data)
 
 
 def written(**attributes: Any) -> dict[str, Any]:
-    """An event of ours as JSON, where it is not one that the SDK would write; without what is given as None."""
+    """An event as JSON, for events that the SDK would not write. Attributes of None are omitted."""
     event = {**json.loads(to_structured_event(ours()).body), **attributes}
     return {name: value for name, value in event.items() if value is not None}
 
@@ -55,7 +55,7 @@ def structured(event: Any) -> HTTPMessage:
 
 
 def batched(*events: CloudEvent | dict[str, Any]) -> HTTPMessage:
-    """A batch, each of whose events the SDK writes."""
+    """A batch of events that the SDK writes."""
     bodies = [
         to_structured_event(one).body if isinstance(one, CloudEvent) else json.dumps(one).encode() for one in events
     ]
@@ -67,7 +67,7 @@ def bearer(token: str = TOKENS["write"]) -> dict[str, str]:
 
 
 def signature(message: HTTPMessage, key: str = KEY, when: datetime = NOW) -> dict[str, str]:
-    """Headers that Standard Webhooks' own library signs."""
+    """Headers signed by the library of Standard Webhooks."""
     return {
         "webhook-id": "msg_1",
         "webhook-timestamp": str(int(when.timestamp())),
@@ -78,14 +78,14 @@ def signature(message: HTTPMessage, key: str = KEY, when: datetime = NOW) -> dic
 async def post(
     client: httpx.AsyncClient, message: HTTPMessage, credentials: Mapping[str, str] | None = None, path: str = "/events"
 ) -> httpx.Response:
-    """Post a message, with the write token where no other credentials are given."""
+    """Post a message, by default with the write token."""
     headers = {**message.headers, **(bearer() if credentials is None else credentials)}
     raw = [(name.encode(), value.encode()) for name, value in headers.items()]
     return await client.post(path, content=message.body, headers=raw)
 
 
 async def stored(database: Database) -> list[inbox_listing.InboxRow]:
-    """All that is in the inbox."""
+    """All deliveries in the inbox."""
     async with database.transaction() as connection:
         rows, _ = await inbox_listing.read_page(connection, limit=2000)
     return rows
@@ -102,7 +102,7 @@ def is_problem(response: httpx.Response, status: int, slug: str) -> bool:
 
 
 def wrong_field(response: httpx.Response) -> str:
-    """The field that a 422 names."""
+    """The field that a 422 answer names."""
     assert is_problem(response, 422, "invalid-event"), response.text
     [error] = response.json()["errors"]
     assert error["message"]
@@ -216,7 +216,7 @@ async def test_an_invalid_event_is_refused_with_the_field_and_nothing_of_its_bat
 
 
 async def test_the_longest_accepted_references_can_be_stored(database: Database) -> None:
-    # Text that hardly compresses: PostgreSQL would make any other fit its indices.
+    # Text that hardly compresses: PostgreSQL compresses other text until it fits into its indexes.
     names = [sha512(bytes([number])).hexdigest() for number in range(16)]
     longest = [f"key:{''.join(some)}"[:1000] for some in (names[:8], names[8:])]
     assert [len(reference) for reference in longest] == [1000, 1000]
@@ -408,7 +408,7 @@ BAD_SIGNATURES: Mapping[str, Mapping[str, str]] = {
     "not ASCII": {"webhook-signature": "v1,鍵"},
     "with an id that is not ASCII": {"webhook-id": "鍵"},
     "with a time that is not ASCII": {"webhook-timestamp": "١٧٧٢"},
-    "with a time that is no number": {"webhook-timestamp": "nan"},
+    "with a time that is not a number": {"webhook-timestamp": "nan"},
     "with an endless time": {"webhook-timestamp": "9" * 60_000},
     "huge": {"webhook-signature": "v1," + "A" * 60_000},
 }
@@ -483,7 +483,7 @@ async def test_every_event_is_counted_by_its_result_and_every_refusal_once(datab
     assert counted == {"stored": 3, "duplicate": 2, "refused": 4, "spooled": 0, "error": 0}
 
 
-async def test_without_a_database_the_sender_is_told_to_retry() -> None:
+async def test_without_a_database_the_answer_is_503_with_retry_after() -> None:
     gone = Database("postgresql://nobody@127.0.0.1:1/nothing")
     async with api(gone, **WITH_TOKENS) as client:
         response = await post(client, batched(ours(), ours(id="2")))
@@ -573,7 +573,7 @@ async def test_a_sequence_of_events_becomes_the_expected_experiment(database: Da
     assert {row.verdict for row in await stored(database)} == {"counted"}
 
 
-# Two copies of each, in an order in which nothing comes when it should.
+# Two copies of each event, in reverse order.
 SHUFFLED = [[4, 3, 2, 1, 0, 0, 1, 2, 3, 4], [2, 2, 4, 0, 4, 1, 3, 3, 1, 0], [3, 0, 4, 3, 1, 2, 0, 2, 4, 1]]
 
 

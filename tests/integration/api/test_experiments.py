@@ -1,4 +1,4 @@
-"""`GET /experiments` and `GET /experiments/{experiment}`: what is listed, in which order, and what one looks like."""
+"""`GET /experiments` and `GET /experiments/{experiment}`: filters, order, pages and members."""
 
 import random
 from collections.abc import AsyncIterator, Sequence
@@ -185,7 +185,7 @@ async def test_an_unchanged_experiment_is_on_exactly_one_page_whatever_changes_b
     draw = random.Random(f"{sort} {seed}")
 
     def made(number: int) -> Experiment:
-        # Few different instants, so that many are at one.
+        # Few distinct times, so that many experiments share one.
         idea, end = at(draw.randrange(1, 6)), at(draw.randrange(6, 9))
         return experiment(f"key:{number}", idea_at=idea, concluded_at=end, last_activity_at=at(draw.randrange(9, 12)))
 

@@ -1,4 +1,4 @@
-"""Liveness and readiness: whether deliveries can be kept, where, and if not, why."""
+"""`/livez` and `/readyz`: whether deliveries can be stored, where, and if not, why."""
 
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ REQUEST = Issue(created_at=at(2)).opened()
 
 
 async def _ready(client: httpx.AsyncClient) -> tuple[int, Any, dict[str, str]]:
-    """The status, the mode and each check."""
+    """The status, the mode and the checks of an answer."""
     response = await client.get("/readyz")
     answer = response.json()
     if response.status_code == 200:
@@ -41,7 +41,7 @@ async def test_the_process_is_alive_without_a_database() -> None:
 async def test_it_is_ready_when_every_check_passes(database: Database, tmp_path: Path) -> None:
     async with api(database, spool=True, data_dir=tmp_path) as client:
         assert await _ready(client) == (200, "inbox", {"inbox": "ok", "spool": "ok", "schema": "ok"})
-    # What is not needed is not made.
+    # A spool that is not in use creates no directory.
     assert not Spool(tmp_path / "spool").exists
 
 
@@ -107,7 +107,7 @@ async def test_with_neither_database_nor_spool_it_is_not_ready_and_each_check_ha
         far = Database(line.url)
         (tmp_path / "spool").touch()
         async with api(far, spool=True, data_dir=tmp_path) as client:
-            # What cannot be used and is not needed is no reason not to be ready, and told before it is needed.
+            # A broken spool that is not in use does not prevent readiness, but is reported early.
             status, mode, checks = await _ready(client)
             assert (status, mode, checks["inbox"]) == (200, "inbox", "ok")
             assert checks["spool"].startswith(f"the disk buffer {tmp_path / 'spool' / FILE} cannot be used: ")
@@ -164,7 +164,7 @@ async def test_it_is_not_ready_with_an_older_schema_even_after_the_database_is_g
     database_url: str, database: Database, tmp_path: Path
 ) -> None:
     async with database.transaction() as connection:
-        # Before the first revision there is none.
+        # There is no schema before the first revision.
         before = _the_one_before_head()
         set_back = f"UPDATE alembic_version SET version_num = '{before}'" if before else "DELETE FROM alembic_version"
         await connection.execute(text(set_back))

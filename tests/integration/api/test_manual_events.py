@@ -1,4 +1,4 @@
-"""`POST /experiments/{experiment}/events`: what may be said of an experiment by hand, and what becomes of it."""
+"""`POST /experiments/{experiment}/events`: accepted and refused events, and their effect."""
 
 import asyncio
 import json
@@ -44,7 +44,7 @@ async def _post(
 
 
 async def _said(database: Database, event: str, **said: Any) -> httpx.Response:
-    """The answer to one event that is posted on the tenth of March, and then brought all the way."""
+    """Post an event on the tenth of March, process it, and return the answer."""
     async with api(database, now=NOW, api_tokens=TOKENS) as client:
         response = await _post(client, event, **said)
     await settle(database)

@@ -1,4 +1,4 @@
-"""What a sender of webhooks is answered. Nothing it sends gives a 5xx while the database is there."""
+"""`POST /webhooks/{source}`: its answers. No request gets a 5xx while the database is available."""
 
 import asyncio
 import hmac
@@ -120,7 +120,7 @@ async def test_another_method_is_not_allowed(database: Database) -> None:
 
 
 class _Client:
-    """A client that speaks ASGI itself, to see how much of a body is asked for."""
+    """An ASGI client that records how much of a body the application reads."""
 
     def __init__(self, app: ASGIApp, headers: Mapping[str, str], chunks: Iterator[bytes]) -> None:
         self._app = app
@@ -159,7 +159,7 @@ class _Client:
 
 @pytest.fixture
 async def small_app(database: Database) -> AsyncIterator[ASGIApp]:
-    """An application that takes bodies of 1000 bytes, and 3000 at a time."""
+    """An application that accepts bodies of 1000 bytes, and 3000 bytes at a time."""
     app = create_app(settings(max_body_bytes=1000, max_inflight_bytes=3000), RULES, database, lambda: at(2))
     async with app.lifespan():
         yield app
@@ -203,7 +203,7 @@ async def test_when_bodies_exceed_the_common_limit_one_is_refused_and_their_byte
         for client in slow:
             tasks.create_task(client.post())
         await asyncio.sleep(0)
-        # Smaller than those for as long as it needs their room.
+        # It stays smaller than the others while it needs their bytes.
         assert await _Client(small_app, {}, _chunks(10)).post() == 401
         waiting.set()
     assert sorted(client.status for client in slow) == [401, 401, 503]
@@ -308,7 +308,7 @@ async def test_the_last_delivery_time_of_a_source_ignores_refused_deliveries(
     assert (stored[name], again[name]) == (1772528400, 1772614800)
 
 
-async def test_without_a_database_and_with_the_spool_disabled_the_sender_is_told_to_retry() -> None:
+async def test_without_a_database_and_with_the_spool_disabled_the_answer_is_503_with_retry_after() -> None:
     gone = Database("postgresql://nobody@127.0.0.1:1/nothing")
     async with api(gone) as client:
         response = await post(client, REQUEST)
@@ -338,7 +338,7 @@ async def test_without_a_database_a_delivery_is_stored_in_the_spool(tmp_path: Pa
     assert scrape["source_last_delivery_timestamp_seconds", "github"] == at(2).timestamp()
 
 
-async def test_with_neither_database_nor_a_working_spool_the_sender_is_told_to_retry(tmp_path: Path) -> None:
+async def test_with_neither_database_nor_a_working_spool_the_answer_is_503_with_retry_after(tmp_path: Path) -> None:
     (tmp_path / "spool").touch()
     gone = Database("postgresql://nobody@127.0.0.1:1/nothing")
     async with api(gone, spool=True, data_dir=tmp_path) as client:
@@ -390,7 +390,7 @@ async def test_a_trailing_slash_makes_no_difference(database: Database) -> None:
 
 async def test_a_bug_is_answered_500_and_counted_without_details(database: Database) -> None:
     def broken_clock() -> datetime:
-        raise RuntimeError("what only the log may tell")
+        raise RuntimeError("details for the log only")
 
     app = create_app(settings(), RULES, database, broken_clock)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
@@ -400,7 +400,7 @@ async def test_a_bug_is_answered_500_and_counted_without_details(database: Datab
     ):
         response = await post(client, REQUEST)
         assert (response.status_code, response.json()["type"]) == (500, "urn:loopgauge:problem:internal")
-        assert "what only the log may tell" not in response.text
+        assert "details for the log only" not in response.text
         assert response.headers["x-content-type-options"] == "nosniff"
         figures = parse_samples((await client.get("/metrics")).text)
     assert figures["http_request_duration_seconds_count", "POST", "/webhooks/{source}", "500"] == 1

@@ -1,4 +1,4 @@
-"""What Schemathesis has to be told: how a webhook is signed, and which times have been."""
+"""Schemathesis hooks: sign webhooks, and generate only times in the past."""
 
 import hmac
 from datetime import UTC, datetime
@@ -12,8 +12,8 @@ from schemathesis.auths import GLOBAL_AUTH_STORAGE
 from tests.support.builders import SECRET
 
 
-class _Signed(AuthBase):
-    """Signs the body as GitHub does, once it is known."""
+class _GitHubSignature(AuthBase):
+    """Signs the final body as GitHub does."""
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         body = request.body or b""
@@ -22,13 +22,13 @@ class _Signed(AuthBase):
         return request
 
 
-GLOBAL_AUTH_STORAGE.set_from_requests(_Signed()).apply_to(path="/webhooks/{source}")
-# Ours is no time machine: what is ahead of the clock is refused, and no schema can say where that is.
+GLOBAL_AUTH_STORAGE.set_from_requests(_GitHubSignature()).apply_to(path="/webhooks/{source}")
+# The API refuses times in the future, which a schema cannot express.
 schemathesis.openapi.format(
     "date-time",
     strategies.datetimes(
         min_value=datetime.fromisoformat("1970-01-02"),
         max_value=datetime.fromisoformat("2026-01-01"),
         timezones=strategies.just(UTC),
-    ).map(lambda moment: moment.isoformat().replace("+00:00", "Z")),
+    ).map(lambda time: time.isoformat().replace("+00:00", "Z")),
 )

@@ -1,4 +1,4 @@
-"""The API does what its description says: every check of Schemathesis, in every phase, with each token."""
+"""The API matches its OpenAPI document in every check of Schemathesis, with each token."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ _HERE = Path(__file__).parent
 
 
 def _post_some(service: Service) -> None:
-    """Deliveries of each verdict."""
+    """Post deliveries of each verdict."""
     issue, closed = Issue(created_at=at(2), labels=("experiment", "team:search")).closed(at(5))
     service.post_all(
         [
@@ -31,7 +31,7 @@ def _post_some(service: Service) -> None:
     )
 
 
-# What a token does not open is refused at the door: there the quick phases see as much as all of them.
+# The read and write tokens are refused by many endpoints; the quick phases cover those.
 @pytest.mark.parametrize(
     ("token", "phases"),
     [("READ", "examples,coverage"), ("WRITE", "examples,coverage"), ("ADMIN", "examples,coverage,fuzzing,stateful")],
@@ -40,7 +40,7 @@ def test_the_api_matches_its_openapi_document(database_url: str, tmp_path: Path,
     variables = {f"API_TOKENS__{name}": value for name, value in _TOKENS.items()}
     with serving(database_url, tmp_path, METRICS_TOKEN=_TOKENS[token], **variables) as service:
         _post_some(service)
-        tried = subprocess.run(
+        ended = subprocess.run(
             [
                 str(Path(sys.executable).parent / "schemathesis"),
                 *("--config-file", str(_HERE / "schemathesis.toml")),
@@ -61,4 +61,4 @@ def test_the_api_matches_its_openapi_document(database_url: str, tmp_path: Path,
             timeout=_PATIENCE,
             check=False,
         )
-    assert tried.returncode == 0, tried.stdout + tried.stderr
+    assert ended.returncode == 0, ended.stdout + ended.stderr

@@ -1,4 +1,4 @@
-"""The commands of the README's walk through a failure work in their order."""
+"""The README's walkthrough of a failure, with its commands in its order."""
 
 import json
 import os
@@ -15,10 +15,10 @@ _README = README.read_text()
 
 
 def _examples(*names: str) -> str:
-    """The named examples of the README, one after another."""
-    found = [_README.partition(f"<!-- example: {name} -->\n```sh\n")[2].partition("```")[0] for name in names]
-    assert all(found)
-    return "\n".join(found)
+    """The README's examples with these names, joined."""
+    examples = [_README.partition(f"<!-- example: {name} -->\n```sh\n")[2].partition("```")[0] for name in names]
+    assert all(examples)
+    return "\n".join(examples)
 
 
 def _run(script: str, **variables: str) -> str:
@@ -33,8 +33,9 @@ def _run(script: str, **variables: str) -> str:
     return ended.stdout
 
 
-def _until(expected: str, ask: Callable[[], str]) -> str:
-    return wait_for(lambda: text if expected in (text := ask()) else None, expected)
+def _until(expected: str, read: Callable[[], str]) -> str:
+    """Read until the text contains what is expected, and return the text."""
+    return wait_for(lambda: text if expected in (text := read()) else None, expected)
 
 
 def test_the_readmes_walkthrough_of_a_failure_works(database_url: str, tmp_path: Path) -> None:
@@ -44,19 +45,19 @@ def test_the_readmes_walkthrough_of_a_failure_works(database_url: str, tmp_path:
         def at_the_service(script: str) -> str:
             return script.replace("http://127.0.0.1:8080", service.url)
 
-        def typed(example: str) -> str:
+        def run_example(example: str) -> str:
             script = _examples(example).replace(".venv/bin/loopgauge", f"{sys.executable} -m service")
-            told = _run(script, LOOPGAUGE_DATABASE_URL=database_url)
-            return " ".join(told.split())
+            printed = _run(script, LOOPGAUGE_DATABASE_URL=database_url)
+            return " ".join(printed.split())
 
         def explained() -> str:
-            return typed("why it counted")
+            return run_example("why it counted")
 
         def scorecard() -> str:
-            return typed("the scorecard")
+            return run_example("the scorecard")
 
         assert json.loads(_run(at_the_service(_examples("a failure"))))["status"] == "stored"
-        # The service knows an experiment after it has processed the delivery.
+        # The reference is unknown until a worker has processed the delivery.
         _until("counted", lambda: service.get("/deliveries").text)
         before = _until("outcome failed", explained)
         assert "failure_category unclassified" in before
@@ -68,7 +69,7 @@ def test_the_readmes_walkthrough_of_a_failure_works(database_url: str, tmp_path:
         assert "biggest group unclassified n 1" in scorecard()
         assert "no failed experiment has been shared yet" in scorecard()
         posted = _run(at_the_service(_examples("a failure", "a classification by comment")))
-        # The example sends the failure again, with the present time.
+        # The first example runs again, so its times are later.
         assert posted.endswith('"status": "stored"}')
         after = _until("failure_category intelligent", explained)
         assert "outcome failed" in after

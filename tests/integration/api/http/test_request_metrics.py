@@ -1,4 +1,4 @@
-"""Each request is timed under its route's template, whatever comes of it, and under nothing that strangers invent."""
+"""Request durations are recorded by route template, never by values that clients invent."""
 
 from collections.abc import AsyncIterator, Iterator
 
@@ -22,7 +22,7 @@ Timed = dict[tuple[str, ...], float]
 
 
 async def _timed(client: httpx.AsyncClient) -> Timed:
-    """How many requests were timed, by method, route and status."""
+    """The number of recorded requests by method, route and status."""
     figures = parse_samples((await client.get("/metrics")).text)
     return {name[1:]: value for name, value in figures.items() if name[0] == "http_request_duration_seconds_count"}
 
@@ -60,7 +60,7 @@ async def test_unknown_paths_and_methods_share_one_label_value(database: Databas
 
 
 class Clock:
-    """A clock that goes on when it is told to."""
+    """A clock that the test advances."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -71,19 +71,19 @@ class Clock:
 
 @pytest.fixture
 def clock() -> Clock:
-    """The clock by which requests are timed."""
+    """The clock of the application."""
     return Clock()
 
 
 @pytest.fixture
 def telemetry() -> Telemetry:
-    """Where the times are kept."""
+    """The telemetry that records durations."""
     return Telemetry([])
 
 
 @pytest.fixture
 async def client(clock: Clock, telemetry: Telemetry) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of an application that takes its time, and fails."""
+    """A client of an application with slow and failing routes."""
     app = _odd_app(clock)
     app.add_middleware(RequestMetricsMiddleware, requests=telemetry.requests, endpoints={}, clock=clock)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
@@ -166,7 +166,7 @@ async def _go_away_from(app: ASGIApp) -> None:
         return {"type": "http.disconnect"}
 
     async def send(message: Message) -> None:
-        pytest.fail(f"nobody is there to hear {message}")
+        pytest.fail(f"sent to a client that disconnected: {message}")
 
     scope = {
         "type": "http",

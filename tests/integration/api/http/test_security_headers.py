@@ -1,4 +1,4 @@
-"""Who may come in, and what every answer tells browsers: seen over all operations that there are, not over a list."""
+"""Access and security headers of every operation in the OpenAPI document."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,7 @@ from tests.support.builders import Issue, at
 from tests.support.road import api, post, settle
 
 TOKENS = {"read": "r3ad-t0ken", "write": "wr1te-t0ken", "admin": "adm1n-t0ken"}
-# What tells nothing of what was received.
+# Paths that reveal nothing about deliveries.
 _OPEN = {"/livez", "/readyz", "/metrics"}
 _REQUEST = Issue(created_at=at(2)).opened()
 _UNKNOWN = "00000000-0000-0000-0000-000000000001"
@@ -29,7 +29,7 @@ def _operations(document: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping
 
 
 async def _paths(client: httpx.AsyncClient, wanted: str) -> list[str]:
-    """The paths of all operations of a method, filled in."""
+    """The paths of all operations with this method, with parameters filled in."""
     document = (await client.get("/openapi.json")).json()
     return [re.sub(r"\{.*?\}", _UNKNOWN, path) for path, method, _ in _operations(document) if method == wanted]
 
@@ -199,14 +199,14 @@ async def test_a_cursor_of_any_age_is_valid(database: Database) -> None:
 
 
 async def test_only_the_admin_token_reads_bodies(database: Database) -> None:
-    secret = Issue(created_at=at(2), title="Nobody is told of this body").opened()
+    secret = Issue(created_at=at(2), title="A confidential title").opened()
     async with api(database, api_tokens=TOKENS) as client:
         delivery = (await post(client, secret)).json()["delivery"]
         await settle(database)
         documented = (await client.get("/openapi.json")).json()
         paths = [path.replace("{delivery}", delivery) for path, method, _ in _operations(documented) if method == "get"]
         paths = [path for path in paths if "{" not in path]
-        told = {path: (await client.get(path, headers=_bearer("r3ad-t0ken"))).text for path in paths}
+        answers = {path: (await client.get(path, headers=_bearer("r3ad-t0ken"))).text for path in paths}
         for_admins = (await client.get(f"/deliveries/{delivery}", headers=_bearer("adm1n-t0ken"))).text
     assert "x-github-delivery" in for_admins
-    assert [path for path, text in told.items() if "x-github-delivery" in text or "octo-dev" in text] == []
+    assert [path for path, text in answers.items() if "x-github-delivery" in text or "octo-dev" in text] == []

@@ -1,4 +1,4 @@
-"""Endpoints that ask the database: what they do not know they refuse, and a frozen PostgreSQL keeps nobody for ever."""
+"""Endpoints that query the database refuse unknown parameters, and give up on a frozen PostgreSQL."""
 
 import pytest
 

@@ -3,7 +3,7 @@
 import click
 
 
-class Helping(click.Group):
+class HelpGroup(click.Group):
     """A group that prints its help if it has no arguments. Click would exit with an error."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
