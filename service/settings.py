@@ -152,7 +152,7 @@ class Settings(BaseSettings):
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003 - the base class calls by name
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - called by name
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
         dotenv_settings: PydanticBaseSettingsSource,
@@ -216,11 +216,11 @@ class _IsolatedSettings(Settings):
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003 - the base class calls by name
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - called by name
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - likewise
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - likewise
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - likewise
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - called by name
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - called by name
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - called by name
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return (init_settings,)
 
