@@ -28,7 +28,7 @@ async def test_a_missing_database_is_unavailable(database_url: str) -> None:
 
 
 async def test_an_exhausted_pool_is_unavailable(database_url: str) -> None:
-    database = Database(database_url, pool_size=1, timeout=0.1)
+    database = Database(database_url, pool_size=1, timeout=2.0)
     async with database.transaction():
         with pytest.raises(DatabaseUnavailable):
             await database.check_writable()

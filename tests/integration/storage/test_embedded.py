@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,6 +17,7 @@ import pytest
 
 from service.storage.embedded import EmbeddedServer, EmbeddedUnavailable
 from tests.support.outage import until
+from tests.support.waiting import wait_for
 
 
 @pytest.fixture
@@ -104,12 +104,11 @@ def test_the_error_for_an_unusable_directory_names_the_remedy(data_dir: Path) ->
 
 def _wait_until_refused(address: Path) -> None:
     # A signal takes a moment to arrive; until then, the kernel still accepts connections.
-    for _ in range(200):
+    def refused() -> bool:
         with socket.socket(socket.AF_UNIX) as probe:
-            if probe.connect_ex(str(address)) != 0:
-                return
-        time.sleep(0.05)
-    pytest.fail("the server does not end")
+            return probe.connect_ex(str(address)) != 0
+
+    wait_for(refused, "end of the server")
 
 
 async def test_a_frozen_server_with_a_full_queue_of_connections_counts_as_running(data_dir: Path) -> None:

@@ -188,7 +188,7 @@ _MOUNT = ("unshare", "--mount", "sh", "-c", 'mount -t tmpfs -o size=64m none "$0
 def _program(text: str, *arguments: object, on: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
     """Run a program on a spool, in a process of its own."""
     command = [*on, sys.executable, "-c", _BEGIN + text, *map(str, arguments)]
-    return subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=60, check=False)
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
 
 
 def _answers(text: str, *arguments: object, on: tuple[str, ...] = ()) -> Any:

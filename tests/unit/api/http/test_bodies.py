@@ -1,7 +1,6 @@
 """Bodies are read within bounds; when the bounds are reached, large bodies that are still arriving are refused."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -161,11 +160,12 @@ async def test_a_body_that_does_not_arrive_in_time_is_refused(monkeypatch: pytes
 async def test_a_body_refused_for_a_smaller_one_at_its_timeout_is_overloaded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("service.api.http.bodies._READ_SECONDS", 0.1)
+    loop = asyncio.get_running_loop()
     reader = BodyReader(1000, 1000)
     async with _sending(reader, [b"x" * 800]) as [slow]:
         # The timer of the slow body is overdue, but has not run when another body needs the room.
-        time.sleep(0.2)  # noqa: ASYNC251 - the loop must not run
+        later = loop.time() + 600
+        monkeypatch.setattr(loop, "time", lambda: later)
         assert await _takes_at_once(reader)
         with pytest.raises(Overloaded):
             await slow.task
