@@ -4,7 +4,7 @@ import difflib
 import ipaddress
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -31,6 +31,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
+import service.providers
 import service.rules
 from service.deliveries.delivery import source_name
 from service.lifecycle.durations import parse_duration
@@ -48,8 +49,13 @@ _SOURCE_NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
 
 Role = Literal["all", "api", "worker"]
 
-DEFAULTS = Path(service.rules.__file__).with_name("defaults.yaml")
-"""The packaged rules."""
+_PROVIDERS_DIR = Path(service.providers.__file__).parent
+
+DEFAULTS: Sequence[Path] = (
+    Path(service.rules.__file__).with_name("defaults.yaml"),
+    *filter(Path.is_file, (_PROVIDERS_DIR / name / "rules.yaml" for name in PROVIDERS)),
+)
+"""The packaged rules: those that providers share, then those of each provider that has its own."""
 
 
 class InvalidSetting(Exception):
@@ -253,7 +259,12 @@ def load_rules(settings: Settings) -> Rules:
         InvalidRules: the file cannot be read, or is malformed.
     """
     own = read_rules_file(settings.rules) if settings.rules else None
-    return read_rules(own, read_rules_file(DEFAULTS), PROVIDERS)
+    return read_rules(own, packaged_rules(), PROVIDERS)
+
+
+def packaged_rules() -> Sequence[RulesFile]:
+    """Read the packaged rules files."""
+    return [read_rules_file(path) for path in DEFAULTS]
 
 
 def read_rules_file(path: Path) -> RulesFile:

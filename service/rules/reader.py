@@ -1,6 +1,6 @@
 """Reading rules files: YAML in, rules out, with file, line and path in each error."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from typing import TypeAlias, get_args
@@ -22,20 +22,22 @@ _Problem: TypeAlias = tuple[tuple[int | str, ...], str]
 """The path to a value in a rules file, and the problem with it."""
 
 
-def read_rules(own: RulesFile | None, defaults: RulesFile, providers: Collection[str] = ()) -> Rules:
-    """Read the rules of a file, followed by the default ones if it extends them; without a file, the default ones.
+def read_rules(own: RulesFile | None, packaged: Sequence[RulesFile], providers: Collection[str] = ()) -> Rules:
+    """Read the rules of a file, followed by the packaged ones if it extends them; without a file, the packaged ones.
 
     Args:
+        packaged: the packaged rules files, in the order in which their rules are tried.
         providers: the names of all providers, to find misspelt ones; if empty, any name passes.
 
     Raises:
         InvalidRules: a file is malformed.
     """
-    document = _read_document(own or defaults, providers)
-    files = [own or defaults]
-    if own is not None and document.extends == "defaults":
-        files.append(defaults)
-        document = document.extend(_read_document(defaults, providers))
+    files = [own] if own else []
+    document = _read_document(own, providers) if own else RulesDocument()
+    if document.extends == "defaults":
+        for file in packaged:
+            files.append(file)
+            document = document.extend(_read_document(file, providers))
     rules = [*_team_rules(document.teams), *map(_rule, document.rules)]
     return Rules(
         by_kind={kind: tuple(rule for rule in rules if kind in rule.kinds) for kind in get_args(Kind)},

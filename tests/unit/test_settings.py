@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 from service.app import configured_sources
 from service.deliveries.delivery import source_name
 from service.lifecycle.durations import format_duration, parse_duration
-from service.settings import InvalidSetting, Settings, given_settings, read_settings, unknown_settings
+from service.rules.reader import read_rules
+from service.settings import (
+    InvalidSetting,
+    Settings,
+    given_settings,
+    packaged_rules,
+    read_settings,
+    unknown_settings,
+)
+from tests.support.paths import REPOSITORY
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +42,18 @@ def test_the_defaults_are_the_documented_ones() -> None:
     assert settings.snapshot_interval == timedelta(seconds=5)
     assert settings.raw_retention == settings.evidence_retention == timedelta(days=90)
     assert (settings.database_url, settings.sources) == (None, {})
+
+
+def test_the_packaged_rules_are_the_common_ones_and_the_own_ones_of_each_provider() -> None:
+    common, *own = (Path(file.name).relative_to(REPOSITORY / "service").as_posix() for file in packaged_rules())
+    assert common == "rules/defaults.yaml"
+    assert own == ["providers/jira/rules.yaml"]
+
+
+def test_the_own_rules_of_a_provider_apply_to_its_deliveries_alone() -> None:
+    for file in packaged_rules()[1:]:
+        providers = {rule.providers for of_kind in read_rules(file, []).by_kind.values() for rule in of_kind}
+        assert providers == {frozenset({Path(file.name).parent.name})}
 
 
 def test_the_data_directory_of_root_is_not_in_a_home_directory(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from service.pipeline.project import project_dirty
 from service.rules.document import RulesFile
 from service.rules.model import Rules
 from service.rules.reader import read_rules
-from service.settings import DEFAULTS, read_rules_file
+from service.settings import packaged_rules
 from service.storage import dirty_subjects, exclusions, experiments, inbox, recording
 from service.storage.database import Connection, Database
 from service.storage.errors import DatabaseUnavailable
@@ -420,7 +420,7 @@ async def test_an_excluded_subject_that_serves_an_experiment_is_evidence_and_not
 def excluding(label: str) -> Rules:
     """Rules by which a label excludes."""
     text = f'rules:\n  - when: {{label: {label}}}\n    then: {{declare: {{excluded: "out of scope"}}}}\n'
-    return read_rules(RulesFile("excluding.yaml", text), read_rules_file(DEFAULTS))
+    return read_rules(RulesFile("excluding.yaml", text), packaged_rules())
 
 
 async def test_a_branch_with_a_change_is_not_excluded(database: Database) -> None:

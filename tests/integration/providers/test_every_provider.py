@@ -17,7 +17,7 @@ from service.lifecycle.references import item
 from service.providers import PROVIDERS, github
 from service.rules.document import RulesFile
 from service.rules.reader import read_rules
-from service.settings import DEFAULTS, read_rules_file
+from service.settings import packaged_rules
 from service.storage.database import Database
 from tests.support.builders import SECRET, at
 from tests.support.paths import README
@@ -87,7 +87,7 @@ async def test_a_provider_in_the_list_is_supported_everywhere(
     assert isinstance(PROVIDERS, dict)
     monkeypatch.setitem(PROVIDERS, "acme", Acme())
     text = "rules: [{when: {provider: acme, label: try}, then: {declare: {experiment: true}}}]"
-    rules = read_rules(RulesFile("acme.yaml", text), read_rules_file(DEFAULTS), PROVIDERS)
+    rules = read_rules(RulesFile("acme.yaml", text), packaged_rules(), PROVIDERS)
     body = b'{"number": 3}'
     proof = {"acme-signature": hmac.digest(SECRET.encode(), body, "sha256").hex()}
     async with api(database, sources={"trials": {"provider": "acme", "secret": SECRET}}) as client:

@@ -23,7 +23,7 @@ from service.queries.retry import RetryResult, retry_failed, retry_selected
 from service.rules.document import RulesFile
 from service.rules.model import Rules
 from service.rules.reader import read_rules
-from service.settings import DEFAULTS, read_rules_file
+from service.settings import packaged_rules
 from service.storage import dirty_subjects, inbox, inbox_listing
 from service.storage.database import Database
 from service.storage.inbox import DeliveryVerdict
@@ -39,7 +39,7 @@ BETS = read_rules(
         "bets.yaml",
         "keys: [OPS]\nrules:\n  - when: {label: bet}\n    then: {declare: {experiment: true}}\n",
     ),
-    read_rules_file(DEFAULTS),
+    packaged_rules(),
 )
 ISSUE = "github:acme/app#45"
 _Done = TypeVar("_Done")
@@ -147,7 +147,7 @@ async def test_an_older_set_of_links_applies_again_when_the_newer_one_is_withdra
     await deliver(database, Issue(created_at=at(2)).opened(), Issue(number=46, created_at=at(2)).opened())
     await deliver(database, first, second)
     assert (await all_experiments(database))["github:acme/app#46"].started_at == at(3)
-    ignoring = read_rules(RulesFile("none.yaml", "extends: none"), read_rules_file(DEFAULTS))
+    ignoring = read_rules(RulesFile("none.yaml", "extends: none"), packaged_rules())
     async with database.transaction() as connection:
         # The second edit comes from a source that today's rules read differently.
         await connection.exec_driver_sql(
@@ -190,7 +190,7 @@ async def test_an_event_stays_while_another_delivery_asserts_it(database: Databa
         await connection.exec_driver_sql(
             f"UPDATE deliveries SET body = NULL WHERE provider_id = '{opened.delivery_id}'"
         )
-    nothing = read_rules(RulesFile("none.yaml", "extends: none"), read_rules_file(DEFAULTS))
+    nothing = read_rules(RulesFile("none.yaml", "extends: none"), packaged_rules())
     assert (await _run(database, nothing)).deliveries == 1
     async with database.transaction() as connection:
         kinds = await connection.exec_driver_sql("SELECT kind, occurred_at FROM events")

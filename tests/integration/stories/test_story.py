@@ -13,7 +13,7 @@ from service.rules.document import RulesFile
 from service.rules.interpret import interpret
 from service.rules.model import Rules
 from service.rules.reader import read_rules
-from service.settings import DEFAULTS, read_rules_file
+from service.settings import packaged_rules
 from service.storage import events, inbox_listing, links, recording
 from service.storage.database import Database
 from service.storage.recording import InterpretedDelivery
@@ -360,7 +360,7 @@ async def test_the_rules_in_the_readme_serve_a_team_that_calls_experiments_bets(
     readme = README.read_text()
     text = readme.partition("<!-- example: bets -->\n```yaml\n")[2].partition("```")[0]
     assert 0 < len(text.splitlines()) < 15
-    rules = read_rules(RulesFile("bets.yaml", text), read_rules_file(DEFAULTS))
+    rules = read_rules(RulesFile("bets.yaml", text), packaged_rules())
     seen = Observed("seen", TICKET, at(2), {"what": ("item",), "project": ("ML",), "item_type": ("Bet",)})
     learned = Observed("moved", TICKET, at(9), {"status_from": ("Testing",), "status_to": ("Learned",)})
     assert interpret(RULES, "jira", [seen, learned], NO_PAYLOAD).verdict == "ignored"
@@ -371,7 +371,7 @@ async def test_the_rules_in_the_readme_serve_a_team_that_calls_experiments_bets(
 
 async def test_one_of_two_labels_that_mark_an_experiment_may_be_removed(database: Database) -> None:
     text = "rules:\n  - when: {label: bet}\n    then: {declare: {experiment: true}}\n"
-    rules = read_rules(RulesFile("rules.yaml", text), read_rules_file(DEFAULTS))
+    rules = read_rules(RulesFile("rules.yaml", text), packaged_rules())
     issue = Issue(created_at=at(2), labels=())
     told = []
     for label, day in (("experiment", 3), ("bet", 4)):

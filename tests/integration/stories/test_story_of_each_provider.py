@@ -10,7 +10,7 @@ from service.lifecycle.experiment import Experiment
 from service.lifecycle.taxonomy import FailureCategory, Outcome, State
 from service.rules.document import RulesFile
 from service.rules.reader import read_rules
-from service.settings import DEFAULTS, read_rules_file
+from service.settings import packaged_rules
 from service.storage.database import Database
 from tests.support.builders import GitHubRequest, Issue, PullRequest, at, comment, deployment_status, push, workflow_run
 from tests.support.payloads import (
@@ -235,7 +235,7 @@ async def test_jira_a_deleted_ticket_leaves_the_metrics_and_rules_can_use_its_ow
       - when: {provider: jira, item_type: Bet}
         then: {declare: {experiment: true}}
     """
-    rules = read_rules(RulesFile("bets.yaml", text), read_rules_file(DEFAULTS))
+    rules = read_rules(RulesFile("bets.yaml", text), packaged_rules())
     bet = Ticket(created_at=at(2), type="Bet")
     code = bet.commented("{code}\n/experiment conclude worked\n{code}", at(3))
     said = bet.commented("We know now.\n/experiment conclude inconclusive", at(4))

@@ -36,7 +36,7 @@ def concluded(outcome: Outcome) -> Concluded:
 
 def obeyed(text: str, *, insider: bool | None, provider: str = "gitlab", trusted: str = "") -> bool:
     """Whether a comment's commands are accepted, under rules that trust the comments of some provider."""
-    rules = read_rules(None, RulesFile("rules.yaml", f"extends: none\ntrust_comments: [{trusted}]\n"))
+    rules = read_rules(RulesFile("rules.yaml", f"extends: none\ntrust_comments: [{trusted}]\n"), [])
     return bool(interpret(rules, provider, [Commented(ITEM, at(3), text, insider)], NO_PAYLOAD).events)
 
 

@@ -515,8 +515,8 @@ def test_a_ticket_of_an_experiments_type_is_an_experiment(item_type: str) -> Non
         "counted",
         "experiment by type",
         (
-            Declared(TICKET, at(2), "experiment", "true", "type"),
             Declared(TICKET, at(2), "team", "ml", "derived"),
+            Declared(TICKET, at(2), "experiment", "true", "type"),
         ),
     )
 

@@ -27,7 +27,7 @@ from service.rules.document import RulesFile
 from service.rules.interpret import interpret
 from service.rules.model import Interpretation, Rules
 from service.rules.reader import read_rules
-from service.settings import DEFAULTS, read_rules_file
+from service.settings import packaged_rules
 from tests.support.builders import NO_PAYLOAD, at, raw_payload, without_label
 from tests.support.road import RULES
 
@@ -47,7 +47,7 @@ PAYLOAD = {
 
 def rules(text: str) -> Rules:
     """The rules of a YAML list, without the default ones."""
-    return read_rules(None, RulesFile("rules.yaml", f"extends: none\nrules:\n{text}"))
+    return read_rules(RulesFile("rules.yaml", f"extends: none\nrules:\n{text}"), [])
 
 
 def observed(kind: Kind, when: datetime | None = None, /, **known: Any) -> Observed:
@@ -125,7 +125,7 @@ def test_own_rules_come_before_the_default_ones() -> None:
     own = "rules: [{when: {kind: closed, reason: completed}, then: {concluded: worked}}]"
     both = read_rules(
         RulesFile("own.yaml", own),
-        RulesFile("defaults.yaml", "extends: none\nrules: [{when: {kind: closed}, then: concluded}]"),
+        [RulesFile("defaults.yaml", "extends: none\nrules: [{when: {kind: closed}, then: concluded}]")],
     )
     assert interpret(both, "jira", [observed("closed", reason="Completed")], NO_PAYLOAD).events == (
         Concluded(SUBJECT, at(3), Outcome.WORKED),
@@ -258,7 +258,7 @@ rules:
     ],
 )
 def test_a_team_is_derived_from_the_mapping_else_the_component_else_the_project(known: Any, team: str) -> None:
-    meant = interpret(read_rules(None, RulesFile("rules.yaml", TEAMS)), "jira", [observed("seen", **known)], NO_PAYLOAD)
+    meant = interpret(read_rules(RulesFile("rules.yaml", TEAMS), []), "jira", [observed("seen", **known)], NO_PAYLOAD)
     assert meant.events == (declared("team", team, "derived"),)
 
 
@@ -531,7 +531,7 @@ def test_any_text_of_a_comment_or_a_title_is_counted_or_ignored_with_a_reason(te
 def test_a_removed_label_withdraws_its_own_value_and_not_that_of_another_label() -> None:
     text = "rules:\n  - when: {label: bet}\n    then: {declare: {experiment: true}}\n"
     found = interpret(
-        read_rules(RulesFile("rules.yaml", text), read_rules_file(DEFAULTS)),
+        read_rules(RulesFile("rules.yaml", text), packaged_rules()),
         "github",
         [
             Observed("seen", SUBJECT, at(3), {"label": ("Experiment",)}),
@@ -547,7 +547,7 @@ def test_a_removed_label_withdraws_its_own_value_and_not_that_of_another_label()
 
 def test_a_rule_on_a_label_and_a_place_applies_when_the_label_is_removed() -> None:
     text = "extends: none\nrules:\n  - when: {project: 'acme/*', label: bet}\n    then: {declare: {experiment: true}}\n"
-    rules_of_a_project = read_rules(RulesFile("rules.yaml", text), read_rules_file(DEFAULTS))
+    rules_of_a_project = read_rules(RulesFile("rules.yaml", text), packaged_rules())
     place: dict[Trait, tuple[str, ...]] = {"project": ("acme/app",), "label": ("bet",)}
     changes = [Observed("labelled", SUBJECT, at(3), place), Observed("unlabelled", SUBJECT, at(4), place)]
     put_on, taken_off = interpret(rules_of_a_project, "github", changes, NO_PAYLOAD).events

@@ -18,12 +18,13 @@ from service.rules.document import InvalidRules, RulesFile
 from service.rules.interpret import interpret
 from service.rules.model import Rules
 from service.rules.reader import read_rules
+from service.settings import packaged_rules
 from tests.support.builders import NO_PAYLOAD, at, raw_payload, without_label
 from tests.support.paths import REPOSITORY
 
 TICKET = Ref("jira:ML-12")
 CHANGE = Ref("github:acme/app!7")
-DEFAULTS = RulesFile("defaults.yaml", (REPOSITORY / "service/rules/defaults.yaml").read_text(encoding="utf-8"))
+DEFAULTS = packaged_rules()
 
 EXAMPLE = """\
 extends: defaults                 # or none
@@ -95,6 +96,12 @@ def test_a_file_extends_the_defaults_by_default_and_its_rules_come_first() -> No
     closing = [one.name for one in read(rule(more="name: mine")).by_kind["closed"]]
     assert closing[0] == "mine"
     assert "concluded by closing" in closing[1:]
+
+
+@pytest.mark.parametrize("own", [None, RulesFile("own.yaml", "extends: defaults")])
+def test_rules_of_packaged_files_follow_in_the_order_of_the_files(own: RulesFile | None) -> None:
+    packaged = [RulesFile(f"{name}.yaml", rule(more=f"name: {name}")) for name in ("first", "second")]
+    assert [one.name for one in read_rules(own, packaged).by_kind["closed"]] == ["first", "second"]
 
 
 def test_a_rule_without_a_name_is_named_for_its_conditions() -> None:
@@ -201,6 +208,7 @@ def test_trust_comments_names_providers_whose_commands_are_accepted() -> None:
 def test_the_digest_changes_with_the_file_and_with_nothing_else() -> None:
     assert read(EXAMPLE).digest == read(EXAMPLE).digest
     assert len({read(EXAMPLE).digest, read("").digest, read("extends: none").digest}) == 3
+    assert read_rules(None, DEFAULTS).digest != read_rules(None, DEFAULTS[:1]).digest
 
 
 def test_the_example_of_the_manual_marks_a_bet() -> None:
@@ -377,9 +385,10 @@ def test_all_mistakes_of_a_file_are_named_at_once() -> None:
     assert len(complaints("extends: all\ncolour: red\n" + rule("{kind: exploded}"))) == 3
 
 
-def test_an_error_in_the_default_rules_names_their_file() -> None:
-    with pytest.raises(InvalidRules, match=r"^defaults\.yaml:1: colour: "):
-        read_rules(RulesFile("own.yaml", "extends: defaults"), RulesFile("defaults.yaml", "colour: red"))
+def test_an_error_in_a_packaged_file_names_that_file() -> None:
+    packaged = [RulesFile("defaults.yaml", ""), RulesFile("jira.yaml", "colour: red")]
+    with pytest.raises(InvalidRules, match=r"^jira\.yaml:1: colour: "):
+        read_rules(RulesFile("own.yaml", "extends: defaults"), packaged)
 
 
 @pytest.mark.parametrize("nested", ["[", "{", "- ", "? ", "[" * 1000 + "]" * 1000 + "\n# "])
@@ -416,7 +425,7 @@ resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
 from service.rules.document import RulesFile, InvalidRules
 from service.rules.reader import read_rules
 try:
-    read_rules(None, RulesFile("bomb.yaml", sys.stdin.read()))
+    read_rules(RulesFile("bomb.yaml", sys.stdin.read()), [])
 except InvalidRules as error:
     print(error)
 """
