@@ -55,7 +55,7 @@ bench: $(VENV)/dev.done ## all benchmarks, each against something else in the sa
 
 SECONDS ?= 600
 torture: $(VENV)/dev.done ## the long fault test; SECONDS=600, and SEED=n to repeat one
-	@$(BIN)/python -m tests.system.faults.torture --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+	@$(BIN)/python -m tests.system.faults.long_run --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 dashboards: $(VENV)/dev.done ## write the Grafana dashboards from the Python that builds them
 	@$(BIN)/python -W ignore::DeprecationWarning -m dashboards

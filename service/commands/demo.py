@@ -38,7 +38,7 @@ def demo(port: int, weeks: int, seed: int, pace: float, data_dir: Path | None, o
     The demo first posts the history of seven teams and then continues live. It recreates its own directory, database
     and Prometheus at each start, and ignores your settings.
     """
-    from service.commands.demonstration import FAST_DATABASE, Demonstration, demo_directory, demo_settings
+    from service.commands.demo_session import FAST_DATABASE, Demonstration, demo_directory, demo_settings
     from service.demo.directory import DirectoryRefused
     from service.demo.sending import UnexpectedAnswer
     from service.server import run_service

@@ -13,7 +13,7 @@ from service.lifecycle.experiment import Experiment, Restart
 from service.lifecycle.stages import Stage, spans
 from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk, State
 from service.lifecycle.titles import spelling
-from service.metrics.estimate import Survival, kaplan_meier
+from service.metrics.estimators import Survival, kaplan_meier
 
 STAGES: tuple[Stage, ...] = get_args(Stage)
 _INDEX: Mapping[Stage, int] = {stage: index for index, stage in enumerate(STAGES)}

@@ -7,7 +7,7 @@ from prometheus_client import Metric
 from prometheus_client.core import GaugeHistogramMetricFamily, GaugeMetricFamily
 
 from service.metrics.cohort import STAGES, Cohort, MeasuredExperiment
-from service.metrics.estimate import QUANTILES, histogram, quantile
+from service.metrics.estimators import QUANTILES, histogram, quantile
 from service.metrics.terms import DEFAULT_THRESHOLD, Terms
 from service.metrics.view import ORGANISATION, OTHER_TEAMS, View, without_organisation
 

@@ -11,7 +11,7 @@ from prometheus_client.core import GaugeHistogramMetricFamily, GaugeMetricFamily
 from service.lifecycle.experiment import Experiment
 from service.lifecycle.references import Ref
 from service.lifecycle.taxonomy import State
-from service.metrics.estimate import histogram
+from service.metrics.estimators import histogram
 from service.metrics.terms import Terms
 from service.metrics.view import View, without_organisation
 

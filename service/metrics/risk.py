@@ -7,7 +7,7 @@ from prometheus_client.core import GaugeMetricFamily
 
 from service.lifecycle.taxonomy import Risk
 from service.metrics.cohort import Cohort, Measure
-from service.metrics.estimate import QUANTILES, quantile
+from service.metrics.estimators import QUANTILES, quantile
 from service.metrics.view import View, without_organisation
 
 UNDECLARED = "undeclared"

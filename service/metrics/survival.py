@@ -6,7 +6,7 @@ from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 
 from service.metrics.cohort import Cohort
-from service.metrics.estimate import QUANTILES
+from service.metrics.estimators import QUANTILES
 from service.metrics.terms import Terms
 from service.metrics.view import View
 

@@ -14,7 +14,7 @@ from uuid import UUID
 import structlog
 
 from service.deliveries.delivery import Delivery
-from service.pipeline.drain import SpoolDrain
+from service.pipeline.spool_drain import SpoolDrain
 from service.storage import inbox_writer
 from service.storage.database import Database, abandon_after
 from service.storage.errors import DatabaseError, DatabaseRejected, DatabaseUnavailable

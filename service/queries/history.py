@@ -19,7 +19,7 @@ from service.metrics.terms import Terms
 from service.metrics.view import View
 from service.pipeline.exposition import OPENMETRICS_END, Families, escape, write_openmetrics
 from service.pipeline.snapshot import families_of, timestamp
-from service.queries.spill import Place, SpillBuffer
+from service.queries.external_sort import Place, SpillBuffer
 from service.storage import exclusions, experiments
 from service.storage.database import Database
 

@@ -7,8 +7,8 @@ from typing import Any, TypeAlias
 
 import structlog
 
+from service.pipeline.delivery_latency import DeliveryLatency
 from service.pipeline.interpret import interpret_pending
-from service.pipeline.latency import DeliveryLatency
 from service.pipeline.project import BATCH, project_dirty
 from service.pipeline.retention import delete_bodies, delete_unattached
 from service.pipeline.snapshot import ExportedSnapshot

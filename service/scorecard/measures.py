@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from service.lifecycle.stages import Stage
 from service.lifecycle.taxonomy import FailureCategory, Risk
 from service.metrics import latency, outcomes, risk, sharing, survival
-from service.metrics.estimate import quantile
+from service.metrics.estimators import quantile
 from service.metrics.view import Cohorts, View
 from service.scorecard.figure import Reading
 from service.scorecard.rows import Row

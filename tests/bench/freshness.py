@@ -13,7 +13,7 @@ from pathlib import Path
 
 import uvloop
 
-from service.metrics.estimate import quantile
+from service.metrics.estimators import quantile
 from service.settings import given_alone
 from tests.bench.posting import Connection
 from tests.bench.processes import Service, service

@@ -15,7 +15,7 @@ import asyncpg
 import uvloop
 
 from service.app import metric_terms
-from service.metrics.estimate import quantile
+from service.metrics.estimators import quantile
 from service.pipeline.snapshot import ExportedSnapshot
 from service.runtime.figures_process import FiguresProcess
 from service.settings import Settings, load_rules

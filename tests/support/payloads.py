@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from service.demo.ci_run import Run
 from service.demo.payloads import buildkite, circleci, gitlab, jenkins
 from service.demo.post import Post
-from service.demo.run import Run
 from tests.support.builders import (
     GitHubRequest,
     Issue,

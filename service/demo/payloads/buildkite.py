@@ -2,8 +2,8 @@
 
 from uuid import NAMESPACE_URL, uuid5
 
+from service.demo.ci_run import Run
 from service.demo.post import Post, written, zulu
-from service.demo.run import Run
 
 
 def build(run: Run) -> list[Post]:

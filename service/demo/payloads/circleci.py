@@ -3,8 +3,8 @@
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
+from service.demo.ci_run import Run
 from service.demo.post import Post, written, zulu
-from service.demo.run import Run
 
 
 def workflow(run: Run) -> list[Post]:

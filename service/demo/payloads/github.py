@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
+from service.demo.ci_run import Run
 from service.demo.post import ACCOUNT, ORGANISATION, Post, number_of, sha_of, written, zulu, zulu_or_none
-from service.demo.run import Run
 
 _COLOURS = {"experiment": "5319e7", "learning": "0e8a16", "outcome": "1d76db", "failure": "d93f0b"}
 _USER = {"login": ACCOUNT, "id": 583231, "type": "User", "site_admin": False}

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from service.demo.ci_run import Run
 from service.demo.post import ACCOUNT, Post, number_of, sha_of, written, zulu
-from service.demo.run import Run
 
 _INSTANCE = "https://gitlab.example.com"
 _USER = {"id": 7, "name": ACCOUNT, "username": ACCOUNT}

@@ -2,8 +2,8 @@
 
 from datetime import datetime
 
+from service.demo.ci_run import Run
 from service.demo.post import Post, written
-from service.demo.run import Run
 
 
 def build(run: Run) -> list[Post]:

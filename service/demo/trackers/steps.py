@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from service.demo.ci_run import Run
 from service.demo.organisation import Runner, Team
 from service.demo.payloads import buildkite, circleci, github, gitlab, jenkins
 from service.demo.plan import Plan
 from service.demo.post import Post, number_of, sha_of
-from service.demo.run import Run
 
 _RUN_TAKES = timedelta(minutes=6)
 

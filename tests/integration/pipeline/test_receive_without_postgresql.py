@@ -357,7 +357,7 @@ async def test_a_delivery_larger_than_the_limit_is_admitted_alone(far: Database)
 async def test_deliveries_of_another_process_in_the_same_file_move_too(
     far: Database, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.pipeline.drain._POLL_SECONDS", 0.05)
+    monkeypatch.setattr("service.pipeline.spool_drain._POLL_SECONDS", 0.05)
     async with _receiving(far, Spool(tmp_path)):
         gone = Spool(tmp_path)
         gone.add(_numbered(1, 2))

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.waiting import PATIENCE_SECONDS
+from tests.system.faults.long_run import CROWDED_BYTES, INFLIGHT_BYTES
 from tests.system.faults.outage import Away, Cluster, crowd, outage
-from tests.system.faults.torture import CROWDED_BYTES, INFLIGHT_BYTES
 from tests.system.faults.trial import trial
 
 

@@ -18,10 +18,10 @@ from service.storage.errors import DatabaseUnavailable
 from tests.support.road import parse_samples
 from tests.support.waiting import PATIENCE_SECONDS
 from tests.system.faults.fleet import Fleet, Member, Postgres
+from tests.system.faults.random_faults import Tormentor
 from tests.system.faults.senders import Senders, Sent
 from tests.system.faults.state import opened, quiet_run, read_state
 from tests.system.faults.stories import Told, posting, schedule, stories
-from tests.system.faults.torment import Tormentor
 
 SETTLE_SECONDS = PATIENCE_SECONDS
 _LOOK_SECONDS = 0.5

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.metrics.estimate import BUCKETS
+from service.metrics.estimators import BUCKETS
 from service.storage import experiments
 from service.storage.database import Database
 from tests.support.experiments import experiments_of_all_kinds

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.metrics.estimate import BUCKETS, QUANTILES, Survival, histogram, kaplan_meier, quantile
+from service.metrics.estimators import BUCKETS, QUANTILES, Survival, histogram, kaplan_meier, quantile
 
 TEN_YEARS = 10 * 365 * 86400
 seconds = st.one_of(

@@ -7,8 +7,8 @@ from sqlalchemy import text
 
 from service.deliveries.delivery import Delivery
 from service.lifecycle.references import Ref
+from service.pipeline.delivery_latency import DeliveryLatency
 from service.pipeline.interpret import interpret_pending
-from service.pipeline.latency import DeliveryLatency
 from service.pipeline.project import project_dirty
 from service.storage import dirty_subjects, inbox
 from service.storage.database import Database
@@ -198,7 +198,7 @@ async def test_a_delivery_from_a_clock_that_is_ahead_took_no_time(database: Data
 async def test_deliveries_beyond_the_limit_of_one_query_are_timed_by_later_ones(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.pipeline.latency._LIMIT", 3)
+    monkeypatch.setattr("service.pipeline.delivery_latency._LIMIT", 3)
     leader = await Leader(database).begin()
     for number in range(1, 9):
         await _receive(database, _issue(number), interpreted_at=BEGAN + timedelta(seconds=number / 10))
@@ -213,7 +213,7 @@ async def test_deliveries_beyond_the_limit_of_one_query_are_timed_by_later_ones(
 async def test_only_a_limited_number_of_unprojected_deliveries_is_remembered(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.pipeline.latency._LIMIT", 3)
+    monkeypatch.setattr("service.pipeline.delivery_latency._LIMIT", 3)
     leader = await Leader(database).begin()
     for number in range(1, 9):
         await _receive(database, _issue(number), interpreted_at=BEGAN + timedelta(seconds=number / 10))

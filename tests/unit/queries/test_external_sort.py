@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.queries.spill import SpillBuffer
+from service.queries.external_sort import SpillBuffer
 
 ADDED = [((1, 4), b"d1 "), ((0, 2), b"b1 "), ((1, 3), b"c1 "), ((0, 2), b"b2 "), ((1, 4), b"d2 "), ((0, 1), b"a2 ")]
 
