@@ -1,10 +1,12 @@
 """The table `experiments`: experiments as last projected."""
 
 import json
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import Field, dataclass, fields
 from datetime import datetime, timedelta
+from enum import EnumType
 from sys import intern
+from typing import Any, get_args
 from uuid import UUID
 
 from sqlalchemy import delete, or_, select, text
@@ -12,11 +14,10 @@ from sqlalchemy.dialects.postgresql import insert
 
 from service.lifecycle.experiment import Experiment, Restart
 from service.lifecycle.references import Ref, experiment_id
-from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk
+from service.lifecycle.taxonomy import FailureCategory
 from service.storage.database import Connection, driver_of, is_exclusive
 from service.storage.tables import LATEST_INSTANT, WANTED_UNTIL, among, experiments
 
-# Columns that share the name of a field of `Experiment`; the column of `restarts` is `again`.
 # Columns that share the name of a field of `Experiment`; the column of `restarts` is `again`.
 _FIELDS = tuple(field.name for field in fields(Experiment) if field.name != "restarts")
 _COLUMNS = (*_FIELDS, "again", "title_key", "again_at")
@@ -99,14 +100,14 @@ def _row(experiment: Experiment) -> dict[str, object]:
     }
 
 
-# The columns of an experiment, in the order of the parameters of `_experiment`.
-_SELECTED = ", ".join([*_FIELDS, "again::text"])
+# The columns of an experiment, in the order of its fields.
+_SELECTED = ", ".join("again::text" if field.name == "restarts" else field.name for field in fields(Experiment))
 _READ_ALL = text(f"SELECT {_SELECTED} FROM experiments ORDER BY root")  # noqa: S608 - constants
 
 
 async def read_all(connection: Connection) -> list[Experiment]:
     """Read all experiments, by root."""
-    return [_experiment(*row) for row in await connection.execute(_READ_ALL)]
+    return [_experiment(row) for row in await connection.execute(_READ_ALL)]
 
 
 # For a title, one experiment is enough: the ones that are not selected otherwise were all concluded before the window.
@@ -169,52 +170,44 @@ async def read(connection: Connection, ids: Collection[UUID]) -> dict[UUID, Stor
     """Read the experiments with these ids, as far as they exist."""
     driver = await driver_of(connection)
     return {
-        id_: StoredExperiment(_experiment(*values), version)
+        id_: StoredExperiment(_experiment(values), version)
         async for id_, version, *values in driver.cursor(_READ, list(ids), prefetch=_PREFETCH)
     }
 
 
-def _experiment(
-    root: str,
-    title: str,
-    url: str,
-    team: str,
-    risk: str | None,
-    idea_at: datetime,
-    idea_inferred: bool,  # noqa: FBT001 - in the order of the columns
-    started_at: datetime | None,
-    first_signal_at: datetime | None,
-    concluded_at: datetime | None,
-    outcome: str | None,
-    failure_category: str | None,
-    shared_at: datetime | None,
-    shipped_at: datetime | None,
-    last_activity_at: datetime,
-    again: str | None,
-) -> Experiment:
-    return Experiment(
-        root=Ref(root),
-        title=title,
-        url=url,
-        # Interned: sorting and grouping by team then compares identical strings, which is faster.
-        team=intern(team),
-        risk=Risk(risk) if risk else None,
-        idea_at=idea_at,
-        idea_inferred=idea_inferred,
-        started_at=started_at,
-        first_signal_at=first_signal_at,
-        concluded_at=concluded_at,
-        outcome=Outcome(outcome) if outcome else None,
-        failure_category=FailureCategory(failure_category) if failure_category else None,
-        shared_at=shared_at,
-        shipped_at=shipped_at,
-        last_activity_at=last_activity_at,
-        restarts=_restarts(again) if again else (),
-    )
-
-
-def _restarts(written: str) -> tuple[Restart, ...]:
+def _read_restarts(written: str | None) -> tuple[Restart, ...]:
+    if written is None:
+        return ()
     return tuple(
         Restart(datetime.fromisoformat(at), concluded, timedelta(seconds=quiet))
         for at, concluded, quiet in json.loads(written)
     )
+
+
+def _converter(field: Field[Any]) -> Callable[[Any], object] | None:
+    """The function that converts a column to the value of its field; None if both are the same."""
+    if field.name == "team":
+        # Interned: sorting and grouping by team then compares identical strings, which is faster.
+        return intern
+    if field.name == "restarts":
+        return _read_restarts
+    vocabularies = [type_ for type_ in (field.type, *get_args(field.type)) if isinstance(type_, EnumType)]
+    return _lookup(vocabularies[0]) if vocabularies else None
+
+
+def _lookup(vocabulary: Iterable[Any]) -> Callable[[str | None], object]:
+    """The function from stored texts to the members of an enumeration, and from null to None."""
+    return {None: None, **{member.value: member for member in vocabulary}}.__getitem__
+
+
+# Built from the types of the fields, so that a new field needs no line here.
+_CONVERTERS = tuple(
+    (place, converter) for place, field in enumerate(fields(Experiment)) if (converter := _converter(field))
+)
+
+
+def _experiment(row: Iterable[Any]) -> Experiment:
+    values = list(row)
+    for place, convert in _CONVERTERS:
+        values[place] = convert(values[place])
+    return Experiment(*values)
