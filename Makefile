@@ -17,13 +17,13 @@ PINNED := $(HELM)-$(KUBECONFORM)-$(HELM_DOCS)-$(PROMETHEUS_OPERATOR)-$(EXTERNAL_
 # The tests start hundreds of processes, which import the same modules.
 export PYTHONDONTWRITEBYTECODE :=
 
-help: ## what there is to make
+help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: $(VENV)/run.done ## the service on 127.0.0.1:8080 with the embedded PostgreSQL
+run: $(VENV)/run.done ## serve on 127.0.0.1:8080 with the embedded PostgreSQL
 	@exec $(BIN)/loopgauge serve
 
-demo: $(VENV)/run.done ## the same beside a simulated organisation: 26 weeks of history, in Prometheus too, then live; PORT=8080
+demo: $(VENV)/run.done ## serve a simulated organisation with 26 weeks of history, in Prometheus too; PORT=8080
 	@exec $(BIN)/loopgauge demo $(if $(PORT),--port $(PORT))
 
 PYTEST := $(BIN)/python -m pytest --dist worksteal
@@ -50,29 +50,29 @@ check: lint tools ## check all that lint checks, then the Dockerfile, compose.ya
 	@$(BIN)/zizmor --offline --quiet --no-progress .github
 	@if [ -x $(TOOLS)/bin/helm ]; then $(BIN)/python -m tests.system.helm.check; fi
 
-bench: $(VENV)/dev.done ## all benchmarks, each against something else in the same run; needs wrk; ONLY="ingest replay", DELIVERIES=1000000 for the replay, JSON=file
+bench: $(VENV)/dev.done ## run the benchmarks, with wrk; ONLY="ingest replay", DELIVERIES=1000000 for the replay, JSON=file
 	@$(BIN)/python -m tests.bench $(ONLY) $(if $(DELIVERIES),--deliveries $(DELIVERIES)) $(if $(JSON),--json $(JSON))
 
 SECONDS ?= 600
-torture: $(VENV)/dev.done ## the long fault test; SECONDS=600, and SEED=n to repeat one
+torture: $(VENV)/dev.done ## run the long fault test; SECONDS=600, SEED=n to repeat a run
 	@$(BIN)/python -m tests.system.faults.long_run --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
-dashboards: $(VENV)/dev.done ## write the Grafana dashboards from the Python that builds them
+dashboards: $(VENV)/dev.done ## generate the Grafana dashboards from Python
 	@$(BIN)/python -W ignore::DeprecationWarning -m dashboards
 	$(packaged)
 
-chart: tools ## what the Helm chart packages, after a change to dashboards, rules or its values' comments
+chart: tools ## update the files and docs of the Helm chart after a change to dashboards, rules or values
 	$(packaged)
 	@$(TOOLS)/bin/helm-docs --log-level warning --sort-values-order file --chart-search-root helm
 
-# A chart can only read files inside itself. As links they would be missing for whom GitOps tools drop links.
+# A chart can only read files inside itself. Copy them, because some GitOps tools drop symbolic links.
 define packaged
 @rm -rf $(CHART)/files && mkdir -p $(CHART)/files/dashboards $(CHART)/files/rules
 @cp dashboards/json/*.json $(CHART)/files/dashboards
 @cp dashboards/rules/*.yaml $(CHART)/files/rules
 endef
 
-tools: ## helm and what else checks the chart, in .tools; needs Go, and a few minutes the first time
+tools: ## install helm, kubeconform and helm-docs in .tools, with Go; takes minutes the first time
 	@if command -v go >/dev/null; then \
 		$(MAKE) --silent $(TOOLS)/$(PINNED).done; \
 	elif [ -n "$$CI" ]; then \
@@ -81,21 +81,21 @@ tools: ## helm and what else checks the chart, in .tools; needs Go, and a few mi
 		echo "Go is not installed: the Helm chart is not checked"; \
 	fi
 
-format: $(VENV)/dev.done ## put the code into shape
+format: $(VENV)/dev.done ## format the code, and fix lint
 	@$(BIN)/ruff format --quiet
 	@$(BIN)/ruff check --fix --quiet
 
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-header --upgrade
 
-lock: $(VENV)/dev.done ## the newest versions that pyproject.toml allows
+lock: $(VENV)/dev.done ## lock the newest versions that pyproject.toml allows
 	$(COMPILE) pyproject.toml --extra embedded --group build --output-file requirements.lock
 	$(COMPILE) pyproject.toml --constraints requirements.lock --output-file requirements-image.lock
 	$(COMPILE) --group build --constraints requirements.lock --output-file requirements-build.lock
 	$(COMPILE) pyproject.toml --extra embedded --group build --group dev --constraints requirements.lock \
 		--output-file requirements-dev.lock
 
-clean: ## remove the environment and the tools' caches
+clean: ## remove the environment and the caches of the tools
 	rm -rf $(VENV) .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 
 $(VENV)/run.done: requirements.lock pyproject.toml
