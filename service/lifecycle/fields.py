@@ -1,8 +1,9 @@
 """The registry of declared fields: the values that each accepts, their stored form, and the ways to declare them.
 
 Rules, comment commands, CloudEvents, manual events and the OpenAPI document derive from `FIELDS`. To add a field, add
-its name to `FieldName` and its entry to `FIELDS`. To make the field an attribute of experiments too, add it to
-`Experiment`, to the table with a migration, to `storage/experiments.py` and to `presentation/experiments.py`.
+its name to `FieldName` and its entry to `FIELDS`. To show the field on experiments too, change four more files: add it
+to `Experiment` and `fold` in `lifecycle/experiment.py`, to `storage/tables.py` with a migration, and to
+`presentation/experiments.py`.
 """
 
 from collections.abc import Callable, Collection, Mapping
