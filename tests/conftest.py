@@ -15,7 +15,7 @@ from tests.support.guardian import TEMPLATE, Run, server_url
 from tests.support.postgresql import oldest
 
 _DIRECTORY = "PYTEST_RUN_DIRECTORY"
-# The tests share the machine with others: how long an example takes says nothing about the code.
+# The tests share the machine with other programs, so the duration of an example says nothing about the code.
 settings.register_profile("thorough", deadline=None)
 settings.register_profile("quick", deadline=None, max_examples=20)
 settings.load_profile("thorough")
@@ -24,17 +24,17 @@ _numbers = count(1)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let the suite run on any PostgreSQL that is installed."""
+    """Add an option that runs the suite on an installed PostgreSQL."""
     parser.addoption(
         "--postgresql",
         type=Path,
         metavar="DIRECTORY",
-        help="use the PostgreSQL whose programs are there, such as /usr/lib/postgresql/16/bin, not the embedded one",
+        help="use the PostgreSQL in this directory, such as /usr/lib/postgresql/16/bin, instead of the embedded one",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Remove the user's settings, and begin a run, which the workers of xdist find by its directory."""
+    """Remove the user's settings, and begin a run. The workers of xdist find the run by its directory."""
     for name in [name for name in os.environ if name.startswith("LOOPGAUGE_")]:
         del os.environ[name]
     if not hasattr(config, "workerinput"):
@@ -49,7 +49,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run the tests with this mark on the oldest PostgreSQL too, unless one was chosen for all."""
+    """Run marked tests on the oldest PostgreSQL too, unless an option chose the PostgreSQL for all tests."""
     marked = metafunc.definition.get_closest_marker("oldest_postgresql_too")
     if marked and "postgresql" in metafunc.fixturenames and not metafunc.config.getoption("postgresql"):
         metafunc.parametrize("postgresql", ["newest", "oldest"], indirect=True)

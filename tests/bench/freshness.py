@@ -1,7 +1,7 @@
 """Time from the response to a delivery until the metrics reflect it, at 200 deliveries a second.
 
-The load is open: each delivery is sent when it is due, without waiting for earlier responses. Some deliveries mark
-experiments and increase one series: the n-th is visible when the series reaches n.
+The load is open-loop: each delivery is sent when it is due, without waiting for earlier responses. Some deliveries mark
+an experiment, and each of these adds one to the same series. The n-th of them is visible when the series reaches n.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ _MARKED = _DELIVERIES // _MARKED_EVERY
 _SCRAPE_SECONDS = 0.1
 _PATIENCE_SECONDS = 20.0
 _BEYOND_INTERVAL = 1.0
-# A larger delay would mean a lower rate than reported.
+# If deliveries are sent later than this, the real rate is lower than the reported one.
 _LATE = 0.1
 _TEAM = "freshness"
 _SHOWN = re.compile(rf'^loopgauge_experiments_in_flight{{stage="proposed",team="{_TEAM}"}} (\S+)$', re.MULTILINE)
@@ -37,11 +37,11 @@ _TOLD = re.compile(r'^loopgauge_delivery_to_visible_seconds_bucket{le="(\S+)"} (
 
 
 def measure(url: str, directory: Path) -> Iterator[Line]:
-    """Measure the time until visible, from outside and by the service's own metric.
+    """Measure the time until a delivery is visible, from outside and by the service's own metric.
 
     Args:
         url: the URL of a database with the schema.
-        directory: for data; its files remain.
+        directory: where the service keeps its data, which is not deleted.
     """
     with service(directory / "data", url) as running:
         before = _visible_within(running.get("/metrics").decode())
@@ -122,7 +122,7 @@ def _mark(number: int) -> GitHubRequest:
 
 
 def _visible_within(metrics: str) -> dict[float, float]:
-    """The number of deliveries visible within each bound in seconds, from the service's histogram."""
+    """The number of deliveries that were visible within each bound (in seconds), from the service's histogram."""
     return {float(bound): float(count) for bound, count in _TOLD.findall(metrics)}
 
 

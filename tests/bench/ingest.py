@@ -1,7 +1,8 @@
-"""Measure how many signed deliveries a second one process stores durably, and the cost of each.
+"""Measure how many signed deliveries one process stores durably per second, and the cost of each delivery.
 
-The service, the references, the load generator and PostgreSQL share the machine. Each round measures all of them in
-turn. Each measurement starts with empty tables after a checkpoint, as in a service whose workers keep up.
+The service, the references, the load generator and PostgreSQL share the machine. Each round measures the service and
+the references, one after the other. Each measurement starts after a checkpoint and with empty tables, as in a service
+whose workers keep up with the load.
 """
 
 import os
@@ -42,7 +43,7 @@ def measure(url: str, directory: Path) -> Iterator[Line]:
         processes = {name: running.enter_context(_reference(name, url)) for name in references.REFERENCES}
         started = running.enter_context(service(directory / "ingest", url, "api"))
         processes[_OURS] = started.process.pid, started.port
-        # A warm-up round: PostgreSQL creates the files of its write-ahead log and then recycles them.
+        # In this warm-up round PostgreSQL creates the files of its write-ahead log. Later rounds recycle them.
         _, *rounds = [
             {name: _load(url, pid, port, directory) for name, (pid, port) in processes.items()}
             for _ in range(1 + _ROUNDS)
@@ -115,7 +116,7 @@ def _reference(name: str, url: str) -> Iterator[tuple[int, int]]:
 
 def _until_listening(process: "subprocess.Popen[bytes]", port: int) -> None:
     for _ in range(600):
-        assert process.poll() is None, f"it ended with status {process.returncode}"
+        assert process.poll() is None, f"the reference ended with status {process.returncode}"
         try:
             socket.create_connection(("127.0.0.1", port)).close()
         except OSError:

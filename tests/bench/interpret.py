@@ -1,7 +1,7 @@
 """Measure how fast workers process deliveries from the inbox to the experiments.
 
-The workers are ready before one transaction fills the inbox, so that all begin at the same moment. The load generator
-shares the machine while the API is measured, and is idle while workers are.
+One transaction fills the inbox after the workers are ready, so that all workers begin at the same moment. The load
+generator runs on the same machine: it is busy while the API is measured, and idle while the workers are measured.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ _IS_LEFT = "SELECT EXISTS (SELECT FROM deliveries WHERE verdict IS NULL) OR EXIS
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """The rate of workers in deliveries a second, and the CPU time for each in microseconds."""
+    """The rate of workers in deliveries a second, and the CPU time for each delivery in microseconds."""
 
     rate: float
     worker: float
@@ -51,7 +51,7 @@ class _Work:
 
 @dataclass(frozen=True, slots=True)
 class _Round:
-    """One round: the rates of acknowledging and of decoding, and the work of one worker and of two."""
+    """The rates of acknowledging and of decoding in one round, and the work of one worker and of two workers."""
 
     acknowledged: float
     decoded: float
@@ -60,7 +60,7 @@ class _Round:
 
 
 def measure(url: str, directory: Path) -> Iterator[Line]:
-    """Measure one worker and two, alternating with one API process and with decoding alone.
+    """Measure one worker and two workers, alternating with one API process and with decoding alone.
 
     Args:
         url: a migrated database on this machine; its tables are truncated.

@@ -1,7 +1,7 @@
 """Time the lists of experiments and of deliveries, with 1,000 and with 100,000 rows.
 
-The benchmark requests each list with every filter in every order, its first page and one in the middle, and reports
-the slowest.
+For each list, with every filter and in every order, the benchmark requests the first page and one in the middle. It
+reports the slowest request.
 """
 
 import time
@@ -49,7 +49,7 @@ _OF_DELIVERIES: tuple[Mapping[str, str], ...] = (
     {"source": "jira", "verdict": "counted"},
     {"since": _OLD},
 )
-# A compressed body of 3 KB, with headers like those of GitHub; one delivery in 100 is from another source.
+# Each delivery has a compressed body of 3 KB and headers like GitHub's; one in 100 is from another source.
 _FILL_DELIVERIES = """
     INSERT INTO deliveries (
         id, source, provider, provider_id, headers, body, body_bytes, received_at, verdict, reason, interpreted_at
@@ -83,14 +83,14 @@ def _queries() -> Iterator[tuple[str, Mapping[str, str]]]:
 
 
 async def _taken(url: str) -> _Taken:
-    """The seconds for each list by path and query: the slower of its first page and a later one."""
+    """The seconds for each list, by path and query: for the first page or a later one, whichever is slower."""
     database = Database(url)
     app = create_app(settings(), load_rules(settings()), database)
     taken = {}
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1", timeout=60) as client:
         for path, query in _queries():
             first = await _least(client, path, query)
-            # The largest pages reach the middle soonest.
+            # The largest page size reaches the middle in one request.
             answer = await client.get(path, params={**query, "limit": "500"})
             cursor = answer.json()["next"]
             later = await _least(client, path, {**query, "cursor": cursor}) if cursor else 0.0
@@ -100,7 +100,7 @@ async def _taken(url: str) -> _Taken:
 
 
 async def _least(client: httpx.AsyncClient, path: str, query: Mapping[str, str]) -> float:
-    """The best of several rounds, which is the least disturbed."""
+    """The time of the fastest of several rounds, which other work on the machine disturbs least."""
     rounds = []
     for _ in range(_ROUNDS):
         began = time.perf_counter()

@@ -12,7 +12,7 @@ from tests.support.builders import GitHubRequest
 
 CONNECTIONS = 64
 REQUESTS: Sequence[GitHubRequest] = list(traffic(3000))[::187]
-"""The number of pieces of work, and of deliveries from each."""
+"""A sample of the traffic: one request in 187."""
 _WRK = "wrk"
 # Each request has a unique delivery id, across runs too.
 _SCRIPT = """
@@ -68,7 +68,7 @@ def load(port: int, requests: Sequence[GitHubRequest], seconds: int, directory: 
         RuntimeError: wrk is missing, or a request failed.
     """
     if shutil.which(_WRK) is None:
-        raise RuntimeError("wrk is missing, which makes the load; install it: apt-get install wrk")
+        raise RuntimeError("wrk, which generates the load, is missing; install it: apt-get install wrk")
     script = directory / "load.lua"
     script.write_text(_script(requests))
     answered = subprocess.run(

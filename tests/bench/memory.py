@@ -17,7 +17,7 @@ from tests.bench.traffic import traffic
 from tests.support.builders import GitHubRequest
 
 _MOST = 120.0
-# An hour of 5.5 deliveries a second.
+# One hour at 5.5 deliveries a second.
 _HOUR = 20_000
 _CONNECTIONS = 64
 _LOOK_SECONDS = 0.2
@@ -37,7 +37,7 @@ def measure(url: str, directory: Path) -> Iterator[Line]:
 
     Args:
         url: the URL of a database with the schema.
-        directory: for data; its files remain.
+        directory: where the service keeps its data, which is not deleted.
     """
     with ExitStack() as started:
         roles = {role: started.enter_context(service(directory / role, url, role)) for role in ("api", "worker")}
@@ -67,7 +67,7 @@ def _processes(running: Service) -> dict[str, Memory]:
     """The memory of the service and of its child process."""
     pid = running.process.pid
     beside = children(pid)
-    assert len(beside) <= 1, "a process that is not known runs beside the service"
+    assert len(beside) <= 1, "an unknown process runs beside the service"
     return {name: memory(one) for name, one in zip(_PROCESSES, (pid, *beside), strict=False)}
 
 
@@ -119,7 +119,7 @@ async def _post(running: Service, requests: Iterator[GitHubRequest]) -> None:
 
 
 async def _servers(url: str) -> list[float]:
-    """The proportional memory of each of PostgreSQL's processes except the first, in MB."""
+    """The proportional set size of each PostgreSQL process except the postmaster, in MB."""
     connection = await asyncpg.connect(url)
     pids = await connection.fetch("SELECT pid FROM pg_stat_activity")
     held = [memory(row["pid"]).share for row in pids]

@@ -49,11 +49,11 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """The memory of a process in MB, of a million bytes each.
+    """The memory of a process, in units of a million bytes.
 
     Attributes:
         resident: the resident set, including pages that other processes share.
-        share: the proportional set: shared pages count in proportion.
+        share: the proportional set: a page that several processes share counts in equal parts for each.
     """
 
     resident: float
@@ -65,7 +65,7 @@ def service(directory: Path, url: str | None, role: str = "all", **variables: st
     """Run the service in a role, and yield it when it is ready.
 
     Args:
-        directory: for its data; it remains.
+        directory: its data directory, which is not deleted.
         url: the URL of PostgreSQL, or None for the embedded one.
         variables: further settings.
     """
@@ -123,7 +123,7 @@ def _is_ready(port: int, *, takes_deliveries: bool) -> bool:
 
 def children(pid: int) -> Sequence[int]:
     """The running children of a process, the oldest first."""
-    # Each thread has a list of its own.
+    # Linux lists the children of each thread separately.
     listed = Path("/proc", str(pid), "task").glob("*/children")
     return sorted(int(child) for children in listed for child in children.read_text().split())
 
@@ -137,8 +137,8 @@ def memory(pid: int) -> Memory:
 
 
 def cpu_seconds(pid: int) -> float:
-    """The CPU time of a process and its descendants in seconds, including those that have ended."""
-    # In clock ticks: user and system time, and the same for reaped children.
+    """The CPU time of a process and of its descendants, including ended ones, in seconds."""
+    # User and system time, and the same for reaped children, all in clock ticks.
     spent = sum(map(int, _stat(pid)[11:15])) / os.sysconf("SC_CLK_TCK")
     for child in children(pid):
         # The time of a child that has ended is part of its parent's.

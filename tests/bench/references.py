@@ -1,7 +1,7 @@
 """The references of the ingest benchmark, each a process: `python -m tests.bench.references bare-asgi 8080`.
 
-They run with the same settings of server and garbage collector as the service, and send the same responses without
-the security headers.
+They use the same settings for the server and the garbage collector as the service, and send the same responses except
+for the security headers.
 """
 
 import asyncio
@@ -63,7 +63,7 @@ def bare_fastapi() -> ASGIApp:
 
 
 def naive() -> ASGIApp:
-    """The naive receiver: an endpoint that checks the signature, then inserts and commits each delivery by itself."""
+    """The naive receiver: an endpoint that checks the signature, then commits each delivery in its own transaction."""
     app = FastAPI()
     engine = create_async_engine(os.environ[DATABASE].replace("postgresql://", "postgresql+asyncpg://"), pool_size=20)
 

@@ -1,7 +1,7 @@
 """Time refreshes, scrapes and scorecards with a thousand experiments and with a million.
 
-One tenth of the million lies in the longest window, which is a year. One in 40 of these is open, and one in 400 of the
-older ones. The thousand are all of this week, so that both portfolios have the same series.
+One tenth of the million experiments lies in the longest window, which is a year. One in 40 of these is open; of the
+older ones, one in 400 is. The thousand experiments are all from this week. Both portfolios have the same series.
 """
 
 import asyncio
@@ -141,7 +141,7 @@ async def _database_of_few(url: str) -> str:
 
 
 def _scrapes(many: str, few: str, directory: Path) -> Iterator[Line]:
-    # One refresh each, so that only the scrape is timed.
+    # The long interval leaves one refresh per service, which ends before the scrapes are timed.
     settings = {"SNAPSHOT_INTERVAL": "1h", "MIN_SAMPLE": "1"}
     with service(directory / "many", many, **settings) as large, service(directory / "few", few, **settings) as small:
         connections = [_until_exported(running) for running in (large, small)]
@@ -197,7 +197,7 @@ async def _scorecards(url: str, directory: Path) -> tuple[list[float], Sequence[
         end = time.time() + _SECONDS
         posting = asyncio.create_task(_post(running, end, answered))
         await asyncio.sleep(_SECONDS / 2)
-        # Each has another window, because the service caches scorecards.
+        # Each request asks for another window, because the service caches scorecards.
         for days in range(90, 365):
             if time.time() > end:
                 break
@@ -211,7 +211,7 @@ async def _scorecards(url: str, directory: Path) -> tuple[list[float], Sequence[
 
 
 async def _post(running: Service, end: float, answered: list[tuple[float, float]]) -> None:
-    """Post signed pings at a steady rate on one connection: durable, and irrelevant to any experiment."""
+    """Post signed pings at a steady rate on one connection; the service stores them, but no experiment changes."""
     connection = await Connection.to(running)
     number = 0
     while time.time() < end:

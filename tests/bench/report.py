@@ -24,7 +24,7 @@ class Line:
         against: the reference, measured in the same rounds; empty without one.
         references: the values of the reference, one for each round, in the same unit.
         least: the lower bound of the ratio, or of the median without a reference.
-        most: the upper bound of the same.
+        most: the upper bound of the ratio, or of the median without a reference.
     """
 
     what: str
@@ -42,14 +42,14 @@ class Line:
 
     @property
     def ratio(self) -> float | None:
-        """The median of the ratios of the rounds: a slow phase of the machine slows both sides."""
+        """The median of the rounds' ratios. A slow phase of the machine slows both sides of a ratio."""
         if not self.references:
             return None
         return median(value / reference for value, reference in zip(self.values, self.references, strict=True))
 
     @property
     def met(self) -> bool | None:
-        """Whether the bound is kept; None without a bound."""
+        """Whether the line is within its bound; None without a bound."""
         if self.least is None and self.most is None:
             return None
         held = self.median if self.ratio is None else self.ratio

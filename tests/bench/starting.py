@@ -1,6 +1,6 @@
 """Time the start of the service until it is ready and has accepted a delivery.
 
-The reference, measured in turn, is the time in which Python imports the same libraries.
+The reference, measured alternately, is the time that Python takes to import the same libraries.
 """
 
 import subprocess
@@ -25,7 +25,7 @@ def measure(url: str, directory: Path) -> Iterator[Line]:
 
     Args:
         url: the URL of a database with the schema.
-        directory: for data; its files remain.
+        directory: where the service keeps its data, which is not deleted.
     """
     yield from _lines(
         "a PostgreSQL that runs", _EXTERNAL_SECONDS, [_start(directory / "data", url) for _ in range(_EXTERNAL_ROUNDS)]
@@ -37,7 +37,7 @@ def measure(url: str, directory: Path) -> Iterator[Line]:
 
 
 def _start(directory: Path, url: str | None) -> tuple[float, float]:
-    """The seconds until the service is ready, and those for the imports."""
+    """The seconds until the service is ready, and the seconds that the imports take."""
     with service(directory, url) as started:
         ready_after = started.ready_after
     began = time.perf_counter()

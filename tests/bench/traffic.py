@@ -1,7 +1,8 @@
 """Simulate the webhooks of a GitHub organisation that sends every event: nine in ten deliveries are irrelevant.
 
-Each piece of work is an issue, a pull request that closes it, its pushes, its runs and its comments. Bodies have about
-12 KB, mostly unused addresses, and compress to a seventh, like the examples in GitHub's documentation.
+Each piece of work is an issue, a pull request that closes it, its pushes, its runs and its comments. Bodies are about
+12 KB long and consist mostly of unused addresses. They compress to a seventh of their size, like the examples in
+GitHub's documentation.
 """
 
 import json

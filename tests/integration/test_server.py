@@ -95,13 +95,13 @@ def test_a_client_that_disconnects_during_its_answer_causes_no_error() -> None:
                 now.clear()
                 clients = [_connect(port) for _ in range(8)]
                 await asyncio.sleep(0.01)
-                # The loop sees the disconnects and the answers in one turn.
+                # The event loop sees the disconnects and the answers in one iteration.
                 now.set()
                 for client in clients:
                     client.close()
                 await asyncio.sleep(0.01)
 
-    # The loop of the service: asyncio's own accepts writes to a closed connection.
+    # Use uvloop, as the service does: asyncio's own event loop accepts writes to a closed connection.
     uvloop.run(answer_disconnected_clients())
     assert errors == []
 

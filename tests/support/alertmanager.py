@@ -43,7 +43,7 @@ class Alertmanager:
         assert response.status_code == 200, response.text
 
     def until(self, name: str, wanted: Callable[[Mapping[str, Any]], bool] = lambda _: True) -> Mapping[str, Any]:
-        """Wait for an alert of this name that is as wanted, and return it."""
+        """Wait for an alert with this name for which `wanted` is true, and return it."""
 
         def look() -> Mapping[str, Any] | None:
             named = (alert for alert in self.alerts() if alert["labels"]["alertname"] == name)

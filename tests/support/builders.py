@@ -45,7 +45,7 @@ def experiment(
     url: str = "https://github.com/acme/app/issues/45",
     restarts: tuple[Restart, ...] = (),
 ) -> Experiment:
-    """An experiment as the fold would make it; concluded without an outcome is undeclared."""
+    """An experiment as the fold would make it. If it is concluded without an outcome, the outcome is undeclared."""
     if concluded_at is not None and outcome is None:
         outcome = Outcome.UNDECLARED
     instants = (idea_at, started_at, first_signal_at, concluded_at, shared_at, shipped_at)
@@ -70,7 +70,7 @@ def experiment(
 
 
 def taken_up(when: datetime, quiet: timedelta = timedelta(0), *, concluded: bool = True) -> Restart:
-    """A restart of an experiment, after its conclusion or after a quiet time."""
+    """A restart of an experiment, after its conclusion or after a time without activity."""
     return Restart(when, concluded, quiet)
 
 
@@ -329,13 +329,13 @@ def renamed(old: str, full_name: str, when: datetime) -> GitHubRequest:
 
 
 def raw_payload(body: object = b"{}") -> RawPayload:
-    """The raw payload of a delivery with this body, or with a body of these JSON values."""
+    """The raw payload of a delivery with this body, which is bytes or a value to encode as JSON."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     return RawPayload(CloudEvents(), Delivery("events", CloudEvents.name, "1", {}, raw, at(1)))
 
 
 NO_PAYLOAD = raw_payload()
-"""The payload of a delivery into which no rule looks."""
+"""A payload for deliveries whose payload no rule reads."""
 
 
 def without_label(event: LifecycleEvent) -> LifecycleEvent:

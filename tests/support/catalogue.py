@@ -1,4 +1,4 @@
-"""Every metric that the service exports, from a scrape, and those that no panel shows."""
+"""Every metric that the service exports, from a scrape, and the metrics that no panel shows."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -17,8 +17,8 @@ from tests.support.builders import at, experiment, terms
 
 UNUSED: Mapping[str, str] = {
     "process_virtual_memory_bytes": "the limit of a container is about resident memory",
-    "process_start_time_seconds": "the lines of a process show its start",
-    "process_open_fds": "it seldom changes, and a process with too many logs an error",
+    "process_start_time_seconds": "the lines of a process in the panels show when it started",
+    "process_open_fds": "it seldom changes, and a process logs an error when too many files are open",
     "process_max_fds": "the operator has set it",
 }
 """Metric families without a panel, each with the reason."""

@@ -7,13 +7,13 @@ from importlinter import Contract, ContractCheck, fields, output
 
 
 class AllowedContract(Contract):
-    """Packages that import no external module that is not listed.
+    """Packages that may import only the listed external modules.
 
-    A list of what is forbidden would have to name everything that does I/O; this one names what does none.
+    A list of forbidden modules would have to name every module that does I/O. This list names modules that do none.
 
     Attributes:
-        source_modules: the rooms, each with all modules in it.
-        allowed_modules: what they may import, by top-level name.
+        source_modules: the packages, each with all modules in it.
+        allowed_modules: the top-level names of the modules that the packages may import.
     """
 
     type_name = "allowed"

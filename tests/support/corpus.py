@@ -19,7 +19,7 @@ _EVENT_HEADERS = {
     "gitlab/zulip/build_started.json": {"x-gitlab-event": "Job Hook"},
     "gitlab/zulip/build_succeeded.json": {"x-gitlab-event": "Job Hook"},
 }
-# Two files may hold the same payload; an id makes each a delivery of its own.
+# Two files may contain the same payload; a distinct id makes each a separate delivery.
 _DELIVERY_IDS = {
     "github": "x-github-delivery",
     "gitlab-signed": "idempotency-key",
@@ -29,7 +29,7 @@ _DELIVERY_IDS = {
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """A payload of the corpus as the source of a scheme posts it."""
+    """A payload of the corpus, as a source with a signature scheme posts it."""
 
     file: str
     source: str
@@ -58,7 +58,7 @@ class Posted:
 
 
 def posted() -> Iterator[Posted]:
-    """Every payload, once for each scheme of its provider; none where the corpus is not installed."""
+    """Every payload, once for each scheme of its provider; none if the corpus is not installed."""
     index = json.loads((CORPUS / "INDEX.json").read_text()) if CORPUS.is_dir() else []
     for entry in index:
         body = (CORPUS / entry["file"]).read_bytes()
@@ -74,7 +74,7 @@ def posted() -> Iterator[Posted]:
 
 
 def _cloudevents(file: str, body: bytes) -> Iterator[Posted]:
-    """A CDEvent as a CloudEvent in structured and in binary mode, as its own specification maps it."""
+    """A CDEvent as a CloudEvent in structured and in binary mode, mapped as the CDEvents specification defines."""
     context: dict[str, Any] = json.loads(body).get("context", {})
     attributes = {
         "specversion": "1.0",

@@ -25,7 +25,7 @@ def demo(directory: Path, *arguments: str, path: str | None = None) -> Iterator[
     """Run a demo of two weeks without Prometheus until the context ends, then kill it.
 
     Args:
-        arguments: options, which take precedence over those defaults.
+        arguments: options, which take precedence over these defaults.
         path: the variable `PATH`, if not the inherited one.
     """
     command = [*COMMAND, "demo", "--port", "0", "--weeks", "2", "--data-dir", str(directory), "--no-prometheus"]

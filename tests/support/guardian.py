@@ -41,7 +41,7 @@ class Run:
     """A run of the tests, which ends with the process that made this object.
 
     Attributes:
-        directory: the files of its servers, in memory if there is room: each test copies a database of 8 MB.
+        directory: the parent of its servers' files; in memory if there is room, because each test copies 8 MB of data.
     """
 
     def __init__(self) -> None:
@@ -62,7 +62,7 @@ class Run:
 
 
 def server_url(directory: Path, programs: Path | None) -> str:
-    """Return the URL of a run's server of one kind, which is started unless it runs.
+    """Return the URL of a run's server of one kind. Start the server unless it runs already.
 
     Args:
         directory: the directory of the run.
@@ -88,7 +88,7 @@ def _start(home: Path, programs: Path | None) -> str:
     with guardian.stdout as stdout:
         url = stdout.readline().strip()
     assert url, f"PostgreSQL does not start: {guardian.wait()}"
-    # It outlives this process, and nothing waits for it: `Popen` would warn.
+    # The guardian outlives this process. Without a return code, `Popen` would warn that it still runs.
     guardian.returncode = 0
     return url
 

@@ -34,7 +34,7 @@ ANYTHING = st.text() | SURROGATES | st.integers() | HUGE | TIMES | REFERENCES | 
 
 
 def collected(provider: str) -> list[Path]:
-    """The files of a provider's published payloads; none where the corpus is not installed."""
+    """The files of a provider's published payloads; none if the corpus is not installed."""
     return sorted((CORPUS / provider).rglob("*.json"))
 
 
@@ -48,7 +48,7 @@ def nearly_right(draw: st.DrawFn, payloads: Callable[[], Sequence[Any]]) -> Any:
     """One of the payloads, with some fields missing and others replaced by anything.
 
     Args:
-        payloads: a function, since hypothesis prints the arguments of a strategy.
+        payloads: a function that returns the payloads. Hypothesis would print the payloads themselves as arguments.
     """
     payload = json.loads(json.dumps(draw(st.sampled_from(payloads()))))
     for _ in range(draw(st.integers(1, 3))):
@@ -73,7 +73,7 @@ def _places(value: Any) -> Iterator[dict[str, Any] | list[Any]]:
 
 
 def is_sound(said: Sequence[Observation] | Nothing) -> bool:
-    """Whether the observations are valid: times in UTC, and traits of their kind; or a reason that is not empty."""
+    """Whether the observations have UTC times and only traits of their kind, or there is a reason for having none."""
     if isinstance(said, Nothing):
         return bool(said.reason)
     known = all(one.traits.keys() <= TRAITS[one.kind] for one in said if isinstance(one, Observed))

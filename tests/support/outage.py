@@ -73,7 +73,7 @@ class Line:
         self._answers.clear()
 
     def freeze_after(self, trigger: bytes) -> None:
-        """Forward no response once a request that contains these bytes has gone to the server."""
+        """Stop forwarding responses as soon as a request that contains these bytes was sent to the server."""
         self._trigger = trigger
 
     def forget(self) -> None:

@@ -53,7 +53,7 @@ def queries(
 
     Args:
         team: the chosen team; `_org` for all teams.
-        namespace: the chosen installation; empty if series have no such label.
+        namespace: the chosen installation; empty if the series have no label `namespace`.
         rate_interval, time_range: the values that Grafana derives from its time range.
     """
     values = {

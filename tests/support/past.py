@@ -13,11 +13,11 @@ NOON = timedelta(hours=12)
 
 
 def days_ago(days: int) -> datetime:
-    """The midnight this many days before that of today, UTC."""
+    """Midnight (UTC) at the beginning of the day this many days ago."""
     return TODAY - timedelta(days=days)
 
 
-# Proposed nine days ago, started eight days ago, concluded five days ago; and proposed six days ago, still open.
+# One was proposed nine days ago, started a day later and concluded five days ago. The other is six days old and open.
 _EXPERIMENTS = [
     experiment(
         idea_at=days_ago(9) - NOON,

@@ -1,8 +1,9 @@
 """Plant a person in payloads wherever providers name one, so that a test can search outputs for it.
 
-Names of the work stay as they are: repositories, projects, labels, branches and titles. Users choose them to be read,
-and without them no metric could be found again. The address of a project names its owner too. If the owner is a
-person, that person has connected the project. The owner of a fork takes no part in it, and is replaced.
+The names of repositories, projects, labels and branches stay as they are, and so do titles. Users choose them for
+others to read, and cannot recognise their experiments without them. The address of a project contains the name of its
+owner, which stays too: if the owner is a person, it is the person who connected the project. The owner of a fork did
+not connect the project, so that name is replaced.
 """
 
 import base64
@@ -43,7 +44,7 @@ _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ].*")
 
 
 def planted(payload: Any) -> Any:
-    """Replace every person of a payload by ours, who also appears in its texts and in objects without a person."""
+    """Replace every person in a payload by the planted one, and add the planted one to texts and to other objects."""
     return _planted(payload, "", 0)
 
 
@@ -65,7 +66,7 @@ def marked(payload: Any, label: str = "experiment") -> Any:
 
 
 def unreadable(body: bytes) -> Iterator[bytes]:
-    """Make unreadable bodies with our person in them, at places where no person belongs."""
+    """Make unreadable bodies that contain the planted person in unexpected places."""
     at = body.index(ACCOUNT.encode())
     yield body[: at + 8]
     yield body[:at] + b"\xff" + body[at:]
@@ -75,7 +76,7 @@ def unreadable(body: bytes) -> Iterator[bytes]:
 
 
 def proven(proof: Mapping[str, str], user: str) -> Mapping[str, str]:
-    """The headers that authenticate a delivery; with HTTP Basic, as this user."""
+    """The headers that authenticate a delivery. With HTTP Basic, replace the user name by `user`."""
     if "authorization" not in proof:
         return proof
     _, _, secret = base64.b64decode(proof["authorization"].removeprefix("Basic ")).decode().partition(":")
@@ -91,7 +92,7 @@ def _planted(value: Any, key: str, depth: int) -> Any:
         case list():
             return [_planted(one, "", depth + 1) for one in value]
         case dict():
-            # A repository that moved to another owner keeps its former name.
+            # Keep the former name of a repository that moved to another owner.
             within = {name: one if name == "from" else _planted(one, name, depth + 1) for name, one in value.items()}
             within = _of_a_fork(key, within)
             if within.get("field") in ("assignee", "reporter", "creator"):
@@ -103,7 +104,7 @@ def _planted(value: Any, key: str, depth: int) -> Any:
 
 
 def _person(value: Any) -> Any:
-    """Our person, in the form of the one that it replaces."""
+    """The planted person, in the form of the value that it replaces."""
     match value:
         case dict():
             return {**{key: one if key in ("id", "type") else _person(one) for key, one in value.items()}, **PERSON}
@@ -120,7 +121,7 @@ def _person(value: Any) -> Any:
 
 
 def _of_a_fork(key: str, value: dict[str, Any]) -> dict[str, Any]:
-    """Put the other repositories that an object names into the account of our person."""
+    """Make the planted person the owner of the forks that an object names."""
     if key == "head" and isinstance(value.get("repo"), dict):
         branch = str(value.get("label", "")).rpartition(":")[2]
         return {**value, "label": f"{ACCOUNT}:{branch}", "repo": _in_account(value["repo"])}
@@ -144,7 +145,7 @@ def _in_account(repository: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _instead(value: Any, *, of_times: bool) -> Any:
-    """Replace each number, or each time, of a payload by our person."""
+    """Replace each number, or each time, of a payload by the planted person."""
     match value:
         case list():
             return [_instead(one, of_times=of_times) for one in value]

@@ -49,9 +49,9 @@ def built() -> Iterator[Planted]:
 
 
 def kept() -> Iterator[Planted]:
-    """Every payload of the corpus, its items marked as experiments; nothing without the corpus."""
+    """Every payload of the corpus, with its items marked as experiments; nothing without the corpus."""
     for one in {(one.file, one.headers["content-type"]): one for one in posted()}.values():
         payload = marked(json.loads(one.body))
-        # The attributes of a CloudEvent's envelope are free text of its sender.
+        # The sender of a CloudEvent chooses the text of its envelope attributes.
         within = {**payload, "data": planted(payload["data"])} if "specversion" in payload else planted(payload)
         yield Planted(one.scheme, one.path, one.headers, json.dumps(within).encode())

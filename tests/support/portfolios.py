@@ -49,7 +49,7 @@ class _Loops:
     def __init__(self, random: Random) -> None:
         self._random = random
         self.unit = random.choice((_TICK, timedelta(seconds=1), timedelta(hours=7), _DAY, 365 * _DAY))
-        # Few different durations make ties, and one makes nothing but zeros.
+        # With few different durations many are tied; with a single one all are zero.
         self._different = random.choice((1, 2, 4, 11, 60, 1_000_000 if self.unit < _DAY / 24 else 11))
         self._teams = random.sample(_TEAMS, random.randrange(1, 5))
         self._concluded = random.choice((0, 0.5, 0.6, 0.7, 0.8, 0.8, 0.9, 1))
@@ -95,5 +95,5 @@ class _Loops:
         return moment if self._happens(0.1) else min(moment, NOW)
 
     def _past(self, moment: datetime | None) -> datetime | None:
-        """The moment, rarely in the future, because metrics omit an experiment with a future instant."""
+        """The moment if it is past, and rarely if it is not: metrics omit an experiment with a future instant."""
         return moment if moment is None or moment <= NOW or self._happens(0.05) else None

@@ -14,7 +14,7 @@ import pytest
 OLDEST = Path("/usr/lib/postgresql/15/bin")
 """The programs of the oldest supported PostgreSQL, in the directory of Debian's package."""
 
-# PostgreSQL does not run as root; the package brings the user.
+# PostgreSQL does not run as root; the package creates this user.
 _USER = "postgres"
 _PATIENCE = 60
 
@@ -36,7 +36,7 @@ def oldest() -> Path:
 def running(programs: Path, settings: Mapping[str, str]) -> Iterator[str]:
     """Start a server with a new cluster, which listens on a socket only, and yield its URL.
 
-    It sorts text by English rules, and the wheel's server by bytes: no metric may depend on the database's collation.
+    It sorts text by English rules; the embedded server sorts by bytes. No metric may depend on the collation.
 
     Args:
         programs: the directory of `initdb` and `pg_ctl`.
@@ -70,7 +70,7 @@ def _run(*command: str | Path) -> None:
         user=user,
         group=user,
         extra_groups=[] if user else None,
-        # The server inherits these files: a pipe would stay open.
+        # The server inherits these files, and would keep a pipe open.
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

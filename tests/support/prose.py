@@ -191,7 +191,7 @@ def _list_comments(text: str) -> Iterator[tuple[int, str]]:
     try:
         tokens = list(tokenize.generate_tokens(io.StringIO(text).readline))
     except (tokenize.TokenError, IndentationError, SyntaxError):
-        # Not Python: a comment follows a space, and at least one more.
+        # Not Python: `#` begins a comment at the start of a line or after a space, if a space follows it.
         for number, line in enumerate(text.splitlines(), start=1):
             if comment := re.match(r"(?:.*\s)?#+\s+(.*)$", line):
                 yield number, comment[1]

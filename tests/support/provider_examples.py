@@ -29,7 +29,7 @@ EVENT_HEADERS: Mapping[str, Sequence[Mapping[str, str]]] = {
     "jenkins": [{}],
     "cloudevents": [{"content-type": STRUCTURED}, {"content-type": BATCHED}],
 }
-"""For each provider, headers that announce each kind of event that it tells apart; none where the body names it."""
+"""For each provider, headers that name each kind of event that it distinguishes; none if the body names the event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Example:
 
 @cache
 def examples(provider: str) -> Sequence[Example]:
-    """Sound deliveries of a provider: built ones, and published ones where the corpus is installed."""
+    """Valid deliveries of a provider: built ones, and published ones if the corpus is installed."""
     return [*_built(provider), *published(provider)]
 
 
@@ -62,7 +62,7 @@ def published(provider: str) -> Sequence[Example]:
 
 
 def timed(provider: str, time: str) -> Example:
-    """A delivery in which one time is written like this."""
+    """A delivery in which one time is replaced by `time`."""
     match provider:
         case "github":
             issue = {"number": 45, "created_at": time}

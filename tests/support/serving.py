@@ -81,7 +81,7 @@ def serving(database_url: str | None, directory: Path, **variables: str) -> Iter
     """Run the service on a free port until the context ends; without a URL, on the embedded PostgreSQL.
 
     Args:
-        directory: where the log and the data directory are kept.
+        directory: the parent of the log and of the data directory.
         variables: settings, by their names without the prefix.
     """
     database = {"DATABASE_URL": database_url} if database_url else {}

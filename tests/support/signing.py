@@ -29,7 +29,7 @@ class Scheme:
     Attributes:
         provider: the name of the provider.
         secret: the configured secret of the source.
-        prove: makes the proof headers of a body that is sent at a time.
+        prove: returns the authentication headers for a body and the time at which it is sent.
         covers_body: whether the scheme signs the body; a plain token does not.
     """
 

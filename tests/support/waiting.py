@@ -17,7 +17,7 @@ def wait_for(look: Callable[[], _Value | None], state: str = "such state") -> _V
     """Call `look` until it returns something true, and return that.
 
     Args:
-        state: names what is awaited, for the message of a failure.
+        state: the awaited state in words, for the failure message.
     """
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:

@@ -216,7 +216,7 @@ async def test_an_invalid_event_is_refused_with_the_field_and_nothing_of_its_bat
 
 
 async def test_the_longest_accepted_references_can_be_stored(database: Database) -> None:
-    # Text that hardly compresses: PostgreSQL compresses other text until it fits into its indexes.
+    # Use text that hardly compresses: PostgreSQL would compress other text until it fits into an index.
     names = [sha512(bytes([number])).hexdigest() for number in range(16)]
     longest = [f"key:{''.join(some)}"[:1000] for some in (names[:8], names[8:])]
     assert [len(reference) for reference in longest] == [1000, 1000]

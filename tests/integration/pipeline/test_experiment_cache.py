@@ -39,7 +39,7 @@ class Step:
         later: how much time passes.
         rewritten: new and changed experiments.
         gone: subjects that stop being experiments without an exclusion.
-        unmarked: experiments whose mark is removed, and when.
+        unmarked: experiments whose mark is removed, with the time of the removal.
     """
 
     later: timedelta = timedelta(0)
@@ -59,7 +59,7 @@ _BEFORE = st.builds(Step, rewritten=st.lists(_ANY, min_size=8, max_size=16).map(
 
 
 async def _take(database: Database, step: Step) -> None:
-    """Store a step: of two states of one experiment the last, and none of a deleted experiment."""
+    """Store a step. If an experiment has several states, store the last; if it is deleted, store none."""
     left = step.gone | step.unmarked.keys()
     known = {one.root: one for one in step.rewritten if one.root not in left}
     async with database.transaction() as connection:
@@ -93,7 +93,7 @@ async def test_a_cache_gives_the_same_samples_as_reading_everything_after_each_s
             view = await cache.view(connection, TERMS, now)
             fresh = await ExperimentCache().view(connection, TERMS, now)
             everything = await _everything(connection)
-        # The samples are of the moment of the read, or of a later one.
+        # Compare the samples as of the time of the read, or as of a later time.
         assert sample_values(view.at(now + reading)) == sample_values(everything.at(now + reading))
         assert _remembered(view.experiments) == _remembered(fresh.experiments)
 

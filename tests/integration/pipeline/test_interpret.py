@@ -162,7 +162,7 @@ async def test_an_event_is_counted_by_its_kind_when_it_is_new(database: Database
     assert _recorded(telemetry, "proposed", "declared", "concluded") == [1, 4, 0]
     await _store(database, issue.closed(at(3))[1].delivery(at(3)))
     again = await settle(database)
-    # The closed issue repeats stored events, except for those that it dates anew.
+    # The delivery of the closed issue repeats stored events. Only events that are new or have a new time count.
     assert _recorded(again, "proposed", "concluded") == [0, 1]
 
 

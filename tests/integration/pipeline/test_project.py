@@ -1,4 +1,4 @@
-"""The transaction that commits last is folded last: concurrent workers lose and duplicate nothing."""
+"""Concurrent workers lose and duplicate nothing: the transaction that commits last is also folded last."""
 
 import asyncio
 import random
@@ -57,7 +57,7 @@ async def test_an_experiment_stays_when_its_evidence_moves_to_another_one_meanwh
         while edits:
             async with database.transaction() as editing:
                 await _record(editing, edits.pop())
-            # Another worker folds the subjects that this marked dirty.
+            # Another worker folds the subjects that this transaction marked dirty.
             await _project(database)
         await lock(connection, roots)
 
@@ -113,7 +113,7 @@ async def test_projection_does_not_wait_for_transactions_that_mark_its_subjects_
     assert (await all_experiments(database))[ISSUE].first_signal_at == at(4)
 
 
-async def test_an_edit_that_waited_for_another_one_moves_the_evidence_on_from_there(
+async def test_an_edit_that_waits_for_an_earlier_edit_moves_the_evidence_again(
     database: Database,
 ) -> None:
     pull = PullRequest(created_at=at(3), body="")
@@ -140,7 +140,7 @@ async def test_an_edit_that_waited_for_another_one_moves_the_evidence_on_from_th
 
 
 def _a_busy_week() -> list[GitHubRequest]:
-    """Ten issues, pull requests that move between them, and runs; many of them share subjects."""
+    """Deliveries of ten issues, of pull requests that move between them, and of runs. Many share subjects."""
     requests = []
     for number in range(1, 11):
         issue = Issue(number=number, created_at=at(2))
@@ -457,7 +457,7 @@ async def test_an_exclusion_from_older_events_does_not_overwrite_a_newer_one(
 
     monkeypatch.setattr(exclusions, "replace", slowly)
     async with database.transaction() as connection:
-        # Only the evidence is dirty, so that each worker has a mark to claim.
+        # Mark only the evidence dirty, so that each worker has a dirty subject to claim.
         await _record(connection, workflow_run(pull.head, at(5)))
     older = asyncio.create_task(_project(database))
     await has_read.wait()

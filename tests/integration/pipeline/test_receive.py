@@ -122,7 +122,7 @@ async def test_a_request_that_fails_does_not_fail_others_in_its_batch(database: 
     requests = [
         [_numbered(1), _numbered(2)],
         [_numbered(3), _POISON],
-        # The request before failed, so this delivery is new.
+        # The previous request failed, so this delivery is new.
         [_numbered(3), _numbered(4), _numbered(1)],
         [_POISON],
     ]

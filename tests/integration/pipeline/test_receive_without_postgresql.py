@@ -1,4 +1,4 @@
-"""While PostgreSQL is away deliveries go to the spool; when it is back they are in the inbox, each of them once."""
+"""While PostgreSQL is down, deliveries go to the spool. After it returns, each of them is in the inbox once."""
 
 import asyncio
 import sqlite3
@@ -25,10 +25,10 @@ from tests.support.waiting import PATIENCE_SECONDS
 _ANY = github("ping", b"{}").delivery(at(2))
 # PostgreSQL rejects text with a NUL.
 _POISON = replace(_ANY, provider_id="\0")
-# A PostgreSQL that answers has plenty of time, whatever else the machine does. A frozen one has little.
+# PostgreSQL gets much time where a test expects it to answer, even on a busy machine, and little where it is frozen.
 _PATIENCE = 60.0
 _LITTLE_PATIENCE = 0.3
-# Enough to send a delivery before the answer is lost.
+# Long enough to send a delivery before its answer is lost.
 _SOME_PATIENCE = 5.0
 
 
@@ -137,7 +137,7 @@ async def test_while_a_table_is_locked_only_the_first_delivery_waits_before_it_i
             await connection.execute(text("LOCK TABLE deliveries"))
             for number in range(10):
                 assert await receiver.store_all(_numbered(number)) == ["spooled"]
-                # PostgreSQL answers, but the outage lasts until it stores deliveries.
+                # PostgreSQL answers, but the outage does not end until PostgreSQL stores deliveries again.
                 await asyncio.sleep(0.02)
                 assert receiver.spools
         await _all_in(receiver, spool)
@@ -227,7 +227,7 @@ async def test_deliveries_left_by_an_earlier_process_move_at_the_start(
     async with _receiving(far, spool, telemetry) as receiver:
         await _all_in(receiver, spool)
     assert await _inbox(database) == [str(number) for number in range(600)]
-    # The metric shows each decrease.
+    # The metric never rises while the spool drains.
     assert telemetry.spool_pending == sorted(telemetry.spool_pending, reverse=True)
     assert (telemetry.spool_pending[0], telemetry.spool_pending[-1]) == (600, 0)
 
@@ -239,7 +239,7 @@ async def test_a_short_outage_leaves_nothing_in_the_spool(
         for number in range(15):
             await line.cut()
             storing = asyncio.create_task(receiver.store_all(_numbered(number)))
-            # PostgreSQL returns earlier or later while the delivery is being spooled.
+            # PostgreSQL returns while the delivery is being spooled, a little later in each round.
             await asyncio.sleep(number / 1500)
             await line.mend()
             assert (await storing)[0] in ("stored", "spooled")

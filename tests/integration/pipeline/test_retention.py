@@ -1,4 +1,4 @@
-"""The retention deletes bodies and evidence without an experiment, and never experiments and their evidence."""
+"""Retention deletes bodies, and evidence without an experiment. It never deletes experiments or their evidence."""
 
 import asyncio
 from datetime import datetime

@@ -138,7 +138,7 @@ def test_an_export_without_moments_has_only_the_closing_line() -> None:
     assert exported([experiment(idea_at=at(2))], []) == ["# EOF"]
 
 
-# Both sides are computed for every moment, which takes long.
+# Computing both sides for every moment takes long.
 @settings(max_examples=60)
 @given(
     st.lists(st.integers(0, 9), max_size=8, unique=True).flatmap(

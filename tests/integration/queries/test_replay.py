@@ -1,4 +1,4 @@
-"""A replay interprets stored deliveries again, and changes exactly what the rules change."""
+"""A replay interprets stored deliveries again, and changes only what the current rules read differently."""
 
 import asyncio
 import random
@@ -149,7 +149,7 @@ async def test_an_older_set_of_links_applies_again_when_the_newer_one_is_withdra
     assert (await all_experiments(database))["github:acme/app#46"].started_at == at(3)
     ignoring = read_rules(RulesFile("none.yaml", "extends: none"), packaged_rules())
     async with database.transaction() as connection:
-        # The second edit comes from a source that today's rules read differently.
+        # Give the second edit an unknown provider, so that the replay withdraws its link.
         await connection.exec_driver_sql(
             f"UPDATE deliveries SET provider = 'gopher' WHERE provider_id = '{second.delivery_id}'"
         )
@@ -241,7 +241,7 @@ async def test_a_paused_dry_run_blocks_nothing_else(database: Database, database
     rehearsing = asyncio.create_task(asyncio.to_thread(_apart, held_up.dry_run, database_url))
     assert await asyncio.to_thread(halfway.wait, 60)
     try:
-        # Among them a rename, which takes the strongest lock, and events of subjects in the dry run.
+        # These include a rename, which takes the strongest lock, and events on subjects of the dry run.
         more = [Issue(number=300, created_at=at(2)).opened(), renamed("web", "acme/site", at(10))]
         async with api(database, role="all") as client:
             for request in more:
@@ -359,7 +359,7 @@ async def test_a_retry_waits_for_a_replay_of_the_same_delivery(
 
     def observe_during_a_retry(self: GitHub, delivery: Delivery) -> Sequence[Observation] | Nothing:
         retrying.start()
-        # Only time shows that the retry waits for the lock.
+        # No event signals that the retry waits for the lock, so give it some time.
         retrying.join(0.5)
         return observe(self, delivery)
 

@@ -1,4 +1,4 @@
-"""A failed delivery is interpreted again by today's code and rules, and nothing remains of its failure."""
+"""A retry interprets a failed delivery with the current code and rules, and leaves no trace of the failure."""
 
 import asyncio
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ def _numbered(number: int) -> Delivery:
 
 
 async def _fail(database: Database, *deliveries: Delivery) -> None:
-    """Store deliveries as an earlier version left them after it failed."""
+    """Store deliveries in the state in which an earlier version left them when they failed."""
     async with database.transaction() as connection:
         await inbox.store(connection, deliveries)
         failed = [DeliveryVerdict(delivery.id, "failed", "a fault in loopgauge: KeyError") for delivery in deliveries]

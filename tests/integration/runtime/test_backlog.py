@@ -60,7 +60,7 @@ async def test_pending_deliveries_are_counted_and_the_oldest_one_gives_the_age(d
     await interpret_pending(database, RULES, telemetry, lambda: at(1))
     await _store(database, *(Issue(number=day, created_at=at(2)).opened().delivery(at(day)) for day in (8, 7, 6)))
     await _monitor(database, telemetry).measure()
-    # From the 6th to the 9th of March; the issue is the only dirty subject.
+    # The oldest of three deliveries is from the 6th of March, three days ago. The issue is the only dirty subject.
     assert _shown(telemetry) == [3, 3 * 86400, 1, 1]
 
 
@@ -133,7 +133,7 @@ async def test_the_last_delivery_of_each_source_is_read_from_the_inbox(
         database,
         _from("github", at(2)),
         *(_from("jira", at(day)) for day in (3, 4)),
-        # At the same moment, so that the cursor of a page needs the id too.
+        # Two deliveries at the same moment, so that the page cursor needs the id too.
         _from("forgotten", at(5)),
         _from("github", at(5)),
     )

@@ -1,4 +1,4 @@
-"""One process leads at a time, under a lease in PostgreSQL that its own clock fences."""
+"""One process leads at a time: it holds a lease in PostgreSQL, and its own clock fences it."""
 
 import asyncio
 import os

@@ -42,7 +42,7 @@ async def _needed(database: Database, *stored: Experiment) -> set[str]:
 
 
 def _crowd(*given: Experiment) -> tuple[Experiment, ...]:
-    """Experiments beside others of their team, so that none is needed as its first or its last."""
+    """Surround experiments with others of their team, so that metrics need none of them as the team's first or last."""
     first = experiment("key:first", idea_at=at(1) - timedelta(days=300), concluded_at=at(1) - timedelta(days=299))
     last = experiment(
         "key:last", idea_at=at(1), concluded_at=BEFORE, shared_at=BEFORE, outcome=Outcome.FAILED, title="The last"

@@ -273,7 +273,7 @@ async def test_claims_and_retention_read_only_the_rows_they_return_during_a_floo
             for step in _steps(plan):
                 assert step["Actual Rows"] * step["Actual Loops"] <= 200, step
                 assert step["Node Type"] != "Seq Scan"
-            assert plan["Total Cost"] < 100_000  # from there on, PostgreSQL would compile the query
+            assert plan["Total Cost"] < 100_000  # above this cost, PostgreSQL would compile the query (JIT)
 
 
 async def test_two_writers_of_the_same_deliveries_do_not_deadlock(database: Database) -> None:

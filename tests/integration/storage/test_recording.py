@@ -141,7 +141,7 @@ async def test_the_neighbourhood_is_the_same_from_each_of_its_subjects(database:
         await recording.record_deliveries(connection, [_delivery(links=said)])
         for subject in (COMMIT, CHANGE, ITEM_2):
             assert set(await links.neighbourhood(connection, [subject])) == all_links
-        # No evidence of the first item belongs to the second change, so that one is not needed.
+        # The second change has no evidence in common with the first item, so its links are not needed.
         own = {(CHANGE, ITEM_1), (CHANGE, ITEM_2), (COMMIT, CHANGE)}
         assert set(await links.neighbourhood(connection, [ITEM_1])) == own
 
@@ -151,7 +151,7 @@ async def test_a_neighbourhood_is_read_by_index_even_without_statistics(database
     said = [LinkSet(Ref(f"github:acme/app!{one[16:]}"), "body", one, frozenset({one}), at(2)) for one in items]
     async with database.transaction() as connection:
         await recording.record_deliveries(connection, [_delivery(links=said)])
-        # In this transaction, autovacuum has not analysed the table.
+        # Autovacuum cannot have analysed the rows, because this transaction has not committed them.
         explained = await connection.scalars(text(f"EXPLAIN {links.NEIGHBOURHOOD}"), {"subjects": items[:100]})
         plan = "\n".join(explained)
     assert "Index Cond: (targets @> " in plan

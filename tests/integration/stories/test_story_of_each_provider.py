@@ -1,4 +1,4 @@
-"""A story from idea to answer for each provider, in its own payloads, and one across tools."""
+"""One story from idea to answer for each provider, in its own payloads, and one story across several tools."""
 
 import random
 from dataclasses import replace
@@ -37,7 +37,7 @@ Instants = tuple[datetime | None, ...]
 
 
 def instants(told: Experiment) -> Instants:
-    """Idea, start, first signal, answer, shared, shipped."""
+    """The instants of an experiment: idea, start, first signal, answer, shared, shipped."""
     return (told.idea_at, told.started_at, told.first_signal_at, told.concluded_at, told.shared_at, told.shipped_at)
 
 
@@ -342,7 +342,7 @@ async def test_cloudevents_from_an_idea_to_a_shared_answer(database: Database) -
 
 
 async def test_a_ticket_its_pull_request_and_its_runs_elsewhere_are_one_experiment(database: Database) -> None:
-    """Jira holds the idea, GitHub the work, CircleCI the runs; the answer is classified where the work was done."""
+    """The idea is in Jira, the work and its classification in GitHub, and the runs in CircleCI."""
     ticket = Ticket(created_at=at(2, "08:15:00"), components=("Search",))
     created = ticket.created()
     ticket, started = ticket.moved(IN_PROGRESS, at(3, "10:00:00"))

@@ -31,7 +31,7 @@ def _post_some(service: Service) -> None:
     )
 
 
-# The read and write tokens are refused by many endpoints; the quick phases cover those.
+# Many endpoints refuse the read and the write token, so the quick phases are enough for these tokens.
 @pytest.mark.parametrize(
     ("token", "phases"),
     [("READ", "examples,coverage"), ("WRITE", "examples,coverage"), ("ADMIN", "examples,coverage,fuzzing,stateful")],

@@ -42,7 +42,7 @@ def test_an_overdue_experiment_alerts_its_team_until_the_service_dies(overdue: s
         alerting(muted_configuration(tmp_path), tmp_path) as alertmanager,
         scraping([service.url], tmp_path, prometheus_configuration(rules, alertmanager)),
     ):
-        # A scrape that times out would mute it for a moment.
+        # A scrape that times out would mute the alert for a moment, so wait until it is not muted.
         late = alertmanager.until("LoopgaugeLoopOverdue", lambda alert: not _is_muted(alert))
         assert late["labels"] == {
             "alertname": "LoopgaugeLoopOverdue",
@@ -65,7 +65,7 @@ def test_an_overdue_experiment_alerts_its_team_until_the_service_dies(overdue: s
         assert dead["receivers"] == [{"name": "operators"}]
         muted = alertmanager.until("LoopgaugeLoopOverdue", lambda alert: bool(alert["status"]["inhibitedBy"]))
         assert muted["status"]["inhibitedBy"] == [dead["fingerprint"]]
-    # Alertmanager warns here if it would forget a notification before it repeats it.
+    # Alertmanager logs a warning with this word if it would forget a notification before repeating it.
     assert "repeat_interval" not in (tmp_path / "alertmanager.log").read_text()
 
 

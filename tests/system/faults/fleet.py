@@ -173,7 +173,7 @@ class Fleet:
         deadline = time.monotonic() + PATIENCE_SECONDS
         for member in members:
             while not member.serves():
-                assert time.monotonic() < deadline, f"{member.name} does not come up; {member.last_words()}"
+                assert time.monotonic() < deadline, f"{member.name} does not serve in time; {member.last_words()}"
                 time.sleep(_KEEP_SECONDS)
 
     def _keep(self) -> None:

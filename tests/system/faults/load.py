@@ -23,9 +23,9 @@ class Offered:
 
     Attributes:
         acknowledged: the deliveries that got a 2xx.
-        others: how many were answered otherwise or not at all, by status or error.
+        others: the number of requests with any other response or none, by status or error.
         not_taken: requests that found every connection busy, and were not sent.
-        slowest: seconds that the slowest answer took.
+        slowest: the seconds until the slowest answer.
     """
 
     acknowledged: list[Posting] = field(default_factory=list)
@@ -38,7 +38,7 @@ def ideas(*, body_bytes: Sequence[int] = (0,)) -> Iterator[Posting]:
     """Generate deliveries that open an experiment each.
 
     Args:
-        body_bytes: the least sizes of bodies, taken in turn.
+        body_bytes: minimum sizes of the bodies; the deliveries cycle through them.
     """
     for number, size in zip(count(1), cycle(body_bytes), strict=False):
         issue = Issue(number=number, title=f"Idea {number}", created_at=at(2)).opened()
@@ -46,7 +46,7 @@ def ideas(*, body_bytes: Sequence[int] = (0,)) -> Iterator[Posting]:
 
 
 def copies(body_bytes: int) -> Iterator[Posting]:
-    """Generate deliveries with the same body and different ids, which takes little time."""
+    """Generate deliveries with the same body and different ids, which is fast."""
     one = next(ideas(body_bytes=(body_bytes,)))
     for number in count(1):
         yield under_another_id(one, f"copy {number}")
@@ -68,11 +68,11 @@ async def offer(
     patient: bool,
     answer_seconds: float,
 ) -> Offered:
-    """Send requests at a rate, and do not wait for earlier ones to be answered.
+    """Send requests at a constant rate, without waiting for the answers to earlier ones.
 
     Args:
         rate: requests a second.
-        connections: the most concurrent requests.
+        connections: the maximum number of concurrent requests.
         patient: whether requests beyond that wait for a connection; otherwise they are not sent.
         answer_seconds: how long a sender waits for an answer.
     """

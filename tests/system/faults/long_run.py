@@ -1,6 +1,6 @@
 """The long fault test: random faults, outages and floods. It prints a table of the results.
 
-Run by `make torture`; its exit status is 1 if anything was lost, doubled or other than in a quiet run.
+Run by `make torture`; its exit status is 1 if anything was lost, duplicated, or different from a run without faults.
 """
 
 import asyncio

@@ -68,7 +68,7 @@ class Outage:
 
     Attributes:
         stored: how many accepted deliveries are in the queue at the end.
-        counted: how many of those are counted.
+        counted: how many of the stored deliveries are counted.
         memory: the peak resident memory of the API, in bytes.
     """
 
@@ -85,7 +85,7 @@ def outage(
 
     Args:
         seconds: the duration of the outage.
-        patience: seconds after the outage in which everything must be counted.
+        patience: seconds after the outage within which every delivery must be counted.
         answer_seconds: how long a sender waits for an answer; GitHub waits for ten seconds.
     """
     lasting = seconds + 2 * _AROUND_SECONDS
@@ -185,7 +185,7 @@ def crowd(directory: Path, database_url: str, seconds: float, inflight: int, dri
 
     Args:
         inflight: the limit of the API for the bytes of all bodies in memory.
-        dribbled: the bytes that the slow senders send at least, however long that takes.
+        dribbled: the minimum number of bytes from the slow senders; the test goes on until they have sent it.
     """
     settings = {"DATABASE_URL": database_url, "DATA_DIR": str(directory), "MAX_INFLIGHT_BYTES": str(inflight)}
     api = Member("api", directory, ROLE="api", **settings)

@@ -23,8 +23,8 @@ class Tormentor:
     """Inject one fault after another, in random order, each kind once before any is repeated.
 
     Args:
-        rng: what is drawn, and when; which process it meets at what it is doing is up to the machine.
-        apis: the last one meets the full disk, so it must not be one that starts PostgreSQL.
+        rng: chooses the faults and their times. The state in which a fault finds a process depends on the machine.
+        apis: the API processes. The last one gets the full disk, so it must not be one that starts PostgreSQL.
         gap: seconds between two faults, on average.
     """
 

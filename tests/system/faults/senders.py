@@ -38,7 +38,7 @@ class Senders:
     """Threads that post requests to several processes.
 
     Args:
-        due: each request, and seconds from now until it is sent for the first time.
+        due: pairs of a delay and a request, which is sent for the first time that many seconds from now.
     """
 
     def __init__(self, due: Sequence[tuple[float, Posting]], urls: Sequence[str], rng: random.Random) -> None:

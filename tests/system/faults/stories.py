@@ -33,7 +33,7 @@ class Posting:
     """A request to send.
 
     Attributes:
-        delivery: the id under which it is kept if it is genuine.
+        delivery: the id under which the service stores it if it is genuine.
         genuine: whether its signature is right.
     """
 
@@ -55,7 +55,7 @@ def stories(rng: random.Random, count: int) -> list[list[Told]]:
 
 
 def schedule(rng: random.Random, told: Sequence[Sequence[Told]], seconds: float) -> list[tuple[float, Posting]]:
-    """Schedule each delivery one to three times, in seconds from the beginning, with tampered ones among them.
+    """Schedule each delivery one to three times, with tampered copies among them; times are seconds from the start.
 
     Each story is posted in random order and in a short time. So at any time some stories are complete, and no later
     delivery can repair what a fault did to them.
@@ -213,7 +213,7 @@ def _a_ticket(rng: random.Random, number: int) -> list[Told]:
 
 
 def _an_afterthought(rng: random.Random, number: int) -> list[Told]:
-    """An issue that becomes an experiment late, or for a while only."""
+    """An issue that becomes an experiment late, or only for a while."""
     then = _moments(rng)
     issue = Issue(number=number, title=f"Idea {number}", labels=(), created_at=next(then))
     told: list[Told] = [issue.opened(), issue.edited(next(then))]

@@ -60,7 +60,7 @@ class Outcome:
         found: dict[str, object] = {
             "acknowledged and lost": self.lost,
             "stored twice": self.doubled,
-            "stored without a right signature": self.foreign,
+            "stored without a valid signature": self.foreign,
             "failed": self.failed,
             "different from the quiet run": self.differences,
             "surprising answers": self.sent.surprises,
@@ -76,7 +76,7 @@ class Outcome:
         return [
             *sorted(self.faults.items()),
             ("starts of processes", self.starts),
-            ("starts that were given up, PostgreSQL being away", self.not_begun),
+            ("starts abandoned because PostgreSQL was down", self.not_begun),
             ("requests to be answered", self.postings),
             ("deliveries sent", self.genuine),
             ("acknowledged at least once", len(self.sent.acknowledged)),
@@ -182,7 +182,7 @@ class _SpoolCount:
 
 
 def _settle(outcome: Outcome, url: str, fleet: Fleet, progress: Progress) -> None:
-    """Wait until no work is left, or the time is over."""
+    """Wait until no work is left, or the time is up."""
     outcome.unsettled = asyncio.run(_unsettled(url, outcome.genuine, fleet.members, progress))
     outcome.settle_seconds = time.monotonic() - outcome.calm_since
     outcome.starts = sum(member.starts for member in fleet.members)
@@ -191,7 +191,7 @@ def _settle(outcome: Outcome, url: str, fleet: Fleet, progress: Progress) -> Non
 
 
 async def _unsettled(url: str, expected: int, members: Sequence[Member], progress: Progress) -> str:
-    """Wait until no work is left, and return a description of the work that is left when the time is over."""
+    """Wait until no work is left, and return a description of the work that is left when the time is up."""
     deadline = time.monotonic() + SETTLE_SECONDS
     async with opened(url) as database:
         while left := await _left(database, expected, members):

@@ -1,8 +1,8 @@
 """A node of Kubernetes: runs the pods of the chart as plain processes on this machine.
 
-Commands, arguments, environment, files and probes are the rendered ones. It replaces what several pods cannot share on
-one machine: the entrypoint of the image is the `loopgauge` of this environment, the port of a pod is a free one, and
-each mount is a folder of the pod, so that variables with paths of mounts are changed too.
+It uses the commands, arguments, environment, files and probes that Helm renders, except for those that several pods on
+one machine cannot share. The `loopgauge` of this environment replaces the entrypoint of the image. Each pod listens on
+a free port. Each mount is a folder of its pod, and variables that contain the path of a mount are changed accordingly.
 """
 
 import os
@@ -116,7 +116,7 @@ class Pod:
             mounts[mount["mountPath"]] = folder
             # The claim of a StatefulSet is not among the volumes of its pod.
             config = volumes.get(mount["name"], {}).get("configMap", {})
-            # The folder of a ConfigMap from outside the release stays empty: no command reads it.
+            # The folder of a ConfigMap that is not part of the release stays empty: no command reads it.
             for config_map in of_kind(self._objects, "ConfigMap"):
                 if config_map["metadata"]["name"] == config.get("name"):
                     for item in config["items"]:

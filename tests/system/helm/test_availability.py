@@ -22,7 +22,7 @@ def test_an_autoscaler_has_its_bounds_and_a_target_share_of_the_requested_cpu() 
     assert (scaler["spec"]["minReplicas"], scaler["spec"]["maxReplicas"]) == (3, 9)
     target = {"type": "Utilization", "averageUtilization": 55}
     assert scaler["spec"]["metrics"] == [{"type": "Resource", "resource": {"name": "cpu", "target": target}}]
-    # The target is a share of the request, so there must be one.
+    # The target is a share of the pod's CPU request, so the pod must have a CPU request.
     assert "cpu" in pod_of(minimal(), "api")["spec"]["containers"][0]["resources"]["requests"]
 
 
@@ -33,7 +33,7 @@ def test_an_upgrade_never_reduces_the_number_of_api_pods() -> None:
 
 @pytest.mark.parametrize("role", ["api", "worker"])
 def test_pods_are_spread_over_nodes_and_zones_if_possible(role: str) -> None:
-    """If it is not possible, they start on the same node."""
+    """Pods that cannot be spread start on the same node."""
     pod = pod_of(minimal(), role)
     spread = pod["spec"]["topologySpreadConstraints"]
     assert {constraint["topologyKey"] for constraint in spread} == {

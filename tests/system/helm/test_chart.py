@@ -73,7 +73,7 @@ def test_a_hook_runs_before_installs_and_upgrades_and_replaces_the_last_one() ->
     [job] = of_kind(minimal(), "Job")
     annotations = job["metadata"]["annotations"]
     assert set(annotations["helm.sh/hook"].split(",")) == {"pre-install", "pre-upgrade"}
-    # A failed one remains for inspection until the next one.
+    # A failed job remains for inspection until the next hook runs.
     assert set(annotations["helm.sh/hook-delete-policy"].split(",")) == {"before-hook-creation", "hook-succeeded"}
 
 
@@ -148,7 +148,7 @@ def test_each_mode_of_the_spool_has_the_disk_that_it_needs(
         [claim] = api["spec"]["volumeClaimTemplates"]
         assert claim["metadata"]["name"] == "spool"
         assert set(api["spec"]["persistentVolumeClaimRetentionPolicy"].values()) == {"Retain"}
-    # Workers receive nothing.
+    # Workers receive no deliveries.
     assert "spool" not in [volume["name"] for volume in pod_of(objects, "worker")["spec"]["volumes"]]
 
 

@@ -17,7 +17,7 @@ def test_the_schema_refuses_every_variable_that_the_chart_always_sets() -> None:
     named = _schema()["properties"]["extraEnv"]["items"]["properties"]["name"]["if"]["enum"]
     [api] = of_kind(minimal(), "Deployment", "api")
     always = environment(api["spec"]["template"]).keys()
-    # A flag, `settings.thresholds` and `rules` set these, the last two with some values only.
+    # A flag sets the role, and only some values of `settings.thresholds` and `rules` set the other two.
     assert set(named) - always == {"LOOPGAUGE_ROLE", "LOOPGAUGE_THRESHOLDS", "LOOPGAUGE_RULES"}
     assert always <= set(named)
 
@@ -26,7 +26,7 @@ def _defaults() -> Iterator[tuple[str, Any, Any]]:
     """Yield the name, the values and the schema of each section."""
     values = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
     sections = _schema()["properties"]
-    # On OpenShift, which assigns the numbers itself, these may be removed.
+    # The values of `podSecurityContext` may be removed on OpenShift, which assigns user and group ids itself.
     named = {name: value for name, value in values.items() if isinstance(value, dict) and name != "podSecurityContext"}
     for name, value in named.items():
         yield name, value, sections[name]

@@ -93,7 +93,7 @@ class Stage:
     def contained(self, command: Sequence[str], user: str, variables: dict[str, str]) -> list[str]:
         """Return the command line that runs a command as in a container with a read-only root.
 
-        Only `/tmp` and the volumes, of which each user has their own, are writable. A user without an entry in
+        Only `/tmp` and the volumes are writable, and each user has separate volumes. A user without an entry in
         `/etc/passwd` has the home `/`, as in Docker.
         """
         read_only = [

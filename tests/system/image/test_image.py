@@ -50,7 +50,7 @@ def _check_contents(image: Stage) -> None:
     assert "loopgauge" in added
     assert [name for name in added if _UNWANTED.fullmatch(name)] == []
     [bytecode] = packages.glob("service/__pycache__/cli.*.pyc")
-    # PEP 552: by a hash that is not checked, so that neither dates nor who runs it make a difference.
+    # The bytecode is hash-based and unchecked (PEP 552), so that neither file dates nor the user make a difference.
     assert bytecode.read_bytes()[4:8] == (0b01).to_bytes(4, "little")
 
 

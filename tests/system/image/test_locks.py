@@ -1,4 +1,4 @@
-"""The image is made of one pinned Python, and from locks that say what all others say, and less."""
+"""The image uses one pinned Python, and each lock pins a part of what the development lock pins."""
 
 import re
 import tomllib
@@ -12,14 +12,14 @@ _PROJECT: dict[str, Any] = tomllib.loads((REPOSITORY / "pyproject.toml").read_te
 
 
 def test_every_stage_begins_with_the_same_pinned_python() -> None:
-    """In so many words, since Dependabot proposes no newer one for a tag that comes from a variable."""
+    """The Dockerfile spells out the tag, because Dependabot does not update a tag that comes from a variable."""
     stages = [value.split()[0] for instruction, value in instructions() if instruction == "FROM"]
     assert len(stages) == 2
     [base] = set(stages)
     assert re.fullmatch(r"python:3\.\d+\.\d+-slim-\w+@sha256:[0-9a-f]{64}", base)
 
 
-def test_the_image_gets_what_development_has_and_was_tested_with() -> None:
+def test_every_lock_pins_the_versions_of_the_development_lock() -> None:
     everything = _pins(REPOSITORY / "requirements-dev.lock")
     for lock in ("requirements-image.lock", "requirements-build.lock", "requirements.lock"):
         pins = _pins(REPOSITORY / lock)
@@ -39,7 +39,7 @@ def test_everything_that_the_service_needs_is_in_the_lock_of_the_image() -> None
     assert needed <= set(_pins(REPOSITORY / "requirements-image.lock"))
 
 
-def test_the_tools_that_build_are_locked_as_the_build_system_asks() -> None:
+def test_the_build_tools_are_locked_as_the_build_system_requires() -> None:
     pins = _pins(REPOSITORY / "requirements-build.lock")
     for required in _PROJECT["build-system"]["requires"]:
         name, _, version = required.partition("==")

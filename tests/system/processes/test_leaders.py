@@ -1,4 +1,4 @@
-"""Exactly one of several workers exports the metrics, and another one when the first dies or freezes."""
+"""Exactly one of several workers exports the metrics, and another takes over when it dies or freezes."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ from service.storage.embedded import EmbeddedServer
 from tests.support.serving import IN_FLIGHT, Service, opened, serving
 from tests.support.waiting import wait_for
 
-# Longer than a lease, so that another worker would take it if it could.
+# Longer than a lease lasts, so that another worker would take the lease if it could.
 _WATCH_SECONDS = 12.0
 
 
@@ -34,7 +34,7 @@ def _leader(services: Sequence[Service]) -> Service:
 
 
 def _watch(leader: Service, follower: Service) -> None:
-    """See that the leader stays the only one that exports."""
+    """Check that the leader stays the only worker that exports."""
     deadline = time.monotonic() + _WATCH_SECONDS
     while time.monotonic() < deadline:
         assert (_exports(leader), _exports(follower)) == (True, False)

@@ -1,6 +1,6 @@
 """No person appears in metrics, responses, commands, logs or tables.
 
-The only exception are the body and the headers of deliveries, which require the admin token.
+The only exceptions are the body and the headers of deliveries, which require the admin token.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from tests.support.signing import SOURCES
 from tests.support.waiting import PATIENCE_SECONDS
 
 _AT_ONCE = 8
-# The last of them began after everything was processed.
+# The last of this many snapshots begins after everything was processed.
 _SNAPSHOTS = 3
 _READ_ALONE = 100
 _OF_FORKS = ("github:acme/app!7", "github:acme/app!9", "github:acme/app#45")
@@ -37,7 +37,7 @@ _DELIVERED_LINE = re.compile(r"\s*\"?(headers|body|body_base64)\b")
 Output: TypeAlias = tuple[str, str]
 """The origin of a text, and the text."""
 
-# Only this links a push to a fork with its change. No response shows the owner of the fork.
+# Only the name of the fork's branch links a push to its change. No response shows the owner of the fork.
 _BRANCH_OF_A_FORK = re.compile(rf"(?<=')branch:{ACCOUNT}/[^@']+@")
 _COMMANDS = """
 import json, sys
@@ -143,7 +143,7 @@ async def _everything_read(client: httpx.AsyncClient, database: Database) -> lis
     for template, methods in (await client.get("/openapi.json")).json()["paths"].items():
         described = methods.get("get", {"parameters": ()}).get("parameters", ())
         wanted = [one["name"] for one in described if one["in"] == "path"]
-        assert set(wanted) <= set(named), f"{template}: tell this test what to read it with"
+        assert set(wanted) <= set(named), f"{template}: add values for its parameters to this test"
         filled = [template.replace(f"{{{name}}}", quote(value, safe="")) for name in wanted for value in named[name]]
         paths += (filled or [template]) if "get" in methods else []
     told: list[Output] = []

@@ -18,7 +18,7 @@ _PACKAGES = ("service", "dashboards")
 
 
 class _Built(GraphBuilder):
-    """Hands import-linter a graph, so that it does not read all the code for each test."""
+    """Gives import-linter a finished graph, so that it does not read all the code for each test."""
 
     def __init__(self, graph: grimp.ImportGraph) -> None:
         self._graph = graph
@@ -40,7 +40,7 @@ def graph(imports: grimp.ImportGraph) -> grimp.ImportGraph:
 
 
 def _broken(graph: grimp.ImportGraph) -> set[str]:
-    """Return the titles of the contracts that a graph breaks, without what follows a colon or a comma."""
+    """Return the titles of the contracts that a graph breaks, each cut at its first colon or comma."""
     configuration.configure()
     settings.configure(GRAPH_BUILDER=_Built(graph))
     options = use_cases.read_user_options(str(REPOSITORY / "pyproject.toml"))
@@ -52,7 +52,7 @@ def _broken(graph: grimp.ImportGraph) -> set[str]:
 
 def _add_import(graph: grimp.ImportGraph, importer: str, imported: str) -> None:
     package = imported.partition(".")[0]
-    # The graph knows what is outside by the name of the package alone.
+    # The graph contains only the top-level name of an external package.
     module = imported if package in _PACKAGES else package
     if module not in graph.modules:
         assert module == package, f"no module {module}"

@@ -813,7 +813,7 @@ def test_removing_one_of_two_labels_with_the_same_value_leaves_the_value() -> No
     assert not is_marked([by("bet", at(3)), gone])
 
 
-def test_a_value_that_two_labels_state_holds_since_the_first_of_them() -> None:
+def test_a_value_that_two_labels_declare_is_dated_by_the_first() -> None:
     labels = [Declared(ROOT, at(day), "shared", "true", "label", label=f"label {day}") for day in (6, 4)]
     assert folded(Proposed(ROOT, at(2)), *labels).shared_at == at(4)
 
@@ -922,7 +922,9 @@ def test_any_order_and_any_duplication_of_the_events_gives_the_same_experiment(
 
 
 @given(OWN, EVIDENCE)
-def test_no_verdict_is_made_up(own: list[LifecycleEvent], evidence: list[LifecycleEvent]) -> None:
+def test_only_failures_have_a_category_and_only_conclusions_an_outcome(
+    own: list[LifecycleEvent], evidence: list[LifecycleEvent]
+) -> None:
     experiment = fold(ROOT, own, evidence)
     assert (experiment.outcome is None) == (experiment.concluded_at is None)
     assert (experiment.failure_category is None) == (experiment.outcome is not Outcome.FAILED)
@@ -941,7 +943,7 @@ def serving(*own: LifecycleEvent, evidence: tuple[LifecycleEvent, ...] = ()) -> 
 
 
 def taken_up(*own: LifecycleEvent, attempts: list[Attempt]) -> tuple[Restart, ...]:
-    """The restarts of an experiment by marked subjects that serve it."""
+    """The restarts of an experiment by attempts, which are marked subjects that serve it."""
     evidence = [event for attempt in attempts for event in (*attempt.own, *attempt.evidence)]
     return fold(ROOT, own, evidence, attempts).restarts
 

@@ -247,7 +247,7 @@ def test_an_experiment_with_an_instant_in_the_future_counts_only_as_excluded(nam
 
 def is_counted(name: str, when: datetime, window: str = "7d") -> bool:
     """Whether an experiment that went through every stage at that moment counts in a window."""
-    # The same title, so that it is a repetition too; it lies in no window itself.
+    # An earlier experiment with the same title, outside every window, makes the tested one a repetition too.
     before = finished(NOW - timedelta(days=60))
     exported = samples(name, [before, finished(when)], terms("7d", "30d", min_sample=1))
     values = [value for labels, value in exported.items() if ("window", window) in labels]

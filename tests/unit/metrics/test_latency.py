@@ -223,7 +223,7 @@ def test_each_answer_has_the_threshold_of_its_own_team_in_the_row_of_the_organis
         "ads": 0.75,
         "search": 0.25,
         "_none": 0.75,
-        # 3 + 1 + 3 of 12.
+        # 3 + 1 + 3 of 12 answers.
         "_org": 7 / 12,
     }
 

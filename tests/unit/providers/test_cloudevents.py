@@ -64,7 +64,7 @@ def ours(statement: str = "described", data: Any = None, **attributes: Any) -> C
 
 
 def written(statement: str = "described", **attributes: Any) -> dict[str, Any]:
-    """Such an event as JSON, also one that the SDK would not write; an attribute of None is omitted."""
+    """An event as JSON, even one that the SDK refuses to write. An attribute with the value None is omitted."""
     usual = {
         "specversion": "1.0",
         "id": "1",

@@ -1,4 +1,4 @@
-"""The contract that every provider keeps: how it verifies, identifies and reads what is sent."""
+"""The contract that every provider keeps: how it verifies, identifies and reads deliveries."""
 
 import json
 from collections.abc import Mapping, Sequence

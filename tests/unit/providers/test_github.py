@@ -108,7 +108,7 @@ def texts(when: datetime) -> list[Observation]:
 
 
 def superseded(when: datetime, project: str = "acme/app", branch: str = "cache-answers") -> Observed:
-    """The change replaces its branch."""
+    """The observation that a pull request supersedes its branch."""
     place = traits(what="branch", project=project, branch=branch)
     return Observed("superseded", Ref(f"branch:{project.lower()}@{branch}"), when, place)
 
@@ -132,7 +132,7 @@ def label_changed(kind: Kind, subject: Ref, label: str, when: datetime) -> Obser
 def comment(
     action: str = "created", association: str = "MEMBER", *, on_pull_request: bool = False, body: str | None = "Nice."
 ) -> GitHubRequest:
-    """A comment of the third of March on the issue or the pull request, which was updated later."""
+    """A comment of the third of March. Its issue or pull request was updated later."""
     issue = {"number": 7 if on_pull_request else 45, "created_at": stamp(at(1)), "updated_at": stamp(at(9))}
     return github(
         "issue_comment",
@@ -938,7 +938,7 @@ def test_a_body_may_close_several_issues_in_several_projects() -> None:
         "closes #" + "9" * 19,
     ],
 )
-def test_a_body_that_only_looks_like_it_closes_nothing(body: str) -> None:
+def test_a_body_that_only_resembles_a_closing_keyword_closes_nothing(body: str) -> None:
     assert closed_by(body) == set()
 
 

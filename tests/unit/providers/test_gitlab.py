@@ -551,7 +551,7 @@ def test_a_merge_request_from_the_default_branch_does_not_link_the_branch() -> N
     assert "superseded" not in kinds(payload)
 
 
-def test_without_one_in_the_target_the_default_branch_is_the_projects() -> None:
+def test_without_a_default_branch_in_the_target_that_of_the_project_counts() -> None:
     bare = {"path_with_namespace": "Acme/App"}
     assert links(merge_request(source_branch="main", source=bare, target=bare), "branch") == []
 
@@ -706,7 +706,7 @@ def test_an_instance_may_have_a_relative_url() -> None:
         "closes #" + "9" * 19,
     ],
 )
-def test_a_description_that_only_looks_similar_closes_nothing(description: str) -> None:
+def test_a_description_that_only_resembles_a_closing_keyword_closes_nothing(description: str) -> None:
     assert closed_by(description) == frozenset()
 
 

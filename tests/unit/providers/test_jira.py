@@ -556,7 +556,7 @@ def test_a_created_comment() -> None:
 def test_a_created_comment_contains_the_state_of_the_ticket() -> None:
     few = {"summary": "Cache answers", "issuetype": {"name": "Spike"}, "created": None}
     looks = seen(item_type="Spike")
-    # Without components the event does not say where the ticket belongs, so that its team stays.
+    # Without components the event does not say where the ticket belongs, so the ticket keeps its team.
     placeless = Observed("seen", looks.subject, looks.at, {k: v for k, v in looks.traits.items() if k != "project"})
     comment = Commented(TICKET, NOW, "Nice.", insider=None)
     assert observe(commented(issue=issue(**few))) == [placeless, ACTIVE, comment]

@@ -1,4 +1,4 @@
-"""The spill buffer sorts text by its place, with any amount of memory."""
+"""The spill buffer sorts texts by their place, and spills to disk when memory is short."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def test_everything_added_is_read_in_order_of_the_places(added: list[tuple[tuple
             gathering.add(place, text)
         read = list(gathering.read())
     assert [place for place, _ in read] == sorted(place for place, _ in read)
-    # Sorting keeps the order of equal places.
+    # The sort is stable: texts with the same place keep their order.
     whole = sorted(added, key=lambda part: part[0])
     assert b"".join(text for _, text in read) == b"".join(text for _, text in whole)
 

@@ -1,4 +1,4 @@
-"""The default rules, row by row: observations in; events, links and the verdict with its reason out."""
+"""The default rules, row by row: from observations to events, links, and the verdict with its reason."""
 
 from collections.abc import Sequence
 from datetime import datetime

@@ -225,5 +225,5 @@ def test_a_template_with_a_malformed_name_is_refused(template: str) -> None:
         Template.of(template)
 
 
-def test_a_path_that_trips_over_a_payload_finds_nothing() -> None:
+def test_a_path_that_fails_on_a_payload_finds_nothing() -> None:
     assert search(compile_path("a[::0]"), {"a": [1, 2]}) is None

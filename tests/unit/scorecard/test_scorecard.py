@@ -1,4 +1,4 @@
-"""Scorecards: every value agrees with the scrape and has its sample or a reason for a missing value."""
+"""Scorecards: every value agrees with the scrape, and a missing value has a reason."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -48,7 +48,7 @@ def scraped(
 
 
 def row(samples: Mapping[frozenset[tuple[str, str]], float], team: str, window: str) -> tuple[Sample, Count]:
-    """Return two lookups in the samples for a team: of a value that cannot be summed, and of a count."""
+    """Return two functions that look up a team's samples: one for values that cannot be summed, one for counts."""
     teams = sorted({dict(labels)["team"] for labels in samples if "team" in dict(labels)} - {ORGANISATION})
 
     def sample(of: str, name: str, **labels: str) -> float | None:
@@ -122,7 +122,7 @@ def expected(value: Sample, count: Count) -> dict[str, Any]:
 
 
 def expected_sizes(count: Count) -> dict[str, float]:
-    """The expected sizes of the samples that a scrape counts."""
+    """The expected sample sizes, for figures whose experiments a scrape counts."""
     answered, failed = (
         sum(count("experiments_concluded", outcome=one) for one in ANSWERED),
         sum(count("failures", category=one) for one in FailureCategory),
@@ -177,7 +177,7 @@ def check(experiments: list[Experiment], given: Terms, now: datetime) -> None:
                 if figure.previous.value is not None:
                     compare(path, figure.previous, past[path])
                 assert (figure.previous.value is None) == (figure.previous.reason is not None), path
-                # A previous value that the scrape has is missing only without a row, or when it is not stored.
+                # The scorecard omits a previous value that the scrape has only without a row, or if it is not stored.
                 if before and past[path] is not None and figure.previous.value is None:
                     rows = View.of(before, alone, then).teams
                     assert (
