@@ -27,11 +27,11 @@ _WIDTH = 24
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Panels under a caption, placed from left to right; a panel that does not fit begins the next line.
+    """Panels under a caption, placed from left to right. A panel that does not fit begins a new line.
 
     Attributes:
-        panels: the columns; a sequence of panels is a column of panels, one below the other.
-        fixed_id: the id of a row whose caption has changed.
+        panels: the columns. A column is one panel, or a sequence of panels that are placed one below the other.
+        fixed_id: the row's id. Set it when you change a caption, so that the id stays the same.
     """
 
     caption: str
@@ -44,9 +44,9 @@ class Board:
     """A dashboard.
 
     Attributes:
-        uid: its id in addresses; links rely on it.
-        since: the start of its default time range.
-        refresh: the interval between its queries.
+        uid: the dashboard's id in addresses. Links rely on it.
+        since: the start of the default time range.
+        refresh: the interval at which Grafana repeats the queries.
     """
 
     uid: str
@@ -76,7 +76,7 @@ class Board:
 
 
 def _place_sections(sections: Sequence[Section]) -> list[Panel | RowPanel]:
-    """Return the rows and panels, each with its position."""
+    """Return the rows and panels with their positions."""
     placed: list[Panel | RowPanel] = []
     top = 0
     for section in sections:
@@ -97,7 +97,7 @@ def _place_sections(sections: Sequence[Section]) -> list[Panel | RowPanel]:
 
 
 def _stack(column: Sequence[Panel], left: int, top: int) -> int:
-    """Place panels one below the other, and return the bottom of the last."""
+    """Place panels one below the other, and return the bottom edge of the last one."""
     for panel in column:
         size = _size_of(panel)
         panel.grid_pos = GridPos(h=size.h, w=size.w, x=left, y=top)
@@ -114,7 +114,7 @@ def _datasource() -> build.DatasourceVariable:
 
 
 def _namespace() -> build.QueryVariable:
-    # Without the label the list is empty, and Prometheus takes all series for one installation.
+    # Without this label the list is empty, and the panels treat all series as one installation.
     variable = _query_variable("namespace", "label_values(loopgauge_build_info, namespace)")
     return variable.label("Namespace").sort(VariableSort.ALPHABETICAL_CASE_INSENSITIVE_ASC)
 
@@ -129,7 +129,7 @@ def _team() -> build.QueryVariable:
 
 
 def _window() -> build.QueryVariable:
-    # `excluded` has every window from the start, even before the first experiment.
+    # The metric `excluded` has a series for every window, even before the first experiment.
     variable = _query_variable("window", f"label_values({select('excluded')}, window)")
     return variable.label("Window").sort(VariableSort.NUMERICAL_ASC).current(VariableOption(text="90d", value="90d"))
 
@@ -146,7 +146,7 @@ def _query_variable(name: str, query: str) -> build.QueryVariable:
 
 
 def _link_to_others() -> DashboardLink:
-    """Return the links to the other dashboards, above the panels; the SDK would put them into a menu."""
+    """Return the links to the other dashboards, to be shown above the panels; by default they would be in a menu."""
     link = DashboardLink("loopgauge", DashboardLinkType.DASHBOARDS, tags=[TAG], include_vars=True, keep_time=True)
     link.placement = ""
     return link

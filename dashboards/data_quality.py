@@ -1,4 +1,4 @@
-"""Data quality: why is this empty? Sources, silence, deliveries that did not count, and missing declarations."""
+"""The dashboard Data quality explains empty panels: silent sources, ignored deliveries, missing declarations."""
 
 from dashboards import shared_queries as shared
 from dashboards.board import Board, Section
@@ -39,8 +39,8 @@ _METRICS = Section(
         build_stat(
             PanelSpec(
                 "Metrics",
-                "The age of the metrics about experiments. One process, the leader of the workers, exports them every "
-                "few seconds. While PostgreSQL is away it keeps exporting the last ones.",
+                "The age of the metrics about experiments. One process, the leader of the workers, computes them every "
+                "few seconds. While PostgreSQL is unavailable, it keeps exporting the last values.",
                 missing="nothing is exported: is a worker running, and is it scraped?",
                 fixed_id=716935,
             ),
@@ -50,8 +50,8 @@ _METRICS = Section(
         build_stat(
             PanelSpec(
                 "Known experiments",
-                "Ratios and quantiles are withheld below the minimum sample (LOOPGAUGE_MIN_SAMPLE), because they would "
-                "not be fair.",
+                "Ratios and quantiles of fewer experiments than the minimum sample (LOOPGAUGE_MIN_SAMPLE) are "
+                "withheld, because they would not be reliable.",
                 fixed_id=858470,
             ),
             Query("open", shared.OPEN, leads_to=TO_TEAM),
@@ -63,8 +63,8 @@ _METRICS = Section(
         build_bars(
             PanelSpec(
                 "Sample of each stage",
-                "Experiments answered in the window that have both ends of the stage. Without a start or a result the "
-                "stage is missing, never zero.",
+                "Experiments answered in the window for which the beginning and the end of the stage are known. "
+                "A stage without both ends is missing, never zero.",
                 fixed_id=341953,
             ),
             *(
@@ -75,8 +75,8 @@ _METRICS = Section(
         build_bars(
             PanelSpec(
                 "Excluded from metrics",
-                "Experiments of all teams that do not count, by reason: the mark was removed, a duplicate, deleted, a "
-                "stage with a negative length, or a time in the future.",
+                "Experiments of all teams that do not count, by reason. An experiment was unmarked, is a duplicate, "
+                "was deleted, has a stage with a negative length, or has a time in the future.",
                 fixed_id=103761,
             ),
             Query("{{reason}}", merge_replicas("excluded", "reason", window=WINDOW), colour="#8e8e8e"),
@@ -91,8 +91,8 @@ _DECLARED = Section(
         build_stat(
             PanelSpec(
                 "Undeclared and unclassified",
-                "loopgauge never guesses a missing value: it shows it as missing. Labels outcome:, failure:, risk: and "
-                "team: declare it, at any time, even after the conclusion.",
+                "loopgauge shows a missing value as missing, and never guesses it. Declare the value with a label "
+                "outcome:, failure:, risk: or team: at any time, even after the conclusion.",
                 width=8,
             ),
             Query("closed without an outcome", _UNDECLARED, leads_to=TO_TEAM),
@@ -147,7 +147,8 @@ _SOURCES = Section(
         build_bars(
             PanelSpec(
                 "Time since the last delivery",
-                "How long each source has been silent. A source without any delivery is in the table only.",
+                "How long each source has been silent. A source that never sent a delivery is only in the table "
+                "Sources.",
                 width=8,
                 missing=explain_none("no source has ever sent a delivery"),
                 fixed_id=741731,
@@ -165,7 +166,7 @@ _STATUS = Section(
             PanelSpec(
                 "Status of deliveries",
                 "The status of each source's deliveries in the time range of this dashboard. Ignored: not about an "
-                "experiment, as most are. Failed: could not be read; they are kept, and you can retry them.",
+                "experiment, which is normal for most. Failed: could not be processed; stored, so that you can retry.",
                 width=8,
                 fixed_id=155178,
             ),
@@ -192,7 +193,8 @@ _STATUS = Section(
         build_process_trend(
             PanelSpec(
                 "Requests that were not stored, over time",
-                "Refused and failed requests a second, by source. Most often the secrets of the two sides differ.",
+                "Refused and failed requests a second, by source. The most frequent cause is a secret that differs "
+                "between the source and loopgauge.",
                 width=8,
             ),
             *(
@@ -207,7 +209,7 @@ _STATUS = Section(
 DATA_QUALITY = Board(
     DATA_QUALITY_UID,
     "Data quality",
-    "Why is this empty? Received deliveries, those that count, excluded experiments, and missing declarations.",
+    "Why is a panel empty? Received deliveries, deliveries that count, excluded experiments, missing declarations.",
     [_METRICS, _DECLARED, _SOURCES, _STATUS],
     since="now-7d",
 )

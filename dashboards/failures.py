@@ -68,8 +68,8 @@ _UNCLASSIFIED = Section(
         build_table(
             PanelSpec(
                 "Reclassified",
-                "How often failures moved from one group to another in the time range of this dashboard. Rethinking is "
-                "part of learning.",
+                "How often failures moved from one group to another in the time range of this dashboard. Changing your "
+                "mind is part of learning.",
                 width=9,
                 missing=explain_none("no failure moved from one group to another"),
             ),
@@ -88,7 +88,7 @@ _LEARNING = Section(
         build_trend(
             PanelSpec(
                 "From answer to shared, over time",
-                "The time from answer to shared learning, of the experiments answered in each window that were shared.",
+                "The time from answer to shared learning, for experiments that were answered in the window and shared.",
                 width=9,
                 missing=explain_too_few("shared answers"),
             ),
@@ -100,7 +100,8 @@ _LEARNING = Section(
         build_table(
             PanelSpec(
                 "Shared learnings by team",
-                "In alphabetical order. A team without a shared failure has no time: a reason to ask, not a reproach.",
+                "In alphabetical order. A team without a shared failure has no time. That is a reason to ask, not to "
+                "blame.",
                 width=18,
                 fixed_id=926786,
             ),
@@ -129,7 +130,7 @@ _REPEATED = Section(
         build_trend(
             PanelSpec(
                 "Repeated experiments, over time",
-                "Ideas in the window that ends at each point, and how many of them were tried before.",
+                "Ideas in the window that ends at each point, and how many ideas had been tried before.",
                 width=18,
                 fixed_id=98664,
             ),

@@ -1,4 +1,4 @@
-"""Is our organisation learning? The four questions, for leaders."""
+"""The dashboard Is our organisation learning? It answers the four questions for leaders."""
 
 from dashboards import shared_panels
 from dashboards import shared_queries as shared
@@ -25,7 +25,7 @@ _BOLDNESS = compute_share(_BOLD, _SAFE)
 
 
 def _query_wait(risk: Risk, ideas: str) -> list[Query]:
-    """Query the wait before start of ideas of a risk."""
+    """Query the time from idea to start, for ideas with this declared risk."""
     median = select_team_row("pickup_quantile_seconds", risk=risk, window=WINDOW, q="0.5")
     return [
         Query(f"{risk}: median", median, SECONDS, DURATIONS, leads_to=TO_DATA_QUALITY),
@@ -68,7 +68,7 @@ _RISK = Section(
         build_stat(
             PanelSpec(
                 "Bold or safe",
-                "The share of bold ideas in the ideas of the window that are declared bold or safe. Withheld below the "
+                "Bold ideas as a share of the ideas of the window that are declared bold or safe. Withheld below the "
                 "minimum sample.",
             ),
             Query("of the ideas", _BOLDNESS, RATIO, BOLDNESS, leads_to=TO_DATA_QUALITY),
@@ -86,7 +86,7 @@ _RISK = Section(
         build_trend(
             PanelSpec(
                 "Ideas, over time",
-                "Ideas in the window that ends at each point, by risk. Undeclared: neither bold nor safe was declared.",
+                "Ideas in the window that ends at each point, by risk. Undeclared: declared neither bold nor safe.",
                 width=12,
             ),
             *(
@@ -103,9 +103,9 @@ _RISK = Section(
         build_stat(
             PanelSpec(
                 "Wait before start",
-                "The median time from idea to start, of the ideas of the window that were started. If bold ideas wait "
-                "longer than safe ones, people prefer the safe ones, whatever they say. Withheld below the minimum "
-                "sample.",
+                "The median time from idea to start, for ideas of the window that were started. If bold ideas wait "
+                "longer than safe ones, people prefer safe ones, even if they say otherwise. Withheld below the "
+                "minimum sample.",
                 fixed_id=125048,
             ),
             *_query_wait(Risk.BOLD, _BOLD),
@@ -120,7 +120,8 @@ _OTHERS = Section(
         build_stat(
             PanelSpec(
                 "Open experiments",
-                "Overdue: open, and older than the team's threshold. Forgotten: open, and without activity for long.",
+                "Overdue: open, and older than the team's threshold. Forgotten: open, and without activity for a long "
+                "time.",
                 fixed_id=937516,
             ),
             *shared.query_open_experiments(TO_TEAM),
@@ -139,7 +140,7 @@ _TEAMS = Section(
             PanelSpec(
                 "Teams",
                 "In alphabetical order, with the median and the p90 of the time from idea to answer. A value is empty "
-                "if fewer experiments than the minimum sample are behind it. This is not a ranking: teams try "
+                "if it would cover fewer experiments than the minimum sample. This is not a ranking, because teams try "
                 "different things. Click a name to see the team.",
                 width=24,
                 height=10,

@@ -1,9 +1,9 @@
-"""Links between dashboards. They keep the installation, the team, the window and the time range."""
+"""Links between dashboards. A link keeps the chosen installation, team, window and time range."""
 
 from dataclasses import dataclass
 
 TAG = "loopgauge"
-"""The tag of all dashboards, by which each lists the others."""
+"""The tag of all dashboards. Each dashboard lists the others by this tag."""
 
 _KEPT = "${namespace:queryparam}&${window:queryparam}&${datasource:queryparam}&${__url_time_range}"
 
@@ -15,7 +15,7 @@ class Link:
     Attributes:
         text: the text that a reader clicks.
         url: the address, with Grafana's variables.
-        new_tab: whether it opens in a new tab.
+        new_tab: whether the link opens in a new tab.
     """
 
     text: str
@@ -23,7 +23,7 @@ class Link:
     new_tab: bool = False
 
     def to_field(self) -> dict[str, object]:
-        """Return the link as a panel field stores it; the SDK's class is for links of dashboards."""
+        """Return the link in the format of a panel field. The SDK only has a class for links of dashboards."""
         return {"title": self.text, "url": self.url, "targetBlank": self.new_tab}
 
 

@@ -1,4 +1,4 @@
-"""The kinds of panel: a stat with words, names, a trend, bars, a histogram and a table."""
+"""The kinds of panel: values with words, names of series, trends, bars, histograms and tables."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -26,7 +26,7 @@ from dashboards.words import PLAIN
 
 DATASOURCE = options.DataSourceRef("prometheus", "${datasource}")
 _A_DAY_MILLISECONDS = 25 * 3_600_000.0
-"""A day, and an hour to spare."""
+"""25 hours: the day between two samples of loaded history, plus a margin of an hour."""
 NO_METRICS = "no experiments yet, or no metrics exported: see the dashboard Data quality"
 
 
@@ -36,12 +36,12 @@ def explain_too_few(sample: str) -> str:
 
 
 def explain_none(reason: str) -> str:
-    """Return the text of a panel that may well be empty."""
+    """Return the text of an empty panel for which being empty is normal."""
     return f"{reason}, or {NO_METRICS}"
 
 
 def derive_id(title: str) -> int:
-    """Derive the id of a panel or row from its title, so that it stays the same when others come and go."""
+    """Derive the id of a panel or row from its title, so that adding or removing others does not change the id."""
     return crc32(title.encode()) % 1_000_000 + 1
 
 
@@ -50,12 +50,12 @@ class PanelSpec:
     """The title, caption and size of a panel.
 
     Attributes:
-        title: the question, or the metric.
-        caption: the meaning of the values, and when there are none.
+        title: the question that the panel answers, or the metric that it shows.
+        caption: the meaning of the values, and when values are missing.
         width: in columns; a dashboard has 24.
         height: in rows of about 30 pixels.
         missing: the text of an empty panel.
-        fixed_id: the id of a panel whose title has changed, so that links to it keep working.
+        fixed_id: the panel's id. Set it when you change a title, so that links to the panel keep working.
     """
 
     title: str
@@ -67,19 +67,19 @@ class PanelSpec:
 
 
 def build_stat(spec: PanelSpec, *queries: Query) -> Panel:
-    """Build a panel of current values: a word first, then the numbers behind it."""
+    """Build a panel of current values, such as a word followed by the numbers that it summarises."""
     return _build_stat(spec, queries, options.BigValueTextMode.VALUE_AND_NAME)
 
 
 def build_names(spec: PanelSpec, *queries: Query) -> Panel:
-    """Build a panel of the names of the series that exist now, each in its colour."""
+    """Build a panel that names the series that have a value now, each in its colour."""
     return _build_stat(spec, queries, options.BigValueTextMode.NAME)
 
 
 def build_trend(spec: PanelSpec, *queries: Query, unit: str = COUNT, stacked: bool = False) -> Panel:
     """Build a trend of metrics about experiments, all of one unit.
 
-    It bridges gaps of a day, because loaded history has one value a day.
+    The trend bridges gaps of a day, because loaded history has one value a day.
     """
     return _build_trend(spec, queries, unit, stacked=stacked, bridged_milliseconds=_A_DAY_MILLISECONDS)
 
@@ -104,7 +104,7 @@ def build_histogram(spec: PanelSpec, buckets: str) -> Panel:
     """Build a panel of the number of values in each bucket of a histogram.
 
     Args:
-        buckets: the cumulative buckets by `le`, with the bounds of metrics about experiments.
+        buckets: the expression for the cumulative buckets by `le`. Only the bounds of experiment metrics have names.
     """
     panel = _build_bar_gauge()
     panel.targets = [_build_target("A", buckets, "{{le}}").instant().format(PromQueryFormat.HEATMAP).build()]
@@ -114,10 +114,10 @@ def build_histogram(spec: PanelSpec, buckets: str) -> Panel:
 
 
 def build_table(spec: PanelSpec, keys: Sequence[Key], columns: Sequence[Column], *, largest: str = "") -> Panel:
-    """Build a table in the order of its first key: teams are in alphabetical order, which is no ranking.
+    """Build a table in alphabetical order of its first key, so that a table of teams is not a ranking.
 
     Args:
-        largest: the title of a column to sort by instead, largest value first.
+        largest: the title of a column to sort by instead, with the largest value first.
     """
     order = common.TableSortByFieldState().display_name(largest or keys[0].title).desc(bool(largest))
     panel = table.Panel().sort_by([order]).build()
@@ -211,8 +211,8 @@ def _with_letters(queries: Sequence[Query]) -> list[tuple[str, Query]]:
 
 
 def _join_columns(keys: Sequence[Key], columns: Sequence[Column]) -> list[DataTransformerConfig]:
-    """Join the results of all queries to one table."""
-    # Grafana numbers the values by letter only if there are several queries.
+    """Join the results of all queries into one table."""
+    # Grafana adds the query's letter to the name of a value column only if there are several queries.
     letters = ascii_uppercase[: len(columns)]
     values = [f"Value #{letter}" for letter in letters] if len(columns) > 1 else ["Value"]
     titles = {key.label: key.title for key in keys}

@@ -1,10 +1,10 @@
 """PromQL expressions for panels.
 
-Replicas export shared metrics more than once, each under its own name: `max without (instance, pod)` merges them.
-A selection drops the labels that it fixes, so that values selected alike can be compared and divided. Every selection
-is limited to the chosen `namespace`, which distinguishes the installations on one Prometheus. Without that label the
-choice is empty, and Prometheus matches the empty value to a missing label.
-Nothing here replaces a missing value: without an exporter there is none.
+Several replicas export the same shared metric with different `instance` and `pod` labels, so expressions merge them by
+`max without (instance, pod)`. A selection drops the labels whose value it fixes, because PromQL compares and divides
+only values with equal labels. Every selection is limited to the chosen `namespace`, which distinguishes the
+installations on one Prometheus. If series lack that label, the choice is empty, and an empty value in PromQL matches a
+missing label. No expression replaces a missing value by zero.
 """
 
 import re
@@ -27,7 +27,7 @@ def select(metric: str, **labels: str) -> str:
     """Select the series of a metric, named without its prefix, in the chosen installation.
 
     Args:
-        labels: the value that each label must have or, after `!`, must not have.
+        labels: the value of each label; a leading `!` excludes that value instead.
     """
     return select_by_name(f"loopgauge_{metric}", **labels)
 
@@ -39,12 +39,12 @@ def select_by_name(name: str, **labels: str) -> str:
 
 
 def select_team_row(metric: str, **labels: str) -> str:
-    """Select the value of the chosen team, of a metric that has a row for all teams too."""
+    """Select the chosen team's value of a metric. The metric must also have a row for all teams."""
     return f"max without ({_join_labels('instance', 'pod', 'team', *labels)}) ({select(metric, team=TEAM, **labels)})"
 
 
 def sum_counts(metric: str, *summed: str, **labels: str) -> str:
-    """Select the count of the chosen team, or sum those of all teams: counts have no row for all teams.
+    """Select the count of the chosen team, or sum all teams' counts: counts have no row for all teams.
 
     Args:
         summed: labels over which to sum.
@@ -54,7 +54,7 @@ def sum_counts(metric: str, *summed: str, **labels: str) -> str:
 
 
 def list_series(metric: str, *by: str) -> str:
-    """List the series of the chosen team, or of all teams, by these labels."""
+    """List the series of the chosen team, or of all teams, with only these labels."""
     return f"max by ({_join_labels(*by)}) ({_select_chosen(metric)})"
 
 
@@ -74,17 +74,17 @@ def sum_each_team(metric: str, **labels: str) -> str:
 
 
 def merge_replicas(metric: str, *by: str, **labels: str) -> str:
-    """Merge a metric that every process reads from the database, whatever labels distinguish the processes."""
+    """Merge a metric of the database, of which all processes export the same value. Keep only these labels."""
     return f"max by ({_join_labels(*by)}) ({select(metric, **labels)})"
 
 
 def sum_processes(metric: str) -> str:
-    """Sum a metric that each process has for itself."""
+    """Sum a metric whose value differs by process."""
     return f"sum({select(metric)})"
 
 
 def compute_rate(counter: str, *by: str, **labels: str) -> str:
-    """Compute the rate of a counter a second, over all processes."""
+    """Compute the increase of a counter per second, over all processes."""
     return f"sum by ({_join_labels(*by)}) (rate({select(counter, **labels)}[$__rate_interval]))"
 
 
@@ -94,7 +94,7 @@ def compute_increase(counter: str, *by: str, **labels: str) -> str:
 
 
 def keep_loopgauge_processes(expression: str) -> str:
-    """Keep the processes of loopgauge, of a metric that client libraries export for every process."""
+    """Keep only the processes of loopgauge: other programs export the same standard process metrics."""
     return f"{expression} and on (job, instance) {select('build_info')}"
 
 
@@ -114,29 +114,29 @@ def mark_too_few(sample: str, value: str) -> str:
 
 
 def mark_not_reached(share: str, time: str) -> str:
-    """Return `NOT_REACHED` if too few are ever answered for the median to exist."""
+    """Return `NOT_REACHED` if the share is known, but too few experiments are answered for the median to exist."""
     return f"(0 * {share} - 2) unless {time}"
 
 
 def mark_never(timestamp: str) -> str:
-    """Return `NEVER` if metrics are exported, but not this timestamp."""
+    """Return `NEVER` if metrics are exported, but this timestamp is not."""
     return f"(0 * {select_team_row('threshold_seconds')} - 1) unless {timestamp}"
 
 
 def keep_largest(count: str, counts: str) -> str:
-    """Keep a count if it is above zero and no other is larger."""
+    """Keep a count if it is above zero and none of the counts is larger."""
     return f"({count} > 0) >= scalar(max({counts}))"
 
 
 def compute_share(part: str, rest: str) -> str:
-    """Compute the share of a part in both; withhold it if both together are below the minimum sample."""
+    """Compute `part / (part + rest)`, or no value if `part + rest` is below the minimum sample."""
     return f"{part} / ({part} + {rest}) and ({part} + {rest} >= scalar(max({select('minimum_sample')})))"
 
 
 def bridge_gaps(expression: str) -> str:
-    """Let each point of a trend use the last sample of its step, however far apart samples are.
+    """Let each point of a trend use the last sample of the step before it.
 
-    Loaded history has one sample a day, and Prometheus by itself looks back five minutes only.
+    Loaded history has one sample a day. By default, Prometheus looks back only five minutes for a sample.
     """
     return _SELECTOR.sub(lambda selector: f"last_over_time({selector.group()}[$__rate_interval])", expression)
 

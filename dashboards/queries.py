@@ -21,11 +21,11 @@ class Query:
     """A query, and how a panel displays its value.
 
     Attributes:
-        name: the name beside the value; `{{label}}` inserts the value of a label.
-        words: words that replace values; empty for numbers.
+        name: the name to show beside the value; `{{label}}` inserts the value of a label.
+        words: words to show instead of values; if empty, the panel shows numbers.
         colour: the colour of the value; `PLAIN` for a value that is neither good nor bad.
-        bounds: values from which on another colour applies.
-        leads_to: the dashboard with more detail.
+        bounds: pairs of a value and the colour that applies from that value upwards.
+        leads_to: a link to the dashboard with more detail.
         dashed: whether a trend draws a dashed line, as a reference for the others.
     """
 

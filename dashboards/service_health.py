@@ -1,4 +1,4 @@
-"""Service health: metrics of the processes of loopgauge about themselves."""
+"""The dashboard Service health: metrics that loopgauge's processes export about themselves."""
 
 from dashboards.board import Board, Section
 from dashboards.links import SERVICE_HEALTH_UID, TO_DATA_QUALITY
@@ -27,8 +27,8 @@ _NOW = Section(
         build_stat(
             PanelSpec(
                 "Processes",
-                "Processes that are scraped, by role and version, and how many of them export the metrics about "
-                "experiments: one, the leader of the workers.",
+                "Scraped processes by role and version, and the number that export the metrics about experiments. That "
+                "number should be 1: the leader of the workers.",
                 missing="no process is scraped",
             ),
             Query("{{role}}, version {{version}}", f"count by (role, version) ({select('build_info')})"),
@@ -48,7 +48,7 @@ _NOW = Section(
         build_stat(
             PanelSpec(
                 "Queue",
-                "Deliveries in the queue, how long the oldest of them has waited, and failed deliveries that you can "
+                "Deliveries in the queue, how long the oldest one has waited, and failed deliveries that you can "
                 "retry.",
                 missing=explain_none("PostgreSQL does not respond"),
                 fixed_id=136126,

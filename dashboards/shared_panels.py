@@ -1,4 +1,4 @@
-"""Panels that several dashboards share, so that they cannot contradict each other."""
+"""Panels that several dashboards share, so that dashboards cannot contradict each other."""
 
 from grafana_foundation_sdk.models.dashboard import Panel
 
@@ -14,29 +14,29 @@ def build_idea_to_answer(leads_to: Link) -> Panel:
     """Build the time from idea to answer."""
     spec = PanelSpec(
         "From idea to answer",
-        "The time from idea to answer of the experiments answered in the window. Green is within the threshold, orange "
-        "is over it: the team's threshold, or the default for all teams. The share within the threshold compares each "
-        "answer with its own team's threshold. Open experiments are not included: see the panel Including open "
-        "experiments. Withheld below the minimum sample.",
+        "The time from idea to answer of the experiments answered in the window. Green means within the threshold, "
+        "orange means over it. The threshold is the team's, or the default for all teams. The share within the "
+        "threshold compares each answer with its own team's threshold. The panel Including open experiments also "
+        "covers open ones. Withheld below the minimum sample.",
     )
     return build_stat(spec, *shared.query_speed(leads_to))
 
 
 def build_including_open(leads_to: Link) -> Panel:
-    """Build the time from idea to answer, with open experiments included."""
+    """Build the time from idea to answer, including open experiments."""
     spec = PanelSpec(
         "Including open experiments",
-        "The time by which half of the ideas of the window are answered, estimated from all experiments: open and "
-        "abandoned ones count for as long as they were observed (Kaplan-Meier). A team cannot look fast by never "
-        "finishing. Not reached: fewer than half are answered, however long you wait. The threshold is the team's, or "
-        "the default for all teams.",
+        "The time by which half of the ideas of the window are answered, as estimated from all of them. Open and "
+        "abandoned experiments count for the time that they were observed (Kaplan-Meier), so a team cannot look fast "
+        "by never finishing. Not reached: the estimated share never reaches half. The threshold is the team's, or the "
+        "default for all teams.",
         fixed_id=93481,
     )
     return build_stat(spec, *shared.query_speed_including_open(leads_to))
 
 
 def build_speed_trend(leads_to: Link) -> Panel:
-    """Build the trend of both times from idea to answer."""
+    """Build the trend of the time from idea to answer, without and with open experiments."""
     spec = PanelSpec(
         "From idea to answer, over time",
         "Each point describes the window that ends there. If the median including open experiments is far above the "
@@ -75,7 +75,7 @@ def build_answer_to_shared(leads_to: Link) -> Panel:
     sample = shared.count_stage_samples("answer_to_shared")
     spec = PanelSpec(
         "From answer to shared",
-        "The time from answer to shared learning, of the experiments answered in the window that were shared.",
+        "The time from answer to shared learning, for experiments that were answered in the window and shared.",
     )
     return build_stat(
         spec,
@@ -89,7 +89,7 @@ def build_answer_to_shared(leads_to: Link) -> Panel:
 
 
 def build_biggest_group(leads_to: Link) -> Panel:
-    """Build the biggest of Edmondson's groups of failures."""
+    """Build the panel that names the biggest of Edmondson's groups of failures."""
     spec = PanelSpec(
         "The biggest group",
         "Intelligent: a thoughtful try in new territory; aim for more. Basic: a preventable error in known territory, "
@@ -133,7 +133,7 @@ def build_failure_rates_trend(width: int, leads_to: Link) -> Panel:
     spec = PanelSpec(
         "Failure rate by group, over time",
         "Failed experiments of each group, divided by the experiments answered in the window that ends at each point. "
-        "More intelligent failures are not bad news.",
+        "A rise of intelligent failures is not bad news.",
         width=width,
         missing=explain_too_few("answers"),
         fixed_id=384547,
@@ -162,8 +162,8 @@ def build_demo_to_production(leads_to: Link) -> Panel:
     sample = shared.count_stage_samples("signal_to_shipped")
     spec = PanelSpec(
         "From demo to production",
-        "The time from first result to production, of the experiments answered in the window that were shipped: the "
-        "last 20 % that drags on. Withheld below the minimum sample.",
+        "The time from first result to production, for experiments that were answered in the window and shipped: the "
+        "last 20 % of the work, which often takes long. Withheld below the minimum sample.",
     )
     return build_stat(
         spec,
@@ -178,7 +178,7 @@ def build_repeated(leads_to: Link) -> Panel:
     """Build the number of ideas that were tried before."""
     spec = PanelSpec(
         "Repeated experiments",
-        "Ideas of the window that had been tried before, in an experiment that was concluded or forgotten by then.",
+        "Ideas of the window that had been tried before in an experiment that was concluded or forgotten by then.",
         fixed_id=341453,
     )
     return build_stat(

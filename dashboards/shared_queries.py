@@ -71,7 +71,7 @@ def query_speed_including_open(leads_to: Link) -> list[Query]:
 
 
 def query_speed_trend(leads_to: Link) -> list[Query]:
-    """Query both over time, with the threshold."""
+    """Query the time from idea to answer, without and with open experiments, and the threshold, for a trend."""
     return [
         Query("median", MEDIAN, colour="blue", leads_to=leads_to),
         Query("p90", NINETIETH, colour="purple", leads_to=leads_to),
@@ -81,7 +81,7 @@ def query_speed_trend(leads_to: Link) -> list[Query]:
 
 
 def query_last_shared(leads_to: Link) -> list[Query]:
-    """Query when a failed experiment was last shared: a prompt, so never green and never red."""
+    """Query when a failed experiment was last shared. The value is a prompt, so it is never green and never red."""
     return [
         Query("last shared", compute_age(LAST_SHARED), SECONDS, AGO, PROMPT, leads_to=leads_to),
         Query("last shared", mark_never(LAST_SHARED), SECONDS, NOT_YET, PROMPT, leads_to=leads_to),
@@ -92,7 +92,7 @@ def query_last_shared(leads_to: Link) -> list[Query]:
 
 
 def query_sharing_trend(leads_to: Link) -> list[Query]:
-    """Query the learnings shared, and the answers to learn from."""
+    """Query the learnings shared, the answers, and the failed experiments."""
     return [
         Query("learnings shared", LEARNINGS_SHARED, colour="blue", leads_to=leads_to),
         Query("answers", ANSWERED, colour="#8e8e8e", leads_to=leads_to),
@@ -101,7 +101,7 @@ def query_sharing_trend(leads_to: Link) -> list[Query]:
 
 
 def query_failure_rates(leads_to: Link) -> list[Query]:
-    """Query the failures of each of Edmondson's categories over answers."""
+    """Query the failures in each of Edmondson's categories, divided by answers."""
     return [
         Query(
             category,
@@ -115,7 +115,7 @@ def query_failure_rates(leads_to: Link) -> list[Query]:
 
 
 def query_failure_counts(leads_to: Link) -> list[Query]:
-    """Query the number of failures of each of Edmondson's categories."""
+    """Query the number of failures in each of Edmondson's categories."""
     return [
         Query(category, count_failures(category), colour=colour, leads_to=leads_to)
         for category, colour in FAILURE_COLOURS.items()
@@ -123,7 +123,7 @@ def query_failure_counts(leads_to: Link) -> list[Query]:
 
 
 def query_biggest_group(leads_to: Link) -> list[Query]:
-    """Query the category with the most failures; several on a tie."""
+    """Query the category with the most failures, or all such categories on a tie."""
     every = sum_counts("failures", window=WINDOW)
     groups = [
         Query(category, keep_largest(count_failures(category), every), colour=colour, leads_to=leads_to)
@@ -133,12 +133,12 @@ def query_biggest_group(leads_to: Link) -> list[Query]:
 
 
 def count_failures(category: FailureCategory) -> str:
-    """Count the failures of a category."""
+    """Count the failures in a category."""
     return sum_counts("failures", category=category, window=WINDOW)
 
 
 def compute_unclassified_share() -> str:
-    """Compute the share of unclassified failures in all failures."""
+    """Compute the unclassified failures as a share of all failures."""
     return compute_share(UNCLASSIFIED, CLASSIFIED)
 
 
@@ -148,7 +148,7 @@ def select_stage_quantile(name: Stage, q: str) -> str:
 
 
 def count_stage_samples(name: Stage) -> str:
-    """Count the answered experiments that have a stage."""
+    """Count the answered experiments for which the duration of a stage is known."""
     return sum_counts("stage_samples", stage=name, window=WINDOW)
 
 
@@ -162,7 +162,7 @@ def query_open_experiments(leads_to: Link) -> list[Query]:
 
 
 def _query_word(time: str, leads_to: Link) -> list[Query]:
-    """Query a word for a time: green within the threshold, orange over it."""
+    """Query a time and show it as a word, green within the threshold and orange over it."""
     return [
         Query("median", f"{time} <= {THRESHOLD}", SECONDS, DURATIONS, WITHIN, leads_to=leads_to),
         Query("median", f"{time} > {THRESHOLD}", SECONDS, DURATIONS, OVER, leads_to=leads_to),

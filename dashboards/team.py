@@ -25,8 +25,8 @@ _NOW = Section(
         build_stat(
             PanelSpec(
                 "Open experiments",
-                "Running: the experiment has been started. Proposed: it has not. Overdue: open, and older than the "
-                "threshold. Forgotten: open, and without activity for long.",
+                "Proposed: not started. Running: started. Overdue: open, and older than the threshold. Forgotten: "
+                "open, and without activity for a long time.",
                 fixed_id=469614,
             ),
             *(
@@ -66,11 +66,11 @@ _NOW = Section(
         build_table(
             PanelSpec(
                 "Overdue",
-                "Open experiments older than the threshold: those of this team among the 20, of all teams, that exceed "
-                "their threshold the most. The panel Open experiments counts them all. Click one to open it in its "
-                "tracker.",
+                "Open experiments older than the threshold. The table can list only the 20 experiments, over all "
+                "teams, that exceed their threshold the most. The panel Open experiments counts all overdue "
+                "experiments. Click an experiment to open it in its tracker.",
                 width=24,
-                missing=explain_none("this team has none among the 20 that exceed their threshold the most"),
+                missing=explain_none("no experiment of this team is among the 20 that exceed their threshold the most"),
             ),
             [
                 Key("Experiment", "experiment", leads_to=TO_EXPERIMENT),
@@ -98,9 +98,10 @@ _SPEED = Section(
         build_trend(
             PanelSpec(
                 "Answered by the threshold, over time",
-                "The share of the ideas of each window that is answered by the threshold, including open experiments, "
-                "and the share of the answers that came by then. If the second is far above the first, experiments are "
-                "left open. For all teams, the first uses the default threshold, and the second each team's own.",
+                "Two shares in the window that ends at each point: ideas that are answered by the threshold, "
+                "estimated including open experiments, and answers that came within the threshold. If the second "
+                "share is far above the first, experiments are left open. For all teams, the first share uses the "
+                "default threshold, and the second uses each team's own.",
                 width=12,
                 missing=explain_too_few("ideas and answers"),
             ),
@@ -126,7 +127,7 @@ _STAGES = Section(
         build_bars(
             PanelSpec(
                 "Median of each stage",
-                "The median length of each stage, of the experiments answered in the window that have the stage. "
+                "The median length of each stage, for experiments answered in the window that have the stage. "
                 "Withheld below the minimum sample.",
                 width=8,
                 missing=explain_too_few("answers"),
@@ -141,7 +142,7 @@ _STAGES = Section(
         build_bars(
             PanelSpec(
                 "p90 of each stage",
-                "The 90th percentile of the length of each stage: how bad it gets.",
+                "The 90th percentile of the length of each stage: one in ten experiments takes longer.",
                 width=8,
                 missing=explain_too_few("answers"),
                 fixed_id=762293,

@@ -17,7 +17,7 @@ from service.metrics.view import NO_TEAM, OTHER_TEAMS
 
 _HOUR = 3600.0
 _DAY = 24 * _HOUR
-# Grafana ignores a range without an end.
+# Grafana ignores a range without an upper bound.
 _EVER = 10_000 * 365 * _DAY
 
 PLAIN = "text"
@@ -25,7 +25,7 @@ PLAIN = "text"
 WITHIN = "green"
 OVER = "orange"
 BROKEN = "red"
-"""For the service only: no result of people's work is red."""
+"""Only for the state of the service: results of people's work are never red."""
 PROMPT = "blue"
 
 FAILURE_COLOURS: Mapping[FailureCategory, str] = {
@@ -47,7 +47,7 @@ Words = Sequence[ValueMapping]
 
 
 def _map_ranges(*upto: tuple[float, str]) -> list[ValueMapping]:
-    """Map each range, from the bound before to its own bound, to a text."""
+    """Map ranges to texts. Each range extends from the previous bound to its own."""
     bounds = [0.0, *(bound for bound, _ in upto)]
     return [
         RangeMap(DashboardRangeMapOptions(low, high, ValueMappingResult(text)))
@@ -60,7 +60,7 @@ def _map_value(value: float, text: str) -> ValueMapping:
 
 
 WITHHELD: Words = [_map_value(TOO_FEW, "too few to tell"), _map_value(NOT_REACHED, "not reached")]
-"""The reason why a value is withheld."""
+"""Words for the reason why a value is withheld."""
 
 DURATIONS: Words = _map_ranges(
     (6 * _HOUR, "within hours"),
@@ -74,7 +74,7 @@ DURATIONS: Words = _map_ranges(
     (300 * _DAY, "months"),
     (_EVER, "about a year or more"),
 )
-"""Durations."""
+"""Words for durations."""
 
 NOT_YET: Words = [_map_value(NEVER, "not yet")]
 """The text for an event that has never happened."""
@@ -87,17 +87,17 @@ AGO: Words = _map_ranges(
     (366 * _DAY, "in the last year"),
     (_EVER, "over a year ago"),
 )
-"""Times since an event."""
+"""Words for the time since an event."""
 
 BOLDNESS: Words = _map_ranges(
     (0.2, "nearly all safe"), (0.4, "more safe"), (0.6, "both alike"), (0.8, "more bold"), (1, "nearly all bold")
 )
-"""The share of bold experiments among those with a declared risk."""
+"""Words for the share of bold experiments among those with a declared risk."""
 
 FRESHNESS: Words = _map_ranges((60, "fresh"), (300, "late"), (_EVER, "stale"))
-"""The age of the snapshot."""
+"""Words for the age of the snapshot."""
 
 TEAMS: Words = [
     ValueMap({NO_TEAM: ValueMappingResult("no team"), OTHER_TEAMS: ValueMappingResult("other teams")}),
 ]
-"""Names for the rows that are not a team."""
+"""Names for the rows that are not one team."""

@@ -27,11 +27,11 @@ _SECTIONS: Mapping[str, Mapping[str, str]] = {
         "export-history": "Write past values of all metrics, for Prometheus.",
     },
 }
-"""The commands in the order a newcomer needs them, with their help here so that `-h` imports no command."""
+"""The commands, in the order in which a newcomer needs them. Their help is here so that `-h` imports no command."""
 
 
 class Commands(HelpGroup):
-    """Commands by section. A command's module is imported when the command runs."""
+    """Commands by section. The module of a command is imported only when that command runs."""
 
     def get_command(self, _: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self.commands:

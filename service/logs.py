@@ -8,7 +8,7 @@ from structlog.typing import Processor
 
 
 def configure_logs(level: str) -> None:
-    """Send the logs of the service and its libraries to standard error, as JSON lines unless it is a terminal."""
+    """Log the service and its libraries to standard error: readable text on a terminal, JSON lines elsewhere."""
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,

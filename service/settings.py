@@ -55,7 +55,7 @@ DEFAULTS: Sequence[Path] = (
     Path(service.rules.__file__).with_name("defaults.yaml"),
     *filter(Path.is_file, (_PROVIDERS_DIR / name / "rules.yaml" for name in PROVIDERS)),
 )
-"""The packaged rules: those that providers share, then those of each provider that has its own."""
+"""The packaged rules files: the file that all providers share, then the file of each provider that has one."""
 
 
 class InvalidSetting(Exception):
@@ -111,13 +111,13 @@ class ApiTokens(BaseModel):
 
 
 def default_data_dir(name: str = "loopgauge") -> Path:
-    """The platform's default directory for data, with this name."""
-    # Not in root's home: an embedded server that root starts makes all parent directories readable for other users.
+    """The directory with this name in the platform's default location for data."""
+    # Not in root's home, because the embedded server, started by root, opens all parent directories to other users.
     return Path("/var/lib", name) if os.geteuid() == 0 else platformdirs.user_data_path(name)
 
 
 class Settings(BaseSettings):
-    """All settings. The variable of a setting is the prefix and its name in upper case."""
+    """All settings. The variable of each setting is `LOOPGAUGE_` followed by the setting's name in upper case."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -248,12 +248,12 @@ def read_settings(**given: Any) -> Settings:
 
 
 def given_alone(**given: Any) -> Settings:
-    """Settings from keyword arguments and defaults only."""
+    """Create settings from keyword arguments and defaults only."""
     return _IsolatedSettings(**given)
 
 
 def load_rules(settings: Settings) -> Rules:
-    """Load the rules file of the settings, or the packaged rules, which a file can extend.
+    """Load the rules file that the settings name, or else the packaged rules. A rules file can extend those.
 
     Raises:
         InvalidRules: the file cannot be read, or is malformed.
@@ -286,7 +286,7 @@ def given_settings() -> set[str]:
 
 
 def unknown_settings(names: Iterable[str]) -> list[str]:
-    """Return a line for each variable with the prefix that is not a setting, with the most similar setting."""
+    """Return a line for each variable that has the prefix but is not a setting, and suggest a similar setting."""
     known = [name.upper() for name in Settings.model_fields] + [_SECRETS_DIR.removeprefix(PREFIX)]
     lines = []
     for name in sorted(names):

@@ -9,10 +9,10 @@ from service.api.http.auth import BEARER
 from service.providers.cloudevents import BATCHED, MOST_EVENTS, STRUCTURED
 from service.providers.cloudevents.statements import EventData, Statement
 
-# White space and control characters, which no reference contains.
+# White space and control characters; references must not contain them.
 _FORBIDDEN = r"\s\x00-\x1f\x7f-\x9f"
 SIGNATURE = "StandardWebhooks"
-"""The name of this security scheme in the OpenAPI document."""
+"""The name of the security scheme for signatures in the OpenAPI document."""
 REFERENCE = (
     rf"((?!(branch|github|gitlab|jira):)[a-z][a-z0-9_-]*:[^{_FORBIDDEN}]+|branch:[^@{_FORBIDDEN}]+@[^{_FORBIDDEN}]+"
     rf"|git(hub|lab):[^#!{_FORBIDDEN}]+[#!][0-9]+|jira:[A-Za-z][A-Za-z0-9_]*-[0-9]+)"
@@ -43,7 +43,7 @@ def _nullable(**schema: Any) -> dict[str, Any]:
 def _data_properties() -> dict[str, Any]:
     _, schemas = msgspec.json.schema_components([EventData])
     properties = {name: _nullable_property(schema) for name, schema in schemas["EventData"]["properties"].items()}
-    # Dialects of regular expressions differ in what `\s` matches, so what the document promises is narrower.
+    # Regular expression dialects differ in what `\s` matches, so the documented pattern accepts less than the service.
     properties["team"]["anyOf"][0]["pattern"] = rf"^\s*[^_{_FORBIDDEN}][^\x00]*$"
     properties["links"]["anyOf"][0]["items"] = _REFERENCE
     return properties
@@ -117,4 +117,4 @@ OPENAPI: dict[str, Any] = {
         },
     },
 }
-"""The part of the endpoint's description that FastAPI cannot derive."""
+"""The parts of the endpoint's description that FastAPI cannot derive."""

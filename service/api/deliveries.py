@@ -1,4 +1,4 @@
-"""`/deliveries`: lists deliveries with their verdict and reason, and retries failed ones."""
+"""`/deliveries`: lists deliveries with their status and reason, and retries failed ones."""
 
 from collections.abc import Mapping
 from typing import Annotated
@@ -48,10 +48,10 @@ def build_router(database: Database, read_guard: TokenGuard, admin_guard: TokenG
         source: Annotated[str | None, Query(pattern="^[A-Za-z0-9_-]+$", examples=["github"])] = None,
         verdict: Verdict | None = None,
         since: Annotated[Timestamp | None, Query(description="Only deliveries received at or after this time.")] = None,
-        # The pattern is documentation only: a malformed cursor is answered as `invalid-cursor`, not as `invalid`.
+        # The pattern is documentation only: the problem for a malformed cursor is `invalid-cursor`, not `invalid`.
         cursor: Annotated[
             str | None,
-            Query(description="`next` of the page before.", json_schema_extra={"pattern": f"^{INBOX_CURSOR}$"}),
+            Query(description="`next` of the previous page.", json_schema_extra={"pattern": f"^{INBOX_CURSOR}$"}),
         ] = None,
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
     ) -> DeliveryPage:
@@ -88,10 +88,10 @@ def build_router(database: Database, read_guard: TokenGuard, admin_guard: TokenG
         responses=_RETRY_PROBLEMS,
     )
     async def retry_delivery(delivery: UUID) -> WholeDelivery:
-        """A worker processes the delivery again, under the current version and rules.
+        """A worker processes the delivery again, with the current version and rules.
 
-        Retrying a pending delivery has no effect. A delivery that is counted or ignored, or whose body is gone, cannot
-        be retried.
+        Retrying a pending delivery has no effect. You cannot retry a delivery that is counted or ignored, or whose body
+        is deleted.
         """
         [retried] = await retry_selected(database, [delivery])
         if retried.status == "refused":

@@ -1,4 +1,4 @@
-"""`POST /events`: receives CloudEvents, one or a batch, with the write token or a signature."""
+"""`POST /events`: receives one CloudEvent or a batch, authenticated by the write token or a signature."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -44,12 +44,12 @@ class EventReceiver:
     """Stores the events of a request, all of them or none.
 
     Args:
-        source: the source whose secret signs events, if it is configured.
+        source: the source whose secret signs events, or None if it is not configured.
         guard: accepts the write token.
         bodies: reads request bodies within bounds.
         writer: stores deliveries.
         telemetry: counts events by result.
-        clock: the time now, UTC.
+        clock: returns the current time, UTC.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class EventReceiver:
         self._clock = clock
 
     async def accept(self, request: Request, credentials: Credentials) -> list[ReceivedEvent]:
-        """Store the events of a request, and return a receipt for each.
+        """Store the events of a request, and return a receipt for each event.
 
         Raises:
             ClientDisconnect: the client disconnected.
@@ -98,7 +98,7 @@ class EventReceiver:
             self._bodies.release(body)
         for status in stored:
             self._telemetry.count_delivery(SOURCE, status)
-        # The sender need not know whether an event is in PostgreSQL or in the spool.
+        # Whether an event is in PostgreSQL or in the spool is no concern of the sender.
         return [
             ReceivedEvent(delivery=delivery.id, status="duplicate" if status == "duplicate" else "stored")
             for delivery, status in zip(deliveries, stored, strict=True)
@@ -121,8 +121,8 @@ def build_router(events: EventReceiver) -> APIRouter:
         responses=_PROBLEMS,
     )
     async def post_events(request: Request, credentials: Credentials) -> Sequence[ReceivedEvent]:
-        """Send CloudEvents 1.0 in structured, binary or batched mode. The answer has a receipt for each event. It comes
-        once all events are on disk.
+        """Send CloudEvents 1.0 in structured, binary or batched mode. Once all events are on disk, the answer has a
+        receipt for each.
 
         The type is `dev.loopgauge.experiment.` followed by proposed, started, signalled, concluded, classified, shared,
         reopened, shipped, described or excluded; events of other types are stored and ignored. `subject` is the

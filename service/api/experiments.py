@@ -1,4 +1,4 @@
-"""`/experiments`: lists experiments, shows one, and explains why it counts or does not."""
+"""`/experiments`: lists and shows experiments, and explains why an experiment counts or does not."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -39,9 +39,9 @@ def build_router(database: Database, read_guard: TokenGuard, terms: Terms, clock
     """Build the routes that read experiments.
 
     Args:
-        read_guard: required.
-        terms: the terms of the metrics.
-        clock: the time now, UTC.
+        read_guard: guards all these routes.
+        terms: the settings for metrics.
+        clock: returns the current time, UTC.
     """
     routes = APIRouter(
         prefix="/experiments", tags=["experiments"], dependencies=[Depends(read_guard)], route_class=StrictRoute
@@ -78,14 +78,14 @@ def build_router(database: Database, read_guard: TokenGuard, terms: Terms, clock
         ] = "-idea_at",
         cursor: Annotated[
             str | None,
-            Query(pattern=r"^[A-Za-z0-9_=-]+$", description="`next` of the page before, with the same filters."),
+            Query(pattern=r"^[A-Za-z0-9_=-]+$", description="`next` of the previous page; repeat its filters."),
         ] = None,
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
     ) -> ExperimentPage:
         """An experiment must match all filters. `since` (inclusive) and `until` (exclusive) filter by `idea_at`.
 
         Pages are stable: an experiment that does not change is on exactly one page, even if others change meanwhile. An
-        experiment whose `sort` field changes moves, so sort by `idea_at` to read all experiments.
+        experiment whose `sort` field changes can move to another page, so sort by `idea_at` to read all experiments.
         """
         criteria = ExperimentFilter(ref, team, state, outcome, failure_category, overdue, forgotten, since, until)
         statuses, following = await list_experiments(
@@ -103,7 +103,7 @@ def build_router(database: Database, read_guard: TokenGuard, terms: Terms, clock
         subject = await find_subject(database, experiment)
         return explanation_answer(await explain(database, subject, terms, clock()))
 
-    # Without this route, GET on the path of the POST endpoint would match as an experiment's name.
+    # Without this route, GET on the path of the POST endpoint would look up an experiment named `…/events`.
     @routes.get("/{experiment:path}/events", include_in_schema=False)
     async def nothing_to_get(experiment: str) -> None:  # noqa: ARG001 - part of the path
         raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, headers={"allow": "POST"})

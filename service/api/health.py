@@ -19,7 +19,7 @@ _OK = "ok"
 
 
 class Readiness:
-    """Checks whether deliveries can be stored, in the inbox or in the spool, under a recent schema.
+    """Checks whether deliveries can be stored in the inbox or the spool, and whether the schema is current.
 
     Args:
         spool: stores deliveries while PostgreSQL is unavailable; None if it is disabled.
@@ -28,13 +28,13 @@ class Readiness:
     def __init__(self, database: Database, spool: Spool | None) -> None:
         self._database = database
         self._spool = spool
-        # The result of the last schema check that reached PostgreSQL.
+        # The result of the last check that could read the schema.
         self._schema = "not seen yet"
 
     async def checks(self) -> tuple[bool, dict[str, str]]:
         """Whether deliveries can be stored, and the result of each check by name."""
         inbox = await self._check_inbox()
-        # While PostgreSQL is unavailable, the last known schema counts, so that running pods stay ready.
+        # While PostgreSQL is unavailable, use the last known result, so that running pods stay ready.
         schema = f"{_OK} when last seen" if inbox != _OK == self._schema else self._schema
         if self._spool is None:
             return inbox == _OK and self._schema == _OK, {"inbox": inbox, "schema": schema}
@@ -79,7 +79,7 @@ class Alive(BaseModel):
 
 
 class Ready(BaseModel):
-    """Deliveries can be stored. `mode` says where they go now, and `checks` has the result of each check."""
+    """Deliveries can be stored. `mode` says where they are stored now. `checks` has the result of each check."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -104,7 +104,7 @@ def build_router(readiness: Readiness, spools: Callable[[], bool]) -> APIRouter:
 
     @routes.get("/livez", summary="Check that the process answers")
     async def livez() -> Alive:
-        """Answers 200 as long as the process runs. Restart a process that fails this probe."""
+        """Answers 200 while the process runs. Restart a process that fails this probe."""
         return Alive()
 
     @routes.get(

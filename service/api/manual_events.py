@@ -37,9 +37,9 @@ _LATEST = datetime(3000, 1, 1, tzinfo=UTC)
 
 
 class _Event(BaseModel):
-    """An event, named as in the CloudEvents types `dev.loopgauge.experiment.…`.
+    """An event. `event` is the end of a CloudEvents type `dev.loopgauge.experiment.…`.
 
-    `occurred_at` defaults to now. Any event accepts the other fields, so one event can conclude, classify and share an
+    `occurred_at` defaults to now. Any event accepts any other field, so one event can conclude, classify and share an
     experiment. `proposed` marks an item as an experiment; `classified` requires `failure_category`, and `signalled`
     requires `result`.
     """
@@ -67,7 +67,7 @@ class _Event(BaseModel):
 
 
 def _type_of(data: DataProperty) -> Any:
-    """The type as which pydantic validates a property."""
+    """The type with which pydantic validates a property."""
     if data.choices:
         return cast("Any", Literal)[data.choices]
     return Annotated[str, Field(max_length=data.longest, pattern=data.pattern)]
@@ -92,7 +92,7 @@ Key = Annotated[
         min_length=1,
         max_length=255,
         pattern=r"^[^\x00-\x1f\x7f-\x9f]+$",
-        description="Requests with one key for one experiment record one event. Without a key, each records its own.",
+        description="Requests with the same key and experiment record one event. Without a key, each records its own.",
         examples=["8e03978e-40d5-43e8-bc93-6894a57f9324"],
     ),
 ]
@@ -104,8 +104,8 @@ class ManualEventReceiver:
     Args:
         bodies: reads request bodies within bounds.
         telemetry: counts events by result.
-        clock: the time now, UTC.
-        new_id: makes the key of a request that has none.
+        clock: returns the current time, UTC.
+        new_id: creates a key for a request without one.
     """
 
     def __init__(
@@ -160,7 +160,7 @@ def build_router(events: ManualEventReceiver, write_guard: TokenGuard) -> APIRou
     """Build the route of the endpoint.
 
     Args:
-        write_guard: required.
+        write_guard: guards this route.
     """
     routes = APIRouter(
         prefix="/experiments", tags=["experiments"], dependencies=[Depends(write_guard)], route_class=StrictRoute
@@ -174,11 +174,11 @@ def build_router(events: ManualEventReceiver, write_guard: TokenGuard) -> APIRou
         responses=_PROBLEMS,
     )
     async def add_event(request: Request, experiment: ExperimentName, key: Key = None) -> ReceivedEvent:
-        """Record an event of an existing experiment. It is stored like a delivery, and never changed.
+        """Record an event of an existing experiment. The event is stored like a delivery, and never changed.
 
-        A worker processes it moments later; then `GET /experiments/{experiment}/explain` shows it with the source
-        `cloudevents`. An event that contradicts the experiment's processed events is refused, with the reason. To make
-        an item an experiment, post a CloudEvent to `/events`.
+        A worker processes the event moments later. `GET /experiments/{experiment}/explain` then shows it with the
+        source `cloudevents`. An event that contradicts the experiment's processed events is refused, with the reason.
+        To make an item an experiment, post a CloudEvent to `/events`.
         """
         return await events.accept(request, experiment, key)
 

@@ -9,12 +9,12 @@ from service.api.http.openapi import Document
 from service.presentation.experiments import EXPERIMENT
 
 TEXT = r"^[^\x00]+$"
-"""PostgreSQL stores any text without the character NUL."""
+"""The pattern of text that PostgreSQL can store: any characters except NUL."""
 
 ExperimentName = Annotated[
     str,
     Path(
-        description="The experiment's id, or its reference under any of its names; `#` is written `%23` in a path.",
+        description="The experiment's id, or any of its references. Write `#` as `%23`.",
         pattern=TEXT,
         examples=["github:acme/app#45", EXPERIMENT["id"]],
     ),
@@ -28,7 +28,7 @@ _DESCRIPTION = {
 
 
 def describe_experiment_names(document: Document) -> None:
-    """Describe the parameter more strictly than FastAPI checks it: malformed references have their own problem type."""
+    """Describe a stricter pattern than FastAPI checks, because malformed references have their own problem type."""
     for methods in document["paths"].values():
         for operation in methods.values():
             for parameter in operation.get("parameters", ()):

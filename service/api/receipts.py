@@ -1,4 +1,4 @@
-"""The answer to an event that was received, and how a refused one is counted."""
+"""The receipt that answers an accepted event, and the result that telemetry counts for a refused event."""
 
 from typing import Literal
 from uuid import UUID
@@ -11,11 +11,11 @@ from service.storage.errors import DatabaseMisconfigured, DatabaseUnavailable
 from service.telemetry import Result
 
 SOURCE = CloudEvents.name
-"""The source of events from the API; its secret signs them."""
+"""The source of events that clients post to the API. The secret of this source signs them."""
 
 
 class ReceivedEvent(BaseModel):
-    """The id of the delivery that holds an event, and whether the event is new."""
+    """The id of the delivery that contains the event, and whether the event is new."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"delivery": "0f6ad4c5-6f0c-5d3f-9a5e-0f8f0a3f4a11", "status": "stored"}]}

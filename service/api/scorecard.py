@@ -21,7 +21,7 @@ from service.storage.errors import DatabaseUnavailable
 
 PATH = "/scorecard"
 DEFAULT_WINDOW = "90d"
-# Hours and days. Minutes and seconds are accepted too, but not documented.
+# Hours and days. The parser also accepts minutes and seconds, which are not documented.
 _PATTERN = "^([1-9][0-9]{0,3}h|([1-9][0-9]{0,2}|[12][0-9]{3}|3[0-5][0-9]{2}|36[0-4][0-9]|365[0-3])d)$"
 
 
@@ -44,7 +44,7 @@ _PROBLEMS = describe_problems(TokenRefused, TokenNotConfigured, UnknownTeam, Dat
 
 
 def describe_scorecard(document: Document) -> None:
-    """Add an example to the OpenAPI document. FastAPI would remove the members that are null."""
+    """Add an example to the OpenAPI document here, because FastAPI would remove its members that are null."""
     answer = document["paths"][PATH]["get"]["responses"]["200"]
     answer["content"]["application/json"]["example"] = example().model_dump(mode="json")
 
@@ -54,7 +54,7 @@ def build_router(scorecards: FiguresProcess, read_guard: TokenGuard) -> APIRoute
 
     Args:
         scorecards: compiles scorecards.
-        read_guard: required.
+        read_guard: guards this route.
     """
     routes = APIRouter(tags=["scorecard"], dependencies=[Depends(read_guard)], route_class=StrictRoute)
 
@@ -66,9 +66,9 @@ def build_router(scorecards: FiguresProcess, read_guard: TokenGuard) -> APIRoute
     )
     async def scorecard(team: _Team = ORGANISATION, window: _Window = DEFAULT_WINDOW) -> Response:
         """Each metric is an object with its `value`, often `words`, and `n`, the number of experiments behind it. If
-        there is no value, `reason` says why. `previous` is the same metric for the window before.
+        there is no value, `reason` says why. `previous` is the same metric as of one window ago.
 
-        The values are those of `/metrics`, now or a few seconds ago.
+        The values are those that `/metrics` exports, at most a few seconds old.
         """
         return Response(
             await scorecards.compile_scorecard(team, Window(window, parse_window(window))),

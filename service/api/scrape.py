@@ -28,7 +28,7 @@ def build_router(snapshot: Callable[[], ExportedSnapshot | None], telemetry: Tel
     Args:
         snapshot: returns the last snapshot, or None if this process exports no experiment metrics.
         telemetry: the metrics of this process.
-        guard: required to scrape.
+        guard: guards this route.
     """
     routes = APIRouter(tags=["metrics"])
 
@@ -42,7 +42,7 @@ def build_router(snapshot: Callable[[], ExportedSnapshot | None], telemetry: Tel
     async def metrics(
         accept: Annotated[str, Header()] = "", accept_encoding: Annotated[str, Header()] = ""
     ) -> Response:
-        """Experiment metrics of the last snapshot, which only the leader exports, and metrics of this process."""
+        """Metrics of this process and, from the process that leads, the last snapshot of the experiment metrics."""
         last = snapshot()
         if 0 < quality(accept, "application/openmetrics-text") >= quality(accept, "text/plain"):
             media_type = openmetrics.CONTENT_TYPE_LATEST
@@ -62,9 +62,9 @@ def build_router(snapshot: Callable[[], ExportedSnapshot | None], telemetry: Tel
 
 
 def quality(header: str, name: str) -> float:
-    """The quality value of a name in a header such as `Accept`, from 0, refused, to 1 (RFC 9110, 12.4.2).
+    """The quality value of a name in a header such as `Accept`, from 0 (refused) to 1 (RFC 9110, 12.4.2).
 
-    `prometheus_client` negotiates too, but ignores quality values: it would send gzip to `gzip;q=0`.
+    `prometheus_client` also negotiates, but it ignores quality values: for `gzip;q=0` it would send gzip.
     """
     for entry in header.lower().split(","):
         value, *parameters = (part.strip() for part in entry.split(";"))

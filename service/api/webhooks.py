@@ -1,6 +1,7 @@
 """`POST /webhooks/{source}`: a plain ASGI endpoint, because it must keep up with bursts.
 
-It looks the source up, reads the body within bounds, verifies the signature and stores the delivery before it answers.
+The endpoint looks up the source, reads the body within bounds, verifies the signature and stores the delivery. Then it
+answers.
 """
 
 from collections.abc import Callable, Mapping
@@ -91,7 +92,7 @@ _OPERATION: Document = {
     "summary": "Receive a webhook delivery",
     "description": (
         "The body is what the provider sends, unchanged, of any content type. Sign it as the provider does. The answer "
-        "comes before the body is parsed: `/deliveries` shows later whether the delivery counted, and why. Deliveries "
+        "comes before the body is parsed. Later, `/deliveries` shows whether the delivery counted, and why. Deliveries "
         "that loopgauge does not use are accepted too, because providers disable webhooks that are refused."
     ),
     "security": [{name: []} for name in SECURITY_SCHEMES],
@@ -100,7 +101,7 @@ _OPERATION: Document = {
             "name": "source",
             "in": "path",
             "required": True,
-            "description": "The name of a source; `-` and `_` are the same.",
+            "description": "The name of a source; `-` and `_` are equivalent.",
             "schema": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]*$"},
             "example": "github",
         }
@@ -112,7 +113,7 @@ _ACCEPTED_HEADERS = [(b"content-type", b"application/json"), *RAW_HEADERS]
 
 
 def describe_webhooks(document: Document) -> None:
-    """Add the endpoint, which FastAPI does not know."""
+    """Add the endpoint to the OpenAPI document, because it bypasses FastAPI."""
     document["paths"][PATH] = {"post": deepcopy(_OPERATION)}
 
 
@@ -123,11 +124,11 @@ class WebhookEndpoint:
     headers itself.
 
     Args:
-        sources: by name.
+        sources: the configured sources, by name.
         bodies: reads request bodies within bounds.
         writer: stores deliveries.
         telemetry: counts deliveries by result, and records request durations.
-        clock: the time now, UTC.
+        clock: returns the current time, UTC.
         stopwatch: a monotonic clock, in seconds.
     """
 
@@ -141,7 +142,7 @@ class WebhookEndpoint:
         stopwatch: Callable[[], float],
     ) -> None:
         self._sources = sources
-        # ASGI has header names as bytes.
+        # In ASGI, header names are bytes.
         self._read_headers = {
             name: {key.encode(): key for key in (*source.read_headers, "content-length")}
             for name, source in sources.items()
@@ -157,12 +158,12 @@ class WebhookEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = self._stopwatch()
-        # A cancelled request is sent no answer.
+        # The status to record if the request is cancelled, because no answer is sent then.
         status = CLIENT_CLOSED_REQUEST
         try:
             status = await self._answer(scope, receive, send)
         except Exception as error:
-            # Errors are raised before the answer begins.
+            # `_answer` raises errors only before it sends anything, so this can still answer 500.
             status = HTTPStatus.INTERNAL_SERVER_ERROR
             await _send(await answer_internal_error(Request(scope), error), scope, receive, send)
             raise
@@ -183,7 +184,7 @@ class WebhookEndpoint:
             self._telemetry.count_delivery(name, refusal_result(error))
             return await _send(problem_for(error), scope, receive, send)
         self._telemetry.count_delivery(name, stored)
-        # The sender need not know whether the delivery is in PostgreSQL or in the spool.
+        # Whether the delivery is in PostgreSQL or in the spool is no concern of the sender.
         status = "duplicate" if stored == "duplicate" else "stored"
         content = f'{{"delivery": "{delivery.id}", "status": "{status}"}}'.encode()
         headers = [(b"content-length", str(len(content)).encode()), *_ACCEPTED_HEADERS]

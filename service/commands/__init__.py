@@ -1,1 +1,1 @@
-"""The commands, one file for each command or group, and what they share."""
+"""The commands: one file for each command or group of commands, and the code that commands share."""

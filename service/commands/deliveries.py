@@ -56,7 +56,7 @@ async def _list_deliveries(settings: Settings, filters: Mapping[str, Any], limit
     async with open_database(settings) as database:
         async for row in _read_newest(database, filters, limit):
             if as_json:
-                # Print each row as it is read: there may be more than fit into memory.
+                # Print each row as it is read, because all rows together may not fit into memory.
                 click.echo("," if count else "[")
                 click.echo(indent(delivery_answer(row).model_dump_json(indent=2), "  "), nl=False)
             else:

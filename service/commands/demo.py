@@ -20,7 +20,7 @@ from service.settings import default_data_dir
     type=click.FloatRange(0, 100),
     default=1.0,
     show_default=True,
-    help="Simulated hours in a second once the demo is live; 0 stops after the history.",
+    help="Simulated hours per second once the demo is live; 0 stops after the history.",
 )
 @click.option(
     "--data-dir", type=click.Path(file_okay=False, path_type=Path), help="A directory that only the demo uses."
@@ -30,7 +30,7 @@ from service.settings import default_data_dir
     "observed",
     default=True,
     show_default=True,
-    help="Start Prometheus, if it is installed, with the history, and let it scrape the demo.",
+    help="If Prometheus is installed, start it with the history and let it scrape the demo.",
 )
 def demo(port: int, weeks: int, seed: int, pace: float, data_dir: Path | None, observed: bool) -> None:
     """Run the service with a simulated organisation that sends webhooks.
@@ -60,6 +60,6 @@ def demo(port: int, weeks: int, seed: int, pace: float, data_dir: Path | None, o
 
 
 def _own_command() -> str:
-    """The command line that started this process, for examples to copy."""
+    """The command that started this process, for examples that the visitor can copy."""
     started = sys.argv[0]
     return shlex.join([started] if Path(started).name == "loopgauge" else [sys.executable, "-m", "service"])

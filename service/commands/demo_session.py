@@ -25,27 +25,28 @@ from service.settings import PREFIX, Settings, given_alone
 from service.storage.embedded import EmbeddedServer, EmbeddedUnavailable
 
 _SECRET_BYTES = 24
-# Only a checkout has rules; a wheel has none.
+# Only a checkout has the Prometheus rules; a wheel does not include them.
 _RULES = Path(__file__).parents[2] / "dashboards" / "rules"
 
 FAST_DATABASE: Mapping[str, str] = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
-"""PostgreSQL's settings for a database that is recreated at each start, and may lose its data in a crash."""
+"""Settings that make PostgreSQL fast but not crash-safe. The demo recreates its database at each start."""
 
 Progress = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
-"""Shows progress under a label: the steps done, and their total."""
+"""Opens a progress bar with a label, and returns a callback for the number of steps done and their total."""
 
 
 @dataclass(frozen=True, slots=True)
 class Demonstration:
-    """The options of a demonstration, and its course.
+    """A demonstration: its options, and the steps that it runs.
 
     Attributes:
-        span: the length of the past to post.
-        seed: the seed of the random numbers; the same seed gives the same past.
-        pace: the hours of simulated time in a second once the demo is live; 0 to stop after the past.
+        span: the length of the history to post.
+        seed: the seed of the random numbers; the same seed gives the same history.
+        pace: the hours of simulated time per second once the demo is live; 0 to stop after the history.
         command: the command that started `loopgauge`.
-        observed: whether to start a Prometheus that has the past and scrapes the demo.
+        observed: whether to start a Prometheus that loads the history and scrapes the demo.
         say: prints a line for the visitor.
+        progress: shows a progress bar.
         began: when the command started.
     """
 
@@ -65,9 +66,9 @@ class Demonstration:
         service = Service(host, port, posted_with, utc_now)
 
         async def visit() -> None:
-            # These random numbers are no secrets.
+            # These random numbers need not be secret.
             dice, start = random.Random(self.seed), utc_now().replace(microsecond=0)  # noqa: S311
-            # In a thread, so that the service keeps answering.
+            # In a thread, so that the event loop stays free for the service.
             await self._show_history(service, await asyncio.to_thread(past, start, self.span, dice))
             own_settings = _own_settings(settings.data_dir, port)
             prometheus = Prometheus(settings.data_dir / "prometheus", f"{host}:{port}", _rules())
@@ -88,7 +89,7 @@ class Demonstration:
 
     @asynccontextmanager
     async def _observed(self, prometheus: Prometheus, own_settings: Mapping[str, str]) -> AsyncIterator[str | None]:
-        """Run Prometheus on the past until the context ends, if possible, and yield its URL or None."""
+        """Run Prometheus with the history until the context ends. Yield its URL, or None if it cannot run."""
         async with AsyncExitStack() as running:
             url = None
             if self.observed:
@@ -104,7 +105,7 @@ class Demonstration:
     async def _observe(self, prometheus: Prometheus, own_settings: Mapping[str, str], running: AsyncExitStack) -> str:
         prometheus.prepare()
         with self.progress("loading the past into Prometheus") as progress:
-            # In a process of its own, so that the service keeps answering.
+            # In a process of its own, so that the event loop stays free for the service.
             command = [sys.executable, "-m", "service", "export-history", "--output", str(prometheus.history)]
             await run(command, _environment(own_settings), prometheus.directory)
             progress(2, 4)
@@ -131,15 +132,15 @@ def _rules() -> Path | None:
 
 
 def _environment(own_settings: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a command on the demo's database, without the user's settings."""
+    """The environment for a command on the demo's database: the user's environment without settings of loopgauge."""
     kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(PREFIX)}
-    # The working directory must not shadow the package.
+    # Files in the working directory must not shadow the installed package.
     path = {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     return {**kept, **path, **own_settings}
 
 
 def demo_settings(directory: Path, port: int) -> Settings:
-    """The settings of the demo's service, which ignore the user's settings."""
+    """The settings of the demo's service. They ignore the user's settings."""
     return given_alone(
         data_dir=directory,
         port=port,
@@ -151,7 +152,7 @@ def demo_settings(directory: Path, port: int) -> Settings:
 
 
 def _own_settings(directory: Path, port: int) -> dict[str, str]:
-    """The environment variables for commands on the demo's database."""
+    """The environment variables that let a command use the demo's database."""
     own = {
         "database_url": EmbeddedServer(directory).url,
         # The port is part of the labels of an exported history.
@@ -166,7 +167,7 @@ def demo_directory(directory: Path) -> Iterator[Path]:
     """Empty and lock the demo's directory, after stopping a database that a killed demo left in it.
 
     Raises:
-        DirectoryRefused: the directory is not the demo's, or a demo runs in it.
+        DirectoryRefused: the directory does not belong to a demo, or another demo is running in it.
     """
     with fresh_directory(directory, _end_database) as made:
         yield made
@@ -180,5 +181,5 @@ def _end_database(directory: Path) -> None:
         left_behind.start()
         left_behind.release()
     except EmbeddedUnavailable:
-        # A server that cannot start does not run.
+        # The server cannot start, so it is not running either.
         return

@@ -84,7 +84,7 @@ def _stage_lines(shown: "ExplanationAnswer") -> Iterator[str]:
 
 
 def _selectors(figures: "Sequence[FigureAnswer]") -> list[str]:
-    """PromQL selectors of samples. Samples that differ only in window and quantile share one."""
+    """The PromQL selectors of samples. Samples that differ only in window and quantile share a selector."""
     rows: list[tuple[str, dict[str, tuple[str, ...]]]] = [
         (figure.metric, {name: (value,) for name, value in figure.labels.items()}) for figure in figures
     ]

@@ -22,7 +22,7 @@ def _duration(_context: click.Context, _option: click.Parameter, written: str) -
 
 
 def _labels(_context: click.Context, _option: click.Parameter, written: Sequence[str]) -> Mapping[str, str]:
-    """Parse labels by name. The last value of a repeated name counts."""
+    """Parse labels into values by name. If a name is repeated, its last value counts."""
     labels = {}
     for text in written:
         label = _LABEL.fullmatch(text)
@@ -41,7 +41,7 @@ _LABEL = re.compile(r"(?P<name>(?!__)[A-Za-z_][A-Za-z0-9_]*)=(?P<value>.*)", re.
 @click.option(
     "--until",
     type=TIME,
-    help="The last time, UTC, such as that of the first scrape; three hours ago by default, and at the latest.",
+    help="The last time, UTC, such as the time of the first scrape; default and maximum: three hours ago.",
 )
 @click.option("--step", callback=_duration, default="1d", show_default=True, help="The interval between times.")
 @click.option(
@@ -50,7 +50,7 @@ _LABEL = re.compile(r"(?P<name>(?!__)[A-Za-z_][A-Za-z0-9_]*)=(?P<value>.*)", re.
     callback=_labels,
     multiple=True,
     metavar="NAME=VALUE",
-    help="A label that scraping adds to every series; repeatable. An empty VALUE removes the label. "
+    help="A label that Prometheus adds to every series when it scrapes; repeatable. An empty VALUE removes the label. "
     "The defaults are job=loopgauge and instance=<host>:<port>.",
 )
 @click.option(
@@ -65,8 +65,8 @@ def export_history(
 ) -> None:
     """Write past values of all metrics, for `promtool tsdb create-blocks-from openmetrics`.
 
-    The values are computed from the data stored now, at multiples of --step, such as midnights UTC. Export only times
-    before Prometheus' first scrape, and each time only once.
+    The command computes the values from the data stored now, at multiples of --step: with 1d, at each midnight UTC.
+    Export only times before Prometheus' first scrape, and export each time only once.
     """
     settings = require_settings()
     host = f"[{settings.host}]" if ":" in settings.host else settings.host

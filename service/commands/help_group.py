@@ -4,7 +4,7 @@ import click
 
 
 class HelpGroup(click.Group):
-    """A group that prints its help if it has no arguments. Click would exit with an error."""
+    """A group that prints its help if it has no arguments. Click's own group would exit with an error."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if not args and not ctx.resilient_parsing:

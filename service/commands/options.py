@@ -9,7 +9,7 @@ AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 def in_utc(written: datetime | None) -> datetime | None:
-    """A time from the command line, in UTC, which is also the default offset."""
+    """A time from the command line, converted to UTC. A time without an offset is in UTC."""
     if written is None:
         return None
     return written.replace(tzinfo=UTC) if written.tzinfo is None else written.astimezone(UTC)

@@ -19,7 +19,7 @@ from service.rules.model import Interpretation
 
 @click.group(cls=HelpGroup)
 def rules() -> None:
-    """Check and try rules, which decide what deliveries mean."""
+    """Check and try rules. They decide which events a delivery produces."""
 
 
 @rules.command("check")

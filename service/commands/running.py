@@ -1,4 +1,4 @@
-"""Helpers of all commands: read the settings, run, and fail with one line."""
+"""Functions that all commands share: read settings, run a command, and fail with one line."""
 
 import asyncio
 import socket

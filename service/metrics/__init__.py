@@ -1,6 +1,6 @@
-"""The metrics about experiments: one file for each subject, one pure function for each metric.
+"""The metrics about experiments. Each file covers one topic; each metric has one pure function.
 
-The function of a metric takes a `View` and has the metric's name without the prefix `loopgauge_`.
+The function takes a `View`. Its name is the metric's name without the prefix `loopgauge_`.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -37,4 +37,4 @@ METRICS: Sequence[Callable[[View], Iterable[Metric]]] = (
     excluded.minimum_sample,
     excluded.excluded,
 )
-"""Every metric about experiments, in the order of a scrape."""
+"""Every metric about experiments, in the order in which a scrape returns them."""

@@ -24,14 +24,14 @@ _ZERO = timedelta(0)
 class MeasuredExperiment:
     """An experiment with the durations of its stages.
 
-    The fields that metrics read of every experiment are copied here: one attribute lookup instead of two saves 17 % of
-    the time for all metrics.
+    It copies the fields that metrics read from every experiment. One attribute lookup instead of two makes computing
+    all metrics 17 % faster.
 
     Attributes:
-        latest_instant: the latest of its instants.
+        latest_instant: the latest of the experiment's times.
         stage_seconds: the duration of each of `STAGES`, in seconds; None when it is not known.
-        title_key: equal for titles that differ only in spelling; empty without a title.
-        has_negative_stage: whether a stage would end before it begins.
+        title_key: the normalised title, equal for titles that differ only in spelling; empty without a title.
+        has_negative_stage: whether a stage ends before it begins.
     """
 
     experiment: Experiment
@@ -82,7 +82,7 @@ class MeasuredExperiment:
 
 
 Measure: TypeAlias = Callable[[Sequence[MeasuredExperiment], datetime], list[float]]
-"""Durations in seconds as of a moment, in any order: one for each experiment for which it is known."""
+"""Computes durations in seconds as of a given time, in any order. Experiments with an unknown duration have none."""
 
 
 def _stage_duration(index: int) -> Measure:
@@ -97,14 +97,14 @@ def _age(experiments: Sequence[MeasuredExperiment], now: datetime) -> list[float
 
 
 def _time_without_answer(experiments: Sequence[MeasuredExperiment], now: datetime) -> list[float]:
-    """The observed time of the experiments without an answer: until now, or until they were abandoned."""
+    """For each experiment without an answer, the time from its idea until now, or until it was abandoned."""
     unanswered = (experiment for experiment in experiments if not experiment.answered)
     spans = (((one.concluded_at or now) - one.idea_at).total_seconds() for one in unanswered)
     return [seconds for seconds in spans if seconds >= 0]
 
 
 Instants: TypeAlias = Callable[[Sequence[MeasuredExperiment]], list[datetime]]
-"""Instants in any order: one for each experiment for which it is known."""
+"""Reads one time from each experiment, in any order. Experiments for which the time is unknown have none."""
 
 _OUTCOME, _CATEGORY, _RISK, _STATE = map(attrgetter, ("outcome", "failure_category", "risk", "experiment.state"))
 
@@ -112,16 +112,16 @@ _OUTCOME, _CATEGORY, _RISK, _STATE = map(attrgetter, ("outcome", "failure_catego
 class Cohort:
     """The experiments of one population in one team and one window.
 
-    Aggregates are incremental and memoised. A cohort contains others: a window contains the next shorter one, and the
-    organisation contains its teams. Each aggregate merges those of the parts and adds only the rest; `sorted` merges
-    runs that are already in order in linear time.
+    Aggregates are incremental and memoised. A cohort can contain smaller cohorts: a window contains the next shorter
+    window, and the organisation contains its teams. An aggregate merges the aggregates of these parts and processes
+    only the remaining experiments. `sorted` merges runs that are already in order in linear time.
 
     Args:
         team: the label value of the row; `ORGANISATION` for all experiments.
-        window: the label of the window; empty for populations without one.
-        now: the moment of the metrics.
-        parts: disjoint cohorts that this one contains.
-        rest: the experiments that are in no part.
+        window: the label of the window; empty for populations without a window.
+        now: the time as of which metrics are computed.
+        parts: the disjoint cohorts that this cohort contains.
+        rest: the experiments that are in none of the parts.
     """
 
     def __init__(
@@ -177,7 +177,7 @@ class Cohort:
 
     @property
     def risks(self) -> Counter[Risk | None]:
-        """The number of experiments by risk; None where it is undeclared."""
+        """The number of experiments by risk; None for those without a declared risk."""
         return self.tally(_RISK)
 
     @property
@@ -195,16 +195,16 @@ class Cohort:
         return self._tallies[attribute]
 
     def latest(self, instants: Instants) -> datetime | None:
-        """The latest of the instants, or None without one."""
+        """The latest of the times that `instants` returns, or None if it returns none."""
         of_parts = [latest for part in self.parts if (latest := part.latest(instants)) is not None]
         return max(chain(of_parts, instants(self._rest)), default=None)
 
     @cached_property
     def survival(self) -> tuple[Survival, int]:
-        """The estimated time from idea to answer with unanswered experiments censored, and the size of its sample.
+        """The survival curve of the time from idea to answer, and the size of its sample.
 
-        An open experiment is censored now, an abandoned one at its conclusion. An experiment that ends before its idea
-        has a wrong clock and is not in the sample.
+        Unanswered experiments are censored: an open one as of now, an abandoned one at its conclusion. The
+        sample omits an experiment that ends before its idea, because one of its clocks was wrong.
         """
         answered, censored = self.durations("idea_to_answer"), self.ordered(_time_without_answer)
         return kaplan_meier(answered, censored), len(answered) + len(censored)

@@ -1,4 +1,4 @@
-"""Estimates from samples of durations: exact quantiles, histograms, and survival with open experiments."""
+"""Statistics of samples of durations: exact quantiles, histograms, and survival curves that cover open experiments."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
@@ -13,7 +13,7 @@ BUCKETS = (
     *(_HOUR * hours for hours in (1, 4)),
     *(_DAY * days for days in (1, 3, 7, 14, 30, 60, 90, 180, 365)),
 )
-"""Upper bounds of histograms in seconds, inclusive as in Prometheus."""
+"""The upper bounds of histogram buckets in seconds, inclusive as in Prometheus."""
 
 QUANTILES = (0.5, 0.75, 0.9)
 """The published quantiles."""
@@ -23,7 +23,7 @@ _ROUNDING = 1e-9
 
 
 def quantile(ordered: Sequence[float], q: float) -> float:
-    """The exact quantile of a sample, interpolated between the two nearest values as by PostgreSQL's `percentile_cont`.
+    """The exact quantile of a sample, interpolated between the two nearest values like PostgreSQL's `percentile_cont`.
 
     This is definition 7 of R. J. Hyndman and Y. Fan, "Sample Quantiles in Statistical Packages", The American
     Statistician 50 (1996).
@@ -42,7 +42,12 @@ def quantile(ordered: Sequence[float], q: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """The number of values up to each bound, which is text as in the label `le`, and the sum of the values."""
+    """A cumulative histogram.
+
+    Attributes:
+        buckets: pairs of a bound, written as in the label `le`, and the number of values up to that bound.
+        total: the sum of the values.
+    """
 
     buckets: Sequence[tuple[str, float]]
     total: float
@@ -60,7 +65,7 @@ class Survival:
 
     Attributes:
         times: the durations of the answers in seconds, in ascending order, with repetitions.
-        shares: S(t) from each of these times until the next; the last of equal times applies.
+        shares: the value of S(t) from each of `times` until the next one; if times are equal, the last one's value.
     """
 
     times: Sequence[float]
@@ -72,7 +77,7 @@ class Survival:
         return self.shares[answers - 1] if answers else 1.0
 
     def quantile(self, q: float) -> float | None:
-        """The smallest t with S(t) at most 1 - q, in seconds; None if the curve does not fall so far."""
+        """The smallest t with S(t) at most 1 - q, in seconds; None if the curve never falls that low."""
         reached = bisect_left(self.shares, q - 1.0 - _ROUNDING, key=lambda share: -share)
         return self.times[reached] if reached < len(self.times) else None
 
@@ -80,9 +85,9 @@ class Survival:
 def kaplan_meier(answered: Iterable[float], censored: Iterable[float]) -> Survival:
     """The product-limit estimate of the time to an answer, from right-censored observations.
 
-    An experiment that is censored at the moment of another's answer counts as at risk then. The estimator is that
-    of E. L. Kaplan and P. Meier, "Nonparametric Estimation from Incomplete Observations", Journal of the American
-    Statistical Association 53 (1958).
+    An experiment censored at the same time as another is answered still counts as at risk at that time. This is the
+    estimator of E. L. Kaplan and P. Meier, "Nonparametric Estimation from Incomplete Observations", Journal of the
+    American Statistical Association 53 (1958).
 
     Args:
         answered: the durations of the answered experiments, in seconds.
@@ -92,6 +97,6 @@ def kaplan_meier(answered: Iterable[float], censored: Iterable[float]) -> Surviv
     unanswered = sorted(censored)
     censored_before = map(bisect_left, repeat(unanswered), times)
     at_risk = [len(times) + len(unanswered) - gone for gone in map(add, count(), censored_before)]
-    # The factors of tied answers, one after the other, multiply to their common factor.
+    # If k answers tie among n at risk, their factors multiply to (n - k) / n, so ties need no special case.
     shares = accumulate([1 - 1 / size for size in at_risk], mul)
     return Survival(times, list(shares))

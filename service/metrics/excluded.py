@@ -1,4 +1,4 @@
-"""The limits of the metrics: experiments that they exclude, and samples that are too small."""
+"""The limits of the metrics: the experiments that they exclude, and the minimum sample."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -13,13 +13,13 @@ from service.metrics.view import View
 KNOWN = ("future", "negative_duration", "unmarked", "duplicate", "deleted", "moved", "stated")
 """The reasons that loopgauge itself gives."""
 OTHER_REASONS = "_other"
-"""The label value that combines the reasons of a rules file that have no row of their own."""
+"""The label value that combines the rules file's remaining reasons, those without a row of their own."""
 _MOST_NAMES = 20
 _LONGEST_NAME = 100
 
 
 def minimum_sample(view: View) -> Iterable[Metric]:
-    """The minimum sample, for alerts and panels that divide counts themselves."""
+    """The minimum sample. Alerts and panels that compute ratios from counts need it."""
     yield GaugeMetricFamily(
         "loopgauge_minimum_sample",
         "The fewest experiments on which a ratio or quantile is published.",
@@ -30,15 +30,15 @@ def minimum_sample(view: View) -> Iterable[Metric]:
 def excluded(view: View) -> Iterable[Metric]:
     """Experiments that the metrics exclude in each window, zero-filled over the known reasons.
 
-    - An excluded or unmarked subject belongs to the windows that contain the time of its exclusion.
-    - An experiment with a negative stage belongs to the windows that contain the later of its idea and its conclusion;
-      only that stage is excluded.
-    - An experiment with an instant in the future belongs to every window.
+    - An excluded or unmarked subject counts in the windows that contain the time of its exclusion.
+    - An experiment with a negative stage counts in the windows that contain its idea or its conclusion, whichever is
+      later. Only that stage is excluded.
+    - An experiment with a time in the future counts in every window.
     """
     family = GaugeMetricFamily(
         "loopgauge_excluded",
-        "Experiments excluded from metrics in the window, by reason; those with an instant in the future are in every "
-        "window.",
+        "Experiments excluded from metrics in the window, by reason. Every window includes those that have a time in "
+        "the future.",
         labels=["reason", "window"],
     )
     reasons, has_others = _reasons_with_rows(view)
@@ -53,9 +53,9 @@ def excluded(view: View) -> Iterable[Metric]:
 
 
 def _reasons_with_rows(view: View) -> tuple[list[str], bool]:
-    """The most frequent reasons of a rules file in the longest window, and whether others remain.
+    """The rules file's most frequent reasons in the longest window, and whether there are further reasons.
 
-    The reasons are in alphabetical order. Reserved names, which begin with `_`, and long texts have no row.
+    The reasons are in alphabetical order. Reserved names, which begin with `_`, and long texts get no row.
     """
     longest = max(window.length for window in view.terms.windows)
     counts = {reason: count for reason, count in _count_exclusions(view, longest).items() if reason not in KNOWN}

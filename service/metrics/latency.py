@@ -1,4 +1,4 @@
-"""Answered experiments: the time from idea to answer, stage by stage, against the team's threshold."""
+"""Answered experiments: the time from idea to answer, the duration of each stage, and the team's threshold."""
 
 from bisect import bisect_right
 from collections.abc import Iterable
@@ -29,7 +29,7 @@ def stage_quantile_seconds(view: View) -> Iterable[Metric]:
     """Exact quantiles of each stage of the experiments answered in each window."""
     family = GaugeMetricFamily(
         "loopgauge_stage_quantile_seconds",
-        "Exact quantile q of the duration of a stage, over the experiments answered in the window for which it is "
+        "Exact quantile q of the duration of the stage, over the experiments answered in the window whose duration is "
         "known; absent below the minimum sample.",
         labels=["team", "stage", "window", "q"],
     )
@@ -71,7 +71,7 @@ def answered_within_threshold_ratio(view: View) -> Iterable[Metric]:
 
 
 def threshold_seconds(view: View) -> Iterable[Metric]:
-    """The idea-to-answer threshold of each row; the organisation's is the default."""
+    """The threshold of each row for the time from idea to answer; the organisation's row has the default."""
     family = GaugeMetricFamily(
         "loopgauge_threshold_seconds",
         "The team's threshold for the time from idea to answer.",
@@ -84,9 +84,9 @@ def threshold_seconds(view: View) -> Iterable[Metric]:
 
 
 def within_threshold(answered: Cohort, terms: Terms) -> tuple[int, int]:
-    """The number of answers within the threshold, and of all answers with a known duration.
+    """The number of answers within the threshold, and the number of all answers with a known duration.
 
-    The threshold of an answer is that of its own team, also in rows that combine several teams.
+    Each answer is compared with its own team's threshold, even in rows that combine several teams.
     """
     durations = answered.durations("idea_to_answer")
     if answered.team == ORGANISATION:

@@ -16,7 +16,7 @@ from service.metrics.terms import Terms
 from service.metrics.view import View, without_organisation
 
 _MOST_OVERDUE = 20
-# The address must not contain a user name, which is personal data or a secret.
+# The address must not contain user information, which is personal data or a secret.
 _WEB_ADDRESS = re.compile(r"https?://[^/?#@\\]+([/?#].*)?", re.IGNORECASE)
 
 
@@ -73,7 +73,7 @@ def experiments_forgotten(view: View) -> Iterable[Metric]:
 def experiment_overdue_age_seconds(view: View) -> Iterable[Metric]:
     """The age of the most overdue experiments of all teams, the most overdue first.
 
-    The number of series is bounded: there are 20 at most.
+    There are at most 20, to bound the number of series.
     """
     family = GaugeMetricFamily(
         "loopgauge_experiment_overdue_age_seconds",
@@ -92,7 +92,7 @@ def experiment_overdue_age_seconds(view: View) -> Iterable[Metric]:
 
 
 def oldest_open_idea_timestamp_seconds(view: View) -> Iterable[Metric]:
-    """The Unix time of the earliest open idea; absent without one."""
+    """The Unix time of the earliest open idea; absent if no experiment is open."""
     family = GaugeMetricFamily(
         "loopgauge_oldest_open_idea_timestamp_seconds",
         "Time at which the oldest open experiment was proposed.",
@@ -111,5 +111,5 @@ def _due(experiment: Experiment, terms: Terms) -> tuple[datetime, Ref]:
 
 
 def _safe_address(url: str) -> str:
-    """The address if a dashboard may link to it; empty for others, such as one that runs a script."""
+    """The address if a dashboard may link to it, else an empty text: a `javascript:` address would run a script."""
     return url if _WEB_ADDRESS.fullmatch(url) else ""

@@ -79,12 +79,12 @@ def last_answer_timestamp_seconds(view: View) -> Iterable[Metric]:
 
 
 def category_share(answered: Cohort, category: FailureCategory) -> float:
-    """The failures of a category divided by the answered experiments, of which there must be one."""
+    """The failures of a category divided by the answered experiments. The cohort must not be empty."""
     return answered.failures[category] / len(answered)
 
 
 def abandoned_share(concluded: Cohort) -> float:
-    """The abandoned experiments divided by the concluded ones, of which there must be one."""
+    """The abandoned experiments divided by the concluded ones. The cohort must not be empty."""
     return concluded.outcomes[Outcome.ABANDONED] / len(concluded)
 
 

@@ -1,4 +1,4 @@
-"""Experiments that start again after an earlier one was concluded or forgotten."""
+"""Repeated experiments: ideas that start again after an earlier try was concluded or forgotten."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,14 +23,14 @@ _Repeat: TypeAlias = tuple[MeasuredExperiment, datetime]
 def repeated_experiments(view: View) -> Iterable[Metric]:
     """Ideas that started again in each window, zero-filled.
 
-    An idea repeats an earlier one when their titles are the same, in any team, or when a change or item that serves
-    the earlier experiment restarts it. The earlier one must be concluded or forgotten by then.
+    An idea repeats an earlier experiment if it has the same title, even in another team, or if a change or item that
+    serves the earlier experiment restarts it. The earlier experiment must be concluded or forgotten by then.
     """
     family = GaugeMetricFamily(
         "loopgauge_repeated_experiments",
-        "Ideas of the window with the title of an earlier experiment that was concluded or forgotten by then, and "
-        "restarts of such an experiment by a marked change or item that links to it; a restart is no experiment of its "
-        "own, so this is not a subset of experiments_proposed.",
+        "How often an idea started again in the window after its experiment was concluded or forgotten: as a new "
+        "experiment with the same title, or by a marked change or item that links to the earlier one. Such a link "
+        "proposes no new experiment, so this is not a subset of experiments_proposed.",
         labels=["team", "window"],
     )
     repeats = repeats_by_row(view)
@@ -41,7 +41,7 @@ def repeated_experiments(view: View) -> Iterable[Metric]:
 
 
 def repeats_by_row(view: View) -> Mapping[str, Iterable[datetime]]:
-    """The times at which experiments started again, by the label value of their row."""
+    """The times at which experiments started again, keyed by the label value of the experiment's row."""
     repeats: defaultdict[str, list[datetime]] = defaultdict(list)
     for experiment, repeated_at in chain(_same_title(view), _restarted(view)):
         repeats[view.row(experiment.team)].append(repeated_at)
@@ -55,8 +55,8 @@ def count_repeats(repeats: Iterable[datetime], window: Window, now: datetime) ->
 
 
 def _same_title(view: View) -> Iterator[_Repeat]:
-    """Each experiment that began after another with its title was over, and the time at which it began."""
-    # Most titles are unique: to group only the others saves time.
+    """Each experiment that began after another with the same title was over, and the time at which it began."""
+    # Most titles are unique, so grouping only the others saves time.
     counts = Counter(map(_TITLE, view.present))
     repeated = {title for title, count in counts.items() if count > 1 and title}
     by_title: defaultdict[str, list[MeasuredExperiment]] = defaultdict(list)

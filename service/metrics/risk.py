@@ -11,7 +11,7 @@ from service.metrics.estimators import QUANTILES, quantile
 from service.metrics.view import View, without_organisation
 
 UNDECLARED = "undeclared"
-"""The label value of experiments whose risk is not known."""
+"""The label value of experiments without a declared risk."""
 _RISKS = (*Risk, None)
 
 
@@ -29,11 +29,11 @@ def experiments_proposed(view: View) -> Iterable[Metric]:
 
 
 def pickup_quantile_seconds(view: View) -> Iterable[Metric]:
-    """Exact quantiles of the wait before the start, over the ideas of each window, by risk."""
+    """Exact quantiles of the wait before start, by risk, over the ideas of each window that have started."""
     family = GaugeMetricFamily(
         "loopgauge_pickup_quantile_seconds",
-        "Exact quantile q of the wait before the start, over the experiments proposed in the window that have started, "
-        "by risk; absent below the minimum sample.",
+        "Exact quantile q of the wait before start, by risk, over the experiments proposed in the window that have "
+        "started; absent below the minimum sample.",
         labels=["team", "risk", "window", "q"],
     )
     for cohort in view.proposed:
@@ -47,7 +47,7 @@ def pickup_quantile_seconds(view: View) -> Iterable[Metric]:
 
 
 def waits_before_start(proposed: Cohort, risk: Risk | None) -> Sequence[float]:
-    """The time from idea to start of the ideas of a risk that have started, in seconds, in ascending order."""
+    """The times from idea to start, in seconds and ascending, of the started ideas with this declared risk."""
     return proposed.ordered(_WAITS[risk])
 
 

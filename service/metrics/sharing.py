@@ -37,12 +37,12 @@ def learnings_shared(view: View) -> Iterable[Metric]:
 
 
 def last_failure_shared(cohort: Cohort) -> datetime | None:
-    """The time at which a failed experiment of the cohort was last shared."""
+    """The time at which a failed experiment of the cohort was last shared, or None if none was."""
     return cohort.latest(_failure_shared_at)
 
 
 def failures_shared(shared: Cohort) -> int:
-    """The number of failed experiments among the shared ones."""
+    """The number of failures among experiments whose learning was shared."""
     return shared.outcomes[Outcome.FAILED]
 
 

@@ -15,8 +15,9 @@ def idea_to_answer_survival_quantile_seconds(view: View) -> Iterable[Metric]:
     """Kaplan-Meier quantiles over the experiments proposed in each window."""
     family = GaugeMetricFamily(
         "loopgauge_idea_to_answer_survival_quantile_seconds",
-        "Time after which the share q of the experiments proposed in the window is answered, by Kaplan-Meier with open "
-        "and abandoned experiments censored; absent when not reached and below the minimum sample.",
+        "Time by which the share q of the experiments proposed in the window is answered, estimated by Kaplan-Meier. "
+        "Open and abandoned experiments are censored. Absent if the share is never reached, or below the minimum "
+        "sample.",
         labels=["team", "window", "q"],
     )
     for cohort in view.proposed:
@@ -32,8 +33,8 @@ def survival_answered_by_threshold_ratio(view: View) -> Iterable[Metric]:
     """`1 - S(threshold)` over the experiments proposed in each window."""
     family = GaugeMetricFamily(
         "loopgauge_survival_answered_by_threshold_ratio",
-        "Estimated share of the experiments proposed in the window that is answered within the team's threshold, by "
-        "Kaplan-Meier with open and abandoned experiments censored; absent below the minimum sample.",
+        "Share of the experiments proposed in the window that is answered within the team's threshold, estimated by "
+        "Kaplan-Meier. Open and abandoned experiments are censored. Absent below the minimum sample.",
         labels=["team", "window"],
     )
     for cohort in view.proposed:
@@ -44,6 +45,6 @@ def survival_answered_by_threshold_ratio(view: View) -> Iterable[Metric]:
 
 
 def answered_by_threshold(proposed: Cohort, terms: Terms) -> float:
-    """The estimated share that is answered within the threshold of the row."""
+    """The estimated share of the experiments that are answered within the threshold of the row."""
     curve, _ = proposed.survival
     return 1 - curve.after(terms.threshold(proposed.team).total_seconds())

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from service.lifecycle.experiment import Experiment
 
 DEFAULT_THRESHOLD = "default"
-"""The key of the threshold for teams that have none of their own."""
+"""The key of the threshold for teams without a threshold of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,9 @@ class Terms:
 
     Attributes:
         windows: the periods that metrics cover.
-        thresholds: the longest acceptable time from idea to answer by team; the key `default` is for all other teams.
-        forgotten_after: an open experiment without activity for this long is forgotten.
+        thresholds: the longest acceptable time from idea to answer, by team; the key `default` applies to all other
+            teams.
+        forgotten_after: the time without activity after which an open experiment is forgotten.
         min_sample: the fewest experiments on which a ratio or quantile is published; at least 1.
         max_teams: how many teams have rows of their own.
     """

@@ -1,6 +1,6 @@
-"""The view: the experiments as of one moment, by population, row and window.
+"""The view: the experiments as of one time, by population, row and window.
 
-- A *row* is the label value of a team, or one that combines teams.
+- A *row* is the value of the label `team`: a team's name, or a value that combines teams.
 - A *population* is a subset of the experiments, such as the open ones or those concluded in a window.
 - A *cohort* is a population within one row and one window.
 """
@@ -28,20 +28,20 @@ ORGANISATION = "_org"
 """The row of all experiments, in metrics that cannot be summed over teams."""
 
 Cohorts: TypeAlias = Sequence[Cohort]
-"""The cohorts of a population: for each window those of the teams in alphabetical order, then the organisation's."""
+"""The cohorts of a population. Each window has its teams' cohorts in alphabetical order, then the organisation's."""
 
 _Rows: TypeAlias = Mapping[str, Sequence[MeasuredExperiment]]
 _Slices: TypeAlias = Mapping[str, Sequence[Sequence[MeasuredExperiment]]]
 
 
 class View:
-    """The experiments as of one moment, and the terms of their metrics. Each population is computed on first use.
+    """The experiments as of one time, and the settings for their metrics. Each population is computed on first use.
 
     Args:
-        experiments: all experiments; those that no metric as of `now` reads may be missing.
+        experiments: all experiments that a metric as of `now` needs; others may be missing.
         terms: the operator's settings.
-        now: the moment.
-        exclusions: subjects excluded from metrics, at least since the longest window began.
+        now: the time as of which metrics are computed.
+        exclusions: the exclusions of subjects from metrics; at least all that began in the longest window.
     """
 
     def __init__(
@@ -64,11 +64,11 @@ class View:
         return cls(map(MeasuredExperiment.of, experiments), terms, now, exclusions)
 
     def at(self, now: datetime) -> "View":
-        """The same experiments as of another moment."""
+        """The same experiments as of another time."""
         return View(self.experiments, self.terms, now, self.exclusions)
 
     def is_enough(self, sample: int) -> bool:
-        """Whether a ratio or quantile may be published on a sample of this size."""
+        """Whether a sample of this size is large enough to publish a ratio or quantile."""
         return sample >= self.terms.min_sample
 
     @cached_property
@@ -89,12 +89,12 @@ class View:
 
     @cached_property
     def future(self) -> Sequence[MeasuredExperiment]:
-        """The experiments with an instant in the future: in no population until then."""
+        """The experiments with a time in the future. Until that time they are in no population."""
         return [experiment for experiment in self.experiments if experiment.latest_instant > self.now]
 
     @cached_property
     def present(self) -> Sequence[MeasuredExperiment]:
-        """The experiments without an instant in the future."""
+        """The experiments without a time in the future."""
         return [experiment for experiment in self.experiments if experiment.latest_instant <= self.now]
 
     @cached_property
@@ -155,7 +155,7 @@ class View:
     def _rows(self) -> _Rows:
         """The present experiments of each row.
 
-        The cap keeps the teams whose first idea is the earliest.
+        If there are more teams than `max_teams`, those with the earliest first ideas have rows of their own.
         """
         named = {team: experiments for team, experiments in self._by_team.items() if is_team_name(team)}
         first_idea = {team: min(one.idea_at for one in experiments) for team, experiments in named.items()}
@@ -184,7 +184,7 @@ class View:
         return sorted(self.terms.windows, key=lambda window: window.length)
 
     def _slice(self, instant: Callable[[MeasuredExperiment], datetime | None]) -> _Slices:
-        """Slice each row by an instant: for each window the experiments that the next shorter one does not contain."""
+        """Slice each row by a time: one slice for each window, without the experiments of the next shorter window."""
         bounds = [*(self.now - window.length for window in reversed(self._ascending_windows)), self.now]
         slices: dict[str, Sequence[Sequence[MeasuredExperiment]]] = {}
         for row, experiments in self._rows.items():
@@ -192,7 +192,7 @@ class View:
             for experiment, at in zip(experiments, map(instant, experiments), strict=True):
                 if at is not None:
                     between[bisect_right(bounds, at)].append(experiment)
-            # The first slice lies before the longest window, the last one at `now` or later.
+            # Drop the first slice, before the longest window, and the last one, at `now` or later.
             slices[row] = between[-2:0:-1]
         return slices
 

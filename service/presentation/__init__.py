@@ -1,1 +1,1 @@
-"""Presentation: experiments, explanations and scorecards as the API, the pages and the commands show them."""
+"""Presentation: the form in which the API and the commands show deliveries, experiments and scorecards."""

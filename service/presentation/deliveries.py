@@ -44,9 +44,9 @@ class DeliveryAnswer(BaseModel):
 
 
 class WholeDelivery(DeliveryAnswer):
-    """A delivery. With the admin token it includes the headers, and the body until its retention ends.
+    """A delivery. With the admin token, it includes the headers, and the body until the body's retention ends.
 
-    A body that is not UTF-8 is in `body_base64` instead.
+    A body that is not UTF-8 is in `body_base64` instead of `body`.
     """
 
     headers: dict[str, str] | None = None

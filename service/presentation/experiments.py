@@ -23,12 +23,12 @@ class Duration(BaseModel):
 
     @classmethod
     def of(cls, span: timedelta) -> "Duration":
-        """A duration that is not negative."""
+        """Convert a duration that is not negative."""
         return cls(seconds=span.total_seconds(), words=in_words(span))
 
 
 def in_words(span: timedelta) -> str:
-    """A duration that is not negative, in its largest unit and the next smaller one, truncated."""
+    """A duration in words, truncated after its largest unit and the next smaller one. It must not be negative."""
     left = int(span.total_seconds())
     if not left:
         return "less than a second" if span else "0 seconds"
@@ -41,7 +41,7 @@ def in_words(span: timedelta) -> str:
 
 
 class AgainAnswer(BaseModel):
-    """A restart of an experiment: whether it was concluded before, and how long it had no activity."""
+    """A restart of an experiment: its time, whether the experiment was concluded, and how long it had no activity."""
 
     at: datetime
     concluded: bool
@@ -82,11 +82,11 @@ EXPERIMENT: dict[str, Any] = {
 
 
 class ExperimentAnswer(BaseModel):
-    """An experiment now. Times are UTC; unknown times are null.
+    """An experiment as of now. Times are UTC; unknown times are null.
 
     `team` is empty if the experiment has no team. `overdue`, `forgotten` and `threshold` mean the same as in the
-    metrics. `age` is the time since the idea if the experiment is open. `stages` has the stages with a known duration.
-    `again` lists restarts.
+    metrics. `age` is the time since the idea; null unless the experiment is open. `stages` has the stages with a known
+    duration. `again` lists restarts.
     """
 
     model_config = ConfigDict(json_schema_extra={"examples": [EXPERIMENT]})

@@ -1,4 +1,4 @@
-"""Explanations, why an experiment counts or does not, as the API and the command line show them."""
+"""Explanations as the API and the command line show them: why an experiment counts, or why it does not."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -34,7 +34,7 @@ class EventAnswer(BaseModel):
 
 
 class FigureAnswer(BaseModel):
-    """A sample of a metric that the experiment counts in."""
+    """A metric, with labels, in which the experiment counts."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -43,7 +43,7 @@ class FigureAnswer(BaseModel):
 
 
 class ExclusionAnswer(BaseModel):
-    """An omission from the metrics: a stage with a negative duration, or all stages while a time is in the future."""
+    """An omission from metrics: a stage with a negative duration, or, while a time is in the future, all stages."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -52,7 +52,7 @@ class ExclusionAnswer(BaseModel):
 
 
 class ExcludedAnswer(BaseModel):
-    """The reason and the time since which the metrics exclude the experiment."""
+    """The reason why the metrics exclude the experiment, and the time since which they do."""
 
     model_config = ConfigDict(from_attributes=True)
 

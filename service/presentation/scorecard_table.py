@@ -22,10 +22,10 @@ Lines: TypeAlias = Iterator[str]
 
 
 def table(card: Scorecard, width: int) -> str:
-    """Format a scorecard as lines with colours; strip the colours to print them elsewhere than on a terminal.
+    """Format a scorecard as lines with colour codes. Strip the codes unless you print to a terminal.
 
     Args:
-        width: the columns of the terminal; at least 80 are used.
+        width: the columns of the terminal; the table uses 80 to 100.
     """
     return "\n".join(_Table(card, min(max(width, 80), _WIDEST)).lines())
 
@@ -118,10 +118,10 @@ class _Table:
         return (click.style(line, dim=True) for line in textwrap.wrap(text, self._width, break_on_hyphens=False))
 
     def _row(self, label: str, figure: Figure[Any], over: float | None = None) -> Lines:
-        """Format a figure as one line, or as several with the reason for a missing value.
+        """Format a figure: its value, or the reason why it has none.
 
         Args:
-            over: a time in seconds; a longer one has another colour.
+            over: a limit in seconds; a longer time is yellow, any other green.
         """
         if figure.value is None:
             yield from self._reason(label, figure)
@@ -158,7 +158,7 @@ def _previous(figure: Figure[Any]) -> str:
     if previous is None:
         return ""
     number = _number(figure, previous)
-    # A change that rounding hides is no change to a reader.
+    # If rounding hides the difference, the reader sees two equal numbers.
     if figure.value is not None and number == _number(figure, figure.value):
         return "as before"
     if isinstance(figure, Moment | Categories) or figure.value is None:

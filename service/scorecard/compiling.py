@@ -1,4 +1,4 @@
-"""Compile a scorecard: each measure today and one window ago, question by question."""
+"""Compile a scorecard, question by question, with the value of each measure now and one window ago."""
 
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -49,8 +49,8 @@ def compile_scorecard(team: str, today: Rows, before: Rows) -> Scorecard:
 
     Args:
         team: the label value of the row; `ORGANISATION` for all experiments.
-        today: the rows now.
-        before: the rows as they were when the window began.
+        today: the rows as of now.
+        before: the rows as of the beginning of the window.
     """
     return _Compiler(today.row(team), before.row(team)).scorecard()
 

@@ -1,4 +1,4 @@
-"""An example scorecard of a small organisation, compiled from generated experiments."""
+"""An example: the scorecard of a small organisation, compiled from generated experiments."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -21,7 +21,7 @@ _CATEGORIES = (FailureCategory.INTELLIGENT, FailureCategory.BASIC, FailureCatego
 
 
 def example() -> Scorecard:
-    """Compile the example."""
+    """Compile the example scorecard."""
     today, before = View.of(_experiments(), _TERMS, _NOW), View((), _TERMS, _NOW - _WINDOW.length)
     return compile_scorecard(ORGANISATION, Rows(today), Rows(before))
 

@@ -1,4 +1,4 @@
-"""The values of a scorecard, each with its sample or the reason for a missing value."""
+"""The values of a scorecard. Each has the size of its sample, or the reason why it is missing."""
 
 from datetime import datetime
 from typing import Annotated, Generic, TypeVar
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class Reading(BaseModel, Generic[T]):
-    """A value at one moment."""
+    """A value as of one time."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -23,7 +23,7 @@ class Reading(BaseModel, Generic[T]):
 
 
 class Figure(Reading[T], Generic[T]):
-    """A value, and the value one window ago from the data available now."""
+    """A value, and the value as of one window ago. The data stored now determine both."""
 
     previous: Annotated[Reading[T], Field(description="The value for the previous window.")]
 
@@ -33,7 +33,7 @@ class Count(Figure[int]):
 
 
 class Share(Figure[float]):
-    """A part of a whole, between 0 and 1."""
+    """A ratio between 0 and 1."""
 
 
 class Seconds(Figure[float]):
@@ -56,7 +56,7 @@ class Length(BaseModel):
 
 
 class StageTimes(BaseModel):
-    """The duration of one stage, over the experiments answered in the window for which it is known."""
+    """The duration of one stage, over the experiments answered in the window whose duration is known."""
 
     stage: Stage
     median: Seconds
@@ -64,7 +64,10 @@ class StageTimes(BaseModel):
 
 
 class WithOpenLoops(BaseModel):
-    """Idea to answer of experiments proposed in the window, by Kaplan-Meier; open and abandoned ones are censored."""
+    """The Kaplan-Meier estimate of the time from idea to answer, for experiments proposed in the window.
+
+    Open and abandoned experiments are censored.
+    """
 
     median: Seconds
     p90: Seconds
@@ -86,7 +89,7 @@ class Sharing(BaseModel):
     """When did someone last share a failed experiment?"""
 
     last_failure_shared: Annotated[
-        Moment, Field(description="In any window; `n` is the number of failed experiments shared in this one.")
+        Moment, Field(description="Not limited to the window. `n` is the number of failed experiments shared in it.")
     ]
     learnings_shared: Count
     failed: Annotated[Count, Field(description="Of `n` answered.")]
@@ -114,8 +117,8 @@ class BoldOrSafe(BaseModel):
     safe: Annotated[Count, Field(description="Of `n` proposed.")]
     undeclared: Annotated[Count, Field(description="Of `n` proposed.")]
     share_of_bold: Annotated[Share, Field(description="Among the experiments declared bold or safe.")]
-    bold_pickup_median: Annotated[Seconds, Field(description="From idea to start, of the bold ones that have started.")]
-    safe_pickup_median: Annotated[Seconds, Field(description="From idea to start, of the safe ones that have started.")]
+    bold_pickup_median: Annotated[Seconds, Field(description="From idea to start, for started bold experiments.")]
+    safe_pickup_median: Annotated[Seconds, Field(description="From idea to start, for started safe experiments.")]
 
 
 class Loops(BaseModel):
@@ -124,18 +127,18 @@ class Loops(BaseModel):
     open: Count
     overdue: Annotated[Count, Field(description="Of `n` open.")]
     forgotten: Annotated[Count, Field(description="Of `n` open.")]
-    repeated: Annotated[Count, Field(description="Ideas that started again.")]
+    repeated: Annotated[Count, Field(description="How often an idea started again.")]
     abandoned: Annotated[Share, Field(description="Of `n` concluded.")]
 
 
 class Scorecard(BaseModel):
-    """The four questions for one team or the organisation, over a window that ends now."""
+    """Answers to the four questions for one team or the organisation, over a window that ends now."""
 
     team: Annotated[str, Field(description="`_org` is the organisation.")]
     teams: Annotated[tuple[str, ...], Field(description="The teams that have a scorecard, in alphabetical order.")]
     window: str
     since: Annotated[datetime, Field(description="The beginning of the window.")]
-    taken_at: Annotated[datetime, Field(description="The end of the window, and the moment of all values.")]
+    taken_at: Annotated[datetime, Field(description="The end of the window. All values are as of this time.")]
     minimum_sample: Annotated[
         int, Field(description="The fewest experiments for which shares and medians are published.")
     ]

@@ -1,6 +1,7 @@
-"""The measures of a scorecard: for a row the value and the number of experiments behind it, or why there is no value.
+"""The measures of a scorecard.
 
-They call the pure functions that the exported metrics call, so that a scorecard and a scrape agree.
+A measure returns a row's value and the number of experiments behind that value, or the reason why there is no value.
+Measures call the same pure functions as the exported metrics, so that a scorecard and a scrape agree.
 """
 
 from collections.abc import Callable
@@ -46,12 +47,12 @@ def failed(row: Row) -> int:
 
 
 def failed_as(category: FailureCategory) -> Count:
-    """The number of failures of a category."""
+    """The number of failures in a category."""
     return lambda row: row.cohort(row.view.answered).failures[category]
 
 
 def proposed_as(declared: Risk | None) -> Count:
-    """The number of proposed experiments of a risk; None counts those without one."""
+    """The number of proposed experiments with this declared risk; None counts those without a declared risk."""
     return lambda row: row.cohort(row.view.proposed).risks[declared]
 
 
@@ -61,7 +62,7 @@ def repeated(row: Row) -> int:
 
 
 def counted(count: Count, total: Count | None = None) -> Measure:
-    """A count and its total; a count without a total is its own."""
+    """A count, with `total` as its sample; without a `total`, the sample is the count itself."""
     return lambda row: Reading[int](value=count(row), n=(total or count)(row))
 
 
@@ -77,13 +78,13 @@ def stage_time(stage: Stage, q: float) -> Measure:
 
 
 def within_threshold(row: Row) -> Reading[float]:
-    """The share of answers within their own team's threshold."""
+    """The share of answers that came within their own team's threshold."""
     within, answers = latency.within_threshold(row.cohort(row.view.answered), row.view.terms)
     return _gated(row, lambda: within / answers, answers, "answered")
 
 
 def survival_time(q: float) -> Measure:
-    """A quantile of the time to the answer, including open experiments."""
+    """A quantile of the time from idea to answer, including open experiments."""
 
     def measure(row: Row) -> Reading[float]:
         curve, sample = row.cohort(row.view.proposed).survival
@@ -93,7 +94,7 @@ def survival_time(q: float) -> Measure:
 
 
 def answered_by_threshold(row: Row) -> Reading[float]:
-    """The estimated share that is answered within the threshold, including open experiments."""
+    """The estimated share of proposed experiments that are answered within the threshold, including open ones."""
     cohort = row.cohort(row.view.proposed)
     share = survival.answered_by_threshold
     return _gated(row, lambda: share(cohort, row.view.terms), cohort.survival[1], "proposed")
@@ -120,7 +121,7 @@ def biggest(row: Row) -> Reading[list[FailureCategory]]:
 
 
 def failure_share(category: FailureCategory) -> Measure:
-    """The failures of a category divided by the answered experiments."""
+    """The failures in a category divided by the answered experiments."""
 
     def measure(row: Row) -> Reading[float]:
         cohort = row.cohort(row.view.answered)
@@ -143,7 +144,7 @@ def share_of_bold(row: Row) -> Reading[float]:
 
 
 def pickup_time(declared: Risk) -> Measure:
-    """The median wait before the start of ideas of a risk."""
+    """The median time from idea to start, for experiments with this declared risk."""
 
     def measure(row: Row) -> Reading[float]:
         waits = risk.waits_before_start(row.cohort(row.view.proposed), declared)
@@ -153,7 +154,7 @@ def pickup_time(declared: Risk) -> Measure:
 
 
 def unknown(reason: str) -> Measure:
-    """A count that is not known."""
+    """A count that is unknown for this reason."""
     return lambda _: Reading[int](value=None, n=0, reason=reason)
 
 
@@ -169,8 +170,8 @@ def _gated(
     """A value that is withheld below the minimum sample.
 
     Args:
-        condition: the condition that too few experiments meet.
-        missing: why a large enough sample may have no value.
+        condition: the words that complete "fewer than 5 …" if the sample is too small.
+        missing: the reason if the sample is large enough but `compute` returns None.
     """
     if row.view.is_enough(sample):
         value = compute()

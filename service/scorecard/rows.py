@@ -16,7 +16,7 @@ class Rows:
         (self.window,) = view.terms.windows
 
     def row(self, team: str) -> "Row":
-        """The row of a team by its label value; an empty row when no such team exists."""
+        """The row with this label value; an empty row if no such team exists."""
         return Row(self, team)
 
     @cached_property
@@ -50,11 +50,11 @@ class Row:
 
     @property
     def repeats(self) -> int:
-        """The number of repeated experiments; the organisation's is the sum over its teams."""
+        """The number of repeated experiments; for the organisation, the sum over its teams."""
         repeats = self.rows.repeats
         return sum(repeats.values()) if self.team == ORGANISATION else repeats.get(self.team, 0)
 
     def cohort(self, population: Cohorts) -> Cohort:
-        """The row's cohort of a population; empty when the row does not exist."""
+        """The row's cohort in a population; an empty cohort if the row does not exist."""
         empty = Cohort(self.team, self.rows.window.label, self.view.now)
         return next((cohort for cohort in population if cohort.team == self.team), empty)

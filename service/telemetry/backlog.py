@@ -10,13 +10,13 @@ from prometheus_client.registry import Collector
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """The work that the database contains at one moment.
+    """The unfinished work in the database at one time.
 
     Attributes:
         pending: deliveries without a verdict.
-        oldest_pending_seconds: age of the oldest of them; 0 without any.
+        oldest_pending_seconds: the age of the oldest pending delivery; 0 if none is pending.
         failed: deliveries with the verdict *failed*.
-        dirty_subjects: subjects that projection has not processed, including those that it set aside after an error.
+        dirty_subjects: subjects that wait for projection, including those that projection set aside after an error.
     """
 
     pending: int
@@ -26,7 +26,7 @@ class Backlog:
 
 
 class BacklogCollector(Collector):
-    """Exports the last measured backlog, and nothing when the last measurement failed: an old value would mislead."""
+    """Exports the backlog as last measured. Exports nothing if that measurement failed: an old value would mislead."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.last: Backlog | None = None

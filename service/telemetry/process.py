@@ -20,18 +20,18 @@ Result = Literal["stored", "duplicate", "refused", "spooled", "error"]
 RESULTS: tuple[Result, ...] = ("stored", "duplicate", "refused", "spooled", "error")
 VERDICTS = ("counted", "ignored", "failed")
 UNKNOWN_SOURCE = "_unknown"
-"""The label value of all sources that are not configured: a sender can invent any number of names."""
+"""The label value of all sources that are not configured. It bounds the number of series: clients can invent names."""
 RECLASSIFICATIONS = tuple((before, now) for before in FailureCategory for now in FailureCategory if before != now)
 """Every pair of different failure categories, in both directions."""
 VISIBLE_BUCKETS = (0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
-"""Upper bounds in seconds: a quarter of a second to an hour."""
+"""Upper bounds of buckets in seconds, from a quarter of a second to an hour."""
 
 
 class Telemetry:
     """The metrics of one process about itself.
 
     Args:
-        sources: names of the configured sources.
+        sources: the names of the configured sources.
         role: the role of the process: `all`, `api` or `worker`.
     """
 
@@ -71,7 +71,7 @@ class Telemetry:
         self._reclassifications = zero_filled_counter(
             self.registry,
             "reclassifications",
-            "Failures that changed their category, by the previous and the new category.",
+            "Failures whose category changed, by the previous and the new category.",
             ["from_category", "to_category"],
             RECLASSIFICATIONS,
         )
@@ -105,24 +105,24 @@ class Telemetry:
         self._count_delivery[source if source in self._sources else UNKNOWN_SOURCE, result]()
 
     def count_interpreted(self, source: str, verdict: str, number: int) -> None:
-        """Count verdicts, one for each time that a delivery is interpreted.
+        """Count verdicts. A delivery that is interpreted several times counts each time.
 
-        The source is not checked against those of this process: another process may have received the delivery.
+        The source need not be configured in this process: another process may have received the delivery.
         """
         self._interpreted.labels(source, verdict).inc(number)
 
     def count_recorded(self, kinds: Iterable[str]) -> None:
-        """Count new lifecycle events, one for each kind in the iterable."""
+        """Count new lifecycle events, given by the kind of each."""
         for kind in kinds:
             self._recorded.labels(kind).inc()
 
     def count_reclassified(self, moves: Iterable[tuple[FailureCategory, FailureCategory]]) -> None:
-        """Count failures that changed their category, given as pairs of the previous and the new one."""
+        """Count failures whose category changed, given as pairs of the previous and the new category."""
         for before, now in moves:
             self._reclassifications.labels(before, now).inc()
 
     def record_last_delivery(self, source: str, received_at: datetime) -> None:
-        """Record when a configured source last delivered; ignore a time before the last one."""
+        """Record when a configured source last delivered; ignore a time earlier than the recorded one."""
         last = self._last_deliveries.get(source)
         if last is None and source in self._sources:
             self._last_deliveries[source] = received_at
@@ -135,7 +135,7 @@ class Telemetry:
         self._spool_pending.set(deliveries)
 
     def set_backlog(self, backlog: Backlog | None) -> None:
-        """Set the backlog of the database as last measured; None where the measurement failed."""
+        """Set the backlog of the database as last measured, or None if the measurement failed."""
         self._backlog.last = backlog
 
     def observe_visible(self, seconds: float) -> None:

@@ -6,7 +6,7 @@ from typing import TypeAlias
 from prometheus_client import CollectorRegistry, Histogram
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-"""Upper bounds in seconds: from a millisecond to ten seconds, GitHub's timeout."""
+"""Upper bounds of buckets in seconds, from a millisecond to ten seconds, which is GitHub's timeout."""
 
 Observe: TypeAlias = Callable[[float], None]
 """Records the duration of one request in seconds."""
@@ -25,10 +25,10 @@ class RequestDurations:
         )
 
     def observer(self, method: str, route: str, status: int) -> Observe:
-        """Return the bound `observe`; cache it, because the lookup takes longer than the call.
+        """Return the bound `observe` of these labels. Cache it, because the lookup takes longer than the call.
 
         Args:
-            route: the route's template, never a path.
+            route: the route's template, never the path of a request.
         """
         observe: Observe = self._durations.labels(method, route, str(status)).observe
         return observe

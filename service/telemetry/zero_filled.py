@@ -14,7 +14,7 @@ def zero_filled_counter(
 ) -> Counter:
     """Register a counter that exports its known label sets as zeros.
 
-    Prometheus sees no increase in a series whose first value is 1.
+    Without the zero, a series would begin at 1, and Prometheus would miss its first increase.
 
     Args:
         name: without the prefix `loopgauge_` and the suffix `_total`.

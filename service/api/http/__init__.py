@@ -1,1 +1,1 @@
-"""HTTP plumbing that endpoints share, and that knows no endpoint."""
+"""HTTP code that endpoints share. It does not depend on any endpoint."""

@@ -17,7 +17,7 @@ from service.api.http.problems import TokenNotConfigured, TokenRefused
 class BearerScheme(HTTPBearer):
     """The bearer token of a request.
 
-    Two Authorization headers count as none: a proxy may have checked only the other one.
+    A request with two Authorization headers has no token: a proxy may have checked only one of them.
     """
 
     async def __call__(self, request: HTTPConnection) -> HTTPAuthorizationCredentials | None:
@@ -40,11 +40,11 @@ class TokenGuard:
     """A dependency that refuses requests without one of its tokens.
 
     Args:
-        tokens: the accepted tokens; None stands for a token that is not configured.
-        setting: the variable to set, named in the answer if no token is configured.
+        tokens: the accepted tokens; None is a token that is not configured.
+        setting: the variable that configures a token, for the answer if no token is configured.
         public: whether to let every request pass.
-        allow_loopback: whether to let requests pass whose Host header names the loopback interface. This keeps out web
-            pages that use DNS rebinding, and reverse proxies that forward requests from other machines.
+        allow_loopback: whether to let requests pass if their Host header names the loopback interface. The check of
+            that header keeps out DNS rebinding, and requests that a reverse proxy forwards from other machines.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class TokenGuard:
         self._allow_loopback = allow_loopback
 
     def accepts(self, credentials: HTTPAuthorizationCredentials | None) -> bool:
-        """Whether the credentials hold one of the tokens."""
+        """Whether the credentials contain one of the tokens."""
         # Starlette decodes headers as Latin-1; encode the token back into the bytes that were sent.
         digest = _digest(credentials.credentials.encode("latin-1")) if credentials else b""
         # Compare with every digest, in constant time, so that timing reveals nothing about the tokens.
@@ -79,7 +79,7 @@ class TokenGuard:
         self.check(credentials)
 
     def check(self, credentials: HTTPAuthorizationCredentials | None) -> None:
-        """Refuse credentials that hold none of the tokens.
+        """Refuse credentials that contain none of the tokens.
 
         Raises:
             TokenNotConfigured: no token is configured.

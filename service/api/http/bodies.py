@@ -1,4 +1,4 @@
-"""Read request bodies within bounds: bytes of one body, bytes of all bodies, and time."""
+"""Read request bodies within limits on the bytes of one body, the bytes of all bodies, and the time."""
 
 import asyncio
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ class _ArrivingBody:
     Attributes:
         task: reads the body.
         size: how many bytes have arrived.
-        refusal: set once the body is refused.
+        refusal: the error to raise; None until the body is refused.
     """
 
     task: asyncio.Task[object]
@@ -29,14 +29,14 @@ class _ArrivingBody:
 
 
 class BodyReader:
-    """Reads bodies, and refuses early those that exceed a limit.
+    """Reads bodies, and refuses a body as soon as it exceeds a limit.
 
-    If all bodies together exceed their limit, the largest that is still arriving is refused (load shedding). No
-    signature is checked yet, so a few large, slow bodies must not block many small ones.
+    If all bodies together exceed their limit, the reader refuses the largest body that is still arriving (load
+    shedding). No signature is verified yet, so without this limit any client could block others by large, slow bodies.
 
     Args:
-        max_body: the most bytes of one body.
-        max_inflight: the most bytes of all bodies that are being read or stored.
+        max_body: the maximum size of one body in bytes.
+        max_inflight: the maximum size in bytes of all bodies together that are being read or stored.
     """
 
     def __init__(self, max_body: int, max_inflight: int) -> None:
@@ -46,7 +46,7 @@ class BodyReader:
         self._arriving: set[_ArrivingBody] = set()
 
     async def read(self, headers: Mapping[str, str], receive: Receive) -> bytes:
-        """Read the whole body. Its bytes count as in flight until `release`.
+        """Read the whole body. The caller must then `release` it; until then its bytes count as in flight.
 
         Raises:
             BodyTooLarge: the body, or its declared length, exceeds the limit of one body.
@@ -68,7 +68,7 @@ class BodyReader:
             await self._receive(body, receive)
         except BaseException as error:
             self._inflight -= body.size
-            # Only the refusal cancelled the task, not the server as well.
+            # Raise the refusal only if the server did not cancel the task too.
             if body.refusal is not None and task.uncancel() <= cancelling:
                 raise body.refusal from error
             raise
@@ -108,7 +108,7 @@ class BodyReader:
             self._refuse(largest, Overloaded())
 
     def _refuse_as_slow(self, body: _ArrivingBody) -> None:
-        # A body that was refused already has its reason.
+        # A body that is no longer arriving is complete, or already refused for another reason.
         if body in self._arriving:
             self._refuse(body, BodyTooSlow(f"the body did not arrive within {_READ_SECONDS:g} seconds"))
 

@@ -8,14 +8,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 
 class Bypass:
-    """Hands requests for one name below a path to an endpoint, and all other requests to the application.
+    """Hands requests for `prefix` and one further path segment to `endpoint`, and all others to the application.
 
-    It stands outside all middleware: middleware and routing take longer than a delivery itself.
+    It wraps the application outside all middleware, because middleware and routing would take longer than the delivery.
 
     Args:
         app: the application.
-        prefix: the path, with a trailing slash. A trailing slash after the name is ignored.
-        endpoint: answers every method and its own errors, records its request durations and adds the security headers.
+        prefix: the beginning of the path, with a trailing slash. A slash at the end of the path is ignored.
+        endpoint: must handle every method and its own errors, record request durations and add security headers.
     """
 
     def __init__(self, app: FastAPI, prefix: str, endpoint: ASGIApp) -> None:
@@ -28,7 +28,7 @@ class Bypass:
         await app(scope, receive, send)
 
     def lifespan(self) -> AbstractAsyncContextManager[Any]:
-        """The lifespan of the application, for servers that leave it to the caller."""
+        """The lifespan of the application, for servers that do not run it themselves."""
         return self.app.router.lifespan_context(self.app)
 
     def _matches(self, scope: Scope) -> bool:

@@ -1,4 +1,4 @@
-"""The OpenAPI document: FastAPI describes each endpoint, and this adds what many endpoints share."""
+"""The OpenAPI document. FastAPI describes each endpoint; this module adds the parts that many endpoints share."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
@@ -31,7 +31,7 @@ TAGS = [
     {"name": "health", "description": "Check the health of the service."},
 ]
 _TAGS_WITHOUT_DATABASE = {"health", "metrics"}
-# Replaced by the schema of problem details.
+# The schema of problem details replaces these schemas.
 _FASTAPI_SCHEMAS = ("HTTPValidationError", "ValidationError")
 
 
@@ -46,8 +46,8 @@ def describe(
     """Complete the OpenAPI document of an application.
 
     Args:
-        security_schemes: the schemes beside the bearer token, by name.
-        additions: applied last.
+        security_schemes: the security schemes other than the bearer token, by name.
+        additions: further changes, applied last.
         reads_are_open: whether clients on this machine may read without a token.
         metrics_are_open: whether scraping needs no token.
     """
@@ -55,7 +55,7 @@ def describe(
 
     def openapi() -> Document:
         if app.openapi_schema is None:
-            # All applications of a process share the parts that endpoints declare.
+            # Copy: all applications in a process share the parts that endpoints declare.
             document = deepcopy(generate())
             for path, method, operation in _operations(document):
                 is_open = metrics_are_open if path == "/metrics" else reads_are_open
@@ -97,7 +97,7 @@ def _complete_schemas(schemas: Document) -> None:
 
 
 def _add_problems(operation: Document, *kinds: type[Exception]) -> None:
-    """Describe the answers to errors; what the operation itself says about them stays."""
+    """Describe the answers to errors. The operation's own descriptions take precedence."""
     for status, answer in describe_problems(*kinds).items():
         known = operation["responses"].setdefault(str(status), answer)
         for media_type, described in answer["content"].items():

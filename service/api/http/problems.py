@@ -1,4 +1,4 @@
-"""Errors as HTTP answers: problem details (RFC 9457) with a stable `type`."""
+"""HTTP answers to errors: problem details (RFC 9457) with a stable `type`."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -71,8 +71,8 @@ class ProblemType:
     """A kind of problem.
 
     Attributes:
-        slug: the stable end of `type`.
-        former_slugs: slugs of earlier releases. A client that compares `type` finds them in `aliases`.
+        slug: the last part of `type`. Keep it stable, because clients compare it.
+        former_slugs: slugs of earlier releases. `aliases` lists them for clients that expect an old `type`.
     """
 
     status: HTTPStatus
@@ -88,7 +88,7 @@ class ProblemType:
         return standard | aliases
 
     def response(self, detail: str, **members: Any) -> JSONResponse:
-        """The answer, with further members by name."""
+        """The answer, with these additional members."""
         return JSONResponse(self.document(detail) | members, self.status, dict(self.headers), media_type=_MEDIA_TYPE)
 
 
@@ -180,13 +180,13 @@ PROBLEMS: Mapping[type[Exception], ProblemType] = {
         former_slugs=("door-closed",),
     ),
 }
-"""Every error that has an answer of its own."""
+"""Every error that has its own type of problem."""
 
 _INTERNAL = ProblemType(
     HTTPStatus.INTERNAL_SERVER_ERROR,
     "internal",
     "Internal error",
-    # The server sends this answer from outside the middleware that adds these headers.
+    # This answer bypasses the middleware that would add these headers.
     HEADERS,
 )
 
@@ -211,7 +211,7 @@ def _default_detail(kind: type[Exception]) -> str:
 
 
 def problem_for(error: Exception, **members: Any) -> JSONResponse:
-    """The answer to an error of the table, with further members by name."""
+    """The answer to an error in `PROBLEMS`, with these additional members."""
     problem = next(PROBLEMS[kind] for kind in type(error).__mro__ if kind in PROBLEMS)
     if isinstance(error, InvalidEvent):
         members["errors"] = [{"field": error.field, "message": error.problem}]
@@ -219,7 +219,7 @@ def problem_for(error: Exception, **members: Any) -> JSONResponse:
 
 
 async def answer_internal_error(_request: Request, _error: Exception) -> JSONResponse:
-    """The answer to a bug. The error itself goes to the log only: Starlette raises it again after this answer."""
+    """The answer to an unexpected error. Only the log shows that error: Starlette raises it again after this answer."""
     return _INTERNAL.response("The log has the details.")
 
 
@@ -257,5 +257,5 @@ async def _answer_validation_error(_: Request, error: RequestValidationError) ->
 
 
 def _dotted(path: Iterable[object]) -> str:
-    """A field's path; characters that UTF-8 cannot encode, such as lone surrogates, are escaped."""
+    """A field's path with dots, in which characters that UTF-8 cannot encode, such as lone surrogates, are escaped."""
     return ".".join(map(str, path)).encode("utf-8", "backslashreplace").decode()

@@ -1,4 +1,4 @@
-"""A plain ASGI middleware that records request durations. Deliveries bypass it; their endpoint records its own."""
+"""A plain ASGI middleware that records request durations. Webhooks bypass it, so their endpoint records its own."""
 
 from collections.abc import Callable, Iterable, Mapping
 from http import HTTPMethod
@@ -14,7 +14,7 @@ from service.telemetry.request_durations import Observe, RequestDurations
 UNMATCHED = "_unmatched"
 """The label value of paths without a route."""
 OTHER_METHODS = "_other"
-"""The label value of methods that are not standard; clients can invent any number of them."""
+"""The label value of non-standard methods. It bounds the number of series: clients can invent methods."""
 _METHODS = frozenset(method.value for method in HTTPMethod)
 
 
@@ -24,7 +24,7 @@ def method_label(method: str) -> str:
 
 
 def templates(routes: Iterable[BaseRoute]) -> Mapping[Any, str]:
-    """The path templates of plain routes by endpoint; the first route of an endpoint counts."""
+    """The path template of each plain route's endpoint. If an endpoint has several routes, the first one counts."""
     by_endpoint: dict[Any, str] = {}
     for route in routes:
         if isinstance(route, Route):
@@ -37,8 +37,9 @@ class RequestMetricsMiddleware:
 
     Args:
         app: the application.
-        requests: the durations.
-        endpoints: the templates of plain Starlette routes, which put only their endpoint into the scope.
+        requests: the metric that records the durations.
+        endpoints: the path templates of plain Starlette routes by endpoint, because such a route puts only its
+            endpoint into the scope.
         clock: a monotonic clock, in seconds.
     """
 
@@ -55,7 +56,7 @@ class RequestMetricsMiddleware:
             await self._app(scope, receive, send)
             return
         began = self._clock()
-        # A client that disconnected is sent no answer.
+        # The status to record if the client disconnects, because no answer is sent then.
         status = CLIENT_CLOSED_REQUEST
 
         async def send_and_note_status(message: Message) -> None:
@@ -68,7 +69,7 @@ class RequestMetricsMiddleware:
             await self._app(scope, receive, send_and_note_status)
         except Exception:
             if status == CLIENT_CLOSED_REQUEST:
-                # The outermost middleware answers 500.
+                # No answer was sent, so the outermost middleware answers 500.
                 status = 500
             raise
         finally:

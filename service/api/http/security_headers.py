@@ -9,16 +9,16 @@ HEADERS = {
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
     "x-frame-options": "DENY",
 }
-"""Defaults for every answer. Strict-Transport-Security is missing: the ingress that terminates TLS sets it."""
+"""Defaults for every answer. They omit Strict-Transport-Security: the ingress that terminates TLS sets it."""
 
 RAW_HEADERS = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
-"""The same headers in the form of ASGI."""
+"""The same headers as pairs of bytes, as ASGI expects them."""
 
 _NAMES = frozenset(name for name, _ in RAW_HEADERS)
 
 
 class SecurityHeadersMiddleware:
-    """Adds the headers to every HTTP answer. Headers that the answer already has stay."""
+    """Adds `HEADERS` to every HTTP answer, except those that the answer already has."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""The route class of endpoints that query the database: it rejects unknown parameters and limits the time."""
+"""The route class of endpoints that query the database. It rejects unknown parameters and limits the time."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -11,13 +11,14 @@ from service.storage.database import abandon_after
 from service.storage.errors import DatabaseUnavailable
 
 TIMEOUT_SECONDS = 55.0
-"""Longer than any statement timeout, and shorter than the 60 seconds after which proxies give up."""
+"""Longer than any statement timeout, and shorter than the 60 seconds after which common proxies time out."""
 
 
 class StrictRoute(APIRoute):
     """A route that rejects unknown query parameters, so that a misspelt filter does not return everything.
 
-    It answers 503 after `TIMEOUT_SECONDS`: a PostgreSQL that hangs cannot enforce its own statement timeout.
+    The route answers 503 after `TIMEOUT_SECONDS`, because a PostgreSQL server that hangs cannot enforce its own
+    statement timeout.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:

@@ -1,4 +1,4 @@
-"""`GET /docs`: Swagger UI, with its files served from here rather than from a CDN."""
+"""`GET /docs`: Swagger UI. loopgauge serves its files itself, so that browsers load nothing from a CDN."""
 
 from collections.abc import Awaitable, Callable
 from importlib.resources import files
@@ -28,7 +28,7 @@ _PAGE = """<!DOCTYPE html>
 </body>
 </html>
 """
-# A separate file, because the policy forbids inline scripts.
+# A separate file, because the content security policy forbids inline scripts.
 _START = """SwaggerUIBundle({
   url: "openapi.json",
   dom_id: "#swagger-ui",
