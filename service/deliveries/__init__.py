@@ -1,1 +1,1 @@
-"""Webhook deliveries: their signatures, their decoding, and the observations that providers make of them. Pure."""
+"""Webhook deliveries: their signatures, their decoding, and the observations that providers make from them. Pure."""

@@ -1,4 +1,4 @@
-"""Decode the part of a payload that is needed, and normalise times, hashes and names. Pure.
+"""Decode the needed part of a payload, and normalise times, hashes and names. Pure.
 
 An error names the path of a field that is missing or has the wrong type.
 """
@@ -44,10 +44,10 @@ def require_utf8(body: bytes) -> bytes:
 def decode(payload: bytes, expected: type[_Payload]) -> _Payload:
     """Decode the part of a JSON document that a type describes.
 
-    NUL becomes U+FFFD, since a text in PostgreSQL cannot contain NUL.
+    NUL becomes U+FFFD, since PostgreSQL cannot store NUL in a text.
 
     Raises:
-        UnreadableDelivery: the payload is not JSON, or a required field is missing or malformed; the message names it.
+        UnreadableDelivery: the payload is not JSON, or a field is missing or malformed; the message names the field.
     """
     # Without a backslash there is no escaped NUL to replace.
     if expected is not AnyObject and b"\\" in payload:
@@ -61,7 +61,7 @@ def decode(payload: bytes, expected: type[_Payload]) -> _Payload:
 
 
 def utc(at: datetime) -> datetime:
-    """Convert a time to UTC. A time without an offset is already in UTC.
+    """Convert a time to UTC. A time without an offset is taken as UTC.
 
     Raises:
         UnreadableDelivery: the time is out of range.
@@ -76,7 +76,7 @@ def read_time(text: str, where: str) -> datetime:
     """Read a time in any form that a provider writes: ISO 8601, with or without a colon in the offset, or `… UTC`.
 
     Args:
-        where: the field's path, for the error.
+        where: the field's path, for the error message.
 
     Raises:
         UnreadableDelivery: the text is not a time.

@@ -48,9 +48,9 @@ class Provider(Protocol):
 
     name: ClassVar[str]
     kept_headers: ClassVar[frozenset[str]]
-    """The headers to keep beside the body, names in lower case. None of them carries a secret."""
+    """The headers to store with the body, names in lower case. None of them contains a secret."""
     proof_headers: ClassVar[frozenset[str]]
-    """The headers that prove the sender, names in lower case. They are read, and not kept."""
+    """The headers that prove the sender, names in lower case. They are checked, but not stored."""
     security_schemes: ClassVar[Mapping[str, SecurityScheme]]
     """The security schemes of the OpenAPI document, by name. Providers that use the same scheme share its name."""
 
@@ -58,14 +58,14 @@ class Provider(Protocol):
         """Verify that the sender of the body knows one of the secrets.
 
         Args:
-            now: the time now, for schemes whose signatures carry a time.
+            now: the current time, for schemes that sign a time.
 
         Raises:
-            SignatureRefused: the headers do not prove it.
+            SignatureRefused: the headers do not prove that the sender knows a secret.
         """
 
     def delivery_id(self, headers: Mapping[str, str], body: bytes) -> str:
-        """The provider's id of the delivery, the same for every redelivery. It is found without parsing the body."""
+        """The provider's id of the delivery, the same for every redelivery. Implementations do not parse the body."""
 
     def document(self, delivery: Delivery) -> bytes:
         """The JSON document in the body, for rules that match fields of the payload.
@@ -75,7 +75,7 @@ class Provider(Protocol):
         """
 
     def observe(self, delivery: Delivery) -> Sequence[Observation] | Nothing:
-        """Turn the delivery into observations, or give the reason why it contains none.
+        """Turn the delivery into observations, or return the reason why there are none.
 
         Raises:
             UnreadableDelivery: the body is malformed, or a required field is missing.
@@ -97,7 +97,7 @@ class Source:
 
 
 def content_id(event_type: str, body: bytes) -> str:
-    """An id for a delivery that brings none: a hash of the event's type and the raw body."""
+    """An id for a delivery without one: a hash of the event's type and the raw body."""
     return sha256(event_type.encode("utf-8", "surrogatepass") + b"\n" + body).hexdigest()
 
 

@@ -33,10 +33,10 @@ Kind = Literal[
 ]
 """The kind of an observation.
 
-*seen* is the state of an item or change when the payload was made, and has no time of its own. Every other kind
-happened at a time that the payload gives: a label or type was added or removed, an item changed its status, a run
-finished, a deployment ended, or there was other activity. *superseded* means that a change was opened for a branch and
-replaces the branch from then on.
+*seen* is the state of an item or change when the payload was made, and has no time of its own. Every other kind is
+something that happened at a time that the payload gives: a label or type was added or removed, an item changed its
+status, a run finished, a deployment ended, or there was other activity. *superseded* means that a change was opened for
+a branch and replaces the branch from then on.
 """
 
 Trait = Literal[
@@ -58,7 +58,7 @@ Trait = Literal[
     "conclusion",
     "environment",
 ]
-"""An attribute of an observation beside its kind; the values are the provider's own words.
+"""An attribute of an observation, in addition to its kind. The values are the provider's own words.
 
 `what` is `item`, `change` or `branch`. A status category is `new`, `in progress` or `done`.
 """
@@ -93,7 +93,7 @@ class Observed:
 
     Attributes:
         at: when it happened; for *seen*, when the payload was made.
-        traits: the known attributes. A label may have several values; an unknown trait is absent.
+        traits: the known traits. A trait such as `label` may have several values; an unknown trait is absent.
     """
 
     kind: Kind
@@ -136,7 +136,7 @@ class Linked:
 
 @dataclass(frozen=True, slots=True)
 class Mentioned:
-    """A text that may contain the key of a ticket, which the subject is then evidence for."""
+    """A text that may contain keys of tickets. The subject is evidence for the tickets that the text names."""
 
     subject: Ref
     channel: Channel
@@ -146,7 +146,7 @@ class Mentioned:
 
 @dataclass(frozen=True, slots=True)
 class Renamed:
-    """A subject, or everything in a project, has a new reference from now on."""
+    """A subject, or everything in a project, was given a new reference."""
 
     alias: Alias
 

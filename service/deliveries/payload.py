@@ -7,7 +7,7 @@ from service.deliveries.delivery import Delivery, Provider
 
 
 class RawPayload:
-    """The JSON document of a delivery. Few rules look into it, so it is decoded on first use, and then once."""
+    """The JSON document of a delivery. Few rules look into it, so it is decoded on first use and then cached."""
 
     def __init__(self, provider: Provider, delivery: Delivery) -> None:
         self._provider = provider

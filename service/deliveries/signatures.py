@@ -17,7 +17,7 @@ STANDARD_HEADERS = frozenset({"webhook-id", "webhook-timestamp", "webhook-signat
 """The headers that prove a delivery under Standard Webhooks."""
 
 TOLERANCE = timedelta(minutes=5)
-"""The largest difference between a signed time and the time now. Source: the Standard Webhooks specification."""
+"""The largest allowed difference between a signed time and now. Source: the Standard Webhooks specification."""
 
 
 SecurityScheme: TypeAlias = Mapping[str, str]
@@ -33,7 +33,7 @@ BASIC: Mapping[str, SecurityScheme] = {
 
 
 def header_scheme(header: str, description: str) -> SecurityScheme:
-    """The security scheme of a header that carries a secret or a signature."""
+    """The security scheme of a header that contains a secret or a signature."""
     return {"type": "apiKey", "in": "header", "name": header, "description": description}
 
 
@@ -54,7 +54,7 @@ def check_hmac(signature: str, signed: bytes, secrets: Iterable[bytes], *, metho
         method: the name of the hash function.
 
     Raises:
-        SignatureRefused: the signature is malformed, or made with none of the secrets.
+        SignatureRefused: the signature is malformed, or was made with none of the secrets.
     """
     claimed = signature.lower().encode("latin-1", "replace")
     if not _any([hmac.compare_digest(_digest(secret, signed, method), claimed) for secret in secrets]):
@@ -67,7 +67,7 @@ def check_token(token: str | None, secrets: Iterable[bytes], where: str) -> None
     """Compare a token with each secret.
 
     Args:
-        where: the place of the token in the request, for the error.
+        where: the place of the token in the request, for the error message.
 
     Raises:
         SignatureRefused: the token is missing, or is none of the secrets.
@@ -99,10 +99,12 @@ def check_basic(headers: Mapping[str, str], secrets: Iterable[bytes]) -> None:
 def check_standard_webhooks(headers: Mapping[str, str], body: bytes, secrets: Iterable[bytes], now: datetime) -> None:
     """Check a signature of the Standard Webhooks specification 1.0: HMAC-SHA256 over id, time and body.
 
-    A secret is `whsec_` and the key in base64. A secret without the prefix is the key itself, in base64 or plain.
+    A secret is `whsec_` followed by the key in base64. A secret without this prefix is the key itself, in base64 or as
+    plain text.
 
     Raises:
-        SignatureRefused: the signature is missing or malformed, its time is not about now, or no secret made it.
+        SignatureRefused: the signature is missing or malformed, its time is too far from now, or it was made with none
+            of the secrets.
     """
     message, stamp = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
     if not message or not headers.get("webhook-signature"):
@@ -123,7 +125,7 @@ def is_signing_key(secret: bytes) -> bool:
 
 
 def check_time(stamp: str, now: datetime, where: str) -> None:
-    """Check that a signed Unix time, in seconds, is about now.
+    """Check that a signed Unix time, in seconds, is close to now.
 
     Raises:
         SignatureRefused: the time is malformed, or further from now than the tolerance.
@@ -140,7 +142,7 @@ def _digest(secret: bytes, signed: bytes, method: str) -> bytes:
 
 
 def _any(matches: list[bool]) -> bool:
-    """Whether one matches. The list makes every comparison run, so that the time reveals nothing."""
+    """Whether any comparison matched. The list makes all of them run, so that the response time reveals nothing."""
     return any(matches)
 
 

@@ -10,8 +10,8 @@ class Run:
 
     Attributes:
         project: the repository, with its owner.
-        number: the tool's number of the run.
-        conclusion: the tool's word for the result; empty for its usual word.
+        number: the number that the tool gave the run.
+        conclusion: the tool's word for the result; if empty, the tool's usual word for success or failure.
     """
 
     project: str

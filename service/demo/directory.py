@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 MARKER = ".loopgauge-demo"
-"""The file that marks a directory as the demo's, which may be emptied."""
+"""The file that marks a directory as the demo's own, so that the demo may empty it."""
 
 _NOTICE = "loopgauge demo made this directory, and empties it at each start.\n"
 
@@ -18,10 +18,10 @@ class DirectoryRefused(Exception):
 
 @contextmanager
 def fresh_directory(directory: Path, release: Callable[[Path], None]) -> Iterator[Path]:
-    """Empty the demo's directory but for its marker, and lock it while the context lasts.
+    """Empty the demo's directory except for its marker, and lock it until the context ends.
 
     Args:
-        release: ends processes that a killed demo left running on the directory.
+        release: a callback that ends processes that a killed demo left running in the directory.
 
     Raises:
         DirectoryRefused: the directory is not empty and has no marker, or a demo runs in it; nothing was changed.

@@ -1,4 +1,4 @@
-"""The text for the visitor: where to look, and what to notice."""
+"""The text that tells the visitor where to look and what to notice."""
 
 import shlex
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ def guide(url: str, prometheus: str | None, own_settings: Mapping[str, str], com
 
     Args:
         url: the URL of the service.
-        prometheus: the URL of a Prometheus that has the past and scrapes the service, or None.
+        prometheus: the URL of a Prometheus server that has loaded the past and scrapes the service, or None.
         own_settings: the environment variables for commands on the demo's database.
         command: the command that started `loopgauge`.
     """
@@ -37,7 +37,7 @@ def _where(url: str) -> list[str]:
 
 
 def _graphs(prometheus: str) -> list[str]:
-    lines = ["The past in Prometheus, which ends with the demo"]
+    lines = ["The past in Prometheus, which stops with the demo"]
     for title, expression in _PAST:
         query = {"g0.expr": expression, "g0.tab": "0", "g0.range_input": "26w"}
         link = urlencode({**query, "g0.step_input": "86400"}, safe="()")
@@ -45,17 +45,17 @@ def _graphs(prometheus: str) -> list[str]:
     return [
         *lines,
         f"  {prometheus}/alerts   the alerts; most wait for an hour",
-        "For Grafana, before it is started as in the README",
+        "For Grafana, before you start it as the README describes",
         f"  export PROMETHEUS_URL={prometheus}",
     ]
 
 
 def _own_prometheus(command: str) -> list[str]:
     return [
-        "The past, into the data directory of a Prometheus that is stopped",
+        "To load the past into the data directory of a stopped Prometheus",
         f"  {command} export-history --output history.om",
         "  promtool tsdb create-blocks-from --max-block-duration=1500h openmetrics history.om DIRECTORY",
-        "Prometheus on this directory, with a retention above its default of 15 days",
+        "To start Prometheus on this directory, with a retention above its default of 15 days",
         "  prometheus --config.file=dashboards/prometheus.yml --storage.tsdb.path=DIRECTORY \\",
         "    --storage.tsdb.retention.time=1y",
         "For Grafana: dashboards/json, and dashboards/provisioning to load them",

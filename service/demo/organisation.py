@@ -8,7 +8,7 @@ from typing import Literal
 Tracker = Literal["github", "jira", "gitlab"]
 Runner = Literal["github", "circleci", "gitlab", "buildkite", "jenkins"]
 Ending = Literal["worked", "failed", "inconclusive", "undeclared", "abandoned", "duplicate", "forgotten"]
-"""The end of an experiment: an outcome, a duplicate, or none."""
+"""The end of an experiment: an outcome, its closing as a duplicate, or no end at all (*forgotten*)."""
 
 SOURCES: Sequence[str] = ("github", "jira", "gitlab", "circleci", "buildkite", "jenkins")
 """The sources; each has the name of its provider."""
@@ -23,22 +23,22 @@ class Team:
     """A team, its tools, and its habits.
 
     Attributes:
-        notice: the character that its metrics show.
-        metric: the metric that shows it best, without the prefix.
+        notice: the character that the team's metrics show, in words.
+        metric: the metric that shows this character best, without the prefix `loopgauge_`.
         project: the repository, with its owner.
         key: the key of its Jira project, if its tracker is Jira.
         every: the time between two ideas.
-        verbs, things: the parts of its titles.
+        verbs, things: the parts of its experiments' titles.
         bold: the share of bold experiments.
-        picked_up, bold_picked_up: the median wait before the start of a safe and of a bold experiment.
+        picked_up, bold_picked_up: the median wait before start, for safe and for bold experiments.
         answered: the median time from idea to answer.
         spread: the standard deviation of the logarithm of these durations.
-        endings: the weights of the endings.
-        categories: the weights of its failures' categories; the empty one is unclassified.
-        given_up: the median time until it abandons an experiment.
-        shares: the share of answers that it shares.
-        slow_every: every n-th experiment is hard and takes `slow_answer`; 0 for none.
-        titles: the number of ideas after which titles repeat; 0 for never.
+        endings: the weight of each ending in the random draw.
+        categories: the weight of each failure category in the random draw; an empty name means unclassified.
+        given_up: the median time until the team abandons an experiment.
+        shares: the fraction of its answers that the team shares.
+        slow_every: if n, every n-th experiment is hard and takes `slow_answer`; if 0, none is.
+        titles: the number of ideas after which titles repeat; 0 if they never repeat.
         goes_on: whether it has new ideas while the demo is live.
     """
 
@@ -70,7 +70,7 @@ class Team:
 TEAMS: Sequence[Team] = (
     Team(
         name="search",
-        notice="fast and safe: answers within days, nearly all within its own threshold of 7 days, hardly a bold idea",
+        notice="fast and safe: answers within days, nearly all within its own threshold of 7 days, few bold ideas",
         metric="answered_within_threshold_ratio",
         project="acme/search",
         tracker="github",
@@ -87,7 +87,7 @@ TEAMS: Sequence[Team] = (
     ),
     Team(
         name="frontier",
-        notice="bold: most ideas are bold, many fail intelligently and are shared, most answers take over its 10 days",
+        notice="bold: most ideas are bold, many fail intelligently and are shared, few answers within its 10 days",
         metric="failure_category_ratio",
         project="acme/frontier",
         tracker="github",
@@ -121,7 +121,7 @@ TEAMS: Sequence[Team] = (
     ),
     Team(
         name="growth",
-        notice="repeats itself: the same ideas come again after their answers",
+        notice="repeats itself: it starts the same ideas again after their answers",
         metric="repeated_experiments",
         project="acme/growth",
         tracker="github",
@@ -152,7 +152,7 @@ TEAMS: Sequence[Team] = (
     ),
     Team(
         name="devices",
-        notice="too small: three answers in 90 days are not enough for a fair ratio or quantile, so there is none",
+        notice="too small: three answers in 90 days are too few for a fair ratio or quantile, so neither is shown",
         metric="stage_samples",
         project="acme/devices",
         tracker="jira",
@@ -168,7 +168,7 @@ TEAMS: Sequence[Team] = (
     ),
     Team(
         name="checkout",
-        notice="abandons to look fast: its answers take days, and it gives most experiments up",
+        notice="abandons to look fast: its answers take days, but it gives up most experiments",
         metric="idea_to_answer_survival_quantile_seconds",
         project="acme/checkout",
         tracker="jira",

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from random import Random  # noqa: TID251 - the type alone: the dice come in as a parameter
+from random import Random  # noqa: TID251 - only the type: the caller passes the dice
 from typing import TypeVar
 
 from service.demo.organisation import Ending, Team
@@ -19,7 +19,7 @@ _RED = 0.35
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """One experiment of a team; all times count from its idea.
+    """One experiment of a team. All times are measured from its idea.
 
     Attributes:
         number: its number among the team's experiments.
@@ -27,7 +27,7 @@ class Plan:
         runs: when each run of continuous integration finishes, and whether it succeeds.
         ended: when it is concluded, if ever.
         category: the category of a failure; empty for an unclassified one.
-        first_ended: when it is concluded for the first time, if it is reopened.
+        first_ended: when it is first concluded, if it is reopened later.
     """
 
     number: int
@@ -71,7 +71,7 @@ def draw(team: Team, number: int, dice: Random) -> Plan:
 
 
 def title(team: Team, number: int) -> str:
-    """The title of an experiment. A team uses every title once before one repeats."""
+    """The title of an experiment. A team uses each of its titles once before it repeats any."""
     number = number % team.titles if team.titles else number
     verbs, things = len(team.verbs), len(team.things)
     again, place = divmod(number, verbs * things)

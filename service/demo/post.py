@@ -8,9 +8,9 @@ from hashlib import sha256
 from typing import Any
 
 ORGANISATION = "acme"
-"""The organisation's name at its tools."""
+"""The organisation's name in its tools."""
 ACCOUNT = "octo-dev"
-"""The one account that does everything, since the demo shows no persons."""
+"""The only account in the demo. It performs every action, since the demo does not simulate individuals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Post:
         at: when it is sent, in simulated time.
         source: the name of the source, which is the name of its provider.
         named: the headers that name the event and the delivery.
-        forged: whether it is signed with a wrong secret.
+        forged: whether the post is signed with a wrong secret.
     """
 
     at: datetime
@@ -38,12 +38,12 @@ def written(source: str, at: datetime, payload: Mapping[str, Any], **named: str)
 
 
 def sha_of(*parts: object) -> str:
-    """A reproducible commit hash, made of the parts."""
+    """A reproducible commit hash, derived from the parts."""
     return sha256("/".join(map(str, parts)).encode()).hexdigest()[:40]
 
 
 def number_of(*parts: object) -> int:
-    """A reproducible number, such as a tool's id, made of the parts."""
+    """A reproducible number, derived from the parts, for use as a tool's id."""
     return int(sha_of(*parts)[:8], 16)
 
 
@@ -53,5 +53,5 @@ def zulu(when: datetime) -> str:
 
 
 def zulu_or_none(when: datetime | None) -> str | None:
-    """Such a time, or None."""
+    """A time as most tools write it, or None if there is none."""
     return zulu(when) if when else None

@@ -1,4 +1,4 @@
-"""The demo's own Prometheus: it loads the past, scrapes the demo, and ends with it."""
+"""The demo's own Prometheus server, which loads the past, scrapes the demo, and stops with it."""
 
 import asyncio
 import json
@@ -18,13 +18,13 @@ _ATTEMPTS = 3
 _PATIENCE_SECONDS = 30.0
 _LOOK_SECONDS = 0.1
 _OK = 200
-# Kill the command when standard input closes, which happens however the demo ends. Only the command has the standard
-# output, which closes when the command ends.
+# The shell kills the command when standard input closes, which happens however the demo ends. Only the command keeps
+# standard output open, so that its closing shows that the command has ended.
 _END_WITH_US = '"$@" & exec >&-; read -r _; kill -KILL $!; wait'
 
 
 class PrometheusUnavailable(Exception):
-    """No Prometheus shows the demo; the message gives the reason."""
+    """The demo has no Prometheus server; the message gives the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Prometheus:
     Attributes:
         directory: the directory for its configuration and data.
         target: the host and port to scrape.
-        rules: the directory of its rules, or None.
+        rules: the directory of the recording and alerting rules, or None.
     """
 
     directory: Path
@@ -43,7 +43,7 @@ class Prometheus:
 
     @property
     def history(self) -> Path:
-        """The file for the past in OpenMetrics format."""
+        """The file to which the past is exported in OpenMetrics format."""
         return self.directory / "history.om"
 
     def prepare(self) -> None:
@@ -78,7 +78,7 @@ class Prometheus:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[str]:
-        """Run Prometheus until the context ends, at its usual port if that is free, and yield its URL.
+        """Run Prometheus until the context ends, on its usual port if that is free, and yield its URL.
 
         Raises:
             PrometheusUnavailable: Prometheus does not start.
@@ -123,7 +123,7 @@ class Prometheus:
             )
 
     async def _is_ready(self, process: Process, port: int) -> bool:
-        """Whether this Prometheus, and not another one at the port, answers in time."""
+        """Whether Prometheus answers in time. Its data directory shows that it is not another server on the port."""
         assert process.stdout is not None  # noqa: S101 - it was started with a pipe
         ended = asyncio.create_task(process.stdout.read())
         try:
@@ -146,7 +146,7 @@ async def run(command: Sequence[str], environment: Mapping[str, str] | None = No
     Raises:
         PrometheusUnavailable: the command fails.
     """
-    # A session of its own: Ctrl-C reaches only the demo, which ends the command.
+    # Start a new session, so that Ctrl-C reaches only the demo, which then ends the command.
     process = await asyncio.create_subprocess_exec(
         *command, env=environment, cwd=cwd, stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, start_new_session=True
     )
@@ -162,7 +162,7 @@ async def run(command: Sequence[str], environment: Mapping[str, str] | None = No
 
 
 async def _data_at(port: int) -> str:
-    """The data directory of the Prometheus at a port."""
+    """The data directory of the Prometheus server on a port, or an empty text if the answer is an error."""
     async with connected(_HOST, port) as connection:
         answer = await connection.ask("GET", "/api/v1/status/flags", {})
     return str(json.loads(answer.body)["data"]["storage.tsdb.path"]) if answer.status == _OK else ""

@@ -27,7 +27,7 @@ class UnexpectedAnswer(Exception):
 
 @dataclass(slots=True)
 class Answer:
-    """An answer of the service, which is filled as it arrives."""
+    """An answer from the service. Its fields are filled in as the answer arrives."""
 
     status: int = 0
     body: bytes = b""
@@ -121,13 +121,13 @@ async def deliver(connection: Connection, post: Post, secrets: Mapping[str, str]
 async def deliver_all(
     host: str, port: int, posts: Iterable[Post], secrets: Mapping[str, str], done: Callable[[Result], None]
 ) -> None:
-    """Deliver posts over a dozen connections, so that some arrive out of order, as in reality.
+    """Deliver posts over a dozen connections. As in reality, some arrive out of order.
 
     Args:
-        done: the callback for each result.
+        done: a callback that gets each result.
 
     Raises:
-        UnexpectedAnswer: the service gave an unexpected answer; the rest is not sent.
+        UnexpectedAnswer: the service gave an unexpected answer; the remaining posts are not sent.
     """
     queue = iter(posts)
 

@@ -14,7 +14,7 @@ PROOFS: Mapping[str, Callable[[str, bytes], tuple[str, str]]] = {
     "buildkite": lambda secret, _: ("x-buildkite-token", secret),
     "jenkins": lambda secret, _: ("authorization", "Basic " + base64.b64encode(f"demo:{secret}".encode()).decode()),
 }
-"""The proof header of each source: its name, and its value for a secret and a body."""
+"""By source, a function of a secret and a body. It returns the name and value of the header that proves the sender."""
 
 
 def signed(post: Post, secrets: Mapping[str, str]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The timeline: the organisation's past and its live deliveries, in order of time."""
+"""The timeline: the organisation's past deliveries and its live deliveries, in order of time."""
 
 import heapq
 from collections.abc import Callable, Iterator, Sequence
@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import count
-from random import Random  # noqa: TID251 - the type alone: the dice come in as a parameter
+from random import Random  # noqa: TID251 - only the type: the caller passes the dice
 
 from service.demo.organisation import SILENT, SILENT_SINCE, TEAMS, Team
 from service.demo.plan import Plan, draw
@@ -17,7 +17,7 @@ from service.demo.unrelated import unrelated_deliveries
 # The time from a team's last idea to the start of the demo, as a fraction of the time between two ideas.
 _LAST_IDEA = 0.4
 _JITTER = 0.1
-# One delivery in this many is sent twice, as by a tool that retries after a timeout.
+# One delivery in 50 is sent twice, as if its tool retried after a timeout.
 _RETRIED_EVERY = 50
 _REDELIVERED_AFTER = timedelta(minutes=5)
 _SECONDS_IN_AN_HOUR = 3600
@@ -39,12 +39,12 @@ def history(start: datetime, span: timedelta, dice: Random) -> Iterator[Post]:
 def live(start: datetime, span: timedelta, pace: float, dice: Random) -> Iterator[Post]:
     """The deliveries from the start on, without end, each with the time at which to send it.
 
-    A new experiment is sent at the given pace and dated back, so that it ends when its last delivery is sent. Its
-    stages keep their length, and none of its times is in the future.
+    A new experiment is sent at the given pace, but its times are earlier: it ends when its last delivery is sent. Its
+    stages thus keep their length, and none of its times is in the future.
 
     Args:
-        span: the length of the history, whose ideas are numbered before the new ones.
-        pace: the hours of simulated time in a second; at least real time.
+        span: the length of the history. The numbers of new ideas follow those of the ideas in it.
+        pace: the hours of simulated time that pass in a second; not slower than real time.
     """
     speed = pace * _SECONDS_IN_AN_HOUR
     ideas = heapq.merge(*(_ideas(team, start, span, speed) for team in TEAMS if team.goes_on))
@@ -93,7 +93,7 @@ def _with_retries(posts: Sequence[Post], start: datetime) -> Iterator[Post]:
 
 
 def _ideas(team: Team, start: datetime, span: timedelta, speed: float) -> Iterator[tuple[datetime, str, int]]:
-    """The times of a team's new ideas, and their numbers."""
+    """For each new idea of a team, its time, the team's name, and its number."""
     first = ideas_in(team, span)
     for place in count():
         yield start + team.every * (place + 1 - _LAST_IDEA) / speed, team.name, first + place

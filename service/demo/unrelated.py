@@ -13,14 +13,14 @@ from service.demo.trackers.steps import run_of
 
 _DAY = timedelta(days=1)
 _HOUR = timedelta(hours=1)
-# These numbers lie between those of the experiments and their changes.
+# Experiments and their changes do not use these numbers.
 _FIRST_NUMBER = 102
 _APART = 4
 _SPRINT_WEEKS = 2
 
 
 def unrelated_deliveries(start: datetime, span: timedelta) -> Iterator[Post]:
-    """All such deliveries in the span before the start, in any order."""
+    """All unrelated deliveries in the span before the start, in any order."""
     begin = start - span
     yield github.ping(begin)
     yield _forged(start)
@@ -32,7 +32,7 @@ def unrelated_deliveries(start: datetime, span: timedelta) -> Iterator[Post]:
 
 
 def _forged(start: datetime) -> Post:
-    """A delivery from a sender who does not know the secret."""
+    """A delivery from a sender that does not know the secret."""
     issue = Issue(repository=TEAMS[0].project, number=1, title="Not ours", created_at=start - _DAY, labels=[])
     return replace(issue.event("opened", start - _DAY), forged=True)
 
@@ -76,7 +76,7 @@ def _ticket(team: Team, week: int, monday: datetime) -> Sequence[Post]:
 
 
 def _work_on_main(team: Team, week: int, monday: datetime) -> Iterator[Post]:
-    """A commit that belongs to no experiment, and its nightly run; one run in four fails."""
+    """A commit that belongs to no experiment, and a run on it. One run in four fails."""
     at, head = monday + 2 * _DAY, sha_of(team.project, "main", week)
     message = "Update dependencies"
     if team.tracker == "gitlab":

@@ -1,10 +1,10 @@
-"""The visit: post the past, wait until it is in the metrics, and go on live."""
+"""The visit: post the past, wait until it is in the metrics, and go on with live deliveries."""
 
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from random import Random  # noqa: TID251 - the type alone: the dice come in as a parameter
+from random import Random  # noqa: TID251 - only the type: the caller passes the dice
 
 from service.demo.post import Post
 from service.demo.sending import Result, UnexpectedAnswer, connected, deliver, deliver_all
@@ -24,7 +24,7 @@ class Service:
 
     Attributes:
         secrets: the secrets, by source.
-        clock: the time now, UTC.
+        clock: returns the current time, UTC.
     """
 
     host: str
@@ -39,7 +39,8 @@ async def post_history(
     """Post the past as fast as the service accepts it, and wait until all of it is in the metrics.
 
     Args:
-        progress: the callback for the steps done and their total; each delivery is posted, and then processed.
+        progress: a callback that gets the number of finished steps and their total. A delivery takes two steps: it is
+            posted, and then processed.
 
     Returns:
         The number of stored, duplicate and refused deliveries.
@@ -60,7 +61,7 @@ async def post_history(
 
 
 async def post_live(service: Service, start: datetime, span: timedelta, pace: float, dice: Random) -> None:
-    """Post live deliveries, each when it is due, without end.
+    """Post live deliveries, each when it is due. This never ends.
 
     Raises:
         UnexpectedAnswer: the service gave an unexpected answer.

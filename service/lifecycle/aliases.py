@@ -12,8 +12,8 @@ class Alias:
     """A new name of a subject, or of everything in a project, after a transfer, a move or a rename.
 
     Attributes:
-        old: the former reference: of a subject, or of a project, such as `github:acme/app`.
-        new: the new reference of the same.
+        old: the former reference of the subject or project, such as `github:acme/app#45` or `github:acme/app`.
+        new: the new reference of that subject or project.
     """
 
     old: Ref
@@ -43,7 +43,7 @@ class Aliases:
     """All names of subjects and projects. The order in which aliases arrive does not matter."""
 
     def __init__(self, aliases: Iterable[Alias]) -> None:
-        # Tie-break: if two names were given at once, the alphabetically last one is the newest.
+        # Tie-break: if two names were given at the same time, the alphabetically last one is the newest.
         ordered = sorted(aliases, key=lambda alias: (alias.renamed_at, alias.new, alias.old))
         self._projects = _EquivalentNames(
             (alias.old, alias.new) for alias in ordered if not split_project(alias.old)[1]

@@ -47,7 +47,7 @@ def kind_of(event: LifecycleEvent) -> str:
 
 
 def data_of(event: LifecycleEvent) -> dict[str, Any]:
-    """The event's data beside kind, subject and time, as JSON values. A key with its default value is omitted."""
+    """The event's data as JSON values, without kind, subject and time. Keys with default values are omitted."""
     match event:
         case Proposed() | Shipped() | Active():
             return {}

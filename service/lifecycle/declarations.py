@@ -1,4 +1,4 @@
-"""Declarations: the current values of each field, and since when each one holds."""
+"""Declarations: the current values of each field, and the time from which each value counts."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,9 +15,9 @@ class CurrentValue:
     """A value that was declared and has not been withdrawn.
 
     Attributes:
-        since: the first declaration since the last withdrawal. On every channel but *label* a repetition renews the
-            value, so there it is the last declaration.
-        first: the first declaration since the last withdrawal.
+        since: on channel *label*, the time of the first declaration since the last withdrawal. On every other channel,
+            the time of the last declaration, because repeating a value renews it.
+        first: the time of the first declaration since the last withdrawal.
     """
 
     value: str
@@ -38,7 +38,7 @@ def value_of(declarations: Sequence[Declaration], field: FieldName) -> str:
 
 
 def latest(values: Sequence[CurrentValue]) -> CurrentValue | None:
-    """The latest value; a derived value only if there is no other. Tie-break: the alphabetically first value."""
+    """The latest value. Derived values count only if there are no others. Tie-break: the alphabetically first value."""
     stated = [value for value in values if value.channel != "derived"] or values
     return max(sorted(stated, key=lambda value: value.value), key=lambda value: value.since, default=None)
 
@@ -63,7 +63,7 @@ def current_values(declarations: Iterable[Declaration], field: FieldName) -> lis
 
 
 def _by_label(declarations: Iterable[Declaration]) -> Iterable[Sequence[Declaration]]:
-    """Group declarations by label; those that no label stated are one group."""
+    """Group declarations by label. Declarations without a label form one group."""
     by_label: defaultdict[str, list[Declaration]] = defaultdict(list)
     for declaration in declarations:
         by_label[declaration.label].append(declaration)
@@ -71,7 +71,7 @@ def _by_label(declarations: Iterable[Declaration]) -> Iterable[Sequence[Declarat
 
 
 def _last_declared(by_value: Mapping[str, Sequence[Declaration]]) -> list[str]:
-    """The value declared last, or none if all were only withdrawn. Tie-break: the alphabetically first value."""
+    """The value declared last, if any value was declared. Tie-break: the alphabetically first value."""
     declared = [
         (declaration.occurred_at, value)
         for value, declarations in sorted(by_value.items())
@@ -94,7 +94,8 @@ def _standing_since(channel: str, declarations: Sequence[Declaration]) -> list[d
                 withdrawn.append(declaration.occurred_at)
             case _ as never:
                 assert_never(never)
-    # On a tie the declaration wins, except on channel `branch`: there the branch's change replaces it at that instant.
+    # On a tie the declaration wins, except on channel `branch`: there the withdrawal means that a pull request was
+    # opened and replaces the branch.
     return [
         at for at in declared if not withdrawn or at > max(withdrawn) or (at == max(withdrawn) and channel != "branch")
     ]

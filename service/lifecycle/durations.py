@@ -25,7 +25,7 @@ def parse_duration(value: object) -> object:
 
 
 def parse_window(value: object) -> timedelta:
-    """Parse a window up to now, such as `36h` or `90d`.
+    """Parse the length of a window that ends now, such as `36h` or `90d`.
 
     Raises:
         ValueError: the text is not a duration, or the duration is shorter than an hour.
@@ -37,6 +37,6 @@ def parse_window(value: object) -> timedelta:
 
 
 def format_duration(span: timedelta) -> str:
-    """Format a time span as in settings and labels, in the largest unit that divides it."""
+    """Format a time span in the grammar of settings and labels, in the largest unit that divides it evenly."""
     unit = next(unit for unit in ("d", "h", "m", "s") if not span % _UNITS[unit])
     return f"{span // _UNITS[unit]}{unit}"

@@ -1,7 +1,7 @@
 """Lifecycle events: immutable statements about one subject.
 
 An *instant* records that something happened. A *declaration* declares or withdraws the value of a field. Equal
-statements are the same event, whichever delivery brought them.
+statements are the same event, even if they come from different deliveries.
 """
 
 from dataclasses import dataclass
@@ -29,8 +29,8 @@ class Started:
     """Work on the subject began.
 
     Attributes:
-        commanded: whether a command in a comment stated it. A command on a piece of evidence applies to the experiment
-            that the evidence serves; any other conclusion or reopening on evidence does not.
+        commanded: whether the event comes from a command in a comment. A command on a piece of evidence applies to the
+            experiment that the evidence serves. Without a command, a conclusion or reopening of evidence does not.
     """
 
     subject: Ref
@@ -52,7 +52,7 @@ class Concluded:
     """The experiment was concluded, with an outcome or without one.
 
     Attributes:
-        status: the status that the ticket entered; empty if no change of status concluded it.
+        status: the ticket's new status, if a status change concluded the experiment; otherwise empty.
     """
 
     subject: Ref
@@ -67,8 +67,9 @@ class Reopened:
     """The experiment was reopened.
 
     Attributes:
-        left: the status that the ticket left, if only a change of status shows that it was reopened. A tracker does
-            not tell whether that status was final, so the event reopens only what entering that status concluded.
+        left: the ticket's previous status; set only if the status change is the only sign of the reopening. A tracker
+            does not tell whether that status was final, so the event reopens the experiment only if entering that
+            status concluded it.
     """
 
     subject: Ref
@@ -98,9 +99,9 @@ class Declared:
     """A value was declared.
 
     Attributes:
-        overheard: whether the value was only present in a payload's set of labels. Such a declaration counts until a
+        overheard: whether the label only appeared in a payload's list of labels. Such a declaration counts until a
             delivery reports that the label was added or removed.
-        label: the label that states the value. Several labels may state the same value, and each is withdrawn alone.
+        label: the label that states the value. Several labels may state the same value; each is withdrawn separately.
     """
 
     subject: Ref
@@ -117,7 +118,7 @@ class Withdrawn:
     """A value was withdrawn, on one channel.
 
     Attributes:
-        label: the label that was removed; declarations by other labels stay.
+        label: the label that was removed. Declarations by other labels still count.
     """
 
     subject: Ref

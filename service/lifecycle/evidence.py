@@ -1,7 +1,8 @@
 """The graph of evidence: links between subjects, and the experiments that each subject serves.
 
-A link points from evidence to its target: a commit to its change, a change to its item. The graph is a pure function of
-the set of links, so their order of arrival does not matter. It may have cycles, and a subject may have several targets.
+A link points from evidence to its target: from a commit to its change, or from a change to its item. The graph is a
+pure function of the set of links, so the links may arrive in any order. The graph may have cycles, and a subject may
+have several targets.
 """
 
 from collections import defaultdict
@@ -12,18 +13,18 @@ from datetime import datetime
 from service.lifecycle.references import Ref
 
 Channel = str
-"""The part of a payload that makes a link: `body`, `title`, `branch`, `head`, `merge commit`, `api`."""
+"""The part of a payload that states a link: `body`, `title`, `branch`, `head`, `merge commit`, `api`."""
 
 MOST_TARGETS = 50
-"""The largest number of targets of a subject on one channel."""
+"""The maximum number of targets that a subject may have on one channel."""
 
 
 @dataclass(frozen=True, slots=True)
 class LinkSet:
-    """All targets of a piece of evidence that one subject states on one channel, at one time.
+    """All targets that one subject states for a piece of evidence, on one channel and at one time.
 
     The newest set for the same `evidence`, `channel` and `stated_by` replaces the older ones: an edit from "Closes #1"
-    to "Closes #2" moves the evidence, and an empty set withdraws the links.
+    to "Closes #2" moves the evidence from item 1 to item 2, and an empty set withdraws the links.
     """
 
     evidence: Ref
@@ -64,7 +65,7 @@ class Graph:
     def is_root(self, subject: Ref, marked: frozenset[Ref]) -> bool:
         """Whether a subject is the root of an experiment: marked, and without a marked ancestor.
 
-        In a cycle every marked subject has a marked ancestor; there the alphabetically first one is the root.
+        Marked subjects in one cycle are ancestors of each other. The alphabetically first of them is the root.
         """
         if subject not in marked:
             return False

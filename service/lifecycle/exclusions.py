@@ -28,14 +28,15 @@ class Exclusion:
 def find_exclusion(own: Iterable[LifecycleEvent]) -> Exclusion | None:
     """Find the exclusion of a subject in its own events, or return None if it is not excluded.
 
-    A subject that was never marked is not excluded, nor is a branch that its change replaced: that experiment goes on.
-    The caller checks whether the subject serves another experiment; then it is evidence, and not excluded.
+    A subject that was never marked is not excluded. Neither is a branch that a pull request replaced, because its
+    experiment goes on. The caller checks whether the subject serves another experiment; if so, the subject is evidence
+    and not excluded.
     """
     declarations = declarations_in(own)
     stated = latest(current_values(declarations, "excluded"))
     if current_values(declarations, "experiment"):
         return Exclusion(stated.value, stated.first) if stated else None
-    # Tie-break: the withdrawal on channel `branch`, because that experiment goes on.
+    # Tie-break: a withdrawal on channel `branch` counts as the last one, because its experiment goes on.
     last = max(
         _withdrawn_marks(declarations), key=lambda mark: (mark.occurred_at, mark.channel == "branch"), default=None
     )
@@ -56,7 +57,7 @@ def _withdrawn_marks(declarations: Iterable[Declaration]) -> Iterator[Withdrawn]
 
 
 def _last_effective(statements: Sequence[Declaration]) -> Withdrawn | None:
-    """The last withdrawal of a mark that was in force."""
+    """The last withdrawal that ended a mark, or None if none did."""
     marked, effective = False, None
     for statement in statements:
         if isinstance(statement, Withdrawn) and marked:
@@ -66,6 +67,6 @@ def _last_effective(statements: Sequence[Declaration]) -> Withdrawn | None:
 
 
 def _order(statement: Declaration) -> tuple[datetime, int]:
-    # Tie-break: a withdrawal ends an overheard declaration, and an explicit declaration comes after it.
+    # Tie-break: at one time, overheard declarations come first, then withdrawals, then explicit declarations.
     overheard = isinstance(statement, Declared) and statement.overheard
     return statement.occurred_at, 0 if overheard else 1 if isinstance(statement, Withdrawn) else 2

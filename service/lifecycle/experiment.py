@@ -1,4 +1,4 @@
-"""The experiment: the fold of the events on a root and on its evidence."""
+"""The experiment: the result of folding the events on a root and on its evidence."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -34,8 +34,8 @@ class Restart:
     """A restart of an experiment: another marked subject began to serve it.
 
     Attributes:
-        at: the idea of that subject.
-        concluded: whether the experiment was concluded just before.
+        at: the time of that subject's idea.
+        concluded: whether the experiment was concluded just before the restart.
         quiet: the time between the experiment's last activity and the restart.
     """
 
@@ -73,7 +73,7 @@ class Experiment:
     risk: Risk | None
     idea_at: datetime
     idea_inferred: bool
-    """Whether no event proposed the experiment, so that the earliest event dates the idea."""
+    """Whether no event proposed the experiment. The idea then has the time of the earliest event."""
     started_at: datetime | None
     first_signal_at: datetime | None
     concluded_at: datetime | None
@@ -117,7 +117,7 @@ class Experiment:
 
     @property
     def answered(self) -> bool:
-        """Concluded with an outcome other than *abandoned*, *undeclared* included."""
+        """Whether it was concluded with any outcome except *abandoned*; *undeclared* counts as an answer."""
         return self.outcome is not None and self.outcome is not Outcome.ABANDONED
 
 
@@ -141,14 +141,14 @@ def fold(
 ) -> Experiment:
     """Fold events into an experiment. Their order does not matter.
 
-    On evidence only starts, results, shipments, other activity and commands in comments count: a merged change does not
-    conclude the item that it serves.
+    An event on evidence counts only if it is a start, a result, a shipment, other activity, or a command in a comment.
+    For example, merging a change does not conclude the item that the change serves.
 
     Args:
         root: the experiment's own subject; the caller checks that it is a root (`is_marked`, `Graph.is_root`).
         own: all events on the root; at least one.
         evidence: all events on the subjects that serve the root.
-        attempts: the subjects among these that are marked themselves; `evidence` contains their events too.
+        attempts: the marked subjects that serve the root; `evidence` contains their events too.
     """
     applicable = [event for event in evidence if applies_to_experiment(event, own=False)]
     root_events = {*own, *filter(_is_command, applicable)}
@@ -183,12 +183,12 @@ def fold(
 
 
 def applies_to_experiment(event: LifecycleEvent, *, own: bool) -> bool:
-    """Whether an event counts for the experiment: every event on the root does, on evidence only some do."""
+    """Whether an event counts for the experiment. On the root every event does; on evidence only some do."""
     return own or _is_command(event) or _is_fact(event)
 
 
 def _is_command(event: LifecycleEvent) -> bool:
-    """Whether a command in a comment stated an event; it applies to the experiment even on evidence."""
+    """Whether an event comes from a command in a comment. Commands apply to the experiment, even those on evidence."""
     match event:
         case Started(commanded=commanded) | Concluded(commanded=commanded) | Reopened(commanded=commanded):
             return commanded
@@ -204,7 +204,7 @@ def _is_fact(event: LifecycleEvent) -> bool:
 
 
 def _inferred_idea(counted: Sequence[LifecycleEvent]) -> datetime:
-    """The earliest event. `Active` is dated to the beginning of its day, so it counts only if there is no other."""
+    """The time of the earliest event. `Active` has the time 00:00, so it counts only if there is no other event."""
     dated = [event for event in counted if not isinstance(event, Active)] or counted
     return dated[0].occurred_at
 
@@ -220,7 +220,8 @@ def _in_order(events: Collection[LifecycleEvent]) -> list[LifecycleEvent]:
 
 
 def _order(event: LifecycleEvent) -> tuple[datetime, str, bool]:
-    # A tracker may give the reason for closing later, dated to the closing: a conclusion with an outcome comes first.
+    # A tracker may send the reason for a closing later, with the time of the closing. Two conclusions then have the
+    # same time, and the one with an outcome comes first.
     undeclared = isinstance(event, Concluded) and event.outcome is None
     return event.occurred_at, kind_of(event), undeclared
 
@@ -228,7 +229,7 @@ def _order(event: LifecycleEvent) -> tuple[datetime, str, bool]:
 def _started_at(
     decisive: Sequence[LifecycleEvent], counted: Sequence[LifecycleEvent], ideas: Sequence[datetime]
 ) -> datetime | None:
-    # Opening a change proposes and starts it at once; a wait of zero before the start would say nothing.
+    # Opening a change proposes and starts it at the same time. Ignore such a start: a wait of zero would mean nothing.
     by_proposal = {event for event in decisive if isinstance(event, Started) and event.occurred_at in ideas[:1]}
     started = (
         event.occurred_at for event in counted if isinstance(event, Started | Signalled) and event not in by_proposal
@@ -251,10 +252,10 @@ def _shipped_at(counted: Sequence[LifecycleEvent], idea_at: datetime) -> datetim
 
 
 def _find_conclusion(events: Sequence[LifecycleEvent]) -> _Conclusion:
-    """Find the current conclusion, and the last reopening that reopened something."""
+    """Find the current conclusion, and the last reopening that took effect."""
     concluded: Concluded | None = None
     reopened_at: datetime | None = None
-    # The statuses whose entering has concluded the experiment since it was last open.
+    # The statuses that the ticket entered by concluding events since the last reopening.
     entered: set[str] = set()
     for event in events:
         match event:
@@ -283,14 +284,14 @@ def _restarts(
         attempt_events = {*attempt.own, *attempt.evidence}
         before = [event for event in counted if _ends_before(event, min(ideas)) and event not in attempt_events]
         concluded = _find_conclusion([event for event in before if event in root_events]).concluded is not None
-        # An experiment without an earlier start is started now, not restarted.
+        # If the experiment had not started before, the attempt starts it and does not restart it.
         if concluded or any(isinstance(event, Started | Signalled | Concluded) for event in before):
             restarts.append(Restart(min(ideas), concluded, min(ideas) - before[-1].occurred_at))
     return tuple(sorted(restarts))
 
 
 def _ends_before(event: LifecycleEvent, at: datetime) -> bool:
-    # `Active` gives only its day, so on the same day it is unknown which came first.
+    # An `Active` event has only a date, so the order of events on that day is unknown.
     return event.occurred_at + (_DAY if isinstance(event, Active) else timedelta()) <= at
 
 
@@ -313,7 +314,7 @@ def _classify(
 
 
 def _since_reopening(values: Sequence[CurrentValue], reopened_at: datetime | None) -> CurrentValue | None:
-    """The latest value declared since the last reopening; a label that is still there counts whenever it was added."""
+    """The latest value declared since the last reopening. A label that is still present counts even if it is older."""
     return latest(
         [value for value in values if reopened_at is None or value.channel == "label" or value.since > reopened_at]
     )

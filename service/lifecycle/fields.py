@@ -22,14 +22,14 @@ _LONGEST_TEXT = 20_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataProperty:
-    """A property of event data: of the data of a CloudEvent, or of the body of a manual event.
+    """A property in the data of a CloudEvent, or in the body of a manual event.
 
     Attributes:
         name: the name of the property.
-        expects: the values that it accepts, in words.
-        choices: the values that it accepts; if empty, any text that fits the pattern.
+        expects: a description of the accepted values.
+        choices: the accepted values; if empty, the property accepts any text that matches the pattern.
         pattern: a regular expression, in the syntax that Python, Rust and ECMAScript share.
-        longest: the largest number of characters.
+        longest: the maximum number of characters.
     """
 
     name: str
@@ -44,8 +44,8 @@ class DeclaredField:
     """A field whose value a declaration states.
 
     Attributes:
-        expects: the values that it accepts, in words.
-        normalise: returns a value as it is stored, or None for a value that the field does not accept.
+        expects: a description of the accepted values.
+        normalise: a function that returns the stored form of a value, or None if the field does not accept the value.
         data: the property of event data that states the field; None if no property does.
         command: whether `/experiment <field> <value>` in a comment states the field.
     """

@@ -7,10 +7,10 @@ from service.lifecycle.experiment import Experiment
 
 
 def as_of(experiment: Experiment, then: datetime) -> Experiment | None:
-    """The experiment as of a moment, or None before its idea.
+    """The experiment as it was at `then`, or None if its idea came later.
 
     Instants after `then` are unknown, and an experiment that was concluded later is open. The present state does not
-    contain all of the past: a conclusion before a reopening, activity other than the latest, and former values of the
+    contain all of the past. A conclusion before a reopening, activity other than the latest, and former values of the
     title, URL, team, risk, outcome and category are missing.
     """
     if experiment.idea_at > then:

@@ -21,8 +21,8 @@ def find_contradiction(
     """Find the reason why an experiment cannot have further events, or return an empty text if it can.
 
     Args:
-        stated: the events, all of one time.
-        fold: folds the experiment with further events on its root.
+        stated: the further events, which all have the same time.
+        fold: a function that folds the experiment with further events on its root.
     """
     before, after = fold(()), fold(stated)
     at_its_end = Concluded(after.root, after.last_activity_at + _TICK)
@@ -107,7 +107,7 @@ def _check_start(stated: Collection[LifecycleEvent], before: Experiment, after: 
 
 
 def _check_category(stated: Collection[LifecycleEvent], ended: Experiment) -> Iterator[str]:
-    """Check an open experiment as if it were concluded now."""
+    """Check the category, as if an open experiment were concluded after its last activity."""
     categorised = any(isinstance(event, Declared) and event.field == "failure_category" for event in stated)
     if categorised and ended.outcome is not Outcome.FAILED:
         yield (

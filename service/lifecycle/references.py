@@ -1,4 +1,4 @@
-"""References: typed names of subjects, and the parser of their spellings."""
+"""References: typed names of subjects, and a parser that reads them from text."""
 
 import re
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ Ref = NewType("Ref", str)
 """A typed reference to a subject: `github:acme/app#45`, `github:acme/app!7`, `commit:<sha>`, `key:anything`."""
 
 _REFERENCE = re.compile(r"[a-z][a-z0-9_-]*:[^\s\x00-\x1f\x7f-\x9f]+")
-# The form of the references of each known scheme, with an example. Other schemes may have any form.
+# For each known scheme, the form of its references and an example. References of other schemes may have any form.
 _FORMS: Mapping[str, tuple[re.Pattern[str], str]] = {
     "branch": (re.compile(r"[^@]+@.+"), "branch:acme/app@exp/cache"),
     "github": (re.compile(r"[^#!]+[#!][0-9]+"), "github:acme/app#45 or github:acme/app!7"),
@@ -43,7 +43,7 @@ def parse_reference(text: str) -> Ref:
 
 
 def item(provider: str, project: str, number: int) -> Ref:
-    """The reference of an issue or ticket. Names of projects are case-insensitive, as in the forges."""
+    """The reference of an issue or ticket. Project names are case-insensitive, as they are on GitHub and GitLab."""
     return Ref(f"{provider}:{project.lower()}#{number}")
 
 
@@ -73,7 +73,7 @@ def commit(sha: str) -> Ref:
 
 
 def experiment_id(root: Ref) -> UUID:
-    """The public id of the experiment with this root: a UUID of version 5."""
+    """The public id of the experiment with this root: a version 5 UUID."""
     return uuid5(_EXPERIMENTS, root)
 
 

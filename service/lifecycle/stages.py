@@ -33,8 +33,8 @@ class Omission:
     """A stage of an experiment, or the whole experiment, that metrics omit.
 
     Attributes:
-        reason: *future*: an instant is in the future, and metrics omit the experiment until then; *negative_duration*:
-            the stage ends before it begins.
+        reason: *future* if an instant of the experiment is in the future: metrics omit the experiment until then;
+            *negative_duration* if the stage ends before it begins.
         stage: the omitted stage, or None for all of them.
     """
 
@@ -48,7 +48,7 @@ def durations(experiment: Experiment) -> Mapping[Stage, timedelta]:
 
 
 def omissions(experiment: Experiment, now: datetime) -> list[Omission]:
-    """The omissions from an experiment in metrics as of `now`."""
+    """The stages that metrics omit as of `now`; a single omission if metrics omit the whole experiment."""
     if is_in_future(experiment, now):
         return [Omission("future", None)]
     return [Omission("negative_duration", stage) for stage, taken in spans(experiment) if taken < timedelta(0)]

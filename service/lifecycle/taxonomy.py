@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class Outcome(StrEnum):
-    """The answer of a concluded experiment about its idea."""
+    """The answer that a concluded experiment gives about its idea."""
 
     WORKED = "worked"
     """The idea did what it was meant to do."""
@@ -27,7 +27,7 @@ class FailureCategory(StrEnum):
     """The kind of a failure, for experiments whose outcome is *failed*."""
 
     INTELLIGENT = "intelligent"
-    """A thoughtful try in new territory, with a hypothesis, as small as it could be: want more of these."""
+    """A thoughtful try in new territory, with a hypothesis, as small as it could be: a failure worth having."""
     BASIC = "basic"
     """A preventable error in known territory, with one cause: an under-investment in quality."""
     COMPLEX = "complex"
@@ -49,8 +49,8 @@ class State(StrEnum):
     """The progress of an experiment."""
 
     PROPOSED = "proposed"
-    """There is an idea, and no start."""
+    """There is an idea, but no start yet."""
     RUNNING = "running"
-    """There is a start, and no conclusion."""
+    """There is a start, but no conclusion yet."""
     CONCLUDED = "concluded"
     """There is a conclusion."""

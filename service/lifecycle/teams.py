@@ -9,6 +9,6 @@ def is_team_name(text: str) -> bool:
 
 
 def normalise_team(text: str) -> str | None:
-    """The team name that a text spells, as it is stored, or None if the text spells none."""
+    """The stored form of a team name, or None if the text is not a valid team name."""
     name = text.strip()
     return name.lower() if is_team_name(name) and len(name) <= _LONGEST else None

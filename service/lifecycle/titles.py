@@ -4,9 +4,9 @@ from unicodedata import category, normalize
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 _TITLES = uuid5(NAMESPACE_URL, "loopgauge:title")
-# Letters, the marks that belong to them, and numbers, by the first letter of Unicode's general category.
+# The first letters of Unicode's general categories for letters, combining marks and numbers.
 _SPELT = frozenset("LMN")
-# These tell C from C++ and C#.
+# These characters distinguish C from C++ and C#.
 _NAMING = "+#"
 _PLAIN = {code: " " for code in range(128) if not chr(code).isalnum() and chr(code) not in _NAMING}
 
@@ -22,12 +22,12 @@ def title_key(title: str) -> UUID | None:
 
 
 def spelling(title: str) -> str:
-    """The normalised spelling of which `title_key` is a digest; empty for a title without a letter or digit."""
+    """The normalised spelling that `title_key` hashes; empty for a title without a letter or digit."""
     return " ".join(word for word in _spelt(title).split() if word.strip(_NAMING))
 
 
 def _spelt(title: str) -> str:
-    # Most titles are ASCII, and this is the faster way.
+    # A shortcut for ASCII titles, which most are: no Unicode normalisation is needed.
     if title.isascii():
         return title.lower().translate(_PLAIN)
     spelt = normalize("NFKC", normalize("NFKC", title).casefold())

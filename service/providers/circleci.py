@@ -85,7 +85,7 @@ class CircleCI:
         "CircleCI": header_scheme("circleci-signature", "v1=…, a signature of the body.")
     }
 
-    def verify(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[bytes], now: datetime) -> None:  # noqa: ARG002 - the signature carries no time
+    def verify(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[bytes], now: datetime) -> None:  # noqa: ARG002 - the signature covers no time
         header = headers.get(_SIGNATURE)
         if not header:
             raise SignatureRefused("header circleci-signature is missing; set the webhook's secret token in CircleCI")
@@ -132,7 +132,7 @@ def _read_workflow(event: _WorkflowCompleted) -> Sequence[Observation] | Nothing
 
 
 def _revision(pipeline: _Pipeline) -> _Revision | None:
-    """The first commit that the payload names, with the branch and message of the parts that name the same commit."""
+    """The first commit in the payload. The branch and the message come from the parts that name this commit."""
     triggers = pipeline.trigger_parameters or _Triggers()
     by_trigger = map(_trigger_revision, (triggers.git, triggers.github_app, triggers.gitlab))
     revisions = [_repository_revision(pipeline.vcs), *by_trigger]

@@ -1,4 +1,4 @@
-"""Jenkins: messages of the Notification plugin in the format JSON.
+"""Jenkins: messages of the Notification plugin in JSON format.
 
 Source: the plugin's source code, `Phase.java`, `JobListener.java` and its `model` package. Every phase
 has a time: for COMPLETED, when the run ended; for FINALIZED, when the message was made.
@@ -16,7 +16,7 @@ from service.deliveries.observation import Nothing, Observation, finished_run
 from service.deliveries.signatures import BASIC, SecurityScheme, check_basic
 from service.lifecycle.references import commit
 
-# An endpoint may send only one of them. The first versions of the plugin sent FINISHED.
+# The phases that report a result. An endpoint may send only one of them; the plugin's first versions sent FINISHED.
 _ENDS = frozenset({"COMPLETED", "FINALIZED", "FINISHED"})
 
 

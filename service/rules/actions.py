@@ -24,12 +24,12 @@ from service.rules.model import Action, DeclareAction, IgnoreAction, InstantActi
 
 _REMOVALS: frozenset[Kind] = frozenset({"unlabelled", "untyped", "superseded"})
 WITHOUT_INSTANTS: frozenset[Kind] = frozenset({"seen", *_REMOVALS})
-"""Kinds of observations that describe a state or end one, so that no instant follows from them."""
+"""The kinds of observations that describe a state, or the end of one. They produce no instants."""
 _CHANNELS: Mapping[Trait, DeclarationChannel] = {"label": "label", "item_type": "type", "branch": "branch"}
 
 
 def decision_of(action: Action) -> str:
-    """The key under which the first matching rule decides: an event or a field; a derived value has its own key."""
+    """The event or field that an action decides. A derived value of a field is a decision of its own."""
     match action:
         case InstantAction(name=name):
             return name
@@ -83,7 +83,7 @@ def _make_declaration(
 
 
 def _channel_of(rule: Rule) -> DeclarationChannel:
-    """The channel of the first trait among the rule's conditions that has one."""
+    """The channel of the rule's first condition on a trait that has a channel; otherwise `item`."""
     channels = (_CHANNELS[condition.trait] for condition in rule.conditions if condition.trait in _CHANNELS)
     return next(channels, "item")
 
@@ -110,7 +110,7 @@ def _make_instant(action: InstantAction, observation: Observed) -> LifecycleEven
 
 
 def _status_left(observation: Observed) -> str:
-    # A ticket that loses its resolution was concluded, whatever the name of the status that it left.
+    # A ticket that loses its resolution was concluded, whatever its previous status was called.
     unresolved = observation.traits.get("resolution_from") and not observation.traits.get("resolution")
     return "" if unresolved else _status(observation, "status_from")
 

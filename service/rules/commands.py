@@ -8,8 +8,8 @@ from service.lifecycle.events import Concluded, Declared, LifecycleEvent, Reopen
 from service.lifecycle.fields import FIELDS, FieldName
 from service.lifecycle.taxonomy import Outcome
 
-# CommonMark, "Fenced code blocks": no backtick may follow an opening fence of backticks, and a closing fence has its
-# line to itself.
+# CommonMark, "Fenced code blocks": no backtick may follow an opening fence of backticks, and a closing fence is alone
+# on its line.
 _FENCE = re.compile(r" {0,3}(`{3,}+(?!.*`)|~{3,}+)(.*)")
 _COMMAND = re.compile(r"/experiment[ \t]+(.*)", re.IGNORECASE)
 _LINE_END = re.compile(r"\r\n|\r|\n")
@@ -17,7 +17,7 @@ _FIELDS: Mapping[str, FieldName] = {name: name for name, field in FIELDS.items()
 
 
 def parse_commands(comment: Commented) -> list[LifecycleEvent]:
-    """The events that a comment's commands state; a quotation or a code block states none."""
+    """The events that a comment's commands state. Commands in quotations and code blocks are ignored."""
     return [event for words in _command_lines(comment.text) for event in _events_of(comment, words)]
 
 

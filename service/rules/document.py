@@ -1,7 +1,7 @@
 """A rules file as a YAML document that keeps every scalar as text and knows the line of every value.
 
-YAML has surprises: `no` is false, `1.0` is a number, and anchors can expand to gigabytes. Here every scalar is its
-text, anchors and tags are refused, and each error names file, line and path.
+YAML has surprises: `no` is false, `1.0` is a number, and anchors can expand to gigabytes. Here every scalar stays text,
+anchors and tags are refused, and each error names file, line and path.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ class RulesFile:
 
 
 class _Loader(yaml.BaseLoader):
-    """Refuses anchors, a few lines of which expand to gigabytes, and nesting that would exhaust the stack."""
+    """Refuses anchors, which can expand a few lines to gigabytes, and nesting that would exhaust the stack."""
 
     _depth = 0
 
@@ -48,7 +48,7 @@ def compose(file: RulesFile) -> yaml.Node | None:
     """Parse a file into YAML nodes, which know their lines.
 
     Raises:
-        InvalidRules: the file is not YAML, or uses what is not supported.
+        InvalidRules: the file is not YAML, or uses a feature of YAML that is not supported.
     """
     try:
         return yaml.compose(file.text, Loader=_Loader)
@@ -61,16 +61,16 @@ def compose(file: RulesFile) -> yaml.Node | None:
 
 
 def _line_of(mark: object) -> int:
-    """The line of a mark, for which PyYAML has two types, or the first line if there is no mark."""
+    """The line of a mark, or the first line if there is no mark. PyYAML has two types of marks."""
     line: int = getattr(mark, "line", 0)
     return line + 1
 
 
 def read_values(file: RulesFile, node: yaml.Node | None, path: tuple[str, ...] = ()) -> Any:
-    """The values of a node, with every scalar as its text: `no` is a word, and so is `1.0`.
+    """The values of a node. Every scalar is a text, even `no` and `1.0`.
 
     Raises:
-        InvalidRules: a key is not a text, a key is a duplicate, or there is a tag.
+        InvalidRules: a key is not a text or is a duplicate, or a node has a tag.
     """
     match node:
         case yaml.ScalarNode() if not node.tag or node.tag.startswith("tag:yaml.org,2002:str"):
@@ -94,13 +94,13 @@ def read_values(file: RulesFile, node: yaml.Node | None, path: tuple[str, ...] =
 
 
 def show_problem(file: RulesFile, node: yaml.Node | None, path: Sequence[int | str], problem: str) -> str:
-    """A problem with the value at a path, with the path and line of that value or of its nearest ancestor."""
+    """Format a problem with a value: file, line, path and problem. A missing value is shown at its parent's line."""
     shown: list[str] = []
     line = _line_of(node.start_mark) if node is not None else 1
     for step in path:
         child = _find_child(node, step)
         if child is None:
-            # A single value in place of a list, or a key that is missing or wrong itself.
+            # The file has a single value instead of a list, or the key itself is missing or wrong.
             shown += [step] if isinstance(step, str) and step != "[key]" else []
             continue
         node, line = child
@@ -109,7 +109,7 @@ def show_problem(file: RulesFile, node: yaml.Node | None, path: Sequence[int | s
 
 
 def _find_child(node: yaml.Node | None, step: int | str) -> tuple[yaml.Node, int] | None:
-    """The child of a node, and the line on which it begins, or on which its key does."""
+    """The child of a node, and its line. In a mapping, the line is that of the child's key."""
     match node, step:
         case yaml.SequenceNode(value=items), int() if step < len(items):
             return items[step], _line_of(items[step].start_mark)

@@ -43,10 +43,10 @@ _STATED = "stated"
 
 @dataclass(slots=True)
 class _Findings:
-    """The results so far from the observations of one delivery.
+    """The results that are collected from the observations of one delivery.
 
     Attributes:
-        statements: by event; if two rules produce the same event, the first one keeps it.
+        statements: the statements by event; if two rules produce the same event, the first rule's statement stays.
         matched: the rules that produced events.
         missed: reasons why the delivery may not count.
     """
@@ -66,7 +66,7 @@ class _Findings:
 def interpret(
     rules: Rules, provider: str, observed: Sequence[Observation] | Nothing, payload: RawPayload
 ) -> Interpretation:
-    """Interpret the observations of one delivery by the rules."""
+    """Interpret the observations of one delivery according to the rules."""
     if isinstance(observed, Nothing):
         return Interpretation("ignored", observed.reason)
     findings = _Findings()
@@ -112,7 +112,7 @@ def _join(separator: str, parts: Iterable[str]) -> str:
 
 
 def _counts(event: LifecycleEvent) -> bool:
-    """Whether an event alone makes its delivery count: it marks, or a pipeline or a person states it."""
+    """Whether an event alone makes its delivery count: it marks an experiment, or a pipeline or a person states it."""
     match event:
         case Signalled() | Shipped():
             return True
@@ -127,12 +127,12 @@ def _counts(event: LifecycleEvent) -> bool:
 
 
 def _links_another(link: LinkSet) -> bool:
-    """Whether a link has a target beside its author; the links of a change's own commits have none."""
+    """Whether a link has a target other than the subject that states it. A change's links from its commits do not."""
     return bool(link.targets - {link.stated_by})
 
 
 def _apply_rules(rules: Rules, provider: str, observation: Observed, payload: RawPayload, findings: _Findings) -> None:
-    # The first rule decides on each event and field; after a match by label, on what this label states.
+    # The first matching rule decides each event and field. A rule that matches by label decides for that label only.
     decided: set[tuple[str, str]] = set()
     marked = False
     known = known_values(observation)
@@ -163,7 +163,7 @@ def _apply_rules(rules: Rules, provider: str, observation: Observed, payload: Ra
 
 
 def _is_description(event: LifecycleEvent) -> bool:
-    """Whether an event only describes an item: its title, its URL, a derived value, or that it is not excluded."""
+    """Whether an event only describes an item: it states a title, URL or derived value, or withdraws an exclusion."""
     if isinstance(event, Withdrawn):
         return event.field == "excluded"
     return isinstance(event, Declared) and (event.field in ("title", "url") or event.channel == "derived")
@@ -191,7 +191,7 @@ def _apply_commands(rules: Rules, provider: str, comment: Commented, findings: _
 def _link_mentioned_tickets(rules: Rules, mentioned: Mentioned, findings: _Findings) -> None:
     subject = mentioned.subject
     targets = rules.keys.find(mentioned.text) - {subject}
-    # A commit never changes, so a text without a key has no earlier link to take back.
+    # A commit never changes, so if its text names no ticket, there is no earlier link to withdraw.
     if targets or not subject.startswith("commit:"):
         _add_link(Linked(subject, mentioned.channel, subject, targets, mentioned.at), findings)
     else:

@@ -1,4 +1,4 @@
-"""Matching: the ways in which a rule matches an observation, and why no rule marks an item."""
+"""Matching: find the ways in which a rule matches an observation, and explain why no rule marks an item."""
 
 from collections.abc import Iterator, Mapping
 
@@ -6,7 +6,7 @@ from service.deliveries.decoding import shorten
 from service.deliveries.observation import Observed, Trait
 from service.rules.model import Condition, Rule, Rules
 
-# The traits that a reason may show: words of the project, not text in which people's names turn up.
+# The traits that a reason may show. Their values are words of the project; other traits may contain people's names.
 _SHOWN: tuple[Trait, ...] = (
     "label",
     "item_type",
@@ -30,11 +30,11 @@ def find_matches(rule: Rule, observation: Observed, known: Mapping[str, str]) ->
     """Every way in which the rule's conditions match an observation.
 
     Returns:
-        For each way the label that matched, or an empty text, and the known values with those that patterns captured.
+        For each way, the matching label or an empty text, and the known values together with the captured ones.
     """
     ways = [("", known)]
     for condition in rule.conditions:
-        # Most rules match no value of the observation, and most patterns capture nothing.
+        # Return early, since most rules do not match. Below, copy the values only if a pattern captured one: few do.
         if not (ways and (values := observation.traits.get(condition.trait))):
             return []
         ways = [
@@ -51,14 +51,14 @@ def _capture(condition: Condition, value: str) -> Mapping[str, str] | None:
 
 
 def explain_no_match(observation: Observed) -> str:
-    """The reason for an observation that no rule matches."""
+    """The reason to show for an observation that no rule matches."""
     named = ((trait, observation.traits.get(trait, ())) for trait in _SHOWN)
     shown = ", ".join(f"{trait} `{shorten(value)}`" for trait, values in named for value in values[:_MOST_SHOWN])
     return f"no rule matches {observation.kind}{': ' if shown else ''}{shown}"
 
 
 def explain_unmarked(rules: Rules, provider: str, seen: Observed) -> Iterator[str]:
-    """For each trait that could have marked an item, the patterns that rules expect and the values that it has."""
+    """For each trait that could have marked an item, the patterns that rules expect and the item's values."""
     expected: dict[Trait, list[str]] = {}
     for rule in rules.candidates(provider, "seen"):
         if not rule.marks:
@@ -66,7 +66,7 @@ def explain_unmarked(rules: Rules, provider: str, seen: Observed) -> Iterator[st
         if "branch" in seen.traits.get("what", ()) and any(condition.trait == "label" for condition in rule.conditions):
             continue
         failing = [condition for condition in rule.conditions if not _is_met(condition, seen)]
-        # A rule that fails two conditions is about other items (changes, say), and explains nothing.
+        # A rule with two failing conditions is meant for other items, such as changes, and explains nothing.
         if len(failing) == 1 and (failing[0].trait == "label" or failing[0].trait in seen.traits):
             expected.setdefault(failing[0].trait, []).extend(pattern.text for pattern in failing[0].patterns)
     for trait, patterns in expected.items():

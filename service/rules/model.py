@@ -53,7 +53,7 @@ class WithdrawAction:
 
 @dataclass(frozen=True, slots=True)
 class IgnoreAction:
-    """Stops: later rules are not tried on the observation."""
+    """Ignores the observation: later rules are not tried on it."""
 
 
 Action: TypeAlias = InstantAction | DeclareAction | WithdrawAction | IgnoreAction
@@ -72,7 +72,7 @@ class Rule:
     """The observations that a rule matches, and its actions.
 
     Attributes:
-        providers: the providers whose deliveries it matches; if empty, all.
+        providers: the providers whose deliveries the rule matches; if empty, it matches those of all providers.
     """
 
     name: str
@@ -93,11 +93,11 @@ class Rules:
     """All rules, in the order in which they are tried.
 
     Attributes:
-        by_kind: the rules that an observation of each kind can match.
+        by_kind: for each kind of observation, the rules that can match it.
         keys: finds the keys of tickets in texts.
-        trust_comments: the providers whose payloads do not tell whether the author of a comment may change the
-            project, and whose commands are accepted all the same.
-        thresholds: idea-to-answer thresholds by team, `default` among them.
+        trust_comments: the providers whose comments may give commands although their payloads do not tell whether the
+            author may change the project.
+        thresholds: the idea-to-answer thresholds by team, including `default`.
         digest: a hash of the rules files.
     """
 
@@ -108,7 +108,7 @@ class Rules:
     digest: str
 
     def candidates(self, provider: str, kind: Kind) -> Iterator[Rule]:
-        """The rules that an observation of a provider can match."""
+        """The rules that can match an observation of this kind by this provider."""
         return (rule for rule in self.by_kind.get(kind, ()) if not rule.providers or provider in rule.providers)
 
 
@@ -122,13 +122,13 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Interpretation:
-    """The content of a delivery by the rules, and its verdict.
+    """The content of a delivery according to the rules, and its verdict.
 
     A delivery about an unmarked item is *ignored*, with the reason. Its events are stored all the same, because a mark
     or a link that comes later makes them count.
 
     Attributes:
-        reason: the rules that matched a counted delivery; why another delivery does not count.
+        reason: for a counted delivery, the rules that matched; for any other, why it does not count.
     """
 
     verdict: Verdict

@@ -12,7 +12,7 @@ from service.deliveries.payload import RawPayload
 
 _SPECIAL = re.compile(r"\*|\{(\w*)\}")
 _MOST_WILD = 5
-# An expression may fail on the types of an empty payload, and apply to another payload.
+# An expression may fail on the types in an empty payload, and still work on a real one.
 _ONLY_WITH_DATA = JMESPathTypeError
 _LONGEST_SHOWN = 80
 _INSERTED = re.compile(r"\$\{(?P<path>[^}]*)\}|\{(?P<name>\w*)\}")
@@ -119,7 +119,7 @@ def compile_path(text: str) -> ParsedResult:
         ValueError: the expression is malformed.
     """
     try:
-        # The library compiles an empty text to an expression that returns everything; `|` is refused.
+        # The library accepts an empty text as an expression that returns everything. It refuses `|`.
         expression = jmespath.compile(text or "|")
         expression.search({})
     except _ONLY_WITH_DATA:

@@ -1,4 +1,4 @@
-"""Reading rules files: YAML in, rules out, with file, line and path in each error."""
+"""Read rules from YAML files. Each error names file, line and path."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -23,7 +23,9 @@ _Problem: TypeAlias = tuple[tuple[int | str, ...], str]
 
 
 def read_rules(own: RulesFile | None, packaged: Sequence[RulesFile], providers: Collection[str] = ()) -> Rules:
-    """Read the rules of a file, followed by the packaged ones if it extends them; without a file, the packaged ones.
+    """Read the rules of a file, followed by the packaged rules if the file extends them.
+
+    Without a file, read the packaged rules alone.
 
     Args:
         packaged: the packaged rules files, in the order in which their rules are tried.
@@ -49,7 +51,7 @@ def read_rules(own: RulesFile | None, packaged: Sequence[RulesFile], providers: 
 
 
 def _team_rules(teams: Mapping[str, str]) -> Iterator[Rule]:
-    """The mapping of teams as rules; they precede every other rule that derives a team."""
+    """Turn the mapping of teams into rules. These precede every other rule that derives a team."""
     traits: tuple[Trait, ...] = ("project", "component")
     for pattern, team in teams.items():
         for trait in traits:
@@ -77,7 +79,7 @@ def _rule(entry: Entry) -> Rule:
         actions=entry.actions(),
     )
     if rule.marks and {condition.trait for condition in conditions} <= _GENERAL:
-        # A rule that marks everything in a project means its items and changes, and not each of its branches.
+        # A rule that marks everything in a project is meant for its items and changes, not for each of its branches.
         items = Condition("what", (Pattern.of("item"), Pattern.of("change")))
         return replace(rule, conditions=(*conditions, items))
     return rule
@@ -113,7 +115,7 @@ def _check_teams(document: RulesDocument) -> Iterator[_Problem]:
 
 
 def _check_values(document: RulesDocument) -> Iterator[_Problem]:
-    """Fixed values that their field does not accept."""
+    """Find fixed values that their field does not accept."""
     for rule_index, entry in enumerate(document.rules):
         for action_index, then in enumerate(entry.then):
             for name in ("declare", "derive", "withdraw"):

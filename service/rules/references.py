@@ -1,4 +1,4 @@
-"""Keys of tickets in branches, titles and messages."""
+"""Find the keys of Jira tickets in branch names, titles and messages."""
 
 import re
 from collections.abc import Sequence
@@ -21,15 +21,15 @@ class KeyFinder:
 
     @classmethod
     def of(cls, projects: Sequence[str]) -> "KeyFinder":
-        """A finder for the keys of these projects, or for every text in the form of a key if there are none.
+        """A finder for the keys of these projects; without projects, for any text that has the form of a key.
 
-        Keys of named projects match in any case, because people write `exp/ml-12`; other keys in capitals only.
+        Keys of named projects match in any case, because people write `exp/ml-12`. Other keys match only in capitals.
         """
         named = "|".join(re.escape(project) for project in projects)
         project = f"(?i:{named})" if projects else _ANY_PROJECT
         return cls(re.compile(rf"(?<![A-Za-z0-9_])({project})-([1-9][0-9]{{0,8}})(?![A-Za-z0-9])"))
 
     def find(self, text: str) -> frozenset[Ref]:
-        """The first tickets that a text names."""
+        """The tickets that a text names; the first ones if it names very many."""
         keys = islice(self.regex.finditer(text), MOST_TARGETS)
         return frozenset(Ref(f"jira:{key[1].upper()}-{key[2]}") for key in keys)

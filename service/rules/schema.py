@@ -109,7 +109,8 @@ class When(_Strict):
     def kinds(self) -> frozenset[Kind]:
         """The kinds that the rule names, or else all kinds that have its traits.
 
-        Every observation has the traits of its place, so a rule that looks at these alone means *seen*.
+        Nearly every observation has the traits of its place. A rule that tests only these applies to *seen* and
+        *superseded*.
         """
         traits = {condition.trait for condition in self.conditions()}
         meant = self.kind or [kind for kind in _KINDS if kind in ("seen", "superseded") or traits - PLACE]

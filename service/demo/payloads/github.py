@@ -35,7 +35,7 @@ class Issue:
     def comment(
         self, text: str, at: datetime, association: str = "MEMBER", on: Mapping[str, Any] | None = None
     ) -> Post:
-        """A comment on it, or on one of its pull requests."""
+        """A comment on the issue, or on one of its pull requests."""
         number = number_of(self.repository, self.number, text, zulu(at))
         comment = {
             "id": number,
@@ -206,7 +206,7 @@ def _delivered(event: str, at: datetime, repository: str, payload: Mapping[str, 
 
 
 def _post(event: str, at: datetime, payload: Mapping[str, Any]) -> Post:
-    # GitHub's id of the delivery, which a redelivery keeps.
+    # GitHub's id of the delivery, which is the same for a redelivery.
     delivery = str(uuid5(NAMESPACE_URL, f"{event} {zulu(at)} {payload}"))
     return written("github", at, payload, x_github_event=event, x_github_delivery=delivery, x_github_hook_id="42")
 

@@ -40,7 +40,7 @@ class Issue:
         return self.event("update", at, labels={"previous": before, "current": _labels(self.labels)})
 
     def note(self, text: str, at: datetime) -> Post:
-        """A comment on it."""
+        """A comment on the issue."""
         number = number_of(self.project, self.number, text, zulu(at))
         attributes = {
             "id": number,

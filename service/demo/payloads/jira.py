@@ -51,7 +51,7 @@ class Ticket:
         return self._updated(at, changes, "issue_generic")
 
     def commented(self, text: str, at: datetime) -> Post:
-        """A comment, whose delivery has few of the ticket's fields."""
+        """The delivery of a comment, which contains few of the ticket's fields."""
         number = number_of(self.key, text, _stamp(at))
         comment = {
             "self": f"{_SITE}/issue/{number_of(self.key)}/comment/{number}",
@@ -110,7 +110,7 @@ def _change(field: str, old: str, old_text: str, new: object, new_text: str) -> 
 
 def _post(at: datetime, event: Mapping[str, Any]) -> Post:
     payload = {"timestamp": int(at.timestamp() * 1000), **event}
-    # Jira's id of the delivery, which a retry keeps.
+    # Jira's id of the delivery, which is the same for a retry.
     identifier = sha_of("jira", payload)
     return written("jira", at, payload, x_atlassian_webhook_identifier=identifier)
 

@@ -23,7 +23,7 @@ RUNNERS: Mapping[Runner, Callable[[Run], list[Post]]] = {
 
 
 class Steps(Protocol):
-    """An experiment in a tracker. Each step changes its state and returns the posts."""
+    """An experiment in a tracker. Each step changes the experiment's state and returns the posts that report it."""
 
     def propose(self, at: datetime) -> list[Post]: ...
 
@@ -49,7 +49,7 @@ def marks(team: Team, plan: Plan) -> list[str]:
 
 
 def outcome_labels(plan: Plan) -> list[str]:
-    """The labels that declare the outcome and category, if there are any."""
+    """The labels that declare the outcome and, for a failure, its category; empty without a declared outcome."""
     if plan.ending not in ("worked", "failed", "inconclusive"):
         return []
     return [f"outcome:{plan.ending}", *([f"failure:{plan.category}"] if plan.category else [])]
@@ -81,5 +81,5 @@ def spaced(steps: Sequence[Callable[[datetime], Post]], at: datetime) -> list[Po
 
 
 def slug(text: str) -> str:
-    """A text as part of a branch name."""
+    """Turn a text into a part of a branch name."""
     return "-".join("".join(letter for letter in text.lower() if letter.isalnum() or letter == " ").split())

@@ -84,7 +84,7 @@ class CloudEvents:
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """One event of a request, to be stored as a delivery: its headers, its bytes, and its idempotency key."""
+    """One event of a request, which is stored as a delivery: its headers, its bytes, and its idempotency key."""
 
     headers: Mapping[str, str]
     body: bytes
@@ -95,12 +95,12 @@ def separate(headers: Mapping[str, str], body: bytes, now: datetime) -> list[Env
     """Split a request into its events, and validate each.
 
     Args:
-        now: the time now; an event that is dated later is refused, with a tolerance for clock skew.
+        now: the current time. An event with a later time is refused, with a tolerance for clock skew.
 
     Raises:
         NoCloudEvent: the request contains no CloudEvent.
         InvalidEvent: one of the events is invalid.
-        UnreadableDelivery: the body should be JSON and is not.
+        UnreadableDelivery: the body is not JSON, although its content type is.
     """
     envelopes = []
     for part in parts(headers, body):
@@ -115,7 +115,7 @@ def separate(headers: Mapping[str, str], body: bytes, now: datetime) -> list[Env
 
 @contextmanager
 def _located(part: Part) -> Iterator[None]:
-    """Add the event's place in a batch to the field of an error."""
+    """Prefix the field of an error with the event's place in its batch."""
     try:
         yield
     except InvalidEvent as error:

@@ -1,4 +1,4 @@
-"""The format: split a request in any of the three modes into events, and validate their attributes.
+"""The format of CloudEvents: split a request in any of its three modes into events, and validate their attributes.
 
 Source: the CloudEvents specification 1.0.2, its JSON format and its HTTP protocol binding.
 """
@@ -18,9 +18,9 @@ from service.lifecycle.fields import DATA_PROPERTIES
 STRUCTURED = "application/cloudevents+json"
 BATCHED = "application/cloudevents-batch+json"
 MOST_EVENTS = 1000
-"""The largest number of events in one request."""
+"""The maximum number of events in one request."""
 LONGEST = 2000
-"""The largest number of characters in an attribute."""
+"""The maximum number of characters in an attribute."""
 
 ATTRIBUTE = "ce-"
 ATTRIBUTES = ("specversion", "id", "source", "type", "subject", "time")
@@ -33,7 +33,8 @@ class InvalidEvent(UnreadableDelivery):
     """A CloudEvent breaks a rule of the specification or of its type.
 
     Attributes:
-        field: the path of the field: `subject`, `data.team`; in a batch after the event's place, `[2].subject`.
+        field: the path of the field, such as `subject` or `data.team`. In a batch the path begins with the event's
+            place: `[2].subject`.
         problem: the description of the error.
     """
 
@@ -61,7 +62,7 @@ class Event(msgspec.Struct):
     data_base64: str | None = None
 
 
-# A body may contain millions of elements: decode one more than is allowed, and skip the rest.
+# A body may contain millions of elements: decode the allowed number and one more, and skip the rest.
 _Batch = msgspec.defstruct(
     "_Batch", [(f"event_{place}", msgspec.Raw, msgspec.Raw()) for place in range(MOST_EVENTS + 1)], array_like=True
 )
@@ -69,7 +70,7 @@ _Batch = msgspec.defstruct(
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The undecoded part of a request that contains one event, and its place in a batch."""
+    """The undecoded part of a request that contains one event, and the event's place in a batch."""
 
     headers: Mapping[str, str]
     body: bytes
@@ -170,7 +171,7 @@ _EXPECTED: Mapping[str, str] = {
 
 
 def _invalid(error: msgspec.ValidationError, within: str) -> InvalidEvent:
-    """Translate an error of the decoder: the field's path, and the expected value."""
+    """Translate a decoder's error into the field's path and a description of the expected value."""
     text = str(error)
     where, missing = _WHERE.search(text), _MISSING.search(text)
     path = [within, where[1] if where else "", missing[1] if missing else ""]

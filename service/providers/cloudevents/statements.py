@@ -38,14 +38,14 @@ Statement = Literal[ManualStatement, "excluded"]
 """The last part of a type, after `dev.loopgauge.experiment.`."""
 
 BY_HAND = "urn:loopgauge:by-hand"
-"""The `source` attribute of events added by hand, of which only a proposal makes an experiment."""
+"""The `source` attribute of events added by hand. Only a proposal among them marks its subject as an experiment."""
 
 _PREFIX = "dev.loopgauge.experiment."
 _STATEMENTS: Mapping[str, Statement] = {_PREFIX + name: name for name in get_args(Statement)}
 # These subjects are always evidence: an event of a pipeline names a commit, which is not an experiment.
 _NEVER_MARKED = ("commit:", "branch:", "run:")
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
-# Two references have to fit into an index entry of PostgreSQL, which has 2704 bytes at most.
+# Two references have to fit into one entry of a PostgreSQL B-tree index, which has at most 2704 bytes.
 _LONGEST_REFERENCE = 1000
 
 
@@ -68,7 +68,7 @@ class _Data(msgspec.Struct):
 
 
 def _type_of(data: DataProperty) -> Any:
-    """The type as which msgspec decodes a property."""
+    """The type to which msgspec decodes a property."""
     if data.choices:
         return cast("Any", Literal)[data.choices]
     return Annotated[str, msgspec.Meta(max_length=data.longest, pattern=data.pattern)]
@@ -177,7 +177,7 @@ def _instants(statement: Statement, subject: Ref, at: datetime, data: _Data) -> 
         case "excluded":
             yield Declared(subject, at, "excluded", "stated", "api")
         case "shared" | "classified" | "described":
-            # The data contains everything.
+            # `_declared` turns the data into declarations, and these types state nothing else.
             pass
 
 

@@ -29,7 +29,7 @@ EVENTS: Mapping[str, Callable[[bytes], Sequence[Observation] | Nothing]] = {
     "repository": repositories.read_repository,
     "workflow_run": commits.read_workflow_run,
 }
-"""The reader of each event that is used."""
+"""The function that reads each supported event."""
 
 
 class GitHub:
@@ -42,7 +42,7 @@ class GitHub:
         "GitHub": header_scheme("X-Hub-Signature-256", "sha256=…, a signature of the body.")
     }
 
-    def verify(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[bytes], now: datetime) -> None:  # noqa: ARG002 - the signature carries no time
+    def verify(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[bytes], now: datetime) -> None:  # noqa: ARG002 - the signature covers no time
         signature = headers.get(_SIGNATURE)
         if signature is None and _LEGACY_SIGNATURE in headers:
             raise SignatureRefused("only a SHA-1 signature was sent; X-Hub-Signature-256 is required")

@@ -63,11 +63,11 @@ def read_issue_comment(payload: bytes) -> list[Observation]:
     named = change if issue.pull_request is not None else item
     subject = named("github", event.repository.full_name, issue.number)
     at = utc(comment.created_at) if comment.created_at else _updated_at(issue)
-    # A comment may be the first delivery of an issue that is older than the webhook.
+    # A comment may be the first delivery about an issue that is older than the webhook.
     looks = _item(event, issue, subject, "change" if issue.pull_request is not None else "item")
     closed = _closed(event, issue, subject) if issue.pull_request is None else []
     observations: list[Observation] = [*looks, *closed, Observed("active", subject, at)]
-    # Only a new comment gives commands: an edit or a deletion comes at another time with another text.
+    # Only a new comment gives commands. The delivery of an edit or deletion has another time, and perhaps another text.
     if event.action == "created":
         insider = comment.author_association in _INSIDERS
         observations.append(Commented(subject, at, comment.body or "", insider))
@@ -115,7 +115,7 @@ def _closed(event: ItemEvent, issue: Item, subject: Ref) -> list[Observation]:
 
 
 def _transferred(event: IssueEvent, subject: Ref) -> list[Observation]:
-    """The new reference of an issue that was transferred. Both repositories send an event of it."""
+    """The new reference of an issue that was transferred. Both repositories send an event about the transfer."""
     moved = event.changes
     if moved is None:
         return []
@@ -129,7 +129,7 @@ def _transferred(event: IssueEvent, subject: Ref) -> list[Observation]:
 
 
 def _made_of(event: PullRequestEvent, subject: Ref, at: datetime) -> list[Observation]:
-    """The links from commits and branch to the change."""
+    """The links to a pull request from its commits and its branch."""
     pull = event.pull_request
     made: list[Observation] = [Linked(commit(pull.head.sha), "head", subject, frozenset({subject}), at)]
     # Before the merge this is the hash of a test merge commit that GitHub discards.
@@ -138,7 +138,7 @@ def _made_of(event: PullRequestEvent, subject: Ref, at: datetime) -> list[Observ
     home = pull.head.repo.full_name if pull.head.repo else ""
     default = pull.base.repo.default_branch if pull.base and pull.base.repo else event.repository.default_branch
     own = home.lower() == event.repository.full_name.lower()
-    # A branch is evidence for its change while the change is open. The default branch is evidence for none.
+    # A branch is evidence for its pull request while that is open. The default branch is evidence for no pull request.
     if home and pull.head.ref and not (own and pull.head.ref == default):
         serves = frozenset({subject}) if pull.closed_at is None else frozenset[Ref]()
         made.append(Linked(branch(home, pull.head.ref), "branch", subject, serves, at))
@@ -147,7 +147,10 @@ def _made_of(event: PullRequestEvent, subject: Ref, at: datetime) -> list[Observ
 
 
 def _superseded(pull: Change, home: str) -> list[Observation]:
-    """The change replaces its branch when it is opened, and again when it is closed, after the last push."""
+    """The observations that a pull request supersedes its branch.
+
+    They date from the opening and, because a later push marks the branch again, also from the closing.
+    """
     place = traits({"what": "branch", "project": home, "branch": pull.head.ref})
     since = [utc(at) for at in (pull.created_at, pull.closed_at) if at is not None]
     return [Observed("superseded", branch(home, pull.head.ref), at, place) for at in since]

@@ -45,7 +45,8 @@ class GitLab:
     """GitLab's webhooks, authenticated by a secret token or, since GitLab 19.0, signed as Standard Webhooks."""
 
     name: ClassVar[str] = "gitlab"
-    # The event's UUID is kept for debugging. It is not an id, since webhooks that trigger each other share it.
+    # The event's UUID is stored for debugging. It does not identify a delivery: webhooks that trigger each other share
+    # one UUID.
     kept_headers: ClassVar[frozenset[str]] = frozenset(
         {"content-type", _EVENT, _DELIVERY, _MESSAGE, "x-gitlab-webhook-uuid", "x-gitlab-event-uuid"}
     )
@@ -59,7 +60,7 @@ class GitLab:
         keys = [secret for secret in secrets if is_signing_key(secret)]
         tokens = [secret for secret in secrets if not is_signing_key(secret)]
         signed = headers.get(_SIGNATURE) and (keys or _TOKEN not in headers)
-        # A source with a key and no token reports the missing signature.
+        # If the source has a signing key and no token, report that the signature is missing.
         if signed or (keys and not tokens):
             check_standard_webhooks(headers, body, keys or tokens, now)
         else:
@@ -73,7 +74,7 @@ class GitLab:
 
     def observe(self, delivery: Delivery) -> Sequence[Observation] | Nothing:
         document = self.document(delivery)
-        # Test hooks and system hooks send the same bodies with other headers.
+        # Identify the event by its body: test hooks and system hooks send the same bodies with other headers.
         event = decode(document, AnyEvent)
         kind = event.object_kind or event.event_name
         if not kind:

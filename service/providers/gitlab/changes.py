@@ -44,7 +44,7 @@ def _texts(event: MergeRequestEvent, subject: Ref, project: str, at: datetime) -
 
 
 def _commits(merge: MergeRequest, subject: Ref, at: datetime) -> list[Observation]:
-    """The links from commits to the change: its head, and after the merge the merge and squash commits."""
+    """The links to a merge request from its head commit and, after the merge, from its merge and squash commits."""
     commits = [("head", merge.last_commit.id if merge.last_commit else None)]
     if _is_merged(merge):
         commits += [("merge commit", merge.merge_commit_sha), ("merge commit", merge.squash_commit_sha)]
@@ -53,11 +53,11 @@ def _commits(merge: MergeRequest, subject: Ref, at: datetime) -> list[Observatio
 
 
 def _source(event: MergeRequestEvent, subject: Ref, project: str, at: datetime) -> list[Observation]:
-    """The link from the branch to the change while the change is open."""
+    """The link from the branch to its merge request, which counts while the merge request is open."""
     merge = event.object_attributes
     home, name = known_path(merge.source), merge.source_branch
     default = (merge.target and merge.target.default_branch) or (event.project and event.project.default_branch)
-    # The default branch is evidence for no change; the branch of a fork with the same name is.
+    # The default branch is evidence for no merge request. A fork's branch of the same name can be.
     if not home or not name or (home.lower() == project.lower() and name == default):
         return []
     serves = frozenset({subject}) if _is_open(merge) else frozenset[Ref]()
@@ -65,7 +65,10 @@ def _source(event: MergeRequestEvent, subject: Ref, project: str, at: datetime) 
 
 
 def _superseded(merge: MergeRequest, home: str, name: str, at: datetime) -> list[Observation]:
-    """The change replaces its branch when it is opened, and again when it ends, after the last push."""
+    """The observations that a merge request supersedes its branch.
+
+    They date from the opening and, because a later push marks the branch again, also from the merge or closing.
+    """
     place = traits({"what": "branch", "project": home, "branch": name})
     since = [read_time(merge.created_at, "$.object_attributes.created_at"), _end(merge, at)]
     return [Observed("superseded", branch(home, name), when, place) for when in since if when is not None]
@@ -79,7 +82,7 @@ def _ended(merge: MergeRequest, subject: Ref, place: Traits, at: datetime) -> li
 
 
 def _end(merge: MergeRequest, at: datetime) -> datetime | None:
-    """When the change was merged or closed, if the payload says so."""
+    """When the merge request was merged or closed, if the payload says so."""
     if merge.merged_at:
         return read_time(merge.merged_at, "$.object_attributes.merged_at")
     return at if merge.action in _ENDS else None

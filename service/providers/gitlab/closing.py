@@ -28,7 +28,7 @@ def closed_issues(description: str, project: str, root: str) -> frozenset[Ref]:
 
     Args:
         project: the path of the project that the description belongs to.
-        root: the prefix of the URLs of the instance's projects; other URLs are ignored.
+        root: the URL prefix of all projects on this instance; other URLs are ignored.
     """
     return frozenset(islice(_issues(description, project, root), MOST_TARGETS))
 
@@ -45,7 +45,7 @@ def _issues(description: str, project: str, root: str) -> Iterator[Ref]:
 
 
 def _full_path(named: str | None, project: str) -> str:
-    """The full path of a named project; a name without a group is in the same group as `project`."""
+    """The full path of a named project. A project that is named without a group is in the same group as `project`."""
     if not named:
         return project
     return named if "/" in named else f"{project.rpartition('/')[0]}/{named}"

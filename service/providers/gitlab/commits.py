@@ -11,7 +11,7 @@ from service.providers.gitlab.payloads import Commit, DeploymentEvent, PipelineC
 from service.providers.gitlab.projects import path, project_of_page, root
 
 _BRANCH = "refs/heads/"
-# A retried pipeline keeps its previous finish time, so that the time alone does not prove that it has finished.
+# A retried pipeline keeps its previous finish time, so the time alone does not prove that the pipeline has finished.
 _FINISHED = frozenset({"success", "failed", "canceled", "skipped"})
 
 
@@ -32,7 +32,7 @@ def read_pipeline(payload: bytes) -> Sequence[Observation] | Nothing:
 
 
 def _change(event: PipelineEvent, sha: Ref, at: datetime) -> list[Observation]:
-    """The link to the merge request of the pipeline, whose commit is often a merged result."""
+    """The link from the pipeline's commit, which is often a merged result, to the merge request."""
     merge = event.merge_request
     project = _target(merge, event.project) if merge else None
     if merge is None or merge.iid is None or project is None:
@@ -42,7 +42,7 @@ def _change(event: PipelineEvent, sha: Ref, at: datetime) -> list[Observation]:
 
 
 def _target(merge: PipelineChange, own: Project | None) -> str | None:
-    """The target project of a merge request. The pipeline of a fork may run in the fork."""
+    """The target project of a merge request. A merge request from a fork may run its pipeline in the fork."""
     if own is None:
         return None
     if None in (own.id, merge.target_project_id) or own.id == merge.target_project_id:
@@ -74,7 +74,7 @@ def read_push(payload: bytes, received_at: datetime) -> Sequence[Observation] | 
         return _removed(event, name, received_at) if name != default else Nothing("the default branch was removed")
     if not commits or not commits[-1].timestamp:
         return Nothing("the push has no commit with a time")
-    # A push has no time of its own; its last commit has.
+    # A push has no time of its own, so use the time of its last commit.
     at = read_time(commits[-1].timestamp, "$.commits[-1].timestamp")
     # The default branch is evidence for no experiment: all work is merged into it sooner or later.
     own = _branch(event, name, at) if name != default else []

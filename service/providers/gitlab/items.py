@@ -45,9 +45,9 @@ def looks(
     """The state of an issue or merge request, and its creation.
 
     Args:
-        known: traits for the state alone, in addition to those of its place.
-        labels: the labels that the payload lists beside it; None to take its own.
-        where: its path in the payload.
+        known: further traits, for the state but not for the creation.
+        labels: the labels that the payload lists outside the item; None to use the item's own labels.
+        where: the item's path in the payload.
     """
     described = traits({"title": seen.title, "url": seen.url})
     titles = tuple(islice(_titles(labels if labels is not None else seen.labels), _MOST_LABELS))
@@ -62,7 +62,7 @@ def happened(event: ItemEvent, action: str | None, subject: Ref, place: Traits, 
     """The observations of the latest change to an issue or merge request."""
     changes = event.changes or Changes()
     observations = _labelled(changes, subject, place, at)
-    # An assignee who is named at the opening has not started to work yet.
+    # An assignee who is named when the item is opened has not started to work yet.
     if action != "open" and _has_new_assignee(changes.assignees):
         observations.append(Observed("assigned", subject, at, place))
     match action:
@@ -103,7 +103,7 @@ def _labelled(changes: Changes, subject: Ref, place: Traits, at: datetime) -> li
 
 
 def _titles(labels: Iterable[Label] | None) -> dict[str, None]:
-    """The names of labels, without duplicates, in their order."""
+    """The names of labels in their order, without duplicates."""
     return dict.fromkeys(label.title for label in labels or () if label.title)
 
 

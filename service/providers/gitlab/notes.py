@@ -33,7 +33,7 @@ def _on_issue(event: NoteEvent, seen: Issue) -> Sequence[Observation]:
     subject = item("gitlab", project, seen.iid)
     place = traits({"what": "item", "project": project})
     return [
-        # A comment may be the first delivery of an issue that is older than the webhook.
+        # A comment may be the first delivery about an issue that is older than the webhook.
         *looks(seen, subject, traits({"item_type": seen.type}), place, None, "$.issue"),
         *closed(seen, subject, place, "$.issue"),
         *_comment(event.object_attributes, subject),
@@ -63,21 +63,21 @@ def _comment(note: Note, subject: Ref) -> list[Observation]:
     if at is None:
         return []
     active = Observed("active", subject, at)
-    # Only a new comment gives commands: an edit comes at another time, and GitLab writes system notes itself.
+    # Only a person's new comment gives commands. An edit has another time, and GitLab itself writes system notes.
     if note.system or not _is_new(note):
         return [active]
     return [active, Commented(subject, at, note.note or "", insider=None)]
 
 
 def _is_new(note: Note) -> bool:
-    """Whether the comment was just written. Before GitLab 16.11 only its times show that."""
+    """Whether the comment was just written. Payloads before GitLab 16.11 have no action, so compare the times."""
     if note.action:
         return note.action == "create"
     return bool(note.updated_at) and _created_at(note) == _updated_at(note)
 
 
 def _written_or_changed_at(note: Note) -> datetime | None:
-    """When a new comment was written, or an old one was changed."""
+    """When a new comment was written, or when an old comment was changed."""
     created, updated = _created_at(note), _updated_at(note)
     return (created or updated) if note.action == "create" else (updated or created)
 

@@ -35,7 +35,7 @@ class LabelChange(msgspec.Struct):
 
 
 class Assignee(msgspec.Struct):
-    """An assignee, who is compared with others and appears in no observation."""
+    """An assignee. Ids and names are only compared; they appear in no observation."""
 
     id: int | None = None
     username: str | None = None
@@ -66,9 +66,9 @@ class Issue(Item, kw_only=True):
     closed_at: str | None = None
     type: str | None = None
     duplicated_to_id: int | None = None
-    """The issue that a duplicate repeats. It is absent from the delivery that closes the duplicate."""
+    """The id of the issue that this one duplicates. The delivery that closes the duplicate omits this field."""
     moved_to_id: int | None = None
-    """The database id of the issue in the project that it was moved to. No other delivery contains this id."""
+    """The database id that the issue was given by a move to another project. No other delivery contains this id."""
 
 
 class Commit(msgspec.Struct):

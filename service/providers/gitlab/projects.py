@@ -29,7 +29,7 @@ def path(*candidates: Project | None) -> str:
     """The path of a project with its groups, such as `acme/tools/app`, from the first candidate that contains it.
 
     Raises:
-        UnreadableDelivery: none contains it.
+        UnreadableDelivery: no candidate contains a path.
     """
     known = known_path(*candidates)
     if known is None:
@@ -39,7 +39,7 @@ def path(*candidates: Project | None) -> str:
 
 
 def known_path(*candidates: Project | None) -> str | None:
-    """The path of a project from the first candidate that contains it, or from a URL, as in old payloads."""
+    """The path of a project from the first candidate that contains one; in old payloads, from a candidate's URL."""
     projects = [project for project in candidates if project is not None]
     paths = [project.path_with_namespace for project in projects]
     paths += [_path_of(project.web_url or project.homepage) for project in projects]
@@ -47,14 +47,14 @@ def known_path(*candidates: Project | None) -> str | None:
 
 
 def root(project: Project | None) -> str:
-    """The prefix of the URLs of an instance's projects, such as `https://gitlab.acme.example/`; empty if unknown."""
+    """The URL prefix of all projects on an instance, such as `https://gitlab.acme.example/`; empty if unknown."""
     address = (project.web_url or project.homepage or "").rstrip("/") if project else ""
     own = project.path_with_namespace or _path_of(address) if project else None
     return address[: -len(own)] if own and address.lower().endswith(f"/{own.lower()}") else ""
 
 
 def project_of_page(address: str, root: str) -> str | None:
-    """The path of the project that an issue's or merge request's page belongs to, if the page is on this instance."""
+    """The path of the project in the URL of an issue or merge request, if the URL is on this instance."""
     if not root or not address.lower().startswith(root.lower()):
         return None
     found = _PAGE.match(address, len(root))

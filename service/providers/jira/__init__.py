@@ -27,7 +27,7 @@ _METHODS = frozenset({"sha256", "sha384", "sha512"})
 
 
 class Jira:
-    """Jira's webhooks: signed as in WebSub, with the method named, or with HTTP Basic authentication."""
+    """Jira's webhooks: signed as in WebSub, with the hash function named in the header, or with HTTP Basic."""
 
     name: ClassVar[str] = "jira"
     kept_headers: ClassVar[frozenset[str]] = frozenset(
@@ -39,7 +39,7 @@ class Jira:
         **BASIC,
     }
 
-    def verify(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[bytes], now: datetime) -> None:  # noqa: ARG002 - the signature carries no time
+    def verify(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[bytes], now: datetime) -> None:  # noqa: ARG002 - the signature covers no time
         signature = headers.get(_SIGNATURE)
         if signature is not None:
             _check_signature(signature, body, secrets)
@@ -81,7 +81,7 @@ def _check_signature(signature: str, body: bytes, secrets: Sequence[bytes]) -> N
 
 
 def _read_post_function(document: bytes) -> Sequence[Observation]:
-    """Read the body of a workflow's post function, the only one that names no event."""
+    """Read the body of a workflow's post function, the only kind of body that names no event."""
     if decode(document, PostFunction).transition is None:
         raise UnreadableDelivery("a field is missing or malformed: Object missing required field `webhookEvent`")
     return events.read_transition(document)

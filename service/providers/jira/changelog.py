@@ -10,7 +10,7 @@ from service.providers.jira.payloads import Change, Status
 from service.providers.jira.tickets import MOST_LABELS, Ticket, reference
 
 MOST_CHANGES = 200
-"""The largest number of changes to read from one changelog."""
+"""The maximum number of changes to read from one changelog."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class _Update:
 
 
 def read_changelog(ticket: Ticket, changes: Sequence[Change]) -> list[Observation]:
-    """The observations of a ticket's changes. All unsupported changes together are one `active`."""
+    """The observations of a ticket's changes. All unsupported changes together become one `active` observation."""
     named = [(_field(change), change) for change in changes]
     resolution = next((change for field, change in named if field == "resolution"), None)
     update, active = _Update(ticket, any(field == "status" for field, _ in named), resolution), ticket.active()
@@ -33,17 +33,17 @@ def read_changelog(ticket: Ticket, changes: Sequence[Change]) -> list[Observatio
 
 
 def is_move(change: Change) -> bool:
-    """Whether a change is a change of status."""
+    """Whether the changed field is the status."""
     return _field(change) == "status"
 
 
 def _field(change: Change) -> str:
-    """The name of the field; empty for a custom field, which may have the name of a built-in one."""
+    """The name of the field; empty for a custom field, because that may share the name of a built-in field."""
     return (change.field or "").lower() if change.fieldtype != "custom" else ""
 
 
 def _labels(update: _Update, change: Change) -> list[Observation]:
-    # Labels are compared without case, so that a change of case removes none.
+    # Compare labels without case, so that a change of case does not count as a removal.
     before = {label.lower(): label for label in (change.from_text or "").split()}
     now = {label.lower(): label for label in (change.to_text or "").split()}
     added = islice((label for low, label in now.items() if low not in before), MOST_LABELS)
@@ -56,7 +56,7 @@ def _labels(update: _Update, change: Change) -> list[Observation]:
 
 def _type(update: _Update, change: Change) -> list[Observation]:
     before, now = change.from_text or "", change.to_text or ""
-    # A type of the same name in another project is not a new type.
+    # A type with the same name in another project is not a new type.
     if before.lower() == now.lower():
         return [update.ticket.active()]
     return [

@@ -31,7 +31,7 @@ def read_comment(ticket: Ticket, comment: Comment) -> list[Observation]:
 def _plain(body: Text) -> str:
     if isinstance(body, Node):
         return "\n".join(islice(_lines(body, _DEEPEST), _MOST_LINES))
-    # A space keeps text after a block away from the start of the line, where it would be a command.
+    # Join with a space, so that text after a block is not at the start of a line, where it could be a command.
     return " ".join(_outside(body))
 
 

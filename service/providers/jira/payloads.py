@@ -2,7 +2,7 @@
 
 Source: "Webhooks" in Atlassian's documentation of Jira Cloud and "Managing webhooks" in that of Jira Data Center, and
 published payloads of old servers and workflows. Most fields are optional, since comment events contain few of them and
-sites differ in theirs.
+each site configures its own.
 """
 
 from typing import Annotated, TypeAlias
@@ -53,7 +53,7 @@ _FIELD_NAMES = {
 
 
 class Fields(msgspec.Struct, rename=_FIELD_NAMES):
-    """A ticket's fields. A null parent means that there is none; an absent parent means nothing."""
+    """A ticket's fields. A null parent means that the ticket has none; an absent parent says nothing about it."""
 
     summary: str | None = None
     created: str | None = None
@@ -66,7 +66,7 @@ class Fields(msgspec.Struct, rename=_FIELD_NAMES):
     resolution: Named | None = None
     resolution_date: str | None = None
     category_changed: str | None = None
-    """When the category of the status last changed; only Jira Cloud sends it."""
+    """When the category of the status last changed. Only Jira Cloud sends this field."""
     parent: OtherTicket | UnsetType | None = UNSET
     links: list[Link] | None = None
 

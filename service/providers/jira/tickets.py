@@ -16,7 +16,7 @@ from service.lifecycle.references import Ref, parse_reference
 from service.providers.jira.payloads import Fields, Issue, Link
 
 MOST_LABELS = 100
-"""The largest number of labels, and of components, to read from a ticket."""
+"""The maximum number of labels, and of components, to read from a ticket."""
 
 # The keys of Jira's status categories.
 _CATEGORIES: Mapping[str | None, str] = {"new": "new", "indeterminate": "in progress", "done": "done"}
@@ -43,7 +43,7 @@ class Ticket:
 
     @classmethod
     def of(cls, issue: Issue, timestamp: int | None) -> "Ticket":
-        """The ticket in an event with this time, in milliseconds.
+        """The ticket in an event. The timestamp is in milliseconds since 1970.
 
         Raises:
             UnreadableDelivery: the key is malformed, or the time is missing.
@@ -79,8 +79,8 @@ def looks(ticket: Ticket, *, in_part: bool = False) -> list[Observation]:
     """The state of the ticket, and its creation.
 
     Args:
-        in_part: whether the event may omit fields. If it omits the components, it does not say where the ticket
-            belongs.
+        in_part: whether the event may omit fields. If it omits the components, the state has no project either,
+            because the project alone does not say which team the ticket belongs to.
     """
     fields = ticket.fields
     place = ticket.place
@@ -136,7 +136,7 @@ def _linked(ticket: Ticket, channel: str, targets: frozenset[Ref]) -> Linked:
 
 
 def _served(links: list[Link]) -> Iterator[Ref]:
-    """The tickets that this one is evidence for. Symmetric links and duplicates have no direction."""
+    """The tickets that this one is evidence for. Symmetric links and links to duplicates do not count."""
     for link in links:
         name = (link.type.outward or "").strip().lower() if link.type else ""
         target = reference(link.outward_issue.key) if link.outward_issue else None
