@@ -27,7 +27,7 @@ LABEL org.opencontainers.image.title="loopgauge" \
     org.opencontainers.image.version="${VERSION}" \
     org.opencontainers.image.revision="${REVISION}" \
     org.opencontainers.image.source="${SOURCE}"
-# The container may run as any user. Each one needs to write the disk buffer, even without a volume.
+# The container may run as any user, and every user must be able to write the disk buffer, even without a volume.
 RUN python -m pip uninstall --yes --quiet --root-user-action ignore pip \
     && install --directory --mode 1777 /var/lib/loopgauge
 COPY --from=build /opt/loopgauge /opt/loopgauge

@@ -2,7 +2,7 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 44 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* Short enough for the suffixes of Kubernetes and of this chart. */}}
+{{/* The prefix of all names, short enough for the suffixes that Kubernetes and this chart add. */}}
 {{- define "loopgauge.fullname" -}}
 {{- $name := include "loopgauge.name" . -}}
 {{- $both := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) -}}
@@ -17,12 +17,12 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- define "loopgauge.labels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{ include "loopgauge.podLabels" . }}
-{{- /* A tag may be longer than a label, and begin and end with other characters. */}}
+{{- /* A tag may be longer than a label, and begin or end with characters that a label does not allow. */}}
 app.kubernetes.io/version: {{ .Values.image.tag | default .Chart.AppVersion | trunc 63 | trimAll "_.-" | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 
-{{/* Without versions, so that a change of a label alone does not replace pods. */}}
+{{/* The labels of pods have no versions, so that a new version of the chart alone does not replace pods. */}}
 {{- define "loopgauge.podLabels" -}}
 {{ include "loopgauge.selector" . }}
 {{- with .Values.labels }}

@@ -105,14 +105,15 @@ spec:
         timeoutSeconds: 3
         failureThreshold: 3
       readinessProbe:
-        # The response takes up to two seconds if PostgreSQL does not respond.
+        # While PostgreSQL does not respond, /readyz takes up to two seconds.
         httpGet: {path: /readyz, port: http}
         periodSeconds: 5
         timeoutSeconds: 3
         failureThreshold: 3
       {{- if and $api .Values.api.preStopSleepSeconds }}
       lifecycle:
-        # Kubernetes may route deliveries here after the end has begun. They would be refused, and few senders retry.
+        # Kubernetes may route deliveries to this pod after its shutdown has begun. The pod would refuse them, and few
+        # senders retry.
         preStop: {sleep: {seconds: {{ .Values.api.preStopSleepSeconds }}}}
       {{- end }}
       resources: {{- toYaml $of.resources | nindent 8 }}
@@ -129,7 +130,7 @@ spec:
         {{- include "loopgauge.volumeMounts" . | nindent 8 }}
   volumes:
     {{- if and $spooling (eq .Values.spool.mode "ephemeral") }}
-    # Set no size limit: Kubernetes would evict a pod above it, and its deliveries with it.
+    # Set no size limit: Kubernetes would evict a pod that exceeds it, and delete the pod's deliveries.
     - name: spool
       emptyDir: {}
     {{- end }}
