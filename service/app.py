@@ -1,4 +1,4 @@
-"""The application: makes every part of the service and joins them."""
+"""The application: creates the parts of the service and connects them."""
 
 import asyncio
 import time
@@ -54,15 +54,15 @@ def utc_now() -> datetime:
 
 
 def steady_seconds() -> float:
-    """Seconds that never go back, and that pass while the process is frozen, on Linux also while the machine sleeps."""
+    """A monotonic time in seconds. It advances while the process is frozen and, on Linux, while the machine sleeps."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 def open_database(settings: Settings, tuning: Mapping[str, str] | None = None) -> AbstractAsyncContextManager[Database]:
-    """Open the database of the settings, or start and migrate the embedded one.
+    """Open the database that the settings name, or start and migrate the embedded one.
 
     Args:
-        tuning: PostgreSQL's own settings, for an embedded server that does not run yet.
+        tuning: PostgreSQL's own settings, for an embedded server that is not running yet.
 
     Raises:
         EmbeddedUnavailable: the embedded server cannot run.
@@ -98,14 +98,14 @@ class _Parts:
 
 
 def create_app(settings: Settings, rules: Rules, database: Database, clock: Callable[[], datetime] = utc_now) -> Bypass:
-    """Create the service in the role of the settings.
+    """Create the service in the role that the settings name.
 
     Args:
-        rules: the meaning of deliveries.
-        database: stays open as long as the application runs.
+        rules: the rules by which deliveries are interpreted.
+        database: the database, which must stay open while the application runs.
         clock: the time now, UTC.
     """
-    # Each counter would get a second series for the time of its creation.
+    # By default, each counter has a second series with the time of its creation.
     disable_created_metrics()
     parts = _make_parts(settings, rules, database, clock)
     app = FastAPI(
@@ -253,7 +253,10 @@ def _write_guard(settings: Settings, setting: str) -> TokenGuard:
 def _add_read_routes(
     app: FastAPI, settings: Settings, parts: _Parts, database: Database, clock: Callable[[], datetime]
 ) -> None:
-    """Add the routes that read, after that of manual events: the 405 of the first match names the allowed methods."""
+    """Add the routes that read.
+
+    Call this after adding the route of manual events: a 405 response names the methods of the first matching route.
+    """
     tokens = settings.api_tokens
     read = TokenGuard(
         [tokens.read, tokens.admin],

@@ -18,8 +18,8 @@ from service.rules.model import Rules
 from service.runtime import shutdown
 from service.settings import Settings
 
-# Longer than load balancers and clients keep idle connections, so that the client closes first: a server that closes
-# first may lose a request on its way.
+# Longer than load balancers and clients keep idle connections, so that the client closes first. If the server closes
+# first, a request that the client is just sending may be lost.
 _KEEP_ALIVE_SECONDS = 75
 _COLLECTION_THRESHOLD = 20_000
 
@@ -36,11 +36,11 @@ async def run_service(
     """Serve on a listening socket until SIGTERM or SIGINT.
 
     Args:
-        client: runs beside the server; if it fails, the service ends with its error.
+        client: a coroutine to run beside the server; if the client fails, the service ends with the client's error.
         tuning: PostgreSQL's own settings, for an embedded server.
 
     Raises:
-        EmbeddedUnavailable, DatabaseError: it cannot start.
+        EmbeddedUnavailable, DatabaseError: the service cannot start.
         asyncio.CancelledError: a signal came during the start.
     """
     if (starting := asyncio.current_task()) is not None:
@@ -50,7 +50,7 @@ async def run_service(
         async with app.lifespan():
             server = _Server(server_config(app))
             tune_garbage_collector()
-            # Uvicorn ends at once on a second Ctrl-C, without waiting for requests.
+            # On a second Ctrl-C, Uvicorn ends at once, without waiting for open requests.
             _on_signals(lambda number: server.handle_exit(number, None))
             _log_address(settings, listening)
             async with _running_client(server, client):
@@ -62,7 +62,7 @@ async def run_service(
 async def _running_client(
     server: uvicorn.Server, client: Callable[[], Coroutine[Any, Any, None]] | None
 ) -> AsyncIterator[None]:
-    """Run a client beside the server, and raise its error. Errors after the shutdown began do not count."""
+    """Run a client beside the server, and raise the client's error, unless the shutdown has begun before."""
     if client is None:
         yield
         return
@@ -87,8 +87,8 @@ async def _running_client(
 def tune_garbage_collector() -> None:
     """Exclude the imported modules from garbage collection, and collect less often.
 
-    By default a collection runs whenever 700 more objects were created than freed, which is a dozen deliveries, and
-    scans every imported module again and again.
+    By default, a collection runs whenever 700 more objects have been created than freed, which a dozen deliveries do.
+    It scans every imported module again and again.
     """
     gc.collect()
     gc.freeze()
@@ -96,7 +96,7 @@ def tune_garbage_collector() -> None:
 
 
 def _cancel_once(starting: asyncio.Task[Any]) -> None:
-    # A second signal would cancel the cleanup after the first one.
+    # Ignore a second signal: it would cancel the cleanup that the first one has started.
     if not starting.cancelling():
         starting.cancel()
 
@@ -107,7 +107,7 @@ def _on_signals(end: Callable[[signal.Signals], object]) -> None:
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn without signal handlers: its own raise the signal again at the end, which kills the process."""
+    """Uvicorn without its own signal handlers, which raise the signal again at the end and so kill the process."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -115,9 +115,9 @@ class _Server(uvicorn.Server):
 
 
 class _CoalescingTransport:
-    """A connection that joins the writes of one turn of the event loop.
+    """A transport that joins the writes of one iteration of the event loop into a single write.
 
-    Uvicorn writes the head and the body of an answer separately, and a write costs as much as verifying a signature.
+    Uvicorn writes the head and the body of a response separately. Each write costs as much as verifying a signature.
     """
 
     def __init__(self, transport: asyncio.Transport) -> None:
@@ -145,7 +145,7 @@ class _CoalescingTransport:
 
 
 class _Protocol(HttpToolsProtocol):
-    """Uvicorn's HTTP protocol on connections that write once for each answer."""
+    """Uvicorn's HTTP protocol, with a single write for each response."""
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(cast("asyncio.Transport", _CoalescingTransport(transport)))
@@ -156,7 +156,7 @@ def server_config(app: ASGIApp) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http=_Protocol,
-        lifespan="off",  # its errors would be logged as tracebacks; `run_service` enters it around the server
+        lifespan="off",  # Uvicorn would log its errors as tracebacks; `run_service` enters it around the server
         ws="none",
         log_config=None,
         access_log=False,

@@ -33,7 +33,7 @@ def upgrade() -> None:
         sa.CheckConstraint("verdict IN ('counted', 'ignored', 'failed')", name=op.f("deliveries_verdict_known")),
         sa.PrimaryKeyConstraint("id", name=op.f("deliveries_pkey")),
     )
-    # Bodies are compressed already, so PostgreSQL must not try.
+    # Bodies are compressed already, so PostgreSQL must not compress them again.
     op.execute("ALTER TABLE deliveries ALTER COLUMN body SET STORAGE EXTERNAL")
     op.create_index(
         "deliveries_pending",

@@ -17,7 +17,8 @@ _WANTED_UNTIL = """CASE
 WHEN concluded_at IS NULL THEN 'infinity'::timestamp with time zone
 ELSE GREATEST(idea_at, started_at, first_signal_at, concluded_at, shared_at, shipped_at, again_at)
 END"""
-# Projects every subject that was ever marked again: it becomes an experiment or an exclusion.
+# Marks dirty every subject that was ever marked as an experiment. Its next projection stores an experiment or an
+# exclusion.
 _MARK_DIRTY = """
     INSERT INTO touched (subject, retry_at)
     SELECT subject, 'infinity' FROM (
@@ -30,7 +31,8 @@ _MARK_DIRTY = """
 
 
 def upgrade() -> None:
-    # Lock this table before `deliveries` and `experiments`, as others do: they end first, or wait for the migration.
+    # Lock `touched` before `deliveries` and `experiments`, in the same order as other transactions. They then end
+    # before the migration, or wait for it.
     op.execute("LOCK TABLE touched IN EXCLUSIVE MODE")
     op.create_table(
         "exclusions",

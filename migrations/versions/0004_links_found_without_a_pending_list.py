@@ -1,4 +1,4 @@
-"""Turn off the pending list of the index of link targets.
+"""Turn off the pending list of the GIN index on link targets.
 
 Each lookup scans the whole list, which grows until PostgreSQL vacuums or analyses the table.
 

@@ -1,6 +1,6 @@
-"""Drop one of two indexes of pending deliveries: every delivery was inserted into both and removed from both.
+"""Drop one of two indexes of pending deliveries, since every delivery is inserted into both and removed from both.
 
-The release before reads the oldest pending delivery, for which it then uses the other index.
+The previous release may still be running. To read the oldest pending delivery, it then uses the other index.
 
 Revision ID: 0006
 Revises: 0005
@@ -16,7 +16,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    # The lock waits for long reads, such as a backup or a dry run, and blocks writers of deliveries while it waits.
+    # Limit the wait: DROP INDEX waits for long reads, such as a backup or a dry run, and meanwhile blocks all writers.
     op.execute("SET LOCAL lock_timeout = '1s'")
     op.drop_index("deliveries_pending", table_name="deliveries")
     op.execute("SET LOCAL lock_timeout = 0")

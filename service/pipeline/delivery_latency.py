@@ -14,24 +14,24 @@ from service.telemetry import Telemetry
 
 _LIMIT = 10_000
 _PATIENCE_SECONDS = 2.0
-# A worker dates a verdict by its own clock, and commits it later.
+# Each query reads this far back again: a worker dates a verdict by its own clock, and commits it later.
 _OVERLAP = timedelta(seconds=10)
 
 _log = structlog.get_logger(__name__)
 
 
 class DeliveryLatency:
-    """Times counted deliveries, from the first call on; earlier ones are not timed.
+    """Measures the latency of deliveries that are counted after the first call.
 
-    A delivery is projected once none of the subjects that it names is dirty. Under a load beyond the limit, some
-    deliveries are not timed.
+    A delivery is projected once none of the subjects that it names is dirty. Under a load above the limit, the latency
+    of some deliveries is not measured.
     """
 
     def __init__(self, telemetry: Telemetry) -> None:
         self._telemetry = telemetry
         self._since: datetime | None = None
         self._seen: dict[UUID, datetime] = {}
-        """Deliveries interpreted after `since` that were read already, and when they were interpreted."""
+        """When each delivery was interpreted, for deliveries already read that were interpreted after `since`."""
         self._unprojected: dict[UUID, datetime] = {}
         self._projected: list[datetime] = []
 
@@ -49,7 +49,7 @@ class DeliveryLatency:
         self._advance(new, now)
         received = self._unprojected | {delivery.id: delivery.received_at for delivery in new}
         self._projected += [at for delivery, at in received.items() if delivery not in dirty]
-        # Snapshots may have failed since the last one.
+        # Limit the list, which grows while snapshots fail.
         del self._projected[:-_LIMIT]
         unprojected = [(delivery, at) for delivery, at in received.items() if delivery in dirty]
         self._unprojected = dict(unprojected[-_LIMIT:])
@@ -57,12 +57,12 @@ class DeliveryLatency:
     def observe_exported(self, now: datetime) -> None:
         """Record the latency of the deliveries in the snapshot that is exported now."""
         for received_at in self._projected:
-            # The clock of the machine that received it may be ahead.
+            # The clock of the machine that received the delivery may be ahead.
             self._telemetry.observe_visible(max(0.0, (now - received_at).total_seconds()))
         self._projected.clear()
 
     async def _read(self, database: Database, since: datetime) -> tuple[list[CountedDelivery], set[UUID]]:
-        """The deliveries counted since the last call, and the unprojected ones among all that are not exported."""
+        """Read the deliveries counted since the last call, and the ids of all deliveries that are not projected yet."""
         async with database.transaction() as connection:
             new = list(await progress.list_counted(connection, since, self._seen, _LIMIT))
             return new, await self._select_unprojected(connection, new)
@@ -72,7 +72,7 @@ class DeliveryLatency:
         return await progress.select_unprojected(connection, deliveries) if deliveries else set()
 
     def _advance(self, new: list[CountedDelivery], now: datetime) -> None:
-        """Advance the horizon, and remember the deliveries after it, which the next query would find again."""
+        """Advance the start of the next query, and remember the deliveries that this query would find again."""
         interpreted = self._seen | {delivery.id: delivery.interpreted_at for delivery in new}
         seen = sorted(interpreted.items(), key=lambda delivery: delivery[1])
         read_until = new[-1].interpreted_at if len(new) == _LIMIT else now

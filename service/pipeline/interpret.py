@@ -41,9 +41,9 @@ class Recorded:
 
 
 def interpret_delivery(rules: Rules, delivery: Delivery) -> Interpretation:
-    """Interpret one delivery by today's rules, without storing anything.
+    """Interpret one delivery by the given rules, without storing anything.
 
-    A delivery that cannot be read, or that raises an unexpected error, is *failed*.
+    The verdict is *failed* if the delivery cannot be read, or if an unexpected error occurs.
     """
     provider = PROVIDERS.get(delivery.provider)
     if provider is None:
@@ -61,9 +61,9 @@ def interpret_delivery(rules: Rules, delivery: Delivery) -> Interpretation:
 
 
 async def interpret_pending(database: Database, rules: Rules, telemetry: Telemetry, clock: Clock) -> int:
-    """Interpret the next pending deliveries in one transaction, and return how many there were.
+    """Interpret the next pending deliveries in one transaction, and return their number.
 
-    The events and the verdict of a delivery are committed together, so a worker that dies leaves it pending.
+    The events and the verdict of a delivery are committed together, so the delivery stays pending if the worker dies.
 
     Raises:
         DatabaseUnavailable: nothing was committed; try again later.
@@ -103,7 +103,7 @@ async def revise_interpretations(
 
 
 async def revise_events(connection: Connection, rules: Rules, deliveries: Sequence[Delivery]) -> None:
-    """Interpret deliveries again, and replace the events that they added before; their verdicts stay."""
+    """Interpret deliveries again, and replace the events that they added before. Their verdicts do not change."""
 
     async def write(batch: Sequence[Interpreted]) -> list[str]:
         return await recording.revise_deliveries(connection, [_said(*one) for one in batch])
@@ -118,7 +118,7 @@ async def _write_interpretations(
     try:
         return await _write_batch(connection, interpreted, write)
     except DatabaseRejected:
-        # PostgreSQL rejects a value of one delivery: write each alone, so that only that one fails.
+        # PostgreSQL rejects a value of one delivery. Write each delivery alone, so that only the rejected one fails.
         recorded = [await _write_alone(connection, one, write) for one in interpreted]
         return Recorded(
             list(chain.from_iterable(one.interpreted for one in recorded)),
@@ -142,7 +142,7 @@ async def _write_alone(connection: Connection, interpreted: Interpreted, write: 
 
 
 async def _record_verdicts(connection: Connection, batch: Sequence[Interpreted], digest: str, now: datetime) -> None:
-    # Before the events: recording those takes locks that other workers wait for until the transaction ends.
+    # Call this before recording events, which takes locks for which other workers wait until the transaction ends.
     verdicts = [DeliveryVerdict(delivery.id, given.verdict, given.reason) for delivery, given in batch]
     await inbox.record_verdicts(connection, verdicts, digest, now)
 
@@ -155,7 +155,7 @@ def _said(delivery: Delivery, interpretation: Interpretation) -> InterpretedDeli
 
 
 def _check_times(interpretation: Interpretation) -> None:
-    """Refuse times that some senders write for "none", such as the year 1, and that PostgreSQL reads as infinity."""
+    """Refuse times such as the year 1, which some senders write for "none" and PostgreSQL reads as infinity."""
     stated = [event.occurred_at for event in interpretation.events]
     stated += [link.stated_at for link in interpretation.links]
     stated += [alias.renamed_at for alias in interpretation.aliases]

@@ -1,4 +1,4 @@
-"""Project: fold experiments anew from everything that is committed about them."""
+"""Project: compute ("fold") experiments anew from all events that are committed about them."""
 
 from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
@@ -16,13 +16,13 @@ from service.storage.errors import DatabaseTimeout, DatabaseUnavailable
 from service.telemetry import Telemetry
 
 BATCH = 100
-"""How many dirty subjects are projected at a time."""
+"""The largest number of dirty subjects that are projected at a time."""
 
 _log = structlog.get_logger(__name__)
 
 
 Reclassified: TypeAlias = list[tuple[FailureCategory, FailureCategory]]
-"""The category of failures before and after, where it changed."""
+"""The old and the new category of each failure whose category changed."""
 
 
 async def project_dirty(
@@ -30,8 +30,9 @@ async def project_dirty(
 ) -> int:
     """Fold the experiments of the next dirty subjects, and return how many subjects there were.
 
-    A subject that is marked dirty again meanwhile stays dirty. If all of them are, the result is 0: a retry at once
-    would do the same again. A subject that cannot be projected is postponed with its error, and stops no other.
+    A subject that is marked dirty again meanwhile stays dirty. If all subjects stay dirty, the result is 0, so that the
+    caller waits before it retries. A subject that cannot be projected is postponed with its error, and does not stop
+    the others.
 
     Args:
         telemetry: counts failures whose category changed; None for a replay, which does not count them.
@@ -74,7 +75,7 @@ async def _project_each(database: Transactions, clock: Callable[[], datetime]) -
                     raise
                 _log.error("projection failed", subject=subject, exc_info=error)
                 failed[subject] = f"{type(error).__name__}: {error}"
-        # Last, because a process that marks one of these subjects waits for its row until the end of the transaction.
+        # Change the marks last: a process that marks one of these subjects again must wait until this transaction ends.
         projected = {subject: mark for subject, mark in claimed.items() if subject not in failed}
         changed = await dirty_subjects.clear(connection, projected)
         for subject, error_text in failed.items():
@@ -83,11 +84,12 @@ async def _project_each(database: Transactions, clock: Callable[[], datetime]) -
 
 
 async def project(connection: Connection, dirty: Collection[Ref]) -> Reclassified:
-    """Fold the experiments that dirty subjects belong to now or belonged to before, and store their exclusions.
+    """Fold the experiments that dirty subjects belong to now or belonged to before, and store the subjects' exclusions.
 
-    The roots are locked before the events are read, so the process that commits last also folds last. Reading again
-    under the lock matters: a dirty subject may be evidence for another root by now. Any root that appears only after
-    the lock was made by a commit that left a dirty subject of its own.
+    The roots are locked before the events are read, so the process that commits last also folds last. The surroundings
+    are read again under the locks, since a dirty subject may have become evidence for another root meanwhile. A root
+    that appears only in the second reading is not folded here: the commit that introduced the root also marked a
+    subject dirty, and the projection of that subject folds the root.
     """
     if not dirty:
         return []

@@ -1,7 +1,7 @@
 """Receive: store each delivery durably, and only then acknowledge it.
 
-Group commit: deliveries that arrive together share one statement and one commit. While a batch is being written, the
-next one collects, so the size of a batch follows the load, and an idle service answers at once.
+Group commit: deliveries that arrive together share one statement and one commit. Deliveries that arrive while a batch
+is being written form the next batch. Batches therefore grow with the load, and an idle service answers at once.
 """
 
 import asyncio
@@ -25,15 +25,15 @@ from service.telemetry import Telemetry
 _log = structlog.get_logger(__name__)
 
 Stored = Literal["stored", "duplicate", "spooled"]
-"""The place of a delivery on disk: new in the inbox, in the inbox before, or new in the spool."""
+"""The place of a delivery on disk: new in the inbox, already stored before, or new in the spool."""
 
-# While one writer waits for its sync to disk, the other one sends a batch.
+# While one writer waits for PostgreSQL to sync a batch to disk, the other writer sends one.
 _WRITERS = 2
 _BATCH = 256
 _BATCH_BYTES = 32 * 1024 * 1024
-# Backpressure: beyond this, deliveries in memory are refused, and the senders retry later.
+# Backpressure: while deliveries of this size wait in memory, new ones are refused, and the senders retry later.
 _MAX_WAITING_BYTES = 64 * 1024 * 1024
-# GitHub and GitLab hang up after ten seconds. Before that, a delivery has to be in the inbox or the spool, or refused.
+# GitHub and GitLab disconnect after ten seconds. By then, a delivery must be in the inbox or the spool, or be refused.
 _INBOX_SECONDS = 7.0
 _INBOX_SECONDS_BEFORE_SPOOL = 2.0
 
@@ -53,8 +53,8 @@ class DeliveryWriter:
     Args:
         telemetry: shows how many deliveries the spool holds, and when each source last delivered.
         spool: the disk buffer; without one, deliveries are refused while PostgreSQL is away.
-        spooling: whether new deliveries may go to the spool; earlier ones move to the inbox in any case.
-        patience: seconds that PostgreSQL has for one batch; by default fewer with a spool.
+        spooling: whether new deliveries may go to the spool. Deliveries in the spool move to the inbox in any case.
+        patience: seconds that PostgreSQL has to store a batch; the default is lower if deliveries may go to the spool.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class DeliveryWriter:
         return self._drain is not None and self._drain.outage
 
     def start(self) -> None:
-        """Start to write, and to move what an earlier process left in the spool; on the running event loop."""
+        """Start the writers, and the task that drains the spool into the inbox, on the running event loop."""
         self._tasks = [asyncio.create_task(self._write_batches(writer), name="receive") for writer in self._writers]
         if self._fallback is not None:
             self._fallback.check_directory()
@@ -92,11 +92,11 @@ class DeliveryWriter:
             self._drain.start()
 
     async def stop(self, patience: float | None = None) -> None:
-        """Write what has arrived, move the spool to the inbox if PostgreSQL answers, and end.
+        """Write the deliveries that have arrived, move the spool to the inbox if PostgreSQL answers, and end the tasks.
 
         Args:
-            patience: seconds for all of it; by default, as long as it takes. The rest is in the spool, or was never
-                acknowledged.
+            patience: seconds for all of this; None for no limit. A delivery that is not in the inbox by then is in the
+                spool, or was never acknowledged.
         """
         self._stopping = True
         self._arrived.set()
@@ -114,22 +114,22 @@ class DeliveryWriter:
         """Store a delivery, and return once it is on disk.
 
         Raises:
-            DatabaseUnavailable: it could not be made durable; the sender should retry later.
-            DatabaseRejected: PostgreSQL does not accept a value, now or later.
+            DatabaseUnavailable: the delivery could not be made durable; the sender should retry later.
+            DatabaseRejected: PostgreSQL rejects a value; a retry cannot succeed.
         """
         return (await self._store_request((delivery,), len(delivery.body)))[0]
 
     async def store_all(self, deliveries: Sequence[Delivery]) -> list[Stored]:
-        """Store all of some deliveries or none, and return once they are on disk.
+        """Store either all of the deliveries or none, and return once they are on disk.
 
         Raises:
-            DatabaseUnavailable: they could not be made durable; the sender should retry later.
-            DatabaseRejected: PostgreSQL does not accept a value of one of them, now or later.
+            DatabaseUnavailable: the deliveries could not be made durable; the sender should retry later.
+            DatabaseRejected: PostgreSQL rejects a value of one delivery; a retry cannot succeed.
         """
         return await self._store_request(deliveries, sum(len(delivery.body) for delivery in deliveries))
 
     async def _store_request(self, deliveries: Sequence[Delivery], size: int) -> list[Stored]:
-        # A request that is larger than the limit is admitted alone.
+        # A request that is larger than the limit is admitted if no other request waits.
         if self._waiting and self._waiting_bytes + size > _MAX_WAITING_BYTES:
             raise DatabaseUnavailable("too many deliveries wait to be stored")
         waiting = _Waiting(deliveries, size, asyncio.get_running_loop().create_future())
@@ -151,7 +151,7 @@ class DeliveryWriter:
             if not self._waiting and not self._stopping:
                 self._arrived.clear()
             if not batch:
-                # The other writer took it.
+                # The other writer took the deliveries.
                 continue
             try:
                 await self._write_batch(batch, writer)
@@ -182,7 +182,7 @@ class DeliveryWriter:
             _fail(left, error)
 
     async def _try_inbox(self, batch: Sequence[_Waiting], writer: inbox_writer.InboxWriter) -> DatabaseError | None:
-        """Write a batch to the inbox, or return why PostgreSQL does not take it."""
+        """Write a batch to the inbox. Return the error if PostgreSQL does not store the batch."""
         try:
             await abandon_after(self._patience, self._write_to_inbox(batch, writer))
         except TimeoutError:
@@ -198,7 +198,7 @@ class DeliveryWriter:
             if len(batch) == 1:
                 _fail(batch, error)
             for waiting in batch if len(batch) > 1 else ():
-                # PostgreSQL rejects the whole statement for one row: write each request alone.
+                # PostgreSQL rejects the whole statement because of one row: write each request alone.
                 await self._write_to_inbox([waiting], writer)
         else:
             for waiting in batch:
@@ -217,7 +217,7 @@ class DeliveryWriter:
 
 
 def _answer(waiting: _Waiting, new: set[UUID], where: Literal["stored", "spooled"]) -> None:
-    """Answer a request, and remove its deliveries from the new ones: a second copy in the batch is a duplicate."""
+    """Answer a request, and remove its deliveries from `new`, so that a second copy in the batch is a duplicate."""
     stored: list[Stored] = []
     for delivery in waiting.deliveries:
         stored.append(where if delivery.id in new else "duplicate")

@@ -1,4 +1,4 @@
-"""Retention: delete bodies, and evidence that belongs to no experiment, after a time."""
+"""Retention: delete old bodies, and old evidence that belongs to no experiment."""
 
 from datetime import datetime
 
@@ -13,9 +13,9 @@ _BATCH = 100
 
 
 async def delete_bodies(database: Database, before: datetime) -> int:
-    """Delete the bodies of processed deliveries that were received before a time, and return how many.
+    """Delete the bodies of processed deliveries that were received before `before`, and return their number.
 
-    The deliveries stay, and so do their events. Each small batch is a transaction of its own.
+    The deliveries and their events stay. Each small batch is a separate transaction.
 
     Raises:
         DatabaseUnavailable: some batches are done; the next call does the rest.
@@ -30,10 +30,10 @@ async def delete_bodies(database: Database, before: datetime) -> int:
 
 
 async def delete_unattached(database: Database, before: datetime) -> int:
-    """Delete subjects that belong to no experiment and were last received before a time, and return how many.
+    """Delete subjects that belong to no experiment and had no event since `before`, and return their number.
 
-    Experiments and all their evidence stay. So do excluded subjects, which a metric counts. Each small batch is a
-    transaction of its own, so that recording never waits long.
+    Experiments and all their evidence stay. Excluded subjects stay too, since a metric counts them. Each small batch is
+    a separate transaction, so that transactions that record deliveries never wait long.
 
     Raises:
         DatabaseUnavailable: some batches are done; the next call does the rest.

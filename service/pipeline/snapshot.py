@@ -27,8 +27,8 @@ class Snapshot:
 
     Attributes:
         taken_at: the moment.
-        text: the Prometheus text format.
-        openmetrics: OpenMetrics without its closing line, so that more can follow.
+        text: the metrics in the Prometheus text format.
+        openmetrics: the metrics in OpenMetrics, without its closing line, so that more lines can follow.
     """
 
     taken_at: datetime
@@ -90,10 +90,10 @@ class ExperimentCache:
         self._combined = 0
 
     async def view(self, connection: Connection, terms: Terms, now: datetime, *before: datetime) -> View:
-        """Read the view of a moment: the projected experiments that its metrics need, and the exclusions.
+        """Read the view as of `now`: the projected experiments that its metrics need, and the exclusions.
 
         Args:
-            before: earlier moments that the view can be moved back to.
+            before: earlier moments to which the caller may move the view back; their experiments are read too.
         """
         since = min((now, *before)) - max(window.length for window in terms.windows)
         needed: dict[UUID, int] = {}
@@ -129,7 +129,7 @@ async def take_snapshot(
 ) -> Snapshot:
     """Take a snapshot of this moment, from the projected experiments.
 
-    With many experiments it blocks the event loop for seconds: call it in a process of its own.
+    With many experiments, this blocks the event loop for seconds: call it in a separate process.
 
     Args:
         clock: the time now, UTC.
@@ -139,7 +139,7 @@ async def take_snapshot(
     """
     async with database.read_transaction() as connection:
         view = await cache.view(connection, terms, clock())
-    # The moment follows the read, so that it lies ahead of every instant that was read.
+    # Take the time after the read, so that it is later than every instant that was read.
     view = view.at(clock())
     cache.warn_of_combined_teams(view.combined_teams, terms)
     return render(view)
@@ -157,7 +157,7 @@ def families_of(view: View) -> Iterator[Metric]:
 
 
 def sample_values(view: View) -> dict[str, float]:
-    """Every sample of a view, under its name and labels as PromQL writes them."""
+    """The value of every sample of a view, by the sample's name and labels in PromQL notation."""
     return {
         _written(sample.name, sample.labels): sample.value for family in families_of(view) for sample in family.samples
     }

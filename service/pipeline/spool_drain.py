@@ -28,7 +28,7 @@ class SpoolDrain:
 
     Args:
         telemetry: shows how many deliveries the spool holds, and when each source last delivered.
-        patience: seconds that PostgreSQL has to answer whether it is back.
+        patience: seconds to wait for an answer when checking whether PostgreSQL is back.
     """
 
     def __init__(self, database: Database, telemetry: Telemetry, spool: Spool, patience: float) -> None:
@@ -47,7 +47,7 @@ class SpoolDrain:
         return self._outage
 
     def check_directory(self) -> None:
-        """Warn at the start if the spool's directory cannot be used, and not only during the first outage."""
+        """Log a warning if the spool's directory cannot be used, before the first outage needs it."""
         try:
             self._spool.check_directory()
         except SpoolUnavailable as error:
@@ -60,7 +60,7 @@ class SpoolDrain:
         self._task = asyncio.create_task(self._drain(), name="drain the spool")
 
     async def finish(self) -> None:
-        """Move what the spool holds, if PostgreSQL answers, and end the task."""
+        """Move the deliveries in the spool to the inbox if PostgreSQL answers, and end the task."""
         self._stopping = True
         self._filled.set()
         if self._task is not None:
@@ -76,7 +76,7 @@ class SpoolDrain:
         """Add deliveries to the spool durably, and return the ids of the new ones.
 
         Raises:
-            SpoolUnavailable: they could not be written to disk.
+            SpoolUnavailable: the deliveries could not be written to disk.
         """
         if not self._outage:
             _log.warning("deliveries go to the spool", cause=str(cause))
@@ -85,7 +85,7 @@ class SpoolDrain:
         try:
             return set(await asyncio.to_thread(self._spool.add, deliveries))
         finally:
-            # After the write, because the task looks into the spool at once.
+            # Wake the task only after the write, because it reads the spool at once.
             self._filled.set()
 
     async def show_pending(self) -> None:
@@ -97,7 +97,7 @@ class SpoolDrain:
         """Move deliveries to the inbox, oldest first, whenever there are some and PostgreSQL answers."""
         while True:
             await self._wait_until_filled()
-            # Before reading, so that a delivery added meanwhile is read in the next round.
+            # Clear the flag before reading, so that a delivery added meanwhile is read in the next round.
             self._filled.clear()
             stopping = self._stopping
             await self.show_pending()
@@ -119,7 +119,7 @@ class SpoolDrain:
                 return
 
     async def _try_move(self) -> int | None:
-        """Move the next deliveries, and return how many, or None where that failed."""
+        """Move the next deliveries, and return their number, or None if that failed."""
         try:
             return await self._move()
         except (DatabaseError, SpoolUnavailable, TimeoutError) as error:
@@ -140,10 +140,10 @@ class SpoolDrain:
         stored = await abandon_after(_MOVE_SECONDS, self._store(oldest)) if oldest else []
         self._end_outage()
         if oldest:
-            # An earlier process may have received them.
+            # An earlier process may have received these deliveries, so this one has not recorded them yet.
             for delivery in oldest:
                 self._telemetry.record_last_delivery(delivery.source, delivery.received_at)
-            # Removed last: if the process is killed here, they move again, as duplicates.
+            # Remove the deliveries last: if the process is killed before, they move again and count as duplicates.
             await asyncio.to_thread(self._spool.remove, stored)
         await self.show_pending()
         return len(oldest)

@@ -22,7 +22,7 @@ class Surroundings:
         marked: the subjects that are marked as experiments and not excluded.
         roots: the subjects, ancestors and descendants that are experiments.
         excluded: the subjects, ancestors and descendants that metrics exclude and that are evidence for no experiment.
-        events: the events of each subject that is linked to them.
+        events: the events of each of these subjects, and of each subject linked to them.
     """
 
     names: frozenset[Ref]

@@ -1,1 +1,1 @@
-"""Queries: what callers read from the store, and the few writes that people start."""
+"""Queries: reads for the API and the commands, and the few writes that users start."""

@@ -1,4 +1,4 @@
-"""Experiments as they were projected last, listed and looked up, with their status."""
+"""List and look up experiments, as last projected, with their status."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,11 +25,11 @@ class ExperimentStatus:
     """An experiment and its status at one moment.
 
     Attributes:
-        overdue: whether the metrics count it as open and older than its team's threshold.
-        forgotten: whether the metrics count it as open and without activity for too long.
-        threshold: how long an experiment of its team may take.
-        age: the time since the idea; None if it is concluded or its idea lies in the future.
-        stages: how long each known stage took.
+        overdue: whether the metrics count the experiment as open and older than its team's threshold.
+        forgotten: whether the metrics count the experiment as open and without activity for too long.
+        threshold: how long an experiment of the team may take before it is overdue.
+        age: the time since the idea; None if the experiment is concluded or the idea lies in the future.
+        stages: the duration of each stage that is known.
     """
 
     experiment: Experiment
@@ -57,13 +57,13 @@ def status_of(experiment: Experiment, terms: Terms, now: datetime) -> Experiment
 
 @dataclass(frozen=True, slots=True)
 class ExperimentFilter:
-    """The conditions that listed experiments meet; None is no condition.
+    """The conditions that listed experiments must meet. None means no condition.
 
     Attributes:
         ref: an id, or any name of an experiment or of evidence for it.
         team: the team's name in any case; `_none` for experiments without a team.
-        since: the idea came then or later.
-        until: the idea came earlier.
+        since: the earliest time of the idea, inclusive.
+        until: the latest time of the idea, exclusive.
     """
 
     ref: str | None = None
@@ -87,12 +87,12 @@ async def list_experiments(
     cursor: str | None,
     limit: int,
 ) -> tuple[list[ExperimentStatus], str | None]:
-    """List one page of experiments as of `now`, and return it with the cursor of the next page or None.
+    """List one page of experiments as of `now`, and return it with the cursor of the next page (None after the last).
 
     Raises:
         BadReference: `ref` is neither an id nor a reference.
         InvalidCursor: the cursor does not come from an earlier page of the same list.
-        DatabaseUnavailable: they cannot be read.
+        DatabaseUnavailable: the experiments cannot be read.
     """
     async with database.read_transaction() as connection:
         filters = await _filters(connection, asked, terms, now)
@@ -118,7 +118,7 @@ async def _filters(connection: Connection, asked: ExperimentFilter, terms: Terms
 
 
 async def _named(connection: Connection, ref: str) -> tuple[list[UUID] | None, frozenset[Ref] | None]:
-    """The id, or the possible roots of a reference: the subject itself, and the subjects that it is evidence for."""
+    """The id, or else the possible roots of a reference: its subject, and the subjects for which that is evidence."""
     try:
         return [UUID(ref)], None
     except ValueError:
@@ -138,7 +138,7 @@ def _late(asked: ExperimentFilter, terms: Terms, now: datetime) -> list[AgeFilte
         due = {team: now - length for team, length in terms.thresholds.items()}
         late.append(AgeFilter("idea_at", now - terms.threshold(""), due, asked.overdue))
     if asked.forgotten is not None:
-        # An experiment is forgotten from the moment when it has been quiet for exactly as long.
+        # One tick more: an experiment is forgotten as soon as it has been quiet for exactly this long.
         late.append(AgeFilter("last_activity_at", now - terms.forgotten_after + _TICK, {}, asked.forgotten))
     return late
 
@@ -147,9 +147,9 @@ async def find_experiment(database: Database, named: str, terms: Terms, now: dat
     """Look up the experiment with this id, or with this root under any of its names, as of `now`.
 
     Raises:
-        UnknownSubject: there is none; the message suggests what to try next.
-        BadReference: it is neither an id nor a reference.
-        DatabaseUnavailable: it cannot be read.
+        UnknownSubject: there is no such experiment; the message suggests what to try next.
+        BadReference: `named` is neither an id nor a reference.
+        DatabaseUnavailable: the experiment cannot be read.
     """
     async with database.read_transaction() as connection:
         try:
@@ -165,10 +165,10 @@ async def find_experiment(database: Database, named: str, terms: Terms, now: dat
 
 
 def explain_absence(named: str, surroundings: Surroundings | None) -> str:
-    """Explain why a name is no experiment, and what to try next.
+    """Explain why there is no experiment with this name or id, and what to try next.
 
     Args:
-        named: a reference, or without surroundings, an id.
+        named: a reference if its surroundings are given, otherwise an id.
     """
     if surroundings is None:
         return f"there is no experiment {named}; a renamed experiment has another id: look it up by its reference"

@@ -29,7 +29,7 @@ class ExplainedEvent:
     """One event, the deliveries that brought it, and whether it applies to the experiment.
 
     Attributes:
-        subject: the event's subject. For the branch of a fork it leaves out the owner, who is a person.
+        subject: the event's subject. The branch of a fork is named without the fork's owner, who is a person.
     """
 
     event: LifecycleEvent
@@ -48,17 +48,17 @@ class MetricSample:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """A subject, and what follows from its events.
+    """A subject, and the conclusions from its events.
 
     Attributes:
-        subject: its newest name.
-        status: the experiment that it is, or None.
-        serves: the experiments that it is evidence for.
-        why_not: why it is not an experiment; empty if it is one.
-        events: every event of the subject and its evidence, in order of time.
+        subject: the subject's newest name.
+        status: the status of the experiment; None if the subject is not an experiment.
+        serves: the roots of the experiments for which the subject is evidence.
+        why_not: why the subject is not an experiment; empty if it is one.
+        events: every event of the subject and of its evidence, in order of time.
         omissions: the parts of the experiment that metrics omit now, and why.
-        samples: the samples that count it now; empty if it is not an experiment.
-        excluded: why and since when a subject that was marked is excluded; None for others.
+        samples: the metric samples that count the experiment now; empty if the subject is not an experiment.
+        excluded: why and since when metrics exclude the subject, if it was marked; None if they do not exclude it.
     """
 
     subject: Ref
@@ -72,11 +72,11 @@ class Explanation:
 
 
 async def explain(database: Database, subject: Ref, terms: Terms, now: datetime) -> Explanation:
-    """Explain a subject as of `now`, by any of its names.
+    """Explain a subject as of `now`. `subject` may be any of its names, old or new.
 
     Raises:
-        UnknownSubject: no event names it.
-        DatabaseUnavailable: it cannot be read.
+        UnknownSubject: no event or link names the subject.
+        DatabaseUnavailable: the events cannot be read.
     """
     async with database.transaction() as connection:
         names = await aliases.read_all(connection)
@@ -102,7 +102,7 @@ async def explain(database: Database, subject: Ref, terms: Terms, now: datetime)
                 origins.get((event.subject, event_id(event)), ()),
             )
             for event in sorted(found, key=lambda event: (event.occurred_at, event.subject, event_id(event)))
-            # The declarations of a fork's branch, its URL and its project, name the owner and apply to nothing.
+            # Omit the declarations about a fork's branch: its URL and project name the owner, and no metric uses them.
             if (shown := _without_owner(event.subject, subjects)) == event.subject or not isinstance(event, Declaration)
         ],
         omissions=omissions(experiment, now) if experiment else (),
@@ -116,7 +116,7 @@ async def find_subject(database: Database, named: str) -> Ref:
 
     Raises:
         UnknownSubject: no experiment has this id.
-        BadReference: it is neither an id nor a reference.
+        BadReference: `named` is neither an id nor a reference.
     """
     try:
         experiment = UUID(named)
@@ -130,7 +130,7 @@ async def find_subject(database: Database, named: str) -> Ref:
 
 
 def _without_owner(subject: Ref, subjects: Collection[Ref]) -> str:
-    """A subject without the owner of a fork, who is a person: only the branches of forks are evidence."""
+    """The subject's name without the owner of a fork, who is a person. Only branches can belong to a fork."""
     if not subject.startswith(_BRANCH):
         return subject
     project, _, name = subject.removeprefix(_BRANCH).partition("@")

@@ -1,4 +1,4 @@
-"""Spill: collect text by its place, and spill it to disk where memory does not suffice (an external merge sort)."""
+"""External merge sort: collect text by its place in the output, and spill it to disk when memory is full."""
 
 import struct
 from collections import defaultdict
@@ -14,17 +14,17 @@ _HEAD = struct.Struct(">IIQ")
 _MEMORY_BYTES = 1 << 26
 
 Place: TypeAlias = tuple[int, int]
-"""The position in the output: the number of a family, and the number of a metric in it."""
+"""The position in the output: the number of a family, and the number of a metric within the family."""
 
 
 class SpillBuffer:
-    """Collects text by place, and keeps the order of addition within a place.
+    """Collects text by place. Within a place, text stays in the order in which it was added.
 
     Whenever memory is full, the text is written to a temporary file in the order of the places. Reading merges the
     files.
 
     Args:
-        memory_bytes: how many bytes of text stay in memory.
+        memory_bytes: the largest number of bytes of text in memory.
     """
 
     def __init__(self, memory_bytes: int = _MEMORY_BYTES) -> None:
@@ -46,7 +46,7 @@ class SpillBuffer:
         """Add text at its place.
 
         Raises:
-            OSError: there is no room for temporary files.
+            OSError: there is no disk space for temporary files.
         """
         self._text[place] += text
         self._size += len(text)
@@ -54,8 +54,8 @@ class SpillBuffer:
             self._spill()
 
     def read(self) -> Iterator[tuple[Place, bytes]]:
-        """Read everything in the order of the places, once. A place may come in several parts."""
-        # For equal places, merge takes the earlier file first.
+        """Read all text in the order of the places. Call this once. The text of a place may come in several parts."""
+        # For equal places, `merge` takes the earlier file first.
         yield from merge(*map(_read, self._spilled), self._in_order(), key=itemgetter(0))
 
     def _in_order(self) -> Iterator[tuple[Place, bytes]]:

@@ -26,13 +26,13 @@ from service.storage.database import Database
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNSETTLED = timedelta(hours=3)
 
-# The same few counts repeat.
+# Cached, because few different values occur, again and again.
 _number = lru_cache(4096)(floatToGoString)
 
 _Labels: TypeAlias = tuple[tuple[str, str], ...]
 
 Progress = Callable[[int, int], None]
-"""Called with the number of moments that are done, and of all."""
+"""Called with the number of moments done, and the number of all moments."""
 
 
 class TakenLabel(Exception):
@@ -51,7 +51,7 @@ async def read_history(database: Database) -> ExperimentHistory:
     """Read all experiments and exclusions.
 
     Raises:
-        DatabaseUnavailable: they cannot be read.
+        DatabaseUnavailable: the experiments cannot be read.
     """
     async with database.transaction() as connection:
         return ExperimentHistory(
@@ -60,14 +60,14 @@ async def read_history(database: Database) -> ExperimentHistory:
 
 
 def earliest_moment(history: ExperimentHistory, terms: Terms, now: datetime) -> datetime:
-    """The first moment with metrics: the first idea, but not before the widest window begins."""
+    """The first moment with metrics: the time of the first idea, or the beginning of the widest window if later."""
     widest = now - max(window.length for window in terms.windows)
     first = min((experiment.idea_at for experiment in history.experiments), default=now)
     return max(first, widest)
 
 
 def export_moments(since: datetime, until: datetime, step: timedelta, now: datetime) -> Sequence[datetime]:
-    """The moments of an export, in order: every multiple of a step, such as each midnight UTC.
+    """The moments of an export, in order: every multiple of `step` since 1970, such as each midnight UTC.
 
     The last moment is at least three hours before `now`: Prometheus keeps later samples in memory, and an imported
     block would overlap with them.
@@ -86,7 +86,7 @@ class Export:
     """Writes the metrics of many moments.
 
     Attributes:
-        terms: the windows, thresholds and limits of today.
+        terms: the current windows, thresholds and limits.
         labels: labels to add to every series, such as those that a scrape adds.
         progress: called after each moment.
     """
@@ -103,7 +103,7 @@ class Export:
 
         Raises:
             TakenLabel: the metrics have one of the labels already.
-            OSError: there is no room for temporary files.
+            OSError: there is no disk space for temporary files.
         """
         today = View.of(history.experiments, self.terms, max(moments, default=_EPOCH), history.excluded)
         with SpillBuffer() as buffer:
@@ -116,20 +116,20 @@ class Export:
 
 
 def families_as_of(today: View, then: datetime) -> Iterator[Metric]:
-    """The families of a snapshot of that moment, without its duration."""
+    """The metric families of a snapshot as of `then`, except the duration of the snapshot."""
     yield from families_of(view_as_of(today, then))
     yield timestamp(then)
 
 
 def view_as_of(today: View, then: datetime) -> View:
-    """The view of an earlier moment, from the events that are stored now."""
+    """The view as of an earlier moment, from the experiments as they are stored now."""
     past = (_as_of(experiment, then) for experiment in today.experiments)
     return View((experiment for experiment in past if experiment), today.terms, then, today.exclusions)
 
 
 def _as_of(measured: MeasuredExperiment, then: datetime) -> MeasuredExperiment | None:
     past = as_of(measured.experiment, then)
-    # Most experiments of a long history were concluded by then, and did not change.
+    # Most experiments of a long history were concluded by then and have not changed since, so they are reused.
     return measured if past is measured.experiment else MeasuredExperiment.of(past) if past else None
 
 
@@ -147,7 +147,7 @@ class _Transcript:
         self._places: dict[tuple[int, _Labels], Place] = {}
 
     def add(self, families: Iterable[Metric], then: datetime) -> None:
-        """Add the families of a moment that is later than those before."""
+        """Add the families of the next moment. Moments must be added in order."""
         stamp = f"{then.timestamp():.0f}"
         for number, family in enumerate(families):
             if number == len(self._heads):
@@ -158,14 +158,14 @@ class _Transcript:
                 self._buffer.add(place, f"{series} {_number(sample.value)} {stamp}\n".encode())
 
     def read(self) -> Iterator[bytes]:
-        """Read everything in order, without families that have no sample."""
+        """Read all lines in order, without the families that have no samples."""
         for number, metrics in groupby(self._buffer.read(), key=lambda part: part[0][0]):
             yield self._heads[number]
             for _, lines in metrics:
                 yield lines
 
     def _locate(self, family: int, sample: Sample) -> tuple[Place, str]:
-        """The place of a sample's line, and the series that it begins with."""
+        """The place of a sample's line, and the text of the series with which the line begins."""
         key = sample.name, tuple(sample.labels.items())
         located = self._series.get(key)
         if located is None:
@@ -181,6 +181,6 @@ class _Transcript:
         if taken := self._labels.keys() & sample.labels.keys():
             raise TakenLabel(f"the metrics have a label {min(taken)} of their own")
         labels = sorted({**self._labels, **sample.labels}.items())
-        # To Prometheus, an empty label is no label.
+        # Prometheus treats an empty label like a missing one.
         written = ",".join(f'{name}="{escape(value)}"' for name, value in labels if value)
         return f"{sample.name}{{{written}}}"

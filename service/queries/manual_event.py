@@ -44,9 +44,9 @@ class ManualEvent:
 
     Attributes:
         event: the type of the CloudEvent, after `dev.loopgauge.experiment.`.
-        occurred_at: when it happened; None for the time of receipt.
+        occurred_at: when the event happened; None for the time of receipt.
         data: the data of the CloudEvent.
-        key: the idempotency key: two requests for an experiment with the same key are one event.
+        key: the idempotency key. Two requests for one experiment with the same key record one event.
     """
 
     event: str
@@ -66,16 +66,16 @@ class RecordedEvent:
 async def record_manual_event(
     database: Database, writer: DeliveryWriter, named: str, manual: ManualEvent, now: datetime
 ) -> RecordedEvent:
-    """Record an event of an experiment, or one that proposes it, and return once it is on disk.
+    """Record an event of an experiment, or an event that proposes a new one, and return once the event is on disk.
 
-    The check compares it with what is committed: deliveries that are still pending do not take part.
+    The event is checked for contradictions with committed events only, not with deliveries that are still pending.
 
     Args:
         named: the experiment's id, or its reference under any of its names.
 
     Raises:
         UnknownSubject: there is no such experiment, and the event does not propose it.
-        BadReference: it is neither an id nor a reference.
+        BadReference: `named` is neither an id nor a reference.
         InvalidEvent: a field is malformed, or the time lies in the future.
         ImplausibleEvent: the event contradicts the experiment.
         KeyReused: another request used the key before.
@@ -86,7 +86,7 @@ async def record_manual_event(
         surroundings = await read_surroundings(connection, [subject])
         root = surroundings.canonical(subject)
         delivery = _delivery(root, manual, now)
-        # Before the check, which would compare a repeated event with itself.
+        # Look for a duplicate before the check, which would otherwise compare a repeated event with itself.
         if await _is_duplicate(connection, delivery):
             return RecordedEvent(delivery.id, "duplicate")
     if why := _find_gap(manual):
@@ -104,7 +104,7 @@ async def record_manual_event(
 
 
 def _delivery(root: Ref, manual: ManualEvent, now: datetime) -> Delivery:
-    """The delivery of a manual event: a CloudEvent, as if it had been posted."""
+    """The delivery of a manual event: a CloudEvent, as if a client had sent it to POST /events."""
     event = {
         "specversion": "1.0",
         "id": f"{experiment_id(root)} {manual.key}",
@@ -120,7 +120,7 @@ def _delivery(root: Ref, manual: ManualEvent, now: datetime) -> Delivery:
         [envelope] = separate(headers, body, now)
     except InvalidEvent as error:
         raise InvalidEvent(_FIELDS.get(error.field, error.field.removeprefix("data.")), error.problem) from error
-    # The digest outlives the body, and tells a repeated request from another one with the same key.
+    # The digest is kept longer than the body. It distinguishes a repeated request from another one with the same key.
     digest = f"sha-256=:{base64.b64encode(sha256(body).digest()).decode()}:"
     return Delivery(
         CloudEvents.name, CloudEvents.name, envelope.provider_id, {**envelope.headers, _DIGEST: digest}, body, now

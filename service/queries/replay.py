@@ -1,4 +1,4 @@
-"""Replay: interpret stored deliveries again, by today's rules."""
+"""Replay: interpret stored deliveries again, by the current rules."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -31,12 +31,12 @@ _Done = TypeVar("_Done")
 
 Clock = Callable[[], datetime]
 Progress = Callable[[int, int], None]
-"""Called with the number of deliveries that are done, and of all."""
+"""Called with the number of deliveries done, and the number of all deliveries."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayResult:
-    """How many deliveries a replay read, and each sample that changed, with its values before and after."""
+    """The number of deliveries that a replay read, and the values before and after of each sample that changed."""
 
     deliveries: int
     changed: Mapping[str, tuple[float | None, float | None]]
@@ -44,10 +44,10 @@ class ReplayResult:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """Interprets deliveries again as long as their bodies are stored. Events of other deliveries stay as they are.
+    """Interprets all deliveries again whose bodies are still stored. The events of other deliveries do not change.
 
     Attributes:
-        rules: the rules of today.
+        rules: the current rules.
         terms: the windows, thresholds and limits of the metrics that are compared.
         clock: the time now, UTC.
         progress: called after each batch.
@@ -61,11 +61,11 @@ class Replay:
     async def run(self, database: Database, since: datetime | None = None) -> ReplayResult:
         """Replay the deliveries received since a time, batch by batch, while live traffic goes on.
 
-        Each batch is a transaction of its own, retried while PostgreSQL is away for a moment. Deliveries received after
-        the start are not replayed.
+        Each batch is a separate transaction, which is retried if PostgreSQL is away for a moment. Deliveries received
+        after the start are not replayed.
 
         Raises:
-            DatabaseUnavailable: some batches are done; another run does no harm, and reports what it still changes.
+            DatabaseUnavailable: some batches are done. Another run is safe, and reports only the remaining changes.
         """
         return await self._replay(database, since)
 
@@ -73,13 +73,13 @@ class Replay:
         """Report what `run` would change, without changing anything or blocking live traffic.
 
         Raises:
-            DatabaseUnavailable: it did not finish.
+            DatabaseUnavailable: the dry run did not finish.
         """
         async with open_dry_run(database) as copies:
             return await self._replay(copies, since)
 
     async def _replay(self, database: Transactions, since: datetime | None) -> ReplayResult:
-        # A change that waits for its projection is not a change by the replay.
+        # Project first, since changes that already wait for their projection are not changes by the replay.
         await self._project(database)
         async with database.transaction() as connection:
             before = await ExperimentCache().view(connection, self.terms, self.clock())
@@ -91,7 +91,7 @@ class Replay:
         await _retry(database, partial(self._project, database))
         async with database.transaction() as connection:
             after = await ExperimentCache().view(connection, self.terms, self.clock())
-        # Both views are moved to now, so that the time that has passed changes no sample.
+        # Compare both views as of the same time, so that no sample differs only because time has passed.
         now = self.clock()
         return ReplayResult(done, _changes(sample_values(before.at(now)), sample_values(after.at(now))))
 
@@ -118,7 +118,7 @@ class Replay:
 
 
 async def _retry(database: Transactions, work: Callable[[], Awaitable[_Done]]) -> _Done:
-    """Retry work with a backoff while PostgreSQL is away. A dry run is one transaction, and cannot be retried."""
+    """Retry work with backoff while PostgreSQL is away. A dry run is not retried, since it is a single transaction."""
     for pause in () if database.exclusive else _BACKOFF:
         try:
             return await work()
@@ -129,6 +129,6 @@ async def _retry(database: Transactions, work: Callable[[], Awaitable[_Done]]) -
 
 
 def _changes(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, tuple[float | None, float | None]]:
-    """The samples that differ; a sample that is missing on one side is None there."""
+    """The values before and after of each sample that differs. None marks a missing sample."""
     names = sorted({*before, *after})
     return {name: (before.get(name), after.get(name)) for name in names if before.get(name) != after.get(name)}

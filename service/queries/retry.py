@@ -1,4 +1,4 @@
-"""Retry: requeue failed deliveries, which a worker then interprets by today's code and rules."""
+"""Retry: requeue failed deliveries, which a worker then interprets by its current code and rules."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ class RetryResult:
     """The result of a retry for one delivery.
 
     Attributes:
-        delivery: its id.
-        status: *retried*: it had failed, and is pending again; *pending*: it was pending before; *refused* or
-            *unknown*: it did not change.
+        delivery: the delivery's id.
+        status: *retried*: the delivery had failed, and is pending again; *pending*: it was already pending; *refused*
+            or *unknown*: it did not change.
         detail: the status in words, and its reason.
     """
 
@@ -33,10 +33,10 @@ class RetryResult:
 
 
 async def retry_selected(database: Database, deliveries: Sequence[UUID]) -> list[RetryResult]:
-    """Requeue those of the deliveries that failed, and return the result for each.
+    """Requeue the failed ones among the deliveries, and return a result for each delivery.
 
     Raises:
-        DatabaseUnavailable: the last batch and all after it did not change.
+        DatabaseUnavailable: the batch that was being retried, and all batches after it, did not change.
     """
     retried: list[RetryResult] = []
     for start in range(0, len(deliveries), _BATCH):
@@ -48,11 +48,11 @@ async def retry_selected(database: Database, deliveries: Sequence[UUID]) -> list
 async def retry_failed(
     database: Database, source: str | None = None, since: datetime | None = None
 ) -> AsyncIterator[RetryResult]:
-    """Requeue every delivery that has failed so far, newest first.
+    """Requeue every failed delivery, newest first.
 
     Args:
         source: only deliveries of this source.
-        since: only deliveries received then or later.
+        since: only deliveries received at this time or later.
 
     Raises:
         DatabaseUnavailable: deliveries without a result did not change.
@@ -60,7 +60,7 @@ async def retry_failed(
     cursor = None
     while True:
         async with database.transaction() as connection:
-            # The cursor moves down from the newest, so a delivery that fails again meanwhile is not retried twice.
+            # The cursor only moves to older deliveries, so a delivery that fails again meanwhile is not retried twice.
             rows, cursor = await inbox_listing.read_page(
                 connection, source=source, verdict="failed", since=since, cursor=cursor, limit=_BATCH
             )

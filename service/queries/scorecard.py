@@ -26,16 +26,16 @@ class _CachedRows:
     today: Rows
     before: Rows
     until: datetime
-    """When they expire."""
+    """The time at which the rows expire."""
 
 
 class Scorecards:
-    """Compiles the scorecards of any team and window, from one cache.
+    """Compiles scorecards for any team and window, and caches the rows that they share.
 
     Args:
         terms: the thresholds and limits of the metrics; each scorecard brings its own window.
         clock: the time now, UTC.
-        lifetime: how long rows are cached, and at least twice as long as computing them takes.
+        lifetime: how long rows are cached, unless twice the time of computing them is longer.
     """
 
     def __init__(self, database: Database, terms: Terms, clock: Callable[[], datetime], lifetime: timedelta) -> None:
@@ -48,9 +48,9 @@ class Scorecards:
         self._rows: dict[timedelta, _CachedRows] = {}
 
     async def scorecard(self, team: str, window: Window) -> Scorecard:
-        """Compile the scorecard of a team, by the team's name or the label value of its row; one at a time.
+        """Compile the scorecard of a team, given by its name or its label value. Make one call at a time.
 
-        With many experiments it blocks the event loop for seconds: call it in a process of its own.
+        With many experiments, this blocks the event loop for seconds: call it in a separate process.
 
         Raises:
             UnknownTeam: no experiment belongs to this team.
@@ -59,7 +59,7 @@ class Scorecards:
         rows = self._rows.pop(window.length, None)
         if rows is None or not rows.today.view.now <= self._clock() < rows.until:
             rows = await self._read(window)
-        # Last, so that the window used least recently is evicted first.
+        # Insert the window at the end, so that the least recently used window is evicted first.
         self._rows[window.length] = rows
         while len(self._rows) > _CACHED_WINDOWS:
             del self._rows[next(iter(self._rows))]
@@ -74,14 +74,14 @@ class Scorecards:
                 began = self._clock()
                 view = await self._cache.view(connection, reach, began, began - window.length)
         except Exception:
-            # The next connection may reach a restored server, where the same version is another state.
+            # Drop the cache: the next connection may reach a restored server, where equal versions mean other rows.
             self._cache = ExperimentCache()
             raise
-        # The moment follows the read, so that it lies ahead of every instant that was read.
+        # Take the time after the read, so that it is later than every instant that was read.
         now = self._clock()
         view = View(view.experiments, replace(self._terms, windows=(window,)), now)
         today, before = Rows(view), Rows(view_as_of(view, now - window.length))
-        # Compute the populations that the rows of all teams share, so that `ready` includes the time it takes.
+        # Compute the populations that the rows of all teams share now, so that `ready` includes the time for them.
         compile_scorecard(ORGANISATION, today, before)
         ready = self._clock()
         return _CachedRows(today, before, until=ready + max(self._lifetime, 2 * (ready - began)))

@@ -1,1 +1,1 @@
-"""The runtime: background work, the election of a leader, child processes, and the shutdown."""
+"""The runtime: background work, leader election, child processes, and the shutdown."""

@@ -16,7 +16,7 @@ from service.telemetry import Telemetry
 from service.telemetry.backlog import Backlog
 
 _PATIENCE_SECONDS = 10.0
-# Counting millions takes seconds, so the pause grows with it: counting takes at most this share of the time.
+# Counting millions of deliveries takes seconds. The pauses grow with it, so that it takes at most this share of time.
 _SHARE = 0.05
 _LONGEST_PAUSE_SECONDS = 30.0
 _PAGE = 20_000
@@ -28,11 +28,11 @@ _log = structlog.get_logger(__name__)
 
 
 class BacklogMonitor:
-    """Measures the backlog again and again, and finds the last delivery of each source once.
+    """Measures the backlog repeatedly, and looks up the last delivery of each source once.
 
     Args:
-        sources: the sources that this process receives.
-        interval: how often to measure; less often where it takes long.
+        sources: the sources whose deliveries this process receives.
+        interval: the time between two measurements; longer if a measurement takes long.
         clock: the time now, UTC.
     """
 
@@ -60,7 +60,7 @@ class BacklogMonitor:
         ]
 
     async def stop(self) -> None:
-        """End, within the shutdown budget."""
+        """Stop the tasks, within the shutdown budget."""
         self._ending.set()
         await asyncio.wait(self._tasks, timeout=shutdown.MONITOR_SECONDS)
         for task in self._tasks:
@@ -88,12 +88,12 @@ class BacklogMonitor:
         async with self._database.transaction() as connection:
             backlog = await progress.read_backlog(connection)
         oldest = backlog.oldest_pending_at
-        # The clock of the machine that received it may be ahead.
+        # The clock of the machine that received the delivery may be ahead.
         age = max(0.0, (self._clock() - oldest).total_seconds()) if oldest is not None else 0.0
         return Backlog(backlog.pending, age, backlog.failed, backlog.dirty)
 
     async def _find_last_deliveries(self) -> None:
-        """Find the last delivery of each source, reading back from the newest one, page by page up to a limit."""
+        """Find the last delivery of each source. Read from the newest delivery back, page by page, up to a limit."""
         missing = set(self._sources)
         cursor: tuple[datetime, UUID] | None = None
         pages = 0

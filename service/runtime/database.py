@@ -1,4 +1,4 @@
-"""The database for as long as the process runs: a server elsewhere, or the embedded one under supervision."""
+"""The database while the process runs: an external server, or the embedded one, which is restarted if it is killed."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -38,8 +38,8 @@ async def run_embedded(data_dir: Path, tuning: Mapping[str, str] | None) -> Asyn
     """Run the embedded PostgreSQL, restart it when it is killed, and stop it at the end.
 
     Args:
-        data_dir: where its cluster is.
-        tuning: PostgreSQL's own settings, where it does not run yet.
+        data_dir: the directory that contains the cluster.
+        tuning: PostgreSQL's own settings, which apply if it is not running yet.
 
     Raises:
         EmbeddedUnavailable: the embedded server cannot run.
@@ -48,7 +48,7 @@ async def run_embedded(data_dir: Path, tuning: Mapping[str, str] | None) -> Asyn
     server = EmbeddedServer(data_dir, tuning)
     starting = asyncio.create_task(asyncio.to_thread(server.start))
     try:
-        # Cancelled during the start, the server still has to be stopped.
+        # Shield the start: after a cancellation, wait for its end and then stop the server.
         await asyncio.shield(starting)
         async with _supervise(server), _migrate(Database(server.url)) as database:
             yield database
@@ -63,7 +63,7 @@ async def run_embedded(data_dir: Path, tuning: Mapping[str, str] | None) -> Asyn
 
 @asynccontextmanager
 async def _migrate(database: Database) -> AsyncIterator[Database]:
-    """Migrate the database. If that takes long, go on meanwhile: new deliveries wait in the disk buffer."""
+    """Migrate the database. If that takes long, the service starts meanwhile: deliveries wait in the disk buffer."""
     migrating = asyncio.create_task(_migrate_patiently(database))
     try:
         await asyncio.wait({migrating}, timeout=_MIGRATE_SECONDS)
@@ -78,7 +78,7 @@ async def _migrate(database: Database) -> AsyncIterator[Database]:
 
 
 async def _migrate_patiently(database: Database) -> None:
-    """Migrate the database, and retry until it answers: the supervision restarts it."""
+    """Migrate the database, and retry until the server answers: `_supervise` restarts a killed server."""
     while True:
         try:
             await database.migrate()
@@ -112,6 +112,6 @@ async def _restart_when_killed(server: EmbeddedServer) -> None:
 
 
 async def _close(database: Database) -> None:
-    # A server that is frozen never confirms the end of a connection.
+    # A frozen server never confirms that a connection is closed.
     with suppress(TimeoutError):
         await abandon_after(shutdown.DATABASE_SECONDS, database.close())

@@ -1,7 +1,7 @@
-"""The figures process: computes snapshots and scorecards beside the service.
+"""The figures process: a child process that computes snapshots and scorecards.
 
-A snapshot of many experiments is a second of pure Python, which would block the event loop. The process keeps what it
-has read, so the next computation reads only what changed since.
+A snapshot of many experiments takes a second of pure Python, which would block the service's event loop. The process
+caches the experiments that it has read, so the next computation reads only those that changed.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # Proxies give up on a request after about a minute.
 _PATIENCE_SECONDS = 50.0
-# A process that takes longer is frozen.
+# A process that takes longer counts as frozen.
 _LONGEST_SECONDS = 600.0
 _IDLE_SECONDS = 300.0
 
@@ -54,17 +54,17 @@ class _ScorecardAnswer(msgspec.Struct):
 
 
 class FiguresProcess:
-    """The service's end: starts the process with the first question, and ends it when no scorecard is asked for.
+    """The service's side of the process. Starts it with the first question, and ends it when scorecards are not in use.
 
-    The process answers one question at a time; a caller waits for its turn. The service has two of them: the leader's
-    takes snapshots, and another one compiles scorecards, so that no scorecard delays a snapshot.
+    The process answers one question at a time; a caller waits for its turn. The service has two such processes: one
+    takes snapshots on the leader, the other one compiles scorecards, so that no scorecard delays a snapshot.
 
     Args:
-        database: where the experiments are.
-        terms: the windows and thresholds of the metrics; a scorecard brings its own window.
-        log_level: the level of the process's logs, which go to the same standard error.
-        scorecard_lifetime: how long a scorecard is served without being compiled anew.
-        idle_seconds: how long after a scorecard the process ends, unless another one is asked for.
+        database: the database that contains the experiments.
+        terms: the windows and thresholds of the metrics; each scorecard has its own window.
+        log_level: the level of the process's logs, which go to the service's standard error.
+        scorecard_lifetime: how long a scorecard is served before it is compiled again.
+        idle_seconds: seconds after the last scorecard until the process is ended.
     """
 
     def __init__(
@@ -92,12 +92,12 @@ class FiguresProcess:
             return await self._process.ask(_SnapshotQuestion(), Snapshot)
 
     async def compile_scorecard(self, team: str, window: Window) -> bytes:
-        """Compile a scorecard as JSON. If it takes long, the work goes on for the next caller.
+        """Compile a scorecard as JSON. If that takes too long, the call fails, but the work continues for later calls.
 
         Raises:
             UnknownTeam: no experiment belongs to this team.
             DatabaseUnavailable: the experiments cannot be read.
-            ChildProcessFailed: the process failed, was killed, or takes long.
+            ChildProcessFailed: the process failed, was killed, or takes too long.
         """
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
@@ -115,7 +115,7 @@ class FiguresProcess:
         await self._process.close()
 
     async def _ask_for_scorecard(self, team: str, window: Window) -> _ScorecardAnswer:
-        """Ask in the caller's turn, and pass the turn on."""
+        """Ask for a scorecard. The caller has acquired the lock `_turn`, which is released after the answer."""
         self._cancel_idle()
         try:
             async with asyncio.timeout(_LONGEST_SECONDS):
@@ -138,7 +138,7 @@ class FiguresProcess:
 
 
 class _Figures:
-    """The process's end: answers questions from what it has read."""
+    """The child's side: answers questions, and caches the experiments that it has read."""
 
     def __init__(self, setup: _Setup) -> None:
         self._setup = setup
@@ -158,12 +158,12 @@ class _Figures:
         try:
             return await take_snapshot(self._database, self._setup.terms, _now, self._cache)
         except Exception:
-            # The next connection may reach a restored server, where the same version is another state.
+            # Drop the cache: the next connection may reach a restored server, where equal versions mean other rows.
             self._cache = ExperimentCache()
             raise
 
     async def _compile_scorecard(self, team: str, window: Window) -> _ScorecardAnswer:
-        # The process of the snapshots never imports pydantic.
+        # Imported here, so that the process that takes snapshots never loads pydantic.
         from service.queries.scorecard import Scorecards  # noqa: PLC0415
 
         self._scorecards = self._scorecards or Scorecards(

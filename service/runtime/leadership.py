@@ -1,7 +1,7 @@
 """Leadership: one worker at a time exports the metrics and applies the retention, under a lease that it renews.
 
-The lease is fenced by the holder's own clock: a process that was frozen does not lead when it goes on, whatever
-PostgreSQL answered before.
+Fencing: the holder checks its lease against its own clock. A process that was frozen therefore does not lead when it
+resumes, whatever PostgreSQL answered before.
 """
 
 import asyncio
@@ -18,10 +18,10 @@ from service.storage.database import Database, abandon_after
 from service.storage.errors import DatabaseAway, DatabaseError
 
 LENGTH_SECONDS = 8.0
-"""How long a lease lasts after each heartbeat, and so how long the others wait for a leader that has died.
+"""The duration of a lease after each heartbeat. When a leader has died, the other processes wait this long.
 
-A leader extends its lease by as much while PostgreSQL is away, and another process takes the lease only after
-PostgreSQL has answered for as long. So the leader is first when PostgreSQL is back.
+While PostgreSQL is away, the leader keeps extending its lease by this duration. Another process takes over the lease
+only after PostgreSQL has answered for this long. So the leader can renew its lease first when PostgreSQL is back.
 """
 _HEARTBEAT_SECONDS = 2.0
 _PATIENCE_SECONDS = 2.0
@@ -35,7 +35,7 @@ class Leadership:
 
     Args:
         holder: an id that no other process has.
-        clock: seconds that never go back, and that pass while the process is frozen.
+        clock: a monotonic clock in seconds, which advances even while the process is frozen.
     """
 
     def __init__(self, database: Database, holder: UUID, clock: Callable[[], float]) -> None:
@@ -49,16 +49,16 @@ class Leadership:
 
     @property
     def leads(self) -> bool:
-        """Whether this process leads at this moment, and no other can."""
+        """Whether this process leads at this moment. No other process can lead at the same time."""
         return self._clock() < self._until
 
     @property
     def term(self) -> int:
-        """How often this process has begun to lead. Between two of its terms, another process may have led."""
+        """The number of times that this process has begun to lead. Another process may have led between two terms."""
         return self._term
 
     async def run(self, ending: asyncio.Event, gained: Callable[[], None]) -> None:
-        """Renew the lease, or try to take it, until the end begins; then give it up at once.
+        """Renew the lease, or try to take it, until `ending` is set. Then give up the lease at once.
 
         Args:
             gained: called whenever a term begins.
@@ -81,17 +81,17 @@ class Leadership:
         except DatabaseAway:
             self._answering_since = inf
             if self.leads:
-                # No process can take the lease now, nor at once when PostgreSQL is back.
+                # No other process can take the lease now, nor immediately after PostgreSQL is back.
                 self._until = began + LENGTH_SECONDS
         except Exception as error:  # noqa: BLE001 - the next heartbeat may succeed, whatever failed
-            # Other processes may get an answer, so this one keeps the lease for its length and no longer.
+            # Other processes may still reach PostgreSQL, so this process must not extend its lease.
             self._answering_since = inf
             unexpected = not isinstance(error, (DatabaseError, TimeoutError))
             _log.warning("heartbeat failed", cause=str(error) or type(error).__name__, exc_info=unexpected)
         else:
             if holds and not self.leads:
                 self._term += 1
-            # PostgreSQL dates the lease after the request was sent: counting from before it is on the safe side.
+            # PostgreSQL dates the renewal later than `began`, so counting from `began` is on the safe side.
             self._until = began + LENGTH_SECONDS if holds else -inf
             self._answering_since = min(self._answering_since, self._clock())
 
@@ -104,7 +104,7 @@ class Leadership:
             _log.warning("the lease was not given up; the next leader waits until it has run out", cause=str(error))
 
     async def _acquire(self, *, take_over: bool) -> bool:
-        # Without a transaction: a process frozen inside one would lock the lease's row for as long.
+        # Use no transaction: a process that freezes inside one would keep the lease's row locked.
         async with self._database.autocommit() as connection:
             length = timedelta(seconds=LENGTH_SECONDS)
             return await leases.acquire(connection, _LEASE, self._holder, length, take_over=take_over)

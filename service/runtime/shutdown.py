@@ -1,23 +1,23 @@
 """The shutdown budget: how long each stage may take between SIGTERM and the end of the process.
 
-The stages run one after the other. Their sum leaves a margin below 30 seconds, after which Kubernetes (the chart) and
-Compose kill the process: 8 + 1 + 1 + 4 + 6 + 1 + 1 + 5 = 27.
+The stages run one after the other. Their sum is 8 + 1 + 1 + 4 + 6 + 1 + 1 + 5 = 27 seconds. That leaves a margin, since
+Kubernetes (as the chart configures it) and Compose kill the process after 30 seconds.
 """
 
 DRAIN_SECONDS = 8
-"""Requests under way. Without a disk buffer, a webhook waits up to 7 seconds for PostgreSQL."""
+"""To finish open requests. Without a disk buffer, a webhook request waits up to 7 seconds for PostgreSQL."""
 MONITOR_SECONDS = 1
-"""The backlog monitor, which only reads."""
+"""To stop the backlog monitor, which only reads."""
 STORE_SECONDS = 4
-"""The last batch of deliveries, and a last move from the disk buffer to the inbox."""
+"""To store the last batch of deliveries, and to move deliveries from the disk buffer to the inbox once more."""
 WORK_SECONDS = 6
-"""The worker: what is pending, then the leader's lease."""
+"""To let the worker process pending deliveries and then give up the leader's lease."""
 CHILD_SECONDS = 1
-"""One figures process. It only reads, so killing it loses nothing."""
+"""To end one figures process. It only reads, so killing it loses nothing."""
 DATABASE_SECONDS = 1
-"""Pooled connections."""
+"""To close the pooled connections."""
 EMBEDDED_SECONDS = 5
-"""The embedded PostgreSQL, which runs on if it takes longer."""
+"""To stop the embedded PostgreSQL, which keeps running if that takes longer."""
 
 TOTAL_SECONDS = (
     DRAIN_SECONDS

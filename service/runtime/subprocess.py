@@ -1,10 +1,11 @@
 """A child process that answers questions, one after the other, and keeps its state between them.
 
-A thread of the service would hold the interpreter's lock, and every request would wait for it. `anyio.to_process` and
-`multiprocessing` do not fit: a worker of theirs notices the death of its parent only between questions, and a pool
-cannot tie a cache to one worker or end that worker alone.
+A thread of the service would hold Python's global interpreter lock, and every request would wait for that lock.
+`anyio.to_process` and `multiprocessing` do not fit: their workers notice the death of the parent only between
+questions, and a pool cannot tie a cache to one worker or end one worker alone.
 
-The child reads questions from its standard input. It ends when that closes, so with its parent, however that ends.
+The child reads questions from its standard input, and ends when that closes. It therefore ends with its parent, even if
+the parent is killed.
 """
 
 import asyncio
@@ -25,9 +26,9 @@ from service.runtime import shutdown
 from service.storage.errors import DatabaseError, DatabaseUnavailable
 
 _LENGTH = struct.Struct(">Q")
-# Larger than any answer, so that reading one never pauses the pipe.
+# Larger than any answer, so that asyncio never pauses the pipe while it reads an answer.
 _PIPE_BYTES = 1 << 28
-# The service takes precedence where both want the processor.
+# The child has a lower priority than the service when both need the processor.
 _NICENESS = 5
 
 # msgspec cannot encode an empty Raw.
@@ -37,11 +38,11 @@ _log = structlog.get_logger(__name__)
 
 _Answered = TypeVar("_Answered")
 AnswerQuestion: TypeAlias = Callable[[msgspec.Raw], Awaitable[object]]
-"""Answers a question, which comes as MessagePack."""
+"""A function that answers a question, which is encoded as MessagePack."""
 
 
 class ChildProcessFailed(Exception):
-    """The process failed or ended. The next question starts a new one where it ended."""
+    """The process failed or ended. If it ended, the next question starts a new one."""
 
 
 class _Answer(msgspec.Struct):
@@ -53,11 +54,11 @@ class _Answer(msgspec.Struct):
 
 
 class ChildProcess:
-    """The parent's end: starts the process with the first question.
+    """The parent's side of a child process. Starts the process with the first question.
 
     Args:
         program: the module that runs as the process; it calls `run_child`.
-        setup: its first message.
+        setup: the first message to the process.
     """
 
     def __init__(self, program: str, setup: object) -> None:
@@ -80,7 +81,7 @@ class ChildProcess:
             await self.close()
             raise ChildProcessFailed(f"the child process ended with status {process.returncode}") from error
         except BaseException:
-            # The pipe would deliver the answer to this question as the answer to the next one.
+            # End the process: the answer to this question would otherwise be read as the answer to the next one.
             self._process = None
             await asyncio.shield(_end(process, patience=0))
             raise
@@ -104,7 +105,7 @@ class ChildProcess:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             limit=_PIPE_BYTES,
-            # The working directory may hold a folder named like the package.
+            # Do not import from the working directory, which may contain a folder named like the package.
             env={**os.environ, "PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )
         _write(process, self._setup)
@@ -146,14 +147,14 @@ def run_child(start: Callable[[msgspec.Raw], AnswerQuestion]) -> None:
     Args:
         start: takes the first message, and returns the function that answers; called on the event loop.
     """
-    # A terminal or a service manager signals the whole group. The parent ends in its own order, and this with it.
+    # Terminals and service managers signal the whole process group. Ignore that: the parent ends this process in order.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     os.nice(_NICENESS)
-    # Answers get the standard output to themselves; anything printed goes to the standard error.
+    # Reserve the standard output for answers, and redirect anything that is printed to the standard error.
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    # A collection takes as long as computing the answer, so it runs between questions.
+    # A garbage collection takes as long as computing an answer, so it runs between questions.
     gc.disable()
     asyncio.run(_answer_questions(start, sys.stdin.buffer, answers))
 
@@ -170,7 +171,7 @@ async def _answer_questions(
         answers.write(_frame(await _answer(answer_question, msgspec.Raw(await questions.get()))))
         answers.flush()
         gc.collect()
-        # The caches live on; the next collection looks only at newer objects.
+        # The surviving objects are caches. Exclude them, so that the next collection scans only newer objects.
         gc.freeze()
 
 

@@ -22,7 +22,7 @@ from service.storage.database import Database, abandon_after
 from service.storage.errors import DatabaseError
 from service.telemetry import Telemetry
 
-# Polling is cheap: one lookup in an index of what is pending.
+# Polling is cheap: one lookup in the index of pending deliveries.
 _IDLE_SECONDS = 0.2
 _DEBOUNCE_SECONDS = 0.1
 _RETRY_SECONDS = 0.5
@@ -41,7 +41,7 @@ Step: TypeAlias = Callable[[], Coroutine[Any, Any, int]]
 
 
 def retry_seconds(failures: int) -> float:
-    """Exponential backoff: the pause after so many failures in a row."""
+    """The pause after this number of consecutive failures, with exponential backoff."""
     doublings = min(failures - 1, 10)  # no overflow; the result is capped anyway
     return min(_RETRY_SECONDS * 2.0**doublings, _LONGEST_RETRY_SECONDS)
 
@@ -50,7 +50,7 @@ class Worker:
     """Turns stored deliveries into experiments, and experiments into a snapshot.
 
     Args:
-        leadership: whether this process takes snapshots and applies the retention.
+        leadership: decides whether this process takes snapshots and applies the retention.
         figures: the process that computes the snapshots.
         raw_retention: how long the body of a processed delivery is kept.
         evidence_retention: how long evidence that belongs to no experiment is kept.
@@ -88,7 +88,7 @@ class Worker:
 
     @property
     def snapshot(self) -> ExportedSnapshot | None:
-        """The last snapshot of this term; None before the first one, and where this process does not lead."""
+        """The last snapshot of this term; None before the first snapshot, and while this process does not lead."""
         current = self._leadership.leads and self._leadership.term == self._term
         return self._snapshot if current else None
 
@@ -103,13 +103,13 @@ class Worker:
         ]
 
     async def stop(self) -> None:
-        """Process what is pending, within the shutdown budget, and end. The rest stays for the next worker."""
+        """Process pending work within the shutdown budget, and end the tasks. The rest is left to the next worker."""
         self._stopping.set()
         self._changed.set()
         try:
             async with asyncio.timeout(shutdown.WORK_SECONDS):
                 await asyncio.gather(*self._tasks)
-                # The last deliveries may have been interpreted after projection found nothing left.
+                # Project again: the last deliveries may have been interpreted after the projection task had ended.
                 await self._repeat(self._project)
         except TimeoutError:
             _log.warning("work left to the next worker")
@@ -130,7 +130,7 @@ class Worker:
     async def _repeat(self, step: Step) -> None:
         failures = 0
         while True:
-            # A step that begins after the stop sees every delivery that was acknowledged before it.
+            # A step that begins after the stop sees every delivery that was acknowledged before the stop.
             ending = self._stopping.is_set()
             done = await self._attempt(step)
             if ending and not done:
@@ -157,12 +157,12 @@ class Worker:
             await pause(self._interval.total_seconds(), self._changed)
 
     def _spacing(self) -> float:
-        """The pause after a snapshot: refreshing takes a third of the time, or what the interval asks for."""
+        """The pause after a snapshot: refreshing takes at most a third of the time, unless the interval is shorter."""
         took = self._snapshot.took.total_seconds() if self._snapshot else 0.0
         return min(max(_REFRESH_SPACING_SECONDS, 2 * took), self._interval.total_seconds())
 
     async def _retain(self) -> None:
-        # Not at the start: a process that restarts often would scan everything often.
+        # Wait first: a process that restarts often would otherwise scan all events each time.
         await self._pause(_FIRST_RETAIN_SECONDS)
         while not self._stopping.is_set():
             if self._leadership.leads:
@@ -188,26 +188,26 @@ class Worker:
         await self._latency.find_projected(self._database, self._clock())
         began = steady()
         snapshot = await self._figures.take_snapshot()
-        # Compression runs in a thread, so that the event loop goes on.
+        # Compress in a thread, so that the event loop is not blocked.
         exported = await asyncio.to_thread(ExportedSnapshot.of, snapshot, timedelta(seconds=steady() - began))
-        # After a change of terms, another process may have exported a newer snapshot meanwhile.
+        # If a new term has begun meanwhile, another process may have exported a newer snapshot.
         if term == self._leadership.term:
             self._snapshot = exported
             self._latency.observe_exported(self._clock())
         return 1
 
     def _follow_term(self) -> None:
-        """Begin a new term without the snapshot and the latencies of the one before."""
+        """Drop the snapshot and the latencies of the previous term if a new one has begun."""
         if self._term != self._leadership.term:
             self._term = self._leadership.term
             self._snapshot = None
             self._latency = DeliveryLatency(self._telemetry)
 
     async def _attempt(self, step: Step, patience: float | None = None) -> int | None:
-        """Take one step, or return None where it failed: the work stays, and is retried."""
+        """Run one step, and return its result, or None if it failed. The work then stays, and is retried."""
         patience = patience or _STEP_SECONDS
         try:
-            # A connection may have gone silent, and would never answer.
+            # Limit the time, since a connection may be lost without an error.
             return await abandon_after(patience, step())
         except (DatabaseError, ChildProcessFailed, TimeoutError) as error:
             cause = str(error) or f"not done within {patience:g} seconds"

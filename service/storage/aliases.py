@@ -15,10 +15,10 @@ _LOCK_SHARED = text("LOCK TABLE aliases IN ROW EXCLUSIVE MODE")
 
 
 async def lock_shared(connection: Connection) -> None:
-    """Lock out renames until the transaction ends; others may record at the same time.
+    """Block renames until the transaction ends. Other transactions may still record deliveries.
 
-    A rename marks every subject known by the old name, so a transaction that names a subject must commit before the
-    rename or start after it.
+    A rename marks dirty every subject that has the old name. A transaction that names a subject must therefore commit
+    before the rename or start after it.
     """
     await connection.execute(_LOCK_SHARED)
 
@@ -27,12 +27,12 @@ _LOCK_EXCLUSIVE = text("LOCK TABLE aliases IN SHARE ROW EXCLUSIVE MODE")
 
 
 async def lock_exclusive(connection: Connection) -> None:
-    """Lock out renames and everything else that records until the transaction ends."""
+    """Block every other transaction that records deliveries or renames, until this transaction ends."""
     await connection.execute(_LOCK_EXCLUSIVE)
 
 
 async def record_renames(connection: Connection, renames: Iterable[tuple[UUID, Alias]]) -> set[Ref]:
-    """Record the renames that deliveries state, and return the subjects that they affect."""
+    """Record the renames that deliveries state, and return the affected subjects."""
     rows = [
         {"old": alias.old, "new": alias.new, "renamed_at": alias.renamed_at, "delivery_id": delivery}
         for delivery, alias in renames
@@ -56,12 +56,12 @@ _SUBJECTS_IN_PROJECTS = text(
 
 
 async def affected_subjects(connection: Connection, names: Collection[str]) -> set[Ref]:
-    """Every subject that has or had one of the names, or belongs to a project that has or had it."""
+    """Read every subject that has or had one of the names, or whose project has or had one."""
     if not names:
         return set()
     known_aliases = await read_all(connection)
     all_names = set(names).union(*(known_aliases.names(Ref(name)) for name in names))
-    # An experiment may have a name that no event has.
+    # An experiment may be stored under a name that no event has.
     members = await connection.scalars(_SUBJECTS_IN_PROJECTS, {"names": sorted(all_names)})
     # A chain of renames may give an experiment another canonical name than its stored one.
     roots = await connection.scalars(union(select(experiments.c.root), select(exclusions.c.subject)))
@@ -70,7 +70,7 @@ async def affected_subjects(connection: Connection, names: Collection[str]) -> s
 
 
 async def read_all(connection: Connection) -> Aliases:
-    """Read every name that subjects have had."""
+    """Read all recorded renames."""
     rows = await connection.execute(select(aliases.c.old, aliases.c.new, aliases.c.renamed_at))
     return Aliases(Alias(Ref(row.old), Ref(row.new), row.renamed_at) for row in rows)
 

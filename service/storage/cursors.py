@@ -1,4 +1,4 @@
-"""Cursors of paginated lists: opaque to clients, who return them to get the next page."""
+"""Cursors of paginated lists. A cursor is opaque: the client passes it back to get the next page."""
 
 import base64
 import re
@@ -7,7 +7,7 @@ from typing import TypeAlias
 from uuid import UUID
 
 Position: TypeAlias = tuple[datetime, UUID]
-"""The sort key of a page's last row: an instant, and the id as tie-break."""
+"""The sort key of a page's last row: an instant, with the id as tie-break."""
 
 INBOX_CURSOR = "[0-9]{1,16}-[0-9a-f]{32}"
 """The pattern of an inbox cursor: microseconds since 1970, and the delivery's id."""
@@ -43,7 +43,7 @@ def decode_inbox_cursor(cursor: str) -> Position:
 
 
 def encode_list_cursor(query: str, position: Position) -> str:
-    """Encode a cursor of experiments.
+    """Encode a cursor of the list of experiments.
 
     Args:
         query: a digest of the sort and the filters.
@@ -53,7 +53,7 @@ def encode_list_cursor(query: str, position: Position) -> str:
 
 
 def decode_list_cursor(cursor: str, query: str) -> Position:
-    """Decode a cursor of experiments.
+    """Decode a cursor of the list of experiments.
 
     Raises:
         InvalidCursor: no page of a list with this sort and these filters returned this cursor.

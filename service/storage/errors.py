@@ -39,7 +39,7 @@ class DatabaseRejected(DatabaseError):
     """PostgreSQL rejects a value. A retry cannot succeed."""
 
 
-# Errors of connecting are not wrapped by SQLAlchemy.
+# SQLAlchemy does not wrap errors that are raised while connecting.
 _UNAVAILABLE = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, PoolTimeout)
 # SQLSTATE classes: data exception, integrity constraint violation, program limit exceeded (a key too long to index).
 _REJECTED_CLASSES = ("22", "23", "54")
@@ -87,7 +87,8 @@ def _unavailable(error: Exception) -> DatabaseUnavailable:
 def _is_about_a_value(error: Exception) -> bool:
     if state := _sqlstate(error):
         return state.startswith(_REJECTED_CLASSES)
-    # Without an SQLSTATE, the driver failed to encode a value. SQLAlchemy keeps that error as the cause of its own.
+    # Without an SQLSTATE, the driver may have failed to encode a value. SQLAlchemy keeps the driver's error as the
+    # cause of its own error.
     driver_error = getattr(getattr(error, "orig", None), "__cause__", error)
     return isinstance(driver_error, asyncpg.InterfaceError) and isinstance(driver_error, ValueError)
 
@@ -101,7 +102,7 @@ def _sqlstate(error: Exception) -> str | None:
 def _is_refused(error: Exception) -> bool:
     if isinstance(error, asyncpg.CannotConnectNowError):
         return True
-    # For a host with several addresses, asyncio raises one error whose text contains that of each address.
+    # For a host with several addresses, asyncio raises one error whose text contains the error of each address.
     numbers = re.findall(r"\[Errno (-?\d+)\]", str(error)) if isinstance(error, OSError) else []
     return bool(numbers) and all(int(number) in _REFUSED for number in numbers)
 

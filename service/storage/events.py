@@ -32,7 +32,7 @@ async def insert_provenance(
     """Record which deliveries brought events.
 
     Args:
-        rules: the rule that made the event, by event and delivery.
+        rules: the rule that made each event from each delivery.
         ids: the id of each event.
     """
     by_key = {(event.subject, ids[event], delivery): rule for (event, delivery), rule in rules.items()}
@@ -88,7 +88,7 @@ _WITHDRAW_PROVENANCE = text("DELETE FROM event_deliveries WHERE delivery_id = AN
 
 
 async def withdraw_provenance(connection: Connection, delivery_ids: Sequence[UUID]) -> set[Ref]:
-    """Delete the record of which events deliveries brought, and return the subjects of those events."""
+    """Delete the provenance of every event that the deliveries brought, and return the subjects of these events."""
     subjects = await connection.scalars(_WITHDRAW_PROVENANCE, {"deliveries": delivery_ids})
     return {Ref(subject) for subject in subjects}
 
@@ -104,7 +104,7 @@ _DELETE_UNASSERTED = text(
 
 
 async def delete_unasserted(connection: Connection, subjects: Collection[Ref]) -> None:
-    """Delete the subjects' events that no delivery states."""
+    """Delete the subjects' events for which no delivery is left."""
     await connection.execute(_DELETE_UNASSERTED, {"subjects": sorted(subjects)})
 
 
@@ -112,7 +112,7 @@ async def events_of(connection: Connection, subjects: Collection[Ref]) -> dict[R
     """Read all committed events of the subjects.
 
     Raises:
-        UnreadableEvent: a newer version wrote an event.
+        UnreadableEvent: a newer version wrote an event in a form that this version cannot read.
     """
     rows = await connection.execute(
         select(events.c.subject, events.c.kind, events.c.occurred_at, events.c.data).where(
@@ -137,7 +137,7 @@ class Origin:
 
 
 async def origins_of(connection: Connection, subjects: Collection[Ref]) -> dict[tuple[Ref, UUID], list[Origin]]:
-    """Read the deliveries that brought each event of the subjects, the earliest first, by subject and event id."""
+    """Read, for each subject and event id, the deliveries that brought the event, the earliest first."""
     rows = await connection.execute(
         select(event_deliveries, deliveries.c.source, deliveries.c.received_at)
         .join(deliveries, deliveries.c.id == event_deliveries.c.delivery_id)
@@ -160,7 +160,7 @@ _LIST_INACTIVE = text(
 
 
 async def list_inactive(connection: Connection, before: datetime, after: str, limit: int) -> list[Ref]:
-    """List subjects whose newest event was received before a time, in alphabetical order.
+    """List subjects whose newest event was received before `before`, in alphabetical order.
 
     Args:
         after: list only subjects whose name comes after this one.
@@ -170,7 +170,7 @@ async def list_inactive(connection: Connection, before: datetime, after: str, li
 
 
 async def filter_inactive(connection: Connection, before: datetime, subjects: Collection[Ref]) -> list[Ref]:
-    """Select the subjects without an event that was received at a time or later."""
+    """Select the subjects for which no event was received at `before` or later."""
     active = await connection.scalars(
         select(events.c.subject).where(among(events.c.subject, subjects), events.c.received_at >= before)
     )
@@ -186,6 +186,6 @@ _DELETE_SUBJECTS = (
 
 
 async def delete_subjects(connection: Connection, subjects: Collection[Ref]) -> None:
-    """Delete the events of subjects, and the links that they state or that start at them."""
+    """Delete the events of subjects, and every link whose evidence or whose stating subject is one of them."""
     for statement in _DELETE_SUBJECTS:
         await connection.execute(statement, {"subjects": sorted(subjects)})

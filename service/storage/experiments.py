@@ -18,7 +18,7 @@ from service.lifecycle.taxonomy import FailureCategory
 from service.storage.database import Connection, driver_of, is_exclusive
 from service.storage.tables import LATEST_INSTANT, WANTED_UNTIL, among, experiments
 
-# Columns that share the name of a field of `Experiment`; the column of `restarts` is `again`.
+# The columns that are named like a field of `Experiment`. The field `restarts` is stored in the column `again`.
 _FIELDS = tuple(field.name for field in fields(Experiment) if field.name != "restarts")
 _COLUMNS = (*_FIELDS, "again", "title_key", "again_at")
 _PREFETCH = 5000
@@ -40,9 +40,10 @@ _LOCK_ROOTS = text("SELECT pg_advisory_xact_lock(key) FROM unnest(CAST(:keys AS 
 
 
 async def lock_roots(connection: Connection, roots: Iterable[Ref]) -> None:
-    """Lock roots, in order, until the transaction ends, unless the connection is exclusive.
+    """Lock roots, in order, until the transaction ends. An exclusive connection needs no locks.
 
-    The last of several projections of a root then reads everything that the others committed.
+    Projections of the same root therefore run one after the other, and the last one reads everything that the others
+    committed.
     """
     if is_exclusive(connection):
         return
@@ -51,7 +52,7 @@ async def lock_roots(connection: Connection, roots: Iterable[Ref]) -> None:
 
 
 async def select_roots(connection: Connection, subjects: Collection[Ref]) -> set[Ref]:
-    """Select the subjects that are the root of a stored experiment."""
+    """Select the subjects that are roots of stored experiments."""
     roots = await connection.scalars(select(experiments.c.root).where(among(experiments.c.root, subjects)))
     return {Ref(root) for root in roots}
 
@@ -69,7 +70,7 @@ async def failure_categories(connection: Connection, roots: Collection[Ref]) -> 
 
 
 async def root_of(connection: Connection, experiment: UUID) -> Ref | None:
-    """Read the root of the experiment with an id, or None if there is none."""
+    """Read the root of the experiment with this id, or return None if there is no such experiment."""
     root = await connection.scalar(select(experiments.c.root).where(experiments.c.id == experiment))
     return Ref(root) if root is not None else None
 
@@ -82,7 +83,7 @@ async def replace(connection: Connection, current: Iterable[Experiment], obsolet
     if rows:
         statement = insert(experiments)
         updated = {name: statement.excluded[name] for name in _COLUMNS}
-        # An unchanged row keeps its version, so that no snapshot reads it again.
+        # Do not write unchanged rows: they keep their version, so that no snapshot reads them again.
         is_changed = or_(*(experiments.c[name].is_distinct_from(value) for name, value in updated.items()))
         await connection.execute(
             statement.on_conflict_do_update(index_elements=[experiments.c.id], set_=updated, where=is_changed), rows
@@ -110,7 +111,7 @@ async def read_all(connection: Connection) -> list[Experiment]:
     return [_experiment(row) for row in await connection.execute(_READ_ALL)]
 
 
-# For a title, one experiment is enough: the ones that are not selected otherwise were all concluded before the window.
+# One experiment for each title is enough: the others were all concluded before the window, or are selected anyway.
 _SELECT_FOR_METRICS = f"""
     WITH RECURSIVE teams(team) AS (
         (SELECT team FROM experiments ORDER BY team LIMIT 1)
@@ -149,11 +150,14 @@ _SELECT_FOR_METRICS = f"""
 
 
 async def select_for_metrics(connection: Connection, since: datetime, now: datetime) -> dict[UUID, int]:
-    """Select the experiments that all metrics as of `now` depend on: the version of each, by id.
+    """Select the experiments that the metrics as of `now` depend on, and return the version of each, by id.
 
-    These are the experiments that are open or have an instant at `since` or later. For each team, they are also those
-    with the earliest idea, the latest answer and the latest shared failure, unless one of their instants lies in the
-    future. For each title that an idea since then repeats, they include one experiment that was concluded before.
+    These are:
+
+    - all experiments that are open, or have an instant at `since` or later;
+    - for each team, the experiments with the earliest idea, the latest answer and the latest shared failure, among
+      experiments without an instant in the future;
+    - for each title that an idea at `since` or later repeats, one experiment that was concluded earlier.
 
     Args:
         since: the beginning of the widest window.
@@ -162,12 +166,12 @@ async def select_for_metrics(connection: Connection, since: datetime, now: datet
     return dict(map(tuple, rows))
 
 
-# Metrics iterate over experiments by team and conclusion: read in that order, they lie together in memory.
+# Metrics iterate over experiments by team and time of conclusion. Read in that order, neighbours are close in memory.
 _READ = f"SELECT id, xmin, {_SELECTED} FROM experiments WHERE id = ANY($1) ORDER BY team, concluded_at"  # noqa: S608
 
 
 async def read(connection: Connection, ids: Collection[UUID]) -> dict[UUID, StoredExperiment]:
-    """Read the experiments with these ids, as far as they exist."""
+    """Read the experiments with these ids. Ids that do not exist are ignored."""
     driver = await driver_of(connection)
     return {
         id_: StoredExperiment(_experiment(values), version)
@@ -185,9 +189,9 @@ def _read_restarts(written: str | None) -> tuple[Restart, ...]:
 
 
 def _converter(field: Field[Any]) -> Callable[[Any], object] | None:
-    """The function that converts a column to the value of its field; None if both are the same."""
+    """The function that converts a column's value to the value of its field; None if the two are the same."""
     if field.name == "team":
-        # Interned: sorting and grouping by team then compares identical strings, which is faster.
+        # Intern the team: sorting and grouping by team then compares identical strings, which is faster.
         return intern
     if field.name == "restarts":
         return _read_restarts
@@ -196,11 +200,11 @@ def _converter(field: Field[Any]) -> Callable[[Any], object] | None:
 
 
 def _lookup(vocabulary: Iterable[Any]) -> Callable[[str | None], object]:
-    """The function from stored texts to the members of an enumeration, and from null to None."""
+    """A function that maps stored texts to the members of an enumeration, and null to None."""
     return {None: None, **{member.value: member for member in vocabulary}}.__getitem__
 
 
-# Built from the types of the fields, so that a new field needs no line here.
+# Derived from the types of the fields, so that a new field needs no change here.
 _CONVERTERS = tuple(
     (place, converter) for place, field in enumerate(fields(Experiment)) if (converter := _converter(field))
 )

@@ -1,4 +1,4 @@
-"""The table `deliveries`, the inbox: deliveries are stored once, claimed by a worker and given a verdict."""
+"""The table `deliveries`, the inbox. Each delivery is stored once, claimed by a worker and given a verdict."""
 
 import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -16,7 +16,7 @@ from service.deliveries.delivery import Delivery
 from service.storage.database import Connection, driver_of, is_exclusive
 from service.storage.tables import deliveries
 
-# Level 1 compresses a usual payload to a fifth of its size in 0.1 ms.
+# Level 1 compresses a typical payload to a fifth of its size in 0.1 ms.
 _ZSTD_LEVEL = 1
 # The largest batch to compress on the event loop: it takes about 5 ms.
 _INLINE_BYTES = 4 * 1024 * 1024
@@ -40,7 +40,7 @@ async def store(connection: Connection, batch: Sequence[Delivery]) -> frozenset[
     return await insert_deliveries(await driver_of(connection), batch)
 
 
-# One JSON document holds all columns but the body: the driver would encode arrays value by value.
+# Send all columns except the body as one JSON document: the driver would encode arrays value by value.
 _STORE = """
     INSERT INTO deliveries (id, source, provider, provider_id, headers, body_bytes, received_at, body)
     SELECT * FROM ROWS FROM (
@@ -88,15 +88,16 @@ async def _compressed(batch: Sequence[Delivery]) -> list[bytes]:
         compressor = zstandard.ZstdCompressor(level=_ZSTD_LEVEL)
         return [compressor.compress(delivery.body) for delivery in batch]
 
-    # A thread costs more than most batches take, but a large batch would block the event loop.
+    # Compress only large batches in a thread: they would block the event loop, while for others the thread costs more.
     is_large = sum(len(delivery.body) for delivery in batch) > _INLINE_BYTES
     return await asyncio.to_thread(compress) if is_large else compress()
 
 
 async def claim_pending(connection: Connection, limit: int) -> list[Delivery]:
-    """Claim pending deliveries that no other worker holds, until the transaction ends.
+    """Claim pending deliveries until the transaction ends, except those that other workers have claimed.
 
-    Takes the oldest deliveries of each source, in equal shares: a source that floods the inbox delays no other.
+    Takes the oldest deliveries of each source, in equal shares, so that a source that floods the inbox does not delay
+    the other sources.
 
     Args:
         limit: the largest number of deliveries; fewer are returned if their bodies are large.
@@ -107,12 +108,14 @@ async def claim_pending(connection: Connection, limit: int) -> list[Delivery]:
     return _deliveries(rows)
 
 
-# The statistics lag behind a flood: the planner expects few pending deliveries, and would fetch and sort all of them.
+# PostgreSQL's statistics lag behind a flood of deliveries: the planner expects few pending ones, and would fetch and
+# sort all of them with a bitmap scan.
 _BITMAP_SCANS = text("SELECT set_config('enable_bitmapscan', :setting, true)")
-# `sources` skips through the index from one source to the next: 100,000 pending deliveries may have seven sources.
-# `turns` deals the limit out to the sources, without locks. `claimed` locks each source's share and skips the rows that
-# other workers hold. The second `LIMIT $1` changes no result, but tells the planner that a share is small: it would
-# expect tens of thousands of rows, and compile the query.
+# `sources` jumps through the index from one source to the next (a loose index scan), since 100,000 pending deliveries
+# may come from only seven sources. `turns` divides the limit among the sources, without locking rows. `claimed` locks
+# each source's share, and skips rows that other workers have locked. The `LIMIT $1` in `claimed` does not change the
+# result, but tells the planner that a share is small. The planner would otherwise expect tens of thousands of rows, and
+# compile the query (JIT).
 _CLAIM = """
     WITH RECURSIVE sources AS (
         (SELECT source FROM deliveries WHERE verdict IS NULL ORDER BY source LIMIT 1)
@@ -145,8 +148,8 @@ _CLAIM = """
         ) AS part
     )
 """
-# Hands out the first rows in the order of their turns: as many as fit into the byte limit, but at least one. PostgreSQL
-# reads a body that is stored apart from its row only if the row is handed out.
+# Returns rows in the order of their turns: as many as fit the byte limit, but at least one. PostgreSQL stores a large
+# body apart from its row (TOAST), and reads it only if the row is returned.
 _READ = """
     SELECT source, provider, provider_id, headers::text, body, received_at
     FROM (
@@ -162,7 +165,7 @@ _CLAIM_AND_READ = _CLAIM + _READ.format(taken="claimed")
 async def replayable(
     connection: Connection, after: tuple[datetime, UUID], until: datetime, limit: int
 ) -> list[Delivery]:
-    """Read the next deliveries that have a verdict and a body, the oldest first, and lock them unless exclusive.
+    """Read the next deliveries that have a verdict and a body, the oldest first. An exclusive connection locks none.
 
     Args:
         after: time of receipt and id of the last delivery that was read.
@@ -193,7 +196,11 @@ def _deliveries(rows: Iterable[asyncpg.Record]) -> list[Delivery]:
 
 
 async def count_replayable(connection: Connection, since: datetime) -> tuple[int, datetime]:
-    """Count the deliveries that `replayable` returns, and read when the newest was received (`since` without any)."""
+    """Count the deliveries to replay that were received at `since` or later.
+
+    Returns:
+        Their number, and when the newest was received; `since` if there are no such deliveries.
+    """
     query = select(func.count(), func.max(deliveries.c.received_at)).where(
         deliveries.c.verdict.is_not(None), deliveries.c.body.is_not(None), deliveries.c.received_at >= since
     )
@@ -220,7 +227,7 @@ async def requeue_failed(connection: Connection, delivery_ids: Collection[UUID])
 
 
 async def verdicts_of(connection: Connection, delivery_ids: Collection[UUID]) -> dict[UUID, tuple[str | None, bool]]:
-    """Read the verdict on each delivery that exists, None while it is pending, and whether it has a body."""
+    """Read, for each delivery that exists, its verdict (None while pending) and whether it has a body."""
     has_body = deliveries.c.body.is_not(None).label("has_body")
     rows = await connection.execute(
         select(deliveries.c.id, deliveries.c.verdict, has_body).where(deliveries.c.id.in_(delivery_ids))
@@ -243,7 +250,7 @@ async def record_verdicts(
     """Record verdicts.
 
     Args:
-        rules: the digest of the rules that gave them.
+        rules: the digest of the rules that led to the verdicts.
         at: the time of interpretation.
     """
     await connection.execute(
@@ -269,9 +276,10 @@ _RECORD_VERDICTS = text(
 
 
 async def delete_bodies(connection: Connection, before: datetime, limit: int) -> int:
-    """Delete the bodies of deliveries that were received before a time, the oldest first, and return their number.
+    """Delete the bodies of deliveries that were received before `before`, and return the number of deleted bodies.
 
-    A pending delivery keeps its body. The row stays with its verdict, so that a redelivery is recognised.
+    The oldest are deleted first. A pending delivery keeps its body. The row and its verdict stay, so that a redelivery
+    is recognised as a duplicate.
     """
     deleted = await connection.execute(_DELETE_BODIES, {"before": before, "limit": limit})
     return deleted.rowcount

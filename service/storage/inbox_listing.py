@@ -1,4 +1,4 @@
-"""Read deliveries of the inbox with their verdicts: page by page, or one with its headers and body."""
+"""Read deliveries of the inbox with their verdicts: a page of them, or a single one with its headers and body."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ async def read_page(
     cursor: str | None = None,
     limit: int = 50,
 ) -> tuple[list[InboxRow], str | None]:
-    """Read deliveries, the newest first, and the cursor of the next page or None.
+    """Read a page of deliveries, the newest first, and the cursor of the next page (None after the last page).
 
     Args:
         verdict: counted, ignored, failed or pending.
@@ -70,7 +70,10 @@ async def read_page(
 async def read_delivery(
     connection: Connection, delivery: UUID
 ) -> tuple[InboxRow, Mapping[str, str], bytes | None] | None:
-    """Read one delivery with its headers and raw body; the body is None after its retention, all is None if unknown."""
+    """Read one delivery with its headers and raw body, or return None if there is no such delivery.
+
+    The body is None once its retention period is over.
+    """
     query = select(*_COLUMNS, deliveries.c.headers, deliveries.c.body).where(deliveries.c.id == delivery)
     row = (await connection.execute(query)).mappings().one_or_none()
     if row is None:

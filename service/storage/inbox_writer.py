@@ -15,10 +15,11 @@ _IDLE_SECONDS = 1.0
 
 
 class InboxWriter:
-    """Stores batches of deliveries, each in one statement, on a connection of its own.
+    """Stores each batch of deliveries in one statement, on a dedicated connection.
 
-    `asyncpg.Pool` does not fit: it resets a connection with a round trip after each use, hands out a stale connection
-    unchecked, and waits for the server to confirm that a statement is cancelled, which a frozen server never does.
+    `asyncpg.Pool` does not fit. It spends a round trip to reset a connection after each use. It returns stale
+    connections without checking them. It waits until the server confirms that a statement is cancelled, which a frozen
+    server never does.
 
     Args:
         database: the database that holds the inbox.
@@ -42,7 +43,7 @@ class InboxWriter:
             with translated_errors():
                 stored = await insert_deliveries(connection, batch)
         except BaseException as error:
-            # The next statement would read the response that this one has left on the connection.
+            # Close the connection: the next statement would otherwise read the response to this one.
             if not isinstance(error, DatabaseRejected):
                 connection.terminate()
             raise
@@ -52,7 +53,7 @@ class InboxWriter:
         return stored
 
     async def _take_connection(self) -> asyncpg.Connection:
-        """Take the connection from the writer, or open a new one if it was lost, so that no other call uses it."""
+        """Take the connection, so that no other call uses it. Open a new one if it is in use or was lost."""
         connection, self._connection = self._connection, None
         # The driver closes a connection when PostgreSQL stops.
         if connection is None or connection.is_closed():

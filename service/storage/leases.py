@@ -8,7 +8,7 @@ from sqlalchemy import delete, text
 from service.storage.database import Connection
 from service.storage.tables import leases
 
-# A renewal in the future dates from before PostgreSQL's clock was set back: such a lease counts as expired.
+# If a lease was renewed in the future, PostgreSQL's clock has been set back since. Such a lease counts as expired.
 _ACQUIRE = text(
     """
     INSERT INTO leases (name, holder, renewed_at) VALUES (:name, :holder, clock_timestamp())
@@ -22,13 +22,13 @@ _ACQUIRE = text(
 
 
 async def acquire(connection: Connection, name: str, holder: UUID, length: timedelta, *, take_over: bool) -> bool:
-    """Acquire a free lease, or renew it, and return whether `holder` has it now.
+    """Acquire a free lease, or renew one that `holder` has, and return whether `holder` has the lease now.
 
     All times are those of PostgreSQL's clock. Use `Database.autocommit`: a process that freezes in a transaction would
     block the others.
 
     Args:
-        length: how long other processes respect the lease after a renewal.
+        length: how long the lease is valid after a renewal.
         take_over: whether to acquire a lease that another holder let expire.
     """
     terms = {"name": name, "holder": holder, "length": length, "take_over": take_over}
@@ -36,5 +36,5 @@ async def acquire(connection: Connection, name: str, holder: UUID, length: timed
 
 
 async def release(connection: Connection, name: str, holder: UUID) -> None:
-    """Release a lease, so that the next holder need not wait for it to expire; no effect on another holder's lease."""
+    """Release a lease if `holder` has it, so that the next holder need not wait for the lease to expire."""
     await connection.execute(delete(leases).where(leases.c.name == name, leases.c.holder == holder))

@@ -1,4 +1,4 @@
-"""The tables `links` and `link_statements`: sets of links as deliveries state them, and the active set of each."""
+"""The tables `links` and `link_statements`: all sets of links that deliveries state, and the active set of each key."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -13,7 +13,7 @@ from service.storage.database import Connection
 from service.storage.tables import array, columns
 
 NewestSets: TypeAlias = Mapping[tuple[str, ...], Mapping[str, Any]]
-"""The newest stated set of links for each key: evidence, channel and the subject that states it."""
+"""The newest stated set of links, by key. A key is the evidence, the channel and the subject that states the links."""
 
 _KEY = ("evidence", "channel", "stated_by")
 # `array` holds the targets as text.
@@ -78,7 +78,7 @@ _UPSERT = text(
 
 
 async def activate(connection: Connection, newest: NewestSets) -> set[Ref]:
-    """Activate each set that is newer than the active one, and return the targets of the sets that were replaced."""
+    """Activate each set that is newer than the active set of its key, and return the targets of the replaced sets."""
     if not newest:
         return set()
     rows = [newest[key] for key in sorted(newest)]
@@ -107,7 +107,7 @@ _DEACTIVATE = text(
     AND links.channel = wanted.channel AND links.stated_by = wanted.stated_by
     """  # noqa: S608 - constants
 )
-# Orders as `_recency` does; the database's own collation would break ties otherwise.
+# Uses the same order as `_recency`. COLLATE "C" matters: the database's own collation may break ties differently.
 _ACTIVATE_NEWEST = text(
     f"""
     INSERT INTO links (evidence, channel, stated_by, targets, stated_at)
@@ -119,7 +119,7 @@ _ACTIVATE_NEWEST = text(
 
 
 async def restore(connection: Connection, withdrawn: Iterable[Row[Any]]) -> None:
-    """Activate the newest statement that is left for each key of the withdrawn ones."""
+    """For the key of each withdrawn statement, activate the newest statement that is left."""
     rows = list(withdrawn)
     keys = {column: [getattr(row, column) for row in rows] for column in _KEY}
     await connection.execute(_DEACTIVATE, keys)
@@ -131,7 +131,7 @@ def _key(row: Mapping[str, Any] | RowMapping) -> tuple[str, ...]:
 
 
 def _recency(row: Mapping[str, Any] | RowMapping) -> tuple[datetime, list[str]]:
-    # The targets break ties, so that sets stated in the same second have an order that does not depend on arrival.
+    # The targets break ties, so that the order of sets stated in the same second does not depend on their arrival.
     return row["stated_at"], row["targets"]
 
 
@@ -146,13 +146,13 @@ def _row(link: LinkSet) -> dict[str, Any]:
     }
 
 
-# `below` and `served` find the descendants of the subjects and all ancestors of those: they decide which of the
-# subjects are experiments. `above` and `serving` find the ancestors of the subjects and all descendants of those: they
-# decide what those experiments are.
+# `below` finds the descendants of the subjects, and `served` adds all ancestors of those: their links decide which of
+# the subjects are experiments. `above` finds the ancestors of the subjects, and `serving` adds all descendants of
+# those: their links decide which evidence belongs to these experiments.
 #
-# The query forces one index lookup a step. The planner expects each step of a recursion to find ten times as many rows
-# as the step before, and would scan all links and reserve memory for billions of rows. `OFFSET 0` keeps it from merging
-# a lookup into the join; an array hides from it how many rows there are.
+# The query forces one index lookup for each step of a recursion. The planner assumes that each step finds ten times as
+# many rows as the step before. It would therefore scan all links, and reserve memory for billions of rows. `OFFSET 0`
+# keeps the planner from merging a lookup into the join, and an array hides the number of rows from it.
 NEIGHBOURHOOD = text(
     """
     WITH RECURSIVE below(subject) AS (
@@ -187,7 +187,7 @@ NEIGHBOURHOOD = text(
 
 
 async def neighbourhood(connection: Connection, subjects: Collection[Ref]) -> list[tuple[Ref, Ref]]:
-    """Read the links that decide which of the subjects, their ancestors and descendants are experiments, and which.
+    """Read the links around subjects: all that decide which experiments the subjects are or belong to.
 
     Returns:
         (evidence, target) pairs.

@@ -35,13 +35,13 @@ Sort = Literal["idea_at", "-idea_at", "concluded_at", "-concluded_at", "last_act
 
 @dataclass(frozen=True, slots=True)
 class AgeFilter:
-    """A filter on the age of open experiments: a match is open, and an instant of it lies before a limit.
+    """A filter on the age of open experiments. It matches if the experiment is open and an instant is before a limit.
 
     Attributes:
-        column: the instant.
-        before: the limit.
-        of_teams: the limits of teams that have their own.
-        included: whether to list the matches or all other experiments.
+        column: the column of the instant.
+        before: the limit, for teams that have no limit of their own.
+        of_teams: the limit of each team that has its own.
+        included: True to list the matches, False to list all other experiments.
     """
 
     column: Literal["idea_at", "last_activity_at"]
@@ -59,7 +59,7 @@ class Filters:
         roots: roots to list.
         team: the team, in lower case; empty for experiments without a team, or with a reserved name.
         since: the earliest time of the idea.
-        until: the time that the idea must precede.
+        until: the end of the range of times of the idea, exclusive.
         ages: filters on the age as of `now`.
     """
 
@@ -74,8 +74,8 @@ class Filters:
     ages: Sequence[AgeFilter] = ()
 
 
-# Both settings avoid scans of the whole table: a generic plan ignores how few rows a filter leaves, and the default
-# cost of a random read is that of a spinning disk.
+# Both settings avoid scans of the whole table. A generic plan ignores how few rows a filter's values leave, and the
+# default cost of a random read assumes a spinning disk.
 _PLANS = text(
     "SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('random_page_cost', '1.1', true)"
 )
@@ -91,10 +91,10 @@ async def read_page(
     cursor: str | None,
     limit: int,
 ) -> tuple[list[Experiment], str | None]:
-    """Read a page of experiments, and the cursor of the next page or None.
+    """Read a page of experiments, and the cursor of the next page (None after the last page).
 
-    An experiment that does not change while a client reads the pages is on exactly one of them, even if others change.
-    A sort by the time of conclusion lists concluded experiments only.
+    An experiment that does not change while a client reads the pages appears on exactly one page, even if other
+    experiments change. A list sorted by the time of conclusion contains concluded experiments only.
 
     Args:
         connection: a connection in a read transaction.
@@ -148,7 +148,7 @@ def _conditions(filters: Filters, now: datetime) -> list[ColumnElement[bool]]:
     return conditions + [_age_condition(age, now) for age in filters.ages]
 
 
-# Literally as in the index, so that PostgreSQL can match them.
+# The condition has the same text as in the index: otherwise, PostgreSQL would not use the index.
 _NO_TEAM = literal_column(f"({WITHOUT_TEAM})", Boolean)
 _STATES: Mapping[State, ColumnElement[bool]] = {
     State.PROPOSED: and_(experiments.c.concluded_at.is_(None), experiments.c.started_at.is_(None)),

@@ -1,4 +1,4 @@
-"""The progress of deliveries: the backlog, the last delivery of each source, and what is projected."""
+"""The progress of deliveries: the backlog, the last delivery of each source, and the unprojected deliveries."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class Backlog:
 
     Attributes:
         pending: number of deliveries without a verdict.
-        oldest_pending_at: when the oldest of them was received; None without any.
+        oldest_pending_at: when the oldest pending delivery was received; None if no delivery is pending.
         failed: number of failed deliveries that have a body and can be retried.
         dirty: number of dirty subjects, postponed ones included.
     """
@@ -27,7 +27,7 @@ class Backlog:
     dirty: int
 
 
-# Each count is a query of its own, which reads a small index; one query for all would scan every delivery.
+# Each count is a separate subquery that reads a small index; one query for all counts would scan every delivery.
 _BACKLOG = text(
     """
     SELECT (SELECT count(*) FROM deliveries WHERE verdict IS NULL) AS pending,
@@ -49,8 +49,8 @@ class InboxStretch:
     """A range of consecutive deliveries, the newest first.
 
     Attributes:
-        newest: when the newest delivery of each source in it was received.
-        end: time of receipt and id of its oldest delivery; None if the range is empty.
+        newest: for each source in the range, when its newest delivery was received.
+        end: time of receipt and id of the oldest delivery in the range; None if the range is empty.
     """
 
     newest: dict[str, datetime]
@@ -109,7 +109,7 @@ _LIST_COUNTED = text(
 async def list_counted(
     connection: Connection, since: datetime, known: Collection[UUID], limit: int
 ) -> Sequence[CountedDelivery]:
-    """List deliveries that were counted after a time, the earliest first, without those that are known already."""
+    """List deliveries that were counted after `since`, the earliest first, except those in `known`."""
     rows = await connection.execute(_LIST_COUNTED, {"since": since, "known": list(known), "limit": limit})
     return [CountedDelivery(row.id, row.received_at, row.interpreted_at) for row in rows]
 
@@ -129,5 +129,5 @@ _SELECT_UNPROJECTED = text(
 
 
 async def select_unprojected(connection: Connection, delivery_ids: Iterable[UUID]) -> set[UUID]:
-    """Select the deliveries that name a dirty subject, whichever delivery marked it."""
+    """Select the deliveries that name a dirty subject, even if another delivery made it dirty."""
     return set(await connection.scalars(_SELECT_UNPROJECTED, {"deliveries": list(delivery_ids)}))

@@ -1,26 +1,28 @@
-"""Record what deliveries say: lifecycle events, links and renames, with a dirty mark for each subject.
+"""Record the lifecycle events, links and renames that deliveries state, and mark the subjects dirty.
 
 Lock order. Every transaction takes its locks in the order of this list, and locks of one kind in the order given
-there. Waits therefore never form a cycle: no deadlock is possible, with two exceptions that are named below. Rows that
-others contend for come late, so that they stay locked only briefly.
+there. Waits therefore never form a cycle: no deadlock is possible, with the two exceptions named below. Contended rows
+come late in the list, so that they stay locked only briefly.
 
 1. Rows of `deliveries`, by time of receipt and id (`inbox.replayable`, `inbox.requeue_failed`). `inbox.claim_pending`
    and `inbox.delete_bodies` skip locked rows, so they never wait.
-2. The table `aliases`: shared to record, exclusive to record a rename, to revise and to delete subjects.
-3. Rows of `event_deliveries` and `link_statements`. Only the transaction that holds their delivery writes them, and
-   `events.delete_subjects` under the exclusive lock.
+2. The table `aliases`: a shared lock to record deliveries; an exclusive lock to record a rename, to revise deliveries
+   and to delete subjects.
+3. Rows of `event_deliveries` and `link_statements`. They are written only by the transaction that has locked their
+   delivery, and by `events.delete_subjects` under the exclusive lock.
 4. Rows of `events`, by subject and id.
-5. Rows of `links`, by evidence, channel and speaker.
+5. Rows of `links`, by evidence, channel and stating subject.
 6. Rows of `aliases`, under the exclusive lock.
 7. Rows of `touched`, by subject. A revision takes them twice, which the exclusive lock makes safe.
 
-Projection holds other locks: the advisory locks of subjects, which it only tries to take; the advisory locks of roots,
-by key; then rows of `experiments` and `exclusions` below those roots. It deletes its rows of `touched` last and skips
-locked ones. A recorder may wait for a projection to commit, but no projection waits for a recorder.
+A projection takes other locks, in this order: advisory locks on subjects, for which it never waits; advisory locks on
+roots, by key; and locks on the rows of `experiments` and `exclusions` for these roots. Last, it deletes rows of
+`touched`, and skips locked ones. A transaction that records may wait for a projection to commit, but a projection never
+waits for a transaction that records.
 
 The exceptions are two fallbacks: after a failure, `pipeline.interpret` records the deliveries of a batch one by one and
 `pipeline.project` projects its subjects one by one, each within one transaction. PostgreSQL detects a deadlock between
-two of those and aborts one; the worker retries it.
+two such transactions and aborts one of them; the worker retries it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -53,9 +55,9 @@ class InterpretedDelivery:
 
 
 async def record_deliveries(connection: Connection, interpreted: Sequence[InterpretedDelivery]) -> list[str]:
-    """Record what deliveries say, and mark every subject that they name dirty.
+    """Record the events, links and renames that deliveries state, and mark dirty every subject that they name.
 
-    An event that is stored already only gains a delivery that brought it.
+    If an event is already stored, only its provenance is extended by the delivery.
 
     Returns:
         The kind of each new event.
@@ -88,10 +90,10 @@ async def record_deliveries(connection: Connection, interpreted: Sequence[Interp
 
 
 async def revise_deliveries(connection: Connection, interpreted: Sequence[InterpretedDelivery]) -> list[str]:
-    """Replace what deliveries said before with what they say now.
+    """Replace the recorded events, links and renames of deliveries with those that the deliveries state now.
 
-    An event, a link or a rename stays while another delivery states it. The exclusive lock keeps others from recording
-    meanwhile: an event that they find stored might be one that is about to be deleted.
+    An event, a link or a rename stays while another delivery states it. The exclusive lock keeps other transactions
+    from recording meanwhile: they might find an event stored that this transaction is about to delete.
 
     Returns:
         The kind of each new event.

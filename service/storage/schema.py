@@ -18,7 +18,7 @@ async def upgrade_schema(connection: AsyncConnection) -> str:
 
     A newer schema is left alone, since this version works with it.
     """
-    # Creating an index on a large table, or waiting for another process to do so, takes long.
+    # Creating an index on a large table, or waiting for another process to do so, may take longer than the timeout.
     await connection.execute(text("SET LOCAL statement_timeout = 0"))
     await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
     current = await _current_revision(connection)
@@ -31,7 +31,8 @@ async def upgrade_schema(connection: AsyncConnection) -> str:
 async def check_schema(connection: AsyncConnection) -> None:
     """Check that the schema is at this version's revision or at a newer one.
 
-    Migrations expand first and contract a release later, so this version works with a revision that it does not know.
+    A migration only adds to the schema (expand); a later release removes what is unused (contract). This version
+    therefore works with a newer revision, which it does not know.
 
     Raises:
         DatabaseError: the schema is missing or older.
@@ -44,19 +45,19 @@ async def check_schema(connection: AsyncConnection) -> None:
 
 def _migrations() -> Path:
     package = Path(__file__).parents[1]
-    # A wheel contains the folder inside the package, a checkout beside it.
+    # In a wheel, the folder is inside the package; in a checkout, it is beside the package.
     inside = package / "migrations"
     return inside if inside.is_dir() else package.parent / "migrations"
 
 
 @cache
 def _revisions() -> tuple[str, ...]:
-    """All revisions that this version knows, the newest last; each is the prefix of its file's name."""
+    """All revisions that this version knows, the newest last. A revision is the prefix of its file's name."""
     return tuple(sorted(path.stem.partition("_")[0] for path in _migrations().glob("versions/*.py")))
 
 
 def _is_recent_enough(revision: str | None) -> TypeGuard[str]:
-    """Whether a revision is this version's, or unknown and therefore newer."""
+    """Whether a revision is this version's newest one, or unknown and therefore newer."""
     *older, _ = _revisions()
     return revision is not None and revision not in older
 

@@ -38,15 +38,15 @@ INSERT INTO spooled (id, source, provider, provider_id, headers, body, body_byte
 VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING
 """
 _QUARANTINE = "UPDATE spooled SET refused = ? WHERE id = ?"
-# Each change of the mode is a commit, and a commit in mode FULL truncates the file. That is fast once little is left to
-# be moved; at any other time, SQLite would move the remaining rows again and again.
+# Each change of the vacuum mode is a commit, and a commit in mode FULL truncates the file. This is done only when few
+# rows are left: otherwise, SQLite would move the remaining rows at every commit.
 _SHRINK = ("PRAGMA auto_vacuum = FULL", "PRAGMA auto_vacuum = INCREMENTAL", "PRAGMA wal_checkpoint(TRUNCATE)")
 
 _log = structlog.get_logger(__name__)
 
 
 class Spool:
-    """Deliveries on their way to the inbox. Threads and processes may share it.
+    """A buffer of deliveries on their way to the inbox. Threads and processes may share it.
 
     Args:
         directory: the directory of the file, created on first use.
@@ -58,14 +58,14 @@ class Spool:
 
     @property
     def exists(self) -> bool:
-        """Whether the file exists, in which an earlier process may have left deliveries."""
+        """Whether the file exists. If so, an earlier process may have left deliveries in it."""
         return self._file.exists
 
     def add(self, batch: Sequence[Delivery]) -> frozenset[UUID]:
         """Add deliveries, all or none, sync them to disk, and return the ids of the new ones.
 
         Raises:
-            SpoolUnavailable: none was added.
+            SpoolUnavailable: no delivery was added.
         """
         compressor = zstandard.ZstdCompressor(level=_ZSTD_LEVEL)
         bodies = [compressor.compress(delivery.body) for delivery in batch]
@@ -103,10 +103,10 @@ class Spool:
         return batch
 
     def remove(self, ids: Collection[UUID]) -> None:
-        """Remove deliveries that the inbox has stored; shrink the file once no other waits.
+        """Remove deliveries that the inbox has stored, and shrink the file if no other delivery waits.
 
         Raises:
-            SpoolUnavailable: none was removed; the caller stores and removes them again.
+            SpoolUnavailable: no delivery was removed. The caller stores them in the inbox and removes them again later.
         """
         with self._file.transaction() as connection:
             connection.executemany("DELETE FROM spooled WHERE id = ?", [(str(id_),) for id_ in ids])
@@ -150,10 +150,10 @@ class Spool:
             connection.execute("DELETE FROM probe")
 
     def check_directory(self) -> None:
-        """Check that the file's directory exists and is writable, without creating the file.
+        """Check that the file's directory is writable. Create the directory if it is missing, but not the file.
 
         Raises:
-            SpoolUnavailable: it is not.
+            SpoolUnavailable: the directory cannot be created, or is not writable.
         """
         self._file.check_directory()
 

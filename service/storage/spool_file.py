@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 
-# Removing deliveries needs disk space too: a full disk could not be emptied.
+# Space that additions leave free: removing deliveries needs space too, so a completely full disk could not be emptied.
 _SPARE_BYTES = 32 * 1024 * 1024
 # How long to wait for another process that uses the same file.
 _BUSY_SECONDS = 4.0
@@ -25,10 +25,10 @@ class SpoolUnavailable(Exception):
 class SpoolFile:
     """A SQLite file that threads and processes may share.
 
-    A file that failed is opened again on the next use, so it recovers when its disk does.
+    After an error, the next use opens the file again, so that it recovers when its disk does.
 
     Args:
-        path: where the file is; created on first use.
+        path: the path of the file, which is created on first use.
         schema: the statement that creates its table.
     """
 
@@ -41,7 +41,7 @@ class SpoolFile:
 
     @property
     def exists(self) -> bool:
-        """Whether the file exists, in which an earlier process may have left deliveries."""
+        """Whether the file exists. If so, an earlier process may have left deliveries in it."""
         return os.path.exists(self._path)  # noqa: PTH110 - never raises
 
     @property
@@ -84,20 +84,20 @@ class SpoolFile:
                 raise SpoolUnavailable(f"the disk buffer {self._path} cannot be used: {error}") from error
 
     def check_space(self, size: int) -> None:
-        """Check that the disk has space to write so many bytes twice, to the write-ahead log and to the file.
+        """Check that the disk has space to write `size` bytes twice: to the write-ahead log and to the file.
 
         Raises:
-            SpoolUnavailable: it has not, with a reserve.
+            SpoolUnavailable: the disk has less free space than that, plus a reserve.
         """
         free = shutil.disk_usage(self._path.parent).free
         if free < 2 * size + _SPARE_BYTES:
             raise SpoolUnavailable(f"the disk buffer {self._path} is full: its disk has only {free} bytes left")
 
     def check_directory(self) -> None:
-        """Check that the file's directory exists and is writable, without creating the file.
+        """Check that the file's directory is writable. Create the directory if it is missing, but not the file.
 
         Raises:
-            SpoolUnavailable: it is not.
+            SpoolUnavailable: the directory cannot be created, or is not writable.
         """
         try:
             _make_directory(self._path.parent)
@@ -140,9 +140,9 @@ class SpoolFile:
         )
         try:
             connection.row_factory = sqlite3.Row
-            # Must be set before the first table exists; it lets the file shrink.
+            # Lets the file shrink. Must be set before the first table exists.
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-            # Overwriting deleted rows would take as much space in the log as the rows had.
+            # Overwriting deleted rows with zeros would take as much space in the write-ahead log as the rows.
             connection.execute("PRAGMA secure_delete = OFF")
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")

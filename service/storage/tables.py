@@ -99,10 +99,10 @@ links = Table(
     Column("targets", ARRAY(Text), nullable=False),
     Column("stated_at", _timestamp, nullable=False),
     PrimaryKeyConstraint("evidence", "channel", "stated_by"),
-    # Without `fastupdate`: each lookup would also scan its list of pending entries.
+    # With `fastupdate`, each lookup would also scan the GIN index's list of pending entries.
     Index("links_targets", "targets", postgresql_using="gin", postgresql_with={"fastupdate": "off"}),
 )
-"""The active set of links of each key: the newest that a subject states on a channel."""
+"""The active set of links for each key: the newest set that a subject states about the evidence on a channel."""
 
 link_statements = Table(
     "link_statements",
@@ -142,7 +142,7 @@ touched = Table(
     Column("error", Text),
     PrimaryKeyConstraint("subject"),
 )
-"""Dirty subjects, about which a commit was made that no projection has read."""
+"""Dirty subjects: something was committed about them that is not projected yet."""
 
 LATEST_INSTANT = "greatest(idea_at, started_at, first_signal_at, concluded_at, shared_at, shipped_at)"
 """The latest instant of an experiment. While it lies in the future, no metric counts the experiment."""
@@ -151,7 +151,7 @@ WANTED_UNTIL = """CASE
 WHEN concluded_at IS NULL THEN 'infinity'::timestamp with time zone
 ELSE GREATEST(idea_at, started_at, first_signal_at, concluded_at, shared_at, shipped_at, again_at)
 END"""
-"""The end of the time in which metrics need an experiment: while it is open, or an instant of it lies in a window."""
+"""The latest beginning of a window whose metrics need an experiment. If that is concluded, its last instant."""
 
 WITHOUT_TEAM = "team = '' OR starts_with(team, '_')"
 """The condition for experiments without a team. Names that begin with _ are reserved for label values."""
@@ -191,7 +191,7 @@ experiments = Table(
         postgresql_where=text("outcome = 'failed' AND shared_at IS NOT NULL"),
     ),
     Index("experiments_idea_at", "idea_at", "id"),
-    # Includes the idea, so that a list filtered by idea and sorted by activity reads the index only.
+    # Includes `idea_at`, so that a list filtered by idea and sorted by activity reads only the index.
     Index("experiments_last_activity_at", "last_activity_at", "id", postgresql_include=["idea_at"]),
     Index(
         "experiments_concluded_at",
@@ -214,7 +214,7 @@ exclusions = Table(
     PrimaryKeyConstraint("subject"),
     Index("exclusions_excluded_at", "excluded_at"),
 )
-"""Subjects that are marked as experiments but left out of metrics: derived, as experiments are."""
+"""Subjects that are marked as experiments but left out of metrics: derived like the table `experiments`."""
 
 leases = Table(
     "leases",
@@ -233,11 +233,11 @@ def columns(names: Iterable[str], rows: Collection[Mapping[str, Any]]) -> dict[s
 
 
 def array(values: Iterable[str]) -> str:
-    """Format an array of texts as PostgreSQL does: it cannot nest arrays of different lengths otherwise."""
+    """Format an array of texts as PostgreSQL does. Only as text can arrays of different lengths form one array."""
     quoted = (value.replace("\\", r"\\").replace('"', r"\"") for value in values)
     return "{" + ",".join(f'"{value}"' for value in quoted) + "}"
 
 
 def among(column: Column[str], values: Collection[str]) -> ColumnElement[bool]:
-    """The condition that a text column has one of the values, which are one array parameter."""
+    """The condition that a text column has one of the values. All values are passed as one array parameter."""
     return column == any_(literal(sorted(values), ARRAY(Text)))
