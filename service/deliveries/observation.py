@@ -64,7 +64,7 @@ Trait = Literal[
 """
 
 PLACE: frozenset[Trait] = frozenset({"what", "project", "component", "branch"})
-"""The traits that say where a subject belongs. Every observation of the subject has them."""
+"""The traits that say where a subject belongs. Observations of most kinds have them."""
 
 TRAITS: Mapping[Kind, frozenset[Trait]] = {
     "seen": PLACE | {"title", "url", "label", "item_type", "reason"},

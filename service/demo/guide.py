@@ -44,7 +44,7 @@ def _graphs(prometheus: str) -> list[str]:
         lines += [f"  {title}", f"  {prometheus}/graph?{link}"]
     return [
         *lines,
-        f"  {prometheus}/alerts   the alerts; most wait for an hour",
+        f"  {prometheus}/alerts   the alerts; most fire only after an hour",
         "For Grafana, before you start it as the README describes",
         f"  export PROMETHEUS_URL={prometheus}",
     ]

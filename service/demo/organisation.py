@@ -39,7 +39,7 @@ class Team:
         shares: the fraction of its answers that the team shares.
         slow_every: if n, every n-th experiment is hard and takes `slow_answer`; if 0, none is.
         titles: the number of ideas after which titles repeat; 0 if they never repeat.
-        goes_on: whether it has new ideas while the demo is live.
+        goes_on: whether the team has new ideas while the demo is live.
     """
 
     name: str
@@ -87,7 +87,7 @@ TEAMS: Sequence[Team] = (
     ),
     Team(
         name="frontier",
-        notice="bold: most ideas are bold, many fail intelligently and are shared, few answers within its 10 days",
+        notice="bold: most ideas are bold, many fail intelligently and are shared, few answers come within 10 days",
         metric="failure_category_ratio",
         project="acme/frontier",
         tracker="github",

@@ -1,4 +1,4 @@
-"""The stored form of a lifecycle event, and its id: a hash, so that equal statements are the same event."""
+"""The stored form of a lifecycle event, and its id. The id is a hash, so equal statements are the same event."""
 
 import json
 from collections.abc import Mapping

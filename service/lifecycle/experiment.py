@@ -204,7 +204,7 @@ def _is_fact(event: LifecycleEvent) -> bool:
 
 
 def _inferred_idea(counted: Sequence[LifecycleEvent]) -> datetime:
-    """The time of the earliest event. `Active` has the time 00:00, so it counts only if there is no other event."""
+    """The time of the earliest event. `Active` has only a date, so it counts only if there is no other event."""
     dated = [event for event in counted if not isinstance(event, Active)] or counted
     return dated[0].occurred_at
 
@@ -255,7 +255,7 @@ def _find_conclusion(events: Sequence[LifecycleEvent]) -> _Conclusion:
     """Find the current conclusion, and the last reopening that took effect."""
     concluded: Concluded | None = None
     reopened_at: datetime | None = None
-    # The statuses that the ticket entered by concluding events since the last reopening.
+    # The statuses that the ticket has entered with a conclusion since the last reopening.
     entered: set[str] = set()
     for event in events:
         match event:
@@ -314,7 +314,7 @@ def _classify(
 
 
 def _since_reopening(values: Sequence[CurrentValue], reopened_at: datetime | None) -> CurrentValue | None:
-    """The latest value declared since the last reopening. A label that is still present counts even if it is older."""
+    """The latest value declared since the last reopening, or by an older label that is still present."""
     return latest(
         [value for value in values if reopened_at is None or value.channel == "label" or value.since > reopened_at]
     )

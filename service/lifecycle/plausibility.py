@@ -107,7 +107,7 @@ def _check_start(stated: Collection[LifecycleEvent], before: Experiment, after: 
 
 
 def _check_category(stated: Collection[LifecycleEvent], ended: Experiment) -> Iterator[str]:
-    """Check the category, as if an open experiment were concluded after its last activity."""
+    """Check a stated category. An open experiment is checked as if it were concluded after its last activity."""
     categorised = any(isinstance(event, Declared) and event.field == "failure_category" for event in stated)
     if categorised and ended.outcome is not Outcome.FAILED:
         yield (

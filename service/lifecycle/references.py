@@ -37,7 +37,7 @@ def parse_reference(text: str) -> Ref:
         raise BadReference(f"{text!r} is not a reference; expected {example}")
     if scheme == "jira":
         return Ref(f"jira:{text[5:].upper()}")
-    # Free keys and names of branches are case-sensitive; everything else is not.
+    # References of scheme `key` and names of branches are case-sensitive; all other references are not.
     place, rest = split_project(text)
     return Ref(text if scheme == "key" else place.lower() + (rest if scheme == "branch" else rest.lower()))
 
@@ -53,12 +53,12 @@ def change(provider: str, project: str, number: int) -> Ref:
 
 
 def project(provider: str, name: str) -> Ref:
-    """The reference of a project: the prefix of the references of its items and changes."""
+    """The reference of a project. References to its items and changes begin with it."""
     return Ref(f"{provider}:{name.lower()}")
 
 
 def branches(project: str) -> Ref:
-    """The prefix of the references of a project's branches."""
+    """The prefix of references to a project's branches."""
     return Ref(f"branch:{project.lower()}")
 
 

@@ -27,7 +27,7 @@ def spelling(title: str) -> str:
 
 
 def _spelt(title: str) -> str:
-    # A shortcut for ASCII titles, which most are: no Unicode normalisation is needed.
+    # Most titles are ASCII and need no Unicode normalisation. For these, this shortcut is faster.
     if title.isascii():
         return title.lower().translate(_PLAIN)
     spelt = normalize("NFKC", normalize("NFKC", title).casefold())

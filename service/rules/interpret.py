@@ -127,7 +127,7 @@ def _counts(event: LifecycleEvent) -> bool:
 
 
 def _links_another(link: LinkSet) -> bool:
-    """Whether a link has a target other than the subject that states it. A change's links from its commits do not."""
+    """Whether a link has a target other than the subject that states it, unlike the links of a change's commits."""
     return bool(link.targets - {link.stated_by})
 
 

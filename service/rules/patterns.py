@@ -70,7 +70,7 @@ def _anything(place: re.Match[str], greed: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A value with insertions: `{name}`, a trait or a capture of a pattern, and `${path}`, a JMESPath expression."""
+    """A value with insertions: `{name}` is a trait or a captured text, and `${path}` is a JMESPath expression."""
 
     text: str
     paths: Mapping[str, ParsedResult]
@@ -119,7 +119,7 @@ def compile_path(text: str) -> ParsedResult:
         ValueError: the expression is malformed.
     """
     try:
-        # The library accepts an empty text as an expression that returns everything. It refuses `|`.
+        # The library accepts an empty text, and returns everything for it. Compile `|` instead, which it refuses.
         expression = jmespath.compile(text or "|")
         expression.search({})
     except _ONLY_WITH_DATA:

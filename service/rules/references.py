@@ -30,6 +30,6 @@ class KeyFinder:
         return cls(re.compile(rf"(?<![A-Za-z0-9_])({project})-([1-9][0-9]{{0,8}})(?![A-Za-z0-9])"))
 
     def find(self, text: str) -> frozenset[Ref]:
-        """The tickets that a text names; the first ones if it names very many."""
+        """The tickets that a text names. Only its first `MOST_TARGETS` keys count."""
         keys = islice(self.regex.finditer(text), MOST_TARGETS)
         return frozenset(Ref(f"jira:{key[1].upper()}-{key[2]}") for key in keys)

@@ -215,7 +215,7 @@ class RulesDocument(_Strict):
     rules: list[Entry] = []
 
     def extend(self, defaults: "RulesDocument") -> "RulesDocument":
-        """This document, with the rules of another one after its own."""
+        """This document, extended by the rules of another document. Its own rules come first."""
         return self.model_copy(
             update={
                 "keys": self.keys or defaults.keys,

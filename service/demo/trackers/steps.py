@@ -76,7 +76,7 @@ def run_of(team: Team, branch: str, sha: str, message: str, at: datetime, *, suc
 
 
 def spaced(steps: Sequence[Callable[[datetime], Post]], at: datetime) -> list[Post]:
-    """Posts a minute apart, since tools write times to the second."""
+    """Make posts one minute apart, because tools write times only to the second."""
     return [step(at + timedelta(minutes=place)) for place, step in enumerate(steps)]
 
 

@@ -42,7 +42,7 @@ BY_HAND = "urn:loopgauge:by-hand"
 
 _PREFIX = "dev.loopgauge.experiment."
 _STATEMENTS: Mapping[str, Statement] = {_PREFIX + name: name for name in get_args(Statement)}
-# These subjects are always evidence: an event of a pipeline names a commit, which is not an experiment.
+# These subjects are always evidence: a pipeline's event names a commit, for example, which is not an experiment.
 _NEVER_MARKED = ("commit:", "branch:", "run:")
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 # Two references have to fit into one entry of a PostgreSQL B-tree index, which has at most 2704 bytes.
@@ -86,7 +86,7 @@ EventData = cast(
 
 
 def observations_of(event: Event, now: datetime) -> tuple[Stated, *tuple[Linked, ...]] | None:
-    """The observations of an event, or None if its type has another prefix.
+    """The observations of an event, or None if its type does not begin with `dev.loopgauge.experiment.`.
 
     Args:
         now: when the event was received; an event without a time happened then.

@@ -149,7 +149,8 @@ def _made_of(event: PullRequestEvent, subject: Ref, at: datetime) -> list[Observ
 def _superseded(pull: Change, home: str) -> list[Observation]:
     """The observations that a pull request supersedes its branch.
 
-    They date from the opening and, because a later push marks the branch again, also from the closing.
+    The first has the time of the opening. A later push marks the branch again, so the second has the time of the
+    closing.
     """
     place = traits({"what": "branch", "project": home, "branch": pull.head.ref})
     since = [utc(at) for at in (pull.created_at, pull.closed_at) if at is not None]

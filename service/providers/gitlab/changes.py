@@ -67,7 +67,8 @@ def _source(event: MergeRequestEvent, subject: Ref, project: str, at: datetime) 
 def _superseded(merge: MergeRequest, home: str, name: str, at: datetime) -> list[Observation]:
     """The observations that a merge request supersedes its branch.
 
-    They date from the opening and, because a later push marks the branch again, also from the merge or closing.
+    The first has the time of the opening. A later push marks the branch again, so the second has the time of the merge
+    or closing.
     """
     place = traits({"what": "branch", "project": home, "branch": name})
     since = [read_time(merge.created_at, "$.object_attributes.created_at"), _end(merge, at)]
