@@ -125,7 +125,7 @@ def github(event: str, payload: Mapping[str, Any] | bytes) -> GitHubRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Issue:
-    """A GitHub issue, and the deliveries that GitHub makes of it."""
+    """A GitHub issue, and the deliveries that GitHub sends about it."""
 
     number: int = 45
     repository: str = "acme/app"
@@ -181,7 +181,7 @@ class Issue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PullRequest:
-    """A GitHub pull request, and the deliveries that GitHub makes of it."""
+    """A GitHub pull request, and the deliveries that GitHub sends about it."""
 
     number: int = 7
     repository: str = "acme/app"

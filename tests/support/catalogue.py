@@ -39,7 +39,7 @@ def scrape() -> str:
 
 
 def labels() -> dict[str, set[str]]:
-    """The labels of the series of each name, without those that Prometheus adds."""
+    """The label names by series name, without the labels that Prometheus adds."""
     labels_of: dict[str, set[str]] = {}
     for family in text_string_to_metric_families(scrape()):
         for sample in family.samples:
@@ -48,7 +48,7 @@ def labels() -> dict[str, set[str]]:
 
 
 def values() -> dict[tuple[str, str], set[str]]:
-    """The values of each label of each name."""
+    """The label values by series name and label name."""
     values_of: dict[tuple[str, str], set[str]] = {}
     for family in text_string_to_metric_families(scrape()):
         for sample in family.samples:
@@ -58,7 +58,7 @@ def values() -> dict[tuple[str, str], set[str]]:
 
 
 def families() -> dict[str, set[str]]:
-    """The names of the series of each metric family."""
+    """The series names by metric family."""
     names_of: dict[str, set[str]] = {}
     for name in labels():
         names_of.setdefault(_family(name), set()).add(name)

@@ -21,7 +21,7 @@ class AllowedContract(Contract):
     source_modules: Any = fields.ListField(subfield=fields.ModuleField())
     allowed_modules: Any = fields.SetField(subfield=fields.StringField())
 
-    def check(self, graph: ImportGraph, verbose: bool) -> ContractCheck:  # noqa: ARG002 - import-linter's form
+    def check(self, graph: ImportGraph, verbose: bool) -> ContractCheck:  # noqa: ARG002 - import-linter calls it with both
         own = {root.split(".")[0] for root in self.session_options["root_packages"]}
         broken = [
             (module, imported)

@@ -1,4 +1,4 @@
-"""Payloads that providers really sent or published, signed in each way that their provider signs."""
+"""Real payloads that providers sent or published, signed with each scheme of their provider."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -46,7 +46,7 @@ class Posted:
         return await client.post(self.path, content=self.body, headers={**self.headers, **proof})
 
     async def post_tampered(self, client: httpx.AsyncClient) -> httpx.Response:
-        """Post it with one bit flipped: of the body, or of the credential where the scheme does not cover the body."""
+        """Post the payload with one bit flipped: in the body, or in the credential if the scheme does not cover it."""
         proof = dict(self.scheme.prove(self.body, POSTED_AT))
         body = self.body
         if self.scheme.covers_body:

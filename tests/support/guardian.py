@@ -25,7 +25,7 @@ from tests.support.postgresql import running
 TEMPLATE = "loopgauge_template"
 """A database at the newest schema, to copy."""
 
-# Nothing has to survive a crash of the machine. The write-ahead log stays small, since it may be kept in memory.
+# Nothing has to survive a crash of the machine. The write-ahead log stays small, because its files may be in memory.
 _SETTINGS = {
     "fsync": "off",
     "synchronous_commit": "off",
@@ -33,7 +33,7 @@ _SETTINGS = {
     "max_connections": "200",
     "max_wal_size": "128MB",
 }
-_MEMORY = Path("/dev/shm")  # noqa: S108 - each run has a directory of its own there
+_MEMORY = Path("/dev/shm")  # noqa: S108 - each run creates its own directory there
 _MEMORY_BYTES = 2 << 30
 
 

@@ -77,7 +77,7 @@ class Line:
         self._trigger = trigger
 
     def forget(self) -> None:
-        """Close each existing connection on its next request, as a firewall that has dropped it does."""
+        """Close each existing connection on its next request, as if a firewall had dropped the connection."""
         self._forgotten = self._made
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

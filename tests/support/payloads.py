@@ -24,7 +24,7 @@ from tests.support.signing import Request, request
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ticket:
-    """A Jira ticket, and the deliveries that Jira makes of it."""
+    """A Jira ticket, and the deliveries that Jira sends about it."""
 
     key: str = "ML-12"
     summary: str = "Rank by freshness"
@@ -104,7 +104,7 @@ def stamp(when: datetime) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GitLabIssue:
-    """A GitLab issue, and the deliveries that GitLab makes of it."""
+    """A GitLab issue, and the deliveries that GitLab sends about it."""
 
     number: int = 45
     project: str = "acme/app"
@@ -154,7 +154,7 @@ class GitLabIssue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MergeRequest:
-    """A GitLab merge request, and the deliveries that GitLab makes of it."""
+    """A GitLab merge request, and the deliveries that GitLab sends about it."""
 
     number: int = 7
     project: str = "acme/app"

@@ -1,4 +1,4 @@
-"""Plant a person in payloads wherever providers name one, so that a test can search outputs for it.
+"""Plant a person in payloads wherever providers name one, so that a test can search outputs for that person.
 
 The names of repositories, projects, labels and branches stay as they are, and so do titles. Users choose them for
 others to read, and cannot recognise their experiments without them. The address of a project contains the name of its

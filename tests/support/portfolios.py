@@ -95,5 +95,5 @@ class _Loops:
         return moment if self._happens(0.1) else min(moment, NOW)
 
     def _past(self, moment: datetime | None) -> datetime | None:
-        """The moment if it is past, and rarely if it is not: metrics omit an experiment with a future instant."""
+        """A past moment as it is; a future one rarely, because metrics omit an experiment with a future instant."""
         return moment if moment is None or moment <= NOW or self._happens(0.05) else None

@@ -37,7 +37,7 @@ def settings(**given: Any) -> Settings:
 
 @asynccontextmanager
 async def api(database: Database, now: datetime | None = None, **given: Any) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the application, whose clock does not advance."""
+    """A client of the application, with a clock that does not advance."""
     app = create_app(settings(**given), RULES, database, lambda: now or at(2))
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with (

@@ -203,7 +203,7 @@ async def test_when_bodies_exceed_the_common_limit_one_is_refused_and_their_byte
         for client in slow:
             tasks.create_task(client.post())
         await asyncio.sleep(0)
-        # It stays smaller than the others while it needs their bytes.
+        # While the fourth body needs bytes that the others use, it is smaller than each of them: one is refused.
         assert await _Client(small_app, {}, _chunks(10)).post() == 401
         waiting.set()
     assert sorted(client.status for client in slow) == [401, 401, 503]

@@ -37,7 +37,7 @@ class Result:
     verdicts: list[tuple[str, str | None, str | None]]
 
     def of(self, name: str, *labels: str) -> dict[str, float]:
-        """A metric of the last 90 days by team; `team` stands for the team among the labels."""
+        """A metric of the last 90 days by team. Among the labels, `team` is replaced by the name of the team."""
         by_team = {name_of: tuple(name_of if one == "team" else one for one in labels) for name_of in NAMES}
         found = {team: self.figures.get((name, *values)) for team, values in by_team.items()}
         return {team: value for team, value in found.items() if value is not None}
@@ -53,7 +53,7 @@ async def test_the_past_shows_each_team_as_it_is(database: Database) -> None:
         rows, _ = await inbox_listing.read_page(connection, limit=100_000)
     verdicts = [(row.source, row.verdict, row.reason) for row in rows]
     result = Result(parse_samples(snapshot.text.decode()), verdicts)
-    # One test, since it posts half a year.
+    # This is one test, because posting half a year of deliveries takes long.
     for holds in SHOWN:
         holds(result)
 

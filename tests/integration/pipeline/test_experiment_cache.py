@@ -24,7 +24,7 @@ BEGINNING = at(8)
 AGES_AGO = BEGINNING - timedelta(days=10_000)
 A_DAY, A_MICROSECOND = timedelta(days=1), timedelta(microseconds=1)
 
-# Few different moments, so that many instants lie on the edge of a window or just beside it.
+# Use few different moments, so that many instants lie on the edge of a window or just beside it.
 _BITS = st.sampled_from([0, 0, 0, -1, 1]).map(lambda ticks: ticks * A_MICROSECOND)
 _INSTANTS = st.builds(lambda days, bit: at(1) + days * A_DAY + bit, st.integers(0, 12), _BITS)
 _ROOTS = st.integers(1, 16).map(lambda number: Ref(f"key:{number}"))

@@ -33,7 +33,7 @@ _SOME_PATIENCE = 5.0
 
 
 class _RecordedTelemetry(Telemetry):
-    """Telemetry that keeps every value it is given."""
+    """Telemetry that records every value it receives."""
 
     def __init__(self) -> None:
         super().__init__(["github"])

@@ -247,7 +247,7 @@ async def test_a_paused_dry_run_blocks_nothing_else(database: Database, database
             for request in more:
                 assert (await post(client, request)).status_code == 202
             async with asyncio.timeout(PATIENCE_SECONDS):
-                while "github:acme/site#300" not in await all_experiments(database):  # noqa: ASYNC110 - only it knows
+                while "github:acme/site#300" not in await all_experiments(database):  # noqa: ASYNC110 - only the database knows
                     await asyncio.sleep(0.05)
         assert (await _run(database)).deliveries == len(_story()) + len(bets) + len(more)
         live = await _everything(database)

@@ -142,7 +142,7 @@ async def _said(database: Database) -> dict[str, list[str]]:
         }
 
 
-async def test_all_failed_deliveries_are_retried_or_those_of_a_source_or_since_a_time(database: Database) -> None:
+async def test_failed_deliveries_are_retried_by_source_or_by_time_or_all_at_once(database: Database) -> None:
     other = Delivery("ci_main", "github", "1", {}, b"{", at(5))
     await _fail(database, _numbered(1), _numbered(2), other)
     assert _statuses(await _all_failed(database, "ci_main")) == [(other.id, "retried")]

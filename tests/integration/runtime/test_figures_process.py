@@ -1,4 +1,4 @@
-"""The figures process answers questions, survives errors, and ends when it should."""
+"""The figures process answers questions, survives errors, and ends when it is idle, closed or orphaned."""
 
 import asyncio
 import json
@@ -74,7 +74,7 @@ async def test_it_takes_the_same_snapshot_as_this_process(database: Database) ->
     assert snapshot == await take_snapshot(database, TERMS, lambda: snapshot.taken_at, ExperimentCache())
 
 
-async def test_it_takes_one_snapshot_after_another_each_of_its_moment(database: Database) -> None:
+async def test_each_snapshot_has_the_values_of_its_own_moment(database: Database) -> None:
     async with figures_process(database) as figures:
         first = await figures.take_snapshot()
         process = child()
@@ -153,7 +153,7 @@ asyncio.run(main())
 """
 
 
-async def test_it_ends_with_the_process_that_started_it_however_that_ends(database_url: str) -> None:
+async def test_it_ends_when_its_parent_process_ends_in_any_way(database_url: str) -> None:
     leader = await asyncio.create_subprocess_exec(
         sys.executable, "-c", _LEADER, database_url, stdout=asyncio.subprocess.PIPE
     )

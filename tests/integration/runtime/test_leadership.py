@@ -1,4 +1,4 @@
-"""One process leads at a time: it holds a lease in PostgreSQL, and its own clock fences it."""
+"""One process leads at a time. It holds a lease in PostgreSQL, and its own clock fences it when the lease runs out."""
 
 import asyncio
 import os

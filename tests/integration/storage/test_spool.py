@@ -157,7 +157,7 @@ def test_concurrent_users_of_one_file_neither_lose_nor_duplicate_deliveries(tmp_
     full.set()
     movers[0].join()
     assert {str(number) for number in range(201)} == set(moved)
-    # A delivery is new again only after it was removed.
+    # A delivery counts as new again only after its removal.
     assert len(kept) == len(moved)
     assert spools[1].count() == 0
 

@@ -1,4 +1,4 @@
-"""Payloads that providers really sent or published, signed in each way that their provider signs."""
+"""Real payloads that providers sent or published, signed with each scheme of their provider."""
 
 import json
 

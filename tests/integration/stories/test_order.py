@@ -60,7 +60,7 @@ class Told:
         return interpret(RULES, self.provider, self.observations, NO_PAYLOAD)
 
 
-# Few moments, so that many drawn events happen at once.
+# Use few moments, so that many drawn events happen at once.
 moments = st.builds(lambda day, second: at(day) + timedelta(seconds=second), st.integers(2, 6), st.integers(0, 1))
 
 

@@ -335,7 +335,7 @@ TICKET = Ref("jira:ML-12")
 
 
 async def _tell(database: Database, provider: str, rules: Rules, *observations: Observation) -> None:
-    """Record observations of a provider without reading a payload of it."""
+    """Record observations as if they had been read from a payload of the provider."""
     found = interpret(rules, provider, observations, NO_PAYLOAD)
     brought = {statement.event: statement.rule for statement in found.statements}
     by = uuid5(NAMESPACE_OID, repr(observations))

@@ -82,7 +82,7 @@ def test_an_installation_without_a_leader_mutes_its_own_experiments_only(tmp_pat
         assert not _is_muted(other)
 
 
-def test_the_alert_on_the_median_mutes_that_on_late_answers_whatever_their_jobs(tmp_path: Path) -> None:
+def test_the_median_alert_mutes_the_alert_on_late_answers_even_across_jobs(tmp_path: Path) -> None:
     with alerting(muted_configuration(tmp_path), tmp_path) as alertmanager:
         slow = {"about": "loops", "namespace": "east", "team": "search"}
         alertmanager.fire(

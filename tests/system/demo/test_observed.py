@@ -167,7 +167,7 @@ def after_a_kill_no_panel_shows_a_current_value_or_is_green(observed: Observed) 
 
 
 def _panel(dashboard: str, asker: str) -> object:
-    """A panel as it is written; nothing for a variable."""
+    """The document of a panel, in a list; the list is empty for a variable."""
     return [panel for panel in panels(documents()[dashboard]) if panel["title"] == asker]
 
 
@@ -186,6 +186,6 @@ SEEN = (
 
 def test_prometheus_dashboards_and_alerts_show_the_demo(tmp_path: Path) -> None:
     with observing(tmp_path) as observed:
-        # One test, because posting half a year takes long.
+        # This is one test, because posting half a year of deliveries takes long.
         for look in SEEN:
             look(observed)

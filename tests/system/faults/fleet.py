@@ -73,7 +73,7 @@ class Member:
             ).start()
 
     def keep(self) -> bool:
-        """Restart it if it has ended, and return whether it had."""
+        """Restart the process if it has ended, and return whether it had ended."""
         with self._lock:
             if self._process is None or self._process.poll() is None:
                 return False
@@ -85,7 +85,7 @@ class Member:
         return True
 
     def kill(self) -> None:
-        """Kill it."""
+        """Kill the process."""
         with self._lock:
             if self._process is not None and self._process.poll() is None:
                 self._killed = True
@@ -98,7 +98,7 @@ class Member:
                 self._process.send_signal(what)
 
     def limit_files(self, size: int | None, pid: int) -> None:
-        """Limit the size of the files that it writes, to simulate a full disk; `None` lifts the limit."""
+        """Limit the size of the files that the process writes, to simulate a full disk; `None` lifts the limit."""
         with self._lock:
             if self._process is not None and self._process.pid == pid and self._process.poll() is None:
                 resource.prlimit(pid, resource.RLIMIT_FSIZE, (_UNLIMITED if size is None else size, _UNLIMITED))
@@ -108,7 +108,7 @@ class Member:
         return self._serving.is_set()
 
     def scrape(self, timeout: float = 30) -> str:
-        """Return its metrics, or an empty text if it does not respond."""
+        """Return the metrics of the process, or an empty text if it does not respond."""
         try:
             response = httpx.get(f"{self.url}/metrics", timeout=timeout)
         except httpx.HTTPError:
@@ -132,7 +132,7 @@ class Member:
                 self._process.terminate()
 
     def end(self) -> None:
-        """Wait until it ends, and kill it if it does not."""
+        """Wait until the process ends, and kill it if it does not."""
         if self._process is None:
             return
         try:

@@ -59,7 +59,7 @@ class Tormentor:
         self._thread.start()
 
     def stop(self) -> None:
-        """Inject no further fault, and undo those that last."""
+        """Inject no further fault, and undo the faults that last."""
         self._over.set()
         if self._thread.is_alive():
             self._thread.join()

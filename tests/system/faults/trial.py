@@ -131,7 +131,7 @@ def _members(directory: Path, data_dir: Path, url: str) -> tuple[list[Member], l
     """Two workers and two APIs on one data directory."""
     shared = {"DATA_DIR": str(data_dir), "SNAPSHOT_INTERVAL": "1s"}
     workers = [Member(f"worker-{place}", directory, ROLE="worker", **shared) for place in (1, 2)]
-    # The second API uses PostgreSQL by its URL: a server that it started would inherit its simulated full disk.
+    # The second API gets the URL of PostgreSQL: if it started the server, its simulated full disk would apply to both.
     apis = [
         Member("api-1", directory, ROLE="api", **shared),
         Member("api-2", directory, ROLE="api", DATABASE_URL=url, **shared),
@@ -164,7 +164,7 @@ def _under_fire(
 
 
 class _SpoolCount:
-    """Counts spooled deliveries, except those between the last scrape of a process and its death."""
+    """Counts spooled deliveries, but misses those between the last scrape of a process and its death."""
 
     def __init__(self, members: Sequence[Member]) -> None:
         self._members = members
@@ -245,7 +245,7 @@ async def _compare(outcome: Outcome, url: str, told: Sequence[Told]) -> None:
 
 
 def _exporters(members: Sequence[Member]) -> list[str]:
-    """Wait until exactly one process exports experiment metrics, and return the names of those that do."""
+    """Wait until exactly one process exports experiment metrics, and return the names of the exporting processes."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         found = [member.name for member in members if _EXPERIMENT_METRIC in member.scrape()]

@@ -23,7 +23,7 @@ KUBERNETES: Sequence[str] = ("1.30.0", "1.37.0")
 """The oldest supported version, and the newest one."""
 
 SCENARIOS: Sequence[Path] = sorted((CHART / "ci").glob("*-values.yaml"))
-"""The values of different kinds of installation."""
+"""The values files of several kinds of installation."""
 
 
 def tool(name: str) -> Path:
@@ -63,7 +63,7 @@ def rendered(*arguments: str) -> str:
 class _Strict(yaml.SafeLoader):
     """Rejects duplicate keys, as Kubernetes does."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT002 - as PyYAML has it
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT002 - as PyYAML declares it
         keys = [key.value for key, _ in node.value]
         assert len(set(keys)) == len(keys), f"duplicate key in {sorted(keys)}, {node.start_mark}"
         return super().construct_mapping(node, deep)

@@ -50,7 +50,7 @@ class Pod:
             )
 
     def wait(self) -> int:
-        """Wait until it ends by itself, and return the exit status."""
+        """Wait until the process ends by itself, and return the exit status."""
         assert self.process is not None
         return self.process.wait(PATIENCE_SECONDS)
 
@@ -82,7 +82,7 @@ class Pod:
         wait_for(succeeds, f"success of {name}")
 
     def kill(self) -> None:
-        """Kill it if it still runs."""
+        """Kill the process if it still runs."""
         if self.process is not None:
             self.process.kill()
             self.process.wait()

@@ -23,7 +23,7 @@ _ARGUMENTS = {"VERSION": "1.2.3", "REVISION": "0123abc", "SOURCE": "https://git.
 _UNWANTED = re.compile(r"(postgres|initdb|pg_ctl|pip[\d.]*|uv|ruff|mypy|pytest|hatch\w*)")
 
 
-# One test, because the build downloads and installs packages.
+# This is one test, because the build downloads and installs packages.
 def test_the_image_serves_as_any_user_without_writing_to_its_files(tmp_path: Path) -> None:
     needs_root()
     programs = oldest()

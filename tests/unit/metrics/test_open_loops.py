@@ -80,7 +80,7 @@ def overdue_ages(
 
 
 def most_overdue(*experiments: Experiment, thresholds: Mapping[str, timedelta] | None = None) -> list[str]:
-    """The numbers of the exported issues in their order."""
+    """The numbers of the exported issues, in the order of the export."""
     return [root.removeprefix("github:acme/app#") for _, root, _ in overdue_ages(*experiments, thresholds=thresholds)]
 
 

@@ -86,7 +86,7 @@ def test_a_conclusion_with_another_outcome_is_not_a_failure(outcome: Outcome) ->
         ("2026-10-22T12:59:59.999999+02:00", "2026-10-29T12:00:00+01:00", 0),
     ],
 )
-def test_a_window_across_a_change_of_the_clocks_has_as_many_hours_as_any(
+def test_a_window_across_a_change_of_the_clocks_has_as_many_hours_as_any_other(
     concluded_at: str, now: str, count: int
 ) -> None:
     when, moment = (datetime.fromisoformat(time).astimezone(UTC) for time in (concluded_at, now))

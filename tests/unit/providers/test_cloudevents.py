@@ -249,13 +249,13 @@ def test_each_field_of_the_data_by_itself(data: dict[str, Any], expected: Sequen
 
 
 @pytest.mark.parametrize("outcome", ["worked", "failed", "inconclusive", "abandoned"])
-def test_a_conclusion_carries_its_outcome(outcome: str) -> None:
+def test_a_conclusion_contains_its_outcome(outcome: str) -> None:
     concluded = Concluded(SUBJECT, at(2), Outcome(outcome))
     assert said("concluded", {"outcome": outcome}) == [Stated((MARKED, concluded, declared("outcome", outcome)))]
 
 
 @pytest.mark.parametrize("result", ["success", "failure"])
-def test_a_first_result_carries_its_value(result: Any) -> None:
+def test_a_first_result_contains_its_value(result: Any) -> None:
     assert said("signalled", {"result": result}) == [Stated((MARKED, Signalled(SUBJECT, at(2), result)))]
 
 

@@ -844,7 +844,7 @@ def test_the_status_of_a_deployment(state: str) -> None:
 
 
 @pytest.mark.parametrize("more", [{}, {"environment": None}, {"environment": ""}])
-def test_a_status_without_an_environment_has_its_deployments(more: dict[str, Any]) -> None:
+def test_a_status_without_an_environment_has_that_of_its_deployment(more: dict[str, Any]) -> None:
     assert observe(deployment_status(**more)) == [
         Observed("deployed", HEAD, at(3), traits(environment="production", conclusion="success"))
     ]

@@ -177,7 +177,7 @@ def check(experiments: list[Experiment], given: Terms, now: datetime) -> None:
                 if figure.previous.value is not None:
                     compare(path, figure.previous, past[path])
                 assert (figure.previous.value is None) == (figure.previous.reason is not None), path
-                # The scorecard omits a previous value that the scrape has only without a row, or if it is not stored.
+                # The scorecard may lack a value of the scrape if the team had no row, or if the value is not stored.
                 if before and past[path] is not None and figure.previous.value is None:
                     rows = View.of(before, alone, then).teams
                     assert (
