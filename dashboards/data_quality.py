@@ -1,4 +1,4 @@
-"""The dashboard Data quality explains empty panels: silent sources, ignored deliveries, missing declarations."""
+"""The dashboard *Data quality* explains empty panels: silent sources, ignored deliveries, missing declarations."""
 
 from dashboards import shared_queries as shared
 from dashboards.board import Board, Section

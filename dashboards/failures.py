@@ -1,4 +1,4 @@
-"""Failures and learning: the kinds of failure, and whether learnings are shared."""
+"""The dashboard *Failures and learning*: the kinds of failure, and whether learnings are shared."""
 
 from dashboards import shared_panels
 from dashboards import shared_queries as shared

@@ -1,4 +1,4 @@
-"""The dashboard Is our organisation learning? It answers the four questions for leaders."""
+"""The dashboard *Is our organisation learning?* answers the four questions for leaders."""
 
 from dashboards import shared_panels
 from dashboards import shared_queries as shared

@@ -74,7 +74,7 @@ def sum_each_team(metric: str, **labels: str) -> str:
 
 
 def merge_replicas(metric: str, *by: str, **labels: str) -> str:
-    """Merge a metric of the database, of which all processes export the same value. Keep only these labels."""
+    """Merge a metric about the database, which all processes export with the same value. Keep only these labels."""
     return f"max by ({_join_labels(*by)}) ({select(metric, **labels)})"
 
 

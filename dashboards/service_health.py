@@ -1,4 +1,4 @@
-"""The dashboard Service health: metrics that loopgauge's processes export about themselves."""
+"""The dashboard *Service health*: metrics that loopgauge's processes export about themselves."""
 
 from dashboards.board import Board, Section
 from dashboards.links import SERVICE_HEALTH_UID, TO_DATA_QUALITY
@@ -38,7 +38,7 @@ _NOW = Section(
             PanelSpec(
                 "Metrics",
                 "The age of the metrics about experiments, and the time to prepare them.",
-                missing="no metrics are exported: no worker leads, or it is not scraped",
+                missing="no metrics are exported: no worker is the leader, or the leader is not scraped",
                 fixed_id=716935,
             ),
             Query("metrics", _SNAPSHOT_AGE, SECONDS, FRESHNESS, WITHIN, [(60, OVER), (300, BROKEN)], TO_DATA_QUALITY),

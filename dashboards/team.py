@@ -1,4 +1,4 @@
-"""The experiments of one team: stages, ages, answers, and overdue experiments."""
+"""The dashboard *Team*: the stages, ages and answers of one team's experiments, and the overdue ones."""
 
 from dashboards import shared_panels
 from dashboards import shared_queries as shared

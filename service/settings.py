@@ -150,7 +150,7 @@ class Settings(BaseSettings):
     max_teams: Annotated[int, Field(ge=1)] = 200
     snapshot_interval: Duration = timedelta(seconds=5)
     role: Annotated[Role, BeforeValidator(_to_lower)] = "all"
-    # An empty host would listen on every address.
+    # With an empty host, the service would listen on every address.
     host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_to_lower)] = "info"
@@ -253,7 +253,7 @@ def given_alone(**given: Any) -> Settings:
 
 
 def load_rules(settings: Settings) -> Rules:
-    """Load the rules file that the settings name, or else the packaged rules. A rules file can extend those.
+    """Load the rules file that the settings name, or else the packaged rules. The file can extend the packaged rules.
 
     Raises:
         InvalidRules: the file cannot be read, or is malformed.

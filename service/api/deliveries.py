@@ -74,7 +74,7 @@ def build_router(database: Database, read_guard: TokenGuard, admin_guard: TokenG
         responses=describe_problems(UnknownDelivery),
     )
     async def delivery(delivery: UUID, credentials: Credentials) -> WholeDelivery:
-        """The admin token also shows the headers, and the body until its retention ends."""
+        """With the admin token, the answer includes the headers, and the body until its retention ends."""
         row, headers, body = await _read(database, delivery)
         if admin_guard.accepts(credentials):
             return delivery_with_content(row, headers, body)

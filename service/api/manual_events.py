@@ -37,7 +37,7 @@ _LATEST = datetime(3000, 1, 1, tzinfo=UTC)
 
 
 class _Event(BaseModel):
-    """An event. `event` is the end of a CloudEvents type `dev.loopgauge.experiment.…`.
+    """A lifecycle event. `event` is the last part of the CloudEvents type `dev.loopgauge.experiment.…`.
 
     `occurred_at` defaults to now. Any event accepts any other field, so one event can conclude, classify and share an
     experiment. `proposed` marks an item as an experiment; `classified` requires `failure_category`, and `signalled`

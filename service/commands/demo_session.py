@@ -32,7 +32,7 @@ FAST_DATABASE: Mapping[str, str] = {"fsync": "off", "synchronous_commit": "off",
 """Settings that make PostgreSQL fast but not crash-safe. The demo recreates its database at each start."""
 
 Progress = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
-"""Opens a progress bar with a label, and returns a callback for the number of steps done and their total."""
+"""Shows a progress bar with a label. Its context yields a callback for the steps done and the total of steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +164,7 @@ def _own_settings(directory: Path, port: int) -> dict[str, str]:
 
 @contextmanager
 def demo_directory(directory: Path) -> Iterator[Path]:
-    """Empty and lock the demo's directory, after stopping a database that a killed demo left in it.
+    """Empty and lock the demo's directory, after stopping a database that a killed demo left running.
 
     Raises:
         DirectoryRefused: the directory does not belong to a demo, or another demo is running in it.

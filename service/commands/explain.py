@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def explain(reference: str, as_json: bool) -> None:
     """Explain an experiment: its events with their times, sources and rules, and the metrics it counts in.
 
-    REFERENCE is the id of an experiment, or any reference to it or its evidence.
+    REFERENCE is the id of an experiment, or any reference to the experiment or its evidence.
     """
     settings = require_settings()
     run(_explain(settings, require_rules(settings), reference, as_json))

@@ -18,7 +18,8 @@ BUCKETS = (
 QUANTILES = (0.5, 0.75, 0.9)
 """The published quantiles."""
 
-# An upper bound for the rounding error of a product of many factors; far below 1/n for the size n of any window.
+# An upper bound on the rounding error of a product of many factors. With n experiments, shares differ by about 1/n,
+# which is far more.
 _ROUNDING = 1e-9
 
 
@@ -54,7 +55,7 @@ class Histogram:
 
 
 def histogram(ordered: Sequence[float]) -> Histogram:
-    """The histogram of a sample in ascending order, in seconds."""
+    """The histogram of a sample in seconds, given in ascending order."""
     counts: list[tuple[str, float]] = [(str(bound), bisect_right(ordered, bound)) for bound in BUCKETS]
     return Histogram([*counts, ("+Inf", len(ordered))], fsum(ordered))
 

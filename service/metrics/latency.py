@@ -29,8 +29,8 @@ def stage_quantile_seconds(view: View) -> Iterable[Metric]:
     """Exact quantiles of each stage of the experiments answered in each window."""
     family = GaugeMetricFamily(
         "loopgauge_stage_quantile_seconds",
-        "Exact quantile q of the duration of the stage, over the experiments answered in the window whose duration is "
-        "known; absent below the minimum sample.",
+        "Exact quantile q of the duration of the stage, over the experiments answered in the window for which that "
+        "duration is known; absent below the minimum sample.",
         labels=["team", "stage", "window", "q"],
     )
     for cohort in view.answered:

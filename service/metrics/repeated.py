@@ -29,8 +29,8 @@ def repeated_experiments(view: View) -> Iterable[Metric]:
     family = GaugeMetricFamily(
         "loopgauge_repeated_experiments",
         "How often an idea started again in the window after its experiment was concluded or forgotten: as a new "
-        "experiment with the same title, or by a marked change or item that links to the earlier one. Such a link "
-        "proposes no new experiment, so this is not a subset of experiments_proposed.",
+        "experiment with the same title, or by a marked change or item that links to the earlier experiment. Such "
+        "a link proposes no new experiment, so this is not a subset of experiments_proposed.",
         labels=["team", "window"],
     )
     repeats = repeats_by_row(view)

@@ -23,7 +23,7 @@ from service.metrics.terms import Terms, Window
 NO_TEAM = "_none"
 """The row of experiments without a team."""
 OTHER_TEAMS = "_other"
-"""The row that combines the teams beyond the cap."""
+"""The row that combines the teams beyond `max_teams`."""
 ORGANISATION = "_org"
 """The row of all experiments, in metrics that cannot be summed over teams."""
 
@@ -60,7 +60,7 @@ class View:
     def of(
         cls, experiments: Iterable[Experiment], terms: Terms, now: datetime, exclusions: Iterable[Exclusion] = ()
     ) -> "View":
-        """Measure experiments, and view them."""
+        """Measure experiments, and create their view."""
         return cls(map(MeasuredExperiment.of, experiments), terms, now, exclusions)
 
     def at(self, now: datetime) -> "View":
@@ -73,7 +73,7 @@ class View:
 
     @cached_property
     def teams(self) -> Sequence[str]:
-        """The rows without the organisation's, in alphabetical order: each team that has an experiment."""
+        """The rows that have an experiment, in alphabetical order, without the organisation's row."""
         return sorted(self._rows)
 
     def row(self, team: str) -> str:
@@ -184,7 +184,7 @@ class View:
         return sorted(self.terms.windows, key=lambda window: window.length)
 
     def _slice(self, instant: Callable[[MeasuredExperiment], datetime | None]) -> _Slices:
-        """Slice each row by a time: one slice for each window, without the experiments of the next shorter window."""
+        """Slice each row by a time. Each window has one slice, without the experiments of the next shorter window."""
         bounds = [*(self.now - window.length for window in reversed(self._ascending_windows)), self.now]
         slices: dict[str, Sequence[Sequence[MeasuredExperiment]]] = {}
         for row, experiments in self._rows.items():

@@ -43,7 +43,7 @@ class FigureAnswer(BaseModel):
 
 
 class ExclusionAnswer(BaseModel):
-    """An omission from metrics: a stage with a negative duration, or, while a time is in the future, all stages."""
+    """A stage that metrics omit because its duration is negative, or all stages while a time is in the future."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -52,7 +52,7 @@ class ExclusionAnswer(BaseModel):
 
 
 class ExcludedAnswer(BaseModel):
-    """The reason why the metrics exclude the experiment, and the time since which they do."""
+    """The exclusion of the experiment from metrics, with its reason and its beginning."""
 
     model_config = ConfigDict(from_attributes=True)
 

@@ -23,7 +23,7 @@ class Reading(BaseModel, Generic[T]):
 
 
 class Figure(Reading[T], Generic[T]):
-    """A value, and the value as of one window ago. The data stored now determine both."""
+    """A value, and the value as of one window ago. Both are computed from the data stored now."""
 
     previous: Annotated[Reading[T], Field(description="The value for the previous window.")]
 
@@ -56,7 +56,7 @@ class Length(BaseModel):
 
 
 class StageTimes(BaseModel):
-    """The duration of one stage, over the experiments answered in the window whose duration is known."""
+    """The duration of one stage, over the experiments answered in the window for which that duration is known."""
 
     stage: Stage
     median: Seconds

@@ -32,7 +32,8 @@ class BodyReader:
     """Reads bodies, and refuses a body as soon as it exceeds a limit.
 
     If all bodies together exceed their limit, the reader refuses the largest body that is still arriving (load
-    shedding). No signature is verified yet, so without this limit any client could block others by large, slow bodies.
+    shedding). Signatures are verified only once the whole body has arrived, so without this rule a few large, slow
+    bodies from any client could block all others.
 
     Args:
         max_body: the maximum size of one body in bytes.

@@ -10,7 +10,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 class Bypass:
     """Hands requests for `prefix` and one further path segment to `endpoint`, and all others to the application.
 
-    It wraps the application outside all middleware, because middleware and routing would take longer than the delivery.
+    It wraps the application outside all middleware, because middleware and routing would take longer than the
+    endpoint itself.
 
     Args:
         app: the application.

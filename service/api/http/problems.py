@@ -257,5 +257,5 @@ async def _answer_validation_error(_: Request, error: RequestValidationError) ->
 
 
 def _dotted(path: Iterable[object]) -> str:
-    """A field's path with dots, in which characters that UTF-8 cannot encode, such as lone surrogates, are escaped."""
+    """A field's path, joined by dots. Characters that UTF-8 cannot encode, such as lone surrogates, are escaped."""
     return ".".join(map(str, path)).encode("utf-8", "backslashreplace").decode()
