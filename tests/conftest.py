@@ -1,6 +1,8 @@
 """PostgreSQL for the tests that ask for it: one server for all of them, and a fresh database for each."""
 
 import os
+import shutil
+import tempfile
 from collections.abc import AsyncIterator
 from functools import cache
 from itertools import count
@@ -20,6 +22,7 @@ settings.register_profile("thorough", deadline=None)
 settings.register_profile("quick", deadline=None, max_examples=20)
 settings.load_profile("thorough")
 _run = pytest.StashKey[Run]()
+_temporary = pytest.StashKey[Path]()
 _numbers = count(1)
 
 
@@ -40,12 +43,25 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         config.stash[_run] = run = Run()
         os.environ[_DIRECTORY] = str(run.directory)
+        # Each run of pytest closes the usual directory to other users, so to PostgreSQL in the runs beside it.
+        if config.option.basetemp is None:
+            config.option.basetemp = tempfile.mkdtemp(prefix="loopgauge-tests-")
+            config.stash[_temporary] = Path(config.option.basetemp)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Keep the temporary files of a run that has failed."""
+    if session.testsfailed and _temporary in session.config.stash:
+        print(f"\nthe temporary files are in {session.config.stash[_temporary]}")
+        del session.config.stash[_temporary]
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Stop the servers, and leave nothing behind."""
     if _run in config.stash:
         config.stash[_run].end()
+    if _temporary in config.stash:
+        shutil.rmtree(config.stash[_temporary], ignore_errors=True)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -36,9 +36,15 @@ def test_an_embedded_database_that_is_killed_is_restarted(tmp_path: Path) -> Non
         assert service.end(signal.SIGTERM) == 0, service.log()
 
 
-@pytest.mark.parametrize("signals", [1, 2])
 @pytest.mark.parametrize(
-    "reached", ["postgres.start.lock", "postgres/PG_VERSION", "postgres/log", "postgres/postmaster.pid"]
+    ("reached", "signals"),
+    [
+        ("postgres.start.lock", 1),
+        ("postgres/PG_VERSION", 2),
+        ("postgres/log", 1),
+        ("postgres/postmaster.pid", 1),
+        ("postgres/postmaster.pid", 2),
+    ],
 )
 def test_a_service_that_is_asked_to_end_while_it_starts_leaves_no_database_running(
     tmp_path: Path, reached: str, signals: int
