@@ -36,11 +36,12 @@ unit: $(VENV)/dev.done ## run the unit tests: seconds, no PostgreSQL, a fifth of
 test: $(VENV)/dev.done ## run all tests; TESTS=tests/integration for a part, POSTGRESQL=/usr/lib/postgresql/16/bin to use that one
 	@$(PYTEST) --numprocesses 4 $(if $(POSTGRESQL),--postgresql=$(POSTGRESQL)) $(TESTS)
 
-lint: $(VENV)/dev.done ## check formatting, lint, types and import contracts
+lint: $(VENV)/dev.done ## check formatting, lint, types, import contracts and prose
 	@$(BIN)/ruff format --check --quiet
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m tests.support.prose
 
 check: lint tools ## check all that lint checks, then the Dockerfile, compose.yaml, workflows and chart
 	@$(BIN)/hadolint Dockerfile
