@@ -27,7 +27,8 @@ _OPENINGS = re.compile(
 _TURNS = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
-        r"\b(?:nobody|somebody|whoever|everybody)\b",
+        # GitHub's documentation signs its example with "It's a Secret to Everybody".
+        r"(?<!secret to )\b(?:nobody|somebody|whoever|everybody)\b",
         r"\btold\b",
         r"\btells? of\b",
         r"\bheard (?:of|from)\b",

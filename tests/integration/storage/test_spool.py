@@ -302,13 +302,13 @@ def test_a_read_only_directory_is_an_error_until_it_is_writable() -> None:
     program = """
 Spool(directory).add([numbered(1)])
 paths = [directory, *directory.iterdir()]
-nobody = 65534
+unprivileged = 65534
 def become(user):
     if os.getuid() == 0:
         os.seteuid(user)
 for path in paths:
     path.chmod(path.stat().st_mode & 0o555)
-become(nobody)
+become(unprivileged)
 spool, fresh = Spool(directory), Spool(directory / "more")
 answers = [attempt(lambda: len(spool.add([numbered(2)]))), attempt(spool.check_writable)]
 answers.append(attempt(lambda: fresh.add([])))
