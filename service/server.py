@@ -87,8 +87,8 @@ async def _running_client(
 def tune_garbage_collector() -> None:
     """Exclude the imported modules from garbage collection, and collect less often.
 
-    By default, a collection runs whenever 700 more objects have been created than freed, which a dozen deliveries do.
-    It scans every imported module again and again.
+    By default, a collection runs whenever 700 more objects have been created than freed, so after about a dozen
+    deliveries. Repeated collections scan every imported module again and again.
     """
     gc.collect()
     gc.freeze()

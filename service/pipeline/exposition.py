@@ -80,7 +80,7 @@ def _label(name: str, value: str) -> str:
     return f'{name}="{escape(value)}"'
 
 
-# Cached, because few different values occur, again and again.
+# Cached, because the same few values occur many times.
 _number = lru_cache(1 << 12)(floatToGoString)
 
 

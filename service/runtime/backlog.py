@@ -16,7 +16,8 @@ from service.telemetry import Telemetry
 from service.telemetry.backlog import Backlog
 
 _PATIENCE_SECONDS = 10.0
-# Counting millions of deliveries takes seconds. The pauses grow with it, so that it takes at most this share of time.
+# Counting millions of deliveries takes seconds. The pause after a count grows with the duration of the count, so that
+# counting takes at most this share of the time.
 _SHARE = 0.05
 _LONGEST_PAUSE_SECONDS = 30.0
 _PAGE = 20_000

@@ -58,7 +58,7 @@ async def run_embedded(data_dir: Path, tuning: Mapping[str, str] | None) -> Asyn
             await asyncio.to_thread(server.release, shutdown.EMBEDDED_SECONDS)
         except EmbeddedUnavailable as error:
             # Every acknowledged delivery is on disk, so the service ends without an error.
-            _log.warning("the embedded PostgreSQL runs on", cause=str(error))
+            _log.warning("the embedded PostgreSQL was not stopped and keeps running", cause=str(error))
 
 
 @asynccontextmanager
@@ -70,7 +70,7 @@ async def _migrate(database: Database) -> AsyncIterator[Database]:
         if migrating.done():
             migrating.result()
         else:
-            _log.warning("the embedded PostgreSQL does not answer; serving all the same")
+            _log.warning("the embedded PostgreSQL does not answer; the service starts without it")
         yield database
     finally:
         migrating.cancel()
@@ -104,7 +104,7 @@ async def _restart_when_killed(server: EmbeddedServer) -> None:
         await asyncio.sleep(_CHECK_SECONDS)
         if await asyncio.to_thread(server.answers):
             continue
-        _log.warning("the embedded PostgreSQL is gone and is started again")
+        _log.warning("the embedded PostgreSQL has stopped; starting it again")
         try:
             await asyncio.to_thread(server.restart)
         except Exception as error:  # noqa: BLE001 - the next attempt may succeed, whatever failed

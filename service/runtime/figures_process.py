@@ -54,10 +54,11 @@ class _ScorecardAnswer(msgspec.Struct):
 
 
 class FiguresProcess:
-    """The service's side of the process. Starts it with the first question, and ends it when scorecards are not in use.
+    """The service's side of the process.
 
-    The process answers one question at a time; a caller waits for its turn. The service has two such processes: one
-    takes snapshots on the leader, the other one compiles scorecards, so that no scorecard delays a snapshot.
+    The first question starts the process. A while after the last scorecard, the process ends. It answers one question
+    at a time; a caller waits for its turn. The service has two such processes: one takes snapshots on the leader, the
+    other one compiles scorecards, so that no scorecard delays a snapshot.
 
     Args:
         database: the database that contains the experiments.

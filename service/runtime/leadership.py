@@ -31,7 +31,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Leadership:
-    """One process's part in the election.
+    """The part of one process in the leader election.
 
     Args:
         holder: an id that no other process has.
@@ -96,12 +96,12 @@ class Leadership:
             self._answering_since = min(self._answering_since, self._clock())
 
     async def resign(self) -> None:
-        """Stop leading, and give up the lease. If PostgreSQL is away, the lease runs out instead."""
+        """Stop leading, and give up the lease. If PostgreSQL is away, the lease expires instead."""
         self._until = -inf
         try:
             await abandon_after(_PATIENCE_SECONDS, self._release())
         except (DatabaseError, TimeoutError) as error:
-            _log.warning("the lease was not given up; the next leader waits until it has run out", cause=str(error))
+            _log.warning("the lease was not given up; the next leader waits until the lease expires", cause=str(error))
 
     async def _acquire(self, *, take_over: bool) -> bool:
         # Use no transaction: a process that freezes inside one would keep the lease's row locked.

@@ -209,7 +209,7 @@ async def mark_exclusive(connection: Connection) -> None:
 
 
 def is_exclusive(connection: Connection) -> bool:
-    """Whether no other transaction can reach the tables that this connection changes, so that it needs no locks."""
+    """Whether no other transaction can reach the tables that this connection changes. If so, no locks are needed."""
     return connection.sync_connection is not None and _EXCLUSIVE in connection.sync_connection.get_execution_options()
 
 

@@ -33,7 +33,7 @@ class EmbeddedUnavailable(Exception):
 
 
 class EmbeddedServer:
-    """One process's use of the embedded server of a data directory.
+    """A process's handle to the embedded server of a data directory.
 
     Args:
         data_dir: the directory whose folder `postgres` contains the cluster; created if missing.

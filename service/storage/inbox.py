@@ -165,7 +165,9 @@ _CLAIM_AND_READ = _CLAIM + _READ.format(taken="claimed")
 async def replayable(
     connection: Connection, after: tuple[datetime, UUID], until: datetime, limit: int
 ) -> list[Delivery]:
-    """Read the next deliveries that have a verdict and a body, the oldest first. An exclusive connection locks none.
+    """Read the next deliveries that have a verdict and a body, the oldest first.
+
+    The deliveries are locked until the transaction ends, unless the connection is exclusive.
 
     Args:
         after: time of receipt and id of the last delivery that was read.

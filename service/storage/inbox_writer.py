@@ -34,8 +34,8 @@ class InboxWriter:
         """Store deliveries, all or none, and return the ids of the new ones.
 
         Raises:
-            DatabaseUnavailable: PostgreSQL cannot be reached, or the connection was lost. The deliveries may
-                nevertheless be stored.
+            DatabaseUnavailable: PostgreSQL cannot be reached, or the connection was lost. In the latter case, the
+                deliveries may have been stored.
             DatabaseRejected: PostgreSQL rejects a value.
         """
         connection = await self._take_connection()

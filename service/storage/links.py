@@ -187,7 +187,7 @@ NEIGHBOURHOOD = text(
 
 
 async def neighbourhood(connection: Connection, subjects: Collection[Ref]) -> list[tuple[Ref, Ref]]:
-    """Read the links around subjects: all that decide which experiments the subjects are or belong to.
+    """Read all links that decide which experiments the subjects are, or are evidence for.
 
     Returns:
         (evidence, target) pairs.

@@ -80,7 +80,7 @@ class Spool:
     def read_oldest(self, limit: int) -> list[Delivery]:
         """Read the deliveries that were added first; fewer than `limit` if their bodies are large.
 
-        Quarantines a delivery that the disk has corrupted, so that it does not block the others.
+        Quarantines deliveries that the disk has corrupted, so that they do not block the others.
 
         Raises:
             SpoolUnavailable: the file cannot be used.
@@ -106,7 +106,7 @@ class Spool:
         """Remove deliveries that the inbox has stored, and shrink the file if no other delivery waits.
 
         Raises:
-            SpoolUnavailable: no delivery was removed. The caller stores them in the inbox and removes them again later.
+            SpoolUnavailable: no delivery was removed. The caller tries again later; the inbox ignores the duplicates.
         """
         with self._file.transaction() as connection:
             connection.executemany("DELETE FROM spooled WHERE id = ?", [(str(id_),) for id_ in ids])

@@ -151,7 +151,10 @@ WANTED_UNTIL = """CASE
 WHEN concluded_at IS NULL THEN 'infinity'::timestamp with time zone
 ELSE GREATEST(idea_at, started_at, first_signal_at, concluded_at, shared_at, shipped_at, again_at)
 END"""
-"""The latest beginning of a window whose metrics need an experiment. If that is concluded, its last instant."""
+"""The latest time at which a window may begin and still need an experiment.
+
+It is infinity for an open experiment, and the latest instant of a concluded one.
+"""
 
 WITHOUT_TEAM = "team = '' OR starts_with(team, '_')"
 """The condition for experiments without a team. Names that begin with _ are reserved for label values."""
@@ -233,7 +236,7 @@ def columns(names: Iterable[str], rows: Collection[Mapping[str, Any]]) -> dict[s
 
 
 def array(values: Iterable[str]) -> str:
-    """Format an array of texts as PostgreSQL does. Only as text can arrays of different lengths form one array."""
+    """Format an array of texts as PostgreSQL does: it cannot nest arrays of different lengths unless they are text."""
     quoted = (value.replace("\\", r"\\").replace('"', r"\"") for value in values)
     return "{" + ",".join(f'"{value}"' for value in quoted) + "}"
 
