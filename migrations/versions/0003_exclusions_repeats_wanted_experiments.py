@@ -44,7 +44,7 @@ def upgrade() -> None:
     op.create_index("exclusions_excluded_at", "exclusions", ["excluded_at"], unique=False)
     op.execute(_MARK_DIRTY)
     _change_experiments()
-    # Last, since it blocks writes of deliveries until the migration commits.
+    # Create this index last: it blocks writes to `deliveries` until the migration commits.
     op.create_index(
         "deliveries_counted",
         "deliveries",

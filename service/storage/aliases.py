@@ -63,7 +63,7 @@ async def affected_subjects(connection: Connection, names: Collection[str]) -> s
     all_names = set(names).union(*(known_aliases.names(Ref(name)) for name in names))
     # An experiment may be stored under a name that no event has.
     members = await connection.scalars(_SUBJECTS_IN_PROJECTS, {"names": sorted(all_names)})
-    # A chain of renames may give an experiment another canonical name than its stored one.
+    # A chain of renames may give an experiment a canonical name that differs from the stored one.
     roots = await connection.scalars(union(select(experiments.c.root), select(exclusions.c.subject)))
     renamed = {root for root in roots if known_aliases.canonical(Ref(root)) != root}
     return {Ref(subject) for subject in {*members, *all_names, *renamed}}

@@ -27,7 +27,7 @@ _COPY = "dry_run_{}"
 class DryRun:
     """A stand-in for the database, whose transactions see the tables as of one moment.
 
-    The table `deliveries` is the live one, and read-only. All other tables are copies.
+    All tables are copies except `deliveries`, which is the live table and read-only.
     """
 
     exclusive = True
