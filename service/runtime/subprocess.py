@@ -65,6 +65,7 @@ class ChildProcess:
         self._program = program
         self._setup = setup
         self._process: asyncio.subprocess.Process | None = None
+        self._ending: set[asyncio.Task[None]] = set()
 
     async def ask(self, question: object, answer: type[_Answered]) -> _Answered:
         """Ask one question at a time. Cancelling the call kills the process.
@@ -82,8 +83,7 @@ class ChildProcess:
             raise ChildProcessFailed(f"the child process ended with status {process.returncode}") from error
         except BaseException:
             # End the process: the answer to this question would otherwise be read as the answer to the next one.
-            self._process = None
-            await asyncio.shield(_end(process, patience=0))
+            await self._end(patience=0)
             raise
         if answered.unavailable:
             raise DatabaseUnavailable(answered.unavailable)
@@ -92,10 +92,18 @@ class ChildProcess:
         return msgspec.msgpack.decode(answered.content, type=answer)
 
     async def close(self) -> None:
-        """End the process, if it runs."""
+        """End the process, if it runs, and wait until each process that is being ended is gone."""
+        await self._end(shutdown.CHILD_SECONDS)
+
+    async def _end(self, patience: float) -> None:
         process, self._process = self._process, None
         if process is not None:
-            await _end(process, shutdown.CHILD_SECONDS)
+            # A task of its own: a caller that is cancelled once more must not leave the process running.
+            ending = asyncio.create_task(_end(process, patience), name="end a child process")
+            self._ending.add(ending)
+            ending.add_done_callback(self._ending.discard)
+        if self._ending:
+            await asyncio.wait(self._ending)
 
     async def _start(self) -> asyncio.subprocess.Process:
         process = await asyncio.create_subprocess_exec(

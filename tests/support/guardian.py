@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -111,8 +111,10 @@ def _guard(home: Path, programs: Path | None) -> None:
         print(url, flush=True)
         with _locked(home.parent / "run.lock"):
             pass
-    if not [path for path in home.parent.iterdir() if path.is_dir()]:
-        shutil.rmtree(home.parent, ignore_errors=True)
+    # The process that started the run removes the directory, unless it was killed.
+    with suppress(FileNotFoundError):
+        if not [path for path in home.parent.iterdir() if path.is_dir()]:
+            shutil.rmtree(home.parent, ignore_errors=True)
 
 
 @contextmanager

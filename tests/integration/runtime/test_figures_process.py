@@ -128,6 +128,20 @@ async def test_closing_it_leaves_no_process_behind(database: Database) -> None:
     assert not children(os.getpid())
 
 
+async def test_closing_it_waits_for_a_process_whose_end_was_interrupted(database: Database) -> None:
+    figures = FiguresProcess(database, TERMS, "info", NOT_CACHED)
+    await figures.take_snapshot()
+    process = child()
+    os.kill(process, signal.SIGSTOP)
+    asking = asyncio.create_task(figures.take_snapshot())
+    for _ in range(2):
+        await asyncio.sleep(0)
+        asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+    await figures.close()
+    assert not is_running(process)
+
+
 async def test_it_ignores_the_signals_that_end_its_group_until_the_service_has_ended(database: Database) -> None:
     async with figures_process(database) as figures:
         await figures.take_snapshot()
