@@ -1,7 +1,7 @@
 """`POST /experiments/{experiment}/events`: records a manual lifecycle event."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Literal, cast
 from uuid import UUID
 
@@ -24,6 +24,7 @@ from service.api.http.strict_route import StrictRoute
 from service.api.parameters import ExperimentName
 from service.api.receipts import SOURCE, ReceivedEvent, refusal_result
 from service.lifecycle.errors import BadReference, UnknownSubject
+from service.lifecycle.events import EARLIEST, LATEST
 from service.lifecycle.fields import DATA_PROPERTIES, DataProperty
 from service.pipeline.receive import DeliveryWriter
 from service.providers.cloudevents import InvalidEvent, ManualStatement
@@ -31,9 +32,6 @@ from service.queries.manual_event import ImplausibleEvent, KeyReused, ManualEven
 from service.storage.database import Database
 from service.storage.errors import DatabaseUnavailable
 from service.telemetry import Telemetry
-
-_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
-_LATEST = datetime(3000, 1, 1, tzinfo=UTC)
 
 
 class _Event(BaseModel):
@@ -62,7 +60,7 @@ class _Event(BaseModel):
     )
 
     event: ManualStatement
-    occurred_at: Annotated[AwareDatetime, Field(ge=_EARLIEST, lt=_LATEST)] | None = None
+    occurred_at: Annotated[AwareDatetime, Field(ge=EARLIEST, lt=LATEST)] | None = None
     result: Literal["success", "failure"] | None = None
 
 

@@ -133,7 +133,8 @@ def check_time(stamp: str, now: datetime, where: str) -> None:
     if not _UNIX_TIME.fullmatch(stamp):
         raise SignatureRefused(f"{where} is not a Unix time")
     if abs(int(stamp) - now.timestamp()) > TOLERANCE.total_seconds():
-        raise SignatureRefused(f"{where} is more than {TOLERANCE.total_seconds() / 60:g} minutes from our time")
+        minutes = TOLERANCE.total_seconds() / 60
+        raise SignatureRefused(f"{where} is more than {minutes:g} minutes from the service's clock")
 
 
 def _digest(secret: bytes, signed: bytes, method: str) -> bytes:

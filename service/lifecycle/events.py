@@ -5,12 +5,17 @@ statements are the same event, even if they come from different deliveries.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Literal, TypeAlias
 
 from service.lifecycle.fields import FieldName
 from service.lifecycle.references import Ref
 from service.lifecycle.taxonomy import Outcome
+
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+"""The earliest time of an event. An earlier one stands for a missing time, such as the year 1."""
+LATEST = datetime(3000, 1, 1, tzinfo=UTC)
+"""Every event is before this time. A later one stands for a missing time, such as infinity in PostgreSQL."""
 
 Result = Literal["success", "failure"]
 DeclarationChannel = Literal["label", "type", "branch", "item", "comment", "api", "derived"]

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import chain
 from typing import TypeAlias
 
@@ -11,8 +11,9 @@ import structlog
 
 from service.deliveries.delivery import Delivery, UnreadableDelivery
 from service.deliveries.payload import RawPayload
+from service.lifecycle.events import EARLIEST, LATEST
 from service.providers import PROVIDERS
-from service.rules.interpret import interpret
+from service.rules.apply import apply_rules
 from service.rules.model import Interpretation, Rules
 from service.storage import inbox, recording
 from service.storage.database import Connection, Database, savepoint
@@ -22,8 +23,6 @@ from service.storage.recording import InterpretedDelivery
 from service.telemetry import Telemetry
 
 _BATCH = 200
-_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
-_LATEST = datetime(3000, 1, 1, tzinfo=UTC)
 
 _log = structlog.get_logger(__name__)
 
@@ -50,7 +49,7 @@ def interpret_delivery(rules: Rules, delivery: Delivery) -> Interpretation:
         return Interpretation("failed", f"provider `{delivery.provider}` is not known to this version of loopgauge")
     try:
         observed = provider.observe(delivery)
-        interpretation = interpret(rules, provider.name, observed, RawPayload(provider, delivery))
+        interpretation = apply_rules(rules, provider.name, observed, RawPayload(provider, delivery))
         _check_times(interpretation)
     except UnreadableDelivery as error:
         return Interpretation("failed", str(error))
@@ -85,7 +84,7 @@ async def record_interpretations(
 
     async def write(batch: Sequence[Interpreted]) -> list[str]:
         await _record_verdicts(connection, batch, rules.digest, now)
-        return await recording.record_deliveries(connection, [_said(*one) for one in batch])
+        return await recording.record_deliveries(connection, [_interpreted_delivery(*one) for one in batch])
 
     return await _write_interpretations(connection, rules, deliveries, write)
 
@@ -97,7 +96,7 @@ async def revise_interpretations(
 
     async def write(batch: Sequence[Interpreted]) -> list[str]:
         await _record_verdicts(connection, batch, rules.digest, now)
-        return await recording.revise_deliveries(connection, [_said(*one) for one in batch])
+        return await recording.revise_deliveries(connection, [_interpreted_delivery(*one) for one in batch])
 
     await _write_interpretations(connection, rules, deliveries, write)
 
@@ -106,7 +105,7 @@ async def revise_events(connection: Connection, rules: Rules, deliveries: Sequen
     """Interpret deliveries again, and replace the events that they added before. Their verdicts do not change."""
 
     async def write(batch: Sequence[Interpreted]) -> list[str]:
-        return await recording.revise_deliveries(connection, [_said(*one) for one in batch])
+        return await recording.revise_deliveries(connection, [_interpreted_delivery(*one) for one in batch])
 
     await _write_interpretations(connection, rules, deliveries, write)
 
@@ -147,7 +146,7 @@ async def _record_verdicts(connection: Connection, batch: Sequence[Interpreted],
     await inbox.record_verdicts(connection, verdicts, digest, now)
 
 
-def _said(delivery: Delivery, interpretation: Interpretation) -> InterpretedDelivery:
+def _interpreted_delivery(delivery: Delivery, interpretation: Interpretation) -> InterpretedDelivery:
     rules_by_event = {statement.event: statement.rule for statement in interpretation.statements}
     return InterpretedDelivery(
         delivery.id, delivery.received_at, rules_by_event, interpretation.links, interpretation.aliases
@@ -160,5 +159,5 @@ def _check_times(interpretation: Interpretation) -> None:
     stated += [link.stated_at for link in interpretation.links]
     stated += [alias.renamed_at for alias in interpretation.aliases]
     for at in stated:
-        if not _EARLIEST <= at < _LATEST:
+        if not EARLIEST <= at < LATEST:
             raise UnreadableDelivery(f"the time {at.isoformat()} is out of range")

@@ -95,8 +95,7 @@ class DeliveryWriter:
         """Write the deliveries that have arrived, move the spool to the inbox if PostgreSQL answers, and end the tasks.
 
         Args:
-            patience: seconds for all of this; None for no limit. A delivery that is not in the inbox by then is in the
-                spool, or was never acknowledged.
+            patience: seconds for all of this; None for no limit. Storing a delivery that is not on disk by then fails.
         """
         self._stopping = True
         self._arrived.set()
@@ -105,6 +104,7 @@ class DeliveryWriter:
                 await asyncio.gather(*self._tasks)
                 if self._drain is not None:
                     await self._drain.finish()
+        _fail(self._waiting, DatabaseUnavailable("the service is stopping"))
         for writer in self._writers:
             await writer.close()
         if self._drain is not None:
@@ -155,6 +155,9 @@ class DeliveryWriter:
                 continue
             try:
                 await self._write_batch(batch, writer)
+            except asyncio.CancelledError:
+                _fail(batch, DatabaseUnavailable("the service is stopping"))
+                raise
             except Exception as error:  # noqa: BLE001 - the next batches must not wait for ever
                 _log.exception("batch failed", deliveries=len(batch))
                 _fail(batch, DatabaseUnavailable(f"a fault in loopgauge: {type(error).__name__}"))

@@ -70,6 +70,7 @@ class SpoolDrain:
         """Cancel the task if it still runs, and close the spool."""
         if self._task is not None:
             self._task.cancel()
+            await asyncio.wait({self._task})
         await asyncio.to_thread(self._spool.close)
 
     async def add(self, deliveries: Sequence[Delivery], cause: DatabaseError) -> set[UUID]:

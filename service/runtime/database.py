@@ -58,7 +58,7 @@ async def run_embedded(data_dir: Path, tuning: Mapping[str, str] | None) -> Asyn
             await asyncio.to_thread(server.release, shutdown.EMBEDDED_SECONDS)
         except EmbeddedUnavailable as error:
             # Every acknowledged delivery is on disk, so the service ends without an error.
-            _log.warning("the embedded PostgreSQL was not stopped and keeps running", cause=str(error))
+            _log.warning("the embedded PostgreSQL has not stopped yet", cause=str(error))
 
 
 @asynccontextmanager

@@ -17,7 +17,7 @@ CHILD_SECONDS = 1
 DATABASE_SECONDS = 1
 """To close the pooled connections."""
 EMBEDDED_SECONDS = 5
-"""To stop the embedded PostgreSQL, which keeps running if that takes longer."""
+"""To wait for the embedded PostgreSQL to stop. If it needs longer, it finishes after this process has ended."""
 
 TOTAL_SECONDS = (
     DRAIN_SECONDS

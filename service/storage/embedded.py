@@ -22,7 +22,6 @@ from typing import IO
 from urllib.parse import quote
 
 _START_SECONDS = "60"
-_STOP_SECONDS = 8
 _PROBE_SECONDS = 1.0
 _START_ATTEMPTS = 20
 _START_PAUSE_SECONDS = 0.25
@@ -86,14 +85,14 @@ class EmbeddedServer:
         except (OSError, subprocess.SubprocessError) as error:
             raise _unavailable(self._cluster, error) from error
 
-    def release(self, patience: int = _STOP_SECONDS) -> None:
+    def release(self, patience: int = 60) -> None:
         """Release the server, and stop it unless another process uses it.
 
         Args:
-            patience: seconds that the server has to stop.
+            patience: seconds to wait until the server has stopped. A server that needs longer still stops.
 
         Raises:
-            EmbeddedUnavailable: the server could not be stopped; the next user takes it over.
+            EmbeddedUnavailable: the server has not stopped yet.
         """
         if self._user_lock is None:
             return
@@ -104,7 +103,7 @@ class EmbeddedServer:
                 try:
                     _stop(self._cluster, patience)
                 except (OSError, subprocess.SubprocessError) as error:
-                    raise EmbeddedUnavailable(f"the embedded PostgreSQL is not stopped: {error}") from error
+                    raise EmbeddedUnavailable(f"the embedded PostgreSQL has not stopped: {error}") from error
 
     def _lock_file(self, name: str) -> Path:
         # Beside the cluster: `initdb` requires that the cluster's own directory is empty.

@@ -1,13 +1,12 @@
 """Timestamps in query parameters: RFC 3339 with an offset."""
 
 import re
-from datetime import UTC, datetime
 from typing import Annotated
 
 from pydantic import AwareDatetime, BeforeValidator, Field
 
-_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
-_LATEST = datetime(3000, 1, 1, tzinfo=UTC)
+from service.lifecycle.events import EARLIEST, LATEST
+
 _RFC_3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9:.]+([Zz]|[+-][0-9]{2}:[0-9]{2})")
 
 
@@ -21,6 +20,6 @@ def _require_rfc_3339(value: object) -> object:
 Timestamp = Annotated[
     AwareDatetime,
     BeforeValidator(_require_rfc_3339),
-    Field(ge=_EARLIEST, lt=_LATEST, examples=["2026-03-01T00:00:00Z"]),
+    Field(ge=EARLIEST, lt=LATEST, examples=["2026-03-01T00:00:00Z"]),
 ]
 """A time between 1970 and 3000."""

@@ -3,7 +3,7 @@
 import base64
 import binascii
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Literal, cast, get_args
 
 import msgspec
@@ -14,6 +14,7 @@ from service.deliveries.observation import Linked, Stated
 from service.deliveries.signatures import TOLERANCE
 from service.lifecycle.errors import BadReference
 from service.lifecycle.events import (
+    EARLIEST,
     Concluded,
     Declared,
     LifecycleEvent,
@@ -44,7 +45,6 @@ _PREFIX = "dev.loopgauge.experiment."
 _STATEMENTS: Mapping[str, Statement] = {_PREFIX + name: name for name in get_args(Statement)}
 # These subjects are always evidence: a pipeline's event names a commit, for example, which is not an experiment.
 _NEVER_MARKED = ("commit:", "branch:", "run:")
-_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 # Two references have to fit into one entry of a PostgreSQL B-tree index, which has at most 2704 bytes.
 _LONGEST_REFERENCE = 1000
 
@@ -127,8 +127,8 @@ def _time(event: Event, now: datetime) -> datetime:
     except UnreadableDelivery as error:
         raise InvalidEvent("time", "it is out of range") from error
     if at > now + TOLERANCE:
-        raise InvalidEvent("time", "it is more than five minutes ahead of our clock")
-    if at < _EARLIEST:
+        raise InvalidEvent("time", "it is more than five minutes ahead of the service's clock")
+    if at < EARLIEST:
         raise InvalidEvent("time", "it is before 1970")
     return at
 

@@ -327,6 +327,18 @@ async def test_stopping_spools_arrived_deliveries_for_the_next_process(
     assert await _inbox(database) == []
 
 
+async def test_stopping_in_time_fails_what_a_frozen_postgresql_has_not_stored(far: Database, line: Line) -> None:
+    receiver = DeliveryWriter(far, Telemetry([]), patience=_PATIENCE)
+    receiver.start()
+    await receiver.store(_ANY)
+    line.freeze()
+    storing = [asyncio.create_task(receiver.store(delivery)) for delivery in _numbered(1, 2, 3)]
+    await asyncio.sleep(0)
+    await receiver.stop(_LITTLE_PATIENCE)
+    for stored in await asyncio.gather(*storing, return_exceptions=True):
+        assert isinstance(stored, DatabaseUnavailable)
+
+
 async def test_stopping_moves_the_spool_to_the_inbox(
     line: Line, far: Database, database: Database, spool: Spool
 ) -> None:

@@ -18,7 +18,7 @@ from service.lifecycle.exclusions import Exclusion, find_exclusion
 from service.lifecycle.experiment import Attempt, Experiment, fold, is_marked
 from service.lifecycle.references import Ref
 from service.pipeline.project import project_dirty
-from service.rules.interpret import interpret
+from service.rules.apply import apply_rules
 from service.rules.model import Interpretation
 from service.storage import recording
 from service.storage.database import Database
@@ -57,7 +57,7 @@ class Told:
     observations: tuple[Observation, ...]
 
     def interpreted(self) -> Interpretation:
-        return interpret(RULES, self.provider, self.observations, NO_PAYLOAD)
+        return apply_rules(RULES, self.provider, self.observations, NO_PAYLOAD)
 
 
 # Use few moments, so that many drawn events happen at once.

@@ -9,8 +9,8 @@ import pytest
 from service.deliveries.observation import Observation, Observed
 from service.lifecycle.references import Ref
 from service.lifecycle.taxonomy import FailureCategory, Outcome, State
+from service.rules.apply import apply_rules
 from service.rules.document import RulesFile
-from service.rules.interpret import interpret
 from service.rules.model import Rules
 from service.rules.reader import read_rules
 from service.settings import packaged_rules
@@ -336,7 +336,7 @@ TICKET = Ref("jira:ML-12")
 
 async def _tell(database: Database, provider: str, rules: Rules, *observations: Observation) -> None:
     """Record observations as if they had been read from a payload of the provider."""
-    found = interpret(rules, provider, observations, NO_PAYLOAD)
+    found = apply_rules(rules, provider, observations, NO_PAYLOAD)
     brought = {statement.event: statement.rule for statement in found.statements}
     by = uuid5(NAMESPACE_OID, repr(observations))
     async with database.transaction() as connection:
@@ -363,7 +363,7 @@ async def test_the_rules_in_the_readme_serve_a_team_that_calls_experiments_bets(
     rules = read_rules(RulesFile("bets.yaml", text), packaged_rules())
     seen = Observed("seen", TICKET, at(2), {"what": ("item",), "project": ("ML",), "item_type": ("Bet",)})
     learned = Observed("moved", TICKET, at(9), {"status_from": ("Testing",), "status_to": ("Learned",)})
-    assert interpret(RULES, "jira", [seen, learned], NO_PAYLOAD).verdict == "ignored"
+    assert apply_rules(RULES, "jira", [seen, learned], NO_PAYLOAD).verdict == "ignored"
     await _tell(database, "jira", rules, seen, Observed("created", TICKET, at(2)), learned)
     told = (await all_experiments(database))["jira:ML-12"]
     assert (told.idea_at, told.concluded_at, told.team) == (at(2), at(9), "ml-platform")

@@ -175,7 +175,7 @@ def test_a_signature_is_valid_for_five_minutes_and_an_undated_one_for_good(sourc
     if not is_dated(source):
         verify(source, proof_of(source), later=100 * apart)
         return
-    with pytest.raises(SignatureRefused, match="more than 5 minutes from our time"):
+    with pytest.raises(SignatureRefused, match="more than 5 minutes from the service's clock"):
         verify(source, proof_of(source), later=apart + apart / 300)
 
 

@@ -11,9 +11,9 @@ from service.lifecycle.events import Concluded, Declared, LifecycleEvent, Reopen
 from service.lifecycle.fields import FieldName
 from service.lifecycle.references import Ref
 from service.lifecycle.taxonomy import Outcome
+from service.rules.apply import apply_rules
 from service.rules.commands import parse_commands
 from service.rules.document import RulesFile
-from service.rules.interpret import interpret
 from service.rules.reader import read_rules
 from tests.support.builders import NO_PAYLOAD, at
 
@@ -37,7 +37,7 @@ def concluded(outcome: Outcome) -> Concluded:
 def obeyed(text: str, *, insider: bool | None, provider: str = "gitlab", trusted: str = "") -> bool:
     """Whether a comment's commands are accepted, under rules that trust the comments of some provider."""
     rules = read_rules(RulesFile("rules.yaml", f"extends: none\ntrust_comments: [{trusted}]\n"), [])
-    return bool(interpret(rules, provider, [Commented(ITEM, at(3), text, insider)], NO_PAYLOAD).events)
+    return bool(apply_rules(rules, provider, [Commented(ITEM, at(3), text, insider)], NO_PAYLOAD).events)
 
 
 @pytest.mark.parametrize(

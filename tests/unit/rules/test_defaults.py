@@ -28,7 +28,7 @@ from service.lifecycle.experiment import fold, is_marked
 from service.lifecycle.fields import FieldName
 from service.lifecycle.references import Ref
 from service.lifecycle.taxonomy import Outcome
-from service.rules.interpret import interpret
+from service.rules.apply import apply_rules
 from service.rules.model import Verdict
 from tests.support.builders import NO_PAYLOAD, at, without_label
 from tests.support.road import RULES
@@ -56,7 +56,7 @@ class Meaning(NamedTuple):
 
 
 def interpreted(*observed: Observation, provider: Provider = "github") -> Meaning:
-    meant = interpret(RULES, provider, observed, NO_PAYLOAD)
+    meant = apply_rules(RULES, provider, observed, NO_PAYLOAD)
     return Meaning(meant.verdict, meant.reason, tuple(map(without_label, meant.events)), meant.links, meant.aliases)
 
 
@@ -706,7 +706,7 @@ def test_a_comment_without_a_command_is_activity_that_does_not_count() -> None:
 
 def test_a_delivery_without_observations_is_ignored_with_the_providers_reason() -> None:
     nothing = Nothing("a ping: the webhook is connected")
-    meant = interpret(RULES, "github", nothing, NO_PAYLOAD)
+    meant = apply_rules(RULES, "github", nothing, NO_PAYLOAD)
     assert (meant.verdict, meant.reason, meant.events) == ("ignored", "a ping: the webhook is connected", ())
 
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from service.deliveries.observation import Commented, Kind, Mentioned, Observed
 from service.lifecycle.events import Concluded, Declared, LifecycleEvent, Reopened
 from service.lifecycle.references import Ref
+from service.rules.apply import apply_rules
 from service.rules.document import InvalidRules, RulesFile
-from service.rules.interpret import interpret
 from service.rules.model import Rules
 from service.rules.reader import read_rules
 from service.settings import packaged_rules
@@ -64,7 +64,7 @@ def said(
     **known: str,
 ) -> set[LifecycleEvent]:
     traits: dict[Any, tuple[str, ...]] = {trait: (value,) for trait, value in known.items()}
-    found = interpret(rules, provider, [Observed(kind, TICKET, at(3), traits)], raw_payload(payload))
+    found = apply_rules(rules, provider, [Observed(kind, TICKET, at(3), traits)], raw_payload(payload))
     return {without_label(event) for event in found.events}
 
 
@@ -180,13 +180,13 @@ def test_a_team_may_be_named_by_a_capture_of_its_pattern() -> None:
 
 def test_keys_name_the_projects_whose_keys_are_found() -> None:
     mentioned = [Mentioned(CHANGE, "title", "ml-12, UTF-8", at(3))]
-    (link,) = interpret(read("keys: [ML]"), "github", mentioned, NO_PAYLOAD).links
+    (link,) = apply_rules(read("keys: [ML]"), "github", mentioned, NO_PAYLOAD).links
     assert link.targets == {TICKET}
 
 
 def test_without_keys_tickets_of_every_project_are_found() -> None:
     mentioned = [Mentioned(CHANGE, "title", "ml-12, OPS-8", at(3))]
-    (link,) = interpret(read("extends: defaults"), "github", mentioned, NO_PAYLOAD).links
+    (link,) = apply_rules(read("extends: defaults"), "github", mentioned, NO_PAYLOAD).links
     assert link.targets == {Ref("jira:OPS-8")}
 
 
@@ -201,8 +201,8 @@ def test_thresholds_are_durations_by_team_without_case() -> None:
 
 def test_trust_comments_names_providers_whose_commands_are_accepted() -> None:
     comment = [Commented(TICKET, at(3), "/experiment start", insider=None)]
-    assert interpret(read("trust_comments: [jira]"), "jira", comment, NO_PAYLOAD).verdict == "counted"
-    assert interpret(read("trust_comments: [gitlab]"), "jira", comment, NO_PAYLOAD).verdict == "ignored"
+    assert apply_rules(read("trust_comments: [jira]"), "jira", comment, NO_PAYLOAD).verdict == "counted"
+    assert apply_rules(read("trust_comments: [gitlab]"), "jira", comment, NO_PAYLOAD).verdict == "ignored"
 
 
 def test_the_digest_changes_with_the_file_and_with_nothing_else() -> None:

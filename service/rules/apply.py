@@ -1,4 +1,4 @@
-"""Interpretation: the rules turn observations into lifecycle events and links, with a verdict and its reason."""
+"""Apply the rules: they turn observations into lifecycle events and links, with a verdict and its reason."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -63,17 +63,17 @@ class _Findings:
         self.matched.append(rule)
 
 
-def interpret(
+def apply_rules(
     rules: Rules, provider: str, observed: Sequence[Observation] | Nothing, payload: RawPayload
 ) -> Interpretation:
-    """Interpret the observations of one delivery according to the rules."""
+    """Apply the rules to the observations of one delivery."""
     if isinstance(observed, Nothing):
         return Interpretation("ignored", observed.reason)
     findings = _Findings()
     for observation in observed:
         match observation:
             case Observed():
-                _apply_rules(rules, provider, observation, payload, findings)
+                _apply_to_observation(rules, provider, observation, payload, findings)
             case Commented():
                 _apply_commands(rules, provider, observation, findings)
             case Stated(events=events):
@@ -131,7 +131,9 @@ def _links_another(link: LinkSet) -> bool:
     return bool(link.targets - {link.stated_by})
 
 
-def _apply_rules(rules: Rules, provider: str, observation: Observed, payload: RawPayload, findings: _Findings) -> None:
+def _apply_to_observation(
+    rules: Rules, provider: str, observation: Observed, payload: RawPayload, findings: _Findings
+) -> None:
     # The first matching rule decides each event and field. A rule that matches by label decides for that label only.
     decided: set[tuple[str, str]] = set()
     marked = False

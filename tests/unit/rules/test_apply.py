@@ -23,8 +23,8 @@ from service.lifecycle.events import (
 from service.lifecycle.evidence import LinkSet
 from service.lifecycle.references import Ref
 from service.lifecycle.taxonomy import Outcome
+from service.rules.apply import apply_rules
 from service.rules.document import RulesFile
-from service.rules.interpret import interpret
 from service.rules.model import Interpretation, Rules
 from service.rules.reader import read_rules
 from service.settings import packaged_rules
@@ -59,7 +59,7 @@ def observed(kind: Kind, when: datetime | None = None, /, **known: Any) -> Obser
 
 
 def interpreted(text: str, *observations: Observed, provider: str = "jira", payload: Any = None) -> Interpretation:
-    return interpret(rules(text), provider, observations, raw_payload(payload))
+    return apply_rules(rules(text), provider, observations, raw_payload(payload))
 
 
 def events(text: str, *observations: Observed, provider: str = "jira", payload: Any = None) -> list[LifecycleEvent]:
@@ -127,10 +127,10 @@ def test_own_rules_come_before_the_default_ones() -> None:
         RulesFile("own.yaml", own),
         [RulesFile("defaults.yaml", "extends: none\nrules: [{when: {kind: closed}, then: concluded}]")],
     )
-    assert interpret(both, "jira", [observed("closed", reason="Completed")], NO_PAYLOAD).events == (
+    assert apply_rules(both, "jira", [observed("closed", reason="Completed")], NO_PAYLOAD).events == (
         Concluded(SUBJECT, at(3), Outcome.WORKED),
     )
-    assert interpret(both, "jira", [observed("closed")], NO_PAYLOAD).events == (Concluded(SUBJECT, at(3)),)
+    assert apply_rules(both, "jira", [observed("closed")], NO_PAYLOAD).events == (Concluded(SUBJECT, at(3)),)
 
 
 def test_all_traits_that_a_rule_looks_at_must_match_and_of_several_patterns_one() -> None:
@@ -184,7 +184,7 @@ def test_the_payload_is_decoded_only_if_a_matching_rule_looks_into_it() -> None:
 - {when: {kind: closed, reason: lost}, where: a, then: concluded}
 - {when: {kind: closed}, then: [concluded, {declare: {title: "{what}"}}]}
 """
-    assert len(interpret(rules(text), "jira", [observed("closed", what="item")], unreadable).events) == 2
+    assert len(apply_rules(rules(text), "jira", [observed("closed", what="item")], unreadable).events) == 2
 
 
 @pytest.mark.parametrize(
@@ -258,7 +258,7 @@ rules:
     ],
 )
 def test_a_team_is_derived_from_the_mapping_else_the_component_else_the_project(known: Any, team: str) -> None:
-    meant = interpret(read_rules(RulesFile("rules.yaml", TEAMS), []), "jira", [observed("seen", **known)], NO_PAYLOAD)
+    meant = apply_rules(read_rules(RulesFile("rules.yaml", TEAMS), []), "jira", [observed("seen", **known)], NO_PAYLOAD)
     assert meant.events == (declared("team", team, "derived"),)
 
 
@@ -376,7 +376,7 @@ STATED = (Proposed(SUBJECT, at(1)), Declared(SUBJECT, at(2), "team", "search", "
 
 
 def test_a_statement_of_the_delivery_counts_without_a_rule() -> None:
-    meant = interpret(rules("- {when: {kind: closed}, then: concluded}"), "cloudevents", [Stated(STATED)], NO_PAYLOAD)
+    meant = apply_rules(rules("- {when: {kind: closed}, then: concluded}"), "cloudevents", [Stated(STATED)], NO_PAYLOAD)
     assert (meant.verdict, meant.reason) == ("counted", "stated")
     assert [(one.event, one.rule) for one in meant.statements] == [(event, "stated") for event in STATED]
 
@@ -386,13 +386,13 @@ def test_a_statement_of_the_delivery_counts_without_a_rule() -> None:
 )
 def test_any_statement_makes_its_delivery_count(event: LifecycleEvent) -> None:
     said: list[Observation] = [observed("seen"), Stated((event,)), observed("created")]
-    meant = interpret(rules(BETS), "cloudevents", said, NO_PAYLOAD)
+    meant = apply_rules(rules(BETS), "cloudevents", said, NO_PAYLOAD)
     assert (meant.verdict, meant.reason, meant.events) == ("counted", "stated", (event,))
 
 
 def test_statements_of_the_delivery_do_not_replace_those_of_rules() -> None:
     said: list[Observation] = [observed("closed"), Stated(STATED)]
-    meant = interpret(rules("- {name: closing, when: {kind: closed}, then: concluded}"), "jira", said, NO_PAYLOAD)
+    meant = apply_rules(rules("- {name: closing, when: {kind: closed}, then: concluded}"), "jira", said, NO_PAYLOAD)
     assert meant.reason == "closing, stated"
     assert meant.events == (Concluded(SUBJECT, at(3)), *STATED)
 
@@ -401,7 +401,7 @@ COMMIT = Ref("commit:" + "a" * 40)
 
 
 def mentioned(subject: Ref, text: str) -> Interpretation:
-    return interpret(
+    return apply_rules(
         rules("- {when: {kind: closed}, then: active}"),
         "github",
         [Mentioned(subject, "message", text, at(3))],
@@ -516,7 +516,7 @@ def any_observation(draw: st.DrawFn) -> Observed:
 
 @given(st.lists(any_observation(), max_size=4), st.sampled_from(["github", "gitlab", "jira"]))
 def test_any_observation_is_counted_or_ignored_with_a_reason(one: list[Observed], provider: str) -> None:
-    meant = interpret(RULES, provider, one, NO_PAYLOAD)
+    meant = apply_rules(RULES, provider, one, NO_PAYLOAD)
     assert meant.verdict in ("counted", "ignored")
     assert meant.reason or not one
     assert len(set(meant.events)) == len(meant.events)
@@ -525,12 +525,12 @@ def test_any_observation_is_counted_or_ignored_with_a_reason(one: list[Observed]
 @given(TEXTS, TEXTS)
 def test_any_text_of_a_comment_or_a_title_is_counted_or_ignored_with_a_reason(text: str, other: str) -> None:
     said: list[Observation] = [Commented(SUBJECT, at(3), text, insider=True), Mentioned(SUBJECT, "title", other, at(3))]
-    assert interpret(RULES, "jira", said, NO_PAYLOAD).reason
+    assert apply_rules(RULES, "jira", said, NO_PAYLOAD).reason
 
 
 def test_a_removed_label_withdraws_its_own_value_and_not_that_of_another_label() -> None:
     text = "rules:\n  - when: {label: bet}\n    then: {declare: {experiment: true}}\n"
-    found = interpret(
+    found = apply_rules(
         read_rules(RulesFile("rules.yaml", text), packaged_rules()),
         "github",
         [
@@ -550,8 +550,8 @@ def test_a_rule_on_a_label_and_a_place_applies_when_the_label_is_removed() -> No
     rules_of_a_project = read_rules(RulesFile("rules.yaml", text), packaged_rules())
     place: dict[Trait, tuple[str, ...]] = {"project": ("acme/app",), "label": ("bet",)}
     changes = [Observed("labelled", SUBJECT, at(3), place), Observed("unlabelled", SUBJECT, at(4), place)]
-    put_on, taken_off = interpret(rules_of_a_project, "github", changes, NO_PAYLOAD).events
+    put_on, taken_off = apply_rules(rules_of_a_project, "github", changes, NO_PAYLOAD).events
     assert isinstance(put_on, Declared)
     assert isinstance(taken_off, Withdrawn)
     elsewhere = Observed("labelled", SUBJECT, at(3), {"project": ("other/app",), "label": ("bet",)})
-    assert interpret(rules_of_a_project, "github", [elsewhere], NO_PAYLOAD).events == ()
+    assert apply_rules(rules_of_a_project, "github", [elsewhere], NO_PAYLOAD).events == ()
