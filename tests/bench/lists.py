@@ -29,7 +29,7 @@ _SORTS = ("idea_at", "-idea_at", "concluded_at", "-concluded_at", "last_activity
 _OLD = (datetime.now(UTC) - timedelta(days=300)).isoformat()
 _OF_EXPERIMENTS: tuple[Mapping[str, str], ...] = (
     {},
-    *({"team": team} for team in ("team-7", "nobody", "_none")),
+    *({"team": team} for team in ("team-7", "unknown", "_none")),
     *({"state": state} for state in ("proposed", "running", "concluded")),
     *({"outcome": outcome} for outcome in ("worked", "undeclared")),
     {"failure_category": "complex"},
@@ -44,7 +44,7 @@ _OF_EXPERIMENTS: tuple[Mapping[str, str], ...] = (
 )
 _OF_DELIVERIES: tuple[Mapping[str, str], ...] = (
     {},
-    *({"source": source} for source in ("github", "jira", "nobody")),
+    *({"source": source} for source in ("github", "jira", "unknown")),
     *({"verdict": verdict} for verdict in ("pending", "counted", "ignored", "failed")),
     {"source": "jira", "verdict": "counted"},
     {"since": _OLD},
