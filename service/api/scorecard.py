@@ -65,7 +65,7 @@ def build_router(scorecards: FiguresProcess, read_guard: TokenGuard) -> APIRoute
         responses=_PROBLEMS,
     )
     async def scorecard(team: _Team = ORGANISATION, window: _Window = DEFAULT_WINDOW) -> Response:
-        """Each metric is an object with its `value`, often `words`, and `n`, the number of experiments behind it. If
+        """Each metric is an object with a `value`, the number `n` of experiments behind it and, often, `words`. If
         there is no value, `reason` says why. `previous` is the same metric as of one window ago.
 
         The values are those that `/metrics` exports, at most a few seconds old.

@@ -22,7 +22,7 @@ class Alias:
 
 
 class _EquivalentNames:
-    """Equivalence classes of names. The name given last is the canonical name of its class."""
+    """Groups of names of the same thing. The most recent name of a group is its canonical name."""
 
     def __init__(self, renames: Iterable[tuple[str, str]]) -> None:
         self._canonical: dict[str, str] = {}

@@ -9,9 +9,9 @@ from service.lifecycle.experiment import Experiment
 def as_of(experiment: Experiment, then: datetime) -> Experiment | None:
     """The experiment as it was at `then`, or None if its idea came later.
 
-    Instants after `then` are unknown, and an experiment that was concluded later is open. The present state does not
-    contain all of the past. A conclusion before a reopening, activity other than the latest, and former values of the
-    title, URL, team, risk, outcome and category are missing.
+    Instants after `then` are treated as missing, so an experiment that was concluded after `then` is still open. The
+    present state does not contain all of the past: a conclusion before a reopening, activity other than the latest, and
+    former values of the title, URL, team, risk, outcome and category are missing.
     """
     if experiment.idea_at > then:
         return None

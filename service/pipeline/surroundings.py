@@ -86,7 +86,7 @@ async def read_surroundings(connection: Connection, subjects: Collection[Ref]) -
 
 
 async def _read_links(connection: Connection, names: Aliases, subjects: Collection[Ref]) -> list[tuple[Ref, Ref]]:
-    """Read the links around the subjects, stated under any of their names."""
+    """Read the links in the neighbourhood of the subjects, including links to former names of a subject."""
     searched = frozenset[Ref]().union(*map(names.names, subjects))
     while True:
         found = await links.neighbourhood(connection, searched)

@@ -20,7 +20,7 @@ class InvalidRules(Exception):
 
 @dataclass(frozen=True, slots=True)
 class RulesFile:
-    """The text of a rules file, and its name for errors."""
+    """The text of a rules file, and the file name that errors show."""
 
     name: str
     text: str

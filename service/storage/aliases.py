@@ -79,6 +79,6 @@ _WITHDRAW = text("DELETE FROM aliases WHERE delivery_id = ANY(:deliveries) RETUR
 
 
 async def withdraw_renames(connection: Connection, delivery_ids: Sequence[UUID]) -> set[str]:
-    """Delete the renames that deliveries stated, and return their names, old and new."""
+    """Delete the renames that came from deliveries, and return the old and the new names."""
     rows = await connection.execute(_WITHDRAW, {"deliveries": delivery_ids})
     return {str(name) for row in rows for name in row}

@@ -64,7 +64,7 @@ def main() -> int:
 
 
 def _measured(measure: Measure) -> list[Line]:
-    """Run one benchmark on an embedded PostgreSQL of its own with the default settings."""
+    """Run one benchmark on its own embedded PostgreSQL, with PostgreSQL's default settings."""
     directory = Path(tempfile.mkdtemp(prefix="loopgauge-bench-"))
     server = EmbeddedServer(directory / "postgresql")
     try:

@@ -1,8 +1,8 @@
 """The fields that are read from Jira's payloads.
 
-Source: "Webhooks" in Atlassian's documentation of Jira Cloud and "Managing webhooks" in that of Jira Data Center, and
-published payloads of old servers and workflows. Most fields are optional, since comment events contain few of them and
-each site configures its own.
+Sources: Atlassian's documentation ("Webhooks" for Jira Cloud, "Managing webhooks" for Jira Data Center), and published
+payloads of older servers and of workflow post functions. Most fields are optional, since comment events contain few of
+them and each site configures its own.
 """
 
 from typing import Annotated, TypeAlias

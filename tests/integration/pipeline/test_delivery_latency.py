@@ -40,7 +40,7 @@ class Leader:
         await self._visibility.find_projected(database or self._database, now)
 
     async def export(self, now: datetime = SHOWN) -> None:
-        """Find the projected deliveries and observe them, as with a snapshot in between."""
+        """Find the projected deliveries, then observe their latencies, as the leader does after a snapshot."""
         await self.ask()
         self._visibility.observe_exported(now)
 

@@ -125,7 +125,7 @@ def _outage_rows(seen: Outage) -> list[tuple[str, object]]:
         ("slowest answer, seconds", round(seen.offered.slowest, 1)),
         ("stored", seen.stored),
         ("counted when last seen", seen.counted),
-        ("memory of the API at most, MB", round(seen.memory / 1e6)),
+        ("peak memory of the API, MB", round(seen.memory / 1e6)),
         ("losses", len(seen.offered.acknowledged) - seen.stored),
     ]
 
@@ -139,7 +139,7 @@ def _try_crowd(table: Table, directory: Path) -> None:
         ("megabytes dribbled", seen.dribbled["bytes"] // 1_000_000),
         ("honest deliveries acknowledged", len(seen.honest) - refused),
         ("slowest honest answer, seconds", round(seen.slowest, 1)),
-        ("memory of the API at most, MB", round(seen.memory / 1e6)),
+        ("peak memory of the API, MB", round(seen.memory / 1e6)),
     ]
     wrong: dict[str, object] = {
         "honest deliveries not acknowledged": refused,

@@ -29,7 +29,7 @@ def quantiles(*experiments: Experiment, on: Terms = WEEK) -> Rows:
 
 
 def medians(*experiments: Experiment, on: Terms = ANY, window: str = "7d") -> dict[str, float]:
-    """The median wait of the team search for each risk that has one."""
+    """The median wait of the team `search`, by risk. A risk without a median is missing."""
     exported = quantiles(*experiments, on=on)
     return {
         risk: wait for (row, risk, over, q), wait in exported.items() if (row, over, q) == ("search", window, "0.5")
