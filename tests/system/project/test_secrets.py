@@ -13,7 +13,7 @@ from service.storage.database import Database
 from tests.support.builders import Issue, at, github
 from tests.support.serving import run_command, serving
 from tests.support.signing import SIGNING_KEY
-from tests.support.waiting import PATIENCE_SECONDS
+from tests.support.waiting import PATIENCE_SECONDS, wait_for
 
 _MARK = "hush"
 _TOKENS = {name: f"{_MARK}-{name.lower()}-token" for name in ("READ", "WRITE", "ADMIN")}
@@ -38,9 +38,15 @@ async def test_no_secret_is_revealed(database: Database, database_url: str, tmp_
             await connection.execute(text("ALTER TABLE touched RENAME TO gone_too"))
         service.post_all([Issue(number=46, created_at=at(2)).opened()])
         failing = await asyncio.to_thread(_ask_everything, service.url)
+        log: list[str] = []
+
+        def has_failed() -> bool:
+            log.extend(json.dumps(line) for line in service.log())
+            return any("experiments" in line for line in log)
+
+        await asyncio.to_thread(wait_for, has_failed, "failure in the log")
         service.end(signal.SIGTERM)
-        log = [json.dumps(line) for line in service.log()]
-    assert any("experiments" in line for line in log), "nothing failed"
+        log.extend(json.dumps(line) for line in service.log())
     assert {status for status, _ in answers} >= _SEEN
     commands = [
         ["explain", "github:acme/app#45"],
