@@ -9,7 +9,7 @@ from service.lifecycle.references import Ref, split_project
 
 @dataclass(frozen=True, slots=True)
 class Alias:
-    """A new name of a subject, or of everything in a project, after a transfer, a move or a rename.
+    """The new name of a subject, or of a project and everything in it, after a transfer, move or rename.
 
     Attributes:
         old: the former reference of the subject or project, such as `github:acme/app#45` or `github:acme/app`.
@@ -22,7 +22,7 @@ class Alias:
 
 
 class _EquivalentNames:
-    """Groups of names of the same thing. The most recent name of a group is its canonical name."""
+    """Groups of names. All names in a group mean one subject or project; the newest one is the canonical name."""
 
     def __init__(self, renames: Iterable[tuple[str, str]]) -> None:
         self._canonical: dict[str, str] = {}
@@ -59,7 +59,7 @@ class Aliases:
         return Ref(self._subjects.canonical(self._in_canonical_project(subject)))
 
     def names(self, subject: Ref) -> frozenset[Ref]:
-        """Every name of a subject, including the given one."""
+        """Every name of a subject, including the name in `subject`."""
         parts = map(split_project, self._subjects.names(self._in_canonical_project(subject)))
         names = (Ref(name + rest) for project, rest in parts for name in self._projects.names(project))
         return frozenset(names) | {subject}

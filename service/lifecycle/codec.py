@@ -1,4 +1,4 @@
-"""The stored form of a lifecycle event, and its id. The id is a hash, so equal statements are the same event."""
+"""The stored form of a lifecycle event, and its id. The id is a hash of the event, so equal events have equal ids."""
 
 import json
 from collections.abc import Mapping
@@ -47,7 +47,7 @@ def kind_of(event: LifecycleEvent) -> str:
 
 
 def data_of(event: LifecycleEvent) -> dict[str, Any]:
-    """The event's data as JSON values, without kind, subject and time. Keys with default values are omitted."""
+    """The event's data as JSON values, without kind, subject and time. Omit keys that have their default value."""
     match event:
         case Proposed() | Shipped() | Active():
             return {}
@@ -89,7 +89,7 @@ def read_event(kind: str, subject: Ref, occurred_at: datetime, data: Mapping[str
     """Read a stored event.
 
     Raises:
-        UnreadableEvent: this version does not know the kind, or cannot read its data.
+        UnreadableEvent: this version of loopgauge does not know the kind, or cannot read the data.
     """
     event_type = KINDS.get(kind)
     if event_type is None:

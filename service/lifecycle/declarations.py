@@ -27,18 +27,18 @@ class CurrentValue:
 
 
 def declarations_in(events: Iterable[LifecycleEvent]) -> list[Declaration]:
-    """The declarations among events."""
+    """The events that are declarations."""
     return [event for event in events if isinstance(event, Declaration)]
 
 
 def value_of(declarations: Sequence[Declaration], field: FieldName) -> str:
-    """The value of a field, or an empty text if it has none."""
+    """The value of a field, or an empty text if the field has no value."""
     last = latest(current_values(declarations, field))
     return last.value if last else ""
 
 
 def latest(values: Sequence[CurrentValue]) -> CurrentValue | None:
-    """The latest value. Derived values count only if there are no others. Tie-break: the alphabetically first value."""
+    """The latest value. Derived values count only if all are derived. Tie-break: the alphabetically first value."""
     stated = [value for value in values if value.channel != "derived"] or values
     return max(sorted(stated, key=lambda value: value.value), key=lambda value: value.since, default=None)
 
@@ -71,7 +71,7 @@ def _by_label(declarations: Iterable[Declaration]) -> Iterable[Sequence[Declarat
 
 
 def _last_declared(by_value: Mapping[str, Sequence[Declaration]]) -> list[str]:
-    """The value declared last, if any value was declared. Tie-break: the alphabetically first value."""
+    """A list with the value declared last, or an empty list. Tie-break: the alphabetically first value."""
     declared = [
         (declaration.occurred_at, value)
         for value, declarations in sorted(by_value.items())
@@ -94,8 +94,8 @@ def _standing_since(channel: str, declarations: Sequence[Declaration]) -> list[d
                 withdrawn.append(declaration.occurred_at)
             case _ as never:
                 assert_never(never)
-    # On a tie the declaration wins, except on channel `branch`: there the withdrawal means that a pull request was
-    # opened and replaces the branch.
+    # If a value is declared and withdrawn at the same time, the declaration wins. On channel `branch` the withdrawal
+    # wins: it means that a pull request was opened and replaces the branch.
     return [
         at for at in declared if not withdrawn or at > max(withdrawn) or (at == max(withdrawn) and channel != "branch")
     ]

@@ -13,9 +13,9 @@ from service.lifecycle.references import Ref
 from service.lifecycle.taxonomy import Outcome
 
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
-"""The earliest time of an event. An earlier one stands for a missing time, such as the year 1."""
+"""The earliest time of an event. An earlier time, such as the year 1, means that the time is missing."""
 LATEST = datetime(3000, 1, 1, tzinfo=UTC)
-"""Every event is before this time. A later one stands for a missing time, such as infinity in PostgreSQL."""
+"""Every event is before this time. A later time, such as PostgreSQL's infinity, means that the time is missing."""
 
 Result = Literal["success", "failure"]
 DeclarationChannel = Literal["label", "type", "branch", "item", "comment", "api", "derived"]
@@ -35,7 +35,8 @@ class Started:
 
     Attributes:
         commanded: whether the event comes from a command in a comment. A command on a piece of evidence applies to the
-            experiment that the evidence serves. Without a command, a conclusion or reopening of evidence does not.
+            experiment that the evidence serves. A conclusion or reopening of evidence applies to that experiment only
+            if it comes from a command.
     """
 
     subject: Ref
@@ -72,9 +73,9 @@ class Reopened:
     """The experiment was reopened.
 
     Attributes:
-        left: the ticket's previous status; set only if the status change is the only sign of the reopening. A tracker
-            does not tell whether that status was final, so the event reopens the experiment only if entering that
-            status concluded it.
+        left: the ticket's previous status, if the status change is the only sign of the reopening; otherwise empty. A
+            tracker does not say whether the previous status was final, so the event reopens the experiment only if the
+            ticket's change to that status had concluded the experiment.
     """
 
     subject: Ref
@@ -93,7 +94,7 @@ class Shipped:
 
 @dataclass(frozen=True, slots=True)
 class Active:
-    """Other activity: a comment, a push, an edit. At most one a day, dated to the beginning of the day (UTC)."""
+    """Other activity: a comment, a push, an edit. Stored at most once a day, with the beginning of the day (UTC)."""
 
     subject: Ref
     occurred_at: datetime
@@ -104,8 +105,8 @@ class Declared:
     """A value was declared.
 
     Attributes:
-        overheard: whether the label only appeared in a payload's list of labels. Such a declaration counts until a
-            delivery reports that the label was added or removed.
+        overheard: whether the label only appeared in a payload's list of labels. An overheard declaration counts until
+            a delivery reports that the label was added or removed.
         label: the label that states the value. Several labels may state the same value; each is withdrawn separately.
     """
 
@@ -120,7 +121,7 @@ class Declared:
 
 @dataclass(frozen=True, slots=True)
 class Withdrawn:
-    """A value was withdrawn, on one channel.
+    """A declared value was withdrawn, on one channel.
 
     Attributes:
         label: the label that was removed. Declarations by other labels still count.

@@ -43,7 +43,7 @@ class Graph:
 
     @classmethod
     def of(cls, links: Iterable[tuple[Ref, Ref]]) -> "Graph":
-        """The graph of (evidence, target) pairs."""
+        """The graph whose links are these (evidence, target) pairs."""
         upwards: defaultdict[Ref, set[Ref]] = defaultdict(set)
         downwards: defaultdict[Ref, set[Ref]] = defaultdict(set)
         for evidence, target in links:
@@ -63,9 +63,9 @@ class Graph:
         return _reach(subject, self.downwards)
 
     def is_root(self, subject: Ref, marked: frozenset[Ref]) -> bool:
-        """Whether a subject is the root of an experiment: marked, and without a marked ancestor.
+        """Whether a subject is the root of an experiment. A root is marked and has no marked ancestor.
 
-        Marked subjects in one cycle are ancestors of each other. The alphabetically first of them is the root.
+        Marked subjects in one cycle are ancestors of each other; the alphabetically first of them is the root.
         """
         if subject not in marked:
             return False

@@ -9,7 +9,7 @@ from service.lifecycle.declarations import current_values, declarations_in, late
 from service.lifecycle.events import Declaration, Declared, LifecycleEvent, Withdrawn
 
 UNMARKED = "unmarked"
-"""The reason for a subject whose mark was withdrawn."""
+"""The reason if a subject is excluded because its mark as an experiment was withdrawn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +26,17 @@ class Exclusion:
 
 
 def find_exclusion(own: Iterable[LifecycleEvent]) -> Exclusion | None:
-    """Find the exclusion of a subject in its own events, or return None if it is not excluded.
+    """Find a subject's exclusion in the subject's own events. Return None if the subject is not excluded.
 
-    A subject that was never marked is not excluded. Neither is a branch that a pull request replaced, because its
-    experiment goes on. The caller checks whether the subject serves another experiment; if so, the subject is evidence
-    and not excluded.
+    A subject that was never marked is not excluded. Neither is a branch that a pull request replaced, because the pull
+    request continues the experiment. The caller checks whether the subject serves another experiment; if so, the
+    subject is evidence and not excluded.
     """
     declarations = declarations_in(own)
     stated = latest(current_values(declarations, "excluded"))
     if current_values(declarations, "experiment"):
         return Exclusion(stated.value, stated.first) if stated else None
-    # Tie-break: a withdrawal on channel `branch` counts as the last one, because its experiment goes on.
+    # Tie-break: a withdrawal on channel `branch` counts as the last one: a pull request continues the experiment.
     last = max(
         _withdrawn_marks(declarations), key=lambda mark: (mark.occurred_at, mark.channel == "branch"), default=None
     )
@@ -46,7 +46,7 @@ def find_exclusion(own: Iterable[LifecycleEvent]) -> Exclusion | None:
 
 
 def _withdrawn_marks(declarations: Iterable[Declaration]) -> Iterator[Withdrawn]:
-    """The last withdrawal of each mark."""
+    """For each mark that a withdrawal ended, the last such withdrawal."""
     by_mark: defaultdict[tuple[str, str], list[Declaration]] = defaultdict(list)
     for declaration in declarations:
         if declaration.field == "experiment":
@@ -57,7 +57,7 @@ def _withdrawn_marks(declarations: Iterable[Declaration]) -> Iterator[Withdrawn]
 
 
 def _last_effective(statements: Sequence[Declaration]) -> Withdrawn | None:
-    """The last withdrawal that ended a mark, or None if none did."""
+    """The last withdrawal that ended a mark, or None if no withdrawal ended one."""
     marked, effective = False, None
     for statement in statements:
         if isinstance(statement, Withdrawn) and marked:
@@ -67,6 +67,6 @@ def _last_effective(statements: Sequence[Declaration]) -> Withdrawn | None:
 
 
 def _order(statement: Declaration) -> tuple[datetime, int]:
-    # Tie-break: at one time, overheard declarations come first, then withdrawals, then explicit declarations.
+    # Tie-break: of statements with equal times, overheard declarations come first, then withdrawals, then the others.
     overheard = isinstance(statement, Declared) and statement.overheard
     return statement.occurred_at, 0 if overheard else 1 if isinstance(statement, Withdrawn) else 2

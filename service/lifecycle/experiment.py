@@ -54,7 +54,7 @@ class Attempt:
 
     Attributes:
         own: all events on the subject.
-        evidence: all events on the subjects that serve it.
+        evidence: all events on the subjects that serve the marked subject.
     """
 
     own: Collection[LifecycleEvent]
@@ -69,11 +69,11 @@ class Experiment:
     title: str
     url: str
     team: str
-    """Lower-cased; empty if no event names a team."""
+    """The team's name in lower case; empty if no event names a team."""
     risk: Risk | None
     idea_at: datetime
     idea_inferred: bool
-    """Whether no event proposed the experiment. The idea then has the time of the earliest event."""
+    """Whether no event proposed the experiment, so that `idea_at` is the time of the earliest event."""
     started_at: datetime | None
     first_signal_at: datetime | None
     concluded_at: datetime | None
@@ -85,7 +85,7 @@ class Experiment:
     shipped_at: datetime | None
     last_activity_at: datetime
     restarts: tuple[Restart, ...] = ()
-    """In order of time."""
+    """The restarts, in order of time."""
 
     @property
     def id(self) -> UUID:
@@ -104,7 +104,7 @@ class Experiment:
 
     @property
     def instants(self) -> tuple[datetime, ...]:
-        """The known instants."""
+        """The experiment's known instants, without None."""
         known = (
             self.idea_at,
             self.started_at,
@@ -117,7 +117,7 @@ class Experiment:
 
     @property
     def answered(self) -> bool:
-        """Whether it was concluded with any outcome except *abandoned*; *undeclared* counts as an answer."""
+        """Whether the experiment was concluded and not abandoned. The outcome *undeclared* counts as an answer."""
         return self.outcome is not None and self.outcome is not Outcome.ABANDONED
 
 
@@ -139,7 +139,7 @@ def fold(
     evidence: Iterable[LifecycleEvent],
     attempts: Iterable[Attempt] = (),
 ) -> Experiment:
-    """Fold events into an experiment. Their order does not matter.
+    """Fold events into an experiment. The order of the events does not matter.
 
     An event on evidence counts only if it is a start, a result, a shipment, other activity, or a command in a comment.
     For example, merging a change does not conclude the item that the change serves.
@@ -183,12 +183,12 @@ def fold(
 
 
 def applies_to_experiment(event: LifecycleEvent, *, own: bool) -> bool:
-    """Whether an event counts for the experiment. On the root every event does; on evidence only some do."""
+    """Whether an event counts for the experiment. Every event on the root counts, but only some events on evidence."""
     return own or _is_command(event) or _is_fact(event)
 
 
 def _is_command(event: LifecycleEvent) -> bool:
-    """Whether an event comes from a command in a comment. Commands apply to the experiment, even those on evidence."""
+    """Whether an event comes from a command in a comment. Even a command on evidence applies to the experiment."""
     match event:
         case Started(commanded=commanded) | Concluded(commanded=commanded) | Reopened(commanded=commanded):
             return commanded
@@ -199,12 +199,12 @@ def _is_command(event: LifecycleEvent) -> bool:
 
 
 def _is_fact(event: LifecycleEvent) -> bool:
-    """Whether an event on evidence also happened to the experiment that the evidence serves."""
+    """Whether an event on evidence, such as a result, is also a fact about the experiment that the evidence serves."""
     return isinstance(event, Started | Signalled | Shipped | Active) and not _is_command(event)
 
 
 def _inferred_idea(counted: Sequence[LifecycleEvent]) -> datetime:
-    """The time of the earliest event. `Active` has only a date, so it counts only if there is no other event."""
+    """The time of the earliest event. `Active` events have only a date, so they count only if there are no others."""
     dated = [event for event in counted if not isinstance(event, Active)] or counted
     return dated[0].occurred_at
 
@@ -220,8 +220,8 @@ def _in_order(events: Collection[LifecycleEvent]) -> list[LifecycleEvent]:
 
 
 def _order(event: LifecycleEvent) -> tuple[datetime, str, bool]:
-    # A tracker may send the reason for a closing later, with the time of the closing. Two conclusions then have the
-    # same time, and the one with an outcome comes first.
+    # A tracker may send the reason for a closing later, with the time of the closing. If two conclusions have the
+    # same time, the one with an outcome comes first.
     undeclared = isinstance(event, Concluded) and event.outcome is None
     return event.occurred_at, kind_of(event), undeclared
 
@@ -229,7 +229,7 @@ def _order(event: LifecycleEvent) -> tuple[datetime, str, bool]:
 def _started_at(
     decisive: Sequence[LifecycleEvent], counted: Sequence[LifecycleEvent], ideas: Sequence[datetime]
 ) -> datetime | None:
-    # Opening a change proposes and starts it at the same time. Ignore such a start: a wait of zero would mean nothing.
+    # Opening a change proposes and starts it at the same time. Ignore that start: a wait of zero would mean nothing.
     by_proposal = {event for event in decisive if isinstance(event, Started) and event.occurred_at in ideas[:1]}
     started = (
         event.occurred_at for event in counted if isinstance(event, Started | Signalled) and event not in by_proposal
@@ -255,7 +255,7 @@ def _find_conclusion(events: Sequence[LifecycleEvent]) -> _Conclusion:
     """Find the current conclusion, and the last reopening that took effect."""
     concluded: Concluded | None = None
     reopened_at: datetime | None = None
-    # The statuses that the ticket has entered with a conclusion since the last reopening.
+    # The final statuses that the ticket has entered since the last reopening.
     entered: set[str] = set()
     for event in events:
         match event:
@@ -284,14 +284,14 @@ def _restarts(
         attempt_events = {*attempt.own, *attempt.evidence}
         before = [event for event in counted if _ends_before(event, min(ideas)) and event not in attempt_events]
         concluded = _find_conclusion([event for event in before if event in root_events]).concluded is not None
-        # If the experiment had not started before, the attempt starts it and does not restart it.
+        # If the experiment had not started before the attempt, the attempt is its start and not a restart.
         if concluded or any(isinstance(event, Started | Signalled | Concluded) for event in before):
             restarts.append(Restart(min(ideas), concluded, min(ideas) - before[-1].occurred_at))
     return tuple(sorted(restarts))
 
 
 def _ends_before(event: LifecycleEvent, at: datetime) -> bool:
-    # An `Active` event has only a date, so the order of events on that day is unknown.
+    # An `Active` event has only a date. Its time of day is unknown, so assume the end of the day.
     return event.occurred_at + (_DAY if isinstance(event, Active) else timedelta()) <= at
 
 
@@ -314,7 +314,7 @@ def _classify(
 
 
 def _since_reopening(values: Sequence[CurrentValue], reopened_at: datetime | None) -> CurrentValue | None:
-    """The latest value declared since the last reopening, or by an older label that is still present."""
+    """The latest value declared after the last reopening. Older labels count too, because they are still present."""
     return latest(
         [value for value in values if reopened_at is None or value.channel == "label" or value.since > reopened_at]
     )

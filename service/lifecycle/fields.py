@@ -1,4 +1,4 @@
-"""The registry of declared fields: the values that each accepts, their stored form, and the ways to declare them.
+"""The registry of declared fields: for each field, the accepted values, their stored form, and how to declare them.
 
 Rules, comment commands, CloudEvents, manual events and the OpenAPI document derive from `FIELDS`. To add a field, add
 its name to `FieldName` and its entry to `FIELDS`. To show the field on experiments too, change four more files: add it
@@ -41,13 +41,13 @@ class DataProperty:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeclaredField:
-    """A field whose value a declaration states.
+    """A field whose value is set by declarations.
 
     Attributes:
         expects: a description of the accepted values.
         normalise: a function that returns the stored form of a value, or None if the field does not accept the value.
-        data: the property of event data that states the field; None if no property does.
-        command: whether `/experiment <field> <value>` in a comment states the field.
+        data: the property of event data that sets the field, or None if no property does.
+        command: whether the command `/experiment <field> <value>` in a comment sets the field.
     """
 
     expects: str
@@ -123,7 +123,7 @@ FIELDS: Mapping[FieldName, DeclaredField] = {
         data=DataProperty(name="learning_url", expects=_URL, pattern=_URL_PATTERN),
     ),
 }
-"""Every declared field, in the order in which event data states them."""
+"""Every declared field, in the order of the properties in event data."""
 
 DATA_PROPERTIES: Mapping[FieldName, DataProperty] = {name: field.data for name, field in FIELDS.items() if field.data}
-"""The property of event data that states each field."""
+"""For each field that event data can set, the property that sets it."""

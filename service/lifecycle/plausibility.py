@@ -1,7 +1,8 @@
 """Plausibility: whether an experiment can have the events that a client adds by hand.
 
-Fold the experiment with and without the events, and compare. A late event is plausible. An event is refused if it
-contradicts earlier ones, or if it would change nothing, because the client expects a change.
+Fold the experiment with and without the events, and compare the two results. An event that arrives late is plausible.
+An event is refused if it contradicts the experiment's other events. It is also refused if it would change nothing,
+because the client expects a change.
 """
 
 from collections.abc import Callable, Collection, Iterator
@@ -18,11 +19,11 @@ _TICK = timedelta(microseconds=1)
 def find_contradiction(
     stated: Collection[LifecycleEvent], fold: Callable[[Collection[LifecycleEvent]], Experiment]
 ) -> str:
-    """Find the reason why an experiment cannot have further events, or return an empty text if it can.
+    """Find the reason why an experiment cannot have the stated events. Return an empty text if there is none.
 
     Args:
-        stated: the further events, which all have the same time.
-        fold: a function that folds the experiment with further events on its root.
+        stated: the events that the client adds, which all have the same time.
+        fold: a function that folds the experiment with additional events on its root.
     """
     before, after = fold(()), fold(stated)
     at_its_end = Concluded(after.root, after.last_activity_at + _TICK)
@@ -51,7 +52,7 @@ def _check_idea(stated: Collection[LifecycleEvent], before: Experiment) -> Itera
 
 
 def _word_after_idea(event: LifecycleEvent) -> str:
-    """The word for an event that cannot precede the idea. A start can: work often begins before there is a ticket."""
+    """The word for an event that cannot precede the idea. A start can: work may begin before there is a ticket."""
     match event:
         case Concluded():
             return "concluded"
@@ -70,14 +71,14 @@ def _check_conclusion(stated: Collection[LifecycleEvent], before: Experiment, af
     if conclusion is None:
         return
     if after.concluded_at is None:
-        yield f"it was reopened after {_format(conclusion.occurred_at)}, so its conclusion must be later"
+        yield f"it was reopened after {_format(conclusion.occurred_at)}; send a time after the reopening"
     elif after.started_at is not None and after.concluded_at < after.started_at == before.started_at:
         started, concluded = _format(after.started_at), _format(after.concluded_at)
         yield f"it was started at {started}, so it cannot be concluded at {concluded}"
     elif after.concluded_at == before.concluded_at and conclusion.outcome is None:
         yield (
-            f"it has been concluded since {_format(after.concluded_at)}; name an outcome to correct it, or reopen it "
-            "first"
+            f"it has been concluded since {_format(after.concluded_at)}; send an outcome to correct the conclusion, or "
+            "reopen the experiment first"
         )
 
 
@@ -102,7 +103,7 @@ def _check_start(stated: Collection[LifecycleEvent], before: Experiment, after: 
     if after.started_at > after.concluded_at:
         yield (
             f"it was concluded at {_format(after.concluded_at)}, so it cannot be started at "
-            f"{_format(after.started_at)}; send the time of the start, or reopen it first"
+            f"{_format(after.started_at)}; send an earlier time, or reopen the experiment first"
         )
 
 

@@ -27,7 +27,7 @@ def parse_reference(text: str) -> Ref:
 
     Raises:
         BadReference: the text has no scheme or no name, contains white space or control characters, or does not have
-            the form of its scheme.
+            the form that its scheme requires.
     """
     if not _REFERENCE.fullmatch(text):
         raise BadReference(f"{text!r} is not a reference; expected a form such as github:acme/app#45")
@@ -53,7 +53,7 @@ def change(provider: str, project: str, number: int) -> Ref:
 
 
 def project(provider: str, name: str) -> Ref:
-    """The reference of a project. References to its items and changes begin with it."""
+    """The reference of a project. The references of its items and changes begin with this text."""
     return Ref(f"{provider}:{name.lower()}")
 
 
@@ -63,12 +63,12 @@ def branches(project: str) -> Ref:
 
 
 def branch(project: str, name: str) -> Ref:
-    """The reference of a branch, whose name is case-sensitive."""
+    """The reference of a branch. Names of branches are case-sensitive."""
     return Ref(f"{branches(project)}@{name}")
 
 
 def commit(sha: str) -> Ref:
-    """The reference of a commit. Its hash is the same in every fork and mirror."""
+    """The reference of a commit. A commit has the same hash in every fork and mirror."""
     return Ref(f"commit:{sha.lower()}")
 
 
@@ -78,6 +78,6 @@ def experiment_id(root: Ref) -> UUID:
 
 
 def split_project(subject: str) -> tuple[str, str]:
-    """Split a reference into its project and the rest: `github:acme/app` and `#45`, `jira:ML` and `-12`."""
+    """Split a reference into its project and the rest: `github:acme/app#45` into `github:acme/app` and `#45`."""
     parts = _IN_PROJECT.fullmatch(subject)
     return (parts[1], parts[2] or "") if parts else (subject, "")

@@ -24,7 +24,7 @@ STAGE_NAMES: Mapping[Stage, str] = {
     "answer_to_shared": "answer to shared",
     "signal_to_shipped": "first signal to shipped",
 }
-"""The names that people read."""
+"""The name of each stage in dashboards and messages."""
 Reason = Literal["future", "negative_duration"]
 
 
@@ -33,9 +33,9 @@ class Omission:
     """A stage of an experiment, or the whole experiment, that metrics omit.
 
     Attributes:
-        reason: *future* if an instant of the experiment is in the future: metrics omit the experiment until then;
-            *negative_duration* if the stage ends before it begins.
-        stage: the omitted stage, or None for all of them.
+        reason: *future* if an instant of the experiment is in the future; metrics omit the experiment until that
+            instant. *negative_duration* if the stage ends before it begins.
+        stage: the omitted stage, or None if metrics omit the whole experiment.
     """
 
     reason: Reason
@@ -43,12 +43,12 @@ class Omission:
 
 
 def durations(experiment: Experiment) -> Mapping[Stage, timedelta]:
-    """The duration of each completed stage, without negative ones."""
+    """The duration of each completed stage, without negative durations."""
     return {stage: taken for stage, taken in spans(experiment) if taken >= timedelta(0)}
 
 
 def omissions(experiment: Experiment, now: datetime) -> list[Omission]:
-    """The stages that metrics omit as of `now`; a single omission if metrics omit the whole experiment."""
+    """The omissions as of `now`: one for each omitted stage, or a single one for the whole experiment."""
     if is_in_future(experiment, now):
         return [Omission("future", None)]
     return [Omission("negative_duration", stage) for stage, taken in spans(experiment) if taken < timedelta(0)]

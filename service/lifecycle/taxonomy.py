@@ -18,22 +18,22 @@ class Outcome(StrEnum):
     INCONCLUSIVE = "inconclusive"
     """The experiment ended without showing whether the idea works."""
     ABANDONED = "abandoned"
-    """The team gave up the experiment before an answer: concluded, but not answered."""
+    """The team gave up the experiment before there was an answer. The experiment is concluded, but not answered."""
     UNDECLARED = "undeclared"
-    """The experiment was closed without a stated outcome. Cannot be declared."""
+    """The experiment was closed without a stated outcome. No event can declare this outcome."""
 
 
 class FailureCategory(StrEnum):
     """The kind of a failure, for experiments whose outcome is *failed*."""
 
     INTELLIGENT = "intelligent"
-    """A thoughtful try in new territory, with a hypothesis, as small as it could be: a failure worth having."""
+    """A thoughtful try in new territory, with a hypothesis and no larger than necessary: a failure worth having."""
     BASIC = "basic"
-    """A preventable error in known territory, with one cause: an under-investment in quality."""
+    """A preventable error in known territory, with one cause: a sign of too little investment in quality."""
     COMPLEX = "complex"
-    """Several causes across a familiar system, each harmless alone: communication that broke down."""
+    """Several causes across a familiar system, each harmless alone: a sign of broken communication."""
     UNCLASSIFIED = "unclassified"
-    """A failure without a declared category. Cannot be declared."""
+    """A failure without a declared category. No event can declare this category."""
 
 
 class Risk(StrEnum):
@@ -42,15 +42,15 @@ class Risk(StrEnum):
     BOLD = "bold"
     """New territory: failing is likely, and so is learning."""
     SAFE = "safe"
-    """Known territory: a likely success."""
+    """Known territory: success is likely."""
 
 
 class State(StrEnum):
     """The progress of an experiment."""
 
     PROPOSED = "proposed"
-    """There is an idea, but no start yet."""
+    """The idea was proposed, and work has not started."""
     RUNNING = "running"
-    """There is a start, but no conclusion yet."""
+    """Work has started, and the experiment is not concluded."""
     CONCLUDED = "concluded"
-    """There is a conclusion."""
+    """The experiment is concluded."""

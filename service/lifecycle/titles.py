@@ -12,22 +12,22 @@ _PLAIN = {code: " " for code in range(128) if not chr(code).isalnum() and chr(co
 
 
 def title_key(title: str) -> UUID | None:
-    """A digest of a title that ignores case, spacing, punctuation and the form of characters.
+    """A digest of a title that ignores case, spacing, punctuation and variant forms of characters.
 
-    NFKC and case folding normalise the characters (Unicode Standard, annex 15 and section 3.13). None for a title
-    without a letter or digit.
+    NFKC and case folding normalise the characters (Unicode Standard, annex 15 and section 3.13). The key is None if
+    the title has no letter and no digit.
     """
     spelt = spelling(title)
     return uuid5(_TITLES, spelt) if spelt else None
 
 
 def spelling(title: str) -> str:
-    """The normalised spelling that `title_key` hashes; empty for a title without a letter or digit."""
+    """The normalised spelling that `title_key` hashes; empty if the title has no letter and no digit."""
     return " ".join(word for word in _spelt(title).split() if word.strip(_NAMING))
 
 
 def _spelt(title: str) -> str:
-    # Most titles are ASCII and need no Unicode normalisation. For these, this shortcut is faster.
+    # Most titles are ASCII. They need no Unicode normalisation, so this shortcut is faster.
     if title.isascii():
         return title.lower().translate(_PLAIN)
     spelt = normalize("NFKC", normalize("NFKC", title).casefold())
