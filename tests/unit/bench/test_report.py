@@ -17,8 +17,8 @@ def _line(*values: float, references: tuple[float, ...] = (), **bounds: float) -
     return Line(what="a figure", values=values, unit="ms", against=against, references=references, **bounds)
 
 
-def test_the_ratio_is_the_median_of_the_ratios_of_each_round() -> None:
-    # The second round was slow for both; the ratio of the medians would be 2 / 2.
+def test_the_ratio_is_the_median_of_the_ratios_of_all_rounds() -> None:
+    # In the second round both measurements were slow. The ratio of the medians would be 2 / 2.
     assert _line(1, 8, 2, references=(2, 20, 2)).ratio == 0.5
     assert _line(1, 8, 2).ratio is None
 
@@ -36,7 +36,7 @@ def test_the_ratio_is_the_median_of_the_ratios_of_each_round() -> None:
         (_line(4, 4, 4, references=(10, 10, 10), most=0.3), False),
     ],
 )
-def test_a_bound_applies_to_the_ratio_or_else_to_the_median(line: Line, met: bool | None) -> None:
+def test_a_bound_applies_to_the_ratio_or_without_a_reference_to_the_median(line: Line, met: bool | None) -> None:
     assert line.met is met
 
 
@@ -50,7 +50,7 @@ def test_the_table_shows_each_line_with_its_bound_and_its_reference() -> None:
     ]
 
 
-def test_the_json_contains_the_same_values_and_the_machine() -> None:
+def test_the_json_contains_the_values_of_each_line_and_a_description_of_the_machine() -> None:
     report = json.loads(as_json([_line(3, 3, 3, references=(2, 2, 2), least=1)]))
     [line] = report["lines"]
     assert (line["values"], line["references"], line["median"], line["ratio"]) == ([3, 3, 3], [2, 2, 2], 3, 1.5)
@@ -65,13 +65,13 @@ def test_ninety_percent_of_the_traffic_is_ignored() -> None:
     assert verdicts.count("ignored") / len(verdicts) == pytest.approx(0.9, abs=0.02)
 
 
-def test_the_traffic_is_deterministic_and_without_duplicates() -> None:
+def test_the_traffic_is_deterministic_and_contains_no_duplicates() -> None:
     requests = list(traffic(2000))
     assert requests == list(traffic(2000))
     assert len({request.delivery_id for request in requests}) == len(requests)
 
 
-def test_bodies_of_the_traffic_have_the_size_and_compression_of_real_ones() -> None:
+def test_bodies_of_the_traffic_have_the_size_and_compression_ratio_of_real_payloads() -> None:
     bodies = [request.body for request in traffic(500)]
     assert all(json.loads(body) for body in bodies)
     assert all(0.9 * BODY_BYTES < len(body) <= 1.02 * BODY_BYTES for body in bodies)

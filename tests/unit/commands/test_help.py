@@ -16,7 +16,7 @@ _DELIVERY = "00000000-0000-0000-0000-000000000001"
 
 
 def _commands() -> Iterator[tuple[list[str], click.Command]]:
-    """Every command, with the words that call it."""
+    """Yield every command with the words that invoke it."""
     pending: list[tuple[list[str], click.Command]] = [([], main)]
     while pending:
         words, command = pending.pop()
@@ -50,7 +50,7 @@ def test_a_group_without_arguments_prints_its_help(words: list[str]) -> None:
     assert invoke(*words).returncode == 0
 
 
-def test_each_command_that_prints_can_print_json() -> None:
+def test_each_command_that_prints_a_result_can_print_it_as_json() -> None:
     assert {
         " ".join(words)
         for words, command in _commands()
@@ -58,7 +58,7 @@ def test_each_command_that_prints_can_print_json() -> None:
     } == _WITHOUT_JSON
 
 
-def test_a_misspelt_command_is_refused_with_the_nearest_one() -> None:
+def test_a_misspelt_command_is_refused_and_the_error_suggests_the_nearest_command() -> None:
     ended = invoke("deliverys", "list")
     assert (ended.returncode, ended.stdout) == (2, "")
     assert "Did you mean 'deliveries'?" in ended.stderr

@@ -1,4 +1,4 @@
-"""`loopgauge rules`: check a file, and try it on a delivery."""
+"""The command `loopgauge rules` checks a rules file, and tries it on a delivery."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ from tests.support.commands import invoke
 from tests.support.rules_files import BETS
 
 
-def test_a_rules_file_is_checked_and_each_error_has_its_line(tmp_path: Path) -> None:
+def test_a_rules_file_is_checked_and_each_error_names_its_line(tmp_path: Path) -> None:
     file = tmp_path / "rules.yaml"
     file.write_text(BETS)
     assert invoke("rules", "check", str(file)).returncode == 0
@@ -30,7 +30,7 @@ def test_a_check_prints_json(tmp_path: Path) -> None:
     assert printed["rules"] > 1
 
 
-def test_a_delivery_is_tried_with_its_events_and_the_reason(tmp_path: Path) -> None:
+def test_trying_a_delivery_prints_its_events_and_the_reason(tmp_path: Path) -> None:
     file, body = tmp_path / "rules.yaml", tmp_path / "body.json"
     file.write_text(BETS)
     body.write_bytes(Issue(created_at=at(2), labels=("bet",)).opened().body)

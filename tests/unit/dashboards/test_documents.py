@@ -31,7 +31,7 @@ def test_the_generated_dashboard_matches_the_code(board: Any) -> None:
     assert written == encode_board(board), "run `make dashboards`"
 
 
-def test_every_generated_dashboard_has_its_code() -> None:
+def test_every_dashboard_file_belongs_to_a_dashboard_in_the_code() -> None:
     assert {path.stem for path in DOCUMENTS.iterdir()} == {board.uid for board in BOARDS}
 
 
@@ -44,7 +44,7 @@ def test_a_dashboard_has_one_data_source_variable(document: Mapping[str, Any]) -
 
 
 @_dashboard
-def test_the_variables_list_existing_installations_teams_and_windows(document: Mapping[str, Any]) -> None:
+def test_the_variables_list_the_existing_installations_teams_and_windows(document: Mapping[str, Any]) -> None:
     variables = [variable for variable in document["templating"]["list"] if variable["type"] == "query"]
     assert [(variable["name"], variable["query"]["query"]) for variable in variables] == [
         ("namespace", "label_values(loopgauge_build_info, namespace)"),
@@ -56,7 +56,7 @@ def test_the_variables_list_existing_installations_teams_and_windows(document: M
 
 
 @_dashboard
-def test_a_dashboard_works_without_any_input(document: Mapping[str, Any]) -> None:
+def test_a_dashboard_works_before_a_user_chooses_anything(document: Mapping[str, Any]) -> None:
     assert "__inputs" not in document
     assert {source["uid"] for source in _find(document, "datasource")} == {"${datasource}"}
 
@@ -108,7 +108,7 @@ def test_a_panel_has_a_title_and_a_caption(uid: str, panel: Mapping[str, Any]) -
 
 
 @_panel
-def test_a_panel_has_a_current_type_of_grafana(uid: str, panel: Mapping[str, Any]) -> None:
+def test_the_type_of_a_panel_exists_in_the_current_grafana(uid: str, panel: Mapping[str, Any]) -> None:
     assert panel["type"] in {"stat", "timeseries", "bargauge", "table"}, uid
 
 
@@ -131,13 +131,13 @@ def test_only_counts_are_shown_without_decimals(uid: str, panel: Mapping[str, An
 
 
 @_panel
-def test_every_share_has_its_sample_in_the_panel(uid: str, panel: Mapping[str, Any]) -> None:
+def test_a_panel_that_shows_a_share_also_shows_its_sample_size(uid: str, panel: Mapping[str, Any]) -> None:
     units = [entry["value"] for entry in _properties_named(panel, "unit")]
     if panel["type"] in {"stat", "table"} and "percentunit" in units:
         assert "none" in units, uid
 
 
-def test_a_panel_of_shares_alone_has_its_sample_in_another_panel() -> None:
+def test_if_a_panel_shows_only_shares_another_panel_shows_the_sample_size() -> None:
     alone = [
         (uid, panel["title"])
         for uid, document in _DASHBOARDS.items()
@@ -163,7 +163,7 @@ def test_an_empty_panel_says_why(uid: str, panel: Mapping[str, Any]) -> None:
 
 
 @_panel
-def test_an_empty_cell_has_a_short_text_of_its_own(uid: str, panel: Mapping[str, Any]) -> None:
+def test_each_query_of_a_table_has_a_short_text_for_an_empty_cell(uid: str, panel: Mapping[str, Any]) -> None:
     if panel["type"] == "table":
         cells = [entry["value"] for entry in _properties_named(panel, "noValue")]
         assert len(cells) == len(panel["targets"]), uid
@@ -171,8 +171,8 @@ def test_an_empty_cell_has_a_short_text_of_its_own(uid: str, panel: Mapping[str,
 
 
 @_panel
-def test_words_map_ranges_that_have_an_end(uid: str, panel: Mapping[str, Any]) -> None:
-    """Grafana ignores a range without an end."""
+def test_a_range_that_is_shown_as_words_has_an_end(uid: str, panel: Mapping[str, Any]) -> None:
+    """Grafana ignores a mapping whose range has no end."""
     for mapping in (mapping for entry in _properties_named(panel, "mappings") for mapping in entry["value"]):
         if mapping["type"] == "range":
             assert mapping["options"]["from"] <= mapping["options"]["to"], uid
@@ -200,7 +200,7 @@ def test_trends_query_ranges_and_other_panels_query_instants(uid: str, panel: Ma
 
 
 @_panel
-def test_a_trend_bridges_a_day_only_if_its_history_can_be_loaded(uid: str, panel: Mapping[str, Any]) -> None:
+def test_a_trend_joins_points_a_day_apart_only_if_its_history_can_be_loaded(uid: str, panel: Mapping[str, Any]) -> None:
     if panel["type"] == "timeseries":
         names = {
             name for target in panel["targets"] for name in re.findall(r"(?:loopgauge|process)_\w+", target["expr"])
@@ -265,7 +265,7 @@ def _properties(override: Mapping[str, Any]) -> set[str]:
 
 
 def _find(within: Any, name: str) -> Iterator[Any]:
-    """Yield every value with this name, at any depth."""
+    """Yield the value of every key with this name, at any depth."""
     if isinstance(within, dict):
         if name in within:
             yield within[name]

@@ -1,4 +1,4 @@
-"""The provisioning files: Grafana finds its data source and its dashboards through them."""
+"""Grafana reads the provisioning files to find its data source and its dashboards."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from service.demo.guide import guide
 _DASHBOARDS = Path(dashboards.__file__).parent
 
 
-def test_the_only_data_source_is_prometheus_and_the_default() -> None:
+def test_prometheus_is_the_only_data_source_and_the_default() -> None:
     sources = _read("datasources/prometheus.yaml")["datasources"]
     assert [(source["type"], source["isDefault"]) for source in sources] == [("prometheus", True)]
 

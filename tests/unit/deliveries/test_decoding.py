@@ -1,4 +1,4 @@
-"""Decoding: the needed part of a payload, and times in every form that providers use."""
+"""Decoding reads the needed fields of a payload, and times in every form that providers use."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -44,7 +44,7 @@ class Outer(msgspec.Struct):
         b' {"number": 1, "number": 7} ',
     ],
 )
-def test_only_what_is_needed_is_read(payload: bytes) -> None:
+def test_only_the_needed_fields_are_read(payload: bytes) -> None:
     assert decode(payload, Outer) == Outer(7)
 
 
@@ -100,13 +100,13 @@ def test_a_payload_that_is_not_json_is_unreadable(payload: bytes) -> None:
         decode(payload, Outer)
 
 
-def test_a_body_in_utf_8_is_returned_unchanged() -> None:
+def test_a_body_in_utf_8_is_accepted_unchanged() -> None:
     assert require_utf8('{"a": "Büro"}'.encode()) == '{"a": "Büro"}'.encode()
     assert require_utf8(b"") == b""
 
 
 @pytest.mark.parametrize(("body", "place"), [(b"\xff", 0), (b'{"a": \xff}', 6), (b"{}\xc3", 2), (b"\xed\xa0\x80", 0)])
-def test_a_body_that_is_not_utf_8_is_unreadable_and_the_place_is_named(body: bytes, place: int) -> None:
+def test_a_body_that_is_not_utf_8_is_unreadable_and_the_error_names_the_position(body: bytes, place: int) -> None:
     with pytest.raises(UnreadableDelivery, match=f"^the body is not UTF-8: byte {place} cannot be decoded$"):
         require_utf8(body)
 
@@ -135,7 +135,7 @@ def test_any_object_is_accepted_whatever_its_fields() -> None:
         "2026-02-28T23:00:00-1000",
     ],
 )
-def test_a_time_is_read_in_each_form_and_converted_to_utc(text: str) -> None:
+def test_a_time_is_read_in_every_form_that_providers_use_and_converted_to_utc(text: str) -> None:
     read = read_time(text, WHERE)
     assert read == at(1)
     assert read.tzinfo is UTC
@@ -282,7 +282,7 @@ def test_any_text_is_a_time_in_utc_or_unreadable(text: str) -> None:
 
 
 @given(st.datetimes(timezones=st.just(UTC)).filter(lambda when: when.year >= 1000))
-def test_a_time_that_is_written_down_is_read_back(when: datetime) -> None:
+def test_a_time_is_read_back_from_each_form_in_which_it_is_written(when: datetime) -> None:
     assert read_time(when.isoformat(), WHERE) == when
     assert read_time(when.strftime("%Y-%m-%d %H:%M:%S UTC"), WHERE) == when.replace(microsecond=0)
     assert read_time(when.strftime("%Y-%m-%dT%H:%M:%S.000+0000"), WHERE) == when.replace(microsecond=0)

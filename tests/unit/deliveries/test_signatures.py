@@ -28,11 +28,11 @@ LONG = 60_000
 
 GITHUB_BODY = b"Hello, World!"
 GITHUB_DIGEST = "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
-"""The example in GitHub's "Validating webhook deliveries", made with the secret of the same page."""
+"""The example in GitHub's "Validating webhook deliveries". Its key is the secret on the same page."""
 
 JIRA_BODY = b"Hello World!"
 JIRA_DIGEST = "a4771c39fbe90f317c7824e83ddef3caae9cb3d976c214ace1f2937e133263c9"
-"""The example in Atlassian's "Webhooks", made with the same secret."""
+"""The example in Atlassian's "Webhooks". Its key is the secret of GitHub's example."""
 
 KEY = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 MESSAGE = "msg_p5jXN8AQM9LWM0D4loKWxJek"
@@ -48,7 +48,7 @@ OTHER_HEADERS = {
     "webhook-signature": "v1,tZ1I4/hDygAJgO5TYxiSd6Sd0kDW6hPenDe+bTa3Kkw=",
 }
 OTHER_BODY = b'{"email":"test@example.com","username":"test_user"}'
-"""The example in Svix's "Verifying webhooks manually", from which the specification comes."""
+"""The example in Svix's "Verifying webhooks manually". The Standard Webhooks specification is based on Svix's scheme."""
 
 
 def signed_at(stamp: int = STAMP) -> datetime:
@@ -56,7 +56,7 @@ def signed_at(stamp: int = STAMP) -> datetime:
 
 
 def standard(**given: str) -> dict[str, str]:
-    """The headers of the published example, some of them replaced; underscores become hyphens."""
+    """The headers of the published example, updated with `given`. Underscores in header names become hyphens."""
     headers = {"webhook-id": MESSAGE, "webhook-timestamp": str(STAMP), "webhook-signature": SIGNATURE}
     return headers | {name.replace("_", "-"): value for name, value in given.items()}
 
@@ -67,12 +67,12 @@ def basic(credentials: str | bytes) -> dict[str, str]:
 
 
 def cut(value: object) -> str:
-    """The id of a test with this value."""
+    """The test id of a parameter."""
     return ascii(value)[:40]
 
 
 def is_accepted(check: Callable[[], None]) -> bool:
-    """Whether a check accepts. A refusal without a reason counts as acceptance; any other exception escapes."""
+    """Whether a check accepts. A refusal without a reason counts as acceptance. Other exceptions fail the test."""
     try:
         check()
     except SignatureRefused as refused:
@@ -87,7 +87,7 @@ def test_the_hmacs_that_github_and_atlassian_publish_are_accepted(digest: str, b
 
 
 @pytest.mark.parametrize("method", ["sha256", "sha384", "sha512"])
-def test_an_hmac_is_made_with_the_method_that_is_named(method: str) -> None:
+def test_an_hmac_is_checked_with_the_method_that_is_named(method: str) -> None:
     digest = hmac.digest(SECRET.encode(), GITHUB_BODY, method).hex()
     check_hmac(digest, GITHUB_BODY, SECRETS, method=method)
     for other in {"sha256", "sha384", "sha512"} - {method}:
@@ -159,13 +159,13 @@ def test_nothing_is_accepted_without_the_right_secret(secrets: list[bytes]) -> N
     assert [is_accepted(check) for check in checks] == [False] * 4
 
 
-def test_a_token_is_one_of_the_secrets() -> None:
+def test_a_token_is_accepted_if_it_is_one_of_the_secrets() -> None:
     check_token(SECRET, SECRETS, "header X-Gitlab-Token")
     check_token("the old one", [b"the new one", b"the old one"], "header X-Gitlab-Token")
 
 
 @pytest.mark.parametrize("shown", [None, ""])
-def test_a_missing_token_is_named_by_its_place(shown: str | None) -> None:
+def test_the_refusal_of_a_missing_token_names_its_header(shown: str | None) -> None:
     with pytest.raises(SignatureRefused, match=r"^header X-Gitlab-Token is missing$"):
         check_token(shown, [*SECRETS, b""], "header X-Gitlab-Token")
 
@@ -181,7 +181,7 @@ def test_a_wrong_token_is_refused(shown: str) -> None:
 
 
 @pytest.mark.parametrize("secret", ["Schlüssel", "ключ", "鍵🔑", "\x80\xff"])
-def test_a_secret_may_hold_any_letters_which_headers_bring_as_latin_1(secret: str) -> None:
+def test_a_secret_with_any_letters_is_accepted_from_a_header_decoded_as_latin_1(secret: str) -> None:
     shown = secret.encode().decode("latin-1")
     check_token(shown, [secret.encode()], "the token")
     check_basic(basic(f"user:{secret}"), [secret.encode()])
@@ -246,7 +246,7 @@ def test_the_signatures_that_are_published_for_standard_webhooks_are_accepted() 
     check_standard_webhooks(OTHER_HEADERS, OTHER_BODY, [OTHER_KEY.encode()], signed_at(1649367553))
 
 
-def test_the_signature_of_a_secret_that_is_rotated_is_accepted() -> None:
+def test_a_signature_with_either_secret_is_accepted_during_a_rotation() -> None:
     check_standard_webhooks(standard(), BODY, [OTHER_KEY.encode(), KEY.encode()], signed_at())
 
 
@@ -309,7 +309,7 @@ def test_none_of_the_three_headers_may_be_missing(name: str, value: str | None) 
     ],
     ids=cut,
 )
-def test_a_signature_of_another_version_is_ignored(header: str) -> None:
+def test_a_signature_with_another_version_prefix_is_ignored(header: str) -> None:
     with pytest.raises(SignatureRefused, match="no signature of version v1"):
         check_standard_webhooks(standard(webhook_signature=header), BODY, [KEY.encode()], signed_at())
 
@@ -360,7 +360,7 @@ def test_a_malformed_or_wrong_signature_is_refused(header: str) -> None:
         (standard(webhook_id=f"{MESSAGE}.{STAMP}"), BODY),
     ],
 )
-def test_a_signature_is_of_one_id_one_time_and_one_body(headers: dict[str, str], body: bytes) -> None:
+def test_a_signature_is_valid_for_one_id_one_time_and_one_body_only(headers: dict[str, str], body: bytes) -> None:
     with pytest.raises(SignatureRefused, match="does not match"):
         check_standard_webhooks(headers, body, [KEY.encode()], signed_at())
 
@@ -450,7 +450,7 @@ def test_a_time_that_is_far_off_is_refused(stamp: str) -> None:
     ("secret", "expected"),
     [(b"whsec_abc", True), (b"whsec_", True), (b"WHSEC_abc", False), (b"abc", False), (b"", False)],
 )
-def test_a_key_of_standard_webhooks_is_known_by_its_prefix(secret: bytes, *, expected: bool) -> None:
+def test_a_key_of_standard_webhooks_is_recognised_by_its_prefix(secret: bytes, *, expected: bool) -> None:
     assert is_signing_key(secret) is expected
 
 
@@ -494,19 +494,19 @@ def test_any_time_is_accepted_or_refused_without_another_error(stamp: str, body:
     is_accepted(lambda: check_standard_webhooks(standard(webhook_timestamp=stamp), body, SECRETS, signed_at()))
 
 
-def test_a_content_id_is_made_of_the_type_and_the_bytes() -> None:
+def test_a_content_id_is_the_hash_of_the_event_type_and_the_body() -> None:
     assert content_id("ping", b"{}") == sha256(b"ping\n{}").hexdigest()
     assert len({content_id("ping", b"{}"), content_id("ping", b"{ }"), content_id("push", b"{}")}) == 3
     assert len(content_id("\ud800\udcff é", b"")) == 64
 
 
-def test_a_delivery_has_the_id_that_earlier_releases_gave_it() -> None:
-    # The UUID of version 5 (RFC 9562) of source and provider's id, in the namespace `loopgauge:delivery`.
+def test_the_id_of_a_delivery_is_the_same_as_in_earlier_releases() -> None:
+    # A version 5 UUID (RFC 9562) in the namespace `loopgauge:delivery`, made from the source and the provider's id.
     delivery = Delivery("github", "github", "72d3162e-cc78-11e3-81ab-4c9367dc0958", {}, b"{}", at(1))
     assert str(delivery.id) == "7753373a-7b9c-5107-984e-ffefa54461a9"
 
 
-def test_a_delivery_keeps_its_id_when_redelivered_and_has_another_at_another_source() -> None:
+def test_a_redelivery_has_the_same_id_and_the_same_event_at_another_source_has_another_id() -> None:
     delivery = Delivery("github", "github", "1", {}, b"{}", at(1))
     assert replace(delivery, body=b"{ }", received_at=at(2)).id == delivery.id
     assert len({delivery.id, replace(delivery, source="other").id, replace(delivery, provider_id="2").id}) == 3

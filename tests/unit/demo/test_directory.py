@@ -1,4 +1,4 @@
-"""The demo's directory is emptied at each start, and no other directory is."""
+"""Each start of the demo empties its directory, and never empties any other directory."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def test_an_empty_directory_is_accepted(tmp_path: Path) -> None:
         assert (made / MARKER).is_file()
 
 
-def test_the_next_start_releases_and_then_removes_the_remains_of_a_demo(tmp_path: Path) -> None:
+def test_the_next_start_releases_the_directory_of_the_last_demo_before_it_removes_the_files(tmp_path: Path) -> None:
     with fresh_directory(tmp_path, released.append) as made:
         (made / "postgres").mkdir()
         (made / "postgres" / "log").write_text("…")
@@ -30,7 +30,7 @@ def test_the_next_start_releases_and_then_removes_the_remains_of_a_demo(tmp_path
     assert held == [{MARKER, "postgres", "history.om"}]
 
 
-def test_a_directory_with_files_and_no_marker_is_left_alone(tmp_path: Path) -> None:
+def test_a_directory_that_has_files_but_no_marker_is_refused_and_left_unchanged(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
     with (
         pytest.raises(DirectoryRefused, match="holds something that is not the demo's"),
@@ -40,7 +40,7 @@ def test_a_directory_with_files_and_no_marker_is_left_alone(tmp_path: Path) -> N
     assert [(entry.name, entry.read_text()) for entry in tmp_path.iterdir()] == [("thesis.txt", "years of work")]
 
 
-def test_the_target_of_a_symbolic_link_is_left_alone(tmp_path: Path) -> None:
+def test_a_symbolic_link_is_removed_and_its_target_is_left_unchanged(tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "thesis.txt").write_text("years of work")

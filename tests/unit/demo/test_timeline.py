@@ -1,4 +1,4 @@
-"""The timeline: reproducible, in order of time, and without persons."""
+"""The timeline is reproducible and in chronological order, and names no real person."""
 
 import json
 import random
@@ -26,19 +26,19 @@ def going_on(count: int, pace: float = 1.0) -> list[Post]:
     return list(islice(live(START, WEEKS, pace, random.Random(1)), count))
 
 
-def test_the_same_seed_gives_the_same_past_byte_for_byte() -> None:
+def test_the_same_seed_gives_the_same_past() -> None:
     assert past(1) == past(1)
     assert [post.body for post in past(2)] != [post.body for post in past(1)]
 
 
-def test_the_past_is_in_order_of_time_and_ends_before_the_start() -> None:
+def test_the_past_is_in_chronological_order_and_ends_before_the_start() -> None:
     times = [post.at for post in past()]
     assert times == sorted(times)
     assert times[0] >= START - WEEKS
     assert times[-1] < START
 
 
-def test_the_live_part_is_in_order_of_time_and_the_same_for_the_same_seed() -> None:
+def test_the_live_part_is_in_chronological_order_and_the_same_for_the_same_seed() -> None:
     posts = going_on(200)
     assert posts == going_on(200)
     times = [post.at for post in posts]
@@ -47,24 +47,24 @@ def test_the_live_part_is_in_order_of_time_and_the_same_for_the_same_seed() -> N
 
 
 @pytest.mark.parametrize("pace", [0.01, 1.0, 100.0])
-def test_no_delivery_contains_a_time_after_its_own(pace: float) -> None:
+def test_no_delivery_contains_a_time_after_the_time_at_which_it_is_sent(pace: float) -> None:
     told = [(post, latest) for post in [*past(), *going_on(300, pace)] if (latest := _latest(post))]
     assert len(told) > 500
     assert [post for post, latest in told if latest > post.at] == []
 
 
 def _latest(post: Post) -> datetime | None:
-    """The latest time in a body."""
+    """The latest time in the body of a request."""
     texts = _TIME.findall(post.body.decode())
     return max((datetime.fromisoformat(text).replace(tzinfo=UTC) for text in texts), default=None)
 
 
-def test_at_twice_the_pace_the_live_part_takes_half_the_time() -> None:
+def test_twice_the_pace_sends_the_live_part_in_half_the_time() -> None:
     slow, fast = going_on(100, 1.0), going_on(100, 2.0)
     assert (fast[-1].at - START) == pytest.approx((slow[-1].at - START) / 2, abs=timedelta(milliseconds=1))
 
 
-def test_one_tool_fell_silent_weeks_ago_and_stays_silent() -> None:
+def test_one_source_stopped_sending_weeks_ago_and_stays_silent() -> None:
     posts = past(span=timedelta(weeks=26))
     last = {source: max(post.at for post in posts if post.source == source) for source in SOURCES}
     assert last.pop(SILENT) < START - SILENT_SINCE
@@ -93,7 +93,7 @@ def test_every_delivery_names_the_same_fictitious_account() -> None:
 
 
 def _names(value: object) -> list[str]:
-    """The values of fields that name people and organisations."""
+    """The values of all fields that name people or organisations."""
     if isinstance(value, list):
         return [name for one in value for name in _names(one)]
     if not isinstance(value, dict):

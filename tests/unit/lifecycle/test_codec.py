@@ -132,7 +132,7 @@ def test_events_that_differ_in_any_part_have_different_ids() -> None:
 
 @pytest.mark.parametrize("status", ["done", "Won't Do", "Erledigt ✓", "\ud800", " "])
 @pytest.mark.parametrize("commanded", [False, True])
-def test_a_status_that_was_entered_or_left_is_read_back(status: str, commanded: bool) -> None:
+def test_an_event_is_read_back_with_the_status_that_was_entered_or_left(status: str, commanded: bool) -> None:
     events: list[LifecycleEvent] = [
         Concluded(ITEM, at(1), Outcome.WORKED, commanded, status),
         Reopened(ITEM, at(1), commanded, status),
@@ -141,18 +141,18 @@ def test_a_status_that_was_entered_or_left_is_read_back(status: str, commanded: 
         assert read_event(kind_of(event), event.subject, event.occurred_at, data_of(event)) == event
 
 
-def test_an_event_stored_before_statuses_existed_has_none() -> None:
+def test_an_event_stored_before_events_had_statuses_is_read_without_a_status() -> None:
     assert read_event("concluded", ITEM, at(1), {"outcome": "worked"}) == Concluded(ITEM, at(1), Outcome.WORKED)
     assert read_event("reopened", ITEM, at(1), {}) == Reopened(ITEM, at(1))
 
 
-def test_equal_statements_have_one_id() -> None:
+def test_equal_events_have_the_same_id() -> None:
     first, second = (Declared(ITEM, at(1), "title", "Büro \ud800", "item") for _ in range(2))
     assert first is not second
     assert event_id(first) == event_id(second)
 
 
-def test_an_event_of_an_unknown_kind_is_unreadable_and_the_message_names_the_kind() -> None:
+def test_an_event_of_an_unknown_kind_is_unreadable_and_the_error_names_the_kind() -> None:
     with pytest.raises(UnreadableEvent, match=r"kind 'pivoted' on github:acme/app#45: unknown to this version"):
         read_event("pivoted", ITEM, at(1), {})
 
@@ -170,7 +170,7 @@ def test_an_event_of_an_unknown_kind_is_unreadable_and_the_message_names_the_kin
         ("withdrawn", {"field": "team", "value": "search", "channel": "smoke"}, "smoke"),
     ],
 )
-def test_an_event_with_unknown_data_is_unreadable_and_the_message_names_the_data(
+def test_an_event_with_unknown_data_is_unreadable_and_the_error_names_the_data(
     kind: str, data: dict[str, Any], complaint: str
 ) -> None:
     with pytest.raises(UnreadableEvent, match=complaint):

@@ -1,4 +1,4 @@
-"""References, aliases and the graph of evidence."""
+"""References and aliases of subjects, and the graph of links between subjects."""
 
 from uuid import UUID
 
@@ -31,20 +31,20 @@ def marked(*subjects: Ref) -> frozenset[Ref]:
     return frozenset(subjects)
 
 
-def test_an_item_is_named_by_its_provider_its_project_without_case_and_its_number() -> None:
+def test_the_reference_of_an_item_is_its_provider_its_project_in_lower_case_and_its_number() -> None:
     assert item("github", "Acme/App", 45) == "github:acme/app#45"
 
 
-def test_a_change_with_the_number_of_an_item_is_another_subject() -> None:
+def test_a_change_and_an_item_with_the_same_number_are_two_subjects() -> None:
     assert change("github", "Acme/App", 45) == "github:acme/app!45"
 
 
-def test_a_commit_is_named_by_its_hash_without_case() -> None:
+def test_the_reference_of_a_commit_is_its_hash_in_lower_case() -> None:
     assert commit("ABCdef") == "commit:abcdef"
 
 
 @pytest.mark.parametrize("text", ["github:acme/app#45", "github:acme/app!7", "commit:abc", "key:ML-12"])
-def test_a_text_that_spells_a_reference_is_that_reference(text: str) -> None:
+def test_a_valid_reference_is_parsed_unchanged(text: str) -> None:
     assert parse_reference(text) == text
 
 
@@ -52,7 +52,7 @@ def test_a_text_that_spells_a_reference_is_that_reference(text: str) -> None:
     "text",
     ["", "acme/app#45", "github:", ":acme", "GitHub:acme/app#45", "key:two words", "key:a\n", " key:a", "1key:a"],
 )
-def test_a_text_that_is_not_a_reference_is_refused_with_the_expected_form(text: str) -> None:
+def test_a_text_that_is_not_a_reference_is_refused_and_the_error_shows_a_valid_form(text: str) -> None:
     with pytest.raises(BadReference, match="expected a form such as github:acme/app#45"):
         parse_reference(text)
 
@@ -86,31 +86,31 @@ def test_one_commit_may_serve_several_changes_and_one_change_several_items() -> 
     assert graph.descendants(OTHER_ITEM) == {CHANGE, COMMIT}
 
 
-def test_a_subject_without_links_stands_alone() -> None:
+def test_a_subject_without_links_has_no_ancestors_and_no_descendants() -> None:
     graph = Graph.of([(CHANGE, ITEM)])
     assert graph.ancestors(OTHER_ITEM) == set()
     assert graph.descendants(OTHER_ITEM) == set()
 
 
-def test_the_closure_of_a_cycle_does_not_contain_the_subject() -> None:
+def test_a_subject_in_a_cycle_is_neither_its_own_ancestor_nor_its_own_descendant() -> None:
     graph = Graph.of([(ITEM, CHANGE), (CHANGE, OTHER_ITEM), (OTHER_ITEM, ITEM)])
     assert graph.ancestors(ITEM) == {CHANGE, OTHER_ITEM}
     assert graph.descendants(ITEM) == {CHANGE, OTHER_ITEM}
 
 
-def test_a_subject_that_names_itself_does_not_serve_itself() -> None:
+def test_a_link_from_a_subject_to_itself_is_ignored() -> None:
     graph = Graph.of([(ITEM, ITEM)])
     assert graph.ancestors(ITEM) == set()
     assert graph.is_root(ITEM, marked(ITEM))
 
 
-def test_a_marked_subject_alone_is_a_root_and_an_unmarked_one_is_not() -> None:
+def test_without_links_a_marked_subject_is_a_root_and_an_unmarked_subject_is_not() -> None:
     graph = Graph.of([])
     assert graph.is_root(ITEM, marked(ITEM))
     assert not graph.is_root(ITEM, marked(OTHER_ITEM))
 
 
-def test_a_marked_change_that_serves_a_marked_item_is_its_evidence_and_no_root() -> None:
+def test_a_marked_change_that_serves_a_marked_item_is_not_a_root() -> None:
     graph = Graph.of([(CHANGE, ITEM)])
     assert not graph.is_root(CHANGE, marked(CHANGE, ITEM))
     assert graph.is_root(ITEM, marked(CHANGE, ITEM))
@@ -120,12 +120,12 @@ def test_a_marked_change_that_serves_an_unmarked_item_is_a_root() -> None:
     assert Graph.of([(CHANGE, ITEM)]).is_root(CHANGE, marked(CHANGE))
 
 
-def test_a_marked_ancestor_counts_at_any_distance() -> None:
+def test_a_subject_with_a_marked_ancestor_at_any_distance_is_not_a_root() -> None:
     graph = Graph.of([(COMMIT, CHANGE), (CHANGE, ITEM)])
     assert not graph.is_root(COMMIT, marked(COMMIT, ITEM))
 
 
-def test_two_marked_items_that_one_change_serves_are_two_experiments() -> None:
+def test_two_marked_items_that_the_same_change_serves_are_two_roots() -> None:
     graph = Graph.of([(CHANGE, ITEM), (CHANGE, OTHER_ITEM)])
     both = marked(ITEM, OTHER_ITEM)
     assert graph.is_root(ITEM, both)
@@ -139,7 +139,7 @@ def test_the_alphabetically_first_marked_subject_of_a_cycle_is_the_root() -> Non
     assert not graph.is_root(OTHER_ITEM, both)
 
 
-def test_a_cycle_below_a_marked_item_has_no_root() -> None:
+def test_no_subject_of_a_cycle_that_serves_a_marked_item_is_a_root() -> None:
     graph = Graph.of([(CHANGE, OTHER_CHANGE), (OTHER_CHANGE, CHANGE), (OTHER_CHANGE, ITEM)])
     every = marked(CHANGE, OTHER_CHANGE, ITEM)
     assert [subject for subject in sorted(every) if graph.is_root(subject, every)] == [ITEM]
@@ -150,7 +150,7 @@ LINKS = st.lists(st.tuples(SUBJECTS, SUBJECTS), max_size=12)
 
 
 @given(st.data(), LINKS)
-def test_any_order_and_any_duplication_of_the_links_gives_the_same_graph(
+def test_neither_the_order_nor_duplicates_of_the_links_change_the_graph(
     data: st.DataObject, links: list[tuple[Ref, Ref]]
 ) -> None:
     again = data.draw(st.permutations([*links, *links[:3]]))
@@ -158,13 +158,13 @@ def test_any_order_and_any_duplication_of_the_links_gives_the_same_graph(
 
 
 @given(LINKS, SUBJECTS, SUBJECTS)
-def test_ancestors_and_descendants_are_inverse(links: list[tuple[Ref, Ref]], one: Ref, other: Ref) -> None:
+def test_a_subject_is_an_ancestor_of_each_of_its_descendants_and_of_no_other_subject(links: list[tuple[Ref, Ref]], one: Ref, other: Ref) -> None:
     graph = Graph.of(links)
     assert (one in graph.ancestors(other)) == (other in graph.descendants(one))
 
 
 @given(LINKS, st.frozensets(SUBJECTS, min_size=1))
-def test_every_marked_subject_is_a_root_or_serves_one(links: list[tuple[Ref, Ref]], some: frozenset[Ref]) -> None:
+def test_every_marked_subject_is_a_root_or_serves_a_root(links: list[tuple[Ref, Ref]], some: frozenset[Ref]) -> None:
     graph = Graph.of(links)
     roots = {subject for subject in some if graph.is_root(subject, some)}
     assert all(subject in roots or graph.ancestors(subject) & roots for subject in some)
@@ -189,18 +189,18 @@ def renamed(old: str, new: str, day: int = 1) -> Alias:
     return Alias(Ref(old), Ref(new), at(day))
 
 
-def test_the_names_of_projects_and_branches_are_the_starts_of_references() -> None:
+def test_a_reference_begins_with_the_name_of_its_project() -> None:
     assert item("github", "Acme/App", 45) == f"{project('github', 'ACME/app')}#45"
     assert branch("Acme/App", "Exp/Cache") == f"{branches('ACME/app')}@Exp/Cache" == "branch:acme/app@Exp/Cache"
 
 
 @pytest.mark.parametrize("subject", [app(1), APP, COMMIT, CHANGE, branch("acme/app", "a#1"), Ref("jira:ML-12")])
-def test_without_aliases_a_subject_has_one_name(subject: Ref) -> None:
+def test_without_aliases_a_subject_has_only_its_own_name(subject: Ref) -> None:
     assert Aliases([]).canonical(subject) == subject
     assert Aliases([]).names(subject) == {subject}
 
 
-def test_a_transferred_subject_has_a_new_name_and_its_neighbours_keep_theirs() -> None:
+def test_a_transferred_subject_has_a_new_name_and_other_subjects_keep_their_names() -> None:
     aliases = Aliases([renamed(app(1), web(9))])
     assert aliases.canonical(app(1)) == aliases.canonical(web(9)) == web(9)
     assert aliases.names(app(1)) == aliases.names(web(9)) == {app(1), web(9)}
@@ -216,7 +216,7 @@ def test_all_items_and_changes_of_a_renamed_project_have_new_names(rest: str) ->
     assert aliases.names(Ref(WEB + rest)) == {APP + rest, WEB + rest}
 
 
-def test_a_project_whose_name_begins_like_that_of_a_renamed_one_keeps_its_name() -> None:
+def test_renaming_a_project_does_not_rename_projects_with_similar_names() -> None:
     aliases = Aliases([renamed(APP, WEB)])
     for other in ("github:acme/app2#1", "github:acme/app-2#1", "github:acme/ap#1", "gitlab:acme/app#1", "key:acme/app"):
         assert aliases.canonical(Ref(other)) == other
@@ -229,14 +229,14 @@ def test_the_branches_of_a_renamed_project_have_new_names(name: str) -> None:
     assert aliases.names(branch("acme/web", name)) == {branch("acme/app", name), branch("acme/web", name)}
 
 
-def test_a_chain_of_transfers_ends_at_the_last() -> None:
+def test_the_canonical_name_after_several_transfers_is_the_last_name() -> None:
     aliases = Aliases([renamed(app(1), web(9), 1), renamed(web(9), lab(3), 2)])
     for name in (app(1), web(9), lab(3)):
         assert aliases.canonical(name) == lab(3)
         assert aliases.names(name) == {app(1), web(9), lab(3)}
 
 
-def test_a_chain_of_renames_ends_at_the_last() -> None:
+def test_the_canonical_name_after_several_renames_of_the_project_has_its_last_name() -> None:
     aliases = Aliases([renamed(WEB, LAB, 2), renamed(APP, WEB, 1)])
     for name in (app(1), web(1), lab(1)):
         assert aliases.canonical(name) == lab(1)
@@ -244,7 +244,7 @@ def test_a_chain_of_renames_ends_at_the_last() -> None:
 
 
 @pytest.mark.parametrize(("transferred_on", "renamed_on"), [(1, 2), (2, 1), (1, 1)])
-def test_a_transfer_into_a_project_that_is_renamed_is_followed_whichever_came_first(
+def test_a_transfer_into_a_renamed_project_is_followed_whether_it_precedes_or_follows_the_rename(
     transferred_on: int, renamed_on: int
 ) -> None:
     aliases = Aliases([renamed(app(1), web(9), transferred_on), renamed(WEB, LAB, renamed_on)])
@@ -254,7 +254,7 @@ def test_a_transfer_into_a_project_that_is_renamed_is_followed_whichever_came_fi
 
 
 @pytest.mark.parametrize(("transferred_on", "renamed_on"), [(1, 2), (2, 1), (1, 1)])
-def test_a_transfer_out_of_a_project_that_is_renamed_is_followed_whichever_came_first(
+def test_a_transfer_out_of_a_renamed_project_is_followed_whether_it_precedes_or_follows_the_rename(
     transferred_on: int, renamed_on: int
 ) -> None:
     aliases = Aliases([renamed(app(1), lab(9), transferred_on), renamed(APP, WEB, renamed_on)])
@@ -276,7 +276,7 @@ def test_a_subject_that_is_transferred_back_and_forth_has_its_last_name() -> Non
     assert Aliases([*back, renamed(app(1), web(9), 3)]).canonical(app(1)) == web(9)
 
 
-def test_a_moved_ticket_has_a_new_key_and_its_neighbours_keep_theirs() -> None:
+def test_a_moved_ticket_has_a_new_key_and_other_tickets_keep_their_keys() -> None:
     aliases = Aliases([renamed("jira:ML-12", "jira:OPS-3")])
     assert aliases.canonical(Ref("jira:ML-12")) == "jira:OPS-3"
     assert aliases.names(Ref("jira:OPS-3")) == {"jira:ML-12", "jira:OPS-3"}
@@ -292,7 +292,7 @@ def test_all_tickets_of_a_renamed_project_have_new_keys() -> None:
     assert aliases.canonical(Ref("jira:MLX-7")) == "jira:MLX-7"
 
 
-def test_a_project_whose_name_ends_in_a_number_is_a_project() -> None:
+def test_a_project_whose_name_ends_in_a_number_is_renamed_like_any_other() -> None:
     numbered, other = project("github", "acme/app-2"), project("github", "acme/app-3")
     aliases = Aliases([renamed(numbered, other)])
     assert aliases.canonical(item("github", "acme/app-2", 45)) == item("github", "acme/app-3", 45)
@@ -315,7 +315,7 @@ ALIASES = st.lists(st.builds(lambda pair, day: renamed(pair[0], pair[1], day), R
 
 
 @given(st.data(), ALIASES)
-def test_any_order_and_any_duplication_of_aliases_gives_the_same_names(
+def test_neither_the_order_nor_duplicates_of_the_aliases_change_the_names(
     data: st.DataObject, aliases: list[Alias]
 ) -> None:
     known, again = Aliases(aliases), Aliases(data.draw(st.permutations([*aliases, *aliases[:2]])))
@@ -324,7 +324,7 @@ def test_any_order_and_any_duplication_of_aliases_gives_the_same_names(
 
 
 @given(ALIASES, st.sampled_from(NAMES))
-def test_a_canonical_name_is_its_own_canonical_name_and_one_of_the_names(aliases: list[Alias], name: Ref) -> None:
+def test_the_canonical_name_of_a_canonical_name_is_the_name_itself(aliases: list[Alias], name: Ref) -> None:
     known = Aliases(aliases)
     newest = known.canonical(name)
     assert known.canonical(newest) == newest
@@ -332,7 +332,7 @@ def test_a_canonical_name_is_its_own_canonical_name_and_one_of_the_names(aliases
 
 
 @given(ALIASES, st.sampled_from(NAMES), st.sampled_from(NAMES))
-def test_two_names_of_one_subject_are_names_of_each_other(aliases: list[Alias], one: Ref, other: Ref) -> None:
+def test_all_names_of_a_subject_give_the_same_canonical_name_and_the_same_names(aliases: list[Alias], one: Ref, other: Ref) -> None:
     known = Aliases(aliases)
     same = known.canonical(one) == known.canonical(other)
     assert (other in known.names(one)) == (one in known.names(other)) == same
@@ -340,7 +340,7 @@ def test_two_names_of_one_subject_are_names_of_each_other(aliases: list[Alias], 
 
 
 @given(ALIASES)
-def test_both_names_of_every_alias_are_of_one_subject(aliases: list[Alias]) -> None:
+def test_the_old_and_the_new_name_of_an_alias_have_the_same_canonical_name(aliases: list[Alias]) -> None:
     known = Aliases(aliases)
     subjects = [alias for alias in aliases if alias.old not in PROJECTS]
     assert all(known.canonical(alias.old) == known.canonical(alias.new) for alias in subjects)
@@ -352,6 +352,6 @@ def test_both_names_of_every_alias_are_of_one_subject(aliases: list[Alias]) -> N
 @pytest.mark.parametrize(
     "text", ["github:acme/app", "gitlab:acme/app#", "github:acme/app#x", "jira:12", "jira:ML", "branch:acme/app"]
 )
-def test_a_reference_without_a_part_is_refused_with_the_right_form(text: str) -> None:
+def test_an_incomplete_reference_is_refused_and_the_error_shows_the_complete_form(text: str) -> None:
     with pytest.raises(BadReference, match=r"expected (github|gitlab|jira|branch):"):
         parse_reference(text)

@@ -46,7 +46,7 @@ def taken_back(reason: str, when: datetime) -> Withdrawn:
         [marked(at(2)), unmarked(at(3)), marked(at(2), "branch"), unmarked(at(3), "branch")],
     ],
 )
-def test_a_subject_that_is_or_never_was_an_experiment_is_not_excluded(own: list[LifecycleEvent]) -> None:
+def test_a_subject_that_is_an_experiment_or_never_was_an_experiment_is_not_excluded(own: list[LifecycleEvent]) -> None:
     assert find_exclusion(own) is None
 
 
@@ -80,7 +80,7 @@ def test_a_subject_that_is_or_never_was_an_experiment_is_not_excluded(own: list[
         ([marked(at(2)), stated("duplicate", at(3)), unmarked(at(4))], Exclusion("unmarked", at(4))),
     ],
 )
-def test_an_exclusion_begins_when_the_mark_was_removed_or_the_reason_first_declared(
+def test_an_exclusion_begins_when_the_mark_is_removed_or_its_reason_is_first_declared(
     own: list[LifecycleEvent], why: Exclusion
 ) -> None:
     assert find_exclusion(own) == why
@@ -96,7 +96,7 @@ declarations: st.SearchStrategy[Declaration] = st.one_of(
 
 
 @given(st.data(), st.lists(declarations, max_size=10))
-def test_no_experiment_is_excluded_and_the_order_makes_no_difference(
+def test_no_experiment_is_excluded_and_the_order_of_events_makes_no_difference(
     data: st.DataObject, own: list[Declaration]
 ) -> None:
     assert find_exclusion(data.draw(st.permutations([*own, *own[:2]]))) == find_exclusion(own)

@@ -12,7 +12,7 @@ from service.api.http.problems import BodyTooLarge, BodyTooSlow, Overloaded
 
 
 class _Sender:
-    """A client that sends its body in pieces when the test says so."""
+    """A client that sends a piece of its body whenever the test calls `send`."""
 
     def __init__(self, reader: BodyReader, *pieces: bytes) -> None:
         self._reader = reader
@@ -26,7 +26,7 @@ class _Sender:
             self._arrived.put_nowait({"type": "http.request", "body": piece, "more_body": True})
 
     def end(self, piece: bytes = b"", *, release: bool = True) -> None:
-        """Send the last piece. The body stays in use until it is released."""
+        """Send the last piece. The reader counts the body as in flight until the sender releases it."""
         self._arrived.put_nowait({"type": "http.request", "body": piece, "more_body": False})
         if release:
             self.release()
@@ -45,7 +45,7 @@ class _Sender:
 
 @asynccontextmanager
 async def _sending(reader: BodyReader, *bodies: Sequence[bytes]) -> AsyncIterator[list[_Sender]]:
-    """Senders whose pieces have been read as far as the reader allows."""
+    """Start a sender for each body, and wait until the reader has read the sent pieces or refused the body."""
     senders = [_Sender(reader, *body) for body in bodies]
     await _settled()
     yield senders
@@ -60,7 +60,7 @@ async def _settled() -> None:
 
 
 async def _takes(reader: BodyReader, size: int) -> bool:
-    """Whether there is room for one more body of this size."""
+    """Whether the reader accepts one more body of this size."""
     sender = _Sender(reader)
     sender.end(b"x" * size)
     try:
@@ -70,7 +70,7 @@ async def _takes(reader: BodyReader, size: int) -> bool:
 
 
 async def _takes_at_once(reader: BodyReader) -> bool:
-    """Whether there is room for a body of 500 bytes that has arrived, so that reading it does not yield to the loop."""
+    """Whether the reader accepts a body of 500 bytes in one piece, which it reads without yielding to the event loop."""
 
     async def receive() -> Message:
         return {"type": "http.request", "body": b"x" * 500, "more_body": False}
@@ -80,7 +80,7 @@ async def _takes_at_once(reader: BodyReader) -> bool:
     return len(body) == 500
 
 
-async def test_the_largest_arriving_body_is_refused_for_smaller_ones() -> None:
+async def test_the_largest_arriving_body_is_refused_to_make_room_for_smaller_bodies() -> None:
     reader = BodyReader(1000, 1000)
     async with _sending(reader, [b"a" * 300], [b"b" * 400], [b"c" * 200]) as (small, largest, smallest):
         smallest.send(b"c" * 150)
@@ -93,7 +93,7 @@ async def test_the_largest_arriving_body_is_refused_for_smaller_ones() -> None:
     assert await _takes(reader, 1000)
 
 
-async def test_a_body_that_would_be_the_largest_is_refused_itself() -> None:
+async def test_a_new_body_is_refused_if_it_would_be_the_largest() -> None:
     reader = BodyReader(1000, 1000)
     async with _sending(reader, [b"a" * 300], [b"b" * 400]) as (first, second):
         assert not await _takes(reader, 500)
@@ -103,7 +103,7 @@ async def test_a_body_that_would_be_the_largest_is_refused_itself() -> None:
     assert await _takes(reader, 1000)
 
 
-async def test_a_body_that_has_arrived_is_not_refused() -> None:
+async def test_a_body_that_has_arrived_is_not_refused_to_make_room_for_another() -> None:
     reader = BodyReader(1000, 1000)
     async with _sending(reader, [b"a" * 900]) as [stored]:
         stored.end(release=False)
@@ -137,10 +137,10 @@ async def test_a_single_body_above_the_limit_of_all_bodies_is_refused() -> None:
     assert not await _takes(reader, 501)
 
 
-async def test_a_body_refused_after_its_last_piece_arrived_is_not_truncated() -> None:
+async def test_a_body_refused_after_its_last_piece_arrived_is_not_returned_truncated() -> None:
     reader = BodyReader(1000, 1000)
     async with _sending(reader, [b"a" * 800]) as [largest]:
-        # The last piece is queued, but the reading task has not resumed when another body needs the room.
+        # The last piece of the largest body is queued. Its reading task has not resumed when another body needs the room.
         largest.end(b"the rest")
         assert await _takes_at_once(reader)
         with pytest.raises(Overloaded):
@@ -157,13 +157,13 @@ async def test_a_body_that_does_not_arrive_in_time_is_refused(monkeypatch: pytes
     assert await _takes(reader, 1000)
 
 
-async def test_a_body_refused_for_a_smaller_one_at_its_timeout_is_overloaded(
+async def test_a_slow_body_refused_for_a_smaller_one_reports_an_overload_and_not_a_timeout(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     loop = asyncio.get_running_loop()
     reader = BodyReader(1000, 1000)
     async with _sending(reader, [b"x" * 800]) as [slow]:
-        # The timer of the slow body is overdue, but has not run when another body needs the room.
+        # The timeout of the slow body is overdue. Its timer has not run when another body needs the room.
         later = loop.time() + 600
         monkeypatch.setattr(loop, "time", lambda: later)
         assert await _takes_at_once(reader)
