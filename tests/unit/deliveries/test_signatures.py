@@ -48,7 +48,7 @@ OTHER_HEADERS = {
     "webhook-signature": "v1,tZ1I4/hDygAJgO5TYxiSd6Sd0kDW6hPenDe+bTa3Kkw=",
 }
 OTHER_BODY = b'{"email":"test@example.com","username":"test_user"}'
-"""The example in Svix's "Verifying webhooks manually". The Standard Webhooks specification is based on Svix's scheme."""
+"""The example in Svix's "Verifying webhooks manually". Standard Webhooks is based on the scheme of Svix."""
 
 
 def signed_at(stamp: int = STAMP) -> datetime:

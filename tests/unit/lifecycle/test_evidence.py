@@ -158,7 +158,9 @@ def test_neither_the_order_nor_duplicates_of_the_links_change_the_graph(
 
 
 @given(LINKS, SUBJECTS, SUBJECTS)
-def test_a_subject_is_an_ancestor_of_each_of_its_descendants_and_of_no_other_subject(links: list[tuple[Ref, Ref]], one: Ref, other: Ref) -> None:
+def test_a_subject_is_an_ancestor_of_each_of_its_descendants_and_of_no_other_subject(
+    links: list[tuple[Ref, Ref]], one: Ref, other: Ref
+) -> None:
     graph = Graph.of(links)
     assert (one in graph.ancestors(other)) == (other in graph.descendants(one))
 
@@ -332,7 +334,9 @@ def test_the_canonical_name_of_a_canonical_name_is_the_name_itself(aliases: list
 
 
 @given(ALIASES, st.sampled_from(NAMES), st.sampled_from(NAMES))
-def test_all_names_of_a_subject_give_the_same_canonical_name_and_the_same_names(aliases: list[Alias], one: Ref, other: Ref) -> None:
+def test_all_names_of_a_subject_give_the_same_canonical_name_and_the_same_names(
+    aliases: list[Alias], one: Ref, other: Ref
+) -> None:
     known = Aliases(aliases)
     same = known.canonical(one) == known.canonical(other)
     assert (other in known.names(one)) == (one in known.names(other)) == same

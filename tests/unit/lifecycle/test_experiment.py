@@ -1,4 +1,4 @@
-"""The fold of events on a root and on its evidence."""
+"""Folding the events on a root and on its evidence gives an experiment."""
 
 from datetime import datetime, timedelta
 
@@ -55,7 +55,7 @@ def withdrawn(field: FieldName, value: str, when: datetime, channel: Declaration
     return Withdrawn(ROOT, when, field, value, channel)
 
 
-def test_the_idea_is_the_earliest_proposal_even_after_other_events() -> None:
+def test_the_earliest_proposal_dates_the_idea_even_if_other_events_precede_it() -> None:
     experiment = folded(
         overheard("experiment", "true", at(1)), Proposed(ROOT, at(3)), Proposed(ROOT, at(2)), Started(ROOT, at(4))
     )
@@ -69,55 +69,55 @@ def test_without_a_proposal_the_earliest_event_dates_an_inferred_idea() -> None:
     assert experiment.idea_inferred
 
 
-def test_an_inferred_idea_may_be_dated_by_a_signal_of_its_evidence() -> None:
+def test_a_signal_on_evidence_may_date_an_inferred_idea() -> None:
     experiment = folded(declared("experiment", "true", at(3)), evidence=(signalled(at(2)),))
     assert experiment.idea_at == at(2)
     assert experiment.idea_inferred
 
 
-def test_the_proposal_of_a_change_that_serves_the_item_is_not_the_items_idea() -> None:
+def test_the_proposal_of_a_change_that_serves_an_item_does_not_date_the_idea_of_the_item() -> None:
     experiment = folded(Proposed(ROOT, at(2)), evidence=(Proposed(CHANGE, at(1)),))
     assert experiment.idea_at == at(2)
 
 
-def test_an_unproposed_item_is_not_dated_by_the_proposal_of_its_evidence() -> None:
+def test_a_proposal_on_evidence_does_not_date_the_idea_of_an_item_without_a_proposal() -> None:
     experiment = folded(declared("experiment", "true", at(3)), evidence=(Proposed(CHANGE, at(1)),))
     assert experiment.idea_at == at(3)
 
 
-def test_the_id_of_an_experiment_follows_from_its_root() -> None:
+def test_the_id_of_an_experiment_depends_only_on_its_root() -> None:
     assert folded(Proposed(ROOT, at(1))).id == experiment_id(ROOT)
 
 
-def test_the_earliest_start_counts_on_the_root_or_on_evidence() -> None:
+def test_the_earliest_start_counts_whether_it_is_on_the_root_or_on_evidence() -> None:
     experiment = folded(Proposed(ROOT, at(1)), Started(ROOT, at(4)), evidence=(Started(CHANGE, at(3)),))
     assert experiment.started_at == at(3)
     assert experiment.state is State.RUNNING
 
 
-def test_a_signal_implies_a_start() -> None:
+def test_a_signal_before_the_first_start_dates_the_start() -> None:
     experiment = folded(Proposed(ROOT, at(1)), Started(ROOT, at(4)), evidence=(signalled(at(2), "failure"),))
     assert experiment.started_at == at(2)
 
 
-def test_a_proposal_alone_is_not_a_start() -> None:
+def test_a_proposal_does_not_start_an_experiment() -> None:
     experiment = folded(Proposed(ROOT, at(1)), declared("experiment", "true", at(2)))
     assert experiment.started_at is None
     assert experiment.state is State.PROPOSED
 
 
-def test_opening_a_change_that_is_the_experiment_does_not_start_it() -> None:
+def test_if_a_change_is_the_experiment_opening_the_change_does_not_start_the_experiment() -> None:
     experiment = folded(Proposed(ROOT, at(1)), Started(ROOT, at(1)))
     assert experiment.started_at is None
     assert experiment.state is State.PROPOSED
 
 
-def test_a_change_that_is_the_experiment_starts_with_the_next_start_or_result() -> None:
+def test_if_a_change_is_the_experiment_the_next_start_or_signal_starts_it() -> None:
     experiment = folded(Proposed(ROOT, at(1)), Started(ROOT, at(1)), evidence=(signalled(at(2)),))
     assert experiment.started_at == at(2)
 
 
-def test_a_start_beside_a_later_proposal_counts() -> None:
+def test_a_start_at_the_time_of_a_later_proposal_counts() -> None:
     experiment = folded(Proposed(ROOT, at(1)), Proposed(ROOT, at(2)), Started(ROOT, at(2)))
     assert experiment.started_at == at(2)
 
@@ -131,7 +131,7 @@ def test_a_start_on_an_item_without_a_proposal_counts() -> None:
     assert folded(Started(ROOT, at(2))).started_at == at(2)
 
 
-def test_the_first_signal_is_the_earliest_one_of_either_result() -> None:
+def test_the_first_signal_is_the_earliest_signal_with_either_result() -> None:
     experiment = folded(Proposed(ROOT, at(1)), evidence=(signalled(at(3), "success"), signalled(at(2), "failure")))
     assert experiment.first_signal_at == at(2)
 
@@ -141,16 +141,16 @@ def test_a_signal_on_the_item_itself_counts() -> None:
     assert experiment.first_signal_at == at(2)
 
 
-def test_a_signal_before_the_idea_is_not_its_first_signal() -> None:
+def test_a_signal_before_the_idea_is_not_the_first_signal() -> None:
     experiment = folded(Proposed(ROOT, at(2)), evidence=(signalled(at(1)), signalled(at(3))))
     assert experiment.first_signal_at == at(3)
 
 
-def test_a_signal_at_the_idea_counts() -> None:
+def test_a_signal_at_the_time_of_the_idea_counts() -> None:
     assert folded(Proposed(ROOT, at(2)), evidence=(signalled(at(2)),)).first_signal_at == at(2)
 
 
-def test_a_signal_at_the_conclusion_counts() -> None:
+def test_a_signal_at_the_time_of_the_conclusion_counts() -> None:
     experiment = folded(Proposed(ROOT, at(1)), closed(at(5)), evidence=(signalled(at(5)),))
     assert experiment.first_signal_at == at(5)
 
@@ -160,14 +160,14 @@ def test_a_signal_after_the_conclusion_is_not_the_first_signal() -> None:
     assert experiment.first_signal_at is None
 
 
-def test_a_signal_after_the_first_conclusion_counts_after_a_reopening() -> None:
+def test_a_signal_after_a_conclusion_counts_if_the_experiment_was_reopened() -> None:
     experiment = folded(
         Proposed(ROOT, at(1)), closed(at(5)), Reopened(ROOT, at(6)), closed(at(9)), evidence=(signalled(at(7)),)
     )
     assert experiment.first_signal_at == at(7)
 
 
-def test_a_start_alone_is_not_a_signal() -> None:
+def test_a_start_is_not_a_signal() -> None:
     assert folded(Proposed(ROOT, at(1)), Started(ROOT, at(2))).first_signal_at is None
 
 
@@ -180,7 +180,7 @@ def test_the_earliest_conclusion_counts() -> None:
     assert experiment.state is State.CONCLUDED
 
 
-def test_a_merged_change_does_not_conclude_the_item_it_serves() -> None:
+def test_a_merged_change_does_not_conclude_the_item_that_it_serves() -> None:
     experiment = folded(Proposed(ROOT, at(1)), evidence=(Concluded(CHANGE, at(5), Outcome.WORKED),))
     assert experiment.concluded_at is None
     assert experiment.outcome is None
@@ -244,12 +244,12 @@ TICKET = Ref("jira:ML-12")
 
 
 def entered(status: str, when: datetime, outcome: Outcome | None = None) -> Concluded:
-    """A ticket entered a final status."""
+    """The event of a ticket that enters a final status."""
     return Concluded(TICKET, when, outcome, status=status)
 
 
 def left(status: str, when: datetime) -> Reopened:
-    """A ticket left a status for one that is not final."""
+    """The event of a ticket that leaves a status for a status that is not final."""
     return Reopened(TICKET, when, left=status)
 
 
@@ -257,13 +257,13 @@ def ticket(*own: LifecycleEvent, evidence: tuple[LifecycleEvent, ...] = ()) -> E
     return fold(TICKET, (Proposed(TICKET, at(1)), *own), evidence)
 
 
-def test_a_ticket_that_leaves_the_status_that_concluded_it_is_open() -> None:
+def test_leaving_the_status_that_concluded_a_ticket_reopens_it() -> None:
     experiment = ticket(entered("done", at(3)), left("done", at(4)))
     assert experiment.concluded_at is None
     assert experiment.outcome is None
 
 
-def test_a_ticket_that_leaves_another_status_than_the_one_that_concluded_it_stays_concluded() -> None:
+def test_leaving_a_status_that_did_not_conclude_a_ticket_does_not_reopen_it() -> None:
     assert ticket(entered("done", at(3)), left("selected", at(4))).concluded_at == at(3)
 
 
@@ -283,28 +283,28 @@ def test_a_ticket_concluded_by_command_on_evidence_stays_concluded_when_it_moves
     assert ticket(left("to do", at(4)), evidence=(concluded,)).concluded_at == at(3)
 
 
-def test_a_ticket_concluded_by_command_and_then_done_is_open_after_it_leaves_done() -> None:
+def test_a_ticket_concluded_by_command_and_later_by_status_is_open_after_it_leaves_the_status() -> None:
     concluded = Concluded(TICKET, at(3), Outcome.FAILED, commanded=True)
     assert ticket(concluded, entered("done", at(4)), left("done", at(5))).concluded_at is None
 
 
-def test_the_first_of_two_final_statuses_concludes_and_leaving_the_last_reopens() -> None:
+def test_the_first_of_two_final_statuses_concludes_a_ticket_and_leaving_the_last_one_reopens_it() -> None:
     closed_twice = (entered("done", at(3)), entered("closed", at(4)))
     assert ticket(*closed_twice).concluded_at == at(3)
     assert ticket(*closed_twice, left("closed", at(5))).concluded_at is None
 
 
-def test_a_ticket_that_is_done_again_is_concluded_since_then() -> None:
+def test_a_reopened_ticket_that_is_done_again_has_the_time_of_the_second_conclusion() -> None:
     experiment = ticket(entered("done", at(3)), left("done", at(4)), entered("done", at(5)))
     assert experiment.concluded_at == at(5)
 
 
-def test_leaving_a_status_that_concluded_before_the_last_reopening_does_not_reopen() -> None:
+def test_leaving_a_status_that_concluded_a_ticket_before_its_last_reopening_does_not_reopen_it_again() -> None:
     experiment = ticket(entered("done", at(3)), left("done", at(4)), entered("closed", at(5)), left("done", at(6)))
     assert experiment.concluded_at == at(5)
 
 
-def test_a_reopening_without_a_status_reopens_any_conclusion() -> None:
+def test_a_reopening_without_a_status_reopens_a_ticket_that_any_status_concluded() -> None:
     assert ticket(entered("done", at(3)), Reopened(TICKET, at(4))).concluded_at is None
     commanded = Reopened(CHANGE, at(4), commanded=True)
     assert ticket(entered("done", at(3)), evidence=(commanded,)).concluded_at is None
@@ -315,38 +315,38 @@ def test_a_ticket_that_enters_and_leaves_done_in_one_second_is_open() -> None:
 
 
 @pytest.mark.parametrize("status", ["done", "selected"])
-def test_a_value_declared_by_comment_ends_only_with_a_reopening(status: str) -> None:
+def test_a_value_declared_by_comment_ends_when_the_ticket_is_reopened_and_not_at_any_other_move(status: str) -> None:
     said = Declared(TICKET, at(2), "outcome", "worked", "comment")
     experiment = ticket(entered("done", at(3)), said, left(status, at(4)), entered("done", at(5)))
     assert experiment.outcome is (Outcome.UNDECLARED if status == "done" else Outcome.WORKED)
 
 
-def test_a_move_between_open_statuses_is_activity() -> None:
+def test_a_move_between_open_statuses_counts_as_activity() -> None:
     assert ticket(left("backlog", at(4))).last_activity_at == at(4)
 
 
-def test_an_experiment_closed_without_an_outcome_is_undeclared() -> None:
+def test_an_experiment_closed_without_an_outcome_has_the_outcome_undeclared() -> None:
     experiment = folded(Proposed(ROOT, at(1)), closed(at(2)))
     assert experiment.outcome is Outcome.UNDECLARED
     assert experiment.failure_category is None
 
 
-def test_without_a_declaration_the_conclusions_own_outcome_counts() -> None:
+def test_without_a_declared_outcome_the_outcome_of_the_conclusion_counts() -> None:
     assert folded(Proposed(ROOT, at(1)), closed(at(2), Outcome.ABANDONED)).outcome is Outcome.ABANDONED
 
 
-def test_a_declared_outcome_outranks_the_conclusions_own() -> None:
+def test_a_declared_outcome_outranks_the_outcome_of_the_conclusion() -> None:
     experiment = folded(Proposed(ROOT, at(1)), declared("outcome", "failed", at(2)), closed(at(3), Outcome.WORKED))
     assert experiment.outcome is Outcome.FAILED
 
 
-def test_an_outcome_that_is_declared_before_the_conclusion_waits_for_it() -> None:
+def test_an_outcome_declared_before_the_conclusion_does_not_count_until_the_conclusion() -> None:
     open_loop = folded(Proposed(ROOT, at(1)), declared("outcome", "worked", at(2)))
     assert open_loop.outcome is None
     assert open_loop.state is State.PROPOSED
 
 
-def test_an_outcome_that_is_declared_late_counts() -> None:
+def test_an_outcome_declared_after_the_conclusion_counts() -> None:
     experiment = folded(Proposed(ROOT, at(1)), closed(at(2)), declared("outcome", "inconclusive", at(20)))
     assert experiment.outcome is Outcome.INCONCLUSIVE
     assert experiment.concluded_at == at(2)
@@ -357,7 +357,7 @@ def test_the_later_of_two_outcome_labels_counts() -> None:
     assert experiment.outcome is Outcome.WORKED
 
 
-def test_the_alphabetically_first_of_two_outcome_labels_of_one_second_counts() -> None:
+def test_of_two_outcome_labels_added_in_the_same_second_the_alphabetically_first_counts() -> None:
     experiment = folded(closed(at(2)), declared("outcome", "worked", at(3)), declared("outcome", "inconclusive", at(3)))
     assert experiment.outcome is Outcome.INCONCLUSIVE
 
@@ -372,27 +372,27 @@ def test_the_earlier_of_two_outcome_labels_counts_after_the_later_is_removed() -
     assert experiment.outcome is Outcome.FAILED
 
 
-def test_a_withdrawn_outcome_gives_way_to_the_conclusions_own() -> None:
+def test_after_a_declared_outcome_is_withdrawn_the_outcome_of_the_conclusion_counts() -> None:
     experiment = folded(
         declared("outcome", "failed", at(2)), closed(at(3), Outcome.WORKED), withdrawn("outcome", "failed", at(4))
     )
     assert experiment.outcome is Outcome.WORKED
 
 
-def test_a_withdrawn_outcome_leaves_a_bare_conclusion_undeclared() -> None:
+def test_a_conclusion_without_an_outcome_is_undeclared_after_the_declared_outcome_is_withdrawn() -> None:
     experiment = folded(declared("outcome", "failed", at(2)), closed(at(3)), withdrawn("outcome", "failed", at(4)))
     assert experiment.outcome is Outcome.UNDECLARED
     assert experiment.failure_category is None
 
 
-def test_a_withdrawal_applies_to_its_own_channel_only() -> None:
+def test_a_withdrawal_on_one_channel_does_not_withdraw_a_value_on_another_channel() -> None:
     experiment = folded(
         declared("outcome", "failed", at(2), "comment"), closed(at(3)), withdrawn("outcome", "failed", at(4), "label")
     )
     assert experiment.outcome is Outcome.FAILED
 
 
-def test_an_outcome_on_evidence_does_not_count() -> None:
+def test_an_outcome_label_on_evidence_does_not_count() -> None:
     experiment = folded(closed(at(2)), evidence=(Declared(CHANGE, at(1), "outcome", "worked", "label"),))
     assert experiment.outcome is Outcome.UNDECLARED
 
@@ -407,7 +407,7 @@ def test_an_outcome_on_evidence_does_not_count() -> None:
         (Outcome.ABANDONED, False),
     ],
 )
-def test_every_conclusion_but_an_abandoned_one_is_an_answer(outcome: Outcome, *, answered: bool) -> None:
+def test_every_conclusion_except_an_abandoned_one_is_an_answer(outcome: Outcome, *, answered: bool) -> None:
     assert folded(closed(at(2), outcome)).answered is answered
 
 
@@ -419,7 +419,7 @@ def test_a_failure_without_a_category_is_unclassified() -> None:
     assert folded(closed(at(2), Outcome.FAILED)).failure_category is FailureCategory.UNCLASSIFIED
 
 
-def test_a_category_alone_means_failed() -> None:
+def test_a_conclusion_without_an_outcome_but_with_a_failure_category_is_failed() -> None:
     experiment = folded(closed(at(2)), declared("failure_category", "intelligent", at(1)))
     assert experiment.outcome is Outcome.FAILED
     assert experiment.failure_category is FailureCategory.INTELLIGENT
@@ -433,13 +433,13 @@ def test_a_category_does_not_outrank_a_declared_outcome() -> None:
     assert experiment.failure_category is None
 
 
-def test_a_category_does_not_outrank_the_conclusions_own_outcome() -> None:
+def test_a_category_does_not_outrank_the_outcome_of_the_conclusion() -> None:
     experiment = folded(closed(at(2), Outcome.ABANDONED), declared("failure_category", "basic", at(3)))
     assert experiment.outcome is Outcome.ABANDONED
     assert experiment.failure_category is None
 
 
-def test_a_category_that_is_declared_late_counts() -> None:
+def test_a_category_declared_after_the_conclusion_counts() -> None:
     experiment = folded(closed(at(2), Outcome.FAILED), declared("failure_category", "complex", at(20)))
     assert experiment.failure_category is FailureCategory.COMPLEX
 
@@ -464,7 +464,7 @@ def test_a_withdrawn_category_leaves_the_failure_unclassified() -> None:
 
 
 @pytest.mark.parametrize("channel", ["comment", "api"])
-def test_a_reopening_ends_the_outcome_that_was_declared_by_hand(channel: DeclarationChannel) -> None:
+def test_a_reopening_ends_an_outcome_declared_by_comment_or_api(channel: DeclarationChannel) -> None:
     experiment = folded(
         declared("outcome", "failed", at(2), channel), closed(at(3)), Reopened(ROOT, at(4)), closed(at(5))
     )
@@ -472,7 +472,7 @@ def test_a_reopening_ends_the_outcome_that_was_declared_by_hand(channel: Declara
 
 
 @pytest.mark.parametrize("channel", ["comment", "api"])
-def test_a_reopening_ends_the_category_that_was_declared_by_hand(channel: DeclarationChannel) -> None:
+def test_a_reopening_ends_a_failure_category_declared_by_comment_or_api(channel: DeclarationChannel) -> None:
     experiment = folded(
         closed(at(3)),
         declared("failure_category", "basic", at(3), channel),
@@ -482,7 +482,7 @@ def test_a_reopening_ends_the_category_that_was_declared_by_hand(channel: Declar
     assert experiment.failure_category is FailureCategory.UNCLASSIFIED
 
 
-def test_a_category_declared_by_comment_before_a_reopening_no_longer_means_failed() -> None:
+def test_after_a_reopening_an_earlier_category_declared_by_comment_no_longer_implies_a_failure() -> None:
     experiment = folded(
         closed(at(3)), declared("failure_category", "basic", at(3), "comment"), Reopened(ROOT, at(4)), closed(at(5))
     )
@@ -490,7 +490,7 @@ def test_a_category_declared_by_comment_before_a_reopening_no_longer_means_faile
 
 
 @pytest.mark.parametrize("channel", ["comment", "api"])
-def test_an_outcome_declared_by_hand_after_the_reopening_counts(channel: DeclarationChannel) -> None:
+def test_an_outcome_declared_by_comment_or_api_after_a_reopening_counts(channel: DeclarationChannel) -> None:
     experiment = folded(
         declared("outcome", "failed", at(2), channel),
         closed(at(3)),
@@ -501,7 +501,7 @@ def test_an_outcome_declared_by_hand_after_the_reopening_counts(channel: Declara
     assert experiment.outcome is Outcome.WORKED
 
 
-def test_an_outcome_declared_again_by_hand_after_the_reopening_counts() -> None:
+def test_an_outcome_declared_again_by_comment_after_a_reopening_counts() -> None:
     experiment = folded(
         declared("outcome", "failed", at(2), "comment"),
         closed(at(3)),
@@ -524,7 +524,7 @@ def test_present_labels_survive_a_reopening() -> None:
     assert experiment.failure_category is FailureCategory.INTELLIGENT
 
 
-def test_a_label_counts_again_after_a_reopening_ended_a_later_comment() -> None:
+def test_a_label_counts_again_after_a_reopening_ends_the_later_comment_that_replaced_it() -> None:
     experiment = folded(
         declared("outcome", "failed", at(2)),
         declared("outcome", "worked", at(3), "comment"),
@@ -548,7 +548,7 @@ def test_the_last_of_two_reopenings_ends_values_declared_between_them() -> None:
 
 
 @pytest.mark.parametrize(("before", "after"), [("worked", "failed"), ("failed", "worked")])
-def test_a_label_swapped_within_one_second_leaves_the_new_one(before: str, after: str) -> None:
+def test_when_a_label_replaces_another_within_one_second_the_new_label_counts(before: str, after: str) -> None:
     experiment = folded(
         closed(at(2)),
         declared("outcome", before, at(3)),
@@ -559,7 +559,7 @@ def test_a_label_swapped_within_one_second_leaves_the_new_one(before: str, after
 
 
 @pytest.mark.parametrize(("before", "after"), [("worked", "failed"), ("failed", "worked")])
-def test_a_stale_set_of_labels_does_not_undo_a_swap_in_the_same_second(before: str, after: str) -> None:
+def test_a_stale_set_of_labels_does_not_undo_a_replaced_label_in_the_same_second(before: str, after: str) -> None:
     experiment = folded(
         closed(at(2)),
         overheard("outcome", before, at(3)),
@@ -571,7 +571,7 @@ def test_a_stale_set_of_labels_does_not_undo_a_swap_in_the_same_second(before: s
     assert experiment.outcome == after
 
 
-def test_a_label_that_was_removed_twice_is_gone() -> None:
+def test_a_label_that_was_added_and_removed_twice_does_not_count() -> None:
     experiment = folded(
         closed(at(6)),
         declared("outcome", "failed", at(1)),
@@ -582,7 +582,7 @@ def test_a_label_that_was_removed_twice_is_gone() -> None:
     assert experiment.outcome is Outcome.UNDECLARED
 
 
-def test_a_label_removed_and_added_in_one_second_stays() -> None:
+def test_a_label_removed_and_added_in_one_second_counts() -> None:
     experiment = folded(
         closed(at(2)),
         declared("outcome", "failed", at(1)),
@@ -606,19 +606,19 @@ def test_a_label_that_is_overheard_after_its_removal_stays_removed() -> None:
     assert experiment.outcome is Outcome.UNDECLARED
 
 
-def test_a_label_with_only_its_removal_known_is_gone() -> None:
+def test_an_overheard_label_does_not_count_after_its_removal() -> None:
     experiment = folded(closed(at(2)), overheard("outcome", "worked", at(1)), withdrawn("outcome", "worked", at(4)))
     assert experiment.outcome is Outcome.UNDECLARED
 
 
-def test_an_overheard_label_takes_the_time_of_its_explicit_change() -> None:
+def test_the_time_of_an_overheard_label_is_that_of_its_explicit_addition() -> None:
     experiment = folded(
         overheard("shared", "true", at(2)), declared("shared", "true", at(5)), overheard("shared", "true", at(7))
     )
     assert experiment.shared_at == at(5)
 
 
-def test_an_explicit_label_leaves_another_overheard_one() -> None:
+def test_the_explicit_removal_of_a_label_does_not_remove_another_overheard_label() -> None:
     experiment = folded(overheard("outcome", "worked", at(1)), withdrawn("outcome", "failed", at(2)), closed(at(3)))
     assert experiment.outcome is Outcome.WORKED
 
@@ -629,13 +629,13 @@ def test_an_item_without_declarations_has_no_team_title_url_or_risk() -> None:
 
 
 @pytest.mark.parametrize("derived_at", [at(1), at(9)])
-def test_a_derived_team_counts_only_if_there_is_no_other(derived_at: datetime) -> None:
+def test_a_derived_team_counts_only_if_no_other_team_is_declared(derived_at: datetime) -> None:
     derived = declared("team", "acme/app", derived_at, "derived")
     assert folded(derived).team == "acme/app"
     assert folded(derived, declared("team", "search", at(5))).team == "search"
 
 
-def test_a_derived_team_returns_when_the_label_is_removed() -> None:
+def test_a_derived_team_counts_again_after_the_team_label_is_removed() -> None:
     experiment = folded(
         declared("team", "acme/app", at(1), "derived"),
         declared("team", "search", at(2)),
@@ -655,12 +655,12 @@ def test_the_later_declaration_counts_whatever_its_channel() -> None:
     assert folded(label, declared("team", "ads", at(3), "comment")).team == "ads"
 
 
-def test_the_alphabetically_first_value_of_two_channels_at_once_counts() -> None:
+def test_if_two_channels_declare_at_the_same_time_the_alphabetically_first_value_counts() -> None:
     experiment = folded(declared("team", "search", at(2), "comment"), declared("team", "ads", at(2)))
     assert experiment.team == "ads"
 
 
-def test_a_repeated_comment_is_renewed() -> None:
+def test_a_value_declared_again_by_comment_takes_the_time_of_the_second_comment() -> None:
     experiment = folded(
         declared("team", "search", at(1), "comment"),
         declared("team", "ads", at(2)),
@@ -669,7 +669,7 @@ def test_a_repeated_comment_is_renewed() -> None:
     assert experiment.team == "search"
 
 
-def test_a_repeated_label_keeps_its_first_time() -> None:
+def test_a_label_that_is_overheard_twice_keeps_its_first_time() -> None:
     experiment = folded(
         overheard("team", "search", at(1)),
         declared("team", "ads", at(2), "comment"),
@@ -678,7 +678,7 @@ def test_a_repeated_label_keeps_its_first_time() -> None:
     assert experiment.team == "ads"
 
 
-def test_a_label_that_was_removed_and_added_again_takes_its_new_time() -> None:
+def test_a_label_that_was_removed_and_added_again_takes_the_time_of_the_second_addition() -> None:
     experiment = folded(
         declared("team", "search", at(1)),
         declared("team", "ads", at(2), "comment"),
@@ -688,7 +688,7 @@ def test_a_label_that_was_removed_and_added_again_takes_its_new_time() -> None:
     assert experiment.team == "search"
 
 
-def test_a_replaced_value_does_not_return_when_its_successor_is_withdrawn() -> None:
+def test_a_value_that_a_later_comment_replaced_does_not_return_when_the_later_value_is_withdrawn() -> None:
     experiment = folded(
         declared("team", "acme/app", at(1), "derived"),
         declared("team", "search", at(2), "comment"),
@@ -708,7 +708,7 @@ def test_the_newest_title_and_url_count() -> None:
     assert experiment.url == "https://github.com/acme/app/issues/45"
 
 
-def test_a_title_that_is_changed_back_counts() -> None:
+def test_a_title_that_is_changed_back_to_an_earlier_one_counts() -> None:
     experiment = folded(
         declared("title", "Ask the cache", at(1), "item"),
         declared("title", "Answer from the cache", at(2), "item"),
@@ -717,7 +717,7 @@ def test_a_title_that_is_changed_back_counts() -> None:
     assert experiment.title == "Ask the cache"
 
 
-def test_the_risk_is_what_was_declared_last() -> None:
+def test_the_last_declared_risk_counts() -> None:
     experiment = folded(declared("risk", "safe", at(1)), declared("risk", "bold", at(2)))
     assert experiment.risk is Risk.BOLD
 
@@ -727,7 +727,7 @@ def test_a_learning_is_shared_when_the_label_was_first_added() -> None:
     assert experiment.shared_at == at(4)
 
 
-def test_a_learning_that_is_shared_again_is_shared_since_then() -> None:
+def test_a_learning_that_is_shared_again_has_the_time_of_the_second_sharing() -> None:
     experiment = folded(
         declared("shared", "true", at(4)), withdrawn("shared", "true", at(5)), declared("shared", "true", at(6))
     )
@@ -744,7 +744,7 @@ def test_the_last_activity_is_the_latest_event_of_the_item() -> None:
     assert experiment.last_activity_at == at(8)
 
 
-def test_the_last_activity_may_be_a_signal_of_the_evidence() -> None:
+def test_the_last_activity_may_be_a_signal_on_evidence() -> None:
     experiment = folded(Proposed(ROOT, at(1)), closed(at(5)), evidence=(signalled(at(8)),))
     assert experiment.last_activity_at == at(8)
 
@@ -754,12 +754,12 @@ def test_a_conclusion_on_evidence_is_no_activity_of_the_experiment() -> None:
     assert experiment.last_activity_at == at(1)
 
 
-def test_the_instants_are_the_known_ones() -> None:
+def test_an_experiment_lists_only_the_instants_that_it_has() -> None:
     experiment = folded(Proposed(ROOT, at(1)), closed(at(5)), declared("shared", "true", at(6)))
     assert experiment.instants == (at(1), at(5), at(6))
 
 
-def test_an_item_without_a_mark_is_no_experiment() -> None:
+def test_an_item_without_a_mark_is_not_an_experiment() -> None:
     assert not is_marked([Proposed(ROOT, at(1)), declared("outcome", "worked", at(2))])
 
 
@@ -772,13 +772,13 @@ def test_an_overheard_mark_makes_an_experiment() -> None:
     assert is_marked([overheard("experiment", "true", at(1))])
 
 
-def test_an_item_is_an_experiment_while_its_mark_is_there() -> None:
+def test_an_item_is_an_experiment_while_it_has_a_mark() -> None:
     unmarked: list[LifecycleEvent] = [declared("experiment", "true", at(1)), withdrawn("experiment", "true", at(2))]
     assert not is_marked(unmarked)
     assert is_marked([*unmarked, declared("experiment", "true", at(3))])
 
 
-def test_a_removed_label_leaves_the_mark_of_the_branch() -> None:
+def test_removing_the_label_does_not_remove_the_mark_by_branch() -> None:
     assert is_marked(
         [
             declared("experiment", "true", at(1), "branch"),
@@ -797,7 +797,7 @@ def test_an_excluded_item_is_not_an_experiment_until_the_exclusion_is_withdrawn(
     assert is_marked([*excluded, withdrawn("excluded", "duplicate", at(3), "item")])
 
 
-def test_a_reason_given_later_for_the_same_closing_counts() -> None:
+def test_the_same_closing_counts_with_its_outcome_if_one_payload_omits_it() -> None:
     for number in range(1, 20):
         root = Ref(f"github:acme/app#{number}")
         conclusions = [Concluded(root, at(5)), Concluded(root, at(5), Outcome.ABANDONED)]
@@ -813,12 +813,12 @@ def test_removing_one_of_two_labels_with_the_same_value_leaves_the_value() -> No
     assert not is_marked([by("bet", at(3)), gone])
 
 
-def test_a_value_that_two_labels_declare_is_dated_by_the_first() -> None:
+def test_the_earlier_of_two_labels_with_the_same_value_dates_the_value() -> None:
     labels = [Declared(ROOT, at(day), "shared", "true", "label", label=f"label {day}") for day in (6, 4)]
     assert folded(Proposed(ROOT, at(2)), *labels).shared_at == at(4)
 
 
-def test_the_first_shipment_after_the_idea_dates_shipped() -> None:
+def test_the_first_deployment_after_the_idea_dates_the_shipment() -> None:
     shipments = tuple(Shipped(COMMIT, at(day)) for day in (1, 9, 7))
     assert folded(Proposed(ROOT, at(2)), evidence=shipments).shipped_at == at(7)
     assert folded(Proposed(ROOT, at(2)), evidence=shipments[:1]).shipped_at is None
@@ -830,7 +830,7 @@ def test_activity_on_evidence_changes_only_the_last_activity() -> None:
     assert (talked_about.started_at, talked_about.state) == (None, State.PROPOSED)
 
 
-def test_activity_dates_an_idea_only_if_no_other_event_does() -> None:
+def test_activity_dates_an_idea_only_if_the_item_has_no_other_event() -> None:
     assert folded(Active(ROOT, at(3, "00:00:00")), closed(at(3))).idea_at == at(3)
     assert folded(Active(ROOT, at(3, "00:00:00"))).idea_at == at(3, "00:00:00")
 
@@ -848,12 +848,12 @@ def test_a_command_on_evidence_applies_to_the_experiment() -> None:
     assert experiment.team == "search"
 
 
-def test_a_command_to_reopen_on_evidence_reopens_the_experiment() -> None:
+def test_a_reopen_command_on_evidence_reopens_the_experiment() -> None:
     experiment = folded(Proposed(ROOT, at(2)), closed(at(3)), evidence=(Reopened(CHANGE, at(4), commanded=True),))
     assert experiment.state is State.PROPOSED
 
 
-def test_conclusions_and_declarations_on_evidence_count_only_by_command() -> None:
+def test_conclusions_reopenings_and_declarations_on_evidence_count_only_by_command() -> None:
     own_affairs = (
         Proposed(CHANGE, at(1)),
         Concluded(CHANGE, at(5), Outcome.WORKED),
@@ -912,7 +912,7 @@ EVIDENCE = st.lists(st.one_of(instants_of(CHANGE), instants_of(COMMIT)), max_siz
 
 
 @given(st.data(), OWN, EVIDENCE)
-def test_any_order_and_any_duplication_of_the_events_gives_the_same_experiment(
+def test_neither_the_order_nor_duplicates_of_the_events_change_the_experiment(
     data: st.DataObject, own: list[LifecycleEvent], evidence: list[LifecycleEvent]
 ) -> None:
     again = data.draw(st.permutations([*own, *data.draw(st.lists(st.sampled_from(own)))]))
@@ -931,7 +931,7 @@ def test_only_failures_have_a_category_and_only_conclusions_an_outcome(
 
 
 @given(OWN, EVIDENCE)
-def test_every_instant_of_an_experiment_is_that_of_an_event(
+def test_every_instant_of_an_experiment_is_the_time_of_an_event(
     own: list[LifecycleEvent], evidence: list[LifecycleEvent]
 ) -> None:
     happened = {event.occurred_at for event in [*own, *evidence]}
@@ -943,7 +943,7 @@ def serving(*own: LifecycleEvent, evidence: tuple[LifecycleEvent, ...] = ()) -> 
 
 
 def taken_up(*own: LifecycleEvent, attempts: list[Attempt]) -> tuple[Restart, ...]:
-    """The restarts of an experiment by attempts, which are marked subjects that serve it."""
+    """The restarts of an experiment by attempts. An attempt is a marked subject that serves the experiment."""
     evidence = [event for attempt in attempts for event in (*attempt.own, *attempt.evidence)]
     return fold(ROOT, own, evidence, attempts).restarts
 
@@ -955,12 +955,12 @@ def proposed_change(when: datetime) -> Attempt:
     return serving(Proposed(CHANGE, when))
 
 
-def test_a_marked_change_restarts_its_item_after_a_quiet_time() -> None:
+def test_a_marked_change_restarts_the_item_that_it_serves_after_a_time_without_activity() -> None:
     again = taken_up(Proposed(ROOT, at(2)), Started(ROOT, at(5)), attempts=[proposed_change(at(9))])
     assert again == (Restart(at(9), concluded=False, quiet=timedelta(days=4)),)
 
 
-def test_a_restart_after_a_conclusion_counts_even_if_the_experiment_was_closed_again() -> None:
+def test_a_restart_after_the_first_conclusion_counts_even_if_the_experiment_is_reopened_and_closed_again() -> None:
     own = (Proposed(ROOT, at(2)), closed(at(4)), Reopened(ROOT, at(10)), closed(at(12)))
     again = taken_up(*own, attempts=[proposed_change(at(9)), proposed_change(at(11))])
     assert again == (
@@ -969,7 +969,7 @@ def test_a_restart_after_a_conclusion_counts_even_if_the_experiment_was_closed_a
     )
 
 
-def test_a_change_proposed_no_later_than_the_item_does_not_restart_it() -> None:
+def test_a_change_proposed_before_or_with_the_item_does_not_restart_the_item() -> None:
     assert taken_up(Proposed(ROOT, at(5)), attempts=[proposed_change(at(4)), proposed_change(at(5))]) == ()
 
 
@@ -977,17 +977,17 @@ def test_a_change_without_a_proposal_restarts_nothing() -> None:
     assert taken_up(Proposed(ROOT, at(2)), attempts=[serving(Started(CHANGE, at(9)))]) == ()
 
 
-def test_the_earliest_of_several_proposals_dates_the_restart() -> None:
+def test_the_earliest_of_several_proposals_of_a_change_dates_the_restart() -> None:
     again = taken_up(*BEGUN, attempts=[serving(Proposed(CHANGE, at(9)), Proposed(CHANGE, at(7)))])
     assert again == (Restart(at(7), concluded=False, quiet=timedelta(days=5)),)
 
 
-def test_an_event_on_the_restarting_change_does_not_end_the_quiet() -> None:
+def test_an_event_on_the_restarting_change_does_not_shorten_the_time_without_activity() -> None:
     pushed = serving(Proposed(CHANGE, at(9)), Started(CHANGE, at(8)), evidence=(signalled(at(7)),))
     assert taken_up(*BEGUN, attempts=[pushed]) == (Restart(at(9), concluded=False, quiet=timedelta(days=7)),)
 
 
-def test_an_event_on_an_earlier_change_ends_the_quiet() -> None:
+def test_an_event_on_an_earlier_change_shortens_the_time_without_activity() -> None:
     earlier = serving(Proposed(CHANGE, at(4)), Started(CHANGE, at(6)))
     later = serving(Proposed(Ref("github:acme/app!8"), at(9)))
     assert taken_up(*BEGUN, attempts=[later, earlier]) == (
@@ -996,17 +996,17 @@ def test_an_event_on_an_earlier_change_ends_the_quiet() -> None:
     )
 
 
-def test_activity_on_the_day_of_a_restart_does_not_end_the_quiet() -> None:
+def test_activity_on_the_day_of_a_restart_does_not_shorten_the_time_without_activity() -> None:
     own = (*BEGUN, Active(ROOT, at(8, "00:00:00")), Active(ROOT, at(9, "00:00:00")))
     assert taken_up(*own, attempts=[proposed_change(at(9))]) == (
         Restart(at(9), concluded=False, quiet=timedelta(days=1, hours=9)),
     )
 
 
-def test_an_unproposed_experiment_dated_by_its_change_is_not_restarted_by_it() -> None:
+def test_a_change_whose_start_dates_the_idea_of_an_experiment_does_not_restart_the_experiment() -> None:
     change = serving(Started(CHANGE, at(2)), Proposed(CHANGE, at(9)))
     assert taken_up(declared("experiment", "true", at(10)), attempts=[change]) == ()
 
 
-def test_a_change_starts_an_experiment_without_a_start_and_does_not_restart_it() -> None:
+def test_a_change_is_the_start_and_not_a_restart_of_an_experiment_that_has_not_started() -> None:
     assert taken_up(Proposed(ROOT, at(2)), attempts=[proposed_change(at(30))]) == ()

@@ -11,7 +11,7 @@ def test_every_field_is_registered() -> None:
     assert set(FIELDS) == set(get_args(FieldName))
 
 
-def test_each_property_of_event_data_states_one_field() -> None:
+def test_no_two_fields_share_a_property_of_event_data() -> None:
     names = [data.name for data in DATA_PROPERTIES.values()]
     assert len(set(names)) == len(names)
 

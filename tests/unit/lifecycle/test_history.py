@@ -1,4 +1,4 @@
-"""The experiment as of a past moment."""
+"""The state of an experiment as of a past moment."""
 
 from datetime import timedelta
 
@@ -27,12 +27,12 @@ WHOLE = experiment(
 )
 
 
-def test_before_its_idea_there_is_no_experiment() -> None:
+def test_as_of_a_moment_before_its_idea_an_experiment_does_not_exist() -> None:
     assert as_of(WHOLE, at(2) - A_MICROSECOND) is None
     assert as_of(WHOLE, at(2)) is not None
 
 
-def test_later_instants_are_unknown() -> None:
+def test_instants_after_the_moment_are_unknown() -> None:
     assert as_of(WHOLE, at(2)) == experiment(idea_at=at(2), risk=Risk.BOLD)
     assert as_of(WHOLE, at(3)) == experiment(idea_at=at(2), risk=Risk.BOLD, started_at=at(3))
     assert as_of(WHOLE, at(8) - A_MICROSECOND) == experiment(
@@ -40,7 +40,7 @@ def test_later_instants_are_unknown() -> None:
     )
 
 
-def test_an_experiment_concluded_later_is_open_without_outcome_and_category() -> None:
+def test_an_experiment_concluded_after_the_moment_is_open_and_has_no_outcome_or_category() -> None:
     before, after = as_of(WHOLE, at(7)), as_of(WHOLE, at(8))
     assert before is not None
     assert (before.state, before.outcome, before.failure_category) == (State.RUNNING, None, None)
@@ -53,7 +53,7 @@ def test_an_experiment_concluded_later_is_open_without_outcome_and_category() ->
     assert (after.shared_at, after.shipped_at) == (None, None)
 
 
-def test_the_last_activity_is_the_latest_instant_before_the_moment() -> None:
+def test_the_last_activity_is_the_latest_instant_up_to_the_moment() -> None:
     assert [past.last_activity_at for day in range(2, 13) if (past := as_of(WHOLE, at(day)))] == [
         *(at(2), at(3), at(3), at(5), at(5), at(5)),
         *(at(8), at(9), at(9), at(11)),
@@ -61,25 +61,27 @@ def test_the_last_activity_is_the_latest_instant_before_the_moment() -> None:
     ]
 
 
-def test_activity_before_the_moment_stays() -> None:
+def test_activity_before_the_moment_is_kept() -> None:
     commented = experiment(idea_at=at(2), concluded_at=at(20), last_activity_at=at(6))
     past = as_of(commented, at(10))
     assert past == experiment(idea_at=at(2), last_activity_at=at(6))
 
 
-def test_later_restarts_are_unknown() -> None:
+def test_restarts_after_the_moment_are_unknown() -> None:
     twice = experiment(idea_at=at(2), concluded_at=at(3), restarts=(taken_up(at(5)), taken_up(at(7))))
     past = as_of(twice, at(6))
     assert past is not None
     assert past.restarts == (taken_up(at(5)),)
 
 
-def test_after_all_its_instants_the_past_state_is_the_present_one() -> None:
+def test_after_its_last_instant_the_state_of_an_experiment_is_the_current_one() -> None:
     assert as_of(WHOLE, at(12)) == WHOLE
 
 
 @given(experiments(), st.integers(1, 25), st.integers(1, 25))
-def test_a_past_state_has_no_later_instant_and_is_its_own_past(known: Experiment, day: int, other: int) -> None:
+def test_a_past_state_has_no_instant_after_the_moment_and_does_not_change_when_computed_again(
+    known: Experiment, day: int, other: int
+) -> None:
     then, earlier = at(max(day, other)), at(min(day, other))
     past = as_of(known, then)
     if past is None:

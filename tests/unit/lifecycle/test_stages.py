@@ -27,7 +27,7 @@ def test_each_stage_lasts_from_its_first_to_its_second_instant() -> None:
     assert omissions(whole, at(20)) == []
 
 
-def test_a_stage_without_one_of_its_instants_is_missing() -> None:
+def test_a_stage_is_missing_if_one_of_its_two_instants_is_missing() -> None:
     assert durations(experiment(idea_at=at(1))) == {}
     assert durations(experiment(idea_at=at(1), started_at=at(1))) == {"idea_to_start": timedelta(0)}
 

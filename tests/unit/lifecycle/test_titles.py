@@ -1,4 +1,4 @@
-"""Equal titles."""
+"""Titles that differ only in case, spelling of characters or punctuation are equal."""
 
 import pytest
 from hypothesis import given
@@ -38,10 +38,10 @@ def test_titles_that_differ_in_a_letter_or_a_word_are_not_equal(one: str, other:
 
 
 @pytest.mark.parametrize("title", ["", "  ", "…?!", "🚀", "+ #"])
-def test_a_title_without_letters_and_digits_equals_no_other(title: str) -> None:
+def test_a_title_without_letters_and_digits_equals_no_other_title(title: str) -> None:
     assert title_key(title) is None
 
 
 @given(st.text())
-def test_case_makes_no_difference(title: str) -> None:
+def test_titles_that_differ_only_in_case_are_equal(title: str) -> None:
     assert title_key(title.casefold()) == title_key(title)

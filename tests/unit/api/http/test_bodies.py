@@ -70,7 +70,7 @@ async def _takes(reader: BodyReader, size: int) -> bool:
 
 
 async def _takes_at_once(reader: BodyReader) -> bool:
-    """Whether the reader accepts a body of 500 bytes in one piece, which it reads without yielding to the event loop."""
+    """Whether the reader accepts a body of 500 bytes in one piece. It reads the body without a yield to the event loop."""
 
     async def receive() -> Message:
         return {"type": "http.request", "body": b"x" * 500, "more_body": False}
@@ -140,7 +140,7 @@ async def test_a_single_body_above_the_limit_of_all_bodies_is_refused() -> None:
 async def test_a_body_refused_after_its_last_piece_arrived_is_not_returned_truncated() -> None:
     reader = BodyReader(1000, 1000)
     async with _sending(reader, [b"a" * 800]) as [largest]:
-        # The last piece of the largest body is queued. Its reading task has not resumed when another body needs the room.
+        # The last piece is queued. The task that reads the body has not resumed when another body needs the room.
         largest.end(b"the rest")
         assert await _takes_at_once(reader)
         with pytest.raises(Overloaded):
