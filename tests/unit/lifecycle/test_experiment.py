@@ -357,7 +357,7 @@ def test_the_later_of_two_outcome_labels_counts() -> None:
     assert experiment.outcome is Outcome.WORKED
 
 
-def test_of_two_outcome_labels_added_in_the_same_second_the_alphabetically_first_counts() -> None:
+def test_the_alphabetically_first_of_two_outcome_labels_added_in_the_same_second_counts() -> None:
     experiment = folded(closed(at(2)), declared("outcome", "worked", at(3)), declared("outcome", "inconclusive", at(3)))
     assert experiment.outcome is Outcome.INCONCLUSIVE
 

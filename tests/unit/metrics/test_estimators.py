@@ -1,4 +1,4 @@
-"""Quantiles, histograms and survival, against values worked out by hand or printed in the literature."""
+"""Quantiles, histograms and survival estimates equal values computed by hand or published in the literature."""
 
 import statistics
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ seconds = st.one_of(
 samples = st.lists(seconds, min_size=1, max_size=40)
 
 
-# Durations of remissions under 6-mercaptopurine, in weeks: E. J. Freireich and others, Blood 21 (1963).
+# The durations of remissions under 6-mercaptopurine in weeks, from E. J. Freireich and others, Blood 21 (1963).
 REMISSIONS_ENDED = (6, 6, 6, 7, 10, 13, 16, 22, 23)
 REMISSIONS_CENSORED = (6, 9, 10, 11, 17, 19, 20, 25, 32, 32, 34, 35)
 
@@ -41,7 +41,7 @@ def test_a_quantile_of_one_value_is_that_value() -> None:
         ([0, 10], 0.9, 9),
     ],
 )
-def test_a_quantile_is_a_value_or_is_interpolated_between_the_two_nearest(
+def test_a_quantile_equals_a_value_or_is_interpolated_between_the_two_nearest_values(
     ordered: Sequence[float], q: float, expected: float
 ) -> None:
     assert quantile(ordered, q) == pytest.approx(expected)
@@ -61,7 +61,7 @@ def test_quantiles_rise_from_the_smallest_value_to_the_largest(values: list[floa
     assert (rising[0], rising[-1]) == (min(values), max(values))
 
 
-def test_a_histogram_counts_the_values_up_to_each_bound_inclusive() -> None:
+def test_a_bucket_of_a_histogram_counts_the_values_up_to_and_including_its_bound() -> None:
     taken = histogram([0, 3600, 3600.000001, 86400, 31536000, 31536001])
     assert taken.buckets == [
         ("3600.0", 2),
@@ -80,19 +80,19 @@ def test_a_histogram_of_an_empty_sample_has_empty_buckets() -> None:
 
 
 @given(samples)
-def test_a_histogram_rises_to_the_number_of_values(values: list[float]) -> None:
+def test_the_last_bucket_of_a_histogram_counts_all_values(values: list[float]) -> None:
     counts = [count for _, count in histogram(sorted(values)).buckets]
     assert counts == [sum(value <= bound for value in values) for bound in BUCKETS] + [len(values)]
 
 
-def test_the_estimate_equals_the_example_of_kaplan_and_meier() -> None:
+def test_the_estimate_equals_the_published_kaplan_meier_estimate() -> None:
     curve = kaplan_meier(answered=(0.8, 3.1, 5.4, 9.2), censored=(1.0, 2.7, 7.0, 12.1))
     assert curve.times == [0.8, 3.1, 5.4, 9.2]
     assert curve.shares == pytest.approx([0.875, 0.7, 0.525, 0.2625])
     assert [curve.quantile(q) for q in (0.25, 0.5, 0.75)] == [3.1, 9.2, None]
 
 
-def test_an_experiment_censored_at_the_time_of_an_answer_is_at_risk() -> None:
+def test_an_experiment_censored_at_the_time_of_an_answer_is_still_counted_as_waiting() -> None:
     curve = kaplan_meier(REMISSIONS_ENDED, REMISSIONS_CENSORED)
     printed = {5.9: 1, 6: 0.857, 7: 0.807, 10: 0.753, 13: 0.690, 16: 0.627, 22: 0.538, 23: 0.448, 40: 0.448}
     assert {time: curve.after(time) for time in printed} == pytest.approx(printed, abs=0.0005)
@@ -105,7 +105,7 @@ def test_tied_answers_lower_the_curve_together() -> None:
     assert [curve.quantile(q) for q in QUANTILES] == [3, 8, 8]
 
 
-def test_the_curve_stays_at_one_when_all_are_censored() -> None:
+def test_the_curve_stays_at_one_when_all_experiments_are_censored() -> None:
     curve = kaplan_meier([], [1, 2, 3])
     assert curve.after(TEN_YEARS) == 1
     assert [curve.quantile(q) for q in QUANTILES] == [None, None, None]
@@ -122,11 +122,11 @@ def test_a_single_answer_lowers_the_curve_to_zero() -> None:
     assert [curve.quantile(q) for q in QUANTILES] == [5, 5, 5]
 
 
-def test_an_answer_after_no_time_lowers_the_curve_from_the_beginning() -> None:
+def test_an_answer_at_the_moment_of_the_idea_lowers_the_curve_from_the_beginning() -> None:
     assert kaplan_meier([0, 4], []).after(0) == 0.5
 
 
-def test_a_share_that_is_just_reached_is_reached() -> None:
+def test_a_survival_quantile_exists_if_its_share_is_reached_exactly() -> None:
     three_of_four = kaplan_meier([1, 2, 3], [9])
     assert three_of_four.quantile(0.75) == 3
     assert three_of_four.quantile(0.750001) is None
@@ -134,14 +134,16 @@ def test_a_share_that_is_just_reached_is_reached() -> None:
 
 @pytest.mark.parametrize("q", QUANTILES)
 @pytest.mark.parametrize("experiments", [20, 60, 140, 1000, 100_000])
-def test_a_share_that_is_just_reached_is_reached_despite_rounding(experiments: int, q: float) -> None:
+def test_a_survival_quantile_exists_if_its_share_is_reached_exactly_despite_rounding_errors(
+    experiments: int, q: float
+) -> None:
     enough = round(experiments * q)
     assert kaplan_meier(range(1, enough + 1), [experiments] * (experiments - enough)).quantile(q) == enough
     assert kaplan_meier(range(1, enough), [experiments] * (experiments - enough + 1)).quantile(q) is None
 
 
 @given(samples)
-def test_without_censoring_the_curve_is_the_share_of_longer_times(answered: list[float]) -> None:
+def test_without_censoring_the_curve_at_a_time_is_the_share_of_longer_durations(answered: list[float]) -> None:
     curve = kaplan_meier(answered, [])
     for time in answered:
         assert curve.after(time) == pytest.approx(sum(other > time for other in answered) / len(answered), abs=1e-9)
@@ -166,7 +168,7 @@ def test_a_survival_quantile_is_the_first_time_at_which_the_curve_is_low_enough(
 
 
 @given(samples, st.lists(seconds, max_size=40), seconds)
-def test_another_censored_experiment_lowers_no_share(
+def test_another_censored_experiment_never_raises_the_share_of_answers(
     answered: list[float], censored: list[float], watched: float
 ) -> None:
     curve, more = kaplan_meier(answered, censored), kaplan_meier(answered, [*censored, watched])

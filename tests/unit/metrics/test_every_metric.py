@@ -1,4 +1,4 @@
-"""Rules that hold for every metric: name, labels, rows, windows and the minimum sample."""
+"""Every metric follows the same rules for its name, labels, rows, windows and minimum sample."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
@@ -25,13 +25,13 @@ Samples = dict[frozenset[tuple[str, str]], float]
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The form of a metric.
+    """The type, the labels and the rows of a metric.
 
     Attributes:
         labels: the names of its labels.
-        organisation: whether the organisation has a row, because teams cannot be summed.
-        absent: whether a row is absent instead of zero when no experiment counts.
-        gated: whether a row is absent below the minimum sample.
+        organisation: whether the organisation has a row, because the values of its teams cannot be summed.
+        absent: whether a row without experiments is absent instead of zero.
+        gated: whether a row with fewer experiments than the minimum sample is absent.
         kind: the type of the metric.
     """
 
@@ -78,7 +78,7 @@ WINDOWED = pytest.mark.parametrize(
 
 
 def samples(name: str, experiments: Iterable[Experiment], on: Terms) -> Samples:
-    """The samples of a metric by their labels and their name."""
+    """Map the labels and the name of each sample of a metric to its value."""
     return samples_of(name, View.of(experiments, on, NOW))
 
 
@@ -93,12 +93,12 @@ def samples_of(name: str, view: View) -> Samples:
 
 
 def of_row(team: str, exported: Samples) -> Samples:
-    """The samples of a row without the label `team`."""
+    """Select the samples of one team, and remove their label `team`."""
     return {labels - {("team", team)}: value for labels, value in exported.items() if ("team", team) in labels}
 
 
 def over_rows(exported: Samples) -> Samples:
-    """The samples summed over all rows."""
+    """Sum the samples of all teams."""
     sums: defaultdict[frozenset[tuple[str, str]], float] = defaultdict(float)
     for labels, value in exported.items():
         sums[frozenset(label for label in labels if label[0] != "team")] += value
@@ -106,7 +106,7 @@ def over_rows(exported: Samples) -> Samples:
 
 
 def finished(when: datetime, number: int = 0, team: str = "search") -> Experiment:
-    """An experiment that went through every stage at one moment."""
+    """An experiment whose stages all happened at one moment."""
     return experiment(
         f"key:{team}-{number}-{when.isoformat()}",
         idea_at=when,
@@ -126,7 +126,7 @@ PAST, SOON = finished(at(15), 9), NOW + A_MICROSECOND
 
 
 def in_every_metric(team: str) -> list[Experiment]:
-    """Experiments of a team that give each metric a value."""
+    """Experiments of one team, with which every metric has a value."""
     overdue = experiment(f"key:{team}-open", idea_at=at(1), team=team)
     return [*(finished(at(15), number, team) for number in range(5)), overdue]
 
@@ -140,7 +140,7 @@ def test_every_metric_has_a_shape() -> None:
 
 
 @EACH
-def test_a_function_has_the_name_of_its_metric_which_has_a_description(name: str) -> None:
+def test_each_metric_function_returns_a_metric_with_its_name_and_type_and_a_description(name: str) -> None:
     (family,) = BY_NAME[name](View.of((), terms("7d"), NOW))
     assert (family.name, family.type) == (f"loopgauge_{name}", SHAPES[name].kind)
     assert family.documentation.endswith(".")
@@ -162,8 +162,8 @@ def test_without_experiments_no_team_has_a_row(name: str) -> None:
 
 
 @EACH
-def test_a_team_without_an_experiment_that_counts_has_zeros_or_no_row(name: str) -> None:
-    # The experiment is in flight, and in no window.
+def test_if_no_experiment_of_a_team_counts_the_row_of_the_team_is_zero_or_absent(name: str) -> None:
+    # The idea is at the end of every window, and no window includes its end.
     values = of_row("search", samples(name, [experiment(idea_at=NOW)], terms("7d", min_sample=1))).values()
     if name in {"threshold_seconds", "oldest_open_idea_timestamp_seconds"} or "team" not in SHAPES[name].labels:
         return
@@ -173,7 +173,7 @@ def test_a_team_without_an_experiment_that_counts_has_zeros_or_no_row(name: str)
 
 
 @EACH
-def test_each_team_has_a_row_and_so_have_experiments_of_no_team_and_of_other_teams(name: str) -> None:
+def test_each_team_has_a_row_and_there_are_rows_for_no_team_and_for_other_teams(name: str) -> None:
     if "team" not in SHAPES[name].labels:
         return
     several = [one for team in ("ads", "b", "c", "") for one in in_every_metric(team)]
@@ -184,7 +184,7 @@ def test_each_team_has_a_row_and_so_have_experiments_of_no_team_and_of_other_tea
 
 @settings(max_examples=50)
 @given(portfolios(), st.sampled_from([1, 3]))
-def test_a_row_of_several_teams_has_the_values_of_one_team_with_all_their_experiments(
+def test_a_row_of_several_teams_equals_the_row_of_one_team_with_all_their_experiments(
     experiments: list[Experiment], min_sample: int
 ) -> None:
     on = terms("2d", "7d", min_sample=min_sample, forgotten_after=timedelta(days=3))
@@ -235,7 +235,9 @@ def test_values_depend_neither_on_the_order_of_experiments_nor_on_the_names_of_t
         replace(PAST, shipped_at=SOON),
     ],
 )
-def test_an_experiment_with_an_instant_in_the_future_counts_only_as_excluded(name: str, ahead: Experiment) -> None:
+def test_an_experiment_with_an_instant_in_the_future_counts_only_in_the_metric_of_exclusions(
+    name: str, ahead: Experiment
+) -> None:
     present, on = in_every_metric("search"), terms("7d", min_sample=1)
     added = samples(name, [*present, ahead], on)
     if name == "excluded":
@@ -246,8 +248,8 @@ def test_an_experiment_with_an_instant_in_the_future_counts_only_as_excluded(nam
 
 
 def is_counted(name: str, when: datetime, window: str = "7d") -> bool:
-    """Whether an experiment that went through every stage at that moment counts in a window."""
-    # An earlier experiment with the same title, outside every window, makes the tested one a repetition too.
+    """Whether a window counts an experiment whose stages all happened at the given moment."""
+    # An earlier experiment with the same title lies outside every window. It makes the tested experiment a repetition.
     before = finished(NOW - timedelta(days=60))
     exported = samples(name, [before, finished(when)], terms("7d", "30d", min_sample=1))
     values = [value for labels, value in exported.items() if ("window", window) in labels]
@@ -259,12 +261,12 @@ def is_counted(name: str, when: datetime, window: str = "7d") -> bool:
     ("when", "counted"),
     [(at(13) - A_MICROSECOND, False), (at(13), True), (NOW - A_MICROSECOND, True), (NOW, False)],
 )
-def test_a_window_includes_its_beginning_and_not_its_end(name: str, when: datetime, *, counted: bool) -> None:
+def test_a_window_includes_its_start_and_excludes_its_end(name: str, when: datetime, *, counted: bool) -> None:
     assert is_counted(name, when) is counted
 
 
 @WINDOWED
-def test_each_window_counts_by_itself(name: str) -> None:
+def test_each_window_counts_the_experiments_that_it_contains(name: str) -> None:
     assert (is_counted(name, at(5), "7d"), is_counted(name, at(5), "30d")) == (False, True)
     assert (is_counted(name, at(15), "7d"), is_counted(name, at(15), "30d")) == (True, True)
 
@@ -277,7 +279,7 @@ def test_a_ratio_or_quantile_is_absent_below_the_minimum_sample(name: str, size:
 
 
 @GATED
-def test_the_organisation_may_have_enough_when_its_teams_have_not(name: str) -> None:
+def test_the_organisation_may_reach_the_minimum_sample_when_none_of_its_teams_does(name: str) -> None:
     ads = [finished(at(15), number, "ads") for number in range(3)]
     search = [finished(at(15), number, "search") for number in range(2)]
     exported = samples(name, [*ads, *search], terms("7d", min_sample=5))
@@ -285,7 +287,7 @@ def test_the_organisation_may_have_enough_when_its_teams_have_not(name: str) -> 
 
 
 @GATED
-def test_each_window_has_a_sample_of_its_own(name: str) -> None:
+def test_the_minimum_sample_applies_to_each_window_separately(name: str) -> None:
     several = [finished(at(15) if number < 3 else at(5), number) for number in range(5)]
     exported = samples(name, several, terms("7d", "30d", min_sample=5))
     assert {value for labels in exported for label, value in labels if label == "window"} == {"30d"}

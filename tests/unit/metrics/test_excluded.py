@@ -1,4 +1,4 @@
-"""The minimum sample, and the experiments that metrics exclude, by reason."""
+"""The service exports the minimum sample, and counts the experiments that metrics exclude by reason."""
 
 from datetime import datetime, timedelta
 
@@ -18,13 +18,13 @@ A_MICROSECOND = timedelta(microseconds=1)
 def counts(
     *exclusions: Exclusion, experiments: tuple[Experiment, ...] = (), windows: tuple[str, ...] = ("7d",)
 ) -> Rows:
-    """The metric by reason and window."""
+    """The number of exclusions by reason and window."""
     (family,) = excluded(View.of(experiments, terms(*windows), NOW, exclusions))
     return {(sample.labels["reason"], sample.labels["window"]): sample.value for sample in family.samples}
 
 
 def counted(*exclusions: Exclusion, experiments: tuple[Experiment, ...] = ()) -> Rows:
-    """The rows that are not zero, in windows of 7 and 30 days."""
+    """The numbers of exclusions that are not zero, in windows of 7 and 30 days."""
     return not_zero(counts(*exclusions, experiments=experiments, windows=("7d", "30d")))
 
 
@@ -39,7 +39,7 @@ def test_every_known_reason_has_a_row() -> None:
     assert counts() == {(reason, "7d"): 0 for reason in reasons}
 
 
-def test_an_exclusion_counts_in_the_windows_that_contain_it() -> None:
+def test_an_exclusion_counts_in_the_windows_that_contain_its_time() -> None:
     several = [Exclusion("duplicate", at(13)), Exclusion("duplicate", at(12)), Exclusion("unmarked", NOW)]
     assert counted(*several) == {("duplicate", "7d"): 1, ("duplicate", "30d"): 2}
 
@@ -47,7 +47,7 @@ def test_an_exclusion_counts_in_the_windows_that_contain_it() -> None:
 @pytest.mark.parametrize(
     ("since", "count"), [(at(13) - A_MICROSECOND, 0), (at(13), 1), (NOW - A_MICROSECOND, 1), (NOW, 0)]
 )
-def test_a_window_includes_its_beginning_and_not_its_end(since: datetime, count: int) -> None:
+def test_a_window_includes_its_start_and_excludes_its_end(since: datetime, count: int) -> None:
     assert counts(Exclusion("duplicate", since))["duplicate", "7d"] == count
 
 
@@ -61,7 +61,7 @@ def test_an_experiment_counts_once_for_several_negative_stages() -> None:
     assert counts(experiments=(twice,))["negative_duration", "7d"] == 1
 
 
-def test_a_negative_stage_counts_by_the_later_of_idea_and_conclusion() -> None:
+def test_a_window_contains_a_negative_stage_by_the_later_of_idea_and_conclusion() -> None:
     by_idea = experiment("key:1", idea_at=at(13), concluded_at=at(12))
     by_conclusion = experiment("key:2", idea_at=at(5), started_at=at(4), concluded_at=at(14))
     before = experiment("key:3", idea_at=at(5), started_at=at(4), concluded_at=at(12))
@@ -71,7 +71,7 @@ def test_a_negative_stage_counts_by_the_later_of_idea_and_conclusion() -> None:
     assert counted(experiments=several) == {("negative_duration", "7d"): 3, ("negative_duration", "30d"): 4}
 
 
-def test_a_negative_stage_of_an_experiment_in_the_future_does_not_count() -> None:
+def test_a_negative_stage_does_not_count_if_the_experiment_has_an_instant_in_the_future() -> None:
     ahead = experiment(idea_at=at(21), concluded_at=at(14))
     assert counted(experiments=(ahead,)) == {("future", "7d"): 1, ("future", "30d"): 1}
 
@@ -93,11 +93,11 @@ def test_the_twenty_most_frequent_reasons_of_a_rules_file_have_rows_and_the_othe
     }
 
 
-def test_a_reserved_name_and_a_long_text_have_no_row_of_their_own() -> None:
+def test_a_reason_that_is_a_reserved_name_or_too_long_is_combined_with_others() -> None:
     several = [Exclusion(reason, at(15)) for reason in ("_other", "_mine", "x" * 101)]
     assert not_zero(counts(*several)) == {("_other", "7d"): 3}
 
 
-def test_a_rules_file_may_use_a_known_reason() -> None:
+def test_a_reason_of_a_rules_file_may_be_one_of_the_known_reasons() -> None:
     exported = counts(Exclusion("future", at(15)), experiments=(experiment(idea_at=at(21)),))
     assert not_zero(exported) == {("future", "7d"): 2}

@@ -1,4 +1,4 @@
-"""The time from idea to answer, stage by stage, and against the threshold."""
+"""Latency metrics measure the time from idea to answer, of each stage, and against the threshold."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -28,22 +28,22 @@ ANSWERS = [outcome for outcome in Outcome if outcome is not Outcome.ABANDONED]
 
 
 def taking(hours: float, team: str = "search", answered_at: datetime = YESTERDAY) -> Experiment:
-    """An experiment that was answered so many hours after its idea, and has no other known stage."""
+    """An experiment with an idea, an answer `hours` later, and no other instant."""
     return experiment(idea_at=answered_at - timedelta(hours=hours), team=team, concluded_at=answered_at)
 
 
 def histogram(*experiments: Experiment, window: str = "7d") -> dict[str, Rows]:
-    """The histogram of the time from idea to answer by team and window."""
+    """The histogram of the time from idea to answer, by team and window."""
     return histogram_rows(idea_to_answer_seconds, experiments, terms(window), NOW)
 
 
 def quantiles(*experiments: Experiment, on: Terms = WEEK) -> Rows:
-    """The quantiles by team, stage, window and q."""
+    """The quantiles of stage durations, by team, stage, window and q."""
     return rows(stage_quantile_seconds, experiments, on, NOW)
 
 
 def medians(*experiments: Experiment, on: Terms = ANY, window: str = "7d", team: str = "search") -> dict[str, float]:
-    """The median of each stage that has one."""
+    """The median duration of each stage. A stage without a median is missing."""
     exported = quantiles(*experiments, on=on)
     return {
         stage: value for (row, stage, over, q), value in exported.items() if (row, over, q) == (team, window, "0.5")
@@ -51,7 +51,7 @@ def medians(*experiments: Experiment, on: Terms = ANY, window: str = "7d", team:
 
 
 def samples(*experiments: Experiment) -> Rows:
-    """The samples by team, stage and window."""
+    """The sample sizes, by team, stage and window."""
     return rows(stage_samples, experiments, WEEK, NOW)
 
 
@@ -63,14 +63,14 @@ def within(
     max_teams: int = 200,
     **own: float,
 ) -> dict[str, float]:
-    """The share within a threshold of so many days, or a team's own, by team."""
+    """The share of answers within the threshold, by team. The threshold is `days`, or that of the team in `own`."""
     thresholds = {team: timedelta(days=threshold) for team, threshold in {"default": days, **own}.items()}
     on = terms(window, thresholds=thresholds, min_sample=min_sample, max_teams=max_teams)
     return {team: share for (team, _), share in rows(answered_within_threshold_ratio, experiments, on, NOW).items()}
 
 
 def thresholds(*teams: str, own: Mapping[str, timedelta] = OWN, max_teams: int = 200) -> Rows:
-    """The thresholds by row."""
+    """The thresholds by team, if each of the given teams has an experiment."""
     several = [experiment(idea_at=at(1 + place), team=team) for place, team in enumerate(teams)]
     return rows(threshold_seconds, several, terms(thresholds=own, max_teams=max_teams), NOW)
 
@@ -89,7 +89,7 @@ def test_a_team_without_an_answer_has_empty_buckets() -> None:
 
 
 @pytest.mark.parametrize("outcome", ANSWERS)
-def test_every_conclusion_but_abandonment_is_an_answer(outcome: Outcome) -> None:
+def test_every_conclusion_except_an_abandoned_one_is_an_answer(outcome: Outcome) -> None:
     answered = replace(taking(24), outcome=outcome)
     assert histogram(answered)["gsum"] == {("search", "7d"): DAY}
     assert samples(answered)["search", "idea_to_answer", "7d"] == 1
@@ -97,7 +97,7 @@ def test_every_conclusion_but_abandonment_is_an_answer(outcome: Outcome) -> None
 
 
 @pytest.mark.parametrize("concluded_at", [None, YESTERDAY])
-def test_an_open_or_abandoned_experiment_is_not_an_answer(concluded_at: datetime | None) -> None:
+def test_an_open_or_abandoned_experiment_has_no_answer(concluded_at: datetime | None) -> None:
     outcome = Outcome.ABANDONED if concluded_at else None
     unanswered = experiment(idea_at=at(14), started_at=at(15), concluded_at=concluded_at, outcome=outcome)
     assert histogram(unanswered)["gcount"] == {("search", "7d"): 0}
@@ -116,13 +116,13 @@ def test_an_answer_before_its_idea_has_no_duration() -> None:
 @pytest.mark.parametrize(
     ("idea_at", "answered_at", "hours"),
     [
-        ("2025-03-29T12:00:00+01:00", "2025-03-30T12:00:00+02:00", 23),  # Europe, noon to noon
-        ("2026-03-07T12:00:00-05:00", "2026-03-08T12:00:00-04:00", 23),  # the US
+        ("2025-03-29T12:00:00+01:00", "2025-03-30T12:00:00+02:00", 23),  # from noon to noon in Europe
+        ("2026-03-07T12:00:00-05:00", "2026-03-08T12:00:00-04:00", 23),  # from noon to noon in the US
         ("2025-10-25T12:00:00+02:00", "2025-10-26T12:00:00+01:00", 25),
         ("2025-11-01T12:00:00-04:00", "2025-11-02T12:00:00-05:00", 25),
     ],
 )
-def test_an_answer_across_a_change_of_the_clocks_takes_its_real_hours(
+def test_the_duration_of_an_answer_across_a_clock_change_is_in_elapsed_hours(
     idea_at: str, answered_at: str, hours: int
 ) -> None:
     noon, next_noon = (datetime.fromisoformat(when).astimezone(UTC) for when in (idea_at, answered_at))
@@ -140,7 +140,7 @@ def test_a_quantile_is_interpolated_between_the_two_nearest_values() -> None:
     )
 
 
-def test_each_stage_lasts_from_one_instant_to_another() -> None:
+def test_each_stage_lasts_from_its_first_to_its_second_instant() -> None:
     answered = experiment(
         idea_at=at(15, "09:00:00"),
         started_at=at(15, "10:00:00"),
@@ -195,7 +195,7 @@ def test_a_negative_stage_is_missing_and_the_other_stages_of_the_experiment_coun
     assert not_zero(samples(slipped)) == {("search", stage, "7d"): 1 for stage in expected}
 
 
-def test_a_longer_window_contains_the_shorter_one() -> None:
+def test_a_longer_window_contains_the_answers_of_a_shorter_one() -> None:
     several = (taking(1), taking(3), taking(8, answered_at=at(5)))
     on = terms("30d", "7d", min_sample=1)
     assert medians(*several, on=on, window="7d") == {"idea_to_answer": 2 * HOUR}
@@ -213,17 +213,17 @@ def test_an_answer_at_the_threshold_is_within_it(microseconds: int, share: float
     assert within(experiment(idea_at=YESTERDAY - taken, concluded_at=YESTERDAY)) == {"search": share, "_org": share}
 
 
-def test_the_share_within_the_threshold_is_of_all_answers() -> None:
+def test_the_share_within_the_threshold_is_a_share_of_all_answers() -> None:
     assert within(*(taking(24 * days) for days in (1, 1.5, 2, 3, 400))) == {"search": 0.6, "_org": 0.6}
 
 
-def test_each_answer_has_the_threshold_of_its_own_team_in_the_row_of_the_organisation_too() -> None:
+def test_in_the_row_of_the_organisation_each_answer_has_the_threshold_of_its_own_team() -> None:
     several = [taking(24 * days, team) for team in ("ads", "search", "") for days in (1, 2, 3, 4)]
     assert within(*several, days=3, search=1) == {
         "ads": 0.75,
         "search": 0.25,
         "_none": 0.75,
-        # 3 + 1 + 3 of 12 answers.
+        # 3, 1 and 3 answers of the teams are within their thresholds, of 12 answers in all.
         "_org": 7 / 12,
     }
 
@@ -233,7 +233,7 @@ def test_each_answer_in_a_combined_row_has_the_threshold_of_its_own_team() -> No
     assert within(*several, days=3, beta=1, max_teams=1) == {"ads": 0, "_other": 0.5, "_org": 1 / 3}
 
 
-def test_each_window_has_a_share_of_its_own() -> None:
+def test_each_window_has_its_own_share() -> None:
     several = [taking(72), taking(24, answered_at=at(5))]
     on = terms("7d", "30d", thresholds={"default": timedelta(days=2)}, min_sample=1)
     exported = rows(answered_within_threshold_ratio, several, on, NOW)
@@ -266,7 +266,7 @@ def test_a_combined_row_has_the_default_threshold() -> None:
     }
 
 
-def test_a_team_without_open_experiments_has_a_threshold_and_one_in_the_future_has_none() -> None:
+def test_a_team_without_open_experiments_has_a_threshold_and_a_team_with_only_future_ones_has_none() -> None:
     concluded = experiment(idea_at=at(1), team="late", concluded_at=at(2))
     ahead = experiment(idea_at=at(21), team="search")
     assert rows(threshold_seconds, [concluded, ahead], terms(thresholds=OWN), NOW) == {

@@ -1,4 +1,4 @@
-"""Open experiments: in flight, overdue, forgotten, and their ages."""
+"""Metrics count open experiments in flight, overdue and forgotten, and measure the ages of open experiments."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -25,7 +25,7 @@ THIRTY_DAYS = timedelta(days=30)
 FIRST_OF_MARCH = 1772355600
 """2026-03-01 09:00:00 UTC, the moment of `at(1)`."""
 PAGE = "https://github.com/acme/app/issues/45"
-# From noon to noon by local time, in Europe and in the US.
+# Each case lasts from noon to noon in local time, in Europe or in the US.
 CLOCK_CHANGES = pytest.mark.parametrize(
     ("noon", "next_noon", "hours"),
     [
@@ -42,17 +42,17 @@ def utc(time: str) -> datetime:
 
 
 def open_for(days: float, number: int = 45, team: str = "search", url: str = PAGE) -> Experiment:
-    """An open experiment whose idea is so many days old."""
+    """An open experiment whose idea is the given number of days old."""
     return experiment(f"github:acme/app#{number}", idea_at=NOW - timedelta(days=days), team=team, url=url)
 
 
 def in_flight(*experiments: Experiment) -> Rows:
-    """The metric by team and stage."""
+    """The number of experiments in flight, by team and stage."""
     return rows(experiments_in_flight, experiments, terms(), NOW)
 
 
 def ages(*experiments: Experiment, now: datetime = NOW) -> dict[str, Rows]:
-    """The histogram by team."""
+    """The histogram of the ages of open experiments, by team."""
     return histogram_rows(experiment_age_seconds, experiments, terms(), now)
 
 
@@ -62,34 +62,34 @@ def overdue(
     max_teams: int = 200,
     now: datetime = NOW,
 ) -> Rows:
-    """The metric by team."""
+    """The number of overdue experiments, by team."""
     return rows(experiments_overdue, experiments, terms(thresholds=thresholds, max_teams=max_teams), now)
 
 
 def forgotten(*experiments: Experiment, after: timedelta = THIRTY_DAYS, now: datetime = NOW) -> Rows:
-    """The metric by team."""
+    """The number of forgotten experiments, by team."""
     return rows(experiments_forgotten, experiments, terms(forgotten_after=after), now)
 
 
 def overdue_ages(
     *experiments: Experiment, thresholds: Mapping[str, timedelta] | None = None, max_teams: int = 200
 ) -> Rows:
-    """The metric by team, root reference and address."""
+    """The ages of overdue experiments, by team, root reference and address."""
     on = terms(thresholds=thresholds, max_teams=max_teams)
     return rows(experiment_overdue_age_seconds, experiments, on, NOW)
 
 
 def most_overdue(*experiments: Experiment, thresholds: Mapping[str, timedelta] | None = None) -> list[str]:
-    """The numbers of the exported issues, in the order of the export."""
+    """The issue numbers of the exported overdue experiments, in the order of the export."""
     return [root.removeprefix("github:acme/app#") for _, root, _ in overdue_ages(*experiments, thresholds=thresholds)]
 
 
 def oldest(*experiments: Experiment) -> Rows:
-    """The metric by team."""
+    """The time of the oldest open idea, by team."""
     return rows(oldest_open_idea_timestamp_seconds, experiments, terms(), NOW)
 
 
-def test_an_idea_without_a_start_is_proposed_and_one_with_a_start_is_running() -> None:
+def test_an_experiment_without_a_start_is_proposed_and_one_with_a_start_is_running() -> None:
     assert in_flight(experiment(idea_at=at(1))) == {("search", "proposed"): 1, ("search", "running"): 0}
     started = experiment(idea_at=at(1), started_at=at(2))
     assert in_flight(started) == {("search", "proposed"): 0, ("search", "running"): 1}
@@ -120,7 +120,7 @@ def test_the_age_begins_with_the_idea() -> None:
 
 
 @CLOCK_CHANGES
-def test_an_age_across_a_change_of_the_clocks_is_in_real_hours(noon: str, next_noon: str, hours: int) -> None:
+def test_an_age_across_a_clock_change_is_in_elapsed_hours(noon: str, next_noon: str, hours: int) -> None:
     assert ages(experiment(idea_at=utc(noon)), now=utc(next_noon))["gsum"] == {("search",): hours * HOUR}
 
 
@@ -132,7 +132,7 @@ def test_an_experiment_is_overdue_when_it_is_older_than_the_threshold(age: timed
     assert overdue(experiment(idea_at=NOW - age)) == {("search",): count}
 
 
-def test_an_experiment_is_overdue_in_spite_of_activity() -> None:
+def test_activity_does_not_keep_an_experiment_from_being_overdue() -> None:
     active = experiment(idea_at=at(1), started_at=at(18), first_signal_at=at(19), last_activity_at=NOW)
     assert overdue(active) == {("search",): 1}
 
@@ -148,7 +148,7 @@ def test_each_team_has_its_own_threshold_or_the_default() -> None:
     }
 
 
-def test_a_team_in_a_combined_row_keeps_its_threshold() -> None:
+def test_in_a_combined_row_each_team_keeps_its_own_threshold() -> None:
     several = [
         open_for(20, team="early"),
         open_for(8, team="quick"),
@@ -164,7 +164,7 @@ def test_a_threshold_beyond_the_calendar_is_never_exceeded() -> None:
 
 
 @CLOCK_CHANGES
-def test_a_threshold_across_a_change_of_the_clocks_is_in_real_hours(noon: str, next_noon: str, hours: int) -> None:
+def test_a_threshold_across_a_clock_change_is_in_elapsed_hours(noon: str, next_noon: str, hours: int) -> None:
     proposed, just = experiment(idea_at=utc(noon)), {"search": timedelta(hours=hours)}
     assert overdue(proposed, thresholds=just, now=utc(next_noon)) == {("search",): 0}
     assert overdue(proposed, thresholds=just, now=utc(next_noon) + A_MICROSECOND) == {("search",): 1}
@@ -192,7 +192,7 @@ def test_activity_dated_in_the_future_keeps_an_experiment_open_and_not_forgotten
 
 
 @CLOCK_CHANGES
-def test_the_time_without_activity_across_a_change_of_the_clocks_is_in_real_hours(
+def test_the_time_without_activity_across_a_clock_change_is_in_elapsed_hours(
     noon: str, next_noon: str, hours: int
 ) -> None:
     inactive, just = experiment(idea_at=utc(noon)), timedelta(hours=hours)
@@ -208,7 +208,7 @@ def test_an_experiment_within_its_threshold_has_no_overdue_age() -> None:
     assert overdue_ages(open_for(14)) == {}
 
 
-def test_the_most_overdue_experiment_exceeds_its_teams_threshold_the_most_and_need_not_be_the_oldest() -> None:
+def test_the_most_overdue_experiment_exceeds_its_threshold_the_most_and_may_not_be_the_oldest() -> None:
     older, further_over = open_for(40, 1, "patient"), open_for(20, 2, "quick")
     thresholds = {"patient": timedelta(days=30), "quick": timedelta(days=7)}
     assert most_overdue(older, further_over, thresholds=thresholds) == ["2", "1"]
@@ -220,12 +220,12 @@ def test_the_twenty_most_overdue_experiments_of_all_teams_are_exported() -> None
     assert len(most_overdue(*several[:20])) == 20
 
 
-def test_the_root_breaks_ties_among_the_most_overdue() -> None:
+def test_the_root_reference_breaks_ties_among_the_most_overdue_experiments() -> None:
     same_day = [open_for(20, number, f"team {number % 3}") for number in range(131, 109, -1)]
     assert most_overdue(*same_day) == [str(number) for number in range(110, 130)]
 
 
-def test_the_root_breaks_ties_between_different_thresholds() -> None:
+def test_the_root_reference_breaks_ties_between_experiments_with_different_thresholds() -> None:
     several = [open_for(24, 3, "search"), open_for(17, 1, "quick"), open_for(24, 2, "ads")]
     assert most_overdue(*several, thresholds={"quick": timedelta(days=7)}) == ["1", "2", "3"]
 
@@ -250,7 +250,7 @@ def test_an_address_that_is_not_a_web_address_is_omitted(url: str, exported: str
     assert overdue_ages(open_for(15, url=url)) == {("search", "github:acme/app#45", exported): 15 * DAY}
 
 
-def test_an_overdue_experiment_has_the_team_of_its_row_and_its_own_threshold() -> None:
+def test_in_a_combined_row_an_overdue_experiment_keeps_the_threshold_of_its_own_team() -> None:
     several = [open_for(30, 1, "early"), open_for(8, 2, "quick"), open_for(10, 3, "plain"), open_for(15, 4, "")]
     assert overdue_ages(*several, thresholds={"quick": timedelta(days=7)}, max_teams=1) == {
         ("early", "github:acme/app#1", PAGE): 30 * DAY,
@@ -259,7 +259,7 @@ def test_an_overdue_experiment_has_the_team_of_its_row_and_its_own_threshold() -
     }
 
 
-def test_the_oldest_open_idea_is_the_earliest_that_is_not_concluded() -> None:
+def test_the_oldest_open_idea_is_the_earliest_idea_of_an_open_experiment() -> None:
     several = [
         experiment(idea_at=at(3)),
         experiment(idea_at=at(2), started_at=at(15)),

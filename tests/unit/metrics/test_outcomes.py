@@ -1,4 +1,4 @@
-"""Concluded experiments: outcomes, failure categories, and the last answer."""
+"""Metrics count concluded experiments by outcome and failure category, and export the last answer."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -42,17 +42,17 @@ def values(metric: MetricFunction, *experiments: Experiment, max_teams: int = 20
 
 
 def shares(*experiments: Experiment, team: str = "search") -> dict[str, float]:
-    """The failure category ratios of a team by category."""
+    """The failure category ratios of a team, by category."""
     exported = values(failure_category_ratio, *experiments)
     return {category: share for (row, category, _), share in exported.items() if row == team}
 
 
 def last_answer(*experiments: Experiment) -> Rows:
-    """The metric by team."""
+    """The time of the last answer, by team."""
     return rows(last_answer_timestamp_seconds, experiments, terms(), NOW)
 
 
-def test_every_outcome_and_every_category_has_a_row_for_a_team_that_concluded_nothing() -> None:
+def test_every_outcome_and_every_category_has_a_row_for_a_team_without_conclusions() -> None:
     idea = experiment(idea_at=at(1))
     outcomes = ("worked", "failed", "inconclusive", "abandoned", "undeclared")
     assert values(experiments_concluded, idea) == {("search", outcome, "7d"): 0 for outcome in outcomes}
@@ -78,15 +78,15 @@ def test_a_conclusion_with_another_outcome_is_not_a_failure(outcome: Outcome) ->
 @pytest.mark.parametrize(
     ("concluded_at", "now", "count"),
     [
-        # Noon after the clocks go forward is seven days of 24 hours after eleven.
+        # The clocks go forward in these seven days of 24 hours, which begin at 11:00 and end at 12:00.
         ("2026-03-26T11:00:00+01:00", "2026-04-02T12:00:00+02:00", 1),
         ("2026-03-26T10:59:59.999999+01:00", "2026-04-02T12:00:00+02:00", 0),
-        # Noon after they go back is seven days of 24 hours after one.
+        # The clocks go back in these seven days of 24 hours, which begin at 13:00 and end at 12:00.
         ("2026-10-22T13:00:00+02:00", "2026-10-29T12:00:00+01:00", 1),
         ("2026-10-22T12:59:59.999999+02:00", "2026-10-29T12:00:00+01:00", 0),
     ],
 )
-def test_a_window_across_a_change_of_the_clocks_has_as_many_hours_as_any_other(
+def test_a_window_across_a_clock_change_has_the_same_number_of_hours_as_any_other_window(
     concluded_at: str, now: str, count: int
 ) -> None:
     when, moment = (datetime.fromisoformat(time).astimezone(UTC) for time in (concluded_at, now))
@@ -94,7 +94,7 @@ def test_a_window_across_a_change_of_the_clocks_has_as_many_hours_as_any_other(
     assert exported["search", "worked", "7d"] == count
 
 
-def test_a_category_ratio_is_the_share_of_failures_among_the_answered() -> None:
+def test_a_category_ratio_is_the_share_of_failures_of_one_category_among_all_answers() -> None:
     several = [
         *[failed(FailureCategory.INTELLIGENT)] * 3,
         *[BASIC] * 2,
@@ -119,7 +119,7 @@ def test_an_unanswered_experiment_is_not_in_the_sample_of_a_category_ratio(unans
     assert shares(*[BASIC] * 4, WORKED, *[unanswered] * 6)["basic"] == 0.8
 
 
-def test_the_abandoned_ratio_is_the_share_of_abandoned_among_the_concluded() -> None:
+def test_the_abandoned_ratio_is_the_share_of_abandoned_experiments_among_all_concluded_ones() -> None:
     assert values(abandoned_ratio, *(concluded(outcome) for outcome in Outcome)) == {
         ("search", "7d"): 0.2,
         ("_org", "7d"): 0.2,
@@ -142,7 +142,7 @@ def test_an_open_experiment_is_not_in_the_sample_of_the_abandoned_ratio() -> Non
 def test_the_ratio_of_the_organisation_is_not_the_mean_of_its_teams(
     metric: MetricFunction, labels: tuple[str, ...]
 ) -> None:
-    # In both metrics the first two teams have a ratio of one, and the others of zero.
+    # Each key is a team and whether its experiments count in the numerator. Each value is their number.
     counts = {("ads", True): 2, ("b", False): 2, ("c", True): 2, ("", False): 4}
     several = [
         concluded(Outcome.ABANDONED, team=team)
@@ -165,7 +165,7 @@ def test_the_last_answer_is_the_latest_conclusion_that_is_not_abandoned(outcome:
     assert last_answer(*several) == {("search",): latest, ("_org",): latest}
 
 
-def test_an_abandoned_or_open_experiment_is_not_an_answer() -> None:
+def test_an_abandoned_or_open_experiment_has_no_answer() -> None:
     still_open = experiment(idea_at=at(1), started_at=at(2), first_signal_at=at(3), shared_at=at(4))
     assert last_answer(ABANDONED, still_open) == {}
 

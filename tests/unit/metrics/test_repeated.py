@@ -1,4 +1,4 @@
-"""Experiments that start again after an earlier one was concluded or forgotten."""
+"""The metric counts experiments that repeat a concluded or forgotten experiment, and restarts."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -15,11 +15,11 @@ NEW = experiment("key:new", idea_at=at(15))
 
 
 def repeated(*experiments: Experiment, windows: tuple[str, ...] = ("7d",)) -> Rows:
-    """The metric by team and window; an experiment without activity for five days is forgotten."""
+    """The number of repetitions, by team and window. An experiment without activity for five days is forgotten."""
     return rows(repeated_experiments, experiments, terms(*windows, forgotten_after=timedelta(days=5)), NOW)
 
 
-def test_a_team_that_repeats_nothing_has_a_row() -> None:
+def test_a_team_without_repetitions_has_a_row_with_zero() -> None:
     assert repeated(NEW) == {("search", "7d"): 0}
 
 
@@ -37,18 +37,18 @@ def test_a_team_that_repeats_nothing_has_a_row() -> None:
         (experiment("key:other-spelling", idea_at=at(1), concluded_at=at(2), title="answer: FROM the cache."), 1),
     ],
 )
-def test_an_idea_repeats_one_of_its_title_that_was_concluded_or_forgotten_when_it_began(
+def test_a_new_idea_repeats_an_experiment_with_its_title_that_was_concluded_or_forgotten_by_then(
     earlier: Experiment, count: int
 ) -> None:
     assert repeated(earlier, NEW) == {("search", "7d"): count}
 
 
-def test_a_repetition_counts_in_the_team_that_repeats_another_team() -> None:
+def test_a_repetition_counts_in_the_team_that_repeats_an_experiment_of_another_team() -> None:
     theirs = experiment("key:theirs", idea_at=at(1), concluded_at=at(2), team="ads")
     assert repeated(theirs, NEW) == {("ads", "7d"): 0, ("search", "7d"): 1}
 
 
-def test_an_idea_counts_once_however_many_it_repeats() -> None:
+def test_an_idea_counts_once_even_if_it_repeats_several_experiments() -> None:
     several = [experiment(f"key:{day}", idea_at=at(day), concluded_at=at(day, "10:00:00")) for day in (1, 3, 5)]
     assert repeated(*several, NEW, windows=("7d", "30d")) == {("search", "7d"): 1, ("search", "30d"): 3}
 
@@ -68,7 +68,7 @@ def test_experiments_without_a_title_repeat_nothing() -> None:
         (taken_up(at(15), timedelta(days=5) - A_SECOND, concluded=False), 0),
     ],
 )
-def test_a_restart_of_a_concluded_or_forgotten_experiment_counts_in_the_windows_that_contain_it(
+def test_a_restart_of_a_concluded_or_forgotten_experiment_counts_in_the_windows_that_contain_the_restart(
     restart: Restart, count: int
 ) -> None:
     assert repeated(experiment(idea_at=at(1), restarts=(restart,))) == {("search", "7d"): count}
@@ -80,7 +80,7 @@ def test_each_restart_counts() -> None:
     assert repeated(restarted, windows=("7d", "30d")) == {("search", "7d"): 2, ("search", "30d"): 3}
 
 
-def test_the_time_without_activity_across_a_change_of_the_clocks_is_in_real_hours() -> None:
+def test_the_time_without_activity_across_a_clock_change_is_in_elapsed_hours() -> None:
     last_activity_at = datetime.fromisoformat("2026-03-07T12:00:00-05:00").astimezone(UTC)
     same_time_of_day = datetime.fromisoformat("2026-03-12T12:00:00-04:00").astimezone(UTC)
     inactive = experiment("key:inactive", idea_at=at(1), last_activity_at=last_activity_at)
@@ -90,6 +90,6 @@ def test_the_time_without_activity_across_a_change_of_the_clocks_is_in_real_hour
     assert repeated(inactive, later, windows=("30d",)) == {("search", "30d"): 1}
 
 
-def test_an_open_experiment_with_activity_is_not_repeated() -> None:
+def test_a_new_idea_does_not_repeat_an_open_experiment_with_recent_activity() -> None:
     reopened = experiment("key:over", idea_at=at(1), last_activity_at=at(14))
     assert repeated(reopened, NEW) == {("search", "7d"): 0}

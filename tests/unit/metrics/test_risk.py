@@ -1,4 +1,4 @@
-"""Bold and safe ideas, and their wait before the start."""
+"""Metrics count ideas by risk, and measure the wait before their start."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -19,17 +19,17 @@ HOUR = 3600
 
 
 def proposed(*experiments: Experiment, on: Terms = WEEK) -> Rows:
-    """The ideas by team, risk and window."""
+    """The number of ideas, by team, risk and window."""
     return rows(experiments_proposed, experiments, on, NOW)
 
 
 def quantiles(*experiments: Experiment, on: Terms = WEEK) -> Rows:
-    """The waits by team, risk, window and q."""
+    """The quantiles of the wait before the start, by team, risk, window and q."""
     return rows(pickup_quantile_seconds, experiments, on, NOW)
 
 
 def medians(*experiments: Experiment, on: Terms = ANY, window: str = "7d") -> dict[str, float]:
-    """The median wait of the team `search`, by risk. A risk without a median is missing."""
+    """The median wait before the start for the team `search`, by risk. A risk without a median is missing."""
     exported = quantiles(*experiments, on=on)
     return {
         risk: wait for (row, risk, over, q), wait in exported.items() if (row, over, q) == ("search", window, "0.5")
@@ -37,7 +37,7 @@ def medians(*experiments: Experiment, on: Terms = ANY, window: str = "7d") -> di
 
 
 def waiting(hours: float, risk: Risk | None = Risk.BOLD, team: str = "search", idea_at: datetime = IDEA) -> Experiment:
-    """An open experiment that started so many hours after its idea."""
+    """An open experiment that started the given number of hours after its idea."""
     return experiment(idea_at=idea_at, team=team, risk=risk, started_at=idea_at + timedelta(hours=hours))
 
 
@@ -52,7 +52,7 @@ def test_an_idea_counts_under_its_risk_alone(risk: Risk | None, label: str) -> N
 
 
 @pytest.mark.parametrize("outcome", [None, *Outcome])
-def test_an_idea_and_its_start_count_with_any_outcome(outcome: Outcome | None) -> None:
+def test_an_idea_and_its_start_count_whatever_the_outcome_of_the_experiment(outcome: Outcome | None) -> None:
     idea = replace(waiting(3), concluded_at=at(15) if outcome else None, outcome=outcome)
     assert not_zero(proposed(idea)) == {("search", "bold", "7d"): 1}
     assert medians(idea) == {"bold": 3 * HOUR}
@@ -65,7 +65,7 @@ def test_a_quantile_is_interpolated_between_the_two_nearest_values() -> None:
     )
 
 
-def test_each_risk_has_waits_of_its_own() -> None:
+def test_each_risk_has_its_own_quantiles_of_the_wait() -> None:
     several = (waiting(8, Risk.BOLD), waiting(2, Risk.SAFE), waiting(4, Risk.SAFE), waiting(5, None))
     assert medians(*several) == {"bold": 8 * HOUR, "safe": 3 * HOUR, "undeclared": 5 * HOUR}
 
@@ -82,18 +82,18 @@ def test_an_idea_that_has_not_started_is_not_in_the_sample() -> None:
     assert quantiles(*(waiting(1) for _ in range(4)), never, answered_unstarted) == {}
 
 
-def test_a_start_before_the_idea_is_missing_and_one_at_the_idea_is_zero() -> None:
+def test_a_start_before_the_idea_gives_no_wait_and_a_start_at_the_idea_gives_a_wait_of_zero() -> None:
     assert medians(waiting(-1), waiting(6)) == {"bold": 6 * HOUR}
     assert medians(waiting(0)) == {"bold": 0}
 
 
-def test_a_window_contains_ideas_and_not_starts() -> None:
+def test_a_window_contains_an_experiment_by_its_idea_and_not_by_its_start() -> None:
     several, on = (waiting(24 * 10, idea_at=at(5)), waiting(24)), terms("7d", "30d", min_sample=1)
     assert medians(*several, on=on) == {"bold": 24 * HOUR}
     assert medians(*several, on=on, window="30d") == {"bold": 132 * HOUR}
 
 
-def test_a_wait_across_a_change_of_the_clocks_takes_its_real_hours() -> None:
+def test_a_wait_across_a_clock_change_is_in_elapsed_hours() -> None:
     noon = datetime.fromisoformat("2026-03-07T12:00:00-05:00").astimezone(UTC)
     next_noon = datetime.fromisoformat("2026-03-08T12:00:00-04:00").astimezone(UTC)
     across = experiment(idea_at=noon, risk=Risk.SAFE, started_at=next_noon)

@@ -1,4 +1,4 @@
-"""Shared learnings, and the last shared failure."""
+"""Metrics count shared learnings, and export the time of the last shared failure."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -33,21 +33,21 @@ def failed(
 
 
 def last_shared(*experiments: Experiment) -> Rows:
-    """The last shared failure by team."""
+    """The time at which a failure was last shared, by team."""
     return rows(last_failure_shared_timestamp_seconds, experiments, terms(), NOW)
 
 
 def shared(*experiments: Experiment) -> Rows:
-    """The shared learnings by team and window."""
+    """The number of shared learnings, by team and window."""
     return rows(learnings_shared, experiments, terms("7d", "30d"), NOW)
 
 
-def test_the_last_shared_failure_is_the_latest() -> None:
+def test_the_last_shared_failure_is_the_failure_with_the_latest_sharing() -> None:
     several = [failed(at(3)), failed(at(9)), failed(at(5))]
     assert last_shared(*several) == {("search",): FIRST_OF_MARCH + 8 * DAY, ("_org",): FIRST_OF_MARCH + 8 * DAY}
 
 
-def test_a_failure_that_is_not_shared_has_no_row() -> None:
+def test_a_team_without_a_shared_failure_has_no_row_for_the_last_shared_failure() -> None:
     assert last_shared(failed(None)) == {}
     assert set(last_shared(failed(at(5), "ads"), failed(None, "search"))) == {("ads",), ("_org",)}
 
@@ -64,7 +64,7 @@ def test_a_shared_open_experiment_is_a_learning_and_not_a_failure() -> None:
 
 
 @pytest.mark.parametrize("category", list(FailureCategory))
-def test_a_failure_of_any_category_counts(category: FailureCategory) -> None:
+def test_a_shared_failure_of_any_category_counts(category: FailureCategory) -> None:
     assert last_shared(failed(at(3), category=category))["search",] == FIRST_OF_MARCH + 2 * DAY
 
 
@@ -78,12 +78,12 @@ def test_a_failure_shared_at_this_moment_counts() -> None:
     assert last_shared(failed(NOW))["search",] == FIRST_OF_MARCH + 19 * DAY
 
 
-def test_a_team_that_shared_nothing_has_zeros() -> None:
+def test_a_team_without_shared_learnings_has_a_row_with_zero() -> None:
     assert shared(experiment(idea_at=at(1), concluded_at=at(15))) == {("search", "7d"): 0, ("search", "30d"): 0}
 
 
 @pytest.mark.parametrize("outcome", list(Outcome))
-def test_a_learning_counts_by_the_time_of_its_sharing_with_any_outcome(outcome: Outcome) -> None:
+def test_a_window_contains_a_learning_by_the_time_of_its_sharing_whatever_the_outcome(outcome: Outcome) -> None:
     early = experiment(idea_at=at(1), concluded_at=at(2), outcome=outcome, shared_at=at(15))
     late = experiment(idea_at=at(1), concluded_at=at(15), outcome=outcome, shared_at=at(5))
     assert shared(early, late) == {("search", "7d"): 1, ("search", "30d"): 2}

@@ -21,12 +21,12 @@ QUANTILES = ("0.5", "0.75", "0.9")
 
 
 def quantiles(*experiments: Experiment, on: Terms = WEEK) -> Rows:
-    """The quantiles by team, window and q."""
+    """The survival quantiles, by team, window and q."""
     return rows(idea_to_answer_survival_quantile_seconds, experiments, on, NOW)
 
 
 def of_search(*experiments: Experiment, on: Terms = ANY) -> dict[str, float]:
-    """The quantiles of the team search in the last week, by q."""
+    """The survival quantiles of the team `search` in the window of 7 days, by q."""
     exported = quantiles(*experiments, on=on)
     return {q: value for (team, window, q), value in exported.items() if (team, window) == ("search", "7d")}
 
@@ -38,7 +38,7 @@ def ratios(
     max_teams: int = 200,
     min_sample: int = 1,
 ) -> dict[str, float]:
-    """The share that is answered by the threshold, by team."""
+    """The share of experiments that are answered by the threshold, by team."""
     thresholds = {"default": threshold, **(own or {})}
     on = terms("7d", thresholds=thresholds, min_sample=min_sample, max_teams=max_teams)
     exported = rows(survival_answered_by_threshold_ratio, experiments, on, NOW)
@@ -54,15 +54,16 @@ def abandoned(days: float) -> Experiment:
 
 
 def still_open(days: float) -> Experiment:
-    """An open experiment whose idea is so many days old."""
+    """An open experiment whose idea is the given number of days old."""
     return experiment(idea_at=NOW - timedelta(days=days))
 
 
-# S is 5/6 after one day. Then 2 of 5 are answered: 1/2 after two days. Then 1 of 2 is answered: 1/4 after four.
+# The curve falls to 5/6 after one day. After two days 2 of 5 are answered, and it falls to 1/2. After four days 1 of 2
+# is answered, and it falls to 1/4.
 PORTFOLIO = (answered(1), answered(2), answered(2), abandoned(2), answered(4), still_open(6))
 
 
-def test_open_and_abandoned_experiments_are_censored_and_a_quantile_that_is_not_reached_is_absent() -> None:
+def test_open_and_abandoned_experiments_are_censored_and_a_quantile_that_the_curve_does_not_reach_is_absent() -> None:
     assert quantiles(*PORTFOLIO) == {
         ("search", "7d", "0.5"): 2 * DAY,
         ("search", "7d", "0.75"): 4 * DAY,
@@ -71,7 +72,7 @@ def test_open_and_abandoned_experiments_are_censored_and_a_quantile_that_is_not_
     }
 
 
-def test_without_censoring_a_quantile_is_the_first_time_by_which_the_share_is_answered() -> None:
+def test_without_censoring_a_quantile_is_the_shortest_time_within_which_its_share_is_answered() -> None:
     several = [answered(days / 2) for days in range(1, 11)]
     assert of_search(*several) == {"0.5": 2.5 * DAY, "0.75": 4 * DAY, "0.9": 4.5 * DAY}
 
@@ -83,12 +84,12 @@ def test_without_an_answer_there_is_no_quantile_and_the_share_is_zero() -> None:
         assert ratios(*several) == {"search": 0, "_org": 0}
 
 
-def test_a_longer_wait_without_an_answer_makes_the_other_experiments_no_faster() -> None:
+def test_more_open_experiments_never_shorten_the_median() -> None:
     assert of_search(answered(1), still_open(6)) == {"0.5": DAY}
     assert of_search(answered(1), still_open(6), still_open(6)) == {}
 
 
-def test_an_experiment_observed_for_less_time_than_any_answer_took_changes_nothing() -> None:
+def test_an_experiment_that_is_open_for_less_time_than_any_answer_took_changes_no_quantile() -> None:
     expected = dict.fromkeys(QUANTILES, 2 * DAY)
     assert of_search(answered(2), still_open(1)) == of_search(answered(2)) == expected
 
@@ -101,7 +102,7 @@ def test_the_sample_includes_unanswered_experiments() -> None:
     assert ratios(*several, abandoned(6), min_sample=5) == pytest.approx({"search": 0.6, "_org": 0.6})
 
 
-def test_an_experiment_that_ends_before_its_idea_is_not_in_the_sample() -> None:
+def test_an_experiment_that_concludes_before_its_idea_is_not_in_the_sample() -> None:
     slipped = (answered(-1), answered(-1), abandoned(-1), abandoned(-1))
     assert quantiles(*slipped, *[answered(1)] * 3) == {}
     assert ratios(*slipped, *[answered(1)] * 3, min_sample=5) == {}
@@ -115,7 +116,7 @@ def test_a_window_contains_experiments_by_their_idea_and_not_by_their_answer() -
     }
 
 
-def test_each_row_has_a_curve_of_its_own() -> None:
+def test_each_row_has_its_own_curve() -> None:
     several = (answered(1, "ads"), answered(2, "beta"), answered(4, "gamma"), answered(5, ""))
     exported = quantiles(*several, on=terms("7d", min_sample=1, max_teams=1))
     assert {row: value for (row, _, q), value in exported.items() if q == "0.75"} == {
@@ -138,19 +139,19 @@ def test_each_row_has_a_curve_of_its_own() -> None:
         (timedelta(days=14), 3 / 4),
     ],
 )
-def test_an_answer_at_the_threshold_is_answered_by_it(threshold: timedelta, share: float) -> None:
+def test_an_answer_at_the_threshold_counts_as_answered_by_the_threshold(threshold: timedelta, share: float) -> None:
     assert ratios(*PORTFOLIO, threshold=threshold) == pytest.approx({"search": share, "_org": share})
 
 
-def test_the_share_is_known_when_the_median_is_not_reached() -> None:
+def test_the_share_exists_even_if_the_curve_does_not_reach_the_median() -> None:
     assert ratios(answered(1), *[still_open(6)] * 3)["_org"] == 0.25
 
 
-def test_when_all_are_answered_by_the_threshold_the_share_is_one() -> None:
+def test_the_share_is_one_if_all_experiments_are_answered_by_the_threshold() -> None:
     assert ratios(*(answered(days) for days in (1, 2, 3)))["_org"] == 1
 
 
-def test_beyond_the_longest_observation_the_share_stays_that_of_the_last_answer() -> None:
+def test_for_a_threshold_beyond_the_last_answer_the_share_is_that_at_the_last_answer() -> None:
     several = (answered(1), answered(5), still_open(6), still_open(6))
     assert ratios(*several, threshold=timedelta(days=5))["_org"] == 0.5
     assert ratios(*several, threshold=timedelta(days=14))["_org"] == 0.5
@@ -168,7 +169,7 @@ def test_a_combined_row_has_the_default_threshold() -> None:
     assert ratios(*several, own={"beta": timedelta(days=1)}, max_teams=1)["_other"] == 0.5
 
 
-def test_an_experiment_across_a_change_of_the_clocks_takes_its_real_hours() -> None:
+def test_the_duration_of_an_experiment_across_a_clock_change_is_in_elapsed_hours() -> None:
     noon = datetime.fromisoformat("2026-03-07T12:00:00-05:00").astimezone(UTC)
     next_noon = datetime.fromisoformat("2026-03-08T12:00:00-04:00").astimezone(UTC)
     across, just = experiment(idea_at=noon, concluded_at=next_noon), timedelta(hours=23)

@@ -1,4 +1,4 @@
-"""The view: rows, populations and windows."""
+"""A view divides experiments into rows, populations and windows."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -22,7 +22,7 @@ def view(*experiments: Experiment, on: Terms = WEEK) -> View:
 
 
 def members(cohorts: Iterable[Cohort], team: str = ORGANISATION, window: str = "7d") -> list[Experiment]:
-    """The experiments of one cohort."""
+    """The experiments of the cohort of one team in one window."""
     (cohort,) = (cohort for cohort in cohorts if (cohort.team, cohort.window) == (team, window))
     assert len(cohort) == len(cohort.experiments)
     return [measured.experiment for measured in cohort.experiments]
@@ -42,12 +42,12 @@ def present(seen: View) -> list[Experiment]:
         (NOW, False),
     ],
 )
-def test_a_window_includes_its_beginning_and_not_its_end(when: datetime, *, contained: bool) -> None:
+def test_a_window_includes_its_start_and_excludes_its_end(when: datetime, *, contained: bool) -> None:
     expected = [experiment(idea_at=when)] if contained else []
     assert members(view(experiment(idea_at=when)).proposed) == expected
 
 
-def test_a_longer_window_contains_a_shorter_one_in_any_configured_order() -> None:
+def test_a_longer_window_contains_a_shorter_one_whatever_their_order_in_the_settings() -> None:
     ideas = [experiment(idea_at=NOW - timedelta(days=days)) for days in (3, 20, 80)]
     seen = view(*ideas, on=terms("30d", "7d", "90d"))
     counted = {cohort.window: len(cohort.experiments) for cohort in seen.proposed if cohort.team == ORGANISATION}
@@ -61,7 +61,7 @@ def test_a_longer_window_contains_a_shorter_one_in_any_configured_order() -> Non
         experiment(idea_at=at(1), started_at=at(2), first_signal_at=at(3), concluded_at=at(4), shared_at=at(5)),
     ],
 )
-def test_an_experiment_of_the_past_or_of_this_moment_is_present(past: Experiment) -> None:
+def test_an_experiment_whose_instants_are_not_in_the_future_is_present(past: Experiment) -> None:
     assert present(view(past)) == [past]
 
 
@@ -75,7 +75,7 @@ def test_an_experiment_of_the_past_or_of_this_moment_is_present(past: Experiment
         experiment(idea_at=at(1), concluded_at=at(2), shared_at=at(21)),
     ],
 )
-def test_an_experiment_with_an_instant_in_the_future_is_absent_until_then(ahead: Experiment) -> None:
+def test_an_experiment_with_an_instant_in_the_future_is_absent_until_that_instant(ahead: Experiment) -> None:
     seen, later = view(ahead), view(ahead).at(at(22))
     assert present(seen) == []
     assert [measured.experiment for measured in seen.future] == [ahead]
@@ -114,17 +114,17 @@ def test_the_alphabet_breaks_ties_between_first_ideas() -> None:
     assert seen.teams == ["_other", "a", "b"]
 
 
-def test_no_team_is_combined_up_to_the_cap() -> None:
+def test_no_team_is_combined_if_the_number_of_teams_is_within_the_limit() -> None:
     seen = view(*(experiment(idea_at=at(1), team=team) for team in ("a", "b", "")), on=terms(max_teams=2))
     assert (seen.teams, seen.combined_teams) == (["_none", "a", "b"], 0)
 
 
-def test_without_the_organisation_each_experiment_is_in_one_row() -> None:
+def test_apart_from_the_row_of_the_organisation_each_experiment_is_in_one_row() -> None:
     seen = view(experiment(idea_at=at(1), team="ads"), experiment(idea_at=at(1), team="search"))
     assert [cohort.team for cohort in without_organisation(seen.open)] == ["ads", "search"]
 
 
-def test_the_concluded_are_those_with_a_conclusion_in_the_window() -> None:
+def test_the_concluded_experiments_of_a_window_have_their_conclusion_in_it() -> None:
     inside = experiment(idea_at=at(1), concluded_at=at(13))
     before = experiment(idea_at=at(1), concluded_at=at(13) - A_MICROSECOND)
     just_now = experiment(idea_at=at(14), concluded_at=NOW)
@@ -155,16 +155,16 @@ def test_an_abandoned_experiment_is_concluded_and_not_answered() -> None:
     assert members(view(abandoned).answered) == []
 
 
-def test_an_answer_before_the_window_is_not_in_it() -> None:
+def test_an_answer_before_the_start_of_a_window_is_not_in_the_window() -> None:
     assert members(view(experiment(idea_at=at(1), concluded_at=at(2))).answered) == []
 
 
-def test_the_open_experiments_are_those_without_a_conclusion() -> None:
+def test_the_open_experiments_are_the_experiments_without_a_conclusion() -> None:
     still_open = experiment(idea_at=at(1), started_at=at(2))
     assert members(view(still_open, experiment(idea_at=at(1), concluded_at=at(2))).open, window="") == [still_open]
 
 
-def test_the_overdue_are_the_open_experiments_older_than_their_own_teams_threshold() -> None:
+def test_the_overdue_experiments_are_open_and_older_than_the_threshold_of_their_own_team() -> None:
     quick = experiment(idea_at=at(12), team="quick")
     slow = experiment(idea_at=at(1), team="slow")
     seen = view(
@@ -179,7 +179,7 @@ def test_the_overdue_are_the_open_experiments_older_than_their_own_teams_thresho
     assert members(seen.overdue, window="") == [quick, slow]
 
 
-def test_the_forgotten_are_the_open_experiments_without_activity() -> None:
+def test_the_forgotten_experiments_are_open_and_without_recent_activity() -> None:
     inactive = experiment(idea_at=at(1))
     active = experiment(idea_at=at(1), last_activity_at=at(19))
     concluded = experiment(idea_at=at(1), concluded_at=at(2))
@@ -187,13 +187,13 @@ def test_the_forgotten_are_the_open_experiments_without_activity() -> None:
     assert members(seen.forgotten, "search", "") == members(seen.forgotten, window="") == [inactive]
 
 
-def test_the_shared_are_those_shared_in_the_window() -> None:
+def test_the_shared_learnings_of_a_window_are_shared_in_it() -> None:
     shared = experiment(idea_at=at(1), concluded_at=at(2), shared_at=at(14))
     before = experiment(idea_at=at(1), concluded_at=at(2), shared_at=at(3))
     assert members(view(shared, before, experiment(idea_at=at(14))).shared) == [shared]
 
 
-def test_durations_are_in_ascending_order_without_those_that_are_not_known() -> None:
+def test_durations_are_in_ascending_order_and_unknown_durations_are_left_out() -> None:
     seen = view(
         experiment(idea_at=at(1), concluded_at=at(15)),
         experiment(idea_at=at(14), concluded_at=at(15)),
