@@ -1,4 +1,4 @@
-"""Metrics as a scrape gets them, plain and compressed, with lines added."""
+"""An exposition serves the written metrics and added lines, plain and compressed."""
 
 import gzip
 import zlib
@@ -18,7 +18,7 @@ def test_added_lines_appear_in_the_plain_and_the_compressed_metrics(written: byt
         assert gzip.decompress(exposition.gzipped(more)) == written + more
 
 
-def test_compressed_metrics_are_one_gzip_member_because_some_clients_read_only_the_first() -> None:
+def test_compressed_metrics_are_a_single_gzip_member_because_some_clients_read_only_the_first_member() -> None:
     reader = zlib.decompressobj(wbits=31)
     assert reader.decompress(Exposition(b"figures\n" * 1000).gzipped(b"counters\n")).endswith(b"figures\ncounters\n")
     assert reader.eof
@@ -31,12 +31,14 @@ _GAUGES = [
 ]
 
 
-# No sample is -0.
+# Adding 0.0 turns a drawn -0.0 into 0.0.
 @given(
     st.dictionaries(st.text(), st.floats().map(lambda value: value + 0.0)),
     st.dictionaries(st.text(), st.integers(0, 10**6)),
 )
-def test_families_are_written_as_the_library_writes_them(some: dict[str, float], others: dict[str, int]) -> None:
+def test_writing_both_formats_at_once_gives_the_same_bytes_as_the_client_library(
+    some: dict[str, float], others: dict[str, int]
+) -> None:
     labelled = GaugeMetricFamily("loopgauge_labelled", "With labels.", labels=["window", "team"])
     histogram = GaugeHistogramMetricFamily("loopgauge_buckets", "In buckets.", labels=["team"])
     for team, value in [*some.items(), *others.items()]:

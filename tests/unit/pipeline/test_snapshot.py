@@ -1,4 +1,4 @@
-"""A snapshot writes the metrics once, in both formats."""
+"""A snapshot contains the metrics in both exposition formats."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -37,7 +37,7 @@ SEVERAL = View.of(
 
 
 def flat(families: Iterable[Metric]) -> list[tuple[str, tuple[tuple[str, str], ...], float]]:
-    """The samples of families in an order that does not depend on the format."""
+    """The samples of all families, sorted so that the two formats can be compared."""
     return sorted(
         (sample.name, tuple(sorted(sample.labels.items())), float(sample.value))
         for family in families
@@ -45,7 +45,7 @@ def flat(families: Iterable[Metric]) -> list[tuple[str, tuple[tuple[str, str], .
     )
 
 
-def test_both_formats_parse_and_agree_with_the_samples() -> None:
+def test_both_formats_can_be_parsed_and_contain_the_samples_of_the_metrics() -> None:
     made = [family for families in METRICS for family in families(SEVERAL)]
     snapshot = render(SEVERAL)
     text = list(text_string_to_metric_families(snapshot.text.decode()))

@@ -1,4 +1,4 @@
-"""The scorecard in the terminal: words, numbers, samples, and the width of the terminal."""
+"""The terminal shows a scorecard in words and numbers with sample sizes, and fits its lines to the width."""
 
 import re
 from datetime import timedelta
@@ -28,7 +28,7 @@ def line(shown: str, label: str) -> str:
     return re.sub(" +", " ", row).strip()
 
 
-def test_a_row_has_a_value_in_words_and_numbers_with_its_sample() -> None:
+def test_a_row_shows_a_value_in_words_and_numbers_with_its_sample_size() -> None:
     shown = table(example(), 80)
     assert line(shown, "median") == "median about 5 days (5.0 d) n 15"
     assert line(shown, "the default threshold") == "the default threshold about two weeks (14.0 d)"
@@ -46,13 +46,13 @@ def test_each_question_has_its_heading() -> None:
         assert heading in table(example(), 80)
 
 
-def test_a_row_without_a_value_has_the_reason() -> None:
+def test_a_row_without_a_value_shows_the_reason() -> None:
     shown = table(card(Portfolio((), terms("90d")), terms("90d")), 80)
     assert line(shown, "median") == "median none answered"
     assert "No experiment yet. " in shown
 
 
-def test_a_row_has_the_previous_value_with_the_direction_of_the_change() -> None:
+def test_a_row_shows_the_previous_value_and_the_direction_of_the_change() -> None:
     shown = example().model_dump()
     shown["loops"]["open"] |= {"value": 4, "previous": {"value": 3, "n": 3}}
     shown["loops"]["repeated"] |= {"value": 2, "previous": {"value": 3, "n": 3}}
@@ -63,7 +63,7 @@ def test_a_row_has_the_previous_value_with_the_direction_of_the_change() -> None
     assert line(printed, "median").endswith("as before")
 
 
-def test_the_scorecard_of_the_organisation_lists_the_teams_and_that_of_a_team_does_not() -> None:
+def test_the_scorecard_of_the_organisation_lists_the_teams_and_the_scorecard_of_a_team_does_not() -> None:
     (portfolio,) = portfolios(seed=3, many=1)
     given = terms("90d")
     organisation = card(portfolio, given)
@@ -74,7 +74,7 @@ def test_the_scorecard_of_the_organisation_lists_the_teams_and_that_of_a_team_do
 
 
 @pytest.mark.parametrize("width", [40, 80, 93, 300])
-def test_no_line_is_wider_than_the_terminal_from_80_columns_on(width: int) -> None:
+def test_no_line_is_wider_than_the_terminal_if_the_terminal_has_80_columns_or_more(width: int) -> None:
     for portfolio in (Portfolio((), terms("90d")), *portfolios(seed=5, many=40)):
         given = terms("90d", min_sample=portfolio.terms.min_sample, forgotten_after=timedelta(days=3))
         for shown in (table(card(portfolio, given), width), table(example(), width)):

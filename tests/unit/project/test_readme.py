@@ -18,21 +18,21 @@ _ENDINGS = {"counter": "_total", "info": "_info"}
 _OF_A_HISTOGRAM = re.compile("_(bucket|gcount|gsum|count|sum)$")
 
 
-def test_the_readme_has_a_row_for_every_metric_with_its_labels_and_no_other_row() -> None:
+def test_the_readme_has_one_row_for_every_metric_with_its_labels_and_no_other_rows() -> None:
     assert _documented() == _exported()
 
 
-def test_the_readme_has_a_row_for_every_reason_of_an_exclusion() -> None:
+def test_the_readme_has_a_row_for_every_reason_of_exclusions() -> None:
     (table,) = re.findall(r"\| `reason` in `loopgauge_excluded`.*\n\|---.*\n((?:\|.*\n)+)", MANUAL)
     assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == set(KNOWN)
     assert f"`{OTHER_REASONS}`" in table
 
 
 def _documented() -> dict[str, set[str]]:
-    """The labels of each metric with a row, without the values in brackets."""
+    """The labels of each metric in the README. The values of labels, in brackets, are left out."""
     rows = re.findall(r"^\| (`loopgauge_.*?) \|.*\|(.*)\|$", MANUAL, re.MULTILINE)
     entries = [(name, _words(labels)) for names, labels in rows for name in re.findall("loopgauge_[a-z_]+", names)]
-    assert len(dict(entries)) == len(entries), "a metric has two rows"
+    assert len(dict(entries)) == len(entries), "a metric of the README has two rows"
     return dict(entries)
 
 
@@ -41,12 +41,12 @@ def _words(labels: str) -> set[str]:
 
 
 def _exported() -> dict[str, set[str]]:
-    """The labels of each metric, from a scrape of every metric."""
-    # A family without a sample in the scrape is a metric too.
+    """The labels of each metric that the service exports."""
+    # Include metrics that have no sample in the scrape.
     exported: dict[str, set[str]] = {family.name + _ENDINGS.get(family.type, ""): set() for family in _families()}
     for name, labels in catalogue.labels().items():
         exported.setdefault(_OF_A_HISTOGRAM.sub("", name), set()).update(labels - {"le"})
-    # The client library adds `_created` unless the service switches it off.
+    # The client library adds metrics that end in `_created`. The service switches them off when it runs.
     return {
         name: labels
         for name, labels in exported.items()

@@ -25,11 +25,11 @@ def _used(text: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("file", _FILES, ids=lambda file: file.stem)
-def test_actions_are_pinned_and_name_their_versions(file: Path) -> None:
+def test_actions_are_pinned_to_a_commit_and_a_comment_names_the_version(file: Path) -> None:
     assert [used for used in _used(file.read_text()) if not _PINNED.fullmatch(used)] == []
 
 
-def test_an_action_is_the_same_everywhere() -> None:
+def test_an_action_has_the_same_version_in_all_workflows() -> None:
     used = {line for file in _FILES for line in _used(file.read_text())}
     names = [line.partition("@")[0] for line in used]
     assert sorted(set(names)) == sorted(names)
@@ -54,7 +54,7 @@ def test_every_supported_python_and_postgresql_is_tested() -> None:
     assert jobs["postgresql"]["strategy"]["matrix"] == {"postgresql": ["15", "16", "17", "18"]}
 
 
-def test_the_system_tests_run_once() -> None:
+def test_one_job_runs_the_system_tests() -> None:
     runs = [name for name, text in _all_commands().items() if _runs("test", text)]
     assert runs == ["ci: test"]
     commands = "\n".join(_all_commands().values())
@@ -63,7 +63,7 @@ def test_the_system_tests_run_once() -> None:
 
 
 def _commands(job: dict[str, Any]) -> str:
-    """The commands of a job in order: the names of actions, and the lines of scripts."""
+    """The steps of a job in order, as text: the name of each action, and the script of each other step."""
     return "\n".join(step.get("run") or step["uses"].partition("@")[0] for step in job.get("steps", []))
 
 
@@ -93,12 +93,12 @@ def test_every_job_uses_the_pinned_helm() -> None:
     assert set(named) == {".tools/bin/helm"}
 
 
-def test_releases_are_built_without_a_cache() -> None:
-    # Anyone who can write to the cache could change a release.
+def test_the_release_workflow_uses_no_cache() -> None:
+    # A job that can write to the cache could change a release.
     assert "actions/cache" not in (REPOSITORY / ".github" / "workflows" / "release.yml").read_text()
 
 
-def test_a_release_waits_for_the_checks_of_a_change() -> None:
+def test_a_release_needs_the_same_checks_as_a_change() -> None:
     jobs = _jobs(REPOSITORY / ".github" / "workflows" / "release.yml")
     assert jobs["ci"]["uses"] == "./.github/workflows/ci.yml"
     assert set(_before("release", jobs)) == set(jobs) - {"release"}

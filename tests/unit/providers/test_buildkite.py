@@ -1,4 +1,4 @@
-"""Buildkite: signatures, tokens, and observations."""
+"""The Buildkite provider verifies signatures and tokens, and turns payloads into observations."""
 
 import hmac
 import json
@@ -83,7 +83,7 @@ def test_a_signature_is_accepted() -> None:
     verify(signed())
 
 
-def test_the_signature_is_over_the_time_a_dot_and_the_body() -> None:
+def test_the_signature_covers_the_time_a_dot_and_the_body() -> None:
     expected = hmac.new(b"secret", f"{TIME}.".encode() + BODY, sha256).hexdigest()
     verify(f"timestamp={TIME},signature={expected}")
     without_dot = hmac.new(b"secret", TIME.encode() + BODY, sha256).hexdigest()
@@ -100,7 +100,7 @@ def test_the_signature_is_over_the_time_a_dot_and_the_body() -> None:
         f"timestamp={TIME},signature={digest()},version=2",
     ],
 )
-def test_the_parts_of_a_signature_may_be_written_in_several_ways(signature: str) -> None:
+def test_a_signature_may_be_written_in_several_forms(signature: str) -> None:
     verify(signature)
 
 
@@ -139,13 +139,13 @@ def test_a_token_is_accepted_whatever_the_time() -> None:
 
 
 @pytest.mark.parametrize("token", [None, ""])
-def test_without_signature_and_token_nothing_is_accepted(token: str | None) -> None:
+def test_a_delivery_without_signature_and_token_is_refused(token: str | None) -> None:
     with pytest.raises(SignatureRefused, match="X-Buildkite-Signature or X-Buildkite-Token is missing"):
         verify(token=token)
 
 
 @pytest.mark.parametrize("state", ["passed", "failed", "canceled", "not_run", "new in some version"])
-def test_a_build_that_finished(state: str) -> None:
+def test_a_build_that_finished_is_observed(state: str) -> None:
     assert observe(finished(state=state), "build.finished") == [
         observed(conclusion=state, branch="cache-answers"),
         mentioned("branch", "cache-answers"),
@@ -153,17 +153,17 @@ def test_a_build_that_finished(state: str) -> None:
     ]
 
 
-def test_a_build_at_a_block_step_has_a_result() -> None:
+def test_a_build_that_is_blocked_at_a_step_is_finished() -> None:
     assert observe(finished(blocked=True, branch=None, message=None)) == [observed()]
 
 
 @pytest.mark.parametrize("when", ["2026-03-03 09:00:00 UTC", "2026-03-03T10:00:00+01:00", "2026-03-03T09:00:00Z"])
-def test_the_time_of_the_end_may_be_written_in_several_ways(when: str) -> None:
+def test_the_finish_time_may_be_written_in_several_forms(when: str) -> None:
     said = dated(observe(finished(finished_at=when)))
     assert {(one.at, one.at.tzinfo) for one in said} == {(FINISHED, UTC)}
 
 
-def test_the_owner_of_a_fork_is_left_out_of_its_branch() -> None:
+def test_the_owner_of_a_fork_is_removed_from_the_branch() -> None:
     assert observe(finished(branch="somebody:exp/cache", message="")) == [
         observed(branch="exp/cache"),
         mentioned("branch", "exp/cache"),
@@ -171,7 +171,7 @@ def test_the_owner_of_a_fork_is_left_out_of_its_branch() -> None:
 
 
 @pytest.mark.parametrize("pipeline", [None, {}, {"slug": None}, {"slug": ""}])
-def test_a_build_may_be_of_an_unnamed_pipeline_and_have_no_state(pipeline: Any) -> None:
+def test_a_build_without_a_pipeline_name_and_a_state_is_observed(pipeline: Any) -> None:
     payload = {**finished(state=None, branch=None, message=None), "pipeline": pipeline}
     assert observe(payload) == [Observed("finished", COMMIT, FINISHED, {})]
 
@@ -190,7 +190,7 @@ def test_a_build_with_the_required_fields_alone_can_be_read() -> None:
     assert observe({"build": {}}, "build.finished") == Nothing("the build names no commit")
 
 
-def test_the_header_takes_precedence_over_the_body() -> None:
+def test_the_event_in_the_header_takes_precedence_over_the_event_in_the_body() -> None:
     assert observe(finished(), "ping") == Nothing("a ping: the webhook is connected")
 
 
@@ -201,7 +201,7 @@ def test_a_build_in_progress_is_ignored(event: str) -> None:
 
 
 @pytest.mark.parametrize("event", ["job.scheduled", "job.started", "job.finished", "job.activated"])
-def test_a_job_is_ignored_with_advice(event: str) -> None:
+def test_a_job_is_ignored_and_the_reason_names_the_right_event(event: str) -> None:
     assert observe({"job": {"state": "finished"}}, event) == Nothing(
         "a job is one part of a build; choose the event build.finished instead"
     )

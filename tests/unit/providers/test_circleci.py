@@ -1,4 +1,4 @@
-"""CircleCI: signatures and observations."""
+"""The CircleCI provider verifies signatures, and turns payloads into observations."""
 
 import hmac
 import json
@@ -46,18 +46,18 @@ def observe(payload: Any, event: str | None = None) -> Sequence[Observation] | N
 
 
 def vcs(**known: Any) -> dict[str, Any]:
-    """A pipeline of GitHub's OAuth integration."""
+    """The fields of a pipeline that GitHub's OAuth integration triggers."""
     message = {"subject": "ML-12: cache answers", "body": "Closes #45", "author": {"name": "Somebody"}}
     return {"vcs": {"revision": SHA, "branch": "cache-answers", "commit": message, **known}}
 
 
 def triggered(**parameters: Any) -> dict[str, Any]:
-    """A pipeline of the GitHub App or GitLab."""
+    """The fields of a pipeline that the GitHub App or GitLab triggers."""
     return {"trigger_parameters": parameters}
 
 
 def completed(pipeline: Any, **workflow: Any) -> dict[str, Any]:
-    """A workflow that stopped on the third of March, and an event a day later."""
+    """The event of a workflow that stopped on the third of March. The event happened a day later."""
     run = {"name": "tests", "status": "success", "stopped_at": stamp(at(3)), **workflow}
     return {"type": "workflow-completed", "happened_at": stamp(at(4)), "workflow": run, "pipeline": pipeline}
 
@@ -82,7 +82,7 @@ def test_the_signatures_that_circleci_publishes_are_accepted(body: bytes, secret
     "signature",
     [f"v1={DIGEST},v2=abc", f"v2=abc,v1={DIGEST}", f"v2=abc, v1={DIGEST} , v3=...", f"v1={DIGEST.upper()}"],
 )
-def test_the_first_version_is_found_among_several(signature: str) -> None:
+def test_the_signature_of_version_v1_is_found_among_other_versions(signature: str) -> None:
     verify(signature)
 
 
@@ -109,7 +109,7 @@ def test_a_malformed_signature_is_refused_with_the_reason(signature: str | None,
 
 
 @pytest.mark.parametrize("status", ["success", "failed", "error", "canceled", "unauthorized", "new in some version"])
-def test_a_workflow_that_completed(status: str) -> None:
+def test_a_workflow_that_completed_is_observed(status: str) -> None:
     assert observe(completed(vcs(), status=status)) == [
         finished(conclusion=status, branch="cache-answers"),
         mentioned("branch", "cache-answers"),
@@ -117,7 +117,7 @@ def test_a_workflow_that_completed(status: str) -> None:
     ]
 
 
-def test_a_workflow_of_the_github_app() -> None:
+def test_a_workflow_that_the_github_app_triggered_is_observed() -> None:
     git = {"checkout_sha": SHA, "ref": "refs/heads/exp/ml-12", "branch": "exp/ml-12", "tag": ""}
     app = {"commit_sha": SHA, "branch": "exp/ml-12", "commit_message": "Cache answers", "forced": "false"}
     pipeline = triggered(git=git, github_app=app, circleci={"event_type": "push"}, webhook={"body": "{}"})
@@ -130,7 +130,7 @@ def test_a_workflow_of_the_github_app() -> None:
 
 @pytest.mark.parametrize("provider", ["github_app", "gitlab"])
 @pytest.mark.parametrize("field", ["commit_message", "commit_title"])
-def test_a_workflow_described_only_by_its_trigger(provider: str, field: str) -> None:
+def test_a_workflow_of_which_only_the_trigger_is_described_is_observed(provider: str, field: str) -> None:
     trigger = {"commit_sha": SHA.upper(), "branch": "cache-answers", field: "Cache answers"}
     assert observe(completed(triggered(**{provider: trigger}))) == [
         finished(branch="cache-answers"),
@@ -139,7 +139,7 @@ def test_a_workflow_described_only_by_its_trigger(provider: str, field: str) -> 
     ]
 
 
-def test_a_commit_that_was_not_built_gives_neither_branch_nor_message() -> None:
+def test_a_trigger_with_another_commit_gives_neither_branch_nor_message() -> None:
     other = {"commit_sha": "b" * 40, "branch": "main", "commit_message": "ML-13"}
     assert observe(completed(triggered(git={"checkout_sha": SHA}, gitlab=other))) == [finished()]
 
@@ -149,7 +149,7 @@ def test_a_workflow_of_a_tag_has_no_branch() -> None:
     assert observe(completed(triggered(git=git))) == [finished(), mentioned("message", "Release")]
 
 
-def test_a_workflow_without_a_stop_time_stopped_when_the_event_happened() -> None:
+def test_a_workflow_without_a_stop_time_is_dated_by_its_event() -> None:
     assert observe(completed(vcs(branch=None, commit=None), stopped_at=None)) == [finished(at(4))]
 
 
@@ -159,7 +159,7 @@ def test_a_workflow_without_any_time_is_ignored() -> None:
     assert observe(payload) == Nothing("the workflow does not say when it stopped")
 
 
-def test_a_workflow_may_have_neither_name_nor_status() -> None:
+def test_a_workflow_without_a_name_and_a_status_is_observed() -> None:
     observed = observe(completed(vcs(branch="", commit={"subject": None, "body": ""}), name=None, status=None))
     assert observed == [Observed("finished", COMMIT, at(3), {})]
 
@@ -183,7 +183,7 @@ def test_a_workflow_without_a_full_commit_hash_is_ignored(pipeline: Any) -> None
     assert observe(completed(pipeline)) == Nothing("the workflow names no commit")
 
 
-def test_a_job_is_ignored_with_advice() -> None:
+def test_a_job_is_ignored_and_the_reason_names_the_right_event() -> None:
     said = observe({"type": "job-completed", "job": {"status": "success"}, "workflow": {"name": "tests"}})
     assert said == Nothing("a job is one part of a workflow; choose the event workflow-completed instead")
 
@@ -195,11 +195,11 @@ def test_the_header_names_the_event_if_the_body_does_not() -> None:
     assert observe({}, "ping") == Nothing("a ping: the webhook is connected")
 
 
-def test_the_body_takes_precedence_over_the_header() -> None:
+def test_the_event_in_the_body_takes_precedence_over_the_event_in_the_header() -> None:
     assert observe({"type": "ping"}, "workflow-completed") == Nothing("a ping: the webhook is connected")
 
 
-def test_a_build_notification_of_the_old_kind_is_ignored_with_advice() -> None:
+def test_a_build_notification_of_the_old_kind_is_ignored_and_the_reason_names_the_right_event() -> None:
     assert observe({"payload": {"reponame": "app", "status": "failed", "username": "somebody"}}) == Nothing(
         "a build notification of CircleCI's old kind; set up a webhook for workflow-completed"
     )

@@ -1,4 +1,4 @@
-"""CloudEvents in each mode, written by the CNCF's SDK and signed by the Standard Webhooks library."""
+"""The service reads CloudEvents in each mode, as the CNCF's SDK writes and the Standard Webhooks library signs them."""
 
 import base64
 import json
@@ -51,7 +51,7 @@ NOW = at(2)
 
 
 def ours(statement: str = "described", data: Any = None, **attributes: Any) -> CloudEvent:
-    """A `dev.loopgauge.experiment` event of the second of March; the given attributes replace the defaults."""
+    """A `dev.loopgauge.experiment` event of the second of March. Attributes replace the defaults."""
     usual = {
         "id": "1",
         "source": "/pipelines/search",
@@ -64,7 +64,7 @@ def ours(statement: str = "described", data: Any = None, **attributes: Any) -> C
 
 
 def written(statement: str = "described", **attributes: Any) -> dict[str, Any]:
-    """An event as JSON, even one that the SDK refuses to write. An attribute with the value None is omitted."""
+    """An event as JSON, which may be invalid, unlike those of the SDK. Attributes with the value None are omitted."""
     usual = {
         "specversion": "1.0",
         "id": "1",
@@ -81,7 +81,7 @@ def structured(event: Any) -> HTTPMessage:
 
 
 def batched(*events: CloudEvent | dict[str, Any]) -> HTTPMessage:
-    """A batch of events."""
+    """A request with a batch of the given events."""
     bodies = [
         to_structured_event(one).body if isinstance(one, CloudEvent) else json.dumps(one).encode() for one in events
     ]
@@ -89,7 +89,7 @@ def batched(*events: CloudEvent | dict[str, Any]) -> HTTPMessage:
 
 
 def delivery(message: HTTPMessage, received_at: datetime = NOW) -> Delivery:
-    """The delivery of a message."""
+    """The stored delivery of a request."""
     kept = {name: value for name, value in message.headers.items() if name in CLOUDEVENTS.kept_headers}
     return Delivery("cloudevents", "cloudevents", "1", kept, message.body, received_at)
 
@@ -99,7 +99,7 @@ def observe(message: HTTPMessage, received_at: datetime = NOW) -> Sequence[Obser
 
 
 def said(statement: str, data: Any = None, **attributes: Any) -> Sequence[Observation] | Nothing:
-    """The observations of an event, which are the same in both modes."""
+    """The observations of an event, after a check that they are the same in structured and in binary mode."""
     event = ours(statement, data, **attributes)
     in_json, in_headers = observe(to_structured_event(event)), observe(to_binary_event(event))
     assert in_json == in_headers
@@ -111,7 +111,7 @@ def declared(field: FieldName, value: str) -> Declared:
 
 
 def invalid(message: HTTPMessage, now: datetime = NOW) -> str:
-    """The invalid field, which both `separate` and `observe` name."""
+    """The name of the invalid field, after a check that `separate` and `observe` raise the same error."""
     with pytest.raises(InvalidEvent) as refused:
         separate(message.headers, message.body, now)
     with pytest.raises(InvalidEvent) as failed:
@@ -124,7 +124,7 @@ def invalid(message: HTTPMessage, now: datetime = NOW) -> str:
 
 
 def signed(body: bytes = BODY, when: datetime = NOW, key: str = KEY, message_id: str = "msg_1") -> dict[str, str]:
-    """Headers that the Standard Webhooks library signs."""
+    """The headers of a request that the Standard Webhooks library signs."""
     return {
         "webhook-id": message_id,
         "webhook-timestamp": str(int(when.timestamp())),
@@ -146,7 +146,7 @@ def test_the_example_of_the_standard_webhooks_specification_is_accepted() -> Non
     CLOUDEVENTS.verify(headers, b'{"test": 2432232314}', [secret], datetime.fromtimestamp(1614265330, UTC))
 
 
-def test_a_signature_by_the_library_of_standard_webhooks_is_accepted() -> None:
+def test_a_signature_that_the_standard_webhooks_library_makes_is_accepted() -> None:
     verify(signed())
 
 
@@ -155,7 +155,7 @@ def test_one_right_signature_among_several_is_enough() -> None:
     verify({**signed(), "webhook-signature": both})
 
 
-def test_a_secret_without_the_prefix_is_the_key_in_base64_or_as_it_is() -> None:
+def test_a_secret_without_the_prefix_is_the_key_in_base64_or_in_plain_text() -> None:
     bare = KEY.removeprefix("whsec_")
     verify(signed(), secrets=[bare])
     verify(signed(key=base64.b64encode(b"just words").decode()), secrets=["just words"])
@@ -182,7 +182,7 @@ BY_TYPE: Mapping[str, Sequence[LifecycleEvent]] = {
 
 
 @pytest.mark.parametrize("statement", BY_TYPE)
-def test_each_type_states_its_event_and_marks_its_subject(statement: str) -> None:
+def test_each_type_of_event_becomes_its_lifecycle_event_and_marks_its_subject_as_an_experiment(statement: str) -> None:
     assert said(statement) == [Stated((MARKED, *BY_TYPE[statement]))]
 
 
@@ -216,7 +216,7 @@ WITH_DATA: Mapping[str, Sequence[LifecycleEvent]] = {
 
 
 @pytest.mark.parametrize("statement", WITH_DATA)
-def test_every_type_declares_each_field_of_the_data_once(statement: str) -> None:
+def test_each_type_of_event_declares_every_field_of_its_data_once(statement: str) -> None:
     assert said(statement, ALL_DATA) == [Stated((MARKED, *WITH_DATA[statement], *ALL_DECLARED)), ALL_LINKED]
 
 
@@ -244,7 +244,9 @@ DATA: Sequence[tuple[dict[str, Any], Sequence[LifecycleEvent]]] = [
 
 
 @pytest.mark.parametrize(("data", "expected"), DATA, ids=lambda one: str(one)[:40] if isinstance(one, dict) else "")
-def test_each_field_of_the_data_by_itself(data: dict[str, Any], expected: Sequence[LifecycleEvent]) -> None:
+def test_each_field_of_the_data_declares_its_own_value(
+    data: dict[str, Any], expected: Sequence[LifecycleEvent]
+) -> None:
     assert said("described", data) == [Stated((MARKED, *expected))]
 
 
@@ -255,13 +257,13 @@ def test_a_conclusion_contains_its_outcome(outcome: str) -> None:
 
 
 @pytest.mark.parametrize("result", ["success", "failure"])
-def test_a_first_result_contains_its_value(result: Any) -> None:
+def test_a_first_result_is_a_success_or_a_failure(result: Any) -> None:
     assert said("signalled", {"result": result}) == [Stated((MARKED, Signalled(SUBJECT, at(2), result)))]
 
 
 @pytest.mark.parametrize("subject", [COMMIT, "branch:acme/app@exp/Cache", "run:acme/app/7"])
 @pytest.mark.parametrize("statement", BY_TYPE)
-def test_a_commit_a_branch_or_a_run_is_not_marked(statement: str, subject: str) -> None:
+def test_a_commit_a_branch_or_a_run_is_not_marked_as_an_experiment(statement: str, subject: str) -> None:
     (stated,) = observed(said(statement, subject=subject))
     assert isinstance(stated, Stated)
     assert [type(event) for event in stated.events] == [type(event) for event in BY_TYPE[statement]]
@@ -275,11 +277,11 @@ def observed(what: Sequence[Observation] | Nothing) -> Sequence[Observation]:
 
 
 @pytest.mark.parametrize("subject", ["github:acme/app!7", "jira:ML-12", "key:Cache-answers"])
-def test_any_other_subject_is_marked(subject: str) -> None:
+def test_any_other_subject_is_marked_as_an_experiment(subject: str) -> None:
     assert said("described", subject=subject) == [Stated((Declared(Ref(subject), at(2), "experiment", "true", "api"),))]
 
 
-def test_a_pipeline_links_its_commit_to_the_experiment() -> None:
+def test_an_event_about_a_commit_may_link_the_commit_to_an_experiment() -> None:
     assert said("signalled", {"result": "success", "links": [SUBJECT]}, subject="commit:" + "A" * 40) == [
         Stated((Signalled(COMMIT, at(2), "success"),)),
         Linked(COMMIT, "api", COMMIT, frozenset({SUBJECT}), at(2)),
@@ -297,7 +299,7 @@ def test_a_subject_is_named_by_its_canonical_reference() -> None:
     assert said("described", subject=" github:Acme/App#45 ") == [Stated((MARKED,))]
 
 
-def test_an_event_without_a_time_happened_when_it_was_received() -> None:
+def test_an_event_without_a_time_is_dated_by_its_receipt() -> None:
     for message in (
         structured(written(time=None)),
         batched(written(time=None)),
@@ -315,7 +317,7 @@ def test_a_time_is_converted_to_utc() -> None:
     assert {(event.occurred_at, event.occurred_at.tzinfo) for event in stated.events} == {(at(2), UTC)}
 
 
-def test_a_time_may_be_written_to_the_nanosecond() -> None:
+def test_a_time_may_have_nanoseconds() -> None:
     when = at(2, "08:59:59.123457")
     assert observe(structured(written(time="2026-03-02T08:59:59.123456789Z"))) == [
         Stated((Declared(SUBJECT, when, "experiment", "true", "api"),))
@@ -323,7 +325,7 @@ def test_a_time_may_be_written_to_the_nanosecond() -> None:
 
 
 @pytest.mark.parametrize("ahead", [timedelta(minutes=5), timedelta(days=-20_000)])
-def test_a_past_time_and_one_up_to_five_minutes_ahead_are_accepted(ahead: timedelta) -> None:
+def test_a_time_in_the_past_or_up_to_five_minutes_in_the_future_is_accepted(ahead: timedelta) -> None:
     when = at(2) + ahead
     assert said("proposed", time=when) == [
         Stated((Declared(SUBJECT, when, "experiment", "true", "api"), Proposed(SUBJECT, when)))
@@ -344,7 +346,7 @@ def test_a_past_time_and_one_up_to_five_minutes_ahead_are_accepted(ahead: timede
         "",
     ],
 )
-def test_an_invalid_time_is_named(wrong: str) -> None:
+def test_an_invalid_time_is_refused_and_the_error_names_it(wrong: str) -> None:
     assert invalid(structured(written(time=wrong))) == "time"
     assert invalid(batched(written(time=None), written(time=wrong))) == "[1].time"
     headers = {f"ce-{name}": value for name, value in written(time=wrong).items()}
@@ -394,7 +396,7 @@ ATTRIBUTES: Sequence[tuple[str, Any]] = [
 
 
 @pytest.mark.parametrize(("name", "value"), ATTRIBUTES, ids=lambda one: repr(one)[:30])
-def test_an_attribute_that_is_missing_or_malformed_is_named(name: str, value: Any) -> None:
+def test_a_missing_or_malformed_attribute_is_refused_and_the_error_names_it(name: str, value: Any) -> None:
     event = written(**{name: value})
     assert invalid(structured(event)) == name
     assert invalid(batched(written(), event)) == f"[1].{name}"
@@ -408,7 +410,9 @@ IN_HEADERS = {"specversion", "id", "source", "type", "subject"}
     [(name, value) for name, value in ATTRIBUTES if name in IN_HEADERS and isinstance(value, str | None)],
     ids=lambda one: repr(one)[:30],
 )
-def test_an_attribute_that_is_missing_or_malformed_in_the_headers_is_named(name: str, value: str | None) -> None:
+def test_a_missing_or_malformed_attribute_in_the_headers_is_refused_and_the_error_names_it(
+    name: str, value: str | None
+) -> None:
     headers = {f"ce-{name}": value for name, value in written().items()}
     if value is None:
         del headers[f"ce-{name}"]
@@ -459,7 +463,7 @@ WRONG_DATA: Sequence[tuple[Any, str]] = [
 
 
 @pytest.mark.parametrize(("data", "field"), WRONG_DATA, ids=lambda one: repr(one)[:40])
-def test_invalid_data_is_named(data: Any, field: str) -> None:
+def test_invalid_data_is_refused_and_the_error_names_the_field(data: Any, field: str) -> None:
     in_base64 = base64.b64encode(json.dumps(data).encode()).decode()
     assert invalid(structured(written(data=data))) == field
     assert invalid(structured(written(data_base64=in_base64))) == field
@@ -470,7 +474,7 @@ def test_invalid_data_is_named(data: Any, field: str) -> None:
 @pytest.mark.parametrize(
     "body", [b"{", b"title=Cache", b"\xff", b'{"title": "\xff"}', b'{"title": "\\ud800"}', b"[" * 100_000]
 )
-def test_data_that_is_not_json_is_named(body: bytes) -> None:
+def test_data_that_is_not_json_is_refused_and_the_error_names_the_data(body: bytes) -> None:
     assert invalid(HTTPMessage(to_binary_event(ours()).headers, body)) == "data"
 
 
@@ -478,7 +482,7 @@ def test_data_that_is_not_json_is_named(body: bytes) -> None:
     "content_type",
     ["application/json", "Application/JSON; charset=utf-8", "text/json", "application/vnd.acme.cache+json; v=1", ""],
 )
-def test_data_of_any_kind_of_json_is_read(content_type: str) -> None:
+def test_data_of_any_json_content_type_is_read(content_type: str) -> None:
     expected = [Stated((MARKED, declared("title", "Cache")))]
     assert observe(structured(written(data={"title": "Cache"}, datacontenttype=content_type))) == expected
     headers = {**to_binary_event(ours()).headers, "content-type": content_type}
@@ -507,7 +511,7 @@ def test_data_in_base64_is_read() -> None:
 
 @pytest.mark.parametrize("name", ["subject", "time", "datacontenttype", "data", "data_base64", "dataschema"])
 @pytest.mark.parametrize("null", [True, False])
-def test_an_optional_attribute_that_is_null_or_left_out_changes_nothing(name: str, null: bool) -> None:
+def test_an_optional_attribute_may_be_null_or_absent(name: str, null: bool) -> None:
     event = written() | ({name: None} if null else {})
     if not null:
         event.pop(name, None)
@@ -517,7 +521,7 @@ def test_an_optional_attribute_that_is_null_or_left_out_changes_nothing(name: st
         assert observe(structured(event)) == [Stated((MARKED,))]
 
 
-def test_unknown_attributes_are_skipped() -> None:
+def test_unknown_attributes_are_ignored() -> None:
     extended = ours(traceparent="00-0af7", dataschema="https://example.com/schema", sequence="7")
     assert observe(to_structured_event(extended)) == observe(to_binary_event(extended)) == [Stated((MARKED,))]
 
@@ -534,7 +538,7 @@ def test_unknown_attributes_are_skipped() -> None:
         ("key:%2520", "key:%20"),
     ],
 )
-def test_a_header_is_unquoted_and_percent_decoded_once(header: str, meant: str) -> None:
+def test_the_quotes_and_the_percent_encoding_of_a_header_are_decoded_once(header: str, meant: str) -> None:
     headers = {**to_binary_event(ours()).headers, "ce-subject": header}
     assert observe(HTTPMessage(headers, b"")) == [Stated((Declared(Ref(meant), at(2), "experiment", "true", "api"),))]
 
@@ -545,7 +549,7 @@ def test_an_attribute_that_the_sdk_encodes_is_decoded() -> None:
 
 
 @pytest.mark.parametrize("header", ["key:%FF", "key:\u00ff", "key:\N{ROCKET}", "key:%00", "%20", '"'])
-def test_a_header_that_is_not_utf_8_is_named(header: str) -> None:
+def test_a_header_that_is_not_utf_8_is_refused_and_the_error_names_it(header: str) -> None:
     assert invalid(HTTPMessage({**to_binary_event(ours()).headers, "ce-subject": header}, b"")) == "subject"
 
 
@@ -565,7 +569,7 @@ FOREIGN = ("dev.cdevents.pipelinerun.finished.0.2.0", "com.github.push", "dev.lo
 
 
 @pytest.mark.parametrize("kind", FOREIGN)
-def test_an_event_of_another_type_is_ignored_and_needs_no_other_field(kind: str) -> None:
+def test_an_event_of_another_type_is_ignored_whatever_its_other_fields(kind: str) -> None:
     nothing = Nothing(f"CloudEvents of type `{kind}` say nothing about experiments")
     event = CloudEvent(
         {"id": "1", "source": "/x", "type": kind, "time": at(2, "10:00:00"), "datacontenttype": "text/plain"}, "words"
@@ -574,7 +578,7 @@ def test_an_event_of_another_type_is_ignored_and_needs_no_other_field(kind: str)
     assert observe(batched(event, event)) == nothing
 
 
-def test_a_batch_of_foreign_events_names_ten_of_their_types() -> None:
+def test_the_reason_for_an_ignored_batch_of_other_types_names_ten_of_the_types() -> None:
     kinds = [f"com.example.{number}" for number in range(20)]
     message = batched(*(written(type=kind) for kind in kinds))
     named = ", ".join(f"`{kind}`" for kind in kinds[:10])
@@ -585,7 +589,7 @@ def test_an_empty_batch_is_ignored() -> None:
     assert observe(batched()) == Nothing("an empty batch")
 
 
-def test_a_batch_is_read_as_its_events_in_order() -> None:
+def test_the_events_of_a_batch_are_read_in_order() -> None:
     message = batched(ours("proposed"), written(type="com.example.other"), ours("started", {"links": ["key:a"]}))
     assert observe(message) == [
         Stated((MARKED, Proposed(SUBJECT, at(2)))),
@@ -595,18 +599,18 @@ def test_a_batch_is_read_as_its_events_in_order() -> None:
 
 
 @pytest.mark.parametrize(("element", "field"), [(5, "[1]"), (None, "[1]"), ([], "[1]"), ({}, "[1].specversion")])
-def test_an_invalid_element_of_a_batch_is_named_by_its_place(element: Any, field: str) -> None:
+def test_the_error_for_an_invalid_element_of_a_batch_names_its_position(element: Any, field: str) -> None:
     assert invalid(batched(written(), element)) == field
 
 
-def test_a_batch_has_a_thousand_events_at_most() -> None:
+def test_a_batch_may_contain_a_thousand_events_at_most() -> None:
     most = [written(id=str(number)) for number in range(MOST_EVENTS)]
     message = batched(*most)
     assert len(separate(message.headers, message.body, at(2))) == len(observed(observe(message))) == 1000
     assert invalid(batched(*most, written())) == ""
 
 
-def test_a_batch_of_millions_is_refused_without_decoding_all_of_it() -> None:
+def test_a_batch_of_a_million_events_is_refused_before_all_of_it_is_decoded() -> None:
     message = HTTPMessage({"content-type": BATCHED}, b"[" + b"1," * 1_000_000 + b"1]")
     tracemalloc.start()
     try:
@@ -617,7 +621,7 @@ def test_a_batch_of_millions_is_refused_without_decoding_all_of_it() -> None:
 
 
 @pytest.mark.parametrize("event", [[], 5, "event", None])
-def test_a_structured_event_is_an_object_and_a_batch_an_array(event: Any) -> None:
+def test_a_structured_event_that_is_not_an_object_or_a_batch_that_is_not_an_array_is_refused(event: Any) -> None:
     assert invalid(structured(event)) == ""
     assert invalid(HTTPMessage({"content-type": BATCHED}, json.dumps({"events": event}).encode())) == ""
 
@@ -644,14 +648,16 @@ def test_a_body_that_is_not_json_is_unreadable(content_type: str, body: bytes) -
         {"ce-id": "1", "ce-type": OURS + "proposed", "ce-source": "/a"},
     ],
 )
-def test_a_request_without_an_event_is_refused_with_the_expected_headers(headers: dict[str, str]) -> None:
+def test_a_request_without_an_event_is_refused_and_the_error_names_the_expected_headers(
+    headers: dict[str, str],
+) -> None:
     with pytest.raises(NoCloudEvent, match=r"application/cloudevents\+json .* ce-specversion"):
         separate(headers, BODY, at(2))
     with pytest.raises(UnreadableDelivery, match=r"application/cloudevents\+json .* ce-specversion"):
         observe(HTTPMessage(headers, BODY))
 
 
-def test_each_event_of_a_request_is_a_delivery_of_its_own_with_the_same_observations() -> None:
+def test_each_event_of_a_request_becomes_its_own_delivery_with_the_same_observations() -> None:
     events = [ours("proposed", id="a"), ours("concluded", {"outcome": "worked"}, id="b", source="urn:x")]
     request = batched(*events)
     kept = separate({**request.headers, "authorization": "Bearer t0ken"}, request.body, at(2))
@@ -661,7 +667,7 @@ def test_each_event_of_a_request_is_a_delivery_of_its_own_with_the_same_observat
     assert [observation for one in each for observation in observed(one)] == observe(request)
 
 
-def test_an_event_is_the_same_in_every_mode() -> None:
+def test_an_event_has_the_same_delivery_id_in_every_mode() -> None:
     event = ours("proposed", {"title": "Cache"}, id="naïve 1", source="/naïve")
     ids = set()
     for message in (to_structured_event(event), to_binary_event(event), batched(event)):
@@ -671,7 +677,7 @@ def test_an_event_is_the_same_in_every_mode() -> None:
     assert ids == {"/naïve naïve 1"}
 
 
-def test_two_pairs_of_source_and_id_never_have_the_same_delivery_id() -> None:
+def test_events_that_differ_in_source_or_id_never_have_the_same_delivery_id() -> None:
     one, other = (
         separate({"content-type": STRUCTURED}, structured(written(source=source, id=number)).body, at(2))
         for source, number in (("/a", "b c"), ("/a", " b c"))
@@ -682,12 +688,12 @@ def test_two_pairs_of_source_and_id_never_have_the_same_delivery_id() -> None:
 
 @pytest.mark.parametrize("text", [" ", "https://", "\\", '"\\', "%"])
 def test_long_texts_are_read_in_linear_time(text: str) -> None:
-    # Four times the length takes four times as long, and sixteen times if the time is quadratic.
+    # A text of four times the length takes four times as long to read, or sixteen times if the time is quadratic.
     assert _cpu_seconds(text, 40_000) < 10 * _cpu_seconds(text, 10_000)
 
 
 def _cpu_seconds(text: str, length: int) -> float:
-    """The shortest of several times for events with such a long text."""
+    """The shortest of three measurements of the CPU time that events with a text of this length take."""
     long = text * (length // len(text)) + "_"
     headers = {f"ce-{name}": long for name in ("id", "source", "type", "subject", "time")}
     requests = [
@@ -709,7 +715,7 @@ READ = [json.loads(path.read_text("utf-8")) for path in sorted(CDEVENTS.rglob("*
 REAL = [payload for payload in READ if "context" in payload]
 
 
-@pytest.mark.skipif(not REAL, reason="the corpus of real payloads is kept beside the repository, not in it")
+@pytest.mark.skipif(not REAL, reason="the corpus of real payloads is not installed beside the repository")
 def test_a_published_cdevent_in_a_cloudevent_is_ignored_and_the_reason_names_its_type() -> None:
     for payload in REAL:
         context = payload["context"]
@@ -721,7 +727,7 @@ def test_a_published_cdevent_in_a_cloudevent_is_ignored_and_the_reason_names_its
 
 
 @given(nearly_right(lambda: [written(statement, data=ALL_DATA) for statement in BY_TYPE]))
-def test_an_event_that_separate_accepts_is_understood_later(event: dict[str, Any]) -> None:
+def test_an_event_that_is_accepted_on_receipt_is_always_understood_later(event: dict[str, Any]) -> None:
     message = structured(event)
     try:
         (kept,) = separate(message.headers, message.body, at(2))

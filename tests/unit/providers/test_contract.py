@@ -50,7 +50,7 @@ def verify(
     secrets: Sequence[bytes] | None = None,
     later: timedelta = timedelta(0),
 ) -> None:
-    """Verify a body with the secret of the scheme, or with other secrets."""
+    """Verify a body with the given secrets, or with the secret of the scheme."""
     scheme = SCHEMES[source]
     own = [scheme.secret.encode()]
     PROVIDERS[scheme.provider].verify(proof, body, own if secrets is None else secrets, SENT + later)
@@ -61,12 +61,12 @@ def proof_of(source: str) -> dict[str, str]:
 
 
 def proofs() -> list[tuple[str, str]]:
-    """Each header of each scheme."""
+    """Pairs of a scheme and one of its proof headers."""
     return [(source, header) for source in SCHEMES for header in proof_of(source)]
 
 
 def is_dated(source: str) -> bool:
-    """Whether the scheme signs the time."""
+    """Whether the proof of the scheme depends on the time."""
     return SCHEMES[source].prove(BODY, at(2)) != SCHEMES[source].prove(BODY, at(3))
 
 
@@ -88,32 +88,32 @@ def is_understood_or_unreadable(name: str, headers: Mapping[str, str], body: byt
 
 
 def without_texts(said: Sequence[Observation] | Nothing) -> str:
-    """The observations without the texts that people wrote, and without the owners of forks in references."""
+    """The observations as text, without the texts that people wrote and without the owners of forks in references."""
     told = [] if isinstance(said, Nothing) else [one for one in said if not isinstance(one, Commented | Mentioned)]
     return f"{said if isinstance(said, Nothing) else told}".replace(f"{ACCOUNT}/", "").lower()
 
 
-def test_every_provider_is_listed_under_its_name_and_the_tests_sign_with_each() -> None:
+def test_every_provider_is_listed_under_its_name_and_has_a_scheme_in_the_tests() -> None:
     assert {name: provider.name for name, provider in PROVIDERS.items()} == {name: name for name in PROVIDERS}
     assert {scheme.provider for scheme in SCHEMES.values()} == set(PROVIDERS)
     assert set(EVENT_HEADERS) == set(KEPT_HEADERS) == set(PROVIDERS)
 
 
 @every_provider
-def test_a_provider_keeps_the_headers_that_it_reads_and_none_that_proves(name: str) -> None:
+def test_a_provider_stores_the_headers_that_it_reads_and_never_a_proof_header(name: str) -> None:
     assert PROVIDERS[name].kept_headers == {"content-type"} | KEPT_HEADERS[name]
     assert not PROVIDERS[name].kept_headers & SECRETS
 
 
 @every_scheme
-def test_the_proof_headers_are_all_that_a_scheme_needs(source: str) -> None:
+def test_a_scheme_needs_no_headers_except_the_kept_ones_and_the_proof_headers(source: str) -> None:
     provider = PROVIDERS[SCHEMES[source].provider]
     read = provider.kept_headers | provider.proof_headers
     verify(source, {name: value for name, value in proof_of(source).items() if name in read})
 
 
 @every_provider
-def test_the_openapi_document_describes_the_headers_that_prove(name: str) -> None:
+def test_the_openapi_document_describes_only_proof_headers(name: str) -> None:
     provider = PROVIDERS[name]
     for scheme in provider.security_schemes.values():
         assert scheme.get("name", "authorization").lower() in provider.proof_headers
@@ -128,13 +128,13 @@ def test_the_previous_secret_is_accepted_until_it_is_removed(source: str) -> Non
 
 @every_scheme
 @pytest.mark.parametrize("secrets", [[], [b"another secret"], [b"another secret", b"and another"]], ids=len)
-def test_nothing_is_accepted_without_the_right_secret(source: str, secrets: list[bytes]) -> None:
+def test_no_proof_is_accepted_without_the_right_secret(source: str, secrets: list[bytes]) -> None:
     with pytest.raises(SignatureRefused):
         verify(source, proof_of(source), secrets=secrets)
 
 
 @pytest.mark.parametrize(("source", "header"), proofs())
-def test_nothing_is_accepted_without_one_of_the_proof_headers(source: str, header: str) -> None:
+def test_a_delivery_that_lacks_one_proof_header_is_refused(source: str, header: str) -> None:
     proof = proof_of(source)
     del proof[header]
     with pytest.raises(SignatureRefused):
@@ -170,7 +170,9 @@ def test_a_signature_is_valid_for_one_body_only(source: str) -> None:
 
 @every_scheme
 @pytest.mark.parametrize("apart", [timedelta(minutes=5), timedelta(minutes=-5)])
-def test_a_signature_is_valid_for_five_minutes_and_an_undated_one_for_good(source: str, apart: timedelta) -> None:
+def test_a_proof_that_covers_the_time_is_valid_for_five_minutes_and_any_other_proof_forever(
+    source: str, apart: timedelta
+) -> None:
     verify(source, proof_of(source), later=apart)
     if not is_dated(source):
         verify(source, proof_of(source), later=100 * apart)
@@ -208,7 +210,7 @@ UNPARSED = b"\xff not JSON"
         ("cloudevents", {"ce-id": "", "ce-source": "/a"}, b"\n"),
     ],
 )
-def test_the_delivery_id_is_the_senders_or_a_hash_of_the_event_and_the_unparsed_body(
+def test_the_delivery_id_comes_from_the_sender_or_is_a_hash_of_the_event_name_and_the_unparsed_body(
     name: str, headers: dict[str, str], expected: str | bytes
 ) -> None:
     hashed = expected if isinstance(expected, str) else sha256(expected + UNPARSED).hexdigest()
@@ -216,7 +218,7 @@ def test_the_delivery_id_is_the_senders_or_a_hash_of_the_event_and_the_unparsed_
 
 
 @every_provider
-def test_a_redelivery_has_the_same_id_and_another_body_another_one(name: str) -> None:
+def test_a_redelivery_has_the_same_id_and_a_delivery_with_another_body_has_another_id(name: str) -> None:
     bodies = {example.body: example for example in examples(name)}
     ids = {PROVIDERS[name].delivery_id(example.headers, body) for body, example in bodies.items()}
     assert ids == {PROVIDERS[name].delivery_id(example.headers, body) for body, example in bodies.items()}
@@ -224,7 +226,7 @@ def test_a_redelivery_has_the_same_id_and_another_body_another_one(name: str) ->
 
 
 @every_provider
-def test_the_document_is_the_body(name: str) -> None:
+def test_the_document_of_a_delivery_is_its_body(name: str) -> None:
     assert PROVIDERS[name].document(delivery(name, {}, BODY)) == BODY
 
 
@@ -300,7 +302,7 @@ def test_a_time_with_an_offset_is_converted_to_utc(name: str) -> None:
         ),
     ],
 )
-def test_an_event_that_is_not_used_is_ignored_with_the_reason(
+def test_an_unused_event_is_ignored_with_a_reason(
     name: str, headers: dict[str, str], payload: Any, reason: str
 ) -> None:
     assert observe(name, headers, json.dumps(payload).encode()) == Nothing(reason)
@@ -323,7 +325,7 @@ def test_no_observation_names_a_person(name: str) -> None:
 
 @st.composite
 def deliveries(draw: st.DrawFn, name: str) -> tuple[Mapping[str, str], bytes]:
-    """A delivery that is nearly right, or any JSON under the headers of any event."""
+    """Draw a delivery that is almost valid, or any JSON with the headers of any event."""
     if draw(st.booleans()):
         return draw(st.sampled_from(EVENT_HEADERS[name])), json.dumps(draw(JSON)).encode()
     example: Example = draw(st.sampled_from(examples(name)))

@@ -1,4 +1,4 @@
-"""GitHub: signatures and observations."""
+"""The GitHub provider verifies signatures, and turns payloads into observations."""
 
 import json
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ BRANCH = Ref("branch:acme/app@cache-answers")
 
 PUBLISHED_BODY = b"Hello, World!"
 PUBLISHED_DIGEST = "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
-"""The example in GitHub's "Validating webhook deliveries", made with the secret of the same page."""
+"""The example in GitHub's "Validating webhook deliveries". Its key is the secret on the same page."""
 
 
 def observe(request: GitHubRequest) -> Sequence[Observation] | Nothing:
@@ -117,7 +117,7 @@ ACTIVE = Observed("active", ITEM, at(5))
 
 
 def links(pull: PullRequest, channel: str) -> list[Linked]:
-    """The links of a pull request on one channel."""
+    """The observed links of a pull request on one channel."""
     said = observed(pull.event("edited", at(6)))
     return [one for one in said if isinstance(one, Linked) and one.channel == channel]
 
@@ -132,7 +132,7 @@ def label_changed(kind: Kind, subject: Ref, label: str, when: datetime) -> Obser
 def comment(
     action: str = "created", association: str = "MEMBER", *, on_pull_request: bool = False, body: str | None = "Nice."
 ) -> GitHubRequest:
-    """A comment of the third of March. Its issue or pull request was updated later."""
+    """A comment of the third of March. The payload shows a later update of its issue or pull request."""
     issue = {"number": 7 if on_pull_request else 45, "created_at": stamp(at(1)), "updated_at": stamp(at(9))}
     return github(
         "issue_comment",
@@ -151,7 +151,7 @@ def repository_event(action: str, changes: Any, **more: Any) -> GitHubRequest:
 
 
 def least_issue_event(**issue: Any) -> dict[str, Any]:
-    """An event with only the required fields."""
+    """The payload of an issue event with only the required fields."""
     return {
         "action": "opened",
         "issue": {"number": 45, "created_at": "2026-03-01T09:00:00Z", **issue},
@@ -178,12 +178,12 @@ def test_the_signature_that_github_publishes_is_accepted() -> None:
     GITHUB.verify({"x-hub-signature-256": f"sha256={PUBLISHED_DIGEST}"}, PUBLISHED_BODY, [SECRET.encode()], at(2))
 
 
-def test_hexadecimal_digits_may_be_capital() -> None:
+def test_the_digits_of_a_signature_may_be_upper_case() -> None:
     headers = {"x-hub-signature-256": f"sha256={PUBLISHED_DIGEST.upper()}"}
     GITHUB.verify(headers, PUBLISHED_BODY, [SECRET.encode()], at(2))
 
 
-def test_a_good_signature_is_accepted_beside_a_legacy_one() -> None:
+def test_a_valid_signature_is_accepted_beside_a_legacy_signature() -> None:
     headers = {"x-hub-signature-256": f"sha256={PUBLISHED_DIGEST}", "x-hub-signature": "sha1=nonsense"}
     GITHUB.verify(headers, PUBLISHED_BODY, [SECRET.encode()], at(2))
 
@@ -208,11 +208,11 @@ def test_a_malformed_signature_is_refused_with_the_reason(headers: dict[str, str
         GITHUB.verify(headers, PUBLISHED_BODY, [SECRET.encode()], at(2))
 
 
-def test_an_opened_issue() -> None:
+def test_an_opened_issue_is_observed() -> None:
     assert observe(Issue(created_at=at(1)).opened()) == [seen(at(1), "experiment"), item("created", at(1))]
 
 
-def test_a_labeled_issue() -> None:
+def test_a_label_added_to_an_issue_is_observed() -> None:
     _, request = Issue(created_at=at(1)).labeled("outcome:failed", at(2))
     assert observe(request) == [
         seen(at(2), "experiment", "outcome:failed"),
@@ -221,7 +221,7 @@ def test_a_labeled_issue() -> None:
     ]
 
 
-def test_an_unlabeled_issue() -> None:
+def test_a_label_removed_from_an_issue_is_observed() -> None:
     _, request = Issue(created_at=at(1)).unlabeled("experiment", at(2))
     assert observe(request) == [
         seen(at(2)),
@@ -230,12 +230,12 @@ def test_an_unlabeled_issue() -> None:
     ]
 
 
-def test_an_issue_that_loses_a_deleted_label_is_not_unlabelled() -> None:
+def test_an_unlabeled_event_without_a_label_removes_no_label() -> None:
     request = github("issues", {**least_issue_event(), "action": "unlabeled"})
     assert observe(request) == observe(github("issues", least_issue_event()))
 
 
-def test_an_assigned_issue() -> None:
+def test_the_assignment_of_an_issue_is_observed() -> None:
     assert observe(Issue(created_at=at(1)).assigned(at(2))) == [
         seen(at(2), "experiment"),
         item("created", at(1)),
@@ -243,7 +243,7 @@ def test_an_assigned_issue() -> None:
     ]
 
 
-def test_a_deleted_issue() -> None:
+def test_the_deletion_of_an_issue_is_observed() -> None:
     assert observe(Issue(created_at=at(1)).event("deleted", at(2))) == [
         seen(at(2), "experiment"),
         item("created", at(1)),
@@ -252,7 +252,7 @@ def test_a_deleted_issue() -> None:
 
 
 @pytest.mark.parametrize("reason", ["completed", "not_planned", "duplicate"])
-def test_a_closed_issue(reason: str) -> None:
+def test_the_closing_of_an_issue_is_observed_with_its_reason(reason: str) -> None:
     _, request = Issue(created_at=at(1)).closed(at(3), reason)
     assert observe(request) == [
         seen(at(3), "experiment", reason=reason),
@@ -261,7 +261,7 @@ def test_a_closed_issue(reason: str) -> None:
     ]
 
 
-def test_an_issue_closed_without_a_reason_is_closed() -> None:
+def test_the_closing_of_an_issue_without_a_reason_is_observed() -> None:
     assert observe(github("issues", least_issue_event(closed_at="2026-03-03T09:00:00Z"))) == [
         item("seen", at(1)),
         item("created", at(1)),
@@ -279,18 +279,18 @@ def test_a_later_payload_of_a_closed_issue_contains_the_closing() -> None:
     ]
 
 
-def test_a_reopened_issue() -> None:
+def test_the_reopening_of_an_issue_is_observed() -> None:
     closed, _ = Issue(created_at=at(1)).closed(at(3))
     _, request = closed.reopened(at(4))
     assert observe(request) == [seen(at(4), "experiment"), item("created", at(1)), item("reopened", at(4))]
 
 
-def test_a_later_payload_of_a_reopened_issue_does_not_reopen_it_again() -> None:
+def test_a_later_payload_of_a_reopened_issue_does_not_contain_the_reopening() -> None:
     reopened, _ = Issue(created_at=at(1)).reopened(at(4))
     assert observe(reopened.edited(at(5))) == [seen(at(5), "experiment"), item("created", at(1)), ACTIVE]
 
 
-def test_an_issue_is_named_without_case_and_its_project_is_shown_as_written() -> None:
+def test_the_reference_of_an_issue_is_in_lower_case_and_its_project_is_shown_as_written() -> None:
     looks = observed(Issue(created_at=at(1), repository="Acme/App", labels=()).opened())[0]
     assert isinstance(looks, Observed)
     assert looks.subject == ITEM
@@ -312,7 +312,7 @@ def test_an_issue_that_is_transferred_is_renamed() -> None:
     ]
 
 
-def test_the_opening_of_a_transferred_issue_renames_the_old_one() -> None:
+def test_the_opening_of_a_transferred_issue_renames_the_old_issue() -> None:
     moved = {"old_issue": {"number": 3}, "old_repository": {"full_name": "Acme/Web"}}
     request = Issue(created_at=at(1)).event("opened", at(4), changes=moved)
     assert observe(request) == [
@@ -326,7 +326,7 @@ def test_the_opening_of_a_transferred_issue_renames_the_old_one() -> None:
     "changes",
     [None, {}, {"old_issue": {"number": 3}}, {"old_repository": {"full_name": "acme/web"}}, {"old_issue": None}],
 )
-def test_an_issue_from_an_unnamed_repository_is_not_renamed(changes: Any) -> None:
+def test_an_issue_opened_without_its_old_repository_and_number_is_not_renamed(changes: Any) -> None:
     request = Issue(created_at=at(1)).event("opened", at(4), changes=changes)
     assert observe(request) == [seen(at(4), "experiment"), item("created", at(1))]
 
@@ -347,7 +347,7 @@ def test_only_a_transfer_renames_an_issue(action: str) -> None:
     "changes",
     [None, {}, {"new_issue": {"number": 3}}, {"new_repository": {"full_name": "acme/web"}}, {"new_issue": None}],
 )
-def test_an_issue_that_is_transferred_to_an_unnamed_place_is_not_renamed(changes: Any) -> None:
+def test_an_issue_transferred_without_its_new_repository_and_number_is_not_renamed(changes: Any) -> None:
     request = Issue(created_at=at(1)).event("transferred", at(4), changes=changes)
     assert observe(request) == [seen(at(4), "experiment"), item("created", at(1))]
 
@@ -363,7 +363,7 @@ def test_a_push_to_a_pull_request_is_activity() -> None:
     assert Observed("active", CHANGE, at(3)) in observed(pushed)
 
 
-def test_an_opened_pull_request() -> None:
+def test_an_opened_pull_request_is_observed() -> None:
     assert observe(PullRequest(created_at=at(2)).opened()) == [
         change_seen(at(2)),
         change("created", at(2)),
@@ -380,7 +380,7 @@ def test_a_push_to_a_pull_request_links_the_new_head() -> None:
     assert HEAD not in [one.evidence for one in observed(request) if isinstance(one, Linked)]
 
 
-def test_a_merged_pull_request() -> None:
+def test_a_merged_pull_request_is_observed() -> None:
     _, request = PullRequest(created_at=at(2)).merged(at(4))
     assert observe(request) == [
         change_seen(at(4)),
@@ -426,19 +426,19 @@ def test_a_later_payload_of_a_merged_pull_request_contains_the_merge() -> None:
     assert linked(MERGE, "merge commit", at(6), CHANGE) in said
 
 
-def test_a_labeled_pull_request() -> None:
+def test_a_label_added_to_a_pull_request_is_observed() -> None:
     _, request = PullRequest(created_at=at(2)).labeled("experiment", at(3))
     said = observed(request)
     assert said[0] == change_seen(at(3), "experiment")
     assert label_changed("labelled", CHANGE, "experiment", at(3)) in said
 
 
-def test_an_assigned_pull_request() -> None:
+def test_the_assignment_of_a_pull_request_is_observed() -> None:
     assert change("assigned", at(3)) in observed(PullRequest(created_at=at(2)).event("assigned", at(3)))
 
 
 def superseded_by(pull: PullRequest) -> list[Observed]:
-    """The branches that a pull request replaces."""
+    """The observations that an opened pull request replaces its branch."""
     return [one for one in observed(pull.opened()) if isinstance(one, Observed) and one.kind == "superseded"]
 
 
@@ -454,14 +454,14 @@ def test_a_pull_request_from_a_fork_replaces_the_branch_of_the_fork() -> None:
     assert superseded_by(pull) == [superseded(at(2), "Mallory/App", "main")]
 
 
-def test_a_reopened_pull_request_replaces_its_branch_since_its_opening() -> None:
+def test_a_pull_request_replaces_its_branch_when_it_is_opened_and_when_it_is_closed() -> None:
     closed, _ = PullRequest(created_at=at(2)).closed(at(3))
     assert superseded_by(closed) == [superseded(at(2)), superseded(at(3))]
     assert superseded_by(PullRequest(created_at=at(2))) == [superseded(at(2))]
 
 
 @pytest.mark.parametrize("base", [{}, {"base": None}, {"base": {"repo": None}}])
-def test_without_a_base_the_default_branch_is_the_repositorys(base: dict[str, Any]) -> None:
+def test_without_a_base_the_default_branch_is_that_of_the_repository_in_the_payload(base: dict[str, Any]) -> None:
     head = {"sha": "a" * 40, "ref": "trunk", "repo": {"full_name": "acme/app"}}
     payload = least_pull_request_event(head=head, **base)
     payload["repository"]["default_branch"] = "trunk"
@@ -470,7 +470,7 @@ def test_without_a_base_the_default_branch_is_the_repositorys(base: dict[str, An
     assert "superseded" not in [one.kind for one in said if isinstance(one, Observed)]
 
 
-def test_the_default_branch_is_found_whatever_the_case_of_its_repository() -> None:
+def test_the_default_branch_is_recognised_whatever_the_case_of_its_repository() -> None:
     pull = PullRequest(created_at=at(2), branch="main", repository="Acme/App", fork="acme/APP")
     assert links(pull, "branch") == []
 
@@ -520,11 +520,11 @@ CHANGE_LOOKS = [
     Observed("seen", CHANGE, at(9), traits(what="change", project="acme/app")),
     Observed("created", CHANGE, at(1), traits(what="change", project="acme/app")),
 ]
-"""The state of the issue and of the pull request in the payload of a comment."""
+"""The observations of the issue, and of the pull request, in the payload of a comment."""
 
 
 @pytest.mark.parametrize("association", ["OWNER", "MEMBER", "COLLABORATOR"])
-def test_a_comment_by_a_member_of_the_project_is_an_insiders(association: str) -> None:
+def test_a_comment_by_a_member_of_the_project_is_by_an_insider(association: str) -> None:
     assert observe(comment("created", association, body="/experiment start")) == [
         *ITEM_LOOKS,
         Observed("active", ITEM, at(3)),
@@ -535,7 +535,7 @@ def test_a_comment_by_a_member_of_the_project_is_an_insiders(association: str) -
 @pytest.mark.parametrize(
     "association", ["CONTRIBUTOR", "FIRST_TIMER", "FIRST_TIME_CONTRIBUTOR", "MANNEQUIN", "NONE", "", "member"]
 )
-def test_a_comment_by_any_other_person_is_an_outsiders(association: str) -> None:
+def test_a_comment_by_any_other_person_is_by_an_outsider(association: str) -> None:
     assert observe(comment("created", association, body="/experiment start")) == [
         *ITEM_LOOKS,
         Observed("active", ITEM, at(3)),
@@ -543,13 +543,13 @@ def test_a_comment_by_any_other_person_is_an_outsiders(association: str) -> None
     ]
 
 
-def test_a_comment_without_an_association_is_an_outsiders() -> None:
+def test_a_comment_without_an_association_is_by_an_outsider() -> None:
     payload = json.loads(comment().body)
     del payload["comment"]["author_association"]
     assert Commented(ITEM, at(3), "Nice.", insider=False) in observed(github("issue_comment", payload))
 
 
-def test_a_comment_on_a_pull_request_is_about_the_change() -> None:
+def test_a_comment_on_a_pull_request_is_observed_on_the_change() -> None:
     assert observe(comment(on_pull_request=True)) == [
         *CHANGE_LOOKS,
         Observed("active", CHANGE, at(3)),
@@ -559,16 +559,14 @@ def test_a_comment_on_a_pull_request_is_about_the_change() -> None:
 
 @pytest.mark.parametrize("action", ["edited", "deleted", "pinned", "reopened"])
 @pytest.mark.parametrize("association", ["OWNER", "NONE"])
-def test_an_edited_or_deleted_comment_is_activity_and_neither_a_command_nor_an_edit_of_its_issue(
-    action: str, association: str
-) -> None:
+def test_an_edited_or_deleted_comment_is_only_activity_of_its_issue(action: str, association: str) -> None:
     request = comment(action, association, body="/experiment start")
     assert observe(request) == [*ITEM_LOOKS, Observed("active", ITEM, at(3))]
 
 
 @pytest.mark.parametrize("action", ["edited", "deleted"])
 @pytest.mark.parametrize("association", ["OWNER", "NONE"])
-def test_an_edited_or_deleted_comment_on_a_pull_request_is_activity_of_the_change(
+def test_an_edited_or_deleted_comment_on_a_pull_request_is_only_activity_of_the_change(
     action: str, association: str
 ) -> None:
     request = comment(action, association, on_pull_request=True, body="/experiment start")
@@ -576,12 +574,12 @@ def test_an_edited_or_deleted_comment_on_a_pull_request_is_activity_of_the_chang
 
 
 def commented_issue(**issue: Any) -> GitHubRequest:
-    """A comment of the third of March, with these fields of its issue."""
+    """A comment of the third of March on an issue with the given fields."""
     said = {"body": "Nice.", "created_at": stamp(at(3)), "author_association": "NONE"}
     return github("issue_comment", {**least_issue_event(**issue), "action": "created", "comment": said})
 
 
-def test_a_comment_contains_the_state_and_the_closing_of_its_issue() -> None:
+def test_the_payload_of_a_comment_contains_the_state_and_the_closing_of_its_issue() -> None:
     request = commented_issue(
         title="Answer from the cache",
         html_url="https://github.com/acme/app/issues/45",
@@ -599,7 +597,7 @@ def test_a_comment_contains_the_state_and_the_closing_of_its_issue() -> None:
     ]
 
 
-def test_a_comment_on_a_closed_pull_request_does_not_say_whether_it_was_merged() -> None:
+def test_a_comment_on_a_closed_pull_request_states_neither_a_merge_nor_a_closing() -> None:
     request = commented_issue(number=7, closed_at=stamp(at(2)), pull_request={"merged_at": stamp(at(2))})
     assert [one.kind for one in observed(request) if isinstance(one, Observed)] == ["seen", "created", "active"]
 
@@ -622,7 +620,7 @@ def test_a_renamed_repository_renames_its_items_and_its_branches() -> None:
     ]
 
 
-def test_a_rename_without_a_time_is_older_than_every_other() -> None:
+def test_a_rename_without_a_time_is_dated_before_every_other_rename() -> None:
     said = observed(repository_event("renamed", {"repository": {"name": {"from": "app"}}}))
     assert {one.alias.renamed_at.year for one in said if isinstance(one, Renamed)} == {1970}
 
@@ -644,17 +642,17 @@ def run_texts(branch: str = "", message: str = "") -> list[Observation]:
 
 
 @pytest.mark.parametrize("conclusion", ["success", "failure", "timed_out", "cancelled"])
-def test_a_completed_workflow_run(conclusion: str) -> None:
+def test_a_completed_workflow_run_is_observed(conclusion: str) -> None:
     assert observe(workflow_run("A" * 40, at(3), conclusion)) == [
         Observed("finished", HEAD, at(3), traits(workflow="tests", conclusion=conclusion))
     ]
 
 
-def test_a_completed_workflow_run_without_a_conclusion() -> None:
+def test_a_completed_workflow_run_without_a_conclusion_is_observed() -> None:
     assert observe(workflow_run("a" * 40, at(3), None)) == [Observed("finished", HEAD, at(3), traits(workflow="tests"))]
 
 
-def test_a_workflow_run_without_a_name_has_a_branch() -> None:
+def test_a_workflow_run_without_a_name_is_observed_with_its_branch() -> None:
     run = {"head_sha": "a" * 40, "updated_at": stamp(at(3)), "name": None, "conclusion": "success"}
     request = github("workflow_run", {"action": "completed", "workflow_run": {**run, "head_branch": "main"}})
     assert observe(request) == [
@@ -712,7 +710,7 @@ PUSHED_TO = [
 ]
 
 
-def test_a_branch_that_is_created() -> None:
+def test_the_creation_of_a_branch_is_observed() -> None:
     assert observe(push(created=True, before=ZEROS)) == [
         PUSHED_SEEN,
         Observed("created", PUSHED, at(3), PUSHED_PLACE),
@@ -720,7 +718,7 @@ def test_a_branch_that_is_created() -> None:
     ]
 
 
-def test_a_branch_that_is_pushed_to() -> None:
+def test_a_push_to_a_branch_is_observed() -> None:
     assert observe(push()) == [PUSHED_SEEN, *PUSHED_TO]
 
 
@@ -734,7 +732,7 @@ def test_the_messages_of_pushed_commits_may_contain_a_key() -> None:
     ]
 
 
-def test_a_branch_that_is_deleted() -> None:
+def test_the_deletion_of_a_branch_is_observed() -> None:
     assert observe(push(deleted=True, after=ZEROS)) == [Observed("deleted", PUSHED, at(3), PUSHED_PLACE)]
 
 
@@ -748,7 +746,7 @@ def test_a_pushed_commit_without_a_hash_is_ignored() -> None:
     assert observe(push(commits=commits)) == [PUSHED_SEEN, *PUSHED_TO]
 
 
-def test_a_push_to_the_default_branch_contains_only_its_messages() -> None:
+def test_only_the_messages_of_a_push_to_the_default_branch_are_observed() -> None:
     assert observe(push("main", commits=[pushed_commit("a" * 40, "ML-12: cache answers")])) == [
         Mentioned(HEAD, "message", "ML-12: cache answers", at(3))
     ]
@@ -766,7 +764,7 @@ def test_a_push_of_a_tag_is_ignored(more: dict[str, Any]) -> None:
     )
 
 
-def test_a_push_to_a_fork_is_about_the_branch_of_the_fork() -> None:
+def test_a_push_to_a_fork_is_observed_on_the_branch_of_the_fork() -> None:
     repository = {"full_name": "Mallory/App", "default_branch": "main", "pushed_at": int(at(3).timestamp())}
     said = observed(push("exp/Cache", repository={**repository, "fork": True}))
     assert {one.subject for one in said if isinstance(one, Observed)} == {Ref("branch:mallory/app@exp/Cache")}
@@ -780,7 +778,7 @@ def test_without_a_default_branch_every_branch_is_observed() -> None:
 
 
 @pytest.mark.parametrize("commits", [50, 51, 2048])
-def test_the_last_of_many_pushed_commits_are_read(commits: int) -> None:
+def test_only_the_last_of_many_pushed_commits_are_read(commits: int) -> None:
     pushed = [pushed_commit(f"{number:040x}", f"ML-{number}") for number in range(1, commits + 1)]
     texts = [one.text for one in observed(push(commits=pushed)) if isinstance(one, Mentioned)]
     assert texts == ["exp/Cache", *(f"ML-{number}" for number in range(commits - 49, commits + 1))]
@@ -814,7 +812,7 @@ def test_a_push_without_any_time_is_ignored(head: Any) -> None:
     ["yesterday", "", 10**15, -(10**15), 10**400, 10**4298],
     ids=["a word", "empty", "far off", "long ago", "beyond a float", "too long to be written"],
 )
-def test_a_push_with_a_malformed_time_is_unreadable_and_the_field_is_named(pushed_at: int | str) -> None:
+def test_a_push_with_a_malformed_time_is_unreadable_and_the_error_names_the_field(pushed_at: int | str) -> None:
     with pytest.raises(UnreadableDelivery, match=r"repository\.pushed_at"):
         observe(push(pushed_at=pushed_at))
 
@@ -837,14 +835,14 @@ def deployment_status(state: str = "success", **more: Any) -> GitHubRequest:
 
 
 @pytest.mark.parametrize("state", ["success", "failure", "error", "pending", "in_progress", "inactive"])
-def test_the_status_of_a_deployment(state: str) -> None:
+def test_the_status_of_a_deployment_is_observed_as_its_conclusion(state: str) -> None:
     assert observe(deployment_status(state, environment="staging")) == [
         Observed("deployed", HEAD, at(3), traits(environment="staging", conclusion=state))
     ]
 
 
 @pytest.mark.parametrize("more", [{}, {"environment": None}, {"environment": ""}])
-def test_a_status_without_an_environment_has_that_of_its_deployment(more: dict[str, Any]) -> None:
+def test_a_deployment_status_without_an_environment_has_the_environment_of_its_deployment(more: dict[str, Any]) -> None:
     assert observe(deployment_status(**more)) == [
         Observed("deployed", HEAD, at(3), traits(environment="production", conclusion="success"))
     ]
@@ -862,7 +860,7 @@ def test_a_deployment_may_have_no_environment(more: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "content_type", ["application/x-www-form-urlencoded", "application/x-www-form-urlencoded; charset=utf-8"]
 )
-def test_a_form_is_read_as_its_json(content_type: str) -> None:
+def test_a_form_is_read_as_the_json_in_its_payload_field(content_type: str) -> None:
     plain = Issue(created_at=at(1), title="Büro & Küche = 100 %").opened()
     form = GitHubRequest("issues", urlencode({"payload": plain.body}).encode(), plain.delivery_id, content_type)
     assert observe(form) == observe(plain)
@@ -883,7 +881,7 @@ def test_a_form_with_too_many_fields_is_unreadable() -> None:
     "keyword", ["close", "closes", "closed", "fix", "fixes", "fixed", "resolve", "resolves", "resolved"]
 )
 @pytest.mark.parametrize("target", ["#45", "acme/app#45", "https://github.com/acme/app/issues/45"])
-def test_a_closing_keyword_before_an_issue_closes_it(keyword: str, target: str) -> None:
+def test_a_closing_keyword_before_an_issue_closes_the_issue(keyword: str, target: str) -> None:
     assert closed_by(f"{keyword} {target}") == {ITEM}
 
 
@@ -903,7 +901,7 @@ def test_a_closing_keyword_before_an_issue_closes_it(keyword: str, target: str) 
         "closes #45, which is like #46",
     ],
 )
-def test_a_closing_keyword_may_be_written_in_many_ways(body: str) -> None:
+def test_a_closing_keyword_may_be_written_in_many_forms(body: str) -> None:
     assert closed_by(body) == {ITEM}
 
 
@@ -990,11 +988,11 @@ def test_a_field_that_is_missing_or_malformed_is_named_with_its_path(event: str,
 
 
 @pytest.mark.parametrize("headers", [{}, {"x-github-event": ""}])
-def test_a_delivery_without_an_event_is_unreadable(headers: dict[str, str]) -> None:
+def test_a_delivery_without_an_event_header_is_unreadable(headers: dict[str, str]) -> None:
     with pytest.raises(UnreadableDelivery, match="header X-GitHub-Event is missing"):
         GITHUB.observe(delivery_of(headers, b"{}"))
 
 
 def delivery_of(headers: dict[str, str], body: bytes) -> Delivery:
-    """A delivery with these headers and this body."""
+    """A delivery with the given headers and body."""
     return Delivery("github", "github", "1", headers, body, at(2))

@@ -1,4 +1,4 @@
-"""GitLab: tokens, signatures, and observations."""
+"""The GitLab provider verifies tokens and signatures, and turns payloads into observations."""
 
 import base64
 import hmac
@@ -68,7 +68,7 @@ def observed(payload: Any) -> Sequence[Observation]:
 
 
 def signed(key: bytes = KEY, when: datetime = NOW, body: bytes = BODY, message: str = "msg_1") -> dict[str, str]:
-    """The headers of Standard Webhooks."""
+    """The headers of a delivery that is signed as Standard Webhooks specifies."""
     stamp = str(int(when.timestamp()))
     content = b".".join((message.encode(), stamp.encode(), body))
     raw = base64.b64decode(key.removeprefix(b"whsec_"))
@@ -85,7 +85,7 @@ def stamp(when: datetime) -> str:
 
 
 def issue(action: str | None = "update", when: datetime = NOW, /, **more: Any) -> dict[str, Any]:
-    """An issue event; `project`, `repository`, `labels` and `changes` are fields of the event."""
+    """An issue event. `project`, `repository`, `labels` and `changes` become fields of the event itself."""
     beside: dict[str, Any] = {
         key: more.pop(key) for key in ("project", "repository", "labels", "changes") if key in more
     }
@@ -261,7 +261,7 @@ def test_without_a_token_a_delivery_is_refused() -> None:
 
 
 @pytest.mark.parametrize("headers", [{}, {"x-gitlab-token": ""}, {"x-gitlab-token": "guess"}, signed()])
-def test_a_source_without_a_secret_accepts_nothing(headers: dict[str, str]) -> None:
+def test_a_source_without_a_secret_accepts_no_delivery(headers: dict[str, str]) -> None:
     with pytest.raises(SignatureRefused):
         verify(headers)
 
@@ -282,7 +282,7 @@ def test_a_source_without_a_key_checks_the_token_and_not_the_signature() -> None
         verify({**signed(), "x-gitlab-token": "wrong"}, TOKEN)
 
 
-def test_without_a_token_a_key_without_its_prefix_is_accepted() -> None:
+def test_a_source_whose_only_secret_is_a_key_without_its_prefix_accepts_a_signature() -> None:
     verify(signed(KEY.removeprefix(b"whsec_")), KEY.removeprefix(b"whsec_"))
 
 
@@ -293,7 +293,7 @@ def test_a_key_is_not_accepted_as_a_token() -> None:
         verify({"x-gitlab-token": KEY.decode()}, KEY, TOKEN)
 
 
-def test_an_opened_issue() -> None:
+def test_an_opened_issue_is_observed() -> None:
     payload = issue("open", at(1), labels=labels("experiment", "team:search"))
     assert observe(payload) == [item_seen(at(1), label=("experiment", "team:search")), item("created", at(1))]
 
@@ -306,7 +306,7 @@ def test_an_updated_issue_is_activity() -> None:
     ]
 
 
-def test_added_and_removed_labels() -> None:
+def test_added_and_removed_labels_are_observed() -> None:
     changed = {"labels": {"previous": labels("bug", "experiment"), "current": labels("experiment", "outcome:failed")}}
     assert observe(issue("update", at(2), labels=labels("experiment", "outcome:failed"), changes=changed)) == [
         item_seen(at(2), label=("experiment", "outcome:failed")),
@@ -317,7 +317,7 @@ def test_added_and_removed_labels() -> None:
     ]
 
 
-def test_labels_inside_the_issue_alone_are_read() -> None:
+def test_labels_are_read_from_the_issue_if_the_event_has_none() -> None:
     assert observed(issue("open", at(1), labels=None))[0] == item_seen(at(1))
     within = issue("open", at(1))
     within["object_attributes"]["labels"] = labels("experiment")
@@ -335,11 +335,11 @@ def test_labels_inside_the_issue_alone_are_read() -> None:
         {"labels": {"current": [{}]}},
     ],
 )
-def test_changes_without_labels_change_none(changed: Any) -> None:
+def test_an_update_whose_changes_list_no_labels_changes_no_labels(changed: Any) -> None:
     assert kinds(issue("update", changes=changed)) == ["seen", "created", "active"]
 
 
-def test_the_first_of_many_labels_are_read() -> None:
+def test_only_the_first_of_many_labels_are_read() -> None:
     many = labels(*(f"label {number}" for number in range(5_000)))
     said = observed(issue("update", labels=many, changes={"labels": {"previous": [], "current": many}}))
     assert len(said) < 150
@@ -367,12 +367,12 @@ def test_an_issue_is_assigned_when_an_assignee_is_added(previous: Any, current: 
     assert (item("assigned", at(2)) in observed(payload)) is assigned
 
 
-def test_an_issue_with_an_assignee_is_not_assigned_again() -> None:
+def test_an_update_of_an_issue_with_an_assignee_is_not_an_assignment() -> None:
     payload = {**issue("update"), "assignees": [ADA], "assignee": ADA}
     assert kinds(payload) == ["seen", "created", "active"]
 
 
-def test_a_closed_issue_has_the_time_of_its_closing() -> None:
+def test_a_closed_issue_is_dated_by_its_closing_time() -> None:
     assert observe(issue("close", at(3, "09:00:05"), closed_at=stamp(at(3)))) == [
         item_seen(at(3, "09:00:05")),
         item("created", at(1)),
@@ -380,7 +380,7 @@ def test_a_closed_issue_has_the_time_of_its_closing() -> None:
     ]
 
 
-def test_a_closed_issue_of_an_older_gitlab_is_closed_at_its_update() -> None:
+def test_a_closed_issue_without_a_closing_time_is_dated_by_its_update() -> None:
     assert item("closed", at(3)) in observed(issue("close", at(3), closed_at=None))
 
 
@@ -388,7 +388,7 @@ def test_a_later_payload_of_a_closed_issue_contains_the_closing() -> None:
     assert item("closed", at(3)) in observed(issue("update", at(5), closed_at=stamp(at(3))))
 
 
-def test_a_reopened_issue() -> None:
+def test_the_reopening_of_an_issue_is_observed() -> None:
     assert observe(issue("reopen", at(4), closed_at=None)) == [
         item_seen(at(4)),
         item("created", at(1)),
@@ -396,7 +396,7 @@ def test_a_reopened_issue() -> None:
     ]
 
 
-def test_a_test_delivery_without_an_action_contains_the_state_of_the_issue() -> None:
+def test_a_test_delivery_without_an_action_states_only_the_state_of_the_issue() -> None:
     assert kinds(issue(None)) == ["seen", "created"]
 
 
@@ -404,14 +404,14 @@ def test_an_unknown_action_changes_nothing() -> None:
     assert kinds(issue("pondered")) == ["seen", "created"]
 
 
-def test_a_task_is_an_item_of_its_type() -> None:
+def test_a_task_is_an_item_with_the_type_task() -> None:
     said = observed({**issue("open", at(1), type="Task"), "object_kind": "work_item"})
     assert isinstance(said[0], Observed)
     assert said[0].traits["item_type"] == ("Task",)
 
 
 @pytest.mark.parametrize("project", [None, {}, {"path_with_namespace": None}])
-def test_an_epic_belongs_to_no_project(project: Any) -> None:
+def test_an_event_about_an_epic_is_ignored_because_it_belongs_to_no_project(project: Any) -> None:
     payload = {**issue("open", type="Epic", project=project), "object_kind": "work_item"}
     assert observe(payload) == Nothing("a work item of a group, such as an epic, belongs to no project")
 
@@ -425,11 +425,11 @@ def test_an_epic_belongs_to_no_project(project: Any) -> None:
         ({"path_with_namespace": ""}, {"homepage": "http://localhost:3000/acme/app"}),
     ],
 )
-def test_a_project_in_an_old_payload_is_named_by_its_url(project: Any, repository: Any) -> None:
+def test_the_name_of_a_project_in_an_old_payload_comes_from_its_url(project: Any, repository: Any) -> None:
     assert item("created", at(1)) in observed(issue("open", project=project, repository=repository))
 
 
-def test_a_project_is_named_without_case_and_shown_as_written() -> None:
+def test_the_reference_of_a_project_is_in_lower_case_and_its_name_is_shown_as_written() -> None:
     created = observed(issue("open", project={"path_with_namespace": "Acme/Tools/App"}))[1]
     assert isinstance(created, Observed)
     assert (created.subject, created.traits["project"]) == ("gitlab:acme/tools/app#45", ("Acme/Tools/App",))
@@ -461,7 +461,7 @@ def test_a_field_of_an_issue_may_be_null_or_missing(name: str) -> None:
     assert kinds(empty)[:2] == ["seen", "created"]
 
 
-def test_an_opened_merge_request() -> None:
+def test_an_opened_merge_request_is_observed() -> None:
     assert observe(merge_request("open", at(2), labels=labels("experiment"))) == [
         change_seen(at(2), label="experiment"),
         change("created", at(2)),
@@ -476,17 +476,17 @@ def test_an_updated_merge_request_is_activity() -> None:
     assert Observed("active", CHANGE, at(3)) in observed(merge_request("update", at(3)))
 
 
-def test_a_label_added_to_a_merge_request() -> None:
+def test_a_label_added_to_a_merge_request_is_observed() -> None:
     changed = {"labels": {"previous": [], "current": labels("experiment")}}
     assert change("labelled", at(3), label="experiment") in observed(merge_request("update", at(3), changes=changed))
 
 
-def test_an_assigned_merge_request() -> None:
+def test_the_assignment_of_a_merge_request_is_observed() -> None:
     changed = {"assignees": {"previous": [], "current": [ADA]}}
     assert change("assigned", at(3)) in observed(merge_request("update", at(3), changes=changed))
 
 
-def test_a_merged_merge_request() -> None:
+def test_a_merged_merge_request_is_observed() -> None:
     merged = merge_request("merge", at(4), state="merged", merge_commit_sha="b" * 40, squash_commit_sha="c" * 40)
     assert observe(merged) == [
         change_seen(at(4)),
@@ -502,18 +502,18 @@ def test_a_merged_merge_request() -> None:
     ]
 
 
-def test_a_merge_request_is_merged_at_the_time_in_the_payload() -> None:
+def test_a_merge_request_is_merged_at_the_merge_time_in_the_payload() -> None:
     assert change("merged", at(4)) in observed(merge_request("update", at(6), merged_at="2026-03-04T09:00:00.000Z"))
 
 
-def test_a_later_payload_of_a_merged_merge_request_does_not_merge_it_again() -> None:
+def test_a_later_payload_of_a_merged_merge_request_does_not_contain_the_merge() -> None:
     later = merge_request("update", at(6), state="merged", merge_commit_sha="b" * 40)
     assert "merged" not in kinds(later)
     assert links(later, "merge commit") == [linked(MERGE, "merge commit", at(6), CHANGE)]
     assert links(later, "branch") == [linked(BRANCH, "branch", at(6))]
 
 
-def test_a_closed_merge_request() -> None:
+def test_a_closed_merge_request_is_observed() -> None:
     assert observe(merge_request("close", at(4), state="closed")) == [
         change_seen(at(4)),
         change("created", at(2)),
@@ -551,7 +551,7 @@ def test_a_merge_request_from_the_default_branch_does_not_link_the_branch() -> N
     assert "superseded" not in kinds(payload)
 
 
-def test_without_a_default_branch_in_the_target_that_of_the_project_counts() -> None:
+def test_without_a_default_branch_in_the_target_the_default_branch_of_the_project_counts() -> None:
     bare = {"path_with_namespace": "Acme/App"}
     assert links(merge_request(source_branch="main", source=bare, target=bare), "branch") == []
 
@@ -571,7 +571,7 @@ def test_a_merge_request_belongs_to_its_target_project() -> None:
     assert change("created", at(2)) in observed(merge_request(target=None))
 
 
-def test_an_absent_description_states_nothing_and_an_empty_one_withdraws_the_links() -> None:
+def test_an_absent_description_states_nothing_and_an_empty_description_withdraws_the_links() -> None:
     assert links(without(merge_request(), "description"), "body") == []
     assert closed_by("") == frozenset()
     assert links(merge_request("open", at(2), description=None), "body") == [linked(CHANGE, "body", at(2))]
@@ -624,7 +624,7 @@ def test_a_field_of_a_merge_request_may_be_null_or_missing(name: str) -> None:
         ]
     ],
 )
-def test_a_closing_keyword_before_an_issue_closes_it(keyword: str) -> None:
+def test_a_closing_keyword_before_an_issue_closes_the_issue(keyword: str) -> None:
     assert closed_by(f"{keyword} #45") == {ITEM}
 
 
@@ -649,11 +649,11 @@ def test_a_closing_keyword_before_an_issue_closes_it(keyword: str) -> None:
         "closes #45 or #46",
     ],
 )
-def test_a_closing_keyword_may_be_written_in_many_ways(description: str) -> None:
+def test_a_closing_keyword_may_be_written_in_many_forms(description: str) -> None:
     assert closed_by(description) == {ITEM}
 
 
-def test_every_issue_of_a_list_is_closed() -> None:
+def test_a_closing_keyword_closes_every_issue_of_a_list() -> None:
     description = "Closes #1, #2 and group/project#3, and issues #4 #5 and https://gitlab.acme.example/a/b/c/-/issues/6"
     assert closed_by(description) == {
         Ref("gitlab:acme/app#1"),
@@ -665,7 +665,7 @@ def test_every_issue_of_a_list_is_closed() -> None:
     }
 
 
-def test_the_example_of_the_documentation_closes_what_it_says() -> None:
+def test_the_example_of_the_documentation_closes_the_issues_that_the_documentation_names() -> None:
     description = (
         "Awesome commit message\n\nFix #20, Fixes #21 and Closes group/otherproject#22.\n"
         "This commit is also related to #17 and fixes #18, #19\n"
@@ -676,7 +676,7 @@ def test_the_example_of_the_documentation_closes_what_it_says() -> None:
     }
 
 
-def test_an_instance_may_have_a_relative_url() -> None:
+def test_an_issue_url_is_recognised_if_the_instance_is_below_a_path() -> None:
     below = {**PROJECT, "web_url": "https://acme.example/gitlab/acme/app"}
     assert closed_by("closes https://acme.example/gitlab/acme/app/-/issues/45", target=below) == {ITEM}
 
@@ -737,7 +737,7 @@ def test_a_very_long_description_is_read_quickly_and_closes_few_issues(repeated:
     assert len(closed_by("closes " + ", ".join(f"#{number}" for number in range(10_000)))) == MOST_TARGETS
 
 
-def test_a_comment_on_an_issue() -> None:
+def test_a_comment_on_an_issue_is_observed() -> None:
     assert observe(note()) == [
         item("seen", at(2)),
         item("created", at(1)),
@@ -746,7 +746,7 @@ def test_a_comment_on_an_issue() -> None:
     ]
 
 
-def test_a_comment_on_a_closed_issue_contains_its_state_and_closing() -> None:
+def test_the_payload_of_a_comment_contains_the_state_and_the_closing_of_its_issue() -> None:
     payload = note()
     payload["issue"] |= {"title": "Cache", "labels": labels("experiment"), "closed_at": stamp(at(2)), "type": "Task"}
     assert observed(payload)[:3] == [
@@ -756,7 +756,7 @@ def test_a_comment_on_a_closed_issue_contains_its_state_and_closing() -> None:
     ]
 
 
-def test_a_comment_on_a_merge_request() -> None:
+def test_a_comment_on_a_merge_request_is_observed() -> None:
     assert observe(note("MergeRequest")) == [
         change("seen", at(2)),
         change("created", at(1)),
@@ -772,7 +772,7 @@ def test_a_comment_on_a_commit_is_activity() -> None:
 
 
 @pytest.mark.parametrize("commit", [None, {}, {"id": "main"}])
-def test_a_comment_without_a_commit_is_ignored(commit: Any) -> None:
+def test_a_comment_on_an_unnamed_commit_is_ignored(commit: Any) -> None:
     assert observe({**note("Commit"), "commit": commit}) == Nothing("the comment names no commit or no time")
 
 
@@ -793,7 +793,7 @@ def test_without_an_action_a_comment_is_new_if_it_was_never_updated(updated: str
     assert (Commented(ITEM, at(3), "/experiment start", insider=None) in said) is new
 
 
-def test_a_comment_without_a_time_contains_only_the_state_of_its_issue() -> None:
+def test_a_comment_without_a_time_states_only_the_state_of_its_issue() -> None:
     assert kinds(note(created_at=None, updated_at=None)) == ["seen", "created"]
     assert observe(note("Commit", created_at=None, updated_at=None)) == Nothing(
         "the comment names no commit or no time"
@@ -805,13 +805,13 @@ def test_a_comment_without_a_text_can_be_read() -> None:
 
 
 @pytest.mark.parametrize("kind", ["Snippet", "DesignManagement::Design", None])
-def test_a_comment_on_anything_else_is_ignored(kind: str | None) -> None:
+def test_a_comment_on_anything_but_an_issue_a_merge_request_or_a_commit_is_ignored(kind: str | None) -> None:
     assert observe(note("Snippet", noteable_type=kind)) == Nothing(
         "comments on anything but issues, merge requests and commits say nothing about experiments"
     )
 
 
-def test_a_pipeline_that_failed_is_a_failed_run() -> None:
+def test_a_failed_pipeline_is_observed_as_a_failed_run() -> None:
     assert observe(pipeline("failed", name="tests", commit={"id": "a" * 40, "message": "ML-12: cache\n"})) == [
         Observed("finished", HEAD, at(3), traits(workflow="tests", conclusion="failed", branch="cache-answers")),
         Mentioned(HEAD, "branch", "cache-answers", at(3)),
@@ -820,13 +820,13 @@ def test_a_pipeline_that_failed_is_a_failed_run() -> None:
 
 
 @pytest.mark.parametrize("status", ["success", "failed", "canceled", "skipped"])
-def test_a_finished_pipeline_concludes_with_its_status(status: str) -> None:
+def test_the_status_of_a_finished_pipeline_is_its_conclusion(status: str) -> None:
     finished = observed(pipeline(status, ref=None))
     assert finished == [Observed("finished", HEAD, at(3), traits(conclusion=status))]
 
 
 @pytest.mark.parametrize("status", ["created", "pending", "running", "manual", "scheduled", "pondering"])
-def test_a_pipeline_in_progress_is_ignored_even_if_it_is_a_retry(status: str) -> None:
+def test_a_pipeline_in_progress_is_ignored_even_if_it_has_an_earlier_finish_time(status: str) -> None:
     assert observe(pipeline(status)) == Nothing(f"a pipeline that is {status} has no result yet")
 
 
@@ -841,34 +841,34 @@ def test_a_pipeline_without_a_commit_is_ignored() -> None:
     assert observe(pipeline(sha=ZEROS)) == Nothing("the pipeline names no commit")
 
 
-def test_a_tag_is_not_a_branch() -> None:
+def test_the_pipeline_of_a_tag_has_no_branch() -> None:
     assert observe(pipeline(ref="v1.0", tag=True)) == [Observed("finished", HEAD, at(3), traits(conclusion="success"))]
 
 
-def test_the_commit_of_a_merge_requests_pipeline_is_linked_to_the_change() -> None:
+def test_the_commit_of_a_pipeline_of_a_merge_request_is_linked_to_the_change() -> None:
     run = pipeline(merge_request={"id": 900, "iid": 7, "target_project_id": 1})
     assert links(run, "head") == [linked(HEAD, "head", at(3), CHANGE)]
     assert links(pipeline(merge_request={"iid": 7}), "head") == [linked(HEAD, "head", at(3), CHANGE)]
 
 
-def test_the_pipeline_of_a_fork_is_linked_to_the_change_in_its_url() -> None:
+def test_the_commit_of_a_pipeline_of_a_fork_is_linked_to_the_merge_request_in_its_url() -> None:
     url = "https://gitlab.acme.example/acme/app/-/merge_requests/7"
     run = pipeline(project=FORK, merge_request={"iid": 7, "target_project_id": 1, "url": url})
     assert links(run, "head") == [linked(HEAD, "head", at(3), CHANGE)]
 
 
 @pytest.mark.parametrize("url", [None, "", "https://elsewhere.example/acme/app/-/merge_requests/7", "nonsense"])
-def test_the_pipeline_of_a_fork_without_a_url_is_not_linked(url: str | None) -> None:
+def test_the_commit_of_a_pipeline_of_a_fork_is_not_linked_without_a_url_of_the_merge_request(url: str | None) -> None:
     assert links(pipeline(project=FORK, merge_request={"iid": 7, "target_project_id": 1, "url": url}), "head") == []
 
 
 @pytest.mark.parametrize("more", [{"merge_request": None}, {"merge_request": {}}, {"commit": None}])
-def test_a_pipeline_may_have_no_merge_request_and_no_commit(more: dict[str, Any]) -> None:
+def test_a_pipeline_without_a_merge_request_or_without_commit_details_is_observed(more: dict[str, Any]) -> None:
     assert observe(pipeline(**more)) == observe(pipeline())
     assert links(pipeline(project=None, merge_request={"iid": 7}), "head") == []
 
 
-def test_a_deployment_has_its_environment_and_its_tier() -> None:
+def test_a_deployment_is_observed_with_its_environment_and_its_tier() -> None:
     environments = ("eu-west", "production")
     assert observe(deployment()) == [
         Observed("deployed", HEAD, at(4), traits(environment=environments, conclusion="success"))
@@ -884,12 +884,14 @@ def test_a_deployment_has_its_environment_and_its_tier() -> None:
         ({"environment": None, "environment_tier": None}, {}),
     ],
 )
-def test_a_deployment_has_each_name_of_its_environment_once(more: dict[str, Any], known: dict[str, Any]) -> None:
+def test_a_deployment_has_its_environment_and_its_tier_once_if_they_are_equal_or_one_is_missing(
+    more: dict[str, Any], known: dict[str, Any]
+) -> None:
     assert observe(deployment(**more)) == [Observed("deployed", HEAD, at(4), traits(conclusion="success", **known))]
 
 
 @pytest.mark.parametrize("status", ["running", "failed", "canceled"])
-def test_a_deployment_concludes_with_its_status(status: str) -> None:
+def test_the_status_of_a_deployment_is_its_conclusion(status: str) -> None:
     (deployed,) = observed(deployment(status=status))
     assert isinstance(deployed, Observed)
     assert deployed.traits["conclusion"] == (status,)
@@ -904,7 +906,7 @@ def test_a_deployment_without_a_time_is_ignored() -> None:
     assert observe(deployment(status_changed_at=None)) == Nothing("the deployment names no time")
 
 
-def test_a_push_that_creates_a_branch() -> None:
+def test_the_creation_of_a_branch_is_observed() -> None:
     first, last = pushed("d" * 40, "ML-12: try\n", at(2)), pushed("a" * 40, "cache\n", at(3))
     url = "https://gitlab.acme.example/acme/app/-/tree/cache-answers"
     assert observe(push(first, last, before=ZEROS)) == [
@@ -922,7 +924,7 @@ def test_a_push_to_an_existing_branch_does_not_create_it() -> None:
     assert kinds(push(pushed("a" * 40, "cache", at(3)))) == ["seen", "active"]
 
 
-def test_a_push_to_the_default_branch_contains_only_its_messages() -> None:
+def test_only_the_messages_of_a_push_to_the_default_branch_are_observed() -> None:
     assert observe(push(pushed("a" * 40, "cache", at(3)), ref="refs/heads/main")) == [
         Mentioned(HEAD, "message", "cache", at(3))
     ]
@@ -934,7 +936,7 @@ def test_a_push_to_the_default_branch_without_a_commit_is_ignored() -> None:
     )
 
 
-def test_the_last_of_many_commits_are_read() -> None:
+def test_only_the_last_of_many_commits_are_read() -> None:
     many = push(*(pushed(f"{number:040x}", "cache", at(3)) for number in range(1, 1_000)))
     assert (
         len([one for one in observed(many) if isinstance(one, Mentioned) and one.channel == "message"]) == MOST_TARGETS
@@ -946,7 +948,7 @@ def test_a_push_without_a_time_is_ignored(commits: Any) -> None:
     assert observe({**push(), "commits": commits}) == Nothing("the push has no commit with a time")
 
 
-def test_a_push_that_removes_a_branch_deletes_it_at_the_time_of_receipt() -> None:
+def test_the_deletion_of_a_branch_is_dated_by_the_receipt_of_the_push() -> None:
     place = traits(what="branch", project="acme/app", branch="cache-answers")
     assert observe(push(after=ZEROS)) == [
         Observed("deleted", Ref("branch:acme/app@cache-answers"), at(10, "12:00:00"), place)
@@ -987,7 +989,7 @@ def test_a_renamed_or_transferred_project_renames_its_items_and_its_branches(eve
     ]
 
 
-def test_a_rename_without_a_time_is_older_than_every_other() -> None:
+def test_a_rename_without_a_time_is_dated_before_every_other_rename() -> None:
     names = {"path_with_namespace": "acme/answers", "old_path_with_namespace": "acme/app"}
     said = observed({"event_name": "project_rename", **names})
     assert {one.alias.renamed_at.year for one in said if isinstance(one, Renamed)} == {1970}
@@ -1001,7 +1003,7 @@ def test_an_unused_event_is_ignored_whatever_its_fields(kind: str) -> None:
     assert observe({"object_kind": kind}) == Nothing(f"GitLab's `{kind}` events say nothing about experiments")
 
 
-def test_the_event_is_named_by_the_body_and_not_by_the_header() -> None:
+def test_the_body_and_not_the_header_names_the_event() -> None:
     as_system_hook = GITLAB.observe(delivery(issue("open"), **{"x-gitlab-event": "System Hook"}))
     assert as_system_hook == observe(issue("open"))
 

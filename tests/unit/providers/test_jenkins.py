@@ -1,4 +1,4 @@
-"""Jenkins: passwords and observations."""
+"""The Jenkins provider verifies passwords, and turns payloads into observations."""
 
 import json
 from base64 import b64encode
@@ -48,7 +48,7 @@ def scm(**known: Any) -> dict[str, Any]:
 
 
 def run(phase: str = "COMPLETED", **build: Any) -> dict[str, Any]:
-    """A run of the third of March."""
+    """The payload of a run on the third of March."""
     known = {"number": 4, "status": "SUCCESS", "timestamp": MILLISECONDS, "scm": scm(culprits=["somebody"])}
     return {"name": "tests", "url": "job/tests/", "build": {"phase": phase, **known, **build}}
 
@@ -67,7 +67,7 @@ def test_the_secret_is_accepted_as_the_password_of_any_user(user: str) -> None:
     verify(basic(f"{user}:secret"))
 
 
-def test_the_scheme_may_have_any_case_and_the_password_any_letters() -> None:
+def test_the_scheme_may_be_in_any_case_and_the_password_may_contain_any_letters() -> None:
     verify(basic("jenkins:se:crät").replace("Basic", "bASIC"), ["se:crät".encode()])
 
 
@@ -93,7 +93,7 @@ def test_malformed_credentials_are_refused_with_the_reason(authorization: str | 
 
 @pytest.mark.parametrize("phase", ["COMPLETED", "FINALIZED", "FINISHED"])
 @pytest.mark.parametrize("status", ["SUCCESS", "FAILURE", "UNSTABLE", "ABORTED", "NOT_BUILT"])
-def test_a_run_that_ended(phase: str, status: str) -> None:
+def test_a_run_that_ended_is_observed(phase: str, status: str) -> None:
     assert observe(run(phase, status=status)) == [observed(conclusion=status, branch="cache-answers"), BRANCH]
 
 
@@ -103,21 +103,21 @@ def test_a_run_in_progress_is_ignored(phase: str) -> None:
 
 
 @pytest.mark.parametrize("branch", ["cache-answers", "origin/cache-answers", "refs/remotes/origin/cache-answers"])
-def test_the_name_of_the_remote_is_left_out_of_the_branch(branch: str) -> None:
+def test_the_name_of_the_remote_is_removed_from_the_branch(branch: str) -> None:
     assert observe(run(scm=scm(branch=branch))) == [observed(branch="cache-answers"), BRANCH]
 
 
-def test_only_the_start_of_a_branch_is_a_remote() -> None:
+def test_the_name_of_the_remote_is_removed_only_from_the_start_of_a_branch() -> None:
     assert observed(branch="exp/origin/cache") in dated(observe(run(scm=scm(branch="exp/origin/cache"))))
 
 
 @pytest.mark.parametrize("branch", [None, "", "origin/"])
-def test_a_run_may_be_of_no_branch(branch: str | None) -> None:
+def test_a_run_without_a_branch_is_observed(branch: str | None) -> None:
     assert observe(run(scm=scm(branch=branch))) == [observed()]
 
 
 @pytest.mark.parametrize("unknown", [{"name": None}, {"name": ""}])
-def test_a_run_may_have_neither_name_nor_status(unknown: dict[str, Any]) -> None:
+def test_a_run_without_a_name_and_a_status_is_observed(unknown: dict[str, Any]) -> None:
     payload = {**run(status=None, scm=scm(branch=None)), **unknown}
     assert observe(payload) == [Observed("finished", COMMIT, ENDED, {})]
     del payload["name"], payload["build"]["status"], payload["build"]["scm"]["branch"]
@@ -128,7 +128,7 @@ def test_a_run_may_have_neither_name_nor_status(unknown: dict[str, Any]) -> None
     "timestamp",
     [MILLISECONDS, "2026-03-03T09:00:00.000+00:00", "2026-03-03T10:00:00.000+01:00", "2026-03-03T09:00:00Z"],
 )
-def test_the_time_of_the_end_may_be_a_number_or_a_text(timestamp: int | str) -> None:
+def test_the_end_time_may_be_a_number_or_a_text(timestamp: int | str) -> None:
     said = dated(observe(run(timestamp=timestamp)))
     assert {(one.at, one.at.tzinfo) for one in said} == {(ENDED, UTC)}
 
@@ -139,7 +139,7 @@ def test_milliseconds_are_kept() -> None:
 
 
 @pytest.mark.parametrize("timestamp", [None, ""])
-def test_a_run_without_a_time_is_ignored_with_advice(timestamp: str | None) -> None:
+def test_a_run_without_a_time_is_ignored_and_the_reason_names_the_plugin_to_update(timestamp: str | None) -> None:
     assert observe(run(timestamp=timestamp)) == Nothing("the run names no time; update the Notification plugin")
 
 
@@ -190,7 +190,7 @@ COLLECTED = collected("jenkins")
 
 
 @given(st.integers())
-def test_any_number_is_a_time_or_unreadable(timestamp: int) -> None:
+def test_any_number_is_read_as_a_time_or_is_unreadable(timestamp: int) -> None:
     with suppress(UnreadableDelivery):
         assert is_sound(observe(run(timestamp=timestamp)))
 
@@ -205,5 +205,5 @@ def test_any_number_is_a_time_or_unreadable(timestamp: int) -> None:
 def test_a_real_payload_of_an_old_plugin_is_understood(name: str, reason: str) -> None:
     path = next((path for path in COLLECTED if path.name == name), None)
     if path is None:
-        pytest.skip("the corpus of real payloads is not here")
+        pytest.skip("the corpus of real payloads is not installed beside the repository")
     assert observe_body(path.read_bytes()) == Nothing(reason)

@@ -1,4 +1,4 @@
-"""Jira: signatures and observations."""
+"""The Jira provider verifies signatures and passwords, and turns payloads into observations."""
 
 import base64
 import hmac
@@ -62,7 +62,7 @@ def changed(field: str, before: str | None, now: str | None, **more: Any) -> dic
 
 
 def updated(*changes: dict[str, Any], event: str = "jira:issue_updated", more: Any = None, **fields: Any) -> Any:
-    """An event of a ticket with these fields and these changes."""
+    """An event of a ticket with the given fields and changes."""
     changelog = {"changelog": {"items": list(changes)}} if changes else {}
     return {
         "timestamp": milliseconds(NOW),
@@ -79,7 +79,7 @@ def comment(body: Any = "Nice.", when: datetime = NOW, **more: Any) -> dict[str,
 
 
 def commented(body: Any = "Nice.", event: str = "comment_created", **more: Any) -> dict[str, Any]:
-    """A comment event as Data Center may send it: the ticket has a key and no fields."""
+    """A comment event as Data Center may send it, with a ticket that has a key and no fields."""
     said = {"timestamp": milliseconds(NOW), "webhookEvent": event, "comment": comment(body)}
     return {**said, "issue": {"key": "ML-12"}, **more}
 
@@ -100,7 +100,7 @@ def observed(payload: Any) -> list[Observation]:
 
 
 def happened(payload: Any) -> list[Observation]:
-    """The observations of a delivery without the ticket's state and creation."""
+    """The observations of a delivery, except those of the ticket's state and creation."""
     return [one for one in observed(payload) if not (isinstance(one, Observed) and one.kind in ("seen", "created"))]
 
 
@@ -121,7 +121,7 @@ def seen(**known: str) -> Observed:
 
 
 def text_of(body: Any) -> str:
-    """The text of the observed comment."""
+    """The text that is observed of a comment with this body."""
     (said,) = [one for one in observed(commented(body)) if isinstance(one, Commented)]
     return said.text
 
@@ -150,7 +150,7 @@ def basic(credentials: str) -> dict[str, str]:
 ACTIVE = Observed("active", TICKET, NOW)
 
 
-def test_a_published_signature_is_accepted() -> None:
+def test_the_signature_that_github_publishes_is_accepted() -> None:
     verify({"x-hub-signature": f"sha256={PUBLISHED_DIGEST}"})
 
 
@@ -159,11 +159,11 @@ def test_a_signature_by_a_strong_method_is_accepted(method: str) -> None:
     verify(signed(method))
 
 
-def test_a_method_and_digits_may_be_capital() -> None:
+def test_the_method_and_the_digits_of_a_signature_may_be_upper_case() -> None:
     verify({"x-hub-signature": f"SHA256={PUBLISHED_DIGEST.upper()}"})
 
 
-def test_a_signature_by_sha1_is_too_weak() -> None:
+def test_a_signature_by_sha1_is_refused_as_too_weak() -> None:
     with pytest.raises(SignatureRefused, match="sha1 is too weak"):
         verify(signed("sha1"))
 
@@ -219,7 +219,7 @@ def test_malformed_credentials_are_refused_with_the_reason(headers: dict[str, st
         verify(headers)
 
 
-def test_a_created_ticket() -> None:
+def test_a_created_ticket_is_observed() -> None:
     created = updated(
         event="jira:issue_created",
         labels=["experiment", "team:search"],
@@ -239,7 +239,7 @@ def test_a_created_ticket() -> None:
     ]
 
 
-def test_a_deleted_ticket() -> None:
+def test_the_deletion_of_a_ticket_is_observed() -> None:
     assert observe(updated(event="jira:issue_deleted")) == [seen(), item("created", CREATED), item("deleted")]
 
 
@@ -272,7 +272,7 @@ OPTIONAL = [
 
 
 @pytest.mark.parametrize("field", OPTIONAL)
-def test_a_null_field_is_read_as_an_absent_one(field: str) -> None:
+def test_a_null_field_is_read_as_an_absent_field(field: str) -> None:
     least = {"webhookEvent": "jira:issue_created", "issue": {"key": "ML-12"}, "timestamp": milliseconds(NOW)}
     assert observe({**least, "issue": {"key": "ML-12", "fields": {field: None}}}) == [item("seen")]
 
@@ -283,7 +283,7 @@ def test_empty_objects_are_ignored() -> None:
     assert said == [seen(), item("created", CREATED), ACTIVE, Linked(TICKET, "link", TICKET, frozenset(), NOW)]
 
 
-def test_an_event_without_a_timestamp_has_the_time_of_the_ticket() -> None:
+def test_an_event_without_a_timestamp_is_dated_by_the_update_of_the_ticket() -> None:
     payload = updated(updated="2026-03-04T10:00:00.000+0100")
     payload["timestamp"] = None
     assert Observed("active", TICKET, at(4)) in observed(payload)
@@ -308,19 +308,19 @@ def test_a_key_is_read_whatever_its_case() -> None:
         (None, None),
     ],
 )
-def test_the_url_of_a_ticket_is_its_page(address: str | None, url: str | None) -> None:
+def test_the_url_of_a_ticket_is_the_address_of_its_page(address: str | None, url: str | None) -> None:
     payload = updated()
     payload["issue"]["self"] = address
     assert looks(payload).get("url") == ((url,) if url else None)
 
 
-def test_the_first_of_many_labels_are_read() -> None:
+def test_only_the_first_of_many_labels_are_read() -> None:
     many = [f"label-{number}" for number in range(500)]
     assert looks(updated(labels=many))["label"] == tuple(many[:100])
     assert len(happened(updated(changed("labels", None, " ".join(many))))) == 100
 
 
-def test_changed_labels() -> None:
+def test_changed_labels_are_observed() -> None:
     assert happened(updated(changed("labels", "experiment old", "experiment outcome:failed risk:bold"))) == [
         item("labelled", label="outcome:failed"),
         item("labelled", label="risk:bold"),
@@ -339,24 +339,26 @@ def test_changed_labels() -> None:
         (None, None, []),
     ],
 )
-def test_a_label_is_added_or_removed(before: str | None, now: str | None, said: list[Observation]) -> None:
+def test_the_addition_or_removal_of_a_label_is_observed(
+    before: str | None, now: str | None, said: list[Observation]
+) -> None:
     assert happened(updated(changed("labels", before, now))) == said
 
 
-def test_a_changed_type() -> None:
+def test_a_changed_type_is_observed() -> None:
     assert happened(updated(changed("issuetype", "Task", "Spike"))) == [
         item("typed", item_type="Spike"),
         item("untyped", item_type="Task"),
     ]
 
 
-def test_a_type_of_the_same_name_in_another_project_is_the_same() -> None:
+def test_a_change_between_types_of_the_same_name_is_only_activity() -> None:
     assert happened(updated(changed("issuetype", "Spike", "spike"))) == [ACTIVE]
 
 
 @pytest.mark.parametrize("field", ["status", "Status", "STATUS"])
 @pytest.mark.parametrize(("key", "category"), [("new", "new"), ("indeterminate", "in progress"), ("done", "done")])
-def test_a_ticket_that_moved(field: str, key: str, category: str) -> None:
+def test_a_changed_status_is_observed(field: str, key: str, category: str) -> None:
     assert happened(updated(changed(field, "Open", "There"), status=status("there", key))) == [
         item("moved", status_from="Open", status_to="There", category_to=category)
     ]
@@ -366,13 +368,13 @@ def test_a_ticket_that_moved(field: str, key: str, category: str) -> None:
     "now",
     [None, {}, status("Elsewhere", "done"), status("There"), status("There", "undefined"), status("", "done", "")],
 )
-def test_the_category_of_a_later_status_is_not_taken(now: Any) -> None:
+def test_a_move_does_not_take_the_category_of_another_status(now: Any) -> None:
     assert happened(updated(changed("status", "Open", "There"), status=now)) == [
         item("moved", status_from="Open", status_to="There")
     ]
 
 
-def test_a_renamed_status_is_recognised_by_its_id() -> None:
+def test_the_category_of_a_renamed_status_is_found_by_its_id() -> None:
     moved = changed("status", "Open", "There", to="3")
     assert happened(updated(moved, status=status("Over there", "indeterminate", "3"))) == [
         item("moved", status_from="Open", status_to="There", category_to="in progress")
@@ -387,7 +389,7 @@ def test_a_renamed_status_is_recognised_by_its_id() -> None:
         ("done", [item("moved", status_to="There", category_to="done")]),
     ],
 )
-def test_a_ticket_created_in_a_status_has_moved_only_if_the_status_is_not_new(
+def test_a_ticket_created_in_a_status_has_moved_only_if_the_category_of_the_status_is_not_new(
     key: str, said: list[Observation]
 ) -> None:
     created = updated(changed("Status", None, "There"), event="jira:issue_created", status=status("There", key))
@@ -405,7 +407,7 @@ def test_a_resolution_and_a_status_may_change_in_either_order(changes: list[dict
     ]
 
 
-def test_a_change_of_status_alone_has_the_resolution_of_the_ticket() -> None:
+def test_a_change_of_status_without_a_change_of_resolution_has_the_resolution_of_the_ticket() -> None:
     assert happened(updated(DONE, resolution={"name": "Duplicate"})) == [
         item("moved", status_from="Open", status_to="Done", resolution="Duplicate")
     ]
@@ -420,7 +422,7 @@ def test_a_change_of_status_alone_has_the_resolution_of_the_ticket() -> None:
         changed("resolution", "Duplicate", ""),
     ],
 )
-def test_a_removed_resolution_is_empty(change: dict[str, Any]) -> None:
+def test_a_removed_resolution_is_observed_as_the_former_resolution(change: dict[str, Any]) -> None:
     reopened = changed("status", "Done", "Open")
     stale = {"name": "Duplicate"}
     assert happened(updated(change, reopened, status=status("Open", "new"), resolution=stale)) == [
@@ -428,7 +430,7 @@ def test_a_removed_resolution_is_empty(change: dict[str, Any]) -> None:
     ]
 
 
-def test_a_change_of_resolution_alone_has_the_done_status_of_the_ticket() -> None:
+def test_a_change_of_resolution_without_a_change_of_status_has_the_status_of_a_done_ticket() -> None:
     change = changed("resolution", "None", "Duplicate")
     assert happened(updated(change, status=status("Closed", "done"))) == [
         item("moved", status_to="Closed", category_to="done", resolution="Duplicate")
@@ -436,7 +438,7 @@ def test_a_change_of_resolution_alone_has_the_done_status_of_the_ticket() -> Non
 
 
 @pytest.mark.parametrize("now", [None, status("Open", "new"), status("Closed")])
-def test_a_change_of_resolution_alone_has_no_status_if_the_ticket_is_not_done(now: Any) -> None:
+def test_a_change_of_resolution_without_a_change_of_status_has_no_status_if_the_ticket_is_not_done(now: Any) -> None:
     change = changed("resolution", "Fixed", "Duplicate")
     assert happened(updated(change, status=now)) == [item("moved", resolution_from="Fixed", resolution="Duplicate")]
 
@@ -452,7 +454,7 @@ def test_the_assignment_of_a_ticket_names_no_person() -> None:
     assert "Somebody" not in repr(said)
 
 
-def test_an_unassigned_ticket_is_active() -> None:
+def test_the_removal_of_an_assignee_is_activity() -> None:
     assert happened(updated(changed("assignee", "Somebody", None))) == [ACTIVE]
 
 
@@ -466,7 +468,7 @@ def test_an_invalid_or_unchanged_key_renames_nothing(old: str | None, new: str |
     assert happened(updated(changed("Key", old, new))) == [ACTIVE]
 
 
-def test_supported_changes_are_all_read_and_the_rest_is_one_activity() -> None:
+def test_each_supported_change_is_observed_and_all_other_changes_together_are_one_activity() -> None:
     changes = (
         changed("priority", "High", "Low"),
         changed("labels", "", "experiment"),
@@ -477,11 +479,11 @@ def test_supported_changes_are_all_read_and_the_rest_is_one_activity() -> None:
 
 
 @pytest.mark.parametrize("name", ["labels", "Status", "Key", "assignee", "resolution", "issuetype"])
-def test_a_custom_field_is_not_the_built_in_field_of_the_same_name(name: str) -> None:
+def test_a_custom_field_is_not_read_as_the_built_in_field_of_the_same_name(name: str) -> None:
     assert happened(updated(changed(name, "OPS-1", "OPS-2", fieldtype="custom"))) == [ACTIVE]
 
 
-def test_every_event_of_a_done_ticket_contains_its_closing() -> None:
+def test_every_payload_of_a_done_ticket_contains_its_closing() -> None:
     fields: dict[str, Any] = {
         "status": status("Closed", "done"),
         "resolution": {"name": "Won't Do"},
@@ -493,11 +495,11 @@ def test_every_event_of_a_done_ticket_contains_its_closing() -> None:
 
 
 @pytest.mark.parametrize("now", [None, status("Open", "new"), status("Closed")])
-def test_a_ticket_that_may_not_be_done_is_not_closed(now: Any) -> None:
+def test_a_ticket_without_a_done_status_is_not_closed(now: Any) -> None:
     assert happened(updated(status=now, resolutiondate=written(at(3)))) == [ACTIVE]
 
 
-def test_a_done_ticket_without_a_resolution_date_has_no_closing() -> None:
+def test_a_done_ticket_without_a_resolution_date_is_not_closed() -> None:
     assert happened(updated(status=status("Done", "done"), resolutiondate=None)) == [ACTIVE]
 
 
@@ -510,16 +512,16 @@ def test_a_null_parent_withdraws_the_link() -> None:
 
 
 @pytest.mark.parametrize("parent", [{}, {"key": None}, {"key": "nothing"}])
-def test_a_parent_without_a_key_states_nothing(parent: dict[str, Any]) -> None:
+def test_a_parent_without_a_key_neither_makes_nor_withdraws_a_link(parent: dict[str, Any]) -> None:
     assert targets("parent", parent=parent) == []
 
 
-def test_an_absent_parent_and_absent_links_state_nothing() -> None:
+def test_neither_an_absent_parent_nor_absent_links_withdraw_a_link() -> None:
     assert targets("parent") == targets("link") == targets("link", issuelinks=None) == []
 
 
 @pytest.mark.parametrize("outward", ["implements", "tests", "Validates", "is part of", "is evidence for"])
-def test_a_link_of_an_evidence_type_makes_the_ticket_evidence(outward: str) -> None:
+def test_a_link_of_an_evidence_type_links_the_ticket_to_the_other_ticket(outward: str) -> None:
     assert targets("link", issuelinks=[link(outward, "OPS-7")]) == [{Ref("jira:OPS-7")}]
 
 
@@ -539,24 +541,25 @@ def test_a_link_of_any_other_type_is_ignored(other: dict[str, Any]) -> None:
     assert targets("link", issuelinks=[other]) == [frozenset()]
 
 
-def test_the_first_of_many_links_are_read() -> None:
+def test_only_the_first_of_many_links_are_read() -> None:
     others = [link("relates to", "OPS-1"), *(link("tests", f"OPS-{number}") for number in range(10, 500))]
     assert targets("link", issuelinks=others) == [
         {Ref(f"jira:OPS-{number}") for number in range(10, 10 + MOST_TARGETS)}
     ]
 
 
-def test_a_created_comment() -> None:
+def test_a_created_comment_is_observed() -> None:
     assert observe(commented("/experiment start", comment=comment("/experiment start", at(3)))) == [
         Observed("active", TICKET, at(3)),
         Commented(TICKET, at(3), "/experiment start", insider=None),
     ]
 
 
-def test_a_created_comment_contains_the_state_of_the_ticket() -> None:
+def test_the_payload_of_a_created_comment_contains_the_state_of_the_ticket() -> None:
     few = {"summary": "Cache answers", "issuetype": {"name": "Spike"}, "created": None}
     looks = seen(item_type="Spike")
-    # Without components the event does not say where the ticket belongs, so the ticket keeps its team.
+    # A ticket gets its team from its component or project. An event without components states no project,
+    # so the ticket keeps its team.
     placeless = Observed("seen", looks.subject, looks.at, {k: v for k, v in looks.traits.items() if k != "project"})
     comment = Commented(TICKET, NOW, "Nice.", insider=None)
     assert observe(commented(issue=issue(**few))) == [placeless, ACTIVE, comment]
@@ -576,7 +579,7 @@ def test_a_comment_without_its_ticket_is_ignored(event: str) -> None:
     assert observe({"webhookEvent": event}) == nothing
 
 
-def test_a_comment_may_be_empty_undated_or_missing() -> None:
+def test_a_comment_event_may_have_an_empty_an_undated_or_no_comment() -> None:
     empty = [ACTIVE, Commented(TICKET, NOW, "", insider=None)]
     assert observe(commented(comment={})) == empty
     assert observe(commented(comment={"body": None, "created": None, "updated": None})) == empty
@@ -584,7 +587,7 @@ def test_a_comment_may_be_empty_undated_or_missing() -> None:
 
 
 @pytest.mark.parametrize("named", [{"issue_event_type_name": "issue_commented"}, {"issue_event_type_name": None}, {}])
-def test_an_update_that_is_a_comment(named: dict[str, Any]) -> None:
+def test_an_update_that_adds_a_comment_is_observed_as_a_comment(named: dict[str, Any]) -> None:
     assert happened(updated(more={**named, "comment": comment("/experiment start", at(3))})) == [
         Observed("active", TICKET, at(3)),
         Commented(TICKET, at(3), "/experiment start", insider=None),
@@ -627,11 +630,11 @@ def test_text_in_a_block_of_a_comment_is_not_a_command(block: str) -> None:
         ("a\r\nb", "a b"),
     ],
 )
-def test_blocks_end_where_jira_ends_them(body: str, left: str) -> None:
+def test_a_block_in_a_comment_ends_where_jira_ends_it(body: str, left: str) -> None:
     assert " ".join(text_of(body).split()) == left
 
 
-def test_text_after_a_block_does_not_begin_its_line() -> None:
+def test_text_after_a_block_on_the_same_line_does_not_begin_a_line() -> None:
     text = text_of("{quote}Start it?{quote}/experiment start\n/experiment share")
     assert [line.startswith("/") for line in text.splitlines()] == [False, True]
 
@@ -649,7 +652,7 @@ def words(text: str | None, *marks: str) -> dict[str, Any]:
     return {"type": "text", "text": text, "marks": [{"type": mark} for mark in marks]}
 
 
-def test_a_document_tree_is_read_as_its_paragraphs_without_code_and_quotations() -> None:
+def test_the_paragraphs_of_a_document_tree_are_read_without_code_blocks_and_quotations() -> None:
     tree = node(
         "doc",
         node("paragraph", words("/experiment "), words("start", "strong")),
@@ -680,13 +683,13 @@ def test_a_document_tree_that_is_too_deep_is_unreadable() -> None:
 
 
 def post_function(**more: Any) -> dict[str, Any]:
-    """The payload of a workflow's post function."""
+    """The payload that the post function of a workflow sends."""
     transition = {"transitionName": "Start", "from_status": "To Do", "to_status": "Doing"}
     start = {"transition": transition, "comment": "", "issue": issue(), "timestamp": milliseconds(NOW)}
     return {**start, **more}
 
 
-def test_a_transition_in_a_workflow() -> None:
+def test_a_transition_in_a_workflow_is_observed() -> None:
     payload = post_function(issue=issue(status=status("Doing", "indeterminate")))
     assert observe(payload) == [
         seen(),
@@ -695,7 +698,7 @@ def test_a_transition_in_a_workflow() -> None:
     ]
 
 
-def test_a_transition_has_the_category_only_of_the_entered_status() -> None:
+def test_a_transition_has_a_category_only_if_the_payload_shows_the_entered_status() -> None:
     payload = post_function(issue=issue(status=status("To Do", "new")))
     assert happened(payload) == [item("moved", status_from="To Do", status_to="Doing")]
 
@@ -750,7 +753,7 @@ def test_a_field_that_is_missing_or_malformed_is_named_with_its_path(payload: An
 @pytest.mark.parametrize(
     "key", ["", "ML", "ML-", "-12", "12-ML", "ML 12", "ML-1٤", "\u017fML-1", "ML-12\n", "M" * 999 + "-1"]
 )
-def test_a_malformed_key_is_named_by_its_path_and_not_shown(key: str) -> None:
+def test_the_error_for_a_malformed_key_names_its_path_and_does_not_show_the_key(key: str) -> None:
     with pytest.raises(UnreadableDelivery) as unreadable:
         observe(with_issue(key=key))
     assert str(unreadable.value) == "a field is malformed: expected a key such as ML-12 - at `$.issue.key`"
@@ -762,8 +765,8 @@ def test_a_very_long_changelog_is_read_quickly() -> None:
     assert len(happened(updated(*[changed("resolution", None, "Fixed")] * 20_000))) == 1
 
 
-@pytest.mark.skipif(not PAYLOADS, reason="there are no real payloads here")
-def test_a_published_payload_is_ignored_only_without_a_ticket() -> None:
+@pytest.mark.skipif(not PAYLOADS, reason="the corpus of real payloads is not installed beside the repository")
+def test_a_published_payload_is_ignored_only_if_it_has_no_ticket() -> None:
     for payload in PAYLOADS:
         said = observe(payload)
         assert isinstance(said, Nothing) == ("issue" not in payload)

@@ -70,7 +70,7 @@ async def _takes(reader: BodyReader, size: int) -> bool:
 
 
 async def _takes_at_once(reader: BodyReader) -> bool:
-    """Whether the reader accepts a body of 500 bytes that arrives at once. Reading it does not yield to the event loop."""
+    """Whether the reader accepts a body of 500 bytes in one piece. Reading it does not yield to the event loop."""
 
     async def receive() -> Message:
         return {"type": "http.request", "body": b"x" * 500, "more_body": False}
