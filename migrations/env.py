@@ -1,4 +1,4 @@
-"""Alembic's entry point: migrates on the connection in its settings, or on one to LOOPGAUGE_DATABASE_URL."""
+"""Alembic's entry point: uses the caller's connection, or else opens a connection to LOOPGAUGE_DATABASE_URL."""
 
 import asyncio
 import os
@@ -18,7 +18,7 @@ def run(connection: Connection) -> None:
 
 
 async def run_on_own_connection() -> None:
-    """Run the migrations for the `alembic` command, with which a developer creates a revision."""
+    """Run the migrations for the `alembic` command, which developers use to create a revision."""
     database = Database(os.environ["LOOPGAUGE_DATABASE_URL"])
     async with database.engine.begin() as connection:
         await connection.run_sync(run)

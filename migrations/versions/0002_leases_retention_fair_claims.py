@@ -1,4 +1,4 @@
-"""Add leases, and the indexes for fair claims, the retention of bodies and failed deliveries.
+"""Add the table `leases`, and indexes for fair claims, for the retention of bodies and for failed deliveries.
 
 Revision ID: 0002
 Revises: 0001

@@ -1,4 +1,4 @@
-"""Add exclusions, repeats, and the indexes with which a snapshot selects experiments.
+"""Add exclusions, the columns for repeats, and the indexes by which a snapshot selects experiments.
 
 Revision ID: 0003
 Revises: 0002
@@ -17,8 +17,8 @@ _WANTED_UNTIL = """CASE
 WHEN concluded_at IS NULL THEN 'infinity'::timestamp with time zone
 ELSE GREATEST(idea_at, started_at, first_signal_at, concluded_at, shared_at, shipped_at, again_at)
 END"""
-# Marks dirty every subject that was ever marked as an experiment. Its next projection stores an experiment or an
-# exclusion.
+# Mark every subject dirty that was ever marked as an experiment. The next projection of each subject then stores an
+# experiment or an exclusion.
 _MARK_DIRTY = """
     INSERT INTO touched (subject, retry_at)
     SELECT subject, 'infinity' FROM (
@@ -31,8 +31,8 @@ _MARK_DIRTY = """
 
 
 def upgrade() -> None:
-    # Lock `touched` before `deliveries` and `experiments`, in the same order as other transactions. They then end
-    # before the migration, or wait for it.
+    # Lock `touched` before `deliveries` and `experiments`, in the same order as other transactions. Each of these
+    # transactions then either ends before the migration or waits for it.
     op.execute("LOCK TABLE touched IN EXCLUSIVE MODE")
     op.create_table(
         "exclusions",

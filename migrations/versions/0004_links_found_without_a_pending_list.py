@@ -1,6 +1,6 @@
 """Turn off the pending list of the GIN index on link targets.
 
-Each lookup scans the whole list, which grows until PostgreSQL vacuums or analyses the table.
+Each lookup in the index scans the whole pending list, which grows until PostgreSQL vacuums or analyses the table.
 
 Revision ID: 0004
 Revises: 0003

@@ -1,1 +1,1 @@
-"""Webhook deliveries: their signatures, their decoding, and the observations that providers make from them. Pure."""
+"""Webhook deliveries: signatures, decoding, and the observations that providers make from a delivery. Pure."""

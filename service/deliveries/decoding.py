@@ -1,6 +1,6 @@
 """Decode the needed part of a payload, and normalise times, hashes and names. Pure.
 
-An error names the path of a field that is missing or has the wrong type.
+Each error names the path of the missing or malformed field.
 """
 
 import re
@@ -29,7 +29,7 @@ class AnyObject(msgspec.Struct):
 
 
 def require_utf8(body: bytes) -> bytes:
-    """Return the body if it is UTF-8. The JSON decoder does not check the fields that it skips.
+    """Return the body if it is UTF-8: the JSON decoder does not check the encoding of the fields that it skips.
 
     Raises:
         UnreadableDelivery: the body is not UTF-8.
@@ -73,7 +73,7 @@ def utc(at: datetime) -> datetime:
 
 
 def read_time(text: str, where: str) -> datetime:
-    """Read a time in any form that a provider writes: ISO 8601, with or without a colon in the offset, or `… UTC`.
+    """Read a time in any form that a provider uses: ISO 8601, its offset with or without a colon, or written ` UTC`.
 
     Args:
         where: the field's path, for the error message.
@@ -109,10 +109,10 @@ def is_commit(sha: str | None) -> bool:
 
 
 def shorten(text: str) -> str:
-    """Shorten a sender's word for use in a reason."""
+    """Shorten a sender's text, so that a verdict's reason can quote it."""
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
 
 
 def traits(known: Mapping[Trait, str | None]) -> dict[Trait, tuple[str, ...]]:
-    """The traits of an observation, without those that are empty."""
+    """The traits of an observation; empty traits are omitted."""
     return {trait: (value,) for trait, value in known.items() if value}

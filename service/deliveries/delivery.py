@@ -50,7 +50,7 @@ class Provider(Protocol):
     kept_headers: ClassVar[frozenset[str]]
     """The headers to store with the body, names in lower case. None of them contains a secret."""
     proof_headers: ClassVar[frozenset[str]]
-    """The headers that prove the sender, names in lower case. They are checked, but not stored."""
+    """The headers that prove who the sender is, names in lower case. They are checked, but not stored."""
     security_schemes: ClassVar[Mapping[str, SecurityScheme]]
     """The security schemes of the OpenAPI document, by name. Providers that use the same scheme share its name."""
 
@@ -84,7 +84,7 @@ class Provider(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A configured sender. It fails closed: without a secret, every delivery is refused."""
+    """A configured sender. A source without secrets fails closed: each of its deliveries is refused."""
 
     name: str
     provider: Provider
@@ -97,7 +97,7 @@ class Source:
 
 
 def content_id(event_type: str, body: bytes) -> str:
-    """An id for a delivery without one: a hash of the event's type and the raw body."""
+    """An id for a delivery whose provider sends none: a hash of the event's type and the raw body."""
     return sha256(event_type.encode("utf-8", "surrogatepass") + b"\n" + body).hexdigest()
 
 

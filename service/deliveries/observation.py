@@ -34,7 +34,7 @@ Kind = Literal[
 """The kind of an observation.
 
 *seen* is the state of an item or change when the payload was made, and has no time of its own. Every other kind is
-something that happened at a time that the payload gives: a label or type was added or removed, an item changed its
+something that happened, at a time that the payload contains: a label or type was added or removed, an item changed its
 status, a run finished, a deployment ended, or there was other activity. *superseded* means that a change was opened for
 a branch and replaces the branch from then on.
 """
@@ -125,7 +125,7 @@ class Stated:
 
 @dataclass(frozen=True, slots=True)
 class Linked:
-    """All targets that `stated_by` names on one channel for a piece of evidence."""
+    """All targets that the subject `stated_by` names for a piece of evidence on one channel."""
 
     evidence: Ref
     channel: Channel
@@ -156,7 +156,7 @@ Observation: TypeAlias = Observed | Commented | Stated | Linked | Mentioned | Re
 
 @dataclass(frozen=True, slots=True)
 class Nothing:
-    """A delivery without observations, and the reason in words that its sender understands."""
+    """The result of reading a delivery that contains no observations. `reason` tells the sender why."""
 
     reason: str
 

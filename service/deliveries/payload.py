@@ -1,4 +1,4 @@
-"""The raw payload of a delivery, for rules that look into it. Pure."""
+"""The raw payload of a delivery, for rules that match its fields. Pure."""
 
 from functools import cached_property
 
@@ -7,7 +7,7 @@ from service.deliveries.delivery import Delivery, Provider
 
 
 class RawPayload:
-    """The JSON document of a delivery. Few rules look into it, so it is decoded on first use and then cached."""
+    """The JSON document of a delivery. Few rules need the document, so it is decoded on first use and then cached."""
 
     def __init__(self, provider: Provider, delivery: Delivery) -> None:
         self._provider = provider
@@ -18,6 +18,6 @@ class RawPayload:
         """The document as JSON values.
 
         Raises:
-            UnreadableDelivery: the body has no document, or it is not JSON.
+            UnreadableDelivery: the body contains no document, or the document is not JSON.
         """
         return decode(self._provider.document(self._delivery), object)

@@ -1,4 +1,4 @@
-"""Verify the sender of a delivery: one check for each scheme, each in constant time. Pure."""
+"""Verify the sender of a delivery. Each scheme has its own check, which runs in constant time. Pure."""
 
 import base64
 import binascii
@@ -14,7 +14,7 @@ _BASIC = "basic "
 _SIGNING_KEY = b"whsec_"
 
 STANDARD_HEADERS = frozenset({"webhook-id", "webhook-timestamp", "webhook-signature"})
-"""The headers that prove a delivery under Standard Webhooks."""
+"""The headers that authenticate a delivery under the Standard Webhooks specification."""
 
 TOLERANCE = timedelta(minutes=5)
 """The largest allowed difference between a signed time and now. Source: the Standard Webhooks specification."""
@@ -70,7 +70,7 @@ def check_token(token: str | None, secrets: Iterable[bytes], where: str) -> None
         where: the place of the token in the request, for the error message.
 
     Raises:
-        SignatureRefused: the token is missing, or is none of the secrets.
+        SignatureRefused: the token is missing, or equals none of the secrets.
     """
     if not token:
         raise SignatureRefused(f"{where} is missing")
@@ -81,7 +81,7 @@ def check_token(token: str | None, secrets: Iterable[bytes], where: str) -> None
 
 
 def check_basic(headers: Mapping[str, str], secrets: Iterable[bytes]) -> None:
-    """Check HTTP Basic authentication, RFC 7617: any user, with one of the secrets as password.
+    """Check HTTP Basic authentication (RFC 7617). Any user name is accepted, with one of the secrets as the password.
 
     Raises:
         SignatureRefused: the credentials are missing or malformed, or the password is wrong.
@@ -143,7 +143,7 @@ def _digest(secret: bytes, signed: bytes, method: str) -> bytes:
 
 
 def _any(matches: list[bool]) -> bool:
-    """Whether any comparison matched. The list makes all of them run, so that the response time reveals nothing."""
+    """Whether any comparison matched. A list makes all comparisons run, so the response time reveals nothing."""
     return any(matches)
 
 
