@@ -56,7 +56,7 @@ _SUBJECTS_IN_PROJECTS = text(
 
 
 async def affected_subjects(connection: Connection, names: Collection[str]) -> set[Ref]:
-    """Read every subject that has or had one of the names, or whose project has or had one."""
+    """Read each subject that has or had one of the names, and each subject of a project that has or had one of them."""
     if not names:
         return set()
     known_aliases = await read_all(connection)
@@ -79,6 +79,6 @@ _WITHDRAW = text("DELETE FROM aliases WHERE delivery_id = ANY(:deliveries) RETUR
 
 
 async def withdraw_renames(connection: Connection, delivery_ids: Sequence[UUID]) -> set[str]:
-    """Delete the renames that came from deliveries, and return the old and the new names."""
+    """Delete the renames that the deliveries stated, and return the old and the new names."""
     rows = await connection.execute(_WITHDRAW, {"deliveries": delivery_ids})
     return {str(name) for row in rows for name in row}

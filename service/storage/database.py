@@ -42,7 +42,7 @@ class Database:
 
     Args:
         url: `postgresql://…`, with any user information and query parameters that libpq accepts.
-        pool_size: the largest number of pooled connections; those that `connect` opens do not count.
+        pool_size: the largest number of pooled connections; connections that `connect` opens are not counted.
         timeout: seconds to wait for a new connection to open, or for a pooled one to become free.
     """
 
@@ -57,7 +57,7 @@ class Database:
         await self.engine.dispose()
 
     async def connect(self) -> asyncpg.Connection:
-        """Open a connection of the driver outside the pool; the caller closes it.
+        """Open a driver connection outside the pool; the caller must close the connection.
 
         Raises:
             DatabaseUnavailable: PostgreSQL cannot be reached.
@@ -68,7 +68,7 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
-        """Open a READ COMMITTED transaction: committed at the end, rolled back on an exception.
+        """Open a READ COMMITTED transaction, which commits at the end of the block and rolls back on an exception.
 
         Raises:
             DatabaseUnavailable: PostgreSQL cannot be reached, or the connection was lost.
@@ -123,7 +123,7 @@ class Database:
                 raise DatabaseUnavailable("PostgreSQL is read-only")
 
     async def migrate(self) -> str:
-        """Upgrade the schema to this version's revision unless the schema is newer, and return its revision.
+        """Upgrade the schema to this version's revision unless the schema is newer, and return the schema's revision.
 
         Raises:
             DatabaseError: PostgreSQL cannot be reached, or a table stays locked for too long.
@@ -135,7 +135,7 @@ class Database:
         """Check that the schema is at this version's revision or at a newer one.
 
         Raises:
-            DatabaseError: the schema is missing or older.
+            DatabaseError: the schema is missing, or older than this version's revision.
         """
         async with self.transaction() as connection:
             await schema.check_schema(connection)
@@ -173,14 +173,14 @@ def _engine(connect: _Connect, pool_size: int, timeout: float) -> AsyncEngine:
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=timeout,
-        # Costs a round trip, but discards connections that a restart of PostgreSQL has broken.
+        # This check costs a round trip, but discards connections that a restart of PostgreSQL has broken.
         pool_pre_ping=True,
     )
 
 
 @asynccontextmanager
 async def savepoint(connection: Connection) -> AsyncIterator[None]:
-    """Open a savepoint. An exception undoes the changes made since, and the transaction can continue.
+    """Open a savepoint. An exception undoes the changes made after the savepoint, and the transaction can continue.
 
     Raises:
         DatabaseUnavailable: the connection was lost.
@@ -220,7 +220,7 @@ async def abandon_after(seconds: float, work: Coroutine[Any, Any, _Result]) -> _
     the server and waits for an answer that never comes. Abandoned work is cancelled, but not awaited.
 
     Raises:
-        TimeoutError: the work took too long. PostgreSQL may still commit it.
+        TimeoutError: the work took too long. PostgreSQL may still commit the work.
     """
     task = asyncio.create_task(work)
     try:

@@ -1,4 +1,4 @@
-"""The table `touched`: dirty subjects. A subject is dirty if something committed about it is not projected yet."""
+"""The table `touched`: dirty subjects. A subject is dirty while a committed change to it is not projected yet."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -9,9 +9,9 @@ from service.lifecycle.references import Ref
 from service.storage.database import Connection, is_exclusive
 from service.storage.tables import touched
 
-# The number is arbitrary, but all versions must use the same one.
+# The number is arbitrary, but all versions of loopgauge must use the same number.
 _CLAIM_LOCKS = 0x746F7563
-# Read this many times the limit as candidates, since other workers may have claimed the first ones.
+# The number of candidates to read for each subject to claim: other workers may have claimed the first candidates.
 _CANDIDATES = 8
 
 # A new mark also ends a postponement, since the new commit may let the projection succeed.
@@ -33,8 +33,8 @@ async def mark_dirty(connection: Connection, subjects: Iterable[Ref]) -> None:
 async def claim_dirty(connection: Connection, limit: int, now: datetime) -> dict[Ref, int]:
     """Claim dirty subjects until the transaction ends, except those that other workers have claimed.
 
-    Subjects that have been dirty longest come first, then subjects whose postponement is over, then subjects that a
-    migration marked. A claim is an advisory lock and not a row lock, so that `mark_dirty` never waits for it.
+    The subjects that have been dirty longest come first, then subjects whose postponement is over, then subjects that a
+    migration marked. A claim is an advisory lock and not a row lock, so that `mark_dirty` never waits for a claim.
 
     Returns:
         The mark of each claimed subject.
@@ -59,7 +59,7 @@ async def newest_mark(connection: Connection) -> int:
 
 
 async def has_due(connection: Connection, mark: int, now: datetime) -> bool:
-    """Whether a subject with this mark or an older one is still dirty and not postponed."""
+    """Whether any subject with this mark or an older mark is still dirty and not postponed."""
     return await connection.scalar(select(exists().where(touched.c.mark <= mark, _is_due(now)))) or False
 
 
@@ -104,10 +104,11 @@ _POSTPONE = text(
 async def postpone(connection: Connection, subject: Ref, mark: int, error: str, now: datetime) -> int:
     """Postpone a subject whose projection failed, with exponential backoff from one minute.
 
-    A subject whose mark was renewed, or is being renewed, is not postponed: the new commit may let it succeed.
+    A subject whose mark was renewed, or is being renewed, is not postponed: the new commit may let its projection
+    succeed.
 
     Returns:
-        1, or 0 if the mark was renewed.
+        1 if the subject was postponed, or 0 if its mark was renewed.
     """
     values = {"subject": subject, "mark": mark, "error": error, "now": now}
     return (await connection.execute(_POSTPONE, values)).rowcount

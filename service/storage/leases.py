@@ -1,4 +1,4 @@
-"""The table `leases`: a lease belongs to one process at a time, for as long as that process renews it."""
+"""The table `leases`: a lease belongs to one process at a time, while that process renews it."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -8,7 +8,7 @@ from sqlalchemy import delete, text
 from service.storage.database import Connection
 from service.storage.tables import leases
 
-# If a lease was renewed in the future, PostgreSQL's clock has been set back since. Such a lease counts as expired.
+# A lease whose renewal lies in the future counts as expired: PostgreSQL's clock has been set back since the renewal.
 _ACQUIRE = text(
     """
     INSERT INTO leases (name, holder, renewed_at) VALUES (:name, :holder, clock_timestamp())
@@ -22,10 +22,10 @@ _ACQUIRE = text(
 
 
 async def acquire(connection: Connection, name: str, holder: UUID, length: timedelta, *, take_over: bool) -> bool:
-    """Acquire a free lease, or renew one that `holder` has, and return whether `holder` has the lease now.
+    """Acquire the lease if it is free, or renew it if `holder` has it, and return whether `holder` has it now.
 
-    All times are those of PostgreSQL's clock. Use `Database.autocommit`: a process that freezes in a transaction would
-    block the others.
+    All times come from PostgreSQL's clock. Use a connection from `Database.autocommit`: a process that froze in a
+    transaction would block the other processes.
 
     Args:
         length: how long the lease is valid after a renewal.

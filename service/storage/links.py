@@ -16,7 +16,7 @@ NewestSets: TypeAlias = Mapping[tuple[str, ...], Mapping[str, Any]]
 """The newest stated set of links, by key. A key is the evidence, the channel and the subject that states the links."""
 
 _KEY = ("evidence", "channel", "stated_by")
-# `array` holds the targets as text.
+# `array` contains the targets as one text.
 _VALUES = (*_KEY, "array", "stated_at")
 _UNNESTED_KEYS = """
     unnest(CAST(:evidence AS text[]), CAST(:channel AS text[]), CAST(:stated_by AS text[]))
@@ -97,7 +97,7 @@ _WITHDRAW = text(
 
 
 async def withdraw_statements(connection: Connection, delivery_ids: Sequence[UUID]) -> Sequence[Row[Any]]:
-    """Delete the statements of deliveries, and return their rows, for `restore`."""
+    """Delete the sets of links that the deliveries stated, and return the deleted rows, for `restore`."""
     return (await connection.execute(_WITHDRAW, {"deliveries": delivery_ids})).all()
 
 
@@ -107,7 +107,8 @@ _DEACTIVATE = text(
     AND links.channel = wanted.channel AND links.stated_by = wanted.stated_by
     """  # noqa: S608 - constants
 )
-# Uses the same order as `_recency`. COLLATE "C" matters: the database's own collation may break ties differently.
+# This query has the same order as `_recency`. COLLATE "C" matters: the database's own collation may break ties
+# differently.
 _ACTIVATE_NEWEST = text(
     f"""
     INSERT INTO links (evidence, channel, stated_by, targets, stated_at)
@@ -119,7 +120,7 @@ _ACTIVATE_NEWEST = text(
 
 
 async def restore(connection: Connection, withdrawn: Iterable[Row[Any]]) -> None:
-    """For the key of each withdrawn statement, activate the newest statement that is left."""
+    """For the key of each withdrawn statement, activate the newest remaining statement."""
     rows = list(withdrawn)
     keys = {column: [getattr(row, column) for row in rows] for column in _KEY}
     await connection.execute(_DEACTIVATE, keys)
@@ -131,7 +132,7 @@ def _key(row: Mapping[str, Any] | RowMapping) -> tuple[str, ...]:
 
 
 def _recency(row: Mapping[str, Any] | RowMapping) -> tuple[datetime, list[str]]:
-    # The targets break ties, so that the order of sets stated in the same second does not depend on their arrival.
+    # The targets break ties, so that the order of sets that have the same time does not depend on which arrives first.
     return row["stated_at"], row["targets"]
 
 
@@ -146,13 +147,14 @@ def _row(link: LinkSet) -> dict[str, Any]:
     }
 
 
-# `below` finds the descendants of the subjects, and `served` adds all ancestors of those: their links decide which of
-# the subjects are experiments. `above` finds the ancestors of the subjects, and `serving` adds all descendants of
-# those: their links decide which evidence belongs to these experiments.
+# `below` finds the descendants of the subjects, and `served` adds all ancestors of these descendants. The links of
+# `served` decide which of the subjects are experiments. `above` finds the ancestors of the subjects, and `serving` adds
+# all descendants of these ancestors. The links of `serving` decide which evidence belongs to the experiments.
 #
 # The query forces one index lookup for each step of a recursion. The planner assumes that each step finds ten times as
-# many rows as the step before. It would therefore scan all links, and reserve memory for billions of rows. `OFFSET 0`
-# keeps the planner from merging a lookup into the join, and an array hides the number of rows from it.
+# many rows as the step before. Without the forced lookups, it would therefore scan all links and reserve memory for
+# billions of rows. `OFFSET 0` keeps the planner from merging a lookup into the join, and an array hides the number of
+# rows from the planner.
 NEIGHBOURHOOD = text(
     """
     WITH RECURSIVE below(subject) AS (
@@ -187,7 +189,7 @@ NEIGHBOURHOOD = text(
 
 
 async def neighbourhood(connection: Connection, subjects: Collection[Ref]) -> list[tuple[Ref, Ref]]:
-    """Read all links that decide which experiments the subjects are, or are evidence for.
+    """Read all links that decide which subjects are experiments, and for which experiments the others are evidence.
 
     Returns:
         (evidence, target) pairs.

@@ -30,17 +30,19 @@ from service.storage.experiments import read
 from service.storage.tables import LATEST_INSTANT, WITHOUT_TEAM, among, experiments
 
 Sort = Literal["idea_at", "-idea_at", "concluded_at", "-concluded_at", "last_activity_at", "-last_activity_at"]
-"""The instant to sort by, ascending; a minus sorts descending."""
+"""The instant to sort by, in ascending order; a leading minus means descending order."""
 
 
 @dataclass(frozen=True, slots=True)
 class AgeFilter:
-    """A filter on the age of open experiments. It matches if the experiment is open and an instant is before a limit.
+    """A filter on the age of open experiments.
+
+    It matches an open experiment whose instant in `column` is before the limit of the experiment's team.
 
     Attributes:
         column: the column of the instant.
-        before: the limit, for teams that have no limit of their own.
-        of_teams: the limit of each team that has its own.
+        before: the limit for each team that has no limit of its own.
+        of_teams: by team, the limit of each team that has its own limit.
         included: True to list the matches, False to list all other experiments.
     """
 
@@ -52,14 +54,15 @@ class AgeFilter:
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Filters of a list, all of which must match; None matches everything.
+    """The filters of a list. An experiment must match all of them; None matches every experiment.
 
     Attributes:
         ids: ids to list.
         roots: roots to list.
-        team: the team, in lower case; empty for experiments without a team, or with a reserved name.
+        team: the team, in lower case. An empty text selects experiments without a team or with a reserved name as the
+            team.
         since: the earliest time of the idea.
-        until: the end of the range of times of the idea, exclusive.
+        until: the latest time of the idea, exclusive.
         ages: filters on the age as of `now`.
     """
 
@@ -74,8 +77,8 @@ class Filters:
     ages: Sequence[AgeFilter] = ()
 
 
-# Both settings avoid scans of the whole table. A generic plan ignores how few rows a filter's values leave, and the
-# default cost of a random read assumes a spinning disk.
+# Both settings avoid scans of the whole table. A generic plan does not consider that a filter's values may match few
+# rows, and the default cost of a random read assumes a spinning disk.
 _PLANS = text(
     "SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('random_page_cost', '1.1', true)"
 )
@@ -148,7 +151,7 @@ def _conditions(filters: Filters, now: datetime) -> list[ColumnElement[bool]]:
     return conditions + [_age_condition(age, now) for age in filters.ages]
 
 
-# The condition has the same text as in the index: otherwise, PostgreSQL would not use the index.
+# This condition has the same text as the index's condition: otherwise, PostgreSQL would not use the index.
 _NO_TEAM = literal_column(f"({WITHOUT_TEAM})", Boolean)
 _STATES: Mapping[State, ColumnElement[bool]] = {
     State.PROPOSED: and_(experiments.c.concluded_at.is_(None), experiments.c.started_at.is_(None)),
@@ -160,7 +163,7 @@ _STATES: Mapping[State, ColumnElement[bool]] = {
 def _age_condition(age: AgeFilter, now: datetime) -> ColumnElement[bool]:
     column = experiments.c[age.column]
     teams = sorted(age.of_teams)
-    # As text, since SQLAlchemy cannot subscript an array with an expression.
+    # The limit is SQL text, since SQLAlchemy cannot subscript an array with an expression.
     bound: TextClause = text(
         f"coalesce((CAST(:bounds_{age.column} AS timestamptz[]))"
         f"[array_position(CAST(:teams_{age.column} AS text[]), experiments.team)], "
@@ -175,7 +178,7 @@ def _age_condition(age: AgeFilter, now: datetime) -> ColumnElement[bool]:
     matches = and_(
         experiments.c.concluded_at.is_(None),
         column < bound,
-        # Redundant, but lets PostgreSQL use an index.
+        # This condition is redundant, but lets PostgreSQL use an index.
         column < max([age.before, *age.of_teams.values()]),
         now >= _LATEST,
     )

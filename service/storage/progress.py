@@ -79,7 +79,7 @@ async def newest_by_source(connection: Connection, before: tuple[datetime, UUID]
 
     Args:
         before: the end of the previous range; None to start at the newest delivery.
-        limit: the length of the range, in deliveries.
+        limit: the largest number of deliveries in the range.
     """
     at, delivery = before or (None, None)
     rows = (await connection.execute(_NEWEST, {"at": at, "id": delivery, "limit": limit})).all()
@@ -109,7 +109,7 @@ _LIST_COUNTED = text(
 async def list_counted(
     connection: Connection, since: datetime, known: Collection[UUID], limit: int
 ) -> Sequence[CountedDelivery]:
-    """List deliveries that were counted after `since`, the earliest first, except those in `known`."""
+    """List deliveries that were counted after `since`, the earliest first, except deliveries whose id is in `known`."""
     rows = await connection.execute(_LIST_COUNTED, {"since": since, "known": list(known), "limit": limit})
     return [CountedDelivery(row.id, row.received_at, row.interpreted_at) for row in rows]
 
@@ -129,5 +129,5 @@ _SELECT_UNPROJECTED = text(
 
 
 async def select_unprojected(connection: Connection, delivery_ids: Iterable[UUID]) -> set[UUID]:
-    """Select the deliveries that name a dirty subject, even if another delivery made it dirty."""
+    """Select the deliveries that name a dirty subject, even if another delivery made the subject dirty."""
     return set(await connection.scalars(_SELECT_UNPROJECTED, {"deliveries": list(delivery_ids)}))

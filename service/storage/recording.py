@@ -1,8 +1,8 @@
-"""Record the lifecycle events, links and renames that deliveries state, and mark the subjects dirty.
+"""Record the lifecycle events, links and renames that deliveries state, and mark their subjects dirty.
 
-Lock order. Every transaction takes its locks in the order of this list, and locks of one kind in the order given
-there. Waits therefore never form a cycle: no deadlock is possible, with the two exceptions named below. Contended rows
-come late in the list, so that they stay locked only briefly.
+Lock order. Every transaction takes its locks in the order of this list. For several locks of one kind, each item of the
+list states the order. Waits therefore never form a cycle: no deadlock is possible, except in the two fallbacks
+described below. Contended rows come late in the list, so that they stay locked only briefly.
 
 1. Rows of `deliveries`, by time of receipt and id (`inbox.replayable`, `inbox.requeue_failed`). `inbox.claim_pending`
    and `inbox.delete_bodies` skip locked rows, so they never wait.
@@ -13,16 +13,16 @@ come late in the list, so that they stay locked only briefly.
 4. Rows of `events`, by subject and id.
 5. Rows of `links`, by evidence, channel and stating subject.
 6. Rows of `aliases`, under the exclusive lock.
-7. Rows of `touched`, by subject. A revision takes them twice, which the exclusive lock makes safe.
+7. Rows of `touched`, by subject. A revision locks these rows twice, which is safe because it holds the exclusive lock.
 
 A projection takes other locks, in this order: advisory locks on subjects, for which it never waits; advisory locks on
-roots, by key; and locks on the rows of `experiments` and `exclusions` for these roots. Last, it deletes rows of
-`touched`, and skips locked ones. A transaction that records may wait for a projection to commit, but a projection never
-waits for a transaction that records.
+roots, by key; and locks on the rows of `experiments` and `exclusions` for these roots. Last, a projection deletes rows
+of `touched`, and skips the locked rows. A transaction that records deliveries may wait for a projection to commit, but
+a projection never waits for a transaction that records deliveries.
 
-The exceptions are two fallbacks: after a failure, `pipeline.interpret` records the deliveries of a batch one by one and
-`pipeline.project` projects its subjects one by one, each within one transaction. PostgreSQL detects a deadlock between
-two such transactions and aborts one of them; the worker retries it.
+Each of the two fallbacks runs within one transaction. After a failure, `pipeline.interpret` records the deliveries of a
+batch one by one, and `pipeline.project` projects the subjects of a batch one by one. PostgreSQL detects a deadlock
+between two such transactions and aborts one of them; the worker retries the aborted transaction.
 """
 
 from collections.abc import Mapping, Sequence
@@ -57,7 +57,7 @@ class InterpretedDelivery:
 async def record_deliveries(connection: Connection, interpreted: Sequence[InterpretedDelivery]) -> list[str]:
     """Record the events, links and renames that deliveries state, and mark dirty every subject that they name.
 
-    If an event is already stored, only its provenance is extended by the delivery.
+    If an event is already stored, the delivery is only added to the event's provenance.
 
     Returns:
         The kind of each new event.
@@ -93,7 +93,8 @@ async def revise_deliveries(connection: Connection, interpreted: Sequence[Interp
     """Replace the recorded events, links and renames of deliveries with those that the deliveries state now.
 
     An event, a link or a rename stays while another delivery states it. The exclusive lock keeps other transactions
-    from recording meanwhile: they might find an event stored that this transaction is about to delete.
+    from recording deliveries meanwhile. Without it, such a transaction could rely on a stored event that this
+    transaction is about to delete.
 
     Returns:
         The kind of each new event.

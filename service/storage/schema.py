@@ -1,4 +1,4 @@
-"""The schema's revision: check it, and upgrade it."""
+"""Check the schema's revision, and upgrade the schema."""
 
 from functools import cache
 from pathlib import Path
@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.storage.errors import DatabaseError
 
-# The number is arbitrary, but all versions must use the same one.
+# The number is arbitrary, but all versions of loopgauge must use the same number.
 _MIGRATION_LOCK = 0x6C6F6F70
 
 
@@ -32,10 +32,10 @@ async def check_schema(connection: AsyncConnection) -> None:
     """Check that the schema is at this version's revision or at a newer one.
 
     A migration only adds to the schema (expand); a later release removes what is unused (contract). This version
-    therefore works with a newer revision, which it does not know.
+    therefore works with a newer revision, although it does not know that revision.
 
     Raises:
-        DatabaseError: the schema is missing or older.
+        DatabaseError: the schema is missing, or older than this version's revision.
     """
     current = await _current_revision(connection)
     if not _is_recent_enough(current):
@@ -70,7 +70,7 @@ async def _current_revision(connection: AsyncConnection) -> str | None:
 
 
 def _upgrade(connection: Connection) -> None:
-    from alembic import command, config  # noqa: PLC0415 - a tenth of the time of all imports, and seldom needed
+    from alembic import command, config  # noqa: PLC0415 - seldom needed, and a tenth of the time of all imports
 
     settings = config.Config()
     settings.set_main_option("script_location", str(_migrations()))

@@ -38,8 +38,8 @@ INSERT INTO spooled (id, source, provider, provider_id, headers, body, body_byte
 VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING
 """
 _QUARANTINE = "UPDATE spooled SET refused = ? WHERE id = ?"
-# Each change of the vacuum mode is a commit, and a commit in mode FULL truncates the file. This is done only when few
-# rows are left: otherwise, SQLite would move the remaining rows at every commit.
+# SQLite commits whenever the vacuum mode is set, and a commit in mode FULL truncates the file. The spool sets mode FULL
+# only for a moment, when few rows are left: in this mode, SQLite moves the remaining rows at every commit.
 _SHRINK = ("PRAGMA auto_vacuum = FULL", "PRAGMA auto_vacuum = INCREMENTAL", "PRAGMA wal_checkpoint(TRUNCATE)")
 
 _log = structlog.get_logger(__name__)
@@ -78,9 +78,9 @@ class Spool:
             )
 
     def read_oldest(self, limit: int) -> list[Delivery]:
-        """Read the deliveries that were added first; fewer than `limit` if their bodies are large.
+        """Read up to `limit` of the deliveries that were added first, or fewer if their bodies are large.
 
-        Quarantines deliveries that the disk has corrupted, so that they do not block the others.
+        Quarantine each delivery that the disk has corrupted, so that it does not block other deliveries.
 
         Raises:
             SpoolUnavailable: the file cannot be used.

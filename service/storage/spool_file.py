@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 
-# Space that additions leave free: removing deliveries needs space too, so a completely full disk could not be emptied.
+# Additions leave this space free: removing deliveries needs space, too, so a spool on a full disk could not be emptied.
 _SPARE_BYTES = 32 * 1024 * 1024
 # How long to wait for another process that uses the same file.
 _BUSY_SECONDS = 4.0
@@ -19,17 +19,17 @@ _OPEN_PAUSE_SECONDS = 0.1
 
 
 class SpoolUnavailable(Exception):
-    """The disk buffer cannot be used: its disk is full, read-only or missing; the message names the file and why."""
+    """The disk buffer cannot be used: its disk is full, read-only or missing. The message names the file."""
 
 
 class SpoolFile:
     """A SQLite file that threads and processes may share.
 
-    After an error, the next use opens the file again, so that it recovers when its disk does.
+    After an error, the next use opens the file again, so that the spool works again as soon as its disk does.
 
     Args:
         path: the path of the file, which is created on first use.
-        schema: the statement that creates its table.
+        schema: the statement that creates the file's table.
     """
 
     def __init__(self, path: Path, schema: str) -> None:
@@ -87,7 +87,7 @@ class SpoolFile:
         """Check that the disk has space to write `size` bytes twice: to the write-ahead log and to the file.
 
         Raises:
-            SpoolUnavailable: the disk has less free space than that, plus a reserve.
+            SpoolUnavailable: the disk has less free space than twice `size` plus a reserve.
         """
         free = shutil.disk_usage(self._path.parent).free
         if free < 2 * size + _SPARE_BYTES:
@@ -130,7 +130,7 @@ class SpoolFile:
         for _ in range(_OPEN_ATTEMPTS - 1):
             with suppress(sqlite3.OperationalError):
                 return self._open_once()
-            # SQLite does not wait while another process creates the file; it fails at once.
+            # While another process creates the file, SQLite fails at once instead of waiting.
             time.sleep(_OPEN_PAUSE_SECONDS)
         return self._open_once()
 
@@ -140,9 +140,10 @@ class SpoolFile:
         )
         try:
             connection.row_factory = sqlite3.Row
-            # Lets the file shrink. Must be set before the first table exists.
+            # This pragma lets the file shrink. It must be set before the first table exists.
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-            # Overwriting deleted rows with zeros would take as much space in the write-ahead log as the rows.
+            # Do not overwrite deleted rows with zeros: they would take as much space in the write-ahead log as the
+            # rows.
             connection.execute("PRAGMA secure_delete = OFF")
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
@@ -165,7 +166,7 @@ def _make_directory(directory: Path) -> None:
 
 
 def _sync_directory(directory: Path) -> None:
-    """Make the directory's entries as durable as the files they name."""
+    """Sync a directory to disk, so that the names of its files are as durable as the files themselves."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,7 +1,7 @@
 """The schema, exactly as `alembic upgrade head` creates it.
 
-The key of every large table begins with a column by which a distributed PostgreSQL can shard it: a delivery's id, which
-is a hash, or a subject. No foreign key crosses shards.
+The key of every large table begins with a column by which a distributed PostgreSQL can shard the table: a delivery's
+id, which is a hash, or a subject. No foreign key crosses shards.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -88,7 +88,7 @@ event_deliveries = Table(
     PrimaryKeyConstraint("subject", "event_id", "delivery_id"),
     Index("event_deliveries_delivery_id", "delivery_id"),
 )
-"""The deliveries that brought each event, and the rule that made it."""
+"""The deliveries that brought each event, and the rule that made the event."""
 
 links = Table(
     "links",
@@ -116,7 +116,7 @@ link_statements = Table(
     PrimaryKeyConstraint("evidence", "channel", "stated_by", "delivery_id"),
     Index("link_statements_delivery_id", "delivery_id"),
 )
-"""Each set of links that was stated, and the delivery that stated it."""
+"""Each set of links that was stated, and the delivery that stated the set."""
 
 aliases = Table(
     "aliases",
@@ -142,18 +142,19 @@ touched = Table(
     Column("error", Text),
     PrimaryKeyConstraint("subject"),
 )
-"""Dirty subjects: something was committed about them that is not projected yet."""
+"""Dirty subjects: subjects with committed changes that are not projected yet."""
 
 LATEST_INSTANT = "greatest(idea_at, started_at, first_signal_at, concluded_at, shared_at, shipped_at)"
 """The latest instant of an experiment. While it lies in the future, no metric counts the experiment."""
-# Formatted as PostgreSQL prints it, and preceded by a line break in the index, so that a test can compare the two.
+# This text is formatted as PostgreSQL prints it, with a line break before it in the index, so that a test can compare
+# the two texts.
 WANTED_UNTIL = """CASE
 WHEN concluded_at IS NULL THEN 'infinity'::timestamp with time zone
 ELSE GREATEST(idea_at, started_at, first_signal_at, concluded_at, shared_at, shipped_at, again_at)
 END"""
-"""The latest time at which a window may begin and still need an experiment.
+"""The latest beginning of a window whose metrics still need an experiment.
 
-It is infinity for an open experiment, and the latest instant of a concluded one.
+For an open experiment this is infinity, for a concluded experiment its latest instant.
 """
 
 WITHOUT_TEAM = "team = '' OR starts_with(team, '_')"
@@ -194,7 +195,7 @@ experiments = Table(
         postgresql_where=text("outcome = 'failed' AND shared_at IS NOT NULL"),
     ),
     Index("experiments_idea_at", "idea_at", "id"),
-    # Includes `idea_at`, so that a list filtered by idea and sorted by activity reads only the index.
+    # This index includes `idea_at`, so that a list filtered by idea and sorted by activity reads only the index.
     Index("experiments_last_activity_at", "last_activity_at", "id", postgresql_include=["idea_at"]),
     Index(
         "experiments_concluded_at",
@@ -206,7 +207,7 @@ experiments = Table(
     Index("experiments_open", "idea_at", "id", postgresql_where=text("concluded_at IS NULL")),
     Index("experiments_without_team", "idea_at", "id", postgresql_where=text(WITHOUT_TEAM)),
 )
-"""Experiments as last projected: derived from events and links, from which they can be rebuilt at any time."""
+"""Experiments as last projected. They are derived from events and links, and can be rebuilt from these at any time."""
 
 exclusions = Table(
     "exclusions",
@@ -217,7 +218,7 @@ exclusions = Table(
     PrimaryKeyConstraint("subject"),
     Index("exclusions_excluded_at", "excluded_at"),
 )
-"""Subjects that are marked as experiments but left out of metrics: derived like the table `experiments`."""
+"""Subjects that are marked as experiments but left out of metrics. They are derived in the same way as experiments."""
 
 leases = Table(
     "leases",
@@ -236,7 +237,7 @@ def columns(names: Iterable[str], rows: Collection[Mapping[str, Any]]) -> dict[s
 
 
 def array(values: Iterable[str]) -> str:
-    """Format an array of texts as PostgreSQL does: it cannot nest arrays of different lengths unless they are text."""
+    """Format an array of texts as PostgreSQL does. PostgreSQL can nest arrays of different lengths only as texts."""
     quoted = (value.replace("\\", r"\\").replace('"', r"\"") for value in values)
     return "{" + ",".join(f'"{value}"' for value in quoted) + "}"
 

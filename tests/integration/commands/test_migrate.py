@@ -44,7 +44,7 @@ def test_migrate_without_a_database_fails_with_one_line() -> None:
 @pytest.mark.parametrize(
     ("change", "advice"),
     [
-        ({"path": "/not_there"}, "create it, or name another one in LOOPGAUGE_DATABASE_URL"),
+        ({"path": "/not_there"}, "create this database, or name another one in LOOPGAUGE_DATABASE_URL"),
         ({"path": "/template1"}, "run: loopgauge migrate"),
         ({}, "check that PostgreSQL runs at LOOPGAUGE_DATABASE_URL"),
     ],
