@@ -1,4 +1,4 @@
-"""PostgreSQL for the tests that ask for it: one server for all of them, and a fresh database for each."""
+"""PostgreSQL for the tests that ask for it: these tests share one server, and each test has a fresh database."""
 
 import os
 import shutil
@@ -37,13 +37,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Remove the user's settings, and begin a run. The workers of xdist find the run by its directory."""
+    """Remove the user's settings from the environment, and begin a run of the tests.
+
+    The workers of xdist find the run by its directory.
+    """
     for name in [name for name in os.environ if name.startswith("LOOPGAUGE_")]:
         del os.environ[name]
     if not hasattr(config, "workerinput"):
         config.stash[_run] = run = Run()
         os.environ[_DIRECTORY] = str(run.directory)
-        # Each run of pytest closes the usual directory to other users, so to PostgreSQL in the runs beside it.
+        # Each run of pytest closes the default directory to other users. PostgreSQL, which a concurrent run starts as
+        # another user, would lose its files there.
         if config.option.basetemp is None:
             config.option.basetemp = tempfile.mkdtemp(prefix="loopgauge-tests-")
             config.stash[_temporary] = Path(config.option.basetemp)

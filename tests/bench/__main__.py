@@ -1,4 +1,4 @@
-"""Run all benchmarks, or those given by name, and print one table: `python -m tests.bench ingest starting`."""
+"""Run all benchmarks, or the named ones, and print one table: `python -m tests.bench ingest starting`."""
 
 import argparse
 import shutil
@@ -18,7 +18,10 @@ from tests.bench import core, freshness, ingest, interpret, lists, memory, refre
 from tests.bench.report import Line, as_json, machine, table
 
 Measure: TypeAlias = Callable[[str, Path], Iterable[Line]]
-"""A benchmark: takes the URL of an empty database with the schema, and a scratch directory."""
+"""A function that runs a benchmark.
+
+It takes the URL of a database with the schema and no rows, and a scratch directory.
+"""
 
 BENCHMARKS: Mapping[str, Measure] = {
     "ingest": ingest.measure,
@@ -34,7 +37,7 @@ BENCHMARKS: Mapping[str, Measure] = {
 
 
 def main() -> int:
-    """Print the table, and return whether a bound is broken."""
+    """Print the table, and return whether any line breaks its bound."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument(
         "names", nargs="*", metavar="name", help=f"benchmarks to run: {', '.join(BENCHMARKS)}; all by default"
@@ -59,7 +62,7 @@ def main() -> int:
     print()
     print(table(lines))
     given.json.write_text(as_json(lines) + "\n")
-    print(f"\nEach round and the machine, as JSON: {given.json}")
+    print(f"\nResults of each round, and the machine, as JSON: {given.json}")
     return any(line.met is False for line in lines)
 
 

@@ -1,4 +1,4 @@
-"""Time the pure core: folding an experiment, and interpreting a delivery.
+"""Measure how long the pure core takes to fold an experiment and to interpret a delivery.
 
 The reference is the time to parse the same payload of 12 KB with the standard library.
 """
@@ -22,7 +22,7 @@ _CALLS = 200
 
 
 def _padded(request: GitHubRequest, size: int) -> GitHubRequest:
-    """The request with as many unused fields as a real payload has."""
+    """The request, padded with as many unused fields as a real payload has."""
     payload = json.loads(request.body)
     while len(json.dumps(payload)) < size:
         payload[f"unused_{len(payload)}"] = {"url": "https://api.github.com/repos/acme/app", "id": len(payload)}
@@ -48,7 +48,7 @@ def _microseconds(work: Callable[[], object]) -> float:
 
 
 def measure(_url: str, _directory: Path) -> Iterator[Line]:
-    """Time folding and interpreting, alternating with parsing."""
+    """Measure how long folding and interpreting take, alternating with parsing."""
     request = _padded(PullRequest(created_at=at(3), labels=("experiment", "team:search")).opened(), 12_000)
     delivery = request.delivery(at(3))
     events = _hundred_events()
@@ -61,7 +61,7 @@ def measure(_url: str, _directory: Path) -> Iterator[Line]:
     parsed = [one["parsing"] for one in rounds]
     for name, what, most in (
         ("folding", f"folding {len(events)} events", 1000),
-        ("interpreting", "interpreting 12 KB of GitHub's", 300),
+        ("interpreting", "interpreting a 12 KB delivery from GitHub", 300),
     ):
         taken = [one[name] for one in rounds]
         yield Line(what=what, values=taken, unit="µs", most=most)

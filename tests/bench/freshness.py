@@ -1,7 +1,8 @@
-"""Time from the response to a delivery until the metrics reflect it, at 200 deliveries a second.
+"""Measure the time from the response to a delivery until the metrics reflect the delivery, at 200 deliveries a second.
 
 The load is open-loop: each delivery is sent when it is due, without waiting for earlier responses. Some deliveries mark
-an experiment, and each of these adds one to the same series. The n-th of them is visible when the series reaches n.
+an experiment, and every marked experiment increases the same series by one. The n-th such delivery is visible when the
+series reaches n.
 """
 
 import asyncio
@@ -41,7 +42,7 @@ def measure(url: str, directory: Path) -> Iterator[Line]:
 
     Args:
         url: the URL of a database with the schema.
-        directory: where the service keeps its data, which is not deleted.
+        directory: the data directory of the service; it is not deleted.
     """
     with service(directory / "data", url) as running:
         before = _visible_within(running.get("/metrics").decode())

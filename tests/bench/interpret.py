@@ -51,7 +51,7 @@ class _Work:
 
 @dataclass(frozen=True, slots=True)
 class _Round:
-    """The rates of acknowledging and of decoding in one round, and the work of one worker and of two workers."""
+    """The results of one round: the rates of acknowledging and of decoding, and the work of one worker and of two."""
 
     acknowledged: float
     decoded: float
@@ -64,7 +64,7 @@ def measure(url: str, directory: Path) -> Iterator[Line]:
 
     Args:
         url: a migrated database on this machine; its tables are truncated.
-        directory: for the files of the workers.
+        directory: the parent directory of the workers' files.
     """
     deliveries = list(stored(_DELIVERIES))
     bodies = [zstandard.ZstdDecompressor().decompress(row[5]) for row in deliveries]
@@ -84,8 +84,10 @@ def measure(url: str, directory: Path) -> Iterator[Line]:
         references=rates,
         least=1.6,
     )
-    yield Line(what="CPU time of the worker for each", values=[one.one.worker for one in rounds], unit="µs")
-    yield Line(what="CPU time of PostgreSQL for each", values=[one.one.postgresql for one in rounds], unit="µs")
+    yield Line(what="CPU time of the worker for each delivery", values=[one.one.worker for one in rounds], unit="µs")
+    yield Line(
+        what="CPU time of PostgreSQL for each delivery", values=[one.one.postgresql for one in rounds], unit="µs"
+    )
 
 
 def _round(url: str, directory: Path, deliveries: Sequence[tuple[Any, ...]], bodies: Sequence[bytes]) -> _Round:

@@ -1,4 +1,4 @@
-"""Time the lists of experiments and of deliveries, with 1,000 and with 100,000 rows.
+"""Measure the lists of experiments and of deliveries, with 1,000 and with 100,000 rows.
 
 For each list, with every filter and in every order, the benchmark requests the first page and one in the middle. It
 reports the slowest request.
@@ -83,7 +83,7 @@ def _queries() -> Iterator[tuple[str, Mapping[str, str]]]:
 
 
 async def _taken(url: str) -> _Taken:
-    """The seconds for each list, by path and query: for the first page or a later one, whichever is slower."""
+    """The seconds for each list, by path and query. The slower one of its two pages counts."""
     database = Database(url)
     app = create_app(settings(), load_rules(settings()), database)
     taken = {}
@@ -100,7 +100,7 @@ async def _taken(url: str) -> _Taken:
 
 
 async def _least(client: httpx.AsyncClient, path: str, query: Mapping[str, str]) -> float:
-    """The time of the fastest of several rounds, which other work on the machine disturbs least."""
+    """The seconds of the fastest of several rounds: other work on the machine disturbed this round least."""
     rounds = []
     for _ in range(_ROUNDS):
         began = time.perf_counter()
@@ -111,7 +111,7 @@ async def _least(client: httpx.AsyncClient, path: str, query: Mapping[str, str])
 
 
 def measure(url: str, _directory: Path) -> Iterator[Line]:
-    """Measure each list at both sizes, and report the slowest of each path."""
+    """Measure each list at both sizes, and report the slowest list of each path."""
     small, large = uvloop.run(_measured(url))
     for path in ("/experiments", "/deliveries"):
         slowest = max((one for one in large if one[0] == path), key=lambda one: large[one])
@@ -131,7 +131,7 @@ def measure(url: str, _directory: Path) -> Iterator[Line]:
 
 
 async def _measured(url: str) -> tuple[_Taken, _Taken]:
-    """Time the lists with few rows and with many."""
+    """Measure the lists with few rows and with many."""
     await fill(url, _FEW, "8 minutes")
     await _fill_deliveries(url, _FEW)
     small = await _taken(url)

@@ -12,7 +12,7 @@ from tests.support.builders import GitHubRequest
 
 CONNECTIONS = 64
 REQUESTS: Sequence[GitHubRequest] = list(traffic(3000))[::187]
-"""A sample of the traffic: one request in 187."""
+"""One in 187 requests of the simulated traffic."""
 _WRK = "wrk"
 # Each request has a unique delivery id, across runs too.
 _SCRIPT = """
@@ -47,7 +47,7 @@ X-GitHub-Delivery: """
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """The result of a load.
+    """The result of one run of the load generator.
 
     Attributes:
         requests: the number of successful requests.

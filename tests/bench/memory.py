@@ -17,13 +17,13 @@ from tests.bench.traffic import traffic
 from tests.support.builders import GitHubRequest
 
 _MOST = 120.0
-# One hour at 5.5 deliveries a second.
+# The number of deliveries in an hour at 5.5 a second.
 _HOUR = 20_000
 _CONNECTIONS = 64
 _LOOK_SECONDS = 0.2
-# Long enough for the first snapshot.
+# The service takes its first snapshot within this time.
 _REST_SECONDS = 3.0
-# Long enough for the snapshot after the last delivery.
+# The service takes a snapshot of the last delivery within this time.
 _QUIET_SECONDS = 3.0
 _PATIENCE_SECONDS = 60.0
 _GROWTH = 1.05
@@ -33,11 +33,11 @@ _LEFT = "SELECT (SELECT count(*) FROM deliveries WHERE verdict IS NULL) + (SELEC
 
 
 def measure(url: str, directory: Path) -> Iterator[Line]:
-    """Measure each process at rest, and those of the role `all` during and after the load.
+    """Measure the processes of each role at rest, and those of the role `all` also during and after the load.
 
     Args:
         url: the URL of a database with the schema.
-        directory: where the service keeps its data, which is not deleted.
+        directory: the data directory of the service; it is not deleted.
     """
     with ExitStack() as started:
         roles = {role: started.enter_context(service(directory / role, url, role)) for role in ("api", "worker")}
@@ -50,7 +50,7 @@ def measure(url: str, directory: Path) -> Iterator[Line]:
         meanwhile, half, whole = uvloop.run(_hour(url, running))
         servers = uvloop.run(_servers(url))
     yield from _lines("all under load", meanwhile)
-    yield from _lines("all after an hour's worth", [whole], _MOST)
+    yield from _lines("all after an hour's deliveries", [whole], _MOST)
     for process in whole:
         yield Line(
             what=f"{process}, after all deliveries",
@@ -81,7 +81,7 @@ def _lines(when: str, rounds: Sequence[Mapping[str, Memory]], most: float | None
 async def _hour(
     url: str, running: Service
 ) -> tuple[list[Mapping[str, Memory]], Mapping[str, Memory], Mapping[str, Memory]]:
-    """The memory of the processes during the load, after half of it, and after all of it."""
+    """The memory of the processes during the load, after half of the deliveries, and after all of them."""
     requests = traffic(_HOUR)
     meanwhile: list[Mapping[str, Memory]] = []
     looking = asyncio.create_task(_look(running, meanwhile))

@@ -1,4 +1,4 @@
-"""The service as a process, and its memory and CPU time from outside."""
+"""Run the service as a process, and measure its memory and CPU time from outside."""
 
 import os
 import subprocess
@@ -26,7 +26,8 @@ class Service:
     Attributes:
         process: its main process, the parent of the others.
         host, port: the address on which it listens.
-        ready_after: seconds from the start until it was ready, and had accepted a delivery if its role accepts any.
+        ready_after: seconds from the start until the service was ready and, if its role accepts deliveries, had
+            accepted one.
     """
 
     process: "subprocess.Popen[bytes]"
@@ -53,7 +54,7 @@ class Memory:
 
     Attributes:
         resident: the resident set, including pages that other processes share.
-        share: the proportional set: a page that several processes share counts in equal parts for each.
+        share: the proportional set: a page that several processes share counts in equal parts for each of them.
     """
 
     resident: float
@@ -65,7 +66,7 @@ def service(directory: Path, url: str | None, role: str = "all", **variables: st
     """Run the service in a role, and yield it when it is ready.
 
     Args:
-        directory: its data directory, which is not deleted.
+        directory: its data directory; it is not deleted.
         url: the URL of PostgreSQL, or None for the embedded one.
         variables: further settings.
     """
@@ -138,10 +139,10 @@ def memory(pid: int) -> Memory:
 
 def cpu_seconds(pid: int) -> float:
     """The CPU time of a process and of its descendants, including ended ones, in seconds."""
-    # User and system time, and the same for reaped children, all in clock ticks.
+    # User and system time of the process and of its reaped children, in clock ticks.
     spent = sum(map(int, _stat(pid)[11:15])) / os.sysconf("SC_CLK_TCK")
     for child in children(pid):
-        # The time of a child that has ended is part of its parent's.
+        # Linux adds the time of a child that has ended to the time of its parent.
         with suppress(OSError):
             spent += cpu_seconds(child)
     return spent
@@ -153,5 +154,5 @@ def parent(pid: int) -> int:
 
 
 def _stat(pid: int) -> list[str]:
-    """The fields of `/proc/PID/stat` after the name, which may contain any character."""
+    """The fields of `/proc/PID/stat` after the name of the process. The name may contain any character."""
     return Path("/proc", str(pid), "stat").read_text().rpartition(") ")[2].split()

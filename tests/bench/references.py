@@ -55,7 +55,7 @@ def bare_fastapi() -> ASGIApp:
     app = FastAPI()
 
     @app.post("/webhooks/{source}", status_code=202)
-    async def receive(source: str, request: Request) -> Response:  # noqa: ARG001 - a parameter of the path
+    async def receive(source: str, request: Request) -> Response:  # noqa: ARG001 - FastAPI requires every parameter of the path
         await request.body()
         return Response(_BODY, 202, media_type="application/json")
 
@@ -68,7 +68,7 @@ def naive() -> ASGIApp:
     engine = create_async_engine(os.environ[DATABASE].replace("postgresql://", "postgresql+asyncpg://"), pool_size=20)
 
     @app.post("/webhooks/{source}", status_code=202)
-    async def receive(source: str, request: Request) -> Response:  # noqa: ARG001 - a parameter of the path
+    async def receive(source: str, request: Request) -> Response:  # noqa: ARG001 - FastAPI requires every parameter of the path
         body = await request.body()
         signature = "sha256=" + hmac.digest(SECRET.encode(), body, "sha256").hex()
         if not hmac.compare_digest(request.headers["x-hub-signature-256"], signature):
@@ -82,7 +82,7 @@ def naive() -> ASGIApp:
 
 
 def durable_asgi() -> ASGIApp:
-    """The minimal durable receiver: it checks the signature, compresses, and uses group commit.
+    """The minimal durable receiver: it checks the signature, compresses the body, and uses group commit.
 
     It has no limits, metrics or ids, and loses deliveries on errors.
     """

@@ -1,7 +1,8 @@
-"""Time refreshes, scrapes and scorecards with a thousand experiments and with a million.
+"""Measure refreshes, scrapes and scorecards with a thousand experiments and with a million.
 
-One tenth of the million experiments lies in the longest window, which is a year. One in 40 of these is open; of the
-older ones, one in 400 is. The thousand experiments are all from this week. Both portfolios have the same series.
+One tenth of the million experiments lies in the longest window, which is a year. One in 40 of the experiments in this
+window is open, and one in 400 of the older experiments. The thousand experiments are all from this week. Both
+portfolios have the same series.
 """
 
 import asyncio
@@ -62,7 +63,7 @@ _FILL = """
 
 
 async def fill(url: str, count: int, spacing: str) -> None:
-    """Replace all experiments by `count` new ones, with one idea in each interval."""
+    """Replace all experiments by `count` new ones, whose ideas are one interval (`spacing`) apart."""
     connection = await asyncpg.connect(url)
     try:
         await connection.execute("TRUNCATE experiments")
@@ -96,7 +97,7 @@ async def _longest_hold(stop: asyncio.Event) -> float:
 
 
 async def _refresh(url: str) -> tuple[float, list[float], float]:
-    """Time the first refresh, the next ones, and the longest block of the event loop, in seconds."""
+    """Measure the first refresh, the next ones, and the longest block of the event loop, in seconds."""
     database = Database(url)
     terms = metric_terms(Settings(), load_rules(Settings()))
     figures = FiguresProcess(database, terms, "warning", timedelta(0))
@@ -141,7 +142,7 @@ async def _database_of_few(url: str) -> str:
 
 
 def _scrapes(many: str, few: str, directory: Path) -> Iterator[Line]:
-    # The long interval leaves one refresh per service, which ends before the scrapes are timed.
+    # With this long interval each service refreshes only once, before the scrapes are timed.
     settings = {"SNAPSHOT_INTERVAL": "1h", "MIN_SAMPLE": "1"}
     with service(directory / "many", many, **settings) as large, service(directory / "few", few, **settings) as small:
         connections = [_until_exported(running) for running in (large, small)]
@@ -211,7 +212,7 @@ async def _scorecards(url: str, directory: Path) -> tuple[list[float], Sequence[
 
 
 async def _post(running: Service, end: float, answered: list[tuple[float, float]]) -> None:
-    """Post signed pings at a steady rate on one connection; the service stores them, but no experiment changes."""
+    """Post signed pings at a steady rate on one connection. The service stores the pings, but no experiment changes."""
     connection = await Connection.to(running)
     number = 0
     while time.time() < end:
@@ -232,7 +233,7 @@ def measure(url: str, directory: Path) -> Iterator[Line]:
     first, taken, hold = uvloop.run(_refresh(url))
     yield Line(what="first refresh at 1,000,000 experiments, with the start of its process", values=[first], unit="s")
     yield Line(what=f"refresh with {_CHANGED:,} of them changed", values=taken, unit="s", most=2)
-    yield Line(what="the longest block of the event loop meanwhile", values=[hold * 1e3], unit="ms", most=20)
+    yield Line(what="the longest block of the event loop during refreshes", values=[hold * 1e3], unit="ms", most=20)
     outside, during = uvloop.run(_latencies(url, directory))
     yield from _noticed("a refresh at 1,000,000 experiments", outside, during)
     compiled, outside, during = uvloop.run(_scorecards(url, directory))

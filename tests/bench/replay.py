@@ -27,7 +27,7 @@ _LOOK_SECONDS = 0.2
 
 @dataclass(frozen=True, slots=True)
 class _Replayed:
-    """The cost of one replay; CPU time and write-ahead log are for each delivery, in microseconds and bytes."""
+    """The cost of one replay. For each delivery: CPU time in microseconds, and write-ahead log in bytes."""
 
     rate: float
     process: float
@@ -41,17 +41,17 @@ def measure(url: str, directory: Path, number: int = DELIVERIES) -> Iterator[Lin
 
     Args:
         url: a migrated database on this machine; its tables are truncated.
-        directory: for the files of the command.
+        directory: the parent directory of the command's files.
         number: the number of deliveries.
     """
     asyncio.run(_fill(url, number))
     first, again = (asyncio.run(_replay(url, directory, number)) for _ in range(2))
     name = f"replay of {number:,} deliveries"
     yield Line(what=f"{name}, first time", values=[first.rate], unit="/s")
-    yield Line(what=f"{name}, without a change", values=[again.rate], unit="/s")
-    yield Line(what=f"{name}: CPU time for each", values=[again.process], unit="µs")
-    yield Line(what=f"{name}: CPU time of PostgreSQL for each", values=[again.postgresql], unit="µs")
-    yield Line(what=f"{name}: write-ahead log for each", values=[again.logged], unit="bytes")
+    yield Line(what=f"{name}, second time: no change", values=[again.rate], unit="/s")
+    yield Line(what=f"{name}: CPU time for each delivery", values=[again.process], unit="µs")
+    yield Line(what=f"{name}: CPU time of PostgreSQL for each delivery", values=[again.postgresql], unit="µs")
+    yield Line(what=f"{name}: write-ahead log for each delivery", values=[again.logged], unit="bytes")
     yield Line(what=f"{name}: peak memory", values=[again.megabytes], unit="MB")
 
 
@@ -83,14 +83,14 @@ async def _replay(url: str, directory: Path, number: int) -> _Replayed:
 
 
 def _command(url: str, directory: Path, number: int) -> tuple[float, float, float]:
-    """Run the command, and return its seconds, its CPU seconds, and its peak memory in MB."""
+    """Run the command, and return its duration and its CPU time in seconds, and its peak memory in MB."""
     ours = {"DATABASE_URL": url, "DATA_DIR": str(directory / "replay"), "SOURCES__GITHUB__SECRET": SECRET}
     environment = {**os.environ, **{f"LOOPGAUGE_{name}": value for name, value in ours.items()}}
     command = [sys.executable, "-m", "service", "replay", "--json"]
     began, most = time.perf_counter(), 0.0
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
-        # The kernel's peak at exit includes the memory of this process before exec, so poll instead.
+        # The peak that the kernel reports at exit includes the memory of this process before exec, so poll the memory.
         while not select([process.stdout], [], [], _LOOK_SECONDS)[0]:
             most = max(most, memory(process.pid).resident)
         told = json.loads(process.stdout.read())

@@ -1,4 +1,4 @@
-"""Time the start of the service until it is ready and has accepted a delivery.
+"""Measure the time from the start of the service until it is ready and has accepted a delivery.
 
 The reference, measured alternately, is the time that Python takes to import the same libraries.
 """
@@ -25,7 +25,7 @@ def measure(url: str, directory: Path) -> Iterator[Line]:
 
     Args:
         url: the URL of a database with the schema.
-        directory: where the service keeps its data, which is not deleted.
+        directory: the data directory of the service; it is not deleted.
     """
     yield from _lines(
         "a PostgreSQL that runs", _EXTERNAL_SECONDS, [_start(directory / "data", url) for _ in range(_EXTERNAL_ROUNDS)]

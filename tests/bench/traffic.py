@@ -150,7 +150,7 @@ def _runs(work: "_Work", push: int) -> Iterator[GitHubRequest]:
 
 
 class _Work:
-    """One piece of work, and its representation by GitHub."""
+    """One piece of work, as GitHub represents it."""
 
     def __init__(self, number: int, at: datetime) -> None:
         self._at = at
@@ -246,7 +246,7 @@ class _Work:
 
 @cache
 def _other_fields(repository: str) -> str:
-    """The fields besides the event itself, up to the padding."""
+    """The fields of a payload that do not depend on the event, without the padding."""
     owner = _account("acme", "Organization")
     told = {"full_name": repository, "default_branch": "main", "pushed_at": int(_BEGINNING.timestamp()), "owner": owner}
     pages = {f"{name}_url": f"https://api.github.com/repos/{repository}/{name}{{/sha}}" for name in _ADDRESSES}
@@ -268,6 +268,6 @@ def _unused_addresses() -> str:
 
 
 def _padding(room: int) -> str:
-    """Whole fields of about `room` characters, and the end of the document."""
+    """As many whole fields as fit into `room` characters, and the end of the document."""
     end = _unused_addresses().rfind(', "also_', 0, max(room, 1) + 1)
     return _unused_addresses()[: max(end, 0)] + "}"

@@ -148,7 +148,7 @@ class Issue:
         return relabelled, relabelled.event("labeled", when, label={"name": label})
 
     def unlabeled(self, label: str, when: datetime) -> tuple["Issue", GitHubRequest]:
-        """The issue with one label less, and its delivery."""
+        """The issue without one of its labels, and its delivery."""
         relabelled = replace(self, labels=tuple(one for one in self.labels if one != label))
         return relabelled, relabelled.event("unlabeled", when, label={"name": label})
 
@@ -166,7 +166,7 @@ class Issue:
         return self.event("edited", when)
 
     def event(self, action: str, when: datetime, **more: Any) -> GitHubRequest:
-        """The delivery of an action, with the state after it."""
+        """The delivery of an action. Its payload has the state after the action."""
         issue = payloads.Issue(
             repository=self.repository,
             number=self.number,
@@ -225,7 +225,7 @@ class PullRequest:
         return merged, merged.event("closed", when)
 
     def event(self, action: str, when: datetime, **more: Any) -> GitHubRequest:
-        """The delivery of an action, with the state after it."""
+        """The delivery of an action. Its payload has the state after the action."""
         pull = payloads.PullRequest(
             repository=self.repository,
             number=self.number,
@@ -339,5 +339,5 @@ NO_PAYLOAD = raw_payload()
 
 
 def without_label(event: LifecycleEvent) -> LifecycleEvent:
-    """The event without the label that stated it."""
+    """The event without its `label`, the label on the item from which the event was read."""
     return replace(event, label="") if isinstance(event, Declared | Withdrawn) else event

@@ -66,7 +66,7 @@ def families() -> dict[str, set[str]]:
 
 
 def is_of_one_process(name: str) -> bool:
-    """Whether each process has its own value, so that a query can sum them."""
+    """Whether each process exports a value of its own, so that a query can sum the values."""
     shared = ("loopgauge_inbox", "loopgauge_projection", "loopgauge_source")
     return is_of_processes(name) and not name.startswith(shared)
 

@@ -42,7 +42,7 @@ def _unchanged_logging() -> Iterator[None]:
 
 
 def in_database(url: str, work: Callable[[Database], Awaitable[_Result]]) -> _Result:
-    """Work in a database, outside of an event loop."""
+    """Run `work` on a database, outside of an event loop."""
 
     async def open_and_work() -> _Result:
         database = Database(url, pool_size=5)

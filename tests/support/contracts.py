@@ -7,9 +7,10 @@ from importlinter import Contract, ContractCheck, fields, output
 
 
 class AllowedContract(Contract):
-    """Packages that may import only the listed external modules.
+    """A contract for packages that may import only the listed external modules.
 
-    A list of forbidden modules would have to name every module that does I/O. This list names modules that do none.
+    It lists the allowed modules, none of which does I/O. A list of forbidden modules would have to name every module
+    that does I/O.
 
     Attributes:
         source_modules: the packages, each with all modules in it.
@@ -21,7 +22,7 @@ class AllowedContract(Contract):
     source_modules: Any = fields.ListField(subfield=fields.ModuleField())
     allowed_modules: Any = fields.SetField(subfield=fields.StringField())
 
-    def check(self, graph: ImportGraph, verbose: bool) -> ContractCheck:  # noqa: ARG002 - import-linter calls it with both
+    def check(self, graph: ImportGraph, verbose: bool) -> ContractCheck:  # noqa: ARG002 - import-linter passes both arguments
         own = {root.split(".")[0] for root in self.session_options["root_packages"]}
         broken = [
             (module, imported)

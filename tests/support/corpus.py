@@ -46,7 +46,7 @@ class Posted:
         return await client.post(self.path, content=self.body, headers={**self.headers, **proof})
 
     async def post_tampered(self, client: httpx.AsyncClient) -> httpx.Response:
-        """Post the payload with one bit flipped: in the body, or in the credential if the scheme does not cover it."""
+        """Post the payload with one bit flipped: in the body, or in the credential if the body is not signed."""
         proof = dict(self.scheme.prove(self.body, POSTED_AT))
         body = self.body
         if self.scheme.covers_body:

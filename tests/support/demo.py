@@ -22,7 +22,7 @@ _INHERITED = {
 
 @contextmanager
 def demo(directory: Path, *arguments: str, path: str | None = None) -> Iterator[subprocess.Popen[str]]:
-    """Run a demo of two weeks without Prometheus until the context ends, then kill it.
+    """Run a demo with a past of two weeks and without Prometheus, and kill it when the context ends.
 
     Args:
         arguments: options, which take precedence over these defaults.

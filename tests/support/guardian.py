@@ -62,7 +62,7 @@ class Run:
 
 
 def server_url(directory: Path, programs: Path | None) -> str:
-    """Return the URL of a run's server of one kind. Start the server unless it runs already.
+    """Return the URL of the run's server with these programs. Start the server if it does not run yet.
 
     Args:
         directory: the directory of the run.
@@ -80,7 +80,7 @@ def server_url(directory: Path, programs: Path | None) -> str:
 def _start(home: Path, programs: Path | None) -> str:
     """Start a guardian, and return the URL of its server."""
     command = [sys.executable, "-m", "tests.support.guardian", str(home), *([str(programs)] if programs else [])]
-    # In a session of its own, it does not receive the signal of Ctrl-C.
+    # In a session of its own, the guardian does not receive the signal of Ctrl-C.
     guardian = subprocess.Popen(
         command, cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True, text=True
     )

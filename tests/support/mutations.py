@@ -1,4 +1,4 @@
-"""Payloads that are nearly right, for hypothesis, and a check of their observations."""
+"""Strategies for nearly valid payloads, and a check of the observations that a provider makes of them."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -65,7 +65,7 @@ def nearly_right(draw: st.DrawFn, payloads: Callable[[], Sequence[Any]]) -> Any:
 
 
 def _places(value: Any) -> Iterator[dict[str, Any] | list[Any]]:
-    """Every object and list in a payload, including itself."""
+    """Every object and list in a payload, including the payload itself."""
     if isinstance(value, dict | list):
         yield value
         for inner in value.values() if isinstance(value, dict) else value:
@@ -73,7 +73,10 @@ def _places(value: Any) -> Iterator[dict[str, Any] | list[Any]]:
 
 
 def is_sound(said: Sequence[Observation] | Nothing) -> bool:
-    """Whether the observations have UTC times and only traits of their kind, or there is a reason for having none."""
+    """Whether each observation has a UTC time and only traits of its kind.
+
+    Without observations, whether there is a reason.
+    """
     if isinstance(said, Nothing):
         return bool(said.reason)
     known = all(one.traits.keys() <= TRAITS[one.kind] for one in said if isinstance(one, Observed))

@@ -16,7 +16,7 @@ _SOCKET = ".s.PGSQL.5432"
 
 
 class Unlucky(Database):
-    """A database whose transactions all fail at their end."""
+    """A database whose transactions all fail when they end."""
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:

@@ -1,4 +1,4 @@
-"""Two experiments of the last days, whose past values tests export."""
+"""Two experiments of the last days: tests export the values that their metrics had in the past."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -17,7 +17,8 @@ def days_ago(days: int) -> datetime:
     return TODAY - timedelta(days=days)
 
 
-# One was proposed nine days ago, started a day later and concluded five days ago. The other is six days old and open.
+# One experiment was proposed nine days ago, started a day later and concluded five days ago. The other one was proposed
+# six days ago and is open.
 _EXPERIMENTS = [
     experiment(
         idea_at=days_ago(9) - NOON,

@@ -68,7 +68,7 @@ class Ticket:
         return self.event("jira:issue_deleted", when)
 
     def event(self, name: str, when: datetime, changes: Sequence[Mapping[str, Any]] = ()) -> Request:
-        """The delivery of an event, with the state after it."""
+        """The delivery of an event. Its payload has the state after the event."""
         return self._posted({"webhookEvent": name, "changelog": {"id": "1", "items": list(changes)}}, when)
 
     def _posted(self, event: Mapping[str, Any], when: datetime, shown: Collection[str] | None = None) -> Request:
@@ -139,7 +139,7 @@ class GitLabIssue:
         return reopened, reopened.event("reopen", when)
 
     def event(self, action: str, when: datetime, **changes: Any) -> Request:
-        """The delivery of an action, with the state after it."""
+        """The delivery of an action. Its payload has the state after the action."""
         issue = gitlab.Issue(
             project=self.project,
             number=self.number,
@@ -176,7 +176,7 @@ class MergeRequest:
         return merged, merged.event("merge", when)
 
     def event(self, action: str, when: datetime, **changes: Any) -> Request:
-        """The delivery of an action, with the state after it."""
+        """The delivery of an action. Its payload has the state after the action."""
         merge = gitlab.MergeRequest(
             project=self.project,
             number=self.number,
@@ -203,7 +203,7 @@ def gitlab_deployment(sha: str, when: datetime) -> Request:
 
 
 def gitlab_push(name: str, after: str, when: datetime | None) -> Request:
-    """A push of one commit to a branch; without a time it removes the branch."""
+    """A push of one commit to a branch or, without a time, the removal of the branch."""
     written = when.strftime("%Y-%m-%dT%H:%M:%S+00:00") if when else None
     payload = {
         "object_kind": "push",

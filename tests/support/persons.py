@@ -1,9 +1,8 @@
 """Plant a person in payloads wherever providers name one, so that a test can search outputs for that person.
 
-The names of repositories, projects, labels and branches stay as they are, and so do titles. Users choose them for
-others to read, and cannot recognise their experiments without them. The address of a project contains the name of its
-owner, which stays too: if the owner is a person, it is the person who connected the project. The owner of a fork did
-not connect the project, so that name is replaced.
+The names of repositories, projects, labels and branches stay as they are, and so do titles. Users choose these names
+and titles for others to read, and recognise their experiments by them. The owner's name in the address of a project
+stays too: an owner who is a person has connected the project. The owner of a fork did not connect the project, so that name is replaced.
 """
 
 import base64

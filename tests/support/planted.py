@@ -18,7 +18,7 @@ _PERSONAL_HEADERS = {"from": ADDRESS, "user-agent": f"{ACCOUNT}/1.0", "x-forward
 
 @dataclass(frozen=True, slots=True)
 class Planted:
-    """A request with the person's data in it, which is signed when it is sent."""
+    """A request that contains the person's data. It is signed when it is sent."""
 
     scheme: Scheme
     path: str
@@ -33,7 +33,7 @@ class Planted:
 
     def unreadable(self) -> Iterator["Planted"]:
         """Unreadable variants of this delivery, each with an id of its own."""
-        # Standard Webhooks signs text.
+        # The scheme of Standard Webhooks signs text, so it cannot sign a body that is not UTF-8.
         bodies = [one for one in unreadable(self.body) if self.scheme.secret != SIGNING_KEY or b"\xff" not in one]
         for number, body in enumerate(bodies):
             named = {name: f"{value}-{number}" for name, value in self.headers.items() if name in _IDS}

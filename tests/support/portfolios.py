@@ -49,14 +49,14 @@ class _Loops:
     def __init__(self, random: Random) -> None:
         self._random = random
         self.unit = random.choice((_TICK, timedelta(seconds=1), timedelta(hours=7), _DAY, 365 * _DAY))
-        # With few different durations many are tied; with a single one all are zero.
+        # The number of different durations. If it is small, many durations are tied; if it is one, all are zero.
         self._different = random.choice((1, 2, 4, 11, 60, 1_000_000 if self.unit < _DAY / 24 else 11))
         self._teams = random.sample(_TEAMS, random.randrange(1, 5))
         self._concluded = random.choice((0, 0.5, 0.6, 0.7, 0.8, 0.8, 0.9, 1))
         self._abandoned = random.choice((0, 0, 0, 0.1, 0.2, 0.3, 0.5, 1))
 
     def loop(self) -> Experiment:
-        """An experiment dated by its idea or by its conclusion."""
+        """An experiment. Its other times follow from the time of its idea or of its conclusion."""
         concluded_at = self._moment() if self._happens(self._concluded) else None
         idea_at = concluded_at - self._duration() if concluded_at and self._happens(0.7) else self._moment()
         started_at = idea_at + self._duration() if self._happens(0.7) else None
@@ -95,5 +95,5 @@ class _Loops:
         return moment if self._happens(0.1) else min(moment, NOW)
 
     def _past(self, moment: datetime | None) -> datetime | None:
-        """A past moment as it is; a future one rarely, because metrics omit an experiment with a future instant."""
+        """The moment if it is past, and else usually `None`: metrics omit an experiment with a future instant."""
         return moment if moment is None or moment <= NOW or self._happens(0.05) else None

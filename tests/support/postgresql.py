@@ -36,7 +36,7 @@ def oldest() -> Path:
 def running(programs: Path, settings: Mapping[str, str]) -> Iterator[str]:
     """Start a server with a new cluster, which listens on a socket only, and yield its URL.
 
-    It sorts text by English rules; the embedded server sorts by bytes. No metric may depend on the collation.
+    This server sorts text by English rules; the embedded server sorts by bytes. No metric may depend on the collation.
 
     Args:
         programs: the directory of `initdb` and `pg_ctl`.

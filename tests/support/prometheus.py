@@ -16,7 +16,7 @@ import pytest
 from tests.support.waiting import PATIENCE_SECONDS, wait_for
 
 _DATA = "tsdb"
-# Shared, because making a client takes longer than most requests.
+# All requests share this client, because making a client takes longer than most requests.
 _CLIENT = httpx.Client(timeout=PATIENCE_SECONDS)
 
 
@@ -67,7 +67,7 @@ class Prometheus:
         return series
 
     def targets(self) -> Sequence[Mapping[str, Any]]:
-        """Return its scrape targets and their health."""
+        """Return the scrape targets of this Prometheus and their health."""
         active: Sequence[Mapping[str, Any]] = self._get("targets", {})["activeTargets"]
         return active
 
@@ -94,7 +94,7 @@ def scraping(urls: Sequence[str], directory: Path, more: str = "", namespace: st
 
     Args:
         more: the rest of the configuration, such as rules and alert managers.
-        namespace: a label for the series, unless it is empty.
+        namespace: the value of the label `namespace` of every series; if it is empty, the series have no such label.
     """
     targets = ", ".join(repr(url.removeprefix("http://")) for url in urls)
     configuration = directory / "prometheus.yml"

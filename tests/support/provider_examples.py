@@ -29,7 +29,7 @@ EVENT_HEADERS: Mapping[str, Sequence[Mapping[str, str]]] = {
     "jenkins": [{}],
     "cloudevents": [{"content-type": STRUCTURED}, {"content-type": BATCHED}],
 }
-"""For each provider, headers that name each kind of event that it distinguishes; none if the body names the event."""
+"""For each provider, the headers of each kind of event; no headers if the body names the event."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,12 +18,12 @@ from tests.support.road import Samples, parse_samples
 from tests.support.waiting import PATIENCE_SECONDS, wait_for
 
 UNREACHABLE = "postgresql://nobody@127.0.0.1:1/nothing"
-"""The URL of a database at which nothing listens."""
+"""The URL of a database on a port on which no server listens."""
 
 COMMAND = (sys.executable, "-m", "service")
 
 IN_FLIGHT = ("experiments_in_flight", "proposed", "acme/app")
-"""The sample that counts experiments of `opened`."""
+"""The sample that counts the experiments that deliveries from `opened` propose."""
 
 
 def opened(number: int = 45) -> GitHubRequest:
@@ -103,7 +103,7 @@ def serving(database_url: str | None, directory: Path, **variables: str) -> Iter
 
 
 def environment(**variables: str) -> Mapping[str, str]:
-    """The environment of a command: this process's, with these settings only."""
+    """The environment of this process, with only these settings of the service."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("LOOPGAUGE_")}
     return {**inherited, **{f"LOOPGAUGE_{name}": value for name, value in variables.items()}}
 

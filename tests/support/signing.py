@@ -17,7 +17,7 @@ from tests.support.builders import SECRET, at
 SIGNING_KEY = "whsec_" + base64.b64encode(b"a key that is long enough").decode()
 
 POSTED = at(28)
-"""When requests are posted."""
+"""The time at which the requests are posted."""
 
 Prove = Callable[[bytes, datetime], Mapping[str, str]]
 
@@ -44,7 +44,7 @@ def _hex(body: bytes, method: str = "sha256") -> str:
 
 
 def _demo(source: str) -> Prove:
-    """The proof that the demo's tool of this name sends."""
+    """Return the function that makes the authentication header of the demo's tool with this name."""
     return lambda body, _: dict([PROOFS[source](SECRET, body)])
 
 

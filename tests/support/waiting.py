@@ -14,7 +14,7 @@ _Value = TypeVar("_Value")
 
 
 def wait_for(look: Callable[[], _Value | None], state: str = "such state") -> _Value:
-    """Call `look` until it returns something true, and return that.
+    """Call `look` until it returns a true value, and return this value.
 
     Args:
         state: the awaited state in words, for the failure message.
