@@ -9,15 +9,15 @@ from service.api.http.auth import BEARER
 from service.providers.cloudevents import BATCHED, MOST_EVENTS, STRUCTURED
 from service.providers.cloudevents.statements import EventData, Statement
 
-# White space and control characters; references must not contain them.
+# References must not contain white space or control characters.
 _FORBIDDEN = r"\s\x00-\x1f\x7f-\x9f"
 SIGNATURE = "StandardWebhooks"
-"""The name of the security scheme for signatures in the OpenAPI document."""
+"""The name that the OpenAPI document gives to the security scheme for signed events."""
 REFERENCE = (
     rf"((?!(branch|github|gitlab|jira):)[a-z][a-z0-9_-]*:[^{_FORBIDDEN}]+|branch:[^@{_FORBIDDEN}]+@[^{_FORBIDDEN}]+"
     rf"|git(hub|lab):[^#!{_FORBIDDEN}]+[#!][0-9]+|jira:[A-Za-z][A-Za-z0-9_]*-[0-9]+)"
 )
-"""The pattern of references."""
+"""The pattern that every reference matches."""
 
 _EXAMPLE = {
     "specversion": "1.0",
@@ -29,7 +29,12 @@ _EXAMPLE = {
     "data": {"outcome": "failed", "failure_category": "intelligent", "learning_url": "https://wiki.example.com/45"},
 }
 _TYPE_PREFIX = "dev.loopgauge.experiment."
-_REFERENCE = {"type": "string", "maxLength": 1000, "pattern": f"^{REFERENCE}$", "description": "At most 1000 bytes."}
+_REFERENCE = {
+    "type": "string",
+    "maxLength": 1000,
+    "pattern": f"^{REFERENCE}$",
+    "description": "A reference of at most 1000 bytes.",
+}
 
 
 def _one_of(*values: str) -> dict[str, Any]:
@@ -43,7 +48,7 @@ def _nullable(**schema: Any) -> dict[str, Any]:
 def _data_properties() -> dict[str, Any]:
     _, schemas = msgspec.json.schema_components([EventData])
     properties = {name: _nullable_property(schema) for name, schema in schemas["EventData"]["properties"].items()}
-    # Regular expression dialects differ in what `\s` matches, so the documented pattern accepts less than the service.
+    # Dialects of regular expressions differ in what `\s` matches, so the documented pattern is stricter than the check.
     properties["team"]["anyOf"][0]["pattern"] = rf"^\s*[^_{_FORBIDDEN}][^\x00]*$"
     properties["links"]["anyOf"][0]["items"] = _REFERENCE
     return properties
@@ -57,7 +62,7 @@ def _nullable_property(schema: Mapping[str, Any]) -> dict[str, Any]:
 _DATA = {
     "type": ["object", "null"],
     "properties": _data_properties(),
-    # Only a failed experiment has a category.
+    # Only a failed experiment has a failure category.
     "anyOf": [
         {"properties": {"outcome": {"enum": ["failed", None]}}},
         {"properties": {"failure_category": {"type": "null"}}},
@@ -117,4 +122,4 @@ OPENAPI: dict[str, Any] = {
         },
     },
 }
-"""The parts of the endpoint's description that FastAPI cannot derive."""
+"""The parts of the description of `POST /events` that FastAPI cannot derive from the code."""

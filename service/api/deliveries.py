@@ -28,18 +28,18 @@ from service.storage.errors import DatabaseUnavailable
 
 
 class DeliveryPage(BaseModel):
-    """Deliveries, newest first; `next` is the cursor of the next page, or null."""
+    """A page of deliveries, newest first. `next` is the cursor of the next page; it is null on the last page."""
 
     deliveries: list[DeliveryAnswer]
     next: str | None
 
 
 def build_router(database: Database, read_guard: TokenGuard, admin_guard: TokenGuard) -> APIRouter:
-    """Build the routes of deliveries.
+    """Build the routes that list, show and retry deliveries.
 
     Args:
-        read_guard: required to list deliveries.
-        admin_guard: required to see headers and bodies, and to retry.
+        read_guard: guards the routes that list and show deliveries.
+        admin_guard: guards the headers and bodies of deliveries, and the route that retries a delivery.
     """
     routes = APIRouter(prefix="/deliveries", tags=["deliveries"], route_class=StrictRoute)
 
@@ -48,10 +48,14 @@ def build_router(database: Database, read_guard: TokenGuard, admin_guard: TokenG
         source: Annotated[str | None, Query(pattern="^[A-Za-z0-9_-]+$", examples=["github"])] = None,
         verdict: Verdict | None = None,
         since: Annotated[Timestamp | None, Query(description="Only deliveries received at or after this time.")] = None,
-        # The pattern is documentation only: the problem for a malformed cursor is `invalid-cursor`, not `invalid`.
+        # FastAPI documents this pattern without checking it, so a malformed cursor is answered with the problem
+        # `invalid-cursor`, not with `invalid`.
         cursor: Annotated[
             str | None,
-            Query(description="`next` of the previous page.", json_schema_extra={"pattern": f"^{INBOX_CURSOR}$"}),
+            Query(
+                description="The value of `next` in the previous page.",
+                json_schema_extra={"pattern": f"^{INBOX_CURSOR}$"},
+            ),
         ] = None,
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
     ) -> DeliveryPage:
@@ -74,7 +78,7 @@ def build_router(database: Database, read_guard: TokenGuard, admin_guard: TokenG
         responses=describe_problems(UnknownDelivery),
     )
     async def delivery(delivery: UUID, credentials: Credentials) -> WholeDelivery:
-        """With the admin token, the answer includes the headers, and the body until its retention ends."""
+        """With the admin token, the answer includes the delivery's headers and, until it is deleted, its body."""
         row, headers, body = await _read(database, delivery)
         if admin_guard.accepts(credentials):
             return delivery_with_content(row, headers, body)
@@ -88,10 +92,10 @@ def build_router(database: Database, read_guard: TokenGuard, admin_guard: TokenG
         responses=_RETRY_PROBLEMS,
     )
     async def retry_delivery(delivery: UUID) -> WholeDelivery:
-        """A worker processes the delivery again, with the current version and rules.
+        """A worker processes the delivery again, with the current version of loopgauge and the current rules.
 
-        Retrying a pending delivery has no effect. You cannot retry a delivery that is counted or ignored, or whose body
-        is deleted.
+        Retrying a pending delivery has no effect. You cannot retry a delivery that is counted or ignored, or a delivery
+        whose body has been deleted.
         """
         [retried] = await retry_selected(database, [delivery])
         if retried.status == "refused":

@@ -44,9 +44,9 @@ class EventReceiver:
     """Stores the events of a request, all of them or none.
 
     Args:
-        source: the source whose secret signs events, or None if it is not configured.
+        source: the source whose secret signs events, or None if that source is not configured.
         guard: accepts the write token.
-        bodies: reads request bodies within bounds.
+        bodies: reads request bodies within limits on their size and time.
         writer: stores deliveries.
         telemetry: counts events by result.
         clock: returns the current time, UTC.
@@ -73,7 +73,7 @@ class EventReceiver:
 
         Raises:
             ClientDisconnect: the client disconnected.
-            Exception: an error of `PROBLEMS`; nothing was stored.
+            Exception: one of the errors in `PROBLEMS`; nothing was stored.
         """
         try:
             return await self._store(request, credentials)
@@ -98,7 +98,7 @@ class EventReceiver:
             self._bodies.release(body)
         for status in stored:
             self._telemetry.count_delivery(SOURCE, status)
-        # Whether an event is in PostgreSQL or in the spool is no concern of the sender.
+        # The sender need not know whether an event is in PostgreSQL or in the spool.
         return [
             ReceivedEvent(delivery=delivery.id, status="duplicate" if status == "duplicate" else "stored")
             for delivery, status in zip(deliveries, stored, strict=True)
@@ -110,7 +110,7 @@ def _delivery(envelope: Envelope, now: datetime) -> Delivery:
 
 
 def build_router(events: EventReceiver) -> APIRouter:
-    """Build the route of the endpoint."""
+    """Build the route of `POST /events`."""
     routes = APIRouter(tags=["events"])
 
     @routes.post(
@@ -121,8 +121,8 @@ def build_router(events: EventReceiver) -> APIRouter:
         responses=_PROBLEMS,
     )
     async def post_events(request: Request, credentials: Credentials) -> Sequence[ReceivedEvent]:
-        """Send CloudEvents 1.0 in structured, binary or batched mode. Once all events are on disk, the answer has a
-        receipt for each.
+        """Send CloudEvents 1.0 in structured, binary or batched mode. The service answers once all events are on disk,
+        with a receipt for each event.
 
         The type is `dev.loopgauge.experiment.` followed by proposed, started, signalled, concluded, classified, shared,
         reopened, shipped, described or excluded; events of other types are stored and ignored. `subject` is the
@@ -130,8 +130,8 @@ def build_router(events: EventReceiver) -> APIRouter:
         minutes in the future.
 
         In binary mode the attributes are the headers `ce-specversion`, `ce-id`, `ce-source`, `ce-type` and so on, and
-        the body is the data (see the HTTP binding of CloudEvents). Authenticate with the write token, or sign with the
-        secret of the source `cloudevents` as a Standard Webhook.
+        the body is the data (see the HTTP binding of CloudEvents). Authenticate with the write token, or sign the
+        request as a Standard Webhook with the secret of the source `cloudevents`.
         """
         return await events.accept(request, credentials)
 

@@ -1,4 +1,4 @@
-"""`/experiments`: lists and shows experiments, and explains why an experiment counts or does not."""
+"""`/experiments`: lists and shows experiments, and explains why an experiment counts or does not count."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -27,7 +27,7 @@ from service.storage.listing import Sort
 
 
 class ExperimentPage(BaseModel):
-    """Experiments in the requested order; `next` is the cursor of the next page, or null."""
+    """A page of experiments in the requested order. `next` is the cursor of the next page; null on the last page."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"experiments": [EXPERIMENT], "next": None}]})
 
@@ -40,7 +40,7 @@ def build_router(database: Database, read_guard: TokenGuard, terms: Terms, clock
 
     Args:
         read_guard: guards all these routes.
-        terms: the settings for metrics.
+        terms: the windows, thresholds and limits of the metrics.
         clock: returns the current time, UTC.
     """
     routes = APIRouter(
@@ -68,8 +68,12 @@ def build_router(database: Database, read_guard: TokenGuard, terms: Terms, clock
         state: State | None = None,
         outcome: Outcome | None = None,
         failure_category: FailureCategory | None = None,
-        overdue: Annotated[bool | None, Query(description="Open, and older than the team's threshold.")] = None,
-        forgotten: Annotated[bool | None, Query(description="Open, and without activity for too long.")] = None,
+        overdue: Annotated[
+            bool | None, Query(description="Whether the experiment is open and older than its team's threshold.")
+        ] = None,
+        forgotten: Annotated[
+            bool | None, Query(description="Whether the experiment is open and has had no activity for too long.")
+        ] = None,
         since: Timestamp | None = None,
         until: Timestamp | None = None,
         sort: Annotated[
@@ -78,14 +82,18 @@ def build_router(database: Database, read_guard: TokenGuard, terms: Terms, clock
         ] = "-idea_at",
         cursor: Annotated[
             str | None,
-            Query(pattern=r"^[A-Za-z0-9_=-]+$", description="`next` of the previous page; repeat its filters."),
+            Query(
+                pattern=r"^[A-Za-z0-9_=-]+$",
+                description="The value of `next` in the previous page. Repeat the filters of that page.",
+            ),
         ] = None,
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
     ) -> ExperimentPage:
         """An experiment must match all filters. `since` (inclusive) and `until` (exclusive) filter by `idea_at`.
 
-        Pages are stable: an experiment that does not change is on exactly one page, even if others change meanwhile. An
-        experiment whose `sort` field changes can move to another page, so sort by `idea_at` to read all experiments.
+        Pages are stable: an experiment that does not change is on exactly one page, even if other experiments change
+        while you read the pages. An experiment whose `sort` field changes can move to another page, so sort by
+        `idea_at` to read all experiments.
         """
         criteria = ExperimentFilter(ref, team, state, outcome, failure_category, overdue, forgotten, since, until)
         statuses, following = await list_experiments(
@@ -96,7 +104,9 @@ def build_router(database: Database, read_guard: TokenGuard, terms: Terms, clock
     @routes.get(
         "/{experiment:path}/explain",
         summary="Explain an experiment: its events with their origins, and the metrics it counts in",
-        description="For evidence, such as a commit, `serves` lists the experiments that it belongs to.",
+        description=(
+            "If the path names evidence, such as a commit, `serves` lists the experiments that the evidence belongs to."
+        ),
         responses=_ITEM_PROBLEMS,
     )
     async def explained(experiment: ExperimentName) -> ExplanationAnswer:
@@ -105,12 +115,12 @@ def build_router(database: Database, read_guard: TokenGuard, terms: Terms, clock
 
     # Without this route, GET on the path of the POST endpoint would look up an experiment named `…/events`.
     @routes.get("/{experiment:path}/events", include_in_schema=False)
-    async def nothing_to_get(experiment: str) -> None:  # noqa: ARG001 - part of the path
+    async def nothing_to_get(experiment: str) -> None:  # noqa: ARG001 - the path contains it
         raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, headers={"allow": "POST"})
 
     @routes.get("/{experiment:path}", summary="Show an experiment", responses=_ITEM_PROBLEMS)
     async def one(experiment: ExperimentName) -> ExperimentAnswer:
-        """A change shows here moments after the delivery that reports it."""
+        """The answer shows a change moments after the service receives the delivery that reports the change."""
         return experiment_answer(await find_experiment(database, experiment, terms, clock()))
 
     return routes

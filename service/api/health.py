@@ -22,19 +22,19 @@ class Readiness:
     """Checks whether deliveries can be stored in the inbox or the spool, and whether the schema is current.
 
     Args:
-        spool: stores deliveries while PostgreSQL is unavailable; None if it is disabled.
+        spool: stores deliveries while PostgreSQL is unavailable; None if the spool is disabled.
     """
 
     def __init__(self, database: Database, spool: Spool | None) -> None:
         self._database = database
         self._spool = spool
-        # The result of the last check that could read the schema.
+        # The result of the last schema check that reached PostgreSQL.
         self._schema = "not seen yet"
 
     async def checks(self) -> tuple[bool, dict[str, str]]:
         """Whether deliveries can be stored, and the result of each check by name."""
         inbox = await self._check_inbox()
-        # While PostgreSQL is unavailable, use the last known result, so that running pods stay ready.
+        # While PostgreSQL is unavailable, use the last known schema result, so that running pods stay ready.
         schema = f"{_OK} when last seen" if inbox != _OK == self._schema else self._schema
         if self._spool is None:
             return inbox == _OK and self._schema == _OK, {"inbox": inbox, "schema": schema}
@@ -55,7 +55,7 @@ class Readiness:
         try:
             await self._database.check_schema()
         except DatabaseUnavailable:
-            # The check did not reach the schema: keep the last result.
+            # PostgreSQL did not answer the schema check: keep the last result.
             raise
         except DatabaseError as error:
             self._schema = str(error)
@@ -63,7 +63,7 @@ class Readiness:
             self._schema = _OK
 
     async def _check_spool(self, spool: Spool, *, needed: bool) -> tuple[bool, str]:
-        """Whether the spool can store deliveries, and the result in words."""
+        """Whether the spool can store deliveries, and the result of this check in words."""
         try:
             await asyncio.to_thread(spool.check_writable if needed else spool.check_directory)
             waiting = await asyncio.to_thread(spool.count)
@@ -79,7 +79,7 @@ class Alive(BaseModel):
 
 
 class Ready(BaseModel):
-    """Deliveries can be stored. `mode` says where they are stored now. `checks` has the result of each check."""
+    """Deliveries can be stored. `mode` says where they are stored at present. `checks` has the result of each check."""
 
     model_config = ConfigDict(
         json_schema_extra={

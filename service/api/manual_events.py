@@ -37,8 +37,8 @@ from service.telemetry import Telemetry
 class _Event(BaseModel):
     """A lifecycle event. `event` is the last part of the CloudEvents type `dev.loopgauge.experiment.…`.
 
-    `occurred_at` defaults to now. Any event accepts any other field, so one event can conclude, classify and share an
-    experiment. `proposed` marks an item as an experiment; `classified` requires `failure_category`, and `signalled`
+    `occurred_at` defaults to now. Every event accepts all other fields, so one event can conclude, classify and share
+    an experiment. `proposed` marks an item as an experiment; `classified` requires `failure_category`, and `signalled`
     requires `result`.
     """
 
@@ -90,7 +90,9 @@ Key = Annotated[
         min_length=1,
         max_length=255,
         pattern=r"^[^\x00-\x1f\x7f-\x9f]+$",
-        description="Requests with the same key and experiment record one event. Without a key, each records its own.",
+        description=(
+            "Requests with the same key and experiment record one event. Without a key, each request records an event."
+        ),
         examples=["8e03978e-40d5-43e8-bc93-6894a57f9324"],
     ),
 ]
@@ -100,10 +102,10 @@ class ManualEventReceiver:
     """Stores manual events.
 
     Args:
-        bodies: reads request bodies within bounds.
+        bodies: reads request bodies within limits on their size and time.
         telemetry: counts events by result.
         clock: returns the current time, UTC.
-        new_id: creates a key for a request without one.
+        new_id: creates the idempotency key of a request that has none.
     """
 
     def __init__(
@@ -128,7 +130,7 @@ class ManualEventReceiver:
         Raises:
             ClientDisconnect: the client disconnected.
             RequestValidationError: the body is not a `ManualEventBody`.
-            Exception: an error of `PROBLEMS`; nothing was stored.
+            Exception: one of the errors in `PROBLEMS`; nothing was stored.
         """
         body = await self._bodies.read(request.headers, request.receive)
         try:
@@ -155,7 +157,7 @@ def _parse(body: bytes, key: str) -> ManualEvent:
 
 
 def build_router(events: ManualEventReceiver, write_guard: TokenGuard) -> APIRouter:
-    """Build the route of the endpoint.
+    """Build the route of `POST /experiments/{experiment}/events`.
 
     Args:
         write_guard: guards this route.
@@ -172,11 +174,11 @@ def build_router(events: ManualEventReceiver, write_guard: TokenGuard) -> APIRou
         responses=_PROBLEMS,
     )
     async def add_event(request: Request, experiment: ExperimentName, key: Key = None) -> ReceivedEvent:
-        """Record an event of an existing experiment. The event is stored like a delivery, and never changed.
+        """Record an event of an existing experiment. The event is stored like a delivery, and cannot be changed.
 
-        A worker processes the event moments later. `GET /experiments/{experiment}/explain` then shows it with the
-        source `cloudevents`. An event that contradicts the experiment's processed events is refused, with the reason.
-        To make an item an experiment, post a CloudEvent to `/events`.
+        A worker processes the event moments later. `GET /experiments/{experiment}/explain` then shows the event with
+        the source `cloudevents`. An event that contradicts the experiment's processed events is refused, with the
+        reason. To make an item an experiment, post a CloudEvent to `/events`.
         """
         return await events.accept(request, experiment, key)
 

@@ -1,4 +1,4 @@
-"""The parameter that names an experiment in a path."""
+"""The path parameter that names an experiment."""
 
 from typing import Annotated
 
@@ -28,7 +28,7 @@ _DESCRIPTION = {
 
 
 def describe_experiment_names(document: Document) -> None:
-    """Describe a stricter pattern than FastAPI checks, because malformed references have their own problem type."""
+    """Document a stricter pattern than FastAPI checks, because a malformed reference has its own type of problem."""
     for methods in document["paths"].values():
         for operation in methods.values():
             for parameter in operation.get("parameters", ()):

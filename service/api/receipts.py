@@ -11,7 +11,7 @@ from service.storage.errors import DatabaseMisconfigured, DatabaseUnavailable
 from service.telemetry import Result
 
 SOURCE = CloudEvents.name
-"""The source of events that clients post to the API. The secret of this source signs them."""
+"""The source of events that clients post to the API. Clients can sign their events with the secret of this source."""
 
 
 class ReceivedEvent(BaseModel):

@@ -21,7 +21,7 @@ from service.storage.errors import DatabaseUnavailable
 
 PATH = "/scorecard"
 DEFAULT_WINDOW = "90d"
-# Hours and days. The parser also accepts minutes and seconds, which are not documented.
+# The pattern allows hours and days. The parser also accepts minutes and seconds, which are not documented.
 _PATTERN = "^([1-9][0-9]{0,3}h|([1-9][0-9]{0,2}|[12][0-9]{3}|3[0-5][0-9]{2}|36[0-4][0-9]|365[0-3])d)$"
 
 
@@ -38,13 +38,17 @@ _Window = Annotated[
 _Team = Annotated[
     str,
     AfterValidator(str.strip),
-    Query(description="One of `teams`. The default is the organisation.", examples=["search"], min_length=1),
+    Query(
+        description="A team from `teams`. By default, the scorecard covers the organisation.",
+        examples=["search"],
+        min_length=1,
+    ),
 ]
 _PROBLEMS = describe_problems(TokenRefused, TokenNotConfigured, UnknownTeam, DatabaseUnavailable, ChildProcessFailed)
 
 
 def describe_scorecard(document: Document) -> None:
-    """Add an example to the OpenAPI document here, because FastAPI would remove its members that are null."""
+    """Add an example of a scorecard to the finished document. FastAPI would remove the null members of the example."""
     answer = document["paths"][PATH]["get"]["responses"]["200"]
     answer["content"]["application/json"]["example"] = example().model_dump(mode="json")
 
@@ -66,9 +70,9 @@ def build_router(scorecards: FiguresProcess, read_guard: TokenGuard) -> APIRoute
     )
     async def scorecard(team: _Team = ORGANISATION, window: _Window = DEFAULT_WINDOW) -> Response:
         """Each metric is an object with a `value`, the number `n` of experiments behind it and, often, `words`. If
-        there is no value, `reason` says why. `previous` is the same metric as of one window ago.
+        there is no value, `reason` says why. `previous` is the same metric, computed as of one window ago.
 
-        The values are those that `/metrics` exports, at most a few seconds old.
+        The values are the ones that `/metrics` exports, and at most a few seconds old.
         """
         return Response(
             await scorecards.compile_scorecard(team, Window(window, parse_window(window))),

@@ -62,9 +62,9 @@ def build_router(snapshot: Callable[[], ExportedSnapshot | None], telemetry: Tel
 
 
 def quality(header: str, name: str) -> float:
-    """The quality value of a name in a header such as `Accept`, from 0 (refused) to 1 (RFC 9110, 12.4.2).
+    """The quality value that a header such as `Accept` gives to a name, from 0 (refused) to 1 (RFC 9110, 12.4.2).
 
-    `prometheus_client` also negotiates, but it ignores quality values: for `gzip;q=0` it would send gzip.
+    `prometheus_client` negotiates too, but ignores quality values: for `gzip;q=0` it would send gzip.
     """
     for entry in header.lower().split(","):
         value, *parameters = (part.strip() for part in entry.split(";"))

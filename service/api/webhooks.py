@@ -1,6 +1,6 @@
-"""`POST /webhooks/{source}`: a plain ASGI endpoint, because it must keep up with bursts.
+"""`POST /webhooks/{source}`: a plain ASGI endpoint, because it must keep up with bursts of deliveries.
 
-The endpoint looks up the source, reads the body within bounds, verifies the signature and stores the delivery. Then it
+The endpoint looks up the source, reads the body within limits, verifies the signature and stores the delivery. Then it
 answers.
 """
 
@@ -91,9 +91,10 @@ _OPERATION: Document = {
     "tags": ["webhooks"],
     "summary": "Receive a webhook delivery",
     "description": (
-        "The body is what the provider sends, unchanged, of any content type. Sign it as the provider does. The answer "
-        "comes before the body is parsed. Later, `/deliveries` shows whether the delivery counted, and why. Deliveries "
-        "that loopgauge does not use are accepted too, because providers disable webhooks that are refused."
+        "Send the body exactly as the provider does, with any content type, and sign it as the provider does. The "
+        "service answers before it parses the body. Later, `/deliveries` shows whether the delivery counted, and why. "
+        "Deliveries that loopgauge does not use are accepted too, because providers disable webhooks whose deliveries "
+        "are refused."
     ),
     "security": [{name: []} for name in SECURITY_SCHEMES],
     "parameters": [
@@ -113,19 +114,19 @@ _ACCEPTED_HEADERS = [(b"content-type", b"application/json"), *RAW_HEADERS]
 
 
 def describe_webhooks(document: Document) -> None:
-    """Add the endpoint to the OpenAPI document, because it bypasses FastAPI."""
+    """Add the webhook endpoint to the OpenAPI document, because FastAPI does not know this endpoint."""
     document["paths"][PATH] = {"post": deepcopy(_OPERATION)}
 
 
 class WebhookEndpoint:
     """Accepts the deliveries of the configured sources.
 
-    It runs outside the application's middleware, so it answers errors, records request durations and adds security
-    headers itself.
+    The endpoint runs outside the application's middleware, so it answers errors, records request durations and adds
+    security headers itself.
 
     Args:
         sources: the configured sources, by name.
-        bodies: reads request bodies within bounds.
+        bodies: reads request bodies within limits on their size and time.
         writer: stores deliveries.
         telemetry: counts deliveries by result, and records request durations.
         clock: returns the current time, UTC.
@@ -158,12 +159,12 @@ class WebhookEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = self._stopwatch()
-        # The status to record if the request is cancelled, because no answer is sent then.
+        # The status to record if the request is cancelled before an answer is sent.
         status = CLIENT_CLOSED_REQUEST
         try:
             status = await self._answer(scope, receive, send)
         except Exception as error:
-            # `_answer` raises errors only before it sends anything, so this can still answer 500.
+            # `_answer` raises errors only before it sends anything, so the endpoint can still answer 500.
             status = HTTPStatus.INTERNAL_SERVER_ERROR
             await _send(await answer_internal_error(Request(scope), error), scope, receive, send)
             raise
@@ -171,7 +172,7 @@ class WebhookEndpoint:
             self._observers[method_label(scope["method"]), status](self._stopwatch() - began)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> int:
-        """Answer a request, and return the status."""
+        """Answer a request, and return the status of the answer."""
         if scope["method"] != "POST":
             refusal = HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, headers={"allow": "POST"})
             return await _send(await answer_http_exception(Request(scope), refusal), scope, receive, send)
@@ -184,7 +185,7 @@ class WebhookEndpoint:
             self._telemetry.count_delivery(name, refusal_result(error))
             return await _send(problem_for(error), scope, receive, send)
         self._telemetry.count_delivery(name, stored)
-        # Whether the delivery is in PostgreSQL or in the spool is no concern of the sender.
+        # The sender need not know whether the delivery is in PostgreSQL or in the spool.
         status = "duplicate" if stored == "duplicate" else "stored"
         content = f'{{"delivery": "{delivery.id}", "status": "{status}"}}'.encode()
         headers = [(b"content-length", str(len(content)).encode()), *_ACCEPTED_HEADERS]

@@ -1,4 +1,4 @@
-"""Bearer tokens: the guard that endpoints depend on."""
+"""Bearer tokens, and the guard that checks them before an endpoint runs."""
 
 import hmac
 import ipaddress
@@ -17,7 +17,8 @@ from service.api.http.problems import TokenNotConfigured, TokenRefused
 class BearerScheme(HTTPBearer):
     """The bearer token of a request.
 
-    A request with two Authorization headers has no token: a proxy may have checked only one of them.
+    A request with two Authorization headers counts as a request without a token, because a proxy may have checked only
+    one of the headers.
     """
 
     async def __call__(self, request: HTTPConnection) -> HTTPAuthorizationCredentials | None:
@@ -26,25 +27,25 @@ class BearerScheme(HTTPBearer):
 
 
 BEARER = "HTTPBearer"
-"""The name of this security scheme in the OpenAPI document."""
+"""The name that the OpenAPI document gives to the security scheme for bearer tokens."""
 
 _bearer = BearerScheme(
     scheme_name=BEARER,
     auto_error=False,
-    description="One of LOOPGAUGE_API_TOKENS__READ, __WRITE, __ADMIN; at /metrics, LOOPGAUGE_METRICS_TOKEN.",
+    description="Send one of LOOPGAUGE_API_TOKENS__READ, __WRITE, __ADMIN or, to /metrics, LOOPGAUGE_METRICS_TOKEN.",
 )
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 
 
 class TokenGuard:
-    """A dependency that refuses requests without one of its tokens.
+    """A FastAPI dependency that refuses requests without one of the accepted tokens.
 
     Args:
-        tokens: the accepted tokens; None is a token that is not configured.
-        setting: the variable that configures a token, for the answer if no token is configured.
+        tokens: the accepted tokens, with None for each token that is not configured.
+        setting: the variable that configures a token. If no token is configured, the answer names this variable.
         public: whether to let every request pass.
         allow_loopback: whether to let requests pass if their Host header names the loopback interface. The check of
-            that header keeps out DNS rebinding, and requests that a reverse proxy forwards from other machines.
+            that header blocks DNS rebinding, and requests that a reverse proxy forwards from other machines.
     """
 
     def __init__(

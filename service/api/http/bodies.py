@@ -11,7 +11,7 @@ from service.api.http.problems import BodyTooLarge, BodyTooSlow, Overloaded
 
 _READ_SECONDS = 30.0
 _TICKS = 30
-"""How often the timer ticks in that time."""
+"""How many times the timer ticks within `_READ_SECONDS`."""
 
 
 @dataclass(slots=True, eq=False)
@@ -20,8 +20,8 @@ class _ArrivingBody:
 
     Attributes:
         task: reads the body.
-        first_tick: the tick before its arrival.
-        size: how many bytes have arrived.
+        first_tick: the number of the last tick before the body began to arrive.
+        size: how many bytes of the body have arrived.
         refusal: the error to raise; None until the body is refused.
     """
 
@@ -41,20 +41,20 @@ class BodyReader:
 
     Args:
         max_body: the maximum size of one body in bytes.
-        max_inflight: the maximum size in bytes of all bodies together that are being read or stored.
+        max_inflight: the maximum total size, in bytes, of the bodies that are being read or stored.
     """
 
     def __init__(self, max_body: int, max_inflight: int) -> None:
         self._max_body = max_body
         self._max_inflight = max_inflight
         self._inflight = 0
-        # In the order of their arrival, so the first ones are the slow ones.
+        # The bodies in the order in which they began to arrive, so that slow bodies come first.
         self._arriving: dict[_ArrivingBody, None] = {}
         self._ticks = 0
         self._timer: asyncio.TimerHandle | None = None
 
     async def read(self, headers: Mapping[str, str], receive: Receive) -> bytes:
-        """Read the whole body. The caller must then `release` it; until then its bytes count as in flight.
+        """Read the whole body. The caller must `release` the body after use; until then its bytes count as in flight.
 
         Raises:
             BodyTooLarge: the body, or its declared length, exceeds the limit of one body.
@@ -125,7 +125,7 @@ class BodyReader:
         body.task.cancel()
 
     def _tick(self) -> None:
-        """Refuse slow bodies, and tick again while bodies arrive. A timer for each body would cost 4 µs a delivery."""
+        """Refuse slow bodies, and tick again while bodies arrive. A timer per body would cost 4 µs per delivery."""
         self._ticks += 1
         for body in list(self._arriving):
             if self._ticks - body.first_tick <= _TICKS:

@@ -15,8 +15,9 @@ class Bypass:
 
     Args:
         app: the application.
-        prefix: the beginning of the path, with a trailing slash. A slash at the end of the path is ignored.
-        endpoint: must handle every method and its own errors, record request durations and add security headers.
+        prefix: the beginning of the paths to match, with a trailing slash. A slash at the end of a path is ignored.
+        endpoint: an ASGI callable that handles every method and its own errors, records request durations and adds
+            security headers.
     """
 
     def __init__(self, app: FastAPI, prefix: str, endpoint: ASGIApp) -> None:

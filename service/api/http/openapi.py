@@ -19,11 +19,11 @@ from service.storage.errors import DatabaseMisconfigured, DatabaseUnavailable
 
 Document: TypeAlias = dict[str, Any]
 Addition: TypeAlias = Callable[[Document], None]
-"""Adds to the document what FastAPI cannot derive from an endpoint."""
+"""A function that adds the parts of the document that FastAPI cannot derive from an endpoint."""
 
 TAGS = [
     {"name": "webhooks", "description": "Receive webhooks from your tools."},
-    {"name": "events", "description": "Receive CloudEvents from anything else."},
+    {"name": "events", "description": "Receive CloudEvents from any other tool."},
     {"name": "experiments", "description": "Read experiments, and add events to them."},
     {"name": "scorecard", "description": "Answer the four questions."},
     {"name": "deliveries", "description": "Read webhook deliveries, each with its status and reason."},
@@ -31,7 +31,7 @@ TAGS = [
     {"name": "health", "description": "Check the health of the service."},
 ]
 _TAGS_WITHOUT_DATABASE = {"health", "metrics"}
-# The schema of problem details replaces these schemas.
+# The schema of problem details replaces these two schemas of FastAPI.
 _FASTAPI_SCHEMAS = ("HTTPValidationError", "ValidationError")
 
 
@@ -47,7 +47,7 @@ def describe(
 
     Args:
         security_schemes: the security schemes other than the bearer token, by name.
-        additions: further changes, applied last.
+        additions: further changes to the document, applied last.
         reads_are_open: whether clients on this machine may read without a token.
         metrics_are_open: whether scraping needs no token.
     """
@@ -55,7 +55,7 @@ def describe(
 
     def openapi() -> Document:
         if app.openapi_schema is None:
-            # Copy: all applications in a process share the parts that endpoints declare.
+            # Change a copy: all applications in a process share the parts that endpoints declare.
             document = deepcopy(generate())
             for path, method, operation in _operations(document):
                 is_open = metrics_are_open if path == "/metrics" else reads_are_open
@@ -97,7 +97,7 @@ def _complete_schemas(schemas: Document) -> None:
 
 
 def _add_problems(operation: Document, *kinds: type[Exception]) -> None:
-    """Describe the answers to errors. The operation's own descriptions take precedence."""
+    """Describe the answers to these errors. Where the operation already describes an answer, keep its description."""
     for status, answer in describe_problems(*kinds).items():
         known = operation["responses"].setdefault(str(status), answer)
         for media_type, described in answer["content"].items():

@@ -71,8 +71,9 @@ class ProblemType:
     """A kind of problem.
 
     Attributes:
-        slug: the last part of `type`. Keep it stable, because clients compare it.
-        former_slugs: slugs of earlier releases. `aliases` lists them for clients that expect an old `type`.
+        slug: the last part of `type`. Never change a slug, because clients compare it.
+        former_slugs: the slugs of this problem in earlier releases. The answer lists these as `aliases`, for clients
+            that expect an old `type`.
     """
 
     status: HTTPStatus
@@ -88,7 +89,7 @@ class ProblemType:
         return standard | aliases
 
     def response(self, detail: str, **members: Any) -> JSONResponse:
-        """The answer, with these additional members."""
+        """The answer with this problem's details and these additional members."""
         return JSONResponse(self.document(detail) | members, self.status, dict(self.headers), media_type=_MEDIA_TYPE)
 
 
@@ -97,7 +98,7 @@ def _urn(slug: str) -> str:
 
 
 PROBLEM = "Problem"
-"""The name of the schema of problem details in the OpenAPI document."""
+"""The name that the OpenAPI document gives to the schema for problem details."""
 _TYPE = {"type": "string", "pattern": f"^{_urn('[a-z-]+')}$"}
 PROBLEM_SCHEMA: Mapping[str, Any] = {
     "type": "object",
@@ -141,7 +142,7 @@ PROBLEMS: Mapping[type[Exception], ProblemType] = {
     BodyTooLarge: ProblemType(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body-too-large", "The body is too large"),
     BodyTooSlow: ProblemType(HTTPStatus.REQUEST_TIMEOUT, "body-too-slow", "The body did not arrive in time"),
     Overloaded: ProblemType(
-        HTTPStatus.SERVICE_UNAVAILABLE, "overloaded", "The service is receiving too much", _RETRY_SOON
+        HTTPStatus.SERVICE_UNAVAILABLE, "overloaded", "The service is receiving too much data", _RETRY_SOON
     ),
     DatabaseUnavailable: ProblemType(
         HTTPStatus.SERVICE_UNAVAILABLE, "database-unavailable", "PostgreSQL is not available", _RETRY_SOON
@@ -211,7 +212,7 @@ def _default_detail(kind: type[Exception]) -> str:
 
 
 def problem_for(error: Exception, **members: Any) -> JSONResponse:
-    """The answer to an error in `PROBLEMS`, with these additional members."""
+    """The answer to an error that `PROBLEMS` lists, with these additional members."""
     problem = next(PROBLEMS[kind] for kind in type(error).__mro__ if kind in PROBLEMS)
     if isinstance(error, InvalidEvent):
         members["errors"] = [{"field": error.field, "message": error.problem}]
@@ -238,7 +239,7 @@ def install_error_handlers(app: FastAPI) -> None:
 
 
 async def _answer_disconnect(_request: Request, _error: Exception) -> Response:
-    # The client is gone; only the request metrics see this status.
+    # The client is gone, so only the request metrics record this status.
     return Response(status_code=CLIENT_CLOSED_REQUEST)
 
 

@@ -1,4 +1,6 @@
-"""A plain ASGI middleware that records request durations. Webhooks bypass it, so their endpoint records its own."""
+"""A plain ASGI middleware that records request durations. Webhook requests bypass this middleware, so
+their endpoint records the durations itself.
+"""
 
 from collections.abc import Callable, Iterable, Mapping
 from http import HTTPMethod
@@ -12,19 +14,19 @@ from service.telemetry.memo import MemoDict
 from service.telemetry.request_durations import Observe, RequestDurations
 
 UNMATCHED = "_unmatched"
-"""The label value of paths without a route."""
+"""The label value for requests whose path matches no route."""
 OTHER_METHODS = "_other"
-"""The label value of non-standard methods. It bounds the number of series: clients can invent methods."""
+"""The label value for all non-standard methods. One value bounds the number of series: clients can invent methods."""
 _METHODS = frozenset(method.value for method in HTTPMethod)
 
 
 def method_label(method: str) -> str:
-    """The label value of a method."""
+    """The label value for an HTTP method."""
     return method if method in _METHODS else OTHER_METHODS
 
 
 def templates(routes: Iterable[BaseRoute]) -> Mapping[Any, str]:
-    """The path template of each plain route's endpoint. If an endpoint has several routes, the first one counts."""
+    """Map the endpoints of plain Starlette routes to path templates. An endpoint's first route counts."""
     by_endpoint: dict[Any, str] = {}
     for route in routes:
         if isinstance(route, Route):
@@ -56,7 +58,7 @@ class RequestMetricsMiddleware:
             await self._app(scope, receive, send)
             return
         began = self._clock()
-        # The status to record if the client disconnects, because no answer is sent then.
+        # The status to record if the client disconnects before an answer is sent.
         status = CLIENT_CLOSED_REQUEST
 
         async def send_and_note_status(message: Message) -> None:

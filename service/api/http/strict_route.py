@@ -1,4 +1,6 @@
-"""The route class of endpoints that query the database. It rejects unknown parameters and limits the time."""
+"""The route class of endpoints that query the database. It rejects unknown query parameters and limits the time of a
+request.
+"""
 
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -11,7 +13,7 @@ from service.storage.database import abandon_after
 from service.storage.errors import DatabaseUnavailable
 
 TIMEOUT_SECONDS = 55.0
-"""Longer than any statement timeout, and shorter than the 60 seconds after which common proxies time out."""
+"""This is longer than any statement timeout, and shorter than the 60 seconds after which common proxies time out."""
 
 
 class StrictRoute(APIRoute):

@@ -1,4 +1,6 @@
-"""`GET /docs`: Swagger UI. loopgauge serves its files itself, so that browsers load nothing from a CDN."""
+"""`GET /docs`: Swagger UI. loopgauge serves the files of Swagger UI itself, so that browsers load nothing from a
+CDN.
+"""
 
 from collections.abc import Awaitable, Callable
 from importlib.resources import files
@@ -28,7 +30,7 @@ _PAGE = """<!DOCTYPE html>
 </body>
 </html>
 """
-# A separate file, because the content security policy forbids inline scripts.
+# Serve this script as a separate file, because the content security policy forbids inline scripts.
 _START = """SwaggerUIBundle({
   url: "openapi.json",
   dom_id: "#swagger-ui",
@@ -43,7 +45,7 @@ _CACHED = {"cache-control": "public, max-age=3600"}
 
 
 def build_router() -> APIRouter:
-    """Build the routes of the page and its files."""
+    """Build the routes of the Swagger UI page and its files."""
     routes = APIRouter(include_in_schema=False)
 
     @routes.api_route("/docs", methods=["GET", "HEAD"])
