@@ -1,4 +1,4 @@
-"""The providers that loopgauge supports: one module or package each. Pure."""
+"""The providers that loopgauge supports, each in a module or package of its own. All of them are pure."""
 
 from collections.abc import Mapping, Sequence
 

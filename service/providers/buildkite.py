@@ -56,7 +56,7 @@ class Buildkite:
     proof_headers: ClassVar[frozenset[str]] = frozenset({_SIGNATURE, _TOKEN})
     security_schemes: ClassVar[Mapping[str, SecurityScheme]] = {
         "Buildkite": header_scheme(
-            "X-Buildkite-Signature", "timestamp=…,signature=…, a signature of the time and the body."
+            "X-Buildkite-Signature", "timestamp=…,signature=…; the signature covers the timestamp and the body."
         ),
         "BuildkiteToken": header_scheme("X-Buildkite-Token", "The source's secret."),
     }
@@ -83,7 +83,7 @@ class Buildkite:
         named = decode(document, _Envelope).event
         event = delivery.headers.get(_EVENT) or named
         if not event:
-            raise UnreadableDelivery("the event's name is missing, in header X-Buildkite-Event and at `$.event`")
+            raise UnreadableDelivery("the event's name is missing, both in header X-Buildkite-Event and at `$.event`")
         if event == "build.finished":
             return _read_build(decode(document, _BuildFinished))
         return Nothing(_ignored_reason(event))

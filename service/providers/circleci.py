@@ -68,7 +68,7 @@ class _WorkflowCompleted(msgspec.Struct):
 
 
 class _Revision(msgspec.Struct, frozen=True):
-    """The commit that was built, according to one part of the payload; an unknown field is empty."""
+    """The commit that was built, according to one part of the payload. A field that this part lacks is empty."""
 
     sha: str
     branch: str
@@ -82,7 +82,7 @@ class CircleCI:
     kept_headers: ClassVar[frozenset[str]] = frozenset({"content-type", _EVENT})
     proof_headers: ClassVar[frozenset[str]] = frozenset({_SIGNATURE})
     security_schemes: ClassVar[Mapping[str, SecurityScheme]] = {
-        "CircleCI": header_scheme("circleci-signature", "v1=…, a signature of the body.")
+        "CircleCI": header_scheme("circleci-signature", "v1= and a signature of the body.")
     }
 
     def verify(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[bytes], now: datetime) -> None:  # noqa: ARG002 - the signature covers no time
@@ -92,7 +92,7 @@ class CircleCI:
         versions = (part.strip() for part in header.split(","))
         signature = next((part.removeprefix("v1=") for part in versions if part.startswith("v1=")), None)
         if signature is None:
-            raise SignatureRefused("header circleci-signature holds no signature of version v1")
+            raise SignatureRefused("header circleci-signature contains no signature of version v1")
         check_hmac(signature, body, secrets)
 
     def delivery_id(self, headers: Mapping[str, str], body: bytes) -> str:
@@ -111,7 +111,7 @@ class CircleCI:
             return Nothing(_ignored_reason(event))
         if envelope.payload is not None:
             return Nothing("a build notification of CircleCI's old kind; set up a webhook for workflow-completed")
-        raise UnreadableDelivery("the event's type is missing, in header circleci-event-type and at `$.type`")
+        raise UnreadableDelivery("the event's type is missing, both in header circleci-event-type and at `$.type`")
 
 
 def _read_workflow(event: _WorkflowCompleted) -> Sequence[Observation] | Nothing:
@@ -132,7 +132,7 @@ def _read_workflow(event: _WorkflowCompleted) -> Sequence[Observation] | Nothing
 
 
 def _revision(pipeline: _Pipeline) -> _Revision | None:
-    """The first commit in the payload. The branch and the message come from the parts that name this commit."""
+    """The first commit in the payload. The branch and message come from the parts that name this commit too."""
     triggers = pipeline.trigger_parameters or _Triggers()
     by_trigger = map(_trigger_revision, (triggers.git, triggers.github_app, triggers.gitlab))
     revisions = [_repository_revision(pipeline.vcs), *by_trigger]

@@ -1,7 +1,7 @@
 """Jenkins: messages of the Notification plugin in JSON format.
 
-Source: the plugin's source code, `Phase.java`, `JobListener.java` and its `model` package. Every phase
-has a time: for COMPLETED, when the run ended; for FINALIZED, when the message was made.
+Source: `Phase.java`, `JobListener.java` and the package `model` in the plugin's source code. Every message contains a
+time: in phase COMPLETED, the end of the run; in phase FINALIZED, the creation of the message.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,8 @@ from service.deliveries.observation import Nothing, Observation, finished_run
 from service.deliveries.signatures import BASIC, SecurityScheme, check_basic
 from service.lifecycle.references import commit
 
-# The phases that report a result. An endpoint may send only one of them; the plugin's first versions sent FINISHED.
+# The phases that report a result. An endpoint may send only one of these phases. The plugin's first versions sent
+# FINISHED.
 _ENDS = frozenset({"COMPLETED", "FINALIZED", "FINISHED"})
 
 
@@ -38,14 +39,14 @@ class _Notification(msgspec.Struct):
 
 
 class Jenkins:
-    """Jenkins' messages, which are not signed: the endpoint's URL contains the user and the secret."""
+    """Jenkins' messages. They are not signed; the user and the secret in the endpoint's URL authenticate them."""
 
     name: ClassVar[str] = "jenkins"
     kept_headers: ClassVar[frozenset[str]] = frozenset({"content-type"})
     proof_headers: ClassVar[frozenset[str]] = frozenset({"authorization"})
     security_schemes: ClassVar[Mapping[str, SecurityScheme]] = BASIC
 
-    def verify(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[bytes], now: datetime) -> None:  # noqa: ARG002 - a password covers neither body nor time
+    def verify(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[bytes], now: datetime) -> None:  # noqa: ARG002 - HTTP Basic signs neither body nor time
         check_basic(headers, secrets)
 
     def delivery_id(self, headers: Mapping[str, str], body: bytes) -> str:  # noqa: ARG002 - no header contains an id
@@ -60,7 +61,9 @@ class Jenkins:
         notification = decode(self.document(delivery), _Notification)
         phase = notification.build.phase
         if phase not in _ENDS:
-            return Nothing(f"a run in phase {shorten(phase)} has no result yet; COMPLETED and FINALIZED have")
+            return Nothing(
+                f"a run in phase {shorten(phase)} has no result yet; only COMPLETED and FINALIZED report one"
+            )
         return _read_run(notification)
 
 
@@ -94,5 +97,5 @@ def _ended_at(build: _Build) -> datetime | None:
 
 
 def _local_branch(branch: str) -> str:
-    """The name of a branch without the remote that Jenkins' Git plugin puts before it."""
+    """The name of a branch without the name of the remote, which Jenkins' Git plugin puts first."""
     return branch.removeprefix("refs/remotes/").removeprefix("origin/")

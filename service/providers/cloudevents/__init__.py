@@ -1,6 +1,6 @@
 """CloudEvents: the interface for any tool, and for any pipeline that can run curl.
 
-Events of type `dev.loopgauge.experiment.*` apply without a rule. Events of any other type are ignored.
+Events of type `dev.loopgauge.experiment.*` need no rule. Events of any other type are ignored.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -43,10 +43,10 @@ _MOST_NAMED = 10
 
 
 class CloudEvents:
-    """CloudEvents, signed as Standard Webhooks if they come without a bearer token.
+    """CloudEvents, signed as Standard Webhooks if they are sent without a bearer token.
 
-    The signature covers only the body. In binary mode the event's attributes are headers, which are not signed, as with
-    every provider that names its event in a header.
+    The signature covers only the body. In binary mode the event's attributes are headers, so they are not signed. The
+    same is true of every provider that names its event in a header.
     """
 
     name: ClassVar[str] = "cloudevents"
@@ -84,7 +84,7 @@ class CloudEvents:
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """One event of a request, which is stored as a delivery: its headers, its bytes, and its idempotency key."""
+    """One event of a request, to be stored as a delivery: the event's headers, bytes and idempotency key."""
 
     headers: Mapping[str, str]
     body: bytes
@@ -92,15 +92,15 @@ class Envelope:
 
 
 def separate(headers: Mapping[str, str], body: bytes, now: datetime) -> list[Envelope]:
-    """Split a request into its events, and validate each.
+    """Split a request into events, and validate each event.
 
     Args:
-        now: the current time. An event with a later time is refused, with a tolerance for clock skew.
+        now: the current time. An event is refused if its time is later by more than the tolerance for clock skew.
 
     Raises:
         NoCloudEvent: the request contains no CloudEvent.
         InvalidEvent: one of the events is invalid.
-        UnreadableDelivery: the body is not JSON, although its content type is.
+        UnreadableDelivery: the content type is JSON, but the body is not.
     """
     envelopes = []
     for part in parts(headers, body):
@@ -115,7 +115,7 @@ def separate(headers: Mapping[str, str], body: bytes, now: datetime) -> list[Env
 
 @contextmanager
 def _located(part: Part) -> Iterator[None]:
-    """Prefix the field of an error with the event's place in its batch."""
+    """Prefix the field that an error names with the place of the event in the batch."""
     try:
         yield
     except InvalidEvent as error:

@@ -1,4 +1,4 @@
-"""The format of CloudEvents: split a request in any of its three modes into events, and validate their attributes.
+"""The format of CloudEvents: split a request of any of the three modes into events, and validate their attributes.
 
 Source: the CloudEvents specification 1.0.2, its JSON format and its HTTP protocol binding.
 """
@@ -62,7 +62,7 @@ class Event(msgspec.Struct):
     data_base64: str | None = None
 
 
-# A body may contain millions of elements: decode the allowed number and one more, and skip the rest.
+# A body may contain millions of elements: decode the allowed number and one more, and skip all others.
 _Batch = msgspec.defstruct(
     "_Batch", [(f"event_{place}", msgspec.Raw, msgspec.Raw()) for place in range(MOST_EVENTS + 1)], array_like=True
 )
@@ -70,7 +70,7 @@ _Batch = msgspec.defstruct(
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The undecoded part of a request that contains one event, and the event's place in a batch."""
+    """One undecoded event of a request: its headers, its bytes, and its place if the request is a batch."""
 
     headers: Mapping[str, str]
     body: bytes
@@ -89,14 +89,14 @@ def parts(headers: Mapping[str, str], body: bytes) -> Iterator[Part]:
     if content_type == BATCHED:
         events = [event for event in map(bytes, msgspec.structs.astuple(decode(body, _Batch))) if event]
         if len(events) > MOST_EVENTS:
-            raise InvalidEvent("", f"a batch has {MOST_EVENTS} events at most, and this one has more")
+            raise InvalidEvent("", f"a batch has {MOST_EVENTS} events at most, and this batch has more")
         for place, event in enumerate(events):
             yield Part({"content-type": STRUCTURED}, event, place)
     elif content_type == STRUCTURED or ATTRIBUTE + "specversion" in headers:
         yield Part(headers, body)
     else:
         raise NoCloudEvent(
-            f"expected content type {STRUCTURED} or {BATCHED}, or headers ce-specversion, ce-id and more"
+            f"expected content type {STRUCTURED} or {BATCHED}, or headers such as ce-specversion and ce-id"
         )
 
 
@@ -140,10 +140,10 @@ _Decoded = TypeVar("_Decoded")
 
 
 def decode(body: bytes, expected: type[_Decoded], within: str = "") -> _Decoded:
-    """Decode JSON that a type describes.
+    """Decode JSON into a value of the expected type.
 
     Args:
-        within: the path of the decoded value, for errors.
+        within: the path of the JSON in the event, which errors name.
 
     Raises:
         InvalidEvent: a field is missing or malformed.
@@ -155,7 +155,7 @@ def decode(body: bytes, expected: type[_Decoded], within: str = "") -> _Decoded:
         raise _invalid(error, within) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         if within:
-            raise InvalidEvent(within, f"it is not JSON: {error}") from error
+            raise InvalidEvent(within, f"the value is not JSON: {error}") from error
         raise UnreadableDelivery(f"the body is not JSON: {error}") from error
 
 

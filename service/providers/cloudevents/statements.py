@@ -1,4 +1,4 @@
-"""The types `dev.loopgauge.experiment.*`, and the lifecycle events that each states."""
+"""The types `dev.loopgauge.experiment.*`, and the lifecycle events that a CloudEvent of each type states."""
 
 import base64
 import binascii
@@ -39,11 +39,11 @@ Statement = Literal[ManualStatement, "excluded"]
 """The last part of a type, after `dev.loopgauge.experiment.`."""
 
 BY_HAND = "urn:loopgauge:by-hand"
-"""The `source` attribute of events added by hand. Only a proposal among them marks its subject as an experiment."""
+"""The `source` attribute of events added by hand. Of these, only `proposed` marks its subject as an experiment."""
 
 _PREFIX = "dev.loopgauge.experiment."
 _STATEMENTS: Mapping[str, Statement] = {_PREFIX + name: name for name in get_args(Statement)}
-# These subjects are always evidence: a pipeline's event names a commit, for example, which is not an experiment.
+# Subjects with these prefixes are always evidence. For example, a pipeline's event names a commit: no experiment.
 _NEVER_MARKED = ("commit:", "branch:", "run:")
 # Two references have to fit into one entry of a PostgreSQL B-tree index, which has at most 2704 bytes.
 _LONGEST_REFERENCE = 1000
@@ -61,7 +61,7 @@ class _Data(msgspec.Struct):
 
     @property
     def declared(self) -> dict[FieldName, str]:
-        """The values of the declared fields, as they are stored."""
+        """The values of the declared fields, in the form in which they are stored."""
         stated = ((name, getattr(self, data.name)) for name, data in DATA_PROPERTIES.items())
         normalised = ((name, FIELDS[name].normalise(value)) for name, value in stated if value is not None)
         return {name: value for name, value in normalised if value is not None}
@@ -89,7 +89,7 @@ def observations_of(event: Event, now: datetime) -> tuple[Stated, *tuple[Linked,
     """The observations of an event, or None if its type does not begin with `dev.loopgauge.experiment.`.
 
     Args:
-        now: when the event was received; an event without a time happened then.
+        now: when the event was received. This is also the time of an event that has no time of its own.
 
     Raises:
         InvalidEvent: the event names no experiment, is dated in the future, or contradicts itself.
@@ -107,7 +107,7 @@ def observations_of(event: Event, now: datetime) -> tuple[Stated, *tuple[Linked,
 
 def _reference(text: str | None, field: str) -> Ref:
     if text is None:
-        raise InvalidEvent(field, "it is missing; name the experiment, such as github:acme/app#45 or key:cache-answers")
+        raise InvalidEvent(field, "expected a reference, such as github:acme/app#45 or key:cache-answers")
     too_long = InvalidEvent(field, f"expected a reference of {_LONGEST_REFERENCE} bytes at most")
     if len(text) > LONGEST:
         raise too_long
@@ -125,11 +125,11 @@ def _time(event: Event, now: datetime) -> datetime:
     try:
         at = utc(event.time or now)
     except UnreadableDelivery as error:
-        raise InvalidEvent("time", "it is out of range") from error
+        raise InvalidEvent("time", "the time is out of range") from error
     if at > now + TOLERANCE:
-        raise InvalidEvent("time", "it is more than five minutes ahead of the service's clock")
+        raise InvalidEvent("time", "the time is more than five minutes ahead of the service's clock")
     if at < EARLIEST:
-        raise InvalidEvent("time", "it is before 1970")
+        raise InvalidEvent("time", "the time is before 1970")
     return at
 
 
@@ -148,7 +148,8 @@ def _data(event: Event) -> _Data:
     data = decode(raw, EventData, "data")
     outcome = data.declared.get("outcome", "failed")
     if "failure_category" in data.declared and outcome != "failed":
-        raise InvalidEvent("data.failure_category", f"only a failure has one, and the outcome is {outcome}")
+        problem = f"only a failed experiment has a failure category, and the outcome is {outcome}"
+        raise InvalidEvent("data.failure_category", problem)
     return data
 
 
@@ -182,7 +183,7 @@ def _instants(statement: Statement, subject: Ref, at: datetime, data: _Data) -> 
 
 
 def _declared(subject: Ref, at: datetime, data: _Data) -> Iterator[LifecycleEvent]:
-    """The declarations in the data, for every type: one event may conclude, classify and share an experiment."""
+    """The declarations in the data. An event of any type may declare any field, so one event can conclude and share."""
     for field, value in data.declared.items():
         yield Declared(subject, at, field, value, "api")
 

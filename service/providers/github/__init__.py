@@ -29,7 +29,7 @@ EVENTS: Mapping[str, Callable[[bytes], Sequence[Observation] | Nothing]] = {
     "repository": repositories.read_repository,
     "workflow_run": commits.read_workflow_run,
 }
-"""The function that reads each supported event."""
+"""The supported types of events, and the function that reads each type."""
 
 
 class GitHub:
@@ -39,7 +39,7 @@ class GitHub:
     kept_headers: ClassVar[frozenset[str]] = frozenset({"content-type", _EVENT, _DELIVERY, "x-github-hook-id"})
     proof_headers: ClassVar[frozenset[str]] = frozenset({_SIGNATURE, _LEGACY_SIGNATURE})
     security_schemes: ClassVar[Mapping[str, SecurityScheme]] = {
-        "GitHub": header_scheme("X-Hub-Signature-256", "sha256=…, a signature of the body.")
+        "GitHub": header_scheme("X-Hub-Signature-256", "sha256= and a signature of the body.")
     }
 
     def verify(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[bytes], now: datetime) -> None:  # noqa: ARG002 - the signature covers no time

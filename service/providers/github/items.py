@@ -26,7 +26,7 @@ _CLOSES = re.compile(
     r"|(?P<project>[\w.-]+/[\w.-]+)?#(?P<number>[0-9]{1,18}))\b",
     re.IGNORECASE,
 )
-# GitHub's limit for one issue.
+# The most labels that GitHub allows on one issue.
 _MOST_LABELS = 100
 _INSIDERS = frozenset({"OWNER", "MEMBER", "COLLABORATOR"})
 
@@ -67,7 +67,8 @@ def read_issue_comment(payload: bytes) -> list[Observation]:
     looks = _item(event, issue, subject, "change" if issue.pull_request is not None else "item")
     closed = _closed(event, issue, subject) if issue.pull_request is None else []
     observations: list[Observation] = [*looks, *closed, Observed("active", subject, at)]
-    # Only a new comment gives commands. The delivery of an edit or deletion has another time, and perhaps another text.
+    # Only a new comment gives commands. A delivery about an edited or deleted comment has another time, and perhaps
+    # another text.
     if event.action == "created":
         insider = comment.author_association in _INSIDERS
         observations.append(Commented(subject, at, comment.body or "", insider))
@@ -115,7 +116,7 @@ def _closed(event: ItemEvent, issue: Item, subject: Ref) -> list[Observation]:
 
 
 def _transferred(event: IssueEvent, subject: Ref) -> list[Observation]:
-    """The new reference of an issue that was transferred. Both repositories send an event about the transfer."""
+    """The observation that a transferred issue has a new reference. Both repositories report the transfer."""
     moved = event.changes
     if moved is None:
         return []
@@ -132,13 +133,13 @@ def _made_of(event: PullRequestEvent, subject: Ref, at: datetime) -> list[Observ
     """The links to a pull request from its commits and its branch."""
     pull = event.pull_request
     made: list[Observation] = [Linked(commit(pull.head.sha), "head", subject, frozenset({subject}), at)]
-    # Before the merge this is the hash of a test merge commit that GitHub discards.
+    # Before the merge, `merge_commit_sha` is the hash of a test merge commit that GitHub discards.
     if pull.merged_at and pull.merge_commit_sha:
         made.append(Linked(commit(pull.merge_commit_sha), "merge commit", subject, frozenset({subject}), at))
     home = pull.head.repo.full_name if pull.head.repo else ""
     default = pull.base.repo.default_branch if pull.base and pull.base.repo else event.repository.default_branch
     own = home.lower() == event.repository.full_name.lower()
-    # A branch is evidence for its pull request while that is open. The default branch is evidence for no pull request.
+    # A branch is evidence for its pull request while the pull request is open. The default branch is never evidence.
     if home and pull.head.ref and not (own and pull.head.ref == default):
         serves = frozenset({subject}) if pull.closed_at is None else frozenset[Ref]()
         made.append(Linked(branch(home, pull.head.ref), "branch", subject, serves, at))
@@ -149,8 +150,8 @@ def _made_of(event: PullRequestEvent, subject: Ref, at: datetime) -> list[Observ
 def _superseded(pull: Change, home: str) -> list[Observation]:
     """The observations that a pull request supersedes its branch.
 
-    The first has the time of the opening. A later push marks the branch again, so the second has the time of the
-    closing.
+    The first observation has the time at which the pull request was opened. A later push marks the branch again, so the
+    second observation has the time at which the pull request was closed.
     """
     place = traits({"what": "branch", "project": home, "branch": pull.head.ref})
     since = [utc(at) for at in (pull.created_at, pull.closed_at) if at is not None]
@@ -168,7 +169,7 @@ def _merged_or_closed(event: PullRequestEvent, subject: Ref) -> list[Observation
 
 
 def _closes(body: str, project: str) -> list[Ref]:
-    """The items that a body closes. Their number is limited: a body may name thousands."""
+    """The items that a body closes. Their number is limited, because a body may name thousands of items."""
     return [
         item("github", found["url_project"] or found["project"] or project, int(found["url_number"] or found["number"]))
         for found in islice(_CLOSES.finditer(body), MOST_TARGETS)

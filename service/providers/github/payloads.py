@@ -162,7 +162,7 @@ class PushedRepository(msgspec.Struct):
     html_url: str = ""
     default_branch: str = ""
     pushed_at: int | str | None = None
-    """Unix time in a push; a text in every other event."""
+    """A number (Unix time) in a push, and a text in every other event."""
 
 
 class PushedCommit(msgspec.Struct):

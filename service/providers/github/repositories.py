@@ -9,7 +9,7 @@ from service.lifecycle.aliases import Alias
 from service.lifecycle.references import branches, project
 from service.providers.github.payloads import RepositoryEvent
 
-# Any dated rename wins over one without a time.
+# A rename without a time gets this time, so that every rename with a time takes precedence.
 _UNDATED = datetime(1970, 1, 1, tzinfo=UTC)
 
 

@@ -53,11 +53,11 @@ def _commits(merge: MergeRequest, subject: Ref, at: datetime) -> list[Observatio
 
 
 def _source(event: MergeRequestEvent, subject: Ref, project: str, at: datetime) -> list[Observation]:
-    """The link from the branch to its merge request, which counts while the merge request is open."""
+    """The link from the branch to its merge request. The link counts while the merge request is open."""
     merge = event.object_attributes
     home, name = known_path(merge.source), merge.source_branch
     default = (merge.target and merge.target.default_branch) or (event.project and event.project.default_branch)
-    # The default branch is evidence for no merge request. A fork's branch of the same name can be.
+    # The default branch is evidence for no merge request. A branch of the same name in a fork can be evidence.
     if not home or not name or (home.lower() == project.lower() and name == default):
         return []
     serves = frozenset({subject}) if _is_open(merge) else frozenset[Ref]()
@@ -67,8 +67,8 @@ def _source(event: MergeRequestEvent, subject: Ref, project: str, at: datetime) 
 def _superseded(merge: MergeRequest, home: str, name: str, at: datetime) -> list[Observation]:
     """The observations that a merge request supersedes its branch.
 
-    The first has the time of the opening. A later push marks the branch again, so the second has the time of the merge
-    or closing.
+    The first observation has the time at which the merge request was opened. A later push marks the branch again, so
+    the second observation has the time at which the merge request was merged or closed.
     """
     place = traits({"what": "branch", "project": home, "branch": name})
     since = [read_time(merge.created_at, "$.object_attributes.created_at"), _end(merge, at)]

@@ -1,6 +1,7 @@
 """Find the issues that a description closes.
 
-Source: "Default closing pattern" in GitLab's documentation: a keyword, and one issue or a list of them.
+The pattern is a keyword followed by one issue or a list of issues. Source: "Default closing pattern" in GitLab's
+documentation.
 """
 
 import re
@@ -14,7 +15,7 @@ from service.providers.gitlab.projects import project_of_page
 _KEYWORD = re.compile(
     r"\b(?:[Cc]los(?:e[sd]?|ing)|[Ff]ix(?:e[sd]|ing)?|[Rr]esolv(?:e[sd]?|ing)|[Ii]mplement(?:s|ed|ing)?):? {1,20}"
 )
-# Every repetition is bounded, since a description is untrusted input.
+# Every repetition in the pattern is bounded, because a description is untrusted input.
 _ISSUE = re.compile(
     r"(?:issues? {1,20})?"
     r"(?:(?P<page>https?://[^\s>]{1,300}?/(?:issues|work_items)/(?P<page_number>[0-9]{1,18}))(?![0-9])[^\s>,]{0,300}"
@@ -24,7 +25,7 @@ _ISSUE = re.compile(
 
 
 def closed_issues(description: str, project: str, root: str) -> frozenset[Ref]:
-    """The issues that a description closes. Their number is limited: a description may name thousands.
+    """The issues that a description closes. Their number is limited, because a description may name thousands.
 
     Args:
         project: the path of the project that the description belongs to.

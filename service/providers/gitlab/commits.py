@@ -32,7 +32,7 @@ def read_pipeline(payload: bytes) -> Sequence[Observation] | Nothing:
 
 
 def _change(event: PipelineEvent, sha: Ref, at: datetime) -> list[Observation]:
-    """The link from the pipeline's commit, which is often a merged result, to the merge request."""
+    """The link to a merge request from its pipeline's commit, which is often the commit of a merged result."""
     merge = event.merge_request
     project = _target(merge, event.project) if merge else None
     if merge is None or merge.iid is None or project is None:
@@ -83,7 +83,7 @@ def read_push(payload: bytes, received_at: datetime) -> Sequence[Observation] | 
 
 
 def _removed(event: PushEvent, name: str, received_at: datetime) -> list[Observation]:
-    """The deletion of a branch. The payload has no time, so the time of receipt is used; no metric depends on it."""
+    """The deletion of a branch, at the time of receipt, because the payload has no time. No metric uses this time."""
     project = path(event.project, event.repository)
     place = traits({"what": "branch", "project": project, "branch": name})
     return [Observed("deleted", branch(project, name), received_at, place)]

@@ -45,7 +45,7 @@ def looks(
     """The state of an issue or merge request, and its creation.
 
     Args:
-        known: further traits, for the state but not for the creation.
+        known: further traits of the state; the creation does not have them.
         labels: the labels that the payload lists outside the item; None to use the item's own labels.
         where: the item's path in the payload.
     """
@@ -62,7 +62,7 @@ def happened(event: ItemEvent, action: str | None, subject: Ref, place: Traits, 
     """The observations of the latest change to an issue or merge request."""
     changes = event.changes or Changes()
     observations = _labelled(changes, subject, place, at)
-    # An assignee who is named when the item is opened has not started to work yet.
+    # If an item is opened with an assignee, the assignee has not started to work yet.
     if action != "open" and _has_new_assignee(changes.assignees):
         observations.append(Observed("assigned", subject, at, place))
     match action:
@@ -84,7 +84,7 @@ def closed(seen: Issue, subject: Ref, place: Traits, where: str = _HERE) -> list
 
 
 def seen_at(seen: Item, where: str = _HERE) -> datetime:
-    """When an issue or merge request had the state in the payload."""
+    """The time at which an issue or merge request had the state that the payload shows."""
     if seen.updated_at:
         return read_time(seen.updated_at, f"{where}.updated_at")
     return read_time(seen.created_at, f"{where}.created_at")

@@ -70,7 +70,7 @@ def _comment(note: Note, subject: Ref) -> list[Observation]:
 
 
 def _is_new(note: Note) -> bool:
-    """Whether the comment was just written. Payloads before GitLab 16.11 have no action, so compare the times."""
+    """Whether the comment is new. Payloads before GitLab 16.11 have no action, so compare creation and update."""
     if note.action:
         return note.action == "create"
     return bool(note.updated_at) and _created_at(note) == _updated_at(note)

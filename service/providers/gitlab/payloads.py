@@ -35,7 +35,7 @@ class LabelChange(msgspec.Struct):
 
 
 class Assignee(msgspec.Struct):
-    """An assignee. Ids and names are only compared; they appear in no observation."""
+    """An assignee. Ids and names of assignees are only compared; they appear in no observation."""
 
     id: int | None = None
     username: str | None = None
@@ -68,7 +68,7 @@ class Issue(Item, kw_only=True):
     duplicated_to_id: int | None = None
     """The id of the issue that this one duplicates. The delivery that closes the duplicate omits this field."""
     moved_to_id: int | None = None
-    """The database id that the issue was given by a move to another project. No other delivery contains this id."""
+    """The database id that the issue received when it moved to another project. No other delivery contains this id."""
 
 
 class Commit(msgspec.Struct):

@@ -13,7 +13,7 @@ from service.providers.gitlab.payloads import Project, RenameEvent
 
 _ADDRESS = re.compile(r"https?://[^/\s]+/([^\s?#]+)")
 _PAGE = re.compile(r"([^\s?#]+?)/(?:-/)?(?:issues|work_items|merge_requests)/[0-9]{1,18}")
-# Any dated rename wins over one without a time.
+# A rename without a time gets this time, so that every rename with a time takes precedence.
 _UNDATED = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -26,7 +26,7 @@ def read_rename(payload: bytes) -> Sequence[Observation]:
 
 
 def path(*candidates: Project | None) -> str:
-    """The path of a project with its groups, such as `acme/tools/app`, from the first candidate that contains it.
+    """The path of a project with its groups, such as `acme/tools/app`, from the first candidate that contains a path.
 
     Raises:
         UnreadableDelivery: no candidate contains a path.
@@ -39,7 +39,7 @@ def path(*candidates: Project | None) -> str:
 
 
 def known_path(*candidates: Project | None) -> str | None:
-    """The path of a project from the first candidate that contains one; in old payloads, from a candidate's URL."""
+    """The path of a project from the first candidate that contains a path, or else (old payloads) from a URL."""
     projects = [project for project in candidates if project is not None]
     paths = [project.path_with_namespace for project in projects]
     paths += [_path_of(project.web_url or project.homepage) for project in projects]

@@ -1,6 +1,6 @@
 """Jira: webhooks of Jira Cloud and Data Center, and webhooks that a workflow's post function sends.
 
-Source: "Webhooks" in Atlassian's documentation of Jira Cloud, "Managing webhooks" in that of Jira Data Center.
+Sources: "Webhooks" in the documentation of Jira Cloud, "Managing webhooks" in the documentation of Jira Data Center.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ _METHODS = frozenset({"sha256", "sha384", "sha512"})
 
 
 class Jira:
-    """Jira's webhooks: signed as in WebSub, with the hash function named in the header, or with HTTP Basic."""
+    """Jira's webhooks: signed as in WebSub, where the header names the hash function, or sent with HTTP Basic."""
 
     name: ClassVar[str] = "jira"
     kept_headers: ClassVar[frozenset[str]] = frozenset(
@@ -35,7 +35,7 @@ class Jira:
     )
     proof_headers: ClassVar[frozenset[str]] = frozenset({_SIGNATURE, "authorization"})
     security_schemes: ClassVar[Mapping[str, SecurityScheme]] = {
-        "Jira": header_scheme("X-Hub-Signature", "sha256=…, a signature of the body."),
+        "Jira": header_scheme("X-Hub-Signature", "sha256= and a signature of the body."),
         **BASIC,
     }
 

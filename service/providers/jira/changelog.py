@@ -15,7 +15,7 @@ MOST_CHANGES = 200
 
 @dataclass(frozen=True, slots=True)
 class _Update:
-    """A ticket, and the changes of one event that affect each other."""
+    """A ticket, and those changes of one event that affect each other."""
 
     ticket: Ticket
     has_status: bool
@@ -38,7 +38,7 @@ def is_move(change: Change) -> bool:
 
 
 def _field(change: Change) -> str:
-    """The name of the field; empty for a custom field, because that may share the name of a built-in field."""
+    """The name of the field; empty for a custom field, because a custom field may be named like a built-in one."""
     return (change.field or "").lower() if change.fieldtype != "custom" else ""
 
 
@@ -56,7 +56,7 @@ def _labels(update: _Update, change: Change) -> list[Observation]:
 
 def _type(update: _Update, change: Change) -> list[Observation]:
     before, now = change.from_text or "", change.to_text or ""
-    # A type with the same name in another project is not a new type.
+    # After a move to another project, a type of the same name does not count as a new type.
     if before.lower() == now.lower():
         return [update.ticket.active()]
     return [
@@ -67,7 +67,7 @@ def _type(update: _Update, change: Change) -> list[Observation]:
 
 def _status(update: _Update, change: Change) -> list[Observation]:
     category = _category_to(update.ticket, change)
-    # The initial status of a ticket matters only if work has started or ended.
+    # The initial status of a ticket matters only if it says that work has started or ended.
     if not change.from_text and category not in ("in progress", "done"):
         return []
     return [_moved(update, {"status_from": change.from_text, "status_to": change.to_text, "category_to": category})]
@@ -123,5 +123,5 @@ def _moved(update: _Update, known: Mapping[Trait, str | None]) -> Observed:
 
 
 def _resolved(text: str | None) -> str | None:
-    """The name of a resolution; Jira writes `None` if there is none."""
+    """The name of a resolution. Jira writes the text `None` if the ticket has no resolution."""
     return None if not text or text.lower() == "none" else text

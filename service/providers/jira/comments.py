@@ -12,7 +12,7 @@ from service.deliveries.observation import Commented, Observation, Observed
 from service.providers.jira.payloads import Comment, Node, Text
 from service.providers.jira.tickets import Ticket
 
-# Double braces, as in {{code}}, are monospaced text and not a block.
+# Double braces, as in {{code}}, mark monospaced text, not a block.
 _MARKER = re.compile(r"(?<!\{)\{(code|noformat|quote)(?::[^{}\r\n]*)?\}(?!\})", re.IGNORECASE)
 _QUOTE = "quote"
 _SILENT = frozenset({"codeBlock", "blockquote"})
@@ -36,7 +36,7 @@ def _plain(body: Text) -> str:
 
 
 def _outside(text: str) -> Iterator[str]:
-    """The parts of a wiki text outside code blocks and quotations. An unclosed block runs to the end."""
+    """The parts of a wiki text outside code blocks and quotations. An unclosed block ends with the text."""
     literal, quoted, start = "", False, 0
     for marker in _MARKER.finditer(text):
         name = marker[1].lower()

@@ -12,7 +12,7 @@ from service.providers.jira.tickets import Ticket, closed, links, looks
 _CREATED = "jira:issue_created"
 _UPDATED = "jira:issue_updated"
 _DELETED = "jira:issue_deleted"
-# Types of issue events. Old servers send no type.
+# Types of issue events. Old servers send no type with an event.
 _COMMENTED = "issue_commented"
 _REWRITTEN = frozenset({"issue_comment_edited", "issue_comment_deleted"})
 
@@ -29,7 +29,7 @@ def read_issue_event(name: str, payload: bytes) -> list[Observation]:
         *read_changelog(ticket, changes),
         *comment,
         *([ticket.active()] if unnamed else []),
-        # If the status changed, the changelog already reports the closing, with its own time.
+        # If the status changed, the changelog already reports the closing, with the time of that change.
         *([] if any(is_move(change) for change in changes) else closed(ticket)),
         *links(ticket),
     ]
@@ -48,7 +48,8 @@ def read_comment_event(name: str, payload: bytes) -> Sequence[Observation] | Not
         return Nothing("the comment does not name its ticket")
     ticket = Ticket.of(event.issue, event.timestamp)
     known = [*looks(ticket, in_part=True), *closed(ticket)] if event.issue.fields else []
-    # Only a new comment gives commands. The delivery of an edit or deletion has another time, and perhaps another text.
+    # Only a new comment gives commands. A delivery about an edited or deleted comment has another time, and perhaps
+    # another text.
     written = event.comment if name == "comment_created" else None
     return [*known, *(read_comment(ticket, written) if written else [ticket.active()])]
 

@@ -1,8 +1,8 @@
 """The fields that are read from Jira's payloads.
 
 Sources: Atlassian's documentation ("Webhooks" for Jira Cloud, "Managing webhooks" for Jira Data Center), and published
-payloads of older servers and of workflow post functions. Most fields are optional, since comment events contain few of
-them and each site configures its own.
+payloads of older servers and of workflow post functions. Most fields are optional, because comment events contain few
+fields and each site configures its own fields.
 """
 
 from typing import Annotated, TypeAlias
@@ -53,7 +53,7 @@ _FIELD_NAMES = {
 
 
 class Fields(msgspec.Struct, rename=_FIELD_NAMES):
-    """A ticket's fields. A null parent means that the ticket has none; an absent parent says nothing about it."""
+    """A ticket's fields. A null `parent` means that the ticket has no parent; an absent `parent` means unknown."""
 
     summary: str | None = None
     created: str | None = None
@@ -78,7 +78,7 @@ class Issue(msgspec.Struct, rename={"address": "self"}):
 
 
 class Change(msgspec.Struct, rename={"from_text": "fromString", "to_text": "toString"}):
-    """A changed field: `to` is the id of the new value, and the texts are the displayed values."""
+    """A changed field. `to` is the id of the new value; `from_text` and `to_text` are the values as displayed."""
 
     field: str | None = None
     fieldtype: str | None = None
@@ -96,7 +96,7 @@ class Mark(msgspec.Struct):
 
 
 class Node(msgspec.Struct):
-    """A node of a text. Source: "Atlassian Document Format", Structure."""
+    """A node of a document tree. Source: "Atlassian Document Format", section "Structure"."""
 
     type: str | None = None
     text: str | None = None

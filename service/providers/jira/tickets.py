@@ -32,7 +32,7 @@ class Ticket:
 
     Attributes:
         at: when the event happened.
-        place: the traits of every observation of the ticket.
+        place: the traits that every observation of the ticket has.
     """
 
     subject: Ref
@@ -66,12 +66,12 @@ class Ticket:
         return Observed(kind, self.subject, self.at, {**self.place, **traits(known or {})})
 
     def active(self) -> Observed:
-        """Activity without further detail."""
+        """An observation of activity without further detail."""
         return Observed("active", self.subject, self.at)
 
 
 def reference(key: str | None) -> Ref | None:
-    """The reference of the ticket with this key, or None if it is not a key."""
+    """The reference of the ticket with this key, or None if the text is not a key."""
     return parse_reference(f"jira:{key}") if key and _KEY.fullmatch(key) else None
 
 
@@ -79,7 +79,7 @@ def looks(ticket: Ticket, *, in_part: bool = False) -> list[Observation]:
     """The state of the ticket, and its creation.
 
     Args:
-        in_part: whether the event may omit fields. If it omits the components, the state has no project either,
+        in_part: whether the event may omit fields. If the event omits the components, the state omits the project too,
             because the project alone does not say which team the ticket belongs to.
     """
     fields = ticket.fields
@@ -136,7 +136,7 @@ def _linked(ticket: Ticket, channel: str, targets: frozenset[Ref]) -> Linked:
 
 
 def _served(links: list[Link]) -> Iterator[Ref]:
-    """The tickets that this one is evidence for. Symmetric links and links to duplicates do not count."""
+    """The tickets that the linked ticket is evidence for. Symmetric links and links to duplicates do not count."""
     for link in links:
         name = (link.type.outward or "").strip().lower() if link.type else ""
         target = reference(link.outward_issue.key) if link.outward_issue else None

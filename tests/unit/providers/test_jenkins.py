@@ -99,7 +99,9 @@ def test_a_run_that_ended_is_observed(phase: str, status: str) -> None:
 
 @pytest.mark.parametrize("phase", ["QUEUED", "STARTED", "NONE", "new in some version", ""])
 def test_a_run_in_progress_is_ignored(phase: str) -> None:
-    assert observe(run(phase)) == Nothing(f"a run in phase {phase} has no result yet; COMPLETED and FINALIZED have")
+    assert observe(run(phase)) == Nothing(
+        f"a run in phase {phase} has no result yet; COMPLETED and FINALIZED report one"
+    )
 
 
 @pytest.mark.parametrize("branch", ["cache-answers", "origin/cache-answers", "refs/remotes/origin/cache-answers"])
@@ -146,7 +148,7 @@ def test_a_run_without_a_time_is_ignored_and_the_reason_names_the_plugin_to_upda
 def test_a_run_with_the_required_fields_alone_can_be_read() -> None:
     assert observe({"build": {"phase": "FINALIZED"}}) == Nothing("the run names no commit of Git")
     assert observe({"build": {"phase": "STARTED"}}) == Nothing(
-        "a run in phase STARTED has no result yet; COMPLETED and FINALIZED have"
+        "a run in phase STARTED has no result yet; COMPLETED and FINALIZED report one"
     )
 
 
