@@ -1,4 +1,4 @@
-"""Logs are readable, and contain no secret."""
+"""Logs are readable, and contain no secrets."""
 
 import io
 import json
@@ -39,7 +39,9 @@ def _log_a_failure() -> None:
         structlog.get_logger("service").exception("failed", source="github")
 
 
-def test_on_a_terminal_failures_are_readable_and_show_no_local_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_a_terminal_failures_are_readable_and_show_no_values_of_local_variables(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     terminal = _Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
     configure_logs("info")

@@ -24,7 +24,7 @@ from tests.support.paths import REPOSITORY
 
 @pytest.fixture(autouse=True)
 def _empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Ignore a .env in the directory where the suite starts.
+    # Change to an empty directory, because the directory where the suite starts may have a .env file.
     monkeypatch.chdir(tmp_path)
 
 
@@ -34,7 +34,7 @@ def _read(monkeypatch: pytest.MonkeyPatch, **variables: str) -> Settings:
     return read_settings()
 
 
-def test_the_defaults_are_the_documented_ones() -> None:
+def test_the_default_settings_are_the_documented_values() -> None:
     settings = read_settings()
     assert (settings.host, settings.port, settings.role, settings.log_level) == ("127.0.0.1", 8080, "all", "info")
     assert (settings.max_body_bytes, settings.max_inflight_bytes) == (26_214_400, 268_435_456)
@@ -44,13 +44,13 @@ def test_the_defaults_are_the_documented_ones() -> None:
     assert (settings.database_url, settings.sources) == (None, {})
 
 
-def test_the_packaged_rules_are_the_common_ones_and_the_own_ones_of_each_provider() -> None:
+def test_the_packaged_rules_are_the_common_rules_followed_by_the_rules_of_providers() -> None:
     common, *own = (Path(file.name).relative_to(REPOSITORY / "service").as_posix() for file in packaged_rules())
     assert common == "rules/defaults.yaml"
     assert own == ["providers/jira/rules.yaml"]
 
 
-def test_the_own_rules_of_a_provider_apply_to_its_deliveries_alone() -> None:
+def test_the_rules_of_a_provider_apply_only_to_its_deliveries() -> None:
     for file in packaged_rules()[1:]:
         providers = {rule.providers for of_kind in read_rules(file, []).by_kind.values() for rule in of_kind}
         assert providers == {frozenset({Path(file.name).parent.name})}
@@ -75,7 +75,7 @@ def test_a_source_defaults_to_the_provider_of_the_same_name(monkeypatch: pytest.
     assert (source.provider.name, source.secrets) == ("github", (b"one", b"two"))
 
 
-def test_a_source_can_have_another_name_than_its_provider(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_source_may_have_another_name_than_its_provider(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = _read(monkeypatch, SOURCES__ACME_EU__SECRET="one", SOURCES__ACME_EU__PROVIDER="GitHub")
     assert configured_sources(settings)["acme_eu"].provider.name == "github"
     assert source_name("Acme-EU") == "acme_eu"
@@ -160,7 +160,7 @@ def test_an_invalid_setting_is_reported_without_secrets(monkeypatch: pytest.Monk
     assert wrong.value.__cause__ is None
 
 
-def test_a_misspelt_variable_is_reported_with_the_nearest_setting() -> None:
+def test_a_misspelt_variable_is_reported_and_the_error_suggests_the_nearest_setting() -> None:
     assert unknown_settings(["LOOPGAUGE_SNAPSHT_INTERVAL", "LOOPGAUGE_SOURCES__X__SECRET", "HOME"]) == [
         "LOOPGAUGE_SNAPSHT_INTERVAL is not a setting; did you mean LOOPGAUGE_SNAPSHOT_INTERVAL?"
     ]
@@ -184,13 +184,13 @@ def test_every_form_of_a_loopback_address_is_recognised(host: str, loopback: boo
 
 
 @given(st.integers(1, 3653), st.sampled_from("smhd"))
-def test_a_spelled_duration_parses_to_the_same_duration(number: int, unit: str) -> None:
+def test_a_formatted_duration_is_parsed_to_the_same_duration(number: int, unit: str) -> None:
     span = parse_duration(f"{number}{unit}")
     assert isinstance(span, timedelta)
     assert parse_duration(format_duration(span)) == span
 
 
-def test_the_variables_of_a_dotenv_file_are_checked(tmp_path: Path) -> None:
+def test_the_variables_of_a_dotenv_file_are_included_in_the_check_of_names(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("LOOPGAUGE_SNAPSHT_INTERVAL=5s\n")
     assert "LOOPGAUGE_SNAPSHT_INTERVAL" in given_settings()
 

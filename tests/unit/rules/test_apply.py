@@ -46,12 +46,12 @@ PAYLOAD = {
 
 
 def rules(text: str) -> Rules:
-    """The rules of a YAML list, without the default ones."""
+    """Read the rules of a YAML list, without the default rules."""
     return read_rules(RulesFile("rules.yaml", f"extends: none\nrules:\n{text}"), [])
 
 
 def observed(kind: Kind, when: datetime | None = None, /, **known: Any) -> Observed:
-    """An observation; a trait has one value, or several in a tuple."""
+    """An observation. The value of a trait is one text, or a tuple of several texts."""
     traits: dict[Any, tuple[str, ...]] = {
         trait: value if isinstance(value, tuple) else (value,) for trait, value in known.items()
     }
@@ -82,7 +82,7 @@ FIRST_WINS = """
 """
 
 
-def test_the_first_rule_that_matches_decides_on_each_event_and_field() -> None:
+def test_the_first_matching_rule_for_each_event_and_field_decides() -> None:
     meant = interpreted(FIRST_WINS, observed("closed", project="ML"))
     assert {statement.event: statement.rule for statement in meant.statements} == {
         Concluded(SUBJECT, at(3)): "first",
@@ -92,7 +92,7 @@ def test_the_first_rule_that_matches_decides_on_each_event_and_field() -> None:
     }
 
 
-def test_a_rule_that_does_not_match_leaves_the_decision_to_the_next() -> None:
+def test_if_a_rule_does_not_match_the_next_rule_decides() -> None:
     assert Concluded(SUBJECT, at(3), Outcome.FAILED) in events(FIRST_WINS, observed("closed", project="Bets"))
     assert Concluded(SUBJECT, at(3)) in events(FIRST_WINS, observed("closed"))
 
@@ -102,7 +102,7 @@ def test_each_observation_of_a_delivery_is_decided_separately() -> None:
     assert said == [Concluded(SUBJECT, at(3)), Concluded(SUBJECT, at(4))]
 
 
-def test_each_of_two_labels_declares_the_value_that_they_share() -> None:
+def test_two_labels_with_the_same_value_each_declare_the_value() -> None:
     text = """
 - {name: one, when: {label: a}, then: {declare: {risk: bold}}}
 - {name: other, when: {label: b}, then: {declare: {risk: bold}}}
@@ -121,7 +121,7 @@ def test_each_label_is_decided_separately() -> None:
     assert sorted(event.value for event in said if isinstance(event, Declared)) == ["a", "c", "special b"]
 
 
-def test_own_rules_come_before_the_default_ones() -> None:
+def test_the_rules_of_a_file_come_before_the_default_rules() -> None:
     own = "rules: [{when: {kind: closed, reason: completed}, then: {concluded: worked}}]"
     both = read_rules(
         RulesFile("own.yaml", own),
@@ -133,7 +133,7 @@ def test_own_rules_come_before_the_default_ones() -> None:
     assert apply_rules(both, "jira", [observed("closed")], NO_PAYLOAD).events == (Concluded(SUBJECT, at(3)),)
 
 
-def test_all_traits_that_a_rule_looks_at_must_match_and_of_several_patterns_one() -> None:
+def test_a_rule_matches_if_every_trait_matches_one_of_its_patterns() -> None:
     text = "- {when: {kind: closed, what: item, reason: [won, lost]}, then: concluded}"
     assert events(text, observed("closed", what="item", reason="Lost"))
     assert not events(text, observed("closed", what="change", reason="lost"))
@@ -166,7 +166,7 @@ def test_a_rule_of_another_provider_does_not_match(provider: str, matches: bool)
         ("length(int)", False),
     ],
 )
-def test_a_rule_matches_only_if_its_path_finds_something(where: str, matches: bool) -> None:
+def test_a_rule_matches_only_if_its_path_finds_a_true_value(where: str, matches: bool) -> None:
     text = f'- {{name: mine, when: {{kind: closed}}, where: "{where}", then: concluded}}'
     meant = interpreted(text, observed("closed"), payload=PAYLOAD)
     assert bool(meant.events) == matches
@@ -174,11 +174,11 @@ def test_a_rule_matches_only_if_its_path_finds_something(where: str, matches: bo
 
 
 @pytest.mark.parametrize("payload", [None, [], "text", 12, {}])
-def test_a_path_finds_nothing_in_a_payload_of_another_shape(payload: Any) -> None:
+def test_a_rule_does_not_match_if_its_path_does_not_apply_to_the_payload(payload: Any) -> None:
     assert not events("- {when: {kind: closed}, where: a.b, then: concluded}", observed("closed"), payload=payload)
 
 
-def test_the_payload_is_decoded_only_if_a_matching_rule_looks_into_it() -> None:
+def test_the_payload_is_decoded_only_if_a_rule_needs_it() -> None:
     unreadable = raw_payload(b"no JSON")
     text = """
 - {when: {kind: closed, reason: lost}, where: a, then: concluded}
@@ -213,7 +213,7 @@ def test_a_single_value_from_the_payload_is_declared(path: str, title: str | Non
     assert events(text, observed("closed"), payload=PAYLOAD) == [declared("title", title or "no value")]
 
 
-def test_a_value_that_its_field_does_not_accept_leaves_the_decision_to_the_next_rule() -> None:
+def test_if_a_field_does_not_accept_the_value_of_a_rule_the_next_rule_decides() -> None:
     text = """
 - {when: {kind: closed}, then: {declare: {outcome: "${text}", risk: "${text}", url: "${text}"}}}
 - {when: {kind: closed}, then: {declare: {outcome: worked, risk: safe}}}
@@ -224,13 +224,13 @@ def test_a_value_that_its_field_does_not_accept_leaves_the_decision_to_the_next_
     ]
 
 
-def test_a_capture_hides_the_trait_of_its_name_and_traits_are_known_beside_it() -> None:
+def test_a_capture_takes_precedence_over_a_trait_of_the_same_name_and_other_traits_can_be_inserted() -> None:
     text = """- {when: {kind: seen, project: "acme/{project}-*"}, then: {declare: {title: "{what} of {project}"}}}"""
     said = events(text, observed("seen", what="Item", project="Acme/Search-Index"))
     assert said == [declared("title", "Item of Search")]
 
 
-def test_an_unknown_trait_leaves_the_value_undeclared() -> None:
+def test_a_value_with_an_unknown_trait_is_not_declared() -> None:
     text = """- {when: {kind: seen}, then: {declare: {title: "{title}", url: "{url}"}}}"""
     assert events(text, observed("seen", title="Cache")) == [declared("title", "Cache")]
 
@@ -257,7 +257,9 @@ rules:
         ({"project": "acme/app"}, "acme/app"),
     ],
 )
-def test_a_team_is_derived_from_the_mapping_else_the_component_else_the_project(known: Any, team: str) -> None:
+def test_a_team_is_derived_from_the_mapping_or_else_from_the_component_or_else_from_the_project(
+    known: Any, team: str
+) -> None:
     meant = apply_rules(read_rules(RulesFile("rules.yaml", TEAMS), []), "jira", [observed("seen", **known)], NO_PAYLOAD)
     assert meant.events == (declared("team", team, "derived"),)
 
@@ -277,7 +279,7 @@ BETS = """
 """
 
 
-def test_a_present_label_is_overheard_and_an_added_or_removed_one_is_explicit() -> None:
+def test_a_present_label_is_overheard_and_an_added_or_removed_label_is_explicit() -> None:
     assert events(BETS, observed("seen", label="bet:bold")) == [
         declared("experiment", "true", "label", overheard=True),
         declared("risk", "bold", "label", overheard=True),
@@ -298,7 +300,7 @@ def test_a_type_is_declared_when_seen_or_added_and_withdrawn_when_removed() -> N
     assert events(BETS, observed("untyped", item_type="Bet")) == [withdrawn("experiment", "true", "type")]
 
 
-def test_a_branch_declares_on_its_own_channel() -> None:
+def test_a_rule_on_a_branch_declares_on_the_channel_branch() -> None:
     assert events(BETS, observed("seen", branch="bet/1")) == [declared("experiment", "true", "branch")]
 
 
@@ -350,7 +352,7 @@ MOVES = """
 """
 
 
-def test_a_conclusion_names_the_entered_status_and_a_reopening_the_status_it_left() -> None:
+def test_a_conclusion_names_the_entered_status_and_a_reopening_names_the_left_status() -> None:
     statuses = {"status_from": "In Review", "status_to": "Won't Do"}
     assert events(MOVES, observed("moved", category_to="done", **statuses)) == [
         Concluded(SUBJECT, at(3), status="won't do")
@@ -360,12 +362,12 @@ def test_a_conclusion_names_the_entered_status_and_a_reopening_the_status_it_lef
     ]
 
 
-def test_without_statuses_a_conclusion_and_a_reopening_name_none() -> None:
+def test_if_the_statuses_are_unknown_a_conclusion_and_a_reopening_name_no_status() -> None:
     assert events(MOVES, observed("moved", category_to="done")) == [Concluded(SUBJECT, at(3))]
     assert events(MOVES, observed("moved", category_to="new")) == [Reopened(SUBJECT, at(3))]
 
 
-def test_a_closing_may_name_its_status() -> None:
+def test_the_conclusion_of_a_closing_names_the_status_of_the_closing() -> None:
     text = "- {when: {kind: closed}, then: {concluded: failed}}"
     assert events(text, observed("closed", status_to="Refuted")) == [
         Concluded(SUBJECT, at(3), Outcome.FAILED, status="refuted")
@@ -375,7 +377,7 @@ def test_a_closing_may_name_its_status() -> None:
 STATED = (Proposed(SUBJECT, at(1)), Declared(SUBJECT, at(2), "team", "search", "api"))
 
 
-def test_a_statement_of_the_delivery_counts_without_a_rule() -> None:
+def test_an_event_that_a_delivery_states_counts_without_a_rule() -> None:
     meant = apply_rules(rules("- {when: {kind: closed}, then: concluded}"), "cloudevents", [Stated(STATED)], NO_PAYLOAD)
     assert (meant.verdict, meant.reason) == ("counted", "stated")
     assert [(one.event, one.rule) for one in meant.statements] == [(event, "stated") for event in STATED]
@@ -384,13 +386,13 @@ def test_a_statement_of_the_delivery_counts_without_a_rule() -> None:
 @pytest.mark.parametrize(
     "event", [Proposed(SUBJECT, at(1)), Active(SUBJECT, at(1)), Signalled(SUBJECT, at(1), "failure")]
 )
-def test_any_statement_makes_its_delivery_count(event: LifecycleEvent) -> None:
+def test_any_stated_event_makes_its_delivery_count(event: LifecycleEvent) -> None:
     said: list[Observation] = [observed("seen"), Stated((event,)), observed("created")]
     meant = apply_rules(rules(BETS), "cloudevents", said, NO_PAYLOAD)
     assert (meant.verdict, meant.reason, meant.events) == ("counted", "stated", (event,))
 
 
-def test_statements_of_the_delivery_do_not_replace_those_of_rules() -> None:
+def test_events_that_a_delivery_states_are_added_to_the_events_of_rules() -> None:
     said: list[Observation] = [observed("closed"), Stated(STATED)]
     meant = apply_rules(rules("- {name: closing, when: {kind: closed}, then: concluded}"), "jira", said, NO_PAYLOAD)
     assert meant.reason == "closing, stated"
@@ -409,12 +411,12 @@ def mentioned(subject: Ref, text: str) -> Interpretation:
     )
 
 
-def test_a_commit_that_names_a_key_serves_the_ticket() -> None:
+def test_a_commit_whose_message_names_a_key_serves_the_ticket() -> None:
     ticket = frozenset({Ref("jira:OPS-3")})
     assert mentioned(COMMIT, "OPS-3: cache").links == (LinkSet(COMMIT, "message", COMMIT, ticket, at(3)),)
 
 
-def test_a_commit_without_a_key_makes_and_withdraws_no_link() -> None:
+def test_a_commit_whose_message_names_no_key_neither_makes_nor_withdraws_a_link() -> None:
     said = mentioned(COMMIT, "Cache answers")
     assert (said.verdict, said.reason, said.links) == ("ignored", "its message names no ticket", ())
 
@@ -425,7 +427,7 @@ def test_an_editable_text_without_a_key_withdraws_its_links(subject: str) -> Non
     assert mentioned(evidence, "Cache").links == (LinkSet(evidence, "message", evidence, frozenset(), at(3)),)
 
 
-def test_a_branch_is_not_expected_to_have_labels() -> None:
+def test_the_reason_for_an_ignored_branch_does_not_mention_labels() -> None:
     text = """
 - {when: {label: bet}, then: {declare: {experiment: true}}}
 - {when: {what: branch, branch: "bet/*"}, then: {declare: {experiment: true}}}
@@ -434,19 +436,19 @@ def test_a_branch_is_not_expected_to_have_labels() -> None:
     assert interpreted(text, seen).reason == "its branch is not `bet/*`"
 
 
-def test_a_seen_item_records_no_instant() -> None:
+def test_a_seen_observation_records_no_instant() -> None:
     assert events(INSTANTS, observed("seen", label="go", item_type="Bet")) == [
         withdrawn("excluded", "duplicate", "label")
     ]
 
 
 @pytest.mark.parametrize("time", ["00:00:00", "09:00:00", "23:59:59.999999"])
-def test_activity_is_dated_to_the_beginning_of_its_day(time: str) -> None:
+def test_activity_is_dated_by_the_beginning_of_its_day(time: str) -> None:
     said = events("- {when: {kind: active}, then: active}", observed("active", at(3, time)))
     assert said == [Active(SUBJECT, at(3, "00:00:00"))]
 
 
-def test_the_activity_of_one_day_is_one_event() -> None:
+def test_all_activity_of_a_day_is_one_event() -> None:
     text = "- {when: {kind: active}, then: active}"
     said = events(text, observed("active"), observed("active", at(3, "10:00:00")), observed("active", at(4)))
     assert said == [Active(SUBJECT, at(3, "00:00:00")), Active(SUBJECT, at(4, "00:00:00"))]
@@ -471,7 +473,7 @@ def test_without_a_match_the_reason_names_the_patterns_and_the_values(one: Obser
     assert (meant.verdict, meant.reason) == ("ignored", reason)
 
 
-def test_a_rule_that_fails_two_conditions_explains_nothing() -> None:
+def test_the_reason_names_a_rule_only_if_a_single_condition_failed() -> None:
     text = """
 - {when: {what: change, branch: "bet/*"}, then: {declare: {experiment: true}}}
 - {when: {provider: jira, item_type: Bet}, then: {declare: {experiment: true}}}
@@ -497,7 +499,7 @@ def test_a_reason_stays_short() -> None:
     assert len(interpreted(BETS, observed("seen", label=labels)).reason) < 5000
 
 
-def test_a_reason_is_given_once() -> None:
+def test_equal_reasons_are_given_once() -> None:
     assert interpreted(BETS, observed("created"), observed("created", at(4))).reason == "no rule matches created"
 
 
@@ -528,7 +530,7 @@ def test_any_text_of_a_comment_or_a_title_is_counted_or_ignored_with_a_reason(te
     assert apply_rules(RULES, "jira", said, NO_PAYLOAD).reason
 
 
-def test_a_removed_label_withdraws_its_own_value_and_not_that_of_another_label() -> None:
+def test_a_removed_label_withdraws_only_its_own_declaration_and_not_that_of_another_label() -> None:
     text = "rules:\n  - when: {label: bet}\n    then: {declare: {experiment: true}}\n"
     found = apply_rules(
         read_rules(RulesFile("rules.yaml", text), packaged_rules()),
@@ -545,7 +547,7 @@ def test_a_removed_label_withdraws_its_own_value_and_not_that_of_another_label()
     }
 
 
-def test_a_rule_on_a_label_and_a_place_applies_when_the_label_is_removed() -> None:
+def test_a_rule_on_a_label_and_a_project_applies_when_the_label_is_removed() -> None:
     text = "extends: none\nrules:\n  - when: {project: 'acme/*', label: bet}\n    then: {declare: {experiment: true}}\n"
     rules_of_a_project = read_rules(RulesFile("rules.yaml", text), packaged_rules())
     place: dict[Trait, tuple[str, ...]] = {"project": ("acme/app",), "label": ("bet",)}

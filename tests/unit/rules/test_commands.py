@@ -35,7 +35,7 @@ def concluded(outcome: Outcome) -> Concluded:
 
 
 def obeyed(text: str, *, insider: bool | None, provider: str = "gitlab", trusted: str = "") -> bool:
-    """Whether a comment's commands are accepted, under rules that trust the comments of some provider."""
+    """Whether the commands of a comment are accepted under rules that trust the given providers."""
     rules = read_rules(RulesFile("rules.yaml", f"extends: none\ntrust_comments: [{trusted}]\n"), [])
     return bool(apply_rules(rules, provider, [Commented(ITEM, at(3), text, insider)], NO_PAYLOAD).events)
 
@@ -60,7 +60,7 @@ def obeyed(text: str, *, insider: bool | None, provider: str = "gitlab", trusted
         ("/experiment conclude abandoned", [concluded(Outcome.ABANDONED), declared("outcome", "abandoned")]),
     ],
 )
-def test_each_command_states_its_events(text: str, expected: list[LifecycleEvent]) -> None:
+def test_each_command_has_its_own_events(text: str, expected: list[LifecycleEvent]) -> None:
     assert said(text) == expected
 
 
@@ -105,7 +105,7 @@ def test_one_comment_may_conclude_and_classify_a_failure(category: str) -> None:
         "/experiment start",
     ],
 )
-def test_a_malformed_command_states_nothing(words: str) -> None:
+def test_a_malformed_command_has_no_events(words: str) -> None:
     assert said(f"/experiment {words}") == []
 
 
@@ -193,7 +193,7 @@ def test_a_command_in_fenced_code_is_ignored(text: str) -> None:
     assert said(text) == []
 
 
-def test_a_comment_may_contain_several_commands_in_order() -> None:
+def test_the_commands_of_a_comment_are_applied_in_order() -> None:
     text = "/experiment conclude failed basic\r\nA typo.\r\n/experiment share https://acme.example/typo"
     assert said(text) == [
         concluded(Outcome.FAILED),
@@ -205,7 +205,7 @@ def test_a_comment_may_contain_several_commands_in_order() -> None:
 
 @pytest.mark.parametrize("provider", ["github", "gitlab", "jira"])
 @pytest.mark.parametrize("trusted", ["", "github", "gitlab", "jira"])
-def test_only_insiders_may_give_commands_whatever_is_trusted(provider: str, trusted: str) -> None:
+def test_the_commands_of_outsiders_are_ignored_even_if_the_provider_is_trusted(provider: str, trusted: str) -> None:
     assert obeyed(START, insider=True, provider=provider, trusted=trusted)
     assert not obeyed(START, insider=False, provider=provider, trusted=trusted)
 
@@ -214,7 +214,9 @@ def test_only_insiders_may_give_commands_whatever_is_trusted(provider: str, trus
     ("trusted", "taken"),
     [("", False), ("jira", False), ("gitlab", True), ("GitLab", True), ("jira, gitlab", True)],
 )
-def test_a_command_by_an_unknown_author_counts_if_the_provider_is_trusted(trusted: str, taken: bool) -> None:
+def test_a_command_by_an_author_with_unknown_permissions_counts_if_the_provider_is_trusted(
+    trusted: str, taken: bool
+) -> None:
     assert obeyed(START, insider=None, trusted=trusted) == taken
 
 
@@ -222,16 +224,16 @@ WORDS = st.sampled_from(["/experiment", "start", "conclude", "failed", "share", 
 
 
 @given(st.text() | st.lists(WORDS, max_size=12).map(" ".join))
-def test_any_comment_states_only_events_on_its_own_subject(text: str) -> None:
+def test_the_events_of_any_comment_are_about_the_subject_of_the_comment(text: str) -> None:
     assert all(event.subject == ITEM and event.occurred_at == at(3) for event in said(text))
 
 
 @given(st.text(), st.sampled_from(["```", "~~~", "````", "~~~~~~"]))
-def test_any_text_in_a_fence_states_nothing(text: str, fence: str) -> None:
+def test_any_text_in_a_code_fence_has_no_events(text: str, fence: str) -> None:
     inside = text.replace("`", "").replace("~", "")
     assert said(f"{fence}\n{inside}\n{START}\n{fence}") == []
 
 
 def test_many_backticks_are_parsed_in_linear_time() -> None:
-    # A parser that tries each backtick as the end of a fence would take minutes.
+    # A parser that tries each backtick as the end of a code fence would take minutes.
     assert said("`" * 1_000_000 + "x\n" + START) == []

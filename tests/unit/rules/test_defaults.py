@@ -1,4 +1,4 @@
-"""The default rules, row by row: from observations to events, links, and the verdict with its reason."""
+"""The default rules turn each kind of observation into events, links and a verdict with its reason."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -46,7 +46,7 @@ DERIVED_TEAM = Declared(ITEM, at(2), "team", "acme/app", "derived")
 
 
 class Meaning(NamedTuple):
-    """The interpretation of a delivery, with its events alone."""
+    """The interpretation of a delivery, with events in place of statements."""
 
     verdict: Verdict
     reason: str
@@ -65,7 +65,7 @@ def events(*observed: Observation, provider: Provider = "github") -> Sequence[Li
 
 
 def observation(kind: Kind, subject: Ref = ITEM, when: datetime = THE_THIRD, **known: Any) -> Observed:
-    """An observation; a trait has one value, or several in a tuple."""
+    """An observation. The value of a trait is one text, or a tuple of several texts."""
     traits: dict[Any, tuple[str, ...]] = {
         trait: value if isinstance(value, tuple) else (value,) for trait, value in known.items()
     }
@@ -155,7 +155,7 @@ def test_an_item_without_labels_is_ignored_and_its_events_are_kept() -> None:
     assert interpreted(seen()) == Meaning("ignored", "no label `experiment`; it has no labels", (DERIVED_TEAM,))
 
 
-def test_an_item_with_other_labels_is_ignored_and_the_reason_names_them() -> None:
+def test_an_item_with_other_labels_is_ignored_and_the_reason_names_the_labels() -> None:
     assert interpreted(seen("bug", "Outcome:Worked")) == Meaning(
         "ignored",
         "no label `experiment`; labels were bug, Outcome:Worked",
@@ -183,13 +183,13 @@ def test_a_present_label_is_overheard(name: str, field: FieldName, value: str, p
 
 @pytest.mark.parametrize("provider", ALL)
 @pytest.mark.parametrize("name", [*SILENT_LABELS, "experiment:started"])
-def test_a_label_that_means_nothing_or_no_state_is_not_overheard(name: str, provider: Provider) -> None:
+def test_a_label_without_a_meaning_or_a_present_state_is_not_overheard(name: str, provider: Provider) -> None:
     assert events(seen(name), provider=provider) == (DERIVED_TEAM,)
 
 
 @pytest.mark.parametrize("provider", ALL)
 @pytest.mark.parametrize(("name", "field", "value"), STATING_LABELS)
-def test_an_added_label_is_a_declaration(name: str, field: FieldName, value: str, provider: Provider) -> None:
+def test_an_added_label_is_declared(name: str, field: FieldName, value: str, provider: Provider) -> None:
     assert events(observation("labelled", label=name), provider=provider) == (
         Declared(ITEM, at(3), field, value, "label"),
     )
@@ -205,26 +205,26 @@ def test_a_removed_label_is_withdrawn(name: str, field: FieldName, value: str, p
 
 @pytest.mark.parametrize("kind", ["labelled", "unlabelled"])
 @pytest.mark.parametrize("name", SILENT_LABELS)
-def test_a_label_that_means_nothing_changes_nothing(name: str, kind: Kind) -> None:
+def test_the_addition_or_removal_of_a_label_without_a_meaning_has_no_events(name: str, kind: Kind) -> None:
     assert events(observation(kind, label=name)) == ()
 
 
-def test_two_labels_that_differ_in_case_declare_one_value() -> None:
+def test_two_labels_that_differ_only_in_case_declare_one_value() -> None:
     assert events(seen("experiment", "Experiment")) == (overheard("experiment", "true"), DERIVED_TEAM)
 
 
-def test_two_contradicting_labels_both_count() -> None:
+def test_two_contradicting_labels_are_both_declared() -> None:
     said = events(seen("outcome:failed", "outcome:worked"))
     assert set(said) == {overheard("outcome", "failed"), overheard("outcome", "worked"), DERIVED_TEAM}
 
 
-def test_an_added_label_leaves_the_verdict_to_the_present_labels() -> None:
+def test_a_delivery_that_adds_a_label_counts_only_if_a_present_label_marks_an_experiment() -> None:
     assert interpreted(seen("bug"), observation("labelled", label="bug")).verdict == "ignored"
     assert interpreted(seen("experiment"), observation("labelled", label="bug")).verdict == "counted"
 
 
 @pytest.mark.parametrize("name", ["experiment", "Experiment"])
-def test_the_delivery_that_removes_the_mark_counts(name: str) -> None:
+def test_a_delivery_that_removes_the_experiment_label_counts(name: str) -> None:
     assert interpreted(seen(), observation("unlabelled", label=name)) == Meaning(
         "counted", "experiment by label", (DERIVED_TEAM, Withdrawn(ITEM, at(3), "experiment", "true", "label"))
     )
@@ -236,7 +236,7 @@ def test_removing_another_label_does_not_make_a_delivery_count() -> None:
 
 @pytest.mark.parametrize("provider", FORGES)
 @pytest.mark.parametrize("name", ["experiment:started", "Experiment:Started"])
-def test_the_started_label_starts_at_the_time_it_was_added(name: str, provider: Provider) -> None:
+def test_the_started_label_starts_an_experiment_at_the_time_of_its_addition(name: str, provider: Provider) -> None:
     assert events(observation("labelled", label=name), provider=provider) == (Started(ITEM, at(3)),)
 
 
@@ -263,7 +263,7 @@ def test_removing_the_started_label_does_not_undo_the_start() -> None:
         ("active", "", (Active(ITEM, at(3, "00:00:00")),)),
     ],
 )
-def test_each_observation_of_an_item_is_an_event_on_it(
+def test_each_observation_of_an_item_has_its_events_on_the_item(
     kind: Kind, reason: str, expected: tuple[LifecycleEvent, ...], provider: Provider
 ) -> None:
     reasons = (reason,) if reason else ()
@@ -281,7 +281,7 @@ def test_each_observation_of_an_item_is_an_event_on_it(
         ("reopened", (Reopened(CHANGE, at(3)), Withdrawn(CHANGE, at(3), "excluded", "duplicate", "item"))),
     ],
 )
-def test_each_observation_of_a_change_is_an_event_on_it(
+def test_each_observation_of_a_change_has_its_events_on_the_change(
     kind: Kind, expected: tuple[LifecycleEvent, ...], provider: Provider
 ) -> None:
     assert events(observation(kind, CHANGE, what="Change"), provider=provider) == expected
@@ -294,7 +294,7 @@ def test_an_event_on_an_unmarked_item_does_not_make_its_delivery_count(kind: Kin
 
 @pytest.mark.parametrize("provider", FORGES)
 @pytest.mark.parametrize("branch", ["exp/cache", "experiment/cache", "EXP/Cache", "Experiment/ML-12"])
-def test_a_change_from_an_experiments_branch_is_an_experiment(branch: str, provider: Provider) -> None:
+def test_a_change_from_a_branch_named_as_an_experiment_is_an_experiment(branch: str, provider: Provider) -> None:
     assert interpreted(change_seen(branch), provider=provider) == Meaning(
         "counted",
         "experiment by branch",
@@ -344,7 +344,7 @@ def test_another_branch_is_ignored_and_the_reason_names_the_patterns() -> None:
 
 
 @pytest.mark.parametrize("provider", FORGES)
-def test_a_created_branch_is_proposed_but_not_started_and_is_no_longer_deleted(provider: Provider) -> None:
+def test_a_created_branch_is_proposed_and_not_started_and_no_longer_excluded_as_deleted(provider: Provider) -> None:
     assert events(on_branch("created", at(2)), provider=provider) == (
         Proposed(branch_ref(), at(2)),
         Withdrawn(branch_ref(), at(2), "excluded", "deleted", "item"),
@@ -355,11 +355,11 @@ def test_a_branch_that_is_deleted_is_excluded() -> None:
     assert events(on_branch("deleted", at(2))) == (Declared(branch_ref(), at(2), "excluded", "deleted", "item"),)
 
 
-def test_an_item_that_is_created_was_never_deleted_before() -> None:
+def test_the_creation_of_an_item_does_not_withdraw_a_deletion() -> None:
     assert events(observation("created", what="item")) == (Proposed(ITEM, at(3)),)
 
 
-def test_a_branch_that_its_change_replaced_is_no_longer_an_experiment() -> None:
+def test_a_branch_that_a_change_replaced_is_no_longer_an_experiment() -> None:
     assert interpreted(on_branch("superseded", at(2))) == Meaning(
         "counted",
         "experiment by branch",
@@ -367,7 +367,7 @@ def test_a_branch_that_its_change_replaced_is_no_longer_an_experiment() -> None:
     )
 
 
-def test_replacing_a_branch_does_not_make_a_change_count() -> None:
+def test_a_change_that_replaces_its_branch_is_not_counted_for_that() -> None:
     result = interpreted(change_seen("cache"), on_branch("superseded", at(2), "cache"), stated(CHANGE, "body"))
     assert (result.verdict, result.reason) == (
         "ignored",
@@ -389,7 +389,7 @@ DELETED_7, CREATED_8, PUSH_8 = on_branch("deleted", at(7)), on_branch("created",
         ([PUSH_1], True),
         ([PUSH_1, OPENED_2], False),
         ([OPENED_2], False),
-        # While the change is open, its branch serves it and is not an experiment.
+        # The second push marks the branch again. The branch is still evidence of the open change and not an experiment.
         ([PUSH_1, OPENED_2, PUSH_3], True),
         ([PUSH_1, OPENED_2, PUSH_3, CLOSED_4], False),
         ([OPENED_2, CLOSED_4, PUSH_5], True),
@@ -401,7 +401,7 @@ DELETED_7, CREATED_8, PUSH_8 = on_branch("deleted", at(7)), on_branch("created",
         ([PUSH_1, OPENED_2, CLOSED_4, DELETED_7, CREATED_8, PUSH_8], True),
     ],
 )
-def test_a_branch_is_an_experiment_until_its_change_replaces_it_in_any_order_of_arrival(
+def test_a_branch_is_marked_until_a_change_replaces_it_whatever_the_order_in_which_deliveries_arrive(
     happened: list[Observed], *, marked: bool
 ) -> None:
     for heard in permutations(happened) if len(happened) < 6 else (happened, happened[::-1]):
@@ -412,29 +412,29 @@ def test_a_labelled_change_is_an_experiment() -> None:
     assert overheard("experiment", "true", CHANGE) in events(change_seen("cache-answers", "experiment"))
 
 
-def test_a_branch_does_not_make_its_item_an_experiment() -> None:
+def test_the_branch_of_an_item_does_not_make_the_item_an_experiment() -> None:
     assert interpreted(seen(branch="exp/cache")).verdict == "ignored"
 
 
-def test_a_change_that_closes_items_is_linked_to_them() -> None:
+def test_a_change_is_linked_to_the_items_that_it_closes() -> None:
     assert interpreted(stated(CHANGE, "body", ITEM, OTHER_ITEM)) == Meaning(
         "counted", "linked by body", (), (link(CHANGE, "body", ITEM, OTHER_ITEM),)
     )
 
 
-def test_a_change_may_be_an_experiment_and_serve_an_item_at_once() -> None:
+def test_a_change_may_both_be_an_experiment_and_serve_an_item() -> None:
     result = interpreted(change_seen("exp/cache"), stated(CHANGE, "body", ITEM))
     assert (result.verdict, result.reason) == ("counted", "experiment by branch, linked by body")
 
 
-def test_the_branch_and_commits_of_a_change_are_linked_to_it_and_do_not_make_its_delivery_count() -> None:
+def test_links_of_commits_to_their_change_do_not_make_a_delivery_count() -> None:
     result = interpreted(stated(HEAD, "head", CHANGE), stated(MERGE, "merge commit", CHANGE))
     assert result.links == (link(HEAD, "head", CHANGE), link(MERGE, "merge commit", CHANGE))
     assert result.verdict == "ignored"
 
 
 @pytest.mark.parametrize("channel", ["branch", "title", "message"])
-def test_a_key_in_a_text_links_to_the_ticket(channel: str) -> None:
+def test_a_key_in_a_text_makes_a_link_to_the_ticket(channel: str) -> None:
     assert interpreted(Mentioned(CHANGE, channel, "ML-12 cache answers, see OPS-3", at(2))) == Meaning(
         "counted", f"linked by {channel}", (), (link(CHANGE, channel, TICKET, Ref("jira:OPS-3")),)
     )
@@ -445,12 +445,12 @@ def test_a_text_without_a_key_withdraws_the_links_of_its_channel() -> None:
     assert (result.verdict, result.links) == ("ignored", (link(CHANGE, "title"),))
 
 
-def test_a_ticket_that_names_itself_does_not_serve_itself() -> None:
+def test_a_ticket_that_names_its_own_key_does_not_serve_itself() -> None:
     result = interpreted(Mentioned(TICKET, "title", "ML-12 again", at(2)), provider="jira")
     assert (result.verdict, result.links) == ("ignored", (LinkSet(TICKET, "title", TICKET, frozenset(), at(2)),))
 
 
-def test_a_rename_counts() -> None:
+def test_a_delivery_with_a_rename_counts() -> None:
     alias = Alias(ITEM, OTHER_ITEM, at(2))
     assert interpreted(Renamed(alias)) == Meaning("counted", "renamed", aliases=(alias,))
 
@@ -469,7 +469,9 @@ def test_a_rename_counts() -> None:
         ("UNSTABLE", "failure", "a run that failed"),
     ],
 )
-def test_a_run_with_a_result_is_a_signal(conclusion: str, result: Result, by: str, provider: Provider) -> None:
+def test_a_run_that_succeeded_or_failed_is_a_signal(
+    conclusion: str, result: Result, by: str, provider: Provider
+) -> None:
     assert interpreted(observation("finished", HEAD, conclusion=conclusion), provider=provider) == Meaning(
         "counted", f"signalled by {by}", (Signalled(HEAD, at(3), result),)
     )
@@ -491,7 +493,7 @@ def test_a_run_without_a_conclusion_is_ignored_with_the_reason() -> None:
 
 @pytest.mark.parametrize("provider", FORGES)
 @pytest.mark.parametrize("environment", ["production", "prod", "live", "Production", "LIVE"])
-def test_a_deployment_to_production_ships(environment: str, provider: Provider) -> None:
+def test_a_successful_deployment_to_production_is_a_shipment(environment: str, provider: Provider) -> None:
     deployment = observation("deployed", MERGE, environment=environment, conclusion="Success")
     assert interpreted(deployment, provider=provider) == Meaning(
         "counted", "shipped by a deployment", (Shipped(MERGE, at(3)),)
@@ -502,7 +504,9 @@ def test_a_deployment_to_production_ships(environment: str, provider: Provider) 
     ("environment", "conclusion"),
     [("staging", "success"), ("production", "failure"), ("production-copy", "success"), ("alive", "success")],
 )
-def test_a_deployment_that_failed_or_went_elsewhere_does_not_ship(environment: str, conclusion: str) -> None:
+def test_a_deployment_that_failed_or_went_to_another_environment_is_not_a_shipment(
+    environment: str, conclusion: str
+) -> None:
     deployment = observation("deployed", MERGE, environment=environment, conclusion=conclusion)
     assert interpreted(deployment) == Meaning(
         "ignored", f"no rule matches deployed: conclusion `{conclusion}`, environment `{environment}`"
@@ -510,7 +514,7 @@ def test_a_deployment_that_failed_or_went_elsewhere_does_not_ship(environment: s
 
 
 @pytest.mark.parametrize("item_type", ["Experiment", "Spike", "Hypothesis", "EXPERIMENT", "spike"])
-def test_a_ticket_of_an_experiments_type_is_an_experiment(item_type: str) -> None:
+def test_a_ticket_of_an_experiment_type_is_an_experiment(item_type: str) -> None:
     assert interpreted(ticket(item_type=item_type), provider="jira") == Meaning(
         "counted",
         "experiment by type",
@@ -533,12 +537,14 @@ def test_a_ticket_of_another_type_is_ignored_and_the_reason_names_the_expected_t
 
 
 @pytest.mark.parametrize("provider", FORGES)
-def test_the_type_of_an_item_of_a_forge_marks_nothing(provider: Provider) -> None:
+def test_the_type_of_an_item_of_github_or_gitlab_does_not_mark_an_experiment(provider: Provider) -> None:
     assert interpreted(seen(item_type="Spike"), provider=provider).verdict == "ignored"
 
 
 @pytest.mark.parametrize(("kind", "event"), [("typed", Declared), ("untyped", Withdrawn)])
-def test_adding_or_removing_a_type_marks_or_unmarks(kind: Kind, event: type[Declared | Withdrawn]) -> None:
+def test_the_addition_or_removal_of_an_experiment_type_marks_or_unmarks_a_ticket(
+    kind: Kind, event: type[Declared | Withdrawn]
+) -> None:
     assert interpreted(observation(kind, TICKET, item_type="spike"), provider="jira") == Meaning(
         "counted", "experiment by type", (event(TICKET, at(3), "experiment", "true", "type"),)
     )
@@ -597,7 +603,7 @@ FROM_DONE = {Reopened(TICKET, at(3), left="done"), Withdrawn(TICKET, at(3), "exc
         ({"status_to": "Done", "status_from": "In Progress"}, set()),
     ],
 )
-def test_a_ticket_that_moved_is_judged_by_the_category_it_moved_to(
+def test_the_category_of_the_entered_status_decides_on_the_events_of_a_moved_ticket(
     known: dict[str, str], expected: set[LifecycleEvent]
 ) -> None:
     assert set(events(moved(**known), provider="jira")) == expected
@@ -605,7 +611,7 @@ def test_a_ticket_that_moved_is_judged_by_the_category_it_moved_to(
 
 @pytest.mark.parametrize("provider", FORGES)
 @pytest.mark.parametrize("category", ["in progress", "done", "new"])
-def test_status_categories_belong_to_jira(category: str, provider: Provider) -> None:
+def test_status_categories_have_no_meaning_for_other_providers_than_jira(category: str, provider: Provider) -> None:
     assert events(moved(category_to=category), provider=provider) == ()
 
 
@@ -638,7 +644,7 @@ COMMAND = Commented(TICKET, at(2, "12:00:00"), "/experiment conclude failed", in
         ([COMMAND, TO_PROGRESS, TO_DONE, FROM_DONE_AGAIN], None, None),
     ],
 )
-def test_a_ticket_is_open_after_it_leaves_its_final_status_in_any_order_of_arrival(
+def test_a_moved_ticket_is_open_or_concluded_whatever_the_order_in_which_its_deliveries_arrive(
     happened: list[Observation], concluded_at: datetime | None, outcome: Outcome | None
 ) -> None:
     for heard in permutations([observation("created", TICKET, at(1), what="item"), *happened]):
@@ -647,23 +653,23 @@ def test_a_ticket_is_open_after_it_leaves_its_final_status_in_any_order_of_arriv
 
 
 @pytest.mark.parametrize("after", [FROM_DONE_AGAIN, ticket_moved(5, "Done", "Done", resolution_from="Duplicate")])
-def test_a_withdrawn_duplicate_is_not_excluded(after: Observed) -> None:
+def test_a_ticket_is_not_excluded_after_its_resolution_as_a_duplicate_is_removed(after: Observed) -> None:
     assert value_of(declarations_in(events(TO_DUPLICATE, provider="jira")), "excluded") == "duplicate"
     assert value_of(declarations_in(events(TO_DUPLICATE, after, provider="jira")), "excluded") == ""
 
 
-def test_a_ticket_that_moved_to_another_status_is_ignored_and_the_reason_names_the_move() -> None:
+def test_a_move_without_a_category_is_ignored_and_the_reason_names_the_statuses() -> None:
     assert interpreted(moved(status_from="Backlog", status_to="Selected"), provider="jira").reason == (
         "no rule matches moved: status_from `Backlog`, status_to `Selected`"
     )
 
 
-def test_the_team_of_a_ticket_is_its_component_before_its_project() -> None:
+def test_the_team_of_a_ticket_is_its_component_or_else_its_project() -> None:
     assert Declared(TICKET, at(2), "team", "search", "derived") in events(ticket(component="Search"), provider="jira")
     assert Declared(TICKET, at(2), "team", "ml", "derived") in events(ticket(), provider="jira")
 
 
-def test_a_team_is_derived_once_beside_the_team_of_a_label() -> None:
+def test_a_team_is_derived_from_the_first_component_in_addition_to_the_team_of_a_label() -> None:
     said = events(seen("team:cache", component=("Search", "Index")))
     assert [one for one in said if isinstance(one, Declared) and one.field == "team"] == [
         overheard("team", "cache"),
@@ -693,7 +699,7 @@ def test_a_command_by_an_outsider_is_ignored_with_the_reason() -> None:
 
 
 @pytest.mark.parametrize("provider", ["gitlab", "jira"])
-def test_commands_are_ignored_if_the_payload_does_not_tell_the_authors_permission(provider: Provider) -> None:
+def test_commands_are_ignored_if_the_payload_does_not_state_the_permissions_of_the_author(provider: Provider) -> None:
     assert interpreted(Commented(ITEM, at(3), "/experiment start", insider=None), provider=provider) == Meaning(
         "ignored", f"{provider} does not tell whether the author may give commands, and trust_comments does not name it"
     )
@@ -704,13 +710,13 @@ def test_a_comment_without_a_command_is_activity_that_does_not_count() -> None:
     assert result == Meaning("ignored", "the comment contains no command", (Active(ITEM, at(3, "00:00:00")),))
 
 
-def test_a_delivery_without_observations_is_ignored_with_the_providers_reason() -> None:
+def test_a_delivery_without_observations_is_ignored_with_the_reason_of_the_provider() -> None:
     nothing = Nothing("a ping: the webhook is connected")
     meant = apply_rules(RULES, "github", nothing, NO_PAYLOAD)
     assert (meant.verdict, meant.reason, meant.events) == ("ignored", "a ping: the webhook is connected", ())
 
 
-def test_a_delivery_whose_rules_mark_nothing_is_ignored_with_the_rules_named() -> None:
+def test_a_delivery_that_marks_no_experiment_is_ignored_and_the_reason_names_the_matching_rules() -> None:
     assert interpreted(observation("created", what="item")) == Meaning(
         "ignored", "nothing in this delivery marks an experiment: proposed by creation", (Proposed(ITEM, at(3)),)
     )

@@ -83,7 +83,7 @@ def test_a_capture_keeps_the_case_of_the_text(pattern: str, value: str, captured
     assert Pattern.of(pattern).match(value) == captured
 
 
-def test_the_names_of_a_pattern_are_its_captures() -> None:
+def test_the_names_of_a_pattern_are_the_names_of_its_captures() -> None:
     assert Pattern.of("{owner}/*-{name}").names == {"owner", "name"}
     assert Pattern.of("exp/*").names == frozenset()
 
@@ -105,7 +105,7 @@ def test_a_pattern_with_a_malformed_capture_is_refused(pattern: str, complaint: 
 
 
 @given(st.text())
-def test_any_text_is_a_pattern_or_is_refused_with_the_expected_form(text: str) -> None:
+def test_any_text_is_a_pattern_or_is_refused_and_the_error_shows_the_expected_form(text: str) -> None:
     try:
         said = Pattern.of(text).text
     except ValueError as error:
@@ -114,7 +114,7 @@ def test_any_text_is_a_pattern_or_is_refused_with_the_expected_form(text: str) -
 
 
 @given(st.text().filter(lambda text: not set(text) & set("{}*")))
-def test_a_pattern_without_wildcards_matches_itself_and_nothing_longer(text: str) -> None:
+def test_a_pattern_without_wildcards_matches_only_its_own_text(text: str) -> None:
     assert matches(text, text)
     assert not matches(text, text + "x")
     assert matches(f"*{text}*", f"before {text} after")
@@ -156,7 +156,7 @@ PAYLOAD = {
         ("$5", "$5"),
     ],
 )
-def test_a_template_inserts_known_values_and_values_from_the_payload(template: str, value: str) -> None:
+def test_a_template_inserts_named_values_and_values_from_the_payload(template: str, value: str) -> None:
     assert filled(template, PAYLOAD, team="Search", area="index") == value
 
 
@@ -164,7 +164,7 @@ def test_a_template_inserts_known_values_and_values_from_the_payload(template: s
     "template",
     ["{unknown}", "{team}{unknown}", "${unknown}", "${null}", "${list}", "${object}", "${text.a}", "${length(int)}"],
 )
-def test_a_template_with_a_missing_or_composite_part_has_no_value(template: str) -> None:
+def test_a_template_has_no_value_if_a_part_is_missing_or_is_a_list_or_an_object(template: str) -> None:
     assert filled(template, PAYLOAD, team="Search") is None
 
 
@@ -176,7 +176,7 @@ def test_a_template_without_a_path_does_not_read_the_payload() -> None:
     assert Template.of("{team}").fill({"team": "search"}, raw_payload(b"no JSON")) == "search"
 
 
-def test_the_names_of_a_template_are_its_insertions() -> None:
+def test_the_names_of_a_template_are_the_names_of_the_values_that_it_inserts() -> None:
     assert Template.of("{team} ${issue.key} {area}").names == {"team", "area"}
 
 
@@ -187,7 +187,7 @@ def test_a_template_with_a_malformed_path_is_refused(template: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["", " ", "a.", "a..b", "[", "a[?b", "f(", "a b", "'open", '"open', "#"])
-def test_a_malformed_path_is_refused_in_one_line(path: str) -> None:
+def test_a_malformed_path_is_refused_with_an_error_of_one_line(path: str) -> None:
     with pytest.raises(ValueError, match="expected a JMESPath expression") as refused:
         compile_path(path)
     assert len(str(refused.value).splitlines()) == 1
@@ -199,7 +199,7 @@ def test_a_path_that_is_nested_too_deeply_is_refused() -> None:
 
 
 @pytest.mark.parametrize("path", ["length(int)", "sum(list)", "abs(text)", "sort_by(list, &a)", "join('', int)"])
-def test_a_path_that_does_not_apply_to_a_payload_finds_nothing(path: str) -> None:
+def test_a_path_that_does_not_apply_to_the_type_of_a_value_finds_nothing(path: str) -> None:
     assert search(compile_path(path), PAYLOAD) is None
 
 
@@ -214,7 +214,7 @@ PATHS = st.sampled_from(
 
 
 @given(JSON, PATHS)
-def test_any_payload_fills_a_template_or_leaves_it_without_a_value(payload: Any, path: str) -> None:
+def test_for_any_payload_a_template_has_a_text_or_no_value(payload: Any, path: str) -> None:
     value = filled(f"${{{path}}}", payload)
     assert value is None or isinstance(value, str)
 
@@ -225,5 +225,5 @@ def test_a_template_with_a_malformed_name_is_refused(template: str) -> None:
         Template.of(template)
 
 
-def test_a_path_that_fails_on_a_payload_finds_nothing() -> None:
+def test_a_path_that_raises_an_error_on_a_payload_finds_nothing() -> None:
     assert search(compile_path("a[::0]"), {"a": [1, 2]}) is None

@@ -1,4 +1,4 @@
-"""Reading rules files, and the messages about their errors."""
+"""The reader reads rules files, and reports their errors."""
 
 import subprocess
 import sys
@@ -45,14 +45,14 @@ def read(text: str) -> Rules:
 
 
 def complaints(text: str) -> list[str]:
-    """The messages about an invalid file."""
+    """The lines of the error about an invalid file."""
     with pytest.raises(InvalidRules) as refused:
         read(text)
     return str(refused.value).splitlines()
 
 
 def rule(when: str = "{kind: closed}", then: str = "active", more: str = "") -> str:
-    """A file with one rule: `when` on its second line, `then` on its third, `more` on its fourth."""
+    """A file with one rule. `when` is on the second line, `then` on the third and `more` on the fourth."""
     return f"rules:\n  - when: {when}\n    then: {then}\n    {more}\n"
 
 
@@ -76,7 +76,7 @@ def team(value: str) -> Declared:
     return Declared(TICKET, at(3), "team", value, "derived")
 
 
-def test_without_a_file_the_default_rules_are_the_rules() -> None:
+def test_without_a_file_only_the_default_rules_apply() -> None:
     rules = read_rules(None, DEFAULTS)
     assert {"experiment by label", "proposed by creation", "team by project"} <= names(rules)
     assert not rules.thresholds
@@ -88,7 +88,7 @@ def test_an_empty_file_leaves_the_default_rules_unchanged(text: str) -> None:
     assert read(text).by_kind == read_rules(None, DEFAULTS).by_kind
 
 
-def test_a_file_that_extends_nothing_has_its_own_rules_alone() -> None:
+def test_a_file_that_extends_nothing_has_only_its_own_rules() -> None:
     assert names(read("extends: none\n" + rule(more="name: mine"))) == {"mine"}
 
 
@@ -104,12 +104,12 @@ def test_rules_of_packaged_files_follow_in_the_order_of_the_files(own: RulesFile
     assert [one.name for one in read_rules(own, packaged).by_kind["closed"]] == ["first", "second"]
 
 
-def test_a_rule_without_a_name_is_named_for_its_conditions() -> None:
+def test_a_rule_without_a_name_is_named_after_its_conditions() -> None:
     rules = read("extends: none\n" + rule("{label: [bet, 'bet:*'], branch: main}", "{declare: {experiment: true}}"))
     assert names(rules) == {"label bet or bet:*, branch main"}
 
 
-def test_a_rule_is_tried_on_the_kinds_that_have_all_its_traits() -> None:
+def test_a_rule_is_tried_on_the_kinds_of_observation_that_have_all_its_traits() -> None:
     rules = read("extends: none\n" + rule("{label: bet}", "{declare: {experiment: true}}"))
     assert {kind for kind, tried in rules.by_kind.items() if tried} == {"seen", "labelled", "unlabelled"}
 
@@ -117,7 +117,7 @@ def test_a_rule_is_tried_on_the_kinds_that_have_all_its_traits() -> None:
 @pytest.mark.parametrize(
     "when", ["{project: ml}", "{title: '*bet*'}", "{url: 'https://*'}", "{project: ml, title: a bet}"]
 )
-def test_a_rule_that_marks_a_whole_project_marks_its_items_and_changes_and_not_its_branches(when: str) -> None:
+def test_a_rule_that_marks_a_whole_project_does_not_mark_its_branches(when: str) -> None:
     rules = read("extends: none\n" + rule(when, "{declare: {experiment: true}}"))
     marked = {
         what: bool(said(rules, "seen", what=what, project="ML", title="A bet", url="https://acme.example"))
@@ -127,7 +127,7 @@ def test_a_rule_that_marks_a_whole_project_marks_its_items_and_changes_and_not_i
 
 
 @pytest.mark.parametrize("when", ["{project: ml, what: branch}", "{project: ml, branch: 'exp/*'}"])
-def test_a_rule_that_looks_at_branches_marks_branches(when: str) -> None:
+def test_a_rule_with_a_condition_on_branches_marks_branches(when: str) -> None:
     rules = read("extends: none\n" + rule(when, "{declare: {experiment: true}}"))
     assert said(rules, "seen", project="ML", what="branch", branch="exp/cache")
 
@@ -137,19 +137,19 @@ def test_a_rule_that_does_not_mark_applies_to_branches() -> None:
     assert said(rules, "seen", project="ML", what="branch") == {Declared(TICKET, at(3), "team", "search", "item")}
 
 
-def test_a_rule_on_a_place_is_tried_on_superseded_branches() -> None:
+def test_a_rule_that_marks_branches_is_tried_on_superseded_branches() -> None:
     rules = read("extends: none\n" + rule("{what: branch, branch: 'exp/*'}", "{declare: {experiment: true}}"))
     assert {kind for kind, tried in rules.by_kind.items() if tried} == {"seen", "superseded"}
 
 
 @pytest.mark.parametrize("then", ["proposed", "concluded", "reopened", "shipped", "active", "{signalled: success}"])
 @pytest.mark.parametrize("kind", ["seen", "unlabelled", "untyped", "superseded"])
-def test_a_rule_cannot_record_an_instant_for_a_kind_without_time(kind: str, then: str) -> None:
+def test_a_rule_cannot_record_an_instant_for_a_kind_of_observation_without_a_time(kind: str, then: str) -> None:
     (complaint,) = complaints(rule(f"{{kind: {kind}}}", then))
     assert "needs a time" in complaint
 
 
-def test_a_rule_can_look_at_the_removed_resolution_but_not_at_the_former_category() -> None:
+def test_a_rule_may_have_a_condition_on_the_removed_resolution_but_not_on_the_former_category() -> None:
     assert said(
         read("extends: none\n" + rule("{resolution_from: done}", "reopened")), "moved", resolution_from="Done"
     ) == {Reopened(TICKET, at(3))}
@@ -157,7 +157,7 @@ def test_a_rule_can_look_at_the_removed_resolution_but_not_at_the_former_categor
     assert "rules.0.when.category_from: is not supported" in complaint
 
 
-def test_words_of_yaml_and_numbers_may_be_patterns_and_values() -> None:
+def test_booleans_and_numbers_of_yaml_may_be_patterns_and_values() -> None:
     rules = read("extends: none\n" + rule("{label: [yes, 12, 1.5]}", "{declare: {experiment: true, title: 2026}}"))
     for label in ("yes", "12", "1.5"):
         assert said(rules, "labelled", label=label) == {
@@ -166,7 +166,7 @@ def test_words_of_yaml_and_numbers_may_be_patterns_and_values() -> None:
         }
 
 
-def test_the_mapping_of_teams_precedes_other_derived_teams_in_the_order_of_the_file() -> None:
+def test_the_mapping_of_teams_applies_in_the_order_of_the_file_and_before_other_derived_teams() -> None:
     rules = read('teams: {"acme/search-*": search, "acme/*": rest, ML: ml-platform}')
     assert team("search") in said(rules, "seen", project="Acme/Search-Index", component="ML")
     assert team("rest") in said(rules, "seen", project="acme/app")
@@ -174,17 +174,17 @@ def test_the_mapping_of_teams_precedes_other_derived_teams_in_the_order_of_the_f
     assert team("index") in said(rules, "seen", project="OPS", component="Index")
 
 
-def test_a_team_may_be_named_by_a_capture_of_its_pattern() -> None:
+def test_the_name_of_a_team_may_be_a_capture_of_its_pattern() -> None:
     assert team("search") in said(read('teams: {"acme/{team}-*": "{team}"}'), "seen", project="acme/search-index")
 
 
-def test_keys_name_the_projects_whose_keys_are_found() -> None:
+def test_if_the_file_lists_keys_only_tickets_of_the_listed_projects_are_found() -> None:
     mentioned = [Mentioned(CHANGE, "title", "ml-12, UTF-8", at(3))]
     (link,) = apply_rules(read("keys: [ML]"), "github", mentioned, NO_PAYLOAD).links
     assert link.targets == {TICKET}
 
 
-def test_without_keys_tickets_of_every_project_are_found() -> None:
+def test_if_the_file_lists_no_keys_tickets_of_every_project_are_found() -> None:
     mentioned = [Mentioned(CHANGE, "title", "ml-12, OPS-8", at(3))]
     (link,) = apply_rules(read("extends: defaults"), "github", mentioned, NO_PAYLOAD).links
     assert link.targets == {Ref("jira:OPS-8")}
@@ -205,7 +205,7 @@ def test_trust_comments_names_providers_whose_commands_are_accepted() -> None:
     assert apply_rules(read("trust_comments: [gitlab]"), "jira", comment, NO_PAYLOAD).verdict == "ignored"
 
 
-def test_the_digest_changes_with_the_file_and_with_nothing_else() -> None:
+def test_the_digest_depends_only_on_the_rules_files() -> None:
     assert read(EXAMPLE).digest == read(EXAMPLE).digest
     assert len({read(EXAMPLE).digest, read("").digest, read("extends: none").digest}) == 3
     assert read_rules(None, DEFAULTS).digest != read_rules(None, DEFAULTS[:1]).digest
@@ -234,7 +234,9 @@ def test_the_example_of_the_manual_concludes_with_the_outcome_of_its_field() -> 
 
 
 @pytest.mark.parametrize("payload", [None, {}, {"issue": {"fields": {"customfield_10071": None}}}])
-def test_the_example_of_the_manual_concludes_nothing_while_its_field_is_empty(payload: dict[str, Any] | None) -> None:
+def test_the_example_of_the_manual_does_not_conclude_a_ticket_whose_field_is_empty(
+    payload: dict[str, Any] | None,
+) -> None:
     assert said(read(EXAMPLE), "moved", payload, status_to="Learned") == set()
 
 
@@ -262,7 +264,7 @@ def test_a_file_that_is_not_a_mapping_is_refused(text: str) -> None:
         ("extends: none\nkeys: [" + "9" * 5000 + "]\n", "own.yaml:2: "),
     ],
 )
-def test_a_text_that_is_not_yaml_is_refused_with_its_line(text: str, start: str) -> None:
+def test_a_text_that_is_not_yaml_is_refused_and_the_error_names_the_line(text: str, start: str) -> None:
     assert complaints(text)[0].startswith(start)
 
 
@@ -363,25 +365,25 @@ def test_an_error_names_its_line_its_path_and_the_expected_value(
 @pytest.mark.parametrize(
     "text", ["[]", "rules: [a]", rule(then="[[active]]"), rule("{label: }"), rule("{label: {a: b}}")]
 )
-def test_an_error_uses_the_words_of_the_file_and_not_of_the_code(text: str) -> None:
+def test_an_error_does_not_show_internal_names_of_the_code(text: str) -> None:
     said_at_all = " ".join(complaints(text))
     assert not [word for word in ("_File", "_Entry", "_Then", "Pattern", "regex", "instance") if word in said_at_all]
 
 
 @pytest.mark.parametrize("provider", ["githib", "[github, githib]"])
-def test_an_unknown_provider_is_refused_if_the_known_ones_are_given(provider: str) -> None:
+def test_an_unknown_provider_is_refused_if_the_reader_has_a_list_of_providers(provider: str) -> None:
     own = RulesFile("own.yaml", "extends: none\n" + rule(f"{{provider: {provider}, kind: closed}}"))
     with pytest.raises(InvalidRules, match=r"^own\.yaml:3: .*provider.*: expected one of github, jira, got 'githib'$"):
         read_rules(own, DEFAULTS, ["jira", "github"])
     assert read_rules(own, DEFAULTS).by_kind["closed"]
 
 
-def test_a_provider_is_known_whatever_its_case() -> None:
+def test_a_provider_may_be_named_in_any_case() -> None:
     own = RulesFile("own.yaml", "extends: none\n" + rule("{provider: GitHub, kind: closed}"))
     assert read_rules(own, DEFAULTS, ["github"]).by_kind["closed"]
 
 
-def test_all_mistakes_of_a_file_are_named_at_once() -> None:
+def test_an_error_lists_all_mistakes_of_a_file() -> None:
     assert len(complaints("extends: all\ncolour: red\n" + rule("{kind: exploded}"))) == 3
 
 
@@ -397,7 +399,7 @@ def test_a_file_that_is_nested_too_deeply_is_refused(nested: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["rules: &a [*a]\n", "teams: &a {b: *a}\n", "thresholds: &a {*a : 7d}\n"])
-def test_a_file_that_contains_itself_is_refused(text: str) -> None:
+def test_a_file_with_an_alias_that_contains_itself_is_refused(text: str) -> None:
     assert complaints(text)[0].startswith("own.yaml:1: ")
 
 
@@ -432,7 +434,7 @@ except InvalidRules as error:
 
 
 @pytest.mark.parametrize("bomb", BOMBS)
-def test_a_small_file_that_unfolds_to_a_huge_one_is_refused_at_once(bomb: str) -> None:
+def test_a_small_file_that_expands_to_a_huge_structure_is_refused_within_seconds(bomb: str) -> None:
     limited = subprocess.run(
         [sys.executable, "-c", READ_A_BOMB],
         input=BOMBS[bomb],
@@ -446,7 +448,7 @@ def test_a_small_file_that_unfolds_to_a_huge_one_is_refused_at_once(bomb: str) -
 
 
 @given(st.text() | st.text(alphabet="rules:whentlab-[]{}&*!|>'\"#\n \t?<,%@1", max_size=60))
-def test_any_text_is_a_rules_file_or_is_refused_with_its_line(text: str) -> None:
+def test_any_text_is_a_rules_file_or_is_refused_and_the_error_names_the_line(text: str) -> None:
     try:
         read(text)
     except InvalidRules as error:

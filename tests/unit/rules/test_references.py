@@ -1,4 +1,4 @@
-"""Keys of tickets in branches, titles and messages."""
+"""Keys of tickets are found in branches, titles and messages."""
 
 import pytest
 from hypothesis import given
@@ -31,7 +31,7 @@ NAMED = KeyFinder.of(["ML", "ops"])
         "#ML-12",
     ],
 )
-def test_a_key_that_is_a_word_is_found(text: str) -> None:
+def test_a_key_that_is_a_word_of_its_own_is_found(text: str) -> None:
     assert ANY.find(text) == {Ref("jira:ML-12")}
 
 
@@ -66,27 +66,27 @@ def test_all_keys_of_a_text_are_found() -> None:
         "X" * 31 + "-1",
     ],
 )
-def test_a_text_that_resembles_a_key_is_not_found(text: str) -> None:
+def test_a_text_that_only_resembles_a_key_is_not_found(text: str) -> None:
     assert ANY.find(text) == frozenset()
 
 
 @pytest.mark.parametrize("text", ["ML-12", "ml-12", "Ml-12", "exp/ml-12-cache", "ml-12_cache"])
-def test_a_key_of_a_named_project_is_found_in_any_case(text: str) -> None:
+def test_a_key_of_a_listed_project_is_found_in_any_case(text: str) -> None:
     assert NAMED.find(text) == {Ref("jira:ML-12")}
 
 
-def test_the_name_of_a_project_may_be_given_in_any_case() -> None:
+def test_the_names_of_the_listed_projects_may_be_in_any_case() -> None:
     assert NAMED.find("OPS-3 and ops-4") == {Ref("jira:OPS-3"), Ref("jira:OPS-4")}
 
 
 @pytest.mark.parametrize(
     "text", ["UTF-8", "SHA-256", "html-12", "ml-0", "ml-012", "ml-12x", "xml-12", "mlops-12", "-12"]
 )
-def test_a_key_of_an_unnamed_project_is_not_found(text: str) -> None:
+def test_a_key_of_a_project_that_is_not_listed_is_not_found(text: str) -> None:
     assert NAMED.find(text) == frozenset()
 
 
-def test_the_name_of_a_project_is_no_pattern() -> None:
+def test_the_name_of_a_listed_project_is_not_read_as_a_pattern() -> None:
     assert KeyFinder.of(["M.", "(", "*"]).find("ML-12 M.-1") == {Ref("jira:M.-1")}
 
 
@@ -94,7 +94,7 @@ TEXTS = st.text() | st.text(alphabet="ML-012 /_xé٤\n", max_size=40)
 
 
 @given(TEXTS)
-def test_every_found_reference_is_in_the_text(text: str) -> None:
+def test_the_key_of_every_found_reference_is_in_the_text(text: str) -> None:
     for found in ANY.find(text) | NAMED.find(text):
         assert parse_reference(found) == found
         assert found.removeprefix("jira:") in text.upper()

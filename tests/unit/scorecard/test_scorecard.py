@@ -31,7 +31,7 @@ Count = Callable[..., float]
 
 
 def card(experiments: Iterable[Experiment], given: Terms, now: datetime = NOW, team: str = ORGANISATION) -> Scorecard:
-    """The scorecard of experiments; the terms have one window."""
+    """The scorecard of experiments under terms with one window."""
     view = View.of(experiments, given, now)
     return compile_scorecard(team, Rows(view), Rows(view_as_of(view, now - given.windows[0].length)))
 
@@ -39,7 +39,7 @@ def card(experiments: Iterable[Experiment], given: Terms, now: datetime = NOW, t
 def scraped(
     experiments: Iterable[Experiment], given: Terms, now: datetime
 ) -> Mapping[frozenset[tuple[str, str]], float]:
-    """Every sample of a scrape of these experiments, by its labels and its name."""
+    """Map the name and the labels of each sample in a scrape of these experiments to its value."""
     return {
         frozenset({"name": sample.name.removeprefix("loopgauge_"), **sample.labels}.items()): sample.value
         for family in families_of(View.of(experiments, given, now))
@@ -48,7 +48,7 @@ def scraped(
 
 
 def row(samples: Mapping[frozenset[tuple[str, str]], float], team: str, window: str) -> tuple[Sample, Count]:
-    """Return two functions that look up a team's samples: one for values that cannot be summed, one for counts."""
+    """Return two functions that look up samples of a team. The first returns one value, the second a sum of counts."""
     teams = sorted({dict(labels)["team"] for labels in samples if "team" in dict(labels)} - {ORGANISATION})
 
     def sample(of: str, name: str, **labels: str) -> float | None:
@@ -65,7 +65,7 @@ def row(samples: Mapping[frozenset[tuple[str, str]], float], team: str, window: 
 
 
 def read(shown: Scorecard) -> Iterator[tuple[str, Figure[Any]]]:
-    """Every figure of a scorecard by its path."""
+    """Yield the path and the figure of every figure in a scorecard."""
 
     def walk(path: str, part: Any) -> Iterator[tuple[str, Figure[Any]]]:
         if isinstance(part, Figure):
@@ -81,7 +81,7 @@ def read(shown: Scorecard) -> Iterator[tuple[str, Figure[Any]]]:
 
 
 def expected(value: Sample, count: Count) -> dict[str, Any]:
-    """The expected value of each figure, from the samples."""
+    """The expected value of each figure, computed from the samples of a scrape."""
 
     def quantile(stage: str, q: str) -> float | None:
         return value("stage_quantile_seconds", stage=stage, q=q)
@@ -122,7 +122,7 @@ def expected(value: Sample, count: Count) -> dict[str, Any]:
 
 
 def expected_sizes(count: Count) -> dict[str, float]:
-    """The expected sample sizes, for figures whose experiments a scrape counts."""
+    """The expected sample sizes of the figures whose experiments a scrape counts."""
     answered, failed = (
         sum(count("experiments_concluded", outcome=one) for one in ANSWERED),
         sum(count("failures", category=one) for one in FailureCategory),
@@ -143,7 +143,7 @@ def expected_sizes(count: Count) -> dict[str, float]:
     }
 
 
-# Figures without a metric of their own: they follow from counts of the scrape.
+# These figures have no metric of their own. The test computes them from counts of the scrape.
 DERIVED = {"failures.biggest", "bold_or_safe.share_of_bold"}
 
 
@@ -158,7 +158,7 @@ def compare(path: str, reading: Reading[Any], sample: Any) -> None:
 
 
 def check(experiments: list[Experiment], given: Terms, now: datetime) -> None:
-    """Compare every figure of every scorecard with scrapes of now and of one window ago."""
+    """Compare every figure of every scorecard with scrapes as of now and as of one window ago."""
     samples = scraped(experiments, given, now)
     for window in given.windows:
         alone = replace(given, windows=(window,))
@@ -177,7 +177,7 @@ def check(experiments: list[Experiment], given: Terms, now: datetime) -> None:
                 if figure.previous.value is not None:
                     compare(path, figure.previous, past[path])
                 assert (figure.previous.value is None) == (figure.previous.reason is not None), path
-                # The scorecard may lack a value of the scrape if the team had no row, or if the value is not stored.
+                # A figure may have no previous value if the team had no row then, or if the past value is not stored.
                 if before and past[path] is not None and figure.previous.value is None:
                     rows = View.of(before, alone, then).teams
                     assert (
@@ -187,13 +187,13 @@ def check(experiments: list[Experiment], given: Terms, now: datetime) -> None:
                     ), path
 
 
-def test_every_figure_agrees_with_scrapes_of_now_and_one_window_ago_in_random_portfolios() -> None:
+def test_in_random_portfolios_every_figure_agrees_with_scrapes_as_of_now_and_one_window_ago() -> None:
     for portfolio in portfolios(seed=9, many=60):
         check(list(portfolio.experiments), portfolio.terms, NOW)
 
 
 @given(drawn_portfolios(), st.integers(0, 400), st.sampled_from([1, 2, 5]), st.sampled_from([1, 200]))
-def test_every_figure_agrees_with_the_scrape_in_drawn_portfolios(
+def test_in_drawn_portfolios_every_figure_agrees_with_scrapes_as_of_now_and_one_window_ago(
     experiments: list[Experiment], hours: int, min_sample: int, max_teams: int
 ) -> None:
     given = terms("2d", "7d", min_sample=min_sample, max_teams=max_teams, forgotten_after=timedelta(days=3))
@@ -201,13 +201,13 @@ def test_every_figure_agrees_with_the_scrape_in_drawn_portfolios(
 
 
 def answered(number: int, days: float = 8, **fields: Any) -> Experiment:
-    """An experiment that was answered lately, so many days after its idea."""
+    """An experiment that was answered hours ago, the given number of days after its idea."""
     concluded_at = NOW - timedelta(hours=number + 1)
     fields = {"outcome": Outcome.WORKED, **fields}
     return experiment(f"key:{number}", idea_at=concluded_at - timedelta(days=days), concluded_at=concluded_at, **fields)
 
 
-def test_below_the_minimum_sample_a_value_is_missing_and_the_reason_has_the_size() -> None:
+def test_below_the_minimum_sample_a_value_is_missing_and_the_reason_shows_the_sample_size() -> None:
     shown = card([answered(number) for number in range(4)], terms("90d"))
     asked = shown.idea_to_answer
     assert (asked.median.value, asked.median.n, asked.median.reason) == (None, 4, "fewer than 5 answered (4)")
@@ -230,7 +230,7 @@ def test_a_median_that_is_not_reached_has_a_reason() -> None:
     assert (with_open.median.n, with_open.answered_by_threshold.n) == (6, 6)
 
 
-def test_tied_categories_are_the_biggest_together() -> None:
+def test_tied_failure_categories_are_all_the_biggest() -> None:
     kinds = ["basic", "complex", "basic", "complex", "unclassified"]
     failed = [
         answered(number, outcome=Outcome.FAILED, failure_category=FailureCategory(kind))
@@ -257,7 +257,7 @@ def test_the_last_shared_failure_is_independent_of_the_window() -> None:
     assert never.sharing.last_failure_shared.reason == "no failed experiment has been shared yet"
 
 
-def test_the_previous_value_is_that_of_the_window_before() -> None:
+def test_the_previous_value_is_the_value_in_the_window_before() -> None:
     slow = [
         replace(answered(number), idea_at=NOW - timedelta(days=13), concluded_at=NOW - timedelta(days=8))
         for number in range(5)
@@ -268,12 +268,12 @@ def test_the_previous_value_is_that_of_the_window_before() -> None:
     assert (median.previous.value, median.previous.words, median.previous.n) == (5 * 86400, "about 5 days", 5)
 
 
-def test_before_the_first_idea_there_is_no_previous_value() -> None:
+def test_a_figure_has_no_previous_value_if_no_experiment_existed_one_window_ago() -> None:
     opened = card([answered(1)], terms("90d")).loops.open
     assert (opened.previous.value, opened.previous.reason) == (None, "no experiment existed then")
 
 
-def test_the_forgotten_have_no_previous_value() -> None:
+def test_the_number_of_forgotten_experiments_has_no_previous_value() -> None:
     loops = [experiment(idea_at=NOW - timedelta(days=200))]
     forgotten = card(loops, terms("90d")).loops.forgotten
     assert (forgotten.value, forgotten.n) == (1, 1)
@@ -287,13 +287,13 @@ def test_a_team_has_its_own_threshold_and_the_organisation_has_the_default() -> 
 
 
 @pytest.mark.parametrize("team", [ORGANISATION, "search"])
-def test_without_experiments_there_are_zeros_and_reasons(team: str) -> None:
+def test_without_experiments_each_figure_is_zero_or_has_a_reason(team: str) -> None:
     for path, figure in read(card([], terms("90d"), team=team)):
         assert figure.n == 0, path
         assert figure.value == 0 or figure.reason, path
 
 
-def test_bold_and_safe_ideas_have_waits_of_their_own() -> None:
+def test_bold_and_safe_ideas_have_separate_medians_of_the_wait() -> None:
     waiting = [
         experiment(f"key:{risk}{number}", idea_at=at(2), started_at=at(2 + days), risk=risk)
         for risk, days in ((Risk.BOLD, 9), (Risk.SAFE, 1))
@@ -305,7 +305,7 @@ def test_bold_and_safe_ideas_have_waits_of_their_own() -> None:
     assert (shown.share_of_bold.value, shown.share_of_bold.words, shown.share_of_bold.n) == (0.5, "both alike", 10)
 
 
-def test_the_example_has_values_and_reasons() -> None:
+def test_the_example_scorecard_has_both_values_and_reasons() -> None:
     shown = example()
     assert shown.teams == ("platform", "search")
     assert all(figure.value is not None or figure.reason for _, figure in read(shown))

@@ -1,4 +1,4 @@
-"""Lengths of time and boldness in words."""
+"""The scorecard describes lengths of time and boldness in words."""
 
 from itertools import pairwise
 
@@ -35,18 +35,18 @@ MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
         (3653 * DAY, "about 10 years"),
     ],
 )
-def test_a_length_of_time_has_words(seconds: float, words: str) -> None:
+def test_a_length_of_time_is_described_in_words(seconds: float, words: str) -> None:
     assert length_in_words(seconds) == words
 
 
-def test_a_longer_time_never_has_the_words_of_a_shorter_one_again() -> None:
+def test_the_words_for_lengths_of_time_never_repeat_as_the_length_grows() -> None:
     words = [length_in_words(quarters * HOUR / 4) for quarters in range(4 * 24 * 800)]
     changes = [later for earlier, later in pairwise(words) if later != earlier]
     assert len(changes) == len(set(changes))
 
 
 @pytest.mark.parametrize("share", [0, 0.1, 0.3, 0.5, 0.7, 0.9, 1])
-def test_boldness_has_the_words_of_the_dashboards(share: float) -> None:
+def test_boldness_is_described_in_the_words_of_the_dashboards(share: float) -> None:
     ranges = [one.options for one in BOLDNESS if isinstance(one.options, DashboardRangeMapOptions)]
     (words,) = [one.result.text for one in ranges if (one.from_val or 0) <= share <= (one.to or 0)]
     assert boldness_in_words(share) == words

@@ -1,4 +1,4 @@
-"""The metrics of a process about itself."""
+"""Each process exports metrics about itself."""
 
 import os
 import platform
@@ -48,7 +48,7 @@ def test_every_kind_of_lifecycle_event_begins_at_zero() -> None:
     assert {_value(telemetry, "lifecycle_events_recorded_total", kind=kind) for kind in kinds} == {0}
 
 
-def test_every_change_of_a_failure_category_begins_at_zero() -> None:
+def test_every_pair_of_failure_categories_has_a_count_of_changes_that_begins_at_zero() -> None:
     telemetry = Telemetry([])
     categories = ("intelligent", "basic", "complex", "unclassified")
     changes = [(before, now) for before in categories for now in categories if before != now]
@@ -75,7 +75,7 @@ def test_a_source_without_deliveries_exports_no_last_delivery() -> None:
     assert _series(telemetry, "source_last_delivery_timestamp_seconds") == [{"source": "jira"}]
 
 
-def test_the_last_delivery_is_the_newest_in_any_order() -> None:
+def test_the_last_delivery_is_the_newest_delivery_whatever_the_order_of_receipt() -> None:
     telemetry = Telemetry(["github"])
     for day in (3, 4, 2):
         telemetry.record_last_delivery("github", at(day))
@@ -93,7 +93,7 @@ def test_the_backlog_is_absent_until_it_is_measured_and_after_a_failed_measureme
     assert [_value(telemetry, name) for name in names] == [None] * 4
 
 
-def test_the_build_exports_its_versions_and_the_role() -> None:
+def test_the_build_metric_exports_the_versions_and_the_role() -> None:
     labels = {"version": version("loopgauge"), "python": platform.python_version()}
     assert _value(Telemetry([]), "build_info", **labels, role="all") == 1
     assert _value(Telemetry([], "worker"), "build_info", **labels, role="worker") == 1
