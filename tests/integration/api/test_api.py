@@ -199,7 +199,9 @@ async def test_metrics_are_available_in_both_formats(database: Database) -> None
         (";,;q", "text/plain"),
     ],
 )
-async def test_the_format_is_the_one_that_accept_prefers(database: Database, accept: str, answered: str) -> None:
+async def test_the_accept_header_chooses_the_format_of_the_metrics(
+    database: Database, accept: str, answered: str
+) -> None:
     async with api(database) as client:
         response = await client.get("/metrics", headers={"accept": accept})
     assert response.headers["content-type"].startswith(answered)
@@ -300,7 +302,7 @@ def test_the_settings_hide_secrets() -> None:
     assert not re.search("r3ad-t0ken|Secret to Everybody|password@", shown)
 
 
-async def test_an_admin_token_alone_does_not_close_reads_on_loopback(database: Database) -> None:
+async def test_with_only_an_admin_token_reads_on_loopback_need_no_token(database: Database) -> None:
     async with api(database, api_tokens={"admin": "adm1n-t0ken"}) as client:
         await post(client, OPENED)
         listed = await client.get("/deliveries")
@@ -316,7 +318,7 @@ async def test_filters_that_cannot_match_are_refused(database: Database, query: 
     assert (response.status_code, response.json()["type"]) == (422, "urn:loopgauge:problem:invalid")
 
 
-async def test_an_experiment_is_explained_by_its_id_or_any_reference(database: Database) -> None:
+async def test_an_explanation_is_found_by_the_id_or_any_reference_of_an_experiment(database: Database) -> None:
     issue = Issue(created_at=at(2), labels=("experiment", "team:search"))
     pull = PullRequest(created_at=at(3))
     issue, closed = issue.closed(at(5))
@@ -350,7 +352,7 @@ async def test_an_experiment_is_explained_by_its_id_or_any_reference(database: D
     assert (no_reference.status_code, no_reference.json()["type"]) == (422, "urn:loopgauge:problem:bad-reference")
 
 
-async def test_an_explanation_shows_since_when_a_subject_is_excluded_and_each_restart(
+async def test_an_explanation_shows_when_a_subject_was_excluded_and_each_restart(
     database: Database,
 ) -> None:
     _, duplicate = Issue(number=46, created_at=at(2)).closed(at(3), "duplicate")

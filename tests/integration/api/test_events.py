@@ -39,13 +39,13 @@ WITH_BOTH: Mapping[str, Any] = {**SIGNED, "api_tokens": TOKENS}
 
 
 def ours(statement: str = "proposed", data: Any = None, **attributes: Any) -> CloudEvent:
-    """An event about an experiment on the second of March, with other attributes if given."""
+    """An event about an experiment on 2 March 2026; arguments replace its attributes."""
     usual = {"id": "1", "source": "/pipelines/search", "type": OURS + statement, "subject": SUBJECT, "time": at(2)}
     return CloudEvent(usual | attributes, data)
 
 
 def written(**attributes: Any) -> dict[str, Any]:
-    """An event as JSON, for events that the SDK would not write. Attributes of None are omitted."""
+    """An event as JSON, also in forms that the SDK would not write. Attributes with the value `None` are omitted."""
     event = {**json.loads(to_structured_event(ours()).body), **attributes}
     return {name: value for name, value in event.items() if value is not None}
 
@@ -55,7 +55,7 @@ def structured(event: Any) -> HTTPMessage:
 
 
 def batched(*events: CloudEvent | dict[str, Any]) -> HTTPMessage:
-    """A batch of events that the SDK writes."""
+    """A batch of events. A dictionary is an event that the SDK would not write."""
     bodies = [
         to_structured_event(one).body if isinstance(one, CloudEvent) else json.dumps(one).encode() for one in events
     ]
@@ -123,7 +123,7 @@ MODES: Mapping[str, Callable[[CloudEvent], HTTPMessage]] = {
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_an_event_is_stored_in_each_mode_and_then_counted(database: Database, mode: str) -> None:
+async def test_an_event_in_each_content_mode_is_stored_and_then_counted(database: Database, mode: str) -> None:
     async with api(database, **WITH_TOKENS) as client:
         response = await post(client, MODES[mode](ours(data={"title": "Cache"})))
     [row] = await stored(database)
@@ -135,7 +135,7 @@ async def test_an_event_is_stored_in_each_mode_and_then_counted(database: Databa
     assert (await all_experiments(database))[SUBJECT].title == "Cache"
 
 
-async def test_the_same_event_is_a_duplicate_in_any_mode(database: Database) -> None:
+async def test_the_same_event_is_a_duplicate_in_any_content_mode(database: Database) -> None:
     async with api(database, **WITH_TOKENS) as client:
         responses = [await post(client, write(ours(id="naïve 1"))) for write in MODES.values()]
     assert [statuses(one) for one in responses] == [["stored"], ["duplicate"], ["duplicate"]]
@@ -149,7 +149,7 @@ async def test_events_with_the_same_source_and_id_are_duplicates(database: Datab
     assert [statuses(one) for one in responses] == [["stored"], ["duplicate"], ["stored"], ["stored"]]
 
 
-async def test_a_batch_is_answered_event_by_event_in_its_order(database: Database) -> None:
+async def test_the_answer_to_a_batch_has_a_result_for_each_event_in_its_order(database: Database) -> None:
     events = [ours(id=number) for number in ("a", "b", "a", "c")]
     async with api(database, **WITH_TOKENS) as client:
         first = await post(client, to_structured_event(ours(id="b")))
@@ -167,7 +167,7 @@ async def test_an_empty_batch_is_accepted_and_stores_nothing(database: Database)
     assert await stored(database) == []
 
 
-async def test_a_thousand_events_are_a_batch_and_one_more_is_not(database: Database) -> None:
+async def test_a_batch_has_at_most_a_thousand_events(database: Database) -> None:
     events = [ours(id=str(number)) for number in range(1001)]
     async with api(database, **WITH_TOKENS) as client:
         refused = await post(client, batched(*events))
@@ -246,7 +246,7 @@ async def test_events_of_other_types_are_stored_and_ignored_with_the_type_as_the
     assert (row.verdict, row.reason) == ("ignored", f"CloudEvents of type `{kind}` say nothing about experiments")
 
 
-async def test_an_event_without_a_time_occurs_when_it_is_received(database: Database) -> None:
+async def test_an_event_without_a_time_gets_the_time_of_its_receipt(database: Database) -> None:
     async with api(database, at(4, "11:12:13"), **WITH_TOKENS) as client:
         assert statuses(await post(client, structured(written(time=None)))) == ["stored"]
     await settle(database)
@@ -288,7 +288,7 @@ async def test_the_parameters_and_the_case_of_a_content_type_do_not_matter(
     "headers",
     [{}, {"content-type": "application/json"}, {"content-type": "application/cloudevents+avro"}, {"ce-id": "1"}],
 )
-async def test_a_request_without_a_cloudevent_is_refused_with_what_is_expected(
+async def test_the_refusal_of_a_request_without_a_cloudevent_says_what_is_expected(
     database: Database, headers: dict[str, str]
 ) -> None:
     async with api(database, **WITH_TOKENS) as client:
@@ -364,7 +364,7 @@ async def test_without_a_token_or_a_secret_events_are_refused_even_on_loopback(
     assert await stored(database) == []
 
 
-async def test_a_source_named_cloudevents_of_another_provider_signs_no_events(database: Database) -> None:
+async def test_the_secret_of_a_github_source_named_cloudevents_signs_no_events(database: Database) -> None:
     message = to_structured_event(ours())
     async with api(database, sources={"cloudevents": {"provider": "github", "secret": KEY}}) as client:
         assert is_problem(await post(client, message, signature(message)), 403, "token-not-configured")
@@ -409,7 +409,7 @@ BAD_SIGNATURES: Mapping[str, Mapping[str, str]] = {
     "with an id that is not ASCII": {"webhook-id": "鍵"},
     "with a time that is not ASCII": {"webhook-timestamp": "١٧٧٢"},
     "with a time that is not a number": {"webhook-timestamp": "nan"},
-    "with an endless time": {"webhook-timestamp": "9" * 60_000},
+    "with an infinite time": {"webhook-timestamp": "9" * 60_000},
     "huge": {"webhook-signature": "v1," + "A" * 60_000},
 }
 
@@ -467,7 +467,7 @@ async def test_no_credential_is_stored(database: Database) -> None:
     assert set(shown["headers"]) == {"ce-specversion", "ce-id", "ce-source", "ce-type", "ce-subject", "ce-time"}
 
 
-async def test_every_event_is_counted_by_its_result_and_every_refusal_once(database: Database) -> None:
+async def test_each_event_is_counted_by_its_result_and_each_refused_request_once(database: Database) -> None:
     async with api(database, **WITH_TOKENS) as client:
         await post(client, batched(ours(), ours(id="2"), ours(id="3"), ours()))
         await post(client, to_binary_event(ours()))
@@ -613,7 +613,7 @@ HOOK: Mapping[str, Any] = {"sources": {"builds": {"provider": "cloudevents", "se
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_a_webhook_accepts_events_in_each_mode(database: Database, mode: str) -> None:
+async def test_a_webhook_accepts_events_in_each_content_mode(database: Database, mode: str) -> None:
     message = MODES[mode](ours(data={"title": "Cache"}))
     async with api(database, **HOOK) as client:
         answers = [await post(client, message, signature(message), "/webhooks/builds") for _ in range(2)]

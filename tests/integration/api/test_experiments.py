@@ -47,7 +47,7 @@ async def _pages(client: httpx.AsyncClient, **query: Any) -> AsyncIterator[list[
 
 
 async def _listed(client: httpx.AsyncClient, **query: Any) -> list[str]:
-    """The roots on all pages, in their order."""
+    """The roots on all pages, in the order of the list."""
     return [root async for page in _pages(client, **query) for root in page]
 
 
@@ -161,7 +161,7 @@ async def test_filters_combine(database: Database, query: dict[str, str], found:
     assert [root.removeprefix("key:") for root in sorted(listed)] == list(found)
 
 
-async def test_each_order_sorts_by_its_time_and_that_of_conclusions_lists_only_concluded_experiments(
+async def test_each_order_sorts_by_its_time_and_the_order_by_conclusion_omits_open_experiments(
     database: Database,
 ) -> None:
     await _store(database, *LIST)
@@ -179,7 +179,7 @@ async def test_each_order_sorts_by_its_time_and_that_of_conclusions_lists_only_c
 
 @pytest.mark.parametrize("sort", SORTS)
 @pytest.mark.parametrize("seed", range(3))
-async def test_an_unchanged_experiment_is_on_exactly_one_page_whatever_changes_between_pages(
+async def test_an_unchanged_experiment_is_on_exactly_one_page_while_others_change_between_pages(
     database: Database, sort: str, seed: int
 ) -> None:
     draw = random.Random(f"{sort} {seed}")
@@ -340,7 +340,7 @@ async def test_without_a_database_a_list_is_answered_503_with_retry_after() -> N
     assert _is_problem(one, 503, "database-unavailable")
 
 
-async def test_a_change_of_the_experiment_shows_at_once(database: Database) -> None:
+async def test_a_change_of_an_experiment_is_visible_at_once(database: Database) -> None:
     await _store(database, LIST[0])
     await _store(database, replace(LIST[0], title="Another", team="ads"))
     async with api(database, now=NOW) as client:

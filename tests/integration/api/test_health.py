@@ -38,14 +38,14 @@ async def test_the_process_is_alive_without_a_database() -> None:
     await gone.close()
 
 
-async def test_it_is_ready_when_every_check_passes(database: Database, tmp_path: Path) -> None:
+async def test_the_process_is_ready_when_every_check_passes(database: Database, tmp_path: Path) -> None:
     async with api(database, spool=True, data_dir=tmp_path) as client:
         assert await _ready(client) == (200, "inbox", {"inbox": "ok", "spool": "ok", "schema": "ok"})
     # A spool that is not in use creates no directory.
     assert not Spool(tmp_path / "spool").exists
 
 
-async def test_without_a_spool_it_is_ready_while_the_inbox_is(database_url: str) -> None:
+async def test_without_a_spool_the_process_is_ready_while_the_inbox_is_available(database_url: str) -> None:
     async with line_to(database_url) as line:
         far = Database(line.url)
         async with api(far) as client:
@@ -72,7 +72,7 @@ async def test_a_worker_has_no_spool_and_is_not_ready_without_the_database(datab
     assert (status, set(checks)) == (503, {"inbox", "schema"})
 
 
-async def test_it_is_ready_in_mode_spool_while_the_spool_is_in_use(database_url: str, tmp_path: Path) -> None:
+async def test_the_process_is_ready_in_mode_spool_while_the_spool_is_in_use(database_url: str, tmp_path: Path) -> None:
     async with line_to(database_url) as line:
         far = Database(line.url)
         async with api(far, spool=True, data_dir=tmp_path) as client:
@@ -100,7 +100,7 @@ async def test_a_frozen_database_is_unavailable(database_url: str, tmp_path: Pat
         await far.close()
 
 
-async def test_with_neither_database_nor_spool_it_is_not_ready_and_each_check_has_its_reason(
+async def test_with_neither_database_nor_spool_the_process_is_not_ready_and_each_check_has_its_reason(
     database_url: str, tmp_path: Path
 ) -> None:
     async with line_to(database_url) as line:
@@ -132,7 +132,7 @@ async def test_a_broken_spool_is_reported_while_the_inbox_works(database: Databa
     assert "file is not a database" in checks["spool"]
 
 
-async def test_it_is_not_ready_before_the_schema_was_checked_even_with_a_spool(tmp_path: Path) -> None:
+async def test_the_process_is_not_ready_before_the_schema_was_checked_even_with_a_spool(tmp_path: Path) -> None:
     gone = Database(NOWHERE)
     async with api(gone, spool=True, data_dir=tmp_path) as client:
         status, _, checks = await _ready(client)
@@ -140,7 +140,7 @@ async def test_it_is_not_ready_before_the_schema_was_checked_even_with_a_spool(t
     assert (status, checks["spool"], checks["schema"]) == (503, "in use, 0 waiting", "not seen yet")
 
 
-async def test_without_a_schema_it_is_not_ready_and_names_the_command_to_run(empty_database_url: str) -> None:
+async def test_without_a_schema_the_process_is_not_ready_and_names_the_command_to_run(empty_database_url: str) -> None:
     empty = Database(empty_database_url)
     async with api(empty) as client:
         status, _, checks = await _ready(client)
@@ -160,7 +160,7 @@ def _the_one_before_head() -> str | None:
     return before
 
 
-async def test_it_is_not_ready_with_an_older_schema_even_after_the_database_is_gone(
+async def test_the_process_is_not_ready_with_an_older_schema_even_after_the_database_is_gone(
     database_url: str, database: Database, tmp_path: Path
 ) -> None:
     async with database.transaction() as connection:
@@ -181,7 +181,9 @@ async def test_it_is_not_ready_with_an_older_schema_even_after_the_database_is_g
         assert "is needed; run: loopgauge migrate" in found["schema"]
 
 
-async def test_the_last_known_schema_counts_while_it_cannot_be_checked(database: Database, tmp_path: Path) -> None:
+async def test_the_last_known_schema_counts_while_the_schema_cannot_be_checked(
+    database: Database, tmp_path: Path
+) -> None:
     async with api(database, spool=True, data_dir=tmp_path) as client:
         assert (await _ready(client))[:2] == (200, "inbox")
         async with database.transaction() as connection:

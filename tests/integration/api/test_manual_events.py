@@ -144,7 +144,7 @@ async def test_an_experiment_is_addressed_by_its_id_or_any_of_its_names(database
     assert len({one.json()["delivery"] for one in responses}) == 1
 
 
-async def test_the_same_key_and_request_record_one_event(database: Database) -> None:
+async def test_a_request_repeated_with_the_same_key_records_one_event(database: Database) -> None:
     await _opened(database)
     said = {"outcome": "failed", "failure_category": "basic"}
     async with api(database, now=NOW, api_tokens=TOKENS) as client:
@@ -303,7 +303,7 @@ async def test_an_experiment_without_a_known_idea_cannot_be_concluded_before_its
     assert "first post a CloudEvent of type proposed" in refused.json()["detail"]
 
 
-async def test_events_that_projection_accepts_are_possible(database: Database) -> None:
+async def test_an_event_that_projection_would_apply_is_accepted(database: Database) -> None:
     await _closed(database)
     classified = await _said(database, "classified", failure_category="basic")
     assert (await _experiment(database)).failure_category is FailureCategory.BASIC

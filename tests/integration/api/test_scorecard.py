@@ -15,7 +15,7 @@ LABELS = ("experiment", "team:search", "risk:bold", "outcome:failed", "failure:i
 
 
 async def _failed(database: Database) -> None:
-    """An experiment of the team search that failed three days ago, after four days."""
+    """An experiment of the team search that failed three days ago, four days after its idea."""
     now = datetime.now(UTC).replace(microsecond=0)
     issue = Issue(created_at=now - timedelta(days=7), labels=LABELS)
     _, closed = issue.closed(now - timedelta(days=3))

@@ -89,7 +89,7 @@ async def test_a_flipped_bit_is_refused(database: Database) -> None:
     assert _is_problem(response, 401, "signature-refused")
 
 
-async def test_a_sha1_signature_is_refused_with_what_to_send_instead(database: Database) -> None:
+async def test_the_refusal_of_a_sha1_signature_says_what_to_send_instead(database: Database) -> None:
     async with api(database) as client:
         headers = {**BAD_SIGNATURES["SHA-1 only"], "x-github-event": "issues"}
         response = await client.post("/webhooks/github", content=REQUEST.body, headers=headers)
@@ -159,7 +159,7 @@ class _Client:
 
 @pytest.fixture
 async def small_app(database: Database) -> AsyncIterator[ASGIApp]:
-    """An application that accepts bodies of 1000 bytes, and 3000 bytes at a time."""
+    """An application that accepts up to 1000 bytes in one body, and 3000 bytes in all concurrent bodies."""
     app = create_app(settings(max_body_bytes=1000, max_inflight_bytes=3000), RULES, database, lambda: at(2))
     async with app.lifespan():
         yield app
@@ -187,7 +187,7 @@ async def test_a_body_at_the_limit_is_read(small_app: ASGIApp) -> None:
     assert client.asked == 11
 
 
-async def test_when_bodies_exceed_the_common_limit_one_is_refused_and_their_bytes_are_released(
+async def test_when_concurrent_bodies_exceed_their_common_limit_one_is_refused_and_the_bytes_are_released(
     small_app: ASGIApp,
 ) -> None:
     waiting = asyncio.Event()
@@ -203,7 +203,8 @@ async def test_when_bodies_exceed_the_common_limit_one_is_refused_and_their_byte
         for client in slow:
             tasks.create_task(client.post())
         await asyncio.sleep(0)
-        # While the fourth body needs bytes that the others use, it is smaller than each of them: one is refused.
+        # The three slow bodies have used all 3000 bytes. A fourth body is read nevertheless: it has used the fewest
+        # bytes so far, so the service refuses one of the others.
         assert await _Client(small_app, {}, _chunks(10)).post() == 401
         waiting.set()
     assert sorted(client.status for client in slow) == [401, 401, 503]
@@ -223,7 +224,7 @@ UNREADABLE = {
     "no JSON": (github("issues", b'{"action": "opened", "issue": {'), "the body is not JSON"),
     "empty": (github("issues", b""), "the body is not JSON"),
     "not UTF-8": (github("issues", b'{"action": "\xff"}'), "the body is not UTF-8: byte 12"),
-    "no JSON of an unused event": (github("star", b"nonsense"), "the body is not JSON"),
+    "an event that is not used, with a body that is not JSON": (github("star", b"nonsense"), "the body is not JSON"),
     "no object": (github("issues", b"[1, 2]"), "Expected `object`, got `array`"),
     "a field short": (
         github("issues", {"action": "opened", "repository": {"full_name": "acme/app"}}),
@@ -423,7 +424,7 @@ async def test_a_bug_is_answered_500_and_counted_without_details(database: Datab
         ("PUT", "/webhooks/github/", 405),
     ],
 )
-async def test_a_post_to_a_single_name_below_webhooks_is_a_delivery(
+async def test_a_post_is_a_delivery_if_its_path_has_one_name_after_webhooks(
     database: Database, method: str, path: str, status: int
 ) -> None:
     async with api(database) as client:

@@ -80,7 +80,7 @@ def test_all_deliveries_are_listed_page_by_page(database_url: str) -> None:
     assert list_ids("--source", "jira") == []
 
 
-def test_a_deleted_body_is_shown_with_the_reason(database_url: str) -> None:
+def test_the_reason_is_shown_in_place_of_a_deleted_body(database_url: str) -> None:
     delivery = opened().delivery(at(2))
 
     async def store_and_delete_body(database: Database) -> None:

@@ -20,7 +20,7 @@ def test_an_experiment_is_explained(database_url: str) -> None:
     assert shown["experiment"]["idea_at"] == "2026-03-02T09:00:00Z"
 
 
-def test_an_unknown_reference_is_reported_with_what_to_try(database_url: str) -> None:
+def test_the_error_for_an_unknown_reference_says_what_to_try(database_url: str) -> None:
     unknown = invoke("explain", "github:acme/app#1", "--json", DATABASE_URL=database_url)
     assert (unknown.returncode, unknown.stdout) == (1, "")
     assert unknown.stderr.startswith("loopgauge: nothing is stored about github:acme/app#1: ")

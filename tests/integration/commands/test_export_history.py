@@ -24,18 +24,18 @@ def past(database_url: str) -> str:
     return database_url
 
 
-def test_the_default_is_standard_output_with_the_labels_of_the_default_address(past: str) -> None:
+def test_by_default_samples_go_to_standard_output_with_the_labels_of_the_default_address(past: str) -> None:
     exported = export(past)
     moment = 'loopgauge_snapshot_timestamp_seconds{instance="127.0.0.1:8080",job="loopgauge"} '
     moments = [line for line in exported.stdout.splitlines() if line.startswith(moment)]
-    # The midnight of today is exported from three in the morning on.
+    # Today's midnight is exported only after three in the morning.
     assert len(moments) in {9, 10}
     assert moments[0].endswith(f" {days_ago(9).timestamp():.0f}")
     assert exported.stdout.endswith("\n# EOF\n")
     assert exported.stderr.startswith(f"{len(moments)} times from {days_ago(9):%Y-%m-%d} 00:00:00 to ")
 
 
-def test_times_begin_at_since_and_are_a_step_apart(past: str) -> None:
+def test_the_exported_times_begin_at_since_and_are_a_step_apart(past: str) -> None:
     exported = export(past, "--since", f"{days_ago(3):%Y-%m-%dT%H:%M:%S}+00:00", "--step", "12h", "--label", "job=")
     moment = 'loopgauge_snapshot_timestamp_seconds{instance="127.0.0.1:8080"} '
     stamps = [int(line.split()[-1]) for line in exported.stdout.splitlines() if line.startswith(moment)]
@@ -43,7 +43,7 @@ def test_times_begin_at_since_and_are_a_step_apart(past: str) -> None:
     assert {later - earlier for earlier, later in pairwise(stamps)} == {12 * 3600}
 
 
-def test_times_end_at_until(past: str) -> None:
+def test_the_exported_times_end_at_until(past: str) -> None:
     exported = export(past, "--until", f"{days_ago(3):%Y-%m-%dT%H:%M:%S}+00:00")
     stamps = {int(line.split()[-1]) for line in exported.stdout.splitlines() if line[0] != "#"}
     assert max(stamps) == days_ago(3).timestamp()
@@ -66,7 +66,7 @@ def test_an_export_without_experiments_has_no_samples(database_url: str) -> None
     assert exported.stderr.startswith("nothing to export: ")
 
 
-def test_a_label_that_the_metrics_have_is_refused(past: str) -> None:
+def test_a_label_that_the_metrics_have_already_is_refused(past: str) -> None:
     exported = export(past, "--label", "team=search")
     assert (exported.returncode, exported.stdout) == (2, "")
     assert "have a label team of their own" in exported.stderr

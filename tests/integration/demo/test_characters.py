@@ -27,7 +27,7 @@ DAY = 86_400
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The result of the past.
+    """The result of posting the past.
 
     Attributes:
         verdicts: the source, status and reason of each delivery.
@@ -37,13 +37,16 @@ class Result:
     verdicts: list[tuple[str, str | None, str | None]]
 
     def of(self, name: str, *labels: str) -> dict[str, float]:
-        """A metric of the last 90 days by team. Among the labels, `team` is replaced by the name of the team."""
+        """The values of a metric over the last 90 days, by team.
+
+        In `labels`, the value `team` stands for the name of each team.
+        """
         by_team = {name_of: tuple(name_of if one == "team" else one for one in labels) for name_of in NAMES}
         found = {team: self.figures.get((name, *values)) for team, values in by_team.items()}
         return {team: value for team, value in found.items() if value is not None}
 
 
-async def test_the_past_shows_each_team_as_it_is(database: Database) -> None:
+async def test_the_metrics_of_the_past_show_the_character_of_each_team(database: Database) -> None:
     async with api(database, START, **GIVEN) as client:
         posts = history(START, timedelta(weeks=26), random.Random(1))
         await asyncio.gather(*(_post(client, posts) for _ in range(24)))

@@ -157,7 +157,7 @@ def _exported(families: Callable[[View], Iterable[Metric]], thousand: Mapping[st
 
 
 def _populations(portfolio: Portfolio) -> Iterator[tuple[str, str, list[tuple[float, bool]]]]:
-    """The observed times of the experiments in each row and window. With each time, whether it is censored."""
+    """For each row and window, its experiments as pairs: an observed time, and whether this time is censored."""
     present = [one for one in portfolio.experiments if max(one.instants) <= NOW]
     rows = _labels(present, portfolio.terms.max_teams)
     for window in portfolio.terms.windows:

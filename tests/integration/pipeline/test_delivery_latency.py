@@ -49,7 +49,7 @@ class Leader:
 
     @property
     def timed(self) -> tuple[float | None, float | None]:
-        """How many deliveries were timed, and the sum of their seconds."""
+        """The number of timed deliveries, and the sum of their latencies in seconds."""
         registry = self._telemetry.registry
         name = "loopgauge_delivery_to_visible_seconds"
         return registry.get_sample_value(f"{name}_count"), registry.get_sample_value(f"{name}_sum")
@@ -178,7 +178,7 @@ async def test_a_name_is_visible_when_both_names_are_projected(database: Databas
     assert leader.timed == (1, 5)
 
 
-async def test_a_verdict_that_is_committed_late_is_timed(database: Database) -> None:
+async def test_a_delivery_whose_verdict_is_committed_late_is_timed(database: Database) -> None:
     leader = await Leader(database).begin()
     await leader.export()
     await _receive(database, _issue(1), interpreted_at=ASKED - timedelta(seconds=3))
@@ -187,7 +187,7 @@ async def test_a_verdict_that_is_committed_late_is_timed(database: Database) -> 
     assert leader.timed == (1, 5)
 
 
-async def test_a_delivery_from_a_clock_that_is_ahead_took_no_time(database: Database) -> None:
+async def test_a_delivery_received_by_a_clock_that_is_ahead_has_the_latency_zero(database: Database) -> None:
     leader = await Leader(database).begin()
     await _receive(database, _issue(1), received_at=SHOWN + timedelta(seconds=1))
     await _project(database)
@@ -195,7 +195,7 @@ async def test_a_delivery_from_a_clock_that_is_ahead_took_no_time(database: Data
     assert leader.timed == (1, 0)
 
 
-async def test_deliveries_beyond_the_limit_of_one_query_are_timed_by_later_ones(
+async def test_deliveries_beyond_the_limit_of_one_query_are_timed_by_later_queries(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("service.pipeline.delivery_latency._LIMIT", 3)

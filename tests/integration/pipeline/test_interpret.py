@@ -66,7 +66,7 @@ async def test_a_title_is_stored_without_characters_that_postgresql_rejects(data
 
 
 async def test_a_delivery_with_a_value_that_postgresql_rejects_fails_alone(database: Database) -> None:
-    # Too long for a page of an index, and incompressible.
+    # This text is too long for a page of an index, and compression does not shorten it.
     endless = "".join(random.Random(1).choices("abcdefghijklmnopqrstuvwxyz0123456789", k=20_000))
     await _store(database, _opened(1), _opened(2, repository=f"acme/{endless}"), _opened(3))
     telemetry = await settle(database)
@@ -174,7 +174,7 @@ async def test_an_event_of_two_deliveries_in_one_batch_is_counted_once(database:
     assert _recorded(telemetry, "proposed", "declared") == [1, 4]
 
 
-async def test_a_rolled_back_transaction_is_not_counted(database_url: str) -> None:
+async def test_the_events_of_a_rolled_back_transaction_are_not_counted(database_url: str) -> None:
     unlucky = Unlucky(database_url)
     lucky = Database(database_url)
     await _store(lucky, _opened(1))

@@ -1,4 +1,4 @@
-"""Concurrent workers lose and duplicate nothing: the transaction that commits last is also folded last."""
+"""Concurrent workers lose no event and duplicate none: every commit is followed by a fold that reads it."""
 
 import asyncio
 import random
@@ -44,7 +44,7 @@ async def _project(database: Database) -> None:
 
 
 @pytest.mark.parametrize("claimed", ["github:acme/app!7", "commit:" + "a" * 40])
-async def test_an_experiment_stays_when_its_evidence_moves_to_another_one_meanwhile(
+async def test_an_experiment_is_kept_when_its_evidence_moves_to_another_one_during_projection(
     database: Database, monkeypatch: pytest.MonkeyPatch, claimed: str
 ) -> None:
     other, pull = Issue(number=46, created_at=at(2)), PullRequest(created_at=at(3))
@@ -165,7 +165,7 @@ async def test_concurrent_workers_give_the_same_experiments_as_one(database: Dat
     await settle(database)
     busy = await all_experiments(database)
     assert len(busy) == 10
-    # The same deliveries again, processed by one worker in the order of the events.
+    # Process the same deliveries again, with one worker and in the order of the events.
     await _forget(database)
     async with database.transaction() as connection:
         for request in _a_busy_week():
@@ -188,7 +188,7 @@ async def test_projecting_no_subject_changes_nothing(database: Database) -> None
 async def test_a_subject_that_cannot_be_projected_is_postponed_and_stops_no_other(database: Database) -> None:
     await deliver(database, *(Issue(number=number, created_at=at(2)).opened() for number in (1, 2)))
     async with database.transaction() as connection:
-        # An event of a newer version, as during a rollout.
+        # During a rollout, a newer version of the service may store an event that this version does not support.
         newer = "UPDATE events SET kind = 'divined' WHERE subject = 'github:acme/app#1' AND kind = 'proposed'"
         await connection.exec_driver_sql(newer)
         for number in (1, 2, 3):
@@ -275,7 +275,7 @@ async def test_a_chain_of_renames_ends_at_the_last_name_without_another_event(
     assert set(await all_experiments(database)) == {"github:acme/c#45"}
 
 
-async def test_a_transferred_item_follows_when_its_new_repository_is_renamed(database: Database) -> None:
+async def test_a_transferred_item_is_renamed_with_its_new_repository(database: Database) -> None:
     issue = Issue(number=2, created_at=at(2))
     new = {"new_issue": {"number": 9}, "new_repository": {"full_name": "acme/docs"}}
     await deliver(database, issue.opened())
@@ -300,7 +300,7 @@ FAILED = ("experiment", "outcome:failed")
 
 
 def _reclassified(telemetry: Telemetry) -> dict[tuple[str, str], float]:
-    """How many failures moved from one category to another, without zeros."""
+    """The number of failures that moved from one category to another, without the moves that never happened."""
     return {
         (sample.labels["from_category"], sample.labels["to_category"]): sample.value
         for family in telemetry.registry.collect()
@@ -326,7 +326,7 @@ async def test_a_failure_whose_category_changes_is_counted(database: Database) -
     assert _reclassified(await settle(database)) == {("basic", "complex"): 1}
 
 
-async def test_a_failure_that_is_classified_for_the_first_time_was_unclassified(database: Database) -> None:
+async def test_the_first_classification_of_a_failure_is_counted_as_a_move_from_unclassified(database: Database) -> None:
     issue, closed = Issue(created_at=at(2), labels=FAILED).closed(at(3))
     await deliver(database, closed)
     async with database.transaction() as connection:
@@ -396,7 +396,9 @@ async def test_an_unmarked_experiment_is_excluded_until_it_is_marked_again(datab
     assert set(await all_experiments(database)) == {ISSUE}
 
 
-async def test_a_duplicate_is_excluded_since_it_was_closed_and_follows_a_rename(database: Database) -> None:
+async def test_a_duplicate_is_excluded_since_it_was_closed_and_its_exclusion_follows_a_rename(
+    database: Database,
+) -> None:
     _, closed = Issue(created_at=at(2)).closed(at(5), "duplicate")
     await deliver(database, closed)
     assert await all_exclusions(database) == {ISSUE: Exclusion("duplicate", at(5))}
@@ -404,7 +406,7 @@ async def test_a_duplicate_is_excluded_since_it_was_closed_and_follows_a_rename(
     assert await all_exclusions(database) == {"github:acme/web#45": Exclusion("duplicate", at(5))}
 
 
-async def test_an_excluded_subject_that_serves_an_experiment_is_evidence_and_not_excluded(
+async def test_an_excluded_subject_that_becomes_evidence_of_an_experiment_is_no_longer_excluded(
     database: Database,
 ) -> None:
     pull = PullRequest(created_at=at(3), body="", branch="exp/cache")
@@ -418,12 +420,12 @@ async def test_an_excluded_subject_that_serves_an_experiment_is_evidence_and_not
 
 
 def excluding(label: str) -> Rules:
-    """Rules by which a label excludes."""
+    """Rules under which this label excludes an item."""
     text = f'rules:\n  - when: {{label: {label}}}\n    then: {{declare: {{excluded: "out of scope"}}}}\n'
     return read_rules(RulesFile("excluding.yaml", text), packaged_rules())
 
 
-async def test_a_branch_with_a_change_is_not_excluded(database: Database) -> None:
+async def test_a_branch_that_has_a_change_is_not_excluded(database: Database) -> None:
     pull = PullRequest(created_at=at(4), branch="exp/cache", body="")
     await deliver(database, push("exp/cache", "a" * 40, at(3), "Try", created=True))
     await deliver(database, pull.opened())
@@ -431,7 +433,7 @@ async def test_a_branch_with_a_change_is_not_excluded(database: Database) -> Non
     assert await all_exclusions(database) == {}
 
 
-async def test_a_marked_change_includes_an_excluded_item_again_under_any_name(database: Database) -> None:
+async def test_a_marked_change_includes_an_excluded_item_again_even_under_a_new_name(database: Database) -> None:
     issue, closed = Issue(created_at=at(2)).closed(at(5))
     pull = PullRequest(created_at=at(12), branch="exp/cache")
     await deliver(database, pull.opened(), closed, renamed("app", "acme/web", at(13)))

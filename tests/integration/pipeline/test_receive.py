@@ -141,7 +141,7 @@ async def test_requests_of_many_deliveries_are_split_into_statements(database: D
     assert await _commits(database) == [200] * 5
 
 
-async def test_a_request_of_more_than_a_batch_is_still_one_commit(database: Database) -> None:
+async def test_a_request_larger_than_a_batch_is_still_one_commit(database: Database) -> None:
     async with _receiving(database) as receiver:
         answers = await receiver.store_all([_numbered(number) for number in range(1000)])
     assert answers == ["stored"] * 1000
@@ -153,7 +153,7 @@ async def test_a_request_without_deliveries_has_no_answers(database: Database) -
         assert await receiver.store_all([]) == []
 
 
-async def test_without_a_database_none_of_a_request_is_stored() -> None:
+async def test_without_a_database_no_delivery_of_a_request_is_stored() -> None:
     gone = Database("postgresql://nobody@127.0.0.1:1/nothing")
     async with _receiving(gone) as receiver:
         with pytest.raises(DatabaseUnavailable):
@@ -161,7 +161,7 @@ async def test_without_a_database_none_of_a_request_is_stored() -> None:
     await gone.close()
 
 
-async def test_stopping_stores_what_has_arrived(database: Database) -> None:
+async def test_stopping_stores_the_deliveries_that_have_arrived(database: Database) -> None:
     receiver = DeliveryWriter(database, Telemetry([]))
     receiver.start()
     waiting = [asyncio.create_task(receiver.store(_numbered(number))) for number in range(50)]
@@ -189,7 +189,7 @@ async def test_without_a_database_each_delivery_fails_and_the_next_one_is_tried(
     await gone.close()
 
 
-async def test_a_database_that_does_not_answer_is_abandoned(database: Database) -> None:
+async def test_storing_is_abandoned_when_the_database_does_not_answer(database: Database) -> None:
     async with database.transaction() as connection, _receiving_briefly(database) as receiver:
         await connection.execute(text("LOCK TABLE deliveries"))
         with pytest.raises(DatabaseUnavailable, match="did not answer within"):
@@ -208,7 +208,7 @@ async def _receiving_briefly(database: Database) -> AsyncIterator[DeliveryWriter
         await receiver.stop()
 
 
-async def test_an_unexpected_error_fails_its_batch_and_not_later_ones(
+async def test_an_unexpected_error_fails_one_batch_and_not_later_ones(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with _receiving(database) as receiver:
@@ -219,6 +219,6 @@ async def test_an_unexpected_error_fails_its_batch_and_not_later_ones(
         assert await receiver.store(_numbered(2)) == "stored"
 
 
-async def test_an_unused_writer_stops(database: Database) -> None:
+async def test_a_writer_that_got_no_delivery_stops(database: Database) -> None:
     async with _receiving(database):
         pass

@@ -1,4 +1,7 @@
-"""While PostgreSQL is down, deliveries go to the spool. After it returns, each of them is in the inbox once."""
+"""While PostgreSQL is down, deliveries go to the spool.
+
+After PostgreSQL returns, each delivery is in the inbox once.
+"""
 
 import asyncio
 import sqlite3
@@ -25,7 +28,8 @@ from tests.support.waiting import PATIENCE_SECONDS
 _ANY = github("ping", b"{}").delivery(at(2))
 # PostgreSQL rejects text with a NUL.
 _POISON = replace(_ANY, provider_id="\0")
-# PostgreSQL gets much time where a test expects it to answer, even on a busy machine, and little where it is frozen.
+# Tests that expect an answer wait long for PostgreSQL, because the machine may be busy. Tests that freeze PostgreSQL
+# wait briefly.
 _PATIENCE = 60.0
 _LITTLE_PATIENCE = 0.3
 # Long enough to send a delivery before its answer is lost.
@@ -59,7 +63,7 @@ async def line(database_url: str) -> AsyncIterator[Line]:
 
 @pytest.fixture
 async def far(line: Line) -> AsyncIterator[Database]:
-    """The database behind the line."""
+    """The database, reached through the proxy."""
     opened = Database(line.url, pool_size=5)
     yield opened
     await line.mend()
@@ -144,7 +148,7 @@ async def test_while_a_table_is_locked_only_the_first_delivery_waits_before_it_i
     assert await _inbox(database) == [str(number) for number in range(10)]
 
 
-async def test_after_an_outage_deliveries_move_once_and_oldest_first_while_new_ones_go_to_the_inbox(
+async def test_after_an_outage_spooled_deliveries_move_once_and_oldest_first_while_new_ones_go_to_the_inbox(
     line: Line, far: Database, database: Database, spool: Spool
 ) -> None:
     telemetry = _RecordedTelemetry()
@@ -216,7 +220,7 @@ async def test_duplicates_are_detected_in_the_inbox_and_in_the_spool(
     assert await _inbox(database) == ["1", "2"]
 
 
-async def test_deliveries_left_by_an_earlier_process_move_at_the_start(
+async def test_spooled_deliveries_of_an_earlier_process_move_to_the_inbox_at_the_start(
     far: Database, database: Database, tmp_path: Path
 ) -> None:
     earlier = Spool(tmp_path)
@@ -327,7 +331,9 @@ async def test_stopping_spools_arrived_deliveries_for_the_next_process(
     assert await _inbox(database) == []
 
 
-async def test_stopping_in_time_fails_what_a_frozen_postgresql_has_not_stored(far: Database, line: Line) -> None:
+async def test_stopping_with_a_deadline_fails_deliveries_that_a_frozen_postgresql_has_not_stored(
+    far: Database, line: Line
+) -> None:
     receiver = DeliveryWriter(far, Telemetry([]), patience=_PATIENCE)
     receiver.start()
     await receiver.store(_ANY)
@@ -350,7 +356,7 @@ async def test_stopping_moves_the_spool_to_the_inbox(
     assert spool.count() == 0
 
 
-async def test_when_too_many_deliveries_wait_new_ones_are_refused_until_later(far: Database, spool: Spool) -> None:
+async def test_while_too_many_deliveries_wait_new_ones_are_refused(far: Database, spool: Spool) -> None:
     large = [replace(one, body=bytes(12_000_000)) for one in _numbered(*range(10))]
     async with _receiving(far, spool) as receiver:
         answers = await asyncio.gather(*(receiver.store(one) for one in large), return_exceptions=True)
@@ -366,7 +372,7 @@ async def test_a_delivery_larger_than_the_limit_is_admitted_alone(far: Database)
         assert await receiver.store(huge) == "stored"
 
 
-async def test_deliveries_of_another_process_in_the_same_file_move_too(
+async def test_deliveries_of_another_process_in_the_same_spool_file_move_to_the_inbox_too(
     far: Database, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("service.pipeline.spool_drain._POLL_SECONDS", 0.05)
@@ -395,7 +401,7 @@ async def test_the_size_of_the_spool_is_shown_while_postgresql_is_away(
         await until(told)
 
 
-async def test_with_spooling_off_earlier_deliveries_move_and_new_ones_are_refused(
+async def test_with_spooling_off_spooled_deliveries_move_to_the_inbox_and_new_ones_are_refused(
     line: Line, far: Database, database: Database, tmp_path: Path
 ) -> None:
     Spool(tmp_path).add(_numbered(1))
@@ -430,7 +436,7 @@ async def test_a_corrupt_spooled_delivery_keeps_no_other_from_the_inbox(
     assert sorted(await _inbox(database)) == ["2", "3", "4"]
 
 
-async def test_the_last_delivery_is_recorded_for_new_spooled_and_earlier_deliveries(
+async def test_new_spooled_and_drained_deliveries_set_the_time_of_the_last_delivery(
     line: Line, far: Database, spool: Spool
 ) -> None:
     telemetry = _RecordedTelemetry()

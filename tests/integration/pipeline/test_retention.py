@@ -23,7 +23,7 @@ async def _heard_of(database: Database) -> set[str]:
         return set(await events.list_inactive(connection, at(30), "", 1000))
 
 
-async def test_evidence_without_an_experiment_is_deleted_after_its_time(database: Database) -> None:
+async def test_evidence_without_an_experiment_is_deleted_after_its_retention(database: Database) -> None:
     old = Issue(number=1, created_at=at(2), labels=())
     young = Issue(number=2, created_at=at(2), labels=())
     await _receive(database, at(3), old.opened(), workflow_run("d" * 40, at(3)))
@@ -59,14 +59,14 @@ async def test_deleting_a_change_deletes_its_links(database: Database) -> None:
             assert left.scalar_one() == 0, table
 
 
-async def test_more_than_one_batch_is_deleted(database: Database) -> None:
+async def test_more_than_one_batch_of_evidence_is_deleted(database: Database) -> None:
     issues = [Issue(number=number, created_at=at(2), labels=()).opened() for number in range(1, 251)]
     await _receive(database, at(3), *issues, Issue(number=300, created_at=at(2)).opened())
     assert await delete_unattached(database, at(10)) == 250
     assert await _heard_of(database) == {"github:acme/app#300"}
 
 
-async def test_bodies_are_deleted_after_their_time_in_more_than_one_batch(database: Database) -> None:
+async def test_bodies_are_deleted_after_their_retention_in_more_than_one_batch(database: Database) -> None:
     old = [Issue(number=number, created_at=at(2)).opened() for number in range(1, 251)]
     young = Issue(number=300, created_at=at(2)).opened()
     await _receive(database, at(3), *old)

@@ -1,4 +1,4 @@
-"""Every provider: its manual, and its use by the rest of the service."""
+"""Every provider has a manual, and every part of the service supports it."""
 
 import hmac
 import json

@@ -100,7 +100,7 @@ def _odd_app(clock: Clock) -> FastAPI:
             clock.now += 1.5
             yield b"part"
         if not whole:
-            raise RuntimeError("the rest is missing")
+            raise RuntimeError("the rest of the answer is missing")
 
     @app.get("/stream")
     async def stream() -> StreamingResponse:

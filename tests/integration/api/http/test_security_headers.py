@@ -61,7 +61,7 @@ async def test_every_operation_is_described_in_full(database: Database) -> None:
     assert "HTTPValidationError" not in document["components"]["schemas"]
 
 
-async def test_off_loopback_everything_requires_a_token(database: Database) -> None:
+async def test_a_service_that_other_machines_can_reach_requires_a_token_everywhere(database: Database) -> None:
     async with api(database, host="0.0.0.0") as client:
         await post(client, _REQUEST)
         reads = {path: (await client.get(path)).status_code for path in await _paths(client, "get")}
@@ -71,7 +71,9 @@ async def test_off_loopback_everything_requires_a_token(database: Database) -> N
 
 
 @pytest.mark.parametrize("host", ["loopgauge.example.com", "127.0.0.1.example.com", "", "[::2]", "10.0.0.1:8080"])
-async def test_on_loopback_only_requests_to_a_loopback_name_need_no_token(database: Database, host: str) -> None:
+async def test_a_service_on_loopback_requires_a_token_if_the_host_header_is_not_loopback(
+    database: Database, host: str
+) -> None:
     async with api(database) as client:
         for path in set(await _paths(client, "get")) - _OPEN:
             refused = await client.get(path, headers={"host": host})
@@ -80,7 +82,7 @@ async def test_on_loopback_only_requests_to_a_loopback_name_need_no_token(databa
             assert (await client.get("/deliveries", headers={"host": here})).status_code == 200
 
 
-async def test_each_token_opens_its_endpoints_and_the_admin_token_all(database: Database) -> None:
+async def test_each_token_opens_its_endpoints_and_the_admin_token_opens_all(database: Database) -> None:
     async with api(database, api_tokens=TOKENS) as client:
         for token in TOKENS.values():
             for path in set(await _paths(client, "get")) - _OPEN:
