@@ -61,9 +61,7 @@ class Jenkins:
         notification = decode(self.document(delivery), _Notification)
         phase = notification.build.phase
         if phase not in _ENDS:
-            return Nothing(
-                f"a run in phase {shorten(phase)} has no result yet; only COMPLETED and FINALIZED report one"
-            )
+            return Nothing(f"a run in phase {shorten(phase)} has no result yet; COMPLETED and FINALIZED report one")
         return _read_run(notification)
 
 
