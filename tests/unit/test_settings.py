@@ -1,4 +1,4 @@
-"""Settings: their sources, and one clear line for each error."""
+"""Settings are read from several sources, and an error is one clear line."""
 
 from datetime import timedelta
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The report of the benchmarks, and the traffic that they post."""
+"""The benchmarks print a report, and post generated traffic."""
 
 import json
 
@@ -36,11 +36,13 @@ def test_the_ratio_is_the_median_of_the_ratios_of_all_rounds() -> None:
         (_line(4, 4, 4, references=(10, 10, 10), most=0.3), False),
     ],
 )
-def test_a_bound_applies_to_the_ratio_or_without_a_reference_to_the_median(line: Line, met: bool | None) -> None:
+def test_a_bound_applies_to_the_ratio_if_there_is_a_reference_and_else_to_the_median(
+    line: Line, met: bool | None
+) -> None:
     assert line.met is met
 
 
-def test_the_table_shows_each_line_with_its_bound_and_its_reference() -> None:
+def test_the_table_shows_each_measurement_with_its_bound_and_its_reference() -> None:
     lines = [_line(0.5, 1500, 2.25, most=2), _line(3, 3, 3, references=(2, 2, 2), least=1)]
     assert table(lines).splitlines() == [
         "| what     | median  | least to most | against           | ratio | bound |         |",
@@ -50,7 +52,7 @@ def test_the_table_shows_each_line_with_its_bound_and_its_reference() -> None:
     ]
 
 
-def test_the_json_contains_the_values_of_each_line_and_a_description_of_the_machine() -> None:
+def test_the_json_contains_the_values_of_each_measurement_and_a_description_of_the_machine() -> None:
     report = json.loads(as_json([_line(3, 3, 3, references=(2, 2, 2), least=1)]))
     [line] = report["lines"]
     assert (line["values"], line["references"], line["median"], line["ratio"]) == ([3, 3, 3], [2, 2, 2], 3, 1.5)
@@ -58,7 +60,7 @@ def test_the_json_contains_the_values_of_each_line_and_a_description_of_the_mach
     assert {"processor", "cores", "python", "loopgauge"} <= report["machine"].keys()
 
 
-def test_ninety_percent_of_the_traffic_is_ignored() -> None:
+def test_ninety_percent_of_the_deliveries_in_the_traffic_are_ignored() -> None:
     requests = list(traffic(2000))
     verdicts = [interpret_delivery(RULES, request.delivery(at(28))).verdict for request in requests]
     assert set(verdicts) == {"counted", "ignored"}

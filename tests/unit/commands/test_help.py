@@ -1,4 +1,4 @@
-"""The help of all commands, and their usage errors."""
+"""Every command has help, and wrong usage has a clear error."""
 
 from collections.abc import Iterator, Sequence
 
@@ -45,7 +45,7 @@ def test_each_command_prints_its_help_in_eighty_columns(words: list[str]) -> Non
 
 
 @pytest.mark.parametrize("words", [[], ["deliveries"], ["rules"]], ids=" ".join)
-def test_a_group_without_arguments_prints_its_help(words: list[str]) -> None:
+def test_a_command_group_without_arguments_prints_its_help(words: list[str]) -> None:
     assert invoke(*words).stdout == invoke(*words, "--help").stdout
     assert invoke(*words).returncode == 0
 
@@ -77,7 +77,7 @@ def test_a_misspelt_command_is_refused_and_the_error_suggests_the_nearest_comman
     ],
     ids=" ".join,
 )
-def test_wrong_usage_ends_with_status_two(arguments: Sequence[str]) -> None:
+def test_wrong_usage_of_a_command_exits_with_status_two(arguments: Sequence[str]) -> None:
     ended = invoke(*arguments, DATABASE_URL=UNREACHABLE)
     assert (ended.returncode, ended.stdout) == (2, "")
 
@@ -94,13 +94,13 @@ def test_wrong_usage_ends_with_status_two(arguments: Sequence[str]) -> None:
         (["--label", "__name__=a"], "expected a label such as job=loopgauge"),
     ],
 )
-def test_wrong_usage_of_export_history_is_refused_with_the_reason(options: list[str], message: str) -> None:
+def test_wrong_options_of_export_history_are_refused_with_the_reason(options: list[str], message: str) -> None:
     ended = invoke("export-history", *options, DATABASE_URL=UNREACHABLE)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert message in ended.stderr
 
 
-def test_a_window_that_is_too_short_is_refused() -> None:
+def test_a_scorecard_window_that_is_too_short_is_refused() -> None:
     ended = invoke("scorecard", "--window", "59m", DATABASE_URL=UNREACHABLE)
     assert ended.returncode == 2
     assert "expected a window such as 36h or 90d" in ended.stderr

@@ -21,7 +21,7 @@ def test_a_rules_file_is_checked_and_each_error_names_its_line(tmp_path: Path) -
     assert (missing.returncode, missing.stderr.count("\n")) == (1, 1)
 
 
-def test_a_check_prints_json(tmp_path: Path) -> None:
+def test_the_check_of_a_rules_file_can_print_json(tmp_path: Path) -> None:
     file = tmp_path / "rules.yaml"
     file.write_text("teams: {ML: ml-platform}\n")
     ended = invoke("rules", "check", "--json", str(file))

@@ -78,7 +78,7 @@ def test_a_dashboard_has_a_title_and_a_description(document: Mapping[str, Any]) 
 
 
 @_dashboard
-def test_panels_fit_the_grid_and_do_not_overlap(document: Mapping[str, Any]) -> None:
+def test_panels_fit_into_the_grid_and_do_not_overlap(document: Mapping[str, Any]) -> None:
     places = [(panel["title"], panel["gridPos"]) for panel in document["panels"]]
     for title, place in places:
         assert 0 <= place["x"] < place["x"] + place["w"] <= 24, title
@@ -158,7 +158,7 @@ def test_if_a_panel_shows_only_shares_another_panel_shows_the_sample_size() -> N
 
 
 @_panel
-def test_an_empty_panel_says_why(uid: str, panel: Mapping[str, Any]) -> None:
+def test_a_panel_has_a_text_that_explains_why_it_is_empty(uid: str, panel: Mapping[str, Any]) -> None:
     assert panel["fieldConfig"]["defaults"]["noValue"], uid
 
 
@@ -193,14 +193,18 @@ def test_only_panels_about_the_service_use_red(uid: str, panel: Mapping[str, Any
 
 
 @_panel
-def test_trends_query_ranges_and_other_panels_query_instants(uid: str, panel: Mapping[str, Any]) -> None:
+def test_trend_panels_use_range_queries_and_other_panels_use_instant_queries(
+    uid: str, panel: Mapping[str, Any]
+) -> None:
     trend = panel["type"] == "timeseries"
     for target in panel["targets"]:
         assert (target.get("range", False), target.get("instant", False)) == (trend, not trend), uid
 
 
 @_panel
-def test_a_trend_joins_points_a_day_apart_only_if_its_history_can_be_loaded(uid: str, panel: Mapping[str, Any]) -> None:
+def test_a_trend_joins_points_across_a_gap_of_a_day_only_if_its_history_can_be_exported_to_prometheus(
+    uid: str, panel: Mapping[str, Any]
+) -> None:
     if panel["type"] == "timeseries":
         names = {
             name for target in panel["targets"] for name in re.findall(r"(?:loopgauge|process)_\w+", target["expr"])
@@ -232,12 +236,12 @@ def test_no_link_leads_to_its_own_dashboard(uid: str, panel: Mapping[str, Any]) 
 
 
 @pytest.mark.parametrize("panel", panels(_DASHBOARDS["loopgauge-learning"]), ids=lambda panel: panel["title"])
-def test_every_panel_for_leaders_links_to_more_detail(panel: Mapping[str, Any]) -> None:
+def test_every_panel_of_the_dashboard_for_leaders_links_to_a_more_detailed_dashboard(panel: Mapping[str, Any]) -> None:
     assert _links(panel)
 
 
 @_dashboard
-def test_every_dashboard_lists_the_others(document: Mapping[str, Any]) -> None:
+def test_every_dashboard_links_to_the_other_dashboards(document: Mapping[str, Any]) -> None:
     assert document["tags"] == ["loopgauge"]
     [link] = document["links"]
     assert (link["type"], link["tags"]) == ("dashboards", ["loopgauge"])
@@ -245,7 +249,7 @@ def test_every_dashboard_lists_the_others(document: Mapping[str, Any]) -> None:
     assert link["placement"] == "", "links in a menu are hard to find"
 
 
-def test_tables_of_teams_are_in_alphabetical_order() -> None:
+def test_tables_of_teams_are_sorted_by_team_name() -> None:
     tables = [panel for document in _DASHBOARDS.values() for panel in panels(document) if panel["type"] == "table"]
     orders = {panel["title"]: panel["options"]["sortBy"] for panel in tables}
     assert orders["Teams"] == orders["Shared learnings by team"] == [{"displayName": "Team", "desc": False}]

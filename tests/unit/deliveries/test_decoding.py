@@ -269,7 +269,7 @@ def test_empty_traits_are_omitted() -> None:
 
 
 def in_utc_or_unreadable(text: str) -> bool:
-    """Whether the outcome is one of the two allowed ones; any other exception escapes and fails the test."""
+    """Whether the text is a time in UTC or is unreadable. Exceptions except `UnreadableDelivery` fail the test."""
     try:
         return read_time(text, WHERE).utcoffset() == timedelta(0)
     except UnreadableDelivery as error:
@@ -289,7 +289,7 @@ def test_a_time_is_read_back_from_each_form_in_which_it_is_written(when: datetim
 
 
 def read_or_unreadable(payload: bytes) -> bool:
-    """Whether the outcome is one of the two allowed ones; any other exception escapes and fails the test."""
+    """Whether the payload is decoded or is unreadable. Exceptions except `UnreadableDelivery` fail the test."""
     try:
         return isinstance(decode(payload, Outer), Outer)
     except UnreadableDelivery as error:

@@ -1,4 +1,4 @@
-"""The raw payload of a delivery."""
+"""The payload of a delivery is decoded when it is first used."""
 
 import pytest
 

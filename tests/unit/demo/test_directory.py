@@ -60,4 +60,4 @@ def test_two_demos_do_not_share_a_directory(tmp_path: Path) -> None:
 
 
 def _never(directory: Path) -> None:
-    pytest.fail(f"{directory} was to be left alone")
+    pytest.fail(f"{directory} must not be changed")

@@ -1,4 +1,4 @@
-"""The stored form of lifecycle events, and their ids."""
+"""Lifecycle events have a stored form that is stable, and ids that follow from their content."""
 
 from typing import Any, get_args
 from uuid import UUID
@@ -107,12 +107,12 @@ def test_every_kind_of_event_has_its_own_stored_name() -> None:
 
 
 @pytest.mark.parametrize("event", EVENTS)
-def test_an_events_id_is_a_custom_uuid(event: LifecycleEvent) -> None:
+def test_the_id_of_an_event_is_a_custom_uuid_of_version_8(event: LifecycleEvent) -> None:
     assert event_id(event).version == 8
     assert event_id(event).variant == "specified in RFC 4122"
 
 
-def test_events_that_differ_in_any_part_have_different_ids() -> None:
+def test_events_that_differ_in_any_field_have_different_ids() -> None:
     other = Ref("github:acme/app#46")
     events: list[LifecycleEvent] = [
         *EVENTS,

@@ -1,4 +1,4 @@
-"""Exclusions of subjects that were marked as experiments."""
+"""Metrics exclude subjects that were experiments and are no longer marked, or that have a reason for exclusion."""
 
 from datetime import datetime
 

@@ -171,7 +171,7 @@ def test_a_start_is_not_a_signal() -> None:
     assert folded(Proposed(ROOT, at(1)), Started(ROOT, at(2))).first_signal_at is None
 
 
-def test_the_earliest_conclusion_counts() -> None:
+def test_the_earliest_of_several_conclusions_counts() -> None:
     experiment = folded(
         Proposed(ROOT, at(1)), closed(at(6), Outcome.ABANDONED), closed(at(5), Outcome.WORKED), closed(at(7))
     )
@@ -310,7 +310,7 @@ def test_a_reopening_without_a_status_reopens_a_ticket_that_any_status_concluded
     assert ticket(entered("done", at(3)), evidence=(commanded,)).concluded_at is None
 
 
-def test_a_ticket_that_enters_and_leaves_done_in_one_second_is_open() -> None:
+def test_a_ticket_that_enters_and_leaves_its_final_status_in_one_second_is_open() -> None:
     assert ticket(entered("done", at(3)), left("done", at(3))).concluded_at is None
 
 
@@ -444,7 +444,7 @@ def test_a_category_declared_after_the_conclusion_counts() -> None:
     assert experiment.failure_category is FailureCategory.COMPLEX
 
 
-def test_a_changed_category_replaces_the_first_one() -> None:
+def test_a_changed_failure_category_replaces_the_first_one() -> None:
     experiment = folded(
         closed(at(2), Outcome.FAILED),
         declared("failure_category", "basic", at(3)),
@@ -512,7 +512,7 @@ def test_an_outcome_declared_again_by_comment_after_a_reopening_counts() -> None
     assert experiment.outcome is Outcome.FAILED
 
 
-def test_present_labels_survive_a_reopening() -> None:
+def test_a_reopening_does_not_end_values_that_labels_declare() -> None:
     experiment = folded(
         declared("outcome", "failed", at(2)),
         declared("failure_category", "intelligent", at(2)),
@@ -535,7 +535,7 @@ def test_a_label_counts_again_after_a_reopening_ends_the_later_comment_that_repl
     assert experiment.outcome is Outcome.FAILED
 
 
-def test_the_last_of_two_reopenings_ends_values_declared_between_them() -> None:
+def test_the_second_of_two_reopenings_ends_values_declared_by_comment_between_them() -> None:
     experiment = folded(
         closed(at(2)),
         Reopened(ROOT, at(3)),
@@ -559,7 +559,9 @@ def test_when_a_label_replaces_another_within_one_second_the_new_label_counts(be
 
 
 @pytest.mark.parametrize(("before", "after"), [("worked", "failed"), ("failed", "worked")])
-def test_a_stale_set_of_labels_does_not_undo_a_replaced_label_in_the_same_second(before: str, after: str) -> None:
+def test_a_payload_with_the_old_labels_does_not_undo_a_replacement_of_labels_in_the_same_second(
+    before: str, after: str
+) -> None:
     experiment = folded(
         closed(at(2)),
         overheard("outcome", before, at(3)),
@@ -629,7 +631,7 @@ def test_an_item_without_declarations_has_no_team_title_url_or_risk() -> None:
 
 
 @pytest.mark.parametrize("derived_at", [at(1), at(9)])
-def test_a_derived_team_counts_only_if_no_other_team_is_declared(derived_at: datetime) -> None:
+def test_a_derived_team_counts_only_if_no_team_is_declared(derived_at: datetime) -> None:
     derived = declared("team", "acme/app", derived_at, "derived")
     assert folded(derived).team == "acme/app"
     assert folded(derived, declared("team", "search", at(5))).team == "search"
@@ -749,12 +751,12 @@ def test_the_last_activity_may_be_a_signal_on_evidence() -> None:
     assert experiment.last_activity_at == at(8)
 
 
-def test_a_conclusion_on_evidence_is_no_activity_of_the_experiment() -> None:
+def test_a_conclusion_on_evidence_is_not_activity_of_the_experiment() -> None:
     experiment = folded(Proposed(ROOT, at(1)), evidence=(Concluded(CHANGE, at(8), None),))
     assert experiment.last_activity_at == at(1)
 
 
-def test_an_experiment_lists_only_the_instants_that_it_has() -> None:
+def test_the_instants_of_an_experiment_are_the_times_of_its_known_events() -> None:
     experiment = folded(Proposed(ROOT, at(1)), closed(at(5)), declared("shared", "true", at(6)))
     assert experiment.instants == (at(1), at(5), at(6))
 
@@ -797,7 +799,7 @@ def test_an_excluded_item_is_not_an_experiment_until_the_exclusion_is_withdrawn(
     assert is_marked([*excluded, withdrawn("excluded", "duplicate", at(3), "item")])
 
 
-def test_the_same_closing_counts_with_its_outcome_if_one_payload_omits_it() -> None:
+def test_a_closing_counts_with_its_outcome_even_if_another_payload_of_the_closing_has_no_outcome() -> None:
     for number in range(1, 20):
         root = Ref(f"github:acme/app#{number}")
         conclusions = [Concluded(root, at(5)), Concluded(root, at(5), Outcome.ABANDONED)]
@@ -969,7 +971,7 @@ def test_a_restart_after_the_first_conclusion_counts_even_if_the_experiment_is_r
     )
 
 
-def test_a_change_proposed_before_or_with_the_item_does_not_restart_the_item() -> None:
+def test_a_change_proposed_before_the_item_or_at_the_same_time_does_not_restart_the_item() -> None:
     assert taken_up(Proposed(ROOT, at(5)), attempts=[proposed_change(at(4)), proposed_change(at(5))]) == ()
 
 

@@ -1,4 +1,4 @@
-"""The registry of declared fields."""
+"""The registry describes every field that an event can declare."""
 
 from typing import get_args
 
@@ -42,7 +42,9 @@ def test_no_two_fields_share_a_property_of_event_data() -> None:
         ("shared", "", None),
     ],
 )
-def test_a_field_stores_the_values_that_it_accepts(field: FieldName, value: str, stored: str | None) -> None:
+def test_a_field_normalises_the_values_that_it_accepts_and_refuses_others(
+    field: FieldName, value: str, stored: str | None
+) -> None:
     assert FIELDS[field].normalise(value) == stored
 
 
@@ -54,5 +56,5 @@ def test_a_field_stores_the_values_that_it_accepts(field: FieldName, value: str,
         ("failure_category", "intelligent, basic or complex"),
     ],
 )
-def test_a_field_with_a_closed_vocabulary_names_its_members(field: FieldName, expects: str) -> None:
+def test_a_field_with_fixed_values_names_the_values(field: FieldName, expects: str) -> None:
     assert FIELDS[field].expects == expects

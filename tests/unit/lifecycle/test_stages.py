@@ -1,4 +1,4 @@
-"""The stages of an experiment, and omissions."""
+"""The stages of an experiment are durations, and impossible stages are omitted with a reason."""
 
 from datetime import timedelta
 
@@ -37,7 +37,7 @@ def test_an_abandoned_experiment_has_no_stage_that_ends_in_an_answer() -> None:
     assert durations(abandoned) == {}
 
 
-def test_a_negative_stage_is_omitted_with_the_reason_and_the_others_stay() -> None:
+def test_a_negative_stage_is_omitted_with_the_reason_and_the_other_stages_are_kept() -> None:
     odd = experiment(idea_at=at(5), started_at=at(3), concluded_at=at(7), shared_at=at(6))
     assert durations(odd) == {"idea_to_answer": timedelta(days=2)}
     assert omissions(odd, at(20)) == [

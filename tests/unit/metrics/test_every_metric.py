@@ -135,7 +135,7 @@ def renamed(experiments: Iterable[Experiment], rename: Callable[[str], str]) -> 
     return [replace(one, team=rename(one.team)) for one in experiments]
 
 
-def test_every_metric_has_a_shape() -> None:
+def test_the_table_of_shapes_lists_every_metric() -> None:
     assert list(SHAPES) == list(BY_NAME)
 
 

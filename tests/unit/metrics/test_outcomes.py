@@ -61,12 +61,12 @@ def test_every_outcome_and_every_category_has_a_row_for_a_team_without_conclusio
 
 
 @pytest.mark.parametrize("outcome", list(Outcome))
-def test_a_conclusion_counts_under_its_outcome_alone(outcome: Outcome) -> None:
+def test_a_conclusion_counts_only_under_its_own_outcome(outcome: Outcome) -> None:
     assert not_zero(values(experiments_concluded, concluded(outcome))) == {("search", outcome.value, "7d"): 1}
 
 
 @pytest.mark.parametrize("category", list(FailureCategory))
-def test_a_failure_counts_under_its_category_alone(category: FailureCategory) -> None:
+def test_a_failure_counts_only_under_its_own_category(category: FailureCategory) -> None:
     assert not_zero(values(failures, failed(category))) == {("search", category.value, "7d"): 1}
 
 
@@ -142,7 +142,8 @@ def test_an_open_experiment_is_not_in_the_sample_of_the_abandoned_ratio() -> Non
 def test_the_ratio_of_the_organisation_is_not_the_mean_of_its_teams(
     metric: MetricFunction, labels: tuple[str, ...]
 ) -> None:
-    # Each key is a team and whether its experiments count in the numerator. Each value is their number.
+    # Each key is a team, and whether its experiments are in the numerator of the ratio. Each value is the number of
+    # the experiments.
     counts = {("ads", True): 2, ("b", False): 2, ("c", True): 2, ("", False): 4}
     several = [
         concluded(Outcome.ABANDONED, team=team)

@@ -47,7 +47,7 @@ def test_every_risk_has_a_row_for_a_team_without_an_idea_in_the_window() -> None
 
 
 @pytest.mark.parametrize(("risk", "label"), [(Risk.BOLD, "bold"), (Risk.SAFE, "safe"), (None, "undeclared")])
-def test_an_idea_counts_under_its_risk_alone(risk: Risk | None, label: str) -> None:
+def test_an_idea_counts_only_under_its_own_risk(risk: Risk | None, label: str) -> None:
     assert not_zero(proposed(experiment(idea_at=at(15), risk=risk))) == {("search", label, "7d"): 1}
 
 

@@ -1,4 +1,4 @@
-"""Kaplan-Meier estimates of the time from idea to answer, with open and abandoned experiments censored."""
+"""Kaplan-Meier estimates of the time from idea to answer treat open and abandoned experiments as censored."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -58,8 +58,8 @@ def still_open(days: float) -> Experiment:
     return experiment(idea_at=NOW - timedelta(days=days))
 
 
-# The curve falls to 5/6 after one day. After two days 2 of 5 are answered, and it falls to 1/2. After four days 1 of 2
-# is answered, and it falls to 1/4.
+# After one day, 1 of 6 experiments is answered and the curve falls to 5/6. After two days, 2 of the other 5 are
+# answered and the curve falls to 1/2. After four days, 1 of the last 2 is answered and the curve falls to 1/4.
 PORTFOLIO = (answered(1), answered(2), answered(2), abandoned(2), answered(4), still_open(6))
 
 
@@ -151,7 +151,7 @@ def test_the_share_is_one_if_all_experiments_are_answered_by_the_threshold() -> 
     assert ratios(*(answered(days) for days in (1, 2, 3)))["_org"] == 1
 
 
-def test_for_a_threshold_beyond_the_last_answer_the_share_is_that_at_the_last_answer() -> None:
+def test_for_a_threshold_beyond_the_last_answer_the_share_is_the_share_at_the_last_answer() -> None:
     several = (answered(1), answered(5), still_open(6), still_open(6))
     assert ratios(*several, threshold=timedelta(days=5))["_org"] == 0.5
     assert ratios(*several, threshold=timedelta(days=14))["_org"] == 0.5

@@ -1,4 +1,4 @@
-"""A view divides experiments into rows, populations and windows."""
+"""A view divides experiments by team, kind and window."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""The check of prose finds each habit, and leaves good prose alone."""
+"""The check of prose reports each bad habit, and accepts good prose."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def _habits(file: str, text: str) -> list[str]:
         ("Not even a crash loses it.", "Not even …"),
     ],
 )
-def test_an_opening_that_asks_instead_of_stating_is_found(sentence: str, habit: str) -> None:
+def test_a_sentence_that_opens_with_a_question_word_or_a_relative_clause_is_reported(sentence: str, habit: str) -> None:
     assert _habits("a.md", sentence) == [habit]
 
 
@@ -59,7 +59,7 @@ def test_an_opening_that_asks_instead_of_stating_is_found(sentence: str, habit: 
         ("This is no setting.", "is no setting"),
     ],
 )
-def test_a_turn_of_phrase_that_makes_readers_stop_is_found(sentence: str, habit: str) -> None:
+def test_a_phrase_that_is_hard_to_read_is_reported(sentence: str, habit: str) -> None:
     assert _habits("a.md", sentence) == [habit]
 
 
@@ -80,11 +80,11 @@ def test_a_turn_of_phrase_that_makes_readers_stop_is_found(sentence: str, habit:
         "A name stands for a subject.",
     ],
 )
-def test_plain_prose_is_left_alone(sentence: str) -> None:
+def test_plain_prose_is_accepted(sentence: str) -> None:
     assert _habits("a.md", sentence) == []
 
 
-def test_a_finding_names_the_file_the_line_and_the_sentence() -> None:
+def test_a_finding_shows_the_file_the_line_and_the_sentence() -> None:
     [finding] = find_habits("manual.md", "# Title\n\nIt is fine.\nNobody knows. All is well.\n")
     assert str(finding).startswith("manual.md:3: ")
     assert finding.sentence == "Nobody knows."
@@ -120,14 +120,14 @@ def test_a_run_is_counted() -> None:
     assert not {"three words only", "SELECT a FROM b"} & {text for _, text in texts}
 
 
-def test_the_check_reads_paragraphs_items_and_rows_of_markdown_but_no_code() -> None:
+def test_the_check_reads_paragraphs_list_items_and_table_rows_of_markdown_and_skips_code() -> None:
     document = "Some text\nof two lines.\n\n```sh\nwhat is run\n```\n- an item\n- another\n\n| a | row |\n"
     texts = ["Some text of two lines.", "- an item", "- another", "| a | row |"]
     assert [text for _, text in _texts("a.md", document)] == texts
     assert _habits("a.md", "Call `what became of` it.") == []
 
 
-def test_the_check_reads_comments_and_texts_of_yaml() -> None:
+def test_the_check_reads_the_comments_and_the_texts_of_yaml() -> None:
     text = "# Why it is so.\nalert:\n  expr: up == 0\n  summary: >-\n    A text of two\n    lines.\n"
     assert _texts("a.yaml", text) == [(1, "Why it is so."), (4, "A text of two lines.")]
 
@@ -141,7 +141,7 @@ def test_the_check_reads_the_comments_of_other_files() -> None:
     assert list(read_passages(Path("a.png"), "# not a text")) == []
 
 
-def test_the_check_reads_the_files_that_people_write() -> None:
+def test_the_check_reads_all_files_except_generated_files_and_lock_files() -> None:
     files = list_files([])
     assert {"README.md", "service/settings.py", "dashboards/rules/loops.yaml"} <= set(files)
     assert not [name for name in files if name.endswith((".json", ".lock")) or name.startswith("helm/loopgauge/files/")]

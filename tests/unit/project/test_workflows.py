@@ -1,4 +1,4 @@
-"""The GitHub workflows are pinned and bounded, and cover each supported version."""
+"""The GitHub workflows use pinned actions and timeouts, and test each supported version."""
 
 import re
 import tomllib
@@ -63,7 +63,7 @@ def test_one_job_runs_the_system_tests() -> None:
 
 
 def _commands(job: dict[str, Any]) -> str:
-    """The steps of a job in order, as text: the name of each action, and the script of each other step."""
+    """The steps of a job in order. An action is shown by its name, another step by its script."""
     return "\n".join(step.get("run") or step["uses"].partition("@")[0] for step in job.get("steps", []))
 
 

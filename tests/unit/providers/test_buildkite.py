@@ -83,7 +83,7 @@ def test_a_signature_is_accepted() -> None:
     verify(signed())
 
 
-def test_the_signature_covers_the_time_a_dot_and_the_body() -> None:
+def test_the_signed_text_is_the_time_followed_by_a_dot_and_the_body() -> None:
     expected = hmac.new(b"secret", f"{TIME}.".encode() + BODY, sha256).hexdigest()
     verify(f"timestamp={TIME},signature={expected}")
     without_dot = hmac.new(b"secret", TIME.encode() + BODY, sha256).hexdigest()

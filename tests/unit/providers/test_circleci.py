@@ -130,7 +130,7 @@ def test_a_workflow_that_the_github_app_triggered_is_observed() -> None:
 
 @pytest.mark.parametrize("provider", ["github_app", "gitlab"])
 @pytest.mark.parametrize("field", ["commit_message", "commit_title"])
-def test_a_workflow_of_which_only_the_trigger_is_described_is_observed(provider: str, field: str) -> None:
+def test_a_workflow_whose_pipeline_has_only_trigger_parameters_is_observed(provider: str, field: str) -> None:
     trigger = {"commit_sha": SHA.upper(), "branch": "cache-answers", field: "Cache answers"}
     assert observe(completed(triggered(**{provider: trigger}))) == [
         finished(branch="cache-answers"),
@@ -139,7 +139,7 @@ def test_a_workflow_of_which_only_the_trigger_is_described_is_observed(provider:
     ]
 
 
-def test_a_trigger_with_another_commit_gives_neither_branch_nor_message() -> None:
+def test_the_branch_and_the_message_of_a_trigger_with_another_commit_are_not_used() -> None:
     other = {"commit_sha": "b" * 40, "branch": "main", "commit_message": "ML-13"}
     assert observe(completed(triggered(git={"checkout_sha": SHA}, gitlab=other))) == [finished()]
 

@@ -1,4 +1,4 @@
-"""The service reads CloudEvents in each mode, as the CNCF's SDK writes and the Standard Webhooks library signs them."""
+"""The service reads CloudEvents in each mode. The tests write them with the CNCF's SDK."""
 
 import base64
 import json
@@ -51,7 +51,7 @@ NOW = at(2)
 
 
 def ours(statement: str = "described", data: Any = None, **attributes: Any) -> CloudEvent:
-    """A `dev.loopgauge.experiment` event of the second of March. Attributes replace the defaults."""
+    """A `dev.loopgauge.experiment` event of the second of March. The given attributes replace the defaults."""
     usual = {
         "id": "1",
         "source": "/pipelines/search",
@@ -64,7 +64,7 @@ def ours(statement: str = "described", data: Any = None, **attributes: Any) -> C
 
 
 def written(statement: str = "described", **attributes: Any) -> dict[str, Any]:
-    """An event as JSON, which may be invalid, unlike those of the SDK. Attributes with the value None are omitted."""
+    """An event as JSON. Unlike an event of the SDK, it may be invalid. Attributes with the value None are omitted."""
     usual = {
         "specversion": "1.0",
         "id": "1",
@@ -162,7 +162,7 @@ def test_a_secret_without_the_prefix_is_the_key_in_base64_or_in_plain_text() -> 
 
 
 @pytest.mark.parametrize("other", [{"webhook-id": "msg_2"}, {"webhook-timestamp": str(int(at(2).timestamp()) + 1)}])
-def test_the_id_and_the_time_are_signed_too(other: dict[str, str]) -> None:
+def test_the_signature_covers_the_id_and_the_time(other: dict[str, str]) -> None:
     with pytest.raises(SignatureRefused, match="does not match"):
         verify({**signed(), **other})
 
@@ -693,7 +693,7 @@ def test_long_texts_are_read_in_linear_time(text: str) -> None:
 
 
 def _cpu_seconds(text: str, length: int) -> float:
-    """The shortest of three measurements of the CPU time that events with a text of this length take."""
+    """The shortest of three measurements of the CPU time for events with a text of this length."""
     long = text * (length // len(text)) + "_"
     headers = {f"ce-{name}": long for name in ("id", "source", "type", "subject", "time")}
     requests = [

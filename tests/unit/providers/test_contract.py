@@ -1,4 +1,4 @@
-"""The contract that every provider keeps: how it verifies, identifies and reads deliveries."""
+"""Every provider verifies, identifies and reads deliveries by the same contract."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -80,7 +80,7 @@ def observe(name: str, headers: Mapping[str, str], body: bytes) -> Sequence[Obse
 
 
 def is_understood_or_unreadable(name: str, headers: Mapping[str, str], body: bytes) -> bool:
-    """Whether the outcome is one that the contract allows; any other exception escapes and fails the test."""
+    """Whether the contract allows the outcome. Any exception except `UnreadableDelivery` fails the test."""
     try:
         return is_sound(observe(name, headers, body))
     except UnreadableDelivery as error:
@@ -106,7 +106,7 @@ def test_a_provider_stores_the_headers_that_it_reads_and_never_a_proof_header(na
 
 
 @every_scheme
-def test_a_scheme_needs_no_headers_except_the_kept_ones_and_the_proof_headers(source: str) -> None:
+def test_a_scheme_needs_no_headers_except_the_proof_headers_and_those_that_the_provider_stores(source: str) -> None:
     provider = PROVIDERS[SCHEMES[source].provider]
     read = provider.kept_headers | provider.proof_headers
     verify(source, {name: value for name, value in proof_of(source).items() if name in read})

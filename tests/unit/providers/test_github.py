@@ -269,7 +269,7 @@ def test_the_closing_of_an_issue_without_a_reason_is_observed() -> None:
     ]
 
 
-def test_a_later_payload_of_a_closed_issue_contains_the_closing() -> None:
+def test_the_closing_of_an_issue_is_observed_in_later_payloads_too() -> None:
     closed, _ = Issue(created_at=at(1)).closed(at(3))
     assert observe(closed.edited(at(5))) == [
         seen(at(5), "experiment", reason="completed"),
@@ -285,7 +285,7 @@ def test_the_reopening_of_an_issue_is_observed() -> None:
     assert observe(request) == [seen(at(4), "experiment"), item("created", at(1)), item("reopened", at(4))]
 
 
-def test_a_later_payload_of_a_reopened_issue_does_not_contain_the_reopening() -> None:
+def test_the_reopening_of_an_issue_is_not_observed_in_later_payloads() -> None:
     reopened, _ = Issue(created_at=at(1)).reopened(at(4))
     assert observe(reopened.edited(at(5))) == [seen(at(5), "experiment"), item("created", at(1)), ACTIVE]
 
@@ -419,7 +419,7 @@ def test_a_reopened_pull_request_is_linked_to_its_branch_again() -> None:
     assert linked(BRANCH, "branch", at(5), CHANGE) in said
 
 
-def test_a_later_payload_of_a_merged_pull_request_contains_the_merge() -> None:
+def test_the_merge_of_a_pull_request_is_observed_in_later_payloads_too() -> None:
     merged, _ = PullRequest(created_at=at(2)).merged(at(4))
     said = observed(merged.event("labeled", at(6), label={"name": "bug"}))
     assert change("merged", at(4)) in said
@@ -438,7 +438,7 @@ def test_the_assignment_of_a_pull_request_is_observed() -> None:
 
 
 def superseded_by(pull: PullRequest) -> list[Observed]:
-    """The observations that an opened pull request replaces its branch."""
+    """The observations of a branch that a pull request replaces."""
     return [one for one in observed(pull.opened()) if isinstance(one, Observed) and one.kind == "superseded"]
 
 
@@ -687,7 +687,7 @@ PUSHED_URL = "https://github.com/Acme/App/tree/exp/Cache"
 
 
 def push(branch: str = "exp/Cache", *, pushed_at: Any = None, **more: Any) -> GitHubRequest:
-    """A push without new commits to a branch, on the third of March."""
+    """A push to a branch on the third of March, without new commits."""
     repository = {
         "full_name": "Acme/App",
         "html_url": "https://github.com/Acme/App",

@@ -384,7 +384,7 @@ def test_a_closed_issue_without_a_closing_time_is_dated_by_its_update() -> None:
     assert item("closed", at(3)) in observed(issue("close", at(3), closed_at=None))
 
 
-def test_a_later_payload_of_a_closed_issue_contains_the_closing() -> None:
+def test_the_closing_of_an_issue_is_observed_in_later_payloads_too() -> None:
     assert item("closed", at(3)) in observed(issue("update", at(5), closed_at=stamp(at(3))))
 
 
@@ -454,7 +454,7 @@ def test_an_issue_with_the_required_fields_alone_can_be_read() -> None:
 
 
 @pytest.mark.parametrize("name", ["title", "url", "updated_at", "closed_at", "state", "action", "labels", "type"])
-def test_a_field_of_an_issue_may_be_null_or_missing(name: str) -> None:
+def test_an_optional_field_of_an_issue_may_be_null_or_missing(name: str) -> None:
     empty = issue("update")
     empty["object_attributes"][name] = None
     assert observe(empty) == observe(without(issue("update"), name))
@@ -506,7 +506,7 @@ def test_a_merge_request_is_merged_at_the_merge_time_in_the_payload() -> None:
     assert change("merged", at(4)) in observed(merge_request("update", at(6), merged_at="2026-03-04T09:00:00.000Z"))
 
 
-def test_a_later_payload_of_a_merged_merge_request_does_not_contain_the_merge() -> None:
+def test_the_merge_of_a_merge_request_is_not_observed_in_later_payloads() -> None:
     later = merge_request("update", at(6), state="merged", merge_commit_sha="b" * 40)
     assert "merged" not in kinds(later)
     assert links(later, "merge commit") == [linked(MERGE, "merge commit", at(6), CHANGE)]
@@ -605,7 +605,7 @@ def test_a_merge_request_with_the_required_fields_alone_can_be_read() -> None:
         "merged_at",
     ],
 )
-def test_a_field_of_a_merge_request_may_be_null_or_missing(name: str) -> None:
+def test_an_optional_field_of_a_merge_request_may_be_null_or_missing(name: str) -> None:
     empty = merge_request("merge")
     empty["object_attributes"][name] = None
     assert observe(empty) == observe(without(merge_request("merge"), name))
@@ -676,7 +676,7 @@ def test_the_example_of_the_documentation_closes_the_issues_that_the_documentati
     }
 
 
-def test_an_issue_url_is_recognised_if_the_instance_is_below_a_path() -> None:
+def test_the_url_of_an_issue_is_recognised_if_gitlab_is_served_below_a_path() -> None:
     below = {**PROJECT, "web_url": "https://acme.example/gitlab/acme/app"}
     assert closed_by("closes https://acme.example/gitlab/acme/app/-/issues/45", target=below) == {ITEM}
 
@@ -967,7 +967,7 @@ def test_a_push_that_is_not_to_a_branch_is_ignored(ref: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["before", "after", "repository"])
-def test_a_field_of_a_push_may_be_null_or_missing(name: str) -> None:
+def test_an_optional_field_of_a_push_may_be_null_or_missing(name: str) -> None:
     whole = push(pushed("a" * 40, "cache", at(3)))
     missing = {key: value for key, value in whole.items() if key != name}
     assert observe({**whole, name: None}) == observe(missing)

@@ -121,7 +121,7 @@ def seen(**known: str) -> Observed:
 
 
 def text_of(body: Any) -> str:
-    """The text that is observed of a comment with this body."""
+    """The text that is observed for a comment with this body."""
     (said,) = [one for one in observed(commented(body)) if isinstance(one, Commented)]
     return said.text
 
@@ -483,7 +483,7 @@ def test_a_custom_field_is_not_read_as_the_built_in_field_of_the_same_name(name:
     assert happened(updated(changed(name, "OPS-1", "OPS-2", fieldtype="custom"))) == [ACTIVE]
 
 
-def test_every_payload_of_a_done_ticket_contains_its_closing() -> None:
+def test_the_closing_of_a_done_ticket_is_observed_in_every_payload() -> None:
     fields: dict[str, Any] = {
         "status": status("Closed", "done"),
         "resolution": {"name": "Won't Do"},
@@ -634,7 +634,7 @@ def test_a_block_in_a_comment_ends_where_jira_ends_it(body: str, left: str) -> N
     assert " ".join(text_of(body).split()) == left
 
 
-def test_text_after_a_block_on_the_same_line_does_not_begin_a_line() -> None:
+def test_text_after_a_block_on_the_same_line_is_not_at_the_start_of_a_line() -> None:
     text = text_of("{quote}Start it?{quote}/experiment start\n/experiment share")
     assert [line.startswith("/") for line in text.splitlines()] == [False, True]
 

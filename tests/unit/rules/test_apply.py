@@ -1,4 +1,4 @@
-"""Interpretation: which rule decides, on which channel, and the reason if none matches."""
+"""Applying rules decides which rule applies, on which channel it declares, and the reason if no rule matches."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -82,7 +82,7 @@ FIRST_WINS = """
 """
 
 
-def test_the_first_matching_rule_for_each_event_and_field_decides() -> None:
+def test_for_each_event_and_each_field_the_first_matching_rule_decides() -> None:
     meant = interpreted(FIRST_WINS, observed("closed", project="ML"))
     assert {statement.event: statement.rule for statement in meant.statements} == {
         Concluded(SUBJECT, at(3)): "first",
@@ -102,7 +102,7 @@ def test_each_observation_of_a_delivery_is_decided_separately() -> None:
     assert said == [Concluded(SUBJECT, at(3)), Concluded(SUBJECT, at(4))]
 
 
-def test_two_labels_with_the_same_value_each_declare_the_value() -> None:
+def test_two_labels_that_declare_the_same_value_are_two_declarations() -> None:
     text = """
 - {name: one, when: {label: a}, then: {declare: {risk: bold}}}
 - {name: other, when: {label: b}, then: {declare: {risk: bold}}}
@@ -142,7 +142,7 @@ def test_a_rule_matches_if_every_trait_matches_one_of_its_patterns() -> None:
 
 
 @pytest.mark.parametrize(("provider", "matches"), [("jira", True), ("gitlab", True), ("github", False), ("", False)])
-def test_a_rule_of_another_provider_does_not_match(provider: str, matches: bool) -> None:
+def test_a_rule_matches_only_deliveries_of_its_providers(provider: str, matches: bool) -> None:
     text = "- {when: {provider: [Jira, gitlab], kind: closed}, then: concluded}"
     assert bool(events(text, observed("closed"), provider=provider)) == matches
 
@@ -352,7 +352,7 @@ MOVES = """
 """
 
 
-def test_a_conclusion_names_the_entered_status_and_a_reopening_names_the_left_status() -> None:
+def test_a_conclusion_names_the_status_that_was_entered_and_a_reopening_the_status_that_was_left() -> None:
     statuses = {"status_from": "In Review", "status_to": "Won't Do"}
     assert events(MOVES, observed("moved", category_to="done", **statuses)) == [
         Concluded(SUBJECT, at(3), status="won't do")
@@ -377,7 +377,7 @@ def test_the_conclusion_of_a_closing_names_the_status_of_the_closing() -> None:
 STATED = (Proposed(SUBJECT, at(1)), Declared(SUBJECT, at(2), "team", "search", "api"))
 
 
-def test_an_event_that_a_delivery_states_counts_without_a_rule() -> None:
+def test_an_event_that_a_delivery_states_itself_counts_without_a_rule() -> None:
     meant = apply_rules(rules("- {when: {kind: closed}, then: concluded}"), "cloudevents", [Stated(STATED)], NO_PAYLOAD)
     assert (meant.verdict, meant.reason) == ("counted", "stated")
     assert [(one.event, one.rule) for one in meant.statements] == [(event, "stated") for event in STATED]
@@ -392,7 +392,7 @@ def test_any_stated_event_makes_its_delivery_count(event: LifecycleEvent) -> Non
     assert (meant.verdict, meant.reason, meant.events) == ("counted", "stated", (event,))
 
 
-def test_events_that_a_delivery_states_are_added_to_the_events_of_rules() -> None:
+def test_events_that_a_delivery_states_itself_are_added_to_the_events_of_rules() -> None:
     said: list[Observation] = [observed("closed"), Stated(STATED)]
     meant = apply_rules(rules("- {name: closing, when: {kind: closed}, then: concluded}"), "jira", said, NO_PAYLOAD)
     assert meant.reason == "closing, stated"
@@ -473,7 +473,7 @@ def test_without_a_match_the_reason_names_the_patterns_and_the_values(one: Obser
     assert (meant.verdict, meant.reason) == ("ignored", reason)
 
 
-def test_the_reason_names_a_rule_only_if_a_single_condition_failed() -> None:
+def test_the_reason_names_a_condition_only_if_it_is_the_only_one_of_its_rule_that_failed() -> None:
     text = """
 - {when: {what: change, branch: "bet/*"}, then: {declare: {experiment: true}}}
 - {when: {provider: jira, item_type: Bet}, then: {declare: {experiment: true}}}

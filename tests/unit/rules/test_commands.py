@@ -1,4 +1,4 @@
-"""Commands in comments."""
+"""Commands in comments become events."""
 
 from collections.abc import Sequence
 

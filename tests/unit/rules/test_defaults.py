@@ -151,11 +151,11 @@ def test_an_item_with_the_experiment_label_is_an_experiment() -> None:
     )
 
 
-def test_an_item_without_labels_is_ignored_and_its_events_are_kept() -> None:
+def test_a_delivery_of_an_item_without_labels_is_ignored_but_its_events_are_kept() -> None:
     assert interpreted(seen()) == Meaning("ignored", "no label `experiment`; it has no labels", (DERIVED_TEAM,))
 
 
-def test_an_item_with_other_labels_is_ignored_and_the_reason_names_the_labels() -> None:
+def test_a_delivery_of_an_item_with_other_labels_is_ignored_and_the_reason_names_the_labels() -> None:
     assert interpreted(seen("bug", "Outcome:Worked")) == Meaning(
         "ignored",
         "no label `experiment`; labels were bug, Outcome:Worked",
@@ -183,7 +183,7 @@ def test_a_present_label_is_overheard(name: str, field: FieldName, value: str, p
 
 @pytest.mark.parametrize("provider", ALL)
 @pytest.mark.parametrize("name", [*SILENT_LABELS, "experiment:started"])
-def test_a_label_without_a_meaning_or_a_present_state_is_not_overheard(name: str, provider: Provider) -> None:
+def test_a_label_that_declares_no_value_is_not_overheard(name: str, provider: Provider) -> None:
     assert events(seen(name), provider=provider) == (DERIVED_TEAM,)
 
 
@@ -263,7 +263,7 @@ def test_removing_the_started_label_does_not_undo_the_start() -> None:
         ("active", "", (Active(ITEM, at(3, "00:00:00")),)),
     ],
 )
-def test_each_observation_of_an_item_has_its_events_on_the_item(
+def test_each_kind_of_observation_of_an_item_becomes_its_own_events(
     kind: Kind, reason: str, expected: tuple[LifecycleEvent, ...], provider: Provider
 ) -> None:
     reasons = (reason,) if reason else ()
@@ -281,7 +281,7 @@ def test_each_observation_of_an_item_has_its_events_on_the_item(
         ("reopened", (Reopened(CHANGE, at(3)), Withdrawn(CHANGE, at(3), "excluded", "duplicate", "item"))),
     ],
 )
-def test_each_observation_of_a_change_has_its_events_on_the_change(
+def test_each_kind_of_observation_of_a_change_becomes_its_own_events(
     kind: Kind, expected: tuple[LifecycleEvent, ...], provider: Provider
 ) -> None:
     assert events(observation(kind, CHANGE, what="Change"), provider=provider) == expected
@@ -367,7 +367,7 @@ def test_a_branch_that_a_change_replaced_is_no_longer_an_experiment() -> None:
     )
 
 
-def test_a_change_that_replaces_its_branch_is_not_counted_for_that() -> None:
+def test_the_replacement_of_an_ordinary_branch_does_not_make_a_delivery_count() -> None:
     result = interpreted(change_seen("cache"), on_branch("superseded", at(2), "cache"), stated(CHANGE, "body"))
     assert (result.verdict, result.reason) == (
         "ignored",
@@ -480,7 +480,7 @@ def test_a_run_that_succeeded_or_failed_is_a_signal(
 @pytest.mark.parametrize(
     "conclusion", ["cancelled", "canceled", "skipped", "neutral", "stale", "action_required", "null", ""]
 )
-def test_a_run_without_a_result_is_ignored_with_the_reason(conclusion: str) -> None:
+def test_a_run_that_neither_succeeded_nor_failed_is_ignored_with_the_reason(conclusion: str) -> None:
     run = observation("finished", HEAD, workflow="tests", conclusion=conclusion)
     assert interpreted(run) == Meaning(
         "ignored", f"no rule matches finished: workflow `tests`, conclusion `{conclusion}`"
@@ -722,7 +722,7 @@ def test_a_delivery_that_marks_no_experiment_is_ignored_and_the_reason_names_the
     )
 
 
-def test_a_delivery_counts_if_any_rule_matches_and_keeps_all_its_events_in_order() -> None:
+def test_a_delivery_counts_if_one_of_its_observations_counts_and_all_its_events_are_kept_in_order() -> None:
     result = interpreted(seen("experiment"), observation("created", what="item"), stated(CHANGE, "body", ITEM))
     assert result == Meaning(
         "counted",

@@ -1,4 +1,4 @@
-"""Patterns and templates."""
+"""Patterns match values, and templates insert values into texts."""
 
 import re
 from typing import Any

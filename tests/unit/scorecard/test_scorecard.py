@@ -1,4 +1,4 @@
-"""Scorecards: every value agrees with the scrape, and a missing value has a reason."""
+"""Every value of a scorecard agrees with a scrape, and a missing value has a reason."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace

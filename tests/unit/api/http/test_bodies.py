@@ -1,4 +1,4 @@
-"""Bodies are read within bounds; when the bounds are reached, large bodies that are still arriving are refused."""
+"""The reader limits the bytes of bodies in flight. At the limit, it refuses the largest body that is still arriving."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -114,7 +114,7 @@ async def test_a_body_that_has_arrived_is_not_refused_to_make_room_for_another()
     assert await _takes(reader, 1000)
 
 
-async def test_forty_slow_senders_do_not_keep_an_honest_sender_out() -> None:
+async def test_forty_slow_senders_do_not_stop_the_reader_from_accepting_a_small_body() -> None:
     reader = BodyReader(1000, 1000)
     async with _sending(reader, *([b"x" * 20] for _ in range(40))) as dribbling:
         for _ in range(30):
@@ -128,7 +128,7 @@ async def test_forty_slow_senders_do_not_keep_an_honest_sender_out() -> None:
     assert await _takes(reader, 1000)
 
 
-async def test_a_single_body_above_the_limit_of_all_bodies_is_refused() -> None:
+async def test_a_single_body_above_the_limit_for_all_bodies_in_flight_is_refused() -> None:
     reader = BodyReader(max_body=1000, max_inflight=500)
     async with _sending(reader, [b"x" * 400, b"x" * 200]) as [sender]:
         with pytest.raises(Overloaded):
@@ -148,7 +148,7 @@ async def test_a_body_refused_after_its_last_piece_arrived_is_not_returned_trunc
     assert await _takes(reader, 1000)
 
 
-async def test_a_body_that_does_not_arrive_in_time_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_body_that_does_not_arrive_within_the_timeout_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.api.http.bodies._READ_SECONDS", 0.05)
     reader = BodyReader(1000, 1000)
     async with _sending(reader, [b"x" * 800]) as [slow]:
@@ -157,7 +157,7 @@ async def test_a_body_that_does_not_arrive_in_time_is_refused(monkeypatch: pytes
     assert await _takes(reader, 1000)
 
 
-async def test_a_slow_body_refused_for_a_smaller_one_reports_an_overload_and_not_a_timeout(
+async def test_a_slow_body_that_is_refused_to_make_room_reports_an_overload_and_not_a_timeout(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     loop = asyncio.get_running_loop()
@@ -172,7 +172,7 @@ async def test_a_slow_body_refused_for_a_smaller_one_reports_an_overload_and_not
     assert await _takes(reader, 1000)
 
 
-async def test_a_body_over_the_limit_leaves_no_bytes_in_flight() -> None:
+async def test_a_body_over_the_size_limit_leaves_no_bytes_in_flight() -> None:
     reader = BodyReader(1000, 1500)
     async with _sending(reader, [b"x" * 900, b"x" * 200]) as [sender]:
         with pytest.raises(BodyTooLarge):
