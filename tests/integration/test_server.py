@@ -124,7 +124,7 @@ async def test_answers_to_pipelined_requests_are_in_order() -> None:
 
 
 @pytest.mark.parametrize("connection", ["keep-alive", "close"])
-async def test_a_long_answer_arrives_whole_at_a_slow_reader(connection: str) -> None:
+async def test_a_slow_reader_receives_the_whole_of_a_long_answer(connection: str) -> None:
     async with _connected() as (reader, writer):
         await _ask(writer, "/large", f"connection: {connection}")
         arrived = 0

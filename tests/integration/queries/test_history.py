@@ -116,7 +116,7 @@ def test_families_and_metrics_are_contiguous_and_ordered_by_time() -> None:
     assert len(seen) == len(set(seen))
 
 
-def test_subjects_excluded_by_then_are_exported_as_excluded() -> None:
+def test_a_subject_is_exported_as_excluded_from_its_exclusion_on() -> None:
     lines = exported([], [at(3), at(5)], {}, [Exclusion("unmarked", at(4))])
     assert lines_of('loopgauge_excluded{reason="unmarked",window="7d"', lines) == [
         'loopgauge_excluded{reason="unmarked",window="7d"} 0.0 1772528400',
@@ -138,7 +138,7 @@ def test_an_export_without_moments_has_only_the_closing_line() -> None:
     assert exported([experiment(idea_at=at(2))], []) == ["# EOF"]
 
 
-# Computing both sides for every moment takes long.
+# It takes long to compute an export and a snapshot for every moment.
 @settings(max_examples=60)
 @given(
     st.lists(st.integers(0, 9), max_size=8, unique=True).flatmap(
@@ -158,7 +158,7 @@ def test_the_export_of_a_moment_equals_the_snapshot_of_that_moment(
         assert samples(told_of(lines, then)) == sorted([*samples(taken), moment])
 
 
-def test_when_every_instant_is_past_the_export_equals_the_samples_of_today() -> None:
+def test_the_export_equals_the_current_samples_once_every_instant_is_past() -> None:
     known = [
         experiment(idea_at=at(2), started_at=at(3), first_signal_at=at(4), concluded_at=at(6), shared_at=at(8)),
         experiment("jira:ML-1", idea_at=at(3), team="", last_activity_at=at(9)),
@@ -200,7 +200,7 @@ def test_progress_is_reported_after_each_moment() -> None:
     assert told == [(1, 2), (2, 2)]
 
 
-async def test_the_history_is_read_with_the_exclusions(database: Database) -> None:
+async def test_the_history_contains_the_exclusions(database: Database) -> None:
     known = experiment(idea_at=at(2))
     async with database.transaction() as connection:
         await experiments.replace(connection, [known], [])

@@ -94,7 +94,7 @@ async def _everything(database: Database) -> dict[str, list[Any]]:
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_a_replay_by_the_same_rules_changes_nothing(database: Database, seed: int) -> None:
+async def test_a_replay_under_the_same_rules_changes_nothing(database: Database, seed: int) -> None:
     told = _story()
     random.Random(seed).shuffle(told)
     await deliver(database, *told)
@@ -105,7 +105,7 @@ async def test_a_replay_by_the_same_rules_changes_nothing(database: Database, se
     assert await _everything(database) == rows
 
 
-async def test_a_replay_by_other_rules_changes_and_reports_what_they_change(database: Database) -> None:
+async def test_a_replay_under_other_rules_applies_and_reports_their_changes(database: Database) -> None:
     await deliver(database, Issue(created_at=at(2), labels=("bet", "team:search")).opened())
     assert await all_experiments(database) == {}
     replayed = await _run(database, BETS)
@@ -126,7 +126,7 @@ async def test_a_replay_renews_the_verdict(database: Database) -> None:
         assert row.verdict == verdict
 
 
-async def test_a_link_that_the_rules_no_longer_make_gives_way_to_one_that_is_still_stated(database: Database) -> None:
+async def test_a_link_that_the_rules_no_longer_make_is_removed_and_other_links_stay(database: Database) -> None:
     pull = PullRequest(created_at=at(3), body="", branch="ML-12-cache", title="OPS-7")
     await deliver(database, pull.opened())
 
@@ -173,7 +173,7 @@ async def test_an_experiment_gets_its_former_name_back_when_a_rename_is_withdraw
         assert set(await all_experiments(database)) == left
 
 
-async def test_everything_is_withdrawn_at_once(database: Database) -> None:
+async def test_one_replay_can_withdraw_everything(database: Database) -> None:
     await deliver(database, *_story())
     async with database.transaction() as connection:
         await connection.execute(text("UPDATE deliveries SET provider = 'gopher'"))
@@ -186,7 +186,7 @@ async def test_an_event_stays_while_another_delivery_asserts_it(database: Databa
     opened, edited = issue.opened(), issue.edited(at(3))
     await deliver(database, opened, edited)
     async with database.transaction() as connection:
-        # The body of the first one is past its retention, so it cannot be interpreted again.
+        # The body of the first delivery is past its retention, so this delivery cannot be interpreted again.
         await connection.exec_driver_sql(
             f"UPDATE deliveries SET body = NULL WHERE provider_id = '{opened.delivery_id}'"
         )
@@ -197,7 +197,7 @@ async def test_an_event_stays_while_another_delivery_asserts_it(database: Databa
         assert ("proposed", at(2)) in {(row.kind, row.occurred_at) for row in kinds}
 
 
-async def test_only_deliveries_received_since_are_replayed(database: Database) -> None:
+async def test_only_deliveries_received_since_a_time_are_replayed(database: Database) -> None:
     async with database.transaction() as connection:
         for day in (3, 5, 7):
             await inbox.store(connection, [Issue(number=day, created_at=at(2)).opened().delivery(at(day))])
@@ -215,7 +215,7 @@ async def test_a_dry_run_reports_what_would_change_and_changes_nothing(database:
 
 
 def _apart(work: Callable[[Database], Coroutine[Any, Any, _Done]], url: str) -> _Done:
-    """Work with other connections in another event loop, like another process."""
+    """Run `work` in an event loop with connections of its own, as another process would."""
 
     async def run() -> _Done:
         database = Database(url)
@@ -241,7 +241,7 @@ async def test_a_paused_dry_run_blocks_nothing_else(database: Database, database
     rehearsing = asyncio.create_task(asyncio.to_thread(_apart, held_up.dry_run, database_url))
     assert await asyncio.to_thread(halfway.wait, 60)
     try:
-        # These include a rename, which takes the strongest lock, and events on subjects of the dry run.
+        # These deliveries include a rename, which takes the strongest lock, and events on subjects of the dry run.
         more = [Issue(number=300, created_at=at(2)).opened(), renamed("web", "acme/site", at(10))]
         async with api(database, role="all") as client:
             for request in more:
@@ -359,7 +359,7 @@ async def test_a_retry_waits_for_a_replay_of_the_same_delivery(
 
     def observe_during_a_retry(self: GitHub, delivery: Delivery) -> Sequence[Observation] | Nothing:
         retrying.start()
-        # No event signals that the retry waits for the lock, so give it some time.
+        # No event signals that the retry waits for the lock, so sleep for a moment.
         retrying.join(0.5)
         return observe(self, delivery)
 

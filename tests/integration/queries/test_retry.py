@@ -29,7 +29,7 @@ def _numbered(number: int) -> Delivery:
 
 
 async def _fail(database: Database, *deliveries: Delivery) -> None:
-    """Store deliveries in the state in which an earlier version left them when they failed."""
+    """Store failed deliveries, in the state in which an earlier version of the service left them."""
     async with database.transaction() as connection:
         await inbox.store(connection, deliveries)
         failed = [DeliveryVerdict(delivery.id, "failed", "a fault in loopgauge: KeyError") for delivery in deliveries]
@@ -58,14 +58,14 @@ def _statuses(retried: Sequence[RetryResult]) -> list[tuple[UUID, str]]:
     return [(one.delivery, one.status) for one in retried]
 
 
-async def test_a_failed_delivery_counts_as_failed_as_long_as_it_can_be_retried(database: Database) -> None:
+async def test_a_failed_delivery_counts_as_failed_while_it_can_be_retried(database: Database) -> None:
     await _fail(database, _numbered(1), _numbered(2))
     await _forget_body(database, _numbered(1).id)
     async with database.transaction() as connection:
         assert (await progress.read_backlog(connection)).failed == 1
 
 
-async def test_a_failed_delivery_is_pending_again_and_its_former_reason_is_gone(database: Database) -> None:
+async def test_a_retried_delivery_is_pending_again_and_its_former_reason_is_gone(database: Database) -> None:
     await _fail(database, _numbered(1))
     assert _statuses(await retry_selected(database, [_numbered(1).id])) == [(_numbered(1).id, "retried")]
     row = await _row(database, _numbered(1).id)
@@ -100,7 +100,7 @@ async def test_a_delivery_that_cannot_be_retried_does_not_change_and_the_reason_
     assert [await _row(database, delivery) for delivery in asked[:-1]] == before
 
 
-async def test_a_delivery_that_fails_again_is_failed_with_its_new_reason(database: Database) -> None:
+async def test_a_delivery_that_fails_again_has_the_status_failed_and_its_new_reason(database: Database) -> None:
     await _fail(database, BROKEN.delivery(at(2)))
     await retry_selected(database, [BROKEN.delivery(at(2)).id])
     await settle(database)
@@ -151,7 +151,7 @@ async def test_failed_deliveries_are_retried_by_source_or_by_time_or_all_at_once
     assert await _all_failed(database) == []
 
 
-async def test_each_failed_delivery_is_retried_once_although_it_fails_again_meanwhile(database: Database) -> None:
+async def test_each_failed_delivery_is_retried_once_even_if_it_fails_again_meanwhile(database: Database) -> None:
     broken = [Delivery("github", "github", f"{number}", {}, b"{", at(2)) for number in range(1200)]
     await _fail(database, *broken)
     retried = []

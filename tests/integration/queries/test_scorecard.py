@@ -45,7 +45,7 @@ def scorecards(database: Database, clock: Clock, kept: timedelta = timedelta(0))
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(portfolios(), st.lists(st.sampled_from([1, 2, 7, 20]), min_size=1, max_size=4), st.integers(0, 600))
-async def test_a_scorecard_equals_that_of_all_experiments_whatever_windows_came_before(
+async def test_a_scorecard_equals_one_compiled_from_all_experiments_whatever_windows_were_requested_before(
     database: Database, known: list[Experiment], days: list[int], hours: int
 ) -> None:
     async with database.transaction() as connection:
@@ -75,7 +75,7 @@ async def test_an_experiment_shared_before_both_windows_is_the_last_one_until_an
         )
         for day in (4, 20)
     )
-    # Metrics always need the first experiment.
+    # Metrics always need the first experiment of a team.
     await store(database, experiment("key:1", idea_at=at(1), concluded_at=at(2)), long_ago, lately)
     shared = (await scorecards(database, Clock(at(24))).scorecard("_org", WEEK)).sharing.last_failure_shared
     assert (shared.value, shared.previous.value) == (at(22), at(6))
@@ -94,7 +94,7 @@ async def test_rows_are_cached_for_their_lifetime_and_then_computed_anew(databas
     assert after.taken_at == clock.now
 
 
-async def test_rows_that_take_long_are_cached_for_twice_as_long(database: Database) -> None:
+async def test_rows_that_take_long_to_compute_are_cached_for_twice_that_time(database: Database) -> None:
     moments = [at(10, f"09:00:{second:02}") for second in (0, 0, 4, 11, 12, 12, 12, 12)]
     told = iter(moments)
     asked = Scorecards(database, TERMS, lambda: next(told), timedelta(0))

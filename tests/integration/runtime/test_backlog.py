@@ -103,7 +103,7 @@ async def test_the_backlog_is_hidden_while_the_database_is_away_and_shown_again_
         await far.close()
 
 
-async def test_a_measurement_without_an_answer_is_abandoned(
+async def test_a_measurement_is_abandoned_when_postgresql_does_not_answer(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     telemetry = Telemetry([])
@@ -166,7 +166,7 @@ async def test_only_a_limited_number_of_pages_is_read(database: Database, monkey
     assert _last(telemetry, "one") is None
 
 
-async def test_a_delivery_received_meanwhile_is_newer_than_those_in_the_inbox(database: Database) -> None:
+async def test_a_delivery_received_since_the_start_counts_as_newer_than_those_in_the_inbox(database: Database) -> None:
     await _store(database, _from("github", at(2)), _from("jira", at(2)))
     telemetry = Telemetry(["github", "jira"])
     telemetry.record_last_delivery("github", at(8))
@@ -179,7 +179,7 @@ async def test_a_delivery_received_meanwhile_is_newer_than_those_in_the_inbox(da
     assert _last(telemetry, "github") == at(8).timestamp()
 
 
-async def test_a_start_without_postgresql_reads_the_inbox_when_there_is_one(
+async def test_after_a_start_without_postgresql_the_inbox_is_read_when_postgresql_is_back(
     database_url: str, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("service.runtime.backlog._RETRY_SECONDS", 0.05)

@@ -40,7 +40,7 @@ async def figures_process(
 
 
 def children(parent: int) -> list[int]:
-    """The figures processes that a process has started and that run."""
+    """The running figures processes among the children of a process."""
     running = []
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -54,20 +54,20 @@ def children(parent: int) -> list[int]:
 
 
 def child() -> int:
-    """The process id of the only figures process of this one."""
+    """The id of the only figures process that this process has started."""
     (process,) = children(os.getpid())
     return process
 
 
 def is_running(process: int) -> bool:
-    """Whether a process runs; a zombie does not."""
+    """Whether a process runs; a zombie does not count as running."""
     try:
         return bool(Path(f"/proc/{process}/cmdline").read_bytes())
     except FileNotFoundError:
         return False
 
 
-async def test_it_takes_the_same_snapshot_as_this_process(database: Database) -> None:
+async def test_the_figures_process_takes_the_same_snapshot_as_this_process(database: Database) -> None:
     await deliver(database, Issue(created_at=at(2)).opened())
     async with figures_process(database) as figures:
         snapshot = await figures.take_snapshot()
@@ -86,7 +86,7 @@ async def test_each_snapshot_has_the_values_of_its_own_moment(database: Database
     assert b"acme/app" not in first.text
 
 
-async def test_after_it_is_killed_one_snapshot_fails_and_the_next_starts_another_process(database: Database) -> None:
+async def test_after_a_kill_one_snapshot_fails_and_the_next_one_starts_another_process(database: Database) -> None:
     async with figures_process(database) as figures:
         await figures.take_snapshot()
         os.kill(killed := child(), signal.SIGKILL)
@@ -107,7 +107,7 @@ async def test_a_frozen_process_is_killed_when_the_caller_gives_up(database: Dat
         assert child() != frozen
 
 
-async def test_while_the_database_is_away_a_snapshot_fails_and_the_process_stays(database_url: str) -> None:
+async def test_while_the_database_is_away_a_snapshot_fails_and_the_process_keeps_running(database_url: str) -> None:
     async with line_to(database_url) as line:
         far = Database(line.url)
         async with figures_process(far) as figures:
@@ -122,13 +122,13 @@ async def test_while_the_database_is_away_a_snapshot_fails_and_the_process_stays
         await far.close()
 
 
-async def test_closing_it_leaves_no_process_behind(database: Database) -> None:
+async def test_closing_leaves_no_process_behind(database: Database) -> None:
     async with figures_process(database) as figures:
         await figures.take_snapshot()
     assert not children(os.getpid())
 
 
-async def test_closing_it_waits_for_a_process_whose_end_was_interrupted(database: Database) -> None:
+async def test_closing_waits_for_a_process_whose_end_was_interrupted(database: Database) -> None:
     figures = FiguresProcess(database, TERMS, "info", NOT_CACHED)
     await figures.take_snapshot()
     process = child()
@@ -142,7 +142,7 @@ async def test_closing_it_waits_for_a_process_whose_end_was_interrupted(database
     assert not is_running(process)
 
 
-async def test_it_ignores_the_signals_that_end_its_group_until_the_service_has_ended(database: Database) -> None:
+async def test_the_figures_process_ignores_signals_to_its_group_until_the_service_has_ended(database: Database) -> None:
     async with figures_process(database) as figures:
         await figures.take_snapshot()
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -167,7 +167,7 @@ asyncio.run(main())
 """
 
 
-async def test_it_ends_when_its_parent_process_ends_in_any_way(database_url: str) -> None:
+async def test_the_figures_process_ends_however_its_parent_process_ends(database_url: str) -> None:
     leader = await asyncio.create_subprocess_exec(
         sys.executable, "-c", _LEADER, database_url, stdout=asyncio.subprocess.PIPE
     )
@@ -193,7 +193,7 @@ async def test_a_folder_named_like_the_package_is_not_imported(
         assert (await figures.take_snapshot()).text
 
 
-async def test_it_compiles_the_same_scorecard_as_this_process(database: Database) -> None:
+async def test_the_figures_process_compiles_the_same_scorecard_as_this_process(database: Database) -> None:
     await deliver(database, Issue(created_at=datetime.now(UTC) - timedelta(days=2)).opened())
     async with figures_process(database) as figures:
         compiled = await figures.compile_scorecard("_org", QUARTER)
@@ -203,7 +203,7 @@ async def test_it_compiles_the_same_scorecard_as_this_process(database: Database
     assert here.loops.open.value == 1
 
 
-async def test_the_first_question_starts_it_and_one_process_serves_concurrent_callers(database: Database) -> None:
+async def test_the_first_question_starts_one_process_that_serves_concurrent_callers(database: Database) -> None:
     async with figures_process(database, timedelta(hours=1)) as figures:
         assert children(os.getpid()) == []
         compiled = await asyncio.gather(*(figures.compile_scorecard("_org", QUARTER) for _ in range(5)))
@@ -212,7 +212,7 @@ async def test_the_first_question_starts_it_and_one_process_serves_concurrent_ca
     assert children(os.getpid()) == []
 
 
-async def test_it_ends_when_it_is_idle_and_the_next_question_starts_it_again(database: Database) -> None:
+async def test_an_idle_figures_process_ends_and_the_next_question_starts_another(database: Database) -> None:
     async with figures_process(database, idle_seconds=0.1) as figures:
         await figures.compile_scorecard("_org", QUARTER)
 
@@ -223,7 +223,7 @@ async def test_it_ends_when_it_is_idle_and_the_next_question_starts_it_again(dat
         assert await figures.compile_scorecard("_org", QUARTER)
 
 
-async def test_an_unknown_team_is_an_error_and_the_process_stays(database: Database) -> None:
+async def test_an_unknown_team_is_an_error_and_the_process_keeps_running(database: Database) -> None:
     async with figures_process(database) as figures:
         await figures.compile_scorecard("_org", QUARTER)
         process = child()
@@ -232,7 +232,7 @@ async def test_an_unknown_team_is_an_error_and_the_process_stays(database: Datab
         assert child() == process
 
 
-async def test_after_it_is_killed_one_scorecard_fails_and_the_next_starts_another_process(database: Database) -> None:
+async def test_after_a_kill_one_scorecard_fails_and_the_next_one_starts_another_process(database: Database) -> None:
     async with figures_process(database) as figures:
         await figures.compile_scorecard("_org", QUARTER)
         os.kill(child(), signal.SIGKILL)

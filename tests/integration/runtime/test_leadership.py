@@ -1,4 +1,7 @@
-"""One process leads at a time. It holds a lease in PostgreSQL, and its own clock fences it when the lease runs out."""
+"""One process leads at a time.
+
+The leader holds a lease in PostgreSQL, and stops leading when the lease runs out by its own clock.
+"""
 
 import asyncio
 import os
@@ -105,7 +108,7 @@ async def test_a_new_process_waits_for_the_length_of_a_lease_before_it_takes_ove
     assert newcomer.leads
 
 
-async def test_a_leader_that_ends_lets_the_next_one_lead_at_once(database: Database) -> None:
+async def test_when_a_leader_ends_the_next_process_leads_at_once(database: Database) -> None:
     clock = Clock()
     one, other = _process(database, clock, 1), _process(database, clock, 2)
     ending, gained = asyncio.Event(), asyncio.Event()
@@ -120,7 +123,7 @@ async def test_a_leader_that_ends_lets_the_next_one_lead_at_once(database: Datab
     assert (one.leads, other.leads) == (False, True)
 
 
-async def test_without_an_answer_a_leader_leads_until_its_lease_runs_out_and_no_other_does(
+async def test_while_postgresql_does_not_answer_only_the_leader_leads_until_its_lease_runs_out(
     database: Database,
 ) -> None:
     clock = Clock()
@@ -149,7 +152,7 @@ _steps = st.lists(
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(_steps)
-async def test_two_never_lead_at_once(database: Database, steps: list[tuple[str, int, int]]) -> None:
+async def test_two_processes_never_lead_at_once(database: Database, steps: list[tuple[str, int, int]]) -> None:
     async with database.transaction() as connection:
         await connection.execute(text("DELETE FROM leases"))
     clock = Clock()
@@ -190,7 +193,7 @@ async def _let_the_lease_run_out(database: Database) -> None:
 
 @pytest.fixture
 async def own_database(server: EmbeddedServer) -> AsyncIterator[Database]:
-    """A database on that server."""
+    """A database on the PostgreSQL that the test may kill."""
     opened = Database(server.url)
     await opened.migrate()
     yield opened

@@ -157,7 +157,7 @@ async def test_the_copies_are_made_of_the_schema_that_the_url_names(empty_databa
     await public.close()
 
 
-async def test_subjects_marked_in_a_dry_run_come_after_earlier_ones(database: Database) -> None:
+async def test_subjects_marked_in_a_dry_run_come_after_those_marked_earlier(database: Database) -> None:
     async with database.transaction() as connection:
         await connection.execute(text("INSERT INTO touched (subject) VALUES ('key:a'), ('key:b')"))
     async with open_dry_run(database) as copies, copies.transaction() as connection:

@@ -42,7 +42,7 @@ async def _needed(database: Database, *stored: Experiment) -> set[str]:
 
 
 def _crowd(*given: Experiment) -> tuple[Experiment, ...]:
-    """Surround experiments with others of their team, so that metrics need none of them as the team's first or last."""
+    """Add two experiments, so that metrics need none of the given experiments as the first or last of its team."""
     first = experiment("key:first", idea_at=at(1) - timedelta(days=300), concluded_at=at(1) - timedelta(days=299))
     last = experiment(
         "key:last", idea_at=at(1), concluded_at=BEFORE, shared_at=BEFORE, outcome=Outcome.FAILED, title="The last"
@@ -150,7 +150,7 @@ async def test_an_experiment_with_a_future_instant_does_not_hide_the_first_of_it
     assert await _needed(database, ahead, first, later, between) == {"key:ahead", "key:first", "key:later"}
 
 
-async def test_metrics_need_one_earlier_experiment_of_a_title_that_a_new_idea_repeats(database: Database) -> None:
+async def test_metrics_need_one_earlier_experiment_whose_title_a_new_idea_repeats(database: Database) -> None:
     before = [experiment(f"key:before-{n}", idea_at=at(n), concluded_at=at(9), title="Cache!") for n in (2, 3)]
     assert "key:before-2" not in await _needed(database, *_crowd(*before))
     new = experiment("key:new", idea_at=at(14), title="cache")
@@ -158,7 +158,7 @@ async def test_metrics_need_one_earlier_experiment_of_a_title_that_a_new_idea_re
     assert needed & {"key:before-2", "key:before-3", "key:new"} == {"key:before-2", "key:new"}
 
 
-async def test_a_title_without_letters_is_not_repeated(database: Database) -> None:
+async def test_a_title_without_letters_never_counts_as_repeated(database: Database) -> None:
     before = experiment("key:before", idea_at=at(2), concluded_at=at(9), title="…")
     new = experiment("key:new", idea_at=at(14), title="!")
     assert "key:before" not in await _needed(database, *_crowd(before, new))

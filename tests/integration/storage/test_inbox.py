@@ -172,7 +172,7 @@ async def test_fewer_deliveries_are_claimed_if_their_bodies_are_large(database: 
         assert [one.provider_id for one in await inbox.claim_pending(connection, 50)] == ["delivery-0"]
 
 
-async def test_a_flooded_source_delays_no_other(database: Database) -> None:
+async def test_a_flood_from_one_source_delays_no_other_source(database: Database) -> None:
     flood = [_numbered(number) for number in range(100)]
     few = [_numbered(number, source="jira", provider_id=f"jira-{number}") for number in (500, 501, 502)]
     async with database.transaction() as connection:
@@ -193,7 +193,7 @@ async def test_each_source_gets_an_equal_share_oldest_first(database: Database) 
     assert {one.id for one in claimed} == {one.id for one in pending if one.received_at < _numbered(3).received_at}
 
 
-async def test_the_longest_waiting_sources_come_first_if_there_are_more_sources_than_the_limit(
+async def test_sources_that_wait_longest_come_first_if_there_are_more_sources_than_the_limit(
     database: Database,
 ) -> None:
     pending = [_numbered(number, source=f"source_{9 - number}") for number in range(9)]
@@ -238,7 +238,7 @@ async def _plans(connection: Connection) -> list[Any]:
     """The plans of the statements that must not scan the table."""
     explain = "EXPLAIN (ANALYZE, FORMAT JSON)"
     before = {"limit": 50, "before": at(28) + timedelta(days=9999)}
-    await connection.execute(inbox._BITMAP_SCANS, {"setting": "off"})  # noqa: SLF001 - as a claim does
+    await connection.execute(inbox._BITMAP_SCANS, {"setting": "off"})  # noqa: SLF001 - a claim executes the same statement
     driven = await driver_of(connection)
     claim = await driven.fetchval(f"{explain} {inbox._CLAIM_AND_READ}", 50, 1_000_000)  # noqa: SLF001
     await connection.execute(inbox._BITMAP_SCANS, {"setting": "on"})  # noqa: SLF001

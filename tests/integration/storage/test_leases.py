@@ -42,7 +42,7 @@ async def test_the_holder_renews_its_lease_and_others_do_not_acquire_it(database
         await _let_pass(database, "7 seconds")
 
 
-async def test_an_expired_lease_is_taken_over_only_with_take_over(database: Database) -> None:
+async def test_another_process_acquires_an_expired_lease_only_with_take_over(database: Database) -> None:
     await _acquire(database, _ONE)
     await _let_pass(database, "8 seconds")
     assert not await _acquire(database, _OTHER, take_over=False)

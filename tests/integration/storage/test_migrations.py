@@ -36,7 +36,7 @@ async def test_the_migrations_create_exactly_the_declared_tables(empty_database_
     assert differences == []
 
 
-async def test_a_missing_table_is_a_difference(database: Database) -> None:
+async def test_a_missing_table_is_reported_as_a_difference(database: Database) -> None:
     async with database.transaction() as connection:
         await connection.execute(text("DROP TABLE touched"))
         differences = await connection.run_sync(_differences)

@@ -67,7 +67,7 @@ async def test_dirty_subjects_are_claimed_oldest_first_and_renewed_ones_last(dat
         assert await _take(connection, 1) == [ITEM_2]
 
 
-async def test_a_projection_skips_subjects_that_another_one_has_cleared(database: Database) -> None:
+async def test_a_projection_skips_subjects_that_another_projection_has_cleared(database: Database) -> None:
     async with database.transaction() as connection:
         await recording.record_deliveries(connection, [_delivery(Proposed(ITEM_1, at(2)), Proposed(ITEM_2, at(2)))])
     async with database.transaction() as one, database.transaction() as other:

@@ -120,7 +120,7 @@ def test_a_quarantined_delivery_stays_and_blocks_no_other(spool: Spool) -> None:
     assert spool.add([_numbered(1)]) == frozenset()
 
 
-def test_deliveries_survive_into_another_spool_on_the_same_directory(tmp_path: Path) -> None:
+def test_another_spool_on_the_same_directory_has_the_deliveries(tmp_path: Path) -> None:
     Spool(tmp_path).add([_numbered(1)])
     first = Spool(tmp_path)
     assert first.add([_numbered(1), _numbered(2)]) == {_numbered(2).id}
@@ -182,7 +182,7 @@ def attempt(what):
 directory = Path(sys.argv[1])
 """
 _MOUNT = ("unshare", "--mount", "sh", "-c", 'mount -t tmpfs -o size=64m none "$0" && exec "$@"')
-"""A prefix that runs a command with a small disk of its own mounted on a directory."""
+"""The beginning of a command line that mounts a small disk on a directory and runs the rest of the line there."""
 
 
 def _program(text: str, *arguments: object, on: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
@@ -414,7 +414,7 @@ def test_checking_the_directory_creates_no_file(tmp_path: Path) -> None:
         Spool(tmp_path / "file" / "spool").check_directory()
 
 
-def test_a_file_that_another_process_locks_for_long_is_unavailable_until_it_is_released(tmp_path: Path) -> None:
+def test_the_spool_is_unavailable_while_another_process_keeps_its_file_locked(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
     spool.add([_numbered(1)])
     with closing(sqlite3.connect(tmp_path / FILE, isolation_level=None)) as frozen:

@@ -1,4 +1,4 @@
-"""Team names: PostgreSQL and the domain have the same rule."""
+"""PostgreSQL and the domain have the same rule for team names."""
 
 import pytest
 from sqlalchemy import text

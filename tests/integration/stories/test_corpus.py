@@ -29,7 +29,7 @@ async def test_every_payload_is_stored_once_and_counted_or_ignored_with_a_reason
     everything = list(posted())
     files = {entry["file"]: entry["provider"] for entry in json.loads((CORPUS / "INDEX.json").read_text())}
     assert {one.file for one in everything} == set(files)
-    # A provider without published payloads is tested with our own.
+    # A provider that has published no payloads is tested with payloads from our builders.
     published = {"cloudevents" if provider == "cdevents" else provider for provider in files.values()}
     assert {one.source for one in everything} == {name for name, one in SCHEMES.items() if one.provider in published}
     async with api(database, POSTED_AT, sources=SOURCES) as client:

@@ -173,7 +173,7 @@ def test_the_order_of_observations_makes_no_difference(story: list[Told], data: 
 
 
 @given(stories)
-def test_the_observations_of_one_delivery_may_come_in_several_deliveries(story: list[Told]) -> None:
+def test_splitting_a_delivery_into_several_makes_no_difference(story: list[Told]) -> None:
     split = [Told(one.provider, (observation,)) for one in story for observation in one.observations]
     assert derived_from(split) == derived_from(story)
 

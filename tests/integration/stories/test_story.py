@@ -230,7 +230,7 @@ async def test_a_failure_that_is_classified_two_weeks_later_moves_to_its_categor
     assert shown["failures", "complex", "search", "90d"] == 1
 
 
-async def test_a_label_that_is_swapped_within_one_second_leaves_the_new_one(database: Database) -> None:
+async def test_the_new_label_counts_when_two_labels_are_swapped_within_one_second(database: Database) -> None:
     issue = Issue(created_at=at(2), labels=("experiment", "outcome:worked"))
     opened, when = issue.opened(), at(5)
     issue, closed = issue.closed(at(4))
@@ -284,7 +284,7 @@ async def test_the_next_payload_does_not_undo_a_team_declared_by_comment(databas
     assert (await all_experiments(database))[ISSUE].team == "search"
 
 
-async def test_an_experiment_with_daily_comments_is_not_forgotten(database: Database) -> None:
+async def test_daily_comments_keep_an_experiment_active(database: Database) -> None:
     talk = [comment("What about this one?", at(day)) for day in range(3, 29)]
     await deliver(database, Issue(created_at=at(2)).opened(), *talk)
     told = (await all_experiments(database))[ISSUE]
@@ -346,7 +346,7 @@ async def _tell(database: Database, provider: str, rules: Rules, *observations: 
     await settle(database)
 
 
-async def test_a_tickets_key_in_a_branchs_name_alone_makes_runs_its_signals(database: Database) -> None:
+async def test_runs_are_signals_of_a_ticket_that_only_the_name_of_their_branch_names(database: Database) -> None:
     pull = PullRequest(created_at=at(3), title="Cache answers", body="", branch="ML-12-cache")
     seen = Observed("seen", TICKET, at(2), {"what": ("item",), "project": ("ML",), "item_type": ("Spike",)})
     await deliver(database, workflow_run(pull.head, at(4), "failure"), pull.opened())
@@ -356,7 +356,7 @@ async def test_a_tickets_key_in_a_branchs_name_alone_makes_runs_its_signals(data
     assert told.team == "ml"
 
 
-async def test_the_rules_in_the_readme_serve_a_team_that_calls_experiments_bets(database: Database) -> None:
+async def test_the_rules_in_the_readme_suit_a_team_that_calls_experiments_bets(database: Database) -> None:
     readme = README.read_text()
     text = readme.partition("<!-- example: bets -->\n```yaml\n")[2].partition("```")[0]
     assert 0 < len(text.splitlines()) < 15
@@ -385,7 +385,7 @@ async def test_one_of_two_labels_that_mark_an_experiment_may_be_removed(database
     assert await all_experiments(database) == {}
 
 
-async def test_two_hooks_with_the_same_event_are_two_deliveries_and_one_statement(database: Database) -> None:
+async def test_two_webhooks_with_the_same_event_are_two_deliveries_and_one_statement(database: Database) -> None:
     opened = Issue(created_at=at(2)).opened()
     sources = {name: {"provider": "github", "secret": SECRET} for name in ("github", "github_org")}
     async with api(database, sources=sources) as client:

@@ -42,13 +42,13 @@ def instants(told: Experiment) -> Instants:
 
 
 async def the_only(database: Database, root: str) -> Experiment:
-    """The experiment with this root, which is the only one."""
+    """The only experiment, which has this root."""
     told = await all_experiments(database)
     assert set(told) == {root}
     return next(iter(told.values()))
 
 
-async def test_github_from_an_issue_to_a_deployment(database: Database) -> None:
+async def test_on_github_a_story_goes_from_an_issue_to_a_deployment(database: Database) -> None:
     issue = Issue(created_at=at(2), labels=("experiment", "team:search"))
     pull = PullRequest(created_at=at(3))
     merged, merging = pull.merged(at(5), MERGED)
@@ -70,7 +70,7 @@ async def test_github_from_an_issue_to_a_deployment(database: Database) -> None:
     assert merged.merge_commit == MERGED
 
 
-async def test_github_a_branch_is_the_experiment_until_it_has_a_change(database: Database) -> None:
+async def test_on_github_a_branch_is_the_experiment_until_it_has_a_change(database: Database) -> None:
     pushed = push("exp/warm-cache", HEAD, at(2), created=True)
     await deliver(database, pushed, circleci_workflow(HEAD, at(2, "09:10:00")))
     told = await the_only(database, "branch:acme/app@exp/warm-cache")
@@ -88,7 +88,7 @@ async def test_github_a_branch_is_the_experiment_until_it_has_a_change(database:
     assert (told.concluded_at, told.outcome) == (at(4), Outcome.UNDECLARED)
 
 
-async def test_jira_from_a_ticket_to_a_shared_failure(database: Database) -> None:
+async def test_on_jira_a_story_goes_from_a_ticket_to_a_shared_failure(database: Database) -> None:
     ticket = Ticket(created_at=at(2), components=("Ranking",))
     created = ticket.created()
     ticket, started = ticket.moved(IN_PROGRESS, at(3, "11:30:00"))
@@ -107,7 +107,7 @@ async def test_jira_from_a_ticket_to_a_shared_failure(database: Database) -> Non
     assert told.team == "ranking"
 
 
-async def test_jira_a_ticket_that_leaves_its_final_status_is_open(database: Database) -> None:
+async def test_on_jira_a_ticket_that_leaves_its_final_status_is_open(database: Database) -> None:
     ticket = Ticket(created_at=at(2))
     created = ticket.created()
     ticket, done = ticket.moved(DONE, at(3), "Done")
@@ -121,7 +121,7 @@ async def test_jira_a_ticket_that_leaves_its_final_status_is_open(database: Data
     assert (told.concluded_at, told.outcome) == (at(6), Outcome.ABANDONED)
 
 
-async def test_jira_moves_between_open_statuses_leave_a_conclusion_by_comment(database: Database) -> None:
+async def test_on_jira_moves_between_open_statuses_leave_a_conclusion_by_comment(database: Database) -> None:
     pull = PullRequest(created_at=at(3), branch="ML-12-freshness", body="")
     ticket = Ticket(created_at=at(2))
     created = ticket.created()
@@ -135,7 +135,7 @@ async def test_jira_moves_between_open_statuses_leave_a_conclusion_by_comment(da
 
 
 @pytest.mark.parametrize("first", ["resolution", "status"])
-async def test_jira_a_resolution_before_or_after_the_status_counts(database: Database, first: str) -> None:
+async def test_on_jira_a_resolution_before_or_after_the_status_counts(database: Database, first: str) -> None:
     ticket = Ticket(created_at=at(2))
     refused = {"field": "resolution", "fromString": "", "toString": "Won't Do"}
     entered = {"field": "status", "from": "10000", "fromString": "To Do", "to": "10002", "toString": "Done"}
@@ -152,13 +152,15 @@ async def test_jira_a_resolution_before_or_after_the_status_counts(database: Dat
     assert told.concluded_at == (at(4) if first == "status" else at(5))
 
 
-async def test_jira_a_comment_with_few_fields_of_the_ticket_leaves_its_team(database: Database) -> None:
+async def test_on_jira_a_comment_with_few_fields_of_the_ticket_leaves_its_team(database: Database) -> None:
     ticket = Ticket(created_at=at(2), components=("Search",))
     await deliver(database, ticket.created(), ticket.commented("Any news?", at(5)))
     assert (await the_only(database, "jira:ML-12")).team == "search"
 
 
-async def test_jira_the_answer_is_when_the_ticket_was_done_and_not_when_it_was_resolved(database: Database) -> None:
+async def test_on_jira_the_conclusion_is_dated_when_the_ticket_was_done_and_not_when_it_was_resolved(
+    database: Database,
+) -> None:
     ticket = Ticket(created_at=at(2))
     resolved = {"field": "resolution", "fromString": "", "toString": "Fixed"}
     halfway = replace(ticket, resolution="Fixed", resolved_at=at(4))
@@ -173,7 +175,7 @@ async def test_jira_the_answer_is_when_the_ticket_was_done_and_not_when_it_was_r
     assert (await the_only(database, "jira:ML-12")).concluded_at == at(6)
 
 
-async def test_jira_removing_the_resolution_reopens_a_ticket_whose_last_move_was_lost(database: Database) -> None:
+async def test_on_jira_removing_the_resolution_reopens_a_ticket_whose_last_move_was_lost(database: Database) -> None:
     ticket = Ticket(created_at=at(2))
     created = ticket.created()
     ticket, done = ticket.moved(DONE, at(3), "Done")
@@ -183,7 +185,7 @@ async def test_jira_removing_the_resolution_reopens_a_ticket_whose_last_move_was
     assert (await the_only(database, "jira:ML-12")).state is State.RUNNING
 
 
-async def test_github_a_duplicate_whose_reason_changes_later_counts(database: Database) -> None:
+async def test_on_github_a_duplicate_whose_reason_changes_later_counts(database: Database) -> None:
     issue = Issue(created_at=at(2))
     duplicate, closed = issue.closed(at(3), "duplicate")
     await deliver(database, issue.opened(), closed)
@@ -193,7 +195,7 @@ async def test_github_a_duplicate_whose_reason_changes_later_counts(database: Da
     assert (await the_only(database, "github:acme/app#45")).concluded_at == at(3)
 
 
-async def test_gitlab_an_issue_that_moved_to_another_project_leaves_the_metrics(database: Database) -> None:
+async def test_on_gitlab_an_issue_that_moved_to_another_project_leaves_the_metrics(database: Database) -> None:
     issue = GitLabIssue(created_at=at(2))
     closed, closing = issue.closed(at(3))
     moved = replace(closed, moved_to=9).event("update", at(3, "09:00:02"))
@@ -201,7 +203,7 @@ async def test_gitlab_an_issue_that_moved_to_another_project_leaves_the_metrics(
     assert await all_experiments(database) == {}
 
 
-async def test_gitlab_a_branch_removed_without_a_change_leaves_the_metrics(database: Database) -> None:
+async def test_on_gitlab_a_branch_removed_without_a_change_leaves_the_metrics(database: Database) -> None:
     await deliver(database, gitlab_push("exp/warm-cache", HEAD, at(2)))
     assert (await the_only(database, "branch:acme/app@exp/warm-cache")).idea_at == at(2)
     await deliver(database, gitlab_push("exp/warm-cache", "0" * 40, None))
@@ -228,7 +230,7 @@ async def test_no_answer_shows_the_account_of_a_fork(database: Database) -> None
     assert "jane-doe" not in told
 
 
-async def test_jira_a_deleted_ticket_leaves_the_metrics_and_rules_can_use_its_own_fields(database: Database) -> None:
+async def test_on_jira_a_deleted_ticket_leaves_the_metrics_and_rules_can_use_its_own_fields(database: Database) -> None:
     text = """
     trust_comments: [jira]
     rules:
@@ -246,7 +248,7 @@ async def test_jira_a_deleted_ticket_leaves_the_metrics_and_rules_can_use_its_ow
     assert await all_experiments(database) == {}
 
 
-async def test_gitlab_from_an_issue_to_a_deployment(database: Database) -> None:
+async def test_on_gitlab_a_story_goes_from_an_issue_to_a_deployment(database: Database) -> None:
     issue = GitLabIssue(created_at=at(2), labels=("experiment", "risk:bold"))
     opened = issue.opened()
     assigned = issue.assigned(at(2, "15:00:00"))
@@ -286,7 +288,7 @@ async def test_gitlab_from_an_issue_to_a_deployment(database: Database) -> None:
     [(circleci_workflow, "failed"), (buildkite_build, "failed"), (jenkins_build, "UNSTABLE")],
     ids=["CircleCI", "Buildkite", "Jenkins"],
 )
-async def test_runs_elsewhere_are_signals_of_the_change_that_their_commit_belongs_to(
+async def test_runs_of_another_tool_are_signals_of_the_change_that_their_commit_belongs_to(
     database: Database, build: type, failed: str
 ) -> None:
     issue = Issue(created_at=at(2))
@@ -301,7 +303,9 @@ async def test_runs_elsewhere_are_signals_of_the_change_that_their_commit_belong
 @pytest.mark.parametrize(
     "build", [circleci_workflow, buildkite_build, jenkins_build], ids=["CircleCI", "Buildkite", "Jenkins"]
 )
-async def test_a_run_elsewhere_is_a_signal_of_the_ticket_that_its_branch_names(database: Database, build: type) -> None:
+async def test_a_run_of_another_tool_is_a_signal_of_the_ticket_that_its_branch_names(
+    database: Database, build: type
+) -> None:
     ticket = Ticket(created_at=at(2))
     created = ticket.created()
     _, done = ticket.moved(DONE, at(4), "Done")
@@ -310,7 +314,7 @@ async def test_a_run_elsewhere_is_a_signal_of_the_ticket_that_its_branch_names(d
     assert instants(told) == (at(2), at(3), at(3), at(4), None, None)
 
 
-async def test_cloudevents_from_an_idea_to_a_shared_answer(database: Database) -> None:
+async def test_with_cloudevents_a_story_goes_from_an_idea_to_a_shared_answer(database: Database) -> None:
     subject = "key:warm-cache"
     await deliver(
         database,
@@ -341,7 +345,7 @@ async def test_cloudevents_from_an_idea_to_a_shared_answer(database: Database) -
     assert (told.outcome, told.failure_category) == (Outcome.FAILED, FailureCategory.INTELLIGENT)
 
 
-async def test_a_ticket_its_pull_request_and_its_runs_elsewhere_are_one_experiment(database: Database) -> None:
+async def test_a_ticket_its_pull_request_and_its_runs_in_different_tools_are_one_experiment(database: Database) -> None:
     """The idea is in Jira, the work and its classification in GitHub, and the runs in CircleCI."""
     ticket = Ticket(created_at=at(2, "08:15:00"), components=("Search",))
     created = ticket.created()
