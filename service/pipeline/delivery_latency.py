@@ -14,31 +14,32 @@ from service.telemetry import Telemetry
 
 _LIMIT = 10_000
 _PATIENCE_SECONDS = 2.0
-# Each query reads this far back again: a worker dates a verdict by its own clock, and commits it later.
+# Each query starts this long before the end of the previous query: a worker dates a verdict by its own clock, and
+# commits the verdict later.
 _OVERLAP = timedelta(seconds=10)
 
 _log = structlog.get_logger(__name__)
 
 
 class DeliveryLatency:
-    """Measures the latency of deliveries that are counted after the first call.
+    """Measures the latency of deliveries that are counted after the first call of `find_projected`.
 
-    A delivery is projected once none of the subjects that it names is dirty. Under a load above the limit, the latency
-    of some deliveries is not measured.
+    A delivery is projected once none of the subjects that it names is dirty. Under heavy load, the latency of some
+    deliveries is not measured.
     """
 
     def __init__(self, telemetry: Telemetry) -> None:
         self._telemetry = telemetry
         self._since: datetime | None = None
         self._seen: dict[UUID, datetime] = {}
-        """When each delivery was interpreted, for deliveries already read that were interpreted after `since`."""
+        """The time of interpretation of each delivery that is already read and was interpreted after `_since`."""
         self._unprojected: dict[UUID, datetime] = {}
         self._projected: list[datetime] = []
 
     async def find_projected(self, database: Database, now: datetime) -> None:
         """Find the deliveries that a snapshot taken after this call contains.
 
-        If PostgreSQL does not answer in time, the next call finds them.
+        If PostgreSQL does not answer in time, the next call finds these deliveries.
         """
         since = self._since = self._since or now
         try:

@@ -19,7 +19,7 @@ _OWN_GAUGES = ("_gcount", "_gsum")
 
 
 class Families(Collector):
-    """A collector that returns families that were computed before."""
+    """A collector that returns metric families that were computed earlier."""
 
     def __init__(self, families: Iterable[Metric]) -> None:
         self._families = tuple(families)
@@ -80,7 +80,7 @@ def _label(name: str, value: str) -> str:
     return f'{name}="{escape(value)}"'
 
 
-# Cached, because the same few values occur many times.
+# The numbers are cached, because the same few values occur many times.
 _number = lru_cache(1 << 12)(floatToGoString)
 
 
@@ -102,7 +102,7 @@ class Exposition:
         return self._written + more
 
     def gzipped(self, more: bytes) -> bytes:
-        """The metrics, followed by more lines, as one gzip member. Only the added lines are compressed now.
+        """The metrics, followed by more lines, as one gzip member. This call compresses only the added lines.
 
         A second member would be simpler, but httpx drops it silently and curl fails on it.
         """

@@ -117,7 +117,8 @@ async def _write_interpretations(
     try:
         return await _write_batch(connection, interpreted, write)
     except DatabaseRejected:
-        # PostgreSQL rejects a value of one delivery. Write each delivery alone, so that only the rejected one fails.
+        # PostgreSQL rejects a value of one delivery. Write each delivery alone, so that only the rejected delivery
+        # fails.
         recorded = [await _write_alone(connection, one, write) for one in interpreted]
         return Recorded(
             list(chain.from_iterable(one.interpreted for one in recorded)),
@@ -141,7 +142,8 @@ async def _write_alone(connection: Connection, interpreted: Interpreted, write: 
 
 
 async def _record_verdicts(connection: Connection, batch: Sequence[Interpreted], digest: str, now: datetime) -> None:
-    # Call this before recording events, which takes locks for which other workers wait until the transaction ends.
+    # Call this before recording events: recording takes locks, and other workers wait for them until the transaction
+    # ends.
     verdicts = [DeliveryVerdict(delivery.id, given.verdict, given.reason) for delivery, given in batch]
     await inbox.record_verdicts(connection, verdicts, digest, now)
 

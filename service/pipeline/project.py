@@ -1,4 +1,4 @@
-"""Project: compute ("fold") experiments anew from all events that are committed about them."""
+"""Project: compute ("fold") experiments anew from all committed events about them."""
 
 from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
@@ -28,7 +28,7 @@ Reclassified: TypeAlias = list[tuple[FailureCategory, FailureCategory]]
 async def project_dirty(
     database: Transactions, clock: Callable[[], datetime], telemetry: Telemetry | None = None
 ) -> int:
-    """Fold the experiments of the next dirty subjects, and return how many subjects there were.
+    """Fold the experiments of the next dirty subjects, and return the number of these subjects.
 
     A subject that is marked dirty again meanwhile stays dirty. If all subjects stay dirty, the result is 0, so that the
     caller waits before it retries. A subject that cannot be projected is postponed with its error, and does not stop

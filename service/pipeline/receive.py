@@ -25,13 +25,13 @@ from service.telemetry import Telemetry
 _log = structlog.get_logger(__name__)
 
 Stored = Literal["stored", "duplicate", "spooled"]
-"""The place of a delivery on disk: new in the inbox, already stored before, or new in the spool."""
+"""The result of storing a delivery: new in the inbox, a duplicate of a stored delivery, or new in the spool."""
 
-# While one writer waits for PostgreSQL to sync a batch to disk, the other writer sends one.
+# While one writer waits for PostgreSQL to sync a batch to disk, the other writer sends the next batch.
 _WRITERS = 2
 _BATCH = 256
 _BATCH_BYTES = 32 * 1024 * 1024
-# Backpressure: while deliveries of this size wait in memory, new ones are refused, and the senders retry later.
+# Backpressure: while deliveries of this total size wait in memory, new deliveries are refused, and their senders retry.
 _MAX_WAITING_BYTES = 64 * 1024 * 1024
 # GitHub and GitLab disconnect after ten seconds. By then, a delivery must be in the inbox or the spool, or be refused.
 _INBOX_SECONDS = 7.0
@@ -51,8 +51,8 @@ class DeliveryWriter:
     """Stores deliveries in the inbox, or in the spool while PostgreSQL is away.
 
     Args:
-        telemetry: shows how many deliveries the spool holds, and when each source last delivered.
-        spool: the disk buffer; without one, deliveries are refused while PostgreSQL is away.
+        telemetry: shows how many deliveries the spool contains, and when each source sent its last delivery.
+        spool: the disk buffer; without a disk buffer, deliveries are refused while PostgreSQL is away.
         spooling: whether new deliveries may go to the spool. Deliveries in the spool move to the inbox in any case.
         patience: seconds that PostgreSQL has to store a batch; the default is lower if deliveries may go to the spool.
     """
@@ -95,7 +95,8 @@ class DeliveryWriter:
         """Write the deliveries that have arrived, move the spool to the inbox if PostgreSQL answers, and end the tasks.
 
         Args:
-            patience: seconds for all of this; None for no limit. Storing a delivery that is not on disk by then fails.
+            patience: seconds for all of these steps; None for no limit. The request of each delivery that is not on
+                disk by then fails.
         """
         self._stopping = True
         self._arrived.set()
@@ -225,7 +226,7 @@ def _answer(waiting: _Waiting, new: set[UUID], where: Literal["stored", "spooled
     for delivery in waiting.deliveries:
         stored.append(where if delivery.id in new else "duplicate")
         new.discard(delivery.id)
-    # A client that disconnected has cancelled the future.
+    # If the client has disconnected, the future is already cancelled.
     if not waiting.stored.done():
         waiting.stored.set_result(stored)
 

@@ -7,18 +7,18 @@ from service.pipeline.surroundings import read_surroundings
 from service.storage import aliases, events, inbox
 from service.storage.database import Connection, Database
 
-# One scan of all events finds many subjects; each transaction deletes a few.
+# One scan of all events finds many subjects; each transaction deletes a few of them.
 _SCAN = 5000
 _BATCH = 100
 
 
 async def delete_bodies(database: Database, before: datetime) -> int:
-    """Delete the bodies of processed deliveries that were received before `before`, and return their number.
+    """Delete the bodies of processed deliveries received before `before`, and return the number of deleted bodies.
 
     The deliveries and their events stay. Each small batch is a separate transaction.
 
     Raises:
-        DatabaseUnavailable: some batches are done; the next call does the rest.
+        DatabaseUnavailable: some batches are committed; the next call deletes the remaining ones.
     """
     deleted = 0
     while True:
@@ -36,7 +36,7 @@ async def delete_unattached(database: Database, before: datetime) -> int:
     a separate transaction, so that transactions that record deliveries never wait long.
 
     Raises:
-        DatabaseUnavailable: some batches are done; the next call does the rest.
+        DatabaseUnavailable: some batches are committed; the next call deletes the remaining ones.
     """
     deleted, last = 0, ""
     while True:

@@ -38,11 +38,11 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class ExportedSnapshot:
-    """A snapshot ready to be served, with the metrics about itself.
+    """A snapshot that is ready to be served, with metrics about the snapshot itself.
 
     Attributes:
         taken_at: the moment of the snapshot.
-        took: how long it took to compute.
+        took: how long the snapshot took to compute.
         text, openmetrics: the metrics in both formats.
     """
 
@@ -53,7 +53,7 @@ class ExportedSnapshot:
 
     @classmethod
     def of(cls, snapshot: Snapshot, took: timedelta) -> "ExportedSnapshot":
-        """Compress a snapshot, which takes some time."""
+        """Compress a snapshot, which may take seconds: do not call this on the event loop."""
         about = Families(_about(snapshot, took))
         return cls(
             snapshot.taken_at,
@@ -82,7 +82,7 @@ def timestamp(now: datetime) -> Metric:
 
 
 class ExperimentCache:
-    """The experiments read for the last view, so that the next view reads only those that changed."""
+    """A cache of the experiments of the last view, so that the next view reads only experiments that changed."""
 
     def __init__(self) -> None:
         self._versions: dict[UUID, int] = {}
@@ -93,7 +93,8 @@ class ExperimentCache:
         """Read the view as of `now`: the projected experiments that its metrics need, and the exclusions.
 
         Args:
-            before: earlier moments to which the caller may move the view back; their experiments are read too.
+            before: earlier moments to which the caller may move the view back. The experiments of these moments are
+                read, too.
         """
         since = min((now, *before)) - max(window.length for window in terms.windows)
         needed: dict[UUID, int] = {}
@@ -127,19 +128,19 @@ class ExperimentCache:
 async def take_snapshot(
     database: Database, terms: Terms, clock: Callable[[], datetime], cache: ExperimentCache
 ) -> Snapshot:
-    """Take a snapshot of this moment, from the projected experiments.
+    """Take a snapshot of the metrics as of now, from the projected experiments.
 
     With many experiments, this blocks the event loop for seconds: call it in a separate process.
 
     Args:
-        clock: the time now, UTC.
+        clock: returns the current time in UTC.
 
     Raises:
         DatabaseUnavailable: the experiments cannot be read.
     """
     async with database.read_transaction() as connection:
         view = await cache.view(connection, terms, clock())
-    # Take the time after the read, so that it is later than every instant that was read.
+    # Take the view's time after the read, so that it is later than every instant that was read.
     view = view.at(clock())
     cache.warn_of_combined_teams(view.combined_teams, terms)
     return render(view)

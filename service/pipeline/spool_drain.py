@@ -27,7 +27,7 @@ class SpoolDrain:
     """Adds deliveries to the spool, and moves them to the inbox in a background task.
 
     Args:
-        telemetry: shows how many deliveries the spool holds, and when each source last delivered.
+        telemetry: shows how many deliveries the spool contains, and when each source sent its last delivery.
         patience: seconds to wait for an answer when checking whether PostgreSQL is back.
     """
 
@@ -47,7 +47,7 @@ class SpoolDrain:
         return self._outage
 
     def check_directory(self) -> None:
-        """Log a warning if the spool's directory cannot be used, before the first outage needs it."""
+        """Log a warning if the spool's directory cannot be used, so that an operator knows before the first outage."""
         try:
             self._spool.check_directory()
         except SpoolUnavailable as error:
@@ -86,16 +86,16 @@ class SpoolDrain:
         try:
             return set(await asyncio.to_thread(self._spool.add, deliveries))
         finally:
-            # Wake the task only after the write, because it reads the spool at once.
+            # Wake the task only after the write, because the task reads the spool at once.
             self._filled.set()
 
     async def show_pending(self) -> None:
-        """Show how many deliveries the spool holds."""
+        """Show how many deliveries the spool contains."""
         with suppress(SpoolUnavailable):
             self._telemetry.set_spool_pending(await asyncio.to_thread(self._spool.count))
 
     async def _drain(self) -> None:
-        """Move deliveries to the inbox, oldest first, whenever there are some and PostgreSQL answers."""
+        """Whenever the spool contains deliveries and PostgreSQL answers, move them to the inbox, the oldest first."""
         while True:
             await self._wait_until_filled()
             # Clear the flag before reading, so that a delivery added meanwhile is read in the next round.
@@ -111,7 +111,7 @@ class SpoolDrain:
                 self._filled.set()
 
     async def _wait_until_filled(self) -> None:
-        """Wait for deliveries of this process, and poll for those of another process that uses the same file."""
+        """Wait until this process adds deliveries, and poll for deliveries that another process adds to the file."""
         while not self._filled.is_set():
             with suppress(TimeoutError):
                 async with asyncio.timeout(_POLL_SECONDS):
@@ -120,7 +120,7 @@ class SpoolDrain:
                 return
 
     async def _try_move(self) -> int | None:
-        """Move the next deliveries, and return their number, or None if that failed."""
+        """Move the next deliveries, and return their number, or None if the move failed."""
         try:
             return await self._move()
         except (DatabaseError, SpoolUnavailable, TimeoutError) as error:
@@ -141,10 +141,10 @@ class SpoolDrain:
         stored = await abandon_after(_MOVE_SECONDS, self._store(oldest)) if oldest else []
         self._end_outage()
         if oldest:
-            # An earlier process may have received these deliveries, so this one has not recorded them yet.
+            # An earlier process may have received these deliveries, so this process may not have recorded them.
             for delivery in oldest:
                 self._telemetry.record_last_delivery(delivery.source, delivery.received_at)
-            # Remove the deliveries last: if the process is killed before, they move again and count as duplicates.
+            # Remove the deliveries last: after a kill, they are moved again, and the inbox ignores the duplicates.
             await asyncio.to_thread(self._spool.remove, stored)
         await self.show_pending()
         return len(oldest)
@@ -155,7 +155,7 @@ class SpoolDrain:
         self._outage = False
 
     async def _store(self, deliveries: Sequence[Delivery]) -> list[UUID]:
-        """Store deliveries in the inbox, quarantine those that it rejects, and return the ids of the others."""
+        """Store deliveries in the inbox, quarantine any that the inbox rejects, and return the ids of the others."""
         try:
             async with self._database.transaction() as connection:
                 await inbox.store(connection, deliveries)

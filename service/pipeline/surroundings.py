@@ -1,4 +1,4 @@
-"""Surroundings: everything committed about some subjects and about the subjects linked to them."""
+"""Surroundings: everything that is committed about some subjects and about the subjects linked to them."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -22,7 +22,7 @@ class Surroundings:
         marked: the subjects that are marked as experiments and not excluded.
         roots: the subjects, ancestors and descendants that are experiments.
         excluded: the subjects, ancestors and descendants that metrics exclude and that are evidence for no experiment.
-        events: the events of each of these subjects, and of each subject linked to them.
+        events: the events of the subjects, and of each subject that is linked to them.
     """
 
     names: frozenset[Ref]
@@ -47,7 +47,7 @@ class Surroundings:
         return fold(root, self.events[root], self._events_of(evidence), attempts)
 
     def with_events(self, root: Ref, events: Iterable[LifecycleEvent]) -> "Surroundings":
-        """The surroundings with further events of a root."""
+        """A copy of the surroundings with additional events of a root."""
         return replace(self, events={**self.events, root: [*self.events[root], *events]})
 
     def _events_of(self, subjects: Iterable[Ref]) -> list[LifecycleEvent]:

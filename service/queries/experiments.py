@@ -29,7 +29,7 @@ class ExperimentStatus:
         forgotten: whether the metrics count the experiment as open and without activity for too long.
         threshold: how long an experiment of the team may take before it is overdue.
         age: the time since the idea; None if the experiment is concluded or the idea lies in the future.
-        stages: the duration of each stage that is known.
+        stages: the duration of each stage whose duration is known.
     """
 
     experiment: Experiment
@@ -60,7 +60,7 @@ class ExperimentFilter:
     """The conditions that listed experiments must meet. None means no condition.
 
     Attributes:
-        ref: an id, or any name of an experiment or of evidence for it.
+        ref: an id, or any name of an experiment or of its evidence.
         team: the team's name in any case; `_none` for experiments without a team.
         since: the earliest time of the idea, inclusive.
         until: the latest time of the idea, exclusive.
@@ -118,7 +118,7 @@ async def _filters(connection: Connection, asked: ExperimentFilter, terms: Terms
 
 
 async def _named(connection: Connection, ref: str) -> tuple[list[UUID] | None, frozenset[Ref] | None]:
-    """The id, or else the possible roots of a reference: its subject, and the subjects for which that is evidence."""
+    """The id in `ref`, or else the possible roots: the subject in `ref`, and the subjects for which it is evidence."""
     try:
         return [UUID(ref)], None
     except ValueError:
@@ -138,13 +138,13 @@ def _late(asked: ExperimentFilter, terms: Terms, now: datetime) -> list[AgeFilte
         due = {team: now - length for team, length in terms.thresholds.items()}
         late.append(AgeFilter("idea_at", now - terms.threshold(""), due, asked.overdue))
     if asked.forgotten is not None:
-        # One tick more: an experiment is forgotten as soon as it has been quiet for exactly this long.
+        # Add one tick: an experiment is forgotten as soon as it has had no activity for exactly this long.
         late.append(AgeFilter("last_activity_at", now - terms.forgotten_after + _TICK, {}, asked.forgotten))
     return late
 
 
 async def find_experiment(database: Database, named: str, terms: Terms, now: datetime) -> ExperimentStatus:
-    """Look up the experiment with this id, or with this root under any of its names, as of `now`.
+    """Look up the experiment that has this id, or whose root has this old or new name, as of `now`.
 
     Raises:
         UnknownSubject: there is no such experiment; the message suggests what to try next.
@@ -165,10 +165,10 @@ async def find_experiment(database: Database, named: str, terms: Terms, now: dat
 
 
 def explain_absence(named: str, surroundings: Surroundings | None) -> str:
-    """Explain why there is no experiment with this name or id, and what to try next.
+    """Explain why there is no experiment with this name or id, and suggest what to try next.
 
     Args:
-        named: a reference if its surroundings are given, otherwise an id.
+        named: a reference if `surroundings` is given, otherwise an id.
     """
     if surroundings is None:
         return f"there is no experiment {named}; a renamed experiment has another id: look it up by its reference"
@@ -177,7 +177,7 @@ def explain_absence(named: str, surroundings: Surroundings | None) -> str:
     if subject in surroundings.roots:
         return f"{subject} is being processed; try again in a moment"
     if roots:
-        return f"{subject} is not an experiment itself, but evidence for {', '.join(roots)}: ask for that"
+        return f"{subject} is not an experiment itself, but evidence for {', '.join(roots)}: ask for that experiment"
     if subject in surroundings.events:
         return (
             f"{subject} is not an experiment now: GET /experiments/{named}/explain says why; "

@@ -1,4 +1,4 @@
-"""Explain: one subject with every event behind it, and every metric that counts it."""
+"""Explain one subject: show every event about the subject, and every metric that counts it."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -58,7 +58,7 @@ class Explanation:
         events: every event of the subject and of its evidence, in order of time.
         omissions: the parts of the experiment that metrics omit now, and why.
         samples: the metric samples that count the experiment now; empty if the subject is not an experiment.
-        excluded: why and since when metrics exclude the subject, if it was marked; None if they do not exclude it.
+        excluded: why and since when metrics exclude the marked subject; None otherwise.
     """
 
     subject: Ref
@@ -102,7 +102,7 @@ async def explain(database: Database, subject: Ref, terms: Terms, now: datetime)
                 origins.get((event.subject, event_id(event)), ()),
             )
             for event in sorted(found, key=lambda event: (event.occurred_at, event.subject, event_id(event)))
-            # Omit the declarations about a fork's branch: its URL and project name the owner, and no metric uses them.
+            # Omit the declarations about a fork's branch: they contain the owner's name, and no metric uses them.
             if (shown := _without_owner(event.subject, subjects)) == event.subject or not isinstance(event, Declaration)
         ],
         omissions=omissions(experiment, now) if experiment else (),
@@ -112,7 +112,7 @@ async def explain(database: Database, subject: Ref, terms: Terms, now: datetime)
 
 
 async def find_subject(database: Database, named: str) -> Ref:
-    """Find the root of the experiment with this id, or parse the reference.
+    """Find the root of the experiment whose id is `named`, or else parse `named` as a reference.
 
     Raises:
         UnknownSubject: no experiment has this id.

@@ -1,4 +1,4 @@
-"""External merge sort: collect text by its place in the output, and spill it to disk when memory is full."""
+"""External merge sort: collect text by its place in the output, and spill the text to disk when memory is full."""
 
 import struct
 from collections import defaultdict

@@ -26,17 +26,17 @@ from service.storage.database import Database
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNSETTLED = timedelta(hours=3)
 
-# Cached, because the same few values occur many times.
+# The numbers are cached, because the same few values occur many times.
 _number = lru_cache(4096)(floatToGoString)
 
 _Labels: TypeAlias = tuple[tuple[str, str], ...]
 
 Progress = Callable[[int, int], None]
-"""Called with the number of moments done, and the number of all moments."""
+"""A function that is called with the number of finished moments, and the number of all moments."""
 
 
 class TakenLabel(Exception):
-    """The metrics have this label already, so it cannot be added to every series; the message names it."""
+    """The metrics have this label already, so it cannot be added to every series; the message names the label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ async def read_history(database: Database) -> ExperimentHistory:
 
 
 def earliest_moment(history: ExperimentHistory, terms: Terms, now: datetime) -> datetime:
-    """The first moment with metrics: the time of the first idea, or the beginning of the widest window if later."""
+    """The first moment with metrics: the first idea, or the beginning of the widest window if that is later."""
     widest = now - max(window.length for window in terms.windows)
     first = min((experiment.idea_at for experiment in history.experiments), default=now)
     return max(first, widest)
@@ -75,7 +75,7 @@ def export_moments(since: datetime, until: datetime, step: timedelta, now: datet
     Args:
         since, until: the bounds of the moments, both inclusive.
         step: the time between two moments.
-        now: the time now, UTC.
+        now: the current time in UTC.
     """
     first, last = -((_EPOCH - since) // step), (min(until, now - _UNSETTLED) - _EPOCH) // step
     return [_EPOCH + number * step for number in range(first, last + 1)]
@@ -87,7 +87,7 @@ class Export:
 
     Attributes:
         terms: the current windows, thresholds and limits.
-        labels: labels to add to every series, such as those that a scrape adds.
+        labels: labels to add to every series, such as the labels that a scrape adds.
         progress: called after each moment.
     """
 
@@ -129,7 +129,7 @@ def view_as_of(today: View, then: datetime) -> View:
 
 def _as_of(measured: MeasuredExperiment, then: datetime) -> MeasuredExperiment | None:
     past = as_of(measured.experiment, then)
-    # Most experiments of a long history were concluded by then and have not changed since, so they are reused.
+    # Most experiments of a long history were concluded before `then` and have not changed since, so they are reused.
     return measured if past is measured.experiment else MeasuredExperiment.of(past) if past else None
 
 
@@ -165,7 +165,7 @@ class _Transcript:
                 yield lines
 
     def _locate(self, family: int, sample: Sample) -> tuple[Place, str]:
-        """The place of a sample's line, and the text of the series with which the line begins."""
+        """The place of a sample's line in the output, and the name and labels with which the line begins."""
         key = sample.name, tuple(sample.labels.items())
         located = self._series.get(key)
         if located is None:
@@ -181,6 +181,6 @@ class _Transcript:
         if taken := self._labels.keys() & sample.labels.keys():
             raise TakenLabel(f"the metrics have a label {min(taken)} of their own")
         labels = sorted({**self._labels, **sample.labels}.items())
-        # Prometheus treats an empty label like a missing one.
+        # Prometheus treats an empty label like a missing label.
         written = ",".join(f'{name}="{escape(value)}"' for name, value in labels if value)
         return f"{sample.name}{{{written}}}"

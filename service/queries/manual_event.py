@@ -43,7 +43,7 @@ class ManualEvent:
     """An event that a person adds.
 
     Attributes:
-        event: the type of the CloudEvent, after `dev.loopgauge.experiment.`.
+        event: the type of the CloudEvent, without the prefix `dev.loopgauge.experiment.`.
         occurred_at: when the event happened; None for the time of receipt.
         data: the data of the CloudEvent.
         key: the idempotency key. Two requests for one experiment with the same key record one event.
@@ -57,7 +57,7 @@ class ManualEvent:
 
 @dataclass(frozen=True, slots=True)
 class RecordedEvent:
-    """The delivery of a manual event, and whether it is new."""
+    """The delivery of a manual event, and whether the delivery is new."""
 
     delivery: UUID
     status: Literal["stored", "duplicate"]
@@ -66,7 +66,7 @@ class RecordedEvent:
 async def record_manual_event(
     database: Database, writer: DeliveryWriter, named: str, manual: ManualEvent, now: datetime
 ) -> RecordedEvent:
-    """Record an event of an experiment, or an event that proposes a new one, and return once the event is on disk.
+    """Record an event that changes or proposes an experiment, and return once the event is on disk.
 
     The event is checked for contradictions with committed events only, not with deliveries that are still pending.
 
@@ -86,7 +86,7 @@ async def record_manual_event(
         surroundings = await read_surroundings(connection, [subject])
         root = surroundings.canonical(subject)
         delivery = _delivery(root, manual, now)
-        # Look for a duplicate before the check, which would otherwise compare a repeated event with itself.
+        # Look for a duplicate first: the check for contradictions would otherwise compare a repeated event with itself.
         if await _is_duplicate(connection, delivery):
             return RecordedEvent(delivery.id, "duplicate")
     if why := _find_gap(manual):
@@ -120,7 +120,8 @@ def _delivery(root: Ref, manual: ManualEvent, now: datetime) -> Delivery:
         [envelope] = separate(headers, body, now)
     except InvalidEvent as error:
         raise InvalidEvent(_FIELDS.get(error.field, error.field.removeprefix("data.")), error.problem) from error
-    # The digest is kept longer than the body. It distinguishes a repeated request from another one with the same key.
+    # The digest is kept longer than the body. The digest distinguishes a repeated request from a different request with
+    # the same key.
     digest = f"sha-256=:{base64.b64encode(sha256(body).digest()).decode()}:"
     return Delivery(
         CloudEvents.name, CloudEvents.name, envelope.provider_id, {**envelope.headers, _DIGEST: digest}, body, now
@@ -147,7 +148,7 @@ def _check_plausible(surroundings: Surroundings, root: Ref, delivery: Delivery) 
 
 
 def _find_gap(manual: ManualEvent) -> str:
-    """Find what the event lacks, or return an empty string."""
+    """Say which data the event lacks, or return an empty string."""
     if manual.event == "classified" and "failure_category" not in manual.data:
         return "a classification needs failure_category: intelligent, basic or complex"
     if manual.event == "signalled" and "result" not in manual.data:

@@ -31,12 +31,12 @@ _Done = TypeVar("_Done")
 
 Clock = Callable[[], datetime]
 Progress = Callable[[int, int], None]
-"""Called with the number of deliveries done, and the number of all deliveries."""
+"""A function that is called with the number of finished deliveries, and the number of all deliveries."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayResult:
-    """The number of deliveries that a replay read, and the values before and after of each sample that changed."""
+    """The number of deliveries that a replay read, and the old and new value of each sample that changed."""
 
     deliveries: int
     changed: Mapping[str, tuple[float | None, float | None]]
@@ -49,7 +49,7 @@ class Replay:
     Attributes:
         rules: the current rules.
         terms: the windows, thresholds and limits of the metrics that are compared.
-        clock: the time now, UTC.
+        clock: returns the current time in UTC.
         progress: called after each batch.
     """
 
@@ -59,7 +59,7 @@ class Replay:
     progress: Progress
 
     async def run(self, database: Database, since: datetime | None = None) -> ReplayResult:
-        """Replay the deliveries received since a time, batch by batch, while live traffic goes on.
+        """Replay the deliveries received at `since` or later, batch by batch, while live traffic goes on.
 
         Each batch is a separate transaction, which is retried if PostgreSQL is away for a moment. Deliveries received
         after the start are not replayed.
@@ -79,7 +79,7 @@ class Replay:
             return await self._replay(copies, since)
 
     async def _replay(self, database: Transactions, since: datetime | None) -> ReplayResult:
-        # Project first, since changes that already wait for their projection are not changes by the replay.
+        # Project first: the replay must not report changes that were already waiting for their projection.
         await self._project(database)
         async with database.transaction() as connection:
             before = await ExperimentCache().view(connection, self.terms, self.clock())
@@ -129,6 +129,6 @@ async def _retry(database: Transactions, work: Callable[[], Awaitable[_Done]]) -
 
 
 def _changes(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, tuple[float | None, float | None]]:
-    """The values before and after of each sample that differs. None marks a missing sample."""
+    """The old and new value of each sample whose value differs. None stands for a missing sample."""
     names = sorted({*before, *after})
     return {name: (before.get(name), after.get(name)) for name in names if before.get(name) != after.get(name)}

@@ -22,9 +22,9 @@ class RetryResult:
 
     Attributes:
         delivery: the delivery's id.
-        status: *retried*: the delivery had failed, and is pending again; *pending*: it was already pending; *refused*
-            or *unknown*: it did not change.
-        detail: the status in words, and its reason.
+        status: *retried*: the delivery had failed, and is pending again; *pending*: the delivery was already pending;
+            *refused* or *unknown*: the delivery did not change.
+        detail: the status in words, and the reason for the status.
     """
 
     delivery: UUID
@@ -33,10 +33,10 @@ class RetryResult:
 
 
 async def retry_selected(database: Database, deliveries: Sequence[UUID]) -> list[RetryResult]:
-    """Requeue the failed ones among the deliveries, and return a result for each delivery.
+    """Requeue each of the deliveries that has failed, and return a result for every delivery.
 
     Raises:
-        DatabaseUnavailable: the batch that was being retried, and all batches after it, did not change.
+        DatabaseUnavailable: the deliveries of the current batch and of all later batches did not change.
     """
     retried: list[RetryResult] = []
     for start in range(0, len(deliveries), _BATCH):
@@ -55,7 +55,7 @@ async def retry_failed(
         since: only deliveries received at this time or later.
 
     Raises:
-        DatabaseUnavailable: deliveries without a result did not change.
+        DatabaseUnavailable: the deliveries for which there is no result did not change.
     """
     cursor = None
     while True:
@@ -91,7 +91,8 @@ def _not_retried(delivery: UUID, verdict_and_body: tuple[str | None, bool] | Non
         case None, _:
             return RetryResult(delivery, "pending", "it is pending already")
         case "failed", False:
-            return RetryResult(delivery, "refused", "its body is gone: it is older than LOOPGAUGE_RAW_RETENTION")
+            why = "its body is gone: the delivery is older than LOOPGAUGE_RAW_RETENTION"
+            return RetryResult(delivery, "refused", why)
         case "failed", True:
             return RetryResult(delivery, "refused", "a worker has just processed it, and it failed again")
         case verdict, _:

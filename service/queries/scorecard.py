@@ -30,12 +30,12 @@ class _CachedRows:
 
 
 class Scorecards:
-    """Compiles scorecards for any team and window, and caches the rows that they share.
+    """Compiles scorecards for any team and window, and caches the rows that scorecards of one window share.
 
     Args:
-        terms: the thresholds and limits of the metrics; each scorecard brings its own window.
-        clock: the time now, UTC.
-        lifetime: how long rows are cached, unless twice the time of computing them is longer.
+        terms: the thresholds and limits of the metrics; each scorecard has its own window.
+        clock: returns the current time in UTC.
+        lifetime: how long rows are cached; at least twice the time that it took to compute them.
     """
 
     def __init__(self, database: Database, terms: Terms, clock: Callable[[], datetime], lifetime: timedelta) -> None:
@@ -66,7 +66,7 @@ class Scorecards:
         return compile_scorecard(_row(team, rows.today.view, self._terms), rows.today, rows.before)
 
     async def _read(self, window: Window) -> _CachedRows:
-        # Read for the widest window so far: a narrower one must not evict experiments that the next call needs.
+        # Read for the widest window so far: a narrower window must not evict experiments that the next call needs.
         self._widest = max(self._widest, window.length)
         reach = replace(self._terms, windows=(Window("", self._widest),))
         try:
@@ -74,14 +74,15 @@ class Scorecards:
                 began = self._clock()
                 view = await self._cache.view(connection, reach, began, began - window.length)
         except Exception:
-            # Drop the cache: the next connection may reach a restored server, where equal versions mean other rows.
+            # Drop the cache: the next connection may reach a restored server, where a row of the same version may
+            # differ.
             self._cache = ExperimentCache()
             raise
-        # Take the time after the read, so that it is later than every instant that was read.
+        # Take the view's time after the read, so that it is later than every instant that was read.
         now = self._clock()
         view = View(view.experiments, replace(self._terms, windows=(window,)), now)
         today, before = Rows(view), Rows(view_as_of(view, now - window.length))
-        # Compute the populations that the rows of all teams share now, so that `ready` includes the time for them.
+        # Now compute the populations that the rows of all teams share, so that `ready` includes the time for this.
         compile_scorecard(ORGANISATION, today, before)
         ready = self._clock()
         return _CachedRows(today, before, until=ready + max(self._lifetime, 2 * (ready - began)))

@@ -1,4 +1,4 @@
-"""The backlog: measured in the background, so that a scrape never queries the database."""
+"""Measure the backlog in the background, so that a scrape never queries the database."""
 
 import asyncio
 from collections.abc import Callable, Collection
@@ -33,8 +33,8 @@ class BacklogMonitor:
 
     Args:
         sources: the sources whose deliveries this process receives.
-        interval: the time between two measurements; longer if a measurement takes long.
-        clock: the time now, UTC.
+        interval: the pause between two measurements; after a slow measurement, the pause is longer.
+        clock: returns the current time in UTC.
     """
 
     def __init__(
@@ -69,10 +69,10 @@ class BacklogMonitor:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def measure(self) -> None:
-        """Measure the backlog now. If that fails, its metrics have no value."""
+        """Measure the backlog now. If the measurement fails, the backlog's metrics have no value."""
         try:
             self._telemetry.set_backlog(await abandon_after(_PATIENCE_SECONDS, self._backlog()))
-        except Exception as error:  # noqa: BLE001 - the next attempt may succeed, whatever failed
+        except Exception as error:  # noqa: BLE001 - try again later, whatever the cause
             self._telemetry.set_backlog(None)
             unexpected = not isinstance(error, (DatabaseError, TimeoutError))
             _log.debug("backlog not measured", cause=str(error) or type(error).__name__, exc_info=unexpected)
@@ -101,7 +101,7 @@ class BacklogMonitor:
         while missing and pages < _PAGES and not self._ending.is_set():
             try:
                 page = await abandon_after(_PATIENCE_SECONDS, self._read_page(cursor))
-            except Exception as error:  # noqa: BLE001 - the next attempt may succeed, whatever failed
+            except Exception as error:  # noqa: BLE001 - try again later, whatever the cause
                 _log.debug("last deliveries not found", cause=str(error) or type(error).__name__)
                 await pause(_RETRY_SECONDS, self._ending)
                 continue

@@ -1,4 +1,4 @@
-"""The database while the process runs: an external server, or the embedded one, which is restarted if it is killed."""
+"""Open the process's database: an external server, or the embedded server, which is restarted when it is killed."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -39,7 +39,7 @@ async def run_embedded(data_dir: Path, tuning: Mapping[str, str] | None) -> Asyn
 
     Args:
         data_dir: the directory that contains the cluster.
-        tuning: PostgreSQL's own settings, which apply if it is not running yet.
+        tuning: PostgreSQL's own settings, which apply if the server is not running yet.
 
     Raises:
         EmbeddedUnavailable: the embedded server cannot run.
@@ -48,7 +48,7 @@ async def run_embedded(data_dir: Path, tuning: Mapping[str, str] | None) -> Asyn
     server = EmbeddedServer(data_dir, tuning)
     starting = asyncio.create_task(asyncio.to_thread(server.start))
     try:
-        # Shield the start: after a cancellation, wait for its end and then stop the server.
+        # Shield the start from a cancellation: the server can be stopped only after the start has finished.
         await asyncio.shield(starting)
         async with _supervise(server), _migrate(Database(server.url)) as database:
             yield database
@@ -107,7 +107,7 @@ async def _restart_when_killed(server: EmbeddedServer) -> None:
         _log.warning("the embedded PostgreSQL has stopped; starting it again")
         try:
             await asyncio.to_thread(server.restart)
-        except Exception as error:  # noqa: BLE001 - the next attempt may succeed, whatever failed
+        except Exception as error:  # noqa: BLE001 - try again later, whatever the cause
             _log.error("the embedded PostgreSQL cannot be started again", cause=str(error))
 
 

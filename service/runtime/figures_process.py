@@ -1,7 +1,7 @@
 """The figures process: a child process that computes snapshots and scorecards.
 
 A snapshot of many experiments takes a second of pure Python, which would block the service's event loop. The process
-caches the experiments that it has read, so the next computation reads only those that changed.
+caches the experiments that it has read, so the next computation reads only experiments that changed.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from service.storage.database import Database
 if TYPE_CHECKING:
     from service.queries.scorecard import Scorecards
 
-# Proxies give up on a request after about a minute.
+# Many proxies abandon a request after about a minute.
 _PATIENCE_SECONDS = 50.0
 # A process that takes longer counts as frozen.
 _LONGEST_SECONDS = 600.0
@@ -47,25 +47,25 @@ _Question: TypeAlias = _SnapshotQuestion | _ScorecardQuestion
 
 
 class _ScorecardAnswer(msgspec.Struct):
-    """The scorecard as JSON, or why this team has none."""
+    """The scorecard as JSON, or the reason why the team has no scorecard."""
 
     scorecard: bytes = b""
     unknown_team: str = ""
 
 
 class FiguresProcess:
-    """The service's side of the process.
+    """The service's handle to a figures process.
 
-    The first question starts the process. A while after the last scorecard, the process ends. It answers one question
-    at a time; a caller waits for its turn. The service has two such processes: one takes snapshots on the leader, the
-    other one compiles scorecards, so that no scorecard delays a snapshot.
+    The first question starts the process. The process answers one question at a time; each caller waits for its turn.
+    Some time after the last scorecard, the service ends the process. The service has two figures processes: one takes
+    snapshots while the service leads, and the other compiles scorecards, so that no scorecard delays a snapshot.
 
     Args:
         database: the database that contains the experiments.
         terms: the windows and thresholds of the metrics; each scorecard has its own window.
         log_level: the level of the process's logs, which go to the service's standard error.
         scorecard_lifetime: how long a scorecard is served before it is compiled again.
-        idle_seconds: seconds after the last scorecard until the process is ended.
+        idle_seconds: seconds from the last scorecard to the end of the process.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class FiguresProcess:
         self._idle: asyncio.Task[None] | None = None
 
     async def take_snapshot(self) -> Snapshot:
-        """Take a snapshot of this moment. Cancelling the call kills the process.
+        """Take a snapshot of the metrics as of now. Cancelling the call kills the process.
 
         Raises:
             DatabaseUnavailable: the experiments cannot be read.
@@ -93,7 +93,7 @@ class FiguresProcess:
             return await self._process.ask(_SnapshotQuestion(), Snapshot)
 
     async def compile_scorecard(self, team: str, window: Window) -> bytes:
-        """Compile a scorecard as JSON. If that takes too long, the call fails, but the work continues for later calls.
+        """Compile a scorecard as JSON. After a timeout, the call fails, but the work continues for later calls.
 
         Raises:
             UnknownTeam: no experiment belongs to this team.
@@ -139,7 +139,7 @@ class FiguresProcess:
 
 
 class _Figures:
-    """The child's side: answers questions, and caches the experiments that it has read."""
+    """The child's part of a figures process: answers questions, and caches the experiments that it has read."""
 
     def __init__(self, setup: _Setup) -> None:
         self._setup = setup
@@ -159,12 +159,13 @@ class _Figures:
         try:
             return await take_snapshot(self._database, self._setup.terms, _now, self._cache)
         except Exception:
-            # Drop the cache: the next connection may reach a restored server, where equal versions mean other rows.
+            # Drop the cache: the next connection may reach a restored server, where a row of the same version may
+            # differ.
             self._cache = ExperimentCache()
             raise
 
     async def _compile_scorecard(self, team: str, window: Window) -> _ScorecardAnswer:
-        # Imported here, so that the process that takes snapshots never loads pydantic.
+        # Import the module here, so that the process that takes snapshots never loads pydantic.
         from service.queries.scorecard import Scorecards  # noqa: PLC0415
 
         self._scorecards = self._scorecards or Scorecards(

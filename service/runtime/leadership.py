@@ -1,4 +1,4 @@
-"""Leadership: one worker at a time exports the metrics and applies the retention, under a lease that it renews.
+"""Leadership: the worker that has the lease exports the metrics and applies the retention.
 
 Fencing: the holder checks its lease against its own clock. A process that was frozen therefore does not lead when it
 resumes, whatever PostgreSQL answered before.
@@ -21,7 +21,8 @@ LENGTH_SECONDS = 8.0
 """The duration of a lease after each heartbeat. When a leader has died, the other processes wait this long.
 
 While PostgreSQL is away, the leader keeps extending its lease by this duration. Another process takes over the lease
-only after PostgreSQL has answered for this long. So the leader can renew its lease first when PostgreSQL is back.
+only after PostgreSQL has answered that process for this long. When PostgreSQL is back, the leader can therefore renew
+its lease first.
 """
 _HEARTBEAT_SECONDS = 2.0
 _PATIENCE_SECONDS = 2.0
@@ -31,7 +32,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Leadership:
-    """The part of one process in the leader election.
+    """One process's part in the leader election.
 
     Args:
         holder: an id that no other process has.
@@ -83,7 +84,7 @@ class Leadership:
             if self.leads:
                 # No other process can take the lease now, nor immediately after PostgreSQL is back.
                 self._until = began + LENGTH_SECONDS
-        except Exception as error:  # noqa: BLE001 - the next heartbeat may succeed, whatever failed
+        except Exception as error:  # noqa: BLE001 - retry at the next heartbeat, whatever the cause
             # Other processes may still reach PostgreSQL, so this process must not extend its lease.
             self._answering_since = inf
             unexpected = not isinstance(error, (DatabaseError, TimeoutError))
@@ -91,7 +92,7 @@ class Leadership:
         else:
             if holds and not self.leads:
                 self._term += 1
-            # PostgreSQL dates the renewal later than `began`, so counting from `began` is on the safe side.
+            # PostgreSQL dates the renewal later than `began`, so a lease counted from `began` never ends too late.
             self._until = began + LENGTH_SECONDS if holds else -inf
             self._answering_since = min(self._answering_since, self._clock())
 
@@ -104,7 +105,7 @@ class Leadership:
             _log.warning("the lease was not given up; the next leader waits until the lease expires", cause=str(error))
 
     async def _acquire(self, *, take_over: bool) -> bool:
-        # Use no transaction: a process that freezes inside one would keep the lease's row locked.
+        # Use no transaction: a process that freezes inside a transaction would keep the lease's row locked.
         async with self._database.autocommit() as connection:
             length = timedelta(seconds=LENGTH_SECONDS)
             return await leases.acquire(connection, _LEASE, self._holder, length, take_over=take_over)

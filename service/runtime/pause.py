@@ -1,4 +1,4 @@
-"""A pause that ends early."""
+"""A pause that an event can end early."""
 
 import asyncio
 from contextlib import suppress

@@ -1,23 +1,23 @@
 """The shutdown budget: how long each stage may take between SIGTERM and the end of the process.
 
-The stages run one after the other. Their sum is 8 + 1 + 1 + 4 + 6 + 1 + 1 + 5 = 27 seconds. That leaves a margin, since
-Kubernetes (as the chart configures it) and Compose kill the process after 30 seconds.
+The stages run one after the other. In all, they take at most 8 + 1 + 1 + 4 + 6 + 1 + 1 + 5 = 27 seconds. This leaves a
+margin, since Kubernetes (as the chart configures it) and Compose kill the process after 30 seconds.
 """
 
 DRAIN_SECONDS = 8
-"""To finish open requests. Without a disk buffer, a webhook request waits up to 7 seconds for PostgreSQL."""
+"""The time to finish open requests. Without a disk buffer, a webhook request waits up to 7 seconds for PostgreSQL."""
 MONITOR_SECONDS = 1
-"""To stop the backlog monitor, which only reads."""
+"""The time to stop the backlog monitor, which only reads."""
 STORE_SECONDS = 4
-"""To store the last batch of deliveries, and to move deliveries from the disk buffer to the inbox once more."""
+"""The time to store the last batch of deliveries, and to move the disk buffer's deliveries to the inbox once more."""
 WORK_SECONDS = 6
-"""To let the worker process pending deliveries and then give up the leader's lease."""
+"""The time to let the worker process pending deliveries and then give up the leader's lease."""
 CHILD_SECONDS = 1
-"""To end one figures process. It only reads, so killing it loses nothing."""
+"""The time to end one figures process. The process only reads, so killing it loses nothing."""
 DATABASE_SECONDS = 1
-"""To close the pooled connections."""
+"""The time to close the pooled connections."""
 EMBEDDED_SECONDS = 5
-"""To wait for the embedded PostgreSQL to stop. If it needs longer, it finishes after this process has ended."""
+"""The time to wait until the embedded PostgreSQL stops. A slower server stops after this process has ended."""
 
 TOTAL_SECONDS = (
     DRAIN_SECONDS

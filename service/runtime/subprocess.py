@@ -1,11 +1,11 @@
-"""A child process that answers questions, one after the other, and keeps its state between them.
+"""A child process that answers questions, one after the other, and keeps its state between questions.
 
 A thread of the service would hold Python's global interpreter lock, and every request would wait for that lock.
 `anyio.to_process` and `multiprocessing` do not fit: their workers notice the death of the parent only between
 questions, and a pool cannot tie a cache to one worker or end one worker alone.
 
-The child reads questions from its standard input, and ends when that closes. It therefore ends with its parent, even if
-the parent is killed.
+The child reads questions from its standard input, and ends when the standard input closes. The child therefore ends
+with its parent, even if the parent is killed.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from service.runtime import shutdown
 from service.storage.errors import DatabaseError, DatabaseUnavailable
 
 _LENGTH = struct.Struct(">Q")
-# Larger than any answer, so that asyncio never pauses the pipe while it reads an answer.
+# This buffer is larger than any answer, so that asyncio never pauses the pipe while it reads an answer.
 _PIPE_BYTES = 1 << 28
 # The child has a lower priority than the service when both need the processor.
 _NICENESS = 5
@@ -42,7 +42,7 @@ AnswerQuestion: TypeAlias = Callable[[msgspec.Raw], Awaitable[object]]
 
 
 class ChildProcessFailed(Exception):
-    """The process failed or ended. If it ended, the next question starts a new one."""
+    """The process failed or ended. If it ended, the next question starts a new process."""
 
 
 class _Answer(msgspec.Struct):
@@ -54,7 +54,7 @@ class _Answer(msgspec.Struct):
 
 
 class ChildProcess:
-    """The parent's side of a child process. Starts the process with the first question.
+    """The parent's handle to a child process. The first question starts the process.
 
     Args:
         program: the module that runs as the process; it calls `run_child`.
@@ -68,7 +68,7 @@ class ChildProcess:
         self._ending: set[asyncio.Task[None]] = set()
 
     async def ask(self, question: object, answer: type[_Answered]) -> _Answered:
-        """Ask one question at a time. Cancelling the call kills the process.
+        """Ask a question, and return the answer. Make one call at a time. Cancelling the call kills the process.
 
         Raises:
             DatabaseUnavailable: the child cannot read the database.
@@ -82,7 +82,7 @@ class ChildProcess:
             await self.close()
             raise ChildProcessFailed(f"the child process ended with status {process.returncode}") from error
         except BaseException:
-            # End the process: the answer to this question would otherwise be read as the answer to the next one.
+            # End the process: the answer to this question would otherwise be read as the answer to the next question.
             await self._end(patience=0)
             raise
         if answered.unavailable:
@@ -92,13 +92,13 @@ class ChildProcess:
         return msgspec.msgpack.decode(answered.content, type=answer)
 
     async def close(self) -> None:
-        """End the process, if it runs, and wait until each process that is being ended is gone."""
+        """End the process, if it runs. Wait until all processes that this object has started are gone."""
         await self._end(shutdown.CHILD_SECONDS)
 
     async def _end(self, patience: float) -> None:
         process, self._process = self._process, None
         if process is not None:
-            # A task of its own: a caller that is cancelled once more must not leave the process running.
+            # End the process in a separate task: a caller that is cancelled again must not leave the process running.
             ending = asyncio.create_task(_end(process, patience), name="end a child process")
             self._ending.add(ending)
             ending.add_done_callback(self._ending.discard)
@@ -153,13 +153,14 @@ def run_child(start: Callable[[msgspec.Raw], AnswerQuestion]) -> None:
     """Run the child: answer each question, until the standard input closes.
 
     Args:
-        start: takes the first message, and returns the function that answers; called on the event loop.
+        start: is called on the event loop with the first message, and returns the function that answers questions.
     """
-    # Terminals and service managers signal the whole process group. Ignore that: the parent ends this process in order.
+    # Terminals and service managers signal the whole process group. Ignore these signals: the parent ends this process
+    # in an orderly way.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     os.nice(_NICENESS)
-    # Reserve the standard output for answers, and redirect anything that is printed to the standard error.
+    # Reserve the standard output for answers. Printed text goes to the standard error instead.
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     # A garbage collection takes as long as computing an answer, so it runs between questions.
@@ -188,20 +189,20 @@ async def _answer(answer_question: AnswerQuestion, question: msgspec.Raw) -> _An
         return _Answer(msgspec.Raw(msgspec.msgpack.encode(await answer_question(question))))
     except DatabaseError as error:
         return _Answer(unavailable=str(error))
-    except Exception as error:  # noqa: BLE001 - the process survives a bug, and the parent reports it
+    except Exception as error:  # noqa: BLE001 - the process survives a bug, which the parent then reports
         _log.exception("a question could not be answered")
         return _Answer(failed=f"a fault in loopgauge: {type(error).__name__}")
 
 
 def _read_questions(messages: BinaryIO, put: Callable[[bytes], object]) -> None:
-    """Pass on each question. When the parent is gone, end the process at once, even during a computation."""
+    """Pass each question to `put`. When the parent is gone, end the process at once, even during a computation."""
     while (question := _read_message(messages)) is not None:
         put(question)
     os._exit(0)
 
 
 def _read_message(messages: BinaryIO) -> bytes | None:
-    """The next message, or None at the end."""
+    """The next message, or None at the end of the input."""
     head = messages.read(_LENGTH.size)
     if len(head) < _LENGTH.size:
         return None

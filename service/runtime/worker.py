@@ -1,4 +1,4 @@
-"""The background work: interpret, project, and, on the leader, refresh the snapshot and apply the retention."""
+"""The background work: interpret and project. On the leader, also refresh the snapshot and apply the retention."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -22,7 +22,7 @@ from service.storage.database import Database, abandon_after
 from service.storage.errors import DatabaseError
 from service.telemetry import Telemetry
 
-# Polling is cheap: one lookup in the index of pending deliveries.
+# Polling is cheap: each poll is one lookup in the index of pending deliveries.
 _IDLE_SECONDS = 0.2
 _DEBOUNCE_SECONDS = 0.1
 _RETRY_SECONDS = 0.5
@@ -30,19 +30,19 @@ _LONGEST_RETRY_SECONDS = 5.0
 _REFRESH_SPACING_SECONDS = 1.0
 _FIRST_RETAIN_SECONDS = 300.0
 _RETAIN_SECONDS = 3600.0
-# Longer than the timeout of any statement.
+# This limit is longer than the timeout of any statement.
 _STEP_SECONDS = 120.0
 _SNAPSHOT_SECONDS = 60.0
 
 _log = structlog.get_logger(__name__)
 
 Step: TypeAlias = Callable[[], Coroutine[Any, Any, int]]
-"""One batch of work; returns its size."""
+"""A function that does one batch of work, and returns the size of the batch."""
 
 
 def retry_seconds(failures: int) -> float:
     """The pause after this number of consecutive failures, with exponential backoff."""
-    doublings = min(failures - 1, 10)  # no overflow; the result is capped anyway
+    doublings = min(failures - 1, 10)  # avoids an overflow; the result is capped anyway
     return min(_RETRY_SECONDS * 2.0**doublings, _LONGEST_RETRY_SECONDS)
 
 
@@ -54,8 +54,8 @@ class Worker:
         figures: the process that computes the snapshots.
         raw_retention: how long the body of a processed delivery is kept.
         evidence_retention: how long evidence that belongs to no experiment is kept.
-        interval: the greatest age of the snapshot; a change refreshes it sooner.
-        clock: the time now, UTC.
+        interval: the greatest age of the snapshot; after a change, a new snapshot is taken sooner.
+        clock: returns the current time in UTC.
     """
 
     def __init__(
@@ -103,7 +103,10 @@ class Worker:
         ]
 
     async def stop(self) -> None:
-        """Process pending work within the shutdown budget, and end the tasks. The rest is left to the next worker."""
+        """Process pending work within the shutdown budget, and end the tasks.
+
+        Another worker does the work that remains.
+        """
         self._stopping.set()
         self._changed.set()
         try:
@@ -162,7 +165,7 @@ class Worker:
         return min(max(_REFRESH_SPACING_SECONDS, 2 * took), self._interval.total_seconds())
 
     async def _retain(self) -> None:
-        # Wait first: a process that restarts often would otherwise scan all events each time.
+        # Wait first: a process that restarts often would otherwise scan all events after each start.
         await self._pause(_FIRST_RETAIN_SECONDS)
         while not self._stopping.is_set():
             if self._leadership.leads:
@@ -197,14 +200,14 @@ class Worker:
         return 1
 
     def _follow_term(self) -> None:
-        """Drop the snapshot and the latencies of the previous term if a new one has begun."""
+        """Drop the snapshot and the latencies of the previous term if a new term has begun."""
         if self._term != self._leadership.term:
             self._term = self._leadership.term
             self._snapshot = None
             self._latency = DeliveryLatency(self._telemetry)
 
     async def _attempt(self, step: Step, patience: float | None = None) -> int | None:
-        """Run one step, and return its result, or None if it failed. The work then stays, and is retried."""
+        """Run one step, and return its result, or None if the step failed. The work of a failed step is retried."""
         patience = patience or _STEP_SECONDS
         try:
             # Limit the time, since a connection may be lost without an error.

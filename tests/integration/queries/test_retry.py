@@ -93,7 +93,7 @@ async def test_a_delivery_that_cannot_be_retried_does_not_change_and_the_reason_
     assert [one.detail for one in retried] == [
         "it is counted, and only failed deliveries are retried; use loopgauge replay",
         "it is ignored, and only failed deliveries are retried; use loopgauge replay",
-        "its body is gone: it is older than LOOPGAUGE_RAW_RETENTION",
+        "its body is gone: the delivery is older than LOOPGAUGE_RAW_RETENTION",
         "it is pending already",
         f"there is no delivery {UNKNOWN}",
     ]
