@@ -1,6 +1,6 @@
 """The metrics about experiments. Each file covers one topic; each metric has one pure function.
 
-The function takes a `View`. Its name is the metric's name without the prefix `loopgauge_`.
+Each function takes a `View`. The name of a function is the metric's name without the prefix `loopgauge_`.
 """
 
 from collections.abc import Callable, Iterable, Sequence

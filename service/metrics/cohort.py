@@ -1,4 +1,4 @@
-"""Experiments as metrics read them, and cohorts: the groups of experiments that one row of a metric covers."""
+"""Experiments with the durations of their stages, and cohorts: groups of experiments that metrics describe."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -24,13 +24,14 @@ _ZERO = timedelta(0)
 class MeasuredExperiment:
     """An experiment with the durations of its stages.
 
-    It copies the fields that metrics read from every experiment. One attribute lookup instead of two makes computing
-    all metrics 17 % faster.
+    The object copies the fields that metrics read from every experiment. Reading a copy takes one attribute lookup
+    instead of two, which makes the computation of all metrics 17 % faster.
 
     Attributes:
         latest_instant: the latest of the experiment's times.
-        stage_seconds: the duration of each of `STAGES`, in seconds; None when it is not known.
-        title_key: the normalised title, equal for titles that differ only in spelling; empty without a title.
+        stage_seconds: the duration of each of `STAGES`, in seconds; None if it is not known.
+        title_key: the normalised title. Titles that differ only in case, spacing or punctuation have equal keys; an
+            experiment without a title has an empty key.
         has_negative_stage: whether a stage ends before it begins.
     """
 
@@ -77,12 +78,12 @@ class MeasuredExperiment:
         )
 
     def seconds(self, stage: Stage) -> float | None:
-        """The duration of a stage in seconds, or None when it is not known."""
+        """The duration of a stage in seconds, or None if it is not known."""
         return self.stage_seconds[_INDEX[stage]]
 
 
 Measure: TypeAlias = Callable[[Sequence[MeasuredExperiment], datetime], list[float]]
-"""Computes durations in seconds as of a given time, in any order. Experiments with an unknown duration have none."""
+"""A function that returns durations in seconds, as of a time and in any order. It omits unknown durations."""
 
 
 def _stage_duration(index: int) -> Measure:
@@ -97,24 +98,24 @@ def _age(experiments: Sequence[MeasuredExperiment], now: datetime) -> list[float
 
 
 def _time_without_answer(experiments: Sequence[MeasuredExperiment], now: datetime) -> list[float]:
-    """For each experiment without an answer, the time from its idea until now, or until it was abandoned."""
+    """For each experiment without an answer, the seconds from its idea until it was abandoned, or until now if open."""
     unanswered = (experiment for experiment in experiments if not experiment.answered)
     spans = (((one.concluded_at or now) - one.idea_at).total_seconds() for one in unanswered)
     return [seconds for seconds in spans if seconds >= 0]
 
 
 Instants: TypeAlias = Callable[[Sequence[MeasuredExperiment]], list[datetime]]
-"""Reads one time from each experiment, in any order. Experiments for which the time is unknown have none."""
+"""A function that returns a time of each experiment, in any order. It omits unknown times."""
 
 _OUTCOME, _CATEGORY, _RISK, _STATE = map(attrgetter, ("outcome", "failure_category", "risk", "experiment.state"))
 
 
 class Cohort:
-    """The experiments of one population in one team and one window.
+    """The experiments of one population in one row and one window.
 
     Aggregates are incremental and memoised. A cohort can contain smaller cohorts: a window contains the next shorter
-    window, and the organisation contains its teams. An aggregate merges the aggregates of these parts and processes
-    only the remaining experiments. `sorted` merges runs that are already in order in linear time.
+    window, and the organisation contains its teams. To compute an aggregate, a cohort merges the aggregates of these
+    parts and processes only its remaining experiments. Parts that are in order are merged by `sorted` in linear time.
 
     Args:
         team: the label value of the row; `ORGANISATION` for all experiments.
@@ -151,7 +152,7 @@ class Cohort:
         return [*chain.from_iterable(part.experiments for part in self.parts), *self._rest]
 
     def ordered(self, measure: Measure) -> Sequence[float]:
-        """The durations that a measure returns, in ascending order."""
+        """The durations that `measure` returns for the experiments, in ascending order."""
         if measure not in self._ordered:
             parts = (part.ordered(measure) for part in self.parts)
             self._ordered[measure] = sorted(chain(*parts, measure(self._rest, self._now)))
@@ -167,17 +168,17 @@ class Cohort:
 
     @property
     def outcomes(self) -> Counter[Outcome | None]:
-        """The number of experiments by outcome; None for open ones."""
+        """The number of experiments by outcome. The key None counts open experiments."""
         return self.tally(_OUTCOME)
 
     @property
     def failures(self) -> Counter[FailureCategory | None]:
-        """The number of experiments by failure category; None for those that did not fail."""
+        """The number of experiments by failure category. The key None counts experiments that did not fail."""
         return self.tally(_CATEGORY)
 
     @property
     def risks(self) -> Counter[Risk | None]:
-        """The number of experiments by risk; None for those without a declared risk."""
+        """The number of experiments by risk. The key None counts experiments without a declared risk."""
         return self.tally(_RISK)
 
     @property
@@ -195,7 +196,7 @@ class Cohort:
         return self._tallies[attribute]
 
     def latest(self, instants: Instants) -> datetime | None:
-        """The latest of the times that `instants` returns, or None if it returns none."""
+        """The latest time that `instants` returns for the experiments, or None if it returns no time."""
         of_parts = [latest for part in self.parts if (latest := part.latest(instants)) is not None]
         return max(chain(of_parts, instants(self._rest)), default=None)
 
@@ -204,7 +205,7 @@ class Cohort:
         """The survival curve of the time from idea to answer, and the size of its sample.
 
         Unanswered experiments are censored: an open one as of now, an abandoned one at its conclusion. The
-        sample omits an experiment that ends before its idea, because one of its clocks was wrong.
+        sample omits an experiment that ends before its idea, because the clock of a sender was wrong.
         """
         answered, censored = self.durations("idea_to_answer"), self.ordered(_time_without_answer)
         return kaplan_meier(answered, censored), len(answered) + len(censored)

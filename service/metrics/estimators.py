@@ -18,8 +18,8 @@ BUCKETS = (
 QUANTILES = (0.5, 0.75, 0.9)
 """The published quantiles."""
 
-# An upper bound on the rounding error of a product of many factors. With n experiments, shares differ by about 1/n,
-# which is far more.
+# An upper bound on the rounding error of a share, which is a product of many factors. With n experiments, two different
+# shares are about 1/n apart, which is far more than this bound.
 _ROUNDING = 1e-9
 
 
@@ -31,7 +31,7 @@ def quantile(ordered: Sequence[float], q: float) -> float:
 
     Args:
         ordered: the sample in ascending order; at least one value.
-        q: between 0 and 1.
+        q: the quantile to compute, between 0 and 1.
     """
     position = q * (len(ordered) - 1)
     below = floor(position)
@@ -62,18 +62,19 @@ def histogram(ordered: Sequence[float]) -> Histogram:
 
 @dataclass(frozen=True, slots=True)
 class Survival:
-    """The estimated share of experiments that are still without an answer after a time.
+    """A survival curve S(t): the estimated share of experiments that have no answer by time t after their idea.
 
     Attributes:
         times: the durations of the answers in seconds, in ascending order, with repetitions.
-        shares: the value of S(t) from each of `times` until the next one; if times are equal, the last one's value.
+        shares: for each of `times`, the value of S(t) from that time until the next; among equal times, the value of
+            the last one applies.
     """
 
     times: Sequence[float]
     shares: Sequence[float]
 
     def after(self, seconds: float) -> float:
-        """S(t): the estimated share of experiments that take longer than this."""
+        """S(t): the estimated share of experiments that take longer than t = `seconds`."""
         answers = bisect_right(self.times, seconds)
         return self.shares[answers - 1] if answers else 1.0
 
@@ -86,9 +87,9 @@ class Survival:
 def kaplan_meier(answered: Iterable[float], censored: Iterable[float]) -> Survival:
     """The product-limit estimate of the time to an answer, from right-censored observations.
 
-    An experiment censored at the same time as another is answered still counts as at risk at that time. This is the
-    estimator of E. L. Kaplan and P. Meier, "Nonparametric Estimation from Incomplete Observations", Journal of the
-    American Statistical Association 53 (1958).
+    If an answer and a censored observation have equal times, the censored experiment counts as at risk at that time.
+    This is the estimator of E. L. Kaplan and P. Meier, "Nonparametric Estimation from Incomplete Observations", Journal
+    of the American Statistical Association 53 (1958).
 
     Args:
         answered: the durations of the answered experiments, in seconds.
@@ -98,6 +99,6 @@ def kaplan_meier(answered: Iterable[float], censored: Iterable[float]) -> Surviv
     unanswered = sorted(censored)
     censored_before = map(bisect_left, repeat(unanswered), times)
     at_risk = [len(times) + len(unanswered) - gone for gone in map(add, count(), censored_before)]
-    # If k answers tie among n at risk, their factors multiply to (n - k) / n, so ties need no special case.
+    # If k of n experiments at risk have equal times, their factors multiply to (n - k) / n: ties need no special case.
     shares = accumulate([1 - 1 / size for size in at_risk], mul)
     return Survival(times, list(shares))

@@ -13,7 +13,7 @@ from service.metrics.view import View
 KNOWN = ("future", "negative_duration", "unmarked", "duplicate", "deleted", "moved", "stated")
 """The reasons that loopgauge itself gives."""
 OTHER_REASONS = "_other"
-"""The label value that combines the rules file's remaining reasons, those without a row of their own."""
+"""The label value of the row that combines those reasons of the rules file that have no row of their own."""
 _MOST_NAMES = 20
 _LONGEST_NAME = 100
 
@@ -22,7 +22,7 @@ def minimum_sample(view: View) -> Iterable[Metric]:
     """The minimum sample. Alerts and panels that compute ratios from counts need it."""
     yield GaugeMetricFamily(
         "loopgauge_minimum_sample",
-        "The fewest experiments on which a ratio or quantile is published.",
+        "The fewest experiments for which a ratio or quantile is published.",
         value=view.terms.min_sample,
     )
 
@@ -37,8 +37,8 @@ def excluded(view: View) -> Iterable[Metric]:
     """
     family = GaugeMetricFamily(
         "loopgauge_excluded",
-        "Experiments excluded from metrics in the window, by reason. Every window includes those that have a time in "
-        "the future.",
+        "Experiments excluded from metrics in the window, by reason. Every window includes the experiments that have "
+        "a time in the future.",
         labels=["reason", "window"],
     )
     reasons, has_others = _reasons_with_rows(view)
@@ -55,7 +55,7 @@ def excluded(view: View) -> Iterable[Metric]:
 def _reasons_with_rows(view: View) -> tuple[list[str], bool]:
     """The rules file's most frequent reasons in the longest window, and whether there are further reasons.
 
-    The reasons are in alphabetical order. Reserved names, which begin with `_`, and long texts get no row.
+    The reasons are in alphabetical order. A reason that begins with `_`, or is long, gets no row of its own.
     """
     longest = max(window.length for window in view.terms.windows)
     counts = {reason: count for reason, count in _count_exclusions(view, longest).items() if reason not in KNOWN}

@@ -29,8 +29,8 @@ def stage_quantile_seconds(view: View) -> Iterable[Metric]:
     """Exact quantiles of each stage of the experiments answered in each window."""
     family = GaugeMetricFamily(
         "loopgauge_stage_quantile_seconds",
-        "Exact quantile q of the duration of the stage, over the experiments answered in the window for which that "
-        "duration is known; absent below the minimum sample.",
+        "Exact quantile q of the duration of the stage, over the experiments that were answered in the window and "
+        "whose duration of the stage is known; absent below the minimum sample.",
         labels=["team", "stage", "window", "q"],
     )
     for cohort in view.answered:
@@ -43,10 +43,10 @@ def stage_quantile_seconds(view: View) -> Iterable[Metric]:
 
 
 def stage_samples(view: View) -> Iterable[Metric]:
-    """Experiments answered in each window for which the duration of a stage is known, zero-filled."""
+    """The number of experiments answered in each window whose duration of a stage is known, zero-filled."""
     family = GaugeMetricFamily(
         "loopgauge_stage_samples",
-        "Experiments answered in the window for which the duration of the stage is known.",
+        "Experiments that were answered in the window and whose duration of the stage is known.",
         labels=["team", "stage", "window"],
     )
     for cohort in without_organisation(view.answered):
@@ -59,8 +59,8 @@ def answered_within_threshold_ratio(view: View) -> Iterable[Metric]:
     """The share of answers in each window that arrived within their team's threshold."""
     family = GaugeMetricFamily(
         "loopgauge_answered_within_threshold_ratio",
-        "Share of the experiments answered in the window whose time from idea to answer is within their team's "
-        "threshold; absent below the minimum sample.",
+        "Share of the answers in the window that came within their team's threshold for the time from idea to answer; "
+        "absent below the minimum sample.",
         labels=["team", "window"],
     )
     for cohort in view.answered:

@@ -34,7 +34,7 @@ def experiments_in_flight(view: View) -> Iterable[Metric]:
 
 
 def experiment_age_seconds(view: View) -> Iterable[Metric]:
-    """A gauge histogram of the time since the idea of open experiments."""
+    """A gauge histogram of the age of open experiments: the time since their idea."""
     family = GaugeHistogramMetricFamily(
         "loopgauge_experiment_age_seconds",
         "Age of the open experiments: time since the idea.",
@@ -73,7 +73,7 @@ def experiments_forgotten(view: View) -> Iterable[Metric]:
 def experiment_overdue_age_seconds(view: View) -> Iterable[Metric]:
     """The age of the most overdue experiments of all teams, the most overdue first.
 
-    There are at most 20, to bound the number of series.
+    At most 20 experiments are exported, to bound the number of series.
     """
     family = GaugeMetricFamily(
         "loopgauge_experiment_overdue_age_seconds",
@@ -92,7 +92,7 @@ def experiment_overdue_age_seconds(view: View) -> Iterable[Metric]:
 
 
 def oldest_open_idea_timestamp_seconds(view: View) -> Iterable[Metric]:
-    """The Unix time of the earliest open idea; absent if no experiment is open."""
+    """The Unix time of the idea of the oldest open experiment; absent if no experiment is open."""
     family = GaugeMetricFamily(
         "loopgauge_oldest_open_idea_timestamp_seconds",
         "Time at which the oldest open experiment was proposed.",
@@ -106,10 +106,10 @@ def oldest_open_idea_timestamp_seconds(view: View) -> Iterable[Metric]:
 
 
 def _due(experiment: Experiment, terms: Terms) -> tuple[datetime, Ref]:
-    """The deadline of an experiment; the root breaks ties."""
+    """The deadline of an experiment, and its root, so that equal deadlines have an order too."""
     return experiment.idea_at + terms.threshold(experiment.team), experiment.root
 
 
 def _safe_address(url: str) -> str:
-    """The address if a dashboard may link to it, else an empty text: a `javascript:` address would run a script."""
+    """The address if a dashboard may link to it, else an empty text. A `javascript:` address would run a script."""
     return url if _WEB_ADDRESS.fullmatch(url) else ""

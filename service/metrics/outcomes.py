@@ -66,7 +66,7 @@ def abandoned_ratio(view: View) -> Iterable[Metric]:
 
 
 def last_answer_timestamp_seconds(view: View) -> Iterable[Metric]:
-    """The Unix time of the last answer; absent before the first one."""
+    """The Unix time of the last answer; absent before the first answer."""
     family = GaugeMetricFamily(
         "loopgauge_last_answer_timestamp_seconds",
         "Time at which an experiment was last answered.",

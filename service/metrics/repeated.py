@@ -24,13 +24,14 @@ def repeated_experiments(view: View) -> Iterable[Metric]:
     """Ideas that started again in each window, zero-filled.
 
     An idea repeats an earlier experiment if it has the same title, even in another team, or if a change or item that
-    serves the earlier experiment restarts it. The earlier experiment must be concluded or forgotten by then.
+    serves the earlier experiment restarts it. When the idea starts again, the earlier experiment must already be
+    concluded or forgotten.
     """
     family = GaugeMetricFamily(
         "loopgauge_repeated_experiments",
-        "How often an idea started again in the window after its experiment was concluded or forgotten: as a new "
-        "experiment with the same title, or by a marked change or item that links to the earlier experiment. Such "
-        "a link proposes no new experiment, so this is not a subset of experiments_proposed.",
+        "How often an idea started again in the window, after its experiment was concluded or forgotten: as a new "
+        "experiment with the same title, or with a marked change or item that links to the earlier experiment. A "
+        "link proposes no new experiment, so repeated experiments are not a subset of experiments_proposed.",
         labels=["team", "window"],
     )
     repeats = repeats_by_row(view)
@@ -55,8 +56,8 @@ def count_repeats(repeats: Iterable[datetime], window: Window, now: datetime) ->
 
 
 def _same_title(view: View) -> Iterator[_Repeat]:
-    """Each experiment that began after another with the same title was over, and the time at which it began."""
-    # Most titles are unique, so grouping only the others saves time.
+    """Each experiment whose idea came after an experiment with the same title was over, and the time of that idea."""
+    # Most titles are unique. To save time, group only the experiments whose title occurs more than once.
     counts = Counter(map(_TITLE, view.present))
     repeated = {title for title, count in counts.items() if count > 1 and title}
     by_title: defaultdict[str, list[MeasuredExperiment]] = defaultdict(list)
@@ -84,7 +85,7 @@ def _over_at(experiment: Experiment, forgotten_after: timedelta) -> datetime:
 
 
 def _restarted(view: View) -> Iterator[_Repeat]:
-    """Each restart of a concluded or forgotten experiment by a subject that serves it."""
+    """Each restart of a concluded or forgotten experiment by a subject that serves the experiment."""
     for experiment in view.present:
         for restart in experiment.restarts:
             if restart.concluded or restart.quiet >= view.terms.forgotten_after:

@@ -29,11 +29,11 @@ def experiments_proposed(view: View) -> Iterable[Metric]:
 
 
 def pickup_quantile_seconds(view: View) -> Iterable[Metric]:
-    """Exact quantiles of the wait before start, by risk, over the ideas of each window that have started."""
+    """Exact quantiles of the wait before start, by risk, over started experiments proposed in each window."""
     family = GaugeMetricFamily(
         "loopgauge_pickup_quantile_seconds",
-        "Exact quantile q of the wait before start, by risk, over the experiments proposed in the window that have "
-        "started; absent below the minimum sample.",
+        "Exact quantile q of the wait before start, by risk, over the experiments that were proposed in the window "
+        "and have started; absent below the minimum sample.",
         labels=["team", "risk", "window", "q"],
     )
     for cohort in view.proposed:
@@ -47,7 +47,7 @@ def pickup_quantile_seconds(view: View) -> Iterable[Metric]:
 
 
 def waits_before_start(proposed: Cohort, risk: Risk | None) -> Sequence[float]:
-    """The times from idea to start, in seconds and ascending, of the started ideas with this declared risk."""
+    """The times from idea to start of started experiments with this declared risk, in seconds, ascending."""
     return proposed.ordered(_WAITS[risk])
 
 

@@ -12,7 +12,7 @@ from service.metrics.view import View, without_organisation
 
 
 def last_failure_shared_timestamp_seconds(view: View) -> Iterable[Metric]:
-    """The Unix time at which a failed experiment was last shared; absent before the first one."""
+    """The Unix time at which a failed experiment was last shared; absent if none was ever shared."""
     family = GaugeMetricFamily(
         "loopgauge_last_failure_shared_timestamp_seconds",
         "Time at which the learning from a failed experiment was last shared.",
@@ -37,7 +37,7 @@ def learnings_shared(view: View) -> Iterable[Metric]:
 
 
 def last_failure_shared(cohort: Cohort) -> datetime | None:
-    """The time at which a failed experiment of the cohort was last shared, or None if none was."""
+    """The time at which a failed experiment of the cohort was last shared, or None if none was ever shared."""
     return cohort.latest(_failure_shared_at)
 
 

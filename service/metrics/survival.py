@@ -1,4 +1,4 @@
-"""The time from idea to answer, including experiments that have no answer yet: Kaplan-Meier estimates."""
+"""Kaplan-Meier estimates of the time from idea to answer, which include experiments without an answer."""
 
 from collections.abc import Iterable
 
@@ -45,6 +45,6 @@ def survival_answered_by_threshold_ratio(view: View) -> Iterable[Metric]:
 
 
 def answered_by_threshold(proposed: Cohort, terms: Terms) -> float:
-    """The estimated share of the experiments that are answered within the threshold of the row."""
+    """The estimated share of experiments that are answered within the row's threshold."""
     curve, _ = proposed.survival
     return 1 - curve.after(terms.threshold(proposed.team).total_seconds())

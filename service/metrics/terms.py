@@ -27,8 +27,8 @@ class Terms:
         thresholds: the longest acceptable time from idea to answer, by team; the key `default` applies to all other
             teams.
         forgotten_after: the time without activity after which an open experiment is forgotten.
-        min_sample: the fewest experiments on which a ratio or quantile is published; at least 1.
-        max_teams: how many teams have rows of their own.
+        min_sample: the fewest experiments for which a ratio or quantile is published; at least 1.
+        max_teams: the maximum number of teams that have rows of their own.
     """
 
     windows: tuple[Window, ...]

@@ -28,7 +28,7 @@ ORGANISATION = "_org"
 """The row of all experiments, in metrics that cannot be summed over teams."""
 
 Cohorts: TypeAlias = Sequence[Cohort]
-"""The cohorts of a population. Each window has its teams' cohorts in alphabetical order, then the organisation's."""
+"""The cohorts of a population: for each window, the teams' in alphabetical order, then the organisation's."""
 
 _Rows: TypeAlias = Mapping[str, Sequence[MeasuredExperiment]]
 _Slices: TypeAlias = Mapping[str, Sequence[Sequence[MeasuredExperiment]]]
@@ -38,10 +38,10 @@ class View:
     """The experiments as of one time, and the settings for their metrics. Each population is computed on first use.
 
     Args:
-        experiments: all experiments that a metric as of `now` needs; others may be missing.
+        experiments: the experiments; those that no metric as of `now` needs may be omitted.
         terms: the operator's settings.
         now: the time as of which metrics are computed.
-        exclusions: the exclusions of subjects from metrics; at least all that began in the longest window.
+        exclusions: the exclusions of subjects; those that began before the longest window may be omitted.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class View:
         return View(self.experiments, self.terms, now, self.exclusions)
 
     def is_enough(self, sample: int) -> bool:
-        """Whether a sample of this size is large enough to publish a ratio or quantile."""
+        """Whether a sample of this size is large enough for a ratio or quantile to be published."""
         return sample >= self.terms.min_sample
 
     @cached_property
@@ -89,7 +89,7 @@ class View:
 
     @cached_property
     def future(self) -> Sequence[MeasuredExperiment]:
-        """The experiments with a time in the future. Until that time they are in no population."""
+        """The experiments with a time in the future. Until that time, an experiment is in no population."""
         return [experiment for experiment in self.experiments if experiment.latest_instant > self.now]
 
     @cached_property
@@ -155,7 +155,7 @@ class View:
     def _rows(self) -> _Rows:
         """The present experiments of each row.
 
-        If there are more teams than `max_teams`, those with the earliest first ideas have rows of their own.
+        If there are more teams than `max_teams`, the teams with the earliest first ideas have rows of their own.
         """
         named = {team: experiments for team, experiments in self._by_team.items() if is_team_name(team)}
         first_idea = {team: min(one.idea_at for one in experiments) for team, experiments in named.items()}
@@ -184,7 +184,7 @@ class View:
         return sorted(self.terms.windows, key=lambda window: window.length)
 
     def _slice(self, instant: Callable[[MeasuredExperiment], datetime | None]) -> _Slices:
-        """Slice each row by a time. Each window has one slice, without the experiments of the next shorter window."""
+        """Divide each row into one slice for each window. A slice omits the experiments of the next shorter window."""
         bounds = [*(self.now - window.length for window in reversed(self._ascending_windows)), self.now]
         slices: dict[str, Sequence[Sequence[MeasuredExperiment]]] = {}
         for row, experiments in self._rows.items():
@@ -192,7 +192,7 @@ class View:
             for experiment, at in zip(experiments, map(instant, experiments), strict=True):
                 if at is not None:
                     between[bisect_right(bounds, at)].append(experiment)
-            # Drop the first slice, before the longest window, and the last one, at `now` or later.
+            # Drop the first slice (times before the longest window) and the last slice (times at `now` or later).
             slices[row] = between[-2:0:-1]
         return slices
 

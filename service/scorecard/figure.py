@@ -1,4 +1,4 @@
-"""The values of a scorecard. Each has the size of its sample, or the reason why it is missing."""
+"""The values of a scorecard, each with the size of its sample. A missing value also has a reason."""
 
 from datetime import datetime
 from typing import Annotated, Generic, TypeVar
@@ -23,9 +23,9 @@ class Reading(BaseModel, Generic[T]):
 
 
 class Figure(Reading[T], Generic[T]):
-    """A value, and the value as of one window ago. Both are computed from the data stored now."""
+    """A current value, and the value as of one window ago. Both are computed from the data stored now."""
 
-    previous: Annotated[Reading[T], Field(description="The value for the previous window.")]
+    previous: Annotated[Reading[T], Field(description="The value as of one window ago.")]
 
 
 class Count(Figure[int]):
@@ -56,7 +56,7 @@ class Length(BaseModel):
 
 
 class StageTimes(BaseModel):
-    """The duration of one stage, over the experiments answered in the window for which that duration is known."""
+    """The duration of one stage, over the experiments that were answered in the window and have this stage."""
 
     stage: Stage
     median: Seconds
@@ -82,59 +82,64 @@ class IdeaToAnswer(BaseModel):
     p90: Seconds
     answered_within_threshold: Share
     with_open_loops: WithOpenLoops
-    stages: Annotated[tuple[StageTimes, ...], Field(description="The stages in their order.")]
+    stages: Annotated[tuple[StageTimes, ...], Field(description="The stages, in the order in which they happen.")]
 
 
 class Sharing(BaseModel):
     """When did someone last share a failed experiment?"""
 
     last_failure_shared: Annotated[
-        Moment, Field(description="Not limited to the window. `n` is the number of failed experiments shared in it.")
+        Moment,
+        Field(description="May be before the window. `n` is the number of failed experiments shared in the window."),
     ]
     learnings_shared: Count
-    failed: Annotated[Count, Field(description="Of `n` answered.")]
+    failed: Annotated[Count, Field(description="How many of the `n` answered experiments failed.")]
 
 
 class OfCategory(BaseModel):
     """The failures in one of Edmondson's categories."""
 
     category: FailureCategory
-    count: Annotated[Count, Field(description="Of `n` failed.")]
+    count: Annotated[Count, Field(description="How many of the `n` failed experiments have the category.")]
     share_of_answered: Share
 
 
 class Failures(BaseModel):
-    """Which of Edmondson's groups is the biggest?"""
+    """Which of Edmondson's groups of failures is the biggest?"""
 
-    biggest: Annotated[Categories, Field(description="Several categories if they tie.")]
+    biggest: Annotated[Categories, Field(description="The most frequent category, or several on a tie.")]
     categories: tuple[OfCategory, ...]
 
 
 class BoldOrSafe(BaseModel):
     """Do people want the risky projects or the safe ones?"""
 
-    bold: Annotated[Count, Field(description="Of `n` proposed.")]
-    safe: Annotated[Count, Field(description="Of `n` proposed.")]
-    undeclared: Annotated[Count, Field(description="Of `n` proposed.")]
-    share_of_bold: Annotated[Share, Field(description="Among the experiments declared bold or safe.")]
-    bold_pickup_median: Annotated[Seconds, Field(description="From idea to start, for started bold experiments.")]
-    safe_pickup_median: Annotated[Seconds, Field(description="From idea to start, for started safe experiments.")]
+    bold: Annotated[Count, Field(description="How many of the `n` proposed experiments are declared bold.")]
+    safe: Annotated[Count, Field(description="How many of the `n` proposed experiments are declared safe.")]
+    undeclared: Annotated[Count, Field(description="How many of the `n` proposed experiments declare no risk.")]
+    share_of_bold: Annotated[
+        Share, Field(description="The share of bold experiments among those declared bold or safe.")
+    ]
+    bold_pickup_median: Annotated[Seconds, Field(description="Median time from idea to start of bold experiments.")]
+    safe_pickup_median: Annotated[Seconds, Field(description="Median time from idea to start of safe experiments.")]
 
 
 class Loops(BaseModel):
     """Open, repeated and abandoned experiments."""
 
     open: Count
-    overdue: Annotated[Count, Field(description="Of `n` open.")]
-    forgotten: Annotated[Count, Field(description="Of `n` open.")]
-    repeated: Annotated[Count, Field(description="How often an idea started again.")]
-    abandoned: Annotated[Share, Field(description="Of `n` concluded.")]
+    overdue: Annotated[
+        Count, Field(description="How many of the `n` open experiments are over their team's threshold.")
+    ]
+    forgotten: Annotated[Count, Field(description="How many of the `n` open experiments have long had no activity.")]
+    repeated: Annotated[Count, Field(description="How often an idea started again after its experiment was over.")]
+    abandoned: Annotated[Share, Field(description="The share of the `n` concluded experiments that were abandoned.")]
 
 
 class Scorecard(BaseModel):
     """Answers to the four questions for one team or the organisation, over a window that ends now."""
 
-    team: Annotated[str, Field(description="`_org` is the organisation.")]
+    team: Annotated[str, Field(description="The team's name, or `_org` for the organisation.")]
     teams: Annotated[tuple[str, ...], Field(description="The teams that have a scorecard, in alphabetical order.")]
     window: str
     since: Annotated[datetime, Field(description="The beginning of the window.")]

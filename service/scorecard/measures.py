@@ -27,7 +27,7 @@ _NOT_REACHED = {
 
 
 def size(population: Callable[[View], Cohorts]) -> Count:
-    """The number of experiments of a population."""
+    """The number of experiments in a population."""
     return lambda row: len(row.cohort(population(row.view)))
 
 
@@ -62,13 +62,13 @@ def repeated(row: Row) -> int:
 
 
 def counted(count: Count, total: Count | None = None) -> Measure:
-    """A count, with `total` as its sample; without a `total`, the sample is the count itself."""
+    """A count with its sample `n`: the value of `total`, or the count itself if there is no `total`."""
     return lambda row: Reading[int](value=count(row), n=(total or count)(row))
 
 
 def stage_time(stage: Stage, q: float) -> Measure:
     """An exact quantile of the duration of a stage."""
-    condition = "answered" if stage == "idea_to_answer" else "with this stage known"
+    condition = "answered" if stage == "idea_to_answer" else "that have this stage"
 
     def measure(row: Row) -> Reading[float]:
         durations = row.cohort(row.view.answered).durations(stage)
@@ -78,7 +78,7 @@ def stage_time(stage: Stage, q: float) -> Measure:
 
 
 def within_threshold(row: Row) -> Reading[float]:
-    """The share of answers that came within their own team's threshold."""
+    """The share of answers that came within the threshold of their own team."""
     within, answers = latency.within_threshold(row.cohort(row.view.answered), row.view.terms)
     return _gated(row, lambda: within / answers, answers, "answered")
 
@@ -94,7 +94,7 @@ def survival_time(q: float) -> Measure:
 
 
 def answered_by_threshold(row: Row) -> Reading[float]:
-    """The estimated share of proposed experiments that are answered within the threshold, including open ones."""
+    """The estimated share of proposed experiments, including open ones, that are answered within the threshold."""
     cohort = row.cohort(row.view.proposed)
     share = survival.answered_by_threshold
     return _gated(row, lambda: share(cohort, row.view.terms), cohort.survival[1], "proposed")
@@ -137,14 +137,14 @@ def abandoned(row: Row) -> Reading[float]:
 
 
 def share_of_bold(row: Row) -> Reading[float]:
-    """The bold experiments divided by those that are declared bold or safe."""
+    """The bold experiments divided by the experiments that are declared bold or safe."""
     bold, safe = proposed_as(Risk.BOLD)(row), proposed_as(Risk.SAFE)(row)
     share = _gated(row, lambda: bold / (bold + safe), bold + safe, "declared bold or safe")
     return share if share.value is None else share.model_copy(update={"words": boldness_in_words(share.value)})
 
 
 def pickup_time(declared: Risk) -> Measure:
-    """The median time from idea to start, for experiments with this declared risk."""
+    """The median time from idea to start, for started experiments with this declared risk."""
 
     def measure(row: Row) -> Reading[float]:
         waits = risk.waits_before_start(row.cohort(row.view.proposed), declared)
@@ -154,7 +154,7 @@ def pickup_time(declared: Risk) -> Measure:
 
 
 def unknown(reason: str) -> Measure:
-    """A count that is unknown for this reason."""
+    """A missing count, with the reason why the count is unknown."""
     return lambda _: Reading[int](value=None, n=0, reason=reason)
 
 

@@ -50,7 +50,7 @@ class Row:
 
     @property
     def repeats(self) -> int:
-        """The number of repeated experiments; for the organisation, the sum over its teams."""
+        """The number of repeated experiments; for the organisation, the sum over all teams."""
         repeats = self.rows.repeats
         return sum(repeats.values()) if self.team == ORGANISATION else repeats.get(self.team, 0)
 

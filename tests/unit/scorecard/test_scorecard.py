@@ -216,7 +216,7 @@ def test_below_the_minimum_sample_a_value_is_missing_and_the_reason_shows_the_sa
     assert shown.loops.abandoned.reason == "fewer than 5 concluded (4)"
     assert shown.bold_or_safe.share_of_bold.reason == "none declared bold or safe"
     assert shown.bold_or_safe.bold_pickup_median.reason == "none bold and started"
-    assert shown.idea_to_answer.stages[0].p90.reason == "none with this stage known"
+    assert shown.idea_to_answer.stages[0].p90.reason == "none that have this stage"
     enough = card([answered(number) for number in range(5)], terms("90d"))
     assert (enough.idea_to_answer.median.value, enough.idea_to_answer.median.n) == (8 * 86400, 5)
     assert enough.idea_to_answer.median.words == "about a week"
