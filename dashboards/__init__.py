@@ -10,4 +10,4 @@ from dashboards.service_health import SERVICE_HEALTH
 from dashboards.team import TEAM
 
 BOARDS: Sequence[Board] = (LEARNING, TEAM, FAILURES, DATA_QUALITY, SERVICE_HEALTH)
-"""Every dashboard, in reading order."""
+"""Every dashboard, in the order in which to read them."""

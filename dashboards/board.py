@@ -27,11 +27,12 @@ _WIDTH = 24
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Panels under a caption, placed from left to right. A panel that does not fit begins a new line.
+    """Panels under a caption, placed from left to right. A panel that does not fit into the line begins a new line.
 
     Attributes:
         panels: the columns. A column is one panel, or a sequence of panels that are placed one below the other.
-        fixed_id: the row's id. Set it when you change a caption, so that the id stays the same.
+        fixed_id: the id of the section's row. When you change a caption, set `fixed_id` to the old id, so that the row
+            keeps its id.
     """
 
     caption: str
@@ -44,7 +45,7 @@ class Board:
     """A dashboard.
 
     Attributes:
-        uid: the dashboard's id in addresses. Links rely on it.
+        uid: the dashboard's id in addresses. Links from other dashboards use this id.
         since: the start of the default time range.
         refresh: the interval at which Grafana repeats the queries.
     """
@@ -114,7 +115,7 @@ def _datasource() -> build.DatasourceVariable:
 
 
 def _namespace() -> build.QueryVariable:
-    # Without this label the list is empty, and the panels treat all series as one installation.
+    # If the series have no label `namespace`, this list is empty and the panels treat all series as one installation.
     variable = _query_variable("namespace", "label_values(loopgauge_build_info, namespace)")
     return variable.label("Namespace").sort(VariableSort.ALPHABETICAL_CASE_INSENSITIVE_ASC)
 
@@ -146,7 +147,7 @@ def _query_variable(name: str, query: str) -> build.QueryVariable:
 
 
 def _link_to_others() -> DashboardLink:
-    """Return the links to the other dashboards, to be shown above the panels; by default they would be in a menu."""
+    """Return the links to the other dashboards. Grafana shows the links above the panels instead of in a menu."""
     link = DashboardLink("loopgauge", DashboardLinkType.DASHBOARDS, tags=[TAG], include_vars=True, keep_time=True)
     link.placement = ""
     return link

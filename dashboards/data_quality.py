@@ -39,9 +39,10 @@ _METRICS = Section(
         build_stat(
             PanelSpec(
                 "Metrics",
-                "The age of the metrics about experiments. One process, the leader of the workers, computes them every "
-                "few seconds. While PostgreSQL is unavailable, it keeps exporting the last values.",
-                missing="nothing is exported: is a worker running, and is it scraped?",
+                "The age of the metrics about experiments. One process, the leader of the workers, computes these "
+                "metrics every few seconds. While PostgreSQL is unavailable, the leader keeps exporting the last "
+                "values.",
+                missing="no metrics are exported: check that a worker runs and that Prometheus scrapes it",
                 fixed_id=716935,
             ),
             Query("metrics", _SNAPSHOT_AGE, SECONDS, FRESHNESS, WITHIN, [(60, OVER), (300, BROKEN)], TO_SERVICE_HEALTH),
@@ -50,8 +51,8 @@ _METRICS = Section(
         build_stat(
             PanelSpec(
                 "Known experiments",
-                "Ratios and quantiles of fewer experiments than the minimum sample (LOOPGAUGE_MIN_SAMPLE) are "
-                "withheld, because they would not be reliable.",
+                "The number of experiments that metrics cover. A ratio or quantile is withheld if it covers fewer "
+                "experiments than the minimum sample (LOOPGAUGE_MIN_SAMPLE), because it would not be reliable.",
                 fixed_id=858470,
             ),
             Query("open", shared.OPEN, leads_to=TO_TEAM),
@@ -63,8 +64,9 @@ _METRICS = Section(
         build_bars(
             PanelSpec(
                 "Sample of each stage",
-                "Experiments answered in the window for which the beginning and the end of the stage are known. "
-                "A stage without both ends is missing, never zero.",
+                "The number of experiments that were answered in the window and for which both the beginning and the "
+                "end of the stage are known. If one of the two is unknown, the length of the stage is missing; it is "
+                "never zero.",
                 fixed_id=341953,
             ),
             *(
@@ -75,8 +77,9 @@ _METRICS = Section(
         build_bars(
             PanelSpec(
                 "Excluded from metrics",
-                "Experiments of all teams that do not count, by reason. An experiment was unmarked, is a duplicate, "
-                "was deleted, has a stage with a negative length, or has a time in the future.",
+                "The number of experiments of all teams that metrics exclude in the window, by reason. For example, "
+                "an experiment was unmarked, was deleted, is a duplicate, or has a time in the future. If a stage of "
+                "an experiment has a negative length, metrics exclude only that stage.",
                 fixed_id=103761,
             ),
             Query("{{reason}}", merge_replicas("excluded", "reason", window=WINDOW), colour="#8e8e8e"),
@@ -91,30 +94,32 @@ _DECLARED = Section(
         build_stat(
             PanelSpec(
                 "Undeclared and unclassified",
-                "loopgauge shows a missing value as missing, and never guesses it. Declare the value with a label "
-                "outcome:, failure:, risk: or team: at any time, even after the conclusion.",
+                "loopgauge never guesses a value that is not declared. To declare a value, add a label that begins "
+                "with outcome:, failure:, risk: or team: at any time, even after the conclusion.",
                 width=8,
             ),
             Query("closed without an outcome", _UNDECLARED, leads_to=TO_TEAM),
             Query("failures without a group", shared.UNCLASSIFIED, leads_to=TO_FAILURES),
-            Query("ideas, neither bold nor safe", _NO_RISK, leads_to=TO_TEAM),
-            Query("ideas of no team", sum_each_team("experiments_proposed", team=NO_TEAM, window=WINDOW)),
+            Query("ideas without a risk", _NO_RISK, leads_to=TO_TEAM),
+            Query("ideas without a team", sum_each_team("experiments_proposed", team=NO_TEAM, window=WINDOW)),
         ),
         build_trend(
             PanelSpec(
                 "Undeclared and unclassified, over time",
-                "Missing declarations in the window that ends at each point.",
+                "The number of experiments whose declarations are missing. Each point covers the window that ends at "
+                "that time.",
                 width=8,
                 fixed_id=530717,
             ),
             Query("closed without an outcome", _UNDECLARED, colour="blue"),
             Query("failures without a group", shared.UNCLASSIFIED, colour="purple"),
-            Query("ideas, neither bold nor safe", _NO_RISK, colour="yellow"),
+            Query("ideas without a risk", _NO_RISK, colour="yellow"),
         ),
         build_trend(
             PanelSpec(
                 "Excluded from metrics, over time",
-                "Experiments of all teams that do not count, in the window that ends at each point.",
+                "The number of experiments of all teams that metrics exclude, by reason. Each point covers the window "
+                "that ends at that time.",
                 width=8,
                 fixed_id=128102,
             ),
@@ -130,9 +135,10 @@ _SOURCES = Section(
         build_table(
             PanelSpec(
                 "Sources",
-                "Requests in the time range of this dashboard by result, and the time since the last delivery of each "
-                "source. Refused: the signature is wrong or missing. _unknown: no source of that name is configured. "
-                "GET /deliveries shows for each delivery why it did or did not count.",
+                "The time since each source's last delivery, and the number of its requests in the time range of this "
+                "dashboard, by result. A request is refused if its signature is wrong or missing. The row _unknown "
+                "counts requests to sources that are not configured. For each delivery, GET /deliveries shows why the "
+                "delivery did or did not count.",
                 width=16,
             ),
             [Key("Source", "source")],
@@ -147,8 +153,8 @@ _SOURCES = Section(
         build_bars(
             PanelSpec(
                 "Time since the last delivery",
-                "How long each source has been silent. A source that never sent a delivery is only in the table "
-                "Sources.",
+                "The time since each source's last delivery. A source that has never sent a delivery appears only in "
+                'the table "Sources".',
                 width=8,
                 missing=explain_none("no source has ever sent a delivery"),
                 fixed_id=741731,
@@ -165,8 +171,9 @@ _STATUS = Section(
         build_table(
             PanelSpec(
                 "Status of deliveries",
-                "The status of each source's deliveries in the time range of this dashboard. Ignored: not about an "
-                "experiment, which is normal for most. Failed: could not be processed; stored, so that you can retry.",
+                "The number of deliveries of each source in the time range of this dashboard, by status. Ignored "
+                "deliveries are not about an experiment, which is normal for most deliveries. Failed deliveries could "
+                "not be processed; loopgauge keeps them, so that you can retry them.",
                 width=8,
                 fixed_id=155178,
             ),
@@ -179,7 +186,7 @@ _STATUS = Section(
         build_process_trend(
             PanelSpec(
                 "Status of deliveries, over time",
-                "Processed deliveries a second, by status.",
+                "The number of deliveries that are processed per second, by status.",
                 width=8,
                 fixed_id=648579,
             ),
@@ -193,8 +200,8 @@ _STATUS = Section(
         build_process_trend(
             PanelSpec(
                 "Requests that were not stored, over time",
-                "Refused and failed requests a second, by source. The most frequent cause is a secret that differs "
-                "between the source and loopgauge.",
+                "The number of refused and of failed requests per second, by source. The most frequent cause is that "
+                "the source and loopgauge have different secrets.",
                 width=8,
             ),
             *(
@@ -209,7 +216,8 @@ _STATUS = Section(
 DATA_QUALITY = Board(
     DATA_QUALITY_UID,
     "Data quality",
-    "Why is a panel empty? Received deliveries, deliveries that count, excluded experiments, missing declarations.",
+    "Why a panel is empty: which deliveries arrive, which of them count, which experiments are excluded, "
+    "and which declarations are missing.",
     [_METRICS, _DECLARED, _SOURCES, _STATUS],
     since="now-7d",
 )

@@ -20,14 +20,14 @@ from dashboards.words import AGO, TEAMS
 _MOVES = compute_increase("reclassifications_total", "from_category", "to_category")
 
 _MIX = Section(
-    "Which of Edmondson's groups is the biggest?",
+    "Which of Edmondson's groups of failures is the biggest?",
     [
         [shared_panels.build_biggest_group(TO_TEAM), shared_panels.build_failure_sample(TO_TEAM)],
         shared_panels.build_failure_rates_trend(9, TO_TEAM),
         build_trend(
             PanelSpec(
                 "Failures, over time",
-                "Failed experiments of each group in the window that ends at each point.",
+                "The number of failed experiments of each group. Each point covers the window that ends at that time.",
                 width=9,
             ),
             *shared.query_failure_counts(TO_TEAM),
@@ -35,10 +35,11 @@ _MIX = Section(
         ),
         shared_panels.build_failure_rates(12, TO_TEAM),
         build_bars(
-            PanelSpec("Failures", "Failed experiments of each group in the window.", width=12),
+            PanelSpec("Failures", "The number of failed experiments of each group in the window.", width=12),
             *shared.query_failure_counts(TO_TEAM),
         ),
     ],
+    fixed_id=380357,
 )
 
 _UNCLASSIFIED = Section(
@@ -47,9 +48,9 @@ _UNCLASSIFIED = Section(
         build_stat(
             PanelSpec(
                 "Unclassified",
-                "Failed experiments of the window without a group. A label failure:intelligent, failure:basic or "
-                "failure:complex on the experiment classifies it, at any time. The share is withheld below the minimum "
-                "sample.",
+                "The failed experiments of the window that have no group. To classify an experiment, add the label "
+                "failure:intelligent, failure:basic or failure:complex to it at any time. The share is withheld if "
+                "fewer experiments failed than the minimum sample.",
             ),
             Query("unclassified", shared.UNCLASSIFIED, leads_to=TO_DATA_QUALITY),
             Query("of the failed", shared.compute_unclassified_share(), RATIO, leads_to=TO_DATA_QUALITY),
@@ -58,7 +59,8 @@ _UNCLASSIFIED = Section(
         build_trend(
             PanelSpec(
                 "Unclassified, over time",
-                "Failed experiments in the window that ends at each point, with and without a group.",
+                "The number of failed experiments with a group and without a group. Each point covers the window that "
+                "ends at that time.",
                 width=9,
             ),
             Query("unclassified", shared.UNCLASSIFIED, colour="#8e8e8e"),
@@ -88,7 +90,8 @@ _LEARNING = Section(
         build_trend(
             PanelSpec(
                 "From answer to shared, over time",
-                "The time from answer to shared learning, for experiments that were answered in the window and shared.",
+                "The time from answer to shared learning, for experiments that were answered in the window and whose "
+                "learning was shared. Each point covers the window that ends at that time.",
                 width=9,
                 missing=explain_too_few("shared answers"),
             ),
@@ -100,8 +103,8 @@ _LEARNING = Section(
         build_table(
             PanelSpec(
                 "Shared learnings by team",
-                "In alphabetical order. A team without a shared failure has no time. That is a reason to ask, not to "
-                "blame.",
+                'The teams in alphabetical order. The words "not yet" mean that the team has never shared a failed '
+                "experiment. This is a reason to ask questions, not to blame the team.",
                 width=18,
                 fixed_id=926786,
             ),
@@ -130,7 +133,8 @@ _REPEATED = Section(
         build_trend(
             PanelSpec(
                 "Repeated experiments, over time",
-                "Ideas in the window that ends at each point, and how many ideas had been tried before.",
+                "The number of ideas proposed, and how often an idea started again after an earlier experiment with "
+                "the idea was concluded or forgotten. Each point covers the window that ends at that time.",
                 width=18,
                 fixed_id=98664,
             ),

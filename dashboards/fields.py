@@ -20,7 +20,7 @@ def override_query(letter: str, query: Query, *, coloured_by_series: bool) -> Da
     """Return the override for the query with this letter.
 
     Args:
-        coloured_by_series: if the query has no colour, whether Grafana chooses a colour for each series.
+        coloured_by_series: whether Grafana chooses a colour for each series if the query has no colour.
     """
     properties = _display(query.unit, query.words, query.leads_to)
     if query.bounds:
@@ -53,7 +53,7 @@ def rename_series(name: str, new_name: str) -> DashboardFieldConfigSourceOverrid
 
 
 def build_thresholds(colour: str, *bounds: tuple[float, str]) -> ThresholdsConfig:
-    """Return colours by value. A missing value has the neutral colour, never that of a good value."""
+    """Return the colours of ranges of values. A missing value is neutral: it never has the colour of a good value."""
     first = Threshold(None, PLAIN)
     above = [Threshold(value, name) for value, name in ((0.0, colour), *bounds)]
     return ThresholdsConfig(ThresholdsMode.ABSOLUTE, [first, *above])

@@ -54,12 +54,13 @@ _SHARED = Section(
 )
 
 _FAILURES = Section(
-    "Which of Edmondson's groups is the biggest?",
+    "Which of Edmondson's groups of failures is the biggest?",
     [
         [shared_panels.build_biggest_group(TO_FAILURES), shared_panels.build_failure_sample(TO_FAILURES)],
         shared_panels.build_failure_rates_trend(12, TO_FAILURES),
         shared_panels.build_failure_rates(6, TO_FAILURES),
     ],
+    fixed_id=380357,
 )
 
 _RISK = Section(
@@ -68,8 +69,8 @@ _RISK = Section(
         build_stat(
             PanelSpec(
                 "Bold or safe",
-                "Bold ideas as a share of the ideas of the window that are declared bold or safe. Withheld below the "
-                "minimum sample.",
+                "The share of bold ideas among the ideas of the window that are declared bold or safe. The share is "
+                "withheld if fewer ideas are declared bold or safe than the minimum sample.",
             ),
             Query("of the ideas", _BOLDNESS, RATIO, BOLDNESS, leads_to=TO_DATA_QUALITY),
             Query(
@@ -86,7 +87,8 @@ _RISK = Section(
         build_trend(
             PanelSpec(
                 "Ideas, over time",
-                "Ideas in the window that ends at each point, by risk. Undeclared: declared neither bold nor safe.",
+                "The number of ideas, by risk. Each point covers the window that ends at that time. Undeclared ideas "
+                "are declared neither bold nor safe.",
                 width=12,
             ),
             *(
@@ -103,9 +105,9 @@ _RISK = Section(
         build_stat(
             PanelSpec(
                 "Wait before start",
-                "The median time from idea to start, for ideas of the window that were started. If bold ideas wait "
-                "longer than safe ones, people prefer safe ones, even if they say otherwise. Withheld below the "
-                "minimum sample.",
+                "The median time from idea to start, for ideas that were proposed in the window and have started. If "
+                "bold ideas wait longer than safe ideas, people prefer safe ideas, even if they say otherwise. A "
+                "median is withheld if it covers fewer ideas than the minimum sample.",
                 fixed_id=125048,
             ),
             *_query_wait(Risk.BOLD, _BOLD),
@@ -115,13 +117,13 @@ _RISK = Section(
 )
 
 _OTHERS = Section(
-    "What happens to the other experiments?",
+    "Which experiments are open, abandoned, shipped or repeated?",
     [
         build_stat(
             PanelSpec(
                 "Open experiments",
-                "Overdue: open, and older than the team's threshold. Forgotten: open, and without activity for a long "
-                "time.",
+                "Overdue experiments are open and older than their team's threshold. Forgotten experiments are open "
+                "and have had no activity for a long time.",
                 fixed_id=937516,
             ),
             *shared.query_open_experiments(TO_TEAM),
@@ -134,14 +136,15 @@ _OTHERS = Section(
 )
 
 _TEAMS = Section(
-    "The same for each team",
+    "How is each team doing?",
     [
         build_table(
             PanelSpec(
                 "Teams",
-                "In alphabetical order, with the median and the p90 of the time from idea to answer. A value is empty "
-                "if it would cover fewer experiments than the minimum sample. This is not a ranking, because teams try "
-                "different things. Click a name to see the team.",
+                "The teams in alphabetical order, with the median and the p90 of the time from idea to answer. The "
+                'words "too few to tell" replace a value that covers fewer experiments than the minimum sample. This '
+                "table is not a ranking, because teams try different things. Click a team's name to see its "
+                "experiments.",
                 width=24,
                 height=10,
                 fixed_id=273996,

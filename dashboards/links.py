@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 TAG = "loopgauge"
-"""The tag of all dashboards. Each dashboard lists the others by this tag."""
+"""The tag of all dashboards. Each dashboard uses this tag to list the other dashboards."""
 
 _KEPT = "${namespace:queryparam}&${window:queryparam}&${datasource:queryparam}&${__url_time_range}"
 
@@ -23,7 +23,7 @@ class Link:
     new_tab: bool = False
 
     def to_field(self) -> dict[str, object]:
-        """Return the link in the format of a panel field. The SDK only has a class for links of dashboards."""
+        """Return the link in the format of a panel field. The SDK has a class only for the links of a dashboard."""
         return {"title": self.text, "url": self.url, "targetBlank": self.new_tab}
 
 
@@ -39,7 +39,7 @@ SERVICE_HEALTH_UID = "loopgauge-service-health"
 
 TO_TEAM = _link_to("The experiments of this team", TEAM_UID)
 TO_FAILURES = _link_to("Failures and learning", FAILURES_UID)
-TO_DATA_QUALITY = _link_to("Why is this empty? Data quality", DATA_QUALITY_UID)
+TO_DATA_QUALITY = _link_to("Data quality: why is a value missing?", DATA_QUALITY_UID)
 TO_SERVICE_HEALTH = _link_to("Service health", SERVICE_HEALTH_UID)
 TO_TEAM_OF_ROW = Link("The experiments of this team", f"/d/{TEAM_UID}?var-team=${{__value.raw:percentencode}}&{_KEPT}")
 TO_EXPERIMENT = Link("Open the experiment in its tracker", "${__data.fields.Address}", new_tab=True)

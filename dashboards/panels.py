@@ -26,22 +26,22 @@ from dashboards.words import PLAIN
 
 DATASOURCE = options.DataSourceRef("prometheus", "${datasource}")
 _A_DAY_MILLISECONDS = 25 * 3_600_000.0
-"""25 hours: the day between two samples of loaded history, plus a margin of an hour."""
+"""25 hours: the time between two samples of loaded history, which is a day, and a margin of an hour."""
 NO_METRICS = "no experiments yet, or no metrics exported: see the dashboard Data quality"
 
 
 def explain_too_few(sample: str) -> str:
-    """Return the text of an empty panel whose values are all withheld."""
+    """Return the text to show in a panel if all its values are withheld."""
     return f"fewer {sample} in the window than the minimum sample, or {NO_METRICS}"
 
 
 def explain_none(reason: str) -> str:
-    """Return the text of an empty panel for which being empty is normal."""
+    """Return the text to show in a panel that is empty for a normal reason."""
     return f"{reason}, or {NO_METRICS}"
 
 
 def derive_id(title: str) -> int:
-    """Derive the id of a panel or row from its title, so that adding or removing others does not change the id."""
+    """Derive the id of a panel or row from its title. Adding or removing other panels then does not change the id."""
     return crc32(title.encode()) % 1_000_000 + 1
 
 
@@ -51,11 +51,12 @@ class PanelSpec:
 
     Attributes:
         title: the question that the panel answers, or the metric that it shows.
-        caption: the meaning of the values, and when values are missing.
-        width: in columns; a dashboard has 24.
-        height: in rows of about 30 pixels.
-        missing: the text of an empty panel.
-        fixed_id: the panel's id. Set it when you change a title, so that links to the panel keep working.
+        caption: the meaning of the values, and the reasons why values can be missing.
+        width: the width in columns; a dashboard has 24 columns.
+        height: the height in rows of about 30 pixels.
+        missing: the text to show in the panel if it is empty.
+        fixed_id: the panel's id. When you change a title, set `fixed_id` to the old id, so that links to the panel keep
+            working.
     """
 
     title: str
@@ -77,7 +78,7 @@ def build_names(spec: PanelSpec, *queries: Query) -> Panel:
 
 
 def build_trend(spec: PanelSpec, *queries: Query, unit: str = COUNT, stacked: bool = False) -> Panel:
-    """Build a trend of metrics about experiments, all of one unit.
+    """Build a trend of metrics about experiments. All queries must have the same unit.
 
     The trend bridges gaps of a day, because loaded history has one value a day.
     """
@@ -90,7 +91,7 @@ def build_process_trend(spec: PanelSpec, *queries: Query, unit: str = COUNT, sta
 
 
 def build_bars(spec: PanelSpec, *queries: Query, unit: str = COUNT) -> Panel:
-    """Build a panel of bars, all of one unit."""
+    """Build a panel of bars. All queries must have the same unit."""
     panel = _build_bar_gauge()
     panel.targets = [_build_instant(letter, query) for letter, query in _with_letters(queries)]
     overrides = [
@@ -104,7 +105,8 @@ def build_histogram(spec: PanelSpec, buckets: str) -> Panel:
     """Build a panel of the number of values in each bucket of a histogram.
 
     Args:
-        buckets: the expression for the cumulative buckets by `le`. Only the bounds of experiment metrics have names.
+        buckets: the expression for the cumulative buckets by `le`. Only the bucket bounds of metrics about experiments
+            have display names.
     """
     panel = _build_bar_gauge()
     panel.targets = [_build_target("A", buckets, "{{le}}").instant().format(PromQueryFormat.HEATMAP).build()]
@@ -117,7 +119,7 @@ def build_table(spec: PanelSpec, keys: Sequence[Key], columns: Sequence[Column],
     """Build a table in alphabetical order of its first key, so that a table of teams is not a ranking.
 
     Args:
-        largest: the title of a column to sort by instead, with the largest value first.
+        largest: the title of a column. If given, the table is sorted by this column, with the largest value first.
     """
     order = common.TableSortByFieldState().display_name(largest or keys[0].title).desc(bool(largest))
     panel = table.Panel().sort_by([order]).build()

@@ -1,10 +1,10 @@
 """PromQL expressions for panels.
 
-Several replicas export the same shared metric with different `instance` and `pod` labels, so expressions merge them by
-`max without (instance, pod)`. A selection drops the labels whose value it fixes, because PromQL compares and divides
-only values with equal labels. Every selection is limited to the chosen `namespace`, which distinguishes the
-installations on one Prometheus. If series lack that label, the choice is empty, and an empty value in PromQL matches a
-missing label. No expression replaces a missing value by zero.
+Several replicas export the same shared metric with different `instance` and `pod` labels, so expressions merge these
+series with `max without (instance, pod)`. An expression that selects one value of a label drops that label, because
+PromQL compares and divides only values with equal labels. Every selection is limited to the chosen `namespace`, which
+distinguishes the installations on one Prometheus. If the series have no label `namespace`, the chosen namespace is an
+empty text, which in PromQL matches a missing label. No expression replaces a missing value by zero.
 """
 
 import re
@@ -15,7 +15,7 @@ NAMESPACE = "$namespace"
 WINDOW = "$window"
 TEAM = "$team"
 TOO_FEW = -1.0
-"""The value of `mark_too_few`; no metric is negative."""
+"""The value of `mark_too_few`. No metric is negative, so no metric has this value."""
 NOT_REACHED = -2.0
 """The value of `mark_not_reached`."""
 NEVER = -1.0
@@ -27,7 +27,7 @@ def select(metric: str, **labels: str) -> str:
     """Select the series of a metric, named without its prefix, in the chosen installation.
 
     Args:
-        labels: the value of each label; a leading `!` excludes that value instead.
+        labels: the value of each label. A value with a leading `!` is excluded instead of selected.
     """
     return select_by_name(f"loopgauge_{metric}", **labels)
 
@@ -39,12 +39,12 @@ def select_by_name(name: str, **labels: str) -> str:
 
 
 def select_team_row(metric: str, **labels: str) -> str:
-    """Select the chosen team's value of a metric. The metric must also have a row for all teams."""
+    """Select the chosen team's value of a metric. The metric must have a row that covers all teams."""
     return f"max without ({_join_labels('instance', 'pod', 'team', *labels)}) ({select(metric, team=TEAM, **labels)})"
 
 
 def sum_counts(metric: str, *summed: str, **labels: str) -> str:
-    """Select the count of the chosen team, or sum all teams' counts: counts have no row for all teams.
+    """Select the chosen team's count. For all teams, sum the counts of the teams: counts have no row for all teams.
 
     Args:
         summed: labels over which to sum.
@@ -54,7 +54,7 @@ def sum_counts(metric: str, *summed: str, **labels: str) -> str:
 
 
 def list_series(metric: str, *by: str) -> str:
-    """List the series of the chosen team, or of all teams, with only these labels."""
+    """List the series of the chosen team, or of all teams, with only the labels in `by`."""
     return f"max by ({_join_labels(*by)}) ({_select_chosen(metric)})"
 
 
@@ -74,12 +74,12 @@ def sum_each_team(metric: str, **labels: str) -> str:
 
 
 def merge_replicas(metric: str, *by: str, **labels: str) -> str:
-    """Merge a metric about the database, which all processes export with the same value. Keep only these labels."""
+    """Merge a metric that all processes export with the same value. Keep only the labels in `by`."""
     return f"max by ({_join_labels(*by)}) ({select(metric, **labels)})"
 
 
 def sum_processes(metric: str) -> str:
-    """Sum a metric whose value differs by process."""
+    """Sum a metric over all processes, for a metric whose value differs by process."""
     return f"sum({select(metric)})"
 
 
@@ -94,7 +94,7 @@ def compute_increase(counter: str, *by: str, **labels: str) -> str:
 
 
 def keep_loopgauge_processes(expression: str) -> str:
-    """Keep only the processes of loopgauge: other programs export the same standard process metrics."""
+    """Keep only the series of loopgauge's processes. Other programs export the same standard metrics."""
     return f"{expression} and on (job, instance) {select('build_info')}"
 
 
@@ -109,22 +109,22 @@ def compute_age(timestamp: str) -> str:
 
 
 def mark_too_few(sample: str, value: str) -> str:
-    """Return `TOO_FEW` if the sample is known but the value is withheld."""
+    """Compute `TOO_FEW` if the size of the sample is known but the value is withheld."""
     return f"(0 * {sample} - 1) unless {value}"
 
 
 def mark_not_reached(share: str, time: str) -> str:
-    """Return `NOT_REACHED` if the share is known, but too few experiments are answered for the median to exist."""
+    """Compute `NOT_REACHED` if the share is known, but too few experiments are answered for the median to exist."""
     return f"(0 * {share} - 2) unless {time}"
 
 
 def mark_never(timestamp: str) -> str:
-    """Return `NEVER` if metrics are exported, but this timestamp is not."""
+    """Compute `NEVER` if other metrics are exported, but this timestamp is not."""
     return f"(0 * {select_team_row('threshold_seconds')} - 1) unless {timestamp}"
 
 
 def keep_largest(count: str, counts: str) -> str:
-    """Keep a count if it is above zero and none of the counts is larger."""
+    """Keep `count` if it is above zero and none of `counts` is larger."""
     return f"({count} > 0) >= scalar(max({counts}))"
 
 
@@ -134,9 +134,9 @@ def compute_share(part: str, rest: str) -> str:
 
 
 def bridge_gaps(expression: str) -> str:
-    """Let each point of a trend use the last sample of the step before it.
+    """Let each point of a trend use the last sample since the previous point.
 
-    Loaded history has one sample a day. By default, Prometheus looks back only five minutes for a sample.
+    Loaded history has one sample a day, but by default Prometheus looks back only five minutes for a sample.
     """
     return _SELECTOR.sub(lambda selector: f"last_over_time({selector.group()}[$__rate_interval])", expression)
 

@@ -22,11 +22,11 @@ class Query:
 
     Attributes:
         name: the name to show beside the value; `{{label}}` inserts the value of a label.
-        words: words to show instead of values; if empty, the panel shows numbers.
+        words: the words to show instead of numbers; if empty, the panel shows numbers.
         colour: the colour of the value; `PLAIN` for a value that is neither good nor bad.
         bounds: pairs of a value and the colour that applies from that value upwards.
         leads_to: a link to the dashboard with more detail.
-        dashed: whether a trend draws a dashed line, as a reference for the others.
+        dashed: whether a trend draws a dashed line, as a reference for the other lines.
     """
 
     name: str

@@ -22,14 +22,14 @@ _LONGEST_WAIT = merge_replicas("inbox_oldest_pending_seconds")
 _CPU_RATE = f"rate({select_by_name('process_cpu_seconds_total')}[$__rate_interval])"
 
 _NOW = Section(
-    "Does it work now?",
+    "Does loopgauge work now?",
     [
         build_stat(
             PanelSpec(
                 "Processes",
-                "Scraped processes by role and version, and the number that export the metrics about experiments. That "
-                "number should be 1: the leader of the workers.",
-                missing="no process is scraped",
+                "The number of processes that Prometheus scrapes, by role and version, and how many of them export "
+                "the metrics about experiments. Only one process should export them: the leader of the workers.",
+                missing="Prometheus scrapes no process of loopgauge",
             ),
             Query("{{role}}, version {{version}}", f"count by (role, version) ({select('build_info')})"),
             Query("export metrics", f"count({select('snapshot_timestamp_seconds')})", bounds=[(2, OVER)]),
@@ -38,7 +38,7 @@ _NOW = Section(
             PanelSpec(
                 "Metrics",
                 "The age of the metrics about experiments, and the time to prepare them.",
-                missing="no metrics are exported: no worker is the leader, or the leader is not scraped",
+                missing="no metrics are exported: no worker is the leader, or Prometheus does not scrape the leader",
                 fixed_id=716935,
             ),
             Query("metrics", _SNAPSHOT_AGE, SECONDS, FRESHNESS, WITHIN, [(60, OVER), (300, BROKEN)], TO_DATA_QUALITY),
@@ -48,8 +48,8 @@ _NOW = Section(
         build_stat(
             PanelSpec(
                 "Queue",
-                "Deliveries in the queue, how long the oldest one has waited, and failed deliveries that you can "
-                "retry.",
+                "The number of deliveries in the queue, how long the oldest of them has waited, and the number of "
+                "failed deliveries, which you can retry.",
                 missing=explain_none("PostgreSQL does not respond"),
                 fixed_id=136126,
             ),
@@ -60,8 +60,8 @@ _NOW = Section(
         build_stat(
             PanelSpec(
                 "Updates and disk buffer",
-                "Subjects whose experiments wait for an update, and deliveries on local disks that wait for "
-                "PostgreSQL.",
+                "The number of subjects whose experiments wait for an update, and the number of deliveries that wait "
+                "in the disk buffers until PostgreSQL responds.",
                 missing=explain_none("PostgreSQL does not respond"),
                 fixed_id=570807,
             ),
@@ -69,13 +69,14 @@ _NOW = Section(
             Query("in the disk buffer", sum_processes("spool_pending"), bounds=[(1, OVER)]),
         ),
     ],
+    fixed_id=643702,
 )
 
 _DELIVERIES = Section(
     "Are deliveries received and processed?",
     [
         build_process_trend(
-            PanelSpec("Deliveries", "Webhook requests a second, by result.", width=8),
+            PanelSpec("Deliveries", "The number of webhook requests per second, by result.", width=8),
             Query("{{result}}", compute_rate("deliveries_total", "result")),
             unit=RATE,
             stacked=True,
@@ -83,7 +84,8 @@ _DELIVERIES = Section(
         build_process_trend(
             PanelSpec(
                 "Queues",
-                "Deliveries in the queue, subjects to update, and deliveries in the disk buffers.",
+                "The number of deliveries in the queue, of subjects whose experiments wait for an update, and of "
+                "deliveries in the disk buffers.",
                 width=8,
                 missing=explain_none("PostgreSQL did not respond"),
                 fixed_id=103923,
@@ -95,8 +97,8 @@ _DELIVERIES = Section(
         build_process_trend(
             PanelSpec(
                 "From receipt to metrics",
-                "The time from the receipt of a delivery that counts until the exported metrics include it, estimated "
-                "from buckets.",
+                "The time from the receipt of a delivery until the exported metrics include the delivery, for "
+                "deliveries that count. The times are estimated from histogram buckets.",
                 width=8,
                 missing=explain_none("no delivery has reached the metrics"),
                 fixed_id=928483,
@@ -113,7 +115,7 @@ _REQUESTS = Section(
     "Are requests answered?",
     [
         build_process_trend(
-            PanelSpec("Requests", "HTTP requests a second, by status.", width=8),
+            PanelSpec("Requests", "The number of HTTP requests per second, by status code.", width=8),
             Query("{{status}}", compute_rate("http_request_duration_seconds_count", "status")),
             unit=RATE,
             stacked=True,
@@ -121,9 +123,10 @@ _REQUESTS = Section(
         build_process_trend(
             PanelSpec(
                 "Slow requests",
-                "The p99 of the response time of each route, estimated from buckets.",
+                "For each route, the response time that 99 % of requests do not exceed. The times are estimated from "
+                "histogram buckets.",
                 width=8,
-                missing=explain_none("there was no request"),
+                missing=explain_none("no process has received a request"),
             ),
             Query("{{route}}", estimate_quantile("http_request_duration_seconds", 0.99, "route")),
             unit=SECONDS,
@@ -145,13 +148,18 @@ _WORK = Section(
     "What do the workers do?",
     [
         build_process_trend(
-            PanelSpec("Status of deliveries", "Processed deliveries a second, by status.", width=8, fixed_id=155178),
+            PanelSpec(
+                "Status of deliveries",
+                "The number of deliveries that are processed per second, by status.",
+                width=8,
+                fixed_id=155178,
+            ),
             Query("{{verdict}}", compute_rate("interpreted_total", "verdict")),
             unit=RATE,
             stacked=True,
         ),
         build_process_trend(
-            PanelSpec("Lifecycle events", "New lifecycle events a second, by kind.", width=8),
+            PanelSpec("Lifecycle events", "The number of new lifecycle events per second, by kind.", width=8),
             Query("{{kind}}", compute_rate("lifecycle_events_recorded_total", "kind")),
             unit=RATE,
             stacked=True,
@@ -174,12 +182,12 @@ _PROCESSES = Section(
     "What resources do the processes use?",
     [
         build_process_trend(
-            PanelSpec("Memory", "Resident memory of each process.", width=12),
+            PanelSpec("Memory", "The resident memory of each process.", width=12),
             Query("{{instance}}", keep_loopgauge_processes(select_by_name("process_resident_memory_bytes"))),
             unit=BYTES,
         ),
         build_process_trend(
-            PanelSpec("CPU", "CPU cores that each process keeps busy.", width=12, fixed_id=102634),
+            PanelSpec("CPU", "The number of CPU cores that each process keeps busy.", width=12, fixed_id=102634),
             Query("{{instance}}", keep_loopgauge_processes(_CPU_RATE)),
             unit=NUMBER,
         ),

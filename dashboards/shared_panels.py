@@ -1,4 +1,4 @@
-"""Panels that several dashboards share, so that dashboards cannot contradict each other."""
+"""Panels that several dashboards share, so that the dashboards cannot contradict each other."""
 
 from grafana_foundation_sdk.models.dashboard import Panel
 
@@ -11,25 +11,27 @@ from dashboards.words import DURATIONS, WITHHELD
 
 
 def build_idea_to_answer(leads_to: Link) -> Panel:
-    """Build the time from idea to answer."""
+    """Build the panel of the time from idea to answer."""
     spec = PanelSpec(
         "From idea to answer",
-        "The time from idea to answer of the experiments answered in the window. Green means within the threshold, "
-        "orange means over it. The threshold is the team's, or the default for all teams. The share within the "
-        "threshold compares each answer with its own team's threshold. The panel Including open experiments also "
-        "covers open ones. Withheld below the minimum sample.",
+        "The time from idea to answer, for experiments answered in the window. The median is green within the "
+        "threshold and orange above the threshold. The threshold is that of the chosen team; for all teams, "
+        "it is the default threshold. The share within the threshold compares each answer with its own team's "
+        'threshold. The panel "Including open experiments" also covers experiments without an answer. A '
+        "value is withheld if it covers fewer experiments than the minimum sample.",
     )
     return build_stat(spec, *shared.query_speed(leads_to))
 
 
 def build_including_open(leads_to: Link) -> Panel:
-    """Build the time from idea to answer, including open experiments."""
+    """Build the panel of the time from idea to answer, including open experiments."""
     spec = PanelSpec(
         "Including open experiments",
-        "The time by which half of the ideas of the window are answered, as estimated from all of them. Open and "
-        "abandoned experiments count for the time that they were observed (Kaplan-Meier), so a team cannot look fast "
-        "by never finishing. Not reached: the estimated share never reaches half. The threshold is the team's, or the "
-        "default for all teams.",
+        "The estimated time after which half of the ideas proposed in the window are answered. The estimate "
+        "(Kaplan-Meier) includes open and abandoned experiments for the time that they were observed, so a "
+        'team cannot look fast by never finishing experiments. The words "not reached" mean that too few '
+        "ideas are answered to estimate the median. The threshold is that of the chosen team; for all teams, "
+        "it is the default threshold.",
         fixed_id=93481,
     )
     return build_stat(spec, *shared.query_speed_including_open(leads_to))
@@ -39,8 +41,9 @@ def build_speed_trend(leads_to: Link) -> Panel:
     """Build the trend of the time from idea to answer, without and with open experiments."""
     spec = PanelSpec(
         "From idea to answer, over time",
-        "Each point describes the window that ends there. If the median including open experiments is far above the "
-        "median, experiments are left open.",
+        "The median and the p90 of the time from idea to answer. Each point covers the window that ends at "
+        "that time. If the median including open experiments is far above the other median, many experiments "
+        "are left open.",
         width=12,
         missing=explain_too_few("answers"),
     )
@@ -48,11 +51,11 @@ def build_speed_trend(leads_to: Link) -> Panel:
 
 
 def build_last_shared(leads_to: Link) -> Panel:
-    """Build the time since a failed experiment was last shared."""
+    """Build the panel of the time since a failed experiment was last shared."""
     spec = PanelSpec(
         "Last shared failure",
-        "The time since a failed experiment was last shared. A long time is a reason to ask whether it is safe to "
-        "share, not proof that nothing failed.",
+        "The time since a failed experiment was last shared. A long time does not prove that nothing failed. "
+        "It is a reason to ask whether people feel safe to share failures.",
         fixed_id=990985,
     )
     return build_stat(spec, *shared.query_last_shared(leads_to))
@@ -62,7 +65,8 @@ def build_sharing_trend(width: int, leads_to: Link) -> Panel:
     """Build the trend of shared learnings."""
     spec = PanelSpec(
         "Shared learnings, over time",
-        "Shared learnings, answers, and failed experiments in the window that ends at each point.",
+        "The number of shared learnings, of answers, and of failed experiments. Each point covers the window "
+        "that ends at that time.",
         width=width,
         fixed_id=499671,
     )
@@ -70,12 +74,13 @@ def build_sharing_trend(width: int, leads_to: Link) -> Panel:
 
 
 def build_answer_to_shared(leads_to: Link) -> Panel:
-    """Build the time from answer to shared learning."""
+    """Build the panel of the time from answer to shared learning."""
     median = shared.select_stage_quantile("answer_to_shared", "0.5")
     sample = shared.count_stage_samples("answer_to_shared")
     spec = PanelSpec(
         "From answer to shared",
-        "The time from answer to shared learning, for experiments that were answered in the window and shared.",
+        "The time from answer to shared learning, for experiments that were answered in the window and whose "
+        "learning was shared. A value is withheld if it covers fewer experiments than the minimum sample.",
     )
     return build_stat(
         spec,
@@ -92,16 +97,17 @@ def build_biggest_group(leads_to: Link) -> Panel:
     """Build the panel that names the biggest of Edmondson's groups of failures."""
     spec = PanelSpec(
         "The biggest group",
-        "Intelligent: a thoughtful try in new territory; aim for more. Basic: a preventable error in known territory, "
-        "a sign of too little investment in quality. Complex: several causes across a system, a sign of broken "
-        "communication. Unclassified: no category yet.",
+        "The group with the most failed experiments. An intelligent failure is a thoughtful try in new "
+        "territory: aim for more. A basic failure is a preventable error in known territory: a sign of too "
+        "little investment in quality. A complex failure has several causes across a system: a sign of broken "
+        "communication. An unclassified failure has no group yet.",
         height=4,
     )
     return build_names(spec, *shared.query_biggest_group(leads_to))
 
 
 def build_failure_sample(leads_to: Link) -> Panel:
-    """Build the sample of the failure rates."""
+    """Build the panel of the sample from which failure rates are computed."""
     spec = PanelSpec(
         "Failed and answered",
         "Experiments answered in the window, and how many of them failed.",
@@ -116,11 +122,12 @@ def build_failure_sample(leads_to: Link) -> Panel:
 
 
 def build_failure_rates(width: int, leads_to: Link) -> Panel:
-    """Build the rate of each group of failures."""
+    """Build the panel of the failure rate of each group."""
     spec = PanelSpec(
         "Failure rate by group",
-        "Failed experiments of each group, divided by the experiments answered in the window. The panel Failed and "
-        "answered shows the sample. Withheld below the minimum sample.",
+        "The failed experiments of each group, divided by all experiments answered in the window. The panel "
+        '"Failed and answered" shows how many experiments were answered. The rates are withheld if fewer '
+        "experiments were answered than the minimum sample.",
         width=width,
         missing=explain_too_few("answers"),
         fixed_id=975579,
@@ -129,11 +136,11 @@ def build_failure_rates(width: int, leads_to: Link) -> Panel:
 
 
 def build_failure_rates_trend(width: int, leads_to: Link) -> Panel:
-    """Build the trend of the rate of each group of failures."""
+    """Build the trend of the failure rate of each group."""
     spec = PanelSpec(
         "Failure rate by group, over time",
-        "Failed experiments of each group, divided by the experiments answered in the window that ends at each point. "
-        "A rise of intelligent failures is not bad news.",
+        "The failed experiments of each group, divided by all experiments answered in the window. Each point "
+        "covers the window that ends at that time. A rise of intelligent failures is not bad news.",
         width=width,
         missing=explain_too_few("answers"),
         fixed_id=384547,
@@ -142,10 +149,11 @@ def build_failure_rates_trend(width: int, leads_to: Link) -> Panel:
 
 
 def build_abandoned(leads_to: Link) -> Panel:
-    """Build the share of experiments that end without an answer."""
+    """Build the panel of the share of experiments that end without an answer."""
     spec = PanelSpec(
         "Abandoned",
-        "Abandoned experiments, divided by those concluded in the window. Withheld below the minimum sample.",
+        "The abandoned experiments, divided by all experiments concluded in the window. The share is withheld "
+        "if fewer experiments were concluded than the minimum sample.",
         fixed_id=467158,
     )
     return build_stat(
@@ -157,13 +165,14 @@ def build_abandoned(leads_to: Link) -> Panel:
 
 
 def build_demo_to_production(leads_to: Link) -> Panel:
-    """Build the time from first result to production."""
+    """Build the panel of the time from first result to production."""
     median = shared.select_stage_quantile("signal_to_shipped", "0.5")
     sample = shared.count_stage_samples("signal_to_shipped")
     spec = PanelSpec(
         "From demo to production",
-        "The time from first result to production, for experiments that were answered in the window and shipped: the "
-        "last 20 % of the work, which often takes long. Withheld below the minimum sample.",
+        "The time from first result to production, for experiments that were answered in the window and "
+        "shipped. This last 20 % of the work often takes long. A value is withheld if it covers fewer "
+        "experiments than the minimum sample.",
     )
     return build_stat(
         spec,
@@ -175,10 +184,11 @@ def build_demo_to_production(leads_to: Link) -> Panel:
 
 
 def build_repeated(leads_to: Link) -> Panel:
-    """Build the number of ideas that were tried before."""
+    """Build the panel of the number of ideas that were tried before."""
     spec = PanelSpec(
         "Repeated experiments",
-        "Ideas of the window that had been tried before in an experiment that was concluded or forgotten by then.",
+        "How often an idea started again in the window after an earlier experiment with the same idea was "
+        "concluded or forgotten. The number of ideas proposed in the window is shown for comparison.",
         fixed_id=341453,
     )
     return build_stat(

@@ -71,7 +71,7 @@ def query_speed_including_open(leads_to: Link) -> list[Query]:
 
 
 def query_speed_trend(leads_to: Link) -> list[Query]:
-    """Query the time from idea to answer, without and with open experiments, and the threshold, for a trend."""
+    """Query the trend of the time from idea to answer, without and with open experiments, and the threshold."""
     return [
         Query("median", MEDIAN, colour="blue", leads_to=leads_to),
         Query("p90", NINETIETH, colour="purple", leads_to=leads_to),
@@ -81,7 +81,7 @@ def query_speed_trend(leads_to: Link) -> list[Query]:
 
 
 def query_last_shared(leads_to: Link) -> list[Query]:
-    """Query when a failed experiment was last shared. The value is a prompt, so it is never green and never red."""
+    """Query when a failed experiment was last shared. The value raises a question, so it is never green or red."""
     return [
         Query("last shared", compute_age(LAST_SHARED), SECONDS, AGO, PROMPT, leads_to=leads_to),
         Query("last shared", mark_never(LAST_SHARED), SECONDS, NOT_YET, PROMPT, leads_to=leads_to),
@@ -92,7 +92,7 @@ def query_last_shared(leads_to: Link) -> list[Query]:
 
 
 def query_sharing_trend(leads_to: Link) -> list[Query]:
-    """Query the learnings shared, the answers, and the failed experiments."""
+    """Query the number of learnings shared, of answers, and of failed experiments."""
     return [
         Query("learnings shared", LEARNINGS_SHARED, colour="blue", leads_to=leads_to),
         Query("answers", ANSWERED, colour="#8e8e8e", leads_to=leads_to),
@@ -153,7 +153,7 @@ def count_stage_samples(name: Stage) -> str:
 
 
 def query_open_experiments(leads_to: Link) -> list[Query]:
-    """Query the open experiments, and those that are overdue or forgotten."""
+    """Query the number of open experiments, and how many of them are overdue or forgotten."""
     return [
         Query("open", OPEN, leads_to=leads_to),
         Query("overdue", OVERDUE, bounds=[(1, OVER)], leads_to=leads_to),

@@ -25,8 +25,8 @@ _NOW = Section(
         build_stat(
             PanelSpec(
                 "Open experiments",
-                "Proposed: not started. Running: started. Overdue: open, and older than the threshold. Forgotten: "
-                "open, and without activity for a long time.",
+                "Open experiments are either proposed (not started) or running. Overdue experiments are older than "
+                "their team's threshold. Forgotten experiments have had no activity for a long time.",
                 fixed_id=469614,
             ),
             *(
@@ -38,7 +38,7 @@ _NOW = Section(
         build_stat(
             PanelSpec(
                 "Oldest idea and last answer",
-                "The age of the oldest open idea, and the time since the last answer.",
+                "The time since the idea of the oldest open experiment, and the time since the last answer.",
                 fixed_id=505404,
             ),
             Query("oldest open idea", compute_age(select_team_row("oldest_open_idea_timestamp_seconds")), SECONDS),
@@ -48,7 +48,7 @@ _NOW = Section(
         build_histogram(
             PanelSpec(
                 "Age of open experiments",
-                "Open experiments by the time since their idea.",
+                "The number of open experiments, by the time since their idea.",
                 fixed_id=384186,
             ),
             sum_buckets("experiment_age_seconds"),
@@ -56,7 +56,7 @@ _NOW = Section(
         build_trend(
             PanelSpec(
                 "Open experiments, over time",
-                "Open experiments, and how many of them are overdue or forgotten.",
+                "The number of open experiments, and how many of them are overdue or forgotten.",
                 fixed_id=642833,
             ),
             Query("open", shared.OPEN, colour="blue"),
@@ -66,11 +66,15 @@ _NOW = Section(
         build_table(
             PanelSpec(
                 "Overdue",
-                "Open experiments older than the threshold. The table can list only the 20 experiments, over all "
-                "teams, that exceed their threshold the most. The panel Open experiments counts all overdue "
-                "experiments. Click an experiment to open it in its tracker.",
+                "The open experiments that are older than their team's threshold. The table lists an experiment only "
+                "if it is among the 20 experiments of all teams that exceed their threshold by the most time. The "
+                'panel "Open experiments" counts all overdue experiments. Click an experiment to open it in its '
+                "tracker.",
                 width=24,
-                missing=explain_none("no experiment of this team is among the 20 that exceed their threshold the most"),
+                missing=explain_none(
+                    "no experiment of this team is among the 20 experiments of all teams that exceed "
+                    "their threshold by the most time"
+                ),
             ),
             [
                 Key("Experiment", "experiment", leads_to=TO_EXPERIMENT),
@@ -98,10 +102,11 @@ _SPEED = Section(
         build_trend(
             PanelSpec(
                 "Answered by the threshold, over time",
-                "Two shares in the window that ends at each point: ideas that are answered by the threshold, "
-                "estimated including open experiments, and answers that came within the threshold. If the second "
-                "share is far above the first, experiments are left open. For all teams, the first share uses the "
-                "default threshold, and the second uses each team's own.",
+                "The yellow line is the estimated share of ideas that are answered within the threshold, including "
+                "open experiments. The blue line is the share of answers that came within the threshold. If the blue "
+                "line is far above the yellow line, many experiments are left open. For all teams, the yellow line "
+                "uses the default threshold, and the blue line compares each answer with its own team's threshold. "
+                "Each point covers the window that ends at that time.",
                 width=12,
                 missing=explain_too_few("ideas and answers"),
             ),
@@ -112,7 +117,8 @@ _SPEED = Section(
         build_trend(
             PanelSpec(
                 "Ideas and answers, over time",
-                "The samples behind the shares, in the window that ends at each point.",
+                'The number of ideas and of answers from which the shares in the panel "Answered by the threshold, '
+                'over time" are computed. Each point covers the window that ends at that time.',
                 width=12,
             ),
             Query("ideas", shared.PROPOSED, colour="yellow"),
@@ -127,8 +133,8 @@ _STAGES = Section(
         build_bars(
             PanelSpec(
                 "Median of each stage",
-                "The median length of each stage, for experiments answered in the window that have the stage. "
-                "Withheld below the minimum sample.",
+                "The median length of each stage, for experiments that were answered in the window and completed the "
+                "stage. A value is withheld if it covers fewer experiments than the minimum sample.",
                 width=8,
                 missing=explain_too_few("answers"),
                 fixed_id=389751,
@@ -156,7 +162,7 @@ _STAGES = Section(
         build_bars(
             PanelSpec(
                 "Sample of each stage",
-                "Experiments answered in the window that have the stage.",
+                "The number of experiments that were answered in the window and completed the stage.",
                 width=8,
                 fixed_id=311278,
             ),
@@ -168,7 +174,8 @@ _STAGES = Section(
         build_trend(
             PanelSpec(
                 "p75 of each stage, over time",
-                "The 75th percentile of the length of each stage, in the window that ends at each point.",
+                "The 75th percentile of the length of each stage: one in four experiments takes longer. Each point "
+                "covers the window that ends at that time.",
                 width=16,
                 missing=explain_too_few("answers"),
                 fixed_id=25508,
@@ -179,7 +186,7 @@ _STAGES = Section(
         build_histogram(
             PanelSpec(
                 "Time to answer",
-                "Experiments answered in the window, by their time from idea to answer.",
+                "The number of experiments answered in the window, by their time from idea to answer.",
                 width=8,
                 fixed_id=659220,
             ),
@@ -194,7 +201,8 @@ _OUTCOMES = Section(
         build_trend(
             PanelSpec(
                 "Outcomes, over time",
-                "Experiments concluded in the window that ends at each point. Undeclared: closed without an outcome.",
+                "The number of concluded experiments, by outcome. Each point covers the window that ends at that "
+                "time. Undeclared experiments were closed without an outcome.",
                 width=12,
             ),
             *(

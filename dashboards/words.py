@@ -25,7 +25,7 @@ PLAIN = "text"
 WITHIN = "green"
 OVER = "orange"
 BROKEN = "red"
-"""Only for the state of the service: results of people's work are never red."""
+"""The colour of a broken service. Results of people's work are never red."""
 PROMPT = "blue"
 
 FAILURE_COLOURS: Mapping[FailureCategory, str] = {
@@ -47,7 +47,7 @@ Words = Sequence[ValueMapping]
 
 
 def _map_ranges(*upto: tuple[float, str]) -> list[ValueMapping]:
-    """Map ranges to texts. Each range extends from the previous bound to its own."""
+    """Map ranges to texts. Each range begins at the bound of the previous range and ends at its own bound."""
     bounds = [0.0, *(bound for bound, _ in upto)]
     return [
         RangeMap(DashboardRangeMapOptions(low, high, ValueMappingResult(text)))
@@ -95,9 +95,9 @@ BOLDNESS: Words = _map_ranges(
 """Words for the share of bold experiments among those with a declared risk."""
 
 FRESHNESS: Words = _map_ranges((60, "fresh"), (300, "late"), (_EVER, "stale"))
-"""Words for the age of the snapshot."""
+"""Words for the age of the exported metrics."""
 
 TEAMS: Words = [
     ValueMap({NO_TEAM: ValueMappingResult("no team"), OTHER_TEAMS: ValueMappingResult("other teams")}),
 ]
-"""Names for the rows that are not one team."""
+"""Names for the rows that stand for no team or for several teams."""
