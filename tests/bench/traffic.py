@@ -14,7 +14,8 @@ from hashlib import sha1
 from itertools import count, islice
 from typing import Any
 
-from tests.support.builders import GitHubRequest, stamp
+from service.demo.post import zulu
+from tests.support.builders import GitHubRequest
 
 BODY_BYTES = 12_000
 """The size of a padded body."""
@@ -128,7 +129,7 @@ def _work(number: int, at: datetime) -> Iterator[GitHubRequest]:
     yield work.delivery("pull_request", {"action": "closed", "pull_request": merged})
     yield work.delivery("delete", {"ref": work.branch, "ref_type": "branch"})
     yield work.delivery("issues", {"action": "closed", "issue": {**issue, **work.closed()}})
-    yield work.delivery("star", {"action": "created", "starred_at": stamp(at)})
+    yield work.delivery("star", {"action": "created", "starred_at": zulu(at)})
 
 
 def _runs(work: "_Work", push: int) -> Iterator[GitHubRequest]:
@@ -180,13 +181,13 @@ class _Work:
             "labels": [{"name": label, "color": "5319e7", "description": ""} for label in labels],
             "state": "open",
             "body": self._text(60),
-            "created_at": stamp(self._at),
-            "updated_at": stamp(self._at),
+            "created_at": zulu(self._at),
+            "updated_at": zulu(self._at),
             "closed_at": None,
         }
 
     def closed(self) -> dict[str, Any]:
-        at = stamp(self._at + timedelta(days=2))
+        at = zulu(self._at + timedelta(days=2))
         return {"state": "closed", "state_reason": "completed", "closed_at": at, "updated_at": at}
 
     def pull(self) -> dict[str, Any]:
@@ -197,8 +198,8 @@ class _Work:
             "html_url": f"{self._page}/pull/{self._number + 1}",
             "labels": [],
             "state": "open",
-            "created_at": stamp(self._at + timedelta(hours=1)),
-            "updated_at": stamp(self._at + timedelta(hours=1)),
+            "created_at": zulu(self._at + timedelta(hours=1)),
+            "updated_at": zulu(self._at + timedelta(hours=1)),
             "closed_at": None,
             "merged_at": None,
             "merge_commit_sha": None,
@@ -209,16 +210,16 @@ class _Work:
         repository = {"full_name": self._repository}
         return {
             "head": {"sha": self.sha(push), "ref": self.branch, "repo": repository},
-            "updated_at": stamp(self._at + timedelta(hours=1 + push)),
+            "updated_at": zulu(self._at + timedelta(hours=1 + push)),
         }
 
     def merged(self) -> dict[str, Any]:
-        at = stamp(self._at + timedelta(days=1))
+        at = zulu(self._at + timedelta(days=1))
         return {"state": "closed", "closed_at": at, "merged_at": at, "merge_commit_sha": self.sha(_PUSHES)}
 
     def push(self, push: int) -> dict[str, Any]:
         at = self._at + timedelta(hours=1 + push)
-        commit = {"id": self.sha(push), "message": self._text(8), "timestamp": stamp(at)}
+        commit = {"id": self.sha(push), "message": self._text(8), "timestamp": zulu(at)}
         return {"ref": f"refs/heads/{self.branch}", "after": self.sha(push), "created": push == 0, "commits": [commit]}
 
     def run(self, push: int) -> dict[str, Any]:
@@ -229,12 +230,12 @@ class _Work:
             "head_branch": self.branch,
             "status": "completed",
             "conclusion": "success",
-            "updated_at": stamp(self._at + timedelta(hours=1 + push, minutes=9)),
+            "updated_at": zulu(self._at + timedelta(hours=1 + push, minutes=9)),
             "pull_requests": [],
         }
 
     def comment(self, place: int) -> dict[str, Any]:
-        at = stamp(self._at + timedelta(hours=2 + place))
+        at = zulu(self._at + timedelta(hours=2 + place))
         return {"body": self._text(30), "author_association": "MEMBER", "created_at": at, "submitted_at": at}
 
     def sha(self, push: int) -> str:

@@ -4,14 +4,15 @@ import hmac
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
 from service.deliveries.delivery import Delivery
 from service.deliveries.payload import RawPayload
+from service.demo.ci_run import Run
 from service.demo.payloads import github as payloads
-from service.demo.post import Post
+from service.demo.post import Post, zulu
 from service.lifecycle.events import Declared, LifecycleEvent, Withdrawn
 from service.lifecycle.experiment import Experiment, Restart
 from service.lifecycle.references import Ref
@@ -165,9 +166,15 @@ class Issue:
     def edited(self, when: datetime) -> GitHubRequest:
         return self.event("edited", when)
 
+    def commented(self, text: str, when: datetime, association: str = "MEMBER") -> GitHubRequest:
+        return _sent(self._issue().comment(text, when, association))
+
     def event(self, action: str, when: datetime, **more: Any) -> GitHubRequest:
         """The delivery of an action. Its payload has the state after the action."""
-        issue = payloads.Issue(
+        return _sent(self._issue().event(action, when, **more))
+
+    def _issue(self) -> payloads.Issue:
+        return payloads.Issue(
             repository=self.repository,
             number=self.number,
             title=self.title,
@@ -176,7 +183,6 @@ class Issue:
             closed_at=self.closed_at,
             reason=self.state_reason,
         )
-        return _sent(issue.event(action, when, **more))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,6 +230,20 @@ class PullRequest:
         merged = replace(self, closed_at=when, merged_at=when, merge_commit=commit)
         return merged, merged.event("closed", when)
 
+    def commented(self, text: str, when: datetime) -> GitHubRequest:
+        """A comment, whose payload has the pull request as an issue."""
+        issue = Issue(
+            number=self.number,
+            repository=self.repository,
+            title=self.title,
+            labels=self.labels,
+            created_at=self.created_at,
+            closed_at=self.closed_at,
+        )
+        request = issue.commented(text, when)
+        address = f"https://api.github.com/repos/{self.repository}/pulls/{self.number}"
+        return changed(request, issue={**json.loads(request.body)["issue"], "pull_request": {"url": address}})
+
     def event(self, action: str, when: datetime, **more: Any) -> GitHubRequest:
         """The delivery of an action. Its payload has the state after the action."""
         pull = payloads.PullRequest(
@@ -243,87 +263,55 @@ class PullRequest:
         return _sent(pull.event(action, when, **more))
 
 
-def workflow_run(
-    sha: str, when: datetime, conclusion: str | None = "success", action: str = "completed"
-) -> GitHubRequest:
+def finished_run(sha: str, when: datetime, conclusion: str, branch: str = "cache-answers") -> Run:
+    """A run on a commit of acme/app, for the payloads of any tool."""
+    return Run(
+        project="acme/app",
+        sha=sha,
+        branch=branch,
+        message="",
+        number=1,
+        ended_at=when,
+        took=timedelta(minutes=5),
+        succeeded=True,
+        conclusion=conclusion,
+    )
+
+
+def workflow_run(sha: str, when: datetime, conclusion: str = "success") -> GitHubRequest:
     """A completed run of a workflow on a commit."""
-    run = {
-        "id": 1,
-        "name": "tests",
-        "head_sha": sha,
-        "conclusion": conclusion,
-        "updated_at": stamp(when),
-        "pull_requests": [],
-    }
-    return github("workflow_run", {"action": action, "workflow_run": run, "repository": _repository("acme/app")})
+    return _sent(payloads.workflow_run(finished_run(sha, when, conclusion))[-1])
 
 
 def push(
-    name: str,
-    after: str,
-    when: datetime,
-    *messages: str,
-    created: bool = False,
-    deleted: bool = False,
-    repository: str = "acme/app",
+    name: str, head: str, when: datetime, message: str = "Warm it", *, repository: str = "acme/app", **more: Any
 ) -> GitHubRequest:
-    """A push to a branch, with a commit for each message; the last commit is `after`."""
-    commits = [
-        {"id": after if message is messages[-1] else f"{place:040x}", "message": message, "timestamp": stamp(when)}
-        for place, message in enumerate(messages, start=1)
-    ]
-    pushed = {
-        "full_name": repository,
-        "html_url": f"https://github.com/{repository}",
-        "default_branch": "main",
-        "pushed_at": int(when.timestamp()),
-    }
-    payload = {"ref": f"refs/heads/{name}", "after": after, "created": created, "deleted": deleted}
-    return github("push", {**payload, "commits": commits, "repository": pushed})
+    """A push of one commit to a branch, with other values for some fields."""
+    return changed(_sent(payloads.push(repository, name, head, message, when)), **more)
 
 
-def deployment_status(
-    sha: str, when: datetime, *, environment: str = "production", state: str = "success"
-) -> GitHubRequest:
-    """A completed deployment of a commit."""
-    status = {"state": state, "environment": environment, "created_at": stamp(when)}
-    deployment = {"sha": sha, "ref": "main", "environment": environment}
-    return github("deployment_status", {"action": "created", "deployment": deployment, "deployment_status": status})
+def branch_deleted(name: str, when: datetime) -> GitHubRequest:
+    """The removal of a branch."""
+    return push(name, "0" * 40, when, deleted=True, commits=[], head_commit=None)
 
 
-def stamp(when: datetime | None) -> str | None:
-    """A time as GitHub writes it, to the second."""
-    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if when else None
+def deployment_status(sha: str, when: datetime, environment: str = "production") -> GitHubRequest:
+    """A successful deployment of a commit."""
+    return _sent(payloads.deployment_status("acme/app", sha, environment, when))
+
+
+def changed(request: GitHubRequest, **fields: Any) -> GitHubRequest:
+    """The request with other values for some fields of its payload."""
+    return github(request.event, {**json.loads(request.body), **fields})
 
 
 def _sent(post: Post) -> GitHubRequest:
     return GitHubRequest(post.named["x-github-event"], post.body, post.named["x-github-delivery"])
 
 
-def _repository(full_name: str) -> dict[str, str]:
-    return {"full_name": full_name}
-
-
-def comment(
-    text: str,
-    when: datetime,
-    *,
-    association: str = "MEMBER",
-    on_pull: int | None = None,
-    created_at: datetime | None = None,
-) -> GitHubRequest:
-    """A comment on issue 45 of acme/app, or on one of its pull requests."""
-    subject: dict[str, Any] = {"number": on_pull or 45, "created_at": stamp(created_at or at(1))}
-    if on_pull is not None:
-        subject["pull_request"] = {"url": f"https://api.github.com/repos/acme/app/pulls/{on_pull}"}
-    said = {"body": text, "created_at": stamp(when), "author_association": association}
-    payload = {"action": "created", "issue": subject, "comment": said, "repository": _repository("acme/app")}
-    return github("issue_comment", payload)
-
-
 def renamed(old: str, full_name: str, when: datetime) -> GitHubRequest:
     """The rename of a repository."""
-    repository = {"full_name": full_name, "updated_at": stamp(when)}
+    repository = {"full_name": full_name, "updated_at": zulu(when)}
     changes = {"repository": {"name": {"from": old}}}
     return github("repository", {"action": "renamed", "repository": repository, "changes": changes})
 

@@ -1,38 +1,43 @@
 """Builders of the payloads of providers other than GitHub."""
 
-from collections.abc import Collection, Mapping, Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from service.demo.ci_run import Run
-from service.demo.payloads import buildkite, circleci, gitlab, jenkins
+from service.demo.payloads import buildkite, circleci, gitlab, jenkins, jira
+from service.demo.payloads.jira import DONE, IN_PROGRESS, TO_DO
 from service.demo.post import Post
 from tests.support.builders import (
     GitHubRequest,
     Issue,
     PullRequest,
     at,
-    comment,
     deployment_status,
+    finished_run,
     push,
     renamed,
     workflow_run,
 )
-from tests.support.signing import Request, request
+from tests.support.signing import Request
+
+IN_REVIEW: jira.Status = ("10004", "In Review", "indeterminate")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ticket:
-    """A Jira ticket, and the deliveries that Jira sends about it."""
+    """A Jira ticket, and the deliveries that Jira sends about it.
+
+    They omit the date of the status's category, which only Jira Cloud sends.
+    """
 
     key: str = "ML-12"
     summary: str = "Rank by freshness"
     type: str = "Experiment"
     labels: tuple[str, ...] = ()
-    components: tuple[str, ...] = ()
-    status: tuple[str, str, str] = ("10000", "To Do", "new")
-    """The id and name of the status, and the key of its category."""
+    component: str = ""
+    status: jira.Status = TO_DO
     resolution: str | None = None
     resolved_at: datetime | None = None
     created_at: datetime
@@ -42,64 +47,39 @@ class Ticket:
 
     def labelled(self, label: str, when: datetime) -> tuple["Ticket", Request]:
         """The ticket with one more label, and its delivery."""
-        labelled = replace(self, labels=(*self.labels, label))
-        change = {"field": "labels", "fromString": " ".join(self.labels), "toString": " ".join(labelled.labels)}
-        return labelled, labelled.event("jira:issue_updated", when, [change])
+        ticket = self._ticket()
+        labelled = _without_category_date(ticket.labelled([label], when))
+        return replace(self, labels=tuple(ticket.labels)), labelled
 
-    def moved(
-        self, to: tuple[str, str, str], when: datetime, resolution: str | None = None
-    ) -> tuple["Ticket", Request]:
+    def moved(self, to: jira.Status, when: datetime, resolution: str | None = None) -> tuple["Ticket", Request]:
         """The ticket in another status, with another resolution, and its delivery."""
-        moved = replace(self, status=to, resolution=resolution, resolved_at=when if resolution else None)
-        changes = [
-            {"field": "status", "from": self.status[0], "fromString": self.status[1], "to": to[0], "toString": to[1]}
-        ]
-        if resolution != self.resolution:
-            changes.append({"field": "resolution", "fromString": self.resolution or "", "toString": resolution or ""})
-        return moved, moved.event("jira:issue_updated", when, changes)
+        ticket = self._ticket()
+        moved = _without_category_date(ticket.moved(to, when, resolution))
+        return replace(self, status=to, resolution=resolution, resolved_at=ticket.resolved_at), moved
 
     def commented(self, text: str, when: datetime) -> Request:
         """A comment as Jira Cloud sends it, with few of the ticket's fields."""
-        comment = {"body": text, "created": stamp(when), "updated": stamp(when)}
-        shown = ("summary", "issuetype", "project", "status")
-        return self._posted({"webhookEvent": "comment_created", "comment": comment}, when, shown)
+        return _sent(self._ticket().commented(text, when))
 
     def deleted(self, when: datetime) -> Request:
         return self.event("jira:issue_deleted", when)
 
     def event(self, name: str, when: datetime, changes: Sequence[Mapping[str, Any]] = ()) -> Request:
         """The delivery of an event. Its payload has the state after the event."""
-        return self._posted({"webhookEvent": name, "changelog": {"id": "1", "items": list(changes)}}, when)
+        return _without_category_date(self._ticket().event(name, name.removeprefix("jira:"), when, changes))
 
-    def _posted(self, event: Mapping[str, Any], when: datetime, shown: Collection[str] | None = None) -> Request:
-        number, name, category = self.status
-        fields = {
-            "summary": self.summary,
-            "issuetype": {"name": self.type},
-            "labels": list(self.labels),
-            "components": [{"name": component} for component in self.components],
-            "project": {"key": self.key.partition("-")[0]},
-            "status": {"id": number, "name": name, "statusCategory": {"key": category}},
-            "resolution": {"name": self.resolution} if self.resolution else None,
-            "resolutiondate": stamp(self.resolved_at) if self.resolved_at else None,
-            "created": stamp(self.created_at),
-            "reporter": {"displayName": "Somebody"},
-        }
-        fields = {name: value for name, value in fields.items() if shown is None or name in shown}
-        issue = {"key": self.key, "self": "https://acme.atlassian.net/rest/api/2/issue/10012", "fields": fields}
-        milliseconds = int(when.timestamp() * 1000)
-        return request("jira", {**event, "timestamp": milliseconds, "issue": issue})
-
-
-IN_PROGRESS = ("3", "In Progress", "indeterminate")
-IN_REVIEW = ("10004", "In Review", "indeterminate")
-DONE = ("10002", "Done", "done")
-TO_DO = ("10000", "To Do", "new")
-
-
-def stamp(when: datetime) -> str:
-    """A time as Jira writes it."""
-    return when.strftime("%Y-%m-%dT%H:%M:%S.000+0000")
+    def _ticket(self) -> jira.Ticket:
+        return jira.Ticket(
+            key=self.key,
+            summary=self.summary,
+            type=self.type,
+            created_at=self.created_at,
+            labels=list(self.labels),
+            component=self.component,
+            status=self.status,
+            resolution=self.resolution,
+            resolved_at=self.resolved_at,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,7 +174,7 @@ class MergeRequest:
 
 def gitlab_pipeline(sha: str, when: datetime, status: str = "success") -> Request:
     """A finished pipeline."""
-    return _sent(gitlab.pipeline(_run(sha, when, status))[-1])
+    return _sent(gitlab.pipeline(finished_run(sha, when, status))[-1])
 
 
 def gitlab_deployment(sha: str, when: datetime) -> Request:
@@ -202,51 +182,41 @@ def gitlab_deployment(sha: str, when: datetime) -> Request:
     return _sent(gitlab.deployment("acme/app", sha, "production", when))
 
 
-def gitlab_push(name: str, after: str, when: datetime | None) -> Request:
-    """A push of one commit to a branch or, without a time, the removal of the branch."""
-    written = when.strftime("%Y-%m-%dT%H:%M:%S+00:00") if when else None
-    payload = {
-        "object_kind": "push",
-        "ref": f"refs/heads/{name}",
-        "before": "0" * 40 if when else "d" * 40,
-        "after": after,
-        "project": {"path_with_namespace": "acme/app", "default_branch": "main"},
-        "commits": [{"id": after, "message": "Warm it", "timestamp": written}] if when else [],
-    }
-    return request("gitlab", payload, x_gitlab_event="Push Hook")
+def gitlab_push(name: str, head: str, when: datetime) -> Request:
+    """A push of one commit to a branch."""
+    return _sent(gitlab.push("acme/app", name, head, "Warm it", when))
+
+
+def gitlab_branch_deleted(name: str) -> Request:
+    """The removal of a branch, which has no time."""
+    pushed = gitlab_push(name, "0" * 40, at(1))
+    payload = {**json.loads(pushed.body), "checkout_sha": None, "commits": [], "total_commits_count": 0}
+    return replace(pushed, body=json.dumps(payload).encode())
 
 
 def circleci_workflow(sha: str, when: datetime, status: str = "success", branch: str = "cache-answers") -> Request:
     """A finished workflow."""
-    return _sent(circleci.workflow(_run(sha, when, status, branch))[-1])
+    return _sent(circleci.workflow(finished_run(sha, when, status, branch))[-1])
 
 
 def buildkite_build(sha: str, when: datetime, state: str = "passed", branch: str = "cache-answers") -> Request:
     """A finished build."""
-    return _sent(buildkite.build(_run(sha, when, state, branch))[-1], "buildkite_signed")
+    return _sent(buildkite.build(finished_run(sha, when, state, branch))[-1], "buildkite_signed")
 
 
 def jenkins_build(sha: str, when: datetime, status: str = "SUCCESS", branch: str = "cache-answers") -> Request:
     """A completed build."""
-    return _sent(jenkins.build(_run(sha, when, status, branch))[-1])
-
-
-def _run(sha: str, when: datetime, conclusion: str, branch: str = "cache-answers") -> Run:
-    return Run(
-        project="acme/app",
-        sha=sha,
-        branch=branch,
-        message="",
-        number=1,
-        ended_at=when,
-        took=timedelta(minutes=5),
-        succeeded=True,
-        conclusion=conclusion,
-    )
+    return _sent(jenkins.build(finished_run(sha, when, status, branch))[-1])
 
 
 def _sent(post: Post, source: str = "") -> Request:
     return Request(source or post.source, post.body, post.named)
+
+
+def _without_category_date(post: Post) -> Request:
+    payload = json.loads(post.body)
+    del payload["issue"]["fields"]["statuscategorychangedate"]
+    return Request(post.source, json.dumps(payload).encode(), post.named)
 
 
 def one_of_each() -> Sequence[GitHubRequest | Request]:
@@ -259,8 +229,8 @@ def one_of_each() -> Sequence[GitHubRequest | Request]:
     return (
         *(issue.opened(), issue.assigned(at(2)), issue.labeled("outcome:worked", at(3))[1], issue.closed(at(4))[1]),
         *(pull.opened(), pull.merged(at(5))[1], ours.opened(), fork.opened(), fork.closed(at(6))[1]),
-        *(comment("/experiment conclude failed basic", at(5)), renamed("old", "acme/app", at(6))),
-        *(workflow_run("a" * 40, at(3)), deployment_status("b" * 40, at(6)), push("exp/x", "a" * 40, at(3), "Warm it")),
+        *(issue.commented("/experiment conclude failed basic", at(5)), renamed("old", "acme/app", at(6))),
+        *(workflow_run("a" * 40, at(3)), deployment_status("b" * 40, at(6)), push("exp/x", "a" * 40, at(3))),
         *(ticket.created(), ticket.moved(IN_PROGRESS, at(2))[1], ticket.moved(DONE, at(3), "Done")[1]),
         *(ticket.commented("It works", at(3)), ticket.deleted(at(9))),
         *(gitlab.opened(), gitlab.assigned(at(2)), gitlab.closed(at(3))[1], merge.opened(), merge.merged(at(4))[1]),

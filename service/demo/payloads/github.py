@@ -30,12 +30,10 @@ class Issue:
 
     def event(self, action: str, at: datetime, **more: Any) -> Post:
         """The delivery of an action, with the state after it."""
-        return _delivered("issues", at, self.repository, {"action": action, "issue": self.state(at), **more})
+        return _delivered("issues", at, self.repository, {"action": action, "issue": self._state(at), **more})
 
-    def comment(
-        self, text: str, at: datetime, association: str = "MEMBER", on: Mapping[str, Any] | None = None
-    ) -> Post:
-        """A comment on the issue, or on one of its pull requests."""
+    def comment(self, text: str, at: datetime, association: str = "MEMBER") -> Post:
+        """A comment on the issue."""
         number = number_of(self.repository, self.number, text, zulu(at))
         comment = {
             "id": number,
@@ -46,11 +44,10 @@ class Issue:
             "created_at": zulu(at),
             "updated_at": zulu(at),
         }
-        payload = {"action": "created", "issue": on or self.state(at), "comment": comment}
+        payload = {"action": "created", "issue": self._state(at), "comment": comment}
         return _delivered("issue_comment", at, self.repository, payload)
 
-    def state(self, at: datetime) -> dict[str, Any]:
-        """The issue in GitHub's payloads."""
+    def _state(self, at: datetime) -> dict[str, Any]:
         return {
             "id": number_of(self.repository, "issue", self.number),
             "number": self.number,

@@ -23,15 +23,16 @@ class Ticket:
     key: str
     summary: str
     type: str
-    component: str
     created_at: datetime
     labels: list[str]
+    component: str = ""
     status: Status = TO_DO
     resolution: str | None = None
+    resolved_at: datetime | None = None
     category_changed_at: datetime | None = None
 
     def created(self) -> Post:
-        return self._event("jira:issue_created", "issue_created", self.created_at, [])
+        return self.event("jira:issue_created", "issue_created", self.created_at)
 
     def labelled(self, labels: Sequence[str], at: datetime) -> Post:
         """Add labels, and return the delivery."""
@@ -47,7 +48,8 @@ class Ticket:
         changes = [_change("status", self.status[0], self.status[1], to[0], to[1])]
         if resolution != self.resolution:
             changes.append(_change("resolution", "", self.resolution or "", "10000", resolution or ""))
-        self.status, self.resolution, self.category_changed_at = to, resolution, at
+            self.resolution, self.resolved_at = resolution, at if resolution else None
+        self.status, self.category_changed_at = to, at
         return self._updated(at, changes, "issue_generic")
 
     def commented(self, text: str, at: datetime) -> Post:
@@ -64,14 +66,15 @@ class Ticket:
         fields = {name: self._fields()[name] for name in ("summary", "issuetype", "project", "status")}
         return _post(at, {"webhookEvent": "comment_created", "comment": comment, "issue": self._issue(fields)})
 
-    def _updated(self, at: datetime, changes: Sequence[Mapping[str, Any]], kind: str = "issue_updated") -> Post:
-        return self._event("jira:issue_updated", kind, at, changes)
-
-    def _event(self, name: str, kind: str, at: datetime, changes: Sequence[Mapping[str, Any]]) -> Post:
+    def event(self, name: str, kind: str, at: datetime, changes: Sequence[Mapping[str, Any]] = ()) -> Post:
+        """The delivery of an event, with the state after it."""
         changelog = {"id": str(number_of(self.key, name, _stamp(at))), "items": list(changes)}
         fields = {**self._fields(), "updated": _stamp(at)}
         named = {"webhookEvent": name, "issue_event_type_name": kind, "user": _USER}
         return _post(at, {**named, "issue": self._issue(fields), "changelog": changelog})
+
+    def _updated(self, at: datetime, changes: Sequence[Mapping[str, Any]], kind: str = "issue_updated") -> Post:
+        return self.event("jira:issue_updated", kind, at, changes)
 
     def _issue(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         number = number_of(self.key)
@@ -79,18 +82,16 @@ class Ticket:
 
     def _fields(self) -> dict[str, Any]:
         number, name, category = self.status
-        done = category == "done" and self.category_changed_at is not None
-        changed = self.category_changed_at or self.created_at
         return {
             "summary": self.summary,
             "issuetype": {"name": self.type, "subtask": False},
             "project": {"key": self.key.partition("-")[0], "name": self.component},
             "labels": list(self.labels),
-            "components": [{"name": self.component}],
+            "components": [{"name": self.component}] if self.component else [],
             "status": {"id": number, "name": name, "statusCategory": {"key": category}},
             "resolution": {"name": self.resolution} if self.resolution else None,
-            "resolutiondate": _stamp(changed) if done else None,
-            "statuscategorychangedate": _stamp(changed),
+            "resolutiondate": _stamp(self.resolved_at) if self.resolved_at else None,
+            "statuscategorychangedate": _stamp(self.category_changed_at or self.created_at),
             "created": _stamp(self.created_at),
             "priority": {"name": "Medium"},
             "reporter": _USER,

@@ -28,7 +28,7 @@ from service.storage import dirty_subjects, inbox, inbox_listing
 from service.storage.database import Database
 from service.storage.inbox import DeliveryVerdict
 from service.telemetry import Telemetry
-from tests.support.builders import GitHubRequest, Issue, PullRequest, at, comment, github, renamed, workflow_run
+from tests.support.builders import GitHubRequest, Issue, PullRequest, at, github, renamed, workflow_run
 from tests.support.road import RULES, TERMS, all_experiments, api, deliver, post, settle
 from tests.support.signing import POSTED
 from tests.support.waiting import PATIENCE_SECONDS
@@ -64,7 +64,7 @@ def _story() -> list[GitHubRequest]:
     pull = PullRequest(created_at=at(3))
     told = [issue.opened(), pull.opened(), workflow_run(pull.head, at(4))]
     pull, edited = pull.edited("Closes #46", at(5))
-    told += [edited, comment("/experiment conclude failed basic", at(6)), renamed("app", "acme/web", at(7))]
+    told += [edited, issue.commented("/experiment conclude failed basic", at(6)), renamed("app", "acme/web", at(7))]
     other, closed = Issue(number=46, created_at=at(2)).closed(at(8))
     _, reopened = other.reopened(at(9))
     return [*told, closed, reopened, github("issues", b"{")]

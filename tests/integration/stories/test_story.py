@@ -7,6 +7,7 @@ from uuid import NAMESPACE_OID, uuid5
 import pytest
 
 from service.deliveries.observation import Observation, Observed
+from service.demo.post import zulu
 from service.lifecycle.references import Ref
 from service.lifecycle.taxonomy import FailureCategory, Outcome, State
 from service.rules.apply import apply_rules
@@ -24,7 +25,7 @@ from tests.support.builders import (
     Issue,
     PullRequest,
     at,
-    comment,
+    changed,
     renamed,
     workflow_run,
 )
@@ -254,7 +255,7 @@ async def test_a_reopened_experiment_can_be_concluded_differently(database: Data
 
 async def test_a_conclusion_by_comment_outranks_an_older_label_until_a_reopening(database: Database) -> None:
     issue = Issue(created_at=at(2), labels=("experiment", "outcome:worked"))
-    await deliver(database, issue.opened(), comment("/experiment conclude failed complex", at(5)))
+    await deliver(database, issue.opened(), issue.commented("/experiment conclude failed complex", at(5)))
     told = (await all_experiments(database))[ISSUE]
     assert (told.concluded_at, told.outcome, told.failure_category) == (at(5), Outcome.FAILED, FailureCategory.COMPLEX)
     _, reopened = issue.reopened(at(6))
@@ -266,27 +267,31 @@ async def test_a_conclusion_by_comment_outranks_an_older_label_until_a_reopening
 
 async def test_a_command_on_the_pull_request_concludes_the_issue_that_it_serves(database: Database) -> None:
     pull = PullRequest(created_at=at(3))
-    said = comment("Not worth it.\n/experiment conclude failed basic", at(5), on_pull=pull.number)
+    said = pull.commented("Not worth it.\n/experiment conclude failed basic", at(5))
     await deliver(database, said, Issue(created_at=at(2)).opened(), pull.opened())
     told = (await all_experiments(database))[ISSUE]
     assert (told.concluded_at, told.outcome) == (at(5), Outcome.FAILED)
 
 
 async def test_a_command_by_a_stranger_is_ignored(database: Database) -> None:
-    said = comment("/experiment conclude failed", at(5), association="CONTRIBUTOR")
-    await deliver(database, Issue(created_at=at(2)).opened(), said)
+    issue = Issue(created_at=at(2))
+    said = issue.commented("/experiment conclude failed", at(5), association="CONTRIBUTOR")
+    await deliver(database, issue.opened(), said)
     assert (await all_experiments(database))[ISSUE].state is State.PROPOSED
 
 
 async def test_the_next_payload_does_not_undo_a_team_declared_by_comment(database: Database) -> None:
     issue = Issue(created_at=at(2))
-    await deliver(database, issue.opened(), comment("/experiment team Search", at(3)), issue.edited(at(4)))
+    await deliver(database, issue.opened(), issue.commented("/experiment team Search", at(3)), issue.edited(at(4)))
     assert (await all_experiments(database))[ISSUE].team == "search"
 
 
 async def test_daily_comments_keep_an_experiment_active(database: Database) -> None:
-    talk = [comment("What about this one?", at(day)) for day in range(3, 29)]
-    await deliver(database, Issue(created_at=at(2)).opened(), *talk)
+    issue = Issue(created_at=at(2))
+    # Without the state of the issue, the comments are the only activity.
+    bare = {"number": issue.number, "created_at": zulu(at(2))}
+    talk = [changed(issue.commented("What about this one?", at(day)), issue=bare) for day in range(3, 29)]
+    await deliver(database, issue.opened(), *talk)
     told = (await all_experiments(database))[ISSUE]
     assert (told.last_activity_at, told.started_at) == (at(28, "00:00:00"), None)
 

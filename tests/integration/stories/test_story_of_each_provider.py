@@ -6,23 +6,31 @@ from datetime import datetime
 
 import pytest
 
+from service.demo.payloads.jira import DONE, IN_PROGRESS, TO_DO
 from service.lifecycle.experiment import Experiment
 from service.lifecycle.taxonomy import FailureCategory, Outcome, State
 from service.rules.document import RulesFile
 from service.rules.reader import read_rules
 from service.settings import packaged_rules
 from service.storage.database import Database
-from tests.support.builders import GitHubRequest, Issue, PullRequest, at, comment, deployment_status, push, workflow_run
+from tests.support.builders import (
+    GitHubRequest,
+    Issue,
+    PullRequest,
+    at,
+    branch_deleted,
+    deployment_status,
+    push,
+    workflow_run,
+)
 from tests.support.payloads import (
-    DONE,
-    IN_PROGRESS,
     IN_REVIEW,
-    TO_DO,
     GitLabIssue,
     MergeRequest,
     Ticket,
     buildkite_build,
     circleci_workflow,
+    gitlab_branch_deleted,
     gitlab_deployment,
     gitlab_pipeline,
     gitlab_push,
@@ -83,13 +91,13 @@ async def test_on_github_a_branch_is_the_experiment_until_it_has_a_change(databa
     assert (told.idea_at, told.first_signal_at) == (at(3), None)
 
     _, closing = pull.closed(at(4))
-    await deliver(database, closing, push("exp/warm-cache", "0" * 40, at(4, "10:00:00"), deleted=True))
+    await deliver(database, closing, branch_deleted("exp/warm-cache", at(4, "10:00:00")))
     told = await the_only(database, "github:acme/app!7")
     assert (told.concluded_at, told.outcome) == (at(4), Outcome.UNDECLARED)
 
 
 async def test_on_jira_a_story_goes_from_a_ticket_to_a_shared_failure(database: Database) -> None:
-    ticket = Ticket(created_at=at(2), components=("Ranking",))
+    ticket = Ticket(created_at=at(2), component="Ranking")
     created = ticket.created()
     ticket, started = ticket.moved(IN_PROGRESS, at(3, "11:30:00"))
     ticket, reviewed = ticket.moved(IN_REVIEW, at(4))
@@ -126,7 +134,7 @@ async def test_on_jira_moves_between_open_statuses_leave_a_conclusion_by_comment
     ticket = Ticket(created_at=at(2))
     created = ticket.created()
     ticket, started = ticket.moved(IN_PROGRESS, at(3))
-    said = comment("/experiment conclude failed basic", at(4), on_pull=7, created_at=pull.created_at)
+    said = pull.commented("/experiment conclude failed basic", at(4))
     ticket, reviewed = ticket.moved(IN_REVIEW, at(5))
     ticket, back = ticket.moved(TO_DO, at(6))
     await deliver(database, created, started, pull.opened(), said, reviewed, back)
@@ -153,7 +161,7 @@ async def test_on_jira_a_resolution_before_or_after_the_status_counts(database: 
 
 
 async def test_on_jira_a_comment_with_few_fields_of_the_ticket_leaves_its_team(database: Database) -> None:
-    ticket = Ticket(created_at=at(2), components=("Search",))
+    ticket = Ticket(created_at=at(2), component="Search")
     await deliver(database, ticket.created(), ticket.commented("Any news?", at(5)))
     assert (await the_only(database, "jira:ML-12")).team == "search"
 
@@ -206,7 +214,7 @@ async def test_on_gitlab_an_issue_that_moved_to_another_project_leaves_the_metri
 async def test_on_gitlab_a_branch_removed_without_a_change_leaves_the_metrics(database: Database) -> None:
     await deliver(database, gitlab_push("exp/warm-cache", HEAD, at(2)))
     assert (await the_only(database, "branch:acme/app@exp/warm-cache")).idea_at == at(2)
-    await deliver(database, gitlab_push("exp/warm-cache", "0" * 40, None))
+    await deliver(database, gitlab_branch_deleted("exp/warm-cache"))
     assert await all_experiments(database) == {}
 
 
@@ -347,7 +355,7 @@ async def test_with_cloudevents_a_story_goes_from_an_idea_to_a_shared_answer(dat
 
 async def test_a_ticket_its_pull_request_and_its_runs_in_different_tools_are_one_experiment(database: Database) -> None:
     """The idea is in Jira, the work and its classification in GitHub, and the runs in CircleCI."""
-    ticket = Ticket(created_at=at(2, "08:15:00"), components=("Search",))
+    ticket = Ticket(created_at=at(2, "08:15:00"), component="Search")
     created = ticket.created()
     ticket, started = ticket.moved(IN_PROGRESS, at(3, "10:00:00"))
     pull = PullRequest(
@@ -357,12 +365,10 @@ async def test_a_ticket_its_pull_request_and_its_runs_in_different_tools_are_one
     red = circleci_workflow(pull.head, at(4, "14:09:30"), "failed", pull.branch)
     pull, pushed = pull.pushed("c" * 40, at(5, "09:00:00"))
     green = circleci_workflow(pull.head, at(5, "09:11:00"), "success", pull.branch)
-    _, pull_closed = pull.closed(at(9, "16:00:00"))
+    pull, pull_closed = pull.closed(at(9, "16:00:00"))
     ticket, failed = ticket.labelled("outcome:failed", at(9, "16:30:00"))
     ticket, done = ticket.moved(DONE, at(9, "16:30:45"), "Done")
-    classified = comment(
-        "/experiment conclude failed intelligent", at(9, "17:00:00"), on_pull=7, created_at=pull.created_at
-    )
+    classified = pull.commented("/experiment conclude failed intelligent", at(9, "17:00:00"))
     ticket, shared = ticket.labelled("learning:shared", at(11, "09:00:00"))
     story: list[GitHubRequest | Request] = [created, started, opened, red, pushed, green, pull_closed]
     story += [failed, done, classified, shared]

@@ -9,9 +9,10 @@ from typing import TypeAlias
 from uuid import NAMESPACE_OID, UUID, uuid5
 
 from service.deliveries.delivery import Delivery
+from service.demo.payloads.jira import DONE, IN_PROGRESS
 from service.providers import PROVIDERS
-from tests.support.builders import GitHubRequest, Issue, PullRequest, at, comment, deployment_status, push, workflow_run
-from tests.support.payloads import DONE, IN_PROGRESS, IN_REVIEW, Ticket, circleci_workflow
+from tests.support.builders import GitHubRequest, Issue, PullRequest, at, deployment_status, push, workflow_run
+from tests.support.payloads import IN_REVIEW, Ticket, circleci_workflow
 from tests.support.signing import Request
 
 Told: TypeAlias = GitHubRequest | Request
@@ -124,7 +125,7 @@ def _change(rng: random.Random, pull: PullRequest, then: Iterator[datetime]) -> 
         told += [pushed, _run(rng, pull.head, next(then), pull.branch)]
     if rng.random() < 0.5:
         said = rng.choice(("/experiment bold", "/experiment team ads", "Looks good"))
-        told.append(comment(said, next(then), on_pull=pull.number, created_at=pull.created_at))
+        told.append(pull.commented(said, next(then)))
     if rng.random() < 0.3:
         return [*told, pull.closed(next(then))[1]]
     merge = _commit(rng)
@@ -186,7 +187,7 @@ def _a_ticket(rng: random.Random, number: int) -> list[Told]:
     """A Jira ticket with a pull request on GitHub; it is done, and may be reopened."""
     then = _moments(rng)
     key = f"ML-{number}"
-    ticket = Ticket(key=key, summary=f"Idea {number}", components=(rng.choice(_TEAMS),), created_at=next(then))
+    ticket = Ticket(key=key, summary=f"Idea {number}", component=rng.choice(_TEAMS), created_at=next(then))
     told: list[Told] = [ticket.created()]
     ticket, started = ticket.moved(IN_PROGRESS, next(then))
     told.append(started)

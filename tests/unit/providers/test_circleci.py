@@ -12,9 +12,10 @@ import pytest
 from service.deliveries.delivery import Delivery, UnreadableDelivery
 from service.deliveries.observation import Mentioned, Nothing, Observation, Observed, Trait
 from service.deliveries.signatures import SignatureRefused
+from service.demo.post import zulu
 from service.lifecycle.references import Ref
 from service.providers.circleci import CircleCI
-from tests.support.builders import at, stamp
+from tests.support.builders import at
 from tests.support.mutations import collected
 
 CIRCLECI = CircleCI()
@@ -58,8 +59,8 @@ def triggered(**parameters: Any) -> dict[str, Any]:
 
 def completed(pipeline: Any, **workflow: Any) -> dict[str, Any]:
     """The event of a workflow that stopped on the third of March. The event happened a day later."""
-    run = {"name": "tests", "status": "success", "stopped_at": stamp(at(3)), **workflow}
-    return {"type": "workflow-completed", "happened_at": stamp(at(4)), "workflow": run, "pipeline": pipeline}
+    run = {"name": "tests", "status": "success", "stopped_at": zulu(at(3)), **workflow}
+    return {"type": "workflow-completed", "happened_at": zulu(at(4)), "workflow": run, "pipeline": pipeline}
 
 
 def finished(when: datetime = STOPPED, **known: str) -> Observed:

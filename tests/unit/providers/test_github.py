@@ -22,10 +22,11 @@ from service.deliveries.observation import (
     Trait,
 )
 from service.deliveries.signatures import SignatureRefused
+from service.demo.post import zulu
 from service.lifecycle.aliases import Alias
 from service.lifecycle.references import Ref
 from service.providers import PROVIDERS
-from tests.support.builders import SECRET, GitHubRequest, Issue, PullRequest, at, github, stamp, workflow_run
+from tests.support.builders import SECRET, GitHubRequest, Issue, PullRequest, at, github
 
 GITHUB = PROVIDERS["github"]
 ITEM = Ref("github:acme/app#45")
@@ -133,13 +134,13 @@ def comment(
     action: str = "created", association: str = "MEMBER", *, on_pull_request: bool = False, body: str | None = "Nice."
 ) -> GitHubRequest:
     """A comment of the third of March. The payload shows a later update of its issue or pull request."""
-    issue = {"number": 7 if on_pull_request else 45, "created_at": stamp(at(1)), "updated_at": stamp(at(9))}
+    issue = {"number": 7 if on_pull_request else 45, "created_at": zulu(at(1)), "updated_at": zulu(at(9))}
     return github(
         "issue_comment",
         {
             "action": action,
             "issue": issue | ({"pull_request": {"url": "https://api.github.com"}} if on_pull_request else {}),
-            "comment": {"body": body, "created_at": stamp(at(3)), "author_association": association},
+            "comment": {"body": body, "created_at": zulu(at(3)), "author_association": association},
             "repository": {"full_name": "acme/app"},
         },
     )
@@ -575,7 +576,7 @@ def test_an_edited_or_deleted_comment_on_a_pull_request_is_only_activity_of_the_
 
 def commented_issue(**issue: Any) -> GitHubRequest:
     """A comment of the third of March on an issue with the given fields."""
-    said = {"body": "Nice.", "created_at": stamp(at(3)), "author_association": "NONE"}
+    said = {"body": "Nice.", "created_at": zulu(at(3)), "author_association": "NONE"}
     return github("issue_comment", {**least_issue_event(**issue), "action": "created", "comment": said})
 
 
@@ -584,8 +585,8 @@ def test_the_payload_of_a_comment_contains_the_state_and_the_closing_of_its_issu
         title="Answer from the cache",
         html_url="https://github.com/acme/app/issues/45",
         labels=[{"name": "experiment"}, {"name": "outcome:failed"}],
-        updated_at=stamp(at(4)),
-        closed_at=stamp(at(2)),
+        updated_at=zulu(at(4)),
+        closed_at=zulu(at(2)),
         state_reason="not_planned",
     )
     assert observe(request) == [
@@ -598,13 +599,13 @@ def test_the_payload_of_a_comment_contains_the_state_and_the_closing_of_its_issu
 
 
 def test_a_comment_on_a_closed_pull_request_states_neither_a_merge_nor_a_closing() -> None:
-    request = commented_issue(number=7, closed_at=stamp(at(2)), pull_request={"merged_at": stamp(at(2))})
+    request = commented_issue(number=7, closed_at=zulu(at(2)), pull_request={"merged_at": zulu(at(2))})
     assert [one.kind for one in observed(request) if isinstance(one, Observed)] == ["seen", "created", "active"]
 
 
 @pytest.mark.parametrize("payload", [{}, {"created_at": None}])
 def test_a_comment_without_a_time_is_dated_by_its_issue(payload: dict[str, Any]) -> None:
-    request = github("issue_comment", {**least_issue_event(updated_at=stamp(at(4))), "comment": payload})
+    request = github("issue_comment", {**least_issue_event(updated_at=zulu(at(4))), "comment": payload})
     assert Observed("active", ITEM, at(4)) in observed(request)
 
 
@@ -613,7 +614,7 @@ def test_a_comment_without_a_text_can_be_read() -> None:
 
 
 def test_a_renamed_repository_renames_its_items_and_its_branches() -> None:
-    request = repository_event("renamed", {"repository": {"name": {"from": "App"}}}, updated_at=stamp(at(5)))
+    request = repository_event("renamed", {"repository": {"name": {"from": "App"}}}, updated_at=zulu(at(5)))
     assert observe(request) == [
         Renamed(Alias(Ref("github:acme/app"), Ref("github:acme/answers"), at(5))),
         Renamed(Alias(Ref("branch:acme/app"), Ref("branch:acme/answers"), at(5))),
@@ -635,6 +636,12 @@ def test_a_repository_event_without_an_old_name_is_ignored(action: str, changes:
     )
 
 
+def run(action: str = "completed", **known: Any) -> GitHubRequest:
+    """A run of a workflow, which ended on the third of March."""
+    seen = {"head_sha": "A" * 40, "updated_at": zulu(at(3)), **known}
+    return github("workflow_run", {"action": action, "workflow_run": seen})
+
+
 def run_texts(branch: str = "", message: str = "") -> list[Observation]:
     """The texts of a run that may contain a key."""
     texts = {"branch": branch, "message": message}
@@ -643,19 +650,17 @@ def run_texts(branch: str = "", message: str = "") -> list[Observation]:
 
 @pytest.mark.parametrize("conclusion", ["success", "failure", "timed_out", "cancelled"])
 def test_a_completed_workflow_run_is_observed(conclusion: str) -> None:
-    assert observe(workflow_run("A" * 40, at(3), conclusion)) == [
+    assert observe(run(name="tests", conclusion=conclusion)) == [
         Observed("finished", HEAD, at(3), traits(workflow="tests", conclusion=conclusion))
     ]
 
 
 def test_a_completed_workflow_run_without_a_conclusion_is_observed() -> None:
-    assert observe(workflow_run("a" * 40, at(3), None)) == [Observed("finished", HEAD, at(3), traits(workflow="tests"))]
+    assert observe(run(name="tests", conclusion=None)) == [Observed("finished", HEAD, at(3), traits(workflow="tests"))]
 
 
 def test_a_workflow_run_without_a_name_is_observed_with_its_branch() -> None:
-    run = {"head_sha": "a" * 40, "updated_at": stamp(at(3)), "name": None, "conclusion": "success"}
-    request = github("workflow_run", {"action": "completed", "workflow_run": {**run, "head_branch": "main"}})
-    assert observe(request) == [
+    assert observe(run(name=None, conclusion="success", head_branch="main")) == [
         Observed("finished", HEAD, at(3), traits(conclusion="success", branch="main")),
         *run_texts("main"),
     ]
@@ -666,8 +671,7 @@ def test_a_workflow_run_without_a_name_is_observed_with_its_branch() -> None:
     [({"message": "ML-12: cache answers"}, "ML-12: cache answers"), ({"message": None}, ""), ({}, ""), (None, "")],
 )
 def test_the_branch_and_the_message_of_a_run_may_contain_a_key(head_commit: Any, message: str) -> None:
-    run = {"head_sha": "a" * 40, "updated_at": stamp(at(3)), "head_branch": "exp/ml-12", "head_commit": head_commit}
-    assert observe(github("workflow_run", {"action": "completed", "workflow_run": run})) == [
+    assert observe(run(head_branch="exp/ml-12", head_commit=head_commit)) == [
         Observed("finished", HEAD, at(3), traits(branch="exp/ml-12")),
         *run_texts("exp/ml-12", message),
     ]
@@ -675,9 +679,7 @@ def test_the_branch_and_the_message_of_a_run_may_contain_a_key(head_commit: Any,
 
 @pytest.mark.parametrize("action", ["requested", "in_progress"])
 def test_a_workflow_run_in_progress_is_ignored(action: str) -> None:
-    assert observe(workflow_run("a" * 40, at(3), None, action)) == Nothing(
-        f"a workflow run that is {action} has no result yet"
-    )
+    assert observe(run(action, conclusion=None)) == Nothing(f"a workflow run that is {action} has no result yet")
 
 
 ZEROS = "0" * 40
@@ -699,7 +701,7 @@ def push(branch: str = "exp/Cache", *, pushed_at: Any = None, **more: Any) -> Gi
 
 
 def pushed_commit(sha: str, message: str | None) -> dict[str, Any]:
-    return {"id": sha, "message": message, "timestamp": stamp(at(1)), "author": {"name": "Octo", "email": "o@acme.io"}}
+    return {"id": sha, "message": message, "timestamp": zulu(at(1)), "author": {"name": "Octo", "email": "o@acme.io"}}
 
 
 PUSHED_SEEN = Observed("seen", PUSHED, at(3), PUSHED_PLACE | traits(title="exp/Cache", url=PUSHED_URL))
@@ -829,8 +831,8 @@ def test_a_push_with_the_required_fields_alone_can_be_read() -> None:
 
 def deployment_status(state: str = "success", **more: Any) -> GitHubRequest:
     """A deployment status of the third of March."""
-    status = {"state": state, "created_at": stamp(at(3)), **more}
-    deployment = {"sha": "A" * 40, "ref": "main", "environment": "production", "created_at": stamp(at(2))}
+    status = {"state": state, "created_at": zulu(at(3)), **more}
+    deployment = {"sha": "A" * 40, "ref": "main", "environment": "production", "created_at": zulu(at(2))}
     return github("deployment_status", {"deployment": deployment, "deployment_status": status})
 
 
@@ -850,7 +852,7 @@ def test_a_deployment_status_without_an_environment_has_the_environment_of_its_d
 
 @pytest.mark.parametrize("more", [{}, {"environment": None}])
 def test_a_deployment_may_have_no_environment(more: dict[str, Any]) -> None:
-    status = {"state": "success", "created_at": stamp(at(3))}
+    status = {"state": "success", "created_at": zulu(at(3))}
     payload = {"deployment": {"sha": "a" * 40, **more}, "deployment_status": status}
     assert observe(github("deployment_status", payload)) == [
         Observed("deployed", HEAD, at(3), traits(conclusion="success"))
