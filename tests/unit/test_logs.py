@@ -52,7 +52,7 @@ def test_on_a_terminal_failures_are_readable_and_show_no_values_of_local_variabl
     assert "TOPSECRET" not in shown
 
 
-def test_without_a_terminal_each_line_is_one_json_object(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_terminal_each_log_line_is_one_json_object(monkeypatch: pytest.MonkeyPatch) -> None:
     written = io.StringIO()
     monkeypatch.setattr("sys.stderr", written)
     configure_logs("info")

@@ -197,7 +197,7 @@ def test_a_time_beyond_the_calendar_is_unreadable(text: str) -> None:
         utc(datetime.fromisoformat(text))
 
 
-def test_a_time_without_an_offset_is_in_utc() -> None:
+def test_a_time_without_an_offset_is_read_as_utc() -> None:
     assert utc(at(1).replace(tzinfo=None)) == at(1)
     assert utc(at(1)) == at(1)
 
@@ -212,7 +212,7 @@ def test_a_time_without_an_offset_is_in_utc() -> None:
         (253402300799000, datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)),
     ],
 )
-def test_milliseconds_count_from_1970(stamp: int, expected: datetime) -> None:
+def test_a_time_in_milliseconds_counts_from_1970(stamp: int, expected: datetime) -> None:
     assert from_milliseconds(stamp, WHERE) == expected
     assert from_milliseconds(stamp, WHERE).tzinfo is UTC
 

@@ -9,7 +9,7 @@ from service.demo.directory import MARKER, DirectoryRefused, fresh_directory
 released: list[Path] = []
 
 
-def test_the_directory_is_made_with_its_marker(tmp_path: Path) -> None:
+def test_a_missing_directory_is_created_with_a_marker_file(tmp_path: Path) -> None:
     with fresh_directory(tmp_path / "new" / "demo", released.append) as made:
         assert [entry.name for entry in made.iterdir()] == [MARKER]
 

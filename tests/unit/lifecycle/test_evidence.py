@@ -62,11 +62,11 @@ def test_the_id_of_an_experiment_never_changes() -> None:
     assert experiment_id(ITEM).version == 5
 
 
-def test_two_roots_have_two_ids() -> None:
+def test_different_roots_have_different_experiment_ids() -> None:
     assert experiment_id(ITEM) != experiment_id(OTHER_ITEM)
 
 
-def test_a_commit_serves_its_change_and_through_it_the_item() -> None:
+def test_a_commit_serves_its_change_and_through_the_change_the_item() -> None:
     graph = Graph.of([(COMMIT, CHANGE), (CHANGE, ITEM)])
     assert graph.ancestors(COMMIT) == {CHANGE, ITEM}
     assert graph.ancestors(CHANGE) == {ITEM}

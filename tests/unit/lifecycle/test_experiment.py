@@ -122,7 +122,7 @@ def test_a_start_at_the_time_of_a_later_proposal_counts() -> None:
     assert experiment.started_at == at(2)
 
 
-def test_a_linked_change_opened_in_the_same_second_as_the_item_is_a_start() -> None:
+def test_the_opening_of_a_linked_change_in_the_same_second_as_the_item_is_a_start() -> None:
     experiment = folded(Proposed(ROOT, at(1)), evidence=(Started(CHANGE, at(1)),))
     assert experiment.started_at == at(1)
 
@@ -594,11 +594,11 @@ def test_a_label_removed_and_added_in_one_second_counts() -> None:
     assert experiment.outcome is Outcome.FAILED
 
 
-def test_a_label_that_is_only_overheard_counts() -> None:
+def test_a_label_counts_if_a_payload_lists_it_without_an_explicit_addition() -> None:
     assert folded(closed(at(2)), overheard("outcome", "worked", at(1))).outcome is Outcome.WORKED
 
 
-def test_a_label_that_is_overheard_after_its_removal_stays_removed() -> None:
+def test_a_label_that_a_payload_lists_after_its_removal_stays_removed() -> None:
     experiment = folded(
         closed(at(2)),
         declared("outcome", "worked", at(3)),
@@ -608,19 +608,19 @@ def test_a_label_that_is_overheard_after_its_removal_stays_removed() -> None:
     assert experiment.outcome is Outcome.UNDECLARED
 
 
-def test_an_overheard_label_does_not_count_after_its_removal() -> None:
+def test_a_label_that_a_payload_listed_does_not_count_after_its_removal() -> None:
     experiment = folded(closed(at(2)), overheard("outcome", "worked", at(1)), withdrawn("outcome", "worked", at(4)))
     assert experiment.outcome is Outcome.UNDECLARED
 
 
-def test_the_time_of_an_overheard_label_is_that_of_its_explicit_addition() -> None:
+def test_an_explicit_addition_dates_a_label_even_if_an_earlier_payload_listed_the_label() -> None:
     experiment = folded(
         overheard("shared", "true", at(2)), declared("shared", "true", at(5)), overheard("shared", "true", at(7))
     )
     assert experiment.shared_at == at(5)
 
 
-def test_the_explicit_removal_of_a_label_does_not_remove_another_overheard_label() -> None:
+def test_the_removal_of_a_label_does_not_remove_another_label_that_a_payload_listed() -> None:
     experiment = folded(overheard("outcome", "worked", at(1)), withdrawn("outcome", "failed", at(2)), closed(at(3)))
     assert experiment.outcome is Outcome.WORKED
 
@@ -671,7 +671,7 @@ def test_a_value_declared_again_by_comment_takes_the_time_of_the_second_comment(
     assert experiment.team == "search"
 
 
-def test_a_label_that_is_overheard_twice_keeps_its_first_time() -> None:
+def test_a_label_that_two_payloads_list_is_dated_by_the_first_payload() -> None:
     experiment = folded(
         overheard("team", "search", at(1)),
         declared("team", "ads", at(2), "comment"),
@@ -770,7 +770,7 @@ def test_a_mark_on_any_channel_makes_an_experiment(channel: DeclarationChannel) 
     assert is_marked([declared("experiment", "true", at(1), channel)])
 
 
-def test_an_overheard_mark_makes_an_experiment() -> None:
+def test_a_mark_that_a_payload_lists_makes_an_experiment() -> None:
     assert is_marked([overheard("experiment", "true", at(1))])
 
 
@@ -806,7 +806,7 @@ def test_a_closing_counts_with_its_outcome_even_if_another_payload_of_the_closin
         assert fold(root, [Proposed(root, at(2)), *conclusions], []).outcome is Outcome.ABANDONED
 
 
-def test_removing_one_of_two_labels_with_the_same_value_leaves_the_value() -> None:
+def test_removing_one_of_two_labels_with_the_same_value_does_not_withdraw_the_value() -> None:
     def by(label: str, when: datetime) -> Declared:
         return Declared(ROOT, when, "experiment", "true", "label", label=label)
 
@@ -975,7 +975,7 @@ def test_a_change_proposed_before_the_item_or_at_the_same_time_does_not_restart_
     assert taken_up(Proposed(ROOT, at(5)), attempts=[proposed_change(at(4)), proposed_change(at(5))]) == ()
 
 
-def test_a_change_without_a_proposal_restarts_nothing() -> None:
+def test_a_change_without_a_proposal_does_not_restart_the_item() -> None:
     assert taken_up(Proposed(ROOT, at(2)), attempts=[serving(Started(CHANGE, at(9)))]) == ()
 
 

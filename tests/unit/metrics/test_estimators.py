@@ -85,7 +85,7 @@ def test_the_last_bucket_of_a_histogram_counts_all_values(values: list[float]) -
     assert counts == [sum(value <= bound for value in values) for bound in BUCKETS] + [len(values)]
 
 
-def test_the_estimate_equals_the_published_kaplan_meier_estimate() -> None:
+def test_the_survival_estimate_equals_the_example_that_kaplan_and_meier_published() -> None:
     curve = kaplan_meier(answered=(0.8, 3.1, 5.4, 9.2), censored=(1.0, 2.7, 7.0, 12.1))
     assert curve.times == [0.8, 3.1, 5.4, 9.2]
     assert curve.shares == pytest.approx([0.875, 0.7, 0.525, 0.2625])
@@ -99,7 +99,7 @@ def test_an_experiment_censored_at_the_time_of_an_answer_is_still_counted_as_wai
     assert [curve.quantile(q) for q in QUANTILES] == [23, None, None]
 
 
-def test_tied_answers_lower_the_curve_together() -> None:
+def test_answers_at_the_same_time_lower_the_survival_curve_in_one_step() -> None:
     curve = kaplan_meier([3, 3, 3, 8], [3, 5])
     assert [curve.after(time) for time in (2.9, 3, 7.9, 8)] == pytest.approx([1, 0.5, 0.5, 0])
     assert [curve.quantile(q) for q in QUANTILES] == [3, 8, 8]
@@ -158,7 +158,7 @@ def test_the_curve_falls_from_one_towards_zero(answered: list[float], censored: 
 
 
 @given(samples, samples)
-def test_a_survival_quantile_is_the_first_time_at_which_the_curve_is_low_enough(
+def test_a_survival_quantile_is_the_first_time_at_which_the_curve_has_fallen_to_one_minus_the_quantile(
     answered: list[float], censored: list[float]
 ) -> None:
     curve = kaplan_meier(answered, censored)

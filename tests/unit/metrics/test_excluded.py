@@ -61,7 +61,7 @@ def test_an_experiment_counts_once_for_several_negative_stages() -> None:
     assert counts(experiments=(twice,))["negative_duration", "7d"] == 1
 
 
-def test_a_window_contains_a_negative_stage_by_the_later_of_idea_and_conclusion() -> None:
+def test_the_later_of_idea_and_conclusion_decides_which_windows_contain_a_negative_stage() -> None:
     by_idea = experiment("key:1", idea_at=at(13), concluded_at=at(12))
     by_conclusion = experiment("key:2", idea_at=at(5), started_at=at(4), concluded_at=at(14))
     before = experiment("key:3", idea_at=at(5), started_at=at(4), concluded_at=at(12))

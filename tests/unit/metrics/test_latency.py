@@ -203,12 +203,12 @@ def test_a_longer_window_contains_the_answers_of_a_shorter_one() -> None:
     assert medians(*several, on=on, window="30d", team="_org") == {"idea_to_answer": 3 * HOUR}
 
 
-def test_a_window_contains_an_answer_by_its_conclusion_and_not_by_its_idea() -> None:
+def test_the_time_of_the_conclusion_and_not_of_the_idea_decides_which_windows_contain_an_answer() -> None:
     assert histogram(taking(9600))["gsum"] == {("search", "7d"): 400 * DAY}
 
 
 @pytest.mark.parametrize(("microseconds", "share"), [(-1, 1), (0, 1), (1, 0)])
-def test_an_answer_at_the_threshold_is_within_it(microseconds: int, share: float) -> None:
+def test_an_answer_exactly_at_the_threshold_is_within_the_threshold(microseconds: int, share: float) -> None:
     taken = timedelta(days=2, microseconds=microseconds)
     assert within(experiment(idea_at=YESTERDAY - taken, concluded_at=YESTERDAY)) == {"search": share, "_org": share}
 

@@ -113,7 +113,7 @@ def test_ages_are_counted_in_cumulative_buckets_with_an_exact_sum() -> None:
     assert ages(*several)["gsum"] == {("search",): 411 * DAY + 2 * HOUR + 0.5}
 
 
-def test_the_age_begins_with_the_idea() -> None:
+def test_the_age_of_an_experiment_begins_with_its_idea() -> None:
     running = experiment(idea_at=at(10), started_at=at(19), first_signal_at=at(19), shared_at=at(19))
     assert ages(running)["gsum"] == {("search",): 10 * DAY}
     assert ages(experiment(idea_at=NOW))["bucket"]["search", "3600.0"] == 1

@@ -160,7 +160,7 @@ def test_the_ratio_of_the_organisation_is_not_the_mean_of_its_teams(
 
 
 @pytest.mark.parametrize("outcome", ANSWERS)
-def test_the_last_answer_is_the_latest_conclusion_that_is_not_abandoned(outcome: Outcome) -> None:
+def test_the_last_answer_is_the_latest_conclusion_of_an_experiment_that_was_not_abandoned(outcome: Outcome) -> None:
     several = [concluded(outcome, at(3)), concluded(outcome, at(9)), concluded(Outcome.ABANDONED, at(10))]
     latest = FIRST_OF_MARCH + 8 * DAY
     assert last_answer(*several) == {("search",): latest, ("_org",): latest}

@@ -87,7 +87,7 @@ def test_a_start_before_the_idea_gives_no_wait_and_a_start_at_the_idea_gives_a_w
     assert medians(waiting(0)) == {"bold": 0}
 
 
-def test_a_window_contains_an_experiment_by_its_idea_and_not_by_its_start() -> None:
+def test_the_time_of_the_idea_and_not_of_the_start_decides_which_windows_contain_an_experiment() -> None:
     several, on = (waiting(24 * 10, idea_at=at(5)), waiting(24)), terms("7d", "30d", min_sample=1)
     assert medians(*several, on=on) == {"bold": 24 * HOUR}
     assert medians(*several, on=on, window="30d") == {"bold": 132 * HOUR}

@@ -83,7 +83,7 @@ def test_a_team_without_shared_learnings_has_a_row_with_zero() -> None:
 
 
 @pytest.mark.parametrize("outcome", list(Outcome))
-def test_a_window_contains_a_learning_by_the_time_of_its_sharing_whatever_the_outcome(outcome: Outcome) -> None:
+def test_the_time_of_sharing_decides_which_windows_contain_a_learning_whatever_the_outcome(outcome: Outcome) -> None:
     early = experiment(idea_at=at(1), concluded_at=at(2), outcome=outcome, shared_at=at(15))
     late = experiment(idea_at=at(1), concluded_at=at(15), outcome=outcome, shared_at=at(5))
     assert shared(early, late) == {("search", "7d"): 1, ("search", "30d"): 2}

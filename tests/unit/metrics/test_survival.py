@@ -109,14 +109,14 @@ def test_an_experiment_that_concludes_before_its_idea_is_not_in_the_sample() -> 
     assert of_search(*slipped, answered(3)) == of_search(answered(3))
 
 
-def test_a_window_contains_experiments_by_their_idea_and_not_by_their_answer() -> None:
+def test_the_time_of_the_idea_and_not_of_the_answer_decides_which_windows_contain_an_experiment() -> None:
     old = answered(10, idea_at=at(9))
     assert quantiles(old, on=terms("7d", "30d", min_sample=1)) == {
         (team, "30d", q): 10 * DAY for team in ("search", "_org") for q in QUANTILES
     }
 
 
-def test_each_row_has_its_own_curve() -> None:
+def test_each_row_has_its_own_survival_curve() -> None:
     several = (answered(1, "ads"), answered(2, "beta"), answered(4, "gamma"), answered(5, ""))
     exported = quantiles(*several, on=terms("7d", min_sample=1, max_teams=1))
     assert {row: value for (row, _, q), value in exported.items() if q == "0.75"} == {

@@ -109,7 +109,7 @@ def test_the_teams_with_the_earliest_first_idea_keep_their_rows_and_the_others_a
     assert len(present(seen)) == 6
 
 
-def test_the_alphabet_breaks_ties_between_first_ideas() -> None:
+def test_if_teams_have_the_same_first_idea_the_alphabetically_first_teams_keep_their_rows() -> None:
     seen = view(*(experiment(idea_at=at(1), team=team) for team in ("b", "a", "c")), on=terms(max_teams=2))
     assert seen.teams == ["_other", "a", "b"]
 
@@ -124,7 +124,7 @@ def test_apart_from_the_row_of_the_organisation_each_experiment_is_in_one_row() 
     assert [cohort.team for cohort in without_organisation(seen.open)] == ["ads", "search"]
 
 
-def test_the_concluded_experiments_of_a_window_have_their_conclusion_in_it() -> None:
+def test_the_concluded_experiments_of_a_window_have_their_conclusion_in_that_window() -> None:
     inside = experiment(idea_at=at(1), concluded_at=at(13))
     before = experiment(idea_at=at(1), concluded_at=at(13) - A_MICROSECOND)
     just_now = experiment(idea_at=at(14), concluded_at=NOW)
@@ -187,7 +187,7 @@ def test_the_forgotten_experiments_are_open_and_without_recent_activity() -> Non
     assert members(seen.forgotten, "search", "") == members(seen.forgotten, window="") == [inactive]
 
 
-def test_the_shared_learnings_of_a_window_are_shared_in_it() -> None:
+def test_the_shared_learnings_of_a_window_were_shared_in_that_window() -> None:
     shared = experiment(idea_at=at(1), concluded_at=at(2), shared_at=at(14))
     before = experiment(idea_at=at(1), concluded_at=at(2), shared_at=at(3))
     assert members(view(shared, before, experiment(idea_at=at(14))).shared) == [shared]

@@ -36,7 +36,7 @@ def test_a_row_shows_a_value_in_words_and_numbers_with_its_sample_size() -> None
     assert line(shown, "intelligent") == "intelligent 4 (27 % of answers) n 15"
 
 
-def test_each_question_has_its_heading() -> None:
+def test_each_question_of_the_scorecard_has_a_heading() -> None:
     for heading in (
         "How long from the idea",
         "When did someone last share",
@@ -82,7 +82,7 @@ def test_no_line_is_wider_than_the_terminal_if_the_terminal_has_80_columns_or_mo
                 assert len(text) <= max(80, min(width, 100)), text
 
 
-def test_a_time_over_the_threshold_has_another_colour() -> None:
+def test_a_median_above_the_threshold_has_another_colour() -> None:
     shown = example().model_dump()
     shown["idea_to_answer"]["median"]["value"] = 15 * 86400.0
     over = table(Scorecard.model_validate(shown), 80)

@@ -54,7 +54,7 @@ def test_every_supported_python_and_postgresql_is_tested() -> None:
     assert jobs["postgresql"]["strategy"]["matrix"] == {"postgresql": ["15", "16", "17", "18"]}
 
 
-def test_one_job_runs_the_system_tests() -> None:
+def test_only_one_job_runs_the_system_tests() -> None:
     runs = [name for name, text in _all_commands().items() if _runs("test", text)]
     assert runs == ["ci: test"]
     commands = "\n".join(_all_commands().values())

@@ -277,7 +277,7 @@ def observed(what: Sequence[Observation] | Nothing) -> Sequence[Observation]:
 
 
 @pytest.mark.parametrize("subject", ["github:acme/app!7", "jira:ML-12", "key:Cache-answers"])
-def test_any_other_subject_is_marked_as_an_experiment(subject: str) -> None:
+def test_a_subject_other_than_a_commit_a_branch_or_a_run_is_marked_as_an_experiment(subject: str) -> None:
     assert said("described", subject=subject) == [Stated((Declared(Ref(subject), at(2), "experiment", "true", "api"),))]
 
 

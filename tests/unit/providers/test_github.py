@@ -772,7 +772,7 @@ def test_a_push_to_a_fork_is_observed_on_the_branch_of_the_fork() -> None:
     assert {one.subject for one in said if isinstance(one, Observed)} == {Ref("branch:mallory/app@exp/Cache")}
 
 
-def test_without_a_default_branch_every_branch_is_observed() -> None:
+def test_if_the_payload_names_no_default_branch_every_branch_is_observed() -> None:
     repository = {"full_name": "Acme/App", "pushed_at": int(at(3).timestamp())}
     place = traits(what="branch", project="Acme/App", branch="main")
     looks = Observed("seen", Ref("branch:acme/app@main"), at(3), place | traits(title="main"))

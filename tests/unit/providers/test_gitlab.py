@@ -400,7 +400,7 @@ def test_a_test_delivery_without_an_action_states_only_the_state_of_the_issue() 
     assert kinds(issue(None)) == ["seen", "created"]
 
 
-def test_an_unknown_action_changes_nothing() -> None:
+def test_an_unknown_action_states_only_the_state_of_the_issue() -> None:
     assert kinds(issue("pondered")) == ["seen", "created"]
 
 

@@ -67,7 +67,7 @@ def test_the_secret_is_accepted_as_the_password_of_any_user(user: str) -> None:
     verify(basic(f"{user}:secret"))
 
 
-def test_the_scheme_may_be_in_any_case_and_the_password_may_contain_any_letters() -> None:
+def test_the_word_basic_may_be_in_any_case_and_the_password_may_contain_any_letters() -> None:
     verify(basic("jenkins:se:crät").replace("Basic", "bASIC"), ["se:crät".encode()])
 
 

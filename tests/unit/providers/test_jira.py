@@ -277,7 +277,7 @@ def test_a_null_field_is_read_as_an_absent_field(field: str) -> None:
     assert observe({**least, "issue": {"key": "ML-12", "fields": {field: None}}}) == [item("seen")]
 
 
-def test_empty_objects_are_ignored() -> None:
+def test_empty_objects_in_a_ticket_are_ignored() -> None:
     hollow: dict[str, Any] = {name: {} for name in ("issuetype", "project", "status", "resolution", "parent")}
     said = observed(updated({}, components=[{}, {"name": None}], issuelinks=[{}, {"type": None}], **hollow))
     assert said == [seen(), item("created", CREATED), ACTIVE, Linked(TICKET, "link", TICKET, frozenset(), NOW)]
@@ -289,7 +289,7 @@ def test_an_event_without_a_timestamp_is_dated_by_the_update_of_the_ticket() -> 
     assert Observed("active", TICKET, at(4)) in observed(payload)
 
 
-def test_a_key_is_read_whatever_its_case() -> None:
+def test_the_key_of_a_ticket_is_read_whatever_its_case() -> None:
     payload = {**updated(), "issue": {"key": "ml-12"}}
     assert observe(payload) == [item("seen"), ACTIVE]
 
@@ -401,7 +401,7 @@ DONE = changed("status", "Open", "Done")
 
 
 @pytest.mark.parametrize("changes", [[RESOLVED, DONE], [DONE, RESOLVED]])
-def test_a_resolution_and_a_status_may_change_in_either_order(changes: list[dict[str, Any]]) -> None:
+def test_the_changes_of_a_resolution_and_a_status_may_be_listed_in_either_order(changes: list[dict[str, Any]]) -> None:
     assert happened(updated(*changes, status=status("Done", "done"))) == [
         item("moved", status_from="Open", status_to="Done", category_to="done", resolution="Won't Do")
     ]
@@ -443,7 +443,7 @@ def test_a_change_of_resolution_without_a_change_of_status_has_no_status_if_the_
     assert happened(updated(change, status=now)) == [item("moved", resolution_from="Fixed", resolution="Duplicate")]
 
 
-def test_a_change_may_have_no_ids() -> None:
+def test_a_change_in_the_changelog_may_have_no_ids() -> None:
     change = {"field": "resolution", "toString": "Duplicate"}
     assert happened(updated(change)) == [item("moved", resolution="Duplicate")]
 
@@ -579,7 +579,7 @@ def test_a_comment_without_its_ticket_is_ignored(event: str) -> None:
     assert observe({"webhookEvent": event}) == nothing
 
 
-def test_a_comment_event_may_have_an_empty_an_undated_or_no_comment() -> None:
+def test_the_comment_of_a_comment_event_may_be_empty_or_undated_or_missing() -> None:
     empty = [ACTIVE, Commented(TICKET, NOW, "", insider=None)]
     assert observe(commented(comment={})) == empty
     assert observe(commented(comment={"body": None, "created": None, "updated": None})) == empty
@@ -609,7 +609,7 @@ def test_an_update_without_a_new_comment_is_not_a_command(more: dict[str, Any]) 
 
 
 @pytest.mark.parametrize("block", ["code", "noformat", "quote", "code:java", "code:title=a.py|theme=b", "CODE"])
-def test_text_in_a_block_of_a_comment_is_not_a_command(block: str) -> None:
+def test_text_in_a_code_or_quotation_block_of_a_comment_is_not_a_command(block: str) -> None:
     name = block.partition(":")[0]
     text = text_of(f"Before\n{{{block}}}\n/experiment start\n{{{name}}}\nafter")
     assert text.split() == ["Before", "after"]

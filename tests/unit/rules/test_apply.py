@@ -97,7 +97,7 @@ def test_if_a_rule_does_not_match_the_next_rule_decides() -> None:
     assert Concluded(SUBJECT, at(3)) in events(FIRST_WINS, observed("closed"))
 
 
-def test_each_observation_of_a_delivery_is_decided_separately() -> None:
+def test_the_rules_decide_on_each_observation_of_a_delivery_separately() -> None:
     said = events("- {when: {kind: closed}, then: concluded}", observed("closed"), observed("closed", at(4)))
     assert said == [Concluded(SUBJECT, at(3)), Concluded(SUBJECT, at(4))]
 
@@ -112,7 +112,7 @@ def test_two_labels_that_declare_the_same_value_are_two_declarations() -> None:
     assert without_label(one.event) == without_label(other.event)
 
 
-def test_each_label_is_decided_separately() -> None:
+def test_the_rules_decide_on_each_label_separately() -> None:
     text = """
 - {when: {label: "special:{team}"}, then: {declare: {team: "special {team}"}}}
 - {when: {label: "*:{team}"}, then: {declare: {team: "{team}"}}}
@@ -279,7 +279,7 @@ BETS = """
 """
 
 
-def test_a_present_label_is_overheard_and_an_added_or_removed_label_is_explicit() -> None:
+def test_a_listed_label_is_declared_as_overheard_and_an_added_or_removed_label_as_explicit() -> None:
     assert events(BETS, observed("seen", label="bet:bold")) == [
         declared("experiment", "true", "label", overheard=True),
         declared("risk", "bold", "label", overheard=True),
@@ -323,7 +323,7 @@ def test_removing_a_label_or_type_records_no_instant() -> None:
     assert events(INSTANTS, observed("untyped", item_type="Bet")) == []
 
 
-def test_the_values_of_a_branch_are_withdrawn_when_its_change_replaces_it() -> None:
+def test_the_values_of_a_branch_are_withdrawn_when_a_change_replaces_the_branch() -> None:
     text = """
 - {when: {what: branch, branch: "bet/{title}"}, then: {declare: {experiment: true, title: "{title}"}}}
 - {when: {what: branch, branch: "bet/*"}, then: {withdraw: {excluded: deleted}}}
@@ -436,7 +436,7 @@ def test_the_reason_for_an_ignored_branch_does_not_mention_labels() -> None:
     assert interpreted(text, seen).reason == "its branch is not `bet/*`"
 
 
-def test_a_seen_observation_records_no_instant() -> None:
+def test_an_observation_that_an_item_was_seen_records_no_instant() -> None:
     assert events(INSTANTS, observed("seen", label="go", item_type="Bet")) == [
         withdrawn("excluded", "duplicate", "label")
     ]
@@ -468,7 +468,7 @@ def test_all_activity_of_a_day_is_one_event() -> None:
         (observed("created"), "no rule matches created"),
     ],
 )
-def test_without_a_match_the_reason_names_the_patterns_and_the_values(one: Observed, reason: str) -> None:
+def test_if_no_rule_matches_the_reason_names_the_patterns_and_the_values(one: Observed, reason: str) -> None:
     meant = interpreted(BETS, one)
     assert (meant.verdict, meant.reason) == ("ignored", reason)
 

@@ -46,7 +46,7 @@ DERIVED_TEAM = Declared(ITEM, at(2), "team", "acme/app", "derived")
 
 
 class Meaning(NamedTuple):
-    """The interpretation of a delivery, with events in place of statements."""
+    """The result of applying the rules to a delivery, reduced to the parts that the tests compare."""
 
     verdict: Verdict
     reason: str
@@ -177,13 +177,15 @@ def test_a_url_that_is_not_http_is_not_declared() -> None:
 
 @pytest.mark.parametrize("provider", ALL)
 @pytest.mark.parametrize(("name", "field", "value"), STATING_LABELS)
-def test_a_present_label_is_overheard(name: str, field: FieldName, value: str, provider: Provider) -> None:
+def test_a_label_that_a_payload_lists_is_declared_as_overheard(
+    name: str, field: FieldName, value: str, provider: Provider
+) -> None:
     assert events(seen(name), provider=provider) == (overheard(field, value), DERIVED_TEAM)
 
 
 @pytest.mark.parametrize("provider", ALL)
 @pytest.mark.parametrize("name", [*SILENT_LABELS, "experiment:started"])
-def test_a_label_that_declares_no_value_is_not_overheard(name: str, provider: Provider) -> None:
+def test_a_listed_label_that_has_no_value_is_not_declared(name: str, provider: Provider) -> None:
     assert events(seen(name), provider=provider) == (DERIVED_TEAM,)
 
 

@@ -43,7 +43,7 @@ def filled(template: str, payload: Any = None, **known: str) -> str | None:
         ("", ""),
     ],
 )
-def test_a_pattern_matches_a_whole_value_without_case(pattern: str, value: str) -> None:
+def test_a_pattern_matches_a_whole_value_in_any_case(pattern: str, value: str) -> None:
     assert matches(pattern, value)
 
 

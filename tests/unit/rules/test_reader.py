@@ -132,7 +132,7 @@ def test_a_rule_with_a_condition_on_branches_marks_branches(when: str) -> None:
     assert said(rules, "seen", project="ML", what="branch", branch="exp/cache")
 
 
-def test_a_rule_that_does_not_mark_applies_to_branches() -> None:
+def test_a_rule_that_does_not_mark_experiments_applies_to_branches_too() -> None:
     rules = read("extends: none\n" + rule("{project: ml}", "{declare: {team: search}}"))
     assert said(rules, "seen", project="ML", what="branch") == {Declared(TICKET, at(3), "team", "search", "item")}
 
@@ -190,7 +190,7 @@ def test_if_the_file_lists_no_keys_tickets_of_every_project_are_found() -> None:
     assert link.targets == {Ref("jira:OPS-8")}
 
 
-def test_thresholds_are_durations_by_team_without_case() -> None:
+def test_thresholds_are_durations_by_team_name_in_lower_case() -> None:
     assert read("thresholds: {default: 14d, Search: 6h, ml: 15m, ops: 90s}").thresholds == {
         "default": timedelta(days=14),
         "search": timedelta(hours=6),
@@ -199,7 +199,7 @@ def test_thresholds_are_durations_by_team_without_case() -> None:
     }
 
 
-def test_trust_comments_names_providers_whose_commands_are_accepted() -> None:
+def test_the_key_trust_comments_names_the_providers_whose_commands_are_accepted() -> None:
     comment = [Commented(TICKET, at(3), "/experiment start", insider=None)]
     assert apply_rules(read("trust_comments: [jira]"), "jira", comment, NO_PAYLOAD).verdict == "counted"
     assert apply_rules(read("trust_comments: [gitlab]"), "jira", comment, NO_PAYLOAD).verdict == "ignored"
@@ -225,7 +225,7 @@ def test_the_example_of_the_manual_has_teams_thresholds_and_trusted_providers() 
     assert rules.trust_comments == {"github"}
 
 
-def test_the_example_of_the_manual_concludes_with_the_outcome_of_its_field() -> None:
+def test_the_example_of_the_manual_concludes_a_ticket_with_the_outcome_in_its_field() -> None:
     payload = {"issue": {"fields": {"customfield_10071": {"value": "Failed"}}}}
     assert said(read(EXAMPLE), "moved", payload, status_to="learned") == {
         Concluded(TICKET, at(3), status="learned"),

@@ -222,7 +222,7 @@ def test_below_the_minimum_sample_a_value_is_missing_and_the_reason_shows_the_sa
     assert enough.idea_to_answer.median.words == "about a week"
 
 
-def test_a_median_that_is_not_reached_has_a_reason() -> None:
+def test_a_median_that_is_missing_because_too_few_experiments_are_answered_has_a_reason() -> None:
     loops = [answered(1), *(experiment(f"key:o{number}", idea_at=at(2)) for number in range(5))]
     with_open = card(loops, terms("90d")).idea_to_answer.with_open_loops
     assert with_open.median.reason == "not reached: less than half are answered so far"
@@ -230,7 +230,7 @@ def test_a_median_that_is_not_reached_has_a_reason() -> None:
     assert (with_open.median.n, with_open.answered_by_threshold.n) == (6, 6)
 
 
-def test_tied_failure_categories_are_all_the_biggest() -> None:
+def test_if_failure_categories_tie_the_scorecard_shows_each_of_them_as_the_biggest() -> None:
     kinds = ["basic", "complex", "basic", "complex", "unclassified"]
     failed = [
         answered(number, outcome=Outcome.FAILED, failure_category=FailureCategory(kind))

@@ -28,7 +28,7 @@ def _series(telemetry: Telemetry, name: str) -> list[dict[str, str]]:
     ]
 
 
-def test_every_known_label_set_begins_at_zero() -> None:
+def test_every_known_combination_of_labels_begins_at_zero() -> None:
     telemetry = Telemetry(["github", "ci_main"])
     for source in ("github", "ci_main"):
         for result in RESULTS:
