@@ -20,12 +20,13 @@ from tests.support.waiting import PATIENCE_SECONDS, wait_for
 
 @contextmanager
 def _replaying(database_url: str, rules: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
-    """A replay that shows its progress on a terminal, and has done a part of its work."""
+    """A running replay that shows its progress on a terminal and has finished a part of its work."""
     terminal, end = pty.openpty()
     command = [*COMMAND, "replay", *options]
     settings = environment(DATABASE_URL=database_url, RULES=str(rules))
     with subprocess.Popen(command, env=settings, stdout=subprocess.PIPE, stderr=end, text=True) as process:
-        # Once the process has the only copy of this end, reading fails when the process ends.
+        # Close this copy of the terminal's end: once the process has the only copy, reading fails when the process
+        # ends.
         os.close(end)
         shown = b""
         while not re.search(rb"replaying .* [1-9][0-9]?%", shown):
@@ -81,7 +82,7 @@ def test_the_next_replay_finishes_one_that_was_killed(database_url: str, tmp_pat
     assert json.loads(once_more.stdout) == {"deliveries": len(_BETS), "changed": {}}
 
 
-def test_a_terminal_shows_the_progress_apart_from_the_answer(database_url: str, tmp_path: Path, bets: Path) -> None:
+def test_progress_goes_to_the_terminal_and_not_into_the_output(database_url: str, tmp_path: Path, bets: Path) -> None:
     with serving(database_url, tmp_path) as service:
         service.post_all(_BETS)
         service.end(signal.SIGTERM)

@@ -18,7 +18,7 @@ _HERE = Path(__file__).parent
 
 
 def _post_some(service: Service) -> None:
-    """Post deliveries of each verdict."""
+    """Post deliveries so that each verdict occurs."""
     issue, closed = Issue(created_at=at(2), labels=("experiment", "team:search")).closed(at(5))
     service.post_all(
         [

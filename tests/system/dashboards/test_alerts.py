@@ -69,7 +69,7 @@ def test_an_overdue_experiment_alerts_its_team_until_the_service_dies(overdue: s
     assert "repeat_interval" not in (tmp_path / "alertmanager.log").read_text()
 
 
-def test_an_installation_without_a_leader_mutes_its_own_experiments_only(tmp_path: Path) -> None:
+def test_an_installation_without_a_leader_mutes_only_the_alerts_of_its_own_experiments(tmp_path: Path) -> None:
     with alerting(muted_configuration(tmp_path), tmp_path) as alertmanager:
         # One of the three installations has no label `namespace`.
         alertmanager.fire({"alertname": "LoopgaugeNoLeader"}, {"alertname": "LoopgaugeNoLeader", "namespace": "east"})

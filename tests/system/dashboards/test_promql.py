@@ -106,7 +106,7 @@ def test_a_count_for_all_teams_is_the_sum_of_the_teams(values: Values) -> None:
     values.expect(_FAILURES, _SERIES, {'{job="loopgauge"}': 7})
 
 
-def test_a_count_for_a_team_is_its_own(values: Values) -> None:
+def test_a_count_for_a_team_counts_only_that_team(values: Values) -> None:
     values.expect(_FAILURES, _SERIES, {'{job="loopgauge"}': 3}, team="search")
 
 
@@ -116,17 +116,17 @@ def test_a_count_keeps_the_labels_that_it_does_not_sum(values: Values) -> None:
 
 
 @pytest.mark.parametrize("team", ["_org", "search"])
-def test_two_replicas_do_not_double_a_count(values: Values, team: str) -> None:
+def test_two_replicas_do_not_double_a_count_for_the_chosen_team(values: Values, team: str) -> None:
     expected = {'{job="loopgauge"}': {"_org": 7.0, "search": 3.0}[team]}
     values.expect(_FAILURES, _SERIES, expected, team=team, replicas=("a", "b"))
 
 
-def test_two_replicas_do_not_double_a_teams_count(values: Values) -> None:
+def test_two_replicas_do_not_double_the_counts_in_a_table_of_teams(values: Values) -> None:
     expected = {'{team="search"}': 3.0, '{team="checkout"}': 4.0}
     values.expect(sum_each_team("failures", window=WINDOW), _SERIES, expected, replicas=("a", "b"))
 
 
-def test_two_replicas_give_one_value_of_a_row(values: Values) -> None:
+def test_two_replicas_give_one_value_of_a_team(values: Values) -> None:
     values.expect(select_team_row("threshold_seconds"), _SERIES, {'{job="loopgauge"}': 14}, replicas=("a", "b"))
 
 
@@ -165,7 +165,7 @@ def test_a_list_contains_the_chosen_team_only(values: Values) -> None:
 
 
 @pytest.mark.parametrize(("median", "colour"), [(6, WITHIN), (7, WITHIN), (8, OVER)])
-def test_the_word_for_a_time_is_green_up_to_the_teams_threshold(values: Values, median: float, colour: str) -> None:
+def test_a_duration_in_words_is_green_up_to_the_teams_threshold(values: Values, median: float, colour: str) -> None:
     series = {
         **_THRESHOLDS,
         f'loopgauge_stage_quantile_seconds{_OF_SEARCH[:-1]}, {_IDEA_TO_ANSWER}, q="0.5"}}': str(median),
@@ -176,7 +176,7 @@ def test_the_word_for_a_time_is_green_up_to_the_teams_threshold(values: Values, 
             values.expect(query.expression, series, expected, team="search")
 
 
-def test_a_withheld_value_says_too_few(values: Values) -> None:
+def test_a_panel_says_too_few_in_place_of_a_withheld_value(values: Values) -> None:
     samples = f"loopgauge_stage_samples{_OF_SEARCH[:-1]}, {_IDEA_TO_ANSWER}}}"
     expression = mark_too_few(shared_queries.TIMED, shared_queries.MEDIAN)
     values.expect(expression, {**_THRESHOLDS, samples: "4"}, {'{job="loopgauge"}': TOO_FEW}, team="search")

@@ -195,7 +195,7 @@ def _families() -> Iterator[Metric]:
 
 
 def _catalogue() -> Mapping[str, list[Mapping[str, str]]]:
-    """The label sets of each exported series."""
+    """The label sets of the exported series, by the name of the metric."""
     catalogue: dict[str, list[Mapping[str, str]]] = {}
     for family in _families():
         for sample in family.samples:
@@ -205,7 +205,7 @@ def _catalogue() -> Mapping[str, list[Mapping[str, str]]]:
 
 
 def _selected(expressions: Iterable[str]) -> Iterator[tuple[str, str, str]]:
-    """Yield each metric in expressions, with each label and value that select it."""
+    """Yield each metric in the expressions, once for each label and value by which they select it."""
     for expression in expressions:
         for name, matchers in _SELECTOR.findall(_RECORDED.sub("", expression)):
             pairs = _MATCHER.findall(matchers)
@@ -236,7 +236,7 @@ def test_rules_use_every_recorded_series_and_no_other() -> None:
     assert used == set(_RECORDS)
 
 
-def test_the_default_windows_include_those_of_alerts() -> None:
+def test_the_default_windows_include_every_window_that_alerts_use() -> None:
     windows = {window for expression in _EXPRESSIONS for window in re.findall(r'window="(\w+)"', expression)}
     assert windows == {"30d", "90d", "365d"}
     assert {parse_duration(window) for window in windows} <= set(Settings.model_fields["windows"].default)

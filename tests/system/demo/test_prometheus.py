@@ -20,7 +20,7 @@ _NOBODY = "127.0.0.1:1"
 
 @pytest.fixture
 def prometheus(tmp_path: Path) -> Prometheus:
-    """A Prometheus that is prepared to start."""
+    """A Prometheus that is ready to be started."""
     for name in ("promtool", "prometheus"):
         tool(name)
     prepared = Prometheus(tmp_path / "prometheus", _NOBODY, None)
@@ -39,7 +39,7 @@ def usual_port() -> Iterator[int]:
         yield 9090
 
 
-async def test_it_scrapes_the_demo_and_ends_with_its_context(prometheus: Prometheus) -> None:
+async def test_prometheus_scrapes_the_demo_and_ends_with_its_context(prometheus: Prometheus) -> None:
     started = asyncio.get_running_loop().create_future()
 
     async def visit() -> None:
@@ -62,7 +62,7 @@ async def _get(url: str) -> httpx.Response:
     return await asyncio.to_thread(httpx.get, url)
 
 
-async def test_it_chooses_another_port_if_the_usual_one_is_in_use(prometheus: Prometheus, usual_port: int) -> None:
+async def test_prometheus_gets_another_port_if_the_usual_one_is_in_use(prometheus: Prometheus, usual_port: int) -> None:
     async with prometheus.running() as url:
         assert not url.endswith(f":{usual_port}")
         assert (await _get(f"{url}/-/ready")).status_code == 200

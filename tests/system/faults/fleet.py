@@ -31,7 +31,7 @@ class Member:
     """A `loopgauge serve` on a fixed port, which is restarted when it ends.
 
     Args:
-        directory: where its log goes.
+        directory: the directory of its log file.
         variables: its settings, without the prefix.
     """
 
@@ -43,7 +43,7 @@ class Member:
         self.fell: list[str] = []
         """The last log lines of processes that ended by themselves after they had served."""
         self.not_begun = 0
-        """How many processes ended before they served."""
+        """The number of processes that ended before they served."""
         self.log = directory / f"{name}.log"
         self._environment = _environment(PORT=str(self.port), **variables)
         self._lock = threading.Lock()
@@ -244,7 +244,7 @@ class Postgres:
 
 @contextmanager
 def _handles(pids: Sequence[int]) -> Iterator[list[int]]:
-    """Open handles of processes. Unlike an id, a handle never refers to another process later."""
+    """Open a handle of each process. An id may be reused for another process, a handle is not."""
     handles = []
     for pid in pids:
         try:

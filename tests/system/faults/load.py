@@ -23,9 +23,9 @@ class Offered:
 
     Attributes:
         acknowledged: the deliveries that got a 2xx.
-        others: the number of requests with any other response or none, by status or error.
-        not_taken: requests that found every connection busy, and were not sent.
-        slowest: the seconds until the slowest answer.
+        others: the number of requests that got another status or no response, by status or error.
+        not_taken: the number of requests that were not sent because every connection was busy.
+        slowest: the time of the slowest answer, in seconds.
     """
 
     acknowledged: list[Posting] = field(default_factory=list)
@@ -46,14 +46,14 @@ def ideas(*, body_bytes: Sequence[int] = (0,)) -> Iterator[Posting]:
 
 
 def copies(body_bytes: int) -> Iterator[Posting]:
-    """Generate deliveries with the same body and different ids, which is fast."""
+    """Generate deliveries with the same body and different ids; this is faster than `ideas`."""
     one = next(ideas(body_bytes=(body_bytes,)))
     for number in count(1):
         yield under_another_id(one, f"copy {number}")
 
 
 def _padded(body: bytes, size: int) -> bytes:
-    """Add a field to a JSON object that compresses no better than text."""
+    """Pad a JSON object with a field of random digits, which compresses no better than text."""
     filling = random.Random(size).randbytes(max(size - len(body), 0) // 2).hex().encode()
     return body[:-1] + b', "unused": "' + filling + b'"}'
 
@@ -73,7 +73,7 @@ async def offer(
     Args:
         rate: requests a second.
         connections: the maximum number of concurrent requests.
-        patient: whether requests beyond that wait for a connection; otherwise they are not sent.
+        patient: whether requests beyond this maximum wait for a connection; otherwise they are not sent.
         answer_seconds: how long a sender waits for an answer.
     """
     offered = Offered()

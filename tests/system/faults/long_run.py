@@ -1,6 +1,6 @@
 """The long fault test: random faults, outages and floods. It prints a table of the results.
 
-Run by `make torture`; its exit status is 1 if anything was lost, duplicated, or different from a run without faults.
+`make torture` runs it. Its exit status is 1 if anything was lost, duplicated, or different from a run without faults.
 """
 
 import asyncio
@@ -44,7 +44,7 @@ class Table:
     wrong: list[str] = field(default_factory=list)
 
     def part(self, title: str, rows: Sequence[tuple[str, object]], wrong: dict[str, object]) -> None:
-        """Add the rows and the errors of one part of the test."""
+        """Add the rows and the errors of one part of the long fault test."""
         self.rows += [(title, ""), *((f"  {name}", str(value)) for name, value in rows)]
         self.wrong += [f"{title}: {name}: {value}" for name, value in wrong.items() if value]
 
@@ -57,7 +57,7 @@ class Table:
 
 
 @click.command()
-@click.option("--seconds", default=600.0, show_default=True, help="How long faults happen.")
+@click.option("--seconds", default=600.0, show_default=True, help="The duration of the random faults, in seconds.")
 @click.option("--seed", type=int, help="Seed of the stories and faults; random by default.")
 def main(seconds: float, seed: int | None) -> None:
     """Run the long fault test, and print its results."""
@@ -101,7 +101,7 @@ def _try_faults(table: Table, directory: Path, seed: int, seconds: float) -> Non
 def _try_outage(table: Table, directory: Path, title: str, away: Away) -> None:
     seen = outage(directory, away, _OUTAGE_SECONDS, _OUTAGE_RATE, _OUTAGE_PATIENCE)
     wrong: dict[str, object] = {
-        "answered otherwise": dict(seen.offered.others),
+        "answered with another status, or not at all": dict(seen.offered.others),
         "lost": len(seen.offered.acknowledged) - seen.stored,
         f"not counted within {_OUTAGE_PATIENCE:g} s": seen.stored - seen.counted,
     }
@@ -121,10 +121,10 @@ def _try_flood(table: Table, directory: Path) -> None:
 def _outage_rows(seen: Outage) -> list[tuple[str, object]]:
     return [
         ("acknowledged", len(seen.offered.acknowledged)),
-        ("answered otherwise, or not at all", seen.offered.others.total()),
+        ("answered with another status, or not at all", seen.offered.others.total()),
         ("slowest answer, seconds", round(seen.offered.slowest, 1)),
         ("stored", seen.stored),
-        ("counted when last seen", seen.counted),
+        ("counted at the end", seen.counted),
         ("peak memory of the API, MB", round(seen.memory / 1e6)),
         ("losses", len(seen.offered.acknowledged) - seen.stored),
     ]

@@ -169,8 +169,8 @@ class Crowd:
 
     Attributes:
         honest: the statuses of the responses to the honest sender.
-        slowest: the seconds of its slowest response.
-        dribbled: counts of connections opened and ended by the slow senders, and of their bytes.
+        slowest: the time of its slowest response, in seconds.
+        dribbled: the numbers of connections that the slow senders opened and that ended, and of bytes that they sent.
         memory: the peak resident memory of the API, in bytes.
     """
 

@@ -23,8 +23,8 @@ class Tormentor:
     """Inject one fault after another, in random order, each kind once before any is repeated.
 
     Args:
-        rng: chooses the faults and their times. The state in which a fault finds a process depends on the machine.
-        apis: the API processes. The last one gets the full disk, so it must not be one that starts PostgreSQL.
+        rng: chooses the faults and their times. The work that a fault interrupts depends on the machine, too.
+        apis: the API processes. The last one gets the full disk, so it must not be the process that starts PostgreSQL.
         gap: seconds between two faults, on average.
     """
 
@@ -53,13 +53,13 @@ class Tormentor:
         }
         self.done: Counter[str] = Counter(dict.fromkeys(self._faults, 0))
         self.broken: list[BaseException] = []
-        """An error of the tormentor itself."""
+        """Errors of the tormentor itself."""
 
     def start(self) -> None:
         self._thread.start()
 
     def stop(self) -> None:
-        """Inject no further fault, and undo the faults that last."""
+        """Inject no further fault, and undo the faults that still last."""
         self._over.set()
         if self._thread.is_alive():
             self._thread.join()

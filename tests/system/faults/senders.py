@@ -25,11 +25,11 @@ class Sent:
     """The responses that senders got."""
 
     acknowledged: Counter[str] = field(default_factory=Counter)
-    """How many 2xx responses each delivery got, by its id."""
+    """The number of 2xx responses for each delivery, by its id."""
     duplicates: int = 0
     refused: int = 0
     resent: Counter[str] = field(default_factory=Counter)
-    """How many requests were sent again, by the reason."""
+    """The number of requests that were sent again, by reason."""
     surprises: list[str] = field(default_factory=list)
     """Responses that must never occur."""
 
@@ -70,7 +70,7 @@ class Senders:
 
     @property
     def unanswered(self) -> int:
-        """How many requests have no final response yet."""
+        """The number of requests that have no final response yet."""
         with self._changed:
             return self._unanswered
 

@@ -18,7 +18,7 @@ from tests.support.signing import Request
 Told: TypeAlias = GitHubRequest | Request
 
 AFTERWARDS = at(31)
-"""A time after all stories, at which metrics are compared."""
+"""A time after the end of all stories. The metrics are compared as of this time."""
 
 _TEAMS = ("search", "ads", "growth")
 _OUTCOMES = ("worked", "failed", "inconclusive", "abandoned")
@@ -58,8 +58,8 @@ def stories(rng: random.Random, count: int) -> list[list[Told]]:
 def schedule(rng: random.Random, told: Sequence[Sequence[Told]], seconds: float) -> list[tuple[float, Posting]]:
     """Schedule each delivery one to three times, with tampered copies among them; times are seconds from the start.
 
-    Each story is posted in random order and in a short time. So at any time some stories are complete, and no later
-    delivery can repair what a fault did to them.
+    Each story is posted in random order and in a short time. So at any time some stories are complete: if a fault
+    damages one of them, no later delivery repairs the damage.
     """
     due: list[tuple[float, Posting]] = []
     for story in told:
@@ -83,7 +83,7 @@ def under_another_id(one: Posting, delivery_id: str) -> Posting:
 
 
 def tampered(one: Posting, *, new_id: bool) -> Posting:
-    """The request with another body under the old signature; a GitHub delivery may keep its id, which is a header."""
+    """The request with another body and the old signature. A GitHub delivery may keep its id, which is in a header."""
     body = json.dumps({**json.loads(one.body), "tampered": new_id}).encode()
     headers = dict(one.headers)
     if new_id and _GITHUB_ID in headers:

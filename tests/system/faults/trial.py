@@ -67,7 +67,7 @@ class Outcome:
             "requests without an answer": self.unanswered,
             "not settled": self.unsettled,
             "ended by themselves": self.fell,
-            "exporters, other than one": self.exporters if len(self.exporters) != 1 else [],
+            "not exactly one exporter": self.exporters if len(self.exporters) != 1 else [],
         }
         return {name: value for name, value in found.items() if value}
 
@@ -77,7 +77,7 @@ class Outcome:
             *sorted(self.faults.items()),
             ("starts of processes", self.starts),
             ("starts abandoned because PostgreSQL was down", self.not_begun),
-            ("requests to be answered", self.postings),
+            ("requests to send until they are answered", self.postings),
             ("deliveries sent", self.genuine),
             ("acknowledged at least once", len(self.sent.acknowledged)),
             ("acknowledged as duplicates", self.sent.duplicates),
@@ -164,7 +164,7 @@ def _under_fire(
 
 
 class _SpoolCount:
-    """Counts spooled deliveries, but misses those between the last scrape of a process and its death."""
+    """Counts spooled deliveries, but misses those that a process spools between its last scrape and its death."""
 
     def __init__(self, members: Sequence[Member]) -> None:
         self._members = members

@@ -69,7 +69,7 @@ def test_a_hook_migration_needs_no_object_of_the_release(values: Path) -> None:
             assert not created & {spec["serviceAccountName"], *named, *volumes}
 
 
-def test_a_hook_runs_before_installs_and_upgrades_and_replaces_the_last_one() -> None:
+def test_a_hook_runs_before_installs_and_upgrades_and_replaces_the_last_hook() -> None:
     [job] = of_kind(minimal(), "Job")
     annotations = job["metadata"]["annotations"]
     assert set(annotations["helm.sh/hook"].split(",")) == {"pre-install", "pre-upgrade"}
@@ -113,7 +113,7 @@ def test_a_job_that_is_not_a_hook_changes_its_name_with_its_pod() -> None:
     assert len({manifest["metadata"]["name"] for manifest in (again, newer, elsewhere)}) == 3
 
 
-def test_a_label_of_one_role_overrides_that_of_all_objects() -> None:
+def test_a_label_of_one_role_overrides_a_label_of_all_objects() -> None:
     objects = minimal("labels.team=search", "api.podLabels.team=platform")
     assert [pod_of(objects, role)["metadata"]["labels"]["team"] for role in ("api", "worker")] == ["platform", "search"]
 

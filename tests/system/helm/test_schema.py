@@ -17,7 +17,8 @@ def test_the_schema_refuses_every_variable_that_the_chart_always_sets() -> None:
     named = _schema()["properties"]["extraEnv"]["items"]["properties"]["name"]["if"]["enum"]
     [api] = of_kind(minimal(), "Deployment", "api")
     always = environment(api["spec"]["template"]).keys()
-    # A flag sets the role, and only some values of `settings.thresholds` and `rules` set the other two.
+    # A flag sets the role. The chart sets the other two variables only if `settings.thresholds` and `rules` have
+    # values.
     assert set(named) - always == {"LOOPGAUGE_ROLE", "LOOPGAUGE_THRESHOLDS", "LOOPGAUGE_RULES"}
     assert always <= set(named)
 
@@ -74,7 +75,7 @@ def test_no_object_of_the_schema_accepts_unknown_keys() -> None:
 def test_the_schema_has_every_value_of_the_chart_and_no_other() -> None:
     values = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
     schema = _schema()
-    # Helm passes these to a chart that is a dependency of another one.
+    # Helm passes these values to a chart that is a dependency of another chart.
     assert schema["properties"].keys() - {"global", "enabled"} == values.keys()
     for name, value in values.items():
         known = schema["properties"][name].get("properties")
@@ -90,7 +91,7 @@ def test_the_schema_has_every_provider() -> None:
 
 
 _ELSEWHERE = {"ROLE"}
-"""Settings that the chart sets in another way: the role is a flag."""
+"""Settings that the chart does not set as variables: it sets the role with a flag."""
 
 
 def test_the_values_cover_every_setting_of_the_service() -> None:

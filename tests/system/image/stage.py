@@ -1,4 +1,4 @@
-"""A stage of an image without Docker: a directory with its files, in which commands run as in a root.
+"""A stage of an image without Docker: a directory that is the root of the file system for the commands that run in it.
 
 Instead of the base image, a stage has the system of this machine, read-only, and the Python that runs the tests, with
 pip as its only package. Commands run in a mount namespace of their own, which requires root.
@@ -40,7 +40,7 @@ def needs_root() -> None:
 
 
 class Stage:
-    """The files of a stage, and the values that its instructions set.
+    """The files of a stage, and the settings that its instructions make.
 
     Args:
         directory: the parent of its files; created if missing.

@@ -23,7 +23,7 @@ def _exports(service: Service) -> bool:
 
 
 def _leader(services: Sequence[Service]) -> Service:
-    """Return the service that exports, as soon as there is one; two never do."""
+    """Wait until a service exports, and return it. Check that two services never export at once."""
 
     def exporting() -> Service | None:
         leaders = [service for service in services if _exports(service)]
@@ -42,7 +42,9 @@ def _watch(leader: Service, follower: Service) -> None:
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
-def test_a_leader_that_dies_or_freezes_is_succeeded(database_url: str, tmp_path: Path, how: signal.Signals) -> None:
+def test_another_worker_succeeds_a_leader_that_dies_or_freezes(
+    database_url: str, tmp_path: Path, how: signal.Signals
+) -> None:
     with serving(database_url, tmp_path) as one, serving(database_url, tmp_path, ROLE="worker") as other:
         one.post_all([opened()])
         leader = _leader([one, other])
@@ -59,7 +61,9 @@ def test_a_leader_that_dies_or_freezes_is_succeeded(database_url: str, tmp_path:
             _watch(successor, leader)
 
 
-def test_a_leader_that_ends_is_succeeded_and_the_api_never_exports(database_url: str, tmp_path: Path) -> None:
+def test_another_worker_succeeds_a_leader_that_ends_and_the_api_never_exports(
+    database_url: str, tmp_path: Path
+) -> None:
     with (
         serving(database_url, tmp_path, ROLE="api") as api,
         serving(database_url, tmp_path, ROLE="worker") as one,

@@ -28,14 +28,14 @@ from tests.support.signing import SOURCES
 from tests.support.waiting import PATIENCE_SECONDS
 
 _AT_ONCE = 8
-# The last of this many snapshots begins after everything was processed.
+# After this many snapshots, the last one began when everything was processed.
 _SNAPSHOTS = 3
 _READ_ALONE = 100
 _OF_FORKS = ("github:acme/app!7", "github:acme/app!9", "github:acme/app#45")
 _DELIVERED = {("deliveries", "headers"), ("deliveries", "body")}
 _DELIVERED_LINE = re.compile(r"\s*\"?(headers|body|body_base64)\b")
 Output: TypeAlias = tuple[str, str]
-"""The origin of a text, and the text."""
+"""The place where a text was found, and the text."""
 
 # Only the name of the fork's branch links a push to its change. No response shows the owner of the fork.
 _BRANCH_OF_A_FORK = re.compile(rf"(?<=')branch:{ACCOUNT}/[^@']+@")
@@ -136,7 +136,7 @@ async def _settled(client: httpx.AsyncClient) -> Samples:
 
 async def _everything_read(client: httpx.AsyncClient, database: Database) -> list[Output]:
     """Read every path that needs no admin token, and return the responses."""
-    # A single delivery shows the same as the list.
+    # The response about one delivery shows the same as the list, so a limited number of them is enough.
     some = (await _column(database, deliveries.c.id))[:_READ_ALONE]
     named = {"delivery": some, "experiment": await _references(database)}
     paths = []
@@ -173,7 +173,7 @@ async def _pages(client: httpx.AsyncClient, path: str) -> AsyncIterator[str]:
 
 
 async def _references(database: Database) -> list[str]:
-    """The references of subjects and experiments, except those of forks, which name their owner."""
+    """The references of subjects and experiments, except references of forks, which contain the owner's name."""
     subjects = await _column(database, events.c.subject)
     return [*(one for one in subjects if MARK not in one), *await _column(database, experiments.c.id)]
 
@@ -225,6 +225,6 @@ async def _run(commands: Sequence[Sequence[str]], environment: Mapping[str, str]
 
 
 def _around(text: str) -> str:
-    """The text around the first mark."""
+    """The text around the first mention of the planted person."""
     place = text.lower().index(MARK)
     return text[max(0, place - 150) : place + 60]

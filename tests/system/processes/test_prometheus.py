@@ -86,7 +86,9 @@ def test_a_quantile_that_prometheus_interpolates_is_within_a_bucket_of_the_exact
         assert compared >= 27
 
 
-def test_one_of_three_replicas_exports_each_series_and_another_one_after_its_death(stored: str, tmp_path: Path) -> None:
+def test_one_of_three_replicas_exports_each_series_and_another_replica_takes_over_after_its_death(
+    stored: str, tmp_path: Path
+) -> None:
     with (
         serving(stored, tmp_path, ROLE="api") as api,
         serving(stored, tmp_path, ROLE="worker") as one,

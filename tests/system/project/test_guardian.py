@@ -1,4 +1,4 @@
-"""The PostgreSQL of a run of the tests ends with the run."""
+"""The PostgreSQL that a run of the tests starts ends with this run."""
 
 import signal
 import subprocess
@@ -28,7 +28,7 @@ def _run_with_a_server() -> tuple[subprocess.Popen[str], Path]:
     return run, directory
 
 
-def test_the_server_ends_with_a_run_that_ends() -> None:
+def test_the_server_ends_when_the_run_ends() -> None:
     run, directory = _run_with_a_server()
     assert (directory / "embedded" / "postgres" / "postmaster.pid").exists()
     run.communicate()
@@ -36,7 +36,7 @@ def test_the_server_ends_with_a_run_that_ends() -> None:
     assert not directory.exists()
 
 
-def test_the_server_ends_with_a_run_that_is_killed() -> None:
+def test_the_server_ends_when_the_run_is_killed() -> None:
     run, directory = _run_with_a_server()
     postmaster = int((directory / "embedded" / "postgres" / "postmaster.pid").read_text().split()[0])
     run.send_signal(signal.SIGKILL)

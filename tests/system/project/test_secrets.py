@@ -33,7 +33,7 @@ async def test_no_secret_is_revealed(database: Database, database_url: str, tmp_
         answers = await asyncio.to_thread(_ask_everything, service.url)
         service.post_all([Issue(created_at=at(2)).opened(), github("issues", b"{")])
         async with database.transaction() as connection:
-            # From now on reads and writes fail.
+            # Break the database: from now on reads and writes fail.
             await connection.execute(text("ALTER TABLE experiments RENAME TO gone"))
             await connection.execute(text("ALTER TABLE touched RENAME TO gone_too"))
         service.post_all([Issue(number=46, created_at=at(2)).opened()])
