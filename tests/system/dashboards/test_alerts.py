@@ -57,7 +57,7 @@ def test_an_overdue_experiment_alerts_its_team_until_the_service_dies(overdue: s
             r"github:acme/app#45 \(team search\) was proposed 20d 0h \d+m ", late["annotations"]["description"]
         )
         assert late["annotations"]["description"].endswith(
-            f"; the team's threshold is 14d 0h 0m 0s. What does it need for an answer? {_URL}"
+            f"; the team's threshold is 14d 0h 0m 0s. What does the experiment need to get an answer? {_URL}"
         )
         assert late["receivers"] == [{"name": "team-search"}]
         service.end(signal.SIGKILL)
