@@ -1,6 +1,6 @@
 """Simulate the webhooks of a GitHub organisation that sends every event: nine in ten deliveries are irrelevant.
 
-Each piece of work is an issue, a pull request that closes it, its pushes, its runs and its comments. Bodies are about
+Each piece of work is an issue and the pull request that closes it, with pushes, runs and comments. Bodies are about
 12 KB long and consist mostly of unused addresses. They compress to a seventh of their size, like the examples in
 GitHub's documentation.
 """

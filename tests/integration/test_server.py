@@ -39,7 +39,7 @@ def _app() -> FastAPI:
 
 @asynccontextmanager
 async def _serving(app: ASGIApp) -> AsyncIterator[int]:
-    """Serve an application like the service, and yield its port."""
+    """Serve an application in the way the service is served, and yield the port."""
     server = uvicorn.Server(server_config(app))
     server.config.port = 0
     serving = asyncio.create_task(server.serve())

@@ -17,9 +17,9 @@ from tests.support.builders import at, experiment, terms
 
 UNUSED: Mapping[str, str] = {
     "process_virtual_memory_bytes": "the limit of a container is about resident memory",
-    "process_start_time_seconds": "the lines of a process in the panels show when it started",
+    "process_start_time_seconds": "the lines of a process in the panels begin when the process starts",
     "process_open_fds": "it seldom changes, and a process logs an error when too many files are open",
-    "process_max_fds": "the operator has set it",
+    "process_max_fds": "the operator has set this value",
 }
 """Metric families without a panel, each with the reason."""
 

@@ -220,7 +220,7 @@ async def test_metrics_are_compressed_if_the_client_accepts_it(
     assert parse_samples(response.text)["interpreted_total", "github", "counted"] == 0
 
 
-async def test_an_unknown_path_is_a_problem(database: Database) -> None:
+async def test_an_unknown_path_is_answered_with_a_problem(database: Database) -> None:
     async with api(database) as client:
         response = await client.get("/nothing")
     assert response.headers["content-type"] == "application/problem+json"
@@ -251,7 +251,7 @@ async def test_an_invalid_request_is_answered_with_its_problem(
     assert detail in response.json()["detail"]
 
 
-async def test_a_bug_is_a_problem_without_details(database: Database) -> None:
+async def test_a_bug_is_answered_with_a_problem_without_details(database: Database) -> None:
     app = create_app(settings(), RULES, database)
 
     @app.app.get("/fault")
@@ -266,7 +266,7 @@ async def test_a_bug_is_a_problem_without_details(database: Database) -> None:
     assert "secret" not in response.text
 
 
-async def test_a_missing_table_is_a_problem_and_not_a_bug(database: Database) -> None:
+async def test_a_missing_table_is_answered_with_a_problem_of_its_own_and_not_as_a_bug(database: Database) -> None:
     async with database.transaction() as connection:
         await connection.execute(text("DROP TABLE deliveries"))
     async with api(database) as client:

@@ -185,7 +185,7 @@ async def test_an_unchanged_experiment_is_on_exactly_one_page_while_others_chang
     draw = random.Random(f"{sort} {seed}")
 
     def made(number: int) -> Experiment:
-        # Use few distinct times, so that many experiments share one.
+        # Use few distinct times, so that many experiments have the same time.
         idea, end = at(draw.randrange(1, 6)), at(draw.randrange(6, 9))
         return experiment(f"key:{number}", idea_at=idea, concluded_at=end, last_activity_at=at(draw.randrange(9, 12)))
 

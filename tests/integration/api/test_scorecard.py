@@ -51,7 +51,7 @@ async def test_without_experiments_every_value_is_null_with_a_reason(database: D
     }
 
 
-async def test_an_unknown_team_is_a_problem_that_lists_the_teams(database: Database) -> None:
+async def test_the_problem_for_an_unknown_team_lists_the_teams(database: Database) -> None:
     await _failed(database)
     async with api(database) as client:
         response = await client.get("/scorecard", params={"team": "serch"})

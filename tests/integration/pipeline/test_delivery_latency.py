@@ -110,7 +110,7 @@ async def test_a_delivery_projected_after_the_query_waits_for_the_next_snapshot(
     assert leader.timed == (1, 10)
 
 
-async def test_the_snapshot_after_a_failed_one_times_the_deliveries_of_both(database: Database) -> None:
+async def test_the_snapshot_after_a_failed_snapshot_times_the_deliveries_of_both(database: Database) -> None:
     leader = await Leader(database).begin()
     await _receive(database, _issue(1))
     await _project(database)
@@ -167,7 +167,7 @@ async def test_a_link_is_visible_when_both_its_ends_are_projected(database: Data
 
 
 @pytest.mark.parametrize("name", ["github:acme/old", "github:acme/app"])
-async def test_a_name_is_visible_when_both_names_are_projected(database: Database, name: str) -> None:
+async def test_a_rename_is_visible_when_both_names_are_projected(database: Database, name: str) -> None:
     leader = await Leader(database).begin()
     await _receive(database, renamed("old", "acme/app", at(2)))
     await _only_touched(database, name)

@@ -75,7 +75,7 @@ async def _stored(database: Database) -> set[str]:
 
 
 async def _commits(database: Database) -> list[int]:
-    """How many rows each transaction inserted, in ascending order."""
+    """The number of rows that each transaction inserted, in ascending order."""
     async with database.transaction() as connection:
         rows = await connection.scalars(text("SELECT count(*) FROM deliveries GROUP BY xmin::text ORDER BY 1"))
     return list(rows)

@@ -174,7 +174,7 @@ async def test_a_delivery_whose_answer_was_lost_is_stored_once(
     line: Line, far: Database, database: Database, spool: Spool
 ) -> None:
     async with _receiving(far, spool, patience=_SOME_PATIENCE) as receiver:
-        # Freeze after the parameters: the statement itself is sent ahead of them.
+        # Freeze once the parameters are sent: the statement itself is sent before its parameters.
         line.freeze_after(b"x-github-event")
         assert await receiver.store_all(_numbered(1)) == ["spooled"]
 
@@ -317,7 +317,7 @@ async def test_a_sender_that_disconnects_during_an_outage_does_not_affect_others
         assert spool.read_oldest(10) == _numbered(2)
 
 
-async def test_stopping_spools_arrived_deliveries_for_the_next_process(
+async def test_the_writer_spools_arrived_deliveries_for_the_next_process_when_it_stops(
     line: Line, far: Database, database: Database, spool: Spool
 ) -> None:
     await line.cut()
@@ -345,7 +345,7 @@ async def test_stopping_with_a_deadline_fails_deliveries_that_a_frozen_postgresq
         assert isinstance(stored, DatabaseUnavailable)
 
 
-async def test_stopping_moves_the_spool_to_the_inbox(
+async def test_the_writer_moves_the_spool_to_the_inbox_when_it_stops(
     line: Line, far: Database, database: Database, spool: Spool
 ) -> None:
     async with _receiving(far, spool) as receiver:

@@ -61,7 +61,7 @@ async def test_a_scorecard_equals_one_compiled_from_all_experiments_whatever_win
             assert await asked.scorecard(team, window) == compile_scorecard(team, today, before)
 
 
-async def test_an_experiment_shared_before_both_windows_is_the_last_one_until_another_is_shared(
+async def test_a_failure_shared_before_both_windows_is_the_last_one_until_another_failure_is_shared(
     database: Database,
 ) -> None:
     long_ago, lately = (

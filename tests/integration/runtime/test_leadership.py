@@ -28,7 +28,7 @@ class Clock:
     def __init__(self) -> None:
         self.now = 1000.0
         self.frozen_for = 0.0
-        """How long the next reader is frozen right after its read."""
+        """The number of seconds for which the next reader is frozen, right after its read."""
 
     def __call__(self) -> float:
         read, self.now, self.frozen_for = self.now, self.now + self.frozen_for, 0.0

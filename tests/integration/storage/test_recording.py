@@ -98,7 +98,7 @@ async def test_an_empty_set_withdraws_the_links(database: Database) -> None:
         assert await links.neighbourhood(connection, [CHANGE]) == []
 
 
-async def test_a_tie_between_sets_of_links_does_not_depend_on_their_order(database: Database) -> None:
+async def test_the_winner_of_a_tie_between_sets_of_links_does_not_depend_on_their_order(database: Database) -> None:
     one, other = _delivery(links=[_closes(at(2), ITEM_1)]), _delivery(links=[_closes(at(2), ITEM_2)])
     outcomes = []
     for order in ([one, other], [other, one]):
@@ -158,7 +158,7 @@ async def test_a_neighbourhood_is_read_by_index_even_without_statistics(database
     assert "Seq Scan on links" not in plan
 
 
-async def test_a_cycle_of_links_ends(database: Database) -> None:
+async def test_a_cycle_of_links_is_followed_only_once(database: Database) -> None:
     said = [
         LinkSet(ITEM_1, "body", ITEM_1, frozenset({ITEM_2}), at(2)),
         LinkSet(ITEM_2, "body", ITEM_2, frozenset({ITEM_1}), at(2)),

@@ -129,7 +129,7 @@ async def test_on_jira_a_ticket_that_leaves_its_final_status_is_open(database: D
     assert (told.concluded_at, told.outcome) == (at(6), Outcome.ABANDONED)
 
 
-async def test_on_jira_moves_between_open_statuses_leave_a_conclusion_by_comment(database: Database) -> None:
+async def test_on_jira_moves_between_open_statuses_do_not_undo_a_conclusion_by_comment(database: Database) -> None:
     pull = PullRequest(created_at=at(3), branch="ML-12-freshness", body="")
     ticket = Ticket(created_at=at(2))
     created = ticket.created()
@@ -143,7 +143,9 @@ async def test_on_jira_moves_between_open_statuses_leave_a_conclusion_by_comment
 
 
 @pytest.mark.parametrize("first", ["resolution", "status"])
-async def test_on_jira_a_resolution_before_or_after_the_status_counts(database: Database, first: str) -> None:
+async def test_on_jira_a_resolution_counts_whether_it_is_set_before_or_after_the_status(
+    database: Database, first: str
+) -> None:
     ticket = Ticket(created_at=at(2))
     refused = {"field": "resolution", "fromString": "", "toString": "Won't Do"}
     entered = {"field": "status", "from": "10000", "fromString": "To Do", "to": "10002", "toString": "Done"}
@@ -160,7 +162,7 @@ async def test_on_jira_a_resolution_before_or_after_the_status_counts(database: 
     assert told.concluded_at == (at(4) if first == "status" else at(5))
 
 
-async def test_on_jira_a_comment_with_few_fields_of_the_ticket_leaves_its_team(database: Database) -> None:
+async def test_on_jira_a_comment_with_few_fields_of_the_ticket_does_not_change_its_team(database: Database) -> None:
     ticket = Ticket(created_at=at(2), component="Search")
     await deliver(database, ticket.created(), ticket.commented("Any news?", at(5)))
     assert (await the_only(database, "jira:ML-12")).team == "search"
@@ -193,7 +195,7 @@ async def test_on_jira_removing_the_resolution_reopens_a_ticket_whose_last_move_
     assert (await the_only(database, "jira:ML-12")).state is State.RUNNING
 
 
-async def test_on_github_a_duplicate_whose_reason_changes_later_counts(database: Database) -> None:
+async def test_on_github_an_issue_closed_as_a_duplicate_counts_once_its_reason_changes(database: Database) -> None:
     issue = Issue(created_at=at(2))
     duplicate, closed = issue.closed(at(3), "duplicate")
     await deliver(database, issue.opened(), closed)
@@ -302,7 +304,7 @@ async def test_runs_of_another_tool_are_signals_of_the_change_that_their_commit_
     issue = Issue(created_at=at(2))
     _, closing = issue.closed(at(4))
     runs = [build(HEAD, at(3, "09:30:00"), failed), build(HEAD, at(3, "09:50:00"))]
-    # Runs arrive before the change that explains them, and one of them twice.
+    # The runs arrive before the change that explains them, and one run arrives twice.
     await deliver(database, *runs, runs[0], issue.opened(), PullRequest(created_at=at(3)).opened(), closing)
     told = await the_only(database, "github:acme/app#45")
     assert instants(told) == (at(2), at(3), at(3, "09:30:00"), at(4), None, None)

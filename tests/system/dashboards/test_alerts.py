@@ -42,7 +42,7 @@ def test_an_overdue_experiment_alerts_its_team_until_the_service_dies(overdue: s
         alerting(muted_configuration(tmp_path), tmp_path) as alertmanager,
         scraping([service.url], tmp_path, prometheus_configuration(rules, alertmanager)),
     ):
-        # A scrape that times out would mute the alert for a moment, so wait until it is not muted.
+        # A scrape that times out would mute the alert for a moment, so wait until the alert is not muted.
         late = alertmanager.until("LoopgaugeLoopOverdue", lambda alert: not _is_muted(alert))
         assert late["labels"] == {
             "alertname": "LoopgaugeLoopOverdue",

@@ -191,7 +191,7 @@ def test_a_survival_median_that_does_not_exist_says_not_reached(values: Values) 
     values.expect(expression, {**ratio, **median}, {}, team="search")
 
 
-def test_an_event_that_never_happened_says_so_while_metrics_are_exported(values: Values) -> None:
+def test_a_panel_says_that_an_event_never_happened_while_metrics_are_exported(values: Values) -> None:
     last_shared = {'loopgauge_last_failure_shared_timestamp_seconds{team="search"}': "3"}
     values.expect(mark_never(shared_queries.LAST_SHARED), _THRESHOLDS, {'{job="loopgauge"}': NEVER}, team="search")
     values.expect(mark_never(shared_queries.LAST_SHARED), {**_THRESHOLDS, **last_shared}, {}, team="search")

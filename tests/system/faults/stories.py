@@ -134,7 +134,7 @@ def _change(rng: random.Random, pull: PullRequest, then: Iterator[datetime]) -> 
 
 
 def _an_issue(rng: random.Random, number: int) -> list[Told]:
-    """An issue and the pull request that closes it; it may be reopened, classified and shared."""
+    """An issue and the pull request that closes it. The issue may be reopened, classified and shared."""
     then = _moments(rng)
     labels = ("experiment", f"team:{rng.choice(_TEAMS)}", f"risk:{rng.choice(('bold', 'safe'))}")
     issue = Issue(number=number, title=f"Idea {number}", labels=labels, created_at=next(then))
@@ -184,7 +184,7 @@ def _a_branch(rng: random.Random, number: int) -> list[Told]:
 
 
 def _a_ticket(rng: random.Random, number: int) -> list[Told]:
-    """A Jira ticket with a pull request on GitHub; it is done, and may be reopened."""
+    """A Jira ticket with a pull request on GitHub. The ticket is done, and may be reopened."""
     then = _moments(rng)
     key = f"ML-{number}"
     ticket = Ticket(key=key, summary=f"Idea {number}", component=rng.choice(_TEAMS), created_at=next(then))

@@ -122,7 +122,7 @@ def trial(
             asyncio.run(_compare(outcome, url, told))
             outcome.exporters = _exporters(fleet.members)
     finally:
-        # The last process that used PostgreSQL stops it, unless the trial has failed.
+        # The last process that used PostgreSQL has stopped it, but a failed trial may leave it running.
         postgres.kill_all()
     return outcome
 
@@ -131,7 +131,8 @@ def _members(directory: Path, data_dir: Path, url: str) -> tuple[list[Member], l
     """Two workers and two APIs on one data directory."""
     shared = {"DATA_DIR": str(data_dir), "SNAPSHOT_INTERVAL": "1s"}
     workers = [Member(f"worker-{place}", directory, ROLE="worker", **shared) for place in (1, 2)]
-    # The second API gets the URL of PostgreSQL: if it started the server, its simulated full disk would apply to both.
+    # The second API gets the URL of PostgreSQL: if this API started the server, the simulated full disk of the API
+    # would apply to the server too.
     apis = [
         Member("api-1", directory, ROLE="api", **shared),
         Member("api-2", directory, ROLE="api", DATABASE_URL=url, **shared),

@@ -77,7 +77,7 @@ class Stage:
 
     @property
     def base_packages(self) -> list[str]:
-        """The packages of the Python of the base image."""
+        """The packages that are installed in the Python of the base image."""
         return sorted(path.name for path in self._packages.iterdir())
 
     def build(self, command: str) -> None:

@@ -33,7 +33,7 @@ def test_the_next_worker_finishes_the_work_of_one_that_was_killed(database_url: 
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-def test_a_service_that_is_asked_to_end_processes_what_it_accepted_first(
+def test_before_a_service_ends_it_processes_the_deliveries_that_it_has_accepted(
     database_url: str, tmp_path: Path, how: signal.Signals
 ) -> None:
     requests = [opened(number) for number in range(1, 101)]
