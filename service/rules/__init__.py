@@ -1,1 +1,1 @@
-"""Rules: which observations mean what. Provider-neutral and pure."""
+"""Rules: they decide what each observation means. This package is provider-neutral and pure."""

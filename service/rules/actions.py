@@ -1,4 +1,4 @@
-"""Actions: the lifecycle events that the actions of a matching rule produce."""
+"""Turn the actions of a matching rule into lifecycle events."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, time
@@ -24,12 +24,12 @@ from service.rules.model import Action, DeclareAction, IgnoreAction, InstantActi
 
 _REMOVALS: frozenset[Kind] = frozenset({"unlabelled", "untyped", "superseded"})
 WITHOUT_INSTANTS: frozenset[Kind] = frozenset({"seen", *_REMOVALS})
-"""The kinds of observations that describe a state, or the end of one. They produce no instants."""
+"""The kinds of observations that describe a state or the end of a state. Such observations produce no instants."""
 _CHANNELS: Mapping[Trait, DeclarationChannel] = {"label": "label", "item_type": "type", "branch": "branch"}
 
 
 def decision_of(action: Action) -> str:
-    """The event or field that an action decides. A derived value of a field is a decision of its own."""
+    """The event or field that an action decides. A field's declared value and its derived value are two decisions."""
     match action:
         case InstantAction(name=name):
             return name
@@ -110,7 +110,7 @@ def _make_instant(action: InstantAction, observation: Observed) -> LifecycleEven
 
 
 def _status_left(observation: Observed) -> str:
-    # A ticket that loses its resolution was concluded, whatever its previous status was called.
+    # A ticket that loses its resolution was concluded, whatever the name of its previous status.
     unresolved = observation.traits.get("resolution_from") and not observation.traits.get("resolution")
     return "" if unresolved else _status(observation, "status_from")
 

@@ -1,4 +1,4 @@
-"""Apply the rules: they turn observations into lifecycle events and links, with a verdict and its reason."""
+"""Apply the rules: turn the observations of a delivery into lifecycle events, links, and a verdict with its reason."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -43,7 +43,7 @@ _STATED = "stated"
 
 @dataclass(slots=True)
 class _Findings:
-    """The results that are collected from the observations of one delivery.
+    """The results of applying the rules to the observations of one delivery.
 
     Attributes:
         statements: the statements by event; if two rules produce the same event, the first rule's statement stays.
@@ -112,7 +112,7 @@ def _join(separator: str, parts: Iterable[str]) -> str:
 
 
 def _counts(event: LifecycleEvent) -> bool:
-    """Whether an event alone makes its delivery count: it marks an experiment, or a pipeline or a person states it."""
+    """Whether an event makes its delivery count: it marks an experiment, or a pipeline or a person reported it."""
     match event:
         case Signalled() | Shipped():
             return True
@@ -127,14 +127,15 @@ def _counts(event: LifecycleEvent) -> bool:
 
 
 def _links_another(link: LinkSet) -> bool:
-    """Whether a link has a target other than the subject that states it, unlike the links of a change's commits."""
+    """Whether a link has a target other than the subject that states it. The links of a change's commits do not."""
     return bool(link.targets - {link.stated_by})
 
 
 def _apply_to_observation(
     rules: Rules, provider: str, observation: Observed, payload: RawPayload, findings: _Findings
 ) -> None:
-    # The first matching rule decides each event and field. A rule that matches by label decides for that label only.
+    # For each event and field, the first matching rule decides. A rule that matches by label decides only for the label
+    # that matched.
     decided: set[tuple[str, str]] = set()
     marked = False
     known = known_values(observation)
@@ -182,7 +183,7 @@ def _apply_commands(rules: Rules, provider: str, comment: Commented, findings: _
         findings.missed.append("only members, owners and collaborators may give commands")
     elif comment.insider is None and provider.lower() not in rules.trust_comments:
         findings.missed.append(
-            f"{provider} does not tell whether the author may give commands, and trust_comments does not name it"
+            f"{provider} does not tell whether the author may give commands, and trust_comments omits {provider}"
         )
     elif events := parse_commands(comment):
         findings.add(events, _COMMANDED)

@@ -1,4 +1,4 @@
-"""Commands in comments: `/experiment conclude failed intelligent`, at the start of a line."""
+"""Read commands in comments, such as `/experiment conclude failed intelligent` at the start of a line."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ def parse_commands(comment: Commented) -> list[LifecycleEvent]:
 
 
 def contains_command(text: str) -> bool:
-    """Whether a line of a comment, in a code block or not, begins like a command."""
+    """Whether any line of a comment, even in a code block, begins like a command."""
     return any(_COMMAND.match(line) for line in _LINE_END.split(text))
 
 
@@ -41,7 +41,7 @@ def _command_lines(text: str) -> Iterator[Sequence[str]]:
 
 
 def _events_of(comment: Commented, words: Sequence[str]) -> list[LifecycleEvent]:
-    """The events that one command states; none if it is malformed."""
+    """The events that one command states; none if the command is malformed."""
     subject, at = comment.subject, comment.at
 
     def declare(field: FieldName, value: str) -> list[LifecycleEvent]:

@@ -1,7 +1,7 @@
-"""A rules file as a YAML document that keeps every scalar as text and knows the line of every value.
+"""A rules file as a YAML document that keeps every scalar as text and records the line of every value.
 
-YAML has surprises: `no` is false, `1.0` is a number, and anchors can expand to gigabytes. Here every scalar stays text,
-anchors and tags are refused, and each error names file, line and path.
+YAML has surprises: `no` is false, `1.0` is a number, and anchors can expand to gigabytes. This module keeps every
+scalar as text and refuses anchors and tags. Each error names file, line and path.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ _DEEPEST = 30
 
 
 class InvalidRules(Exception):
-    """A rules file is invalid; each line of the message names file, line and path, and the problem there."""
+    """A rules file is invalid. Each line of the message describes one problem, with its file, line and path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +27,12 @@ class RulesFile:
 
 
 class _Loader(yaml.BaseLoader):
-    """Refuses anchors, which can expand a few lines to gigabytes, and nesting that would exhaust the stack."""
+    """Refuses nesting that would exhaust the stack, and anchors, which can expand a few lines to gigabytes."""
 
     _depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        event = self.peek_event()  # type: ignore[no-untyped-call] # the stubs leave its type out
+        event = self.peek_event()  # type: ignore[no-untyped-call] # PyYAML's stubs omit its type
         mark = event.start_mark
         if event.anchor is not None:
             raise ComposerError(problem="anchors and aliases are not supported", problem_mark=mark)
@@ -45,7 +45,7 @@ class _Loader(yaml.BaseLoader):
 
 
 def compose(file: RulesFile) -> yaml.Node | None:
-    """Parse a file into YAML nodes, which know their lines.
+    """Parse a file into YAML nodes that record their lines.
 
     Raises:
         InvalidRules: the file is not YAML, or uses a feature of YAML that is not supported.
@@ -61,7 +61,7 @@ def compose(file: RulesFile) -> yaml.Node | None:
 
 
 def _line_of(mark: object) -> int:
-    """The line of a mark, or the first line if there is no mark. PyYAML has two types of marks."""
+    """The number of a mark's line, or 1 if there is no mark. `mark` is an `object`: PyYAML has two types of marks."""
     line: int = getattr(mark, "line", 0)
     return line + 1
 
@@ -94,13 +94,13 @@ def read_values(file: RulesFile, node: yaml.Node | None, path: tuple[str, ...] =
 
 
 def show_problem(file: RulesFile, node: yaml.Node | None, path: Sequence[int | str], problem: str) -> str:
-    """Format a problem with a value: file, line, path and problem. A missing value is shown at its parent's line."""
+    """Format a problem with a value: file, line, path and problem. For a missing value, the line is its parent's."""
     shown: list[str] = []
     line = _line_of(node.start_mark) if node is not None else 1
     for step in path:
         child = _find_child(node, step)
         if child is None:
-            # The file has a single value instead of a list, or the key itself is missing or wrong.
+            # The file has a single value instead of a list, or the problem is with the key itself.
             shown += [step] if isinstance(step, str) and step != "[key]" else []
             continue
         node, line = child
@@ -109,7 +109,7 @@ def show_problem(file: RulesFile, node: yaml.Node | None, path: Sequence[int | s
 
 
 def _find_child(node: yaml.Node | None, step: int | str) -> tuple[yaml.Node, int] | None:
-    """The child of a node, and its line. In a mapping, the line is that of the child's key."""
+    """The child of a node, and the child's line. In a mapping, this is the line of the child's key."""
     match node, step:
         case yaml.SequenceNode(value=items), int() if step < len(items):
             return items[step], _line_of(items[step].start_mark)

@@ -1,4 +1,4 @@
-"""Matching: find the ways in which a rule matches an observation, and explain why no rule marks an item."""
+"""Match rules: find the ways in which a rule matches an observation, and explain why no rule marks an item."""
 
 from collections.abc import Iterator, Mapping
 
@@ -6,7 +6,8 @@ from service.deliveries.decoding import shorten
 from service.deliveries.observation import Observed, Trait
 from service.rules.model import Condition, Rule, Rules
 
-# The traits that a reason may show. Their values are words of the project; other traits may contain people's names.
+# The traits whose values a reason may show. These values are terms of the project; the values of other traits may
+# contain people's names.
 _SHOWN: tuple[Trait, ...] = (
     "label",
     "item_type",
@@ -30,11 +31,12 @@ def find_matches(rule: Rule, observation: Observed, known: Mapping[str, str]) ->
     """Every way in which the rule's conditions match an observation.
 
     Returns:
-        For each way, the matching label or an empty text, and the known values together with the captured ones.
+        A pair for each way: the matching label (or an empty text), and the known values with the captured values added.
     """
     ways = [("", known)]
     for condition in rule.conditions:
-        # Return early, since most rules do not match. Below, copy the values only if a pattern captured one: few do.
+        # Return early, because most rules do not match. Below, copy the known values only if the pattern has captured a
+        # value, because few patterns do.
         if not (ways and (values := observation.traits.get(condition.trait))):
             return []
         ways = [
@@ -58,7 +60,7 @@ def explain_no_match(observation: Observed) -> str:
 
 
 def explain_unmarked(rules: Rules, provider: str, seen: Observed) -> Iterator[str]:
-    """For each trait that could have marked an item, the patterns that rules expect and the item's values."""
+    """Reasons why no rule marks an item: for each trait that could mark it, the expected patterns and its values."""
     expected: dict[Trait, list[str]] = {}
     for rule in rules.candidates(provider, "seen"):
         if not rule.marks:
@@ -66,7 +68,7 @@ def explain_unmarked(rules: Rules, provider: str, seen: Observed) -> Iterator[st
         if "branch" in seen.traits.get("what", ()) and any(condition.trait == "label" for condition in rule.conditions):
             continue
         failing = [condition for condition in rule.conditions if not _is_met(condition, seen)]
-        # A rule with two failing conditions is meant for other items, such as changes, and explains nothing.
+        # A rule with two failing conditions is meant for other items, such as changes, so it explains nothing here.
         if len(failing) == 1 and (failing[0].trait == "label" or failing[0].trait in seen.traits):
             expected.setdefault(failing[0].trait, []).extend(pattern.text for pattern in failing[0].patterns)
     for trait, patterns in expected.items():

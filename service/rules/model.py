@@ -1,4 +1,4 @@
-"""Rules, and the interpretation of a delivery that they produce."""
+"""Rules, and the interpretation that rules produce from a delivery."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -25,8 +25,8 @@ class InstantAction:
     """Records an instant, at the time of the observation.
 
     Attributes:
-        result: the result of *signalled*.
-        outcome: the outcome of *concluded*, if the rule names one.
+        result: the result that *signalled* records.
+        outcome: the outcome that *concluded* records, if the rule names an outcome.
     """
 
     name: InstantName
@@ -53,7 +53,7 @@ class WithdrawAction:
 
 @dataclass(frozen=True, slots=True)
 class IgnoreAction:
-    """Ignores the observation: later rules are not tried on it."""
+    """Ignores the observation: no later rule is tried on this observation."""
 
 
 Action: TypeAlias = InstantAction | DeclareAction | WithdrawAction | IgnoreAction
@@ -61,7 +61,7 @@ Action: TypeAlias = InstantAction | DeclareAction | WithdrawAction | IgnoreActio
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A trait, one of whose values must match one of the patterns."""
+    """A condition: at least one value of the trait must match one of the patterns."""
 
     trait: Trait
     patterns: tuple[Pattern, ...]
@@ -72,7 +72,7 @@ class Rule:
     """The observations that a rule matches, and its actions.
 
     Attributes:
-        providers: the providers whose deliveries the rule matches; if empty, it matches those of all providers.
+        providers: the providers whose deliveries the rule matches; if empty, the rule matches the deliveries of all.
     """
 
     name: str
@@ -93,7 +93,7 @@ class Rules:
     """All rules, in the order in which they are tried.
 
     Attributes:
-        by_kind: for each kind of observation, the rules that can match it.
+        by_kind: for each kind of observation, the rules that can match an observation of this kind.
         keys: finds the keys of tickets in texts.
         trust_comments: the providers whose comments may give commands although their payloads do not tell whether the
             author may change the project.
@@ -108,7 +108,7 @@ class Rules:
     digest: str
 
     def candidates(self, provider: str, kind: Kind) -> Iterator[Rule]:
-        """The rules that can match an observation of this kind by this provider."""
+        """The rules that can match an observation of this kind from this provider."""
         return (rule for rule in self.by_kind.get(kind, ()) if not rule.providers or provider in rule.providers)
 
 
@@ -124,11 +124,11 @@ class Statement:
 class Interpretation:
     """The content of a delivery according to the rules, and its verdict.
 
-    A delivery about an unmarked item is *ignored*, with the reason. Its events are stored all the same, because a mark
-    or a link that comes later makes them count.
+    A delivery about an unmarked item is *ignored*, with the reason. The events of the delivery are still stored,
+    because a later mark or link can make them count.
 
     Attributes:
-        reason: for a counted delivery, the rules that matched; for any other, why it does not count.
+        reason: for a counted delivery, the rules that matched; for any other delivery, why it does not count.
     """
 
     verdict: Verdict

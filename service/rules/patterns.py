@@ -20,7 +20,7 @@ _INSERTED = re.compile(r"\$\{(?P<path>[^}]*)\}|\{(?P<name>\w*)\}")
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A text to compare with, ignoring case. `*` matches any text; `{name}` matches and captures any text."""
+    """A text to compare values with, ignoring case. `*` matches any text; `{name}` matches and captures any text."""
 
     text: str
     regex: re.Pattern[str]
@@ -41,7 +41,7 @@ class Pattern:
         parts = [re.escape(text[: wild[0].start()] if wild else text)]
         for place, end in zip(wild, ends if wild else [], strict=True):
             last, literal = place is wild[-1], re.escape(text[place.end() : end])
-            # Each wildcard but the last is lazy and atomic, so matching never backtracks.
+            # Each wildcard except the last is lazy and atomic, so matching never backtracks.
             taken = _anything(place, "" if last else "?") + literal
             parts.append(taken if last or not literal else f"(?>{taken})")
         try:
@@ -51,11 +51,11 @@ class Pattern:
 
     @property
     def names(self) -> frozenset[str]:
-        """The names of its captures."""
+        """The names that the pattern captures."""
         return frozenset(self.regex.groupindex)
 
     def match(self, value: str) -> Mapping[str, str] | None:
-        """The captures if the whole value matches, or None."""
+        """The captured texts by name, or None if the whole value does not match."""
         found = self.regex.fullmatch(value)
         return found.groupdict() if found else None
 
@@ -70,7 +70,7 @@ def _anything(place: re.Match[str], greed: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A value with insertions: `{name}` is a trait or a captured text, and `${path}` is a JMESPath expression."""
+    """A text with insertions: `{name}` inserts a trait or a capture, `${path}` the result of a JMESPath expression."""
 
     text: str
     paths: Mapping[str, ParsedResult]
@@ -89,16 +89,16 @@ class Template:
 
     @property
     def names(self) -> frozenset[str]:
-        """The inserted names."""
+        """The names of the inserted traits and captures."""
         return frozenset(found["name"] for found in _INSERTED.finditer(self.text) if found["name"] is not None)
 
     @property
     def varies(self) -> bool:
-        """Whether it has insertions."""
+        """Whether the template has insertions."""
         return bool(_INSERTED.search(self.text))
 
     def fill(self, known: Mapping[str, str], payload: RawPayload) -> str | None:
-        """The value, or None if an insertion has no value."""
+        """The text with all insertions filled, or None if an insertion has no value."""
         missing = False
 
         def insert(found: re.Match[str]) -> str:
@@ -119,7 +119,7 @@ def compile_path(text: str) -> ParsedResult:
         ValueError: the expression is malformed.
     """
     try:
-        # The library accepts an empty text, and returns everything for it. Compile `|` instead, which it refuses.
+        # jmespath accepts an empty expression, which returns the whole payload. Instead, compile `|`, which it refuses.
         expression = jmespath.compile(text or "|")
         expression.search({})
     except _ONLY_WITH_DATA:

@@ -29,7 +29,7 @@ def read_rules(own: RulesFile | None, packaged: Sequence[RulesFile], providers: 
 
     Args:
         packaged: the packaged rules files, in the order in which their rules are tried.
-        providers: the names of all providers, to find misspelt ones; if empty, any name passes.
+        providers: the names of all providers. A rule that names another provider is an error, unless this is empty.
 
     Raises:
         InvalidRules: a file is malformed.
@@ -51,7 +51,7 @@ def read_rules(own: RulesFile | None, packaged: Sequence[RulesFile], providers: 
 
 
 def _team_rules(teams: Mapping[str, str]) -> Iterator[Rule]:
-    """Turn the mapping of teams into rules. These precede every other rule that derives a team."""
+    """Turn the mapping of teams into rules. These rules come before every other rule that derives a team."""
     traits: tuple[Trait, ...] = ("project", "component")
     for pattern, team in teams.items():
         for trait in traits:
@@ -115,7 +115,7 @@ def _check_teams(document: RulesDocument) -> Iterator[_Problem]:
 
 
 def _check_values(document: RulesDocument) -> Iterator[_Problem]:
-    """Find fixed values that their field does not accept."""
+    """Find fixed values that the field to which a rule assigns them does not accept."""
     for rule_index, entry in enumerate(document.rules):
         for action_index, then in enumerate(entry.then):
             for name in ("declare", "derive", "withdraw"):

@@ -1,4 +1,4 @@
-"""The schema of a rules file: its keys and values, with messages that say what is expected."""
+"""The schema of a rules file: its keys and values, with error messages that name the expected value."""
 
 import re
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ def _as_list(value: object) -> object:
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise ValueError("expected a text")  # noqa: TRY004 - pydantic collects value errors
+        raise ValueError("expected a text")  # noqa: TRY004 - pydantic reports ValueErrors, not TypeErrors
     return value
 
 
@@ -107,10 +107,10 @@ class When(_Strict):
                 yield Condition(trait, tuple(patterns))
 
     def kinds(self) -> frozenset[Kind]:
-        """The kinds that the rule names, or else all kinds that have its traits.
+        """The kinds that the rule names, or else all kinds whose observations have the traits that the rule tests.
 
-        Nearly every observation has the traits of its place. A rule that tests only these applies to *seen* and
-        *superseded*.
+        Nearly every observation has the traits in `PLACE`. A rule that names no kind and tests only these traits
+        applies to *seen* and *superseded*.
         """
         traits = {condition.trait for condition in self.conditions()}
         meant = self.kind or [kind for kind in _KINDS if kind in ("seen", "superseded") or traits - PLACE]
@@ -144,7 +144,7 @@ class Then(_Strict):
     withdraw: Values = {}
 
     def actions(self) -> Iterator[Action]:
-        """The actions, in order."""
+        """The actions that this mapping names, in a fixed order."""
         for name in ("proposed", "started", "reopened", "shipped", "active"):
             if name in self.model_fields_set:
                 yield InstantAction(name)
@@ -169,9 +169,9 @@ class Then(_Strict):
             raise ValueError("expected an action, such as started")
         values = [action for action in actions if isinstance(action, DeclareAction | WithdrawAction)]
         if any(action.field == "excluded" and action.value.varies for action in values):
-            raise ValueError("expected a fixed reason for excluded: metrics show it as a label")
+            raise ValueError("expected a fixed reason for excluded, because metrics show the reason as a label")
         if self.concluded is Outcome.UNDECLARED:
-            raise ValueError("expected concluded without an outcome, which means undeclared")
+            raise ValueError("expected concluded without an outcome; the outcome is then undeclared")
         return self
 
 
@@ -184,7 +184,7 @@ class Entry(_Strict):
     then: Annotated[list[Annotated[Then, BeforeValidator(_action)]], BeforeValidator(_as_list)]
 
     def actions(self) -> tuple[Action, ...]:
-        """All actions, in order."""
+        """All actions of the rule, in their order in the file."""
         return tuple(action for then in self.then for action in then.actions())
 
     @model_validator(mode="after")
@@ -215,7 +215,7 @@ class RulesDocument(_Strict):
     rules: list[Entry] = []
 
     def extend(self, defaults: "RulesDocument") -> "RulesDocument":
-        """This document, extended by the rules of another document. Its own rules come first."""
+        """A copy of this document, with the rules of another document after its own rules."""
         return self.model_copy(
             update={
                 "keys": self.keys or defaults.keys,

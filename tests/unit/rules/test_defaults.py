@@ -703,7 +703,7 @@ def test_a_command_by_an_outsider_is_ignored_with_the_reason() -> None:
 @pytest.mark.parametrize("provider", ["gitlab", "jira"])
 def test_commands_are_ignored_if_the_payload_does_not_state_the_permissions_of_the_author(provider: Provider) -> None:
     assert interpreted(Commented(ITEM, at(3), "/experiment start", insider=None), provider=provider) == Meaning(
-        "ignored", f"{provider} does not tell whether the author may give commands, and trust_comments does not name it"
+        "ignored", f"{provider} does not tell whether the author may give commands, and trust_comments omits {provider}"
     )
 
 
