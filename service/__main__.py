@@ -1,4 +1,4 @@
-"""`python -m service` is `loopgauge`."""
+"""Run `loopgauge` as `python -m service`."""
 
 from service.cli import main
 

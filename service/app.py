@@ -49,12 +49,12 @@ _THRESHOLD = timedelta(days=14)
 
 
 def utc_now() -> datetime:
-    """The time now, UTC."""
+    """The current time, UTC."""
     return datetime.now(UTC)
 
 
 def steady_seconds() -> float:
-    """A monotonic time in seconds. It advances while the process is frozen and, on Linux, while the machine sleeps."""
+    """A monotonic time in seconds. It also advances while the process is frozen and, on Linux, the machine sleeps."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
@@ -62,7 +62,7 @@ def open_database(settings: Settings, tuning: Mapping[str, str] | None = None) -
     """Open the database that the settings name, or start and migrate the embedded one.
 
     Args:
-        tuning: PostgreSQL's own settings, for an embedded server that is not running yet.
+        tuning: settings of PostgreSQL itself, used only to start an embedded server that is not running yet.
 
     Raises:
         EmbeddedUnavailable: the embedded server cannot run.
@@ -86,7 +86,7 @@ def metric_terms(settings: Settings, rules: Rules) -> Terms:
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """The parts of the service, which its routes share and its lifespan runs."""
+    """The parts of the service. The routes of the application share these parts, and its lifespan runs them."""
 
     telemetry: Telemetry
     terms: Terms
@@ -101,11 +101,11 @@ def create_app(settings: Settings, rules: Rules, database: Database, clock: Call
     """Create the service in the role that the settings name.
 
     Args:
-        rules: the rules by which deliveries are interpreted.
+        rules: the rules for interpreting deliveries.
         database: the database, which must stay open while the application runs.
         clock: the time now, UTC.
     """
-    # By default, each counter has a second series with the time of its creation.
+    # By default, prometheus_client adds to each counter a second series with the time of the counter's creation.
     disable_created_metrics()
     parts = _make_parts(settings, rules, database, clock)
     app = FastAPI(
@@ -179,7 +179,7 @@ def _make_parts(settings: Settings, rules: Rules, database: Database, clock: Cal
 
 @asynccontextmanager
 async def _run(parts: _Parts, role: Role) -> AsyncIterator[None]:
-    """Run the parts that a role needs; stop them in the reverse order, within the shutdown budget."""
+    """Start the parts that a role needs; at the end, stop them in reverse order, within the shutdown budget."""
     async with AsyncExitStack() as running:
         if role != "api":
             parts.worker.start()
@@ -190,7 +190,7 @@ async def _run(parts: _Parts, role: Role) -> AsyncIterator[None]:
             running.push_async_callback(parts.scorecards.close)
         parts.monitor.start()
         running.push_async_callback(parts.monitor.stop)
-        # Read the schema's version now: PostgreSQL may be away when the first probe comes.
+        # Check the schema now, because PostgreSQL may be unavailable when the first health probe arrives.
         checking = asyncio.create_task(parts.readiness.checks(), name="check the schema")
         running.callback(checking.cancel)
         yield
@@ -253,9 +253,9 @@ def _write_guard(settings: Settings, setting: str) -> TokenGuard:
 def _add_read_routes(
     app: FastAPI, settings: Settings, parts: _Parts, database: Database, clock: Callable[[], datetime]
 ) -> None:
-    """Add the routes that read.
+    """Add the routes that read data.
 
-    Call this after adding the route of manual events: a 405 response names the methods of the first matching route.
+    First add the route of manual events: a 405 response lists the methods of the first route whose path matches.
     """
     tokens = settings.api_tokens
     read = TokenGuard(

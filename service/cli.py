@@ -24,10 +24,10 @@ _SECTIONS: Mapping[str, Mapping[str, str]] = {
         "replay": "Process stored deliveries again.",
     },
     "Export data": {
-        "export-history": "Write past values of all metrics, for Prometheus.",
+        "export-history": "Write past values of all metrics, to load into Prometheus.",
     },
 }
-"""The commands, in the order in which a newcomer needs them. Their help is here so that `-h` imports no command."""
+"""The commands, in the order in which a newcomer needs them, with their help, so that `-h` imports no command."""
 
 
 class Commands(HelpGroup):

@@ -18,8 +18,8 @@ from service.rules.model import Rules
 from service.runtime import shutdown
 from service.settings import Settings
 
-# Longer than load balancers and clients keep idle connections, so that the client closes first. If the server closes
-# first, a request that the client is just sending may be lost.
+# This is longer than load balancers and clients keep idle connections, so the client closes a connection first. If the
+# server closed it first, a request that the client is just sending could be lost.
 _KEEP_ALIVE_SECONDS = 75
 _COLLECTION_THRESHOLD = 20_000
 
@@ -37,11 +37,11 @@ async def run_service(
 
     Args:
         client: a coroutine to run beside the server; if the client fails, the service ends with the client's error.
-        tuning: PostgreSQL's own settings, for an embedded server.
+        tuning: settings of PostgreSQL itself, for an embedded server.
 
     Raises:
         EmbeddedUnavailable, DatabaseError: the service cannot start.
-        asyncio.CancelledError: a signal came during the start.
+        asyncio.CancelledError: a signal ended the start.
     """
     if (starting := asyncio.current_task()) is not None:
         _on_signals(lambda _: _cancel_once(starting))
@@ -62,7 +62,7 @@ async def run_service(
 async def _running_client(
     server: uvicorn.Server, client: Callable[[], Coroutine[Any, Any, None]] | None
 ) -> AsyncIterator[None]:
-    """Run a client beside the server, and raise the client's error, unless the shutdown has begun before."""
+    """Run a client beside the server. Raise the client's error, unless the shutdown began before the error."""
     if client is None:
         yield
         return
@@ -87,8 +87,8 @@ async def _running_client(
 def tune_garbage_collector() -> None:
     """Exclude the imported modules from garbage collection, and collect less often.
 
-    By default, a collection runs whenever 700 more objects have been created than freed, so after about a dozen
-    deliveries. Repeated collections scan every imported module again and again.
+    By default, Python runs a collection once 700 more objects have been created than freed: after about a dozen
+    deliveries. Each collection may scan every imported module again.
     """
     gc.collect()
     gc.freeze()
@@ -107,7 +107,7 @@ def _on_signals(end: Callable[[signal.Signals], object]) -> None:
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn without its own signal handlers, which raise the signal again at the end and so kill the process."""
+    """Uvicorn without its signal handlers, which would raise the signal again at the end, and so kill the process."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -115,7 +115,7 @@ class _Server(uvicorn.Server):
 
 
 class _CoalescingTransport:
-    """A transport that joins the writes of one iteration of the event loop into a single write.
+    """A transport that joins all writes in one iteration of the event loop into a single write.
 
     Uvicorn writes the head and the body of a response separately. Each write costs as much as verifying a signature.
     """
@@ -136,7 +136,7 @@ class _CoalescingTransport:
 
     def _flush(self) -> None:
         pieces, self._pieces = self._pieces, []
-        # The client may have disconnected since.
+        # The client may have disconnected after the first write of this iteration.
         if pieces and not self._transport.is_closing():
             self._transport.write(b"".join(pieces))
 
@@ -156,7 +156,7 @@ def server_config(app: ASGIApp) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http=_Protocol,
-        lifespan="off",  # Uvicorn would log its errors as tracebacks; `run_service` enters it around the server
+        lifespan="off",  # `run_service` enters the lifespan, because Uvicorn would log its errors as tracebacks
         ws="none",
         log_config=None,
         access_log=False,

@@ -55,7 +55,7 @@ DEFAULTS: Sequence[Path] = (
     Path(service.rules.__file__).with_name("defaults.yaml"),
     *filter(Path.is_file, (_PROVIDERS_DIR / name / "rules.yaml" for name in PROVIDERS)),
 )
-"""The packaged rules files: the file that all providers share, then the file of each provider that has one."""
+"""The packaged rules files: first the file for all providers, then the files for single providers."""
 
 
 class InvalidSetting(Exception):
@@ -112,7 +112,7 @@ class ApiTokens(BaseModel):
 
 def default_data_dir(name: str = "loopgauge") -> Path:
     """The directory with this name in the platform's default location for data."""
-    # Not in root's home, because the embedded server, started by root, opens all parent directories to other users.
+    # For root, avoid the home directory: the embedded server would open all parent directories to other users.
     return Path("/var/lib", name) if os.geteuid() == 0 else platformdirs.user_data_path(name)
 
 
@@ -253,7 +253,7 @@ def given_alone(**given: Any) -> Settings:
 
 
 def load_rules(settings: Settings) -> Rules:
-    """Load the rules file that the settings name, or else the packaged rules. The file can extend the packaged rules.
+    """Load the rules file that the settings name, or else the packaged rules. The file may extend the packaged rules.
 
     Raises:
         InvalidRules: the file cannot be read, or is malformed.
@@ -281,7 +281,7 @@ def read_rules_file(path: Path) -> RulesFile:
 
 
 def given_settings() -> set[str]:
-    """The names of the variables in the environment and in `.env`."""
+    """The names of all variables in the environment and in `.env`."""
     return {*os.environ, *dotenv_values(_DOTENV)}
 
 

@@ -1,1 +1,1 @@
-"""The commands: one file for each command or group of commands, and the code that commands share."""
+"""The commands: a file for each command or group of commands, and files with code that several commands share."""

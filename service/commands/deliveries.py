@@ -37,7 +37,7 @@ def deliveries() -> None:
     help="Only this status.",
 )
 @click.option("--since", type=TIME, help="Only deliveries received at or after this time, UTC.")
-@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="The most deliveries to list.")
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="The maximum number to list.")
 @click.option("--all", "list_all", is_flag=True, help="List all deliveries; ignore --limit.")
 @AS_JSON
 def list_deliveries(
@@ -119,9 +119,9 @@ async def _show_delivery(settings: Settings, delivery: UUID, as_json: bool) -> N
 def retry_deliveries(
     ids: tuple[UUID, ...], failed: bool, source: str | None, since: datetime | None, as_json: bool
 ) -> None:
-    """Let a worker process failed deliveries again, under the current rules."""
+    """Make a worker process failed deliveries again, under the current rules."""
     if bool(ids) == failed:
-        raise click.UsageError("give the ids of deliveries, or --failed")
+        raise click.UsageError("give either the ids of deliveries or --failed")
     if (source or since) and not failed:
         raise click.UsageError("--source and --since require --failed")
     received = in_utc(since)

@@ -20,7 +20,7 @@ from service.settings import default_data_dir
     type=click.FloatRange(0, 100),
     default=1.0,
     show_default=True,
-    help="Simulated hours per second once the demo is live; 0 stops after the history.",
+    help="Simulated hours per second once the demo is live; 0 posts only the history.",
 )
 @click.option(
     "--data-dir", type=click.Path(file_okay=False, path_type=Path), help="A directory that only the demo uses."
@@ -30,13 +30,13 @@ from service.settings import default_data_dir
     "observed",
     default=True,
     show_default=True,
-    help="If Prometheus is installed, start it with the history and let it scrape the demo.",
+    help="If Prometheus is installed, load the history into it and let it scrape the demo.",
 )
 def demo(port: int, weeks: int, seed: int, pace: float, data_dir: Path | None, observed: bool) -> None:
     """Run the service with a simulated organisation that sends webhooks.
 
-    The demo first posts the history of seven teams and then continues live. It recreates its own directory, database
-    and Prometheus at each start, and ignores your settings.
+    The demo first posts the history of seven teams and then continues live. At each start, the demo recreates its own
+    directory, database and Prometheus. It ignores your settings.
     """
     from service.commands.demo_session import FAST_DATABASE, Demonstration, demo_directory, demo_settings
     from service.demo.directory import DirectoryRefused
@@ -60,6 +60,6 @@ def demo(port: int, weeks: int, seed: int, pace: float, data_dir: Path | None, o
 
 
 def _own_command() -> str:
-    """The command that started this process, for examples that the visitor can copy."""
+    """The command that started this process. The printed examples contain it, so that the visitor can copy them."""
     started = sys.argv[0]
     return shlex.join([started] if Path(started).name == "loopgauge" else [sys.executable, "-m", "service"])

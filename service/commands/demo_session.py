@@ -25,14 +25,16 @@ from service.settings import PREFIX, Settings, given_alone
 from service.storage.embedded import EmbeddedServer, EmbeddedUnavailable
 
 _SECRET_BYTES = 24
-# Only a checkout has the Prometheus rules; a wheel does not include them.
+# Only a checkout of the repository has the Prometheus rules; a wheel does not include them.
 _RULES = Path(__file__).parents[2] / "dashboards" / "rules"
 
 FAST_DATABASE: Mapping[str, str] = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
-"""Settings that make PostgreSQL fast but not crash-safe. The demo recreates its database at each start."""
+"""Settings that make PostgreSQL fast but not crash-safe: the demo recreates its database at each start anyway."""
 
 Progress = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
-"""Shows a progress bar with a label. Its context yields a callback for the steps done and the total of steps."""
+"""A function that shows a progress bar with a label. Its context yields a callback, which takes the number of finished
+steps and the number of all steps.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class Demonstration:
     Attributes:
         span: the length of the history to post.
         seed: the seed of the random numbers; the same seed gives the same history.
-        pace: the hours of simulated time per second once the demo is live; 0 to stop after the history.
+        pace: the hours of simulated time per second once the demo is live; 0 to post only the history.
         command: the command that started `loopgauge`.
         observed: whether to start a Prometheus that loads the history and scrapes the demo.
         say: prints a line for the visitor.
@@ -68,7 +70,7 @@ class Demonstration:
         async def visit() -> None:
             # These random numbers need not be secret.
             dice, start = random.Random(self.seed), utc_now().replace(microsecond=0)  # noqa: S311
-            # In a thread, so that the event loop stays free for the service.
+            # Simulate the past in a thread, so that the event loop stays free for the service.
             await self._show_history(service, await asyncio.to_thread(past, start, self.span, dice))
             own_settings = _own_settings(settings.data_dir, port)
             prometheus = Prometheus(settings.data_dir / "prometheus", f"{host}:{port}", _rules())
@@ -82,30 +84,30 @@ class Demonstration:
         with self.progress("posting and processing the past") as progress:
             results = await post_history(service, posts, progress)
         self.say(
-            f"{self.span // timedelta(weeks=1)} weeks of {len(TEAMS)} teams: {results['stored']} deliveries, "
-            f"{results['duplicate']} of them twice,\n"
-            f"and {results['refused']} refused for its signature; in the metrics after {self._took()}."
+            f"Posted {self.span // timedelta(weeks=1)} weeks of {len(TEAMS)} teams: {results['stored']} deliveries, "
+            f"{results['duplicate']} of them twice.\n"
+            f"{results['refused']} was refused for its signature. The metrics were ready after {self._took()}."
         )
 
     @asynccontextmanager
     async def _observed(self, prometheus: Prometheus, own_settings: Mapping[str, str]) -> AsyncIterator[str | None]:
-        """Run Prometheus with the history until the context ends. Yield its URL, or None if it cannot run."""
+        """Run Prometheus with the history until the context ends. Yield the URL of Prometheus, or None without it."""
         async with AsyncExitStack() as running:
             url = None
             if self.observed:
                 try:
                     url = await self._observe(prometheus, own_settings, running)
                 except PrometheusUnavailable as error:
-                    self.say(f"No Prometheus shows the past: {error}.")
+                    self.say(f"Prometheus does not run: {error}.")
                 else:
-                    self.say(f"All of it in Prometheus, {url}, after {self._took()}.")
+                    self.say(f"Prometheus at {url} had the history after {self._took()}.")
             self.say("")
             yield url
 
     async def _observe(self, prometheus: Prometheus, own_settings: Mapping[str, str], running: AsyncExitStack) -> str:
         prometheus.prepare()
         with self.progress("loading the past into Prometheus") as progress:
-            # In a process of its own, so that the event loop stays free for the service.
+            # Export in a process of its own, so that the event loop stays free for the service.
             command = [sys.executable, "-m", "service", "export-history", "--output", str(prometheus.history)]
             await run(command, _environment(own_settings), prometheus.directory)
             progress(2, 4)
@@ -120,10 +122,10 @@ class Demonstration:
 
     async def _go_on(self, service: Service, dice: random.Random) -> None:
         if self.pace:
-            self.say(f"Live: {self.pace:g} h of the organisation's life in a second. Ctrl-C ends the demo.")
+            self.say(f"Live: {self.pace:g} h of simulated time per second. Ctrl-C ends the demo.")
             await post_live(service, utc_now(), self.span, self.pace, dice)
         else:
-            self.say("Nothing more happens. Ctrl-C ends the demo.")
+            self.say("No further deliveries are posted. Ctrl-C ends the demo.")
             await asyncio.Event().wait()
 
 
@@ -132,7 +134,7 @@ def _rules() -> Path | None:
 
 
 def _environment(own_settings: Mapping[str, str]) -> dict[str, str]:
-    """The environment for a command on the demo's database: the user's environment without settings of loopgauge."""
+    """The environment of a command for the demo: the user's environment, with only the demo's settings of loopgauge."""
     kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(PREFIX)}
     # Files in the working directory must not shadow the installed package.
     path = {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
@@ -140,7 +142,7 @@ def _environment(own_settings: Mapping[str, str]) -> dict[str, str]:
 
 
 def demo_settings(directory: Path, port: int) -> Settings:
-    """The settings of the demo's service. They ignore the user's settings."""
+    """The settings of the demo's service, which ignore the user's settings."""
     return given_alone(
         data_dir=directory,
         port=port,
@@ -155,7 +157,7 @@ def _own_settings(directory: Path, port: int) -> dict[str, str]:
     """The environment variables that let a command use the demo's database."""
     own = {
         "database_url": EmbeddedServer(directory).url,
-        # The port is part of the labels of an exported history.
+        # An exported history contains the port, in the label `instance`.
         "port": str(port),
         "thresholds": json.dumps(THRESHOLDS),
     }
@@ -181,5 +183,5 @@ def _end_database(directory: Path) -> None:
         left_behind.start()
         left_behind.release()
     except EmbeddedUnavailable:
-        # The server cannot start, so it is not running either.
+        # The server cannot start, so no server needs to be stopped.
         return

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.argument("reference")
 @AS_JSON
 def explain(reference: str, as_json: bool) -> None:
-    """Explain an experiment: its events with their times, sources and rules, and the metrics it counts in.
+    """Explain an experiment: its events with their times, sources and rules, and the metrics that count it.
 
     REFERENCE is the id of an experiment, or any reference to the experiment or its evidence.
     """
@@ -84,7 +84,7 @@ def _stage_lines(shown: "ExplanationAnswer") -> Iterator[str]:
 
 
 def _selectors(figures: "Sequence[FigureAnswer]") -> list[str]:
-    """The PromQL selectors of samples. Samples that differ only in window and quantile share a selector."""
+    """The PromQL selectors that match the samples. Samples that differ only in window and quantile share a selector."""
     rows: list[tuple[str, dict[str, tuple[str, ...]]]] = [
         (figure.metric, {name: (value,) for name, value in figure.labels.items()}) for figure in figures
     ]

@@ -22,7 +22,7 @@ def _duration(_context: click.Context, _option: click.Parameter, written: str) -
 
 
 def _labels(_context: click.Context, _option: click.Parameter, written: Sequence[str]) -> Mapping[str, str]:
-    """Parse labels into values by name. If a name is repeated, its last value counts."""
+    """Parse labels of the form NAME=VALUE. If a name is repeated, its last value counts."""
     labels = {}
     for text in written:
         label = _LABEL.fullmatch(text)
@@ -37,13 +37,19 @@ _LABEL = re.compile(r"(?P<name>(?!__)[A-Za-z_][A-Za-z0-9_]*)=(?P<value>.*)", re.
 
 
 @click.command("export-history")
-@click.option("--since", type=TIME, help="The first time, UTC; default: the first idea within the widest window.")
+@click.option(
+    "--since",
+    type=TIME,
+    help="The first time to export, UTC; default: the time of the first idea in the widest window.",
+)
 @click.option(
     "--until",
     type=TIME,
-    help="The last time, UTC, such as the time of the first scrape; default and maximum: three hours ago.",
+    help="The last time to export, UTC, such as the time of the first scrape; default and maximum: three hours ago.",
 )
-@click.option("--step", callback=_duration, default="1d", show_default=True, help="The interval between times.")
+@click.option(
+    "--step", callback=_duration, default="1d", show_default=True, help="The interval between exported times."
+)
 @click.option(
     "--label",
     "labels",
@@ -65,8 +71,8 @@ def export_history(
 ) -> None:
     """Write past values of all metrics, for `promtool tsdb create-blocks-from openmetrics`.
 
-    The command computes the values from the data stored now, at multiples of --step: with 1d, at each midnight UTC.
-    Export only times before Prometheus' first scrape, and export each time only once.
+    The command computes the values from the current data, at multiples of --step: with 1d, at each midnight UTC.
+    Export only times before the first scrape by Prometheus, and export each time only once.
     """
     settings = require_settings()
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
@@ -110,6 +116,6 @@ def _summary(times: Sequence[datetime]) -> str:
     if not times:
         return (
             "nothing to export: no multiple of --step lies between the start and the end; "
-            "the end is --until, and at the latest three hours ago"
+            "the end is --until or, if that is earlier, three hours ago"
         )
     return f"{len(times)} times from {times[0]:%Y-%m-%d %H:%M:%S} to {times[-1]:%Y-%m-%d %H:%M:%S} UTC"

@@ -19,7 +19,7 @@ from service.rules.model import Interpretation
 
 @click.group(cls=HelpGroup)
 def rules() -> None:
-    """Check and try rules. They decide which events a delivery produces."""
+    """Check and try rules. Rules decide which events a delivery produces."""
 
 
 @rules.command("check")
@@ -36,13 +36,13 @@ def check_rules(file: Path, as_json: bool) -> None:
 
 
 @rules.command("try")
-@click.option("--source", required=True, help="A source, or a provider.")
+@click.option("--source", required=True, help="The name of a source or of a provider.")
 @click.option("--header", "header_lines", multiple=True, metavar="'K: V'", help="A header of the delivery; repeatable.")
 @click.option("--rules", "file", type=click.Path(path_type=Path), help="A rules file; default: LOOPGAUGE_RULES.")
 @click.argument("body", type=click.File("rb"))
 @AS_JSON
 def try_rules(source: str, header_lines: tuple[str, ...], file: Path | None, body: IO[bytes], as_json: bool) -> None:
-    """Print the events that a delivery would produce, and why."""
+    """Print the events that a delivery would produce, and the reason for its status."""
     from service.pipeline.interpret import interpret_delivery
 
     settings = require_settings(rules=file)

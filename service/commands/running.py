@@ -31,7 +31,7 @@ def require_rules(settings: Settings) -> Rules:
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
-    """Run the work of a command. An error ends the process with one line that says what to do next."""
+    """Run the work of a command. If it fails, end the process with one line that says what to do next."""
     from service.storage.embedded import EmbeddedUnavailable
     from service.storage.errors import DatabaseError, DatabaseUnavailable, DatabaseUnprepared
 
@@ -56,7 +56,7 @@ def listen(settings: Settings, choices: str) -> socket.socket:
     except OSError as error:
         fail(
             f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}; "
-            f"choose another with {choices}"
+            f"choose another address with {choices}"
         )
 
 

@@ -21,7 +21,7 @@ def _window(_context: click.Context, _option: click.Parameter, written: str) -> 
 
 @click.command()
 @click.option("--team", default="_org", help="A team; default: the organisation.")
-@click.option("--window", callback=_window, default="90d", show_default=True, help="How far back from now.")
+@click.option("--window", callback=_window, default="90d", show_default=True, help="How far back to look from now.")
 @AS_JSON
 def scorecard(team: str, window: timedelta, as_json: bool) -> None:
     """Answer the four questions for the organisation or one team."""

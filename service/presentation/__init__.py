@@ -1,1 +1,1 @@
-"""Presentation: the form in which the API and the commands show deliveries, experiments and scorecards."""
+"""Presentation: how the API and the commands show deliveries, experiments and scorecards."""

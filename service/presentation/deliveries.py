@@ -44,7 +44,7 @@ class DeliveryAnswer(BaseModel):
 
 
 class WholeDelivery(DeliveryAnswer):
-    """A delivery. With the admin token, it includes the headers, and the body until the body's retention ends.
+    """A delivery. With the admin token, it includes the headers and, until the body is deleted, the body.
 
     A body that is not UTF-8 is in `body_base64` instead of `body`.
     """
@@ -55,17 +55,17 @@ class WholeDelivery(DeliveryAnswer):
 
 
 def delivery_answer(row: InboxRow) -> DeliveryAnswer:
-    """A stored delivery without its body."""
+    """The answer for a stored delivery, without its headers and body."""
     return DeliveryAnswer(**_fields(row))
 
 
 def delivery_without_content(row: InboxRow) -> WholeDelivery:
-    """A stored delivery whose headers and body are withheld."""
+    """The answer for a stored delivery whose headers and body the client may not see."""
     return WholeDelivery(**_fields(row))
 
 
 def delivery_with_content(row: InboxRow, headers: Mapping[str, str], body: bytes | None) -> WholeDelivery:
-    """A stored delivery with its headers and body."""
+    """The answer for a stored delivery, with its headers and, if it is still stored, its body."""
     answer = WholeDelivery(**_fields(row), headers=dict(headers))
     if body is not None:
         try:

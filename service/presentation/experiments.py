@@ -14,7 +14,7 @@ _UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
 
 
 class Duration(BaseModel):
-    """A duration in seconds, and in words truncated after two units."""
+    """A duration in seconds, and in words with at most two units."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"seconds": 353117.0, "words": "4 days 2 hours"}]})
 
@@ -23,12 +23,12 @@ class Duration(BaseModel):
 
     @classmethod
     def of(cls, span: timedelta) -> "Duration":
-        """Convert a duration that is not negative."""
+        """Convert a duration, which must not be negative."""
         return cls(seconds=span.total_seconds(), words=in_words(span))
 
 
 def in_words(span: timedelta) -> str:
-    """A duration in words, truncated after its largest unit and the next smaller one. It must not be negative."""
+    """A duration in words, with its largest unit and the next smaller unit. The duration must not be negative."""
     left = int(span.total_seconds())
     if not left:
         return "less than a second" if span else "0 seconds"
@@ -78,11 +78,11 @@ EXPERIMENT: dict[str, Any] = {
         "signal_to_answer": {"seconds": 248266.0, "words": "2 days 20 hours"},
     },
 }
-"""An example for the OpenAPI document."""
+"""An example of an experiment for the OpenAPI document."""
 
 
 class ExperimentAnswer(BaseModel):
-    """An experiment as of now. Times are UTC; unknown times are null.
+    """An experiment at present. Times are UTC; unknown times are null.
 
     `team` is empty if the experiment has no team. `overdue`, `forgotten` and `threshold` mean the same as in the
     metrics. `age` is the time since the idea; null unless the experiment is open. `stages` has the stages with a known
@@ -121,7 +121,7 @@ _STORED = tuple(name for name in ExperimentAnswer.model_fields if name not in _C
 
 
 def experiment_answer(status: ExperimentStatus) -> ExperimentAnswer:
-    """An experiment and its status, for the API and the command line."""
+    """The answer that shows an experiment and its status, for the API and the command line."""
     experiment = status.experiment
     return ExperimentAnswer(
         **{name: getattr(experiment, name) for name in _STORED},

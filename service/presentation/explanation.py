@@ -12,7 +12,7 @@ from service.queries.explain import ExplainedEvent, Explanation
 
 
 class OriginAnswer(BaseModel):
-    """A delivery that reported an event, and the rule that produced the event."""
+    """A delivery that reported an event, and the rule that produced the event from this delivery."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -34,7 +34,7 @@ class EventAnswer(BaseModel):
 
 
 class FigureAnswer(BaseModel):
-    """A metric, with labels, in which the experiment counts."""
+    """A metric, with its labels, in which the experiment counts."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -43,7 +43,7 @@ class FigureAnswer(BaseModel):
 
 
 class ExclusionAnswer(BaseModel):
-    """A stage that metrics omit because its duration is negative, or all stages while a time is in the future."""
+    """A stage that metrics omit for its negative duration, or all stages, omitted while a time is in the future."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -52,7 +52,7 @@ class ExclusionAnswer(BaseModel):
 
 
 class ExcludedAnswer(BaseModel):
-    """The exclusion of the experiment from metrics, with its reason and its beginning."""
+    """The exclusion of the experiment from metrics: the reason, and the time when it began."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -91,7 +91,7 @@ _EXAMPLE: dict[str, Any] = {
 
 
 class ExplanationAnswer(BaseModel):
-    """Everything stored about a reference, and why it counts or does not."""
+    """Everything stored about an experiment or its evidence, and why it counts or does not count."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
@@ -106,7 +106,7 @@ class ExplanationAnswer(BaseModel):
 
 
 def explanation_answer(explanation: Explanation) -> ExplanationAnswer:
-    """An explanation, for the API and the command line."""
+    """The answer that shows an explanation, for the API and the command line."""
     return ExplanationAnswer(
         subject=explanation.subject,
         experiment=experiment_answer(explanation.status) if explanation.status else None,

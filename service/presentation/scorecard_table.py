@@ -1,4 +1,4 @@
-"""The scorecard as a table: each value in words and numbers, with its sample and the previous value."""
+"""The scorecard as a table: each value in words and numbers, with the size of its sample and its previous value."""
 
 import textwrap
 from collections.abc import Iterable, Iterator
@@ -22,10 +22,10 @@ Lines: TypeAlias = Iterator[str]
 
 
 def table(card: Scorecard, width: int) -> str:
-    """Format a scorecard as lines with colour codes. Strip the codes unless you print to a terminal.
+    """Format a scorecard as lines with colour codes. To print elsewhere than to a terminal, strip the codes.
 
     Args:
-        width: the columns of the terminal; the table uses 80 to 100.
+        width: the number of columns of the terminal; the table uses at least 80 and at most 100.
     """
     return "\n".join(_Table(card, min(max(width, 80), _WIDEST)).lines())
 
@@ -121,7 +121,7 @@ class _Table:
         """Format a figure: its value, or the reason why it has none.
 
         Args:
-            over: a limit in seconds; a longer time is yellow, any other green.
+            over: a limit in seconds; a longer time is yellow, a shorter or equal time is green.
         """
         if figure.value is None:
             yield from self._reason(label, figure)
@@ -158,7 +158,7 @@ def _previous(figure: Figure[Any]) -> str:
     if previous is None:
         return ""
     number = _number(figure, previous)
-    # If rounding hides the difference, the reader sees two equal numbers.
+    # Compare the rounded numbers: if rounding hides the difference, an arrow would be confusing.
     if figure.value is not None and number == _number(figure, figure.value):
         return "as before"
     if isinstance(figure, Moment | Categories) or figure.value is None:

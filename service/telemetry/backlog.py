@@ -16,7 +16,7 @@ class Backlog:
         pending: deliveries without a verdict.
         oldest_pending_seconds: the age of the oldest pending delivery; 0 if none is pending.
         failed: deliveries with the verdict *failed*.
-        dirty_subjects: subjects that wait for projection, including those that projection set aside after an error.
+        dirty_subjects: subjects that wait for projection, including subjects that were set aside after an error.
     """
 
     pending: int
@@ -26,18 +26,18 @@ class Backlog:
 
 
 class BacklogCollector(Collector):
-    """Exports the backlog as last measured. Exports nothing if that measurement failed: an old value would mislead."""
+    """Exports the last measured backlog, or nothing if the last measurement failed: an old value would mislead."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.last: Backlog | None = None
         registry.register(self)
 
     def describe(self) -> Iterable[Metric]:
-        """No families: the registry does not need the names in advance."""
+        """Return no metric families, because the registry does not need their names in advance."""
         return ()
 
     def collect(self) -> Iterable[Metric]:
-        """The families of the last measurement."""
+        """The metric families of the last measurement."""
         return () if self.last is None else _families(self.last)
 
 
@@ -56,7 +56,7 @@ def _families(backlog: Backlog) -> list[Metric]:
         ),
         GaugeMetricFamily(
             "loopgauge_projection_pending",
-            "Changes that are not yet applied to experiments, including those set aside after an error.",
+            "Changes that are not yet applied to experiments, including changes set aside after an error.",
             value=backlog.dirty_subjects,
         ),
     ]

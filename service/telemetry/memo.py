@@ -10,7 +10,8 @@ _Value = TypeVar("_Value")
 class MemoDict(dict[_Key, _Value]):
     """Values by key, computed on first use.
 
-    Hot paths cache the children of a metric in it: looking up a child by its labels takes longer than updating it.
+    Hot paths cache the children of a metric in a `MemoDict`, because looking up a child by its labels takes longer than
+    updating the child.
     """
 
     def __init__(self, compute: Callable[[_Key], _Value]) -> None:

@@ -1,4 +1,4 @@
-"""The metrics of one process about itself."""
+"""The metrics that a process exports about itself."""
 
 import platform
 from collections.abc import Callable, Iterable
@@ -20,7 +20,7 @@ Result = Literal["stored", "duplicate", "refused", "spooled", "error"]
 RESULTS: tuple[Result, ...] = ("stored", "duplicate", "refused", "spooled", "error")
 VERDICTS = ("counted", "ignored", "failed")
 UNKNOWN_SOURCE = "_unknown"
-"""The label value of all sources that are not configured. It bounds the number of series: clients can invent names."""
+"""The label value for all sources that are not configured. One value bounds the series: clients can invent names."""
 RECLASSIFICATIONS = tuple((before, now) for before in FailureCategory for now in FailureCategory if before != now)
 """Every pair of different failure categories, in both directions."""
 VISIBLE_BUCKETS = (0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
@@ -28,7 +28,7 @@ VISIBLE_BUCKETS = (0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
 
 
 class Telemetry:
-    """The metrics of one process about itself.
+    """The metrics that a process exports about itself.
 
     Args:
         sources: the names of the configured sources.
@@ -80,7 +80,7 @@ class Telemetry:
         self._last_deliveries: dict[str, datetime] = {}
         self._last_delivery = Gauge(
             "loopgauge_source_last_delivery_timestamp_seconds",
-            "Time of the last delivery from a source; absent until the first one.",
+            "Time of the last delivery from a source; absent until the first delivery.",
             ["source"],
             registry=self.registry,
         )
@@ -96,7 +96,7 @@ class Telemetry:
             buckets=VISIBLE_BUCKETS,
             registry=self.registry,
         )
-        build = Info("loopgauge_build", "Version of loopgauge and of Python, and the role.", registry=self.registry)
+        build = Info("loopgauge_build", "Versions of loopgauge and Python, and the role.", registry=self.registry)
         build.info({"version": version("loopgauge"), "python": platform.python_version(), "role": self._role})
         ProcessCollector(registry=self.registry)
 
@@ -105,24 +105,24 @@ class Telemetry:
         self._count_delivery[source if source in self._sources else UNKNOWN_SOURCE, result]()
 
     def count_interpreted(self, source: str, verdict: str, number: int) -> None:
-        """Count verdicts. A delivery that is interpreted several times counts each time.
+        """Count verdicts. A delivery that is interpreted several times is counted each time.
 
-        The source need not be configured in this process: another process may have received the delivery.
+        The source need not be configured in this process, because another process may have received the delivery.
         """
         self._interpreted.labels(source, verdict).inc(number)
 
     def count_recorded(self, kinds: Iterable[str]) -> None:
-        """Count new lifecycle events, given by the kind of each."""
+        """Count new lifecycle events. `kinds` has the kind of each event."""
         for kind in kinds:
             self._recorded.labels(kind).inc()
 
     def count_reclassified(self, moves: Iterable[tuple[FailureCategory, FailureCategory]]) -> None:
-        """Count failures whose category changed, given as pairs of the previous and the new category."""
+        """Count failures whose category changed. `moves` has pairs of the previous and the new category."""
         for before, now in moves:
             self._reclassifications.labels(before, now).inc()
 
     def record_last_delivery(self, source: str, received_at: datetime) -> None:
-        """Record when a configured source last delivered; ignore a time earlier than the recorded one."""
+        """Record when a configured source last sent a delivery; ignore a time earlier than the recorded time."""
         last = self._last_deliveries.get(source)
         if last is None and source in self._sources:
             self._last_deliveries[source] = received_at
@@ -135,7 +135,7 @@ class Telemetry:
         self._spool_pending.set(deliveries)
 
     def set_backlog(self, backlog: Backlog | None) -> None:
-        """Set the backlog of the database as last measured, or None if the measurement failed."""
+        """Set the last measured backlog of the database, or None if the measurement failed."""
         self._backlog.last = backlog
 
     def observe_visible(self, seconds: float) -> None:

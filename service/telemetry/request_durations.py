@@ -9,7 +9,7 @@ BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 1
 """Upper bounds of buckets in seconds, from a millisecond to ten seconds, which is GitHub's timeout."""
 
 Observe: TypeAlias = Callable[[float], None]
-"""Records the duration of one request in seconds."""
+"""A function that records the duration of one request in seconds."""
 
 
 class RequestDurations:
@@ -25,10 +25,10 @@ class RequestDurations:
         )
 
     def observer(self, method: str, route: str, status: int) -> Observe:
-        """Return the bound `observe` of these labels. Cache it, because the lookup takes longer than the call.
+        """Return the bound method `observe` for these labels. Cache it, because this lookup takes longer than its call.
 
         Args:
-            route: the route's template, never the path of a request.
+            route: the template of the route, never the path of a request.
         """
         observe: Observe = self._durations.labels(method, route, str(status)).observe
         return observe

@@ -34,10 +34,10 @@ def test_the_demo_posts_a_past_prints_a_guide_and_continues_live(home: Path) -> 
     # No Prometheus is installed there.
     with demo(directory, "--pace", "20", "--prometheus", path="/nowhere") as process:
         lines = lines_until(process, "Live: 20 h")
-        assert re.match(r"2 weeks of 7 teams: \d+ deliveries, \d+ of them twice,", lines[0])
-        assert re.match(r"and 1 refused for its signature; in the metrics after \d+ s\.", lines[1])
+        assert re.match(r"Posted 2 weeks of 7 teams: \d+ deliveries, \d+ of them twice\.", lines[0])
+        assert re.match(r"1 was refused for its signature\. The metrics were ready after \d+ s\.", lines[1])
         missing = "promtool and prometheus not on the PATH; Debian and Ubuntu: apt install prometheus"
-        assert lines[2] == f"No Prometheus shows the past: {missing}."
+        assert lines[2] == f"Prometheus does not run: {missing}."
         noticed = [line.split()[0] for line in lines if re.match(r"  [a-z]+ +(?!loopgauge)[a-z].*: ", line)]
         assert set(noticed) >= {team.name for team in TEAMS}
         [url] = {found[0] for line in lines if (found := re.findall(r"http://127\.0\.0\.1:\d+", line))}
@@ -85,7 +85,7 @@ def test_prometheus_has_the_past_and_ends_with_the_demo_even_after_a_kill(home: 
         tool(name)
     with demo(home, "--weeks", "4", "--prometheus") as process:
         lines = lines_until(process, "What to notice")
-        (observer,) = {found[0] for line in lines if (found := re.findall(r"^All of it in Prometheus, (\S+),", line))}
+        (observer,) = {found[0] for line in lines if (found := re.findall(r"^Prometheus at (\S+) had", line))}
         (url,) = {found[0] for line in lines if (found := re.findall(r"http://(\S+)/metrics ", line))}
         prometheus = Prometheus(observer)
         _four_weeks_are_there_under_the_labels_of_the_scrape(prometheus, url)
@@ -137,7 +137,7 @@ def test_a_port_in_use_is_refused_with_a_suggestion(home: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, demo(home, "--port", str(taken.getsockname()[1])) as process:
         said, logged = process.communicate(timeout=PATIENCE_SECONDS)
     assert (process.returncode, said) == (1, "")
-    assert logged.endswith("choose another with --port, or with make demo PORT=8081\n")
+    assert logged.endswith("choose another address with --port, or with make demo PORT=8081\n")
 
 
 def test_the_demo_starts_anew_after_a_kill_and_ends_while_it_posts_the_past(home: Path) -> None:
