@@ -31,8 +31,8 @@ _MARK_DIRTY = """
 
 
 def upgrade() -> None:
-    # Lock `touched` before `deliveries` and `experiments`, in the same order as other transactions. Each of these
-    # transactions then either ends before the migration or waits for it.
+    # Lock `touched` before `deliveries` and `experiments`, in the same order as other transactions. Other transactions
+    # then either end before the migration or wait for the migration.
     op.execute("LOCK TABLE touched IN EXCLUSIVE MODE")
     op.create_table(
         "exclusions",

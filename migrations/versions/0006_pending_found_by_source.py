@@ -1,6 +1,6 @@
 """Drop one of the two indexes of pending deliveries: each delivery is inserted into both and later removed from both.
 
-The previous release may still be running. Its query for the oldest pending delivery then uses the other index.
+The previous release may still be running: its query for the oldest pending delivery then uses the other index.
 
 Revision ID: 0006
 Revises: 0005

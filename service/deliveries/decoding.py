@@ -73,7 +73,7 @@ def utc(at: datetime) -> datetime:
 
 
 def read_time(text: str, where: str) -> datetime:
-    """Read a time in any form that a provider uses: ISO 8601, its offset with or without a colon, or written ` UTC`.
+    """Read a time in any form that a provider uses: ISO 8601, where the offset has a colon, has none, or is ` UTC`.
 
     Args:
         where: the field's path, for the error message.

@@ -48,9 +48,9 @@ class Provider(Protocol):
 
     name: ClassVar[str]
     kept_headers: ClassVar[frozenset[str]]
-    """The headers to store with the body, names in lower case. None of them contains a secret."""
+    """The headers to store with the body, names in lower case. No stored header contains a secret."""
     proof_headers: ClassVar[frozenset[str]]
-    """The headers that prove who the sender is, names in lower case. They are checked, but not stored."""
+    """The headers that prove who the sender is, names in lower case. These headers are checked, but not stored."""
     security_schemes: ClassVar[Mapping[str, SecurityScheme]]
     """The security schemes of the OpenAPI document, by name. Providers that use the same scheme share its name."""
 
@@ -58,7 +58,7 @@ class Provider(Protocol):
         """Verify that the sender of the body knows one of the secrets.
 
         Args:
-            now: the current time, for schemes that sign a time.
+            now: the current time, for schemes that check a signed time.
 
         Raises:
             SignatureRefused: the headers do not prove that the sender knows a secret.

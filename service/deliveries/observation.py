@@ -36,7 +36,7 @@ Kind = Literal[
 *seen* is the state of an item or change when the payload was made, and has no time of its own. Every other kind is
 something that happened, at a time that the payload contains: a label or type was added or removed, an item changed its
 status, a run finished, a deployment ended, or there was other activity. *superseded* means that a change was opened for
-a branch and replaces the branch from then on.
+a branch; the change replaces the branch from then on.
 """
 
 Trait = Literal[
@@ -64,7 +64,7 @@ Trait = Literal[
 """
 
 PLACE: frozenset[Trait] = frozenset({"what", "project", "component", "branch"})
-"""The traits that say where a subject belongs. Observations of most kinds have them."""
+"""The traits that say where a subject belongs. Observations of most kinds have these traits."""
 
 TRAITS: Mapping[Kind, frozenset[Trait]] = {
     "seen": PLACE | {"title", "url", "label", "item_type", "reason"},
@@ -92,7 +92,7 @@ class Observed:
     """Something that happened to a subject, or the state that the subject has.
 
     Attributes:
-        at: when it happened; for *seen*, when the payload was made.
+        at: when the action happened; for *seen*, when the payload was made.
         traits: the known traits. A trait such as `label` may have several values; an unknown trait is absent.
     """
 
@@ -118,7 +118,7 @@ class Commented:
 
 @dataclass(frozen=True, slots=True)
 class Stated:
-    """Lifecycle events that the delivery states itself, without a rule."""
+    """Lifecycle events that the delivery itself states, so that no rule is needed."""
 
     events: tuple[LifecycleEvent, ...]
 

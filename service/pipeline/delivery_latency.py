@@ -37,7 +37,7 @@ class DeliveryLatency:
         self._projected: list[datetime] = []
 
     async def find_projected(self, database: Database, now: datetime) -> None:
-        """Find the deliveries that a snapshot taken after this call contains.
+        """Find the deliveries that will be part of a snapshot taken after this call.
 
         If PostgreSQL does not answer in time, the next call finds these deliveries.
         """
@@ -73,7 +73,7 @@ class DeliveryLatency:
         return await progress.select_unprojected(connection, deliveries) if deliveries else set()
 
     def _advance(self, new: list[CountedDelivery], now: datetime) -> None:
-        """Advance the start of the next query, and remember the deliveries that this query would find again."""
+        """Advance the start of the next query, and remember the deliveries that the next query would find again."""
         interpreted = self._seen | {delivery.id: delivery.interpreted_at for delivery in new}
         seen = sorted(interpreted.items(), key=lambda delivery: delivery[1])
         read_until = new[-1].interpreted_at if len(new) == _LIMIT else now

@@ -12,8 +12,8 @@ from prometheus_client.utils import floatToGoString
 
 OPENMETRICS_END = b"# EOF\n"
 _GZIP = 16 + zlib.MAX_WBITS
-# Level 1 compresses metrics to a fifth of their size. The default level would compress them to a sixth, in four times
-# the time.
+# Level 1 compresses metrics to a fifth of their size. The default level compresses metrics to a sixth, but takes four
+# times as long.
 _LEVEL = 1
 _OWN_GAUGES = ("_gcount", "_gsum")
 
@@ -104,7 +104,7 @@ class Exposition:
     def gzipped(self, more: bytes) -> bytes:
         """The metrics, followed by more lines, as one gzip member. This call compresses only the added lines.
 
-        A second member would be simpler, but httpx drops it silently and curl fails on it.
+        A second gzip member would be simpler, but httpx silently drops a second member, and curl fails on it.
         """
         rest = self._compressor.copy()
         return self._compressed + rest.compress(more) + rest.flush()

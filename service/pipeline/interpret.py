@@ -102,7 +102,7 @@ async def revise_interpretations(
 
 
 async def revise_events(connection: Connection, rules: Rules, deliveries: Sequence[Delivery]) -> None:
-    """Interpret deliveries again, and replace the events that they added before. Their verdicts do not change."""
+    """Interpret deliveries again, and replace the events that they added before. The deliveries keep their verdicts."""
 
     async def write(batch: Sequence[Interpreted]) -> list[str]:
         return await recording.revise_deliveries(connection, [_interpreted_delivery(*one) for one in batch])
@@ -156,7 +156,7 @@ def _interpreted_delivery(delivery: Delivery, interpretation: Interpretation) ->
 
 
 def _check_times(interpretation: Interpretation) -> None:
-    """Refuse times such as the year 1, which some senders write for "none" and PostgreSQL reads as infinity."""
+    """Refuse times such as the year 1, which some senders write for "none", and which PostgreSQL reads as infinity."""
     stated = [event.occurred_at for event in interpretation.events]
     stated += [link.stated_at for link in interpretation.links]
     stated += [alias.renamed_at for alias in interpretation.aliases]

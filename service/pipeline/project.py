@@ -32,10 +32,10 @@ async def project_dirty(
 
     A subject that is marked dirty again meanwhile stays dirty. If all subjects stay dirty, the result is 0, so that the
     caller waits before it retries. A subject that cannot be projected is postponed with its error, and does not stop
-    the others.
+    the projection of other subjects.
 
     Args:
-        telemetry: counts failures whose category changed; None for a replay, which does not count them.
+        telemetry: counts failures whose category changed; None for a replay, which does not count these failures.
 
     Raises:
         DatabaseUnavailable: nothing was committed; try again later.

@@ -33,7 +33,8 @@ _BATCH = 256
 _BATCH_BYTES = 32 * 1024 * 1024
 # Backpressure: while deliveries of this total size wait in memory, new deliveries are refused, and their senders retry.
 _MAX_WAITING_BYTES = 64 * 1024 * 1024
-# GitHub and GitLab disconnect after ten seconds. By then, a delivery must be in the inbox or the spool, or be refused.
+# GitHub and GitLab disconnect after ten seconds. Before that, each delivery must be stored in the inbox or the spool,
+# or be refused.
 _INBOX_SECONDS = 7.0
 _INBOX_SECONDS_BEFORE_SPOOL = 2.0
 
@@ -80,7 +81,7 @@ class DeliveryWriter:
 
     @property
     def spools(self) -> bool:
-        """Whether new deliveries go to the spool, because PostgreSQL was away when it was last needed."""
+        """Whether new deliveries go to the spool, because PostgreSQL was away when the service last tried to use it."""
         return self._drain is not None and self._drain.outage
 
     def start(self) -> None:
@@ -152,14 +153,14 @@ class DeliveryWriter:
             if not self._waiting and not self._stopping:
                 self._arrived.clear()
             if not batch:
-                # The other writer took the deliveries.
+                # The other writer has taken all deliveries.
                 continue
             try:
                 await self._write_batch(batch, writer)
             except asyncio.CancelledError:
                 _fail(batch, DatabaseUnavailable("the service is stopping"))
                 raise
-            except Exception as error:  # noqa: BLE001 - the next batches must not wait for ever
+            except Exception as error:  # noqa: BLE001 - a bug in one batch must not stop the writer
                 _log.exception("batch failed", deliveries=len(batch))
                 _fail(batch, DatabaseUnavailable(f"a fault in loopgauge: {type(error).__name__}"))
 
@@ -221,7 +222,7 @@ class DeliveryWriter:
 
 
 def _answer(waiting: _Waiting, new: set[UUID], where: Literal["stored", "spooled"]) -> None:
-    """Answer a request, and remove its deliveries from `new`, so that a second copy in the batch is a duplicate."""
+    """Answer a request, and remove its deliveries from `new`, so that a second copy counts as a duplicate."""
     stored: list[Stored] = []
     for delivery in waiting.deliveries:
         stored.append(where if delivery.id in new else "duplicate")

@@ -18,7 +18,7 @@ async def delete_bodies(database: Database, before: datetime) -> int:
     The deliveries and their events stay. Each small batch is a separate transaction.
 
     Raises:
-        DatabaseUnavailable: some batches are committed; the next call deletes the remaining ones.
+        DatabaseUnavailable: some batches are committed; call again to continue.
     """
     deleted = 0
     while True:
@@ -36,7 +36,7 @@ async def delete_unattached(database: Database, before: datetime) -> int:
     a separate transaction, so that transactions that record deliveries never wait long.
 
     Raises:
-        DatabaseUnavailable: some batches are committed; the next call deletes the remaining ones.
+        DatabaseUnavailable: some batches are committed; call again to continue.
     """
     deleted, last = 0, ""
     while True:

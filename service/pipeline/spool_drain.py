@@ -43,7 +43,7 @@ class SpoolDrain:
 
     @property
     def outage(self) -> bool:
-        """Whether PostgreSQL was away when it was last needed."""
+        """Whether PostgreSQL was away when the service last tried to use it."""
         return self._outage
 
     def check_directory(self) -> None:
@@ -141,10 +141,12 @@ class SpoolDrain:
         stored = await abandon_after(_MOVE_SECONDS, self._store(oldest)) if oldest else []
         self._end_outage()
         if oldest:
-            # An earlier process may have received these deliveries, so this process may not have recorded them.
+            # An earlier process may have received these deliveries, so this process may not know when their sources
+            # last delivered.
             for delivery in oldest:
                 self._telemetry.record_last_delivery(delivery.source, delivery.received_at)
-            # Remove the deliveries last: after a kill, they are moved again, and the inbox ignores the duplicates.
+            # Remove the deliveries last. If the process is killed before the removal, the deliveries are moved again,
+            # and the inbox ignores the duplicates.
             await asyncio.to_thread(self._spool.remove, stored)
         await self.show_pending()
         return len(oldest)

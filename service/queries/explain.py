@@ -29,7 +29,7 @@ class ExplainedEvent:
     """One event, the deliveries that brought it, and whether it applies to the experiment.
 
     Attributes:
-        subject: the event's subject. The branch of a fork is named without the fork's owner, who is a person.
+        subject: the event's subject. The name of a fork's branch omits the fork's owner, who is a person.
     """
 
     event: LifecycleEvent

@@ -60,7 +60,7 @@ async def read_history(database: Database) -> ExperimentHistory:
 
 
 def earliest_moment(history: ExperimentHistory, terms: Terms, now: datetime) -> datetime:
-    """The first moment with metrics: the first idea, or the beginning of the widest window if that is later."""
+    """The first moment with metrics: the first idea or the beginning of the widest window, whichever is later."""
     widest = now - max(window.length for window in terms.windows)
     first = min((experiment.idea_at for experiment in history.experiments), default=now)
     return max(first, widest)
@@ -96,7 +96,7 @@ class Export:
     progress: Progress
 
     def write(self, history: ExperimentHistory, moments: Sequence[datetime]) -> Iterator[bytes]:
-        """Write the metrics as OpenMetrics: family by family, and within a family metric by metric.
+        """Write the metrics as OpenMetrics, ordered by family, and within each family by metric.
 
         Args:
             moments: the moments, in order.

@@ -33,7 +33,7 @@ class RetryResult:
 
 
 async def retry_selected(database: Database, deliveries: Sequence[UUID]) -> list[RetryResult]:
-    """Requeue each of the deliveries that has failed, and return a result for every delivery.
+    """Requeue the deliveries that have failed, and return a result for every delivery in the list.
 
     Raises:
         DatabaseUnavailable: the deliveries of the current batch and of all later batches did not change.

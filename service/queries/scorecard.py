@@ -74,8 +74,8 @@ class Scorecards:
                 began = self._clock()
                 view = await self._cache.view(connection, reach, began, began - window.length)
         except Exception:
-            # Drop the cache: the next connection may reach a restored server, where a row of the same version may
-            # differ.
+            # Drop the cache: the next connection may reach a restored server, where a different row may have the same
+            # version.
             self._cache = ExperimentCache()
             raise
         # Take the view's time after the read, so that it is later than every instant that was read.

@@ -17,7 +17,7 @@ from service.telemetry.backlog import Backlog
 
 _PATIENCE_SECONDS = 10.0
 # Counting millions of deliveries takes seconds. The pause after a count grows with the duration of the count, so that
-# counting takes at most this share of the time.
+# counting takes at most this share of the monitor's time.
 _SHARE = 0.05
 _LONGEST_PAUSE_SECONDS = 30.0
 _PAGE = 20_000
@@ -72,7 +72,7 @@ class BacklogMonitor:
         """Measure the backlog now. If the measurement fails, the backlog's metrics have no value."""
         try:
             self._telemetry.set_backlog(await abandon_after(_PATIENCE_SECONDS, self._backlog()))
-        except Exception as error:  # noqa: BLE001 - try again later, whatever the cause
+        except Exception as error:  # noqa: BLE001 - retry later, whatever the cause of the error
             self._telemetry.set_backlog(None)
             unexpected = not isinstance(error, (DatabaseError, TimeoutError))
             _log.debug("backlog not measured", cause=str(error) or type(error).__name__, exc_info=unexpected)
@@ -94,14 +94,17 @@ class BacklogMonitor:
         return Backlog(backlog.pending, age, backlog.failed, backlog.dirty)
 
     async def _find_last_deliveries(self) -> None:
-        """Find the last delivery of each source. Read from the newest delivery back, page by page, up to a limit."""
+        """Find the last delivery of each source.
+
+        Read the inbox page by page, the newest delivery first, up to a limit.
+        """
         missing = set(self._sources)
         cursor: tuple[datetime, UUID] | None = None
         pages = 0
         while missing and pages < _PAGES and not self._ending.is_set():
             try:
                 page = await abandon_after(_PATIENCE_SECONDS, self._read_page(cursor))
-            except Exception as error:  # noqa: BLE001 - try again later, whatever the cause
+            except Exception as error:  # noqa: BLE001 - retry later, whatever the cause of the error
                 _log.debug("last deliveries not found", cause=str(error) or type(error).__name__)
                 await pause(_RETRY_SECONDS, self._ending)
                 continue

@@ -63,7 +63,10 @@ async def run_embedded(data_dir: Path, tuning: Mapping[str, str] | None) -> Asyn
 
 @asynccontextmanager
 async def _migrate(database: Database) -> AsyncIterator[Database]:
-    """Migrate the database. If that takes long, the service starts meanwhile: deliveries wait in the disk buffer."""
+    """Migrate the database.
+
+    If the migration takes long, the service starts without it: deliveries wait in the disk buffer.
+    """
     migrating = asyncio.create_task(_migrate_patiently(database))
     try:
         await asyncio.wait({migrating}, timeout=_MIGRATE_SECONDS)
@@ -107,7 +110,7 @@ async def _restart_when_killed(server: EmbeddedServer) -> None:
         _log.warning("the embedded PostgreSQL has stopped; starting it again")
         try:
             await asyncio.to_thread(server.restart)
-        except Exception as error:  # noqa: BLE001 - try again later, whatever the cause
+        except Exception as error:  # noqa: BLE001 - retry later, whatever the cause of the error
             _log.error("the embedded PostgreSQL cannot be started again", cause=str(error))
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # Many proxies abandon a request after about a minute.
 _PATIENCE_SECONDS = 50.0
-# A process that takes longer counts as frozen.
+# A process that takes longer than this counts as frozen.
 _LONGEST_SECONDS = 600.0
 _IDLE_SECONDS = 300.0
 
@@ -116,7 +116,7 @@ class FiguresProcess:
         await self._process.close()
 
     async def _ask_for_scorecard(self, team: str, window: Window) -> _ScorecardAnswer:
-        """Ask for a scorecard. The caller has acquired the lock `_turn`, which is released after the answer."""
+        """Ask for a scorecard. The caller must have acquired `_turn`; the lock is released after the answer."""
         self._cancel_idle()
         try:
             async with asyncio.timeout(_LONGEST_SECONDS):
@@ -159,8 +159,8 @@ class _Figures:
         try:
             return await take_snapshot(self._database, self._setup.terms, _now, self._cache)
         except Exception:
-            # Drop the cache: the next connection may reach a restored server, where a row of the same version may
-            # differ.
+            # Drop the cache: the next connection may reach a restored server, where a different row may have the same
+            # version.
             self._cache = ExperimentCache()
             raise
 

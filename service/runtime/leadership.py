@@ -1,7 +1,7 @@
 """Leadership: the worker that has the lease exports the metrics and applies the retention.
 
 Fencing: the holder checks its lease against its own clock. A process that was frozen therefore does not lead when it
-resumes, whatever PostgreSQL answered before.
+resumes, whatever PostgreSQL answered before the freeze.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from service.storage.database import Database, abandon_after
 from service.storage.errors import DatabaseAway, DatabaseError
 
 LENGTH_SECONDS = 8.0
-"""The duration of a lease after each heartbeat. When a leader has died, the other processes wait this long.
+"""The duration of a lease after each heartbeat. When a leader dies, another process can lead only after this time.
 
 While PostgreSQL is away, the leader keeps extending its lease by this duration. Another process takes over the lease
 only after PostgreSQL has answered that process for this long. When PostgreSQL is back, the leader can therefore renew
@@ -59,7 +59,7 @@ class Leadership:
         return self._term
 
     async def run(self, ending: asyncio.Event, gained: Callable[[], None]) -> None:
-        """Renew the lease, or try to take it, until `ending` is set. Then give up the lease at once.
+        """Renew the lease, or try to take it, until `ending` is set; then give up the lease at once.
 
         Args:
             gained: called whenever a term begins.

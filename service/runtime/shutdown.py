@@ -1,7 +1,7 @@
 """The shutdown budget: how long each stage may take between SIGTERM and the end of the process.
 
-The stages run one after the other. In all, they take at most 8 + 1 + 1 + 4 + 6 + 1 + 1 + 5 = 27 seconds. This leaves a
-margin, since Kubernetes (as the chart configures it) and Compose kill the process after 30 seconds.
+The stages run one after the other. In all, the stages take at most 8 + 1 + 1 + 4 + 6 + 1 + 1 + 5 = 27 seconds. The sum
+leaves a margin: Kubernetes (as the chart configures it) and Compose kill the process after 30 seconds.
 """
 
 DRAIN_SECONDS = 8

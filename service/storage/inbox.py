@@ -96,13 +96,13 @@ async def _compressed(batch: Sequence[Delivery]) -> list[bytes]:
 
 
 async def claim_pending(connection: Connection, limit: int) -> list[Delivery]:
-    """Claim pending deliveries until the transaction ends, except those that other workers have claimed.
+    """Claim pending deliveries until the transaction ends, except deliveries that other workers have claimed.
 
     Take the oldest deliveries of each source, in equal shares, so that a source that floods the inbox does not delay
     the other sources.
 
     Args:
-        limit: the largest number of deliveries; fewer are returned if their bodies are large.
+        limit: the largest number of deliveries; fewer deliveries are returned if bodies are large.
     """
     await connection.execute(_BITMAP_SCANS, {"setting": "off"})
     rows = await (await driver_of(connection)).fetch(_CLAIM_AND_READ, limit, _CLAIM_BYTES)
@@ -174,7 +174,7 @@ async def replayable(
     Args:
         after: the time of receipt and the id of the last delivery that was read before.
         until: the latest time of receipt.
-        limit: the largest number of deliveries; fewer are returned if their bodies are large.
+        limit: the largest number of deliveries; fewer deliveries are returned if bodies are large.
     """
     query = _READ_REPLAYABLE if is_exclusive(connection) else _LOCK_AND_READ_REPLAYABLE
     return _deliveries(await (await driver_of(connection)).fetch(query, limit, _CLAIM_BYTES, *after, until))

@@ -107,7 +107,7 @@ _DEACTIVATE = text(
     AND links.channel = wanted.channel AND links.stated_by = wanted.stated_by
     """  # noqa: S608 - constants
 )
-# This query has the same order as `_recency`. COLLATE "C" matters: the database's own collation may break ties
+# This query sorts sets as `_recency` does. COLLATE "C" matters: the database's own collation may break ties
 # differently.
 _ACTIVATE_NEWEST = text(
     f"""
@@ -152,9 +152,9 @@ def _row(link: LinkSet) -> dict[str, Any]:
 # all descendants of these ancestors. The links of `serving` decide which evidence belongs to the experiments.
 #
 # The query forces one index lookup for each step of a recursion. The planner assumes that each step finds ten times as
-# many rows as the step before. Without the forced lookups, it would therefore scan all links and reserve memory for
-# billions of rows. `OFFSET 0` keeps the planner from merging a lookup into the join, and an array hides the number of
-# rows from the planner.
+# many rows as the step before. Without the forced lookups, the planner would therefore scan all links and reserve
+# memory for billions of rows. `OFFSET 0` keeps the planner from merging a lookup into the join, and an array hides the
+# number of rows from the planner.
 NEIGHBOURHOOD = text(
     """
     WITH RECURSIVE below(subject) AS (
@@ -189,7 +189,7 @@ NEIGHBOURHOOD = text(
 
 
 async def neighbourhood(connection: Connection, subjects: Collection[Ref]) -> list[tuple[Ref, Ref]]:
-    """Read all links that decide which subjects are experiments, and for which experiments the others are evidence.
+    """Read all links that decide which subjects are experiments, and which are evidence for which experiments.
 
     Returns:
         (evidence, target) pairs.

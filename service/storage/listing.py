@@ -37,7 +37,7 @@ Sort = Literal["idea_at", "-idea_at", "concluded_at", "-concluded_at", "last_act
 class AgeFilter:
     """A filter on the age of open experiments.
 
-    It matches an open experiment whose instant in `column` is before the limit of the experiment's team.
+    The filter matches an open experiment whose instant in `column` is before the limit of the experiment's team.
 
     Attributes:
         column: the column of the instant.
@@ -54,7 +54,7 @@ class AgeFilter:
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """The filters of a list. An experiment must match all of them; None matches every experiment.
+    """The filters of a list. An experiment must match all filters; None matches every experiment.
 
     Attributes:
         ids: ids to list.

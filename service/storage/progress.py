@@ -18,7 +18,7 @@ class Backlog:
         pending: number of deliveries without a verdict.
         oldest_pending_at: when the oldest pending delivery was received; None if no delivery is pending.
         failed: number of failed deliveries that have a body and can be retried.
-        dirty: number of dirty subjects, postponed ones included.
+        dirty: number of dirty subjects, including postponed subjects.
     """
 
     pending: int

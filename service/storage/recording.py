@@ -1,19 +1,20 @@
 """Record the lifecycle events, links and renames that deliveries state, and mark their subjects dirty.
 
-Lock order. Every transaction takes its locks in the order of this list. For several locks of one kind, each item of the
-list states the order. Waits therefore never form a cycle: no deadlock is possible, except in the two fallbacks
+Lock order. Every transaction takes its locks in the order of this list. Locks of one kind are taken in the order that
+their item of the list states. Waits therefore never form a cycle: no deadlock is possible, except in the two fallbacks
 described below. Contended rows come late in the list, so that they stay locked only briefly.
 
 1. Rows of `deliveries`, by time of receipt and id (`inbox.replayable`, `inbox.requeue_failed`). `inbox.claim_pending`
    and `inbox.delete_bodies` skip locked rows, so they never wait.
 2. The table `aliases`: a shared lock to record deliveries; an exclusive lock to record a rename, to revise deliveries
    and to delete subjects.
-3. Rows of `event_deliveries` and `link_statements`. They are written only by the transaction that has locked their
-   delivery, and by `events.delete_subjects` under the exclusive lock.
+3. Rows of `event_deliveries` and `link_statements`. These rows are written only by the transaction that has locked
+   their delivery, and by `events.delete_subjects` under the exclusive lock.
 4. Rows of `events`, by subject and id.
 5. Rows of `links`, by evidence, channel and stating subject.
 6. Rows of `aliases`, under the exclusive lock.
-7. Rows of `touched`, by subject. A revision locks these rows twice, which is safe because it holds the exclusive lock.
+7. Rows of `touched`, by subject. A revision locks these rows twice, which is safe because the revision holds the
+   exclusive lock.
 
 A projection takes other locks, in this order: advisory locks on subjects, for which it never waits; advisory locks on
 roots, by key; and locks on the rows of `experiments` and `exclusions` for these roots. Last, a projection deletes rows
@@ -93,7 +94,7 @@ async def revise_deliveries(connection: Connection, interpreted: Sequence[Interp
     """Replace the recorded events, links and renames of deliveries with those that the deliveries state now.
 
     An event, a link or a rename stays while another delivery states it. The exclusive lock keeps other transactions
-    from recording deliveries meanwhile. Without it, such a transaction could rely on a stored event that this
+    from recording deliveries meanwhile. Without this lock, another transaction could rely on a stored event that this
     transaction is about to delete.
 
     Returns:

@@ -16,7 +16,7 @@ _MIGRATION_LOCK = 0x6C6F6F70
 async def upgrade_schema(connection: AsyncConnection) -> str:
     """Upgrade the schema to this version's revision, under an advisory lock, and return the schema's revision.
 
-    A newer schema is left alone, since this version works with it.
+    A newer schema is left unchanged, since this version works with newer schemas.
     """
     # Creating an index on a large table, or waiting for another process to do so, may take longer than the timeout.
     await connection.execute(text("SET LOCAL statement_timeout = 0"))
@@ -29,7 +29,7 @@ async def upgrade_schema(connection: AsyncConnection) -> str:
 
 
 async def check_schema(connection: AsyncConnection) -> None:
-    """Check that the schema is at this version's revision or at a newer one.
+    """Check that the schema is at this version's revision or at a newer revision.
 
     A migration only adds to the schema (expand); a later release removes what is unused (contract). This version
     therefore works with a newer revision, although it does not know that revision.
@@ -45,7 +45,7 @@ async def check_schema(connection: AsyncConnection) -> None:
 
 def _migrations() -> Path:
     package = Path(__file__).parents[1]
-    # In a wheel, the folder is inside the package; in a checkout, it is beside the package.
+    # In a wheel, the migrations are inside the package; in a checkout, they are beside the package.
     inside = package / "migrations"
     return inside if inside.is_dir() else package.parent / "migrations"
 
@@ -57,7 +57,7 @@ def _revisions() -> tuple[str, ...]:
 
 
 def _is_recent_enough(revision: str | None) -> TypeGuard[str]:
-    """Whether a revision is this version's newest one, or unknown and therefore newer."""
+    """Whether a revision is the newest that this version knows, or is unknown and therefore newer."""
     *older, _ = _revisions()
     return revision is not None and revision not in older
 
@@ -70,7 +70,7 @@ async def _current_revision(connection: AsyncConnection) -> str | None:
 
 
 def _upgrade(connection: Connection) -> None:
-    from alembic import command, config  # noqa: PLC0415 - seldom needed, and a tenth of the time of all imports
+    from alembic import command, config  # noqa: PLC0415 - takes a tenth of the time of all imports
 
     settings = config.Config()
     settings.set_main_option("script_location", str(_migrations()))

@@ -58,7 +58,7 @@ class Spool:
 
     @property
     def exists(self) -> bool:
-        """Whether the file exists. If so, an earlier process may have left deliveries in it."""
+        """Whether the file exists. An existing file may contain deliveries of an earlier process."""
         return self._file.exists
 
     def add(self, batch: Sequence[Delivery]) -> frozenset[UUID]:
@@ -126,7 +126,7 @@ class Spool:
             connection.execute(_QUARANTINE, (reason, str(delivery)))
 
     def count(self) -> int:
-        """Count the deliveries, quarantined ones included.
+        """Count the deliveries, including quarantined deliveries.
 
         Raises:
             SpoolUnavailable: the file cannot be used.

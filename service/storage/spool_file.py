@@ -41,7 +41,7 @@ class SpoolFile:
 
     @property
     def exists(self) -> bool:
-        """Whether the file exists. If so, an earlier process may have left deliveries in it."""
+        """Whether the file exists. An existing file may contain deliveries of an earlier process."""
         return os.path.exists(self._path)  # noqa: PTH110 - never raises
 
     @property
@@ -51,7 +51,7 @@ class SpoolFile:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Open a transaction: committed and synced at the end, rolled back on an exception.
+        """Open a transaction, which is committed and synced at the end, or rolled back on an exception.
 
         Raises:
             SpoolUnavailable: the file cannot be used.
@@ -140,7 +140,7 @@ class SpoolFile:
         )
         try:
             connection.row_factory = sqlite3.Row
-            # This pragma lets the file shrink. It must be set before the first table exists.
+            # This pragma lets the file shrink, and must be set before the first table exists.
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             # Do not overwrite deleted rows with zeros: they would take as much space in the write-ahead log as the
             # rows.

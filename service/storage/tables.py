@@ -145,16 +145,16 @@ touched = Table(
 """Dirty subjects: subjects with committed changes that are not projected yet."""
 
 LATEST_INSTANT = "greatest(idea_at, started_at, first_signal_at, concluded_at, shared_at, shipped_at)"
-"""The latest instant of an experiment. While it lies in the future, no metric counts the experiment."""
+"""The latest instant of an experiment. While this instant lies in the future, no metric counts the experiment."""
 # This text is formatted as PostgreSQL prints it, with a line break before it in the index, so that a test can compare
-# the two texts.
+# this text with PostgreSQL's.
 WANTED_UNTIL = """CASE
 WHEN concluded_at IS NULL THEN 'infinity'::timestamp with time zone
 ELSE GREATEST(idea_at, started_at, first_signal_at, concluded_at, shared_at, shipped_at, again_at)
 END"""
 """The latest beginning of a window whose metrics still need an experiment.
 
-For an open experiment this is infinity, for a concluded experiment its latest instant.
+The value is infinity for an open experiment, and the latest instant for a concluded experiment.
 """
 
 WITHOUT_TEAM = "team = '' OR starts_with(team, '_')"
@@ -207,7 +207,7 @@ experiments = Table(
     Index("experiments_open", "idea_at", "id", postgresql_where=text("concluded_at IS NULL")),
     Index("experiments_without_team", "idea_at", "id", postgresql_where=text(WITHOUT_TEAM)),
 )
-"""Experiments as last projected. They are derived from events and links, and can be rebuilt from these at any time."""
+"""Experiments as last projected. The table is derived from events and links, and can be rebuilt at any time."""
 
 exclusions = Table(
     "exclusions",
@@ -218,7 +218,10 @@ exclusions = Table(
     PrimaryKeyConstraint("subject"),
     Index("exclusions_excluded_at", "excluded_at"),
 )
-"""Subjects that are marked as experiments but left out of metrics. They are derived in the same way as experiments."""
+"""Subjects that are marked as experiments but left out of metrics.
+
+The table is derived in the same way as `experiments`.
+"""
 
 leases = Table(
     "leases",
@@ -228,7 +231,7 @@ leases = Table(
     Column("renewed_at", _timestamp, nullable=False),
     PrimaryKeyConstraint("name"),
 )
-"""Leases, each held by one process at a time."""
+"""Leases. Each lease belongs to one process at a time."""
 
 
 def columns(names: Iterable[str], rows: Collection[Mapping[str, Any]]) -> dict[str, list[Any]]:
@@ -237,7 +240,10 @@ def columns(names: Iterable[str], rows: Collection[Mapping[str, Any]]) -> dict[s
 
 
 def array(values: Iterable[str]) -> str:
-    """Format an array of texts as PostgreSQL does. PostgreSQL can nest arrays of different lengths only as texts."""
+    """Format an array of texts as PostgreSQL does.
+
+    Arrays of different lengths are passed as texts, since PostgreSQL cannot nest them.
+    """
     quoted = (value.replace("\\", r"\\").replace('"', r"\"") for value in values)
     return "{" + ",".join(f'"{value}"' for value in quoted) + "}"
 
