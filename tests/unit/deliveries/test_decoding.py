@@ -269,7 +269,7 @@ def test_empty_traits_are_omitted() -> None:
 
 
 def in_utc_or_unreadable(text: str) -> bool:
-    """Whether the text is a time in UTC or is unreadable. Exceptions except `UnreadableDelivery` fail the test."""
+    """Whether the text is a time in UTC or is unreadable. Any error except `UnreadableDelivery` fails the test."""
     try:
         return read_time(text, WHERE).utcoffset() == timedelta(0)
     except UnreadableDelivery as error:
@@ -277,7 +277,7 @@ def in_utc_or_unreadable(text: str) -> bool:
 
 
 @given(st.text() | st.text(alphabet="0123456789-:T +.ZUTC", max_size=40))
-def test_any_text_is_a_time_in_utc_or_unreadable(text: str) -> None:
+def test_any_text_is_read_as_a_time_in_utc_or_reported_as_unreadable(text: str) -> None:
     assert in_utc_or_unreadable(text)
 
 
@@ -289,7 +289,7 @@ def test_a_time_is_read_back_from_each_form_in_which_it_is_written(when: datetim
 
 
 def read_or_unreadable(payload: bytes) -> bool:
-    """Whether the payload is decoded or is unreadable. Exceptions except `UnreadableDelivery` fail the test."""
+    """Whether the payload is decoded or is unreadable. Any error except `UnreadableDelivery` fails the test."""
     try:
         return isinstance(decode(payload, Outer), Outer)
     except UnreadableDelivery as error:
@@ -297,5 +297,5 @@ def read_or_unreadable(payload: bytes) -> bool:
 
 
 @given(st.binary() | st.text(alphabet='{}[]":,number17 ', max_size=40).map(str.encode))
-def test_any_bytes_are_read_or_unreadable(payload: bytes) -> None:
+def test_any_bytes_are_decoded_or_reported_as_unreadable(payload: bytes) -> None:
     assert read_or_unreadable(payload)

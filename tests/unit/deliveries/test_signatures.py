@@ -28,11 +28,11 @@ LONG = 60_000
 
 GITHUB_BODY = b"Hello, World!"
 GITHUB_DIGEST = "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
-"""The example in GitHub's "Validating webhook deliveries". Its key is the secret on the same page."""
+"""The example in GitHub's "Validating webhook deliveries", which is signed with the secret on the same page."""
 
 JIRA_BODY = b"Hello World!"
 JIRA_DIGEST = "a4771c39fbe90f317c7824e83ddef3caae9cb3d976c214ace1f2937e133263c9"
-"""The example in Atlassian's "Webhooks". Its key is the secret of GitHub's example."""
+"""The example in Atlassian's "Webhooks", which is signed with the same secret as GitHub's example."""
 
 KEY = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 MESSAGE = "msg_p5jXN8AQM9LWM0D4loKWxJek"
@@ -56,7 +56,7 @@ def signed_at(stamp: int = STAMP) -> datetime:
 
 
 def standard(**given: str) -> dict[str, str]:
-    """The headers of the published example, updated with `given`. Underscores in header names become hyphens."""
+    """The headers of the published example, updated with the keywords. Underscores in keywords become hyphens."""
     headers = {"webhook-id": MESSAGE, "webhook-timestamp": str(STAMP), "webhook-signature": SIGNATURE}
     return headers | {name.replace("_", "-"): value for name, value in given.items()}
 
@@ -282,7 +282,7 @@ RIGHT = SIGNATURE.removeprefix("v1,")
 
 @pytest.mark.parametrize("name", ["webhook-id", "webhook-timestamp", "webhook-signature"])
 @pytest.mark.parametrize("value", [None, ""])
-def test_a_delivery_without_one_of_the_three_headers_is_refused(name: str, value: str | None) -> None:
+def test_a_delivery_is_refused_if_one_of_the_three_headers_is_missing(name: str, value: str | None) -> None:
     headers = standard()
     del headers[name]
     with pytest.raises(SignatureRefused, match=r"are required|not a Unix time"):

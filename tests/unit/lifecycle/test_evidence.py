@@ -246,7 +246,7 @@ def test_the_canonical_name_after_several_renames_of_the_project_has_its_last_na
 
 
 @pytest.mark.parametrize(("transferred_on", "renamed_on"), [(1, 2), (2, 1), (1, 1)])
-def test_a_transfer_into_a_renamed_project_is_followed_whether_it_precedes_or_follows_the_rename(
+def test_a_transfer_into_a_renamed_project_is_followed_whether_the_transfer_or_the_rename_came_first(
     transferred_on: int, renamed_on: int
 ) -> None:
     aliases = Aliases([renamed(app(1), web(9), transferred_on), renamed(WEB, LAB, renamed_on)])
@@ -256,7 +256,7 @@ def test_a_transfer_into_a_renamed_project_is_followed_whether_it_precedes_or_fo
 
 
 @pytest.mark.parametrize(("transferred_on", "renamed_on"), [(1, 2), (2, 1), (1, 1)])
-def test_a_transfer_out_of_a_renamed_project_is_followed_whether_it_precedes_or_follows_the_rename(
+def test_a_transfer_out_of_a_renamed_project_is_followed_whether_the_transfer_or_the_rename_came_first(
     transferred_on: int, renamed_on: int
 ) -> None:
     aliases = Aliases([renamed(app(1), lab(9), transferred_on), renamed(APP, WEB, renamed_on)])
@@ -334,7 +334,7 @@ def test_the_canonical_name_of_a_canonical_name_is_the_name_itself(aliases: list
 
 
 @given(ALIASES, st.sampled_from(NAMES), st.sampled_from(NAMES))
-def test_all_names_of_a_subject_give_the_same_canonical_name_and_the_same_names(
+def test_two_names_have_the_same_canonical_name_exactly_if_they_are_names_of_the_same_subject(
     aliases: list[Alias], one: Ref, other: Ref
 ) -> None:
     known = Aliases(aliases)

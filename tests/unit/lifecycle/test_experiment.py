@@ -112,7 +112,7 @@ def test_if_a_change_is_the_experiment_opening_the_change_does_not_start_the_exp
     assert experiment.state is State.PROPOSED
 
 
-def test_if_a_change_is_the_experiment_the_next_start_or_signal_starts_it() -> None:
+def test_if_a_change_is_the_experiment_the_next_start_or_signal_starts_the_experiment() -> None:
     experiment = folded(Proposed(ROOT, at(1)), Started(ROOT, at(1)), evidence=(signalled(at(2)),))
     assert experiment.started_at == at(2)
 
@@ -214,7 +214,7 @@ def test_the_earliest_conclusion_after_the_last_reopening_counts() -> None:
     assert experiment.outcome is Outcome.WORKED
 
 
-def test_reopening_an_open_experiment_does_nothing() -> None:
+def test_reopening_an_open_experiment_has_no_effect() -> None:
     experiment = folded(Proposed(ROOT, at(1)), Reopened(ROOT, at(2)), closed(at(3)))
     assert experiment.concluded_at == at(3)
 
@@ -244,12 +244,12 @@ TICKET = Ref("jira:ML-12")
 
 
 def entered(status: str, when: datetime, outcome: Outcome | None = None) -> Concluded:
-    """The event of a ticket that enters a final status."""
+    """The event of a ticket that enters the given final status."""
     return Concluded(TICKET, when, outcome, status=status)
 
 
 def left(status: str, when: datetime) -> Reopened:
-    """The event of a ticket that leaves a status for a status that is not final."""
+    """The event of a ticket that moves from the given status to a status that is not final."""
     return Reopened(TICKET, when, left=status)
 
 
@@ -257,13 +257,13 @@ def ticket(*own: LifecycleEvent, evidence: tuple[LifecycleEvent, ...] = ()) -> E
     return fold(TICKET, (Proposed(TICKET, at(1)), *own), evidence)
 
 
-def test_leaving_the_status_that_concluded_a_ticket_reopens_it() -> None:
+def test_a_ticket_is_reopened_when_it_leaves_the_status_that_concluded_it() -> None:
     experiment = ticket(entered("done", at(3)), left("done", at(4)))
     assert experiment.concluded_at is None
     assert experiment.outcome is None
 
 
-def test_leaving_a_status_that_did_not_conclude_a_ticket_does_not_reopen_it() -> None:
+def test_a_ticket_is_not_reopened_when_it_leaves_a_status_that_did_not_conclude_it() -> None:
     assert ticket(entered("done", at(3)), left("selected", at(4))).concluded_at == at(3)
 
 
@@ -288,7 +288,7 @@ def test_a_ticket_concluded_by_command_and_later_by_status_is_open_after_it_leav
     assert ticket(concluded, entered("done", at(4)), left("done", at(5))).concluded_at is None
 
 
-def test_the_first_of_two_final_statuses_concludes_a_ticket_and_leaving_the_last_one_reopens_it() -> None:
+def test_the_first_of_two_final_statuses_concludes_a_ticket_and_leaving_the_last_status_reopens_the_ticket() -> None:
     closed_twice = (entered("done", at(3)), entered("closed", at(4)))
     assert ticket(*closed_twice).concluded_at == at(3)
     assert ticket(*closed_twice, left("closed", at(5))).concluded_at is None
@@ -299,7 +299,7 @@ def test_a_reopened_ticket_that_is_done_again_has_the_time_of_the_second_conclus
     assert experiment.concluded_at == at(5)
 
 
-def test_leaving_a_status_that_concluded_a_ticket_before_its_last_reopening_does_not_reopen_it_again() -> None:
+def test_a_ticket_is_not_reopened_again_when_it_leaves_a_status_that_concluded_it_before_its_last_reopening() -> None:
     experiment = ticket(entered("done", at(3)), left("done", at(4)), entered("closed", at(5)), left("done", at(6)))
     assert experiment.concluded_at == at(5)
 
@@ -315,7 +315,9 @@ def test_a_ticket_that_enters_and_leaves_its_final_status_in_one_second_is_open(
 
 
 @pytest.mark.parametrize("status", ["done", "selected"])
-def test_a_value_declared_by_comment_ends_when_the_ticket_is_reopened_and_not_at_any_other_move(status: str) -> None:
+def test_a_value_declared_by_comment_ends_when_the_ticket_is_reopened_and_not_when_it_moves_otherwise(
+    status: str,
+) -> None:
     said = Declared(TICKET, at(2), "outcome", "worked", "comment")
     experiment = ticket(entered("done", at(3)), said, left(status, at(4)), entered("done", at(5)))
     assert experiment.outcome is (Outcome.UNDECLARED if status == "done" else Outcome.WORKED)
@@ -325,7 +327,7 @@ def test_a_move_between_open_statuses_counts_as_activity() -> None:
     assert ticket(left("backlog", at(4))).last_activity_at == at(4)
 
 
-def test_an_experiment_closed_without_an_outcome_has_the_outcome_undeclared() -> None:
+def test_the_outcome_of_an_experiment_closed_without_an_outcome_is_undeclared() -> None:
     experiment = folded(Proposed(ROOT, at(1)), closed(at(2)))
     assert experiment.outcome is Outcome.UNDECLARED
     assert experiment.failure_category is None
@@ -710,7 +712,7 @@ def test_the_newest_title_and_url_count() -> None:
     assert experiment.url == "https://github.com/acme/app/issues/45"
 
 
-def test_a_title_that_is_changed_back_to_an_earlier_one_counts() -> None:
+def test_a_title_that_is_changed_back_to_an_earlier_title_counts() -> None:
     experiment = folded(
         declared("title", "Ask the cache", at(1), "item"),
         declared("title", "Answer from the cache", at(2), "item"),
@@ -1010,5 +1012,5 @@ def test_a_change_whose_start_dates_the_idea_of_an_experiment_does_not_restart_t
     assert taken_up(declared("experiment", "true", at(10)), attempts=[change]) == ()
 
 
-def test_a_change_is_the_start_and_not_a_restart_of_an_experiment_that_has_not_started() -> None:
+def test_if_an_experiment_has_not_started_a_change_is_its_start_and_not_a_restart() -> None:
     assert taken_up(Proposed(ROOT, at(2)), attempts=[proposed_change(at(30))]) == ()

@@ -53,7 +53,7 @@ def test_an_experiment_concluded_after_the_moment_is_open_and_has_no_outcome_or_
     assert (after.shared_at, after.shipped_at) == (None, None)
 
 
-def test_the_last_activity_is_the_latest_instant_up_to_the_moment() -> None:
+def test_the_last_activity_as_of_a_moment_is_the_latest_instant_up_to_the_moment() -> None:
     assert [past.last_activity_at for day in range(2, 13) if (past := as_of(WHOLE, at(day)))] == [
         *(at(2), at(3), at(3), at(5), at(5), at(5)),
         *(at(8), at(9), at(9), at(11)),
@@ -74,7 +74,7 @@ def test_restarts_after_the_moment_are_unknown() -> None:
     assert past.restarts == (taken_up(at(5)),)
 
 
-def test_after_its_last_instant_the_state_of_an_experiment_is_the_current_one() -> None:
+def test_after_the_last_instant_of_an_experiment_its_past_state_is_its_current_state() -> None:
     assert as_of(WHOLE, at(12)) == WHOLE
 
 

@@ -22,7 +22,7 @@ REMISSIONS_ENDED = (6, 6, 6, 7, 10, 13, 16, 22, 23)
 REMISSIONS_CENSORED = (6, 9, 10, 11, 17, 19, 20, 25, 32, 32, 34, 35)
 
 
-def test_a_quantile_of_one_value_is_that_value() -> None:
+def test_every_quantile_of_a_single_value_is_the_value() -> None:
     assert [quantile([7.5], q) for q in (0, 0.5, 0.9, 1)] == [7.5, 7.5, 7.5, 7.5]
 
 
@@ -48,7 +48,7 @@ def test_a_quantile_equals_a_value_or_is_interpolated_between_the_two_nearest_va
 
 
 @given(st.lists(seconds, min_size=2, max_size=40))
-def test_quantiles_equal_those_of_the_standard_library(values: list[float]) -> None:
+def test_quantiles_equal_the_quantiles_of_the_standard_library(values: list[float]) -> None:
     twentieths = statistics.quantiles(values, n=20, method="inclusive")
     quantiles = [quantile(sorted(values), twentieth / 20) for twentieth in range(1, 20)]
     assert quantiles == pytest.approx(twentieths, rel=1e-9, abs=1e-9)
@@ -105,24 +105,24 @@ def test_answers_at_the_same_time_lower_the_survival_curve_in_one_step() -> None
     assert [curve.quantile(q) for q in QUANTILES] == [3, 8, 8]
 
 
-def test_the_curve_stays_at_one_when_all_experiments_are_censored() -> None:
+def test_the_survival_curve_stays_at_one_when_all_experiments_are_censored() -> None:
     curve = kaplan_meier([], [1, 2, 3])
     assert curve.after(TEN_YEARS) == 1
     assert [curve.quantile(q) for q in QUANTILES] == [None, None, None]
 
 
-def test_the_curve_stays_at_one_for_an_empty_sample() -> None:
+def test_the_survival_curve_stays_at_one_for_an_empty_sample() -> None:
     assert kaplan_meier([], []) == Survival([], [])
     assert kaplan_meier([], []).after(0) == 1
 
 
-def test_a_single_answer_lowers_the_curve_to_zero() -> None:
+def test_a_single_answer_lowers_the_survival_curve_to_zero() -> None:
     curve = kaplan_meier([5], [])
     assert [curve.after(time) for time in (0, 4.999999, 5, 6)] == [1, 1, 0, 0]
     assert [curve.quantile(q) for q in QUANTILES] == [5, 5, 5]
 
 
-def test_an_answer_at_the_moment_of_the_idea_lowers_the_curve_from_the_beginning() -> None:
+def test_an_answer_at_the_moment_of_the_idea_lowers_the_survival_curve_from_the_beginning() -> None:
     assert kaplan_meier([0, 4], []).after(0) == 0.5
 
 
@@ -143,14 +143,14 @@ def test_a_survival_quantile_exists_if_its_share_is_reached_exactly_despite_roun
 
 
 @given(samples)
-def test_without_censoring_the_curve_at_a_time_is_the_share_of_longer_durations(answered: list[float]) -> None:
+def test_without_censoring_the_survival_curve_at_a_time_is_the_share_of_longer_durations(answered: list[float]) -> None:
     curve = kaplan_meier(answered, [])
     for time in answered:
         assert curve.after(time) == pytest.approx(sum(other > time for other in answered) / len(answered), abs=1e-9)
 
 
 @given(samples, samples)
-def test_the_curve_falls_from_one_towards_zero(answered: list[float], censored: list[float]) -> None:
+def test_the_survival_curve_falls_from_one_towards_zero(answered: list[float], censored: list[float]) -> None:
     curve = kaplan_meier(answered, censored)
     levels = [1.0, *(curve.after(time) for time in sorted(answered))]
     assert all(later <= earlier for earlier, later in pairwise(levels))

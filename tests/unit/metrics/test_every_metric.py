@@ -126,7 +126,7 @@ PAST, SOON = finished(at(15), 9), NOW + A_MICROSECOND
 
 
 def in_every_metric(team: str) -> list[Experiment]:
-    """Experiments of one team, with which every metric has a value."""
+    """Experiments of one team that give every metric a value."""
     overdue = experiment(f"key:{team}-open", idea_at=at(1), team=team)
     return [*(finished(at(15), number, team) for number in range(5)), overdue]
 
@@ -249,7 +249,7 @@ def test_an_experiment_with_an_instant_in_the_future_counts_only_in_the_metric_o
 
 def is_counted(name: str, when: datetime, window: str = "7d") -> bool:
     """Whether a window counts an experiment whose stages all happened at the given moment."""
-    # An earlier experiment with the same title lies outside every window. It makes the tested experiment a repetition.
+    # An earlier experiment with the same title, outside every window, makes the tested experiment a repetition.
     before = finished(NOW - timedelta(days=60))
     exported = samples(name, [before, finished(when)], terms("7d", "30d", min_sample=1))
     values = [value for labels, value in exported.items() if ("window", window) in labels]

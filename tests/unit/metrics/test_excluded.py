@@ -1,4 +1,4 @@
-"""The service exports the minimum sample, and counts the experiments that metrics exclude by reason."""
+"""Metrics export the minimum sample, and the number of excluded experiments for each reason."""
 
 from datetime import datetime, timedelta
 

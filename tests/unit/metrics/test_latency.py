@@ -1,4 +1,4 @@
-"""Latency metrics measure the time from idea to answer, of each stage, and against the threshold."""
+"""Metrics measure the durations of all stages, and compare the time from idea to answer with the threshold."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -63,14 +63,14 @@ def within(
     max_teams: int = 200,
     **own: float,
 ) -> dict[str, float]:
-    """The share of answers within the threshold, by team. The threshold is `days`, or that of the team in `own`."""
+    """The share of answers within the threshold, by team. The threshold of a team is in `own`, or else is `days`."""
     thresholds = {team: timedelta(days=threshold) for team, threshold in {"default": days, **own}.items()}
     on = terms(window, thresholds=thresholds, min_sample=min_sample, max_teams=max_teams)
     return {team: share for (team, _), share in rows(answered_within_threshold_ratio, experiments, on, NOW).items()}
 
 
 def thresholds(*teams: str, own: Mapping[str, timedelta] = OWN, max_teams: int = 200) -> Rows:
-    """The thresholds by team, if each of the given teams has an experiment."""
+    """The exported thresholds by team, when each of the given teams has one experiment."""
     several = [experiment(idea_at=at(1 + place), team=team) for place, team in enumerate(teams)]
     return rows(threshold_seconds, several, terms(thresholds=own, max_teams=max_teams), NOW)
 
@@ -228,7 +228,7 @@ def test_in_the_row_of_the_organisation_each_answer_has_the_threshold_of_its_own
     }
 
 
-def test_each_answer_in_a_combined_row_has_the_threshold_of_its_own_team() -> None:
+def test_in_the_combined_row_of_other_teams_each_answer_has_the_threshold_of_its_own_team() -> None:
     several = (taking(24 * 9, "ads"), taking(24 * 2, "beta"), taking(24 * 3, "gamma"))
     assert within(*several, days=3, beta=1, max_teams=1) == {"ads": 0, "_other": 0.5, "_org": 1 / 3}
 
@@ -258,7 +258,7 @@ def test_the_operator_configures_the_default_threshold() -> None:
     assert thresholds("ads", own=own) == {("ads",): 21 * DAY, ("_org",): 21 * DAY}
 
 
-def test_a_combined_row_has_the_default_threshold() -> None:
+def test_the_combined_row_of_other_teams_has_the_default_threshold() -> None:
     assert thresholds("search", "late", max_teams=1) == {
         ("search",): 7 * DAY,
         ("_other",): 14 * DAY,

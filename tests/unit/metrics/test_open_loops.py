@@ -89,7 +89,7 @@ def oldest(*experiments: Experiment) -> Rows:
     return rows(oldest_open_idea_timestamp_seconds, experiments, terms(), NOW)
 
 
-def test_an_experiment_without_a_start_is_proposed_and_one_with_a_start_is_running() -> None:
+def test_an_open_experiment_is_proposed_before_its_start_and_running_afterwards() -> None:
     assert in_flight(experiment(idea_at=at(1))) == {("search", "proposed"): 1, ("search", "running"): 0}
     started = experiment(idea_at=at(1), started_at=at(2))
     assert in_flight(started) == {("search", "proposed"): 0, ("search", "running"): 1}
@@ -148,7 +148,7 @@ def test_each_team_has_its_own_threshold_or_the_default() -> None:
     }
 
 
-def test_in_a_combined_row_each_team_keeps_its_own_threshold() -> None:
+def test_in_the_combined_row_of_other_teams_each_team_keeps_its_own_threshold() -> None:
     several = [
         open_for(20, team="early"),
         open_for(8, team="quick"),
@@ -208,7 +208,7 @@ def test_an_experiment_within_its_threshold_has_no_overdue_age() -> None:
     assert overdue_ages(open_for(14)) == {}
 
 
-def test_the_most_overdue_experiment_exceeds_its_threshold_the_most_and_may_not_be_the_oldest() -> None:
+def test_the_most_overdue_experiment_is_the_furthest_over_its_threshold_even_if_another_is_older() -> None:
     older, further_over = open_for(40, 1, "patient"), open_for(20, 2, "quick")
     thresholds = {"patient": timedelta(days=30), "quick": timedelta(days=7)}
     assert most_overdue(older, further_over, thresholds=thresholds) == ["2", "1"]
@@ -250,7 +250,7 @@ def test_an_address_that_is_not_a_web_address_is_omitted(url: str, exported: str
     assert overdue_ages(open_for(15, url=url)) == {("search", "github:acme/app#45", exported): 15 * DAY}
 
 
-def test_in_a_combined_row_an_overdue_experiment_keeps_the_threshold_of_its_own_team() -> None:
+def test_in_the_combined_row_of_other_teams_an_overdue_experiment_keeps_the_threshold_of_its_own_team() -> None:
     several = [open_for(30, 1, "early"), open_for(8, 2, "quick"), open_for(10, 3, "plain"), open_for(15, 4, "")]
     assert overdue_ages(*several, thresholds={"quick": timedelta(days=7)}, max_teams=1) == {
         ("early", "github:acme/app#1", PAGE): 30 * DAY,

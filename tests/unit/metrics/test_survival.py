@@ -77,7 +77,7 @@ def test_without_censoring_a_quantile_is_the_shortest_time_within_which_its_shar
     assert of_search(*several) == {"0.5": 2.5 * DAY, "0.75": 4 * DAY, "0.9": 4.5 * DAY}
 
 
-def test_without_an_answer_there_is_no_quantile_and_the_share_is_zero() -> None:
+def test_if_no_experiment_is_answered_no_quantile_exists_and_the_share_is_zero() -> None:
     for unanswered in (still_open, abandoned):
         several = [unanswered(days) for days in range(1, 7)]
         assert quantiles(*several, on=ANY) == {}
@@ -164,7 +164,7 @@ def test_each_team_has_its_own_threshold_and_the_organisation_has_the_default() 
     )
 
 
-def test_a_combined_row_has_the_default_threshold() -> None:
+def test_the_combined_row_of_other_teams_has_the_default_threshold() -> None:
     several = (answered(1, "ads"), answered(2, "beta"), answered(4, "gamma"))
     assert ratios(*several, own={"beta": timedelta(days=1)}, max_teams=1)["_other"] == 0.5
 

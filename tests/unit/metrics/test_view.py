@@ -22,7 +22,7 @@ def view(*experiments: Experiment, on: Terms = WEEK) -> View:
 
 
 def members(cohorts: Iterable[Cohort], team: str = ORGANISATION, window: str = "7d") -> list[Experiment]:
-    """The experiments of the cohort of one team in one window."""
+    """The experiments in the cohort of a team and a window."""
     (cohort,) = (cohort for cohort in cohorts if (cohort.team, cohort.window) == (team, window))
     assert len(cohort) == len(cohort.experiments)
     return [measured.experiment for measured in cohort.experiments]

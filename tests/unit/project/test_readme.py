@@ -22,7 +22,7 @@ def test_the_readme_has_one_row_for_every_metric_with_its_labels_and_no_other_ro
     assert _documented() == _exported()
 
 
-def test_the_readme_has_a_row_for_every_reason_of_exclusions() -> None:
+def test_the_readme_has_a_row_for_every_known_reason_for_an_exclusion() -> None:
     (table,) = re.findall(r"\| `reason` in `loopgauge_excluded`.*\n\|---.*\n((?:\|.*\n)+)", MANUAL)
     assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == set(KNOWN)
     assert f"`{OTHER_REASONS}`" in table
@@ -46,7 +46,7 @@ def _exported() -> dict[str, set[str]]:
     exported: dict[str, set[str]] = {family.name + _ENDINGS.get(family.type, ""): set() for family in _families()}
     for name, labels in catalogue.labels().items():
         exported.setdefault(_OF_A_HISTOGRAM.sub("", name), set()).update(labels - {"le"})
-    # The client library adds metrics that end in `_created`. The service switches them off when it runs.
+    # The client library adds metrics that end in `_created`, which the service switches off when it runs.
     return {
         name: labels
         for name, labels in exported.items()

@@ -1,4 +1,4 @@
-"""The service reads CloudEvents in each mode. The tests write them with the CNCF's SDK."""
+"""The service reads CloudEvents in each mode. The tests use the CNCF's SDK to write CloudEvents."""
 
 import base64
 import json
@@ -64,7 +64,7 @@ def ours(statement: str = "described", data: Any = None, **attributes: Any) -> C
 
 
 def written(statement: str = "described", **attributes: Any) -> dict[str, Any]:
-    """An event as JSON. Unlike an event of the SDK, it may be invalid. Attributes with the value None are omitted."""
+    """An event as JSON, also an event that the SDK refuses as invalid. Attributes with the value None are omitted."""
     usual = {
         "specversion": "1.0",
         "id": "1",
@@ -346,7 +346,7 @@ def test_a_time_in_the_past_or_up_to_five_minutes_in_the_future_is_accepted(ahea
         "",
     ],
 )
-def test_an_invalid_time_is_refused_and_the_error_names_it(wrong: str) -> None:
+def test_an_invalid_time_is_refused_and_the_error_names_the_attribute_time(wrong: str) -> None:
     assert invalid(structured(written(time=wrong))) == "time"
     assert invalid(batched(written(time=None), written(time=wrong))) == "[1].time"
     headers = {f"ce-{name}": value for name, value in written(time=wrong).items()}
@@ -396,7 +396,7 @@ ATTRIBUTES: Sequence[tuple[str, Any]] = [
 
 
 @pytest.mark.parametrize(("name", "value"), ATTRIBUTES, ids=lambda one: repr(one)[:30])
-def test_a_missing_or_malformed_attribute_is_refused_and_the_error_names_it(name: str, value: Any) -> None:
+def test_a_missing_or_malformed_attribute_is_refused_and_the_error_names_the_attribute(name: str, value: Any) -> None:
     event = written(**{name: value})
     assert invalid(structured(event)) == name
     assert invalid(batched(written(), event)) == f"[1].{name}"
@@ -410,7 +410,7 @@ IN_HEADERS = {"specversion", "id", "source", "type", "subject"}
     [(name, value) for name, value in ATTRIBUTES if name in IN_HEADERS and isinstance(value, str | None)],
     ids=lambda one: repr(one)[:30],
 )
-def test_a_missing_or_malformed_attribute_in_the_headers_is_refused_and_the_error_names_it(
+def test_a_missing_or_malformed_attribute_in_the_headers_is_refused_and_the_error_names_the_attribute(
     name: str, value: str | None
 ) -> None:
     headers = {f"ce-{name}": value for name, value in written().items()}
@@ -549,7 +549,7 @@ def test_an_attribute_that_the_sdk_encodes_is_decoded() -> None:
 
 
 @pytest.mark.parametrize("header", ["key:%FF", "key:\u00ff", "key:\N{ROCKET}", "key:%00", "%20", '"'])
-def test_a_header_that_is_not_utf_8_is_refused_and_the_error_names_it(header: str) -> None:
+def test_a_header_that_is_not_utf_8_is_refused_and_the_error_names_the_attribute(header: str) -> None:
     assert invalid(HTTPMessage({**to_binary_event(ours()).headers, "ce-subject": header}, b"")) == "subject"
 
 
@@ -610,7 +610,7 @@ def test_a_batch_may_contain_a_thousand_events_at_most() -> None:
     assert invalid(batched(*most, written())) == ""
 
 
-def test_a_batch_of_a_million_events_is_refused_before_all_of_it_is_decoded() -> None:
+def test_a_batch_of_a_million_events_is_refused_before_the_whole_batch_is_decoded() -> None:
     message = HTTPMessage({"content-type": BATCHED}, b"[" + b"1," * 1_000_000 + b"1]")
     tracemalloc.start()
     try:

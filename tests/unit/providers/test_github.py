@@ -37,7 +37,7 @@ BRANCH = Ref("branch:acme/app@cache-answers")
 
 PUBLISHED_BODY = b"Hello, World!"
 PUBLISHED_DIGEST = "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
-"""The example in GitHub's "Validating webhook deliveries". Its key is the secret on the same page."""
+"""The example in GitHub's "Validating webhook deliveries", which is signed with the secret on the same page."""
 
 
 def observe(request: GitHubRequest) -> Sequence[Observation] | Nothing:
@@ -462,7 +462,7 @@ def test_a_pull_request_replaces_its_branch_when_it_is_opened_and_when_it_is_clo
 
 
 @pytest.mark.parametrize("base", [{}, {"base": None}, {"base": {"repo": None}}])
-def test_without_a_base_the_default_branch_is_that_of_the_repository_in_the_payload(base: dict[str, Any]) -> None:
+def test_without_a_base_branch_the_default_branch_of_the_repository_in_the_payload_counts(base: dict[str, Any]) -> None:
     head = {"sha": "a" * 40, "ref": "trunk", "repo": {"full_name": "acme/app"}}
     payload = least_pull_request_event(head=head, **base)
     payload["repository"]["default_branch"] = "trunk"
@@ -862,7 +862,7 @@ def test_a_deployment_may_have_no_environment(more: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "content_type", ["application/x-www-form-urlencoded", "application/x-www-form-urlencoded; charset=utf-8"]
 )
-def test_a_form_is_read_as_the_json_in_its_payload_field(content_type: str) -> None:
+def test_the_json_in_the_payload_field_of_a_form_is_read(content_type: str) -> None:
     plain = Issue(created_at=at(1), title="Büro & Küche = 100 %").opened()
     form = GitHubRequest("issues", urlencode({"payload": plain.body}).encode(), plain.delivery_id, content_type)
     assert observe(form) == observe(plain)

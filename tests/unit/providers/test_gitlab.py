@@ -411,7 +411,7 @@ def test_a_task_is_an_item_with_the_type_task() -> None:
 
 
 @pytest.mark.parametrize("project", [None, {}, {"path_with_namespace": None}])
-def test_an_event_about_an_epic_is_ignored_because_it_belongs_to_no_project(project: Any) -> None:
+def test_an_event_about_an_epic_is_ignored_because_an_epic_belongs_to_no_project(project: Any) -> None:
     payload = {**issue("open", type="Epic", project=project), "object_kind": "work_item"}
     assert observe(payload) == Nothing("a work item of a group, such as an epic, belongs to no project")
 
@@ -571,7 +571,7 @@ def test_a_merge_request_belongs_to_its_target_project() -> None:
     assert change("created", at(2)) in observed(merge_request(target=None))
 
 
-def test_an_absent_description_states_nothing_and_an_empty_description_withdraws_the_links() -> None:
+def test_an_absent_description_does_not_change_the_links_and_an_empty_description_withdraws_the_links() -> None:
     assert links(without(merge_request(), "description"), "body") == []
     assert closed_by("") == frozenset()
     assert links(merge_request("open", at(2), description=None), "body") == [linked(CHANGE, "body", at(2))]
@@ -710,7 +710,7 @@ def test_a_description_that_only_resembles_a_closing_keyword_closes_nothing(desc
     assert closed_by(description) == frozenset()
 
 
-def test_without_the_url_of_the_instance_no_url_closes_an_issue() -> None:
+def test_if_the_url_of_the_gitlab_instance_is_unknown_no_url_in_a_description_closes_an_issue() -> None:
     bare = {"path_with_namespace": "acme/app"}
     addressed = "closes https://gitlab.acme.example/acme/app/-/issues/45 and #46"
     assert closed_by(addressed, target=bare, project=bare) == {Ref("gitlab:acme/app#46")}
@@ -884,7 +884,7 @@ def test_a_deployment_is_observed_with_its_environment_and_its_tier() -> None:
         ({"environment": None, "environment_tier": None}, {}),
     ],
 )
-def test_a_deployment_has_its_environment_and_its_tier_once_if_they_are_equal_or_one_is_missing(
+def test_the_environment_of_a_deployment_is_listed_once_if_its_name_equals_its_tier(
     more: dict[str, Any], known: dict[str, Any]
 ) -> None:
     assert observe(deployment(**more)) == [Observed("deployed", HEAD, at(4), traits(conclusion="success", **known))]
@@ -920,7 +920,7 @@ def test_the_creation_of_a_branch_is_observed() -> None:
     ]
 
 
-def test_a_push_to_an_existing_branch_does_not_create_it() -> None:
+def test_a_push_to_an_existing_branch_is_not_the_creation_of_the_branch() -> None:
     assert kinds(push(pushed("a" * 40, "cache", at(3)))) == ["seen", "active"]
 
 

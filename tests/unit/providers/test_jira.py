@@ -244,7 +244,7 @@ def test_the_deletion_of_a_ticket_is_observed() -> None:
 
 
 @pytest.mark.parametrize("event", ["jira:issue_updated", "jira:issue_unheard_of"])
-def test_an_update_without_a_change_is_activity(event: str) -> None:
+def test_an_update_without_a_change_is_observed_as_activity(event: str) -> None:
     assert observe(updated(event=event)) == [seen(), item("created", CREATED), ACTIVE]
     assert observe(updated(event=event, more={"changelog": None})) == [seen(), item("created", CREATED), ACTIVE]
     assert observe(updated(event=event, more={"changelog": {"items": None}})) == observe(updated(event=event))
@@ -537,7 +537,7 @@ def test_a_link_of_an_evidence_type_links_the_ticket_to_the_other_ticket(outward
         {"type": None, "outwardIssue": {"key": "OPS-7"}},
     ],
 )
-def test_a_link_of_any_other_type_is_ignored(other: dict[str, Any]) -> None:
+def test_a_link_of_a_type_that_is_not_evidence_is_ignored(other: dict[str, Any]) -> None:
     assert targets("link", issuelinks=[other]) == [frozenset()]
 
 
@@ -630,7 +630,7 @@ def test_text_in_a_code_or_quotation_block_of_a_comment_is_not_a_command(block: 
         ("a\r\nb", "a b"),
     ],
 )
-def test_a_block_in_a_comment_ends_where_jira_ends_it(body: str, left: str) -> None:
+def test_a_block_in_a_comment_ends_at_the_same_place_as_in_jira(body: str, left: str) -> None:
     assert " ".join(text_of(body).split()) == left
 
 

@@ -1,4 +1,4 @@
-"""Applying rules decides which rule applies, on which channel it declares, and the reason if no rule matches."""
+"""The rules decide on the events of an observation, on their channel, and on the reason if no rule matches."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -133,7 +133,7 @@ def test_the_rules_of_a_file_come_before_the_default_rules() -> None:
     assert apply_rules(both, "jira", [observed("closed")], NO_PAYLOAD).events == (Concluded(SUBJECT, at(3)),)
 
 
-def test_a_rule_matches_if_every_trait_matches_one_of_its_patterns() -> None:
+def test_a_rule_matches_if_every_condition_has_a_pattern_that_matches() -> None:
     text = "- {when: {kind: closed, what: item, reason: [won, lost]}, then: concluded}"
     assert events(text, observed("closed", what="item", reason="Lost"))
     assert not events(text, observed("closed", what="change", reason="lost"))
@@ -422,7 +422,7 @@ def test_a_commit_whose_message_names_no_key_neither_makes_nor_withdraws_a_link(
 
 
 @pytest.mark.parametrize("subject", ["github:acme/app!7", "branch:acme/app@main", "jira:ML-12"])
-def test_an_editable_text_without_a_key_withdraws_its_links(subject: str) -> None:
+def test_an_editable_text_that_names_no_key_withdraws_the_earlier_links_of_the_text(subject: str) -> None:
     evidence = Ref(subject)
     assert mentioned(evidence, "Cache").links == (LinkSet(evidence, "message", evidence, frozenset(), at(3)),)
 
@@ -448,7 +448,7 @@ def test_activity_is_dated_by_the_beginning_of_its_day(time: str) -> None:
     assert said == [Active(SUBJECT, at(3, "00:00:00"))]
 
 
-def test_all_activity_of_a_day_is_one_event() -> None:
+def test_all_activity_of_the_same_day_is_a_single_event() -> None:
     text = "- {when: {kind: active}, then: active}"
     said = events(text, observed("active"), observed("active", at(3, "10:00:00")), observed("active", at(4)))
     assert said == [Active(SUBJECT, at(3, "00:00:00")), Active(SUBJECT, at(4, "00:00:00"))]
@@ -473,7 +473,7 @@ def test_if_no_rule_matches_the_reason_names_the_patterns_and_the_values(one: Ob
     assert (meant.verdict, meant.reason) == ("ignored", reason)
 
 
-def test_the_reason_names_a_condition_only_if_it_is_the_only_one_of_its_rule_that_failed() -> None:
+def test_the_reason_names_a_condition_only_if_all_other_conditions_of_the_rule_matched() -> None:
     text = """
 - {when: {what: change, branch: "bet/*"}, then: {declare: {experiment: true}}}
 - {when: {provider: jira, item_type: Bet}, then: {declare: {experiment: true}}}
@@ -530,7 +530,7 @@ def test_any_text_of_a_comment_or_a_title_is_counted_or_ignored_with_a_reason(te
     assert apply_rules(RULES, "jira", said, NO_PAYLOAD).reason
 
 
-def test_a_removed_label_withdraws_only_its_own_declaration_and_not_that_of_another_label() -> None:
+def test_a_removed_label_does_not_withdraw_the_same_value_of_another_label() -> None:
     text = "rules:\n  - when: {label: bet}\n    then: {declare: {experiment: true}}\n"
     found = apply_rules(
         read_rules(RulesFile("rules.yaml", text), packaged_rules()),

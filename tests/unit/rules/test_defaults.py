@@ -724,7 +724,7 @@ def test_a_delivery_that_marks_no_experiment_is_ignored_and_the_reason_names_the
     )
 
 
-def test_a_delivery_counts_if_one_of_its_observations_counts_and_all_its_events_are_kept_in_order() -> None:
+def test_a_delivery_counts_if_any_observation_counts_and_keeps_the_events_of_all_observations_in_order() -> None:
     result = interpreted(seen("experiment"), observation("created", what="item"), stated(CHANGE, "body", ITEM))
     assert result == Meaning(
         "counted",

@@ -387,7 +387,7 @@ def test_an_error_lists_all_mistakes_of_a_file() -> None:
     assert len(complaints("extends: all\ncolour: red\n" + rule("{kind: exploded}"))) == 3
 
 
-def test_an_error_in_a_packaged_file_names_that_file() -> None:
+def test_the_error_for_a_packaged_rules_file_names_the_packaged_file() -> None:
     packaged = [RulesFile("defaults.yaml", ""), RulesFile("jira.yaml", "colour: red")]
     with pytest.raises(InvalidRules, match=r"^jira\.yaml:1: colour: "):
         read_rules(RulesFile("own.yaml", "extends: defaults"), packaged)

@@ -48,7 +48,7 @@ def scraped(
 
 
 def row(samples: Mapping[frozenset[tuple[str, str]], float], team: str, window: str) -> tuple[Sample, Count]:
-    """Return two functions that look up samples of a team. The first returns one value, the second a sum of counts."""
+    """Return two functions that look up samples of a team. The first returns a value, and the second sums counts."""
     teams = sorted({dict(labels)["team"] for labels in samples if "team" in dict(labels)} - {ORGANISATION})
 
     def sample(of: str, name: str, **labels: str) -> float | None:
@@ -177,7 +177,7 @@ def check(experiments: list[Experiment], given: Terms, now: datetime) -> None:
                 if figure.previous.value is not None:
                     compare(path, figure.previous, past[path])
                 assert (figure.previous.value is None) == (figure.previous.reason is not None), path
-                # A figure may have no previous value if the team had no row then, or if the past value is not stored.
+                # A previous value may be missing if the team had no row one window ago, or if no past value is stored.
                 if before and past[path] is not None and figure.previous.value is None:
                     rows = View.of(before, alone, then).teams
                     assert (
@@ -230,7 +230,7 @@ def test_a_median_that_is_missing_because_too_few_experiments_are_answered_has_a
     assert (with_open.median.n, with_open.answered_by_threshold.n) == (6, 6)
 
 
-def test_if_failure_categories_tie_the_scorecard_shows_each_of_them_as_the_biggest() -> None:
+def test_if_failure_categories_tie_the_scorecard_shows_each_tied_category_as_the_biggest() -> None:
     kinds = ["basic", "complex", "basic", "complex", "unclassified"]
     failed = [
         answered(number, outcome=Outcome.FAILED, failure_category=FailureCategory(kind))
