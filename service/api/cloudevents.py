@@ -6,19 +6,13 @@ from typing import Any, get_args
 import msgspec
 
 from service.api.http.auth import BEARER
+from service.lifecycle.references import BLANK
+from service.providers import REFERENCES
 from service.providers.cloudevents import BATCHED, MOST_EVENTS, STRUCTURED
 from service.providers.cloudevents.statements import EventData, Statement
 
-# References must not contain white space or control characters.
-_FORBIDDEN = r"\s\x00-\x1f\x7f-\x9f"
 SIGNATURE = "StandardWebhooks"
 """The name that the OpenAPI document gives to the security scheme for signed events."""
-REFERENCE = (
-    rf"((?!(branch|github|gitlab|jira):)[a-z][a-z0-9_-]*:[^{_FORBIDDEN}]+|branch:[^@{_FORBIDDEN}]+@[^{_FORBIDDEN}]+"
-    rf"|git(hub|lab):[^#!{_FORBIDDEN}]+[#!][0-9]+|jira:[A-Za-z][A-Za-z0-9_]*-[0-9]+)"
-)
-"""The pattern that every reference matches."""
-
 _EXAMPLE = {
     "specversion": "1.0",
     "id": "2026-03-02-1",
@@ -32,7 +26,7 @@ _TYPE_PREFIX = "dev.loopgauge.experiment."
 _REFERENCE = {
     "type": "string",
     "maxLength": 1000,
-    "pattern": f"^{REFERENCE}$",
+    "pattern": f"^{REFERENCES.pattern}$",
     "description": "A reference of at most 1000 bytes.",
 }
 
@@ -49,7 +43,7 @@ def _data_properties() -> dict[str, Any]:
     _, schemas = msgspec.json.schema_components([EventData])
     properties = {name: _nullable_property(schema) for name, schema in schemas["EventData"]["properties"].items()}
     # Dialects of regular expressions differ in what `\s` matches, so the documented pattern is stricter than the check.
-    properties["team"]["anyOf"][0]["pattern"] = rf"^\s*[^_{_FORBIDDEN}][^\x00]*$"
+    properties["team"]["anyOf"][0]["pattern"] = rf"^\s*[^_{BLANK}][^\x00]*$"
     properties["links"]["anyOf"][0]["items"] = _REFERENCE
     return properties
 

@@ -21,7 +21,8 @@ from service.api.receipts import SOURCE, ReceivedEvent, refusal_result
 from service.deliveries.delivery import Delivery, Source, UnreadableDelivery
 from service.deliveries.signatures import SignatureRefused
 from service.pipeline.receive import DeliveryWriter
-from service.providers.cloudevents import CloudEvents, Envelope, InvalidEvent, NoCloudEvent, separate
+from service.providers import CLOUD_EVENTS
+from service.providers.cloudevents import CloudEvents, Envelope, InvalidEvent, NoCloudEvent
 from service.storage.errors import DatabaseUnavailable
 from service.telemetry import Telemetry
 
@@ -92,7 +93,7 @@ class EventReceiver:
             now = self._clock()
             if signing_source is not None:
                 signing_source.provider.verify(headers, body, signing_source.secrets, now)
-            deliveries = [_delivery(envelope, now) for envelope in separate(headers, body, now)]
+            deliveries = [_delivery(envelope, now) for envelope in CLOUD_EVENTS.separate(headers, body, now)]
             stored = await self._writer.store_all(deliveries) if deliveries else []
         finally:
             self._bodies.release(body)

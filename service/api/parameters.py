@@ -4,9 +4,9 @@ from typing import Annotated
 
 from fastapi import Path
 
-from service.api.cloudevents import REFERENCE
 from service.api.http.openapi import Document
 from service.presentation.experiments import EXPERIMENT
+from service.providers import REFERENCES
 
 TEXT = r"^[^\x00]+$"
 """The pattern of text that PostgreSQL can store: any characters except NUL."""
@@ -22,7 +22,7 @@ ExperimentName = Annotated[
 _UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _DESCRIPTION = {
     "description": "The experiment's id, or any of its references. Write `#` as `%23`.",
-    "schema": {"type": "string", "pattern": f"^({_UUID}|{REFERENCE})$"},
+    "schema": {"type": "string", "pattern": f"^({_UUID}|{REFERENCES.pattern})$"},
     "example": "github:acme/app#45",
 }
 

@@ -9,6 +9,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from service.deliveries.observation import Nothing, Observation
 from service.deliveries.signatures import SecurityScheme
+from service.lifecycle.references import ReferenceGrammar
 
 _NAMESPACE = uuid5(NAMESPACE_URL, "loopgauge:delivery")
 
@@ -47,6 +48,8 @@ class Provider(Protocol):
     """A kind of sender. Implementations perform no I/O and read no clock."""
 
     name: ClassVar[str]
+    references: ClassVar[ReferenceGrammar | None]
+    """The form of references to its subjects, after its name and a colon; None if it has no subjects of its own."""
     kept_headers: ClassVar[frozenset[str]]
     """The headers to store with the body, names in lower case. No stored header contains a secret."""
     proof_headers: ClassVar[frozenset[str]]

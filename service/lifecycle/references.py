@@ -1,7 +1,8 @@
 """References: typed names of subjects, and a parser that reads them from text."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import NewType
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -10,36 +11,91 @@ from service.lifecycle.errors import BadReference
 Ref = NewType("Ref", str)
 """A typed reference to a subject: `github:acme/app#45`, `github:acme/app!7`, `commit:<sha>`, `key:anything`."""
 
-_REFERENCE = re.compile(r"[a-z][a-z0-9_-]*:[^\s\x00-\x1f\x7f-\x9f]+")
-# For each known scheme, the form of its references and an example. References of other schemes may have any form.
-_FORMS: Mapping[str, tuple[re.Pattern[str], str]] = {
-    "branch": (re.compile(r"[^@]+@.+"), "branch:acme/app@exp/cache"),
-    "github": (re.compile(r"[^#!]+[#!][0-9]+"), "github:acme/app#45 or github:acme/app!7"),
-    "gitlab": (re.compile(r"[^#!]+[#!][0-9]+"), "gitlab:acme/app#45 or gitlab:acme/app!7"),
-    "jira": (re.compile(r"[A-Za-z][A-Za-z0-9_]*-[0-9]+"), "jira:ML-12"),
-}
-_IN_PROJECT = re.compile(r"(jira:[^-]+|[^@#!]+)([#!-][0-9]+|@.+)?")
+_SCHEME = "[a-z][a-z0-9_-]*"
+BLANK = r"\s\x00-\x1f\x7f-\x9f"
+"""White space and control characters, for a class of a regular expression. No reference contains them."""
+# A project is a path with items, changes and branches, or else a key with numbers: `acme/app` or `ML`.
+_IN_PROJECT = re.compile(r"([^:]+:[A-Za-z0-9_]+(?=-)|[^@#!]+)([#!-][0-9]+|@.+)?")
 _EXPERIMENTS = uuid5(NAMESPACE_URL, "loopgauge:experiment")
 
 
-def parse_reference(text: str) -> Ref:
-    """Parse a reference.
+@dataclass(frozen=True, slots=True)
+class KeyGrammar:
+    """The form in which people name a subject in a text, without its provider: `ML-12`.
 
-    Raises:
-        BadReference: the text has no scheme or no name, contains white space or control characters, or does not have
-            the form that its scheme requires.
+    Attributes:
+        project: the form of a project's key.
+        any_project: the form of a project's key in a text, if the rules name no projects.
+        number: the form of the number after the key and a hyphen.
+        expects: a description of a project's key, for messages.
     """
-    if not _REFERENCE.fullmatch(text):
-        raise BadReference(f"{text!r} is not a reference; expected a form such as github:acme/app#45")
-    scheme, _, named = text.partition(":")
-    form, example = _FORMS.get(scheme, (None, ""))
-    if form is not None and not form.fullmatch(named):
-        raise BadReference(f"{text!r} is not a reference; expected {example}")
-    if scheme == "jira":
-        return Ref(f"jira:{text[5:].upper()}")
-    # References of scheme `key` and names of branches are case-sensitive; all other references are not.
-    place, rest = split_project(text)
-    return Ref(text if scheme == "key" else place.lower() + (rest if scheme == "branch" else rest.lower()))
+
+    project: re.Pattern[str]
+    any_project: str
+    number: str
+    expects: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceGrammar:
+    """The form of the references of one scheme.
+
+    Attributes:
+        form: the form of the part after the scheme, as a regular expression that excludes `BLANK`.
+        example: one or more references, for messages.
+        canonical: turns that part into its canonical form.
+        key: the form without the scheme, if people use one.
+    """
+
+    form: str
+    example: str
+    canonical: Callable[[str], str] = str.lower
+    key: KeyGrammar | None = None
+
+
+def _canonical_branch(name: str) -> str:
+    """The project in lower case. Names of branches are case-sensitive."""
+    project, _, branch_name = name.partition("@")
+    return f"{project.lower()}@{branch_name}"
+
+
+_ANY = ReferenceGrammar(f"[^{BLANK}]+", "a form such as github:acme/app#45")
+_OF_NO_PROVIDER: Mapping[str, ReferenceGrammar] = {
+    "branch": ReferenceGrammar(f"[^@{BLANK}]+@[^{BLANK}]+", "branch:acme/app@exp/cache", _canonical_branch),
+    "key": ReferenceGrammar(_ANY.form, "key:cache-answers", canonical=str),
+}
+
+
+class ReferenceParser:
+    """Parses references of every scheme. Schemes without a grammar may have any form.
+
+    Args:
+        providers: the grammar of each provider, by the provider's name, which is the scheme.
+    """
+
+    def __init__(self, providers: Mapping[str, ReferenceGrammar]) -> None:
+        self._grammars = {**_OF_NO_PROVIDER, **providers}
+
+    @property
+    def pattern(self) -> str:
+        """The regular expression of references."""
+        schemes = "|".join(sorted(self._grammars))
+        forms = [f"{scheme}:{grammar.form}" for scheme, grammar in sorted(self._grammars.items())]
+        return "|".join([f"((?!({schemes}):){_SCHEME}:{_ANY.form}", *forms]) + ")"
+
+    def parse(self, text: str) -> Ref:
+        """Parse a reference.
+
+        Raises:
+            BadReference: the text has no scheme or no name, contains white space or control characters, or does not
+                have the form of its scheme.
+        """
+        scheme, _, name = text.partition(":")
+        grammar = self._grammars.get(scheme, _ANY)
+        for expected in (_ANY, grammar):
+            if not re.fullmatch(f"{_SCHEME}:{expected.form}", text):
+                raise BadReference(f"{text!r} is not a reference; expected {expected.example}")
+        return Ref(f"{scheme}:{grammar.canonical(name)}")
 
 
 def item(provider: str, project: str, number: int) -> Ref:

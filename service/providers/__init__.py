@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from service.deliveries.delivery import Provider
+from service.lifecycle.references import ReferenceParser
 from service.providers.buildkite import Buildkite
 from service.providers.circleci import CircleCI
 from service.providers.cloudevents import CloudEvents
@@ -11,14 +12,16 @@ from service.providers.gitlab import GitLab
 from service.providers.jenkins import Jenkins
 from service.providers.jira import Jira
 
-_ALL: Sequence[Provider] = (
+_OF_VENDORS: Sequence[Provider] = (
     GitHub(),
     Jira(),
     GitLab(),
     CircleCI(),
     Buildkite(),
     Jenkins(),
-    CloudEvents(),
 )
-PROVIDERS: Mapping[str, Provider] = {provider.name: provider for provider in _ALL}
+REFERENCES = ReferenceParser({provider.name: provider.references for provider in _OF_VENDORS if provider.references})
+"""Parses references of all schemes."""
+CLOUD_EVENTS = CloudEvents(REFERENCES)
+PROVIDERS: Mapping[str, Provider] = {provider.name: provider for provider in (*_OF_VENDORS, CLOUD_EVENTS)}
 """Every provider, by name."""

@@ -20,7 +20,7 @@ from service.deliveries.signatures import (
     check_token,
     header_scheme,
 )
-from service.lifecycle.references import commit
+from service.lifecycle.references import ReferenceGrammar, commit
 
 _EVENT = "x-buildkite-event"
 _SIGNATURE = "x-buildkite-signature"
@@ -52,6 +52,7 @@ class Buildkite:
     """Buildkite's webhooks: signed with HMAC-SHA256 over a time and the raw body, or authenticated by a plain token."""
 
     name: ClassVar[str] = "buildkite"
+    references: ClassVar[ReferenceGrammar | None] = None
     kept_headers: ClassVar[frozenset[str]] = frozenset({"content-type", _EVENT})
     proof_headers: ClassVar[frozenset[str]] = frozenset({_SIGNATURE, _TOKEN})
     security_schemes: ClassVar[Mapping[str, SecurityScheme]] = {

@@ -14,7 +14,7 @@ from service.deliveries.decoding import AnyObject, decode, is_commit, require_ut
 from service.deliveries.delivery import Delivery, UnreadableDelivery, content_id
 from service.deliveries.observation import Nothing, Observation, finished_run
 from service.deliveries.signatures import SecurityScheme, SignatureRefused, check_hmac, header_scheme
-from service.lifecycle.references import commit
+from service.lifecycle.references import ReferenceGrammar, commit
 
 _SIGNATURE = "circleci-signature"
 _EVENT = "circleci-event-type"
@@ -79,6 +79,7 @@ class CircleCI:
     """CircleCI's webhooks, signed with HMAC-SHA256 over the raw body."""
 
     name: ClassVar[str] = "circleci"
+    references: ClassVar[ReferenceGrammar | None] = None
     kept_headers: ClassVar[frozenset[str]] = frozenset({"content-type", _EVENT})
     proof_headers: ClassVar[frozenset[str]] = frozenset({_SIGNATURE})
     security_schemes: ClassVar[Mapping[str, SecurityScheme]] = {

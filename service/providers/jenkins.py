@@ -14,7 +14,7 @@ from service.deliveries.decoding import decode, from_milliseconds, is_commit, re
 from service.deliveries.delivery import Delivery, UnreadableDelivery, content_id
 from service.deliveries.observation import Nothing, Observation, finished_run
 from service.deliveries.signatures import BASIC, SecurityScheme, check_basic
-from service.lifecycle.references import commit
+from service.lifecycle.references import ReferenceGrammar, commit
 
 # The phases that report a result. An endpoint may send only one of these phases. The plugin's first versions sent
 # FINISHED.
@@ -42,6 +42,7 @@ class Jenkins:
     """Jenkins' messages. They are not signed; the user and the secret in the endpoint's URL authenticate them."""
 
     name: ClassVar[str] = "jenkins"
+    references: ClassVar[ReferenceGrammar | None] = None
     kept_headers: ClassVar[frozenset[str]] = frozenset({"content-type"})
     proof_headers: ClassVar[frozenset[str]] = frozenset({"authorization"})
     security_schemes: ClassVar[Mapping[str, SecurityScheme]] = BASIC

@@ -7,12 +7,13 @@ from uuid import UUID
 
 from service.lifecycle.errors import UnknownSubject
 from service.lifecycle.experiment import Experiment
-from service.lifecycle.references import Ref, experiment_id, parse_reference
+from service.lifecycle.references import Ref, experiment_id
 from service.lifecycle.stages import Stage, durations, is_in_future
 from service.lifecycle.taxonomy import FailureCategory, Outcome, State
 from service.metrics.terms import Terms
 from service.metrics.view import NO_TEAM
 from service.pipeline.surroundings import Surroundings, read_surroundings
+from service.providers import REFERENCES
 from service.storage import experiments, listing
 from service.storage.database import Connection, Database
 from service.storage.listing import AgeFilter, Filters, Sort
@@ -122,7 +123,7 @@ async def _named(connection: Connection, ref: str) -> tuple[list[UUID] | None, f
     try:
         return [UUID(ref)], None
     except ValueError:
-        subject = parse_reference(ref)
+        subject = REFERENCES.parse(ref)
     surroundings = await read_surroundings(connection, [subject])
     canonical = surroundings.canonical(subject)
     return None, surroundings.graph.ancestors(canonical) | {canonical}
@@ -155,7 +156,7 @@ async def find_experiment(database: Database, named: str, terms: Terms, now: dat
         try:
             experiment, surroundings = UUID(named), None
         except ValueError:
-            subject = parse_reference(named)
+            subject = REFERENCES.parse(named)
             surroundings = await read_surroundings(connection, [subject])
             experiment = experiment_id(surroundings.canonical(subject))
         stored = (await experiments.read(connection, [experiment])).get(experiment)
@@ -172,7 +173,7 @@ def explain_absence(named: str, surroundings: Surroundings | None) -> str:
     """
     if surroundings is None:
         return f"there is no experiment {named}; a renamed experiment has another id: look it up by its reference"
-    subject = surroundings.canonical(parse_reference(named))
+    subject = surroundings.canonical(REFERENCES.parse(named))
     roots = sorted(surroundings.graph.ancestors(subject) & surroundings.roots)
     if subject in surroundings.roots:
         return f"{subject} is being processed; try again in a moment"

@@ -10,12 +10,13 @@ from service.lifecycle.errors import UnknownSubject
 from service.lifecycle.events import Declaration, LifecycleEvent
 from service.lifecycle.exclusions import Exclusion, find_exclusion
 from service.lifecycle.experiment import Experiment, applies_to_experiment
-from service.lifecycle.references import Ref, parse_reference
+from service.lifecycle.references import Ref
 from service.lifecycle.stages import Omission, omissions
 from service.metrics import METRICS
 from service.metrics.terms import Terms
 from service.metrics.view import ORGANISATION, View
 from service.pipeline.surroundings import Surroundings, read_surroundings
+from service.providers import REFERENCES
 from service.queries.experiments import ExperimentStatus, explain_absence, status_of
 from service.storage import aliases, events, experiments
 from service.storage.database import Database
@@ -121,7 +122,7 @@ async def find_subject(database: Database, named: str) -> Ref:
     try:
         experiment = UUID(named)
     except ValueError:
-        return parse_reference(named)
+        return REFERENCES.parse(named)
     async with database.transaction() as connection:
         root = await experiments.root_of(connection, experiment)
     if root is None:

@@ -18,7 +18,8 @@ from service.lifecycle.plausibility import find_contradiction
 from service.lifecycle.references import Ref, experiment_id
 from service.pipeline.receive import DeliveryWriter
 from service.pipeline.surroundings import Surroundings, read_surroundings
-from service.providers.cloudevents import BY_HAND, STRUCTURED, CloudEvents, InvalidEvent, separate
+from service.providers import CLOUD_EVENTS
+from service.providers.cloudevents import BY_HAND, STRUCTURED, InvalidEvent
 from service.queries.experiments import explain_absence
 from service.queries.explain import find_subject
 from service.storage import inbox_listing
@@ -117,14 +118,14 @@ def _delivery(root: Ref, manual: ManualEvent, now: datetime) -> Delivery:
     body = msgspec.json.encode(event)
     headers = {"content-type": STRUCTURED}
     try:
-        [envelope] = separate(headers, body, now)
+        [envelope] = CLOUD_EVENTS.separate(headers, body, now)
     except InvalidEvent as error:
         raise InvalidEvent(_FIELDS.get(error.field, error.field.removeprefix("data.")), error.problem) from error
     # The digest is kept longer than the body. The digest distinguishes a repeated request from a different request with
     # the same key.
     digest = f"sha-256=:{base64.b64encode(sha256(body).digest()).decode()}:"
     return Delivery(
-        CloudEvents.name, CloudEvents.name, envelope.provider_id, {**envelope.headers, _DIGEST: digest}, body, now
+        CLOUD_EVENTS.name, CLOUD_EVENTS.name, envelope.provider_id, {**envelope.headers, _DIGEST: digest}, body, now
     )
 
 
@@ -161,6 +162,6 @@ def _find_gap(manual: ManualEvent) -> str:
 
 
 def _events_of(delivery: Delivery) -> Collection[LifecycleEvent]:
-    observed = CloudEvents().observe(delivery)
+    observed = CLOUD_EVENTS.observe(delivery)
     observations = () if isinstance(observed, Nothing) else observed
     return [event for observation in observations if isinstance(observation, Stated) for event in observation.events]

@@ -1,6 +1,6 @@
 """Read rules from YAML files. Each error names file, line and path."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from typing import TypeAlias, get_args
@@ -8,8 +8,10 @@ from typing import TypeAlias, get_args
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from service.deliveries.delivery import Provider
 from service.deliveries.observation import Kind, Trait
 from service.lifecycle.fields import FIELDS
+from service.lifecycle.references import ReferenceGrammar
 from service.lifecycle.teams import normalise_team
 from service.rules.document import InvalidRules, RulesFile, compose, read_values, show_problem
 from service.rules.model import Condition, DeclareAction, Rule, Rules
@@ -22,14 +24,15 @@ _Problem: TypeAlias = tuple[tuple[int | str, ...], str]
 """The path to a value in a rules file, and the problem with it."""
 
 
-def read_rules(own: RulesFile | None, packaged: Sequence[RulesFile], providers: Collection[str] = ()) -> Rules:
+def read_rules(own: RulesFile | None, packaged: Sequence[RulesFile], providers: Mapping[str, Provider]) -> Rules:
     """Read the rules of a file, followed by the packaged rules if the file extends them.
 
     Without a file, read the packaged rules alone.
 
     Args:
         packaged: the packaged rules files, in the order in which their rules are tried.
-        providers: the names of all providers. A rule that names another provider is an error, unless this is empty.
+        providers: all providers, by name. Their grammars find keys of tickets. A rule that names another provider is an
+            error.
 
     Raises:
         InvalidRules: a file is malformed.
@@ -43,11 +46,15 @@ def read_rules(own: RulesFile | None, packaged: Sequence[RulesFile], providers: 
     rules = [*_team_rules(document.teams), *map(_rule, document.rules)]
     return Rules(
         by_kind={kind: tuple(rule for rule in rules if kind in rule.kinds) for kind in get_args(Kind)},
-        keys=KeyFinder.of(document.keys),
+        keys=KeyFinder.of(document.keys, _grammars(providers)),
         trust_comments=frozenset(provider.lower() for provider in document.trust_comments),
         thresholds=document.thresholds,
         digest=sha256("\0".join(file.text for file in files).encode()).hexdigest()[:16],
     )
+
+
+def _grammars(providers: Mapping[str, Provider]) -> dict[str, ReferenceGrammar]:
+    return {name: provider.references for name, provider in providers.items() if provider.references}
 
 
 def _team_rules(teams: Mapping[str, str]) -> Iterator[Rule]:
@@ -85,7 +92,7 @@ def _rule(entry: Entry) -> Rule:
     return rule
 
 
-def _read_document(file: RulesFile, providers: Collection[str]) -> RulesDocument:
+def _read_document(file: RulesFile, providers: Mapping[str, Provider]) -> RulesDocument:
     node = compose(file)
     values = read_values(file, node)
     try:
@@ -94,7 +101,8 @@ def _read_document(file: RulesFile, providers: Collection[str]) -> RulesDocument
     except ValidationError as error:
         problems = [(details["loc"], _in_words(details)) for details in error.errors(include_url=False)]
     else:
-        problems = [*_check_teams(document), *_check_values(document), *_check_providers(document, providers)]
+        problems = [*_check_teams(document), *_check_values(document)]
+        problems += [*_check_keys(document, providers), *_check_providers(document, providers)]
         if not problems:
             return document
     raise InvalidRules("\n".join(dict.fromkeys(show_problem(file, node, *problem) for problem in problems)))
@@ -126,12 +134,19 @@ def _check_values(document: RulesDocument) -> Iterator[_Problem]:
                         yield path, f"expected {FIELDS[field].expects}, got {value.text!r}"
 
 
-def _check_providers(document: RulesDocument, providers: Collection[str]) -> Iterator[_Problem]:
+def _check_keys(document: RulesDocument, providers: Mapping[str, Provider]) -> Iterator[_Problem]:
+    grammars = [grammar.key for grammar in _grammars(providers).values() if grammar.key]
+    for index, project in enumerate(document.keys):
+        if not any(grammar.project.fullmatch(project) for grammar in grammars):
+            yield ("keys", index), f"expected {' or '.join(grammar.expects for grammar in grammars)}"
+
+
+def _check_providers(document: RulesDocument, providers: Mapping[str, Provider]) -> Iterator[_Problem]:
     named: list[_Problem] = [(("trust_comments",), provider) for provider in document.trust_comments]
     for index, entry in enumerate(document.rules):
         named += [(("rules", index, "when", "provider"), provider) for provider in entry.when.provider]
     for path, name in named:
-        if providers and name.lower() not in providers:
+        if name.lower() not in providers:
             yield path, f"expected one of {', '.join(sorted(providers))}, got {name!r}"
 
 

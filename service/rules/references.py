@@ -1,35 +1,50 @@
-"""Find the keys of Jira tickets in branch names, titles and messages."""
+"""Find references without a provider, such as the keys of Jira tickets, in branch names, titles and messages."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 
 from service.lifecycle.evidence import MOST_TARGETS
-from service.lifecycle.references import Ref
-
-# The form of project keys in Jira, without well-known names of the same form, such as SHA-256.
-_NO_PROJECTS = "AES|COVID|CVE|GPT|HTTP|ISO|PEP|RFC|SHA|TLS|UTF"
-_ANY_PROJECT = f"(?!(?:{_NO_PROJECTS})-)[A-Z][A-Z0-9_]{{1,29}}"
+from service.lifecycle.references import KeyGrammar, Ref, ReferenceGrammar
 
 
 @dataclass(frozen=True, slots=True)
 class KeyFinder:
-    """Finds the keys of Jira tickets in a text."""
+    """Finds keys in a text.
 
-    regex: re.Pattern[str]
+    Attributes:
+        regexes: the regular expression of keys and the grammar of references, by provider.
+    """
+
+    regexes: Mapping[str, tuple[re.Pattern[str], ReferenceGrammar]]
 
     @classmethod
-    def of(cls, projects: Sequence[str]) -> "KeyFinder":
+    def of(cls, projects: Sequence[str], grammars: Mapping[str, ReferenceGrammar]) -> "KeyFinder":
         """A finder for the keys of these projects; without projects, for any text that has the form of a key.
 
-        Keys of named projects match in any case, because people write `exp/ml-12`. Other keys match only in capitals.
+        Args:
+            grammars: the grammar of each provider, by its name.
         """
-        named = "|".join(re.escape(project) for project in projects)
-        project = f"(?i:{named})" if projects else _ANY_PROJECT
-        return cls(re.compile(rf"(?<![A-Za-z0-9_])({project})-([1-9][0-9]{{0,8}})(?![A-Za-z0-9])"))
+        return cls(
+            {
+                provider: (_compile(projects, grammar.key), grammar)
+                for provider, grammar in grammars.items()
+                if grammar.key is not None
+            }
+        )
 
     def find(self, text: str) -> frozenset[Ref]:
-        """The tickets that a text names. Only its first `MOST_TARGETS` keys count."""
-        keys = islice(self.regex.finditer(text), MOST_TARGETS)
-        return frozenset(Ref(f"jira:{key[1].upper()}-{key[2]}") for key in keys)
+        """The subjects that a text names. Only its first `MOST_TARGETS` keys count."""
+        keys = chain.from_iterable(
+            (Ref(f"{provider}:{grammar.canonical(key[0])}") for key in regex.finditer(text))
+            for provider, (regex, grammar) in self.regexes.items()
+        )
+        return frozenset(islice(keys, MOST_TARGETS))
+
+
+def _compile(projects: Sequence[str], grammar: KeyGrammar) -> re.Pattern[str]:
+    """Keys of named projects match in any case, because people write `exp/ml-12`. Others match only in capitals."""
+    named = "|".join(re.escape(project) for project in projects)
+    project = f"(?i:{named})" if projects else grammar.any_project
+    return re.compile(rf"(?<![A-Za-z0-9_])(?:{project})-{grammar.number}(?![A-Za-z0-9])")

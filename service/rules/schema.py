@@ -1,6 +1,5 @@
 """The schema of a rules file: its keys and values, with error messages that name the expected value."""
 
-import re
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Annotated, Literal, TypeAlias, get_args
@@ -18,7 +17,6 @@ from service.rules.model import Action, Condition, DeclareAction, IgnoreAction, 
 from service.rules.patterns import Pattern, Template, compile_path
 
 _KINDS: tuple[Kind, ...] = get_args(Kind)
-_PROJECT = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,29}", re.ASCII)
 
 
 def _as_list(value: object) -> object:
@@ -40,12 +38,6 @@ def _team(value: object) -> str:
     if not is_team_name(team):
         raise ValueError(f"expected {FIELDS['team'].expects}")
     return team
-
-
-def _project(value: object) -> str:
-    if not _PROJECT.fullmatch(_text(value)):
-        raise ValueError("expected the key of a Jira project, such as ML")
-    return _text(value)
 
 
 def _pattern(value: object) -> Pattern:
@@ -209,7 +201,7 @@ class RulesDocument(_Strict):
 
     extends: Literal["defaults", "none"] = "defaults"
     teams: dict[str, str] = {}
-    keys: list[Annotated[str, BeforeValidator(_project)]] = []
+    keys: list[Annotated[str, BeforeValidator(_text)]] = []
     thresholds: dict[Annotated[str, BeforeValidator(_team)], Annotated[timedelta, BeforeValidator(_duration)]] = {}
     trust_comments: list[str] = []
     rules: list[Entry] = []

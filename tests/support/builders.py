@@ -18,7 +18,7 @@ from service.lifecycle.experiment import Experiment, Restart
 from service.lifecycle.references import Ref
 from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk
 from service.metrics.terms import Terms, Window
-from service.providers.cloudevents import CloudEvents
+from service.providers import CLOUD_EVENTS
 
 SECRET = "It's a Secret to Everybody"
 
@@ -319,7 +319,7 @@ def renamed(old: str, full_name: str, when: datetime) -> GitHubRequest:
 def raw_payload(body: object = b"{}") -> RawPayload:
     """The raw payload of a delivery with this body, which is bytes or a value to encode as JSON."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return RawPayload(CloudEvents(), Delivery("events", CloudEvents.name, "1", {}, raw, at(1)))
+    return RawPayload(CLOUD_EVENTS, Delivery("events", CLOUD_EVENTS.name, "1", {}, raw, at(1)))
 
 
 NO_PAYLOAD = raw_payload()

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from service.app import configured_sources
 from service.deliveries.delivery import source_name
 from service.lifecycle.durations import format_duration, parse_duration
+from service.providers import PROVIDERS
 from service.rules.reader import read_rules
 from service.settings import (
     InvalidSetting,
@@ -52,7 +53,7 @@ def test_the_packaged_rules_are_the_common_rules_followed_by_the_rules_of_provid
 
 def test_the_rules_of_a_provider_apply_only_to_its_deliveries() -> None:
     for file in packaged_rules()[1:]:
-        providers = {rule.providers for of_kind in read_rules(file, []).by_kind.values() for rule in of_kind}
+        providers = {rule.providers for of_kind in read_rules(file, [], PROVIDERS).by_kind.values() for rule in of_kind}
         assert providers == {frozenset({Path(file.name).parent.name})}
 
 

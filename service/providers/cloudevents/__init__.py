@@ -12,6 +12,7 @@ from typing import ClassVar
 from service.deliveries.delivery import Delivery, UnreadableDelivery, content_id
 from service.deliveries.observation import Nothing, Observation
 from service.deliveries.signatures import STANDARD_HEADERS, STANDARD_WEBHOOKS, SecurityScheme, check_standard_webhooks
+from service.lifecycle.references import ReferenceGrammar, ReferenceParser
 from service.providers.cloudevents.format import (
     ATTRIBUTE,
     ATTRIBUTES,
@@ -36,10 +37,18 @@ __all__ = [
     "InvalidEvent",
     "ManualStatement",
     "NoCloudEvent",
-    "separate",
 ]
 
 _MOST_NAMED = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """One event of a request, to be stored as a delivery: the event's headers, bytes and idempotency key."""
+
+    headers: Mapping[str, str]
+    body: bytes
+    provider_id: str
 
 
 class CloudEvents:
@@ -47,12 +56,19 @@ class CloudEvents:
 
     The signature covers only the body. In binary mode the event's attributes are headers, so they are not signed. The
     same is true of every provider that names its event in a header.
+
+    Args:
+        references: parses the references in events.
     """
 
     name: ClassVar[str] = "cloudevents"
+    references: ClassVar[ReferenceGrammar | None] = None
     kept_headers: ClassVar[frozenset[str]] = frozenset({"content-type", *(ATTRIBUTE + name for name in ATTRIBUTES)})
     proof_headers: ClassVar[frozenset[str]] = STANDARD_HEADERS
     security_schemes: ClassVar[Mapping[str, SecurityScheme]] = STANDARD_WEBHOOKS
+
+    def __init__(self, references: ReferenceParser) -> None:
+        self._parser = references
 
     def verify(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[bytes], now: datetime) -> None:
         check_standard_webhooks(headers, body, secrets, now)
@@ -71,7 +87,7 @@ class CloudEvents:
             for part in parts(delivery.headers, delivery.body):
                 with _located(part):
                     event = read_event(part)
-                    stated = observations_of(event, delivery.received_at)
+                    stated = observations_of(event, delivery.received_at, self._parser)
                 observations += stated or ()
                 foreign |= {} if stated else {event.type: None}
         except NoCloudEvent as error:
@@ -81,36 +97,26 @@ class CloudEvents:
         types = ", ".join(f"`{type_}`" for type_ in list(foreign)[:_MOST_NAMED])
         return Nothing(f"CloudEvents of type {types} say nothing about experiments" if foreign else "an empty batch")
 
+    def separate(self, headers: Mapping[str, str], body: bytes, now: datetime) -> list[Envelope]:
+        """Split a request into events, and validate each event.
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
-    """One event of a request, to be stored as a delivery: the event's headers, bytes and idempotency key."""
+        Args:
+            now: the current time. An event is refused if its time is later by more than the tolerance for clock skew.
 
-    headers: Mapping[str, str]
-    body: bytes
-    provider_id: str
-
-
-def separate(headers: Mapping[str, str], body: bytes, now: datetime) -> list[Envelope]:
-    """Split a request into events, and validate each event.
-
-    Args:
-        now: the current time. An event is refused if its time is later by more than the tolerance for clock skew.
-
-    Raises:
-        NoCloudEvent: the request contains no CloudEvent.
-        InvalidEvent: one of the events is invalid.
-        UnreadableDelivery: the content type is JSON, but the body is not.
-    """
-    envelopes = []
-    for part in parts(headers, body):
-        with _located(part):
-            event = read_event(part)
-            observations_of(event, now)
-        kept = {name: value for name, value in part.headers.items() if name in CloudEvents.kept_headers}
-        # A source contains no white space, so no two pairs of source and id give the same text.
-        envelopes.append(Envelope(kept, part.body, f"{event.source} {event.id}"))
-    return envelopes
+        Raises:
+            NoCloudEvent: the request contains no CloudEvent.
+            InvalidEvent: one of the events is invalid.
+            UnreadableDelivery: the content type is JSON, but the body is not.
+        """
+        envelopes = []
+        for part in parts(headers, body):
+            with _located(part):
+                event = read_event(part)
+                observations_of(event, now, self._parser)
+            kept = {name: value for name, value in part.headers.items() if name in self.kept_headers}
+            # A source contains no white space, so no two pairs of source and id give the same text.
+            envelopes.append(Envelope(kept, part.body, f"{event.source} {event.id}"))
+        return envelopes
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from service.lifecycle.events import (
 )
 from service.lifecycle.evidence import MOST_TARGETS
 from service.lifecycle.fields import DATA_PROPERTIES, FIELDS, DataProperty, FieldName
-from service.lifecycle.references import Ref, parse_reference
+from service.lifecycle.references import Ref, ReferenceParser
 from service.lifecycle.taxonomy import Outcome
 from service.providers.cloudevents.format import LONGEST, Event, InvalidEvent, decode, media_type
 
@@ -85,7 +85,9 @@ EventData = cast(
 """The data of an event; every property is optional."""
 
 
-def observations_of(event: Event, now: datetime) -> tuple[Stated, *tuple[Linked, ...]] | None:
+def observations_of(
+    event: Event, now: datetime, references: ReferenceParser
+) -> tuple[Stated, *tuple[Linked, ...]] | None:
     """The observations of an event, or None if its type does not begin with `dev.loopgauge.experiment.`.
 
     Args:
@@ -99,20 +101,21 @@ def observations_of(event: Event, now: datetime) -> tuple[Stated, *tuple[Linked,
     statement = _STATEMENTS.get(event.type)
     if statement is None:
         raise InvalidEvent("type", f"expected one of {', '.join(_STATEMENTS)}")
-    subject, at, data = _reference(event.subject, "subject"), _time(event, now), _data(event)
+    subject = _reference(event.subject, "subject", references)
+    at, data = _time(event, now), _data(event)
     marked = _marked(subject, at) if event.source != BY_HAND or statement == "proposed" else ()
     stated = (*marked, *_instants(statement, subject, at, data), *_declared(subject, at, data))
-    return (Stated(stated), *_linked(subject, at, data))
+    return (Stated(stated), *_linked(subject, at, data, references))
 
 
-def _reference(text: str | None, field: str) -> Ref:
+def _reference(text: str | None, field: str, references: ReferenceParser) -> Ref:
     if text is None:
         raise InvalidEvent(field, "expected a reference, such as github:acme/app#45 or key:cache-answers")
     too_long = InvalidEvent(field, f"expected a reference of {_LONGEST_REFERENCE} bytes at most")
     if len(text) > LONGEST:
         raise too_long
     try:
-        reference = parse_reference(text.strip())
+        reference = references.parse(text.strip())
     except BadReference as error:
         raise InvalidEvent(field, str(error)) from error
     # The canonical form may be longer than the text that was sent.
@@ -188,8 +191,8 @@ def _declared(subject: Ref, at: datetime, data: _Data) -> Iterator[LifecycleEven
         yield Declared(subject, at, field, value, "api")
 
 
-def _linked(subject: Ref, at: datetime, data: _Data) -> tuple[Linked, ...]:
+def _linked(subject: Ref, at: datetime, data: _Data, references: ReferenceParser) -> tuple[Linked, ...]:
     if data.links is None:
         return ()
-    targets = {_reference(text, f"data.links[{place}]") for place, text in enumerate(data.links)}
+    targets = {_reference(text, f"data.links[{place}]", references) for place, text in enumerate(data.links)}
     return (Linked(subject, "api", subject, frozenset(targets - {subject}), at),)

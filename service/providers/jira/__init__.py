@@ -18,8 +18,10 @@ from service.deliveries.signatures import (
     check_hmac,
     header_scheme,
 )
+from service.lifecycle.references import ReferenceGrammar
 from service.providers.jira import events
 from service.providers.jira.payloads import Announcement, PostFunction
+from service.providers.jira.references import REFERENCES
 
 _SIGNATURE = "x-hub-signature"
 _DELIVERY = "x-atlassian-webhook-identifier"
@@ -30,6 +32,7 @@ class Jira:
     """Jira's webhooks: signed as in WebSub, where the header names the hash function, or sent with HTTP Basic."""
 
     name: ClassVar[str] = "jira"
+    references: ClassVar[ReferenceGrammar | None] = REFERENCES
     kept_headers: ClassVar[frozenset[str]] = frozenset(
         {"content-type", _DELIVERY, "x-atlassian-webhook-retry", "x-atlassian-webhook-flow"}
     )

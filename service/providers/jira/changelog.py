@@ -7,7 +7,8 @@ from itertools import islice
 from service.deliveries.observation import Observation, Observed, Renamed, Trait
 from service.lifecycle.aliases import Alias
 from service.providers.jira.payloads import Change, Status
-from service.providers.jira.tickets import MOST_LABELS, Ticket, reference
+from service.providers.jira.references import reference
+from service.providers.jira.tickets import MOST_LABELS, Ticket
 
 MOST_CHANGES = 200
 """The maximum number of changes to read from one changelog."""

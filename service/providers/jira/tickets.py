@@ -12,15 +12,15 @@ from service.deliveries.decoding import from_milliseconds, read_time, traits
 from service.deliveries.delivery import UnreadableDelivery
 from service.deliveries.observation import Kind, Linked, Observation, Observed, Trait
 from service.lifecycle.evidence import MOST_TARGETS
-from service.lifecycle.references import Ref, parse_reference
+from service.lifecycle.references import Ref
 from service.providers.jira.payloads import Fields, Issue, Link
+from service.providers.jira.references import reference
 
 MOST_LABELS = 100
 """The maximum number of labels, and of components, to read from a ticket."""
 
 # The keys of Jira's status categories.
 _CATEGORIES: Mapping[str | None, str] = {"new": "new", "indeterminate": "in progress", "done": "done"}
-_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,254}-[0-9]{1,18}")
 # Payloads for apps contain the URL of Atlassian's gateway, which is not a page for people.
 _SITE = re.compile(r"(?!https?://api\.atlassian\.com/)(https?://[^\s/?#@]+(?:/[^\s?#@]*?)?)/rest/", re.IGNORECASE)
 _SERVES = frozenset({"implements", "tests", "validates", "is part of", "is evidence for"})
@@ -68,11 +68,6 @@ class Ticket:
     def active(self) -> Observed:
         """An observation of activity without further detail."""
         return Observed("active", self.subject, self.at)
-
-
-def reference(key: str | None) -> Ref | None:
-    """The reference of the ticket with this key, or None if the text is not a key."""
-    return parse_reference(f"jira:{key}") if key and _KEY.fullmatch(key) else None
 
 
 def looks(ticket: Ticket, *, in_part: bool = False) -> list[Observation]:

@@ -13,6 +13,7 @@ from service.lifecycle.experiment import Experiment, Restart
 from service.lifecycle.references import Ref
 from service.pipeline.interpret import interpret_delivery
 from service.pipeline.project import project_dirty
+from service.providers import PROVIDERS
 from service.rules.document import RulesFile
 from service.rules.model import Rules
 from service.rules.reader import read_rules
@@ -422,7 +423,7 @@ async def test_an_excluded_subject_that_becomes_evidence_of_an_experiment_is_no_
 def excluding(label: str) -> Rules:
     """Rules under which this label excludes an item."""
     text = f'rules:\n  - when: {{label: {label}}}\n    then: {{declare: {{excluded: "out of scope"}}}}\n'
-    return read_rules(RulesFile("excluding.yaml", text), packaged_rules())
+    return read_rules(RulesFile("excluding.yaml", text), packaged_rules(), PROVIDERS)
 
 
 async def test_a_branch_that_has_a_change_is_not_excluded(database: Database) -> None:

@@ -17,6 +17,7 @@ from service.lifecycle.references import Ref
 from service.pipeline.interpret import interpret_pending
 from service.pipeline.project import project
 from service.pipeline.surroundings import Surroundings
+from service.providers import PROVIDERS
 from service.providers.github import GitHub
 from service.queries.replay import Replay, ReplayResult
 from service.queries.retry import RetryResult, retry_failed, retry_selected
@@ -40,6 +41,7 @@ BETS = read_rules(
         "keys: [OPS]\nrules:\n  - when: {label: bet}\n    then: {declare: {experiment: true}}\n",
     ),
     packaged_rules(),
+    PROVIDERS,
 )
 ISSUE = "github:acme/app#45"
 _Done = TypeVar("_Done")
@@ -147,7 +149,7 @@ async def test_an_older_set_of_links_applies_again_when_the_newer_one_is_withdra
     await deliver(database, Issue(created_at=at(2)).opened(), Issue(number=46, created_at=at(2)).opened())
     await deliver(database, first, second)
     assert (await all_experiments(database))["github:acme/app#46"].started_at == at(3)
-    ignoring = read_rules(RulesFile("none.yaml", "extends: none"), packaged_rules())
+    ignoring = read_rules(RulesFile("none.yaml", "extends: none"), packaged_rules(), PROVIDERS)
     async with database.transaction() as connection:
         # Give the second edit an unknown provider, so that the replay withdraws its link.
         await connection.exec_driver_sql(
@@ -190,7 +192,7 @@ async def test_an_event_stays_while_another_delivery_asserts_it(database: Databa
         await connection.exec_driver_sql(
             f"UPDATE deliveries SET body = NULL WHERE provider_id = '{opened.delivery_id}'"
         )
-    nothing = read_rules(RulesFile("none.yaml", "extends: none"), packaged_rules())
+    nothing = read_rules(RulesFile("none.yaml", "extends: none"), packaged_rules(), PROVIDERS)
     assert (await _run(database, nothing)).deliveries == 1
     async with database.transaction() as connection:
         kinds = await connection.exec_driver_sql("SELECT kind, occurred_at FROM events")

@@ -10,6 +10,7 @@ from service.deliveries.observation import Observation, Observed
 from service.demo.post import zulu
 from service.lifecycle.references import Ref
 from service.lifecycle.taxonomy import FailureCategory, Outcome, State
+from service.providers import PROVIDERS
 from service.rules.apply import apply_rules
 from service.rules.document import RulesFile
 from service.rules.model import Rules
@@ -365,7 +366,7 @@ async def test_the_rules_in_the_readme_suit_a_team_that_calls_experiments_bets(d
     readme = README.read_text()
     text = readme.partition("<!-- example: bets -->\n```yaml\n")[2].partition("```")[0]
     assert 0 < len(text.splitlines()) < 15
-    rules = read_rules(RulesFile("bets.yaml", text), packaged_rules())
+    rules = read_rules(RulesFile("bets.yaml", text), packaged_rules(), PROVIDERS)
     seen = Observed("seen", TICKET, at(2), {"what": ("item",), "project": ("ML",), "item_type": ("Bet",)})
     learned = Observed("moved", TICKET, at(9), {"status_from": ("Testing",), "status_to": ("Learned",)})
     assert apply_rules(RULES, "jira", [seen, learned], NO_PAYLOAD).verdict == "ignored"
@@ -376,7 +377,7 @@ async def test_the_rules_in_the_readme_suit_a_team_that_calls_experiments_bets(d
 
 async def test_one_of_two_labels_that_mark_an_experiment_may_be_removed(database: Database) -> None:
     text = "rules:\n  - when: {label: bet}\n    then: {declare: {experiment: true}}\n"
-    rules = read_rules(RulesFile("rules.yaml", text), packaged_rules())
+    rules = read_rules(RulesFile("rules.yaml", text), packaged_rules(), PROVIDERS)
     issue = Issue(created_at=at(2), labels=())
     told = []
     for label, day in (("experiment", 3), ("bet", 4)):

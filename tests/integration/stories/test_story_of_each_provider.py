@@ -9,6 +9,7 @@ import pytest
 from service.demo.payloads.jira import DONE, IN_PROGRESS, TO_DO
 from service.lifecycle.experiment import Experiment
 from service.lifecycle.taxonomy import FailureCategory, Outcome, State
+from service.providers import PROVIDERS
 from service.rules.document import RulesFile
 from service.rules.reader import read_rules
 from service.settings import packaged_rules
@@ -247,7 +248,7 @@ async def test_on_jira_a_deleted_ticket_leaves_the_metrics_and_rules_can_use_its
       - when: {provider: jira, item_type: Bet}
         then: {declare: {experiment: true}}
     """
-    rules = read_rules(RulesFile("bets.yaml", text), packaged_rules())
+    rules = read_rules(RulesFile("bets.yaml", text), packaged_rules(), PROVIDERS)
     bet = Ticket(created_at=at(2), type="Bet")
     code = bet.commented("{code}\n/experiment conclude worked\n{code}", at(3))
     said = bet.commented("We know now.\n/experiment conclude inconclusive", at(4))

@@ -17,9 +17,9 @@ from service.lifecycle.references import (
     commit,
     experiment_id,
     item,
-    parse_reference,
     project,
 )
+from service.providers import REFERENCES
 from tests.support.builders import at
 
 ITEM, OTHER_ITEM = Ref("github:acme/app#45"), Ref("github:acme/app#46")
@@ -45,7 +45,7 @@ def test_the_reference_of_a_commit_is_its_hash_in_lower_case() -> None:
 
 @pytest.mark.parametrize("text", ["github:acme/app#45", "github:acme/app!7", "commit:abc", "key:ML-12"])
 def test_a_valid_reference_is_parsed_unchanged(text: str) -> None:
-    assert parse_reference(text) == text
+    assert REFERENCES.parse(text) == text
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_a_valid_reference_is_parsed_unchanged(text: str) -> None:
 )
 def test_a_text_that_is_not_a_reference_is_refused_and_the_error_shows_a_valid_form(text: str) -> None:
     with pytest.raises(BadReference, match="expected a form such as github:acme/app#45"):
-        parse_reference(text)
+        REFERENCES.parse(text)
 
 
 def test_the_id_of_an_experiment_never_changes() -> None:
@@ -358,4 +358,4 @@ def test_the_old_and_the_new_name_of_an_alias_have_the_same_canonical_name(alias
 )
 def test_an_incomplete_reference_is_refused_and_the_error_shows_the_complete_form(text: str) -> None:
     with pytest.raises(BadReference, match=r"expected (github|gitlab|jira|branch):"):
-        parse_reference(text)
+        REFERENCES.parse(text)

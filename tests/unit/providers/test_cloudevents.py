@@ -31,13 +31,12 @@ from service.lifecycle.events import (
 from service.lifecycle.fields import FieldName
 from service.lifecycle.references import Ref
 from service.lifecycle.taxonomy import Outcome
-from service.providers import PROVIDERS
-from service.providers.cloudevents import BATCHED, MOST_EVENTS, STRUCTURED, InvalidEvent, NoCloudEvent, separate
+from service.providers import CLOUD_EVENTS
+from service.providers.cloudevents import BATCHED, MOST_EVENTS, STRUCTURED, InvalidEvent, NoCloudEvent
 from tests.support.builders import at
 from tests.support.mutations import nearly_right
 from tests.support.paths import CORPUS
 
-CLOUDEVENTS = PROVIDERS["cloudevents"]
 OURS = "dev.loopgauge.experiment."
 SUBJECT = Ref("github:acme/app#45")
 COMMIT = Ref("commit:" + "a" * 40)
@@ -90,12 +89,12 @@ def batched(*events: CloudEvent | dict[str, Any]) -> HTTPMessage:
 
 def delivery(message: HTTPMessage, received_at: datetime = NOW) -> Delivery:
     """The stored delivery of a request."""
-    kept = {name: value for name, value in message.headers.items() if name in CLOUDEVENTS.kept_headers}
+    kept = {name: value for name, value in message.headers.items() if name in CLOUD_EVENTS.kept_headers}
     return Delivery("cloudevents", "cloudevents", "1", kept, message.body, received_at)
 
 
 def observe(message: HTTPMessage, received_at: datetime = NOW) -> Sequence[Observation] | Nothing:
-    return CLOUDEVENTS.observe(delivery(message, received_at))
+    return CLOUD_EVENTS.observe(delivery(message, received_at))
 
 
 def said(statement: str, data: Any = None, **attributes: Any) -> Sequence[Observation] | Nothing:
@@ -113,7 +112,7 @@ def declared(field: FieldName, value: str) -> Declared:
 def invalid(message: HTTPMessage, now: datetime = NOW) -> str:
     """The name of the invalid field, after a check that `separate` and `observe` raise the same error."""
     with pytest.raises(InvalidEvent) as refused:
-        separate(message.headers, message.body, now)
+        CLOUD_EVENTS.separate(message.headers, message.body, now)
     with pytest.raises(InvalidEvent) as failed:
         observe(message, now)
     assert str(refused.value) == str(failed.value)
@@ -133,7 +132,7 @@ def signed(body: bytes = BODY, when: datetime = NOW, key: str = KEY, message_id:
 
 
 def verify(headers: Mapping[str, str], body: bytes = BODY, secrets: Sequence[str] = (KEY,)) -> None:
-    CLOUDEVENTS.verify(headers, body, [secret.encode() for secret in secrets], at(2))
+    CLOUD_EVENTS.verify(headers, body, [secret.encode() for secret in secrets], at(2))
 
 
 def test_the_example_of_the_standard_webhooks_specification_is_accepted() -> None:
@@ -143,7 +142,7 @@ def test_the_example_of_the_standard_webhooks_specification_is_accepted() -> Non
         "webhook-signature": "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
     }
     secret = b"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-    CLOUDEVENTS.verify(headers, b'{"test": 2432232314}', [secret], datetime.fromtimestamp(1614265330, UTC))
+    CLOUD_EVENTS.verify(headers, b'{"test": 2432232314}', [secret], datetime.fromtimestamp(1614265330, UTC))
 
 
 def test_a_signature_that_the_standard_webhooks_library_makes_is_accepted() -> None:
@@ -421,7 +420,7 @@ def test_a_missing_or_malformed_attribute_in_the_headers_is_refused_and_the_erro
     message = HTTPMessage(headers, b"")
     if name == "specversion" and value is None:
         with pytest.raises(NoCloudEvent):
-            separate(message.headers, message.body, at(2))
+            CLOUD_EVENTS.separate(message.headers, message.body, at(2))
     else:
         assert invalid(message) == name
 
@@ -606,7 +605,7 @@ def test_the_error_for_an_invalid_element_of_a_batch_names_its_position(element:
 def test_a_batch_may_contain_a_thousand_events_at_most() -> None:
     most = [written(id=str(number)) for number in range(MOST_EVENTS)]
     message = batched(*most)
-    assert len(separate(message.headers, message.body, at(2))) == len(observed(observe(message))) == 1000
+    assert len(CLOUD_EVENTS.separate(message.headers, message.body, at(2))) == len(observed(observe(message))) == 1000
     assert invalid(batched(*most, written())) == ""
 
 
@@ -634,7 +633,7 @@ UNREADABLE = [b"", b"{", b"\xff", b"nonsense", b"[" * 100_000, b'{"data":' * 100
 def test_a_body_that_is_not_json_is_unreadable(content_type: str, body: bytes) -> None:
     message = HTTPMessage({"content-type": content_type}, body)
     with pytest.raises(UnreadableDelivery):
-        separate(message.headers, message.body, at(2))
+        CLOUD_EVENTS.separate(message.headers, message.body, at(2))
     with pytest.raises(UnreadableDelivery):
         observe(message)
 
@@ -652,7 +651,7 @@ def test_a_request_without_an_event_is_refused_and_the_error_names_the_expected_
     headers: dict[str, str],
 ) -> None:
     with pytest.raises(NoCloudEvent, match=r"application/cloudevents\+json .* ce-specversion"):
-        separate(headers, BODY, at(2))
+        CLOUD_EVENTS.separate(headers, BODY, at(2))
     with pytest.raises(UnreadableDelivery, match=r"application/cloudevents\+json .* ce-specversion"):
         observe(HTTPMessage(headers, BODY))
 
@@ -660,7 +659,7 @@ def test_a_request_without_an_event_is_refused_and_the_error_names_the_expected_
 def test_each_event_of_a_request_becomes_its_own_delivery_with_the_same_observations() -> None:
     events = [ours("proposed", id="a"), ours("concluded", {"outcome": "worked"}, id="b", source="urn:x")]
     request = batched(*events)
-    kept = separate({**request.headers, "authorization": "Bearer t0ken"}, request.body, at(2))
+    kept = CLOUD_EVENTS.separate({**request.headers, "authorization": "Bearer t0ken"}, request.body, at(2))
     assert [one.provider_id for one in kept] == ["/pipelines/search a", "urn:x b"]
     assert [one.headers for one in kept] == [{"content-type": STRUCTURED}] * 2
     each = [observe(HTTPMessage(dict(one.headers), one.body)) for one in kept]
@@ -671,15 +670,17 @@ def test_an_event_has_the_same_delivery_id_in_every_mode() -> None:
     event = ours("proposed", {"title": "Cache"}, id="naïve 1", source="/naïve")
     ids = set()
     for message in (to_structured_event(event), to_binary_event(event), batched(event)):
-        (kept,) = separate({**message.headers, "webhook-signature": "v1,x", "host": "x"}, message.body, at(2))
-        assert set(kept.headers) <= CLOUDEVENTS.kept_headers
+        (kept,) = CLOUD_EVENTS.separate(
+            {**message.headers, "webhook-signature": "v1,x", "host": "x"}, message.body, at(2)
+        )
+        assert set(kept.headers) <= CLOUD_EVENTS.kept_headers
         ids.add(kept.provider_id)
     assert ids == {"/naïve naïve 1"}
 
 
 def test_events_that_differ_in_source_or_id_never_have_the_same_delivery_id() -> None:
     one, other = (
-        separate({"content-type": STRUCTURED}, structured(written(source=source, id=number)).body, at(2))
+        CLOUD_EVENTS.separate({"content-type": STRUCTURED}, structured(written(source=source, id=number)).body, at(2))
         for source, number in (("/a", "b c"), ("/a", " b c"))
     )
     assert one[0].provider_id != other[0].provider_id
@@ -730,7 +731,7 @@ def test_a_published_cdevent_in_a_cloudevent_is_ignored_and_the_reason_names_its
 def test_an_event_that_is_accepted_on_receipt_is_always_understood_later(event: dict[str, Any]) -> None:
     message = structured(event)
     try:
-        (kept,) = separate(message.headers, message.body, at(2))
+        (kept,) = CLOUD_EVENTS.separate(message.headers, message.body, at(2))
     except UnreadableDelivery:
         return
     assert observe(HTTPMessage(dict(kept.headers), kept.body)) == observe(message)

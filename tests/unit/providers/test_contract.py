@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from service.deliveries.delivery import Delivery, UnreadableDelivery
 from service.deliveries.observation import Commented, Mentioned, Nothing, Observation
 from service.deliveries.signatures import SignatureRefused
-from service.providers import PROVIDERS
+from service.providers import PROVIDERS, REFERENCES
 from tests.support.builders import at
 from tests.support.mutations import JSON, is_sound, nearly_right, times
 from tests.support.persons import ACCOUNT, MARK, planted
@@ -58,6 +58,14 @@ def verify(
 
 def proof_of(source: str) -> dict[str, str]:
     return dict(SCHEMES[source].prove(BODY, SENT))
+
+
+@every_provider
+def test_the_examples_of_a_providers_references_are_references(name: str) -> None:
+    grammar = PROVIDERS[name].references
+    examples_of_form = grammar.example.split(" or ") if grammar else []
+    assert [REFERENCES.parse(example) for example in examples_of_form] == examples_of_form
+    assert all(example.startswith(f"{name}:") for example in examples_of_form)
 
 
 def proofs() -> list[tuple[str, str]]:

@@ -23,6 +23,7 @@ from service.lifecycle.events import (
 from service.lifecycle.evidence import LinkSet
 from service.lifecycle.references import Ref
 from service.lifecycle.taxonomy import Outcome
+from service.providers import PROVIDERS
 from service.rules.apply import apply_rules
 from service.rules.document import RulesFile
 from service.rules.model import Interpretation, Rules
@@ -47,7 +48,7 @@ PAYLOAD = {
 
 def rules(text: str) -> Rules:
     """Read the rules of a YAML list, without the default rules."""
-    return read_rules(RulesFile("rules.yaml", f"extends: none\nrules:\n{text}"), [])
+    return read_rules(RulesFile("rules.yaml", f"extends: none\nrules:\n{text}"), [], PROVIDERS)
 
 
 def observed(kind: Kind, when: datetime | None = None, /, **known: Any) -> Observed:
@@ -126,6 +127,7 @@ def test_the_rules_of_a_file_come_before_the_default_rules() -> None:
     both = read_rules(
         RulesFile("own.yaml", own),
         [RulesFile("defaults.yaml", "extends: none\nrules: [{when: {kind: closed}, then: concluded}]")],
+        PROVIDERS,
     )
     assert apply_rules(both, "jira", [observed("closed", reason="Completed")], NO_PAYLOAD).events == (
         Concluded(SUBJECT, at(3), Outcome.WORKED),
@@ -260,7 +262,9 @@ rules:
 def test_a_team_is_derived_from_the_mapping_or_else_from_the_component_or_else_from_the_project(
     known: Any, team: str
 ) -> None:
-    meant = apply_rules(read_rules(RulesFile("rules.yaml", TEAMS), []), "jira", [observed("seen", **known)], NO_PAYLOAD)
+    meant = apply_rules(
+        read_rules(RulesFile("rules.yaml", TEAMS), [], PROVIDERS), "jira", [observed("seen", **known)], NO_PAYLOAD
+    )
     assert meant.events == (declared("team", team, "derived"),)
 
 
@@ -533,7 +537,7 @@ def test_any_text_of_a_comment_or_a_title_is_counted_or_ignored_with_a_reason(te
 def test_a_removed_label_does_not_withdraw_the_same_value_of_another_label() -> None:
     text = "rules:\n  - when: {label: bet}\n    then: {declare: {experiment: true}}\n"
     found = apply_rules(
-        read_rules(RulesFile("rules.yaml", text), packaged_rules()),
+        read_rules(RulesFile("rules.yaml", text), packaged_rules(), PROVIDERS),
         "github",
         [
             Observed("seen", SUBJECT, at(3), {"label": ("Experiment",)}),
@@ -549,7 +553,7 @@ def test_a_removed_label_does_not_withdraw_the_same_value_of_another_label() -> 
 
 def test_a_rule_on_a_label_and_a_project_applies_when_the_label_is_removed() -> None:
     text = "extends: none\nrules:\n  - when: {project: 'acme/*', label: bet}\n    then: {declare: {experiment: true}}\n"
-    rules_of_a_project = read_rules(RulesFile("rules.yaml", text), packaged_rules())
+    rules_of_a_project = read_rules(RulesFile("rules.yaml", text), packaged_rules(), PROVIDERS)
     place: dict[Trait, tuple[str, ...]] = {"project": ("acme/app",), "label": ("bet",)}
     changes = [Observed("labelled", SUBJECT, at(3), place), Observed("unlabelled", SUBJECT, at(4), place)]
     put_on, taken_off = apply_rules(rules_of_a_project, "github", changes, NO_PAYLOAD).events

@@ -11,6 +11,7 @@ from service.lifecycle.events import Concluded, Declared, LifecycleEvent, Reopen
 from service.lifecycle.fields import FieldName
 from service.lifecycle.references import Ref
 from service.lifecycle.taxonomy import Outcome
+from service.providers import PROVIDERS
 from service.rules.apply import apply_rules
 from service.rules.commands import parse_commands
 from service.rules.document import RulesFile
@@ -36,7 +37,7 @@ def concluded(outcome: Outcome) -> Concluded:
 
 def obeyed(text: str, *, insider: bool | None, provider: str = "gitlab", trusted: str = "") -> bool:
     """Whether the commands of a comment are accepted under rules that trust the given providers."""
-    rules = read_rules(RulesFile("rules.yaml", f"extends: none\ntrust_comments: [{trusted}]\n"), [])
+    rules = read_rules(RulesFile("rules.yaml", f"extends: none\ntrust_comments: [{trusted}]\n"), [], PROVIDERS)
     return bool(apply_rules(rules, provider, [Commented(ITEM, at(3), text, insider)], NO_PAYLOAD).events)
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from service.deliveries.observation import Commented, Kind, Mentioned, Observed
 from service.lifecycle.events import Concluded, Declared, LifecycleEvent, Reopened
 from service.lifecycle.references import Ref
+from service.providers import PROVIDERS
 from service.rules.apply import apply_rules
 from service.rules.document import InvalidRules, RulesFile
 from service.rules.model import Rules
@@ -41,7 +42,7 @@ rules:                            # before the defaults; the first match per eve
 
 
 def read(text: str) -> Rules:
-    return read_rules(RulesFile("own.yaml", text), DEFAULTS)
+    return read_rules(RulesFile("own.yaml", text), DEFAULTS, PROVIDERS)
 
 
 def complaints(text: str) -> list[str]:
@@ -77,7 +78,7 @@ def team(value: str) -> Declared:
 
 
 def test_without_a_file_only_the_default_rules_apply() -> None:
-    rules = read_rules(None, DEFAULTS)
+    rules = read_rules(None, DEFAULTS, PROVIDERS)
     assert {"experiment by label", "proposed by creation", "team by project"} <= names(rules)
     assert not rules.thresholds
     assert not rules.trust_comments
@@ -85,7 +86,7 @@ def test_without_a_file_only_the_default_rules_apply() -> None:
 
 @pytest.mark.parametrize("text", ["", "\n", "# nothing yet\n", "---\n", "{}", "extends: defaults\n"])
 def test_an_empty_file_leaves_the_default_rules_unchanged(text: str) -> None:
-    assert read(text).by_kind == read_rules(None, DEFAULTS).by_kind
+    assert read(text).by_kind == read_rules(None, DEFAULTS, PROVIDERS).by_kind
 
 
 def test_a_file_that_extends_nothing_has_only_its_own_rules() -> None:
@@ -101,7 +102,7 @@ def test_a_file_extends_the_defaults_by_default_and_its_rules_come_first() -> No
 @pytest.mark.parametrize("own", [None, RulesFile("own.yaml", "extends: defaults")])
 def test_rules_of_packaged_files_follow_in_the_order_of_the_files(own: RulesFile | None) -> None:
     packaged = [RulesFile(f"{name}.yaml", rule(more=f"name: {name}")) for name in ("first", "second")]
-    assert [one.name for one in read_rules(own, packaged).by_kind["closed"]] == ["first", "second"]
+    assert [one.name for one in read_rules(own, packaged, PROVIDERS).by_kind["closed"]] == ["first", "second"]
 
 
 def test_a_rule_without_a_name_is_named_after_its_conditions() -> None:
@@ -208,7 +209,7 @@ def test_the_key_trust_comments_names_the_providers_whose_commands_are_accepted(
 def test_the_digest_depends_only_on_the_rules_files() -> None:
     assert read(EXAMPLE).digest == read(EXAMPLE).digest
     assert len({read(EXAMPLE).digest, read("").digest, read("extends: none").digest}) == 3
-    assert read_rules(None, DEFAULTS).digest != read_rules(None, DEFAULTS[:1]).digest
+    assert read_rules(None, DEFAULTS, PROVIDERS).digest != read_rules(None, DEFAULTS[:1], PROVIDERS).digest
 
 
 def test_the_example_of_the_manual_marks_a_bet() -> None:
@@ -371,16 +372,15 @@ def test_an_error_does_not_show_internal_names_of_the_code(text: str) -> None:
 
 
 @pytest.mark.parametrize("provider", ["githib", "[github, githib]"])
-def test_an_unknown_provider_is_refused_if_the_reader_has_a_list_of_providers(provider: str) -> None:
+def test_an_unknown_provider_is_refused(provider: str) -> None:
     own = RulesFile("own.yaml", "extends: none\n" + rule(f"{{provider: {provider}, kind: closed}}"))
     with pytest.raises(InvalidRules, match=r"^own\.yaml:3: .*provider.*: expected one of github, jira, got 'githib'$"):
-        read_rules(own, DEFAULTS, ["jira", "github"])
-    assert read_rules(own, DEFAULTS).by_kind["closed"]
+        read_rules(own, DEFAULTS, {name: PROVIDERS[name] for name in ("jira", "github")})
 
 
 def test_a_provider_may_be_named_in_any_case() -> None:
     own = RulesFile("own.yaml", "extends: none\n" + rule("{provider: GitHub, kind: closed}"))
-    assert read_rules(own, DEFAULTS, ["github"]).by_kind["closed"]
+    assert read_rules(own, DEFAULTS, PROVIDERS).by_kind["closed"]
 
 
 def test_an_error_lists_all_mistakes_of_a_file() -> None:
@@ -390,7 +390,7 @@ def test_an_error_lists_all_mistakes_of_a_file() -> None:
 def test_the_error_for_a_packaged_rules_file_names_the_packaged_file() -> None:
     packaged = [RulesFile("defaults.yaml", ""), RulesFile("jira.yaml", "colour: red")]
     with pytest.raises(InvalidRules, match=r"^jira\.yaml:1: colour: "):
-        read_rules(RulesFile("own.yaml", "extends: defaults"), packaged)
+        read_rules(RulesFile("own.yaml", "extends: defaults"), packaged, PROVIDERS)
 
 
 @pytest.mark.parametrize("nested", ["[", "{", "- ", "? ", "[" * 1000 + "]" * 1000 + "\n# "])
@@ -427,7 +427,7 @@ resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
 from service.rules.document import RulesFile, InvalidRules
 from service.rules.reader import read_rules
 try:
-    read_rules(RulesFile("bomb.yaml", sys.stdin.read()), [])
+    read_rules(RulesFile("bomb.yaml", sys.stdin.read()), [], {})
 except InvalidRules as error:
     print(error)
 """

@@ -4,11 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.lifecycle.references import Ref, parse_reference
+from service.lifecycle.references import Ref
+from service.providers import REFERENCES
+from service.providers.jira.references import REFERENCES as JIRA
 from service.rules.references import KeyFinder
 
-ANY = KeyFinder.of([])
-NAMED = KeyFinder.of(["ML", "ops"])
+GRAMMARS = {"jira": JIRA}
+ANY = KeyFinder.of([], GRAMMARS)
+NAMED = KeyFinder.of(["ML", "ops"], GRAMMARS)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +90,7 @@ def test_a_key_of_a_project_that_is_not_listed_is_not_found(text: str) -> None:
 
 
 def test_the_name_of_a_listed_project_is_not_read_as_a_pattern() -> None:
-    assert KeyFinder.of(["M.", "(", "*"]).find("ML-12 M.-1") == {Ref("jira:M.-1")}
+    assert KeyFinder.of(["M.", "(", "*"], GRAMMARS).find("ML-12 M.-1") == {Ref("jira:M.-1")}
 
 
 TEXTS = st.text() | st.text(alphabet="ML-012 /_xé٤\n", max_size=40)
@@ -96,7 +99,7 @@ TEXTS = st.text() | st.text(alphabet="ML-012 /_xé٤\n", max_size=40)
 @given(TEXTS)
 def test_the_key_of_every_found_reference_is_in_the_text(text: str) -> None:
     for found in ANY.find(text) | NAMED.find(text):
-        assert parse_reference(found) == found
+        assert REFERENCES.parse(found) == found
         assert found.removeprefix("jira:") in text.upper()
 
 
