@@ -134,7 +134,7 @@ _REPEATED = Section(
             PanelSpec(
                 "Repeated experiments, over time",
                 "The number of ideas proposed, and how often an idea started again after an earlier experiment with "
-                "the idea was concluded or forgotten. Each point covers the window that ends at that time.",
+                "the same idea was concluded or forgotten. Each point covers the window that ends at that time.",
                 width=18,
                 fixed_id=98664,
             ),

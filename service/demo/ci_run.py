@@ -1,4 +1,4 @@
-"""A run of continuous integration, the same for every tool."""
+"""A run of continuous integration, in a form that does not depend on the tool."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,7 +10,7 @@ class Run:
 
     Attributes:
         project: the repository, with its owner.
-        number: the number that the tool gave the run.
+        number: the number that the tool gave to the run.
         conclusion: the tool's word for the result; if empty, the tool's usual word for success or failure.
     """
 
@@ -25,5 +25,5 @@ class Run:
     conclusion: str = ""
 
     def result(self, success: str, failure: str) -> str:
-        """The result in the words of a tool."""
+        """The result of the run, in the words of a tool."""
         return self.conclusion or (success if self.succeeded else failure)

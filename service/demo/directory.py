@@ -13,7 +13,7 @@ _NOTICE = "loopgauge demo made this directory, and empties it at each start.\n"
 
 
 class DirectoryRefused(Exception):
-    """A directory is not the demo's, or another demo uses it; the message says which."""
+    """The directory is not the demo's, or another demo uses the directory; the message gives the reason."""
 
 
 @contextmanager
@@ -24,7 +24,8 @@ def fresh_directory(directory: Path, release: Callable[[Path], None]) -> Iterato
         release: a callback that ends processes that a killed demo left running in the directory.
 
     Raises:
-        DirectoryRefused: the directory is not empty and has no marker, or a demo runs in it; nothing was changed.
+        DirectoryRefused: the directory is not empty and has no marker, or another demo uses the directory. Nothing was
+            changed.
         OSError: the directory cannot be written.
     """
     _claim(directory)
@@ -32,21 +33,23 @@ def fresh_directory(directory: Path, release: Callable[[Path], None]) -> Iterato
         try:
             fcntl.flock(marker, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise DirectoryRefused(f"a demo runs in {directory} already; choose another with --data-dir") from None
+            raise DirectoryRefused(
+                f"a demo already runs in {directory}; choose another directory with --data-dir"
+            ) from None
         release(directory)
         _empty(directory)
         yield directory
 
 
 def _claim(directory: Path) -> None:
-    """Make the directory and its marker, if they are missing."""
+    """Make the directory and its marker, if they do not exist. Refuse a directory that is not the demo's."""
     directory.mkdir(parents=True, exist_ok=True)
     marker = directory / MARKER
     if marker.is_file():
         return
     if any(directory.iterdir()):
         raise DirectoryRefused(
-            f"{directory} holds something that is not the demo's; choose an empty one with --data-dir"
+            f"{directory} contains files that are not the demo's; choose an empty directory with --data-dir"
         )
     marker.write_text(_NOTICE, "utf-8")
 

@@ -13,12 +13,12 @@ _TERMINAL = 80
 
 
 def guide(url: str, prometheus: str | None, own_settings: Mapping[str, str], command: str) -> str:
-    """Tell the visitor where to look and what to notice.
+    """Return the text that tells the visitor where to look and what to notice.
 
     Args:
         url: the URL of the service.
         prometheus: the URL of a Prometheus server that has loaded the past and scrapes the service, or None.
-        own_settings: the environment variables for commands on the demo's database.
+        own_settings: the environment variables that let commands use the demo's database.
         command: the command that started `loopgauge`.
     """
     commands = _commands(own_settings, command)
@@ -37,7 +37,7 @@ def _where(url: str) -> list[str]:
 
 
 def _graphs(prometheus: str) -> list[str]:
-    lines = ["The past in Prometheus, which stops with the demo"]
+    lines = ["The past in Prometheus, which stops when the demo stops"]
     for title, expression in _PAST:
         query = {"g0.expr": expression, "g0.tab": "0", "g0.range_input": "26w"}
         link = urlencode({**query, "g0.step_input": "86400"}, safe="()")
@@ -45,7 +45,7 @@ def _graphs(prometheus: str) -> list[str]:
     return [
         *lines,
         f"  {prometheus}/alerts   the alerts; most fire only after an hour",
-        "For Grafana, before you start it as the README describes",
+        "Before you start Grafana as the README describes",
         f"  export PROMETHEUS_URL={prometheus}",
     ]
 
@@ -58,13 +58,13 @@ def _own_prometheus(command: str) -> list[str]:
         "To start Prometheus on this directory, with a retention above its default of 15 days",
         "  prometheus --config.file=dashboards/prometheus.yml --storage.tsdb.path=DIRECTORY \\",
         "    --storage.tsdb.retention.time=1y",
-        "For Grafana: dashboards/json, and dashboards/provisioning to load them",
+        "For Grafana: the dashboards in dashboards/json, and the files in dashboards/provisioning that load them",
     ]
 
 
 def _commands(own_settings: Mapping[str, str], command: str) -> list[str]:
     return [
-        "In another terminal, with the demo's database and thresholds",
+        "Commands for another terminal, which use the demo's database and thresholds",
         f"  export {' '.join(f'{name}={shlex.quote(value)}' for name, value in own_settings.items())}",
         f"  {command} explain '{_EXAMPLE}'",
         f"  {command} deliveries list --verdict ignored",
@@ -89,9 +89,9 @@ def _describe(name: str, notice: str, metric: str) -> list[str]:
 _EXAMPLE = f"github:{TEAMS[0].project}#100"
 # The past has one sample a day, and Prometheus looks back only five minutes by default.
 _PAST = (
-    ("platform forgets more and more", "last_over_time(loopgauge_experiments_forgotten[1d])"),
+    ("platform forgets more and more experiments", "last_over_time(loopgauge_experiments_forgotten[1d])"),
     (
-        "frontier fails intelligently: the share of its answers",
+        "frontier: the share of intelligent failures among its answers",
         'last_over_time(loopgauge_failure_category_ratio{category="intelligent",window="90d"}[1d])',
     ),
     (

@@ -8,10 +8,10 @@ from typing import Literal
 Tracker = Literal["github", "jira", "gitlab"]
 Runner = Literal["github", "circleci", "gitlab", "buildkite", "jenkins"]
 Ending = Literal["worked", "failed", "inconclusive", "undeclared", "abandoned", "duplicate", "forgotten"]
-"""The end of an experiment: an outcome, its closing as a duplicate, or no end at all (*forgotten*)."""
+"""The end of an experiment: an outcome, *duplicate* (closed as one), or *forgotten* (it never ends)."""
 
 SOURCES: Sequence[str] = ("github", "jira", "gitlab", "circleci", "buildkite", "jenkins")
-"""The sources; each has the name of its provider."""
+"""The sources. Each source has the name of its provider."""
 SILENT_SINCE = timedelta(weeks=5)
 """The time between the last delivery of the silent source and the start of the demo."""
 SILENT = "jenkins"
@@ -23,21 +23,21 @@ class Team:
     """A team, its tools, and its habits.
 
     Attributes:
-        notice: the character that the team's metrics show, in words.
+        notice: a description of the character that the team's metrics show.
         metric: the metric that shows this character best, without the prefix `loopgauge_`.
         project: the repository, with its owner.
-        key: the key of its Jira project, if its tracker is Jira.
+        key: the key of the team's Jira project, if the team's tracker is Jira.
         every: the time between two ideas.
-        verbs, things: the parts of its experiments' titles.
+        verbs, things: the two parts of the titles of the team's experiments.
         bold: the share of bold experiments.
         picked_up, bold_picked_up: the median wait before start, for safe and for bold experiments.
         answered: the median time from idea to answer.
-        spread: the standard deviation of the logarithm of these durations.
+        spread: the standard deviation of the logarithms of the team's durations.
         endings: the weight of each ending in the random draw.
         categories: the weight of each failure category in the random draw; an empty name means unclassified.
         given_up: the median time until the team abandons an experiment.
-        shares: the fraction of its answers that the team shares.
-        slow_every: if n, every n-th experiment is hard and takes `slow_answer`; if 0, none is.
+        shares: the fraction of the answers that the team shares.
+        slow_every: if n > 0, every n-th experiment is hard and takes about `slow_answer`; if 0, none is hard.
         titles: the number of ideas after which titles repeat; 0 if they never repeat.
         goes_on: whether the team has new ideas while the demo is live.
     """

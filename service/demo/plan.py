@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from random import Random  # noqa: TID251 - only the type: the caller passes the dice
+from random import Random  # noqa: TID251 - only for the type hint
 from typing import TypeVar
 
 from service.demo.organisation import Ending, Team
@@ -19,15 +19,15 @@ _RED = 0.35
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """One experiment of a team. All times are measured from its idea.
+    """The course of one experiment. All times are measured from the experiment's idea.
 
     Attributes:
-        number: its number among the team's experiments.
-        started: when it starts, if ever.
-        runs: when each run of continuous integration finishes, and whether it succeeds.
-        ended: when it is concluded, if ever.
-        category: the category of a failure; empty for an unclassified one.
-        first_ended: when it is first concluded, if it is reopened later.
+        number: the experiment's number among the team's experiments.
+        started: the time of the start, or None if the experiment never starts.
+        runs: for each run of continuous integration, the time when the run finishes, and whether it succeeds.
+        ended: the time of the last conclusion, or None if the experiment is never concluded.
+        category: the category of the failure; empty if the failure is unclassified or the experiment does not fail.
+        first_ended: the time of the first conclusion, if the experiment is reopened later; otherwise None.
     """
 
     number: int
@@ -51,7 +51,7 @@ def draw(team: Team, number: int, dice: Random) -> Plan:
     else:
         taken = _duration(team.given_up if ending == "abandoned" else team.answered, team.spread, dice)
     picked_up = _duration(team.bold_picked_up if bold else team.picked_up, team.spread, dice)
-    # An experiment with a quick answer starts early.
+    # Start in the first third of the time to the answer, even if the answer comes quickly.
     started = min(picked_up, taken / 3)
     ships = ending == "worked"
     answered = ending not in ("abandoned", "duplicate", "forgotten")
@@ -82,7 +82,7 @@ def title(team: Team, number: int) -> str:
 
 
 def _runs(started: timedelta, taken: timedelta, dice: Random) -> tuple[tuple[timedelta, bool], ...]:
-    """One or two runs between start and answer; about one in three fails."""
+    """One or two runs between start and answer. About one run in three fails."""
     places = sorted(dice.uniform(0.1, _LATEST_SHARE) for _ in range(dice.randint(1, 2)))
     return tuple((started + (taken - started) * place, dice.random() >= _RED) for place in places)
 

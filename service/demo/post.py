@@ -15,10 +15,10 @@ ACCOUNT = "octo-dev"
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """A delivery, and the time at which its tool sends it.
+    """A delivery, and the time at which a tool sends the delivery.
 
     Attributes:
-        at: when it is sent, in simulated time.
+        at: the simulated time at which the delivery is sent.
         source: the name of the source, which is the name of its provider.
         named: the headers that name the event and the delivery.
         forged: whether the post is signed with a wrong secret.
@@ -53,5 +53,5 @@ def zulu(when: datetime) -> str:
 
 
 def zulu_or_none(when: datetime | None) -> str | None:
-    """A time as most tools write it, or None if there is none."""
+    """A time as most tools write it, or None if `when` is None."""
     return zulu(when) if when else None

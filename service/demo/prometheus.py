@@ -18,8 +18,8 @@ _ATTEMPTS = 3
 _PATIENCE_SECONDS = 30.0
 _LOOK_SECONDS = 0.1
 _OK = 200
-# The shell kills the command when standard input closes, which happens however the demo ends. Only the command keeps
-# standard output open, so that its closing shows that the command has ended.
+# The shell kills the command when standard input closes, which happens however the demo ends. The shell closes its own
+# standard output and the command keeps it open, so the pipe closes when the command ends.
 _END_WITH_US = '"$@" & exec >&-; read -r _; kill -KILL $!; wait'
 
 
@@ -29,10 +29,10 @@ class PrometheusUnavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Prometheus:
-    """The installed Prometheus, with a directory for the demo.
+    """The installed Prometheus, and the directory in which the demo runs it.
 
     Attributes:
-        directory: the directory for its configuration and data.
+        directory: the directory for the configuration and the data of Prometheus.
         target: the host and port to scrape.
         rules: the directory of the recording and alerting rules, or None.
     """
@@ -54,7 +54,7 @@ class Prometheus:
         """
         if missing := [name for name in ("promtool", "prometheus") if shutil.which(name) is None]:
             raise PrometheusUnavailable(
-                f"{' and '.join(missing)} not on the PATH; Debian and Ubuntu: apt install prometheus"
+                f"{' and '.join(missing)} not on the PATH; on Debian and Ubuntu, run apt install prometheus"
             )
         self.directory.mkdir()
         scraped = {"job_name": "loopgauge", "static_configs": [{"targets": [self.target]}]}
@@ -78,13 +78,13 @@ class Prometheus:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[str]:
-        """Run Prometheus until the context ends, on its usual port if that is free, and yield its URL.
+        """Run Prometheus until the context ends, and yield its URL. If its usual port is taken, use another port.
 
         Raises:
             PrometheusUnavailable: Prometheus does not start.
         """
         for attempt in range(_ATTEMPTS):
-            # Another process may take the free port first; then try another port.
+            # If another process takes the free port first, try another port.
             port = _free_port(_USUAL_PORT if attempt == 0 else 0)
             process = await self._start(port)
             try:
@@ -112,7 +112,7 @@ class Prometheus:
             "prometheus",
             f"--config.file={self._configuration}",
             f"--storage.tsdb.path={self._data}",
-            # The default is 15 days.
+            # The default retention of 15 days is too short for the demo's past.
             "--storage.tsdb.retention.time=3y",
             f"--web.listen-address={_HOST}:{port}",
             "--log.level=warn",
@@ -123,7 +123,7 @@ class Prometheus:
             )
 
     async def _is_ready(self, process: Process, port: int) -> bool:
-        """Whether Prometheus answers in time. Its data directory shows that it is not another server on the port."""
+        """Whether this Prometheus answers in time. Compare data directories: another server may use the port."""
         assert process.stdout is not None  # noqa: S101 - it was started with a pipe
         ended = asyncio.create_task(process.stdout.read())
         try:
@@ -141,7 +141,7 @@ class Prometheus:
 
 
 async def run(command: Sequence[str], environment: Mapping[str, str] | None = None, cwd: Path | None = None) -> None:
-    """Run a command to its end, and kill it on cancellation.
+    """Run a command to its end. If the task is cancelled, kill the command.
 
     Raises:
         PrometheusUnavailable: the command fails.
@@ -162,7 +162,7 @@ async def run(command: Sequence[str], environment: Mapping[str, str] | None = No
 
 
 async def _data_at(port: int) -> str:
-    """The data directory of the Prometheus server on a port, or an empty text if the answer is an error."""
+    """The data directory of the Prometheus server on a port, or an empty text if the server answers with an error."""
     async with connected(_HOST, port) as connection:
         answer = await connection.ask("GET", "/api/v1/status/flags", {})
     return str(json.loads(answer.body)["data"]["storage.tsdb.path"]) if answer.status == _OK else ""

@@ -46,7 +46,7 @@ class Connection:
         """Send a request and wait for its answer.
 
         Raises:
-            UnexpectedAnswer: the connection ends before the answer.
+            UnexpectedAnswer: the connection ends, or the time is over, before the answer is complete.
         """
         lines = {"host": self._host, **headers, "content-length": str(len(body))}
         head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
@@ -107,24 +107,26 @@ async def deliver(connection: Connection, post: Post, secrets: Mapping[str, str]
     """Deliver a post, without a retry.
 
     Raises:
-        UnexpectedAnswer: the answer is not the expected one.
+        UnexpectedAnswer: the answer does not have the expected status.
     """
     answer = await connection.ask("POST", f"/webhooks/{post.source}", signed(post, secrets), post.body)
     if answer.status == _REFUSED and post.forged:
         return "refused"
     if answer.status != _ACCEPTED or post.forged:
         text = answer.body.decode(errors="replace")
-        raise UnexpectedAnswer(f"a delivery to /webhooks/{post.source} was answered {answer.status}: {text}")
+        raise UnexpectedAnswer(
+            f"a delivery to /webhooks/{post.source} was answered with status {answer.status}: {text}"
+        )
     return "duplicate" if json.loads(answer.body)["status"] == "duplicate" else "stored"
 
 
 async def deliver_all(
     host: str, port: int, posts: Iterable[Post], secrets: Mapping[str, str], done: Callable[[Result], None]
 ) -> None:
-    """Deliver posts over a dozen connections. As in reality, some arrive out of order.
+    """Deliver posts over a dozen connections. As in reality, some posts arrive out of order.
 
     Args:
-        done: a callback that gets each result.
+        done: a callback that gets the result of each post.
 
     Raises:
         UnexpectedAnswer: the service gave an unexpected answer; the remaining posts are not sent.

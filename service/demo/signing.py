@@ -14,14 +14,14 @@ PROOFS: Mapping[str, Callable[[str, bytes], tuple[str, str]]] = {
     "buildkite": lambda secret, _: ("x-buildkite-token", secret),
     "jenkins": lambda secret, _: ("authorization", "Basic " + base64.b64encode(f"demo:{secret}".encode()).decode()),
 }
-"""By source, a function of a secret and a body. It returns the name and value of the header that proves the sender."""
+"""For each source, a function of the secret and the body that returns the name and value of the proving header."""
 
 
 def signed(post: Post, secrets: Mapping[str, str]) -> dict[str, str]:
     """The headers of a post, with its signature.
 
     Args:
-        secrets: the secrets, by source.
+        secrets: the secret of each source.
     """
     secret = secrets[post.source][::-1] if post.forged else secrets[post.source]
     name, proof = PROOFS[post.source](secret, post.body)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import count
-from random import Random  # noqa: TID251 - only the type: the caller passes the dice
+from random import Random  # noqa: TID251 - only for the type hint
 
 from service.demo.organisation import SILENT, SILENT_SINCE, TEAMS, Team
 from service.demo.plan import Plan, draw
@@ -24,7 +24,7 @@ _SECONDS_IN_AN_HOUR = 3600
 
 
 def history(start: datetime, span: timedelta, dice: Random) -> Iterator[Post]:
-    """The deliveries in the span before the start, in order of time.
+    """The deliveries in the span of time before the demo starts, in order of time.
 
     Args:
         start: when the demo starts, UTC, in whole seconds.
@@ -37,13 +37,13 @@ def history(start: datetime, span: timedelta, dice: Random) -> Iterator[Post]:
 
 
 def live(start: datetime, span: timedelta, pace: float, dice: Random) -> Iterator[Post]:
-    """The deliveries from the start on, without end, each with the time at which to send it.
+    """An endless sequence of the deliveries after the demo starts, each with the time at which to send it.
 
-    A new experiment is sent at the given pace, but its times are earlier: it ends when its last delivery is sent. Its
-    stages thus keep their length, and none of its times is in the future.
+    The deliveries of a new experiment are sent at the given pace. The times in their payloads are earlier, so that the
+    stages keep their lengths and no time is in the future. Only the last delivery is sent at the time in its payload.
 
     Args:
-        span: the length of the history. The numbers of new ideas follow those of the ideas in it.
+        span: the length of the history. The first new idea has the number after the last idea of the history.
         pace: the hours of simulated time that pass in a second; not slower than real time.
     """
     speed = pace * _SECONDS_IN_AN_HOUR
@@ -93,7 +93,7 @@ def _with_retries(posts: Sequence[Post], start: datetime) -> Iterator[Post]:
 
 
 def _ideas(team: Team, start: datetime, span: timedelta, speed: float) -> Iterator[tuple[datetime, str, int]]:
-    """For each new idea of a team, its time, the team's name, and its number."""
+    """For each new idea of a team: the idea's time, the team's name, and the idea's number."""
     first = ideas_in(team, span)
     for place in count():
         yield start + team.every * (place + 1 - _LAST_IDEA) / speed, team.name, first + place

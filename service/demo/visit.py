@@ -1,10 +1,10 @@
-"""The visit: post the past, wait until it is in the metrics, and go on with live deliveries."""
+"""The visit: post the past, wait until the metrics include the past, and go on with live deliveries."""
 
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from random import Random  # noqa: TID251 - only the type: the caller passes the dice
+from random import Random  # noqa: TID251 - only for the type hint
 
 from service.demo.post import Post
 from service.demo.sending import Result, UnexpectedAnswer, connected, deliver, deliver_all
@@ -20,11 +20,11 @@ _TAKEN_AT = "loopgauge_snapshot_timestamp_seconds"
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """The service to post to.
+    """The service to which the demo posts.
 
     Attributes:
-        secrets: the secrets, by source.
-        clock: returns the current time, UTC.
+        secrets: the secret of each source.
+        clock: a function that returns the current time, UTC.
     """
 
     host: str
@@ -39,8 +39,8 @@ async def post_history(
     """Post the past as fast as the service accepts it, and wait until all of it is in the metrics.
 
     Args:
-        progress: a callback that gets the number of finished steps and their total. A delivery takes two steps: it is
-            posted, and then processed.
+        progress: a callback that gets the number of finished steps and their total. Each delivery takes two
+            steps: the demo posts the delivery, and the service processes it.
 
     Returns:
         The number of stored, duplicate and refused deliveries.
@@ -61,14 +61,14 @@ async def post_history(
 
 
 async def post_live(service: Service, start: datetime, span: timedelta, pace: float, dice: Random) -> None:
-    """Post live deliveries, each when it is due. This never ends.
+    """Post each live delivery when it is due. This function never returns.
 
     Raises:
         UnexpectedAnswer: the service gave an unexpected answer.
     """
     for post in live(start, span, pace, dice):
         await asyncio.sleep(max(0.0, (post.at - service.clock()).total_seconds()))
-        # The service closes idle connections, so each delivery has its own.
+        # The service closes idle connections, so open a connection for each delivery.
         async with connected(service.host, service.port) as connection:
             await deliver(connection, post, service.secrets)
 
@@ -101,7 +101,7 @@ async def _metrics(service: Service) -> dict[str, float]:
     async with connected(service.host, service.port) as connection:
         answer = await connection.ask("GET", "/metrics", {})
     if answer.status != _OK:
-        raise UnexpectedAnswer(f"/metrics was answered {answer.status}")
+        raise UnexpectedAnswer(f"/metrics was answered with status {answer.status}")
     sums: dict[str, float] = {}
     for line in answer.body.decode().splitlines():
         if not line.startswith("#"):

@@ -7,7 +7,7 @@ from service.demo.post import Post, written, zulu
 
 
 def build(run: Run) -> list[Post]:
-    """The posts of a build: running, and finished."""
+    """The posts of a build: one when the build is running, and one when it has finished."""
     began = run.ended_at - run.took
     organisation, _, name = run.project.partition("/")
     page = f"https://buildkite.com/{organisation}/{name}"

@@ -8,7 +8,7 @@ from service.demo.post import Post, written, zulu
 
 
 def workflow(run: Run) -> list[Post]:
-    """The posts of a finished workflow: its job, and the workflow itself."""
+    """The posts of a finished workflow: one about its job, and one about the workflow itself."""
     status = run.result("success", "failed")
     began, ended = zulu(run.ended_at - run.took), zulu(run.ended_at)
     address = f"https://app.circleci.com/pipelines/github/{run.project}/{run.number}"

@@ -29,11 +29,11 @@ class Issue:
     reason: str | None = None
 
     def event(self, action: str, at: datetime, **more: Any) -> Post:
-        """The delivery of an action, with the state after it."""
+        """The delivery for an action on the issue, with the issue's state after the action."""
         return _delivered("issues", at, self.repository, {"action": action, "issue": self._state(at), **more})
 
     def comment(self, text: str, at: datetime, association: str = "MEMBER") -> Post:
-        """A comment on the issue."""
+        """The delivery for a comment on the issue."""
         number = number_of(self.repository, self.number, text, zulu(at))
         comment = {
             "id": number,
@@ -84,7 +84,7 @@ class PullRequest:
     fork: str = ""
 
     def event(self, action: str, at: datetime, **more: Any) -> Post:
-        """The delivery of an action, with the state after it."""
+        """The delivery for an action on the pull request, with its state after the action."""
         payload = {"action": action, "number": self.number, "pull_request": self._state(at), **more}
         return _delivered("pull_request", at, self.repository, payload)
 
@@ -113,13 +113,13 @@ class PullRequest:
 
 
 def label(name: str) -> dict[str, Any]:
-    """A label in GitHub's payloads."""
+    """A label as GitHub's payloads contain it."""
     colour = _COLOURS.get(name.partition(":")[0], "ededed")
     return {"id": number_of("label", name), "name": name, "color": colour, "default": False, "description": None}
 
 
 def push(repository: str, branch: str, head: str, message: str, at: datetime, *, created: bool = False) -> Post:
-    """A push of one commit."""
+    """The delivery for a push of one commit."""
     pushed = {
         "id": head,
         "message": message,
@@ -145,7 +145,7 @@ def push(repository: str, branch: str, head: str, message: str, at: datetime, *,
 
 
 def workflow_run(run: Run) -> list[Post]:
-    """The posts of a workflow run: requested, and completed."""
+    """The posts of a workflow run: one when the run is requested, and one when it has completed."""
     began = run.ended_at - run.took
     common = {
         "id": run.number,
@@ -171,7 +171,7 @@ def workflow_run(run: Run) -> list[Post]:
 
 
 def deployment_status(repository: str, sha: str, environment: str, at: datetime) -> Post:
-    """A successful deployment of a commit."""
+    """The delivery for a successful deployment of a commit."""
     number = number_of(repository, sha, environment)
     deployment = {
         "id": number,
@@ -187,13 +187,13 @@ def deployment_status(repository: str, sha: str, environment: str, at: datetime)
 
 
 def ping(at: datetime) -> Post:
-    """The first delivery of a new webhook."""
+    """The first delivery that GitHub sends for a new webhook."""
     hook = {"type": "Organization", "id": 42, "active": True, "events": ["*"]}
     return _post("ping", at, {"zen": "Design for failure.", "hook_id": 42, "hook": hook})
 
 
 def star(repository: str, at: datetime) -> Post:
-    """A star for a repository, which is ignored."""
+    """A delivery about a star for a repository, which loopgauge ignores."""
     return _delivered("star", at, repository, {"action": "created", "starred_at": zulu(at)})
 
 
@@ -203,7 +203,7 @@ def _delivered(event: str, at: datetime, repository: str, payload: Mapping[str, 
 
 
 def _post(event: str, at: datetime, payload: Mapping[str, Any]) -> Post:
-    # GitHub's id of the delivery, which is the same for a redelivery.
+    # GitHub's id of the delivery. A redelivery has the same id.
     delivery = str(uuid5(NAMESPACE_URL, f"{event} {zulu(at)} {payload}"))
     return written("github", at, payload, x_github_event=event, x_github_delivery=delivery, x_github_hook_id="42")
 

@@ -25,7 +25,7 @@ class Issue:
     moved_to: int | None = None
 
     def event(self, action: str, at: datetime, **changes: Any) -> Post:
-        """The delivery of an action, with the state after it."""
+        """The delivery for an action on the issue, with the issue's state after the action."""
         attributes = {**self._attributes(at), "action": action}
         payload = {"object_attributes": attributes, "labels": _labels(self.labels), "changes": changes}
         return _post("Issue Hook", "issue", at, self.project, payload)
@@ -34,13 +34,13 @@ class Issue:
         return self.event("update", at, assignees={"previous": [], "current": [_USER]})
 
     def labelled(self, labels: Sequence[str], at: datetime) -> Post:
-        """Add labels, and return the delivery."""
+        """Add labels to the issue, and return the delivery for this change."""
         before = _labels(self.labels)
         self.labels.extend(labels)
         return self.event("update", at, labels={"previous": before, "current": _labels(self.labels)})
 
     def note(self, text: str, at: datetime) -> Post:
-        """A comment on the issue."""
+        """The delivery for a comment on the issue."""
         number = number_of(self.project, self.number, text, zulu(at))
         attributes = {
             "id": number,
@@ -86,7 +86,7 @@ class MergeRequest:
     labels: Sequence[str] = ()
 
     def event(self, action: str, at: datetime, **changes: Any) -> Post:
-        """The delivery of an action, with the state after it."""
+        """The delivery for an action on the merge request, with its state after the action."""
         attributes = {
             "id": number_of(self.project, "merge request", self.number),
             "iid": self.number,
@@ -109,7 +109,7 @@ class MergeRequest:
 
 
 def pipeline(run: Run) -> list[Post]:
-    """The posts of a pipeline: running, and finished."""
+    """The posts of a pipeline: one when the pipeline is running, and one when it has finished."""
     began = run.ended_at - run.took
     common = {
         "id": run.number,
@@ -134,7 +134,7 @@ def pipeline(run: Run) -> list[Post]:
 
 
 def deployment(project: str, sha: str, environment: str, at: datetime) -> Post:
-    """A successful deployment of a commit."""
+    """The delivery for a successful deployment of a commit."""
     payload = {
         "status": "success",
         "status_changed_at": at.strftime("%Y-%m-%d %H:%M:%S +0000"),
@@ -148,7 +148,7 @@ def deployment(project: str, sha: str, environment: str, at: datetime) -> Post:
 
 
 def push(project: str, branch: str, head: str, message: str, at: datetime) -> Post:
-    """A push of one commit."""
+    """The delivery for a push of one commit."""
     payload = {
         "event_name": "push",
         "ref": f"refs/heads/{branch}",
@@ -162,7 +162,7 @@ def push(project: str, branch: str, head: str, message: str, at: datetime) -> Po
 
 
 def wiki_page(project: str, title: str, at: datetime) -> Post:
-    """A new wiki page, which is ignored."""
+    """A delivery about a new wiki page, which loopgauge ignores."""
     attributes = {"title": title, "format": "markdown", "action": "create", "message": f"Create {title} {zulu(at)}"}
     return _post("Wiki Page Hook", "wiki_page", at, project, {"object_attributes": attributes})
 

@@ -7,7 +7,7 @@ from service.demo.post import Post, written
 
 
 def build(run: Run) -> list[Post]:
-    """The posts of a build: started, and completed."""
+    """The posts of a build: one when the build has started, and one when it has completed."""
     status = run.result("SUCCESS", "FAILURE")
     return [_phase(run, "STARTED", None, run.ended_at - run.took), _phase(run, "COMPLETED", status, run.ended_at)]
 

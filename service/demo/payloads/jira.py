@@ -35,7 +35,7 @@ class Ticket:
         return self.event("jira:issue_created", "issue_created", self.created_at)
 
     def labelled(self, labels: Sequence[str], at: datetime) -> Post:
-        """Add labels, and return the delivery."""
+        """Add labels to the ticket, and return the delivery for this change."""
         before = " ".join(self.labels)
         self.labels.extend(labels)
         return self._updated(at, [_change("labels", "", before, "", " ".join(self.labels))])
@@ -44,7 +44,7 @@ class Ticket:
         return self._updated(at, [_change("assignee", "", "", _USER["accountId"], ACCOUNT)], "issue_assigned")
 
     def moved(self, to: Status, at: datetime, resolution: str | None = None) -> Post:
-        """Change the status and the resolution, and return the delivery."""
+        """Change the status and the resolution, and return the delivery for this change."""
         changes = [_change("status", self.status[0], self.status[1], to[0], to[1])]
         if resolution != self.resolution:
             changes.append(_change("resolution", "", self.resolution or "", "10000", resolution or ""))
@@ -53,7 +53,7 @@ class Ticket:
         return self._updated(at, changes, "issue_generic")
 
     def commented(self, text: str, at: datetime) -> Post:
-        """The delivery of a comment, which contains few of the ticket's fields."""
+        """The delivery for a comment. It contains few of the ticket's fields."""
         number = number_of(self.key, text, _stamp(at))
         comment = {
             "self": f"{_SITE}/issue/{number_of(self.key)}/comment/{number}",
@@ -99,7 +99,7 @@ class Ticket:
 
 
 def sprint_started(name: str, at: datetime) -> Post:
-    """The start of a sprint, which is ignored."""
+    """A delivery about the start of a sprint, which loopgauge ignores."""
     sprint = {"id": number_of(name), "name": name, "state": "active", "startDate": _stamp(at)}
     return _post(at, {"webhookEvent": "sprint_started", "sprint": sprint})
 
@@ -111,7 +111,7 @@ def _change(field: str, old: str, old_text: str, new: object, new_text: str) -> 
 
 def _post(at: datetime, event: Mapping[str, Any]) -> Post:
     payload = {"timestamp": int(at.timestamp() * 1000), **event}
-    # Jira's id of the delivery, which is the same for a retry.
+    # Jira's id of the delivery. A retry has the same id.
     identifier = sha_of("jira", payload)
     return written("jira", at, payload, x_atlassian_webhook_identifier=identifier)
 

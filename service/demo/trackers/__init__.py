@@ -12,10 +12,10 @@ from service.demo.trackers.steps import Steps
 
 
 class Begin(Protocol):
-    """Begins an experiment in a tracker."""
+    """A function that begins an experiment in a tracker."""
 
     def __call__(self, team: Team, plan: Plan) -> Steps: ...
 
 
 TRACKERS: Mapping[Tracker, Begin] = {"github": GitHubExperiment, "jira": JiraExperiment, "gitlab": GitLabExperiment}
-"""Every tracker, by name."""
+"""For each tracker, the class of its experiments."""

@@ -11,12 +11,12 @@ from service.demo.trackers.steps import commit_of, marks, outcome_labels, run_of
 
 _MINUTE = timedelta(minutes=1)
 _FIRST_NUMBER = 100
-# Each experiment takes four numbers: its issue, its pull request, and two for unrelated deliveries.
+# Each experiment takes four numbers: one for its issue, one for its pull request, and two for unrelated deliveries.
 _APART = 4
 
 
 class GitHubExperiment:
-    """The steps in GitHub. Commands in comments conclude and share every second experiment."""
+    """The steps of an experiment in GitHub. Every second experiment is concluded and shared by commands in comments."""
 
     def __init__(self, team: Team, plan: Plan) -> None:
         self._team = team

@@ -14,7 +14,7 @@ _FIRST_NUMBER = 100
 
 
 class GitLabExperiment:
-    """The steps in GitLab."""
+    """The steps of an experiment in GitLab."""
 
     def __init__(self, team: Team, plan: Plan) -> None:
         self._team = team

@@ -1,4 +1,4 @@
-"""An experiment in Jira: a ticket, and a branch with its key."""
+"""An experiment in Jira: a ticket, and a branch whose name contains the ticket's key."""
 
 from datetime import datetime, timedelta
 
@@ -14,7 +14,7 @@ _FIRST_NUMBER = 100
 
 
 class JiraExperiment:
-    """The steps in Jira. The type of the ticket marks the experiment, and its component names the team."""
+    """The steps of an experiment in Jira. The ticket's type marks the experiment, and its component names the team."""
 
     def __init__(self, team: Team, plan: Plan) -> None:
         self._team = team

@@ -1,4 +1,4 @@
-"""The steps of an experiment, the same for every tracker."""
+"""The interface of an experiment's steps, which is the same for every tracker."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -19,7 +19,7 @@ RUNNERS: Mapping[Runner, Callable[[Run], list[Post]]] = {
     "buildkite": buildkite.build,
     "jenkins": jenkins.build,
 }
-"""The posts of a run, by tool."""
+"""For each tool, a function that returns the posts of a run."""
 
 
 class Steps(Protocol):
@@ -32,7 +32,7 @@ class Steps(Protocol):
     def run(self, at: datetime, *, succeeded: bool) -> list[Post]: ...
 
     def close(self, at: datetime) -> list[Post]:
-        """Close the experiment; `conclude` also declares its outcome."""
+        """Close the experiment without an outcome. `conclude` also declares the outcome."""
 
     def reopen(self, at: datetime) -> list[Post]: ...
 
@@ -61,7 +61,7 @@ def commit_of(team: Team, plan: Plan, what: object) -> str:
 
 
 def run_of(team: Team, branch: str, sha: str, message: str, at: datetime, *, succeeded: bool) -> list[Post]:
-    """The posts of the team's tool for a run on a commit."""
+    """The posts that the team's tool sends for a run on a commit."""
     run = Run(
         project=team.project,
         sha=sha,

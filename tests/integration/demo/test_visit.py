@@ -71,7 +71,7 @@ async def test_a_refused_delivery_fails_the_visit_and_ends_the_service(database_
         wrong = replace(service, secrets=dict.fromkeys(SOURCES, "another secret"))
         await post_history(wrong, week(), lambda done, total: None)
 
-    with pytest.raises(UnexpectedAnswer, match="a delivery to /webhooks/github was answered 401"):
+    with pytest.raises(UnexpectedAnswer, match="a delivery to /webhooks/github was answered with status 401"):
         await visited(database_url, tmp_path, visit)
 
 
@@ -82,7 +82,7 @@ async def test_an_accepted_forged_delivery_fails_the_visit(database_url: str, tm
         async with connected(service.host, service.port) as connection:
             await deliver(connection, honest, backwards)
 
-    with pytest.raises(UnexpectedAnswer, match="was answered 202"):
+    with pytest.raises(UnexpectedAnswer, match="was answered with status 202"):
         await visited(database_url, tmp_path, visit)
 
 

@@ -36,7 +36,7 @@ def test_the_demo_posts_a_past_prints_a_guide_and_continues_live(home: Path) -> 
         lines = lines_until(process, "Live: 20 h")
         assert re.match(r"Posted 2 weeks of 7 teams: \d+ deliveries, \d+ of them twice\.", lines[0])
         assert re.match(r"1 was refused for its signature\. The metrics were ready after \d+ s\.", lines[1])
-        missing = "promtool and prometheus not on the PATH; Debian and Ubuntu: apt install prometheus"
+        missing = "promtool and prometheus not on the PATH; on Debian and Ubuntu, run apt install prometheus"
         assert lines[2] == f"Prometheus does not run: {missing}."
         noticed = [line.split()[0] for line in lines if re.match(r"  [a-z]+ +(?!loopgauge)[a-z].*: ", line)]
         assert set(noticed) >= {team.name for team in TEAMS}
@@ -166,5 +166,8 @@ def test_a_directory_with_other_files_is_refused_in_one_line(home: Path) -> None
     with demo(home) as process:
         said, logged = process.communicate(timeout=PATIENCE_SECONDS)
     assert (process.returncode, said) == (1, "")
-    assert logged == f"loopgauge: {home} holds something that is not the demo's; choose an empty one with --data-dir\n"
+    assert (
+        logged
+        == f"loopgauge: {home} contains files that are not the demo's; choose an empty directory with --data-dir\n"
+    )
     assert {entry.name for entry in home.iterdir()} == {"thesis.txt"}

@@ -33,7 +33,7 @@ def test_the_next_start_releases_the_directory_of_the_last_demo_before_it_remove
 def test_a_directory_that_has_files_but_no_marker_is_refused_and_left_unchanged(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
     with (
-        pytest.raises(DirectoryRefused, match="holds something that is not the demo's"),
+        pytest.raises(DirectoryRefused, match="contains files that are not the demo's"),
         fresh_directory(tmp_path, _never),
     ):
         pass
@@ -54,7 +54,7 @@ def test_a_symbolic_link_is_removed_and_its_target_is_left_unchanged(tmp_path: P
 def test_two_demos_do_not_share_a_directory(tmp_path: Path) -> None:
     with fresh_directory(tmp_path, released.append) as made:
         (made / "postgres").mkdir()
-        with pytest.raises(DirectoryRefused, match="a demo runs in"), fresh_directory(tmp_path, _never):
+        with pytest.raises(DirectoryRefused, match="a demo already runs in"), fresh_directory(tmp_path, _never):
             pass
         assert (made / "postgres").is_dir()
 
