@@ -146,11 +146,11 @@ async def _work(url: str, directory: Path, deliveries: Sequence[tuple[Any, ...]]
 async def _until_led(workers: Sequence[Service]) -> None:
     """Wait until the leader has also started its child process."""
     async with asyncio.timeout(_PATIENCE_SECONDS):
-        while not any(_SNAPSHOT in worker.get("/metrics") for worker in workers):  # noqa: ASYNC110 - there is no event to wait for
+        while not any(_SNAPSHOT in worker.get("/metrics") for worker in workers):  # noqa: ASYNC110 - no event signals this
             await asyncio.sleep(_LOOK_SECONDS)
 
 
 async def _until_nothing_is_left(connection: asyncpg.Connection) -> None:
     async with asyncio.timeout(_PATIENCE_SECONDS):
-        while await connection.fetchval(_IS_LEFT):  # noqa: ASYNC110 - there is no event to wait for
+        while await connection.fetchval(_IS_LEFT):  # noqa: ASYNC110 - no event signals this state
             await asyncio.sleep(_LOOK_SECONDS)

@@ -105,7 +105,7 @@ async def _handle(url: str, running: Service, requests: Iterator[GitHubRequest])
     await asyncio.gather(*(_post(running, requests) for _ in range(_CONNECTIONS)))
     connection = await asyncpg.connect(url)
     async with asyncio.timeout(_PATIENCE_SECONDS):
-        while await connection.fetchval(_LEFT):  # noqa: ASYNC110 - there is no event to wait for
+        while await connection.fetchval(_LEFT):  # noqa: ASYNC110 - no event signals this state
             await asyncio.sleep(_LOOK_SECONDS)
     await connection.close()
     await asyncio.sleep(_QUIET_SECONDS)

@@ -24,8 +24,8 @@ class Service:
     """A running service that is ready.
 
     Attributes:
-        process: its main process, the parent of the others.
-        host, port: the address on which it listens.
+        process: the main process of the service, the parent of its other processes.
+        host, port: the address on which the service listens.
         ready_after: seconds from the start until the service was ready and, if its role accepts deliveries, had
             accepted one.
     """

@@ -21,10 +21,10 @@ class Line:
         what: the quantity, in the words of the table.
         values: one value for each round.
         unit: the unit of the values.
-        against: the reference, measured in the same rounds; empty without one.
+        against: the reference, measured in the same rounds; empty if there is no reference.
         references: the values of the reference, one for each round, in the same unit.
-        least: the lower bound of the ratio, or of the median without a reference.
-        most: the upper bound of the ratio, or of the median without a reference.
+        least: the lower bound of the ratio or, without a reference, of the median.
+        most: the upper bound of the ratio or, without a reference, of the median.
     """
 
     what: str
@@ -49,7 +49,7 @@ class Line:
 
     @property
     def met(self) -> bool | None:
-        """Whether the line is within its bound; None without a bound."""
+        """Whether the line is within its bound; None if the line has no bound."""
         if self.least is None and self.most is None:
             return None
         held = self.median if self.ratio is None else self.ratio

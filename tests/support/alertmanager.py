@@ -1,4 +1,4 @@
-"""A real Alertmanager, its amtool, and configurations for it and for Prometheus."""
+"""A real Alertmanager, its amtool, and configurations for Alertmanager and for Prometheus."""
 
 import re
 import subprocess

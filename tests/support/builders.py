@@ -144,22 +144,22 @@ class Issue:
         return self.event("assigned", when)
 
     def labeled(self, label: str, when: datetime) -> tuple["Issue", GitHubRequest]:
-        """The issue with one more label, and its delivery."""
+        """The issue with one more label, and the delivery that reports this change."""
         relabelled = replace(self, labels=(*self.labels, label))
         return relabelled, relabelled.event("labeled", when, label={"name": label})
 
     def unlabeled(self, label: str, when: datetime) -> tuple["Issue", GitHubRequest]:
-        """The issue without one of its labels, and its delivery."""
+        """The issue without one of its labels, and the delivery that reports this change."""
         relabelled = replace(self, labels=tuple(one for one in self.labels if one != label))
         return relabelled, relabelled.event("unlabeled", when, label={"name": label})
 
     def closed(self, when: datetime, reason: str = "completed") -> tuple["Issue", GitHubRequest]:
-        """The closed issue, and its delivery."""
+        """The closed issue, and the delivery that reports this change."""
         closed = replace(self, closed_at=when, state_reason=reason)
         return closed, closed.event("closed", when)
 
     def reopened(self, when: datetime) -> tuple["Issue", GitHubRequest]:
-        """The issue, open again, and its delivery."""
+        """The reopened issue, and the delivery that reports this change."""
         reopened = replace(self, closed_at=None, state_reason="reopened")
         return reopened, reopened.event("reopened", when)
 
@@ -206,27 +206,27 @@ class PullRequest:
         return self.event("opened", self.created_at)
 
     def labeled(self, label: str, when: datetime) -> tuple["PullRequest", GitHubRequest]:
-        """The pull request with one more label, and its delivery."""
+        """The pull request with one more label, and the delivery that reports this change."""
         relabelled = replace(self, labels=(*self.labels, label))
         return relabelled, relabelled.event("labeled", when, label={"name": label})
 
     def edited(self, body: str, when: datetime) -> tuple["PullRequest", GitHubRequest]:
-        """The pull request with another body, and its delivery."""
+        """The pull request with another body, and the delivery that reports this change."""
         edited = replace(self, body=body)
         return edited, edited.event("edited", when)
 
     def pushed(self, head: str, when: datetime) -> tuple["PullRequest", GitHubRequest]:
-        """The pull request with another head, and its delivery."""
+        """The pull request with another head, and the delivery that reports this change."""
         pushed = replace(self, head=head)
         return pushed, pushed.event("synchronize", when)
 
     def closed(self, when: datetime) -> tuple["PullRequest", GitHubRequest]:
-        """The pull request closed unmerged, and its delivery."""
+        """The pull request closed unmerged, and the delivery that reports this change."""
         closed = replace(self, closed_at=when)
         return closed, closed.event("closed", when)
 
     def merged(self, when: datetime, commit: str = "b" * 40) -> tuple["PullRequest", GitHubRequest]:
-        """The merged pull request, and its delivery."""
+        """The merged pull request, and the delivery that reports this change."""
         merged = replace(self, closed_at=when, merged_at=when, merge_commit=commit)
         return merged, merged.event("closed", when)
 

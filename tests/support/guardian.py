@@ -23,7 +23,7 @@ from tests.support.paths import REPOSITORY
 from tests.support.postgresql import running
 
 TEMPLATE = "loopgauge_template"
-"""A database at the newest schema, to copy."""
+"""A database at the newest schema. Each test copies it."""
 
 # Nothing has to survive a crash of the machine. The write-ahead log stays small, because its files may be in memory.
 _SETTINGS = {
@@ -41,7 +41,8 @@ class Run:
     """A run of the tests, which ends with the process that made this object.
 
     Attributes:
-        directory: the parent of its servers' files; in memory if there is room, because each test copies 8 MB of data.
+        directory: the parent directory of its servers' files; in memory if there is room, because each test copies 8
+            MB.
     """
 
     def __init__(self) -> None:

@@ -19,7 +19,7 @@ class Query:
     Attributes:
         dashboard: the uid of its dashboard.
         owner: the title of its panel, or the name of its annotation or variable.
-        letter: the letter of a panel's query; empty for others.
+        letter: the letter of a panel's query; empty for annotations and variables.
         written: the expression with Grafana's variables.
         expression: the expression with values for the variables.
     """

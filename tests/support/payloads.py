@@ -46,13 +46,13 @@ class Ticket:
         return self.event("jira:issue_created", self.created_at)
 
     def labelled(self, label: str, when: datetime) -> tuple["Ticket", Request]:
-        """The ticket with one more label, and its delivery."""
+        """The ticket with one more label, and the delivery that reports this change."""
         ticket = self._ticket()
         labelled = _without_category_date(ticket.labelled([label], when))
         return replace(self, labels=tuple(ticket.labels)), labelled
 
     def moved(self, to: jira.Status, when: datetime, resolution: str | None = None) -> tuple["Ticket", Request]:
-        """The ticket in another status, with another resolution, and its delivery."""
+        """The ticket in another status, with another resolution, and the delivery that reports this change."""
         ticket = self._ticket()
         moved = _without_category_date(ticket.moved(to, when, resolution))
         return replace(self, status=to, resolution=resolution, resolved_at=ticket.resolved_at), moved
@@ -100,7 +100,7 @@ class GitLabIssue:
         return self.event("update", when, assignees={"previous": [], "current": [{"id": 7, "username": "octo-dev"}]})
 
     def labelled(self, label: str, when: datetime) -> tuple["GitLabIssue", Request]:
-        """The issue with one more label, and its delivery."""
+        """The issue with one more label, and the delivery that reports this change."""
         labelled = replace(self, labels=(*self.labels, label))
         changed = {
             "previous": [{"title": title} for title in self.labels],
@@ -109,12 +109,12 @@ class GitLabIssue:
         return labelled, labelled.event("update", when, labels=changed)
 
     def closed(self, when: datetime) -> tuple["GitLabIssue", Request]:
-        """The closed issue, and its delivery."""
+        """The closed issue, and the delivery that reports this change."""
         closed = replace(self, closed_at=when)
         return closed, closed.event("close", when)
 
     def reopened(self, when: datetime) -> tuple["GitLabIssue", Request]:
-        """The issue, open again, and its delivery."""
+        """The reopened issue, and the delivery that reports this change."""
         reopened = replace(self, closed_at=None)
         return reopened, reopened.event("reopen", when)
 
@@ -151,7 +151,7 @@ class MergeRequest:
         return self.event("open", self.created_at)
 
     def merged(self, when: datetime, commit: str = "b" * 40) -> tuple["MergeRequest", Request]:
-        """The merged merge request, and its delivery."""
+        """The merged merge request, and the delivery that reports this change."""
         merged = replace(self, state="merged", merge_commit=commit)
         return merged, merged.event("merge", when)
 

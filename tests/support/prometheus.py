@@ -23,7 +23,7 @@ _CLIENT = httpx.Client(timeout=PATIENCE_SECONDS)
 def tool(name: str) -> str:
     """Return the path of a program of Debian's packages `prometheus` or `prometheus-alertmanager`.
 
-    If it is missing, skip the test, or fail it in continuous integration.
+    If the program is missing, skip the test, or fail the test in continuous integration.
     """
     found = shutil.which(name)
     if found is None and os.environ.get("CI"):

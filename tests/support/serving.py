@@ -109,7 +109,7 @@ def environment(**variables: str) -> Mapping[str, str]:
 
 
 def run_command(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end."""
+    """Run a command, and return its result when it has ended."""
     return subprocess.run(
         [*COMMAND, *arguments],
         env=environment(**variables),

@@ -86,7 +86,7 @@ async def test_a_delivery_is_timed_when_the_snapshot_after_its_projection_is_exp
     await leader.ask()
     assert leader.timed == (0, 0)
     leader.show()
-    # From 09:00:00 to 09:00:05.
+    # The delivery was received at 09:00:00 and exported at 09:00:05.
     assert leader.timed == (1, 5)
 
 

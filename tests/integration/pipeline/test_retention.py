@@ -95,7 +95,7 @@ async def test_bodies_are_deleted_while_other_transactions_replay_and_record(dat
     replayed, forgotten = await asyncio.gather(again.run(database), delete_bodies(database, at(9)))
     assert 0 <= replayed.deliveries <= 400
     assert replayed.changed == {}
-    # Rows that the replay locks are skipped, and deleted by the next call.
+    # A call skips the rows that the replay has locked, and the next call deletes them.
     assert forgotten + await delete_bodies(database, at(9)) == 400
     assert await all_experiments(database) == before
 

@@ -133,7 +133,7 @@ async def test_the_last_delivery_of_each_source_is_read_from_the_inbox(
         database,
         _from("github", at(2)),
         *(_from("jira", at(day)) for day in (3, 4)),
-        # Two deliveries at the same moment, so that the page cursor needs the id too.
+        # Two deliveries have the same time, so the page cursor needs their ids too.
         _from("forgotten", at(5)),
         _from("github", at(5)),
     )

@@ -40,7 +40,7 @@ def _process(database: Database, clock: Clock, number: int) -> Leadership:
 
 
 async def _pass(database: Database, clock: Clock, seconds: float) -> None:
-    """Let time pass on PostgreSQL's clock and on the test's."""
+    """Let time pass on the clock of PostgreSQL and on the clock of the test."""
     clock.now += seconds
     async with database.transaction() as connection:
         await connection.execute(

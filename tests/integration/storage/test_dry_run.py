@@ -112,7 +112,7 @@ async def test_a_dry_run_neither_sees_nor_blocks_concurrent_commits(database: Da
             await connection.execute(text("UPDATE events SET received_at = now()"))
             await connection.execute(text("UPDATE experiments SET team = 'dry run'"))
         async with database.transaction() as live:
-            # The strongest lock that a running service takes.
+            # This is the strongest lock that a running service takes.
             await live.execute(text(f"LOCK TABLE {', '.join((*COPIED, 'deliveries'))} IN EXCLUSIVE MODE NOWAIT"))
             await experiments.lock_roots(live, [ISSUE])
         await deliver(database, OPENED, Issue(number=46, created_at=at(2)).opened())

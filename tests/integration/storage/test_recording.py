@@ -141,7 +141,7 @@ async def test_the_neighbourhood_is_the_same_from_each_of_its_subjects(database:
         await recording.record_deliveries(connection, [_delivery(links=said)])
         for subject in (COMMIT, CHANGE, ITEM_2):
             assert set(await links.neighbourhood(connection, [subject])) == all_links
-        # The second change has no evidence in common with the first item, so its links are not needed.
+        # The second change has no evidence in common with the first item, so the links of this change are not needed.
         own = {(CHANGE, ITEM_1), (CHANGE, ITEM_2), (COMMIT, CHANGE)}
         assert set(await links.neighbourhood(connection, [ITEM_1])) == own
 

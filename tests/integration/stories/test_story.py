@@ -38,7 +38,7 @@ SECONDS = timedelta(seconds=1)
 
 
 def _a_failed_experiment() -> list[GitHubRequest]:
-    """An issue, its pull request and its runs, from opened to closed as failed and intelligent."""
+    """The deliveries about an issue, its pull request and its runs. The issue is closed as an intelligent failure."""
     issue = Issue(created_at=at(2, "09:00:00"), labels=("experiment", "team:Search", "risk:bold"))
     opened = issue.opened()
     assigned = issue.assigned(at(2, "10:30:00"))

@@ -47,7 +47,7 @@ def _rules(kind: str) -> Iterator[Mapping[str, Any]]:
 
 
 ALERTS = {rule["alert"]: rule for rule in _rules("alert")}
-# The queries in descriptions, which use single quotation marks.
+# The queries in descriptions: these queries use single quotation marks.
 _DESCRIPTION_QUERIES = [
     query.replace("'", '"')
     for alert in ALERTS.values()

@@ -115,7 +115,7 @@ def _named(query: Query) -> tuple[str, str, str]:
 
 
 def _askers(named: Iterable[tuple[str, str, str]]) -> set[tuple[str, str]]:
-    """The panels and variables of queries."""
+    """The panels and variables to which the queries belong."""
     return {(dashboard, asker) for dashboard, asker, _ in named}
 
 

@@ -32,7 +32,7 @@ class Member:
 
     Args:
         directory: the directory of its log file.
-        variables: its settings, without the prefix.
+        variables: its settings, by their names without the prefix.
     """
 
     def __init__(self, name: str, directory: Path, **variables: str) -> None:

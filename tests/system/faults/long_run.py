@@ -136,7 +136,7 @@ def _try_crowd(table: Table, directory: Path) -> None:
         seen = crowd(directory, cluster.url, _CROWD_SECONDS, INFLIGHT_BYTES)
     refused = sum(status != 202 for status in seen.honest)
     rows: list[tuple[str, object]] = [
-        ("megabytes dribbled", seen.dribbled["bytes"] // 1_000_000),
+        ("megabytes sent slowly", seen.dribbled["bytes"] // 1_000_000),
         ("honest deliveries acknowledged", len(seen.honest) - refused),
         ("slowest honest answer, seconds", round(seen.slowest, 1)),
         ("peak memory of the API, MB", round(seen.memory / 1e6)),
@@ -145,7 +145,7 @@ def _try_crowd(table: Table, directory: Path) -> None:
         "honest deliveries not acknowledged": refused,
         "memory over 64 + 150 MiB": seen.memory if seen.memory > CROWDED_BYTES else 0,
     }
-    table.part("40 connections that dribble 25 MB each, unsigned", rows, wrong)
+    table.part("40 connections that slowly send unsigned bodies of 25 MB", rows, wrong)
 
 
 if __name__ == "__main__":

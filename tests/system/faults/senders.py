@@ -75,7 +75,7 @@ class Senders:
             return self._unanswered
 
     def finish(self, seconds: float) -> None:
-        """Wait until each request has its response, at most for some seconds."""
+        """Wait until each request has its final response, or until the time is up."""
         with self._changed:
             self._changed.wait_for(lambda: not self._unanswered, seconds)
 

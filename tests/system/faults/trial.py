@@ -62,7 +62,7 @@ class Outcome:
             "stored twice": self.doubled,
             "stored without a valid signature": self.foreign,
             "failed": self.failed,
-            "different from the quiet run": self.differences,
+            "different from the run without faults": self.differences,
             "surprising answers": self.sent.surprises,
             "requests without an answer": self.unanswered,
             "not settled": self.unsettled,
@@ -88,7 +88,7 @@ class Outcome:
             ("seconds to settle", round(self.settle_seconds, 1)),
             ("losses", len(self.lost)),
             ("doubles", len(self.doubled)),
-            ("differences from the quiet run", len(self.differences)),
+            ("differences from the run without faults", len(self.differences)),
         ]
 
 
@@ -118,7 +118,7 @@ def trial(
             with Senders(due, [api.url for api in apis], rng) as senders:
                 _under_fire(outcome, fleet, tormentor, senders, seconds, progress)
             _settle(outcome, url, fleet, progress)
-            progress("comparing with a quiet run")
+            progress("comparing with a run without faults")
             asyncio.run(_compare(outcome, url, told))
             outcome.exporters = _exporters(fleet.members)
     finally:

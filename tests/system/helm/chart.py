@@ -20,7 +20,7 @@ CHART = REPOSITORY / "helm/loopgauge"
 RELEASE = "acme"
 NAMESPACE = "tools"
 KUBERNETES: Sequence[str] = ("1.30.0", "1.37.0")
-"""The oldest supported version, and the newest one."""
+"""The oldest supported version of Kubernetes, and the newest version."""
 
 SCENARIOS: Sequence[Path] = sorted((CHART / "ci").glob("*-values.yaml"))
 """The values files of several kinds of installation."""
@@ -29,7 +29,7 @@ SCENARIOS: Sequence[Path] = sorted((CHART / "ci").glob("*-values.yaml"))
 def tool(name: str) -> Path:
     """Find a tool that `make tools` installs, by its path in `.tools`.
 
-    Skip the test if it is missing, but fail in continuous integration.
+    If the tool is missing, skip the test, but fail it in continuous integration.
     """
     path = REPOSITORY / ".tools" / name
     if not path.exists():
@@ -41,7 +41,7 @@ def tool(name: str) -> Path:
 
 
 def run(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run one of the tools."""
+    """Run one of the tools that `make tools` installs."""
     command = [str(tool(f"bin/{name}")), *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
 

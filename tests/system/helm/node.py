@@ -20,7 +20,7 @@ from tests.support.waiting import PATIENCE_SECONDS, wait_for
 from tests.system.helm.chart import Manifest, of_kind
 
 Secrets = Mapping[str, Mapping[str, str]]
-"""The values of each Secret, by key."""
+"""For each Secret, its values by key."""
 
 _COMMANDS = Path(sys.executable).parent
 _SERVICE_PORT = "8080"
@@ -116,7 +116,7 @@ class Pod:
             mounts[mount["mountPath"]] = folder
             # The claim of a StatefulSet is not among the volumes of its pod.
             config = volumes.get(mount["name"], {}).get("configMap", {})
-            # The folder of a ConfigMap that is not part of the release stays empty: no command reads it.
+            # If a ConfigMap is not part of the release, its folder stays empty: no command reads this folder.
             for config_map in of_kind(self._objects, "ConfigMap"):
                 if config_map["metadata"]["name"] == config.get("name"):
                     for item in config["items"]:
@@ -137,7 +137,7 @@ class Node:
         """Start a container of a pod.
 
         Args:
-            given: variables that replace rendered ones.
+            given: environment variables that override those of the manifest.
         """
         spec = pod["spec"]
         every = [*spec.get("initContainers", []), *spec["containers"]]

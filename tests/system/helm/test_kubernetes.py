@@ -93,7 +93,7 @@ def _violations(pod: Manifest) -> Iterator[str]:
 @_VALUES
 def test_every_pod_meets_the_restricted_pod_security_standard(values: Path) -> None:
     found = {name: list(_violations(pod)) for name, pod in pods(manifests("--values", str(values)))}
-    # At least the pods of two roles and of a test. The checks include hooks and init containers.
+    # Each scenario has at least the pods of two roles and of a test. The checks include hooks and init containers.
     assert len(found) >= 3
     assert not any(found.values()), found
 

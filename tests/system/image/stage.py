@@ -72,7 +72,7 @@ class Stage:
             shutil.copytree(package, self._packages / package.name)
 
     def at(self, path: str) -> Path:
-        """The path on this machine of a path in the stage."""
+        """Return the path on this machine for a path in the stage."""
         return self._root / path.lstrip("/")
 
     @property

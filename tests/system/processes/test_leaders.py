@@ -14,7 +14,7 @@ from service.storage.embedded import EmbeddedServer
 from tests.support.serving import IN_FLIGHT, Service, opened, serving
 from tests.support.waiting import wait_for
 
-# Longer than a lease lasts, so that another worker would take the lease if it could.
+# This is longer than a lease lasts, so that another worker would take the lease if it could.
 _WATCH_SECONDS = 12.0
 
 

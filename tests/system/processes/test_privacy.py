@@ -37,7 +37,8 @@ _DELIVERED_LINE = re.compile(r"\s*\"?(headers|body|body_base64)\b")
 Output: TypeAlias = tuple[str, str]
 """The place where a text was found, and the text."""
 
-# Only the name of the fork's branch links a push to its change. No response shows the owner of the fork.
+# The name of a fork's branch, which contains the owner of the fork, may be in tables, because nothing else links a push
+# to its change. Responses must not contain this name.
 _BRANCH_OF_A_FORK = re.compile(rf"(?<=')branch:{ACCOUNT}/[^@']+@")
 _COMMANDS = """
 import json, sys
@@ -121,7 +122,7 @@ async def _send(client: httpx.AsyncClient, requests: Sequence[Planted]) -> list[
 
 
 async def _settled(client: httpx.AsyncClient) -> Samples:
-    """Wait until everything is processed and applied, and return the metrics of the next snapshots."""
+    """Wait until every delivery is processed and applied, and return the metrics a few snapshots later."""
     figures: Samples = {}
     moments: set[float] = set()
     async with asyncio.timeout(PATIENCE_SECONDS):

@@ -30,7 +30,7 @@ _OURS = ("loopgauge", "migrate")
 
 
 def _mounts(service: str) -> dict[str, str]:
-    """The source of each mount of a service, by its target."""
+    """The sources of a service's mounts, by target."""
     parts = [mount.split(":") for mount in _SERVICES[service].get("volumes", [])]
     return {target: source for source, target, *_ in parts}
 

@@ -20,7 +20,7 @@ _TOKENS = {name: f"{_MARK}-{name.lower()}-token" for name in ("READ", "WRITE", "
 
 
 async def test_no_secret_is_revealed(database: Database, database_url: str, tmp_path: Path) -> None:
-    # The suite's server requires no password, but the URL has one.
+    # The PostgreSQL of the tests requires no password, but this URL contains one.
     url = database_url.replace("postgres@", f"postgres:{_MARK}-password@")
     variables = {
         "SOURCES__GITHUB__PREVIOUS_SECRET": f"{_MARK}-previous-secret",

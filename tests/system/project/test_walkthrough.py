@@ -15,7 +15,7 @@ _README = README.read_text()
 
 
 def _examples(*names: str) -> str:
-    """The README's examples with these names, joined."""
+    """The README's examples with these names, joined into one script."""
     examples = [_README.partition(f"<!-- example: {name} -->\n```sh\n")[2].partition("```")[0] for name in names]
     assert all(examples)
     return "\n".join(examples)
