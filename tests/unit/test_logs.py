@@ -39,7 +39,7 @@ def _log_a_failure() -> None:
         structlog.get_logger("service").exception("failed", source="github")
 
 
-def test_on_a_terminal_failures_are_readable_and_show_no_values_of_local_variables(
+def test_failures_on_a_terminal_are_readable_and_show_no_values_of_local_variables(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     terminal = _Terminal()
@@ -52,7 +52,7 @@ def test_on_a_terminal_failures_are_readable_and_show_no_values_of_local_variabl
     assert "TOPSECRET" not in shown
 
 
-def test_without_a_terminal_each_log_line_is_one_json_object(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_log_line_is_one_json_object_if_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     written = io.StringIO()
     monkeypatch.setattr("sys.stderr", written)
     configure_logs("info")

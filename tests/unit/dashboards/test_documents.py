@@ -137,7 +137,7 @@ def test_a_panel_that_shows_a_share_also_shows_its_sample_size(uid: str, panel: 
         assert "none" in units, uid
 
 
-def test_if_a_panel_shows_only_shares_another_panel_shows_the_sample_size() -> None:
+def test_another_panel_shows_the_sample_size_if_a_panel_shows_only_shares() -> None:
     alone = [
         (uid, panel["title"])
         for uid, document in _DASHBOARDS.items()

@@ -189,7 +189,7 @@ def test_a_secret_with_any_letters_is_accepted_from_a_header_decoded_as_latin_1(
 
 
 @pytest.mark.parametrize("user", ["", "jenkins", "Jürgen", "a b"])
-def test_with_basic_authentication_the_password_is_the_secret_and_the_user_is_ignored(user: str) -> None:
+def test_the_password_of_basic_authentication_is_the_secret_and_the_user_is_ignored(user: str) -> None:
     check_basic(basic(f"{user}:{SECRET}"), SECRETS)
     check_basic(basic(f"{user}:the old one"), [b"the new one", b"the old one"])
 

@@ -104,7 +104,7 @@ def test_a_link_from_a_subject_to_itself_is_ignored() -> None:
     assert graph.is_root(ITEM, marked(ITEM))
 
 
-def test_without_links_a_marked_subject_is_a_root_and_an_unmarked_subject_is_not() -> None:
+def test_a_subject_without_links_is_a_root_if_and_only_if_it_is_marked() -> None:
     graph = Graph.of([])
     assert graph.is_root(ITEM, marked(ITEM))
     assert not graph.is_root(ITEM, marked(OTHER_ITEM))
@@ -197,7 +197,7 @@ def test_a_reference_begins_with_the_name_of_its_project() -> None:
 
 
 @pytest.mark.parametrize("subject", [app(1), APP, COMMIT, CHANGE, branch("acme/app", "a#1"), Ref("jira:ML-12")])
-def test_without_aliases_a_subject_has_only_its_own_name(subject: Ref) -> None:
+def test_a_subject_has_only_its_own_name_if_there_are_no_aliases(subject: Ref) -> None:
     assert Aliases([]).canonical(subject) == subject
     assert Aliases([]).names(subject) == {subject}
 

@@ -63,7 +63,7 @@ def test_the_earliest_proposal_dates_the_idea_even_if_other_events_precede_it() 
     assert not experiment.idea_inferred
 
 
-def test_without_a_proposal_the_earliest_event_dates_an_inferred_idea() -> None:
+def test_the_earliest_event_dates_an_inferred_idea_if_there_is_no_proposal() -> None:
     experiment = folded(closed(at(9)), declared("experiment", "true", at(3)))
     assert experiment.idea_at == at(3)
     assert experiment.idea_inferred
@@ -106,13 +106,13 @@ def test_a_proposal_does_not_start_an_experiment() -> None:
     assert experiment.state is State.PROPOSED
 
 
-def test_if_a_change_is_the_experiment_opening_the_change_does_not_start_the_experiment() -> None:
+def test_opening_a_change_does_not_start_an_experiment_if_the_change_is_the_experiment() -> None:
     experiment = folded(Proposed(ROOT, at(1)), Started(ROOT, at(1)))
     assert experiment.started_at is None
     assert experiment.state is State.PROPOSED
 
 
-def test_if_a_change_is_the_experiment_the_next_start_or_signal_starts_the_experiment() -> None:
+def test_the_next_start_or_signal_starts_an_experiment_if_a_change_is_the_experiment() -> None:
     experiment = folded(Proposed(ROOT, at(1)), Started(ROOT, at(1)), evidence=(signalled(at(2)),))
     assert experiment.started_at == at(2)
 
@@ -333,7 +333,7 @@ def test_the_outcome_of_an_experiment_closed_without_an_outcome_is_undeclared() 
     assert experiment.failure_category is None
 
 
-def test_without_a_declared_outcome_the_outcome_of_the_conclusion_counts() -> None:
+def test_the_outcome_of_the_conclusion_counts_if_no_outcome_is_declared() -> None:
     assert folded(Proposed(ROOT, at(1)), closed(at(2), Outcome.ABANDONED)).outcome is Outcome.ABANDONED
 
 
@@ -374,7 +374,7 @@ def test_the_earlier_of_two_outcome_labels_counts_after_the_later_is_removed() -
     assert experiment.outcome is Outcome.FAILED
 
 
-def test_after_a_declared_outcome_is_withdrawn_the_outcome_of_the_conclusion_counts() -> None:
+def test_the_outcome_of_the_conclusion_counts_after_a_declared_outcome_is_withdrawn() -> None:
     experiment = folded(
         declared("outcome", "failed", at(2)), closed(at(3), Outcome.WORKED), withdrawn("outcome", "failed", at(4))
     )
@@ -484,7 +484,7 @@ def test_a_reopening_ends_a_failure_category_declared_by_comment_or_api(channel:
     assert experiment.failure_category is FailureCategory.UNCLASSIFIED
 
 
-def test_after_a_reopening_an_earlier_category_declared_by_comment_no_longer_implies_a_failure() -> None:
+def test_a_category_declared_by_comment_no_longer_implies_a_failure_after_a_reopening() -> None:
     experiment = folded(
         closed(at(3)), declared("failure_category", "basic", at(3), "comment"), Reopened(ROOT, at(4)), closed(at(5))
     )
@@ -550,7 +550,7 @@ def test_the_second_of_two_reopenings_ends_values_declared_by_comment_between_th
 
 
 @pytest.mark.parametrize(("before", "after"), [("worked", "failed"), ("failed", "worked")])
-def test_when_a_label_replaces_another_within_one_second_the_new_label_counts(before: str, after: str) -> None:
+def test_the_new_label_counts_when_it_replaces_another_label_within_one_second(before: str, after: str) -> None:
     experiment = folded(
         closed(at(2)),
         declared("outcome", before, at(3)),
@@ -659,7 +659,7 @@ def test_the_later_declaration_counts_whatever_its_channel() -> None:
     assert folded(label, declared("team", "ads", at(3), "comment")).team == "ads"
 
 
-def test_if_two_channels_declare_at_the_same_time_the_alphabetically_first_value_counts() -> None:
+def test_the_alphabetically_first_value_counts_if_two_channels_declare_at_the_same_time() -> None:
     experiment = folded(declared("team", "search", at(2), "comment"), declared("team", "ads", at(2)))
     assert experiment.team == "ads"
 
@@ -1012,5 +1012,5 @@ def test_a_change_whose_start_dates_the_idea_of_an_experiment_does_not_restart_t
     assert taken_up(declared("experiment", "true", at(10)), attempts=[change]) == ()
 
 
-def test_if_an_experiment_has_not_started_a_change_is_its_start_and_not_a_restart() -> None:
+def test_a_change_starts_and_does_not_restart_an_experiment_that_has_not_started() -> None:
     assert taken_up(Proposed(ROOT, at(2)), attempts=[proposed_change(at(30))]) == ()

@@ -27,12 +27,12 @@ WHOLE = experiment(
 )
 
 
-def test_as_of_a_moment_before_its_idea_an_experiment_does_not_exist() -> None:
+def test_an_experiment_has_no_past_state_before_its_idea() -> None:
     assert as_of(WHOLE, at(2) - A_MICROSECOND) is None
     assert as_of(WHOLE, at(2)) is not None
 
 
-def test_instants_after_the_moment_are_unknown() -> None:
+def test_a_past_state_has_no_instants_after_the_moment() -> None:
     assert as_of(WHOLE, at(2)) == experiment(idea_at=at(2), risk=Risk.BOLD)
     assert as_of(WHOLE, at(3)) == experiment(idea_at=at(2), risk=Risk.BOLD, started_at=at(3))
     assert as_of(WHOLE, at(8) - A_MICROSECOND) == experiment(
@@ -61,20 +61,20 @@ def test_the_last_activity_as_of_a_moment_is_the_latest_instant_up_to_the_moment
     ]
 
 
-def test_activity_before_the_moment_is_kept() -> None:
+def test_a_past_state_keeps_activity_before_the_moment() -> None:
     commented = experiment(idea_at=at(2), concluded_at=at(20), last_activity_at=at(6))
     past = as_of(commented, at(10))
     assert past == experiment(idea_at=at(2), last_activity_at=at(6))
 
 
-def test_restarts_after_the_moment_are_unknown() -> None:
+def test_a_past_state_has_no_restarts_after_the_moment() -> None:
     twice = experiment(idea_at=at(2), concluded_at=at(3), restarts=(taken_up(at(5)), taken_up(at(7))))
     past = as_of(twice, at(6))
     assert past is not None
     assert past.restarts == (taken_up(at(5)),)
 
 
-def test_after_the_last_instant_of_an_experiment_its_past_state_is_its_current_state() -> None:
+def test_the_past_state_after_the_last_instant_of_an_experiment_is_the_current_state() -> None:
     assert as_of(WHOLE, at(12)) == WHOLE
 
 

@@ -143,7 +143,7 @@ def test_a_survival_quantile_exists_if_its_share_is_reached_exactly_despite_roun
 
 
 @given(samples)
-def test_without_censoring_the_survival_curve_at_a_time_is_the_share_of_longer_durations(answered: list[float]) -> None:
+def test_the_survival_curve_without_censoring_is_the_share_of_longer_durations(answered: list[float]) -> None:
     curve = kaplan_meier(answered, [])
     for time in answered:
         assert curve.after(time) == pytest.approx(sum(other > time for other in answered) / len(answered), abs=1e-9)

@@ -155,14 +155,14 @@ def test_every_sample_has_the_labels_of_its_metric(name: str) -> None:
 
 
 @EACH
-def test_without_experiments_no_team_has_a_row(name: str) -> None:
+def test_no_team_has_a_row_if_there_are_no_experiments(name: str) -> None:
     exported = samples(name, [], terms("7d", min_sample=1))
     teams = {value for labels in exported for label, value in labels if label == "team"}
     assert teams == ({ORGANISATION} if name == "threshold_seconds" else set())
 
 
 @EACH
-def test_if_no_experiment_of_a_team_counts_the_row_of_the_team_is_zero_or_absent(name: str) -> None:
+def test_the_row_of_a_team_is_zero_or_absent_if_no_experiment_of_the_team_counts(name: str) -> None:
     # The idea is at the end of every window, and no window includes its end.
     values = of_row("search", samples(name, [experiment(idea_at=NOW)], terms("7d", min_sample=1))).values()
     if name in {"threshold_seconds", "oldest_open_idea_timestamp_seconds"} or "team" not in SHAPES[name].labels:

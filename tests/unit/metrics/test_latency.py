@@ -240,7 +240,7 @@ def test_each_window_has_its_own_share() -> None:
     assert (exported["search", "7d"], exported["search", "30d"]) == (0, 0.5)
 
 
-def test_without_experiments_the_threshold_of_the_organisation_is_the_default() -> None:
+def test_the_threshold_of_the_organisation_is_the_default_if_there_are_no_experiments() -> None:
     assert thresholds() == {("_org",): 14 * DAY}
 
 

@@ -72,12 +72,12 @@ def test_open_and_abandoned_experiments_are_censored_and_a_quantile_that_the_cur
     }
 
 
-def test_without_censoring_a_quantile_is_the_shortest_time_within_which_its_share_is_answered() -> None:
+def test_a_quantile_without_censoring_is_the_shortest_time_within_which_its_share_is_answered() -> None:
     several = [answered(days / 2) for days in range(1, 11)]
     assert of_search(*several) == {"0.5": 2.5 * DAY, "0.75": 4 * DAY, "0.9": 4.5 * DAY}
 
 
-def test_if_no_experiment_is_answered_no_quantile_exists_and_the_share_is_zero() -> None:
+def test_no_quantile_exists_and_the_share_is_zero_if_no_experiment_is_answered() -> None:
     for unanswered in (still_open, abandoned):
         several = [unanswered(days) for days in range(1, 7)]
         assert quantiles(*several, on=ANY) == {}
@@ -151,7 +151,7 @@ def test_the_share_is_one_if_all_experiments_are_answered_by_the_threshold() -> 
     assert ratios(*(answered(days) for days in (1, 2, 3)))["_org"] == 1
 
 
-def test_for_a_threshold_beyond_the_last_answer_the_share_is_the_share_at_the_last_answer() -> None:
+def test_the_share_for_a_threshold_beyond_the_last_answer_is_the_share_at_the_last_answer() -> None:
     several = (answered(1), answered(5), still_open(6), still_open(6))
     assert ratios(*several, threshold=timedelta(days=5))["_org"] == 0.5
     assert ratios(*several, threshold=timedelta(days=14))["_org"] == 0.5

@@ -109,7 +109,7 @@ def test_the_teams_with_the_earliest_first_idea_keep_their_rows_and_the_others_a
     assert len(present(seen)) == 6
 
 
-def test_if_teams_have_the_same_first_idea_the_alphabetically_first_teams_keep_their_rows() -> None:
+def test_the_alphabetically_first_teams_keep_their_rows_if_their_first_ideas_are_equally_old() -> None:
     seen = view(*(experiment(idea_at=at(1), team=team) for team in ("b", "a", "c")), on=terms(max_teams=2))
     assert seen.teams == ["_other", "a", "b"]
 
@@ -119,7 +119,7 @@ def test_no_team_is_combined_if_the_number_of_teams_is_within_the_limit() -> Non
     assert (seen.teams, seen.combined_teams) == (["_none", "a", "b"], 0)
 
 
-def test_apart_from_the_row_of_the_organisation_each_experiment_is_in_one_row() -> None:
+def test_each_experiment_is_in_one_row_apart_from_the_row_of_the_organisation() -> None:
     seen = view(experiment(idea_at=at(1), team="ads"), experiment(idea_at=at(1), team="search"))
     assert [cohort.team for cohort in without_organisation(seen.open)] == ["ads", "search"]
 

@@ -462,7 +462,7 @@ def test_a_pull_request_replaces_its_branch_when_it_is_opened_and_when_it_is_clo
 
 
 @pytest.mark.parametrize("base", [{}, {"base": None}, {"base": {"repo": None}}])
-def test_without_a_base_branch_the_default_branch_of_the_repository_in_the_payload_counts(base: dict[str, Any]) -> None:
+def test_the_default_branch_of_the_repository_counts_if_the_payload_has_no_base_branch(base: dict[str, Any]) -> None:
     head = {"sha": "a" * 40, "ref": "trunk", "repo": {"full_name": "acme/app"}}
     payload = least_pull_request_event(head=head, **base)
     payload["repository"]["default_branch"] = "trunk"
@@ -739,7 +739,7 @@ def test_the_deletion_of_a_branch_is_observed() -> None:
 
 
 @pytest.mark.parametrize("after", [ZEROS, "0" * 64, "", "a" * 39, "HEAD", "g" * 40])
-def test_a_head_that_is_not_a_commit_is_not_linked(after: str) -> None:
+def test_a_head_without_a_full_commit_hash_is_not_linked(after: str) -> None:
     assert observe(push(after=after)) == [PUSHED_SEEN, *PUSHED_TO[:-1]]
 
 
@@ -772,7 +772,7 @@ def test_a_push_to_a_fork_is_observed_on_the_branch_of_the_fork() -> None:
     assert {one.subject for one in said if isinstance(one, Observed)} == {Ref("branch:mallory/app@exp/Cache")}
 
 
-def test_if_the_payload_names_no_default_branch_every_branch_is_observed() -> None:
+def test_every_branch_is_observed_if_the_payload_names_no_default_branch() -> None:
     repository = {"full_name": "Acme/App", "pushed_at": int(at(3).timestamp())}
     place = traits(what="branch", project="Acme/App", branch="main")
     looks = Observed("seen", Ref("branch:acme/app@main"), at(3), place | traits(title="main"))

@@ -255,7 +255,7 @@ def test_the_token_of_the_source_is_accepted() -> None:
     verify({"x-gitlab-token": "the secret token"}, TOKEN)
 
 
-def test_without_a_token_a_delivery_is_refused() -> None:
+def test_a_delivery_without_a_token_is_refused() -> None:
     with pytest.raises(SignatureRefused, match="header X-Gitlab-Token is missing"):
         verify({}, TOKEN)
 
@@ -537,7 +537,7 @@ def test_the_merge_commit_is_not_linked_before_the_merge() -> None:
 
 
 @pytest.mark.parametrize("sha", [None, "", ZEROS, "a" * 39, "main"])
-def test_a_head_that_is_not_a_commit_is_not_linked(sha: str | None) -> None:
+def test_a_head_without_a_full_commit_hash_is_not_linked(sha: str | None) -> None:
     assert links(merge_request(last_commit={"id": sha}), "head") == []
 
 
@@ -551,7 +551,7 @@ def test_a_merge_request_from_the_default_branch_does_not_link_the_branch() -> N
     assert "superseded" not in kinds(payload)
 
 
-def test_without_a_default_branch_in_the_target_the_default_branch_of_the_project_counts() -> None:
+def test_the_default_branch_of_the_project_counts_if_the_target_names_no_default_branch() -> None:
     bare = {"path_with_namespace": "Acme/App"}
     assert links(merge_request(source_branch="main", source=bare, target=bare), "branch") == []
 
@@ -710,7 +710,7 @@ def test_a_description_that_only_resembles_a_closing_keyword_closes_nothing(desc
     assert closed_by(description) == frozenset()
 
 
-def test_if_the_url_of_the_gitlab_instance_is_unknown_no_url_in_a_description_closes_an_issue() -> None:
+def test_no_url_in_a_description_closes_an_issue_if_the_url_of_the_gitlab_instance_is_unknown() -> None:
     bare = {"path_with_namespace": "acme/app"}
     addressed = "closes https://gitlab.acme.example/acme/app/-/issues/45 and #46"
     assert closed_by(addressed, target=bare, project=bare) == {Ref("gitlab:acme/app#46")}
@@ -788,7 +788,7 @@ def test_an_edited_comment_or_a_system_note_is_not_a_command(on: str, more: dict
 @pytest.mark.parametrize(
     ("updated", "new"), [(stamp(at(3)), True), ("2026-03-03T09:00:00Z", True), (stamp(at(4)), False), (None, False)]
 )
-def test_without_an_action_a_comment_is_new_if_it_was_never_updated(updated: str | None, *, new: bool) -> None:
+def test_a_comment_without_an_action_is_new_if_it_was_never_updated(updated: str | None, *, new: bool) -> None:
     said = observed(note(action=None, updated_at=updated))
     assert (Commented(ITEM, at(3), "/experiment start", insider=None) in said) is new
 

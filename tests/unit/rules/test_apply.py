@@ -83,7 +83,7 @@ FIRST_WINS = """
 """
 
 
-def test_for_each_event_and_each_field_the_first_matching_rule_decides() -> None:
+def test_the_first_matching_rule_decides_on_each_event_and_each_field() -> None:
     meant = interpreted(FIRST_WINS, observed("closed", project="ML"))
     assert {statement.event: statement.rule for statement in meant.statements} == {
         Concluded(SUBJECT, at(3)): "first",
@@ -93,7 +93,7 @@ def test_for_each_event_and_each_field_the_first_matching_rule_decides() -> None
     }
 
 
-def test_if_a_rule_does_not_match_the_next_rule_decides() -> None:
+def test_the_next_rule_decides_if_a_rule_does_not_match() -> None:
     assert Concluded(SUBJECT, at(3), Outcome.FAILED) in events(FIRST_WINS, observed("closed", project="Bets"))
     assert Concluded(SUBJECT, at(3)) in events(FIRST_WINS, observed("closed"))
 
@@ -215,7 +215,7 @@ def test_a_single_value_from_the_payload_is_declared(path: str, title: str | Non
     assert events(text, observed("closed"), payload=PAYLOAD) == [declared("title", title or "no value")]
 
 
-def test_if_a_field_does_not_accept_the_value_of_a_rule_the_next_rule_decides() -> None:
+def test_the_next_rule_decides_if_a_field_does_not_accept_the_value_of_a_rule() -> None:
     text = """
 - {when: {kind: closed}, then: {declare: {outcome: "${text}", risk: "${text}", url: "${text}"}}}
 - {when: {kind: closed}, then: {declare: {outcome: worked, risk: safe}}}
@@ -366,7 +366,7 @@ def test_a_conclusion_names_the_status_that_was_entered_and_a_reopening_the_stat
     ]
 
 
-def test_if_the_statuses_are_unknown_a_conclusion_and_a_reopening_name_no_status() -> None:
+def test_a_conclusion_and_a_reopening_name_no_status_if_the_statuses_are_unknown() -> None:
     assert events(MOVES, observed("moved", category_to="done")) == [Concluded(SUBJECT, at(3))]
     assert events(MOVES, observed("moved", category_to="new")) == [Reopened(SUBJECT, at(3))]
 
@@ -381,7 +381,7 @@ def test_the_conclusion_of_a_closing_names_the_status_of_the_closing() -> None:
 STATED = (Proposed(SUBJECT, at(1)), Declared(SUBJECT, at(2), "team", "search", "api"))
 
 
-def test_an_event_that_a_delivery_states_itself_counts_without_a_rule() -> None:
+def test_an_event_that_the_payload_states_counts_without_a_rule() -> None:
     meant = apply_rules(rules("- {when: {kind: closed}, then: concluded}"), "cloudevents", [Stated(STATED)], NO_PAYLOAD)
     assert (meant.verdict, meant.reason) == ("counted", "stated")
     assert [(one.event, one.rule) for one in meant.statements] == [(event, "stated") for event in STATED]
@@ -390,13 +390,13 @@ def test_an_event_that_a_delivery_states_itself_counts_without_a_rule() -> None:
 @pytest.mark.parametrize(
     "event", [Proposed(SUBJECT, at(1)), Active(SUBJECT, at(1)), Signalled(SUBJECT, at(1), "failure")]
 )
-def test_any_stated_event_makes_its_delivery_count(event: LifecycleEvent) -> None:
+def test_any_event_that_the_payload_states_makes_the_delivery_count(event: LifecycleEvent) -> None:
     said: list[Observation] = [observed("seen"), Stated((event,)), observed("created")]
     meant = apply_rules(rules(BETS), "cloudevents", said, NO_PAYLOAD)
     assert (meant.verdict, meant.reason, meant.events) == ("counted", "stated", (event,))
 
 
-def test_events_that_a_delivery_states_itself_are_added_to_the_events_of_rules() -> None:
+def test_events_that_the_payload_states_are_added_to_the_events_of_rules() -> None:
     said: list[Observation] = [observed("closed"), Stated(STATED)]
     meant = apply_rules(rules("- {name: closing, when: {kind: closed}, then: concluded}"), "jira", said, NO_PAYLOAD)
     assert meant.reason == "closing, stated"
@@ -472,7 +472,7 @@ def test_all_activity_of_the_same_day_is_a_single_event() -> None:
         (observed("created"), "no rule matches created"),
     ],
 )
-def test_if_no_rule_matches_the_reason_names_the_patterns_and_the_values(one: Observed, reason: str) -> None:
+def test_the_reason_names_the_patterns_and_the_values_if_no_rule_matches(one: Observed, reason: str) -> None:
     meant = interpreted(BETS, one)
     assert (meant.verdict, meant.reason) == ("ignored", reason)
 

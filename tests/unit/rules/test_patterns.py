@@ -214,7 +214,7 @@ PATHS = st.sampled_from(
 
 
 @given(JSON, PATHS)
-def test_for_any_payload_a_template_has_a_text_or_no_value(payload: Any, path: str) -> None:
+def test_a_template_has_a_text_or_no_value_for_any_payload(payload: Any, path: str) -> None:
     value = filled(f"${{{path}}}", payload)
     assert value is None or isinstance(value, str)
 

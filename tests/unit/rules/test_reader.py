@@ -77,7 +77,7 @@ def team(value: str) -> Declared:
     return Declared(TICKET, at(3), "team", value, "derived")
 
 
-def test_without_a_file_only_the_default_rules_apply() -> None:
+def test_only_the_default_rules_apply_if_there_is_no_file() -> None:
     rules = read_rules(None, DEFAULTS, PROVIDERS)
     assert {"experiment by label", "proposed by creation", "team by project"} <= names(rules)
     assert not rules.thresholds
@@ -179,13 +179,13 @@ def test_the_name_of_a_team_may_be_a_capture_of_its_pattern() -> None:
     assert team("search") in said(read('teams: {"acme/{team}-*": "{team}"}'), "seen", project="acme/search-index")
 
 
-def test_if_the_file_lists_keys_only_tickets_of_the_listed_projects_are_found() -> None:
+def test_only_tickets_of_the_listed_projects_are_found_if_the_file_lists_keys() -> None:
     mentioned = [Mentioned(CHANGE, "title", "ml-12, UTF-8", at(3))]
     (link,) = apply_rules(read("keys: [ML]"), "github", mentioned, NO_PAYLOAD).links
     assert link.targets == {TICKET}
 
 
-def test_if_the_file_lists_no_keys_tickets_of_every_project_are_found() -> None:
+def test_tickets_of_every_project_are_found_if_the_file_lists_no_keys() -> None:
     mentioned = [Mentioned(CHANGE, "title", "ml-12, OPS-8", at(3))]
     (link,) = apply_rules(read("extends: defaults"), "github", mentioned, NO_PAYLOAD).links
     assert link.targets == {Ref("jira:OPS-8")}

@@ -187,13 +187,13 @@ def check(experiments: list[Experiment], given: Terms, now: datetime) -> None:
                     ), path
 
 
-def test_in_random_portfolios_every_figure_agrees_with_scrapes_as_of_now_and_one_window_ago() -> None:
+def test_every_figure_of_random_portfolios_agrees_with_scrapes_as_of_now_and_one_window_ago() -> None:
     for portfolio in portfolios(seed=9, many=60):
         check(list(portfolio.experiments), portfolio.terms, NOW)
 
 
 @given(drawn_portfolios(), st.integers(0, 400), st.sampled_from([1, 2, 5]), st.sampled_from([1, 200]))
-def test_in_drawn_portfolios_every_figure_agrees_with_scrapes_as_of_now_and_one_window_ago(
+def test_every_figure_of_drawn_portfolios_agrees_with_scrapes_as_of_now_and_one_window_ago(
     experiments: list[Experiment], hours: int, min_sample: int, max_teams: int
 ) -> None:
     given = terms("2d", "7d", min_sample=min_sample, max_teams=max_teams, forgotten_after=timedelta(days=3))
@@ -207,7 +207,7 @@ def answered(number: int, days: float = 8, **fields: Any) -> Experiment:
     return experiment(f"key:{number}", idea_at=concluded_at - timedelta(days=days), concluded_at=concluded_at, **fields)
 
 
-def test_below_the_minimum_sample_a_value_is_missing_and_the_reason_shows_the_sample_size() -> None:
+def test_a_value_below_the_minimum_sample_is_missing_and_the_reason_shows_the_sample_size() -> None:
     shown = card([answered(number) for number in range(4)], terms("90d"))
     asked = shown.idea_to_answer
     assert (asked.median.value, asked.median.n, asked.median.reason) == (None, 4, "fewer than 5 answered (4)")
@@ -230,7 +230,7 @@ def test_a_median_that_is_missing_because_too_few_experiments_are_answered_has_a
     assert (with_open.median.n, with_open.answered_by_threshold.n) == (6, 6)
 
 
-def test_if_failure_categories_tie_the_scorecard_shows_each_tied_category_as_the_biggest() -> None:
+def test_the_scorecard_shows_each_tied_category_as_the_biggest_if_failure_categories_tie() -> None:
     kinds = ["basic", "complex", "basic", "complex", "unclassified"]
     failed = [
         answered(number, outcome=Outcome.FAILED, failure_category=FailureCategory(kind))
@@ -287,7 +287,7 @@ def test_a_team_has_its_own_threshold_and_the_organisation_has_the_default() -> 
 
 
 @pytest.mark.parametrize("team", [ORGANISATION, "search"])
-def test_without_experiments_each_figure_is_zero_or_has_a_reason(team: str) -> None:
+def test_each_figure_is_zero_or_has_a_reason_if_there_are_no_experiments(team: str) -> None:
     for path, figure in read(card([], terms("90d"), team=team)):
         assert figure.n == 0, path
         assert figure.value == 0 or figure.reason, path
