@@ -55,7 +55,10 @@ class Provider(Protocol):
     proof_headers: ClassVar[frozenset[str]]
     """The headers that prove who the sender is, names in lower case. These headers are checked, but not stored."""
     security_schemes: ClassVar[Mapping[str, SecurityScheme]]
-    """The security schemes of the OpenAPI document, by name. Providers that use the same scheme share its name."""
+    """The security schemes of the OpenAPI document, by name.
+
+    Two providers with the same scheme use the same name for it.
+    """
 
     def verify(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[bytes], now: datetime) -> None:
         """Verify that the sender of the body knows one of the secrets.

@@ -59,7 +59,7 @@ class Explanation:
         events: every event of the subject and of its evidence, in order of time.
         omissions: the parts of the experiment that metrics omit now, and why.
         samples: the metric samples that count the experiment now; empty if the subject is not an experiment.
-        excluded: why and since when metrics exclude the marked subject; None otherwise.
+        excluded: the reason why metrics exclude the subject, and since when; None if no metric excludes it.
     """
 
     subject: Ref

@@ -58,7 +58,7 @@ class ChildProcess:
 
     Args:
         program: the module that runs as the process; it calls `run_child`.
-        setup: the first message to the process.
+        setup: the first message to the process, before any question.
     """
 
     def __init__(self, program: str, setup: object) -> None:

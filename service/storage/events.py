@@ -88,7 +88,7 @@ _WITHDRAW_PROVENANCE = text("DELETE FROM event_deliveries WHERE delivery_id = AN
 
 
 async def withdraw_provenance(connection: Connection, delivery_ids: Sequence[UUID]) -> set[Ref]:
-    """Delete the provenance that these deliveries gave to events, and return the subjects of the events."""
+    """Delete the provenance rows of these deliveries, and return the subjects of the events in these rows."""
     subjects = await connection.scalars(_WITHDRAW_PROVENANCE, {"deliveries": delivery_ids})
     return {Ref(subject) for subject in subjects}
 
@@ -137,7 +137,7 @@ class Origin:
 
 
 async def origins_of(connection: Connection, subjects: Collection[Ref]) -> dict[tuple[Ref, UUID], list[Origin]]:
-    """Read the deliveries that brought each event, the earliest first, by subject and event id."""
+    """Read the deliveries that brought each event, the earliest first. A key is the subject and the event's id."""
     rows = await connection.execute(
         select(event_deliveries, deliveries.c.source, deliveries.c.received_at)
         .join(deliveries, deliveries.c.id == event_deliveries.c.delivery_id)

@@ -172,7 +172,7 @@ async def replayable(
     The deliveries are locked until the transaction ends, unless the connection is exclusive.
 
     Args:
-        after: the time of receipt and the id of the last delivery that was read before.
+        after: the time of receipt and the id of the last delivery that the previous call read.
         until: the latest time of receipt.
         limit: the largest number of deliveries; fewer deliveries are returned if bodies are large.
     """
