@@ -49,7 +49,7 @@ class MetricSample:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """A subject, and the conclusions from its events.
+    """The explanation of a subject: its events, and the conclusions from these events.
 
     Attributes:
         subject: the subject's newest name.

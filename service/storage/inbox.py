@@ -18,7 +18,7 @@ from service.storage.tables import deliveries
 
 # Level 1 compresses a typical payload to a fifth of its size in 0.1 ms.
 _ZSTD_LEVEL = 1
-# The largest batch to compress on the event loop, which takes about 5 ms.
+# The largest batch to compress on the event loop: the compression takes about 5 ms.
 _INLINE_BYTES = 4 * 1024 * 1024
 _CLAIM_BYTES = 32 * 1024 * 1024
 

@@ -1,4 +1,4 @@
-"""Read experiments page by page, filtered and sorted."""
+"""Read filtered and sorted lists of experiments, page by page."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
