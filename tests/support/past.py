@@ -3,10 +3,9 @@
 from datetime import UTC, datetime, timedelta
 
 from service.lifecycle.taxonomy import Outcome
-from service.storage import experiments
-from service.storage.database import Database
 from tests.support.builders import experiment
 from tests.support.commands import in_database
+from tests.support.road import store_experiments
 
 TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 NOON = timedelta(hours=12)
@@ -32,9 +31,4 @@ _EXPERIMENTS = [
 
 def store_past(database_url: str) -> None:
     """Store the experiments."""
-
-    async def store(database: Database) -> None:
-        async with database.transaction() as connection:
-            await experiments.replace(connection, _EXPERIMENTS, [])
-
-    in_database(database_url, store)
+    in_database(database_url, lambda database: store_experiments(database, *_EXPERIMENTS))

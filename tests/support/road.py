@@ -1,6 +1,6 @@
 """The pipeline step by step: nothing runs in the background, so each step is complete when it returns."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
@@ -10,14 +10,16 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import select
 
 from service.app import create_app
+from service.deliveries.delivery import Delivery
 from service.lifecycle.exclusions import Exclusion
 from service.lifecycle.experiment import Experiment
+from service.lifecycle.references import Ref
 from service.pipeline.interpret import interpret_pending
 from service.pipeline.project import project_dirty
 from service.pipeline.snapshot import ExperimentCache, take_snapshot
 from service.rules.model import Rules
 from service.settings import Settings, load_rules
-from service.storage import experiments
+from service.storage import experiments, inbox, inbox_listing
 from service.storage.database import Database
 from service.storage.tables import exclusions
 from service.telemetry import Telemetry
@@ -52,6 +54,17 @@ async def post(client: httpx.AsyncClient, request: GitHubRequest, source: str = 
     return await client.post(f"/webhooks/{source}", content=request.body, headers=request.headers())
 
 
+def is_problem(response: httpx.Response, status: int, slug: str) -> bool:
+    """Whether a response is the complete problem document of this kind."""
+    problem = response.json()
+    return (
+        response.status_code == problem["status"] == status
+        and response.headers["content-type"] == "application/problem+json"
+        and problem["type"] == f"urn:loopgauge:problem:{slug}"
+        and bool(problem["title"] and problem["detail"])
+    )
+
+
 async def deliver(database: Database, *requests: GitHubRequest | Request, rules: Rules = RULES) -> None:
     """Post deliveries, check that each is acknowledged, and process them up to the experiments."""
     async with api(database, POSTED, sources=SOURCES) as client:
@@ -59,6 +72,25 @@ async def deliver(database: Database, *requests: GitHubRequest | Request, rules:
             response = await client.post(request.path, content=request.body, headers=request.headers())
             assert response.status_code == 202, response.text
     await settle(database, rules)
+
+
+async def store_deliveries(database: Database, *deliveries: Delivery) -> None:
+    """Put deliveries into the inbox."""
+    async with database.transaction() as connection:
+        await inbox.store(connection, deliveries)
+
+
+async def read_deliveries(database: Database) -> list[inbox_listing.InboxRow]:
+    """Every delivery in the inbox."""
+    async with database.transaction() as connection:
+        rows, _ = await inbox_listing.read_page(connection, limit=2000)
+    return rows
+
+
+async def store_experiments(database: Database, *stored: Experiment, gone: Sequence[str] = ()) -> None:
+    """Store experiments, and delete those of the roots in `gone`."""
+    async with database.transaction() as connection:
+        await experiments.replace(connection, stored, [Ref(root) for root in gone])
 
 
 async def settle(database: Database, rules: Rules = RULES) -> Telemetry:

@@ -19,10 +19,9 @@ from standardwebhooks import Webhook
 from service.lifecycle.experiment import Experiment
 from service.lifecycle.references import Ref
 from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk
-from service.storage import inbox_listing
 from service.storage.database import Database
 from tests.support.builders import at
-from tests.support.road import all_experiments, api, parse_samples, settle
+from tests.support.road import all_experiments, api, is_problem, parse_samples, read_deliveries, settle
 
 STRUCTURED = "application/cloudevents+json"
 BATCHED = "application/cloudevents-batch+json"
@@ -84,23 +83,6 @@ async def post(
     return await client.post(path, content=message.body, headers=raw)
 
 
-async def stored(database: Database) -> list[inbox_listing.InboxRow]:
-    """All deliveries in the inbox."""
-    async with database.transaction() as connection:
-        rows, _ = await inbox_listing.read_page(connection, limit=2000)
-    return rows
-
-
-def is_problem(response: httpx.Response, status: int, slug: str) -> bool:
-    problem = response.json()
-    return (
-        response.status_code == problem["status"] == status
-        and response.headers["content-type"] == "application/problem+json"
-        and problem["type"] == f"urn:loopgauge:problem:{slug}"
-        and bool(problem["title"] and problem["detail"])
-    )
-
-
 def wrong_field(response: httpx.Response) -> str:
     """The field that a 422 answer names."""
     assert is_problem(response, 422, "invalid-event"), response.text
@@ -126,12 +108,12 @@ MODES: Mapping[str, Callable[[CloudEvent], HTTPMessage]] = {
 async def test_an_event_in_each_content_mode_is_stored_and_then_counted(database: Database, mode: str) -> None:
     async with api(database, **WITH_TOKENS) as client:
         response = await post(client, MODES[mode](ours(data={"title": "Cache"})))
-    [row] = await stored(database)
+    [row] = await read_deliveries(database)
     assert (response.status_code, response.json()) == (202, [{"delivery": str(row.id), "status": "stored"}])
     assert (row.source, row.provider, row.received_at) == ("cloudevents", "cloudevents", at(2))
     assert row.provider_id == "/pipelines/search 1"
     await settle(database)
-    assert [(one.verdict, one.reason) for one in await stored(database)] == [("counted", "stated")]
+    assert [(one.verdict, one.reason) for one in await read_deliveries(database)] == [("counted", "stated")]
     assert (await all_experiments(database))[SUBJECT].title == "Cache"
 
 
@@ -155,7 +137,7 @@ async def test_the_answer_to_a_batch_has_a_result_for_each_event_in_its_order(da
         first = await post(client, to_structured_event(ours(id="b")))
         response = await post(client, batched(*events))
     assert statuses(response) == ["stored", "duplicate", "duplicate", "stored"]
-    ids = {row.provider_id.split()[1]: str(row.id) for row in await stored(database)}
+    ids = {row.provider_id.split()[1]: str(row.id) for row in await read_deliveries(database)}
     assert [one["delivery"] for one in response.json()] == [ids[number] for number in ("a", "b", "a", "c")]
     assert first.json()[0]["delivery"] == ids["b"]
 
@@ -164,19 +146,19 @@ async def test_an_empty_batch_is_accepted_and_stores_nothing(database: Database)
     async with api(database, **WITH_TOKENS) as client:
         response = await post(client, batched())
     assert (response.status_code, response.json()) == (202, [])
-    assert await stored(database) == []
+    assert await read_deliveries(database) == []
 
 
 async def test_a_batch_has_at_most_a_thousand_events(database: Database) -> None:
     events = [ours(id=str(number)) for number in range(1001)]
     async with api(database, **WITH_TOKENS) as client:
         refused = await post(client, batched(*events))
-        assert await stored(database) == []
+        assert await read_deliveries(database) == []
         accepted = await post(client, batched(*events[:1000]))
     assert wrong_field(refused) == ""
     assert "1000 events at most" in refused.json()["detail"]
     assert statuses(accepted) == ["stored"] * 1000
-    assert len(await stored(database)) == 1000
+    assert len(await read_deliveries(database)) == 1000
 
 
 INVALID: Mapping[str, Sequence[dict[str, Any]]] = {
@@ -212,7 +194,7 @@ async def test_an_invalid_event_is_refused_with_the_field_and_nothing_of_its_bat
             assert wrong_field(await post(client, structured(event))) == field
             batch = batched(ours(), ours(id="2"), event, ours(id="3"))
             assert wrong_field(await post(client, batch)) == f"[2].{field}"
-    assert await stored(database) == []
+    assert await read_deliveries(database) == []
 
 
 async def test_the_longest_accepted_references_can_be_stored(database: Database) -> None:
@@ -224,7 +206,9 @@ async def test_the_longest_accepted_references_can_be_stored(database: Database)
         response = await post(client, structured(written(subject=longest[0], data={"links": longest[1:]})))
     assert statuses(response) == ["stored"]
     await settle(database)
-    assert [(row.verdict, row.reason) for row in await stored(database)] == [("counted", "stated, linked by api")]
+    assert [(row.verdict, row.reason) for row in await read_deliveries(database)] == [
+        ("counted", "stated, linked by api")
+    ]
 
 
 async def test_a_misspelt_type_is_refused_with_the_known_types(database: Database) -> None:
@@ -242,7 +226,7 @@ async def test_events_of_other_types_are_stored_and_ignored_with_the_type_as_the
     async with api(database, **WITH_TOKENS) as client:
         assert statuses(await post(client, to_binary_event(foreign))) == ["stored"]
     await settle(database)
-    [row] = await stored(database)
+    [row] = await read_deliveries(database)
     assert (row.verdict, row.reason) == ("ignored", f"CloudEvents of type `{kind}` say nothing about experiments")
 
 
@@ -303,7 +287,7 @@ async def test_a_body_that_is_not_json_is_refused(database: Database, content_ty
         for body in (b"", nested, b"\xff", b"nonsense", nested * 100_000):
             response = await post(client, HTTPMessage({"content-type": content_type}, body))
             assert is_problem(response, 400, "unreadable")
-    assert await stored(database) == []
+    assert await read_deliveries(database) == []
 
 
 async def test_the_default_content_type_of_curl_is_refused_with_advice(database: Database) -> None:
@@ -346,7 +330,7 @@ async def test_other_tokens_are_refused(database: Database, kind: str) -> None:
         response = await post(client, to_structured_event(ours()), REFUSED[kind])
     assert is_problem(response, 401, "token-refused")
     assert response.headers["www-authenticate"] == "Bearer"
-    assert await stored(database) == []
+    assert await read_deliveries(database) == []
 
 
 @pytest.mark.parametrize("tokens", [{}, {"read": "r3ad-t0ken"}])
@@ -361,7 +345,7 @@ async def test_without_a_token_or_a_secret_events_are_refused_even_on_loopback(
         assert is_problem(response, 403, "token-not-configured")
         assert "LOOPGAUGE_API_TOKENS__WRITE" in response.json()["detail"]
         assert "LOOPGAUGE_SOURCES__CLOUDEVENTS__SECRET" in response.json()["detail"]
-    assert await stored(database) == []
+    assert await read_deliveries(database) == []
 
 
 async def test_the_secret_of_a_github_source_named_cloudevents_signs_no_events(database: Database) -> None:
@@ -419,7 +403,7 @@ async def test_a_bad_signature_is_refused_and_nothing_is_stored(database: Databa
     async with api(database, **WITH_BOTH) as client:
         response = await post(client, MESSAGE, {**signature(MESSAGE), **BAD_SIGNATURES[bad]})
     assert is_problem(response, 401, "signature-refused")
-    assert await stored(database) == []
+    assert await read_deliveries(database) == []
 
 
 async def test_a_flipped_bit_is_refused(database: Database) -> None:
@@ -504,7 +488,7 @@ async def test_the_examples_of_the_openapi_document_are_accepted(database: Datab
             assert (await post(client, message)).status_code == 202
     assert {"202", "400", "401", "403", "413", "415", "422", "503"} <= set(described["responses"])
     await settle(database)
-    assert {row.verdict for row in await stored(database)} == {"counted"}
+    assert {row.verdict for row in await read_deliveries(database)} == {"counted"}
 
 
 async def test_another_method_is_not_allowed(database: Database) -> None:
@@ -570,7 +554,7 @@ async def test_a_sequence_of_events_becomes_the_expected_experiment(database: Da
             assert statuses(await post(client, to_binary_event(event))) == ["stored"]
     await settle(database)
     assert await all_experiments(database) == {"key:cache-answers": TOLD}
-    assert {row.verdict for row in await stored(database)} == {"counted"}
+    assert {row.verdict for row in await read_deliveries(database)} == {"counted"}
 
 
 # Two copies of each event, in reverse order.
@@ -617,7 +601,7 @@ async def test_a_webhook_accepts_events_in_each_content_mode(database: Database,
     message = MODES[mode](ours(data={"title": "Cache"}))
     async with api(database, **HOOK) as client:
         answers = [await post(client, message, signature(message), "/webhooks/builds") for _ in range(2)]
-    [row] = await stored(database)
+    [row] = await read_deliveries(database)
     assert [answer.json() for answer in answers] == [
         {"delivery": str(row.id), "status": status} for status in ("stored", "duplicate")
     ]
@@ -645,7 +629,7 @@ async def test_an_invalid_event_of_a_webhook_is_stored_as_failed_with_its_field(
         answer = await post(client, message, signature(message), "/webhooks/builds")
     assert (answer.status_code, answer.json()["status"]) == (202, "stored")
     await settle(database)
-    [row] = await stored(database)
+    [row] = await read_deliveries(database)
     assert row.verdict == "failed"
     assert (row.reason or "").startswith(reason)
     assert await all_experiments(database) == {}
@@ -656,4 +640,4 @@ async def test_a_webhook_refuses_unsigned_events(database: Database, credentials
     async with api(database, **HOOK, api_tokens=TOKENS) as client:
         response = await post(client, MESSAGE, credentials, "/webhooks/builds")
     assert is_problem(response, 401, "signature-refused")
-    assert await stored(database) == []
+    assert await read_deliveries(database) == []

@@ -1,7 +1,7 @@
 """`GET /experiments` and `GET /experiments/{experiment}`: filters, order, pages and members."""
 
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -22,16 +22,11 @@ from service.storage import experiments
 from service.storage.database import Database
 from tests.support.builders import Issue, PullRequest, at, experiment, renamed, taken_up, terms, workflow_run
 from tests.support.drawn import portfolios
-from tests.support.road import api, deliver, post
+from tests.support.road import api, deliver, is_problem, post, store_experiments
 
 NOW = at(20)
 TOKENS = {"read": "r3ad-t0ken", "write": "wr1te-t0ken", "admin": "adm1n-t0ken"}
 SORTS = ("idea_at", "-idea_at", "concluded_at", "-concluded_at", "last_activity_at", "-last_activity_at")
-
-
-async def _store(database: Database, *stored: Experiment, gone: Sequence[str] = ()) -> None:
-    async with database.transaction() as connection:
-        await experiments.replace(connection, stored, [Ref(root) for root in gone])
 
 
 async def _pages(client: httpx.AsyncClient, **query: Any) -> AsyncIterator[list[str]]:
@@ -51,10 +46,6 @@ async def _listed(client: httpx.AsyncClient, **query: Any) -> list[str]:
     return [root async for page in _pages(client, **query) for root in page]
 
 
-def _is_problem(response: httpx.Response, status: int, slug: str) -> bool:
-    return (response.status_code, response.json()["type"]) == (status, f"urn:loopgauge:problem:{slug}")
-
-
 FULL = experiment(
     "github:acme/app#45",
     idea_at=at(2),
@@ -69,7 +60,7 @@ FULL = experiment(
 
 
 async def test_an_experiment_matches_the_example_in_the_openapi_document(database: Database) -> None:
-    await _store(database, FULL)
+    await store_experiments(database, FULL)
     async with api(database, now=NOW) as client:
         one = await client.get("/experiments/github:Acme/App%2345")
         by_id = await client.get(f"/experiments/{FULL.id}")
@@ -80,7 +71,9 @@ async def test_an_experiment_matches_the_example_in_the_openapi_document(databas
 
 
 async def test_an_open_experiment_shows_its_age_and_whether_it_is_late(database: Database) -> None:
-    await _store(database, experiment("key:open", idea_at=at(2), restarts=(taken_up(at(3), timedelta(hours=30)),)))
+    await store_experiments(
+        database, experiment("key:open", idea_at=at(2), restarts=(taken_up(at(3), timedelta(hours=30)),))
+    )
     async with api(database, now=at(20, "10:00:00"), forgotten_after=timedelta(days=18)) as client:
         shown = (await client.get("/experiments/key:open")).json()
     assert shown["age"] == {"seconds": 18 * 86400.0 + 3600, "words": "18 days 1 hour"}
@@ -155,7 +148,7 @@ LIST = (
 )
 @pytest.mark.parametrize("limit", [1, 500])
 async def test_filters_combine(database: Database, query: dict[str, str], found: str, limit: int) -> None:
-    await _store(database, *LIST)
+    await store_experiments(database, *LIST)
     async with api(database, now=NOW, forgotten_after=timedelta(days=15)) as client:
         listed = await _listed(client, sort="idea_at", limit=limit, **query)
     assert [root.removeprefix("key:") for root in sorted(listed)] == list(found)
@@ -164,7 +157,7 @@ async def test_filters_combine(database: Database, query: dict[str, str], found:
 async def test_each_order_sorts_by_its_time_and_the_order_by_conclusion_omits_open_experiments(
     database: Database,
 ) -> None:
-    await _store(database, *LIST)
+    await store_experiments(database, *LIST)
     async with api(database, now=NOW) as client:
         listed = {sort: await _listed(client, sort=sort, limit=2) for sort in SORTS}
         usual = await _listed(client)
@@ -191,7 +184,7 @@ async def test_an_unchanged_experiment_is_on_exactly_one_page_while_others_chang
 
     stays = [made(number) for number in range(40)]
     others = {number: made(number) for number in range(100, 140)}
-    await _store(database, *stays, *others.values())
+    await store_experiments(database, *stays, *others.values())
     seen: list[str] = []
     async with api(database, now=NOW) as client:
         async for page in _pages(client, sort=sort, limit=3):
@@ -199,13 +192,13 @@ async def test_an_unchanged_experiment_is_on_exactly_one_page_while_others_chang
             gone = draw.sample(sorted(others), min(2, len(others)))
             changed = {number: made(number) for number in draw.sample(range(100, 200), 4)}
             others = {number: one for number, one in others.items() if number not in gone} | changed
-            await _store(database, *changed.values(), gone=[f"key:{number}" for number in gone])
+            await store_experiments(database, *changed.values(), gone=[f"key:{number}" for number in gone])
     steady = [root for root in seen if root in {one.root for one in stays}]
     assert sorted(steady) == sorted(one.root for one in stays)
 
 
 async def test_a_cursor_is_valid_for_one_list_only(database: Database) -> None:
-    await _store(database, *LIST)
+    await store_experiments(database, *LIST)
     async with api(database, now=NOW) as client:
         page: dict[str, str | int] = {"limit": 1, "team": "ads"}
         cursor = (await client.get("/experiments", params=page)).json()["next"]
@@ -223,8 +216,8 @@ async def test_a_cursor_is_valid_for_one_list_only(database: Database) -> None:
         ]
         empty = await client.get("/experiments", params={**page, "cursor": ""})
     assert [one["root"] for one in longer.json()["experiments"]] == ["key:b"]
-    assert _is_problem(empty, 422, "invalid")
-    assert all(_is_problem(response, 422, "invalid-cursor") for response in wrong)
+    assert is_problem(empty, 422, "invalid")
+    assert all(is_problem(response, 422, "invalid-cursor") for response in wrong)
     assert "this sort and these filters" in wrong[0].json()["detail"]
 
 
@@ -268,7 +261,7 @@ async def test_any_reference_and_any_name_finds_an_experiment(database: Database
         of_evidence = await client.get(f"/experiments/commit:{pull.head}")
     assert found == {name: ["github:acme/new#45"] for name in named}
     assert one.json()["root"] == "github:acme/new#45"
-    assert _is_problem(of_evidence, 404, "unknown-subject")
+    assert is_problem(of_evidence, 404, "unknown-subject")
     assert "evidence for github:acme/new#45" in of_evidence.json()["detail"]
 
 
@@ -284,12 +277,12 @@ async def test_a_reference_without_an_experiment_is_answered_with_the_reason_and
         listed = await client.get("/experiments", params={"ref": "nonsense"})
         await post(client, Issue(number=2, created_at=at(2)).opened())
         events = await client.get("/experiments/github:acme/app%232/events")
-    assert all(_is_problem(one, 404, "unknown-subject") for one in (unmarked, unknown, unknown_id))
+    assert all(is_problem(one, 404, "unknown-subject") for one in (unmarked, unknown, unknown_id))
     assert "GET /experiments/github:acme/app#1/explain says why" in unmarked.json()["detail"]
     assert "GET /deliveries" in unknown.json()["detail"]
     assert "look it up by its reference" in unknown_id.json()["detail"]
-    assert _is_problem(nonsense, 422, "bad-reference")
-    assert _is_problem(listed, 422, "bad-reference")
+    assert is_problem(nonsense, 422, "bad-reference")
+    assert is_problem(listed, 422, "bad-reference")
     assert (events.status_code, events.headers["allow"]) == (405, "POST")
 
 
@@ -314,7 +307,7 @@ async def test_a_reference_without_an_experiment_is_answered_with_the_reason_and
 async def test_an_invalid_filter_is_refused_with_the_reason(database: Database, query: str) -> None:
     async with api(database) as client:
         response = await client.get(f"/experiments?{query}")
-    assert _is_problem(response, 422, "invalid")
+    assert is_problem(response, 422, "invalid")
     assert f"query.{query.partition('=')[0]}: " in response.json()["detail"]
 
 
@@ -323,7 +316,7 @@ async def test_an_invalid_filter_is_refused_with_the_reason(database: Database, 
     ("token", "status"), [("", 401), ("wr1te-t0ken", 401), ("r3ad-t0ken", 200), ("adm1n-t0ken", 200)]
 )
 async def test_experiments_require_the_read_token(database: Database, path: str, token: str, status: int) -> None:
-    await _store(database, LIST[0])
+    await store_experiments(database, LIST[0])
     headers = {"authorization": f"Bearer {token}"} if token else {}
     async with api(database, api_tokens=TOKENS) as client:
         response = await client.get(path, headers=headers)
@@ -336,13 +329,13 @@ async def test_without_a_database_a_list_is_answered_503_with_retry_after() -> N
     async with api(gone) as client:
         listed, one = await client.get("/experiments"), await client.get("/experiments/key:a")
     await gone.close()
-    assert _is_problem(listed, 503, "database-unavailable")
-    assert _is_problem(one, 503, "database-unavailable")
+    assert is_problem(listed, 503, "database-unavailable")
+    assert is_problem(one, 503, "database-unavailable")
 
 
 async def test_a_change_of_an_experiment_is_visible_at_once(database: Database) -> None:
-    await _store(database, LIST[0])
-    await _store(database, replace(LIST[0], title="Another", team="ads"))
+    await store_experiments(database, LIST[0])
+    await store_experiments(database, replace(LIST[0], title="Another", team="ads"))
     async with api(database, now=NOW) as client:
         shown = (await client.get("/experiments", params={"team": "ads"})).json()["experiments"]
     assert [one["title"] for one in shown] == ["Another"]

@@ -14,7 +14,16 @@ from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk
 from service.storage import inbox, inbox_listing
 from service.storage.database import Database
 from tests.support.builders import Issue, PullRequest, at, renamed, workflow_run
-from tests.support.road import TERMS, all_experiments, api, deliver, exported_samples, parse_samples, settle
+from tests.support.road import (
+    TERMS,
+    all_experiments,
+    api,
+    deliver,
+    exported_samples,
+    is_problem,
+    parse_samples,
+    settle,
+)
 
 ROOT = "github:acme/app#45"
 PATH = "/experiments/github:acme/app%2345/events"
@@ -53,10 +62,6 @@ async def _said(database: Database, event: str, **said: Any) -> httpx.Response:
 
 async def _experiment(database: Database) -> Experiment:
     return (await all_experiments(database))[ROOT]
-
-
-def _is_problem(response: httpx.Response, status: int, slug: str) -> bool:
-    return (response.status_code, response.json()["type"]) == (status, f"urn:loopgauge:problem:{slug}")
 
 
 async def test_a_manual_classification_changes_the_metrics_and_is_explained(database: Database) -> None:
@@ -108,7 +113,7 @@ async def test_a_whole_experiment_can_be_recorded_with_manual_events(database: D
 async def test_only_a_proposal_makes_an_item_an_experiment(database: Database) -> None:
     await deliver(database, Issue(created_at=at(2), labels=()).opened())
     refused = await _said(database, "started")
-    assert _is_problem(refused, 404, "unknown-subject")
+    assert is_problem(refused, 404, "unknown-subject")
     proposed = await _said(database, "proposed", occurred_at="2026-03-01T09:00:00Z")
     assert proposed.status_code == 202
     assert (await _experiment(database)).idea_at == at(1)
@@ -174,7 +179,7 @@ async def test_a_key_reused_for_another_request_is_refused_even_after_the_body_i
         gone = await _post(client, "started", key="1", team="ads")
         same = await _post(client, "started", key="1")
     for refused in (*others, gone):
-        assert _is_problem(refused, 422, "key-reused")
+        assert is_problem(refused, 422, "key-reused")
         assert stored.json()["delivery"] in refused.json()["detail"]
     assert same.json() == {**stored.json(), "status": "duplicate"}
 
@@ -197,7 +202,7 @@ async def test_concurrent_requests_with_one_key_store_one_event(database: Databa
         different = await asyncio.gather(*(_post(client, "described", key="2", title=f"{n}") for n in range(5)))
     assert sorted(one.json()["status"] for one in same) == ["duplicate"] * 4 + ["stored"]
     assert sorted(one.status_code for one in different) == [202, 422, 422, 422, 422]
-    assert all(_is_problem(one, 422, "key-reused") for one in different if one.status_code != 202)
+    assert all(is_problem(one, 422, "key-reused") for one in different if one.status_code != 202)
 
 
 @pytest.mark.parametrize("key", ["", "k" * 256, "a\x01b", "a\x7fb"])
@@ -205,7 +210,7 @@ async def test_a_malformed_key_is_refused(database: Database, key: str) -> None:
     await _opened(database)
     async with api(database, now=NOW, api_tokens=TOKENS) as client:
         response = await _post(client, "started", key=key)
-    assert _is_problem(response, 422, "invalid")
+    assert is_problem(response, 422, "invalid")
     assert "Idempotency-Key" in response.json()["detail"]
 
 
@@ -253,7 +258,7 @@ async def test_an_impossible_event_is_refused_with_the_reason_and_not_stored(
     async with api(database, now=NOW, api_tokens=TOKENS) as client:
         response = await _post(client, event, **said)
         counted = parse_samples((await client.get("/metrics")).text)
-    assert _is_problem(response, 422, "impossible")
+    assert is_problem(response, 422, "impossible")
     assert why in response.json()["detail"]
     assert counted["deliveries_total", "refused", "cloudevents"] == 1
     await settle(database)
@@ -269,9 +274,9 @@ async def test_an_event_that_is_impossible_for_an_open_experiment_is_refused_wit
     await deliver(database, Issue(created_at=at(2), labels=("experiment", "outcome:worked")).opened())
     reopened = await _said(database, "reopened")
     classified = await _said(database, "classified", failure_category="basic")
-    assert _is_problem(reopened, 422, "impossible")
+    assert is_problem(reopened, 422, "impossible")
     assert "it is open, so it cannot be reopened" in reopened.json()["detail"]
-    assert _is_problem(classified, 422, "impossible")
+    assert is_problem(classified, 422, "impossible")
 
 
 async def test_a_conclusion_before_the_last_reopening_has_no_effect_and_is_refused(database: Database) -> None:
@@ -279,7 +284,7 @@ async def test_a_conclusion_before_the_last_reopening_has_no_effect_and_is_refus
     await deliver(database, ISSUE.opened(), closed, issue.reopened(at(5))[1])
     refused = await _said(database, "concluded", occurred_at="2026-03-04T09:00:00Z", outcome="worked")
     taken = await _said(database, "concluded", occurred_at="2026-03-05T09:00:01Z", outcome="worked")
-    assert _is_problem(refused, 422, "impossible")
+    assert is_problem(refused, 422, "impossible")
     assert "it was reopened after 2026-03-04T09:00:00Z" in refused.json()["detail"]
     assert taken.status_code == 202
     assert (await _experiment(database)).concluded_at == at(5, "09:00:01")
@@ -299,7 +304,7 @@ async def test_an_experiment_without_a_known_idea_cannot_be_concluded_before_its
         refused = await _post(
             client, "concluded", path="/experiments/key:it/events", occurred_at="2026-03-03T09:00:00Z"
         )
-    assert _is_problem(refused, 422, "impossible")
+    assert is_problem(refused, 422, "impossible")
     assert "first post a CloudEvent of type proposed" in refused.json()["detail"]
 
 
@@ -318,7 +323,7 @@ async def test_an_event_that_projection_would_apply_is_accepted(database: Databa
     late = await _said(database, "started", occurred_at="2026-03-01T09:00:00Z")
     assert (await _experiment(database)).started_at == at(1)
     assert [one.status_code for one in (classified, corrected, earlier, late)] == [202] * 4
-    assert _is_problem(both, 422, "invalid-event")
+    assert is_problem(both, 422, "invalid-event")
 
 
 async def test_an_open_experiment_can_be_classified_and_shared(database: Database) -> None:
@@ -359,7 +364,7 @@ async def test_a_malformed_request_is_refused_with_the_field(database: Database,
     await _opened(database)
     async with api(database, now=NOW, api_tokens=TOKENS) as client:
         response = await client.post(PATH, content=body, headers=_headers())
-    assert _is_problem(response, 422, "invalid")
+    assert is_problem(response, 422, "invalid")
     assert response.json()["errors"][0]["field"].startswith(field)
 
 
@@ -376,7 +381,7 @@ async def test_an_event_that_contradicts_itself_or_the_clock_is_refused_with_the
     await _opened(database)
     async with api(database, now=NOW, api_tokens=TOKENS) as client:
         response = await client.post(PATH, json=said, headers=_headers())
-    assert _is_problem(response, 422, "invalid-event")
+    assert is_problem(response, 422, "invalid-event")
     assert response.json()["errors"][0]["field"] == field
 
 
@@ -400,10 +405,10 @@ async def test_an_event_without_an_experiment_is_refused(database: Database) -> 
         unknown = ("github:acme/app%2399", "github:acme/app!7", "github:acme/app%231", UUID(int=1))
         refused = [await _post(client, "started", path=f"/experiments/{one}/events") for one in unknown]
         nonsense = await _post(client, "started", path="/experiments/nonsense/events")
-    assert all(_is_problem(one, 404, "unknown-subject") for one in refused)
+    assert all(is_problem(one, 404, "unknown-subject") for one in refused)
     assert "evidence for github:acme/app#45" in refused[1].json()["detail"]
     assert "POST /events makes it one" in refused[2].json()["detail"]
-    assert _is_problem(nonsense, 422, "bad-reference")
+    assert is_problem(nonsense, 422, "bad-reference")
 
 
 @pytest.mark.parametrize(
@@ -419,11 +424,11 @@ async def test_only_the_write_token_adds_events(database: Database, token: str |
 async def test_without_a_configured_write_token_events_are_refused(database: Database) -> None:
     async with api(database, now=NOW) as client:
         response = await _post(client, "started")
-    assert _is_problem(response, 403, "token-not-configured")
+    assert is_problem(response, 403, "token-not-configured")
     assert "LOOPGAUGE_API_TOKENS__WRITE" in response.json()["detail"]
 
 
 async def test_a_body_over_the_limit_is_refused(database: Database) -> None:
     async with api(database, now=NOW, api_tokens=TOKENS, max_body_bytes=50) as client:
         response = await _post(client, "described", title="x" * 100)
-    assert _is_problem(response, 413, "body-too-large")
+    assert is_problem(response, 413, "body-too-large")

@@ -11,38 +11,31 @@ import pytest
 from starlette.types import ASGIApp, Message
 
 from service.app import create_app
-from service.storage import inbox_listing
 from service.storage.database import Database
 from service.storage.spool import FILE, Spool
 from tests.support.builders import SECRET, Issue, at, github
 from tests.support.outage import line_to, until
-from tests.support.road import RULES, api, exported_samples, parse_samples, post, settings, settle
+from tests.support.road import (
+    RULES,
+    api,
+    exported_samples,
+    is_problem,
+    parse_samples,
+    post,
+    read_deliveries,
+    settings,
+    settle,
+)
 
 REQUEST = Issue(created_at=at(2)).opened()
 PROBLEM = "application/problem+json"
-
-
-async def _stored(database: Database) -> list[inbox_listing.InboxRow]:
-    async with database.transaction() as connection:
-        rows, _ = await inbox_listing.read_page(connection)
-    return rows
-
-
-def _is_problem(response: httpx.Response, status: int, slug: str) -> bool:
-    problem = response.json()
-    return (
-        response.status_code == problem["status"] == status
-        and response.headers["content-type"] == PROBLEM
-        and problem["type"] == f"urn:loopgauge:problem:{slug}"
-        and bool(problem["title"] and problem["detail"])
-    )
 
 
 async def test_a_signed_delivery_is_stored_and_a_redelivery_is_a_duplicate(database: Database) -> None:
     async with api(database) as client:
         first, second = await post(client, REQUEST), await post(client, REQUEST)
     assert (first.status_code, second.status_code) == (202, 202)
-    [row] = await _stored(database)
+    [row] = await read_deliveries(database)
     assert first.json() == {"delivery": str(row.id), "status": "stored"}
     assert second.json() == {"delivery": str(row.id), "status": "duplicate"}
     assert (row.provider_id, row.received_at) == (REQUEST.delivery_id, at(2))
@@ -78,15 +71,15 @@ async def test_a_bad_signature_is_refused_and_nothing_is_stored(database: Databa
     headers = httpx.Headers(signed, encoding="utf-8")
     async with api(database) as client:
         response = await client.post("/webhooks/github", content=REQUEST.body, headers=headers)
-    assert _is_problem(response, 401, "signature-refused")
-    assert await _stored(database) == []
+    assert is_problem(response, 401, "signature-refused")
+    assert await read_deliveries(database) == []
 
 
 async def test_a_flipped_bit_is_refused(database: Database) -> None:
     flipped = bytes([REQUEST.body[0] ^ 1]) + REQUEST.body[1:]
     async with api(database) as client:
         response = await client.post("/webhooks/github", content=flipped, headers=REQUEST.headers())
-    assert _is_problem(response, 401, "signature-refused")
+    assert is_problem(response, 401, "signature-refused")
 
 
 async def test_the_refusal_of_a_sha1_signature_says_what_to_send_instead(database: Database) -> None:
@@ -100,8 +93,8 @@ async def test_the_refusal_of_a_sha1_signature_says_what_to_send_instead(databas
 async def test_an_unknown_source_is_not_found(database: Database, source: str) -> None:
     async with api(database) as client:
         response = await post(client, REQUEST, source)
-    assert _is_problem(response, 404, "unknown-source")
-    assert await _stored(database) == []
+    assert is_problem(response, 404, "unknown-source")
+    assert await read_deliveries(database) == []
 
 
 async def test_a_source_may_be_written_with_hyphens_and_capitals(database: Database) -> None:
@@ -109,13 +102,13 @@ async def test_a_source_may_be_written_with_hyphens_and_capitals(database: Datab
     async with api(database, sources=sources) as client:
         response = await post(client, REQUEST, "Git-Hub-EU")
     assert response.status_code == 202
-    assert [row.source for row in await _stored(database)] == ["git_hub_eu"]
+    assert [row.source for row in await read_deliveries(database)] == ["git_hub_eu"]
 
 
 async def test_another_method_is_not_allowed(database: Database) -> None:
     async with api(database) as client:
         response = await client.get("/webhooks/github")
-    assert _is_problem(response, 405, "method-not-allowed")
+    assert is_problem(response, 405, "method-not-allowed")
     assert response.headers["allow"] == "POST"
 
 
@@ -217,7 +210,7 @@ async def test_a_client_that_disconnects_leaves_nothing_behind(small_app: ASGIAp
             return {"type": "http.disconnect"}
 
     assert await _Gone(small_app, {}, _chunks(0)).post() == 0
-    assert await _stored(database) == []
+    assert await read_deliveries(database) == []
 
 
 UNREADABLE = {
@@ -256,7 +249,7 @@ async def test_a_delivery_without_an_event_type_is_stored_as_failed(database: Da
         response = await client.post("/webhooks/github", content=REQUEST.body, headers=headers)
     assert response.status_code == 202
     await settle(database)
-    assert [(row.verdict, row.reason) for row in await _stored(database)] == [
+    assert [(row.verdict, row.reason) for row in await read_deliveries(database)] == [
         ("failed", "header X-GitHub-Event is missing")
     ]
 
@@ -269,7 +262,7 @@ async def test_a_form_encoded_delivery_is_counted(database: Database) -> None:
         response = await client.post("/webhooks/github", content=request.body, headers=headers)
     assert response.status_code == 202
     await settle(database)
-    assert [row.verdict for row in await _stored(database)] == ["counted"]
+    assert [row.verdict for row in await read_deliveries(database)] == ["counted"]
 
 
 async def test_every_request_is_counted_by_its_result(database: Database) -> None:
@@ -315,7 +308,7 @@ async def test_without_a_database_and_with_the_spool_disabled_the_answer_is_503_
         response = await post(client, REQUEST)
         scrape = parse_samples((await client.get("/metrics")).text)
     await gone.close()
-    assert _is_problem(response, 503, "database-unavailable")
+    assert is_problem(response, 503, "database-unavailable")
     assert response.headers["retry-after"] == "5"
     assert scrape["deliveries_total", "error", "github"] == 1
 
@@ -346,7 +339,7 @@ async def test_with_neither_database_nor_a_working_spool_the_answer_is_503_with_
         response = await post(client, REQUEST)
         scrape = parse_samples((await client.get("/metrics")).text)
     await gone.close()
-    assert _is_problem(response, 503, "database-unavailable")
+    assert is_problem(response, 503, "database-unavailable")
     assert response.headers["retry-after"] == "5"
     assert str(tmp_path / "spool" / FILE) in response.json()["detail"]
     assert (scrape["deliveries_total", "error", "github"], scrape["spool_pending",]) == (1, 0)
@@ -370,7 +363,7 @@ async def test_spooled_deliveries_are_counted_when_the_database_is_back(
         await far.close()
     assert again.json()["status"] == "duplicate"
     await settle(database)
-    assert [(row.verdict, row.received_at) for row in await _stored(database)] == [("counted", at(2))]
+    assert [(row.verdict, row.received_at) for row in await read_deliveries(database)] == [("counted", at(2))]
 
 
 async def test_many_deliveries_at_once_are_all_stored_and_counted(database: Database) -> None:

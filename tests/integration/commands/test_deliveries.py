@@ -13,7 +13,7 @@ from service.storage.database import Database
 from service.storage.inbox import DeliveryVerdict
 from tests.support.builders import Issue, at, github
 from tests.support.commands import in_database, invoke
-from tests.support.road import deliver, settle
+from tests.support.road import deliver, settle, store_deliveries
 from tests.support.serving import opened
 
 _UNKNOWN = "00000000-0000-0000-0000-000000000001"
@@ -28,11 +28,7 @@ def _execute(database_url: str, statement: str) -> None:
 
 
 def _store(database_url: str, deliveries: Sequence[Delivery]) -> None:
-    async def store(database: Database) -> None:
-        async with database.transaction() as connection:
-            await inbox.store(connection, deliveries)
-
-    in_database(database_url, store)
+    in_database(database_url, lambda database: store_deliveries(database, *deliveries))
 
 
 def _store_numbered(database_url: str, count: int) -> list[str]:

@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import text
 
-from service.deliveries.delivery import Delivery
 from service.lifecycle.references import Ref
 from service.pipeline.delivery_latency import DeliveryLatency
 from service.pipeline.interpret import interpret_pending
@@ -16,7 +15,7 @@ from service.storage.inbox import DeliveryVerdict
 from service.telemetry import Telemetry
 from tests.support.builders import GitHubRequest, Issue, PullRequest, at, github, renamed
 from tests.support.outage import line_to
-from tests.support.road import RULES
+from tests.support.road import RULES, store_deliveries
 
 BEGAN = at(2, "09:00:00")
 VERDICT = at(2, "09:00:03")
@@ -55,15 +54,10 @@ class Leader:
         return registry.get_sample_value(f"{name}_count"), registry.get_sample_value(f"{name}_sum")
 
 
-async def _store(database: Database, *deliveries: Delivery) -> None:
-    async with database.transaction() as connection:
-        await inbox.store(connection, deliveries)
-
-
 async def _receive(
     database: Database, *requests: GitHubRequest, received_at: datetime = BEGAN, interpreted_at: datetime = VERDICT
 ) -> None:
-    await _store(database, *(request.delivery(received_at) for request in requests))
+    await store_deliveries(database, *(request.delivery(received_at) for request in requests))
     while await interpret_pending(database, RULES, Telemetry([]), lambda: interpreted_at):
         pass
 
@@ -138,7 +132,7 @@ async def test_an_ignored_or_failed_delivery_is_not_timed(database: Database) ->
 async def test_a_delivery_without_a_dirty_subject_is_visible_at_once(database: Database) -> None:
     leader = await Leader(database).begin()
     delivery = github("ping", {}).delivery(BEGAN)
-    await _store(database, delivery)
+    await store_deliveries(database, delivery)
     async with database.transaction() as connection:
         await inbox.record_verdicts(connection, [DeliveryVerdict(delivery.id, "counted", "")], "digest", VERDICT)
     await leader.export()

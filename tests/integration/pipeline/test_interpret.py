@@ -12,18 +12,13 @@ from service.deliveries.delivery import Delivery
 from service.deliveries.observation import Nothing, Observation
 from service.pipeline.interpret import interpret_pending
 from service.providers.github import GitHub
-from service.storage import inbox, inbox_listing
+from service.storage import inbox_listing
 from service.storage.database import Database
 from service.storage.errors import DatabaseUnavailable
 from service.telemetry import Telemetry
 from tests.support.builders import Issue, PullRequest, at, github
 from tests.support.outage import Unlucky
-from tests.support.road import RULES, all_experiments, settle
-
-
-async def _store(database: Database, *deliveries: Delivery) -> None:
-    async with database.transaction() as connection:
-        await inbox.store(connection, deliveries)
+from tests.support.road import RULES, all_experiments, settle, store_deliveries
 
 
 async def _verdicts(database: Database) -> dict[str, tuple[str | None, str | None]]:
@@ -39,7 +34,7 @@ def _opened(number: int, **changed: str) -> Delivery:
 
 async def test_each_delivery_gets_its_verdict_and_reason(database: Database) -> None:
     pull = PullRequest(created_at=at(3)).opened()
-    await _store(
+    await store_deliveries(
         database,
         _opened(1),
         replace(pull, delivery_id="pull").delivery(at(3)),
@@ -60,7 +55,7 @@ async def test_each_delivery_gets_its_verdict_and_reason(database: Database) -> 
 
 
 async def test_a_title_is_stored_without_characters_that_postgresql_rejects(database: Database) -> None:
-    await _store(database, _opened(2, title="a\0b"))
+    await store_deliveries(database, _opened(2, title="a\0b"))
     await settle(database)
     assert (await all_experiments(database))["github:acme/app#2"].title == "a\ufffdb"
 
@@ -68,7 +63,7 @@ async def test_a_title_is_stored_without_characters_that_postgresql_rejects(data
 async def test_a_delivery_with_a_value_that_postgresql_rejects_fails_alone(database: Database) -> None:
     # This text is too long for a page of an index, and compression does not shorten it.
     endless = "".join(random.Random(1).choices("abcdefghijklmnopqrstuvwxyz0123456789", k=20_000))
-    await _store(database, _opened(1), _opened(2, repository=f"acme/{endless}"), _opened(3))
+    await store_deliveries(database, _opened(1), _opened(2, repository=f"acme/{endless}"), _opened(3))
     telemetry = await settle(database)
     verdicts = await _verdicts(database)
     assert [verdicts[f"issue {number}"][0] for number in (1, 2, 3)] == ["counted", "failed", "counted"]
@@ -88,7 +83,7 @@ async def test_an_unexpected_error_fails_one_delivery_and_no_other(
         return observe(self, delivery)
 
     monkeypatch.setattr(GitHub, "observe", trip)
-    await _store(database, _opened(1), _opened(2), _opened(3))
+    await store_deliveries(database, _opened(1), _opened(2), _opened(3))
     await settle(database)
     verdicts = await _verdicts(database)
     assert [verdicts[f"issue {number}"][0] for number in (1, 2, 3)] == ["counted", "failed", "counted"]
@@ -96,7 +91,7 @@ async def test_an_unexpected_error_fails_one_delivery_and_no_other(
 
 
 async def test_a_delivery_of_an_unknown_provider_is_stored_as_failed(database: Database) -> None:
-    await _store(database, replace(_opened(1), provider="gopher"))
+    await store_deliveries(database, replace(_opened(1), provider="gopher"))
     await settle(database)
     assert (await _verdicts(database))["issue 1"] == (
         "failed",
@@ -105,7 +100,7 @@ async def test_a_delivery_of_an_unknown_provider_is_stored_as_failed(database: D
 
 
 async def test_two_workers_share_the_work_and_do_nothing_twice(database: Database) -> None:
-    await _store(database, *(_opened(number) for number in range(1, 301)))
+    await store_deliveries(database, *(_opened(number) for number in range(1, 301)))
     telemetries = [Telemetry(["github"]), Telemetry(["github"])]
 
     async def work(telemetry: Telemetry) -> None:
@@ -123,7 +118,7 @@ async def test_two_workers_share_the_work_and_do_nothing_twice(database: Databas
 @pytest.mark.parametrize("year", ["0001", "1969", "3000", "9999"])
 async def test_a_time_out_of_range_fails_only_its_own_delivery(database: Database, year: str) -> None:
     body = _opened(2).body.replace(b'"closed_at":null', f'"closed_at":"{year}-01-01T00:00:00Z"'.encode())
-    await _store(database, _opened(1), replace(_opened(2), body=body), _opened(3))
+    await store_deliveries(database, _opened(1), replace(_opened(2), body=body), _opened(3))
     await settle(database)
     verdicts = await _verdicts(database)
     assert [verdicts[f"issue {number}"][0] for number in (1, 2, 3)] == ["counted", "failed", "counted"]
@@ -133,7 +128,7 @@ async def test_a_time_out_of_range_fails_only_its_own_delivery(database: Databas
 
 async def test_a_body_that_closes_thousands_of_items_is_evidence_for_the_first_of_them(database: Database) -> None:
     body = " ".join(f"fixes #{number}" for number in range(1, 6001))
-    await _store(database, PullRequest(created_at=at(3), body=body).opened().delivery(at(3)))
+    await store_deliveries(database, PullRequest(created_at=at(3), body=body).opened().delivery(at(3)))
     await settle(database)
     async with database.transaction() as connection:
         served = await connection.scalar(text("SELECT cardinality(targets) FROM links WHERE channel = 'body'"))
@@ -142,7 +137,7 @@ async def test_a_body_that_closes_thousands_of_items_is_evidence_for_the_first_o
 
 async def test_no_reason_contains_the_name_of_a_branch(database: Database) -> None:
     pull = PullRequest(created_at=at(3), branch="jane.doe/fix", body="", title="By Jane Doe").opened()
-    await _store(database, pull.delivery(at(3)))
+    await store_deliveries(database, pull.delivery(at(3)))
     await settle(database)
     [(verdict, reason)] = (await _verdicts(database)).values()
     assert verdict == "ignored"
@@ -157,10 +152,10 @@ def _recorded(telemetry: Telemetry, *kinds: str) -> list[float | None]:
 
 async def test_an_event_is_counted_by_its_kind_when_it_is_new(database: Database) -> None:
     issue = Issue(created_at=at(2))
-    await _store(database, issue.opened().delivery(at(2)))
+    await store_deliveries(database, issue.opened().delivery(at(2)))
     telemetry = await settle(database)
     assert _recorded(telemetry, "proposed", "declared", "concluded") == [1, 4, 0]
-    await _store(database, issue.closed(at(3))[1].delivery(at(3)))
+    await store_deliveries(database, issue.closed(at(3))[1].delivery(at(3)))
     again = await settle(database)
     # The delivery of the closed issue repeats stored events. Only events that are new or have a new time count.
     assert _recorded(again, "proposed", "concluded") == [0, 1]
@@ -169,7 +164,7 @@ async def test_an_event_is_counted_by_its_kind_when_it_is_new(database: Database
 async def test_an_event_of_two_deliveries_in_one_batch_is_counted_once(database: Database) -> None:
     issue = Issue(created_at=at(2)).opened()
     again = replace(issue, delivery_id="another")
-    await _store(database, issue.delivery(at(2)), again.delivery(at(2)))
+    await store_deliveries(database, issue.delivery(at(2)), again.delivery(at(2)))
     telemetry = await settle(database)
     assert _recorded(telemetry, "proposed", "declared") == [1, 4]
 
@@ -177,7 +172,7 @@ async def test_an_event_of_two_deliveries_in_one_batch_is_counted_once(database:
 async def test_the_events_of_a_rolled_back_transaction_are_not_counted(database_url: str) -> None:
     unlucky = Unlucky(database_url)
     lucky = Database(database_url)
-    await _store(lucky, _opened(1))
+    await store_deliveries(lucky, _opened(1))
     telemetry = Telemetry(["github"])
     with pytest.raises(DatabaseUnavailable):
         await interpret_pending(unlucky, RULES, telemetry, lambda: at(2))

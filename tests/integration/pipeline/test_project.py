@@ -18,14 +18,14 @@ from service.rules.document import RulesFile
 from service.rules.model import Rules
 from service.rules.reader import read_rules
 from service.settings import packaged_rules
-from service.storage import dirty_subjects, exclusions, experiments, inbox, recording
+from service.storage import dirty_subjects, exclusions, experiments, recording
 from service.storage.database import Connection, Database
 from service.storage.errors import DatabaseUnavailable
 from service.storage.recording import InterpretedDelivery
 from service.telemetry import Telemetry
 from tests.support.builders import GitHubRequest, Issue, PullRequest, at, github, push, renamed, workflow_run
 from tests.support.outage import Unlucky
-from tests.support.road import RULES, all_exclusions, all_experiments, deliver, settle
+from tests.support.road import RULES, all_exclusions, all_experiments, deliver, settle, store_deliveries
 
 ISSUE = "github:acme/app#45"
 
@@ -160,8 +160,7 @@ def _a_busy_week() -> list[GitHubRequest]:
 async def test_concurrent_workers_give_the_same_experiments_as_one(database: Database, seed: int) -> None:
     requests = _a_busy_week()
     random.Random(seed).shuffle(requests)
-    async with database.transaction() as connection:
-        await inbox.store(connection, [request.delivery(at(2)) for request in requests])
+    await store_deliveries(database, *(request.delivery(at(2)) for request in requests))
     await asyncio.gather(*(settle(database) for _ in range(4)))
     await settle(database)
     busy = await all_experiments(database)
@@ -322,30 +321,25 @@ async def test_a_failure_whose_category_changes_is_counted(database: Database) -
     await deliver(database, classified)
     bare, unclassified = basic.unlabeled("failure:basic", at(5))
     complex_one = bare.labeled("failure:complex", at(5, "10:00:00"))[1]
-    async with database.transaction() as connection:
-        await inbox.store(connection, [unclassified.delivery(at(5)), complex_one.delivery(at(5))])
+    await store_deliveries(database, unclassified.delivery(at(5)), complex_one.delivery(at(5)))
     assert _reclassified(await settle(database)) == {("basic", "complex"): 1}
 
 
 async def test_the_first_classification_of_a_failure_is_counted_as_a_move_from_unclassified(database: Database) -> None:
     issue, closed = Issue(created_at=at(2), labels=FAILED).closed(at(3))
     await deliver(database, closed)
-    async with database.transaction() as connection:
-        await inbox.store(connection, [issue.labeled("failure:intelligent", at(4))[1].delivery(at(4))])
+    await store_deliveries(database, issue.labeled("failure:intelligent", at(4))[1].delivery(at(4)))
     assert _reclassified(await settle(database)) == {("unclassified", "intelligent"): 1}
 
 
 async def test_an_experiment_that_becomes_or_stops_being_a_failure_is_not_reclassified(database: Database) -> None:
     issue = Issue(created_at=at(2), labels=(*FAILED, "failure:basic"))
     closed, closing = issue.closed(at(3))
-    async with database.transaction() as connection:
-        await inbox.store(connection, [issue.opened().delivery(at(2))])
+    await store_deliveries(database, issue.opened().delivery(at(2)))
     assert _reclassified(await settle(database)) == {}
-    async with database.transaction() as connection:
-        await inbox.store(connection, [closing.delivery(at(3))])
+    await store_deliveries(database, closing.delivery(at(3)))
     assert _reclassified(await settle(database)) == {}
-    async with database.transaction() as connection:
-        await inbox.store(connection, [closed.reopened(at(4))[1].delivery(at(4))])
+    await store_deliveries(database, closed.reopened(at(4))[1].delivery(at(4)))
     assert _reclassified(await settle(database)) == {}
     await _touch(database)
     assert _reclassified(await settle(database)) == {}

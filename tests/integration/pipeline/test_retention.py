@@ -9,12 +9,11 @@ from service.queries.replay import Replay
 from service.storage import events, inbox
 from service.storage.database import Database
 from tests.support.builders import GitHubRequest, Issue, PullRequest, at, workflow_run
-from tests.support.road import RULES, TERMS, all_experiments, settle
+from tests.support.road import RULES, TERMS, all_experiments, settle, store_deliveries
 
 
 async def _receive(database: Database, when: datetime, *requests: GitHubRequest) -> None:
-    async with database.transaction() as connection:
-        await inbox.store(connection, [request.delivery(when) for request in requests])
+    await store_deliveries(database, *(request.delivery(when) for request in requests))
     await settle(database)
 
 
@@ -80,8 +79,7 @@ async def test_bodies_are_deleted_after_their_retention_in_more_than_one_batch(d
 
 
 async def test_a_pending_delivery_keeps_its_body_at_any_age(database: Database) -> None:
-    async with database.transaction() as connection:
-        await inbox.store(connection, [Issue(created_at=at(2)).opened().delivery(at(3))])
+    await store_deliveries(database, Issue(created_at=at(2)).opened().delivery(at(3)))
     assert await delete_bodies(database, at(28)) == 0
     await settle(database)
     assert len(await all_experiments(database)) == 1

@@ -30,7 +30,7 @@ from service.storage.database import Database
 from service.storage.inbox import DeliveryVerdict
 from service.telemetry import Telemetry
 from tests.support.builders import GitHubRequest, Issue, PullRequest, at, github, renamed, workflow_run
-from tests.support.road import RULES, TERMS, all_experiments, api, deliver, post, settle
+from tests.support.road import RULES, TERMS, all_experiments, api, deliver, post, settle, store_deliveries
 from tests.support.signing import POSTED
 from tests.support.waiting import PATIENCE_SECONDS
 
@@ -261,8 +261,7 @@ async def test_a_paused_dry_run_blocks_nothing_else(database: Database, database
 
 async def test_a_dry_run_does_not_report_changes_that_wait_for_projection(database: Database) -> None:
     await deliver(database, Issue(created_at=at(2), labels=("bet",)).opened())
-    async with database.transaction() as connection:
-        await inbox.store(connection, [Issue(number=46, created_at=at(2)).opened().delivery(at(2))])
+    await store_deliveries(database, Issue(number=46, created_at=at(2)).opened().delivery(at(2)))
     await interpret_pending(database, RULES, Telemetry(["github"]), lambda: at(2))
     in_flight = 'loopgauge_experiments_in_flight{stage="proposed", team="acme/app"}'
     for replayed in (await _replay(BETS).dry_run(database), await _run(database, BETS)):
@@ -271,8 +270,7 @@ async def test_a_dry_run_does_not_report_changes_that_wait_for_projection(databa
 
 async def test_a_replay_waits_for_subjects_that_another_worker_projects(database: Database) -> None:
     await deliver(database, Issue(created_at=at(2)).opened())
-    async with database.transaction() as connection:
-        await inbox.store(connection, [Issue(number=46, created_at=at(2)).opened().delivery(at(2))])
+    await store_deliveries(database, Issue(number=46, created_at=at(2)).opened().delivery(at(2)))
     await interpret_pending(database, RULES, Telemetry(["github"]), lambda: at(2))
     async with database.transaction() as worker:
         claimed = await dirty_subjects.claim_dirty(worker, 10, at(2))
@@ -394,8 +392,7 @@ async def test_concurrent_workers_replays_and_retries_give_the_same_result_as_on
 
     async def arrive() -> None:
         for request in told[40:]:
-            async with database.transaction() as connection:
-                await inbox.store(connection, [request.delivery(POSTED)])
+            await store_deliveries(database, request.delivery(POSTED))
             await settle(database)
 
     async def retry_over_and_over() -> None:

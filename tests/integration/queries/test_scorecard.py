@@ -17,10 +17,10 @@ from service.queries.history import view_as_of
 from service.queries.scorecard import Scorecards
 from service.scorecard.compiling import compile_scorecard
 from service.scorecard.rows import Rows
-from service.storage import experiments
 from service.storage.database import Database
 from tests.support.builders import at, experiment, terms
 from tests.support.drawn import portfolios
+from tests.support.road import store_experiments
 
 TERMS = terms("90d", min_sample=1, max_teams=2, forgotten_after=timedelta(days=3))
 WEEK = Window("7d", timedelta(days=7))
@@ -34,11 +34,6 @@ class Clock:
         return self.now
 
 
-async def store(database: Database, *known: Experiment) -> None:
-    async with database.transaction() as connection:
-        await experiments.replace(connection, known, [])
-
-
 def scorecards(database: Database, clock: Clock, kept: timedelta = timedelta(0)) -> Scorecards:
     return Scorecards(database, TERMS, clock, kept)
 
@@ -50,7 +45,7 @@ async def test_a_scorecard_equals_one_compiled_from_all_experiments_whatever_win
 ) -> None:
     async with database.transaction() as connection:
         await connection.execute(text("TRUNCATE experiments, exclusions"))
-    await store(database, *known)
+    await store_experiments(database, *known)
     now = at(14) + timedelta(hours=hours)
     asked = scorecards(database, Clock(now))
     for length in days:
@@ -76,7 +71,7 @@ async def test_a_failure_shared_before_both_windows_is_the_last_one_until_anothe
         for day in (4, 20)
     )
     # Metrics always need the first experiment of a team.
-    await store(database, experiment("key:1", idea_at=at(1), concluded_at=at(2)), long_ago, lately)
+    await store_experiments(database, experiment("key:1", idea_at=at(1), concluded_at=at(2)), long_ago, lately)
     shared = (await scorecards(database, Clock(at(24))).scorecard("_org", WEEK)).sharing.last_failure_shared
     assert (shared.value, shared.previous.value) == (at(22), at(6))
 
@@ -85,7 +80,7 @@ async def test_rows_are_cached_for_their_lifetime_and_then_computed_anew(databas
     clock = Clock(at(10))
     asked = scorecards(database, clock, timedelta(seconds=5))
     before = await asked.scorecard("_org", WEEK)
-    await store(database, experiment(idea_at=at(9)))
+    await store_experiments(database, experiment(idea_at=at(9)))
     clock.now += timedelta(seconds=4)
     assert await asked.scorecard("_org", WEEK) == before
     clock.now += timedelta(seconds=1)
@@ -105,7 +100,7 @@ async def test_rows_that_take_long_to_compute_are_cached_for_twice_that_time(dat
 
 @pytest.mark.parametrize("named", ["search", " Search ", "SEARCH"])
 async def test_a_team_is_found_without_regard_to_case(database: Database, named: str) -> None:
-    await store(database, experiment(idea_at=at(9), team="search"))
+    await store_experiments(database, experiment(idea_at=at(9), team="search"))
     assert (await scorecards(database, Clock(at(10))).scorecard(named, WEEK)).team == "search"
 
 
@@ -120,7 +115,7 @@ async def test_a_team_is_found_without_regard_to_case(database: Database, named:
 )
 async def test_an_unknown_team_is_reported_with_the_known_teams(database: Database, named: str, told: str) -> None:
     teams = ("search", "ads", "late")
-    await store(
+    await store_experiments(
         database, *(experiment(f"key:{team}", idea_at=at(1 + day), team=team) for day, team in enumerate(teams))
     )
     with pytest.raises(UnknownTeam) as refused:
@@ -130,7 +125,7 @@ async def test_an_unknown_team_is_reported_with_the_known_teams(database: Databa
 
 async def test_experiments_without_a_team_and_of_other_teams_have_scorecards_too(database: Database) -> None:
     teams = ("search", "ads", "late", "")
-    await store(
+    await store_experiments(
         database, *(experiment(f"key:{team}", idea_at=at(1 + day), team=team) for day, team in enumerate(teams))
     )
     asked = scorecards(database, Clock(at(10)))

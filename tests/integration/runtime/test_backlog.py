@@ -12,12 +12,12 @@ from service.deliveries.delivery import Delivery
 from service.lifecycle.references import Ref
 from service.pipeline.interpret import interpret_pending
 from service.runtime.backlog import BacklogMonitor
-from service.storage import dirty_subjects, inbox
+from service.storage import dirty_subjects
 from service.storage.database import Database
 from service.telemetry import Telemetry
 from tests.support.builders import Issue, at, github
 from tests.support.outage import line_to, until
-from tests.support.road import RULES
+from tests.support.road import RULES, store_deliveries
 
 BACKLOG = ("inbox_pending", "inbox_oldest_pending_seconds", "inbox_failed", "projection_pending")
 
@@ -32,11 +32,6 @@ def _shown(telemetry: Telemetry) -> list[float | None]:
 
 def _last(telemetry: Telemetry, source: str) -> float | None:
     return telemetry.registry.get_sample_value("loopgauge_source_last_delivery_timestamp_seconds", {"source": source})
-
-
-async def _store(database: Database, *deliveries: Delivery) -> None:
-    async with database.transaction() as connection:
-        await inbox.store(connection, deliveries)
 
 
 @asynccontextmanager
@@ -56,9 +51,13 @@ async def test_an_empty_backlog_is_zero(database: Database) -> None:
 
 async def test_pending_deliveries_are_counted_and_the_oldest_one_gives_the_age(database: Database) -> None:
     telemetry = Telemetry([])
-    await _store(database, github("issues", b"{").delivery(at(1)), Issue(created_at=at(1)).opened().delivery(at(1)))
+    await store_deliveries(
+        database, github("issues", b"{").delivery(at(1)), Issue(created_at=at(1)).opened().delivery(at(1))
+    )
     await interpret_pending(database, RULES, telemetry, lambda: at(1))
-    await _store(database, *(Issue(number=day, created_at=at(2)).opened().delivery(at(day)) for day in (8, 7, 6)))
+    await store_deliveries(
+        database, *(Issue(number=day, created_at=at(2)).opened().delivery(at(day)) for day in (8, 7, 6))
+    )
     await _monitor(database, telemetry).measure()
     # The oldest of three deliveries is from the 6th of March, three days ago. The issue is the only dirty subject.
     assert _shown(telemetry) == [3, 3 * 86400, 1, 1]
@@ -76,7 +75,7 @@ async def test_postponed_subjects_count_as_pending(database: Database) -> None:
 
 async def test_a_delivery_dated_in_the_future_has_the_age_zero(database: Database) -> None:
     telemetry = Telemetry([])
-    await _store(database, Issue(created_at=at(2)).opened().delivery(at(10)))
+    await store_deliveries(database, Issue(created_at=at(2)).opened().delivery(at(10)))
     await _monitor(database, telemetry).measure()
     assert _shown(telemetry) == [1, 0, 0, 0]
 
@@ -129,7 +128,7 @@ async def test_the_last_delivery_of_each_source_is_read_from_the_inbox(
 ) -> None:
     monkeypatch.setattr("service.runtime.backlog._PAGE", stretch)
     monkeypatch.setattr("service.runtime.backlog._SPACING_SECONDS", 0)
-    await _store(
+    await store_deliveries(
         database,
         _from("github", at(2)),
         *(_from("jira", at(day)) for day in (3, 4)),
@@ -153,7 +152,9 @@ async def test_only_a_limited_number_of_pages_is_read(database: Database, monkey
     monkeypatch.setattr("service.runtime.backlog._PAGE", 1)
     monkeypatch.setattr("service.runtime.backlog._PAGES", 2)
     monkeypatch.setattr("service.runtime.backlog._SPACING_SECONDS", 0)
-    await _store(database, *(_from(source, at(day)) for day, source in enumerate(["one", "two", "three"], start=2)))
+    await store_deliveries(
+        database, *(_from(source, at(day)) for day, source in enumerate(["one", "two", "three"], start=2))
+    )
     telemetry = Telemetry(["one", "two", "three"])
     async with _running(_monitor(database, telemetry, ["one", "two", "three"])):
 
@@ -167,7 +168,7 @@ async def test_only_a_limited_number_of_pages_is_read(database: Database, monkey
 
 
 async def test_a_delivery_received_since_the_start_counts_as_newer_than_those_in_the_inbox(database: Database) -> None:
-    await _store(database, _from("github", at(2)), _from("jira", at(2)))
+    await store_deliveries(database, _from("github", at(2)), _from("jira", at(2)))
     telemetry = Telemetry(["github", "jira"])
     telemetry.record_last_delivery("github", at(8))
     async with _running(_monitor(database, telemetry, ["github", "jira"])):
@@ -183,7 +184,7 @@ async def test_after_a_start_without_postgresql_the_inbox_is_read_when_postgresq
     database_url: str, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("service.runtime.backlog._RETRY_SECONDS", 0.05)
-    await _store(database, _from("github", at(2)))
+    await store_deliveries(database, _from("github", at(2)))
     telemetry = Telemetry(["github"])
     async with line_to(database_url) as line:
         await line.cut()

@@ -15,12 +15,11 @@ import structlog
 from service.runtime.figures_process import FiguresProcess
 from service.runtime.leadership import Leadership
 from service.runtime.worker import Worker, retry_seconds
-from service.storage import inbox
 from service.storage.database import Database
 from service.telemetry import Telemetry
 from tests.support.builders import Issue, at
 from tests.support.outage import line_to, until
-from tests.support.road import RULES, TERMS, all_experiments
+from tests.support.road import RULES, TERMS, all_experiments, store_deliveries
 from tests.support.serving import serving
 from tests.support.waiting import PATIENCE_SECONDS
 
@@ -66,8 +65,7 @@ async def test_a_step_without_an_answer_is_abandoned_and_retried(
             async with asyncio.timeout(PATIENCE_SECONDS):
                 await given_up.wait()
         monkeypatch.undo()
-        async with database.transaction() as connection:
-            await inbox.store(connection, [Issue(created_at=at(2)).opened().delivery(at(2))])
+        await store_deliveries(database, Issue(created_at=at(2)).opened().delivery(at(2)))
         await line.mend()
 
         async def counted() -> bool:

@@ -16,7 +16,7 @@ from service.storage.errors import DatabaseUnavailable
 from service.storage.inbox import DeliveryVerdict
 from service.telemetry import Telemetry
 from tests.support.builders import Issue, at
-from tests.support.road import RULES, all_experiments, deliver, settle
+from tests.support.road import RULES, all_experiments, deliver, settle, store_deliveries
 from tests.support.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.oldest_postgresql_too
@@ -124,8 +124,7 @@ async def test_a_dry_run_neither_sees_nor_blocks_concurrent_commits(database: Da
 
 
 async def test_a_projection_in_a_dry_run_does_not_block_a_live_one(database: Database) -> None:
-    async with database.transaction() as connection:
-        await inbox.store(connection, [OPENED.delivery(at(2))])
+    await store_deliveries(database, OPENED.delivery(at(2)))
     await interpret_pending(database, RULES, Telemetry(["github"]), _now)
     async with open_dry_run(database) as copies:
         assert await project_dirty(copies, _now)

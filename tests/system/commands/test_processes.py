@@ -17,10 +17,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from service.storage import inbox
 from service.storage.database import Database
 from tests.support.builders import Issue, at
 from tests.support.paths import REPOSITORY
+from tests.support.road import store_deliveries
 from tests.support.rules_files import BETS
 from tests.support.serving import COMMAND, environment, run_command
 from tests.support.waiting import PATIENCE_SECONDS
@@ -99,8 +99,7 @@ async def _store(database: Database, count: int) -> None:
         Issue(number=number, created_at=at(2)).opened().delivery(at(2) + timedelta(minutes=number))
         for number in range(1, count + 1)
     ]
-    async with database.transaction() as connection:
-        await inbox.store(connection, deliveries)
+    await store_deliveries(database, *deliveries)
 
 
 async def test_a_reader_that_closes_the_pipe_is_not_an_error(database: Database, database_url: str) -> None:

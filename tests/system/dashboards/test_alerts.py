@@ -1,6 +1,5 @@
 """Alerts end to end: a real service, a real Prometheus with the rules, and a real Alertmanager."""
 
-import asyncio
 import re
 import signal
 from collections.abc import Mapping
@@ -10,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from service.storage import experiments
-from service.storage.database import Database
 from tests.support.alertmanager import alerting, hurried_rules, muted_configuration, prometheus_configuration
 from tests.support.builders import experiment
+from tests.support.commands import in_database
 from tests.support.prometheus import scraping
+from tests.support.road import store_experiments
 from tests.support.serving import serving
 
 _URL = "https://github.com/acme/app/issues/45"
@@ -23,15 +22,8 @@ _URL = "https://github.com/acme/app/issues/45"
 @pytest.fixture
 def overdue(database_url: str) -> str:
     """The URL of a database with one open experiment, proposed twenty days ago."""
-
-    async def store() -> None:
-        database = Database(database_url)
-        late = experiment("github:acme/app#45", team="search", idea_at=datetime.now(UTC) - timedelta(days=20), url=_URL)
-        async with database.transaction() as connection:
-            await experiments.replace(connection, [late], [])
-        await database.close()
-
-    asyncio.run(store())
+    late = experiment("github:acme/app#45", team="search", idea_at=datetime.now(UTC) - timedelta(days=20), url=_URL)
+    in_database(database_url, lambda database: store_experiments(database, late))
     return database_url
 
 

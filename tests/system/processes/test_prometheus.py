@@ -1,6 +1,5 @@
 """A real Prometheus scrapes the service."""
 
-import asyncio
 import signal
 from bisect import bisect_left
 from collections import Counter
@@ -11,29 +10,19 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.metrics.estimators import BUCKETS
-from service.storage import experiments
-from service.storage.database import Database
+from tests.support.commands import in_database
 from tests.support.experiments import experiments_of_all_kinds
 from tests.support.prometheus import promtool, scraping
+from tests.support.road import store_experiments
 from tests.support.serving import Service, serving
 from tests.support.waiting import wait_for
-
-
-async def _store(database: Database) -> None:
-    async with database.transaction() as connection:
-        await experiments.replace(connection, experiments_of_all_kinds(datetime.now(UTC)), [])
 
 
 @pytest.fixture
 def stored(database_url: str) -> str:
     """The URL of a database with experiments of all kinds."""
-
-    async def store() -> None:
-        database = Database(database_url)
-        await _store(database)
-        await database.close()
-
-    asyncio.run(store())
+    experiments = experiments_of_all_kinds(datetime.now(UTC))
+    in_database(database_url, lambda database: store_experiments(database, *experiments))
     return database_url
 
 
