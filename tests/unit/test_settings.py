@@ -126,7 +126,7 @@ def test_keyword_arguments_take_precedence_over_the_environment(monkeypatch: pyt
         (
             "SOURCES__NOBODYS__SECRET",
             "x",
-            "LOOPGAUGE_SOURCES__NOBODYS__PROVIDER: expected one of buildkite, circleci",
+            f"LOOPGAUGE_SOURCES__NOBODYS__PROVIDER: expected one of {', '.join(sorted(PROVIDERS))}, got 'nobodys'",
         ),
         ("API_TOKENS__REED", "x", "LOOPGAUGE_API_TOKENS__REED is not a setting"),
         ("HOST", "", "LOOPGAUGE_HOST: expected a value that is not empty"),

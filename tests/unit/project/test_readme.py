@@ -1,19 +1,24 @@
-"""The README documents every metric of the service and no other."""
+"""The README documents every metric and every setting of the service and no others."""
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 
 from prometheus_client import Metric
+from pydantic import BaseModel
 
 from service.metrics import METRICS
 from service.metrics.excluded import KNOWN, OTHER_REASONS
 from service.metrics.view import View
+from service.settings import PREFIX, ApiTokens, Settings, SourceSettings, given_alone
 from service.telemetry import Telemetry
 from tests.support import catalogue
 from tests.support.builders import at, terms
 from tests.support.paths import README
 
 MANUAL = README.read_text()
+PLAIN = (int, str, tuple, timedelta)
+"""The types of defaults that the README states as values; it describes others in words."""
 _ENDINGS = {"counter": "_total", "info": "_info"}
 _OF_A_HISTOGRAM = re.compile("_(bucket|gcount|gsum|count|sum)$")
 
@@ -26,6 +31,36 @@ def test_the_readme_has_a_row_for_every_known_reason_for_an_exclusion() -> None:
     (table,) = re.findall(r"\| `reason` in `loopgauge_excluded`.*\n\|---.*\n((?:\|.*\n)+)", MANUAL)
     assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == set(KNOWN)
     assert f"`{OTHER_REASONS}`" in table
+
+
+def test_the_readme_has_one_row_for_every_setting_and_no_other_rows() -> None:
+    names = [name for name, _ in _setting_rows()]
+    assert len(set(names)) == len(names), "a setting of the README has two rows"
+    assert set(names) == {f"{PREFIX}{name}" for name in _settings()}
+
+
+def test_the_readme_states_the_default_of_every_setting_that_has_a_plain_one() -> None:
+    documented = {name.removeprefix(PREFIX).lower(): default for name, default in _setting_rows()}
+    plain = {name for name, field in Settings.model_fields.items() if isinstance(field.default, PLAIN)}
+    assert {"windows", "port", "spool", "raw_retention"} <= plain
+    stated, defaults = given_alone(**{name: documented[name] for name in plain}), given_alone()
+    assert {name: getattr(stated, name) for name in plain} == {name: getattr(defaults, name) for name in plain}
+
+
+def _setting_rows() -> Iterator[tuple[str, str]]:
+    """Each setting of the README's table with its default."""
+    for names, default in re.findall(rf"^\| (`{PREFIX}.*?) \|.*\| (.*) \|$", MANUAL, re.MULTILINE):
+        yield from zip(names.replace("`", "").split(", "), default.replace("`", "").split(", "), strict=True)
+
+
+def _settings() -> Iterator[str]:
+    """The name of every setting. A setting with fields has one name for each field."""
+    with_fields: dict[str, tuple[str, type[BaseModel]]] = {
+        "sources": ("SOURCES__<NAME>__", SourceSettings),
+        "api_tokens": ("API_TOKENS__", ApiTokens),
+    }
+    yield from (name.upper() for name in Settings.model_fields if name not in with_fields)
+    yield from (prefix + name.upper() for prefix, model in with_fields.values() for name in model.model_fields)
 
 
 def _documented() -> dict[str, set[str]]:
