@@ -1,4 +1,4 @@
-# The service only, without embedded PostgreSQL and development tools. CONTRIBUTING.md says how it is tested.
+# The image has the service only, without embedded PostgreSQL and development tools. CONTRIBUTING.md says how it is tested.
 FROM python:3.13.16-slim-trixie@sha256:bf44cdfcb76cd3b41e879bc058fc37ec5872002ccfde7fcb765e218cde0cd79c AS build
 # A fixed date in the wheel keeps the build reproducible.
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore SOURCE_DATE_EPOCH=1577836800
@@ -16,7 +16,8 @@ RUN /opt/build/bin/python -m pip wheel --no-deps --no-build-isolation --wheel-di
     && python -m pip --python /opt/loopgauge/bin/python install --no-compile --no-deps --no-index \
         --find-links /opt/build/wheels loopgauge \
     && python -m pip --python /opt/loopgauge/bin/python check
-# The user of a container cannot write bytecode. Unchecked hashes, unlike dates, are the same in every build.
+# Compile now, because the user of a container cannot write bytecode. Identify bytecode by hashes: unlike dates, they are
+# the same in every build.
 RUN python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/loopgauge
 
 FROM python:3.13.16-slim-trixie@sha256:bf44cdfcb76cd3b41e879bc058fc37ec5872002ccfde7fcb765e218cde0cd79c

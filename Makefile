@@ -1,4 +1,4 @@
-# From a fresh clone, with only Python and make: `make run`, `make test`.
+# `make run` and `make test` work in a fresh clone, and need only Python and make.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -23,17 +23,17 @@ help: ## list the targets
 run: $(VENV)/run.done ## serve on 127.0.0.1:8080 with the embedded PostgreSQL
 	@exec $(BIN)/loopgauge serve
 
-demo: $(VENV)/run.done ## serve a simulated organisation with 26 weeks of history, in Prometheus too; PORT=8080
+demo: $(VENV)/run.done ## serve a simulated organisation, and load its 26 weeks of history into Prometheus; PORT=8080
 	@exec $(BIN)/loopgauge demo $(if $(PORT),--port $(PORT))
 
 PYTEST := $(BIN)/python -m pytest --dist worksteal
 # Many tests wait for processes and for PostgreSQL, so four at a time keep two cores busy.
 TESTS ?= tests
 
-unit: $(VENV)/dev.done ## run the unit tests: seconds, no PostgreSQL, a fifth of the generated examples
+unit: $(VENV)/dev.done ## run the unit tests in seconds, without PostgreSQL and with a fifth of the generated examples
 	@$(PYTEST) --quiet --numprocesses auto --maxprocesses 4 --hypothesis-profile quick tests/unit
 
-test: $(VENV)/dev.done ## run all tests; TESTS=tests/integration for a part, POSTGRESQL=/usr/lib/postgresql/16/bin to use that one
+test: $(VENV)/dev.done ## run all tests; TESTS=tests/integration runs a part, POSTGRESQL=/usr/lib/postgresql/16/bin
 	@$(PYTEST) --numprocesses 4 $(if $(POSTGRESQL),--postgresql=$(POSTGRESQL)) $(TESTS)
 
 lint: $(VENV)/dev.done ## check formatting, lint, types, import contracts and prose
@@ -43,7 +43,7 @@ lint: $(VENV)/dev.done ## check formatting, lint, types, import contracts and pr
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m tests.support.prose
 
-check: lint tools ## check all that lint checks, then the Dockerfile, compose.yaml, workflows and chart
+check: lint tools ## run make lint, then check the Dockerfile, compose.yaml, the workflows and the chart
 	@$(BIN)/hadolint Dockerfile
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
@@ -51,11 +51,11 @@ check: lint tools ## check all that lint checks, then the Dockerfile, compose.ya
 	@$(BIN)/zizmor --offline --quiet --no-progress .github
 	@if [ -x $(TOOLS)/bin/helm ]; then $(BIN)/python -m tests.system.helm.check; fi
 
-bench: $(VENV)/dev.done ## run the benchmarks, with wrk; ONLY="ingest replay", DELIVERIES=1000000 for the replay, JSON=file
+bench: $(VENV)/dev.done ## run the benchmarks, with wrk; ONLY="ingest replay" runs two, DELIVERIES=n in the replay, JSON=file
 	@$(BIN)/python -m tests.bench $(ONLY) $(if $(DELIVERIES),--deliveries $(DELIVERIES)) $(if $(JSON),--json $(JSON))
 
 SECONDS ?= 600
-torture: $(VENV)/dev.done ## run the long fault test; SECONDS=600, SEED=n to repeat a run
+torture: $(VENV)/dev.done ## run the long fault test; SECONDS=600 sets its length, SEED=n repeats the faults of a run
 	@$(BIN)/python -m tests.system.faults.long_run --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 dashboards: $(VENV)/dev.done ## generate the Grafana dashboards from Python
@@ -66,7 +66,7 @@ chart: tools ## update the files and docs of the Helm chart after a change to da
 	$(packaged)
 	@$(TOOLS)/bin/helm-docs --log-level warning --sort-values-order file --chart-search-root helm
 
-# A chart can only read files inside itself. Copy them, because some GitOps tools drop symbolic links.
+# A chart can read only the files in its own directory. Copy the files there, because some GitOps tools drop symbolic links.
 define packaged
 @rm -rf $(CHART)/files && mkdir -p $(CHART)/files/dashboards $(CHART)/files/rules
 @cp dashboards/json/*.json $(CHART)/files/dashboards

@@ -1,4 +1,4 @@
-{{/* A variable from a Secret: (name, existingSecret, key). */}}
+{{/* A variable with the value of a key of a Secret. Arguments: name, existingSecret, key. */}}
 {{- define "loopgauge.secretVariable" -}}
 - name: {{ .name }}
   valueFrom:
@@ -15,7 +15,8 @@
 {{- end }}
 {{- end -}}
 
-{{/* The variables of the service in both roles. The schema lists those that are always set; the others depend on the values. */}}
+{{/* The variables of the service in both roles. The schema of the values lists the variables that are always set; the
+others depend on the values. */}}
 {{- define "loopgauge.serviceEnvironment" -}}
 {{- $variables := include "loopgauge.serviceVariables" . -}}
 {{- range $variable := fromYamlArray $variables }}

@@ -22,7 +22,7 @@ app.kubernetes.io/version: {{ .Values.image.tag | default .Chart.AppVersion | tr
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 
-{{/* The labels of pods have no versions, so that a new version of the chart alone does not replace pods. */}}
+{{/* The labels of pods do not include versions, so that a new version of the chart alone does not replace pods. */}}
 {{- define "loopgauge.podLabels" -}}
 {{ include "loopgauge.selector" . }}
 {{- with .Values.labels }}

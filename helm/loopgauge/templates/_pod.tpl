@@ -14,7 +14,7 @@ securityContext: {{- include "loopgauge.containerSecurity" . | nindent 2 }}
 {{/* The common parts of all pods. */}}
 {{- define "loopgauge.podBasics" -}}
 automountServiceAccountToken: false
-# The variables of Service links look like settings, for example LOOPGAUGE_PORT.
+# Kubernetes would set a variable for each Service, such as LOOPGAUGE_PORT, which loopgauge would read as a setting.
 enableServiceLinks: false
 securityContext:
   runAsNonRoot: true
@@ -45,7 +45,7 @@ imagePullSecrets: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end -}}
 
-{{/* The pods of a role: (root, role). */}}
+{{/* The pods of a role. Arguments: root, role. */}}
 {{- define "loopgauge.pod" -}}
 {{- $api := eq .role "api" -}}
 {{- $of := index .root.Values .role -}}
