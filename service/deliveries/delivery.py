@@ -25,7 +25,7 @@ class Delivery:
     Attributes:
         source: the name of the configured sender.
         provider: the name of the sender's provider.
-        provider_id: the provider's id of the delivery, or a hash of its content if the provider sends none.
+        provider_id: the provider's id of the delivery, or a hash of the content if the provider sends no id.
         headers: the headers that the provider needs to read the delivery, names in lower case.
         body: the raw bytes.
         received_at: when the request was read, UTC.

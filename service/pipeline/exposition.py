@@ -94,7 +94,7 @@ class Exposition:
     def __init__(self, written: bytes) -> None:
         self._written = written
         self._compressor = zlib.compressobj(_LEVEL, wbits=_GZIP)
-        # The flush ends at a byte boundary, so that a copy of the compressor can continue there.
+        # The flush ends at a byte boundary, so that a copy of the compressor can append more lines.
         self._compressed = self._compressor.compress(written) + self._compressor.flush(zlib.Z_SYNC_FLUSH)
 
     def plain(self, more: bytes) -> bytes:

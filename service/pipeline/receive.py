@@ -54,7 +54,8 @@ class DeliveryWriter:
     Args:
         telemetry: shows how many deliveries the spool contains, and when each source sent its last delivery.
         spool: the disk buffer; without a disk buffer, deliveries are refused while PostgreSQL is away.
-        spooling: whether new deliveries may go to the spool. Deliveries in the spool move to the inbox in any case.
+        spooling: whether new deliveries may go to the spool. Deliveries that are already in the spool are moved to the
+            inbox in any case.
         patience: seconds that PostgreSQL has to store a batch; the default is lower if deliveries may go to the spool.
     """
 

@@ -84,7 +84,7 @@ class Leadership:
             if self.leads:
                 # No other process can take the lease now, nor immediately after PostgreSQL is back.
                 self._until = began + LENGTH_SECONDS
-        except Exception as error:  # noqa: BLE001 - retry at the next heartbeat, whatever the cause
+        except Exception as error:  # noqa: BLE001 - retry at the next heartbeat, whatever the cause.
             # Other processes may still reach PostgreSQL, so this process must not extend its lease.
             self._answering_since = inf
             unexpected = not isinstance(error, (DatabaseError, TimeoutError))

@@ -40,7 +40,7 @@ _LOCK_ROOTS = text("SELECT pg_advisory_xact_lock(key) FROM unnest(CAST(:keys AS 
 
 
 async def lock_roots(connection: Connection, roots: Iterable[Ref]) -> None:
-    """Lock roots, in order, until the transaction ends. An exclusive connection needs no locks.
+    """Lock roots, in the order of their keys, until the transaction ends. An exclusive connection needs no locks.
 
     Projections of the same root therefore run one after the other, and the last one reads everything that the others
     committed.
