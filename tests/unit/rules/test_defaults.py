@@ -369,7 +369,7 @@ def test_a_branch_that_a_change_replaced_is_no_longer_an_experiment() -> None:
     )
 
 
-def test_the_replacement_of_an_ordinary_branch_does_not_make_a_delivery_count() -> None:
+def test_a_delivery_is_not_counted_because_a_change_replaces_an_ordinary_branch() -> None:
     result = interpreted(change_seen("cache"), on_branch("superseded", at(2), "cache"), stated(CHANGE, "body"))
     assert (result.verdict, result.reason) == (
         "ignored",
