@@ -103,7 +103,7 @@ class Source:
 
 
 def content_id(event_type: str, body: bytes) -> str:
-    """An id for a delivery whose provider sends none: a hash of the event's type and the raw body."""
+    """An id for a delivery whose provider sends no id: a hash of the event's type and the raw body."""
     return sha256(event_type.encode("utf-8", "surrogatepass") + b"\n" + body).hexdigest()
 
 
