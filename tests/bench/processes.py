@@ -66,7 +66,7 @@ def service(directory: Path, url: str | None, role: str = "all", **variables: st
     """Run the service in a role, and yield it when it is ready.
 
     Args:
-        directory: its data directory; it is not deleted.
+        directory: the data directory of the service; it is not deleted.
         url: the URL of PostgreSQL, or None for the embedded one.
         variables: further settings.
     """

@@ -27,7 +27,10 @@ _LOOK_SECONDS = 0.2
 
 @dataclass(frozen=True, slots=True)
 class _Replayed:
-    """The cost of one replay. For each delivery: CPU time in microseconds, and write-ahead log in bytes."""
+    """The cost of one replay.
+
+    CPU time (in microseconds) and write-ahead log (in bytes) are averages for one delivery.
+    """
 
     rate: float
     process: float

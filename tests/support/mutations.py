@@ -75,7 +75,7 @@ def _places(value: Any) -> Iterator[dict[str, Any] | list[Any]]:
 def is_sound(said: Sequence[Observation] | Nothing) -> bool:
     """Whether each observation has a UTC time and only traits of its kind.
 
-    Without observations, whether there is a reason.
+    If there is no observation, whether there is a reason for that.
     """
     if isinstance(said, Nothing):
         return bool(said.reason)

@@ -49,7 +49,7 @@ def queries(
     time_range: str = "1h",
     namespace: str = "",
 ) -> list[Query]:
-    """Fill in every query of every dashboard.
+    """Fill in the variables in every query of every dashboard.
 
     Args:
         team: the chosen team; `_org` for all teams.

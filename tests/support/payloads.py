@@ -29,7 +29,7 @@ IN_REVIEW: jira.Status = ("10004", "In Review", "indeterminate")
 class Ticket:
     """A Jira ticket, and the deliveries that Jira sends about it.
 
-    They omit the date of the status's category, which only Jira Cloud sends.
+    These deliveries omit the date of the status's category, which only Jira Cloud sends.
     """
 
     key: str = "ML-12"

@@ -56,7 +56,10 @@ class _Loops:
         self._abandoned = random.choice((0, 0, 0, 0.1, 0.2, 0.3, 0.5, 1))
 
     def loop(self) -> Experiment:
-        """A random experiment. Its idea or its conclusion comes first, and its other times follow from that."""
+        """A random experiment.
+
+        The time of its idea or of its conclusion is random, and its other times follow from that time.
+        """
         concluded_at = self._moment() if self._happens(self._concluded) else None
         idea_at = concluded_at - self._duration() if concluded_at and self._happens(0.7) else self._moment()
         started_at = idea_at + self._duration() if self._happens(0.7) else None

@@ -22,7 +22,7 @@ _PATIENCE = 60
 def oldest() -> Path:
     """The directory of the oldest PostgreSQL's programs.
 
-    Without it, the test is skipped, except in continuous integration.
+    Without this directory the test is skipped, or fails in continuous integration.
     """
     if not (OLDEST / "postgres").exists():
         missing = f"PostgreSQL is not in {OLDEST}; it comes with the package postgresql-15"

@@ -46,7 +46,7 @@ class Prometheus:
         self.url = url
 
     def query(self, expression: str, **parameters: str) -> dict[tuple[tuple[str, str], ...], float]:
-        """Return the present value of each series of an expression, by its labels without `instance` and `job`."""
+        """Return the current value of each series of an expression, by its labels without `instance` and `job`."""
         series = self._get("query", {"query": expression, **parameters})["result"]
         return {_labels(one["metric"]): float(one["value"][1]) for one in series}
 

@@ -117,13 +117,13 @@ async def all_exclusions(database: Database) -> dict[str, Exclusion]:
 
 
 async def exported_samples(database: Database, now: datetime) -> Samples:
-    """Every sample of a snapshot as of `now`, by name and label values in the order of the label names."""
+    """Every sample of a snapshot as of `now`, by name and by label values in the order of the label names."""
     snapshot = await take_snapshot(database, TERMS, lambda: now, ExperimentCache())
     return parse_samples(snapshot.text.decode())
 
 
 def parse_samples(text: str) -> Samples:
-    """The samples of a scrape by name without the prefix, and label values in the order of the label names."""
+    """The samples of a scrape, by name without the prefix and by label values in the order of the label names."""
     return {
         (sample.name.removeprefix("loopgauge_"), *(sample.labels[name] for name in sorted(sample.labels))): sample.value
         for family in text_string_to_metric_families(text)

@@ -23,7 +23,7 @@ UNREACHABLE = "postgresql://nobody@127.0.0.1:1/nothing"
 COMMAND = (sys.executable, "-m", "service")
 
 IN_FLIGHT = ("experiments_in_flight", "proposed", "acme/app")
-"""The sample that counts the experiments that deliveries from `opened` propose."""
+"""The sample that counts the experiments proposed by deliveries from `opened`."""
 
 
 def opened(number: int = 45) -> GitHubRequest:
@@ -55,7 +55,7 @@ class Service:
         return httpx.post(url, content=request.body, headers=request.headers(), timeout=PATIENCE_SECONDS)
 
     def post_all(self, requests: Sequence[GitHubRequest]) -> None:
-        """Post GitHub deliveries, and see each one accepted."""
+        """Post GitHub deliveries, and check that each is accepted."""
         with httpx.Client(timeout=PATIENCE_SECONDS) as client:
             for request in requests:
                 url = f"{self.url}/webhooks/github"

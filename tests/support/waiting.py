@@ -7,7 +7,10 @@ from typing import TypeVar
 import pytest
 
 PATIENCE_SECONDS = 300.0
-"""How long a test waits before it fails. Generous: on a busy machine a process may get a tenth of a core."""
+"""How long a test waits before it fails.
+
+This time is generous, because on a busy machine a process may get only a tenth of a core.
+"""
 
 _POLL_SECONDS = 0.05
 _Value = TypeVar("_Value")

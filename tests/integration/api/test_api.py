@@ -1,4 +1,4 @@
-"""Deliveries, metrics, problems, access, and the OpenAPI document."""
+"""The API: deliveries, metrics, problems, access, and the OpenAPI document."""
 
 import re
 from uuid import UUID
@@ -241,7 +241,7 @@ async def test_an_unknown_path_is_answered_with_a_problem(database: Database) ->
         (f"/deliveries/{UUID(int=1)}", 404, "unknown-delivery", f"no delivery has the id {UUID(int=1)}"),
     ],
 )
-async def test_an_invalid_request_is_answered_with_its_problem(
+async def test_the_problem_for_an_invalid_request_says_what_is_wrong(
     database: Database, path: str, status: int, slug: str, detail: str
 ) -> None:
     async with api(database) as client:

@@ -1,4 +1,4 @@
-"""The organisation's past, posted and processed once: the metrics show each team's character."""
+"""Post and process the past of the demo's organisation once: the metrics show the character of each team."""
 
 import asyncio
 import random

@@ -1,4 +1,4 @@
-"""The visit: it checks every answer, and a failure ends the service."""
+"""The visit checks every answer, and a visit that fails ends the service."""
 
 import asyncio
 import random

@@ -1,4 +1,4 @@
-"""A thousand portfolios: quantiles against PostgreSQL's `percentile_cont`, survival against SciPy's."""
+"""For a thousand portfolios, compare quantiles with PostgreSQL's `percentile_cont`, and survival with SciPy's."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -126,7 +126,7 @@ async def test_stage_samples_equal_the_counts_of_postgresql(
     assert {row: count for row, count in exported.items() if count} == expected
 
 
-def test_survival_equals_that_of_scipy(thousand: Mapping[str, Portfolio]) -> None:
+def test_survival_functions_equal_those_of_scipy(thousand: Mapping[str, Portfolio]) -> None:
     quantiles: Values = {}
     ratios: Values = {}
     for name, portfolio in thousand.items():

@@ -73,7 +73,7 @@ async def test_a_link_and_its_evidence_committed_at_the_same_moment_are_both_see
     async with database.transaction() as linking:
         await _record(linking, pull.opened())
 
-        # The evidence arrives meanwhile, on a subject that the open transaction marks dirty too.
+        # Meanwhile the evidence arrives, on a subject that the open transaction marks dirty too.
         async def bring_evidence() -> None:
             async with database.transaction() as other:
                 await _record(other, workflow_run(pull.head, at(4)))
@@ -141,7 +141,10 @@ async def test_an_edit_that_waits_for_an_earlier_edit_moves_the_evidence_again(
 
 
 def _a_busy_week() -> list[GitHubRequest]:
-    """Deliveries of ten issues, of pull requests that move between them, and of runs. Many share subjects."""
+    """Deliveries about ten issues, about pull requests that move between these issues, and about runs.
+
+    Many of the deliveries share subjects.
+    """
     requests = []
     for number in range(1, 11):
         issue = Issue(number=number, created_at=at(2))

@@ -102,7 +102,7 @@ async def test_the_second_of_two_copies_in_one_request_is_a_duplicate(database: 
     assert await _stored(database) == {"1", "2"}
 
 
-async def test_two_requests_with_the_same_deliveries_store_each_once(database: Database) -> None:
+async def test_two_requests_with_the_same_deliveries_store_each_delivery_once(database: Database) -> None:
     async with _receiving(database) as receiver:
         first, second = await asyncio.gather(
             receiver.store_all([_numbered(1), _numbered(2)]), receiver.store_all([_numbered(2), _numbered(3)])
@@ -110,7 +110,7 @@ async def test_two_requests_with_the_same_deliveries_store_each_once(database: D
     assert (first, second) == (["stored", "stored"], ["duplicate", "stored"])
 
 
-async def test_a_request_with_a_delivery_that_postgresql_rejects_stores_none(database: Database) -> None:
+async def test_a_request_with_a_delivery_that_postgresql_rejects_stores_no_delivery(database: Database) -> None:
     async with _receiving(database) as receiver:
         with pytest.raises(DatabaseRejected):
             await receiver.store_all([_numbered(1), _POISON, _numbered(2)])

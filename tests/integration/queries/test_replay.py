@@ -1,4 +1,4 @@
-"""A replay interprets stored deliveries again, and changes only what the current rules read differently."""
+"""A replay interprets stored deliveries again. Data changes only where the current rules give another result."""
 
 import asyncio
 import random
@@ -49,7 +49,7 @@ _Done = TypeVar("_Done")
 
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Use batches so small that each replay has several."""
+    """Use batches so small that each replay has several batches."""
     monkeypatch.setattr("service.queries.replay._BATCH", 50)
 
 

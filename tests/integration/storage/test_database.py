@@ -1,4 +1,4 @@
-"""Errors of the database, and work that is abandoned."""
+"""Database errors, and work that is abandoned when the database does not answer in time."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""The experiments that metrics need are selected among all, and read as they were stored."""
+"""Reads select the experiments that metrics need, and return them as they were stored."""
 
 from collections.abc import Iterable
 from dataclasses import replace

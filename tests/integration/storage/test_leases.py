@@ -89,7 +89,7 @@ async def test_one_of_many_concurrent_acquirers_succeeds(database: Database, exp
     assert sum(got) == 1
 
 
-async def test_a_holder_that_freezes_while_it_acquires_blocks_no_other(database: Database) -> None:
+async def test_a_process_that_freezes_while_it_acquires_a_lease_blocks_no_other_process(database: Database) -> None:
     async with database.autocommit() as stopped, database.autocommit() as going_on:
         await leases.acquire(stopped, "leader", _ONE, _LENGTH, take_over=True)
         async with asyncio.timeout(PATIENCE_SECONDS):

@@ -90,7 +90,7 @@ async def test_the_metrics_of_a_failed_experiment_are_exact_to_the_second(databa
     assert sum(value for name, value in shown.items() if name[0] == "failures" and "7d" in name) == 1
 
 
-async def test_an_experiment_leaves_a_window_to_the_second(database: Database) -> None:
+async def test_an_experiment_leaves_a_window_at_the_exact_second(database: Database) -> None:
     await deliver(database, *_a_failed_experiment())
     concluded = at(6, "11:05:17")
     key = ("experiments_concluded", "failed", "search", "7d")
@@ -352,7 +352,7 @@ async def _tell(database: Database, provider: str, rules: Rules, *observations: 
     await settle(database)
 
 
-async def test_runs_are_signals_of_a_ticket_that_only_the_name_of_their_branch_names(database: Database) -> None:
+async def test_runs_are_signals_of_a_ticket_that_only_the_name_of_their_branch_mentions(database: Database) -> None:
     pull = PullRequest(created_at=at(3), title="Cache answers", body="", branch="ML-12-cache")
     seen = Observed("seen", TICKET, at(2), {"what": ("item",), "project": ("ML",), "item_type": ("Spike",)})
     await deliver(database, workflow_run(pull.head, at(4), "failure"), pull.opened())

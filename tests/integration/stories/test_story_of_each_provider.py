@@ -222,7 +222,7 @@ async def test_on_gitlab_a_branch_removed_without_a_change_leaves_the_metrics(da
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
-async def test_a_branch_pushed_in_the_second_of_its_merge_is_not_an_experiment(
+async def test_a_branch_pushed_in_the_same_second_as_its_merge_is_not_an_experiment(
     database: Database, order: tuple[int, ...]
 ) -> None:
     pull = PullRequest(created_at=at(3), branch="exp/warm-cache", body="")

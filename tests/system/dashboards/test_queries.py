@@ -103,7 +103,7 @@ def _selected_names() -> set[str]:
 
 
 def _matchers() -> Iterator[tuple[str, str, str]]:
-    """Yield each name with each label and value that select it."""
+    """Yield the name of each metric, once for each label and value by which the expression selects it."""
     for query in _QUERIES:
         for selector in _SELECTOR.finditer(query.expression):
             for matcher in _MATCHER.finditer(selector["matchers"]):

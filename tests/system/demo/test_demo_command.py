@@ -24,7 +24,7 @@ from tests.support.waiting import PATIENCE_SECONDS, wait_for
 
 @pytest.fixture
 def home() -> Iterator[Path]:
-    """A directory that the system user of PostgreSQL can reach, even while other runs of pytest change theirs."""
+    """A directory that the system user of PostgreSQL can reach, whatever directories other runs of pytest close."""
     with tempfile.TemporaryDirectory(prefix="loopgauge-demo-") as made:
         yield Path(made)
 

@@ -61,7 +61,7 @@ class Member:
         command = [sys.executable, "-m", "service", "serve"]
         with self._lock:
             self._serving, self._killed = threading.Event(), False
-            # In a session of its own it does not receive Ctrl-C, so that the test can end it.
+            # In a session of its own the process does not receive Ctrl-C, so that the test can end it.
             self._process = subprocess.Popen(
                 command, env=self._environment, stderr=subprocess.PIPE, text=True, start_new_session=True
             )
@@ -200,7 +200,7 @@ class Postgres:
         self._cluster = data_dir.resolve() / "postgres"
 
     def processes(self) -> list[int]:
-        """The process ids of the postmaster and its children; empty if it does not run."""
+        """The process ids of the postmaster and its children; empty if PostgreSQL does not run."""
         postmaster = self._postmaster()
         return [] if postmaster is None else [postmaster, *_children(postmaster)]
 
@@ -272,7 +272,7 @@ def _children(parent: int) -> list[int]:
 
 def _parent(stat: Path) -> int | None:
     try:
-        # The name, in parentheses, may contain any character.
+        # The name of the process, in parentheses, may contain any character.
         return int(stat.read_text().rpartition(")")[2].split()[1])
     except (OSError, IndexError):
         return None

@@ -169,7 +169,7 @@ async def dribbling(port: int, connections: int, claimed: int, rate: int) -> Asy
 
 
 async def _dribble(port: int, claimed: int, rate: int, seen: Counter[str]) -> None:
-    """Send one body after another, each until the service responds or closes the connection."""
+    """Send one body after another. Stop sending a body when the service responds or closes the connection."""
     one = next(ideas())
     piece = b" " * (rate // 10)
     while True:

@@ -81,7 +81,7 @@ class Outage:
 def outage(
     directory: Path, away: Away, seconds: float, rate: float, patience: float, answer_seconds: float = 10.0
 ) -> Outage:
-    """Post deliveries at a rate from before an outage of PostgreSQL until after it.
+    """Post deliveries at a constant rate, which starts before an outage of PostgreSQL and ends after the outage.
 
     Args:
         seconds: the duration of the outage.
@@ -151,7 +151,7 @@ _ARRIVED = text("SELECT count(*), count(*) FILTER (WHERE verdict = 'counted') FR
 
 
 async def _arrived(url: str, wanted: Sequence[UUID], patience: float, *, all_counted: bool) -> tuple[int, int]:
-    """Wait until all deliveries are counted or stored, and return how many are stored, and how many counted."""
+    """Wait until all deliveries are counted or stored. Return the number of stored and of counted deliveries."""
     deadline = time.monotonic() + patience
     async with opened(url) as database:
         while True:
@@ -185,7 +185,7 @@ def crowd(directory: Path, database_url: str, seconds: float, inflight: int, dri
 
     Args:
         inflight: the limit of the API for the bytes of all bodies in memory.
-        dribbled: the minimum number of bytes from the slow senders; the test goes on until they have sent it.
+        dribbled: the minimum number of bytes from the slow senders; the test goes on until they have sent that many.
     """
     settings = {"DATABASE_URL": database_url, "DATA_DIR": str(directory), "MAX_INFLIGHT_BYTES": str(inflight)}
     api = Member("api", directory, ROLE="api", **settings)

@@ -12,7 +12,7 @@ from typing import TypeAlias
 from tests.system.faults.fleet import Member, Postgres
 
 _SHORTEST, _LONGEST = 1.0, 6.0
-# Longer than the service waits for PostgreSQL to write a batch.
+# This is longer than the service waits for PostgreSQL to write a batch.
 _LONGEST_OUTAGE = 10.0
 _FILE_SIZES = (0, 4096, 100_000)
 
@@ -20,7 +20,7 @@ Undo: TypeAlias = Callable[[], object]
 
 
 class Tormentor:
-    """Inject one fault after another, in random order, each kind once before any is repeated.
+    """Inject one fault after another, in random order. Each kind of fault occurs once before any kind is repeated.
 
     Args:
         rng: chooses the faults and their times. The work that a fault interrupts depends on the machine, too.

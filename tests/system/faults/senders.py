@@ -38,7 +38,7 @@ class Senders:
     """Threads that post requests to several processes.
 
     Args:
-        due: pairs of a delay and a request, which is sent for the first time that many seconds from now.
+        due: pairs of a delay in seconds and a request; the request is sent for the first time after the delay.
     """
 
     def __init__(self, due: Sequence[tuple[float, Posting]], urls: Sequence[str], rng: random.Random) -> None:

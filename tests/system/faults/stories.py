@@ -34,8 +34,8 @@ class Posting:
     """A request to send.
 
     Attributes:
-        delivery: the id under which the service stores it if it is genuine.
-        genuine: whether its signature is right.
+        delivery: the id under which the service stores the request if its signature is right.
+        genuine: whether the signature of the request is right.
     """
 
     path: str
@@ -99,7 +99,7 @@ def _identified(path: str, headers: dict[str, str], body: bytes, *, genuine: boo
 
 
 def _moments(rng: random.Random) -> Iterator[datetime]:
-    """Generate ascending times, minutes to a day and a half apart."""
+    """Generate ascending times: the gap between two of them is a few minutes to a day and a half."""
     moment = at(1) + timedelta(seconds=rng.randrange(10 * 86400))
     while True:
         yield moment

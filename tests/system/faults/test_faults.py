@@ -1,4 +1,4 @@
-"""Every accepted delivery is stored and counted once, whatever fails meanwhile."""
+"""Every accepted delivery is stored and counted once, whatever parts of the service fail meanwhile."""
 
 import shutil
 import tempfile

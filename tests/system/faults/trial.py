@@ -77,7 +77,7 @@ class Outcome:
             *sorted(self.faults.items()),
             ("starts of processes", self.starts),
             ("starts abandoned because PostgreSQL was down", self.not_begun),
-            ("requests to send until they are answered", self.postings),
+            ("requests scheduled", self.postings),
             ("deliveries sent", self.genuine),
             ("acknowledged at least once", len(self.sent.acknowledged)),
             ("acknowledged as duplicates", self.sent.duplicates),
@@ -143,7 +143,7 @@ def _members(directory: Path, data_dir: Path, url: str) -> tuple[list[Member], l
 def _under_fire(
     outcome: Outcome, fleet: Fleet, tormentor: Tormentor, senders: Senders, seconds: float, progress: Progress
 ) -> None:
-    """Send while faults happen, and until each request is answered."""
+    """Send the requests while faults happen, and repeat each request until it is answered."""
     counting = _SpoolCount(fleet.members)
     tormentor.start()
     try:

@@ -1,4 +1,4 @@
-"""A node of Kubernetes: runs the pods of the chart as plain processes on this machine.
+"""A substitute for a node of Kubernetes. It runs the pods of the chart as plain processes on this machine.
 
 It uses the commands, arguments, environment, files and probes that Helm renders, except for those that several pods on
 one machine cannot share. The `loopgauge` of this environment replaces the entrypoint of the image. Each pod listens on

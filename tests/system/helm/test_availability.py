@@ -6,7 +6,7 @@ from tests.system.helm.chart import minimal, of_kind, pod_of, scenario
 
 
 @pytest.mark.parametrize("mode", ["ephemeral", "persistent"])
-def test_an_autoscaler_alone_sets_the_number_of_api_pods(mode: str) -> None:
+def test_only_the_autoscaler_sets_the_number_of_api_pods(mode: str) -> None:
     objects = minimal("api.autoscaling.enabled=true", "api.replicas=3", f"spool.mode={mode}")
     [scaler] = of_kind(objects, "HorizontalPodAutoscaler")
     target = scaler["spec"]["scaleTargetRef"]
@@ -54,7 +54,7 @@ def test_a_drain_evicts_one_ready_pod_at_a_time_and_unready_pods_at_once() -> No
         assert budget["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
 
 
-def test_an_api_pod_keeps_receiving_before_it_ends_and_has_time_to_finish() -> None:
+def test_an_api_pod_still_receives_requests_before_it_ends_and_has_time_to_finish_them() -> None:
     api, worker = (pod_of(minimal("api.preStopSleepSeconds=12"), role)["spec"] for role in ("api", "worker"))
     assert api["containers"][0]["lifecycle"] == {"preStop": {"sleep": {"seconds": 12}}}
     assert (api["terminationGracePeriodSeconds"], worker["terminationGracePeriodSeconds"]) == (42, 30)

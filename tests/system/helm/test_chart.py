@@ -103,7 +103,7 @@ def test_the_mode_decides_how_the_schema_is_migrated() -> None:
     }
 
 
-def test_a_job_that_is_not_a_hook_changes_its_name_with_its_pod() -> None:
+def test_the_name_of_a_job_that_is_not_a_hook_changes_with_its_pod() -> None:
     def job(*settings: str) -> Manifest:
         [made] = of_kind(minimal("migrations.mode=job", *settings), "Job")
         return made

@@ -9,7 +9,7 @@ from tests.system.helm.chart import CHART, run, template
 
 
 def test_the_readme_is_generated_from_the_comments_of_values() -> None:
-    """If it differs, run `make chart`."""
+    """If the README differs, run `make chart`."""
     result = run("helm-docs", "--dry-run", "--sort-values-order", "file", "--chart-search-root", str(CHART))
     assert result.returncode == 0, result.stderr
     assert result.stdout.strip() == (CHART / "README.md").read_text(encoding="utf-8").strip()

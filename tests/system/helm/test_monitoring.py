@@ -17,7 +17,7 @@ _PACKAGED = {"dashboards": "json/*.json", "rules": "rules/*.yaml"}
 
 @pytest.mark.parametrize(("folder", "origin"), _PACKAGED.items())
 def test_the_chart_packages_the_same_files_as_the_dashboards_folder(folder: str, origin: str) -> None:
-    """If they differ, run `make chart`."""
+    """If the files differ, run `make chart`."""
     packaged = {path.name: path.read_bytes() for path in (CHART / "files" / folder).iterdir()}
     assert packaged == {path.name: path.read_bytes() for path in (REPOSITORY / "dashboards").glob(origin)}
     assert packaged

@@ -91,7 +91,7 @@ def _test_the_release(machine: Node, objects: Sequence[Manifest], api: Pod) -> N
     assert "counted" in inbox.log.read_text()
 
 
-def test_pods_become_ready_after_a_migration_job_beside_them(empty_database_url: str, tmp_path: Path) -> None:
+def test_pods_become_ready_after_a_concurrent_migration_job(empty_database_url: str, tmp_path: Path) -> None:
     objects = scenario("argocd")
     with node(objects, _secrets(empty_database_url), tmp_path) as machine:
         pods = [machine.start(_template(objects, "Deployment", role)) for role in ("api", "worker")]

@@ -100,7 +100,7 @@ def test_the_values_cover_every_setting_of_the_service() -> None:
     assert {name.upper() for name in Settings.model_fields} - set_here == _ELSEWHERE
 
 
-def test_the_defaults_of_the_chart_are_those_of_the_service() -> None:
+def test_the_chart_and_the_service_have_the_same_defaults() -> None:
     own = {"data_dir", "host", "database_url"}
     [api] = of_kind(minimal(), "Deployment", "api")
     given = {

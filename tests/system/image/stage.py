@@ -43,7 +43,7 @@ class Stage:
     """The files of a stage, and the settings that its instructions make.
 
     Args:
-        directory: the parent of its files; created if missing.
+        directory: the parent directory of the stage's files; created if missing.
     """
 
     def __init__(self, directory: Path) -> None:

@@ -28,7 +28,7 @@ from tests.support.signing import SOURCES
 from tests.support.waiting import PATIENCE_SECONDS
 
 _AT_ONCE = 8
-# After this many snapshots, the last one began when everything was processed.
+# Wait for this many snapshots, so that the last one begins after everything was processed.
 _SNAPSHOTS = 3
 _READ_ALONE = 100
 _OF_FORKS = ("github:acme/app!7", "github:acme/app!9", "github:acme/app#45")
@@ -161,7 +161,7 @@ async def _everything_read(client: httpx.AsyncClient, database: Database) -> lis
 
 
 async def _pages(client: httpx.AsyncClient, path: str) -> AsyncIterator[str]:
-    """Read a path, and all its pages."""
+    """Read a path, and yield each of its pages."""
     cursor: str | None = ""
     while cursor is not None:
         answer = await client.get(path, params={"cursor": cursor} if cursor else {})

@@ -18,7 +18,7 @@ _PACKAGES = ("service", "dashboards")
 
 
 class _Built(GraphBuilder):
-    """Gives import-linter a finished graph, so that it does not read all the code for each test."""
+    """Gives import-linter a finished graph, so that import-linter does not read all the code for each test."""
 
     def __init__(self, graph: grimp.ImportGraph) -> None:
         self._graph = graph

@@ -1,4 +1,4 @@
-"""The README's walkthrough of a failure, with its commands in its order."""
+"""The README's walkthrough of a failure: run the commands of the walkthrough in their order."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Access and security headers of every operation in the OpenAPI document."""
+"""The access rules and the security headers of every operation in the OpenAPI document."""
 
 import re
 from collections.abc import Iterator, Mapping
