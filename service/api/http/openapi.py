@@ -97,7 +97,7 @@ def _complete_schemas(schemas: Document) -> None:
 
 
 def _add_problems(operation: Document, *kinds: type[Exception]) -> None:
-    """Describe the answers to these errors. Where the operation already describes an answer, keep its description."""
+    """Describe the answers to these errors. If the operation already describes an answer, keep that description."""
     for status, answer in describe_problems(*kinds).items():
         known = operation["responses"].setdefault(str(status), answer)
         for media_type, described in answer["content"].items():

@@ -39,7 +39,7 @@ Statement = Literal[ManualStatement, "excluded"]
 """The last part of a type, after `dev.loopgauge.experiment.`."""
 
 BY_HAND = "urn:loopgauge:by-hand"
-"""The `source` attribute of events added by hand. Of these, only `proposed` marks its subject as an experiment."""
+"""The `source` attribute of manual events. The only manual event that marks its subject is `proposed`."""
 
 _PREFIX = "dev.loopgauge.experiment."
 _STATEMENTS: Mapping[str, Statement] = {_PREFIX + name: name for name in get_args(Statement)}
