@@ -54,12 +54,12 @@ def utc_now() -> datetime:
 
 
 def steady_seconds() -> float:
-    """A monotonic time in seconds. It also advances while the process is frozen and, on Linux, the machine sleeps."""
+    """A monotonic time in seconds. It advances while the process is frozen and, on Linux, while the machine sleeps."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 def open_database(settings: Settings, tuning: Mapping[str, str] | None = None) -> AbstractAsyncContextManager[Database]:
-    """Open the database that the settings name, or start and migrate the embedded one.
+    """Open the database that the settings name, or start and migrate the embedded database.
 
     Args:
         tuning: settings of PostgreSQL itself, used only to start an embedded server that is not running yet.
@@ -103,7 +103,7 @@ def create_app(settings: Settings, rules: Rules, database: Database, clock: Call
     Args:
         rules: the rules for interpreting deliveries.
         database: the database, which must stay open while the application runs.
-        clock: the time now, UTC.
+        clock: returns the current time, UTC.
     """
     # By default, prometheus_client adds to each counter a second series with the time of the counter's creation.
     disable_created_metrics()

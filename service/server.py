@@ -85,7 +85,7 @@ async def _running_client(
 
 
 def tune_garbage_collector() -> None:
-    """Exclude the imported modules from garbage collection, and collect less often.
+    """Exclude the imported modules from garbage collection, and run the collection less often.
 
     By default, Python runs a collection once 700 more objects have been created than freed: after about a dozen
     deliveries. Each collection may scan every imported module again.
@@ -152,7 +152,7 @@ class _Protocol(HttpToolsProtocol):
 
 
 def server_config(app: ASGIApp) -> uvicorn.Config:
-    """The configuration of the HTTP server, for the service and for the references of its benchmark."""
+    """The configuration of the HTTP server, for the service and for the servers that its benchmark compares it with."""
     return uvicorn.Config(
         app,
         http=_Protocol,

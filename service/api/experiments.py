@@ -27,7 +27,7 @@ from service.storage.listing import Sort
 
 
 class ExperimentPage(BaseModel):
-    """A page of experiments in the requested order. `next` is the cursor of the next page; null on the last page."""
+    """A page of experiments in the requested order. `next` is the cursor of the next page, or null on the last page."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"experiments": [EXPERIMENT], "next": None}]})
 
@@ -89,7 +89,8 @@ def build_router(database: Database, read_guard: TokenGuard, terms: Terms, clock
         ] = None,
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
     ) -> ExperimentPage:
-        """An experiment must match all filters. `since` (inclusive) and `until` (exclusive) filter by `idea_at`.
+        """The list contains the experiments that match all filters. `since` (inclusive) and `until` (exclusive) filter
+        by `idea_at`.
 
         Pages are stable: an experiment that does not change is on exactly one page, even if other experiments change
         while you read the pages. An experiment whose `sort` field changes can move to another page, so sort by
@@ -103,7 +104,7 @@ def build_router(database: Database, read_guard: TokenGuard, terms: Terms, clock
 
     @routes.get(
         "/{experiment:path}/explain",
-        summary="Explain an experiment: its events with their origins, and the metrics it counts in",
+        summary="Explain an experiment: its events with their origins, and the metrics that count it",
         description=(
             "If the path names evidence, such as a commit, `serves` lists the experiments that the evidence belongs to."
         ),
@@ -113,9 +114,9 @@ def build_router(database: Database, read_guard: TokenGuard, terms: Terms, clock
         subject = await find_subject(database, experiment)
         return explanation_answer(await explain(database, subject, terms, clock()))
 
-    # Without this route, GET on the path of the POST endpoint would look up an experiment named `…/events`.
+    # Without this route, `GET /experiments/{experiment}/events` would look up an experiment named `…/events`.
     @routes.get("/{experiment:path}/events", include_in_schema=False)
-    async def nothing_to_get(experiment: str) -> None:  # noqa: ARG001 - the path contains it
+    async def nothing_to_get(experiment: str) -> None:  # noqa: ARG001 - the path contains this parameter
         raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, headers={"allow": "POST"})
 
     @routes.get("/{experiment:path}", summary="Show an experiment", responses=_ITEM_PROBLEMS)

@@ -34,7 +34,7 @@ class Readiness:
     async def checks(self) -> tuple[bool, dict[str, str]]:
         """Whether deliveries can be stored, and the result of each check by name."""
         inbox = await self._check_inbox()
-        # While PostgreSQL is unavailable, use the last known schema result, so that running pods stay ready.
+        # While PostgreSQL is unavailable, use the last result of the schema check, so that running pods stay ready.
         schema = f"{_OK} when last seen" if inbox != _OK == self._schema else self._schema
         if self._spool is None:
             return inbox == _OK and self._schema == _OK, {"inbox": inbox, "schema": schema}

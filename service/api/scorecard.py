@@ -33,7 +33,7 @@ _Window = Annotated[
     str,
     AfterValidator(_canonical_window),
     WithJsonSchema({"type": "string", "pattern": _PATTERN, "examples": ["30d", "90d"]}),
-    Query(description="How far back from now, such as `36h` or `90d`; from one hour to ten years."),
+    Query(description="How far to look back from now, such as `36h` or `90d`; from one hour to ten years."),
 ]
 _Team = Annotated[
     str,
@@ -69,8 +69,8 @@ def build_router(scorecards: FiguresProcess, read_guard: TokenGuard) -> APIRoute
         responses=_PROBLEMS,
     )
     async def scorecard(team: _Team = ORGANISATION, window: _Window = DEFAULT_WINDOW) -> Response:
-        """Each metric is an object with a `value`, the number `n` of experiments behind it and, often, `words`. If
-        there is no value, `reason` says why. `previous` is the same metric, computed as of one window ago.
+        """Each metric is an object with a `value`, the number `n` of experiments behind the value and, often, `words`.
+        If there is no value, `reason` says why. `previous` is the same metric one window earlier.
 
         The values are the ones that `/metrics` exports, and at most a few seconds old.
         """

@@ -30,7 +30,7 @@ from service.settings import default_data_dir
     "observed",
     default=True,
     show_default=True,
-    help="If Prometheus is installed, load the history into it and let it scrape the demo.",
+    help="If Prometheus is installed, start it, load the history into it, and let it scrape the demo.",
 )
 def demo(port: int, weeks: int, seed: int, pace: float, data_dir: Path | None, observed: bool) -> None:
     """Run the service with a simulated organisation that sends webhooks.
@@ -60,6 +60,6 @@ def demo(port: int, weeks: int, seed: int, pace: float, data_dir: Path | None, o
 
 
 def _own_command() -> str:
-    """The command that started this process. The printed examples contain it, so that the visitor can copy them."""
+    """The command that started this process. The printed examples use it, so that the visitor can copy them."""
     started = sys.argv[0]
     return shlex.join([started] if Path(started).name == "loopgauge" else [sys.executable, "-m", "service"])

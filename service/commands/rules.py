@@ -32,7 +32,7 @@ def check_rules(file: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"file": str(file), "rules": count}))
     else:
-        click.echo(f"{file}: {count} rules, including those that it extends")
+        click.echo(f"{file}: {count} rules, including the rules that it extends")
 
 
 @rules.command("try")

@@ -44,7 +44,7 @@ class DeliveryAnswer(BaseModel):
 
 
 class WholeDelivery(DeliveryAnswer):
-    """A delivery. With the admin token, it includes the headers and, until the body is deleted, the body.
+    """A delivery. With the admin token, the answer includes the headers and, if it is still stored, the body.
 
     A body that is not UTF-8 is in `body_base64` instead of `body`.
     """

@@ -41,7 +41,7 @@ def in_words(span: timedelta) -> str:
 
 
 class AgainAnswer(BaseModel):
-    """A restart of an experiment: its time, whether the experiment was concluded, and how long it had no activity."""
+    """A restart of an experiment: its time, whether it followed a conclusion, and the time without activity before."""
 
     at: datetime
     concluded: bool

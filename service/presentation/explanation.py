@@ -43,7 +43,7 @@ class FigureAnswer(BaseModel):
 
 
 class ExclusionAnswer(BaseModel):
-    """A stage that metrics omit for its negative duration, or all stages, omitted while a time is in the future."""
+    """An omission from metrics: of a stage with a negative duration, or of all stages while a time is in the future."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -52,7 +52,7 @@ class ExclusionAnswer(BaseModel):
 
 
 class ExcludedAnswer(BaseModel):
-    """The exclusion of the experiment from metrics: the reason, and the time when it began."""
+    """The exclusion of the experiment from metrics: why, and since when."""
 
     model_config = ConfigDict(from_attributes=True)
 

@@ -112,13 +112,13 @@ class _Table:
         )
         others = [team for team in self._card.teams if team != self._card.team]
         if others and self._card.team == ORGANISATION:
-            yield from self._dimmed(f"For one team: --team with one of {', '.join(others)}.")
+            yield from self._dimmed(f"For a single team, add --team with one of {', '.join(others)}.")
 
     def _dimmed(self, text: str) -> Iterable[str]:
         return (click.style(line, dim=True) for line in textwrap.wrap(text, self._width, break_on_hyphens=False))
 
     def _row(self, label: str, figure: Figure[Any], over: float | None = None) -> Lines:
-        """Format a figure: its value, or the reason why it has none.
+        """Format a figure: its value, or the reason why there is no value.
 
         Args:
             over: a limit in seconds; a longer time is yellow, a shorter or equal time is green.

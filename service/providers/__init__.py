@@ -1,4 +1,4 @@
-"""The providers that loopgauge supports, each in a module or package of its own. All of them are pure."""
+"""The providers that loopgauge supports, each in a module or package of its own. No provider does any I/O."""
 
 from collections.abc import Mapping, Sequence
 

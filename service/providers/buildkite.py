@@ -49,7 +49,7 @@ class _BuildFinished(msgspec.Struct):
 
 
 class Buildkite:
-    """Buildkite's webhooks: signed with HMAC-SHA256 over a time and the raw body, or authenticated by a plain token."""
+    """Buildkite's webhooks: signed with HMAC-SHA256 over a timestamp and the raw body, or sent with a plain token."""
 
     name: ClassVar[str] = "buildkite"
     references: ClassVar[ReferenceGrammar | None] = None

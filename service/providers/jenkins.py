@@ -96,5 +96,5 @@ def _ended_at(build: _Build) -> datetime | None:
 
 
 def _local_branch(branch: str) -> str:
-    """The name of a branch without the name of the remote, which Jenkins' Git plugin puts first."""
+    """The name of a branch without the prefix that Jenkins' Git plugin adds for the remote."""
     return branch.removeprefix("refs/remotes/").removeprefix("origin/")

@@ -1,1 +1,1 @@
-"""Rules: they decide what each observation means. This package is provider-neutral and pure."""
+"""Rules: they decide what each observation means. They know no provider, and do no I/O."""

@@ -29,7 +29,7 @@ _CHANNELS: Mapping[Trait, DeclarationChannel] = {"label": "label", "item_type": 
 
 
 def decision_of(action: Action) -> str:
-    """The event or field that an action decides. A field's declared value and its derived value are two decisions."""
+    """The event or field that an action decides. A declared and a derived value of a field are separate."""
     match action:
         case InstantAction(name=name):
             return name

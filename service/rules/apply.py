@@ -127,7 +127,7 @@ def _counts(event: LifecycleEvent) -> bool:
 
 
 def _links_another(link: LinkSet) -> bool:
-    """Whether a link has a target other than the subject that states it. The links of a change's commits do not."""
+    """Whether a link has a target other than the subject that states it. Links from a change's commits have none."""
     return bool(link.targets - {link.stated_by})
 
 

@@ -94,7 +94,7 @@ def read_values(file: RulesFile, node: yaml.Node | None, path: tuple[str, ...] =
 
 
 def show_problem(file: RulesFile, node: yaml.Node | None, path: Sequence[int | str], problem: str) -> str:
-    """Format a problem with a value: file, line, path and problem. For a missing value, the line is its parent's."""
+    """Format a problem with a value: file, line, path and problem. A missing value has its parent's line."""
     shown: list[str] = []
     line = _line_of(node.start_mark) if node is not None else 1
     for step in path:

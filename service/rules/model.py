@@ -72,7 +72,7 @@ class Rule:
     """The observations that a rule matches, and its actions.
 
     Attributes:
-        providers: the providers whose deliveries the rule matches; if empty, the rule matches the deliveries of all.
+        providers: the providers whose deliveries the rule matches; if empty, every provider's.
     """
 
     name: str
@@ -122,7 +122,7 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Interpretation:
-    """The content of a delivery according to the rules, and its verdict.
+    """The result of applying the rules to a delivery: its events and links, and its verdict with the reason.
 
     A delivery about an unmarked item is *ignored*, with the reason. The events of the delivery are still stored,
     because a later mark or link can make them count.

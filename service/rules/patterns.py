@@ -12,7 +12,7 @@ from service.deliveries.payload import RawPayload
 
 _SPECIAL = re.compile(r"\*|\{(\w*)\}")
 _MOST_WILD = 5
-# An expression may fail on the types in an empty payload, and still work on a real one.
+# An expression may fail on the types in an empty payload, and still work on a real payload.
 _ONLY_WITH_DATA = JMESPathTypeError
 _LONGEST_SHOWN = 80
 _INSERTED = re.compile(r"\$\{(?P<path>[^}]*)\}|\{(?P<name>\w*)\}")
@@ -119,7 +119,8 @@ def compile_path(text: str) -> ParsedResult:
         ValueError: the expression is malformed.
     """
     try:
-        # jmespath accepts an empty expression, which returns the whole payload. Instead, compile `|`, which it refuses.
+        # jmespath accepts an empty expression, which returns the whole payload. Compile `|` instead, so that jmespath
+        # refuses the expression.
         expression = jmespath.compile(text or "|")
         expression.search({})
     except _ONLY_WITH_DATA:
@@ -131,7 +132,7 @@ def compile_path(text: str) -> ParsedResult:
 
 
 def search(path: ParsedResult, payload: object) -> object:
-    """The result of an expression on a payload, or None if the expression does not apply to it."""
+    """The result of an expression on a payload, or None if the expression does not fit the payload."""
     try:
         return path.search(payload)
     except (JMESPathError, ArithmeticError, TypeError, ValueError):

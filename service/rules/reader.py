@@ -31,8 +31,8 @@ def read_rules(own: RulesFile | None, packaged: Sequence[RulesFile], providers: 
 
     Args:
         packaged: the packaged rules files, in the order in which their rules are tried.
-        providers: all providers, by name. Their grammars find keys of tickets. A rule that names another provider is an
-            error.
+        providers: all providers, by name. Their grammars find the keys of tickets. A rule that names any other provider
+            is an error.
 
     Raises:
         InvalidRules: a file is malformed.
@@ -123,7 +123,7 @@ def _check_teams(document: RulesDocument) -> Iterator[_Problem]:
 
 
 def _check_values(document: RulesDocument) -> Iterator[_Problem]:
-    """Find fixed values that the field to which a rule assigns them does not accept."""
+    """Find fixed values in rules that are invalid for their field."""
     for rule_index, entry in enumerate(document.rules):
         for action_index, then in enumerate(entry.then):
             for name in ("declare", "derive", "withdraw"):

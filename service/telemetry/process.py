@@ -20,7 +20,9 @@ Result = Literal["stored", "duplicate", "refused", "spooled", "error"]
 RESULTS: tuple[Result, ...] = ("stored", "duplicate", "refused", "spooled", "error")
 VERDICTS = ("counted", "ignored", "failed")
 UNKNOWN_SOURCE = "_unknown"
-"""The label value for all sources that are not configured. One value bounds the series: clients can invent names."""
+"""The label value for all sources that are not configured. Clients can invent names, so one value for all of these
+sources bounds the number of series.
+"""
 RECLASSIFICATIONS = tuple((before, now) for before in FailureCategory for now in FailureCategory if before != now)
 """Every pair of different failure categories, in both directions."""
 VISIBLE_BUCKETS = (0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)

@@ -25,7 +25,7 @@ class RequestDurations:
         )
 
     def observer(self, method: str, route: str, status: int) -> Observe:
-        """Return the bound method `observe` for these labels. Cache it, because this lookup takes longer than its call.
+        """Return the bound method `observe` for these labels. Cache the method: finding it takes longer than a call.
 
         Args:
             route: the template of the route, never the path of a request.

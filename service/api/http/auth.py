@@ -32,7 +32,9 @@ BEARER = "HTTPBearer"
 _bearer = BearerScheme(
     scheme_name=BEARER,
     auto_error=False,
-    description="Send one of LOOPGAUGE_API_TOKENS__READ, __WRITE, __ADMIN or, to /metrics, LOOPGAUGE_METRICS_TOKEN.",
+    description=(
+        "Send a token from LOOPGAUGE_API_TOKENS__READ, __WRITE or __ADMIN. To /metrics, send LOOPGAUGE_METRICS_TOKEN."
+    ),
 )
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 
@@ -90,7 +92,7 @@ class TokenGuard:
             return
         if not self._digests:
             exception = "; until then only requests to localhost are answered" if self._allow_loopback else ""
-            raise TokenNotConfigured(f"set {self._setting} to allow this{exception}")
+            raise TokenNotConfigured(f"set {self._setting} to allow this request{exception}")
         raise TokenRefused
 
 

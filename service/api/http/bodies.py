@@ -1,4 +1,4 @@
-"""Read request bodies within limits on the bytes of one body, the bytes of all bodies, and the time."""
+"""Read request bodies, with limits on the size of one body, the total size of all bodies, and the time of reading."""
 
 import asyncio
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""An ASGI callable that hands webhook deliveries to their endpoint, past all middleware and routing."""
+"""An ASGI callable that hands webhook requests directly to the webhook endpoint, past all middleware and routing."""
 
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -8,9 +8,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 
 class Bypass:
-    """Hands requests for `prefix` and one further path segment to `endpoint`, and all others to the application.
+    """Hands requests for `prefix` and one further path segment to `endpoint`, and other requests to the application.
 
-    It wraps the application outside all middleware, because middleware and routing would take longer than the
+    `Bypass` wraps the application outside all middleware, because middleware and routing would take longer than the
     endpoint itself.
 
     Args:

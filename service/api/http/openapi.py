@@ -49,7 +49,7 @@ def describe(
         security_schemes: the security schemes other than the bearer token, by name.
         additions: further changes to the document, applied last.
         reads_are_open: whether clients on this machine may read without a token.
-        metrics_are_open: whether scraping needs no token.
+        metrics_are_open: whether `GET /metrics` needs no token.
     """
     generate = app.openapi
 

@@ -37,7 +37,7 @@ class BodyTooSlow(Exception):
 
 
 class Overloaded(Exception):
-    """The bodies being received exceed LOOPGAUGE_MAX_INFLIGHT_BYTES."""
+    """The bodies that are being received are together larger than LOOPGAUGE_MAX_INFLIGHT_BYTES."""
 
 
 class UnknownDelivery(Exception):
@@ -153,7 +153,7 @@ PROBLEMS: Mapping[type[Exception], ProblemType] = {
     DatabaseRejected: ProblemType(HTTPStatus.BAD_REQUEST, "cannot-be-stored", "The request cannot be stored"),
     UnknownSubject: ProblemType(HTTPStatus.NOT_FOUND, "unknown-subject", "Nothing is stored about this reference"),
     UnreadableEvent: ProblemType(
-        HTTPStatus.SERVICE_UNAVAILABLE, "newer-events", "A newer version of loopgauge stored this"
+        HTTPStatus.SERVICE_UNAVAILABLE, "newer-events", "This version cannot read an event that a newer version stored"
     ),
     BadReference: ProblemType(HTTPStatus.UNPROCESSABLE_ENTITY, "bad-reference", "The reference is malformed"),
     UnknownTeam: ProblemType(HTTPStatus.NOT_FOUND, "unknown-team", "No experiment belongs to this team"),
@@ -181,7 +181,7 @@ PROBLEMS: Mapping[type[Exception], ProblemType] = {
         former_slugs=("door-closed",),
     ),
 }
-"""Every error that has its own type of problem."""
+"""The type of problem for each error that has its own type."""
 
 _INTERNAL = ProblemType(
     HTTPStatus.INTERNAL_SERVER_ERROR,
@@ -258,5 +258,5 @@ async def _answer_validation_error(_: Request, error: RequestValidationError) ->
 
 
 def _dotted(path: Iterable[object]) -> str:
-    """A field's path, joined by dots. Characters that UTF-8 cannot encode, such as lone surrogates, are escaped."""
+    """The path of a field, with dots. Characters that UTF-8 cannot encode, such as lone surrogates, are escaped."""
     return ".".join(map(str, path)).encode("utf-8", "backslashreplace").decode()

@@ -26,7 +26,7 @@ def method_label(method: str) -> str:
 
 
 def templates(routes: Iterable[BaseRoute]) -> Mapping[Any, str]:
-    """Map the endpoints of plain Starlette routes to path templates. An endpoint's first route counts."""
+    """Map the endpoint of each plain Starlette route to the path template of the endpoint's first route."""
     by_endpoint: dict[Any, str] = {}
     for route in routes:
         if isinstance(route, Route):

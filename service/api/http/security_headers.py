@@ -9,7 +9,9 @@ HEADERS = {
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
     "x-frame-options": "DENY",
 }
-"""Defaults for every answer. They omit Strict-Transport-Security: the ingress that terminates TLS sets it."""
+"""Defaults for every answer. Strict-Transport-Security is not among them, because the ingress that terminates TLS
+sets this header.
+"""
 
 RAW_HEADERS = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
 """The same headers as pairs of bytes, as ASGI expects them."""

@@ -39,11 +39,12 @@ Statement = Literal[ManualStatement, "excluded"]
 """The last part of a type, after `dev.loopgauge.experiment.`."""
 
 BY_HAND = "urn:loopgauge:by-hand"
-"""The `source` attribute of manual events. The only manual event that marks its subject is `proposed`."""
+"""The `source` attribute of manual events. Only the manual event `proposed` marks its subject as an experiment."""
 
 _PREFIX = "dev.loopgauge.experiment."
 _STATEMENTS: Mapping[str, Statement] = {_PREFIX + name: name for name in get_args(Statement)}
-# Subjects with these prefixes are always evidence. For example, a pipeline's event names a commit: no experiment.
+# Subjects with these prefixes are always evidence. For example, a pipeline sends events about a commit, and a commit is
+# never an experiment.
 _NEVER_MARKED = ("commit:", "branch:", "run:")
 # Two references have to fit into one entry of a PostgreSQL B-tree index, which has at most 2704 bytes.
 _LONGEST_REFERENCE = 1000
@@ -186,7 +187,7 @@ def _instants(statement: Statement, subject: Ref, at: datetime, data: _Data) -> 
 
 
 def _declared(subject: Ref, at: datetime, data: _Data) -> Iterator[LifecycleEvent]:
-    """The declarations in the data. An event of any type may declare any field, so one event can conclude and share."""
+    """The declarations in the data. An event of any type may declare any field, so one event can do several things."""
     for field, value in data.declared.items():
         yield Declared(subject, at, field, value, "api")
 

@@ -63,14 +63,14 @@ def _comment(note: Note, subject: Ref) -> list[Observation]:
     if at is None:
         return []
     active = Observed("active", subject, at)
-    # Only a person's new comment gives commands. An edit has another time, and GitLab itself writes system notes.
+    # Only a person's new comment gives commands. An edited comment has another time, and GitLab writes system notes.
     if note.system or not _is_new(note):
         return [active]
     return [active, Commented(subject, at, note.note or "", insider=None)]
 
 
 def _is_new(note: Note) -> bool:
-    """Whether the comment is new. Payloads before GitLab 16.11 have no action, so compare creation and update."""
+    """Whether the comment is new. Payloads before GitLab 16.11 have no action; if so, compare the two times."""
     if note.action:
         return note.action == "create"
     return bool(note.updated_at) and _created_at(note) == _updated_at(note)

@@ -16,7 +16,7 @@ class AnyEvent(msgspec.Struct):
 
 
 class Project(msgspec.Struct):
-    """A project. Old payloads contain only its URL."""
+    """A project. Old payloads contain only the URL of the project."""
 
     id: int | None = None
     path_with_namespace: str | None = None
@@ -66,7 +66,7 @@ class Issue(Item, kw_only=True):
     closed_at: str | None = None
     type: str | None = None
     duplicated_to_id: int | None = None
-    """The id of the issue that this one duplicates. The delivery that closes the duplicate omits this field."""
+    """The id of the issue that this issue duplicates. The delivery that closes the duplicate omits this field."""
     moved_to_id: int | None = None
     """The database id that the issue received when it moved to another project. No other delivery contains this id."""
 

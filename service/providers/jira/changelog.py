@@ -39,7 +39,7 @@ def is_move(change: Change) -> bool:
 
 
 def _field(change: Change) -> str:
-    """The name of the field; empty for a custom field, because a custom field may be named like a built-in one."""
+    """The name of a built-in field; empty for a custom field, which may have the name of a built-in field."""
     return (change.field or "").lower() if change.fieldtype != "custom" else ""
 
 

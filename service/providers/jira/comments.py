@@ -36,7 +36,7 @@ def _plain(body: Text) -> str:
 
 
 def _outside(text: str) -> Iterator[str]:
-    """The parts of a wiki text outside code blocks and quotations. An unclosed block ends with the text."""
+    """The parts of a wiki text outside code blocks and quotations. An unclosed block extends to the end of the text."""
     literal, quoted, start = "", False, 0
     for marker in _MARKER.finditer(text):
         name = marker[1].lower()

@@ -96,7 +96,7 @@ def looks(ticket: Ticket, *, in_part: bool = False) -> list[Observation]:
 
 
 def closed(ticket: Ticket) -> list[Observation]:
-    """The closing of a ticket that is done. This also finds tickets that were closed before the webhook existed."""
+    """The closing of a ticket that is done. The ticket may have been closed before the webhook existed."""
     fields = ticket.fields
     if ticket.category != "done":
         return []
@@ -114,7 +114,7 @@ def closed(ticket: Ticket) -> list[Observation]:
 
 
 def links(ticket: Ticket) -> list[Observation]:
-    """The links to the ticket's parent, and to the tickets that it is evidence for."""
+    """The links to the ticket's parent, and to the tickets that this ticket is evidence for."""
     parent, others = ticket.fields.parent, ticket.fields.links
     observations: list[Observation] = []
     if parent is None:
@@ -131,7 +131,7 @@ def _linked(ticket: Ticket, channel: str, targets: frozenset[Ref]) -> Linked:
 
 
 def _served(links: list[Link]) -> Iterator[Ref]:
-    """The tickets that the linked ticket is evidence for. Symmetric links and links to duplicates do not count."""
+    """The targets of the links that make a ticket evidence. Symmetric links and links to duplicates do not count."""
     for link in links:
         name = (link.type.outward or "").strip().lower() if link.type else ""
         target = reference(link.outward_issue.key) if link.outward_issue else None
