@@ -17,7 +17,7 @@ from service.deliveries.signatures import BASIC, SecurityScheme, check_basic
 from service.lifecycle.references import ReferenceGrammar, commit
 
 # The phases that report a result. An endpoint may send only one of these phases. The plugin's first versions sent
-# FINISHED.
+# FINISHED instead.
 _ENDS = frozenset({"COMPLETED", "FINALIZED", "FINISHED"})
 
 

@@ -98,7 +98,9 @@ class Telemetry:
             buckets=VISIBLE_BUCKETS,
             registry=self.registry,
         )
-        build = Info("loopgauge_build", "Versions of loopgauge and Python, and the role.", registry=self.registry)
+        build = Info(
+            "loopgauge_build", "Versions of loopgauge and Python, and the role of this process.", registry=self.registry
+        )
         build.info({"version": version("loopgauge"), "python": platform.python_version(), "role": self._role})
         ProcessCollector(registry=self.registry)
 

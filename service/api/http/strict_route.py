@@ -13,7 +13,7 @@ from service.storage.database import abandon_after
 from service.storage.errors import DatabaseUnavailable
 
 TIMEOUT_SECONDS = 55.0
-"""This is longer than any statement timeout, and shorter than the 60 seconds after which proxies often time out."""
+"""Requests time out later than any SQL statement, and before the 60 seconds after which common proxies time out."""
 
 
 class StrictRoute(APIRoute):

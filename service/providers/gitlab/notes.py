@@ -70,14 +70,14 @@ def _comment(note: Note, subject: Ref) -> list[Observation]:
 
 
 def _is_new(note: Note) -> bool:
-    """Whether the comment is new. Payloads before GitLab 16.11 have no action; if so, compare the two times."""
+    """Whether the comment is new. Payloads before GitLab 16.11 have no action, so compare their times."""
     if note.action:
         return note.action == "create"
     return bool(note.updated_at) and _created_at(note) == _updated_at(note)
 
 
 def _written_or_changed_at(note: Note) -> datetime | None:
-    """When a new comment was written, or when an old comment was changed."""
+    """The time at which a new comment was written, or an old comment was changed."""
     created, updated = _created_at(note), _updated_at(note)
     return (created or updated) if note.action == "create" else (updated or created)
 
