@@ -67,7 +67,7 @@ def test_a_dashboard_is_read_only_in_grafana(document: Mapping[str, Any]) -> Non
 
 
 @_dashboard
-def test_the_schema_version_is_current(document: Mapping[str, Any]) -> None:
+def test_the_schema_version_of_a_dashboard_is_the_current_version(document: Mapping[str, Any]) -> None:
     assert document["schemaVersion"] == 42
 
 

@@ -238,7 +238,7 @@ def test_the_canonical_name_after_several_transfers_is_the_last_name() -> None:
         assert aliases.names(name) == {app(1), web(9), lab(3)}
 
 
-def test_the_canonical_name_after_several_renames_of_the_project_has_its_last_name() -> None:
+def test_the_canonical_name_after_several_renames_of_a_project_begins_with_the_last_name_of_the_project() -> None:
     aliases = Aliases([renamed(WEB, LAB, 2), renamed(APP, WEB, 1)])
     for name in (app(1), web(1), lab(1)):
         assert aliases.canonical(name) == lab(1)

@@ -63,7 +63,7 @@ def ours(statement: str = "described", data: Any = None, **attributes: Any) -> C
 
 
 def written(statement: str = "described", **attributes: Any) -> dict[str, Any]:
-    """An event as JSON, also an event that the SDK refuses as invalid. Attributes with the value None are omitted."""
+    """An event as JSON, which may be one that the SDK refuses to write. Attributes with the value None are omitted."""
     usual = {
         "specversion": "1.0",
         "id": "1",
