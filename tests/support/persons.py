@@ -44,12 +44,12 @@ _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ].*")
 
 
 def planted(payload: Any) -> Any:
-    """Replace every person in a payload by the planted one, and add the planted one to texts and to other objects."""
+    """Replace every person in a payload by the planted person, and add that person to texts and to other objects."""
     return _planted(payload, "", 0)
 
 
 def marked(payload: Any, label: str = "experiment") -> Any:
-    """Add a label, in the form of the provider, to each item and change of a payload."""
+    """Add a label, in the format of the provider, to every item and every change in a payload."""
     if isinstance(payload, list):
         return [marked(one, label) for one in payload]
     if not isinstance(payload, dict):
@@ -121,7 +121,7 @@ def _person(value: Any) -> Any:
 
 
 def _of_a_fork(key: str, value: dict[str, Any]) -> dict[str, Any]:
-    """Make the planted person the owner of the forks that an object names."""
+    """Make the planted person the owner of every fork that an object names."""
     if key == "head" and isinstance(value.get("repo"), dict):
         branch = str(value.get("label", "")).rpartition(":")[2]
         return {**value, "label": f"{ACCOUNT}:{branch}", "repo": _in_account(value["repo"])}
@@ -145,7 +145,7 @@ def _in_account(repository: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _instead(value: Any, *, of_times: bool) -> Any:
-    """Replace each number, or each time, of a payload by the planted person."""
+    """Replace every number, or every time, in a payload by the planted person."""
     match value:
         case list():
             return [_instead(one, of_times=of_times) for one in value]

@@ -18,7 +18,7 @@ _PERSONAL_HEADERS = {"from": ADDRESS, "user-agent": f"{ACCOUNT}/1.0", "x-forward
 
 @dataclass(frozen=True, slots=True)
 class Planted:
-    """A request that contains the person's data. It is signed when it is sent."""
+    """A request that contains the person's data. The request is signed when it is sent."""
 
     scheme: Scheme
     path: str

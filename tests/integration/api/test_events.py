@@ -185,7 +185,7 @@ INVALID: Mapping[str, Sequence[dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("field", INVALID)
-async def test_an_invalid_event_is_refused_with_the_field_and_nothing_of_its_batch_is_stored(
+async def test_the_refusal_of_an_invalid_event_names_the_field_and_nothing_of_its_batch_is_stored(
     database: Database, field: str
 ) -> None:
     async with api(database, **WITH_TOKENS) as client:
@@ -211,7 +211,7 @@ async def test_the_longest_accepted_references_can_be_stored(database: Database)
     ]
 
 
-async def test_a_misspelt_type_is_refused_with_the_known_types(database: Database) -> None:
+async def test_the_refusal_of_a_misspelt_type_lists_the_known_types(database: Database) -> None:
     async with api(database, **WITH_TOKENS) as client:
         response = await post(client, to_binary_event(ours("conclude")))
     assert wrong_field(response) == "type"
@@ -219,7 +219,7 @@ async def test_a_misspelt_type_is_refused_with_the_known_types(database: Databas
 
 
 @pytest.mark.parametrize("kind", ["dev.cdevents.pipelinerun.finished.0.2.0", "com.example.cache-warmed"])
-async def test_events_of_other_types_are_stored_and_ignored_with_the_type_as_the_reason(
+async def test_events_of_other_types_are_stored_as_ignored_and_their_reason_names_the_type(
     database: Database, kind: str
 ) -> None:
     foreign = CloudEvent({"id": "1", "source": "/x", "type": kind, "time": at(9), "datacontenttype": "text/plain"}, "x")
@@ -290,7 +290,7 @@ async def test_a_body_that_is_not_json_is_refused(database: Database, content_ty
     assert await read_deliveries(database) == []
 
 
-async def test_the_default_content_type_of_curl_is_refused_with_advice(database: Database) -> None:
+async def test_the_refusal_of_the_default_content_type_of_curl_gives_advice(database: Database) -> None:
     headers = {**to_binary_event(ours()).headers, "content-type": "application/x-www-form-urlencoded"}
     async with api(database, **WITH_TOKENS) as client:
         response = await post(client, HTTPMessage(headers, b'{"title": "Cache"}'))
@@ -578,7 +578,7 @@ async def test_repeated_events_in_any_order_become_the_same_experiment(
     assert await all_experiments(database) == {"key:cache-answers": TOLD}
 
 
-async def test_an_excluded_experiment_disappears_and_a_reopened_one_is_open(database: Database) -> None:
+async def test_an_excluded_experiment_disappears_and_a_reopened_experiment_is_open(database: Database) -> None:
     more = [
         ours("reopened", id="6", subject="key:cache-answers", time=at(10)),
         ours("excluded", id="7", subject="key:cache-answers", time=at(11)),
@@ -622,7 +622,7 @@ async def test_a_webhook_accepts_events_in_each_content_mode(database: Database,
     ],
     ids=["structured", "binary", "batched", "ahead", "nonsense", "no event"],
 )
-async def test_an_invalid_event_of_a_webhook_is_stored_as_failed_with_its_field(
+async def test_an_invalid_event_of_a_webhook_is_stored_as_failed_and_its_reason_names_the_field(
     database: Database, message: HTTPMessage, reason: str
 ) -> None:
     async with api(database, **HOOK) as client:

@@ -265,7 +265,7 @@ async def test_any_reference_and_any_name_finds_an_experiment(database: Database
     assert "evidence for github:acme/new#45" in of_evidence.json()["detail"]
 
 
-async def test_a_reference_without_an_experiment_is_answered_with_the_reason_and_a_next_step(
+async def test_the_answer_for_a_reference_without_an_experiment_has_the_reason_and_a_next_step(
     database: Database,
 ) -> None:
     await deliver(database, Issue(number=1, labels=(), created_at=at(2)).opened())

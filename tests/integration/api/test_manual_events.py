@@ -53,7 +53,7 @@ async def _post(
 
 
 async def _said(database: Database, event: str, **said: Any) -> httpx.Response:
-    """Post an event on the tenth of March, process it, and return the answer."""
+    """Post an event on 10 March, process the event, and return the answer."""
     async with api(database, now=NOW, api_tokens=TOKENS) as client:
         response = await _post(client, event, **said)
     await settle(database)
@@ -360,7 +360,7 @@ async def test_an_open_experiment_can_be_classified_and_shared(database: Databas
         (b'{"event": "concluded", "occurred_at": "9999-12-31T23:59:59-23:00"}', "body.occurred_at"),
     ],
 )
-async def test_a_malformed_request_is_refused_with_the_field(database: Database, body: bytes, field: str) -> None:
+async def test_the_refusal_of_a_malformed_request_names_the_field(database: Database, body: bytes, field: str) -> None:
     await _opened(database)
     async with api(database, now=NOW, api_tokens=TOKENS) as client:
         response = await client.post(PATH, content=body, headers=_headers())
@@ -375,7 +375,7 @@ async def test_a_malformed_request_is_refused_with_the_field(database: Database,
         ({"event": "concluded", "outcome": "worked", "failure_category": "basic"}, "failure_category"),
     ],
 )
-async def test_an_event_that_contradicts_itself_or_the_clock_is_refused_with_the_field(
+async def test_the_refusal_of_an_event_that_contradicts_itself_or_the_clock_names_the_field(
     database: Database, said: dict[str, str], field: str
 ) -> None:
     await _opened(database)

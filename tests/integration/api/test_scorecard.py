@@ -61,7 +61,7 @@ async def test_the_problem_for_an_unknown_team_lists_the_teams(database: Databas
 
 
 @pytest.mark.parametrize("window", ["", "90", "59m", "3654d", "99999999999d", "-1d", "P90D", "0d", "1h30m"])
-async def test_a_malformed_window_is_refused_with_the_expected_form(database: Database, window: str) -> None:
+async def test_the_refusal_of_a_malformed_window_shows_the_expected_form(database: Database, window: str) -> None:
     async with api(database) as client:
         response = await client.get("/scorecard", params={"window": window})
     assert (response.status_code, response.json()["type"]) == (422, "urn:loopgauge:problem:invalid")

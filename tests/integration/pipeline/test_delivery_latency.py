@@ -218,7 +218,7 @@ async def test_only_a_limited_number_of_unprojected_deliveries_is_remembered(
     assert leader.timed == (3, 15)
 
 
-async def test_when_postgresql_does_not_answer_the_snapshot_goes_on_and_the_next_query_catches_up(
+async def test_a_query_without_an_answer_does_not_stop_the_snapshot_and_the_next_query_catches_up(
     database_url: str, database: Database
 ) -> None:
     leader = await Leader(database).begin()

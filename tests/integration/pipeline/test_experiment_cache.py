@@ -80,7 +80,7 @@ def _remembered(remembered: Iterable[MeasuredExperiment]) -> list[Experiment]:
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(_BEFORE, st.lists(_STEPS, min_size=3, max_size=12), st.sampled_from([timedelta(0), timedelta(0), A_DAY]))
-async def test_a_cache_gives_the_same_samples_as_reading_everything_after_each_step(
+async def test_after_each_step_a_cache_gives_the_same_samples_as_reading_everything(
     database: Database, before: Step, steps: list[Step], reading: timedelta
 ) -> None:
     async with database.transaction() as connection:

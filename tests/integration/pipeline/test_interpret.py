@@ -1,4 +1,4 @@
-"""Each delivery gets its verdict, and a delivery that fails stops no other."""
+"""Each delivery gets its verdict, and a delivery that fails does not stop the others."""
 
 import asyncio
 import random
@@ -72,9 +72,7 @@ async def test_a_delivery_with_a_value_that_postgresql_rejects_fails_alone(datab
     assert _recorded(telemetry, "proposed") == [2]
 
 
-async def test_an_unexpected_error_fails_one_delivery_and_no_other(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_unexpected_error_fails_only_one_delivery(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     observe = GitHub.observe
 
     def trip(self: GitHub, delivery: Delivery) -> Sequence[Observation] | Nothing:
@@ -99,7 +97,7 @@ async def test_a_delivery_of_an_unknown_provider_is_stored_as_failed(database: D
     )
 
 
-async def test_two_workers_share_the_work_and_do_nothing_twice(database: Database) -> None:
+async def test_two_workers_share_the_deliveries_and_interpret_none_twice(database: Database) -> None:
     await store_deliveries(database, *(_opened(number) for number in range(1, 301)))
     telemetries = [Telemetry(["github"]), Telemetry(["github"])]
 
@@ -126,7 +124,9 @@ async def test_a_time_out_of_range_fails_only_its_own_delivery(database: Databas
     assert set(await all_experiments(database)) == {"github:acme/app#1", "github:acme/app#3"}
 
 
-async def test_a_body_that_closes_thousands_of_items_is_evidence_for_the_first_of_them(database: Database) -> None:
+async def test_a_body_that_closes_thousands_of_items_makes_its_change_evidence_for_the_first_ones_only(
+    database: Database,
+) -> None:
     body = " ".join(f"fixes #{number}" for number in range(1, 6001))
     await store_deliveries(database, PullRequest(created_at=at(3), body=body).opened().delivery(at(3)))
     await settle(database)

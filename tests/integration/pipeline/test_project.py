@@ -67,7 +67,9 @@ async def test_an_experiment_is_kept_when_its_evidence_moves_to_another_one_duri
     assert set(await all_experiments(database)) == {ISSUE, "github:acme/app#46"}
 
 
-async def test_a_link_and_its_evidence_committed_at_the_same_moment_are_both_seen(database: Database) -> None:
+async def test_a_link_and_its_evidence_that_are_committed_at_the_same_moment_are_both_projected(
+    database: Database,
+) -> None:
     pull = PullRequest(created_at=at(3))
     await deliver(database, Issue(created_at=at(2)).opened())
     async with database.transaction() as linking:
@@ -160,7 +162,7 @@ def _a_busy_week() -> list[GitHubRequest]:
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_concurrent_workers_give_the_same_experiments_as_one(database: Database, seed: int) -> None:
+async def test_concurrent_workers_give_the_same_experiments_as_one_worker(database: Database, seed: int) -> None:
     requests = _a_busy_week()
     random.Random(seed).shuffle(requests)
     await store_deliveries(database, *(request.delivery(at(2)) for request in requests))
@@ -220,7 +222,7 @@ async def test_a_postponed_subject_is_projected_when_it_is_due(database: Databas
     assert (await all_experiments(database))["github:acme/app#1"].started_at == at(3)
 
 
-async def test_a_projection_of_older_events_does_not_overwrite_a_newer_one(
+async def test_a_projection_of_older_events_does_not_overwrite_a_newer_projection(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pull = PullRequest(created_at=at(3))
@@ -364,7 +366,7 @@ async def test_a_rolled_back_reclassification_is_not_counted(database_url: str) 
     await lucky.close()
 
 
-async def test_a_reclassification_beside_a_subject_that_cannot_be_projected_is_counted_once(
+async def test_a_reclassification_is_counted_once_if_another_subject_cannot_be_projected(
     database: Database,
 ) -> None:
     issue, closed = Issue(created_at=at(2), labels=FAILED).closed(at(3))
@@ -440,7 +442,7 @@ async def test_a_marked_change_includes_an_excluded_item_again_even_under_a_new_
     assert issue.number == 45
 
 
-async def test_an_exclusion_from_older_events_does_not_overwrite_a_newer_one(
+async def test_an_exclusion_from_older_events_does_not_overwrite_a_newer_exclusion(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     issue, unlabeled = Issue(created_at=at(2)).unlabeled("experiment", at(4))
@@ -471,7 +473,7 @@ async def test_an_exclusion_from_older_events_does_not_overwrite_a_newer_one(
     assert set(await all_experiments(database)) == {ISSUE}
 
 
-async def test_subjects_marked_by_a_migration_are_projected_after_new_ones(database: Database) -> None:
+async def test_subjects_marked_by_a_migration_are_projected_after_newly_marked_ones(database: Database) -> None:
     async with database.transaction() as connection:
         await connection.exec_driver_sql("INSERT INTO touched (subject, retry_at) VALUES ('key:old', 'infinity')")
         await connection.exec_driver_sql("INSERT INTO touched (subject) VALUES ('key:new')")

@@ -119,7 +119,7 @@ async def test_a_replay_under_other_rules_applies_and_reports_their_changes(data
     assert replayed.changed[in_flight] == (1, None)
 
 
-async def test_a_replay_renews_the_verdict(database: Database) -> None:
+async def test_a_replay_updates_the_verdict(database: Database) -> None:
     await deliver(database, Issue(created_at=at(2), labels=("bet",)).opened())
     for rules, verdict in ((BETS, "counted"), (RULES, "ignored")):
         await _run(database, rules)
@@ -229,7 +229,7 @@ def _apart(work: Callable[[Database], Coroutine[Any, Any, _Done]], url: str) -> 
     return asyncio.run(run())
 
 
-async def test_a_paused_dry_run_blocks_nothing_else(database: Database, database_url: str) -> None:
+async def test_a_paused_dry_run_blocks_no_other_work(database: Database, database_url: str) -> None:
     bets = [Issue(number=number, created_at=at(2), labels=("bet",)).opened() for number in range(100, 200)]
     await deliver(database, *_story(), *bets)
     undisturbed = await _replay(BETS).dry_run(database)
@@ -374,7 +374,7 @@ async def test_a_retry_waits_for_a_replay_of_the_same_delivery(
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_concurrent_workers_replays_and_retries_give_the_same_result_as_one_worker(
+async def test_workers_replays_and_retries_at_once_give_the_same_result_as_one_worker(
     database: Database, seed: int
 ) -> None:
     told = _story() + [Issue(number=number, created_at=at(2)).opened() for number in range(100, 160)]

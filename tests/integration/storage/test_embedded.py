@@ -51,7 +51,7 @@ def _postmaster(data_dir: Path) -> int | None:
     return int(file.read_text().split()[0]) if file.exists() else None
 
 
-async def test_two_users_share_one_server_and_the_last_one_stops_it(data_dir: Path) -> None:
+async def test_two_users_share_one_server_and_the_last_user_stops_it(data_dir: Path) -> None:
     with _using(data_dir) as second:
         with _using(data_dir) as first:
             assert first.url == second.url
@@ -59,7 +59,7 @@ async def test_two_users_share_one_server_and_the_last_one_stops_it(data_dir: Pa
     assert _postmaster(data_dir) is None
 
 
-async def test_a_user_that_was_killed_does_not_keep_the_server_running(data_dir: Path) -> None:
+async def test_a_killed_process_does_not_keep_the_server_running(data_dir: Path) -> None:
     program = (
         "import sys, time; from pathlib import Path; from service.storage.embedded import EmbeddedServer; "
         "server = EmbeddedServer(Path(sys.argv[1])); server.start(); print('started', flush=True); time.sleep(60)"
@@ -74,7 +74,7 @@ async def test_a_user_that_was_killed_does_not_keep_the_server_running(data_dir:
     assert _postmaster(data_dir) is None
 
 
-async def test_a_server_that_was_killed_is_started_again_by_the_next_user(data_dir: Path) -> None:
+async def test_a_killed_server_is_started_again_by_its_next_user(data_dir: Path) -> None:
     with _using(data_dir):
         killed = _postmaster(data_dir)
         assert killed is not None

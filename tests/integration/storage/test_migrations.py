@@ -56,7 +56,7 @@ async def test_migrating_again_changes_nothing(database: Database) -> None:
     await database.check_schema()
 
 
-async def test_the_known_revisions_are_those_that_alembic_finds(database: Database) -> None:
+async def test_the_known_revisions_are_the_revisions_that_alembic_finds(database: Database) -> None:
     script = ScriptDirectory("migrations")
     newest, *older = (revision.revision for revision in script.walk_revisions())
     assert await database.migrate() == newest

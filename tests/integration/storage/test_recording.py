@@ -40,7 +40,7 @@ async def _origins(connection: Connection) -> list[UUID]:
     return list(rows.scalars())
 
 
-async def test_two_deliveries_of_one_statement_record_one_event_with_both_origins(database: Database) -> None:
+async def test_two_deliveries_with_the_same_event_record_one_event_with_both_origins(database: Database) -> None:
     async with database.transaction() as connection:
         await recording.record_deliveries(connection, [_delivery(Proposed(ITEM_1, at(2)), by=1)])
         await recording.record_deliveries(
@@ -59,7 +59,7 @@ async def test_a_recorded_subject_is_dirty_until_it_is_cleared(database: Databas
         assert await _take(connection, 10) == []
 
 
-async def test_dirty_subjects_are_claimed_oldest_first_and_renewed_ones_last(database: Database) -> None:
+async def test_dirty_subjects_are_claimed_oldest_first_and_subjects_marked_again_come_last(database: Database) -> None:
     async with database.transaction() as connection:
         await recording.record_deliveries(connection, [_delivery(Proposed(ITEM_1, at(2)))])
         await recording.record_deliveries(connection, [_delivery(Proposed(ITEM_2, at(2)))])
@@ -84,7 +84,7 @@ async def test_the_newest_set_of_links_replaces_the_older_one(database: Database
         assert await links.neighbourhood(connection, [CHANGE]) == [(CHANGE, ITEM_2)]
 
 
-async def test_an_older_set_of_links_that_arrives_late_replaces_nothing(database: Database) -> None:
+async def test_an_older_set_of_links_that_arrives_late_does_not_replace_a_newer_set(database: Database) -> None:
     async with database.transaction() as connection:
         await recording.record_deliveries(connection, [_delivery(links=[_closes(at(3), ITEM_2)])])
         await recording.record_deliveries(connection, [_delivery(links=[_closes(at(2), ITEM_1)])])
@@ -202,7 +202,7 @@ async def test_a_new_event_ends_a_postponement(database: Database) -> None:
         assert set(await dirty_subjects.claim_dirty(connection, 10, at(2))) == {ITEM_1}
 
 
-async def test_a_subject_that_is_renewed_while_it_fails_is_not_postponed(database: Database) -> None:
+async def test_a_subject_that_is_marked_again_while_it_fails_is_not_postponed(database: Database) -> None:
     async with database.transaction() as connection:
         await recording.record_deliveries(connection, [_delivery(Proposed(ITEM_1, at(2)))])
         mark = (await dirty_subjects.claim_dirty(connection, 10, at(2)))[ITEM_1]

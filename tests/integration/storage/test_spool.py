@@ -128,7 +128,7 @@ def test_another_spool_on_the_same_directory_has_the_deliveries(tmp_path: Path) 
     assert Spool(tmp_path).read_oldest(10) == [_numbered(1), _numbered(2)]
 
 
-def test_concurrent_users_of_one_file_neither_lose_nor_duplicate_deliveries(tmp_path: Path) -> None:
+def test_concurrent_threads_on_one_file_neither_lose_nor_duplicate_deliveries(tmp_path: Path) -> None:
     spools = [Spool(tmp_path), Spool(tmp_path)]
     kept: list[object] = []
     moved: list[str] = []
@@ -241,7 +241,7 @@ def test_an_unusable_directory_is_an_error_until_it_is_repaired(spool: Spool, tm
     assert spool.add([_ANY]) == {_ANY.id}
 
 
-def test_a_file_that_is_no_database_is_an_error_and_stays_unchanged(spool: Spool, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_an_error_and_stays_unchanged(spool: Spool, tmp_path: Path) -> None:
     file = _file(tmp_path)
     file.parent.mkdir(parents=True)
     file.write_bytes(b"somebody's notes\n" * 1000)
@@ -276,7 +276,7 @@ def test_a_deleted_directory_is_created_again(spool: Spool, tmp_path: Path) -> N
     assert Spool(_file(tmp_path).parent).read_oldest(10) == [_numbered(2)]
 
 
-def test_a_file_that_cannot_grow_is_an_error_until_it_can(tmp_path: Path) -> None:
+def test_a_file_that_cannot_grow_is_an_error_until_it_can_grow_again(tmp_path: Path) -> None:
     program = """
 spool = Spool(directory)
 spool.add([numbered(1)])

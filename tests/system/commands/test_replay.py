@@ -68,7 +68,7 @@ def test_deliveries_are_counted_while_a_dry_run_is_frozen(database_url: str, tmp
     assert printed["changed"][_BETS_IN_FLIGHT] == {"from": None, "to": len(_BETS)}
 
 
-def test_the_next_replay_finishes_one_that_was_killed(database_url: str, tmp_path: Path, bets: Path) -> None:
+def test_the_next_replay_finishes_a_killed_replay(database_url: str, tmp_path: Path, bets: Path) -> None:
     with serving(database_url, tmp_path) as service:
         service.post_all(_BETS)
         service.end(signal.SIGTERM)

@@ -41,7 +41,7 @@ def test_queries_select_series_by_existing_labels() -> None:
     assert unknown == []
 
 
-def test_queries_select_series_by_existing_values() -> None:
+def test_queries_select_series_by_existing_label_values() -> None:
     unknown = [
         (name, label, value)
         for name, label, value in _matchers()
@@ -65,7 +65,7 @@ def test_queries_group_by_existing_labels() -> None:
         assert grouped <= known | _ADDED, query
 
 
-def test_queries_use_the_growth_of_counters_only() -> None:
+def test_queries_use_only_the_growth_of_counters() -> None:
     counters = re.compile(r"(\w*\()?(?:loopgauge|process)_\w+_total\b")
     functions = {match[1] for query in _QUERIES for match in counters.finditer(query.expression)}
     assert functions == {"rate(", "increase("}
@@ -111,7 +111,7 @@ def _matchers() -> Iterator[tuple[str, str, str]]:
 
 
 def _enclosing(before: str) -> set[str]:
-    """The functions and aggregations that are open at the end of a text."""
+    """The functions and aggregations whose parentheses are still open at the end of a text."""
     without_grouping = re.sub(r"\b(?:by|without) \([^)]*\) \(", "(", before)
     calls: list[str] = []
     for bracket in re.finditer(r"(\w*) ?\(|\)", without_grouping):

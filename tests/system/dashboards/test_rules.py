@@ -149,7 +149,7 @@ def test_an_alert_is_pending_for_at_least_two_scrapes(name: str) -> None:
     assert pending >= 2 * max(scrape_interval, timedelta(minutes=1))
 
 
-def test_the_runbook_has_a_section_for_each_alert_and_no_other() -> None:
+def test_the_runbook_has_a_section_for_each_alert_and_no_other_section() -> None:
     sections = re.findall(r"^### (.+)$", _RUNBOOK.read_text(), re.MULTILINE)
     assert sorted(sections) == sorted(ALERTS)
 
@@ -170,7 +170,7 @@ def _expectations(name: str) -> list[int]:
 
 
 @pytest.mark.parametrize("name", ALERTS)
-def test_an_alert_has_a_unit_test_that_fires_it_and_one_that_does_not(name: str) -> None:
+def test_an_alert_has_a_unit_test_that_fires_it_and_another_test_that_does_not(name: str) -> None:
     expected = _expectations(name)
     assert 0 in expected
     assert any(expected)
@@ -227,7 +227,7 @@ def test_every_series_that_the_runbook_names_is_exported() -> None:
     assert named <= _catalogue().keys()
 
 
-def test_rules_use_every_recorded_series_and_no_other() -> None:
+def test_rules_use_exactly_the_recorded_series() -> None:
     alerting = [
         *(alert["expr"] for alert in ALERTS.values()),
         *(str(alert["annotations"]) for alert in ALERTS.values()),

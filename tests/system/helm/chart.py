@@ -63,7 +63,7 @@ def rendered(*arguments: str) -> str:
 class _Strict(yaml.SafeLoader):
     """Rejects duplicate keys, as Kubernetes does."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT002 - PyYAML declares the argument so
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT002 - PyYAML declares the argument like this
         keys = [key.value for key, _ in node.value]
         assert len(set(keys)) == len(keys), f"duplicate key in {sorted(keys)}, {node.start_mark}"
         return super().construct_mapping(node, deep)

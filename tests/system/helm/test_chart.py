@@ -132,7 +132,7 @@ def test_a_new_version_of_the_chart_alone_replaces_no_pod() -> None:
         ("off", "Deployment", "false", []),
     ],
 )
-def test_each_mode_of_the_spool_has_the_disk_that_it_needs(
+def test_each_spool_mode_gets_the_volume_that_it_needs(
     mode: str, kind: str, spooling: str, volumes: Sequence[str]
 ) -> None:
     objects = minimal(f"spool.mode={mode}")

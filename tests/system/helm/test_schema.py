@@ -72,7 +72,7 @@ def test_no_object_of_the_schema_accepts_unknown_keys() -> None:
     assert [part for part in _objects(_schema()) if part.get("additionalProperties") is not False] == []
 
 
-def test_the_schema_has_every_value_of_the_chart_and_no_other() -> None:
+def test_the_schema_has_every_value_of_the_chart_and_no_other_value() -> None:
     values = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
     schema = _schema()
     # Helm passes these values to a chart that is a dependency of another chart.

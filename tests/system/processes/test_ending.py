@@ -23,7 +23,7 @@ def test_accepted_deliveries_survive_a_kill(database_url: str, tmp_path: Path) -
         assert service.samples()["deliveries_total", "duplicate", "github"] == 20
 
 
-def test_the_next_worker_finishes_the_work_of_one_that_was_killed(database_url: str, tmp_path: Path) -> None:
+def test_the_next_worker_finishes_the_work_of_a_killed_worker(database_url: str, tmp_path: Path) -> None:
     requests = [opened(number) for number in range(1, 201)]
     with serving(database_url, tmp_path) as service:
         service.post_all(requests)

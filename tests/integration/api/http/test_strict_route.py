@@ -12,7 +12,7 @@ from tests.support.road import api
     "path",
     ["/experiments?tema=search", "/scorecard?tean=search", "/deliveries?verdct=failed", "/experiments/key:a?x=1"],
 )
-async def test_a_misspelt_parameter_is_refused_by_name(database: Database, path: str) -> None:
+async def test_the_refusal_of_a_misspelt_parameter_names_the_parameter(database: Database, path: str) -> None:
     async with api(database) as client:
         answer = await client.get(path)
     wrong = path.partition("?")[2].partition("=")[0]
