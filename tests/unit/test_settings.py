@@ -1,4 +1,4 @@
-"""Settings are read from several sources, and an error is one clear line."""
+"""Settings are read from several sources, and an invalid setting is reported in one clear line."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -191,7 +191,7 @@ def test_a_formatted_duration_is_parsed_to_the_same_duration(number: int, unit: 
     assert parse_duration(format_duration(span)) == span
 
 
-def test_the_variables_of_a_dotenv_file_are_included_in_the_check_of_names(tmp_path: Path) -> None:
+def test_the_check_of_variable_names_includes_the_variables_of_a_dotenv_file(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("LOOPGAUGE_SNAPSHT_INTERVAL=5s\n")
     assert "LOOPGAUGE_SNAPSHT_INTERVAL" in given_settings()
 

@@ -17,7 +17,7 @@ def _line(*values: float, references: tuple[float, ...] = (), **bounds: float) -
     return Line(what="a figure", values=values, unit="ms", against=against, references=references, **bounds)
 
 
-def test_the_ratio_is_the_median_of_the_ratios_of_all_rounds() -> None:
+def test_the_ratio_of_a_measurement_is_the_median_of_the_ratios_of_its_rounds() -> None:
     # In the second round both measurements were slow. The ratio of the medians would be 2 / 2.
     assert _line(1, 8, 2, references=(2, 20, 2)).ratio == 0.5
     assert _line(1, 8, 2).ratio is None
@@ -36,7 +36,7 @@ def test_the_ratio_is_the_median_of_the_ratios_of_all_rounds() -> None:
         (_line(4, 4, 4, references=(10, 10, 10), most=0.3), False),
     ],
 )
-def test_a_bound_applies_to_the_ratio_if_there_is_a_reference_and_else_to_the_median(
+def test_a_bound_applies_to_the_ratio_of_a_measurement_with_a_reference_and_to_the_median_of_any_other_measurement(
     line: Line, met: bool | None
 ) -> None:
     assert line.met is met

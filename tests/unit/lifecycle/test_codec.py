@@ -1,4 +1,4 @@
-"""Lifecycle events have a stored form that is stable, and ids that follow from their content."""
+"""The stored form of lifecycle events is stable, and the id of an event depends only on its content."""
 
 from typing import Any, get_args
 from uuid import UUID

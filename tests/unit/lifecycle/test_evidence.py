@@ -1,4 +1,4 @@
-"""References and aliases of subjects, and the graph of links between subjects."""
+"""Subjects have references and aliases, and the links between subjects form a graph."""
 
 from uuid import UUID
 

@@ -96,7 +96,7 @@ declarations: st.SearchStrategy[Declaration] = st.one_of(
 
 
 @given(st.data(), st.lists(declarations, max_size=10))
-def test_no_experiment_is_excluded_and_the_order_of_events_makes_no_difference(
+def test_an_experiment_is_never_excluded_and_the_order_of_events_does_not_change_an_exclusion(
     data: st.DataObject, own: list[Declaration]
 ) -> None:
     assert find_exclusion(data.draw(st.permutations([*own, *own[:2]]))) == find_exclusion(own)

@@ -1007,7 +1007,7 @@ def test_activity_on_the_day_of_a_restart_does_not_shorten_the_time_without_acti
     )
 
 
-def test_a_change_whose_start_dates_the_idea_of_an_experiment_does_not_restart_the_experiment() -> None:
+def test_an_experiment_whose_idea_is_dated_by_the_start_of_a_change_is_not_restarted_by_the_change() -> None:
     change = serving(Started(CHANGE, at(2)), Proposed(CHANGE, at(9)))
     assert taken_up(declared("experiment", "true", at(10)), attempts=[change]) == ()
 

@@ -1,4 +1,4 @@
-"""The state of an experiment as of a past moment."""
+"""The past state of an experiment is its state as of a past moment."""
 
 from datetime import timedelta
 

@@ -163,7 +163,7 @@ def test_no_team_has_a_row_if_there_are_no_experiments(name: str) -> None:
 
 @EACH
 def test_the_row_of_a_team_is_zero_or_absent_if_no_experiment_of_the_team_counts(name: str) -> None:
-    # The idea is at the end of every window, and no window includes its end.
+    # The idea is at the end of every window, and windows do not include their ends.
     values = of_row("search", samples(name, [experiment(idea_at=NOW)], terms("7d", min_sample=1))).values()
     if name in {"threshold_seconds", "oldest_open_idea_timestamp_seconds"} or "team" not in SHAPES[name].labels:
         return

@@ -18,7 +18,7 @@ A_MICROSECOND = timedelta(microseconds=1)
 def counts(
     *exclusions: Exclusion, experiments: tuple[Experiment, ...] = (), windows: tuple[str, ...] = ("7d",)
 ) -> Rows:
-    """The number of exclusions by reason and window."""
+    """The number of exclusions, by reason and window."""
     (family,) = excluded(View.of(experiments, terms(*windows), NOW, exclusions))
     return {(sample.labels["reason"], sample.labels["window"]): sample.value for sample in family.samples}
 
@@ -51,7 +51,7 @@ def test_a_window_includes_its_start_and_excludes_its_end(since: datetime, count
     assert counts(Exclusion("duplicate", since))["duplicate", "7d"] == count
 
 
-def test_an_experiment_with_an_instant_in_the_future_counts_in_every_window() -> None:
+def test_an_experiment_with_an_instant_in_the_future_is_counted_as_excluded_in_every_window() -> None:
     ahead = experiment(idea_at=at(1), concluded_at=at(2), shared_at=at(21))
     assert counted(experiments=(ahead,)) == {("future", "7d"): 1, ("future", "30d"): 1}
 
@@ -71,7 +71,7 @@ def test_the_later_of_idea_and_conclusion_decides_which_windows_contain_a_negati
     assert counted(experiments=several) == {("negative_duration", "7d"): 3, ("negative_duration", "30d"): 4}
 
 
-def test_a_negative_stage_does_not_count_if_the_experiment_has_an_instant_in_the_future() -> None:
+def test_an_experiment_with_an_instant_in_the_future_is_not_counted_for_a_negative_stage_too() -> None:
     ahead = experiment(idea_at=at(21), concluded_at=at(14))
     assert counted(experiments=(ahead,)) == {("future", "7d"): 1, ("future", "30d"): 1}
 

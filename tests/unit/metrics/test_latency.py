@@ -188,7 +188,7 @@ def test_each_stage_has_its_own_minimum_sample() -> None:
     assert set(medians(*started, started[0], on=WEEK)) == {"idea_to_answer", "idea_to_start"}
 
 
-def test_a_negative_stage_does_not_count_but_the_other_stages_of_the_experiment_do() -> None:
+def test_a_negative_stage_does_not_count_and_the_other_stages_of_the_experiment_count() -> None:
     slipped = experiment(idea_at=at(16), started_at=at(14), first_signal_at=at(17), concluded_at=at(18))
     expected = {"idea_to_answer": 2 * DAY, "start_to_signal": 3 * DAY, "signal_to_answer": DAY}
     assert medians(slipped) == expected
@@ -266,7 +266,7 @@ def test_the_combined_row_of_other_teams_has_the_default_threshold() -> None:
     }
 
 
-def test_a_team_with_only_concluded_experiments_has_a_threshold_and_a_team_with_only_future_ones_has_none() -> None:
+def test_a_team_with_a_concluded_experiment_has_a_threshold_and_a_team_with_only_a_future_experiment_has_none() -> None:
     concluded = experiment(idea_at=at(1), team="late", concluded_at=at(2))
     ahead = experiment(idea_at=at(21), team="search")
     assert rows(threshold_seconds, [concluded, ahead], terms(thresholds=OWN), NOW) == {

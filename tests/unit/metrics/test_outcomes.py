@@ -143,7 +143,7 @@ def test_the_ratio_of_the_organisation_is_not_the_mean_of_its_teams(
     metric: MetricFunction, labels: tuple[str, ...]
 ) -> None:
     # Each key is a team, and whether its experiments are in the numerator of the ratio. Each value is the number of
-    # the experiments.
+    # experiments of the team.
     counts = {("ads", True): 2, ("b", False): 2, ("c", True): 2, ("", False): 4}
     several = [
         concluded(Outcome.ABANDONED, team=team)
@@ -182,6 +182,6 @@ def test_the_last_answer_is_independent_of_windows_and_keeps_fractions_of_a_seco
     assert last_answer(long_ago) == {("search",): 1e9 + 0.25, ("_org",): 1e9 + 0.25}
 
 
-def test_an_answer_at_this_moment_or_before_its_idea_is_the_last_answer() -> None:
+def test_the_last_answer_may_be_at_this_moment_or_before_its_idea() -> None:
     assert last_answer(concluded(Outcome.WORKED, NOW))["search",] == FIRST_OF_MARCH + 19 * DAY
     assert last_answer(experiment(idea_at=at(9), concluded_at=at(3)))["search",] == FIRST_OF_MARCH + 2 * DAY

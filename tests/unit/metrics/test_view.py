@@ -93,7 +93,7 @@ def test_an_experiment_without_a_team_or_with_a_reserved_name_is_in_the_row_of_n
     assert (seen.teams, seen.row(unnamed)) == (["_none"], "_none")
 
 
-def test_the_teams_with_the_earliest_first_idea_keep_their_rows_and_the_others_are_combined() -> None:
+def test_the_teams_with_the_earliest_ideas_keep_their_own_rows_and_the_other_teams_are_combined_in_one_row() -> None:
     seen = view(
         experiment(idea_at=at(3), team="late"),
         experiment(idea_at=at(1), team="early"),
@@ -133,7 +133,7 @@ def test_the_concluded_experiments_of_a_window_have_their_conclusion_in_that_win
     assert members(seen.concluded) == members(seen.concluded, "search") == [inside]
 
 
-def test_a_conclusion_does_not_count_while_another_instant_lies_in_the_future() -> None:
+def test_a_conclusion_does_not_count_while_another_instant_of_the_experiment_is_in_the_future() -> None:
     ahead = view(experiment(idea_at=at(1), concluded_at=at(14), shared_at=at(21)))
     assert members(ahead.concluded) == members(ahead.answered) == []
 

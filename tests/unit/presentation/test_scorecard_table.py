@@ -46,7 +46,7 @@ def test_each_question_of_the_scorecard_has_a_heading() -> None:
         assert heading in table(example(), 80)
 
 
-def test_a_row_without_a_value_shows_the_reason() -> None:
+def test_a_row_without_a_value_shows_why_the_value_is_missing() -> None:
     shown = table(card(Portfolio((), terms("90d")), terms("90d")), 80)
     assert line(shown, "median") == "median none answered"
     assert "No experiment yet. " in shown

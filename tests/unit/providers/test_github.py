@@ -133,7 +133,7 @@ def label_changed(kind: Kind, subject: Ref, label: str, when: datetime) -> Obser
 def comment(
     action: str = "created", association: str = "MEMBER", *, on_pull_request: bool = False, body: str | None = "Nice."
 ) -> GitHubRequest:
-    """A comment of the third of March. The payload shows a later update of its issue or pull request."""
+    """A comment of the third of March. The payload shows a later update of the issue or the pull request."""
     issue = {"number": 7 if on_pull_request else 45, "created_at": zulu(at(1)), "updated_at": zulu(at(9))}
     return github(
         "issue_comment",
@@ -231,7 +231,7 @@ def test_a_label_removed_from_an_issue_is_observed() -> None:
     ]
 
 
-def test_an_unlabeled_event_without_a_label_removes_no_label() -> None:
+def test_an_event_of_the_type_unlabeled_that_names_no_label_removes_no_label() -> None:
     request = github("issues", {**least_issue_event(), "action": "unlabeled"})
     assert observe(request) == observe(github("issues", least_issue_event()))
 
@@ -536,7 +536,7 @@ def test_a_comment_by_a_member_of_the_project_is_by_an_insider(association: str)
 @pytest.mark.parametrize(
     "association", ["CONTRIBUTOR", "FIRST_TIMER", "FIRST_TIME_CONTRIBUTOR", "MANNEQUIN", "NONE", "", "member"]
 )
-def test_a_comment_by_any_other_person_is_by_an_outsider(association: str) -> None:
+def test_a_comment_by_a_person_who_is_not_a_member_of_the_project_is_by_an_outsider(association: str) -> None:
     assert observe(comment("created", association, body="/experiment start")) == [
         *ITEM_LOOKS,
         Observed("active", ITEM, at(3)),

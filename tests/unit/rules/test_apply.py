@@ -1,4 +1,4 @@
-"""The rules decide on the events of an observation, on their channel, and on the reason if no rule matches."""
+"""Applying the rules to a delivery gives events with their channels, or the reason why no rule matches."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -283,7 +283,7 @@ BETS = """
 """
 
 
-def test_a_listed_label_is_declared_as_overheard_and_an_added_or_removed_label_as_explicit() -> None:
+def test_a_label_in_a_payload_is_declared_as_overheard_and_an_added_or_removed_label_as_explicit() -> None:
     assert events(BETS, observed("seen", label="bet:bold")) == [
         declared("experiment", "true", "label", overheard=True),
         declared("risk", "bold", "label", overheard=True),

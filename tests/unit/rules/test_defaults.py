@@ -185,7 +185,7 @@ def test_a_label_that_a_payload_lists_is_declared_as_overheard(
 
 @pytest.mark.parametrize("provider", ALL)
 @pytest.mark.parametrize("name", [*SILENT_LABELS, "experiment:started"])
-def test_a_listed_label_that_has_no_value_is_not_declared(name: str, provider: Provider) -> None:
+def test_a_label_in_a_payload_is_not_declared_if_the_label_has_no_value(name: str, provider: Provider) -> None:
     assert events(seen(name), provider=provider) == (DERIVED_TEAM,)
 
 
@@ -220,7 +220,7 @@ def test_two_contradicting_labels_are_both_declared() -> None:
     assert set(said) == {overheard("outcome", "failed"), overheard("outcome", "worked"), DERIVED_TEAM}
 
 
-def test_a_delivery_that_adds_a_label_counts_only_if_a_present_label_marks_an_experiment() -> None:
+def test_a_delivery_that_adds_a_label_counts_only_if_a_label_of_the_item_marks_an_experiment() -> None:
     assert interpreted(seen("bug"), observation("labelled", label="bug")).verdict == "ignored"
     assert interpreted(seen("experiment"), observation("labelled", label="bug")).verdict == "counted"
 
@@ -308,7 +308,9 @@ def test_a_change_from_a_branch_named_as_an_experiment_is_an_experiment(branch: 
 
 
 @pytest.mark.parametrize("branch", ["cache-answers", "exp", "experiments/cache", "expo/cache", "feature/exp/cache"])
-def test_a_change_from_another_branch_that_closes_nothing_is_ignored_with_every_reason(branch: str) -> None:
+def test_a_delivery_of_a_change_that_is_neither_marked_nor_linked_is_ignored_and_the_reason_names_every_condition(
+    branch: str,
+) -> None:
     result = interpreted(change_seen(branch), stated(CHANGE, "body"))
     assert (result.verdict, result.reason) == (
         "ignored",
@@ -341,7 +343,7 @@ def test_a_branch_named_as_an_experiment_is_an_experiment(name: str, provider: P
     )
 
 
-def test_another_branch_is_ignored_and_the_reason_names_the_patterns() -> None:
+def test_a_delivery_of_an_ordinary_branch_is_ignored_and_the_reason_names_the_expected_patterns() -> None:
     assert interpreted(on_branch("seen", at(2), "main")).reason == "its branch is not `exp/*` or `experiment/*`"
 
 
@@ -369,7 +371,7 @@ def test_a_branch_that_a_change_replaced_is_no_longer_an_experiment() -> None:
     )
 
 
-def test_a_delivery_is_not_counted_because_a_change_replaces_an_ordinary_branch() -> None:
+def test_a_delivery_does_not_count_if_a_change_replaces_an_ordinary_branch() -> None:
     result = interpreted(change_seen("cache"), on_branch("superseded", at(2), "cache"), stated(CHANGE, "body"))
     assert (result.verdict, result.reason) == (
         "ignored",
@@ -701,7 +703,7 @@ def test_a_command_by_an_outsider_is_ignored_with_the_reason() -> None:
 
 
 @pytest.mark.parametrize("provider", ["gitlab", "jira"])
-def test_commands_are_ignored_if_the_payload_does_not_state_the_permissions_of_the_author(provider: Provider) -> None:
+def test_a_command_is_ignored_if_the_payload_does_not_state_the_permissions_of_its_author(provider: Provider) -> None:
     assert interpreted(Commented(ITEM, at(3), "/experiment start", insider=None), provider=provider) == Meaning(
         "ignored", f"{provider} does not tell whether the author may give commands, and trust_comments omits {provider}"
     )

@@ -105,7 +105,7 @@ def test_a_pattern_with_a_malformed_capture_is_refused(pattern: str, complaint: 
 
 
 @given(st.text())
-def test_any_text_is_a_pattern_or_is_refused_and_the_error_shows_the_expected_form(text: str) -> None:
+def test_any_text_is_read_as_a_pattern_or_refused_with_an_error_that_shows_the_expected_form(text: str) -> None:
     try:
         said = Pattern.of(text).text
     except ValueError as error:
@@ -199,7 +199,7 @@ def test_a_path_that_is_nested_too_deeply_is_refused() -> None:
 
 
 @pytest.mark.parametrize("path", ["length(int)", "sum(list)", "abs(text)", "sort_by(list, &a)", "join('', int)"])
-def test_a_path_that_does_not_apply_to_the_type_of_a_value_finds_nothing(path: str) -> None:
+def test_a_path_with_a_function_that_does_not_apply_to_the_value_finds_nothing(path: str) -> None:
     assert search(compile_path(path), PAYLOAD) is None
 
 

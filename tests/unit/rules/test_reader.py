@@ -93,14 +93,14 @@ def test_a_file_that_extends_nothing_has_only_its_own_rules() -> None:
     assert names(read("extends: none\n" + rule(more="name: mine"))) == {"mine"}
 
 
-def test_a_file_extends_the_defaults_by_default_and_its_rules_come_first() -> None:
+def test_the_rules_of_a_file_come_before_the_default_rules_unless_the_file_extends_nothing() -> None:
     closing = [one.name for one in read(rule(more="name: mine")).by_kind["closed"]]
     assert closing[0] == "mine"
     assert "concluded by closing" in closing[1:]
 
 
 @pytest.mark.parametrize("own", [None, RulesFile("own.yaml", "extends: defaults")])
-def test_rules_of_packaged_files_follow_in_the_order_of_the_files(own: RulesFile | None) -> None:
+def test_the_rules_of_packaged_files_are_tried_in_the_order_of_the_files(own: RulesFile | None) -> None:
     packaged = [RulesFile(f"{name}.yaml", rule(more=f"name: {name}")) for name in ("first", "second")]
     assert [one.name for one in read_rules(own, packaged, PROVIDERS).by_kind["closed"]] == ["first", "second"]
 
@@ -206,7 +206,7 @@ def test_the_key_trust_comments_names_the_providers_whose_commands_are_accepted(
     assert apply_rules(read("trust_comments: [gitlab]"), "jira", comment, NO_PAYLOAD).verdict == "ignored"
 
 
-def test_the_digest_depends_only_on_the_rules_files() -> None:
+def test_the_digest_of_the_rules_depends_only_on_the_rules_files() -> None:
     assert read(EXAMPLE).digest == read(EXAMPLE).digest
     assert len({read(EXAMPLE).digest, read("").digest, read("extends: none").digest}) == 3
     assert read_rules(None, DEFAULTS, PROVIDERS).digest != read_rules(None, DEFAULTS[:1], PROVIDERS).digest
@@ -448,7 +448,7 @@ def test_a_small_file_that_expands_to_a_huge_structure_is_refused_within_seconds
 
 
 @given(st.text() | st.text(alphabet="rules:whentlab-[]{}&*!|>'\"#\n \t?<,%@1", max_size=60))
-def test_any_text_is_a_rules_file_or_is_refused_and_the_error_names_the_line(text: str) -> None:
+def test_any_text_is_read_as_a_rules_file_or_refused_with_an_error_that_names_the_line(text: str) -> None:
     try:
         read(text)
     except InvalidRules as error:

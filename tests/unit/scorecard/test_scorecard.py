@@ -143,7 +143,7 @@ def expected_sizes(count: Count) -> dict[str, float]:
     }
 
 
-# These figures have no metric of their own. The test computes them from counts of the scrape.
+# The scorecard's figures that have no metric of their own. The test computes these figures from counts of the scrape.
 DERIVED = {"failures.biggest", "bold_or_safe.share_of_bold"}
 
 
@@ -201,7 +201,7 @@ def test_every_figure_of_drawn_portfolios_agrees_with_scrapes_as_of_now_and_one_
 
 
 def answered(number: int, days: float = 8, **fields: Any) -> Experiment:
-    """An experiment that was answered hours ago, the given number of days after its idea."""
+    """An experiment that was answered `number` + 1 hours ago, and whose idea is `days` older than the answer."""
     concluded_at = NOW - timedelta(hours=number + 1)
     fields = {"outcome": Outcome.WORKED, **fields}
     return experiment(f"key:{number}", idea_at=concluded_at - timedelta(days=days), concluded_at=concluded_at, **fields)

@@ -99,7 +99,7 @@ def test_the_build_metric_exports_the_versions_and_the_role() -> None:
     assert _value(Telemetry([], "worker"), "build_info", **labels, role="worker") == 1
 
 
-def test_the_process_exports_its_memory_and_its_open_files() -> None:
+def test_a_process_exports_the_size_of_its_memory_and_the_number_of_its_open_files() -> None:
     registry = Telemetry([]).registry
     resident = registry.get_sample_value("process_resident_memory_bytes")
     assert resident is not None
