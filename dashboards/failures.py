@@ -127,7 +127,7 @@ _LEARNING = Section(
 )
 
 _REPEATED = Section(
-    "Do we start the same thing again?",
+    "Do we try the same idea again?",
     [
         shared_panels.build_repeated(TO_TEAM),
         build_trend(
@@ -142,6 +142,7 @@ _REPEATED = Section(
             Query("ideas", shared.PROPOSED, colour="#8e8e8e"),
         ),
     ],
+    fixed_id=646784,
 )
 
 FAILURES = Board(

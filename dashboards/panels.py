@@ -41,7 +41,7 @@ def explain_none(reason: str) -> str:
 
 
 def derive_id(title: str) -> int:
-    """Derive the id of a panel or row from its title. Adding or removing other panels then does not change the id."""
+    """Derive the id of a panel or row from its title. The id does not depend on the other panels."""
     return crc32(title.encode()) % 1_000_000 + 1
 
 
@@ -54,7 +54,7 @@ class PanelSpec:
         caption: the meaning of the values, and the reasons why values can be missing.
         width: the width in columns; a dashboard has 24 columns.
         height: the height in rows of about 30 pixels.
-        missing: the text to show in the panel if it is empty.
+        missing: the text to show in an empty panel.
         fixed_id: the panel's id. When you change a title, set `fixed_id` to the old id, so that links to the panel keep
             working.
     """
@@ -102,7 +102,7 @@ def build_bars(spec: PanelSpec, *queries: Query, unit: str = COUNT) -> Panel:
 
 
 def build_histogram(spec: PanelSpec, buckets: str) -> Panel:
-    """Build a panel of the number of values in each bucket of a histogram.
+    """Build a panel that shows the number of values in each bucket of a histogram.
 
     Args:
         buckets: the expression for the cumulative buckets by `le`. Only the bucket bounds of metrics about experiments

@@ -28,7 +28,8 @@ _NOW = Section(
             PanelSpec(
                 "Processes",
                 "The number of processes that Prometheus scrapes, by role and version, and how many of them export "
-                "the metrics about experiments. Only one process should export them: the leader of the workers.",
+                "the metrics about experiments. Only one process should export these metrics: the leader of the "
+                "workers.",
                 missing="Prometheus scrapes no process of loopgauge",
             ),
             Query("{{role}}, version {{version}}", f"count by (role, version) ({select('build_info')})"),

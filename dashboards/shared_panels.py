@@ -11,7 +11,7 @@ from dashboards.words import DURATIONS, WITHHELD
 
 
 def build_idea_to_answer(leads_to: Link) -> Panel:
-    """Build the panel of the time from idea to answer."""
+    """Build the panel that shows the time from idea to answer."""
     spec = PanelSpec(
         "From idea to answer",
         "The time from idea to answer, for experiments answered in the window. The median is green within the "
@@ -24,7 +24,7 @@ def build_idea_to_answer(leads_to: Link) -> Panel:
 
 
 def build_including_open(leads_to: Link) -> Panel:
-    """Build the panel of the time from idea to answer, including open experiments."""
+    """Build the panel that shows the time from idea to answer, including open experiments."""
     spec = PanelSpec(
         "Including open experiments",
         "The estimated time after which half of the ideas proposed in the window are answered. The estimate "
@@ -51,7 +51,7 @@ def build_speed_trend(leads_to: Link) -> Panel:
 
 
 def build_last_shared(leads_to: Link) -> Panel:
-    """Build the panel of the time since a failed experiment was last shared."""
+    """Build the panel that shows the time since a failed experiment was last shared."""
     spec = PanelSpec(
         "Last shared failure",
         "The time since a failed experiment was last shared. A long time does not prove that nothing failed. "
@@ -74,7 +74,7 @@ def build_sharing_trend(width: int, leads_to: Link) -> Panel:
 
 
 def build_answer_to_shared(leads_to: Link) -> Panel:
-    """Build the panel of the time from answer to shared learning."""
+    """Build the panel that shows the time from answer to shared learning."""
     median = shared.select_stage_quantile("answer_to_shared", "0.5")
     sample = shared.count_stage_samples("answer_to_shared")
     spec = PanelSpec(
@@ -107,7 +107,7 @@ def build_biggest_group(leads_to: Link) -> Panel:
 
 
 def build_failure_sample(leads_to: Link) -> Panel:
-    """Build the panel of the sample from which failure rates are computed."""
+    """Build the panel that shows the sample from which failure rates are computed."""
     spec = PanelSpec(
         "Failed and answered",
         "Experiments answered in the window, and how many of them failed.",
@@ -122,7 +122,7 @@ def build_failure_sample(leads_to: Link) -> Panel:
 
 
 def build_failure_rates(width: int, leads_to: Link) -> Panel:
-    """Build the panel of the failure rate of each group."""
+    """Build the panel that shows the failure rate of each group."""
     spec = PanelSpec(
         "Failure rate by group",
         "The failed experiments of each group, divided by all experiments answered in the window. The panel "
@@ -149,7 +149,7 @@ def build_failure_rates_trend(width: int, leads_to: Link) -> Panel:
 
 
 def build_abandoned(leads_to: Link) -> Panel:
-    """Build the panel of the share of experiments that end without an answer."""
+    """Build the panel that shows the share of experiments that end without an answer."""
     spec = PanelSpec(
         "Abandoned",
         "The abandoned experiments, divided by all experiments concluded in the window. The share is withheld "
@@ -165,7 +165,7 @@ def build_abandoned(leads_to: Link) -> Panel:
 
 
 def build_demo_to_production(leads_to: Link) -> Panel:
-    """Build the panel of the time from first result to production."""
+    """Build the panel that shows the time from first result to production."""
     median = shared.select_stage_quantile("signal_to_shipped", "0.5")
     sample = shared.count_stage_samples("signal_to_shipped")
     spec = PanelSpec(
@@ -184,7 +184,7 @@ def build_demo_to_production(leads_to: Link) -> Panel:
 
 
 def build_repeated(leads_to: Link) -> Panel:
-    """Build the panel of the number of ideas that were tried before."""
+    """Build the panel that shows the number of ideas that were tried before."""
     spec = PanelSpec(
         "Repeated experiments",
         "How often an idea started again in the window after an earlier experiment with the same idea was "

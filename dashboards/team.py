@@ -110,8 +110,8 @@ _SPEED = Section(
                 width=12,
                 missing=explain_too_few("ideas and answers"),
             ),
-            Query("of the ideas, including open", shared.ANSWERED_BY_THRESHOLD, colour="yellow"),
-            Query("of the answers", shared.WITHIN_THRESHOLD, colour="blue"),
+            Query("share of the ideas, including open ones", shared.ANSWERED_BY_THRESHOLD, colour="yellow"),
+            Query("share of the answers", shared.WITHIN_THRESHOLD, colour="blue"),
             unit=RATIO,
         ),
         build_trend(

@@ -8,7 +8,7 @@ from typing import Literal
 Tracker = Literal["github", "jira", "gitlab"]
 Runner = Literal["github", "circleci", "gitlab", "buildkite", "jenkins"]
 Ending = Literal["worked", "failed", "inconclusive", "undeclared", "abandoned", "duplicate", "forgotten"]
-"""The end of an experiment: an outcome, *duplicate* (closed as one), or *forgotten* (it never ends)."""
+"""The end of an experiment: an outcome, *duplicate* (closed as a duplicate), or *forgotten* (never ended)."""
 
 SOURCES: Sequence[str] = ("github", "jira", "gitlab", "circleci", "buildkite", "jenkins")
 """The sources. Each source has the name of its provider."""

@@ -1,4 +1,4 @@
-"""The demo's own Prometheus server, which loads the past, scrapes the demo, and stops with it."""
+"""The demo's own Prometheus server, which loads the past, scrapes the demo, and stops when the demo stops."""
 
 import asyncio
 import json

@@ -46,7 +46,7 @@ class Connection:
         """Send a request and wait for its answer.
 
         Raises:
-            UnexpectedAnswer: the connection ends, or the time is over, before the answer is complete.
+            UnexpectedAnswer: the connection ends or times out before the answer is complete.
         """
         lines = {"host": self._host, **headers, "content-length": str(len(body))}
         head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())

@@ -14,7 +14,7 @@ PROOFS: Mapping[str, Callable[[str, bytes], tuple[str, str]]] = {
     "buildkite": lambda secret, _: ("x-buildkite-token", secret),
     "jenkins": lambda secret, _: ("authorization", "Basic " + base64.b64encode(f"demo:{secret}".encode()).decode()),
 }
-"""For each source, a function of the secret and the body that returns the name and value of the proving header."""
+"""For each source, a function of secret and body that returns the header (name and value) that proves the sender."""
 
 
 def signed(post: Post, secrets: Mapping[str, str]) -> dict[str, str]:

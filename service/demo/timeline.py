@@ -43,7 +43,7 @@ def live(start: datetime, span: timedelta, pace: float, dice: Random) -> Iterato
     stages keep their lengths and no time is in the future. Only the last delivery is sent at the time in its payload.
 
     Args:
-        span: the length of the history. The first new idea has the number after the last idea of the history.
+        span: the length of the history. New ideas are numbered after the last idea of the history.
         pace: the hours of simulated time that pass in a second; not slower than real time.
     """
     speed = pace * _SECONDS_IN_AN_HOUR

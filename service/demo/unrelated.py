@@ -20,7 +20,7 @@ _SPRINT_WEEKS = 2
 
 
 def unrelated_deliveries(start: datetime, span: timedelta) -> Iterator[Post]:
-    """All unrelated deliveries in the span before the start, in any order."""
+    """All unrelated deliveries in the span of time before the demo starts, in any order."""
     begin = start - span
     yield github.ping(begin)
     yield _forged(start)

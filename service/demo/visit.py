@@ -36,7 +36,7 @@ class Service:
 async def post_history(
     service: Service, posts: list[Post], progress: Callable[[int, int], None]
 ) -> Mapping[Result, int]:
-    """Post the past as fast as the service accepts it, and wait until all of it is in the metrics.
+    """Post the past as fast as the service accepts it, and wait until the metrics include the whole past.
 
     Args:
         progress: a callback that gets the number of finished steps and their total. Each delivery takes two

@@ -47,7 +47,7 @@ def kind_of(event: LifecycleEvent) -> str:
 
 
 def data_of(event: LifecycleEvent) -> dict[str, Any]:
-    """The event's data as JSON values, without kind, subject and time. Omit keys that have their default value."""
+    """The event's data as JSON values, without kind, subject and time. Keys with their default value are omitted."""
     match event:
         case Proposed() | Shipped() | Active():
             return {}

@@ -38,7 +38,7 @@ def value_of(declarations: Sequence[Declaration], field: FieldName) -> str:
 
 
 def latest(values: Sequence[CurrentValue]) -> CurrentValue | None:
-    """The latest value. Derived values count only if all are derived. Tie-break: the alphabetically first value."""
+    """The latest value. Derived values count only if there are no others. Tie-break: the alphabetically first value."""
     stated = [value for value in values if value.channel != "derived"] or values
     return max(sorted(stated, key=lambda value: value.value), key=lambda value: value.since, default=None)
 

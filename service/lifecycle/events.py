@@ -94,7 +94,10 @@ class Shipped:
 
 @dataclass(frozen=True, slots=True)
 class Active:
-    """Other activity: a comment, a push, an edit. Stored at most once a day, with the beginning of the day (UTC)."""
+    """Other activity: a comment, a push, an edit.
+
+    A subject has at most one `Active` event a day, at the beginning of the day (UTC).
+    """
 
     subject: Ref
     occurred_at: datetime

@@ -65,7 +65,8 @@ class Graph:
     def is_root(self, subject: Ref, marked: frozenset[Ref]) -> bool:
         """Whether a subject is the root of an experiment. A root is marked and has no marked ancestor.
 
-        Marked subjects in one cycle are ancestors of each other; the alphabetically first of them is the root.
+        Marked subjects in one cycle are ancestors of each other. In this case the alphabetically first of them is the
+        root.
         """
         if subject not in marked:
             return False

@@ -36,7 +36,7 @@ def find_exclusion(own: Iterable[LifecycleEvent]) -> Exclusion | None:
     stated = latest(current_values(declarations, "excluded"))
     if current_values(declarations, "experiment"):
         return Exclusion(stated.value, stated.first) if stated else None
-    # Tie-break: a withdrawal on channel `branch` counts as the last one: a pull request continues the experiment.
+    # Tie-break: a withdrawal on channel `branch` counts as the last one, because a pull request replaced the branch.
     last = max(
         _withdrawn_marks(declarations), key=lambda mark: (mark.occurred_at, mark.channel == "branch"), default=None
     )
@@ -46,7 +46,7 @@ def find_exclusion(own: Iterable[LifecycleEvent]) -> Exclusion | None:
 
 
 def _withdrawn_marks(declarations: Iterable[Declaration]) -> Iterator[Withdrawn]:
-    """For each mark that a withdrawal ended, the last such withdrawal."""
+    """For each mark, the last withdrawal that ended it, if any."""
     by_mark: defaultdict[tuple[str, str], list[Declaration]] = defaultdict(list)
     for declaration in declarations:
         if declaration.field == "experiment":

@@ -183,7 +183,7 @@ def fold(
 
 
 def applies_to_experiment(event: LifecycleEvent, *, own: bool) -> bool:
-    """Whether an event counts for the experiment. Every event on the root counts, but only some events on evidence."""
+    """Whether an event counts for the experiment. On the root every event counts; on evidence only some count."""
     return own or _is_command(event) or _is_fact(event)
 
 
@@ -204,7 +204,7 @@ def _is_fact(event: LifecycleEvent) -> bool:
 
 
 def _inferred_idea(counted: Sequence[LifecycleEvent]) -> datetime:
-    """The time of the earliest event. `Active` events have only a date, so they count only if there are no others."""
+    """The time of the earliest event. `Active` events, which have only a date, count only if there are no others."""
     dated = [event for event in counted if not isinstance(event, Active)] or counted
     return dated[0].occurred_at
 
@@ -229,7 +229,7 @@ def _order(event: LifecycleEvent) -> tuple[datetime, str, bool]:
 def _started_at(
     decisive: Sequence[LifecycleEvent], counted: Sequence[LifecycleEvent], ideas: Sequence[datetime]
 ) -> datetime | None:
-    # Opening a change proposes and starts it at the same time. Ignore that start: a wait of zero would mean nothing.
+    # Opening a change proposes and starts the change at once. Ignore that start: a wait of zero would mean nothing.
     by_proposal = {event for event in decisive if isinstance(event, Started) and event.occurred_at in ideas[:1]}
     started = (
         event.occurred_at for event in counted if isinstance(event, Started | Signalled) and event not in by_proposal

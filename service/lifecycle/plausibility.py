@@ -19,7 +19,7 @@ _TICK = timedelta(microseconds=1)
 def find_contradiction(
     stated: Collection[LifecycleEvent], fold: Callable[[Collection[LifecycleEvent]], Experiment]
 ) -> str:
-    """Find the reason why an experiment cannot have the stated events. Return an empty text if there is none.
+    """Find a reason why an experiment cannot have the stated events. Return an empty text if there is no reason.
 
     Args:
         stated: the events that the client adds, which all have the same time.

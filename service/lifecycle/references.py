@@ -13,15 +13,15 @@ Ref = NewType("Ref", str)
 
 _SCHEME = "[a-z][a-z0-9_-]*"
 BLANK = r"\s\x00-\x1f\x7f-\x9f"
-"""White space and control characters, for a class of a regular expression. No reference contains them."""
-# A project is a path with items, changes and branches, or else a key with numbers: `acme/app` or `ML`.
+"""White space and control characters, written for a character class. No reference contains such a character."""
+# A project is either a path before an item, change or branch (`acme/app`), or a key before a number (`ML`).
 _IN_PROJECT = re.compile(r"([^:]+:[A-Za-z0-9_]+(?=-)|[^@#!]+)([#!-][0-9]+|@.+)?")
 _EXPERIMENTS = uuid5(NAMESPACE_URL, "loopgauge:experiment")
 
 
 @dataclass(frozen=True, slots=True)
 class KeyGrammar:
-    """The form in which people name a subject in a text, without its provider: `ML-12`.
+    """The form in which people name a subject in a text, without its provider, such as `ML-12`.
 
     Attributes:
         project: the form of a project's key.
@@ -43,8 +43,8 @@ class ReferenceGrammar:
     Attributes:
         form: the form of the part after the scheme, as a regular expression that excludes `BLANK`.
         example: one or more references, for messages.
-        canonical: turns that part into its canonical form.
-        key: the form without the scheme, if people use one.
+        canonical: a function that returns the canonical form of the part after the scheme.
+        key: the form in which people write such references without the scheme, or None.
     """
 
     form: str
@@ -54,7 +54,7 @@ class ReferenceGrammar:
 
 
 def _canonical_branch(name: str) -> str:
-    """The project in lower case. Names of branches are case-sensitive."""
+    """Write the project in lower case, and keep the name of the branch, which is case-sensitive."""
     project, _, branch_name = name.partition("@")
     return f"{project.lower()}@{branch_name}"
 
@@ -67,7 +67,7 @@ _OF_NO_PROVIDER: Mapping[str, ReferenceGrammar] = {
 
 
 class ReferenceParser:
-    """Parses references of every scheme. Schemes without a grammar may have any form.
+    """Parses references of every scheme. References of a scheme without a grammar may have any form.
 
     Args:
         providers: the grammar of each provider, by the provider's name, which is the scheme.

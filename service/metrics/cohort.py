@@ -28,7 +28,7 @@ class MeasuredExperiment:
     instead of two, which makes the computation of all metrics 17 % faster.
 
     Attributes:
-        latest_instant: the latest of the experiment's times.
+        latest_instant: the latest instant of the experiment.
         stage_seconds: the duration of each of `STAGES`, in seconds; None if it is not known.
         title_key: the normalised title. Titles that differ only in case, spacing or punctuation have equal keys; an
             experiment without a title has an empty key.
@@ -83,7 +83,7 @@ class MeasuredExperiment:
 
 
 Measure: TypeAlias = Callable[[Sequence[MeasuredExperiment], datetime], list[float]]
-"""A function that returns durations in seconds, as of a time and in any order. It omits unknown durations."""
+"""A function that returns durations of experiments, in seconds and in any order. It omits unknown durations."""
 
 
 def _stage_duration(index: int) -> Measure:
@@ -115,7 +115,7 @@ class Cohort:
 
     Aggregates are incremental and memoised. A cohort can contain smaller cohorts: a window contains the next shorter
     window, and the organisation contains its teams. To compute an aggregate, a cohort merges the aggregates of these
-    parts and processes only its remaining experiments. Parts that are in order are merged by `sorted` in linear time.
+    parts and processes only its remaining experiments. `sorted` merges parts that are already in order in linear time.
 
     Args:
         team: the label value of the row; `ORGANISATION` for all experiments.
@@ -187,7 +187,7 @@ class Cohort:
         return self.tally(_STATE)
 
     def tally(self, attribute: Callable[[MeasuredExperiment], Any]) -> Counter[Any]:
-        """The number of experiments by the value of an attribute."""
+        """The number of experiments for each value of an attribute."""
         if attribute not in self._tallies:
             counts = Counter(map(attribute, self._rest))
             for part in self.parts:

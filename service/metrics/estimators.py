@@ -55,7 +55,7 @@ class Histogram:
 
 
 def histogram(ordered: Sequence[float]) -> Histogram:
-    """The histogram of a sample in seconds, given in ascending order."""
+    """The histogram of a sample, which must be in seconds and in ascending order."""
     counts: list[tuple[str, float]] = [(str(bound), bisect_right(ordered, bound)) for bound in BUCKETS]
     return Histogram([*counts, ("+Inf", len(ordered))], fsum(ordered))
 

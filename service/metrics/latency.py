@@ -43,7 +43,7 @@ def stage_quantile_seconds(view: View) -> Iterable[Metric]:
 
 
 def stage_samples(view: View) -> Iterable[Metric]:
-    """The number of experiments answered in each window whose duration of a stage is known, zero-filled."""
+    """The number of experiments that were answered in each window and have each stage, zero-filled."""
     family = GaugeMetricFamily(
         "loopgauge_stage_samples",
         "Experiments that were answered in the window and whose duration of the stage is known.",

@@ -56,7 +56,7 @@ def count_repeats(repeats: Iterable[datetime], window: Window, now: datetime) ->
 
 
 def _same_title(view: View) -> Iterator[_Repeat]:
-    """Each experiment whose idea came after an experiment with the same title was over, and the time of that idea."""
+    """Pairs of an experiment and the time of its idea, if an experiment with the same title was over by that time."""
     # Most titles are unique. To save time, group only the experiments whose title occurs more than once.
     counts = Counter(map(_TITLE, view.present))
     repeated = {title for title, count in counts.items() if count > 1 and title}

@@ -28,7 +28,8 @@ ORGANISATION = "_org"
 """The row of all experiments, in metrics that cannot be summed over teams."""
 
 Cohorts: TypeAlias = Sequence[Cohort]
-"""The cohorts of a population: for each window, the teams' in alphabetical order, then the organisation's."""
+"""The cohorts of a population. In each window, the cohorts of the teams come first, in alphabetical order, and then the
+organisation's cohort."""
 
 _Rows: TypeAlias = Mapping[str, Sequence[MeasuredExperiment]]
 _Slices: TypeAlias = Mapping[str, Sequence[Sequence[MeasuredExperiment]]]
@@ -38,10 +39,10 @@ class View:
     """The experiments as of one time, and the settings for their metrics. Each population is computed on first use.
 
     Args:
-        experiments: the experiments; those that no metric as of `now` needs may be omitted.
+        experiments: the experiments. Experiments that no metric as of `now` needs may be missing.
         terms: the operator's settings.
         now: the time as of which metrics are computed.
-        exclusions: the exclusions of subjects; those that began before the longest window may be omitted.
+        exclusions: the exclusions of subjects. Exclusions that began before the longest window may be missing.
     """
 
     def __init__(
@@ -197,7 +198,7 @@ class View:
         return slices
 
     def _windowed_cohorts(self, slices: _Slices) -> Cohorts:
-        """Cohorts of each window and row; each contains the cohort of the next shorter window."""
+        """A cohort of each window and row. A cohort contains the row's cohort of the next shorter window."""
         cohorts: list[Cohort] = []
         shorter: Mapping[str, Sequence[Cohort]] = {}
         for index, window in enumerate(self._ascending_windows):

@@ -131,7 +131,7 @@ class Loops(BaseModel):
     overdue: Annotated[
         Count, Field(description="How many of the `n` open experiments are over their team's threshold.")
     ]
-    forgotten: Annotated[Count, Field(description="How many of the `n` open experiments have long had no activity.")]
+    forgotten: Annotated[Count, Field(description="How many of the `n` open experiments have been inactive for long.")]
     repeated: Annotated[Count, Field(description="How often an idea started again after its experiment was over.")]
     abandoned: Annotated[Share, Field(description="The share of the `n` concluded experiments that were abandoned.")]
 

@@ -53,7 +53,7 @@ class Ticket:
         return self._updated(at, changes, "issue_generic")
 
     def commented(self, text: str, at: datetime) -> Post:
-        """The delivery for a comment. It contains few of the ticket's fields."""
+        """The delivery for a comment. Such a delivery contains few of the ticket's fields."""
         number = number_of(self.key, text, _stamp(at))
         comment = {
             "self": f"{_SITE}/issue/{number_of(self.key)}/comment/{number}",
@@ -67,7 +67,7 @@ class Ticket:
         return _post(at, {"webhookEvent": "comment_created", "comment": comment, "issue": self._issue(fields)})
 
     def event(self, name: str, kind: str, at: datetime, changes: Sequence[Mapping[str, Any]] = ()) -> Post:
-        """The delivery of an event, with the state after it."""
+        """The delivery for an event, with the ticket's state after the event."""
         changelog = {"id": str(number_of(self.key, name, _stamp(at))), "items": list(changes)}
         fields = {**self._fields(), "updated": _stamp(at)}
         named = {"webhookEvent": name, "issue_event_type_name": kind, "user": _USER}

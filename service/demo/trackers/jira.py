@@ -14,7 +14,7 @@ _FIRST_NUMBER = 100
 
 
 class JiraExperiment:
-    """The steps of an experiment in Jira. The ticket's type marks the experiment, and its component names the team."""
+    """The steps of an experiment in Jira. The type of the ticket marks the experiment; its component names the team."""
 
     def __init__(self, team: Team, plan: Plan) -> None:
         self._team = team
