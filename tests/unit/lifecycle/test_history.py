@@ -40,7 +40,7 @@ def test_a_past_state_has_no_instants_after_the_moment() -> None:
     )
 
 
-def test_an_experiment_concluded_after_the_moment_is_open_and_has_no_outcome_or_category() -> None:
+def test_a_past_state_before_the_conclusion_is_open_and_has_no_outcome_or_category() -> None:
     before, after = as_of(WHOLE, at(7)), as_of(WHOLE, at(8))
     assert before is not None
     assert (before.state, before.outcome, before.failure_category) == (State.RUNNING, None, None)

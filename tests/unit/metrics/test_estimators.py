@@ -17,7 +17,7 @@ seconds = st.one_of(
 samples = st.lists(seconds, min_size=1, max_size=40)
 
 
-# The durations of remissions under 6-mercaptopurine in weeks, from E. J. Freireich and others, Blood 21 (1963).
+# The durations of remissions under 6-mercaptopurine in weeks, from Freireich and others, Blood 21 (1963).
 REMISSIONS_ENDED = (6, 6, 6, 7, 10, 13, 16, 22, 23)
 REMISSIONS_CENSORED = (6, 9, 10, 11, 17, 19, 20, 25, 32, 32, 34, 35)
 

@@ -371,7 +371,7 @@ def test_a_branch_that_a_change_replaced_is_no_longer_an_experiment() -> None:
     )
 
 
-def test_a_delivery_does_not_count_if_a_change_replaces_an_ordinary_branch() -> None:
+def test_replacing_a_branch_that_is_not_an_experiment_does_not_make_a_delivery_count() -> None:
     result = interpreted(change_seen("cache"), on_branch("superseded", at(2), "cache"), stated(CHANGE, "body"))
     assert (result.verdict, result.reason) == (
         "ignored",
