@@ -1,7 +1,7 @@
 """Replay: interpret stored deliveries again, by the current rules."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -17,7 +17,7 @@ from service.pipeline.project import project_dirty
 from service.pipeline.snapshot import ExperimentCache, sample_values
 from service.rules.model import Rules
 from service.storage import dirty_subjects, inbox
-from service.storage.database import Database, Transactions
+from service.storage.database import Database, Transactions, is_exclusive
 from service.storage.dry_run import open_dry_run
 from service.storage.errors import DatabaseUnavailable
 
@@ -67,7 +67,7 @@ class Replay:
         Raises:
             DatabaseUnavailable: some batches are done. Another run is safe, and reports only the remaining changes.
         """
-        return await self._replay(database, since)
+        return await self._replay(database, since, _BACKOFF)
 
     async def dry_run(self, database: Database, since: datetime | None = None) -> ReplayResult:
         """Report what `run` would change, without changing anything or blocking live traffic.
@@ -76,19 +76,20 @@ class Replay:
             DatabaseUnavailable: the dry run did not finish.
         """
         async with open_dry_run(database) as copies:
-            return await self._replay(copies, since)
+            # A dry run is a single transaction, so it cannot be retried.
+            return await self._replay(copies, since, backoff=())
 
-    async def _replay(self, database: Transactions, since: datetime | None) -> ReplayResult:
+    async def _replay(self, database: Transactions, since: datetime | None, backoff: Sequence[float]) -> ReplayResult:
         # Project first: the replay must not report changes that were already waiting for their projection.
         await self._project(database)
         async with database.transaction() as connection:
             before = await ExperimentCache().view(connection, self.terms, self.clock())
             total, until = await inbox.count_replayable(connection, since or _BEGINNING)
         done, last = 0, (since or _BEGINNING, UUID(int=0))
-        while batch := await _retry(database, partial(self._batch, database, last, until)):
+        while batch := await _retry(backoff, partial(self._batch, database, last, until)):
             done, last = done + len(batch), (batch[-1].received_at, batch[-1].id)
             self.progress(done, max(done, total))
-        await _retry(database, partial(self._project, database))
+        await _retry(backoff, partial(self._project, database))
         async with database.transaction() as connection:
             after = await ExperimentCache().view(connection, self.terms, self.clock())
         # Compare both views as of the same time, so that no sample differs only because time has passed.
@@ -98,7 +99,7 @@ class Replay:
     async def _batch(self, database: Transactions, last: tuple[datetime, UUID], until: datetime) -> list[Delivery]:
         async with database.transaction() as connection:
             batch = await inbox.replayable(connection, last, until, _BATCH)
-            if database.exclusive:
+            if is_exclusive(connection):
                 await revise_events(connection, self.rules, batch)
             else:
                 await revise_interpretations(connection, self.rules, batch, self.clock())
@@ -117,9 +118,9 @@ class Replay:
             return await dirty_subjects.has_due(connection, mark, self.clock())
 
 
-async def _retry(database: Transactions, work: Callable[[], Awaitable[_Done]]) -> _Done:
-    """Retry work with backoff while PostgreSQL is away. A dry run is not retried, since it is a single transaction."""
-    for pause in () if database.exclusive else _BACKOFF:
+async def _retry(backoff: Sequence[float], work: Callable[[], Awaitable[_Done]]) -> _Done:
+    """Retry work after each pause while PostgreSQL is away."""
+    for pause in backoff:
         try:
             return await work()
         except DatabaseUnavailable as error:

@@ -23,14 +23,7 @@ Connection: TypeAlias = AsyncConnection
 
 
 class Transactions(Protocol):
-    """A handle that opens transactions: the database, or a dry run on copies of its tables.
-
-    Attributes:
-        exclusive: whether no other transaction can reach its tables.
-    """
-
-    @property
-    def exclusive(self) -> bool: ...
+    """A handle that opens transactions: the database, or a dry run on copies of its tables."""
 
     def transaction(self) -> AbstractAsyncContextManager[Connection]:
         """Open a transaction. The changes are kept when the block ends, and undone if it raises an exception."""
@@ -45,8 +38,6 @@ class Database:
         pool_size: the largest number of pooled connections; connections that `connect` opens are not counted.
         timeout: seconds to wait for a new connection to open, or for a pooled connection to become free.
     """
-
-    exclusive = False
 
     def __init__(self, url: str, *, pool_size: int = 10, timeout: float = 5) -> None:
         self.url = url

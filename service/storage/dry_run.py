@@ -30,8 +30,6 @@ class DryRun:
     All tables are copies except `deliveries`, which is the live table and read-only.
     """
 
-    exclusive = True
-
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
