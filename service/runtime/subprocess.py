@@ -80,7 +80,7 @@ class ChildProcess:
             answered = await _ask(process, question)
         except (OSError, EOFError) as error:
             await self.close()
-            raise ChildProcessFailed(f"the child process ended with status {process.returncode}") from error
+            raise ChildProcessFailed(f"the process {self._program} ended with status {process.returncode}") from error
         except BaseException:
             # End the process: the answer to this question would otherwise be read as the answer to the next question.
             await self._end(patience=0)
@@ -88,7 +88,7 @@ class ChildProcess:
         if answered.unavailable:
             raise DatabaseUnavailable(answered.unavailable)
         if answered.failed:
-            raise ChildProcessFailed(answered.failed)
+            raise ChildProcessFailed(f"the process {self._program} failed: {answered.failed}")
         return msgspec.msgpack.decode(answered.content, type=answer)
 
     async def close(self) -> None:
