@@ -35,7 +35,7 @@ import service.providers
 import service.rules
 from service.deliveries.delivery import source_name
 from service.lifecycle.durations import parse_duration
-from service.lifecycle.teams import is_team_name
+from service.lifecycle.teams import normalise_team
 from service.providers import PROVIDERS
 from service.rules.document import InvalidRules, RulesFile
 from service.rules.model import Rules
@@ -188,9 +188,9 @@ class Settings(BaseSettings):
     @field_validator("thresholds")
     @classmethod
     def _check_teams(cls, thresholds: dict[str, timedelta]) -> dict[str, timedelta]:
-        by_team = {team.strip().lower(): length for team, length in thresholds.items()}
-        if len(by_team) < len(thresholds) or not all(map(is_team_name, by_team)):
-            raise ValueError("expected distinct team names that do not begin with _")
+        by_team = {name: length for team, length in thresholds.items() if (name := normalise_team(team))}
+        if len(by_team) < len(thresholds):
+            raise ValueError("expected distinct team names that do not begin with _ and have at most 100 characters")
         return by_team
 
     @field_validator("sources")

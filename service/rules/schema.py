@@ -11,7 +11,7 @@ from service.lifecycle.durations import parse_duration
 from service.lifecycle.events import Result
 from service.lifecycle.fields import FIELDS, FieldName
 from service.lifecycle.taxonomy import Outcome
-from service.lifecycle.teams import is_team_name
+from service.lifecycle.teams import normalise_team
 from service.rules.actions import WITHOUT_INSTANTS
 from service.rules.model import Action, Condition, DeclareAction, IgnoreAction, InstantAction, WithdrawAction
 from service.rules.patterns import Pattern, Template, compile_path
@@ -34,8 +34,8 @@ def _duration(value: object) -> object:
 
 
 def _team(value: object) -> str:
-    team = _text(value).strip().lower()
-    if not is_team_name(team):
+    team = normalise_team(_text(value))
+    if team is None:
         raise ValueError(f"expected {FIELDS['team'].expects}")
     return team
 

@@ -136,6 +136,7 @@ def test_keyword_arguments_take_precedence_over_the_environment(monkeypatch: pyt
         ("THRESHOLDS", "14d", "LOOPGAUGE_THRESHOLDS: expected JSON"),
         ("THRESHOLDS", '{"search": "soon"}', "LOOPGAUGE_THRESHOLDS__SEARCH: expected a duration such as 90s, 15m, 6h"),
         ("THRESHOLDS", '{"_org": "7d"}', "LOOPGAUGE_THRESHOLDS: expected distinct team names that do not begin"),
+        ("THRESHOLDS", '{"' + "x" * 101 + '": "7d"}', "and have at most 100 characters"),
         ("THRESHOLDS", '{"ML": "7d", "ml": "8d"}', "LOOPGAUGE_THRESHOLDS: expected distinct team names"),
         ("FORGOTTEN_AFTER", "30", "LOOPGAUGE_FORGOTTEN_AFTER: expected a duration such as 90s, 15m, 6h or 14d"),
         ("MIN_SAMPLE", "0", "LOOPGAUGE_MIN_SAMPLE: expected greater than or equal to 1"),

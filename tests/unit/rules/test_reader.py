@@ -294,6 +294,12 @@ def test_a_text_that_is_not_yaml_is_refused_and_the_error_names_the_line(text: s
         ("thresholds:\n  search: 0d", 2, "thresholds.search", "expected a duration"),
         ("thresholds:\n  search: 9999d", 2, "thresholds.search", "at most ten years"),
         (
+            f"thresholds: {{{'x' * 101}: 7d}}",
+            1,
+            "thresholds." + "x" * 101,
+            "expected a team name of at most 100 characters",
+        ),
+        (
             "thresholds:\n  _org: 7d",
             2,
             "thresholds._org",
