@@ -86,7 +86,7 @@ async def _migrate_patiently(database: Database) -> None:
         try:
             await database.migrate()
         except DatabaseUnavailable as error:
-            _log.warning("the embedded PostgreSQL does not answer yet", cause=str(error))
+            _log.warning("the embedded PostgreSQL is not migrated yet", cause=str(error))
             await asyncio.sleep(_CHECK_SECONDS)
         else:
             return

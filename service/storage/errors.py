@@ -45,12 +45,13 @@ _UNAVAILABLE = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceE
 # and program limit exceeded (such as a key that is too long to index).
 _REJECTED_CLASSES = ("22", "23", "54")
 _QUERY_CANCELED = "57014"
+_FORBIDDEN = "42501"
 # Advice by SQLSTATE, for errors that an operator has to fix.
 _ADVICE = {
     "28P01": "check the user and the password in LOOPGAUGE_DATABASE_URL",
     "28000": "check the user and the password in LOOPGAUGE_DATABASE_URL",
     "3D000": "create this database, or name another one in LOOPGAUGE_DATABASE_URL",
-    "42501": "grant the permission to the user in LOOPGAUGE_DATABASE_URL, or name another user",
+    _FORBIDDEN: "grant the permission to the user in LOOPGAUGE_DATABASE_URL, or name another user",
     "42P01": "run: loopgauge migrate",
     "42703": "run: loopgauge migrate",
     "55P03": "another session, such as a backup, holds a lock; retry when that session has finished",
@@ -71,14 +72,14 @@ def translated_errors() -> Iterator[None]:
         yield
     except (DBAPIError, *_UNAVAILABLE) as error:
         if _is_about_a_value(error):
-            raise DatabaseRejected(f"PostgreSQL rejects a value: {_cause(error)}") from error
+            raise DatabaseRejected(f"PostgreSQL rejects a value: {cause(error)}") from error
         if _sqlstate(error) == _QUERY_CANCELED:
-            raise DatabaseTimeout(f"PostgreSQL took too long: {_cause(error)}") from error
+            raise DatabaseTimeout(f"PostgreSQL took too long: {cause(error)}") from error
         raise _unavailable(error) from error
 
 
 def _unavailable(error: Exception) -> DatabaseUnavailable:
-    message = f"PostgreSQL is not available: {_cause(error)}"
+    message = f"PostgreSQL is not available: {cause(error)}"
     advice = _ADVICE.get(_sqlstate(error) or "")
     if advice is not None:
         return DatabaseUnprepared(f"{message}; {advice}")
@@ -92,6 +93,12 @@ def _is_about_a_value(error: Exception) -> bool:
     # error as the cause of its own error.
     driver_error = getattr(getattr(error, "orig", None), "__cause__", error)
     return isinstance(driver_error, asyncpg.InterfaceError) and isinstance(driver_error, ValueError)
+
+
+def is_contradiction(error: Exception) -> bool:
+    """Whether a statement contradicts the schema or the data, so that a retry cannot succeed."""
+    state = _sqlstate(error) or ""
+    return state.startswith(("22", "23", "42")) and state != _FORBIDDEN
 
 
 def _sqlstate(error: Exception) -> str | None:
@@ -108,7 +115,7 @@ def _is_refused(error: Exception) -> bool:
     return bool(numbers) and all(int(number) in _REFUSED for number in numbers)
 
 
-def _cause(error: BaseException) -> str:
+def cause(error: BaseException) -> str:
     """The first line of the driver's message; SQLAlchemy's own message would contain the statement's parameters."""
     original = getattr(error, "orig", None) or error
     message = str(original).strip() or type(original).__name__

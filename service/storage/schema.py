@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import TypeGuard
 
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.storage.errors import DatabaseError
+from service.storage.errors import DatabaseError, DatabaseUnprepared, cause, is_contradiction
 
 # The number is arbitrary, but all versions of loopgauge must use the same number.
 _MIGRATION_LOCK = 0x6C6F6F70
@@ -24,7 +25,9 @@ async def upgrade_schema(connection: AsyncConnection) -> str:
     current = await _current_revision(connection)
     if _is_recent_enough(current):
         return current
-    await connection.run_sync(_upgrade)
+    for revision in _revisions():
+        if current is None or revision > current:
+            await _migrate(connection, revision)
     return _revisions()[-1]
 
 
@@ -69,10 +72,27 @@ async def _current_revision(connection: AsyncConnection) -> str | None:
     return revision
 
 
-def _upgrade(connection: Connection) -> None:
+async def _migrate(connection: AsyncConnection, revision: str) -> None:
+    """Upgrade the schema by one revision.
+
+    Raises:
+        DatabaseUnprepared: the migration contradicts the schema or the data.
+    """
+    try:
+        await connection.run_sync(_upgrade, revision)
+    except DBAPIError as error:
+        if not is_contradiction(error):
+            raise
+        raise DatabaseUnprepared(
+            f"migration {revision} failed and was undone: {cause(error)}; the schema or its data differ from what"
+            " loopgauge created: undo the change or restore a backup, then run: loopgauge migrate"
+        ) from error
+
+
+def _upgrade(connection: Connection, revision: str) -> None:
     from alembic import command, config  # noqa: PLC0415 - takes a tenth of the time of all imports
 
     settings = config.Config()
     settings.set_main_option("script_location", str(_migrations()))
     settings.attributes["connection"] = connection
-    command.upgrade(settings, "head")
+    command.upgrade(settings, revision)

@@ -13,7 +13,7 @@ from service.pipeline.interpret import interpret_delivery
 from service.pipeline.project import project_dirty
 from service.storage import inbox, recording
 from service.storage.database import Database
-from service.storage.errors import DatabaseError
+from service.storage.errors import DatabaseError, DatabaseUnprepared
 from service.storage.recording import InterpretedDelivery
 from service.storage.tables import metadata
 from tests.support.builders import Issue, at, github
@@ -85,6 +85,18 @@ async def test_an_older_schema_is_rejected_and_upgraded(database: Database) -> N
         await database.check_schema()
     assert await database.migrate() == newest
     await database.check_schema()
+
+
+async def test_a_migration_that_fails_is_named_with_its_cause_and_the_remedy(database: Database) -> None:
+    async with database.transaction() as connection:
+        await connection.execute(text("UPDATE alembic_version SET version_num = '0002'"))
+    with pytest.raises(DatabaseUnprepared) as failed:
+        await database.migrate()
+    assert str(failed.value).startswith("migration 0003 failed and was undone: ")
+    assert "already exists; " in str(failed.value)
+    assert str(failed.value).endswith("then run: loopgauge migrate")
+    with pytest.raises(DatabaseError, match="at revision 0002"):
+        await database.check_schema()
 
 
 def _downgrade(connection: Connection) -> None:
