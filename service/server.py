@@ -152,7 +152,7 @@ class _Protocol(HttpToolsProtocol):
 
 
 def server_config(app: ASGIApp) -> uvicorn.Config:
-    """The configuration of the HTTP server, for the service and for the servers that its benchmark compares it with."""
+    """The configuration of the HTTP server, for the service and for the reference servers in its benchmark."""
     return uvicorn.Config(
         app,
         http=_Protocol,

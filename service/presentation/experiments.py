@@ -41,7 +41,7 @@ def in_words(span: timedelta) -> str:
 
 
 class AgainAnswer(BaseModel):
-    """A restart of an experiment: its time, whether it followed a conclusion, and the time without activity before."""
+    """A restart of an experiment that was concluded, or that had been without activity for the duration `quiet`."""
 
     at: datetime
     concluded: bool

@@ -21,7 +21,7 @@ _OF_VENDORS: Sequence[Provider] = (
     Jenkins(),
 )
 REFERENCES = ReferenceParser({provider.name: provider.references for provider in _OF_VENDORS if provider.references})
-"""Parses references of all schemes."""
+"""The parser of references of all schemes."""
 CLOUD_EVENTS = CloudEvents(REFERENCES)
 PROVIDERS: Mapping[str, Provider] = {provider.name: provider for provider in (*_OF_VENDORS, CLOUD_EVENTS)}
 """Every provider, by name."""

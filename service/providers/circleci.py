@@ -133,7 +133,7 @@ def _read_workflow(event: _WorkflowCompleted) -> Sequence[Observation] | Nothing
 
 
 def _revision(pipeline: _Pipeline) -> _Revision | None:
-    """The first commit in the payload. The branch and message come from the parts about this commit."""
+    """The first commit in the payload. Its branch and message come from those parts of the payload that name it."""
     triggers = pipeline.trigger_parameters or _Triggers()
     by_trigger = map(_trigger_revision, (triggers.git, triggers.github_app, triggers.gitlab))
     revisions = [_repository_revision(pipeline.vcs), *by_trigger]

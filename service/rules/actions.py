@@ -29,7 +29,9 @@ _CHANNELS: Mapping[Trait, DeclarationChannel] = {"label": "label", "item_type": 
 
 
 def decision_of(action: Action) -> str:
-    """The event or field that an action decides. A declared and a derived value of a field are separate."""
+    """The event or field that an action decides. A declared value and a derived value of a field are
+    separate decisions.
+    """
     match action:
         case InstantAction(name=name):
             return name

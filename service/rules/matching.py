@@ -60,7 +60,7 @@ def explain_no_match(observation: Observed) -> str:
 
 
 def explain_unmarked(rules: Rules, provider: str, seen: Observed) -> Iterator[str]:
-    """Reasons why no rule marks an item: the patterns and the item's values, for each trait that could mark it."""
+    """Yield a reason for each trait that could mark an item: the patterns that rules expect, and the item's values."""
     expected: dict[Trait, list[str]] = {}
     for rule in rules.candidates(provider, "seen"):
         if not rule.marks:

@@ -72,7 +72,7 @@ class Rule:
     """The observations that a rule matches, and its actions.
 
     Attributes:
-        providers: the providers whose deliveries the rule matches; if empty, all deliveries.
+        providers: the providers whose deliveries the rule can match. If empty, the rule can match every delivery.
     """
 
     name: str

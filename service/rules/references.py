@@ -1,4 +1,4 @@
-"""Find references without a provider, such as the keys of Jira tickets, in branch names, titles and messages."""
+"""Find keys, such as `ML-12` of a Jira ticket, in branch names, titles and messages. A key does not name its provider."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -11,10 +11,10 @@ from service.lifecycle.references import KeyGrammar, Ref, ReferenceGrammar
 
 @dataclass(frozen=True, slots=True)
 class KeyFinder:
-    """Finds keys in a text.
+    """Finds the keys of all providers in a text.
 
     Attributes:
-        regexes: the regular expression of keys and the grammar of references, by provider.
+        regexes: for each provider that has keys, the regular expression of a key and the grammar of references.
     """
 
     regexes: Mapping[str, tuple[re.Pattern[str], ReferenceGrammar]]
@@ -24,7 +24,7 @@ class KeyFinder:
         """A finder for the keys of these projects; without projects, for any text that has the form of a key.
 
         Args:
-            grammars: the grammar of each provider, by its name.
+            grammars: the grammar of references for each provider, by the provider's name.
         """
         return cls(
             {
@@ -35,7 +35,7 @@ class KeyFinder:
         )
 
     def find(self, text: str) -> frozenset[Ref]:
-        """The subjects that a text names. Only its first `MOST_TARGETS` keys count."""
+        """The subjects that a text names. Only the first `MOST_TARGETS` keys in the text count."""
         keys = chain.from_iterable(
             (Ref(f"{provider}:{grammar.canonical(key[0])}") for key in regex.finditer(text))
             for provider, (regex, grammar) in self.regexes.items()
@@ -44,7 +44,7 @@ class KeyFinder:
 
 
 def _compile(projects: Sequence[str], grammar: KeyGrammar) -> re.Pattern[str]:
-    """Keys of named projects match in any case, because people write `exp/ml-12`. Others match only in capitals."""
+    """Keys of named projects match in any case, because people write `exp/ml-12`. Other keys match only in capitals."""
     named = "|".join(re.escape(project) for project in projects)
     project = f"(?i:{named})" if projects else grammar.any_project
     return re.compile(rf"(?<![A-Za-z0-9_])(?:{project})-{grammar.number}(?![A-Za-z0-9])")

@@ -258,5 +258,5 @@ async def _answer_validation_error(_: Request, error: RequestValidationError) ->
 
 
 def _dotted(path: Iterable[object]) -> str:
-    """The path of a field, with dots. Characters that UTF-8 cannot encode, such as lone surrogates, are escaped."""
+    """A field's path, such as `body.event`. Characters that UTF-8 cannot encode (lone surrogates) are escaped."""
     return ".".join(map(str, path)).encode("utf-8", "backslashreplace").decode()

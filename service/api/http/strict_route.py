@@ -13,7 +13,7 @@ from service.storage.database import abandon_after
 from service.storage.errors import DatabaseUnavailable
 
 TIMEOUT_SECONDS = 55.0
-"""Requests time out later than any SQL statement, and before the 60 seconds after which common proxies time out."""
+"""This is longer than the timeout of any SQL statement, and shorter than the 60 seconds that common proxies wait."""
 
 
 class StrictRoute(APIRoute):

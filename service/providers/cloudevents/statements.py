@@ -187,7 +187,9 @@ def _instants(statement: Statement, subject: Ref, at: datetime, data: _Data) -> 
 
 
 def _declared(subject: Ref, at: datetime, data: _Data) -> Iterator[LifecycleEvent]:
-    """The declarations in the data. An event of any type may declare any field, so one event can do several things."""
+    """The declarations in the data. An event of any type may declare any field, so one event can both conclude and
+    share an experiment.
+    """
     for field, value in data.declared.items():
         yield Declared(subject, at, field, value, "api")
 

@@ -70,7 +70,10 @@ def _comment(note: Note, subject: Ref) -> list[Observation]:
 
 
 def _is_new(note: Note) -> bool:
-    """Whether the comment is new. Payloads before GitLab 16.11 have no action, so compare their times."""
+    """Whether the comment is new.
+
+    Payloads before GitLab 16.11 have no action. In these, the comment is new if it was created and updated at one time.
+    """
     if note.action:
         return note.action == "create"
     return bool(note.updated_at) and _created_at(note) == _updated_at(note)

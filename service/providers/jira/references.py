@@ -1,10 +1,10 @@
-"""References to tickets: the key of a project, a hyphen and a number, such as `jira:ML-12`."""
+"""References to tickets, such as `jira:ML-12`: `jira:`, the key of a project, a hyphen and a number."""
 
 import re
 
 from service.lifecycle.references import KeyGrammar, Ref, ReferenceGrammar
 
-# Well-known names that have the form of a ticket's key, such as SHA-256.
+# Words that are no project, although they begin well-known names in the form of a ticket's key, such as SHA-256.
 _NO_PROJECTS = "AES|COVID|CVE|GPT|HTTP|ISO|PEP|RFC|SHA|TLS|UTF"
 REFERENCES = ReferenceGrammar(
     form="[A-Za-z][A-Za-z0-9_]*-[0-9]+",
@@ -21,7 +21,7 @@ _LONGEST_KEY = 255
 
 
 def reference(key: str | None) -> Ref | None:
-    """The reference of the ticket with this key, or None if it is not a key."""
+    """The reference of the ticket with this key, or None if the text is not a key."""
     if not key or len(key) > _LONGEST_KEY or not re.fullmatch(REFERENCES.form, key):
         return None
     return Ref(f"jira:{REFERENCES.canonical(key)}")

@@ -131,7 +131,7 @@ def _linked(ticket: Ticket, channel: str, targets: frozenset[Ref]) -> Linked:
 
 
 def _served(links: list[Link]) -> Iterator[Ref]:
-    """The targets of the links that make a ticket evidence. Symmetric links and links to duplicates do not count."""
+    """The tickets that a ticket with these links is evidence for, without symmetric links and links to duplicates."""
     for link in links:
         name = (link.type.outward or "").strip().lower() if link.type else ""
         target = reference(link.outward_issue.key) if link.outward_issue else None
