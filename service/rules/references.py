@@ -1,4 +1,4 @@
-"""Find keys, such as `ML-12` of a Jira ticket, in branch names, titles and messages. A key does not name its provider."""
+"""Find keys, such as `ML-12` of a Jira ticket, in branch names, titles and messages. A key names no provider."""
 
 import re
 from collections.abc import Mapping, Sequence

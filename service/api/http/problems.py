@@ -72,7 +72,7 @@ class ProblemType:
 
     Attributes:
         slug: the last part of `type`. Never change a slug, because clients compare it.
-        former_slugs: the slugs of this problem in earlier releases. The answer lists these as `aliases`, for clients
+        former_slugs: the slugs of this problem in earlier releases. The answer lists these slugs as `aliases`, for clients
             that expect an old `type`.
     """
 

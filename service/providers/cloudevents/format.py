@@ -143,7 +143,7 @@ def decode(body: bytes, expected: type[_Decoded], within: str = "") -> _Decoded:
     """Decode JSON into a value of the expected type.
 
     Args:
-        within: the path of the JSON in the event, which errors name.
+        within: the path of the JSON in the event, for the messages of errors.
 
     Raises:
         InvalidEvent: a field is missing or malformed.

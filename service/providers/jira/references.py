@@ -4,7 +4,7 @@ import re
 
 from service.lifecycle.references import KeyGrammar, Ref, ReferenceGrammar
 
-# Words that are no project, although they begin well-known names in the form of a ticket's key, such as SHA-256.
+# Beginnings of well-known names that look like the key of a ticket, such as SHA in SHA-256.
 _NO_PROJECTS = "AES|COVID|CVE|GPT|HTTP|ISO|PEP|RFC|SHA|TLS|UTF"
 REFERENCES = ReferenceGrammar(
     form="[A-Za-z][A-Za-z0-9_]*-[0-9]+",
