@@ -63,7 +63,7 @@ def _experiment_lines(shown: "ExplanationAnswer") -> Iterator[str]:
 
 
 def _event_lines(shown: "ExplanationAnswer") -> Iterator[str]:
-    yield from ("", "events (those in brackets do not count)")
+    yield from ("", "events (events in brackets do not count)")
     for event in shown.events:
         description = " ".join([event.kind, *(f"{name}={value}" for name, value in event.data.items())])
         occurred = event.occurred_at.strftime("%Y-%m-%d %H:%M:%S")

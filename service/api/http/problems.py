@@ -72,8 +72,8 @@ class ProblemType:
 
     Attributes:
         slug: the last part of `type`. Never change a slug, because clients compare it.
-        former_slugs: the slugs of this problem in earlier releases. The answer lists these slugs as `aliases`, for clients
-            that expect an old `type`.
+        former_slugs: the slugs of this problem in earlier releases. The answer lists these slugs as `aliases`, for
+            clients that expect an old `type`.
     """
 
     status: HTTPStatus

@@ -19,7 +19,8 @@ from service.providers.github.payloads import (
     PullRequestEvent,
 )
 
-# GitHub's keywords: "Linking a pull request to an issue using a keyword".
+# The keywords that close an issue. Source: "Linking a pull request to an issue using a keyword" in GitHub's
+# documentation.
 _CLOSES = re.compile(
     r"(?<![\w-])(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?)\b:?\s+"
     r"(?:https://github\.com/(?P<url_project>[\w.-]+/[\w.-]+)/issues/(?P<url_number>[0-9]{1,18})"
