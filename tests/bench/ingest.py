@@ -43,7 +43,7 @@ def measure(url: str, directory: Path) -> Iterator[Line]:
         processes = {name: running.enter_context(_reference(name, url)) for name in references.REFERENCES}
         started = running.enter_context(service(directory / "ingest", url, "api"))
         processes[_OURS] = started.process.pid, started.port
-        # In this warm-up round PostgreSQL creates the files of its write-ahead log. Later rounds recycle them.
+        # In this warm-up round PostgreSQL creates the files of its write-ahead log. Later rounds recycle these files.
         _, *rounds = [
             {name: _load(url, pid, port, directory) for name, (pid, port) in processes.items()}
             for _ in range(1 + _ROUNDS)
@@ -123,7 +123,7 @@ def _until_listening(process: "subprocess.Popen[bytes]", port: int) -> None:
             time.sleep(0.1)
         else:
             return
-    raise AssertionError("it does not listen")
+    raise AssertionError("the reference does not listen")
 
 
 async def _execute(url: str, statement: str) -> None:

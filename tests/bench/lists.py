@@ -1,6 +1,6 @@
 """Measure the lists of experiments and of deliveries, with 1,000 and with 100,000 rows.
 
-For each list, with every filter and in every order, the benchmark requests the first page and one in the middle. It
+For each list, with every filter and in every order, the benchmark requests the first page and a page in the middle. It
 reports the slowest request.
 """
 
@@ -83,7 +83,7 @@ def _queries() -> Iterator[tuple[str, Mapping[str, str]]]:
 
 
 async def _taken(url: str) -> _Taken:
-    """The seconds for each list, by path and query. The slower one of its two pages counts."""
+    """The seconds for each list, by path and query. For each list, the slower of the two pages counts."""
     database = Database(url)
     app = create_app(settings(), load_rules(settings()), database)
     taken = {}

@@ -1,7 +1,8 @@
 """Simulate the webhooks of a GitHub organisation that sends every event: nine in ten deliveries are irrelevant.
 
-Each piece of work is an issue and the pull request that closes it, with pushes, runs and comments. Bodies are about
-12 KB long and consist mostly of unused addresses. They compress to a seventh of their size, like the examples in
+Each piece of work is an issue and the pull request that closes it, with pushes, runs and comments. Bodies are about 12
+KB long and consist mostly of URLs that the service does not read. They compress to a seventh of their size, like the
+examples in
 GitHub's documentation.
 """
 
@@ -263,7 +264,7 @@ def _account(login: str, kind: str) -> dict[str, Any]:
 
 @cache
 def _unused_addresses() -> str:
-    """More padding than one document needs: addresses of related resources."""
+    """Fields with the URLs of related resources, which pad a document. No document needs all of them."""
     users = (_account(f"octo-{number}", "User") for number in range(30))
     return "".join(f', "also_{number}": {json.dumps(user)}' for number, user in enumerate(users))
 

@@ -46,7 +46,10 @@ def experiment(
     url: str = "https://github.com/acme/app/issues/45",
     restarts: tuple[Restart, ...] = (),
 ) -> Experiment:
-    """An experiment as the fold would make it. If it is concluded without an outcome, the outcome is undeclared."""
+    """An experiment as the fold would make it.
+
+    If the experiment is concluded without an outcome, the outcome is undeclared.
+    """
     if concluded_at is not None and outcome is None:
         outcome = Outcome.UNDECLARED
     instants = (idea_at, started_at, first_signal_at, concluded_at, shared_at, shipped_at)
@@ -170,7 +173,7 @@ class Issue:
         return _sent(self._issue().comment(text, when, association))
 
     def event(self, action: str, when: datetime, **more: Any) -> GitHubRequest:
-        """The delivery of an action. Its payload has the state after the action."""
+        """The delivery of an action. The payload has the state after the action."""
         return _sent(self._issue().event(action, when, **more))
 
     def _issue(self) -> payloads.Issue:
@@ -245,7 +248,7 @@ class PullRequest:
         return changed(request, issue={**json.loads(request.body)["issue"], "pull_request": {"url": address}})
 
     def event(self, action: str, when: datetime, **more: Any) -> GitHubRequest:
-        """The delivery of an action. Its payload has the state after the action."""
+        """The delivery of an action. The payload has the state after the action."""
         pull = payloads.PullRequest(
             repository=self.repository,
             number=self.number,

@@ -9,7 +9,8 @@ from importlinter import Contract, ContractCheck, fields, output
 class AllowedContract(Contract):
     """A contract for packages that may import only the listed external modules.
 
-    It lists the allowed modules, none of which does I/O. A list of forbidden modules would have to name every module
+    The contract lists the allowed modules, none of which does I/O. A list of forbidden modules would have to name every
+    module
     that does I/O.
 
     Attributes:

@@ -19,7 +19,7 @@ _EVENT_HEADERS = {
     "gitlab/zulip/build_started.json": {"x-gitlab-event": "Job Hook"},
     "gitlab/zulip/build_succeeded.json": {"x-gitlab-event": "Job Hook"},
 }
-# Two files may contain the same payload; a distinct id makes each a separate delivery.
+# Two files may contain the same payload; a distinct id makes each file a separate delivery.
 _DELIVERY_IDS = {
     "github": "x-github-delivery",
     "gitlab-signed": "idempotency-key",

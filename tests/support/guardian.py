@@ -23,7 +23,7 @@ from tests.support.paths import REPOSITORY
 from tests.support.postgresql import running
 
 TEMPLATE = "loopgauge_template"
-"""A database at the newest schema. Each test copies it."""
+"""A database at the newest schema. Each test copies this database."""
 
 # Nothing has to survive a crash of the machine. The write-ahead log stays small, because its files may be in memory.
 _SETTINGS = {
@@ -63,7 +63,7 @@ class Run:
 
 
 def server_url(directory: Path, programs: Path | None) -> str:
-    """Return the URL of the run's server with these programs. Start the server if it does not run yet.
+    """Return the URL of the server that runs these programs for a run of the tests. Start it if necessary.
 
     Args:
         directory: the directory of the run.
@@ -89,7 +89,7 @@ def _start(home: Path, programs: Path | None) -> str:
     with guardian.stdout as stdout:
         url = stdout.readline().strip()
     assert url, f"PostgreSQL does not start: {guardian.wait()}"
-    # The guardian outlives this process. Without a return code, `Popen` would warn that it still runs.
+    # The guardian outlives this process. Without a return code, `Popen` would warn that the guardian still runs.
     guardian.returncode = 0
     return url
 
@@ -112,7 +112,7 @@ def _guard(home: Path, programs: Path | None) -> None:
         print(url, flush=True)
         with _locked(home.parent / "run.lock"):
             pass
-    # The process that started the run removes the directory, unless it was killed.
+    # Usually the process that started the run removes the directory, but not if that process was killed.
     with suppress(FileNotFoundError):
         if not [path for path in home.parent.iterdir() if path.is_dir()]:
             shutil.rmtree(home.parent, ignore_errors=True)

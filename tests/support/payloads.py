@@ -65,7 +65,7 @@ class Ticket:
         return self.event("jira:issue_deleted", when)
 
     def event(self, name: str, when: datetime, changes: Sequence[Mapping[str, Any]] = ()) -> Request:
-        """The delivery of an event. Its payload has the state after the event."""
+        """The delivery of an event. The payload has the state after the event."""
         return _without_category_date(self._ticket().event(name, name.removeprefix("jira:"), when, changes))
 
     def _ticket(self) -> jira.Ticket:
@@ -119,7 +119,7 @@ class GitLabIssue:
         return reopened, reopened.event("reopen", when)
 
     def event(self, action: str, when: datetime, **changes: Any) -> Request:
-        """The delivery of an action. Its payload has the state after the action."""
+        """The delivery of an action. The payload has the state after the action."""
         issue = gitlab.Issue(
             project=self.project,
             number=self.number,
@@ -156,7 +156,7 @@ class MergeRequest:
         return merged, merged.event("merge", when)
 
     def event(self, action: str, when: datetime, **changes: Any) -> Request:
-        """The delivery of an action. Its payload has the state after the action."""
+        """The delivery of an action. The payload has the state after the action."""
         merge = gitlab.MergeRequest(
             project=self.project,
             number=self.number,
@@ -188,7 +188,7 @@ def gitlab_push(name: str, head: str, when: datetime) -> Request:
 
 
 def gitlab_branch_deleted(name: str) -> Request:
-    """The removal of a branch, which has no time."""
+    """The delivery about the removal of a branch. The payload contains no time."""
     pushed = gitlab_push(name, "0" * 40, at(1))
     payload = {**json.loads(pushed.body), "checkout_sha": None, "commits": [], "total_commits_count": 0}
     return replace(pushed, body=json.dumps(payload).encode())

@@ -2,8 +2,8 @@
 
 The names of repositories, projects, labels and branches stay as they are, and so do titles. Users choose these names
 and titles for others to read, and recognise their experiments by them. The owner's name in the address of a project
-stays too: an owner who is a person has connected the project. The owner of a fork did not connect the project, so that
-name is replaced.
+stays too: an owner who is a person has connected the project. The owner of a fork did not connect the project, so the
+name of a fork's owner is replaced.
 """
 
 import base64

@@ -41,7 +41,7 @@ class Planted:
 
 
 def built() -> Iterator[Planted]:
-    """One story of each provider, which does not need the corpus."""
+    """One story of each provider. These stories do not need the corpus."""
     for request in one_of_each():
         source = request.path.removeprefix("/webhooks/").replace("_", "-")
         body = json.dumps(planted(json.loads(request.body))).encode()

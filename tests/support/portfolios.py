@@ -49,7 +49,8 @@ class _Loops:
     def __init__(self, random: Random) -> None:
         self._random = random
         self.unit = random.choice((_TICK, timedelta(seconds=1), timedelta(hours=7), _DAY, 365 * _DAY))
-        # The number of different durations. If it is small, many durations are tied; if it is one, all are zero.
+        # The number of different durations. If this number is small, many durations are tied; if it is one, all
+        # durations are zero.
         self._different = random.choice((1, 2, 4, 11, 60, 1_000_000 if self.unit < _DAY / 24 else 11))
         self._teams = random.sample(_TEAMS, random.randrange(1, 5))
         self._concluded = random.choice((0, 0.5, 0.6, 0.7, 0.8, 0.8, 0.9, 1))

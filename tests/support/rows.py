@@ -23,7 +23,7 @@ def rows(metric: MetricFunction, experiments: Iterable[Experiment], on: Terms, n
 
 
 def not_zero(values: Rows) -> Rows:
-    """The rows that are not zero."""
+    """The rows whose value is not zero."""
     return {labels: value for labels, value in values.items() if value}
 
 

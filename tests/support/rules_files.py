@@ -7,4 +7,4 @@ rules:
     when: {provider: github, label: bet}
     then: {declare: {experiment: true}}
 """
-"""Issues with the label `bet` are experiments, and those of `acme` belong to the team `growth`."""
+"""Issues with the label `bet` are experiments, and repositories of `acme` belong to the team `growth`."""

@@ -41,7 +41,7 @@ class Service:
 
     @property
     def address(self) -> tuple[str, int]:
-        """The host and port on which it listens."""
+        """The host and port on which the service listens."""
         host, port = self.url.removeprefix("http://").split(":")
         return host, int(port)
 

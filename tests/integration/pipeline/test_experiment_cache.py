@@ -59,7 +59,10 @@ _BEFORE = st.builds(Step, rewritten=st.lists(_ANY, min_size=8, max_size=16).map(
 
 
 async def _take(database: Database, step: Step) -> None:
-    """Store a step. If an experiment has several states, store the last; if it is deleted, store none."""
+    """Store a step.
+
+    If an experiment has several states, store the last state. If the experiment is deleted, store no state.
+    """
     left = step.gone | step.unmarked.keys()
     known = {one.root: one for one in step.rewritten if one.root not in left}
     async with database.transaction() as connection:

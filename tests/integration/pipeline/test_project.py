@@ -1,4 +1,4 @@
-"""Concurrent workers lose no event and duplicate none: every commit is followed by a fold that reads it."""
+"""Concurrent workers lose no event and duplicate none: after every commit, a fold reads the new events."""
 
 import asyncio
 import random

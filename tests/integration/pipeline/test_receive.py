@@ -1,4 +1,4 @@
-"""Deliveries that arrive together share a commit, and each gets its own answer."""
+"""Deliveries that arrive together share a commit, and each delivery gets its own answer."""
 
 import asyncio
 from collections.abc import AsyncIterator

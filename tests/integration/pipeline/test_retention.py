@@ -1,4 +1,7 @@
-"""Retention deletes bodies, and evidence without an experiment. It never deletes experiments or their evidence."""
+"""Retention deletes bodies, and evidence without an experiment.
+
+Retention never deletes experiments or their evidence.
+"""
 
 import asyncio
 from datetime import datetime

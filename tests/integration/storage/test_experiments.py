@@ -42,7 +42,7 @@ async def _needed(database: Database, *stored: Experiment) -> set[str]:
 
 
 def _crowd(*given: Experiment) -> tuple[Experiment, ...]:
-    """Add two experiments, so that metrics need none of the given experiments as the first or last of its team."""
+    """Add two experiments, so that none of the given experiments is the first or the last of its team."""
     first = experiment("key:first", idea_at=at(1) - timedelta(days=300), concluded_at=at(1) - timedelta(days=299))
     last = experiment(
         "key:last", idea_at=at(1), concluded_at=BEFORE, shared_at=BEFORE, outcome=Outcome.FAILED, title="The last"

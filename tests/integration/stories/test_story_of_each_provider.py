@@ -51,7 +51,7 @@ def instants(told: Experiment) -> Instants:
 
 
 async def the_only(database: Database, root: str) -> Experiment:
-    """The only experiment, which has this root."""
+    """Return the only experiment, and check its root."""
     told = await all_experiments(database)
     assert set(told) == {root}
     return next(iter(told.values()))

@@ -1,4 +1,4 @@
-"""`loopgauge export-history` as a process: Prometheus loads its output; a terminal shows its progress."""
+"""`loopgauge export-history` as a process: Prometheus loads the output, and a terminal shows the progress."""
 
 import os
 import pty

@@ -205,7 +205,7 @@ def _catalogue() -> Mapping[str, list[Mapping[str, str]]]:
 
 
 def _selected(expressions: Iterable[str]) -> Iterator[tuple[str, str, str]]:
-    """Yield each metric in the expressions, once for each label and value by which they select it."""
+    """Yield each metric in the expressions, once for each label and value by which an expression selects the metric."""
     for expression in expressions:
         for name, matchers in _SELECTOR.findall(_RECORDED.sub("", expression)):
             pairs = _MATCHER.findall(matchers)

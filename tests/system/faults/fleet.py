@@ -28,7 +28,7 @@ _SOURCES = ("GITHUB", "JIRA", "CIRCLECI")
 
 
 class Member:
-    """A `loopgauge serve` on a fixed port, which is restarted when it ends.
+    """A `loopgauge serve` process on a fixed port. The process is restarted when it ends.
 
     Args:
         directory: the directory of its log file.

@@ -165,7 +165,7 @@ async def _arrived(url: str, wanted: Sequence[UUID], patience: float, *, all_cou
 
 @dataclass(frozen=True, slots=True)
 class Crowd:
-    """The results of an honest sender among many slow ones.
+    """The results of an honest sender among many slow senders.
 
     Attributes:
         honest: the statuses of the responses to the honest sender.

@@ -24,7 +24,7 @@ class Tormentor:
 
     Args:
         rng: chooses the faults and their times. The work that a fault interrupts depends on the machine, too.
-        apis: the API processes. The last one gets the full disk, so it must not be the process that starts PostgreSQL.
+        apis: the API processes. The last API gets the full disk, so it must not be the process that starts PostgreSQL.
         gap: seconds between two faults, on average.
     """
 

@@ -99,7 +99,7 @@ def trial(
 
     Args:
         gap: seconds between two faults, on average.
-        directory: where the database, the spool and the logs go; its path must be short enough for a socket.
+        directory: the directory of the database, the spool and the logs; its path must be short enough for a socket.
     """
     rng = random.Random(seed)
     stories_told = stories(rng, count)

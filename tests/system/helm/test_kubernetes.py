@@ -1,4 +1,4 @@
-"""Kubernetes accepts the manifests, and the pods meet its restricted security standard."""
+"""Kubernetes accepts the manifests, and the pods meet the restricted security standard of Kubernetes."""
 
 from collections.abc import Iterator
 from pathlib import Path

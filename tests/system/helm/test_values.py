@@ -1,4 +1,4 @@
-"""The chart refuses an invalid value with its name, before it installs anything."""
+"""The chart refuses invalid values before it installs anything, and its messages name these values."""
 
 import re
 

@@ -17,7 +17,7 @@ DOCKERFILE = REPOSITORY / "Dockerfile"
 
 
 def instructions() -> Iterator[tuple[str, str]]:
-    """The instructions of the Dockerfile and their arguments, each in one line."""
+    """The instructions of the Dockerfile with their arguments; each instruction is on one line."""
     for one in DockerfileParser(str(DOCKERFILE)).structure:
         if one["instruction"] != "COMMENT":
             yield one["instruction"], one["value"]

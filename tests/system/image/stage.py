@@ -83,7 +83,7 @@ class Stage:
     def build(self, command: str) -> None:
         """Run a command as a build does: as root, with writable files."""
         passed = {name: value for name, value in os.environ.items() if _PASSED.fullmatch(name)}
-        # Unlike the Python of the base image, Debian's refuses to install packages.
+        # Unlike the Python of the base image, Debian's Python refuses to install packages.
         base = {"HOME": "/root", "PIP_BREAK_SYSTEM_PACKAGES": "1", **passed}
         variables = {**base, **self.arguments, **self.environment}
         entered = self._entered(["sh", "-c", command], "0:0", variables, [])

@@ -1,4 +1,4 @@
-"""Exactly one of several workers exports the metrics, and another takes over when it dies or freezes."""
+"""Exactly one of several workers exports the metrics. If that worker dies or freezes, another worker takes over."""
 
 import os
 import signal

@@ -55,7 +55,10 @@ teams: {"*": all}
 async def test_no_output_and_no_table_except_the_inbox_contains_a_person(
     database: Database, database_url: str, tmp_path: Path
 ) -> None:
-    """Post deliveries with a planted person, and search all outputs and tables for it; see `tests.support.persons`."""
+    """Post deliveries with a planted person, and search all outputs and tables for that person.
+
+    See `tests.support.persons`.
+    """
     story, corpus = list(built()), list(kept())
     # The story contains every kind of GitHub event that the service reads.
     kinds = _each_kind([*story, *(one for one in corpus if one.scheme.provider != "github")])
@@ -137,7 +140,7 @@ async def _settled(client: httpx.AsyncClient) -> Samples:
 
 async def _everything_read(client: httpx.AsyncClient, database: Database) -> list[Output]:
     """Read every path that needs no admin token, and return the responses."""
-    # The response about one delivery shows the same as the list, so a limited number of them is enough.
+    # The response about one delivery shows the same as the list, so a limited number of such responses is enough.
     some = (await _column(database, deliveries.c.id))[:_READ_ALONE]
     named = {"delivery": some, "experiment": await _references(database)}
     paths = []

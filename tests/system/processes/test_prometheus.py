@@ -41,7 +41,7 @@ def _exported(services: list[Service]) -> Counter[tuple[str, tuple[tuple[str, st
 
 
 def _until_exported(services: list[Service]) -> Counter[tuple[str, tuple[tuple[str, str], ...]]]:
-    """Return the series that several replicas export together, as soon as one of them does."""
+    """Wait until a replica exports series, and return the series that all replicas export together."""
     return wait_for(lambda: _exported(services))
 
 
@@ -53,7 +53,7 @@ def test_promtool_accepts_a_scrape_of_either_role(stored: str, tmp_path: Path) -
             assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
 
 
-def test_a_quantile_that_prometheus_interpolates_is_within_a_bucket_of_the_exact_one(
+def test_a_quantile_that_prometheus_interpolates_is_within_a_bucket_of_the_exact_quantile(
     stored: str, tmp_path: Path
 ) -> None:
     with serving(stored, tmp_path) as service, scraping([service.url], tmp_path) as prometheus:

@@ -36,7 +36,7 @@ def _mounts(service: str) -> dict[str, str]:
 
 
 def _port(service: str) -> int:
-    """The port of a service, which is the same inside and outside."""
+    """The port of a service. It is the same inside the container and on this machine."""
     [published] = _SERVICES[service]["ports"]
     address, outside, inside = published.split(":")
     assert (address, outside) == ("127.0.0.1", inside)

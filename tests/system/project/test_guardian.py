@@ -1,4 +1,4 @@
-"""The PostgreSQL that a run of the tests starts ends with this run."""
+"""PostgreSQL is stopped when the run of the tests that started it ends."""
 
 import signal
 import subprocess
