@@ -9,8 +9,7 @@ HEADERS = {
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
     "x-frame-options": "DENY",
 }
-"""Defaults for every answer. Strict-Transport-Security is not among them, because the ingress that terminates TLS
-sets this header.
+"""Defaults for every answer. `HEADERS` omits Strict-Transport-Security, because the ingress that terminates TLS sets it.
 """
 
 RAW_HEADERS = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
