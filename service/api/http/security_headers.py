@@ -9,8 +9,7 @@ HEADERS = {
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
     "x-frame-options": "DENY",
 }
-"""Defaults for every answer. `HEADERS` omits Strict-Transport-Security, because the ingress that terminates TLS sets it.
-"""
+"""Defaults for every answer. Strict-Transport-Security is missing: the ingress that terminates TLS sets this header."""
 
 RAW_HEADERS = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
 """The same headers as pairs of bytes, as ASGI expects them."""
