@@ -8,11 +8,11 @@ from operator import itemgetter
 from uuid import UUID
 
 from service.lifecycle.codec import event_id, kind_of
-from service.lifecycle.declarations import CurrentValue, current_values, declarations_in, latest, value_of
+from service.lifecycle.conclusion import classify, find_conclusion
+from service.lifecycle.declarations import current_values, declarations_in, latest, value_of
 from service.lifecycle.events import (
     Active,
     Concluded,
-    Declaration,
     Declared,
     LifecycleEvent,
     Proposed,
@@ -121,12 +121,6 @@ class Experiment:
         return self.outcome is not None and self.outcome is not Outcome.ABANDONED
 
 
-@dataclass(frozen=True, slots=True)
-class _Conclusion:
-    concluded: Concluded | None
-    reopened_at: datetime | None
-
-
 def is_marked(own: Iterable[LifecycleEvent]) -> bool:
     """Whether a subject's own events mark it as an experiment that is not excluded."""
     declarations = declarations_in(own)
@@ -157,9 +151,9 @@ def fold(
     declarations = declarations_in(decisive)
     ideas = [event.occurred_at for event in decisive if isinstance(event, Proposed)]
     idea_at = ideas[0] if ideas else _inferred_idea(counted)
-    conclusion = _find_conclusion(decisive)
+    conclusion = find_conclusion(decisive)
     concluded_at = conclusion.concluded.occurred_at if conclusion.concluded else None
-    outcome, category = _classify(conclusion, declarations)
+    outcome, category = classify(conclusion, declarations)
     shared = latest(current_values(declarations, "shared"))
     risk = value_of(declarations, "risk")
     return Experiment(
@@ -251,25 +245,6 @@ def _shipped_at(counted: Sequence[LifecycleEvent], idea_at: datetime) -> datetim
     return next(shipped, None)
 
 
-def _find_conclusion(events: Sequence[LifecycleEvent]) -> _Conclusion:
-    """Find the current conclusion, and the last reopening that took effect."""
-    concluded: Concluded | None = None
-    reopened_at: datetime | None = None
-    # The final statuses that the ticket has entered since the last reopening.
-    entered: set[str] = set()
-    for event in events:
-        match event:
-            case Concluded(status=status):
-                concluded = concluded or event
-                entered.add(status)
-            case Reopened(left=left) if concluded and (not left or left in entered):
-                concluded, reopened_at = None, event.occurred_at
-                entered.clear()
-            case _:
-                pass
-    return _Conclusion(concluded, reopened_at)
-
-
 def _restarts(
     attempts: Iterable[Attempt],
     counted: Sequence[LifecycleEvent],
@@ -283,7 +258,7 @@ def _restarts(
             continue
         attempt_events = {*attempt.own, *attempt.evidence}
         before = [event for event in counted if _ends_before(event, min(ideas)) and event not in attempt_events]
-        concluded = _find_conclusion([event for event in before if event in root_events]).concluded is not None
+        concluded = find_conclusion([event for event in before if event in root_events]).concluded is not None
         # If the experiment had not started before the attempt, the attempt is its start and not a restart.
         if concluded or any(isinstance(event, Started | Signalled | Concluded) for event in before):
             restarts.append(Restart(min(ideas), concluded, min(ideas) - before[-1].occurred_at))
@@ -293,28 +268,3 @@ def _restarts(
 def _ends_before(event: LifecycleEvent, at: datetime) -> bool:
     # An `Active` event has only a date. Its time of day is unknown, so assume the end of the day.
     return event.occurred_at + (_DAY if isinstance(event, Active) else timedelta()) <= at
-
-
-def _classify(
-    conclusion: _Conclusion, declarations: Sequence[Declaration]
-) -> tuple[Outcome | None, FailureCategory | None]:
-    if conclusion.concluded is None:
-        return None, None
-    declared = _since_reopening(current_values(declarations, "outcome"), conclusion.reopened_at)
-    categorised = _since_reopening(current_values(declarations, "failure_category"), conclusion.reopened_at)
-    if declared:
-        outcome = Outcome(declared.value)
-    elif conclusion.concluded.outcome is not None:
-        outcome = conclusion.concluded.outcome
-    else:
-        outcome = Outcome.FAILED if categorised else Outcome.UNDECLARED
-    if outcome is not Outcome.FAILED:
-        return outcome, None
-    return outcome, FailureCategory(categorised.value) if categorised else FailureCategory.UNCLASSIFIED
-
-
-def _since_reopening(values: Sequence[CurrentValue], reopened_at: datetime | None) -> CurrentValue | None:
-    """The latest value declared after the last reopening. Older labels count too, because they are still present."""
-    return latest(
-        [value for value in values if reopened_at is None or value.channel == "label" or value.since > reopened_at]
-    )

@@ -1,0 +1,62 @@
+"""The conclusion of an experiment: which one is current, and its outcome and failure category."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from service.lifecycle.declarations import CurrentValue, current_values, latest
+from service.lifecycle.events import Concluded, Declaration, LifecycleEvent, Reopened
+from service.lifecycle.taxonomy import FailureCategory, Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """The current conclusion, if there is one, and the last reopening that took effect."""
+
+    concluded: Concluded | None
+    reopened_at: datetime | None
+
+
+def find_conclusion(events: Sequence[LifecycleEvent]) -> Conclusion:
+    """Find the current conclusion, and the last reopening that took effect."""
+    concluded: Concluded | None = None
+    reopened_at: datetime | None = None
+    # The final statuses that the ticket has entered since the last reopening.
+    entered: set[str] = set()
+    for event in events:
+        match event:
+            case Concluded(status=status):
+                concluded = concluded or event
+                entered.add(status)
+            case Reopened(left=left) if concluded and (not left or left in entered):
+                concluded, reopened_at = None, event.occurred_at
+                entered.clear()
+            case _:
+                pass
+    return Conclusion(concluded, reopened_at)
+
+
+def classify(
+    conclusion: Conclusion, declarations: Sequence[Declaration]
+) -> tuple[Outcome | None, FailureCategory | None]:
+    """The outcome and the failure category of the current conclusion; None if there is none."""
+    if conclusion.concluded is None:
+        return None, None
+    declared = _since_reopening(current_values(declarations, "outcome"), conclusion.reopened_at)
+    categorised = _since_reopening(current_values(declarations, "failure_category"), conclusion.reopened_at)
+    if declared:
+        outcome = Outcome(declared.value)
+    elif conclusion.concluded.outcome is not None:
+        outcome = conclusion.concluded.outcome
+    else:
+        outcome = Outcome.FAILED if categorised else Outcome.UNDECLARED
+    if outcome is not Outcome.FAILED:
+        return outcome, None
+    return outcome, FailureCategory(categorised.value) if categorised else FailureCategory.UNCLASSIFIED
+
+
+def _since_reopening(values: Sequence[CurrentValue], reopened_at: datetime | None) -> CurrentValue | None:
+    """The latest value declared after the last reopening. Older labels count too, because they are still present."""
+    return latest(
+        [value for value in values if reopened_at is None or value.channel == "label" or value.since > reopened_at]
+    )
