@@ -62,7 +62,7 @@ class Load:
 
 
 def load(port: int, requests: Sequence[GitHubRequest], seconds: int, directory: Path) -> Load:
-    """Post the requests repeatedly with new delivery ids, for some seconds.
+    """Post the requests again and again for some seconds, each time with a new delivery id.
 
     Raises:
         RuntimeError: wrk is missing, or a request failed.

@@ -39,7 +39,7 @@ TABLE = """
 
 
 def bare_asgi() -> ASGIApp:
-    """An ASGI function that reads the body and responds 202: the lower bound of any service."""
+    """An ASGI function that reads the body and responds 202: no service can cost less."""
     answer = _answer()
 
     async def receive(_scope: Scope, receive: Receive, send: Send) -> None:

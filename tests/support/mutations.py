@@ -75,7 +75,7 @@ def _places(value: Any) -> Iterator[dict[str, Any] | list[Any]]:
 def is_sound(said: Sequence[Observation] | Nothing) -> bool:
     """Whether each observation has a UTC time and only traits of its kind.
 
-    If there is no observation, whether there is a reason for that.
+    For `Nothing`, whether a reason is given.
     """
     if isinstance(said, Nothing):
         return bool(said.reason)

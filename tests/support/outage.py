@@ -123,7 +123,7 @@ class Line:
 
 @asynccontextmanager
 async def line_to(url: str) -> AsyncIterator[Line]:
-    """Open a proxy to the server of a URL."""
+    """Open a proxy to the PostgreSQL at this URL."""
     # A socket's path must be short.
     directory = Path(tempfile.mkdtemp(prefix="loopgauge-line-"))
     line = Line(url, directory)

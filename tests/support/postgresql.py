@@ -70,7 +70,7 @@ def _run(*command: str | Path) -> None:
         user=user,
         group=user,
         extra_groups=[] if user else None,
-        # The server inherits these files, and would keep a pipe open.
+        # Use no pipes: the server inherits these files, and would keep a pipe open.
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

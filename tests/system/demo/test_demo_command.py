@@ -31,7 +31,7 @@ def home() -> Iterator[Path]:
 
 def test_the_demo_posts_a_past_prints_a_guide_and_continues_live(home: Path) -> None:
     directory = home / "demo"
-    # No Prometheus is installed there.
+    # This `PATH` contains no Prometheus.
     with demo(directory, "--pace", "20", "--prometheus", path="/nowhere") as process:
         lines = lines_until(process, "Live: 20 h")
         assert re.match(r"Posted 2 weeks of 7 teams: \d+ deliveries, \d+ of them twice\.", lines[0])

@@ -105,7 +105,7 @@ def every_query_of_every_panel_and_variable_has_series(observed: Observed) -> No
 
 
 def _shown(prometheus: Prometheus, team: str) -> set[tuple[str, str, str]]:
-    """The queries that have a series for a team."""
+    """The queries that return a series for a team."""
     asked = queries(team, time_range="10m", namespace=_NAMESPACE)
     return {_named(query) for query in asked if prometheus.query(query.expression)}
 

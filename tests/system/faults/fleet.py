@@ -244,7 +244,7 @@ class Postgres:
 
 @contextmanager
 def _handles(pids: Sequence[int]) -> Iterator[list[int]]:
-    """Open a handle of each process. An id may be reused for another process, a handle is not."""
+    """Open a handle of each process. The system may reuse an id for another process, but not a handle."""
     handles = []
     for pid in pids:
         try:

@@ -152,7 +152,7 @@ def _head(one: Posting, length: int) -> bytes:
 
 @asynccontextmanager
 async def dribbling(port: int, connections: int, claimed: int, rate: int) -> AsyncIterator[Counter[str]]:
-    """Send long bodies without a valid signature slowly, on several connections, until the context ends.
+    """On several connections, slowly send long bodies without a valid signature until the context ends.
 
     Args:
         claimed: the content length of each body.

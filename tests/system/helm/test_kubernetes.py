@@ -14,7 +14,7 @@ _VALUES = pytest.mark.parametrize("values", SCENARIOS, ids=lambda path: path.ste
 
 @pytest.fixture(scope="module", params=KUBERNETES)
 def schemas(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The path pattern of the schemas of a version of Kubernetes and of operators."""
+    """A pattern for the paths of the schemas: those of Kubernetes in this version, and those of operators."""
     return write_schemas(tmp_path_factory.mktemp("schemas"), request.param)
 
 

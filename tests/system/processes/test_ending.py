@@ -1,4 +1,4 @@
-"""The end of a service: by a signal, or by a kill."""
+"""A service ends: after a signal, or because it is killed."""
 
 import json
 import signal

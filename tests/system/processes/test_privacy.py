@@ -71,7 +71,7 @@ async def test_no_output_and_no_table_except_the_inbox_contains_a_person(
             answers = await _send(client, sent)
             figures = await _settled(client)
             told = [*answers, *await _everything_read(client, database)]
-        # The log is complete after the end.
+        # The log is complete only after the service has ended.
         service.end(signal.SIGTERM)
         told += [("the log", json.dumps(line)) for line in service.log()]
     told += [*await _rows(database), *await _printed(database, database_url, tmp_path)]

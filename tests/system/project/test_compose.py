@@ -44,7 +44,7 @@ def _port(service: str) -> int:
 
 
 @pytest.mark.parametrize("service", _SERVICES)
-def test_mounted_files_exist(service: str) -> None:
+def test_the_files_that_the_services_mount_exist(service: str) -> None:
     for source in _mounts(service).values():
         assert source in _COMPOSE["volumes"] or (REPOSITORY / source).exists()
 
