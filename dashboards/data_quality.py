@@ -1,4 +1,4 @@
-"""The dashboard *Data quality* explains empty panels: silent sources, ignored deliveries, missing declarations."""
+"""The dashboard *Data quality* shows why panels are empty: silent sources, ignored deliveries, missing values."""
 
 from dashboards import shared_queries as shared
 from dashboards.board import Board, Section
@@ -78,8 +78,8 @@ _METRICS = Section(
             PanelSpec(
                 "Excluded from metrics",
                 "The number of experiments of all teams that metrics exclude in the window, by reason. For example, "
-                "an experiment was unmarked, was deleted, is a duplicate, or has a time in the future. If a stage of "
-                "an experiment has a negative length, metrics exclude only that stage.",
+                "metrics exclude an experiment that was unmarked or deleted, is a duplicate, or has a time in the "
+                "future. If a stage of an experiment has a negative length, metrics exclude only that stage.",
                 fixed_id=103761,
             ),
             Query("{{reason}}", merge_replicas("excluded", "reason", window=WINDOW), colour="#8e8e8e"),

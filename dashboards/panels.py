@@ -27,12 +27,12 @@ from dashboards.words import PLAIN
 DATASOURCE = options.DataSourceRef("prometheus", "${datasource}")
 _A_DAY_MILLISECONDS = 25 * 3_600_000.0
 """25 hours: the time between two samples of loaded history, which is a day, and a margin of an hour."""
-NO_METRICS = "no experiments yet, or no metrics exported: see the dashboard Data quality"
+NO_METRICS = "there are no experiments yet, or no metrics are exported: see the dashboard Data quality"
 
 
 def explain_too_few(sample: str) -> str:
     """Return the text to show in a panel if all its values are withheld."""
-    return f"fewer {sample} in the window than the minimum sample, or {NO_METRICS}"
+    return f"there are fewer {sample} in the window than the minimum sample, or {NO_METRICS}"
 
 
 def explain_none(reason: str) -> str:

@@ -24,7 +24,7 @@ _SELECTOR = re.compile(r"(?:loopgauge|process)_\w+\{[^}]*\}(?!\[)")
 
 
 def select(metric: str, **labels: str) -> str:
-    """Select the series of a metric, named without its prefix, in the chosen installation.
+    """Select the series of a metric in the chosen installation. Name the metric without its prefix `loopgauge_`.
 
     Args:
         labels: the value of each label. A value with a leading `!` is excluded instead of selected.

@@ -10,7 +10,7 @@ from typing import Any
 ORGANISATION = "acme"
 """The organisation's name in its tools."""
 ACCOUNT = "octo-dev"
-"""The only account in the demo. It performs every action, since the demo does not simulate individuals."""
+"""The only account in the demo. This account performs every action, because the demo does not simulate individuals."""
 
 
 @dataclass(frozen=True, slots=True)

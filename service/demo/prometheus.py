@@ -19,7 +19,7 @@ _PATIENCE_SECONDS = 30.0
 _LOOK_SECONDS = 0.1
 _OK = 200
 # The shell kills the command when standard input closes, which happens however the demo ends. The shell closes its own
-# standard output and the command keeps it open, so the pipe closes when the command ends.
+# standard output, so only the command keeps the pipe open, and the pipe closes when the command ends.
 _END_WITH_US = '"$@" & exec >&-; read -r _; kill -KILL $!; wait'
 
 
@@ -124,7 +124,7 @@ class Prometheus:
 
     async def _is_ready(self, process: Process, port: int) -> bool:
         """Whether this Prometheus answers in time. Compare data directories: another server may use the port."""
-        assert process.stdout is not None  # noqa: S101 - it was started with a pipe
+        assert process.stdout is not None  # noqa: S101 - the process was started with a pipe
         ended = asyncio.create_task(process.stdout.read())
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
@@ -169,7 +169,7 @@ async def _data_at(port: int) -> str:
 
 
 async def _end(process: Process) -> None:
-    assert process.stdin is not None  # noqa: S101 - it was started with a pipe
+    assert process.stdin is not None  # noqa: S101 - the process was started with a pipe
     process.stdin.close()
     await process.wait()
 

@@ -44,7 +44,7 @@ def live(start: datetime, span: timedelta, pace: float, dice: Random) -> Iterato
 
     Args:
         span: the length of the history. New ideas are numbered after the last idea of the history.
-        pace: the hours of simulated time that pass in a second; not slower than real time.
+        pace: the hours of simulated time that pass in a second of real time; at least 1/3600.
     """
     speed = pace * _SECONDS_IN_AN_HOUR
     ideas = heapq.merge(*(_ideas(team, start, span, speed) for team in TEAMS if team.goes_on))

@@ -1,1 +1,4 @@
-"""The domain: lifecycle events, evidence, and the experiments that they fold into. Pure: no I/O, and no clock."""
+"""The domain: lifecycle events, evidence, and the experiments that they fold into.
+
+This package is pure: it does no I/O and reads no clock.
+"""

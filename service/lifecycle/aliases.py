@@ -22,7 +22,7 @@ class Alias:
 
 
 class _EquivalentNames:
-    """Groups of names. All names in a group mean one subject or project; the newest one is the canonical name."""
+    """Groups of names. All names in a group mean one subject or project; the newest name is canonical."""
 
     def __init__(self, renames: Iterable[tuple[str, str]]) -> None:
         self._canonical: dict[str, str] = {}

@@ -37,6 +37,6 @@ def parse_window(value: object) -> timedelta:
 
 
 def format_duration(span: timedelta) -> str:
-    """Format a time span in the grammar of settings and labels, in the largest unit that divides it evenly."""
+    """Format a time span in the grammar of settings and labels, in the largest unit that divides the span evenly."""
     unit = next(unit for unit in ("d", "h", "m", "s") if not span % _UNITS[unit])
     return f"{span // _UNITS[unit]}{unit}"

@@ -46,7 +46,7 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Signalled:
-    """A result came back, from a pipeline or from elsewhere."""
+    """A result of the work came back, for example from a pipeline."""
 
     subject: Ref
     occurred_at: datetime

@@ -34,7 +34,7 @@ class Restart:
     """A restart of an experiment: another marked subject began to serve it.
 
     Attributes:
-        at: the time of that subject's idea.
+        at: the time of the other subject's idea.
         concluded: whether the experiment was concluded just before the restart.
         quiet: the time between the experiment's last activity and the restart.
     """
@@ -78,9 +78,9 @@ class Experiment:
     first_signal_at: datetime | None
     concluded_at: datetime | None
     outcome: Outcome | None
-    """None while the experiment is open."""
+    """The outcome is None while the experiment is open."""
     failure_category: FailureCategory | None
-    """None unless the outcome is *failed*."""
+    """The category is None unless the outcome is *failed*."""
     shared_at: datetime | None
     shipped_at: datetime | None
     last_activity_at: datetime

@@ -1,8 +1,8 @@
 """The closed vocabularies of the domain, among them Edmondson's kinds of failure.
 
-This module defines each word, so that people can decide how to classify. The kinds of failure are those of Amy C.
-Edmondson: "Strategies for Learning from Failure", Harvard Business Review, April 2011, and "Right Kind of Wrong: The
-Science of Failing Well", 2023.
+This module defines each word, so that people can decide how to classify an experiment. The kinds of failure are those
+of Amy C. Edmondson: "Strategies for Learning from Failure", Harvard Business Review, April 2011, and "Right Kind of
+Wrong: The Science of Failing Well", 2023.
 """
 
 from enum import StrEnum

@@ -204,7 +204,7 @@ class Cohort:
     def survival(self) -> tuple[Survival, int]:
         """The survival curve of the time from idea to answer, and the size of its sample.
 
-        Unanswered experiments are censored: an open one as of now, an abandoned one at its conclusion. The
+        Unanswered experiments are censored: open experiments as of now, abandoned ones at their conclusion. The
         sample omits an experiment that ends before its idea, because the clock of a sender was wrong.
         """
         answered, censored = self.durations("idea_to_answer"), self.ordered(_time_without_answer)

@@ -28,7 +28,7 @@ def minimum_sample(view: View) -> Iterable[Metric]:
 
 
 def excluded(view: View) -> Iterable[Metric]:
-    """Experiments that the metrics exclude in each window, zero-filled over the known reasons.
+    """Experiments that the metrics exclude in each window, by reason. A known reason without experiments has a zero.
 
     - An excluded or unmarked subject counts in the windows that contain the time of its exclusion.
     - An experiment with a negative stage counts in the windows that contain its idea or its conclusion, whichever is
@@ -53,7 +53,7 @@ def excluded(view: View) -> Iterable[Metric]:
 
 
 def _reasons_with_rows(view: View) -> tuple[list[str], bool]:
-    """The rules file's most frequent reasons in the longest window, and whether there are further reasons.
+    """The rules file's most frequent reasons for exclusions in the longest window, and whether there are others.
 
     The reasons are in alphabetical order. A reason that begins with `_`, or is long, gets no row of its own.
     """

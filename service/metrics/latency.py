@@ -13,10 +13,10 @@ from service.metrics.view import ORGANISATION, OTHER_TEAMS, View, without_organi
 
 
 def idea_to_answer_seconds(view: View) -> Iterable[Metric]:
-    """A gauge histogram of the time from idea to answer of the experiments answered in each window."""
+    """A gauge histogram of the time from idea to answer, for the experiments answered in each window."""
     family = GaugeHistogramMetricFamily(
         "loopgauge_idea_to_answer_seconds",
-        "Time from idea to answer of the experiments answered in the window.",
+        "Time from idea to answer, for the experiments answered in the window.",
         labels=["team", "window"],
     )
     for cohort in without_organisation(view.answered):
@@ -26,7 +26,7 @@ def idea_to_answer_seconds(view: View) -> Iterable[Metric]:
 
 
 def stage_quantile_seconds(view: View) -> Iterable[Metric]:
-    """Exact quantiles of each stage of the experiments answered in each window."""
+    """Exact quantiles of the duration of each stage, over the experiments answered in each window."""
     family = GaugeMetricFamily(
         "loopgauge_stage_quantile_seconds",
         "Exact quantile q of the duration of the stage, over the experiments that were answered in the window and "
@@ -43,7 +43,7 @@ def stage_quantile_seconds(view: View) -> Iterable[Metric]:
 
 
 def stage_samples(view: View) -> Iterable[Metric]:
-    """The number of experiments that were answered in each window and have each stage, zero-filled."""
+    """For each window and stage, the number of experiments that were answered in the window and have the stage."""
     family = GaugeMetricFamily(
         "loopgauge_stage_samples",
         "Experiments that were answered in the window and whose duration of the stage is known.",

@@ -21,7 +21,7 @@ _WEB_ADDRESS = re.compile(r"https?://[^/?#@\\]+([/?#].*)?", re.IGNORECASE)
 
 
 def experiments_in_flight(view: View) -> Iterable[Metric]:
-    """Open experiments of each team, zero-filled over stages."""
+    """Open experiments by team and stage. A stage without experiments has a zero."""
     family = GaugeMetricFamily(
         "loopgauge_experiments_in_flight",
         "Open experiments by stage: proposed (not started) or running.",
@@ -37,7 +37,7 @@ def experiment_age_seconds(view: View) -> Iterable[Metric]:
     """A gauge histogram of the age of open experiments: the time since their idea."""
     family = GaugeHistogramMetricFamily(
         "loopgauge_experiment_age_seconds",
-        "Age of the open experiments: time since the idea.",
+        "Age of the open experiments: the time since their idea.",
         labels=["team"],
     )
     for cohort in without_organisation(view.open):
@@ -47,7 +47,7 @@ def experiment_age_seconds(view: View) -> Iterable[Metric]:
 
 
 def experiments_overdue(view: View) -> Iterable[Metric]:
-    """Open experiments older than their own team's threshold, zero-filled."""
+    """Open experiments older than their own team's threshold. A team without such experiments has a zero."""
     family = GaugeMetricFamily(
         "loopgauge_experiments_overdue",
         "Open experiments that are older than their team's threshold.",
@@ -59,7 +59,7 @@ def experiments_overdue(view: View) -> Iterable[Metric]:
 
 
 def experiments_forgotten(view: View) -> Iterable[Metric]:
-    """Open experiments without activity for the configured time, zero-filled."""
+    """Open experiments without activity for the configured time. A team without such experiments has a zero."""
     family = GaugeMetricFamily(
         "loopgauge_experiments_forgotten",
         "Open experiments without activity for the configured time.",

@@ -21,7 +21,7 @@ _Repeat: TypeAlias = tuple[MeasuredExperiment, datetime]
 
 
 def repeated_experiments(view: View) -> Iterable[Metric]:
-    """Ideas that started again in each window, zero-filled.
+    """Ideas that started again in each window. A team without such ideas has a zero.
 
     An idea repeats an earlier experiment if it has the same title, even in another team, or if a change or item that
     serves the earlier experiment restarts it. When the idea starts again, the earlier experiment must already be

@@ -15,9 +15,9 @@ def idea_to_answer_survival_quantile_seconds(view: View) -> Iterable[Metric]:
     """Kaplan-Meier quantiles over the experiments proposed in each window."""
     family = GaugeMetricFamily(
         "loopgauge_idea_to_answer_survival_quantile_seconds",
-        "Time by which the share q of the experiments proposed in the window is answered, estimated by Kaplan-Meier. "
-        "Open and abandoned experiments are censored. Absent if the share is never reached, or below the minimum "
-        "sample.",
+        "Time by which the share q of the experiments proposed in the window is answered, estimated by "
+        "Kaplan-Meier. Open and abandoned experiments are censored. The metric is absent below the minimum "
+        "sample, or if the share is never reached.",
         labels=["team", "window", "q"],
     )
     for cohort in view.proposed:
@@ -30,11 +30,12 @@ def idea_to_answer_survival_quantile_seconds(view: View) -> Iterable[Metric]:
 
 
 def survival_answered_by_threshold_ratio(view: View) -> Iterable[Metric]:
-    """`1 - S(threshold)` over the experiments proposed in each window."""
+    """`1 - S(threshold)`: the estimated share of experiments that are answered by the threshold, in each window."""
     family = GaugeMetricFamily(
         "loopgauge_survival_answered_by_threshold_ratio",
-        "Share of the experiments proposed in the window that is answered within the team's threshold, estimated by "
-        "Kaplan-Meier. Open and abandoned experiments are censored. Absent below the minimum sample.",
+        "Share of the experiments proposed in the window that is answered within the team's threshold, "
+        "estimated by Kaplan-Meier. Open and abandoned experiments are censored. The metric is absent below "
+        "the minimum sample.",
         labels=["team", "window"],
     )
     for cohort in view.proposed:

@@ -1,7 +1,7 @@
 """The view: the experiments as of one time, by population, row and window.
 
 - A *row* is the value of the label `team`: a team's name, or a value that combines teams.
-- A *population* is a subset of the experiments, such as the open ones or those concluded in a window.
+- A *population* is a subset of the experiments, such as the open experiments or the experiments concluded in a window.
 - A *cohort* is a population within one row and one window.
 """
 

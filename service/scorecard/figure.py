@@ -16,10 +16,10 @@ class Reading(BaseModel, Generic[T]):
 
     model_config = ConfigDict(frozen=True)
 
-    value: Annotated[T | None, Field(description="Null if there is no value; then `reason` says why.")]
+    value: Annotated[T | None, Field(description="Null if there is no value. In this case `reason` says why.")]
     words: Annotated[str | None, Field(description="The value in words, unless it is a plain count or share.")] = None
     n: Annotated[int, Field(ge=0, description="The number of experiments behind the value.")]
-    reason: Annotated[str | None, Field(description="Why there is no value.")] = None
+    reason: Annotated[str | None, Field(description="The reason why there is no value.")] = None
 
 
 class Figure(Reading[T], Generic[T]):
@@ -90,7 +90,10 @@ class Sharing(BaseModel):
 
     last_failure_shared: Annotated[
         Moment,
-        Field(description="May be before the window. `n` is the number of failed experiments shared in the window."),
+        Field(
+            description="The time of the last share, which may be before the window. `n` is the number of failed "
+            "experiments shared in the window."
+        ),
     ]
     learnings_shared: Count
     failed: Annotated[Count, Field(description="How many of the `n` answered experiments failed.")]

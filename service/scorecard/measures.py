@@ -21,8 +21,8 @@ Measure: TypeAlias = Callable[[Row], Reading[Any]]
 Count: TypeAlias = Callable[[Row], int]
 
 _NOT_REACHED = {
-    0.5: "not reached: less than half are answered so far",
-    0.9: "not reached: less than nine in ten are answered so far",
+    0.5: "not reached: fewer than half are answered so far",
+    0.9: "not reached: fewer than nine in ten are answered so far",
 }
 
 
@@ -52,7 +52,7 @@ def failed_as(category: FailureCategory) -> Count:
 
 
 def proposed_as(declared: Risk | None) -> Count:
-    """The number of proposed experiments with this declared risk; None counts those without a declared risk."""
+    """The number of proposed experiments with this declared risk; None counts experiments without a declared risk."""
     return lambda row: row.cohort(row.view.proposed).risks[declared]
 
 

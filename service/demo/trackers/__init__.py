@@ -1,4 +1,4 @@
-"""The course of an experiment in each tracker: its steps, and the tools that post them."""
+"""The course of an experiment in each tracker: its steps, and the deliveries that each step posts."""
 
 from collections.abc import Mapping
 from typing import Protocol

@@ -29,7 +29,7 @@ class GitHubExperiment:
 
     @property
     def _opened(self) -> Issue:
-        assert self._issue is not None  # noqa: S101 - an experiment is proposed first
+        assert self._issue is not None  # noqa: S101 - `propose` is called first
         return self._issue
 
     def propose(self, at: datetime) -> list[Post]:

@@ -26,7 +26,7 @@ class JiraExperiment:
 
     @property
     def _created(self) -> Ticket:
-        assert self._ticket is not None  # noqa: S101 - an experiment is proposed first
+        assert self._ticket is not None  # noqa: S101 - `propose` is called first
         return self._ticket
 
     def propose(self, at: datetime) -> list[Post]:
