@@ -112,7 +112,7 @@ async def _show_delivery(settings: Settings, delivery: UUID, as_json: bool) -> N
 
 @deliveries.command("retry")
 @click.argument("ids", metavar="[ID]...", nargs=-1, type=click.UUID)
-@click.option("--failed", is_flag=True, help="Retry all failed deliveries instead of IDs.")
+@click.option("--failed", is_flag=True, help="Retry all failed deliveries; give no IDs.")
 @click.option("--source", help="With --failed: only this source.")
 @click.option("--since", type=TIME, help="With --failed: only deliveries received at or after this time, UTC.")
 @AS_JSON

@@ -46,7 +46,7 @@ class _Findings:
     """The results of applying the rules to the observations of one delivery.
 
     Attributes:
-        statements: the statements by event; if two rules produce the same event, the first rule's statement stays.
+        statements: the statements by event; if two rules produce the same event, the first rule's statement is kept.
         matched: the rules that produced events.
         missed: reasons why the delivery may not count.
     """

@@ -9,7 +9,7 @@ HEADERS = {
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
     "x-frame-options": "DENY",
 }
-"""Defaults for every answer. Strict-Transport-Security is missing: the ingress that terminates TLS sets this header."""
+"""The headers that every answer has by default. The ingress that terminates TLS adds Strict-Transport-Security."""
 
 RAW_HEADERS = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
 """The same headers as pairs of bytes, as ASGI expects them."""
