@@ -226,7 +226,7 @@ def test_a_median_that_is_missing_because_too_few_experiments_are_answered_has_a
     loops = [answered(1), *(experiment(f"key:o{number}", idea_at=at(2)) for number in range(5))]
     with_open = card(loops, terms("90d")).idea_to_answer.with_open_loops
     assert with_open.median.reason == "not reached: fewer than half are answered so far"
-    assert with_open.p90.reason == "not reached: less than nine in ten are answered so far"
+    assert with_open.p90.reason == "not reached: fewer than nine in ten are answered so far"
     assert (with_open.median.n, with_open.answered_by_threshold.n) == (6, 6)
 
 
