@@ -3,7 +3,8 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, reduce
+from operator import getitem
 from typing import Any
 
 from tests.support.builders import at
@@ -61,31 +62,49 @@ def published(provider: str) -> Sequence[Example]:
     return list(files.values())
 
 
+TIMED: Mapping[str, tuple[str, str]] = {
+    "github": ("issues", "issue.created_at"),
+    "jira": ("jira:issue_created", "issue.fields.created"),
+    "gitlab": ("issue", "object_attributes.created_at"),
+    "circleci": ("workflow-completed", "workflow.stopped_at"),
+    "buildkite": ("build.finished", "build.finished_at"),
+    "jenkins": ("COMPLETED", "build.timestamp"),
+    "cloudevents": ("dev.loopgauge.experiment.proposed", "time"),
+}
+"""For each provider, an event and the path of a time in its payload."""
+
+
 def timed(provider: str, time: str) -> Example:
     """A delivery in which one time is replaced by `time`."""
-    match provider:
-        case "github":
-            issue = {"number": 45, "created_at": time}
-            payload: Any = {"action": "opened", "issue": issue, "repository": {"full_name": "acme/app"}}
-            return Example({"x-github-event": "issues"}, payload)
-        case "jira":
-            issue = {"key": "ML-12", "fields": {"created": time}}
-            return Example({}, {"webhookEvent": "jira:issue_created", "timestamp": 1772528400000, "issue": issue})
-        case "gitlab":
-            project = {"path_with_namespace": "acme/app"}
-            attributes: Any = {"iid": 45, "created_at": time}
-            return Example({}, {"object_kind": "issue", "project": project, "object_attributes": attributes})
-        case "circleci":
-            pipeline = {"vcs": {"revision": "a" * 40}}
-            return Example({}, {"type": "workflow-completed", "workflow": {"stopped_at": time}, "pipeline": pipeline})
-        case "buildkite":
-            return Example({}, {"event": "build.finished", "build": {"commit": "a" * 40, "finished_at": time}})
-        case "jenkins":
-            build = {"phase": "COMPLETED", "timestamp": time, "scm": {"commit": "a" * 40}}
-            return Example({}, {"name": "tests", "build": build})
-        case _:
-            payload = json.loads(event("proposed", "github:acme/app#45", at(3)).body)
-            return Example({"content-type": STRUCTURED}, {**payload, "time": time})
+    kind, path = TIMED[provider]
+    return changed(provider, kind, {path: time})
+
+
+MISSING: Any = object()
+"""In changes of an example, the value of a field to remove."""
+Changes = Mapping[str, Any]
+"""The new values of fields, by their dotted paths."""
+
+
+def changed(provider: str, kind: str, changes: Changes) -> Example:
+    """The first example of an event, with changes. If the kind is empty, the example is an empty object."""
+    named = (example for example in examples(provider) if _kind(example) == kind)
+    example = next(named) if kind else Example({}, {})
+    payload = json.loads(example.body)
+    for path, value in changes.items():
+        *parents, name = path.split(".")
+        place = reduce(getitem, parents, payload)
+        place[name] = value
+        if value is MISSING:
+            del place[name]
+    return Example(example.headers, payload)
+
+
+def _kind(example: Example) -> str:
+    """The name of an event, in the place where its provider states it."""
+    payload = example.payload
+    names = (payload.get(name) for name in ("webhookEvent", "object_kind", "type", "event"))
+    return example.headers.get("x-github-event") or next(filter(None, names), "") or payload["build"]["phase"]
 
 
 def _built(provider: str) -> Iterator[Example]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from service.deliveries.delivery import Delivery, UnreadableDelivery
+from service.deliveries.delivery import Delivery
 from service.deliveries.observation import Mentioned, Nothing, Observation, Observed, Trait
 from service.deliveries.signatures import SignatureRefused
 from service.demo.post import zulu
@@ -204,26 +204,6 @@ def test_a_build_notification_of_the_old_kind_is_ignored_and_the_reason_names_th
     assert observe({"payload": {"reponame": "app", "status": "failed", "username": "somebody"}}) == Nothing(
         "a build notification of CircleCI's old kind; set up a webhook for workflow-completed"
     )
-
-
-@pytest.mark.parametrize(
-    ("payload", "complaint"),
-    [
-        ({}, r"the event's type is missing, .* at `\$\.type`"),
-        ({"type": ""}, "the event's type is missing"),
-        ({"type": None, "payload": None}, "the event's type is missing"),
-        ({"type": "workflow-completed"}, "missing required field `workflow`"),
-        ({"type": "workflow-completed", "workflow": None}, r"\$\.workflow"),
-        ({"type": 5}, r"\$\.type"),
-        (completed(vcs(), stopped_at="yesterday"), r"\$\.workflow\.stopped_at"),
-        (completed(vcs(revision=5)), r"\$\.pipeline\.vcs\.revision"),
-        (completed(triggered(git=[])), r"\$\.pipeline\.trigger_parameters\.git"),
-        ([], "Expected `object`, got `array`"),
-    ],
-)
-def test_a_field_that_is_missing_or_malformed_is_named_with_its_path(payload: Any, complaint: str) -> None:
-    with pytest.raises(UnreadableDelivery, match=complaint):
-        observe(payload)
 
 
 COLLECTED = collected("circleci")

@@ -15,9 +15,10 @@ from service.deliveries.observation import Commented, Mentioned, Nothing, Observ
 from service.deliveries.signatures import SignatureRefused
 from service.providers import PROVIDERS, REFERENCES
 from tests.support.builders import at
+from tests.support.malformed import MALFORMED, malformed
 from tests.support.mutations import JSON, is_sound, nearly_right, times
 from tests.support.persons import ACCOUNT, MARK, planted
-from tests.support.provider_examples import EVENT_HEADERS, Example, examples, published, timed
+from tests.support.provider_examples import BATCHED, EVENT_HEADERS, TIMED, Example, examples, published, timed
 from tests.support.signing import SCHEMES
 
 SENT = at(2)
@@ -38,7 +39,25 @@ SECRETS = frozenset(
     {"authorization", "x-gitlab-token", "x-buildkite-token", "x-hub-signature", "x-hub-signature-256"}
     | {"circleci-signature", "x-buildkite-signature", "webhook-signature"}
 )
-every_provider = pytest.mark.parametrize("name", PROVIDERS)
+
+
+def lacking(name: str) -> list[str]:
+    """The parts of the tests that a provider needs before the contract can check it."""
+    needed = {
+        "KEPT_HEADERS in tests/unit/providers/test_contract.py": name in KEPT_HEADERS,
+        "EVENT_HEADERS in tests/support/provider_examples.py": name in EVENT_HEADERS,
+        "TIMED in tests/support/provider_examples.py": name in TIMED,
+        "MALFORMED in tests/support/malformed.py": name in MALFORMED,
+        "SCHEMES in tests/support/signing.py": any(scheme.provider == name for scheme in SCHEMES.values()),
+        "one_of_each in tests/support/payloads.py": bool(examples(name)),
+    }
+    return [place for place, present in needed.items() if not present]
+
+
+COMPLETE = [name for name in PROVIDERS if not lacking(name)]
+every_provider = pytest.mark.parametrize("name", COMPLETE)
+EVENTS = [(name, headers) for name in COMPLETE for headers in EVENT_HEADERS[name]]
+every_event = pytest.mark.parametrize(("name", "headers"), EVENTS)
 every_scheme = pytest.mark.parametrize("source", SCHEMES)
 
 
@@ -101,10 +120,10 @@ def without_texts(said: Sequence[Observation] | Nothing) -> str:
     return f"{said if isinstance(said, Nothing) else told}".replace(f"{ACCOUNT}/", "").lower()
 
 
-def test_every_provider_is_listed_under_its_name_and_has_a_scheme_in_the_tests() -> None:
-    assert {name: provider.name for name, provider in PROVIDERS.items()} == {name: name for name in PROVIDERS}
-    assert {scheme.provider for scheme in SCHEMES.values()} == set(PROVIDERS)
-    assert set(EVENT_HEADERS) == set(KEPT_HEADERS) == set(PROVIDERS)
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_every_provider_is_listed_under_its_name_and_has_examples_for_the_contract(name: str) -> None:
+    assert PROVIDERS[name].name == name
+    assert not lacking(name), f"the provider `{name}` needs an entry in: {', '.join(lacking(name))}"
 
 
 @every_provider
@@ -244,7 +263,7 @@ BROKEN = [
 ]
 
 
-@pytest.mark.parametrize(("name", "headers"), [(name, one) for name in PROVIDERS for one in EVENT_HEADERS[name]])
+@every_event
 def test_a_body_that_is_not_json_is_unreadable(name: str, headers: Mapping[str, str]) -> None:
     for body in BROKEN:
         with pytest.raises(UnreadableDelivery, match=r"not JSON|Expected `array`"):
@@ -254,10 +273,26 @@ def test_a_body_that_is_not_json_is_unreadable(name: str, headers: Mapping[str, 
             observe(name, headers, body)
 
 
-@pytest.mark.parametrize(("name", "headers"), [(name, one) for name in PROVIDERS for one in EVENT_HEADERS[name]])
+@every_event
 def test_a_body_that_is_not_utf_8_is_unreadable(name: str, headers: Mapping[str, str]) -> None:
     with pytest.raises(UnreadableDelivery, match=r"JSON|array" if name == "cloudevents" else "not UTF-8: byte 6"):
         observe(name, headers, b'{"a": \xff}')
+
+
+@pytest.mark.parametrize(("name", "headers"), [event for event in EVENTS if event[1].get("content-type") != BATCHED])
+def test_a_body_that_is_not_an_object_is_unreadable(name: str, headers: Mapping[str, str]) -> None:
+    with pytest.raises(UnreadableDelivery, match="Expected `object`, got `array`"):
+        observe(name, headers, b"[]")
+
+
+@pytest.mark.parametrize(
+    ("name", "example", "complaint"), [(name, *case) for name in COMPLETE for case in malformed(name)]
+)
+def test_a_missing_or_malformed_field_is_named_with_its_path(name: str, example: Example, complaint: str) -> None:
+    with pytest.raises(UnreadableDelivery, match=complaint) as unreadable:
+        observe(name, example.headers, example.body)
+    beginnings = ("a field is missing or malformed: ", "a field is malformed: ", "the event's ", "the time ")
+    assert str(unreadable.value).startswith(beginnings)
 
 
 @every_provider

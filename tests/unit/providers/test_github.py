@@ -942,53 +942,6 @@ def test_a_body_that_only_resembles_a_closing_keyword_closes_nothing(body: str) 
     assert closed_by(body) == set()
 
 
-@pytest.mark.parametrize(
-    ("event", "payload", "complaint"),
-    [
-        ("issues", {}, "missing required field `action`"),
-        ("issues", {"action": "opened", "repository": {"full_name": "acme/app"}}, "missing required field `issue`"),
-        (
-            "issues",
-            {**least_issue_event(), "repository": {}},
-            r"missing required field `full_name` - at `\$\.repository`",
-        ),
-        (
-            "issues",
-            {**least_issue_event(), "issue": {"number": 45}},
-            r"missing required field `created_at` - at `\$\.issue`",
-        ),
-        ("issues", least_issue_event(number="45"), r"Expected `int`, got `str` - at `\$\.issue\.number`"),
-        ("issues", least_issue_event(created_at="yesterday"), r"\$\.issue\.created_at"),
-        ("issues", least_issue_event(labels=[{}]), r"missing required field `name` - at `\$\.issue\.labels\[0\]`"),
-        ("pull_request", least_pull_request_event(head={}), r"`sha` - at `\$\.pull_request\.head`"),
-        ("workflow_run", {"action": "completed", "workflow_run": {}}, r"`head_sha` - at `\$\.workflow_run`"),
-        ("issue_comment", {**least_issue_event(), "comment": []}, r"Expected `object`, got `array` - at `\$\.comment`"),
-        ("issue_comment", least_issue_event(), "missing required field `comment`"),
-        ("repository", {"action": "renamed"}, "missing required field `repository`"),
-        ("push", {"after": "a" * 40, "repository": {"full_name": "acme/app"}}, "missing required field `ref`"),
-        ("push", {"ref": "refs/heads/exp/a", "repository": {"full_name": "acme/app"}}, "missing .* `after`"),
-        ("push", {"ref": "refs/heads/exp/a", "after": "a" * 40}, "missing required field `repository`"),
-        ("push", {"ref": "refs/heads/a", "after": "a", "repository": {}}, r"`full_name` - at `\$\.repository`"),
-        (
-            "push",
-            {"ref": "refs/heads/a", "after": "a", "repository": {"full_name": "acme/app"}, "commits": [{}]},
-            r"missing required field `id` - at `\$\.commits\[0\]`",
-        ),
-        ("deployment_status", {"deployment": {}}, r"`sha` - at `\$\.deployment`"),
-        ("deployment_status", {"deployment": {"sha": "a" * 40}}, "missing required field `deployment_status`"),
-        (
-            "deployment_status",
-            {"deployment": {"sha": "a" * 40}, "deployment_status": {"state": "success"}},
-            r"`created_at` - at `\$\.deployment_status`",
-        ),
-        ("ping", [], "Expected `object`, got `array`"),
-    ],
-)
-def test_a_field_that_is_missing_or_malformed_is_named_with_its_path(event: str, payload: Any, complaint: str) -> None:
-    with pytest.raises(UnreadableDelivery, match=f"a field is missing or malformed: .*{complaint}"):
-        observe(github(event, json.dumps(payload).encode()))
-
-
 @pytest.mark.parametrize("headers", [{}, {"x-github-event": ""}])
 def test_a_delivery_without_an_event_header_is_unreadable(headers: dict[str, str]) -> None:
     with pytest.raises(UnreadableDelivery, match="header X-GitHub-Event is missing"):

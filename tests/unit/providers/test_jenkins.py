@@ -168,26 +168,6 @@ def test_xml_is_unreadable_and_the_error_names_the_right_format(body: bytes) -> 
         JENKINS.document(Delivery("ci", "jenkins", "1", {}, body, at(9)))
 
 
-@pytest.mark.parametrize(
-    ("payload", "complaint"),
-    [
-        ({}, "missing required field `build`"),
-        ({"name": "tests", "build": {}}, r"missing required field `phase` - at `\$\.build`"),
-        ({"build": None}, r"\$\.build"),
-        ({"build": {"phase": None}}, r"\$\.build\.phase"),
-        (run(timestamp=True), r"\$\.build\.timestamp"),
-        (run(timestamp="yesterday"), "expected a time - at `build.timestamp`"),
-        (run(timestamp=10**30), "is not a time - at `build.timestamp`"),
-        (run(timestamp=-(10**18)), "is not a time - at `build.timestamp`"),
-        (run(scm=[]), r"\$\.build\.scm"),
-        ([], "Expected `object`, got `array`"),
-    ],
-)
-def test_a_field_that_is_missing_or_malformed_is_named_with_its_path(payload: Any, complaint: str) -> None:
-    with pytest.raises(UnreadableDelivery, match=complaint):
-        observe(payload)
-
-
 COLLECTED = collected("jenkins")
 
 

@@ -1,0 +1,171 @@
+"""Payloads with a field that is missing or malformed, for the contract that all providers keep."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from tests.support.provider_examples import MISSING, Changes, Example, changed
+
+_DONE_WITHOUT_A_CHANGE: Changes = {"issue.fields.status.statusCategory.key": "done", "changelog": None}
+MALFORMED: Mapping[str, Mapping[str, Sequence[tuple[Changes, str]]]] = {
+    "github": {
+        "issues": [
+            ({"action": MISSING}, "missing required field `action`"),
+            ({"issue": MISSING}, "missing required field `issue`"),
+            ({"repository": {}}, r"missing required field `full_name` - at `\$\.repository`"),
+            ({"issue.created_at": MISSING}, r"missing required field `created_at` - at `\$\.issue`"),
+            ({"issue.number": "45"}, r"Expected `int`, got `str` - at `\$\.issue\.number`"),
+            ({"issue.created_at": "yesterday"}, r"\$\.issue\.created_at"),
+            ({"issue.labels": [{}]}, r"missing required field `name` - at `\$\.issue\.labels\[0\]`"),
+        ],
+        "pull_request": [({"pull_request.head": {}}, r"`sha` - at `\$\.pull_request\.head`")],
+        "workflow_run": [({"workflow_run": {}}, r"`head_sha` - at `\$\.workflow_run`")],
+        "issue_comment": [
+            ({"comment": []}, r"Expected `object`, got `array` - at `\$\.comment`"),
+            ({"comment": MISSING}, "missing required field `comment`"),
+        ],
+        "repository": [({"repository": MISSING}, "missing required field `repository`")],
+        "push": [
+            ({"ref": MISSING}, "missing required field `ref`"),
+            ({"after": MISSING}, "missing required field `after`"),
+            ({"repository": MISSING}, "missing required field `repository`"),
+            ({"repository": {}}, r"`full_name` - at `\$\.repository`"),
+            ({"commits": [{}]}, r"missing required field `id` - at `\$\.commits\[0\]`"),
+        ],
+        "deployment_status": [
+            ({"deployment": {}}, r"`sha` - at `\$\.deployment`"),
+            ({"deployment_status": MISSING}, "missing required field `deployment_status`"),
+            ({"deployment_status.created_at": MISSING}, r"`created_at` - at `\$\.deployment_status`"),
+        ],
+    },
+    "jira": {
+        "": [
+            ({}, "webhookEvent"),
+            ({"webhookEvent": None}, "webhookEvent"),
+            ({"webhookEvent": "", "transition": None}, "webhookEvent"),
+            ({"webhookEvent": 1}, r"\$\.webhookEvent"),
+            ({"webhookEvent": "jira:issue_updated"}, "missing required field `issue`"),
+            ({"transition": {"to_status": "Doing"}, "timestamp": 1, "issue": None}, r"\$\.issue"),
+            ({"transition": {"to_status": "Doing"}, "issue": {"key": "ML-1"}}, "missing required field `timestamp`"),
+        ],
+        "jira:issue_updated": [
+            ({"issue": {}}, r"missing required field `key` - at `\$\.issue`"),
+            ({"issue.key": None}, r"\$\.issue\.key"),
+            ({"issue.key": 12}, r"\$\.issue\.key"),
+            ({"timestamp": None, "issue.fields.updated": None}, "missing required field `timestamp`"),
+            ({"timestamp": None, "issue.fields.updated": "x"}, r"\$\.issue\.fields\.updated"),
+            *(({"timestamp": wrong}, r"\$\.timestamp") for wrong in (-1, 10**14 * 9, 10**400, "1")),
+            ({"issue.fields.created": "yesterday"}, r"\$\.issue\.fields\.created"),
+            ({"issue.fields.created": "0001-01-01T00:00:00.000+2359"}, "out of range"),
+            ({**_DONE_WITHOUT_A_CHANGE, "issue.fields.resolutiondate": "-"}, r"\$\.issue\.fields\.resolutiondate"),
+            ({"issue.fields.labels": [1]}, r"\$\.issue\.fields\.labels\[0\]"),
+        ],
+        "comment_created": [
+            ({"issue": {}}, r"missing required field `key` - at `\$\.issue`"),
+            ({"timestamp": None}, "missing required field `timestamp`"),
+            ({"comment.created": "now"}, r"\$\.comment\.created"),
+            ({"comment.body": ["a"]}, r"\$\.comment\.body"),
+        ],
+    },
+    "gitlab": {
+        "": [
+            ({}, "missing required field `object_kind`"),
+            ({"object_kind": None, "event_name": ""}, "missing required field `object_kind`"),
+            ({"object_kind": 7}, r"at `\$\.object_kind`"),
+            ({"object_kind": "issue"}, "missing required field `object_attributes`"),
+            ({"object_kind": "deployment"}, "missing required field `status`"),
+            ({"object_kind": "push"}, "missing required field `ref`"),
+            ({"event_name": "project_rename"}, "missing required field `path_with_namespace`"),
+            (
+                {"event_name": "project_transfer", "path_with_namespace": "acme/app"},
+                "missing required field `old_path_with_namespace`",
+            ),
+        ],
+        "issue": [
+            ({"object_attributes.iid": MISSING}, r"missing required field `iid` - at `\$\.object_attributes`"),
+            (
+                {"object_attributes.created_at": MISSING},
+                r"missing required field `created_at` - at `\$\.object_attributes`",
+            ),
+            ({"object_attributes.iid": "45"}, r"Expected `int`, got `str` - at `\$\.object_attributes\.iid`"),
+            *(({"object_attributes.iid": wrong}, r"at `\$\.object_attributes\.iid`") for wrong in (-1, 10**30)),
+            ({"object_attributes.created_at": "yesterday"}, r"at `\$\.object_attributes\.created_at`"),
+            ({"object_attributes.updated_at": "2026-02-30 09:00:00 UTC"}, r"at `\$\.object_attributes\.updated_at`"),
+            ({"object_attributes.closed_at": "soon"}, r"at `\$\.object_attributes\.closed_at`"),
+            ({"project": None}, r"`path_with_namespace` - at `\$\.project`"),
+            ({"project": {"web_url": "http://["}}, r"`path_with_namespace` - at `\$\.project`"),
+            ({"changes": {"labels": []}}, r"at `\$\.changes\.labels`"),
+        ],
+        "merge_request": [
+            ({"object_attributes.iid": MISSING}, r"`iid` - at `\$\.object_attributes`"),
+            ({"object_attributes.merged_at": "never"}, r"at `\$\.object_attributes\.merged_at`"),
+        ],
+        "note": [
+            ({"issue": None}, "missing required field `issue`"),
+            ({"object_attributes.noteable_type": "MergeRequest"}, "missing required field `merge_request`"),
+            ({"issue.created_at": "x"}, r"at `\$\.issue\.created_at`"),
+            ({"object_attributes.created_at": "x"}, r"at `\$\.object_attributes\.created_at`"),
+        ],
+        "pipeline": [
+            ({"object_attributes.sha": MISSING}, r"`sha` - at `\$\.object_attributes`"),
+            ({"object_attributes.status": MISSING}, r"`status` - at `\$\.object_attributes`"),
+            ({"object_attributes.finished_at": "x"}, r"at `\$\.object_attributes\.finished_at`"),
+        ],
+        "deployment": [({"status_changed_at": "x"}, r"at `\$\.status_changed_at`")],
+        "push": [
+            ({"project": None}, r"`path_with_namespace` - at `\$\.project`"),
+            ({"commits": [{"timestamp": "x"}]}, r"at `\$\.commits\[-1\]\.timestamp`"),
+        ],
+    },
+    "circleci": {
+        "": [
+            ({}, r"the event's type is missing, .* at `\$\.type`"),
+            ({"type": ""}, "the event's type is missing"),
+            ({"type": None, "payload": None}, "the event's type is missing"),
+            ({"type": "workflow-completed"}, "missing required field `workflow`"),
+            ({"type": "workflow-completed", "workflow": None}, r"\$\.workflow"),
+            ({"type": 5}, r"\$\.type"),
+        ],
+        "workflow-completed": [
+            ({"workflow.stopped_at": "yesterday"}, r"\$\.workflow\.stopped_at"),
+            ({"pipeline.vcs.revision": 5}, r"\$\.pipeline\.vcs\.revision"),
+            ({"pipeline": {"trigger_parameters": {"git": []}}}, r"\$\.pipeline\.trigger_parameters\.git"),
+        ],
+    },
+    "buildkite": {
+        "": [
+            ({}, r"the event's name is missing, .* at `\$\.event`"),
+            ({"event": None}, "the event's name is missing"),
+            ({"event": 5}, r"\$\.event"),
+            ({"event": "build.finished"}, "missing required field `build`"),
+            ({"event": "build.finished", "build": None}, r"\$\.build"),
+        ],
+        "build.finished": [
+            ({"build.commit": 5}, r"\$\.build\.commit"),
+            ({"build.finished_at": "yesterday"}, "expected a time - at `build.finished_at`"),
+            ({"build.finished_at": 5}, r"\$\.build\.finished_at"),
+        ],
+    },
+    "jenkins": {
+        "": [
+            ({}, "missing required field `build`"),
+            ({"name": "tests", "build": {}}, r"missing required field `phase` - at `\$\.build`"),
+            ({"build": None}, r"\$\.build"),
+            ({"build": {"phase": None}}, r"\$\.build\.phase"),
+        ],
+        "COMPLETED": [
+            ({"build.timestamp": True}, r"\$\.build\.timestamp"),
+            ({"build.timestamp": "yesterday"}, "expected a time - at `build.timestamp`"),
+            *(({"build.timestamp": wrong}, "is not a time - at `build.timestamp`") for wrong in (10**30, -(10**18))),
+            ({"build.scm": []}, r"\$\.build\.scm"),
+        ],
+    },
+    # A CloudEvent has attributes in place of fields; the tests of CloudEvents check them in both content modes.
+    "cloudevents": {},
+}
+"""For each provider and event, changes that make a valid payload malformed. The empty event has an empty payload."""
+
+
+def malformed(provider: str) -> Iterator[tuple[Example, str]]:
+    """Each malformed delivery of a provider, with a pattern of the error that names the field."""
+    for kind, cases in MALFORMED[provider].items():
+        for changes, complaint in cases:
+            yield changed(provider, kind, changes), complaint
