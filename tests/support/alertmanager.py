@@ -27,7 +27,7 @@ class Alertmanager:
         self.address = address
 
     def alerts(self) -> Sequence[Mapping[str, Any]]:
-        """Return the alerts of this Alertmanager, in the form of its API."""
+        """Return the alerts of this Alertmanager, in the format of Alertmanager's API."""
         response = httpx.get(f"http://{self.address}/api/v2/alerts", timeout=PATIENCE_SECONDS)
         assert response.status_code == 200, response.text
         alerts: Sequence[Mapping[str, Any]] = response.json()

@@ -1,4 +1,4 @@
-"""Every metric that the service exports, from a scrape, and the metrics that no panel shows."""
+"""Every metric that the service exports, as read from a scrape, and a list of the metrics that no panel shows."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta

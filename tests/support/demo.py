@@ -41,7 +41,7 @@ def demo(directory: Path, *arguments: str, path: str | None = None) -> Iterator[
 
 
 def lines_until(process: subprocess.Popen[str], beginning: str) -> list[str]:
-    """Read lines of standard output up to the first with this beginning."""
+    """Read lines of standard output until a line starts with `beginning`, and return all lines read."""
     assert process.stdout is not None
     lines: list[str] = []
     for line in process.stdout:

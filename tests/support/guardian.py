@@ -25,7 +25,8 @@ from tests.support.postgresql import running
 TEMPLATE = "loopgauge_template"
 """A database at the newest schema. Each test copies this database."""
 
-# Nothing has to survive a crash of the machine. The write-ahead log stays small, because its files may be in memory.
+# No data of the tests has to survive a crash of the machine. The write-ahead log stays small, because its files may be
+# in memory.
 _SETTINGS = {
     "fsync": "off",
     "synchronous_commit": "off",
@@ -89,7 +90,8 @@ def _start(home: Path, programs: Path | None) -> str:
     with guardian.stdout as stdout:
         url = stdout.readline().strip()
     assert url, f"PostgreSQL does not start: {guardian.wait()}"
-    # The guardian outlives this process. Without a return code, `Popen` would warn that the guardian still runs.
+    # The guardian runs longer than this process. Without a return code, `Popen` would warn that the guardian still
+    # runs.
     guardian.returncode = 0
     return url
 

@@ -60,7 +60,7 @@ class Line:
             self._server.close()
             self._near.unlink()
             self._server = None
-        # Let connections that were just accepted register first.
+        # First let connections that were just accepted add themselves to the open connections.
         await asyncio.sleep(0)
         carrying = list(self._carrying)
         for task in carrying:

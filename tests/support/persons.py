@@ -92,7 +92,7 @@ def _planted(value: Any, key: str, depth: int) -> Any:
         case list():
             return [_planted(one, "", depth + 1) for one in value]
         case dict():
-            # Keep the former name of a repository that moved to another owner.
+            # Do not replace the former name of a repository that moved to another owner.
             within = {name: one if name == "from" else _planted(one, name, depth + 1) for name, one in value.items()}
             within = _of_a_fork(key, within)
             if within.get("field") in ("assignee", "reporter", "creator"):

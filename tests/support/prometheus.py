@@ -55,7 +55,7 @@ class Prometheus:
         return wait_for(lambda: self.query(expression), expression)
 
     def past(self, expression: str, start: datetime, end: datetime) -> list[tuple[dict[str, str], dict[float, float]]]:
-        """Return the series of an expression: all labels, and the values at each midnight (UTC) by Unix time."""
+        """Return the series of an expression: all labels of a series, and its value at each midnight (UTC) by Unix time."""
         asked = {"query": expression, "start": f"{start.timestamp()}", "end": f"{end.timestamp()}", "step": "1d"}
         series = self._get("query_range", asked)["result"]
         return [(one["metric"], {float(at): float(value) for at, value in one["values"]}) for one in series]
@@ -82,7 +82,7 @@ def _labels(labels: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
 
 
 def load(history: Path, directory: Path) -> None:
-    """Import OpenMetrics with timestamps for a Prometheus that starts in this directory afterwards."""
+    """Import OpenMetrics with timestamps, for a Prometheus that is started in this directory after the import."""
     given = ["--max-block-duration=1500h", "openmetrics", str(history), str(directory / _DATA)]
     loaded = promtool("tsdb", "create-blocks-from", *given)
     assert loaded.returncode == 0, loaded.stderr

@@ -1,4 +1,4 @@
-"""Deliveries of every provider, for the contract that all providers keep."""
+"""Example deliveries of every provider, for the tests of the contract that every provider must keep."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence

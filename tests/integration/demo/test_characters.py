@@ -39,7 +39,7 @@ class Result:
     def of(self, name: str, *labels: str) -> dict[str, float]:
         """The values of a metric over the last 90 days, by team.
 
-        In `labels`, the value `team` stands for the name of each team.
+        The label value `team` is a placeholder, which is replaced by the name of each team.
         """
         by_team = {name_of: tuple(name_of if one == "team" else one for one in labels) for name_of in NAMES}
         found = {team: self.figures.get((name, *values)) for team, values in by_team.items()}

@@ -151,7 +151,7 @@ _ARRIVED = text("SELECT count(*), count(*) FILTER (WHERE verdict = 'counted') FR
 
 
 async def _arrived(url: str, wanted: Sequence[UUID], patience: float, *, all_counted: bool) -> tuple[int, int]:
-    """Wait until all deliveries are counted or stored. Return the number of stored and of counted deliveries."""
+    """Wait until all deliveries are counted or stored. Return how many are stored and how many are counted."""
     deadline = time.monotonic() + patience
     async with opened(url) as database:
         while True:

@@ -1,7 +1,7 @@
 """A stage of an image without Docker: a directory that is the root of the file system for the commands that run in it.
 
-Instead of the base image, a stage has the system of this machine, read-only, and the Python that runs the tests, with
-pip as its only package. Commands run in a mount namespace of their own, which requires root.
+In place of the base image, a stage contains the system of this machine (read-only) and the Python that runs the tests.
+This Python has only one package, pip. Commands run in a mount namespace of their own, which requires root.
 """
 
 import os
