@@ -83,7 +83,7 @@ def _queries() -> Iterator[tuple[str, Mapping[str, str]]]:
 
 
 async def _taken(url: str) -> _Taken:
-    """The seconds for each list, by path and query. For each list, the slower of the two pages counts."""
+    """The seconds that each list takes, by path and query. For each list, the slower of the two pages counts."""
     database = Database(url)
     app = create_app(settings(), load_rules(settings()), database)
     taken = {}

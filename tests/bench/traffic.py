@@ -248,7 +248,7 @@ class _Work:
 
 @cache
 def _other_fields(repository: str) -> str:
-    """The fields of a payload that do not depend on the event, without the padding."""
+    """The fields of a payload that are the same for every event of a repository; padding is not included."""
     owner = _account("acme", "Organization")
     told = {"full_name": repository, "default_branch": "main", "pushed_at": int(_BEGINNING.timestamp()), "owner": owner}
     pages = {f"{name}_url": f"https://api.github.com/repos/{repository}/{name}{{/sha}}" for name in _ADDRESSES}

@@ -167,7 +167,7 @@ def after_a_kill_no_panel_shows_a_current_value_or_is_green(observed: Observed) 
 
 
 def _panel(dashboard: str, asker: str) -> object:
-    """The document of a panel, in a list; the list is empty for a variable."""
+    """A list that contains the document of the panel; for a variable, the list is empty."""
     return [panel for panel in panels(documents()[dashboard]) if panel["title"] == asker]
 
 

@@ -97,7 +97,7 @@ def outage(
 
 
 def flood(directory: Path, seconds: float, rate: float, patience: float) -> Outage:
-    """Offer more deliveries than a machine can take while PostgreSQL is frozen."""
+    """While PostgreSQL is frozen, offer more deliveries than a machine can accept."""
     lasting = seconds + 2 * _AROUND_SECONDS
 
     def offering(api: Member) -> Coroutine[Any, Any, Offered]:

@@ -34,7 +34,7 @@ _PATIENCE_SECONDS = 1800
 
 
 def needs_root() -> None:
-    """Skip the test unless root runs it: only root can mount."""
+    """Skip the test unless root runs it: only root can mount directories."""
     if os.geteuid() != 0:
         pytest.skip("only root can mount the directories of an image")
 

@@ -28,7 +28,7 @@ from tests.support.signing import SOURCES
 from tests.support.waiting import PATIENCE_SECONDS
 
 _AT_ONCE = 8
-# Wait for this many snapshots, so that the last one begins after everything was processed.
+# Wait for this many snapshots, so that the last snapshot begins after every delivery was processed.
 _SNAPSHOTS = 3
 _READ_ALONE = 100
 _OF_FORKS = ("github:acme/app!7", "github:acme/app!9", "github:acme/app#45")

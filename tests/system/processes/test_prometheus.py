@@ -71,7 +71,7 @@ def test_a_quantile_that_prometheus_interpolates_is_within_a_bucket_of_the_exact
                 value,
             )
             compared += 1
-        # Three teams, three quantiles, and at least the windows of 30, 90 and 365 days.
+        # There are three teams, three quantiles, and at least the windows of 30, 90 and 365 days.
         assert compared >= 27
 
 

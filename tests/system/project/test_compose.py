@@ -18,7 +18,7 @@ _DEFAULT = re.compile(r"\$\{\w+:-([^}]*)\}")
 
 
 def _compose() -> dict[str, Any]:
-    """Read the file with the default of each variable."""
+    """Read the file, with every variable replaced by its default."""
     text = (REPOSITORY / "compose.yaml").read_text()
     read: dict[str, Any] = yaml.safe_load(_DEFAULT.sub(lambda variable: variable[1], text))
     return read
@@ -36,7 +36,7 @@ def _mounts(service: str) -> dict[str, str]:
 
 
 def _port(service: str) -> int:
-    """The port of a service. It is the same inside the container and on this machine."""
+    """The port of a service. The port is the same inside the container and on this machine."""
     [published] = _SERVICES[service]["ports"]
     address, outside, inside = published.split(":")
     assert (address, outside) == ("127.0.0.1", inside)
