@@ -91,7 +91,7 @@ class Demonstration:
 
     @asynccontextmanager
     async def _observed(self, prometheus: Prometheus, own_settings: Mapping[str, str]) -> AsyncIterator[str | None]:
-        """Run Prometheus with the history until the context ends. Yield its URL, or None if Prometheus cannot run."""
+        """Run Prometheus with the history until the context ends. Yield the URL, or None if Prometheus cannot run."""
         async with AsyncExitStack() as running:
             url = None
             if self.observed:
