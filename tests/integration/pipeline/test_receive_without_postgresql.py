@@ -32,7 +32,7 @@ _POISON = replace(_ANY, provider_id="\0")
 # wait briefly.
 _PATIENCE = 60.0
 _LITTLE_PATIENCE = 0.3
-# This is long enough to send a delivery before its answer is lost.
+# This time is long enough to send a delivery before its answer is lost.
 _SOME_PATIENCE = 5.0
 
 
