@@ -121,7 +121,7 @@ TEAMS: Sequence[Team] = (
     ),
     Team(
         name="growth",
-        notice="repeats itself: it starts the same ideas again after their answers",
+        notice="repeats itself: it starts ideas again that already have an answer",
         metric="repeated_experiments",
         project="acme/growth",
         tracker="github",

@@ -97,7 +97,7 @@ async def _until_shown(service: Service, stored: int, progress: Callable[[int], 
 
 
 async def _metrics(service: Service) -> dict[str, float]:
-    """The sum of each metric over its labels."""
+    """For each metric, the sum of the values of all its series."""
     async with connected(service.host, service.port) as connection:
         answer = await connection.ask("GET", "/metrics", {})
     if answer.status != _OK:

@@ -78,7 +78,7 @@ class ReferenceParser:
 
     @property
     def pattern(self) -> str:
-        """The regular expression of references."""
+        """A regular expression that matches the references of every scheme."""
         schemes = "|".join(sorted(self._grammars))
         forms = [f"{scheme}:{grammar.form}" for scheme, grammar in sorted(self._grammars.items())]
         return "|".join([f"((?!({schemes}):){_SCHEME}:{_ANY.form}", *forms]) + ")"

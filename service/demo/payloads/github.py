@@ -84,7 +84,7 @@ class PullRequest:
     fork: str = ""
 
     def event(self, action: str, at: datetime, **more: Any) -> Post:
-        """The delivery for an action on the pull request, with its state after the action."""
+        """The delivery for an action on the pull request, with the pull request's state after the action."""
         payload = {"action": action, "number": self.number, "pull_request": self._state(at), **more}
         return _delivered("pull_request", at, self.repository, payload)
 

@@ -86,7 +86,7 @@ class MergeRequest:
     labels: Sequence[str] = ()
 
     def event(self, action: str, at: datetime, **changes: Any) -> Post:
-        """The delivery for an action on the merge request, with its state after the action."""
+        """The delivery for an action on the merge request, with the merge request's state after the action."""
         attributes = {
             "id": number_of(self.project, "merge request", self.number),
             "iid": self.number,
