@@ -70,7 +70,7 @@ class Team:
 TEAMS: Sequence[Team] = (
     Team(
         name="search",
-        notice="fast and safe: answers within days, nearly all within its own threshold of 7 days, few bold ideas",
+        notice="fast and safe: nearly all answers come within its own threshold of 7 days, and few ideas are bold",
         metric="answered_within_threshold_ratio",
         project="acme/search",
         tracker="github",
@@ -87,7 +87,7 @@ TEAMS: Sequence[Team] = (
     ),
     Team(
         name="frontier",
-        notice="bold: most ideas are bold, many fail intelligently and are shared, few answers come within 10 days",
+        notice="bold: most ideas are bold, many fail intelligently and are shared, and few answers come within 10 days",
         metric="failure_category_ratio",
         project="acme/frontier",
         tracker="github",
@@ -106,7 +106,7 @@ TEAMS: Sequence[Team] = (
     ),
     Team(
         name="platform",
-        notice="forgets: many experiments are open, without activity for over 30 days",
+        notice="forgets: many experiments are open and have had no activity for over 30 days",
         metric="experiments_forgotten",
         project="acme/platform",
         tracker="jira",

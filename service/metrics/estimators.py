@@ -66,8 +66,8 @@ class Survival:
 
     Attributes:
         times: the durations of the answers in seconds, in ascending order, with repetitions.
-        shares: for each of `times`, the value of S(t) from that time until the next; among equal times, the value of
-            the last one applies.
+        shares: for each of `times`, the value of S(t) from that time until the next; among equal times, the last
+            value applies.
     """
 
     times: Sequence[float]

@@ -32,7 +32,7 @@ def excluded(view: View) -> Iterable[Metric]:
 
     - An excluded or unmarked subject counts in the windows that contain the time of its exclusion.
     - An experiment with a negative stage counts in the windows that contain its idea or its conclusion, whichever is
-      later. Only that stage is excluded.
+      later. Metrics exclude only the negative stage.
     - An experiment with a time in the future counts in every window.
     """
     family = GaugeMetricFamily(

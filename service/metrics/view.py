@@ -90,7 +90,7 @@ class View:
 
     @cached_property
     def future(self) -> Sequence[MeasuredExperiment]:
-        """The experiments with a time in the future. Until that time, an experiment is in no population."""
+        """The experiments with a time in the future. No population contains them until that time has passed."""
         return [experiment for experiment in self.experiments if experiment.latest_instant > self.now]
 
     @cached_property

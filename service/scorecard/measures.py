@@ -41,7 +41,7 @@ forgotten = size(lambda view: view.forgotten)
 
 
 def failed(row: Row) -> int:
-    """The number of failed experiments among the answered ones."""
+    """The number of failed experiments among the answered experiments."""
     failures = row.cohort(row.view.answered).failures
     return sum(failures[category] for category in FailureCategory)
 
