@@ -124,3 +124,11 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     opened = Database(database_url, pool_size=5)
     yield opened
     await opened.close()
+
+
+@pytest.fixture
+async def gone() -> AsyncIterator[Database]:
+    """A database whose server does not exist."""
+    database = Database("postgresql://nobody@127.0.0.1:1/nothing")
+    yield database
+    await database.close()

@@ -49,6 +49,11 @@ async def api(database: Database, now: datetime | None = None, **given: Any) -> 
         yield client
 
 
+def bearer(token: str) -> dict[str, str]:
+    """The header of a bearer token."""
+    return {"authorization": f"Bearer {token}"}
+
+
 async def post(client: httpx.AsyncClient, request: GitHubRequest, source: str = "github") -> httpx.Response:
     """Post a signed delivery."""
     return await client.post(f"/webhooks/{source}", content=request.body, headers=request.headers())
@@ -98,9 +103,14 @@ async def settle(database: Database, rules: Rules = RULES) -> Telemetry:
     telemetry = Telemetry(["github"])
     while await interpret_pending(database, rules, telemetry, lambda: at(2)):
         pass
+    await project(database, telemetry)
+    return telemetry
+
+
+async def project(database: Database, telemetry: Telemetry | None = None) -> None:
+    """Project until no subject is dirty."""
     while await project_dirty(database, lambda: at(2), telemetry):
         pass
-    return telemetry
 
 
 async def all_experiments(database: Database) -> dict[str, Experiment]:

@@ -12,14 +12,10 @@ from sqlalchemy import text
 from service.app import create_app
 from service.storage.database import Database
 from tests.support.builders import Issue, PullRequest, at, github, workflow_run
-from tests.support.road import RULES, api, deliver, parse_samples, post, settings, settle
+from tests.support.road import RULES, api, bearer, deliver, is_problem, parse_samples, post, settings, settle
 
 OPENED = Issue(created_at=at(2), labels=("bug",)).opened()
 TOKENS = {"read": "r3ad-t0ken", "admin": "adm1n-t0ken"}
-
-
-def _bearer(token: str) -> dict[str, str]:
-    return {"authorization": f"Bearer {token}"}
 
 
 async def test_a_delivery_shows_why_it_does_not_count(database: Database) -> None:
@@ -43,7 +39,7 @@ async def test_pages_of_deliveries_follow_each_other(database: Database) -> None
         strange = await client.get("/deliveries", params={"cursor": "strange"})
     assert len({one["id"] for one in first["deliveries"] + second["deliveries"]}) == 5
     assert second["next"] is None
-    assert (strange.status_code, strange.json()["type"]) == (422, "urn:loopgauge:problem:invalid-cursor")
+    assert is_problem(strange, 422, "invalid-cursor")
 
 
 async def test_only_the_admin_token_shows_bodies(database: Database) -> None:
@@ -51,9 +47,9 @@ async def test_only_the_admin_token_shows_bodies(database: Database) -> None:
     async with api(database, api_tokens=TOKENS) as client:
         stored = [(await post(client, request)).json()["delivery"] for request in (OPENED, odd)]
         path, odd_path = (f"/deliveries/{delivery}" for delivery in stored)
-        for_readers = (await client.get(path, headers=_bearer("r3ad-t0ken"))).json()
-        for_admins = (await client.get(path, headers=_bearer("adm1n-t0ken"))).json()
-        not_text = (await client.get(odd_path, headers=_bearer("adm1n-t0ken"))).json()
+        for_readers = (await client.get(path, headers=bearer("r3ad-t0ken"))).json()
+        for_admins = (await client.get(path, headers=bearer("adm1n-t0ken"))).json()
+        not_text = (await client.get(odd_path, headers=bearer("adm1n-t0ken"))).json()
     assert (for_readers["headers"], for_readers["body"]) == (None, None)
     assert for_admins["body"] == OPENED.body.decode()
     assert for_admins["headers"] == {
@@ -65,19 +61,19 @@ async def test_only_the_admin_token_shows_bodies(database: Database) -> None:
 
 
 async def _retry(client: httpx.AsyncClient, delivery: str, token: str | None = TOKENS["admin"]) -> httpx.Response:
-    return await client.post(f"/deliveries/{delivery}/retry", headers=_bearer(token) if token else {})
+    return await client.post(f"/deliveries/{delivery}/retry", headers=bearer(token) if token else {})
 
 
 async def test_a_failed_delivery_is_retried_and_returned(database: Database) -> None:
     async with api(database, api_tokens=TOKENS) as client:
         delivery = (await post(client, github("issues", b"{"))).json()["delivery"]
         await settle(database)
-        failed = (await client.get(f"/deliveries/{delivery}", headers=_bearer("adm1n-t0ken"))).json()
+        failed = (await client.get(f"/deliveries/{delivery}", headers=bearer("adm1n-t0ken"))).json()
         retried = await _retry(client, delivery)
-        shown = (await client.get(f"/deliveries/{delivery}", headers=_bearer("adm1n-t0ken"))).json()
+        shown = (await client.get(f"/deliveries/{delivery}", headers=bearer("adm1n-t0ken"))).json()
         again = await _retry(client, delivery)
         await settle(database)
-        failed_again = (await client.get(f"/deliveries/{delivery}", headers=_bearer("adm1n-t0ken"))).json()
+        failed_again = (await client.get(f"/deliveries/{delivery}", headers=bearer("adm1n-t0ken"))).json()
     assert failed["verdict"] == "failed"
     assert (retried.status_code, retried.json()) == (202, shown)
     assert shown == {**failed, "verdict": "pending", "reason": None, "interpreted_at": None}
@@ -96,12 +92,12 @@ async def test_a_delivery_that_cannot_be_retried_is_refused_with_the_reason(data
         unknown = await _retry(client, str(UUID(int=1)))
         no_id = await _retry(client, "1")
     for response in refused.values():
-        assert (response.status_code, response.json()["type"]) == (409, "urn:loopgauge:problem:not-retriable")
+        assert is_problem(response, 409, "not-retriable")
     assert "it is ignored" in refused[ignored].json()["detail"]
     assert "loopgauge replay" in refused[counted].json()["detail"]
     assert "LOOPGAUGE_RAW_RETENTION" in refused[gone].json()["detail"]
-    assert (unknown.status_code, unknown.json()["type"]) == (404, "urn:loopgauge:problem:unknown-delivery")
-    assert (no_id.status_code, no_id.json()["type"]) == (422, "urn:loopgauge:problem:invalid")
+    assert is_problem(unknown, 404, "unknown-delivery")
+    assert is_problem(no_id, 422, "invalid")
 
 
 @pytest.mark.parametrize("token", [None, "wrong", "r3ad-t0ken", "wr1te-t0ken"])
@@ -110,25 +106,23 @@ async def test_only_the_admin_token_retries(database: Database, token: str | Non
         delivery = (await post(client, github("issues", b"{"))).json()["delivery"]
         await settle(database)
         refused = await _retry(client, delivery, token)
-        shown = (await client.get(f"/deliveries/{delivery}", headers=_bearer("r3ad-t0ken"))).json()
-    assert (refused.status_code, refused.json()["type"]) == (401, "urn:loopgauge:problem:token-refused")
+        shown = (await client.get(f"/deliveries/{delivery}", headers=bearer("r3ad-t0ken"))).json()
+    assert is_problem(refused, 401, "token-refused")
     assert shown["verdict"] == "failed"
 
 
 async def test_without_an_admin_token_retries_are_refused(database: Database) -> None:
     async with api(database) as client:
         refused = await _retry(client, str(UUID(int=1)))
-    assert (refused.status_code, refused.json()["type"]) == (403, "urn:loopgauge:problem:token-not-configured")
+    assert is_problem(refused, 403, "token-not-configured")
     assert refused.json()["aliases"] == ["urn:loopgauge:problem:door-closed"]
     assert "LOOPGAUGE_API_TOKENS__ADMIN" in refused.json()["detail"]
 
 
-async def test_without_a_database_a_retry_is_answered_503_with_retry_after() -> None:
-    gone = Database("postgresql://nobody@127.0.0.1:1/nothing")
+async def test_without_a_database_a_retry_is_answered_503_with_retry_after(gone: Database) -> None:
     async with api(gone, api_tokens=TOKENS) as client:
         refused = await _retry(client, str(UUID(int=1)))
-    await gone.close()
-    assert (refused.status_code, refused.json()["type"]) == (503, "urn:loopgauge:problem:database-unavailable")
+    assert is_problem(refused, 503, "database-unavailable")
     assert refused.headers["retry-after"]
 
 
@@ -150,7 +144,7 @@ async def test_the_openapi_document_has_each_answer_of_a_retry(database: Databas
     assert examples == {f"urn:loopgauge:problem:{slug}" for slug in slugs}
 
 
-@pytest.mark.parametrize("headers", [{}, _bearer("wrong"), {"authorization": "Basic eDp5"}])
+@pytest.mark.parametrize("headers", [{}, bearer("wrong"), {"authorization": "Basic eDp5"}])
 async def test_reads_require_the_read_token_if_it_is_configured(database: Database, headers: dict[str, str]) -> None:
     async with api(database, api_tokens=TOKENS) as client:
         response = await client.get("/deliveries", headers=headers)
@@ -168,7 +162,7 @@ async def test_without_a_read_token_reads_from_other_machines_are_refused(databa
 async def test_metrics_require_their_token_if_it_is_configured(database: Database) -> None:
     async with api(database, metrics_token="the metrics token") as client:
         refused = await client.get("/metrics")
-        allowed = await client.get("/metrics", headers=_bearer("the metrics token"))
+        allowed = await client.get("/metrics", headers=bearer("the metrics token"))
     assert (refused.status_code, allowed.status_code) == (401, 200)
 
 
@@ -247,7 +241,7 @@ async def test_the_problem_for_an_invalid_request_says_what_is_wrong(
     async with api(database) as client:
         response = await client.get(path)
     assert response.headers["content-type"] == "application/problem+json"
-    assert (response.status_code, response.json()["type"]) == (status, f"urn:loopgauge:problem:{slug}")
+    assert is_problem(response, status, slug)
     assert detail in response.json()["detail"]
 
 
@@ -262,7 +256,7 @@ async def test_a_bug_is_answered_with_a_problem_without_details(database: Databa
         transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://test"
     ) as client:
         response = await client.get("/fault")
-    assert (response.status_code, response.json()["type"]) == (500, "urn:loopgauge:problem:internal")
+    assert is_problem(response, 500, "internal")
     assert "secret" not in response.text
 
 
@@ -271,7 +265,7 @@ async def test_a_missing_table_is_answered_with_a_problem_of_its_own_and_not_as_
         await connection.execute(text("DROP TABLE deliveries"))
     async with api(database) as client:
         response = await client.get("/deliveries")
-    assert (response.status_code, response.json()["type"]) == (503, "urn:loopgauge:problem:database-unavailable")
+    assert is_problem(response, 503, "database-unavailable")
 
 
 async def test_the_openapi_document_has_every_endpoint_and_no_secret(database: Database) -> None:
@@ -315,7 +309,7 @@ async def test_with_only_an_admin_token_reads_on_loopback_need_no_token(database
 async def test_filters_that_cannot_match_are_refused(database: Database, query: str) -> None:
     async with api(database) as client:
         response = await client.get(f"/deliveries?{query}")
-    assert (response.status_code, response.json()["type"]) == (422, "urn:loopgauge:problem:invalid")
+    assert is_problem(response, 422, "invalid")
 
 
 async def test_an_explanation_is_found_by_the_id_or_any_reference_of_an_experiment(database: Database) -> None:
@@ -347,9 +341,9 @@ async def test_an_explanation_is_found_by_the_id_or_any_reference_of_an_experime
     assert not any(event["counts"] for event in of_evidence["events"])
     assert (of_evidence["experiment"], of_evidence["serves"]) == (None, ["github:acme/app#45"])
     assert "it is evidence for github:acme/app#45" in of_evidence["why_not"]
-    assert (unknown.status_code, unknown.json()["type"]) == (404, "urn:loopgauge:problem:unknown-subject")
+    assert is_problem(unknown, 404, "unknown-subject")
     assert unknown_id.status_code == 404
-    assert (no_reference.status_code, no_reference.json()["type"]) == (422, "urn:loopgauge:problem:bad-reference")
+    assert is_problem(no_reference, 422, "bad-reference")
 
 
 async def test_an_explanation_shows_when_a_subject_was_excluded_and_each_restart(

@@ -21,10 +21,10 @@ from service.lifecycle.references import Ref
 from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk
 from service.storage.database import Database
 from tests.support.builders import at
+from tests.support.cloudevents import batched, structured
+from tests.support.provider_examples import BATCHED, STRUCTURED
 from tests.support.road import all_experiments, api, is_problem, parse_samples, read_deliveries, settle
 
-STRUCTURED = "application/cloudevents+json"
-BATCHED = "application/cloudevents-batch+json"
 OURS = "dev.loopgauge.experiment."
 SUBJECT = "github:acme/app#45"
 NOW = at(2)
@@ -47,18 +47,6 @@ def written(**attributes: Any) -> dict[str, Any]:
     """An event as JSON, also in forms that the SDK would not write. Attributes with the value `None` are omitted."""
     event = {**json.loads(to_structured_event(ours()).body), **attributes}
     return {name: value for name, value in event.items() if value is not None}
-
-
-def structured(event: Any) -> HTTPMessage:
-    return HTTPMessage({"content-type": STRUCTURED}, json.dumps(event).encode())
-
-
-def batched(*events: CloudEvent | dict[str, Any]) -> HTTPMessage:
-    """A batch of events. A dictionary is an event that the SDK would not write."""
-    bodies = [
-        to_structured_event(one).body if isinstance(one, CloudEvent) else json.dumps(one).encode() for one in events
-    ]
-    return HTTPMessage({"content-type": BATCHED}, b"[" + b",".join(bodies) + b"]")
 
 
 def bearer(token: str = TOKENS["write"]) -> dict[str, str]:
@@ -467,12 +455,10 @@ async def test_each_event_is_counted_by_its_result_and_each_refused_request_once
     assert counted == {"stored": 3, "duplicate": 2, "refused": 4, "spooled": 0, "error": 0}
 
 
-async def test_without_a_database_the_answer_is_503_with_retry_after() -> None:
-    gone = Database("postgresql://nobody@127.0.0.1:1/nothing")
+async def test_without_a_database_the_answer_is_503_with_retry_after(gone: Database) -> None:
     async with api(gone, **WITH_TOKENS) as client:
         response = await post(client, batched(ours(), ours(id="2")))
         scrape = parse_samples((await client.get("/metrics")).text)
-    await gone.close()
     assert is_problem(response, 503, "database-unavailable")
     assert response.headers["retry-after"] == "5"
     assert scrape["deliveries_total", "error", "cloudevents"] == 1

@@ -324,11 +324,9 @@ async def test_experiments_require_the_read_token(database: Database, path: str,
     assert response.status_code == known
 
 
-async def test_without_a_database_a_list_is_answered_503_with_retry_after() -> None:
-    gone = Database("postgresql://nobody@127.0.0.1:1/nothing")
+async def test_without_a_database_a_list_is_answered_503_with_retry_after(gone: Database) -> None:
     async with api(gone) as client:
         listed, one = await client.get("/experiments"), await client.get("/experiments/key:a")
-    await gone.close()
     assert is_problem(listed, 503, "database-unavailable")
     assert is_problem(one, 503, "database-unavailable")
 

@@ -8,7 +8,7 @@ import pytest
 from service.scorecard.figure import Scorecard
 from service.storage.database import Database
 from tests.support.builders import Issue
-from tests.support.road import api, deliver
+from tests.support.road import api, deliver, is_problem
 
 TOKEN = {"authorization": "Bearer r3ad-t0ken"}
 LABELS = ("experiment", "team:search", "risk:bold", "outcome:failed", "failure:intelligent", "learning:shared")
@@ -64,7 +64,7 @@ async def test_the_problem_for_an_unknown_team_lists_the_teams(database: Databas
 async def test_the_refusal_of_a_malformed_window_shows_the_expected_form(database: Database, window: str) -> None:
     async with api(database) as client:
         response = await client.get("/scorecard", params={"window": window})
-    assert (response.status_code, response.json()["type"]) == (422, "urn:loopgauge:problem:invalid")
+    assert is_problem(response, 422, "invalid")
     assert "expected a " in response.json()["detail"]
 
 
@@ -88,11 +88,9 @@ async def test_without_a_read_token_the_scorecard_is_refused_to_other_machines(d
     assert response.status_code == 403
 
 
-async def test_without_a_database_the_scorecard_is_answered_503_with_retry_after() -> None:
-    gone = Database("postgresql://nobody@127.0.0.1:1/nothing")
+async def test_without_a_database_the_scorecard_is_answered_503_with_retry_after(gone: Database) -> None:
     async with api(gone) as client:
         response = await client.get("/scorecard")
-    await gone.close()
     assert (response.status_code, response.headers["retry-after"]) == (503, "5")
     assert response.json()["type"] == "urn:loopgauge:problem:database-unavailable"
 

@@ -8,14 +8,13 @@ from sqlalchemy import text
 from service.lifecycle.references import Ref
 from service.pipeline.delivery_latency import DeliveryLatency
 from service.pipeline.interpret import interpret_pending
-from service.pipeline.project import project_dirty
 from service.storage import dirty_subjects, inbox
 from service.storage.database import Database
 from service.storage.inbox import DeliveryVerdict
 from service.telemetry import Telemetry
 from tests.support.builders import GitHubRequest, Issue, PullRequest, at, github, renamed
 from tests.support.outage import line_to
-from tests.support.road import RULES, store_deliveries
+from tests.support.road import RULES, project, store_deliveries
 
 BEGAN = at(2, "09:00:00")
 VERDICT = at(2, "09:00:03")
@@ -62,11 +61,6 @@ async def _receive(
         pass
 
 
-async def _project(database: Database) -> None:
-    while await project_dirty(database, lambda: at(2)):
-        pass
-
-
 def _issue(number: int) -> GitHubRequest:
     return Issue(number=number, created_at=at(2)).opened()
 
@@ -76,7 +70,7 @@ async def test_a_delivery_is_timed_when_the_snapshot_after_its_projection_is_exp
     await _receive(database, _issue(1))
     await leader.export()
     assert leader.timed == (0, 0)
-    await _project(database)
+    await project(database)
     await leader.ask()
     assert leader.timed == (0, 0)
     leader.show()
@@ -87,7 +81,7 @@ async def test_a_delivery_is_timed_when_the_snapshot_after_its_projection_is_exp
 async def test_a_delivery_is_timed_once_however_many_snapshots_follow(database: Database) -> None:
     leader = await Leader(database).begin()
     await _receive(database, _issue(1))
-    await _project(database)
+    await project(database)
     for _ in range(3):
         await leader.export()
     assert leader.timed == (1, 5)
@@ -97,7 +91,7 @@ async def test_a_delivery_projected_after_the_query_waits_for_the_next_snapshot(
     leader = await Leader(database).begin()
     await _receive(database, _issue(1))
     await leader.ask()
-    await _project(database)
+    await project(database)
     leader.show()
     assert leader.timed == (0, 0)
     await leader.export(at(2, "09:00:10"))
@@ -107,7 +101,7 @@ async def test_a_delivery_projected_after_the_query_waits_for_the_next_snapshot(
 async def test_the_snapshot_after_a_failed_snapshot_times_the_deliveries_of_both(database: Database) -> None:
     leader = await Leader(database).begin()
     await _receive(database, _issue(1))
-    await _project(database)
+    await project(database)
     await leader.ask()
     await leader.export(at(2, "09:00:07"))
     assert leader.timed == (1, 7)
@@ -116,7 +110,7 @@ async def test_the_snapshot_after_a_failed_snapshot_times_the_deliveries_of_both
 async def test_a_delivery_interpreted_before_this_process_led_is_not_timed(database: Database) -> None:
     leader = Leader(database)
     await _receive(database, _issue(1), interpreted_at=BEGAN - timedelta(seconds=1))
-    await _project(database)
+    await project(database)
     await leader.begin()
     await leader.export()
     assert leader.timed == (0, 0)
@@ -141,7 +135,7 @@ async def test_a_delivery_without_a_dirty_subject_is_visible_at_once(database: D
 
 async def _only_touched(database: Database, subject: str) -> None:
     """Leave a single subject dirty."""
-    await _project(database)
+    await project(database)
     async with database.transaction() as connection:
         await dirty_subjects.mark_dirty(connection, [Ref(subject)])
 
@@ -155,7 +149,7 @@ async def test_a_link_is_visible_when_both_its_ends_are_projected(database: Data
     await _only_touched(database, subject)
     await leader.export()
     assert leader.timed == (0, 0)
-    await _project(database)
+    await project(database)
     await leader.export()
     assert leader.timed == (1, 5)
 
@@ -167,7 +161,7 @@ async def test_a_rename_is_visible_when_both_names_are_projected(database: Datab
     await _only_touched(database, name)
     await leader.export()
     assert leader.timed == (0, 0)
-    await _project(database)
+    await project(database)
     await leader.export()
     assert leader.timed == (1, 5)
 
@@ -176,7 +170,7 @@ async def test_a_delivery_whose_verdict_is_committed_late_is_timed(database: Dat
     leader = await Leader(database).begin()
     await leader.export()
     await _receive(database, _issue(1), interpreted_at=ASKED - timedelta(seconds=3))
-    await _project(database)
+    await project(database)
     await leader.export()
     assert leader.timed == (1, 5)
 
@@ -184,7 +178,7 @@ async def test_a_delivery_whose_verdict_is_committed_late_is_timed(database: Dat
 async def test_a_delivery_received_by_a_clock_that_is_ahead_has_the_latency_zero(database: Database) -> None:
     leader = await Leader(database).begin()
     await _receive(database, _issue(1), received_at=SHOWN + timedelta(seconds=1))
-    await _project(database)
+    await project(database)
     await leader.export()
     assert leader.timed == (1, 0)
 
@@ -196,7 +190,7 @@ async def test_deliveries_beyond_the_limit_of_one_query_are_timed_by_later_queri
     leader = await Leader(database).begin()
     for number in range(1, 9):
         await _receive(database, _issue(number), interpreted_at=BEGAN + timedelta(seconds=number / 10))
-    await _project(database)
+    await project(database)
     counts: list[float | None] = []
     for _ in range(4):
         await leader.export()
@@ -213,7 +207,7 @@ async def test_only_a_limited_number_of_unprojected_deliveries_is_remembered(
         await _receive(database, _issue(number), interpreted_at=BEGAN + timedelta(seconds=number / 10))
     for _ in range(4):
         await leader.export()
-    await _project(database)
+    await project(database)
     await leader.export()
     assert leader.timed == (3, 15)
 
@@ -223,7 +217,7 @@ async def test_a_query_without_an_answer_does_not_stop_the_snapshot_and_the_next
 ) -> None:
     leader = await Leader(database).begin()
     await _receive(database, _issue(1))
-    await _project(database)
+    await project(database)
     async with line_to(database_url) as line:
         far = Database(line.url, timeout=0.5)
         await line.cut()

@@ -25,7 +25,7 @@ from service.storage.recording import InterpretedDelivery
 from service.telemetry import Telemetry
 from tests.support.builders import GitHubRequest, Issue, PullRequest, at, github, push, renamed, workflow_run
 from tests.support.outage import Unlucky
-from tests.support.road import RULES, all_exclusions, all_experiments, deliver, settle, store_deliveries
+from tests.support.road import RULES, all_exclusions, all_experiments, deliver, project, settle, store_deliveries
 
 ISSUE = "github:acme/app#45"
 
@@ -37,11 +37,6 @@ async def _record(connection: Connection, request: GitHubRequest) -> None:
     await recording.record_deliveries(
         connection, [InterpretedDelivery(by, at(2), brought, interpretation.links, interpretation.aliases)]
     )
-
-
-async def _project(database: Database) -> None:
-    while await project_dirty(database, lambda: at(2)):
-        pass
 
 
 @pytest.mark.parametrize("claimed", ["github:acme/app!7", "commit:" + "a" * 40])
@@ -59,11 +54,11 @@ async def test_an_experiment_is_kept_when_its_evidence_moves_to_another_one_duri
             async with database.transaction() as editing:
                 await _record(editing, edits.pop())
             # Another worker folds the subjects that this transaction marked dirty.
-            await _project(database)
+            await project(database)
         await lock(connection, roots)
 
     monkeypatch.setattr(experiments, "lock_roots", edited_before)
-    await _project(database)
+    await project(database)
     assert set(await all_experiments(database)) == {ISSUE, "github:acme/app#46"}
 
 
@@ -82,9 +77,9 @@ async def test_a_link_and_its_evidence_that_are_committed_at_the_same_moment_are
 
         evidence = asyncio.create_task(bring_evidence())
         await asyncio.sleep(0.05)
-        await _project(database)
+        await project(database)
     await evidence
-    await _project(database)
+    await project(database)
     assert (await all_experiments(database))[ISSUE].first_signal_at == at(4)
 
 
@@ -99,7 +94,7 @@ async def test_evidence_that_is_committed_while_its_experiment_is_folded_is_fold
         async with database.transaction() as connection:
             await _record(connection, workflow_run(pull.head, at(4)))
         assert await dirty_subjects.clear(folding, claimed) == 0
-    await _project(database)
+    await project(database)
     assert (await all_experiments(database))[ISSUE].first_signal_at == at(4)
 
 
@@ -112,7 +107,7 @@ async def test_projection_does_not_wait_for_transactions_that_mark_its_subjects_
         await _record(touching, workflow_run(pull.head, at(4)))
         assert await project_dirty(database, lambda: at(2)) == 0
         assert (await all_experiments(database))[ISSUE].first_signal_at == at(5)
-    await _project(database)
+    await project(database)
     assert (await all_experiments(database))[ISSUE].first_signal_at == at(4)
 
 
@@ -134,10 +129,10 @@ async def test_an_edit_that_waits_for_an_earlier_edit_moves_the_evidence_again(
         project_between = asyncio.Event()
         waiting = asyncio.create_task(edit_again())
         await asyncio.sleep(0.05)
-    await _project(database)
+    await project(database)
     project_between.set()
     await waiting
-    await _project(database)
+    await project(database)
     told = await all_experiments(database)
     assert (told[ISSUE].started_at, told["github:acme/app#46"].started_at) == (None, at(3))
 
@@ -175,7 +170,7 @@ async def test_concurrent_workers_give_the_same_experiments_as_one_worker(databa
     async with database.transaction() as connection:
         for request in _a_busy_week():
             await _record(connection, request)
-    await _project(database)
+    await project(database)
     assert await all_experiments(database) == busy
     assert all(one.first_signal_at == at(4) and one.started_at == at(3) for one in busy.values())
 
@@ -198,7 +193,7 @@ async def test_a_subject_that_cannot_be_projected_is_postponed_and_stops_no_othe
         await connection.exec_driver_sql(newer)
         for number in (1, 2, 3):
             await _record(connection, Issue(number=number, created_at=at(2)).assigned(at(3)))
-    await _project(database)
+    await project(database)
     told = await all_experiments(database)
     assert [told[f"github:acme/app#{number}"].started_at for number in (1, 2, 3)] == [None, at(3), at(3)]
     async with database.transaction() as connection:
@@ -213,10 +208,10 @@ async def test_a_postponed_subject_is_projected_when_it_is_due(database: Databas
     async with database.transaction() as connection:
         await connection.exec_driver_sql("UPDATE events SET kind = 'divined' WHERE kind = 'proposed'")
         await _record(connection, Issue(number=1, created_at=at(2)).assigned(at(3)))
-    await _project(database)
+    await project(database)
     async with database.transaction() as connection:
         await connection.exec_driver_sql("UPDATE events SET kind = 'proposed' WHERE kind = 'divined'")
-    await _project(database)
+    await project(database)
     assert (await all_experiments(database))["github:acme/app#1"].started_at is None
     assert await project_dirty(database, lambda: at(2, "09:01:00")) == 1
     assert (await all_experiments(database))["github:acme/app#1"].started_at == at(3)
@@ -238,11 +233,11 @@ async def test_a_projection_of_older_events_does_not_overwrite_a_newer_projectio
     monkeypatch.setattr(experiments, "replace", slowly)
     async with database.transaction() as connection:
         await _record(connection, Issue(created_at=at(2)).assigned(at(4)))
-    older = asyncio.create_task(_project(database))
+    older = asyncio.create_task(project(database))
     await has_read.wait()
     async with database.transaction() as connection:
         await _record(connection, workflow_run(pull.head, at(5)))
-    newer = asyncio.create_task(_project(database))
+    newer = asyncio.create_task(project(database))
     await asyncio.wait([newer], timeout=0.5)
     may_write.set()
     await asyncio.gather(older, newer)
@@ -461,11 +456,11 @@ async def test_an_exclusion_from_older_events_does_not_overwrite_a_newer_exclusi
     async with database.transaction() as connection:
         # Mark only the evidence dirty, so that each worker has a dirty subject to claim.
         await _record(connection, workflow_run(pull.head, at(5)))
-    older = asyncio.create_task(_project(database))
+    older = asyncio.create_task(project(database))
     await has_read.wait()
     async with database.transaction() as connection:
         await _record(connection, labeled)
-    newer = asyncio.create_task(_project(database))
+    newer = asyncio.create_task(project(database))
     await asyncio.wait([newer], timeout=0.5)
     may_write.set()
     await asyncio.gather(older, newer)

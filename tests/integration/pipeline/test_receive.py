@@ -153,12 +153,10 @@ async def test_a_request_without_deliveries_has_no_answers(database: Database) -
         assert await receiver.store_all([]) == []
 
 
-async def test_without_a_database_no_delivery_of_a_request_is_stored() -> None:
-    gone = Database("postgresql://nobody@127.0.0.1:1/nothing")
+async def test_without_a_database_no_delivery_of_a_request_is_stored(gone: Database) -> None:
     async with _receiving(gone) as receiver:
         with pytest.raises(DatabaseUnavailable):
             await receiver.store_all([_numbered(1), _numbered(2)])
-    await gone.close()
 
 
 async def test_stopping_stores_the_deliveries_that_have_arrived(database: Database) -> None:
@@ -180,13 +178,11 @@ async def test_a_sender_that_disconnects_does_not_affect_others_in_its_batch(dat
         assert await receiver.store(_numbered(2)) == "stored"
 
 
-async def test_without_a_database_each_delivery_fails_and_the_next_one_is_tried() -> None:
-    gone = Database("postgresql://nobody@127.0.0.1:1/nothing")
+async def test_without_a_database_each_delivery_fails_and_the_next_one_is_tried(gone: Database) -> None:
     async with _receiving(gone) as receiver:
         for _ in range(2):
             with pytest.raises(DatabaseUnavailable):
                 await receiver.store(_ANY)
-    await gone.close()
 
 
 async def test_storing_is_abandoned_when_the_database_does_not_answer(database: Database) -> None:

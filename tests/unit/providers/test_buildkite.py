@@ -2,7 +2,7 @@
 
 import hmac
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 from service.deliveries.delivery import Delivery
-from service.deliveries.observation import Mentioned, Nothing, Observation, Observed, Trait
+from service.deliveries.observation import Mentioned, Nothing, Observation, Observed
 from service.deliveries.signatures import SignatureRefused
 from service.lifecycle.references import Ref
 from service.providers.buildkite import Buildkite
 from tests.support.builders import at
 from tests.support.mutations import collected, dated
+from tests.support.observations import traits
 
 BUILDKITE = Buildkite()
 SHA = "a" * 40
@@ -70,9 +71,7 @@ def finished(**build: Any) -> dict[str, Any]:
 
 
 def observed(**known: str) -> Observed:
-    named: dict[Any, tuple[str, ...]] = {trait: (value,) for trait, value in known.items()}
-    traits: Mapping[Trait, tuple[str, ...]] = {"workflow": ("tests",), "conclusion": ("passed",), **named}
-    return Observed("finished", COMMIT, FINISHED, traits)
+    return Observed("finished", COMMIT, FINISHED, traits(**{"workflow": "tests", "conclusion": "passed", **known}))
 
 
 def mentioned(channel: str, text: str) -> Mentioned:

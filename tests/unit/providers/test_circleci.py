@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from service.deliveries.delivery import Delivery
-from service.deliveries.observation import Mentioned, Nothing, Observation, Observed, Trait
+from service.deliveries.observation import Mentioned, Nothing, Observation, Observed
 from service.deliveries.signatures import SignatureRefused
 from service.demo.post import zulu
 from service.lifecycle.references import Ref
 from service.providers.circleci import CircleCI
 from tests.support.builders import at
 from tests.support.mutations import collected
+from tests.support.observations import traits
 
 CIRCLECI = CircleCI()
 SHA = "a" * 40
@@ -64,9 +65,7 @@ def completed(pipeline: Any, **workflow: Any) -> dict[str, Any]:
 
 
 def finished(when: datetime = STOPPED, **known: str) -> Observed:
-    traits: dict[Any, tuple[str, ...]] = {trait: (value,) for trait, value in known.items()}
-    named: dict[Trait, tuple[str, ...]] = {"workflow": ("tests",), "conclusion": ("success",), **traits}
-    return Observed("finished", COMMIT, when, named)
+    return Observed("finished", COMMIT, when, traits(**{"workflow": "tests", "conclusion": "success", **known}))
 
 
 def mentioned(channel: str, text: str) -> Mentioned:

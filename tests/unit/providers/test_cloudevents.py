@@ -34,6 +34,7 @@ from service.lifecycle.taxonomy import Outcome
 from service.providers import CLOUD_EVENTS
 from service.providers.cloudevents import BATCHED, MOST_EVENTS, STRUCTURED, InvalidEvent, NoCloudEvent
 from tests.support.builders import at
+from tests.support.cloudevents import batched, structured
 from tests.support.mutations import nearly_right
 from tests.support.paths import CORPUS
 
@@ -73,18 +74,6 @@ def written(statement: str = "described", **attributes: Any) -> dict[str, Any]:
         "time": "2026-03-02T09:00:00Z",
     }
     return {name: value for name, value in (usual | attributes).items() if value is not None}
-
-
-def structured(event: Any) -> HTTPMessage:
-    return HTTPMessage({"content-type": STRUCTURED}, json.dumps(event).encode())
-
-
-def batched(*events: CloudEvent | dict[str, Any]) -> HTTPMessage:
-    """A request with a batch of the given events."""
-    bodies = [
-        to_structured_event(one).body if isinstance(one, CloudEvent) else json.dumps(one).encode() for one in events
-    ]
-    return HTTPMessage({"content-type": BATCHED}, b"[" + b",".join(bodies) + b"]")
 
 
 def delivery(message: HTTPMessage, received_at: datetime = NOW) -> Delivery:

@@ -12,14 +12,12 @@ import pytest
 from service.deliveries.delivery import Delivery, UnreadableDelivery
 from service.deliveries.observation import (
     Commented,
-    Kind,
     Linked,
     Mentioned,
     Nothing,
     Observation,
     Observed,
     Renamed,
-    Trait,
 )
 from service.deliveries.signatures import SignatureRefused
 from service.demo.post import zulu
@@ -27,10 +25,12 @@ from service.lifecycle.aliases import Alias
 from service.lifecycle.references import Ref
 from service.providers import PROVIDERS
 from tests.support.builders import SECRET, GitHubRequest, Issue, PullRequest, at, github
+from tests.support.observations import Forge, traits
 
 GITHUB = PROVIDERS["github"]
-ITEM = Ref("github:acme/app#45")
-CHANGE = Ref("github:acme/app!7")
+FORGE = Forge("github")
+ITEM, CHANGE = FORGE.item, FORGE.change
+item, change, linked, texts = FORGE.of_item, FORGE.of_change, FORGE.linked, FORGE.texts
 HEAD = Ref("commit:" + "a" * 40)
 MERGE = Ref("commit:" + "b" * 40)
 BRANCH = Ref("branch:acme/app@cache-answers")
@@ -59,53 +59,18 @@ def observed(request: GitHubRequest) -> Sequence[Observation]:
     return said
 
 
-def item(kind: Kind, when: datetime, **known: str) -> Observed:
-    return Observed(kind, ITEM, when, traits(what="item", project="acme/app", **known))
-
-
-def change(kind: Kind, when: datetime, **known: str) -> Observed:
-    place = {"what": "change", "project": "acme/app", "branch": "cache-answers"}
-    return Observed(kind, CHANGE, when, traits(**place, **known))
-
-
-def traits(**known: Any) -> dict[Trait, tuple[str, ...]]:
-    named: dict[Any, tuple[str, ...]] = {trait: (value,) for trait, value in known.items()}
-    return named
-
-
 def seen(when: datetime, *labels: str, **known: str) -> Observed:
-    looks = traits(
-        what="item",
-        project="acme/app",
-        title="Answer from the cache",
-        url="https://github.com/acme/app/issues/45",
-        **known,
-    )
-    return Observed("seen", ITEM, when, looks | ({"label": labels} if labels else {}))
+    url = "https://github.com/acme/app/issues/45"
+    return item("seen", when, title="Answer from the cache", url=url, **_labelled(labels), **known)
 
 
 def change_seen(when: datetime, *labels: str) -> Observed:
-    looks = traits(
-        what="change",
-        project="acme/app",
-        title="Cache answers",
-        url="https://github.com/acme/app/pull/7",
-        branch="cache-answers",
-    )
-    return Observed("seen", CHANGE, when, looks | ({"label": labels} if labels else {}))
+    url = "https://github.com/acme/app/pull/7"
+    return change("seen", when, title="Cache answers", url=url, **_labelled(labels))
 
 
-def linked(evidence: Ref, channel: str, when: datetime, *targets: Ref) -> Linked:
-    return Linked(evidence, channel, CHANGE, frozenset(targets), when)
-
-
-def texts(when: datetime) -> list[Observation]:
-    """The observations of a pull request's body, branch and title."""
-    return [
-        linked(CHANGE, "body", when, ITEM),
-        Mentioned(CHANGE, "branch", "cache-answers", when),
-        Mentioned(CHANGE, "title", "Cache answers", when),
-    ]
+def _labelled(labels: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    return {"label": labels} if labels else {}
 
 
 def superseded(when: datetime, project: str = "acme/app", branch: str = "cache-answers") -> Observed:
@@ -121,13 +86,6 @@ def links(pull: PullRequest, channel: str) -> list[Linked]:
     """The observed links of a pull request on one channel."""
     said = observed(pull.event("edited", at(6)))
     return [one for one in said if isinstance(one, Linked) and one.channel == channel]
-
-
-def label_changed(kind: Kind, subject: Ref, label: str, when: datetime) -> Observed:
-    place = traits(what="item", project="acme/app")
-    if subject == CHANGE:
-        place = traits(what="change", project="acme/app", branch="cache-answers")
-    return Observed(kind, subject, when, {**place, "label": (label,)})
 
 
 def comment(
@@ -218,7 +176,7 @@ def test_a_label_added_to_an_issue_is_observed() -> None:
     assert observe(request) == [
         seen(at(2), "experiment", "outcome:failed"),
         item("created", at(1)),
-        label_changed("labelled", ITEM, "outcome:failed", at(2)),
+        item("labelled", at(2), label="outcome:failed"),
     ]
 
 
@@ -227,7 +185,7 @@ def test_a_label_removed_from_an_issue_is_observed() -> None:
     assert observe(request) == [
         seen(at(2)),
         item("created", at(1)),
-        label_changed("unlabelled", ITEM, "experiment", at(2)),
+        item("unlabelled", at(2), label="experiment"),
     ]
 
 
@@ -431,7 +389,7 @@ def test_a_label_added_to_a_pull_request_is_observed() -> None:
     _, request = PullRequest(created_at=at(2)).labeled("experiment", at(3))
     said = observed(request)
     assert said[0] == change_seen(at(3), "experiment")
-    assert label_changed("labelled", CHANGE, "experiment", at(3)) in said
+    assert change("labelled", at(3), label="experiment") in said
 
 
 def test_the_assignment_of_a_pull_request_is_observed() -> None:

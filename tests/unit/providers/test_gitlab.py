@@ -20,7 +20,6 @@ from service.deliveries.observation import (
     Observation,
     Observed,
     Renamed,
-    Trait,
 )
 from service.deliveries.signatures import SignatureRefused
 from service.lifecycle.aliases import Alias
@@ -28,10 +27,12 @@ from service.lifecycle.evidence import MOST_TARGETS
 from service.lifecycle.references import Ref
 from service.providers.gitlab import GitLab
 from tests.support.builders import at
+from tests.support.observations import Forge, traits
 
 GITLAB = GitLab()
-ITEM = Ref("gitlab:acme/app#45")
-CHANGE = Ref("gitlab:acme/app!7")
+FORGE = Forge("gitlab")
+ITEM, CHANGE = FORGE.item, FORGE.change
+item, change, linked, texts = FORGE.of_item, FORGE.of_change, FORGE.linked, FORGE.texts
 HEAD = Ref("commit:" + "a" * 40)
 MERGE = Ref("commit:" + "b" * 40)
 SQUASH = Ref("commit:" + "c" * 40)
@@ -194,27 +195,8 @@ def labels(*titles: str) -> list[dict[str, Any]]:
     return [{"title": title, "color": "#ffffff"} for title in titles]
 
 
-def traits(**known: Any) -> dict[Trait, tuple[str, ...]]:
-    named: dict[Any, tuple[str, ...]] = {
-        trait: value if isinstance(value, tuple) else (value,) for trait, value in known.items()
-    }
-    return named
-
-
-def item(kind: Kind, when: datetime, **known: Any) -> Observed:
-    return Observed(kind, ITEM, when, traits(what="item", project="acme/app", **known))
-
-
-def change(kind: Kind, when: datetime, **known: Any) -> Observed:
-    return Observed(kind, CHANGE, when, traits(what="change", project="acme/app", branch="cache-answers", **known))
-
-
 def on_branch(kind: Kind, when: datetime, **known: Any) -> Observed:
     return Observed(kind, BRANCH, when, traits(what="branch", project="acme/app", branch="cache-answers", **known))
-
-
-def linked(evidence: Ref, channel: str, when: datetime, *targets: Ref) -> Linked:
-    return Linked(evidence, channel, CHANGE, frozenset(targets), when)
 
 
 def item_seen(when: datetime, **known: Any) -> Observed:
@@ -225,15 +207,6 @@ def item_seen(when: datetime, **known: Any) -> Observed:
 def change_seen(when: datetime, **known: Any) -> Observed:
     url = "https://gitlab.acme.example/acme/app/-/merge_requests/7"
     return change("seen", when, title="Cache answers", url=url, **known)
-
-
-def texts(when: datetime) -> list[Observation]:
-    """The observations of a merge request's description, branch and title."""
-    return [
-        linked(CHANGE, "body", when, ITEM),
-        Mentioned(CHANGE, "branch", "cache-answers", when),
-        Mentioned(CHANGE, "title", "Cache answers", when),
-    ]
 
 
 def links(payload: dict[str, Any], channel: str) -> list[Linked]:

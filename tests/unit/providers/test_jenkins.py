@@ -2,7 +2,7 @@
 
 import json
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC
 from typing import Any
@@ -12,12 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.deliveries.delivery import Delivery, UnreadableDelivery
-from service.deliveries.observation import Mentioned, Nothing, Observation, Observed, Trait
+from service.deliveries.observation import Mentioned, Nothing, Observation, Observed
 from service.deliveries.signatures import SignatureRefused
 from service.lifecycle.references import Ref
 from service.providers.jenkins import Jenkins
 from tests.support.builders import at
 from tests.support.mutations import collected, dated, is_sound
+from tests.support.observations import traits
 
 JENKINS = Jenkins()
 SHA = "a" * 40
@@ -54,9 +55,7 @@ def run(phase: str = "COMPLETED", **build: Any) -> dict[str, Any]:
 
 
 def observed(**known: str) -> Observed:
-    named: dict[Any, tuple[str, ...]] = {trait: (value,) for trait, value in known.items()}
-    traits: Mapping[Trait, tuple[str, ...]] = {"workflow": ("tests",), "conclusion": ("SUCCESS",), **named}
-    return Observed("finished", COMMIT, ENDED, traits)
+    return Observed("finished", COMMIT, ENDED, traits(**{"workflow": "tests", "conclusion": "SUCCESS", **known}))
 
 
 BRANCH = Mentioned(COMMIT, "branch", "cache-answers", ENDED)

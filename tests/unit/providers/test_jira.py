@@ -18,6 +18,7 @@ from service.lifecycle.references import Ref
 from service.providers.jira import Jira
 from tests.support.builders import SECRET, at
 from tests.support.mutations import collected, read
+from tests.support.observations import traits
 
 JIRA = Jira()
 TICKET = Ref("jira:ML-12")
@@ -112,8 +113,7 @@ def looks(payload: Any) -> dict[Trait, tuple[str, ...]]:
 
 
 def item(kind: Kind, when: datetime = NOW, **known: str) -> Observed:
-    named: dict[Any, tuple[str, ...]] = {trait: (value,) for trait, value in known.items()}
-    return Observed(kind, TICKET, when, {"what": ("item",), "project": ("ML",), **named})
+    return Observed(kind, TICKET, when, traits(what="item", project="ML", **known))
 
 
 def seen(**known: str) -> Observed:

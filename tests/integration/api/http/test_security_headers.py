@@ -9,17 +9,13 @@ import pytest
 
 from service.storage.database import Database
 from tests.support.builders import Issue, at
-from tests.support.road import api, post, settle
+from tests.support.road import api, bearer, is_problem, post, settle
 
 TOKENS = {"read": "r3ad-t0ken", "write": "wr1te-t0ken", "admin": "adm1n-t0ken"}
 # Paths that reveal nothing about deliveries.
 _OPEN = {"/livez", "/readyz", "/metrics"}
 _REQUEST = Issue(created_at=at(2)).opened()
 _UNKNOWN = "00000000-0000-0000-0000-000000000001"
-
-
-def _bearer(token: str) -> dict[str, str]:
-    return {"authorization": f"Bearer {token}"}
 
 
 def _operations(document: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
@@ -77,7 +73,7 @@ async def test_a_service_on_loopback_requires_a_token_if_the_host_header_is_not_
     async with api(database) as client:
         for path in set(await _paths(client, "get")) - _OPEN:
             refused = await client.get(path, headers={"host": host})
-            assert (refused.status_code, refused.json()["type"]) == (403, "urn:loopgauge:problem:token-not-configured")
+            assert is_problem(refused, 403, "token-not-configured")
         for here in ("localhost:8080", "127.0.0.1", "127.0.0.2:80", "[::1]:8080"):
             assert (await client.get("/deliveries", headers={"host": here})).status_code == 200
 
@@ -86,12 +82,12 @@ async def test_each_token_opens_its_endpoints_and_the_admin_token_opens_all(data
     async with api(database, api_tokens=TOKENS) as client:
         for token in TOKENS.values():
             for path in set(await _paths(client, "get")) - _OPEN:
-                status = (await client.get(path, headers=_bearer(token))).status_code
+                status = (await client.get(path, headers=bearer(token))).status_code
                 assert (status == 401) == (token == TOKENS["write"]), (path, token, status)
         event = {"specversion": "1.0", "id": "1", "source": "/x", "type": "other"}
         kind = {"content-type": "application/cloudevents+json"}
         statuses = {
-            name: (await client.post("/events", json=event, headers=kind | _bearer(token))).status_code
+            name: (await client.post("/events", json=event, headers=kind | bearer(token))).status_code
             for name, token in TOKENS.items()
         }
     assert statuses == {"read": 401, "write": 202, "admin": 202}
@@ -208,7 +204,7 @@ async def test_only_the_admin_token_reads_bodies(database: Database) -> None:
         documented = (await client.get("/openapi.json")).json()
         paths = [path.replace("{delivery}", delivery) for path, method, _ in _operations(documented) if method == "get"]
         paths = [path for path in paths if "{" not in path]
-        answers = {path: (await client.get(path, headers=_bearer("r3ad-t0ken"))).text for path in paths}
-        for_admins = (await client.get(f"/deliveries/{delivery}", headers=_bearer("adm1n-t0ken"))).text
+        answers = {path: (await client.get(path, headers=bearer("r3ad-t0ken"))).text for path in paths}
+        for_admins = (await client.get(f"/deliveries/{delivery}", headers=bearer("adm1n-t0ken"))).text
     assert "x-github-delivery" in for_admins
     assert [path for path, text in answers.items() if "x-github-delivery" in text or "octo-dev" in text] == []

@@ -5,7 +5,7 @@ import pytest
 from service.api.http import strict_route
 from service.storage.database import Database
 from tests.support.outage import line_to
-from tests.support.road import api
+from tests.support.road import api, is_problem
 
 
 @pytest.mark.parametrize(
@@ -16,7 +16,7 @@ async def test_the_refusal_of_a_misspelt_parameter_names_the_parameter(database:
     async with api(database) as client:
         answer = await client.get(path)
     wrong = path.partition("?")[2].partition("=")[0]
-    assert (answer.status_code, answer.json()["type"]) == (422, "urn:loopgauge:problem:invalid")
+    assert is_problem(answer, 422, "invalid")
     assert [one["field"] for one in answer.json()["errors"]] == [f"query.{wrong}"]
 
 
@@ -36,5 +36,5 @@ async def test_a_request_while_postgresql_is_frozen_is_answered_503(
             await line.mend()
         await far.close()
     for answer in (*asked, posted):
-        assert (answer.status_code, answer.json()["type"]) == (503, "urn:loopgauge:problem:database-unavailable")
+        assert is_problem(answer, 503, "database-unavailable")
         assert answer.headers["retry-after"]

@@ -1,0 +1,22 @@
+"""Requests with CloudEvents."""
+
+import json
+from typing import Any
+
+from cloudevents.core.bindings.http import HTTPMessage, to_structured_event
+from cloudevents.core.v1.event import CloudEvent
+
+from tests.support.provider_examples import BATCHED, STRUCTURED
+
+
+def structured(event: Any) -> HTTPMessage:
+    """A request with an event in structured mode, or with any other JSON in its place."""
+    return HTTPMessage({"content-type": STRUCTURED}, json.dumps(event).encode())
+
+
+def batched(*events: CloudEvent | dict[str, Any]) -> HTTPMessage:
+    """A request with a batch of the given events."""
+    bodies = [
+        to_structured_event(one).body if isinstance(one, CloudEvent) else json.dumps(one).encode() for one in events
+    ]
+    return HTTPMessage({"content-type": BATCHED}, b"[" + b",".join(bodies) + b"]")

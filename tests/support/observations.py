@@ -1,0 +1,50 @@
+"""Observations of an item, its change and the branch of the change in the project acme/app, as tests expect them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from service.deliveries.observation import Kind, Linked, Mentioned, Observation, Observed, Trait
+from service.lifecycle.references import Ref
+
+
+def traits(**known: Any) -> dict[Trait, tuple[str, ...]]:
+    """Traits by name. A single value needs no tuple."""
+    named: dict[Any, tuple[str, ...]] = {
+        trait: value if isinstance(value, tuple) else (value,) for trait, value in known.items()
+    }
+    return named
+
+
+@dataclass(frozen=True, slots=True)
+class Forge:
+    """The subjects of a forge, which are item 45, change 7 and the branch `cache-answers` of the change."""
+
+    name: str
+
+    @property
+    def item(self) -> Ref:
+        return Ref(f"{self.name}:acme/app#45")
+
+    @property
+    def change(self) -> Ref:
+        return Ref(f"{self.name}:acme/app!7")
+
+    def of_item(self, kind: Kind, when: datetime, **known: Any) -> Observed:
+        return Observed(kind, self.item, when, traits(what="item", project="acme/app", **known))
+
+    def of_change(self, kind: Kind, when: datetime, **known: Any) -> Observed:
+        place = traits(what="change", project="acme/app", branch="cache-answers", **known)
+        return Observed(kind, self.change, when, place)
+
+    def linked(self, evidence: Ref, channel: str, when: datetime, *targets: Ref) -> Linked:
+        """A link that a payload of the change states."""
+        return Linked(evidence, channel, self.change, frozenset(targets), when)
+
+    def texts(self, when: datetime) -> list[Observation]:
+        """The observations of the change's body, branch and title."""
+        return [
+            self.linked(self.change, "body", when, self.item),
+            Mentioned(self.change, "branch", "cache-answers", when),
+            Mentioned(self.change, "title", "Cache answers", when),
+        ]
