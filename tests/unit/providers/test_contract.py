@@ -49,7 +49,7 @@ def lacking(name: str) -> list[str]:
         "TIMED in tests/support/provider_examples.py": name in TIMED,
         "MALFORMED in tests/support/malformed.py": name in MALFORMED,
         "SCHEMES in tests/support/signing.py": any(scheme.provider == name for scheme in SCHEMES.values()),
-        "one_of_each in tests/support/payloads.py": bool(examples(name)),
+        "_MORE in tests/support/provider_examples.py": bool(examples(name)),
     }
     return [place for place, present in needed.items() if not present]
 
