@@ -37,8 +37,6 @@ from service.pipeline.receive import DeliveryWriter, Stored
 from service.providers import PROVIDERS
 from service.storage.errors import DatabaseMisconfigured, DatabaseUnavailable
 from service.telemetry import Telemetry
-from service.telemetry.memo import MemoDict
-from service.telemetry.request_durations import Observe
 
 PATH = "/webhooks/{source}"
 PREFIX = PATH.removesuffix("{source}")
@@ -153,9 +151,6 @@ class WebhookEndpoint:
         self._telemetry = telemetry
         self._clock = clock
         self._stopwatch = stopwatch
-        self._observers = MemoDict[tuple[str, int], Observe](
-            lambda labels: telemetry.requests.observer(labels[0], PATH, labels[1])
-        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = self._stopwatch()
@@ -169,7 +164,8 @@ class WebhookEndpoint:
             await _send(await answer_internal_error(Request(scope), error), scope, receive, send)
             raise
         finally:
-            self._observers[method_label(scope["method"]), status](self._stopwatch() - began)
+            seconds = self._stopwatch() - began
+            self._telemetry.requests.observe(method_label(scope["method"]), PATH, status, seconds)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> int:
         """Answer a request, and return the status of the answer."""

@@ -1,7 +1,7 @@
 """The metrics that a process exports about itself."""
 
 import platform
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import datetime
 from functools import partial
 from importlib.metadata import version
@@ -12,7 +12,6 @@ from prometheus_client import CollectorRegistry, Gauge, Histogram, Info, Process
 from service.lifecycle.codec import KINDS
 from service.lifecycle.taxonomy import FailureCategory
 from service.telemetry.backlog import Backlog, BacklogCollector
-from service.telemetry.memo import MemoDict
 from service.telemetry.request_durations import RequestDurations
 from service.telemetry.zero_filled import zero_filled_counter
 
@@ -52,9 +51,6 @@ class Telemetry:
             "Webhook requests, by result.",
             ["source", "result"],
             [*((source, result) for source in self._sources for result in RESULTS), (UNKNOWN_SOURCE, "refused")],
-        )
-        self._count_delivery = MemoDict[tuple[str, str], Callable[[], None]](
-            lambda labels: self._deliveries.labels(*labels).inc
         )
         self._interpreted = zero_filled_counter(
             self.registry,
@@ -106,7 +102,7 @@ class Telemetry:
 
     def count_delivery(self, source: str, result: Result) -> None:
         """Count a webhook request."""
-        self._count_delivery[source if source in self._sources else UNKNOWN_SOURCE, result]()
+        self._deliveries.labels(source if source in self._sources else UNKNOWN_SOURCE, result).inc()
 
     def count_interpreted(self, source: str, verdict: str, number: int) -> None:
         """Count verdicts. A delivery that is interpreted several times is counted each time.

@@ -1,15 +1,9 @@
 """Durations of HTTP requests."""
 
-from collections.abc import Callable
-from typing import TypeAlias
-
 from prometheus_client import CollectorRegistry, Histogram
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 """Upper bounds of buckets in seconds, from a millisecond to ten seconds, which is GitHub's timeout."""
-
-Observe: TypeAlias = Callable[[float], None]
-"""A function that records the duration of one request in seconds."""
 
 
 class RequestDurations:
@@ -24,11 +18,10 @@ class RequestDurations:
             registry=registry,
         )
 
-    def observer(self, method: str, route: str, status: int) -> Observe:
-        """Return the bound method `observe` for these labels. Cache the method: finding it takes longer than a call.
+    def observe(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Observe the duration of a request.
 
         Args:
             route: the template of the route, never the path of a request.
         """
-        observe: Observe = self._durations.labels(method, route, str(status)).observe
-        return observe
+        self._durations.labels(method, route, str(status)).observe(seconds)

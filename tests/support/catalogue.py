@@ -115,5 +115,5 @@ def _telemetry() -> Telemetry:
     telemetry.record_last_delivery("github", datetime(2026, 3, 30, tzinfo=UTC))
     telemetry.set_backlog(Backlog(pending=3, oldest_pending_seconds=2.0, failed=1, dirty_subjects=4))
     telemetry.observe_visible(2.0)
-    telemetry.requests.observer("POST", "/webhooks/{source}", 202)(0.01)
+    telemetry.requests.observe("POST", "/webhooks/{source}", 202, 0.01)
     return telemetry

@@ -10,8 +10,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.http.problems import CLIENT_CLOSED_REQUEST
-from service.telemetry.memo import MemoDict
-from service.telemetry.request_durations import Observe, RequestDurations
+from service.telemetry.request_durations import RequestDurations
 
 UNMATCHED = "_unmatched"
 """The label value for requests whose path matches no route."""
@@ -51,7 +50,7 @@ class RequestMetricsMiddleware:
         self._app = app
         self._endpoints = endpoints
         self._clock = clock
-        self._observers = MemoDict[tuple[str, str, int], Observe](lambda labels: requests.observer(*labels))
+        self._requests = requests
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -75,8 +74,8 @@ class RequestMetricsMiddleware:
                 status = 500
             raise
         finally:
-            labels = method_label(scope["method"]), self._template(scope), status
-            self._observers[labels](self._clock() - began)
+            method = method_label(scope["method"])
+            self._requests.observe(method, self._template(scope), status, self._clock() - began)
 
     def _template(self, scope: Scope) -> str:
         route = scope.get("route")

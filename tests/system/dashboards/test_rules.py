@@ -190,7 +190,7 @@ def _families() -> Iterator[Metric]:
     telemetry = Telemetry(["github"])
     telemetry.record_last_delivery("github", _NOW)
     telemetry.set_backlog(Backlog(0, 0.0, 0, 0))
-    telemetry.requests.observer("POST", "/webhooks/{source}", 202)(0.01)
+    telemetry.requests.observe("POST", "/webhooks/{source}", 202, 0.01)
     yield from telemetry.registry.collect()
 
 

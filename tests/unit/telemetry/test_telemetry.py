@@ -115,7 +115,7 @@ def test_promtool_accepts_the_metrics() -> None:
     telemetry = Telemetry(["github"])
     telemetry.record_last_delivery("github", at(2))
     telemetry.set_backlog(Backlog(0, 0.0, 0, 0))
-    telemetry.requests.observer("POST", "/webhooks/{source}", 202)(0.004)
+    telemetry.requests.observe("POST", "/webhooks/{source}", 202, 0.004)
     shown = prometheus_client.generate_latest(telemetry.registry)
     checked = subprocess.run(["promtool", "check", "metrics"], input=shown, capture_output=True, check=False)
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
