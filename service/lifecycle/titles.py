@@ -8,7 +8,6 @@ _TITLES = uuid5(NAMESPACE_URL, "loopgauge:title")
 _SPELT = frozenset("LMN")
 # These characters distinguish C from C++ and C#.
 _NAMING = "+#"
-_PLAIN = {code: " " for code in range(128) if not chr(code).isalnum() and chr(code) not in _NAMING}
 
 
 def title_key(title: str) -> UUID | None:
@@ -23,12 +22,6 @@ def title_key(title: str) -> UUID | None:
 
 def spelling(title: str) -> str:
     """The normalised spelling that `title_key` hashes; empty if the title has no letter and no digit."""
-    return " ".join(word for word in _spelt(title).split() if word.strip(_NAMING))
-
-
-def _spelt(title: str) -> str:
-    # Most titles are ASCII. They need no Unicode normalisation, so this shortcut is faster.
-    if title.isascii():
-        return title.lower().translate(_PLAIN)
-    spelt = normalize("NFKC", normalize("NFKC", title).casefold())
-    return "".join(letter if category(letter)[0] in _SPELT or letter in _NAMING else " " for letter in spelt)
+    normalised = normalize("NFKC", normalize("NFKC", title).casefold())
+    spelt = "".join(letter if category(letter)[0] in _SPELT or letter in _NAMING else " " for letter in normalised)
+    return " ".join(word for word in spelt.split() if word.strip(_NAMING))

@@ -5,7 +5,6 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import Field, dataclass, fields
 from datetime import datetime, timedelta
 from enum import EnumType
-from sys import intern
 from typing import Any, get_args
 from uuid import UUID
 
@@ -193,9 +192,6 @@ def _read_restarts(written: str | None) -> tuple[Restart, ...]:
 
 def _converter(field: Field[Any]) -> Callable[[Any], object] | None:
     """The function that converts a column's value to the value of the field; None if no conversion is needed."""
-    if field.name == "team":
-        # Intern the team: sorting and grouping by team then compares identical strings, which is faster.
-        return intern
     if field.name == "restarts":
         return _read_restarts
     vocabularies = [type_ for type_ in (field.type, *get_args(field.type)) if isinstance(type_, EnumType)]
