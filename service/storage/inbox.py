@@ -16,9 +16,9 @@ from service.deliveries.delivery import Delivery
 from service.storage.database import Connection, driver_of, is_exclusive
 from service.storage.tables import deliveries
 
-# Level 1 compresses a typical payload to a fifth of its size in 0.1 ms.
+# Level 1 compresses a typical payload to a fifth of its size in about 15 µs.
 _ZSTD_LEVEL = 1
-# The largest batch to compress on the event loop: the compression takes about 5 ms.
+# The largest batch to compress on the event loop takes 5 ms; the largest batch of all, 32 MB, would block it for 36 ms.
 _INLINE_BYTES = 4 * 1024 * 1024
 _CLAIM_BYTES = 32 * 1024 * 1024
 
@@ -59,17 +59,13 @@ _STORE = """
 async def insert_deliveries(driver: asyncpg.Connection, batch: Sequence[Delivery]) -> frozenset[UUID]:
     """Insert deliveries in one statement, and return the ids of the new ones."""
     # All writers insert in the order of ids, so that two batches that share deliveries never deadlock.
-    ordered = sorted(batch, key=_by_number)
+    ordered = sorted(batch, key=attrgetter("id"))
     stored = await driver.fetch(
         _STORE,
         msgspec.json.encode([_row(delivery) for delivery in ordered]).decode(),
         await _compressed(ordered),
     )
     return frozenset(row["id"] for row in stored)
-
-
-# Integers compare faster than UUIDs.
-_by_number = attrgetter("id.int")
 
 
 def _row(delivery: Delivery) -> _Row:
@@ -89,8 +85,7 @@ async def _compressed(batch: Sequence[Delivery]) -> list[bytes]:
         compressor = zstandard.ZstdCompressor(level=_ZSTD_LEVEL)
         return [compressor.compress(delivery.body) for delivery in batch]
 
-    # Compress a large batch in a thread, since it would block the event loop. For a small batch, the thread costs more
-    # time than it saves.
+    # In a thread, the compression of a small batch takes a fifth more CPU time.
     is_large = sum(len(delivery.body) for delivery in batch) > _INLINE_BYTES
     return await asyncio.to_thread(compress) if is_large else compress()
 
