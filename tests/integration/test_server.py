@@ -71,7 +71,7 @@ async def test_head_and_body_of_an_answer_arrive_together() -> None:
     async with _connected() as (reader, writer):
         for _ in range(20):
             await _ask(writer, "/small")
-            # One read returns what one write sent.
+            # One read returns only what the server sent in one write.
             answer = await reader.read(65536)
             assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
             assert answer.endswith(b'\r\n\r\n{"status":"stored"}')
@@ -95,7 +95,7 @@ def test_a_client_that_disconnects_during_its_answer_causes_no_error() -> None:
                 now.clear()
                 clients = [_connect(port) for _ in range(8)]
                 await asyncio.sleep(0.01)
-                # The event loop sees the disconnects and the answers in one iteration.
+                # Answer and disconnect without a pause, so that the event loop handles both in one iteration.
                 now.set()
                 for client in clients:
                     client.close()

@@ -1,4 +1,4 @@
-"""The API: deliveries, metrics, problems, access, and the OpenAPI document."""
+"""The API serves deliveries, metrics and explanations, checks tokens, and describes itself with OpenAPI."""
 
 import re
 from uuid import UUID

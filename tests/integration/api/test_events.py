@@ -1,4 +1,4 @@
-"""`POST /events`: accepted and refused CloudEvents, and their effect.
+"""`POST /events` accepts valid CloudEvents, which change experiments, and refuses others with the reason.
 
 The SDK of the CNCF writes the requests, and the library of Standard Webhooks signs them.
 """
@@ -38,13 +38,13 @@ WITH_BOTH: Mapping[str, Any] = {**SIGNED, "api_tokens": TOKENS}
 
 
 def ours(statement: str = "proposed", data: Any = None, **attributes: Any) -> CloudEvent:
-    """An event about an experiment on 2 March 2026; arguments replace its attributes."""
+    """An event about an experiment on 2 March 2026. The given attributes replace the defaults."""
     usual = {"id": "1", "source": "/pipelines/search", "type": OURS + statement, "subject": SUBJECT, "time": at(2)}
     return CloudEvent(usual | attributes, data)
 
 
 def written(**attributes: Any) -> dict[str, Any]:
-    """An event as JSON, also in forms that the SDK would not write. Attributes with the value `None` are omitted."""
+    """An event as JSON, possibly invalid, which the SDK would not write. Attributes that are `None` are omitted."""
     event = {**json.loads(to_structured_event(ours()).body), **attributes}
     return {name: value for name, value in event.items() if value is not None}
 
@@ -54,7 +54,7 @@ def bearer(token: str = TOKENS["write"]) -> dict[str, str]:
 
 
 def signature(message: HTTPMessage, key: str = KEY, when: datetime = NOW) -> dict[str, str]:
-    """Headers signed by the library of Standard Webhooks."""
+    """The headers with which the Standard Webhooks library signs a message."""
     return {
         "webhook-id": "msg_1",
         "webhook-timestamp": str(int(when.timestamp())),
@@ -394,7 +394,7 @@ async def test_a_bad_signature_is_refused_and_nothing_is_stored(database: Databa
     assert await read_deliveries(database) == []
 
 
-async def test_a_flipped_bit_is_refused(database: Database) -> None:
+async def test_a_body_that_was_changed_after_signing_is_refused(database: Database) -> None:
     flipped = HTTPMessage(MESSAGE.headers, MESSAGE.body.replace(b"#45", b"#44"))
     async with api(database, **SIGNED) as client:
         response = await post(client, flipped, signature(MESSAGE))
@@ -543,7 +543,7 @@ async def test_a_sequence_of_events_becomes_the_expected_experiment(database: Da
     assert {row.verdict for row in await read_deliveries(database)} == {"counted"}
 
 
-# Two copies of each event, in reverse order.
+# Three orders in which two copies of each event arrive.
 SHUFFLED = [[4, 3, 2, 1, 0, 0, 1, 2, 3, 4], [2, 2, 4, 0, 4, 1, 3, 3, 1, 0], [3, 0, 4, 3, 1, 2, 0, 2, 4, 1]]
 
 

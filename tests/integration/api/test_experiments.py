@@ -1,4 +1,4 @@
-"""`GET /experiments` and `GET /experiments/{experiment}`: filters, order, pages and members."""
+"""`GET /experiments` filters, sorts and paginates, and `GET /experiments/{experiment}` returns one experiment."""
 
 import random
 from collections.abc import AsyncIterator

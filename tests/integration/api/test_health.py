@@ -1,4 +1,4 @@
-"""`/livez` and `/readyz`: whether deliveries can be stored, where, and if not, why."""
+"""`/livez` reports that the process runs. `/readyz` reports where deliveries can be stored, or why they cannot."""
 
 from pathlib import Path
 from typing import Any
@@ -107,7 +107,7 @@ async def test_with_neither_database_nor_spool_the_process_is_not_ready_and_each
         far = Database(line.url)
         (tmp_path / "spool").touch()
         async with api(far, spool=True, data_dir=tmp_path) as client:
-            # A broken spool that is not in use does not prevent readiness, but is reported early.
+            # A broken spool does not prevent readiness while the inbox is in use, but its check reports it already.
             status, mode, checks = await _ready(client)
             assert (status, mode, checks["inbox"]) == (200, "inbox", "ok")
             assert checks["spool"].startswith(f"the disk buffer {tmp_path / 'spool' / FILE} cannot be used: ")
@@ -164,7 +164,7 @@ async def test_the_process_is_not_ready_with_an_older_schema_even_after_the_data
     database_url: str, database: Database, tmp_path: Path
 ) -> None:
     async with database.transaction() as connection:
-        # There is no schema before the first revision.
+        # If the head is the first revision, no revision precedes it: delete the version.
         before = _the_one_before_head()
         set_back = f"UPDATE alembic_version SET version_num = '{before}'" if before else "DELETE FROM alembic_version"
         await connection.execute(text(set_back))
@@ -181,7 +181,7 @@ async def test_the_process_is_not_ready_with_an_older_schema_even_after_the_data
         assert "is needed; run: loopgauge migrate" in found["schema"]
 
 
-async def test_the_last_known_schema_counts_while_the_schema_cannot_be_checked(
+async def test_a_schema_that_was_ok_when_last_checked_counts_as_ok_while_it_cannot_be_checked(
     database: Database, tmp_path: Path
 ) -> None:
     async with api(database, spool=True, data_dir=tmp_path) as client:

@@ -1,4 +1,4 @@
-"""`POST /experiments/{experiment}/events`: accepted and refused events, and their effect."""
+"""`POST /experiments/{experiment}/events` accepts events, which change experiments, or refuses them with the reason."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""`GET /scorecard`: access, parameters, and values."""
+"""`GET /scorecard` checks the token and the parameters, and answers the four questions of the scorecard."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,7 @@ LABELS = ("experiment", "team:search", "risk:bold", "outcome:failed", "failure:i
 
 
 async def _failed(database: Database) -> None:
-    """An experiment of the team search that failed three days ago, four days after its idea."""
+    """Deliver an experiment of the team `search` that failed three days ago, four days after its idea."""
     now = datetime.now(UTC).replace(microsecond=0)
     issue = Issue(created_at=now - timedelta(days=7), labels=LABELS)
     _, closed = issue.closed(now - timedelta(days=3))
@@ -104,7 +104,7 @@ async def test_the_openapi_document_has_an_example_of_a_scorecard_and_each_probl
     assert Scorecard.model_validate(answer["example"]).teams == ("platform", "search")
     (window,) = (one["schema"] for one in described["parameters"] if one["name"] == "window")
     assert (window["type"], window["default"]) == ("string", "90d")
-    # Loopback requires no token.
+    # The empty requirement is for loopback, which needs no token.
     assert described["security"] == [{}, {"HTTPBearer": []}]
 
 

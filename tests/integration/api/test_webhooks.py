@@ -1,4 +1,4 @@
-"""`POST /webhooks/{source}`: its answers. No request gets a 5xx while the database is available."""
+"""`POST /webhooks/{source}` stores signed deliveries in the inbox or the spool, and refuses others with the reason."""
 
 import asyncio
 import hmac
@@ -75,7 +75,7 @@ async def test_a_bad_signature_is_refused_and_nothing_is_stored(database: Databa
     assert await read_deliveries(database) == []
 
 
-async def test_a_flipped_bit_is_refused(database: Database) -> None:
+async def test_a_body_with_a_flipped_bit_is_refused(database: Database) -> None:
     flipped = bytes([REQUEST.body[0] ^ 1]) + REQUEST.body[1:]
     async with api(database) as client:
         response = await client.post("/webhooks/github", content=flipped, headers=REQUEST.headers())

@@ -1,4 +1,4 @@
-"""`loopgauge deliveries`: list, show and retry."""
+"""`loopgauge deliveries` lists, shows and retries deliveries."""
 
 import json
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ def _store(database_url: str, deliveries: Sequence[Delivery]) -> None:
 
 
 def _store_numbered(database_url: str, count: int) -> list[str]:
-    """Store deliveries, each a minute after the one before; return their ids, newest first."""
+    """Store deliveries received one minute apart. Return their ids, newest first."""
     deliveries = [
         Issue(number=number, created_at=at(2)).opened().delivery(at(2) + timedelta(minutes=number))
         for number in range(1, count + 1)

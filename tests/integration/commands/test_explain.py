@@ -1,4 +1,4 @@
-"""`loopgauge explain` and `loopgauge scorecard`."""
+"""`loopgauge explain` explains an experiment, and `loopgauge scorecard` prints a scorecard."""
 
 import json
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""`loopgauge migrate`, and commands whose database is not usable."""
+"""`loopgauge migrate` creates the schema, and other commands report a database that they cannot use."""
 
 import asyncio
 import json

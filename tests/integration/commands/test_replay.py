@@ -1,4 +1,4 @@
-"""`loopgauge replay`: the metrics that change under other rules."""
+"""`loopgauge replay` prints the metrics that change under other rules."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Post and process the past of the demo's organisation once: the metrics show the character of each team."""
+"""The metrics of the demo's organisation show the character of each team."""
 
 import asyncio
 import random
@@ -27,9 +27,10 @@ DAY = 86_400
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The result of posting the past.
+    """The metrics and the deliveries after the demo has posted its past.
 
     Attributes:
+        figures: the samples of the snapshot.
         verdicts: the source, status and reason of each delivery.
     """
 

@@ -157,7 +157,7 @@ def _exported(families: Callable[[View], Iterable[Metric]], thousand: Mapping[st
 
 
 def _populations(portfolio: Portfolio) -> Iterator[tuple[str, str, list[tuple[float, bool]]]]:
-    """For each row and window, its experiments as pairs: an observed time, and whether this time is censored."""
+    """Yield each row and window with a pair per experiment: its observed time, and whether this time is censored."""
     present = [one for one in portfolio.experiments if max(one.instants) <= NOW]
     rows = _labels(present, portfolio.terms.max_teams)
     for window in portfolio.terms.windows:

@@ -23,7 +23,7 @@ SHOWN = at(2, "09:00:05")
 
 
 class Leader:
-    """A process that leads from `BEGAN` on, and the latencies that it recorded."""
+    """A process that has led since `BEGAN`, and the latencies that it recorded."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -1,4 +1,4 @@
-"""The experiment cache returns the same view as reading everything, while experiments change and time passes."""
+"""The experiment cache returns the same view as a read of all experiments, while experiments change and time passes."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -59,9 +59,10 @@ _BEFORE = st.builds(Step, rewritten=st.lists(_ANY, min_size=8, max_size=16).map(
 
 
 async def _take(database: Database, step: Step) -> None:
-    """Store a step.
+    """Store the result of a step.
 
-    If an experiment has several states, store the last state. If the experiment is deleted, store no state.
+    An experiment that the step rewrites several times is stored once, in its last state. An experiment that the step
+    also removes is not stored.
     """
     left = step.gone | step.unmarked.keys()
     known = {one.root: one for one in step.rewritten if one.root not in left}
@@ -96,7 +97,7 @@ async def test_after_each_step_a_cache_gives_the_same_samples_as_reading_everyth
             view = await cache.view(connection, TERMS, now)
             fresh = await ExperimentCache().view(connection, TERMS, now)
             everything = await _everything(connection)
-        # Compare the samples as of the time of the read, or as of a later time.
+        # The samples may be computed at the time of the read or, after a slow read, a day later (`reading`).
         assert sample_values(view.at(now + reading)) == sample_values(everything.at(now + reading))
         assert _remembered(view.experiments) == _remembered(fresh.experiments)
 
@@ -112,7 +113,7 @@ async def test_an_unchanged_experiment_is_not_read_again(database: Database) -> 
 
 
 async def test_an_experiment_older_than_every_window_is_evicted(database: Database) -> None:
-    # Metrics always need the first and the last experiment of a team.
+    # Metrics always need the first and the last experiment of a team, so only the one between them may be evicted.
     first, between, last = (
         experiment(f"key:{day}", idea_at=at(day), concluded_at=at(day, "10:00:00"), title=f"Of day {day}")
         for day in (1, 3, 7)

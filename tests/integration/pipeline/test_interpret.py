@@ -124,7 +124,7 @@ async def test_a_time_out_of_range_fails_only_its_own_delivery(database: Databas
     assert set(await all_experiments(database)) == {"github:acme/app#1", "github:acme/app#3"}
 
 
-async def test_a_body_that_closes_thousands_of_items_makes_its_change_evidence_for_the_first_ones_only(
+async def test_a_change_whose_body_closes_thousands_of_items_is_evidence_for_only_the_first_of_them(
     database: Database,
 ) -> None:
     body = " ".join(f"fixes #{number}" for number in range(1, 6001))
@@ -157,7 +157,7 @@ async def test_an_event_is_counted_by_its_kind_when_it_is_new(database: Database
     assert _recorded(telemetry, "proposed", "declared", "concluded") == [1, 4, 0]
     await store_deliveries(database, issue.closed(at(3))[1].delivery(at(3)))
     again = await settle(database)
-    # The delivery of the closed issue repeats stored events. Only events that are new or have a new time count.
+    # The payload of the closing repeats the proposal. An event that is stored with the same time is not counted again.
     assert _recorded(again, "proposed", "concluded") == [0, 1]
 
 

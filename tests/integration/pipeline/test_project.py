@@ -1,4 +1,4 @@
-"""Concurrent workers lose no event and duplicate none: after every commit, a fold reads the new events."""
+"""Concurrent workers neither lose nor duplicate events: after every commit, a worker folds the new events."""
 
 import asyncio
 import random
@@ -300,7 +300,7 @@ FAILED = ("experiment", "outcome:failed")
 
 
 def _reclassified(telemetry: Telemetry) -> dict[tuple[str, str], float]:
-    """The number of failures that moved from one category to another, without the moves that never happened."""
+    """The number of failures whose category changed, by the former and the new category. Zeros are omitted."""
     return {
         (sample.labels["from_category"], sample.labels["to_category"]): sample.value
         for family in telemetry.registry.collect()

@@ -39,7 +39,7 @@ async def test_deliveries_that_arrive_together_share_commits(database: Database)
         answers = await asyncio.gather(*(receiver.store(_numbered(number)) for number in range(200)))
     assert set(answers) == {"stored"}
     async with database.transaction() as connection:
-        # Each row has the number of the transaction that inserted it.
+        # `xmin` is the id of the transaction that inserted the row.
         commits, rows = (
             await connection.execute(text("SELECT count(DISTINCT xmin::text), count(*) FROM deliveries"))
         ).one()
@@ -122,7 +122,7 @@ async def test_a_request_that_fails_does_not_fail_others_in_its_batch(database: 
     requests = [
         [_numbered(1), _numbered(2)],
         [_numbered(3), _POISON],
-        # The previous request failed, so this delivery is new.
+        # The request above fails and stores nothing, so delivery 3 is new here.
         [_numbered(3), _numbered(4), _numbered(1)],
         [_POISON],
     ]

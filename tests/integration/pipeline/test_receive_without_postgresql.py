@@ -26,13 +26,13 @@ from tests.support.outage import Line, line_to, until
 from tests.support.waiting import PATIENCE_SECONDS
 
 _ANY = github("ping", b"{}").delivery(at(2))
-# PostgreSQL rejects text with a NUL.
+# PostgreSQL rejects text with a NUL character.
 _POISON = replace(_ANY, provider_id="\0")
 # Tests that expect an answer wait long for PostgreSQL, because the machine may be busy. Tests that freeze PostgreSQL
 # wait briefly.
 _PATIENCE = 60.0
 _LITTLE_PATIENCE = 0.3
-# This time is long enough to send a delivery before its answer is lost.
+# Long enough to send a delivery to PostgreSQL, and short enough to wait for an answer that never arrives.
 _SOME_PATIENCE = 5.0
 
 
@@ -174,7 +174,7 @@ async def test_a_delivery_whose_answer_was_lost_is_stored_once(
     line: Line, far: Database, database: Database, spool: Spool
 ) -> None:
     async with _receiving(far, spool, patience=_SOME_PATIENCE) as receiver:
-        # Freeze once the parameters are sent: the statement itself is sent before its parameters.
+        # The parameters follow the statement, so PostgreSQL stores the delivery, but its answer does not arrive.
         line.freeze_after(b"x-github-event")
         assert await receiver.store_all(_numbered(1)) == ["spooled"]
 
@@ -196,7 +196,7 @@ async def test_an_idle_connection_dropped_by_a_firewall_costs_no_delivery(
     receiver = DeliveryWriter(far, Telemetry([]))
     receiver.start()
     before, after = _numbered(*range(1, 5)), _numbered(*range(5, 9))
-    # The writers alternate, so each of them has a connection.
+    # The writers alternate, so afterwards each of them has a connection to lose.
     assert [await receiver.store(delivery) for delivery in before] == ["stored"] * 4
     await asyncio.sleep(0.1)
     line.forget()
@@ -211,7 +211,7 @@ async def test_duplicates_are_detected_in_the_inbox_and_in_the_spool(
     async with _receiving(far, spool) as receiver:
         assert await receiver.store_all(_numbered(1)) == ["stored"]
         await line.cut()
-        # The inbox cannot be read now.
+        # Only the spool can be searched for duplicates now, and it does not have delivery 1 yet.
         assert await receiver.store_all(_numbered(1, 2, 2)) == ["spooled", "spooled", "duplicate"]
         assert await receiver.store_all(_numbered(1, 2)) == ["duplicate", "duplicate"]
         await line.mend()
@@ -279,7 +279,7 @@ async def test_with_neither_postgresql_nor_spool_the_refusal_names_both_causes(
         async def back() -> bool:
             return not receiver.spools
 
-        # The spool stays broken.
+        # The file of the spool is still unusable, but the inbox is back.
         await until(back)
         assert await receiver.store_all(_numbered(1)) == ["stored"]
         await line.cut()

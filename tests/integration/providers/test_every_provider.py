@@ -1,4 +1,4 @@
-"""Every provider has a manual, and every part of the service supports it."""
+"""The manual says how to connect each provider, and every part of the service supports each provider."""
 
 import hmac
 import json
@@ -36,7 +36,7 @@ def test_the_manual_says_how_to_connect_each_provider(name: str) -> None:
     assert name == "cloudevents" or "loopgauge deliveries list" in section
 
 
-def test_the_github_app_in_the_manual_has_the_events_and_permissions_that_are_read() -> None:
+def test_the_github_app_in_the_manual_has_exactly_the_events_and_permissions_that_the_service_needs() -> None:
     block = re.search(r"<!-- example: a GitHub App -->\n```json\n(.*?)```", MANUAL, re.DOTALL)
     assert block
     manifest = json.loads(block[1])

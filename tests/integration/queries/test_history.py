@@ -1,4 +1,4 @@
-"""The metrics of past moments, exported for Prometheus."""
+"""An export contains the metrics of past moments, in the text format of Prometheus."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -138,7 +138,7 @@ def test_an_export_without_moments_has_only_the_closing_line() -> None:
     assert exported([experiment(idea_at=at(2))], []) == ["# EOF"]
 
 
-# It takes long to compute an export and a snapshot for every moment.
+# Limit the examples, because it takes long to compute an export and a snapshot for every moment.
 @settings(max_examples=60)
 @given(
     st.lists(st.integers(0, 9), max_size=8, unique=True).flatmap(

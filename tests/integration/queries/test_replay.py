@@ -217,7 +217,7 @@ async def test_a_dry_run_reports_what_would_change_and_changes_nothing(database:
 
 
 def _apart(work: Callable[[Database], Coroutine[Any, Any, _Done]], url: str) -> _Done:
-    """Run `work` in an event loop with connections of its own, as another process would."""
+    """Run `work` in a new event loop with new connections, as another process would."""
 
     async def run() -> _Done:
         database = Database(url)
@@ -374,7 +374,7 @@ async def test_a_retry_waits_for_a_replay_of_the_same_delivery(
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_workers_replays_and_retries_at_once_give_the_same_result_as_one_worker(
+async def test_concurrent_workers_replays_and_retries_give_the_same_result_as_one_worker(
     database: Database, seed: int
 ) -> None:
     told = _story() + [Issue(number=number, created_at=at(2)).opened() for number in range(100, 160)]

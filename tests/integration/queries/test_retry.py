@@ -129,7 +129,7 @@ async def test_a_failed_delivery_has_no_events_until_its_retry_succeeds(database
 
 
 async def _read_by(database: Database, provider: str) -> None:
-    """Let this provider read the deliveries of the unknown provider `gopher`."""
+    """Change the provider of all stored deliveries. `gopher` is unknown, so its deliveries cannot be read."""
     async with database.transaction() as connection:
         await connection.execute(text("UPDATE deliveries SET provider = :provider"), {"provider": provider})
 

@@ -1,4 +1,4 @@
-"""Scorecards compiled from the database: the read covers the window and the window before it, and no more."""
+"""A scorecard is compiled from the stored experiments that its window and the window before it need."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -70,7 +70,7 @@ async def test_a_failure_shared_before_both_windows_is_the_last_one_until_anothe
         )
         for day in (4, 20)
     )
-    # Metrics always need the first experiment of a team.
+    # Metrics always need the first experiment of a team. Store an earlier one, so that `long_ago` is not the first.
     await store_experiments(database, experiment("key:1", idea_at=at(1), concluded_at=at(2)), long_ago, lately)
     shared = (await scorecards(database, Clock(at(24))).scorecard("_org", WEEK)).sharing.last_failure_shared
     assert (shared.value, shared.previous.value) == (at(22), at(6))

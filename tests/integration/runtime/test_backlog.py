@@ -1,4 +1,4 @@
-"""The backlog is shown as it was last measured, or not at all."""
+"""The metrics show the backlog of the last measurement, or no backlog if that measurement failed."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence

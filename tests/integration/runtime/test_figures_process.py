@@ -255,7 +255,7 @@ async def test_a_process_frozen_during_a_scorecard_is_killed_and_replaced(
         assert frozen not in children(os.getpid())
 
 
-async def test_a_scorecard_that_takes_long_goes_on_for_the_next_caller(
+async def test_a_slow_scorecard_continues_after_its_caller_gives_up_and_serves_the_next_caller(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with figures_process(database) as figures:

@@ -1,6 +1,6 @@
 """One process leads at a time.
 
-The leader holds a lease in PostgreSQL, and stops leading when the lease runs out by its own clock.
+The leader holds a lease in PostgreSQL. It stops leading when the lease has run out by the leader's own clock.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ class Clock:
     def __init__(self) -> None:
         self.now = 1000.0
         self.frozen_for = 0.0
-        """The number of seconds for which the next reader is frozen, right after its read."""
+        """The seconds that pass right after the next read, as if the process that read the clock were frozen."""
 
     def __call__(self) -> float:
         read, self.now, self.frozen_for = self.now, self.now + self.frozen_for, 0.0
@@ -40,7 +40,7 @@ def _process(database: Database, clock: Clock, number: int) -> Leadership:
 
 
 async def _pass(database: Database, clock: Clock, seconds: float) -> None:
-    """Let time pass on the clock of PostgreSQL and on the clock of the test."""
+    """Let time pass on the clock of the test, and age every lease in PostgreSQL by the same time."""
     clock.now += seconds
     async with database.transaction() as connection:
         await connection.execute(

@@ -1,4 +1,4 @@
-"""Database errors, and work that is abandoned when the database does not answer in time."""
+"""Each failure of the database has its own error, and work without an answer in time is abandoned."""
 
 import asyncio
 

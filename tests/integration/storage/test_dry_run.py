@@ -134,7 +134,7 @@ async def test_a_projection_in_a_dry_run_does_not_block_a_live_one(database: Dat
 
 
 @pytest.mark.parametrize("path", ["apart", "apart,pg_temp"])
-async def test_the_copies_are_made_of_the_schema_that_the_url_names(empty_database_url: str, path: str) -> None:
+async def test_a_dry_run_copies_the_tables_in_the_schema_of_the_url(empty_database_url: str, path: str) -> None:
     public = Database(empty_database_url, pool_size=1)
     await public.migrate()
     async with public.transaction() as connection:

@@ -157,7 +157,7 @@ def test_concurrent_threads_on_one_file_neither_lose_nor_duplicate_deliveries(tm
     full.set()
     movers[0].join()
     assert {str(number) for number in range(201)} == set(moved)
-    # A delivery counts as new again only after its removal.
+    # `add` accepts a delivery as new again only after its removal, so each accepted delivery was moved once.
     assert len(kept) == len(moved)
     assert spools[1].count() == 0
 

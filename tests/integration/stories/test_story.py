@@ -289,7 +289,7 @@ async def test_the_next_payload_does_not_undo_a_team_declared_by_comment(databas
 
 async def test_daily_comments_keep_an_experiment_active(database: Database) -> None:
     issue = Issue(created_at=at(2))
-    # Without the state of the issue, the comments are the only activity.
+    # These payloads omit the state of the issue, so that the comments are the only activity.
     bare = {"number": issue.number, "created_at": zulu(at(2))}
     talk = [changed(issue.commented("What about this one?", at(day)), issue=bare) for day in range(3, 29)]
     await deliver(database, issue.opened(), *talk)
@@ -327,7 +327,7 @@ async def test_a_deleted_issue_leaves_the_metrics(database: Database) -> None:
     assert await all_experiments(database) == {}
 
 
-async def test_a_forks_branch_called_main_is_not_the_repositorys_own(database: Database) -> None:
+async def test_the_branch_main_of_a_fork_is_not_the_branch_main_of_the_repository(database: Database) -> None:
     fork = PullRequest(created_at=at(3), branch="main", fork="someone/app")
     own = PullRequest(number=8, created_at=at(3), branch="main", body="")
     await deliver(database, Issue(created_at=at(2)).opened(), fork.opened(), own.opened())

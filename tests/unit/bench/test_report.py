@@ -18,7 +18,7 @@ def _line(*values: float, references: tuple[float, ...] = (), **bounds: float) -
 
 
 def test_the_ratio_of_a_measurement_is_the_median_of_the_ratios_of_its_rounds() -> None:
-    # In the second round both measurements were slow. The ratio of the medians would be 2 / 2.
+    # In the second round, the measurement and its reference were both slow. The ratio of the medians would be 2 / 2.
     assert _line(1, 8, 2, references=(2, 20, 2)).ratio == 0.5
     assert _line(1, 8, 2).ratio is None
 

@@ -10,7 +10,7 @@ from tests.support.commands import invoke
 from tests.support.paths import REPOSITORY
 from tests.support.serving import UNREACHABLE
 
-# `serve` and `demo` print only their address, and `export-history` prints what Prometheus reads.
+# `serve` and `demo` print only their address, and `export-history` prints the text format of Prometheus.
 _WITHOUT_JSON = {"serve", "demo", "export-history"}
 _DELIVERY = "00000000-0000-0000-0000-000000000001"
 

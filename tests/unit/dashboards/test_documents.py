@@ -172,7 +172,7 @@ def test_each_query_of_a_table_has_a_short_text_for_an_empty_cell(uid: str, pane
 
 @_panel
 def test_a_range_that_is_shown_as_words_has_an_end(uid: str, panel: Mapping[str, Any]) -> None:
-    """Grafana ignores a mapping whose range has no end."""
+    """Grafana ignores a value mapping of type `range` that has no end."""
     for mapping in (mapping for entry in _properties_named(panel, "mappings") for mapping in entry["value"]):
         if mapping["type"] == "range":
             assert mapping["options"]["from"] <= mapping["options"]["to"], uid

@@ -67,12 +67,12 @@ def basic(credentials: str | bytes) -> dict[str, str]:
 
 
 def cut(value: object) -> str:
-    """The test id of a parameter."""
+    """Shorten a parameter to a test id."""
     return ascii(value)[:40]
 
 
 def is_accepted(check: Callable[[], None]) -> bool:
-    """Whether a check accepts. A refusal without a reason counts as acceptance. An unexpected exception is raised."""
+    """Whether a check accepts the proof. A refusal without a reason counts as accepted: refusals need one."""
     try:
         check()
     except SignatureRefused as refused:

@@ -1,4 +1,4 @@
-"""Metrics exclude subjects that were experiments and are no longer marked, or that have a reason for exclusion."""
+"""Metrics exclude a former experiment that lost its mark, or that has a declared reason for exclusion."""
 
 from datetime import datetime
 
@@ -80,7 +80,7 @@ def test_a_subject_that_is_an_experiment_or_never_was_an_experiment_is_not_exclu
         ([marked(at(2)), stated("duplicate", at(3)), unmarked(at(4))], Exclusion("unmarked", at(4))),
     ],
 )
-def test_an_exclusion_begins_when_the_mark_is_removed_or_its_reason_is_first_declared(
+def test_an_exclusion_begins_when_the_mark_is_removed_or_when_the_reason_is_first_declared(
     own: list[LifecycleEvent], why: Exclusion
 ) -> None:
     assert find_exclusion(own) == why

@@ -1,4 +1,4 @@
-"""The past state of an experiment is its state as of a past moment."""
+"""`as_of` returns an experiment in the state that it had at a past moment."""
 
 from datetime import timedelta
 

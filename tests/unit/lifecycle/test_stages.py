@@ -1,4 +1,4 @@
-"""The stages of an experiment are durations, and impossible stages are omitted with a reason."""
+"""The stages of an experiment are durations. Impossible durations are omitted with a reason."""
 
 from datetime import timedelta
 

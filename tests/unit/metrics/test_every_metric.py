@@ -28,11 +28,10 @@ class Shape:
     """The type, the labels and the rows of a metric.
 
     Attributes:
-        labels: the names of its labels.
-        organisation: whether the organisation has a row, because the values of its teams cannot be summed.
+        labels: the names of the labels, separated by spaces.
+        organisation: whether the metric has a row for `_org`. It needs one if the values of teams cannot be summed.
         absent: whether a row without experiments is absent instead of zero.
         gated: whether a row with fewer experiments than the minimum sample is absent.
-        kind: the type of the metric.
     """
 
     labels: str
@@ -106,7 +105,7 @@ def over_rows(exported: Samples) -> Samples:
 
 
 def finished(when: datetime, number: int = 0, team: str = "search") -> Experiment:
-    """An experiment whose stages all happened at one moment."""
+    """An experiment whose instants are all at one moment."""
     return experiment(
         f"key:{team}-{number}-{when.isoformat()}",
         idea_at=when,
@@ -248,7 +247,7 @@ def test_an_experiment_with_an_instant_in_the_future_counts_only_in_the_metric_o
 
 
 def is_counted(name: str, when: datetime, window: str = "7d") -> bool:
-    """Whether a window counts an experiment whose stages all happened at the given moment."""
+    """Whether the metric counts an experiment in `window` if all instants of the experiment are at `when`."""
     # An earlier experiment with the same title, outside every window, makes the tested experiment a repetition.
     before = finished(NOW - timedelta(days=60))
     exported = samples(name, [before, finished(when)], terms("7d", "30d", min_sample=1))

@@ -24,7 +24,7 @@ def counts(
 
 
 def counted(*exclusions: Exclusion, experiments: tuple[Experiment, ...] = ()) -> Rows:
-    """The numbers of exclusions that are not zero, in windows of 7 and 30 days."""
+    """The number of exclusions by reason and window, in windows of 7 and 30 days. Zeros are omitted."""
     return not_zero(counts(*exclusions, experiments=experiments, windows=("7d", "30d")))
 
 

@@ -63,14 +63,14 @@ def within(
     max_teams: int = 200,
     **own: float,
 ) -> dict[str, float]:
-    """The share of answers within the threshold, by team. The threshold of a team is in `own`, or else is `days`."""
+    """The share of answers within the threshold, by team. `days` is the threshold of each team that is not in `own`."""
     thresholds = {team: timedelta(days=threshold) for team, threshold in {"default": days, **own}.items()}
     on = terms(window, thresholds=thresholds, min_sample=min_sample, max_teams=max_teams)
     return {team: share for (team, _), share in rows(answered_within_threshold_ratio, experiments, on, NOW).items()}
 
 
 def thresholds(*teams: str, own: Mapping[str, timedelta] = OWN, max_teams: int = 200) -> Rows:
-    """The exported thresholds by team, when each of the given teams has one experiment."""
+    """The exported thresholds by team, if each of the given teams has one experiment."""
     several = [experiment(idea_at=at(1 + place), team=team) for place, team in enumerate(teams)]
     return rows(threshold_seconds, several, terms(thresholds=own, max_teams=max_teams), NOW)
 
@@ -223,7 +223,7 @@ def test_in_the_row_of_the_organisation_each_answer_has_the_threshold_of_its_own
         "ads": 0.75,
         "search": 0.25,
         "_none": 0.75,
-        # 3, 1 and 3 answers of the teams are within their thresholds, of 12 answers in all.
+        # Each of the three rows has 4 answers, of which 3, 1 and 3 are within the threshold of the row.
         "_org": 7 / 12,
     }
 

@@ -78,10 +78,10 @@ def test_a_conclusion_with_another_outcome_is_not_a_failure(outcome: Outcome) ->
 @pytest.mark.parametrize(
     ("concluded_at", "now", "count"),
     [
-        # The clocks go forward in these seven days of 24 hours, which begin at 11:00 and end at 12:00.
+        # The clocks go forward during this window of seven days of 24 hours, from 11:00 to 12:00 local time.
         ("2026-03-26T11:00:00+01:00", "2026-04-02T12:00:00+02:00", 1),
         ("2026-03-26T10:59:59.999999+01:00", "2026-04-02T12:00:00+02:00", 0),
-        # The clocks go back in these seven days of 24 hours, which begin at 13:00 and end at 12:00.
+        # The clocks go back during this window of seven days of 24 hours, from 13:00 to 12:00 local time.
         ("2026-10-22T13:00:00+02:00", "2026-10-29T12:00:00+01:00", 1),
         ("2026-10-22T12:59:59.999999+02:00", "2026-10-29T12:00:00+01:00", 0),
     ],
@@ -142,8 +142,8 @@ def test_an_open_experiment_is_not_in_the_sample_of_the_abandoned_ratio() -> Non
 def test_the_ratio_of_the_organisation_is_not_the_mean_of_its_teams(
     metric: MetricFunction, labels: tuple[str, ...]
 ) -> None:
-    # Each key is a team, and whether its experiments are in the numerator of the ratio. Each value is the number of
-    # experiments of the team.
+    # Each key is a pair: a team, and whether the numerator of the ratio counts the team's experiments. Each value is
+    # the team's number of experiments.
     counts = {("ads", True): 2, ("b", False): 2, ("c", True): 2, ("", False): 4}
     several = [
         concluded(Outcome.ABANDONED, team=team)

@@ -1,4 +1,4 @@
-"""The metric counts new ideas and restarts that repeat a concluded or forgotten experiment."""
+"""`repeated_experiments` counts new ideas and restarts that repeat a concluded or forgotten experiment."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""Metrics count ideas by risk, and measure the wait before their start."""
+"""Metrics count ideas by declared risk, and measure the wait from an idea to its start."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

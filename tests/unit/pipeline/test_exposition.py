@@ -1,4 +1,4 @@
-"""An exposition serves the written metrics and added lines, plain and compressed."""
+"""An exposition contains the metrics and the added lines, both as plain text and compressed."""
 
 import gzip
 import zlib
@@ -31,7 +31,7 @@ _GAUGES = [
 ]
 
 
-# Adding 0.0 turns a drawn -0.0 into 0.0.
+# Adding 0.0 turns -0.0 into 0.0: `write_both` caches the text of each number, and the two zeros are the same key.
 @given(
     st.dictionaries(st.text(), st.floats().map(lambda value: value + 0.0)),
     st.dictionaries(st.text(), st.integers(0, 10**6)),

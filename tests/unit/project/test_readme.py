@@ -1,4 +1,4 @@
-"""The README documents every metric and every setting of the service and no others."""
+"""The README documents exactly the metrics and the settings that the service has."""
 
 import re
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from tests.support.paths import README
 
 MANUAL = README.read_text()
 PLAIN = (int, str, tuple, timedelta)
-"""The types of defaults that the README states as values; it describes others in words."""
+"""The README states defaults of these types as values, and describes all other defaults in words."""
 _ENDINGS = {"counter": "_total", "info": "_info"}
 _OF_A_HISTOGRAM = re.compile("_(bucket|gcount|gsum|count|sum)$")
 
@@ -39,7 +39,7 @@ def test_the_readme_has_one_row_for_every_setting_and_no_other_rows() -> None:
     assert set(names) == {f"{PREFIX}{name}" for name in _settings()}
 
 
-def test_the_readme_states_the_default_of_every_setting_that_has_a_plain_one() -> None:
+def test_the_readme_states_the_default_of_every_setting_whose_default_is_plain() -> None:
     documented = {name.removeprefix(PREFIX).lower(): default for name, default in _setting_rows()}
     plain = {name for name, field in Settings.model_fields.items() if isinstance(field.default, PLAIN)}
     assert {"windows", "port", "spool", "raw_retention"} <= plain
@@ -48,7 +48,7 @@ def test_the_readme_states_the_default_of_every_setting_that_has_a_plain_one() -
 
 
 def _setting_rows() -> Iterator[tuple[str, str]]:
-    """Each setting of the README's table with its default."""
+    """Yield the name and the default of each setting in the README's table."""
     for names, default in re.findall(rf"^\| (`{PREFIX}.*?) \|.*\| (.*) \|$", MANUAL, re.MULTILINE):
         yield from zip(names.replace("`", "").split(", "), default.replace("`", "").split(", "), strict=True)
 
@@ -64,7 +64,7 @@ def _settings() -> Iterator[str]:
 
 
 def _documented() -> dict[str, set[str]]:
-    """The labels of each metric in the README. The values of labels, in brackets, are left out."""
+    """The labels of each metric in the README, without the label values that the README puts in brackets."""
     rows = re.findall(r"^\| (`loopgauge_.*?) \|.*\|(.*)\|$", MANUAL, re.MULTILINE)
     entries = [(name, _words(labels)) for names, labels in rows for name in re.findall("loopgauge_[a-z_]+", names)]
     assert len(dict(entries)) == len(entries), "a metric of the README has two rows"
@@ -81,7 +81,7 @@ def _exported() -> dict[str, set[str]]:
     exported: dict[str, set[str]] = {family.name + _ENDINGS.get(family.type, ""): set() for family in _families()}
     for name, labels in catalogue.labels().items():
         exported.setdefault(_OF_A_HISTOGRAM.sub("", name), set()).update(labels - {"le"})
-    # The client library adds metrics that end in `_created`, which the service switches off when it runs.
+    # The service switches off the metrics of the client library that end in `_created` when it starts.
     return {
         name: labels
         for name, labels in exported.items()

@@ -1,4 +1,4 @@
-"""The GitHub workflows use pinned actions and timeouts, and test each supported version."""
+"""The workflows pin actions, set timeouts, and test every supported version of Python and PostgreSQL."""
 
 import re
 import tomllib
@@ -43,7 +43,7 @@ def test_jobs_have_a_timeout_and_declare_their_permissions(file: Path) -> None:
         assert "uses" in job or job["timeout-minutes"] <= 45, name
 
 
-def test_every_supported_python_and_postgresql_is_tested() -> None:
+def test_every_supported_version_of_python_and_postgresql_is_tested() -> None:
     jobs = _jobs(REPOSITORY / ".github" / "workflows" / "ci.yml")
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
     pythons = re.findall(r"Python :: (3\.\d+)", "\n".join(project["classifiers"]))
@@ -63,7 +63,7 @@ def test_only_one_job_runs_the_system_tests() -> None:
 
 
 def _commands(job: dict[str, Any]) -> str:
-    """The steps of a job in order. An action is shown by its name, another step by its script."""
+    """The steps of a job, one below the other: the script of a step, or the name of its action."""
     return "\n".join(step.get("run") or step["uses"].partition("@")[0] for step in job.get("steps", []))
 
 
@@ -94,7 +94,7 @@ def test_every_job_uses_the_pinned_helm() -> None:
 
 
 def test_the_release_workflow_uses_no_cache() -> None:
-    # A job that can write to the cache could change a release.
+    # Another job could write to the cache, and so change what is released.
     assert "actions/cache" not in (REPOSITORY / ".github" / "workflows" / "release.yml").read_text()
 
 

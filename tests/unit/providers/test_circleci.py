@@ -59,7 +59,7 @@ def triggered(**parameters: Any) -> dict[str, Any]:
 
 
 def completed(pipeline: Any, **workflow: Any) -> dict[str, Any]:
-    """The event of a workflow that stopped on the third of March. The event happened a day later."""
+    """The event of a workflow that stopped on the third of March. `happened_at` is a day later."""
     run = {"name": "tests", "status": "success", "stopped_at": zulu(at(3)), **workflow}
     return {"type": "workflow-completed", "happened_at": zulu(at(4)), "workflow": run, "pipeline": pipeline}
 

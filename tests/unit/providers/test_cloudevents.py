@@ -1,4 +1,4 @@
-"""The service reads CloudEvents in each mode. The tests use the CNCF's SDK to write CloudEvents."""
+"""The service reads structured, binary and batched CloudEvents. The tests write CloudEvents with the CNCF's SDK."""
 
 import base64
 import json
@@ -51,7 +51,7 @@ NOW = at(2)
 
 
 def ours(statement: str = "described", data: Any = None, **attributes: Any) -> CloudEvent:
-    """A `dev.loopgauge.experiment` event of the second of March. The given attributes replace the defaults."""
+    """A `dev.loopgauge.experiment` event, by default of the second of March. Attributes replace the defaults."""
     usual = {
         "id": "1",
         "source": "/pipelines/search",
@@ -64,7 +64,7 @@ def ours(statement: str = "described", data: Any = None, **attributes: Any) -> C
 
 
 def written(statement: str = "described", **attributes: Any) -> dict[str, Any]:
-    """An event as JSON, which may be one that the SDK refuses to write. Attributes with the value None are omitted."""
+    """An event as JSON, possibly invalid, which the SDK would not write. Attributes that are `None` are omitted."""
     usual = {
         "specversion": "1.0",
         "id": "1",
@@ -112,7 +112,7 @@ def invalid(message: HTTPMessage, now: datetime = NOW) -> str:
 
 
 def signed(body: bytes = BODY, when: datetime = NOW, key: str = KEY, message_id: str = "msg_1") -> dict[str, str]:
-    """The headers of a request that the Standard Webhooks library signs."""
+    """The headers with which the Standard Webhooks library signs a request."""
     return {
         "webhook-id": message_id,
         "webhook-timestamp": str(int(when.timestamp())),

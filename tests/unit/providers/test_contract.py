@@ -42,7 +42,7 @@ SECRETS = frozenset(
 
 
 def lacking(name: str) -> list[str]:
-    """The parts of the tests that a provider needs before the contract can check it."""
+    """The tables of test data that have no entry for a provider yet. The contract tests need all of them."""
     needed = {
         "KEPT_HEADERS in tests/unit/providers/test_contract.py": name in KEPT_HEADERS,
         "EVENT_HEADERS in tests/support/provider_examples.py": name in EVENT_HEADERS,

@@ -483,7 +483,7 @@ CHANGE_LOOKS = [
 
 
 @pytest.mark.parametrize("association", ["OWNER", "MEMBER", "COLLABORATOR"])
-def test_a_comment_by_a_member_of_the_project_is_by_an_insider(association: str) -> None:
+def test_a_member_of_the_project_comments_as_an_insider(association: str) -> None:
     assert observe(comment("created", association, body="/experiment start")) == [
         *ITEM_LOOKS,
         Observed("active", ITEM, at(3)),
@@ -494,7 +494,7 @@ def test_a_comment_by_a_member_of_the_project_is_by_an_insider(association: str)
 @pytest.mark.parametrize(
     "association", ["CONTRIBUTOR", "FIRST_TIMER", "FIRST_TIME_CONTRIBUTOR", "MANNEQUIN", "NONE", "", "member"]
 )
-def test_a_comment_by_a_person_who_is_not_a_member_of_the_project_is_by_an_outsider(association: str) -> None:
+def test_a_person_who_is_not_a_member_of_the_project_comments_as_an_outsider(association: str) -> None:
     assert observe(comment("created", association, body="/experiment start")) == [
         *ITEM_LOOKS,
         Observed("active", ITEM, at(3)),
@@ -595,13 +595,13 @@ def test_a_repository_event_without_an_old_name_is_ignored(action: str, changes:
 
 
 def run(action: str = "completed", **known: Any) -> GitHubRequest:
-    """A run of a workflow, which ended on the third of March."""
+    """A workflow run that ended on the third of March."""
     seen = {"head_sha": "A" * 40, "updated_at": zulu(at(3)), **known}
     return github("workflow_run", {"action": action, "workflow_run": seen})
 
 
 def run_texts(branch: str = "", message: str = "") -> list[Observation]:
-    """The texts of a run that may contain a key."""
+    """The observations of the texts of a run, which may contain the key of a ticket."""
     texts = {"branch": branch, "message": message}
     return [Mentioned(HEAD, channel, text, at(3)) for channel, text in texts.items() if text]
 

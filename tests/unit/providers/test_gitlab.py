@@ -86,7 +86,7 @@ def stamp(when: datetime) -> str:
 
 
 def issue(action: str | None = "update", when: datetime = NOW, /, **more: Any) -> dict[str, Any]:
-    """An issue event. `project`, `repository`, `labels` and `changes` become fields of the event itself."""
+    """An issue event. `project`, `repository`, `labels` and `changes` are fields of the event, others of the issue."""
     beside: dict[str, Any] = {
         key: more.pop(key) for key in ("project", "repository", "labels", "changes") if key in more
     }

@@ -65,7 +65,7 @@ def row(samples: Mapping[frozenset[tuple[str, str]], float], team: str, window: 
 
 
 def read(shown: Scorecard) -> Iterator[tuple[str, Figure[Any]]]:
-    """Yield the path and the figure of every figure in a scorecard."""
+    """Yield every figure of a scorecard with its path."""
 
     def walk(path: str, part: Any) -> Iterator[tuple[str, Figure[Any]]]:
         if isinstance(part, Figure):
@@ -230,7 +230,7 @@ def test_a_median_that_is_missing_because_too_few_experiments_are_answered_has_a
     assert (with_open.median.n, with_open.answered_by_threshold.n) == (6, 6)
 
 
-def test_the_scorecard_shows_each_tied_category_as_the_biggest_if_failure_categories_tie() -> None:
+def test_the_biggest_failure_category_is_a_list_of_categories_if_several_are_equally_big() -> None:
     kinds = ["basic", "complex", "basic", "complex", "unclassified"]
     failed = [
         answered(number, outcome=Outcome.FAILED, failure_category=FailureCategory(kind))

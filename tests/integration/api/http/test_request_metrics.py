@@ -71,13 +71,11 @@ class Clock:
 
 @pytest.fixture
 def clock() -> Clock:
-    """The clock of the application."""
     return Clock()
 
 
 @pytest.fixture
 def telemetry() -> Telemetry:
-    """The telemetry that records durations."""
     return Telemetry([])
 
 

@@ -1,4 +1,4 @@
-"""The access rules and the security headers of every operation in the OpenAPI document."""
+"""Every operation in the OpenAPI document follows the access rules, and its answers have the security headers."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,7 @@ from tests.support.builders import Issue, at
 from tests.support.road import api, bearer, is_problem, post, settle
 
 TOKENS = {"read": "r3ad-t0ken", "write": "wr1te-t0ken", "admin": "adm1n-t0ken"}
-# Paths that reveal nothing about deliveries.
+# These paths reveal nothing about deliveries, so by default they need no token.
 _OPEN = {"/livez", "/readyz", "/metrics"}
 _REQUEST = Issue(created_at=at(2)).opened()
 _UNKNOWN = "00000000-0000-0000-0000-000000000001"

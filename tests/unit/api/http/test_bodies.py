@@ -1,4 +1,4 @@
-"""The reader limits the bytes of bodies in flight. At the limit, the reader refuses the largest arriving body."""
+"""`BodyReader` limits the bytes of all bodies in flight. At the limit, it refuses the largest body still arriving."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -26,7 +26,7 @@ class _Sender:
             self._arrived.put_nowait({"type": "http.request", "body": piece, "more_body": True})
 
     def end(self, piece: bytes = b"", *, release: bool = True) -> None:
-        """Send the last piece. The reader counts the body as in flight until `release` is called."""
+        """Send the last piece. With `release=False`, the body stays in flight until the test calls `release`."""
         self._arrived.put_nowait({"type": "http.request", "body": piece, "more_body": False})
         if release:
             self.release()
@@ -70,7 +70,7 @@ async def _takes(reader: BodyReader, size: int) -> bool:
 
 
 async def _takes_at_once(reader: BodyReader) -> bool:
-    """Whether the reader accepts a body of 500 bytes in one piece, which is read without yielding to the event loop."""
+    """Whether the reader accepts a body of 500 bytes in one piece: such a read never yields to the event loop."""
 
     async def receive() -> Message:
         return {"type": "http.request", "body": b"x" * 500, "more_body": False}
@@ -140,7 +140,7 @@ async def test_a_single_body_above_the_limit_for_all_bodies_in_flight_is_refused
 async def test_a_body_refused_after_its_last_piece_arrived_is_not_returned_truncated() -> None:
     reader = BodyReader(1000, 1000)
     async with _sending(reader, [b"a" * 800]) as [largest]:
-        # The last piece is queued, but the task that reads the body has not resumed when another body needs the room.
+        # The last piece is queued. Another body needs the room before the task that reads the first body resumes.
         largest.end(b"the rest")
         assert await _takes_at_once(reader)
         with pytest.raises(Overloaded):
@@ -163,7 +163,7 @@ async def test_a_slow_body_that_is_refused_to_make_room_reports_an_overload_and_
     loop = asyncio.get_running_loop()
     reader = BodyReader(1000, 1000)
     async with _sending(reader, [b"x" * 800]) as [slow]:
-        # The timeout of the slow body has passed, but the timer has not run when another body needs the room.
+        # The timeout of the slow body has passed. Another body needs the room before the event loop runs the timer.
         later = loop.time() + 600
         monkeypatch.setattr(loop, "time", lambda: later)
         assert await _takes_at_once(reader)
