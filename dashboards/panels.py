@@ -80,7 +80,7 @@ def build_names(spec: PanelSpec, *queries: Query) -> Panel:
 def build_trend(spec: PanelSpec, *queries: Query, unit: str = COUNT, stacked: bool = False) -> Panel:
     """Build a trend of metrics about experiments. All queries must have the same unit.
 
-    The trend bridges gaps of a day, because loaded history has one value a day.
+    The trend bridges gaps of a day, because by default `export-history` writes one value a day.
     """
     return _build_trend(spec, queries, unit, stacked=stacked, bridged_milliseconds=_A_DAY_MILLISECONDS)
 

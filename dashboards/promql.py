@@ -136,7 +136,7 @@ def compute_share(part: str, rest: str) -> str:
 def bridge_gaps(expression: str) -> str:
     """Let each point of a trend use the last sample since the previous point.
 
-    Loaded history has one sample a day, but by default Prometheus looks back only five minutes for a sample.
+    By default, `export-history` writes one sample a day, but Prometheus looks back only five minutes for a sample.
     """
     return _SELECTOR.sub(lambda selector: f"last_over_time({selector.group()}[$__rate_interval])", expression)
 

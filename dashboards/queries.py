@@ -9,7 +9,7 @@ from dashboards.words import PLAIN, Words
 SECONDS = "s"
 RATIO = "percentunit"
 COUNT = "none"
-"""Whole numbers."""
+"""Grafana's unit for plain numbers; panels show values in this unit as whole numbers."""
 NUMBER = "short"
 RATE = "ops"
 BYTES = "bytes"

@@ -85,8 +85,8 @@ _DELIVERIES = Section(
         build_process_trend(
             PanelSpec(
                 "Queues",
-                "The number of deliveries in the queue, of subjects whose experiments wait for an update, and of "
-                "deliveries in the disk buffers.",
+                "How many deliveries wait in the queue, how many subjects have experiments that wait for an update, "
+                "and how many deliveries wait in the disk buffers.",
                 width=8,
                 missing=explain_none("PostgreSQL did not respond"),
                 fixed_id=103923,

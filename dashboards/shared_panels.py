@@ -65,8 +65,8 @@ def build_sharing_trend(width: int, leads_to: Link) -> Panel:
     """Build the trend of shared learnings."""
     spec = PanelSpec(
         "Shared learnings, over time",
-        "The number of shared learnings, of answers, and of failed experiments. Each point covers the window "
-        "that ends at that time.",
+        "How many learnings were shared, how many experiments were answered, and how many experiments failed. "
+        "Each point covers the window that ends at that time.",
         width=width,
         fixed_id=499671,
     )

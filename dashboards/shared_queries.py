@@ -92,7 +92,7 @@ def query_last_shared(leads_to: Link) -> list[Query]:
 
 
 def query_sharing_trend(leads_to: Link) -> list[Query]:
-    """Query the number of learnings shared, of answers, and of failed experiments."""
+    """Query how many learnings were shared, how many experiments were answered, and how many failed."""
     return [
         Query("learnings shared", LEARNINGS_SHARED, colour="blue", leads_to=leads_to),
         Query("answers", ANSWERED, colour="#8e8e8e", leads_to=leads_to),

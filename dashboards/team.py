@@ -1,4 +1,4 @@
-"""The dashboard *Team*: the stages, ages and answers of one team's experiments, and those that are overdue."""
+"""The dashboard *Team*: how one team's experiments end, how long they take, and which of them are overdue."""
 
 from dashboards import shared_panels
 from dashboards import shared_queries as shared

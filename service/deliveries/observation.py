@@ -1,4 +1,4 @@
-"""Observations: the content of a delivery in words that all providers share. Pure.
+"""Observations: the content of a delivery, in a form that all providers share. Pure.
 
 A provider turns bytes into observations. The rules decide what an observation means.
 """
@@ -33,10 +33,10 @@ Kind = Literal[
 ]
 """The kind of an observation.
 
-*seen* is the state of an item or change when the payload was made, and has no time of its own. Every other kind is
-something that happened, at a time that the payload contains: a label or type was added or removed, an item changed its
-status, a run finished, a deployment ended, or there was other activity. *superseded* means that a change was opened for
-a branch; the change replaces the branch from then on.
+*seen* is the state of an item or change at the time when the payload was made. Every other kind is something that
+happened, at a time that the payload contains: a label or type was added or removed, an item changed its status, a run
+finished, a deployment ended, or there was other activity. *superseded* means that a change was opened for a branch; the
+change replaces the branch from then on.
 """
 
 Trait = Literal[
@@ -58,13 +58,14 @@ Trait = Literal[
     "conclusion",
     "environment",
 ]
-"""An attribute of an observation, in addition to its kind. The values are the provider's own words.
+"""The name of an attribute that an observation has in addition to its kind.
 
-`what` is `item`, `change` or `branch`. A status category is `new`, `in progress` or `done`.
+The values are the provider's own words, with three exceptions: `what` is `item`, `change` or `branch`; `category_to`
+is `new`, `in progress` or `done`; and the `reason` of a closed GitLab issue is `duplicate` or `moved`.
 """
 
 PLACE: frozenset[Trait] = frozenset({"what", "project", "component", "branch"})
-"""The traits that say where a subject belongs. Observations of most kinds have these traits."""
+"""The traits that say what a subject is and where it belongs. Observations of most kinds may have these traits."""
 
 TRAITS: Mapping[Kind, frozenset[Trait]] = {
     "seen": PLACE | {"title", "url", "label", "item_type", "reason"},
@@ -93,7 +94,7 @@ class Observed:
 
     Attributes:
         at: when the action happened; for *seen*, when the payload was made.
-        traits: the known traits. A trait such as `label` may have several values; an unknown trait is absent.
+        traits: the values of each known trait. A trait such as `label` may have several; an unknown trait is absent.
     """
 
     kind: Kind

@@ -58,7 +58,7 @@ def _own_prometheus(command: str) -> list[str]:
         "To start Prometheus on this directory, with a retention above its default of 15 days",
         "  prometheus --config.file=dashboards/prometheus.yml --storage.tsdb.path=DIRECTORY \\",
         "    --storage.tsdb.retention.time=1y",
-        "For Grafana: the dashboards in dashboards/json, and the files in dashboards/provisioning that load them",
+        "To see the past in Grafana, load dashboards/json with the files in dashboards/provisioning",
     ]
 
 
@@ -87,7 +87,8 @@ def _describe(name: str, notice: str, metric: str) -> list[str]:
 
 # The first experiment of the first team.
 _EXAMPLE = f"github:{TEAMS[0].project}#100"
-# The past has one sample a day, and Prometheus looks back only five minutes by default.
+# The past has one sample a day, but by default Prometheus looks back only five minutes. So `last_over_time` looks back
+# a day.
 _PAST = (
     ("platform forgets more and more experiments", "last_over_time(loopgauge_experiments_forgotten[1d])"),
     (

@@ -8,7 +8,7 @@ from typing import Literal
 Tracker = Literal["github", "jira", "gitlab"]
 Runner = Literal["github", "circleci", "gitlab", "buildkite", "jenkins"]
 Ending = Literal["worked", "failed", "inconclusive", "undeclared", "abandoned", "duplicate", "forgotten"]
-"""The end of an experiment: an outcome, *duplicate* (closed as a duplicate), or *forgotten* (never ended)."""
+"""The fate of an experiment: an outcome, *duplicate* (closed as a duplicate), or *forgotten* (open for ever)."""
 
 SOURCES: Sequence[str] = ("github", "jira", "gitlab", "circleci", "buildkite", "jenkins")
 """The sources. Each source has the name of its provider."""
@@ -37,7 +37,7 @@ class Team:
         categories: the weight of each failure category in the random draw; an empty name means unclassified.
         given_up: the median time until the team abandons an experiment.
         shares: the fraction of the answers that the team shares.
-        slow_every: if n > 0, every n-th experiment is hard and takes about `slow_answer`; if 0, none is hard.
+        slow_every: the n for which every n-th experiment is hard and takes about `slow_answer`; 0 if none is hard.
         titles: the number of ideas after which titles repeat; 0 if they never repeat.
         goes_on: whether the team has new ideas while the demo is live.
     """

@@ -13,7 +13,7 @@ from service.demo.trackers.steps import run_of
 
 _DAY = timedelta(days=1)
 _HOUR = timedelta(hours=1)
-# Experiments and their changes do not use these numbers.
+# Unrelated issues and tickets get numbers that no experiment and no change of an experiment uses.
 _FIRST_NUMBER = 102
 _APART = 4
 _SPRINT_WEEKS = 2
@@ -55,7 +55,7 @@ def _issue(team: Team, week: int, monday: datetime) -> Sequence[Post]:
     )
     opened = issue.event("opened", monday)
     thanked = issue.comment("Thank you!", monday + _HOUR)
-    # A command from outside the project is ignored.
+    # loopgauge ignores a command whose author is not a member of the project.
     outside = issue.comment("/experiment conclude worked", monday + 2 * _HOUR, association="NONE")
     issue.closed_at, issue.reason = monday + _DAY, "completed"
     return [opened, thanked, outside, issue.event("closed", monday + _DAY), github.star(team.project, monday + _DAY)]

@@ -43,7 +43,7 @@ class Aliases:
     """All names of subjects and projects. The order in which aliases arrive does not matter."""
 
     def __init__(self, aliases: Iterable[Alias]) -> None:
-        # Tie-break: if two names were given at the same time, the alphabetically last one is the newest.
+        # Tie-break: if two names were given at the same time, the alphabetically last name counts as the newest.
         ordered = sorted(aliases, key=lambda alias: (alias.renamed_at, alias.new, alias.old))
         self._projects = _EquivalentNames(
             (alias.old, alias.new) for alias in ordered if not split_project(alias.old)[1]

@@ -11,14 +11,14 @@ from service.lifecycle.taxonomy import FailureCategory, Outcome
 
 @dataclass(frozen=True, slots=True)
 class Conclusion:
-    """The current conclusion, if there is one, and the last reopening that took effect."""
+    """The current conclusion, if there is one, and the time of the last reopening that took effect."""
 
     concluded: Concluded | None
     reopened_at: datetime | None
 
 
 def find_conclusion(events: Sequence[LifecycleEvent]) -> Conclusion:
-    """Find the current conclusion, and the last reopening that took effect."""
+    """Find the current conclusion, and the last reopening that took effect. The events must be in order of time."""
     concluded: Concluded | None = None
     reopened_at: datetime | None = None
     # The final statuses that the ticket has entered since the last reopening.
@@ -39,7 +39,10 @@ def find_conclusion(events: Sequence[LifecycleEvent]) -> Conclusion:
 def classify(
     conclusion: Conclusion, declarations: Sequence[Declaration]
 ) -> tuple[Outcome | None, FailureCategory | None]:
-    """The outcome and the failure category of the current conclusion; None if there is none."""
+    """The outcome and the failure category of the current conclusion.
+
+    The outcome is None if there is no conclusion. The category is None unless the outcome is *failed*.
+    """
     if conclusion.concluded is None:
         return None, None
     declared = _since_reopening(current_values(declarations, "outcome"), conclusion.reopened_at)
@@ -56,7 +59,7 @@ def classify(
 
 
 def _since_reopening(values: Sequence[CurrentValue], reopened_at: datetime | None) -> CurrentValue | None:
-    """The latest value declared after the last reopening. Older labels count too, because they are still present."""
+    """The latest value declared after the last reopening. Earlier labels count too: the subject still has them."""
     return latest(
         [value for value in values if reopened_at is None or value.channel == "label" or value.since > reopened_at]
     )

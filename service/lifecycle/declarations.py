@@ -38,7 +38,10 @@ def value_of(declarations: Sequence[Declaration], field: FieldName) -> str:
 
 
 def latest(values: Sequence[CurrentValue]) -> CurrentValue | None:
-    """The latest value. Derived values count only if there are no others. Tie-break: the alphabetically first value."""
+    """The latest value. Values on channel *derived* count only if there are no others.
+
+    Tie-break: the alphabetically first value.
+    """
     stated = [value for value in values if value.channel != "derived"] or values
     return max(sorted(stated, key=lambda value: value.value), key=lambda value: value.since, default=None)
 
@@ -71,7 +74,7 @@ def _by_label(declarations: Iterable[Declaration]) -> Iterable[Sequence[Declarat
 
 
 def _last_declared(by_value: Mapping[str, Sequence[Declaration]]) -> list[str]:
-    """A list with the value declared last, or an empty list. Tie-break: the alphabetically first value."""
+    """The value that was declared last, or no value if none was declared. Tie-break: the alphabetically first value."""
     declared = [
         (declaration.occurred_at, value)
         for value, declarations in sorted(by_value.items())

@@ -10,7 +10,7 @@ _DURATION = re.compile(r"([0-9]{1,9})([smhd])")
 
 
 def parse_duration(value: object) -> object:
-    """Parse a text such as `90s`, `15m`, `6h` or `14d` into a time span; return any other type unchanged.
+    """Parse a text such as `90s`, `15m`, `6h` or `14d` into a time span. Return a value that is not a text unchanged.
 
     Raises:
         ValueError: the text is not a duration, or the duration is zero or longer than ten years.
@@ -28,7 +28,7 @@ def parse_window(value: object) -> timedelta:
     """Parse the length of a window that ends now, such as `36h` or `90d`.
 
     Raises:
-        ValueError: the text is not a duration, or the duration is shorter than an hour.
+        ValueError: the text is not a duration, or the duration is shorter than an hour or longer than ten years.
     """
     span = parse_duration(value)
     if not isinstance(span, timedelta) or span < _SHORTEST_WINDOW:

@@ -177,7 +177,11 @@ def fold(
 
 
 def applies_to_experiment(event: LifecycleEvent, *, own: bool) -> bool:
-    """Whether an event counts for the experiment. On the root every event counts; on evidence only some count."""
+    """Whether an event counts for the experiment.
+
+    Every event on the root counts. An event on evidence counts only if it is a command in a comment or a fact about the
+    experiment.
+    """
     return own or _is_command(event) or _is_fact(event)
 
 
@@ -204,7 +208,7 @@ def _inferred_idea(counted: Sequence[LifecycleEvent]) -> datetime:
 
 
 def _in_order(events: Collection[LifecycleEvent]) -> list[LifecycleEvent]:
-    """Sort events by time, kind and id. Ids are hashes, so compute them only to break ties."""
+    """Sort events by time, kind and id. Ids are hashes and slow to compute, so compute them only to break ties."""
     ordered: list[LifecycleEvent] = []
     placed = sorted(((_order(event), event) for event in events), key=itemgetter(0))
     for _, at_once in groupby(placed, key=itemgetter(0)):
@@ -259,7 +263,7 @@ def _restarts(
         attempt_events = {*attempt.own, *attempt.evidence}
         before = [event for event in counted if _ends_before(event, min(ideas)) and event not in attempt_events]
         concluded = find_conclusion([event for event in before if event in root_events]).concluded is not None
-        # If the experiment had not started before the attempt, the attempt is its start and not a restart.
+        # If the experiment had not started before the attempt, the attempt starts the experiment: this is no restart.
         if concluded or any(isinstance(event, Started | Signalled | Concluded) for event in before):
             restarts.append(Restart(min(ideas), concluded, min(ideas) - before[-1].occurred_at))
     return tuple(sorted(restarts))

@@ -28,7 +28,7 @@ class DataProperty:
         name: the name of the property.
         expects: a description of the accepted values.
         choices: the accepted values; if empty, the property accepts any text that matches the pattern.
-        pattern: a regular expression, in the syntax that Python, Rust and ECMAScript share.
+        pattern: a regular expression that values must match, in the syntax that Python, Rust and ECMAScript share.
         longest: the maximum number of characters.
     """
 

@@ -52,7 +52,10 @@ def _check_idea(stated: Collection[LifecycleEvent], before: Experiment) -> Itera
 
 
 def _word_after_idea(event: LifecycleEvent) -> str:
-    """The word for an event that cannot precede the idea. A start can: work may begin before there is a ticket."""
+    """The message's word for an event that cannot precede the idea; empty for any other event.
+
+    A start can precede the idea: work may begin before there is a ticket.
+    """
     match event:
         case Concluded():
             return "concluded"

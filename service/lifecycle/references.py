@@ -13,7 +13,7 @@ Ref = NewType("Ref", str)
 
 _SCHEME = "[a-z][a-z0-9_-]*"
 BLANK = r"\s\x00-\x1f\x7f-\x9f"
-"""White space and control characters, written for a character class. No reference contains such a character."""
+"""White space and control characters, for a character class in a regular expression. No reference contains them."""
 # A project is either a path before an item, change or branch (`acme/app`), or a key before a number (`ML`).
 _IN_PROJECT = re.compile(r"([^:]+:[A-Za-z0-9_]+(?=-)|[^@#!]+)([#!-][0-9]+|@.+)?")
 _EXPERIMENTS = uuid5(NAMESPACE_URL, "loopgauge:experiment")
@@ -70,7 +70,7 @@ class ReferenceParser:
     """Parses references of every scheme. References of a scheme without a grammar may have any form.
 
     Args:
-        providers: the grammar of each provider, by the provider's name, which is the scheme.
+        providers: the grammar of each provider, by the provider's name, which is also the scheme of its references.
     """
 
     def __init__(self, providers: Mapping[str, ReferenceGrammar]) -> None:

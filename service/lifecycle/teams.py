@@ -4,7 +4,7 @@ _LONGEST = 100
 
 
 def is_team_name(text: str) -> bool:
-    """Whether a text names a team. Metrics reserve names that begin with `_`: `_org`, `_none` and `_other`."""
+    """Whether a text can be a team's name. Metrics reserve names that begin with `_`: `_org`, `_none` and `_other`."""
     return bool(text) and not text.startswith("_")
 
 

@@ -28,7 +28,6 @@ class MeasuredExperiment:
     instead of two, which makes the computation of all metrics 17 % faster.
 
     Attributes:
-        latest_instant: the latest instant of the experiment.
         stage_seconds: the duration of each of `STAGES`, in seconds; None if it is not known.
         title_key: the normalised title. Titles that differ only in case, spacing or punctuation have equal keys; an
             experiment without a title has an empty key.
@@ -105,7 +104,7 @@ def _time_without_answer(experiments: Sequence[MeasuredExperiment], now: datetim
 
 
 Instants: TypeAlias = Callable[[Sequence[MeasuredExperiment]], list[datetime]]
-"""A function that returns a time of each experiment, in any order. It omits unknown times."""
+"""A function that returns one time of each experiment, such as its answer, in any order. It omits unknown times."""
 
 _OUTCOME, _CATEGORY, _RISK, _STATE = map(attrgetter, ("outcome", "failure_category", "risk", "experiment.state"))
 
@@ -115,11 +114,11 @@ class Cohort:
 
     Aggregates are incremental and memoised. A cohort can contain smaller cohorts: a window contains the next shorter
     window, and the organisation contains its teams. To compute an aggregate, a cohort merges the aggregates of these
-    parts and processes only its remaining experiments. `sorted` merges parts that are already in order in linear time.
+    parts and processes only its remaining experiments. `sorted` merges parts that are already sorted, in linear time.
 
     Args:
-        team: the label value of the row; `ORGANISATION` for all experiments.
-        window: the label of the window; empty for populations without a window.
+        team: the value of the label `team`; `ORGANISATION` for all experiments.
+        window: the value of the label `window`; empty for populations without a window.
         now: the time as of which metrics are computed.
         parts: the disjoint cohorts that this cohort contains.
         rest: the experiments that are in none of the parts.

@@ -13,13 +13,14 @@ BUCKETS = (
     *(_HOUR * hours for hours in (1, 4)),
     *(_DAY * days for days in (1, 3, 7, 14, 30, 60, 90, 180, 365)),
 )
-"""The upper bounds of histogram buckets in seconds, inclusive as in Prometheus."""
+"""The upper bounds of the buckets of `loopgauge_idea_to_answer_seconds` and `loopgauge_experiment_age_seconds`, in
+seconds. As in Prometheus, a bucket includes its upper bound."""
 
 QUANTILES = (0.5, 0.75, 0.9)
-"""The published quantiles."""
+"""The quantiles that metrics export: the median, p75 and p90."""
 
-# An upper bound on the rounding error of a share, which is a product of many factors. With n experiments, two different
-# shares are about 1/n apart, which is far more than this bound.
+# An upper bound on the rounding error of a value in `Survival.shares`, which is a product of many factors. With n
+# experiments, two different values are about 1/n apart, which is far more than this bound.
 _ROUNDING = 1e-9
 
 
@@ -99,6 +100,7 @@ def kaplan_meier(answered: Iterable[float], censored: Iterable[float]) -> Surviv
     unanswered = sorted(censored)
     censored_before = map(bisect_left, repeat(unanswered), times)
     at_risk = [len(times) + len(unanswered) - gone for gone in map(add, count(), censored_before)]
-    # If k of n experiments at risk have equal times, their factors multiply to (n - k) / n: ties need no special case.
+    # If k of n experiments at risk have equal times, their factors multiply to (n - k) / n, the factor of one tie.
+    # So ties need no special case.
     shares = accumulate([1 - 1 / size for size in at_risk], mul)
     return Survival(times, list(shares))

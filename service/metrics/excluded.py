@@ -13,13 +13,13 @@ from service.metrics.view import View
 KNOWN = ("future", "negative_duration", "unmarked", "duplicate", "deleted", "moved", "stated")
 """The reasons that loopgauge itself gives."""
 OTHER_REASONS = "_other"
-"""The label value of the row that combines those reasons of the rules file that have no row of their own."""
+"""The value of the label `reason` that combines all reasons from the rules file without a row of their own."""
 _MOST_NAMES = 20
 _LONGEST_NAME = 100
 
 
 def minimum_sample(view: View) -> Iterable[Metric]:
-    """The minimum sample. Alerts and panels that compute ratios from counts need it."""
+    """The minimum sample. Alerts and panels that compute ratios from counts use it to withhold small samples."""
     yield GaugeMetricFamily(
         "loopgauge_minimum_sample",
         "The fewest experiments for which a ratio or quantile is published.",
@@ -53,9 +53,10 @@ def excluded(view: View) -> Iterable[Metric]:
 
 
 def _reasons_with_rows(view: View) -> tuple[list[str], bool]:
-    """The rules file's most frequent reasons for exclusions in the longest window, and whether there are others.
+    """The rules file's most frequent reasons for exclusions in the longest window, and whether there are more reasons.
 
-    The reasons are in alphabetical order. A reason that begins with `_`, or is long, gets no row of its own.
+    The reasons are in alphabetical order. A reason that begins with `_` or has more than 100
+    characters gets no row of its own.
     """
     longest = max(window.length for window in view.terms.windows)
     counts = {reason: count for reason, count in _count_exclusions(view, longest).items() if reason not in KNOWN}

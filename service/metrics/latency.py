@@ -43,7 +43,7 @@ def stage_quantile_seconds(view: View) -> Iterable[Metric]:
 
 
 def stage_samples(view: View) -> Iterable[Metric]:
-    """For each window and stage, the number of experiments that were answered in the window and have the stage."""
+    """For each window and stage, the number of answered experiments for which the duration of the stage is known."""
     family = GaugeMetricFamily(
         "loopgauge_stage_samples",
         "Experiments that were answered in the window and whose duration of the stage is known.",
@@ -56,7 +56,7 @@ def stage_samples(view: View) -> Iterable[Metric]:
 
 
 def answered_within_threshold_ratio(view: View) -> Iterable[Metric]:
-    """The share of answers in each window that arrived within their team's threshold."""
+    """For each window, the share of answers that arrived within their team's threshold."""
     family = GaugeMetricFamily(
         "loopgauge_answered_within_threshold_ratio",
         "Share of the answers in the window that came within their team's threshold for the time from idea to answer; "

@@ -59,7 +59,7 @@ def experiments_overdue(view: View) -> Iterable[Metric]:
 
 
 def experiments_forgotten(view: View) -> Iterable[Metric]:
-    """Open experiments without activity for the configured time. A team without such experiments has a zero."""
+    """Open experiments without activity for `Terms.forgotten_after`. A team without such experiments has a zero."""
     family = GaugeMetricFamily(
         "loopgauge_experiments_forgotten",
         "Open experiments without activity for the configured time.",
@@ -106,7 +106,7 @@ def oldest_open_idea_timestamp_seconds(view: View) -> Iterable[Metric]:
 
 
 def _due(experiment: Experiment, terms: Terms) -> tuple[datetime, Ref]:
-    """The deadline of an experiment, and its root, so that equal deadlines have an order too."""
+    """A sort key: the experiment's deadline, and its root as a tie-break."""
     return experiment.idea_at + terms.threshold(experiment.team), experiment.root
 
 

@@ -23,9 +23,9 @@ _Repeat: TypeAlias = tuple[MeasuredExperiment, datetime]
 def repeated_experiments(view: View) -> Iterable[Metric]:
     """Ideas that started again in each window. A team without such ideas has a zero.
 
-    An idea repeats an earlier experiment if it has the same title, even in another team, or if a change or item that
-    serves the earlier experiment restarts it. When the idea starts again, the earlier experiment must already be
-    concluded or forgotten.
+    An idea repeats an earlier experiment in two cases: a new experiment has the same title, even in another team, or
+    another marked change or item begins to serve the earlier experiment (a `Restart`). At that time, the earlier
+    experiment must already be concluded or forgotten.
     """
     family = GaugeMetricFamily(
         "loopgauge_repeated_experiments",
@@ -56,7 +56,7 @@ def count_repeats(repeats: Iterable[datetime], window: Window, now: datetime) ->
 
 
 def _same_title(view: View) -> Iterator[_Repeat]:
-    """Pairs of an experiment and the time of its idea, if an experiment with the same title was over by that time."""
+    """Each experiment that was proposed after another one with the same title was over, and the time of its idea."""
     # Most titles are unique. To save time, group only the experiments whose title occurs more than once.
     counts = Counter(map(_TITLE, view.present))
     repeated = {title for title, count in counts.items() if count > 1 and title}

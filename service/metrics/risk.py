@@ -29,7 +29,7 @@ def experiments_proposed(view: View) -> Iterable[Metric]:
 
 
 def pickup_quantile_seconds(view: View) -> Iterable[Metric]:
-    """Exact quantiles of the wait before start, by risk, over started experiments proposed in each window."""
+    """Exact quantiles of the wait before start, by risk, for started experiments proposed in each window."""
     family = GaugeMetricFamily(
         "loopgauge_pickup_quantile_seconds",
         "Exact quantile q of the wait before start, by risk, over the experiments that were proposed in the window "
@@ -47,7 +47,7 @@ def pickup_quantile_seconds(view: View) -> Iterable[Metric]:
 
 
 def waits_before_start(proposed: Cohort, risk: Risk | None) -> Sequence[float]:
-    """The times from idea to start of started experiments with this declared risk, in seconds, ascending."""
+    """The time from idea to start of each started experiment with this declared risk, in seconds, ascending."""
     return proposed.ordered(_WAITS[risk])
 
 

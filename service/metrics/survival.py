@@ -12,7 +12,7 @@ from service.metrics.view import View
 
 
 def idea_to_answer_survival_quantile_seconds(view: View) -> Iterable[Metric]:
-    """Kaplan-Meier quantiles over the experiments proposed in each window."""
+    """Kaplan-Meier quantiles of the time from idea to answer, over the experiments proposed in each window."""
     family = GaugeMetricFamily(
         "loopgauge_idea_to_answer_survival_quantile_seconds",
         "Time by which the share q of the experiments proposed in the window is answered, estimated by "
@@ -30,7 +30,7 @@ def idea_to_answer_survival_quantile_seconds(view: View) -> Iterable[Metric]:
 
 
 def survival_answered_by_threshold_ratio(view: View) -> Iterable[Metric]:
-    """`1 - S(threshold)`: the estimated share of experiments that are answered by the threshold, in each window."""
+    """`1 - S(threshold)`: the estimated share of the ideas of each window that are answered within the threshold."""
     family = GaugeMetricFamily(
         "loopgauge_survival_answered_by_threshold_ratio",
         "Share of the experiments proposed in the window that is answered within the team's threshold, "

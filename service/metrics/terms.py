@@ -38,7 +38,7 @@ class Terms:
     max_teams: int
 
     def threshold(self, team: str) -> timedelta:
-        """The threshold of a team, given by its name or the label value of its row."""
+        """The threshold of a team. `team` is the team's name or a value of the label `team`."""
         return self.thresholds.get(team) or self.thresholds[DEFAULT_THRESHOLD]
 
     def is_overdue(self, experiment: Experiment, now: datetime) -> bool:
@@ -46,5 +46,5 @@ class Terms:
         return experiment.concluded_at is None and now - experiment.idea_at > self.threshold(experiment.team)
 
     def is_forgotten(self, experiment: Experiment, now: datetime) -> bool:
-        """Whether an experiment is open and has had no activity for the configured time."""
+        """Whether an experiment is open and has had no activity for `forgotten_after`."""
         return experiment.concluded_at is None and now - experiment.last_activity_at >= self.forgotten_after

@@ -1,6 +1,6 @@
 """The view: the experiments as of one time, by population, row and window.
 
-- A *row* is the value of the label `team`: a team's name, or a value that combines teams.
+- A *row* is a value of the label `team`: a team's name, `_none`, `_other` or `_org`.
 - A *population* is a subset of the experiments, such as the open experiments or the experiments concluded in a window.
 - A *cohort* is a population within one row and one window.
 """
@@ -39,10 +39,10 @@ class View:
     """The experiments as of one time, and the settings for their metrics. Each population is computed on first use.
 
     Args:
-        experiments: the experiments. Experiments that no metric as of `now` needs may be missing.
+        experiments: all experiments; the caller may omit those that have no effect on any metric as of `now`.
         terms: the operator's settings.
         now: the time as of which metrics are computed.
-        exclusions: the exclusions of subjects. Exclusions that began before the longest window may be missing.
+        exclusions: the exclusions of subjects; the caller may omit those that began before the longest window.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class View:
         return cls(map(MeasuredExperiment.of, experiments), terms, now, exclusions)
 
     def at(self, now: datetime) -> "View":
-        """The same experiments as of another time."""
+        """The view of the same experiments as of another time."""
         return View(self.experiments, self.terms, now, self.exclusions)
 
     def is_enough(self, sample: int) -> bool:
@@ -117,7 +117,7 @@ class View:
 
     @cached_property
     def forgotten(self) -> Cohorts:
-        """The open experiments without activity for the configured time."""
+        """The open experiments without activity for `Terms.forgotten_after`."""
         return self._open_if(self.terms.is_forgotten)
 
     @cached_property
@@ -198,7 +198,7 @@ class View:
         return slices
 
     def _windowed_cohorts(self, slices: _Slices) -> Cohorts:
-        """A cohort of each window and row. A cohort contains the row's cohort of the next shorter window."""
+        """One cohort for each window and row. Each cohort contains the row's cohort of the next shorter window."""
         cohorts: list[Cohort] = []
         shorter: Mapping[str, Sequence[Cohort]] = {}
         for index, window in enumerate(self._ascending_windows):
@@ -211,7 +211,7 @@ class View:
         return cohorts
 
     def _cohorts(self, rows: _Rows) -> Cohorts:
-        """Cohorts of each row, without a window."""
+        """One cohort for each row, without a window."""
         return self._with_organisation("", [Cohort(row, "", self.now, rest=rows[row]) for row in self.teams])
 
     def _with_organisation(self, window: str, teams: Sequence[Cohort]) -> Cohorts:

@@ -1,1 +1,1 @@
-"""The scorecard: answers to the four questions for one team or the organisation, with the values of `/metrics`."""
+"""The scorecard answers the four questions for one team or the organisation. Its values equal those of `/metrics`."""

@@ -1,4 +1,4 @@
-"""Compile a scorecard, question by question, with the value of each measure now and one window ago."""
+"""Compile a scorecard, question by question. Each measure has a value as of now and a value as of one window ago."""
 
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -48,7 +48,7 @@ def compile_scorecard(team: str, today: Rows, before: Rows) -> Scorecard:
     """Compile the scorecard of a row.
 
     Args:
-        team: the label value of the row; `ORGANISATION` for all experiments.
+        team: the value of the label `team`; `ORGANISATION` for all experiments.
         today: the rows as of now.
         before: the rows as of the beginning of the window.
     """

@@ -91,8 +91,8 @@ class Sharing(BaseModel):
     last_failure_shared: Annotated[
         Moment,
         Field(
-            description="The time of the last share, which may be before the window. `n` is the number of failed "
-            "experiments shared in the window."
+            description="The time at which a failed experiment was last shared, which may be before the window. `n` is "
+            "the number of failed experiments shared in the window."
         ),
     ]
     learnings_shared: Count
@@ -123,8 +123,8 @@ class BoldOrSafe(BaseModel):
     share_of_bold: Annotated[
         Share, Field(description="The share of bold experiments among those declared bold or safe.")
     ]
-    bold_pickup_median: Annotated[Seconds, Field(description="Median time from idea to start of bold experiments.")]
-    safe_pickup_median: Annotated[Seconds, Field(description="Median time from idea to start of safe experiments.")]
+    bold_pickup_median: Annotated[Seconds, Field(description="Median time from idea to start, for bold experiments.")]
+    safe_pickup_median: Annotated[Seconds, Field(description="Median time from idea to start, for safe experiments.")]
 
 
 class Loops(BaseModel):
@@ -134,7 +134,9 @@ class Loops(BaseModel):
     overdue: Annotated[
         Count, Field(description="How many of the `n` open experiments are over their team's threshold.")
     ]
-    forgotten: Annotated[Count, Field(description="How many of the `n` open experiments have been inactive for long.")]
+    forgotten: Annotated[
+        Count, Field(description="How many of the `n` open experiments have had no activity for a long time.")
+    ]
     repeated: Annotated[Count, Field(description="How often an idea started again after its experiment was over.")]
     abandoned: Annotated[Share, Field(description="The share of the `n` concluded experiments that were abandoned.")]
 

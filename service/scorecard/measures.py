@@ -27,7 +27,7 @@ _NOT_REACHED = {
 
 
 def size(population: Callable[[View], Cohorts]) -> Count:
-    """The number of experiments in a population."""
+    """Return a function that counts the experiments in a population."""
     return lambda row: len(row.cohort(population(row.view)))
 
 
@@ -62,7 +62,7 @@ def repeated(row: Row) -> int:
 
 
 def counted(count: Count, total: Count | None = None) -> Measure:
-    """A count with its sample `n`: the value of `total`, or the count itself if there is no `total`."""
+    """Turn a count into a measure. The sample `n` is the value of `total`, or the count itself without a `total`."""
     return lambda row: Reading[int](value=count(row), n=(total or count)(row))
 
 

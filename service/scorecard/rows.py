@@ -16,7 +16,7 @@ class Rows:
         (self.window,) = view.terms.windows
 
     def row(self, team: str) -> "Row":
-        """The row with this label value; an empty row if no such team exists."""
+        """The row with this value of the label `team`; an empty row if no such team exists."""
         return Row(self, team)
 
     @cached_property
@@ -32,7 +32,7 @@ class Row:
 
     Attributes:
         rows: all rows of the view.
-        team: the label value; `ORGANISATION` for all experiments.
+        team: the value of the label `team`; `ORGANISATION` for all experiments.
     """
 
     rows: Rows

@@ -11,7 +11,8 @@ from service.demo.trackers.steps import commit_of, marks, outcome_labels, run_of
 
 _MINUTE = timedelta(minutes=1)
 _FIRST_NUMBER = 100
-# Each experiment takes four numbers: one for its issue, one for its pull request, and two for unrelated deliveries.
+# The numbers of successive issues are four apart: the next number is the pull request's, and the other two are left for
+# unrelated issues.
 _APART = 4
 
 
