@@ -12,7 +12,9 @@ PATIENCE_SECONDS = 300.0
 This time is generous, because on a busy machine a process may get only a tenth of a core.
 """
 
-_POLL_SECONDS = 0.05
+# A look at a process often scrapes it, which costs both processes CPU time: back off.
+_FIRST_POLL_SECONDS = 0.02
+_LONGEST_POLL_SECONDS = 0.25
 _Value = TypeVar("_Value")
 
 
@@ -23,9 +25,11 @@ def wait_for(look: Callable[[], _Value | None], state: str = "such state") -> _V
         state: the awaited state in words, for the failure message.
     """
     deadline = time.monotonic() + PATIENCE_SECONDS
+    pause = _FIRST_POLL_SECONDS
     while time.monotonic() < deadline:
         value = look()
         if value:
             return value
-        time.sleep(_POLL_SECONDS)
+        time.sleep(pause)
+        pause = min(pause * 1.5, _LONGEST_POLL_SECONDS)
     pytest.fail(f"no {state} within {PATIENCE_SECONDS:g} seconds")

@@ -200,7 +200,7 @@ def _figures(of: Iterable[Experiment]) -> dict[str, float]:
     return sample_values(View.of(of, terms("7d", "90d", min_sample=1, max_teams=2), NOW))
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=75, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(portfolios())
 async def test_the_experiments_that_metrics_need_give_the_same_values_as_all_experiments(
     database: Database, portfolio: list[Experiment]
