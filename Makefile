@@ -14,7 +14,8 @@ PINNED := $(HELM)-$(KUBECONFORM)-$(HELM_DOCS)-$(PROMETHEUS_OPERATOR)-$(EXTERNAL_
 
 .DEFAULT_GOAL := help
 .PHONY: help run demo unit test lint check bench torture dashboards chart tools format lock clean
-# The tests start hundreds of processes, which import the same modules.
+# Let Python cache bytecode, even if the environment forbids it: each of the hundreds of processes that the tests start
+# would otherwise compile the same modules again.
 export PYTHONDONTWRITEBYTECODE :=
 
 help: ## list the targets
@@ -23,17 +24,17 @@ help: ## list the targets
 run: $(VENV)/run.done ## serve on 127.0.0.1:8080 with the embedded PostgreSQL
 	@exec $(BIN)/loopgauge serve
 
-demo: $(VENV)/run.done ## serve a simulated organisation, and load its 26 weeks of history into Prometheus; PORT=8080
+demo: $(VENV)/run.done ## serve a simulated organisation, and load its 26 weeks of history into Prometheus; PORT=8081
 	@exec $(BIN)/loopgauge demo $(if $(PORT),--port $(PORT))
 
 PYTEST := $(BIN)/python -m pytest --dist worksteal
-# Many tests wait for processes and for PostgreSQL, so four at a time keep two cores busy.
+# Many tests wait for processes and for PostgreSQL, so run four at a time to keep two cores busy.
 TESTS ?= tests
 
-unit: $(VENV)/dev.done ## run the unit tests in seconds, without PostgreSQL and with a fifth of the generated examples
+unit: $(VENV)/dev.done ## run the unit tests in seconds, without PostgreSQL, and with a fifth of Hypothesis's examples
 	@$(PYTEST) --quiet --numprocesses auto --maxprocesses 4 --hypothesis-profile quick tests/unit
 
-test: $(VENV)/dev.done ## run all tests; TESTS=tests/integration runs a part, POSTGRESQL=/usr/lib/postgresql/16/bin
+test: $(VENV)/dev.done ## run all tests; TESTS=tests/integration runs a part, POSTGRESQL=/usr/lib/postgresql/16/bin uses that server
 	@$(PYTEST) --numprocesses 4 $(if $(POSTGRESQL),--postgresql=$(POSTGRESQL)) $(TESTS)
 
 lint: $(VENV)/dev.done ## check formatting, lint, types, import contracts and prose
@@ -51,7 +52,7 @@ check: lint tools ## run make lint, then check the Dockerfile, compose.yaml, the
 	@$(BIN)/zizmor --offline --quiet --no-progress .github
 	@if [ -x $(TOOLS)/bin/helm ]; then $(BIN)/python -m tests.system.helm.check; fi
 
-bench: $(VENV)/dev.done ## run the benchmarks, with wrk; ONLY="ingest replay" runs two, DELIVERIES=n in the replay, JSON=file
+bench: $(VENV)/dev.done ## run the benchmarks, with wrk; ONLY="ingest replay" runs two; DELIVERIES=n (replay), JSON=file (results)
 	@$(BIN)/python -m tests.bench $(ONLY) $(if $(DELIVERIES),--deliveries $(DELIVERIES)) $(if $(JSON),--json $(JSON))
 
 SECONDS ?= 600

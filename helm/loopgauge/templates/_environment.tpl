@@ -1,4 +1,4 @@
-{{/* A variable with the value of a key of a Secret. Arguments: name, existingSecret, key. */}}
+{{/* An environment variable with its value from a Secret. Arguments: name, existingSecret, key. */}}
 {{- define "loopgauge.secretVariable" -}}
 - name: {{ .name }}
   valueFrom:
@@ -7,7 +7,7 @@
       key: {{ .key }}
 {{- end -}}
 
-{{/* The variables of every command. */}}
+{{/* The environment variables that every command of loopgauge needs, not only `serve`. */}}
 {{- define "loopgauge.databaseEnvironment" -}}
 {{ include "loopgauge.secretVariable" (merge (dict "name" "LOOPGAUGE_DATABASE_URL") .Values.database) }}
 {{- with .Values.extraEnv }}
@@ -15,8 +15,8 @@
 {{- end }}
 {{- end -}}
 
-{{/* The variables of the service in both roles. The schema of the values lists the variables that are always set; the
-others depend on the values. */}}
+{{/* The environment variables of `loopgauge serve` in both roles. `extraEnv` may not repeat them:
+values.schema.json rejects those that the chart always sets, and the check below those that depend on the values. */}}
 {{- define "loopgauge.serviceEnvironment" -}}
 {{- $variables := include "loopgauge.serviceVariables" . -}}
 {{- range $variable := fromYamlArray $variables }}
@@ -67,7 +67,7 @@ others depend on the values. */}}
 {{- end }}
 {{- range $name, $value := omit . "host" "windows" "thresholds" }}
 - name: LOOPGAUGE_{{ snakecase $name | upper }}
-  {{- /* Helm parses numbers as floats, and would print large ones with an exponent. */}}
+  {{- /* Helm parses numbers as floats, and would print large numbers with an exponent. */}}
   value: {{ ternary $value ($value | int64) (kindIs "string" $value) | quote }}
 {{- end }}
 {{- end }}

@@ -68,7 +68,7 @@ metadata:
 spec:
   {{- include "loopgauge.podBasics" . | nindent 2 }}
   serviceAccountName: {{ include "loopgauge.serviceAccount" . }}
-  # The longest graceful shutdown of the service{{ if $api }}, plus the preStop sleep{{ end }}.
+  # Allow the longest graceful shutdown of the service{{ if $api }}, plus the preStop sleep{{ end }}.
   terminationGracePeriodSeconds: {{ ternary (add 30 .Values.api.preStopSleepSeconds) 30 $api }}
   {{- if and (not $api) (eq .Values.migrations.mode "init") }}
   initContainers:
