@@ -13,7 +13,7 @@ from service.deliveries.decoding import decode, require_utf8
 from service.deliveries.delivery import Delivery, content_id
 from service.deliveries.observation import Nothing, Observation, Observed
 from service.deliveries.signatures import SecurityScheme, check_hmac, header_scheme
-from service.lifecycle.references import item
+from service.lifecycle.references import BLANK, ReferenceGrammar, item
 from service.providers import PROVIDERS, github
 from service.rules.document import RulesFile
 from service.rules.reader import read_rules
@@ -59,6 +59,7 @@ class Acme:
     """A provider that the service does not have."""
 
     name: ClassVar[str] = "acme"
+    references: ClassVar[ReferenceGrammar | None] = ReferenceGrammar(f"[^#{BLANK}]+#[0-9]+", "acme:acme/app#3")
     kept_headers: ClassVar[frozenset[str]] = frozenset({"content-type"})
     proof_headers: ClassVar[frozenset[str]] = frozenset({"acme-signature"})
     security_schemes: ClassVar[Mapping[str, SecurityScheme]] = {"Acme": header_scheme("acme-signature", "A signature.")}
