@@ -105,7 +105,7 @@ def create_app(settings: Settings, rules: Rules, database: Database, clock: Call
         database: the database, which must stay open while the application runs.
         clock: returns the current time, UTC.
     """
-    # By default, prometheus_client adds to each counter a second series with the time of the counter's creation.
+    # Otherwise prometheus_client adds a second series to each counter, with the time of the counter's creation.
     disable_created_metrics()
     parts = _make_parts(settings, rules, database, clock)
     app = FastAPI(
@@ -255,7 +255,7 @@ def _add_read_routes(
 ) -> None:
     """Add the routes that read data.
 
-    First add the route of manual events: a 405 response lists the methods of the first route whose path matches.
+    Call `_add_manual_event_route` first: a 405 response lists the methods of the first route whose path matches.
     """
     tokens = settings.api_tokens
     read = TokenGuard(

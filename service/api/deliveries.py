@@ -78,7 +78,7 @@ def build_router(database: Database, read_guard: TokenGuard, admin_guard: TokenG
         responses=describe_problems(UnknownDelivery),
     )
     async def delivery(delivery: UUID, credentials: Credentials) -> WholeDelivery:
-        """With the admin token, the answer includes the headers and, if it is still stored, the body."""
+        """With the admin token, the answer includes the headers, and the body unless the body has been deleted."""
         row, headers, body = await _read(database, delivery)
         if admin_guard.accepts(credentials):
             return delivery_with_content(row, headers, body)

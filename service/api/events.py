@@ -47,7 +47,7 @@ class EventReceiver:
     Args:
         source: the source whose secret signs events, or None if that source is not configured.
         guard: accepts the write token.
-        bodies: reads request bodies within limits on their size and time.
+        bodies: reads request bodies, and refuses a body that is too large or too slow.
         writer: stores deliveries.
         telemetry: counts events by result.
         clock: returns the current time, UTC.

@@ -69,10 +69,18 @@ def build_router(database: Database, read_guard: TokenGuard, terms: Terms, clock
         outcome: Outcome | None = None,
         failure_category: FailureCategory | None = None,
         overdue: Annotated[
-            bool | None, Query(description="Whether the experiment is open and older than its team's threshold.")
+            bool | None,
+            Query(
+                description="`true` lists only open experiments that are older than their team's idea-to-answer "
+                "threshold; `false` lists only the others."
+            ),
         ] = None,
         forgotten: Annotated[
-            bool | None, Query(description="Whether the experiment is open and has had no activity for too long.")
+            bool | None,
+            Query(
+                description="`true` lists only open experiments without activity for LOOPGAUGE_FORGOTTEN_AFTER; "
+                "`false` lists only the others."
+            ),
         ] = None,
         since: Timestamp | None = None,
         until: Timestamp | None = None,

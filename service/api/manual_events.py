@@ -102,7 +102,7 @@ class ManualEventReceiver:
     """Stores manual events.
 
     Args:
-        bodies: reads request bodies within limits on their size and time.
+        bodies: reads request bodies, and refuses a body that is too large or too slow.
         telemetry: counts events by result.
         clock: returns the current time, UTC.
         new_id: creates the idempotency key of a request that has none.
@@ -174,11 +174,12 @@ def build_router(events: ManualEventReceiver, write_guard: TokenGuard) -> APIRou
         responses=_PROBLEMS,
     )
     async def add_event(request: Request, experiment: ExperimentName, key: Key = None) -> ReceivedEvent:
-        """Record an event of an existing experiment. The event is stored like a delivery, and cannot be changed.
+        """Record an event of an experiment. The event `proposed` also makes an item an experiment. The service stores
+        the event like a delivery, and you cannot change it.
 
         A worker processes the event moments later. `GET /experiments/{experiment}/explain` then shows the event with
         the source `cloudevents`. An event that contradicts the experiment's processed events is refused, with the
-        reason. To make an item an experiment, post a CloudEvent to `/events`.
+        reason.
         """
         return await events.accept(request, experiment, key)
 

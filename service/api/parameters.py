@@ -28,7 +28,7 @@ _DESCRIPTION = {
 
 
 def describe_experiment_names(document: Document) -> None:
-    """Document a stricter pattern than FastAPI checks, because a malformed reference has its own type of problem."""
+    """Document a stricter pattern than FastAPI checks: the answer to a malformed reference has its own `type`."""
     for methods in document["paths"].values():
         for operation in methods.values():
             for parameter in operation.get("parameters", ()):

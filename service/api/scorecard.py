@@ -48,7 +48,7 @@ _PROBLEMS = describe_problems(TokenRefused, TokenNotConfigured, UnknownTeam, Dat
 
 
 def describe_scorecard(document: Document) -> None:
-    """Add an example of a scorecard to the finished document. FastAPI would remove the null members of the example."""
+    """Add an example to the finished OpenAPI document. FastAPI would remove the null members of the example."""
     answer = document["paths"][PATH]["get"]["responses"]["200"]
     answer["content"]["application/json"]["example"] = example().model_dump(mode="json")
 
@@ -69,8 +69,11 @@ def build_router(scorecards: FiguresProcess, read_guard: TokenGuard) -> APIRoute
         responses=_PROBLEMS,
     )
     async def scorecard(team: _Team = ORGANISATION, window: _Window = DEFAULT_WINDOW) -> Response:
-        """Each metric is an object with a `value`, the number `n` of experiments behind the value and, often, `words`.
-        If there is no value, `reason` says why. `previous` is the same metric one window earlier.
+        """The four questions are how long it takes from an idea to knowing whether it worked, when a failure was last
+        shared, which group of failures is the biggest, and whether ideas are bold or safe.
+
+        Each metric is an object: `value`, the number `n` of experiments behind the value and, often, the value in
+        `words`. If there is no value, `reason` says why. `previous` is the same metric one window earlier.
 
         The values are the ones that `/metrics` exports, and at most a few seconds old.
         """

@@ -124,7 +124,7 @@ class WebhookEndpoint:
 
     Args:
         sources: the configured sources, by name.
-        bodies: reads request bodies within limits on their size and time.
+        bodies: reads request bodies, and refuses a body that is too large or too slow.
         writer: stores deliveries.
         telemetry: counts deliveries by result, and records request durations.
         clock: returns the current time, UTC.

@@ -30,11 +30,11 @@ def deliveries() -> None:
 
 
 @deliveries.command("list")
-@click.option("--source", help="Only this source.")
+@click.option("--source", help="Only deliveries from this source.")
 @click.option(
     "--verdict",
     type=click.Choice(["pending", "counted", "ignored", "failed"]),
-    help="Only this status.",
+    help="Only deliveries with this status.",
 )
 @click.option("--since", type=TIME, help="Only deliveries received at or after this time, UTC.")
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="The maximum number to list.")
@@ -113,13 +113,13 @@ async def _show_delivery(settings: Settings, delivery: UUID, as_json: bool) -> N
 @deliveries.command("retry")
 @click.argument("ids", metavar="[ID]...", nargs=-1, type=click.UUID)
 @click.option("--failed", is_flag=True, help="Retry all failed deliveries; give no IDs.")
-@click.option("--source", help="With --failed: only this source.")
+@click.option("--source", help="With --failed: only deliveries from this source.")
 @click.option("--since", type=TIME, help="With --failed: only deliveries received at or after this time, UTC.")
 @AS_JSON
 def retry_deliveries(
     ids: tuple[UUID, ...], failed: bool, source: str | None, since: datetime | None, as_json: bool
 ) -> None:
-    """Make a worker process failed deliveries again, under the current rules."""
+    """Retry failed deliveries: a worker processes them again, under the current rules."""
     if bool(ids) == failed:
         raise click.UsageError("give either the ids of deliveries or --failed")
     if (source or since) and not failed:

@@ -60,6 +60,6 @@ def demo(port: int, weeks: int, seed: int, pace: float, data_dir: Path | None, o
 
 
 def _own_command() -> str:
-    """The command that started this process. The examples that the demo prints for the visitor begin with it."""
+    """The command that started this process. The demo prints examples for the visitor that begin with this command."""
     started = sys.argv[0]
     return shlex.join([started] if Path(started).name == "loopgauge" else [sys.executable, "-m", "service"])

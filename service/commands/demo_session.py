@@ -157,7 +157,7 @@ def _own_settings(directory: Path, port: int) -> dict[str, str]:
     """The environment variables that let a command use the demo's database."""
     own = {
         "database_url": EmbeddedServer(directory).url,
-        # An exported history contains the port, in the label `instance`.
+        # `export-history` writes the port into the label `instance`.
         "port": str(port),
         "thresholds": json.dumps(THRESHOLDS),
     }

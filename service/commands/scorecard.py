@@ -24,7 +24,11 @@ def _window(_context: click.Context, _option: click.Parameter, written: str) -> 
 @click.option("--window", callback=_window, default="90d", show_default=True, help="How far back to look from now.")
 @AS_JSON
 def scorecard(team: str, window: timedelta, as_json: bool) -> None:
-    """Answer the four questions for the organisation or one team."""
+    """Answer the four questions for the organisation or one team.
+
+    How long from the idea to knowing whether it worked? When was a failure last shared? Which group of failures is the
+    biggest? Are the ideas bold or safe?
+    """
     settings = require_settings()
     run(_scorecard(settings, require_rules(settings), team, window, as_json))
 

@@ -44,7 +44,7 @@ class DeliveryAnswer(BaseModel):
 
 
 class WholeDelivery(DeliveryAnswer):
-    """A delivery. With the admin token, the answer includes the headers and, if it is still stored, the body.
+    """A delivery. With the admin token, the answer includes the headers, and the body unless it has been deleted.
 
     A body that is not UTF-8 is in `body_base64` instead of `body`.
     """
@@ -65,7 +65,7 @@ def delivery_without_content(row: InboxRow) -> WholeDelivery:
 
 
 def delivery_with_content(row: InboxRow, headers: Mapping[str, str], body: bytes | None) -> WholeDelivery:
-    """The answer for a stored delivery, with its headers and, if it is still stored, its body."""
+    """The answer for a stored delivery, with its headers, and its body unless the body has been deleted."""
     answer = WholeDelivery(**_fields(row), headers=dict(headers))
     if body is not None:
         try:

@@ -41,7 +41,9 @@ def in_words(span: timedelta) -> str:
 
 
 class AgainAnswer(BaseModel):
-    """A restart of an experiment that was concluded, or that had been without activity for the duration `quiet`."""
+    """A restart of an experiment. `concluded` tells whether the experiment was concluded before the restart; `quiet` is
+    the time between the experiment's last activity and the restart.
+    """
 
     at: datetime
     concluded: bool
@@ -82,7 +84,7 @@ EXPERIMENT: dict[str, Any] = {
 
 
 class ExperimentAnswer(BaseModel):
-    """An experiment at present. Times are UTC; unknown times are null.
+    """The current state of an experiment. Times are UTC; unknown times are null.
 
     `team` is empty if the experiment has no team. `overdue`, `forgotten` and `threshold` mean the same as in the
     metrics. `age` is the time since the idea; null unless the experiment is open. `stages` has the stages with a known

@@ -43,7 +43,11 @@ class FigureAnswer(BaseModel):
 
 
 class ExclusionAnswer(BaseModel):
-    """An omission from metrics: of a stage with a negative duration, or of all stages while a time is in the future."""
+    """An omission from the metrics.
+
+    The metrics omit a stage with a negative duration. While a time of the experiment is in the future, they omit the
+    whole experiment, and `stage` is null.
+    """
 
     model_config = ConfigDict(from_attributes=True)
 

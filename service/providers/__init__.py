@@ -21,7 +21,7 @@ _OF_VENDORS: Sequence[Provider] = (
     Jenkins(),
 )
 REFERENCES = ReferenceParser({provider.name: provider.references for provider in _OF_VENDORS if provider.references})
-"""The parser of references of all schemes."""
+"""Parses references of every scheme, such as `github:acme/app#45` and `commit:<sha>`."""
 CLOUD_EVENTS = CloudEvents(REFERENCES)
 PROVIDERS: Mapping[str, Provider] = {provider.name: provider for provider in (*_OF_VENDORS, CLOUD_EVENTS)}
 """Every provider, by name."""

@@ -96,7 +96,7 @@ def _read_build(event: _BuildFinished) -> Sequence[Observation] | Nothing:
         return Nothing("the build names no commit")
     if not build.finished_at:
         return Nothing("the build does not say when it finished")
-    # Buildkite writes the branch of a fork as `owner:branch`. Git allows no colon in a branch name.
+    # Buildkite writes the branch of a fork as `owner:branch`. Cut at the last colon: a branch name contains no colon.
     branch = (build.branch or "").rpartition(":")[2]
     return finished_run(
         commit(build.commit),

@@ -83,7 +83,7 @@ class CircleCI:
     kept_headers: ClassVar[frozenset[str]] = frozenset({"content-type", _EVENT})
     proof_headers: ClassVar[frozenset[str]] = frozenset({_SIGNATURE})
     security_schemes: ClassVar[Mapping[str, SecurityScheme]] = {
-        "CircleCI": header_scheme("circleci-signature", "v1= and a signature of the body.")
+        "CircleCI": header_scheme("circleci-signature", "v1= followed by a signature of the body.")
     }
 
     def verify(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[bytes], now: datetime) -> None:  # noqa: ARG002 - the signature covers no time
@@ -133,7 +133,7 @@ def _read_workflow(event: _WorkflowCompleted) -> Sequence[Observation] | Nothing
 
 
 def _revision(pipeline: _Pipeline) -> _Revision | None:
-    """The first commit in the payload. Its branch and message come from those parts of the payload that name it."""
+    """The first commit in the payload. Its branch and message come from the parts that name this commit."""
     triggers = pipeline.trigger_parameters or _Triggers()
     by_trigger = map(_trigger_revision, (triggers.git, triggers.github_app, triggers.gitlab))
     revisions = [_repository_revision(pipeline.vcs), *by_trigger]

@@ -24,7 +24,7 @@ from service.rules.model import Action, DeclareAction, IgnoreAction, InstantActi
 
 _REMOVALS: frozenset[Kind] = frozenset({"unlabelled", "untyped", "superseded"})
 WITHOUT_INSTANTS: frozenset[Kind] = frozenset({"seen", *_REMOVALS})
-"""The kinds of observations that describe a state or the end of a state. Such observations produce no instants."""
+"""The kinds of observations that describe a state or its end. For these kinds, an `InstantAction` has no effect."""
 _CHANNELS: Mapping[Trait, DeclarationChannel] = {"label": "label", "item_type": "type", "branch": "branch"}
 
 
@@ -112,7 +112,7 @@ def _make_instant(action: InstantAction, observation: Observed) -> LifecycleEven
 
 
 def _status_left(observation: Observed) -> str:
-    # A ticket that loses its resolution was concluded, whatever the name of its previous status.
+    # Omit the status of a ticket that loses its resolution: the ticket was concluded, whatever its status was called.
     unresolved = observation.traits.get("resolution_from") and not observation.traits.get("resolution")
     return "" if unresolved else _status(observation, "status_from")
 

@@ -58,7 +58,7 @@ class _Findings:
     missed: list[str] = field(default_factory=list)
 
     def add(self, events: Iterable[LifecycleEvent], rule: str) -> None:
-        """Add events that need no rule."""
+        """Add events that no rule produced; `rule` is the text to show in place of a rule."""
         self.statements.update({event: Statement(event, rule) for event in events})
         self.matched.append(rule)
 
@@ -127,7 +127,7 @@ def _counts(event: LifecycleEvent) -> bool:
 
 
 def _links_another(link: LinkSet) -> bool:
-    """Whether a link has a target other than the subject that states it. Links from a change's commits have none."""
+    """Whether a link has a target other than the subject that states it. A change links its own commits only to itself."""
     return bool(link.targets - {link.stated_by})
 
 

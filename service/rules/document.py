@@ -94,13 +94,13 @@ def read_values(file: RulesFile, node: yaml.Node | None, path: tuple[str, ...] =
 
 
 def show_problem(file: RulesFile, node: yaml.Node | None, path: Sequence[int | str], problem: str) -> str:
-    """Format a problem with a value: file, line, path and problem. A missing value has its parent's line."""
+    """Format a problem as file, line, path and problem. For a missing value, show the line of its parent."""
     shown: list[str] = []
     line = _line_of(node.start_mark) if node is not None else 1
     for step in path:
         child = _find_child(node, step)
         if child is None:
-            # The file has a single value instead of a list, or the problem is with the key itself.
+            # No node matches: the file has a single value instead of a list, or the problem is with the key itself.
             shown += [step] if isinstance(step, str) and step != "[key]" else []
             continue
         node, line = child

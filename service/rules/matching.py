@@ -68,7 +68,7 @@ def explain_unmarked(rules: Rules, provider: str, seen: Observed) -> Iterator[st
         if "branch" in seen.traits.get("what", ()) and any(condition.trait == "label" for condition in rule.conditions):
             continue
         failing = [condition for condition in rule.conditions if not _is_met(condition, seen)]
-        # A rule with two failing conditions is meant for other items, such as changes, so it explains nothing here.
+        # A rule with two failing conditions is meant for other items, such as branches, so it explains nothing here.
         if len(failing) == 1 and (failing[0].trait == "label" or failing[0].trait in seen.traits):
             expected.setdefault(failing[0].trait, []).extend(pattern.text for pattern in failing[0].patterns)
     for trait, patterns in expected.items():

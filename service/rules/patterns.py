@@ -12,7 +12,7 @@ from service.deliveries.payload import RawPayload
 
 _SPECIAL = re.compile(r"\*|\{(\w*)\}")
 _MOST_WILD = 5
-# An expression may fail on the types in an empty payload, and still work on a real payload.
+# An expression that fails with this error on an empty payload may still work on a real payload.
 _ONLY_WITH_DATA = JMESPathTypeError
 _LONGEST_SHOWN = 80
 _INSERTED = re.compile(r"\$\{(?P<path>[^}]*)\}|\{(?P<name>\w*)\}")

@@ -123,7 +123,7 @@ def _check_teams(document: RulesDocument) -> Iterator[_Problem]:
 
 
 def _check_values(document: RulesDocument) -> Iterator[_Problem]:
-    """Find fixed values in rules that are invalid for their field."""
+    """Find the fixed values that are invalid for their field."""
     for rule_index, entry in enumerate(document.rules):
         for action_index, then in enumerate(entry.then):
             for name in ("declare", "derive", "withdraw"):

@@ -207,7 +207,7 @@ class RulesDocument(_Strict):
     rules: list[Entry] = []
 
     def extend(self, defaults: "RulesDocument") -> "RulesDocument":
-        """A copy of this document, with the rules of another document after its own rules."""
+        """A copy of this document, with the rules of `defaults` after this document's rules."""
         return self.model_copy(
             update={
                 "keys": self.keys or defaults.keys,

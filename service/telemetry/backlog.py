@@ -1,4 +1,4 @@
-"""The backlog of the database as metrics."""
+"""Metrics of the backlog in the database."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -25,7 +25,7 @@ sources bounds the number of series.
 RECLASSIFICATIONS = tuple((before, now) for before in FailureCategory for now in FailureCategory if before != now)
 """Every pair of different failure categories, in both directions."""
 VISIBLE_BUCKETS = (0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
-"""Upper bounds of buckets in seconds, from a quarter of a second to an hour."""
+"""The upper bounds of the buckets of `loopgauge_delivery_to_visible_seconds`, in seconds."""
 
 
 class Telemetry:

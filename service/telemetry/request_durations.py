@@ -3,7 +3,10 @@
 from prometheus_client import CollectorRegistry, Histogram
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-"""Upper bounds of buckets in seconds, from a millisecond to ten seconds, which is GitHub's timeout."""
+"""The upper bounds of the buckets of `loopgauge_http_request_duration_seconds`, in seconds.
+
+The highest bound, ten seconds, is GitHub's timeout for webhooks.
+"""
 
 
 class RequestDurations:

@@ -15,7 +15,7 @@ from service.api.http.problems import TokenNotConfigured, TokenRefused
 
 
 class BearerScheme(HTTPBearer):
-    """The bearer token of a request.
+    """Reads the bearer token of a request.
 
     A request with two Authorization headers counts as a request without a token, because a proxy may have checked only
     one of the headers.

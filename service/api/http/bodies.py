@@ -1,4 +1,4 @@
-"""Read request bodies, with limits on the size of one body, the total size of all bodies, and the time of reading."""
+"""Read request bodies. Limit the size of each body, the total size of all bodies, and the time to read a body."""
 
 import asyncio
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ class _ArrivingBody:
 
     Attributes:
         task: reads the body.
-        first_tick: the number of the last tick before the body began to arrive.
+        first_tick: how often the timer had ticked when the body began to arrive.
         size: how many bytes of the body have arrived.
         refusal: the error to raise; None until the body is refused.
     """
@@ -48,7 +48,7 @@ class BodyReader:
         self._max_body = max_body
         self._max_inflight = max_inflight
         self._inflight = 0
-        # The bodies in the order in which they began to arrive, so that slow bodies come first.
+        # The keys are in the order in which the bodies began to arrive, so `_tick` can stop at the first recent body.
         self._arriving: dict[_ArrivingBody, None] = {}
         self._ticks = 0
         self._timer: asyncio.TimerHandle | None = None

@@ -220,7 +220,7 @@ def problem_for(error: Exception, **members: Any) -> JSONResponse:
 
 
 async def answer_internal_error(_request: Request, _error: Exception) -> JSONResponse:
-    """The answer to an unexpected error. Only the log shows the error, which Starlette raises again afterwards."""
+    """The answer to an unexpected error. Only the log shows the error: Starlette raises it again after this answer."""
     return _INTERNAL.response("The log has the details.")
 
 

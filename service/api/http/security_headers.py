@@ -18,7 +18,7 @@ _NAMES = frozenset(name for name, _ in RAW_HEADERS)
 
 
 class SecurityHeadersMiddleware:
-    """Adds to every HTTP answer those of `HEADERS` that the answer does not set itself."""
+    """Adds `HEADERS` to every HTTP answer, except the headers that the answer sets itself."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

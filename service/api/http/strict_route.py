@@ -1,5 +1,5 @@
-"""The route class of endpoints that query the database. It rejects unknown query parameters and limits the time of a
-request.
+"""The route class of endpoints that query the database. It rejects unknown query parameters, and answers 503 if a
+request takes too long.
 """
 
 from collections.abc import Callable, Coroutine

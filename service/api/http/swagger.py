@@ -9,7 +9,7 @@ from pathlib import Path
 from fastapi import APIRouter
 from fastapi.responses import FileResponse, HTMLResponse, Response
 
-# The style sheet embeds images as data URLs.
+# Allow images from data URLs, because the style sheet embeds its images as data URLs.
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -40,7 +40,7 @@ _START = """SwaggerUIBundle({
 });
 """
 _FILES = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css"}
-# The files change only with a release of loopgauge.
+# Let browsers cache the files for an hour, because the files change only with a release of loopgauge.
 _CACHED = {"cache-control": "public, max-age=3600"}
 
 

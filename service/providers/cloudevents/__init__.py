@@ -54,8 +54,8 @@ class Envelope:
 class CloudEvents:
     """CloudEvents, signed as Standard Webhooks if they are sent without a bearer token.
 
-    The signature covers only the body. In binary mode the event's attributes are headers, so they are not signed. The
-    same is true of every provider that names its event in a header.
+    The signature covers only the body. In binary mode the event's attributes are headers, so they are not signed.
+    Other providers do not sign the header that names the event either.
 
     Args:
         references: parses the references in events.
@@ -121,7 +121,7 @@ class CloudEvents:
 
 @contextmanager
 def _located(part: Part) -> Iterator[None]:
-    """Prefix the field that an error names with the place of the event in the batch."""
+    """In an error about an event of a batch, prefix the name of the field with the event's place: `[2].subject`."""
     try:
         yield
     except InvalidEvent as error:

@@ -1,4 +1,4 @@
-"""The format of CloudEvents: split a request of any of the three modes into events, and validate their attributes.
+"""The format of CloudEvents: split a structured, binary or batched request into events, and validate their attributes.
 
 Source: the CloudEvents specification 1.0.2, its JSON format and its HTTP protocol binding.
 """
@@ -45,7 +45,7 @@ class InvalidEvent(UnreadableDelivery):
 
 
 class NoCloudEvent(Exception):
-    """A request contains no CloudEvent in any of the three modes."""
+    """The request contains no CloudEvent in structured, binary or batched mode."""
 
 
 class Event(msgspec.Struct):
@@ -143,7 +143,7 @@ def decode(body: bytes, expected: type[_Decoded], within: str = "") -> _Decoded:
     """Decode JSON into a value of the expected type.
 
     Args:
-        within: the path of the JSON in the event, for the messages of errors.
+        within: the path that errors show for this JSON, such as `data`; empty if the JSON is the whole body.
 
     Raises:
         InvalidEvent: a field is missing or malformed.

@@ -36,7 +36,7 @@ ManualStatement = Literal[
 """The statements that the API accepts as manual events."""
 
 Statement = Literal[ManualStatement, "excluded"]
-"""The last part of a type, after `dev.loopgauge.experiment.`."""
+"""The last part of a CloudEvent's type, after `dev.loopgauge.experiment.`."""
 
 BY_HAND = "urn:loopgauge:by-hand"
 """The `source` attribute of manual events. Only the manual event `proposed` marks its subject as an experiment."""
@@ -51,7 +51,7 @@ _LONGEST_REFERENCE = 1000
 
 
 class _Data(msgspec.Struct):
-    """The properties of an event's data that declare no field.
+    """The properties of an event's data that declare no field. `EventData` adds the properties that declare one.
 
     Attributes:
         links: the subjects that the event's subject is evidence for.

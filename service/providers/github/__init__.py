@@ -43,7 +43,7 @@ class GitHub:
     kept_headers: ClassVar[frozenset[str]] = frozenset({"content-type", _EVENT, _DELIVERY, "x-github-hook-id"})
     proof_headers: ClassVar[frozenset[str]] = frozenset({_SIGNATURE, _LEGACY_SIGNATURE})
     security_schemes: ClassVar[Mapping[str, SecurityScheme]] = {
-        "GitHub": header_scheme("X-Hub-Signature-256", "sha256= and a signature of the body.")
+        "GitHub": header_scheme("X-Hub-Signature-256", "sha256= followed by a signature of the body.")
     }
 
     def verify(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[bytes], now: datetime) -> None:  # noqa: ARG002 - the signature covers no time

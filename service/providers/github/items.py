@@ -64,7 +64,7 @@ def read_issue_comment(payload: bytes) -> list[Observation]:
     named = change if issue.pull_request is not None else item
     subject = named("github", event.repository.full_name, issue.number)
     at = utc(comment.created_at) if comment.created_at else _updated_at(issue)
-    # A comment may be the first delivery about an issue that is older than the webhook.
+    # Report the issue's state too: the comment may be the first delivery about an issue that is older than the webhook.
     looks = _item(event, issue, subject, "change" if issue.pull_request is not None else "item")
     closed = _closed(event, issue, subject) if issue.pull_request is None else []
     observations: list[Observation] = [*looks, *closed, Observed("active", subject, at)]

@@ -62,7 +62,7 @@ def happened(event: ItemEvent, action: str | None, subject: Ref, place: Traits, 
     """The observations of the latest change to an issue or merge request."""
     changes = event.changes or Changes()
     observations = _labelled(changes, subject, place, at)
-    # If an item is opened with an assignee, the assignee has not started to work yet.
+    # Do not report the assignee of a newly opened item, because this assignee has not started to work yet.
     if action != "open" and _has_new_assignee(changes.assignees):
         observations.append(Observed("assigned", subject, at, place))
     match action:

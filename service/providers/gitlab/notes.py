@@ -33,7 +33,7 @@ def _on_issue(event: NoteEvent, seen: Issue) -> Sequence[Observation]:
     subject = item("gitlab", project, seen.iid)
     place = traits({"what": "item", "project": project})
     return [
-        # A comment may be the first delivery about an issue that is older than the webhook.
+        # The comment may be the first delivery about an issue that is older than the webhook, so report its state too.
         *looks(seen, subject, traits({"item_type": seen.type}), place, None, "$.issue"),
         *closed(seen, subject, place, "$.issue"),
         *_comment(event.object_attributes, subject),
@@ -72,7 +72,7 @@ def _comment(note: Note, subject: Ref) -> list[Observation]:
 def _is_new(note: Note) -> bool:
     """Whether the comment is new.
 
-    Payloads before GitLab 16.11 have no action. In these, the comment is new if it was created and updated at one time.
+    Before GitLab 16.11, payloads have no `action`. A comment in such a payload is new if its two times are equal.
     """
     if note.action:
         return note.action == "create"

@@ -66,7 +66,7 @@ class Issue(Item, kw_only=True):
     closed_at: str | None = None
     type: str | None = None
     duplicated_to_id: int | None = None
-    """The id of the issue that this issue duplicates. The delivery that closes the duplicate omits this field."""
+    """The id of the issue that this issue duplicates. The delivery that closes this issue omits the field."""
     moved_to_id: int | None = None
     """The database id that the issue received when it moved to another project. No other delivery contains this id."""
 

@@ -38,7 +38,7 @@ class Jira:
     )
     proof_headers: ClassVar[frozenset[str]] = frozenset({_SIGNATURE, "authorization"})
     security_schemes: ClassVar[Mapping[str, SecurityScheme]] = {
-        "Jira": header_scheme("X-Hub-Signature", "sha256= and a signature of the body."),
+        "Jira": header_scheme("X-Hub-Signature", "sha256= followed by a signature of the body."),
         **BASIC,
     }
 

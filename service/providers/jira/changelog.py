@@ -16,7 +16,7 @@ MOST_CHANGES = 200
 
 @dataclass(frozen=True, slots=True)
 class _Update:
-    """A ticket, and those changes of one event that affect each other."""
+    """The context for reading one change: the ticket, whether its status changes too, and its change of resolution."""
 
     ticket: Ticket
     has_status: bool

@@ -23,7 +23,7 @@ _MOST_LINES = 1000
 def read_comment(ticket: Ticket, comment: Comment) -> list[Observation]:
     """The observations of a new comment."""
     at = read_time(comment.created, "$.comment.created") if comment.created else ticket.at
-    # Jira does not say whether the author may change the project.
+    # `insider` is None, because Jira does not say whether the author may change the project.
     commented = Commented(ticket.subject, at, _plain(comment.body or ""), insider=None)
     return [Observed("active", ticket.subject, at), commented]
 

@@ -12,7 +12,7 @@ from service.providers.jira.tickets import Ticket, closed, links, looks
 _CREATED = "jira:issue_created"
 _UPDATED = "jira:issue_updated"
 _DELETED = "jira:issue_deleted"
-# Types of issue events. Old servers omit the type.
+# Values of `issue_event_type_name`, which old servers omit.
 _COMMENTED = "issue_commented"
 _REWRITTEN = frozenset({"issue_comment_edited", "issue_comment_deleted"})
 

@@ -53,7 +53,7 @@ _FIELD_NAMES = {
 
 
 class Fields(msgspec.Struct, rename=_FIELD_NAMES):
-    """A ticket's fields. A null `parent` means that the ticket has no parent; if absent, the parent is unknown."""
+    """A ticket's fields. The ticket has no parent if `parent` is null; the parent is unknown if `parent` is absent."""
 
     summary: str | None = None
     created: str | None = None

@@ -21,7 +21,7 @@ MOST_LABELS = 100
 
 # The keys of Jira's status categories.
 _CATEGORIES: Mapping[str | None, str] = {"new": "new", "indeterminate": "in progress", "done": "done"}
-# Payloads for apps contain the URL of Atlassian's gateway, which is not a page for people.
+# Reject the URL of Atlassian's API gateway, which payloads for apps contain: it leads to no page for people.
 _SITE = re.compile(r"(?!https?://api\.atlassian\.com/)(https?://[^\s/?#@]+(?:/[^\s?#@]*?)?)/rest/", re.IGNORECASE)
 _SERVES = frozenset({"implements", "tests", "validates", "is part of", "is evidence for"})
 
