@@ -101,7 +101,6 @@ def create_app(settings: Settings, rules: Rules, database: Database, clock: Call
     """Create the service in the role that the settings name.
 
     Args:
-        rules: the rules for interpreting deliveries.
         database: the database, which must stay open while the application runs.
         clock: returns the current time, UTC.
     """

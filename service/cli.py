@@ -27,7 +27,7 @@ _SECTIONS: Mapping[str, Mapping[str, str]] = {
         "export-history": "Write past values of all metrics, to load into Prometheus.",
     },
 }
-"""The commands, in the order in which a newcomer needs them, with their help, so that `-h` imports no command."""
+"""The commands in the order in which a newcomer needs them. With their help here, `-h` need not import any command."""
 
 
 class Commands(HelpGroup):

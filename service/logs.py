@@ -16,7 +16,7 @@ def configure_logs(level: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     on_terminal = sys.stderr.isatty()
-    # A rich traceback would print local variables, including secrets and bodies.
+    # Print plain tracebacks: rich tracebacks would include local variables, such as secrets and bodies.
     rendering: list[Processor] = (
         [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
         if on_terminal

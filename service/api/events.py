@@ -45,7 +45,7 @@ class EventReceiver:
     """Stores the events of a request, all of them or none.
 
     Args:
-        source: the source whose secret signs events, or None if that source is not configured.
+        source: the source `cloudevents`, whose secret signs events; None if this source is not configured.
         guard: accepts the write token.
         bodies: reads request bodies, and refuses a body that is too large or too slow.
         writer: stores deliveries.

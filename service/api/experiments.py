@@ -39,7 +39,6 @@ def build_router(database: Database, read_guard: TokenGuard, terms: Terms, clock
     """Build the routes that read experiments.
 
     Args:
-        read_guard: guards all these routes.
         terms: the windows, thresholds and limits of the metrics.
         clock: returns the current time, UTC.
     """

@@ -37,7 +37,7 @@ from service.telemetry import Telemetry
 class _Event(BaseModel):
     """A lifecycle event. `event` is the last part of the CloudEvents type `dev.loopgauge.experiment.…`.
 
-    `occurred_at` defaults to now. Every event accepts all other fields, so one event can conclude, classify and share
+    `occurred_at` defaults to now. Every event accepts every field, so one event can conclude, classify and share
     an experiment. `proposed` marks an item as an experiment; `classified` requires `failure_category`, and `signalled`
     requires `result`.
     """
@@ -157,11 +157,7 @@ def _parse(body: bytes, key: str) -> ManualEvent:
 
 
 def build_router(events: ManualEventReceiver, write_guard: TokenGuard) -> APIRouter:
-    """Build the route of `POST /experiments/{experiment}/events`.
-
-    Args:
-        write_guard: guards this route.
-    """
+    """Build the route of `POST /experiments/{experiment}/events`."""
     routes = APIRouter(
         prefix="/experiments", tags=["experiments"], dependencies=[Depends(write_guard)], route_class=StrictRoute
     )

@@ -54,12 +54,7 @@ def describe_scorecard(document: Document) -> None:
 
 
 def build_router(scorecards: FiguresProcess, read_guard: TokenGuard) -> APIRouter:
-    """Build the route of the scorecard.
-
-    Args:
-        scorecards: compiles scorecards.
-        read_guard: guards this route.
-    """
+    """Build the route of the scorecard."""
     routes = APIRouter(tags=["scorecard"], dependencies=[Depends(read_guard)], route_class=StrictRoute)
 
     @routes.get(

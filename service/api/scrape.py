@@ -27,8 +27,6 @@ def build_router(snapshot: Callable[[], ExportedSnapshot | None], telemetry: Tel
 
     Args:
         snapshot: returns the last snapshot, or None if this process exports no experiment metrics.
-        telemetry: the metrics of this process.
-        guard: guards this route.
     """
     routes = APIRouter(tags=["metrics"])
 

@@ -141,7 +141,7 @@ class WebhookEndpoint:
         stopwatch: Callable[[], float],
     ) -> None:
         self._sources = sources
-        # In ASGI, header names are bytes.
+        # The keys are bytes, because ASGI passes the names of headers as bytes.
         self._read_headers = {
             name: {key.encode(): key for key in (*source.read_headers, "content-length")}
             for name, source in sources.items()

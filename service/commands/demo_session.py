@@ -48,7 +48,6 @@ class Demonstration:
         command: the command that started `loopgauge`.
         observed: whether to start a Prometheus that loads the history and scrapes the demo.
         say: prints a line for the visitor.
-        progress: shows a progress bar.
         began: when the command started.
     """
 

@@ -47,7 +47,7 @@ class _Findings:
 
     Attributes:
         statements: the statements by event; if two rules produce the same event, the first rule's statement is kept.
-        matched: the rules that produced events.
+        matched: the rules that produced events, and texts such as `renamed` and `linked by body`.
         missed: reasons why the delivery may not count.
     """
 
@@ -127,7 +127,7 @@ def _counts(event: LifecycleEvent) -> bool:
 
 
 def _links_another(link: LinkSet) -> bool:
-    """Whether a link has a target other than the subject that states it. A change links its own commits only to itself."""
+    """Whether a link has a target other than the subject that states it. A change links its commits only to itself."""
     return bool(link.targets - {link.stated_by})
 
 

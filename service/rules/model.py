@@ -22,7 +22,7 @@ InstantName = Literal["proposed", "started", "signalled", "concluded", "reopened
 
 @dataclass(frozen=True, slots=True)
 class InstantAction:
-    """Records an instant, at the time of the observation.
+    """Records an instant of an experiment, such as *started*, at the time of the observation.
 
     Attributes:
         result: the result that *signalled* records.
@@ -69,7 +69,7 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """The observations that a rule matches, and its actions.
+    """A rule: the conditions that an observation must meet, and the actions to take on such an observation.
 
     Attributes:
         providers: the providers whose deliveries the rule can match. If empty, the rule can match every delivery.

@@ -21,7 +21,7 @@ from service.rules.schema import Entry, RulesDocument, Values
 
 _GENERAL: frozenset[Trait] = frozenset({"project", "title", "url"})
 _Problem: TypeAlias = tuple[tuple[int | str, ...], str]
-"""The path to a value in a rules file, and the problem with it."""
+"""The path to a value in a rules file, and the problem with this value."""
 
 
 def read_rules(own: RulesFile | None, packaged: Sequence[RulesFile], providers: Mapping[str, Provider]) -> Rules:

@@ -105,7 +105,7 @@ class Telemetry:
         self._deliveries.labels(source if source in self._sources else UNKNOWN_SOURCE, result).inc()
 
     def count_interpreted(self, source: str, verdict: str, number: int) -> None:
-        """Count verdicts. A delivery that is interpreted several times is counted each time.
+        """Count interpreted deliveries. A delivery that is interpreted several times is counted each time.
 
         The source need not be configured in this process, because another process may have received the delivery.
         """

@@ -14,7 +14,6 @@ class Bypass:
     delivery.
 
     Args:
-        app: the application.
         prefix: the beginning of the paths to match, with a trailing slash. A slash at the end of a path is ignored.
         endpoint: an ASGI callable that handles every method and its own errors, records request durations and adds
             security headers.

@@ -37,8 +37,6 @@ class RequestMetricsMiddleware:
     """Records the duration of each HTTP request by method, route template and status.
 
     Args:
-        app: the application.
-        requests: the metric that records the durations.
         endpoints: the path templates of plain Starlette routes by endpoint, because such a route puts only its
             endpoint into the scope.
         clock: a monotonic clock, in seconds.

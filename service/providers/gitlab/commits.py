@@ -32,7 +32,7 @@ def read_pipeline(payload: bytes) -> Sequence[Observation] | Nothing:
 
 
 def _change(event: PipelineEvent, sha: Ref, at: datetime) -> list[Observation]:
-    """The link from a pipeline's commit to its merge request. In a merged results pipeline, that commit is a test merge."""
+    """The link from a pipeline's commit to its merge request. This commit is often a test merge ("merged results")."""
     merge = event.merge_request
     project = _target(merge, event.project) if merge else None
     if merge is None or merge.iid is None or project is None:

@@ -42,7 +42,7 @@ def _observed(event: IssueEvent) -> Sequence[Observation]:
 def looks(
     seen: Item, subject: Ref, known: Traits, place: Traits, labels: Sequence[Label] | None, where: str = _HERE
 ) -> list[Observation]:
-    """The state of an issue or merge request, and its creation.
+    """The observations of the state of an issue or merge request, and of its creation.
 
     Args:
         known: further traits of the state; the creation does not have them.

@@ -68,7 +68,10 @@ class Issue(Item, kw_only=True):
     duplicated_to_id: int | None = None
     """The id of the issue that this issue duplicates. The delivery that closes this issue omits the field."""
     moved_to_id: int | None = None
-    """The database id that the issue received when it moved to another project. No other delivery contains this id."""
+    """The database id that the issue received when it moved to another project.
+
+    No other delivery contains this id, so it shows only that the issue moved.
+    """
 
 
 class Commit(msgspec.Struct):

@@ -19,7 +19,7 @@ from service.providers.jira.references import reference
 MOST_LABELS = 100
 """The maximum number of labels, and of components, to read from a ticket."""
 
-# The keys of Jira's status categories.
+# Maps the key of a Jira status category to the value of the trait `category_to`.
 _CATEGORIES: Mapping[str | None, str] = {"new": "new", "indeterminate": "in progress", "done": "done"}
 # Reject the URL of Atlassian's API gateway, which payloads for apps contain: it leads to no page for people.
 _SITE = re.compile(r"(?!https?://api\.atlassian\.com/)(https?://[^\s/?#@]+(?:/[^\s?#@]*?)?)/rest/", re.IGNORECASE)
@@ -71,7 +71,7 @@ class Ticket:
 
 
 def looks(ticket: Ticket, *, in_part: bool = False) -> list[Observation]:
-    """The state of the ticket, and its creation.
+    """The observations of the ticket's state and of its creation.
 
     Args:
         in_part: whether the event may omit fields. If the event omits the components, the state omits the project too,
@@ -96,7 +96,7 @@ def looks(ticket: Ticket, *, in_part: bool = False) -> list[Observation]:
 
 
 def closed(ticket: Ticket) -> list[Observation]:
-    """The closing of a ticket that is done. The ticket may have been closed before the webhook existed."""
+    """The closing of a ticket that is done, even if the ticket was closed before the webhook existed."""
     fields = ticket.fields
     if ticket.category != "done":
         return []
