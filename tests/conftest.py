@@ -17,7 +17,7 @@ from tests.support.guardian import TEMPLATE, Run, server_url
 from tests.support.postgresql import oldest
 
 _DIRECTORY = "PYTEST_RUN_DIRECTORY"
-# The tests share the machine with other programs, so the duration of an example says nothing about the code.
+# Set no deadline: other programs slow the tests down, so the duration of an example says nothing about the code.
 settings.register_profile("thorough", deadline=None)
 settings.register_profile("quick", deadline=None, max_examples=20)
 settings.load_profile("thorough")
@@ -37,31 +37,31 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Remove the user's settings from the environment, and begin a run of the tests.
+    """Remove the user's settings from the environment. In pytest's main process, also start the `Run`.
 
-    The workers of xdist find the run by its directory.
+    The workers of xdist read the directory of the `Run` from the environment.
     """
     for name in [name for name in os.environ if name.startswith("LOOPGAUGE_")]:
         del os.environ[name]
     if not hasattr(config, "workerinput"):
         config.stash[_run] = run = Run()
         os.environ[_DIRECTORY] = str(run.directory)
-        # Each run of pytest closes the default directory to other users. PostgreSQL, which a concurrent run starts as
-        # another user, would lose its files there.
+        # Do not use pytest's default directory: each start of pytest closes it to other users. A PostgreSQL that
+        # another run of the tests started as another user could no longer open its files there.
         if config.option.basetemp is None:
             config.option.basetemp = tempfile.mkdtemp(prefix="loopgauge-tests-")
             config.stash[_temporary] = Path(config.option.basetemp)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Keep the temporary files of a run that has failed."""
+    """If a test failed, keep the temporary files, and print their directory."""
     if session.testsfailed and _temporary in session.config.stash:
         print(f"\nthe temporary files are in {session.config.stash[_temporary]}")
         del session.config.stash[_temporary]
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Stop the servers, and leave nothing behind."""
+    """Stop the servers, and remove the temporary files unless a test failed."""
     if _run in config.stash:
         config.stash[_run].end()
     if _temporary in config.stash:
@@ -69,7 +69,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run marked tests on the oldest PostgreSQL too, unless an option chose the PostgreSQL for all tests."""
+    """Run tests marked `oldest_postgresql_too` on the oldest PostgreSQL too, unless `--postgresql` is given."""
     marked = metafunc.definition.get_closest_marker("oldest_postgresql_too")
     if marked and "postgresql" in metafunc.fixturenames and not metafunc.config.getoption("postgresql"):
         metafunc.parametrize("postgresql", ["newest", "oldest"], indirect=True)

@@ -15,7 +15,6 @@ from tests.support.waiting import PATIENCE_SECONDS, wait_for
 
 
 def amtool(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run amtool."""
     command = [tool("amtool"), *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
 
@@ -34,7 +33,7 @@ class Alertmanager:
         return alerts
 
     def fire(self, *alerts: Mapping[str, str]) -> None:
-        """Fire alerts with these labels."""
+        """Fire one alert for each set of labels."""
         response = httpx.post(
             f"http://{self.address}/api/v2/alerts",
             json=[{"labels": labels} for labels in alerts],
@@ -75,7 +74,7 @@ def alerting(configuration: Path, directory: Path) -> Iterator[Alertmanager]:
 
 
 def hurried_rules(directory: Path) -> Path:
-    """Copy the rules, with alerts that are pending for two seconds only, and return the directory of the copies."""
+    """Copy the rule files, change `for` of every alert to two seconds, and return the directory of the copies."""
     copies = directory / "rules"
     copies.mkdir()
     for file in RULE_FILES:
@@ -85,7 +84,7 @@ def hurried_rules(directory: Path) -> Path:
 
 
 def muted_configuration(directory: Path) -> Path:
-    """Copy the example configuration, with receivers that do not exist, and return the path of the copy."""
+    """Copy the example configuration, direct its receivers to a closed port, and return the path of the copy."""
     copy = directory / "alertmanager.yml"
     example = (DASHBOARDS / "alertmanager.yml").read_text()
     copy.write_text(example.replace("https://chat.example.com", f"http://127.0.0.1:{free_port()}"))

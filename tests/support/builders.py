@@ -48,7 +48,7 @@ def experiment(
 ) -> Experiment:
     """An experiment as the fold would make it.
 
-    If the experiment is concluded without an outcome, the outcome is undeclared.
+    If `concluded_at` is given without `outcome`, the outcome is undeclared.
     """
     if concluded_at is not None and outcome is None:
         outcome = Outcome.UNDECLARED
@@ -106,7 +106,7 @@ class GitHubRequest:
     path: str = "/webhooks/github"
 
     def headers(self, secret: str = SECRET) -> dict[str, str]:
-        """The headers, signed."""
+        """The headers, including the signature of the body."""
         signature = hmac.digest(secret.encode(), self.body, "sha256").hex()
         return {
             "content-type": self.content_type,
@@ -116,13 +116,13 @@ class GitHubRequest:
         }
 
     def delivery(self, received_at: datetime, source: str = "github") -> Delivery:
-        """The delivery of the request."""
+        """The request as a delivery, whose headers do not include the signature."""
         kept = {name: value for name, value in self.headers().items() if name != "x-hub-signature-256"}
         return Delivery(source, "github", self.delivery_id, kept, self.body, received_at)
 
 
 def github(event: str, payload: Mapping[str, Any] | bytes) -> GitHubRequest:
-    """A delivery of an event. Its id follows from its content, so a redelivery has the same id."""
+    """A delivery of an event. Its id is a hash of the event and the payload, so a redelivery has the same id."""
     body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
     return GitHubRequest(event, body, str(uuid5(NAMESPACE_OID, event + repr(body))))
 
@@ -234,7 +234,7 @@ class PullRequest:
         return merged, merged.event("closed", when)
 
     def commented(self, text: str, when: datetime) -> GitHubRequest:
-        """A comment, whose payload has the pull request as an issue."""
+        """The delivery of a comment. Like GitHub's, its payload describes the pull request in the field `issue`."""
         issue = Issue(
             number=self.number,
             repository=self.repository,
@@ -267,7 +267,7 @@ class PullRequest:
 
 
 def finished_run(sha: str, when: datetime, conclusion: str, branch: str = "cache-answers") -> Run:
-    """A run on a commit of acme/app, for the payloads of any tool."""
+    """A finished CI run on a commit of acme/app. The payload of any CI tool can be built from it."""
     return Run(
         project="acme/app",
         sha=sha,
@@ -289,7 +289,7 @@ def workflow_run(sha: str, when: datetime, conclusion: str = "success") -> GitHu
 def push(
     name: str, head: str, when: datetime, message: str = "Warm it", *, repository: str = "acme/app", **more: Any
 ) -> GitHubRequest:
-    """A push of one commit to a branch, with other values for some fields."""
+    """A push of one commit to a branch. `more` replaces fields of the payload."""
     return changed(_sent(payloads.push(repository, name, head, message, when)), **more)
 
 
@@ -326,7 +326,7 @@ def raw_payload(body: object = b"{}") -> RawPayload:
 
 
 NO_PAYLOAD = raw_payload()
-"""A payload for deliveries whose payload no rule reads."""
+"""A payload for tests in which no rule reads the payload."""
 
 
 def without_label(event: LifecycleEvent) -> LifecycleEvent:

@@ -17,10 +17,10 @@ _Result = TypeVar("_Result")
 
 
 def invoke(*arguments: str, **variables: str) -> CompletedProcess[str]:
-    """Run a command in this process, outside of an event loop.
+    """Run a command in this process. The command starts an event loop, so the caller must not run in one.
 
     Args:
-        variables: settings, by their names without the prefix.
+        variables: the values of settings, by name without the prefix `LOOPGAUGE_`.
     """
     settings = {f"LOOPGAUGE_{name}": value for name, value in variables.items()}
     with _unchanged_logging():
@@ -42,7 +42,7 @@ def _unchanged_logging() -> Iterator[None]:
 
 
 def in_database(url: str, work: Callable[[Database], Awaitable[_Result]]) -> _Result:
-    """Run `work` on a database, outside of an event loop."""
+    """Open a database, and run `work` on it in a new event loop. The caller must not run in an event loop."""
 
     async def open_and_work() -> _Result:
         database = Database(url, pool_size=5)

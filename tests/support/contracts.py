@@ -9,12 +9,11 @@ from importlinter import Contract, ContractCheck, fields, output
 class AllowedContract(Contract):
     """A contract for packages that may import only the listed external modules.
 
-    The contract lists the allowed modules, none of which does I/O. A list of forbidden modules would have to name every
-    module
-    that does I/O.
+    The project allows modules that do no I/O. If it forbade modules instead, it would have to list every module that
+    does I/O.
 
     Attributes:
-        source_modules: the packages, each with all modules in it.
+        source_modules: the packages; the contract applies to every module in them.
         allowed_modules: the top-level names of the modules that the packages may import.
     """
 

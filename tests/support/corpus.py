@@ -1,4 +1,4 @@
-"""Real payloads that providers sent or published, signed with each scheme of their provider."""
+"""Real payloads that providers sent or published, signed with each signature scheme of their provider."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -13,13 +13,14 @@ from tests.support.signing import SCHEMES, Scheme
 
 POSTED_AT = at(2)
 
-# The index names no event for these files.
+# `INDEX.json` names no event for these files.
 _EVENT_HEADERS = {
     "gitlab/zulip/build_created.json": {"x-gitlab-event": "Job Hook"},
     "gitlab/zulip/build_started.json": {"x-gitlab-event": "Job Hook"},
     "gitlab/zulip/build_succeeded.json": {"x-gitlab-event": "Job Hook"},
 }
-# Two files may contain the same payload; a distinct id makes each file a separate delivery.
+# The header of the delivery id, by source. Two files may contain the same payload, so the id is the name of the file:
+# with equal ids, the second delivery would be a duplicate.
 _DELIVERY_IDS = {
     "github": "x-github-delivery",
     "gitlab-signed": "idempotency-key",
@@ -58,7 +59,7 @@ class Posted:
 
 
 def posted() -> Iterator[Posted]:
-    """Every payload, once for each scheme of its provider; none if the corpus is not installed."""
+    """Every payload of the corpus, once for each scheme of its provider; none if the corpus is not installed."""
     index = json.loads((CORPUS / "INDEX.json").read_text()) if CORPUS.is_dir() else []
     for entry in index:
         body = (CORPUS / entry["file"]).read_bytes()

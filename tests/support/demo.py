@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.serving import COMMAND, UNREACHABLE
 
-# Settings of the user's environment; the demo must ignore them.
+# Settings that the user's environment may contain; the demo must ignore them.
 _INHERITED = {
     "LOOPGAUGE_DATABASE_URL": UNREACHABLE,
     "LOOPGAUGE_SOURCES__GITHUB__SECRET": "theirs",
@@ -22,11 +22,11 @@ _INHERITED = {
 
 @contextmanager
 def demo(directory: Path, *arguments: str, path: str | None = None) -> Iterator[subprocess.Popen[str]]:
-    """Run a demo with a past of two weeks and without Prometheus, and kill it when the context ends.
+    """Run a demo with two weeks of history and without Prometheus, and kill it when the context ends.
 
     Args:
         arguments: options, which take precedence over these defaults.
-        path: the variable `PATH`, if not the inherited one.
+        path: the value of `PATH`; by default the inherited one.
     """
     command = [*COMMAND, "demo", "--port", "0", "--weeks", "2", "--data-dir", str(directory), "--no-prometheus"]
     environment = {**os.environ, **_INHERITED, "LOOPGAUGE_DATA_DIR": str(directory / "theirs")}

@@ -1,4 +1,7 @@
-"""Strategies for experiments, with instants in March 2026 in any order, because clocks differ."""
+"""Hypothesis strategies for experiments, with instants in March 2026.
+
+The instants of an experiment are in any order, because the clocks of providers differ.
+"""
 
 from datetime import datetime, timedelta
 

@@ -1,7 +1,7 @@
-"""A process that runs PostgreSQL for a run of the tests, and stops it when the run ends.
+"""The guardian: a process that runs PostgreSQL during one run of the tests.
 
-The process that starts the run holds a lock on a file. The kernel releases the lock however that process ends, even if
-it is killed. The guardian waits for the lock, then stops the server and removes its files.
+The main process of pytest holds a lock on a file. The kernel releases the lock however that process ends, even if it is
+killed. The guardian waits for the lock, then stops the server and removes its files.
 """
 
 import asyncio
@@ -25,8 +25,8 @@ from tests.support.postgresql import running
 TEMPLATE = "loopgauge_template"
 """A database at the newest schema. Each test copies this database."""
 
-# No data of the tests has to survive a crash of the machine. The write-ahead log stays small, because its files may be
-# in memory.
+# Turn durability off: the data of the tests need not survive a crash of the machine. Limit the write-ahead log, because
+# its files may be in memory.
 _SETTINGS = {
     "fsync": "off",
     "synchronous_commit": "off",
@@ -39,11 +39,11 @@ _MEMORY_BYTES = 2 << 30
 
 
 class Run:
-    """A run of the tests, which ends with the process that made this object.
+    """One run of the tests. It ends with a call of `end`, or with the process that created this object.
 
     Attributes:
-        directory: the parent directory of its servers' files; in memory if there is room, because each test copies 8
-            MB.
+        directory: the parent directory of the servers' files. It is in memory if there is room, because each test
+            copies a database of 8 MB.
     """
 
     def __init__(self) -> None:
@@ -64,11 +64,11 @@ class Run:
 
 
 def server_url(directory: Path, programs: Path | None) -> str:
-    """Return the URL of the server that runs these programs for a run of the tests. Start it if necessary.
+    """Return the URL of the run's PostgreSQL server. The first call for each `programs` starts a server.
 
     Args:
-        directory: the directory of the run.
-        programs: the programs of an installed PostgreSQL; `None` for the embedded one.
+        directory: the directory of the `Run`.
+        programs: the directory with the programs of an installed PostgreSQL; `None` for the embedded one.
     """
     kind = "-".join(programs.parts[1:]) if programs else "embedded"
     home, url = directory / kind, directory / f"{kind}.url"
@@ -90,8 +90,8 @@ def _start(home: Path, programs: Path | None) -> str:
     with guardian.stdout as stdout:
         url = stdout.readline().strip()
     assert url, f"PostgreSQL does not start: {guardian.wait()}"
-    # The guardian runs longer than this process. Without a return code, `Popen` would warn that the guardian still
-    # runs.
+    # The guardian outlives this process. Set a return code: without one, `Popen` would warn that the guardian is still
+    # running.
     guardian.returncode = 0
     return url
 
@@ -104,7 +104,7 @@ def _locked(path: Path) -> IO[str]:
 
 
 def _guard(home: Path, programs: Path | None) -> None:
-    """Run a server, print its URL, and stop it when the run has ended."""
+    """Run a server, print its URL, and stop the server when the run of the tests has ended."""
     with ExitStack() as guarded:
         guarded.enter_context(_locked(home / "guardian.lock"))
         guarded.callback(shutil.rmtree, home, ignore_errors=True)
@@ -114,7 +114,8 @@ def _guard(home: Path, programs: Path | None) -> None:
         print(url, flush=True)
         with _locked(home.parent / "run.lock"):
             pass
-    # Usually the process that started the run removes the directory, but not if that process was killed.
+    # Usually the main process of pytest removes the run's directory. If that process was killed, the last guardian
+    # removes it.
     with suppress(FileNotFoundError):
         if not [path for path in home.parent.iterdir() if path.is_dir()]:
             shutil.rmtree(home.parent, ignore_errors=True)

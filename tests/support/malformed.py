@@ -1,4 +1,4 @@
-"""Payloads with a field that is missing or malformed, for the contract that all providers keep."""
+"""Payloads with a missing or malformed field, for the tests of the contract that every provider must keep."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -161,7 +161,10 @@ MALFORMED: Mapping[str, Mapping[str, Sequence[tuple[Changes, str]]]] = {
     # A CloudEvent has attributes in place of fields; the tests of CloudEvents check them in both content modes.
     "cloudevents": {},
 }
-"""For each provider and event, changes that make a valid payload malformed. The empty event has an empty payload."""
+"""For each provider and event, changes that make a valid payload malformed, and a pattern of the error for each.
+
+If the name of the event is empty, the changes apply to an empty payload.
+"""
 
 
 def malformed(provider: str) -> Iterator[tuple[Example, str]]:

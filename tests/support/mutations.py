@@ -48,7 +48,7 @@ def nearly_right(draw: st.DrawFn, payloads: Callable[[], Sequence[Any]]) -> Any:
     """One of the payloads, with some fields missing and others replaced by anything.
 
     Args:
-        payloads: a function that returns the payloads. Hypothesis would print the payloads themselves as arguments.
+        payloads: a function that returns the payloads. If the argument were the payloads, Hypothesis would print them.
     """
     payload = json.loads(json.dumps(draw(st.sampled_from(payloads()))))
     for _ in range(draw(st.integers(1, 3))):
@@ -84,7 +84,7 @@ def is_sound(said: Sequence[Observation] | Nothing) -> bool:
 
 
 def dated(said: Sequence[Observation] | Nothing) -> list[Observed | Mentioned]:
-    """The observations of a run, all of which have a time."""
+    """Check that all observations of a CI run are `Observed` or `Mentioned`, which have a time, and return them."""
     assert not isinstance(said, Nothing)
     known = [one for one in said if isinstance(one, Observed | Mentioned)]
     assert len(known) == len(said)

@@ -16,7 +16,7 @@ _SOCKET = ".s.PGSQL.5432"
 
 
 class Unlucky(Database):
-    """A database whose transactions all fail when they end."""
+    """A database on which every transaction fails just before its commit."""
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
@@ -26,10 +26,10 @@ class Unlucky(Database):
 
 
 class Line:
-    """A proxy that forwards connections from `url` to the server.
+    """A proxy that listens at its own attribute `url` and forwards connections to the server.
 
     Args:
-        url: the URL of the server, which listens on a socket.
+        url: the URL of the server, which listens on a Unix socket.
         directory: the directory of the proxy's own socket.
     """
 
@@ -60,7 +60,7 @@ class Line:
             self._server.close()
             self._near.unlink()
             self._server = None
-        # First let connections that were just accepted add themselves to the open connections.
+        # First let the tasks of connections that were just accepted add themselves to `_carrying`.
         await asyncio.sleep(0)
         carrying = list(self._carrying)
         for task in carrying:
@@ -124,7 +124,7 @@ class Line:
 @asynccontextmanager
 async def line_to(url: str) -> AsyncIterator[Line]:
     """Open a proxy to the PostgreSQL at this URL."""
-    # A socket's path must be short.
+    # Use a directory with a short path, because the path of a Unix socket must be short.
     directory = Path(tempfile.mkdtemp(prefix="loopgauge-line-"))
     line = Line(url, directory)
     await line.mend()

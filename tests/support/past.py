@@ -1,4 +1,4 @@
-"""Two experiments of the last days: tests export the values that their metrics had in the past."""
+"""Two experiments of the last ten days, for tests that export the past values of metrics."""
 
 from datetime import UTC, datetime, timedelta
 

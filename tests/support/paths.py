@@ -7,4 +7,4 @@ README = REPOSITORY / "README.md"
 DASHBOARDS = REPOSITORY / "dashboards"
 RULE_FILES = sorted((DASHBOARDS / "rules").glob("*.yaml"))
 CORPUS = REPOSITORY.parent / "shared" / "corpus"
-"""Webhook payloads as vendors published them. The payloads are installed beside the repository, if at all."""
+"""The directory of webhook payloads as vendors published them. It is optional, and lies beside the repository."""

@@ -29,7 +29,7 @@ IN_REVIEW: jira.Status = ("10004", "In Review", "indeterminate")
 class Ticket:
     """A Jira ticket, and the deliveries that Jira sends about it.
 
-    These deliveries omit the date of the status's category, which only Jira Cloud sends.
+    Except for comments, these deliveries omit `statuscategorychangedate`, which only Jira Cloud sends.
     """
 
     key: str = "ML-12"
@@ -220,7 +220,7 @@ def _without_category_date(post: Post) -> Request:
 
 
 def one_of_each() -> Sequence[GitHubRequest | Request]:
-    """A story of each provider, with every kind of delivery that these builders make."""
+    """Deliveries of every provider, with each kind of delivery that these builders make."""
     issue, pull = Issue(created_at=at(1), labels=("experiment",)), PullRequest(created_at=at(2), fork="octo-dev/app")
     ours = replace(pull, number=8, fork="", branch="exp/ours", labels=("experiment",), head="c" * 40)
     fork = replace(pull, number=9, branch="exp/theirs", body="", head="e" * 40)

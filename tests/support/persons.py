@@ -2,8 +2,8 @@
 
 The names of repositories, projects, labels and branches stay as they are, and so do titles. Users choose these names
 and titles for others to read, and recognise their experiments by them. The owner's name in the address of a project
-stays too: an owner who is a person has connected the project. The owner of a fork did not connect the project, so the
-name of a fork's owner is replaced.
+stays too, even if the owner is a person: the owner connected the project to the service. The owner of a fork did not,
+so the name of a fork's owner is replaced.
 """
 
 import base64
@@ -44,7 +44,7 @@ _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ].*")
 
 
 def planted(payload: Any) -> Any:
-    """Replace every person in a payload by the planted person, and add that person to texts and to other objects."""
+    """Replace every person in a payload by the planted person; add that person to texts and to the upper objects."""
     return _planted(payload, "", 0)
 
 
@@ -92,7 +92,7 @@ def _planted(value: Any, key: str, depth: int) -> Any:
         case list():
             return [_planted(one, "", depth + 1) for one in value]
         case dict():
-            # Do not replace the former name of a repository that moved to another owner.
+            # Keep `from`, which contains the former name of a repository that moved to another owner.
             within = {name: one if name == "from" else _planted(one, name, depth + 1) for name, one in value.items()}
             within = _of_a_fork(key, within)
             if within.get("field") in ("assignee", "reporter", "creator"):
@@ -145,7 +145,7 @@ def _in_account(repository: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _instead(value: Any, *, of_times: bool) -> Any:
-    """Replace every number, or every time, in a payload by the planted person."""
+    """Replace every number or, with `of_times`, every time in a payload by the planted person's address."""
     match value:
         case list():
             return [_instead(one, of_times=of_times) for one in value]

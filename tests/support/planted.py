@@ -41,7 +41,7 @@ class Planted:
 
 
 def built() -> Iterator[Planted]:
-    """One story of each provider. These stories do not need the corpus."""
+    """The deliveries of `one_of_each`, which do not need the corpus."""
     for request in one_of_each():
         source = request.path.removeprefix("/webhooks/").replace("_", "-")
         body = json.dumps(planted(json.loads(request.body))).encode()
@@ -52,6 +52,6 @@ def kept() -> Iterator[Planted]:
     """Every payload of the corpus, with its items marked as experiments; nothing without the corpus."""
     for one in {(one.file, one.headers["content-type"]): one for one in posted()}.values():
         payload = marked(json.loads(one.body))
-        # The sender of a CloudEvent chooses the text of its envelope attributes.
+        # In a CloudEvent, plant the person only in `data`: its sender chooses the text of its envelope attributes.
         within = {**payload, "data": planted(payload["data"])} if "specversion" in payload else planted(payload)
         yield Planted(one.scheme, one.path, one.headers, json.dumps(within).encode())

@@ -25,7 +25,7 @@ class Portfolio:
 
 
 def portfolios(seed: int, many: int) -> list[Portfolio]:
-    """Generate portfolios, the same for the same seed."""
+    """Generate random portfolios. The same seed gives the same portfolios."""
     random = Random(seed)
     return [_portfolio(random) for _ in range(many)]
 
@@ -44,7 +44,7 @@ def _portfolio(random: Random) -> Portfolio:
 
 
 class _Loops:
-    """The experiments of one portfolio, which share a time scale, teams and habits."""
+    """A generator of the experiments of one portfolio, which share a time scale, teams and probabilities."""
 
     def __init__(self, random: Random) -> None:
         self._random = random

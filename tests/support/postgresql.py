@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 OLDEST = Path("/usr/lib/postgresql/15/bin")
-"""The programs of the oldest supported PostgreSQL, in the directory of Debian's package."""
+"""The directory in which Debian's package installs the programs of the oldest supported PostgreSQL."""
 
-# PostgreSQL does not run as root; the package creates this user.
+# PostgreSQL refuses to run as root. If root runs the tests, this user, which Debian's package creates, runs PostgreSQL.
 _USER = "postgres"
 _PATIENCE = 60
 
@@ -22,7 +22,7 @@ _PATIENCE = 60
 def oldest() -> Path:
     """The directory of the oldest PostgreSQL's programs.
 
-    Without this directory the test is skipped, or fails in continuous integration.
+    If the directory is missing, skip the test, or fail it in continuous integration.
     """
     if not (OLDEST / "postgres").exists():
         missing = f"PostgreSQL is not in {OLDEST}; it comes with the package postgresql-15"
@@ -34,15 +34,16 @@ def oldest() -> Path:
 
 @contextmanager
 def running(programs: Path, settings: Mapping[str, str]) -> Iterator[str]:
-    """Start a server with a new cluster, which listens on a socket only, and yield its URL.
+    """Create a cluster, start a server that listens on a Unix socket only, and yield the server's URL.
 
-    This server sorts text by English rules; the embedded server sorts by bytes. No metric may depend on the collation.
+    This server sorts text by English rules, while the embedded server sorts by bytes: tests that run on both show that
+    no metric depends on the collation.
 
     Args:
         programs: the directory of `initdb` and `pg_ctl`.
-        settings: PostgreSQL's own settings.
+        settings: settings of PostgreSQL, not of the service.
     """
-    # A socket's path must be short.
+    # Use a directory with a short path, because the path of a Unix socket must be short.
     directory = Path(tempfile.mkdtemp(prefix="loopgauge-postgresql-"))
     cluster = directory / "cluster"
     options = ["-h", "", "-k", str(directory)]
@@ -70,7 +71,7 @@ def _run(*command: str | Path) -> None:
         user=user,
         group=user,
         extra_groups=[] if user else None,
-        # Use no pipes: the server inherits these files, and would keep a pipe open.
+        # Use no pipes: the server would inherit them and keep them open, so `run` would wait until the server ends.
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

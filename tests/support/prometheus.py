@@ -34,7 +34,6 @@ def tool(name: str) -> str:
 
 
 def promtool(*arguments: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
-    """Run promtool."""
     command = [tool("promtool"), *arguments]
     return subprocess.run(command, input=given, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
 
@@ -108,7 +107,7 @@ def scraping(urls: Sequence[str], directory: Path, more: str = "", namespace: st
         tool("prometheus"),
         f"--config.file={configuration}",
         f"--storage.tsdb.path={directory / _DATA}",
-        # The default would delete older samples that a test has imported.
+        # With the default retention, Prometheus would delete old samples that a test has imported.
         "--storage.tsdb.retention.time=2y",
         f"--web.listen-address={address}",
         "--log.level=warn",

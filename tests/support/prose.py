@@ -1,8 +1,8 @@
 """Find habits of prose that make a reader stop: openings and turns of phrase that plain English avoids.
 
-Reads comments, docstrings, messages, test names and documents. `python -m tests.support.prose [PATH …]` prints each
-finding, and exits with status 1 if there is one. A sentence without a finding can still be hard to read: the check
-keeps known habits out, and reviewers judge the rest.
+The check reads comments, docstrings, messages, test names and documents. `python -m tests.support.prose [PATH …]`
+prints each finding, and exits with status 1 if it has found any. A sentence without a finding can still be hard to
+read: the check keeps known habits out, and reviewers judge the rest.
 """
 
 import ast
@@ -73,7 +73,7 @@ _COMMENTED = {".toml", ".sh", ""}
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """Text for people, and its first line."""
+    """Text for people, and the number of its first line."""
 
     line: int
     text: str
@@ -114,7 +114,7 @@ def read_passages(file: Path, text: str) -> Iterator[Passage]:
 
 
 def list_files(paths: Sequence[str]) -> list[str]:
-    """List the files of the project below paths that people read; without a path, all of them."""
+    """List the project's files below `paths`, or all of them without paths; omit files that the check must not read."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", *paths],
         cwd=REPOSITORY,
@@ -156,7 +156,7 @@ def _read_python(text: str) -> Iterator[Passage]:
 
 
 def _is_message(text: str) -> bool:
-    """Whether a text has some words, and is not SQL, whose first word is a verb in capitals."""
+    """Whether a text has at least `_MESSAGE_WORDS` words, and is not SQL, which begins with a word in capitals."""
     words = text.split()
     return len(words) >= _MESSAGE_WORDS and not (len(words[0]) > 1 and words[0].isupper())
 
@@ -166,7 +166,7 @@ def _read_yaml(text: str) -> Iterator[Passage]:
     try:
         events = list(yaml.parse(text, yaml.SafeLoader))
     except yaml.YAMLError:
-        # A template of the Helm chart.
+        # This file is a template of the Helm chart, which is not YAML until it is rendered.
         return
     for event in events:
         if isinstance(event, yaml.ScalarEvent) and event.start_mark and _is_message(event.value):

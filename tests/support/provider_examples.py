@@ -53,7 +53,7 @@ def examples(provider: str) -> Sequence[Example]:
 
 @cache
 def published(provider: str) -> Sequence[Example]:
-    """The payloads of the corpus, each once."""
+    """The provider's payloads in the corpus, each of them once for each content type."""
     files: dict[tuple[str, str], Example] = {}
     for request in posted():
         if request.scheme.provider == provider:
@@ -75,19 +75,19 @@ TIMED: Mapping[str, tuple[str, str]] = {
 
 
 def timed(provider: str, time: str) -> Example:
-    """A delivery in which one time is replaced by `time`."""
+    """A delivery with the value `time` in the field that `TIMED` names."""
     kind, path = TIMED[provider]
     return changed(provider, kind, {path: time})
 
 
 MISSING: Any = object()
-"""In changes of an example, the value of a field to remove."""
+"""As a value in `Changes`, removes the field from the payload."""
 Changes = Mapping[str, Any]
 """The new values of fields, by their dotted paths."""
 
 
 def changed(provider: str, kind: str, changes: Changes) -> Example:
-    """The first example of an event, with changes. If the kind is empty, the example is an empty object."""
+    """The first example of this kind of event, with changes. If the kind is empty, the changes apply to `{}`."""
     named = (example for example in examples(provider) if _kind(example) == kind)
     example = next(named) if kind else Example({}, {})
     payload = json.loads(example.body)
@@ -101,7 +101,7 @@ def changed(provider: str, kind: str, changes: Changes) -> Example:
 
 
 def _kind(example: Example) -> str:
-    """The name of an event, in the place where its provider states it."""
+    """The name of an event, from the header or the field in which its provider states it."""
     payload = example.payload
     names = (payload.get(name) for name in ("webhookEvent", "object_kind", "type", "event"))
     return example.headers.get("x-github-event") or next(filter(None, names), "") or payload["build"]["phase"]
