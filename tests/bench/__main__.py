@@ -43,14 +43,21 @@ def main() -> int:
         "names", nargs="*", metavar="name", help=f"benchmarks to run: {', '.join(BENCHMARKS)}; all by default"
     )
     parser.add_argument(
-        "--json", type=Path, metavar="FILE", default=Path("bench.json"), help="the file for the results; %(default)s"
+        "--json",
+        type=Path,
+        metavar="FILE",
+        default=Path("bench.json"),
+        help="the file for the results; %(default)s by default",
     )
     parser.add_argument(
-        "--deliveries", type=int, default=replay.DELIVERIES, help="the number of deliveries to replay; %(default)s"
+        "--deliveries",
+        type=int,
+        default=replay.DELIVERIES,
+        help="the number of deliveries to replay; %(default)s by default",
     )
     given = parser.parse_args()
     if unknown := set(given.names) - set(BENCHMARKS):
-        parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
+        parser.error(f"no such benchmark: {', '.join(sorted(unknown))}; choose from {', '.join(BENCHMARKS)}")
     lines: list[Line] = []
     for name in given.names or BENCHMARKS:
         print(f"{name} ...", end=" ", file=sys.stderr, flush=True)

@@ -1,6 +1,6 @@
 """Measure how long the pure core takes to fold an experiment and to interpret a delivery.
 
-The reference is the time to parse the same payload of 12 KB with the standard library.
+The reference is the time to parse a payload of 12 KB with the standard library's `json`.
 """
 
 import json
@@ -22,7 +22,7 @@ _CALLS = 200
 
 
 def _padded(request: GitHubRequest, size: int) -> GitHubRequest:
-    """The request, padded with as many unused fields as a real payload has."""
+    """The request, padded with unused fields to the size of a real payload."""
     payload = json.loads(request.body)
     while len(json.dumps(payload)) < size:
         payload[f"unused_{len(payload)}"] = {"url": "https://api.github.com/repos/acme/app", "id": len(payload)}
@@ -48,7 +48,7 @@ def _microseconds(work: Callable[[], object]) -> float:
 
 
 def measure(_url: str, _directory: Path) -> Iterator[Line]:
-    """Measure how long folding and interpreting take, alternating with parsing."""
+    """Measure folding, interpreting and parsing in alternation, so that a slow phase of the machine slows all three."""
     request = _padded(PullRequest(created_at=at(3), labels=("experiment", "team:search")).opened(), 12_000)
     delivery = request.delivery(at(3))
     events = _hundred_events()

@@ -1,8 +1,8 @@
 """Measure the time from the response to a delivery until the metrics reflect the delivery, at 200 deliveries a second.
 
-The load is open-loop: each delivery is sent when it is due, without waiting for earlier responses. Some deliveries mark
-an experiment, and every marked experiment increases the same series by one. The n-th such delivery is visible when the
-series reaches n.
+The load is open-loop: each delivery is sent when it is due, without waiting for earlier responses. One delivery in 50
+proposes an experiment, and each of these experiments increases the same series by one. The n-th of these deliveries is
+visible when the series reaches n.
 """
 
 import asyncio
@@ -30,7 +30,8 @@ _MARKED = _DELIVERIES // _MARKED_EVERY
 _SCRAPE_SECONDS = 0.1
 _PATIENCE_SECONDS = 20.0
 _BEYOND_INTERVAL = 1.0
-# If deliveries are sent later than this, the real rate is lower than the reported one.
+# The upper bound of the delay behind the due time, in seconds: with longer delays, the rate of deliveries is lower than
+# the reported one.
 _LATE = 0.1
 _TEAM = "freshness"
 _SHOWN = re.compile(rf'^loopgauge_experiments_in_flight{{stage="proposed",team="{_TEAM}"}} (\S+)$', re.MULTILINE)
@@ -38,11 +39,11 @@ _TOLD = re.compile(r'^loopgauge_delivery_to_visible_seconds_bucket{le="(\S+)"} (
 
 
 def measure(url: str, directory: Path) -> Iterator[Line]:
-    """Measure the time until a delivery is visible, from outside and by the service's own metric.
+    """Measure the time until a delivery is visible, by scrapes and by `loopgauge_delivery_to_visible_seconds`.
 
     Args:
         url: the URL of a database with the schema.
-        directory: the data directory of the service; it is not deleted.
+        directory: the parent of the service's data directory, which is not deleted.
     """
     with service(directory / "data", url) as running:
         before = _visible_within(running.get("/metrics").decode())
@@ -76,7 +77,7 @@ class _Sending:
         """The delay of each delivery behind its due time, in seconds."""
 
     async def run(self) -> list[float]:
-        """Send all deliveries, and return the seconds until each marked experiment was visible."""
+        """Send all deliveries. Return the seconds from response to visible, for each delivery that proposes."""
         requests = list(_deliveries())
         looking = asyncio.create_task(self._poll())
         loop = asyncio.get_running_loop()
@@ -111,7 +112,7 @@ class _Sending:
 
 
 def _deliveries() -> Iterator[GitHubRequest]:
-    """The deliveries of a run; one in `_MARKED_EVERY` marks an experiment."""
+    """All deliveries to send; one in `_MARKED_EVERY` proposes an experiment."""
     others = traffic(_DELIVERIES)
     for number in range(_DELIVERIES):
         yield next(others) if number % _MARKED_EVERY else _mark(number)
@@ -123,10 +124,10 @@ def _mark(number: int) -> GitHubRequest:
 
 
 def _visible_within(metrics: str) -> dict[float, float]:
-    """The number of deliveries that were visible within each bound (in seconds), from the service's histogram."""
+    """The buckets of `loopgauge_delivery_to_visible_seconds`: the number of deliveries by upper bound, in seconds."""
     return {float(bound): float(count) for bound, count in _TOLD.findall(metrics)}
 
 
 def _bound(within: Mapping[float, float], share: float) -> float:
-    """The lowest bound that covers this share of the deliveries."""
+    """The lowest of the upper bounds within which at least this share of the deliveries was visible."""
     return min(bound for bound, count in within.items() if count >= share * within[math.inf])

@@ -43,7 +43,7 @@ def measure(url: str, directory: Path) -> Iterator[Line]:
         processes = {name: running.enter_context(_reference(name, url)) for name in references.REFERENCES}
         started = running.enter_context(service(directory / "ingest", url, "api"))
         processes[_OURS] = started.process.pid, started.port
-        # In this warm-up round PostgreSQL creates the files of its write-ahead log. Later rounds recycle these files.
+        # Drop the first round: in it, PostgreSQL creates the files of its write-ahead log, which later rounds recycle.
         _, *rounds = [
             {name: _load(url, pid, port, directory) for name, (pid, port) in processes.items()}
             for _ in range(1 + _ROUNDS)
@@ -100,7 +100,7 @@ def _load(url: str, pid: int, port: int, directory: Path) -> _Measured:
 
 @contextmanager
 def _reference(name: str, url: str) -> Iterator[tuple[int, int]]:
-    """Run a reference, and yield its process and its port."""
+    """Run a reference, and yield its process id and its port."""
     port = free_port()
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.bench.references", name, str(port)],

@@ -42,7 +42,11 @@ _IS_LEFT = "SELECT EXISTS (SELECT FROM deliveries WHERE verdict IS NULL) OR EXIS
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """The rate of workers in deliveries a second, and the CPU time for each delivery in microseconds."""
+    """The performance of one worker, or of two workers together.
+
+    `rate` is in deliveries a second. `worker` and `postgresql` are the CPU time of the workers and of PostgreSQL for
+    each delivery, in microseconds.
+    """
 
     rate: float
     worker: float
@@ -51,7 +55,10 @@ class _Work:
 
 @dataclass(frozen=True, slots=True)
 class _Round:
-    """The results of one round: the rates of acknowledging and of decoding, and the work of one worker and of two."""
+    """The results of one round: `one` with one worker, `two` with two workers.
+
+    `acknowledged` and `decoded` are in deliveries a second.
+    """
 
     acknowledged: float
     decoded: float
@@ -63,7 +70,7 @@ def measure(url: str, directory: Path) -> Iterator[Line]:
     """Measure one worker and two workers, alternating with one API process and with decoding alone.
 
     Args:
-        url: a migrated database on this machine; its tables are truncated.
+        url: the URL of a migrated database on this machine, whose tables are truncated.
         directory: the parent directory of the workers' files.
     """
     deliveries = list(stored(_DELIVERIES))
@@ -144,7 +151,7 @@ async def _work(url: str, directory: Path, deliveries: Sequence[tuple[Any, ...]]
 
 
 async def _until_led(workers: Sequence[Service]) -> None:
-    """Wait until the leader has also started its child process."""
+    """Wait until a worker exports a snapshot: then this worker leads, and its child process runs."""
     async with asyncio.timeout(_PATIENCE_SECONDS):
         while not any(_SNAPSHOT in worker.get("/metrics") for worker in workers):  # noqa: ASYNC110 - no event signals this
             await asyncio.sleep(_LOOK_SECONDS)

@@ -23,7 +23,7 @@ _CONNECTIONS = 64
 _LOOK_SECONDS = 0.2
 # The service takes its first snapshot within this time.
 _REST_SECONDS = 3.0
-# The service takes a snapshot of the last delivery within this time.
+# The service takes a snapshot that includes the last delivery within this time.
 _QUIET_SECONDS = 3.0
 _PATIENCE_SECONDS = 60.0
 _GROWTH = 1.05
@@ -37,7 +37,7 @@ def measure(url: str, directory: Path) -> Iterator[Line]:
 
     Args:
         url: the URL of a database with the schema.
-        directory: the data directory of the service; it is not deleted.
+        directory: the parent of the services' data directories, which are not deleted.
     """
     with ExitStack() as started:
         roles = {role: started.enter_context(service(directory / role, url, role)) for role in ("api", "worker")}

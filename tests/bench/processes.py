@@ -54,7 +54,7 @@ class Memory:
 
     Attributes:
         resident: the resident set, including pages that other processes share.
-        share: the proportional set: a page that several processes share counts in equal parts for each of them.
+        share: the proportional set: the size of each page, divided by the number of processes that share the page.
     """
 
     resident: float
@@ -68,7 +68,7 @@ def service(directory: Path, url: str | None, role: str = "all", **variables: st
     Args:
         directory: the data directory of the service; it is not deleted.
         url: the URL of PostgreSQL, or None for the embedded one.
-        variables: further settings.
+        variables: the values of further settings, by name without the prefix `LOOPGAUGE_`.
     """
     port = free_port()
     ours = {
@@ -142,7 +142,7 @@ def cpu_seconds(pid: int) -> float:
     # User and system time of the process and of its reaped children, in clock ticks.
     spent = sum(map(int, _stat(pid)[11:15])) / os.sysconf("SC_CLK_TCK")
     for child in children(pid):
-        # Linux adds the time of a child that has ended to the time of its parent.
+        # Skip a child that ends meanwhile: Linux adds its time to the time of its parent.
         with suppress(OSError):
             spent += cpu_seconds(child)
     return spent
@@ -154,5 +154,5 @@ def parent(pid: int) -> int:
 
 
 def _stat(pid: int) -> list[str]:
-    """The fields of `/proc/PID/stat` after the name of the process. The name may contain any character."""
+    """The fields of `/proc/PID/stat` after the name of the process, which may itself contain spaces and parentheses."""
     return Path("/proc", str(pid), "stat").read_text().rpartition(") ")[2].split()

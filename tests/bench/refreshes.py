@@ -1,8 +1,8 @@
 """Measure refreshes, scrapes and scorecards with a thousand experiments and with a million.
 
-One tenth of the million experiments lies in the longest window, which is a year. One in 40 of the experiments in this
-window is open, and one in 400 of the older experiments. The thousand experiments are all from this week. Both
-portfolios have the same series.
+One tenth of the million experiments lies in the longest window, which is a year. In this window, one experiment in 40
+is open; of the older experiments, one in 400 is open. The thousand experiments are all from this week. Both portfolios
+have the same series.
 """
 
 import asyncio

@@ -29,7 +29,8 @@ _LOOK_SECONDS = 0.2
 class _Replayed:
     """The cost of one replay.
 
-    CPU time (in microseconds) and write-ahead log (in bytes) are averages for one delivery.
+    `rate` is in deliveries a second, and `megabytes` is the peak memory. For each delivery, `process` and `postgresql`
+    are the CPU time in microseconds, and `logged` is the write-ahead log in bytes.
     """
 
     rate: float
@@ -43,7 +44,7 @@ def measure(url: str, directory: Path, number: int = DELIVERIES) -> Iterator[Lin
     """Measure two replays of the same deliveries: the first records all events, the second changes nothing.
 
     Args:
-        url: a migrated database on this machine; its tables are truncated.
+        url: the URL of a migrated database on this machine, whose tables are truncated.
         directory: the parent directory of the command's files.
         number: the number of deliveries.
     """

@@ -42,7 +42,7 @@ class Line:
 
     @property
     def ratio(self) -> float | None:
-        """The median of the rounds' ratios. A slow phase of the machine slows both sides of a ratio."""
+        """The median of the rounds' ratios. A slow phase of the machine slows both values of a round alike."""
         if not self.references:
             return None
         return median(value / reference for value, reference in zip(self.values, self.references, strict=True))

@@ -25,7 +25,7 @@ def measure(url: str, directory: Path) -> Iterator[Line]:
 
     Args:
         url: the URL of a database with the schema.
-        directory: the data directory of the service; it is not deleted.
+        directory: the parent of the service's data directories, which are not deleted.
     """
     yield from _lines(
         "a PostgreSQL that runs", _EXTERNAL_SECONDS, [_start(directory / "data", url) for _ in range(_EXTERNAL_ROUNDS)]

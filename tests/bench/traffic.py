@@ -1,9 +1,8 @@
 """Simulate the webhooks of a GitHub organisation that sends every event: nine in ten deliveries are irrelevant.
 
-Each piece of work is an issue and the pull request that closes it, with pushes, runs and comments. Bodies are about 12
-KB long and consist mostly of URLs that the service does not read. They compress to a seventh of their size, like the
-examples in
-GitHub's documentation.
+Each piece of work is an issue and the pull request that closes it, with pushes, CI runs and comments. The bodies are
+about 12 KB long and consist mostly of URLs that the service does not read. Like the examples in GitHub's documentation,
+they compress to a seventh of their size.
 """
 
 import json
@@ -66,7 +65,7 @@ _ADDRESSES = [
     "releases",
     "deployments",
 ]
-# Identifiers are random, so that they do not compress.
+# The number of random identifiers in each body. Without them, the body would compress better than a real one.
 _IDS = 30
 _WORDS = [
     "answer",
@@ -166,7 +165,7 @@ class _Work:
         self.branch = f"work-{number}"
 
     def delivery(self, event: str, payload: Mapping[str, Any]) -> GitHubRequest:
-        """The delivery of an event, padded with the usual other fields."""
+        """The delivery of an event, padded with fields that the service does not read."""
         self._sent += 1
         ids = {"node_ids": [f"{self._words.getrandbits(96):x}" for _ in range(_IDS)]}
         body = json.dumps({**payload, **ids})[:-1] + _other_fields(self._repository)
@@ -264,7 +263,7 @@ def _account(login: str, kind: str) -> dict[str, Any]:
 
 @cache
 def _unused_addresses() -> str:
-    """Fields with the URLs of related resources, which pad a document. No document needs all of them."""
+    """More fields with URLs than any document needs as padding."""
     users = (_account(f"octo-{number}", "User") for number in range(30))
     return "".join(f', "also_{number}": {json.dumps(user)}' for number, user in enumerate(users))
 

@@ -44,7 +44,7 @@ _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ].*")
 
 
 def planted(payload: Any) -> Any:
-    """Replace every person in a payload by the planted person; add that person to texts and to the upper objects."""
+    """Replace every person in a payload by the planted person; add that person to texts and to outer objects."""
     return _planted(payload, "", 0)
 
 

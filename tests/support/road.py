@@ -1,4 +1,4 @@
-"""The pipeline step by step: nothing runs in the background, so each step is complete when it returns."""
+"""Run the pipeline step by step. Nothing runs in the background: when a function returns, its work is complete."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -32,7 +32,7 @@ Samples = dict[tuple[str, ...], float]
 
 
 def settings(**given: Any) -> Settings:
-    """Settings with one GitHub source, in the role without background work."""
+    """Settings with one GitHub source and the role `api`, which does no background work."""
     sources = {"github": {"secret": SECRET, "previous_secret": "the one before"}}
     return Settings.model_validate({"sources": sources, "role": "api", "spool": False, **given})
 
@@ -60,7 +60,7 @@ async def post(client: httpx.AsyncClient, request: GitHubRequest, source: str = 
 
 
 def is_problem(response: httpx.Response, status: int, slug: str) -> bool:
-    """Whether a response is the complete problem document of this kind."""
+    """Whether a response is a complete problem document with this status and this slug."""
     problem = response.json()
     return (
         response.status_code == problem["status"] == status
@@ -99,7 +99,7 @@ async def store_experiments(database: Database, *stored: Experiment, gone: Seque
 
 
 async def settle(database: Database, rules: Rules = RULES) -> Telemetry:
-    """Interpret and project until nothing is left, and return the telemetry of that work."""
+    """Interpret all deliveries, project all subjects, and return the telemetry of that work."""
     telemetry = Telemetry(["github"])
     while await interpret_pending(database, rules, telemetry, lambda: at(2)):
         pass

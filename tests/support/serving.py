@@ -23,7 +23,7 @@ UNREACHABLE = "postgresql://nobody@127.0.0.1:1/nothing"
 COMMAND = (sys.executable, "-m", "service")
 
 IN_FLIGHT = ("experiments_in_flight", "proposed", "acme/app")
-"""The sample that counts the experiments proposed by deliveries from `opened`."""
+"""The key of the sample that counts the experiments that deliveries of `opened` propose."""
 
 
 def opened(number: int = 45) -> GitHubRequest:
@@ -71,21 +71,22 @@ class Service:
         return [json.loads(line) for line in self._log.readlines()]
 
     def end(self, how: signal.Signals) -> int:
-        """Send a signal, and return the exit status."""
+        """Send a signal, wait until the process ends, and return its exit status."""
         self.process.send_signal(how)
         return self.process.wait(PATIENCE_SECONDS)
 
 
 @contextmanager
 def serving(database_url: str | None, directory: Path, **variables: str) -> Iterator[Service]:
-    """Run the service on a free port until the context ends; without a URL, on the embedded PostgreSQL.
+    """Run the service on a free port until the context ends.
 
     Args:
+        database_url: the URL of PostgreSQL, or `None` for the embedded one.
         directory: the parent of the log and of the data directory.
-        variables: settings, by their names without the prefix.
+        variables: the values of settings, by name without the prefix `LOOPGAUGE_`.
     """
     database = {"DATABASE_URL": database_url} if database_url else {}
-    # The default data directory may belong to a real service on this machine.
+    # Do not use the default data directory: it may belong to a real service on this machine.
     defaults = {"SOURCES__GITHUB__SECRET": SECRET, "DATA_DIR": str(directory / "data")}
     path = directory / f"log-{time.monotonic_ns()}"
     with path.open("w") as written, path.open() as read:

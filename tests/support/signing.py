@@ -44,7 +44,7 @@ def _hex(body: bytes, method: str = "sha256") -> str:
 
 
 def _demo(source: str) -> Prove:
-    """Return the function that makes the authentication header of the demo's tool with this name."""
+    """Return a function that makes the same authentication header as the demo's tool of this name."""
     return lambda body, _: dict([PROOFS[source](SECRET, body)])
 
 
@@ -98,7 +98,7 @@ class Request:
         return f"/webhooks/{self.source}"
 
     def headers(self) -> dict[str, str]:
-        """All headers, signed."""
+        """All headers, including those that authenticate the request."""
         return {
             "content-type": "application/json",
             **self.named,

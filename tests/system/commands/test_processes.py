@@ -90,7 +90,7 @@ def test_a_command_prints_results_and_errors_to_different_streams(
     assert ended.stdout.startswith(printed)
     assert ended.stderr.startswith(error)
     assert (ended.stdout == "", ended.stderr == "") == (status != 0, status == 0)
-    # Colours are for terminals.
+    # The output goes to a pipe, so it has no colours.
     assert "\x1b" not in ended.stdout
 
 
@@ -117,7 +117,7 @@ async def test_a_reader_that_closes_the_pipe_is_not_an_error(database: Database,
 
 async def test_an_interrupted_command_ends_without_a_traceback(database: Database, database_url: str) -> None:
     async with database.transaction() as connection:
-        # The command waits for this transaction to end.
+        # The lock makes the command wait until this transaction ends.
         await connection.execute(text("LOCK TABLE deliveries IN ACCESS EXCLUSIVE MODE"))
         with _start("deliveries", "list", DATABASE_URL=database_url) as process:
             await _until_a_lock_is_awaited(database)

@@ -23,7 +23,7 @@ class _GitHubSignature(AuthBase):
 
 
 GLOBAL_AUTH_STORAGE.set_from_requests(_GitHubSignature()).apply_to(path="/webhooks/{source}")
-# The API refuses times in the future, which a schema cannot express.
+# Generate no times in the future: the API refuses them, but its OpenAPI document cannot express this limit.
 schemathesis.openapi.format(
     "date-time",
     strategies.datetimes(

@@ -103,7 +103,7 @@ def _selected_names() -> set[str]:
 
 
 def _matchers() -> Iterator[tuple[str, str, str]]:
-    """Yield the name of each metric, once for each label and value by which the expression selects it."""
+    """Yield each label matcher of the queries: the name of the metric, the label and the value."""
     for query in _QUERIES:
         for selector in _SELECTOR.finditer(query.expression):
             for matcher in _MATCHER.finditer(selector["matchers"]):

@@ -47,7 +47,7 @@ def _rules(kind: str) -> Iterator[Mapping[str, Any]]:
 
 
 ALERTS = {rule["alert"]: rule for rule in _rules("alert")}
-# The queries in descriptions: these queries use single quotation marks.
+# The PromQL queries in the descriptions of alerts. There, single quotation marks replace PromQL's double ones.
 _DESCRIPTION_QUERIES = [
     query.replace("'", '"')
     for alert in ALERTS.values()
@@ -205,7 +205,7 @@ def _catalogue() -> Mapping[str, list[Mapping[str, str]]]:
 
 
 def _selected(expressions: Iterable[str]) -> Iterator[tuple[str, str, str]]:
-    """Yield each metric in the expressions, once for each label and value by which an expression selects the metric."""
+    """Yield each metric in the expressions with each label and value that a matcher selects, both empty without one."""
     for expression in expressions:
         for name, matchers in _SELECTOR.findall(_RECORDED.sub("", expression)):
             pairs = _MATCHER.findall(matchers)

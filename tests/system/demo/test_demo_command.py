@@ -24,7 +24,7 @@ from tests.support.waiting import PATIENCE_SECONDS, wait_for
 
 @pytest.fixture
 def home() -> Iterator[Path]:
-    """A directory that the system user of PostgreSQL can reach, whatever directories other runs of pytest close."""
+    """A directory that PostgreSQL's system user can reach, unlike `tmp_path`, whose parents pytest may close."""
     with tempfile.TemporaryDirectory(prefix="loopgauge-demo-") as made:
         yield Path(made)
 
@@ -94,7 +94,7 @@ def test_prometheus_has_the_past_and_ends_with_the_demo_even_after_a_kill(home: 
         for graph in graphs:
             assert graph.startswith(f"{observer}/graph?")
             assert _shown(prometheus, graph), graph
-        # A checkout contains the rules.
+        # Prometheus also evaluates the rules, because the demo runs in a checkout, which contains them.
         assert prometheus.until('team:loopgauge_threshold_seconds:max10m{team="payments"}')
         process.kill()
         process.wait(PATIENCE_SECONDS)
@@ -118,7 +118,7 @@ def _four_weeks_are_there_under_the_labels_of_the_scrape(prometheus: Prometheus,
 
 
 def _shown(prometheus: Prometheus, graph: str) -> bool:
-    """Whether a link shows a past of several days."""
+    """Whether the graph behind a link has values for more than five past days."""
     asked = parse_qs(urlsplit(graph).query)
     now = datetime.now(UTC)
     shown = prometheus.past(asked["g0.expr"][0], now - timedelta(days=20), now - timedelta(days=1))

@@ -63,7 +63,7 @@ class Observed:
 
 @contextmanager
 def observing(directory: Path) -> Iterator[Observed]:
-    """Run the demo with all its past, and the programs that observe it, until the context ends."""
+    """Run the demo with its whole history, and the programs that observe the demo, until the context ends."""
     with ExitStack() as running:
         running.callback(_stop_server, directory / "demo" / "postgres" / "postmaster.pid")
         organisation = running.enter_context(demo(directory / "demo", "--weeks", "26"))
@@ -82,7 +82,7 @@ def observing(directory: Path) -> Iterator[Observed]:
 
 
 def _stop_server(told: Path) -> None:
-    """Stop the server that a killed demo leaves running."""
+    """Stop the PostgreSQL that a killed demo leaves running."""
     if told.exists():
         with suppress(ProcessLookupError):
             os.kill(int(told.read_text().split()[0]), signal.SIGINT)

@@ -32,7 +32,7 @@ class Member:
 
     Args:
         directory: the directory of its log file.
-        variables: its settings, by their names without the prefix.
+        variables: the values of settings, by name without the prefix `LOOPGAUGE_`.
     """
 
     def __init__(self, name: str, directory: Path, **variables: str) -> None:
@@ -67,7 +67,7 @@ class Member:
             )
             self.starts += 1
             assert self._process.stderr is not None
-            # Use a pipe: the limit that simulates a full disk applies to files.
+            # Let the process log to a pipe: to a file it could not log while a size limit simulates a full disk.
             threading.Thread(
                 target=_write_down, args=(self._process.stderr, self.log, self._serving), daemon=True
             ).start()
@@ -153,7 +153,7 @@ class Fleet:
     def __enter__(self) -> Self:
         self._keeper.start()
         try:
-            # The first member creates the database.
+            # Start the first member alone, because it creates the database.
             for together in (self.members[:1], self.members[1:]):
                 for member in together:
                     member.start()
@@ -194,7 +194,7 @@ class Fleet:
 
 
 class Postgres:
-    """The processes of a cluster that another process started."""
+    """The processes of a PostgreSQL cluster that another process started."""
 
     def __init__(self, data_dir: Path) -> None:
         self._cluster = data_dir.resolve() / "postgres"
@@ -225,7 +225,7 @@ class Postgres:
         """Freeze the processes until the context ends."""
         with _handles(self.processes()[:1]) as postmaster:
             _signal(postmaster, signal.SIGSTOP)
-            # A frozen postmaster starts no further children.
+            # List the children only now: a frozen postmaster starts no further children.
             with _handles([] if only_postmaster else self.processes()[1:]) as children:
                 _signal(children, signal.SIGSTOP)
                 try:
@@ -244,7 +244,7 @@ class Postgres:
 
 @contextmanager
 def _handles(pids: Sequence[int]) -> Iterator[list[int]]:
-    """Open a handle of each process. The system may reuse an id for another process, but not a handle."""
+    """Open a pidfd for each process. Linux may reuse a process id, but a pidfd always refers to the same process."""
     handles = []
     for pid in pids:
         try:
@@ -272,14 +272,14 @@ def _children(parent: int) -> list[int]:
 
 def _parent(stat: Path) -> int | None:
     try:
-        # The name of the process, in parentheses, may contain any character.
+        # Split after the last parenthesis: the name of the process, in parentheses, may contain any character.
         return int(stat.read_text().rpartition(")")[2].split()[1])
     except (OSError, IndexError):
         return None
 
 
 def _free_port() -> int:
-    """Return a free port that no outgoing connection uses while the member restarts."""
+    """Return a free port below the range for outgoing connections: none can take it while the member restarts."""
     lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     for _ in range(100):
         port = random.SystemRandom().randrange(10_000, lowest)

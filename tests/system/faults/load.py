@@ -35,7 +35,7 @@ class Offered:
 
 
 def ideas(*, body_bytes: Sequence[int] = (0,)) -> Iterator[Posting]:
-    """Generate deliveries that open an experiment each.
+    """Generate deliveries that each propose another experiment.
 
     Args:
         body_bytes: minimum sizes of the bodies; the deliveries cycle through them.
@@ -53,7 +53,7 @@ def copies(body_bytes: int) -> Iterator[Posting]:
 
 
 def _padded(body: bytes, size: int) -> bytes:
-    """Pad a JSON object with a field of random digits, which compresses no better than text."""
+    """Pad a JSON object with random hexadecimal digits, which compress no better than text."""
     filling = random.Random(size).randbytes(max(size - len(body), 0) // 2).hex().encode()
     return body[:-1] + b', "unused": "' + filling + b'"}'
 
@@ -154,8 +154,10 @@ def _head(one: Posting, length: int) -> bytes:
 async def dribbling(port: int, connections: int, claimed: int, rate: int) -> AsyncIterator[Counter[str]]:
     """On several connections, slowly send long bodies without a valid signature until the context ends.
 
+    Yield counts: connections opened (`opened`), connections ended (`ended`) and bytes sent (`bytes`).
+
     Args:
-        claimed: the content length of each body.
+        claimed: the length of each body according to its `content-length` header, in bytes.
         rate: bytes a second on each connection.
     """
     seen: Counter[str] = Counter()

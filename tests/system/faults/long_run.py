@@ -1,6 +1,7 @@
 """The long fault test: random faults, outages and floods. The test prints a table of the results.
 
-`make torture` runs it. The exit status is 1 if anything was lost, duplicated, or different from a run without faults.
+`make torture` runs this test. The exit status is 1 if anything was lost, duplicated, or different from a run without
+faults.
 """
 
 import asyncio

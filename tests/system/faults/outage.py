@@ -151,7 +151,10 @@ _ARRIVED = text("SELECT count(*), count(*) FILTER (WHERE verdict = 'counted') FR
 
 
 async def _arrived(url: str, wanted: Sequence[UUID], patience: float, *, all_counted: bool) -> tuple[int, int]:
-    """Wait until all deliveries are counted or stored. Return how many are stored and how many are counted."""
+    """Wait until all deliveries are stored and, with `all_counted`, counted, but no longer than `patience` seconds.
+
+    Return how many deliveries are stored and how many are counted.
+    """
     deadline = time.monotonic() + patience
     async with opened(url) as database:
         while True:
@@ -169,8 +172,9 @@ class Crowd:
 
     Attributes:
         honest: the statuses of the responses to the honest sender.
-        slowest: the time of its slowest response, in seconds.
-        dribbled: the numbers of connections that the slow senders opened and that ended, and of bytes that they sent.
+        slowest: the longest time that the honest sender waited for a response, in seconds.
+        dribbled: the counts of the slow senders: connections opened (`opened`), connections ended (`ended`) and bytes
+            sent (`bytes`).
         memory: the peak resident memory of the API, in bytes.
     """
 
@@ -181,7 +185,7 @@ class Crowd:
 
 
 def crowd(directory: Path, database_url: str, seconds: float, inflight: int, dribbled: int = 0) -> Crowd:
-    """Post one signed delivery after another, among connections that send unsigned bodies slowly.
+    """Post one signed delivery after another, while other connections slowly send unsigned bodies.
 
     Args:
         inflight: the limit of the API for the bytes of all bodies in memory.

@@ -23,7 +23,8 @@ class Tormentor:
     """Inject one fault after another, in random order. Each kind of fault occurs once before any kind is repeated.
 
     Args:
-        rng: chooses the faults and their times. The work that a fault interrupts depends on the machine, too.
+        rng: chooses the faults and their times. The work that a fault interrupts depends also on the speed of the
+            machine, so the same seed may have other effects.
         apis: the API processes. The last API gets the full disk, so it must not be the process that starts PostgreSQL.
         gap: seconds between two faults, on average.
     """

@@ -1,4 +1,4 @@
-"""Senders that repeat each request until it is answered."""
+"""Senders that repeat each request until they get a response other than 503."""
 
 import heapq
 import random

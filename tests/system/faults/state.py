@@ -43,7 +43,7 @@ async def opened(url: str) -> AsyncIterator[Database]:
 
 
 async def quiet_run(url: str, told: Sequence[Told]) -> State:
-    """Process the same deliveries once each, in order and without faults, and return the contents."""
+    """Process each delivery once, in order and without faults, in a second database. Return its contents."""
     connection = await asyncpg.connect(url)
     try:
         await connection.execute(f"CREATE DATABASE {_QUIET} TEMPLATE template0")

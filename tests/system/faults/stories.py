@@ -73,7 +73,7 @@ def schedule(rng: random.Random, told: Sequence[Sequence[Told]], seconds: float)
 
 
 def posting(told: Told) -> Posting:
-    """The request of a delivery, in the form of its provider."""
+    """The request in which the provider sends this delivery."""
     return _identified(told.path, told.headers(), told.body, genuine=True)
 
 
@@ -99,7 +99,7 @@ def _identified(path: str, headers: dict[str, str], body: bytes, *, genuine: boo
 
 
 def _moments(rng: random.Random) -> Iterator[datetime]:
-    """Generate ascending times: the gap between two of them is a few minutes to a day and a half."""
+    """Generate ascending times, each between two minutes and a day and a half after the one before."""
     moment = at(1) + timedelta(seconds=rng.randrange(10 * 86400))
     while True:
         yield moment

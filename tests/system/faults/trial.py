@@ -107,7 +107,7 @@ def trial(
     due = schedule(rng, stories_told, seconds)
     outcome = Outcome(seed, postings=len(due), genuine=len(told))
     data_dir = directory / "data"
-    # The path of the socket depends on whether the directory exists.
+    # Create the directory first, because the path of PostgreSQL's socket depends on whether the directory exists.
     (data_dir / "postgres").mkdir(parents=True)
     url = EmbeddedServer(data_dir).url
     workers, apis = _members(directory, data_dir, url)

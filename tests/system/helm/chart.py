@@ -47,14 +47,14 @@ def run(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def template(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Render the chart with the values of the arguments."""
+    """Run `helm template` on the chart with these further arguments."""
     target = ["--namespace", NAMESPACE, "--kube-version", KUBERNETES[-1]]
     return run("helm", "template", RELEASE, str(CHART), *target, *arguments)
 
 
 @cache
 def rendered(*arguments: str) -> str:
-    """Return the manifests for the values of the arguments."""
+    """Return the manifests that `helm template` renders with these arguments, as YAML."""
     result = template(*arguments)
     assert result.returncode == 0, result.stderr
     return result.stdout
@@ -70,7 +70,7 @@ class _Strict(yaml.SafeLoader):
 
 
 def manifests(*arguments: str) -> list[Manifest]:
-    """Return the objects for these values, hooks and tests included."""
+    """Return the objects that `helm template` renders with these arguments, including hooks and tests."""
     return [manifest for manifest in yaml.load_all(rendered(*arguments), _Strict) if manifest]
 
 
@@ -96,7 +96,7 @@ def of_kind(objects: Sequence[Manifest], kind: str, component: str | None = None
 
 
 def pods(objects: Sequence[Manifest]) -> Iterator[tuple[str, Manifest]]:
-    """Yield the metadata and spec of each pod, with the kind and name of its owner."""
+    """Yield each pod or pod template, after the kind and name of the object that contains it."""
     for manifest in objects:
         name = f"{manifest['kind']}/{manifest['metadata']['name']}"
         if manifest["kind"] == "Pod":
@@ -106,7 +106,7 @@ def pods(objects: Sequence[Manifest]) -> Iterator[tuple[str, Manifest]]:
 
 
 def pod_of(objects: Sequence[Manifest], component: str) -> Any:
-    """Return the pod of a role."""
+    """Return the pod of a component, such as `api`."""
     label = "app.kubernetes.io/component"
     [of_role] = [pod for _, pod in pods(objects) if pod["metadata"]["labels"][label] == component]
     return of_role
@@ -118,7 +118,7 @@ def containers(pod: Manifest) -> list[Manifest]:
 
 
 def environment(pod: Manifest) -> dict[str, Any]:
-    """Return the variables of a pod's first main container: the value, or its source."""
+    """Return the environment variables of a pod's first main container: for each one, its value or its `valueFrom`."""
     variables = pod["spec"]["containers"][0].get("env", [])
     return {
         variable["name"]: variable["value"] if "value" in variable else variable["valueFrom"] for variable in variables

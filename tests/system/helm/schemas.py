@@ -39,7 +39,7 @@ def _custom() -> Iterator[tuple[str, Any]]:
         kind, group = definition["names"]["kind"].lower(), definition["group"].split(".")[0]
         for version in definition["versions"]:
             schema = _strict(version["schema"]["openAPIV3Schema"])
-            # Kubernetes itself validates these fields.
+            # Accept any metadata, because Kubernetes itself validates it.
             schema["properties"]["metadata"] = {"type": "object"}
             yield f"{kind}-{group}-{version['name']}.json", schema
 

@@ -142,13 +142,13 @@ def test_each_spool_mode_gets_the_volume_that_it_needs(
     mounted = [mount["name"] for mount in pod["spec"]["containers"][0]["volumeMounts"]]
     assert ("spool" in mounted) is (spooling == "true")
     spools = [volume for volume in pod["spec"]["volumes"] if volume["name"] == "spool"]
-    # Kubernetes would evict a pod above a size limit, and lose acknowledged deliveries.
+    # The volume has no size limit: above a limit, Kubernetes would evict the pod and lose acknowledged deliveries.
     assert spools == [{"name": name, "emptyDir": {}} for name in volumes]
     if kind == "StatefulSet":
         [claim] = api["spec"]["volumeClaimTemplates"]
         assert claim["metadata"]["name"] == "spool"
         assert set(api["spec"]["persistentVolumeClaimRetentionPolicy"].values()) == {"Retain"}
-    # Workers receive no deliveries.
+    # Workers receive no deliveries, so they need no spool.
     assert "spool" not in [volume["name"] for volume in pod_of(objects, "worker")["spec"]["volumes"]]
 
 

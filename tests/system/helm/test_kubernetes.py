@@ -55,7 +55,7 @@ _OF_THE_HOST = ("hostNetwork", "hostPID", "hostIPC")
 
 
 def _violations(pod: Manifest) -> Iterator[str]:
-    """Return the violations of the restricted Pod Security Standard in a pod.
+    """Yield the violations of the restricted Pod Security Standard in a pod.
 
     Source: https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
     """

@@ -48,7 +48,7 @@ def test_rules_are_installed_unchanged() -> None:
 def test_links_use_the_addresses_of_the_runbook_and_of_grafana() -> None:
     [manifest] = of_kind(scenario("everything"), "PrometheusRule")
     groups = _groups()
-    # Everything else is unchanged.
+    # The chart must change only these two addresses.
     for rule in (rule for group in groups for rule in group["rules"] if "alert" in rule):
         annotations = rule["annotations"]
         section = annotations["runbook_url"].partition("#")[2]
@@ -68,7 +68,7 @@ def _matches(selector: Manifest, labels: Mapping[str, str]) -> bool:
 
 
 def _targets(objects: Sequence[Manifest]) -> list[tuple[str, str]]:
-    """Return the `job` and the pod of each scrape of the Prometheus operator, for each monitor and endpoint."""
+    """Return the `job` and the pod of every scrape, one for each pod and endpoint that a monitor selects."""
     scrapes = []
     labelled = [(name, pod["metadata"]["labels"], pod["spec"]) for name, pod in pods(objects)]
     with_port = [(name, labels) for name, labels, spec in labelled if "ports" in spec["containers"][0]]

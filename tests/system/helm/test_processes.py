@@ -16,7 +16,7 @@ _IN_FLIGHT = ("experiments_in_flight", "proposed", "acme/app")
 
 
 def _secrets(database_url: str) -> Secrets:
-    """Return the Secrets that the values name, as an operator would create them."""
+    """Return the Secrets that the values files of the scenarios name."""
     return {
         "loopgauge-database": {"uri": database_url},
         "loopgauge-sources": {"github": SECRET, "github-previous": "the one before", "jira": "another one"},

@@ -22,13 +22,13 @@ SCRATCH = "/tmp"  # noqa: S108 - the container's own
 _SYSTEM_PREFIX = Path("/usr")
 _PREFIX = Path(sys.base_prefix)
 _PROGRAM = Path(sys.executable).resolve()
-# Whether Python is installed outside the system's own directory.
+# Whether the Python that runs the tests is installed outside `/usr`.
 _OWN = _PREFIX != _SYSTEM_PREFIX
 _SYSTEM = [Path(path) for path in ("/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib64", "/usr/share", "/etc")]
 _LINKS = [Path(path) for path in ("/bin", "/sbin", "/lib", "/lib64")]
 _KERNEL = [Path(path) for path in ("/dev", "/proc")]
 _PACKAGES = Path(sysconfig.get_path("purelib", vars={"base": str(_PREFIX), "platbase": str(_PREFIX)}))
-# The variables by which this machine reaches a package index are passed to the build.
+# The environment variables that the build inherits: on this machine, pip may need them to reach a package index.
 _PASSED = re.compile("PIP_.*|.*_PROXY|SSL_CERT_.*|REQUESTS_CA_BUNDLE", re.IGNORECASE)
 _PATIENCE_SECONDS = 1800
 
@@ -40,7 +40,7 @@ def needs_root() -> None:
 
 
 class Stage:
-    """The files of a stage, and the settings that its instructions make.
+    """The files of a stage, and the values that its instructions (such as ENV and USER) set.
 
     Args:
         directory: the parent directory of the stage's files; created if missing.
@@ -77,13 +77,13 @@ class Stage:
 
     @property
     def base_packages(self) -> list[str]:
-        """The packages that are installed in the Python of the base image."""
+        """The files and directories in the base Python's `site-packages`, at first only those of pip."""
         return sorted(path.name for path in self._packages.iterdir())
 
     def build(self, command: str) -> None:
-        """Run a command as a build does: as root, with writable files."""
+        """Run a command as `docker build` does: as root, with a writable file system."""
         passed = {name: value for name, value in os.environ.items() if _PASSED.fullmatch(name)}
-        # Unlike the Python of the base image, Debian's Python refuses to install packages.
+        # Unlike the Python of the base image, Debian's Python installs packages only with this variable.
         base = {"HOME": "/root", "PIP_BREAK_SYSTEM_PACKAGES": "1", **passed}
         variables = {**base, **self.arguments, **self.environment}
         entered = self._entered(["sh", "-c", command], "0:0", variables, [])

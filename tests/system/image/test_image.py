@@ -23,7 +23,7 @@ _ARGUMENTS = {"VERSION": "1.2.3", "REVISION": "0123abc", "SOURCE": "https://git.
 _UNWANTED = re.compile(r"(postgres|initdb|pg_ctl|pip[\d.]*|uv|ruff|mypy|pytest|hatch\w*)")
 
 
-# This is one test, because the build downloads and installs packages.
+# Check everything in one test, because the build downloads and installs packages, which takes long.
 def test_the_image_serves_as_any_user_without_writing_to_its_files(tmp_path: Path) -> None:
     needs_root()
     programs = oldest()
@@ -50,7 +50,7 @@ def _check_contents(image: Stage) -> None:
     assert "loopgauge" in added
     assert [name for name in added if _UNWANTED.fullmatch(name)] == []
     [bytecode] = packages.glob("service/__pycache__/cli.*.pyc")
-    # The bytecode is hash-based and unchecked (PEP 552), so that neither file dates nor the user make a difference.
+    # The bytecode is hash-based and unchecked (PEP 552), so Python uses it whatever the dates of the source files are.
     assert bytecode.read_bytes()[4:8] == (0b01).to_bytes(4, "little")
 
 

@@ -1,4 +1,4 @@
-"""The image uses one pinned Python, and each lock pins a part of what the development lock pins."""
+"""The image uses one pinned Python, and the development lock contains the pins of all other locks."""
 
 import re
 import tomllib

@@ -56,5 +56,5 @@ def test_a_service_that_is_asked_to_end_while_it_starts_leaves_no_database_runni
         for _ in range(signals):
             process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE_SECONDS) in (0, -signal.SIGTERM)
-    # A program that makes the database may outlive the service for a moment.
+    # A program that creates the database, such as `initdb`, may outlive the service for a moment.
     wait_for(lambda: not (data_dir / "postgres" / "postmaster.pid").exists())

@@ -23,7 +23,7 @@ def _exports(service: Service) -> bool:
 
 
 def _leader(services: Sequence[Service]) -> Service:
-    """Wait until a service exports, and return it. Check that two services never export at once."""
+    """Wait until one service exports experiment metrics, and return this service. Check that two never do at once."""
 
     def exporting() -> Service | None:
         leaders = [service for service in services if _exports(service)]

@@ -168,7 +168,7 @@ async def _pages(client: httpx.AsyncClient, path: str) -> AsyncIterator[str]:
     cursor: str | None = ""
     while cursor is not None:
         answer = await client.get(path, params={"cursor": cursor} if cursor else {})
-        # Evidence is not an experiment: the response names the experiment that it belongs to.
+        # For evidence, which is not an experiment, the response is a 404 that names the experiment.
         known = {200, 404} if path.startswith("/experiments/") else {200}
         assert answer.status_code in known, (path, answer.text)
         yield answer.text

@@ -34,7 +34,7 @@ def test_a_process_exports_metrics_about_itself(database_url: str, tmp_path: Pat
     visible = ("delivery_to_visible_seconds_count",)
     with serving(database_url, tmp_path) as service:
         service.post(opened())
-        # The time until a delivery is visible is measured only after the first snapshot.
+        # The service measures the time until a delivery is visible only after its first snapshot.
         wait_for(lambda: service.samples().get(IN_FLIGHT))
         service.post(opened(46))
 

@@ -35,7 +35,7 @@ def imports() -> grimp.ImportGraph:
 
 @pytest.fixture
 def graph(imports: grimp.ImportGraph) -> grimp.ImportGraph:
-    """The imports of the code, for a test to change."""
+    """A copy of the imports, which a test may change."""
     return deepcopy(imports)
 
 
@@ -109,7 +109,7 @@ def test_a_stray_module_breaks_the_layers(graph: grimp.ImportGraph) -> None:
 def test_a_forbidden_import_breaks_a_contract(
     graph: grimp.ImportGraph, importer: str, imported: str, broken: str
 ) -> None:
-    # A new provider is bound by the contract too.
+    # The contracts apply to a new provider too.
     graph.add_module("service.providers.another")
     _add_import(graph, importer, imported)
     assert broken in _broken(graph)

@@ -18,7 +18,7 @@ _DEFAULT = re.compile(r"\$\{\w+:-([^}]*)\}")
 
 
 def _compose() -> dict[str, Any]:
-    """Read the file, with every variable replaced by its default."""
+    """Read `compose.yaml`, and replace every variable by its default."""
     text = (REPOSITORY / "compose.yaml").read_text()
     read: dict[str, Any] = yaml.safe_load(_DEFAULT.sub(lambda variable: variable[1], text))
     return read

@@ -1,4 +1,4 @@
-"""PostgreSQL is stopped when the run of the tests that started it ends."""
+"""The guardian stops PostgreSQL when the run of the tests ends, even if its process is killed."""
 
 import signal
 import subprocess

@@ -1,4 +1,4 @@
-"""The README's walkthrough of a failure: run the commands of the walkthrough in their order."""
+"""The commands of the README's walkthrough of a failure work, in their order."""
 
 import json
 import os
@@ -69,7 +69,7 @@ def test_the_readmes_walkthrough_of_a_failure_works(database_url: str, tmp_path:
         assert "biggest group unclassified n 1" in scorecard()
         assert "no failed experiment has been shared yet" in scorecard()
         posted = _run(at_the_service(_examples("a failure", "a classification by comment")))
-        # The first example runs again, so its times are later.
+        # The script repeats the first example, with later times, before the classification.
         assert posted.endswith('"status": "stored"}')
         after = _until("failure_category intelligent", explained)
         assert "outcome failed" in after
