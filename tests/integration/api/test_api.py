@@ -101,7 +101,7 @@ async def test_a_delivery_that_cannot_be_retried_is_refused_with_the_reason(data
 
 
 @pytest.mark.parametrize("token", [None, "wrong", "r3ad-t0ken", "wr1te-t0ken"])
-async def test_only_the_admin_token_retries(database: Database, token: str | None) -> None:
+async def test_only_the_admin_token_allows_a_retry(database: Database, token: str | None) -> None:
     async with api(database, api_tokens={**TOKENS, "write": "wr1te-t0ken"}) as client:
         delivery = (await post(client, github("issues", b"{"))).json()["delivery"]
         await settle(database)
@@ -111,7 +111,7 @@ async def test_only_the_admin_token_retries(database: Database, token: str | Non
     assert shown["verdict"] == "failed"
 
 
-async def test_without_an_admin_token_retries_are_refused(database: Database) -> None:
+async def test_a_retry_is_refused_if_no_admin_token_is_configured(database: Database) -> None:
     async with api(database) as client:
         refused = await _retry(client, str(UUID(int=1)))
     assert is_problem(refused, 403, "token-not-configured")
@@ -145,14 +145,14 @@ async def test_the_openapi_document_has_each_answer_of_a_retry(database: Databas
 
 
 @pytest.mark.parametrize("headers", [{}, bearer("wrong"), {"authorization": "Basic eDp5"}])
-async def test_reads_require_the_read_token_if_it_is_configured(database: Database, headers: dict[str, str]) -> None:
+async def test_reading_requires_the_read_token_if_it_is_configured(database: Database, headers: dict[str, str]) -> None:
     async with api(database, api_tokens=TOKENS) as client:
         response = await client.get("/deliveries", headers=headers)
     assert (response.status_code, response.headers["www-authenticate"]) == (401, "Bearer")
     assert response.json()["type"] == "urn:loopgauge:problem:token-refused"
 
 
-async def test_without_a_read_token_reads_from_other_machines_are_refused(database: Database) -> None:
+async def test_reading_from_other_machines_is_refused_if_no_read_token_is_configured(database: Database) -> None:
     async with api(database, host="0.0.0.0") as client:
         response = await client.get("/deliveries")
     assert response.status_code == 403
@@ -296,7 +296,7 @@ def test_the_settings_hide_secrets() -> None:
     assert not re.search("r3ad-t0ken|Secret to Everybody|password@", shown)
 
 
-async def test_with_only_an_admin_token_reads_on_loopback_need_no_token(database: Database) -> None:
+async def test_reading_on_loopback_needs_no_token_if_only_the_admin_token_is_configured(database: Database) -> None:
     async with api(database, api_tokens={"admin": "adm1n-t0ken"}) as client:
         await post(client, OPENED)
         listed = await client.get("/deliveries")

@@ -323,7 +323,7 @@ async def test_other_tokens_are_refused(database: Database, kind: str) -> None:
 
 @pytest.mark.parametrize("tokens", [{}, {"read": "r3ad-t0ken"}])
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
-async def test_without_a_token_or_a_secret_events_are_refused_even_on_loopback(
+async def test_events_are_refused_even_on_loopback_if_no_token_and_no_secret_is_configured(
     database: Database, host: str, tokens: dict[str, str]
 ) -> None:
     message = to_structured_event(ours())

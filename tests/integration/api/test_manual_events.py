@@ -421,7 +421,7 @@ async def test_only_the_write_token_adds_events(database: Database, token: str |
     assert response.status_code == status
 
 
-async def test_without_a_configured_write_token_events_are_refused(database: Database) -> None:
+async def test_events_are_refused_if_no_write_token_is_configured(database: Database) -> None:
     async with api(database, now=NOW) as client:
         response = await _post(client, "started")
     assert is_problem(response, 403, "token-not-configured")

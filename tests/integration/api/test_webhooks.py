@@ -180,7 +180,7 @@ async def test_a_body_at_the_limit_is_read(small_app: ASGIApp) -> None:
     assert client.asked == 11
 
 
-async def test_when_concurrent_bodies_exceed_their_common_limit_one_is_refused_and_the_bytes_are_released(
+async def test_one_of_several_concurrent_bodies_is_refused_if_they_exceed_their_common_limit(
     small_app: ASGIApp,
 ) -> None:
     waiting = asyncio.Event()
@@ -196,8 +196,8 @@ async def test_when_concurrent_bodies_exceed_their_common_limit_one_is_refused_a
         for client in slow:
             tasks.create_task(client.post())
         await asyncio.sleep(0)
-        # The three slow bodies have used all 3000 bytes. A fourth body is read nevertheless: it has used the fewest
-        # bytes so far, so the service refuses one of the others.
+        # The three slow bodies have used all 3000 bytes. The service reads a fourth body nevertheless, and refuses one
+        # of the slow bodies instead: each of them is larger than the part of the fourth body that has arrived.
         assert await _Client(small_app, {}, _chunks(10)).post() == 401
         waiting.set()
     assert sorted(client.status for client in slow) == [401, 401, 503]

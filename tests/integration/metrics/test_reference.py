@@ -83,7 +83,6 @@ async def stages(database_url: str, thousand: Mapping[str, Portfolio]) -> list[a
 
 
 def _rows(thousand: Mapping[str, Portfolio]) -> Mapping[str, Sequence[tuple[object, ...]]]:
-    """The portfolios as rows of each table."""
     loops = [
         (
             *(name, one.team, one.outcome, one.idea_at, one.started_at, one.first_signal_at),

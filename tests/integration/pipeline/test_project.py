@@ -454,7 +454,7 @@ async def test_an_exclusion_from_older_events_does_not_overwrite_a_newer_exclusi
 
     monkeypatch.setattr(exclusions, "replace", slowly)
     async with database.transaction() as connection:
-        # Mark only the evidence dirty, so that each worker has a dirty subject to claim.
+        # Mark only the evidence dirty for the older worker. The label then marks the issue dirty for the newer worker.
         await _record(connection, workflow_run(pull.head, at(5)))
     older = asyncio.create_task(project(database))
     await has_read.wait()

@@ -103,7 +103,7 @@ async def _all_in(receiver: DeliveryWriter, spool: Spool, *, but: int = 0) -> No
     await until(empty)
 
 
-async def test_deliveries_are_spooled_once_the_connection_is_cut(
+async def test_deliveries_are_spooled_when_the_connection_is_cut(
     line: Line, far: Database, database: Database, spool: Spool
 ) -> None:
     telemetry = _RecordedTelemetry()
@@ -141,7 +141,7 @@ async def test_while_a_table_is_locked_only_the_first_delivery_waits_before_it_i
             await connection.execute(text("LOCK TABLE deliveries"))
             for number in range(10):
                 assert await receiver.store_all(_numbered(number)) == ["spooled"]
-                # PostgreSQL answers, but the outage does not end until PostgreSQL stores deliveries again.
+                # PostgreSQL answers other statements, but the outage ends only when PostgreSQL stores deliveries again.
                 await asyncio.sleep(0.02)
                 assert receiver.spools
         await _all_in(receiver, spool)
@@ -251,7 +251,7 @@ async def test_a_short_outage_leaves_nothing_in_the_spool(
     assert await _inbox(database) == [str(number) for number in range(15)]
 
 
-async def test_without_a_spool_deliveries_are_refused_until_postgresql_is_back(
+async def test_deliveries_are_refused_until_postgresql_is_back_if_there_is_no_spool(
     line: Line, far: Database, database: Database
 ) -> None:
     async with _receiving(far, None) as receiver:
@@ -356,7 +356,7 @@ async def test_the_writer_moves_the_spool_to_the_inbox_when_it_stops(
     assert spool.count() == 0
 
 
-async def test_while_too_many_deliveries_wait_new_ones_are_refused(far: Database, spool: Spool) -> None:
+async def test_new_deliveries_are_refused_while_too_many_deliveries_wait(far: Database, spool: Spool) -> None:
     large = [replace(one, body=bytes(12_000_000)) for one in _numbered(*range(10))]
     async with _receiving(far, spool) as receiver:
         answers = await asyncio.gather(*(receiver.store(one) for one in large), return_exceptions=True)

@@ -158,7 +158,7 @@ def test_the_export_of_a_moment_equals_the_snapshot_of_that_moment(
         assert samples(told_of(lines, then)) == sorted([*samples(taken), moment])
 
 
-def test_the_export_equals_the_current_samples_once_every_instant_is_past() -> None:
+def test_the_export_equals_the_current_samples_if_every_instant_is_past() -> None:
     known = [
         experiment(idea_at=at(2), started_at=at(3), first_signal_at=at(4), concluded_at=at(6), shared_at=at(8)),
         experiment("jira:ML-1", idea_at=at(3), team="", last_activity_at=at(9)),

@@ -160,7 +160,7 @@ async def test_an_invalid_cursor_is_rejected(database: Database, cursor: str) ->
             await inbox_listing.read_page(connection, cursor=cursor)
 
 
-async def test_an_unknown_delivery_reads_as_none(database: Database) -> None:
+async def test_reading_an_unknown_delivery_returns_none(database: Database) -> None:
     async with database.transaction() as connection:
         assert await inbox_listing.read_delivery(connection, _ANY.id) is None
 

@@ -81,7 +81,7 @@ async def test_leases_with_different_names_are_independent(database: Database) -
 
 
 @pytest.mark.parametrize("expired", [False, True])
-async def test_one_of_many_concurrent_acquirers_succeeds(database: Database, expired: bool) -> None:
+async def test_only_one_of_many_concurrent_acquirers_succeeds(database: Database, expired: bool) -> None:
     if expired:
         await _acquire(database, UUID(int=99))
         await _let_pass(database, "1 minute")

@@ -378,7 +378,7 @@ print(json.dumps([kept, full, unready, moved, again]))
         )
 
 
-def test_the_file_shrinks_once_no_delivery_waits(spool: Spool, tmp_path: Path) -> None:
+def test_the_file_shrinks_when_no_delivery_waits(spool: Spool, tmp_path: Path) -> None:
     spool.add([_numbered(number, body=os.urandom(100_000)) for number in range(50)])
     spool.quarantine(_numbered(49).id, "refused")
 

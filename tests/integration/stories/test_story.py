@@ -147,7 +147,7 @@ async def test_a_merged_pull_request_does_not_conclude_its_issue(database: Datab
     assert (await all_experiments(database))[ISSUE].state is State.RUNNING
 
 
-async def test_a_pull_request_from_an_experiment_branch_is_an_experiment_and_worked_once_merged(
+async def test_a_pull_request_from_an_experiment_branch_is_an_experiment_that_worked_if_it_is_merged(
     database: Database,
 ) -> None:
     _, merged = PullRequest(created_at=at(3), branch="exp/cache", body="").merged(at(4))

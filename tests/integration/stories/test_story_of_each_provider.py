@@ -196,7 +196,9 @@ async def test_on_jira_removing_the_resolution_reopens_a_ticket_whose_last_move_
     assert (await the_only(database, "jira:ML-12")).state is State.RUNNING
 
 
-async def test_on_github_an_issue_closed_as_a_duplicate_counts_once_its_reason_changes(database: Database) -> None:
+async def test_on_github_an_issue_closed_as_a_duplicate_is_an_experiment_when_the_reason_is_corrected(
+    database: Database,
+) -> None:
     issue = Issue(created_at=at(2))
     duplicate, closed = issue.closed(at(3), "duplicate")
     await deliver(database, issue.opened(), closed)
@@ -232,7 +234,7 @@ async def test_a_branch_pushed_in_the_same_second_as_its_merge_is_not_an_experim
     assert (await the_only(database, "github:acme/app!7")).outcome is Outcome.WORKED
 
 
-async def test_no_answer_shows_the_account_of_a_fork(database: Database) -> None:
+async def test_an_explanation_does_not_show_the_account_of_a_fork(database: Database) -> None:
     pull = PullRequest(created_at=at(3), branch="exp/warm-cache", fork="jane-doe/app", body="")
     await deliver(database, pull.opened(), push("exp/warm-cache", HEAD, at(3), repository="jane-doe/app"))
     async with api(database) as client:
@@ -241,7 +243,9 @@ async def test_no_answer_shows_the_account_of_a_fork(database: Database) -> None
     assert "jane-doe" not in told
 
 
-async def test_on_jira_a_deleted_ticket_leaves_the_metrics_and_rules_can_use_its_own_fields(database: Database) -> None:
+async def test_on_jira_rules_can_use_the_type_of_a_ticket_and_a_deleted_ticket_leaves_the_metrics(
+    database: Database,
+) -> None:
     text = """
     trust_comments: [jira]
     rules:

@@ -25,7 +25,7 @@ Samples = dict[frozenset[tuple[str, str]], float]
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The type, the labels and the rows of a metric.
+    """The expected type, labels and rows of a metric.
 
     Attributes:
         labels: the names of the labels, separated by spaces.

@@ -253,7 +253,7 @@ def test_a_redelivery_has_the_same_id_and_a_delivery_with_another_body_has_anoth
 
 
 @every_provider
-def test_the_document_of_a_delivery_is_its_body(name: str) -> None:
+def test_the_method_document_returns_the_body_of_a_delivery(name: str) -> None:
     assert PROVIDERS[name].document(delivery(name, {}, BODY)) == BODY
 
 

@@ -479,7 +479,7 @@ CHANGE_LOOKS = [
     Observed("seen", CHANGE, at(9), traits(what="change", project="acme/app")),
     Observed("created", CHANGE, at(1), traits(what="change", project="acme/app")),
 ]
-"""The observations of the issue, and of the pull request, in the payload of a comment."""
+"""`ITEM_LOOKS` and `CHANGE_LOOKS`: a comment's payload also gives observations of its issue or pull request."""
 
 
 @pytest.mark.parametrize("association", ["OWNER", "MEMBER", "COLLABORATOR"])
@@ -907,5 +907,4 @@ def test_a_delivery_without_an_event_header_is_unreadable(headers: dict[str, str
 
 
 def delivery_of(headers: dict[str, str], body: bytes) -> Delivery:
-    """A delivery with the given headers and body."""
     return Delivery("github", "github", "1", headers, body, at(2))

@@ -39,7 +39,7 @@ def test_a_length_of_time_is_described_in_words(seconds: float, words: str) -> N
     assert length_in_words(seconds) == words
 
 
-def test_the_words_for_lengths_of_time_never_repeat_as_the_length_grows() -> None:
+def test_the_words_for_shorter_lengths_of_time_are_never_used_again_for_longer_ones() -> None:
     words = [length_in_words(quarters * HOUR / 4) for quarters in range(4 * 24 * 800)]
     changes = [later for earlier, later in pairwise(words) if later != earlier]
     assert len(changes) == len(set(changes))
