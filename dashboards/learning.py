@@ -70,7 +70,7 @@ _RISK = Section(
             PanelSpec(
                 "Bold or safe",
                 "The share of bold ideas among the ideas of the window that are declared bold or safe. The share is "
-                "withheld if fewer ideas are declared bold or safe than the minimum sample.",
+                "withheld if the number of these ideas is below the minimum sample.",
             ),
             Query("of the ideas", _BOLDNESS, RATIO, BOLDNESS, leads_to=TO_DATA_QUALITY),
             Query(

@@ -44,7 +44,9 @@ def select_team_row(metric: str, **labels: str) -> str:
 
 
 def sum_counts(metric: str, *summed: str, **labels: str) -> str:
-    """Select the chosen team's count. For all teams, sum the counts of the teams: counts have no row for all teams.
+    """Select the chosen team's value of a metric that counts experiments.
+
+    If all teams are chosen, sum the values of the teams, because such a metric has no row for all teams.
 
     Args:
         summed: labels over which to sum.

@@ -126,8 +126,8 @@ def build_failure_rates(width: int, leads_to: Link) -> Panel:
     spec = PanelSpec(
         "Failure rate by group",
         "The failed experiments of each group, divided by all experiments answered in the window. The panel "
-        '"Failed and answered" shows how many experiments were answered. The rates are withheld if fewer '
-        "experiments were answered than the minimum sample.",
+        '"Failed and answered" shows how many experiments were answered. The rates are withheld if this '
+        "number is below the minimum sample.",
         width=width,
         missing=explain_too_few("answers"),
         fixed_id=975579,
@@ -153,7 +153,7 @@ def build_abandoned(leads_to: Link) -> Panel:
     spec = PanelSpec(
         "Abandoned",
         "The abandoned experiments, divided by all experiments concluded in the window. The share is withheld "
-        "if fewer experiments were concluded than the minimum sample.",
+        "if the number of concluded experiments is below the minimum sample.",
         fixed_id=467158,
     )
     return build_stat(
@@ -171,7 +171,7 @@ def build_demo_to_production(leads_to: Link) -> Panel:
     spec = PanelSpec(
         "From demo to production",
         "The time from first result to production, for experiments that were answered in the window and "
-        "shipped. This last 20 % of the work often takes long. A value is withheld if it covers fewer "
+        "shipped. This step, the last 20 % of the work, often takes long. A value is withheld if it covers fewer "
         "experiments than the minimum sample.",
     )
     return build_stat(

@@ -64,7 +64,7 @@ def _own_prometheus(command: str) -> list[str]:
 
 def _commands(own_settings: Mapping[str, str], command: str) -> list[str]:
     return [
-        "Commands for another terminal, which use the demo's database and thresholds",
+        "Commands that use the demo's database and thresholds, for another terminal",
         f"  export {' '.join(f'{name}={shlex.quote(value)}' for name, value in own_settings.items())}",
         f"  {command} explain '{_EXAMPLE}'",
         f"  {command} deliveries list --verdict ignored",

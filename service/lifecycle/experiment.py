@@ -35,7 +35,7 @@ class Restart:
 
     Attributes:
         at: the time of the other subject's idea.
-        concluded: whether the experiment was concluded just before the restart.
+        concluded: whether the experiment was concluded at the time of the restart.
         quiet: the time between the experiment's last activity and the restart.
     """
 

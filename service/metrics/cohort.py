@@ -167,17 +167,17 @@ class Cohort:
 
     @property
     def outcomes(self) -> Counter[Outcome | None]:
-        """The number of experiments by outcome. The key None counts open experiments."""
+        """The number of experiments by outcome. Open experiments have the key None."""
         return self.tally(_OUTCOME)
 
     @property
     def failures(self) -> Counter[FailureCategory | None]:
-        """The number of experiments by failure category. The key None counts experiments that did not fail."""
+        """The number of experiments by failure category. Experiments that did not fail have the key None."""
         return self.tally(_CATEGORY)
 
     @property
     def risks(self) -> Counter[Risk | None]:
-        """The number of experiments by risk. The key None counts experiments without a declared risk."""
+        """The number of experiments by risk. Experiments without a declared risk have the key None."""
         return self.tally(_RISK)
 
     @property

@@ -47,7 +47,7 @@ class Histogram:
     """A cumulative histogram.
 
     Attributes:
-        buckets: pairs of a bound, written as in the label `le`, and the number of values up to that bound.
+        buckets: pairs of an upper bound, which is a value of the label `le`, and the number of values up to that bound.
         total: the sum of the values.
     """
 

@@ -121,7 +121,7 @@ class BoldOrSafe(BaseModel):
     safe: Annotated[Count, Field(description="How many of the `n` proposed experiments are declared safe.")]
     undeclared: Annotated[Count, Field(description="How many of the `n` proposed experiments declare no risk.")]
     share_of_bold: Annotated[
-        Share, Field(description="The share of bold experiments among those declared bold or safe.")
+        Share, Field(description="The share of bold experiments among the experiments that are declared bold or safe.")
     ]
     bold_pickup_median: Annotated[Seconds, Field(description="Median time from idea to start, for bold experiments.")]
     safe_pickup_median: Annotated[Seconds, Field(description="Median time from idea to start, for safe experiments.")]
