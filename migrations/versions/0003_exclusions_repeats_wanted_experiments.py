@@ -1,4 +1,4 @@
-"""Add exclusions, the columns for repeats, and the indexes by which a snapshot selects experiments.
+"""Add the table `exclusions`, the columns for repeated experiments, and the indexes that a snapshot uses.
 
 Revision ID: 0003
 Revises: 0002

@@ -1,6 +1,7 @@
-"""Drop one of the two indexes of pending deliveries: each delivery is inserted into both and later removed from both.
+"""Drop the index `deliveries_pending`, to save the work of adding every delivery to it and of removing it again.
 
-The previous release may still be running: its query for the oldest pending delivery then uses the other index.
+The index `deliveries_pending_by_source` contains the same deliveries. The previous release may still be running: its
+query for the oldest pending delivery then uses that index.
 
 Revision ID: 0006
 Revises: 0005

@@ -1,7 +1,4 @@
-"""Decode the needed part of a payload, and normalise times, hashes and names. Pure.
-
-Each error names the path of the missing or malformed field.
-"""
+"""Decode the part of a payload that a provider needs, and convert its times to UTC. Pure."""
 
 import re
 from collections.abc import Mapping
@@ -73,7 +70,9 @@ def utc(at: datetime) -> datetime:
 
 
 def read_time(text: str, where: str) -> datetime:
-    """Read a time in any form that a provider uses: ISO 8601, where the offset has a colon, has none, or is ` UTC`.
+    """Read a time in any form that a provider uses: ISO 8601, with an offset such as `+02:00`, `+0200`, `Z` or ` UTC`.
+
+    A time without an offset is taken as UTC.
 
     Args:
         where: the field's path, for the error message.

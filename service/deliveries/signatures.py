@@ -74,7 +74,7 @@ def check_token(token: str | None, secrets: Iterable[bytes], where: str) -> None
     """
     if not token:
         raise SignatureRefused(f"{where} is missing")
-    # ASGI decodes headers as Latin-1; encoding restores the bytes that were sent.
+    # The headers were decoded as Latin-1: encode the token again, to compare the bytes that were sent.
     sent = token.encode("latin-1", "replace")
     if not _any([hmac.compare_digest(sent, secret) for secret in secrets]):
         raise SignatureRefused(f"{where} is not the source's secret")
@@ -148,7 +148,7 @@ def _any(matches: list[bool]) -> bool:
 
 
 def _signing_keys(secret: bytes) -> list[bytes]:
-    # A key is often copied without its padding.
+    # A key is often copied without its base64 padding.
     key = secret.removeprefix(_SIGNING_KEY)
     decoded = _base64(key + b"=" * (-len(key) % 4))
     plain = [] if is_signing_key(secret) else [secret]

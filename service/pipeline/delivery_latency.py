@@ -14,7 +14,7 @@ from service.telemetry import Telemetry
 
 _LIMIT = 10_000
 _PATIENCE_SECONDS = 2.0
-# Each query starts this long before the end of the previous query: a worker dates a verdict by its own clock, and
+# Each query reads the last part of the previous query's period again: a worker dates a verdict by its own clock, and
 # commits the verdict later.
 _OVERLAP = timedelta(seconds=10)
 
@@ -22,7 +22,7 @@ _log = structlog.get_logger(__name__)
 
 
 class DeliveryLatency:
-    """Measures the latency of deliveries that are counted after the first call of `find_projected`.
+    """Measures the latency of deliveries that get the verdict *counted* after the first call of `find_projected`.
 
     A delivery is projected once none of the subjects that it names is dirty. Under heavy load, the latency of some
     deliveries is not measured.
@@ -58,12 +58,12 @@ class DeliveryLatency:
     def observe_exported(self, now: datetime) -> None:
         """Record the latency of the deliveries in the snapshot that is exported now."""
         for received_at in self._projected:
-            # The clock of the machine that received the delivery may be ahead.
+            # The difference may be negative: the clock of the machine that received the delivery may be ahead.
             self._telemetry.observe_visible(max(0.0, (now - received_at).total_seconds()))
         self._projected.clear()
 
     async def _read(self, database: Database, since: datetime) -> tuple[list[CountedDelivery], set[UUID]]:
-        """Read the deliveries counted since the last call, and the ids of all deliveries that are not projected yet."""
+        """Read the newly counted deliveries, and the ids of all counted deliveries that are not projected yet."""
         async with database.transaction() as connection:
             new = list(await progress.list_counted(connection, since, self._seen, _LIMIT))
             return new, await self._select_unprojected(connection, new)

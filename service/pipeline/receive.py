@@ -57,7 +57,8 @@ class DeliveryWriter:
         spool: the disk buffer; without a disk buffer, deliveries are refused while PostgreSQL is away.
         spooling: whether new deliveries may go to the spool. Deliveries that are already in the spool are moved to the
             inbox in any case.
-        patience: seconds that PostgreSQL has to store a batch; the default is lower if deliveries may go to the spool.
+        patience: seconds to wait until PostgreSQL has stored a batch; the default is lower if deliveries may go to the
+            spool.
     """
 
     def __init__(
@@ -224,7 +225,7 @@ class DeliveryWriter:
 
 
 def _answer(waiting: _Waiting, new: set[UUID], where: Literal["stored", "spooled"]) -> None:
-    """Answer a request, and remove its deliveries from `new`, so that a second copy counts as a duplicate."""
+    """Answer a request, and remove its deliveries from `new`: a second copy in the batch is then a duplicate."""
     stored: list[Stored] = []
     for delivery in waiting.deliveries:
         stored.append(where if delivery.id in new else "duplicate")

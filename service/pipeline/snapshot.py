@@ -1,4 +1,4 @@
-"""Snapshot: compute and write the experiment metrics once, so that a scrape only serves bytes."""
+"""Snapshot: compute the experiment metrics as of one instant, before any scrape asks for them."""
 
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -23,7 +23,7 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The experiment metrics at one moment, in both exposition formats.
+    """The experiment metrics as of one moment, in both exposition formats.
 
     Attributes:
         taken_at: the moment.
@@ -93,8 +93,8 @@ class ExperimentCache:
         """Read the view as of `now`: the projected experiments that its metrics need, and the exclusions.
 
         Args:
-            before: earlier moments to which the caller may move the view back. The experiments of these moments are
-                read, too.
+            before: earlier moments to which the caller may move the view back. The experiments that the metrics as of
+                these moments need are read, too.
         """
         since = min((now, *before)) - max(window.length for window in terms.windows)
         needed: dict[UUID, int] = {}
@@ -107,7 +107,7 @@ class ExperimentCache:
         return View(self._experiments.values(), terms, now, await exclusions.list_since(connection, since))
 
     def warn_of_combined_teams(self, combined: int, terms: Terms) -> None:
-        """Log a warning when more teams than before share the row of other teams."""
+        """Log a warning when more teams than before share the row `_other`."""
         if combined > self._combined:
             _log.warning("teams share one row", teams=combined, setting="LOOPGAUGE_MAX_TEAMS", value=terms.max_teams)
         self._combined = combined
@@ -140,7 +140,7 @@ async def take_snapshot(
     """
     async with database.read_transaction() as connection:
         view = await cache.view(connection, terms, clock())
-    # Take the view's time after the read, so that it is later than every instant that was read.
+    # Read the clock again: an experiment may have changed between the first time and the read.
     view = view.at(clock())
     cache.warn_of_combined_teams(view.combined_teams, terms)
     return render(view)

@@ -139,13 +139,16 @@ def _late(asked: ExperimentFilter, terms: Terms, now: datetime) -> list[AgeFilte
         due = {team: now - length for team, length in terms.thresholds.items()}
         late.append(AgeFilter("idea_at", now - terms.threshold(""), due, asked.overdue))
     if asked.forgotten is not None:
-        # Add one tick: an experiment is forgotten as soon as it has had no activity for exactly this long.
+        # Add one tick: an experiment that has had no activity for exactly `forgotten_after` is forgotten already.
         late.append(AgeFilter("last_activity_at", now - terms.forgotten_after + _TICK, {}, asked.forgotten))
     return late
 
 
 async def find_experiment(database: Database, named: str, terms: Terms, now: datetime) -> ExperimentStatus:
-    """Look up the experiment that has this id, or whose root has this old or new name, as of `now`.
+    """Look up one experiment as of `now`.
+
+    Args:
+        named: the experiment's id, or an old or new name of its root.
 
     Raises:
         UnknownSubject: there is no such experiment; the message suggests what to try next.

@@ -20,8 +20,8 @@ Place: TypeAlias = tuple[int, int]
 class SpillBuffer:
     """Collects text by place. Within a place, text stays in the order in which it was added.
 
-    Whenever memory is full, the text is written to a temporary file in the order of the places. Reading merges the
-    files.
+    Whenever the text in memory reaches the limit, it is written to a temporary file, in the order of the places. `read`
+    merges the files.
 
     Args:
         memory_bytes: the largest number of bytes of text in memory.

@@ -87,7 +87,7 @@ class Export:
 
     Attributes:
         terms: the current windows, thresholds and limits.
-        labels: labels to add to every series, such as the labels that a scrape adds.
+        labels: the labels that the user adds to every series (`--label`), such as the labels that a scrape would add.
         progress: called after each moment.
     """
 

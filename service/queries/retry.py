@@ -23,7 +23,7 @@ class RetryResult:
     Attributes:
         delivery: the delivery's id.
         status: *retried*: the delivery had failed, and is pending again; *pending*: the delivery was already pending;
-            *refused* or *unknown*: the delivery did not change.
+            *refused*: the delivery did not change; *unknown*: there is no such delivery.
         detail: the status in words, and the reason for the status.
     """
 

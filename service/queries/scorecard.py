@@ -35,7 +35,7 @@ class Scorecards:
     Args:
         terms: the thresholds and limits of the metrics; each scorecard has its own window.
         clock: returns the current time in UTC.
-        lifetime: how long rows are cached; at least twice the time that it took to compute them.
+        lifetime: how long rows are cached, or twice the time that it took to compute the rows, if that is longer.
     """
 
     def __init__(self, database: Database, terms: Terms, clock: Callable[[], datetime], lifetime: timedelta) -> None:
@@ -78,11 +78,12 @@ class Scorecards:
             # version.
             self._cache = ExperimentCache()
             raise
-        # Take the view's time after the read, so that it is later than every instant that was read.
+        # Read the clock again: an experiment may have changed between `began` and the read.
         now = self._clock()
         view = View(view.experiments, replace(self._terms, windows=(window,)), now)
         today, before = Rows(view), Rows(view_as_of(view, now - window.length))
-        # Now compute the populations that the rows of all teams share, so that `ready` includes the time for this.
+        # Compute the populations that the rows of all teams share before reading `ready`: the lifetime of the rows
+        # depends on the duration of this work.
         compile_scorecard(ORGANISATION, today, before)
         ready = self._clock()
         return _CachedRows(today, before, until=ready + max(self._lifetime, 2 * (ready - began)))

@@ -16,8 +16,8 @@ from service.telemetry import Telemetry
 from service.telemetry.backlog import Backlog
 
 _PATIENCE_SECONDS = 10.0
-# Counting millions of deliveries takes seconds. The pause after a count grows with the duration of the count, so that
-# counting takes at most this share of the monitor's time.
+# Counting millions of deliveries takes seconds. The slower a measurement, the longer is the pause after it, so that
+# measuring takes at most this fraction of the time, unless the pause has reached `_LONGEST_PAUSE_SECONDS`.
 _SHARE = 0.05
 _LONGEST_PAUSE_SECONDS = 30.0
 _PAGE = 20_000
@@ -89,7 +89,7 @@ class BacklogMonitor:
         async with self._database.transaction() as connection:
             backlog = await progress.read_backlog(connection)
         oldest = backlog.oldest_pending_at
-        # The clock of the machine that received the delivery may be ahead.
+        # The difference may be negative: the clock of the machine that received the delivery may be ahead.
         age = max(0.0, (self._clock() - oldest).total_seconds()) if oldest is not None else 0.0
         return Backlog(backlog.pending, age, backlog.failed, backlog.dirty)
 

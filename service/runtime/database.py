@@ -65,7 +65,8 @@ async def run_embedded(data_dir: Path, tuning: Mapping[str, str] | None) -> Asyn
 async def _migrate(database: Database) -> AsyncIterator[Database]:
     """Migrate the database.
 
-    If the migration takes long, the service starts without it: deliveries wait in the disk buffer.
+    If the migration takes long, the service starts before the migration has finished; until then, deliveries wait in
+    the disk buffer.
     """
     migrating = asyncio.create_task(_migrate_patiently(database))
     try:
@@ -115,6 +116,6 @@ async def _restart_when_killed(server: EmbeddedServer) -> None:
 
 
 async def _close(database: Database) -> None:
-    # A frozen server never confirms that a connection is closed.
+    # Limit the wait: a frozen server never confirms that a connection is closed.
     with suppress(TimeoutError):
         await abandon_after(shutdown.DATABASE_SECONDS, database.close())

@@ -61,7 +61,6 @@ class FiguresProcess:
     snapshots while the service leads, and the other compiles scorecards, so that no scorecard delays a snapshot.
 
     Args:
-        database: the database that contains the experiments.
         terms: the windows and thresholds of the metrics; each scorecard has its own window.
         log_level: the level of the process's logs, which go to the service's standard error.
         scorecard_lifetime: how long a scorecard is served before it is compiled again.

@@ -1,4 +1,4 @@
-"""The background work: interpret and project. On the leader, also refresh the snapshot and apply the retention."""
+"""The background work: interpret deliveries and project subjects; on the leader, take snapshots and delete old data."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -160,7 +160,7 @@ class Worker:
             await pause(self._interval.total_seconds(), self._changed)
 
     def _spacing(self) -> float:
-        """The pause after a snapshot: refreshing takes at most a third of the time, unless the interval is shorter."""
+        """The pause after a snapshot: twice the time that it took, but at least a second, and at most the interval."""
         took = self._snapshot.took.total_seconds() if self._snapshot else 0.0
         return min(max(_REFRESH_SPACING_SECONDS, 2 * took), self._interval.total_seconds())
 

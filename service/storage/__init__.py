@@ -2,7 +2,7 @@
 
 SQLAlchemy Core builds simple statements, and statements whose conditions vary. A statement that reads arrays of rows
 (`unnest`), or has clauses that Core cannot express, is a `text()` constant above the function that uses it. Raw asyncpg
-is used to store and claim deliveries and to read experiments in bulk, where it takes half the time of SQLAlchemy.
+stores and claims deliveries, and reads experiments in bulk, in half the time of SQLAlchemy.
 
 Transactions take their locks in one order, which the docstring of `recording.py` describes.
 """

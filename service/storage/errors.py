@@ -96,7 +96,7 @@ def _is_about_a_value(error: Exception) -> bool:
 
 
 def is_contradiction(error: Exception) -> bool:
-    """Whether a statement contradicts the schema or the data, so that a retry cannot succeed."""
+    """Whether a statement failed because it does not fit the schema or the data, so that a retry cannot succeed."""
     state = _sqlstate(error) or ""
     return state.startswith(("22", "23", "42")) and state != _FORBIDDEN
 

@@ -186,6 +186,6 @@ _DELETE_SUBJECTS = (
 
 
 async def delete_subjects(connection: Connection, subjects: Collection[Ref]) -> None:
-    """Delete all events of the subjects, and every link whose evidence or stating subject is one of the subjects."""
+    """Delete all events of the subjects, and every link whose `evidence` or `stated_by` is one of the subjects."""
     for statement in _DELETE_SUBJECTS:
         await connection.execute(statement, {"subjects": sorted(subjects)})

@@ -110,8 +110,8 @@ async def read_all(connection: Connection) -> list[Experiment]:
     return [_experiment(row) for row in await connection.execute(_READ_ALL)]
 
 
-# `titles` adds one earlier experiment for each repeated title. One experiment is enough: the other experiments of the
-# title were also concluded before the window, or are selected anyway.
+# `titles` adds one earlier experiment for each title that is used again at $1 (`since`) or later. One is enough: each
+# other experiment of the title was also concluded before $1, or is selected anyway.
 _SELECT_FOR_METRICS = f"""
     WITH RECURSIVE teams(team) AS (
         (SELECT team FROM experiments ORDER BY team LIMIT 1)
@@ -167,8 +167,8 @@ async def select_for_metrics(connection: Connection, since: datetime, now: datet
     return dict(map(tuple, rows))
 
 
-# Metrics iterate over experiments by team and time of conclusion. Reading experiments in that order places neighbours
-# close together in memory.
+# Metrics iterate over experiments by team and time of conclusion. The iteration is faster if experiments are read in
+# that order, because neighbours are then close together in memory.
 _READ = f"SELECT id, xmin, {_SELECTED} FROM experiments WHERE id = ANY($1) ORDER BY team, concluded_at"  # noqa: S608
 
 

@@ -18,7 +18,8 @@ from service.storage.tables import deliveries
 
 # Level 1 compresses a typical payload to a fifth of its size in about 15 µs.
 _ZSTD_LEVEL = 1
-# The largest batch to compress on the event loop takes 5 ms; the largest batch of all, 32 MB, would block it for 36 ms.
+# Batches of up to this size are compressed on the event loop, in at most 5 ms. The largest batch, 32 MB, would block the
+# event loop for 36 ms.
 _INLINE_BYTES = 4 * 1024 * 1024
 _CLAIM_BYTES = 32 * 1024 * 1024
 
@@ -105,14 +106,14 @@ async def claim_pending(connection: Connection, limit: int) -> list[Delivery]:
     return _deliveries(rows)
 
 
-# PostgreSQL's statistics lag behind a flood of deliveries: the planner expects few pending deliveries, and would fetch
-# and sort all of them with a bitmap scan.
+# Claim without bitmap scans. PostgreSQL's statistics lag behind a flood of deliveries, so the planner expects few
+# pending deliveries, and would fetch and sort all of them with a bitmap scan.
 _BITMAP_SCANS = text("SELECT set_config('enable_bitmapscan', :setting, true)")
 # `sources` jumps through the index from one source to the next (a loose index scan), since 100,000 pending deliveries
 # may come from only seven sources. `turns` divides the limit among the sources, without locking rows. `claimed` locks
 # each source's share, and skips rows that other workers have locked. The `LIMIT $1` in `claimed` does not change the
 # result, but tells the planner that a share is small. The planner would otherwise expect tens of thousands of rows, and
-# compile the query (JIT).
+# spend time on compiling the query (JIT).
 _CLAIM = """
     WITH RECURSIVE sources AS (
         (SELECT source FROM deliveries WHERE verdict IS NULL ORDER BY source LIMIT 1)
@@ -145,8 +146,9 @@ _CLAIM = """
         ) AS part
     )
 """
-# This query returns rows in the order of their turns: as many rows as fit the byte limit, but at least one. PostgreSQL
-# stores a large body apart from its row (TOAST), and reads the body only if the row is returned.
+# This query takes rows in the order of `turn`, as many as fit the byte limit but at least one. It returns these rows by
+# time of receipt. PostgreSQL stores a large body apart from its row (TOAST), and reads the body only if the row is
+# returned.
 _READ = """
     SELECT source, provider, provider_id, headers::text, body, received_at
     FROM (

@@ -20,9 +20,6 @@ class InboxWriter:
     `asyncpg.Pool` does not fit. After each use of a connection, the pool spends a round trip to reset the connection.
     The pool also returns stale connections without checking them. When a statement is cancelled, the pool waits until
     the server confirms the cancellation, which a frozen server never does.
-
-    Args:
-        database: the database that contains the inbox.
     """
 
     def __init__(self, database: Database) -> None:
@@ -58,7 +55,7 @@ class InboxWriter:
         If the connection is in use or was lost, open a new one.
         """
         connection, self._connection = self._connection, None
-        # The driver closes a connection when PostgreSQL stops.
+        # The driver has closed the connection if PostgreSQL stopped.
         if connection is None or connection.is_closed():
             return await self._database.connect()
         if asyncio.get_running_loop().time() - self._used_at > _IDLE_SECONDS:

@@ -8,7 +8,8 @@ from sqlalchemy import delete, text
 from service.storage.database import Connection
 from service.storage.tables import leases
 
-# A lease whose renewal lies in the future counts as expired: PostgreSQL's clock has been set back since the renewal.
+# A lease has also expired if its renewal lies further in the future than `length`: PostgreSQL's clock has been set back
+# since the renewal.
 _ACQUIRE = text(
     """
     INSERT INTO leases (name, holder, renewed_at) VALUES (:name, :holder, clock_timestamp())

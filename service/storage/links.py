@@ -1,4 +1,4 @@
-"""The tables `links` and `link_statements`: all sets of links that deliveries state, and the active set of each key."""
+"""The tables `link_statements`, with each set of links that a delivery states, and `links`, with the active sets."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -13,7 +13,7 @@ from service.storage.database import Connection
 from service.storage.tables import array, columns
 
 NewestSets: TypeAlias = Mapping[tuple[str, ...], Mapping[str, Any]]
-"""The newest stated set of links, by key. A key is the evidence, the channel and the subject that states the links."""
+"""The newest stated set of links of each key. A key consists of `evidence`, `channel` and `stated_by`."""
 
 _KEY = ("evidence", "channel", "stated_by")
 # `array` contains the targets as one text.
@@ -132,7 +132,7 @@ def _key(row: Mapping[str, Any] | RowMapping) -> tuple[str, ...]:
 
 
 def _recency(row: Mapping[str, Any] | RowMapping) -> tuple[datetime, list[str]]:
-    # The targets break ties, so that the order of sets that have the same time does not depend on which arrives first.
+    # The targets break ties: of two sets with the same `stated_at`, the same one must win, whichever arrives first.
     return row["stated_at"], row["targets"]
 
 
@@ -189,7 +189,7 @@ NEIGHBOURHOOD = text(
 
 
 async def neighbourhood(connection: Connection, subjects: Collection[Ref]) -> list[tuple[Ref, Ref]]:
-    """Read all links that decide which subjects are experiments, and which are evidence for which experiments.
+    """Read all links that decide which of the subjects are experiments, and which evidence the experiments have.
 
     Returns:
         (evidence, target) pairs.

@@ -37,10 +37,10 @@ Sort = Literal["idea_at", "-idea_at", "concluded_at", "-concluded_at", "last_act
 class AgeFilter:
     """A filter on the age of open experiments.
 
-    The filter matches an open experiment whose instant in `column` is before the limit of the experiment's team.
+    The filter matches an open experiment whose instant in `column` is before the limit of the experiment's team, unless
+    an instant of the experiment lies in the future.
 
     Attributes:
-        column: the column of the instant.
         before: the limit for each team that has no limit of its own.
         of_teams: by team, the limit of each team that has its own limit.
         included: True to list the matches, False to list all other experiments.
@@ -57,13 +57,11 @@ class Filters:
     """The filters of a list. An experiment must match all filters; None matches every experiment.
 
     Attributes:
-        ids: ids to list.
-        roots: roots to list.
         team: the team, in lower case. An empty text selects experiments without a team or with a reserved name as the
             team.
         since: the earliest time of the idea.
         until: the latest time of the idea, exclusive.
-        ages: filters on the age as of `now`.
+        ages: filters on the age of open experiments.
     """
 
     ids: Collection[UUID] | None = None
@@ -101,7 +99,7 @@ async def read_page(
 
     Args:
         connection: a connection in a read transaction.
-        filter_text: the filters as text, the same for each page.
+        filter_text: the filters as text. A cursor is valid only with the text that the previous page was read with.
 
     Raises:
         InvalidCursor: no page of a list with this sort and these filters returned the cursor.
@@ -151,7 +149,7 @@ def _conditions(filters: Filters, now: datetime) -> list[ColumnElement[bool]]:
     return conditions + [_age_condition(age, now) for age in filters.ages]
 
 
-# This condition has the same text as the index's condition: otherwise, PostgreSQL would not use the index.
+# The text is the condition of the index `experiments_without_team`: PostgreSQL would otherwise not use this index.
 _NO_TEAM = literal_column(f"({WITHOUT_TEAM})", Boolean)
 _STATES: Mapping[State, ColumnElement[bool]] = {
     State.PROPOSED: and_(experiments.c.concluded_at.is_(None), experiments.c.started_at.is_(None)),

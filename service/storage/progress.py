@@ -17,7 +17,7 @@ class Backlog:
     Attributes:
         pending: number of deliveries without a verdict.
         oldest_pending_at: when the oldest pending delivery was received; None if no delivery is pending.
-        failed: number of failed deliveries that have a body and can be retried.
+        failed: number of failed deliveries that still have a body, and can therefore be retried.
         dirty: number of dirty subjects, including postponed subjects.
     """
 
@@ -46,7 +46,7 @@ async def read_backlog(connection: Connection) -> Backlog:
 
 @dataclass(frozen=True, slots=True)
 class InboxStretch:
-    """A range of consecutive deliveries, the newest first.
+    """A range of consecutive deliveries in the inbox, the newest first.
 
     Attributes:
         newest: for each source in the range, when its newest delivery was received.
@@ -109,7 +109,10 @@ _LIST_COUNTED = text(
 async def list_counted(
     connection: Connection, since: datetime, known: Collection[UUID], limit: int
 ) -> Sequence[CountedDelivery]:
-    """List deliveries that were counted after `since`, the earliest first, except deliveries whose id is in `known`."""
+    """List deliveries with the verdict *counted* that were interpreted after `since`, the earliest first.
+
+    Deliveries whose id is in `known` are omitted.
+    """
     rows = await connection.execute(_LIST_COUNTED, {"since": since, "known": list(known), "limit": limit})
     return [CountedDelivery(row.id, row.received_at, row.interpreted_at) for row in rows]
 

@@ -1,8 +1,8 @@
 """Record the lifecycle events, links and renames that deliveries state, and mark their subjects dirty.
 
-Lock order. Every transaction takes its locks in the order of this list. Locks of one kind are taken in the order that
-their item of the list states. Waits therefore never form a cycle: no deadlock is possible, except in the two fallbacks
-described below. Contended rows come late in the list, so that they stay locked only briefly.
+Lock order. Every transaction takes its locks in the order of this list. Each item also states in which order a
+transaction locks the rows of that item. Waits therefore never form a cycle: no deadlock is possible, except in the two
+fallbacks described below. Contended rows come late in the list, so that they stay locked only briefly.
 
 1. Rows of `deliveries`, by time of receipt and id (`inbox.replayable`, `inbox.requeue_failed`). `inbox.claim_pending`
    and `inbox.delete_bodies` skip locked rows, so they never wait.
@@ -11,7 +11,7 @@ described below. Contended rows come late in the list, so that they stay locked 
 3. Rows of `event_deliveries` and `link_statements`. These rows are written only by the transaction that has locked
    their delivery, and by `events.delete_subjects` under the exclusive lock.
 4. Rows of `events`, by subject and id.
-5. Rows of `links`, by evidence, channel and stating subject.
+5. Rows of `links`, by `evidence`, `channel` and `stated_by`.
 6. Rows of `aliases`, under the exclusive lock.
 7. Rows of `touched`, by subject. A revision locks these rows twice, which is safe because the revision holds the
    exclusive lock.
@@ -21,9 +21,10 @@ roots, by key; and locks on the rows of `experiments` and `exclusions` for these
 of `touched`, and skips the locked rows. A transaction that records deliveries may wait for a projection to commit, but
 a projection never waits for a transaction that records deliveries.
 
-Each of the two fallbacks runs within one transaction. After a failure, `pipeline.interpret` records the deliveries of a
-batch one by one, and `pipeline.project` projects the subjects of a batch one by one. PostgreSQL detects a deadlock
-between two such transactions and aborts one of them; the worker retries the aborted transaction.
+Two fallbacks break this order, because they take locks one delivery or subject after the other within one transaction.
+After a failure, `pipeline.interpret` records the deliveries of a batch one by one, and `pipeline.project` projects the
+subjects of a batch one by one. PostgreSQL detects a deadlock between two such transactions and aborts one of them; the
+worker retries the aborted transaction.
 """
 
 from collections.abc import Mapping, Sequence

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.storage.errors import DatabaseError, DatabaseUnprepared, cause, is_contradiction
 
-# The number is arbitrary, but all versions of loopgauge must use the same number.
+# The key of the advisory lock: arbitrary, but it must be the same in all versions of loopgauge.
 _MIGRATION_LOCK = 0x6C6F6F70
 
 
@@ -76,7 +76,7 @@ async def _migrate(connection: AsyncConnection, revision: str) -> None:
     """Upgrade the schema by one revision.
 
     Raises:
-        DatabaseUnprepared: the migration contradicts the schema or the data.
+        DatabaseUnprepared: the migration failed because the schema or its data differ from what loopgauge created.
     """
     try:
         await connection.run_sync(_upgrade, revision)

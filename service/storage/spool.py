@@ -38,8 +38,9 @@ INSERT INTO spooled (id, source, provider, provider_id, headers, body, body_byte
 VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING
 """
 _QUARANTINE = "UPDATE spooled SET refused = ? WHERE id = ?"
-# SQLite commits whenever the vacuum mode is set, and a commit in mode FULL truncates the file. The spool sets mode FULL
-# only for a moment, when few rows are left: in this mode, SQLite moves the remaining rows at every commit.
+# Shrink the file: SQLite commits whenever the vacuum mode is set, and a commit in mode FULL truncates the file. The
+# spool sets mode FULL only for a moment, when few rows are left, because in this mode SQLite moves the remaining rows
+# at every commit.
 _SHRINK = ("PRAGMA auto_vacuum = FULL", "PRAGMA auto_vacuum = INCREMENTAL", "PRAGMA wal_checkpoint(TRUNCATE)")
 
 _log = structlog.get_logger(__name__)
@@ -106,7 +107,8 @@ class Spool:
         """Remove deliveries that the inbox has stored, and shrink the file if no other delivery waits.
 
         Raises:
-            SpoolUnavailable: no delivery was removed. The caller tries again later; the inbox ignores the duplicates.
+            SpoolUnavailable: the file may still contain the deliveries. The caller may move them again, since the
+                inbox ignores duplicates.
         """
         with self._file.transaction() as connection:
             connection.executemany("DELETE FROM spooled WHERE id = ?", [(str(id_),) for id_ in ids])

@@ -9,7 +9,8 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 
-# Additions leave this space free: removing deliveries needs space, too, so a spool on a full disk could not be emptied.
+# Leave this much of the disk free when adding deliveries: removing deliveries needs space, too, so a spool on a full
+# disk could not be emptied.
 _SPARE_BYTES = 32 * 1024 * 1024
 # How long to wait for another process that uses the same file.
 _BUSY_SECONDS = 4.0

@@ -1,7 +1,7 @@
 """The schema, exactly as `alembic upgrade head` creates it.
 
 The key of every large table begins with a column by which a distributed PostgreSQL can shard the table: a delivery's
-id, which is a hash, or a subject. No foreign key crosses shards.
+id, which is a hash, or a subject. There are no foreign keys, because they would cross shards.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -146,19 +146,19 @@ touched = Table(
 
 LATEST_INSTANT = "greatest(idea_at, started_at, first_signal_at, concluded_at, shared_at, shipped_at)"
 """The latest instant of an experiment. While this instant lies in the future, no metric counts the experiment."""
-# This text is formatted as PostgreSQL prints it, with a line break before it in the index, so that a test can compare
-# this text with PostgreSQL's.
+# PostgreSQL prints the expression of the index `experiments_wanted_until` in exactly this form, after a line break: a
+# test compares the two texts.
 WANTED_UNTIL = """CASE
 WHEN concluded_at IS NULL THEN 'infinity'::timestamp with time zone
 ELSE GREATEST(idea_at, started_at, first_signal_at, concluded_at, shared_at, shipped_at, again_at)
 END"""
-"""The latest beginning of a window whose metrics still need an experiment.
+"""The instant until which an experiment is wanted: metrics of a window that begins later do not need the experiment.
 
-The value is infinity for an open experiment, and the latest instant for a concluded experiment.
+The value is infinity for an open experiment, and the latest instant, including restarts, for a concluded experiment.
 """
 
 WITHOUT_TEAM = "team = '' OR starts_with(team, '_')"
-"""The condition for experiments without a team. Names that begin with _ are reserved for label values."""
+"""The condition for experiments without a team. A name that begins with _ is no team, but reserved for labels."""
 
 experiments = Table(
     "experiments",
@@ -195,7 +195,7 @@ experiments = Table(
         postgresql_where=text("outcome = 'failed' AND shared_at IS NOT NULL"),
     ),
     Index("experiments_idea_at", "idea_at", "id"),
-    # This index includes `idea_at`, so that a list filtered by idea and sorted by activity reads only the index.
+    # This index includes `idea_at`, so that a list filtered by `idea_at` and sorted by activity reads only the index.
     Index("experiments_last_activity_at", "last_activity_at", "id", postgresql_include=["idea_at"]),
     Index(
         "experiments_concluded_at",
@@ -235,14 +235,14 @@ leases = Table(
 
 
 def columns(names: Iterable[str], rows: Collection[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """Transpose rows into one array for each column, so that one statement can insert them with `unnest`."""
+    """Transpose rows into one array for each column, so that one statement can insert all rows with `unnest`."""
     return {name: [row[name] for row in rows] for name in names}
 
 
 def array(values: Iterable[str]) -> str:
     """Format an array of texts as PostgreSQL does.
 
-    Arrays of different lengths are passed as texts, since PostgreSQL cannot nest them.
+    PostgreSQL cannot nest arrays of different lengths, so a statement that inserts many of them gets an array of texts.
     """
     quoted = (value.replace("\\", r"\\").replace('"', r"\"") for value in values)
     return "{" + ",".join(f'"{value}"' for value in quoted) + "}"
