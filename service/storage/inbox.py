@@ -18,8 +18,8 @@ from service.storage.tables import deliveries
 
 # Level 1 compresses a typical payload to a fifth of its size in about 15 µs.
 _ZSTD_LEVEL = 1
-# Batches of up to this size are compressed on the event loop, in at most 5 ms. The largest batch, 32 MB, would block the
-# event loop for 36 ms.
+# Batches of up to this size are compressed on the event loop, in at most 5 ms. The largest batch, 32 MB, would block it
+# for 36 ms.
 _INLINE_BYTES = 4 * 1024 * 1024
 _CLAIM_BYTES = 32 * 1024 * 1024
 
@@ -86,7 +86,7 @@ async def _compressed(batch: Sequence[Delivery]) -> list[bytes]:
         compressor = zstandard.ZstdCompressor(level=_ZSTD_LEVEL)
         return [compressor.compress(delivery.body) for delivery in batch]
 
-    # In a thread, the compression of a small batch takes a fifth more CPU time.
+    # Compress only a large batch in a thread: for a small batch, the thread would cost a fifth more CPU time.
     is_large = sum(len(delivery.body) for delivery in batch) > _INLINE_BYTES
     return await asyncio.to_thread(compress) if is_large else compress()
 
