@@ -125,7 +125,7 @@ class Interpretation:
     """The result of applying the rules to a delivery: its events and links, and its verdict with the reason.
 
     A delivery about an unmarked item is *ignored*, with the reason. The events of the delivery are still stored,
-    because a later mark or link can make them count.
+    because they count if the item is marked or linked later.
 
     Attributes:
         reason: for a counted delivery, the rules that matched; for any other delivery, why it does not count.

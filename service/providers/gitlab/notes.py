@@ -72,7 +72,7 @@ def _comment(note: Note, subject: Ref) -> list[Observation]:
 def _is_new(note: Note) -> bool:
     """Whether the comment is new.
 
-    Before GitLab 16.11, payloads have no `action`. A comment in such a payload is new if its two times are equal.
+    Before GitLab 16.11, payloads have no `action`. Then a comment is new if `created_at` equals `updated_at`.
     """
     if note.action:
         return note.action == "create"

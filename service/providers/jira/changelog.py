@@ -16,7 +16,7 @@ MOST_CHANGES = 200
 
 @dataclass(frozen=True, slots=True)
 class _Update:
-    """The context for reading one change: the ticket, whether its status changes too, and its change of resolution."""
+    """The context of a change: the ticket, whether the event changes its status, and the change of its resolution."""
 
     ticket: Ticket
     has_status: bool
