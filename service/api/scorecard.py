@@ -67,8 +67,8 @@ def build_router(scorecards: FiguresProcess, read_guard: TokenGuard) -> APIRoute
         """The four questions are how long it takes from an idea to knowing whether it worked, when a failure was last
         shared, which group of failures is the biggest, and whether ideas are bold or safe.
 
-        Each metric is an object with the `value`, the number `n` of experiments behind the value and, often, `words` for
-        the value. If there is no value, `reason` says why. `previous` is the same metric one window earlier.
+        Each metric is an object with a `value`, the number `n` of experiments behind the value and, often, the value in
+        `words`. If there is no value, `reason` says why. `previous` is the same metric one window earlier.
 
         The values are the ones that `/metrics` exports, and at most a few seconds old.
         """
