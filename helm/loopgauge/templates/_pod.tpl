@@ -11,7 +11,6 @@ imagePullPolicy: {{ .Values.image.pullPolicy }}
 securityContext: {{- include "loopgauge.containerSecurity" . | nindent 2 }}
 {{- end -}}
 
-{{/* The common parts of all pods. */}}
 {{- define "loopgauge.podBasics" -}}
 automountServiceAccountToken: false
 # Kubernetes would set a variable for each Service, such as LOOPGAUGE_PORT, which loopgauge would read as a setting.
