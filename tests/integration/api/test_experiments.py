@@ -154,7 +154,7 @@ async def test_filters_combine(database: Database, query: dict[str, str], found:
     assert [root.removeprefix("key:") for root in sorted(listed)] == list(found)
 
 
-async def test_each_order_sorts_by_its_time_and_the_order_by_conclusion_omits_open_experiments(
+async def test_each_sort_uses_its_own_time_and_the_sort_by_conclusion_omits_open_experiments(
     database: Database,
 ) -> None:
     await store_experiments(database, *LIST)

@@ -64,7 +64,7 @@ class Acme:
     proof_headers: ClassVar[frozenset[str]] = frozenset({"acme-signature"})
     security_schemes: ClassVar[Mapping[str, SecurityScheme]] = {"Acme": header_scheme("acme-signature", "A signature.")}
 
-    def verify(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[bytes], now: datetime) -> None:  # noqa: ARG002 - the signature covers no time
+    def verify(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[bytes], now: datetime) -> None:  # noqa: ARG002 - this scheme signs no time
         check_hmac(headers.get("acme-signature", ""), body, secrets)
 
     def delivery_id(self, headers: Mapping[str, str], body: bytes) -> str:  # noqa: ARG002 - no header contains an id

@@ -249,7 +249,7 @@ async def test_a_paused_dry_run_blocks_no_other_work(database: Database, databas
             for request in more:
                 assert (await post(client, request)).status_code == 202
             async with asyncio.timeout(PATIENCE_SECONDS):
-                while "github:acme/site#300" not in await all_experiments(database):  # noqa: ASYNC110 - only the database knows
+                while "github:acme/site#300" not in await all_experiments(database):  # noqa: ASYNC110 - no event signals it
                     await asyncio.sleep(0.05)
         assert (await _run(database)).deliveries == len(_story()) + len(bets) + len(more)
         live = await _everything(database)

@@ -37,7 +37,7 @@ def test_a_team_without_repetitions_has_a_row_with_zero() -> None:
         (experiment("key:other-spelling", idea_at=at(1), concluded_at=at(2), title="answer: FROM the cache."), 1),
     ],
 )
-def test_a_new_idea_repeats_an_earlier_experiment_with_the_same_title_that_was_concluded_or_forgotten(
+def test_a_new_idea_repeats_a_concluded_or_forgotten_experiment_with_the_same_title(
     earlier: Experiment, count: int
 ) -> None:
     assert repeated(earlier, NEW) == {("search", "7d"): count}

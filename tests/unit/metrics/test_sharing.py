@@ -19,7 +19,7 @@ FIRST_OF_MARCH = 1772355600
 def failed(
     shared_at: datetime | None,
     team: str = "search",
-    idea_at: datetime = at(1),  # noqa: B008 - a constant
+    idea_at: datetime = at(1),  # noqa: B008 - a time is immutable
     category: FailureCategory = FailureCategory.BASIC,
 ) -> Experiment:
     return experiment(

@@ -389,7 +389,7 @@ def test_the_category_of_a_renamed_status_is_found_by_its_id() -> None:
         ("done", [item("moved", status_to="There", category_to="done")]),
     ],
 )
-def test_a_ticket_created_in_a_status_has_moved_only_if_the_category_of_the_status_is_not_new(
+def test_a_ticket_created_in_a_status_has_moved_unless_the_status_has_the_category_new(
     key: str, said: list[Observation]
 ) -> None:
     created = updated(changed("Status", None, "There"), event="jira:issue_created", status=status("There", key))
