@@ -80,7 +80,7 @@ async def interpret_pending(database: Database, rules: Rules, telemetry: Telemet
 async def record_interpretations(
     connection: Connection, rules: Rules, deliveries: Sequence[Delivery], now: datetime
 ) -> Recorded:
-    """Interpret deliveries, and record their verdicts and the events that they add."""
+    """Interpret deliveries, and record their verdicts, events, links and renames."""
 
     async def write(batch: Sequence[Interpreted]) -> list[str]:
         await _record_verdicts(connection, batch, rules.digest, now)
@@ -92,7 +92,7 @@ async def record_interpretations(
 async def revise_interpretations(
     connection: Connection, rules: Rules, deliveries: Sequence[Delivery], now: datetime
 ) -> None:
-    """Interpret deliveries again, record their verdicts, and replace the events that they added before."""
+    """Interpret deliveries again, record the new verdicts, and replace the events of the previous interpretation."""
 
     async def write(batch: Sequence[Interpreted]) -> list[str]:
         await _record_verdicts(connection, batch, rules.digest, now)
@@ -102,7 +102,7 @@ async def revise_interpretations(
 
 
 async def revise_events(connection: Connection, rules: Rules, deliveries: Sequence[Delivery]) -> None:
-    """Interpret deliveries again, and replace the events that they added before. The deliveries keep their verdicts."""
+    """Interpret deliveries again, and replace the events of the previous interpretation, but keep the verdicts."""
 
     async def write(batch: Sequence[Interpreted]) -> list[str]:
         return await recording.revise_deliveries(connection, [_interpreted_delivery(*one) for one in batch])
@@ -142,8 +142,8 @@ async def _write_alone(connection: Connection, interpreted: Interpreted, write: 
 
 
 async def _record_verdicts(connection: Connection, batch: Sequence[Interpreted], digest: str, now: datetime) -> None:
-    # Call this before recording events: recording takes locks, and other workers wait for them until the transaction
-    # ends.
+    # Record verdicts before events, which are locked until the transaction ends: other workers then wait less long for
+    # these locks.
     verdicts = [DeliveryVerdict(delivery.id, given.verdict, given.reason) for delivery, given in batch]
     await inbox.record_verdicts(connection, verdicts, digest, now)
 

@@ -44,7 +44,7 @@ class ReplayResult:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """Interprets all deliveries again whose bodies are still stored. The events of other deliveries do not change.
+    """Interprets again all deliveries whose bodies are still stored. The events of other deliveries do not change.
 
     Attributes:
         rules: the current rules.
@@ -119,7 +119,7 @@ class Replay:
 
 
 async def _retry(backoff: Sequence[float], work: Callable[[], Awaitable[_Done]]) -> _Done:
-    """Retry work after each pause while PostgreSQL is away."""
+    """Do some work. While PostgreSQL is away, retry the work after each pause in `backoff`."""
     for pause in backoff:
         try:
             return await work()

@@ -82,7 +82,7 @@ class Leadership:
         except DatabaseAway:
             self._answering_since = inf
             if self.leads:
-                # No other process can take the lease now, nor immediately after PostgreSQL is back.
+                # Extend the lease: no other process can take it now, nor immediately after PostgreSQL is back.
                 self._until = began + LENGTH_SECONDS
         except Exception as error:  # noqa: BLE001 - retry at the next heartbeat, whatever the cause.
             # Other processes may still reach PostgreSQL, so this process must not extend its lease.

@@ -26,7 +26,7 @@ from service.runtime import shutdown
 from service.storage.errors import DatabaseError, DatabaseUnavailable
 
 _LENGTH = struct.Struct(">Q")
-# This buffer is larger than any answer, so that asyncio never pauses the pipe while it reads an answer.
+# This buffer is larger than any answer: asyncio would otherwise pause the pipe in the middle of an answer.
 _PIPE_BYTES = 1 << 28
 # The child has a lower priority than the service when both need the processor.
 _NICENESS = 5

@@ -30,7 +30,7 @@ _LONGEST_RETRY_SECONDS = 5.0
 _REFRESH_SPACING_SECONDS = 1.0
 _FIRST_RETAIN_SECONDS = 300.0
 _RETAIN_SECONDS = 3600.0
-# This limit is longer than the timeout of any statement.
+# The time limit of one step, which is longer than the timeout of any statement.
 _STEP_SECONDS = 120.0
 _SNAPSHOT_SECONDS = 60.0
 
@@ -41,7 +41,7 @@ Step: TypeAlias = Callable[[], Coroutine[Any, Any, int]]
 
 
 def retry_seconds(failures: int) -> float:
-    """The pause after this number of consecutive failures, with exponential backoff."""
+    """The pause in seconds after this number of consecutive failures, with exponential backoff."""
     doublings = min(failures - 1, 10)  # avoids an overflow; the result is capped anyway
     return min(_RETRY_SECONDS * 2.0**doublings, _LONGEST_RETRY_SECONDS)
 

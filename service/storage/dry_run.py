@@ -92,7 +92,8 @@ async def _copy_marks(connection: Connection) -> None:
     for statement in (
         f"CREATE TEMPORARY SEQUENCE {touch_marks.name}",
         f"ALTER TABLE pg_temp.{touched.name} ALTER mark SET DEFAULT nextval('pg_temp.{touch_marks.name}')",
-        # Start the sequence above the copied marks, so that subjects are projected in the order of their marks.
+        # Start the sequence above the copied marks: subjects are projected in the order of their marks, and a new mark
+        # must come last.
         f"SELECT setval('pg_temp.{touch_marks.name}', max(mark)) FROM pg_temp.{touched.name}",  # noqa: S608 - constants
     ):
         await connection.execute(text(statement))

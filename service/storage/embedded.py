@@ -198,7 +198,7 @@ def _pg_ctl(cluster: Path, *arguments: str) -> None:
 
 
 def _socket_dir(cluster: Path) -> Path:
-    """The directory of the socket: the cluster's directory, or another one if that path is too long for a socket."""
+    """The directory of the socket: the cluster's, or another one if the cluster's path is too long for a socket."""
     package = _pgserver()
     directory: Path = package.find_suitable_socket_dir(cluster, package.PostgresServer.runtime_path)
     return directory

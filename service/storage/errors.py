@@ -24,7 +24,7 @@ class DatabaseAway(DatabaseUnavailable):
 
 
 class DatabaseUnprepared(DatabaseUnavailable):
-    """PostgreSQL refuses access or lacks the schema; the message says what to do."""
+    """PostgreSQL refuses access, or the schema is missing; the message says what to do."""
 
 
 class DatabaseTimeout(DatabaseUnavailable):
@@ -62,7 +62,7 @@ _REFUSED = {errno.ECONNREFUSED, errno.ENOENT, socket.EAI_NONAME}
 
 @contextmanager
 def translated_errors() -> Iterator[None]:
-    """Translate the errors of SQLAlchemy and the driver.
+    """Translate the errors of SQLAlchemy and the driver into the errors of this module.
 
     Raises:
         DatabaseUnavailable: PostgreSQL cannot be reached, or the connection was lost.

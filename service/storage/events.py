@@ -32,7 +32,7 @@ async def insert_provenance(
     """Record which deliveries brought which events.
 
     Args:
-        rules: by event and delivery, the rule that made the event from the delivery.
+        rules: for each event and delivery, the name of the rule that made the event from the delivery.
         ids: the id of each event.
     """
     by_key = {(event.subject, ids[event], delivery): rule for (event, delivery), rule in rules.items()}

@@ -197,7 +197,7 @@ def _deliveries(rows: Iterable[asyncpg.Record]) -> list[Delivery]:
 
 
 async def count_replayable(connection: Connection, since: datetime) -> tuple[int, datetime]:
-    """Count the deliveries to replay that were received at `since` or later.
+    """Count the deliveries with a verdict and a body that were received at `since` or later.
 
     Returns:
         The number of these deliveries, and when the newest of them was received (`since` if there are none).

@@ -16,7 +16,7 @@ from service.storage.tables import deliveries
 
 @dataclass(frozen=True, slots=True)
 class InboxRow:
-    """A stored delivery with its verdict; `verdict`, `reason` and `interpreted_at` are None before the verdict."""
+    """A stored delivery with its verdict; `verdict`, `reason` and `interpreted_at` are None while it is pending."""
 
     id: UUID
     source: str

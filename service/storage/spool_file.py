@@ -131,7 +131,7 @@ class SpoolFile:
         for _ in range(_OPEN_ATTEMPTS - 1):
             with suppress(sqlite3.OperationalError):
                 return self._open_once()
-            # While another process creates the file, SQLite fails at once instead of waiting.
+            # Wait and try again: while another process creates the file, SQLite fails at once instead of waiting.
             time.sleep(_OPEN_PAUSE_SECONDS)
         return self._open_once()
 
