@@ -44,7 +44,7 @@ def ours(statement: str = "proposed", data: Any = None, **attributes: Any) -> Cl
 
 
 def written(**attributes: Any) -> dict[str, Any]:
-    """An event as JSON, possibly invalid, which the SDK would not write. Attributes that are `None` are omitted."""
+    """An event as JSON. It may be invalid, unlike an event of the SDK. Attributes that are `None` are omitted."""
     event = {**json.loads(to_structured_event(ours()).body), **attributes}
     return {name: value for name, value in event.items() if value is not None}
 
@@ -72,7 +72,7 @@ async def post(
 
 
 def wrong_field(response: httpx.Response) -> str:
-    """The field that a 422 answer names."""
+    """The field that an answer with status 422 names."""
     assert is_problem(response, 422, "invalid-event"), response.text
     [error] = response.json()["errors"]
     assert error["message"]

@@ -231,7 +231,7 @@ async def test_spooled_deliveries_of_an_earlier_process_move_to_the_inbox_at_the
     async with _receiving(far, spool, telemetry) as receiver:
         await _all_in(receiver, spool)
     assert await _inbox(database) == [str(number) for number in range(600)]
-    # The metric never rises while the spool drains.
+    # `spool_pending` never rises while the spool drains.
     assert telemetry.spool_pending == sorted(telemetry.spool_pending, reverse=True)
     assert (telemetry.spool_pending[0], telemetry.spool_pending[-1]) == (600, 0)
 

@@ -1,4 +1,4 @@
-"""Reads select the experiments that metrics need, and return them as they were stored."""
+"""The storage selects the experiments that metrics need, and returns them as they were stored."""
 
 from collections.abc import Iterable
 from dataclasses import replace

@@ -192,7 +192,7 @@ def _program(text: str, *arguments: object, on: tuple[str, ...] = ()) -> subproc
 
 
 def _answers(text: str, *arguments: object, on: tuple[str, ...] = ()) -> Any:
-    """The JSON output of a program."""
+    """Run a program, and return its output, which is JSON."""
     ended = _program(text, *arguments, on=on)
     assert ended.returncode == 0
     return json.loads(ended.stdout)

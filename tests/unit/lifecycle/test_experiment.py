@@ -947,7 +947,7 @@ def serving(*own: LifecycleEvent, evidence: tuple[LifecycleEvent, ...] = ()) -> 
 
 
 def taken_up(*own: LifecycleEvent, attempts: list[Attempt]) -> tuple[Restart, ...]:
-    """The restarts of `ROOT` by the given attempts. An attempt is a marked subject that serves `ROOT`."""
+    """The restarts of `ROOT` that the given attempts cause. An attempt is a marked subject that serves `ROOT`."""
     evidence = [event for attempt in attempts for event in (*attempt.own, *attempt.evidence)]
     return fold(ROOT, own, evidence, attempts).restarts
 

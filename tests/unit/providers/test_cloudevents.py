@@ -64,7 +64,7 @@ def ours(statement: str = "described", data: Any = None, **attributes: Any) -> C
 
 
 def written(statement: str = "described", **attributes: Any) -> dict[str, Any]:
-    """An event as JSON, possibly invalid, which the SDK would not write. Attributes that are `None` are omitted."""
+    """An event as JSON. It may be invalid, unlike an event of the SDK. Attributes that are `None` are omitted."""
     usual = {
         "specversion": "1.0",
         "id": "1",

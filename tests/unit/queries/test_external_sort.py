@@ -1,4 +1,4 @@
-"""The spill buffer sorts texts by their place, and writes them to temporary files when its memory is full."""
+"""`SpillBuffer` sorts texts by their `place`, and writes texts to temporary files when its memory is full."""
 
 from pathlib import Path
 
