@@ -77,7 +77,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def postgresql(request: pytest.FixtureRequest) -> str:
-    """The URL of the server that a test runs on. The server starts when the first test asks for it."""
+    """The URL of the PostgreSQL server that a test uses. The server starts when the first test asks for its URL."""
     chosen: Path | None = request.config.getoption("postgresql")
     return _server_url(oldest() if getattr(request, "param", "newest") == "oldest" else chosen)
 

@@ -77,7 +77,7 @@ class _Sending:
         """The delay of each delivery behind its due time, in seconds."""
 
     async def run(self) -> list[float]:
-        """Send all deliveries. Return the seconds from response to visible, for each delivery that proposes."""
+        """Send all deliveries. Return the seconds from response to visible for each one that proposes an experiment."""
         requests = list(_deliveries())
         looking = asyncio.create_task(self._poll())
         loop = asyncio.get_running_loop()

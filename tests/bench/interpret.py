@@ -71,7 +71,7 @@ def measure(url: str, directory: Path) -> Iterator[Line]:
 
     Args:
         url: the URL of a migrated database on this machine, whose tables are truncated.
-        directory: the parent directory of the workers' files.
+        directory: the parent of the services' data directories.
     """
     deliveries = list(stored(_DELIVERIES))
     bodies = [zstandard.ZstdDecompressor().decompress(row[5]) for row in deliveries]

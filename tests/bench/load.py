@@ -12,7 +12,7 @@ from tests.support.builders import GitHubRequest
 
 CONNECTIONS = 64
 REQUESTS: Sequence[GitHubRequest] = list(traffic(3000))[::187]
-"""One in 187 requests of the simulated traffic."""
+"""Every 187th request of the simulated traffic: a few requests about many kinds of events."""
 _WRK = "wrk"
 # Each request has a unique delivery id, across runs too.
 _SCRIPT = """

@@ -21,9 +21,9 @@ _MOST = 120.0
 _HOUR = 20_000
 _CONNECTIONS = 64
 _LOOK_SECONDS = 0.2
-# The service takes its first snapshot within this time.
+# The time to wait before the memory at rest is measured. Meanwhile the service takes its first snapshot.
 _REST_SECONDS = 3.0
-# The service takes a snapshot that includes the last delivery within this time.
+# The time to wait after all deliveries are processed. Meanwhile the service takes a snapshot that includes them all.
 _QUIET_SECONDS = 3.0
 _PATIENCE_SECONDS = 60.0
 _GROWTH = 1.05

@@ -25,7 +25,7 @@ class Connection:
         assert (await self._ask(f"POST {request.path}", head, request.body))[0] == "202"
 
     async def get(self, path: str) -> str:
-        """The response to a GET request."""
+        """The body of the response to a GET request."""
         status, body = await self._ask(f"GET {path}", "host: bench\r\n")
         assert status == "200", body
         return body.decode()

@@ -36,7 +36,7 @@ class Service:
     ready_after: float
 
     def get(self, path: str) -> bytes:
-        """The response to a GET request, which uses a new connection."""
+        """The body of the response to a GET request, which uses a new connection."""
         connection = HTTPConnection(self.host, self.port, timeout=_PATIENCE_SECONDS)
         try:
             connection.request("GET", path)

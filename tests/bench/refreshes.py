@@ -174,7 +174,7 @@ async def _latencies(url: str, directory: Path) -> tuple[Sequence[float], Sequen
         await _post(running, end, answered)
         await watching
     during = [took for at, took in answered if any(began <= at <= ended for began, ended in refreshes)]
-    # A margin keeps deliveries near a refresh out of the sample.
+    # Omit deliveries within 0.2 seconds before or after a refresh.
     outside = [took for at, took in answered if not any(began - 0.2 <= at <= ended + 0.2 for began, ended in refreshes)]
     return outside, during
 

@@ -18,7 +18,7 @@ class Line:
     """One quantity, measured in several rounds.
 
     Attributes:
-        what: the quantity, in the words of the table.
+        what: the name of the quantity in the table.
         values: one value for each round.
         unit: the unit of the values.
         against: the reference, measured in the same rounds; empty if there is no reference.

@@ -74,7 +74,7 @@ def experiment(
 
 
 def taken_up(when: datetime, quiet: timedelta = timedelta(0), *, concluded: bool = True) -> Restart:
-    """A restart of an experiment, after its conclusion or after a time without activity."""
+    """A restart of an experiment `quiet` after its last activity and, by default, after its conclusion."""
     return Restart(when, concluded, quiet)
 
 

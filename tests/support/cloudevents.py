@@ -10,7 +10,7 @@ from tests.support.provider_examples import BATCHED, STRUCTURED
 
 
 def structured(event: Any) -> HTTPMessage:
-    """A request with an event in structured mode, or with any other JSON in its place."""
+    """A request in structured mode with this event, or with any JSON that is not an event."""
     return HTTPMessage({"content-type": STRUCTURED}, json.dumps(event).encode())
 
 

@@ -30,7 +30,7 @@ _DELIVERY_IDS = {
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """A payload of the corpus, as a source with a signature scheme posts it."""
+    """A payload of the corpus, as it is posted to one source. The source decides the signature scheme."""
 
     file: str
     source: str

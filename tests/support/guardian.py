@@ -49,7 +49,7 @@ class Run:
     def __init__(self) -> None:
         roomy = _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _MEMORY_BYTES
         self.directory = Path(tempfile.mkdtemp(prefix="loopgauge-tests-", dir=_MEMORY if roomy else None))
-        # PostgreSQL may run as another user.
+        # Let other users enter the directory, because PostgreSQL may run as another user.
         self.directory.chmod(0o755)
         self._lock = _locked(self.directory / "run.lock")
 
@@ -82,7 +82,7 @@ def server_url(directory: Path, programs: Path | None) -> str:
 def _start(home: Path, programs: Path | None) -> str:
     """Start a guardian, and return the URL of its server."""
     command = [sys.executable, "-m", "tests.support.guardian", str(home), *([str(programs)] if programs else [])]
-    # In a session of its own, the guardian does not receive the signal of Ctrl-C.
+    # Start the guardian in a session of its own: Ctrl-C must not end it before it has stopped its server.
     guardian = subprocess.Popen(
         command, cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True, text=True
     )

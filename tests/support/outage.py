@@ -99,7 +99,7 @@ class Line:
             finally:
                 far_writer.transport.abort()
         except asyncio.CancelledError:
-            # `cut` cancels this task; asyncio's server would log the cancellation as an error.
+            # `cut` cancels this task. Do not raise the error again: asyncio's server would log it.
             pass
         finally:
             writer.transport.abort()
@@ -136,7 +136,7 @@ async def line_to(url: str) -> AsyncIterator[Line]:
 
 
 async def until(look: Callable[[], Awaitable[bool]]) -> None:
-    """Wait until a condition holds."""
+    """Wait until `look` returns true."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         while not await look():  # noqa: ASYNC110 - a database does not signal a change
             await asyncio.sleep(0.02)

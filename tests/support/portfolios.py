@@ -44,7 +44,7 @@ def _portfolio(random: Random) -> Portfolio:
 
 
 class _Loops:
-    """A generator of the experiments of one portfolio, which share a time scale, teams and probabilities."""
+    """Generates the experiments of one portfolio, with one unit of time, a few teams and fixed probabilities."""
 
     def __init__(self, random: Random) -> None:
         self._random = random

@@ -81,7 +81,7 @@ def timed(provider: str, time: str) -> Example:
 
 
 MISSING: Any = object()
-"""As a value in `Changes`, removes the field from the payload."""
+"""A value in `Changes` that removes the field from the payload."""
 Changes = Mapping[str, Any]
 """The new values of fields, by their dotted paths."""
 

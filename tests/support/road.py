@@ -133,7 +133,7 @@ async def exported_samples(database: Database, now: datetime) -> Samples:
 
 
 def parse_samples(text: str) -> Samples:
-    """The samples of a scrape, by name without the prefix and by label values in the order of the label names."""
+    """The samples of a scrape, by name without `loopgauge_` and by label values in the order of the label names."""
     return {
         (sample.name.removeprefix("loopgauge_"), *(sample.labels[name] for name in sorted(sample.labels))): sample.value
         for family in text_string_to_metric_families(text)

@@ -27,7 +27,6 @@ class Scheme:
     """A signature scheme of a provider.
 
     Attributes:
-        provider: the name of the provider.
         secret: the configured secret of the source.
         prove: returns the authentication headers for a body and the time at which it is sent.
         covers_body: whether the scheme signs the body; a plain token does not.

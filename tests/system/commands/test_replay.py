@@ -40,7 +40,7 @@ def _replaying(database_url: str, rules: Path, *options: str) -> Iterator[subpro
 
 @pytest.fixture
 def bets(tmp_path: Path) -> Path:
-    """The path of a rules file under which a bet is an experiment."""
+    """The path of a rules file by which an issue with the label `bet` is an experiment."""
     file = tmp_path / "bets.yaml"
     file.write_text(BETS)
     return file

@@ -230,7 +230,7 @@ def test_a_share_of_fewer_than_the_minimum_sample_is_withheld(
     values: Values, sample: str, bold: str, expected: Mapping[str, float]
 ) -> None:
     series = {
-        # `expect_all` appends labels, so the braces must contain a label. An empty label equals a missing one.
+        # `expect_all` appends further labels after a comma, so one must be here. An empty label equals a missing one.
         'loopgauge_minimum_sample{namespace=""}': sample,
         'loopgauge_experiments_proposed{team="search", risk="bold", window="90d"}': bold,
         'loopgauge_experiments_proposed{team="search", risk="safe", window="90d"}': "4",

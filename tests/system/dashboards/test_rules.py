@@ -205,7 +205,7 @@ def _catalogue() -> Mapping[str, list[Mapping[str, str]]]:
 
 
 def _selected(expressions: Iterable[str]) -> Iterator[tuple[str, str, str]]:
-    """Yield each metric in the expressions with each label and value that a matcher selects, both empty without one."""
+    """Yield the metric, label and value of each matcher. For a metric without matchers, label and value are empty."""
     for expression in expressions:
         for name, matchers in _SELECTOR.findall(_RECORDED.sub("", expression)):
             pairs = _MATCHER.findall(matchers)

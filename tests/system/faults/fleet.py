@@ -61,7 +61,7 @@ class Member:
         command = [sys.executable, "-m", "service", "serve"]
         with self._lock:
             self._serving, self._killed = threading.Event(), False
-            # In a session of its own the process does not receive Ctrl-C, so that the test can end it.
+            # Start the process in a session of its own: on Ctrl-C, the test must end it, not the signal.
             self._process = subprocess.Popen(
                 command, env=self._environment, stderr=subprocess.PIPE, text=True, start_new_session=True
             )
@@ -279,7 +279,7 @@ def _parent(stat: Path) -> int | None:
 
 
 def _free_port() -> int:
-    """Return a free port below the range for outgoing connections: none can take it while the member restarts."""
+    """Return a free port outside the range for outgoing connections, which could take it while the member restarts."""
     lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     for _ in range(100):
         port = random.SystemRandom().randrange(10_000, lowest)

@@ -25,7 +25,7 @@ class Offered:
         acknowledged: the deliveries that got a 2xx.
         others: the number of requests that got another status or no response, by status or error.
         not_taken: the number of requests that were not sent because every connection was busy.
-        slowest: the time of the slowest answer, in seconds.
+        slowest: the longest time that an answer took, in seconds.
     """
 
     acknowledged: list[Posting] = field(default_factory=list)

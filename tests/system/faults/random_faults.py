@@ -12,7 +12,7 @@ from typing import TypeAlias
 from tests.system.faults.fleet import Member, Postgres
 
 _SHORTEST, _LONGEST = 1.0, 6.0
-# This is longer than the service waits for PostgreSQL to write a batch.
+# This is longer than the service waits for PostgreSQL to write a batch, so that some batches go to the spool.
 _LONGEST_OUTAGE = 10.0
 _FILE_SIZES = (0, 4096, 100_000)
 
@@ -111,7 +111,7 @@ class Tormentor:
         self._later(stack.close, _LONGEST_OUTAGE)
 
     def _fill_disk(self) -> None:
-        """Simulate a full disk for an API, and freeze PostgreSQL for a part of that time."""
+        """Simulate a full disk for the last API, and freeze PostgreSQL, so that this API needs its spool."""
         member = self._apis[-1]
         pid = member.pid
         member.limit_files(self._rng.choice(_FILE_SIZES), pid)

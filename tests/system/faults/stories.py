@@ -184,7 +184,7 @@ def _a_branch(rng: random.Random, number: int) -> list[Told]:
 
 
 def _a_ticket(rng: random.Random, number: int) -> list[Told]:
-    """A Jira ticket with a pull request on GitHub. The ticket is done, and may be reopened."""
+    """A Jira ticket with a pull request on GitHub. The ticket moves to Done, and may be reopened."""
     then = _moments(rng)
     key = f"ML-{number}"
     ticket = Ticket(key=key, summary=f"Idea {number}", component=rng.choice(_TEAMS), created_at=next(then))

@@ -28,7 +28,7 @@ def _kubernetes(version: str) -> Iterator[tuple[str, Any]]:
     packaged = files("kubernetes_validate") / "kubernetes-json-schema" / f"v{version}-local-strict"
     for file in packaged.iterdir():
         schema = json.loads(file.read_text(encoding="utf-8").replace('"/api/_definitions.json#', '"_definitions.json#'))
-        # kubeconform would resolve the id on the web; here all schemas are in one folder.
+        # Remove the id: kubeconform would resolve it on the web, although all schemas are in one folder here.
         schema.pop("$id", None)
         yield file.name, schema
 

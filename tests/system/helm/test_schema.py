@@ -27,7 +27,7 @@ def _defaults() -> Iterator[tuple[str, Any, Any]]:
     """Yield the name, the values and the schema of each section."""
     values = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
     sections = _schema()["properties"]
-    # The values of `podSecurityContext` may be removed on OpenShift, which assigns user and group ids itself.
+    # The schema requires no value of `podSecurityContext`: OpenShift assigns user and group ids, so users remove them.
     named = {name: value for name, value in values.items() if isinstance(value, dict) and name != "podSecurityContext"}
     for name, value in named.items():
         yield name, value, sections[name]
@@ -75,7 +75,7 @@ def test_no_object_of_the_schema_accepts_unknown_keys() -> None:
 def test_the_schema_has_every_value_of_the_chart_and_no_other_value() -> None:
     values = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
     schema = _schema()
-    # Helm passes these values to a chart that is a dependency of another chart.
+    # Helm passes `global` and `enabled` to a chart that is a dependency of another chart.
     assert schema["properties"].keys() - {"global", "enabled"} == values.keys()
     for name, value in values.items():
         known = schema["properties"][name].get("properties")

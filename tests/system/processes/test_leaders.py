@@ -23,7 +23,7 @@ def _exports(service: Service) -> bool:
 
 
 def _leader(services: Sequence[Service]) -> Service:
-    """Wait until one service exports experiment metrics, and return this service. Check that two never do at once."""
+    """Wait until a service exports experiment metrics, and return it. Fail if two services export them at once."""
 
     def exporting() -> Service | None:
         leaders = [service for service in services if _exports(service)]

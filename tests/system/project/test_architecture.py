@@ -29,7 +29,7 @@ class _Built(GraphBuilder):
 
 @pytest.fixture(scope="module")
 def imports() -> grimp.ImportGraph:
-    """The imports of the code as it is."""
+    """The imports of the unchanged code."""
     return grimp.build_graph(*_PACKAGES, include_external_packages=True, cache_dir=None)
 
 

@@ -1,4 +1,4 @@
-"""The guardian stops PostgreSQL when the run of the tests ends, even if its process is killed."""
+"""The guardian stops PostgreSQL when the run of the tests ends, even if pytest is killed."""
 
 import signal
 import subprocess
