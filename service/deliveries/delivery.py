@@ -49,8 +49,8 @@ class Provider(Protocol):
 
     name: ClassVar[str]
     references: ClassVar[ReferenceGrammar | None]
-    """The form of references to the provider's subjects, such as `github:acme/app#45`, after the provider's name and a
-    colon; None if the provider has no subjects of its own."""
+    """The form of references to the provider's subjects, without the provider's name and the colon: `acme/app#45` in
+    `github:acme/app#45`. None if the provider has no subjects of its own."""
     kept_headers: ClassVar[frozenset[str]]
     """The headers to store with the body, names in lower case. No stored header contains a secret."""
     proof_headers: ClassVar[frozenset[str]]

@@ -35,7 +35,7 @@ class Scorecards:
     Args:
         terms: the thresholds and limits of the metrics; each scorecard has its own window.
         clock: returns the current time in UTC.
-        lifetime: how long rows are cached, or twice the time that it took to compute the rows, if that is longer.
+        lifetime: how long rows are cached. Rows that take long to compute are cached for twice the time that it took.
     """
 
     def __init__(self, database: Database, terms: Terms, clock: Callable[[], datetime], lifetime: timedelta) -> None:

@@ -33,7 +33,7 @@ class EmbeddedUnavailable(Exception):
 
 
 class EmbeddedServer:
-    """A process's handle to the embedded server of a data directory.
+    """Starts and releases, for this process, the embedded server of a data directory.
 
     Args:
         data_dir: the directory whose folder `postgres` contains the cluster; created if missing.
