@@ -48,9 +48,9 @@ _UNCLASSIFIED = Section(
         build_stat(
             PanelSpec(
                 "Unclassified",
-                "The failed experiments of the window that have no group. To classify an experiment, add the label "
-                "failure:intelligent, failure:basic or failure:complex to it at any time. The share is withheld if "
-                "the number of failed experiments is below the minimum sample.",
+                "The failed experiments that were concluded in the window and have no group. To classify an "
+                "experiment, add the label failure:intelligent, failure:basic or failure:complex to it at any time. "
+                "The share is withheld if the number of failed experiments is below the minimum sample.",
             ),
             Query("unclassified", shared.UNCLASSIFIED, leads_to=TO_DATA_QUALITY),
             Query("of the failed", shared.compute_unclassified_share(), RATIO, leads_to=TO_DATA_QUALITY),

@@ -66,12 +66,12 @@ def sum_buckets(histogram: str, **labels: str) -> str:
 
 
 def select_each_team(metric: str, **labels: str) -> str:
-    """Select the value of each team."""
+    """Select the value of a metric for each team."""
     return f"max by (team) ({select(metric, team=f'!{ORGANISATION}', **labels)})"
 
 
 def sum_each_team(metric: str, **labels: str) -> str:
-    """Sum the counts of each team over all other labels."""
+    """For each team, sum a metric that counts experiments over all other labels."""
     return f"sum by (team) (max without (instance, pod) ({select(metric, **labels)}))"
 
 

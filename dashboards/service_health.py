@@ -99,7 +99,7 @@ _DELIVERIES = Section(
             PanelSpec(
                 "From receipt to metrics",
                 "The time from the receipt of a delivery until the exported metrics include the delivery, for "
-                "deliveries that count. The times are estimated from histogram buckets.",
+                'deliveries whose status is "counted". The times are estimated from histogram buckets.',
                 width=8,
                 missing=explain_none("no delivery has reached the metrics"),
                 fixed_id=928483,

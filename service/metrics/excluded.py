@@ -28,7 +28,9 @@ def minimum_sample(view: View) -> Iterable[Metric]:
 
 
 def excluded(view: View) -> Iterable[Metric]:
-    """Experiments that the metrics exclude in each window, by reason. A reason in `KNOWN` may have a zero.
+    """Experiments that the metrics exclude in each window, by reason.
+
+    A reason in `KNOWN` is exported even if no experiment is excluded for this reason.
 
     - An excluded or unmarked subject counts in the windows that contain the time of its exclusion.
     - An experiment with a negative stage counts in the windows that contain its idea or its conclusion, whichever is

@@ -21,7 +21,7 @@ _WEB_ADDRESS = re.compile(r"https?://[^/?#@\\]+([/?#].*)?", re.IGNORECASE)
 
 
 def experiments_in_flight(view: View) -> Iterable[Metric]:
-    """Open experiments by team and stage. A stage without experiments has a zero."""
+    """Open experiments by team and stage. A stage without experiments has the value 0."""
     family = GaugeMetricFamily(
         "loopgauge_experiments_in_flight",
         "Open experiments by stage: proposed (not started) or running.",
@@ -47,7 +47,7 @@ def experiment_age_seconds(view: View) -> Iterable[Metric]:
 
 
 def experiments_overdue(view: View) -> Iterable[Metric]:
-    """Open experiments older than their own team's threshold. A team without such experiments has a zero."""
+    """Open experiments older than their own team's threshold. A team without such experiments has the value 0."""
     family = GaugeMetricFamily(
         "loopgauge_experiments_overdue",
         "Open experiments that are older than their team's threshold.",
@@ -59,7 +59,7 @@ def experiments_overdue(view: View) -> Iterable[Metric]:
 
 
 def experiments_forgotten(view: View) -> Iterable[Metric]:
-    """Open experiments without activity for `Terms.forgotten_after`. A team without such experiments has a zero."""
+    """Open experiments without activity for `Terms.forgotten_after`. A team without any has the value 0."""
     family = GaugeMetricFamily(
         "loopgauge_experiments_forgotten",
         "Open experiments without activity for the configured time.",

@@ -12,7 +12,7 @@ from service.metrics.view import View, without_organisation
 
 
 def experiments_concluded(view: View) -> Iterable[Metric]:
-    """Experiments concluded in each window, by outcome. An outcome without experiments has a zero."""
+    """Experiments concluded in each window, by outcome. An outcome without experiments has the value 0."""
     family = GaugeMetricFamily(
         "loopgauge_experiments_concluded",
         "Experiments concluded in the window, by outcome; undeclared when no outcome is known.",
@@ -25,7 +25,7 @@ def experiments_concluded(view: View) -> Iterable[Metric]:
 
 
 def failures(view: View) -> Iterable[Metric]:
-    """Failed experiments concluded in each window, by category. A category without failures has a zero."""
+    """Failed experiments concluded in each window, by category. A category without failures has the value 0."""
     family = GaugeMetricFamily(
         "loopgauge_failures",
         "Failed experiments concluded in the window, by Edmondson's category; unclassified when no category is known.",

@@ -21,7 +21,7 @@ _Repeat: TypeAlias = tuple[MeasuredExperiment, datetime]
 
 
 def repeated_experiments(view: View) -> Iterable[Metric]:
-    """Ideas that started again in each window. A team without such ideas has a zero.
+    """Ideas that started again in each window. A team without such ideas has the value 0.
 
     An idea repeats an earlier experiment in two cases: a new experiment has the same title, even in another team, or
     another marked change or item begins to serve the earlier experiment (a `Restart`). At that time, the earlier

@@ -16,7 +16,7 @@ _RISKS = (*Risk, None)
 
 
 def experiments_proposed(view: View) -> Iterable[Metric]:
-    """Experiments proposed in each window, by risk. A risk without experiments has a zero."""
+    """Experiments proposed in each window, by risk. A risk without experiments has the value 0."""
     family = GaugeMetricFamily(
         "loopgauge_experiments_proposed",
         "Experiments proposed in the window, by risk; undeclared when no risk is known.",

@@ -25,7 +25,7 @@ def last_failure_shared_timestamp_seconds(view: View) -> Iterable[Metric]:
 
 
 def learnings_shared(view: View) -> Iterable[Metric]:
-    """Experiments whose learning was shared in each window. A team without such experiments has a zero."""
+    """Experiments whose learning was shared in each window. A team without such experiments has the value 0."""
     family = GaugeMetricFamily(
         "loopgauge_learnings_shared",
         "Experiments whose learning was shared in the window.",

@@ -78,7 +78,7 @@ class View:
         return sorted(self._rows)
 
     def row(self, team: str) -> str:
-        """The row of a team."""
+        """The row that contains the experiments of a team."""
         if not is_team_name(team):
             return NO_TEAM
         return team if team in self._rows else OTHER_TEAMS
@@ -156,7 +156,7 @@ class View:
     def _rows(self) -> _Rows:
         """The present experiments of each row.
 
-        If there are more teams than `max_teams`, the teams with the earliest first ideas have rows of their own.
+        If there are more teams than `max_teams`, the teams with the oldest first idea have rows of their own.
         """
         named = {team: experiments for team, experiments in self._by_team.items() if is_team_name(team)}
         first_idea = {team: min(one.idea_at for one in experiments) for team, experiments in named.items()}

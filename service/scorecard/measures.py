@@ -47,12 +47,12 @@ def failed(row: Row) -> int:
 
 
 def failed_as(category: FailureCategory) -> Count:
-    """The number of failures in a category."""
+    """Return a function that counts the failures in a category."""
     return lambda row: row.cohort(row.view.answered).failures[category]
 
 
 def proposed_as(declared: Risk | None) -> Count:
-    """The number of proposed experiments with this declared risk; None counts experiments without a declared risk."""
+    """Return a function that counts the proposed experiments with this declared risk; None means no declared risk."""
     return lambda row: row.cohort(row.view.proposed).risks[declared]
 
 

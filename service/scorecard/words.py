@@ -6,7 +6,8 @@ _DAY = 24 * _HOUR
 _MONTH = 365.25 * _DAY / 12
 _YEAR = 365.25 * _DAY
 
-# An entry covers the lengths from the previous entry's bound up to its own bound. An empty name means "about n units".
+# An entry covers the lengths of time from the previous entry's bound up to its own bound. If its text is empty, count
+# the days or months, as in "about 3 days".
 _NAMED = (
     (1.5 * _DAY, "about a day"),
     (6 * _DAY, ""),
