@@ -1,4 +1,4 @@
-"""The references of the ingest benchmark, each a process: `python -m tests.bench.references bare-asgi 8080`.
+"""The references of the ingest benchmark. Start one: `python -m tests.bench.references bare-asgi 8080`.
 
 They use the same settings for the server and the garbage collector as the service, and send the same responses except
 for the security headers.

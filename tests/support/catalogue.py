@@ -32,7 +32,7 @@ _ENDINGS: tuple[_Ending, ...] = (
 
 
 def scrape() -> str:
-    """Return the scrape of a service with a value for every metric."""
+    """Return a scrape that contains a value of every metric of the service."""
     snapshot = render(View.of(_portfolio(), terms("30d", "90d"), NOW))
     exported = ExportedSnapshot.of(snapshot, timedelta(seconds=0.5))
     return exported.text.plain(write_text(_telemetry().registry)).decode()

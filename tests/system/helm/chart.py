@@ -96,7 +96,7 @@ def of_kind(objects: Sequence[Manifest], kind: str, component: str | None = None
 
 
 def pods(objects: Sequence[Manifest]) -> Iterator[tuple[str, Manifest]]:
-    """Yield each pod or pod template, after the kind and name of the object that contains it."""
+    """Yield pairs: the kind and name of an object, and the pod or pod template in it."""
     for manifest in objects:
         name = f"{manifest['kind']}/{manifest['metadata']['name']}"
         if manifest["kind"] == "Pod":

@@ -60,7 +60,7 @@ async def test_no_output_and_no_table_except_the_inbox_contains_a_person(
     See `tests.support.persons`.
     """
     story, corpus = list(built()), list(kept())
-    # The story contains every kind of GitHub event that the service reads.
+    # For GitHub, the story is enough: it contains every kind of event that the service reads.
     kinds = _each_kind([*story, *(one for one in corpus if one.scheme.provider != "github")])
     sent = [*story, *corpus, *(broken for kind in kinds for broken in kind.unreadable())]
     assert [one.path for one in sent if MARK not in one.body.decode(errors="replace").lower()] == []
