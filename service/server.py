@@ -86,7 +86,7 @@ async def _running_client(
 def tune_garbage_collector() -> None:
     """Exclude the imported modules from garbage collection.
 
-    Otherwise a full collection blocks the event loop for 75 ms, and requests may wait for 20 ms at most.
+    Otherwise a full collection blocks the event loop for 75 ms, but no request should wait for more than 20 ms.
     """
     gc.collect()
     gc.freeze()

@@ -25,7 +25,7 @@ TAGS = [
     {"name": "webhooks", "description": "Receive webhooks from your tools."},
     {"name": "events", "description": "Receive CloudEvents from any other tool."},
     {"name": "experiments", "description": "Read experiments, and add events to them."},
-    {"name": "scorecard", "description": "Answer the four questions."},
+    {"name": "scorecard", "description": "Read the scorecard, which answers four questions about your experiments."},
     {"name": "deliveries", "description": "Read webhook deliveries, each with its status and reason."},
     {"name": "metrics", "description": "Export metrics to Prometheus."},
     {"name": "health", "description": "Check the health of the service."},
