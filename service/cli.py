@@ -17,7 +17,7 @@ _SECTIONS: Mapping[str, Mapping[str, str]] = {
     "Find out why": {
         "deliveries": "List, show and retry webhook deliveries.",
         "explain": "Explain an experiment: its events and its metrics.",
-        "scorecard": "Print the scorecard, which answers four questions about your experiments.",
+        "scorecard": "Print the scorecard, which answers four questions.",
     },
     "Change what counts": {
         "rules": "Check and try rules.",
