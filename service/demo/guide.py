@@ -13,7 +13,7 @@ _TERMINAL = 80
 
 
 def guide(url: str, prometheus: str | None, own_settings: Mapping[str, str], command: str) -> str:
-    """Return the text that tells the visitor where to look and what to notice.
+    """Return the text for the demo's terminal.
 
     Args:
         url: the URL of the service.

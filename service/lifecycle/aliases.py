@@ -13,7 +13,6 @@ class Alias:
 
     Attributes:
         old: the former reference of the subject or project, such as `github:acme/app#45` or `github:acme/app`.
-        new: the new reference of that subject or project.
     """
 
     old: Ref

@@ -25,7 +25,6 @@ class DataProperty:
     """A property in the data of a CloudEvent, or in the body of a manual event.
 
     Attributes:
-        name: the name of the property.
         expects: a description of the accepted values.
         choices: the accepted values; if empty, the property accepts any text that matches the pattern.
         pattern: a regular expression that values must match, in the syntax that Python, Rust and ECMAScript share.

@@ -40,7 +40,6 @@ class View:
 
     Args:
         experiments: all experiments; the caller may omit those that have no effect on any metric as of `now`.
-        terms: the operator's settings.
         now: the time as of which metrics are computed.
         exclusions: the exclusions of subjects; the caller may omit those that began before the longest window.
     """

@@ -31,7 +31,6 @@ class Row:
     """One team or the organisation.
 
     Attributes:
-        rows: all rows of the view.
         team: the value of the label `team`; `ORGANISATION` for all experiments.
     """
 
