@@ -12,7 +12,7 @@ PATIENCE_SECONDS = 300.0
 This time is generous, because on a busy machine a process may get only a tenth of a core.
 """
 
-# A look at a process often scrapes it, which costs both processes CPU time: back off.
+# Back off: `look` often scrapes a process, which costs CPU time in that process and in the test.
 _FIRST_POLL_SECONDS = 0.02
 _LONGEST_POLL_SECONDS = 0.25
 _Value = TypeVar("_Value")
