@@ -104,15 +104,15 @@ spec:
         timeoutSeconds: 3
         failureThreshold: 3
       readinessProbe:
-        # While PostgreSQL does not respond, /readyz takes up to two seconds.
+        # Allow three seconds: while PostgreSQL does not respond, /readyz takes up to two.
         httpGet: {path: /readyz, port: http}
         periodSeconds: 5
         timeoutSeconds: 3
         failureThreshold: 3
       {{- if and $api .Values.api.preStopSleepSeconds }}
       lifecycle:
-        # Kubernetes may route deliveries to this pod after its shutdown has begun. The pod would refuse them, and few
-        # senders retry.
+        # Keep receiving for some seconds: Kubernetes may route deliveries to this pod after its shutdown has begun. The
+        # pod would refuse these deliveries, and few senders retry.
         preStop: {sleep: {seconds: {{ .Values.api.preStopSleepSeconds }}}}
       {{- end }}
       resources: {{- toYaml $of.resources | nindent 8 }}
