@@ -10,7 +10,6 @@ from typing import TypeVar
 from service.demo.organisation import Ending, Team
 
 _Choice = TypeVar("_Choice", bound=str)
-_NO_TIME = timedelta(0)
 _LATEST_SHARE = 0.9
 _REOPENS = 0.04
 _SHIPS = 0.7

@@ -1,6 +1,6 @@
 """The interface of an experiment's steps, which is the same for every tracker."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -73,11 +73,6 @@ def run_of(team: Team, branch: str, sha: str, message: str, at: datetime, *, suc
         succeeded=succeeded,
     )
     return RUNNERS[team.runner](run)
-
-
-def spaced(steps: Sequence[Callable[[datetime], Post]], at: datetime) -> list[Post]:
-    """Make posts one minute apart, because tools write times only to the second."""
-    return [step(at + timedelta(minutes=place)) for place, step in enumerate(steps)]
 
 
 def slug(text: str) -> str:
