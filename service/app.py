@@ -66,7 +66,7 @@ def open_database(settings: Settings, tuning: Mapping[str, str] | None = None) -
 
     Raises:
         EmbeddedUnavailable: the embedded server cannot run.
-        DatabaseUnavailable: the embedded server does not answer.
+        DatabaseMisconfigured: the URL of the database cannot be used.
     """
     if settings.database_url is not None:
         return open_server(settings.database_url.get_secret_value())
@@ -74,7 +74,7 @@ def open_database(settings: Settings, tuning: Mapping[str, str] | None = None) -
 
 
 def metric_terms(settings: Settings, rules: Rules) -> Terms:
-    """The windows, thresholds and limits of the metrics. The settings take precedence over the rules."""
+    """The windows, thresholds and limits of the metrics. A threshold in the settings overrides one in the rules."""
     return Terms(
         windows=tuple(Window(format_duration(length), length) for length in settings.windows),
         thresholds={DEFAULT_THRESHOLD: _THRESHOLD, **rules.thresholds, **settings.thresholds},
@@ -189,7 +189,8 @@ async def _run(parts: _Parts, role: Role) -> AsyncIterator[None]:
             running.push_async_callback(parts.scorecards.close)
         parts.monitor.start()
         running.push_async_callback(parts.monitor.stop)
-        # Check the schema now, because PostgreSQL may be unavailable when the first health probe arrives.
+        # Check the schema now: if PostgreSQL is unavailable when the first health probe arrives, the probe uses the
+        # result of this check.
         checking = asyncio.create_task(parts.readiness.checks(), name="check the schema")
         running.callback(checking.cancel)
         yield
@@ -254,7 +255,8 @@ def _add_read_routes(
 ) -> None:
     """Add the routes that read data.
 
-    Call `_add_manual_event_route` first: a 405 response lists the methods of the first route whose path matches.
+    Call `_add_manual_event_route` first, so that `PUT /experiments/{experiment}/events` answers 405 with `Allow: POST`:
+    this header comes from the first route whose path matches.
     """
     tokens = settings.api_tokens
     read = TokenGuard(

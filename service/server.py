@@ -86,7 +86,8 @@ async def _running_client(
 def tune_garbage_collector() -> None:
     """Exclude the imported modules from garbage collection.
 
-    Otherwise a full collection blocks the event loop for 75 ms, but no request should wait for more than 20 ms.
+    Otherwise a full collection blocks the event loop for 75 ms. Our own bound, which the benchmark
+    `tests/bench/refreshes.py` checks, is 20 ms for the longest block.
     """
     gc.collect()
     gc.freeze()
@@ -143,7 +144,7 @@ class _CoalescingTransport:
 
 
 class _Protocol(HttpToolsProtocol):
-    """Uvicorn's HTTP protocol, with a single write for each response."""
+    """Uvicorn's HTTP protocol, which here writes the head and the body of a response together."""
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(cast("asyncio.Transport", _CoalescingTransport(transport)))

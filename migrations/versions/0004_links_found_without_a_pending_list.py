@@ -1,6 +1,7 @@
 """Turn off the pending list of the GIN index on link targets.
 
-Each lookup in the index scans the whole pending list, which grows until PostgreSQL vacuums or analyses the table.
+Each lookup in the index scans the whole pending list, which can grow to 4 MB (`gin_pending_list_limit`) between two
+vacuums.
 
 Revision ID: 0004
 Revises: 0003

@@ -1,7 +1,7 @@
-"""Drop the index `deliveries_pending`, to save the work of adding every delivery to it and of removing it again.
+"""Drop the index `deliveries_pending`, because maintaining the index costs time for each delivery.
 
-The index `deliveries_pending_by_source` contains the same deliveries. The previous release may still be running: its
-query for the oldest pending delivery then uses that index.
+The index `deliveries_pending_by_source` contains the same deliveries. A process of the previous release may still run;
+its query for the oldest pending delivery then uses `deliveries_pending_by_source`.
 
 Revision ID: 0006
 Revises: 0005
@@ -17,7 +17,8 @@ depends_on = None
 
 
 def upgrade() -> None:
-    # Limit the wait: DROP INDEX waits for long reads, such as a backup or a dry run, and meanwhile blocks all writers.
+    # Limit the wait: DROP INDEX waits for long reads, such as a backup or a dry run, and meanwhile blocks all later
+    # reads and writes of `deliveries`.
     op.execute("SET LOCAL lock_timeout = '1s'")
     op.drop_index("deliveries_pending", table_name="deliveries")
     op.execute("SET LOCAL lock_timeout = 0")

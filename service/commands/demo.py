@@ -60,6 +60,6 @@ def demo(port: int, weeks: int, seed: int, pace: float, data_dir: Path | None, o
 
 
 def _own_command() -> str:
-    """The command that started this process. The demo prints examples for the visitor that begin with this command."""
+    """The command that started this process. The example commands that the demo prints begin with it."""
     started = sys.argv[0]
     return shlex.join([started] if Path(started).name == "loopgauge" else [sys.executable, "-m", "service"])

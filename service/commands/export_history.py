@@ -40,7 +40,8 @@ _LABEL = re.compile(r"(?P<name>(?!__)[A-Za-z_][A-Za-z0-9_]*)=(?P<value>.*)", re.
 @click.option(
     "--since",
     type=TIME,
-    help="The first time to export, UTC; default: the time of the first idea in the widest window.",
+    help="The first time to export, UTC; default: the time of the first idea or the start of the widest window, "
+    "whichever is later.",
 )
 @click.option(
     "--until",
@@ -72,7 +73,7 @@ def export_history(
     """Write past values of all metrics, for `promtool tsdb create-blocks-from openmetrics`.
 
     The command computes the values from the current data, at multiples of --step: with 1d, at each midnight UTC.
-    Export only times before the first scrape by Prometheus, and export each time only once.
+    Set --until to the time of the first scrape by Prometheus, and do not load a period twice.
     """
     settings = require_settings()
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
@@ -116,6 +117,6 @@ def _summary(times: Sequence[datetime]) -> str:
     if not times:
         return (
             "nothing to export: no multiple of --step lies between the start and the end; "
-            "the end is --until or, if that is earlier, three hours ago"
+            "the end is --until, and at the latest three hours ago"
         )
     return f"{len(times)} times from {times[0]:%Y-%m-%d %H:%M:%S} to {times[-1]:%Y-%m-%d %H:%M:%S} UTC"

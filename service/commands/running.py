@@ -1,4 +1,4 @@
-"""Functions that all commands share: read settings, run a command, and report an error in one line."""
+"""Functions that several commands share: read settings, run a command, and report an error in one line."""
 
 import asyncio
 import socket
@@ -31,7 +31,7 @@ def require_rules(settings: Settings) -> Rules:
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
-    """Run the work of a command. If the work fails, end the process with one line that says what to do next."""
+    """Run the work of a command. On an expected error, end the process with one line that gives the reason."""
     from service.storage.embedded import EmbeddedUnavailable
     from service.storage.errors import DatabaseError, DatabaseUnavailable, DatabaseUnprepared
 

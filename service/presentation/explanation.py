@@ -95,7 +95,7 @@ _EXAMPLE: dict[str, Any] = {
 
 
 class ExplanationAnswer(BaseModel):
-    """Everything stored about an experiment or its evidence, and why it counts or does not count."""
+    """The events of an experiment or of its evidence, and why the experiment counts or does not count."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 

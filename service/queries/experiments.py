@@ -188,6 +188,6 @@ def explain_absence(named: str, surroundings: Surroundings | None) -> str:
             "a label or a CloudEvent to POST /events makes it one"
         )
     return (
-        f"nothing is stored about {named}: deliveries are processed within moments, "
-        "and `loopgauge deliveries list` or GET /deliveries shows the status of each"
+        f"nothing is stored about {named}: if a delivery about it has just been sent, try again in a moment; "
+        "`loopgauge deliveries list` and GET /deliveries show the status of each delivery"
     )

@@ -1,4 +1,4 @@
-"""Explain one subject: show every event about the subject, and every metric that counts it."""
+"""Explain one subject: show its events, and the metrics that count it."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -56,7 +56,8 @@ class Explanation:
         status: the status of the experiment; None if the subject is not an experiment.
         serves: the roots of the experiments for which the subject is evidence.
         why_not: why the subject is not an experiment; empty if it is one.
-        events: every event of the subject and of its evidence, in order of time.
+        events: the events of the subject and of its evidence, in order of time, without declarations about a fork's
+            branch.
         omissions: the parts of the experiment that metrics omit now, and why.
         samples: the metric samples that count the experiment now; empty if the subject is not an experiment.
         excluded: the reason why metrics exclude the subject, and since when; None if no metric excludes it.
@@ -149,7 +150,7 @@ def _why_not(surroundings: Surroundings, subject: Ref) -> str:
 
 
 def _samples(experiment: Experiment, terms: Terms, now: datetime) -> list[MetricSample]:
-    """The samples that are not zero in a view of this experiment alone."""
+    """The samples that this experiment alone would make non-zero, without buckets and the organisation's samples."""
     view = View.of([experiment], replace(terms, min_sample=1), now)
     return [
         MetricSample(sample.name, sample.labels)

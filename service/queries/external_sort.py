@@ -1,4 +1,4 @@
-"""External merge sort: collect text by its place in the output, and spill the text to disk when memory is full."""
+"""External merge sort: collect text by its place in the output, and spill it to disk above a memory limit."""
 
 import struct
 from collections import defaultdict
@@ -14,7 +14,8 @@ _HEAD = struct.Struct(">IIQ")
 _MEMORY_BYTES = 1 << 26
 
 Place: TypeAlias = tuple[int, int]
-"""The position in the output: the number of a family, and the number of a metric within the family."""
+"""The position in the output: the number of a metric family, and the number of a metric. The places of a family are
+sorted by the number of the metric."""
 
 
 class SpillBuffer:

@@ -60,7 +60,7 @@ async def read_history(database: Database) -> ExperimentHistory:
 
 
 def earliest_moment(history: ExperimentHistory, terms: Terms, now: datetime) -> datetime:
-    """The first moment with metrics: the first idea or the beginning of the widest window, whichever is later."""
+    """The default start of an export: the first idea or the beginning of the widest window, whichever is later."""
     widest = now - max(window.length for window in terms.windows)
     first = min((experiment.idea_at for experiment in history.experiments), default=now)
     return max(first, widest)
@@ -129,7 +129,7 @@ def view_as_of(today: View, then: datetime) -> View:
 
 def _as_of(measured: MeasuredExperiment, then: datetime) -> MeasuredExperiment | None:
     past = as_of(measured.experiment, then)
-    # Most experiments of a long history were concluded before `then` and have not changed since, so they are reused.
+    # Reuse the measurement of an experiment that has not changed since `then`, as most have in a long history.
     return measured if past is measured.experiment else MeasuredExperiment.of(past) if past else None
 
 

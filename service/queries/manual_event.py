@@ -1,4 +1,4 @@
-"""Manual events: check a lifecycle event that a person adds, and store it in the inbox like any delivery."""
+"""Manual events: check a lifecycle event that a person adds, and store it like any delivery."""
 
 import base64
 from collections.abc import Collection, Mapping
@@ -47,7 +47,8 @@ class ManualEvent:
         event: the type of the CloudEvent, without the prefix `dev.loopgauge.experiment.`.
         occurred_at: when the event happened; None for the time of receipt.
         data: the data of the CloudEvent.
-        key: the idempotency key. Two requests for one experiment with the same key record one event.
+        key: the idempotency key. A repeated request for an experiment with the same key records no second event; a
+            different request with the same key is refused.
     """
 
     event: str
@@ -149,7 +150,7 @@ def _check_plausible(surroundings: Surroundings, root: Ref, delivery: Delivery) 
 
 
 def _find_gap(manual: ManualEvent) -> str:
-    """Say which data the event lacks, or return an empty string."""
+    """Say which data the event lacks or must not have, or return an empty string."""
     if manual.event == "classified" and "failure_category" not in manual.data:
         return "a classification needs failure_category: intelligent, basic or complex"
     if manual.event == "signalled" and "result" not in manual.data:

@@ -65,7 +65,8 @@ class Replay:
         after the start are not replayed.
 
         Raises:
-            DatabaseUnavailable: some batches are done. Another run is safe, and reports only the remaining changes.
+            DatabaseUnavailable: the replay stopped before the end. Another run is safe, and reports only the remaining
+                changes.
         """
         return await self._replay(database, since, _BACKOFF)
 
@@ -106,7 +107,7 @@ class Replay:
         return batch
 
     async def _project(self, database: Transactions) -> None:
-        """Wait until every subject that is dirty now is projected, by this process or by workers."""
+        """Project subjects until each subject that is dirty now is projected, or set aside after an error."""
         async with database.transaction() as connection:
             newest = await dirty_subjects.newest_mark(connection)
         while await self._has_dirty(database, newest):

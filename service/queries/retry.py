@@ -23,7 +23,7 @@ class RetryResult:
     Attributes:
         delivery: the delivery's id.
         status: *retried*: the delivery had failed, and is pending again; *pending*: the delivery was already pending;
-            *refused*: the delivery did not change; *unknown*: there is no such delivery.
+            *refused*: the delivery cannot be retried, or has just failed again; *unknown*: there is no such delivery.
         detail: the status in words, and the reason for the status.
     """
 
@@ -48,7 +48,7 @@ async def retry_selected(database: Database, deliveries: Sequence[UUID]) -> list
 async def retry_failed(
     database: Database, source: str | None = None, since: datetime | None = None
 ) -> AsyncIterator[RetryResult]:
-    """Requeue every failed delivery, newest first.
+    """Requeue every failed delivery that still has its body, newest first.
 
     Args:
         source: only deliveries of this source.

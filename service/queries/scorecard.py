@@ -35,7 +35,7 @@ class Scorecards:
     Args:
         terms: the thresholds and limits of the metrics; each scorecard has its own window.
         clock: returns the current time in UTC.
-        lifetime: how long rows are cached. Rows that take long to compute are cached for twice the time that it took.
+        lifetime: how long rows are cached; at least twice as long as their computation took.
     """
 
     def __init__(self, database: Database, terms: Terms, clock: Callable[[], datetime], lifetime: timedelta) -> None:
@@ -48,9 +48,10 @@ class Scorecards:
         self._rows: dict[timedelta, _CachedRows] = {}
 
     async def scorecard(self, team: str, window: Window) -> Scorecard:
-        """Compile the scorecard of a team, given by its name or its label value. Make one call at a time.
+        """Compile the scorecard of a team, given by its name or its label value.
 
-        With many experiments, this blocks the event loop for seconds: call it in a separate process.
+        With many experiments, this blocks the event loop for seconds: call it in a separate process. The caller must
+        wait for the scorecard before the next call, because concurrent calls would change one cache.
 
         Raises:
             UnknownTeam: no experiment belongs to this team.

@@ -43,7 +43,6 @@ async def run_embedded(data_dir: Path, tuning: Mapping[str, str] | None) -> Asyn
 
     Raises:
         EmbeddedUnavailable: the embedded server cannot run.
-        DatabaseUnavailable: the embedded server does not answer.
     """
     server = EmbeddedServer(data_dir, tuning)
     starting = asyncio.create_task(asyncio.to_thread(server.start))

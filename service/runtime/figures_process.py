@@ -63,7 +63,7 @@ class FiguresProcess:
     Args:
         terms: the windows and thresholds of the metrics; each scorecard has its own window.
         log_level: the level of the process's logs, which go to the service's standard error.
-        scorecard_lifetime: how long a scorecard is served before it is compiled again.
+        scorecard_lifetime: how long scorecards are compiled from cached rows before the experiments are read again.
         idle_seconds: seconds from the last scorecard to the end of the process.
     """
 

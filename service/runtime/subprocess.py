@@ -68,7 +68,9 @@ class ChildProcess:
         self._ending: set[asyncio.Task[None]] = set()
 
     async def ask(self, question: object, answer: type[_Answered]) -> _Answered:
-        """Ask a question, and return the answer. Make one call at a time. Cancelling the call kills the process.
+        """Ask a question, and return the answer. Cancelling the call kills the process.
+
+        The caller must wait for the answer before it asks again: concurrent calls are not queued.
 
         Raises:
             DatabaseUnavailable: the child cannot read the database.

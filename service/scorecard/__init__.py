@@ -1,1 +1,4 @@
-"""The scorecard answers the four questions for one team or the organisation. Its values equal those of `/metrics`."""
+"""The scorecard answers the four questions for one team or the organisation.
+
+Its values are computed like those of `/metrics`.
+"""

@@ -1,4 +1,4 @@
-"""Metrics about loopgauge itself, never about experiments."""
+"""Metrics about the work of loopgauge itself; `service.metrics` has the metrics of the experiments."""
 
 from service.telemetry.process import RESULTS, UNKNOWN_SOURCE, VERDICTS, Result, Telemetry
 

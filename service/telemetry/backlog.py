@@ -15,7 +15,7 @@ class Backlog:
     Attributes:
         pending: deliveries without a verdict.
         oldest_pending_seconds: the age of the oldest pending delivery; 0 if none is pending.
-        failed: deliveries with the verdict *failed*.
+        failed: failed deliveries that still have a body, and can therefore be retried.
         dirty_subjects: subjects that wait for projection, including subjects that were set aside after an error.
     """
 
