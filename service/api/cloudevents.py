@@ -42,7 +42,8 @@ def _nullable(**schema: Any) -> dict[str, Any]:
 def _data_properties() -> dict[str, Any]:
     _, schemas = msgspec.json.schema_components([EventData])
     properties = {name: _nullable_property(schema) for name, schema in schemas["EventData"]["properties"].items()}
-    # Dialects of regular expressions differ in what `\s` matches, so the documented pattern is stricter than the check.
+    # Dialects of regular expressions differ in what `\s` matches. This pattern lists the blanks of all dialects, so the
+    # service accepts every team that matches it.
     properties["team"]["anyOf"][0]["pattern"] = rf"^\s*[^_{BLANK}][^\x00]*$"
     properties["links"]["anyOf"][0]["items"] = _REFERENCE
     return properties
@@ -56,7 +57,7 @@ def _nullable_property(schema: Mapping[str, Any]) -> dict[str, Any]:
 _DATA = {
     "type": ["object", "null"],
     "properties": _data_properties(),
-    # Only a failed experiment has a failure category.
+    # Beside a failure category, the outcome is `failed` or absent: another event may state the outcome.
     "anyOf": [
         {"properties": {"outcome": {"enum": ["failed", None]}}},
         {"properties": {"failure_category": {"type": "null"}}},

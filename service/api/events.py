@@ -127,8 +127,8 @@ def build_router(events: EventReceiver) -> APIRouter:
 
         The type is `dev.loopgauge.experiment.` followed by proposed, started, signalled, concluded, classified, shared,
         reopened, shipped, described or excluded; events of other types are stored and ignored. `subject` is the
-        experiment's reference. Events with the same `source` and `id` are duplicates. `time` may be at most five
-        minutes in the future.
+        experiment's reference. An event with the `source` and `id` of an earlier event is a duplicate, and is not
+        stored again. `time` may be at most five minutes in the future.
 
         In binary mode the attributes are the headers `ce-specversion`, `ce-id`, `ce-source`, `ce-type` and so on, and
         the body is the data (see the HTTP binding of CloudEvents). Authenticate with the write token, or sign the

@@ -85,7 +85,10 @@ def build_router(database: Database, read_guard: TokenGuard, terms: Terms, clock
         until: Timestamp | None = None,
         sort: Annotated[
             Sort,
-            Query(description="A leading `-` sorts the latest first. `concluded_at` lists only concluded experiments."),
+            Query(
+                description="A leading `-` sorts the latest first. A list sorted by `concluded_at` contains only "
+                "concluded experiments."
+            ),
         ] = "-idea_at",
         cursor: Annotated[
             str | None,

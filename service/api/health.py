@@ -32,7 +32,7 @@ class Readiness:
         self._schema = "not seen yet"
 
     async def checks(self) -> tuple[bool, dict[str, str]]:
-        """Whether deliveries can be stored, and the result of each check by name."""
+        """Whether deliveries can be stored and the schema is current, and the result of each check by name."""
         inbox = await self._check_inbox()
         # While PostgreSQL is unavailable, use the last result of the schema check, so that running pods stay ready.
         schema = f"{_OK} when last seen" if inbox != _OK == self._schema else self._schema
@@ -114,7 +114,9 @@ def build_router(readiness: Readiness, spools: Callable[[], bool]) -> APIRouter:
         response_model=None,
     )
     async def readyz() -> Response:
-        """Answers 200 while deliveries can be stored, in the database or in the disk buffer, and 503 otherwise."""
+        """Answers 200 while the schema is current and deliveries can be stored, in the database or in the disk buffer.
+        Answers 503 otherwise.
+        """
         ready, checks = await readiness.checks()
         if ready:
             mode = "inbox" if checks["inbox"] == _OK and not spools() else "spool"

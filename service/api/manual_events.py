@@ -37,9 +37,9 @@ from service.telemetry import Telemetry
 class _Event(BaseModel):
     """A lifecycle event. `event` is the last part of the CloudEvents type `dev.loopgauge.experiment.…`.
 
-    `occurred_at` defaults to now. Every event accepts every field, so one event can conclude, classify and share
-    an experiment. `proposed` marks an item as an experiment; `classified` requires `failure_category`, and `signalled`
-    requires `result`.
+    `occurred_at` defaults to now. Only `signalled` accepts `result`, and requires it. Every event accepts all other
+    fields, so one event can conclude, classify and share an experiment. `classified` requires `failure_category`.
+    `proposed` marks an item as an experiment.
     """
 
     model_config = ConfigDict(

@@ -28,7 +28,11 @@ _DESCRIPTION = {
 
 
 def describe_experiment_names(document: Document) -> None:
-    """Document a stricter pattern than FastAPI checks: the answer to a malformed reference has its own `type`."""
+    """Document the pattern of ids and references.
+
+    FastAPI checks only `TEXT`, so that a malformed reference is answered with the problem `bad-reference`, not with
+    `invalid`.
+    """
     for methods in document["paths"].values():
         for operation in methods.values():
             for parameter in operation.get("parameters", ()):

@@ -1,7 +1,8 @@
 """Jenkins: messages of the Notification plugin in JSON format.
 
-Source: `Phase.java`, `JobListener.java` and the package `model` in the plugin's source code. Every message contains a
-time: in phase COMPLETED, the end of the run; in phase FINALIZED, the creation of the message.
+Source: `Phase.java`, `JobListener.java` and the package `model` in the plugin's source code. `timestamp` is the
+end of the run in phase COMPLETED, and the creation of the message in phase FINALIZED. Old versions of the plugin omit
+it.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,1 +1,1 @@
-"""Rules: they decide what each observation means. They depend on no particular provider, and do no I/O."""
+"""Rules: they decide what each observation means. The modules of this package import no provider, and do no I/O."""

@@ -29,8 +29,9 @@ _CHANNELS: Mapping[Trait, DeclarationChannel] = {"label": "label", "item_type": 
 
 
 def decision_of(action: Action) -> str:
-    """The event or field that an action decides. A declared value and a derived value of a field are
-    separate decisions.
+    """The event or field that an action decides. For each, only the first matching rule takes effect.
+
+    A declared value and a derived value of a field are decided separately.
     """
     match action:
         case InstantAction(name=name):
@@ -112,7 +113,7 @@ def _make_instant(action: InstantAction, observation: Observed) -> LifecycleEven
 
 
 def _status_left(observation: Observed) -> str:
-    # Omit the status of a ticket that loses its resolution: the ticket was concluded, whatever its status was called.
+    # A ticket that loses its resolution was concluded, so it is reopened whatever its previous status was.
     unresolved = observation.traits.get("resolution_from") and not observation.traits.get("resolution")
     return "" if unresolved else _status(observation, "status_from")
 

@@ -47,8 +47,9 @@ class _Findings:
 
     Attributes:
         statements: the statements by event; if two rules produce the same event, the first rule's statement is kept.
-        matched: the rules that produced events, and texts such as `renamed` and `linked by body`.
-        missed: reasons why the delivery may not count.
+        matched: the reasons to show if the delivery counts: rules, except those that only describe an item, and texts
+            such as `renamed` and `linked by body`.
+        missed: the reasons to show if the delivery does not count.
     """
 
     statements: dict[LifecycleEvent, Statement] = field(default_factory=dict)
@@ -112,7 +113,11 @@ def _join(separator: str, parts: Iterable[str]) -> str:
 
 
 def _counts(event: LifecycleEvent) -> bool:
-    """Whether an event makes its delivery count: it marks an experiment, or a pipeline or a person reported it."""
+    """Whether an event makes its delivery count.
+
+    An event counts if it reports a result or a deployment, marks or unmarks an experiment, or comes from a command or
+    the API.
+    """
     match event:
         case Signalled() | Shipped():
             return True

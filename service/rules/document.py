@@ -100,7 +100,8 @@ def show_problem(file: RulesFile, node: yaml.Node | None, path: Sequence[int | s
     for step in path:
         child = _find_child(node, step)
         if child is None:
-            # No node matches: the file has a single value instead of a list, or the problem is with the key itself.
+            # No node matches: the value is missing, the file has a single value instead of a list, or the problem is
+            # with the key itself.
             shown += [step] if isinstance(step, str) and step != "[key]" else []
             continue
         node, line = child

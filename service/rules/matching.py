@@ -6,8 +6,8 @@ from service.deliveries.decoding import shorten
 from service.deliveries.observation import Observed, Trait
 from service.rules.model import Condition, Rule, Rules
 
-# The traits whose values a reason may show. These values are terms of the project; the values of other traits may
-# contain people's names.
+# The traits whose values a reason may show, such as labels and statuses. The values of other traits, such as titles,
+# may contain people's names.
 _SHOWN: tuple[Trait, ...] = (
     "label",
     "item_type",

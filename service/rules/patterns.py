@@ -20,7 +20,9 @@ _INSERTED = re.compile(r"\$\{(?P<path>[^}]*)\}|\{(?P<name>\w*)\}")
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A text to compare values with, ignoring case. `*` matches any text; `{name}` matches and captures any text."""
+    """A text to compare values with, ignoring case. `*` matches any text; `{name}` matches and captures any text
+    that is not empty.
+    """
 
     text: str
     regex: re.Pattern[str]
@@ -41,7 +43,10 @@ class Pattern:
         parts = [re.escape(text[: wild[0].start()] if wild else text)]
         for place, end in zip(wild, ends if wild else [], strict=True):
             last, literal = place is wild[-1], re.escape(text[place.end() : end])
-            # Each wildcard except the last is lazy and atomic, so matching never backtracks.
+            # A wildcard ends at the first occurrence of the literal after it. Its atomic group `(?>…)` tries no later
+            # occurrence: that could not help, because the next wildcard matches any text. The last wildcard needs no
+            # group, because its literal is at the end of the value. A wildcard directly before another one has no
+            # literal and no group, so it can backtrack.
             taken = _anything(place, "" if last else "?") + literal
             parts.append(taken if last or not literal else f"(?>{taken})")
         try:

@@ -96,7 +96,7 @@ def _read_document(file: RulesFile, providers: Mapping[str, Provider]) -> RulesD
     node = compose(file)
     values = read_values(file, node)
     try:
-        # YAML reads an empty file as an empty text.
+        # A file that contains only `---` is an empty text in YAML.
         document = RulesDocument.model_validate({} if values == "" else values)
     except ValidationError as error:
         problems = [(details["loc"], _in_words(details)) for details in error.errors(include_url=False)]

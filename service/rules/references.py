@@ -1,4 +1,6 @@
-"""Find keys, such as `ML-12` of a Jira ticket, in branch names, titles and messages. A key names no provider."""
+"""Find keys, such as `ML-12` of a Jira ticket, in branch names, titles and messages. A key names no
+provider, so it refers to a ticket of each provider whose keys have this form.
+"""
 
 import re
 from collections.abc import Mapping, Sequence

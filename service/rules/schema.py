@@ -99,7 +99,7 @@ class When(_Strict):
                 yield Condition(trait, tuple(patterns))
 
     def kinds(self) -> frozenset[Kind]:
-        """The kinds that the rule names, or else all kinds whose observations have the traits that the rule tests.
+        """The kinds that the rule names, or else all kinds, without the kinds that lack a trait that the rule tests.
 
         Nearly every observation has the traits in `PLACE`. A rule that names no kind and tests only these traits
         applies to *seen* and *superseded*.
@@ -186,7 +186,9 @@ class Entry(_Strict):
             raise ValueError("expected an action, such as `then: started`")
         instants = [action.name for action in actions if isinstance(action, InstantAction)]
         if instants and self.when.kinds() <= WITHOUT_INSTANTS:
-            raise ValueError(f"{instants[0]} needs a time, and an observation of kind seen has none: name another kind")
+            raise ValueError(
+                f"{instants[0]} has no effect for kind seen, superseded, unlabelled or untyped: name another kind"
+            )
         patterns = [pattern for condition in self.when.conditions() for pattern in condition.patterns]
         known = {name for pattern in patterns for name in pattern.names}
         known |= {trait for kind in self.when.kinds() for trait in TRAITS[kind]}
@@ -207,7 +209,10 @@ class RulesDocument(_Strict):
     rules: list[Entry] = []
 
     def extend(self, defaults: "RulesDocument") -> "RulesDocument":
-        """A copy of this document, with the rules of `defaults` after this document's rules."""
+        """A copy of this document, with the rules and trusted providers of `defaults` after this document's own.
+
+        The copy has the keys of `defaults` only if this document has none.
+        """
         return self.model_copy(
             update={
                 "keys": self.keys or defaults.keys,

@@ -46,8 +46,8 @@ class TokenGuard:
         tokens: the accepted tokens, with None for each token that is not configured.
         setting: the variable that configures a token. If no token is configured, the answer names this variable.
         public: whether to let every request pass.
-        allow_loopback: whether to let requests pass if their Host header names the loopback interface. The check of
-            that header blocks DNS rebinding, and requests that a reverse proxy forwards from other machines.
+        allow_loopback: whether to let requests pass if their Host header names the loopback interface. In a
+            DNS rebinding attack, and behind a reverse proxy that keeps the Host header, it names another host.
     """
 
     def __init__(

@@ -97,7 +97,9 @@ def _complete_schemas(schemas: Document) -> None:
 
 
 def _add_problems(operation: Document, *kinds: type[Exception]) -> None:
-    """Describe the answers to these errors. If the operation already describes an answer, keep that description."""
+    """Describe the answers to these errors. If the operation already describes an answer with the same
+    status, keep its description and examples, and add the others.
+    """
     for status, answer in describe_problems(*kinds).items():
         known = operation["responses"].setdefault(str(status), answer)
         for media_type, described in answer["content"].items():

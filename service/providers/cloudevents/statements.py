@@ -39,7 +39,8 @@ Statement = Literal[ManualStatement, "excluded"]
 """The last part of a CloudEvent's type, after `dev.loopgauge.experiment.`."""
 
 BY_HAND = "urn:loopgauge:by-hand"
-"""The `source` attribute of manual events. Only the manual event `proposed` marks its subject as an experiment."""
+"""The `source` attribute of manual events. A manual event marks its subject as an experiment only if it is `proposed`.
+"""
 
 _PREFIX = "dev.loopgauge.experiment."
 _STATEMENTS: Mapping[str, Statement] = {_PREFIX + name: name for name in get_args(Statement)}
@@ -95,7 +96,7 @@ def observations_of(
         now: when the event was received. This is also the time of an event that has no time of its own.
 
     Raises:
-        InvalidEvent: the event names no experiment, is dated in the future, or contradicts itself.
+        InvalidEvent: the type, the subject, the time or the data of the event is invalid.
     """
     if not event.type.startswith(_PREFIX):
         return None

@@ -68,8 +68,8 @@ def read_issue_comment(payload: bytes) -> list[Observation]:
     looks = _item(event, issue, subject, "change" if issue.pull_request is not None else "item")
     closed = _closed(event, issue, subject) if issue.pull_request is None else []
     observations: list[Observation] = [*looks, *closed, Observed("active", subject, at)]
-    # Only a new comment gives commands. A delivery about an edited or deleted comment has another time, and perhaps
-    # another text.
+    # Only a new comment gives commands. They count at the time at which the comment was written, and an edit could add
+    # commands after that time.
     if event.action == "created":
         insider = comment.author_association in _INSIDERS
         observations.append(Commented(subject, at, comment.body or "", insider))
@@ -140,7 +140,8 @@ def _made_of(event: PullRequestEvent, subject: Ref, at: datetime) -> list[Observ
     home = pull.head.repo.full_name if pull.head.repo else ""
     default = pull.base.repo.default_branch if pull.base and pull.base.repo else event.repository.default_branch
     own = home.lower() == event.repository.full_name.lower()
-    # A branch is evidence for its pull request while the pull request is open. The default branch is never evidence.
+    # A branch is evidence for its pull request while the pull request is open. The default branch is never evidence,
+    # except the default branch of a fork.
     if home and pull.head.ref and not (own and pull.head.ref == default):
         serves = frozenset({subject}) if pull.closed_at is None else frozenset[Ref]()
         made.append(Linked(branch(home, pull.head.ref), "branch", subject, serves, at))
@@ -151,8 +152,8 @@ def _made_of(event: PullRequestEvent, subject: Ref, at: datetime) -> list[Observ
 def _superseded(pull: Change, home: str) -> list[Observation]:
     """The observations that a pull request supersedes its branch.
 
-    The first observation has the time at which the pull request was opened. A later push marks the branch again, so the
-    second observation has the time at which the pull request was closed.
+    The first observation has the time at which the pull request was opened. A push after that time marks the branch as
+    an experiment again; the second observation, when the pull request was closed, withdraws this mark.
     """
     place = traits({"what": "branch", "project": home, "branch": pull.head.ref})
     since = [utc(at) for at in (pull.created_at, pull.closed_at) if at is not None]

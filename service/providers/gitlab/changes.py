@@ -67,8 +67,8 @@ def _source(event: MergeRequestEvent, subject: Ref, project: str, at: datetime) 
 def _superseded(merge: MergeRequest, home: str, name: str, at: datetime) -> list[Observation]:
     """The observations that a merge request supersedes its branch.
 
-    The first observation has the time at which the merge request was opened. A later push marks the branch again, so
-    the second observation has the time at which the merge request was merged or closed.
+    The first observation has the time at which the merge request was opened. A push after that time marks the branch as
+    an experiment again; the second observation, when the merge request was merged or closed, withdraws this mark.
     """
     place = traits({"what": "branch", "project": home, "branch": name})
     since = [read_time(merge.created_at, "$.object_attributes.created_at"), _end(merge, at)]

@@ -48,8 +48,8 @@ def read_comment_event(name: str, payload: bytes) -> Sequence[Observation] | Not
         return Nothing("the comment does not name its ticket")
     ticket = Ticket.of(event.issue, event.timestamp)
     known = [*looks(ticket, in_part=True), *closed(ticket)] if event.issue.fields else []
-    # Only a new comment gives commands. A delivery about an edited or deleted comment has another time, and perhaps
-    # another text.
+    # Only a new comment gives commands. They count at the time at which the comment was written, and an edit could add
+    # commands after that time.
     written = event.comment if name == "comment_created" else None
     return [*known, *(read_comment(ticket, written) if written else [ticket.active()])]
 

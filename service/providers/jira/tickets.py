@@ -32,7 +32,7 @@ class Ticket:
 
     Attributes:
         at: when the event happened.
-        place: the traits that every observation of the ticket has.
+        place: the traits that say what the ticket is and where it belongs.
     """
 
     subject: Ref
@@ -75,7 +75,7 @@ def looks(ticket: Ticket, *, in_part: bool = False) -> list[Observation]:
 
     Args:
         in_part: whether the event may omit fields. If the event omits the components, the state omits the project too,
-            because the project alone does not say which team the ticket belongs to.
+            because the rules would derive the team from the project, and a component may name another team.
     """
     fields = ticket.fields
     place = ticket.place
@@ -131,7 +131,7 @@ def _linked(ticket: Ticket, channel: str, targets: frozenset[Ref]) -> Linked:
 
 
 def _served(links: list[Link]) -> Iterator[Ref]:
-    """The tickets that a ticket with these links is evidence for, without symmetric links and links to duplicates."""
+    """The tickets that a ticket with these links is evidence for: the targets of links with a name in `_SERVES`."""
     for link in links:
         name = (link.type.outward or "").strip().lower() if link.type else ""
         target = reference(link.outward_issue.key) if link.outward_issue else None

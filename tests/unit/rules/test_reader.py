@@ -145,9 +145,9 @@ def test_a_rule_that_marks_branches_is_tried_on_superseded_branches() -> None:
 
 @pytest.mark.parametrize("then", ["proposed", "concluded", "reopened", "shipped", "active", "{signalled: success}"])
 @pytest.mark.parametrize("kind", ["seen", "unlabelled", "untyped", "superseded"])
-def test_a_rule_cannot_record_an_instant_for_a_kind_of_observation_without_a_time(kind: str, then: str) -> None:
+def test_a_rule_cannot_record_an_instant_for_a_kind_that_describes_a_state_or_its_end(kind: str, then: str) -> None:
     (complaint,) = complaints(rule(f"{{kind: {kind}}}", then))
-    assert "needs a time" in complaint
+    assert "has no effect for kind seen" in complaint
 
 
 def test_a_rule_may_have_a_condition_on_the_removed_resolution_but_not_on_the_former_category() -> None:
@@ -353,8 +353,8 @@ def test_a_text_that_is_not_yaml_is_refused_and_the_error_names_the_line(text: s
             "rules.0",
             "{teem} is neither a trait nor",
         ),
-        (rule("{kind: seen}", "proposed"), 2, "rules.0", "proposed needs a time"),
-        (rule("{title: x}", "[concluded]"), 2, "rules.0", "concluded needs a time"),
+        (rule("{kind: seen}", "proposed"), 2, "rules.0", "proposed has no effect for kind seen"),
+        (rule("{title: x}", "[concluded]"), 2, "rules.0", "concluded has no effect for kind seen"),
         ("extends: none\nextends: defaults", 2, "extends", ""),
         ("teams:\n  a: b\n  a: c", 3, "teams.a", ""),
         (rule("{kind: closed, kind: merged}"), 2, "rules.0.when.kind", ""),
