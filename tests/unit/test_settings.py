@@ -1,4 +1,4 @@
-"""Settings are read from several sources, and an invalid setting is reported in one clear line."""
+"""Settings come from arguments, the environment and files, and an invalid setting is reported in one clear line."""
 
 from datetime import timedelta
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The generated dashboards match the code, and Grafana displays them as intended."""
+"""The generated dashboards match the code, and their variables, panels and links follow common rules."""
 
 import json
 import re
@@ -96,6 +96,7 @@ def test_panel_ids_are_unique(document: Mapping[str, Any]) -> None:
 
 
 def test_a_panel_keeps_its_id_when_its_title_changes() -> None:
+    """The panel "Abandoned" keeps the id that was derived from its former title, "Given up"."""
     every = [panel for document in _DASHBOARDS.values() for panel in document["panels"]]
     ids = {panel["id"] for panel in every if panel["title"] == "Abandoned"}
     assert ids == {467158}

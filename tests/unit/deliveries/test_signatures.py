@@ -1,4 +1,4 @@
-"""The checks of signatures accept the published examples, and refuse every other proof."""
+"""The checks of signatures accept the published examples, and refuse every proof made without the secret."""
 
 import base64
 import hmac
@@ -181,7 +181,7 @@ def test_a_wrong_token_is_refused(shown: str) -> None:
 
 
 @pytest.mark.parametrize("secret", ["Schlüssel", "ключ", "鍵🔑", "\x80\xff"])
-def test_a_secret_with_any_letters_is_accepted_from_a_header_decoded_as_latin_1(secret: str) -> None:
+def test_a_secret_with_non_ascii_letters_is_accepted_from_a_header_decoded_as_latin_1(secret: str) -> None:
     shown = secret.encode().decode("latin-1")
     check_token(shown, [secret.encode()], "the token")
     check_basic(basic(f"user:{secret}"), [secret.encode()])
@@ -414,7 +414,7 @@ NO_TIMES = [
 
 
 @pytest.mark.parametrize("stamp", NO_TIMES, ids=cut)
-def test_a_time_that_is_not_in_seconds_is_refused(stamp: str) -> None:
+def test_a_time_that_is_not_a_unix_time_is_refused(stamp: str) -> None:
     with pytest.raises(SignatureRefused, match=r"^the time is not a Unix time$"):
         check_time(stamp, signed_at(), "the time")
     assert not is_accepted(

@@ -84,7 +84,7 @@ def test_only_the_team_that_repeats_itself_reuses_a_title() -> None:
     assert first_sixty == {team.name: 9 if team.name == "growth" else 60 for team in TEAMS}
 
 
-def test_every_delivery_names_the_same_fictitious_account() -> None:
+def test_the_deliveries_name_only_one_fictitious_account_and_one_fictitious_organisation() -> None:
     names = set()
     for post in past():
         assert b"@" not in post.body.replace(b"git@github.com", b"")

@@ -46,7 +46,9 @@ def taken_back(reason: str, when: datetime) -> Withdrawn:
         [marked(at(2)), unmarked(at(3)), marked(at(2), "branch"), unmarked(at(3), "branch")],
     ],
 )
-def test_a_subject_that_is_an_experiment_or_never_was_an_experiment_is_not_excluded(own: list[LifecycleEvent]) -> None:
+def test_an_experiment_a_subject_that_never_was_one_and_a_branch_replaced_by_a_pull_request_are_not_excluded(
+    own: list[LifecycleEvent],
+) -> None:
     assert find_exclusion(own) is None
 
 

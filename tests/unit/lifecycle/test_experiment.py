@@ -758,7 +758,7 @@ def test_a_conclusion_on_evidence_is_not_activity_of_the_experiment() -> None:
     assert experiment.last_activity_at == at(1)
 
 
-def test_the_instants_of_an_experiment_are_the_times_of_its_known_events() -> None:
+def test_the_instants_of_an_experiment_omit_the_milestones_that_it_has_not_reached() -> None:
     experiment = folded(Proposed(ROOT, at(1)), closed(at(5)), declared("shared", "true", at(6)))
     assert experiment.instants == (at(1), at(5), at(6))
 

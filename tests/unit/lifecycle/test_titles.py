@@ -1,4 +1,4 @@
-"""Titles that differ only in case, spelling of characters or punctuation are equal."""
+"""Titles that differ only in case, spacing, punctuation or variant forms of characters are equal."""
 
 import pytest
 from hypothesis import given

@@ -172,7 +172,7 @@ def test_the_row_of_a_team_is_zero_or_absent_if_no_experiment_of_the_team_counts
 
 
 @EACH
-def test_each_team_has_a_row_and_there_are_rows_for_no_team_and_for_other_teams(name: str) -> None:
+def test_there_is_a_row_for_each_team_a_row_for_experiments_without_a_team_and_a_row_for_other_teams(name: str) -> None:
     if "team" not in SHAPES[name].labels:
         return
     several = [one for team in ("ads", "b", "c", "") for one in in_every_metric(team)]

@@ -1,4 +1,4 @@
-"""Metrics count open experiments in flight, overdue and forgotten, and measure the ages of open experiments."""
+"""Metrics count the experiments that are open, overdue or forgotten, and measure the ages of open experiments."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -246,7 +246,7 @@ def test_the_root_reference_breaks_ties_between_experiments_with_different_thres
         ("", ""),
     ],
 )
-def test_an_address_that_is_not_a_web_address_is_omitted(url: str, exported: str) -> None:
+def test_an_address_that_is_not_a_web_address_or_contains_a_password_is_omitted(url: str, exported: str) -> None:
     assert overdue_ages(open_for(15, url=url)) == {("search", "github:acme/app#45", exported): 15 * DAY}
 
 

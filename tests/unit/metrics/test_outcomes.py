@@ -1,4 +1,4 @@
-"""Metrics count concluded experiments by outcome and failure category, and export the last answer."""
+"""Metrics count concluded experiments by outcome and failure category, and export the time of the last answer."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -78,10 +78,10 @@ def test_a_conclusion_with_another_outcome_is_not_a_failure(outcome: Outcome) ->
 @pytest.mark.parametrize(
     ("concluded_at", "now", "count"),
     [
-        # The clocks go forward during this window of seven days of 24 hours, from 11:00 to 12:00 local time.
+        # This window of 7 times 24 hours begins at 11:00 and ends at 12:00 local time, because the clocks go forward.
         ("2026-03-26T11:00:00+01:00", "2026-04-02T12:00:00+02:00", 1),
         ("2026-03-26T10:59:59.999999+01:00", "2026-04-02T12:00:00+02:00", 0),
-        # The clocks go back during this window of seven days of 24 hours, from 13:00 to 12:00 local time.
+        # This window of 7 times 24 hours begins at 13:00 and ends at 12:00 local time, because the clocks go back.
         ("2026-10-22T13:00:00+02:00", "2026-10-29T12:00:00+01:00", 1),
         ("2026-10-22T12:59:59.999999+02:00", "2026-10-29T12:00:00+01:00", 0),
     ],

@@ -53,7 +53,7 @@ def test_an_idea_counts_once_even_if_it_repeats_several_experiments() -> None:
     assert repeated(*several, NEW, windows=("7d", "30d")) == {("search", "7d"): 1, ("search", "30d"): 3}
 
 
-def test_experiments_without_a_title_repeat_nothing() -> None:
+def test_experiments_whose_titles_have_no_letters_and_no_digits_repeat_nothing() -> None:
     untitled = [experiment(f"key:{day}", idea_at=at(day), concluded_at=at(day), title="?") for day in (1, 15)]
     assert repeated(*untitled) == {("search", "7d"): 0}
 

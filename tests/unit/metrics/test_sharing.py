@@ -1,4 +1,4 @@
-"""Metrics count shared learnings, and export the time of the last shared failure."""
+"""Metrics count shared learnings, and export the time at which a failure was last shared."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""A view divides experiments by team, kind and window."""
+"""A view divides experiments by team, by window, and by kind, such as open or concluded."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -88,7 +88,7 @@ def test_a_team_that_has_an_experiment_has_a_row() -> None:
 
 
 @pytest.mark.parametrize("unnamed", ["", "_org", "_other", "_mine"])
-def test_an_experiment_without_a_team_or_with_a_reserved_name_is_in_the_row_of_no_team(unnamed: str) -> None:
+def test_an_experiment_without_a_team_or_with_a_reserved_team_name_is_in_the_row_named_none(unnamed: str) -> None:
     seen = view(experiment(idea_at=at(1), team=unnamed))
     assert (seen.teams, seen.row(unnamed)) == (["_none"], "_none")
 

@@ -31,7 +31,8 @@ _GAUGES = [
 ]
 
 
-# Adding 0.0 turns -0.0 into 0.0: `write_both` caches the text of each number, and the two zeros are the same key.
+# Adding 0.0 turns -0.0 into 0.0. `write_both` would write both in the same way, because it caches the text of each
+# number, and the two zeros are equal keys.
 @given(
     st.dictionaries(st.text(), st.floats().map(lambda value: value + 0.0)),
     st.dictionaries(st.text(), st.integers(0, 10**6)),

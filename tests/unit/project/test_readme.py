@@ -77,11 +77,11 @@ def _words(labels: str) -> set[str]:
 
 def _exported() -> dict[str, set[str]]:
     """The labels of each metric that the service exports."""
-    # Include metrics that have no sample in the scrape.
+    # Begin with all metrics, because `catalogue.labels` omits metrics without samples.
     exported: dict[str, set[str]] = {family.name + _ENDINGS.get(family.type, ""): set() for family in _families()}
     for name, labels in catalogue.labels().items():
         exported.setdefault(_OF_A_HISTOGRAM.sub("", name), set()).update(labels - {"le"})
-    # The service switches off the metrics of the client library that end in `_created` when it starts.
+    # Omit the `_created` metrics of the client library, because the service switches them off when it starts.
     return {
         name: labels
         for name, labels in exported.items()

@@ -63,7 +63,7 @@ def test_only_one_job_runs_the_system_tests() -> None:
 
 
 def _commands(job: dict[str, Any]) -> str:
-    """The steps of a job, one below the other: the script of a step, or the name of its action."""
+    """The scripts of a job's steps, joined by newlines. A step without a script is shown as the name of its action."""
     return "\n".join(step.get("run") or step["uses"].partition("@")[0] for step in job.get("steps", []))
 
 

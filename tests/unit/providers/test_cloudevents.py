@@ -499,7 +499,7 @@ def test_data_in_base64_is_read() -> None:
 
 @pytest.mark.parametrize("name", ["subject", "time", "datacontenttype", "data", "data_base64", "dataschema"])
 @pytest.mark.parametrize("null", [True, False])
-def test_an_optional_attribute_may_be_null_or_absent(name: str, null: bool) -> None:
+def test_every_optional_attribute_except_the_subject_may_be_null_or_absent(name: str, null: bool) -> None:
     event = written() | ({name: None} if null else {})
     if not null:
         event.pop(name, None)
@@ -537,7 +537,7 @@ def test_an_attribute_that_the_sdk_encodes_is_decoded() -> None:
 
 
 @pytest.mark.parametrize("header", ["key:%FF", "key:\u00ff", "key:\N{ROCKET}", "key:%00", "%20", '"'])
-def test_a_header_that_is_not_utf_8_is_refused_and_the_error_names_the_attribute(header: str) -> None:
+def test_a_header_that_does_not_decode_to_a_reference_is_refused_and_the_error_names_the_attribute(header: str) -> None:
     assert invalid(HTTPMessage({**to_binary_event(ours()).headers, "ce-subject": header}, b"")) == "subject"
 
 
@@ -683,7 +683,7 @@ def test_long_texts_are_read_in_linear_time(text: str) -> None:
 
 
 def _cpu_seconds(text: str, length: int) -> float:
-    """The shortest of three measurements of the CPU time for events with a text of this length."""
+    """The CPU seconds to read and refuse events whose texts have this length, as the shortest of three measurements."""
     long = text * (length // len(text)) + "_"
     headers = {f"ce-{name}": long for name in ("id", "source", "type", "subject", "time")}
     requests = [

@@ -42,7 +42,7 @@ SECRETS = frozenset(
 
 
 def lacking(name: str) -> list[str]:
-    """The tables of test data that have no entry for a provider yet. The contract tests need all of them."""
+    """The tables of test data without an entry for a provider. Most tests here skip a provider that lacks one."""
     needed = {
         "KEPT_HEADERS in tests/unit/providers/test_contract.py": name in KEPT_HEADERS,
         "EVENT_HEADERS in tests/support/provider_examples.py": name in EVENT_HEADERS,
@@ -69,7 +69,7 @@ def verify(
     secrets: Sequence[bytes] | None = None,
     later: timedelta = timedelta(0),
 ) -> None:
-    """Verify a body with the given secrets, or with the secret of the scheme."""
+    """Verify a body with `secrets`, or with the secret of the scheme if `secrets` is None."""
     scheme = SCHEMES[source]
     own = [scheme.secret.encode()]
     PROVIDERS[scheme.provider].verify(proof, body, own if secrets is None else secrets, SENT + later)
@@ -80,7 +80,7 @@ def proof_of(source: str) -> dict[str, str]:
 
 
 @every_provider
-def test_the_examples_of_a_providers_references_are_references(name: str) -> None:
+def test_the_example_references_of_a_provider_can_be_parsed_and_begin_with_its_name(name: str) -> None:
     grammar = PROVIDERS[name].references
     examples_of_form = grammar.example.split(" or ") if grammar else []
     assert [REFERENCES.parse(example) for example in examples_of_form] == examples_of_form
@@ -107,7 +107,7 @@ def observe(name: str, headers: Mapping[str, str], body: bytes) -> Sequence[Obse
 
 
 def is_understood_or_unreadable(name: str, headers: Mapping[str, str], body: bytes) -> bool:
-    """Whether the contract allows the outcome. Any exception except `UnreadableDelivery` fails the test."""
+    """Whether the observations are sound, or the delivery is unreadable with a reason. Other errors fail the test."""
     try:
         return is_sound(observe(name, headers, body))
     except UnreadableDelivery as error:
@@ -140,7 +140,7 @@ def test_a_scheme_needs_no_headers_except_the_proof_headers_and_those_that_the_p
 
 
 @every_provider
-def test_the_openapi_document_describes_only_proof_headers(name: str) -> None:
+def test_the_security_schemes_in_the_openapi_document_name_only_proof_headers(name: str) -> None:
     provider = PROVIDERS[name]
     for scheme in provider.security_schemes.values():
         assert scheme.get("name", "authorization").lower() in provider.proof_headers

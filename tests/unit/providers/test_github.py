@@ -397,7 +397,7 @@ def test_the_assignment_of_a_pull_request_is_observed() -> None:
 
 
 def superseded_by(pull: PullRequest) -> list[Observed]:
-    """The observations of a branch that a pull request replaces."""
+    """The observations that a pull request supersedes its branch."""
     return [one for one in observed(pull.opened()) if isinstance(one, Observed) and one.kind == "superseded"]
 
 
@@ -706,7 +706,7 @@ def test_a_pushed_commit_without_a_hash_is_ignored() -> None:
     assert observe(push(commits=commits)) == [PUSHED_SEEN, *PUSHED_TO]
 
 
-def test_only_the_messages_of_a_push_to_the_default_branch_are_observed() -> None:
+def test_a_push_to_the_default_branch_is_observed_only_as_the_messages_of_its_commits() -> None:
     assert observe(push("main", commits=[pushed_commit("a" * 40, "ML-12: cache answers")])) == [
         Mentioned(HEAD, "message", "ML-12: cache answers", at(3))
     ]

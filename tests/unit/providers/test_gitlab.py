@@ -857,7 +857,7 @@ def test_a_deployment_is_observed_with_its_environment_and_its_tier() -> None:
         ({"environment": None, "environment_tier": None}, {}),
     ],
 )
-def test_the_environment_of_a_deployment_is_listed_once_if_its_name_equals_its_tier(
+def test_the_name_and_the_tier_of_an_environment_are_listed_without_duplicates_and_missing_values(
     more: dict[str, Any], known: dict[str, Any]
 ) -> None:
     assert observe(deployment(**more)) == [Observed("deployed", HEAD, at(4), traits(conclusion="success", **known))]
@@ -897,7 +897,7 @@ def test_a_push_to_an_existing_branch_is_not_the_creation_of_the_branch() -> Non
     assert kinds(push(pushed("a" * 40, "cache", at(3)))) == ["seen", "active"]
 
 
-def test_only_the_messages_of_a_push_to_the_default_branch_are_observed() -> None:
+def test_a_push_to_the_default_branch_is_observed_only_as_the_messages_of_its_commits() -> None:
     assert observe(push(pushed("a" * 40, "cache", at(3)), ref="refs/heads/main")) == [
         Mentioned(HEAD, "message", "cache", at(3))
     ]

@@ -24,7 +24,7 @@ JIRA = Jira()
 TICKET = Ref("jira:ML-12")
 CREATED = datetime(2026, 3, 1, 9, tzinfo=UTC)
 NOW = datetime(2026, 3, 5, 9, tzinfo=UTC)
-"""The time of every event."""
+"""The time of an event, unless a test gives another time."""
 
 BODY = b"Hello, World!"
 PUBLISHED_DIGEST = "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
@@ -389,7 +389,7 @@ def test_the_category_of_a_renamed_status_is_found_by_its_id() -> None:
         ("done", [item("moved", status_to="There", category_to="done")]),
     ],
 )
-def test_a_ticket_created_in_a_status_has_moved_unless_the_status_has_the_category_new(
+def test_a_ticket_created_in_a_status_is_observed_as_moved_unless_the_status_has_the_category_new(
     key: str, said: list[Observation]
 ) -> None:
     created = updated(changed("Status", None, "There"), event="jira:issue_created", status=status("There", key))

@@ -185,7 +185,7 @@ def test_a_label_that_a_payload_lists_is_declared_as_overheard(
 
 @pytest.mark.parametrize("provider", ALL)
 @pytest.mark.parametrize("name", [*SILENT_LABELS, "experiment:started"])
-def test_a_label_in_a_payload_is_not_declared_if_the_label_has_no_value(name: str, provider: Provider) -> None:
+def test_a_label_in_a_payload_is_not_declared_if_no_rule_takes_a_value_from_it(name: str, provider: Provider) -> None:
     assert events(seen(name), provider=provider) == (DERIVED_TEAM,)
 
 
@@ -393,7 +393,7 @@ DELETED_7, CREATED_8, PUSH_8 = on_branch("deleted", at(7)), on_branch("created",
         ([PUSH_1], True),
         ([PUSH_1, OPENED_2], False),
         ([OPENED_2], False),
-        # The second push marks the branch again. The branch is still evidence of the open change and not an experiment.
+        # The second push marks the branch again. Until the change is closed, the branch is evidence and no experiment.
         ([PUSH_1, OPENED_2, PUSH_3], True),
         ([PUSH_1, OPENED_2, PUSH_3, CLOSED_4], False),
         ([OPENED_2, CLOSED_4, PUSH_5], True),
@@ -405,7 +405,7 @@ DELETED_7, CREATED_8, PUSH_8 = on_branch("deleted", at(7)), on_branch("created",
         ([PUSH_1, OPENED_2, CLOSED_4, DELETED_7, CREATED_8, PUSH_8], True),
     ],
 )
-def test_a_branch_is_marked_until_a_change_replaces_it_whatever_the_order_in_which_deliveries_arrive(
+def test_a_push_marks_a_branch_until_a_change_replaces_it_or_it_is_deleted_whatever_the_order_of_arrival(
     happened: list[Observed], *, marked: bool
 ) -> None:
     for heard in permutations(happened) if len(happened) < 6 else (happened, happened[::-1]):

@@ -85,7 +85,7 @@ def test_the_names_of_the_listed_projects_may_be_in_any_case() -> None:
 @pytest.mark.parametrize(
     "text", ["UTF-8", "SHA-256", "html-12", "ml-0", "ml-012", "ml-12x", "xml-12", "mlops-12", "-12"]
 )
-def test_a_key_of_a_project_that_is_not_listed_is_not_found(text: str) -> None:
+def test_a_malformed_key_or_a_key_of_a_project_that_is_not_listed_is_not_found(text: str) -> None:
     assert NAMED.find(text) == frozenset()
 
 

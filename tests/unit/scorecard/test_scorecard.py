@@ -31,7 +31,7 @@ Count = Callable[..., float]
 
 
 def card(experiments: Iterable[Experiment], given: Terms, now: datetime = NOW, team: str = ORGANISATION) -> Scorecard:
-    """The scorecard of experiments under terms with one window."""
+    """Compile the scorecard of a team. The terms must have a single window."""
     view = View.of(experiments, given, now)
     return compile_scorecard(team, Rows(view), Rows(view_as_of(view, now - given.windows[0].length)))
 
@@ -48,7 +48,9 @@ def scraped(
 
 
 def row(samples: Mapping[frozenset[tuple[str, str]], float], team: str, window: str) -> tuple[Sample, Count]:
-    """Return two functions that look up samples of a team. The first returns a value, and the second sums counts."""
+    """Return two functions that look up samples. The first returns the value in the row of `team`. The second returns
+    a count. For the organisation, which has no row of counts, it sums the counts of all teams.
+    """
     teams = sorted({dict(labels)["team"] for labels in samples if "team" in dict(labels)} - {ORGANISATION})
 
     def sample(of: str, name: str, **labels: str) -> float | None:
@@ -305,7 +307,7 @@ def test_bold_and_safe_ideas_have_separate_medians_of_the_wait() -> None:
     assert (shown.share_of_bold.value, shown.share_of_bold.words, shown.share_of_bold.n) == (0.5, "both alike", 10)
 
 
-def test_the_example_scorecard_has_both_values_and_reasons() -> None:
+def test_each_figure_of_the_example_scorecard_has_a_value_or_a_reason() -> None:
     shown = example()
     assert shown.teams == ("platform", "search")
     assert all(figure.value is not None or figure.reason for _, figure in read(shown))

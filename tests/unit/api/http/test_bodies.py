@@ -70,7 +70,7 @@ async def _takes(reader: BodyReader, size: int) -> bool:
 
 
 async def _takes_at_once(reader: BodyReader) -> bool:
-    """Whether the reader accepts a body of 500 bytes in one piece: such a read never yields to the event loop."""
+    """Read a body of 500 bytes in one piece. The read does not yield to the event loop, so no other task runs."""
 
     async def receive() -> Message:
         return {"type": "http.request", "body": b"x" * 500, "more_body": False}
@@ -140,7 +140,7 @@ async def test_a_single_body_above_the_limit_for_all_bodies_in_flight_is_refused
 async def test_a_body_refused_after_its_last_piece_arrived_is_not_returned_truncated() -> None:
     reader = BodyReader(1000, 1000)
     async with _sending(reader, [b"a" * 800]) as [largest]:
-        # The last piece is queued. Another body needs the room before the task that reads the first body resumes.
+        # The last piece is queued. Before the task that reads it resumes, a new body arrives and needs the room.
         largest.end(b"the rest")
         assert await _takes_at_once(reader)
         with pytest.raises(Overloaded):
@@ -163,7 +163,7 @@ async def test_a_slow_body_that_is_refused_to_make_room_reports_an_overload_and_
     loop = asyncio.get_running_loop()
     reader = BodyReader(1000, 1000)
     async with _sending(reader, [b"x" * 800]) as [slow]:
-        # The timeout of the slow body has passed. Another body needs the room before the event loop runs the timer.
+        # The slow body is past its timeout. Before the event loop runs the timer, a new body needs the room.
         later = loop.time() + 600
         monkeypatch.setattr(loop, "time", lambda: later)
         assert await _takes_at_once(reader)
