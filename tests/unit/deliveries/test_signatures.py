@@ -72,7 +72,7 @@ def cut(value: object) -> str:
 
 
 def is_accepted(check: Callable[[], None]) -> bool:
-    """Whether a check accepts the proof. A refusal without a reason counts as accepted: refusals need one."""
+    """Whether a check accepts the proof. A refusal without a reason counts as accepted, so the test fails."""
     try:
         check()
     except SignatureRefused as refused:

@@ -97,7 +97,7 @@ def of_row(team: str, exported: Samples) -> Samples:
 
 
 def over_rows(exported: Samples) -> Samples:
-    """Sum the samples of all teams."""
+    """Sum the samples that differ only in their team."""
     sums: defaultdict[frozenset[tuple[str, str]], float] = defaultdict(float)
     for labels, value in exported.items():
         sums[frozenset(label for label in labels if label[0] != "team")] += value

@@ -58,8 +58,9 @@ def still_open(days: float) -> Experiment:
     return experiment(idea_at=NOW - timedelta(days=days))
 
 
-# After one day, 1 of 6 experiments is answered and the curve falls to 5/6. After two days, 2 of the other 5 are
-# answered and the curve falls to 1/2. After four days, 1 of the last 2 is answered and the curve falls to 1/4.
+# After one day, 1 of 6 experiments is answered, and the curve falls to 5/6. After two days, 2 of the other 5 are
+# answered, and the curve falls to 1/2. Then 1 of the other 3 is abandoned. After four days, 1 of the last 2 is
+# answered, and the curve falls to 1/4.
 PORTFOLIO = (answered(1), answered(2), answered(2), abandoned(2), answered(4), still_open(6))
 
 

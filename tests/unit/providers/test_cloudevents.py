@@ -77,7 +77,7 @@ def written(statement: str = "described", **attributes: Any) -> dict[str, Any]:
 
 
 def delivery(message: HTTPMessage, received_at: datetime = NOW) -> Delivery:
-    """The stored delivery of a request."""
+    """The delivery that the service stores for a request, without the headers that it does not keep."""
     kept = {name: value for name, value in message.headers.items() if name in CLOUD_EVENTS.kept_headers}
     return Delivery("cloudevents", "cloudevents", "1", kept, message.body, received_at)
 

@@ -48,8 +48,9 @@ def scraped(
 
 
 def row(samples: Mapping[frozenset[tuple[str, str]], float], team: str, window: str) -> tuple[Sample, Count]:
-    """Return two functions that look up samples. The first returns the value in the row of `team`. The second returns
-    a count. For the organisation, which has no row of counts, it sums the counts of all teams.
+    """Return two functions that look up the samples of `team`: the first for values, the second for counts.
+
+    The organisation has no row for counts, so its count is the sum over all teams.
     """
     teams = sorted({dict(labels)["team"] for labels in samples if "team" in dict(labels)} - {ORGANISATION})
 
