@@ -46,8 +46,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         config.stash[_run] = run = Run()
         os.environ[_DIRECTORY] = str(run.directory)
-        # Do not use pytest's default directory: each start of pytest closes it to other users. A PostgreSQL that
-        # another run of the tests started as another user could no longer open its files there.
+        # Do not use pytest's default directory: each start of pytest lets only its own user enter it. If another run
+        # of the tests has started a PostgreSQL as another user, this server could no longer open its files there.
         if config.option.basetemp is None:
             config.option.basetemp = tempfile.mkdtemp(prefix="loopgauge-tests-")
             config.stash[_temporary] = Path(config.option.basetemp)

@@ -37,7 +37,7 @@ BENCHMARKS: Mapping[str, Measure] = {
 
 
 def main() -> int:
-    """Print the table, and return whether any line breaks its bound."""
+    """Run the chosen benchmarks, print the table, and return the exit status: 1 if a line breaks its bound."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument(
         "names", nargs="*", metavar="name", help=f"benchmarks to run: {', '.join(BENCHMARKS)}; all by default"
@@ -69,7 +69,7 @@ def main() -> int:
     print()
     print(table(lines))
     given.json.write_text(as_json(lines) + "\n")
-    print(f"\nResults of each round, and the machine, as JSON: {given.json}")
+    print(f"\nThe results of each round and a description of the machine are in {given.json}.")
     return any(line.met is False for line in lines)
 
 

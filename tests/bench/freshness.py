@@ -1,8 +1,8 @@
 """Measure the time from the response to a delivery until the metrics reflect the delivery, at 200 deliveries a second.
 
 The load is open-loop: each delivery is sent when it is due, without waiting for earlier responses. One delivery in 50
-proposes an experiment, and each of these experiments increases the same series by one. The n-th of these deliveries is
-visible when the series reaches n.
+proposes an experiment, and each of these experiments increases the same series of `loopgauge_experiments_in_flight` by
+one. The n-th of these deliveries is visible when the series reaches n.
 """
 
 import asyncio
@@ -39,7 +39,9 @@ _TOLD = re.compile(r'^loopgauge_delivery_to_visible_seconds_bucket{le="(\S+)"} (
 
 
 def measure(url: str, directory: Path) -> Iterator[Line]:
-    """Measure the time until a delivery is visible, by scrapes and by `loopgauge_delivery_to_visible_seconds`.
+    """Measure the time until a delivery is visible: from scrapes, and as the service reports it.
+
+    The service reports it in `loopgauge_delivery_to_visible_seconds`.
 
     Args:
         url: the URL of a database with the schema.
@@ -129,5 +131,5 @@ def _visible_within(metrics: str) -> dict[float, float]:
 
 
 def _bound(within: Mapping[float, float], share: float) -> float:
-    """The lowest of the upper bounds within which at least this share of the deliveries was visible."""
+    """The smallest bucket bound, in seconds, within which at least this share of the deliveries was visible."""
     return min(bound for bound, count in within.items() if count >= share * within[math.inf])

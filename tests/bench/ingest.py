@@ -1,8 +1,8 @@
 """Measure how many signed deliveries one process stores durably per second, and the cost of each delivery.
 
 The service, the references, the load generator and PostgreSQL share the machine. Each round measures the service and
-the references, one after the other. Each measurement starts after a checkpoint and with empty tables, as in a service
-whose workers keep up with the load.
+the references, one after the other. Each measurement starts after a checkpoint and with empty tables, so that it does
+not pay for the writes of the measurement before.
 """
 
 import os

@@ -57,7 +57,8 @@ class _Work:
 class _Round:
     """The results of one round: `one` with one worker, `two` with two workers.
 
-    `acknowledged` and `decoded` are in deliveries a second.
+    `acknowledged` is the rate at which one API process accepts deliveries, and `decoded` the rate at which `json` alone
+    parses their bodies, both in deliveries a second.
     """
 
     acknowledged: float

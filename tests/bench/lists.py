@@ -1,7 +1,7 @@
 """Measure the lists of experiments and of deliveries, with 1,000 and with 100,000 rows.
 
 For each list, with every filter and in every order, the benchmark requests the first page and the page after the first
-500 rows. It reports the slowest request.
+500 rows. It reports the slowest request for experiments and the slowest one for deliveries.
 """
 
 import time

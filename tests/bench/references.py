@@ -84,7 +84,7 @@ def naive() -> ASGIApp:
 def durable_asgi() -> ASGIApp:
     """The minimal durable receiver: it checks the signature, compresses the body, and uses group commit.
 
-    It has no limits, metrics or ids, and loses deliveries on errors.
+    It has no limits and no metrics, every response names the same delivery id, and an error loses deliveries.
     """
     answer = _answer()
     keyed = hmac.new(SECRET.encode(), digestmod="sha256")

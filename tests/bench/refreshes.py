@@ -1,8 +1,8 @@
 """Measure refreshes, scrapes and scorecards with a thousand experiments and with a million.
 
 One tenth of the million experiments lies in the longest window, which is a year. In this window, one experiment in 40
-is open; of the older experiments, one in 400 is open. The thousand experiments are all from this week. Both portfolios
-have the same series.
+is open; of the older experiments, one in 400 is open. The thousand experiments are all from this week. The thousand and
+the million give the same series, so their scrapes have the same length.
 """
 
 import asyncio

@@ -42,7 +42,10 @@ class Line:
 
     @property
     def ratio(self) -> float | None:
-        """The median of the rounds' ratios. A slow phase of the machine slows both values of a round alike."""
+        """The median of the rounds' ratios.
+
+        A slow phase of the machine slows both values of a round, but hardly changes their ratio.
+        """
         if not self.references:
             return None
         return median(value / reference for value, reference in zip(self.values, self.references, strict=True))

@@ -1,4 +1,4 @@
-"""The server sends answers whole and in order, each in one write."""
+"""The server sends answers whole and in order, and the head and body of a short answer in one write."""
 
 import asyncio
 import socket

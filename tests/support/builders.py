@@ -74,7 +74,10 @@ def experiment(
 
 
 def taken_up(when: datetime, quiet: timedelta = timedelta(0), *, concluded: bool = True) -> Restart:
-    """A restart of an experiment `quiet` after its last activity and, by default, after its conclusion."""
+    """A restart at the time `when`, after the experiment was without activity for the time `quiet`.
+
+    If `concluded` is true, the experiment was concluded before the restart.
+    """
     return Restart(when, concluded, quiet)
 
 

@@ -26,7 +26,7 @@ class Unlucky(Database):
 
 
 class Line:
-    """A proxy that listens at its own attribute `url` and forwards connections to the server.
+    """A proxy that forwards connections to a PostgreSQL server. Clients connect to its attribute `url`.
 
     Args:
         url: the URL of the server, which listens on a Unix socket.
@@ -73,7 +73,7 @@ class Line:
         self._answers.clear()
 
     def freeze_after(self, trigger: bytes) -> None:
-        """Stop forwarding responses as soon as a request that contains these bytes was sent to the server."""
+        """Forward the next request that contains these bytes, but forward no response from then on."""
         self._trigger = trigger
 
     def forget(self) -> None:

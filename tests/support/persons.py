@@ -44,7 +44,10 @@ _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ].*")
 
 
 def planted(payload: Any) -> Any:
-    """Replace every person in a payload by the planted person; add that person to texts and to outer objects."""
+    """Replace every person in a payload by the planted person.
+
+    Also mention that person at the end of texts, and add fields with that person to objects near the top.
+    """
     return _planted(payload, "", 0)
 
 
@@ -92,7 +95,8 @@ def _planted(value: Any, key: str, depth: int) -> Any:
         case list():
             return [_planted(one, "", depth + 1) for one in value]
         case dict():
-            # Keep `from`, which contains the former name of a repository that moved to another owner.
+            # Keep `from`, in which GitHub sends the former value of a field, such as the former name of a repository.
+            # A former owner is replaced nevertheless, because `_PLACES` contains `owner`.
             within = {name: one if name == "from" else _planted(one, name, depth + 1) for name, one in value.items()}
             within = _of_a_fork(key, within)
             if within.get("field") in ("assignee", "reporter", "creator"):

@@ -38,7 +38,7 @@ class Result:
     verdicts: list[tuple[str, str | None, str | None]]
 
     def of(self, name: str, *labels: str) -> dict[str, float]:
-        """The values of a metric over the last 90 days, by team.
+        """The values that a metric has for these label values, by team.
 
         The label value `team` is a placeholder, which is replaced by the name of each team.
         """

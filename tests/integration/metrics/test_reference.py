@@ -156,7 +156,10 @@ def _exported(families: Callable[[View], Iterable[Metric]], thousand: Mapping[st
 
 
 def _populations(portfolio: Portfolio) -> Iterator[tuple[str, str, list[tuple[float, bool]]]]:
-    """Yield each row and window with a pair per experiment: its observed time, and whether this time is censored."""
+    """Yield each value of the label `team` and each window, with two facts about each of their experiments.
+
+    The facts are the observed time in seconds, and whether this time is censored.
+    """
     present = [one for one in portfolio.experiments if max(one.instants) <= NOW]
     rows = _labels(present, portfolio.terms.max_teams)
     for window in portfolio.terms.windows:

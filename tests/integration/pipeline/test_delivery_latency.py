@@ -38,7 +38,7 @@ class Leader:
         await self._visibility.find_projected(database or self._database, now)
 
     async def export(self, now: datetime = SHOWN) -> None:
-        """Find the projected deliveries, then observe their latencies, as the leader does after a snapshot."""
+        """Find the projected deliveries, as before a snapshot, then record their latencies, as after its export."""
         await self.ask()
         self._visibility.observe_exported(now)
 

@@ -37,7 +37,7 @@ _SOME_PATIENCE = 5.0
 
 
 class _RecordedTelemetry(Telemetry):
-    """Telemetry that records every value it receives."""
+    """Telemetry that lists the sizes of the spool and the times of last deliveries instead of exporting them."""
 
     def __init__(self) -> None:
         super().__init__(["github"])
@@ -63,7 +63,7 @@ async def line(database_url: str) -> AsyncIterator[Line]:
 
 @pytest.fixture
 async def far(line: Line) -> AsyncIterator[Database]:
-    """The database, reached through the proxy."""
+    """The database, reached through the proxy `line`."""
     opened = Database(line.url, pool_size=5)
     yield opened
     await line.mend()
@@ -174,7 +174,8 @@ async def test_a_delivery_whose_answer_was_lost_is_stored_once(
     line: Line, far: Database, database: Database, spool: Spool
 ) -> None:
     async with _receiving(far, spool, patience=_SOME_PATIENCE) as receiver:
-        # The parameters follow the statement, so PostgreSQL stores the delivery, but its answer does not arrive.
+        # The proxy forwards the request with the delivery's headers, so PostgreSQL stores the delivery, but the proxy
+        # forwards no answer from then on.
         line.freeze_after(b"x-github-event")
         assert await receiver.store_all(_numbered(1)) == ["spooled"]
 

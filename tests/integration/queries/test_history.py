@@ -38,7 +38,7 @@ def exported(
 
 
 def told_of(lines: Sequence[str], then: datetime) -> str:
-    """The samples of an export of one moment, without timestamps."""
+    """The samples that an export has for one moment, as text without timestamps."""
     stamp = f" {then.timestamp():.0f}"
     return "\n".join(line.removesuffix(stamp) for line in lines if line.startswith("#") or line.endswith(stamp)) + "\n"
 

@@ -1,4 +1,4 @@
-"""The metrics show the backlog of the last measurement, or no backlog if that measurement failed."""
+"""The metrics show the backlog of the last measurement; if that measurement failed, they omit the backlog."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence

@@ -26,7 +26,7 @@ def past(database_url: str) -> str:
 
 @pytest.fixture
 def loaded(past: str, tmp_path: Path) -> Iterator[Prometheus]:
-    """A Prometheus that has loaded the export and scrapes the service: both use the same label `instance`."""
+    """A Prometheus that has loaded the export and scrapes the service, both with the same label `instance`."""
     with serving(past, tmp_path) as service:
         history, instance = tmp_path / "history.om", service.url.removeprefix("http://")
         exported = run_command(

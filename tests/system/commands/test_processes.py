@@ -119,7 +119,8 @@ async def test_an_interrupted_command_ends_without_a_traceback(database: Databas
     async with database.transaction() as connection:
         # The lock makes the command wait until this transaction ends.
         await connection.execute(text("LOCK TABLE deliveries IN ACCESS EXCLUSIVE MODE"))
-        # On a busy machine the command may start only after the usual timeout.
+        # Let this transaction stay idle for any time: on a busy machine, the command may start only after the usual
+        # timeout, which would end the transaction.
         await connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
         with _start("deliveries", "list", DATABASE_URL=database_url) as process:
             await _until_a_lock_is_awaited(database)

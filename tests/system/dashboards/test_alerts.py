@@ -57,7 +57,7 @@ def test_an_overdue_experiment_alerts_its_team_until_the_service_dies(overdue: s
         assert dead["receivers"] == [{"name": "operators"}]
         muted = alertmanager.until("LoopgaugeLoopOverdue", lambda alert: bool(alert["status"]["inhibitedBy"]))
         assert muted["status"]["inhibitedBy"] == [dead["fingerprint"]]
-    # Alertmanager logs a warning with this word if it would forget a notification before repeating it.
+    # Alertmanager logs a warning about `repeat_interval` if it would forget a notification before repeating it.
     assert "repeat_interval" not in (tmp_path / "alertmanager.log").read_text()
 
 

@@ -230,7 +230,8 @@ def test_a_share_of_fewer_than_the_minimum_sample_is_withheld(
     values: Values, sample: str, bold: str, expected: Mapping[str, float]
 ) -> None:
     series = {
-        # `expect_all` appends further labels after a comma, so one must be here. An empty label equals a missing one.
+        # `expect_all` appends further labels after a comma, so this series needs a label of its own. Prometheus treats
+        # a label with an empty value as missing.
         'loopgauge_minimum_sample{namespace=""}': sample,
         'loopgauge_experiments_proposed{team="search", risk="bold", window="90d"}': bold,
         'loopgauge_experiments_proposed{team="search", risk="safe", window="90d"}': "4",
@@ -252,7 +253,7 @@ def test_values_come_from_the_chosen_installation_only(values: Values) -> None:
         values.expect(select_each_team("threshold_seconds"), both, per, namespace=namespace)
 
 
-def test_a_trend_bridges_a_gap_of_a_day() -> None:
+def test_each_point_of_a_trend_uses_the_last_sample_since_the_previous_point() -> None:
     assert (
         bridge_gaps('max without (pod) (loopgauge_failures{team="search"})')
         == 'max without (pod) (last_over_time(loopgauge_failures{team="search"}[$__rate_interval]))'

@@ -38,7 +38,7 @@ _UNSEEN = {
 """Queries that have no series for any team, and why."""
 _QUIET = {
     ("loopgauge-failures", "Reclassified"): "no experiment is reclassified during the test",
-    ("loopgauge-team", "Overdue"): "none of the 20 most overdue experiments may belong to this team",
+    ("loopgauge-team", "Overdue"): "possibly none of the 20 most overdue experiments belongs to this team",
 }
 """Panels that may be empty for a team with a full sample, and why."""
 _DESERVED = (

@@ -83,7 +83,10 @@ def under_another_id(one: Posting, delivery_id: str) -> Posting:
 
 
 def tampered(one: Posting, *, new_id: bool) -> Posting:
-    """The request with another body and the old signature. A GitHub delivery may keep its id, which is in a header."""
+    """The request with another body and the old signature.
+
+    A GitHub delivery keeps its id, which is in a header, unless `new_id` is true.
+    """
     body = json.dumps({**json.loads(one.body), "tampered": new_id}).encode()
     headers = dict(one.headers)
     if new_id and _GITHUB_ID in headers:

@@ -32,7 +32,7 @@ Progress = Callable[[str], None]
 
 @dataclass(slots=True)
 class Outcome:
-    """The results of a trial. All lists are empty unless something is wrong."""
+    """The results of a trial. Unless something is wrong, `exporters` has one element, and the other lists are empty."""
 
     seed: int
     faults: Counter[str] = field(default_factory=Counter)

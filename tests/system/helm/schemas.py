@@ -45,7 +45,7 @@ def _custom() -> Iterator[tuple[str, Any]]:
 
 
 def _strict(schema: Any) -> Any:
-    """Refuse unknown fields of a custom resource, which Kubernetes would drop silently."""
+    """Return a schema that refuses unknown fields of a custom resource: Kubernetes would drop them silently."""
     if isinstance(schema, list):
         return [_strict(part) for part in schema]
     if not isinstance(schema, dict):

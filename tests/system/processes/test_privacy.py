@@ -1,6 +1,7 @@
 """No person appears in metrics, responses, commands, logs or tables.
 
-The only exceptions are the body and the headers of deliveries, which require the admin token.
+There are two exceptions: the bodies and headers of deliveries, which require the admin token, and the names of forks'
+branches in tables.
 """
 
 import asyncio

@@ -12,7 +12,7 @@ from tests.support.builders import Issue, at
 from tests.support.road import api, bearer, is_problem, post, settle
 
 TOKENS = {"read": "r3ad-t0ken", "write": "wr1te-t0ken", "admin": "adm1n-t0ken"}
-# These paths reveal nothing about deliveries, so by default they need no token.
+# These paths show no single delivery or experiment, so by default they need no token.
 _OPEN = {"/livez", "/readyz", "/metrics"}
 _REQUEST = Issue(created_at=at(2)).opened()
 _UNKNOWN = "00000000-0000-0000-0000-000000000001"
@@ -57,7 +57,9 @@ async def test_every_operation_is_described_in_full(database: Database) -> None:
     assert "HTTPValidationError" not in document["components"]["schemas"]
 
 
-async def test_a_service_that_other_machines_can_reach_requires_a_token_everywhere(database: Database) -> None:
+async def test_a_service_that_other_machines_can_reach_requires_a_token_except_for_probes_and_metrics(
+    database: Database,
+) -> None:
     async with api(database, host="0.0.0.0") as client:
         await post(client, _REQUEST)
         reads = {path: (await client.get(path)).status_code for path in await _paths(client, "get")}
