@@ -130,7 +130,7 @@ def _team() -> build.QueryVariable:
 
 
 def _window() -> build.QueryVariable:
-    # The metric `excluded` has a series for every window, even before the first experiment.
+    # Read the windows from the metric `excluded`: it has a series for every window, even before the first experiment.
     variable = _query_variable("window", f"label_values({select('excluded')}, window)")
     return variable.label("Window").sort(VariableSort.NUMERICAL_ASC).current(VariableOption(text="90d", value="90d"))
 

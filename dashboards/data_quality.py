@@ -51,8 +51,9 @@ _METRICS = Section(
         build_stat(
             PanelSpec(
                 "Known experiments",
-                "The number of experiments that metrics cover. A ratio or quantile is withheld if it covers fewer "
-                "experiments than the minimum sample (LOOPGAUGE_MIN_SAMPLE), because it would not be reliable.",
+                "How many experiments are open, and how many were proposed, concluded and answered in the window. A "
+                "ratio or quantile is withheld if it covers fewer experiments than the minimum sample "
+                "(LOOPGAUGE_MIN_SAMPLE), because it would not be reliable.",
                 fixed_id=858470,
             ),
             Query("open", shared.OPEN, leads_to=TO_TEAM),
@@ -65,8 +66,8 @@ _METRICS = Section(
             PanelSpec(
                 "Sample of each stage",
                 "The number of experiments that were answered in the window and for which both the beginning and the "
-                "end of the stage are known. If one of the two is unknown, the length of the stage is missing; it is "
-                "never zero.",
+                "end of the stage are known. If one of the two is unknown, the length of the stage is missing, not "
+                "zero.",
                 fixed_id=341953,
             ),
             *(
@@ -77,9 +78,10 @@ _METRICS = Section(
         build_bars(
             PanelSpec(
                 "Excluded from metrics",
-                "The number of experiments of all teams that metrics exclude in the window, by reason. For example, "
+                "The number of experiments that metrics exclude in the window, over all teams, by reason. For example, "
                 "metrics exclude an experiment that was unmarked or deleted, is a duplicate, or has a time in the "
-                "future. If a stage of an experiment has a negative length, metrics exclude only that stage.",
+                "future. An experiment with a stage that ends before it begins counts here too, although metrics "
+                "exclude only that stage.",
                 fixed_id=103761,
             ),
             Query("{{reason}}", merge_replicas("excluded", "reason", window=WINDOW), colour="#8e8e8e"),
@@ -94,8 +96,8 @@ _DECLARED = Section(
         build_stat(
             PanelSpec(
                 "Undeclared and unclassified",
-                "loopgauge never guesses a value that is not declared. To declare a value, add a label that begins "
-                "with outcome:, failure:, risk: or team: at any time, even after the conclusion.",
+                "Values that are not declared: loopgauge does not guess them. To declare a value, add a label that "
+                "begins with outcome:, failure:, risk: or team: at any time, even after the conclusion.",
                 width=8,
             ),
             Query("closed without an outcome", _UNDECLARED, leads_to=TO_TEAM),
@@ -118,8 +120,8 @@ _DECLARED = Section(
         build_trend(
             PanelSpec(
                 "Excluded from metrics, over time",
-                "The number of experiments of all teams that metrics exclude, by reason. Each point covers the window "
-                "that ends at that time.",
+                "The number of experiments that metrics exclude, over all teams, by reason. Each point covers the "
+                "window that ends at that time.",
                 width=8,
                 fixed_id=128102,
             ),
@@ -136,9 +138,9 @@ _SOURCES = Section(
             PanelSpec(
                 "Sources",
                 "The time since each source's last delivery, and the number of its requests in the time range of this "
-                "dashboard, by result. A request is refused if its signature is wrong or missing. The row _unknown "
-                "counts requests to sources that are not configured. For each delivery, GET /deliveries shows why the "
-                "delivery did or did not count.",
+                "dashboard, by result. A request is refused, for example, if its signature is wrong or missing. The "
+                "row _unknown counts requests to sources that are not configured. For each delivery, GET /deliveries "
+                "shows why the delivery did or did not count.",
                 width=16,
             ),
             [Key("Source", "source")],
@@ -200,8 +202,8 @@ _STATUS = Section(
         build_process_trend(
             PanelSpec(
                 "Requests that were not stored, over time",
-                "The number of refused and of failed requests per second, by source. The most frequent cause is that "
-                "the source and loopgauge have different secrets.",
+                "How many requests per second were refused, and how many ended in an error, by source. The most "
+                "frequent cause of a refusal is that the source and loopgauge have different secrets.",
                 width=8,
             ),
             *(

@@ -87,8 +87,8 @@ _RISK = Section(
         build_trend(
             PanelSpec(
                 "Ideas, over time",
-                "The number of ideas, by risk. Each point covers the window that ends at that time. Undeclared ideas "
-                "are declared neither bold nor safe.",
+                "The number of ideas, by risk. Each point covers the window that ends at that time. An idea that is "
+                "not declared bold or safe is undeclared.",
                 width=12,
             ),
             *(

@@ -1,4 +1,4 @@
-"""Links between dashboards. A link keeps the chosen installation, team, window and time range."""
+"""The links of panels. A link to a dashboard keeps the chosen data source, installation, window and time range."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""The kinds of panel: values with words, names of series, trends, bars, histograms and tables."""
+"""The kinds of panel: current values, names of series, trends, bars, histograms and tables."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -26,22 +26,22 @@ from dashboards.words import PLAIN
 
 DATASOURCE = options.DataSourceRef("prometheus", "${datasource}")
 _A_DAY_MILLISECONDS = 25 * 3_600_000.0
-"""25 hours: the time between two samples of loaded history, which is a day, and a margin of an hour."""
+"""25 hours: a day, which is the default time between two samples from `export-history`, and a margin of an hour."""
 NO_METRICS = "there are no experiments yet, or no metrics are exported: see the dashboard Data quality"
 
 
 def explain_too_few(sample: str) -> str:
-    """Return the text to show in a panel if all its values are withheld."""
+    """Return the text to show in an empty panel: all its values are withheld, or there are no metrics."""
     return f"there are fewer {sample} in the window than the minimum sample, or {NO_METRICS}"
 
 
 def explain_none(reason: str) -> str:
-    """Return the text to show in a panel that is empty for a normal reason."""
+    """Return the text to show in an empty panel: it is empty for this reason or because there are no metrics."""
     return f"{reason}, or {NO_METRICS}"
 
 
 def derive_id(title: str) -> int:
-    """Derive the id of a panel or row from its title. The id does not depend on the other panels."""
+    """Derive the id of a panel or row from its title, so that the id stays the same if other panels come or go."""
     return crc32(title.encode()) % 1_000_000 + 1
 
 
@@ -78,7 +78,7 @@ def build_names(spec: PanelSpec, *queries: Query) -> Panel:
 
 
 def build_trend(spec: PanelSpec, *queries: Query, unit: str = COUNT, stacked: bool = False) -> Panel:
-    """Build a trend of metrics about experiments. All queries must have the same unit.
+    """Build a trend of metrics about experiments. `unit` replaces the units of the queries.
 
     The trend bridges gaps of a day, because by default `export-history` writes one value a day.
     """
@@ -91,7 +91,7 @@ def build_process_trend(spec: PanelSpec, *queries: Query, unit: str = COUNT, sta
 
 
 def build_bars(spec: PanelSpec, *queries: Query, unit: str = COUNT) -> Panel:
-    """Build a panel of bars. All queries must have the same unit."""
+    """Build a panel of bars. `unit` replaces the units of the queries."""
     panel = _build_bar_gauge()
     panel.targets = [_build_instant(letter, query) for letter, query in _with_letters(queries)]
     overrides = [
@@ -105,8 +105,8 @@ def build_histogram(spec: PanelSpec, buckets: str) -> Panel:
     """Build a panel that shows the number of values in each bucket of a histogram.
 
     Args:
-        buckets: the expression for the cumulative buckets by `le`. Only the bucket bounds of metrics about experiments
-            have display names.
+        buckets: the expression for the cumulative buckets by `le`. The panel replaces the bucket bounds of metrics
+            about experiments by names, such as "up to a day", and shows other bounds as numbers.
     """
     panel = _build_bar_gauge()
     panel.targets = [_build_target("A", buckets, "{{le}}").instant().format(PromQueryFormat.HEATMAP).build()]

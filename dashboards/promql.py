@@ -15,11 +15,11 @@ NAMESPACE = "$namespace"
 WINDOW = "$window"
 TEAM = "$team"
 TOO_FEW = -1.0
-"""The value of `mark_too_few`. No metric is negative, so no metric has this value."""
+"""The value of a query from `mark_too_few`. No metric is negative, so no metric has this value."""
 NOT_REACHED = -2.0
-"""The value of `mark_not_reached`."""
+"""The value of a query from `mark_not_reached`."""
 NEVER = -1.0
-"""The value of `mark_never`."""
+"""The value of a query from `mark_never`."""
 _SELECTOR = re.compile(r"(?:loopgauge|process)_\w+\{[^}]*\}(?!\[)")
 
 
@@ -71,12 +71,12 @@ def select_each_team(metric: str, **labels: str) -> str:
 
 
 def sum_each_team(metric: str, **labels: str) -> str:
-    """For each team, sum a metric that counts experiments over all other labels."""
+    """For a metric that counts experiments, add up the series of each team."""
     return f"sum by (team) (max without (instance, pod) ({select(metric, **labels)}))"
 
 
 def merge_replicas(metric: str, *by: str, **labels: str) -> str:
-    """Merge a metric that all processes export with the same value. Keep only the labels in `by`."""
+    """Merge a metric that has the same value in every process that exports it. Keep only the labels in `by`."""
     return f"max by ({_join_labels(*by)}) ({select(metric, **labels)})"
 
 

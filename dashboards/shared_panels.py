@@ -43,7 +43,7 @@ def build_speed_trend(leads_to: Link) -> Panel:
         "From idea to answer, over time",
         "The median and the p90 of the time from idea to answer. Each point covers the window that ends at "
         "that time. If the median including open experiments is far above the other median, many experiments "
-        "are left open.",
+        "stay open or are abandoned.",
         width=12,
         missing=explain_too_few("answers"),
     )
@@ -184,7 +184,7 @@ def build_demo_to_production(leads_to: Link) -> Panel:
 
 
 def build_repeated(leads_to: Link) -> Panel:
-    """Build the panel that shows the number of ideas that were tried before."""
+    """Build the panel that shows how often an idea started again."""
     spec = PanelSpec(
         "Repeated experiments",
         "How often an idea started again in the window after an earlier experiment with the same idea was "

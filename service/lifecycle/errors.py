@@ -10,7 +10,7 @@ class BadReference(LifecycleError):
 
 
 class UnknownSubject(LifecycleError):
-    """No delivery has named the subject; the message names the subject."""
+    """Nothing is stored about the subject, or the subject is not an experiment; the message says which."""
 
 
 class UnreadableEvent(LifecycleError):

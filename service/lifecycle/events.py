@@ -13,9 +13,9 @@ from service.lifecycle.references import Ref
 from service.lifecycle.taxonomy import Outcome
 
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
-"""The earliest time of an event. An earlier time, such as the year 1, means that the time is missing."""
+"""The earliest time that an event may have. Senders write earlier times, such as the year 1, for a missing time."""
 LATEST = datetime(3000, 1, 1, tzinfo=UTC)
-"""Every event is before this time. A later time, such as PostgreSQL's infinity, means that the time is missing."""
+"""The time before which every event must be. This excludes times that stand for infinity, such as the year 9999."""
 
 Result = Literal["success", "failure"]
 DeclarationChannel = Literal["label", "type", "branch", "item", "comment", "api", "derived"]

@@ -218,8 +218,8 @@ def _in_order(events: Collection[LifecycleEvent]) -> list[LifecycleEvent]:
 
 
 def _order(event: LifecycleEvent) -> tuple[datetime, str, bool]:
-    # A tracker may send the reason for a closing later, with the time of the closing. If two conclusions have the
-    # same time, the one with an outcome comes first.
+    # A tracker may report in a later delivery why an item was closed, with the time of the closing. If two conclusions
+    # have the same time, the one with an outcome comes first.
     undeclared = isinstance(event, Concluded) and event.outcome is None
     return event.occurred_at, kind_of(event), undeclared
 

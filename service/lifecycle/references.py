@@ -24,8 +24,9 @@ class KeyGrammar:
     """The form in which people name a subject in a text, without its provider, such as `ML-12`.
 
     Attributes:
-        project: the form of a project's key.
-        any_project: the form of a project's key in a text, if the rules name no projects.
+        project: the form of a project's key in the rules file.
+        any_project: the form of a project's key in a text, if the rules file names no keys. This form excludes words
+            that only look like keys, such as `UTF` in `UTF-8`.
         number: the form of the number after the key and a hyphen.
         expects: a description of a project's key, for messages.
     """

@@ -204,7 +204,7 @@ class Cohort:
         """The survival curve of the time from idea to answer, and the size of its sample.
 
         Unanswered experiments are censored: open experiments as of now, abandoned ones at their conclusion. The
-        sample omits an experiment that ends before its idea, because the clock of a sender was wrong.
+        sample omits an experiment whose end is before its idea, which happens if the clock of a sender is wrong.
         """
         answered, censored = self.durations("idea_to_answer"), self.ordered(_time_without_answer)
         return kaplan_meier(answered, censored), len(answered) + len(censored)

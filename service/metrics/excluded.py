@@ -13,7 +13,7 @@ from service.metrics.view import View
 KNOWN = ("future", "negative_duration", "unmarked", "duplicate", "deleted", "moved", "stated")
 """The reasons that loopgauge itself gives."""
 OTHER_REASONS = "_other"
-"""The value of the label `reason` that combines all reasons from the rules file without a row of their own."""
+"""The value of the label `reason` for all reasons in the rules file that have no row of their own."""
 _MOST_NAMES = 20
 _LONGEST_NAME = 100
 

@@ -56,7 +56,10 @@ def count_repeats(repeats: Iterable[datetime], window: Window, now: datetime) ->
 
 
 def _same_title(view: View) -> Iterator[_Repeat]:
-    """Each experiment that was proposed after another one with the same title was over, and the time of its idea."""
+    """Each experiment whose idea came after the end of one with the same title, and the time of that idea.
+
+    An experiment ends when it is concluded or forgotten.
+    """
     # Most titles are unique. To save time, group only the experiments whose title occurs more than once.
     counts = Counter(map(_TITLE, view.present))
     repeated = {title for title, count in counts.items() if count > 1 and title}
