@@ -27,7 +27,7 @@ run: $(VENV)/run.done ## serve on 127.0.0.1:8080 with the embedded PostgreSQL
 demo: $(VENV)/run.done ## serve a simulated organisation, and load its 26 weeks of history into Prometheus; PORT=8081
 	@exec $(BIN)/loopgauge demo $(if $(PORT),--port $(PORT))
 
-PYTEST := $(BIN)/python -m pytest --dist worksteal
+PYTEST := $(BIN)/python -m pytest --dist load --maxschedchunk 1
 # Many tests wait for processes and for PostgreSQL, so run four at a time to keep two cores busy.
 TESTS ?= tests
 

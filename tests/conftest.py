@@ -21,6 +21,7 @@ _DIRECTORY = "PYTEST_RUN_DIRECTORY"
 settings.register_profile("thorough", deadline=None)
 settings.register_profile("quick", deadline=None, max_examples=20)
 settings.load_profile("thorough")
+_TIERS = [Path(__file__).parent / tier for tier in ("system", "integration", "unit")]
 _run = pytest.StashKey[Run]()
 _temporary = pytest.StashKey[Path]()
 _numbers = count(1)
@@ -51,6 +52,15 @@ def pytest_configure(config: pytest.Config) -> None:
         if config.option.basetemp is None:
             config.option.basetemp = tempfile.mkdtemp(prefix="loopgauge-tests-")
             config.stash[_temporary] = Path(config.option.basetemp)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest tests, so that the short ones fill all processes until the end."""
+    items.sort(key=lambda item: _tier(item.path))
+
+
+def _tier(path: Path) -> int:
+    return next((place for place, tier in enumerate(_TIERS) if path.is_relative_to(tier)), len(_TIERS))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
