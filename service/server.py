@@ -135,7 +135,7 @@ class _CoalescingTransport:
 
     def _flush(self) -> None:
         pieces, self._pieces = self._pieces, []
-        # The client may have disconnected after the first write of this iteration.
+        # Do not write if the client has disconnected since the first write of this iteration.
         if pieces and not self._transport.is_closing():
             self._transport.write(b"".join(pieces))
 

@@ -31,8 +31,8 @@ _MARK_DIRTY = """
 
 
 def upgrade() -> None:
-    # Lock `touched` before `deliveries` and `experiments`, in the same order as other transactions. Other transactions
-    # then either end before the migration or wait for the migration.
+    # Lock `touched` before `deliveries` and `experiments`, as other transactions do, to avoid a deadlock. Other
+    # transactions then either end before the migration or wait until the migration ends.
     op.execute("LOCK TABLE touched IN EXCLUSIVE MODE")
     op.create_table(
         "exclusions",

@@ -56,7 +56,7 @@ class SpillBuffer:
 
     def read(self) -> Iterator[tuple[Place, bytes]]:
         """Read all text in the order of the places. Call this once. The text of a place may come in several parts."""
-        # For equal places, `merge` takes the earlier file first.
+        # For equal places, `merge` takes the earlier file first, so the text of a place stays in order.
         yield from merge(*map(_read, self._spilled), self._in_order(), key=itemgetter(0))
 
     def _in_order(self) -> Iterator[tuple[Place, bytes]]:

@@ -73,7 +73,7 @@ async def record_manual_event(
     The event is checked for contradictions with committed events only, not with deliveries that are still pending.
 
     Args:
-        named: the experiment's id, or its reference under any of its names.
+        named: the experiment's id, or an old or new name of its root.
 
     Raises:
         UnknownSubject: there is no such experiment, and the event does not propose it.

@@ -133,7 +133,8 @@ class Worker:
     async def _repeat(self, step: Step) -> None:
         failures = 0
         while True:
-            # A step that begins after the stop sees every delivery that was acknowledged before the stop.
+            # End only after a step that began after the stop: such a step sees every delivery that was acknowledged
+            # before the stop.
             ending = self._stopping.is_set()
             done = await self._attempt(step)
             if ending and not done:
@@ -193,7 +194,7 @@ class Worker:
         snapshot = await self._figures.take_snapshot()
         # Compress the snapshot in a thread, so that the event loop is not blocked.
         exported = await asyncio.to_thread(ExportedSnapshot.of, snapshot, timedelta(seconds=steady() - began))
-        # If a new term has begun meanwhile, another process may have exported a newer snapshot.
+        # If a new term has begun meanwhile, drop the snapshot: another process may have exported a newer one.
         if term == self._leadership.term:
             self._snapshot = exported
             self._latency.observe_exported(self._clock())

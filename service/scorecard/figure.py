@@ -137,7 +137,9 @@ class Loops(BaseModel):
     forgotten: Annotated[
         Count, Field(description="How many of the `n` open experiments have had no activity for a long time.")
     ]
-    repeated: Annotated[Count, Field(description="How often an idea started again after its experiment was over.")]
+    repeated: Annotated[
+        Count, Field(description="How often an idea started again after its experiment was concluded or forgotten.")
+    ]
     abandoned: Annotated[Share, Field(description="The share of the `n` concluded experiments that were abandoned.")]
 
 

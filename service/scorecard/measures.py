@@ -57,7 +57,7 @@ def proposed_as(declared: Risk | None) -> Count:
 
 
 def repeated(row: Row) -> int:
-    """The number of repeated experiments."""
+    """The number of times that an idea started again after its experiment was concluded or forgotten."""
     return row.repeats
 
 

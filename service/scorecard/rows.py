@@ -21,7 +21,7 @@ class Rows:
 
     @cached_property
     def repeats(self) -> dict[str, int]:
-        """The number of repeated experiments in each team's row."""
+        """The number of repeats within the window, by the label value of the team."""
         repeats = repeats_by_row(self.view)
         return {team: count_repeats(times, self.window, self.view.now) for team, times in repeats.items()}
 
@@ -49,7 +49,7 @@ class Row:
 
     @property
     def repeats(self) -> int:
-        """The number of repeated experiments; for the organisation, the sum over all teams."""
+        """The number of repeats within the window; for the organisation, the sum over all teams."""
         repeats = self.rows.repeats
         return sum(repeats.values()) if self.team == ORGANISATION else repeats.get(self.team, 0)
 
