@@ -27,15 +27,16 @@ run: $(VENV)/run.done ## serve on 127.0.0.1:8080 with the embedded PostgreSQL
 demo: $(VENV)/run.done ## serve a simulated organisation, and load its 26 weeks of history into Prometheus; PORT=8081
 	@exec $(BIN)/loopgauge demo $(if $(PORT),--port $(PORT))
 
-PYTEST := $(BIN)/python -m pytest --dist load --maxschedchunk 1
-# Many tests wait for processes and for PostgreSQL, so run four at a time to keep two cores busy.
+PYTEST := $(BIN)/python -m pytest
+# Many tests wait for processes and for PostgreSQL, so run five at a time to keep two cores busy. Give each process one
+# test at a time, because a long test would delay the tests behind it.
 TESTS ?= tests
 
 unit: $(VENV)/dev.done ## run the unit tests in seconds, without PostgreSQL, and with a fifth of Hypothesis's examples
-	@$(PYTEST) --quiet --numprocesses auto --maxprocesses 4 --hypothesis-profile quick tests/unit
+	@$(PYTEST) --quiet --dist worksteal --numprocesses auto --maxprocesses 4 --hypothesis-profile quick tests/unit
 
 test: $(VENV)/dev.done ## run all tests; TESTS=tests/integration runs a part, POSTGRESQL=/usr/lib/postgresql/16/bin uses that server
-	@$(PYTEST) --numprocesses 4 $(if $(POSTGRESQL),--postgresql=$(POSTGRESQL)) $(TESTS)
+	@$(PYTEST) --dist load --maxschedchunk 1 --numprocesses 5 $(if $(POSTGRESQL),--postgresql=$(POSTGRESQL)) $(TESTS)
 
 lint: $(VENV)/dev.done ## check formatting, lint, types, import contracts and prose
 	@$(BIN)/ruff format --check --quiet
