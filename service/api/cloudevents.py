@@ -42,8 +42,8 @@ def _nullable(**schema: Any) -> dict[str, Any]:
 def _data_properties() -> dict[str, Any]:
     _, schemas = msgspec.json.schema_components([EventData])
     properties = {name: _nullable_property(schema) for name, schema in schemas["EventData"]["properties"].items()}
-    # Dialects of regular expressions differ in what `\s` matches. This pattern lists the blanks of all dialects, so the
-    # service accepts every team that matches it.
+    # Dialects of regular expressions differ in which control characters `\s` matches. This pattern excludes all control
+    # characters, so the service accepts every team that matches the pattern in a client's dialect.
     properties["team"]["anyOf"][0]["pattern"] = rf"^\s*[^_{BLANK}][^\x00]*$"
     properties["links"]["anyOf"][0]["items"] = _REFERENCE
     return properties

@@ -91,7 +91,8 @@ Key = Annotated[
         max_length=255,
         pattern=r"^[^\x00-\x1f\x7f-\x9f]+$",
         description=(
-            "Requests with the same key and experiment record one event. Without a key, each request records an event."
+            "A repeated request with the same key and experiment records no second event. A different request with the "
+            "key is refused. Without a key, each request records an event."
         ),
         examples=["8e03978e-40d5-43e8-bc93-6894a57f9324"],
     ),

@@ -39,7 +39,7 @@ _Team = Annotated[
     str,
     AfterValidator(str.strip),
     Query(
-        description="A team from `teams`. By default, the scorecard covers the organisation.",
+        description="A team that the answer lists in `teams`. By default, the scorecard covers the organisation.",
         examples=["search"],
         min_length=1,
     ),
@@ -70,7 +70,7 @@ def build_router(scorecards: FiguresProcess, read_guard: TokenGuard) -> APIRoute
         Each metric is an object with a `value`, the number `n` of experiments behind the value and, often, the value in
         `words`. If there is no value, `reason` says why. `previous` is the same metric one window earlier.
 
-        The values are the ones that `/metrics` exports, and at most a few seconds old.
+        The values are computed as for `/metrics`, and are at most a few seconds old.
         """
         return Response(
             await scorecards.compile_scorecard(team, Window(window, parse_window(window))),

@@ -99,7 +99,7 @@ class When(_Strict):
                 yield Condition(trait, tuple(patterns))
 
     def kinds(self) -> frozenset[Kind]:
-        """The kinds that the rule names, or else all kinds, without the kinds that lack a trait that the rule tests.
+        """The kinds that the rule names, or else all kinds, whose observations may have all traits that the rule tests.
 
         Nearly every observation has the traits in `PLACE`. A rule that names no kind and tests only these traits
         applies to *seen* and *superseded*.

@@ -140,8 +140,8 @@ def _made_of(event: PullRequestEvent, subject: Ref, at: datetime) -> list[Observ
     home = pull.head.repo.full_name if pull.head.repo else ""
     default = pull.base.repo.default_branch if pull.base and pull.base.repo else event.repository.default_branch
     own = home.lower() == event.repository.full_name.lower()
-    # A branch is evidence for its pull request while the pull request is open. The default branch is never evidence,
-    # except the default branch of a fork.
+    # A branch is evidence for its pull request while the pull request is open. The repository's own default branch
+    # is never evidence; a branch of the same name in a fork can be.
     if home and pull.head.ref and not (own and pull.head.ref == default):
         serves = frozenset({subject}) if pull.closed_at is None else frozenset[Ref]()
         made.append(Linked(branch(home, pull.head.ref), "branch", subject, serves, at))

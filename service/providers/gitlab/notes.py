@@ -64,7 +64,7 @@ def _comment(note: Note, subject: Ref) -> list[Observation]:
         return []
     active = Observed("active", subject, at)
     # Only a person's new comment gives commands. After an edit, the same commands would count again, at the time of the
-    # edit. System notes are written by GitLab.
+    # edit. GitLab itself writes system notes.
     if note.system or not _is_new(note):
         return [active]
     return [active, Commented(subject, at, note.note or "", insider=None)]

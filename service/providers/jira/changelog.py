@@ -24,7 +24,9 @@ class _Update:
 
 
 def read_changelog(ticket: Ticket, changes: Sequence[Change]) -> list[Observation]:
-    """The observations of a ticket's changes. All unsupported changes together become one `active` observation."""
+    """The observations of a ticket's changes. All changes without an observation of their own together
+    become one `active` observation.
+    """
     named = [(_field(change), change) for change in changes]
     resolution = next((change for field, change in named if field == "resolution"), None)
     update, active = _Update(ticket, any(field == "status" for field, _ in named), resolution), ticket.active()
