@@ -414,7 +414,9 @@ async def test_an_event_without_an_experiment_is_refused(database: Database) -> 
 @pytest.mark.parametrize(
     ("token", "status"), [(None, 401), ("r3ad-t0ken", 401), ("wr1te-t0ken", 202), ("adm1n-t0ken", 202)]
 )
-async def test_only_the_write_token_adds_events(database: Database, token: str | None, status: int) -> None:
+async def test_only_the_write_and_the_admin_token_add_events(
+    database: Database, token: str | None, status: int
+) -> None:
     await _opened(database)
     async with api(database, now=NOW, api_tokens=TOKENS) as client:
         response = await client.post(PATH, json={"event": "started"}, headers=_headers(token=token))

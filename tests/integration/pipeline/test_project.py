@@ -391,7 +391,7 @@ async def test_an_unmarked_experiment_is_excluded_until_it_is_marked_again(datab
     assert set(await all_experiments(database)) == {ISSUE}
 
 
-async def test_a_duplicate_is_excluded_since_it_was_closed_and_its_exclusion_follows_a_rename(
+async def test_a_duplicate_is_excluded_from_its_closing_on_and_its_exclusion_follows_a_rename(
     database: Database,
 ) -> None:
     _, closed = Issue(created_at=at(2)).closed(at(5), "duplicate")
@@ -428,7 +428,7 @@ async def test_a_branch_that_has_a_change_is_not_excluded(database: Database) ->
     assert await all_exclusions(database) == {}
 
 
-async def test_a_marked_change_includes_an_excluded_item_again_even_under_a_new_name(database: Database) -> None:
+async def test_a_marked_change_restarts_a_concluded_experiment_whose_repository_was_renamed(database: Database) -> None:
     issue, closed = Issue(created_at=at(2)).closed(at(5))
     pull = PullRequest(created_at=at(12), branch="exp/cache")
     await deliver(database, pull.opened(), closed, renamed("app", "acme/web", at(13)))

@@ -74,7 +74,7 @@ async def test_a_dry_run_leaves_nothing_on_its_connection(database_url: str) -> 
     await database.close()
 
 
-async def test_a_failed_dry_run_leaves_nothing(database_url: str) -> None:
+async def test_a_failed_dry_run_changes_nothing(database_url: str) -> None:
     database = Database(database_url, pool_size=1)
     await deliver(database, OPENED)
 

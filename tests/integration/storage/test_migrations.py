@@ -106,7 +106,7 @@ def _downgrade(connection: Connection) -> None:
     alembic.command.downgrade(config, "0002")
 
 
-async def test_the_migration_to_exclusions_projects_marked_subjects_again(database: Database) -> None:
+async def test_after_the_migration_to_exclusions_subjects_with_a_mark_are_projected_again(database: Database) -> None:
     opened = Issue(created_at=at(2))
     _, closed = Issue(number=46, created_at=at(2)).closed(at(5), "duplicate")
     async with database.transaction() as connection:

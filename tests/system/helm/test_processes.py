@@ -104,7 +104,7 @@ def test_pods_become_ready_after_a_concurrent_migration_job(empty_database_url: 
         assert [pod.terminate() for pod in pods] == [0, 0]
 
 
-def test_any_number_of_workers_may_migrate_at_the_same_time(empty_database_url: str, tmp_path: Path) -> None:
+def test_two_workers_may_migrate_at_the_same_time(empty_database_url: str, tmp_path: Path) -> None:
     objects = scenario("external-secrets")
     worker = _template(objects, "Deployment", "worker")
     with node(objects, _secrets(empty_database_url), tmp_path) as machine:
