@@ -13,7 +13,7 @@ from tests.support.signing import SCHEMES, Scheme
 
 POSTED_AT = at(2)
 
-# `INDEX.json` names no event for these files.
+# For these files `INDEX.json` has no header that names the event, so add the header here.
 _EVENT_HEADERS = {
     "gitlab/zulip/build_created.json": {"x-gitlab-event": "Job Hook"},
     "gitlab/zulip/build_started.json": {"x-gitlab-event": "Job Hook"},
