@@ -123,7 +123,7 @@ _OTHERS = Section(
             PanelSpec(
                 "Open experiments",
                 "Overdue experiments are open and older than their team's threshold. Forgotten experiments are open "
-                "and have had no activity for a long time.",
+                "and have had no activity for a long time (LOOPGAUGE_FORGOTTEN_AFTER).",
                 fixed_id=937516,
             ),
             *shared.query_open_experiments(TO_TEAM),

@@ -24,9 +24,10 @@ _SELECTOR = re.compile(r"(?:loopgauge|process)_\w+\{[^}]*\}(?!\[)")
 
 
 def select(metric: str, **labels: str) -> str:
-    """Select the series of a metric in the chosen installation. Name the metric without its prefix `loopgauge_`.
+    """Select the series of a metric in the chosen installation.
 
     Args:
+        metric: the name of the metric without the prefix `loopgauge_`.
         labels: the value of each label. A value with a leading `!` is excluded instead of selected.
     """
     return select_by_name(f"loopgauge_{metric}", **labels)

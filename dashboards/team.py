@@ -26,7 +26,8 @@ _NOW = Section(
             PanelSpec(
                 "Open experiments",
                 "Open experiments are either proposed (not started) or running. Overdue experiments are older than "
-                "their team's threshold. Forgotten experiments have had no activity for a long time.",
+                "their team's threshold. Forgotten experiments have had no activity for a long time "
+                "(LOOPGAUGE_FORGOTTEN_AFTER).",
                 fixed_id=469614,
             ),
             *(

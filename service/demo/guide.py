@@ -18,7 +18,7 @@ def guide(url: str, prometheus: str | None, own_settings: Mapping[str, str], com
     Args:
         url: the URL of the service.
         prometheus: the URL of a Prometheus server that has loaded the past and scrapes the service, or None.
-        own_settings: the environment variables that let commands use the demo's database.
+        own_settings: the environment variables that let commands use the demo's database and thresholds.
         command: the command that started `loopgauge`.
     """
     commands = _commands(own_settings, command)

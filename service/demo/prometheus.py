@@ -84,7 +84,7 @@ class Prometheus:
             PrometheusUnavailable: Prometheus does not start.
         """
         for attempt in range(_ATTEMPTS):
-            # If another process takes the free port first, try another port.
+            # Another process can take the free port before Prometheus does. In this case, try another port.
             port = _free_port(_USUAL_PORT if attempt == 0 else 0)
             process = await self._start(port)
             try:

@@ -39,9 +39,9 @@ def history(start: datetime, span: timedelta, dice: Random) -> Iterator[Post]:
 def live(start: datetime, span: timedelta, pace: float, dice: Random) -> Iterator[Post]:
     """An endless sequence of the deliveries after the demo starts, each with the time at which to send it.
 
-    The deliveries of a new experiment are sent at the given pace. The stages in their payloads
-    keep their real lengths, so the times in the payloads are earlier than the times of sending. Only the last delivery
-    of an experiment is sent at the time in its payload.
+    The deliveries of a new experiment are sent at the given pace. The durations between the times in their payloads are
+    not shortened, so the times in the payloads are earlier than the times of sending. Only the last delivery of an
+    experiment is sent at the time in its payload.
 
     Args:
         span: the length of the history. New ideas are numbered after the last idea of the history.

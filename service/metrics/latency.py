@@ -30,7 +30,7 @@ def stage_quantile_seconds(view: View) -> Iterable[Metric]:
     family = GaugeMetricFamily(
         "loopgauge_stage_quantile_seconds",
         "Exact quantile q of the duration of the stage, over the experiments that were answered in the window and "
-        "whose duration of the stage is known; absent below the minimum sample.",
+        "for which this duration is known; absent below the minimum sample.",
         labels=["team", "stage", "window", "q"],
     )
     for cohort in view.answered:
@@ -46,7 +46,7 @@ def stage_samples(view: View) -> Iterable[Metric]:
     """For each window and stage, the number of answered experiments for which the duration of the stage is known."""
     family = GaugeMetricFamily(
         "loopgauge_stage_samples",
-        "Experiments that were answered in the window and whose duration of the stage is known.",
+        "Experiments that were answered in the window and for which the duration of the stage is known.",
         labels=["team", "stage", "window"],
     )
     for cohort in without_organisation(view.answered):
