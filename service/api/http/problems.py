@@ -49,7 +49,7 @@ class InvalidRequest(Exception):
 
 
 class NotReady(Exception):
-    """Deliveries cannot be stored; `checks` says why."""
+    """Deliveries cannot be stored, or the database schema is not current; `checks` says why."""
 
 
 class TokenRefused(Exception):
@@ -170,7 +170,7 @@ PROBLEMS: Mapping[type[Exception], ProblemType] = {
     ),
     InvalidCursor: ProblemType(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-cursor", "The cursor is invalid"),
     InvalidRequest: ProblemType(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid", "The request is invalid"),
-    NotReady: ProblemType(HTTPStatus.SERVICE_UNAVAILABLE, "not-ready", "Deliveries cannot be stored", _RETRY_SOON),
+    NotReady: ProblemType(HTTPStatus.SERVICE_UNAVAILABLE, "not-ready", "The service is not ready", _RETRY_SOON),
     TokenRefused: ProblemType(
         HTTPStatus.UNAUTHORIZED, "token-refused", "The token is missing or wrong", {"www-authenticate": "Bearer"}
     ),
