@@ -79,8 +79,8 @@ class Alive(BaseModel):
 
 
 class Ready(BaseModel):
-    """Deliveries can be stored, and the schema is current. `mode` says where deliveries are stored now. `checks` has the
-    result of each check.
+    """Deliveries can be stored, and the schema is current. `mode` says where deliveries are stored now. `checks` has
+    the result of each check.
     """
 
     model_config = ConfigDict(
