@@ -31,8 +31,9 @@ _MARK_DIRTY = """
 
 
 def upgrade() -> None:
-    # Lock `touched` before `deliveries` and `experiments`, as other transactions do, to avoid a deadlock. Other
-    # transactions then either end before the migration or wait until the migration ends.
+    # Until the migration commits, no other transaction can mark a subject dirty, or clear or postpone a mark. This lock
+    # does not prevent deadlocks: a transaction that has written to `deliveries` or `experiments` and now waits for
+    # `touched` blocks the migration, which locks those tables below. PostgreSQL then aborts one of the two.
     op.execute("LOCK TABLE touched IN EXCLUSIVE MODE")
     op.create_table(
         "exclusions",

@@ -44,7 +44,7 @@ def decode(payload: bytes, expected: type[_Payload]) -> _Payload:
     NUL becomes U+FFFD, since PostgreSQL cannot store NUL in a text.
 
     Raises:
-        UnreadableDelivery: the payload is not JSON, or a field is missing or malformed; the message names the field.
+        UnreadableDelivery: the payload is not JSON, or a field is missing or malformed; the message says why.
     """
     # Without a backslash there is no escaped NUL to replace.
     if expected is not AnyObject and b"\\" in payload:

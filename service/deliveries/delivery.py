@@ -15,12 +15,12 @@ _NAMESPACE = uuid5(NAMESPACE_URL, "loopgauge:delivery")
 
 
 class UnreadableDelivery(Exception):
-    """An authentic delivery cannot be read; the message names the field that is missing or malformed."""
+    """An authentic delivery cannot be read; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """An authentic HTTP request, as it was received.
+    """An authentic HTTP request, or one event of an authentic request with several events.
 
     Attributes:
         source: the name of the configured sender.
@@ -52,11 +52,11 @@ class Provider(Protocol):
     """The form of references to the provider's subjects, without the provider's name and the colon: `acme/app#45` in
     `github:acme/app#45`. None if the provider has no subjects of its own."""
     kept_headers: ClassVar[frozenset[str]]
-    """The headers to store with the body, names in lower case. No stored header contains a secret."""
+    """The headers to store with the body, names in lower case. None of them may contain a secret."""
     proof_headers: ClassVar[frozenset[str]]
     """The headers that prove who the sender is, names in lower case. These headers are checked, but not stored."""
     security_schemes: ClassVar[Mapping[str, SecurityScheme]]
-    """The security schemes of the OpenAPI document, by name.
+    """The security schemes that the OpenAPI document lists for this provider, by name.
 
     Two providers with the same scheme use the same name for it.
     """

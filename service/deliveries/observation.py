@@ -33,10 +33,9 @@ Kind = Literal[
 ]
 """The kind of an observation.
 
-*seen* is the state of an item or change at the time when the payload was made. Every other kind is something that
-happened, at a time that the payload contains: a label or type was added or removed, an item changed its status, a run
-finished, a deployment ended, or there was other activity. *superseded* means that a change was opened for a branch; the
-change replaces the branch from then on.
+*seen* is the state of an item, change or branch that the payload shows. Every other kind is something that happened: a
+label or type was added or removed, an item changed its status, a run finished, a deployment ended, or there was other
+activity. *superseded* means that a change was opened for a branch; the change replaces the branch from then on.
 """
 
 Trait = Literal[
@@ -93,7 +92,8 @@ class Observed:
     """Something that happened to a subject, or the state that the subject has.
 
     Attributes:
-        at: when the action happened; for *seen*, when the payload was made.
+        at: when the action happened; for *seen*, when the subject had this state. The time is from the payload; only a
+            branch that was deleted in GitLab has the time of receipt, since that payload contains no time.
         traits: the values of each known trait. A trait such as `label` may have several; an unknown trait is absent.
     """
 
@@ -126,7 +126,7 @@ class Stated:
 
 @dataclass(frozen=True, slots=True)
 class Linked:
-    """All targets that the subject `stated_by` names for a piece of evidence on one channel."""
+    """All targets of a piece of evidence, as the payload of the subject `stated_by` states them on one channel."""
 
     evidence: Ref
     channel: Channel

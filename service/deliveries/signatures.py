@@ -1,4 +1,4 @@
-"""Verify the sender of a delivery. Each scheme has its own check, which runs in constant time. Pure."""
+"""Verify the sender of a delivery. Each scheme has its own check, which compares secrets in constant time. Pure."""
 
 import base64
 import binascii
@@ -17,7 +17,10 @@ STANDARD_HEADERS = frozenset({"webhook-id", "webhook-timestamp", "webhook-signat
 """The headers that authenticate a delivery under the Standard Webhooks specification."""
 
 TOLERANCE = timedelta(minutes=5)
-"""The largest allowed difference between a signed time and now. Source: the Standard Webhooks specification."""
+"""The largest allowed difference between a signed time and now.
+
+The Standard Webhooks specification requires such a limit, but names no value; its libraries use five minutes.
+"""
 
 
 SecurityScheme: TypeAlias = Mapping[str, str]
@@ -43,7 +46,7 @@ STANDARD_WEBHOOKS: Mapping[str, SecurityScheme] = {
 
 
 class SignatureRefused(Exception):
-    """The signature of a delivery is missing, malformed or wrong."""
+    """The signature or secret of a delivery is missing, malformed or wrong, or the signed time is too far from now."""
 
 
 def check_hmac(signature: str, signed: bytes, secrets: Iterable[bytes], *, method: str = "sha256") -> None:
@@ -143,7 +146,10 @@ def _digest(secret: bytes, signed: bytes, method: str) -> bytes:
 
 
 def _any(matches: list[bool]) -> bool:
-    """Whether any comparison matched. A list makes all comparisons run, so the response time reveals nothing."""
+    """Whether any comparison matched.
+
+    The argument is a list, so that all comparisons run: the response time does not reveal which secret matched.
+    """
     return any(matches)
 
 

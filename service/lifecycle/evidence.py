@@ -21,10 +21,11 @@ MOST_TARGETS = 50
 
 @dataclass(frozen=True, slots=True)
 class LinkSet:
-    """All targets that one subject states for a piece of evidence, on one channel and at one time.
+    """All targets of a piece of evidence, as one delivery states them on one channel.
 
-    The newest set for the same `evidence`, `channel` and `stated_by` replaces the older ones: an edit from "Closes #1"
-    to "Closes #2" moves the evidence from item 1 to item 2, and an empty set withdraws the links.
+    `evidence` is the subject that links to `targets`; `stated_by` is the subject whose payload states the links. The
+    newest set for the same `evidence`, `channel` and `stated_by` replaces the older ones: an edit from "Closes #1" to
+    "Closes #2" moves the evidence from item 1 to item 2, and an empty set withdraws the links.
     """
 
     evidence: Ref

@@ -14,8 +14,8 @@ from service.telemetry import Telemetry
 
 _LIMIT = 10_000
 _PATIENCE_SECONDS = 2.0
-# Each query reads the last part of the previous query's period again: a worker dates a verdict by its own clock, and
-# commits the verdict later.
+# A worker dates a verdict by its own clock, and commits the verdict later. Each query therefore reads the last part of
+# the previous query's period again, to find verdicts that were committed meanwhile.
 _OVERLAP = timedelta(seconds=10)
 
 _log = structlog.get_logger(__name__)
@@ -63,7 +63,7 @@ class DeliveryLatency:
         self._projected.clear()
 
     async def _read(self, database: Database, since: datetime) -> tuple[list[CountedDelivery], set[UUID]]:
-        """Read the newly counted deliveries, and the ids of all counted deliveries that are not projected yet."""
+        """Read the newly counted deliveries, and the ids of the unprojected among them and `_unprojected`."""
         async with database.transaction() as connection:
             new = list(await progress.list_counted(connection, since, self._seen, _LIMIT))
             return new, await self._select_unprojected(connection, new)

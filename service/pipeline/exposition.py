@@ -80,7 +80,7 @@ def _label(name: str, value: str) -> str:
     return f'{name}="{escape(value)}"'
 
 
-# The numbers are cached, because the same few values occur many times.
+# The text of each number is cached, because the same few numbers occur many times.
 _number = lru_cache(1 << 12)(floatToGoString)
 
 

@@ -65,7 +65,7 @@ async def interpret_pending(database: Database, rules: Rules, telemetry: Telemet
     The events and the verdict of a delivery are committed together, so the delivery stays pending if the worker dies.
 
     Raises:
-        DatabaseUnavailable: nothing was committed; try again later.
+        DatabaseUnavailable: PostgreSQL cannot be reached, or the connection was lost; try again later.
     """
     async with database.transaction() as connection:
         claimed = await inbox.claim_pending(connection, _BATCH)
@@ -92,7 +92,7 @@ async def record_interpretations(
 async def revise_interpretations(
     connection: Connection, rules: Rules, deliveries: Sequence[Delivery], now: datetime
 ) -> None:
-    """Interpret deliveries again, record the new verdicts, and replace the events of the previous interpretation."""
+    """Interpret deliveries again, record the new verdicts, and replace the recorded events, links and renames."""
 
     async def write(batch: Sequence[Interpreted]) -> list[str]:
         await _record_verdicts(connection, batch, rules.digest, now)
@@ -102,7 +102,7 @@ async def revise_interpretations(
 
 
 async def revise_events(connection: Connection, rules: Rules, deliveries: Sequence[Delivery]) -> None:
-    """Interpret deliveries again, and replace the events of the previous interpretation, but keep the verdicts."""
+    """Interpret deliveries again, and replace the recorded events, links and renames, but keep the verdicts."""
 
     async def write(batch: Sequence[Interpreted]) -> list[str]:
         return await recording.revise_deliveries(connection, [_interpreted_delivery(*one) for one in batch])
@@ -156,7 +156,10 @@ def _interpreted_delivery(delivery: Delivery, interpretation: Interpretation) ->
 
 
 def _check_times(interpretation: Interpretation) -> None:
-    """Refuse times such as the year 1, which some senders write for "none", and which PostgreSQL reads as infinity."""
+    """Refuse times such as the year 1, which some senders write for "none".
+
+    The driver sends the first instant of the year 1 to PostgreSQL as minus infinity.
+    """
     stated = [event.occurred_at for event in interpretation.events]
     stated += [link.stated_at for link in interpretation.links]
     stated += [alias.renamed_at for alias in interpretation.aliases]

@@ -38,7 +38,7 @@ async def project_dirty(
         telemetry: counts failures whose category changed; None for a replay, which does not count these failures.
 
     Raises:
-        DatabaseUnavailable: nothing was committed; try again later.
+        DatabaseUnavailable: PostgreSQL cannot be reached, or the connection was lost; try again later.
     """
     claimed, reclassified = await _project_batch(database, clock)
     if telemetry is not None:
@@ -86,10 +86,10 @@ async def _project_each(database: Transactions, clock: Callable[[], datetime]) -
 async def project(connection: Connection, dirty: Collection[Ref]) -> Reclassified:
     """Fold the experiments that dirty subjects belong to now or belonged to before, and store the subjects' exclusions.
 
-    The roots are locked before the events are read, so the process that commits last also folds last. The surroundings
-    are read again under the locks, since a dirty subject may have become evidence for another root meanwhile. A root
-    that appears only in the second reading is not folded here: the commit that introduced the root also marked a
-    subject dirty, and the projection of that subject folds the root.
+    The first reading of the surroundings finds the roots to lock. The second reading, under the locks, provides the
+    events to fold, and sees everything that earlier projections of these roots saw. A root that appears only in the
+    second reading is not folded here: the commit that introduced the root also marked a subject dirty, and the
+    projection of that subject folds the root.
     """
     if not dirty:
         return []

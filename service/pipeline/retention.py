@@ -7,7 +7,8 @@ from service.pipeline.surroundings import read_surroundings
 from service.storage import aliases, events, inbox
 from service.storage.database import Connection, Database
 
-# One scan of all events finds many subjects; each transaction deletes a few of them.
+# A query that finds old subjects reads all events, so it returns many subjects. A transaction that deletes subjects
+# blocks recording, so it deletes few subjects.
 _SCAN = 5000
 _BATCH = 100
 
@@ -18,7 +19,7 @@ async def delete_bodies(database: Database, before: datetime) -> int:
     The deliveries and their events stay. Each small batch is a separate transaction.
 
     Raises:
-        DatabaseUnavailable: some batches are committed; call again to continue.
+        DatabaseUnavailable: some batches may be committed; call again to continue.
     """
     deleted = 0
     while True:
@@ -36,7 +37,7 @@ async def delete_unattached(database: Database, before: datetime) -> int:
     a separate transaction, so that transactions that record deliveries never wait long.
 
     Raises:
-        DatabaseUnavailable: some batches are committed; call again to continue.
+        DatabaseUnavailable: some batches may be committed; call again to continue.
     """
     deleted, last = 0, ""
     while True:

@@ -76,7 +76,7 @@ def timestamp(now: datetime) -> Metric:
     """`loopgauge_snapshot_timestamp_seconds`: the moment of a snapshot, Unix time."""
     return GaugeMetricFamily(
         "loopgauge_snapshot_timestamp_seconds",
-        "The moment of the experiment metrics, Unix time.",
+        "The moment as of which the experiment metrics were computed, Unix time.",
         value=now.timestamp(),
     )
 
@@ -109,7 +109,7 @@ class ExperimentCache:
     def warn_of_combined_teams(self, combined: int, terms: Terms) -> None:
         """Log a warning when more teams than before share the row `_other`."""
         if combined > self._combined:
-            _log.warning("teams share one row", teams=combined, setting="LOOPGAUGE_MAX_TEAMS", value=terms.max_teams)
+            _log.warning("teams share row _other", teams=combined, setting="LOOPGAUGE_MAX_TEAMS", value=terms.max_teams)
         self._combined = combined
 
     async def _read(self, connection: Connection, changed: Collection[UUID]) -> None:
@@ -140,7 +140,8 @@ async def take_snapshot(
     """
     async with database.read_transaction() as connection:
         view = await cache.view(connection, terms, clock())
-    # Read the clock again: an experiment may have changed between the first time and the read.
+    # Read the clock again: an experiment that changed meanwhile may have an instant after the first time, and no metric
+    # as of the first time would count the experiment.
     view = view.at(clock())
     cache.warn_of_combined_teams(view.combined_teams, terms)
     return render(view)

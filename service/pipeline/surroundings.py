@@ -19,10 +19,10 @@ class Surroundings:
 
     Attributes:
         names: every name of the subjects and of their ancestors and descendants.
-        marked: the subjects that are marked as experiments and not excluded.
+        marked: every subject in `events` that is marked as an experiment and not excluded.
         roots: the subjects, ancestors and descendants that are experiments.
         excluded: the subjects, ancestors and descendants that metrics exclude and that are evidence for no experiment.
-        events: the events of the subjects, and of each subject that is linked to them.
+        events: the events of the subjects, and of every subject in `graph`.
     """
 
     names: frozenset[Ref]
@@ -38,7 +38,7 @@ class Surroundings:
         return self.aliases.canonical(subject)
 
     def fold(self, root: Ref) -> Experiment:
-        """Fold the experiment of a root from all its events."""
+        """Fold the experiment of a root from the events of the root and of its evidence."""
         evidence = self.graph.descendants(root)
         attempts = [
             Attempt(self.events[subject], self._events_of(self.graph.descendants(subject) - {root}))
@@ -86,7 +86,7 @@ async def read_surroundings(connection: Connection, subjects: Collection[Ref]) -
 
 
 async def _read_links(connection: Connection, names: Aliases, subjects: Collection[Ref]) -> list[tuple[Ref, Ref]]:
-    """Read the links in the neighbourhood of the subjects, including links to former names of a subject."""
+    """Read the links in the neighbourhood of the subjects, including links that name a subject by a former name."""
     searched = frozenset[Ref]().union(*map(names.names, subjects))
     while True:
         found = await links.neighbourhood(connection, searched)

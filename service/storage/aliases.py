@@ -56,14 +56,17 @@ _SUBJECTS_IN_PROJECTS = text(
 
 
 async def affected_subjects(connection: Connection, names: Collection[str]) -> set[Ref]:
-    """Read each subject that has or had one of the names, or whose project has or had one of these names."""
+    """Read each subject that has or had one of the names, or whose project has or had one of these names.
+
+    Also read each stored root and excluded subject whose name is no longer canonical.
+    """
     if not names:
         return set()
     known_aliases = await read_all(connection)
     all_names = set(names).union(*(known_aliases.names(Ref(name)) for name in names))
     # Search experiments and exclusions too: an experiment may be stored under a name that no event has.
     members = await connection.scalars(_SUBJECTS_IN_PROJECTS, {"names": sorted(all_names)})
-    # Add each root and excluded subject whose stored name is no longer canonical, after a chain of renames.
+    # After a chain of renames, a root or an excluded subject may be stored under a name that is not found above.
     roots = await connection.scalars(union(select(experiments.c.root), select(exclusions.c.subject)))
     renamed = {root for root in roots if known_aliases.canonical(Ref(root)) != root}
     return {Ref(subject) for subject in {*members, *all_names, *renamed}}

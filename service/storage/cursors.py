@@ -34,7 +34,7 @@ def decode_inbox_cursor(cursor: str) -> Position:
     """Decode a cursor of the inbox.
 
     Raises:
-        InvalidCursor: no page of the inbox returned this cursor.
+        InvalidCursor: the cursor does not have the form of an inbox cursor.
     """
     if not re.fullmatch(INBOX_CURSOR, cursor):
         raise InvalidCursor
@@ -56,7 +56,7 @@ def decode_list_cursor(cursor: str, query: str) -> Position:
     """Decode a cursor of the list of experiments.
 
     Raises:
-        InvalidCursor: no page of a list with this sort and these filters returned this cursor.
+        InvalidCursor: the cursor is malformed, or is from a list with another sort or other filters.
     """
     try:
         encoded_query, at, experiment = base64.urlsafe_b64decode(cursor.encode()).decode().split(" ")

@@ -19,7 +19,10 @@ _IDLE_TIMEOUT = "30s"
 _Result = TypeVar("_Result")
 _Connect: TypeAlias = Callable[[], Awaitable[asyncpg.Connection]]
 Connection: TypeAlias = AsyncConnection
-"""A connection inside a transaction. The functions of this package take such a connection as an argument."""
+"""A connection of the pool, which the functions of this package take as an argument.
+
+The connection is inside a transaction, unless it is from `Database.autocommit`.
+"""
 
 
 class Transactions(Protocol):
@@ -84,7 +87,7 @@ class Database:
     async def autocommit(self) -> AsyncIterator[Connection]:
         """Open a connection on which each statement commits by itself.
 
-        A process that freezes between two statements, or before it reads a result, then holds no lock.
+        There is no open transaction, so a process that freezes between two statements holds no lock.
 
         Raises:
             DatabaseUnavailable: PostgreSQL cannot be reached, or the connection was lost.
@@ -148,7 +151,7 @@ def _connector(url: str, timeout: float) -> _Connect:
                 },
             )
         except ValueError as error:
-            # The driver's message may contain the password.
+            # Do not quote the driver's message: it may contain the password.
             raise DatabaseMisconfigured(
                 "LOOPGAUGE_DATABASE_URL cannot be used; expected postgresql://user:password@host:port/database, "
                 "with options that libpq knows"
@@ -195,7 +198,10 @@ _EXCLUSIVE = "loopgauge_exclusive"
 
 
 async def mark_exclusive(connection: Connection) -> None:
-    """Mark a connection as exclusive: no other transaction can reach the tables that the connection changes."""
+    """Mark a connection as exclusive: functions that use the connection then take no locks.
+
+    The caller makes sure that no other transaction can reach the tables that the connection changes.
+    """
     await connection.execution_options(**{_EXCLUSIVE: True})
 
 

@@ -70,7 +70,8 @@ def _is_due(now: datetime) -> ColumnElement[bool]:
     return or_(touched.c.retry_at.is_(None), touched.c.retry_at <= now, by_migration)
 
 
-# SKIP LOCKED avoids a deadlock. Skipping is safe: a subject whose mark is being renewed stays dirty anyway.
+# SKIP LOCKED avoids a deadlock with transactions that renew several marks. Skipping is safe: a subject whose mark is
+# being renewed stays dirty anyway.
 _CLEAR = text(
     """
     DELETE FROM touched WHERE subject = ANY(ARRAY(
@@ -108,7 +109,7 @@ async def postpone(connection: Connection, subject: Ref, mark: int, error: str, 
     succeed.
 
     Returns:
-        1 if the subject was postponed, or 0 if its mark was renewed.
+        1 if the subject was postponed, or 0 if its mark was renewed or is being renewed.
     """
     values = {"subject": subject, "mark": mark, "error": error, "now": now}
     return (await connection.execute(_POSTPONE, values)).rowcount

@@ -1,4 +1,4 @@
-"""A dry run: the functions of this package work on copies of the tables, and block no other transaction."""
+"""A dry run: the functions of this package work on copies of the tables, and block no other reader or writer."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

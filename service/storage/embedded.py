@@ -29,7 +29,7 @@ _START_PAUSE_SECONDS = 0.25
 
 
 class EmbeddedUnavailable(Exception):
-    """The embedded PostgreSQL cannot run; the message says why, and what to do."""
+    """The embedded PostgreSQL cannot be started or stopped; the message says why, or names the log that says why."""
 
 
 class EmbeddedServer:
@@ -71,7 +71,7 @@ class EmbeddedServer:
             raise _unavailable(self._cluster, error) from error
 
     def answers(self) -> bool:
-        """Whether the server accepts connections."""
+        """Whether the server runs, even if it is too busy to accept a connection."""
         return _answers(_socket_dir(self._cluster))
 
     def restart(self) -> None:
@@ -211,7 +211,7 @@ def _answers(directory: Path) -> bool:
         try:
             probe.connect(str(directory / ".s.PGSQL.5432"))
         except (TimeoutError, BlockingIOError):
-            # The server listens but accepts no connection: it is frozen or overloaded.
+            # The server is frozen or overloaded, but it runs: it still listens on the socket.
             return True
         except OSError:
             return False

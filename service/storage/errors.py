@@ -12,7 +12,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 
 class DatabaseError(Exception):
-    """The database cannot be used; the message says why, and what to do."""
+    """The database cannot be used; the message says why."""
 
 
 class DatabaseUnavailable(DatabaseError):
@@ -24,7 +24,7 @@ class DatabaseAway(DatabaseUnavailable):
 
 
 class DatabaseUnprepared(DatabaseUnavailable):
-    """PostgreSQL refuses access, or the schema is missing; the message says what to do."""
+    """PostgreSQL refuses access, a table is locked, or the schema is not as expected; the message says what to do."""
 
 
 class DatabaseTimeout(DatabaseUnavailable):
@@ -39,7 +39,7 @@ class DatabaseRejected(DatabaseError):
     """PostgreSQL rejects a value. A retry cannot succeed."""
 
 
-# SQLAlchemy does not wrap errors that are raised while connecting.
+# The driver's own errors, since SQLAlchemy does not wrap errors that are raised while connecting.
 _UNAVAILABLE = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, PoolTimeout)
 # Errors of these SQLSTATE classes mean that PostgreSQL rejects a value: data exception, integrity constraint violation,
 # and program limit exceeded (such as a key that is too long to index).

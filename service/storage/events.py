@@ -109,7 +109,7 @@ async def delete_unasserted(connection: Connection, subjects: Collection[Ref]) -
 
 
 async def events_of(connection: Connection, subjects: Collection[Ref]) -> dict[Ref, list[LifecycleEvent]]:
-    """Read all committed events of the subjects.
+    """Read all events of the subjects.
 
     Raises:
         UnreadableEvent: a newer version wrote an event in a form that this version cannot read.

@@ -110,8 +110,9 @@ async def read_all(connection: Connection) -> list[Experiment]:
     return [_experiment(row) for row in await connection.execute(_READ_ALL)]
 
 
-# `titles` adds one earlier experiment for each title that is used again at $1 (`since`) or later. One is enough: each
-# other experiment of the title was also concluded before $1, or is selected anyway.
+# `titles` adds one earlier experiment for each title that is used again at $1 (`since`) or later, so that the metrics
+# see that the new experiment repeats an idea. One is enough: each other experiment of the title was also concluded
+# before $1, which tells the metrics nothing more, or is selected anyway.
 _SELECT_FOR_METRICS = f"""
     WITH RECURSIVE teams(team) AS (
         (SELECT team FROM experiments ORDER BY team LIMIT 1)
@@ -155,8 +156,8 @@ async def select_for_metrics(connection: Connection, since: datetime, now: datet
     These are:
 
     - all experiments that are open, or have an instant at `since` or later;
-    - for each team, the experiments with the earliest idea, the latest answer and the latest shared failure, among
-      experiments without an instant in the future;
+    - for each team, the experiments with the earliest idea, the latest conclusion other than *abandoned*, and the
+      latest shared failure, among experiments without an instant in the future;
     - for each title of an experiment whose idea is at `since` or later, one experiment of the same title that was
       concluded before `since`.
 

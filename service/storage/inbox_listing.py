@@ -48,7 +48,7 @@ async def read_page(
         since: the earliest time of receipt.
 
     Raises:
-        InvalidCursor: no page of the inbox returned this cursor.
+        InvalidCursor: the cursor does not have the form of an inbox cursor.
     """
     query = select(*_COLUMNS).order_by(deliveries.c.received_at.desc(), deliveries.c.id.desc()).limit(limit + 1)
     if source is not None:

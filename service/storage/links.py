@@ -16,7 +16,7 @@ NewestSets: TypeAlias = Mapping[tuple[str, ...], Mapping[str, Any]]
 """The newest stated set of links of each key. A key consists of `evidence`, `channel` and `stated_by`."""
 
 _KEY = ("evidence", "channel", "stated_by")
-# `array` contains the targets as one text.
+# `array` contains the targets as one text: see `tables.array`.
 _VALUES = (*_KEY, "array", "stated_at")
 _UNNESTED_KEYS = """
     unnest(CAST(:evidence AS text[]), CAST(:channel AS text[]), CAST(:stated_by AS text[]))
@@ -120,7 +120,7 @@ _ACTIVATE_NEWEST = text(
 
 
 async def restore(connection: Connection, withdrawn: Iterable[Row[Any]]) -> None:
-    """For the key of each withdrawn statement, activate the newest remaining statement."""
+    """For the key of each withdrawn statement, activate the newest remaining statement, if there is one."""
     rows = list(withdrawn)
     keys = {column: [getattr(row, column) for row in rows] for column in _KEY}
     await connection.execute(_DEACTIVATE, keys)

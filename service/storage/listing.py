@@ -98,11 +98,11 @@ async def read_page(
     experiments change. A list sorted by the time of conclusion contains concluded experiments only.
 
     Args:
-        connection: a connection in a read transaction.
+        connection: a connection in a read transaction, so that all queries see the same experiments.
         filter_text: the filters as text. A cursor is valid only with the text that the previous page was read with.
 
     Raises:
-        InvalidCursor: no page of a list with this sort and these filters returned the cursor.
+        InvalidCursor: the cursor is malformed, or is from a list with another sort or other filters.
     """
     query_digest = sha256(f"{sort}\n{filter_text}".encode()).hexdigest()[:16]
     column = experiments.c[sort.removeprefix("-")]

@@ -1,8 +1,9 @@
 """Record the lifecycle events, links and renames that deliveries state, and mark their subjects dirty.
 
-Lock order. Every transaction takes its locks in the order of this list. Each item also states in which order a
-transaction locks the rows of that item. Waits therefore never form a cycle: no deadlock is possible, except in the two
-fallbacks described below. Contended rows come late in the list, so that they stay locked only briefly.
+Lock order. Transactions take their locks in the order of this list; the exceptions are described after the list. Each
+item also states in which order a transaction locks the rows of that item, or why the order does not matter. Waits
+therefore never form a cycle: no deadlock is possible, except with a migration and in the two fallbacks described below.
+Contended rows come late in the list, so that they stay locked only briefly.
 
 1. Rows of `deliveries`, by time of receipt and id (`inbox.replayable`, `inbox.requeue_failed`). `inbox.claim_pending`
    and `inbox.delete_bodies` skip locked rows, so they never wait.
@@ -13,8 +14,11 @@ fallbacks described below. Contended rows come late in the list, so that they st
 4. Rows of `events`, by subject and id.
 5. Rows of `links`, by `evidence`, `channel` and `stated_by`.
 6. Rows of `aliases`, under the exclusive lock.
-7. Rows of `touched`, by subject. A revision locks these rows twice, which is safe because the revision holds the
-   exclusive lock.
+7. Rows of `touched`, by subject.
+
+A transaction that revises deliveries or deletes subjects locks the rows of items 3 to 7 in another order. This is safe:
+it holds the exclusive lock, so no other transaction can lock these rows, except a projection, which never waits for
+them.
 
 A projection takes other locks, in this order: advisory locks on subjects, for which it never waits; advisory locks on
 roots, by key; and locks on the rows of `experiments` and `exclusions` for these roots. Last, a projection deletes rows

@@ -1,7 +1,7 @@
 """The schema, exactly as `alembic upgrade head` creates it.
 
-The key of every large table begins with a column by which a distributed PostgreSQL can shard the table: a delivery's
-id, which is a hash, or a subject. There are no foreign keys, because they would cross shards.
+The key of every large table begins with a column by which a distributed PostgreSQL can shard the table: an id, which is
+a hash, or a subject. There are no foreign keys, because they would cross shards.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -102,7 +102,7 @@ links = Table(
     # With `fastupdate`, each lookup would also scan the GIN index's list of pending entries.
     Index("links_targets", "targets", postgresql_using="gin", postgresql_with={"fastupdate": "off"}),
 )
-"""The active set of links for each key: the newest set that a subject states about the evidence on a channel."""
+"""The active set of links for each key (`evidence`, `channel` and `stated_by`): the newest set that was stated."""
 
 link_statements = Table(
     "link_statements",
@@ -152,9 +152,10 @@ WANTED_UNTIL = """CASE
 WHEN concluded_at IS NULL THEN 'infinity'::timestamp with time zone
 ELSE GREATEST(idea_at, started_at, first_signal_at, concluded_at, shared_at, shipped_at, again_at)
 END"""
-"""The instant until which an experiment is wanted: metrics of a window that begins later do not need the experiment.
+"""The instant until which an experiment is wanted: a window that begins later contains none of its instants.
 
-The value is infinity for an open experiment, and the latest instant, including restarts, for a concluded experiment.
+The value is infinity for an open experiment, which every window needs, and the latest instant, including restarts, for
+a concluded experiment.
 """
 
 WITHOUT_TEAM = "team = '' OR starts_with(team, '_')"
