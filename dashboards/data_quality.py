@@ -65,9 +65,8 @@ _METRICS = Section(
         build_bars(
             PanelSpec(
                 "Sample of each stage",
-                "The number of experiments that were answered in the window and for which both the beginning and the "
-                "end of the stage are known. If one of the two is unknown, the length of the stage is missing, not "
-                "zero.",
+                "The number of experiments that were answered in the window and for which the length of the stage is "
+                "known. If the beginning or the end of the stage is unknown, the length is missing, not zero.",
                 fixed_id=341953,
             ),
             *(

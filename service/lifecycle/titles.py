@@ -11,7 +11,7 @@ _NAMING = "+#"
 
 
 def title_key(title: str) -> UUID | None:
-    """A digest of a title that ignores case, spacing, punctuation and variant forms of characters.
+    """A digest of a title that ignores case, spacing, punctuation except `+` and `#`, and variant forms of characters.
 
     NFKC and case folding normalise the characters (Unicode Standard, annex 15 and section 3.13). The key is None if
     the title has no letter and no digit.

@@ -28,9 +28,9 @@ class MeasuredExperiment:
     instead of two, which makes the computation of all metrics 17 % faster.
 
     Attributes:
-        stage_seconds: the duration of each of `STAGES`, in seconds; None if it is not known.
-        title_key: the normalised title. Titles that differ only in case, spacing or punctuation have equal keys; an
-            experiment without a title has an empty key.
+        stage_seconds: the duration of each of `STAGES`, in seconds; None if it is unknown or negative.
+        title_key: the title as `spelling` normalises it, so that titles which differ only in case, spacing or most
+            punctuation have equal keys. A title without a letter or digit has an empty key.
         has_negative_stage: whether a stage ends before it begins.
     """
 
@@ -77,7 +77,7 @@ class MeasuredExperiment:
         )
 
     def seconds(self, stage: Stage) -> float | None:
-        """The duration of a stage in seconds, or None if it is not known."""
+        """The duration of a stage in seconds, or None if it is unknown or negative."""
         return self.stage_seconds[_INDEX[stage]]
 
 
@@ -97,7 +97,10 @@ def _age(experiments: Sequence[MeasuredExperiment], now: datetime) -> list[float
 
 
 def _time_without_answer(experiments: Sequence[MeasuredExperiment], now: datetime) -> list[float]:
-    """For each experiment without an answer, the seconds from its idea until it was abandoned, or until now if open."""
+    """For each experiment without an answer, the seconds from its idea until it was abandoned, or until now if open.
+
+    Negative times are omitted.
+    """
     unanswered = (experiment for experiment in experiments if not experiment.answered)
     spans = (((one.concluded_at or now) - one.idea_at).total_seconds() for one in unanswered)
     return [seconds for seconds in spans if seconds >= 0]
