@@ -72,7 +72,10 @@ class Provider(Protocol):
         """
 
     def delivery_id(self, headers: Mapping[str, str], body: bytes) -> str:
-        """The provider's id of the delivery, the same for every redelivery. Implementations do not parse the body."""
+        """The provider's id of the delivery, or else a hash of its content; the same for every redelivery.
+
+        Implementations do not parse the body.
+        """
 
     def document(self, delivery: Delivery) -> bytes:
         """The JSON document in the body, for rules that match fields of the payload.

@@ -31,10 +31,11 @@ async def delete_bodies(database: Database, before: datetime) -> int:
 
 
 async def delete_unattached(database: Database, before: datetime) -> int:
-    """Delete subjects that belong to no experiment and had no event since `before`, and return their number.
+    """Delete subjects that belong to no experiment, and return their number.
 
-    Experiments and all their evidence stay. Excluded subjects stay too, since a metric counts them. Each small batch is
-    a separate transaction, so that transactions that record deliveries never wait long.
+    Only subjects whose events were all received before `before` are deleted. Experiments and all their evidence
+    stay. Excluded subjects stay too, since a metric counts them, and so does their evidence. Each small batch is a
+    separate transaction, so that transactions that record deliveries wait only for one batch.
 
     Raises:
         DatabaseUnavailable: some batches may be committed; call again to continue.

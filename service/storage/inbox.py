@@ -110,7 +110,7 @@ async def claim_pending(connection: Connection, limit: int) -> list[Delivery]:
 # pending deliveries, and would fetch and sort all of them with a bitmap scan.
 _BITMAP_SCANS = text("SELECT set_config('enable_bitmapscan', :setting, true)")
 # `sources` jumps through the index from one source to the next (a loose index scan), since 100,000 pending deliveries
-# may come from only seven sources. `turns` divides the limit among the sources, without locking rows. `claimed` locks
+# may come from only a few sources. `turns` divides the limit among the sources, without locking rows. `claimed` locks
 # each source's share, and skips rows that other workers have locked. The `LIMIT $1` in `claimed` does not change the
 # result, but tells the planner that a share is small. The planner would otherwise expect tens of thousands of rows, and
 # spend time on compiling the query (JIT).

@@ -20,7 +20,7 @@ _OPEN_PAUSE_SECONDS = 0.1
 
 
 class SpoolUnavailable(Exception):
-    """The disk buffer cannot be used: its disk is full, read-only or missing. The message names the file."""
+    """The disk buffer cannot be used, for example because its disk is full or read-only. The message names the file."""
 
 
 class SpoolFile:
