@@ -1,7 +1,7 @@
 # The image has the service only, without embedded PostgreSQL and development tools. CONTRIBUTING.md
 # describes how the image is tested.
 FROM python:3.13.16-slim-trixie@sha256:bf44cdfcb76cd3b41e879bc058fc37ec5872002ccfde7fcb765e218cde0cd79c AS build
-# A fixed date in the wheel keeps the build reproducible.
+# SOURCE_DATE_EPOCH gives all files in the wheel the same date, so that every build makes the same wheel.
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore SOURCE_DATE_EPOCH=1577836800
 WORKDIR /source
 COPY requirements-image.lock requirements-build.lock ./
@@ -17,8 +17,8 @@ RUN /opt/build/bin/python -m pip wheel --no-deps --no-build-isolation --wheel-di
     && python -m pip --python /opt/loopgauge/bin/python install --no-compile --no-deps --no-index \
         --find-links /opt/build/wheels loopgauge \
     && python -m pip --python /opt/loopgauge/bin/python check
-# Compile now, because the user of a container cannot write bytecode. Identify bytecode by hashes: unlike dates, they are
-# the same in every build.
+# Compile the modules now, because the user that runs the container cannot write bytecode files. Each file contains the
+# hash of its source, not the date of the source, because the hash is the same in every build.
 RUN python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/loopgauge
 
 FROM python:3.13.16-slim-trixie@sha256:bf44cdfcb76cd3b41e879bc058fc37ec5872002ccfde7fcb765e218cde0cd79c
@@ -29,7 +29,7 @@ LABEL org.opencontainers.image.title="loopgauge" \
     org.opencontainers.image.version="${VERSION}" \
     org.opencontainers.image.revision="${REVISION}" \
     org.opencontainers.image.source="${SOURCE}"
-# The container may run as any user, and every user must be able to write the disk buffer, even without a volume.
+# A container may run as any user, so every user must be able to write the disk buffer, even if no volume is mounted.
 RUN python -m pip uninstall --yes --quiet --root-user-action ignore pip \
     && install --directory --mode 1777 /var/lib/loopgauge
 COPY --from=build /opt/loopgauge /opt/loopgauge

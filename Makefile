@@ -24,7 +24,7 @@ help: ## list the targets
 run: $(VENV)/run.done ## serve on 127.0.0.1:8080 with the embedded PostgreSQL
 	@exec $(BIN)/loopgauge serve
 
-demo: $(VENV)/run.done ## serve a simulated organisation, and load its 26 weeks of history into Prometheus; PORT=8081
+demo: $(VENV)/run.done ## serve a simulated organisation, and load its 26 weeks of history into Prometheus; PORT=8081 sets the port
 	@exec $(BIN)/loopgauge demo $(if $(PORT),--port $(PORT))
 
 PYTEST := $(BIN)/python -m pytest
@@ -53,7 +53,7 @@ check: lint tools ## run make lint, then check the Dockerfile, compose.yaml, the
 	@$(BIN)/zizmor --offline --quiet --no-progress .github
 	@if [ -x $(TOOLS)/bin/helm ]; then $(BIN)/python -m tests.system.helm.check; fi
 
-bench: $(VENV)/dev.done ## run the benchmarks, with wrk; ONLY="ingest replay" runs two; DELIVERIES=n (replay), JSON=file (results)
+bench: $(VENV)/dev.done ## run the benchmarks, with wrk; ONLY="ingest replay" runs these two, DELIVERIES=n sets the length of replay, JSON=file sets the file for the results
 	@$(BIN)/python -m tests.bench $(ONLY) $(if $(DELIVERIES),--deliveries $(DELIVERIES)) $(if $(JSON),--json $(JSON))
 
 SECONDS ?= 600
@@ -68,7 +68,8 @@ chart: tools ## update the files and docs of the Helm chart after a change to da
 	$(packaged)
 	@$(TOOLS)/bin/helm-docs --log-level warning --sort-values-order file --chart-search-root helm
 
-# A chart can read only the files in its own directory. Copy the files there, because some GitOps tools drop symbolic links.
+# Copy the dashboards and the rules into the chart, because a chart can read only the files in its own directory. Copies
+# work where symbolic links do not: some GitOps tools drop the links.
 define packaged
 @rm -rf $(CHART)/files && mkdir -p $(CHART)/files/dashboards $(CHART)/files/rules
 @cp dashboards/json/*.json $(CHART)/files/dashboards
@@ -98,7 +99,7 @@ lock: $(VENV)/dev.done ## lock the newest versions that pyproject.toml allows
 	$(COMPILE) pyproject.toml --extra embedded --group build --group dev --constraints requirements.lock \
 		--output-file requirements-dev.lock
 
-clean: ## remove the environment and the caches of the tools
+clean: ## remove .venv, and the caches of import-linter, mypy, pytest and ruff
 	rm -rf $(VENV) .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 
 $(VENV)/run.done: requirements.lock pyproject.toml
