@@ -1,8 +1,8 @@
 """The graph of evidence: links between subjects, and the experiments that each subject serves.
 
-A link points from evidence to its target: from a commit to its change, or from a change to its item. The graph is a
-pure function of the set of links, so the links may arrive in any order. The graph may have cycles, and a subject may
-have several targets.
+A link points from evidence to its target, for example from a commit to its change, or from a change to its item. The
+graph is a pure function of the set of links, so the links may arrive in any order. The graph may have cycles, and a
+subject may have several targets.
 """
 
 from collections import defaultdict
@@ -13,7 +13,7 @@ from datetime import datetime
 from service.lifecycle.references import Ref
 
 Channel = str
-"""The part of a payload that states a link: `body`, `title`, `branch`, `head`, `merge commit`, `api`."""
+"""The part of a payload that states a link, such as `body`, `title`, `branch`, `merge commit`, `parent` or `api`."""
 
 MOST_TARGETS = 50
 """The maximum number of targets that a subject may have on one channel."""

@@ -11,7 +11,7 @@ from service.metrics.cohort import MeasuredExperiment
 from service.metrics.view import View
 
 KNOWN = ("future", "negative_duration", "unmarked", "duplicate", "deleted", "moved", "stated")
-"""The reasons that loopgauge itself gives."""
+"""The reasons for an exclusion that loopgauge and its default rules can give. A rules file can give others."""
 OTHER_REASONS = "_other"
 """The value of the label `reason` for all reasons in the rules file that have no row of their own."""
 _MOST_NAMES = 20
