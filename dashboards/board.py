@@ -31,8 +31,8 @@ class Section:
 
     Attributes:
         panels: the columns. A column is one panel, or a sequence of panels that are placed one below the other.
-        fixed_id: the id of the section's row. When you change a caption, set `fixed_id` to the old id, so that the row
-            keeps its id.
+        fixed_id: the id of the section's row, if it is not derived from the caption. When you change a caption, set
+            `fixed_id` to the old id, so that the row keeps its id.
     """
 
     caption: str

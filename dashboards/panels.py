@@ -55,8 +55,8 @@ class PanelSpec:
         width: the width in columns; a dashboard has 24 columns.
         height: the height in rows of about 30 pixels.
         missing: the text to show in an empty panel.
-        fixed_id: the panel's id. When you change a title, set `fixed_id` to the old id, so that links to the panel keep
-            working.
+        fixed_id: the panel's id, if it is not derived from the title. When you change a title, set `fixed_id` to the
+            old id, so that links to the panel keep working.
     """
 
     title: str

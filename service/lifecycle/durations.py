@@ -10,7 +10,7 @@ _DURATION = re.compile(r"([0-9]{1,9})([smhd])")
 
 
 def parse_duration(value: object) -> object:
-    """Parse a text such as `90s`, `15m`, `6h` or `14d` into a time span. Return a value that is not a text unchanged.
+    """Parse a text such as `90s`, `15m`, `6h` or `14d` into a time span. A value that is not a text stays as it is.
 
     Raises:
         ValueError: the text is not a duration, or the duration is zero or longer than ten years.

@@ -9,7 +9,7 @@ from service.lifecycle.declarations import current_values, declarations_in, late
 from service.lifecycle.events import Declaration, Declared, LifecycleEvent, Withdrawn
 
 UNMARKED = "unmarked"
-"""The reason if a subject is excluded because its mark as an experiment was withdrawn."""
+"""The reason for excluding a subject whose mark as an experiment was withdrawn."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ class Restart:
     Attributes:
         at: the time of the other subject's idea.
         concluded: whether the experiment was concluded at the time of the restart.
-        quiet: the time between the experiment's last activity and the restart.
+        quiet: how long the experiment had had no activity when it restarted.
     """
 
     at: datetime

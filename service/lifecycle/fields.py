@@ -25,7 +25,7 @@ class DataProperty:
     """A property in the data of a CloudEvent, or in the body of a manual event.
 
     Attributes:
-        expects: a description of the accepted values.
+        expects: a description of the accepted values, for error messages.
         choices: the accepted values; if empty, the property accepts any text that matches the pattern.
         pattern: a regular expression that values must match, in the syntax that Python, Rust and ECMAScript share.
         longest: the maximum number of characters.
@@ -43,7 +43,7 @@ class DeclaredField:
     """A field whose value is set by declarations.
 
     Attributes:
-        expects: a description of the accepted values.
+        expects: a description of the accepted values, for error messages.
         normalise: a function that returns the stored form of a value, or None if the field does not accept the value.
         data: the property of event data that sets the field, or None if no property does.
         command: whether the command `/experiment <field> <value>` in a comment sets the field.

@@ -28,7 +28,7 @@ class KeyGrammar:
         any_project: the form of a project's key in a text, if the rules file names no keys. This form excludes words
             that only look like keys, such as `UTF` in `UTF-8`.
         number: the form of the number after the key and a hyphen.
-        expects: a description of a project's key, for messages.
+        expects: a description of a project's key, for error messages.
     """
 
     project: re.Pattern[str]
@@ -43,7 +43,7 @@ class ReferenceGrammar:
 
     Attributes:
         form: the form of the part after the scheme, as a regular expression that excludes `BLANK`.
-        example: one or more references, for messages.
+        example: one or more references as examples, for error messages.
         canonical: a function that returns the canonical form of the part after the scheme.
         key: the form in which people write such references without the scheme, or None.
     """
