@@ -101,7 +101,7 @@ def _planted(value: Any, key: str, depth: int) -> Any:
             within = _of_a_fork(key, within)
             if within.get("field") in ("assignee", "reporter", "creator"):
                 within |= dict.fromkeys(("from", "to"), ACCOUNT) | dict.fromkeys(("fromString", "toString"), NAME)
-            added = dict.fromkeys(_ADDED, PERSON) if depth < _ADDED_DOWN_TO and key != "from" else {}
+            added = dict.fromkeys(_ADDED, PERSON) if depth < _ADDED_DOWN_TO else {}
             return added | within
         case _:
             return value
