@@ -120,6 +120,24 @@ def test_a_pattern_without_wildcards_matches_only_its_own_text(text: str) -> Non
     assert matches(f"*{text}*", f"before {text} after")
 
 
+_PARTS = st.lists(st.sampled_from(["*", "{p}", "{q}", "a", "b"]), min_size=1, max_size=6, unique=True)
+_BACKTRACKING = {"*": ".*?", "{p}": "(?P<p>.+?)", "{q}": "(?P<q>.+?)"}
+
+
+@given(_PARTS, st.text("ab", max_size=8))
+def test_a_pattern_matches_and_captures_as_one_that_tries_every_length_of_each_wildcard(
+    parts: list[str], value: str
+) -> None:
+    found = re.fullmatch("".join(_BACKTRACKING.get(part, part) for part in parts), value)
+    assert Pattern.of("".join(parts)).match(value) == (found.groupdict() if found else None)
+
+
+@pytest.mark.parametrize("pattern", ["*****x", "{a}{b}{c}{d}{e}x", "*a*a*a*a*x"])
+def test_a_long_value_is_matched_in_linear_time(pattern: str) -> None:
+    # A pattern that tries every length of each wildcard would take hours.
+    assert not matches(pattern, "a" * 10_000)
+
+
 PAYLOAD = {
     "text": "worked",
     "empty": "",
