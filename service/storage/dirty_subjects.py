@@ -1,4 +1,8 @@
-"""The table `touched`: dirty subjects. A subject is dirty while a committed change to it is not projected yet."""
+"""The table `touched`: dirty subjects. A subject is dirty while a committed change to it is not projected yet.
+
+Each change gives its subject a new mark, a number from an ascending sequence. A projection clears only the mark that it
+claimed, so that a subject that changes during its projection stays dirty.
+"""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -14,7 +18,7 @@ _CLAIM_LOCKS = 0x746F7563
 # The number of candidates to read for each subject to claim: other workers may have claimed the first candidates.
 _CANDIDATES = 8
 
-# A new mark also ends a postponement, since the new commit may let the projection succeed.
+# A new mark also ends a postponement: the subject has changed, and its projection may now succeed.
 _MARK = text(
     """
     INSERT INTO touched (subject) SELECT unnest(CAST(:subjects AS text[]))
@@ -33,8 +37,9 @@ async def mark_dirty(connection: Connection, subjects: Iterable[Ref]) -> None:
 async def claim_dirty(connection: Connection, limit: int, now: datetime) -> dict[Ref, int]:
     """Claim dirty subjects until the transaction ends, except subjects that other workers have claimed.
 
-    The subjects that have been dirty longest come first, then subjects whose postponement is over, then subjects that a
-    migration marked. A claim is an advisory lock and not a row lock, so that `mark_dirty` never waits for a claim.
+    Subjects that are not postponed come first, in the order of their marks, then subjects whose postponement is over,
+    then subjects that a migration marked. A claim is an advisory lock and not a row lock, so that `mark_dirty` never
+    waits for a claim.
 
     Returns:
         The mark of each claimed subject.
@@ -84,7 +89,9 @@ _CLEAR = text(
 
 
 async def clear(connection: Connection, claimed: Mapping[Ref, int]) -> int:
-    """Clear the marks of projected subjects, except marks that were renewed or are being renewed.
+    """Clear the marks of projected subjects, except subjects that another transaction has marked again since the claim.
+
+    A subject that another transaction is marking at this moment is skipped as well.
 
     Returns:
         The number of subjects that are clean now.
@@ -105,11 +112,11 @@ _POSTPONE = text(
 async def postpone(connection: Connection, subject: Ref, mark: int, error: str, now: datetime) -> int:
     """Postpone a subject whose projection failed, with exponential backoff from one minute.
 
-    A subject whose mark was renewed, or is being renewed, is not postponed: the new commit may let its projection
-    succeed.
+    The subject is not postponed if another transaction has marked it again since the claim, or is marking it at this
+    moment: the change may let the next projection succeed.
 
     Returns:
-        1 if the subject was postponed, or 0 if its mark was renewed or is being renewed.
+        1 if the subject was postponed, otherwise 0.
     """
     values = {"subject": subject, "mark": mark, "error": error, "now": now}
     return (await connection.execute(_POSTPONE, values)).rowcount

@@ -39,7 +39,7 @@ class DatabaseRejected(DatabaseError):
     """PostgreSQL rejects a value. A retry cannot succeed."""
 
 
-# The driver's own errors, since SQLAlchemy does not wrap errors that are raised while connecting.
+# Errors besides SQLAlchemy's `DBAPIError`: SQLAlchemy wraps neither errors while connecting nor its pool's timeout.
 _UNAVAILABLE = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, PoolTimeout)
 # Errors of these SQLSTATE classes mean that PostgreSQL rejects a value: data exception, integrity constraint violation,
 # and program limit exceeded (such as a key that is too long to index).

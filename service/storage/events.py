@@ -88,7 +88,7 @@ _WITHDRAW_PROVENANCE = text("DELETE FROM event_deliveries WHERE delivery_id = AN
 
 
 async def withdraw_provenance(connection: Connection, delivery_ids: Sequence[UUID]) -> set[Ref]:
-    """Delete the provenance rows of these deliveries, and return the subjects of the events in these rows."""
+    """Delete the rows of `event_deliveries` for these deliveries, and return the subjects in these rows."""
     subjects = await connection.scalars(_WITHDRAW_PROVENANCE, {"deliveries": delivery_ids})
     return {Ref(subject) for subject in subjects}
 
@@ -104,7 +104,7 @@ _DELETE_UNASSERTED = text(
 
 
 async def delete_unasserted(connection: Connection, subjects: Collection[Ref]) -> None:
-    """Delete the subjects' events that have no provenance left."""
+    """Delete those events of the subjects that no delivery states: `event_deliveries` has no row for such an event."""
     await connection.execute(_DELETE_UNASSERTED, {"subjects": sorted(subjects)})
 
 
@@ -112,7 +112,7 @@ async def events_of(connection: Connection, subjects: Collection[Ref]) -> dict[R
     """Read all events of the subjects.
 
     Raises:
-        UnreadableEvent: a newer version wrote an event in a form that this version cannot read.
+        UnreadableEvent: a newer release of loopgauge wrote an event in a form that this release cannot read.
     """
     rows = await connection.execute(
         select(events.c.subject, events.c.kind, events.c.occurred_at, events.c.data).where(

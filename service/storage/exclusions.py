@@ -19,7 +19,7 @@ async def select_subjects(connection: Connection, subjects: Collection[Ref]) -> 
 
 
 async def replace(connection: Connection, current: Mapping[Ref, Exclusion], obsolete: Collection[Ref]) -> None:
-    """Store the current exclusions, and delete obsolete ones."""
+    """Store the exclusions in `current`, and delete the exclusions of the subjects in `obsolete`."""
     if obsolete:
         await connection.execute(delete(exclusions).where(among(exclusions.c.subject, obsolete)))
     rows = [

@@ -75,14 +75,15 @@ async def root_of(connection: Connection, experiment: UUID) -> Ref | None:
 
 
 async def replace(connection: Connection, current: Iterable[Experiment], obsolete: Collection[Ref]) -> None:
-    """Store current experiments, and delete the experiments whose root is obsolete."""
+    """Store the experiments in `current`, and delete the experiments whose root is in `obsolete`."""
     if obsolete:
         await connection.execute(delete(experiments).where(among(experiments.c.root, obsolete)))
     rows = [_row(experiment) for experiment in sorted(current, key=lambda experiment: experiment.root)]
     if rows:
         statement = insert(experiments)
         updated = {name: statement.excluded[name] for name in _COLUMNS}
-        # Do not write unchanged rows: an unchanged row keeps its version, so that no snapshot reads it again.
+        # Do not write unchanged rows: their `xmin` stays the same, so the next snapshot of the metrics does not read
+        # them again.
         is_changed = or_(*(experiments.c[name].is_distinct_from(value) for name, value in updated.items()))
         await connection.execute(
             statement.on_conflict_do_update(index_elements=[experiments.c.id], set_=updated, where=is_changed), rows

@@ -37,12 +37,12 @@ Sort = Literal["idea_at", "-idea_at", "concluded_at", "-concluded_at", "last_act
 class AgeFilter:
     """A filter on the age of open experiments.
 
-    The filter matches an open experiment whose instant in `column` is before the limit of the experiment's team, unless
-    an instant of the experiment lies in the future.
+    The filter matches an open experiment whose time in `column` is before the cut-off time of the experiment's team,
+    unless any time of the experiment lies in the future.
 
     Attributes:
-        before: the limit for each team that has no limit of its own.
-        of_teams: by team, the limit of each team that has its own limit.
+        before: the cut-off time of all teams that are not in `of_teams`.
+        of_teams: the cut-off times of the teams that have their own, by team.
         included: True to list the matches, False to list all other experiments.
     """
 
@@ -161,7 +161,7 @@ _STATES: Mapping[State, ColumnElement[bool]] = {
 def _age_condition(age: AgeFilter, now: datetime) -> ColumnElement[bool]:
     column = experiments.c[age.column]
     teams = sorted(age.of_teams)
-    # The limit is SQL text, since SQLAlchemy cannot subscript an array with an expression.
+    # The cut-off time is SQL text, since SQLAlchemy cannot subscript an array with an expression.
     bound: TextClause = text(
         f"coalesce((CAST(:bounds_{age.column} AS timestamptz[]))"
         f"[array_position(CAST(:teams_{age.column} AS text[]), experiments.team)], "

@@ -15,9 +15,10 @@ _MIGRATION_LOCK = 0x6C6F6F70
 
 
 async def upgrade_schema(connection: AsyncConnection) -> str:
-    """Upgrade the schema to this version's revision, under an advisory lock, and return the schema's revision.
+    """Upgrade the schema to the newest revision that this release of loopgauge knows, and return the schema's revision.
 
-    A newer schema is left unchanged, since this version works with newer schemas.
+    An advisory lock lets one process upgrade at a time. A schema that a later release has upgraded further is left
+    unchanged, since this release works with it, too.
     """
     # Creating an index on a large table, or waiting for another process to do so, may take longer than the timeout.
     await connection.execute(text("SET LOCAL statement_timeout = 0"))
@@ -32,13 +33,13 @@ async def upgrade_schema(connection: AsyncConnection) -> str:
 
 
 async def check_schema(connection: AsyncConnection) -> None:
-    """Check that the schema is at this version's revision or at a newer revision.
+    """Check that the schema is at the newest revision that this release of loopgauge knows, or at a later revision.
 
-    A migration only adds to the schema (expand); a later release removes what is unused (contract). This version
-    therefore works with a newer revision, although it does not know that revision.
+    A migration only adds to the schema (expand); a later release removes what is unused (contract). This release
+    therefore works with the revision of the next release, although it does not know that revision.
 
     Raises:
-        DatabaseError: the schema is missing, or older than this version's revision.
+        DatabaseError: the schema is missing, or lacks a revision that this release needs.
     """
     current = await _current_revision(connection)
     if not _is_recent_enough(current):
@@ -55,12 +56,12 @@ def _migrations() -> Path:
 
 @cache
 def _revisions() -> tuple[str, ...]:
-    """All revisions that this version knows, the newest last. A revision is the prefix of its file's name."""
+    """All revisions that this release knows, the newest last. A revision is the prefix of its file's name."""
     return tuple(sorted(path.stem.partition("_")[0] for path in _migrations().glob("versions/*.py")))
 
 
 def _is_recent_enough(revision: str | None) -> TypeGuard[str]:
-    """Whether a revision is the newest that this version knows, or is unknown and therefore newer."""
+    """Whether a revision is the newest that this release knows, or is unknown and therefore from a later release."""
     *older, _ = _revisions()
     return revision is not None and revision not in older
 

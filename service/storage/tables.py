@@ -152,7 +152,7 @@ WANTED_UNTIL = """CASE
 WHEN concluded_at IS NULL THEN 'infinity'::timestamp with time zone
 ELSE GREATEST(idea_at, started_at, first_signal_at, concluded_at, shared_at, shipped_at, again_at)
 END"""
-"""The instant until which an experiment is wanted: a window that begins later contains none of its instants.
+"""The latest time at which a window can begin and still include a time of the experiment.
 
 The value is infinity for an open experiment, which every window needs, and the latest instant, including restarts, for
 a concluded experiment.
@@ -243,7 +243,8 @@ def columns(names: Iterable[str], rows: Collection[Mapping[str, Any]]) -> dict[s
 def array(values: Iterable[str]) -> str:
     """Format an array of texts as PostgreSQL does.
 
-    PostgreSQL cannot nest arrays of different lengths, so a statement that inserts many of them gets an array of texts.
+    PostgreSQL cannot nest arrays of different lengths, so a statement that inserts many arrays is passed each array
+    as one text in this format.
     """
     quoted = (value.replace("\\", r"\\").replace('"', r"\"") for value in values)
     return "{" + ",".join(f'"{value}"' for value in quoted) + "}"
