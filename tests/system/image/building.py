@@ -17,7 +17,7 @@ DOCKERFILE = REPOSITORY / "Dockerfile"
 
 
 def instructions() -> Iterator[tuple[str, str]]:
-    """The instructions of the Dockerfile with their arguments; each instruction is on one line."""
+    """Yield each instruction of the Dockerfile with its arguments; continuation lines are joined to one line."""
     for one in DockerfileParser(str(DOCKERFILE)).structure:
         if one["instruction"] != "COMMENT":
             yield one["instruction"], one["value"]
@@ -27,7 +27,7 @@ def build(directory: Path, arguments: Mapping[str, str]) -> Stage:
     """Run every instruction of the Dockerfile, and return the last stage.
 
     Args:
-        directory: the parent of the stages.
+        directory: contains a directory for each stage.
         arguments: the values of `docker build --build-arg`.
     """
     stages: dict[str, Stage] = {}
@@ -108,7 +108,7 @@ def _copy(stage: Stage, value: str, stages: Mapping[str, Stage]) -> None:
 
 
 def _of_the_context(source: str) -> Path:
-    """A path of the repository, which `.dockerignore` must allow."""
+    """Return the path of a source of COPY. Fail if `.dockerignore` hides the source from Docker."""
     ignored = (REPOSITORY / ".dockerignore").read_text().splitlines()
     assert "*" in ignored
     assert f"!{source}" in ignored or f"!{source}/" in ignored, f"{source} is not sent to Docker"

@@ -1,7 +1,8 @@
 """A stage of an image without Docker: a directory that is the root of the file system for the commands that run in it.
 
-In place of the base image, a stage contains the system of this machine (read-only) and the Python that runs the tests.
-A directory of the stage, which at first contains only pip, covers the `site-packages` of this Python. Commands run in a
+In place of the base image, a stage contains the system directories of this machine, such as `/usr/bin` (read-only), and
+the Python that runs the tests. A directory of the stage is mounted over the `site-packages` of this Python, so that
+commands see only the packages that the Dockerfile installs; at first the directory contains only pip. Commands run in a
 mount namespace of their own, which requires root.
 """
 

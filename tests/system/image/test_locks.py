@@ -12,7 +12,7 @@ _PROJECT: dict[str, Any] = tomllib.loads((REPOSITORY / "pyproject.toml").read_te
 
 
 def test_every_stage_begins_with_the_same_pinned_python() -> None:
-    """The Dockerfile spells out the tag, because Dependabot does not update a tag that comes from a variable."""
+    """Each `FROM` spells out the image tag, because Dependabot does not update a tag that comes from a variable."""
     stages = [value.split()[0] for instruction, value in instructions() if instruction == "FROM"]
     assert len(stages) == 2
     [base] = set(stages)

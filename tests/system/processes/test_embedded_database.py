@@ -1,4 +1,4 @@
-"""A service on the embedded PostgreSQL."""
+"""A service creates the embedded PostgreSQL, restarts it after a crash, and stops it when the service ends."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""A service ends: after a signal, or because it is killed."""
+"""A service loses no accepted delivery if a signal ends it or if it is killed."""
 
 import json
 import signal

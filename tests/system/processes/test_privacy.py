@@ -61,7 +61,8 @@ async def test_no_output_and_no_table_except_the_inbox_contains_a_person(
     See `tests.support.persons`.
     """
     story, corpus = list(built()), list(kept())
-    # For GitHub, the story is enough: it contains every kind of event that the service reads.
+    # `story` contains every kind of GitHub event that the service reads, so make no unreadable variants of the GitHub
+    # payloads in the corpus.
     kinds = _each_kind([*story, *(one for one in corpus if one.scheme.provider != "github")])
     sent = [*story, *corpus, *(broken for kind in kinds for broken in kind.unreadable())]
     assert [one.path for one in sent if MARK not in one.body.decode(errors="replace").lower()] == []
@@ -111,7 +112,10 @@ def _each_kind(requests: Iterable[Planted]) -> Iterable[Planted]:
 
 
 async def _send(client: httpx.AsyncClient, requests: Sequence[Planted]) -> list[Output]:
-    """Send requests concurrently, and return the responses. Only unreadable events may be refused."""
+    """Send requests concurrently, and return the responses.
+
+    Only `/events` may refuse a request, because it checks events before it stores them.
+    """
     told: list[Output] = []
     waiting = iter(requests)
 
@@ -126,7 +130,10 @@ async def _send(client: httpx.AsyncClient, requests: Sequence[Planted]) -> list[
 
 
 async def _settled(client: httpx.AsyncClient) -> Samples:
-    """Wait until every delivery is processed and applied, and return the metrics a few snapshots later."""
+    """Wait until every delivery is processed and every experiment is updated.
+
+    Return the metrics a few snapshots later.
+    """
     figures: Samples = {}
     moments: set[float] = set()
     async with asyncio.timeout(PATIENCE_SECONDS):

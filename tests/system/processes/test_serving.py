@@ -1,4 +1,4 @@
-"""A running service: from deliveries over HTTP to a scrape, and its log."""
+"""A running service turns deliveries over HTTP into metrics for a scrape, and writes its log as JSON."""
 
 import json
 import os
@@ -34,7 +34,8 @@ def test_a_process_exports_metrics_about_itself(database_url: str, tmp_path: Pat
     visible = ("delivery_to_visible_seconds_count",)
     with serving(database_url, tmp_path) as service:
         service.post(opened())
-        # The service measures the time until a delivery is visible only after its first snapshot.
+        # The service measures only deliveries that are counted after it began its first snapshot. Wait for a snapshot,
+        # so that the second delivery is measured.
         wait_for(lambda: service.samples().get(IN_FLIGHT))
         service.post(opened(46))
 

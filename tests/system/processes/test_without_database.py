@@ -1,4 +1,4 @@
-"""A service whose database is not reachable."""
+"""A service stays alive while its database is not reachable, and loses no delivery that it accepts meanwhile."""
 
 import signal
 from pathlib import Path

@@ -57,7 +57,7 @@ def test_the_readmes_walkthrough_of_a_failure_works(database_url: str, tmp_path:
             return run_example("the scorecard")
 
         assert json.loads(_run(at_the_service(_examples("a failure"))))["status"] == "stored"
-        # The reference is unknown until a worker has processed the delivery.
+        # Until a worker has processed the delivery, no experiment has this reference, so `loopgauge explain` fails.
         _until("counted", lambda: service.get("/deliveries").text)
         before = _until("outcome failed", explained)
         assert "failure_category unclassified" in before
@@ -69,7 +69,7 @@ def test_the_readmes_walkthrough_of_a_failure_works(database_url: str, tmp_path:
         assert "biggest group unclassified n 1" in scorecard()
         assert "no failed experiment has been shared yet" in scorecard()
         posted = _run(at_the_service(_examples("a failure", "a classification by comment")))
-        # The script repeats the first example, with later times, before the classification.
+        # The classification uses the function `deliver` of the first example, so the script runs that example again.
         assert posted.endswith('"status": "stored"}')
         after = _until("failure_category intelligent", explained)
         assert "outcome failed" in after

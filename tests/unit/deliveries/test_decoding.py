@@ -269,7 +269,10 @@ def test_empty_traits_are_omitted() -> None:
 
 
 def in_utc_or_unreadable(text: str) -> bool:
-    """Whether the text is a time in UTC or is unreadable. Any error except `UnreadableDelivery` fails the test."""
+    """Whether `read_time` returns a time in UTC, or reports the text as unreadable.
+
+    Any error except `UnreadableDelivery` fails the test.
+    """
     try:
         return read_time(text, WHERE).utcoffset() == timedelta(0)
     except UnreadableDelivery as error:
@@ -289,7 +292,10 @@ def test_a_time_written_as_iso_8601_or_as_gitlab_or_jira_write_it_is_read_back(w
 
 
 def read_or_unreadable(payload: bytes) -> bool:
-    """Whether the payload is decoded or is unreadable. Any error except `UnreadableDelivery` fails the test."""
+    """Whether `decode` returns an `Outer`, or reports the payload as unreadable.
+
+    Any error except `UnreadableDelivery` fails the test.
+    """
     try:
         return isinstance(decode(payload, Outer), Outer)
     except UnreadableDelivery as error:

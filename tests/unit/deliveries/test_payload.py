@@ -1,4 +1,4 @@
-"""The payload of a delivery is decoded when it is first used."""
+"""The JSON of a payload is decoded at its first use, and kept for later uses."""
 
 import pytest
 

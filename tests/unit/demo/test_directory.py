@@ -1,4 +1,4 @@
-"""Each start of the demo empties its directory, and never empties any other directory."""
+"""Each start of the demo removes the files of the last demo, and refuses a directory with other files."""
 
 from pathlib import Path
 
