@@ -1,8 +1,8 @@
 """Jenkins: messages of the Notification plugin in JSON format.
 
-Source: `Phase.java`, `JobListener.java` and the package `model` in the plugin's source code. `timestamp` is the
-end of the run in phase COMPLETED, and the creation of the message in phase FINALIZED. Old versions of the plugin omit
-it.
+Source: `Phase.java`, `JobListener.java` and the package `model` in the plugin's source code. In phase COMPLETED,
+`timestamp` is the time at which the run ended; in phase FINALIZED, it is the time at which the plugin created the
+message. Old versions of the plugin omit it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,8 +17,8 @@ from service.deliveries.observation import Nothing, Observation, finished_run
 from service.deliveries.signatures import BASIC, SecurityScheme, check_basic
 from service.lifecycle.references import ReferenceGrammar, commit
 
-# The phases that report a result. An endpoint may send only one of these phases. The plugin's first versions sent
-# FINISHED instead.
+# The phases that report a result. Jenkins may be configured to send messages for only one of these phases. The plugin's
+# first versions sent FINISHED instead.
 _ENDS = frozenset({"COMPLETED", "FINALIZED", "FINISHED"})
 
 

@@ -1,1 +1,1 @@
-"""Queries: reads for the API and the commands, and the few writes that users start."""
+"""Queries: read what the API and the commands show, and make the few changes that users request, such as a replay."""

@@ -1,4 +1,4 @@
-"""List and look up experiments, as last projected, with their status."""
+"""List and look up the stored experiments, with their status at a given time."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -119,7 +119,10 @@ async def _filters(connection: Connection, asked: ExperimentFilter, terms: Terms
 
 
 async def _named(connection: Connection, ref: str) -> tuple[list[UUID] | None, frozenset[Ref] | None]:
-    """The id in `ref`, or else the possible roots: the subject in `ref`, and the subjects for which it is evidence."""
+    """The experiment's id if `ref` is an id; otherwise the subjects that may be its root.
+
+    These are the subject that `ref` names and the subjects for which it is evidence.
+    """
     try:
         return [UUID(ref)], None
     except ValueError:

@@ -150,7 +150,10 @@ def _why_not(surroundings: Surroundings, subject: Ref) -> str:
 
 
 def _samples(experiment: Experiment, terms: Terms, now: datetime) -> list[MetricSample]:
-    """The samples that this experiment alone would make non-zero, without buckets and the organisation's samples."""
+    """The samples that would not be zero if this were the only experiment.
+
+    They omit histogram buckets, thresholds and the minimum sample size, and samples for all teams together.
+    """
     view = View.of([experiment], replace(terms, min_sample=1), now)
     return [
         MetricSample(sample.name, sample.labels)

@@ -14,8 +14,7 @@ _HEAD = struct.Struct(">IIQ")
 _MEMORY_BYTES = 1 << 26
 
 Place: TypeAlias = tuple[int, int]
-"""The position in the output: the number of a metric family, and the number of a metric. The places of a family are
-sorted by the number of the metric."""
+"""A position in the output: the index of a metric family, and an index that orders the metrics within the family."""
 
 
 class SpillBuffer:

@@ -26,7 +26,7 @@ from service.storage.database import Database
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNSETTLED = timedelta(hours=3)
 
-# The numbers are cached, because the same few values occur many times.
+# Cache the text of each number, because the same few values occur many times.
 _number = lru_cache(4096)(floatToGoString)
 
 _Labels: TypeAlias = tuple[tuple[str, str], ...]

@@ -35,7 +35,8 @@ class Scorecards:
     Args:
         terms: the thresholds and limits of the metrics; each scorecard has its own window.
         clock: returns the current time in UTC.
-        lifetime: how long rows are cached; at least twice as long as their computation took.
+        lifetime: how long rows are cached at least. Rows that take more than half of this time to compute are cached
+            for twice the time that they took.
     """
 
     def __init__(self, database: Database, terms: Terms, clock: Callable[[], datetime], lifetime: timedelta) -> None:

@@ -29,9 +29,10 @@ _CHANNELS: Mapping[Trait, DeclarationChannel] = {"label": "label", "item_type": 
 
 
 def decision_of(action: Action) -> str:
-    """The event or field that an action decides. For each, only the first matching rule takes effect.
+    """The name of what an action settles: an event, the value of a field, or that the observation is ignored.
 
-    A declared value and a derived value of a field are decided separately.
+    If several matching rules settle the same thing, only the first rule takes effect. A declared and a derived value of
+    a field are different things, so one rule may declare a field and another rule derive it.
     """
     match action:
         case InstantAction(name=name):

@@ -132,15 +132,18 @@ def _counts(event: LifecycleEvent) -> bool:
 
 
 def _links_another(link: LinkSet) -> bool:
-    """Whether a link has a target other than the subject that states it. A change links its commits only to itself."""
+    """Whether a link has a target other than the subject that states it.
+
+    The links from a pull request's commits to the pull request, which states these links itself, have no other target.
+    """
     return bool(link.targets - {link.stated_by})
 
 
 def _apply_to_observation(
     rules: Rules, provider: str, observation: Observed, payload: RawPayload, findings: _Findings
 ) -> None:
-    # For each event and field, the first matching rule decides. A rule that matches by label decides only for the label
-    # that matched.
+    # If several matching rules settle the same event or field, only the first rule takes effect. Two rules that match
+    # different labels do not compete: both take effect.
     decided: set[tuple[str, str]] = set()
     marked = False
     known = known_values(observation)

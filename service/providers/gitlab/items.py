@@ -1,4 +1,4 @@
-"""Issues and other work items, and the observations that merge requests share with them."""
+"""Read issues and other work items; merge requests use the same functions for their state and their changes."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -45,7 +45,7 @@ def looks(
     """The observations of the state of an issue or merge request, and of its creation.
 
     Args:
-        known: further traits of the state; the creation does not have them.
+        known: further traits for the observation of the state; the observation of the creation omits them.
         labels: the labels that the payload lists outside the item; None to use the item's own labels.
         where: the item's path in the payload.
     """

@@ -16,7 +16,7 @@ class AnyEvent(msgspec.Struct):
 
 
 class Project(msgspec.Struct):
-    """A project. Old payloads contain only the URL of the project."""
+    """A project. Payloads of old GitLab versions contain only its URL."""
 
     id: int | None = None
     path_with_namespace: str | None = None
@@ -35,7 +35,7 @@ class LabelChange(msgspec.Struct):
 
 
 class Assignee(msgspec.Struct):
-    """An assignee. Ids and names of assignees are only compared; they appear in no observation."""
+    """An assignee. Id and name serve only to detect new assignees; they appear in no observation."""
 
     id: int | None = None
     username: str | None = None
@@ -66,11 +66,14 @@ class Issue(Item, kw_only=True):
     closed_at: str | None = None
     type: str | None = None
     duplicated_to_id: int | None = None
-    """The id of the issue that this issue duplicates. The delivery that closes this issue omits the field."""
+    """The id of the issue that this issue duplicates.
+
+    GitLab closes this issue before it sets the field, so the delivery that reports the closing does not contain the id.
+    """
     moved_to_id: int | None = None
     """The database id that the issue received when it moved to another project.
 
-    No other delivery contains this id, so it shows only that the issue moved.
+    loopgauge identifies an issue by its project and its `iid`, so this id shows only that the issue moved.
     """
 
 

@@ -39,7 +39,10 @@ def path(*candidates: Project | None) -> str:
 
 
 def known_path(*candidates: Project | None) -> str | None:
-    """The path of a project, from the first candidate that has one. Old payloads contain only URLs: try these last."""
+    """The path of a project, from the first candidate that has one.
+
+    Payloads of old GitLab versions contain only URLs, so if no candidate has a path, read it from a URL.
+    """
     projects = [project for project in candidates if project is not None]
     paths = [project.path_with_namespace for project in projects]
     paths += [_path_of(project.web_url or project.homepage) for project in projects]

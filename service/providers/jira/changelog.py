@@ -41,7 +41,10 @@ def is_move(change: Change) -> bool:
 
 
 def _field(change: Change) -> str:
-    """The name of a built-in field; empty for a custom field, which may have the name of a built-in field."""
+    """The name of the changed field, or an empty text for a custom field.
+
+    A custom field may have the same name as a built-in field, but it must not be read like that field.
+    """
     return (change.field or "").lower() if change.fieldtype != "custom" else ""
 
 

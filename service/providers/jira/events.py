@@ -55,7 +55,7 @@ def read_comment_event(name: str, payload: bytes) -> Sequence[Observation] | Not
 
 
 def _is_new(name: str, event: IssueEvent, comment: Comment) -> bool:
-    """Whether the update of a ticket contains a new comment, with or without a transition."""
+    """Whether the update of a ticket adds a comment, either alone or together with a change of status."""
     if name != _UPDATED or event.issue_event_type_name in _REWRITTEN:
         return False
     named = event.issue_event_type_name == _COMMENTED

@@ -28,7 +28,7 @@ _SERVES = frozenset({"implements", "tests", "validates", "is part of", "is evide
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """A ticket in an event.
+    """A ticket as an event of Jira shows it.
 
     Attributes:
         at: when the event happened.
@@ -43,7 +43,9 @@ class Ticket:
 
     @classmethod
     def of(cls, issue: Issue, timestamp: int | None) -> "Ticket":
-        """The ticket in an event. The timestamp is in milliseconds since 1970.
+        """Read the ticket from an event's `issue` and `timestamp` (in milliseconds since 1970).
+
+        Without a timestamp, the time of the event is the time of the ticket's last update.
 
         Raises:
             UnreadableDelivery: the key is malformed, or the time is missing.
@@ -74,8 +76,9 @@ def looks(ticket: Ticket, *, in_part: bool = False) -> list[Observation]:
     """The observations of the ticket's state and of its creation.
 
     Args:
-        in_part: whether the event may omit fields. If the event omits the components, the state omits the project too,
-            because the rules would derive the team from the project, and a component may name another team.
+        in_part: whether the event may omit fields. If it omits the components, the observation of the state omits the
+            project too. Otherwise the rules would derive the team from the project, although one of the omitted
+            components may name another team.
     """
     fields = ticket.fields
     place = ticket.place
