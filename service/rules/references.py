@@ -46,7 +46,11 @@ class KeyFinder:
 
 
 def _compile(projects: Sequence[str], grammar: KeyGrammar) -> re.Pattern[str]:
-    """Keys of named projects match in any case, because people write `exp/ml-12`. Other keys match only in capitals."""
+    """Return the regular expression of a key.
+
+    If `projects` names projects, only their keys match, but in any case, because people write `exp/ml-12`. Otherwise,
+    the key of any project matches, but only in capitals.
+    """
     named = "|".join(re.escape(project) for project in projects)
     project = f"(?i:{named})" if projects else grammar.any_project
     return re.compile(rf"(?<![A-Za-z0-9_])(?:{project})-{grammar.number}(?![A-Za-z0-9])")

@@ -99,10 +99,11 @@ class When(_Strict):
                 yield Condition(trait, tuple(patterns))
 
     def kinds(self) -> frozenset[Kind]:
-        """The kinds that the rule names, or else all kinds, whose observations may have all traits that the rule tests.
+        """The kinds of observations that the rule can match: those that it names, or all kinds if it names none.
 
-        Nearly every observation has the traits in `PLACE`. A rule that names no kind and tests only these traits
-        applies to *seen* and *superseded*.
+        Kinds whose observations cannot have all traits that the rule tests are left out. Nearly every observation has
+        the traits in `PLACE`, so a rule that names no kind and tests only these traits applies to *seen* and
+        *superseded*.
         """
         traits = {condition.trait for condition in self.conditions()}
         meant = self.kind or [kind for kind in _KINDS if kind in ("seen", "superseded") or traits - PLACE]
@@ -176,7 +177,7 @@ class Entry(_Strict):
     then: Annotated[list[Annotated[Then, BeforeValidator(_action)]], BeforeValidator(_as_list)]
 
     def actions(self) -> tuple[Action, ...]:
-        """All actions of the rule, in their order in the file."""
+        """All actions of the rule: the items of `then` in their order, and the actions of one item in a fixed order."""
         return tuple(action for then in self.then for action in then.actions())
 
     @model_validator(mode="after")
@@ -211,7 +212,7 @@ class RulesDocument(_Strict):
     def extend(self, defaults: "RulesDocument") -> "RulesDocument":
         """A copy of this document, with the rules and trusted providers of `defaults` after this document's own.
 
-        The copy has the keys of `defaults` only if this document has none.
+        The copy takes `keys` (projects of tickets) from `defaults` only if this document names none.
         """
         return self.model_copy(
             update={

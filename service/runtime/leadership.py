@@ -18,11 +18,11 @@ from service.storage.database import Database, abandon_after
 from service.storage.errors import DatabaseAway, DatabaseError
 
 LENGTH_SECONDS = 8.0
-"""The duration of a lease after each heartbeat. When a leader dies, another process can lead only after this time.
+"""How long a lease is valid after its last renewal. When a leader dies, another process can lead only after this time.
 
-While PostgreSQL is away, the leader keeps extending its lease by this duration. Another process takes over the lease
-only after PostgreSQL has answered that process for this long. When PostgreSQL is back, the leader can therefore renew
-its lease first.
+While PostgreSQL is away, the leader keeps leading: each heartbeat extends its lease by this duration in memory, but not
+in the database. A process that finds an expired lease in the database takes it over only if it has been able to reach
+PostgreSQL for at least this duration. When PostgreSQL is back, the leader therefore has time to renew its lease first.
 """
 _HEARTBEAT_SECONDS = 2.0
 _PATIENCE_SECONDS = 2.0

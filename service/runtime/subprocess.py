@@ -31,7 +31,7 @@ _PIPE_BYTES = 1 << 28
 # The child has a lower priority than the service when both need the processor.
 _NICENESS = 5
 
-# The content of an answer without content, since msgspec cannot encode an empty Raw.
+# Takes the place of the content in an answer that reports an error, because msgspec cannot encode an empty Raw.
 _NOTHING = msgspec.Raw(msgspec.msgpack.encode(None))
 
 _log = structlog.get_logger(__name__)

@@ -88,7 +88,7 @@ class Worker:
 
     @property
     def snapshot(self) -> ExportedSnapshot | None:
-        """The last snapshot of this term; None before the first snapshot, and while this process does not lead."""
+        """The last snapshot since this process became the leader; None before that snapshot, and on other processes."""
         current = self._leadership.leads and self._leadership.term == self._term
         return self._snapshot if current else None
 
@@ -194,14 +194,15 @@ class Worker:
         snapshot = await self._figures.take_snapshot()
         # Compress the snapshot in a thread, so that the event loop is not blocked.
         exported = await asyncio.to_thread(ExportedSnapshot.of, snapshot, timedelta(seconds=steady() - began))
-        # If a new term has begun meanwhile, drop the snapshot: another process may have exported a newer one.
+        # If this process has lost and regained the lease meanwhile, drop the snapshot: another process may have led and
+        # exported a newer one.
         if term == self._leadership.term:
             self._snapshot = exported
             self._latency.observe_exported(self._clock())
         return 1
 
     def _follow_term(self) -> None:
-        """Drop the snapshot and the latencies of the previous term if a new term has begun."""
+        """Drop the snapshot and the latencies if this process has become the leader again since they were recorded."""
         if self._term != self._leadership.term:
             self._term = self._leadership.term
             self._snapshot = None

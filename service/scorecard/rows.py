@@ -1,4 +1,4 @@
-"""The rows of a scorecard: one for each team and one for the organisation, over one window."""
+"""The rows from which scorecards are compiled: one for each team and one for the organisation, over one window."""
 
 from dataclasses import dataclass
 from functools import cached_property
