@@ -27,7 +27,9 @@ _SECTIONS: Mapping[str, Mapping[str, str]] = {
         "export-history": "Write past values of all metrics, to load into Prometheus.",
     },
 }
-"""The commands in the order in which a newcomer needs them. With their help here, `-h` need not import any command."""
+"""The commands in the order in which a newcomer needs them. The lines that `-h` prints about them are here, so that
+`-h` need not import any command.
+"""
 
 
 class Commands(HelpGroup):

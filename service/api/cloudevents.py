@@ -42,8 +42,9 @@ def _nullable(**schema: Any) -> dict[str, Any]:
 def _data_properties() -> dict[str, Any]:
     _, schemas = msgspec.json.schema_components([EventData])
     properties = {name: _nullable_property(schema) for name, schema in schemas["EventData"]["properties"].items()}
-    # Dialects of regular expressions differ in which control characters `\s` matches. This pattern excludes all control
-    # characters, so the service accepts every team that matches the pattern in a client's dialect.
+    # Dialects of regular expressions disagree whether `\s` matches certain control characters. So the first character
+    # after the white space may not be a control character: a team that is valid in a client's dialect is then valid for
+    # the service too.
     properties["team"]["anyOf"][0]["pattern"] = rf"^\s*[^_{BLANK}][^\x00]*$"
     properties["links"]["anyOf"][0]["items"] = _REFERENCE
     return properties
@@ -57,7 +58,7 @@ def _nullable_property(schema: Mapping[str, Any]) -> dict[str, Any]:
 _DATA = {
     "type": ["object", "null"],
     "properties": _data_properties(),
-    # Beside a failure category, the outcome is `failed` or absent: another event may state the outcome.
+    # An event with a failure category has the outcome `failed`, or no outcome, because another event may report it.
     "anyOf": [
         {"properties": {"outcome": {"enum": ["failed", None]}}},
         {"properties": {"failure_category": {"type": "null"}}},

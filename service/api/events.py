@@ -99,7 +99,7 @@ class EventReceiver:
             self._bodies.release(body)
         for status in stored:
             self._telemetry.count_delivery(SOURCE, status)
-        # The sender need not know whether an event is in PostgreSQL or in the spool.
+        # Answer `stored` for a spooled event too: the sender need not know that PostgreSQL was unavailable.
         return [
             ReceivedEvent(delivery=delivery.id, status="duplicate" if status == "duplicate" else "stored")
             for delivery, status in zip(deliveries, stored, strict=True)

@@ -91,8 +91,9 @@ Key = Annotated[
         max_length=255,
         pattern=r"^[^\x00-\x1f\x7f-\x9f]+$",
         description=(
-            "A repeated request with the same key and experiment records no second event. A different request with the "
-            "key is refused. Without a key, each request records an event."
+            "If you repeat a request for an experiment with the same key, the service records no second event. A "
+            "different request for this experiment with the same key is refused. Without a key, each request records "
+            "an event."
         ),
         examples=["8e03978e-40d5-43e8-bc93-6894a57f9324"],
     ),

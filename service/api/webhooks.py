@@ -181,7 +181,7 @@ class WebhookEndpoint:
             self._telemetry.count_delivery(name, refusal_result(error))
             return await _send(problem_for(error), scope, receive, send)
         self._telemetry.count_delivery(name, stored)
-        # The sender need not know whether the delivery is in PostgreSQL or in the spool.
+        # Answer `stored` for a spooled delivery too: the sender need not know that PostgreSQL was unavailable.
         status = "duplicate" if stored == "duplicate" else "stored"
         content = f'{{"delivery": "{delivery.id}", "status": "{status}"}}'.encode()
         headers = [(b"content-length", str(len(content)).encode()), *_ACCEPTED_HEADERS]

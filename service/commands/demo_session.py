@@ -90,7 +90,9 @@ class Demonstration:
 
     @asynccontextmanager
     async def _observed(self, prometheus: Prometheus, own_settings: Mapping[str, str]) -> AsyncIterator[str | None]:
-        """Run Prometheus with the history until the context ends. Yield the URL, or None if Prometheus cannot run."""
+        """Run Prometheus with the history until the context ends, and yield its URL. Yield None if `observed` is false
+        or Prometheus cannot run.
+        """
         async with AsyncExitStack() as running:
             url = None
             if self.observed:
@@ -133,7 +135,9 @@ def _rules() -> Path | None:
 
 
 def _environment(own_settings: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a command for the demo: the user's environment, with only the demo's settings of loopgauge."""
+    """The environment for a command that the demo runs: the user's environment, with the demo's LOOPGAUGE_ variables
+    instead of the user's.
+    """
     kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(PREFIX)}
     # Files in the working directory must not shadow the installed package.
     path = {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}

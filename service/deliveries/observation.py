@@ -126,7 +126,10 @@ class Stated:
 
 @dataclass(frozen=True, slots=True)
 class Linked:
-    """All targets of a piece of evidence, as the payload of the subject `stated_by` states them on one channel."""
+    """All subjects (`targets`) that a piece of evidence links to in one part of a payload (`channel`, such as `title`).
+
+    `stated_by` is the subject that the payload describes.
+    """
 
     evidence: Ref
     channel: Channel
@@ -157,7 +160,7 @@ Observation: TypeAlias = Observed | Commented | Stated | Linked | Mentioned | Re
 
 @dataclass(frozen=True, slots=True)
 class Nothing:
-    """The result of reading a delivery that contains no observations. `reason` tells the sender why."""
+    """The result of reading a delivery that contains no observations. `reason` says why."""
 
     reason: str
 

@@ -18,8 +18,9 @@ _ATTEMPTS = 3
 _PATIENCE_SECONDS = 30.0
 _LOOK_SECONDS = 0.1
 _OK = 200
-# The shell kills the command when standard input closes, which happens however the demo ends. The shell closes its own
-# standard output, so only the command keeps the pipe open, and the pipe closes when the command ends.
+# When the demo ends, even if it is killed, the shell's standard input closes, and the shell kills the command. The
+# shell closes its own standard output, so that only the command holds the output pipe open. The pipe closes when the
+# command ends, and so tells `_is_ready` that Prometheus has ended.
 _END_WITH_US = '"$@" & exec >&-; read -r _; kill -KILL $!; wait'
 
 

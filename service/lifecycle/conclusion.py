@@ -21,7 +21,8 @@ def find_conclusion(events: Sequence[LifecycleEvent]) -> Conclusion:
     """Find the current conclusion, and the last reopening that took effect. The events must be in order of time."""
     concluded: Concluded | None = None
     reopened_at: datetime | None = None
-    # The final statuses that the ticket has entered since the last reopening. Leaving one reopens the experiment.
+    # The final statuses that the ticket has entered since the last reopening. If the ticket leaves one of them, the
+    # experiment is reopened.
     entered: set[str] = set()
     for event in events:
         match event:

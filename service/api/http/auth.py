@@ -46,8 +46,9 @@ class TokenGuard:
         tokens: the accepted tokens, with None for each token that is not configured.
         setting: the variable that configures a token. If no token is configured, the answer names this variable.
         public: whether to let every request pass.
-        allow_loopback: whether to let requests pass if their Host header names the loopback interface. In a
-            DNS rebinding attack, and behind a reverse proxy that keeps the Host header, it names another host.
+        allow_loopback: whether to let requests pass if their Host header names the loopback interface. Requests of a
+            DNS rebinding attack do not pass, because their Host header names the attacker's domain. Requests through a
+            reverse proxy do not pass either, if the proxy keeps the Host header.
     """
 
     def __init__(

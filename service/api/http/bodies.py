@@ -77,7 +77,8 @@ class BodyReader:
             await self._receive(body, receive)
         except BaseException as error:
             self._inflight -= body.size
-            # Raise the refusal only if the server did not cancel the task too.
+            # `_refuse` cancelled this task. Raise the refusal instead of the cancellation, unless the server cancelled
+            # the task too.
             if body.refusal is not None and task.uncancel() <= cancelling:
                 raise body.refusal from error
             raise

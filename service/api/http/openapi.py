@@ -98,7 +98,7 @@ def _complete_schemas(schemas: Document) -> None:
 
 def _add_problems(operation: Document, *kinds: type[Exception]) -> None:
     """Describe the answers to these errors. If the operation already describes an answer with the same
-    status, keep its description and examples, and add the others.
+    status, keep the description and examples of that answer, and add the examples of these errors.
     """
     for status, answer in describe_problems(*kinds).items():
         known = operation["responses"].setdefault(str(status), answer)

@@ -181,7 +181,7 @@ PROBLEMS: Mapping[type[Exception], ProblemType] = {
         former_slugs=("door-closed",),
     ),
 }
-"""The type of problem for each error that has its own type."""
+"""The problem type with which the service answers each of these errors."""
 
 _INTERNAL = ProblemType(
     HTTPStatus.INTERNAL_SERVER_ERROR,
@@ -220,7 +220,9 @@ def problem_for(error: Exception, **members: Any) -> JSONResponse:
 
 
 async def answer_internal_error(_request: Request, _error: Exception) -> JSONResponse:
-    """The answer to an unexpected error. Only the log shows the error: Starlette raises it again after this answer."""
+    """The answer to an unexpected error. The answer says nothing about the error, so that clients learn no internals.
+    Starlette raises the error again after this answer, so the server logs it.
+    """
     return _INTERNAL.response("The log has the details.")
 
 

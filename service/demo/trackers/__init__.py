@@ -12,7 +12,7 @@ from service.demo.trackers.steps import Steps
 
 
 class Begin(Protocol):
-    """A function that begins an experiment in a tracker."""
+    """A callable that creates the steps of a team's experiment in one tracker."""
 
     def __call__(self, team: Team, plan: Plan) -> Steps: ...
 
