@@ -39,7 +39,7 @@ def _app() -> FastAPI:
 
 @asynccontextmanager
 async def _serving(app: ASGIApp) -> AsyncIterator[int]:
-    """Serve an application in the way the service is served, and yield the port."""
+    """Serve an application with the server settings of the service, and yield the port."""
     server = uvicorn.Server(server_config(app))
     server.config.port = 0
     serving = asyncio.create_task(server.serve())
@@ -95,7 +95,8 @@ def test_a_client_that_disconnects_during_its_answer_causes_no_error() -> None:
                 now.clear()
                 clients = [_connect(port) for _ in range(8)]
                 await asyncio.sleep(0.01)
-                # Answer and disconnect without a pause, so that the event loop handles both in one iteration.
+                # Let the server answer, and disconnect the clients without a pause in between, so that the event loop
+                # handles both in one iteration.
                 now.set()
                 for client in clients:
                     client.close()

@@ -88,7 +88,7 @@ def terms(
     min_sample: int = 5,
     max_teams: int = 200,
 ) -> Terms:
-    """Terms with windows such as `7d`. The default threshold is 14 days."""
+    """The operator's settings for metrics. Windows are given as `7d`; the threshold `default` is 14 days."""
     return Terms(
         windows=tuple(Window(label, timedelta(days=int(label.removesuffix("d")))) for label in windows),
         thresholds={"default": timedelta(days=14), **(thresholds or {})},
@@ -176,7 +176,7 @@ class Issue:
         return _sent(self._issue().comment(text, when, association))
 
     def event(self, action: str, when: datetime, **more: Any) -> GitHubRequest:
-        """The delivery of an action. The payload has the state after the action."""
+        """The delivery of an action such as `opened`. Its payload shows the issue as it is after the action."""
         return _sent(self._issue().event(action, when, **more))
 
     def _issue(self) -> payloads.Issue:
@@ -251,7 +251,7 @@ class PullRequest:
         return changed(request, issue={**json.loads(request.body)["issue"], "pull_request": {"url": address}})
 
     def event(self, action: str, when: datetime, **more: Any) -> GitHubRequest:
-        """The delivery of an action. The payload has the state after the action."""
+        """The delivery of an action such as `opened`. Its payload shows the pull request as it is after the action."""
         pull = payloads.PullRequest(
             repository=self.repository,
             number=self.number,

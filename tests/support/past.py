@@ -16,8 +16,8 @@ def days_ago(days: int) -> datetime:
     return TODAY - timedelta(days=days)
 
 
-# One experiment was proposed nine days ago, started a day later and concluded five days ago. The other one was proposed
-# six days ago and is open.
+# One experiment was proposed at noon (UTC) ten days ago, started a day later and was concluded six days ago. The other
+# one was proposed at noon seven days ago and is open.
 _EXPERIMENTS = [
     experiment(
         idea_at=days_ago(9) - NOON,

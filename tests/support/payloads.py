@@ -65,7 +65,7 @@ class Ticket:
         return self.event("jira:issue_deleted", when)
 
     def event(self, name: str, when: datetime, changes: Sequence[Mapping[str, Any]] = ()) -> Request:
-        """The delivery of an event. The payload has the state after the event."""
+        """The delivery of an event such as `jira:issue_created`. Its payload shows the ticket after the event."""
         return _without_category_date(self._ticket().event(name, name.removeprefix("jira:"), when, changes))
 
     def _ticket(self) -> jira.Ticket:
@@ -119,7 +119,7 @@ class GitLabIssue:
         return reopened, reopened.event("reopen", when)
 
     def event(self, action: str, when: datetime, **changes: Any) -> Request:
-        """The delivery of an action. The payload has the state after the action."""
+        """The delivery of an action such as `open`. Its payload shows the issue as it is after the action."""
         issue = gitlab.Issue(
             project=self.project,
             number=self.number,
@@ -156,7 +156,7 @@ class MergeRequest:
         return merged, merged.event("merge", when)
 
     def event(self, action: str, when: datetime, **changes: Any) -> Request:
-        """The delivery of an action. The payload has the state after the action."""
+        """The delivery of an action such as `open`. Its payload shows the merge request as it is after the action."""
         merge = gitlab.MergeRequest(
             project=self.project,
             number=self.number,
@@ -220,7 +220,7 @@ def _without_category_date(post: Post) -> Request:
 
 
 def one_of_each() -> Sequence[GitHubRequest | Request]:
-    """Deliveries of every provider, with each kind of delivery that these builders make."""
+    """Deliveries of every provider that sends webhooks, of most of the kinds that the builders make."""
     issue, pull = Issue(created_at=at(1), labels=("experiment",)), PullRequest(created_at=at(2), fork="octo-dev/app")
     ours = replace(pull, number=8, fork="", branch="exp/ours", labels=("experiment",), head="c" * 40)
     fork = replace(pull, number=9, branch="exp/theirs", body="", head="e" * 40)

@@ -41,7 +41,7 @@ class Planted:
 
 
 def built() -> Iterator[Planted]:
-    """The deliveries of `one_of_each`, which do not need the corpus."""
+    """The deliveries of `one_of_each`, with the person planted in them; they do not need the corpus."""
     for request in one_of_each():
         source = request.path.removeprefix("/webhooks/").replace("_", "-")
         body = json.dumps(planted(json.loads(request.body))).encode()
@@ -49,7 +49,10 @@ def built() -> Iterator[Planted]:
 
 
 def kept() -> Iterator[Planted]:
-    """Every payload of the corpus, with its items marked as experiments; nothing without the corpus."""
+    """Every payload of the corpus, with the person planted in it, and its items marked as experiments.
+
+    Yields nothing if the corpus is not installed.
+    """
     for one in {(one.file, one.headers["content-type"]): one for one in posted()}.values():
         payload = marked(json.loads(one.body))
         # In a CloudEvent, plant the person only in `data`: its sender chooses the text of its envelope attributes.

@@ -18,7 +18,7 @@ _WINDOWS = (("7d",), ("7d", "30d"), ("365d", "7d", "4000d"))
 
 @dataclass(frozen=True, slots=True)
 class Portfolio:
-    """Experiments, and the terms of their metrics."""
+    """Experiments, and the operator's settings (windows, thresholds and limits) for their metrics."""
 
     experiments: tuple[Experiment, ...]
     terms: Terms
@@ -44,7 +44,10 @@ def _portfolio(random: Random) -> Portfolio:
 
 
 class _Loops:
-    """Generates the experiments of one portfolio, with one unit of time, a few teams and fixed probabilities."""
+    """Generates the experiments of one portfolio.
+
+    The unit of their durations, the teams and the probabilities are chosen once for the portfolio.
+    """
 
     def __init__(self, random: Random) -> None:
         self._random = random

@@ -54,7 +54,10 @@ class Prometheus:
         return wait_for(lambda: self.query(expression), expression)
 
     def past(self, expression: str, start: datetime, end: datetime) -> list[tuple[dict[str, str], dict[float, float]]]:
-        """Return each series of an expression: all its labels, and its value at each midnight (UTC) by Unix time."""
+        """Evaluate an expression at `start` and every day after it, up to `end`.
+
+        Return for each series all its labels, and its values by Unix time.
+        """
         asked = {"query": expression, "start": f"{start.timestamp()}", "end": f"{end.timestamp()}", "step": "1d"}
         series = self._get("query_range", asked)["result"]
         return [(one["metric"], {float(at): float(value) for at, value in one["values"]}) for one in series]

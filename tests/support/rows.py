@@ -14,7 +14,7 @@ Rows = dict[tuple[str, ...], float]
 
 
 def rows(metric: MetricFunction, experiments: Iterable[Experiment], on: Terms, now: datetime) -> Rows:
-    """The values of a gauge by label values, in the order of its labels."""
+    """Compute a gauge, and return its values by label values, which are in the order of the gauge's labels."""
     (family,) = metric(View.of(experiments, on, now))
     assert {sample.name for sample in family.samples} <= {family.name}
     by_labels = {tuple(sample.labels.values()): sample.value for sample in family.samples}
@@ -30,7 +30,7 @@ def not_zero(values: Rows) -> Rows:
 def histogram_rows(
     metric: MetricFunction, experiments: Iterable[Experiment], on: Terms, now: datetime
 ) -> dict[str, Rows]:
-    """The values of a histogram by label values, under `bucket`, `gcount` and `gsum`."""
+    """Compute a gauge histogram. Return the values of its `_bucket`, `_gcount` and `_gsum` samples by label values."""
     (family,) = metric(View.of(experiments, on, now))
     values: dict[str, Rows] = {"bucket": {}, "gcount": {}, "gsum": {}}
     for sample in family.samples:

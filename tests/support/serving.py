@@ -23,7 +23,7 @@ UNREACHABLE = "postgresql://nobody@127.0.0.1:1/nothing"
 COMMAND = (sys.executable, "-m", "service")
 
 IN_FLIGHT = ("experiments_in_flight", "proposed", "acme/app")
-"""The key of the sample that counts the experiments that deliveries of `opened` propose."""
+"""The key in `Service.samples` of the number of open experiments that deliveries made by `opened` have proposed."""
 
 
 def opened(number: int = 45) -> GitHubRequest:

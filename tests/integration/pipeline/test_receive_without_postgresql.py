@@ -28,8 +28,8 @@ from tests.support.waiting import PATIENCE_SECONDS
 _ANY = github("ping", b"{}").delivery(at(2))
 # PostgreSQL rejects text with a NUL character.
 _POISON = replace(_ANY, provider_id="\0")
-# Tests that expect an answer wait long for PostgreSQL, because the machine may be busy. Tests that freeze PostgreSQL
-# wait briefly.
+# The seconds that the `DeliveryWriter` of a test waits for PostgreSQL before it spools a batch. The default is long,
+# because PostgreSQL may be slow on a busy machine. It is short in tests in which PostgreSQL cannot answer.
 _PATIENCE = 60.0
 _LITTLE_PATIENCE = 0.3
 # Long enough to send a delivery to PostgreSQL, and short enough to wait for an answer that never arrives.
@@ -37,7 +37,10 @@ _SOME_PATIENCE = 5.0
 
 
 class _RecordedTelemetry(Telemetry):
-    """Telemetry that lists the sizes of the spool and the times of last deliveries instead of exporting them."""
+    """Telemetry that does not export two metrics, but keeps every value set, for the test to compare.
+
+    The two metrics are the number of deliveries in the spool, and the time of each source's last delivery.
+    """
 
     def __init__(self) -> None:
         super().__init__(["github"])
@@ -90,7 +93,7 @@ async def _receiving(
 
 
 async def _inbox(database: Database) -> list[str]:
-    """The deliveries in the inbox, in the order of their commits, then by number."""
+    """The numbers of the deliveries in the inbox: transaction by transaction, and ascending within each."""
     query = "SELECT provider_id FROM deliveries ORDER BY xmin::text::bigint, provider_id::integer"
     async with database.transaction() as connection:
         return list(await connection.scalars(text(query)))
@@ -141,7 +144,7 @@ async def test_while_a_table_is_locked_only_the_first_delivery_waits_before_it_i
             await connection.execute(text("LOCK TABLE deliveries"))
             for number in range(10):
                 assert await receiver.store_all(_numbered(number)) == ["spooled"]
-                # PostgreSQL answers other statements, but the outage ends only when PostgreSQL stores deliveries again.
+                # PostgreSQL runs, but nothing can be written to the locked table, so deliveries still go to the spool.
                 await asyncio.sleep(0.02)
                 assert receiver.spools
         await _all_in(receiver, spool)
@@ -197,7 +200,8 @@ async def test_an_idle_connection_dropped_by_a_firewall_costs_no_delivery(
     receiver = DeliveryWriter(far, Telemetry([]))
     receiver.start()
     before, after = _numbered(*range(1, 5)), _numbered(*range(5, 9))
-    # The writers alternate, so afterwards each of them has a connection to lose.
+    # The two tasks that write batches alternate, so after four deliveries each of them has an open connection, which
+    # `line.forget` then drops.
     assert [await receiver.store(delivery) for delivery in before] == ["stored"] * 4
     await asyncio.sleep(0.1)
     line.forget()
@@ -280,7 +284,7 @@ async def test_with_neither_postgresql_nor_spool_the_refusal_names_both_causes(
         async def back() -> bool:
             return not receiver.spools
 
-        # The file of the spool is still unusable, but the inbox is back.
+        # The file of the spool is still unusable, but deliveries can go to the inbox again.
         await until(back)
         assert await receiver.store_all(_numbered(1)) == ["stored"]
         await line.cut()

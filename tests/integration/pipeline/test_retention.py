@@ -1,4 +1,4 @@
-"""Retention deletes bodies, and evidence without an experiment.
+"""Retention deletes the bodies of old deliveries, and old subjects that belong to no experiment.
 
 Retention never deletes experiments or their evidence.
 """
@@ -96,7 +96,8 @@ async def test_bodies_are_deleted_while_other_transactions_replay_and_record(dat
     replayed, forgotten = await asyncio.gather(again.run(database), delete_bodies(database, at(9)))
     assert 0 <= replayed.deliveries <= 400
     assert replayed.changed == {}
-    # A call skips the rows that the replay has locked, and the next call deletes them.
+    # The first call of `delete_bodies` skips the deliveries that the replay has locked. The second call deletes the
+    # bodies of these deliveries, so both calls together have deleted all 400 bodies.
     assert forgotten + await delete_bodies(database, at(9)) == 400
     assert await all_experiments(database) == before
 

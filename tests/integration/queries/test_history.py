@@ -1,4 +1,4 @@
-"""An export contains the metrics of past moments, in the text format of Prometheus."""
+"""An export contains the values that the metrics had at past moments, as OpenMetrics text with timestamps."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -32,7 +32,7 @@ def exported(
     labels: Mapping[str, str] = LABELS,
     excluded: Sequence[Exclusion] = (),
 ) -> list[str]:
-    """The lines of an export."""
+    """Export the metrics of these experiments at the moments in `told`, and return the lines of the text."""
     export = Export(TERMS, labels, lambda *_: None)
     return b"".join(export.write(ExperimentHistory(known, excluded), told)).decode().splitlines()
 
@@ -59,7 +59,7 @@ def lines_of(name: str, lines: Sequence[str]) -> list[str]:
 def test_each_line_has_the_labels_of_a_scrape_the_value_and_the_moment_in_seconds() -> None:
     lines = exported([experiment(idea_at=at(2)), experiment("jira:ML-1", idea_at=at(3))], [at(3), at(4)])
     series = 'loopgauge_experiments_in_flight{instance="127.0.0.1:8080",job="loopgauge",stage="proposed",team="search"}'
-    # 3 March 2026, 09:00 UTC, and a day later.
+    # The timestamps are 3 March 2026, 09:00 UTC, and a day later.
     assert lines_of('loopgauge_experiments_in_flight{instance="127.0.0.1:8080",job="loopgauge",stage="p', lines) == [
         f"{series} 2.0 1772528400",
         f"{series} 2.0 1772614800",

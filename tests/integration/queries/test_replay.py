@@ -86,7 +86,7 @@ TABLES = (
 
 
 async def _everything(database: Database) -> dict[str, list[Any]]:
-    """Every row of the stored data, without the time of the verdicts."""
+    """Every row of `TABLES`, without `interpreted_at`, because a replay sets this time anew."""
     async with database.transaction() as connection:
         found = {
             table: list(await connection.exec_driver_sql(f"SELECT to_jsonb(t) - 'interpreted_at' FROM {table} AS t"))
@@ -243,7 +243,7 @@ async def test_a_paused_dry_run_blocks_no_other_work(database: Database, databas
     rehearsing = asyncio.create_task(asyncio.to_thread(_apart, held_up.dry_run, database_url))
     assert await asyncio.to_thread(halfway.wait, 60)
     try:
-        # These deliveries include a rename, which takes the strongest lock, and events on subjects of the dry run.
+        # Deliver while the dry run is paused. A rename takes the strongest lock that a running service takes.
         more = [Issue(number=300, created_at=at(2)).opened(), renamed("web", "acme/site", at(10))]
         async with api(database, role="all") as client:
             for request in more:
@@ -384,7 +384,8 @@ async def test_concurrent_workers_replays_and_retries_give_the_same_result_as_on
     async with database.transaction() as connection:
         await connection.exec_driver_sql(f"TRUNCATE {', '.join(TABLES)}")
         await inbox.store(connection, [request.delivery(POSTED) for request in told[:40]])
-    # Deliveries that failed under an earlier version are retried during the replay.
+    # Mark the first 30 deliveries as failed, as if an earlier version of loopgauge had failed on them, so that they are
+    # retried while the replays run.
     async with database.transaction() as connection:
         failed = [DeliveryVerdict(request.delivery(POSTED).id, "failed", "a fault") for request in told[:30]]
         await inbox.record_verdicts(connection, failed, "digest", at(3))

@@ -29,7 +29,7 @@ def _numbered(number: int) -> Delivery:
 
 
 async def _fail(database: Database, *deliveries: Delivery) -> None:
-    """Store failed deliveries, in the state in which an earlier version of the service left them."""
+    """Store deliveries, and mark them as failed, as if an earlier version of loopgauge had failed on them."""
     async with database.transaction() as connection:
         await inbox.store(connection, deliveries)
         failed = [DeliveryVerdict(delivery.id, "failed", "a fault in loopgauge: KeyError") for delivery in deliveries]

@@ -70,7 +70,8 @@ async def test_a_failure_shared_before_both_windows_is_the_last_one_until_anothe
         )
         for day in (4, 20)
     )
-    # Metrics always need the first experiment of a team. Store an earlier one, so that `long_ago` is not the first.
+    # For each team, the query of a scorecard always selects the experiment with the earliest idea. Store an earlier one
+    # than `long_ago`, so that `long_ago` is not selected for this reason.
     await store_experiments(database, experiment("key:1", idea_at=at(1), concluded_at=at(2)), long_ago, lately)
     shared = (await scorecards(database, Clock(at(24))).scorecard("_org", WEEK)).sharing.last_failure_shared
     assert (shared.value, shared.previous.value) == (at(22), at(6))

@@ -59,7 +59,8 @@ async def test_pending_deliveries_are_counted_and_the_oldest_one_gives_the_age(d
         database, *(Issue(number=day, created_at=at(2)).opened().delivery(at(day)) for day in (8, 7, 6))
     )
     await _monitor(database, telemetry).measure()
-    # The oldest of three deliveries is from the 6th of March, three days ago. The issue is the only dirty subject.
+    # The oldest of the three pending deliveries is from the 6th of March, three days ago. One delivery has failed. One
+    # subject is dirty: the issue of the delivery that has been interpreted.
     assert _shown(telemetry) == [3, 3 * 86400, 1, 1]
 
 
@@ -132,7 +133,8 @@ async def test_the_last_delivery_of_each_source_is_read_from_the_inbox(
         database,
         _from("github", at(2)),
         *(_from("jira", at(day)) for day in (3, 4)),
-        # Two deliveries have the same time, so the page cursor needs their ids too.
+        # The next two deliveries have the same time. If a page ends between them, only their ids tell which of them
+        # has been read.
         _from("forgotten", at(5)),
         _from("github", at(5)),
     )

@@ -73,8 +73,8 @@ async def test_a_newer_schema_is_accepted(database: Database) -> None:
 async def test_work_on_a_frozen_server_is_abandoned_each_time(database_url: str) -> None:
     async with line_to(database_url) as line:
         database = Database(line.url, pool_size=2, timeout=5.0)
-        # Freeze an open connection, so that the abandoned work has a query to cancel, and the server does not answer
-        # the cancellation.
+        # Open a connection before the freeze. The abandoned work then has a query on this connection to cancel, and the
+        # frozen server does not answer the cancellation either.
         await database.check_writable()
         line.freeze()
         async with asyncio.timeout(PATIENCE_SECONDS):

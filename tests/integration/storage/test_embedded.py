@@ -1,4 +1,7 @@
-"""The embedded server is shared, restarted after a kill, and stopped by its last user."""
+"""Processes share the embedded server.
+
+The next process that needs the server starts it again after a kill, and the last process that releases it stops it.
+"""
 
 import os
 import shutil
@@ -22,7 +25,7 @@ from tests.support.waiting import wait_for
 
 @pytest.fixture
 def data_dir() -> Iterator[Path]:
-    """A new directory, with a path short enough for a socket."""
+    """A new directory, with a path short enough for a Unix socket in it."""
     directory = Path(tempfile.mkdtemp(prefix="loopgauge-embedded-"))
     yield directory
     shutil.rmtree(directory)

@@ -42,7 +42,10 @@ async def _needed(database: Database, *stored: Experiment) -> set[str]:
 
 
 def _crowd(*given: Experiment) -> tuple[Experiment, ...]:
-    """Add two experiments, so that none of the given experiments is the first or the last of its team."""
+    """Add an experiment with an early idea and one with a late conclusion.
+
+    Metrics always need the first and the last experiment of a team, so the given experiments should be neither.
+    """
     first = experiment("key:first", idea_at=at(1) - timedelta(days=300), concluded_at=at(1) - timedelta(days=299))
     last = experiment(
         "key:last", idea_at=at(1), concluded_at=BEFORE, shared_at=BEFORE, outcome=Outcome.FAILED, title="The last"
@@ -170,7 +173,7 @@ maybe = st.one_of(st.none(), moments)
 
 @st.composite
 def portfolios(draw: st.DrawFn) -> list[Experiment]:
-    """Old and new experiments of several teams with few titles, some with instants in the future."""
+    """Old and new experiments of several teams. Some have the same title, and some have instants in the future."""
     made = []
     for number in range(draw(st.integers(1, 25))):
         idea = draw(moments)

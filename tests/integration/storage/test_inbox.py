@@ -235,7 +235,7 @@ _NUMEROUS = text(
 
 
 async def _plans(connection: Connection) -> list[Any]:
-    """The plans of the statements that must not scan the table."""
+    """PostgreSQL's plans for the statements that must not scan the whole table of deliveries."""
     explain = "EXPLAIN (ANALYZE, FORMAT JSON)"
     before = {"limit": 50, "before": at(28) + timedelta(days=9999)}
     await connection.execute(inbox._BITMAP_SCANS, {"setting": "off"})  # noqa: SLF001 - a claim executes the same statement

@@ -1,4 +1,7 @@
-"""Recording: events and links are stored once with their origins, and subjects are marked dirty for projection."""
+"""Recording stores each event and link once, with the deliveries that stated it.
+
+It also marks the subjects of these events and links dirty, so that they are projected.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -141,7 +144,7 @@ async def test_the_neighbourhood_is_the_same_from_each_of_its_subjects(database:
         await recording.record_deliveries(connection, [_delivery(links=said)])
         for subject in (COMMIT, CHANGE, ITEM_2):
             assert set(await links.neighbourhood(connection, [subject])) == all_links
-        # The second change has no evidence in common with the first item, so the links of this change are not needed.
+        # `other_change` has no evidence in common with `ITEM_1`, so the links of `other_change` are not returned.
         own = {(CHANGE, ITEM_1), (CHANGE, ITEM_2), (COMMIT, CHANGE)}
         assert set(await links.neighbourhood(connection, [ITEM_1])) == own
 

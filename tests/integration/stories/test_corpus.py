@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def statuses(response: httpx.Response) -> list[str]:
-    """The status of each delivery of a request."""
+    """The status that the response states for each delivery of the request."""
     answer = response.json()
     return [one["status"] for one in (answer if isinstance(answer, list) else [answer])]
 
@@ -29,7 +29,7 @@ async def test_every_payload_is_stored_once_and_counted_or_ignored_with_a_reason
     everything = list(posted())
     files = {entry["file"]: entry["provider"] for entry in json.loads((CORPUS / "INDEX.json").read_text())}
     assert {one.file for one in everything} == set(files)
-    # A provider that has published no payloads is tested with payloads from our builders.
+    # The corpus has no payloads of some providers; other tests post payloads of these providers that builders make.
     published = {"cloudevents" if provider == "cdevents" else provider for provider in files.values()}
     assert {one.source for one in everything} == {name for name, one in SCHEMES.items() if one.provider in published}
     async with api(database, POSTED_AT, sources=SOURCES) as client:

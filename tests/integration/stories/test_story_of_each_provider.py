@@ -46,7 +46,7 @@ Instants = tuple[datetime | None, ...]
 
 
 def instants(told: Experiment) -> Instants:
-    """The instants of an experiment: idea, start, first signal, answer, shared, shipped."""
+    """The instants of an experiment: idea, start, first signal, conclusion, sharing and shipping."""
     return (told.idea_at, told.started_at, told.first_signal_at, told.concluded_at, told.shared_at, told.shipped_at)
 
 
@@ -309,7 +309,7 @@ async def test_runs_of_another_tool_are_signals_of_the_change_that_their_commit_
     issue = Issue(created_at=at(2))
     _, closing = issue.closed(at(4))
     runs = [build(HEAD, at(3, "09:30:00"), failed), build(HEAD, at(3, "09:50:00"))]
-    # The runs arrive before the change that explains them, and one run arrives twice.
+    # The runs arrive before the pull request that links their commit to the issue, and one run arrives twice.
     await deliver(database, *runs, runs[0], issue.opened(), PullRequest(created_at=at(3)).opened(), closing)
     told = await the_only(database, "github:acme/app#45")
     assert instants(told) == (at(2), at(3), at(3, "09:30:00"), at(4), None, None)

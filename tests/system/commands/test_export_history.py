@@ -67,8 +67,8 @@ def test_prometheus_answers_as_if_it_had_scraped_in_the_past(loaded: Prometheus)
         None,
         *(days_ago(days).timestamp() for days in range(9, 1, -1)),
     ]
-    # The time from idea to answer is four days. Prometheus interpolates half-way between the bounds of its bucket,
-    # three and seven days.
+    # The only time from idea to answer is four days, which is in the bucket from three to seven days. Prometheus takes
+    # the middle of this bucket as the median: five days.
     buckets = 'max by (le, team) (loopgauge_idea_to_answer_seconds_bucket{team="search",window="7d"})'
     four_days_ago = {"time": f"{days_ago(4).timestamp()}"}
     for when in (four_days_ago, {}):

@@ -12,7 +12,7 @@ from tests.support.panel_queries import queries
 from tests.support.prometheus import Prometheus, scraping
 
 _EMPTY = {("loopgauge-failures", "Reclassified")}
-"""Panels that stay empty while nothing changes."""
+"""Panels that show only changes. They are empty here, because the served values never change."""
 
 
 @pytest.fixture(scope="module")

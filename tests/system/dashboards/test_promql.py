@@ -1,4 +1,4 @@
-"""The values of the PromQL expressions, as promtool computes them."""
+"""The values of the dashboards' PromQL expressions, as promtool computes them."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -70,7 +70,7 @@ class Values:
         """Compare the value of an expression with the expected samples, by labels.
 
         Args:
-            replicas: the instances that export every series.
+            replicas: the names of the instances, each of which exports all the series.
         """
         filled = expression.replace("$team", team).replace("$window", "90d").replace("$namespace", namespace)
         self.expect_all({filled: expected}, series, replicas)

@@ -24,7 +24,7 @@ from tests.support.waiting import PATIENCE_SECONDS, wait_for
 
 @pytest.fixture
 def home() -> Iterator[Path]:
-    """A directory that PostgreSQL's system user can reach, unlike `tmp_path`, whose parents pytest may close."""
+    """A directory that PostgreSQL's system user may enter; pytest may forbid that for the parents of `tmp_path`."""
     with tempfile.TemporaryDirectory(prefix="loopgauge-demo-") as made:
         yield Path(made)
 

@@ -40,7 +40,7 @@ _QUIET = {
     ("loopgauge-failures", "Reclassified"): "no experiment is reclassified during the test",
     ("loopgauge-team", "Overdue"): "possibly none of the 20 most overdue experiments belongs to this team",
 }
-"""Panels that may be empty for a team with a full sample, and why."""
+"""Panels that may be empty even for a team with enough experiments for every ratio and quantile, and why."""
 _DESERVED = (
     ("LoopgaugeLoopOverdue", "platform"),
     ("LoopgaugeLoopsForgotten", "platform"),
@@ -160,14 +160,14 @@ def after_a_kill_no_panel_shows_a_current_value_or_is_green(observed: Observed) 
     ]
     assert len(now) > 50
     assert {_named(query) for query in now if observed.prometheus.query(query.expression)} == set()
-    # Panels about the past, or about growth before the service died, may still show values, but not in green.
+    # Queries over a past time range may still have values, but their panels must not show any value in green.
     told = {query for team in ("_org", "frontier") for query in queries(team, time_range="10m", namespace=_NAMESPACE)}
     askers = {_asker(query) for query in told if observed.prometheus.query(query.expression)}
     assert {asker for asker in askers if f'"{WITHIN}"' in json.dumps(_panel(*asker))} == set()
 
 
 def _panel(dashboard: str, asker: str) -> object:
-    """A list that contains the document of the panel; for a variable, the list is empty."""
+    """A list with the JSON object of the panel; empty if `asker` is a variable, which has no panel."""
     return [panel for panel in panels(documents()[dashboard]) if panel["title"] == asker]
 
 

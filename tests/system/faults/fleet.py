@@ -28,7 +28,7 @@ _SOURCES = ("GITHUB", "JIRA", "CIRCLECI")
 
 
 class Member:
-    """A `loopgauge serve` process on a fixed port. The process is restarted when it ends.
+    """A `loopgauge serve` process on a fixed port. Whenever the process ends, `Fleet` starts a new one.
 
     Args:
         directory: the directory of its log file.
@@ -41,9 +41,9 @@ class Member:
         self.url = f"http://127.0.0.1:{self.port}"
         self.starts = 0
         self.fell: list[str] = []
-        """The last log lines of processes that ended by themselves after they had served."""
+        """The last log line of each process that ended by itself after it had begun to serve."""
         self.not_begun = 0
-        """The number of processes that ended before they served."""
+        """The number of processes that ended by themselves before they served."""
         self.log = directory / f"{name}.log"
         self._environment = _environment(PORT=str(self.port), **variables)
         self._lock = threading.Lock()

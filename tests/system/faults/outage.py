@@ -67,7 +67,7 @@ class Outage:
     """The result of an outage.
 
     Attributes:
-        stored: how many accepted deliveries are in the queue at the end.
+        stored: how many accepted deliveries are in PostgreSQL at the end.
         counted: how many of the stored deliveries are counted.
         memory: the peak resident memory of the API, in bytes.
     """
@@ -85,7 +85,7 @@ def outage(
 
     Args:
         seconds: the duration of the outage.
-        patience: seconds after the outage within which every delivery must be counted.
+        patience: how many seconds to wait, after the last answer, until every accepted delivery is counted.
         answer_seconds: how long a sender waits for an answer; GitHub waits for ten seconds.
     """
     lasting = seconds + 2 * _AROUND_SECONDS

@@ -56,7 +56,9 @@ def stories(rng: random.Random, count: int) -> list[list[Told]]:
 
 
 def schedule(rng: random.Random, told: Sequence[Sequence[Told]], seconds: float) -> list[tuple[float, Posting]]:
-    """Schedule each delivery one to three times, with tampered copies among them; times are seconds from the start.
+    """Return requests in the order in which to post them, each with its time in seconds from the start.
+
+    Each delivery is posted one to three times. A tampered copy of some deliveries is posted too.
 
     Each story is posted in random order and in a short time. So at any time some stories are complete: if a fault
     damages one of them, no later delivery repairs the damage.

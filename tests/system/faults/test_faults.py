@@ -15,7 +15,7 @@ from tests.system.faults.trial import trial
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Iterator[Path]:
-    """A directory with a path short enough for a socket. Its logs are copied to the temporary directory of pytest."""
+    """A directory with a path short enough for a Unix socket. At the end, its logs are copied to `tmp_path`."""
     made = Path(tempfile.mkdtemp(prefix="loopgauge-faults-"))
     yield made
     for log in made.glob("*.log"):

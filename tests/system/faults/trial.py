@@ -72,7 +72,7 @@ class Outcome:
         return {name: value for name, value in found.items() if value}
 
     def rows(self) -> list[tuple[str, object]]:
-        """The rows of the table."""
+        """The names and values that the long fault test prints as rows of a table."""
         return [
             *sorted(self.faults.items()),
             ("starts of processes", self.starts),
@@ -99,7 +99,8 @@ def trial(
 
     Args:
         gap: seconds between two faults, on average.
-        directory: the directory of the database, the spool and the logs; its path must be short enough for a socket.
+        directory: the directory of the database, the spool and the logs. Its path must be short enough for a Unix
+            socket.
     """
     rng = random.Random(seed)
     stories_told = stories(rng, count)

@@ -1,8 +1,11 @@
 """A substitute for a node of Kubernetes. It runs the pods of the chart as plain processes on this machine.
 
-It uses the commands, arguments, environment, files and probes that Helm renders, except for those that several pods on
-one machine cannot share. The `loopgauge` of this environment replaces the entrypoint of the image. Each pod listens on
-a free port. Each mount is a folder of its pod, and variables that contain the path of a mount are changed accordingly.
+It uses the commands, arguments, environment, files and probes that Helm renders. Because there are no images, and all
+pods share one machine, it changes three things:
+
+- The `loopgauge` of this Python environment replaces the entrypoint of the image.
+- Each pod listens on a free port of its own.
+- Each mount is a folder that belongs to one pod. In variables, the path of this folder replaces the path of the mount.
 """
 
 import os

@@ -14,7 +14,10 @@ _VALUES = pytest.mark.parametrize("values", SCENARIOS, ids=lambda path: path.ste
 
 @pytest.fixture(scope="module", params=KUBERNETES)
 def schemas(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A pattern for the paths of the schemas: those of Kubernetes in this version, and those of operators."""
+    """Write the schemas of one version of Kubernetes and of the operators' custom resources; return their path pattern.
+
+    kubeconform finds the schema of an object by this pattern.
+    """
     return write_schemas(tmp_path_factory.mktemp("schemas"), request.param)
 
 
@@ -93,7 +96,8 @@ def _violations(pod: Manifest) -> Iterator[str]:
 @_VALUES
 def test_every_pod_meets_the_restricted_pod_security_standard(values: Path) -> None:
     found = {name: list(_violations(pod)) for name, pod in pods(manifests("--values", str(values)))}
-    # Each scenario has at least the pods of two roles and of a test. The checks include hooks and init containers.
+    # Each scenario has at least three pods: an API, a worker and the pod of `helm test`. Hooks and init containers are
+    # checked too.
     assert len(found) >= 3
     assert not any(found.values()), found
 

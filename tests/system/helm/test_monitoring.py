@@ -48,7 +48,7 @@ def test_rules_are_installed_unchanged() -> None:
 def test_links_use_the_addresses_of_the_runbook_and_of_grafana() -> None:
     [manifest] = of_kind(scenario("everything"), "PrometheusRule")
     groups = _groups()
-    # The chart must change only these two addresses.
+    # The chart must change only two addresses in the rules: that of the runbook and that of Grafana.
     for rule in (rule for group in groups for rule in group["rules"] if "alert" in rule):
         annotations = rule["annotations"]
         section = annotations["runbook_url"].partition("#")[2]

@@ -27,7 +27,8 @@ def _defaults() -> Iterator[tuple[str, Any, Any]]:
     """Yield the name, the values and the schema of each section."""
     values = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
     sections = _schema()["properties"]
-    # The schema requires no value of `podSecurityContext`: OpenShift assigns user and group ids, so users remove them.
+    # The schema requires no value of `podSecurityContext`, because users of OpenShift remove the user and group ids:
+    # OpenShift assigns them itself.
     named = {name: value for name, value in values.items() if isinstance(value, dict) and name != "podSecurityContext"}
     for name, value in named.items():
         yield name, value, sections[name]
