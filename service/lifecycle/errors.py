@@ -1,8 +1,8 @@
-"""Errors in statements about experiments."""
+"""Errors that name a bad reference, a missing subject or team, or an event that cannot be read."""
 
 
 class LifecycleError(Exception):
-    """A statement about an experiment is invalid."""
+    """The base class of the errors in this module. A command that fails with one prints its message."""
 
 
 class BadReference(LifecycleError):
@@ -18,4 +18,4 @@ class UnreadableEvent(LifecycleError):
 
 
 class UnknownTeam(LifecycleError):
-    """No experiment belongs to this team."""
+    """The team has no row in the metrics: it has no experiment, or the row `_other` contains its experiments."""

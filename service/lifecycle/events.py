@@ -73,9 +73,9 @@ class Reopened:
     """The experiment was reopened.
 
     Attributes:
-        left: the ticket's previous status, if the status change is the only sign of the reopening; otherwise empty. A
-            tracker does not say whether the previous status was final, so the event reopens the experiment only if the
-            ticket's change to that status had concluded the experiment.
+        left: the ticket's previous status, if the payload reports a change of status and no lost resolution; otherwise
+            empty. The payload does not say whether the previous status was final. So the event reopens the experiment
+            only if a `Concluded` event since the last reopening has this status.
     """
 
     subject: Ref
@@ -108,8 +108,9 @@ class Declared:
     """A value was declared.
 
     Attributes:
-        overheard: whether the label only appeared in a payload's list of labels. An overheard declaration counts until
-            a delivery reports that the label was added or removed.
+        overheard: whether the payload only lists the label among the subject's labels, and does not report that the
+            label was added. An overheard declaration counts until a delivery reports that the label was added or
+            removed.
         label: the label that states the value. Several labels may state the same value; each is withdrawn separately.
     """
 

@@ -28,15 +28,20 @@ class Exclusion:
 def find_exclusion(own: Iterable[LifecycleEvent]) -> Exclusion | None:
     """Find a subject's exclusion in the subject's own events. Return None if the subject is not excluded.
 
-    A subject that was never marked is not excluded. Neither is a branch that a pull request replaced, because the pull
-    request continues the experiment. The caller checks whether the subject serves another experiment; if so, the
-    subject is evidence and not excluded.
+    - A subject that is marked as an experiment is excluded if a reason is declared.
+    - A subject that is no longer marked is excluded as `unmarked`. The exception is a branch for which a pull request
+      was opened: the pull request continues the experiment, so the branch is not excluded.
+    - A subject that was never marked is not excluded.
+
+    The subject's links are not considered. The caller must ignore the exclusion of a subject that has a marked
+    ancestor: this subject is evidence for another experiment.
     """
     declarations = declarations_in(own)
     stated = latest(current_values(declarations, "excluded"))
     if current_values(declarations, "experiment"):
         return Exclusion(stated.value, stated.first) if stated else None
-    # Tie-break: a withdrawal on channel `branch` counts as the last one, because a pull request replaced the branch.
+    # Tie-break: of withdrawals with equal times, the one on channel `branch` counts as the last, because a pull request
+    # was opened for the branch.
     last = max(
         _withdrawn_marks(declarations), key=lambda mark: (mark.occurred_at, mark.channel == "branch"), default=None
     )
@@ -46,7 +51,7 @@ def find_exclusion(own: Iterable[LifecycleEvent]) -> Exclusion | None:
 
 
 def _withdrawn_marks(declarations: Iterable[Declaration]) -> Iterator[Withdrawn]:
-    """For each mark, the last withdrawal that ended it, if any."""
+    """For each channel and label that marked the subject, the last withdrawal that ended this mark, if any."""
     by_mark: defaultdict[tuple[str, str], list[Declaration]] = defaultdict(list)
     for declaration in declarations:
         if declaration.field == "experiment":

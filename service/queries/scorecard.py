@@ -55,7 +55,7 @@ class Scorecards:
         wait for the scorecard before the next call, because concurrent calls would change one cache.
 
         Raises:
-            UnknownTeam: no experiment belongs to this team.
+            UnknownTeam: no experiment belongs to this team, or its experiments are in the row `_other`.
             DatabaseUnavailable: the experiments cannot be read.
         """
         rows = self._rows.pop(window.length, None)

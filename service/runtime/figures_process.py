@@ -95,7 +95,7 @@ class FiguresProcess:
         """Compile a scorecard as JSON. After a timeout, the call fails, but the work continues for later calls.
 
         Raises:
-            UnknownTeam: no experiment belongs to this team.
+            UnknownTeam: no experiment belongs to this team, or its experiments are in the row `_other`.
             DatabaseUnavailable: the experiments cannot be read.
             ChildProcessFailed: the process failed, was killed, or takes too long.
         """
