@@ -73,7 +73,7 @@ class Experiment:
     risk: Risk | None
     idea_at: datetime
     idea_inferred: bool
-    """Whether no event proposed the experiment, so that `idea_at` is the time of the earliest event."""
+    """Whether `idea_at` is only the time of the earliest event, because no event proposed the experiment."""
     started_at: datetime | None
     first_signal_at: datetime | None
     concluded_at: datetime | None
@@ -218,8 +218,8 @@ def _in_order(events: Collection[LifecycleEvent]) -> list[LifecycleEvent]:
 
 
 def _order(event: LifecycleEvent) -> tuple[datetime, str, bool]:
-    # A tracker may report in a later delivery why an item was closed, with the time of the closing. If two conclusions
-    # have the same time, the one with an outcome comes first.
+    # A tracker may report in one delivery that an item was closed, and in a later delivery why. Both give a conclusion
+    # at the time of the closing. Sort the one with an outcome first, because `find_conclusion` keeps the first.
     undeclared = isinstance(event, Concluded) and event.outcome is None
     return event.occurred_at, kind_of(event), undeclared
 

@@ -1,9 +1,9 @@
 """The registry of declared fields: for each field, the accepted values, their stored form, and how to declare them.
 
-Rules, comment commands, CloudEvents, manual events and the OpenAPI document derive from `FIELDS`. To add a field, add
-its name to `FieldName` and its entry to `FIELDS`. To show the field on experiments too, change four more files: add it
-to `Experiment` and `fold` in `lifecycle/experiment.py`, to `storage/tables.py` with a migration, and to
-`presentation/experiments.py`.
+`FIELDS` determines which fields and values rules, comment commands, CloudEvents and manual events may declare, and
+what the OpenAPI document says about them. To add a field, add its name to `FieldName` and its entry to `FIELDS`. To
+show the field on experiments too, change four more files: add it to `Experiment` and `fold` in
+`lifecycle/experiment.py`, to `storage/tables.py` with a migration, and to `presentation/experiments.py`.
 """
 
 from collections.abc import Callable, Collection, Mapping

@@ -113,7 +113,7 @@ _OUTCOME, _CATEGORY, _RISK, _STATE = map(attrgetter, ("outcome", "failure_catego
 
 
 class Cohort:
-    """The experiments of one population in one row and one window.
+    """The experiments of one population (such as the answered experiments) in one row (`team`) and one window.
 
     Aggregates are incremental and memoised. A cohort can contain smaller cohorts: a window contains the next shorter
     window, and the organisation contains its teams. To compute an aggregate, a cohort merges the aggregates of these

@@ -94,13 +94,13 @@ def kaplan_meier(answered: Iterable[float], censored: Iterable[float]) -> Surviv
 
     Args:
         answered: the durations of the answered experiments, in seconds.
-        censored: the observed times of the experiments without an answer, in seconds.
+        censored: for each experiment without an answer, how long it has been or was open, in seconds.
     """
     times = sorted(answered)
     unanswered = sorted(censored)
     censored_before = map(bisect_left, repeat(unanswered), times)
     at_risk = [len(times) + len(unanswered) - gone for gone in map(add, count(), censored_before)]
-    # If k of n experiments at risk have equal times, their factors multiply to (n - k) / n, the factor of one tie.
-    # So ties need no special case.
+    # Ties need no special case. If k of n experiments at risk are answered at the same time, the factors of the single
+    # answers multiply to (n - k) / n, which is the factor that the estimator has for k answers at once.
     shares = accumulate([1 - 1 / size for size in at_risk], mul)
     return Survival(times, list(shares))
