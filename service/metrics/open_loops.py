@@ -62,7 +62,7 @@ def experiments_forgotten(view: View) -> Iterable[Metric]:
     """Open experiments without activity for `Terms.forgotten_after`. A team without any has the value 0."""
     family = GaugeMetricFamily(
         "loopgauge_experiments_forgotten",
-        "Open experiments without activity for the configured time.",
+        "Open experiments without activity for LOOPGAUGE_FORGOTTEN_AFTER or longer.",
         labels=["team"],
     )
     for cohort in without_organisation(view.forgotten):

@@ -56,9 +56,9 @@ def count_repeats(repeats: Iterable[datetime], window: Window, now: datetime) ->
 
 
 def _same_title(view: View) -> Iterator[_Repeat]:
-    """Each experiment whose idea came after the end of one with the same title, and the time of that idea.
+    """Each experiment that repeats an earlier one with the same title, and the time at which the repeat was proposed.
 
-    An experiment ends when it is concluded or forgotten.
+    The earlier experiment must have been concluded or forgotten by then.
     """
     # Most titles are unique. To save time, group only the experiments whose title occurs more than once.
     counts = Counter(map(_TITLE, view.present))
