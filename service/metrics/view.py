@@ -184,7 +184,10 @@ class View:
         return sorted(self.terms.windows, key=lambda window: window.length)
 
     def _slice(self, instant: Callable[[MeasuredExperiment], datetime | None]) -> _Slices:
-        """Divide each row into one slice for each window. A slice omits the experiments of the next shorter window."""
+        """Divide the experiments of each row by the time that `instant` returns: one slice for each window.
+
+        The shortest window comes first. A slice omits the experiments of the next shorter window.
+        """
         bounds = [*(self.now - window.length for window in reversed(self._ascending_windows)), self.now]
         slices: dict[str, Sequence[Sequence[MeasuredExperiment]]] = {}
         for row, experiments in self._rows.items():
