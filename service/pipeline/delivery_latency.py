@@ -63,7 +63,10 @@ class DeliveryLatency:
         self._projected.clear()
 
     async def _read(self, database: Database, since: datetime) -> tuple[list[CountedDelivery], set[UUID]]:
-        """Read the newly counted deliveries. Of these and `_unprojected`, also read which are not projected yet."""
+        """Read the newly counted deliveries, and the ids of the deliveries that are not projected yet.
+
+        The ids are selected from the newly counted deliveries and `_unprojected`.
+        """
         async with database.transaction() as connection:
             new = list(await progress.list_counted(connection, since, self._seen, _LIMIT))
             return new, await self._select_unprojected(connection, new)

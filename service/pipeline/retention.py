@@ -7,8 +7,9 @@ from service.pipeline.surroundings import read_surroundings
 from service.storage import aliases, events, inbox
 from service.storage.database import Connection, Database
 
-# Each query for old subjects reads all events. It returns many subjects, so that few queries are necessary. While a
-# transaction deletes subjects, workers cannot record deliveries. It deletes few subjects, so that they wait only briefly.
+# Each query for old subjects reads all events. It returns many subjects, so that few queries are necessary.
+# While a transaction deletes subjects, workers cannot record deliveries. It deletes few subjects, so that the workers
+# wait only briefly.
 _SCAN = 5000
 _BATCH = 100
 
