@@ -1,4 +1,4 @@
-"""Metrics exclude a former experiment that lost its mark, or that has a declared reason for exclusion."""
+"""Metrics exclude an experiment that lost its mark, and an experiment for which a reason for exclusion is declared."""
 
 from datetime import datetime
 

@@ -947,7 +947,10 @@ def serving(*own: LifecycleEvent, evidence: tuple[LifecycleEvent, ...] = ()) -> 
 
 
 def taken_up(*own: LifecycleEvent, attempts: list[Attempt]) -> tuple[Restart, ...]:
-    """The restarts of `ROOT` that the given attempts cause. An attempt is a marked subject that serves `ROOT`."""
+    """The restarts of `ROOT` that the given attempts cause.
+
+    An attempt is another marked subject, such as a change, that is evidence of `ROOT`.
+    """
     evidence = [event for attempt in attempts for event in (*attempt.own, *attempt.evidence)]
     return fold(ROOT, own, evidence, attempts).restarts
 

@@ -38,7 +38,7 @@ def ratios(
     max_teams: int = 200,
     min_sample: int = 1,
 ) -> dict[str, float]:
-    """For each team, the share of experiments that are answered by the threshold."""
+    """For each team, the estimated share of experiments that are answered within the threshold."""
     thresholds = {"default": threshold, **(own or {})}
     on = terms("7d", thresholds=thresholds, min_sample=min_sample, max_teams=max_teams)
     exported = rows(survival_answered_by_threshold_ratio, experiments, on, NOW)

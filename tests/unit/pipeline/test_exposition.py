@@ -1,4 +1,4 @@
-"""An exposition contains the metrics and the added lines, both as plain text and compressed."""
+"""An exposition returns its metrics and the lines that a scrape adds, as plain text or compressed."""
 
 import gzip
 import zlib

@@ -1,4 +1,4 @@
-"""A snapshot contains the metrics in both exposition formats."""
+"""A snapshot contains the metrics in Prometheus' text format and in OpenMetrics."""
 
 from collections.abc import Iterable
 from datetime import timedelta

@@ -48,13 +48,13 @@ def observe(payload: Any, event: str | None = None) -> Sequence[Observation] | N
 
 
 def vcs(**known: Any) -> dict[str, Any]:
-    """The fields of a pipeline that GitHub's OAuth integration triggers."""
+    """The fields that name the commit of a pipeline that CircleCI's GitHub OAuth integration triggers."""
     message = {"subject": "ML-12: cache answers", "body": "Closes #45", "author": {"name": "Somebody"}}
     return {"vcs": {"revision": SHA, "branch": "cache-answers", "commit": message, **known}}
 
 
 def triggered(**parameters: Any) -> dict[str, Any]:
-    """The fields of a pipeline that the GitHub App or GitLab triggers."""
+    """The fields that name the commit of a pipeline that CircleCI's GitHub App or GitLab integration triggers."""
     return {"trigger_parameters": parameters}
 
 

@@ -107,7 +107,10 @@ def observe(name: str, headers: Mapping[str, str], body: bytes) -> Sequence[Obse
 
 
 def is_understood_or_unreadable(name: str, headers: Mapping[str, str], body: bytes) -> bool:
-    """Whether the observations are sound, or the delivery is unreadable with a reason. Other errors fail the test."""
+    """Whether the provider returns observations that pass `is_sound`, or reports the delivery as unreadable.
+
+    Any other error fails the test.
+    """
     try:
         return is_sound(observe(name, headers, body))
     except UnreadableDelivery as error:

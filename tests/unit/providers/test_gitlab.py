@@ -86,7 +86,11 @@ def stamp(when: datetime) -> str:
 
 
 def issue(action: str | None = "update", when: datetime = NOW, /, **more: Any) -> dict[str, Any]:
-    """An issue event. `project`, `repository`, `labels` and `changes` are fields of the event, others of the issue."""
+    """An issue event.
+
+    The keywords `project`, `repository`, `labels` and `changes` set fields of the event. All other keywords set fields
+    of the issue.
+    """
     beside: dict[str, Any] = {
         key: more.pop(key) for key in ("project", "repository", "labels", "changes") if key in more
     }

@@ -28,7 +28,7 @@ NOW = datetime(2026, 3, 5, 9, tzinfo=UTC)
 
 BODY = b"Hello, World!"
 PUBLISHED_DIGEST = "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
-"""The HMAC-SHA256 of the body with the secret, as GitHub publishes it in "Validating webhook deliveries"."""
+"""The HMAC-SHA256 of the body from GitHub's "Validating webhook deliveries". Jira signs in the same way as GitHub."""
 
 PAYLOADS = read(collected("jira"))
 
@@ -558,8 +558,8 @@ def test_a_created_comment_is_observed() -> None:
 def test_the_payload_of_a_created_comment_contains_the_state_of_the_ticket() -> None:
     few = {"summary": "Cache answers", "issuetype": {"name": "Spike"}, "created": None}
     looks = seen(item_type="Spike")
-    # A ticket gets its team from its component or project. An event without components states no project,
-    # so the ticket keeps its team.
+    # The rules derive the team of a ticket from its component, or else from its project. If the event omits the
+    # components, the observation omits the project too, so that the ticket keeps the team of its component.
     placeless = Observed("seen", looks.subject, looks.at, {k: v for k, v in looks.traits.items() if k != "project"})
     comment = Commented(TICKET, NOW, "Nice.", insider=None)
     assert observe(commented(issue=issue(**few))) == [placeless, ACTIVE, comment]

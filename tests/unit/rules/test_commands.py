@@ -36,7 +36,7 @@ def concluded(outcome: Outcome) -> Concluded:
 
 
 def obeyed(text: str, *, insider: bool | None, provider: str = "gitlab", trusted: str = "") -> bool:
-    """Whether the commands of a comment are accepted under rules that trust the given providers."""
+    """Whether the commands of a comment are accepted if `trust_comments` lists the given providers."""
     rules = read_rules(RulesFile("rules.yaml", f"extends: none\ntrust_comments: [{trusted}]\n"), [], PROVIDERS)
     return bool(apply_rules(rules, provider, [Commented(ITEM, at(3), text, insider)], NO_PAYLOAD).events)
 

@@ -393,7 +393,8 @@ DELETED_7, CREATED_8, PUSH_8 = on_branch("deleted", at(7)), on_branch("created",
         ([PUSH_1], True),
         ([PUSH_1, OPENED_2], False),
         ([OPENED_2], False),
-        # The second push marks the branch again. Until the change is closed, the branch is evidence and no experiment.
+        # The second push marks the branch again. The branch is still no experiment of its own, because it is evidence
+        # of the open change. When the change closes, the branch loses its mark.
         ([PUSH_1, OPENED_2, PUSH_3], True),
         ([PUSH_1, OPENED_2, PUSH_3, CLOSED_4], False),
         ([OPENED_2, CLOSED_4, PUSH_5], True),

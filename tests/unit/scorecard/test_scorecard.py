@@ -31,7 +31,7 @@ Count = Callable[..., float]
 
 
 def card(experiments: Iterable[Experiment], given: Terms, now: datetime = NOW, team: str = ORGANISATION) -> Scorecard:
-    """Compile the scorecard of a team. The terms must have a single window."""
+    """Compile the scorecard of a team. `given` must have exactly one window."""
     view = View.of(experiments, given, now)
     return compile_scorecard(team, Rows(view), Rows(view_as_of(view, now - given.windows[0].length)))
 
@@ -125,7 +125,7 @@ def expected(value: Sample, count: Count) -> dict[str, Any]:
 
 
 def expected_sizes(count: Count) -> dict[str, float]:
-    """The expected sample sizes of the figures whose experiments a scrape counts."""
+    """The expected sample size of some figures, computed from the counts in a scrape."""
     answered, failed = (
         sum(count("experiments_concluded", outcome=one) for one in ANSWERED),
         sum(count("failures", category=one) for one in FailureCategory),
@@ -146,7 +146,8 @@ def expected_sizes(count: Count) -> dict[str, float]:
     }
 
 
-# The scorecard's figures that have no metric of their own. The test computes these figures from counts of the scrape.
+# `expected` computes these figures from counts, even if no experiment failed or the sample is too small. A scorecard
+# has no value in these cases.
 DERIVED = {"failures.biggest", "bold_or_safe.share_of_bold"}
 
 
@@ -180,7 +181,8 @@ def check(experiments: list[Experiment], given: Terms, now: datetime) -> None:
                 if figure.previous.value is not None:
                     compare(path, figure.previous, past[path])
                 assert (figure.previous.value is None) == (figure.previous.reason is not None), path
-                # A previous value may be missing if the team had no row one window ago, or if no past value is stored.
+                # The scrape may have a value for the past where the scorecard has none, if the team had no experiment
+                # then, if the figure is in `DERIVED`, or if it needs past activity, which is not stored.
                 if before and past[path] is not None and figure.previous.value is None:
                     rows = View.of(before, alone, then).teams
                     assert (
