@@ -17,8 +17,8 @@ RUN /opt/build/bin/python -m pip wheel --no-deps --no-build-isolation --wheel-di
     && python -m pip --python /opt/loopgauge/bin/python install --no-compile --no-deps --no-index \
         --find-links /opt/build/wheels loopgauge \
     && python -m pip --python /opt/loopgauge/bin/python check
-# Compile the modules now, because the user that runs the container cannot write bytecode files. Each file contains the
-# hash of its source, not the date of the source, because the hash is the same in every build.
+# Compile the modules now, because the user that runs the container cannot write bytecode files. Each bytecode file
+# records the hash of its source instead of the source's date, so that every build writes the same bytes.
 RUN python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/loopgauge
 
 FROM python:3.13.16-slim-trixie@sha256:bf44cdfcb76cd3b41e879bc058fc37ec5872002ccfde7fcb765e218cde0cd79c

@@ -35,7 +35,7 @@ TESTS ?= tests
 unit: $(VENV)/dev.done ## run the unit tests in seconds, without PostgreSQL, and with a fifth of Hypothesis's examples
 	@$(PYTEST) --quiet --dist worksteal --numprocesses auto --maxprocesses 4 --hypothesis-profile quick tests/unit
 
-test: $(VENV)/dev.done ## run all tests; TESTS=tests/integration runs a part, POSTGRESQL=/usr/lib/postgresql/16/bin uses that server
+test: $(VENV)/dev.done ## run all tests; TESTS=tests/integration runs a part, POSTGRESQL=/usr/lib/postgresql/16/bin uses the PostgreSQL programs of that directory
 	@$(PYTEST) --dist load --maxschedchunk 1 --numprocesses 5 $(if $(POSTGRESQL),--postgresql=$(POSTGRESQL)) $(TESTS)
 
 lint: $(VENV)/dev.done ## check formatting, lint, types, import contracts and prose
@@ -53,11 +53,11 @@ check: lint tools ## run make lint, then check the Dockerfile, compose.yaml, the
 	@$(BIN)/zizmor --offline --quiet --no-progress .github
 	@if [ -x $(TOOLS)/bin/helm ]; then $(BIN)/python -m tests.system.helm.check; fi
 
-bench: $(VENV)/dev.done ## run the benchmarks, with wrk; ONLY="ingest replay" runs these two, DELIVERIES=n sets the length of replay, JSON=file sets the file for the results
+bench: $(VENV)/dev.done ## run the benchmarks, with wrk; ONLY="ingest replay" runs only these two, DELIVERIES=n sets how many deliveries `replay` processes, JSON=file sets the file for the results
 	@$(BIN)/python -m tests.bench $(ONLY) $(if $(DELIVERIES),--deliveries $(DELIVERIES)) $(if $(JSON),--json $(JSON))
 
 SECONDS ?= 600
-torture: $(VENV)/dev.done ## run the long fault test; SECONDS=600 sets its length, SEED=n repeats the faults of a run
+torture: $(VENV)/dev.done ## run the long fault test; SECONDS=600 sets its length, SEED=n injects the faults of the run that printed this seed
 	@$(BIN)/python -m tests.system.faults.long_run --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 dashboards: $(VENV)/dev.done ## generate the Grafana dashboards from Python
