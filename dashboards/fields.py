@@ -17,7 +17,7 @@ from dashboards.words import PLAIN, Words
 
 
 def override_query(letter: str, query: Query, *, coloured_by_series: bool) -> DashboardFieldConfigSourceOverrides:
-    """Return the override for the query with this letter.
+    """Return the override for a query, which Grafana identifies by its letter (`refId`).
 
     Args:
         coloured_by_series: whether Grafana chooses a colour for each series if the query has no colour.
@@ -53,7 +53,10 @@ def rename_series(name: str, new_name: str) -> DashboardFieldConfigSourceOverrid
 
 
 def build_thresholds(colour: str, *bounds: tuple[float, str]) -> ThresholdsConfig:
-    """Return the colours of ranges of values. A missing value is neutral: it never has the colour of a good value."""
+    """Return the colours of values: `colour` from zero upwards, and from each bound upwards the colour of that bound.
+
+    A missing value is neutral: it never has the colour of a good value.
+    """
     first = Threshold(None, PLAIN)
     above = [Threshold(value, name) for value, name in ((0.0, colour), *bounds)]
     return ThresholdsConfig(ThresholdsMode.ABSOLUTE, [first, *above])

@@ -1,8 +1,8 @@
 """PromQL expressions for panels.
 
 Several replicas export the same shared metric with different `instance` and `pod` labels, so expressions merge these
-series with `max without (instance, pod)`. An expression that selects one value of a label drops that label, because
-PromQL compares and divides only values with equal labels. Every selection is limited to the chosen `namespace`, which
+series with `max without (instance, pod)`. PromQL compares and divides only series with equal labels, so an expression
+that selects one value of a label also drops that label. Every selection is limited to the chosen `namespace`, which
 distinguishes the installations on one Prometheus. If the series have no label `namespace`, the chosen namespace is an
 empty text, which in PromQL matches a missing label. No expression replaces a missing value by zero.
 """
@@ -15,11 +15,11 @@ NAMESPACE = "$namespace"
 WINDOW = "$window"
 TEAM = "$team"
 TOO_FEW = -1.0
-"""The value of a query from `mark_too_few`. No metric is negative, so no metric has this value."""
+"""The number that stands for a withheld value, which panels show as words. It is negative, as no metric ever is."""
 NOT_REACHED = -2.0
-"""The value of a query from `mark_not_reached`."""
+"""The number that stands for a median that is not reached yet, which panels show as words."""
 NEVER = -1.0
-"""The value of a query from `mark_never`."""
+"""The number that stands for the time of an event that has never happened, which panels show as words."""
 _SELECTOR = re.compile(r"(?:loopgauge|process)_\w+\{[^}]*\}(?!\[)")
 
 
