@@ -53,7 +53,7 @@ def test_another_worker_succeeds_a_leader_that_dies_or_freezes(
         assert _leader([successor]) is successor
         if how == signal.SIGSTOP:
             with ThreadPoolExecutor() as scraper:
-                # The kernel accepts the connection, so the scrape waits for the process to continue.
+                # The kernel accepts the connection of the scrape. The stopped leader answers only after it continues.
                 scrape = scraper.submit(_exports, leader)
                 wait_for(scrape.running)
                 leader.process.send_signal(signal.SIGCONT)

@@ -25,7 +25,7 @@ THIRTY_DAYS = timedelta(days=30)
 FIRST_OF_MARCH = 1772355600
 """2026-03-01 09:00:00 UTC, the moment of `at(1)`."""
 PAGE = "https://github.com/acme/app/issues/45"
-# Each case lasts from noon to noon in local time, in Europe or in the US.
+# Each case lasts from noon to noon in local time, across a clock change in Europe or in the US.
 CLOCK_CHANGES = pytest.mark.parametrize(
     ("noon", "next_noon", "hours"),
     [

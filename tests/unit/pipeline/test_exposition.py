@@ -31,8 +31,8 @@ _GAUGES = [
 ]
 
 
-# Adding 0.0 turns -0.0 into 0.0. `write_both` would write both in the same way, because it caches the text of each
-# number, and the two zeros are equal keys.
+# Adding 0.0 turns -0.0 into 0.0, so the test draws no -0.0. `write_both` would write -0.0 and 0.0 in the same way,
+# because it caches the text of each number, and the two zeros are equal keys.
 @given(
     st.dictionaries(st.text(), st.floats().map(lambda value: value + 0.0)),
     st.dictionaries(st.text(), st.integers(0, 10**6)),
