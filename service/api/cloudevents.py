@@ -27,7 +27,7 @@ _REFERENCE = {
     "type": "string",
     "maxLength": 1000,
     "pattern": f"^{REFERENCES.pattern}$",
-    "description": "A reference of at most 1000 bytes.",
+    "description": "A reference, such as `github:acme/app#45`, of at most 1000 bytes.",
 }
 
 

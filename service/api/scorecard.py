@@ -68,7 +68,7 @@ def build_router(scorecards: FiguresProcess, read_guard: TokenGuard) -> APIRoute
         shared, which group of failures is the biggest, and whether ideas are bold or safe.
 
         Each metric is an object with a `value`, the number `n` of experiments behind the value and, often, the value in
-        `words`. If there is no value, `reason` says why. `previous` is the same metric one window earlier.
+        `words`. If there is no value, `reason` says why. `previous` is the same metric as it was one window ago.
 
         The values are computed as for `/metrics`, and are at most a few seconds old.
         """

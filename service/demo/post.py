@@ -20,7 +20,7 @@ class Post:
     Attributes:
         at: the simulated time at which the delivery is sent.
         source: the name of the source, which is the name of its provider.
-        named: the headers that name the event and the delivery.
+        named: the headers that contain the event's name and the delivery's id.
         forged: whether the post is signed with a wrong secret.
     """
 
@@ -32,7 +32,7 @@ class Post:
 
 
 def written(source: str, at: datetime, payload: Mapping[str, Any], **named: str) -> Post:
-    """Make a post of a payload; underscores in header names become hyphens."""
+    """Make a post of a payload. The keyword arguments are headers; underscores in their names become hyphens."""
     headers = {name.replace("_", "-"): value for name, value in named.items()}
     return Post(at, source, json.dumps(payload, separators=(",", ":")).encode(), headers)
 

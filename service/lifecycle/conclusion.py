@@ -21,8 +21,8 @@ def find_conclusion(events: Sequence[LifecycleEvent]) -> Conclusion:
     """Find the current conclusion, and the last reopening that took effect. The events must be in order of time."""
     concluded: Concluded | None = None
     reopened_at: datetime | None = None
-    # The final statuses that the ticket has entered since the last reopening. If the ticket leaves one of them, the
-    # experiment is reopened.
+    # The final statuses that the ticket has entered since the last reopening. A reopening takes effect if the ticket
+    # leaves one of them, or if the event names no status.
     entered: set[str] = set()
     for event in events:
         match event:
@@ -60,7 +60,9 @@ def classify(
 
 
 def _since_reopening(values: Sequence[CurrentValue], reopened_at: datetime | None) -> CurrentValue | None:
-    """The latest value declared after the last reopening. Earlier labels count too: the subject still has them."""
+    """The latest value declared after the last reopening. Labels that were added before the reopening count too,
+    because the subject still has them.
+    """
     return latest(
         [value for value in values if reopened_at is None or value.channel == "label" or value.since > reopened_at]
     )

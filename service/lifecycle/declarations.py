@@ -87,7 +87,7 @@ def _last_declared(by_value: Mapping[str, Sequence[Declaration]]) -> list[str]:
 def _standing_since(channel: str, declarations: Sequence[Declaration]) -> list[datetime]:
     """The times at which a value was declared since its last withdrawal.
 
-    Overheard declarations are ignored if an event that was not overheard declares or withdraws the value.
+    Declarations that are `overheard` are ignored if any other event declares or withdraws the value.
     """
     explicit = [event for event in declarations if not (isinstance(event, Declared) and event.overheard)]
     declared: list[datetime] = []

@@ -44,7 +44,7 @@ class TokenGuard:
 
     Args:
         tokens: the accepted tokens, with None for each token that is not configured.
-        setting: the variable that configures a token. If no token is configured, the answer names this variable.
+        setting: the environment variable that configures a token. If no token is configured, the answer names it.
         public: whether to let every request pass.
         allow_loopback: whether to let requests pass if their Host header names the loopback interface. Requests of a
             DNS rebinding attack do not pass, because their Host header names the attacker's domain. Requests through a

@@ -20,7 +20,7 @@ class _ArrivingBody:
 
     Attributes:
         task: reads the body.
-        first_tick: how often the timer had ticked when the body began to arrive.
+        first_tick: the number of the timer's ticks before the body began to arrive.
         size: how many bytes of the body have arrived.
         refusal: the error to raise; None until the body is refused.
     """
@@ -59,7 +59,7 @@ class BodyReader:
         Raises:
             BodyTooLarge: the body, or its declared length, exceeds the limit of one body.
             BodyTooSlow: the body did not arrive in time.
-            Overloaded: all bodies together exceed their limit.
+            Overloaded: all bodies together exceed their limit, and this body is the largest that is still arriving.
             ClientDisconnect: the client disconnected.
         """
         declared = headers.get("content-length", "")
@@ -126,7 +126,10 @@ class BodyReader:
         body.task.cancel()
 
     def _tick(self) -> None:
-        """Refuse slow bodies, and tick again while bodies arrive. A timer per body would cost 4 µs per delivery."""
+        """Refuse slow bodies, and schedule the next tick if any body is still arriving.
+
+        One timer serves all bodies, because a timer for each body would cost 4 µs per delivery.
+        """
         self._ticks += 1
         for body in list(self._arriving):
             if self._ticks - body.first_tick <= _TICKS:

@@ -153,7 +153,9 @@ PROBLEMS: Mapping[type[Exception], ProblemType] = {
     DatabaseRejected: ProblemType(HTTPStatus.BAD_REQUEST, "cannot-be-stored", "The request cannot be stored"),
     UnknownSubject: ProblemType(HTTPStatus.NOT_FOUND, "unknown-subject", "Nothing is stored about this reference"),
     UnreadableEvent: ProblemType(
-        HTTPStatus.SERVICE_UNAVAILABLE, "newer-events", "This version cannot read an event that a newer version stored"
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "newer-events",
+        "This version of loopgauge cannot read an event that a newer version stored",
     ),
     BadReference: ProblemType(HTTPStatus.UNPROCESSABLE_ENTITY, "bad-reference", "The reference is malformed"),
     UnknownTeam: ProblemType(HTTPStatus.NOT_FOUND, "unknown-team", "No experiment belongs to this team"),

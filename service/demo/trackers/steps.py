@@ -49,7 +49,7 @@ def marks(team: Team, plan: Plan) -> list[str]:
 
 
 def outcome_labels(plan: Plan) -> list[str]:
-    """The labels that declare the outcome and, for a failure, its category; empty without a declared outcome."""
+    """The labels that declare the outcome and, for a failure, its category; empty if the team declares no outcome."""
     if plan.ending not in ("worked", "failed", "inconclusive"):
         return []
     return [f"outcome:{plan.ending}", *([f"failure:{plan.category}"] if plan.category else [])]
