@@ -84,7 +84,7 @@ class Scorecards:
         now = self._clock()
         view = View(view.experiments, replace(self._terms, windows=(window,)), now)
         today, before = Rows(view), Rows(view_as_of(view, now - window.length))
-        # Compute the populations that the rows of all teams share before reading `ready`: the lifetime of the rows
+        # Before reading `ready`, compute the populations that the rows of all teams share: the lifetime of the rows
         # depends on the duration of this work.
         compile_scorecard(ORGANISATION, today, before)
         ready = self._clock()

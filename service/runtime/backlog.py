@@ -16,8 +16,8 @@ from service.telemetry import Telemetry
 from service.telemetry.backlog import Backlog
 
 _PATIENCE_SECONDS = 10.0
-# Counting millions of deliveries takes seconds. The slower a measurement, the longer is the pause after it, so that
-# measuring takes at most this fraction of the time, unless the pause has reached `_LONGEST_PAUSE_SECONDS`.
+# Counting millions of deliveries takes seconds. After a slow measurement, the pause is longer, so that measuring takes
+# at most this fraction of the time. A measurement extends the pause to at most `_LONGEST_PAUSE_SECONDS`.
 _SHARE = 0.05
 _LONGEST_PAUSE_SECONDS = 30.0
 _PAGE = 20_000

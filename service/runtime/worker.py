@@ -54,7 +54,7 @@ class Worker:
         figures: the process that computes the snapshots.
         raw_retention: how long the body of a processed delivery is kept.
         evidence_retention: how long evidence that belongs to no experiment is kept.
-        interval: how long to wait for a change before the next snapshot is taken without one.
+        interval: how long to wait for a change; after this time, the next snapshot is taken even without a change.
         clock: returns the current time in UTC.
     """
 

@@ -17,7 +17,10 @@ class Reading(BaseModel, Generic[T]):
     model_config = ConfigDict(frozen=True)
 
     value: Annotated[T | None, Field(description="Null if there is no value. In this case `reason` says why.")]
-    words: Annotated[str | None, Field(description="A time, duration or `share_of_bold` in words; else null.")] = None
+    words: Annotated[
+        str | None,
+        Field(description="The value in words, if it is a time, a duration or `share_of_bold`. Otherwise null."),
+    ] = None
     n: Annotated[int, Field(ge=0, description="The number of experiments behind the value.")]
     reason: Annotated[str | None, Field(description="The reason why there is no value.")] = None
 

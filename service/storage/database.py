@@ -117,7 +117,9 @@ class Database:
                 raise DatabaseUnavailable("PostgreSQL is read-only")
 
     async def migrate(self) -> str:
-        """Upgrade the schema to this version's revision unless the schema is newer, and return the schema's revision.
+        """Upgrade the schema to the revision that this version of loopgauge needs, and return the schema's revision.
+
+        A schema of a newer revision stays as it is.
 
         Raises:
             DatabaseError: PostgreSQL cannot be reached, or a table stays locked for too long.
@@ -126,10 +128,10 @@ class Database:
             return await schema.upgrade_schema(connection)
 
     async def check_schema(self) -> None:
-        """Check that the schema is at this version's revision or at a newer revision.
+        """Check that the schema has the revision that this version of loopgauge needs, or a newer one.
 
         Raises:
-            DatabaseError: the schema is missing, or older than this version's revision.
+            DatabaseError: the schema is missing, or its revision is too old.
         """
         async with self.transaction() as connection:
             await schema.check_schema(connection)
