@@ -129,7 +129,7 @@ def view_as_of(today: View, then: datetime) -> View:
 
 def _as_of(measured: MeasuredExperiment, then: datetime) -> MeasuredExperiment | None:
     past = as_of(measured.experiment, then)
-    # Reuse the measurement of an experiment that has not changed since `then`, as most have in a long history.
+    # Most experiments of a long history have not changed since `then`: reuse their measurement.
     return measured if past is measured.experiment else MeasuredExperiment.of(past) if past else None
 
 

@@ -76,8 +76,8 @@ class Scorecards:
                 began = self._clock()
                 view = await self._cache.view(connection, reach, began, began - window.length)
         except Exception:
-            # Drop the cache: the next connection may reach a restored server, where a different row may have the same
-            # version.
+            # Drop the cache, which finds changed experiments by the version of their rows: the next connection may
+            # reach a server restored from a backup, where a changed row can have the version that the cache knows.
             self._cache = ExperimentCache()
             raise
         # Read the clock again: an experiment may have changed between `began` and the read.

@@ -158,8 +158,8 @@ class _Figures:
         try:
             return await take_snapshot(self._database, self._setup.terms, _now, self._cache)
         except Exception:
-            # Drop the cache: the next connection may reach a restored server, where a different row may have the same
-            # version.
+            # Drop the cache, which finds changed experiments by the version of their rows: the next connection may
+            # reach a server restored from a backup, where a changed row can have the version that the cache knows.
             self._cache = ExperimentCache()
             raise
 

@@ -55,14 +55,17 @@ class Leadership:
 
     @property
     def term(self) -> int:
-        """The number of times that this process has begun to lead. Another process may have led between two terms."""
+        """The number of times that this process has become the leader.
+
+        If the number has changed, another process may have led meanwhile.
+        """
         return self._term
 
     async def run(self, ending: asyncio.Event, gained: Callable[[], None]) -> None:
         """Renew the lease, or try to take it, until `ending` is set; then give up the lease at once.
 
         Args:
-            gained: called whenever a term begins.
+            gained: called each time this process becomes the leader.
         """
         while not ending.is_set():
             began, term = self._clock(), self._term

@@ -9,7 +9,8 @@ DRAIN_SECONDS = 8
 MONITOR_SECONDS = 1
 """The time to stop the backlog monitor, which only reads."""
 STORE_SECONDS = 4
-"""The time to store the last batch of deliveries, and to move the disk buffer's deliveries to the inbox once more."""
+"""The time to store the last batch of deliveries, and for a last attempt to move deliveries from the disk buffer to the
+inbox."""
 WORK_SECONDS = 6
 """The time to let the worker process pending deliveries and then give up the leader's lease."""
 CHILD_SECONDS = 1

@@ -42,7 +42,7 @@ def _observed(event: IssueEvent) -> Sequence[Observation]:
 def looks(
     seen: Item, subject: Ref, known: Traits, place: Traits, labels: Sequence[Label] | None, where: str = _HERE
 ) -> list[Observation]:
-    """The observations of the state of an issue or merge request, and of its creation.
+    """An observation of the state of an issue or merge request, and an observation of its creation.
 
     Args:
         known: further traits for the observation of the state; the observation of the creation omits them.
@@ -59,7 +59,7 @@ def looks(
 
 
 def happened(event: ItemEvent, action: str | None, subject: Ref, place: Traits, at: datetime) -> list[Observation]:
-    """The observations of the latest change to an issue or merge request."""
+    """The observations of the change that an event about an issue or merge request reports."""
     changes = event.changes or Changes()
     observations = _labelled(changes, subject, place, at)
     # Do not report the assignee of a newly opened item, because this assignee has not started to work yet.

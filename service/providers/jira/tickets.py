@@ -99,7 +99,7 @@ def looks(ticket: Ticket, *, in_part: bool = False) -> list[Observation]:
 
 
 def closed(ticket: Ticket) -> list[Observation]:
-    """The closing of a ticket that is done, even if the ticket was closed before the webhook existed."""
+    """An observation of the closing if the ticket is done, even if it was closed before the webhook existed."""
     fields = ticket.fields
     if ticket.category != "done":
         return []
