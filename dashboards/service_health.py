@@ -38,13 +38,13 @@ _NOW = Section(
         build_stat(
             PanelSpec(
                 "Metrics",
-                "The age of the metrics about experiments, and the time to prepare them.",
+                "The age of the metrics about experiments, and the time that the leader took to compute them.",
                 missing="no metrics are exported: no worker is the leader, or Prometheus does not scrape the leader",
                 fixed_id=716935,
             ),
             Query("metrics", _SNAPSHOT_AGE, SECONDS, FRESHNESS, WITHIN, [(60, OVER), (300, BROKEN)], TO_DATA_QUALITY),
             Query("age", _SNAPSHOT_AGE, SECONDS, leads_to=TO_DATA_QUALITY),
-            Query("time to prepare", _SNAPSHOT_DURATION, SECONDS, leads_to=TO_DATA_QUALITY),
+            Query("time to compute", _SNAPSHOT_DURATION, SECONDS, leads_to=TO_DATA_QUALITY),
         ),
         build_stat(
             PanelSpec(
@@ -168,12 +168,12 @@ _WORK = Section(
         build_process_trend(
             PanelSpec(
                 "Age of metrics, over time",
-                "The age of the metrics about experiments, and the time to prepare them.",
+                "The age of the metrics about experiments, and the time that the leader took to compute them.",
                 width=8,
                 fixed_id=538745,
             ),
             Query("age", _SNAPSHOT_AGE),
-            Query("time to prepare", _SNAPSHOT_DURATION),
+            Query("time to compute", _SNAPSHOT_DURATION),
             unit=SECONDS,
         ),
     ],

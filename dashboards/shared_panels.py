@@ -15,8 +15,8 @@ def build_idea_to_answer(leads_to: Link) -> Panel:
     spec = PanelSpec(
         "From idea to answer",
         "The time from idea to answer, for experiments answered in the window. The median is green within the "
-        "threshold and orange above the threshold. The threshold is that of the chosen team; for all teams, "
-        "it is the default threshold. The share within the threshold compares each answer with its own team's "
+        "threshold and orange above the threshold. The threshold is that of the chosen team or, if all teams are "
+        "chosen, the default threshold. The share within the threshold compares each answer with its own team's "
         'threshold. The panel "Including open experiments" also covers experiments without an answer. A '
         "value is withheld if it covers fewer experiments than the minimum sample.",
     )
@@ -30,8 +30,8 @@ def build_including_open(leads_to: Link) -> Panel:
         "The estimated time after which half of the ideas proposed in the window are answered. The estimate "
         "(Kaplan-Meier) includes open and abandoned experiments for the time that they were observed, so a "
         'team cannot look fast by never finishing experiments. The words "not reached" mean that too few '
-        "ideas are answered to estimate the median. The threshold is that of the chosen team; for all teams, "
-        "it is the default threshold.",
+        "ideas are answered to estimate the median. The threshold is that of the chosen team or, if all teams "
+        "are chosen, the default threshold.",
         fixed_id=93481,
     )
     return build_stat(spec, *shared.query_speed_including_open(leads_to))

@@ -81,7 +81,10 @@ def query_speed_trend(leads_to: Link) -> list[Query]:
 
 
 def query_last_shared(leads_to: Link) -> list[Query]:
-    """Query when a failed experiment was last shared. The value raises a question, so it is never green or red."""
+    """Query when a failed experiment was last shared.
+
+    A long time is a reason to ask the team, and is neither good nor bad, so the value is never green or red.
+    """
     return [
         Query("last shared", compute_age(LAST_SHARED), SECONDS, AGO, PROMPT, leads_to=leads_to),
         Query("last shared", mark_never(LAST_SHARED), SECONDS, NOT_YET, PROMPT, leads_to=leads_to),

@@ -105,9 +105,9 @@ _SPEED = Section(
                 "Answered by the threshold, over time",
                 "The yellow line is the estimated share of ideas that are answered within the threshold, including "
                 "open experiments. The blue line is the share of answers that came within the threshold. If the blue "
-                "line is far above the yellow line, many experiments stay open or are abandoned. For all teams, the "
-                "yellow line uses the default threshold, and the blue line compares each answer with its own team's "
-                "threshold. Each point covers the window that ends at that time.",
+                "line is far above the yellow line, many experiments stay open or are abandoned. If all teams are "
+                "chosen, the yellow line uses the default threshold, and the blue line compares each answer with its "
+                "own team's threshold. Each point covers the window that ends at that time.",
                 width=12,
                 missing=explain_too_few("ideas and answers"),
             ),
@@ -118,8 +118,8 @@ _SPEED = Section(
         build_trend(
             PanelSpec(
                 "Ideas and answers, over time",
-                'How many ideas and how many answers the shares in the panel "Answered by the threshold, over time" '
-                "cover. Each point covers the window that ends at that time.",
+                'The numbers of ideas and of answers from which the panel "Answered by the threshold, over time" '
+                "computes its shares. Each point covers the window that ends at that time.",
                 width=12,
             ),
             Query("ideas", shared.PROPOSED, colour="yellow"),

@@ -1,4 +1,7 @@
-"""Add the table `leases`, and indexes for fair claims, for the retention of bodies and for failed deliveries.
+"""Add the table `leases`, and indexes for three queries on deliveries.
+
+The queries claim equal shares of the pending deliveries of each source, find the oldest bodies of processed deliveries to
+delete them, and list failed deliveries.
 
 Revision ID: 0002
 Revises: 0001
