@@ -1,7 +1,7 @@
 """Add the table `leases`, and indexes for three queries on deliveries.
 
-The queries claim equal shares of the pending deliveries of each source, find the oldest bodies of processed deliveries to
-delete them, and list failed deliveries.
+The queries claim equal shares of the pending deliveries of each source, find the oldest bodies of processed deliveries
+to delete them, and list failed deliveries.
 
 Revision ID: 0002
 Revises: 0001

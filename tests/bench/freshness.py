@@ -30,8 +30,8 @@ _MARKED = _DELIVERIES // _MARKED_EVERY
 _SCRAPE_SECONDS = 0.1
 _PATIENCE_SECONDS = 20.0
 _BEYOND_INTERVAL = 1.0
-# The upper bound of the delay behind the due time, in seconds: with longer delays, the rate of deliveries is lower than
-# the reported one.
+# The largest accepted delay of a delivery behind its due time, in seconds. With longer delays, the benchmark would send
+# fewer than the `_A_SECOND` deliveries a second that its results name.
 _LATE = 0.1
 _TEAM = "freshness"
 _SHOWN = re.compile(rf'^loopgauge_experiments_in_flight{{stage="proposed",team="{_TEAM}"}} (\S+)$', re.MULTILINE)
@@ -79,7 +79,10 @@ class _Sending:
         """The delay of each delivery behind its due time, in seconds."""
 
     async def run(self) -> list[float]:
-        """Send all deliveries. Return the seconds from response to visible for each one that proposes an experiment."""
+        """Send all deliveries. For each one that proposes an experiment, return how long the metrics took to show it.
+
+        Each time is in seconds, from the response to the delivery until a scrape shows the delivery.
+        """
         requests = list(_deliveries())
         looking = asyncio.create_task(self._poll())
         loop = asyncio.get_running_loop()

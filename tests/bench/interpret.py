@@ -68,7 +68,7 @@ class _Round:
 
 
 def measure(url: str, directory: Path) -> Iterator[Line]:
-    """Measure one worker and two workers, alternating with one API process and with decoding alone.
+    """Measure, in each round, one API process, decoding alone, one worker, and two workers.
 
     Args:
         url: the URL of a migrated database on this machine, whose tables are truncated.

@@ -1,4 +1,4 @@
-"""Measure refreshes, scrapes and scorecards with a thousand experiments and with a million.
+"""Measure refreshes of the snapshot, scrapes and scorecards with a thousand experiments and with a million.
 
 One tenth of the million experiments lies in the longest window, which is a year. In this window, one experiment in 40
 is open; of the older experiments, one in 400 is open. The thousand experiments are all from this week. The thousand and
