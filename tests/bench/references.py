@@ -1,7 +1,7 @@
 """The references of the ingest benchmark: simple receivers with which it compares the service.
 
-Start one: `python -m tests.bench.references bare-asgi 8080`. The references use the same settings for the server and the
-garbage collector as the service, and send the same responses except for the security headers.
+Start one: `python -m tests.bench.references bare-asgi 8080`. The references use the same settings for the server and
+the garbage collector as the service, and send the same responses except for the security headers.
 """
 
 import asyncio
