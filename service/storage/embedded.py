@@ -90,7 +90,8 @@ class EmbeddedServer:
         """Release the server, and stop it unless another process uses it.
 
         Args:
-            patience: seconds to wait until the server has stopped. A server that needs longer stops later.
+            patience: seconds to wait until the server has stopped. If it needs longer, this method raises an error, and
+                the server stops later.
 
         Raises:
             EmbeddedUnavailable: the server has not stopped yet.
@@ -170,7 +171,7 @@ def _start(cluster: Path, settings: Mapping[str, str]) -> None:
         try:
             _pg_ctl(cluster, "-w", "-t", _START_SECONDS, "-l", log, "-o", shlex.join(options), "start")
         except subprocess.CalledProcessError:
-            # After a server is killed, its child processes keep its shared memory for a moment: try again.
+            # After a server is killed, no server can start until its child processes have released the shared memory.
             if attempt + 1 == _START_ATTEMPTS:
                 raise
             time.sleep(_START_PAUSE_SECONDS)

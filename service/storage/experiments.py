@@ -39,10 +39,10 @@ _LOCK_ROOTS = text("SELECT pg_advisory_xact_lock(key) FROM unnest(CAST(:keys AS 
 
 
 async def lock_roots(connection: Connection, roots: Iterable[Ref]) -> None:
-    """Lock roots, in the order of their keys, until the transaction ends. An exclusive connection needs no locks.
+    """Lock roots, in the order of their keys, until the transaction ends.
 
     Projections of the same root therefore run one after the other, and the last one reads everything that the others
-    committed.
+    committed. A dry run, whose connection is exclusive, takes no locks.
     """
     if is_exclusive(connection):
         return
@@ -112,8 +112,8 @@ async def read_all(connection: Connection) -> list[Experiment]:
 
 
 # `titles` adds one earlier experiment for each title that is used again at $1 (`since`) or later, so that the metrics
-# see that the new experiment repeats an idea. One is enough: each other experiment of the title was also concluded
-# before $1, which tells the metrics nothing more, or is selected anyway.
+# see that the new experiment repeats an idea. One is enough: any other earlier experiment of the title either was also
+# concluded before $1, and then changes no metric, or is selected by another part of the query.
 _SELECT_FOR_METRICS = f"""
     WITH RECURSIVE teams(team) AS (
         (SELECT team FROM experiments ORDER BY team LIMIT 1)

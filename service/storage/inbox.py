@@ -41,8 +41,8 @@ async def store(connection: Connection, batch: Sequence[Delivery]) -> frozenset[
     return await insert_deliveries(await driver_of(connection), batch)
 
 
-# Send all columns except the body as one JSON document: the driver would encode arrays of single columns value by
-# value, which is slower.
+# Send all columns except the body as one JSON document. One array for each column would be slower, because the driver
+# encodes each value of an array separately.
 _STORE = """
     INSERT INTO deliveries (id, source, provider, provider_id, headers, body_bytes, received_at, body)
     SELECT * FROM ROWS FROM (
@@ -166,7 +166,7 @@ async def replayable(
 ) -> list[Delivery]:
     """Read the next deliveries that have a verdict and a body, the oldest first.
 
-    The deliveries are locked until the transaction ends, unless the connection is exclusive.
+    The deliveries are locked until the transaction ends, except in a dry run, whose connection is exclusive.
 
     Args:
         after: the time of receipt and the id of the last delivery that the previous call read.

@@ -63,7 +63,7 @@ class InterpretedDelivery:
 async def record_deliveries(connection: Connection, interpreted: Sequence[InterpretedDelivery]) -> list[str]:
     """Record the events, links and renames that deliveries state, and mark dirty every subject that they name.
 
-    If an event is already stored, the delivery is only added to the event's provenance.
+    If an event is already stored, only the delivery is added to it, as a row of `event_deliveries`.
 
     Returns:
         The kind of each new event.
@@ -96,7 +96,7 @@ async def record_deliveries(connection: Connection, interpreted: Sequence[Interp
 
 
 async def revise_deliveries(connection: Connection, interpreted: Sequence[InterpretedDelivery]) -> list[str]:
-    """Replace the recorded events, links and renames of deliveries with those that the deliveries state now.
+    """Replace the recorded events, links and renames of deliveries with those in `interpreted`.
 
     An event, a link or a rename stays while another delivery states it. The exclusive lock keeps other transactions
     from recording deliveries meanwhile. Without this lock, another transaction could rely on a stored event that this

@@ -107,8 +107,8 @@ class Spool:
         """Remove deliveries that the inbox has stored, and shrink the file if no other delivery waits.
 
         Raises:
-            SpoolUnavailable: the file may still contain the deliveries. The caller may move them again, since the
-                inbox ignores duplicates.
+            SpoolUnavailable: the file may still contain the deliveries. The caller may store them in the inbox again,
+                since the inbox ignores duplicates.
         """
         with self._file.transaction() as connection:
             connection.executemany("DELETE FROM spooled WHERE id = ?", [(str(id_),) for id_ in ids])

@@ -159,7 +159,7 @@ a concluded experiment.
 """
 
 WITHOUT_TEAM = "team = '' OR starts_with(team, '_')"
-"""The condition for experiments without a team. A name that begins with _ is no team, but reserved for labels."""
+"""The condition for experiments without a team. Names with a leading _ are values of labels, not teams."""
 
 experiments = Table(
     "experiments",
