@@ -31,12 +31,12 @@ NO_METRICS = "there are no experiments yet, or no metrics are exported: see the 
 
 
 def explain_too_few(sample: str) -> str:
-    """Return the text to show in an empty panel: all its values are withheld, or there are no metrics."""
+    """Return the text for an empty panel whose sample, such as *answers*, may be smaller than the minimum sample."""
     return f"there are fewer {sample} in the window than the minimum sample, or {NO_METRICS}"
 
 
 def explain_none(reason: str) -> str:
-    """Return the text to show in an empty panel: it is empty for this reason or because there are no metrics."""
+    """Return the text for an empty panel, which gives two possible causes: this reason, or missing metrics."""
     return f"{reason}, or {NO_METRICS}"
 
 
