@@ -2,8 +2,8 @@
 
 The names of repositories, projects, labels and branches stay as they are, and so do titles. Users choose these names
 and titles for others to read, and recognise their experiments by them. The owner's name in the address of a project
-stays too, even if the owner is a person: the owner connected the project to the service. The owner of a fork did not,
-so the name of a fork's owner is replaced.
+stays too, even if the owner is a person: the owner connected the project to the service. The owner of a fork has not
+connected it, so the name of a fork's owner is replaced.
 """
 
 import base64
@@ -46,7 +46,8 @@ _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ].*")
 def planted(payload: Any) -> Any:
     """Replace every person in a payload by the planted person.
 
-    Also mention that person at the end of texts, and add fields with that person to objects near the top.
+    Also mention that person at the end of texts, and add fields with that person to objects in the payload's upper
+    levels.
     """
     return _planted(payload, "", 0)
 

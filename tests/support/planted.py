@@ -55,6 +55,7 @@ def kept() -> Iterator[Planted]:
     """
     for one in {(one.file, one.headers["content-type"]): one for one in posted()}.values():
         payload = marked(json.loads(one.body))
-        # In a CloudEvent, plant the person only in `data`: its sender chooses the text of its envelope attributes.
+        # In a CloudEvent, plant the person only in `data`. The envelope attributes contain only what the sender of the
+        # event decides to write there.
         within = {**payload, "data": planted(payload["data"])} if "specversion" in payload else planted(payload)
         yield Planted(one.scheme, one.path, one.headers, json.dumps(within).encode())

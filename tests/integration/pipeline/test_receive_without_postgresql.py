@@ -37,7 +37,7 @@ _SOME_PATIENCE = 5.0
 
 
 class _RecordedTelemetry(Telemetry):
-    """Telemetry that does not export two metrics, but keeps every value set, for the test to compare.
+    """Telemetry that records two metrics in lists instead of exporting them, so that a test can compare all values.
 
     The two metrics are the number of deliveries in the spool, and the time of each source's last delivery.
     """

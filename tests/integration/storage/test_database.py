@@ -1,4 +1,4 @@
-"""Each failure of the database has its own error, and work without an answer in time is abandoned."""
+"""Each kind of database failure raises an error of its own, and work that takes too long is abandoned."""
 
 import asyncio
 

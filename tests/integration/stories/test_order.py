@@ -60,7 +60,7 @@ class Told:
         return apply_rules(RULES, self.provider, self.observations, NO_PAYLOAD)
 
 
-# Use few moments, so that many drawn events happen at once.
+# Use few moments, so that many of the drawn events have the same time.
 moments = st.builds(lambda day, second: at(day) + timedelta(seconds=second), st.integers(2, 6), st.integers(0, 1))
 
 
