@@ -117,7 +117,7 @@ class Pod:
             folder = directory / mount["name"]
             folder.mkdir()
             mounts[mount["mountPath"]] = folder
-            # If the mount is a volume claim of a StatefulSet, `volumes` has no entry for it, and the folder stays empty.
+            # `volumes` has no entry for a mount that is a volume claim of a StatefulSet, so its folder stays empty.
             config = volumes.get(mount["name"], {}).get("configMap", {})
             # If a ConfigMap is not part of the release, its folder stays empty: no command reads this folder.
             for config_map in of_kind(self._objects, "ConfigMap"):
