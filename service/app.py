@@ -74,7 +74,9 @@ def open_database(settings: Settings, tuning: Mapping[str, str] | None = None) -
 
 
 def metric_terms(settings: Settings, rules: Rules) -> Terms:
-    """The windows, thresholds and limits of the metrics. A threshold in the settings overrides one in the rules."""
+    """The windows, thresholds and limits of the metrics. A team's threshold in the settings overrides that team's
+    threshold in the rules.
+    """
     return Terms(
         windows=tuple(Window(format_duration(length), length) for length in settings.windows),
         thresholds={DEFAULT_THRESHOLD: _THRESHOLD, **rules.thresholds, **settings.thresholds},

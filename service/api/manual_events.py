@@ -107,7 +107,7 @@ class ManualEventReceiver:
         bodies: reads request bodies, and refuses a body that is too large or too slow.
         telemetry: counts events by result.
         clock: returns the current time, UTC.
-        new_id: creates the idempotency key of a request that has none.
+        new_id: creates an idempotency key for a request that has none.
     """
 
     def __init__(

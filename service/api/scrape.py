@@ -40,7 +40,9 @@ def build_router(snapshot: Callable[[], ExportedSnapshot | None], telemetry: Tel
     async def metrics(
         accept: Annotated[str, Header()] = "", accept_encoding: Annotated[str, Header()] = ""
     ) -> Response:
-        """Metrics of this process. The leader also exports the last snapshot of the experiment metrics."""
+        """Metrics of this process. The worker that is the leader also exports the last snapshot of the experiment
+        metrics.
+        """
         last = snapshot()
         if 0 < quality(accept, "application/openmetrics-text") >= quality(accept, "text/plain"):
             media_type = openmetrics.CONTENT_TYPE_LATEST

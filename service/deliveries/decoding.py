@@ -11,7 +11,7 @@ from service.deliveries.delivery import UnreadableDelivery
 from service.deliveries.observation import Trait
 
 Number = Annotated[int, msgspec.Meta(ge=0, lt=10**18)]
-"""The number of an item or change within its project."""
+"""The number of an issue, or of a pull or merge request, within its project."""
 
 _COMMIT = re.compile(r"[0-9a-fA-F]{40}(?:[0-9a-fA-F]{24})?")
 _DATED = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:")

@@ -33,9 +33,10 @@ Kind = Literal[
 ]
 """The kind of an observation.
 
-*seen* is the state of an item, change or branch that the payload shows. Every other kind is something that happened: a
-label or type was added or removed, an item changed its status, a run finished, a deployment ended, or there was other
-activity. *superseded* means that a change was opened for a branch; the change replaces the branch from then on.
+*seen* is the state of an item, change (pull or merge request) or branch that the payload shows. Every other kind is
+something that happened: a label or type was added or removed, an item changed its status, a run finished, a deployment
+ended, or there was other activity. *superseded* means that a change was opened for a branch; the change replaces the
+branch from then on.
 """
 
 Trait = Literal[

@@ -188,4 +188,4 @@ TEAMS: Sequence[Team] = (
 """All teams."""
 
 THRESHOLDS: Mapping[str, str] = {"default": "14d", "search": "7d", "frontier": "10d"}
-"""The thresholds, in the format of the settings: a team that is not listed has the default."""
+"""The teams' idea-to-answer thresholds, in the format of LOOPGAUGE_THRESHOLDS. The default is for all other teams."""

@@ -13,7 +13,7 @@ from service.demo.trackers.steps import run_of
 
 _DAY = timedelta(days=1)
 _HOUR = timedelta(hours=1)
-# Unrelated issues and tickets get numbers that no experiment and no change of an experiment uses.
+# Number unrelated issues and tickets so that no experiment's issue, pull request or ticket has the same number.
 _FIRST_NUMBER = 102
 _APART = 4
 _SPRINT_WEEKS = 2
