@@ -71,14 +71,14 @@ def build_router(database: Database, read_guard: TokenGuard, terms: Terms, clock
             bool | None,
             Query(
                 description="`true` lists only open experiments that are older than their team's idea-to-answer "
-                "threshold; `false` lists only the others."
+                "threshold; `false` lists all other experiments, open or concluded."
             ),
         ] = None,
         forgotten: Annotated[
             bool | None,
             Query(
                 description="`true` lists only open experiments without activity for LOOPGAUGE_FORGOTTEN_AFTER; "
-                "`false` lists only the others."
+                "`false` lists all other experiments, open or concluded."
             ),
         ] = None,
         since: Timestamp | None = None,
