@@ -38,17 +38,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Remove the user's settings from the environment. In pytest's main process, also start the `Run`.
+    """Remove the user's settings of loopgauge from the environment, and choose the directories of this test run.
 
-    The workers of xdist read the directory of the `Run` from the environment.
+    Only pytest's main process creates the `Run`, whose directory contains the PostgreSQL servers. The workers of xdist
+    read this directory from the environment.
     """
     for name in [name for name in os.environ if name.startswith("LOOPGAUGE_")]:
         del os.environ[name]
     if not hasattr(config, "workerinput"):
         config.stash[_run] = run = Run()
         os.environ[_DIRECTORY] = str(run.directory)
-        # Do not use pytest's default directory: each start of pytest lets only its own user enter it. If another run
-        # of the tests has started a PostgreSQL as another user, this server could no longer open its files there.
+        # Do not use pytest's default directory for temporary files: each start of pytest revokes the access of other
+        # users to it. A test of another run may use a PostgreSQL there that runs as another user, and this PostgreSQL
+        # could then no longer open its files.
         if config.option.basetemp is None:
             config.option.basetemp = tempfile.mkdtemp(prefix="loopgauge-tests-")
             config.stash[_temporary] = Path(config.option.basetemp)

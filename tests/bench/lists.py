@@ -83,7 +83,7 @@ def _queries() -> Iterator[tuple[str, Mapping[str, str]]]:
 
 
 async def _taken(url: str) -> _Taken:
-    """The seconds for the slower of the two pages of each list, by the path and query of the list."""
+    """For each list, by its path and query, the seconds for the slower of the two pages that are requested."""
     database = Database(url)
     app = create_app(settings(), load_rules(settings()), database)
     taken = {}

@@ -1,4 +1,4 @@
-"""A cheap sender of webhooks: sequential requests on one persistent connection."""
+"""A sender of webhooks that needs little CPU time: sequential requests on one persistent connection."""
 
 import asyncio
 

@@ -60,7 +60,7 @@ def measure(url: str, directory: Path, number: int = DELIVERIES) -> Iterator[Lin
 
 
 async def _fill(url: str, number: int) -> None:
-    """Store deliveries that earlier rules ignored."""
+    """Store deliveries with the status ignored, as if earlier rules had ignored them."""
     connection = await asyncpg.connect(url)
     try:
         await connection.execute(CLEAR)
@@ -94,7 +94,8 @@ def _command(url: str, directory: Path, number: int) -> tuple[float, float, floa
     began, most = time.perf_counter(), 0.0
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
-        # The peak that the kernel reports at exit includes the memory of this process before exec, so poll the memory.
+        # Poll the memory of the command. The peak that the kernel reports when the command exits may be the benchmark's
+        # own: the command's process begins as a copy of the benchmark.
         while not select([process.stdout], [], [], _LOOK_SECONDS)[0]:
             most = max(most, memory(process.pid).resident)
         told = json.loads(process.stdout.read())

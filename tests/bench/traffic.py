@@ -22,7 +22,7 @@ BODY_BYTES = 12_000
 _BEGINNING = datetime(2026, 3, 2, 9, tzinfo=UTC)
 _EVERY = timedelta(minutes=7)
 _REPOSITORIES = 40
-# One in this many pieces of work is an experiment.
+# One in `_MARKED_EVERY` pieces of work is an experiment.
 _MARKED_EVERY = 4
 _PUSHES = 3
 _CHECKS = 3

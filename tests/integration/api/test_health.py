@@ -107,7 +107,8 @@ async def test_with_neither_database_nor_spool_the_process_is_not_ready_and_each
         far = Database(line.url)
         (tmp_path / "spool").touch()
         async with api(far, spool=True, data_dir=tmp_path) as client:
-            # A broken spool does not prevent readiness while the inbox is in use, but its check reports it already.
+            # PostgreSQL stores deliveries, so the process is ready although the spool is broken. `/readyz` reports the
+            # broken spool nevertheless.
             status, mode, checks = await _ready(client)
             assert (status, mode, checks["inbox"]) == (200, "inbox", "ok")
             assert checks["spool"].startswith(f"the disk buffer {tmp_path / 'spool' / FILE} cannot be used: ")
@@ -164,7 +165,7 @@ async def test_the_process_is_not_ready_with_an_older_schema_even_after_the_data
     database_url: str, database: Database, tmp_path: Path
 ) -> None:
     async with database.transaction() as connection:
-        # If the head is the first revision, no revision precedes it: delete the version.
+        # Pretend that the database has the revision before the newest one, or no revision if there is only one.
         before = _the_one_before_head()
         set_back = f"UPDATE alembic_version SET version_num = '{before}'" if before else "DELETE FROM alembic_version"
         await connection.execute(text(set_back))

@@ -104,7 +104,7 @@ async def test_the_openapi_document_has_an_example_of_a_scorecard_and_each_probl
     assert Scorecard.model_validate(answer["example"]).teams == ("platform", "search")
     (window,) = (one["schema"] for one in described["parameters"] if one["name"] == "window")
     assert (window["type"], window["default"]) == ("string", "90d")
-    # The empty requirement is for loopback, which needs no token.
+    # `{}` means that a request may have no token: requests to a loopback address need none.
     assert described["security"] == [{}, {"HTTPBearer": []}]
 
 

@@ -274,7 +274,7 @@ async def test_every_request_is_counted_by_its_result(database: Database) -> Non
         scrape = parse_samples((await client.get("/metrics")).text)
     deliveries = {name[1:]: value for name, value in scrape.items() if name[0] == "deliveries_total"}
     counted = {name: value for name, value in deliveries.items() if name[1] != "cloudevents"}
-    # The label values, in the alphabetical order of the label names: result, source.
+    # Each key contains the values of the labels `result` and `source`.
     assert counted == {
         ("stored", "github"): 1,
         ("duplicate", "github"): 1,

@@ -1,4 +1,4 @@
-"""`loopgauge export-history` writes the samples of past times, or fails with one line."""
+"""`loopgauge export-history` writes the samples of past times, or fails with an error message of one line."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""The visit checks every answer, and a visit that fails ends the service."""
+"""The demo posts to the service and checks every answer. If this visit fails, the service ends."""
 
 import asyncio
 import random
@@ -37,7 +37,7 @@ def settings(database_url: str, tmp_path: Path) -> Settings:
 
 
 async def visited(database_url: str, tmp_path: Path, visit: Visit) -> None:
-    """Serve until the visit ends."""
+    """Run the service until `visit`, which acts as the demo, has ended."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         host, port = listening.getsockname()
         service = Service(host, port, SECRETS, utc_now)

@@ -39,7 +39,7 @@ class Step:
         later: how much time passes.
         rewritten: new and changed experiments.
         gone: subjects that stop being experiments without an exclusion.
-        unmarked: experiments whose mark is removed, with the time of the removal.
+        unmarked: subjects whose mark as an experiment is withdrawn, with the time of the withdrawal.
     """
 
     later: timedelta = timedelta(0)

@@ -157,7 +157,8 @@ async def test_an_event_is_counted_by_its_kind_when_it_is_new(database: Database
     assert _recorded(telemetry, "proposed", "declared", "concluded") == [1, 4, 0]
     await store_deliveries(database, issue.closed(at(3))[1].delivery(at(3)))
     again = await settle(database)
-    # The payload of the closing repeats the proposal. An event that is stored with the same time is not counted again.
+    # The payload of the closing repeats the proposal. The proposal is stored already, with the same time, so it is not
+    # counted again.
     assert _recorded(again, "proposed", "concluded") == [0, 1]
 
 
