@@ -68,8 +68,8 @@ def read_issue_comment(payload: bytes) -> list[Observation]:
     looks = _item(event, issue, subject, "change" if issue.pull_request is not None else "item")
     closed = _closed(event, issue, subject) if issue.pull_request is None else []
     observations: list[Observation] = [*looks, *closed, Observed("active", subject, at)]
-    # Only a new comment gives commands. They count at the time at which the comment was written, and an edit could add
-    # commands after that time.
+    # Read commands only when a comment is new. Commands are dated to when their comment was written. A command that an
+    # edit added later would get this earlier time.
     if event.action == "created":
         insider = comment.author_association in _INSIDERS
         observations.append(Commented(subject, at, comment.body or "", insider))
@@ -152,8 +152,9 @@ def _made_of(event: PullRequestEvent, subject: Ref, at: datetime) -> list[Observ
 def _superseded(pull: Change, home: str) -> list[Observation]:
     """The observations that a pull request supersedes its branch.
 
-    The first observation has the time at which the pull request was opened. A push after that time marks the branch as
-    an experiment again; the second observation, when the pull request was closed, withdraws this mark.
+    Each observation withdraws the mark that the branch has by its name. The first has the time at which the pull
+    request was opened. Every push after that time marks the branch again, so the second has the time at which the pull
+    request was closed.
     """
     place = traits({"what": "branch", "project": home, "branch": pull.head.ref})
     since = [utc(at) for at in (pull.created_at, pull.closed_at) if at is not None]

@@ -67,8 +67,9 @@ def _source(event: MergeRequestEvent, subject: Ref, project: str, at: datetime) 
 def _superseded(merge: MergeRequest, home: str, name: str, at: datetime) -> list[Observation]:
     """The observations that a merge request supersedes its branch.
 
-    The first observation has the time at which the merge request was opened. A push after that time marks the branch as
-    an experiment again; the second observation, when the merge request was merged or closed, withdraws this mark.
+    Each observation withdraws the mark that the branch has by its name. The first has the time at which the merge
+    request was opened. Every push after that time marks the branch again, so the second has the time at which the merge
+    request was merged or closed.
     """
     place = traits({"what": "branch", "project": home, "branch": name})
     since = [read_time(merge.created_at, "$.object_attributes.created_at"), _end(merge, at)]

@@ -46,7 +46,7 @@ def _issues(description: str, project: str, root: str) -> Iterator[Ref]:
 
 
 def _full_path(named: str | None, project: str) -> str:
-    """The full path of a named project. A project that is named without a group is in the same group as `project`."""
+    """The full path of a named project. A name without a group means a project in the group of `project`."""
     if not named:
         return project
     return named if "/" in named else f"{project.rpartition('/')[0]}/{named}"

@@ -83,7 +83,10 @@ def read_push(payload: bytes, received_at: datetime) -> Sequence[Observation] | 
 
 
 def _removed(event: PushEvent, name: str, received_at: datetime) -> list[Observation]:
-    """The deletion of a branch, at the time of receipt, because the payload has no time. No metric uses this time."""
+    """The deletion of a branch. The payload has no time, so the observation has the time of receipt.
+
+    `loopgauge_excluded` counts a marked branch in the windows that contain this time.
+    """
     project = path(event.project, event.repository)
     place = traits({"what": "branch", "project": project, "branch": name})
     return [Observed("deleted", branch(project, name), received_at, place)]
