@@ -66,7 +66,7 @@ class Survival:
     """A survival curve S(t): the estimated share of experiments that have no answer by time t after their idea.
 
     Attributes:
-        times: the durations of the answers in seconds, in ascending order, with repetitions.
+        times: the times from idea to answer in seconds, in ascending order, with repetitions.
         shares: for each of `times`, the value of S(t) from that time until the next; among equal times, the last
             value applies.
     """
@@ -93,7 +93,7 @@ def kaplan_meier(answered: Iterable[float], censored: Iterable[float]) -> Surviv
     of the American Statistical Association 53 (1958).
 
     Args:
-        answered: the durations of the answered experiments, in seconds.
+        answered: for each answered experiment, the time from idea to answer, in seconds.
         censored: for each experiment without an answer, how long it has been or was open, in seconds.
     """
     times = sorted(answered)

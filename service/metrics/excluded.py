@@ -19,7 +19,7 @@ _LONGEST_NAME = 100
 
 
 def minimum_sample(view: View) -> Iterable[Metric]:
-    """The minimum sample. Alerts and panels that compute a ratio from counts withhold it below this sample."""
+    """The minimum sample. Alerts and panels that compute a ratio from counts ignore a ratio of a smaller sample."""
     yield GaugeMetricFamily(
         "loopgauge_minimum_sample",
         "The fewest experiments for which a ratio or quantile is published.",

@@ -15,7 +15,7 @@ def idea_to_answer_survival_quantile_seconds(view: View) -> Iterable[Metric]:
     """Kaplan-Meier quantiles of the time from idea to answer, over the experiments proposed in each window."""
     family = GaugeMetricFamily(
         "loopgauge_idea_to_answer_survival_quantile_seconds",
-        "Time by which the share q of the experiments proposed in the window is answered, estimated by "
+        "Time after the idea by which the share q of the experiments proposed in the window is answered, estimated by "
         "Kaplan-Meier. Open and abandoned experiments are censored. The metric is absent below the minimum "
         "sample, or if the share is never reached.",
         labels=["team", "window", "q"],

@@ -32,7 +32,7 @@ class DeliveryLatency:
         self._telemetry = telemetry
         self._since: datetime | None = None
         self._seen: dict[UUID, datetime] = {}
-        """The time of interpretation of each delivery that is already read and was interpreted after `_since`."""
+        """Deliveries that the next query omits because an earlier query read them, and when each was interpreted."""
         self._unprojected: dict[UUID, datetime] = {}
         self._projected: list[datetime] = []
 

@@ -35,8 +35,8 @@ async def delete_unattached(database: Database, before: datetime) -> int:
     """Delete subjects that belong to no experiment, and return their number.
 
     Only subjects whose events were all received before `before` are deleted. Experiments and all their evidence
-    stay. Excluded subjects stay too, since a metric counts them, and so does their evidence. Each small batch is a
-    separate transaction, so that transactions that record deliveries wait only for one batch.
+    stay. Excluded subjects and their evidence stay too, because a metric counts excluded subjects. Each small batch is
+    a separate transaction, so that transactions that record deliveries wait only for one batch.
 
     Raises:
         DatabaseUnavailable: some batches may be committed; call again to continue.

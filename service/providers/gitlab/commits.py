@@ -42,7 +42,7 @@ def _change(event: PipelineEvent, sha: Ref, at: datetime) -> list[Observation]:
 
 
 def _target(merge: PipelineChange, own: Project | None) -> str | None:
-    """The target project of a merge request. A merge request from a fork may run its pipeline in the fork."""
+    """The target project of a merge request. The pipeline may run in a fork, so `own` may be the fork."""
     if own is None:
         return None
     if None in (own.id, merge.target_project_id) or own.id == merge.target_project_id:
