@@ -92,7 +92,7 @@ def muted_configuration(directory: Path) -> Path:
 
 
 def prometheus_configuration(rules: Path, alertmanager: Alertmanager) -> str:
-    """The part of a Prometheus configuration that evaluates rules and sends alerts."""
+    """The part of a Prometheus configuration that names the rule files and the Alertmanager to send alerts to."""
     return (
         f"rule_files: ['{rules}/*.yaml']\n"
         f"alerting: {{alertmanagers: [{{static_configs: [{{targets: ['{alertmanager.address}']}}]}}]}}\n"

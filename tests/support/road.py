@@ -93,13 +93,13 @@ async def read_deliveries(database: Database) -> list[inbox_listing.InboxRow]:
 
 
 async def store_experiments(database: Database, *stored: Experiment, gone: Sequence[str] = ()) -> None:
-    """Store experiments, and delete those of the roots in `gone`."""
+    """Store experiments, and delete the experiments whose roots are in `gone`."""
     async with database.transaction() as connection:
         await experiments.replace(connection, stored, [Ref(root) for root in gone])
 
 
 async def settle(database: Database, rules: Rules = RULES) -> Telemetry:
-    """Interpret all deliveries, project all subjects, and return the telemetry of that work."""
+    """Interpret all pending deliveries, project all dirty subjects, and return the telemetry of that work."""
     telemetry = Telemetry(["github"])
     while await interpret_pending(database, rules, telemetry, lambda: at(2)):
         pass

@@ -1,4 +1,4 @@
-"""A scorecard is compiled from the stored experiments that its window and the window before it need."""
+"""A scorecard is compiled from the stored experiments on which its values for two consecutive windows depend."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta

@@ -137,7 +137,7 @@ async def test_a_frozen_server_with_a_full_queue_of_connections_counts_as_runnin
                 probe.close()
 
         async def answered() -> bool:
-            # The server empties the queue first, and may refuse connections meanwhile.
+            # After the freeze, the server first handles the queued connections, and may refuse new ones meanwhile.
             with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
                 return await _answer(server) == 42
             return False

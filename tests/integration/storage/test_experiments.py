@@ -32,7 +32,7 @@ async def _store(database: Database, *stored: Experiment) -> None:
 
 
 async def _needed(database: Database, *stored: Experiment) -> set[str]:
-    """The roots of the experiments that metrics over a week need."""
+    """Store experiments, and return the roots of those that are selected for metrics whose widest window is a week."""
     await _store(database, *stored)
     async with database.transaction() as connection:
         ids = await experiments.select_for_metrics(connection, A_WEEK_AGO, NOW)

@@ -24,7 +24,7 @@ class Tormentor:
 
     Args:
         rng: chooses the faults and their times. The work that a fault interrupts depends also on the speed of the
-            machine, so the same seed may have other effects.
+            machine, so two runs with the same seed may have different results.
         apis: the API processes. The last API gets the full disk, so it must not be the process that starts PostgreSQL.
         gap: seconds between two faults, on average.
     """

@@ -47,7 +47,7 @@ async def quiet_run(url: str, told: Sequence[Told]) -> State:
     connection = await asyncpg.connect(url)
     try:
         await connection.execute(f"CREATE DATABASE {_QUIET} TEMPLATE template0")
-        # No fault hits this database, so nothing has to be on disk.
+        # No fault hits this database, so its commits need not wait for the disk.
         await connection.execute(f"ALTER DATABASE {_QUIET} SET synchronous_commit TO off")
     finally:
         await connection.close()
