@@ -142,7 +142,8 @@ def _late(asked: ExperimentFilter, terms: Terms, now: datetime) -> list[AgeFilte
         due = {team: now - length for team, length in terms.thresholds.items()}
         late.append(AgeFilter("idea_at", now - terms.threshold(""), due, asked.overdue))
     if asked.forgotten is not None:
-        # Add one tick: an experiment that has had no activity for exactly `forgotten_after` is forgotten already.
+        # An experiment without activity for exactly `forgotten_after` is forgotten. Add one tick, because the filter
+        # matches only times before the cut-off.
         late.append(AgeFilter("last_activity_at", now - terms.forgotten_after + _TICK, {}, asked.forgotten))
     return late
 

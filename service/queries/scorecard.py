@@ -80,7 +80,8 @@ class Scorecards:
             # reach a server restored from a backup, where a changed row can have the version that the cache knows.
             self._cache = ExperimentCache()
             raise
-        # Read the clock again: an experiment may have changed between `began` and the read.
+        # Read the clock again: an experiment that changed between `began` and the read would otherwise lie in the
+        # future.
         now = self._clock()
         view = View(view.experiments, replace(self._terms, windows=(window,)), now)
         today, before = Rows(view), Rows(view_as_of(view, now - window.length))
