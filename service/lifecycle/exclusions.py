@@ -72,6 +72,7 @@ def _last_effective(statements: Sequence[Declaration]) -> Withdrawn | None:
 
 
 def _order(statement: Declaration) -> tuple[datetime, int]:
-    # Tie-break: of statements with equal times, overheard declarations come first, then withdrawals, then the others.
+    # Tie-break: of statements with equal times, overheard declarations come first, then withdrawals, then the other
+    # declarations. So a withdrawal ends an overheard mark, and a mark that was not overheard outlasts a withdrawal.
     overheard = isinstance(statement, Declared) and statement.overheard
     return statement.occurred_at, 0 if overheard else 1 if isinstance(statement, Withdrawn) else 2

@@ -31,8 +31,8 @@ async def project_dirty(
     """Fold the experiments of the next dirty subjects, and return the number of these subjects.
 
     A subject that is marked dirty again meanwhile stays dirty. If all subjects stay dirty, the result is 0, so that the
-    caller waits before it retries. A subject that cannot be projected is postponed with its error, and does not stop
-    the projection of other subjects.
+    caller waits before it retries. If a subject cannot be projected, its error is stored and the subject is postponed;
+    the projection of other subjects continues.
 
     Args:
         telemetry: counts failures whose category changed; None for a replay, which does not count these failures.
@@ -75,7 +75,8 @@ async def _project_each(database: Transactions, clock: Callable[[], datetime]) -
                     raise
                 _log.error("projection failed", subject=subject, exc_info=error)
                 failed[subject] = f"{type(error).__name__}: {error}"
-        # Change the marks last: a process that marks one of these subjects again must wait until this transaction ends.
+        # Clear or postpone the subjects last: a process that marks one of them dirty again must then wait until this
+        # transaction ends.
         projected = {subject: mark for subject, mark in claimed.items() if subject not in failed}
         changed = await dirty_subjects.clear(connection, projected)
         for subject, error_text in failed.items():

@@ -111,7 +111,10 @@ class SpoolDrain:
                 self._filled.set()
 
     async def _wait_until_filled(self) -> None:
-        """Wait until this process adds deliveries, and poll for deliveries that another process adds to the file."""
+        """Wait until this process adds deliveries, or until polling finds the file of the spool.
+
+        Another process may have added deliveries to the file.
+        """
         while not self._filled.is_set():
             with suppress(TimeoutError):
                 async with asyncio.timeout(_POLL_SECONDS):
