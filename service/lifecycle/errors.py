@@ -1,4 +1,4 @@
-"""Errors that name a bad reference, a missing subject or team, or an event that cannot be read."""
+"""Errors about bad references, missing subjects and teams, and stored events that cannot be read."""
 
 
 class LifecycleError(Exception):

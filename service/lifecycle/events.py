@@ -73,9 +73,9 @@ class Reopened:
     """The experiment was reopened.
 
     Attributes:
-        left: the ticket's previous status, if the payload reports a change of status and no lost resolution; otherwise
-            empty. The payload does not say whether the previous status was final. So the event reopens the experiment
-            only if a `Concluded` event since the last reopening has this status.
+        left: the ticket's previous status, if the payload reports a change of status and not that a resolution was
+            removed; otherwise empty. The payload does not say whether the previous status was final. So the event
+            reopens the experiment only if a `Concluded` event since the last reopening has this status.
     """
 
     subject: Ref

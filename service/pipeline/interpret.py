@@ -142,8 +142,8 @@ async def _write_alone(connection: Connection, interpreted: Interpreted, write: 
 
 
 async def _record_verdicts(connection: Connection, batch: Sequence[Interpreted], digest: str, now: datetime) -> None:
-    # Record the verdicts first. Recording the events takes locks that are held until the transaction ends. Take them
-    # late, because other workers wait for them.
+    # Record the verdicts first. Recording the events takes locks that are held until the transaction ends. Take these
+    # locks late, because other workers wait for them.
     verdicts = [DeliveryVerdict(delivery.id, given.verdict, given.reason) for delivery, given in batch]
     await inbox.record_verdicts(connection, verdicts, digest, now)
 
