@@ -24,7 +24,7 @@ def test_the_error_for_an_unknown_reference_says_what_to_try(database_url: str) 
     unknown = invoke("explain", "github:acme/app#1", "--json", DATABASE_URL=database_url)
     assert (unknown.returncode, unknown.stdout) == (1, "")
     assert unknown.stderr.startswith("loopgauge: nothing is stored about github:acme/app#1: ")
-    assert "`loopgauge deliveries list` or GET /deliveries" in unknown.stderr
+    assert "`loopgauge deliveries list` and GET /deliveries" in unknown.stderr
     assert unknown.stderr.count("\n") == 1
     malformed = invoke("explain", "number one", DATABASE_URL=database_url)
     assert malformed.returncode == 1

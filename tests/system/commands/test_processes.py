@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -24,6 +24,14 @@ from tests.support.road import store_deliveries
 from tests.support.rules_files import BETS
 from tests.support.serving import COMMAND, environment, run_command
 from tests.support.waiting import PATIENCE_SECONDS
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Handle SIGINT as usual. A shell starts background commands with SIGINT ignored, and child processes inherit this."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def _start(*arguments: str, **variables: str) -> subprocess.Popen[str]:
@@ -115,6 +123,7 @@ async def test_a_reader_that_closes_the_pipe_is_not_an_error(database: Database,
         assert error == ""
 
 
+@pytest.mark.usefixtures("interruptible")
 async def test_an_interrupted_command_ends_without_a_traceback(database: Database, database_url: str) -> None:
     async with database.transaction() as connection:
         # The lock makes the command wait until this transaction ends.
