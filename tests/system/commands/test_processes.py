@@ -28,7 +28,7 @@ from tests.support.waiting import PATIENCE_SECONDS
 
 @pytest.fixture
 def interruptible() -> Iterator[None]:
-    """Handle SIGINT as usual. A shell starts background commands with SIGINT ignored, and child processes inherit this."""
+    """Handle SIGINT as usual. Otherwise, child processes ignore it if a shell runs the tests in the background."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
