@@ -68,13 +68,11 @@ _NOW = Section(
             PanelSpec(
                 "Overdue",
                 "The open experiments that are older than their team's threshold. The table lists an experiment only "
-                "if it is among the 20 experiments of all teams that exceed their threshold by the most time. The "
-                'panel "Open experiments" counts all overdue experiments. Click an experiment to open it in its '
-                "tracker.",
+                "if it is among the 20 most overdue experiments of all teams. The panel "
+                '"Open experiments" counts all overdue experiments. Click an experiment to open it in its tracker.',
                 width=24,
                 missing=explain_none(
-                    "no experiment of this team is among the 20 experiments of all teams that exceed "
-                    "their threshold by the most time"
+                    "no experiment of this team is among the 20 most overdue experiments of all teams"
                 ),
             ),
             [

@@ -68,7 +68,8 @@ class Scorecards:
         return compile_scorecard(_row(team, rows.today.view, self._terms), rows.today, rows.before)
 
     async def _read(self, window: Window) -> _CachedRows:
-        # Read for the widest window so far: a narrower window must not evict experiments that the next call needs.
+        # Read the experiments of the widest window so far: after reading those of a narrower window, the cache would
+        # lack experiments that the next call needs.
         self._widest = max(self._widest, window.length)
         reach = replace(self._terms, windows=(Window("", self._widest),))
         try:

@@ -17,8 +17,8 @@ _LOCK_SHARED = text("LOCK TABLE aliases IN ROW EXCLUSIVE MODE")
 async def lock_shared(connection: Connection) -> None:
     """Block renames until the transaction ends. Other transactions may still record deliveries.
 
-    A rename marks dirty every subject that has the old name. Without this lock, the rename would miss subjects that
-    this transaction has not committed yet.
+    A rename marks the renamed subject as dirty or, if a project was renamed, every stored subject of that project.
+    Without this lock, the rename would miss subjects that this transaction has not committed yet.
     """
     await connection.execute(_LOCK_SHARED)
 

@@ -71,7 +71,7 @@ def measure(url: str, directory: Path) -> Iterator[Line]:
     """Measure, in each round, one API process, decoding alone, one worker, and two workers.
 
     Args:
-        url: the URL of a migrated database on this machine, whose tables are truncated.
+        url: the URL of a migrated database on this machine. The benchmark truncates its tables.
         directory: the parent of the services' data directories.
     """
     deliveries = list(stored(_DELIVERIES))

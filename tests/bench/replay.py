@@ -44,7 +44,7 @@ def measure(url: str, directory: Path, number: int = DELIVERIES) -> Iterator[Lin
     """Measure two replays of the same deliveries: the first records all events, the second changes nothing.
 
     Args:
-        url: the URL of a migrated database on this machine, whose tables are truncated.
+        url: the URL of a migrated database on this machine. The benchmark truncates its tables.
         directory: the parent directory of the command's files.
         number: the number of deliveries.
     """

@@ -23,8 +23,8 @@ class Line:
         unit: the unit of the values.
         against: the reference, measured in the same rounds; empty if there is no reference.
         references: the values of the reference, one for each round, in the same unit.
-        least: the lower bound of the ratio or, without a reference, of the median.
-        most: the upper bound of the ratio or, without a reference, of the median.
+        least: the lower bound of `ratio` or, without a reference, of `median`.
+        most: the upper bound of `ratio` or, without a reference, of `median`.
     """
 
     what: str
@@ -42,7 +42,7 @@ class Line:
 
     @property
     def ratio(self) -> float | None:
-        """The median of the rounds' ratios.
+        """The median of the rounds' ratios of value to reference; None if there is no reference.
 
         A slow phase of the machine slows both values of a round, but hardly changes their ratio.
         """

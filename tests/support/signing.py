@@ -81,7 +81,7 @@ _SCHEMES_BY_SOURCE = {name.replace("-", "_"): scheme for name, scheme in SCHEMES
 SOURCES: Mapping[str, Mapping[str, str]] = {
     name: {"provider": scheme.provider, "secret": scheme.secret} for name, scheme in _SCHEMES_BY_SOURCE.items()
 }
-"""Settings with a source for each scheme."""
+"""A value for the setting `sources`, with one source for each scheme."""
 
 
 @dataclass(frozen=True, slots=True)

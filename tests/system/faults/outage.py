@@ -81,7 +81,7 @@ class Outage:
 def outage(
     directory: Path, away: Away, seconds: float, rate: float, patience: float, answer_seconds: float = 10.0
 ) -> Outage:
-    """Post deliveries at a constant rate, which starts before an outage of PostgreSQL and ends after the outage.
+    """Post deliveries at a constant rate before, during and after an outage of PostgreSQL.
 
     Args:
         seconds: the duration of the outage.
