@@ -124,7 +124,10 @@ class Prometheus:
             )
 
     async def _is_ready(self, process: Process, port: int) -> bool:
-        """Whether this Prometheus answers in time. Compare data directories: another server may use the port."""
+        """Whether this Prometheus answers in time.
+
+        Another server may use the port, so check which data directory the server that answers uses.
+        """
         assert process.stdout is not None  # noqa: S101 - the process was started with a pipe
         ended = asyncio.create_task(process.stdout.read())
         try:

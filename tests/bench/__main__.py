@@ -20,7 +20,7 @@ from tests.bench.report import Line, as_json, machine, table
 Measure: TypeAlias = Callable[[str, Path], Iterable[Line]]
 """A function that runs a benchmark.
 
-It takes the URL of a database with the schema and no rows, and a scratch directory.
+It takes the URL of a migrated database without rows, and a scratch directory.
 """
 
 BENCHMARKS: Mapping[str, Measure] = {

@@ -44,7 +44,7 @@ def measure(url: str, directory: Path) -> Iterator[Line]:
     The service reports it in `loopgauge_delivery_to_visible_seconds`.
 
     Args:
-        url: the URL of a database with the schema.
+        url: the URL of a migrated database.
         directory: the parent of the service's data directory, which is not deleted.
     """
     with service(directory / "data", url) as running:

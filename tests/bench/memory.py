@@ -36,7 +36,7 @@ def measure(url: str, directory: Path) -> Iterator[Line]:
     """Measure the processes of each role at rest, and those of the role `all` also during and after the load.
 
     Args:
-        url: the URL of a database with the schema.
+        url: the URL of a migrated database.
         directory: the parent of the services' data directories, which are not deleted.
     """
     with ExitStack() as started:

@@ -21,10 +21,10 @@ _IMPORTS = "import fastapi, sqlalchemy, uvicorn"
 
 
 def measure(url: str, directory: Path) -> Iterator[Line]:
-    """Measure starts on a running PostgreSQL, on an embedded one, and on an embedded one that is created first.
+    """Measure how long the service takes to start: with a running PostgreSQL, an embedded one, and a new embedded one.
 
     Args:
-        url: the URL of a database with the schema.
+        url: the URL of a migrated database.
         directory: the parent of the service's data directories, which are not deleted.
     """
     yield from _lines(

@@ -102,5 +102,8 @@ class _Loops:
         return moment if self._happens(0.1) else min(moment, NOW)
 
     def _past(self, moment: datetime | None) -> datetime | None:
-        """The moment if it is past, and else usually `None`: metrics omit an experiment with a future instant."""
+        """The moment itself or, if it is in the future, usually `None`.
+
+        Most future moments become `None`, because metrics omit an experiment with a future instant.
+        """
         return moment if moment is None or moment <= NOW or self._happens(0.05) else None

@@ -44,7 +44,7 @@ class TokenGuard:
 
     Args:
         tokens: the accepted tokens, with None for each token that is not configured.
-        setting: the environment variable that configures a token. If no token is configured, the answer names it.
+        setting: the environment variable that configures a token; named in the answer if no token is configured.
         public: whether to let every request pass.
         allow_loopback: whether to let requests pass if their Host header names the loopback interface. Requests of a
             DNS rebinding attack do not pass, because their Host header names the attacker's domain. Requests through a

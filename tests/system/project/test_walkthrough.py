@@ -1,4 +1,4 @@
-"""The commands of the README's walkthrough of a failure work, in their order."""
+"""The README describes a failed experiment step by step. The commands of these steps work, in the README's order."""
 
 import json
 import os
