@@ -14,7 +14,7 @@ PROOFS: Mapping[str, Callable[[str, bytes], tuple[str, str]]] = {
     "buildkite": lambda secret, _: ("x-buildkite-token", secret),
     "jenkins": lambda secret, _: ("authorization", "Basic " + base64.b64encode(f"demo:{secret}".encode()).decode()),
 }
-"""For each source, a function of secret and body that returns the header (name and value) that proves the sender."""
+"""For each source, a function that makes the header that proves the sender, as name and value, from secret and body."""
 
 
 def signed(post: Post, secrets: Mapping[str, str]) -> dict[str, str]:

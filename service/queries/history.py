@@ -102,7 +102,7 @@ class Export:
             moments: the moments, in order.
 
         Raises:
-            TakenLabel: the metrics have one of the labels already.
+            TakenLabel: the metrics already have a label with the name of one of `labels`.
             OSError: there is no disk space for temporary files.
         """
         today = View.of(history.experiments, self.terms, max(moments, default=_EPOCH), history.excluded)

@@ -77,8 +77,8 @@ class Scorecards:
                 began = self._clock()
                 view = await self._cache.view(connection, reach, began, began - window.length)
         except Exception:
-            # Drop the cache, which finds changed experiments by the version of their rows: the next connection may
-            # reach a server restored from a backup, where a changed row can have the version that the cache knows.
+            # Drop the cache: the next connection may reach a server restored from a backup. There, a changed row can
+            # have the version that the cache knows, and the cache would not notice the change.
             self._cache = ExperimentCache()
             raise
         # Read the clock again: an experiment that changed between `began` and the read would otherwise lie in the

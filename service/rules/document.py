@@ -94,7 +94,7 @@ def read_values(file: RulesFile, node: yaml.Node | None, path: tuple[str, ...] =
 
 
 def show_problem(file: RulesFile, node: yaml.Node | None, path: Sequence[int | str], problem: str) -> str:
-    """Format a problem as file, line, path and problem. For a missing value, show the line of its parent."""
+    """Precede a problem with its file, line and path. For a missing value, show the line of its parent."""
     shown: list[str] = []
     line = _line_of(node.start_mark) if node is not None else 1
     for step in path:

@@ -28,8 +28,8 @@ from tests.support.waiting import PATIENCE_SECONDS
 _ANY = github("ping", b"{}").delivery(at(2))
 # PostgreSQL rejects text with a NUL character.
 _POISON = replace(_ANY, provider_id="\0")
-# The seconds that the `DeliveryWriter` of a test waits for PostgreSQL before it spools a batch. The default is long,
-# because PostgreSQL may be slow on a busy machine. It is short in tests in which PostgreSQL cannot answer.
+# The seconds that the `DeliveryWriter` of a test waits for PostgreSQL before it spools a batch. `_PATIENCE` is long,
+# because PostgreSQL may be slow on a busy machine. Tests in which PostgreSQL cannot answer use `_LITTLE_PATIENCE`.
 _PATIENCE = 60.0
 _LITTLE_PATIENCE = 0.3
 # Long enough to send a delivery to PostgreSQL, and short enough to wait for an answer that never arrives.

@@ -104,7 +104,7 @@ def _identified(path: str, headers: dict[str, str], body: bytes, *, genuine: boo
 
 
 def _moments(rng: random.Random) -> Iterator[datetime]:
-    """Generate ascending times, each between two minutes and a day and a half after the one before."""
+    """Generate ascending times. Each time is two minutes to 36 hours later than the previous time."""
     moment = at(1) + timedelta(seconds=rng.randrange(10 * 86400))
     while True:
         yield moment

@@ -1,4 +1,4 @@
-"""The documents of the chart match the chart."""
+"""The README, the versions and the notes of the chart are right, and an older Kubernetes is refused."""
 
 import tomllib
 
