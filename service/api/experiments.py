@@ -52,7 +52,8 @@ def build_router(database: Database, read_guard: TokenGuard, terms: Terms, clock
             str | None,
             Query(
                 pattern=TEXT,
-                description="An id or reference of an experiment, or of its evidence, such as `commit:<sha>`.",
+                description="The id of an experiment, a reference of the experiment, or a reference of its evidence "
+                "(such as `commit:<sha>`).",
                 examples=["github:acme/app#45"],
             ),
         ] = None,

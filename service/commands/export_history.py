@@ -70,7 +70,7 @@ def export_history(
     labels: Mapping[str, str],
     output: IO[bytes],
 ) -> None:
-    """Write past values of all metrics, for `promtool tsdb create-blocks-from openmetrics`.
+    """Write past values of the metrics about experiments, for `promtool tsdb create-blocks-from openmetrics`.
 
     The command computes the values from the current data, at multiples of --step: with 1d, at each midnight UTC.
     Set --until to the time of the first scrape by Prometheus, and do not load a period twice.

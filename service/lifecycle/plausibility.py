@@ -44,8 +44,8 @@ def _check_idea(stated: Collection[LifecycleEvent], before: Experiment) -> Itera
         return
     if before.idea_inferred:
         yield (
-            f"{_format(at)} is before its first known event; first post a CloudEvent of type proposed to POST /events "
-            f"with the time of the idea"
+            f"{_format(at)} is before the experiment's earliest known event, and no event states when the idea was "
+            "proposed; post a CloudEvent of type proposed with that time to POST /events, and then try again"
         )
     else:
         yield f"it cannot be {happened} at {_format(at)}, before its idea at {_format(before.idea_at)}"

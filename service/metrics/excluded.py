@@ -11,7 +11,7 @@ from service.metrics.cohort import MeasuredExperiment
 from service.metrics.view import View
 
 KNOWN = ("future", "negative_duration", "unmarked", "duplicate", "deleted", "moved", "stated")
-"""The reasons for an exclusion that loopgauge and its default rules can give. A rules file can give others."""
+"""The reasons that loopgauge and its default rules can give for an exclusion. A rules file can give others."""
 OTHER_REASONS = "_other"
 """The value of the label `reason` that combines all reasons without a series of their own."""
 _MOST_NAMES = 20

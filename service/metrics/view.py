@@ -200,7 +200,10 @@ class View:
         return slices
 
     def _windowed_cohorts(self, slices: _Slices) -> Cohorts:
-        """One cohort for each window and row. Each cohort contains the row's cohort of the next shorter window."""
+        """One cohort for each window and row.
+
+        A cohort contains all experiments of the same row's cohort for the next shorter window.
+        """
         cohorts: list[Cohort] = []
         shorter: Mapping[str, Sequence[Cohort]] = {}
         for index, window in enumerate(self._ascending_windows):

@@ -225,7 +225,10 @@ class DeliveryWriter:
 
 
 def _answer(waiting: _Waiting, new: set[UUID], where: Literal["stored", "spooled"]) -> None:
-    """Answer a request, and remove its deliveries from `new`: a second copy in the batch is then a duplicate."""
+    """Answer a request, and remove its deliveries from `new`.
+
+    If a later request of the batch brings one of these deliveries again, the answer to it says `duplicate`.
+    """
     stored: list[Stored] = []
     for delivery in waiting.deliveries:
         stored.append(where if delivery.id in new else "duplicate")

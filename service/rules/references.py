@@ -48,8 +48,8 @@ class KeyFinder:
 def _compile(projects: Sequence[str], grammar: KeyGrammar) -> re.Pattern[str]:
     """Return the regular expression of a key.
 
-    If `projects` names projects, only their keys match, but in any case, because people write `exp/ml-12`. Otherwise,
-    the key of any project matches, but only in capitals.
+    If `projects` names projects, only their keys match, in capitals or small letters, because people write `exp/ml-12`.
+    If `projects` is empty, the keys of all projects match, but only in capitals.
     """
     named = "|".join(re.escape(project) for project in projects)
     project = f"(?i:{named})" if projects else grammar.any_project

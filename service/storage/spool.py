@@ -38,9 +38,9 @@ INSERT INTO spooled (id, source, provider, provider_id, headers, body, body_byte
 VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING
 """
 _QUARANTINE = "UPDATE spooled SET refused = ? WHERE id = ?"
-# Shrink the file: to set the vacuum mode, SQLite commits, and a commit in mode FULL truncates the file. The spool sets
-# mode FULL only for a moment, and only when no rows but quarantined ones are left, because in this mode each commit
-# moves rows into the freed space.
+# Shrink the file: to set the vacuum mode, SQLite commits, and a commit in mode FULL truncates the file. In mode FULL
+# each commit also moves rows into the freed space, which costs time. The spool therefore sets mode FULL only when all
+# remaining rows are quarantined, and sets INCREMENTAL again at once.
 _SHRINK = ("PRAGMA auto_vacuum = FULL", "PRAGMA auto_vacuum = INCREMENTAL", "PRAGMA wal_checkpoint(TRUNCATE)")
 
 _log = structlog.get_logger(__name__)

@@ -305,7 +305,7 @@ async def test_an_experiment_without_a_known_idea_cannot_be_concluded_before_its
             client, "concluded", path="/experiments/key:it/events", occurred_at="2026-03-03T09:00:00Z"
         )
     assert is_problem(refused, 422, "impossible")
-    assert "first post a CloudEvent of type proposed" in refused.json()["detail"]
+    assert "post a CloudEvent of type proposed with that time" in refused.json()["detail"]
 
 
 async def test_an_event_that_projection_would_apply_is_accepted(database: Database) -> None:

@@ -151,9 +151,9 @@ _ARRIVED = text("SELECT count(*), count(*) FILTER (WHERE verdict = 'counted') FR
 
 
 async def _arrived(url: str, wanted: Sequence[UUID], patience: float, *, all_counted: bool) -> tuple[int, int]:
-    """Wait until all deliveries are stored and, with `all_counted`, counted, but no longer than `patience` seconds.
+    """Wait until all deliveries are stored or, with `all_counted`, until all are counted.
 
-    Return how many deliveries are stored and how many are counted.
+    Stop waiting after `patience` seconds. Return how many deliveries are stored and how many are counted.
     """
     deadline = time.monotonic() + patience
     async with opened(url) as database:
