@@ -184,7 +184,7 @@ class View:
         return sorted(self.terms.windows, key=lambda window: window.length)
 
     def _slice(self, instant: Callable[[MeasuredExperiment], datetime | None]) -> _Slices:
-        """Divide the experiments of each row by the time that `instant` returns: one slice for each window.
+        """Put the experiments of each row into slices, one for each window, by the time that `instant` returns.
 
         The shortest window comes first. A slice omits the experiments of the next shorter window.
         """
