@@ -18,8 +18,8 @@ class InboxWriter:
     """Stores each batch of deliveries in one statement, on a dedicated connection.
 
     `asyncpg.Pool` does not fit. After each use of a connection, the pool spends a round trip to reset the connection.
-    The pool also returns stale connections without checking them. When a statement is cancelled, the pool waits until
-    the server confirms the cancellation, which a frozen server never does.
+    The pool also hands out a connection without checking whether it still works. When a statement is cancelled, the
+    pool waits until the server confirms the cancellation, which a frozen server never does.
     """
 
     def __init__(self, database: Database) -> None:

@@ -154,8 +154,8 @@ ELSE GREATEST(idea_at, started_at, first_signal_at, concluded_at, shared_at, shi
 END"""
 """The latest time at which a window can begin and still include a time of the experiment.
 
-The value is infinity for an open experiment, which every window needs, and the latest instant, including restarts, for
-a concluded experiment.
+For an open experiment, the value is infinity, because every window needs the experiment. For a concluded experiment,
+the value is the latest of its instants and restarts.
 """
 
 WITHOUT_TEAM = "team = '' OR starts_with(team, '_')"
