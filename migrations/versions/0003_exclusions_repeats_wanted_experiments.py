@@ -66,12 +66,12 @@ def _change_experiments() -> None:
             "again",
             postgresql.JSONB(astext_type=sa.Text()),
             nullable=True,
-            comment="each time that it was taken up again; null for never",
+            comment="the restarts of the experiment; null if it has none",
         ),
     )
     op.add_column(
         "experiments",
-        sa.Column("again_at", sa.DateTime(timezone=True), nullable=True, comment="when it was taken up again last"),
+        sa.Column("again_at", sa.DateTime(timezone=True), nullable=True, comment="the time of the last restart"),
     )
     op.create_index("experiments_wanted_until", "experiments", [sa.text(f"({_WANTED_UNTIL})")], unique=False)
     op.create_index("experiments_title", "experiments", ["title_key", "idea_at"], unique=False)

@@ -39,7 +39,8 @@ _Team = Annotated[
     str,
     AfterValidator(str.strip),
     Query(
-        description="A team that the answer lists in `teams`. By default, the scorecard covers the organisation.",
+        description="The name of a team; each scorecard lists these names in `teams`. By default, the scorecard covers "
+        "the organisation.",
         examples=["search"],
         min_length=1,
     ),

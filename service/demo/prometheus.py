@@ -35,7 +35,7 @@ class Prometheus:
     Attributes:
         directory: the directory for the configuration and the data of Prometheus.
         target: the host and port to scrape.
-        rules: the directory of the recording and alerting rules, or None.
+        rules: the directory of the recording and alerting rules; None if Prometheus shall load no rules.
     """
 
     directory: Path

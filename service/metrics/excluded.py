@@ -13,7 +13,7 @@ from service.metrics.view import View
 KNOWN = ("future", "negative_duration", "unmarked", "duplicate", "deleted", "moved", "stated")
 """The reasons that loopgauge and its default rules can give for an exclusion. A rules file can give others."""
 OTHER_REASONS = "_other"
-"""The value of the label `reason` that combines all reasons without a series of their own."""
+"""The label `reason` of the series that counts all exclusions whose reason has no series of its own."""
 _MOST_NAMES = 20
 _LONGEST_NAME = 100
 

@@ -42,7 +42,7 @@ def repeated_experiments(view: View) -> Iterable[Metric]:
 
 
 def repeats_by_row(view: View) -> Mapping[str, Iterable[datetime]]:
-    """For each row, the times at which experiments of the row started again."""
+    """For each row, the times at which ideas of the row started again."""
     repeats: defaultdict[str, list[datetime]] = defaultdict(list)
     for experiment, repeated_at in chain(_same_title(view), _restarted(view)):
         repeats[view.row(experiment.team)].append(repeated_at)

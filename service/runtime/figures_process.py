@@ -57,8 +57,8 @@ class FiguresProcess:
     """The service's handle to a figures process.
 
     The first question starts the process. The process answers one question at a time; each caller waits for its turn.
-    Some time after the last scorecard, the service ends the process. The service has two figures processes: one takes
-    snapshots while the service leads, and the other compiles scorecards, so that no scorecard delays a snapshot.
+    The service ends the process `idle_seconds` after its last scorecard. The service has two figures processes: one
+    takes snapshots while the service leads, and the other compiles scorecards, so that no scorecard delays a snapshot.
 
     Args:
         terms: the windows and thresholds of the metrics; each scorecard has its own window.

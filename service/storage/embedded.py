@@ -171,7 +171,8 @@ def _start(cluster: Path, settings: Mapping[str, str]) -> None:
         try:
             _pg_ctl(cluster, "-w", "-t", _START_SECONDS, "-l", log, "-o", shlex.join(options), "start")
         except subprocess.CalledProcessError:
-            # After a server is killed, no server can start until its child processes have released the shared memory.
+            # The child processes of a killed server hold its shared memory for a moment. Until they release it, no new
+            # server can start on the cluster.
             if attempt + 1 == _START_ATTEMPTS:
                 raise
             time.sleep(_START_PAUSE_SECONDS)

@@ -42,7 +42,7 @@ class AgeFilter:
 
     Attributes:
         before: the cut-off time of all teams that are not in `of_teams`.
-        of_teams: the cut-off times of the teams that have their own, by team.
+        of_teams: the cut-off time of each team that has its own.
         included: True to list the matches, False to list all other experiments.
     """
 

@@ -29,7 +29,7 @@ IN_REVIEW: jira.Status = ("10004", "In Review", "indeterminate")
 class Ticket:
     """A Jira ticket, and the deliveries that Jira sends about it.
 
-    Except for comments, these deliveries omit `statuscategorychangedate`, which only Jira Cloud sends.
+    The deliveries about comments contain `statuscategorychangedate`, which only Jira Cloud sends; the others omit it.
     """
 
     key: str = "ML-12"

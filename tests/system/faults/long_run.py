@@ -115,7 +115,7 @@ def _try_flood(table: Table, directory: Path) -> None:
         "lost": len(seen.offered.acknowledged) - seen.stored,
         "memory over 200 MB": seen.memory if seen.memory > FLOODED_BYTES else 0,
     }
-    rows = [*_outage_rows(seen), ("offered while every connection was busy", seen.offered.not_taken)]
+    rows = [*_outage_rows(seen), ("not sent, because every connection was busy", seen.offered.not_taken)]
     table.part(f"PostgreSQL frozen for {_FLOOD_SECONDS:g} s, {_FLOOD_RATE} deliveries/s offered", rows, wrong)
 
 
