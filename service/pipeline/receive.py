@@ -32,7 +32,7 @@ Stored = Literal["stored", "duplicate", "spooled"]
 _WRITERS = 2
 _BATCH = 256
 _BATCH_BYTES = 32 * 1024 * 1024
-# Backpressure: while deliveries of this total size wait in memory, new deliveries are refused, and their senders retry.
+# Backpressure: while deliveries of this total size wait in memory, new deliveries are refused with a 503.
 _MAX_WAITING_BYTES = 64 * 1024 * 1024
 # GitHub and GitLab disconnect after ten seconds. Before that, each delivery must be stored in the inbox or the spool,
 # or be refused.

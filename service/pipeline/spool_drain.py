@@ -90,7 +90,7 @@ class SpoolDrain:
             self._filled.set()
 
     async def show_pending(self) -> None:
-        """Show how many deliveries the spool contains."""
+        """Export the number of deliveries in the spool as a metric."""
         with suppress(SpoolUnavailable):
             self._telemetry.set_spool_pending(await asyncio.to_thread(self._spool.count))
 

@@ -64,7 +64,7 @@ async def affected_subjects(connection: Connection, names: Collection[str]) -> s
         return set()
     known_aliases = await read_all(connection)
     all_names = set(names).union(*(known_aliases.names(Ref(name)) for name in names))
-    # Search experiments and exclusions too: an experiment may be stored under a name that no event has.
+    # The query also searches experiments and exclusions, because these may be stored under a name that no event has.
     members = await connection.scalars(_SUBJECTS_IN_PROJECTS, {"names": sorted(all_names)})
     # After a chain of renames, a root or an excluded subject may be stored under a name that is not found above.
     roots = await connection.scalars(union(select(experiments.c.root), select(exclusions.c.subject)))

@@ -14,7 +14,7 @@ class Bypass:
     delivery.
 
     Args:
-        prefix: the beginning of the paths to match, with a trailing slash. A slash at the end of a path is ignored.
+        prefix: the beginning of the paths to match, with a trailing slash. A request's path may also end with a slash.
         endpoint: an ASGI callable that handles every method and its own errors, records request durations and adds
             security headers.
     """

@@ -42,7 +42,7 @@ SECRETS = frozenset(
 
 
 def lacking(name: str) -> list[str]:
-    """The tables of test data without an entry for a provider. Most tests here skip a provider that lacks one."""
+    """The tables of test data that have no entry for a provider. Most tests here skip such a provider."""
     needed = {
         "KEPT_HEADERS in tests/unit/providers/test_contract.py": name in KEPT_HEADERS,
         "EVENT_HEADERS in tests/support/provider_examples.py": name in EVENT_HEADERS,
