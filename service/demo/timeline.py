@@ -39,9 +39,9 @@ def history(start: datetime, span: timedelta, dice: Random) -> Iterator[Post]:
 def live(start: datetime, span: timedelta, pace: float, dice: Random) -> Iterator[Post]:
     """An endless sequence of the deliveries after the demo starts, each with the time at which to send it.
 
-    The deliveries of an experiment follow each other faster than the times in their payloads, as `pace` says: an
-    experiment that lasts days in its payloads is sent within minutes. The last delivery is sent at the time in its
-    payload, and each earlier delivery is sent after the time in its payload.
+    `pace` sets how fast deliveries follow each other: an experiment that lasts days by the times in its payloads is
+    sent within minutes. The last delivery of an experiment is sent at the time in its payload, and each earlier
+    delivery is sent after the time in its payload.
 
     Args:
         span: the length of the history. New ideas are numbered after the last idea of the history.

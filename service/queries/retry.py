@@ -36,7 +36,7 @@ async def retry_selected(database: Database, deliveries: Sequence[UUID]) -> list
     """Requeue the deliveries that have failed, and return a result for every delivery in the list.
 
     Raises:
-        DatabaseUnavailable: the deliveries of the current batch and of all later batches did not change.
+        DatabaseUnavailable: PostgreSQL became unavailable. Only the deliveries of earlier batches were requeued.
     """
     retried: list[RetryResult] = []
     for start in range(0, len(deliveries), _BATCH):

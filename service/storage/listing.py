@@ -99,7 +99,7 @@ async def read_page(
 
     Args:
         connection: a connection in a read transaction, so that all queries see the same experiments.
-        filter_text: the filters as text. A cursor is valid only with the text that the previous page was read with.
+        filter_text: the filters as text. A cursor is valid only with the same text as the page that returned it.
 
     Raises:
         InvalidCursor: the cursor is malformed, or is from a list with another sort or other filters.

@@ -1,4 +1,4 @@
-"""Observations of an item, its change and the branch of the change in the project acme/app, as tests expect them."""
+"""The observations that tests expect: of an item, its change and the branch of this change, in the project acme/app."""
 
 from dataclasses import dataclass
 from datetime import datetime
