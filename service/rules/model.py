@@ -95,8 +95,8 @@ class Rules:
     Attributes:
         by_kind: for each kind of observation, the rules that can match an observation of this kind.
         keys: finds the keys of tickets in texts.
-        trust_comments: the providers whose comments may give commands although their payloads do not tell whether the
-            author may change the project.
+        trust_comments: the providers whose comments may give commands even if the payload does not tell whether the
+            comment's author may change the project.
         thresholds: the idea-to-answer thresholds by team, including `default`.
         digest: a hash of the rules files.
     """

@@ -152,10 +152,10 @@ WANTED_UNTIL = """CASE
 WHEN concluded_at IS NULL THEN 'infinity'::timestamp with time zone
 ELSE GREATEST(idea_at, started_at, first_signal_at, concluded_at, shared_at, shipped_at, again_at)
 END"""
-"""The latest time at which a window can begin and still include a time of the experiment.
+"""The latest instant of a concluded experiment, including restarts; for an open experiment, infinity.
 
-For an open experiment, the value is infinity, because every window needs the experiment. For a concluded experiment,
-the value is the latest of its instants and restarts.
+A window that begins later contains no instant of the experiment. Every window needs the open experiments, so their
+value is infinity.
 """
 
 WITHOUT_TEAM = "team = '' OR starts_with(team, '_')"

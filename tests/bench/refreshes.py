@@ -1,4 +1,6 @@
-"""Measure refreshes of the snapshot, scrapes and scorecards with a thousand experiments and with a million.
+"""Measure scrapes, scorecards and refreshes of the snapshot with a million experiments.
+
+Scrapes are also measured with a thousand experiments, for comparison.
 
 One tenth of the million experiments lies in the longest window, which is a year. In this window, one experiment in 40
 is open; of the older experiments, one in 400 is open. The thousand experiments are all from this week. The thousand and

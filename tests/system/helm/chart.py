@@ -27,7 +27,7 @@ SCENARIOS: Sequence[Path] = sorted((CHART / "ci").glob("*-values.yaml"))
 
 
 def tool(name: str) -> Path:
-    """Find a tool that `make tools` installs, by its path in `.tools`.
+    """The path of a tool that `make tools` installs in `.tools`.
 
     If the tool is missing, skip the test, but fail it in continuous integration.
     """
