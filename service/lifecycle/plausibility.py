@@ -115,8 +115,8 @@ def _check_category(stated: Collection[LifecycleEvent], ended: Experiment) -> It
     categorised = any(isinstance(event, Declared) and event.field == "failure_category" for event in stated)
     if categorised and ended.outcome is not Outcome.FAILED:
         yield (
-            f"only a failed experiment has a category, and its outcome is {ended.outcome}; if it failed, send outcome "
-            "failed too"
+            f"only a failed experiment has a category, and the outcome of this experiment is {ended.outcome}; if it "
+            "failed, send outcome failed too"
         )
 
 

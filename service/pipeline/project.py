@@ -75,8 +75,8 @@ async def _project_each(database: Transactions, clock: Callable[[], datetime]) -
                     raise
                 _log.error("projection failed", subject=subject, exc_info=error)
                 failed[subject] = f"{type(error).__name__}: {error}"
-        # Clear or postpone the subjects last: a process that marks one of them dirty again must then wait until this
-        # transaction ends.
+        # Clear or postpone the subjects last: from here until this transaction ends, a process that marks one of them
+        # dirty again must wait.
         projected = {subject: mark for subject, mark in claimed.items() if subject not in failed}
         changed = await dirty_subjects.clear(connection, projected)
         for subject, error_text in failed.items():

@@ -227,7 +227,7 @@ class PullRequest:
         return pushed, pushed.event("synchronize", when)
 
     def closed(self, when: datetime) -> tuple["PullRequest", GitHubRequest]:
-        """The pull request closed unmerged, and the delivery that reports this change."""
+        """The pull request, closed without a merge, and the delivery that reports this change."""
         closed = replace(self, closed_at=when)
         return closed, closed.event("closed", when)
 
