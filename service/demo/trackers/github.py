@@ -11,8 +11,8 @@ from service.demo.trackers.steps import commit_of, marks, outcome_labels, run_of
 
 _MINUTE = timedelta(minutes=1)
 _FIRST_NUMBER = 100
-# The numbers of the experiments' issues are four apart. The next number is the pull request's, and the number after
-# that is free for an unrelated issue.
+# The numbers of the experiments' issues are four apart. If an issue has the number n, its pull request has the number
+# n + 1, and an unrelated issue may have the number n + 2.
 _APART = 4
 
 
