@@ -68,7 +68,7 @@ class _Round:
 
 
 def measure(url: str, directory: Path) -> Iterator[Line]:
-    """Measure, in each round, one API process, decoding alone, one worker, and two workers.
+    """Measure four rates in each round: of one API process, of decoding alone, of one worker, and of two workers.
 
     Args:
         url: the URL of a migrated database on this machine. The benchmark truncates its tables.

@@ -157,8 +157,8 @@ def test_concurrent_threads_on_one_file_neither_lose_nor_duplicate_deliveries(tm
     full.set()
     movers[0].join()
     assert {str(number) for number in range(201)} == set(moved)
-    # `add` returns a delivery as new only if the spool does not contain it. The delivery must therefore be moved exactly
-    # once for each time that `add` has returned it.
+    # `add` returns a delivery as new only if the spool does not contain it. The delivery must therefore be moved once
+    # for each time that `add` has returned it.
     assert len(kept) == len(moved)
     assert spools[1].count() == 0
 
