@@ -228,7 +228,12 @@ FAILED = ("outcome:failed",)
             {"failure_category": "basic"},
             "only a failed experiment has a category, and the outcome of this experiment is worked",
         ),
-        (("outcome:abandoned",), "classified", {"failure_category": "basic"}, "the outcome of this experiment is abandoned"),
+        (
+            ("outcome:abandoned",),
+            "classified",
+            {"failure_category": "basic"},
+            "the outcome of this experiment is abandoned",
+        ),
         (WORKED, "shared", {"failure_category": "basic"}, "the outcome of this experiment is worked"),
         (FAILED, "classified", {}, "needs failure_category"),
         (FAILED, "described", {}, "needs a title, url, team or risk"),
