@@ -29,10 +29,10 @@ _CHANNELS: Mapping[Trait, DeclarationChannel] = {"label": "label", "item_type": 
 
 
 def decision_of(action: Action) -> str:
-    """The name of what an action settles: an event, the value of a field, or that the observation is ignored.
+    """The name of what an action does: the event that it produces, the field that it sets, or `ignored`.
 
-    If several matching rules settle the same thing, only the first rule takes effect. A declared and a derived value of
-    a field are different things, so one rule may declare a field and another rule derive it.
+    If actions of several matching rules have the same name, only the first rule's action takes effect. A declared and a
+    derived value of a field have different names, so one rule may declare a field and another rule derive it.
     """
     match action:
         case InstantAction(name=name):

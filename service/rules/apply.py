@@ -142,8 +142,8 @@ def _links_another(link: LinkSet) -> bool:
 def _apply_to_observation(
     rules: Rules, provider: str, observation: Observed, payload: RawPayload, findings: _Findings
 ) -> None:
-    # If several matching rules settle the same event or field, only the first rule takes effect. Two rules that match
-    # different labels do not compete: both take effect.
+    # If several rules match and produce the same event, or set the same field, only the first of them takes effect. Two
+    # rules that match different labels do not compete: both take effect.
     decided: set[tuple[str, str]] = set()
     marked = False
     known = known_values(observation)

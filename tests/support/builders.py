@@ -333,5 +333,5 @@ NO_PAYLOAD = raw_payload()
 
 
 def without_label(event: LifecycleEvent) -> LifecycleEvent:
-    """The event without its `label`, the label on the item from which the event was read."""
+    """The event without `label`, the label that stated or withdrew the value."""
     return replace(event, label="") if isinstance(event, Declared | Withdrawn) else event

@@ -279,7 +279,10 @@ def _parent(stat: Path) -> int | None:
 
 
 def _free_port() -> int:
-    """Return a free port outside the range for outgoing connections, which could take it while the member restarts."""
+    """Return a free port below the range from which Linux takes the ports of outgoing connections.
+
+    An outgoing connection could otherwise take the port of a member that restarts.
+    """
     lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     for _ in range(100):
         port = random.SystemRandom().randrange(10_000, lowest)
