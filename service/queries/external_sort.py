@@ -1,4 +1,4 @@
-"""External merge sort: collect text by its place in the output, and spill it to disk above a memory limit."""
+"""External merge sort: sort texts by their place in the output, with temporary files if they exceed a memory limit."""
 
 import struct
 from collections import defaultdict

@@ -61,7 +61,7 @@ class InterpretedDelivery:
 
 
 async def record_deliveries(connection: Connection, interpreted: Sequence[InterpretedDelivery]) -> list[str]:
-    """Record the events, links and renames that deliveries state, and mark dirty every subject that they name.
+    """Record the events, links and renames that deliveries state, and mark each subject that they name as dirty.
 
     If an event is already stored, only the delivery is added to it, as a row of `event_deliveries`.
 

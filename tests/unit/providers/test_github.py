@@ -397,7 +397,7 @@ def test_the_assignment_of_a_pull_request_is_observed() -> None:
 
 
 def superseded_by(pull: PullRequest) -> list[Observed]:
-    """The observations that a pull request supersedes its branch."""
+    """The observations of kind `superseded` in the delivery of a pull request that was opened."""
     return [one for one in observed(pull.opened()) if isinstance(one, Observed) and one.kind == "superseded"]
 
 
