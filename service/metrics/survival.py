@@ -30,7 +30,7 @@ def idea_to_answer_survival_quantile_seconds(view: View) -> Iterable[Metric]:
 
 
 def survival_answered_by_threshold_ratio(view: View) -> Iterable[Metric]:
-    """`1 - S(threshold)`: the estimated share of the ideas of each window that are answered within the threshold."""
+    """For the ideas of each window, the estimated share that is answered within the threshold: `1 - S(threshold)`."""
     family = GaugeMetricFamily(
         "loopgauge_survival_answered_by_threshold_ratio",
         "Share of the experiments proposed in the window that is answered within the team's threshold, "

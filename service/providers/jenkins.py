@@ -2,7 +2,7 @@
 
 Source: `Phase.java`, `JobListener.java` and the package `model` in the plugin's source code. In phase COMPLETED,
 `timestamp` is the time at which the run ended; in phase FINALIZED, it is the time at which the plugin created the
-message. Old versions of the plugin omit it.
+message. Old versions of the plugin omit `timestamp`.
 """
 
 from collections.abc import Mapping, Sequence

@@ -114,7 +114,8 @@ def _make_instant(action: InstantAction, observation: Observed) -> LifecycleEven
 
 
 def _status_left(observation: Observed) -> str:
-    # A ticket that loses its resolution was concluded, so it is reopened whatever its previous status was.
+    # A ticket that loses its resolution was concluded. The event must reopen it whatever status it left, so return no
+    # status.
     unresolved = observation.traits.get("resolution_from") and not observation.traits.get("resolution")
     return "" if unresolved else _status(observation, "status_from")
 

@@ -45,7 +45,7 @@ def measure(url: str, directory: Path) -> Iterator[Line]:
 
     Args:
         url: the URL of a migrated database.
-        directory: the parent of the service's data directory, which is not deleted.
+        directory: the parent directory of the service's data directory. The data directory is not deleted.
     """
     with service(directory / "data", url) as running:
         before = _visible_within(running.get("/metrics").decode())

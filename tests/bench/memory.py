@@ -37,7 +37,7 @@ def measure(url: str, directory: Path) -> Iterator[Line]:
 
     Args:
         url: the URL of a migrated database.
-        directory: the parent of the services' data directories, which are not deleted.
+        directory: the parent directory of the services' data directories. The data directories are not deleted.
     """
     with ExitStack() as started:
         roles = {role: started.enter_context(service(directory / role, url, role)) for role in ("api", "worker")}

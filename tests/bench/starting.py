@@ -21,11 +21,11 @@ _IMPORTS = "import fastapi, sqlalchemy, uvicorn"
 
 
 def measure(url: str, directory: Path) -> Iterator[Line]:
-    """Measure how long the service takes to start: with a running PostgreSQL, an embedded one, and a new embedded one.
+    """Measure starts on a running PostgreSQL, on an embedded one, and on an embedded one that is created first.
 
     Args:
         url: the URL of a migrated database.
-        directory: the parent of the service's data directories, which are not deleted.
+        directory: the parent directory of the service's data directories. The data directories are not deleted.
     """
     yield from _lines(
         "a PostgreSQL that runs", _EXTERNAL_SECONDS, [_start(directory / "data", url) for _ in range(_EXTERNAL_ROUNDS)]
