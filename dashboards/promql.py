@@ -15,11 +15,11 @@ NAMESPACE = "$namespace"
 WINDOW = "$window"
 TEAM = "$team"
 TOO_FEW = -1.0
-"""The number that stands for a withheld value, which panels show as words. It is negative, as no metric ever is."""
+"""The number that stands for a withheld value. Panels show it as words. It is negative, as no metric ever is."""
 NOT_REACHED = -2.0
-"""The number that stands for a median that is not reached yet, which panels show as words."""
+"""The number that stands for a median that is not reached yet. Panels show it as words."""
 NEVER = -1.0
-"""The number that stands for the time of an event that has never happened, which panels show as words."""
+"""The number that stands for the time of an event that has never happened. Panels show it as words."""
 _SELECTOR = re.compile(r"(?:loopgauge|process)_\w+\{[^}]*\}(?!\[)")
 
 

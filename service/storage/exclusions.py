@@ -1,4 +1,4 @@
-"""The table `exclusions`: subjects that are marked as experiments but left out of metrics, as last projected."""
+"""The table `exclusions`: the subjects that metrics exclude, and why and since when, as of their last projection."""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime

@@ -150,11 +150,11 @@ def _made_of(event: PullRequestEvent, subject: Ref, at: datetime) -> list[Observ
 
 
 def _superseded(pull: Change, home: str) -> list[Observation]:
-    """The observations that a pull request supersedes its branch.
+    """The observations of kind `superseded`: a pull request replaces its branch as the experiment.
 
-    Each observation withdraws the mark that the branch has by its name. The first has the time at which the pull
-    request was opened. Every push after that time marks the branch again, so the second has the time at which the pull
-    request was closed.
+    Each observation withdraws the mark that the branch got from its name. The first observation has the time at which
+    the pull request was opened. A later push marks the branch again. The second observation therefore has the time at
+    which the pull request was merged or closed.
     """
     place = traits({"what": "branch", "project": home, "branch": pull.head.ref})
     since = [utc(at) for at in (pull.created_at, pull.closed_at) if at is not None]

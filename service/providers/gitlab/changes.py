@@ -65,11 +65,11 @@ def _source(event: MergeRequestEvent, subject: Ref, project: str, at: datetime) 
 
 
 def _superseded(merge: MergeRequest, home: str, name: str, at: datetime) -> list[Observation]:
-    """The observations that a merge request supersedes its branch.
+    """The observations of kind `superseded`: a merge request replaces its branch as the experiment.
 
-    Each observation withdraws the mark that the branch has by its name. The first has the time at which the merge
-    request was opened. Every push after that time marks the branch again, so the second has the time at which the merge
-    request was merged or closed.
+    Each observation withdraws the mark that the branch got from its name. The first observation has the time at which
+    the merge request was opened. A later push marks the branch again. The second observation therefore has the time at
+    which the merge request was merged or closed.
     """
     place = traits({"what": "branch", "project": home, "branch": name})
     since = [read_time(merge.created_at, "$.object_attributes.created_at"), _end(merge, at)]

@@ -74,7 +74,7 @@ def _labelled(labels: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
 
 
 def superseded(when: datetime, project: str = "acme/app", branch: str = "cache-answers") -> Observed:
-    """The observation that a pull request supersedes its branch."""
+    """The observation of kind `superseded`: a pull request replaces its branch as the experiment."""
     place = traits(what="branch", project=project, branch=branch)
     return Observed("superseded", Ref(f"branch:{project.lower()}@{branch}"), when, place)
 
