@@ -48,7 +48,8 @@ def durations(experiment: Experiment) -> Mapping[Stage, timedelta]:
 
 
 def omissions(experiment: Experiment, now: datetime) -> list[Omission]:
-    """The omissions as of `now`: one for each omitted stage, or a single one for the whole experiment."""
+    """The omissions as of `now`: one for the whole experiment if a time is in the future, or else one for each stage
+    with a negative duration."""
     if is_in_future(experiment, now):
         return [Omission("future", None)]
     return [Omission("negative_duration", stage) for stage, taken in spans(experiment) if taken < timedelta(0)]

@@ -99,8 +99,8 @@ class DeliveryWriter:
         """Write the deliveries that have arrived, move the spool to the inbox if PostgreSQL answers, and end the tasks.
 
         Args:
-            patience: seconds for all of these steps; None for no limit. The request of each delivery that is not on
-                disk by then fails.
+            patience: seconds for all of these steps; None for no limit. If a delivery is not on disk after this
+                time, its request fails.
         """
         self._stopping = True
         self._arrived.set()

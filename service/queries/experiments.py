@@ -91,7 +91,7 @@ async def list_experiments(
     """List one page of experiments as of `now`, and return it with the cursor of the next page (None after the last).
 
     Raises:
-        BadReference: `ref` is neither an id nor a reference.
+        BadReference: `asked.ref` is neither an id nor a reference.
         InvalidCursor: the cursor does not come from an earlier page of the same list.
         DatabaseUnavailable: the experiments cannot be read.
     """

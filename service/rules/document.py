@@ -15,7 +15,8 @@ _DEEPEST = 30
 
 
 class InvalidRules(Exception):
-    """A rules file is invalid. Each line of the message describes one problem, with its file, line and path."""
+    """A rules file is invalid. Each line of the message describes one problem, with its file, its line and, if possible,
+    its place in the file, such as `rules.0.when`."""
 
 
 @dataclass(frozen=True, slots=True)

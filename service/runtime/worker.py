@@ -88,7 +88,7 @@ class Worker:
 
     @property
     def snapshot(self) -> ExportedSnapshot | None:
-        """The last snapshot since this process became the leader; None before that snapshot, and on other processes."""
+        """The newest snapshot since this process became the leader; None if there is none, or if it does not lead."""
         current = self._leadership.leads and self._leadership.term == self._term
         return self._snapshot if current else None
 
@@ -209,7 +209,8 @@ class Worker:
             self._latency = DeliveryLatency(self._telemetry)
 
     async def _attempt(self, step: Step, patience: float | None = None) -> int | None:
-        """Run one step, and return its result, or None if the step failed. The work of a failed step is retried."""
+        """Run one step, and return its result. If the step fails, log the failure and return None; the caller later runs
+        the step again."""
         patience = patience or _STEP_SECONDS
         try:
             # Limit the time, since a connection may be lost without an error.

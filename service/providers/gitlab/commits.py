@@ -85,7 +85,7 @@ def read_push(payload: bytes, received_at: datetime) -> Sequence[Observation] | 
 def _removed(event: PushEvent, name: str, received_at: datetime) -> list[Observation]:
     """The deletion of a branch. The payload has no time, so the observation has the time of receipt.
 
-    `loopgauge_excluded` counts a marked branch in the windows that contain this time.
+    If the branch was an experiment, `loopgauge_excluded` counts it as deleted in the windows that contain this time.
     """
     project = path(event.project, event.repository)
     place = traits({"what": "branch", "project": project, "branch": name})

@@ -63,8 +63,8 @@ def _comment(note: Note, subject: Ref) -> list[Observation]:
     if at is None:
         return []
     active = Observed("active", subject, at)
-    # Only a person's new comment gives commands. A system note is written by GitLab, not by a person. After an edit,
-    # the same commands would count again, at the time of the edit.
+    # Read commands only when a comment is new: an edited comment is dated to its edit, and its old commands would count
+    # again at that time. Skip system notes, because GitLab writes them itself.
     if note.system or not _is_new(note):
         return [active]
     return [active, Commented(subject, at, note.note or "", insider=None)]

@@ -48,8 +48,8 @@ def read_comment_event(name: str, payload: bytes) -> Sequence[Observation] | Not
         return Nothing("the comment does not name its ticket")
     ticket = Ticket.of(event.issue, event.timestamp)
     known = [*looks(ticket, in_part=True), *closed(ticket)] if event.issue.fields else []
-    # Only a new comment gives commands. They count at the time at which the comment was written, and an edit could add
-    # commands after that time.
+    # Read commands only when a comment is new. Commands are dated to when their comment was written. A command that an
+    # edit added later would get this earlier time.
     written = event.comment if name == "comment_created" else None
     return [*known, *(read_comment(ticket, written) if written else [ticket.active()])]
 

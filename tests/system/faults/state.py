@@ -28,7 +28,7 @@ class State:
 
     deliveries: Sequence[Delivery]
     facts: Mapping[str, object]
-    """Experiments, metrics, verdicts, events and links, by readable names."""
+    """Experiments, metrics, verdicts, events and links, each under a readable name, such as `verdict on …`."""
     failed: Sequence[str]
 
 

@@ -68,7 +68,8 @@ def _matches(selector: Manifest, labels: Mapping[str, str]) -> bool:
 
 
 def _targets(objects: Sequence[Manifest]) -> list[tuple[str, str]]:
-    """Return the `job` and the pod of every scrape, one for each pod and endpoint that a monitor selects."""
+    """Return the `job` and the pod of every scrape. Each endpoint of a monitor scrapes once each pod that the monitor
+    selects."""
     scrapes = []
     labelled = [(name, pod["metadata"]["labels"], pod["spec"]) for name, pod in pods(objects)]
     with_port = [(name, labels) for name, labels, spec in labelled if "ports" in spec["containers"][0]]

@@ -34,8 +34,8 @@ def test_a_process_exports_metrics_about_itself(database_url: str, tmp_path: Pat
     visible = ("delivery_to_visible_seconds_count",)
     with serving(database_url, tmp_path) as service:
         service.post(opened())
-        # The service measures only deliveries that are counted after it began its first snapshot. Wait for a snapshot,
-        # so that the second delivery is measured.
+        # The service measures the latency of a delivery only if it processes the delivery after it began its first
+        # snapshot. Wait for a snapshot, so that the latency of the second delivery is measured.
         wait_for(lambda: service.samples().get(IN_FLIGHT))
         service.post(opened(46))
 

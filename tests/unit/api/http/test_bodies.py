@@ -140,7 +140,7 @@ async def test_a_single_body_above_the_limit_for_all_bodies_in_flight_is_refused
 async def test_a_body_refused_after_its_last_piece_arrived_is_not_returned_truncated() -> None:
     reader = BodyReader(1000, 1000)
     async with _sending(reader, [b"a" * 800]) as [largest]:
-        # The last piece is queued. Before the task that reads it resumes, a new body arrives and needs the room.
+        # The last piece is queued. A new body arrives and needs the room before the task that reads the piece resumes.
         largest.end(b"the rest")
         assert await _takes_at_once(reader)
         with pytest.raises(Overloaded):
