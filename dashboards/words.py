@@ -47,8 +47,10 @@ Words = Sequence[ValueMapping]
 
 
 def _map_ranges(*upto: tuple[float, str]) -> list[ValueMapping]:
-    """Map ranges to texts, from the upper bound and the text of each range. The first range begins at 0, and each other
-    range begins where the previous range ends."""
+    """Map ranges to texts, given the upper bound and the text of each range.
+
+    The first range begins at 0. Each other range begins where the previous range ends.
+    """
     bounds = [0.0, *(bound for bound, _ in upto)]
     return [
         RangeMap(DashboardRangeMapOptions(low, high, ValueMappingResult(text)))

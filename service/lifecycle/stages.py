@@ -48,8 +48,11 @@ def durations(experiment: Experiment) -> Mapping[Stage, timedelta]:
 
 
 def omissions(experiment: Experiment, now: datetime) -> list[Omission]:
-    """The omissions as of `now`: one for the whole experiment if a time is in the future, or else one for each stage
-    with a negative duration."""
+    """The omissions as of `now`.
+
+    If a time of the experiment is in the future, there is one omission, of the whole experiment. Otherwise there is one
+    for each stage with a negative duration.
+    """
     if is_in_future(experiment, now):
         return [Omission("future", None)]
     return [Omission("negative_duration", stage) for stage, taken in spans(experiment) if taken < timedelta(0)]

@@ -15,8 +15,10 @@ _DEEPEST = 30
 
 
 class InvalidRules(Exception):
-    """A rules file is invalid. Each line of the message describes one problem, with its file, its line and, if possible,
-    its place in the file, such as `rules.0.when`."""
+    """A rules file is invalid. Each line of the message describes one problem.
+
+    The line gives the file, the line of the file and, if known, the path of the wrong value, such as `rules.0.when`.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -209,8 +209,10 @@ class Worker:
             self._latency = DeliveryLatency(self._telemetry)
 
     async def _attempt(self, step: Step, patience: float | None = None) -> int | None:
-        """Run one step, and return its result. If the step fails, log the failure and return None; the caller later runs
-        the step again."""
+        """Run one step, and return its result. If the step fails, log the failure and return None.
+
+        The caller runs a failed step again later.
+        """
         patience = patience or _STEP_SECONDS
         try:
             # Limit the time, since a connection may be lost without an error.

@@ -68,8 +68,10 @@ def _matches(selector: Manifest, labels: Mapping[str, str]) -> bool:
 
 
 def _targets(objects: Sequence[Manifest]) -> list[tuple[str, str]]:
-    """Return the `job` and the pod of every scrape. Each endpoint of a monitor scrapes once each pod that the monitor
-    selects."""
+    """Return the `job` and the pod of every scrape.
+
+    For each endpoint of a monitor, each pod that the monitor selects is scraped once.
+    """
     scrapes = []
     labelled = [(name, pod["metadata"]["labels"], pod["spec"]) for name, pod in pods(objects)]
     with_port = [(name, labels) for name, labels, spec in labelled if "ports" in spec["containers"][0]]

@@ -142,8 +142,8 @@ def test_an_open_experiment_is_not_in_the_sample_of_the_abandoned_ratio() -> Non
 def test_the_ratio_of_the_organisation_is_not_the_mean_of_its_teams(
     metric: MetricFunction, labels: tuple[str, ...]
 ) -> None:
-    # Each key is a team, and whether its experiments count in the numerator because they are abandoned, or basic
-    # failures. Each value is the team's number of experiments.
+    # Each key is a team, and whether its experiments count in the numerator. If they do, they are abandoned or basic
+    # failures, as the metric requires. Each value is the team's number of experiments.
     counts = {("ads", True): 2, ("b", False): 2, ("c", True): 2, ("", False): 4}
     several = [
         concluded(Outcome.ABANDONED, team=team)
