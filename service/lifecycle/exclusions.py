@@ -40,8 +40,8 @@ def find_exclusion(own: Iterable[LifecycleEvent]) -> Exclusion | None:
     stated = latest(current_values(declarations, "excluded"))
     if current_values(declarations, "experiment"):
         return Exclusion(stated.value, stated.first) if stated else None
-    # On channel `branch`, a mark is withdrawn when a pull request is opened for the branch. Among withdrawals with equal
-    # times, this one counts as the last, so that the branch is not excluded.
+    # On channel `branch`, a mark is withdrawn when a pull request is opened for the branch. Among withdrawals with
+    # equal times, this one counts as the last, so that the branch is not excluded.
     last = max(
         _withdrawn_marks(declarations), key=lambda mark: (mark.occurred_at, mark.channel == "branch"), default=None
     )

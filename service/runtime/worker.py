@@ -133,8 +133,8 @@ class Worker:
     async def _repeat(self, step: Step) -> None:
         failures = 0
         while True:
-            # End only after a step that began after the stop: such a step sees every delivery that was acknowledged
-            # before the stop.
+            # After `stop` is called, run at least one more step: only a step that begins after the call is sure to see
+            # every delivery that was acknowledged before the call.
             ending = self._stopping.is_set()
             done = await self._attempt(step)
             if ending and not done:

@@ -54,7 +54,8 @@ class Memory:
 
     Attributes:
         resident: the resident set, including pages that other processes share.
-        share: the proportional set: the size of each page, divided by the number of processes that share the page.
+        share: the proportional set: the sum of the sizes of all pages, each size divided by the number of processes
+            that share the page.
     """
 
     resident: float
