@@ -48,9 +48,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         config.stash[_run] = run = Run()
         os.environ[_DIRECTORY] = str(run.directory)
-        # Do not use pytest's default directory for temporary files: each start of pytest revokes the access of other
-        # users to it. A test of another run may use a PostgreSQL there that runs as another user, and this PostgreSQL
-        # could then no longer open its files.
+        # Do not use pytest's default directory for temporary files, which all runs share: each start of pytest closes
+        # it to other users. A PostgreSQL that another run started there as another user could no longer open its files.
         if config.option.basetemp is None:
             config.option.basetemp = tempfile.mkdtemp(prefix="loopgauge-tests-")
             config.stash[_temporary] = Path(config.option.basetemp)

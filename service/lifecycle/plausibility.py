@@ -1,8 +1,8 @@
 """Plausibility: whether an experiment can have the events that a client adds by hand.
 
 `find_contradiction` folds the experiment with and without the events, and compares the two results. An event is
-refused if it contradicts the experiment's other events. A client may add an event long after it happened. A conclusion
-or reopening that would change nothing is also refused, because the client expects a change.
+refused if it contradicts the experiment's other events, but not because it happened long ago. A conclusion or reopening
+that would change nothing is also refused, because the client expects a change.
 """
 
 from collections.abc import Callable, Collection, Iterator
