@@ -2,7 +2,7 @@
 
 
 class LifecycleError(Exception):
-    """The base class of the errors in this module. A command that fails with one prints its message."""
+    """The base class of the errors in this module. A command that raises such an error prints the error's message."""
 
 
 class BadReference(LifecycleError):

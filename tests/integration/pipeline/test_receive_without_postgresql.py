@@ -32,7 +32,7 @@ _POISON = replace(_ANY, provider_id="\0")
 # because PostgreSQL may be slow on a busy machine. Tests in which PostgreSQL cannot answer use `_LITTLE_PATIENCE`.
 _PATIENCE = 60.0
 _LITTLE_PATIENCE = 0.3
-# Long enough to send a delivery to PostgreSQL, and short enough to wait for an answer that never arrives.
+# Long enough to send a delivery to PostgreSQL, but still a short wait for a test in which no answer ever arrives.
 _SOME_PATIENCE = 5.0
 
 
