@@ -50,7 +50,10 @@ class Leadership:
 
     @property
     def leads(self) -> bool:
-        """Whether this process leads at this moment. No other process can lead at the same time."""
+        """Whether this process leads at this moment.
+
+        No other process leads at the same time, unless a pooler refuses this process alone.
+        """
         return self._clock() < self._until
 
     @property
