@@ -123,7 +123,7 @@ async def deliver(connection: Connection, post: Post, secrets: Mapping[str, str]
 async def deliver_all(
     host: str, port: int, posts: Iterable[Post], secrets: Mapping[str, str], done: Callable[[Result], None]
 ) -> None:
-    """Deliver posts over a dozen connections. As in reality, some posts arrive out of order.
+    """Deliver posts over twelve concurrent connections. As in reality, some posts arrive out of order.
 
     Args:
         done: a callback that gets the result of each post.

@@ -71,9 +71,9 @@ def experiments_forgotten(view: View) -> Iterable[Metric]:
 
 
 def experiment_overdue_age_seconds(view: View) -> Iterable[Metric]:
-    """The age of the most overdue experiments of all teams, the most overdue first.
+    """The ages of the 20 experiments of all teams that exceed their threshold by the most time, in descending order.
 
-    At most 20 experiments are exported, to bound the number of series.
+    More experiments are not exported, to bound the number of series.
     """
     family = GaugeMetricFamily(
         "loopgauge_experiment_overdue_age_seconds",

@@ -43,10 +43,10 @@ class Pattern:
         parts = [re.escape(text[: wild[0].start()] if wild else text)]
         for place, end in zip(wild, ends if wild else [], strict=True):
             last, literal = place is wild[-1], re.escape(text[place.end() : end])
-            # A wildcard ends at the first occurrence of the literal after it. If another wildcard follows directly, it
-            # matches as little as possible. The atomic group `(?>…)` prevents backtracking to a later end: that could
-            # not help, because the next wildcard matches any text. The last wildcard needs no group, because its
-            # literal is at the end of the value.
+            # A wildcard ends at the first occurrence of the literal after it. If the next wildcard follows without a
+            # literal between the two, the first wildcard matches as little as possible. The atomic group `(?>…)`
+            # prevents backtracking to a later end: that could not help, because the next wildcard matches any text. The
+            # last wildcard needs no group, because its literal is at the end of the value.
             taken = _anything(place, "" if last else "?") + literal
             parts.append(taken if last else f"(?>{taken})")
         try:

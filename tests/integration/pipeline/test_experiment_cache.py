@@ -38,7 +38,7 @@ class Step:
     Attributes:
         later: how much time passes.
         rewritten: new and changed experiments.
-        gone: subjects that stop being experiments without an exclusion.
+        gone: subjects that are no longer experiments, and are not excluded either.
         unmarked: subjects whose mark as an experiment is withdrawn, with the time of the withdrawal.
     """
 
