@@ -48,7 +48,8 @@ class _Findings:
     Attributes:
         statements: the statements by event; if two rules produce the same event, the first rule's statement is kept.
         matched: the reasons to show if the delivery counts: the names of the rules that matched, and texts such as
-            `renamed` and `linked by body`. Rules that only describe an item, such as its title, are left out.
+            `renamed` and `linked by body`. A rule is left out if all its events only describe an item (see
+            `_is_description`).
         missed: the reasons to show if the delivery does not count.
     """
 

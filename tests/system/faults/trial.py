@@ -193,7 +193,7 @@ def _settle(outcome: Outcome, url: str, fleet: Fleet, progress: Progress) -> Non
 
 
 async def _unsettled(url: str, expected: int, members: Sequence[Member], progress: Progress) -> str:
-    """Wait until no work is left, and return a description of the work that is left when the time is up."""
+    """Wait until no work is left or the time is up. Return a description of the work that is left; empty if none is."""
     deadline = time.monotonic() + SETTLE_SECONDS
     async with opened(url) as database:
         while left := await _left(database, expected, members):

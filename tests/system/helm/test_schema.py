@@ -17,8 +17,8 @@ def test_the_schema_refuses_every_variable_that_the_chart_always_sets() -> None:
     named = _schema()["properties"]["extraEnv"]["items"]["properties"]["name"]["if"]["enum"]
     [api] = of_kind(minimal(), "Deployment", "api")
     always = environment(api["spec"]["template"]).keys()
-    # A flag sets the role. The chart sets the variable for the thresholds only if `settings.thresholds` has a value,
-    # and the variable for the rules only if `rules` has one.
+    # The chart sets the role by the flag `--role`, not by a variable. It sets the variable for the thresholds only if
+    # `settings.thresholds` has a value, and the variable for the rules only if `rules` has one.
     assert set(named) - always == {"LOOPGAUGE_ROLE", "LOOPGAUGE_THRESHOLDS", "LOOPGAUGE_RULES"}
     assert always <= set(named)
 
