@@ -62,7 +62,7 @@ class ExperimentFilter:
 
     Attributes:
         ref: an id, or any name of an experiment or of its evidence.
-        team: the team's name in any case; `_none` for experiments without a team.
+        team: the team's name, in upper or lower case; `_none` for experiments without a team.
         since: the earliest time of the idea, inclusive.
         until: the latest time of the idea, exclusive.
     """
