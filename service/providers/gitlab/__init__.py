@@ -64,7 +64,8 @@ class GitLab:
         keys = [secret for secret in secrets if is_signing_key(secret)]
         tokens = [secret for secret in secrets if not is_signing_key(secret)]
         signed = headers.get(_SIGNATURE) and (keys or _TOKEN not in headers)
-        # If the source has a signing key and no token, report that the signature is missing.
+        # If the source has only signing keys, check the signature even of a request without one, so that the error says
+        # that the signature is missing.
         if signed or (keys and not tokens):
             check_standard_webhooks(headers, body, keys or tokens, now)
         else:
