@@ -219,7 +219,7 @@ exclusions = Table(
     PrimaryKeyConstraint("subject"),
     Index("exclusions_excluded_at", "excluded_at"),
 )
-"""Subjects that are marked as experiments but left out of metrics.
+"""Subjects that are or were marked as experiments, and are left out of metrics.
 
 The table is derived in the same way as `experiments`.
 """
