@@ -1,9 +1,9 @@
 """The registry of declared fields: for each field, the accepted values, their stored form, and how to declare them.
 
-`FIELDS` determines which fields and values rules, comment commands, CloudEvents and manual events may declare, and
-what the OpenAPI document says about them. To add a field, add its name to `FieldName` and its entry to `FIELDS`. To
-show the field on experiments too, change four more files: add it to `Experiment` and `fold` in
-`lifecycle/experiment.py`, to `storage/tables.py` with a migration, and to `presentation/experiments.py`.
+`FIELDS` determines which fields may be declared by rules, comment commands, CloudEvents and manual events, which values
+a field may have, and what the OpenAPI document says about the fields. To add a field, add its name to `FieldName` and
+its entry to `FIELDS`. To show the field on experiments too, change four more files: add it to `Experiment` and `fold`
+in `lifecycle/experiment.py`, to `storage/tables.py` with a migration, and to `presentation/experiments.py`.
 """
 
 from collections.abc import Callable, Collection, Mapping
