@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # Many proxies abandon a request after about a minute.
 _PATIENCE_SECONDS = 50.0
-# A process that takes longer than this counts as frozen.
+# A process that takes longer than this for one scorecard counts as frozen.
 _LONGEST_SECONDS = 600.0
 _IDLE_SECONDS = 300.0
 
