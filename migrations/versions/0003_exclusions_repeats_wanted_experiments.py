@@ -17,8 +17,8 @@ _WANTED_UNTIL = """CASE
 WHEN concluded_at IS NULL THEN 'infinity'::timestamp with time zone
 ELSE GREATEST(idea_at, started_at, first_signal_at, concluded_at, shared_at, shipped_at, again_at)
 END"""
-# Mark every subject dirty that is an experiment, or that an event ever declared to be one. The next projection of each
-# subject then stores an experiment or an exclusion.
+# Mark as dirty every subject that is an experiment, or that an event ever declared to be one. The next projection of
+# each of these subjects then stores an experiment or an exclusion.
 _MARK_DIRTY = """
     INSERT INTO touched (subject, retry_at)
     SELECT subject, 'infinity' FROM (
