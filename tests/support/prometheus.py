@@ -29,7 +29,7 @@ def tool(name: str) -> str:
     if found is None and os.environ.get("CI"):
         pytest.fail(f"{name} is not installed")
     if found is None:
-        pytest.skip(f"{name} is not installed; it comes with Prometheus")
+        pytest.skip(f"{name} is not installed; it comes with Prometheus or Alertmanager")
     return found
 
 

@@ -97,7 +97,7 @@ async def test_after_each_step_a_cache_gives_the_same_samples_as_reading_everyth
             view = await cache.view(connection, TERMS, now)
             fresh = await ExperimentCache().view(connection, TERMS, now)
             everything = await _everything(connection)
-        # The samples may be computed at the time of the read or, after a slow read, a day later (`reading`).
+        # `reading` is the duration of the read: the samples are as of its end, immediately or a day after `now`.
         assert sample_values(view.at(now + reading)) == sample_values(everything.at(now + reading))
         assert _remembered(view.experiments) == _remembered(fresh.experiments)
 
