@@ -58,7 +58,12 @@ def upgrade() -> None:
 def _change_experiments() -> None:
     op.add_column(
         "experiments",
-        sa.Column("title_key", sa.Uuid(), nullable=True, comment="what experiments of the same title have in common"),
+        sa.Column(
+            "title_key",
+            sa.Uuid(),
+            nullable=True,
+            comment="a digest of the title; null if the title has no letter and no digit",
+        ),
     )
     op.add_column(
         "experiments",

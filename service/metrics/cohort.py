@@ -117,7 +117,7 @@ class Cohort:
 
     Aggregates are incremental and memoised. A cohort can contain smaller cohorts: a window contains the next shorter
     window, and the organisation contains its teams. To compute an aggregate, a cohort merges the aggregates of these
-    parts and processes only its remaining experiments. `sorted` merges parts that are already sorted, in linear time.
+    parts and processes only its remaining experiments. Python's `sorted` merges sorted parts in linear time.
 
     Args:
         team: the value of the label `team`; `ORGANISATION` for all experiments.

@@ -152,7 +152,7 @@ def _why_not(surroundings: Surroundings, subject: Ref) -> str:
 def _samples(experiment: Experiment, terms: Terms, now: datetime) -> list[MetricSample]:
     """The samples that would not be zero if this were the only experiment.
 
-    They omit histogram buckets, thresholds and the minimum sample size, and samples for all teams together.
+    Histogram buckets, thresholds, the minimum sample and the samples with the team `_org` are left out.
     """
     view = View.of([experiment], replace(terms, min_sample=1), now)
     return [

@@ -180,7 +180,7 @@ experiments = Table(
     Column("shared_at", _timestamp),
     Column("shipped_at", _timestamp),
     Column("last_activity_at", _timestamp, nullable=False),
-    Column("title_key", Uuid, comment="what experiments of the same title have in common"),
+    Column("title_key", Uuid, comment="a digest of the title; null if the title has no letter and no digit"),
     Column("again", JSONB(none_as_null=True), comment="the restarts of the experiment; null if it has none"),
     Column("again_at", _timestamp, comment="the time of the last restart"),
     PrimaryKeyConstraint("id"),

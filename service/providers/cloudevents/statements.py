@@ -39,8 +39,7 @@ Statement = Literal[ManualStatement, "excluded"]
 """The last part of a CloudEvent's type, after `dev.loopgauge.experiment.`."""
 
 BY_HAND = "urn:loopgauge:by-hand"
-"""The `source` attribute of manual events. A manual event marks its subject as an experiment only if it is `proposed`.
-"""
+"""The `source` attribute of manual events. Only the manual event `proposed` marks its subject as an experiment."""
 
 _PREFIX = "dev.loopgauge.experiment."
 _STATEMENTS: Mapping[str, Statement] = {_PREFIX + name: name for name in get_args(Statement)}
