@@ -20,7 +20,7 @@ _PATIENCE = 60
 
 
 def oldest() -> Path:
-    """The directory of the oldest PostgreSQL's programs.
+    """The directory of the programs of the oldest supported PostgreSQL.
 
     If the directory is missing, skip the test, or fail it in continuous integration.
     """

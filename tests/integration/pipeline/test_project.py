@@ -454,7 +454,8 @@ async def test_an_exclusion_from_older_events_does_not_overwrite_a_newer_exclusi
 
     monkeypatch.setattr(exclusions, "replace", slowly)
     async with database.transaction() as connection:
-        # Mark only the evidence dirty for the older worker. The label then marks the issue dirty for the newer worker.
+        # This run marks only the commit as dirty, and the older worker projects the commit. The label then marks the
+        # issue as dirty, and the newer worker projects the issue.
         await _record(connection, workflow_run(pull.head, at(5)))
     older = asyncio.create_task(project(database))
     await has_read.wait()
