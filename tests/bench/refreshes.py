@@ -182,7 +182,7 @@ async def _latencies(url: str, directory: Path) -> tuple[Sequence[float], Sequen
 
 
 async def _watch_refreshes(running: Service, end: float, refreshes: list[tuple[float, float]]) -> None:
-    """Record the beginning and end of each refresh from the metrics; scrape rarely, to add little load."""
+    """Read from the metrics when each refresh began and ended. Scrape rarely, to add little load."""
     while time.time() < end + 6:
         await asyncio.sleep(1.9)
         text = (await asyncio.to_thread(running.get, "/metrics")).decode()
