@@ -38,7 +38,9 @@ class Leader:
         await self._visibility.find_projected(database or self._database, now)
 
     async def export(self, now: datetime = SHOWN) -> None:
-        """Find the projected deliveries, as before a snapshot, then record their latencies, as after its export."""
+        """Find the projected deliveries, which the leader does before a snapshot, and record their latencies, which it
+        does when it exports the snapshot.
+        """
         await self.ask()
         self._visibility.observe_exported(now)
 
