@@ -156,7 +156,7 @@ async def select_for_metrics(connection: Connection, since: datetime, now: datet
 
     These are:
 
-    - all experiments that are open, or have an instant at `since` or later;
+    - all experiments that are open, or have an instant or a restart at `since` or later;
     - for each team, the experiments with the earliest idea, the latest conclusion other than *abandoned*, and the
       latest shared failure, among experiments without an instant in the future;
     - for each title of an experiment whose idea is at `since` or later, one experiment of the same title that was
