@@ -156,7 +156,7 @@ def _exported(families: Callable[[View], Iterable[Metric]], thousand: Mapping[st
 
 
 def _populations(portfolio: Portfolio) -> Iterator[tuple[str, str, list[tuple[float, bool]]]]:
-    """Yield each value of the label `team` with each window, and two facts about each experiment in this combination.
+    """Yield each combination of a window and a value of the label `team`, with two facts about each of its experiments.
 
     The facts are the observed time in seconds, and whether this time is censored.
     """
