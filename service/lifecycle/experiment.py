@@ -202,7 +202,7 @@ def _is_fact(event: LifecycleEvent) -> bool:
 
 
 def _inferred_idea(counted: Sequence[LifecycleEvent]) -> datetime:
-    """The time of the earliest event. `Active` events, which have only a date, count only if there are no others."""
+    """The time of the earliest event. `Active` events, which give only the day, count only if there are no others."""
     dated = [event for event in counted if not isinstance(event, Active)] or counted
     return dated[0].occurred_at
 

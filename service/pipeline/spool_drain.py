@@ -113,7 +113,7 @@ class SpoolDrain:
     async def _wait_until_filled(self) -> None:
         """Wait until this process adds deliveries, or until polling finds the file of the spool.
 
-        Another process may have added deliveries to the file.
+        Polling is necessary, because another process may add deliveries to the file.
         """
         while not self._filled.is_set():
             with suppress(TimeoutError):

@@ -73,8 +73,8 @@ async def test_a_newer_schema_is_accepted(database: Database) -> None:
 async def test_work_on_a_frozen_server_is_abandoned_each_time(database_url: str) -> None:
     async with line_to(database_url) as line:
         database = Database(line.url, pool_size=2, timeout=5.0)
-        # Open a connection before the freeze. The abandoned work then has a query on this connection to cancel, and the
-        # frozen server does not answer the cancellation either.
+        # Open a connection before the freeze. The abandoned work then cancels its query on this connection, and the
+        # frozen server answers neither the query nor the cancellation.
         await database.check_writable()
         line.freeze()
         async with asyncio.timeout(PATIENCE_SECONDS):
