@@ -31,8 +31,8 @@ def read_rules(own: RulesFile | None, packaged: Sequence[RulesFile], providers: 
 
     Args:
         packaged: the packaged rules files, in the order in which their rules are tried.
-        providers: all providers, by name. Their grammars find the keys of tickets. A rule that names any other provider
-            is an error.
+        providers: all providers, by name. The `references` of each provider describes the keys of its tickets. A rule
+            that names any other provider is an error.
 
     Raises:
         InvalidRules: a file is malformed.

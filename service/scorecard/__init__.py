@@ -1,4 +1,4 @@
-"""The scorecard answers the four questions for one team or the organisation.
+"""The scorecard answers four questions about one team or the organisation.
 
 Its values are computed like those of `/metrics`.
 """

@@ -1,6 +1,6 @@
 """Recording stores each event and link once, with the deliveries that stated it.
 
-It also marks the subjects of these events and links dirty, so that they are projected.
+It also marks the subjects of these events and links as dirty, so that they are projected.
 """
 
 from collections.abc import Sequence

@@ -123,7 +123,8 @@ def trial(
             asyncio.run(_compare(outcome, url, told))
             outcome.exporters = _exporters(fleet.members)
     finally:
-        # The last process that used PostgreSQL has stopped it, but a failed trial may leave it running.
+        # After a complete trial, the last process that used PostgreSQL has stopped it. A failed trial may leave it
+        # running.
         postgres.kill_all()
     return outcome
 
