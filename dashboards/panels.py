@@ -26,7 +26,7 @@ from dashboards.words import PLAIN
 
 DATASOURCE = options.DataSourceRef("prometheus", "${datasource}")
 _A_DAY_MILLISECONDS = 25 * 3_600_000.0
-"""The longest gap that a trend bridges: a day, the default step of `export-history`, and an hour to spare."""
+"""The longest gap that a trend bridges: a day, which is the default step of `export-history`, plus an hour."""
 NO_METRICS = "there are no experiments yet, or no metrics are exported: see the dashboard Data quality"
 
 
