@@ -73,9 +73,10 @@ class Reopened:
     """The experiment was reopened.
 
     Attributes:
-        left: the ticket's previous status, if the payload reports a change of status and not that a resolution was
-            removed; otherwise empty. The payload does not say whether the previous status was final. So the event
-            reopens the experiment only if a `Concluded` event since the last reopening has this status.
+        left: the ticket's previous status; empty if the payload reports no change of status, or reports that the
+            ticket lost its resolution. The payload does not say whether the previous status was final. So an event with
+            a previous status reopens the experiment only if a `Concluded` event since the last reopening has this
+            status.
     """
 
     subject: Ref

@@ -70,7 +70,7 @@ async def test_a_link_and_its_evidence_that_are_committed_at_the_same_moment_are
     async with database.transaction() as linking:
         await _record(linking, pull.opened())
 
-        # Meanwhile the evidence arrives, on a subject that the open transaction marks dirty too.
+        # Meanwhile the evidence arrives. The open transaction has marked the subject of this evidence as dirty too.
         async def bring_evidence() -> None:
             async with database.transaction() as other:
                 await _record(other, workflow_run(pull.head, at(4)))

@@ -1,6 +1,6 @@
 """While PostgreSQL is down, deliveries go to the spool.
 
-After PostgreSQL returns, each delivery is in the inbox once.
+After PostgreSQL returns, each delivery is in the inbox exactly once.
 """
 
 import asyncio
