@@ -24,7 +24,7 @@ _SECTIONS: Mapping[str, Mapping[str, str]] = {
         "replay": "Process stored deliveries again.",
     },
     "Export data": {
-        "export-history": "Write past values of metrics about experiments for Prometheus.",
+        "export-history": "Write past values of experiment metrics for Prometheus.",
     },
 }
 """The commands in the order in which a newcomer needs them. The lines that `-h` prints about them are here, so that
