@@ -52,7 +52,7 @@ def query_speed(leads_to: Link) -> list[Query]:
 
 
 def query_speed_including_open(leads_to: Link) -> list[Query]:
-    """Query the time from idea to answer including open experiments, as a word and in numbers."""
+    """Query the estimated time from idea to answer, which includes open experiments, as a word and in numbers."""
     return [
         *_query_word(SURVIVAL_MEDIAN, leads_to),
         Query(

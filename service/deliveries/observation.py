@@ -127,9 +127,10 @@ class Stated:
 
 @dataclass(frozen=True, slots=True)
 class Linked:
-    """All subjects (`targets`) that a piece of evidence links to in one part of a payload (`channel`, such as `title`).
+    """All subjects that a piece of evidence links to in one part of a payload.
 
-    `stated_by` is the subject that the payload describes.
+    `targets` are these subjects, `channel` names the part of the payload, such as `title`, and `stated_by` is the
+    subject that the payload describes.
     """
 
     evidence: Ref

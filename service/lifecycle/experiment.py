@@ -218,8 +218,9 @@ def _in_order(events: Collection[LifecycleEvent]) -> list[LifecycleEvent]:
 
 
 def _order(event: LifecycleEvent) -> tuple[datetime, str, bool]:
-    # A tracker may report in one delivery that an item was closed, and in a later delivery why. Both give a conclusion
-    # at the time of the closing. Sort the one with an outcome first, because `find_conclusion` keeps the first.
+    # A tracker may report in one delivery that an item was closed, and in a later delivery why. Each of the two
+    # deliveries then has a `Concluded` event at the time of the closing. Sort the event with an outcome first, because
+    # `find_conclusion` keeps the first event.
     undeclared = isinstance(event, Concluded) and event.outcome is None
     return event.occurred_at, kind_of(event), undeclared
 

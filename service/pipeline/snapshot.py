@@ -141,7 +141,7 @@ async def take_snapshot(
     async with database.read_transaction() as connection:
         view = await cache.view(connection, terms, clock())
     # Read the clock again. An experiment that changed since the first reading of the clock may have an instant after
-    # that reading. As of that reading, the instant would be in the future, and metrics would omit the experiment.
+    # the first reading. A view as of the first reading would have this instant in the future and omit the experiment.
     view = view.at(clock())
     cache.warn_of_combined_teams(view.combined_teams, terms)
     return render(view)

@@ -138,7 +138,7 @@ class SpoolDrain:
         try:
             oldest = await asyncio.to_thread(self._spool.read_oldest, _BATCH)
         except SpoolUnavailable:
-            # A broken spool must not keep new deliveries from the inbox.
+            # During an outage, new deliveries go to the spool only. The spool is broken, so let them go to the inbox.
             self._end_outage()
             raise
         stored = await abandon_after(_MOVE_SECONDS, self._store(oldest)) if oldest else []

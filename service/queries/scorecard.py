@@ -94,7 +94,7 @@ class Scorecards:
 
 
 def _row(team: str, view: View, terms: Terms) -> str:
-    """The label value of a team's row."""
+    """The value of the label `team` in the row of a team, which is given by its name or by this value."""
     name = team.strip().lower()
     if name == ORGANISATION or name in view.teams:
         return name

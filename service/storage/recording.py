@@ -25,10 +25,10 @@ roots, by key; and locks on the rows of `experiments` and `exclusions` for these
 of `touched`, and skips the locked rows. A transaction that records deliveries may wait for a projection to commit, but
 a projection never waits for a transaction that records deliveries.
 
-Two fallbacks break this order, because they take locks one delivery or subject after the other within one transaction.
-After a failure, `pipeline.interpret` records the deliveries of a batch one by one, and `pipeline.project` projects the
-subjects of a batch one by one. PostgreSQL detects a deadlock between two such transactions and aborts one of them; the
-worker retries the aborted transaction.
+Two fallbacks break this order. After a failure, `pipeline.interpret` records the deliveries of a batch one by one, and
+`pipeline.project` projects the subjects of a batch one by one, in one transaction. The transaction therefore takes all
+locks for one delivery or subject before it takes the first lock for the next. PostgreSQL detects a deadlock between two
+such transactions and aborts one of them; the worker retries the aborted transaction.
 """
 
 from collections.abc import Mapping, Sequence

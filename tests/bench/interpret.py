@@ -1,4 +1,4 @@
-"""Measure how fast workers process deliveries from the inbox to the experiments.
+"""Measure how fast workers process the deliveries in the inbox, until the experiments are up to date.
 
 One transaction fills the inbox after the workers are ready, so that all workers begin at the same moment. The load
 generator runs on the same machine: it is busy while the API is measured, and idle while the workers are measured.

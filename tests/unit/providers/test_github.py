@@ -601,7 +601,7 @@ def run(action: str = "completed", **known: Any) -> GitHubRequest:
 
 
 def run_texts(branch: str = "", message: str = "") -> list[Observation]:
-    """The observations of the texts of a run, which may contain the key of a ticket."""
+    """The observations of the branch and the message of a run. Either text may contain the key of a ticket."""
     texts = {"branch": branch, "message": message}
     return [Mentioned(HEAD, channel, text, at(3)) for channel, text in texts.items() if text]
 
