@@ -54,8 +54,9 @@ class Envelope:
 class CloudEvents:
     """CloudEvents, signed as Standard Webhooks if they are sent without a bearer token.
 
-    The signature covers only the body. In binary mode the event's attributes are headers, so they are not signed.
-    Other providers do not sign the header that names the event either.
+    The signature covers the body and the headers `webhook-id` and `webhook-timestamp`. In binary mode the event's
+    attributes are other headers, so they are not signed. Other providers do not sign the header that names the event
+    either.
 
     Args:
         references: parses the references in events.
