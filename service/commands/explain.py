@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def explain(reference: str, as_json: bool) -> None:
     """Explain an experiment: its events with their times, sources and rules, and the metrics that count it.
 
-    REFERENCE is the id of an experiment, or any reference to the experiment or its evidence.
+    REFERENCE is the id of an experiment, a reference of the experiment, or a reference of its evidence.
     """
     settings = require_settings()
     run(_explain(settings, require_rules(settings), reference, as_json))

@@ -153,7 +153,7 @@ class View:
 
     @cached_property
     def _rows(self) -> _Rows:
-        """The present experiments of each row.
+        """The experiments of `present`, by row.
 
         If there are more teams than `max_teams`, the teams with the oldest first idea have rows of their own.
         """

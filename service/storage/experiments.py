@@ -111,9 +111,10 @@ async def read_all(connection: Connection) -> list[Experiment]:
     return [_experiment(row) for row in await connection.execute(_READ_ALL)]
 
 
-# `titles` adds one earlier experiment for each title that is used again at $1 (`since`) or later, so that the metrics
-# see that the new experiment repeats an idea. One is enough: any other earlier experiment of the title either was also
-# concluded before $1, and then changes no metric, or is selected by another part of the query.
+# `titles` finds the titles that were used before $1 (`since`) and again at $1 or later. For each of them, the query
+# selects one experiment that was concluded before $1, so that the metrics see that a later experiment repeats the idea.
+# One is enough. Any other earlier experiment of the title either was concluded before $1 too, and then changes no
+# metric, or is selected by another part of the query.
 _SELECT_FOR_METRICS = f"""
     WITH RECURSIVE teams(team) AS (
         (SELECT team FROM experiments ORDER BY team LIMIT 1)

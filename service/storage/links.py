@@ -132,7 +132,8 @@ def _key(row: Mapping[str, Any] | RowMapping) -> tuple[str, ...]:
 
 
 def _recency(row: Mapping[str, Any] | RowMapping) -> tuple[datetime, list[str]]:
-    # The targets break ties: of two sets with the same `stated_at`, the same one must win, whichever arrives first.
+    # The targets break ties: if two sets have the same `stated_at`, the newest set must not depend on which arrives
+    # first.
     return row["stated_at"], row["targets"]
 
 
