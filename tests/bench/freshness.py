@@ -31,7 +31,7 @@ _SCRAPE_SECONDS = 0.1
 _PATIENCE_SECONDS = 20.0
 _BEYOND_INTERVAL = 1.0
 # The largest accepted delay of a delivery behind its due time, in seconds. With longer delays, the benchmark would send
-# fewer than the `_A_SECOND` deliveries a second that its results name.
+# fewer than `_A_SECOND` deliveries a second, although its results name this rate.
 _LATE = 0.1
 _TEAM = "freshness"
 _SHOWN = re.compile(rf'^loopgauge_experiments_in_flight{{stage="proposed",team="{_TEAM}"}} (\S+)$', re.MULTILINE)

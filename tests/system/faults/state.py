@@ -24,7 +24,7 @@ _BEGINNING = (datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The contents of a database that do not depend on the order and the times at which deliveries arrive."""
+    """The part of a database's contents that does not depend on when and in which order deliveries arrive."""
 
     deliveries: Sequence[Delivery]
     facts: Mapping[str, object]
