@@ -95,8 +95,8 @@ _DECLARED = Section(
         build_stat(
             PanelSpec(
                 "Undeclared and unclassified",
-                "How many experiments lack a declared value; loopgauge does not guess it. To declare a value, add a "
-                "label that begins with outcome:, failure:, risk: or team: at any time, even after the conclusion.",
+                "How many experiments lack a declared value; loopgauge does not guess it. You can declare a value at "
+                "any time, even after the conclusion: add a label that begins with outcome:, failure:, risk: or team:.",
                 width=8,
             ),
             Query("closed without an outcome", _UNDECLARED, leads_to=TO_TEAM),

@@ -33,7 +33,7 @@ def survival_answered_by_threshold_ratio(view: View) -> Iterable[Metric]:
     """For the ideas of each window, the estimated share that is answered within the threshold: `1 - S(threshold)`."""
     family = GaugeMetricFamily(
         "loopgauge_survival_answered_by_threshold_ratio",
-        "Of the experiments proposed in the window, the share that is answered within the team's threshold, "
+        "For the experiments proposed in the window, the share that is answered within the team's threshold, "
         "estimated by Kaplan-Meier. Open and abandoned experiments are censored. The metric is absent below "
         "the minimum sample.",
         labels=["team", "window"],
