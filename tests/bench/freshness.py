@@ -105,7 +105,7 @@ class _Sending:
         self._idle.append(connection)
 
     async def _poll(self) -> list[float]:
-        """The times at which the series reached one, two, and so on."""
+        """For each number of experiments from 1 to `_MARKED`, the time at which a scrape first showed this number."""
         visible: list[float] = []
         connection = await Connection.to(self._running)
         while len(visible) < _MARKED:

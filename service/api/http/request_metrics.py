@@ -37,8 +37,8 @@ class RequestMetricsMiddleware:
     """Records the duration of each HTTP request by method, route template and status.
 
     Args:
-        endpoints: the path templates of plain Starlette routes by endpoint, because such a route puts only its
-            endpoint into the scope.
+        endpoints: the path template of each plain Starlette route, by the route's endpoint. Such a route puts only its
+            endpoint into the scope, and not its template.
         clock: a monotonic clock, in seconds.
     """
 

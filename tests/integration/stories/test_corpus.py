@@ -29,7 +29,7 @@ async def test_every_payload_is_stored_once_and_counted_or_ignored_with_a_reason
     everything = list(posted())
     files = {entry["file"]: entry["provider"] for entry in json.loads((CORPUS / "INDEX.json").read_text())}
     assert {one.file for one in everything} == set(files)
-    # The corpus has no payloads of some providers; other tests post payloads of these providers that builders make.
+    # For some providers, the corpus has no payloads. For these providers, other tests post payloads that builders make.
     published = {"cloudevents" if provider == "cdevents" else provider for provider in files.values()}
     assert {one.source for one in everything} == {name for name, one in SCHEMES.items() if one.provider in published}
     async with api(database, POSTED_AT, sources=SOURCES) as client:
