@@ -1,4 +1,4 @@
-"""A stage of an image without Docker: a directory that is the root of the file system for the commands that run in it.
+"""A substitute for a stage of a Docker image: a directory that is the root of the file system for the commands.
 
 In place of the base image, a stage contains the system directories of this machine, such as `/usr/bin` (read-only), and
 the Python that runs the tests. A directory of the stage is mounted over the `site-packages` of this Python, so that
