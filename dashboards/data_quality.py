@@ -107,8 +107,8 @@ _DECLARED = Section(
         build_trend(
             PanelSpec(
                 "Undeclared and unclassified, over time",
-                "The number of experiments whose declarations are missing. Each point covers the window that ends at "
-                "that time.",
+                "The number of experiments that lack an outcome, a group of failures, or a risk. Each point covers the "
+                "window that ends at that time.",
                 width=8,
                 fixed_id=530717,
             ),

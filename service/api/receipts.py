@@ -1,4 +1,4 @@
-"""The receipt that answers an accepted event, and the result that telemetry counts for a refused event."""
+"""The receipt with which the API answers an accepted event, and the result as which telemetry counts a refused one."""
 
 from typing import Literal
 from uuid import UUID

@@ -55,10 +55,10 @@ def excluded(view: View) -> Iterable[Metric]:
 
 
 def _reasons_with_rows(view: View) -> tuple[list[str], bool]:
-    """The rules file's most frequent reasons for exclusions in the longest window, and whether there are more reasons.
+    """The reasons in the rules file that exclude the most subjects in the longest window, and whether there are more.
 
-    The reasons are in alphabetical order. A reason that begins with `_` or has more than 100
-    characters gets no row of its own.
+    The reasons are in alphabetical order. A reason that begins with `_` or has more than 100 characters gets no row of
+    its own.
     """
     longest = max(window.length for window in view.terms.windows)
     counts = {reason: count for reason, count in _count_exclusions(view, longest).items() if reason not in KNOWN}

@@ -101,9 +101,9 @@ class When(_Strict):
     def kinds(self) -> frozenset[Kind]:
         """The kinds of observations that the rule can match: those that it names, or all kinds if it names none.
 
-        A kind is left out if its observations cannot have all traits of the rule's conditions. A rule that names no kind
-        and tests only traits in `PLACE` would match observations of nearly every kind, so it applies to the kinds *seen*
-        and *superseded* alone.
+        A kind is left out if its observations cannot have all traits of the rule's conditions. A rule that names no
+        kind and tests only traits in `PLACE` would match observations of nearly every kind, so it applies to the kinds
+        *seen* and *superseded* alone.
         """
         traits = {condition.trait for condition in self.conditions()}
         meant = self.kind or [kind for kind in _KINDS if kind in ("seen", "superseded") or traits - PLACE]

@@ -104,7 +104,7 @@ _DELETE_UNASSERTED = text(
 
 
 async def delete_unasserted(connection: Connection, subjects: Collection[Ref]) -> None:
-    """Delete those events of the subjects that no delivery states: `event_deliveries` has no row for such an event."""
+    """Delete each event of the subjects that no delivery states: `event_deliveries` has no row for such an event."""
     await connection.execute(_DELETE_UNASSERTED, {"subjects": sorted(subjects)})
 
 

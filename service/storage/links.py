@@ -1,4 +1,4 @@
-"""The tables `link_statements`, with each set of links that a delivery states, and `links`, with the active sets."""
+"""The tables of links: `link_statements` has each set that a delivery states, and `links` has the newest sets."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime

@@ -79,7 +79,7 @@ class Spool:
             )
 
     def read_oldest(self, limit: int) -> list[Delivery]:
-        """Read up to `limit` of the deliveries that were added first, or fewer if their bodies are large.
+        """Read the deliveries that were added first: up to `limit`, or fewer if their bodies are large.
 
         Quarantine each delivery that the disk has corrupted, so that it does not block other deliveries.
 

@@ -269,6 +269,6 @@ def _unused_addresses() -> str:
 
 
 def _padding(room: int) -> str:
-    """As many whole fields as fit into `room` characters, and the end of the document."""
+    """Padding: as many whole fields as fit into `room` characters, followed by the end of the document."""
     end = _unused_addresses().rfind(', "also_', 0, max(room, 1) + 1)
     return _unused_addresses()[: max(end, 0)] + "}"

@@ -25,7 +25,8 @@ class Tormentor:
     Args:
         rng: chooses the faults and their times. The work that a fault interrupts depends also on the speed of the
             machine, so two runs with the same seed may have different results.
-        apis: the API processes. The last API gets the full disk, so it must not be the process that starts PostgreSQL.
+        apis: the API processes. The last API gets the full disk, so it must not be the process that starts PostgreSQL:
+            PostgreSQL would inherit the limit on the size of files that simulates the full disk.
         gap: seconds between two faults, on average.
     """
 
