@@ -61,7 +61,7 @@ class ExperimentFilter:
     """The conditions that listed experiments must meet. None means no condition.
 
     Attributes:
-        ref: an id, or any name of an experiment or of its evidence.
+        ref: the id of an experiment, a reference of the experiment, or a reference of its evidence.
         team: the team's name, in upper or lower case; `_none` for experiments without a team.
         since: the earliest time of the idea, inclusive.
         until: the latest time of the idea, exclusive.

@@ -47,8 +47,8 @@ class ManualEvent:
         event: the type of the CloudEvent, without the prefix `dev.loopgauge.experiment.`.
         occurred_at: when the event happened; None for the time of receipt.
         data: the data of the CloudEvent.
-        key: the idempotency key. A repeated request for an experiment with the same key records no second event; a
-            different request with the same key is refused.
+        key: the idempotency key. A request that repeats an earlier request for the same experiment with the same key
+            records no second event. A different request for this experiment with this key is refused.
     """
 
     event: str

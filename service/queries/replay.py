@@ -48,7 +48,7 @@ class Replay:
 
     Attributes:
         rules: the current rules.
-        terms: the windows, thresholds and limits of the metrics that are compared.
+        terms: the windows, thresholds and limits of the metrics that a replay compares before and after its changes.
         clock: returns the current time in UTC.
         progress: called after each batch.
     """
