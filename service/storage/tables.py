@@ -243,8 +243,8 @@ def columns(names: Iterable[str], rows: Collection[Mapping[str, Any]]) -> dict[s
 def array(values: Iterable[str]) -> str:
     """Format an array of texts as PostgreSQL does.
 
-    PostgreSQL cannot nest arrays of different lengths, so a statement that inserts many arrays is passed each array
-    as one text in this format.
+    PostgreSQL cannot nest arrays of different lengths. A statement that inserts many rows with an array in each row
+    therefore gets each of these arrays as one text in this format.
     """
     quoted = (value.replace("\\", r"\\").replace('"', r"\"") for value in values)
     return "{" + ",".join(f'"{value}"' for value in quoted) + "}"
