@@ -165,7 +165,7 @@ def query_open_experiments(leads_to: Link) -> list[Query]:
 
 
 def _query_word(time: str, leads_to: Link) -> list[Query]:
-    """Query a time and show it as a word, green within the threshold and orange over it."""
+    """Query a time, to show it in words: green within the threshold, and orange over it."""
     return [
         Query("median", f"{time} <= {THRESHOLD}", SECONDS, DURATIONS, WITHIN, leads_to=leads_to),
         Query("median", f"{time} > {THRESHOLD}", SECONDS, DURATIONS, OVER, leads_to=leads_to),

@@ -42,9 +42,9 @@ def _nullable(**schema: Any) -> dict[str, Any]:
 def _data_properties() -> dict[str, Any]:
     _, schemas = msgspec.json.schema_components([EventData])
     properties = {name: _nullable_property(schema) for name, schema in schemas["EventData"]["properties"].items()}
-    # Dialects of regular expressions disagree whether `\s` matches certain control characters. So the first character
-    # after the white space may not be a control character: a team that is valid in a client's dialect is then valid for
-    # the service too.
+    # Dialects of regular expressions disagree whether `\s` matches certain control characters. The pattern therefore
+    # rejects a control character after the white space, so that each team that matches the pattern in the dialect of
+    # some client is valid for the service too.
     properties["team"]["anyOf"][0]["pattern"] = rf"^\s*[^_{BLANK}][^\x00]*$"
     properties["links"]["anyOf"][0]["items"] = _REFERENCE
     return properties

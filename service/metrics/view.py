@@ -186,7 +186,7 @@ class View:
     def _slice(self, instant: Callable[[MeasuredExperiment], datetime | None]) -> _Slices:
         """Put the experiments of each row into slices, one for each window, by the time that `instant` returns.
 
-        The shortest window comes first. A slice omits the experiments of the next shorter window.
+        The shortest window comes first. Each experiment is only in the slice of the shortest window that includes it.
         """
         bounds = [*(self.now - window.length for window in reversed(self._ascending_windows)), self.now]
         slices: dict[str, Sequence[Sequence[MeasuredExperiment]]] = {}

@@ -54,7 +54,7 @@ class SpoolDrain:
             _log.warning("while PostgreSQL is away, deliveries will be refused", cause=str(error))
 
     def start(self) -> None:
-        """Start the task on the running event loop."""
+        """Start the task that drains the spool, on the running event loop."""
         if self._spool.exists:
             self._filled.set()
         self._task = asyncio.create_task(self._drain(), name="drain the spool")

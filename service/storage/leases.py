@@ -1,4 +1,4 @@
-"""The table `leases`: a lease belongs to one process at a time, while that process renews it."""
+"""The table `leases`: a lease belongs to one process, as long as that process keeps renewing it."""
 
 from datetime import timedelta
 from uuid import UUID

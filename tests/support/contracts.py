@@ -1,4 +1,4 @@
-"""An import contract that lists the only external modules that some packages may import."""
+"""An import contract for packages that may import the listed external modules only."""
 
 from typing import Any
 

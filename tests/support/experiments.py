@@ -10,7 +10,10 @@ _TEAMS = ("ads", "search", "")
 
 
 def experiments_of_all_kinds(now: datetime) -> list[Experiment]:
-    """Twenty experiments for each of three teams; some are open, the others were concluded within the last two days."""
+    """Twenty experiments for each of two teams, and twenty without a team.
+
+    Some are open, and the others were concluded within the last two days.
+    """
     return [_experiment(number, team, now) for team in _TEAMS for number in range(20)]
 
 

@@ -15,7 +15,7 @@ from service.telemetry.request_durations import RequestDurations
 UNMATCHED = "_unmatched"
 """The label value for requests whose path matches no route."""
 OTHER_METHODS = "_other"
-"""The label value for all non-standard methods. One value bounds the number of series: clients can invent methods."""
+"""The label value for all non-standard methods. Clients can invent methods, and each label value makes new series."""
 _METHODS = frozenset(method.value for method in HTTPMethod)
 
 

@@ -38,8 +38,8 @@ _DELIVERED_LINE = re.compile(r"\s*\"?(headers|body|body_base64)\b")
 Output: TypeAlias = tuple[str, str]
 """The place where a text was found, and the text."""
 
-# The name of a fork's branch, which contains the owner of the fork, may be in tables, because nothing else links a push
-# to its change. Responses must not contain this name.
+# The name of a fork's branch contains the name of the fork's owner. Tables may contain it nevertheless, because nothing
+# else links a push to its change. Responses must not contain it.
 _BRANCH_OF_A_FORK = re.compile(rf"(?<=')branch:{ACCOUNT}/[^@']+@")
 _COMMANDS = """
 import json, sys
