@@ -152,10 +152,10 @@ def _row(link: LinkSet) -> dict[str, Any]:
 # `served` decide which of the subjects are experiments. `above` finds the ancestors of the subjects, and `serving` adds
 # all descendants of these ancestors. The links of `serving` decide which evidence belongs to the experiments.
 #
-# The query forces one index lookup for each step of a recursion. The planner assumes that each step finds ten times as
-# many rows as the step before. Without the forced lookups, the planner would therefore scan all links and reserve
-# memory for billions of rows. `OFFSET 0` keeps the planner from merging a lookup into the join, and an array hides the
-# number of rows from the planner.
+# The query forces one index lookup for each step of a recursion. The planner assumes that each step reads ten times as
+# many rows as the first step returned. Without the forced lookups, the planner would therefore scan all links and
+# reserve memory for billions of rows. `OFFSET 0` keeps the planner from merging a lookup into the join, and an array
+# hides the number of rows from the planner.
 NEIGHBOURHOOD = text(
     """
     WITH RECURSIVE below(subject) AS (
