@@ -135,7 +135,7 @@ def _counts(event: LifecycleEvent) -> bool:
 def _links_another(link: LinkSet) -> bool:
     """Whether a link has a target other than the subject that states it.
 
-    The links from a pull request's commits to the pull request, which states these links itself, have no other target.
+    For example, a pull request states the links from its commits to itself. These links have no other target.
     """
     return bool(link.targets - {link.stated_by})
 

@@ -35,8 +35,8 @@ async def upgrade_schema(connection: AsyncConnection) -> str:
 async def check_schema(connection: AsyncConnection) -> None:
     """Check that the schema is at the newest revision that this release of loopgauge knows, or at a later revision.
 
-    A migration only adds to the schema (expand); a later release removes what is unused (contract). This release
-    therefore works with the revision of the next release, although it does not know that revision.
+    A migration adds to the schema (expand), and removes only what the previous release no longer uses (contract). This
+    release therefore works with the revision of the next release, although it does not know that revision.
 
     Raises:
         DatabaseError: the schema is missing, or lacks a revision that this release needs.
