@@ -13,7 +13,8 @@ from service.lifecycle.references import Ref
 from service.lifecycle.taxonomy import Outcome
 
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
-"""The earliest time that an event may have. Senders write earlier times, such as the year 1, for a missing time."""
+"""The earliest time that an event may have. Some senders write an earlier time, such as the year 1, if they have none.
+"""
 LATEST = datetime(3000, 1, 1, tzinfo=UTC)
 """The time before which every event must be. This excludes times that stand for infinity, such as the year 9999."""
 

@@ -51,7 +51,7 @@ _LONGEST_REFERENCE = 1000
 
 
 class _Data(msgspec.Struct):
-    """The properties of an event's data that declare no field. `EventData` adds the properties that declare one.
+    """The properties of an event's data that declare no field. `EventData` adds the properties that declare fields.
 
     Attributes:
         links: the subjects that the event's subject is evidence for.

@@ -1,4 +1,4 @@
-"""The demo posts to the service and checks every answer. If this visit fails, the service ends."""
+"""A visit posts the demo's deliveries to the service, and checks every answer. If the visit fails, the service ends."""
 
 import asyncio
 import random

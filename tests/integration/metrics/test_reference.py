@@ -175,7 +175,7 @@ def _populations(portfolio: Portfolio) -> Iterator[tuple[str, str, list[tuple[fl
 
 
 def _labels(present: Sequence[Experiment], most: int) -> Mapping[str, str]:
-    """The label value of each team."""
+    """For each team, the value of the label `team`: the team's name, `_other` or `_none`."""
     named = sorted((one.idea_at, one.team) for one in present if one.team and not one.team.startswith("_"))
     first = list(dict.fromkeys(team for _, team in named))
     rows = {team: team if place < most else "_other" for place, team in enumerate(first)}

@@ -133,8 +133,8 @@ def _members(directory: Path, data_dir: Path, url: str) -> tuple[list[Member], l
     """Two workers and two APIs on one data directory."""
     shared = {"DATA_DIR": str(data_dir), "SNAPSHOT_INTERVAL": "1s"}
     workers = [Member(f"worker-{place}", directory, ROLE="worker", **shared) for place in (1, 2)]
-    # The second API gets the URL of PostgreSQL: if this API started the server, the simulated full disk of the API
-    # would apply to the server too.
+    # The second API gets the URL of PostgreSQL, so that it never starts the server: the simulated full disk of this API
+    # would otherwise apply to the server too.
     apis = [
         Member("api-1", directory, ROLE="api", **shared),
         Member("api-2", directory, ROLE="api", DATABASE_URL=url, **shared),

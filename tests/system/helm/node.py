@@ -5,7 +5,8 @@ pods share one machine, it changes three things:
 
 - The `loopgauge` of this Python environment replaces the entrypoint of the image.
 - Each pod listens on a free port of its own.
-- Each mount is a folder that belongs to one pod. In variables, the path of this folder replaces the path of the mount.
+- Each mount is a folder that belongs to one pod. In environment variables, the path of this folder replaces the path of
+  the mount.
 """
 
 import os

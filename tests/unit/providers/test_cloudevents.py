@@ -683,7 +683,7 @@ def test_long_texts_are_read_in_linear_time(text: str) -> None:
 
 
 def _cpu_seconds(text: str, length: int) -> float:
-    """The CPU seconds to read and refuse events whose texts have this length, as the shortest of three measurements."""
+    """Measure three times the CPU seconds to refuse events with texts of this length, and return the least."""
     long = text * (length // len(text)) + "_"
     headers = {f"ce-{name}": long for name in ("id", "source", "type", "subject", "time")}
     requests = [

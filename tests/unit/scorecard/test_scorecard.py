@@ -39,7 +39,7 @@ def card(experiments: Iterable[Experiment], given: Terms, now: datetime = NOW, t
 def scraped(
     experiments: Iterable[Experiment], given: Terms, now: datetime
 ) -> Mapping[frozenset[tuple[str, str]], float]:
-    """Map the name and the labels of each sample in a scrape of these experiments to its value."""
+    """The value of each sample in a scrape of these experiments, by name and labels."""
     return {
         frozenset({"name": sample.name.removeprefix("loopgauge_"), **sample.labels}.items()): sample.value
         for family in families_of(View.of(experiments, given, now))
