@@ -10,7 +10,7 @@ _KEPT = "${namespace:queryparam}&${window:queryparam}&${datasource:queryparam}&$
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A link to a dashboard, or from a row of a table to an address in that row.
+    """A link to a dashboard, or a link from a row of a table to an address that the row contains.
 
     Attributes:
         text: the text that a reader clicks.

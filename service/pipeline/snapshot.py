@@ -93,8 +93,8 @@ class ExperimentCache:
         """Read the view as of `now`: the projected experiments that its metrics need, and the exclusions.
 
         Args:
-            before: earlier moments to which the caller may move the view back. The experiments that the metrics as of
-                these moments need are read, too.
+            before: earlier moments to which the caller may move the view back. The view then also contains the
+                experiments that the metrics need as of these moments.
         """
         since = min((now, *before)) - max(window.length for window in terms.windows)
         needed: dict[UUID, int] = {}

@@ -41,7 +41,7 @@ class ExplainedEvent:
 
 @dataclass(frozen=True, slots=True)
 class MetricSample:
-    """A sample of a metric that counts the experiment."""
+    """A metric's sample that counts the experiment."""
 
     metric: str
     labels: Mapping[str, str]

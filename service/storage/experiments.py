@@ -158,8 +158,8 @@ async def select_for_metrics(connection: Connection, since: datetime, now: datet
     These are:
 
     - all experiments that are open, or have an instant or a restart at `since` or later;
-    - for each team, the experiments with the earliest idea, the latest conclusion other than *abandoned*, and the
-      latest shared failure, among experiments without an instant in the future;
+    - for each team, three of the experiments without an instant in the future: the one with the earliest idea, the one
+      with the latest conclusion other than *abandoned*, and the failed one that was shared last;
     - for each title of an experiment whose idea is at `since` or later, one experiment of the same title that was
       concluded before `since`.
 

@@ -193,7 +193,7 @@ async def _watch_refreshes(running: Service, end: float, refreshes: list[tuple[f
 
 
 async def _scorecards(url: str, directory: Path) -> tuple[list[float], Sequence[float], Sequence[float]]:
-    """The durations of scorecards, and the latencies of deliveries before and during them, in seconds."""
+    """The durations of scorecards, and the latencies of deliveries before and during the scorecards, in seconds."""
     answered: list[tuple[float, float]] = []
     compiled: list[tuple[float, float]] = []
     with service(directory / "service", url, "api", MIN_SAMPLE="1") as running:

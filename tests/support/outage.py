@@ -60,7 +60,7 @@ class Line:
             self._server.close()
             self._near.unlink()
             self._server = None
-        # First let the tasks of connections that were just accepted add themselves to `_carrying`.
+        # Let the tasks of new connections begin first, so that they add themselves to `_carrying`.
         await asyncio.sleep(0)
         carrying = list(self._carrying)
         for task in carrying:

@@ -95,7 +95,7 @@ class Outcome:
 def trial(
     seed: int, seconds: float, count: int, gap: float, directory: Path, progress: Progress = lambda _: None
 ) -> Outcome:
-    """Send `count` stories while faults happen for `seconds`, and compare the result with a run without faults.
+    """Send `count` stories within `seconds`, inject faults meanwhile, and compare the result with a run without faults.
 
     Args:
         gap: seconds between two faults, on average.
