@@ -100,14 +100,14 @@ def _server_url(programs: Path | None) -> str:
 
 @pytest.fixture
 async def empty_database_url(postgresql: str) -> AsyncIterator[str]:
-    """The URL of a database without a schema."""
+    """The URL of a fresh database that is not migrated."""
     async for url in _fresh(postgresql, "template0"):
         yield url
 
 
 @pytest.fixture
 async def database_url(postgresql: str) -> AsyncIterator[str]:
-    """The URL of a fresh database at the newest schema."""
+    """The URL of a fresh migrated database."""
     async for url in _fresh(postgresql, TEMPLATE):
         yield url
 
@@ -131,7 +131,7 @@ async def _execute(server: str, statement: str) -> None:
 
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
-    """A fresh database at the newest schema."""
+    """A fresh migrated database."""
     opened = Database(database_url, pool_size=5)
     yield opened
     await opened.close()

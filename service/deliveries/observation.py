@@ -93,8 +93,8 @@ class Observed:
     """Something that happened to a subject, or the state that the subject has.
 
     Attributes:
-        at: when the action happened; for *seen*, when the subject had this state. The time is from the payload; only a
-            branch that was deleted in GitLab has the time of receipt, since that payload contains no time.
+        at: when the action happened; for *seen*, when the subject had this state. The time is from the payload, with
+            one exception: GitLab gives no time for the deletion of a branch, so `at` is then the time of receipt.
         traits: the values of each known trait. A trait such as `label` may have several; an unknown trait is absent.
     """
 

@@ -153,7 +153,7 @@ def render(view: View) -> Snapshot:
 
 
 def families_of(view: View) -> Iterator[Metric]:
-    """The metric families of a view, in the order of a scrape."""
+    """The metric families of a view, in the order in which a scrape lists them."""
     for make in METRICS:
         yield from make(view)
 

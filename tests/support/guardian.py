@@ -23,7 +23,7 @@ from tests.support.paths import REPOSITORY
 from tests.support.postgresql import running
 
 TEMPLATE = "loopgauge_template"
-"""A database at the newest schema. Each test copies this database."""
+"""A migrated database, which each test copies."""
 
 # Turn durability off: the data of the tests need not survive a crash of the machine. Limit the write-ahead log, because
 # its files may be in memory.

@@ -40,7 +40,7 @@ def loaded(past: str, tmp_path: Path) -> Iterator[Prometheus]:
 
 
 def values(prometheus: Prometheus, expression: str) -> list[float | None]:
-    """The values that the only series of an expression had at each midnight from ten to two days ago."""
+    """The values of an expression with one series, at each midnight from ten days ago to two days ago."""
     ((_, by_time),) = prometheus.past(expression, days_ago(10), days_ago(2))
     return [by_time.get(days_ago(days).timestamp()) for days in range(10, 1, -1)]
 
