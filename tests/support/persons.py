@@ -150,7 +150,7 @@ def _in_account(repository: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _instead(value: Any, *, of_times: bool) -> Any:
-    """Replace every number in a payload by the planted person's address; with `of_times`, replace every time instead."""
+    """Replace every number in a payload by the planted person's address, or every time if `of_times` is true."""
     match value:
         case list():
             return [_instead(one, of_times=of_times) for one in value]
