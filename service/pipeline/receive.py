@@ -57,8 +57,8 @@ class DeliveryWriter:
         spool: the disk buffer; without a disk buffer, deliveries are refused while PostgreSQL is away.
         spooling: whether new deliveries may go to the spool. Deliveries that are already in the spool are moved to the
             inbox in any case.
-        patience: seconds to wait until PostgreSQL has stored a batch; the default is lower if deliveries may go to the
-            spool.
+        patience: the longest time, in seconds, to wait for PostgreSQL to store a batch. By default it is shorter if
+            deliveries may go to the spool.
     """
 
     def __init__(

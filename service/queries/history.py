@@ -67,7 +67,7 @@ def earliest_moment(history: ExperimentHistory, terms: Terms, now: datetime) -> 
 
 
 def export_moments(since: datetime, until: datetime, step: timedelta, now: datetime) -> Sequence[datetime]:
-    """The moments of an export, in order: every multiple of `step` since 1970, such as each midnight UTC.
+    """The moments of an export, in order: the multiples of `step`, counted from 1970, such as each midnight UTC.
 
     The last moment is at least three hours before `now`: Prometheus keeps later samples in memory, and an imported
     block would overlap with them.

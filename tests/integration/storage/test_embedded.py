@@ -1,6 +1,6 @@
 """Processes share the embedded server.
 
-The next process that needs the server starts it again after a kill, and the last process that releases it stops it.
+If the server is killed, the next process that needs it starts it again. The last process that uses the server stops it.
 """
 
 import os

@@ -25,8 +25,8 @@ def _replaying(database_url: str, rules: Path, *options: str) -> Iterator[subpro
     command = [*COMMAND, "replay", *options]
     settings = environment(DATABASE_URL=database_url, RULES=str(rules))
     with subprocess.Popen(command, env=settings, stdout=subprocess.PIPE, stderr=end, text=True) as process:
-        # Close this copy of the terminal's end: once the process has the only copy, reading fails when the process
-        # ends.
+        # Close the copy that this process has of the terminal's end. The replay then has the only copy, so reading
+        # fails once the replay ends.
         os.close(end)
         shown = b""
         while not re.search(rb"replaying .* [1-9][0-9]?%", shown):

@@ -1,9 +1,9 @@
 """A substitute for a stage of a Docker image: a directory that is the root of the file system for the commands.
 
 In place of the base image, a stage contains the system directories of this machine, such as `/usr/bin` (read-only), and
-the Python that runs the tests. A directory of the stage is mounted over the `site-packages` of this Python, so that
-commands see only the packages that the Dockerfile installs; at first the directory contains only pip. Commands run in a
-mount namespace of their own, which requires root.
+the Python that runs the tests. A directory of the stage is mounted over the `site-packages` of this Python. At first
+this directory contains only pip, so commands see only pip and the packages that the Dockerfile installs. Commands run
+in a mount namespace of their own, which requires root.
 """
 
 import os
