@@ -221,7 +221,7 @@ async def test_a_cursor_is_valid_for_one_list_only(database: Database) -> None:
     assert "this sort and these filters" in wrong[0].json()["detail"]
 
 
-@examples(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(portfolios())
 async def test_lists_of_late_experiments_have_the_length_that_the_metrics_report(
     database: Database, portfolio: list[Experiment]

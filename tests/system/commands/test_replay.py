@@ -46,7 +46,7 @@ def bets(tmp_path: Path) -> Path:
     return file
 
 
-_BETS = [Issue(number=number, created_at=at(2), labels=("bet",)).opened() for number in range(1, 501)]
+_BETS = [Issue(number=number, created_at=at(2), labels=("bet",)).opened() for number in range(1, 301)]
 
 
 _BETS_IN_FLIGHT = 'loopgauge_experiments_in_flight{stage="proposed", team="growth"}'
