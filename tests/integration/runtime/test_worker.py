@@ -30,17 +30,18 @@ def test_the_pause_after_failures_doubles_up_to_five_seconds() -> None:
 
 
 def test_while_the_database_is_away_work_is_retried_with_a_backoff(tmp_path: Path) -> None:
+    tried: list[datetime] = []
     with serving("postgresql://nobody@127.0.0.1:1/nothing", tmp_path, ROLE="worker") as service:
 
-        def postponed() -> list[datetime] | None:
-            tried = [
+        def is_postponed_often() -> bool:
+            tried.extend(
                 datetime.fromisoformat(entry["timestamp"])
                 for entry in service.log()
                 if entry["event"] == "work postponed" and entry["work"] == "interpret"
-            ]
-            return tried if len(tried) >= 4 else None
+            )
+            return len(tried) >= 4
 
-        tried = wait_for(postponed, "fourth attempt")
+        wait_for(is_postponed_often, "fourth attempt")
     pauses = [(later - earlier).total_seconds() for earlier, later in pairwise(tried[:4])]
     assert [pause >= at_least for pause, at_least in zip(pauses, [0.45, 0.95, 1.95], strict=True)] == [True] * 3
 

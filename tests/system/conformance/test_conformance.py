@@ -12,7 +12,7 @@ from tests.support.paths import REPOSITORY
 from tests.support.serving import Service, serving
 
 _TOKENS = {"READ": "a-read-token", "WRITE": "a-write-token", "ADMIN": "an-admin-token"}
-_PATIENCE = 600.0
+_PATIENCE = 3000.0
 _EXAMPLES = "10"
 _HERE = Path(__file__).parent
 
