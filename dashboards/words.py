@@ -17,7 +17,7 @@ from service.metrics.view import NO_TEAM, OTHER_TEAMS
 
 _HOUR = 3600.0
 _DAY = 24 * _HOUR
-# The upper bound of the last range of a list, 10,000 years: Grafana ignores a range without an upper bound.
+# 10,000 years, the upper bound of the last range in a call of `_map_ranges`: Grafana ignores a range without a bound.
 _EVER = 10_000 * 365 * _DAY
 
 PLAIN = "text"

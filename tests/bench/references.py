@@ -35,7 +35,7 @@ TABLE = """
     CREATE TABLE kept (id text PRIMARY KEY, event text NOT NULL, body bytea NOT NULL);
     ALTER TABLE kept ALTER COLUMN body SET STORAGE EXTERNAL
 """
-"""The table of the references that store deliveries."""
+"""The SQL that creates the table in which some of these receivers store deliveries."""
 
 
 def bare_asgi() -> ASGIApp:

@@ -220,7 +220,7 @@ def _without_category_date(post: Post) -> Request:
 
 
 def one_of_each() -> Sequence[GitHubRequest | Request]:
-    """Deliveries of every provider except CloudEvents. Most kinds of deliveries that the builders can make occur."""
+    """Deliveries of every provider except CloudEvents, of most of the kinds that the builders can make."""
     issue, pull = Issue(created_at=at(1), labels=("experiment",)), PullRequest(created_at=at(2), fork="octo-dev/app")
     ours = replace(pull, number=8, fork="", branch="exp/ours", labels=("experiment",), head="c" * 40)
     fork = replace(pull, number=9, branch="exp/theirs", body="", head="e" * 40)

@@ -23,7 +23,7 @@ UNREACHABLE = "postgresql://nobody@127.0.0.1:1/nothing"
 COMMAND = (sys.executable, "-m", "service")
 
 IN_FLIGHT = ("experiments_in_flight", "proposed", "acme/app")
-"""The key in `Service.samples` of the number of proposed experiments. A delivery of `opened` proposes one of them."""
+"""The key in `Service.samples` of the number of proposed experiments, to which a delivery of `opened()` adds one."""
 
 
 def opened(number: int = 45) -> GitHubRequest:

@@ -41,7 +41,7 @@ async def test_the_process_is_alive_without_a_database() -> None:
 async def test_the_process_is_ready_when_every_check_passes(database: Database, tmp_path: Path) -> None:
     async with api(database, spool=True, data_dir=tmp_path) as client:
         assert await _ready(client) == (200, "inbox", {"inbox": "ok", "spool": "ok", "schema": "ok"})
-    # A spool that is not in use creates no directory.
+    # The spool creates its directory only for its first delivery.
     assert not Spool(tmp_path / "spool").exists
 
 
