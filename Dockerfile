@@ -1,5 +1,5 @@
-# The image has the service only, without embedded PostgreSQL and development tools. CONTRIBUTING.md
-# describes how the image is tested.
+# The image has the service only, without embedded PostgreSQL and development tools.
+# docs/development/releasing.md describes how the image is tested.
 FROM python:3.13.16-slim-trixie@sha256:bf44cdfcb76cd3b41e879bc058fc37ec5872002ccfde7fcb765e218cde0cd79c AS build
 # SOURCE_DATE_EPOCH gives all files in the wheel the same date, so that every build makes the same wheel.
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore SOURCE_DATE_EPOCH=1577836800
