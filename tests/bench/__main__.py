@@ -15,7 +15,11 @@ import uvloop
 from service.storage.database import Database
 from service.storage.embedded import EmbeddedServer
 from tests.bench import core, freshness, ingest, interpret, lists, memory, refreshes, replay, starting
-from tests.bench.report import Line, as_json, machine, table
+from tests.bench.report import Line, as_json, machine, replace_results, table
+from tests.support.paths import REPOSITORY
+
+_PAGE = REPOSITORY / "docs" / "benchmarks.md"
+"""The page with the results of the last run of all benchmarks."""
 
 Measure: TypeAlias = Callable[[str, Path], Iterable[Line]]
 """A function that runs a benchmark.
@@ -37,7 +41,10 @@ BENCHMARKS: Mapping[str, Measure] = {
 
 
 def main() -> int:
-    """Run the chosen benchmarks, print the table, and return the exit status: 1 if a line breaks its bound."""
+    """Run the chosen benchmarks, print the table, and return the exit status: 1 if a line breaks its bound.
+
+    A run of all benchmarks also writes the table to `docs/benchmarks.md`.
+    """
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument(
         "names", nargs="*", metavar="name", help=f"benchmarks to run: {', '.join(BENCHMARKS)}; all by default"
@@ -65,9 +72,10 @@ def main() -> int:
         measure = BENCHMARKS[name]
         lines += _measured(partial(measure, number=given.deliveries) if measure is replay.measure else measure)
         print(f"{time.monotonic() - began:.0f} s", file=sys.stderr)
-    print(", ".join(f"{name} {value}" for name, value in machine().items()))
-    print()
-    print(table(lines))
+    results = ", ".join(f"{name} {value}" for name, value in machine().items()) + "\n\n" + table(lines)
+    print(results)
+    if not given.names:
+        _PAGE.write_text(replace_results(_PAGE.read_text(), results))
     given.json.write_text(as_json(lines) + "\n")
     print(f"\nThe results of each round and a description of the machine are in {given.json}.")
     return any(line.met is False for line in lines)

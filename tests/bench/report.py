@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
+_RESULTS_BEGIN, _RESULTS_END = "<!-- results of make bench -->", "<!-- end of the results -->"
 _COLUMNS = ("what", "median", "least to most", "against", "ratio", "bound", "")
 
 
@@ -78,6 +79,19 @@ def table(lines: Iterable[Line]) -> str:
     text = [" | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
     ruler = "|".join("-" * (width + 2) for width in widths)
     return "\n".join([f"| {text[0]} |", f"|{ruler}|", *(f"| {row} |" for row in text[1:])])
+
+
+def replace_results(page: str, results: str) -> str:
+    """Return the Markdown page with new results: the text between the two lines that mark it.
+
+    Raises:
+        ValueError: the page has no such lines.
+    """
+    before, begin, rest = page.partition(_RESULTS_BEGIN)
+    _, end, after = rest.partition(_RESULTS_END)
+    if not begin or not end:
+        raise ValueError(f"expected the lines {_RESULTS_BEGIN} and {_RESULTS_END} in the page")
+    return f"{before}{begin}\n\n{results}\n\n{end}{after}"
 
 
 def _cells(line: Line) -> tuple[str, ...]:

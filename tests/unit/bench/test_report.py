@@ -6,9 +6,10 @@ import pytest
 import zstandard
 
 from service.pipeline.interpret import interpret_delivery
-from tests.bench.report import Line, as_json, table
+from tests.bench.report import Line, as_json, replace_results, table
 from tests.bench.traffic import BODY_BYTES, traffic
 from tests.support.builders import at
+from tests.support.paths import REPOSITORY
 from tests.support.road import RULES
 
 
@@ -58,6 +59,22 @@ def test_the_json_contains_the_values_of_each_measurement_and_a_description_of_t
     assert (line["values"], line["references"], line["median"], line["ratio"]) == ([3, 3, 3], [2, 2, 2], 3, 1.5)
     assert (line["least"], line["met"]) == (1, True)
     assert {"processor", "cores", "python", "loopgauge"} <= report["machine"].keys()
+
+
+def test_new_results_replace_the_old_ones_in_a_page() -> None:
+    page = "Text\n<!-- results of make bench -->\n\nold\n\n<!-- end of the results -->\nmore\n"
+    assert replace_results(page, "new") == page.replace("old", "new")
+
+
+def test_a_page_without_a_place_for_results_is_refused() -> None:
+    with pytest.raises(ValueError, match="expected the lines"):
+        replace_results("<!-- results of make bench -->\nold\n", "new")
+
+
+def test_the_page_of_benchmarks_has_a_place_for_results() -> None:
+    assert "| deliveries acknowledged" not in replace_results(
+        (REPOSITORY / "docs" / "benchmarks.md").read_text(), "new"
+    )
 
 
 def test_ninety_percent_of_the_deliveries_in_the_traffic_are_ignored() -> None:
