@@ -56,13 +56,13 @@ class Commands(HelpGroup):
     cls=Commands,
     commands=[click.Command(name) for section in _SECTIONS.values() for name in section],
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Start with `loopgauge demo`, or see the README. `loopgauge COMMAND -h` describes each command.",
+    epilog="Start with `loopgauge demo`, or see the documentation. `loopgauge COMMAND -h` describes each command.",
 )
 @click.version_option(version("loopgauge"), prog_name="loopgauge")
 def main() -> None:
     """Measure the time from "I want to try something" to knowing whether it worked.
 
-    Settings are environment variables with the prefix LOOPGAUGE_; see the README.
+    Settings are environment variables with the prefix LOOPGAUGE_; see docs/settings.md.
     """
     from service.logs import configure_logs
 

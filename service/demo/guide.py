@@ -45,7 +45,7 @@ def _graphs(prometheus: str) -> list[str]:
     return [
         *lines,
         f"  {prometheus}/alerts   the alerts; most fire only after an hour",
-        "Before you start Grafana as the README describes, run",
+        "Before you start Grafana as docs/dashboards-and-alerts.md describes, run",
         f"  export PROMETHEUS_URL={prometheus}",
     ]
 

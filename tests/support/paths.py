@@ -4,6 +4,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
 README = REPOSITORY / "README.md"
+DOCS = REPOSITORY / "docs"
 DASHBOARDS = REPOSITORY / "dashboards"
 RULE_FILES = sorted((DASHBOARDS / "rules").glob("*.yaml"))
 CORPUS = REPOSITORY.parent / "shared" / "corpus"

@@ -2,7 +2,6 @@
 
 import hmac
 import json
-import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import ClassVar
@@ -20,26 +19,20 @@ from service.rules.reader import read_rules
 from service.settings import packaged_rules
 from service.storage.database import Database
 from tests.support.builders import SECRET, at
-from tests.support.paths import README
+from tests.support.documents import example, read_page
 from tests.support.road import all_experiments, api, settle
-
-MANUAL = README.read_text()
 
 
 @pytest.mark.parametrize("name", PROVIDERS)
 def test_the_manual_says_how_to_connect_each_provider(name: str) -> None:
-    heading = {"cloudevents": "### Anything else: CloudEvents", "jira": "### Jira, Cloud and Data Center"}
-    spelled = {"github": "GitHub", "gitlab": "GitLab", "circleci": "CircleCI"}.get(name, name.capitalize())
-    section = MANUAL.split(heading.get(name, f"### {spelled}") + "\n")[1].split("\n### ")[0]
+    section = read_page(f"sources/{name}.md").split("\n## Connect it\n")[1].split("\n## ")[0]
     assert f"LOOPGAUGE_SOURCES__{name.upper()}__SECRET" in section
     assert ("/events" if name == "cloudevents" else f"/webhooks/{name}") in section
     assert name == "cloudevents" or "loopgauge deliveries list" in section
 
 
 def test_the_github_app_in_the_manual_has_exactly_the_events_and_permissions_that_the_service_needs() -> None:
-    block = re.search(r"<!-- example: a GitHub App -->\n```json\n(.*?)```", MANUAL, re.DOTALL)
-    assert block
-    manifest = json.loads(block[1])
+    manifest = json.loads(example("a GitHub App"))
     assert set(manifest["default_events"]) == set(github.EVENTS)
     # Source: "Webhook events and payloads" in GitHub's documentation, which names the permission for each event.
     needed = {

@@ -30,7 +30,7 @@ from tests.support.builders import (
     renamed,
     workflow_run,
 )
-from tests.support.paths import README
+from tests.support.documents import example
 from tests.support.road import RULES, all_experiments, api, deliver, exported_samples, settle
 
 ISSUE = "github:acme/app#45"
@@ -362,9 +362,8 @@ async def test_runs_are_signals_of_a_ticket_that_only_the_name_of_their_branch_m
     assert told.team == "ml"
 
 
-async def test_the_rules_in_the_readme_suit_a_team_that_calls_experiments_bets(database: Database) -> None:
-    readme = README.read_text()
-    text = readme.partition("<!-- example: bets -->\n```yaml\n")[2].partition("```")[0]
+async def test_the_rules_in_the_documentation_suit_a_team_that_calls_experiments_bets(database: Database) -> None:
+    text = example("bets")
     assert 0 < len(text.splitlines()) < 15
     rules = read_rules(RulesFile("bets.yaml", text), packaged_rules(), PROVIDERS)
     seen = Observed("seen", TICKET, at(2), {"what": ("item",), "project": ("ML",), "item_type": ("Bet",)})

@@ -22,6 +22,7 @@ from service.telemetry import Telemetry
 from service.telemetry.backlog import Backlog
 from tests.support.alertmanager import amtool
 from tests.support.builders import experiment, terms
+from tests.support.documents import read_page
 from tests.support.experiments import experiments_of_all_kinds
 from tests.support.paths import DASHBOARDS, RULE_FILES
 from tests.support.prometheus import promtool
@@ -132,8 +133,8 @@ def test_a_description_queries_its_own_installation() -> None:
     assert not [query for query in _DESCRIPTION_QUERIES if "namespace=%q" not in query]
 
 
-def test_one_command_of_the_readme_replaces_all_placeholders_in_links() -> None:
-    [command] = re.findall(r"sed -i '([^']*https://grafana[^']*)'", (DASHBOARDS.parent / "README.md").read_text())
+def test_one_documented_command_replaces_all_placeholders_in_links() -> None:
+    [command] = re.findall(r"sed -i '([^']*https://grafana[^']*)'", read_page("dashboards-and-alerts.md"))
     script = command.replace("<your Grafana>", "https://ours").replace("<your runbook>", "https://ours/runbook")
     for file in RULE_FILES:
         put = subprocess.run(["sed", script, str(file)], capture_output=True, text=True, timeout=60, check=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.builders import SECRET
-from tests.support.paths import README
+from tests.support.documents import example
 from tests.support.road import Samples
 from tests.support.serving import IN_FLIGHT, opened, serving
 from tests.support.waiting import PATIENCE_SECONDS, wait_for
@@ -90,12 +90,10 @@ def test_a_misspelt_setting_is_logged_with_the_nearest_name(database_url: str, t
 
 
 def _run_example(name: str, url: str, directory: Path) -> Any:
-    """Run an example of the README, and return the response."""
-    readme = README.read_text()
-    example = readme.partition(f"<!-- example: {name} -->\n```sh\n")[2].partition("```")[0]
+    """Run an example of the documentation, and return the response."""
     repository = "git init --quiet; git -c user.name=x -c user.email=x@example.com commit --quiet --allow-empty -m x\n"
     ended = subprocess.run(
-        ["bash", "-c", repository + example.replace("http://127.0.0.1:8080", url)],
+        ["bash", "-c", repository + example(name).replace("http://127.0.0.1:8080", url)],
         cwd=directory,
         env={**os.environ, "LOOPGAUGE_API_TOKENS__WRITE": "a-write-token"},
         capture_output=True,
@@ -105,7 +103,7 @@ def _run_example(name: str, url: str, directory: Path) -> Any:
     return json.loads(ended.stdout)
 
 
-def test_the_examples_in_the_readme_become_metrics(database_url: str, tmp_path: Path) -> None:
+def test_the_examples_in_the_documentation_become_metrics(database_url: str, tmp_path: Path) -> None:
     settings = {"SOURCES__GITHUB__SECRET": "change-me", "API_TOKENS__WRITE": "a-write-token"}
     with serving(database_url, tmp_path, **settings) as service:
         assert _run_example("a delivery", service.url, tmp_path)["status"] == "stored"

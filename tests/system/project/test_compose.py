@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from service.settings import load_rules, read_settings, unknown_settings
+from tests.support.documents import read_page
 from tests.support.paths import REPOSITORY
 from tests.support.prometheus import promtool, tool
 
@@ -164,7 +165,7 @@ def _read(directory: Path) -> dict[str, Any]:
     return read
 
 
-def test_the_readme_exports_history_with_the_labels_of_the_scrape() -> None:
+def test_the_page_exports_history_with_the_labels_of_the_scrape() -> None:
     [scraping] = _prometheus()["scrape_configs"]
     [[target]] = [one["targets"] for one in scraping["static_configs"]]
-    assert f"export-history --label instance={target}" in (REPOSITORY / "README.md").read_text()
+    assert f"export-history --label instance={target}" in read_page("deploy.md")

@@ -1,4 +1,4 @@
-"""The README describes a failed experiment step by step. The commands of these steps work, in the README's order."""
+"""`getting-started.md` describes a failed experiment step by step. Its commands work, in its order."""
 
 import json
 import os
@@ -7,18 +7,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.support.paths import README
+from tests.support.documents import example
 from tests.support.serving import serving
 from tests.support.waiting import PATIENCE_SECONDS, wait_for
 
-_README = README.read_text()
-
 
 def _examples(*names: str) -> str:
-    """The README's examples with these names, joined into one script."""
-    examples = [_README.partition(f"<!-- example: {name} -->\n```sh\n")[2].partition("```")[0] for name in names]
-    assert all(examples)
-    return "\n".join(examples)
+    """The examples with these names, joined into one script."""
+    return "\n".join(map(example, names))
 
 
 def _run(script: str, **variables: str) -> str:
@@ -38,15 +34,15 @@ def _until(expected: str, read: Callable[[], str]) -> str:
     return wait_for(lambda: text if expected in (text := read()) else None, expected)
 
 
-def test_the_readmes_walkthrough_of_a_failure_works(database_url: str, tmp_path: Path) -> None:
+def test_the_walkthrough_of_a_failure_works(database_url: str, tmp_path: Path) -> None:
     tokens = {"API_TOKENS__WRITE": "change-me-as-well"}
     with serving(database_url, tmp_path, SOURCES__GITHUB__SECRET="change-me", **tokens) as service:
 
         def at_the_service(script: str) -> str:
             return script.replace("http://127.0.0.1:8080", service.url)
 
-        def run_example(example: str) -> str:
-            script = _examples(example).replace(".venv/bin/loopgauge", f"{sys.executable} -m service")
+        def run_example(name: str) -> str:
+            script = example(name).replace(".venv/bin/loopgauge", f"{sys.executable} -m service")
             printed = _run(script, LOOPGAUGE_DATABASE_URL=database_url)
             return " ".join(printed.split())
 

@@ -7,6 +7,7 @@ import yaml
 
 import dashboards
 from service.demo.guide import guide
+from tests.support.documents import read_page
 
 _DASHBOARDS = Path(dashboards.__file__).parent
 
@@ -19,8 +20,8 @@ def test_prometheus_is_the_only_data_source_and_the_default() -> None:
 def test_an_environment_variable_sets_the_address_of_prometheus() -> None:
     [source] = _read("datasources/prometheus.yaml")["datasources"]
     assert source["url"] == "${PROMETHEUS_URL}"
-    readme = (_DASHBOARDS.parent / "README.md").read_text(encoding="utf-8")
-    assert '--env "PROMETHEUS_URL=${PROMETHEUS_URL:-http://127.0.0.1:9090}"' in readme
+    page = read_page("dashboards-and-alerts.md")
+    assert '--env "PROMETHEUS_URL=${PROMETHEUS_URL:-http://127.0.0.1:9090}"' in page
     assert "export PROMETHEUS_URL=http://127.0.0.1:9091" in guide(
         "http://127.0.0.1:8080", "http://127.0.0.1:9091", {}, "loopgauge"
     )

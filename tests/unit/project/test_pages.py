@@ -1,4 +1,4 @@
-"""The README documents exactly the metrics and the settings that the service has."""
+"""The pages about metrics and settings document exactly the metrics and the settings that the service has."""
 
 import re
 from collections.abc import Iterator
@@ -14,32 +14,33 @@ from service.settings import PREFIX, ApiTokens, Settings, SourceSettings, given_
 from service.telemetry import Telemetry
 from tests.support import catalogue
 from tests.support.builders import at, terms
-from tests.support.paths import README
+from tests.support.documents import read_page
 
-MANUAL = README.read_text()
+METRICS_PAGE = read_page("metrics.md")
+SETTINGS_PAGE = read_page("settings.md")
 PLAIN = (int, str, tuple, timedelta)
-"""The README states defaults of these types as values, and describes all other defaults in words."""
+"""The page states defaults of these types as values, and describes all other defaults in words."""
 _ENDINGS = {"counter": "_total", "info": "_info"}
 _OF_A_HISTOGRAM = re.compile("_(bucket|gcount|gsum|count|sum)$")
 
 
-def test_the_readme_has_one_row_for_every_metric_with_its_labels_and_no_other_rows() -> None:
+def test_the_page_has_one_row_for_every_metric_with_its_labels_and_no_other_rows() -> None:
     assert _documented() == _exported()
 
 
-def test_the_readme_has_a_row_for_every_known_reason_for_an_exclusion() -> None:
-    (table,) = re.findall(r"\| `reason` in `loopgauge_excluded`.*\n\|---.*\n((?:\|.*\n)+)", MANUAL)
+def test_the_page_has_a_row_for_every_known_reason_for_an_exclusion() -> None:
+    (table,) = re.findall(r"\| `reason` in `loopgauge_excluded`.*\n\|---.*\n((?:\|.*\n)+)", METRICS_PAGE)
     assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == set(KNOWN)
     assert f"`{OTHER_REASONS}`" in table
 
 
-def test_the_readme_has_one_row_for_every_setting_and_no_other_rows() -> None:
+def test_the_page_has_one_row_for_every_setting_and_no_other_rows() -> None:
     names = [name for name, _ in _setting_rows()]
-    assert len(set(names)) == len(names), "a setting of the README has two rows"
+    assert len(set(names)) == len(names), "a setting has two rows"
     assert set(names) == {f"{PREFIX}{name}" for name in _settings()}
 
 
-def test_the_readme_states_the_default_of_every_setting_whose_default_is_plain() -> None:
+def test_the_page_states_the_default_of_every_setting_whose_default_is_plain() -> None:
     documented = {name.removeprefix(PREFIX).lower(): default for name, default in _setting_rows()}
     plain = {name for name, field in Settings.model_fields.items() if isinstance(field.default, PLAIN)}
     assert {"windows", "port", "spool", "raw_retention"} <= plain
@@ -48,8 +49,8 @@ def test_the_readme_states_the_default_of_every_setting_whose_default_is_plain()
 
 
 def _setting_rows() -> Iterator[tuple[str, str]]:
-    """Yield the name and the default of each setting in the README's table."""
-    for names, default in re.findall(rf"^\| (`{PREFIX}.*?) \|.*\| (.*) \|$", MANUAL, re.MULTILINE):
+    """Yield the name and the default of each setting in the page's table."""
+    for names, default in re.findall(rf"^\| (`{PREFIX}.*?) \|.*\| (.*) \|$", SETTINGS_PAGE, re.MULTILINE):
         yield from zip(names.replace("`", "").split(", "), default.replace("`", "").split(", "), strict=True)
 
 
@@ -64,10 +65,10 @@ def _settings() -> Iterator[str]:
 
 
 def _documented() -> dict[str, set[str]]:
-    """The labels of each metric in the README, without the label values that the README puts in brackets."""
-    rows = re.findall(r"^\| (`loopgauge_.*?) \|.*\|(.*)\|$", MANUAL, re.MULTILINE)
+    """The labels of each metric in the page, without the label values that the page puts in brackets."""
+    rows = re.findall(r"^\| (`loopgauge_.*?) \|.*\|(.*)\|$", METRICS_PAGE, re.MULTILINE)
     entries = [(name, _words(labels)) for names, labels in rows for name in re.findall("loopgauge_[a-z_]+", names)]
-    assert len(dict(entries)) == len(entries), "a metric of the README has two rows"
+    assert len(dict(entries)) == len(entries), "a metric has two rows"
     return dict(entries)
 
 
