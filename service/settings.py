@@ -180,10 +180,9 @@ class Settings(BaseSettings):
 
     @field_validator("windows")
     @classmethod
-    def _check_windows(cls, windows: tuple[timedelta, ...]) -> tuple[timedelta, ...]:
-        if len(set(windows)) < len(windows):
-            raise ValueError("expected windows without duplicates")
-        return windows
+    def _drop_duplicates(cls, windows: tuple[timedelta, ...]) -> tuple[timedelta, ...]:
+        # `7d` and `1w` are one window, and one label.
+        return tuple(dict.fromkeys(windows))
 
     @field_validator("thresholds")
     @classmethod

@@ -21,8 +21,11 @@ from service.storage.errors import DatabaseUnavailable
 
 PATH = "/scorecard"
 DEFAULT_WINDOW = "90d"
-# The pattern allows hours and days. The parser also accepts minutes and seconds, which are not documented.
-_PATTERN = "^([1-9][0-9]{0,3}h|([1-9][0-9]{0,2}|[12][0-9]{3}|3[0-5][0-9]{2}|36[0-4][0-9]|365[0-3])d)$"
+# The pattern allows hours, days and weeks. The parser also accepts words, such as `2 weeks`, minutes and seconds.
+_PATTERN = (
+    "^([1-9][0-9]{0,3}h|([1-9][0-9]{0,2}|[12][0-9]{3}|3[0-5][0-9]{2}|36[0-4][0-9]|365[0-3])d"
+    "|([1-9][0-9]?|[1-4][0-9]{2}|5[01][0-9]|52[01])w)$"
+)
 
 
 def _canonical_window(window: str) -> str:
@@ -32,8 +35,8 @@ def _canonical_window(window: str) -> str:
 _Window = Annotated[
     str,
     AfterValidator(_canonical_window),
-    WithJsonSchema({"type": "string", "pattern": _PATTERN, "examples": ["30d", "90d"]}),
-    Query(description="How far to look back from now, such as `36h` or `90d`; from one hour to ten years."),
+    WithJsonSchema({"type": "string", "pattern": _PATTERN, "examples": ["30d", "90d", "2w"]}),
+    Query(description="How far to look back from now, such as `36h`, `90d` or `2w`; from one hour to ten years."),
 ]
 _Team = Annotated[
     str,

@@ -1,38 +1,53 @@
-"""The grammar of durations in settings, rules and queries: `90s`, `15m`, `6h`, `14d`."""
+"""The grammar of durations in settings, rules, options and queries: `90s`, `6h`, `14d`, `2 weeks`, `1d 12h`."""
 
 import re
+from collections.abc import Mapping
 from datetime import timedelta
+from itertools import pairwise
+
+from service.lifecycle.nearest import did_you_mean
 
 _UNITS = {"s": timedelta(seconds=1), "m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
+_SECONDS: Mapping[str, int] = {
+    **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1),
+    **dict.fromkeys(("m", "min", "mins", "minute", "minutes"), 60),
+    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), 3600),
+    **dict.fromkeys(("d", "day", "days"), 24 * 3600),
+    **dict.fromkeys(("w", "wk", "wks", "week", "weeks"), 7 * 24 * 3600),
+}
+"""The length of each unit, by every spelling of the unit in lower case."""
+_VAGUE: Mapping[str, str] = {
+    **dict.fromkeys(("mo", "mon", "month", "months"), "months differ in length, so write 30d for a month"),
+    **dict.fromkeys(("y", "yr", "yrs", "year", "years"), "years differ in length, so write 365d for a year"),
+    **dict.fromkeys(("q", "quarter", "quarters"), "quarters differ in length, so write 90d for a quarter"),
+}
 _LONGEST = timedelta(days=3653)
 _SHORTEST_WINDOW = timedelta(hours=1)
-_DURATION = re.compile(r"([0-9]{1,9})([smhd])")
+_LONGEST_SHOWN = 40
+_PART = re.compile(r"([0-9]{1,9}) ?([A-Za-z]+)")
+_PARTS = re.compile(rf"{_PART.pattern}(?: ?{_PART.pattern})*")
+_EXPECTED = "expected a duration such as 90s, 15m, 6h, 14d or 2 weeks, of at most ten years"
+_EXPECTED_WINDOW = "expected a window such as 36h, 90d or 2 weeks, of at least one hour and at most ten years"
 
 
 def parse_duration(value: object) -> object:
-    """Parse a text such as `90s`, `15m`, `6h` or `14d` into a time span. A value that is not a text stays as it is.
+    """Parse a text such as `90s`, `14d`, `2 weeks` or `1d 12h`, in any case. A value that is not a text stays as it is.
 
     Raises:
         ValueError: the text is not a duration, or the duration is zero or longer than ten years.
     """
-    if not isinstance(value, str):
-        return value
-    spelled = _DURATION.fullmatch(value.strip())
-    span = int(spelled[1]) * _UNITS[spelled[2]] if spelled else timedelta(0)
-    if not timedelta(0) < span <= _LONGEST:
-        raise ValueError("expected a duration such as 90s, 15m, 6h or 14d, of at most ten years")
-    return span
+    return _parse(value, _EXPECTED) if isinstance(value, str) else value
 
 
 def parse_window(value: object) -> timedelta:
-    """Parse the length of a window that ends now, such as `36h` or `90d`.
+    """Parse the length of a window that ends now, such as `36h`, `90d` or `2 weeks`.
 
     Raises:
         ValueError: the text is not a duration, or the duration is shorter than an hour or longer than ten years.
     """
-    span = parse_duration(value)
+    span = _parse(value, _EXPECTED_WINDOW) if isinstance(value, str) else value
     if not isinstance(span, timedelta) or span < _SHORTEST_WINDOW:
-        raise ValueError("expected a window such as 36h or 90d, of at least one hour and at most ten years")
+        raise ValueError(_EXPECTED_WINDOW)
     return span
 
 
@@ -40,3 +55,38 @@ def format_duration(span: timedelta) -> str:
     """Format a time span in the grammar of settings and labels, in the largest unit that divides the span evenly."""
     unit = next(unit for unit in ("d", "h", "m", "s") if not span % _UNITS[unit])
     return f"{span // _UNITS[unit]}{unit}"
+
+
+def _parse(text: str, expected: str) -> timedelta:
+    """Parse a text.
+
+    Raises:
+        ValueError: the text is not a duration. The message shows the text and, if possible, how to write it instead.
+    """
+    written = " ".join(text.split())
+    parts = [(int(number), unit) for number, unit in _PART.findall(written)] if _PARTS.fullmatch(written) else []
+    seconds = sum(number * _SECONDS.get(unit.lower(), 0) for number, unit in parts)
+    if (hint := _hint(written, parts)) or not 0 < seconds <= _LONGEST.total_seconds():
+        shown = written if len(written) <= _LONGEST_SHOWN else f"{written[:_LONGEST_SHOWN]}…"
+        raise ValueError("".join((expected, shown and f", got {shown!r}", hint and f"; {hint}")))
+    return timedelta(seconds=seconds)
+
+
+def _hint(written: str, parts: list[tuple[int, str]]) -> str:
+    """Say how to write a text that is not a duration. Return an empty text if it is a duration, or nothing like one."""
+    if re.fullmatch("[1-9][0-9]{0,3}", written):
+        return f"the unit is missing, so write {written}d for days"
+    if re.fullmatch(r"[0-9]+[.,][0-9]+ ?[A-Za-z]+", written):
+        return "write a fraction in smaller units, such as 1d 12h"
+    for _, unit in parts:
+        if unit.lower() in _VAGUE:
+            return _VAGUE[unit.lower()]
+        if unit.lower() not in _SECONDS:
+            return "; ".join(filter(None, (f"{unit} is not a unit", did_you_mean(unit, _SECONDS))))
+        if unit == "M":
+            return "M may mean minutes or months, so write 15m or 30d"
+    for (_, larger), (number, smaller) in pairwise(parts):
+        # Otherwise a list without its commas, such as `7d 30d`, would be one duration.
+        if number * _SECONDS[smaller.lower()] >= _SECONDS[larger.lower()]:
+            return "write the larger unit first, as in 1d 12h, and separate several durations by commas"
+    return ""

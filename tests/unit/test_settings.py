@@ -4,18 +4,17 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from service.app import configured_sources
+from service.app import configured_sources, metric_terms
 from service.deliveries.delivery import source_name
-from service.lifecycle.durations import format_duration, parse_duration
+from service.lifecycle.durations import format_duration
 from service.providers import PROVIDERS
 from service.rules.reader import read_rules
 from service.settings import (
     InvalidSetting,
     Settings,
     given_settings,
+    load_rules,
     packaged_rules,
     read_settings,
     unknown_settings,
@@ -111,11 +110,10 @@ def test_keyword_arguments_take_precedence_over_the_environment(monkeypatch: pyt
         ("PORT", "70000", "LOOPGAUGE_PORT: expected less than or equal to 65535"),
         ("ROLE", "boss", "LOOPGAUGE_ROLE: expected 'all', 'api' or 'worker'"),
         ("LOG_LEVEL", "loud", "LOOPGAUGE_LOG_LEVEL: expected 'debug', 'info', 'warning' or 'error'"),
-        ("SNAPSHOT_INTERVAL", "5", "LOOPGAUGE_SNAPSHOT_INTERVAL: expected a duration such as 90s, 15m, 6h or 14d"),
-        ("SNAPSHOT_INTERVAL", "0s", "LOOPGAUGE_SNAPSHOT_INTERVAL: expected a duration such as 90s, 15m, 6h or 14d"),
-        ("WINDOWS", "7d,soon", "LOOPGAUGE_WINDOWS: expected a duration such as 90s, 15m, 6h or 14d"),
-        ("WINDOWS", "", "LOOPGAUGE_WINDOWS: expected a duration such as 90s, 15m, 6h or 14d"),
-        ("WINDOWS", "7d,7d", "LOOPGAUGE_WINDOWS: expected windows without duplicates"),
+        ("SNAPSHOT_INTERVAL", "5", "LOOPGAUGE_SNAPSHOT_INTERVAL: expected a duration such as 90s, 15m, 6h, 14d or 2 weeks"),
+        ("SNAPSHOT_INTERVAL", "0s", "LOOPGAUGE_SNAPSHOT_INTERVAL: expected a duration such as 90s, 15m, 6h, 14d or 2 weeks"),
+        ("WINDOWS", "7d,soon", "LOOPGAUGE_WINDOWS: expected a duration such as 90s, 15m, 6h, 14d or 2 weeks"),
+        ("WINDOWS", "", "LOOPGAUGE_WINDOWS: expected a duration such as 90s, 15m, 6h, 14d or 2 weeks"),
         ("MAX_BODY_BYTES", "0", "LOOPGAUGE_MAX_BODY_BYTES: expected greater than or equal to 1"),
         ("DATABASE_URL", "mysql://h/d", "LOOPGAUGE_DATABASE_URL: expected postgresql://user:password@host/database"),
         ("SOURCES", "github", "LOOPGAUGE_SOURCES: expected JSON"),
@@ -134,11 +132,11 @@ def test_keyword_arguments_take_precedence_over_the_environment(monkeypatch: pyt
         ("RULES", "", "LOOPGAUGE_RULES: expected a path that is not empty"),
         ("WINDOWS", "999999999d", "LOOPGAUGE_WINDOWS: expected a duration such as"),
         ("THRESHOLDS", "14d", "LOOPGAUGE_THRESHOLDS: expected JSON"),
-        ("THRESHOLDS", '{"search": "soon"}', "LOOPGAUGE_THRESHOLDS__SEARCH: expected a duration such as 90s, 15m, 6h"),
+        ("THRESHOLDS", '{"search": "soon"}', "LOOPGAUGE_THRESHOLDS__SEARCH: expected a duration such as 90s, 15m, 6h, 14d"),
         ("THRESHOLDS", '{"_org": "7d"}', "LOOPGAUGE_THRESHOLDS: expected distinct team names that do not begin"),
         ("THRESHOLDS", '{"' + "x" * 101 + '": "7d"}', "and have at most 100 characters"),
         ("THRESHOLDS", '{"ML": "7d", "ml": "8d"}', "LOOPGAUGE_THRESHOLDS: expected distinct team names"),
-        ("FORGOTTEN_AFTER", "30", "LOOPGAUGE_FORGOTTEN_AFTER: expected a duration such as 90s, 15m, 6h or 14d"),
+        ("FORGOTTEN_AFTER", "30", "LOOPGAUGE_FORGOTTEN_AFTER: expected a duration such as 90s, 15m, 6h, 14d or 2 weeks"),
         ("MIN_SAMPLE", "0", "LOOPGAUGE_MIN_SAMPLE: expected greater than or equal to 1"),
         ("MAX_TEAMS", "0", "LOOPGAUGE_MAX_TEAMS: expected greater than or equal to 1"),
         ("METRICS_TOKEN", "", "LOOPGAUGE_METRICS_TOKEN: expected a token"),
@@ -185,11 +183,9 @@ def test_every_form_of_a_loopback_address_is_recognised(host: str, loopback: boo
     assert read_settings(host=host).listens_on_loopback is loopback
 
 
-@given(st.integers(1, 3653), st.sampled_from("smhd"))
-def test_a_formatted_duration_is_parsed_to_the_same_duration(number: int, unit: str) -> None:
-    span = parse_duration(f"{number}{unit}")
-    assert isinstance(span, timedelta)
-    assert parse_duration(format_duration(span)) == span
+def test_two_spellings_of_a_window_are_one_window_with_one_label(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = _read(monkeypatch, WINDOWS="1w, 7d, 30 days,7 Days, 1 week 2 days")
+    assert [window.label for window in metric_terms(settings, load_rules(settings)).windows] == ["7d", "30d", "9d"]
 
 
 def test_the_check_of_variable_names_includes_the_variables_of_a_dotenv_file(tmp_path: Path) -> None:

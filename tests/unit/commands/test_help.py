@@ -89,7 +89,7 @@ def test_wrong_usage_of_a_command_exits_with_status_two(arguments: Sequence[str]
             ["--since", "2026-05-02", "--until", "2026-05-01"],
             "--since is after --until; give an earlier --since, or a later --until",
         ),
-        (["--step", "daily"], "expected a duration such as 90s, 15m, 6h or 14d"),
+        (["--step", "daily"], "expected a duration such as 90s, 15m, 6h, 14d or 2 weeks"),
         (["--label", "instance"], "expected a label such as job=loopgauge, got 'instance'"),
         (["--label", "__name__=a"], "expected a label such as job=loopgauge"),
     ],
@@ -103,4 +103,4 @@ def test_wrong_options_of_export_history_are_refused_with_the_reason(options: li
 def test_a_scorecard_window_that_is_too_short_is_refused() -> None:
     ended = invoke("scorecard", "--window", "59m", DATABASE_URL=UNREACHABLE)
     assert ended.returncode == 2
-    assert "expected a window such as 36h or 90d" in ended.stderr
+    assert "expected a window such as 36h, 90d or 2 weeks" in ended.stderr

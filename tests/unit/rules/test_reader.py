@@ -192,7 +192,7 @@ def test_tickets_of_every_project_are_found_if_the_file_lists_no_keys() -> None:
 
 
 def test_thresholds_are_durations_by_team_name_in_lower_case() -> None:
-    assert read("thresholds: {default: 14d, Search: 6h, ml: 15m, ops: 90s}").thresholds == {
+    assert read("thresholds: {default: 2 weeks, Search: 6h, ml: 15m, ops: 90s}").thresholds == {
         "default": timedelta(days=14),
         "search": timedelta(hours=6),
         "ml": timedelta(minutes=15),
@@ -287,10 +287,9 @@ def test_a_text_that_is_not_yaml_is_refused_and_the_error_names_the_line(text: s
         ("keys: [ML, '']", 1, "keys.1", ""),
         ("trust_comments: github", 1, "trust_comments", "list"),
         ("thresholds: [7d]", 1, "thresholds", ""),
-        ("thresholds:\n  search: 7", 2, "thresholds.search", "expected a duration such as 90s, 15m, 6h or 14d"),
+        ("thresholds:\n  search: 7", 2, "thresholds.search", "expected a duration such as 90s, 15m, 6h, 14d or 2 weeks"),
         ("thresholds:\n  search: soon", 2, "thresholds.search", "expected a duration"),
-        ("thresholds:\n  search: 7 d", 2, "thresholds.search", "expected a duration"),
-        ("thresholds:\n  search: 7w", 2, "thresholds.search", "expected a duration"),
+        ("thresholds:\n  search: 7 dayz", 2, "thresholds.search", "did you mean day?"),
         ("thresholds:\n  search: 0d", 2, "thresholds.search", "expected a duration"),
         ("thresholds:\n  search: 9999d", 2, "thresholds.search", "at most ten years"),
         (
