@@ -46,8 +46,29 @@ def test_a_value_with_a_default_cannot_be_removed() -> None:
 @pytest.mark.parametrize(
     "written",
     # fmt: off
-    ["90s", "15m", "6h", "14d", "1w", "7 d", "2 weeks", "1 day", "90 mins", "1d 12h", "1 week 2 days",
-     "0d", "1.5d", "d", " 7d", "", "-1d", "7", "1 month", "2 weeks 1", "1h 1w"],
+    [
+        "90s",
+        "15m",
+        "6h",
+        "14d",
+        "1w",
+        "7 d",
+        "2 weeks",
+        "1 day",
+        "90 mins",
+        "1d 12h",
+        "1 week 2 days",
+        "0d",
+        "1.5d",
+        "d",
+        " 7d",
+        "",
+        "-1d",
+        "7",
+        "1 month",
+        "2 weeks 1",
+        "1h 1w",
+    ],
     # fmt: on
 )
 def test_the_schema_and_the_service_accept_the_same_durations(written: str) -> None:

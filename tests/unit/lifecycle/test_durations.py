@@ -93,7 +93,9 @@ def test_every_spelling_of_a_duration_has_one_format(written: str, formatted: st
     assert format_duration(parse_window(written)) == formatted
 
 
-@given(st.integers(1, 520), st.sampled_from(["s", "m", "h", "d", "w", " seconds", " Minutes", " hrs", " days", " WEEKS"]))
+@given(
+    st.integers(1, 520), st.sampled_from(["s", "m", "h", "d", "w", " seconds", " Minutes", " hrs", " days", " WEEKS"])
+)
 def test_a_formatted_duration_is_parsed_to_the_same_duration(number: int, unit: str) -> None:
     span = parse_duration(f"{number}{unit}")
     assert isinstance(span, timedelta)

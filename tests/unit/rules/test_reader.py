@@ -287,7 +287,12 @@ def test_a_text_that_is_not_yaml_is_refused_and_the_error_names_the_line(text: s
         ("keys: [ML, '']", 1, "keys.1", ""),
         ("trust_comments: github", 1, "trust_comments", "list"),
         ("thresholds: [7d]", 1, "thresholds", ""),
-        ("thresholds:\n  search: 7", 2, "thresholds.search", "expected a duration such as 90s, 15m, 6h, 14d or 2 weeks"),
+        (
+            "thresholds:\n  search: 7",
+            2,
+            "thresholds.search",
+            "expected a duration such as 90s, 15m, 6h, 14d or 2 weeks",
+        ),
         ("thresholds:\n  search: soon", 2, "thresholds.search", "expected a duration"),
         ("thresholds:\n  search: 7 dayz", 2, "thresholds.search", "did you mean day?"),
         ("thresholds:\n  search: 0d", 2, "thresholds.search", "expected a duration"),
