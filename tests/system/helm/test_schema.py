@@ -45,7 +45,6 @@ def test_a_value_with_a_default_cannot_be_removed() -> None:
 
 @pytest.mark.parametrize(
     "written",
-    # fmt: off
     [
         "90s",
         "15m",
@@ -69,7 +68,6 @@ def test_a_value_with_a_default_cannot_be_removed() -> None:
         "2 weeks 1",
         "1h 1w",
     ],
-    # fmt: on
 )
 def test_the_schema_and_the_service_accept_the_same_durations(written: str) -> None:
     pattern = _schema()["definitions"]["duration"]["pattern"]

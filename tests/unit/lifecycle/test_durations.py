@@ -57,7 +57,7 @@ def test_a_duration_is_read_as_people_write_it(written: str, span: timedelta) ->
     ],
 )
 def test_the_refusal_of_a_duration_says_how_to_write_it(written: str, hint: str) -> None:
-    with pytest.raises(ValueError, match="^expected a duration such as 90s, 15m, 6h, 14d or 2 weeks") as refused:
+    with pytest.raises(ValueError, match=r"^expected a duration such as 90s, 15m, 6h, 14d or 2 weeks") as refused:
         parse_duration(written)
     assert hint in str(refused.value)
 
@@ -66,7 +66,7 @@ def test_the_refusal_of_a_duration_says_how_to_write_it(written: str, hint: str)
     "written", ["", " ", "soon", "d", "-7d", "0d", "0 weeks", "3654d", "522w", "999999999w", "\u0667d", "7d!", "1_0d"]
 )
 def test_a_text_that_is_no_duration_up_to_ten_years_is_refused(written: str) -> None:
-    with pytest.raises(ValueError, match="expected a duration such as .* of at most ten years"):
+    with pytest.raises(ValueError, match=r"expected a duration such as .* of at most ten years"):
         parse_duration(written)
 
 
@@ -81,7 +81,7 @@ def test_a_value_that_is_not_a_text_stays_as_it_is() -> None:
 
 @pytest.mark.parametrize("written", ["59m", "30s", "soon", "1 month"])
 def test_a_window_is_at_least_an_hour_long(written: str) -> None:
-    with pytest.raises(ValueError, match="^expected a window such as 36h, 90d or 2 weeks, of at least one hour"):
+    with pytest.raises(ValueError, match=r"^expected a window such as 36h, 90d or 2 weeks, of at least one hour"):
         parse_window(written)
 
 
@@ -105,8 +105,7 @@ def test_a_formatted_duration_is_parsed_to_the_same_duration(number: int, unit: 
 @given(st.text())
 def test_any_text_is_a_duration_or_is_refused(text: str) -> None:
     try:
-        read = parse_duration(text)
+        said = format_duration(parse_window(text))
     except ValueError as error:
-        assert str(error).startswith("expected a duration")
-    else:
-        assert isinstance(read, timedelta)
+        said = str(error)
+    assert re.match(r"[0-9]+[smhd]$|expected a window", said)
