@@ -22,7 +22,7 @@ from service.telemetry import Telemetry
 from service.telemetry.backlog import Backlog
 from tests.support.alertmanager import amtool
 from tests.support.builders import experiment, terms
-from tests.support.documents import read_page
+from tests.support.documents import example
 from tests.support.experiments import experiments_of_all_kinds
 from tests.support.paths import DASHBOARDS, RULE_FILES
 from tests.support.prometheus import promtool
@@ -134,7 +134,7 @@ def test_a_description_queries_its_own_installation() -> None:
 
 
 def test_one_documented_command_replaces_all_placeholders_in_links() -> None:
-    [command] = re.findall(r"sed -i '([^']*https://grafana[^']*)'", read_page("dashboards-and-alerts.md"))
+    [command] = re.findall(r"sed -i '([^']*https://grafana[^']*)'", example("links"))
     script = command.replace("<your Grafana>", "https://ours").replace("<your runbook>", "https://ours/runbook")
     for file in RULE_FILES:
         put = subprocess.run(["sed", script, str(file)], capture_output=True, text=True, timeout=60, check=True)
