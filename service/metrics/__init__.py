@@ -15,7 +15,10 @@ METRICS: Sequence[Callable[[View], Iterable[Metric]]] = (
     open_loops.experiment_age_seconds,
     open_loops.experiments_overdue,
     open_loops.experiments_forgotten,
+    open_loops.experiments_overdue_active,
     open_loops.experiment_overdue_age_seconds,
+    open_loops.experiment_overdue_active_age_seconds,
+    open_loops.experiment_forgotten_idle_seconds,
     open_loops.oldest_open_idea_timestamp_seconds,
     outcomes.experiments_concluded,
     risk.experiments_proposed,
@@ -34,6 +37,7 @@ METRICS: Sequence[Callable[[View], Iterable[Metric]]] = (
     sharing.learnings_shared,
     repeated.repeated_experiments,
     latency.threshold_seconds,
+    open_loops.forgotten_after_seconds,
     excluded.minimum_sample,
     excluded.excluded,
 )

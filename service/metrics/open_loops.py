@@ -1,7 +1,7 @@
 """Open experiments: how many there are, and how old they are."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from heapq import nsmallest
 
@@ -13,9 +13,11 @@ from service.lifecycle.references import Ref
 from service.lifecycle.taxonomy import State
 from service.metrics.estimators import histogram
 from service.metrics.terms import Terms
-from service.metrics.view import View, without_organisation
+from service.metrics.view import Cohorts, View, without_organisation
 
 _MOST_OVERDUE = 20
+_LISTED = 5
+"""The number of experiments that an alert lists for each team."""
 # The address must not contain user information, which is personal data or a secret.
 _WEB_ADDRESS = re.compile(r"https?://[^/?#@\\]+([/?#].*)?", re.IGNORECASE)
 
@@ -70,6 +72,18 @@ def experiments_forgotten(view: View) -> Iterable[Metric]:
     yield family
 
 
+def experiments_overdue_active(view: View) -> Iterable[Metric]:
+    """Overdue experiments that are not forgotten. A team without such experiments has the value 0."""
+    family = GaugeMetricFamily(
+        "loopgauge_experiments_overdue_active",
+        "Open experiments that are older than their team's threshold, without the forgotten ones.",
+        labels=["team"],
+    )
+    for cohort in without_organisation(view.overdue_active):
+        family.add_metric([cohort.team], len(cohort))
+    yield family
+
+
 def experiment_overdue_age_seconds(view: View) -> Iterable[Metric]:
     """The ages of the 20 experiments of all teams that exceed their threshold by the most time, in descending order.
 
@@ -86,9 +100,41 @@ def experiment_overdue_age_seconds(view: View) -> Iterable[Metric]:
         for measured in cohort.experiments
     )
     for team, experiment in nsmallest(_MOST_OVERDUE, overdue, key=lambda row: _due(row[1], view.terms)):
-        age = view.now - experiment.idea_at
-        family.add_metric([team, experiment.root, _safe_address(experiment.url)], age.total_seconds())
+        _add_time_since(experiment.idea_at, family, team, experiment, view)
     yield family
+
+
+def experiment_overdue_active_age_seconds(view: View) -> Iterable[Metric]:
+    """The ages of each team's five most overdue experiments that are not forgotten, in descending order."""
+    family = GaugeMetricFamily(
+        "loopgauge_experiment_overdue_active_age_seconds",
+        "Age of each team's 5 most overdue experiments, without the forgotten ones.",
+        labels=["team", "experiment", "url"],
+    )
+    for team, experiment in _first_of_each_team(view.overdue_active, lambda experiment: _due(experiment, view.terms)):
+        _add_time_since(experiment.idea_at, family, team, experiment, view)
+    yield family
+
+
+def experiment_forgotten_idle_seconds(view: View) -> Iterable[Metric]:
+    """The time since the last activity of each team's five experiments that have been forgotten for longest."""
+    family = GaugeMetricFamily(
+        "loopgauge_experiment_forgotten_idle_seconds",
+        "Time since the last activity of each team's 5 experiments that have been forgotten for longest.",
+        labels=["team", "experiment", "url"],
+    )
+    for team, experiment in _first_of_each_team(view.forgotten, _idle_since):
+        _add_time_since(experiment.last_activity_at, family, team, experiment, view)
+    yield family
+
+
+def forgotten_after_seconds(view: View) -> Iterable[Metric]:
+    """The time without activity after which an open experiment is forgotten."""
+    yield GaugeMetricFamily(
+        "loopgauge_forgotten_after_seconds",
+        "The time without activity after which an open experiment is forgotten.",
+        value=view.terms.forgotten_after.total_seconds(),
+    )
 
 
 def oldest_open_idea_timestamp_seconds(view: View) -> Iterable[Metric]:
@@ -103,6 +149,27 @@ def oldest_open_idea_timestamp_seconds(view: View) -> Iterable[Metric]:
             oldest = min(experiment.idea_at for experiment in cohort.experiments)
             family.add_metric([cohort.team], oldest.timestamp())
     yield family
+
+
+def _first_of_each_team(
+    cohorts: Cohorts, key: Callable[[Experiment], tuple[datetime, Ref]]
+) -> Iterable[tuple[str, Experiment]]:
+    """The experiments that an alert lists for each team: the first ones in the order of `key`."""
+    for cohort in without_organisation(cohorts):
+        experiments = (measured.experiment for measured in cohort.experiments)
+        yield from ((cohort.team, experiment) for experiment in nsmallest(_LISTED, experiments, key=key))
+
+
+def _add_time_since(
+    instant: datetime, family: GaugeMetricFamily, team: str, experiment: Experiment, view: View
+) -> None:
+    since = view.now - instant
+    family.add_metric([team, experiment.root, _safe_address(experiment.url)], since.total_seconds())
+
+
+def _idle_since(experiment: Experiment) -> tuple[datetime, Ref]:
+    """A sort key: the time of the experiment's last activity, and its root as a tie-break."""
+    return experiment.last_activity_at, experiment.root
 
 
 def _due(experiment: Experiment, terms: Terms) -> tuple[datetime, Ref]:

@@ -120,6 +120,12 @@ class View:
         return self._open_if(self.terms.is_forgotten)
 
     @cached_property
+    def overdue_active(self) -> Cohorts:
+        """The overdue experiments that are not forgotten."""
+        terms = self.terms
+        return self._open_if(lambda one, now: terms.is_overdue(one, now) and not terms.is_forgotten(one, now))
+
+    @cached_property
     def proposed(self) -> Cohorts:
         """The experiments proposed in each window."""
         return self._windowed_cohorts(self._slice(attrgetter("idea_at")))

@@ -152,7 +152,7 @@ def _why_not(surroundings: Surroundings, subject: Ref) -> str:
 def _samples(experiment: Experiment, terms: Terms, now: datetime) -> list[MetricSample]:
     """The samples that would not be zero if this were the only experiment.
 
-    Histogram buckets, thresholds, the minimum sample and the samples with the team `_org` are left out.
+    Histogram buckets, settings and the samples with the team `_org` are left out.
     """
     view = View.of([experiment], replace(terms, min_sample=1), now)
     return [
@@ -162,5 +162,7 @@ def _samples(experiment: Experiment, terms: Terms, now: datetime) -> list[Metric
         for sample in family.samples
         if sample.value
         and sample.labels.get("team") != ORGANISATION
-        and not sample.name.endswith(("_bucket", "_gsum", "threshold_seconds", "minimum_sample"))
+        and not sample.name.endswith(
+            ("_bucket", "_gsum", "threshold_seconds", "forgotten_after_seconds", "minimum_sample")
+        )
     ]

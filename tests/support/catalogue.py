@@ -16,6 +16,10 @@ from service.telemetry.backlog import Backlog
 from tests.support.builders import at, experiment, terms
 
 UNUSED: Mapping[str, str] = {
+    "loopgauge_experiments_overdue_active": "the alert on overdue experiments counts them",
+    "loopgauge_experiment_overdue_active_age_seconds": "the alert on overdue experiments lists them",
+    "loopgauge_experiment_forgotten_idle_seconds": "the alert on forgotten experiments lists them",
+    "loopgauge_forgotten_after_seconds": "the alert on forgotten experiments gives this limit",
     "process_virtual_memory_bytes": "the limit of a container is about resident memory",
     "process_start_time_seconds": "the lines of a process in the panels begin when the process starts",
     "process_open_fds": "it seldom changes, and a process logs an error when too many files are open",
@@ -83,7 +87,7 @@ def _family(name: str) -> str:
 
 
 def _portfolio() -> list[Experiment]:
-    return [made for team in ("search", "checkout") for made in (*_concluded(team), _open(team))]
+    return [made for team in ("search", "checkout") for made in (*_concluded(team), *_open(team))]
 
 
 def _concluded(team: str) -> list[Experiment]:
@@ -106,8 +110,12 @@ def _concluded(team: str) -> list[Experiment]:
     ]
 
 
-def _open(team: str) -> Experiment:
-    return experiment(f"github:acme/{team}#45", team=team, idea_at=at(1))
+def _open(team: str) -> list[Experiment]:
+    """An experiment that is overdue and forgotten, and another one that is overdue and active."""
+    return [
+        experiment(f"github:acme/{team}#45", team=team, idea_at=at(1)),
+        experiment(f"github:acme/{team}#46", team=team, idea_at=at(1), last_activity_at=at(30)),
+    ]
 
 
 def _telemetry() -> Telemetry:

@@ -1,6 +1,7 @@
 """Metrics count the experiments that are open, overdue or forgotten, and measure the ages of open experiments."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,10 +10,14 @@ from service.lifecycle.experiment import Experiment
 from service.lifecycle.taxonomy import Outcome
 from service.metrics.open_loops import (
     experiment_age_seconds,
+    experiment_forgotten_idle_seconds,
+    experiment_overdue_active_age_seconds,
     experiment_overdue_age_seconds,
     experiments_forgotten,
     experiments_in_flight,
     experiments_overdue,
+    experiments_overdue_active,
+    forgotten_after_seconds,
     oldest_open_idea_timestamp_seconds,
 )
 from tests.support.builders import at, experiment, terms
@@ -82,6 +87,40 @@ def overdue_ages(
 def most_overdue(*experiments: Experiment, thresholds: Mapping[str, timedelta] | None = None) -> list[str]:
     """The issue numbers of the exported overdue experiments, in the order of the export."""
     return [root.removeprefix("github:acme/app#") for _, root, _ in overdue_ages(*experiments, thresholds=thresholds)]
+
+
+def active(*experiments: Experiment, thresholds: Mapping[str, timedelta] | None = None) -> Rows:
+    """The number of overdue experiments that are not forgotten, by team."""
+    return rows(experiments_overdue_active, experiments, terms(thresholds=thresholds), NOW)
+
+
+def listed(
+    *experiments: Experiment, thresholds: Mapping[str, timedelta] | None = None, max_teams: int = 200
+) -> list[tuple[str, str]]:
+    """The team and the issue number of the overdue experiments that an alert lists, in the order of the export."""
+    on = terms(thresholds=thresholds, max_teams=max_teams)
+    return _teams_and_numbers(rows(experiment_overdue_active_age_seconds, experiments, on, NOW))
+
+
+def listed_forgotten(*experiments: Experiment) -> list[tuple[str, str]]:
+    """The team and the issue number of the forgotten experiments that an alert lists, in the order of the export."""
+    return _teams_and_numbers(rows(experiment_forgotten_idle_seconds, experiments, terms(), NOW))
+
+
+def _teams_and_numbers(exported: Rows) -> list[tuple[str, str]]:
+    return [(team, root.removeprefix("github:acme/app#")) for team, root, _ in exported]
+
+
+def silent_for(days: float, number: int = 45, team: str = "search") -> Experiment:
+    """An open experiment, proposed 100 days ago, whose last activity is the given number of days old."""
+    proposed = NOW - timedelta(days=100)
+    return experiment(
+        f"github:acme/app#{number}",
+        idea_at=proposed,
+        team=team,
+        last_activity_at=NOW - timedelta(days=days),
+        url=PAGE,
+    )
 
 
 def oldest(*experiments: Experiment) -> Rows:
@@ -257,6 +296,53 @@ def test_in_the_combined_row_of_other_teams_an_overdue_experiment_keeps_the_thre
         ("_other", "github:acme/app#2", PAGE): 8 * DAY,
         ("_none", "github:acme/app#4", PAGE): 15 * DAY,
     }
+
+
+def test_an_overdue_experiment_is_active_until_it_is_forgotten() -> None:
+    several = [silent_for(29.9, 1), silent_for(30, 2), silent_for(31, 3), open_for(14, 4), open_for(15, 5, "ads")]
+    assert active(*several) == {("search",): 1, ("ads",): 1}
+    assert listed(*several) == [("ads", "5"), ("search", "1")]
+
+
+def test_a_forgotten_experiment_within_its_threshold_is_neither_overdue_nor_active() -> None:
+    patient = {"search": timedelta(days=200)}
+    assert active(silent_for(40), thresholds=patient) == {("search",): 0}
+    assert listed(silent_for(40), thresholds=patient) == []
+    assert listed_forgotten(silent_for(40)) == [("search", "45")]
+
+
+def test_the_five_most_overdue_active_experiments_of_each_team_are_exported() -> None:
+    # Activity a day ago keeps each experiment from being forgotten.
+    search = [replace(open_for(15 + number, number), last_activity_at=at(19)) for number in range(100, 107)]
+    several = [*search, open_for(15, 1, "ads"), *(silent_for(60, number) for number in range(200, 210))]
+    assert listed(*several) == [("ads", "1"), *(("search", str(number)) for number in (106, 105, 104, 103, 102))]
+    assert active(*several) == {("ads",): 1, ("search",): 7}
+
+
+def test_the_five_experiments_forgotten_for_longest_of_each_team_are_exported_with_their_idle_time() -> None:
+    several = [silent_for(30 + number, number) for number in (3, 1, 4, 7, 5, 9, 2)]
+    assert listed_forgotten(*several, silent_for(29, 8), silent_for(35, 6, "ads")) == [
+        ("ads", "6"),
+        *(("search", number) for number in ("9", "7", "5", "4", "3")),
+    ]
+    idle = rows(experiment_forgotten_idle_seconds, [silent_for(31)], terms(), NOW)
+    assert idle == {("search", "github:acme/app#45", PAGE): 31 * DAY}
+
+
+def test_the_root_reference_breaks_ties_among_the_listed_experiments() -> None:
+    assert listed(*(open_for(20, number) for number in (13, 11, 12))) == [("search", n) for n in ("11", "12", "13")]
+    several = [silent_for(40, number) for number in (13, 11, 12)]
+    assert listed_forgotten(*several) == [("search", n) for n in ("11", "12", "13")]
+
+
+def test_the_listed_experiments_of_other_teams_exceed_their_own_thresholds_by_the_most() -> None:
+    several = [open_for(25, 1, "early"), open_for(20, 2, "quick"), open_for(22, 3, "plain")]
+    thresholds = {"quick": timedelta(days=7)}
+    assert listed(*several, thresholds=thresholds, max_teams=1) == [("_other", "2"), ("_other", "3"), ("early", "1")]
+
+
+def test_the_time_after_which_an_experiment_is_forgotten_is_exported() -> None:
+    assert rows(forgotten_after_seconds, [], terms(forgotten_after=timedelta(days=21)), NOW) == {(): 21 * DAY}
 
 
 def test_the_oldest_open_idea_is_the_earliest_idea_of_an_open_experiment() -> None:
