@@ -14,7 +14,18 @@ from fastapi import FastAPI
 from prometheus_client import disable_created_metrics
 from starlette.types import ASGIApp
 
-from service.api import deliveries, events, experiments, health, manual_events, receipts, scorecard, scrape, webhooks
+from service.api import (
+    deliveries,
+    events,
+    experiments,
+    health,
+    home,
+    manual_events,
+    receipts,
+    scorecard,
+    scrape,
+    webhooks,
+)
 from service.api.events import EventReceiver
 from service.api.health import Readiness
 from service.api.http import swagger
@@ -215,11 +226,26 @@ def configured_sources(settings: Settings) -> Mapping[str, Source]:
 
 
 def _add_public_routes(app: FastAPI, settings: Settings, parts: _Parts) -> None:
-    token = settings.metrics_token
-    guard = TokenGuard([token], "LOOPGAUGE_METRICS_TOKEN", public=token is None)
+    metrics_guard = _metrics_guard(settings)
+    read_guard = _read_guard(settings) if settings.role != "worker" else None
+    app.include_router(home.build_router(parts.readiness.checks, app.version, metrics_guard, read_guard))
     app.include_router(swagger.build_router())
     app.include_router(health.build_router(parts.readiness, lambda: parts.writer.spools))
-    app.include_router(scrape.build_router(lambda: parts.worker.snapshot, parts.telemetry, guard))
+    app.include_router(scrape.build_router(lambda: parts.worker.snapshot, parts.telemetry, metrics_guard))
+
+
+def _metrics_guard(settings: Settings) -> TokenGuard:
+    token = settings.metrics_token
+    return TokenGuard([token], "LOOPGAUGE_METRICS_TOKEN", public=token is None)
+
+
+def _read_guard(settings: Settings) -> TokenGuard:
+    tokens = settings.api_tokens
+    return TokenGuard(
+        [tokens.read, tokens.admin],
+        "LOOPGAUGE_API_TOKENS__READ",
+        allow_loopback=settings.listens_on_loopback and tokens.read is None,
+    )
 
 
 def _add_manual_event_route(
@@ -260,13 +286,8 @@ def _add_read_routes(
     Call `_add_manual_event_route` first, so that `PUT /experiments/{experiment}/events` answers 405 with `Allow: POST`:
     this header comes from the first route whose path matches.
     """
-    tokens = settings.api_tokens
-    read = TokenGuard(
-        [tokens.read, tokens.admin],
-        "LOOPGAUGE_API_TOKENS__READ",
-        allow_loopback=settings.listens_on_loopback and tokens.read is None,
-    )
-    admin = TokenGuard([tokens.admin], "LOOPGAUGE_API_TOKENS__ADMIN")
+    read = _read_guard(settings)
+    admin = TokenGuard([settings.api_tokens.admin], "LOOPGAUGE_API_TOKENS__ADMIN")
     app.include_router(deliveries.build_router(database, read, admin))
     app.include_router(experiments.build_router(database, read, parts.terms, clock))
     app.include_router(scorecard.build_router(parts.scorecards, read))

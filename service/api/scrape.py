@@ -1,7 +1,6 @@
 """`GET /metrics`: the last snapshot of the experiment metrics, and the metrics of this process."""
 
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Annotated
 
 import prometheus_client
@@ -10,6 +9,7 @@ from fastapi.responses import Response
 from prometheus_client.openmetrics import exposition as openmetrics
 
 from service.api.http.auth import TokenGuard
+from service.api.http.negotiation import quality
 from service.pipeline.exposition import OPENMETRICS_END, Exposition, write_openmetrics, write_text
 from service.pipeline.snapshot import ExportedSnapshot
 from service.telemetry import Telemetry
@@ -59,17 +59,3 @@ def build_router(snapshot: Callable[[], ExportedSnapshot | None], telemetry: Tel
         return Response(experiments.plain(own), media_type=media_type, headers=headers)
 
     return routes
-
-
-def quality(header: str, name: str) -> float:
-    """The quality value that a header such as `Accept` gives to a name, from 0 (refused) to 1 (RFC 9110, 12.4.2).
-
-    `prometheus_client` negotiates too, but ignores quality values: for `gzip;q=0` it would send gzip.
-    """
-    for entry in header.lower().split(","):
-        value, *parameters = (part.strip() for part in entry.split(";"))
-        if value == name:
-            qualities = [parameter.removeprefix("q=") for parameter in parameters if parameter.startswith("q=")]
-            with suppress(ValueError):
-                return float(qualities[0]) if qualities else 1.0
-    return 0.0

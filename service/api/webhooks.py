@@ -1,7 +1,7 @@
 """`POST /webhooks/{source}`: a plain ASGI endpoint, because it must keep up with bursts of deliveries.
 
 The endpoint looks up the source, reads the body within limits, verifies the signature and stores the delivery. Then it
-answers.
+answers. A GET tells people what the address is for.
 """
 
 from collections.abc import Callable, Mapping
@@ -31,6 +31,7 @@ from service.api.http.problems import (
 from service.api.http.request_metrics import method_label
 from service.api.http.security_headers import HEADERS, RAW_HEADERS
 from service.api.receipts import refusal_result
+from service.api.webhook_help import Address, answer_visit, describe_visit
 from service.deliveries.delivery import Delivery, Source, source_name
 from service.deliveries.signatures import SecurityScheme, SignatureRefused
 from service.pipeline.receive import DeliveryWriter, Stored
@@ -113,7 +114,7 @@ _ACCEPTED_HEADERS = [(b"content-type", b"application/json"), *RAW_HEADERS]
 
 def describe_webhooks(document: Document) -> None:
     """Add the webhook endpoint to the OpenAPI document, because FastAPI does not know this endpoint."""
-    document["paths"][PATH] = {"post": deepcopy(_OPERATION)}
+    document["paths"][PATH] = {"post": deepcopy(_OPERATION), "get": describe_visit(deepcopy(_OPERATION["parameters"]))}
 
 
 class WebhookEndpoint:
@@ -169,10 +170,9 @@ class WebhookEndpoint:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> int:
         """Answer a request, and return the status of the answer."""
-        if scope["method"] != "POST":
-            refusal = HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, headers={"allow": "POST"})
-            return await _send(await answer_http_exception(Request(scope), refusal), scope, receive, send)
         name = source_name(scope["path"].removeprefix(PREFIX).removesuffix("/"))
+        if scope["method"] != "POST":
+            return await _send(await self._answer_other_method(Request(scope), name), scope, receive, send)
         try:
             delivery, stored = await self._accept(name, scope, receive)
         except ClientDisconnect:
@@ -189,10 +189,20 @@ class WebhookEndpoint:
         await send({"type": "http.response.body", "body": content})
         return 202
 
+    async def _answer_other_method(self, request: Request, name: str) -> Response:
+        if request.method in {"GET", "HEAD"}:
+            return answer_visit(request, self._address(name))
+        refusal = HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, headers={"allow": "GET, HEAD, POST"})
+        return await answer_http_exception(request, refusal)
+
+    def _address(self, name: str) -> Address:
+        source = self._sources.get(name)
+        return Address(name, source.provider.name if source else None)
+
     async def _accept(self, name: str, scope: Scope, receive: Receive) -> tuple[Delivery, Stored]:
         source = self._sources.get(name)
         if source is None:
-            raise UnknownSource(f"no source {name!r} is configured; set LOOPGAUGE_SOURCES__{name.upper()}__SECRET")
+            raise self._address(name).unknown()
         provider, read = source.provider, self._read_headers[name]
         headers = {read[key]: value.decode("latin-1") for key, value in scope["headers"] if key in read}
         body = await self._bodies.read(headers, receive)
@@ -208,6 +218,7 @@ class WebhookEndpoint:
 
 
 async def _send(response: Response, scope: Scope, receive: Receive, send: Send) -> int:
-    response.headers.update(HEADERS)
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
     await response(scope, receive, send)
     return response.status_code

@@ -4,7 +4,7 @@ import hmac
 import ipaddress
 from collections.abc import Sequence
 from hashlib import sha256
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -60,7 +60,7 @@ class TokenGuard:
         allow_loopback: bool = False,
     ) -> None:
         self._digests = [_digest(token.get_secret_value().encode()) for token in tokens if token is not None]
-        self._setting = setting
+        self.setting = setting
         self._public = public
         self._allow_loopback = allow_loopback
 
@@ -78,9 +78,17 @@ class TokenGuard:
             TokenNotConfigured: no token is configured.
             TokenRefused: the token is missing or wrong.
         """
-        if self._public or (self._allow_loopback and _names_loopback(request.headers.get("host", ""))):
-            return
-        self.check(credentials)
+        if not self._needs_no_token(request):
+            self.check(credentials)
+
+    def access(self, request: HTTPConnection) -> Literal["open", "token", "closed"]:
+        """Whether requests like this one pass without a token, with a token, or not at all."""
+        if self._needs_no_token(request):
+            return "open"
+        return "token" if self._digests else "closed"
+
+    def _needs_no_token(self, request: HTTPConnection) -> bool:
+        return self._public or (self._allow_loopback and _names_loopback(request.headers.get("host", "")))
 
     def check(self, credentials: HTTPAuthorizationCredentials | None) -> None:
         """Refuse credentials that contain none of the tokens.
@@ -93,7 +101,7 @@ class TokenGuard:
             return
         if not self._digests:
             exception = "; until then only requests to localhost are answered" if self._allow_loopback else ""
-            raise TokenNotConfigured(f"set {self._setting} to allow this request{exception}")
+            raise TokenNotConfigured(f"set {self.setting} to allow this request{exception}")
         raise TokenRefused
 
 

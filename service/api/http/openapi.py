@@ -22,6 +22,7 @@ Addition: TypeAlias = Callable[[Document], None]
 """A function that adds the parts of the document that FastAPI cannot derive from an endpoint."""
 
 TAGS = [
+    {"name": "home", "description": "Find your way around."},
     {"name": "webhooks", "description": "Receive webhooks from your tools."},
     {"name": "events", "description": "Receive CloudEvents from any other tool."},
     {"name": "experiments", "description": "Read experiments, and add events to them."},
@@ -30,7 +31,7 @@ TAGS = [
     {"name": "metrics", "description": "Export metrics to Prometheus."},
     {"name": "health", "description": "Check the health of the service."},
 ]
-_TAGS_WITHOUT_DATABASE = {"health", "metrics"}
+_TAGS_WITHOUT_DATABASE = {"health", "home", "metrics"}
 # The schema of problem details replaces these two schemas of FastAPI.
 _FASTAPI_SCHEMAS = ("HTTPValidationError", "ValidationError")
 

@@ -273,6 +273,7 @@ async def test_the_openapi_document_has_every_endpoint_and_no_secret(database: D
         document = await client.get("/openapi.json")
         page = await client.get("/docs")
     assert set(document.json()["paths"]) == {
+        "/",
         "/deliveries",
         "/deliveries/{delivery}",
         "/deliveries/{delivery}/retry",
