@@ -13,7 +13,7 @@ EXTERNAL_SECRETS := v1.3.2
 PINNED := $(HELM)-$(KUBECONFORM)-$(HELM_DOCS)-$(PROMETHEUS_OPERATOR)-$(EXTERNAL_SECRETS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo unit test lint check bench torture dashboards chart tools format lock clean
+.PHONY: help run demo unit test lint check bench torture dashboards docs chart tools format lock clean
 # Let Python cache bytecode, even if the environment forbids it: each of the hundreds of processes that the tests start
 # would otherwise compile the same modules again.
 export PYTHONDONTWRITEBYTECODE :=
@@ -63,6 +63,9 @@ torture: $(VENV)/dev.done ## run the long fault test; SECONDS=600 sets its lengt
 dashboards: $(VENV)/dev.done ## generate the Grafana dashboards from Python
 	@$(BIN)/python -W ignore::DeprecationWarning -m dashboards
 	$(packaged)
+
+docs: $(VENV)/dev.done ## write the generated parts of docs/, after a change to commands, endpoints or problems
+	@$(BIN)/python -m tests.support.reference
 
 chart: tools ## update the files and docs of the Helm chart after a change to dashboards, rules or values
 	$(packaged)

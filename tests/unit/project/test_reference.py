@@ -1,0 +1,56 @@
+"""The generated parts of the documentation describe exactly the commands, endpoints and problems that exist."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from service.api.http.problems import PROBLEMS
+from service.cli import main
+from tests.support.documents import read_page
+from tests.support.paths import REPOSITORY
+from tests.support.reference import fill, openapi, pages
+
+_CLI, _API = read_page("cli.md"), read_page("api.md")
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.relative_to(REPOSITORY).as_posix())
+def test_the_generated_parts_are_up_to_date(page: Path) -> None:
+    """If a page differs, run `make docs`."""
+    assert page.read_text() == fill(page.read_text())
+
+
+def test_the_page_has_every_command_and_no_other() -> None:
+    paths = {context.command_path for context in _contexts(click.Context(main, info_name="loopgauge"))}
+    assert len(paths) > 10
+    assert sorted(re.findall(r"^### (loopgauge.*)$", _CLI, re.MULTILINE)) == sorted(paths)
+
+
+def test_the_page_has_every_option_with_its_help() -> None:
+    for context in _contexts(click.Context(main, info_name="loopgauge")):
+        section = _CLI.partition(f"\n### {context.command_path}\n")[2].partition("\n### ")[0]
+        options = [parameter for parameter in context.command.params if isinstance(parameter, click.Option)]
+        assert [option.name for option in options if not (option.help and option.help.split()[0] in section)] == []
+        assert all(name in section for option in options for name in [*option.opts, *option.secondary_opts])
+
+
+def test_the_page_has_every_endpoint_and_no_other() -> None:
+    exist = {f"{method.upper()} {path}" for path, methods in openapi()["paths"].items() for method in methods}
+    assert len(exist) > 10
+    assert set(re.findall(r"^\| `((?:GET|POST|PUT|DELETE) [^`]+)` \|", _API, re.MULTILINE)) == exist
+
+
+def test_the_page_has_every_problem_with_its_status_and_no_other() -> None:
+    exist = {(str(int(problem.status)), problem.slug) for problem in PROBLEMS.values()}
+    assert set(re.findall(r"^\| (\d{3}) \| `([a-z-]+)` \|", _API, re.MULTILINE)) == exist
+
+
+def _contexts(context: click.Context) -> Iterator[click.Context]:
+    yield context
+    if isinstance(context.command, click.Group):
+        for name in context.command.list_commands(context):
+            command = context.command.get_command(context, name)
+            assert command is not None
+            yield from _contexts(click.Context(command, info_name=name, parent=context))
