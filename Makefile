@@ -21,11 +21,12 @@ export PYTHONDONTWRITEBYTECODE :=
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: $(VENV)/run.done ## serve on 127.0.0.1:8080 with the embedded PostgreSQL
-	@exec $(BIN)/loopgauge serve
+run: $(VENV)/run.done ## serve on 127.0.0.1:8080 with the embedded PostgreSQL; PORT=8081 chooses another port
+	@exec $(BIN)/loopgauge serve $(if $(PORT),--port $(PORT))
 
-demo: $(VENV)/run.done ## serve a simulated organisation, and load its 26 weeks of history into Prometheus; PORT=8081 sets the port
-	@exec $(BIN)/loopgauge demo $(if $(PORT),--port $(PORT))
+demo: $(VENV)/run.done ## serve a simulated organisation with half a year of history; PORT, DATA_DIR and PROMETHEUS_PORT let two demos run
+	@exec $(BIN)/loopgauge demo $(if $(PORT),--port $(PORT)) $(if $(DATA_DIR),--data-dir "$(DATA_DIR)") \
+		$(if $(PROMETHEUS_PORT),--prometheus-port $(PROMETHEUS_PORT))
 
 PYTEST := $(BIN)/python -m pytest
 # Many tests wait for processes and for PostgreSQL, so run five at a time to keep two cores busy. Give each process one

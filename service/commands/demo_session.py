@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 from service.app import utc_now
 from service.demo.directory import fresh_directory
@@ -47,6 +48,7 @@ class Demonstration:
         pace: the hours of simulated time per second once the demo is live; 0 to post only the history.
         command: the command that started `loopgauge`.
         observed: whether to start a Prometheus that loads the history and scrapes the demo.
+        prometheus_port: the port of this Prometheus; None for its usual port or any free port.
         say: prints a line for the visitor.
         began: when the command started.
     """
@@ -56,6 +58,7 @@ class Demonstration:
     pace: float
     command: str
     observed: bool
+    prometheus_port: int | None
     say: Callable[[str], None]
     progress: Progress
     began: datetime = field(default_factory=utc_now)
@@ -63,6 +66,7 @@ class Demonstration:
     def visit(self, settings: Settings, listening: socket.socket) -> Callable[[], Coroutine[Any, Any, None]]:
         """The coroutine to run once the service with these settings is listening."""
         host, port = listening.getsockname()[:2]
+        self.say(f"The demo runs in {settings.data_dir}, and serves on http://{host}:{port}.")
         posted_with = {name: source.secret.get_secret_value() for name, source in settings.sources.items()}
         service = Service(host, port, posted_with, utc_now)
 
@@ -72,9 +76,10 @@ class Demonstration:
             # Simulate the past in a thread, so that the event loop stays free for the service.
             await self._show_history(service, await asyncio.to_thread(past, start, self.span, dice))
             own_settings = _own_settings(settings.data_dir, port)
-            prometheus = Prometheus(settings.data_dir / "prometheus", f"{host}:{port}", _rules())
-            async with self._observed(prometheus, own_settings) as observer:
-                self.say(guide(f"http://{host}:{port}", observer, own_settings, self.command))
+            directory = settings.data_dir / "prometheus"
+            prometheus = Prometheus(directory, f"{host}:{port}", _rules(), self.prometheus_port)
+            async with self._observed(prometheus, own_settings) as graph_page:
+                self.say(guide(f"http://{host}:{port}", graph_page, own_settings, self.command))
                 await self._go_on(service, dice)
 
         return visit
@@ -90,20 +95,20 @@ class Demonstration:
 
     @asynccontextmanager
     async def _observed(self, prometheus: Prometheus, own_settings: Mapping[str, str]) -> AsyncIterator[str | None]:
-        """Run Prometheus with the history until the context ends, and yield its URL. Yield None if `observed` is false
-        or Prometheus cannot run.
+        """Run Prometheus with the history until the context ends, and yield the URL of its page for graphs. Yield None
+        if `observed` is false or Prometheus cannot run.
         """
         async with AsyncExitStack() as running:
-            url = None
+            graph_page = None
             if self.observed:
                 try:
-                    url = await self._observe(prometheus, own_settings, running)
+                    graph_page = await self._observe(prometheus, own_settings, running)
                 except PrometheusUnavailable as error:
                     self.say(f"Prometheus does not run: {error}.")
                 else:
-                    self.say(f"Prometheus at {url} had the history after {self._took()}.")
+                    self.say(f"Prometheus at {urljoin(graph_page, '/')} had the history after {self._took()}.")
             self.say("")
-            yield url
+            yield graph_page
 
     async def _observe(self, prometheus: Prometheus, own_settings: Mapping[str, str], running: AsyncExitStack) -> str:
         prometheus.prepare()
@@ -114,9 +119,9 @@ class Demonstration:
             progress(2, 4)
             await prometheus.load()
             progress(3, 4)
-            url = await running.enter_async_context(prometheus.running())
+            graph_page = await running.enter_async_context(prometheus.running())
             progress(4, 4)
-        return url
+        return graph_page
 
     def _took(self) -> str:
         return f"{(utc_now() - self.began).total_seconds():.0f} s"

@@ -75,6 +75,22 @@ def show_progress(label: str) -> Iterator[Callable[[int, int], None]]:
         yield progress
 
 
+@contextmanager
+def print_progress(label: str) -> Iterator[Callable[[int, int], None]]:
+    """Print a line on standard output for each tenth of the work, also if the output is a file."""
+    click.echo(f"{label}: 0 %")
+    printed = 0
+
+    def progress(done: int, total: int) -> None:
+        nonlocal printed
+        tenths = 10 * done // total
+        if tenths > printed:
+            printed = tenths
+            click.echo(f"{label}: {tenths}0 %")
+
+    yield progress
+
+
 def fail(message: str) -> NoReturn:
     click.echo(f"loopgauge: {message}", err=True)
     sys.exit(1)

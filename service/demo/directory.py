@@ -34,7 +34,8 @@ def fresh_directory(directory: Path, release: Callable[[Path], None]) -> Iterato
             fcntl.flock(marker, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise DirectoryRefused(
-                f"a demo already runs in {directory}; choose another directory with --data-dir"
+                f"a demo already runs in {directory}; to run another one, choose a directory with --data-dir and a "
+                "port with --port, or run make demo DATA_DIR=directory PORT=8081"
             ) from None
         release(directory)
         _empty(directory)
@@ -49,7 +50,8 @@ def _claim(directory: Path) -> None:
         return
     if any(directory.iterdir()):
         raise DirectoryRefused(
-            f"{directory} contains files that are not the demo's; choose an empty directory with --data-dir"
+            f"{directory} contains files that are not the demo's; choose an empty directory with "
+            "--data-dir, or with make demo DATA_DIR=directory"
         )
     marker.write_text(_NOTICE, "utf-8")
 

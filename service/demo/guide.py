@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Mapping
 from textwrap import wrap
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urljoin
 
 from service.demo.organisation import SILENT, TEAMS
 
@@ -12,23 +12,25 @@ _WIDTH = 10
 _TERMINAL = 80
 
 
-def guide(url: str, prometheus: str | None, own_settings: Mapping[str, str], command: str) -> str:
+def guide(url: str, graph_page: str | None, own_settings: Mapping[str, str], command: str) -> str:
     """Return the text for the demo's terminal.
 
     Args:
         url: the URL of the service.
-        prometheus: the URL of a Prometheus server that has loaded the past and scrapes the service, or None.
+        graph_page: the page for graphs of a Prometheus server that has loaded the past and scrapes the service, or
+            None.
         own_settings: the environment variables that let commands use the demo's database and thresholds.
         command: the command that started `loopgauge`.
     """
     commands = _commands(own_settings, command)
-    past = [*_graphs(prometheus), "", *commands] if prometheus else [*commands, *_own_prometheus(command)]
+    past = [*_graphs(graph_page), "", *commands] if graph_page else [*commands, *_own_prometheus(command)]
     return "\n".join([*_where(url), "", *past, "", *_notice(), ""])
 
 
 def _where(url: str) -> list[str]:
     return [
         "Where to look",
+        f"  {url}/          links to all of the service",
         f"  {url}/metrics   the metrics",
         f"  {url}/docs      the HTTP interface",
         f"  curl --silent {url}/metrics | grep 'loopgauge_experiments_forgotten{{'",
@@ -36,17 +38,17 @@ def _where(url: str) -> list[str]:
     ]
 
 
-def _graphs(prometheus: str) -> list[str]:
+def _graphs(graph_page: str) -> list[str]:
     lines = ["The past in Prometheus, which stops when the demo stops"]
     for title, expression in _PAST:
         query = {"g0.expr": expression, "g0.tab": "0", "g0.range_input": "26w"}
         link = urlencode({**query, "g0.step_input": "86400"}, safe="()")
-        lines += [f"  {title}", f"  {prometheus}/graph?{link}"]
+        lines += [f"  {title}", f"  {graph_page}?{link}"]
     return [
         *lines,
-        f"  {prometheus}/alerts   the alerts; most fire only after an hour",
+        f"  {urljoin(graph_page, 'alerts')}   the alerts; most fire only after an hour",
         "Before you start Grafana as docs/dashboards-and-alerts.md describes, run",
-        f"  export PROMETHEUS_URL={prometheus}",
+        f"  export PROMETHEUS_URL={urljoin(graph_page, '/').removesuffix('/')}",
     ]
 
 

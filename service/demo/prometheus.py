@@ -5,16 +5,17 @@ import json
 import shutil
 import socket
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urljoin
 
 from service.demo.sending import UnexpectedAnswer, connected
 
 _HOST = "127.0.0.1"
 _USUAL_PORT = 9090
-_ATTEMPTS = 3
+_FURTHER_ATTEMPTS = 2
 _PATIENCE_SECONDS = 30.0
 _LOOK_SECONDS = 0.1
 _OK = 200
@@ -36,11 +37,13 @@ class Prometheus:
         directory: the directory for the configuration and the data of Prometheus.
         target: the host and port to scrape.
         rules: the directory of the recording and alerting rules; None if Prometheus shall load no rules.
+        port: the port on which Prometheus listens; None for its usual port or, if that one is taken, any free port.
     """
 
     directory: Path
     target: str
     rules: Path | None
+    port: int | None = None
 
     @property
     def history(self) -> Path:
@@ -79,22 +82,29 @@ class Prometheus:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[str]:
-        """Run Prometheus until the context ends, and yield its URL. If its usual port is taken, use another port.
+        """Run Prometheus until the context ends, and yield the URL of its page for graphs.
 
         Raises:
             PrometheusUnavailable: Prometheus does not start.
         """
-        for attempt in range(_ATTEMPTS):
-            # Another process can take the free port before Prometheus does. In this case, try another port.
-            port = _free_port(_USUAL_PORT if attempt == 0 else 0)
+        for port in self._ports():
             process = await self._start(port)
             try:
                 if await self._is_ready(process, port):
-                    yield f"http://{_HOST}:{port}"
+                    yield await _graph_page(port)
                     return
             finally:
                 await _end(process)
         raise PrometheusUnavailable(f"Prometheus does not start; its log is {self._log}")
+
+    def _ports(self) -> Iterator[int]:
+        """The ports to try. Another process can take a free port before Prometheus does, so try several."""
+        if self.port is not None:
+            yield self.port
+            return
+        yield _free_port(_USUAL_PORT)
+        for _ in range(_FURTHER_ATTEMPTS):
+            yield _free_port(0)
 
     @property
     def _configuration(self) -> Path:
@@ -170,6 +180,17 @@ async def _data_at(port: int) -> str:
     async with connected(_HOST, port) as connection:
         answer = await connection.ask("GET", "/api/v1/status/flags", {})
     return str(json.loads(answer.body)["data"]["storage.tsdb.path"]) if answer.status == _OK else ""
+
+
+async def _graph_page(port: int) -> str:
+    """The URL of the page for graphs, to which Prometheus redirects from `/`.
+
+    The path of this page is `/graph` in Prometheus 2, `/query` in Prometheus 3, and `/classic/graph` in the package of
+    Debian, which has no pages at the other paths.
+    """
+    async with connected(_HOST, port) as connection:
+        answer = await connection.ask("GET", "/", {})
+    return urljoin(f"http://{_HOST}:{port}/", answer.location or "graph")
 
 
 async def _end(process: Process) -> None:

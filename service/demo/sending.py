@@ -30,6 +30,7 @@ class Answer:
     """An answer from the service. Its fields are filled in as the answer arrives."""
 
     status: int = 0
+    location: str = ""
     body: bytes = b""
     whole: bool = False
 
@@ -76,6 +77,10 @@ class _AnswerParser:
         if not part:
             raise UnexpectedAnswer("the service ended the connection")
         self._http.feed_data(part)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if name.lower() == b"location":
+            self.answer.location = value.decode("latin-1")
 
     def on_body(self, part: bytes) -> None:
         self.answer.body += part

@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import takewhile
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -17,7 +18,7 @@ import pytest
 from service.demo.organisation import TEAMS
 from service.storage.embedded import EmbeddedServer
 from tests.support.demo import demo, lines_until
-from tests.support.prometheus import Prometheus, tool
+from tests.support.prometheus import Prometheus, free_port, tool
 from tests.support.road import parse_samples
 from tests.support.waiting import PATIENCE_SECONDS, wait_for
 
@@ -34,6 +35,8 @@ def test_the_demo_posts_a_past_prints_a_guide_and_continues_live(home: Path) -> 
     # This `PATH` contains no Prometheus.
     with demo(directory, "--pace", "20", "--prometheus", path="/nowhere") as process:
         lines = lines_until(process, "Live: 20 h")
+        assert lines[0].startswith(f"The demo runs in {directory}, and serves on http://127.0.0.1:")
+        del lines[: 1 + _printed_progress(lines[1:])]
         assert re.match(r"Posted 2 weeks of 7 teams: \d+ deliveries, \d+ of them twice\.", lines[0])
         assert re.match(r"1 was refused for its signature\. The metrics were ready after \d+ s\.", lines[1])
         missing = "promtool and prometheus not on the PATH; on Debian and Ubuntu, run apt install prometheus"
@@ -51,6 +54,16 @@ def test_the_demo_posts_a_past_prints_a_guide_and_continues_live(home: Path) -> 
         assert (process.returncode, logged) == (0, "")
     assert not (directory / "postgres" / "postmaster.pid").exists()
     assert not (directory / "theirs").exists()
+
+
+def _printed_progress(lines: Sequence[str]) -> int:
+    """Check the lines about progress, which the demo prints if its output is not a terminal, and count them."""
+    progress = [re.fullmatch(r"posting and processing the past: (\d+) %", line) for line in lines]
+    percents = [int(found[1]) for found in takewhile(bool, progress) if found]
+    assert percents == sorted(set(percents))
+    assert (percents[0], percents[-1]) == (0, 100)
+    assert len(percents) > 4
+    return len(percents)
 
 
 def _examples_work(lines: Sequence[str], directory: Path) -> None:
@@ -83,17 +96,24 @@ def _something_more_is_posted(url: str, before: float) -> None:
 def test_prometheus_has_the_past_and_ends_with_the_demo_even_after_a_kill(home: Path) -> None:
     for name in ("promtool", "prometheus"):
         tool(name)
-    with demo(home, "--weeks", "4", "--prometheus") as process:
+    port = free_port()
+    with demo(home, "--weeks", "4", "--prometheus", "--prometheus-port", str(port)) as process:
         lines = lines_until(process, "What to notice")
-        (observer,) = {found[0] for line in lines if (found := re.findall(r"^Prometheus at (\S+) had", line))}
+        observer = f"http://127.0.0.1:{port}"
+        assert any(line.startswith(f"Prometheus at {observer}/ had") for line in lines)
         (url,) = {found[0] for line in lines if (found := re.findall(r"http://(\S+)/metrics ", line))}
         prometheus = Prometheus(observer)
         _four_weeks_are_there_under_the_labels_of_the_scrape(prometheus, url)
-        graphs = [line.strip() for line in lines if "/graph?" in line]
+        graphs = [line.strip() for line in lines if "?g0.expr=" in line]
         assert len(graphs) == 3
         for graph in graphs:
-            assert graph.startswith(f"{observer}/graph?")
+            assert graph.startswith(f"{observer}/")
             assert _shown(prometheus, graph), graph
+        links = {link for line in lines for link in re.findall(r"http://127\.0\.0\.1:\d+/[^\s']*", line)}
+        assert links > {*graphs, f"http://{url}/", f"http://{url}/docs"}
+        assert [link for link in links if link.endswith("/alerts")]
+        for link in links:
+            assert _opens(link), link
         # Prometheus also evaluates the rules, because the demo runs in a checkout, which contains them.
         assert prometheus.until('team:loopgauge_threshold_seconds:max10m{team="payments"}')
         process.kill()
@@ -125,6 +145,10 @@ def _shown(prometheus: Prometheus, graph: str) -> bool:
     return max((len(values) for _, values in shown), default=0) > 5
 
 
+def _opens(link: str) -> bool:
+    return httpx.get(link, timeout=PATIENCE_SECONDS, follow_redirects=True).status_code == 200
+
+
 def _refuses(url: str) -> bool:
     try:
         httpx.get(url, timeout=PATIENCE_SECONDS)
@@ -138,6 +162,31 @@ def test_a_port_in_use_is_refused_with_a_suggestion(home: Path) -> None:
         said, logged = process.communicate(timeout=PATIENCE_SECONDS)
     assert (process.returncode, said) == (1, "")
     assert logged.endswith("choose another address with --port, or with make demo PORT=8081\n")
+
+
+def test_a_prometheus_port_in_use_is_refused_before_the_past_is_posted(home: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        options = ["--prometheus", "--prometheus-port", str(taken.getsockname()[1])]
+        with demo(home, *options) as process:
+            said, logged = process.communicate(timeout=PATIENCE_SECONDS)
+    assert (process.returncode, said) == (1, "")
+    assert logged.startswith("loopgauge: Prometheus cannot listen on 127.0.0.1:")
+    assert logged.endswith("choose another port with --prometheus-port, or with make demo PROMETHEUS_PORT=9091\n")
+
+
+def test_two_demos_run_side_by_side_in_directories_of_their_own(home: Path) -> None:
+    with demo(home / "one") as first, demo(home / "two") as second:
+        _wait_for(home / "one" / "spool", first)
+        _wait_for(home / "two" / "spool", second)
+        with demo(home / "one") as third:
+            said, logged = third.communicate(timeout=PATIENCE_SECONDS)
+        assert (third.returncode, said) == (1, "")
+        assert logged.startswith(f"loopgauge: a demo already runs in {home / 'one'}; to run another one, choose")
+        assert logged.endswith("or run make demo DATA_DIR=directory PORT=8081\n")
+        for process in (first, second):
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=PATIENCE_SECONDS)
+            assert process.returncode == 0
 
 
 def test_the_demo_starts_anew_after_a_kill_and_ends_while_it_posts_the_past(home: Path) -> None:
@@ -168,6 +217,7 @@ def test_a_directory_with_other_files_is_refused_in_one_line(home: Path) -> None
     assert (process.returncode, said) == (1, "")
     assert (
         logged
-        == f"loopgauge: {home} contains files that are not the demo's; choose an empty directory with --data-dir\n"
+        == f"loopgauge: {home} contains files that are not the demo's; choose an empty directory with --data-dir, "
+        "or with make demo DATA_DIR=directory\n"
     )
     assert {entry.name for entry in home.iterdir()} == {"thesis.txt"}

@@ -5,7 +5,9 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urljoin, urlsplit
 
 import httpx
 import pytest
@@ -49,7 +51,7 @@ async def test_prometheus_scrapes_the_demo_and_ends_with_its_context(prometheus:
 
     visiting = asyncio.create_task(visit())
     async with asyncio.timeout(PATIENCE_SECONDS):
-        url = await started
+        url = urljoin(await started, "/").rstrip("/")
     scraped = f'up{{instance="{_NOBODY}",job="loopgauge"}} == 0'
     assert await asyncio.to_thread(Observer(url).until, scraped)
     visiting.cancel()
@@ -63,9 +65,16 @@ async def _get(url: str) -> httpx.Response:
 
 
 async def test_prometheus_gets_another_port_if_the_usual_one_is_in_use(prometheus: Prometheus, usual_port: int) -> None:
-    async with prometheus.running() as url:
-        assert not url.endswith(f":{usual_port}")
-        assert (await _get(f"{url}/-/ready")).status_code == 200
+    async with prometheus.running() as graph_page:
+        assert urlsplit(graph_page).port != usual_port
+        assert (await _get(graph_page)).status_code == 200
+
+
+async def test_a_port_in_use_is_not_replaced_if_it_was_chosen(prometheus: Prometheus, usual_port: int) -> None:
+    chosen = replace(prometheus, port=usual_port)
+    with pytest.raises(PrometheusUnavailable, match="does not start"):
+        async with chosen.running():
+            pass
 
 
 async def test_a_prometheus_that_does_not_start_is_reported_with_its_log(prometheus: Prometheus) -> None:
