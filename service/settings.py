@@ -35,9 +35,11 @@ import service.providers
 import service.rules
 from service.deliveries.delivery import source_name
 from service.lifecycle.durations import parse_duration
+from service.lifecycle.nearest import did_you_mean
 from service.lifecycle.teams import normalise_team
 from service.providers import PROVIDERS
-from service.rules.document import InvalidRules, RulesFile
+from service.rules.document import RulesFile
+from service.rules.faults import Fault, InvalidRules
 from service.rules.model import Rules
 from service.rules.reader import read_rules
 
@@ -275,9 +277,26 @@ def read_rules_file(path: Path) -> RulesFile:
     """
     try:
         return RulesFile(str(path), path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise InvalidRules(f"{path}: {reason}") from error
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        column = error.start - error.object.rfind(b"\n", 0, error.start)
+        fault = Fault(str(path), line, column, "", "the file is not UTF-8; save it as UTF-8")
+        raise InvalidRules([fault]) from error
+    except OSError as error:
+        raise InvalidRules([Fault(str(path), 0, 0, "", _explain_unreadable(path, error))]) from error
+
+
+def _explain_unreadable(path: Path, error: OSError) -> str:
+    match error:
+        case FileNotFoundError():
+            siblings = [sibling.name for sibling in path.parent.iterdir()] if path.parent.is_dir() else []
+            return "; ".join(filter(None, ("there is no such file", did_you_mean(path.name, siblings))))
+        case IsADirectoryError():
+            return "expected a file, got a directory; name a file in it"
+        case PermissionError():
+            return "this user may not read the file; change its owner or its permissions"
+        case _:
+            return error.strerror or str(error)
 
 
 def given_settings() -> set[str]:

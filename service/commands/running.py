@@ -11,7 +11,7 @@ import click
 import uvloop
 
 from service.lifecycle.errors import LifecycleError
-from service.rules.document import InvalidRules
+from service.rules.faults import InvalidRules
 from service.rules.model import Rules
 from service.settings import InvalidSetting, Settings, load_rules, read_settings
 

@@ -1,24 +1,23 @@
-"""A rules file as a YAML document that keeps every scalar as text and records the line of every value.
+"""A rules file as a YAML document that keeps every scalar as text.
 
 YAML has surprises: `no` is false, `1.0` is a number, and anchors can expand to gigabytes. This module keeps every
-scalar as text and refuses anchors and tags. Each error names file, line and path.
+scalar as text and refuses anchors and tags.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 from yaml.composer import ComposerError
 
+from service.rules.faults import Fault, InvalidRules
+from service.rules.places import KEY, Path, find_place, position
+from service.rules.syntax import explain_syntax
+
 _DEEPEST = 30
-
-
-class InvalidRules(Exception):
-    """A rules file is invalid. Each line of the message describes one problem.
-
-    The line gives the file, the line of the file and, if known, the path of the wrong value, such as `rules.0.when`.
-    """
+_TAGS = tuple(f"tag:yaml.org,2002:{kind}" for kind in ("str", "seq", "map"))
+"""The tags of values that have no tag in the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +37,8 @@ class _Loader(yaml.BaseLoader):
         event = self.peek_event()  # type: ignore[no-untyped-call] # PyYAML's stubs omit its type
         mark = event.start_mark
         if event.anchor is not None:
-            raise ComposerError(problem="anchors and aliases are not supported", problem_mark=mark)
+            problem = "anchors and aliases are not supported; quote a text that begins with & or *"
+            raise ComposerError(problem=problem, problem_mark=mark)
         if isinstance(event, yaml.CollectionStartEvent) and self._depth == _DEEPEST:
             raise ComposerError(problem="nested too deeply", problem_mark=mark)
         self._depth += 1
@@ -47,77 +47,69 @@ class _Loader(yaml.BaseLoader):
         return node
 
 
-def compose(file: RulesFile) -> yaml.Node | None:
-    """Parse a file into YAML nodes that record their lines.
+@dataclass(slots=True)
+class Document:
+    """The nodes of a rules file, and the faults found so far."""
 
-    Raises:
-        InvalidRules: the file is not YAML, or uses a feature of YAML that is not supported.
-    """
-    try:
-        return yaml.compose(file.text, Loader=_Loader)
-    except yaml.MarkedYAMLError as error:
-        line = _line_of(error.problem_mark)
-        raise InvalidRules(f"{file.name}:{line}: {error.problem or error.context or 'not YAML'}") from error
-    except yaml.reader.ReaderError as error:
-        line = file.text.count("\n", 0, error.position) + 1
-        raise InvalidRules(f"{file.name}:{line}: {error.reason}") from error
+    file: RulesFile
+    root: yaml.Node | None
+    faults: list[Fault] = field(default_factory=list)
 
+    @classmethod
+    def parse(cls, file: RulesFile) -> "Document":
+        """Parse a file into YAML nodes.
 
-def _line_of(mark: object) -> int:
-    """The number of a mark's line, or 1 if there is no mark. `mark` is an `object`: PyYAML has two types of marks."""
-    line: int = getattr(mark, "line", 0)
-    return line + 1
+        Raises:
+            InvalidRules: the file is not YAML, or uses a feature of YAML that is not supported.
+        """
+        try:
+            return cls(file, yaml.compose(file.text, Loader=_Loader))
+        except yaml.MarkedYAMLError as error:
+            mark, problem = explain_syntax(error)
+            raise InvalidRules([Fault(file.name, *position(mark), "", problem)]) from error
+        except yaml.reader.ReaderError as error:
+            line = file.text.count("\n", 0, error.position) + 1
+            column = error.position - file.text.rfind("\n", 0, error.position)
+            raise InvalidRules([Fault(file.name, line, column, "", str(error.reason))]) from error
 
+    def read_values(self) -> Any:
+        """The values of the file. Every scalar is a text, even `no` and `1.0`.
 
-def read_values(file: RulesFile, node: yaml.Node | None, path: tuple[str, ...] = ()) -> Any:
-    """The values of a node. Every scalar is a text, even `no` and `1.0`.
+        A tag is a fault. A key that is not a text or is a duplicate is a fault, and its value is left out.
+        """
+        return self._read(self.root, ())
 
-    Raises:
-        InvalidRules: a key is not a text or is a duplicate, or a node has a tag.
-    """
-    match node:
-        case yaml.ScalarNode() if not node.tag or node.tag.startswith("tag:yaml.org,2002:str"):
-            return node.value
-        case yaml.SequenceNode(value=items):
-            return [read_values(file, item, (*path, str(index))) for index, item in enumerate(items)]
-        case yaml.MappingNode(value=pairs) if node.tag == "tag:yaml.org,2002:map":
-            values: dict[str, Any] = {}
-            for key, value in pairs:
-                line = _line_of(key.start_mark)
-                if not isinstance(key, yaml.ScalarNode):
-                    raise InvalidRules(f"{file.name}:{line}: expected a text as key")
-                if key.value in values:
-                    raise InvalidRules(f"{file.name}:{line}: {'.'.join((*path, key.value))}: duplicate key")
-                values[key.value] = read_values(file, value, (*path, key.value))
-            return values
-        case yaml.Node():
-            raise InvalidRules(f"{file.name}:{_line_of(node.start_mark)}: tags such as {node.tag} are not supported")
-        case _:
-            return {}
+    def report(self, path: Path, problem: str) -> None:
+        """Add a fault of the value at a path."""
+        self.faults.append(Fault(self.file.name, *find_place(self.root, path), problem))
 
+    def _read(self, node: yaml.Node | None, path: Path) -> Any:
+        if node is not None and node.tag not in _TAGS:
+            self.report(path, f"tags such as {node.tag} are not supported; quote a text that begins with !")
+        match node:
+            case yaml.ScalarNode(value=text):
+                return text
+            case yaml.SequenceNode(value=items):
+                return [self._read(item, (*path, index)) for index, item in enumerate(items)]
+            case yaml.MappingNode(value=pairs):
+                return self._read_mapping(pairs, path)
+            case _:
+                return {}
 
-def show_problem(file: RulesFile, node: yaml.Node | None, path: Sequence[int | str], problem: str) -> str:
-    """Precede a problem with its file, line and path. For a missing value, show the line of its parent."""
-    shown: list[str] = []
-    line = _line_of(node.start_mark) if node is not None else 1
-    for step in path:
-        child = _find_child(node, step)
-        if child is None:
-            # No node matches: the value is missing, the file has a single value instead of a list, or the problem is
-            # with the key itself.
-            shown += [step] if isinstance(step, str) and step != "[key]" else []
-            continue
-        node, line = child
-        shown.append(str(step))
-    return f"{file.name}:{line}: {'.'.join(shown) or 'the file'}: {problem}"
+    def _read_mapping(self, pairs: Sequence[tuple[yaml.Node, yaml.Node]], path: Path) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        lines: dict[str, int] = {}
+        for key, value in pairs:
+            if not isinstance(key, yaml.ScalarNode):
+                self._report_key(key, path, "expected a text as key; quote a text that begins with { or [")
+            elif key.value in values:
+                problem = f"duplicate key; the key is on line {lines[key.value]} already"
+                self._report_key(key, (*path, key.value), problem)
+            else:
+                lines[key.value], _ = position(key.start_mark)
+                values[key.value] = self._read(value, (*path, key.value))
+        return values
 
-
-def _find_child(node: yaml.Node | None, step: int | str) -> tuple[yaml.Node, int] | None:
-    """The child of a node, and the child's line. In a mapping, this is the line of the child's key."""
-    match node, step:
-        case yaml.SequenceNode(value=items), int() if step < len(items):
-            return items[step], _line_of(items[step].start_mark)
-        case yaml.MappingNode(value=pairs), str():
-            return next(((value, _line_of(key.start_mark)) for key, value in pairs if key.value == step), None)
-        case _:
-            return None
+    def _report_key(self, key: yaml.Node, path: Path, problem: str) -> None:
+        _, _, words = find_place(self.root, (*path, KEY))
+        self.faults.append(Fault(self.file.name, *position(key.start_mark), words, problem))

@@ -39,6 +39,9 @@ class Pattern:
             raise ValueError(f"expected a name between braces, such as {{team}}, got {text!r}")
         if len(wild) > _MOST_WILD:
             raise ValueError(f"expected a pattern with at most {_MOST_WILD} wildcards, got {text!r}")
+        names = [place[1] for place in wild if place[1]]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f"expected a pattern, got {text!r}; it captures {twice[0]} twice")
         ends = [place.start() for place in wild[1:]] + [len(text)]
         parts = [re.escape(text[: wild[0].start()] if wild else text)]
         for place, end in zip(wild, ends if wild else [], strict=True):

@@ -1,140 +1,73 @@
 """The schema of a rules file: its keys and values, with error messages that name the expected value."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import Annotated, Literal, TypeAlias, get_args
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
+from pydantic import BeforeValidator, Field
 
-from service.deliveries.observation import PLACE, TRAITS, Kind, Trait
-from service.lifecycle.durations import parse_duration
+from service.deliveries.observation import TRAITS
 from service.lifecycle.events import Result
 from service.lifecycle.fields import FIELDS, FieldName
+from service.lifecycle.nearest import did_you_mean
 from service.lifecycle.taxonomy import Outcome
-from service.lifecycle.teams import normalise_team
 from service.rules.actions import WITHOUT_INSTANTS
-from service.rules.model import Action, Condition, DeclareAction, IgnoreAction, InstantAction, WithdrawAction
-from service.rules.patterns import Pattern, Template, compile_path
+from service.rules.conditions import When
+from service.rules.model import Action, DeclareAction, IgnoreAction, InstantAction, WithdrawAction
+from service.rules.patterns import Template
+from service.rules.places import KEY, Path
+from service.rules.validation import (
+    MISSING,
+    Found,
+    Strict,
+    expect,
+)
+from service.rules.values import (
+    Provider,
+    as_list,
+    read_key,
+    read_outcome,
+    read_path,
+    read_result,
+    read_teams,
+    read_thresholds,
+    read_values,
+)
 
-_KINDS: tuple[Kind, ...] = get_args(Kind)
-
-
-def _as_list(value: object) -> object:
-    return value if isinstance(value, list) else [value]
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise ValueError("expected a text")  # noqa: TRY004 - pydantic reports ValueErrors, not TypeErrors
-    return value
-
-
-def _duration(value: object) -> object:
-    return parse_duration(value if isinstance(value, str) else "")
-
-
-def _team(value: object) -> str:
-    team = normalise_team(_text(value))
-    if team is None:
-        raise ValueError(f"expected {FIELDS['team'].expects}")
-    return team
-
-
-def _pattern(value: object) -> Pattern:
-    if value == "":
-        raise ValueError("expected a text to compare with")
-    return Pattern.of(_text(value))
-
-
-def _template(value: object) -> Template:
-    return Template.of(_text(value))
-
-
-def _path(value: object) -> str:
-    compile_path(_text(value))
-    return _text(value)
+_RULE_KEYS = ("name", "when", "where", "then")
 
 
 def _action(value: object) -> object:
-    if value == "":
-        raise ValueError("expected an action, such as started")
-    return {value: None} if isinstance(value, str) else value
+    match value:
+        case "":
+            raise expect("an action such as started", value)
+        case str():
+            return {value: None}
+        case dict():
+            return {name: None if each == "" else each for name, each in value.items()}
+        case _:
+            return value
 
 
-_Patterns: TypeAlias = Annotated[list[Annotated[Pattern, BeforeValidator(_pattern)]], BeforeValidator(_as_list)]
-Values: TypeAlias = dict[FieldName, Annotated[Template, BeforeValidator(_template)]]
+_Values: TypeAlias = Annotated[dict[FieldName, Template], BeforeValidator(read_values)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
-
-
-class When(_Strict):
-    """The observations that a rule matches."""
-
-    provider: Annotated[list[str], BeforeValidator(_as_list)] = []
-    kind: Annotated[list[Kind], BeforeValidator(_as_list)] = []
-    what: _Patterns = []
-    project: _Patterns = []
-    title: _Patterns = []
-    url: _Patterns = []
-    label: _Patterns = []
-    item_type: _Patterns = []
-    component: _Patterns = []
-    branch: _Patterns = []
-    reason: _Patterns = []
-    status_from: _Patterns = []
-    status_to: _Patterns = []
-    category_to: _Patterns = []
-    resolution_from: _Patterns = []
-    resolution: _Patterns = []
-    workflow: _Patterns = []
-    conclusion: _Patterns = []
-    environment: _Patterns = []
-
-    def conditions(self) -> Iterator[Condition]:
-        """The conditions on traits."""
-        for trait in get_args(Trait):
-            if patterns := getattr(self, trait):
-                yield Condition(trait, tuple(patterns))
-
-    def kinds(self) -> frozenset[Kind]:
-        """The kinds of observations that the rule can match: those that it names, or all kinds if it names none.
-
-        A kind is left out if its observations cannot have all traits of the rule's conditions. A rule that names no
-        kind and tests only traits in `PLACE` would match observations of nearly every kind, so it applies to the kinds
-        *seen* and *superseded* alone.
-        """
-        traits = {condition.trait for condition in self.conditions()}
-        meant = self.kind or [kind for kind in _KINDS if kind in ("seen", "superseded") or traits - PLACE]
-        return frozenset(kind for kind in meant if traits <= TRAITS[kind])
-
-    @model_validator(mode="after")
-    def _check_kinds(self) -> "When":
-        conditions = list(self.conditions())
-        if not self.kind and not conditions:
-            raise ValueError(f"expected a kind ({', '.join(_KINDS)}) or a trait ({', '.join(get_args(Trait))})")
-        if not self.kinds():
-            traits = ", ".join(condition.trait for condition in conditions)
-            kinds = f" of kind {' or '.join(self.kind)}" if self.kind else ""
-            raise ValueError(f"no observation{kinds} has all of: {traits}")
-        return self
-
-
-class Then(_Strict):
+class Then(Strict):
     """The actions of a rule."""
+
+    word: ClassVar[str] = "an action"
 
     proposed: None = None
     started: None = None
-    signalled: Result | None = None
-    concluded: Outcome | None = None
+    signalled: Annotated[Result | None, BeforeValidator(read_result)] = None
+    concluded: Annotated[Outcome | None, BeforeValidator(read_outcome)] = None
     reopened: None = None
     shipped: None = None
     active: None = None
     ignore: None = None
-    declare: Values = {}
-    derive: Values = {}
-    withdraw: Values = {}
+    declare: _Values = Field(default_factory=dict)
+    derive: _Values = Field(default_factory=dict)
+    withdraw: _Values = Field(default_factory=dict)
 
     def actions(self) -> Iterator[Action]:
         """The actions that this mapping names, in a fixed order."""
@@ -153,61 +86,107 @@ class Then(_Strict):
         for field, value in self.withdraw.items():
             yield WithdrawAction(field, value)
 
-    @model_validator(mode="after")
-    def _check_actions(self) -> "Then":
-        if "signalled" in self.model_fields_set and self.signalled is None:
-            raise ValueError("expected {signalled: success} or {signalled: failure}")
-        actions = list(self.actions())
-        if not actions:
-            raise ValueError("expected an action, such as started")
-        values = [action for action in actions if isinstance(action, DeclareAction | WithdrawAction)]
-        if any(action.field == "excluded" and action.value.varies for action in values):
-            raise ValueError("expected a fixed reason for excluded, because metrics show the reason as a label")
-        if self.concluded is Outcome.UNDECLARED:
-            raise ValueError("expected concluded without an outcome; the outcome is then undeclared")
-        return self
+    def check(self, wrong: Collection[Path]) -> Iterator[Found]:
+        """Find a mapping without actions."""
+        if not wrong and not list(self.actions()):
+            yield (), "expected an action, such as started"
+
+    @classmethod
+    def explain_unknown(cls, key: str, value: Any) -> str:
+        if key in FIELDS:
+            return f"{key} is a field, not an action; write declare: {{{key}: …}}"
+        if key in _RULE_KEYS:
+            return f"{key} is not an action; write it beside then, with the same indentation"
+        return super().explain_unknown(key, value)
 
 
-class Entry(_Strict):
+class Entry(Strict):
     """One rule."""
+
+    word: ClassVar[str] = "a key of a rule"
 
     name: str = ""
     when: When
-    where: Annotated[str | None, BeforeValidator(_path)] = None
-    then: Annotated[list[Annotated[Then, BeforeValidator(_action)]], BeforeValidator(_as_list)]
+    where: Annotated[str | None, BeforeValidator(read_path)] = None
+    then: Annotated[tuple[Annotated[Then, BeforeValidator(_action)], ...], BeforeValidator(as_list)]
 
     def actions(self) -> tuple[Action, ...]:
         """All actions of the rule: the items of `then` in their order, and the actions of one item in a fixed order."""
         return tuple(action for then in self.then for action in then.actions())
 
-    @model_validator(mode="after")
-    def _check_actions(self) -> "Entry":
-        actions = self.actions()
-        if not actions:
-            raise ValueError("expected an action, such as `then: started`")
-        instants = [action.name for action in actions if isinstance(action, InstantAction)]
+    def check(self, wrong: Collection[Path]) -> Iterator[Found]:
+        """Find actions that have no effect, and insertions that have no value."""
+        of_when = {path[1:2] for path in wrong if path[:1] == ("when",)}
+        of_then = any(path[:1] == ("then",) for path in wrong)
+        if not of_then and not self.actions():
+            yield ("then",), "expected an action, such as started"
+        if ("kind",) not in of_when and (self.when.kind or not of_when):
+            yield from self._find_ineffective()
+        if not of_when:
+            yield from self._find_unfilled()
+
+    def _find_ineffective(self) -> Iterator[Found]:
+        instants = [action.name for action in self.actions() if isinstance(action, InstantAction)]
         if instants and self.when.kinds() <= WITHOUT_INSTANTS:
-            raise ValueError(
-                f"{instants[0]} has no effect for kind seen, superseded, unlabelled or untyped: name another kind"
+            kinds = ", ".join(sorted(self.when.kinds()))
+            yield (
+                ("then",),
+                f"{instants[0]} has no effect for the kinds that this rule matches ({kinds}); name another kind",
             )
+
+    def _find_unfilled(self) -> Iterator[Found]:
         patterns = [pattern for condition in self.when.conditions() for pattern in condition.patterns]
         known = {name for pattern in patterns for name in pattern.names}
         known |= {trait for kind in self.when.kinds() for trait in TRAITS[kind]}
-        for action in actions:
-            if isinstance(action, DeclareAction | WithdrawAction) and (unknown := action.value.names - known):
-                raise ValueError(f"{{{min(unknown)}}} is neither a trait nor captured by a pattern")
-        return self
+        for index, then in enumerate(self.then):
+            for name in ("declare", "derive", "withdraw"):
+                values: Mapping[str, Template] = getattr(then, name)
+                for field, value in values.items():
+                    for unknown in sorted(value.names - known):
+                        near = did_you_mean(unknown, known)
+                        problem = f"{{{unknown}}} is neither a trait of these observations nor captured by a pattern"
+                        yield ("then", index, name, field), "; ".join(filter(None, (problem, near)))
+
+    @classmethod
+    def merge(cls, value: dict[str, Any], found: Sequence[Found]) -> Sequence[Found]:
+        """Leave out `when` and `then` where they are missing only because they, or their keys, are at a wrong level."""
+        when, then = value.get("when"), value.get("then")
+        elsewhere = {
+            "when": _CONDITIONS & value.keys() or _has(then, "when"),
+            "then": _ACTIONS & value.keys() or _has(when, "then"),
+        }
+        return [one for one in found if not (one[1] == MISSING and elsewhere.get(str(one[0][0])))]
+
+    @classmethod
+    def explain_unknown(cls, key: str, value: Any) -> str:
+        if key in _CONDITIONS:
+            return f"{key} is a condition; indent it under when"
+        if key in _ACTIONS:
+            return f"{key} is an action; indent it under then"
+        if key in RulesDocument.model_fields:
+            return f"{key} does not belong to a rule; write it without indentation"
+        return super().explain_unknown(key, value)
 
 
-class RulesDocument(_Strict):
+_CONDITIONS = When.model_fields.keys()
+_ACTIONS = Then.model_fields.keys()
+
+
+def _has(value: object, key: str) -> bool:
+    return any(isinstance(each, dict) and key in each for each in (value if isinstance(value, list) else [value]))
+
+
+class RulesDocument(Strict):
     """A rules file."""
 
+    word: ClassVar[str] = "a key of a rules file"
+
     extends: Literal["defaults", "none"] = "defaults"
-    teams: dict[str, str] = {}
-    keys: list[Annotated[str, BeforeValidator(_text)]] = []
-    thresholds: dict[Annotated[str, BeforeValidator(_team)], Annotated[timedelta, BeforeValidator(_duration)]] = {}
-    trust_comments: list[str] = []
-    rules: list[Entry] = []
+    teams: Annotated[dict[str, str], BeforeValidator(read_teams)] = Field(default_factory=dict)
+    keys: tuple[Annotated[str, BeforeValidator(read_key)], ...] = ()
+    thresholds: Annotated[dict[str, timedelta], BeforeValidator(read_thresholds)] = Field(default_factory=dict)
+    trust_comments: tuple[Provider, ...] = ()
+    rules: tuple[Entry, ...] = ()
 
     def extend(self, defaults: "RulesDocument") -> "RulesDocument":
         """A copy of this document, with the rules and trusted providers of `defaults` after this document's own.
@@ -217,7 +196,41 @@ class RulesDocument(_Strict):
         return self.model_copy(
             update={
                 "keys": self.keys or defaults.keys,
-                "trust_comments": [*self.trust_comments, *defaults.trust_comments],
-                "rules": [*self.rules, *defaults.rules],
+                "trust_comments": (*self.trust_comments, *defaults.trust_comments),
+                "rules": (*self.rules, *defaults.rules),
             }
         )
+
+    @classmethod
+    def merge(cls, value: dict[str, Any], found: Sequence[Found]) -> Sequence[Found]:
+        """Combine the faults of a rule whose keys are at the wrong level, or in two items of the list."""
+        outside = [key for key in _RULE_KEYS if key in value]
+        rules = value.get("rules")
+        last = len(rules) - 1 if isinstance(rules, list) else 0
+        caused = {("rules", last, key) for key in outside}
+        kept = [one for one in found if one[0][0] not in outside and not (one[1] == MISSING and one[0] in caused)]
+        if outside:
+            problem = f"{' and '.join(outside)} must be in a rule; indent as far as the text after the dash of the rule"
+            kept.append(((next(key for key in value if key in outside), KEY), problem))
+        return list(_join_halves(kept))
+
+    @classmethod
+    def explain_other(cls, value: Any) -> str:
+        hint = "write rules: above the list, and indent the list" if isinstance(value, list) else ""
+        return str(expect("a mapping with keys such as rules", value, hint))
+
+
+def _join_halves(found: Sequence[Found]) -> Iterator[Found]:
+    """Replace two faults by one, if a rule without `then` precedes a rule without `when`: these are one rule."""
+    missing = {path for path, problem in found if problem == MISSING}
+    for path, problem in found:
+        match path:
+            case ("rules", int() as index, "then") if ("rules", index + 1, "when") in missing:
+                yield (
+                    ("rules", index + 1),
+                    f"this is the second half of rule {index + 1}; write a space instead of its dash",
+                )
+            case ("rules", int() as index, "when") if ("rules", index - 1, "then") in missing:
+                pass
+            case _:
+                yield path, problem

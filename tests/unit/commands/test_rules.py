@@ -16,7 +16,7 @@ def test_a_rules_file_is_checked_and_each_error_names_its_line(tmp_path: Path) -
     for arguments, settings in ((["rules", "check", str(file)], {}), (["serve", "--port", "0"], {"RULES": str(file)})):
         wrong = invoke(*arguments, **settings)
         assert wrong.returncode == 1
-        assert f"{file}:4: rules.0.when.lable: " in wrong.stderr
+        assert f"{file}:4:30: rule 1 'a bet', when.lable: lable is not a condition; did you mean label?" in wrong.stderr
     missing = invoke("rules", "check", str(tmp_path / "nowhere.yaml"))
     assert (missing.returncode, missing.stderr.count("\n")) == (1, 1)
 

