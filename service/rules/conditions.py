@@ -1,7 +1,7 @@
 """The schema of `when`: the conditions of a rule."""
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import Annotated, Any, ClassVar, get_args
+from typing import Annotated, ClassVar, get_args
 
 from pydantic import BeforeValidator
 
@@ -94,9 +94,9 @@ class When(Strict):
             yield (), f"no observation has all of these: {', '.join(traits)}"
 
     @classmethod
-    def explain_unknown(cls, key: str, value: Any) -> str:
+    def explain_unknown(cls, key: str) -> str:
         if key in _OF_THE_RULE:
             return f"{key} is not a condition; write it beside when, with the same indentation"
         if known := _OTHER_WORDS.get(key.lower()):
             return f"{key} is not a condition; did you mean {known}?"
-        return super().explain_unknown(key, value)
+        return super().explain_unknown(key)

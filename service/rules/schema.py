@@ -92,12 +92,12 @@ class Then(Strict):
             yield (), "expected an action, such as started"
 
     @classmethod
-    def explain_unknown(cls, key: str, value: Any) -> str:
+    def explain_unknown(cls, key: str) -> str:
         if key in FIELDS:
             return f"{key} is a field, not an action; write declare: {{{key}: …}}"
         if key in _RULE_KEYS:
             return f"{key} is not an action; write it beside then, with the same indentation"
-        return super().explain_unknown(key, value)
+        return super().explain_unknown(key)
 
 
 class Entry(Strict):
@@ -158,14 +158,14 @@ class Entry(Strict):
         return [one for one in found if not (one[1] == MISSING and elsewhere.get(str(one[0][0])))]
 
     @classmethod
-    def explain_unknown(cls, key: str, value: Any) -> str:
+    def explain_unknown(cls, key: str) -> str:
         if key in _CONDITIONS:
             return f"{key} is a condition; indent it under when"
         if key in _ACTIONS:
             return f"{key} is an action; indent it under then"
         if key in RulesDocument.model_fields:
             return f"{key} does not belong to a rule; write it without indentation"
-        return super().explain_unknown(key, value)
+        return super().explain_unknown(key)
 
 
 _CONDITIONS = When.model_fields.keys()

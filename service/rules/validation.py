@@ -62,7 +62,7 @@ class Strict(BaseModel):
         return found
 
     @classmethod
-    def explain_unknown(cls, key: str, value: Any) -> str:  # noqa: ARG003 - subclasses use it
+    def explain_unknown(cls, key: str) -> str:
         """The problem with an unknown key."""
         return explain_unknown(key, cls.word, cls.model_fields)
 
@@ -75,7 +75,7 @@ class Strict(BaseModel):
     def _explain(cls, details: ErrorDetails) -> Found:
         path = details["loc"]
         if details["type"] == "extra_forbidden":
-            return (*path, KEY), cls.explain_unknown(str(path[-1]), details["input"])
+            return (*path, KEY), cls.explain_unknown(str(path[-1]))
         return path, _in_words(details)
 
 
