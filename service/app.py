@@ -290,4 +290,4 @@ def _add_read_routes(
     admin = TokenGuard([settings.api_tokens.admin], "LOOPGAUGE_API_TOKENS__ADMIN")
     app.include_router(deliveries.build_router(database, read, admin))
     app.include_router(experiments.build_router(database, read, parts.terms, clock))
-    app.include_router(scorecard.build_router(parts.scorecards, read))
+    app.include_router(scorecard.build_router(parts.scorecards.compile_scorecard, read))

@@ -1,6 +1,7 @@
 """`GET /scorecard`: answers the four questions for the organisation or one team."""
 
-from typing import Annotated
+from collections.abc import Awaitable, Callable
+from typing import Annotated, TypeAlias
 
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import AfterValidator, WithJsonSchema
@@ -13,11 +14,13 @@ from service.lifecycle.durations import format_duration, parse_window
 from service.lifecycle.errors import UnknownTeam
 from service.metrics.terms import Window
 from service.metrics.view import ORGANISATION
-from service.runtime.figures_process import FiguresProcess
 from service.runtime.subprocess import ChildProcessFailed
 from service.scorecard.example import example
 from service.scorecard.figure import Scorecard
 from service.storage.errors import DatabaseUnavailable
+
+CompileScorecard: TypeAlias = Callable[[str, Window], Awaitable[bytes]]
+"""Compiles the scorecard of a team and a window as JSON."""
 
 PATH = "/scorecard"
 DEFAULT_WINDOW = "90d"
@@ -57,7 +60,7 @@ def describe_scorecard(document: Document) -> None:
     answer["content"]["application/json"]["example"] = example().model_dump(mode="json")
 
 
-def build_router(scorecards: FiguresProcess, read_guard: TokenGuard) -> APIRouter:
+def build_router(compile_scorecard: CompileScorecard, read_guard: TokenGuard) -> APIRouter:
     """Build the route of the scorecard."""
     routes = APIRouter(tags=["scorecard"], dependencies=[Depends(read_guard)], route_class=StrictRoute)
 
@@ -77,7 +80,7 @@ def build_router(scorecards: FiguresProcess, read_guard: TokenGuard) -> APIRoute
         The values are computed as for `/metrics`, and are at most a few seconds old.
         """
         return Response(
-            await scorecards.compile_scorecard(team, Window(window, parse_window(window))),
+            await compile_scorecard(team, Window(window, parse_window(window))),
             media_type="application/json",
         )
 

@@ -5,39 +5,32 @@ from typing import TYPE_CHECKING
 
 import click
 
+from service.commands.address import Address, run_with_client, takes_address
 from service.commands.options import AS_JSON
-from service.commands.running import require_rules, require_settings, run
-from service.rules.model import Rules
-from service.settings import Settings
 
 if TYPE_CHECKING:
+    from service.commands.client import Client
     from service.presentation.explanation import ExplanationAnswer, FigureAnswer
 
 
 @click.command()
 @click.argument("reference")
+@takes_address
 @AS_JSON
-def explain(reference: str, as_json: bool) -> None:
+def explain(reference: str, address: Address, as_json: bool) -> None:
     """Explain an experiment: its events with their times, sources and rules, and the metrics that count it.
 
     REFERENCE is the id of an experiment, a reference of the experiment, or a reference of its evidence.
     """
-    settings = require_settings()
-    run(_explain(settings, require_rules(settings), reference, as_json))
+    run_with_client(address, lambda client: _explain(client, reference, as_json=as_json))
 
 
-async def _explain(settings: Settings, rules: Rules, reference: str, as_json: bool) -> None:
-    from service.app import metric_terms, open_database, utc_now
-    from service.presentation.explanation import explanation_answer
-    from service.queries.explain import explain as explain_subject
-    from service.queries.explain import find_subject
+async def _explain(client: "Client", reference: str, *, as_json: bool) -> None:
+    from service.commands.client import experiment_path, indented
+    from service.presentation.explanation import ExplanationAnswer
 
-    terms = metric_terms(settings, rules)
-    async with open_database(settings) as database:
-        subject = await find_subject(database, reference)
-        explanation = await explain_subject(database, subject, terms, utc_now())
-    shown = explanation_answer(explanation)
-    click.echo(shown.model_dump_json(indent=2) if as_json else _explanation(shown))
+    document = await client.get(f"{experiment_path(reference)}/explain")
+    click.echo(indented(document) if as_json else _explanation(client.decode(document, ExplanationAnswer)))
 
 
 def _explanation(shown: "ExplanationAnswer") -> str:

@@ -1,29 +1,37 @@
 """Functions that several commands share: read settings, run a command, and report an error in one line."""
 
-import asyncio
-import socket
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
-import uvloop
 
-from service.lifecycle.errors import LifecycleError
-from service.rules.faults import InvalidRules
-from service.rules.model import Rules
-from service.settings import InvalidSetting, Settings, load_rules, read_settings
+# Every command imports this module, and a command that only prints its help must not wait for slow imports.
+if TYPE_CHECKING:
+    import socket
+
+    from service.rules.model import Rules
+    from service.settings import Settings
 
 
-def require_settings(**given: Any) -> Settings:
+class CommandFailed(Exception):
+    """A command cannot do its work; the message says why, and what to do."""
+
+
+def require_settings(**given: Any) -> "Settings":
+    from service.settings import InvalidSetting, read_settings
+
     try:
         return read_settings(**given)
     except InvalidSetting as error:
         fail(str(error))
 
 
-def require_rules(settings: Settings) -> Rules:
+def require_rules(settings: "Settings") -> "Rules":
+    from service.rules.faults import InvalidRules
+    from service.settings import load_rules
+
     try:
         return load_rules(settings)
     except InvalidRules as error:
@@ -32,6 +40,11 @@ def require_rules(settings: Settings) -> Rules:
 
 def run(work: Coroutine[Any, Any, None]) -> None:
     """Run the work of a command. On an expected error, end the process with one line that gives the reason."""
+    import asyncio
+
+    import uvloop
+
+    from service.lifecycle.errors import LifecycleError
     from service.storage.embedded import EmbeddedUnavailable
     from service.storage.errors import DatabaseError, DatabaseUnavailable, DatabaseUnprepared
 
@@ -41,7 +54,7 @@ def run(work: Coroutine[Any, Any, None]) -> None:
     except asyncio.CancelledError:
         # A signal ended the service while it was starting.
         return
-    except (DatabaseUnprepared, LifecycleError) as error:
+    except (CommandFailed, DatabaseUnprepared, LifecycleError) as error:
         fail(str(error))
     except DatabaseUnavailable as error:
         fail(f"{error}; check that PostgreSQL runs at LOOPGAUGE_DATABASE_URL")
@@ -49,7 +62,9 @@ def run(work: Coroutine[Any, Any, None]) -> None:
         fail(str(error))
 
 
-def listen(settings: Settings, choices: str) -> socket.socket:
+def listen(settings: "Settings", choices: str) -> "socket.socket":
+    import socket
+
     try:
         family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
         return socket.create_server((settings.host, settings.port), family=family, backlog=2048)

@@ -1,0 +1,126 @@
+"""The address of the service that a command works with: a remote service, or the local database."""
+
+import functools
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import click
+from click.core import ParameterSource
+
+from service.commands.running import fail, require_rules, require_settings, run
+
+if TYPE_CHECKING:
+    from service.commands.client import Client
+
+URL_VARIABLE = "LOOPGAUGE_URL"
+TOKEN_VARIABLE = "LOOPGAUGE_TOKEN"  # noqa: S105 - the name of a variable
+_FILE = "@"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A remote service and the token for it, or the local database.
+
+    Attributes:
+        url: the address of the remote service; None for the local database.
+        token: the bearer token for the remote service; empty if there is none.
+    """
+
+    url: str | None = None
+    token: str = field(default="", repr=False)
+
+
+def takes_address(command: Callable[..., None]) -> Callable[..., None]:
+    """Add `--url` and `--token` to a command, which receives them as the argument `address`.
+
+    The command passes the address to `run_with_client`, and so works on a remote service and on the local database.
+    """
+
+    @click.option(
+        "--url",
+        envvar=URL_VARIABLE,
+        show_envvar=True,
+        metavar="URL",
+        callback=_check_url,
+        help="The address of a remote service, instead of the local database.",
+    )
+    @click.option(
+        "--token",
+        envvar=TOKEN_VARIABLE,
+        show_envvar=True,
+        metavar="TOKEN|@FILE",
+        callback=_read_token,
+        help="A token of the remote service. Other users can see your options: prefer the variable or @FILE.",
+    )
+    @functools.wraps(command)
+    def with_address(*arguments: Any, url: str | None, token: str, **options: Any) -> None:
+        if url is None and click.get_current_context().get_parameter_source("token") is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--token requires --url or {URL_VARIABLE}")
+        command(*arguments, address=Address(url, token), **options)
+
+    return with_address
+
+
+def run_with_client(address: Address, work: "Callable[[Client], Awaitable[None]]") -> None:
+    """Run the work of a command with a client of the service at an address. Report an expected error in one line."""
+    from service.commands.client import open_local, open_remote
+
+    if address.url is None:
+        settings = require_settings()
+        opened = open_local(settings, require_rules(settings))
+    else:
+        opened = open_remote(address.url, address.token)
+
+    async def work_with_client() -> None:
+        async with opened as client:
+            await work(client)
+
+    run(work_with_client())
+
+
+def require_local_database(command: str) -> None:
+    """Refuse to run a command that works on the database if only a remote service is configured.
+
+    The command would otherwise start and use an embedded database that the user does not mean.
+    """
+    if os.environ.get(URL_VARIABLE) and not os.environ.get("LOOPGAUGE_DATABASE_URL"):
+        fail(
+            f"{command} works on the database, not on the service at {URL_VARIABLE}: run it where the service runs, "
+            f"set LOOPGAUGE_DATABASE_URL, or unset {URL_VARIABLE}"
+        )
+
+
+def _check_url(_context: click.Context, _option: click.Parameter, written: str | None) -> str | None:
+    if not written:
+        return None
+    try:
+        parts = urlsplit(written)
+        named = parts.hostname and (parts.port is None or parts.port)
+    except ValueError:
+        named = None
+    if not named or parts.scheme not in ("http", "https") or parts.query or parts.fragment:
+        raise click.BadParameter("expected an address such as https://loopgauge.example.com")
+    if parts.username or parts.password:
+        # Errors show the address.
+        raise click.BadParameter("expected an address without a user and a password; give a token with --token")
+    return written.rstrip("/")
+
+
+def _read_token(_context: click.Context, _option: click.Parameter, written: str | None) -> str:
+    token = (written or "").strip()
+    return _read_file(token.removeprefix(_FILE)) if token.startswith(_FILE) else token
+
+
+def _read_file(name: str) -> str:
+    try:
+        token = Path(name).read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise click.BadParameter(f"cannot read {name}: {reason}") from None
+    if not token:
+        raise click.BadParameter(f"{name} is empty")
+    return token

@@ -1,0 +1,226 @@
+"""The client of the commands. It speaks HTTP to a remote service, or to the application in this process."""
+
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from urllib.parse import quote
+
+import httpx
+import msgspec
+from pydantic import BaseModel, ValidationError
+
+from service.commands.address import TOKEN_VARIABLE, URL_VARIABLE
+from service.commands.running import CommandFailed
+
+if TYPE_CHECKING:
+    from service.local_api import LocalApi
+    from service.rules.model import Rules
+    from service.settings import Settings
+
+Right = Literal["read", "write", "admin"]
+"""What a request needs: the name of the service's token that allows the request."""
+
+_Answer = TypeVar("_Answer", bound=BaseModel)
+
+# The service answers within 55 seconds, if only with a 503.
+_TIMEOUT = httpx.Timeout(65.0, connect=10.0)
+_LOCAL_URL = "http://localhost"
+# The problem of the route that does not exist; problems about things that do not exist have types of their own.
+_NO_ROUTE = ("urn:loopgauge:problem:not-found", "urn:loopgauge:problem:method-not-allowed")
+_UPGRADE = "the service is probably older than this command: use the version of the service"
+
+
+class _Problem(msgspec.Struct):
+    """Problem details (RFC 9457), as every error of the service has them."""
+
+    title: str
+    detail: str
+    type: str = ""
+
+
+class Client:
+    """Requests documents from the service.
+
+    Args:
+        http: sends the requests.
+        url: the address of the remote service; empty for the local database.
+    """
+
+    def __init__(self, http: httpx.AsyncClient, url: str = "") -> None:
+        self._http = http
+        self._url = url
+
+    async def get(self, path: str, **parameters: Any) -> bytes:
+        """Request a JSON document. A parameter that is None is left out.
+
+        Raises:
+            CommandFailed: there is no answer, or the answer is an error; the message says what to do.
+        """
+        return await self._request("GET", path, "read", params=_written(parameters))
+
+    async def post(self, path: str, right: Right, body: Mapping[str, Any]) -> bytes:
+        """Post a JSON document, and return the document that answers it.
+
+        Args:
+            right: the name of the token that allows the request.
+
+        Raises:
+            CommandFailed: there is no answer, or the answer is an error; the message says what to do.
+        """
+        content = msgspec.json.encode(body)
+        return await self._request("POST", path, right, content=content, headers={"content-type": "application/json"})
+
+    def decode(self, document: bytes, model: type[_Answer]) -> _Answer:
+        """Read a document from the service.
+
+        Raises:
+            CommandFailed: the document does not have the form that this version of loopgauge knows.
+        """
+        try:
+            return model.model_validate_json(document)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            field = ".".join(map(str, first["loc"]))
+            raise CommandFailed(
+                f"{self._url} answers in a form that this command does not know ({field}: {first['msg']}): "
+                "use the version of the service, or print the document with --json"
+            ) from None
+
+    async def _request(self, method: str, path: str, right: Right, **content: Any) -> bytes:
+        try:
+            response = await self._http.request(method, path, **content)
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            raise CommandFailed(_unanswered(self._url, error)) from error
+        if response.is_success and _is_json(response):
+            return response.content
+        raise CommandFailed(self._refusal(response, right))
+
+    def _refusal(self, response: httpx.Response, right: Right) -> str:
+        """The answer that is not the expected document in one line, with the remedy."""
+        status = HTTPStatus(response.status_code)
+        asked = f"{response.request.method} {response.request.url.path}"
+        if response.is_redirect:
+            return f"{self._url} redirects to {response.headers.get('location', 'nowhere')}; name the new address"
+        try:
+            problem = msgspec.json.decode(response.content, type=_Problem)
+        except msgspec.DecodeError:
+            return (
+                f"{self._url} does not answer as loopgauge does: {asked} is answered {int(status)} {status.phrase}; "
+                f"check --url or {URL_VARIABLE}"
+            )
+        if problem.type in _NO_ROUTE:
+            return f"{self._url} has no {asked}; {_UPGRADE}"
+        return "; ".join(filter(None, (_sentence(problem, status), self._remedy(response, status, right))))
+
+    def _remedy(self, response: httpx.Response, status: HTTPStatus, right: Right) -> str:
+        if not self._url:
+            return ""
+        match status:
+            case HTTPStatus.UNAUTHORIZED:
+                return f"give the {right} token or the admin token of {self._url} in {TOKEN_VARIABLE}"
+            case HTTPStatus.FORBIDDEN:
+                return f"this is a setting of the service at {self._url}"
+            case HTTPStatus.UNPROCESSABLE_ENTITY if "expected one of" in response.text and "query." in response.text:
+                return _UPGRADE
+            case HTTPStatus.SERVICE_UNAVAILABLE:
+                return f"{self._url} is up; try again in a moment"
+            case _:
+                return ""
+
+
+@asynccontextmanager
+async def open_remote(url: str, token: str) -> AsyncIterator[Client]:
+    """Open a client of the service at an address.
+
+    The client follows no redirects, so that the token reaches no other host. It trusts the certificates that the
+    operating system trusts, and those in the file that SSL_CERT_FILE names.
+    """
+    headers = {"authorization": f"Bearer {token}"} if token else {}
+    context = ssl.create_default_context()
+    try:
+        http = httpx.AsyncClient(base_url=url, headers=headers, timeout=_TIMEOUT, verify=context)
+    except (httpx.InvalidURL, ValueError) as error:
+        # httpx reads the addresses of proxies here, too.
+        raise CommandFailed(f"cannot use {url}, or the proxy in the environment: {error}") from error
+    async with http:
+        yield Client(http, url)
+
+
+@asynccontextmanager
+async def open_local(settings: "Settings", rules: "Rules") -> AsyncIterator[Client]:
+    """Open a client of the application in this process, over the database that the settings name.
+
+    Raises:
+        EmbeddedUnavailable: the embedded server cannot run.
+        DatabaseError: the database cannot be used.
+    """
+    from service.local_api import open_local_api
+
+    async with open_local_api(settings, rules) as local, _in_process(local) as http:
+        yield Client(http)
+
+
+def _in_process(local: "LocalApi") -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        transport=httpx.ASGITransport(local.app),
+        base_url=_LOCAL_URL,
+        headers={"authorization": f"Bearer {local.token}"},
+        # A proxy that the environment names would get the requests.
+        trust_env=False,
+    )
+
+
+def experiment_path(reference: str) -> str:
+    """The path of an experiment. A proxy must not merge the slashes of an address in it."""
+    return f"/experiments/{quote(reference, safe='/:!@').replace('//', '/%2F')}"
+
+
+def indented(document: bytes) -> str:
+    """A JSON document as people read it. The document keeps its members, their order and their numbers."""
+    return msgspec.json.format(document, indent=2).decode()
+
+
+def _written(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {name: value for name, value in parameters.items() if value is not None}
+
+
+def _is_json(response: httpx.Response) -> bool:
+    media_type: str = response.headers.get("content-type", "")
+    return media_type.partition(";")[0].strip() == "application/json"
+
+
+def _sentence(problem: _Problem, status: HTTPStatus) -> str:
+    """The problem in one line. The detail of a 404 names what its title speaks of, so the detail alone is enough."""
+    title, detail = problem.title.strip(), " ".join(problem.detail.split())
+    if not detail or detail.rstrip(".").lower() == title.lower():
+        return title
+    if status is HTTPStatus.NOT_FOUND or detail.lower().startswith(title.lower()):
+        return detail
+    return f"{title}: {detail.rstrip('.')}"
+
+
+def _unanswered(url: str, error: Exception) -> str:
+    """The reason why there is no answer, with the remedy."""
+    if isinstance(error, httpx.TimeoutException):
+        return (
+            f"{url} does not answer in time; check that the service runs there, and that a firewall lets you reach it"
+        )
+    causes = list(_causes(error))
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return (
+                f"the certificate of {url} is not trusted: {cause.verify_message}; "
+                "name the file of your certificate authority in SSL_CERT_FILE"
+            )
+    reason = next((cause.strerror for cause in reversed(causes) if isinstance(cause, OSError) and cause.strerror), "")
+    return f"cannot reach {url}: {reason or error}; check that the service runs there, and --url or {URL_VARIABLE}"
+
+
+def _causes(error: BaseException | None) -> list[BaseException]:
+    """The error and its causes, outermost first."""
+    if error is None:
+        return []
+    inner = error.exceptions if isinstance(error, BaseExceptionGroup) else (error.__cause__ or error.__context__,)
+    return [error, *(cause for one in inner for cause in _causes(one))]
