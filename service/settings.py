@@ -47,6 +47,8 @@ PREFIX = "LOOPGAUGE_"
 _NESTING = "__"
 _DOTENV = ".env"
 _SECRETS_DIR = f"{PREFIX}SECRETS_DIR"
+# The address and the token of a remote service, which only commands use.
+_OF_COMMANDS = ("URL", "TOKEN")
 _SOURCE_NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
 
 Role = Literal["all", "api", "worker"]
@@ -306,7 +308,7 @@ def given_settings() -> set[str]:
 
 def unknown_settings(names: Iterable[str]) -> list[str]:
     """Return a line for each variable that has the prefix but is not a setting, and suggest a similar setting."""
-    known = [name.upper() for name in Settings.model_fields] + [_SECRETS_DIR.removeprefix(PREFIX)]
+    known = [*map(str.upper, Settings.model_fields), _SECRETS_DIR.removeprefix(PREFIX), *_OF_COMMANDS]
     lines = []
     for name in sorted(names):
         setting = name.upper().split(_NESTING)[0].removeprefix(PREFIX)

@@ -1,11 +1,11 @@
 """`/deliveries`: lists deliveries with their status and reason, and retries failed ones."""
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Self
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from service.api.http.auth import Credentials, TokenGuard
 from service.api.http.problems import TokenNotConfigured, TokenRefused, UnknownDelivery, describe_problems
@@ -14,17 +14,21 @@ from service.api.http.timestamps import Timestamp
 from service.deliveries.delivery import source_name
 from service.presentation.deliveries import (
     DeliveryAnswer,
+    RetryAnswer,
     Verdict,
     WholeDelivery,
     delivery_answer,
     delivery_with_content,
     delivery_without_content,
+    retry_answer,
 )
-from service.queries.retry import NotRetriable, retry_selected
+from service.queries.retry import NotRetriable, retry_failed, retry_selected
 from service.storage import inbox_listing
-from service.storage.cursors import INBOX_CURSOR
+from service.storage.cursors import INBOX_CURSOR, InvalidCursor
 from service.storage.database import Database
 from service.storage.errors import DatabaseUnavailable
+
+_SOURCE = "^[A-Za-z0-9_-]+$"
 
 
 class DeliveryPage(BaseModel):
@@ -32,6 +36,30 @@ class DeliveryPage(BaseModel):
 
     deliveries: list[DeliveryAnswer]
     next: str | None
+
+
+class RetryBody(BaseModel):
+    """The deliveries to retry: either their ids, or `failed` for all failed deliveries, in batches.
+
+    `source` and `since` select some of the failed deliveries. `cursor` is the value of `next` in the answer to the
+    previous batch.
+    """
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"failed": True, "source": "github"}]})
+
+    deliveries: Annotated[list[UUID], Field(min_length=1, max_length=500)] | None = None
+    failed: bool = False
+    source: Annotated[str, Field(pattern=_SOURCE)] | None = None
+    since: Timestamp | None = None
+    cursor: Annotated[str, Field(json_schema_extra={"pattern": f"^{INBOX_CURSOR}$"})] | None = None
+
+    @model_validator(mode="after")
+    def _check_selection(self) -> Self:
+        if (self.deliveries is None) != self.failed:
+            raise ValueError("expected either deliveries or failed")
+        if self.deliveries is not None and (self.source or self.since or self.cursor):
+            raise ValueError("source, since and cursor require failed")
+        return self
 
 
 def build_router(database: Database, read_guard: TokenGuard, admin_guard: TokenGuard) -> APIRouter:
@@ -45,7 +73,7 @@ def build_router(database: Database, read_guard: TokenGuard, admin_guard: TokenG
 
     @routes.get("", summary="List deliveries, newest first", dependencies=[Depends(read_guard)])
     async def deliveries(
-        source: Annotated[str | None, Query(pattern="^[A-Za-z0-9_-]+$", examples=["github"])] = None,
+        source: Annotated[str | None, Query(pattern=_SOURCE, examples=["github"])] = None,
         verdict: Verdict | None = None,
         since: Annotated[Timestamp | None, Query(description="Only deliveries received at or after this time.")] = None,
         # FastAPI documents this pattern without checking it, so a malformed cursor is answered with the problem
@@ -70,6 +98,23 @@ def build_router(database: Database, read_guard: TokenGuard, admin_guard: TokenG
                 limit=limit,
             )
         return DeliveryPage(deliveries=[delivery_answer(row) for row in rows], next=following)
+
+    @routes.post(
+        "/retry",
+        summary="Retry failed deliveries",
+        dependencies=[Depends(admin_guard)],
+        responses=describe_problems(TokenRefused, TokenNotConfigured, InvalidCursor, DatabaseUnavailable),
+    )
+    async def retry_deliveries(body: RetryBody) -> RetryAnswer:
+        """A worker processes the deliveries again, with the current version of loopgauge and the current rules.
+
+        The answer has a result for each delivery: a delivery that cannot be retried does not keep the others from being
+        retried.
+        """
+        if body.deliveries is not None:
+            return retry_answer(await retry_selected(database, list(dict.fromkeys(body.deliveries))))
+        source = source_name(body.source) if body.source else None
+        return retry_answer(*await retry_failed(database, source, body.since, body.cursor))
 
     @routes.get(
         "/{delivery}",
@@ -114,5 +159,7 @@ async def _read(database: Database, delivery: UUID) -> tuple[inbox_listing.Inbox
     async with database.transaction() as connection:
         found = await inbox_listing.read_delivery(connection, delivery)
     if found is None:
-        raise UnknownDelivery(f"no delivery has the id {delivery}")
+        raise UnknownDelivery(
+            f"no delivery has the id {delivery}; `loopgauge deliveries list` and GET /deliveries list the ids"
+        )
     return found

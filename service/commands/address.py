@@ -15,6 +15,7 @@ from service.commands.running import fail, require_rules, require_settings, run
 
 if TYPE_CHECKING:
     from service.commands.client import Client
+    from service.settings import Settings
 
 URL_VARIABLE = "LOOPGAUGE_URL"
 TOKEN_VARIABLE = "LOOPGAUGE_TOKEN"  # noqa: S105 - the name of a variable
@@ -37,7 +38,8 @@ class Address:
 def takes_address(command: Callable[..., None]) -> Callable[..., None]:
     """Add `--url` and `--token` to a command, which receives them as the argument `address`.
 
-    The command passes the address to `run_with_client`, and so works on a remote service and on the local database.
+    The command passes the address to `run_with_client`, and requests everything that it shows from the API with the
+    client: so it works on a remote service and on the local database alike.
     """
 
     @click.option(
@@ -82,19 +84,23 @@ def run_with_client(address: Address, work: "Callable[[Client], Awaitable[None]]
     run(work_with_client())
 
 
-def require_local_database(command: str) -> None:
-    """Refuse to run a command that works on the database if only a remote service is configured.
+def require_database_settings(command: str) -> "Settings":
+    """Read the settings of a command that works on the database.
 
-    The command would otherwise start and use an embedded database that the user does not mean.
+    The command refuses to run if only a remote service is configured: it would otherwise start and use an embedded
+    database that the user does not mean.
     """
-    if os.environ.get(URL_VARIABLE) and not os.environ.get("LOOPGAUGE_DATABASE_URL"):
+    settings = require_settings()
+    if settings.database_url is None and (os.environ.get(URL_VARIABLE) or _in_dotenv(URL_VARIABLE)):
         fail(
             f"{command} works on the database, not on the service at {URL_VARIABLE}: run it where the service runs, "
             f"set LOOPGAUGE_DATABASE_URL, or unset {URL_VARIABLE}"
         )
+    return settings
 
 
-def _check_url(_context: click.Context, _option: click.Parameter, written: str | None) -> str | None:
+def _check_url(_context: click.Context, _option: click.Parameter, given: str | None) -> str | None:
+    written = given or _in_dotenv(URL_VARIABLE)
     if not written:
         return None
     try:
@@ -110,8 +116,15 @@ def _check_url(_context: click.Context, _option: click.Parameter, written: str |
     return written.rstrip("/")
 
 
-def _read_token(_context: click.Context, _option: click.Parameter, written: str | None) -> str:
-    token = (written or "").strip()
+def _in_dotenv(variable: str) -> str:
+    """The value of a variable in the file `.env`, which may have the settings of the service, too."""
+    from dotenv import dotenv_values
+
+    return dotenv_values(".env").get(variable) or ""
+
+
+def _read_token(_context: click.Context, _option: click.Parameter, given: str | None) -> str:
+    token = (given or _in_dotenv(TOKEN_VARIABLE)).strip()
     return _read_file(token.removeprefix(_FILE)) if token.startswith(_FILE) else token
 
 

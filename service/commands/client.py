@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from service.settings import Settings
 
 Right = Literal["read", "write", "admin"]
-"""What a request needs: the name of the service's token that allows the request."""
+"""The name of the token that allows a request."""
 
 _Answer = TypeVar("_Answer", bound=BaseModel)
 
@@ -102,7 +102,8 @@ class Client:
         status = HTTPStatus(response.status_code)
         asked = f"{response.request.method} {response.request.url.path}"
         if response.is_redirect:
-            return f"{self._url} redirects to {response.headers.get('location', 'nowhere')}; name the new address"
+            location = response.headers.get("location", "another address")
+            return f"{self._url} redirects to {location}; name the new address with --url"
         try:
             problem = msgspec.json.decode(response.content, type=_Problem)
         except msgspec.DecodeError:
@@ -119,7 +120,8 @@ class Client:
             return ""
         match status:
             case HTTPStatus.UNAUTHORIZED:
-                return f"give the {right} token or the admin token of {self._url} in {TOKEN_VARIABLE}"
+                tokens = "admin token" if right == "admin" else f"{right} token or the admin token"
+                return f"give the {tokens} of {self._url} in {TOKEN_VARIABLE}"
             case HTTPStatus.FORBIDDEN:
                 return f"this is a setting of the service at {self._url}"
             case HTTPStatus.UNPROCESSABLE_ENTITY if "expected one of" in response.text and "query." in response.text:
@@ -194,7 +196,7 @@ def _is_json(response: httpx.Response) -> bool:
 def _sentence(problem: _Problem, status: HTTPStatus) -> str:
     """The problem in one line. The detail of a 404 names what its title speaks of, so the detail alone is enough."""
     title, detail = problem.title.strip(), " ".join(problem.detail.split())
-    if not detail or detail.rstrip(".").lower() == title.lower():
+    if not detail or status is HTTPStatus.UNAUTHORIZED:
         return title
     if status is HTTPStatus.NOT_FOUND or detail.lower().startswith(title.lower()):
         return detail

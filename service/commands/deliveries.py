@@ -1,27 +1,23 @@
 """`loopgauge deliveries`."""
 
-import json
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
-from textwrap import indent
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import click
 
+from service.commands.address import Address, run_with_client, takes_address
 from service.commands.help_group import HelpGroup
 from service.commands.options import AS_JSON, TIME, in_utc
-from service.commands.running import fail, require_settings, run
-from service.deliveries.delivery import source_name
-from service.lifecycle.durations import format_duration
-from service.queries.retry import RetryResult, retry_failed, retry_selected
-from service.settings import Settings
-from service.storage import inbox_listing
-from service.storage.database import Database
-from service.storage.inbox_listing import InboxRow
 
-_PAGE = 1000
+if TYPE_CHECKING:
+    from service.commands.client import Client
+    from service.presentation.deliveries import RetryAnswer
+
+_PAGE = 500  # the largest batch of the API
+_NEEDS_ADMIN = "shown only with the admin token"
 
 
 @click.group(cls=HelpGroup)
@@ -39,74 +35,71 @@ def deliveries() -> None:
 @click.option("--since", type=TIME, help="Only deliveries received at or after this time, UTC.")
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="The maximum number to list.")
 @click.option("--all", "list_all", is_flag=True, help="List all deliveries; ignore --limit.")
+@takes_address
 @AS_JSON
 def list_deliveries(
-    source: str | None, verdict: str | None, since: datetime | None, limit: int, list_all: bool, as_json: bool
+    source: str | None,
+    verdict: str | None,
+    since: datetime | None,
+    limit: int,
+    list_all: bool,
+    address: Address,
+    as_json: bool,
 ) -> None:
     """List deliveries, newest first, with their status and reason."""
-    filters = {"source": source_name(source) if source else None, "verdict": verdict, "since": in_utc(since)}
-    run(_list_deliveries(require_settings(), filters, None if list_all else limit, as_json=as_json))
+    filters = {"source": source, "verdict": verdict, "since": in_utc(since)}
+    most = sys.maxsize if list_all else limit
+    run_with_client(address, lambda client: _list_deliveries(client, filters, most, as_json=as_json))
 
 
-async def _list_deliveries(settings: Settings, filters: Mapping[str, Any], limit: int | None, *, as_json: bool) -> None:
-    from service.app import open_database
-    from service.presentation.deliveries import delivery_answer
+async def _list_deliveries(client: "Client", filters: Mapping[str, Any], most: int, *, as_json: bool) -> None:
+    from service.commands.listing import print_json, read_pages
 
-    count = 0
-    async with open_database(settings) as database:
-        async for row in _read_newest(database, filters, limit):
-            if as_json:
-                # Print each row as it is read, because all rows together may not fit into memory.
-                click.echo("," if count else "[")
-                click.echo(indent(delivery_answer(row).model_dump_json(indent=2), "  "), nl=False)
-            else:
-                received = row.received_at.strftime("%Y-%m-%d %H:%M:%S")
-                click.echo(f"{received}  {row.source}  {row.verdict or 'pending':8}  {row.id}  {row.reason or ''}")
-            count += 1
+    pages = read_pages(client, "/deliveries", "deliveries", filters, most)
     if as_json:
-        click.echo("\n]" if count else "[]")
-    elif not count:
+        await print_json(pages)
+    elif not await _print_lines(client, pages):
         click.echo("no deliveries", err=True)
 
 
-async def _read_newest(database: Database, filters: Mapping[str, Any], limit: int | None) -> AsyncIterator[InboxRow]:
-    """Read deliveries page by page, newest first."""
-    cursor = None
-    remaining = sys.maxsize if limit is None else limit
-    while remaining:
-        async with database.transaction() as connection:
-            rows, cursor = await inbox_listing.read_page(
-                connection, **filters, cursor=cursor, limit=min(remaining, _PAGE)
-            )
-        for row in rows:
-            yield row
-        remaining = remaining - len(rows) if cursor else 0
+async def _print_lines(client: "Client", pages: AsyncIterator[Sequence[bytes]]) -> int:
+    """Print a line for each delivery, and return the number of deliveries."""
+    from service.presentation.deliveries import DeliveryAnswer
+
+    count = 0
+    async for page in pages:
+        for document in page:
+            row = client.decode(document, DeliveryAnswer)
+            received = row.received_at.strftime("%Y-%m-%d %H:%M:%S")
+            click.echo(f"{received}  {row.source}  {row.verdict:8}  {row.id}  {row.reason or ''}")
+            count += 1
+    return count
 
 
 @deliveries.command("show")
 @click.argument("delivery", type=click.UUID)
+@takes_address
 @AS_JSON
-def show_delivery(delivery: UUID, as_json: bool) -> None:
+def show_delivery(delivery: UUID, address: Address, as_json: bool) -> None:
     """Show a delivery with its headers and body."""
-    run(_show_delivery(require_settings(), delivery, as_json))
+    run_with_client(address, lambda client: _show_delivery(client, delivery, as_json=as_json))
 
 
-async def _show_delivery(settings: Settings, delivery: UUID, as_json: bool) -> None:
-    from service.app import open_database
-    from service.presentation.deliveries import delivery_with_content
+async def _show_delivery(client: "Client", delivery: UUID, *, as_json: bool) -> None:
+    from service.commands.client import indented
+    from service.presentation.deliveries import WholeDelivery
 
-    async with open_database(settings) as database, database.transaction() as connection:
-        found = await inbox_listing.read_delivery(connection, delivery)
-    if found is None:
-        fail(f"no delivery has the id {delivery}; `loopgauge deliveries list` lists the ids")
-    shown = delivery_with_content(*found).model_dump(mode="json")
+    document = await client.get(f"/deliveries/{delivery}")
     if as_json:
-        click.echo(json.dumps(shown, indent=2))
+        click.echo(indented(document))
         return
-    if found[2] is None:
-        retention = format_duration(settings.raw_retention)
-        shown["body"] = f"deleted after LOOPGAUGE_RAW_RETENTION ({retention} in the settings of this command)"
-    for name, value in shown.items():
+    shown = client.decode(document, WholeDelivery)
+    values = shown.model_dump(mode="json", exclude={"body_base64"} if shown.body_base64 is None else set())
+    if shown.headers is None:
+        values |= {"headers": _NEEDS_ADMIN, "body": _NEEDS_ADMIN}
+    elif shown.body is None and shown.body_base64 is None:
+        values["body"] = "deleted: the delivery is older than LOOPGAUGE_RAW_RETENTION"
+    for name, value in values.items():
         click.echo(f"{name:15} {value}")
 
 
@@ -115,9 +108,10 @@ async def _show_delivery(settings: Settings, delivery: UUID, as_json: bool) -> N
 @click.option("--failed", is_flag=True, help="Retry all failed deliveries; give no IDs.")
 @click.option("--source", help="With --failed: only deliveries from this source.")
 @click.option("--since", type=TIME, help="With --failed: only deliveries received at or after this time, UTC.")
+@takes_address
 @AS_JSON
 def retry_deliveries(
-    ids: tuple[UUID, ...], failed: bool, source: str | None, since: datetime | None, as_json: bool
+    ids: tuple[UUID, ...], failed: bool, source: str | None, since: datetime | None, address: Address, as_json: bool
 ) -> None:
     """Retry failed deliveries: a worker processes them again, under the current rules."""
     if bool(ids) == failed:
@@ -125,26 +119,24 @@ def retry_deliveries(
     if (source or since) and not failed:
         raise click.UsageError("--source and --since require --failed")
     received = in_utc(since)
-    run(
-        _retry(require_settings(), list(dict.fromkeys(ids)), source_name(source) if source else None, received, as_json)
+    filters = {"source": source, "since": received.isoformat() if received else None}
+    run_with_client(
+        address, lambda client: _retry(client, list(dict.fromkeys(map(str, ids))), filters, as_json=as_json)
     )
 
 
-async def _retry(
-    settings: Settings, ids: list[UUID], source: str | None, since: datetime | None, as_json: bool
-) -> None:
-    from service.app import open_database
+async def _retry(client: "Client", ids: list[str], filters: Mapping[str, str | None], *, as_json: bool) -> None:
+    from service.presentation.deliveries import RetriedDelivery, RetryAnswer
 
-    results = []
-    async with open_database(settings) as database:
-        async for result in _retry_each(database, ids, source, since):
-            results.append(result)
-            if not as_json:
-                click.echo(f"{result.delivery}  {result.status:7}  {result.detail}")
+    results: list[RetriedDelivery] = []
+    async for answer in _retry_each(client, ids, filters):
+        results += answer.deliveries
+        for result in () if as_json else answer.deliveries:
+            click.echo(f"{result.id}  {result.status:7}  {result.detail}")
     count = sum(result.status == "retried" for result in results)
     if as_json:
-        shown = [{"id": str(each.delivery), "status": each.status, "detail": each.detail} for each in results]
-        click.echo(json.dumps({"retried": count, "deliveries": shown}, indent=2))
+        answer = RetryAnswer(retried=count, deliveries=results, next=None)
+        click.echo(answer.model_dump_json(indent=2, exclude={"next"}))
     else:
         click.echo(f"{count} of {len(results)} deliveries retried")
     if results and all(result.status in ("refused", "unknown") for result in results):
@@ -152,10 +144,19 @@ async def _retry(
 
 
 async def _retry_each(
-    database: Database, ids: list[UUID], source: str | None, since: datetime | None
-) -> AsyncIterator[RetryResult]:
-    if not ids:
-        async for result in retry_failed(database, source, since):
-            yield result
-    for result in await retry_selected(database, ids):
-        yield result
+    client: "Client", ids: list[str], filters: Mapping[str, str | None]
+) -> AsyncIterator["RetryAnswer"]:
+    """Retry the deliveries batch by batch: those with these ids, or if there are none, those that failed."""
+    from service.presentation.deliveries import RetryAnswer
+
+    for start in range(0, len(ids), _PAGE):
+        document = await client.post("/deliveries/retry", "admin", {"deliveries": ids[start : start + _PAGE]})
+        yield client.decode(document, RetryAnswer)
+    cursor = None
+    while not ids:
+        document = await client.post("/deliveries/retry", "admin", {"failed": True, **filters, "cursor": cursor})
+        answer = client.decode(document, RetryAnswer)
+        yield answer
+        cursor = answer.next
+        if cursor is None:
+            return

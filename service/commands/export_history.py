@@ -3,15 +3,18 @@
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import click
 
+from service.commands.address import require_database_settings
 from service.commands.options import TIME, in_utc
-from service.commands.running import fail, require_rules, require_settings, run, show_progress
+from service.commands.running import fail, require_rules, run, show_progress
 from service.lifecycle.durations import parse_duration
-from service.rules.model import Rules
-from service.settings import Settings
+
+if TYPE_CHECKING:
+    from service.rules.model import Rules
+    from service.settings import Settings
 
 
 def _duration(_context: click.Context, _option: click.Parameter, written: str) -> object:
@@ -74,8 +77,10 @@ def export_history(
 
     The command computes the values from the current data, at multiples of --step: with 1d, at each midnight UTC.
     Set --until to the time of the first scrape by Prometheus, and do not load a period twice.
+
+    The command works on the database: run it where the service runs.
     """
-    settings = require_settings()
+    settings = require_database_settings("export-history")
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     scraped = {"job": "loopgauge", "instance": f"{host}:{settings.port}", **labels}
     since, until = in_utc(since), in_utc(until)
@@ -85,8 +90,8 @@ def export_history(
 
 
 async def _export_history(
-    settings: Settings,
-    rules: Rules,
+    settings: "Settings",
+    rules: "Rules",
     span: tuple[datetime | None, datetime | None],
     step: timedelta,
     labels: Mapping[str, str],

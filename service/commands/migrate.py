@@ -1,22 +1,29 @@
 """`loopgauge migrate`."""
 
 import json
+from typing import TYPE_CHECKING
 
 import click
 
+from service.commands.address import require_database_settings
 from service.commands.options import AS_JSON
-from service.commands.running import require_settings, run
-from service.settings import Settings
+from service.commands.running import run
+
+if TYPE_CHECKING:
+    from service.settings import Settings
 
 
 @click.command()
 @AS_JSON
 def migrate(as_json: bool) -> None:
-    """Migrate the database's schema to the version of this program."""
-    run(_migrate(require_settings(), as_json=as_json))
+    """Migrate the database's schema to the version of this program.
+
+    The command works on the database: run it where the service runs.
+    """
+    run(_migrate(require_database_settings("migrate"), as_json=as_json))
 
 
-async def _migrate(settings: Settings, *, as_json: bool) -> None:
+async def _migrate(settings: "Settings", *, as_json: bool) -> None:
     from service.app import open_database
 
     async with open_database(settings) as database:

@@ -2,13 +2,17 @@
 
 import json
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import click
 
+from service.commands.address import require_database_settings
 from service.commands.options import AS_JSON, TIME, in_utc
-from service.commands.running import require_rules, require_settings, run, show_progress
-from service.rules.model import Rules
-from service.settings import Settings
+from service.commands.running import require_rules, run, show_progress
+
+if TYPE_CHECKING:
+    from service.rules.model import Rules
+    from service.settings import Settings
 
 
 @click.command()
@@ -16,12 +20,17 @@ from service.settings import Settings
 @click.option("--dry-run", is_flag=True, help="Change nothing; print what would change.")
 @AS_JSON
 def replay(since: datetime | None, dry_run: bool, as_json: bool) -> None:
-    """Process stored deliveries again under the current rules, and print the metrics that changed."""
-    settings = require_settings()
+    """Process stored deliveries again under the current rules, and print the metrics that changed.
+
+    The command works on the database: run it where the service runs.
+    """
+    settings = require_database_settings("replay")
     run(_replay(settings, require_rules(settings), since, dry_run=dry_run, as_json=as_json))
 
 
-async def _replay(settings: Settings, rules: Rules, since: datetime | None, *, dry_run: bool, as_json: bool) -> None:
+async def _replay(
+    settings: "Settings", rules: "Rules", since: datetime | None, *, dry_run: bool, as_json: bool
+) -> None:
     from service.app import metric_terms, open_database, utc_now
     from service.queries.replay import Replay
 

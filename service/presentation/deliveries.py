@@ -1,13 +1,14 @@
 """Deliveries as the API and the command line show them."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
+from service.queries.retry import RetryResult
 from service.storage.inbox_listing import InboxRow
 
 Verdict = Literal["pending", "counted", "ignored", "failed"]
@@ -52,6 +53,42 @@ class WholeDelivery(DeliveryAnswer):
     headers: dict[str, str] | None = None
     body: str | None = None
     body_base64: str | None = None
+
+
+class RetriedDelivery(BaseModel):
+    """The result of a retry for one delivery.
+
+    `status` is `retried` (it had failed, and is pending again), `pending` (it was pending already), `refused` (it
+    cannot be retried) or `unknown` (no delivery has this id). `detail` says why.
+    """
+
+    id: UUID
+    status: Literal["retried", "pending", "refused", "unknown"]
+    detail: str
+
+
+class RetryAnswer(BaseModel):
+    """The results of a retry: the number of retried deliveries, and the result for each delivery.
+
+    `next` is the cursor of the next batch; it is null after the last batch.
+    """
+
+    retried: int
+    deliveries: list[RetriedDelivery]
+    next: str | None
+
+
+def retry_answer(results: Sequence[RetryResult], following: str | None = None) -> RetryAnswer:
+    """The answer that shows the results of a retry.
+
+    Args:
+        following: the cursor of the next batch; None after the last batch.
+    """
+    return RetryAnswer(
+        retried=sum(result.status == "retried" for result in results),
+        deliveries=[RetriedDelivery(id=each.delivery, status=each.status, detail=each.detail) for each in results],
+        next=following,
+    )
 
 
 def delivery_answer(row: InboxRow) -> DeliveryAnswer:

@@ -1,6 +1,6 @@
 """Retry: requeue failed deliveries, which a worker then interprets by its current code and rules."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -46,29 +46,28 @@ async def retry_selected(database: Database, deliveries: Sequence[UUID]) -> list
 
 
 async def retry_failed(
-    database: Database, source: str | None = None, since: datetime | None = None
-) -> AsyncIterator[RetryResult]:
-    """Requeue every failed delivery that still has its body, newest first.
+    database: Database, source: str | None = None, since: datetime | None = None, cursor: str | None = None
+) -> tuple[list[RetryResult], str | None]:
+    """Requeue one batch of failed deliveries that still have their bodies, the newest first.
 
     Args:
         source: only deliveries of this source.
         since: only deliveries received at this time or later.
+        cursor: the cursor that the previous batch returned.
+
+    Returns:
+        The results, and the cursor of the next batch (None after the last batch).
 
     Raises:
-        DatabaseUnavailable: the deliveries for which there is no result did not change.
+        InvalidCursor: the cursor does not have the form of an inbox cursor.
+        DatabaseUnavailable: PostgreSQL became unavailable; no delivery of this batch was requeued.
     """
-    cursor = None
-    while True:
-        async with database.transaction() as connection:
-            # The cursor only moves to older deliveries, so a delivery that fails again meanwhile is not retried twice.
-            rows, cursor = await inbox_listing.read_page(
-                connection, source=source, verdict="failed", since=since, cursor=cursor, limit=_BATCH
-            )
-            retried = await _retry(connection, [row.id for row in rows])
-        for result in retried:
-            yield result
-        if cursor is None:
-            return
+    async with database.transaction() as connection:
+        # The cursor only moves to older deliveries, so a delivery that fails again meanwhile is not retried twice.
+        rows, following = await inbox_listing.read_page(
+            connection, source=source, verdict="failed", since=since, cursor=cursor, limit=_BATCH
+        )
+        return await _retry(connection, [row.id for row in rows]), following
 
 
 async def _retry(connection: Connection, deliveries: Sequence[UUID]) -> list[RetryResult]:

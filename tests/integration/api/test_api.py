@@ -275,6 +275,7 @@ async def test_the_openapi_document_has_every_endpoint_and_no_secret(database: D
     assert set(document.json()["paths"]) == {
         "/",
         "/deliveries",
+        "/deliveries/retry",
         "/deliveries/{delivery}",
         "/deliveries/{delivery}/retry",
         "/events",

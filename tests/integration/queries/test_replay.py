@@ -398,8 +398,7 @@ async def test_concurrent_workers_replays_and_retries_give_the_same_result_as_on
 
     async def retry_over_and_over() -> None:
         while not ended.is_set():
-            async for _ in retry_failed(database):
-                pass
+            await retry_failed(database)
             await asyncio.sleep(0.01)
 
     retrying = asyncio.create_task(retry_over_and_over())

@@ -1,7 +1,7 @@
 """A retry interprets a failed delivery with the current code and rules, and leaves no trace of the failure."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -51,7 +51,17 @@ async def _forget_body(database: Database, delivery: UUID) -> None:
 async def _all_failed(
     database: Database, source: str | None = None, since: datetime | None = None
 ) -> list[RetryResult]:
-    return [one async for one in retry_failed(database, source, since)]
+    return [one async for batch in _batches(database, source, since) for one in batch]
+
+
+async def _batches(
+    database: Database, source: str | None = None, since: datetime | None = None
+) -> AsyncIterator[Sequence[RetryResult]]:
+    batch, following = await retry_failed(database, source, since)
+    yield batch
+    while following:
+        batch, following = await retry_failed(database, source, since, following)
+        yield batch
 
 
 def _statuses(retried: Sequence[RetryResult]) -> list[tuple[UUID, str]]:
@@ -154,11 +164,10 @@ async def test_failed_deliveries_are_retried_by_source_or_by_time_or_all_at_once
 async def test_each_failed_delivery_is_retried_once_even_if_it_fails_again_meanwhile(database: Database) -> None:
     broken = [Delivery("github", "github", f"{number}", {}, b"{", at(2)) for number in range(1200)]
     await _fail(database, *broken)
-    retried = []
-    async for one in retry_failed(database):
-        retried.append(one)
-        if len(retried) % 400 == 0:
-            await settle(database)
+    retried: list[RetryResult] = []
+    async for batch in _batches(database):
+        retried += batch
+        await settle(database)
     assert sorted(_statuses(retried)) == sorted((delivery.id, "retried") for delivery in broken)
 
 

@@ -1,0 +1,277 @@
+"""Commands work on a remote service, and report every way in which a service does not answer as expected."""
+
+import json
+import re
+import ssl
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any, ClassVar
+
+import pytest
+
+from tests.support.commands import in_database, invoke
+from tests.support.road import deliver
+from tests.support.serving import UNREACHABLE, Service, opened, serving
+
+TOKENS = {"API_TOKENS__READ": "r3ad-t0ken", "API_TOKENS__WRITE": "wr1te-t0ken", "API_TOKENS__ADMIN": "adm1n-t0ken"}
+_PROBLEM = "application/problem+json"
+
+
+@pytest.fixture
+def service(database_url: str, tmp_path: Path) -> Iterator[Service]:
+    in_database(database_url, lambda database: deliver(database, opened()))
+    with serving(database_url, tmp_path, **TOKENS) as running:
+        yield running
+
+
+def _remotely(url: str, *arguments: str, token: str = TOKENS["API_TOKENS__ADMIN"]) -> CompletedProcess[str]:
+    # A command that uses the local database in spite of the address fails.
+    return invoke(*arguments, URL=url, TOKEN=token, DATABASE_URL=UNREACHABLE)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["deliveries", "list"],
+        ["explain", "github:acme/app#45"],
+        ["scorecard", "--team", "_org", "--window", "30d"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_command_prints_the_same_about_a_remote_service_as_about_the_local_database(
+    service: Service, database_url: str, arguments: list[str]
+) -> None:
+    local = invoke(*arguments, DATABASE_URL=database_url)
+    remote = _remotely(service.url, *arguments, token="r3ad-t0ken")
+    assert (remote.returncode, remote.stderr) == (local.returncode, local.stderr) == (0, "")
+    assert _without_ages(remote.stdout) == _without_ages(local.stdout)
+    assert local.stdout
+    as_json = _remotely(service.url, *arguments, "--json", token="r3ad-t0ken")
+    locally = invoke(*arguments, "--json", DATABASE_URL=database_url)
+    assert _shape(json.loads(as_json.stdout)) == _shape(json.loads(locally.stdout))
+
+
+def _without_ages(printed: str) -> list[str]:
+    """The lines without the times that depend on the time of the command."""
+    lines = re.sub(r"up to \S+ \S+ UTC", "up to now", printed).splitlines()
+    return [line for line in lines if not line.strip().startswith("age")]
+
+
+def _shape(document: Any) -> Any:
+    """A JSON document with the name of its type in place of each number and text."""
+    if isinstance(document, dict):
+        return {name: _shape(value) for name, value in document.items()}
+    return [_shape(value) for value in document] if isinstance(document, list) else type(document).__name__
+
+
+def test_a_delivery_is_shown_and_retried_remotely_with_the_admin_token(service: Service) -> None:
+    [delivery] = json.loads(_remotely(service.url, "deliveries", "list", "--json").stdout)
+    shown = _remotely(service.url, "deliveries", "show", delivery["id"])
+    assert opened().body.decode() in shown.stdout
+    for_readers = _remotely(service.url, "deliveries", "show", delivery["id"], token="r3ad-t0ken")
+    assert "body            shown only with the admin token" in for_readers.stdout
+    assert opened().body.decode() not in for_readers.stdout
+    retried = _remotely(service.url, "deliveries", "retry", delivery["id"])
+    assert (retried.returncode, "only failed deliveries are retried" in retried.stdout) == (1, True)
+    assert _remotely(service.url, "deliveries", "retry", "--failed").stdout == "0 of 0 deliveries retried\n"
+
+
+@pytest.mark.parametrize("token", ["", "wrong", "r3ad-t0ken"])
+def test_a_refused_token_is_reported_with_the_token_to_use_and_never_shown(service: Service, token: str) -> None:
+    arguments = ("deliveries", "retry", "--failed") if token == "r3ad-t0ken" else ("deliveries", "list")
+    right = "admin token" if token == "r3ad-t0ken" else "read token or the admin token"
+    ended = _remotely(service.url, *arguments, token=token)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == (
+        f"loopgauge: The token is missing or wrong; give the {right} of {service.url} in LOOPGAUGE_TOKEN\n"
+    )
+
+
+def test_the_error_of_a_remote_service_reads_as_the_error_of_the_local_database(
+    service: Service, database_url: str
+) -> None:
+    unknown = ("explain", "github:acme/app#1")
+    assert _remotely(service.url, *unknown).stderr == invoke(*unknown, DATABASE_URL=database_url).stderr
+    malformed = ("explain", "number one")
+    assert _remotely(service.url, *malformed).stderr == invoke(*malformed, DATABASE_URL=database_url).stderr
+
+
+def test_a_token_is_read_from_a_file(service: Service, tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("r3ad-t0ken\n")
+    ended = invoke("deliveries", "list", "--url", service.url, "--token", f"@{file}")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    missing = invoke("deliveries", "list", "--url", service.url, "--token", f"@{tmp_path / 'none'}")
+    assert (missing.returncode, missing.stdout) == (2, "")
+    assert "none: No such file or directory" in missing.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        (["--token", "s3cret"], "--token requires --url or LOOPGAUGE_URL"),
+        (["--url", "loopgauge.example.com"], "expected an address such as https://loopgauge.example.com"),
+        (["--url", "https://me:s3cret@loopgauge.example.com"], "expected an address without a user and a password"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_wrong_addresses_are_refused_without_showing_a_secret(options: list[str], error: str) -> None:
+    ended = invoke("deliveries", "list", *options, DATABASE_URL=UNREACHABLE)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert error in ended.stderr
+    assert "s3cret" not in ended.stderr
+
+
+def test_the_address_may_be_in_the_dotenv_file(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".env").write_text(f"LOOPGAUGE_URL={service.url}\nLOOPGAUGE_TOKEN=r3ad-t0ken\n")
+    monkeypatch.chdir(tmp_path)
+    ended = invoke("deliveries", "list", DATABASE_URL=UNREACHABLE)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("command", ["replay", "migrate", "export-history"])
+def test_a_command_that_works_on_the_database_does_not_use_another_one_than_the_service(command: str) -> None:
+    ended = invoke(command, URL="http://127.0.0.1:1")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.startswith(f"loopgauge: {command} works on the database, not on the service at LOOPGAUGE_URL: ")
+
+
+class _Answers(BaseHTTPRequestHandler):
+    """Answers every request in the same way, and keeps the tokens of the requests."""
+
+    answer: ClassVar[tuple[int, Mapping[str, str], bytes]]
+    tokens: ClassVar[list[str | None]]
+
+    def do_GET(self) -> None:
+        status, headers, body = self.answer
+        self.tokens.append(self.headers["authorization"])
+        self.send_response(status)
+        for name, value in {"content-length": str(len(body)), **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Log nothing."""
+
+
+@contextmanager
+def _answering(
+    status: int, headers: Mapping[str, str], body: bytes, tls: ssl.SSLContext | None = None
+) -> Iterator[tuple[str, list[str | None]]]:
+    """Run a server that answers each request in the same way. Yield its address, and the tokens of its requests."""
+
+    class Handler(_Answers):
+        answer = (status, headers, body)
+        tokens: ClassVar[list[str | None]] = []
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        if tls:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http{'s' if tls else ''}://127.0.0.1:{server.server_port}", Handler.tokens
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def _problem(status: int, slug: str, title: str, detail: str) -> tuple[int, Mapping[str, str], bytes]:
+    document = {"type": f"urn:loopgauge:problem:{slug}", "title": title, "status": status, "detail": detail}
+    return status, {"content-type": _PROBLEM}, json.dumps(document).encode()
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (
+            _problem(404, "not-found", "Not Found", "GET /deliveries: Not Found"),
+            (
+                "{url} has no GET /deliveries; the service is probably older than this command: use the version of the "
+                "service"
+            ),
+        ),
+        (
+            _problem(422, "invalid", "The request is invalid", "query.ref: expected one of cursor, limit"),
+            (
+                "The request is invalid: query.ref: expected one of cursor, limit; the service is probably older "
+                "than this command: use the version of the service"
+            ),
+        ),
+        (
+            _problem(403, "token-not-configured", "No token is configured", "set LOOPGAUGE_API_TOKENS__READ"),
+            "No token is configured: set LOOPGAUGE_API_TOKENS__READ; this is a setting of the service at {url}",
+        ),
+        (
+            _problem(503, "database-unavailable", "PostgreSQL is not available", "PostgreSQL is not available: gone"),
+            "PostgreSQL is not available: gone; {url} is up; try again in a moment",
+        ),
+        (
+            (502, {"content-type": "text/html"}, b"<html>Bad Gateway</html>"),
+            (
+                "{url} does not answer as loopgauge does: GET /deliveries is answered 502 Bad Gateway; check --url or "
+                "LOOPGAUGE_URL"
+            ),
+        ),
+        (
+            (200, {"content-type": "text/html"}, b"<html>Sign in</html>"),
+            "{url} does not answer as loopgauge does: GET /deliveries is answered 200 OK; check --url or LOOPGAUGE_URL",
+        ),
+        (
+            (200, {"content-type": "application/json"}, b'{"items": []}'),
+            "/deliveries is answered with something else than a page of deliveries",
+        ),
+        (
+            (200, {"content-type": "application/json"}, b'{"deliveries": [{"id": 1}], "next": null}'),
+            (
+                "{url} answers in a form that this command does not know (id: UUID input should be a string, bytes or "
+                "UUID object): use the version of the service, or print the document with --json"
+            ),
+        ),
+        (
+            (308, {"location": "https://elsewhere.example.com/deliveries"}, b""),
+            "{url} redirects to https://elsewhere.example.com/deliveries; name the new address with --url",
+        ),
+    ],
+    ids=["no such endpoint", "no such parameter", "no token", "outage", "proxy", "login", "JSON", "newer", "redirect"],
+)
+def test_an_answer_that_is_no_result_is_reported_in_one_line(
+    answer: tuple[int, Mapping[str, str], bytes], error: str
+) -> None:
+    with _answering(*answer) as (url, _):
+        ended = _remotely(url, "deliveries", "list")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == f"loopgauge: {error.format(url=url)}\n"
+
+
+def test_a_redirect_does_not_carry_the_token_to_another_host() -> None:
+    with (
+        _answering(200, {"content-type": "application/json"}, b'{"deliveries": [], "next": null}') as (other, tokens),
+        _answering(307, {"location": f"{other}/deliveries"}, b"") as (url, first),
+    ):
+        ended = _remotely(url, "deliveries", "list")
+    assert (ended.returncode, first, tokens) == (1, ["Bearer adm1n-t0ken"], [])
+
+
+def test_a_service_that_cannot_be_reached_is_reported_with_the_reason() -> None:
+    ended = _remotely("http://127.0.0.1:1", "deliveries", "list")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == (
+        "loopgauge: cannot reach http://127.0.0.1:1: Connection refused; check that the service runs there, and --url "
+        "or LOOPGAUGE_URL\n"
+    )
+
+
+def test_the_proxy_of_the_environment_does_not_get_the_requests_of_a_local_command(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
+    assert invoke("deliveries", "list", DATABASE_URL=database_url).stderr == "no deliveries\n"
