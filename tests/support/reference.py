@@ -41,7 +41,7 @@ def fill(text: str) -> str:
 
 
 def _commands() -> str:
-    return "\n\n".join(_describe(click.Context(main, info_name="loopgauge")))
+    return "\n\n".join(_describe(click.Context(main, info_name="loopgauge", **main.context_settings)))
 
 
 def _describe(context: click.Context) -> Iterator[str]:

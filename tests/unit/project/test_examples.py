@@ -87,7 +87,7 @@ def _commands(page: Path) -> Iterator[list[str]]:
 
 def _complaints(arguments: Sequence[str]) -> Iterator[str]:
     command: click.Command = main
-    context, path, rest = click.Context(main), ["loopgauge"], list(arguments)
+    context, path, rest = click.Context(main, **main.context_settings), ["loopgauge"], list(arguments)
     while isinstance(command, click.Group) and rest and not rest[0].startswith("-") and not rest[0].isupper():
         path.append(rest.pop(0))
         found = command.get_command(context, path[-1])

@@ -23,13 +23,16 @@ def test_the_generated_parts_are_up_to_date(page: Path) -> None:
 
 
 def test_the_page_has_every_command_and_no_other() -> None:
-    paths = {context.command_path for context in _contexts(click.Context(main, info_name="loopgauge"))}
+    paths = {
+        context.command_path
+        for context in _contexts(click.Context(main, info_name="loopgauge", **main.context_settings))
+    }
     assert len(paths) > 10
     assert sorted(re.findall(r"^### (loopgauge.*)$", _CLI, re.MULTILINE)) == sorted(paths)
 
 
 def test_the_page_has_every_option_with_its_help() -> None:
-    for context in _contexts(click.Context(main, info_name="loopgauge")):
+    for context in _contexts(click.Context(main, info_name="loopgauge", **main.context_settings)):
         section = _CLI.partition(f"\n### {context.command_path}\n")[2].partition("\n### ")[0]
         options = [parameter for parameter in context.command.params if isinstance(parameter, click.Option)]
         assert [option.name for option in options if not (option.help and option.help.split()[0] in section)] == []
