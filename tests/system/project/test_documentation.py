@@ -19,6 +19,9 @@ from tests.support.waiting import PATIENCE_SECONDS, wait_for
 
 _DOCUMENTED = "127.0.0.1:8080"
 _TOKENS = {"API_TOKENS__WRITE": "change-me-as-well", "API_TOKENS__ADMIN": "for-an-administrator"}
+_SECRETS = {
+    f"SOURCES__{name}__SECRET": "change-me" for name in ("GITHUB", "GITLAB", "JIRA", "CIRCLECI", "BUILDKITE", "JENKINS")
+}
 _RUN = {"run", "run with"}
 _WITH_COMMANDS = [page for page in PAGES if any(_RUN & block.marks.keys() for block in blocks(page))]
 
@@ -53,7 +56,7 @@ class _Shell:
 def test_the_commands_of_a_page_work_and_print_what_the_page_shows(
     page: Path, database_url: str, tmp_path: Path
 ) -> None:
-    with serving(database_url, tmp_path, SOURCES__GITHUB__SECRET="change-me", **_TOKENS) as service:
+    with serving(database_url, tmp_path, **_SECRETS, **_TOKENS) as service:
         shell = _Shell(_checkout(tmp_path / "checkout"), service.url.removeprefix("http://"), database_url)
         for known in ("a delivery", "a failure"):
             assert shell.run(example(known)).returncode == 0
