@@ -31,12 +31,14 @@ async def run_service(
     listening: socket.socket,
     client: Callable[[], Coroutine[Any, Any, None]] | None = None,
     tuning: Mapping[str, str] | None = None,
+    announce: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve on a listening socket until SIGTERM or SIGINT.
 
     Args:
         client: a coroutine to run beside the server; if the client fails, the service ends with the client's error.
         tuning: settings of PostgreSQL itself, for an embedded server.
+        announce: a callback for when the service accepts requests.
 
     Raises:
         EmbeddedUnavailable, DatabaseError: the service cannot start.
@@ -51,7 +53,7 @@ async def run_service(
             tune_garbage_collector()
             # On a second Ctrl-C, Uvicorn ends at once, without waiting for open requests.
             _on_signals(lambda number: server.handle_exit(number, None))
-            _log_address(settings, listening)
+            announce()
             async with _running_client(server, client):
                 await server.serve(sockets=[listening])
         _log.info("stopped")
@@ -164,11 +166,3 @@ def server_config(app: ASGIApp) -> uvicorn.Config:
         timeout_graceful_shutdown=shutdown.DRAIN_SECONDS,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
     )
-
-
-def _log_address(settings: Settings, listening: socket.socket) -> None:
-    host, port = listening.getsockname()[:2]
-    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    _log.info("listening", url=f"http://{address}", role=settings.role, sources=sorted(settings.sources))
-    if not settings.sources:
-        _log.warning("no source is configured: every webhook is refused; set LOOPGAUGE_SOURCES__GITHUB__SECRET")

@@ -1,11 +1,17 @@
 """`loopgauge serve`."""
 
+import logging
+import socket
+import sys
+from functools import partial
+
 import click
 import structlog
 
+from service.commands.addresses import addresses, bracketed, describe
 from service.commands.running import listen, require_rules, require_settings, run
 from service.logs import configure_logs
-from service.settings import Role, given_settings, unknown_settings
+from service.settings import Role, Settings, given_settings, unknown_settings
 
 _log = structlog.get_logger(__name__)
 
@@ -22,5 +28,23 @@ def serve(host: str | None, port: int | None, role: Role | None) -> None:
         _log.warning(line)
     from service.server import run_service
 
-    choices = "--host and --port, or LOOPGAUGE_HOST and LOOPGAUGE_PORT"
-    run(run_service(settings, require_rules(settings), listen(settings, choices)))
+    choices = "--host and --port, with LOOPGAUGE_HOST and LOOPGAUGE_PORT, or with make run PORT=8081"
+    listening = listen(settings, choices)
+    run(run_service(settings, require_rules(settings), listening, announce=partial(_announce, settings, listening)))
+
+
+def _announce(settings: Settings, listening: socket.socket) -> None:
+    """Print the addresses of the service on a terminal, and log them elsewhere."""
+    host, port = listening.getsockname()[:2]
+    listed = list(addresses(settings, host, port))
+    if sys.stderr.isatty() and logging.getLogger().isEnabledFor(logging.INFO):
+        click.echo(describe(host, port, listed), err=True)
+    else:
+        told = [{"url": address.url, "token": address.token} for address in listed]
+        url = f"http://{bracketed(host)}:{port}"
+        _log.info("listening", url=url, role=settings.role, sources=sorted(settings.sources), addresses=told)
+    if not settings.sources and settings.role != "worker":
+        _log.warning(
+            "no source is configured: every webhook is refused; "
+            "set LOOPGAUGE_SOURCES__GITHUB__SECRET, or the variable of another tool as docs/sources describes"
+        )

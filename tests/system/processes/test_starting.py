@@ -1,10 +1,81 @@
-"""With wrong settings the service does not start, and prints the reason in one line."""
+"""A service that starts prints addresses that answer. With wrong settings it does not start, and prints the reason in
+one line.
+"""
 
+import json
+import os
+import pty
+import re
+import signal
 import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
+import httpx
 import pytest
 
-from tests.support.serving import run_command
+from tests.support.serving import COMMAND, environment, run_command, serving
+from tests.support.waiting import PATIENCE_SECONDS
+
+
+def _status(url: str, token: str | None = None) -> int:
+    headers = {"authorization": f"Bearer {token}"} if token else {}
+    return httpx.get(url, headers=headers, timeout=PATIENCE_SECONDS).status_code
+
+
+def test_the_log_has_the_addresses_and_the_settings_of_their_tokens(database_url: str, tmp_path: Path) -> None:
+    tokens = {"LOOPGAUGE_API_TOKENS__READ": "r3ad", "LOOPGAUGE_METRICS_TOKEN": "m3trics"}
+    settings = {name.removeprefix("LOOPGAUGE_"): token for name, token in tokens.items()}
+    with serving(database_url, tmp_path, **settings) as service:
+        [path] = tmp_path.glob("log-*")
+        [entry] = [one for line in path.read_text().splitlines() if (one := json.loads(line))["event"] == "listening"]
+        needs = {one["url"].removeprefix(service.url): one["token"] for one in entry["addresses"]}
+        without = {one["url"]: _status(one["url"]) for one in entry["addresses"]}
+        with_token = {one["url"]: _status(one["url"], tokens.get(one["token"])) for one in entry["addresses"]}
+    assert needs == {
+        "/": None,
+        "/docs": None,
+        "/metrics": "LOOPGAUGE_METRICS_TOKEN",
+        "/scorecard": "LOOPGAUGE_API_TOKENS__READ",
+        "/webhooks/github": None,
+    }
+    assert {url.removeprefix(service.url) for url, status in without.items() if status == 401} == {
+        "/metrics",
+        "/scorecard",
+    }
+    assert set(with_token.values()) == {200}
+
+
+@contextmanager
+def _shown_on_a_terminal(expected: str, **settings: str) -> Iterator[str]:
+    """Run the service with its log on a terminal, and yield what the terminal shows as soon as it shows the text."""
+    terminal, end = pty.openpty()
+    with subprocess.Popen([*COMMAND, "serve", "--port", "0"], stderr=end, env=environment(**settings)) as process:
+        os.close(end)
+        shown = b""
+        while expected.encode() not in shown:
+            shown += os.read(terminal, 4096)
+        yield shown.decode()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE_SECONDS) == 0
+    os.close(terminal)
+
+
+def test_a_terminal_shows_addresses_that_answer(database_url: str, tmp_path: Path) -> None:
+    jira = {"SOURCES__JIRA_CLOUD__PROVIDER": "jira", "SOURCES__JIRA_CLOUD__SECRET": "x"}
+    with _shown_on_a_terminal("source jira_cloud", DATABASE_URL=database_url, DATA_DIR=str(tmp_path), **jira) as shown:
+        urls = re.findall(r"  (http://\S+)  ", shown)
+        statuses = {url: _status(url) for url in urls}
+    assert [url.split("/", 3)[3] for url in urls] == ["", "docs", "metrics", "scorecard", "webhooks/jira-cloud"]
+    assert set(statuses.values()) == {200}
+
+
+def test_without_a_source_the_service_says_how_to_configure_one(database_url: str, tmp_path: Path) -> None:
+    expected = "set LOOPGAUGE_SOURCES__GITHUB__SECRET"
+    with _shown_on_a_terminal(expected, DATABASE_URL=database_url, DATA_DIR=str(tmp_path)) as shown:
+        assert "no source is configured: every webhook is refused; " in shown
 
 
 def test_a_wrong_setting_stops_the_start_with_one_line() -> None:

@@ -1,0 +1,70 @@
+"""`loopgauge serve` prints addresses that a browser can open, each with the token that it needs."""
+
+from typing import Any
+
+import pytest
+
+from service.commands.addresses import Address, addresses, describe
+from service.settings import given_alone
+
+_BASE = "http://127.0.0.1:8080"
+
+
+def _listed(host: str = "127.0.0.1", **given: Any) -> list[Address]:
+    return list(addresses(given_alone(host=host, **given), host, 8080))
+
+
+def _scorecard(**given: Any) -> str:
+    [line] = [line for line in describe("", 8080, _listed(**given)).splitlines() if "/scorecard" in line]
+    return line.partition("answers to the four questions")[2]
+
+
+def test_each_source_has_the_address_of_its_webhook() -> None:
+    sources = {
+        "github": {"secret": "x"},
+        "jira_cloud": {"secret": "x", "provider": "jira"},
+        "cloudevents": {"secret": "x"},
+    }
+    paths = ["/", "/docs", "/metrics", "/scorecard", "/webhooks/github", "/webhooks/jira-cloud", "/events"]
+    settings = given_alone(sources=sources)
+    assert [address.url for address in addresses(settings, "127.0.0.1", 8080)] == [f"{_BASE}{path}" for path in paths]
+
+
+@pytest.mark.parametrize(
+    ("host", "opened"),
+    [
+        ("0.0.0.0", _BASE),
+        ("::", "http://[::1]:8080"),
+        ("::1", "http://[::1]:8080"),
+        ("10.1.2.3", "http://10.1.2.3:8080"),
+    ],
+)
+def test_the_addresses_open_in_a_browser(host: str, opened: str) -> None:
+    listed = _listed(host)
+    assert {address.url.removeprefix(opened) for address in listed} == {"/", "/docs", "/metrics", "/scorecard"}
+
+
+def test_the_first_line_says_where_the_service_listens() -> None:
+    assert describe("::", 8080, _listed("::")).startswith("loopgauge listens on [::]:8080.\n  http://[::1]:8080/ ")
+
+
+def test_the_scorecard_is_open_on_loopback_unless_a_token_is_set() -> None:
+    assert _scorecard() == ""
+    assert _scorecard(api_tokens={"read": "x"}) == "; needs the token of LOOPGAUGE_API_TOKENS__READ"
+
+
+def test_elsewhere_the_scorecard_needs_a_token() -> None:
+    reachable = {"host": "0.0.0.0"}
+    assert _scorecard(**reachable) == "; closed until LOOPGAUGE_API_TOKENS__READ is set"
+    assert _scorecard(**reachable, api_tokens={"admin": "x"}) == "; needs the token of LOOPGAUGE_API_TOKENS__ADMIN"
+    assert _scorecard(**reachable, api_tokens={"read": "x"}) == "; needs the token of LOOPGAUGE_API_TOKENS__READ"
+
+
+def test_metrics_name_their_token() -> None:
+    tokens = {address.url: address.token for address in _listed(metrics_token="x")}
+    assert tokens[f"{_BASE}/metrics"] == "LOOPGAUGE_METRICS_TOKEN"
+
+
+def test_a_worker_receives_no_webhooks_and_has_no_scorecard() -> None:
+    listed = _listed(role="worker", sources={"github": {"secret": "x"}})
+    assert [address.url for address in listed] == [f"{_BASE}{path}" for path in ("/", "/docs", "/metrics")]
