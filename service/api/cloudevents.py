@@ -1,15 +1,16 @@
 """The OpenAPI description of `POST /events`."""
 
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 
 from service.api.http.auth import BEARER
+from service.lifecycle.acts import ACTS
 from service.lifecycle.references import BLANK
 from service.providers import REFERENCES
 from service.providers.cloudevents import BATCHED, MOST_EVENTS, STRUCTURED
-from service.providers.cloudevents.statements import EventData, Statement
+from service.providers.cloudevents.statements import EventData
 
 SIGNATURE = "StandardWebhooks"
 """The name that the OpenAPI document gives to the security scheme for signed events."""
@@ -79,7 +80,7 @@ _EVENT: dict[str, Any] = {
             "required": [*_REQUIRED, "subject"],
             "properties": {
                 **_ATTRIBUTES,
-                "type": {"enum": [_TYPE_PREFIX + name for name in get_args(Statement)]},
+                "type": {"enum": [_TYPE_PREFIX + name for name in ACTS]},
                 "subject": _REFERENCE,
                 "datacontenttype": {"enum": ["application/json", None]},
                 "data": _DATA,

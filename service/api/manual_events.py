@@ -1,13 +1,14 @@
 """`POST /experiments/{experiment}/events`: records a manual lifecycle event."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, cast, get_args
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic_core import ErrorDetails
 
 from service.api.http.auth import TokenGuard
 from service.api.http.bodies import BodyReader
@@ -23,11 +24,13 @@ from service.api.http.problems import (
 from service.api.http.strict_route import StrictRoute
 from service.api.parameters import ExperimentName
 from service.api.receipts import SOURCE, ReceivedEvent, refusal_result
+from service.lifecycle.acts import ACTS, ActName
 from service.lifecycle.errors import BadReference, UnknownSubject
-from service.lifecycle.events import EARLIEST, LATEST
+from service.lifecycle.events import EARLIEST, LATEST, Result
 from service.lifecycle.fields import DATA_PROPERTIES, DataProperty
+from service.lifecycle.nearest import did_you_mean, expected_one_of
 from service.pipeline.receive import DeliveryWriter
-from service.providers.cloudevents import InvalidEvent, ManualStatement
+from service.providers.cloudevents import InvalidEvent
 from service.queries.manual_event import ImplausibleEvent, KeyReused, ManualEvent, record_manual_event
 from service.storage.database import Database
 from service.storage.errors import DatabaseUnavailable
@@ -39,7 +42,7 @@ class _Event(BaseModel):
 
     `occurred_at` defaults to now. Only `signalled` accepts `result`, and requires it. Every event accepts all other
     fields, so one event can conclude, classify and share an experiment. `classified` requires `failure_category`.
-    `proposed` marks an item as an experiment.
+    `proposed` marks an item as an experiment, and ends an exclusion by `excluded`.
     """
 
     model_config = ConfigDict(
@@ -59,9 +62,9 @@ class _Event(BaseModel):
         },
     )
 
-    event: ManualStatement
+    event: ActName
     occurred_at: Annotated[AwareDatetime, Field(ge=EARLIEST, lt=LATEST)] | None = None
-    result: Literal["success", "failure"] | None = None
+    result: Result | None = None
 
 
 def _type_of(data: DataProperty) -> Any:
@@ -79,6 +82,12 @@ ManualEventBody = create_model(
     **_PROPERTIES,
 )
 
+_CHOICES: Mapping[str, Collection[str]] = {
+    "event": ACTS.keys(),
+    "result": get_args(Result),
+    **{data.name: data.choices for data in DATA_PROPERTIES.values() if data.choices},
+}
+"""The accepted values of each property that has a closed vocabulary."""
 
 _OPENAPI: dict[str, Any] = {
     "requestBody": {"required": True, "content": {"application/json": {"schema": ManualEventBody.model_json_schema()}}}
@@ -152,10 +161,21 @@ def _parse(body: bytes, key: str) -> ManualEvent:
     try:
         parsed = ManualEventBody.model_validate_json(body, strict=True)
     except ValidationError as error:
-        errors = error.errors(include_url=False, include_context=False, include_input=False)
-        raise RequestValidationError([{**invalid, "loc": ("body", *invalid["loc"])} for invalid in errors]) from error
+        errors = error.errors(include_url=False, include_context=False)
+        raise RequestValidationError([_propose_nearest(invalid) for invalid in errors]) from error
     data = parsed.model_dump(exclude={"event", "occurred_at"}, exclude_none=True)
     return ManualEvent(parsed.event, parsed.occurred_at, data, key)
+
+
+def _propose_nearest(invalid: ErrorDetails) -> dict[str, Any]:
+    """The error about a field of the body, without the body's content. The message proposes the nearest word."""
+    name = ".".join(map(str, invalid["loc"]))
+    message = invalid["msg"]
+    if invalid["type"] == "extra_forbidden":
+        message = "; ".join(filter(None, (message, did_you_mean(name, ManualEventBody.model_fields))))
+    elif isinstance(invalid["input"], str) and name in _CHOICES:
+        message = expected_one_of(invalid["input"], _CHOICES[name])
+    return {"type": invalid["type"], "loc": ("body", *invalid["loc"]), "msg": message}
 
 
 def build_router(events: ManualEventReceiver, write_guard: TokenGuard) -> APIRouter:
@@ -166,7 +186,7 @@ def build_router(events: ManualEventReceiver, write_guard: TokenGuard) -> APIRou
 
     @routes.post(
         "/{experiment:path}/events",
-        summary="Start, conclude, classify, share or describe an experiment",
+        summary="Propose, start, conclude, classify, share, describe or exclude an experiment",
         status_code=202,
         openapi_extra=_OPENAPI,
         responses=_PROBLEMS,

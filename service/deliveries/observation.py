@@ -106,16 +106,21 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class Commented:
-    """A comment was written.
+    """A comment was written or edited.
 
     Attributes:
+        at: when the comment was written; for an edit, when the comment was edited.
         insider: whether the author may change the project; None if the payload does not say.
+        edited: whether an earlier comment was edited.
+        earlier: the text before the edit; None if the payload does not say.
     """
 
     subject: Ref
     at: datetime
     text: str
     insider: bool | None
+    edited: bool = False
+    earlier: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

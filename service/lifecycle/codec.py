@@ -16,6 +16,7 @@ from service.lifecycle.events import (
     Declared,
     LifecycleEvent,
     Proposed,
+    Refused,
     Reopened,
     Shipped,
     Signalled,
@@ -34,6 +35,7 @@ KINDS: Mapping[str, type[LifecycleEvent]] = {
     "active": Active,
     "declared": Declared,
     "withdrawn": Withdrawn,
+    "refused": Refused,
 }
 """The stored name of every kind of lifecycle event."""
 
@@ -64,6 +66,8 @@ def data_of(event: LifecycleEvent) -> dict[str, Any]:
             return {**_declaration(event), "overheard": True}
         case Declared() | Withdrawn():
             return _declaration(event)
+        case Refused():
+            return _refusal(event)
         case _ as never:
             assert_never(never)
 
@@ -71,6 +75,13 @@ def data_of(event: LifecycleEvent) -> dict[str, Any]:
 def _declaration(event: Declared | Withdrawn) -> dict[str, Any]:
     data = {"field": event.field, "value": event.value, "channel": event.channel}
     return {**data, "label": event.label} if event.label else data
+
+
+def _refusal(event: Refused) -> dict[str, Any]:
+    data: dict[str, Any] = {"channel": event.channel, "reason": event.reason}
+    named = {"label": event.label} if event.label else {}
+    flags = {name: True for name in ("overheard", "removed") if getattr(event, name)}
+    return {**data, **named, **flags}
 
 
 _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode

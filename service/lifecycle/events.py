@@ -141,6 +141,28 @@ class Withdrawn:
     label: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A command or a label that has no effect, because it is misspelt or its author may not give it.
+
+    The event changes no experiment: it keeps the reason for people who ask why nothing happened. The reason carries no
+    person's name, so it quotes only words of the vocabulary and near misses of them.
+
+    Attributes:
+        overheard: whether the payload only lists the label among the subject's labels.
+        label: the refused label; empty for a command.
+        removed: whether the label was removed, which ends the refusal.
+    """
+
+    subject: Ref
+    occurred_at: datetime
+    channel: Literal["comment", "label"]
+    reason: str
+    overheard: bool = False
+    label: str = ""
+    removed: bool = False
+
+
 Instant: TypeAlias = Proposed | Started | Signalled | Concluded | Reopened | Shipped | Active
 Declaration: TypeAlias = Declared | Withdrawn
-LifecycleEvent: TypeAlias = Instant | Declaration
+LifecycleEvent: TypeAlias = Instant | Declaration | Refused

@@ -16,6 +16,7 @@ from service.lifecycle.events import (
     Declared,
     LifecycleEvent,
     Proposed,
+    Refused,
     Reopened,
     Shipped,
     Signalled,
@@ -145,7 +146,7 @@ def fold(
         attempts: the marked subjects that serve the root; `evidence` contains their events too.
     """
     applicable = [event for event in evidence if applies_to_experiment(event, own=False)]
-    root_events = {*own, *filter(_is_command, applicable)}
+    root_events = {*_effective(own), *filter(_is_command, applicable)}
     counted = _in_order({*root_events, *applicable})
     decisive = [event for event in counted if event in root_events]
     declarations = declarations_in(decisive)
@@ -179,10 +180,14 @@ def fold(
 def applies_to_experiment(event: LifecycleEvent, *, own: bool) -> bool:
     """Whether an event counts for the experiment.
 
-    Every event on the root counts. An event on evidence counts only if it is a command in a comment or a fact about the
-    experiment.
+    Every event on the root counts, except refusals. An event on evidence counts only if it is a command in a comment or
+    a fact about the experiment.
     """
-    return own or _is_command(event) or _is_fact(event)
+    return not isinstance(event, Refused) and (own or _is_command(event) or _is_fact(event))
+
+
+def _effective(events: Iterable[LifecycleEvent]) -> list[LifecycleEvent]:
+    return [event for event in events if not isinstance(event, Refused)]
 
 
 def _is_command(event: LifecycleEvent) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
+from service.lifecycle.nearest import expected_one_of
 from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk
 from service.lifecycle.teams import normalise_team
 
@@ -54,8 +55,13 @@ class DeclaredField:
     data: DataProperty | None = None
     command: bool = False
 
+    def refusal(self, value: str) -> str:
+        """The message for a value that the field does not accept; it proposes the nearest value."""
+        choices = self.data.choices if self.data else ()
+        return expected_one_of(value, choices) if choices else f"expected {self.expects}"
 
-def _choice(name: str, members: Collection[StrEnum]) -> DeclaredField:
+
+def _choice(name: str, members: Collection[StrEnum], *, command: bool = False) -> DeclaredField:
     """A field that accepts the members of a closed vocabulary."""
     choices = tuple(member.value for member in members)
     expects = " or ".join(filter(None, (", ".join(choices[:-1]), choices[-1])))
@@ -65,7 +71,10 @@ def _choice(name: str, members: Collection[StrEnum]) -> DeclaredField:
         return chosen if chosen in choices else None
 
     return DeclaredField(
-        expects=expects, normalise=normalise, data=DataProperty(name=name, expects=expects, choices=choices)
+        expects=expects,
+        normalise=normalise,
+        data=DataProperty(name=name, expects=expects, choices=choices),
+        command=command,
     )
 
 
@@ -111,7 +120,7 @@ FIELDS: Mapping[FieldName, DeclaredField] = {
         data=DataProperty(name="team", expects=_TEAM, pattern=r"^\s*[^_\s\x00][^\x00]*$", longest=100),
         command=True,
     ),
-    "risk": _choice("risk", list(Risk)),
+    "risk": _choice("risk", list(Risk), command=True),
     "outcome": _choice("outcome", [outcome for outcome in Outcome if outcome is not Outcome.UNDECLARED]),
     "failure_category": _choice(
         "failure_category", [category for category in FailureCategory if category is not FailureCategory.UNCLASSIFIED]

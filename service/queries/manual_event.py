@@ -1,7 +1,7 @@
 """Manual events: check a lifecycle event that a person adds, and store it like any delivery."""
 
 import base64
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -12,6 +12,7 @@ import msgspec
 
 from service.deliveries.delivery import Delivery
 from service.deliveries.observation import Nothing, Stated
+from service.lifecycle.acts import ACTS, ActName
 from service.lifecycle.errors import UnknownSubject
 from service.lifecycle.events import LifecycleEvent
 from service.lifecycle.plausibility import find_contradiction
@@ -51,7 +52,7 @@ class ManualEvent:
             records no second event. A different request for this experiment with this key is refused.
     """
 
-    event: str
+    event: ActName
     occurred_at: datetime | None
     data: Mapping[str, str]
     key: str
@@ -151,15 +152,19 @@ def _check_plausible(surroundings: Surroundings, root: Ref, delivery: Delivery) 
 
 def _find_gap(manual: ManualEvent) -> str:
     """Say which data the event lacks or must not have, or return an empty string."""
-    if manual.event == "classified" and "failure_category" not in manual.data:
-        return "a classification needs failure_category: intelligent, basic or complex"
-    if manual.event == "signalled" and "result" not in manual.data:
-        return "a signal needs result: success or failure"
+    act = ACTS[manual.event]
+    if lacking := act.missing("api", manual.data):
+        return f"the event {manual.event} needs {lacking.name}: {lacking.expects}"
     if "result" in manual.data and manual.event != "signalled":
         return "only a signal has a result"
     if manual.event == "described" and not any(value.strip() for value in manual.data.values()):
-        return "a description needs a title, url, team or risk"
+        return f"the event described needs {_list(argument.name for argument in act.arguments)}"
     return ""
+
+
+def _list(names: Iterable[str]) -> str:
+    *first, last = names
+    return f"a {', '.join(first)} or {last}"
 
 
 def _events_of(delivery: Delivery) -> Collection[LifecycleEvent]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, time
 from typing import assert_never
 
+from service.deliveries.decoding import shorten
 from service.deliveries.observation import Kind, Observed, Trait
 from service.deliveries.payload import RawPayload
 from service.lifecycle.events import (
@@ -13,6 +14,7 @@ from service.lifecycle.events import (
     Declared,
     LifecycleEvent,
     Proposed,
+    Refused,
     Reopened,
     Shipped,
     Signalled,
@@ -62,10 +64,27 @@ def make_event(
         case IgnoreAction():
             return None
         case DeclareAction(field=field, value=template) | WithdrawAction(field=field, value=template):
-            value = FIELDS[field].normalise(template.fill(known, payload) or "")
-            return _make_declaration(action, rule, observation, label.lower(), value) if value is not None else None
+            text = template.fill(known, payload) or ""
+            value = FIELDS[field].normalise(text)
+            if value is None:
+                return _refuse_label(action, rule, observation, label, text)
+            return _make_declaration(action, rule, observation, label.lower(), value)
         case _ as never:
             assert_never(never)
+
+
+def _refuse_label(
+    action: DeclareAction | WithdrawAction, rule: Rule, observation: Observed, label: str, value: str
+) -> Refused | None:
+    """The refusal of a label whose value the field does not accept. Only labels are refused: people write them, and a
+    rule may well read other traits that seldom have an accepted value.
+    """
+    if not isinstance(action, DeclareAction) or action.derived or _channel_of(rule) != "label" or not value.strip():
+        return None
+    shown = f"label `{shorten(label)}`" if "@" not in label else "a label"
+    reason = f"{shown}: {FIELDS[action.field].refusal(value)}"
+    overheard, removed = observation.kind == "seen", observation.kind in _REMOVALS
+    return Refused(observation.subject, observation.at, "label", reason, overheard, label.lower(), removed)
 
 
 def _make_declaration(

@@ -1,7 +1,7 @@
 """Apply the rules: turn the observations of a delivery into lifecycle events, links, and a verdict with its reason."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import assert_never
 
@@ -23,6 +23,7 @@ from service.lifecycle.events import (
     Declared,
     LifecycleEvent,
     Proposed,
+    Refused,
     Reopened,
     Shipped,
     Signalled,
@@ -37,8 +38,10 @@ from service.rules.model import IgnoreAction, Interpretation, Rules, Statement
 from service.rules.patterns import search
 
 _MOST_REASONS = 20
-_COMMANDED = "command in a comment"
+COMMANDED = "command in a comment"
+"""The text that events of commands show in place of a rule."""
 _STATED = "stated"
+_REFUSED = "refused"
 
 
 @dataclass(slots=True)
@@ -51,6 +54,7 @@ class _Findings:
             `renamed` and `linked by body`. A rule is left out if all its events only describe an item (see
             `_is_description`).
         missed: the reasons to show if the delivery does not count.
+        refused: the reasons why commands and labels have no effect. The delivery shows them whether it counts or not.
     """
 
     statements: dict[LifecycleEvent, Statement] = field(default_factory=dict)
@@ -58,11 +62,17 @@ class _Findings:
     aliases: list[Alias] = field(default_factory=list)
     matched: list[str] = field(default_factory=list)
     missed: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
 
     def add(self, events: Iterable[LifecycleEvent], rule: str) -> None:
         """Add events that no rule produced; `rule` is the text to show in place of a rule."""
         self.statements.update({event: Statement(event, rule) for event in events})
         self.matched.append(rule)
+
+    def refuse(self, refusal: Refused) -> None:
+        """Add the reason why a command or label has no effect. The removal of a refused label needs no reason."""
+        self.statements.setdefault(refusal, Statement(refusal, _REFUSED))
+        self.refused += [] if refusal.removed else [refusal.reason]
 
 
 def apply_rules(
@@ -100,9 +110,13 @@ def _conclude(findings: _Findings) -> Interpretation:
         or any(map(_links_another, findings.links))
     )
     matched, missed = _join(", ", findings.matched), _join("; ", findings.missed)
+    refused = _join("; ", findings.refused)
+    reason = (
+        matched if counts else missed or ("" if refused else f"nothing in this delivery marks an experiment: {matched}")
+    )
     return Interpretation(
         "counted" if counts else "ignored",
-        matched if counts else missed or f"nothing in this delivery marks an experiment: {matched}",
+        "; ".join(filter(None, (reason, f"refused: {refused}" if refused else ""))),
         tuple(findings.statements.values()),
         tuple(findings.links),
         tuple(findings.aliases),
@@ -126,7 +140,7 @@ def _counts(event: LifecycleEvent) -> bool:
             return name == "experiment" or channel in ("comment", "api")
         case Started(commanded=commanded) | Concluded(commanded=commanded) | Reopened(commanded=commanded):
             return commanded
-        case Proposed() | Active():
+        case Proposed() | Active() | Refused():
             return False
         case _ as never:
             assert_never(never)
@@ -140,13 +154,47 @@ def _links_another(link: LinkSet) -> bool:
     return bool(link.targets - {link.stated_by})
 
 
+@dataclass(slots=True)
+class _Decisions:
+    """The decisions of rules about one observation.
+
+    If several rules match and produce the same event, or set the same field, only the first of them takes effect. Two
+    rules that match different labels do not compete: both take effect.
+
+    Attributes:
+        decided: the names of decisions, each with the label that matched.
+        refused: the labels whose values the first rule could not use. A later rule may still accept the label.
+        marked: whether a rule marks the subject as an experiment.
+    """
+
+    decided: set[tuple[str, str]] = field(default_factory=set)
+    refused: dict[tuple[str, str], Refused] = field(default_factory=dict)
+    marked: bool = False
+
+    def take(self, decision: tuple[str, str], event: LifecycleEvent, rule: str, findings: _Findings) -> None:
+        """Record the event of a rule's action."""
+        if isinstance(event, Refused):
+            self.refused.setdefault(decision, event)
+            return
+        self.decided.add(decision)
+        findings.statements.setdefault(event, Statement(event, rule))
+        findings.matched += [] if _is_description(event) else [rule]
+        self.marked = self.marked or _is_mark(event)
+
+    @property
+    def explained(self) -> bool:
+        """Whether a refused label has a reason of its own."""
+        return not all(refusal.removed for refusal in self.refusals())
+
+    def refusals(self) -> list[Refused]:
+        """The labels that no rule accepts."""
+        return [refusal for decision, refusal in self.refused.items() if decision not in self.decided]
+
+
 def _apply_to_observation(
     rules: Rules, provider: str, observation: Observed, payload: RawPayload, findings: _Findings
 ) -> None:
-    # If several rules match and produce the same event, or set the same field, only the first of them takes effect. Two
-    # rules that match different labels do not compete: both take effect.
-    decided: set[tuple[str, str]] = set()
-    marked = False
+    decisions = _Decisions()
     known = known_values(observation)
     for rule in rules.candidates(provider, observation.kind):
         matches = find_matches(rule, observation, known)
@@ -154,24 +202,28 @@ def _apply_to_observation(
             findings.missed.append(f"the `where` of the rule `{rule.name}` is not true")
             continue
         if matches and any(isinstance(action, IgnoreAction) for action in rule.actions):
-            decided.add(("ignored", ""))
+            decisions.decided.add(("ignored", ""))
             findings.missed.append(f"the rule `{rule.name}` ignores it")
             break
         for label, captured in matches:
             for action in rule.actions:
                 decision = (decision_of(action), label)
-                if decision in decided:
+                if decision in decisions.decided:
                     continue
                 event = make_event(action, rule, observation, label, captured, payload)
                 if event is not None:
-                    decided.add(decision)
-                    findings.statements.setdefault(event, Statement(event, rule.name))
-                    findings.matched += [] if _is_description(event) else [rule.name]
-                    marked = marked or _is_mark(event)
-    if observation.kind == "seen" and not marked:
-        findings.missed += explain_unmarked(rules, provider, observation)
-    elif not decided and observation.kind != "superseded":
-        findings.missed.append(explain_no_match(observation))
+                    decisions.take(decision, event, rule.name, findings)
+    findings.missed += _explain(rules, provider, observation, decisions)
+    for refusal in decisions.refusals():
+        findings.refuse(refusal)
+
+
+def _explain(rules: Rules, provider: str, observation: Observed, decisions: _Decisions) -> Iterator[str]:
+    """The reasons to show if the delivery does not count."""
+    if observation.kind == "seen" and not decisions.marked:
+        yield from explain_unmarked(rules, provider, observation)
+    elif not decisions.decided and observation.kind != "superseded" and not decisions.explained:
+        yield explain_no_match(observation)
 
 
 def _is_description(event: LifecycleEvent) -> bool:
@@ -186,18 +238,42 @@ def _is_mark(event: LifecycleEvent) -> bool:
 
 
 def _apply_commands(rules: Rules, provider: str, comment: Commented, findings: _Findings) -> None:
-    if not contains_command(comment.text):
-        findings.missed.append("the comment contains no command")
-    elif comment.insider is False:
-        findings.missed.append("only members, owners and collaborators may give commands")
-    elif comment.insider is None and provider.lower() not in rules.trust_comments:
-        findings.missed.append(
-            f"{provider} does not tell whether the author may give commands, and trust_comments omits {provider}"
-        )
-    elif events := parse_commands(comment):
-        findings.add(events, _COMMANDED)
+    commands = parse_commands(comment)
+    if not commands:
+        inside = contains_command(comment.text)
+        findings.missed.append("the comment has commands only in code" if inside else "the comment contains no command")
+    elif comment.edited:
+        _refuse_edit(comment, findings)
+    elif why := _find_objection(rules, provider, comment):
+        findings.refuse(Refused(comment.subject, comment.at, "comment", why))
     else:
-        findings.missed.append("the text after /experiment in the comment is not a command")
+        for command in commands:
+            if command.refusal:
+                findings.refuse(Refused(comment.subject, comment.at, "comment", command.refusal))
+            else:
+                findings.add(command.events, COMMANDED)
+
+
+def _refuse_edit(comment: Commented, findings: _Findings) -> None:
+    """Refuse the commands of an edit. The commands that the comment had before the edit are no news."""
+    why = "the edit of a comment gives no command; write the command in a new comment"
+    if comment.earlier is None:
+        findings.missed.append(why)
+        return
+    before = parse_commands(replace(comment, text=comment.earlier))
+    if any(command.line not in {one.line for one in before} for command in parse_commands(comment)):
+        findings.refuse(Refused(comment.subject, comment.at, "comment", why))
+    else:
+        findings.missed.append("the edit adds no command")
+
+
+def _find_objection(rules: Rules, provider: str, comment: Commented) -> str:
+    """Say why no command of a comment counts, or return an empty text."""
+    if comment.insider is False:
+        return "only members, owners and collaborators may give commands"
+    if comment.insider is None and provider.lower() not in rules.trust_comments:
+        return f"{provider} does not tell whether the author may give commands, and trust_comments omits {provider}"
+    return ""
 
 
 def _link_mentioned_tickets(rules: Rules, mentioned: Mentioned, findings: _Findings) -> None:

@@ -25,7 +25,7 @@ from service.providers.cloudevents.format import (
     parts,
     read_event,
 )
-from service.providers.cloudevents.statements import BY_HAND, ManualStatement, observations_of
+from service.providers.cloudevents.statements import BY_HAND, observations_of
 
 __all__ = [
     "BATCHED",
@@ -35,7 +35,6 @@ __all__ = [
     "CloudEvents",
     "Envelope",
     "InvalidEvent",
-    "ManualStatement",
     "NoCloudEvent",
 ]
 

@@ -7,13 +7,15 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 from urllib.parse import unquote_to_bytes
 
 import msgspec
 
 from service.deliveries.delivery import UnreadableDelivery
+from service.lifecycle.events import Result
 from service.lifecycle.fields import DATA_PROPERTIES
+from service.lifecycle.nearest import expected_one_of
 
 STRUCTURED = "application/cloudevents+json"
 BATCHED = "application/cloudevents-batch+json"
@@ -161,6 +163,11 @@ def decode(body: bytes, expected: type[_Decoded], within: str = "") -> _Decoded:
 
 _MISSING = re.compile(r"missing required field `(\w+)`")
 _WHERE = re.compile(r" - at `\$\.?(.*)`$", re.DOTALL)
+_WRONG = re.compile(r"Invalid enum value ['\"](.*)['\"]", re.DOTALL)
+_CHOICES: Mapping[str, tuple[str, ...]] = {
+    "result": get_args(Result),
+    **{data.name: data.choices for data in DATA_PROPERTIES.values() if data.choices},
+}
 _EXPECTED: Mapping[str, str] = {
     "specversion": "expected 1.0",
     "source": f"expected a URI reference of {LONGEST} characters at most",
@@ -177,4 +184,10 @@ def _invalid(error: msgspec.ValidationError, within: str) -> InvalidEvent:
     path = [within, where[1] if where else "", missing[1] if missing else ""]
     field = ".".join(part for part in path if part)
     problem = text[: where.start()] if where else text
-    return InvalidEvent(field, "it is missing" if missing else _EXPECTED.get(field.rpartition(".")[2], problem))
+    name = field.rpartition(".")[2]
+    if missing:
+        return InvalidEvent(field, "it is missing")
+    wrong = _WRONG.fullmatch(problem)
+    if wrong and name in _CHOICES:
+        return InvalidEvent(field, expected_one_of(wrong[1], _CHOICES[name]))
+    return InvalidEvent(field, _EXPECTED.get(name, problem))

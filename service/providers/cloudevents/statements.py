@@ -4,7 +4,7 @@ import base64
 import binascii
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Annotated, Any, Literal, cast, get_args
+from typing import Annotated, Any, Literal, cast
 
 import msgspec
 
@@ -12,37 +12,20 @@ from service.deliveries.decoding import utc
 from service.deliveries.delivery import UnreadableDelivery
 from service.deliveries.observation import Linked, Stated
 from service.deliveries.signatures import TOLERANCE
+from service.lifecycle.acts import ACTS, ActName, events_of, mark, propose
 from service.lifecycle.errors import BadReference
-from service.lifecycle.events import (
-    EARLIEST,
-    Concluded,
-    Declared,
-    LifecycleEvent,
-    Proposed,
-    Reopened,
-    Shipped,
-    Signalled,
-    Started,
-)
+from service.lifecycle.events import EARLIEST, LifecycleEvent
 from service.lifecycle.evidence import MOST_TARGETS
 from service.lifecycle.fields import DATA_PROPERTIES, FIELDS, DataProperty, FieldName
+from service.lifecycle.nearest import suggest
 from service.lifecycle.references import Ref, ReferenceParser
-from service.lifecycle.taxonomy import Outcome
 from service.providers.cloudevents.format import LONGEST, Event, InvalidEvent, decode, media_type
-
-ManualStatement = Literal[
-    "proposed", "started", "signalled", "concluded", "classified", "shared", "reopened", "shipped", "described"
-]
-"""The statements that the API accepts as manual events."""
-
-Statement = Literal[ManualStatement, "excluded"]
-"""The last part of a CloudEvent's type, after `dev.loopgauge.experiment.`."""
 
 BY_HAND = "urn:loopgauge:by-hand"
 """The `source` attribute of manual events. Only the manual event `proposed` marks its subject as an experiment."""
 
 _PREFIX = "dev.loopgauge.experiment."
-_STATEMENTS: Mapping[str, Statement] = {_PREFIX + name: name for name in get_args(Statement)}
+_STATEMENTS: Mapping[str, ActName] = {_PREFIX + name: name for name in ACTS}
 # Subjects with these prefixes are always evidence. For example, a pipeline sends events about a commit, and a commit is
 # never an experiment.
 _NEVER_MARKED = ("commit:", "branch:", "run:")
@@ -101,12 +84,19 @@ def observations_of(
         return None
     statement = _STATEMENTS.get(event.type)
     if statement is None:
-        raise InvalidEvent("type", f"expected one of {', '.join(_STATEMENTS)}")
+        raise InvalidEvent("type", _describe_unknown(event.type))
     subject = _reference(event.subject, "subject", references)
     at, data = _time(event, now), _data(event)
-    marked = _marked(subject, at) if event.source != BY_HAND or statement == "proposed" else ()
-    stated = (*marked, *_instants(statement, subject, at, data), *_declared(subject, at, data))
-    return (Stated(stated), *_linked(subject, at, data, references))
+    marks = _marks(event, statement, subject, at)
+    stated = events_of(statement, subject, at, data.declared, channel="api", result=data.result or "success")
+    return (Stated((*marks, *stated)), *_linked(subject, at, data, references))
+
+
+def _describe_unknown(type_: str) -> str:
+    # Compare without the prefix, because the prefix alone makes any two types similar.
+    nearest = suggest(type_.removeprefix(_PREFIX), ACTS)
+    question = f"; did you mean {_PREFIX}{nearest}?" if nearest else ""
+    return f"expected one of {', '.join(_STATEMENTS)}{question}"
 
 
 def _reference(text: str | None, field: str, references: ReferenceParser) -> Ref:
@@ -157,41 +147,13 @@ def _data(event: Event) -> _Data:
     return data
 
 
-def _marked(subject: Ref, at: datetime) -> Iterator[LifecycleEvent]:
-    if not subject.startswith(_NEVER_MARKED):
-        yield Declared(subject, at, "experiment", "true", "api")
-
-
-def _instants(statement: Statement, subject: Ref, at: datetime, data: _Data) -> Iterator[LifecycleEvent]:
-    match statement:
-        case "proposed":
-            yield Proposed(subject, at)
-        case "started":
-            yield Started(subject, at)
-        case "signalled":
-            yield Signalled(subject, at, data.result or "success")
-        case "concluded":
-            outcome = data.declared.get("outcome")
-            yield Concluded(subject, at, Outcome(outcome) if outcome else None)
-        case "reopened":
-            yield Reopened(subject, at)
-        case "shipped":
-            yield Shipped(subject, at)
-        case "shared" if "shared" not in data.declared:
-            yield Declared(subject, at, "shared", "true", "api")
-        case "excluded":
-            yield Declared(subject, at, "excluded", "stated", "api")
-        case "shared" | "classified" | "described":
-            # `_declared` turns the data into declarations, and these types state nothing else.
-            pass
-
-
-def _declared(subject: Ref, at: datetime, data: _Data) -> Iterator[LifecycleEvent]:
-    """The declarations in the data. An event of any type may declare any field, so one event can both conclude and
-    share an experiment.
-    """
-    for field, value in data.declared.items():
-        yield Declared(subject, at, field, value, "api")
+def _marks(event: Event, statement: ActName, subject: Ref, at: datetime) -> Iterator[LifecycleEvent]:
+    if subject.startswith(_NEVER_MARKED):
+        return
+    if event.source != BY_HAND:
+        yield mark(subject, at, "api")
+    elif statement == "proposed":
+        yield from propose(subject, at, "api")
 
 
 def _linked(subject: Ref, at: datetime, data: _Data, references: ReferenceParser) -> tuple[Linked, ...]:

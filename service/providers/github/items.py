@@ -68,11 +68,15 @@ def read_issue_comment(payload: bytes) -> list[Observation]:
     looks = _item(event, issue, subject, "change" if issue.pull_request is not None else "item")
     closed = _closed(event, issue, subject) if issue.pull_request is None else []
     observations: list[Observation] = [*looks, *closed, Observed("active", subject, at)]
-    # Read commands only when a comment is new. Commands are dated to when their comment was written. A command that an
+    # Commands count only when a comment is new. Commands are dated to when their comment was written. A command that an
     # edit added later would get this earlier time.
+    insider = comment.author_association in _INSIDERS
     if event.action == "created":
-        insider = comment.author_association in _INSIDERS
         observations.append(Commented(subject, at, comment.body or "", insider))
+    elif event.action == "edited":
+        edited_at = utc(comment.updated_at) if comment.updated_at else _updated_at(issue)
+        earlier = event.changes.body.old if event.changes and event.changes.body else None
+        observations.append(Commented(subject, edited_at, comment.body or "", insider, edited=True, earlier=earlier))
     return observations
 
 

@@ -79,7 +79,16 @@ class PullRequestEvent(ItemEvent, kw_only=True):
 class Comment(msgspec.Struct):
     body: str | None = None
     created_at: datetime | None = None
+    updated_at: datetime | None = None
     author_association: str = ""
+
+
+class EarlierText(msgspec.Struct, rename={"old": "from"}):
+    old: str | None = None
+
+
+class CommentChanges(msgspec.Struct):
+    body: EarlierText | None = None
 
 
 class CommentedItem(Item, kw_only=True):
@@ -89,6 +98,7 @@ class CommentedItem(Item, kw_only=True):
 class IssueCommentEvent(ItemEvent, kw_only=True):
     issue: CommentedItem
     comment: Comment
+    changes: CommentChanges | None = None
 
 
 class OldName(msgspec.Struct, rename={"old": "from"}):

@@ -63,11 +63,11 @@ def _comment(note: Note, subject: Ref) -> list[Observation]:
     if at is None:
         return []
     active = Observed("active", subject, at)
-    # Read commands only when a comment is new: an edited comment is dated to its edit, and its old commands would count
-    # again at that time. Skip system notes, because GitLab writes them itself.
-    if note.system or not _is_new(note):
+    # Commands count only when a comment is new: an edited comment is dated to its edit, and its old commands would
+    # count again at that time. Skip system notes, because GitLab writes them itself.
+    if note.system:
         return [active]
-    return [active, Commented(subject, at, note.note or "", insider=None)]
+    return [active, Commented(subject, at, note.note or "", insider=None, edited=not _is_new(note))]
 
 
 def _is_new(note: Note) -> bool:

@@ -28,6 +28,11 @@ def read_comment(ticket: Ticket, comment: Comment) -> list[Observation]:
     return [Observed("active", ticket.subject, at), commented]
 
 
+def read_edited_comment(ticket: Ticket, comment: Comment) -> Commented:
+    """The observation that a comment was edited. Jira does not send the text before the edit."""
+    return Commented(ticket.subject, ticket.at, _plain(comment.body or ""), insider=None, edited=True)
+
+
 def _plain(body: Text) -> str:
     if isinstance(body, Node):
         return "\n".join(islice(_lines(body, _DEEPEST), _MOST_LINES))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from service.deliveries.decoding import decode
 from service.deliveries.observation import Nothing, Observation
 from service.providers.jira.changelog import MOST_CHANGES, is_move, read_changelog
-from service.providers.jira.comments import read_comment
+from service.providers.jira.comments import read_comment, read_edited_comment
 from service.providers.jira.payloads import Change, Comment, CommentEvent, IssueEvent, TransitionEvent
 from service.providers.jira.tickets import Ticket, closed, links, looks
 
@@ -14,7 +14,8 @@ _UPDATED = "jira:issue_updated"
 _DELETED = "jira:issue_deleted"
 # Values of `issue_event_type_name`, which old servers omit.
 _COMMENTED = "issue_commented"
-_REWRITTEN = frozenset({"issue_comment_edited", "issue_comment_deleted"})
+_EDITED = "issue_comment_edited"
+_REWRITTEN = frozenset({_EDITED, "issue_comment_deleted"})
 
 
 def read_issue_event(name: str, payload: bytes) -> list[Observation]:
@@ -22,6 +23,7 @@ def read_issue_event(name: str, payload: bytes) -> list[Observation]:
     ticket = Ticket.of(event.issue, event.timestamp)
     changes = ((event.changelog.items if event.changelog else None) or [])[:MOST_CHANGES]
     comment = read_comment(ticket, event.comment) if event.comment and _is_new(name, event, event.comment) else []
+    edited = event.comment if event.issue_event_type_name == _EDITED else None
     unnamed = not changes and not comment and name not in (_CREATED, _DELETED)
     return [
         *looks(ticket),
@@ -29,6 +31,7 @@ def read_issue_event(name: str, payload: bytes) -> list[Observation]:
         *read_changelog(ticket, changes),
         *comment,
         *([ticket.active()] if unnamed else []),
+        *([read_edited_comment(ticket, edited)] if edited else []),
         # If the status changed, the changelog already reports the closing, with the time of that change.
         *([] if any(is_move(change) for change in changes) else closed(ticket)),
         *links(ticket),
@@ -48,10 +51,12 @@ def read_comment_event(name: str, payload: bytes) -> Sequence[Observation] | Not
         return Nothing("the comment does not name its ticket")
     ticket = Ticket.of(event.issue, event.timestamp)
     known = [*looks(ticket, in_part=True), *closed(ticket)] if event.issue.fields else []
-    # Read commands only when a comment is new. Commands are dated to when their comment was written. A command that an
+    # Commands count only when a comment is new. Commands are dated to when their comment was written. A command that an
     # edit added later would get this earlier time.
-    written = event.comment if name == "comment_created" else None
-    return [*known, *(read_comment(ticket, written) if written else [ticket.active()])]
+    if event.comment and name == "comment_created":
+        return [*known, *read_comment(ticket, event.comment)]
+    edited = [read_edited_comment(ticket, event.comment)] if event.comment and name == "comment_updated" else []
+    return [*known, ticket.active(), *edited]
 
 
 def _is_new(name: str, event: IssueEvent, comment: Comment) -> bool:

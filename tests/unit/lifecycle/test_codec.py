@@ -13,6 +13,7 @@ from service.lifecycle.events import (
     Declared,
     LifecycleEvent,
     Proposed,
+    Refused,
     Reopened,
     Shipped,
     Signalled,
@@ -81,6 +82,24 @@ PINNED: list[tuple[LifecycleEvent, str, dict[str, Any], str]] = [
         "concluded",
         {"outcome": "abandoned", "status": "won't do"},
         "1452c95f-c404-8d64-8c39-973cf1af9fb7",
+    ),
+    (
+        Refused(ITEM, at(1), "comment", "start takes no value"),
+        "refused",
+        {"channel": "comment", "reason": "start takes no value"},
+        "c7631f97-7d15-8edf-ab67-1f110c224687",
+    ),
+    (
+        Refused(ITEM, at(1), "label", "expected bold or safe", overheard=True, label="risk:blod"),
+        "refused",
+        {"channel": "label", "reason": "expected bold or safe", "label": "risk:blod", "overheard": True},
+        "76b9c7b4-1448-89b6-9d96-7c2c59788066",
+    ),
+    (
+        Refused(ITEM, at(1), "label", "expected bold or safe", label="risk:blod", removed=True),
+        "refused",
+        {"channel": "label", "reason": "expected bold or safe", "label": "risk:blod", "removed": True},
+        "6fff82a7-2735-8e93-8f8f-418914e9a538",
     ),
     (Reopened(ITEM, at(1), left="done"), "reopened", {"left": "done"}, "a314591b-89fa-8062-922d-b7981b52bd00"),
 ]

@@ -516,20 +516,32 @@ def test_a_comment_on_a_pull_request_is_observed_on_the_change() -> None:
     ]
 
 
-@pytest.mark.parametrize("action", ["edited", "deleted", "pinned", "reopened"])
+@pytest.mark.parametrize("action", ["deleted", "pinned", "reopened"])
 @pytest.mark.parametrize("association", ["OWNER", "NONE"])
-def test_an_edited_or_deleted_comment_is_only_activity_of_its_issue(action: str, association: str) -> None:
+def test_a_deleted_comment_is_only_activity_of_its_issue(action: str, association: str) -> None:
     request = comment(action, association, body="/experiment start")
     assert observe(request) == [*ITEM_LOOKS, Observed("active", ITEM, at(3))]
 
 
-@pytest.mark.parametrize("action", ["edited", "deleted"])
 @pytest.mark.parametrize("association", ["OWNER", "NONE"])
-def test_an_edited_or_deleted_comment_on_a_pull_request_is_only_activity_of_the_change(
-    action: str, association: str
-) -> None:
-    request = comment(action, association, on_pull_request=True, body="/experiment start")
+def test_a_deleted_comment_on_a_pull_request_is_only_activity_of_the_change(association: str) -> None:
+    request = comment("deleted", association, on_pull_request=True, body="/experiment start")
     assert observe(request) == [*CHANGE_LOOKS, Observed("active", CHANGE, at(3))]
+
+
+@pytest.mark.parametrize(
+    ("changes", "earlier"),
+    [({"body": {"from": "Nice."}}, "Nice."), ({"body": {}}, None), ({}, None), (None, None)],
+)
+def test_an_edited_comment_is_observed_as_an_edit_with_its_earlier_text(changes: Any, earlier: str | None) -> None:
+    payload = json.loads(comment("edited", body="/experiment start").body)
+    payload["changes"] = changes
+    payload["comment"]["updated_at"] = zulu(at(4))
+    assert observe(github("issue_comment", payload)) == [
+        *ITEM_LOOKS,
+        Observed("active", ITEM, at(3)),
+        Commented(ITEM, at(4), "/experiment start", insider=True, edited=True, earlier=earlier),
+    ]
 
 
 def commented_issue(**issue: Any) -> GitHubRequest:

@@ -491,7 +491,7 @@ def test_the_closing_of_a_done_ticket_is_observed_in_every_payload() -> None:
     }
     closed = item("closed", at(3), reason="Won't Do", status_to="Closed")
     assert happened(updated(**fields)) == [ACTIVE, closed]
-    assert happened(commented(event="comment_updated", issue=issue(**fields))) == [closed, ACTIVE]
+    assert happened(commented(event="comment_deleted", issue=issue(**fields))) == [closed, ACTIVE]
 
 
 @pytest.mark.parametrize("now", [None, status("Open", "new"), status("Closed")])
@@ -567,9 +567,16 @@ def test_the_payload_of_a_created_comment_contains_the_state_of_the_ticket() -> 
     assert item("created", CREATED) in observed(commented(issue=issue()))
 
 
-@pytest.mark.parametrize("event", ["comment_updated", "comment_deleted", "comment_unheard_of"])
-def test_an_edited_or_deleted_comment_is_not_a_command(event: str) -> None:
+@pytest.mark.parametrize("event", ["comment_deleted", "comment_unheard_of"])
+def test_a_deleted_comment_is_not_a_command(event: str) -> None:
     assert observe(commented("/experiment start", event)) == [ACTIVE]
+
+
+def test_an_edited_comment_is_observed_as_an_edit_whose_earlier_text_is_unknown() -> None:
+    edited = Commented(TICKET, NOW, "/experiment start", insider=None, edited=True)
+    assert observe(commented("/experiment start", "comment_updated")) == [ACTIVE, edited]
+    more = {"issue_event_type_name": "issue_comment_edited", "comment": comment("/experiment start")}
+    assert happened(updated(more=more)) == [ACTIVE, edited]
 
 
 @pytest.mark.parametrize("event", ["comment_created", "comment_updated", "comment_deleted"])
@@ -597,7 +604,6 @@ def test_an_update_that_adds_a_comment_is_observed_as_a_comment(named: dict[str,
 @pytest.mark.parametrize(
     "more",
     [
-        {"issue_event_type_name": "issue_comment_edited", "comment": comment("/experiment start")},
         {"issue_event_type_name": "issue_comment_deleted"},
         {"comment": comment("/experiment start", updated=written(at(6)))},
         {"comment": comment("/experiment start", created=None, updated=None)},

@@ -1,6 +1,7 @@
 """The default rules turn each kind of observation into events, links and a verdict with its reason."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from itertools import permutations
 from typing import Any, Literal, NamedTuple
@@ -16,6 +17,7 @@ from service.lifecycle.events import (
     Declared,
     LifecycleEvent,
     Proposed,
+    Refused,
     Reopened,
     Result,
     Shipped,
@@ -28,8 +30,11 @@ from service.lifecycle.experiment import fold, is_marked
 from service.lifecycle.fields import FieldName
 from service.lifecycle.references import Ref
 from service.lifecycle.taxonomy import Outcome
+from service.providers import PROVIDERS
 from service.rules.apply import apply_rules
+from service.rules.document import RulesFile
 from service.rules.model import Verdict
+from service.rules.reader import read_rules
 from tests.support.builders import NO_PAYLOAD, at, without_label
 from tests.support.road import RULES
 
@@ -62,6 +67,11 @@ def interpreted(*observed: Observation, provider: Provider = "github") -> Meanin
 
 def events(*observed: Observation, provider: Provider = "github") -> Sequence[LifecycleEvent]:
     return interpreted(*observed, provider=provider).events
+
+
+def effective(*observed: Observation, provider: Provider = "github") -> Sequence[LifecycleEvent]:
+    """The events without refusals."""
+    return tuple(event for event in events(*observed, provider=provider) if not isinstance(event, Refused))
 
 
 def observation(kind: Kind, subject: Ref = ITEM, when: datetime = THE_THIRD, **known: Any) -> Observed:
@@ -186,7 +196,7 @@ def test_a_label_that_a_payload_lists_is_declared_as_overheard(
 @pytest.mark.parametrize("provider", ALL)
 @pytest.mark.parametrize("name", [*SILENT_LABELS, "experiment:started"])
 def test_a_label_in_a_payload_is_not_declared_if_no_rule_takes_a_value_from_it(name: str, provider: Provider) -> None:
-    assert events(seen(name), provider=provider) == (DERIVED_TEAM,)
+    assert effective(seen(name), provider=provider) == (DERIVED_TEAM,)
 
 
 @pytest.mark.parametrize("provider", ALL)
@@ -208,7 +218,58 @@ def test_a_removed_label_is_withdrawn(name: str, field: FieldName, value: str, p
 @pytest.mark.parametrize("kind", ["labelled", "unlabelled"])
 @pytest.mark.parametrize("name", SILENT_LABELS)
 def test_the_addition_or_removal_of_a_label_without_a_meaning_has_no_events(name: str, kind: Kind) -> None:
-    assert events(observation(kind, label=name)) == ()
+    assert effective(observation(kind, label=name)) == ()
+
+
+REFUSED_LABELS = [
+    ("failure:inteligent", "expected one of intelligent, basic, complex; did you mean intelligent?"),
+    ("Failure:Intelligence", "expected one of intelligent, basic, complex; did you mean intelligent?"),
+    ("failure:failed", "expected one of intelligent, basic, complex"),
+    ("outcome:fail", "expected one of worked, failed, inconclusive, abandoned; did you mean failed?"),
+    ("outcome:undeclared", "expected one of worked, failed, inconclusive, abandoned"),
+    ("risk:blod", "expected one of bold, safe; did you mean bold?"),
+    ("team:_org", "expected a team name of at most 100 characters that does not begin with _"),
+]
+
+
+@pytest.mark.parametrize(("name", "why"), REFUSED_LABELS)
+def test_a_label_with_a_value_that_its_field_does_not_accept_is_refused_with_the_nearest_value(
+    name: str, why: str
+) -> None:
+    refused = Refused(ITEM, at(3), "label", f"label `{name}`: {why}", label=name.lower())
+    assert interpreted(observation("labelled", label=name)) == Meaning(
+        "ignored", f"refused: label `{name}`: {why}", (refused,)
+    )
+    assert replace(refused, occurred_at=at(2), overheard=True) in events(seen("experiment", name))
+    assert events(observation("unlabelled", label=name)) == (replace(refused, removed=True),)
+
+
+def test_a_delivery_that_counts_also_shows_its_refused_labels() -> None:
+    assert interpreted(seen("experiment", "risk:blod")).reason == (
+        "experiment by label; refused: label `risk:blod`: expected one of bold, safe; did you mean bold?"
+    )
+
+
+def test_a_refused_label_that_may_contain_an_account_is_not_quoted() -> None:
+    assert interpreted(seen("experiment", "team:_@ada")).reason == (
+        "experiment by label; refused: a label: "
+        "expected a team name of at most 100 characters that does not begin with _"
+    )
+
+
+def test_a_label_that_another_rule_accepts_is_not_refused() -> None:
+    own = "rules: [{when: {label: 'risk:{level}'}, then: {declare: {risk: '{level}'}}},"
+    own += " {when: {label: 'risk:high'}, then: {declare: {risk: bold}}}]"
+    rules = read_rules(RulesFile("rules.yaml", f"extends: none\n{own}"), [], PROVIDERS)
+    applied = apply_rules(rules, "github", [observation("labelled", label="risk:high")], NO_PAYLOAD)
+    assert applied.events == (Declared(ITEM, at(3), "risk", "bold", "label", label="risk:high"),)
+
+
+def test_the_value_of_another_trait_is_not_refused() -> None:
+    own = "rules: [{when: {item_type: '{level}'}, then: {declare: {risk: '{level}'}}}]"
+    rules = read_rules(RulesFile("rules.yaml", f"extends: none\n{own}"), [], PROVIDERS)
+    applied = apply_rules(rules, "jira", [observation("typed", item_type="Story")], NO_PAYLOAD)
+    assert applied.events == ()
 
 
 def test_two_labels_that_differ_only_in_case_declare_one_value() -> None:
@@ -698,15 +759,17 @@ def test_a_command_by_an_insider_counts(text: str, event: LifecycleEvent) -> Non
 
 
 def test_a_command_by_an_outsider_is_ignored_with_the_reason() -> None:
+    why = "only members, owners and collaborators may give commands"
     assert interpreted(Commented(ITEM, at(3), "/experiment start", insider=False)) == Meaning(
-        "ignored", "only members, owners and collaborators may give commands"
+        "ignored", f"refused: {why}", (Refused(ITEM, at(3), "comment", why),)
     )
 
 
 @pytest.mark.parametrize("provider", ["gitlab", "jira"])
 def test_a_command_is_ignored_if_the_payload_does_not_state_the_permissions_of_its_author(provider: Provider) -> None:
+    why = f"{provider} does not tell whether the author may give commands, and trust_comments omits {provider}"
     assert interpreted(Commented(ITEM, at(3), "/experiment start", insider=None), provider=provider) == Meaning(
-        "ignored", f"{provider} does not tell whether the author may give commands, and trust_comments omits {provider}"
+        "ignored", f"refused: {why}", (Refused(ITEM, at(3), "comment", why),)
     )
 
 
