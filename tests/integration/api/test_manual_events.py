@@ -351,7 +351,7 @@ async def test_an_open_experiment_can_be_classified_and_shared(database: Databas
         (b"[]", "body"),
         (b"\xff", "body"),
         (b"{}", "body.event"),
-        (b'{"event": "excluded"}', "body.event"),
+        (b'{"event": "pivoted"}', "body.event"),
         (b'{"event": "started", "colour": "red"}', "body.colour"),
         (b'{"event": "started", "\\ud800": "red"}', "body"),
         (b'{"event": "described", "title": "\\u0000"}', "body.title"),
@@ -371,6 +371,41 @@ async def test_the_refusal_of_a_malformed_request_names_the_field(database: Data
         response = await client.post(PATH, content=body, headers=_headers())
     assert is_problem(response, 422, "invalid")
     assert response.json()["errors"][0]["field"].startswith(field)
+
+
+@pytest.mark.parametrize(
+    ("said", "field", "question"),
+    [
+        ({"event": "clasified", "failure_category": "basic"}, "body.event", "did you mean classified?"),
+        ({"event": "conclude", "outcome": "failed"}, "body.event", "did you mean concluded?"),
+        ({"event": "concluded", "outcome": "Fail"}, "body.outcome", "did you mean failed?"),
+        (
+            {"event": "classified", "failure_category": "inteligent"},
+            "body.failure_category",
+            "did you mean intelligent?",
+        ),
+        ({"event": "described", "risk": "blod"}, "body.risk", "did you mean bold?"),
+        ({"event": "signalled", "result": "succes"}, "body.result", "did you mean success?"),
+        ({"event": "classified", "failure_categry": "basic"}, "body.failure_categry", "did you mean failure_category?"),
+    ],
+)
+async def test_the_refusal_of_a_misspelt_word_names_the_field_and_proposes_the_nearest_word(
+    database: Database, said: dict[str, str], field: str, question: str
+) -> None:
+    async with api(database, now=NOW, api_tokens=TOKENS) as client:
+        response = await client.post(PATH, json=said, headers=_headers())
+    assert is_problem(response, 422, "invalid")
+    [error] = response.json()["errors"]
+    assert error["field"] == field
+    assert question in error["message"]
+
+
+async def test_a_person_can_exclude_an_experiment_and_propose_it_again(database: Database) -> None:
+    await _opened(database)
+    await _said(database, "excluded", occurred_at="2026-03-05T09:00:00Z")
+    assert await all_experiments(database) == {}
+    await _said(database, "proposed", occurred_at="2026-03-06T09:00:00Z")
+    assert (await _experiment(database)).idea_at == at(2)
 
 
 @pytest.mark.parametrize(
