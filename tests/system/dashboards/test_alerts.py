@@ -1,6 +1,5 @@
 """Alerts end to end: a real service, a real Prometheus with the rules, and a real Alertmanager."""
 
-import re
 import signal
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -17,13 +16,19 @@ from tests.support.road import store_experiments
 from tests.support.serving import serving
 
 _URL = "https://github.com/acme/app/issues/45"
+_TEAM_DASHBOARD = "https://grafana.example.com/d/loopgauge-team?var-namespace=&var-team=search&var-window=90d"
 
 
 @pytest.fixture
 def overdue(database_url: str) -> str:
-    """The URL of a database with one open experiment, proposed twenty days ago."""
-    late = experiment("github:acme/app#45", team="search", idea_at=datetime.now(UTC) - timedelta(days=20), url=_URL)
-    in_database(database_url, lambda database: store_experiments(database, late))
+    """The URL of a database with three open experiments of one team: two are overdue, and one of them is forgotten."""
+    now = datetime.now(UTC)
+    several = [
+        experiment("github:acme/app#45", team="search", idea_at=now - timedelta(days=20), url=_URL),
+        experiment("jira:ML-12", team="search", idea_at=now - timedelta(days=40), url="https://jira.example.com/ML-12"),
+        experiment("jira:ML-13", team="search", idea_at=now - timedelta(days=2)),
+    ]
+    in_database(database_url, lambda database: store_experiments(database, *several))
     return database_url
 
 
@@ -42,14 +47,18 @@ def test_an_overdue_experiment_alerts_its_team_until_the_service_dies(overdue: s
             "about": "loops",
             "job": "loopgauge",
             "team": "search",
-            "experiment": "github:acme/app#45",
-            "url": _URL,
         }
-        assert re.match(
-            r"github:acme/app#45 \(team search\) was proposed 20d 0h \d+m ", late["annotations"]["description"]
+        assert late["annotations"]["summary"] == "Team search: 1 overdue experiment, threshold 14 days"
+        assert late["annotations"]["description"] == (
+            "1 open experiment of team search is older than the threshold of 14 days:\n"
+            f"- 20.1 days: github:acme/app#45 {_URL}\n"
+            f"What does it need to get an answer? {_TEAM_DASHBOARD}"
         )
-        assert late["annotations"]["description"].endswith(
-            f"; the team's threshold is 14d 0h 0m 0s. What does the experiment need to get an answer? {_URL}"
+        forgotten = alertmanager.until("LoopgaugeLoopsForgotten", lambda alert: not _is_muted(alert))
+        assert forgotten["annotations"]["description"] == (
+            "1 open experiment of team search has had no activity for 30 days or longer:\n"
+            "- 40 days: jira:ML-12 https://jira.example.com/ML-12\n"
+            f'It deserves an answer, even if the answer is "we stop here". {_TEAM_DASHBOARD}'
         )
         assert late["receivers"] == [{"name": "team-search"}]
         service.end(signal.SIGKILL)

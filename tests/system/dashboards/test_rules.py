@@ -48,13 +48,22 @@ def _rules(kind: str) -> Iterator[Mapping[str, Any]]:
 
 
 ALERTS = {rule["alert"]: rule for rule in _rules("alert")}
-# The PromQL queries in the descriptions of alerts. There, single quotation marks replace PromQL's double ones.
-_DESCRIPTION_QUERIES = [
+# The PromQL queries of series in the texts of alerts. There, single quotation marks replace PromQL's double ones.
+_TEXT_QUERIES = [
     query.replace("'", '"')
     for alert in ALERTS.values()
-    for query in re.findall(r'printf "([^"]*)"', alert["annotations"]["description"])
-    if query != "%.0f"
+    for text in ("summary", "description")
+    for query in re.findall(r'printf "([^"]*)"', alert["annotations"][text])
+    if "loopgauge_" in query
 ]
+_WITHOUT_VALUE = {"LoopgaugeNobodyReceives", "LoopgaugeProcessDown", "LoopgaugeSourceNeverHeard"}
+# Alerts that fire for any value above zero.
+_WITHOUT_THRESHOLD = {
+    "LoopgaugeDeliveriesFailing",
+    "LoopgaugeDeliveriesNotRead",
+    "LoopgaugeInboxUnseen",
+    "LoopgaugeSpoolInUse",
+}
 _RECORDS = [rule["record"] for rule in _rules("record")]
 _EXPRESSIONS = [rule["expr"] for kind in ("alert", "record") for rule in _rules(kind)]
 
@@ -108,8 +117,8 @@ def test_an_alert_has_its_labels_its_texts_and_a_section_of_the_runbook(name: st
 
 
 @pytest.mark.parametrize("name", ALERTS)
-def test_a_description_ends_with_a_link_to_the_experiment_or_to_a_dashboard(name: str) -> None:
-    description = ALERTS[name]["annotations"]["description"].removesuffix("{{ end }}")
+def test_a_description_ends_with_a_link_to_a_dashboard(name: str) -> None:
+    description = ALERTS[name]["annotations"]["description"]
     linked = re.search(
         rf"{_GRAFANA_URL}/d/([\w-]+)"
         r"\?var-namespace=\{\{ \$labels\.namespace \| urlquery \}\}"
@@ -124,13 +133,28 @@ def test_a_description_ends_with_a_link_to_the_experiment_or_to_a_dashboard(name
 
 @pytest.mark.parametrize("name", ALERTS)
 def test_a_description_gives_the_value_if_there_is_one(name: str) -> None:
-    has_none = name in {"LoopgaugeNobodyReceives", "LoopgaugeProcessDown", "LoopgaugeSourceNeverHeard"}
-    assert bool(re.search(r"\{\{[^}]*\bvalue\b", ALERTS[name]["annotations"]["description"])) is not has_none
+    assert bool(re.search(r"\{\{[^}]*\b[vV]alue\b", ALERTS[name]["annotations"]["description"])) is (
+        name not in _WITHOUT_VALUE
+    )
 
 
-def test_a_description_queries_its_own_installation() -> None:
-    assert len(_DESCRIPTION_QUERIES) >= 5
-    assert not [query for query in _DESCRIPTION_QUERIES if "namespace=%q" not in query]
+@pytest.mark.parametrize("name", ALERTS)
+def test_a_summary_names_the_team_and_gives_the_value_and_the_threshold(name: str) -> None:
+    summary, labels = ALERTS[name]["annotations"]["summary"], ALERTS[name]["labels"]
+    assert (labels["about"] == "loops") is ("Team {{ $labels.team }}" in summary)
+    has_value = bool(re.search(r"\{\{[^}]*\b[vV]alue\b", summary))
+    if has_value and name not in _WITHOUT_THRESHOLD:
+        assert re.search("threshold|objective|longer|in the last", summary)
+    assert has_value is (name not in _WITHOUT_VALUE | {"LoopgaugeNoLeader"})
+
+
+def test_no_text_of_an_alert_gives_a_duration_as_programs_write_it() -> None:
+    assert not [name for name, alert in ALERTS.items() if "humanizeDuration" in str(alert["annotations"])]
+
+
+def test_a_text_queries_its_own_installation() -> None:
+    assert len(_TEXT_QUERIES) >= 15
+    assert not [query for query in _TEXT_QUERIES if "namespace=%q" not in query]
 
 
 def test_one_documented_command_replaces_all_placeholders_in_links() -> None:
@@ -215,7 +239,7 @@ def _selected(expressions: Iterable[str]) -> Iterator[tuple[str, str, str]]:
 
 def test_every_series_that_a_rule_selects_is_exported() -> None:
     catalogue = _catalogue()
-    selected = set(_selected([*_EXPRESSIONS, *_DESCRIPTION_QUERIES]))
+    selected = set(_selected([*_EXPRESSIONS, *_TEXT_QUERIES]))
     assert len(selected) > 20
     for name, label, value in selected:
         assert name in catalogue
