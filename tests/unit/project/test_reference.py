@@ -57,3 +57,20 @@ def _contexts(context: click.Context) -> Iterator[click.Context]:
             command = context.command.get_command(context, name)
             assert command is not None
             yield from _contexts(click.Context(command, info_name=name, parent=context))
+
+
+def test_the_page_describes_every_parameter_of_the_list_of_experiments_and_no_other() -> None:
+    declared = {parameter["name"] for parameter in openapi()["paths"]["/experiments"]["get"]["parameters"]}
+    section = _API.partition("\n## Look experiments up\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", section, re.MULTILINE)
+    assert {name for row in rows for name in re.findall(r"\w+", row)} | {"limit", "cursor"} == declared
+
+
+def test_the_messages_that_troubleshooting_quotes_exist() -> None:
+    files = [path for room in ("service", "dashboards") for path in (REPOSITORY / room).rglob("*.py")]
+    sources = " ".join(" ".join(path.read_text().split()) for path in files)
+    first_columns = re.findall(r"^\| ([^|]+) \|", read_page("troubleshooting.md"), re.MULTILINE)
+    quoted = [part for cell in first_columns for text in re.findall(r"\*(.+?)\*", cell) for part in text.split("…")]
+    phrases = {part.strip() for part in quoted if len(part.split()) > 1}
+    assert len(phrases) > 5
+    assert {phrase for phrase in phrases if phrase not in sources} == set()
