@@ -1,19 +1,32 @@
 """The services of `compose.yaml` have consistent settings and valid mounts."""
 
+import asyncio
+import json
 import re
 import shutil
+import socket
 import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import uvicorn
 import yaml
 
-from service.settings import load_rules, read_settings, unknown_settings
-from tests.support.documents import read_page
-from tests.support.paths import REPOSITORY
+from service.app import create_app, open_database
+from service.server import server_config
+from service.settings import Settings, load_rules, read_settings, unknown_settings
+from service.storage.database import Database
+from tests.support.documents import blocks, example, read_page
+from tests.support.outage import until
+from tests.support.paths import DOCS, REPOSITORY
 from tests.support.prometheus import promtool, tool
+from tests.support.road import all_experiments
+from tests.support.serving import environment as clean_environment
 
 _DEFAULT = re.compile(r"\$\{\w+:-([^}]*)\}")
 
@@ -69,6 +82,57 @@ def test_the_settings_are_valid(service: str, monkeypatch: pytest.MonkeyPatch) -
     postgresql = _SERVICES[str(url.hostname)]["environment"]
     expected = postgresql["POSTGRES_USER"], postgresql["POSTGRES_PASSWORD"], postgresql["POSTGRES_DB"]
     assert (url.username, url.password, url.path.lstrip("/")) == expected
+
+
+async def test_the_documented_examples_work_beside_compose(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment: dict[str, str] = _SERVICES["loopgauge"]["environment"]
+    here = {"LOOPGAUGE_DATABASE_URL": database_url, "LOOPGAUGE_DATA_DIR": str(tmp_path)}
+    for name, value in {**environment, **here}.items():
+        monkeypatch.setenv(name, value)
+    settings = read_settings()
+    assert not settings.listens_on_loopback
+    [reads] = [block.text for block in blocks(DOCS / "api.md") if "read_api()" in block.text]
+    async with _serving(settings) as (url, database):
+        [delivered] = await _answers(url, example("a delivery"))
+        await until(partial(_has_an_experiment, database))
+        scorecard, page, experiment = await _answers(url, example("reading beside compose") + reads)
+        refused = await _answers(url, reads)
+    assert delivered["status"] == "stored"
+    assert scorecard["window"] == "90d"
+    assert page["experiments"] == []
+    assert experiment["title"] == "Answer from the cache"
+    assert [answer["status"] for answer in refused] == [401, 401]
+
+
+async def _has_an_experiment(database: Database) -> bool:
+    return bool(await all_experiments(database))
+
+
+@asynccontextmanager
+async def _serving(settings: Settings) -> AsyncIterator[tuple[str, Database]]:
+    """Serve with these settings, but on a port of the loopback interface, as Docker publishes it."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        async with open_database(settings) as database:
+            app = create_app(settings, load_rules(settings), database)
+            async with app.lifespan():
+                server = uvicorn.Server(server_config(app))
+                serving = asyncio.create_task(server.serve(sockets=[listening]))
+                try:
+                    yield f"127.0.0.1:{listening.getsockname()[1]}", database
+                finally:
+                    server.should_exit = True
+                    await serving
+
+
+async def _answers(address: str, script: str) -> list[Any]:
+    """Run commands of the documentation, and return what each `curl` prints."""
+    lines = 'curl() { command curl --write-out "\\n" "$@"; }\n' + script.replace("127.0.0.1:8080", address)
+    ended = await asyncio.to_thread(
+        subprocess.run, ["bash", "-c", lines], env=clean_environment(), capture_output=True, text=True, check=True
+    )
+    return [json.loads(line) for line in ended.stdout.splitlines()]
 
 
 def test_the_published_port_and_the_volume_match_the_settings() -> None:
