@@ -6,6 +6,7 @@ from datetime import datetime
 
 from service.lifecycle.declarations import CurrentValue, current_values, latest
 from service.lifecycle.events import Concluded, Declaration, LifecycleEvent, Reopened
+from service.lifecycle.fields import FieldName
 from service.lifecycle.taxonomy import FailureCategory, Outcome
 
 
@@ -46,8 +47,8 @@ def classify(
     """
     if conclusion.concluded is None:
         return None, None
-    declared = _since_reopening(current_values(declarations, "outcome"), conclusion.reopened_at)
-    categorised = _since_reopening(current_values(declarations, "failure_category"), conclusion.reopened_at)
+    declared = latest(values_since_reopening(conclusion, declarations, "outcome"))
+    categorised = latest(values_since_reopening(conclusion, declarations, "failure_category"))
     if declared:
         outcome = Outcome(declared.value)
     elif conclusion.concluded.outcome is not None:
@@ -59,10 +60,15 @@ def classify(
     return outcome, FailureCategory(categorised.value) if categorised else FailureCategory.UNCLASSIFIED
 
 
-def _since_reopening(values: Sequence[CurrentValue], reopened_at: datetime | None) -> CurrentValue | None:
-    """The latest value declared after the last reopening. Labels that were added before the reopening count too,
-    because the subject still has them.
+def values_since_reopening(
+    conclusion: Conclusion, declarations: Sequence[Declaration], field: FieldName
+) -> list[CurrentValue]:
+    """The current values of a field that were declared after the last reopening. Labels that were added before the
+    reopening count too, because the subject still has them.
     """
-    return latest(
-        [value for value in values if reopened_at is None or value.channel == "label" or value.since > reopened_at]
-    )
+    reopened_at = conclusion.reopened_at
+    return [
+        value
+        for value in current_values(declarations, field)
+        if reopened_at is None or value.channel == "label" or value.since > reopened_at
+    ]

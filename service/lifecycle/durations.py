@@ -16,6 +16,8 @@ _SECONDS: Mapping[str, int] = {
     **dict.fromkeys(("w", "wk", "wks", "week", "weeks"), 7 * 24 * 3600),
 }
 """The length of each unit, by every spelling of the unit in lower case."""
+_HOUR, _DAY = 3600.0, 24 * 3600.0
+_DESCRIBED = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
 _VAGUE: Mapping[str, str] = {
     **dict.fromkeys(("mo", "mon", "month", "months"), "months differ in length, so write 30d for a month"),
     **dict.fromkeys(("y", "yr", "yrs", "year", "years"), "years differ in length, so write 365d for a year"),
@@ -55,6 +57,36 @@ def format_duration(span: timedelta) -> str:
     """Format a time span in the grammar of settings and labels, in the largest unit that divides the span evenly."""
     unit = next(unit for unit in ("d", "h", "m", "s") if not span % _UNITS[unit])
     return f"{span // _UNITS[unit]}{unit}"
+
+
+def describe_duration(span: timedelta) -> str:
+    """A duration in words, with its largest unit and the next smaller unit. The duration must not be negative."""
+    left = int(span.total_seconds())
+    if not left:
+        return "less than a second" if span else "0 seconds"
+    counts = []
+    for unit, seconds in _DESCRIBED:
+        count, left = divmod(left, seconds)
+        counts.append((count, f"{count} {unit}" if count == 1 else f"{count} {unit}s"))
+    first = next(place for place, (count, _) in enumerate(counts) if count)
+    return " ".join(words for count, words in counts[first : first + 2] if count)
+
+
+def measure_duration(seconds: float) -> str:
+    """A duration as one number, such as `40 minutes`, `5.5 hours` or `12.3 days`. The duration must not be negative.
+
+    The number has one decimal, or none from 100 days. Hours become days from two days.
+    """
+    if seconds < _HOUR:
+        return _number(round(seconds / 60), "minute") if seconds >= 30 else "less than a minute"  # noqa: PLR2004
+    if seconds < 2 * _DAY:
+        return _number(round(seconds / _HOUR, 1), "hour")
+    days = seconds / _DAY
+    return _number(round(days, 1) if days < 100 else round(days), "day")  # noqa: PLR2004
+
+
+def _number(count: float, unit: str) -> str:
+    return f"{count:g} {unit}" if count == 1 else f"{count:g} {unit}s"
 
 
 def _parse(text: str, expected: str) -> timedelta:

@@ -1,28 +1,14 @@
 """The experiment: the result of folding the events on a root and on its evidence."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import groupby
-from operator import itemgetter
 from uuid import UUID
 
-from service.lifecycle.codec import event_id, kind_of
 from service.lifecycle.conclusion import classify, find_conclusion
-from service.lifecycle.declarations import current_values, declarations_in, latest, value_of
-from service.lifecycle.events import (
-    Active,
-    Concluded,
-    Declared,
-    LifecycleEvent,
-    Proposed,
-    Refused,
-    Reopened,
-    Shipped,
-    Signalled,
-    Started,
-    Withdrawn,
-)
+from service.lifecycle.declarations import current_values, declarations_in, value_of
+from service.lifecycle.events import Active, Concluded, LifecycleEvent, Proposed, Signalled, Started
+from service.lifecycle.grounds import Grounds, find_grounds
 from service.lifecycle.references import Ref, experiment_id
 from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk, State
 from service.lifecycle.titles import title_key
@@ -145,17 +131,9 @@ def fold(
         evidence: all events on the subjects that serve the root.
         attempts: the marked subjects that serve the root; `evidence` contains their events too.
     """
-    applicable = [event for event in evidence if applies_to_experiment(event, own=False)]
-    root_events = {*_effective(own), *filter(_is_command, applicable)}
-    counted = _in_order({*root_events, *applicable})
-    decisive = [event for event in counted if event in root_events]
-    declarations = declarations_in(decisive)
-    ideas = [event.occurred_at for event in decisive if isinstance(event, Proposed)]
-    idea_at = ideas[0] if ideas else _inferred_idea(counted)
-    conclusion = find_conclusion(decisive)
-    concluded_at = conclusion.concluded.occurred_at if conclusion.concluded else None
-    outcome, category = classify(conclusion, declarations)
-    shared = latest(current_values(declarations, "shared"))
+    grounds = find_grounds(own, evidence)
+    concluded, declarations = grounds.conclusion.concluded, grounds.declarations
+    outcome, category = classify(grounds.conclusion, declarations)
     risk = value_of(declarations, "risk")
     return Experiment(
         root=root,
@@ -163,112 +141,33 @@ def fold(
         url=value_of(declarations, "url"),
         team=value_of(declarations, "team"),
         risk=Risk(risk) if risk else None,
-        idea_at=idea_at,
-        idea_inferred=not ideas,
-        started_at=_started_at(decisive, counted, ideas),
-        first_signal_at=_first_signal_at(counted, idea_at, concluded_at),
-        concluded_at=concluded_at,
+        idea_at=grounds.idea_at,
+        idea_inferred=grounds.proposed is None,
+        started_at=_time_of(grounds.started),
+        first_signal_at=_time_of(grounds.signalled),
+        concluded_at=_time_of(concluded),
         outcome=outcome,
         failure_category=category,
-        shared_at=shared.since if shared else None,
-        shipped_at=_shipped_at(counted, idea_at),
-        last_activity_at=counted[-1].occurred_at,
-        restarts=_restarts(attempts, counted, root_events, idea_at),
+        shared_at=grounds.shared.since if grounds.shared else None,
+        shipped_at=_time_of(grounds.shipped),
+        last_activity_at=grounds.counted[-1].occurred_at,
+        restarts=_restarts(attempts, grounds),
     )
 
 
-def applies_to_experiment(event: LifecycleEvent, *, own: bool) -> bool:
-    """Whether an event counts for the experiment.
-
-    Every event on the root counts, except refusals. An event on evidence counts only if it is a command in a comment or
-    a fact about the experiment.
-    """
-    return not isinstance(event, Refused) and (own or _is_command(event) or _is_fact(event))
+def _time_of(event: LifecycleEvent | None) -> datetime | None:
+    return event.occurred_at if event else None
 
 
-def _effective(events: Iterable[LifecycleEvent]) -> list[LifecycleEvent]:
-    return [event for event in events if not isinstance(event, Refused)]
-
-
-def _is_command(event: LifecycleEvent) -> bool:
-    """Whether an event comes from a command in a comment. Even a command on evidence applies to the experiment."""
-    match event:
-        case Started(commanded=commanded) | Concluded(commanded=commanded) | Reopened(commanded=commanded):
-            return commanded
-        case Declared(channel=channel) | Withdrawn(channel=channel):
-            return channel == "comment"
-        case _:
-            return False
-
-
-def _is_fact(event: LifecycleEvent) -> bool:
-    """Whether an event on evidence, such as a result, is also a fact about the experiment that the evidence serves."""
-    return isinstance(event, Started | Signalled | Shipped | Active) and not _is_command(event)
-
-
-def _inferred_idea(counted: Sequence[LifecycleEvent]) -> datetime:
-    """The time of the earliest event. `Active` events, which give only the day, count only if there are no others."""
-    dated = [event for event in counted if not isinstance(event, Active)] or counted
-    return dated[0].occurred_at
-
-
-def _in_order(events: Collection[LifecycleEvent]) -> list[LifecycleEvent]:
-    """Sort events by time, kind and id. Ids are hashes and slow to compute, so compute them only to break ties."""
-    ordered: list[LifecycleEvent] = []
-    placed = sorted(((_order(event), event) for event in events), key=itemgetter(0))
-    for _, at_once in groupby(placed, key=itemgetter(0)):
-        tied = [event for _, event in at_once]
-        ordered += sorted(tied, key=lambda event: event_id(event).int) if len(tied) > 1 else tied
-    return ordered
-
-
-def _order(event: LifecycleEvent) -> tuple[datetime, str, bool]:
-    # A tracker may report in one delivery that an item was closed, and in a later delivery why. Each of the two
-    # deliveries then has a `Concluded` event at the time of the closing. Sort the event with an outcome first, because
-    # `find_conclusion` keeps the first event.
-    undeclared = isinstance(event, Concluded) and event.outcome is None
-    return event.occurred_at, kind_of(event), undeclared
-
-
-def _started_at(
-    decisive: Sequence[LifecycleEvent], counted: Sequence[LifecycleEvent], ideas: Sequence[datetime]
-) -> datetime | None:
-    # Opening a change proposes and starts the change at once. Ignore that start: a wait of zero would mean nothing.
-    by_proposal = {event for event in decisive if isinstance(event, Started) and event.occurred_at in ideas[:1]}
-    started = (
-        event.occurred_at for event in counted if isinstance(event, Started | Signalled) and event not in by_proposal
-    )
-    return next(started, None)
-
-
-def _first_signal_at(
-    counted: Sequence[LifecycleEvent], idea_at: datetime, concluded_at: datetime | None
-) -> datetime | None:
-    for event in counted:
-        if isinstance(event, Signalled) and event.occurred_at >= idea_at:
-            return event.occurred_at if concluded_at is None or event.occurred_at <= concluded_at else None
-    return None
-
-
-def _shipped_at(counted: Sequence[LifecycleEvent], idea_at: datetime) -> datetime | None:
-    shipped = (event.occurred_at for event in counted if isinstance(event, Shipped) and event.occurred_at >= idea_at)
-    return next(shipped, None)
-
-
-def _restarts(
-    attempts: Iterable[Attempt],
-    counted: Sequence[LifecycleEvent],
-    root_events: Collection[LifecycleEvent],
-    idea: datetime,
-) -> tuple[Restart, ...]:
+def _restarts(attempts: Iterable[Attempt], grounds: Grounds) -> tuple[Restart, ...]:
     restarts: list[Restart] = []
     for attempt in attempts:
         ideas = [event.occurred_at for event in attempt.own if isinstance(event, Proposed)]
-        if not ideas or min(ideas) <= idea:
+        if not ideas or min(ideas) <= grounds.idea_at:
             continue
         attempt_events = {*attempt.own, *attempt.evidence}
-        before = [event for event in counted if _ends_before(event, min(ideas)) and event not in attempt_events]
-        concluded = find_conclusion([event for event in before if event in root_events]).concluded is not None
+        before = [event for event in grounds.counted if _ends_before(event, min(ideas)) and event not in attempt_events]
+        concluded = find_conclusion([event for event in before if event in grounds.root_events]).concluded is not None
         # If the experiment had not started before the attempt, the attempt starts the experiment: this is no restart.
         if concluded or any(isinstance(event, Started | Signalled | Concluded) for event in before):
             restarts.append(Restart(min(ideas), concluded, min(ideas) - before[-1].occurred_at))

@@ -44,9 +44,14 @@ def repeated_experiments(view: View) -> Iterable[Metric]:
 def repeats_by_row(view: View) -> Mapping[str, Iterable[datetime]]:
     """For each row, the times at which ideas of the row started again."""
     repeats: defaultdict[str, list[datetime]] = defaultdict(list)
-    for experiment, repeated_at in chain(_same_title(view), _restarted(view)):
+    for experiment, repeated_at in find_repeats(view):
         repeats[view.row(experiment.team)].append(repeated_at)
     return repeats
+
+
+def find_repeats(view: View) -> Iterator[tuple[MeasuredExperiment, datetime]]:
+    """Each experiment whose idea started again, and the time at which it did."""
+    return chain(_same_title(view), _restarted(view))
 
 
 def count_repeats(repeats: Iterable[datetime], window: Window, now: datetime) -> int:

@@ -165,10 +165,12 @@ class View:
         """
         named = {team: experiments for team, experiments in self._by_team.items() if is_team_name(team)}
         first_idea = {team: min(one.idea_at for one in experiments) for team, experiments in named.items()}
-        earliest = sorted(named, key=lambda team: (first_idea[team], team))
-        cap = self.terms.max_teams
-        rows: dict[str, Sequence[MeasuredExperiment]] = {team: named[team] for team in earliest[:cap]}
-        for row, teams in ((OTHER_TEAMS, earliest[cap:]), (NO_TEAM, self._by_team.keys() - named.keys())):
+        own = teams_with_rows(first_idea, self.terms.max_teams)
+        rows: dict[str, Sequence[MeasuredExperiment]] = {team: named[team] for team in own}
+        for row, teams in (
+            (OTHER_TEAMS, sorted(named.keys() - rows.keys())),
+            (NO_TEAM, self._by_team.keys() - named.keys()),
+        ):
             if teams:
                 rows[row] = list(chain.from_iterable(self._by_team[team] for team in teams))
         return rows
@@ -227,6 +229,11 @@ class View:
 
     def _with_organisation(self, window: str, teams: Sequence[Cohort]) -> Cohorts:
         return [*teams, Cohort(ORGANISATION, window, self.now, parts=teams)]
+
+
+def teams_with_rows(first_idea: Mapping[str, datetime], max_teams: int) -> Sequence[str]:
+    """The teams that have rows of their own: the `max_teams` teams with the oldest first idea, by name."""
+    return sorted(first_idea, key=lambda team: (first_idea[team], team))[:max_teams]
 
 
 def without_organisation(cohorts: Cohorts) -> Cohorts:

@@ -8,6 +8,7 @@ from service.lifecycle.events import LifecycleEvent
 from service.lifecycle.evidence import Graph
 from service.lifecycle.exclusions import Exclusion, find_exclusion
 from service.lifecycle.experiment import Attempt, Experiment, fold, is_marked
+from service.lifecycle.grounds import Grounds, find_grounds
 from service.lifecycle.references import Ref
 from service.storage import aliases, events, links
 from service.storage.database import Connection
@@ -45,6 +46,10 @@ class Surroundings:
             for subject in evidence & self.marked
         ]
         return fold(root, self.events[root], self._events_of(evidence), attempts)
+
+    def grounds(self, root: Ref) -> Grounds:
+        """Find the events that decide the experiment of a root."""
+        return find_grounds(self.events[root], self._events_of(self.graph.descendants(root)))
 
     def with_events(self, root: Ref, events: Iterable[LifecycleEvent]) -> "Surroundings":
         """A copy of the surroundings with additional events of a root."""

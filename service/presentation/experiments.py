@@ -6,11 +6,10 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
+from service.lifecycle.durations import describe_duration
 from service.lifecycle.experiment import Restart
 from service.lifecycle.stages import Stage
 from service.queries.experiments import ExperimentStatus
-
-_UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
 
 
 class Duration(BaseModel):
@@ -24,20 +23,7 @@ class Duration(BaseModel):
     @classmethod
     def of(cls, span: timedelta) -> "Duration":
         """Convert a duration, which must not be negative."""
-        return cls(seconds=span.total_seconds(), words=in_words(span))
-
-
-def in_words(span: timedelta) -> str:
-    """A duration in words, with its largest unit and the next smaller unit. The duration must not be negative."""
-    left = int(span.total_seconds())
-    if not left:
-        return "less than a second" if span else "0 seconds"
-    counts = []
-    for unit, seconds in _UNITS:
-        count, left = divmod(left, seconds)
-        counts.append((count, f"{count} {unit}" if count == 1 else f"{count} {unit}s"))
-    first = next(place for place, (count, _) in enumerate(counts) if count)
-    return " ".join(words for count, words in counts[first : first + 2] if count)
+        return cls(seconds=span.total_seconds(), words=describe_duration(span))
 
 
 class AgainAnswer(BaseModel):

@@ -1,5 +1,6 @@
 """Explanations as the API and the command line show them: why an experiment counts, or why it does not."""
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -7,8 +8,14 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict
 
 from service.lifecycle.codec import data_of, kind_of
+from service.lifecycle.events import Declared, LifecycleEvent, Withdrawn
+from service.lifecycle.exclusions import UNMARKED, Exclusion
+from service.lifecycle.stages import STAGE_NAMES, is_in_future
 from service.presentation.experiments import EXPERIMENT, ExperimentAnswer, experiment_answer
-from service.queries.explain import ExplainedEvent, Explanation
+from service.presentation.in_force import FIELD, FieldAnswer, in_force
+from service.presentation.said_by import SaidBy, said_by
+from service.presentation.timeline import STEP, StepAnswer, timeline
+from service.queries.explain import ExplainedEvent, ExplainedExperiment, Explanation
 
 
 class OriginAnswer(BaseModel):
@@ -33,13 +40,34 @@ class EventAnswer(BaseModel):
     origins: list[OriginAnswer]
 
 
+class PartAnswer(BaseModel):
+    """How many experiments a part of a sample has, and whether it includes this experiment."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    count: int
+    includes: bool
+
+
 class FigureAnswer(BaseModel):
-    """A metric, with its labels, in which the experiment counts."""
+    """A sample of a metric that counts the experiment, even if its value is 0.
+
+    `value` is the value of the sample now, in the metric's unit; null if it is not published or not computed here, and
+    then `remark` says why. `own` is the experiment's own part of a count, its own duration in seconds, or its own Unix
+    time; null for a share. A share of experiments has the experiments of its `numerator`, and each share and quantile
+    has its `sample`.
+    """
 
     model_config = ConfigDict(from_attributes=True)
 
     metric: str
     labels: dict[str, str]
+    kind: Literal["count", "share", "duration", "time"]
+    value: float | None
+    own: float | None
+    numerator: PartAnswer | None
+    sample: PartAnswer | None
+    remark: str
 
 
 class ExclusionAnswer(BaseModel):
@@ -56,12 +84,11 @@ class ExclusionAnswer(BaseModel):
 
 
 class ExcludedAnswer(BaseModel):
-    """The exclusion of the experiment from metrics: why, and since when."""
-
-    model_config = ConfigDict(from_attributes=True)
+    """The exclusion of the experiment from metrics: why, since when, and who said so."""
 
     reason: str
     since: datetime
+    said_by: SaidBy | None
 
 
 _EXAMPLE: dict[str, Any] = {
@@ -89,13 +116,33 @@ _EXAMPLE: dict[str, Any] = {
     ],
     "left_out": [],
     "figures": [
-        {"metric": "loopgauge_failures", "labels": {"team": "search", "category": "intelligent", "window": "7d"}}
+        {
+            "metric": "loopgauge_failure_category_ratio",
+            "labels": {"team": "search", "category": "basic", "window": "30d"},
+            "kind": "share",
+            "value": 0.4,
+            "own": None,
+            "numerator": {"count": 2, "includes": False},
+            "sample": {"count": 5, "includes": True},
+            "remark": "",
+        }
     ],
+    "as_of": "2026-03-08T09:00:00Z",
+    "timeline": [STEP],
+    "in_force": [FIELD],
+    "not_counted": [],
+    "row": "search",
+    "minimum_sample": 5,
 }
 
 
 class ExplanationAnswer(BaseModel):
-    """The events of an experiment or of its evidence, and why the experiment counts or does not count."""
+    """The events of an experiment or of its evidence, and why the experiment counts or does not count.
+
+    `timeline` has the experiment's steps, and `in_force` its fields with the statements behind them. `figures` has the
+    metric samples that count the experiment, with the value of the label `team` in `row`; `not_counted` says which
+    metrics do not count it, and why. `events` has everything, in order of time.
+    """
 
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
@@ -107,20 +154,68 @@ class ExplanationAnswer(BaseModel):
     events: list[EventAnswer]
     left_out: list[ExclusionAnswer]
     figures: list[FigureAnswer]
+    as_of: datetime
+    timeline: list[StepAnswer]
+    in_force: list[FieldAnswer]
+    not_counted: list[str]
+    row: str
+    minimum_sample: int
 
 
 def explanation_answer(explanation: Explanation) -> ExplanationAnswer:
     """The answer that shows an explanation, for the API and the command line."""
+    explained, origins = explanation.experiment, explanation.origins
     return ExplanationAnswer(
         subject=explanation.subject,
-        experiment=experiment_answer(explanation.status) if explanation.status else None,
+        experiment=experiment_answer(explained.status) if explained else None,
         why_not=explanation.why_not,
-        excluded=ExcludedAnswer.model_validate(explanation.excluded) if explanation.excluded else None,
+        excluded=_excluded(explanation, explanation.excluded) if explanation.excluded else None,
         serves=list(explanation.serves),
         events=[_event(event) for event in explanation.events],
-        left_out=[ExclusionAnswer.model_validate(one) for one in explanation.omissions],
-        figures=[FigureAnswer.model_validate(sample) for sample in explanation.samples],
+        left_out=[ExclusionAnswer.model_validate(one) for one in explained.omissions] if explained else [],
+        figures=[FigureAnswer.model_validate(one) for one in explained.contributions] if explained else [],
+        as_of=explanation.as_of,
+        timeline=timeline(explained, origins, explanation.as_of) if explained else [],
+        in_force=in_force(explained, origins) if explained else [],
+        not_counted=list(_not_counted(explained, explanation)) if explained else [],
+        row=explained.row if explained else "",
+        minimum_sample=explanation.terms.min_sample,
     )
+
+
+def _excluded(explanation: Explanation, exclusion: Exclusion) -> ExcludedAnswer:
+    stated = (one.event for one in explanation.events if _excludes(one.event, exclusion))
+    event = next(stated, None)
+    said = said_by(event, explanation.origins.get(event)) if event else None
+    return ExcludedAnswer(reason=exclusion.reason, since=exclusion.since, said_by=said)
+
+
+def _excludes(event: LifecycleEvent, exclusion: Exclusion) -> bool:
+    if event.occurred_at != exclusion.since:
+        return False
+    if exclusion.reason == UNMARKED:
+        return isinstance(event, Withdrawn) and event.field == "experiment"
+    return isinstance(event, Declared) and (event.field, event.value) == ("excluded", exclusion.reason)
+
+
+def _not_counted(explained: ExplainedExperiment, explanation: Explanation) -> Iterator[str]:
+    """The groups of metrics that do not count the experiment, each with the reason."""
+    one, now = explained.status.experiment, explanation.as_of
+    longest = max(explanation.terms.windows, key=lambda window: window.length)
+    if is_in_future(one, now):
+        yield f"no metric counts it until {max(one.instants):%Y-%m-%d %H:%M}: it has a time in the future"
+        return
+    for omission in explained.omissions:
+        if omission.stage is not None:
+            yield f"the stage {STAGE_NAMES[omission.stage]} is left out: it ends before it begins"
+    if one.concluded_at is None:
+        yield "metrics of answers and failures do not count it: it is open"
+    elif one.concluded_at < now - longest.length:
+        yield f"metrics of answers do not count it: it was concluded before the longest window, {longest.label}"
+    elif not one.answered:
+        yield "metrics of answers and failures do not count it: it was abandoned"
+    if one.idea_at < now - longest.length:
+        yield f"metrics of proposed experiments do not count it: the idea is before the longest window, {longest.label}"
 
 
 def _event(explained: ExplainedEvent) -> EventAnswer:

@@ -1,7 +1,7 @@
 """Explain one subject: show its events, and the metrics that count it."""
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -9,17 +9,17 @@ from service.lifecycle.codec import event_id
 from service.lifecycle.errors import UnknownSubject
 from service.lifecycle.events import Declaration, LifecycleEvent
 from service.lifecycle.exclusions import Exclusion, find_exclusion
-from service.lifecycle.experiment import Experiment, applies_to_experiment
+from service.lifecycle.grounds import Grounds, applies_to_experiment
+from service.lifecycle.in_force import FieldInForce, fields_in_force
 from service.lifecycle.references import Ref
 from service.lifecycle.stages import Omission, omissions
-from service.metrics import METRICS
 from service.metrics.terms import Terms
-from service.metrics.view import ORGANISATION, View
 from service.pipeline.surroundings import Surroundings, read_surroundings
 from service.providers import REFERENCES
+from service.queries.contributions import Contribution, find_contributions, read_row
 from service.queries.experiments import ExperimentStatus, explain_absence, status_of
 from service.storage import aliases, events, experiments
-from service.storage.database import Database
+from service.storage.database import Connection, Database
 from service.storage.events import Origin
 
 _BRANCH = "branch:"
@@ -40,11 +40,23 @@ class ExplainedEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class MetricSample:
-    """A metric's sample that counts the experiment."""
+class ExplainedExperiment:
+    """The experiment of a subject.
 
-    metric: str
-    labels: Mapping[str, str]
+    Attributes:
+        grounds: the events that decide the experiment.
+        fields: the fields of the experiment, with the statements that are in force.
+        omissions: the parts of the experiment that metrics omit now, and why.
+        row: the value of the label `team` in the metrics that count the experiment.
+        contributions: the metric samples that count the experiment now.
+    """
+
+    status: ExperimentStatus
+    grounds: Grounds
+    fields: Sequence[FieldInForce]
+    omissions: Sequence[Omission]
+    row: str
+    contributions: Sequence[Contribution]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,24 +65,26 @@ class Explanation:
 
     Attributes:
         subject: the subject's newest name.
-        status: the status of the experiment; None if the subject is not an experiment.
+        as_of: the time of the explanation.
+        terms: the windows, thresholds and limits of the metrics.
+        experiment: None if the subject is not an experiment.
         serves: the roots of the experiments for which the subject is evidence.
         why_not: why the subject is not an experiment; empty if it is one.
+        excluded: the reason why metrics exclude the subject, and since when; None if no metric excludes it.
         events: the events of the subject and of its evidence, in order of time, without declarations about a fork's
             branch.
-        omissions: the parts of the experiment that metrics omit now, and why.
-        samples: the metric samples that count the experiment now; empty if the subject is not an experiment.
-        excluded: the reason why metrics exclude the subject, and since when; None if no metric excludes it.
+        origins: for each event, the delivery that brought it first.
     """
 
     subject: Ref
-    status: ExperimentStatus | None
+    as_of: datetime
+    terms: Terms
+    experiment: ExplainedExperiment | None
     serves: Sequence[Ref]
     why_not: str
+    excluded: Exclusion | None
     events: Sequence[ExplainedEvent]
-    omissions: Sequence[Omission]
-    samples: Sequence[MetricSample]
-    excluded: Exclusion | None = None
+    origins: Mapping[LifecycleEvent, Origin]
 
 
 async def explain(database: Database, subject: Ref, terms: Terms, now: datetime) -> Explanation:
@@ -89,12 +103,15 @@ async def explain(database: Database, subject: Ref, terms: Terms, now: datetime)
         if not found and canonical not in surroundings.graph.upwards:
             raise UnknownSubject(explain_absence(subject, surroundings))
         origins = await events.origins_of(connection, {event.subject for event in found})
-    experiment = surroundings.fold(canonical) if canonical in surroundings.roots else None
+        experiment = await _explain_experiment(connection, surroundings, canonical, terms, now)
     return Explanation(
         subject=canonical,
-        status=status_of(experiment, terms, now) if experiment else None,
+        as_of=now,
+        terms=terms,
+        experiment=experiment,
         serves=sorted(surroundings.graph.ancestors(canonical) & surroundings.roots),
         why_not="" if experiment else _why_not(surroundings, canonical),
+        excluded=surroundings.excluded.get(canonical),
         events=[
             ExplainedEvent(
                 event,
@@ -107,9 +124,24 @@ async def explain(database: Database, subject: Ref, terms: Terms, now: datetime)
             # Omit the declarations about a fork's branch: they contain the owner's name, and no metric uses them.
             if (shown := _without_owner(event.subject, subjects)) == event.subject or not isinstance(event, Declaration)
         ],
-        omissions=omissions(experiment, now) if experiment else (),
-        samples=_samples(experiment, terms, now) if experiment else (),
-        excluded=surroundings.excluded.get(canonical),
+        origins=_first_origins(found, origins),
+    )
+
+
+async def _explain_experiment(
+    connection: Connection, surroundings: Surroundings, root: Ref, terms: Terms, now: datetime
+) -> ExplainedExperiment | None:
+    if root not in surroundings.roots:
+        return None
+    experiment, grounds = surroundings.fold(root), surroundings.grounds(root)
+    row = await read_row(connection, experiment, terms, now)
+    return ExplainedExperiment(
+        status_of(experiment, terms, now),
+        grounds,
+        fields_in_force(grounds, experiment.outcome, experiment.failure_category),
+        omissions(experiment, now),
+        row.name,
+        find_contributions(experiment, row, terms, now),
     )
 
 
@@ -149,20 +181,8 @@ def _why_not(surroundings: Surroundings, subject: Ref) -> str:
     return f"{why}; it is evidence for {above}" if above else why
 
 
-def _samples(experiment: Experiment, terms: Terms, now: datetime) -> list[MetricSample]:
-    """The samples that would not be zero if this were the only experiment.
-
-    Histogram buckets, settings and the samples with the team `_org` are left out.
-    """
-    view = View.of([experiment], replace(terms, min_sample=1), now)
-    return [
-        MetricSample(sample.name, sample.labels)
-        for families in METRICS
-        for family in families(view)
-        for sample in family.samples
-        if sample.value
-        and sample.labels.get("team") != ORGANISATION
-        and not sample.name.endswith(
-            ("_bucket", "_gsum", "threshold_seconds", "forgotten_after_seconds", "minimum_sample")
-        )
-    ]
+def _first_origins(
+    found: Iterable[LifecycleEvent], origins: Mapping[tuple[Ref, UUID], Sequence[Origin]]
+) -> dict[LifecycleEvent, Origin]:
+    by_event = ((event, origins.get((event.subject, event_id(event)), ())) for event in found)
+    return {event: brought[0] for event, brought in by_event if brought}

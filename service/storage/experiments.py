@@ -184,6 +184,70 @@ async def read(connection: Connection, ids: Collection[UUID]) -> dict[UUID, Stor
     }
 
 
+_FIRST_IDEAS = f"""
+    WITH RECURSIVE teams(team) AS (
+        (SELECT team FROM experiments ORDER BY team LIMIT 1)
+        UNION ALL
+        SELECT (SELECT later.team FROM experiments AS later WHERE later.team > teams.team ORDER BY later.team LIMIT 1)
+        FROM teams WHERE teams.team IS NOT NULL
+    )
+    SELECT teams.team, first.idea_at FROM teams CROSS JOIN LATERAL (
+        SELECT found.idea_at FROM experiments AS found
+        WHERE found.team = teams.team AND {LATEST_INSTANT} <= $1
+        ORDER BY found.idea_at LIMIT 1
+    ) AS first
+    """  # noqa: S608 - constants
+
+
+async def first_ideas(connection: Connection, now: datetime) -> dict[str, datetime]:
+    """Read the time of the first idea of each team, without experiments that have an instant in the future."""
+    return dict(map(tuple, await (await driver_of(connection)).fetch(_FIRST_IDEAS, now)))
+
+
+_READ_OF_TEAMS = f"""
+    SELECT {_SELECTED} FROM experiments WHERE id IN (
+        SELECT id FROM experiments WHERE team = ANY($1) AND {WANTED_UNTIL} >= $2
+        UNION ALL
+        SELECT one.id FROM unnest($1::text[]) AS teams(team) CROSS JOIN LATERAL (
+            (
+                SELECT found.id FROM experiments AS found
+                WHERE found.team = teams.team AND found.outcome <> 'abandoned' AND {LATEST_INSTANT} <= $3
+                ORDER BY found.concluded_at DESC LIMIT 1
+            ) UNION ALL (
+                SELECT found.id FROM experiments AS found
+                WHERE found.team = teams.team AND found.outcome = 'failed' AND found.shared_at IS NOT NULL
+                AND {LATEST_INSTANT} <= $3
+                ORDER BY found.shared_at DESC LIMIT 1
+            )
+        ) AS one
+    ) LIMIT $4
+    """  # noqa: S608 - constants
+
+
+async def read_of_teams(
+    connection: Connection, teams: Collection[str], since: datetime, now: datetime, limit: int
+) -> list[Experiment]:
+    """Read at most `limit` of the teams' experiments on which the metrics as of `now` depend.
+
+    These are the experiments that are open, or have an instant or a restart at `since` or later, and for each team the
+    one that was answered last and the failed one that was shared last.
+
+    Args:
+        since: the beginning of the widest window.
+    """
+    driver = await driver_of(connection)
+    return [_experiment(row) for row in await driver.fetch(_READ_OF_TEAMS, list(teams), since, now, limit)]
+
+
+_READ_OF_TITLES = f"SELECT {_SELECTED} FROM experiments WHERE title_key = ANY($1) LIMIT $2"  # noqa: S608 - constants
+
+
+async def read_of_titles(connection: Connection, title_keys: Collection[UUID], limit: int) -> list[Experiment]:
+    """Read at most `limit` of the experiments whose titles have these keys."""
+    driver = await driver_of(connection)
+    return [_experiment(row) for row in await driver.fetch(_READ_OF_TITLES, list(title_keys), limit)]
+
+
 def _read_restarts(written: str | None) -> tuple[Restart, ...]:
     if written is None:
         return ()

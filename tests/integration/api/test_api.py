@@ -339,7 +339,8 @@ async def test_an_explanation_is_found_by_the_id_or_any_reference_of_an_experime
     assert shown["experiment"]["stages"]["idea_to_answer"] == {"seconds": 3 * 86400, "words": "3 days"}
     assert shown["left_out"] == []
     concluded = {"outcome": "undeclared", "team": "search", "window": "7d"}
-    assert {"metric": "loopgauge_experiments_concluded", "labels": concluded} in shown["figures"]
+    counted = [one for one in shown["figures"] if one["metric"] == "loopgauge_experiments_concluded"]
+    assert (counted[0]["labels"], counted[0]["value"], counted[0]["own"]) == (concluded, 1, 1)
     assert not any(event["counts"] for event in of_evidence["events"])
     assert (of_evidence["experiment"], of_evidence["serves"]) == (None, ["github:acme/app#45"])
     assert "it is evidence for github:acme/app#45" in of_evidence["why_not"]
@@ -357,11 +358,14 @@ async def test_an_explanation_shows_when_a_subject_was_excluded_and_each_restart
     async with api(database, now=at(6)) as client:
         left_out = (await client.get("/experiments/github:acme/app%2346/explain")).json()
         again = (await client.get(f"/experiments/github:acme/app%23{issue.number}/explain")).json()
+    said_by = left_out["excluded"].pop("said_by")
     assert left_out["excluded"] == {"reason": "duplicate", "since": "2026-03-03T09:00:00Z"}
+    assert (said_by["channel"], said_by["source"]) == ("rule", "github")
     assert left_out["why_not"] == "it is excluded: duplicate"
     assert again["excluded"] is None
     assert again["experiment"]["again"] == [
         {"at": "2026-03-05T09:00:00Z", "concluded": True, "quiet": {"seconds": 2 * 86400, "words": "2 days"}}
     ]
     repeated = {"team": "acme/app", "window": "7d"}
-    assert {"metric": "loopgauge_repeated_experiments", "labels": repeated} in again["figures"]
+    counted = [one for one in again["figures"] if one["metric"] == "loopgauge_repeated_experiments"]
+    assert (counted[0]["labels"], counted[0]["value"], counted[0]["own"]) == (repeated, 1, 1)

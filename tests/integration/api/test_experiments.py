@@ -17,7 +17,7 @@ from service.lifecycle.references import Ref, experiment_id
 from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk
 from service.metrics.open_loops import experiments_forgotten, experiments_overdue
 from service.metrics.view import View
-from service.presentation.experiments import EXPERIMENT, in_words
+from service.presentation.experiments import EXPERIMENT
 from service.storage import experiments
 from service.storage.database import Database
 from tests.support.builders import Issue, PullRequest, at, experiment, renamed, taken_up, terms, workflow_run
@@ -82,22 +82,6 @@ async def test_an_open_experiment_shows_its_age_and_whether_it_is_late(database:
         {"at": "2026-03-03T09:00:00Z", "concluded": True, "quiet": {"seconds": 108000.0, "words": "1 day 6 hours"}}
     ]
     assert shown["stages"] == {}
-
-
-@pytest.mark.parametrize(
-    ("span", "words"),
-    [
-        (timedelta(0), "0 seconds"),
-        (timedelta(microseconds=1), "less than a second"),
-        (timedelta(seconds=1), "1 second"),
-        (timedelta(minutes=61), "1 hour 1 minute"),
-        (timedelta(days=1, minutes=59), "1 day"),
-        (timedelta(seconds=353_117), "4 days 2 hours"),
-        (timedelta(days=400, seconds=-1), "399 days 23 hours"),
-    ],
-)
-def test_a_duration_in_words_has_its_two_largest_units(span: timedelta, words: str) -> None:
-    assert in_words(span) == words
 
 
 LIST = (

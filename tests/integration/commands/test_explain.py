@@ -14,8 +14,12 @@ from tests.support.serving import opened
 def test_an_experiment_is_explained(database_url: str) -> None:
     in_database(database_url, lambda database: deliver(database, opened()))
     explained = invoke("explain", "github:acme/app#45", DATABASE_URL=database_url)
-    assert "experiment by label; github" in explained.stdout
-    assert 'loopgauge_experiments_in_flight{team="acme/app", stage="proposed"}' in explained.stdout
+    assert "yes, by label experiment (github)" in explained.stdout
+    assert 'loopgauge_experiments_in_flight{stage="proposed"}  1 of 1' in explained.stdout
+    assert "experiment by label; github" not in explained.stdout
+    complete = invoke("explain", "github:acme/app#45", "--events", DATABASE_URL=database_url)
+    assert "experiment by label; github" in complete.stdout
+    assert 'loopgauge_experiments_in_flight{team="acme/app", stage="proposed"}' in complete.stdout
     shown = json.loads(invoke("explain", "github:acme/app#45", "--json", DATABASE_URL=database_url).stdout)
     assert shown["experiment"]["idea_at"] == "2026-03-02T09:00:00Z"
 

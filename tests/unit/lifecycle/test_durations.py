@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.lifecycle.durations import format_duration, parse_duration, parse_window
+from service.lifecycle.durations import describe_duration, format_duration, parse_duration, parse_window
 
 
 @pytest.mark.parametrize(
@@ -109,3 +109,19 @@ def test_any_text_is_a_duration_or_is_refused(text: str) -> None:
     except ValueError as error:
         said = str(error)
     assert re.match(r"[0-9]+[smhd]$|expected a window", said)
+
+
+@pytest.mark.parametrize(
+    ("span", "words"),
+    [
+        (timedelta(0), "0 seconds"),
+        (timedelta(microseconds=1), "less than a second"),
+        (timedelta(seconds=1), "1 second"),
+        (timedelta(minutes=61), "1 hour 1 minute"),
+        (timedelta(days=1, minutes=59), "1 day"),
+        (timedelta(seconds=353_117), "4 days 2 hours"),
+        (timedelta(days=400, seconds=-1), "399 days 23 hours"),
+    ],
+)
+def test_a_duration_in_words_has_its_two_largest_units(span: timedelta, words: str) -> None:
+    assert describe_duration(span) == words

@@ -1,0 +1,125 @@
+"""The metrics that count an experiment, as lines of text: the values, and the experiment's part in them."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TypeAlias, assert_never
+
+from service.lifecycle.durations import measure_duration
+from service.presentation.explanation import ExplanationAnswer, FigureAnswer
+
+_MERGED = ("team", "window", "q", "experiment", "url")
+_WITHHELD = "withheld"
+_Group: TypeAlias = Sequence[FigureAnswer]
+
+
+def metric_lines(shown: ExplanationAnswer, width: int) -> Iterator[str]:
+    """For each metric, its selector without the team, and the values in each window, if possible on the same line."""
+    for selector, group in _groups(shown.figures).items():
+        text = _describe(group)
+        if len(selector) + len(text) + 2 <= width:
+            yield f"{selector}  {text}"
+        else:
+            yield selector
+            yield f"  {text}"
+    if any(_is_withheld(figure) for figure in shown.figures):
+        yield f"withheld: fewer than {shown.minimum_sample} in the sample (LOOPGAUGE_MIN_SAMPLE)"
+
+
+def _is_withheld(figure: FigureAnswer) -> bool:
+    return figure.value is None and figure.remark.startswith(_WITHHELD)
+
+
+def _groups(figures: Sequence[FigureAnswer]) -> Mapping[str, _Group]:
+    groups: dict[str, list[FigureAnswer]] = {}
+    for figure in figures:
+        labels = [f'{name}="{value}"' for name, value in figure.labels.items() if name not in _MERGED]
+        groups.setdefault(f"{figure.metric}{{{', '.join(labels)}}}" if labels else figure.metric, []).append(figure)
+    return groups
+
+
+def _describe(group: _Group) -> str:
+    first = group[0]
+    match first.kind:
+        case "count":
+            return f"{_join(f'{_count(figure)}{_in_window(figure)}' for figure in group)}{_remark(first)}"
+        case "share":
+            return f"{_join(f'{_window(figure)}{_share(figure)}' for figure in group)}{_membership(group)}"
+        case "duration" if first.sample is None:
+            return f"its own {measure_duration(first.own or 0)}{_remark(first)}"
+        case "duration":
+            return _quantiles(group)
+        case "time":
+            return _join(map(_moment, group))
+        case _ as never:
+            assert_never(never)
+
+
+def _join(parts: Iterable[str]) -> str:
+    return ", ".join(parts)
+
+
+def _count(figure: FigureAnswer) -> str:
+    own = f"{figure.own or 0:g}"
+    return own if figure.value is None else f"{own} of {figure.value:g}"
+
+
+def _window(figure: FigureAnswer) -> str:
+    return f"{figure.labels['window']} " if "window" in figure.labels else ""
+
+
+def _in_window(figure: FigureAnswer) -> str:
+    return f" in {figure.labels['window']}" if "window" in figure.labels else ""
+
+
+def _remark(figure: FigureAnswer) -> str:
+    return f" ({figure.remark})" if figure.remark else ""
+
+
+def _share(figure: FigureAnswer) -> str:
+    sample = figure.sample
+    if sample is None:
+        return figure.remark
+    parts = f"{figure.numerator.count} of {sample.count}" if figure.numerator else f"estimated from {sample.count}"
+    return f"{_percent(figure.value)} ({parts})"
+
+
+def _percent(value: float | None) -> str:
+    return "withheld" if value is None else f"{value:.0%}".replace("%", " %")
+
+
+def _membership(group: _Group) -> str:
+    """Whether the experiment is in the numerator. It is in the denominator of each of its shares."""
+    numerators = [figure.numerator for figure in group if figure.numerator]
+    if not numerators:
+        return ""
+    return ": numerator and denominator" if numerators[0].includes else ": denominator only"
+
+
+def _quantiles(group: _Group) -> str:
+    own = group[0].own
+    whose = "no answer of its own yet" if own is None else f"its own {measure_duration(own)}"
+    windows: dict[str, list[FigureAnswer]] = {}
+    for figure in group:
+        windows.setdefault(figure.labels["window"], []).append(figure)
+    return f"{whose}; median, p75, p90: {_join(_in_one_window(*one) for one in windows.items())}"
+
+
+def _in_one_window(window: str, figures: Sequence[FigureAnswer]) -> str:
+    sample = figures[0].sample
+    size = f" (of {sample.count})" if sample else ""
+    if all(map(_is_withheld, figures)):
+        return f"{window} withheld{size}"
+    values = (measure_duration(figure.value) if figure.value is not None else "not reached" for figure in figures)
+    return f"{window} {' / '.join(values)}{size}"
+
+
+def _moment(figure: FigureAnswer) -> str:
+    if figure.value is None or figure.own is None:
+        return figure.remark
+    if figure.value == figure.own:
+        return f"{_time(figure.value)}, of this experiment"
+    return f"{_time(figure.value)}, of another experiment; its own {_time(figure.own)}"
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M")

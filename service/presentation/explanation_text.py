@@ -1,0 +1,201 @@
+"""An explanation as text: what the experiment is, its timeline, the fields in force, and the metrics that count it.
+
+The text is made from the answer alone, so that it is the same for a local database and for a remote service.
+"""
+
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+from itertools import chain
+from typing import NamedTuple, TypeAlias
+
+import click
+
+from service.metrics.view import NO_TEAM, OTHER_TEAMS
+from service.presentation.experiments import ExperimentAnswer
+from service.presentation.explanation import ExplanationAnswer
+from service.presentation.explanation_events import event_lines
+from service.presentation.explanation_metrics import metric_lines
+from service.presentation.in_force import FieldAnswer
+from service.presentation.timeline import Step, StepAnswer
+
+_NARROWEST, _WIDEST = 80, 100
+_LONGEST_TITLE = 240
+_LONGEST_VALUE = 120
+_INDENT = "  "
+_SHOWN_ABOVE = "url"
+_STEPS: dict[Step, str] = {
+    "idea": "idea",
+    "start": "start",
+    "first_result": "first result",
+    "answer": "answer",
+    "shared": "shared",
+    "shipped": "shipped",
+}
+_FIELDS = {"failure_category": "category", "learning_url": "learning", "experiment": "marked"}
+
+
+class _Line(NamedTuple):
+    """A line of text without colour codes.
+
+    Attributes:
+        hang: the column at which the line continues if it is wider than the terminal.
+    """
+
+    text: str
+    hang: int = 2
+    bold: bool = False
+    dim: bool = False
+
+
+Lines: TypeAlias = Iterator[_Line]
+
+
+def explanation_text(shown: ExplanationAnswer, width: int, *, events: bool = False) -> str:
+    """Write an explanation for people, with colour codes. To print elsewhere than to a terminal, strip the codes.
+
+    Args:
+        width: the number of columns of the terminal; the text uses at least 80 and at most 100.
+        events: whether to add all events, and everything else that is stored about the experiment.
+    """
+    width = min(max(width, _NARROWEST), _WIDEST)
+    parts = (
+        _head(shown),
+        _section("timeline (UTC)", map(_Line, _timeline(shown.timeline, width - len(_INDENT)))),
+        _section("in force", chain.from_iterable(_field(one) for one in shown.in_force if one.field != _SHOWN_ABOVE)),
+        _section(_metrics_title(shown), (_Line(line, 6) for line in metric_lines(shown, width - len(_INDENT)))),
+        _section("not counted", (_Line(reason, 4) for reason in shown.not_counted)),
+        (_Line(line, 6) for line in event_lines(shown)) if events else _more(shown),
+    )
+    return "\n".join(text for part in parts for line in part for text in _render(line, width))
+
+
+def _section(title: str, lines: Iterable[_Line]) -> Lines:
+    indented = [line._replace(text=f"{_INDENT}{line.text}") for line in lines]
+    if indented:
+        yield from (_Line(""), _Line(title, bold=True), *indented)
+
+
+def _head(shown: ExplanationAnswer) -> Lines:
+    one = shown.experiment
+    if one is None:
+        yield _Line(shown.subject, bold=True)
+        yield from map(_Line, _not_an_experiment(shown))
+        return
+    yield _Line(_cut(one.title, _LONGEST_TITLE) or shown.subject, 0, bold=True)
+    if one.url:
+        yield _Line(one.url)
+    yield _Line(f"{shown.subject}, {f'team {one.team}' if one.team else 'no team'}")
+    yield _Line(_state(one))
+    for again in one.again:
+        before = "after it was concluded" if again.concluded else f"after {again.quiet.words} without activity"
+        yield _Line(f"restarted {_time(again.at)}, {before}")
+
+
+def _not_an_experiment(shown: ExplanationAnswer) -> Iterator[str]:
+    excluded = shown.excluded
+    said = f", {excluded.said_by.words}" if excluded and excluded.said_by else ""
+    since = f", since {_time(excluded.since)}" if excluded else ""
+    yield f"not an experiment: {shown.why_not}{said}{since}"
+    for root in shown.serves:
+        yield f"next: loopgauge explain {root}"
+
+
+def _state(one: ExperimentAnswer) -> str:
+    threshold = f"threshold {one.threshold.words}"
+    if one.outcome is None:
+        if one.age is None:
+            return "open; the idea has a time in the future"
+        doing = "running" if one.state == "running" else "not started"
+        late = "".join((", overdue" if one.overdue else "", ", forgotten" if one.forgotten else ""))
+        return f"open for {one.age.words}, {threshold}: {doing}{late}"
+    outcome = f"{one.outcome} ({one.failure_category})" if one.failure_category else one.outcome
+    latency = one.stages.get("idea_to_answer")
+    if latency is None:
+        return f"concluded: {outcome}"
+    verdict = "within" if latency.seconds <= one.threshold.seconds else "over"
+    return f"concluded: {outcome} after {latency.words}, {threshold}: {verdict}"
+
+
+def _timeline(steps: Sequence[StepAnswer], width: int) -> Iterator[str]:
+    before: datetime | None = None
+    for step in steps:
+        name = f"{_STEPS[step.step]:12}"
+        if step.at is None:
+            yield _fit(name, step.remark.split(", "), width)
+            continue
+        after = _signed(step.at - before) if before else ""
+        said = step.said_by.words if step.said_by else ""
+        yield _fit(f"{name}  {_time(step.at)}  {after:11}", [said, *step.remark.split(", ")], width)
+        before = step.at
+
+
+def _fit(start: str, parts: Iterable[str], width: int) -> str:
+    """The start of a line, and as many of the parts as fit. The first part is cut if it is too wide itself."""
+    first, *more = list(filter(None, parts)) or [""]
+    line = _cut(f"{start}  {first}", width)
+    for part in more:
+        if len(line) + len(part) + len(", ") > width:
+            break
+        line += f", {part}"
+    return line.rstrip()
+
+
+def _signed(span: timedelta) -> str:
+    """The time since the step before in at most 11 characters, such as `+2 d 20 h`; negative if the step is earlier."""
+    minutes = int(abs(span).total_seconds() / 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    two = [f"{count} {unit}" for count, unit in ((days, "d"), (hours, "h"), (minutes, "min")) if count][:2]
+    return f"{'-' if span < timedelta(0) else '+'}{' '.join(two) or '0 min'}"
+
+
+def _field(field: FieldAnswer) -> Lines:
+    name = f"{_FIELDS.get(field.field, field.field):8}"
+    hang = len(name) + 4
+    if field.value is None:
+        yield _Line(f"{name}  none: {field.remark}", hang)
+        return
+    said = f", {field.said_by.words}" if field.said_by else ""
+    since = f", since {_time(field.since)}" if field.since else ""
+    remark = f": {field.remark}" if field.remark else ""
+    yield _Line(f"{name}  {_value(field.value)}{said}{since}{remark}", hang)
+    for other in field.overrules:
+        yield _Line(f"{'':8}  overrules {_value(other.value)}, {other.said_by.words}", hang)
+
+
+def _value(value: str) -> str:
+    return "yes" if value == "true" else _cut(value, _LONGEST_VALUE)
+
+
+def _metrics_title(shown: ExplanationAnswer) -> str:
+    whose = {NO_TEAM: "without a team", OTHER_TEAMS: "of the other teams"}.get(shown.row, f"of team {shown.row}")
+    return f"counts in these metrics {whose}, and in those of all teams"
+
+
+def _more(shown: ExplanationAnswer) -> Lines:
+    if shown.events:
+        yield _Line("")
+        yield _Line(f"--events shows all events ({len(shown.events)}), with rules and deliveries.", dim=True)
+
+
+def _time(at: datetime) -> str:
+    return at.strftime("%Y-%m-%d %H:%M")
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
+def _render(line: _Line, width: int) -> Iterator[str]:
+    # A title or label may contain control characters, which would command the terminal.
+    text = "".join(char if char.isprintable() else "\ufffd" for char in line.text)
+    wrapped = [text] if len(text) <= width else _wrap(text, width, line.hang)
+    for part in wrapped:
+        yield click.style(part, bold=line.bold or None, dim=line.dim or None) if line.bold or line.dim else part
+
+
+def _wrap(text: str, width: int, hang: int) -> list[str]:
+    # Keep the spaces of the first line, which align its columns.
+    indent = " " * (len(text) - len(text.lstrip()))
+    return textwrap.wrap(text, width, subsequent_indent=" " * max(hang, len(indent)), break_on_hyphens=False)

@@ -1,0 +1,132 @@
+"""The fields of an experiment as the API and the command line show them: who said what, and what it overrules."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from service.lifecycle.events import LifecycleEvent
+from service.lifecycle.fields import FieldName
+from service.lifecycle.in_force import FieldInForce, FieldStatement
+from service.lifecycle.taxonomy import FailureCategory, Outcome
+from service.presentation.said_by import SAID_BY, SaidBy, said_by
+from service.queries.explain import ExplainedExperiment
+from service.storage.events import Origin
+
+Field = Literal["experiment", "outcome", "failure_category", "team", "risk", "learning_url", "title", "url"]
+FIELD: dict[str, Any] = {
+    "field": "team",
+    "value": "search",
+    "since": "2026-03-02T09:00:00Z",
+    "said_by": {**SAID_BY, "channel": "label", "label": "team:search", "words": "by label team:search (github)"},
+    "overrules": [
+        {
+            "value": "acme/app",
+            "since": "2026-03-02T09:00:00Z",
+            "said_by": {
+                "channel": "inferred",
+                "label": "",
+                "rule": "team by project",
+                "source": "github",
+                "words": "inferred from the project (github)",
+            },
+        }
+    ],
+    "remark": "",
+}
+"""An example for the OpenAPI document."""
+
+_NAMES: Mapping[FieldName, Field] = {
+    "experiment": "experiment",
+    "outcome": "outcome",
+    "failure_category": "failure_category",
+    "team": "team",
+    "risk": "risk",
+    "shared": "learning_url",
+    "title": "title",
+    "url": "url",
+}
+# The advice to declare a field. The labels are those of the default rules.
+_REMEDIES: Mapping[Field, str] = {
+    "outcome": "add the label outcome:failed, or comment /experiment conclude failed",
+    "failure_category": "add the label failure:intelligent, or comment /experiment classify intelligent",
+    "team": "add the label team:search, or comment /experiment team search",
+    "risk": "add the label risk:bold, or comment /experiment bold",
+    "learning_url": "add the label learning:shared, or comment /experiment share",
+}
+
+
+class StatementAnswer(BaseModel):
+    """A value that was stated for a field, since when, and by whom."""
+
+    value: str
+    since: datetime
+    said_by: SaidBy
+
+
+class FieldAnswer(BaseModel):
+    """A field of the experiment: the statement in force, and the statements that it overrules.
+
+    `value` is null if nothing was declared. `remark` says how to declare the field, or when the value takes effect.
+    """
+
+    model_config = ConfigDict(json_schema_extra={"examples": [FIELD]})
+
+    field: Field
+    value: str | None
+    since: datetime | None
+    said_by: SaidBy | None
+    overrules: list[StatementAnswer]
+    remark: str
+
+
+def in_force(explained: ExplainedExperiment, origins: Mapping[LifecycleEvent, Origin]) -> list[FieldAnswer]:
+    """The fields of an experiment, the outcome and its failure category first."""
+    found = {_NAMES[field.field]: _answer(field, origins) for field in explained.fields if field.field in _NAMES}
+    missing = {name: _undeclared(name) for name in _undeclared_fields(explained) if name not in found}
+    return [(found | missing)[name] for name in _ORDER if name in found | missing]
+
+
+_ORDER: tuple[Field, ...] = (
+    "outcome",
+    "failure_category",
+    "learning_url",
+    "team",
+    "risk",
+    "experiment",
+    "title",
+    "url",
+)
+
+
+def _undeclared_fields(explained: ExplainedExperiment) -> Iterator[Field]:
+    yield from ("team", "risk")
+    if explained.status.experiment.concluded_at is not None:
+        yield "learning_url"
+
+
+def _undeclared(field: Field) -> FieldAnswer:
+    return FieldAnswer(field=field, value=None, since=None, said_by=None, overrules=[], remark=_REMEDIES[field])
+
+
+def _answer(field: FieldInForce, origins: Mapping[LifecycleEvent, Origin]) -> FieldAnswer:
+    name, stated = _NAMES[field.field], field.statement
+    statement = _statement(stated, origins) if stated else None
+    remark = "takes effect when the experiment is concluded" if field.waits else ""
+    if field.value in (Outcome.UNDECLARED, FailureCategory.UNCLASSIFIED):
+        remark = _REMEDIES[name]
+    return FieldAnswer(
+        field=name,
+        value=field.value,
+        since=statement.since if statement else None,
+        said_by=statement.said_by if statement else None,
+        overrules=[_statement(other, origins) for other in field.overruled],
+        remark=remark,
+    )
+
+
+def _statement(stated: FieldStatement, origins: Mapping[LifecycleEvent, Origin]) -> StatementAnswer:
+    return StatementAnswer(
+        value=stated.value, since=stated.since, said_by=said_by(stated.event, origins.get(stated.event))
+    )

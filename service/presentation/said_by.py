@@ -1,0 +1,106 @@
+"""The origin of a statement, in words: by label, by comment, by API, by a rule, or inferred. Never a person."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from service.lifecycle.events import (
+    Concluded,
+    DeclarationChannel,
+    Declared,
+    LifecycleEvent,
+    Reopened,
+    Started,
+    Withdrawn,
+)
+from service.storage.events import Origin
+
+# The name that stands for a rule if a CloudEvent, or an event by hand, states the event itself.
+_STATED = "stated"
+# The default rules are named after their effect and its cause, such as `concluded by closing`.
+_CAUSE = re.compile(
+    r"(?:proposed|started|signalled|concluded|abandoned|shipped|shared|outcome|failure category|team|risk|experiment)"
+    r" by (.+)"
+)
+Channel = Literal["label", "type", "branch", "comment", "api", "rule", "inferred"]
+_CHANNELS: Mapping[DeclarationChannel, Channel] = {
+    "label": "label",
+    "type": "type",
+    "branch": "branch",
+    "item": "rule",
+    "comment": "comment",
+    "api": "api",
+    "derived": "inferred",
+}
+SAID_BY: dict[str, Any] = {
+    "channel": "rule",
+    "label": "",
+    "rule": "concluded by closing",
+    "source": "github",
+    "words": "by closing (github)",
+}
+"""An example for the OpenAPI document."""
+
+
+class SaidBy(BaseModel):
+    """The channel, the label and the rule by which an event was stated, and its source.
+
+    `label` is empty on every other channel than `label`. `words` says the same in a few words.
+    """
+
+    model_config = ConfigDict(json_schema_extra={"examples": [SAID_BY]})
+
+    channel: Channel
+    label: str
+    rule: str
+    source: str
+    words: str
+
+
+def said_by(event: LifecycleEvent, origin: Origin | None) -> SaidBy:
+    """Say how an event was stated.
+
+    Args:
+        origin: the delivery that brought the event first; None if no delivery of the event is stored.
+    """
+    rule, source = (origin.rule, origin.source) if origin else ("", "")
+    label = event.label if isinstance(event, Declared | Withdrawn) else ""
+    channel = _channel(event, rule)
+    words = _words(channel, label, rule)
+    return SaidBy(
+        channel=channel, label=label, rule=rule, source=source, words=f"{words} ({source})" if source else words
+    )
+
+
+def _channel(event: LifecycleEvent, rule: str) -> Channel:
+    match event:
+        case Declared(channel=channel) | Withdrawn(channel=channel):
+            return _CHANNELS[channel]
+        case Started(commanded=True) | Concluded(commanded=True) | Reopened(commanded=True):
+            return "comment"
+        case _:
+            return "api" if rule == _STATED else "rule"
+
+
+def _words(channel: Channel, label: str, rule: str) -> str:
+    match channel:
+        case "label":
+            return f"by label {label}".rstrip()
+        case "comment":
+            return "by comment"
+        case "api":
+            return "by API"
+        case "inferred":
+            return _by_rule(rule).replace("by ", "inferred from the ", 1) if rule else "inferred"
+        case "type" | "branch" | "rule":
+            return _by_rule(rule)
+
+
+def _by_rule(rule: str) -> str:
+    """The cause in the rule's name, or the name itself."""
+    if not rule:
+        return "by a delivery that is no longer stored"
+    named = _CAUSE.fullmatch(rule)
+    return f"by {named[1]}" if named else f'by rule "{rule}"'
