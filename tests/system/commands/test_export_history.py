@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -9,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.documents import read_page
 from tests.support.past import NOON, days_ago, store_past
-from tests.support.prometheus import Prometheus, load, scraping
+from tests.support.prometheus import Prometheus, load, scraping, tool
 from tests.support.serving import COMMAND, environment, run_command, serving
 from tests.support.waiting import PATIENCE_SECONDS
 
@@ -37,6 +39,17 @@ def loaded(past: str, tmp_path: Path) -> Iterator[Prometheus]:
         with scraping([service.url], tmp_path) as prometheus:
             prometheus.until("loopgauge_snapshot_timestamp_seconds")
             yield prometheus
+
+
+def test_the_page_about_the_past_names_the_data_directory_of_the_installed_package() -> None:
+    said = subprocess.run([tool("prometheus"), "--version"], capture_output=True, text=True, check=True)
+    if "debian" not in said.stdout + said.stderr:
+        pytest.skip("this Prometheus is not the package of Debian")
+    helped = subprocess.run([tool("prometheus"), "--help"], capture_output=True, text=True, check=True)
+    [directory] = re.findall(r'--storage\.tsdb\.path="(.*?)/?"', helped.stdout + helped.stderr)
+    page = read_page("history.md")
+    assert f"openmetrics /tmp/history.om \\\n  {directory}\n" in page
+    assert f"| `{directory}` |" in page
 
 
 def values(prometheus: Prometheus, expression: str) -> list[float | None]:
