@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, HTTPException, Query
 from pydantic import BaseModel, ConfigDict
@@ -23,7 +23,7 @@ from service.queries.explain import explain, find_subject
 from service.storage.cursors import InvalidCursor
 from service.storage.database import Database
 from service.storage.errors import DatabaseUnavailable
-from service.storage.listing import Sort
+from service.storage.listing import Sort, StateFilter
 
 
 class ExperimentPage(BaseModel):
@@ -65,7 +65,10 @@ def build_router(database: Database, read_guard: TokenGuard, terms: Terms, clock
                 examples=["search"],
             ),
         ] = None,
-        state: State | None = None,
+        state: Annotated[
+            Literal["open", "proposed", "running", "concluded"] | None,
+            Query(description="`open` lists experiments that are proposed or running."),
+        ] = None,
         outcome: Outcome | None = None,
         failure_category: FailureCategory | None = None,
         overdue: Annotated[
@@ -107,7 +110,9 @@ def build_router(database: Database, read_guard: TokenGuard, terms: Terms, clock
         while you read the pages. An experiment whose `sort` field changes can move to another page, so sort by
         `idea_at` to read all experiments.
         """
-        criteria = ExperimentFilter(ref, team, state, outcome, failure_category, overdue, forgotten, since, until)
+        criteria = ExperimentFilter(
+            ref, team, _state(state), outcome, failure_category, overdue, forgotten, since, until
+        )
         statuses, following = await list_experiments(
             database, criteria, terms, clock(), sort=sort, cursor=cursor, limit=limit
         )
@@ -136,6 +141,10 @@ def build_router(database: Database, read_guard: TokenGuard, terms: Terms, clock
         return experiment_answer(await find_experiment(database, experiment, terms, clock()))
 
     return routes
+
+
+def _state(asked: Literal["open", "proposed", "running", "concluded"] | None) -> StateFilter | None:
+    return asked if asked is None or asked == "open" else State(asked)
 
 
 _LIST_PROBLEMS = describe_problems(TokenRefused, TokenNotConfigured, BadReference, InvalidCursor, DatabaseUnavailable)

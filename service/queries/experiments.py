@@ -9,14 +9,14 @@ from service.lifecycle.errors import UnknownSubject
 from service.lifecycle.experiment import Experiment
 from service.lifecycle.references import Ref, experiment_id
 from service.lifecycle.stages import Stage, durations, is_in_future
-from service.lifecycle.taxonomy import FailureCategory, Outcome, State
+from service.lifecycle.taxonomy import FailureCategory, Outcome
 from service.metrics.terms import Terms
 from service.metrics.view import NO_TEAM
 from service.pipeline.surroundings import Surroundings, read_surroundings
 from service.providers import REFERENCES
 from service.storage import experiments, listing
 from service.storage.database import Connection, Database
-from service.storage.listing import AgeFilter, Filters, Sort
+from service.storage.listing import AgeFilter, Filters, Sort, StateFilter
 
 _TICK = timedelta(microseconds=1)
 
@@ -69,7 +69,7 @@ class ExperimentFilter:
 
     ref: str | None = None
     team: str | None = None
-    state: State | None = None
+    state: StateFilter | None = None
     outcome: Outcome | None = None
     failure_category: FailureCategory | None = None
     overdue: bool | None = None

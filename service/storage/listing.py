@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 from uuid import UUID
 
 from sqlalchemy import (
@@ -28,6 +28,9 @@ from service.storage.cursors import decode_list_cursor, encode_list_cursor
 from service.storage.database import Connection
 from service.storage.experiments import read
 from service.storage.tables import LATEST_INSTANT, WITHOUT_TEAM, among, experiments
+
+StateFilter: TypeAlias = State | Literal["open"]
+"""A state to list: one of the states of an experiment, or *open*: proposed or running."""
 
 Sort = Literal["idea_at", "-idea_at", "concluded_at", "-concluded_at", "last_activity_at", "-last_activity_at"]
 """The instant to sort by, in ascending order; a leading minus means descending order."""
@@ -67,7 +70,7 @@ class Filters:
     ids: Collection[UUID] | None = None
     roots: Collection[Ref] | None = None
     team: str | None = None
-    state: State | None = None
+    state: StateFilter | None = None
     outcome: Outcome | None = None
     failure_category: FailureCategory | None = None
     since: datetime | None = None
@@ -151,7 +154,8 @@ def _conditions(filters: Filters, now: datetime) -> list[ColumnElement[bool]]:
 
 # The text is the condition of the index `experiments_without_team`: PostgreSQL would otherwise not use this index.
 _NO_TEAM = literal_column(f"({WITHOUT_TEAM})", Boolean)
-_STATES: Mapping[State, ColumnElement[bool]] = {
+_STATES: Mapping[StateFilter, ColumnElement[bool]] = {
+    "open": experiments.c.concluded_at.is_(None),
     State.PROPOSED: and_(experiments.c.concluded_at.is_(None), experiments.c.started_at.is_(None)),
     State.RUNNING: and_(experiments.c.concluded_at.is_(None), experiments.c.started_at.is_not(None)),
     State.CONCLUDED: experiments.c.concluded_at.is_not(None),
