@@ -14,10 +14,13 @@ _SECTIONS: Mapping[str, Mapping[str, str]] = {
         "serve": "Run the service.",
         "migrate": "Migrate the database's schema.",
     },
+    "See how it goes": {
+        "experiments": "List experiments.",
+        "scorecard": "Print the scorecard, which answers four questions.",
+    },
     "Find out why": {
         "deliveries": "List, show and retry webhook deliveries.",
         "explain": "Explain an experiment: its events and its metrics.",
-        "scorecard": "Print the scorecard, which answers four questions.",
     },
     "Change what counts": {
         "rules": "Check and try rules.",

@@ -10,7 +10,7 @@ import click
 
 from service.commands.address import Address, run_with_client, takes_address
 from service.commands.help_group import HelpGroup
-from service.commands.options import AS_JSON, TIME, in_utc
+from service.commands.options import AS_JSON, TIME, OneOf, in_utc
 
 if TYPE_CHECKING:
     from service.commands.client import Client
@@ -29,7 +29,7 @@ def deliveries() -> None:
 @click.option("--source", help="Only deliveries from this source.")
 @click.option(
     "--verdict",
-    type=click.Choice(["pending", "counted", "ignored", "failed"]),
+    type=OneOf(["pending", "counted", "ignored", "failed"]),
     help="Only deliveries with this status.",
 )
 @click.option("--since", type=TIME, help="Only deliveries received at or after this time, UTC.")

@@ -32,7 +32,7 @@ def _commands() -> Iterator[tuple[list[str], click.Command]]:
 def test_every_command_is_listed() -> None:
     listed = {words[0] for words, _ in _commands() if words}
     files = {file.stem for file in (REPOSITORY / "service" / "commands").glob("*.py")}
-    others = {"__init__", "address", "client", "demo_session", "help_group", "listing", "options", "running"}
+    others = {"__init__", "address", "client", "demo_session", "help_group", "listing", "options", "running", "table"}
     assert {name.replace("-", "_") for name in listed} == files - others
 
 
@@ -44,7 +44,7 @@ def test_each_command_prints_its_help_in_eighty_columns(words: list[str]) -> Non
     assert max(map(len, ended.stdout.splitlines())) <= 80
 
 
-@pytest.mark.parametrize("words", [[], ["deliveries"], ["rules"]], ids=" ".join)
+@pytest.mark.parametrize("words", [[], ["deliveries"], ["experiments"], ["rules"]], ids=" ".join)
 def test_a_command_group_without_arguments_prints_its_help(words: list[str]) -> None:
     assert invoke(*words).stdout == invoke(*words, "--help").stdout
     assert invoke(*words).returncode == 0

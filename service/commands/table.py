@@ -1,0 +1,73 @@
+"""Tables and paragraphs that fit the terminal. Elsewhere than on a terminal, nothing is shortened or wrapped."""
+
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterator, Sequence
+
+_GAP = "  "
+_INDENT = "  "
+_NARROWEST_LAST_COLUMN = 24
+
+
+def terminal_width() -> int | None:
+    """The number of columns of the terminal, or None if the output does not go to a terminal."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def printable(text: str) -> str:
+    """The text without control characters: a title from a webhook must not control the terminal."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+class Table:
+    """A table whose last column is as wide as the rest of the line.
+
+    The other columns are never shortened, because people copy from them. If they leave too little room for the last
+    column, its text goes to a line of its own.
+
+    Args:
+        titles: the titles of the columns.
+        rows: the first rows, which determine the widths of the columns.
+        width: the width of the terminal; None to shorten nothing.
+    """
+
+    def __init__(self, titles: Sequence[str], rows: Sequence[Sequence[str]], width: int | None) -> None:
+        self._widths = [max(len(row[place]) for row in [titles, *rows]) for place in range(len(titles) - 1)]
+        self._width = width
+        taken = sum(self._widths) + len(_GAP) * len(self._widths)
+        self._on_one_line = width is None or width - taken >= _NARROWEST_LAST_COLUMN
+        self._titles = titles
+
+    def header(self) -> Iterator[str]:
+        """The lines with the titles of the columns."""
+        yield from self.row(self._titles)
+
+    def row(self, cells: Sequence[str]) -> Iterator[str]:
+        """The lines of a row."""
+        *columns, last = cells
+        padded = _GAP.join(cell.ljust(width) for cell, width in zip(columns, self._widths, strict=True))
+        if self._on_one_line:
+            yield self._shortened(f"{padded}{_GAP}{last}".rstrip(), len(padded))
+        else:
+            yield padded.rstrip()
+            if last:
+                yield self._shortened(f"{_INDENT}{last}", 0)
+
+    def _shortened(self, line: str, keep: int) -> str:
+        if self._width is None or len(line) <= self._width:
+            return line
+        return f"{line[: max(self._width - 1, keep)]}…"
+
+
+def wrapped(words: Sequence[str], width: int, *, indent: str = "") -> Iterator[str]:
+    """The lines of a paragraph. A long word, such as a reference, is not broken, so that people can copy it."""
+    yield from textwrap.wrap(
+        _GAP.join(filter(None, words)),
+        width,
+        initial_indent=indent,
+        subsequent_indent=indent or _INDENT,
+        break_long_words=False,
+        break_on_hyphens=False,
+        drop_whitespace=True,
+    )
