@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 _GAP = "  "
 _INDENT = "  "
-_NARROWEST_LAST_COLUMN = 24
+_NARROWEST_LAST_COLUMN = 20
 
 
 def terminal_width() -> int | None:

@@ -1,0 +1,53 @@
+"""Tables fit the terminal, and never shorten what people copy."""
+
+from service.commands.table import Table, printable, wrapped
+
+_TITLES = ("reference", "team", "title")
+_ROW = ("github:acme/app#45", "search", "Answer from the cache of the last week")
+
+
+def _lines(width: int | None, *rows: tuple[str, str, str]) -> list[str]:
+    table = Table(_TITLES, rows, width)
+    return [*table.header(), *(line for row in rows for line in table.row(row))]
+
+
+def test_a_title_that_does_not_fit_is_shortened_on_a_terminal() -> None:
+    assert _lines(50, _ROW) == [
+        "reference           team    title",
+        "github:acme/app#45  search  Answer from the cache…",
+    ]
+
+
+def test_nothing_is_shortened_elsewhere_than_on_a_terminal() -> None:
+    assert _lines(None, _ROW)[1] == "github:acme/app#45  search  Answer from the cache of the last week"
+
+
+def test_a_title_is_on_its_own_line_if_the_other_columns_leave_too_little_room() -> None:
+    assert _lines(40, _ROW, ("key:b", "", "")) == [
+        "reference           team",
+        "  title",
+        "github:acme/app#45  search",
+        "  Answer from the cache of the last week",
+        "key:b",
+    ]
+
+
+def test_a_reference_that_is_longer_than_the_terminal_is_whole() -> None:
+    long = f"gitlab:acme/{'group/' * 12}app#45"
+    assert _lines(60, (long, "search", "A title"))[2:] == [f"{long}  search", "  A title"]
+
+
+def test_the_columns_of_a_row_that_is_wider_than_the_first_rows_are_whole() -> None:
+    table = Table(_TITLES, [("key:b", "ads", "B")], 40)
+    assert list(table.row(_ROW)) == ["github:acme/app#45  search  Answer from…"]
+    long = f"gitlab:acme/{'group/' * 4}app#45"
+    assert list(table.row((long, "search", "A title"))) == [f"{long}  search…"]
+
+
+def test_a_control_character_does_not_reach_the_terminal() -> None:
+    assert printable("a\x1b[31mred\r\nb") == "a [31mred  b"
+
+
+def test_a_paragraph_does_not_break_a_long_word() -> None:
+    long = "github:acme/" + "a" * 80
+    assert list(wrapped(["2026-03-02", "issues opened", long], 40)) == ["2026-03-02  issues opened", f"  {long}"]
