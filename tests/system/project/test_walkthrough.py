@@ -42,7 +42,7 @@ def test_the_walkthrough_of_a_failure_works(database_url: str, tmp_path: Path) -
             return script.replace("http://127.0.0.1:8080", service.url)
 
         def run_example(name: str) -> str:
-            script = example(name).replace(".venv/bin/loopgauge", f"{sys.executable} -m service")
+            script = example(name).replace("loopgauge", f"{sys.executable} -m service", 1)
             printed = _run(script, LOOPGAUGE_DATABASE_URL=database_url)
             return " ".join(printed.split())
 
