@@ -6,9 +6,7 @@ from service.deliveries.decoding import shorten
 from service.deliveries.observation import Observed, Trait
 from service.rules.model import Condition, Rule, Rules
 
-# The traits whose values a reason may show, such as labels and statuses. The values of other traits, such as titles,
-# may contain people's names.
-_SHOWN: tuple[Trait, ...] = (
+SHOWN: tuple[Trait, ...] = (
     "label",
     "item_type",
     "reason",
@@ -19,6 +17,10 @@ _SHOWN: tuple[Trait, ...] = (
     "conclusion",
     "environment",
 )
+"""The traits whose values a reason may show, such as labels and statuses.
+
+The values of other traits, such as titles, may contain people's names.
+"""
 _MOST_SHOWN = 10
 
 
@@ -54,7 +56,7 @@ def _capture(condition: Condition, value: str) -> Mapping[str, str] | None:
 
 def explain_no_match(observation: Observed) -> str:
     """The reason to show for an observation that no rule matches."""
-    named = ((trait, observation.traits.get(trait, ())) for trait in _SHOWN)
+    named = ((trait, observation.traits.get(trait, ())) for trait in SHOWN)
     shown = ", ".join(f"{trait} `{shorten(value)}`" for trait, values in named for value in values[:_MOST_SHOWN])
     return f"no rule matches {observation.kind}{': ' if shown else ''}{shown}"
 
@@ -67,7 +69,7 @@ def explain_unmarked(rules: Rules, provider: str, seen: Observed) -> Iterator[st
             continue
         if "branch" in seen.traits.get("what", ()) and any(condition.trait == "label" for condition in rule.conditions):
             continue
-        failing = [condition for condition in rule.conditions if not _is_met(condition, seen)]
+        failing = [condition for condition in rule.conditions if not is_met(condition, seen)]
         # A rule with two failing conditions is meant for other items, such as branches, so it explains nothing here.
         if len(failing) == 1 and (failing[0].trait == "label" or failing[0].trait in seen.traits):
             expected.setdefault(failing[0].trait, []).extend(pattern.text for pattern in failing[0].patterns)
@@ -75,7 +77,8 @@ def explain_unmarked(rules: Rules, provider: str, seen: Observed) -> Iterator[st
         yield from _explain_trait(trait, " or ".join(f"`{pattern}`" for pattern in patterns), seen)
 
 
-def _is_met(condition: Condition, observation: Observed) -> bool:
+def is_met(condition: Condition, observation: Observed) -> bool:
+    """Whether an observation meets a condition."""
     return any(_capture(condition, value) is not None for value in observation.traits.get(condition.trait, ()))
 
 

@@ -9,13 +9,15 @@ from pydantic import ValidationError
 
 from service.deliveries.delivery import Provider
 from service.deliveries.observation import Kind, Trait
+from service.lifecycle.references import ReferenceGrammar
 from service.rules.document import Document, RulesFile
-from service.rules.faults import InvalidRules
+from service.rules.faults import Fault, InvalidRules
 from service.rules.model import Condition, DeclareAction, Rule, Rules
 from service.rules.patterns import Pattern, Template, compile_path
 from service.rules.references import KeyFinder
 from service.rules.schema import Entry, RulesDocument
 from service.rules.values import Vendors
+from service.rules.warnings import find_warnings
 
 _GENERAL: frozenset[Trait] = frozenset({"project", "title", "url"})
 
@@ -34,21 +36,36 @@ def read_rules(own: RulesFile | None, packaged: Sequence[RulesFile], providers: 
         InvalidRules: a file is malformed.
     """
     files = [own] if own else []
-    grammars = {name: provider.references for name, provider in providers.items() if provider.references}
-    vendors = Vendors(providers.keys(), [grammar.key for grammar in grammars.values() if grammar.key])
-    document = _read_document(own, vendors) if own else RulesDocument()
+    document = _validate(Document.parse(own), providers) if own else RulesDocument()
     if document.extends == "defaults":
         for file in packaged:
             files.append(file)
-            document = document.extend(_read_document(file, vendors))
+            document = document.extend(_validate(Document.parse(file), providers))
     rules = [*_team_rules(document.teams), *map(_rule, document.rules)]
     return Rules(
         by_kind={kind: tuple(rule for rule in rules if kind in rule.kinds) for kind in get_args(Kind)},
-        keys=KeyFinder.of(document.keys, grammars),
+        keys=KeyFinder.of(document.keys, _grammars(providers)),
         trust_comments=frozenset(document.trust_comments),
         thresholds=document.thresholds,
         digest=sha256("\0".join(file.text for file in files).encode()).hexdigest()[:16],
     )
+
+
+def warn_about(own: RulesFile, providers: Mapping[str, Provider]) -> list[Fault]:
+    """The warnings about a valid rules file: rules with the same name, and rules that never take effect.
+
+    Raises:
+        InvalidRules: the file is malformed.
+    """
+    document = Document.parse(own)
+    entries = _validate(document, providers).rules
+    for path, problem in find_warnings([*map(_rule, entries)], [entry.name for entry in entries]):
+        document.report(path, problem)
+    return document.faults
+
+
+def _grammars(providers: Mapping[str, Provider]) -> dict[str, ReferenceGrammar]:
+    return {name: provider.references for name, provider in providers.items() if provider.references}
 
 
 def _team_rules(teams: Mapping[str, str]) -> Iterator[Rule]:
@@ -86,8 +103,8 @@ def _rule(entry: Entry) -> Rule:
     return rule
 
 
-def _read_document(file: RulesFile, vendors: Vendors) -> RulesDocument:
-    document = Document.parse(file)
+def _validate(document: Document, providers: Mapping[str, Provider]) -> RulesDocument:
+    vendors = Vendors(providers.keys(), [grammar.key for grammar in _grammars(providers).values() if grammar.key])
     values = document.read_values()
     read = RulesDocument()
     try:

@@ -1,0 +1,81 @@
+"""Explain why a delivery does not count: the rules that nearly match it, and the conditions that it does not meet."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from service.deliveries.observation import Observed
+from service.deliveries.payload import RawPayload
+from service.rules.matching import SHOWN, is_met
+from service.rules.model import InstantAction, Rule, Rules
+from service.rules.patterns import search
+
+_MOST = 3
+
+
+@dataclass(frozen=True, slots=True)
+class UnmetCondition:
+    """A condition of a rule that an observation does not meet.
+
+    Attributes:
+        condition: the key of the condition in the rules file, such as `label`.
+        expected: the values and patterns that the rule accepts; empty for `where`.
+        found: the values of the observation, if they cannot contain people's names; None if they can.
+    """
+
+    condition: str
+    expected: tuple[str, ...] = ()
+    found: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NearMiss:
+    """A rule that nearly matches a delivery."""
+
+    rule: str
+    unmet: tuple[UnmetCondition, ...]
+
+
+def find_near_misses(
+    rules: Rules, provider: str, observations: Sequence[Observed], payload: RawPayload
+) -> list[NearMiss]:
+    """The rules that nearly match one of a delivery's observations, the nearest first.
+
+    Rules that would make the delivery count come first. Of other rules, only those with a single unmet condition are
+    included.
+    """
+    found: list[tuple[bool, NearMiss]] = []
+    for rule in _each_once(rules):
+        ways = [tuple(_find_unmet(rule, provider, observation, payload)) for observation in observations]
+        nearest = min(ways, key=len, default=())
+        if len(nearest) == 1 or (nearest and _counts(rule)):
+            found.append((not _counts(rule), NearMiss(rule.name, nearest)))
+    found.sort(key=lambda near: (len(near[1].unmet), near[0]))
+    return [near for _, near in found[:_MOST] if len(near.unmet) == len(found[0][1].unmet)]
+
+
+def _each_once(rules: Rules) -> Iterable[Rule]:
+    return {id(rule): rule for of_kind in rules.by_kind.values() for rule in of_kind}.values()
+
+
+def _counts(rule: Rule) -> bool:
+    """Whether a delivery that the rule matches counts."""
+    instants = {action.name for action in rule.actions if isinstance(action, InstantAction)}
+    return rule.marks or bool(instants & {"signalled", "shipped"})
+
+
+def _find_unmet(rule: Rule, provider: str, observation: Observed, payload: RawPayload) -> Iterator[UnmetCondition]:
+    met = True
+    if rule.providers and provider not in rule.providers:
+        met = False
+        yield UnmetCondition("provider", tuple(sorted(rule.providers)), (provider,))
+    if observation.kind not in rule.kinds:
+        met = False
+        yield UnmetCondition("kind", tuple(sorted(rule.kinds)), (observation.kind,))
+    for condition in rule.conditions:
+        if not is_met(condition, observation):
+            met = False
+            values = observation.traits.get(condition.trait, ())
+            patterns = tuple(pattern.text for pattern in condition.patterns)
+            yield UnmetCondition(condition.trait, patterns, values if condition.trait in SHOWN or not values else None)
+    if met and rule.where is not None and not search(rule.where, payload.json):
+        yield UnmetCondition("where")
