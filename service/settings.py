@@ -41,7 +41,7 @@ from service.providers import PROVIDERS
 from service.rules.document import RulesFile
 from service.rules.faults import Fault, InvalidRules
 from service.rules.model import Rules
-from service.rules.reader import read_rules
+from service.rules.reader import read_rules, warn_about
 
 PREFIX = "LOOPGAUGE_"
 _NESTING = "__"
@@ -262,8 +262,25 @@ def load_rules(settings: Settings) -> Rules:
     Raises:
         InvalidRules: the file cannot be read, or is malformed.
     """
-    own = read_rules_file(settings.rules) if settings.rules else None
-    return read_rules(own, packaged_rules(), PROVIDERS)
+    return load_rules_file(settings.rules)
+
+
+def load_rules_file(path: Path | None) -> Rules:
+    """Load a rules file, or the packaged rules if there is no file. The file may extend the packaged rules.
+
+    Raises:
+        InvalidRules: the file cannot be read, or is malformed.
+    """
+    return read_rules(read_rules_file(path) if path else None, packaged_rules(), PROVIDERS)
+
+
+def warn_about_rules(path: Path) -> Sequence[Fault]:
+    """The warnings about a valid rules file.
+
+    Raises:
+        InvalidRules: the file cannot be read, or is malformed.
+    """
+    return warn_about(read_rules_file(path), PROVIDERS)
 
 
 def packaged_rules() -> Sequence[RulesFile]:

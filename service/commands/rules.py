@@ -1,20 +1,22 @@
 """`loopgauge rules`."""
 
 import json
-from collections.abc import Mapping
-from datetime import UTC, datetime
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
 from service.commands.help_group import HelpGroup
 from service.commands.options import AS_JSON
-from service.commands.running import fail, require_rules, require_settings
-from service.deliveries.delivery import Delivery, source_name
-from service.lifecycle.codec import data_of, kind_of
-from service.providers import PROVIDERS
-from service.rules.model import Interpretation
+from service.commands.running import require_rules, require_settings
+
+if TYPE_CHECKING:
+    from service.deliveries.delivery import Delivery
+    from service.rules.model import Interpretation
+    from service.rules.near_misses import NearMiss
+    from service.settings import Settings
 
 
 @click.group(cls=HelpGroup)
@@ -26,13 +28,22 @@ def rules() -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @AS_JSON
 def check_rules(file: Path, as_json: bool) -> None:
-    """Validate a rules file, and print each error with its line and path."""
-    checked = require_rules(require_settings(rules=file))
-    count = len({rule.name for of_kind in checked.by_kind.values() for rule in of_kind})
+    """Validate a rules file, and print every fault with its place and remedy.
+
+    The exit status is 0 if the file is valid, and 1 if it has faults. A warning is about a rule that never takes
+    effect, or that has the name of another rule; warnings do not change the exit status.
+    """
+    from service.commands.faults import check_file, fail_with_faults, manual, wrap
+
+    checked = check_file(file)
     if as_json:
-        click.echo(json.dumps({"file": str(file), "rules": count}))
-    else:
-        click.echo(f"{file}: {count} rules, including the rules that it extends")
+        click.echo(json.dumps({**checked.document(), "reference": manual("rules.md")}, indent=2))
+        sys.exit(1 if checked.faults else 0)
+    if checked.faults:
+        fail_with_faults(checked.faults)
+    click.echo(f"{file}: {checked.rules} rules, including the rules that it extends")
+    for warning in checked.warnings:
+        click.echo(wrap(f"warning: {warning}"), err=True)
 
 
 @rules.command("try")
@@ -42,23 +53,49 @@ def check_rules(file: Path, as_json: bool) -> None:
 @click.argument("body", type=click.File("rb"))
 @AS_JSON
 def try_rules(source: str, header_lines: tuple[str, ...], file: Path | None, body: IO[bytes], as_json: bool) -> None:
-    """Print the events that a delivery would produce, and the reason for its status."""
-    from service.pipeline.interpret import interpret_delivery
+    """Print the events that a delivery would produce, and the reason for its status.
+
+    The exit status is 0 if the delivery counts, and 1 if it does not count. The command then prints which rules nearly
+    match the delivery, and the conditions that are not met.
+    """
+    from service.pipeline.interpret import find_near_misses_of, interpret_delivery
 
     settings = require_settings(rules=file)
+    delivery = _delivery(settings, source, header_lines, body.read())
+    ruled = require_rules(settings)
+    interpretation = interpret_delivery(ruled, delivery)
+    counts = interpretation.verdict == "counted"
+    near = [] if counts else find_near_misses_of(ruled, delivery)
+    shown = _interpretation(interpretation, near)
+    click.echo(json.dumps(shown, indent=2) if as_json else "\n".join(_in_lines(shown)))
+    sys.exit(0 if counts else 1)
+
+
+def _delivery(settings: "Settings", source: str, header_lines: Sequence[str], body: bytes) -> "Delivery":
+    from datetime import UTC, datetime
+
+    from service.deliveries.delivery import Delivery, source_name
+    from service.lifecycle.nearest import did_you_mean
+    from service.providers import PROVIDERS
+
     name = source_name(source)
     provider = settings.sources[name].provider if name in settings.sources else name
     if provider not in PROVIDERS:
-        fail(f"{source} is neither a source nor a provider; the providers are {', '.join(PROVIDERS)}")
+        hint = did_you_mean(name, [*settings.sources, *PROVIDERS])
+        raise click.UsageError(
+            f"{source} is neither a source nor a provider; {hint or 'the providers are ' + ', '.join(PROVIDERS)}"
+        )
     if wrong := [line for line in header_lines if ":" not in line]:
-        fail(f"expected a header such as 'X-GitHub-Event: issues', got {wrong[0]!r}")
+        raise click.UsageError(f"expected a header such as 'X-GitHub-Event: issues', got {wrong[0]!r}")
     headers = {key.strip().lower(): value.strip() for key, _, value in (line.partition(":") for line in header_lines)}
-    delivery = Delivery(name, provider, "", headers, body.read(), datetime.now(UTC))
-    shown = _interpretation(interpret_delivery(require_rules(settings), delivery))
-    click.echo(json.dumps(shown, indent=2) if as_json else _in_lines(shown))
+    return Delivery(name, provider, "", headers, body, datetime.now(UTC))
 
 
-def _interpretation(interpretation: Interpretation) -> dict[str, Any]:
+def _interpretation(interpretation: "Interpretation", near: "Sequence[NearMiss]") -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from service.lifecycle.codec import data_of, kind_of
+
     return {
         "verdict": interpretation.verdict,
         "reason": interpretation.reason,
@@ -77,13 +114,23 @@ def _interpretation(interpretation: Interpretation) -> dict[str, Any]:
             for link in interpretation.links
         ],
         "renamed": [{"old": alias.old, "new": alias.new} for alias in interpretation.aliases],
+        "nearest": list(map(asdict, near)),
     }
 
 
-def _in_lines(shown: Mapping[str, Any]) -> str:
-    lines = [f"{shown['verdict']}: {shown['reason']}"]
+def _in_lines(shown: Mapping[str, Any]) -> Iterator[str]:
+    yield f"{shown['verdict']}: {shown['reason']}"
     for group in ("events", "links", "renamed"):
         for members in shown[group]:
             pairs = " ".join(f"{name}={value}" for name, value in members.items())
-            lines.append(f"  {group.removesuffix('s'):7} {pairs}")
-    return "\n".join(lines)
+            yield f"  {group.removesuffix('s'):7} {pairs}"
+    for near in shown["nearest"]:
+        yield f"  nearest the rule `{near['rule']}` matches all but {' and '.join(map(_in_words, near['unmet']))}"
+
+
+def _in_words(unmet: Mapping[str, Any]) -> str:
+    if not unmet["expected"]:
+        return str(unmet["condition"])
+    found = "another value" if unmet["found"] is None else " and ".join(f"`{value}`" for value in unmet["found"])
+    expected = " or ".join(f"`{value}`" for value in unmet["expected"])
+    return f"{unmet['condition']} (expected {expected}, got {found or 'nothing'})"

@@ -29,13 +29,14 @@ def require_settings(**given: Any) -> "Settings":
 
 
 def require_rules(settings: "Settings") -> "Rules":
+    from service.commands.faults import fail_with_faults
     from service.rules.faults import InvalidRules
     from service.settings import load_rules
 
     try:
         return load_rules(settings)
     except InvalidRules as error:
-        fail(str(error))
+        fail_with_faults(error.faults)
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:

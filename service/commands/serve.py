@@ -29,8 +29,9 @@ def serve(host: str | None, port: int | None, role: Role | None) -> None:
     from service.server import run_service
 
     choices = "--host and --port, with LOOPGAUGE_HOST and LOOPGAUGE_PORT, or with make run PORT=8081"
+    rules = require_rules(settings)
     listening = listen(settings, choices)
-    run(run_service(settings, require_rules(settings), listening, announce=partial(_announce, settings, listening)))
+    run(run_service(settings, rules, listening, announce=partial(_announce, settings, listening)))
 
 
 def _announce(settings: Settings, listening: socket.socket) -> None:

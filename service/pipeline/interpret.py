@@ -10,11 +10,13 @@ from typing import TypeAlias
 import structlog
 
 from service.deliveries.delivery import Delivery, UnreadableDelivery
+from service.deliveries.observation import Nothing, Observed
 from service.deliveries.payload import RawPayload
 from service.lifecycle.events import EARLIEST, LATEST
 from service.providers import PROVIDERS
 from service.rules.apply import apply_rules
 from service.rules.model import Interpretation, Rules
+from service.rules.near_misses import NearMiss, find_near_misses
 from service.storage import inbox, recording
 from service.storage.database import Connection, Database, savepoint
 from service.storage.errors import DatabaseRejected
@@ -57,6 +59,17 @@ def interpret_delivery(rules: Rules, delivery: Delivery) -> Interpretation:
         _log.exception("delivery failed", delivery=str(delivery.id), source=delivery.source)
         return Interpretation("failed", f"a fault in loopgauge: {type(error).__name__}")
     return interpretation
+
+
+def find_near_misses_of(rules: Rules, delivery: Delivery) -> list[NearMiss]:
+    """The rules that nearly match a delivery which does not count; none if the delivery cannot be read."""
+    provider = PROVIDERS[delivery.provider]
+    try:
+        observed = provider.observe(delivery)
+    except UnreadableDelivery:
+        return []
+    observations = [] if isinstance(observed, Nothing) else [each for each in observed if isinstance(each, Observed)]
+    return find_near_misses(rules, provider.name, observations, RawPayload(provider, delivery))
 
 
 async def interpret_pending(database: Database, rules: Rules, telemetry: Telemetry, clock: Clock) -> int:

@@ -38,19 +38,18 @@ class NearMiss:
 def find_near_misses(
     rules: Rules, provider: str, observations: Sequence[Observed], payload: RawPayload
 ) -> list[NearMiss]:
-    """The rules that nearly match one of a delivery's observations, the nearest first.
+    """The rules that match a delivery but for the fewest conditions; rules that would make it count take precedence.
 
-    Rules that would make the delivery count come first. Of other rules, only those with a single unmet condition are
-    included.
+    A rule that would not make it count is a candidate only if a single condition is not met.
     """
-    found: list[tuple[bool, NearMiss]] = []
+    found: list[tuple[int, bool, NearMiss]] = []
     for rule in _each_once(rules):
         ways = [tuple(_find_unmet(rule, provider, observation, payload)) for observation in observations]
         nearest = min(ways, key=len, default=())
         if len(nearest) == 1 or (nearest and _counts(rule)):
-            found.append((not _counts(rule), NearMiss(rule.name, nearest)))
-    found.sort(key=lambda near: (len(near[1].unmet), near[0]))
-    return [near for _, near in found[:_MOST] if len(near.unmet) == len(found[0][1].unmet)]
+            found.append((len(nearest), not _counts(rule), NearMiss(rule.name, nearest)))
+    best = min((each[:2] for each in found), default=None)
+    return [each[2] for each in found if each[:2] == best][:_MOST]
 
 
 def _each_once(rules: Rules) -> Iterable[Rule]:

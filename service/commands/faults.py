@@ -1,0 +1,85 @@
+"""Print faults: of rules files, with their places, and of settings."""
+
+import shutil
+import sys
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+if TYPE_CHECKING:
+    from service.rules.faults import Fault
+
+_MOST_SHOWN = 50
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedRules:
+    """A rules file, or the packaged rules, with the faults and warnings.
+
+    Attributes:
+        file: the file; None for the packaged rules.
+        rules: the number of rules, including the rules that the file extends; None if the file has faults.
+    """
+
+    file: Path | None
+    rules: int | None
+    faults: "Sequence[Fault]" = ()
+    warnings: "Sequence[Fault]" = ()
+
+    def document(self) -> dict[str, Any]:
+        """The result as a JSON object."""
+        faults, warnings = ([*map(_fault_document, found)] for found in (self.faults, self.warnings))
+        file = str(self.file) if self.file else None
+        return {"file": file, "rules": self.rules, "faults": faults, "warnings": warnings}
+
+
+def check_file(file: Path | None) -> CheckedRules:
+    """Read a rules file, or the packaged rules if there is no file."""
+    from service.rules.faults import InvalidRules
+    from service.settings import load_rules_file, warn_about_rules
+
+    try:
+        rules = load_rules_file(file)
+    except InvalidRules as error:
+        return CheckedRules(file, None, error.faults)
+    names = {rule.name for of_kind in rules.by_kind.values() for rule in of_kind}
+    return CheckedRules(file, len(names), warnings=warn_about_rules(file) if file else ())
+
+
+def fail_with_faults(faults: "Sequence[Fault]") -> NoReturn:
+    """Print the faults of a rules file, and where rules files are described, and end the process."""
+    lines = list(map(str, faults[:_MOST_SHOWN]))
+    if len(faults) > _MOST_SHOWN:
+        lines.append(f"and {len(faults) - _MOST_SHOWN} more faults; --json lists all")
+    if len(faults) > 1:
+        lines.insert(0, f"the rules file has {len(faults)} faults")
+    lines[0] = f"loopgauge: {lines[0]}"
+    if any(fault.line for fault in faults):
+        lines.append(f"{manual('rules.md')} describes rules files")
+    click.echo("\n".join(map(wrap, lines)), err=True)
+    sys.exit(1)
+
+
+def _fault_document(fault: "Fault") -> dict[str, Any]:
+    place = {"file": fault.file, "line": fault.line or None, "column": fault.column or None}
+    return {**place, "path": fault.path, "message": fault.message}
+
+
+def wrap(line: str) -> str:
+    """A line for standard error, wrapped at the width of the terminal. A line for a file or a pipe stays whole."""
+    if not sys.stderr.isatty():
+        return line
+    columns = shutil.get_terminal_size().columns
+    return textwrap.fill(line, columns, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+
+
+def manual(page: str) -> str:
+    """The address of a page of the manual, or its place in the repository if the package names no address."""
+    addresses = dict(line.split(", ", 1) for line in metadata("loopgauge").get_all("Project-URL") or ())
+    root = addresses.get("Documentation", "docs")
+    return f"{root.rstrip('/')}/{page}"
