@@ -107,6 +107,8 @@ clean: ## remove .venv, and the caches of import-linter, mypy, pytest and ruff
 	rm -rf $(VENV) .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 
 $(VENV)/run.done: requirements.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not installed; on Debian and Ubuntu, run" \
+		"apt install python3-venv, or try: make PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else \
 		f"loopgauge needs Python 3.11 or newer, {sys.executable} is {sys.version.split()[0]}; try: make PYTHON=python3.12")'
 	@echo "installing into $(VENV) ..."

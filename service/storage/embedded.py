@@ -131,10 +131,21 @@ def _unavailable(cluster: Path, error: Exception) -> EmbeddedUnavailable:
     match error:
         case EmbeddedUnavailable():
             return error
+        case FileNotFoundError(filename="useradd") | subprocess.CalledProcessError(cmd=["useradd", *_]):
+            return EmbeddedUnavailable(
+                "PostgreSQL refuses to run as root, and the system user to run it cannot be created; "
+                "run loopgauge as an ordinary user, or set LOOPGAUGE_DATABASE_URL"
+            )
         case OSError():
             return EmbeddedUnavailable(
                 f"the embedded PostgreSQL cannot use {cluster}: {error.strerror or error}; "
                 "set LOOPGAUGE_DATA_DIR to a directory that you may write to, or LOOPGAUGE_DATABASE_URL"
+            )
+        case _ if not (cluster / "log").exists():
+            # `initdb` failed, before there is a log of the server. The package has logged the output of `initdb`.
+            return EmbeddedUnavailable(
+                f"the embedded PostgreSQL cannot create {cluster}, as the error above says; "
+                "set LOOPGAUGE_DATA_DIR to another directory, or LOOPGAUGE_DATABASE_URL"
             )
         case _:
             return EmbeddedUnavailable(f"the embedded PostgreSQL does not start; its log is {cluster / 'log'}")

@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.serving import COMMAND, IN_FLIGHT, environment, opened, serving
 from tests.support.waiting import PATIENCE_SECONDS, wait_for
+from tests.system.image.stage import needs_root
 
 
 def test_the_embedded_database_is_made_at_the_start_and_stopped_at_the_end(tmp_path: Path) -> None:
@@ -58,3 +59,39 @@ def test_a_service_that_is_asked_to_end_while_it_starts_leaves_no_database_runni
         assert process.wait(PATIENCE_SECONDS) in (0, -signal.SIGTERM)
     # A program that creates the database, such as `initdb`, may outlive the service for a moment.
     wait_for(lambda: not (data_dir / "postgres" / "postmaster.pid").exists())
+
+
+def _start_in_a_namespace(mount: str, directory: Path, path: str) -> subprocess.CompletedProcess[str]:
+    """Mount a file system that only this service sees, and start the service, which fails."""
+    needs_root()
+    return subprocess.run(
+        ["unshare", "--mount", "sh", "-c", f'{mount}; PATH={path} exec "$@"', "sh", *COMMAND, "serve", "--port", "0"],
+        cwd=directory,
+        env=environment(DATA_DIR=str(directory / "data")),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+
+
+def test_root_gets_a_remedy_if_the_system_user_for_postgresql_cannot_be_created(tmp_path: Path) -> None:
+    users = [line for line in Path("/etc/passwd").read_text().splitlines() if not line.startswith("pgserver:")]
+    (tmp_path / "passwd").write_text("\n".join([*users, ""]))
+    ended = _start_in_a_namespace("mount --bind passwd /etc/passwd", tmp_path, "/nowhere")
+    assert ended.returncode == 1
+    assert ended.stderr == (
+        "loopgauge: PostgreSQL refuses to run as root, and the system user to run it cannot be created; "
+        "run loopgauge as an ordinary user, or set LOOPGAUGE_DATABASE_URL\n"
+    )
+
+
+def test_a_database_that_cannot_be_created_is_reported_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    ended = _start_in_a_namespace("mount -t tmpfs -o size=4m none data", tmp_path, os.environ["PATH"])
+    assert ended.returncode == 1
+    assert "No space left on device" in ended.stderr
+    assert ended.stderr.splitlines()[-1] == (
+        f"loopgauge: the embedded PostgreSQL cannot create {tmp_path}/data/postgres, as the error above says; "
+        "set LOOPGAUGE_DATA_DIR to another directory, or LOOPGAUGE_DATABASE_URL"
+    )
