@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import select, text
+from sqlalchemy import and_, select, text
 
 from service.lifecycle.codec import data_of, kind_of, read_event
 from service.lifecycle.events import LifecycleEvent
@@ -149,6 +149,27 @@ async def origins_of(connection: Connection, subjects: Collection[Ref]) -> dict[
         origin = Origin(row.delivery_id, row.source, row.received_at, row.rule)
         origins.setdefault((Ref(row.subject), row.event_id), []).append(origin)
     return origins
+
+
+async def stated_by(
+    connection: Connection, delivery_ids: Collection[UUID], rule: str
+) -> dict[UUID, list[LifecycleEvent]]:
+    """Read the events that a rule made from these deliveries, by delivery.
+
+    Raises:
+        UnreadableEvent: a newer release of loopgauge wrote an event in a form that this release cannot read.
+    """
+    rows = await connection.execute(
+        select(event_deliveries.c.delivery_id, events.c.subject, events.c.kind, events.c.occurred_at, events.c.data)
+        .join(events, and_(events.c.subject == event_deliveries.c.subject, events.c.id == event_deliveries.c.event_id))
+        .where(event_deliveries.c.delivery_id.in_(delivery_ids), event_deliveries.c.rule == rule)
+        .order_by(events.c.occurred_at, events.c.id)
+    )
+    by_delivery: dict[UUID, list[LifecycleEvent]] = {}
+    for row in rows:
+        event = read_event(row.kind, Ref(row.subject), row.occurred_at, row.data)
+        by_delivery.setdefault(row.delivery_id, []).append(event)
+    return by_delivery
 
 
 _LIST_INACTIVE = text(

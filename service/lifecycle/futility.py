@@ -1,0 +1,157 @@
+"""Futility: why a command in a comment changes nothing.
+
+Comments arrive in any order, so the reasons are not stored: they are computed from all events that are known when
+somebody asks. `find_futility` compares the experiment with and without the command, as of the time of the command.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from datetime import datetime
+from typing import TypeAlias
+
+from service.lifecycle.events import (
+    Concluded,
+    Declared,
+    LifecycleEvent,
+    Proposed,
+    Refused,
+    Reopened,
+    Shipped,
+    Signalled,
+    Started,
+)
+from service.lifecycle.experiment import Experiment
+from service.lifecycle.taxonomy import Outcome
+
+Keep: TypeAlias = Callable[[LifecycleEvent], bool]
+Fold: TypeAlias = Callable[[Keep], Experiment | None]
+"""Fold the events of an experiment that pass a test. Return None if no event passes."""
+
+
+def find_futility(stated: Collection[LifecycleEvent], every: Collection[LifecycleEvent], fold: Fold) -> list[str]:
+    """Find the reasons why the commands of a comment, or some of them, have no effect on an experiment.
+
+    Args:
+        stated: the events that the commands state, which all have the same time.
+        every: all events of the experiment and of its evidence.
+    """
+    return list(dict.fromkeys(reason for event in stated for reason in _check(event, stated, every, fold)))
+
+
+def _check(
+    event: LifecycleEvent, stated: Collection[LifecycleEvent], every: Collection[LifecycleEvent], fold: Fold
+) -> Iterator[str]:
+    if isinstance(event, Declared):
+        concludes = any(isinstance(other, Concluded) for other in stated)
+        if event.field == "failure_category" and not concludes:
+            yield from _check_category(event, every, fold)
+        return
+    if not isinstance(event, Started | Signalled | Concluded | Reopened | Shipped):
+        return
+    # The outcome and category of a conclusion are part of its command.
+    parts = {event, *(other for other in stated if isinstance(event, Concluded) and _is_part_of_conclusion(other))}
+    until = _as_of(event.occurred_at)
+    before, after = fold(lambda other: until(other) and other not in parts), fold(until)
+    if before is None or after is None:
+        return
+    if not isinstance(event, Started | Reopened) and event.occurred_at < after.idea_at and not after.idea_inferred:
+        yield f"it is dated {_format(event.occurred_at)}, before the idea at {_format(after.idea_at)}"
+    else:
+        yield from _compare(event, before, after)
+
+
+def _compare(
+    event: Started | Signalled | Concluded | Reopened | Shipped, before: Experiment, after: Experiment
+) -> Iterator[str]:
+    match event:
+        case Started():
+            yield from _check_start(before, after)
+        case Signalled():
+            yield from _check_signal(before, after)
+        case Concluded():
+            yield from _check_conclusion(before, after)
+        case Reopened():
+            if before.concluded_at is None:
+                yield "it was open, so there was nothing to reopen"
+        case Shipped():
+            if before.shipped_at is not None and before.shipped_at == after.shipped_at:
+                yield f"it has been shipped since {_format(before.shipped_at)}"
+
+
+def _check_start(before: Experiment, after: Experiment) -> Iterator[str]:
+    if before.concluded_at is not None:
+        yield f"it was concluded at {_format(before.concluded_at)}, so it could not start; reopen it first"
+    elif before.started_at is not None and before.started_at == after.started_at:
+        yield f"it has been started since {_format(before.started_at)}"
+    elif after.started_at is None:
+        yield "a start at the moment of the proposal does not count"
+
+
+def _check_signal(before: Experiment, after: Experiment) -> Iterator[str]:
+    if (before.first_signal_at, before.started_at) != (after.first_signal_at, after.started_at):
+        return
+    if before.first_signal_at is not None:
+        yield f"it has had its first result since {_format(before.first_signal_at)}"
+    elif before.concluded_at is not None:
+        yield f"it was concluded at {_format(before.concluded_at)}, before this result"
+
+
+def _check_conclusion(before: Experiment, after: Experiment) -> Iterator[str]:
+    if after.concluded_at is None:
+        yield "it was reopened at the same moment"
+    elif _end(before) == _end(after):
+        category = f" {after.failure_category}" if after.outcome is Outcome.FAILED else ""
+        yield f"it has been concluded as {after.outcome}{category} since {_format(after.concluded_at)}"
+
+
+def _end(experiment: Experiment) -> tuple[object, ...]:
+    return experiment.concluded_at, experiment.outcome, experiment.failure_category
+
+
+def _check_category(event: Declared, every: Iterable[LifecycleEvent], fold: Fold) -> Iterator[str]:
+    """Check a category alone. It counts for a failure at its time, or for a later conclusion."""
+    now = fold(lambda _: True)
+    if now is None or now.outcome is None:
+        return
+    later = {other.occurred_at for other in every if isinstance(other, Concluded)}
+    times = sorted({event.occurred_at, *(at for at in later if at > event.occurred_at)})
+    ends = (fold(_as_of(at)) for at in times)
+    if not any(end is not None and end.outcome is Outcome.FAILED for end in ends):
+        yield (
+            f"only a failed experiment has a category, and the outcome is {now.outcome}; if it failed, comment "
+            f"/experiment conclude {Outcome.FAILED} {event.value}"
+        )
+
+
+def _is_part_of_conclusion(event: LifecycleEvent) -> bool:
+    return isinstance(event, Declared) and event.field in ("outcome", "failure_category")
+
+
+def _as_of(at: datetime) -> Keep:
+    """Test whether an event is known at a time. The proposal always is: its time may come from a later delivery."""
+    return lambda event: event.occurred_at <= at or isinstance(event, Proposed)
+
+
+def standing_refusals(events: Iterable[LifecycleEvent]) -> list[Refused]:
+    """The refused commands, and the refused labels that the subject still has, each once: as it was first stated."""
+    refused = sorted(
+        (event for event in events if isinstance(event, Refused)), key=lambda event: (event.occurred_at, event.reason)
+    )
+    standing = [event for event in refused if event.channel == "comment"]
+    labels: dict[tuple[str, str], list[Refused]] = {}
+    for event in refused:
+        if event.channel == "label":
+            labels.setdefault((event.subject, event.label), []).append(event)
+    for named in labels.values():
+        # A reported change of a label overrides the labels that payloads list, as it does for accepted labels.
+        reported = [event for event in named if not event.overheard] or named
+        removed = max((event.occurred_at for event in reported if event.removed), default=None)
+        standing += [event for event in reported if not event.removed and _outlasts(event, removed)][:1]
+    return sorted(standing, key=lambda event: (event.occurred_at, event.reason))
+
+
+def _outlasts(event: Refused, removed: datetime | None) -> bool:
+    return removed is None or event.occurred_at >= removed
+
+
+def _format(at: datetime) -> str:
+    return f"{at:%Y-%m-%dT%H:%M:%SZ}"

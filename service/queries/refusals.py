@@ -1,0 +1,132 @@
+"""Refusals: the commands and labels that have no effect, and why. Computed when asked, from all committed events."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from uuid import UUID
+
+from service.lifecycle.codec import event_id
+from service.lifecycle.errors import UnreadableEvent
+from service.lifecycle.events import Declared, LifecycleEvent, Refused
+from service.lifecycle.experiment import Experiment
+from service.lifecycle.futility import Keep, find_futility, standing_refusals
+from service.lifecycle.references import Ref
+from service.pipeline.surroundings import Surroundings, read_surroundings
+from service.rules.apply import COMMANDED
+from service.storage import events
+from service.storage.database import Connection
+from service.storage.events import Origin
+
+Origins = Mapping[tuple[Ref, UUID], Sequence[Origin]]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A command or a label without effect.
+
+    Attributes:
+        channel: `comment` or `label`.
+        reason: why it has no effect. The text quotes no word that may be a person's name.
+        origins: the deliveries that brought it.
+    """
+
+    subject: Ref
+    occurred_at: datetime
+    channel: str
+    reason: str
+    origins: Sequence[Origin]
+
+
+def find_refusals(surroundings: Surroundings, found: Collection[LifecycleEvent], origins: Origins) -> list[Refusal]:
+    """Find the commands and labels among events that have no effect, in order of time.
+
+    Args:
+        found: the events to judge, with the events of their subjects among the surroundings.
+        origins: the deliveries of each event, by subject and event id.
+    """
+
+    def origins_of(event: LifecycleEvent) -> Sequence[Origin]:
+        return origins.get((event.subject, event_id(event)), ())
+
+    refusals = [
+        Refusal(event.subject, event.occurred_at, event.channel, event.reason, origins_of(event))
+        for event in standing_refusals(found)
+    ]
+    commanded = [event for event in found if any(origin.rule == COMMANDED for origin in origins_of(event))]
+    for comment in _comments(commanded):
+        first = comment[0]
+        refusals += [
+            Refusal(first.subject, first.occurred_at, "comment", reason, origins_of(first))
+            for reason in _judge(surroundings, comment)
+        ]
+    return sorted(refusals, key=lambda refusal: (refusal.occurred_at, refusal.subject, refusal.reason))
+
+
+async def futile_commands(connection: Connection, deliveries: Collection[UUID]) -> dict[UUID, list[str]]:
+    """Find the reasons why commands of deliveries have no effect, by delivery.
+
+    Only commands that state events are judged: the reason of a delivery already names those that state none.
+    """
+    stated = await events.stated_by(connection, deliveries, COMMANDED)
+    if not stated:
+        return {}
+    subjects = {event.subject for brought in stated.values() for event in brought}
+    try:
+        surroundings = await read_surroundings(connection, subjects)
+    except UnreadableEvent:
+        # A newer release wrote an event about one of the subjects. The deliveries can still be listed.
+        return {}
+    judged = {
+        delivery: [reason for comment in _comments(brought) for reason in _judge(surroundings, comment)]
+        for delivery, brought in stated.items()
+    }
+    return {delivery: reasons for delivery, reasons in judged.items() if reasons}
+
+
+def _comments(commanded: Iterable[LifecycleEvent]) -> list[list[LifecycleEvent]]:
+    """Group the events of commands by comment."""
+    comments: dict[tuple[Ref, datetime], list[LifecycleEvent]] = {}
+    for event in commanded:
+        comments.setdefault((event.subject, event.occurred_at), []).append(event)
+    return list(comments.values())
+
+
+def _judge(surroundings: Surroundings, comment: Sequence[LifecycleEvent]) -> list[str]:
+    """The reasons why the commands of a comment have no effect."""
+    subject = surroundings.canonical(comment[0].subject)
+    roots = [subject] if subject in surroundings.roots else sorted(_served(surroundings, subject))
+    if not roots:
+        return list(_explain_absence(surroundings, subject, comment))
+    reasons = [reason for root in roots for reason in _judge_for(surroundings, root, comment)]
+    if subject not in surroundings.marked and any(map(_is_exclusion, comment)):
+        reasons.append(f"only a comment on the experiment itself excludes it: comment on {' or '.join(roots)}")
+    return list(dict.fromkeys(reasons))
+
+
+def _served(surroundings: Surroundings, subject: Ref) -> frozenset[Ref]:
+    return frozenset(surroundings.graph.ancestors(subject)) & surroundings.roots
+
+
+def _judge_for(surroundings: Surroundings, root: Ref, comment: Collection[LifecycleEvent]) -> list[str]:
+    relatives = {root, *surroundings.graph.descendants(root)}
+    every = [event for relative in relatives for event in surroundings.events.get(relative, ())]
+
+    def fold(keep: Keep) -> Experiment | None:
+        kept = {subject: list(filter(keep, told)) for subject, told in surroundings.events.items()}
+        known = any(not isinstance(event, Refused) for relative in relatives for event in kept.get(relative, ()))
+        return replace(surroundings, events={root: [], **kept}).fold(root) if known else None
+
+    return find_futility(comment, every, fold)
+
+
+def _explain_absence(surroundings: Surroundings, subject: Ref, comment: Sequence[LifecycleEvent]) -> Iterator[str]:
+    """Say that the subject is no experiment. A command that came before an exclusion had its effect."""
+    exclusion = surroundings.excluded.get(subject)
+    if exclusion is None:
+        yield "nothing marks this as an experiment; comment /experiment propose, or add a mark that the rules name"
+    elif comment[0].occurred_at > exclusion.since:
+        yield f"the experiment is excluded: {exclusion.reason}"
+
+
+def _is_exclusion(event: LifecycleEvent) -> bool:
+    return isinstance(event, Declared) and event.field == "excluded"
