@@ -22,6 +22,7 @@ from service.presentation.deliveries import (
     delivery_without_content,
     retry_answer,
 )
+from service.queries.refusals import futile_commands
 from service.queries.retry import NotRetriable, retry_failed, retry_selected
 from service.storage import inbox_listing
 from service.storage.cursors import INBOX_CURSOR, InvalidCursor
@@ -87,7 +88,9 @@ def build_router(database: Database, read_guard: TokenGuard, admin_guard: TokenG
         ] = None,
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
     ) -> DeliveryPage:
-        """`verdict` is the status of a delivery: pending, counted, ignored or failed. `reason` says why."""
+        """`verdict` is the status of a delivery: pending, counted, ignored or failed. `reason` says why, and names the
+        commands and labels of the delivery that have no effect.
+        """
         async with database.transaction() as connection:
             rows, following = await inbox_listing.read_page(
                 connection,
@@ -97,7 +100,9 @@ def build_router(database: Database, read_guard: TokenGuard, admin_guard: TokenG
                 cursor=cursor,
                 limit=limit,
             )
-        return DeliveryPage(deliveries=[delivery_answer(row) for row in rows], next=following)
+            futile = await futile_commands(connection, [row.id for row in rows])
+        answers = [delivery_answer(row, futile.get(row.id, ())) for row in rows]
+        return DeliveryPage(deliveries=answers, next=following)
 
     @routes.post(
         "/retry",
@@ -125,9 +130,11 @@ def build_router(database: Database, read_guard: TokenGuard, admin_guard: TokenG
     async def delivery(delivery: UUID, credentials: Credentials) -> WholeDelivery:
         """With the admin token, the answer includes the headers, and the body unless the body has been deleted."""
         row, headers, body = await _read(database, delivery)
+        async with database.transaction() as connection:
+            futile = (await futile_commands(connection, [delivery])).get(delivery, [])
         if admin_guard.accepts(credentials):
-            return delivery_with_content(row, headers, body)
-        return delivery_without_content(row)
+            return delivery_with_content(row, headers, body, futile)
+        return delivery_without_content(row, futile)
 
     @routes.post(
         "/{delivery}/retry",

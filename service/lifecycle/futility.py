@@ -1,7 +1,7 @@
 """Futility: why a command in a comment changes nothing.
 
-Comments arrive in any order, so the reasons are not stored: they are computed from all events that are known when
-somebody asks. `find_futility` compares the experiment with and without the command, as of the time of the command.
+Comments arrive in any order, so the reasons are not stored: each answer computes them from all events that are known
+then. `find_futility` compares the experiment with and without the command, as of the time of the command.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator

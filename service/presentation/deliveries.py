@@ -91,19 +91,25 @@ def retry_answer(results: Sequence[RetryResult], following: str | None = None) -
     )
 
 
-def delivery_answer(row: InboxRow) -> DeliveryAnswer:
-    """The answer for a stored delivery, without its headers and body."""
-    return DeliveryAnswer(**_fields(row))
+def delivery_answer(row: InboxRow, futile: Sequence[str] = ()) -> DeliveryAnswer:
+    """The answer for a stored delivery, without its headers and body.
+
+    Args:
+        futile: the reasons why commands of the delivery have no effect now. These reasons are not stored.
+    """
+    return DeliveryAnswer(**_fields(row, futile))
 
 
-def delivery_without_content(row: InboxRow) -> WholeDelivery:
+def delivery_without_content(row: InboxRow, futile: Sequence[str] = ()) -> WholeDelivery:
     """The answer for a stored delivery whose headers and body the client may not see."""
-    return WholeDelivery(**_fields(row))
+    return WholeDelivery(**_fields(row, futile))
 
 
-def delivery_with_content(row: InboxRow, headers: Mapping[str, str], body: bytes | None) -> WholeDelivery:
+def delivery_with_content(
+    row: InboxRow, headers: Mapping[str, str], body: bytes | None, futile: Sequence[str] = ()
+) -> WholeDelivery:
     """The answer for a stored delivery, with its headers, and its body unless the body has been deleted."""
-    answer = WholeDelivery(**_fields(row), headers=dict(headers))
+    answer = WholeDelivery(**_fields(row, futile), headers=dict(headers))
     if body is not None:
         try:
             answer.body = body.decode()
@@ -112,5 +118,7 @@ def delivery_with_content(row: InboxRow, headers: Mapping[str, str], body: bytes
     return answer
 
 
-def _fields(row: InboxRow) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in DeliveryAnswer.model_fields} | {"verdict": row.verdict or "pending"}
+def _fields(row: InboxRow, futile: Sequence[str]) -> dict[str, Any]:
+    reason = "; ".join(filter(None, (row.reason, f"no effect: {'; '.join(futile)}" if futile else "")))
+    shown = {name: getattr(row, name) for name in DeliveryAnswer.model_fields}
+    return shown | {"verdict": row.verdict or "pending", "reason": reason or row.reason}

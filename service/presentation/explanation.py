@@ -40,6 +40,21 @@ class EventAnswer(BaseModel):
     origins: list[OriginAnswer]
 
 
+class RefusedAnswer(BaseModel):
+    """A command in a comment or a label that has no effect, and why.
+
+    `reason` quotes no word that may be a person's name.
+    """
+
+    model_config = ConfigDict(from_attributes=True)
+
+    subject: str
+    occurred_at: datetime
+    channel: Literal["comment", "label"]
+    reason: str
+    origins: list[OriginAnswer]
+
+
 class PartAnswer(BaseModel):
     """How many experiments a part of a sample has, and whether it includes this experiment."""
 
@@ -131,6 +146,25 @@ _EXAMPLE: dict[str, Any] = {
     "timeline": [STEP],
     "in_force": [FIELD],
     "not_counted": [],
+    "refused": [
+        {
+            "subject": "github:acme/app#45",
+            "occurred_at": "2026-03-06T11:04:00Z",
+            "channel": "comment",
+            "reason": (
+                "conclude: failure category `inteligent`: expected one of intelligent, basic, complex; did you mean "
+                "intelligent?"
+            ),
+            "origins": [
+                {
+                    "delivery": "5b3c1f0e-6a0f-5f8e-8d1b-2f0a6f1e7c22",
+                    "source": "github",
+                    "received_at": "2026-03-06T11:04:01Z",
+                    "rule": "refused",
+                }
+            ],
+        }
+    ],
     "row": "search",
     "minimum_sample": 5,
 }
@@ -141,7 +175,8 @@ class ExplanationAnswer(BaseModel):
 
     `timeline` has the experiment's steps, and `in_force` its fields with the statements behind them. `figures` has the
     metric samples that count the experiment, with the value of the label `team` in `row`; `not_counted` says which
-    metrics do not count it, and why. `events` has everything, in order of time.
+    metrics do not count it, and why. `refused` has the commands and labels without effect, with their reasons. `events`
+    has everything else, in order of time.
     """
 
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
@@ -158,6 +193,7 @@ class ExplanationAnswer(BaseModel):
     timeline: list[StepAnswer]
     in_force: list[FieldAnswer]
     not_counted: list[str]
+    refused: list[RefusedAnswer]
     row: str
     minimum_sample: int
 
@@ -178,6 +214,7 @@ def explanation_answer(explanation: Explanation) -> ExplanationAnswer:
         timeline=timeline(explained, origins, explanation.as_of) if explained else [],
         in_force=in_force(explained, origins) if explained else [],
         not_counted=list(_not_counted(explained, explanation)) if explained else [],
+        refused=[RefusedAnswer.model_validate(one) for one in explanation.refusals],
         row=explained.row if explained else "",
         minimum_sample=explanation.terms.min_sample,
     )

@@ -13,7 +13,7 @@ import click
 
 from service.metrics.view import NO_TEAM, OTHER_TEAMS
 from service.presentation.experiments import ExperimentAnswer
-from service.presentation.explanation import ExplanationAnswer
+from service.presentation.explanation import ExplanationAnswer, RefusedAnswer
 from service.presentation.explanation_events import event_lines
 from service.presentation.explanation_metrics import metric_lines
 from service.presentation.in_force import FieldAnswer
@@ -63,6 +63,7 @@ def explanation_text(shown: ExplanationAnswer, width: int, *, events: bool = Fal
         _head(shown),
         _section("timeline (UTC)", map(_Line, _timeline(shown.timeline, width - len(_INDENT)))),
         _section("in force", chain.from_iterable(_field(one) for one in shown.in_force if one.field != _SHOWN_ABOVE)),
+        _section("without effect", chain.from_iterable(map(_refused, shown.refused))),
         _section(_metrics_title(shown), (_Line(line, 6) for line in metric_lines(shown, width - len(_INDENT)))),
         _section("not counted", (_Line(reason, 4) for reason in shown.not_counted)),
         (_Line(line, 6) for line in event_lines(shown)) if events else _more(shown),
@@ -162,6 +163,12 @@ def _field(field: FieldAnswer) -> Lines:
     yield _Line(f"{name}  {_value(field.value)}{said}{since}{remark}", hang)
     for other in field.overrules:
         yield _Line(f"{'':8}  overrules {_value(other.value)}, {other.said_by.words}", hang)
+
+
+def _refused(one: RefusedAnswer) -> Lines:
+    yield _Line(f"{_time(one.occurred_at)}  {one.channel} on {one.subject}: {one.reason}", 4)
+    for origin in one.origins:
+        yield _Line(f"  {origin.source} {origin.delivery}", dim=True)
 
 
 def _value(value: str) -> str:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from service.lifecycle.codec import event_id
 from service.lifecycle.errors import UnknownSubject
-from service.lifecycle.events import Declaration, LifecycleEvent
+from service.lifecycle.events import Declaration, LifecycleEvent, Refused
 from service.lifecycle.exclusions import Exclusion, find_exclusion
 from service.lifecycle.grounds import Grounds, applies_to_experiment
 from service.lifecycle.in_force import FieldInForce, fields_in_force
@@ -18,6 +18,7 @@ from service.pipeline.surroundings import Surroundings, read_surroundings
 from service.providers import REFERENCES
 from service.queries.contributions import Contribution, find_contributions, read_row
 from service.queries.experiments import ExperimentStatus, explain_absence, status_of
+from service.queries.refusals import Refusal, find_refusals
 from service.storage import aliases, events, experiments
 from service.storage.database import Connection, Database
 from service.storage.events import Origin
@@ -74,6 +75,7 @@ class Explanation:
         events: the events of the subject and of its evidence, in order of time, without declarations about a fork's
             branch.
         origins: for each event, the delivery that brought it first.
+        refusals: the commands and labels without effect, in order of time.
     """
 
     subject: Ref
@@ -85,6 +87,7 @@ class Explanation:
     excluded: Exclusion | None
     events: Sequence[ExplainedEvent]
     origins: Mapping[LifecycleEvent, Origin]
+    refusals: Sequence[Refusal]
 
 
 async def explain(database: Database, subject: Ref, terms: Terms, now: datetime) -> Explanation:
@@ -123,8 +126,10 @@ async def explain(database: Database, subject: Ref, terms: Terms, now: datetime)
             for event in sorted(found, key=lambda event: (event.occurred_at, event.subject, event_id(event)))
             # Omit the declarations about a fork's branch: they contain the owner's name, and no metric uses them.
             if (shown := _without_owner(event.subject, subjects)) == event.subject or not isinstance(event, Declaration)
+            if not isinstance(event, Refused)
         ],
         origins=_first_origins(found, origins),
+        refusals=find_refusals(surroundings, found, origins),
     )
 
 

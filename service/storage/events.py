@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import and_, select, text
+from sqlalchemy import ARRAY, Uuid, and_, any_, literal, select, text
 
 from service.lifecycle.codec import data_of, kind_of, read_event
 from service.lifecycle.events import LifecycleEvent
@@ -162,7 +162,10 @@ async def stated_by(
     rows = await connection.execute(
         select(event_deliveries.c.delivery_id, events.c.subject, events.c.kind, events.c.occurred_at, events.c.data)
         .join(events, and_(events.c.subject == event_deliveries.c.subject, events.c.id == event_deliveries.c.event_id))
-        .where(event_deliveries.c.delivery_id.in_(delivery_ids), event_deliveries.c.rule == rule)
+        .where(
+            event_deliveries.c.delivery_id == any_(literal(list(delivery_ids), ARRAY(Uuid))),
+            event_deliveries.c.rule == rule,
+        )
         .order_by(events.c.occurred_at, events.c.id)
     )
     by_delivery: dict[UUID, list[LifecycleEvent]] = {}
