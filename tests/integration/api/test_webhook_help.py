@@ -1,11 +1,17 @@
 """A webhook's address tells people who open it what it is for and, after a redirect by GitHub, what to run next."""
 
+import json
+from urllib.parse import urlsplit
+
 import httpx
 import pytest
+import yaml
 
 from service.storage.database import Database
 from tests.integration.api.test_home import BROWSER
 from tests.support.builders import SECRET
+from tests.support.documents import example
+from tests.support.paths import REPOSITORY
 from tests.support.road import api, is_problem, read_deliveries
 
 _CODE = "a180b1a3d263c81bc6441d7b990bae27d4c10679"
@@ -100,3 +106,12 @@ async def test_the_name_of_a_source_is_escaped_in_the_page(database: Database) -
     assert response.status_code == 404
     assert "<b>" not in response.text.casefold()
     assert "&lt;b&gt;" in response.text.casefold()
+
+
+async def test_the_redirect_of_the_documented_app_answers_behind_the_ingress_of_the_chart(database: Database) -> None:
+    redirect = urlsplit(json.loads(example("a GitHub App"))["redirect_url"])
+    exposed = yaml.safe_load((REPOSITORY / "helm" / "loopgauge" / "values.yaml").read_text())["ingress"]["paths"]
+    assert any(redirect.path.startswith(f"{path}/") for path in exposed)
+    async with api(database, sources={}) as client:
+        response = await client.get(redirect.path, params={"code": _CODE}, headers=BROWSER)
+    assert (response.status_code, _COMMAND in response.text) == (200, True)
