@@ -1,24 +1,47 @@
-"""The scorecard as a table: each value in words and numbers, with the size of its sample and its previous value."""
+"""The scorecard as a table: each value with the size of its sample and its previous value."""
 
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import click
 
+from service.lifecycle.durations import measure_duration
 from service.lifecycle.stages import STAGE_NAMES
 from service.metrics.view import NO_TEAM, ORGANISATION, OTHER_TEAMS
 from service.scorecard.figure import Categories, Count, Figure, Moment, OfCategory, Scorecard, Share
 
-_LABEL, _VALUE, _SAMPLE, _WIDEST = 29, 27, 8, 100
+_LABEL, _VALUE, _SAMPLE, _WIDEST = 25, 29, 8, 100
 _INDENT = "  "
-_HOUR = 3600.0
-_DAY = 24 * _HOUR
 _BAR = 4
 _PARTS = " ▏▎▍▌▋▊▉█"
 _TEAMS = {ORGANISATION: "all teams", NO_TEAM: "no team", OTHER_TEAMS: "other teams"}
+_UNKNOWN = "not known yet"
 
 Lines: TypeAlias = Iterator[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A row of the table.
+
+    Attributes:
+        text: the value as text; empty if there is no value.
+        sample: the size of the sample, or an empty text if the value is itself a number of experiments.
+        previous: the previous value and the direction of the change, or an empty text.
+        reason: the reason why there is no value.
+        too_few: whether the reason is the size of the sample.
+    """
+
+    label: str
+    text: str
+    sample: str = ""
+    previous: str = ""
+    reason: str = ""
+    colour: str | None = None
+    too_few: bool = False
 
 
 def table(card: Scorecard, width: int) -> str:
@@ -42,6 +65,7 @@ class _Table:
         yield f"{click.style(name, bold=True)}, {card.window} up to {until}"
         if not card.teams:
             yield "No experiment yet. `loopgauge deliveries list` shows what arrived."
+            return
         for title, lines in (
             ("How long from the idea to knowing whether it worked?", self._idea_to_answer()),
             ("When did someone last share a failed experiment?", self._sharing()),
@@ -57,54 +81,62 @@ class _Table:
 
     def _idea_to_answer(self) -> Lines:
         asked = self._card.idea_to_answer
-        threshold = asked.threshold.seconds
-        whose = "the default threshold" if self._card.team == ORGANISATION else "the threshold"
-        yield f"{_INDENT}{whose:{_LABEL}}{asked.threshold.words} ({_length(threshold)})"
-        yield from self._row("median", asked.median, over=threshold)
-        yield from self._row("p90", asked.p90, over=threshold)
-        yield from self._row("within the team's threshold", asked.answered_within_threshold)
+        whose = "default threshold" if self._card.team == ORGANISATION else "threshold"
+        yield from self._line(_Row(whose, asked.threshold.words))
+        yield from self._block(
+            self._duration("median", asked.median),
+            self._duration("p90", asked.p90),
+            self._row("within the threshold", asked.answered_within_threshold),
+        )
+        estimated = asked.with_open_loops
         yield click.style(f"{_INDENT}including open and abandoned experiments (estimated)", dim=True)
-        yield from self._row("estimated median", asked.with_open_loops.median, over=threshold)
-        yield from self._row("estimated p90", asked.with_open_loops.p90, over=threshold)
-        yield from self._row("answered by the threshold", asked.with_open_loops.answered_by_threshold)
+        yield from self._block(
+            self._duration("median", estimated.median),
+            self._duration("p90", estimated.p90),
+            self._row("within the threshold", estimated.answered_by_threshold),
+        )
         yield click.style(f"{_INDENT}each stage (median)", dim=True)
         longest = max((stage.median.value or 0 for stage in asked.stages), default=0)
-        for stage in asked.stages:
-            bar = _bar(stage.median.value, longest)
-            yield from self._row(f"{STAGE_NAMES[stage.stage]:23} {bar}", stage.median)
+        yield from self._block(
+            *(self._row(STAGE_NAMES[one.stage], one.median, _bar(one.median.value, longest)) for one in asked.stages)
+        )
 
     def _sharing(self) -> Lines:
         asked = self._card.sharing
-        yield from self._row("last failure shared", asked.last_failure_shared)
-        yield from self._row("learnings shared", asked.learnings_shared)
-        yield from self._row("failed, of all answered", asked.failed)
+        yield from self._block(self._row("last failure shared", asked.last_failure_shared))
+        yield from self._line(_counted("learnings shared", asked.learnings_shared))
+        yield from self._line(_counted("failed", asked.failed, "answered"))
 
     def _failures(self) -> Lines:
-        yield from self._row("biggest group", self._card.failures.biggest)
+        biggest = self._card.failures.biggest
+        if biggest.value is None:
+            yield from self._block(self._row("biggest group", biggest))
+            return
+        yield from self._line(_Row("biggest group", _number(biggest, biggest.value), previous=_previous(biggest)))
         for of_category in self._card.failures.categories:
-            yield from self._category(of_category)
-
-    def _category(self, of_category: OfCategory) -> Lines:
-        count, share = of_category.count, of_category.share_of_answered
-        text = f"{count.value}" if share.value is None else f"{count.value} ({_percent(share.value)} of answers)"
-        yield from self._line(str(of_category.category), text, share.n, _previous(count))
+            yield from self._line(_category(of_category))
 
     def _bold_or_safe(self) -> Lines:
         asked = self._card.bold_or_safe
-        yield from self._row("share of bold", asked.share_of_bold)
-        yield from self._row("bold", asked.bold)
-        yield from self._row("safe", asked.safe)
-        yield from self._row("undeclared", asked.undeclared)
-        yield from self._row("wait before start, bold", asked.bold_pickup_median)
-        yield from self._row("wait before start, safe", asked.safe_pickup_median)
+        if not (asked.bold.value or asked.safe.value):
+            yield from self._line(_counted("undeclared", asked.undeclared, "proposed"))
+            return
+        share = asked.share_of_bold
+        yield from self._block(self._row("share of bold", share, f", {share.words}" if share.words else ""))
+        for label, count in (("bold", asked.bold), ("safe", asked.safe), ("undeclared", asked.undeclared)):
+            yield from self._line(_counted(label, count, "proposed"))
+        yield from self._block(
+            self._row("wait before start, bold", asked.bold_pickup_median),
+            self._row("wait before start, safe", asked.safe_pickup_median),
+        )
 
     def _loops(self) -> Lines:
         asked = self._card.loops
-        yield from self._row("open", asked.open)
-        yield from self._row("overdue", asked.overdue)
-        yield from self._row("forgotten", asked.forgotten)
-        yield from self._row("repeated", asked.repeated)
-        yield from self._row("abandoned, of all concluded", asked.abandoned)
+        yield from self._line(_counted("open", asked.open))
+        yield from self._line(_counted("overdue", asked.overdue, "open"))
+        yield from self._line(_counted("forgotten", asked.forgotten, "open"))
+        yield from self._line(_counted("repeated", asked.repeated))
+        yield from self._block(self._row("abandoned of concluded", asked.abandoned))
 
     def _legend(self) -> Lines:
         yield from self._dimmed(
@@ -117,39 +149,95 @@ class _Table:
     def _dimmed(self, text: str) -> Iterable[str]:
         return (click.style(line, dim=True) for line in textwrap.wrap(text, self._width, break_on_hyphens=False))
 
-    def _row(self, label: str, figure: Figure[Any], over: float | None = None) -> Lines:
-        """Format a figure: its value, or the reason why there is no value.
+    def _block(self, *rows: _Row) -> Lines:
+        """Print the rows with a value, and one row for all rows that have no value."""
+        missing = [row for row in rows if not row.text]
+        if len(missing) > 1:
+            combined = _combine(missing, self._card.minimum_sample, all_missing=len(missing) == len(rows))
+            rows = (*(row for row in rows if row.text), combined)
+        for row in rows:
+            yield from self._line(row)
+
+    def _row(self, label: str, figure: Figure[Any], more: str = "") -> _Row:
+        """A row with the value of a figure, or with the reason why there is no value.
 
         Args:
-            over: a limit in seconds; a longer time is yellow, a shorter or equal time is green.
+            more: text to show after the value.
         """
+        previous = _previous(figure)
         if figure.value is None:
-            yield from self._reason(label, figure)
-            return
-        colour = None if over is None else "green" if figure.value <= over else "yellow"
-        yield from self._line(label, _text(figure), figure.n, _previous(figure), colour)
+            few = figure.n < self._card.minimum_sample
+            return _Row(label, "", previous=previous, reason=figure.reason or "", too_few=few)
+        return _Row(label, f"{_text(figure)}{more}", f"n {figure.n}", previous)
 
-    def _line(self, label: str, text: str, sample: int, previous: str, colour: str | None = None) -> Lines:
-        value, size = f"{text:{_VALUE - 1}} ", f"{f'n {sample}':{_SAMPLE - 1}} "
-        start = f"{_INDENT}{label:{_LABEL}}{click.style(value, fg=colour)}"
-        if len(_INDENT) + _LABEL + len(value) + len(size) + len(previous) <= self._width:
-            yield start + click.style((size + previous).rstrip(), dim=True)
-            return
-        yield start + click.style(size.rstrip(), dim=True)
-        yield _INDENT + " " * _LABEL + click.style(previous, dim=True)
+    def _duration(self, label: str, figure: Figure[float]) -> _Row:
+        """A row with a duration beside the threshold: yellow if it is longer, otherwise green."""
+        row, threshold = self._row(label, figure), self._card.idea_to_answer.threshold
+        if figure.value is None:
+            return row
+        beside = f"{_distinct(figure.value, threshold.seconds)}, threshold {threshold.words}"
+        return replace(row, text=beside, colour="green" if figure.value <= threshold.seconds else "yellow")
 
-    def _reason(self, label: str, figure: Figure[Any]) -> Lines:
-        reason = "; ".join(filter(None, [figure.reason, _previous(figure)]))
+    def _line(self, row: _Row) -> Lines:
+        if not row.text:
+            yield from self._reason(row)
+            return
+        value, size = f"{row.text:{_VALUE - 1}} ", f"{row.sample:{_SAMPLE - 1}} "
+        start = f"{_INDENT}{row.label:{_LABEL}}{click.style(value, fg=row.colour) if row.colour else value}"
+        if len(_INDENT) + _LABEL + len(value) + len(size) + len(row.previous) <= self._width:
+            end = (size + row.previous).rstrip()
+            yield start + click.style(end, dim=True) if end else start.rstrip()
+            return
+        yield (start + click.style(size.rstrip(), dim=True)).rstrip()
+        yield _INDENT + " " * _LABEL + click.style(row.previous, dim=True)
+
+    def _reason(self, row: _Row) -> Lines:
         width = self._width - len(_INDENT) - _LABEL
+        reason = "; ".join(filter(None, (row.reason, row.previous)))
         for index, line in enumerate(textwrap.wrap(reason, width, break_on_hyphens=False)):
-            yield f"{_INDENT}{'' if index else label:{_LABEL}}{click.style(line, dim=True)}"
+            yield f"{_INDENT}{'' if index else row.label:{_LABEL}}{click.style(line, dim=True)}"
+
+
+def _combine(missing: Sequence[_Row], minimum: int, *, all_missing: bool) -> _Row:
+    """One row in place of the rows without a value: the reason if it is the same for all, otherwise labels too."""
+    if all_missing and len({row.reason for row in missing}) == 1:
+        return _Row(_UNKNOWN, "", reason=missing[0].reason)
+    by_reason: defaultdict[str, list[str]] = defaultdict(list)
+    for row in missing:
+        by_reason[f"fewer than {minimum} experiments" if row.too_few else row.reason].append(row.label)
+    if all_missing and len(by_reason) == 1:
+        return _Row(_UNKNOWN, "", reason=f"{next(iter(by_reason))} for each value")
+    reasons = "; ".join(f"{', '.join(labels)}: {reason}" for reason, labels in by_reason.items())
+    return _Row(_UNKNOWN, "", reason=reasons)
+
+
+def _distinct(seconds: float, threshold: float) -> str:
+    """A duration, in words that differ from those of the threshold if the duration differs."""
+    text = measure_duration(seconds)
+    if seconds == threshold or text != measure_duration(threshold):
+        return text
+    return f"just {'over' if seconds > threshold else 'under'} {text}"
+
+
+def _counted(label: str, count: Count, population: str = "") -> _Row:
+    """A row with a number of experiments, and with the number of experiments in the population, if there is one."""
+    if count.value is None:
+        return _Row(label, "", previous=_previous(count), reason=count.reason or "")
+    text = f"{count.value} of {count.n} {population}" if population else str(count.value)
+    return _Row(label, text, previous=_previous(count))
+
+
+def _category(of_category: OfCategory) -> _Row:
+    count, share = of_category.count, of_category.share_of_answered
+    if share.value is None:
+        return _Row(str(of_category.category), f"{count.value} of {count.n} failed", previous=_previous(count))
+    text = f"{_percent(share.value)} ({count.value} of {share.n} answered)"
+    return _Row(str(of_category.category), text, previous=_previous(share))
 
 
 def _text(figure: Figure[Any]) -> str:
     number = _number(figure, figure.value)
-    if isinstance(figure, Moment):
-        return figure.words or number
-    return f"{figure.words} ({number})" if figure.words else number
+    return f"{figure.words} ({number})" if isinstance(figure, Moment) and figure.words else number
 
 
 def _previous(figure: Figure[Any]) -> str:
@@ -173,22 +261,14 @@ def _number(figure: Figure[Any], value: Any) -> str:
         return ", ".join(value)
     if isinstance(figure, Count):
         return str(value)
-    return _percent(value) if isinstance(figure, Share) else _length(value)
+    return _percent(value) if isinstance(figure, Share) else measure_duration(value)
 
 
 def _percent(share: float) -> str:
     return f"{share:.0%}".replace("%", " %")
 
 
-def _length(seconds: float) -> str:
-    if seconds < _HOUR:
-        return f"{60 * seconds / _HOUR:.0f} min"
-    if seconds < 2 * _DAY:
-        return f"{seconds / _HOUR:.1f} h"
-    return f"{seconds / _DAY:.1f} d" if seconds < 100 * _DAY else f"{seconds / _DAY:.0f} d"
-
-
 def _bar(value: float | None, longest: float) -> str:
     eighths = round(_BAR * 8 * value / longest) if value and longest else 0
     whole, part = divmod(eighths, 8)
-    return ("█" * whole + (_PARTS[part] if part else "")).ljust(_BAR)
+    return f" {'█' * whole}{_PARTS[part] if part else ''}".rstrip()

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from service.lifecycle.durations import measure_duration
 from service.lifecycle.stages import Stage
 from service.lifecycle.taxonomy import FailureCategory, Risk
 from service.metrics.terms import DEFAULT_THRESHOLD
@@ -29,7 +30,6 @@ from service.scorecard.figure import (
 )
 from service.scorecard.measures import Measure, counted, stage_time
 from service.scorecard.rows import Row, Rows
-from service.scorecard.words import length_in_words
 
 F = TypeVar("F", bound=Figure[Any])
 
@@ -84,7 +84,7 @@ class _Compiler:
         team = DEFAULT_THRESHOLD if self.today.team == ORGANISATION else self.today.team
         seconds = self.today.view.terms.threshold(team).total_seconds()
         return IdeaToAnswer(
-            threshold=Length(seconds=seconds, words=length_in_words(seconds)),
+            threshold=Length(seconds=seconds, words=measure_duration(seconds)),
             median=self._figure(Seconds, stage_time("idea_to_answer", 0.5)),
             p90=self._figure(Seconds, stage_time("idea_to_answer", 0.9)),
             answered_within_threshold=self._figure(Share, measures.within_threshold),

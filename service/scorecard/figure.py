@@ -19,7 +19,10 @@ class Reading(BaseModel, Generic[T]):
     value: Annotated[T | None, Field(description="Null if there is no value. In this case `reason` says why.")]
     words: Annotated[
         str | None,
-        Field(description="The value in words, if it is a time, a duration or `share_of_bold`. Otherwise null."),
+        Field(
+            description="A duration with its unit, such as `12.3 days`, a time as `2.4 days ago`, and `share_of_bold` in "
+            "words. Otherwise null."
+        ),
     ] = None
     n: Annotated[int, Field(ge=0, description="The number of experiments behind the value.")]
     reason: Annotated[str | None, Field(description="The reason why there is no value.")] = None

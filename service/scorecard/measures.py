@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
+from service.lifecycle.durations import measure_duration
 from service.lifecycle.stages import Stage
 from service.lifecycle.taxonomy import FailureCategory, Risk
 from service.metrics import latency, outcomes, risk, sharing, survival
@@ -15,15 +16,12 @@ from service.metrics.estimators import quantile
 from service.metrics.view import Cohorts, View
 from service.scorecard.figure import Reading
 from service.scorecard.rows import Row
-from service.scorecard.words import boldness_in_words, length_in_words
+from service.scorecard.words import boldness_in_words
 
 Measure: TypeAlias = Callable[[Row], Reading[Any]]
 Count: TypeAlias = Callable[[Row], int]
 
-_NOT_REACHED = {
-    0.5: "not reached: fewer than half are answered so far",
-    0.9: "not reached: fewer than nine in ten are answered so far",
-}
+_NOT_REACHED = "not reached within the time observed"
 
 
 def size(population: Callable[[View], Cohorts]) -> Count:
@@ -68,7 +66,7 @@ def counted(count: Count, total: Count | None = None) -> Measure:
 
 def stage_time(stage: Stage, q: float) -> Measure:
     """An exact quantile of the duration of a stage."""
-    condition = "answered" if stage == "idea_to_answer" else "that have this stage"
+    condition = "answered" if stage == "idea_to_answer" else "answered with this stage"
 
     def measure(row: Row) -> Reading[float]:
         durations = row.cohort(row.view.answered).durations(stage)
@@ -88,7 +86,7 @@ def survival_time(q: float) -> Measure:
 
     def measure(row: Row) -> Reading[float]:
         curve, sample = row.cohort(row.view.proposed).survival
-        return _in_words(_gated(row, lambda: curve.quantile(q), sample, "proposed", _NOT_REACHED[q]))
+        return _in_words(_gated(row, lambda: curve.quantile(q), sample, "proposed", _NOT_REACHED))
 
     return measure
 
@@ -106,7 +104,7 @@ def last_failure_shared(row: Row) -> Reading[datetime]:
     in_window = sharing.failures_shared(row.cohort(row.view.shared))
     if last is None:
         return Reading[datetime](value=None, n=in_window, reason="no failed experiment has been shared yet")
-    ago = length_in_words((row.view.now - last).total_seconds())
+    ago = measure_duration((row.view.now - last).total_seconds())
     return Reading[datetime](value=last.astimezone(UTC), words=f"{ago} ago", n=in_window)
 
 
@@ -161,7 +159,7 @@ def unknown(reason: str) -> Measure:
 def _in_words(reading: Reading[float]) -> Reading[float]:
     if reading.value is None:
         return reading
-    return reading.model_copy(update={"words": length_in_words(reading.value)})
+    return reading.model_copy(update={"words": measure_duration(reading.value)})
 
 
 def _gated(
@@ -170,12 +168,12 @@ def _gated(
     """A value that is withheld below the minimum sample.
 
     Args:
-        condition: the words that complete "fewer than 5 …" if the sample is too small.
+        condition: the words that complete "only 4 …, fewer than 5" if the sample is too small.
         missing: the reason if the sample is large enough but `compute` returns None.
     """
     if row.view.is_enough(sample):
         value = compute()
         return Reading[float](value=value, n=sample, reason=missing if value is None else None)
     minimum = row.view.terms.min_sample
-    too_few = f"fewer than {minimum} {condition} ({sample})" if sample else f"none {condition}"
+    too_few = f"only {sample} {condition}, fewer than {minimum}" if sample else f"none {condition}"
     return Reading[float](value=None, n=sample, reason=too_few)
