@@ -14,8 +14,8 @@ from dashboards.panels import (
     explain_too_few,
 )
 from dashboards.promql import WINDOW, compute_age, compute_increase, select_each_team, sum_each_team
-from dashboards.queries import RATIO, SECONDS, Column, Key, Query
-from dashboards.words import AGO, TEAMS
+from dashboards.queries import DAYS, DAYS_AGO, RATIO, Column, Key, Query
+from dashboards.words import TEAMS
 
 _MOVES = compute_increase("reclassifications_total", "from_category", "to_category")
 
@@ -97,7 +97,7 @@ _LEARNING = Section(
             ),
             Query("median", shared.select_stage_quantile("answer_to_shared", "0.5"), colour="blue"),
             Query("p90", shared.select_stage_quantile("answer_to_shared", "0.9"), colour="purple"),
-            unit=SECONDS,
+            unit=DAYS,
         ),
         shared_panels.build_answer_to_shared(TO_TEAM),
         build_table(
@@ -113,9 +113,8 @@ _LEARNING = Section(
                 Column(
                     "Failure last shared",
                     compute_age(select_each_team("last_failure_shared_timestamp_seconds")),
-                    SECONDS,
-                    AGO,
-                    "not yet",
+                    DAYS_AGO,
+                    missing="not yet",
                 ),
                 Column("Learnings shared", sum_each_team("learnings_shared", window=WINDOW)),
                 Column("Failed experiments", sum_each_team("failures", window=WINDOW)),

@@ -15,8 +15,8 @@ from dashboards.promql import (
     sum_counts,
     sum_each_team,
 )
-from dashboards.queries import RATIO, SECONDS, Column, Key, Query
-from dashboards.words import AGO, BOLDNESS, DURATIONS, RISK_COLOURS, TEAMS, WITHHELD
+from dashboards.queries import DAYS, DAYS_AGO, RATIO, SECONDS, Column, Key, Query
+from dashboards.words import BOLDNESS, RISK_COLOURS, TEAMS, WITHHELD
 from service.lifecycle.taxonomy import Risk
 
 _BOLD = sum_counts("experiments_proposed", risk=Risk.BOLD, window=WINDOW)
@@ -28,9 +28,8 @@ def _query_wait(risk: Risk, ideas: str) -> list[Query]:
     """Query the time from idea to start, for ideas with this declared risk."""
     median = select_team_row("pickup_quantile_seconds", risk=risk, window=WINDOW, q="0.5")
     return [
-        Query(f"{risk}: median", median, SECONDS, DURATIONS, leads_to=TO_DATA_QUALITY),
+        Query(f"{risk}: median", median, DAYS, leads_to=TO_DATA_QUALITY),
         Query(f"{risk}: median", mark_too_few(ideas, median), SECONDS, WITHHELD, leads_to=TO_DATA_QUALITY),
-        Query(f"{risk}: exact", median, SECONDS, leads_to=TO_DATA_QUALITY),
         Query(f"{risk}: ideas", ideas, leads_to=TO_DATA_QUALITY),
     ]
 
@@ -155,14 +154,13 @@ _TEAMS = Section(
                 Column(
                     "Median",
                     select_each_team("stage_quantile_seconds", stage="idea_to_answer", window=WINDOW, q="0.5"),
-                    SECONDS,
-                    DURATIONS,
-                    "too few to tell",
+                    DAYS,
+                    missing="too few to tell",
                 ),
                 Column(
                     "p90",
                     select_each_team("stage_quantile_seconds", stage="idea_to_answer", window=WINDOW, q="0.9"),
-                    SECONDS,
+                    DAYS,
                     missing="too few to tell",
                 ),
                 Column(
@@ -171,13 +169,12 @@ _TEAMS = Section(
                     RATIO,
                     missing="too few to tell",
                 ),
-                Column("Threshold", select_each_team("threshold_seconds"), SECONDS),
+                Column("Threshold", select_each_team("threshold_seconds"), DAYS),
                 Column(
                     "Failure last shared",
                     compute_age(select_each_team("last_failure_shared_timestamp_seconds")),
-                    SECONDS,
-                    AGO,
-                    "not yet",
+                    DAYS_AGO,
+                    missing="not yet",
                 ),
                 Column("Open", sum_each_team("experiments_in_flight")),
                 Column("Overdue", sum_each_team("experiments_overdue")),

@@ -21,7 +21,7 @@ from grafana_foundation_sdk.models.prometheus import Dataquery, PromQueryFormat
 
 from dashboards import fields
 from dashboards.promql import bridge_gaps
-from dashboards.queries import COUNT, Column, Key, Query
+from dashboards.queries import COUNT, Column, Key, Query, convert
 from dashboards.words import PLAIN
 
 DATASOURCE = options.DataSourceRef("prometheus", "${datasource}")
@@ -68,7 +68,7 @@ class PanelSpec:
 
 
 def build_stat(spec: PanelSpec, *queries: Query) -> Panel:
-    """Build a panel of current values, such as a word followed by the numbers that it summarises."""
+    """Build a panel of current values, such as a median, its threshold and the size of its sample."""
     return _build_stat(spec, queries, options.BigValueTextMode.VALUE_AND_NAME)
 
 
@@ -93,11 +93,9 @@ def build_process_trend(spec: PanelSpec, *queries: Query, unit: str = COUNT, sta
 def build_bars(spec: PanelSpec, *queries: Query, unit: str = COUNT) -> Panel:
     """Build a panel of bars. `unit` replaces the units of the queries."""
     panel = _build_bar_gauge()
-    panel.targets = [_build_instant(letter, query) for letter, query in _with_letters(queries)]
-    overrides = [
-        fields.override_query(letter, replace(query, unit=unit), coloured_by_series=False)
-        for letter, query in _with_letters(queries)
-    ]
+    in_unit = _with_letters([replace(query, unit=unit) for query in queries])
+    panel.targets = [_build_instant(letter, query) for letter, query in in_unit]
+    overrides = [fields.override_query(letter, query, coloured_by_series=False) for letter, query in in_unit]
     return _describe(panel, spec, FieldConfig(unit=unit, min_val=0), overrides)
 
 
@@ -124,7 +122,10 @@ def build_table(spec: PanelSpec, keys: Sequence[Key], columns: Sequence[Column],
     order = common.TableSortByFieldState().display_name(largest or keys[0].title).desc(bool(largest))
     panel = table.Panel().sort_by([order]).build()
     panel.targets = [
-        _build_target(letter, column.expression, "").instant().format(PromQueryFormat.TABLE).build()
+        _build_target(letter, convert(column.expression, column.unit), "")
+        .instant()
+        .format(PromQueryFormat.TABLE)
+        .build()
         for letter, column in zip(ascii_uppercase, columns, strict=False)
     ]
     panel.transformations = _join_columns(keys, columns)
@@ -146,7 +147,7 @@ def _build_trend(
         .build()
     )
     panel.targets = [
-        _build_target(letter, bridge_gaps(query.expression), query.name).range().build()
+        _build_target(letter, convert(bridge_gaps(query.expression), unit), query.name).range().build()
         for letter, query in _with_letters(queries)
     ]
     overrides = [
@@ -201,7 +202,7 @@ def _build_bar_gauge() -> Panel:
 
 
 def _build_instant(letter: str, query: Query) -> Dataquery:
-    return _build_target(letter, query.expression, query.name).instant().build()
+    return _build_target(letter, convert(query.expression, query.unit), query.name).instant().build()
 
 
 def _build_target(letter: str, expression: str, legend: str) -> prometheus.Dataquery:

@@ -7,6 +7,10 @@ from dashboards.links import Link
 from dashboards.words import PLAIN, Words
 
 SECONDS = "s"
+DAYS = "suffix:days"
+"""The unit of durations of experiments. Grafana would show 12 days, in seconds, as 1.71 weeks."""
+DAYS_AGO = "suffix:days ago"
+"""The unit of the time since an event."""
 RATIO = "percentunit"
 COUNT = "none"
 """Grafana's unit for plain numbers; panels show values in this unit as whole numbers."""
@@ -14,6 +18,11 @@ NUMBER = "short"
 RATE = "ops"
 BYTES = "bytes"
 TEXT = "string"
+
+
+def convert(expression: str, unit: str) -> str:
+    """The expression with values in the unit of its panel. Expressions for durations return seconds."""
+    return f"({expression}) / 86400" if unit in (DAYS, DAYS_AGO) else expression
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from dashboards import shared_queries as shared
 from dashboards.links import Link
 from dashboards.panels import PanelSpec, build_bars, build_names, build_stat, build_trend, explain_too_few
 from dashboards.promql import mark_too_few
-from dashboards.queries import RATIO, SECONDS, Query
-from dashboards.words import DURATIONS, WITHHELD
+from dashboards.queries import DAYS, RATIO, SECONDS, Query
+from dashboards.words import WITHHELD
 
 
 def build_idea_to_answer(leads_to: Link) -> Panel:
@@ -47,7 +47,7 @@ def build_speed_trend(leads_to: Link) -> Panel:
         width=12,
         missing=explain_too_few("answers"),
     )
-    return build_trend(spec, *shared.query_speed_trend(leads_to), unit=SECONDS)
+    return build_trend(spec, *shared.query_speed_trend(leads_to), unit=DAYS)
 
 
 def build_last_shared(leads_to: Link) -> Panel:
@@ -84,10 +84,9 @@ def build_answer_to_shared(leads_to: Link) -> Panel:
     )
     return build_stat(
         spec,
-        Query("median", median, SECONDS, DURATIONS, leads_to=leads_to),
+        Query("median", median, DAYS, leads_to=leads_to),
         Query("median", mark_too_few(sample, median), SECONDS, WITHHELD, leads_to=leads_to),
-        Query("exact", median, SECONDS, leads_to=leads_to),
-        Query("p90", shared.select_stage_quantile("answer_to_shared", "0.9"), SECONDS, leads_to=leads_to),
+        Query("p90", shared.select_stage_quantile("answer_to_shared", "0.9"), DAYS, leads_to=leads_to),
         Query("shared", sample, leads_to=leads_to),
         Query("answers", shared.ANSWERED, leads_to=leads_to),
     )
@@ -176,9 +175,9 @@ def build_demo_to_production(leads_to: Link) -> Panel:
     )
     return build_stat(
         spec,
-        Query("median", median, SECONDS, DURATIONS, leads_to=leads_to),
+        Query("median", median, DAYS, leads_to=leads_to),
         Query("median", mark_too_few(sample, median), SECONDS, WITHHELD, leads_to=leads_to),
-        Query("p90", shared.select_stage_quantile("signal_to_shipped", "0.9"), SECONDS, leads_to=leads_to),
+        Query("p90", shared.select_stage_quantile("signal_to_shipped", "0.9"), DAYS, leads_to=leads_to),
         Query("shipped", sample, leads_to=leads_to),
     )
 

@@ -12,8 +12,8 @@ from dashboards.promql import (
     select_team_row,
     sum_counts,
 )
-from dashboards.queries import RATIO, SECONDS, Query
-from dashboards.words import AGO, DURATIONS, FAILURE_COLOURS, NOT_YET, OVER, PROMPT, WITHHELD, WITHIN
+from dashboards.queries import DAYS, DAYS_AGO, RATIO, SECONDS, Query
+from dashboards.words import FAILURE_COLOURS, NOT_YET, OVER, PROMPT, WITHHELD, WITHIN
 from service.lifecycle.stages import Stage
 from service.lifecycle.taxonomy import FailureCategory
 
@@ -40,21 +40,21 @@ LAST_SHARED = select_team_row("last_failure_shared_timestamp_seconds")
 
 
 def query_speed(leads_to: Link) -> list[Query]:
-    """Query the time from idea to answer, as a word and in numbers."""
+    """Query the time from idea to answer, beside the threshold."""
     return [
-        *_query_word(MEDIAN, leads_to),
+        *_query_beside_threshold(MEDIAN, leads_to),
         Query("median", mark_too_few(TIMED, MEDIAN), SECONDS, WITHHELD, leads_to=leads_to),
-        Query("exact", MEDIAN, SECONDS, leads_to=leads_to),
-        Query("p90", NINETIETH, SECONDS, leads_to=leads_to),
+        Query("threshold", THRESHOLD, DAYS, leads_to=leads_to),
+        Query("p90", NINETIETH, DAYS, leads_to=leads_to),
         Query("within the threshold", WITHIN_THRESHOLD, RATIO, leads_to=leads_to),
         Query("answers", TIMED, leads_to=leads_to),
     ]
 
 
 def query_speed_including_open(leads_to: Link) -> list[Query]:
-    """Query the estimated time from idea to answer, which includes open experiments, as a word and in numbers."""
+    """Query the estimated time from idea to answer, which includes open experiments, beside the threshold."""
     return [
-        *_query_word(SURVIVAL_MEDIAN, leads_to),
+        *_query_beside_threshold(SURVIVAL_MEDIAN, leads_to),
         Query(
             "median",
             mark_not_reached(ANSWERED_BY_THRESHOLD, SURVIVAL_MEDIAN),
@@ -64,7 +64,7 @@ def query_speed_including_open(leads_to: Link) -> list[Query]:
             leads_to=leads_to,
         ),
         Query("median", mark_too_few(PROPOSED, ANSWERED_BY_THRESHOLD), SECONDS, WITHHELD, leads_to=leads_to),
-        Query("exact", SURVIVAL_MEDIAN, SECONDS, leads_to=leads_to),
+        Query("threshold", THRESHOLD, DAYS, leads_to=leads_to),
         Query("answered by the threshold", ANSWERED_BY_THRESHOLD, RATIO, leads_to=leads_to),
         Query("ideas", PROPOSED, leads_to=leads_to),
     ]
@@ -86,9 +86,8 @@ def query_last_shared(leads_to: Link) -> list[Query]:
     A long time is a reason to ask the team, and is neither good nor bad, so the value is never green or red.
     """
     return [
-        Query("last shared", compute_age(LAST_SHARED), SECONDS, AGO, PROMPT, leads_to=leads_to),
+        Query("last shared", compute_age(LAST_SHARED), DAYS_AGO, (), PROMPT, leads_to=leads_to),
         Query("last shared", mark_never(LAST_SHARED), SECONDS, NOT_YET, PROMPT, leads_to=leads_to),
-        Query("ago", compute_age(LAST_SHARED), SECONDS, leads_to=leads_to),
         Query("learnings shared", LEARNINGS_SHARED, leads_to=leads_to),
         Query("failed experiments", FAILURES, leads_to=leads_to),
     ]
@@ -164,9 +163,9 @@ def query_open_experiments(leads_to: Link) -> list[Query]:
     ]
 
 
-def _query_word(time: str, leads_to: Link) -> list[Query]:
-    """Query a time, to show it in words: green within the threshold, and orange over it."""
+def _query_beside_threshold(time: str, leads_to: Link) -> list[Query]:
+    """Query a time: green within the threshold, and orange over it."""
     return [
-        Query("median", f"{time} <= {THRESHOLD}", SECONDS, DURATIONS, WITHIN, leads_to=leads_to),
-        Query("median", f"{time} > {THRESHOLD}", SECONDS, DURATIONS, OVER, leads_to=leads_to),
+        Query("median", f"{time} <= {THRESHOLD}", DAYS, (), WITHIN, leads_to=leads_to),
+        Query("median", f"{time} > {THRESHOLD}", DAYS, (), OVER, leads_to=leads_to),
     ]

@@ -15,8 +15,8 @@ from dashboards.panels import (
     explain_too_few,
 )
 from dashboards.promql import WINDOW, compute_age, list_series, select_team_row, sum_buckets, sum_counts
-from dashboards.queries import RATIO, SECONDS, Column, Key, Query
-from dashboards.words import AGO, OUTCOME_COLOURS, TEAMS
+from dashboards.queries import DAYS, DAYS_AGO, RATIO, Column, Key, Query
+from dashboards.words import OUTCOME_COLOURS, TEAMS
 from service.lifecycle.stages import STAGE_NAMES
 
 _NOW = Section(
@@ -42,9 +42,9 @@ _NOW = Section(
                 "The time since the idea of the oldest open experiment, and the time since the last answer.",
                 fixed_id=505404,
             ),
-            Query("oldest open idea", compute_age(select_team_row("oldest_open_idea_timestamp_seconds")), SECONDS),
-            Query("last answer", compute_age(select_team_row("last_answer_timestamp_seconds")), SECONDS, AGO),
-            Query("threshold", shared.THRESHOLD, SECONDS),
+            Query("oldest open idea", compute_age(select_team_row("oldest_open_idea_timestamp_seconds")), DAYS),
+            Query("last answer", compute_age(select_team_row("last_answer_timestamp_seconds")), DAYS_AGO),
+            Query("threshold", shared.THRESHOLD, DAYS),
         ),
         build_histogram(
             PanelSpec(
@@ -84,7 +84,7 @@ _NOW = Section(
                 Column(
                     "Time since the idea",
                     list_series("experiment_overdue_age_seconds", "team", "experiment", "url"),
-                    SECONDS,
+                    DAYS,
                 )
             ],
             largest="Time since the idea",
@@ -142,7 +142,7 @@ _STAGES = Section(
                 Query(name, shared.select_stage_quantile(stage, "0.5"), colour="blue", leads_to=TO_DATA_QUALITY)
                 for stage, name in STAGE_NAMES.items()
             ),
-            unit=SECONDS,
+            unit=DAYS,
         ),
         build_bars(
             PanelSpec(
@@ -156,7 +156,7 @@ _STAGES = Section(
                 Query(name, shared.select_stage_quantile(stage, "0.9"), colour="purple", leads_to=TO_DATA_QUALITY)
                 for stage, name in STAGE_NAMES.items()
             ),
-            unit=SECONDS,
+            unit=DAYS,
         ),
         build_bars(
             PanelSpec(
@@ -180,7 +180,7 @@ _STAGES = Section(
                 fixed_id=25508,
             ),
             *(Query(name, shared.select_stage_quantile(stage, "0.75")) for stage, name in STAGE_NAMES.items()),
-            unit=SECONDS,
+            unit=DAYS,
         ),
         build_histogram(
             PanelSpec(

@@ -15,10 +15,8 @@ from dashboards.promql import NEVER, NOT_REACHED, TOO_FEW
 from service.lifecycle.taxonomy import FailureCategory, Outcome, Risk
 from service.metrics.view import NO_TEAM, OTHER_TEAMS
 
-_HOUR = 3600.0
-_DAY = 24 * _HOUR
 # 10,000 years, the upper bound of the last range in a call of `_map_ranges`: Grafana ignores a range without a bound.
-_EVER = 10_000 * 365 * _DAY
+_EVER = 10_000 * 365 * 86_400.0
 
 PLAIN = "text"
 """The colour of values that are neither good nor bad, and of missing values."""
@@ -62,35 +60,14 @@ def _map_value(value: float, text: str) -> ValueMapping:
     return RangeMap(DashboardRangeMapOptions(value, value, ValueMappingResult(text)))
 
 
-WITHHELD: Words = [_map_value(TOO_FEW, "too few to tell"), _map_value(NOT_REACHED, "not reached")]
+WITHHELD: Words = [
+    _map_value(TOO_FEW, "too few to tell"),
+    _map_value(NOT_REACHED, "not reached within the time observed"),
+]
 """Words for the reason why a value is withheld."""
-
-DURATIONS: Words = _map_ranges(
-    (6 * _HOUR, "within hours"),
-    (1.5 * _DAY, "about a day"),
-    (5 * _DAY, "a few days"),
-    (10 * _DAY, "about a week"),
-    (18 * _DAY, "about two weeks"),
-    (26 * _DAY, "about three weeks"),
-    (45 * _DAY, "about a month"),
-    (75 * _DAY, "about two months"),
-    (300 * _DAY, "months"),
-    (_EVER, "about a year or more"),
-)
-"""Words for durations."""
 
 NOT_YET: Words = [_map_value(NEVER, "not yet")]
 """The text for an event that has never happened."""
-
-AGO: Words = _map_ranges(
-    (1 * _DAY, "in the last day"),
-    (7 * _DAY, "in the last week"),
-    (31 * _DAY, "in the last month"),
-    (92 * _DAY, "in the last 3 months"),
-    (366 * _DAY, "in the last year"),
-    (_EVER, "over a year ago"),
-)
-"""Words for the time since an event."""
 
 BOLDNESS: Words = _map_ranges(
     (0.2, "nearly all safe"), (0.4, "more safe"), (0.6, "both alike"), (0.8, "more bold"), (1, "nearly all bold")

@@ -168,7 +168,8 @@ class _Table:
         if figure.value is None:
             few = figure.n < self._card.minimum_sample
             return _Row(label, "", previous=previous, reason=figure.reason or "", too_few=few)
-        return _Row(label, f"{_text(figure)}{more}", f"n {figure.n}", previous)
+        sample = "" if isinstance(figure, Moment) else f"n {figure.n}"
+        return _Row(label, f"{_text(figure)}{more}", sample, previous)
 
     def _duration(self, label: str, figure: Figure[float]) -> _Row:
         """A row with a duration beside the threshold: yellow if it is longer, otherwise green."""
@@ -223,7 +224,7 @@ def _counted(label: str, count: Count, population: str = "") -> _Row:
     """A row with a number of experiments, and with the number of experiments in the population, if there is one."""
     if count.value is None:
         return _Row(label, "", previous=_previous(count), reason=count.reason or "")
-    text = f"{count.value} of {count.n} {population}" if population else str(count.value)
+    text = f"{count.value} of {count.n} {population}" if population and count.n else str(count.value)
     return _Row(label, text, previous=_previous(count))
 
 

@@ -32,7 +32,7 @@ async def test_the_scorecard_answers_the_four_questions_for_the_organisation_and
         shown = Scorecard.model_validate_json(response.content)
         assert (shown.team, shown.window, shown.teams) == (name, window, ("search",))
         median = response.json()["idea_to_answer"]["median"]
-        assert (median["value"], median["words"], median["n"]) == (4 * 86400, "about 4 days", 1)
+        assert (median["value"], median["words"], median["n"]) == (4 * 86400, "4 days", 1)
         assert shown.failures.biggest.value == ["intelligent"]
         assert (shown.bold_or_safe.bold.value, shown.sharing.failed.value) == (1, 1)
         assert shown.sharing.last_failure_shared.value is not None

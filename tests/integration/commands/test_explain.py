@@ -51,7 +51,7 @@ def test_the_scorecard_is_the_same_as_over_http(database_url: str) -> None:
     assert (ended.returncode, ended.stderr) == (0, "")
     shown = json.loads(ended.stdout)
     assert shown["loops"]["open"]["value"] == 1
-    assert shown["idea_to_answer"]["threshold"]["words"] == "about a week"
+    assert shown["idea_to_answer"]["threshold"]["words"] == "7 days"
     times = ("taken_at", "since")
     assert {**shown, **dict.fromkeys(times)} == {**over_http, **dict.fromkeys(times)}
     table = invoke("scorecard", **settings).stdout

@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.lifecycle.durations import describe_duration, format_duration, parse_duration, parse_window
+from service.lifecycle.durations import (
+    describe_duration,
+    format_duration,
+    measure_duration,
+    parse_duration,
+    parse_window,
+)
 
 
 @pytest.mark.parametrize(
@@ -125,3 +131,36 @@ def test_any_text_is_a_duration_or_is_refused(text: str) -> None:
 )
 def test_a_duration_in_words_has_its_two_largest_units(span: timedelta, words: str) -> None:
     assert describe_duration(span) == words
+
+
+@pytest.mark.parametrize(
+    ("span", "text"),
+    [
+        (timedelta(0), "less than a minute"),
+        (timedelta(seconds=29), "less than a minute"),
+        (timedelta(minutes=1), "1 minute"),
+        (timedelta(minutes=59, seconds=29), "59 minutes"),
+        (timedelta(hours=1), "1 hour"),
+        (timedelta(hours=5.25), "5.2 hours"),
+        (timedelta(days=1), "24 hours"),
+        (timedelta(days=2), "2 days"),
+        (timedelta(days=12.34), "12.3 days"),
+        (timedelta(days=14), "14 days"),
+        (timedelta(days=99.94), "99.9 days"),
+        (timedelta(days=100.4), "100 days"),
+        (timedelta(days=3653), "3653 days"),
+    ],
+)
+def test_a_measured_duration_is_one_number_with_its_unit(span: timedelta, text: str) -> None:
+    assert measure_duration(span.total_seconds()) == text
+
+
+@given(st.floats(0, 4e8), st.floats(0, 4e8))
+def test_a_longer_duration_never_measures_less(one: float, other: float) -> None:
+    def seconds(text: str) -> float:
+        number, _, unit = text.partition(" ")
+        units = {"minute": 60, "hour": 3600, "day": 86400}
+        return 0 if number == "less" else float(number) * units[unit.rstrip("s")]
+
+    shorter, longer = sorted((one, other))
+    assert seconds(measure_duration(shorter)) <= seconds(measure_duration(longer))

@@ -1,6 +1,7 @@
-"""The terminal shows a scorecard in words and numbers with sample sizes, and fits its lines to the width."""
+"""The terminal shows a scorecard in figures with sample sizes, and fits its lines to the width."""
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 
 import click
@@ -23,17 +24,81 @@ def card(portfolio: Portfolio, given: Terms, team: str = ORGANISATION) -> Scorec
     return compile_scorecard(team, Rows(view), Rows(view_as_of(view, NOW - given.windows[0].length)))
 
 
+def lines(shown: str, label: str) -> list[str]:
+    """The lines that begin with a label, with single spaces."""
+    found = [text for text in click.unstyle(shown).splitlines() if text.strip().startswith(label)]
+    return [re.sub(" +", " ", text).strip() for text in found]
+
+
 def line(shown: str, label: str) -> str:
-    (row,) = [text for text in click.unstyle(shown).splitlines() if text.strip().startswith(label)]
-    return re.sub(" +", " ", row).strip()
+    return lines(shown, label)[0]
 
 
-def test_a_row_shows_a_value_in_words_and_numbers_with_its_sample_size() -> None:
+def section(shown: str, title: str) -> list[str]:
+    """The lines of a section, with single spaces."""
+    after = click.unstyle(shown).partition(f"\n{title}\n")[2].partition("\n\n")[0]
+    return [re.sub(" +", " ", text).strip() for text in after.splitlines()]
+
+
+def test_a_duration_is_a_figure_beside_the_threshold() -> None:
     shown = table(example(), 80)
-    assert line(shown, "median") == "median about 5 days (5.0 d) n 15"
-    assert line(shown, "the default threshold") == "the default threshold about two weeks (14.0 d)"
-    assert line(shown, "biggest group") == "biggest group intelligent n 8"
-    assert line(shown, "intelligent") == "intelligent 4 (27 % of answers) n 15"
+    assert line(shown, "default threshold") == "default threshold 14 days"
+    assert line(shown, "median") == "median 5 days, threshold 14 days n 15"
+    assert line(shown, "p90") == "p90 8.6 days, threshold 14 days n 15"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (9.94 * 86400, "9.9 days, threshold 10 days"),
+        (9.96 * 86400, "just under 10 days, threshold 10 days"),
+        (10 * 86400, "10 days, threshold 10 days"),
+        (10.04 * 86400, "just over 10 days, threshold 10 days"),
+        (12.3 * 86400, "12.3 days, threshold 10 days"),
+    ],
+)
+def test_no_text_is_the_same_on_both_sides_of_the_threshold(seconds: float, text: str) -> None:
+    shown = example().model_dump()
+    shown["idea_to_answer"]["threshold"] = {"seconds": 10 * 86400, "words": "10 days"}
+    shown["idea_to_answer"]["median"]["value"] = seconds
+    assert line(table(Scorecard.model_validate(shown), 80), "median").removeprefix("median ").startswith(text)
+
+
+def test_a_number_of_experiments_names_its_population_and_has_no_sample_size() -> None:
+    shown = table(example(), 80)
+    assert line(shown, "biggest group") == "biggest group intelligent"
+    assert line(shown, "intelligent") == "intelligent 27 % (4 of 15 answered)"
+    assert line(shown, "failed") == "failed 8 of 15 answered"
+    assert line(shown, "overdue") == "overdue 4 of 5 open"
+    assert line(shown, "open") == "open 5"
+    assert line(shown, "share of bold") == "share of bold 50 %, both alike n 16"
+
+
+def test_a_quantile_that_is_not_reached_says_so() -> None:
+    assert "p90 not reached within the time observed" in lines(table(example(), 80), "p90")
+
+
+def test_a_group_of_values_has_one_line_if_little_is_known() -> None:
+    (portfolio,) = portfolios(seed=3, many=1)
+    given = terms("90d")
+    few = replace(portfolio, experiments=portfolio.experiments[:1])
+    shown = table(card(few, given), 80)
+    assert section(shown, "How long from the idea to knowing whether it worked?") == [
+        "default threshold 14 days",
+        "not known yet none answered",
+        "including open and abandoned experiments (estimated)",
+        "not known yet none proposed",
+        "each stage (median)",
+        "not known yet none answered with this stage",
+    ]
+    assert section(shown, "Which of Edmondson's groups of failures is the biggest?") == ["biggest group none failed"]
+    assert section(shown, "Bold or safe?") == ["undeclared 0 as before"]
+
+
+def test_missing_values_beside_known_ones_share_one_line() -> None:
+    assert line(table(example(), 100), "not known yet") == (
+        "not known yet answer to shared, first signal to shipped: fewer than 5 experiments"
+    )
 
 
 def test_each_question_of_the_scorecard_has_a_heading() -> None:
@@ -47,9 +112,28 @@ def test_each_question_of_the_scorecard_has_a_heading() -> None:
 
 
 def test_a_row_without_a_value_shows_why_the_value_is_missing() -> None:
-    shown = table(card(Portfolio((), terms("90d")), terms("90d")), 80)
-    assert line(shown, "median") == "median none answered"
-    assert "No experiment yet. " in shown
+    shown = example().model_dump()
+    shown["idea_to_answer"]["median"] |= {"value": None, "n": 4, "reason": "only 4 answered, fewer than 5"}
+    shown["idea_to_answer"]["median"]["previous"] |= {"value": 86400.0, "n": 9}
+    printed = table(Scorecard.model_validate(shown), 80)
+    assert line(printed, "median") == "median only 4 answered, fewer than 5; was 24 hours"
+
+
+def test_a_scorecard_without_experiments_says_where_to_look() -> None:
+    assert click.unstyle(table(card(Portfolio((), terms("90d")), terms("90d")), 80)).splitlines()[1:] == [
+        "No experiment yet. `loopgauge deliveries list` shows what arrived."
+    ]
+
+
+def test_the_previous_value_of_a_share_is_a_share() -> None:
+    shown = example().model_dump()
+    intelligent = shown["failures"]["categories"][0]
+    intelligent["share_of_answered"]["previous"] |= {"value": 0.45, "n": 20}
+    intelligent["count"]["previous"] |= {"value": 9, "n": 12}
+    shown["loops"]["abandoned"]["previous"] |= {"value": 0.1, "n": 20}
+    printed = table(Scorecard.model_validate(shown), 80)
+    assert line(printed, "intelligent").endswith("↓ was 45 %")
+    assert line(printed, "abandoned").endswith("↑ was 10 %")
 
 
 def test_a_row_shows_the_previous_value_and_the_direction_of_the_change() -> None:
@@ -86,5 +170,5 @@ def test_a_median_above_the_threshold_has_another_colour() -> None:
     shown = example().model_dump()
     shown["idea_to_answer"]["median"]["value"] = 15 * 86400.0
     over = table(Scorecard.model_validate(shown), 80)
-    assert "\x1b[32mabout 5 days" in table(example(), 80)
-    assert "\x1b[33mabout 5 days" in over
+    assert "\x1b[32m5 days, threshold 14 days" in table(example(), 80)
+    assert "\x1b[33m15 days, threshold 14 days" in over

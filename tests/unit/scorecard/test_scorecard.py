@@ -215,23 +215,23 @@ def answered(number: int, days: float = 8, **fields: Any) -> Experiment:
 def test_a_value_below_the_minimum_sample_is_missing_and_the_reason_shows_the_sample_size() -> None:
     shown = card([answered(number) for number in range(4)], terms("90d"))
     asked = shown.idea_to_answer
-    assert (asked.median.value, asked.median.n, asked.median.reason) == (None, 4, "fewer than 5 answered (4)")
-    assert asked.with_open_loops.median.reason == "fewer than 5 proposed (4)"
-    assert shown.failures.categories[0].share_of_answered.reason == "fewer than 5 answered (4)"
-    assert shown.loops.abandoned.reason == "fewer than 5 concluded (4)"
+    assert (asked.median.value, asked.median.n, asked.median.reason) == (None, 4, "only 4 answered, fewer than 5")
+    assert asked.with_open_loops.median.reason == "only 4 proposed, fewer than 5"
+    assert shown.failures.categories[0].share_of_answered.reason == "only 4 answered, fewer than 5"
+    assert shown.loops.abandoned.reason == "only 4 concluded, fewer than 5"
     assert shown.bold_or_safe.share_of_bold.reason == "none declared bold or safe"
     assert shown.bold_or_safe.bold_pickup_median.reason == "none bold and started"
-    assert shown.idea_to_answer.stages[0].p90.reason == "none that have this stage"
+    assert shown.idea_to_answer.stages[0].p90.reason == "none answered with this stage"
     enough = card([answered(number) for number in range(5)], terms("90d"))
     assert (enough.idea_to_answer.median.value, enough.idea_to_answer.median.n) == (8 * 86400, 5)
-    assert enough.idea_to_answer.median.words == "about a week"
+    assert enough.idea_to_answer.median.words == "8 days"
 
 
 def test_a_median_that_is_missing_because_too_few_experiments_are_answered_has_a_reason() -> None:
     loops = [answered(1), *(experiment(f"key:o{number}", idea_at=at(2)) for number in range(5))]
     with_open = card(loops, terms("90d")).idea_to_answer.with_open_loops
-    assert with_open.median.reason == "not reached: fewer than half are answered so far"
-    assert with_open.p90.reason == "not reached: fewer than nine in ten are answered so far"
+    assert with_open.median.reason == "not reached within the time observed"
+    assert with_open.p90.reason == "not reached within the time observed"
     assert (with_open.median.n, with_open.answered_by_threshold.n) == (6, 6)
 
 
@@ -256,8 +256,8 @@ def test_the_last_shared_failure_is_independent_of_the_window() -> None:
         shared_at=at(5),
     )
     last = card([shared], terms("7d")).sharing.last_failure_shared
-    assert (last.value, last.words, last.n) == (at(5), "about two weeks ago", 0)
-    assert (last.previous.value, last.previous.words) == (at(5), "about a week ago")
+    assert (last.value, last.words, last.n) == (at(5), "15 days ago", 0)
+    assert (last.previous.value, last.previous.words) == (at(5), "8 days ago")
     never = card([answered(1, outcome=Outcome.FAILED, failure_category=FailureCategory.BASIC)], terms("7d"))
     assert never.sharing.last_failure_shared.reason == "no failed experiment has been shared yet"
 
@@ -270,7 +270,7 @@ def test_the_previous_value_is_the_value_in_the_window_before() -> None:
     fast = [answered(10 + number, days=2) for number in range(6)]
     median = card([*slow, *fast], terms("7d")).idea_to_answer.median
     assert (median.value, median.n) == (2 * 86400, 6)
-    assert (median.previous.value, median.previous.words, median.previous.n) == (5 * 86400, "about 5 days", 5)
+    assert (median.previous.value, median.previous.words, median.previous.n) == (5 * 86400, "5 days", 5)
 
 
 def test_a_figure_has_no_previous_value_if_no_experiment_existed_one_window_ago() -> None:
@@ -287,8 +287,8 @@ def test_the_number_of_forgotten_experiments_has_no_previous_value() -> None:
 
 def test_a_team_has_its_own_threshold_and_the_organisation_has_the_default() -> None:
     given = terms("90d", thresholds={"search": timedelta(days=7)})
-    assert card([answered(1)], given, team="search").idea_to_answer.threshold.words == "about a week"
-    assert card([answered(1)], given).idea_to_answer.threshold.words == "about two weeks"
+    assert card([answered(1)], given, team="search").idea_to_answer.threshold.words == "7 days"
+    assert card([answered(1)], given).idea_to_answer.threshold.words == "14 days"
 
 
 @pytest.mark.parametrize("team", [ORGANISATION, "search"])
@@ -305,8 +305,8 @@ def test_bold_and_safe_ideas_have_separate_medians_of_the_wait() -> None:
         for number in range(5)
     ]
     shown = card([*waiting, experiment("key:other", idea_at=at(2), started_at=at(2))], terms("90d")).bold_or_safe
-    assert (shown.bold_pickup_median.words, shown.bold_pickup_median.n) == ("about a week", 5)
-    assert (shown.safe_pickup_median.words, shown.safe_pickup_median.n) == ("about a day", 5)
+    assert (shown.bold_pickup_median.words, shown.bold_pickup_median.n) == ("9 days", 5)
+    assert (shown.safe_pickup_median.words, shown.safe_pickup_median.n) == ("24 hours", 5)
     assert (shown.share_of_bold.value, shown.share_of_bold.words, shown.share_of_bold.n) == (0.5, "both alike", 10)
 
 
