@@ -16,6 +16,7 @@ from service.scorecard.example import example
 from service.scorecard.figure import Scorecard
 from service.scorecard.rows import Rows
 from tests.support.builders import terms
+from tests.support.paths import DOCS
 from tests.support.portfolios import NOW, Portfolio, portfolios
 
 
@@ -99,6 +100,11 @@ def test_missing_values_beside_known_ones_share_one_line() -> None:
     assert line(table(example(), 100), "not known yet") == (
         "not known yet answer to shared, first signal to shipped: fewer than 5 experiments"
     )
+
+
+def test_the_documentation_shows_the_example() -> None:
+    page = (DOCS / "scorecard.md").read_text("utf-8")
+    assert f"```\n{click.unstyle(table(example(), 80))}\n```\n" in page
 
 
 def test_each_question_of_the_scorecard_has_a_heading() -> None:
