@@ -7,7 +7,7 @@ import msgspec
 
 from service.api.http.auth import BEARER
 from service.lifecycle.acts import ACTS
-from service.lifecycle.references import BLANK
+from service.lifecycle.addresses import BLANK
 from service.providers import REFERENCES
 from service.providers.cloudevents import BATCHED, MOST_EVENTS, STRUCTURED
 from service.providers.cloudevents.statements import EventData

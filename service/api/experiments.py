@@ -19,7 +19,8 @@ from service.metrics.terms import Terms
 from service.presentation.experiments import EXPERIMENT, ExperimentAnswer, experiment_answer
 from service.presentation.explanation import ExplanationAnswer, explanation_answer
 from service.queries.experiments import ExperimentFilter, find_experiment, list_experiments
-from service.queries.explain import explain, find_subject
+from service.queries.explain import explain
+from service.queries.subjects import find_subject
 from service.storage.cursors import InvalidCursor
 from service.storage.database import Database
 from service.storage.errors import DatabaseUnavailable

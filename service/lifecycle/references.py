@@ -1,19 +1,18 @@
 """References: typed names of subjects, and a parser that reads them from text."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NewType
 from uuid import NAMESPACE_URL, UUID, uuid5
 
+from service.lifecycle.addresses import BLANK, Address
 from service.lifecycle.errors import BadReference
 
 Ref = NewType("Ref", str)
 """A typed reference to a subject: `github:acme/app#45`, `github:acme/app!7`, `commit:<sha>`, `key:anything`."""
 
 _SCHEME = "[a-z][a-z0-9_-]*"
-BLANK = r"\s\x00-\x1f\x7f-\x9f"
-"""White space and control characters, for a character class in a regular expression. No reference contains them."""
 # A project is either a path before an item, change or branch (`acme/app`), or a key before a number (`ML`).
 _IN_PROJECT = re.compile(r"([^:]+:[A-Za-z0-9_]+(?=-)|[^@#!]+)([#!-][0-9]+|@.+)?")
 _EXPERIMENTS = uuid5(NAMESPACE_URL, "loopgauge:experiment")
@@ -38,6 +37,30 @@ class KeyGrammar:
 
 
 @dataclass(frozen=True, slots=True)
+class Claim:
+    """The references that one provider reads in a text: an address, or a short form such as `acme/app#45`.
+
+    Attributes:
+        first: the references that the text means by its form; more than one if the form does not tell them apart.
+        others: the references that the text may mean if nothing is stored about `first`, the likeliest first.
+        certain: whether the text belongs to this provider for certain, so that the claims of all others are void.
+    """
+
+    first: tuple[Ref, ...] = ()
+    others: tuple[Ref, ...] = ()
+    certain: bool = False
+
+
+def claim(subjects: Sequence[Ref], *, certain: bool = False) -> Claim:
+    """The claim of a text that means the first of these subjects, or else one of the others."""
+    return Claim(tuple(subjects[:1]), tuple(subjects[1:]), certain and bool(subjects))
+
+
+def _claim_nothing(_: object) -> Claim:
+    return Claim()
+
+
+@dataclass(frozen=True, slots=True)
 class ReferenceGrammar:
     """The form of the references of one scheme.
 
@@ -46,12 +69,20 @@ class ReferenceGrammar:
         example: one or more references as examples, for error messages.
         canonical: a function that returns the canonical form of the part after the scheme.
         key: the form in which people write such references without the scheme, or None.
+        addressed: a function that reads the address of a page. It raises no error, whatever the address contains.
+        abbreviated: a function that reads a short form, without the scheme. It raises no error either.
+        page_example: the address of a page as an example, for error messages.
+        short_examples: short forms as examples, for error messages.
     """
 
     form: str
     example: str
     canonical: Callable[[str], str] = str.lower
     key: KeyGrammar | None = None
+    addressed: Callable[[Address], Claim] = _claim_nothing
+    abbreviated: Callable[[str], Claim] = _claim_nothing
+    page_example: str = ""
+    short_examples: tuple[str, ...] = ()
 
 
 def _canonical_branch(name: str) -> str:
@@ -75,13 +106,13 @@ class ReferenceParser:
     """
 
     def __init__(self, providers: Mapping[str, ReferenceGrammar]) -> None:
-        self._grammars = {**_OF_NO_PROVIDER, **providers}
+        self.grammars: Mapping[str, ReferenceGrammar] = {**_OF_NO_PROVIDER, **providers}
 
     @property
     def pattern(self) -> str:
         """A regular expression that matches the references of every scheme."""
-        schemes = "|".join(sorted(self._grammars))
-        forms = [f"{scheme}:{grammar.form}" for scheme, grammar in sorted(self._grammars.items())]
+        schemes = "|".join(sorted(self.grammars))
+        forms = [f"{scheme}:{grammar.form}" for scheme, grammar in sorted(self.grammars.items())]
         return "|".join([f"((?!({schemes}):){_SCHEME}:{_ANY.form}", *forms]) + ")"
 
     def parse(self, text: str) -> Ref:
@@ -92,7 +123,7 @@ class ReferenceParser:
                 have the form of its scheme.
         """
         scheme, _, name = text.partition(":")
-        grammar = self._grammars.get(scheme, _ANY)
+        grammar = self.grammars.get(scheme, _ANY)
         for expected in (_ANY, grammar):
             if not re.fullmatch(f"{_SCHEME}:{expected.form}", text):
                 raise BadReference(f"{text!r} is not a reference; expected {expected.example}")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from service.deliveries.delivery import Provider
-from service.lifecycle.references import ReferenceParser
+from service.lifecycle.readings import ReferenceReader
 from service.providers.buildkite import Buildkite
 from service.providers.circleci import CircleCI
 from service.providers.cloudevents import CloudEvents
@@ -20,8 +20,8 @@ _OF_VENDORS: Sequence[Provider] = (
     Buildkite(),
     Jenkins(),
 )
-REFERENCES = ReferenceParser({provider.name: provider.references for provider in _OF_VENDORS if provider.references})
-"""Parses references of every scheme, such as `github:acme/app#45` and `commit:<sha>`."""
+REFERENCES = ReferenceReader({provider.name: provider.references for provider in _OF_VENDORS if provider.references})
+"""Reads references of every scheme, such as `github:acme/app#45` and `commit:<sha>`, and all other accepted forms."""
 CLOUD_EVENTS = CloudEvents(REFERENCES)
 PROVIDERS: Mapping[str, Provider] = {provider.name: provider for provider in (*_OF_VENDORS, CLOUD_EVENTS)}
 """Every provider, by name."""

@@ -13,7 +13,7 @@ from service.lifecycle.taxonomy import FailureCategory, Outcome
 from service.metrics.terms import Terms
 from service.metrics.view import NO_TEAM
 from service.pipeline.surroundings import Surroundings, read_surroundings
-from service.providers import REFERENCES
+from service.queries.subjects import ADVICE, ask_for_near, experiment_named, find_in, unknown_id
 from service.storage import experiments, listing
 from service.storage.database import Connection, Database
 from service.storage.listing import AgeFilter, Filters, Sort, StateFilter
@@ -61,7 +61,7 @@ class ExperimentFilter:
     """The conditions that listed experiments must meet. None means no condition.
 
     Attributes:
-        ref: the id of an experiment, a reference of the experiment, or a reference of its evidence.
+        ref: the id of an experiment, or the reference, the address or a short form of the experiment or its evidence.
         team: the team's name, in upper or lower case; `_none` for experiments without a team.
         since: the earliest time of the idea, inclusive.
         until: the latest time of the idea, exclusive.
@@ -91,7 +91,8 @@ async def list_experiments(
     """List one page of experiments as of `now`, and return it with the cursor of the next page (None after the last).
 
     Raises:
-        BadReference: `asked.ref` is neither an id nor a reference.
+        BadReference: `asked.ref` has none of the accepted forms.
+        AmbiguousReference: `asked.ref` means several stored subjects.
         InvalidCursor: the cursor does not come from an earlier page of the same list.
         DatabaseUnavailable: the experiments cannot be read.
     """
@@ -123,10 +124,12 @@ async def _named(connection: Connection, ref: str) -> tuple[list[UUID] | None, f
 
     These are the subject that `ref` names and the subjects for which it is evidence.
     """
+    if (experiment := experiment_named(ref)) is not None:
+        return [experiment], None
     try:
-        return [UUID(ref)], None
-    except ValueError:
-        subject = REFERENCES.parse(ref)
+        subject = await find_in(connection, ref)
+    except UnknownSubject:
+        return None, frozenset()
     surroundings = await read_surroundings(connection, [subject])
     canonical = surroundings.canonical(subject)
     return None, surroundings.graph.ancestors(canonical) | {canonical}
@@ -152,35 +155,36 @@ async def find_experiment(database: Database, named: str, terms: Terms, now: dat
     """Look up one experiment as of `now`.
 
     Args:
-        named: the experiment's id, or an old or new name of its root.
+        named: the experiment's id, an old or new name of its root, or its address or a short form of its name.
 
     Raises:
         UnknownSubject: there is no such experiment; the message suggests what to try next.
-        BadReference: `named` is neither an id nor a reference.
+        AmbiguousReference: `named` means several stored subjects.
+        BadReference: `named` has none of the accepted forms.
         DatabaseUnavailable: the experiment cannot be read.
     """
     async with database.read_transaction() as connection:
-        try:
-            experiment, surroundings = UUID(named), None
-        except ValueError:
-            subject = REFERENCES.parse(named)
+        if (experiment := experiment_named(named)) is not None:
+            found = await _read(connection, experiment)
+            absence = unknown_id(named)
+        else:
+            subject = await find_in(connection, named)
             surroundings = await read_surroundings(connection, [subject])
-            experiment = experiment_id(surroundings.canonical(subject))
-        stored = (await experiments.read(connection, [experiment])).get(experiment)
-    if stored is None:
-        raise UnknownSubject(explain_absence(named, surroundings))
-    return status_of(stored.experiment, terms, now)
+            found = await _read(connection, experiment_id(surroundings.canonical(subject)))
+            absence = "" if found else await explain_absence(connection, subject, surroundings)
+    if found is None:
+        raise UnknownSubject(absence)
+    return status_of(found, terms, now)
 
 
-def explain_absence(named: str, surroundings: Surroundings | None) -> str:
-    """Explain why there is no experiment with this name or id, and suggest what to try next.
+async def _read(connection: Connection, experiment: UUID) -> Experiment | None:
+    stored = (await experiments.read(connection, [experiment])).get(experiment)
+    return stored.experiment if stored else None
 
-    Args:
-        named: a reference if `surroundings` is given, otherwise an id.
-    """
-    if surroundings is None:
-        return f"there is no experiment {named}; a renamed experiment has another id: look it up by its reference"
-    subject = surroundings.canonical(REFERENCES.parse(named))
+
+async def explain_absence(connection: Connection, named: Ref, surroundings: Surroundings) -> str:
+    """Explain why there is no experiment with this name, and suggest what to try next."""
+    subject = surroundings.canonical(named)
     roots = sorted(surroundings.graph.ancestors(subject) & surroundings.roots)
     if subject in surroundings.roots:
         return f"{subject} is being processed; try again in a moment"
@@ -191,7 +195,4 @@ def explain_absence(named: str, surroundings: Surroundings | None) -> str:
             f"{subject} is not an experiment now: GET /experiments/{named}/explain says why; "
             "a label or a CloudEvent to POST /events makes it one"
         )
-    return (
-        f"nothing is stored about {named}: if a delivery about it has just been sent, try again in a moment; "
-        "`loopgauge deliveries list` and GET /deliveries show the status of each delivery"
-    )
+    return f"nothing is stored about {named}{await ask_for_near(connection, subject)}: {ADVICE}"

@@ -3,7 +3,6 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from uuid import UUID
 
 from service.lifecycle.codec import event_id
 from service.lifecycle.errors import UnknownSubject
@@ -15,11 +14,10 @@ from service.lifecycle.references import Ref
 from service.lifecycle.stages import Omission, omissions
 from service.metrics.terms import Terms
 from service.pipeline.surroundings import Surroundings, read_surroundings
-from service.providers import REFERENCES
 from service.queries.contributions import Contribution, find_contributions, read_row
 from service.queries.experiments import ExperimentStatus, explain_absence, status_of
 from service.queries.refusals import Refusal, find_refusals
-from service.storage import aliases, events, experiments
+from service.storage import aliases, events
 from service.storage.database import Connection, Database
 from service.storage.events import Origin
 
@@ -104,7 +102,7 @@ async def explain(database: Database, subject: Ref, terms: Terms, now: datetime)
         subjects = {canonical} | surroundings.graph.descendants(canonical)
         found = [event for subject in subjects for event in surroundings.events.get(subject, ())]
         if not found and canonical not in surroundings.graph.upwards:
-            raise UnknownSubject(explain_absence(subject, surroundings))
+            raise UnknownSubject(await explain_absence(connection, subject, surroundings))
         origins = await events.origins_of(connection, {event.subject for event in found})
         experiment = await _explain_experiment(connection, surroundings, canonical, terms, now)
     return Explanation(
@@ -148,24 +146,6 @@ async def _explain_experiment(
         row.name,
         find_contributions(experiment, row, terms, now),
     )
-
-
-async def find_subject(database: Database, named: str) -> Ref:
-    """Find the root of the experiment whose id is `named`, or else parse `named` as a reference.
-
-    Raises:
-        UnknownSubject: no experiment has this id.
-        BadReference: `named` is neither an id nor a reference.
-    """
-    try:
-        experiment = UUID(named)
-    except ValueError:
-        return REFERENCES.parse(named)
-    async with database.transaction() as connection:
-        root = await experiments.root_of(connection, experiment)
-    if root is None:
-        raise UnknownSubject(f"there is no experiment {named}")
-    return root
 
 
 def _without_owner(subject: Ref, subjects: Collection[Ref]) -> str:

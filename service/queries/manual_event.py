@@ -22,7 +22,7 @@ from service.pipeline.surroundings import Surroundings, read_surroundings
 from service.providers import CLOUD_EVENTS
 from service.providers.cloudevents import BY_HAND, STRUCTURED, InvalidEvent
 from service.queries.experiments import explain_absence
-from service.queries.explain import find_subject
+from service.queries.subjects import find_in
 from service.storage import inbox_listing
 from service.storage.database import Connection, Database
 
@@ -74,30 +74,31 @@ async def record_manual_event(
     The event is checked for contradictions with committed events only, not with deliveries that are still pending.
 
     Args:
-        named: the experiment's id, or an old or new name of its root.
+        named: the experiment's id, an old or new name of its root, or its address or a short form of its name.
 
     Raises:
         UnknownSubject: there is no such experiment, and the event does not propose it.
-        BadReference: `named` is neither an id nor a reference.
+        AmbiguousReference: `named` means several stored subjects.
+        BadReference: `named` has none of the accepted forms.
         InvalidEvent: a field is malformed, or the time lies in the future.
         ImplausibleEvent: the event contradicts the experiment.
         KeyReused: another request used the key before.
         DatabaseUnavailable: the event could not be made durable.
     """
-    subject = await find_subject(database, named)
     async with database.read_transaction() as connection:
+        subject = await find_in(connection, named, is_new=manual.event == _MARKING)
         surroundings = await read_surroundings(connection, [subject])
         root = surroundings.canonical(subject)
         delivery = _delivery(root, manual, now)
         # Look for a duplicate first: the check for contradictions would otherwise compare a repeated event with itself.
         if await _is_duplicate(connection, delivery):
             return RecordedEvent(delivery.id, "duplicate")
+        if root not in surroundings.roots and manual.event != _MARKING:
+            raise UnknownSubject(await explain_absence(connection, subject, surroundings))
     if why := _find_gap(manual):
         raise ImplausibleEvent(why)
     if root in surroundings.roots:
         _check_plausible(surroundings, root, delivery)
-    elif manual.event != _MARKING:
-        raise UnknownSubject(explain_absence(named, surroundings))
     status = await writer.store(delivery)
     if status != "duplicate":
         return RecordedEvent(delivery.id, "stored")

@@ -185,6 +185,8 @@ experiments = Table(
     Column("again_at", _timestamp, comment="the time of the last restart"),
     PrimaryKeyConstraint("id"),
     Index("experiments_root", "root", unique=True),
+    # A B-tree index would refuse a long address.
+    Index("experiments_url", "url", postgresql_using="hash", postgresql_where=text("url <> ''")),
     Index("experiments_wanted_until", text(f"(\n{WANTED_UNTIL})")),
     Index("experiments_title", "title_key", "idea_at"),
     Index("experiments_first_idea", "team", "idea_at"),

@@ -12,7 +12,8 @@ from typing import ClassVar
 from service.deliveries.delivery import Delivery, UnreadableDelivery, content_id
 from service.deliveries.observation import Nothing, Observation
 from service.deliveries.signatures import STANDARD_HEADERS, STANDARD_WEBHOOKS, SecurityScheme, check_standard_webhooks
-from service.lifecycle.references import ReferenceGrammar, ReferenceParser
+from service.lifecycle.readings import ReferenceReader
+from service.lifecycle.references import ReferenceGrammar
 from service.providers.cloudevents.format import (
     ATTRIBUTE,
     ATTRIBUTES,
@@ -58,7 +59,7 @@ class CloudEvents:
     either.
 
     Args:
-        references: parses the references in events.
+        references: reads the references in events.
     """
 
     name: ClassVar[str] = "cloudevents"
@@ -67,8 +68,8 @@ class CloudEvents:
     proof_headers: ClassVar[frozenset[str]] = STANDARD_HEADERS
     security_schemes: ClassVar[Mapping[str, SecurityScheme]] = STANDARD_WEBHOOKS
 
-    def __init__(self, references: ReferenceParser) -> None:
-        self._parser = references
+    def __init__(self, references: ReferenceReader) -> None:
+        self._references = references
 
     def verify(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[bytes], now: datetime) -> None:
         check_standard_webhooks(headers, body, secrets, now)
@@ -87,7 +88,7 @@ class CloudEvents:
             for part in parts(delivery.headers, delivery.body):
                 with _located(part):
                     event = read_event(part)
-                    stated = observations_of(event, delivery.received_at, self._parser)
+                    stated = observations_of(event, delivery.received_at, self._references)
                 observations += stated or ()
                 foreign |= {} if stated else {event.type: None}
         except NoCloudEvent as error:
@@ -112,7 +113,7 @@ class CloudEvents:
         for part in parts(headers, body):
             with _located(part):
                 event = read_event(part)
-                observations_of(event, now, self._parser)
+                observations_of(event, now, self._references)
             kept = {name: value for name, value in part.headers.items() if name in self.kept_headers}
             # A source contains no white space, so no two pairs of source and id give the same text.
             envelopes.append(Envelope(kept, part.body, f"{event.source} {event.id}"))

@@ -13,12 +13,13 @@ from service.deliveries.delivery import UnreadableDelivery
 from service.deliveries.observation import Linked, Stated
 from service.deliveries.signatures import TOLERANCE
 from service.lifecycle.acts import ACTS, ActName, events_of, mark, propose
-from service.lifecycle.errors import BadReference
+from service.lifecycle.errors import AmbiguousReference, BadReference
 from service.lifecycle.events import EARLIEST, LifecycleEvent
 from service.lifecycle.evidence import MOST_TARGETS
 from service.lifecycle.fields import DATA_PROPERTIES, FIELDS, DataProperty, FieldName
 from service.lifecycle.nearest import suggest
-from service.lifecycle.references import Ref, ReferenceParser
+from service.lifecycle.readings import ReferenceReader
+from service.lifecycle.references import Ref
 from service.providers.cloudevents.format import LONGEST, Event, InvalidEvent, decode, media_type
 
 BY_HAND = "urn:loopgauge:by-hand"
@@ -70,7 +71,7 @@ EventData = cast(
 
 
 def observations_of(
-    event: Event, now: datetime, references: ReferenceParser
+    event: Event, now: datetime, references: ReferenceReader
 ) -> tuple[Stated, *tuple[Linked, ...]] | None:
     """The observations of an event, or None if its type does not begin with `dev.loopgauge.experiment.`.
 
@@ -99,15 +100,15 @@ def _describe_unknown(type_: str) -> str:
     return f"expected one of {', '.join(_STATEMENTS)}{question}"
 
 
-def _reference(text: str | None, field: str, references: ReferenceParser) -> Ref:
+def _reference(text: str | None, field: str, references: ReferenceReader) -> Ref:
     if text is None:
         raise InvalidEvent(field, "expected a reference, such as github:acme/app#45 or key:cache-answers")
     too_long = InvalidEvent(field, f"expected a reference of {_LONGEST_REFERENCE} bytes at most")
     if len(text) > LONGEST:
         raise too_long
     try:
-        reference = references.parse(text.strip())
-    except BadReference as error:
+        reference = references.settle(text)
+    except (AmbiguousReference, BadReference) as error:
         raise InvalidEvent(field, str(error)) from error
     # The canonical form may be longer than the text that was sent.
     if len(reference.encode()) > _LONGEST_REFERENCE:
@@ -156,7 +157,7 @@ def _marks(event: Event, statement: ActName, subject: Ref, at: datetime) -> Iter
         yield from propose(subject, at, "api")
 
 
-def _linked(subject: Ref, at: datetime, data: _Data, references: ReferenceParser) -> tuple[Linked, ...]:
+def _linked(subject: Ref, at: datetime, data: _Data, references: ReferenceReader) -> tuple[Linked, ...]:
     if data.links is None:
         return ()
     targets = {_reference(text, f"data.links[{place}]", references) for place, text in enumerate(data.links)}

@@ -13,8 +13,9 @@ from service.deliveries.decoding import AnyObject, decode, require_utf8, shorten
 from service.deliveries.delivery import Delivery, UnreadableDelivery, content_id
 from service.deliveries.observation import Nothing, Observation
 from service.deliveries.signatures import SecurityScheme, SignatureRefused, check_hmac, header_scheme
-from service.lifecycle.references import BLANK, ReferenceGrammar
+from service.lifecycle.references import ReferenceGrammar
 from service.providers.github import commits, items, repositories
+from service.providers.github.references import REFERENCES
 
 _SIGNATURE = "x-hub-signature-256"
 _LEGACY_SIGNATURE = "x-hub-signature"
@@ -37,9 +38,7 @@ class GitHub:
     """GitHub's webhooks, signed with HMAC-SHA256 over the raw body."""
 
     name: ClassVar[str] = "github"
-    references: ClassVar[ReferenceGrammar | None] = ReferenceGrammar(
-        f"[^#!{BLANK}]+[#!][0-9]+", "github:acme/app#45 or github:acme/app!7"
-    )
+    references: ClassVar[ReferenceGrammar | None] = REFERENCES
     kept_headers: ClassVar[frozenset[str]] = frozenset({"content-type", _EVENT, _DELIVERY, "x-github-hook-id"})
     proof_headers: ClassVar[frozenset[str]] = frozenset({_SIGNATURE, _LEGACY_SIGNATURE})
     security_schemes: ClassVar[Mapping[str, SecurityScheme]] = {

@@ -20,9 +20,10 @@ from service.deliveries.signatures import (
     header_scheme,
     is_signing_key,
 )
-from service.lifecycle.references import BLANK, ReferenceGrammar
+from service.lifecycle.references import ReferenceGrammar
 from service.providers.gitlab import changes, commits, items, notes, projects
 from service.providers.gitlab.payloads import AnyEvent
+from service.providers.gitlab.references import REFERENCES
 
 _TOKEN = "x-gitlab-token"  # noqa: S105 - the name of a header, not a token
 _SIGNATURE = "webhook-signature"
@@ -46,9 +47,7 @@ class GitLab:
     """GitLab's webhooks, authenticated by a secret token or, since GitLab 19.0, signed as Standard Webhooks."""
 
     name: ClassVar[str] = "gitlab"
-    references: ClassVar[ReferenceGrammar | None] = ReferenceGrammar(
-        f"[^#!{BLANK}]+[#!][0-9]+", "gitlab:acme/app#45 or gitlab:acme/app!7"
-    )
+    references: ClassVar[ReferenceGrammar | None] = REFERENCES
     # The event's UUID is stored for debugging. It does not identify a delivery: webhooks that trigger each other share
     # one UUID.
     kept_headers: ClassVar[frozenset[str]] = frozenset(

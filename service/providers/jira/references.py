@@ -1,11 +1,35 @@
-"""References to tickets, such as `jira:ML-12`: `jira:`, the key of a project, a hyphen and a number."""
+"""References to tickets, such as `jira:ML-12`: `jira:`, the key of a project, a hyphen and a number.
+
+People also write the key alone, or the address of a page that shows the ticket.
+"""
 
 import re
+from itertools import pairwise
 
-from service.lifecycle.references import KeyGrammar, Ref, ReferenceGrammar
+from service.lifecycle.addresses import Address
+from service.lifecycle.references import Claim, KeyGrammar, Ref, ReferenceGrammar, claim
 
 # Beginnings of well-known names that look like the key of a ticket, such as SHA in SHA-256.
 _NO_PROJECTS = "AES|COVID|CVE|GPT|HTTP|ISO|PEP|RFC|SHA|TLS|UTF"
+_KEY = re.compile("[A-Za-z][A-Za-z0-9_]{0,29}-[1-9][0-9]{0,8}")
+# The segments of a path that precede a key. Pages of a service desk end with the key.
+_BEFORE_KEYS = frozenset({"browse", "issue", "issues"})
+_SERVICE_DESK = "servicedesk"
+
+
+def _read_address(address: Address) -> Claim:
+    keys = [address.query.get("selectedIssue", "")]
+    keys += [key for before, key in pairwise(address.path) if before in _BEFORE_KEYS]
+    if _SERVICE_DESK in address.path:
+        keys.append(address.path[-1])
+    named = [Ref(f"jira:{key.upper()}") for key in keys if _KEY.fullmatch(key)]
+    return claim(named[:1], certain=address.has_label("jira"))
+
+
+def _read_key(text: str) -> Claim:
+    return Claim((Ref(f"jira:{text.upper()}"),)) if _KEY.fullmatch(text) else Claim()
+
+
 REFERENCES = ReferenceGrammar(
     form="[A-Za-z][A-Za-z0-9_]*-[0-9]+",
     example="jira:ML-12",
@@ -16,6 +40,10 @@ REFERENCES = ReferenceGrammar(
         number="[1-9][0-9]{0,8}",
         expects="the key of a Jira project, such as ML",
     ),
+    addressed=_read_address,
+    abbreviated=_read_key,
+    page_example="https://acme.atlassian.net/browse/ML-12",
+    short_examples=("ML-12",),
 )
 _LONGEST_KEY = 255
 

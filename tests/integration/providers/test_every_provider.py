@@ -12,7 +12,8 @@ from service.deliveries.decoding import decode, require_utf8
 from service.deliveries.delivery import Delivery, content_id
 from service.deliveries.observation import Nothing, Observation, Observed
 from service.deliveries.signatures import SecurityScheme, check_hmac, header_scheme
-from service.lifecycle.references import BLANK, ReferenceGrammar, item
+from service.lifecycle.addresses import BLANK
+from service.lifecycle.references import ReferenceGrammar, item
 from service.providers import PROVIDERS, github
 from service.rules.document import RulesFile
 from service.rules.reader import read_rules

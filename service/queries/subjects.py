@@ -1,0 +1,128 @@
+"""Find the subject that a person means by an id, a reference, an address, a short form or a hash."""
+
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import TypeAlias
+from uuid import UUID
+
+from service.lifecycle.aliases import Aliases
+from service.lifecycle.declarations import declarations_in, value_of
+from service.lifecycle.errors import AmbiguousReference, Candidate, UnknownSubject
+from service.lifecycle.nearest import suggest
+from service.lifecycle.readings import Reading, abbreviated_hash
+from service.lifecycle.references import Ref, experiment_id, split_project
+from service.providers import REFERENCES
+from service.storage import aliases, events, experiments, subjects
+from service.storage.database import Connection, Database
+
+_Select: TypeAlias = Callable[[Connection, Collection[Ref]], Awaitable[set[Ref]]]
+ADVICE = (
+    "if a delivery about it has just been sent, try again in a moment; "
+    "`loopgauge deliveries list` and GET /deliveries show the status of each delivery"
+)
+"""The advice for a person whose subject is not stored."""
+
+
+async def find_subject(database: Database, named: str) -> Ref:
+    """Find the root of the experiment whose id is `named`, or else the subject that `named` means.
+
+    Raises:
+        UnknownSubject: no experiment has this id or address, or nothing is stored about any reading of the text. A
+            text that is a reference is returned even if nothing is stored about it.
+        AmbiguousReference: `named` means several stored subjects.
+        BadReference: `named` has none of the accepted forms.
+    """
+    async with database.read_transaction() as connection:
+        return await find_in(connection, named)
+
+
+async def find_in(connection: Connection, named: str, *, is_new: bool = False) -> Ref:
+    """Like `find_subject`, within a transaction.
+
+    Args:
+        is_new: whether to return a subject about which nothing is stored, if the text means only this subject.
+    """
+    if (experiment := experiment_named(named)) is not None:
+        root = await experiments.root_of(connection, experiment)
+        if root is None:
+            raise UnknownSubject(unknown_id(named))
+        return root
+    reading = REFERENCES.read(named)
+    if reading.is_reference and not abbreviated_hash(reading.first[0]):
+        return reading.first[0]
+    names = await aliases.read_all(connection)
+    found = await _search(connection, reading, names)
+    if len(found) > 1:
+        raise AmbiguousReference(reading.text, [await _describe(connection, subject, names) for subject in found])
+    if not found and not (len(reading.first) == 1 and (is_new or reading.is_reference)):
+        raise UnknownSubject(await _describe_absence(connection, reading))
+    return found[0] if found else reading.first[0]
+
+
+def experiment_named(named: str) -> UUID | None:
+    """The id of an experiment, if the text is an id."""
+    try:
+        return UUID(named.strip())
+    except ValueError:
+        return None
+
+
+def unknown_id(named: str) -> str:
+    """The message about an id that no experiment has."""
+    return f"there is no experiment {named}; a renamed experiment has another id: look it up by its reference"
+
+
+async def _search(connection: Connection, reading: Reading, names: Aliases) -> list[Ref]:
+    """The subjects that the text means: the matches of the most exact reading that has any match.
+
+    A stored address comes first, because no form of an address can tell more.
+    """
+    if reading.address and (found := await _at_address(connection, reading.address.spellings)):
+        return found
+    selections: tuple[_Select, ...] = (subjects.select_stored, subjects.select_linked)
+    for select in selections:
+        if found := await _known(connection, select, reading, names):
+            return found
+    for abbreviated in filter(abbreviated_hash, reading.first):
+        if found := await subjects.commits_beginning(connection, abbreviated):
+            return found
+    return await _at_address(connection, reading.address.loose_spellings) if reading.address else []
+
+
+async def _at_address(connection: Connection, spellings: Sequence[str]) -> list[Ref]:
+    by_address = await subjects.roots_by_address(connection, spellings) if spellings else {}
+    return next((sorted(by_address[spelled]) for spelled in spellings if spelled in by_address), [])
+
+
+async def _known(connection: Connection, select: _Select, reading: Reading, names: Aliases) -> list[Ref]:
+    """The selected subjects among the first readings; if none is selected, the first one among the other readings."""
+    by_name = {name: subject for subject in (*reading.first, *reading.others) for name in names.names(subject)}
+    selected = {names.canonical(by_name[name]) for name in await select(connection, by_name.keys())}
+    first = {names.canonical(subject) for subject in reading.first} & selected
+    others = (canonical for subject in reading.others if (canonical := names.canonical(subject)) in selected)
+    return sorted(first) if first else [*others][:1]
+
+
+async def _describe(connection: Connection, subject: Ref, names: Aliases) -> Candidate:
+    experiment = experiment_id(subject)
+    if stored := (await experiments.read(connection, [experiment])).get(experiment):
+        return Candidate(subject, stored.experiment.title, stored.experiment.url)
+    by_name = await events.events_of(connection, names.names(subject))
+    declarations = declarations_in(event for own in by_name.values() for event in own)
+    return Candidate(subject, value_of(declarations, "title"), value_of(declarations, "url"))
+
+
+async def _describe_absence(connection: Connection, reading: Reading) -> str:
+    if not reading.first:
+        return f"no experiment has the address {reading.text}, and it has no known form; look it up by its reference"
+    meanings = " or ".join(reading.first)
+    near = [question for subject in reading.first if (question := await ask_for_near(connection, subject))]
+    return f"{reading.text!r} means {meanings}, and nothing is stored about it{''.join(near[:1])}: {ADVICE}"
+
+
+async def ask_for_near(connection: Connection, subject: Ref) -> str:
+    """The question whether a person means a stored subject with a similar name; empty if there is no such subject."""
+    name, rest = split_project(subject)
+    roots = await subjects.roots_around(connection, subject)
+    similar = suggest(name, {split_project(root)[0] for root in roots} - {name})
+    stored = await subjects.select_stored(connection, [Ref(similar + rest)]) if similar else set()
+    return f"; did you mean {similar}{rest}?" if stored else ""

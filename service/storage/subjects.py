@@ -1,0 +1,93 @@
+"""Look up the subjects that the tables know, whichever table names them. Each query uses an index or is bounded."""
+
+from collections.abc import Collection, Mapping, Sequence
+
+from sqlalchemy import TextClause, text
+
+from service.lifecycle.references import Ref
+from service.storage.database import Connection
+
+_MOST = 6
+
+_SELECT_STORED = text(
+    """
+    SELECT name FROM unnest(CAST(:names AS text[])) AS name
+    WHERE EXISTS (SELECT FROM events WHERE subject = name) OR EXISTS (SELECT FROM experiments WHERE root = name)
+    """
+)
+
+
+async def select_stored(connection: Connection, names: Collection[Ref]) -> set[Ref]:
+    """Select the names under which an event or an experiment is stored."""
+    return await _select(connection, _SELECT_STORED, names)
+
+
+_SELECT_LINKED = text(
+    """
+    SELECT name FROM unnest(CAST(:names AS text[])) AS name
+    WHERE EXISTS (SELECT FROM links WHERE evidence = name) OR EXISTS (SELECT FROM links WHERE targets @> ARRAY[name])
+    """
+)
+
+
+async def select_linked(connection: Connection, names: Collection[Ref]) -> set[Ref]:
+    """Select the names that a link contains."""
+    return await _select(connection, _SELECT_LINKED, names)
+
+
+async def _select(connection: Connection, query: TextClause, names: Collection[Ref]) -> set[Ref]:
+    return {Ref(name) for name in await connection.scalars(query, {"names": sorted(names)})}
+
+
+# Hashes consist of digits and the letters a to f, so every collation sorts the hashes that begin with a text between
+# this text and this text followed by g.
+_COMMITS = text(
+    """
+    SELECT DISTINCT subject FROM (
+        SELECT subject FROM events WHERE subject >= :beginning AND subject < :beginning || 'g'
+        UNION ALL
+        SELECT evidence FROM links WHERE evidence >= :beginning AND evidence < :beginning || 'g'
+    ) AS known
+    WHERE starts_with(subject, :beginning) ORDER BY subject LIMIT :most
+    """
+)
+
+
+async def commits_beginning(connection: Connection, abbreviated: Ref) -> list[Ref]:
+    """Read some of the commits whose hash begins as in this reference, in alphabetical order."""
+    commits = await connection.scalars(_COMMITS, {"beginning": abbreviated, "most": _MOST})
+    return [Ref(commit) for commit in commits]
+
+
+# `OFFSET 0` forces one lookup in the hash index for each address.
+_BY_ADDRESS = text(
+    """
+    SELECT found.url, found.root FROM unnest(CAST(:addresses AS text[])) AS address CROSS JOIN LATERAL (
+        SELECT url, root FROM experiments WHERE url = address AND url <> '' LIMIT :most OFFSET 0
+    ) AS found
+    """
+)
+
+
+async def roots_by_address(connection: Connection, addresses: Sequence[str]) -> Mapping[str, list[Ref]]:
+    """Read the roots of the experiments with these addresses, by address."""
+    roots: dict[str, list[Ref]] = {}
+    for row in await connection.execute(_BY_ADDRESS, {"addresses": list(addresses), "most": _MOST}):
+        roots.setdefault(row.url, []).append(Ref(row.root))
+    return roots
+
+
+_AROUND = text(
+    """
+    (SELECT root FROM experiments WHERE root < :name ORDER BY root DESC LIMIT :most)
+    UNION ALL
+    (SELECT root FROM experiments WHERE root >= :name ORDER BY root LIMIT :most)
+    """
+)
+_MOST_AROUND = 50
+
+
+async def roots_around(connection: Connection, name: Ref) -> list[Ref]:
+    """Read some roots that an alphabetical list has just before and after this name."""
+    roots = await connection.scalars(_AROUND, {"name": name, "most": _MOST_AROUND})
+    return [Ref(root) for root in roots]
