@@ -12,8 +12,8 @@ from service.api.http.auth import TokenGuard
 from service.api.http.problems import TokenNotConfigured, TokenRefused, describe_problems
 from service.api.http.strict_route import StrictRoute
 from service.api.http.timestamps import Timestamp
-from service.api.parameters import TEXT, ExperimentName
-from service.lifecycle.errors import BadReference, UnknownSubject
+from service.api.parameters import NAMES, TEXT, ExperimentName
+from service.lifecycle.errors import AmbiguousReference, BadReference, UnknownSubject
 from service.lifecycle.taxonomy import FailureCategory, Outcome, State
 from service.metrics.terms import Terms
 from service.presentation.experiments import EXPERIMENT, ExperimentAnswer, experiment_answer
@@ -53,9 +53,8 @@ def build_router(database: Database, read_guard: TokenGuard, terms: Terms, clock
             str | None,
             Query(
                 pattern=TEXT,
-                description="The id of an experiment, a reference of the experiment, or a reference of its evidence "
-                "(such as `commit:<sha>`).",
-                examples=["github:acme/app#45"],
+                description=f"The experiment, or its evidence: {NAMES}",
+                examples=["github:acme/app#45", "https://github.com/acme/app/pull/7/files", "ML-12"],
             ),
         ] = None,
         team: Annotated[
@@ -148,5 +147,9 @@ def _state(asked: Literal["open", "proposed", "running", "concluded"] | None) ->
     return asked if asked is None or asked == "open" else State(asked)
 
 
-_LIST_PROBLEMS = describe_problems(TokenRefused, TokenNotConfigured, BadReference, InvalidCursor, DatabaseUnavailable)
-_ITEM_PROBLEMS = describe_problems(TokenRefused, TokenNotConfigured, UnknownSubject, BadReference, DatabaseUnavailable)
+_LIST_PROBLEMS = describe_problems(
+    TokenRefused, TokenNotConfigured, BadReference, AmbiguousReference, InvalidCursor, DatabaseUnavailable
+)
+_ITEM_PROBLEMS = describe_problems(
+    TokenRefused, TokenNotConfigured, UnknownSubject, BadReference, AmbiguousReference, DatabaseUnavailable
+)

@@ -5,24 +5,31 @@ from typing import Annotated
 from fastapi import Path
 
 from service.api.http.openapi import Document
+from service.lifecycle.addresses import BLANK
 from service.presentation.experiments import EXPERIMENT
 from service.providers import REFERENCES
 
 TEXT = r"^[^\x00]+$"
 """The pattern of text that PostgreSQL can store: any characters except NUL."""
 
+NAMES = (
+    "an id, a reference (`github:acme/app#45`), the address of its page in a browser, on any host, a short form "
+    "(`acme/app#45`, `acme/app!7`, `ML-12`), or the hash of a commit, whole or its first seven digits at least. If the "
+    "text means several stored subjects, the answer is the problem `ambiguous-reference`, which lists them."
+)
+"""The description of the texts that name a subject."""
+_IN_PATH = (
+    f"The experiment: {NAMES} Write `#` as `%23` and `?` as `%3F`. For an address, `GET /experiments?ref=` is simpler."
+)
+
 ExperimentName = Annotated[
-    str,
-    Path(
-        description="The experiment's id, or any of its references. Write `#` as `%23`.",
-        pattern=TEXT,
-        examples=["github:acme/app#45", EXPERIMENT["id"]],
-    ),
+    str, Path(description=_IN_PATH, pattern=TEXT, examples=["github:acme/app#45", EXPERIMENT["id"]])
 ]
 _UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+_ADDRESS = f"[Hh][Tt][Tt][Pp][Ss]?:/+[^/?#@:{BLANK}]+(/[^{BLANK}]*)?"
 _DESCRIPTION = {
-    "description": "The experiment's id, or any of its references. Write `#` as `%23`.",
-    "schema": {"type": "string", "pattern": f"^({_UUID}|{REFERENCES.pattern})$"},
+    "description": _IN_PATH,
+    "schema": {"type": "string", "pattern": f"^({_UUID}|{_ADDRESS}|{REFERENCES.short_pattern}|{REFERENCES.pattern})$"},
     "example": "github:acme/app#45",
 }
 

@@ -17,7 +17,7 @@ from service.lifecycle.references import Claim, Ref, ReferenceGrammar, Reference
 _LONGEST_SHOWN = 200
 _HASH = re.compile("[0-9a-fA-F]{7,64}")
 _WHOLE_HASHES = (40, 64)
-_WEB = ("http", "https")
+_WEB = ("http:", "https:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,11 @@ class Reading:
     address: Address | None = None
     is_reference: bool = False
 
+    @property
+    def is_unknown_page(self) -> bool:
+        """Whether the text is the address of a page that no provider knows."""
+        return self.address is not None and all(reference.startswith(_WEB) for reference in self.first)
+
 
 def abbreviated_hash(reference: Ref) -> bool:
     """Whether a reference is the abbreviated hash of a commit, such as `commit:0a1b2c3`."""
@@ -56,7 +61,8 @@ class ReferenceReader(ReferenceParser):
     @property
     def short_pattern(self) -> str:
         """A regular expression that matches keys and hashes, the short forms that always mean one subject."""
-        keys = [grammar.form for grammar in self._providers.values() if grammar.key]
+        grammars = [grammar.key for grammar in self._providers.values() if grammar.key]
+        keys = [f"{key.project.pattern}-{key.number}" for key in grammars]
         return "|".join([*keys, *(f"[0-9a-f]{{{length}}}" for length in _WHOLE_HASHES)])
 
     def read(self, text: str) -> Reading:
@@ -112,7 +118,7 @@ class ReferenceReader(ReferenceParser):
     def _canonical(self, text: str) -> Ref | None:
         """The canonical form of a text that is a reference, whatever the case of its scheme."""
         scheme, colon, name = text.partition(":")
-        known = scheme.lower() in (*self.grammars, *_WEB)
+        known = scheme.lower() in self.grammars or f"{scheme.lower()}:" in _WEB
         try:
             return self.parse(f"{scheme.lower() if known else scheme}{colon}{name}")
         except BadReference:

@@ -112,8 +112,11 @@ async def _describe(connection: Connection, subject: Ref, names: Aliases) -> Can
 
 
 async def _describe_absence(connection: Connection, reading: Reading) -> str:
-    if not reading.first:
-        return f"no experiment has the address {reading.text}, and it has no known form; look it up by its reference"
+    if reading.is_unknown_page:
+        return (
+            f"no experiment has the address {reading.text}, and the address has no known form; look up a reference, "
+            "such as github:acme/app#45, or the hash of the commit if the page shows a run"
+        )
     meanings = " or ".join(reading.first)
     near = [question for subject in reading.first if (question := await ask_for_near(connection, subject))]
     return f"{reading.text!r} means {meanings}, and nothing is stored about it{''.join(near[:1])}: {ADVICE}"

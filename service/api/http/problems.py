@@ -1,7 +1,7 @@
 """HTTP answers to errors: problem details (RFC 9457) with a stable `type`."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from http import HTTPStatus
 from inspect import cleandoc
 from typing import Any
@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from service.api.http.security_headers import HEADERS
 from service.deliveries.delivery import UnreadableDelivery
 from service.deliveries.signatures import SignatureRefused
-from service.lifecycle.errors import BadReference, UnknownSubject, UnknownTeam, UnreadableEvent
+from service.lifecycle.errors import AmbiguousReference, BadReference, UnknownSubject, UnknownTeam, UnreadableEvent
 from service.providers.cloudevents import InvalidEvent, NoCloudEvent
 from service.queries.manual_event import ImplausibleEvent, KeyReused
 from service.queries.retry import NotRetriable
@@ -124,6 +124,19 @@ PROBLEM_SCHEMA: Mapping[str, Any] = {
                 "properties": {"field": {"type": "string"}, "message": {"type": "string"}},
             },
         },
+        "candidates": {
+            "type": "array",
+            "description": "The subjects that the reference may mean.",
+            "items": {
+                "type": "object",
+                "required": ["reference", "title", "url"],
+                "properties": {
+                    "reference": {"type": "string"},
+                    "title": {"type": "string", "description": "Empty if the title is unknown."},
+                    "url": {"type": "string", "description": "The address of the page; empty if it is unknown."},
+                },
+            },
+        },
     },
 }
 _RETRY_SOON = {"retry-after": "5"}
@@ -158,6 +171,9 @@ PROBLEMS: Mapping[type[Exception], ProblemType] = {
         "This version of loopgauge cannot read an event that a newer version stored",
     ),
     BadReference: ProblemType(HTTPStatus.UNPROCESSABLE_ENTITY, "bad-reference", "The reference is malformed"),
+    AmbiguousReference: ProblemType(
+        HTTPStatus.UNPROCESSABLE_ENTITY, "ambiguous-reference", "The reference may mean more than one subject"
+    ),
     UnknownTeam: ProblemType(HTTPStatus.NOT_FOUND, "unknown-team", "No experiment belongs to this team"),
     ChildProcessFailed: ProblemType(
         HTTPStatus.SERVICE_UNAVAILABLE, "figures-unavailable", "The scorecard cannot be computed now", _RETRY_SOON
@@ -218,6 +234,8 @@ def problem_for(error: Exception, **members: Any) -> JSONResponse:
     problem = next(PROBLEMS[kind] for kind in type(error).__mro__ if kind in PROBLEMS)
     if isinstance(error, InvalidEvent):
         members["errors"] = [{"field": error.field, "message": error.problem}]
+    if isinstance(error, AmbiguousReference):
+        members["candidates"] = [asdict(candidate) for candidate in error.candidates]
     return problem.response(str(error) or _default_detail(type(error)), **members)
 
 

@@ -11,7 +11,8 @@ from service.lifecycle.addresses import BLANK, Address
 from service.lifecycle.references import Claim, Ref, ReferenceGrammar, branch, change, claim, commit, item
 
 _NAME = r"[A-Za-z0-9_.-]+"
-_PROJECT = re.compile(f"{_NAME}/{_NAME}")
+# GitLab's addresses have a `-` after the project.
+_PROJECT = re.compile(f"{_NAME}/(?!-$){_NAME}")
 _SHORT = re.compile(f"({_NAME}/{_NAME})([#!])([0-9]{{1,18}})")
 _NUMBER = re.compile("[0-9]{1,18}")
 _HASH = re.compile("[0-9A-Fa-f]{7,64}")

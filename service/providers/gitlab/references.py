@@ -33,7 +33,8 @@ def _read_address(address: Address) -> Claim:
     match path:
         case ["api", "v4", "projects", project, *page] if "/" in project:
             return claim(_subjects(project, page), certain=True)
-        case ["groups", *_]:
+        case ["groups", *_] | [_, "-", *_]:
+            # The page belongs to a group.
             return Claim()
         case _ if "-" in path[_LEAST_SEGMENTS:]:
             place = path.index("-", _LEAST_SEGMENTS)

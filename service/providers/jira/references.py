@@ -11,7 +11,9 @@ from service.lifecycle.references import Claim, KeyGrammar, Ref, ReferenceGramma
 
 # Beginnings of well-known names that look like the key of a ticket, such as SHA in SHA-256.
 _NO_PROJECTS = "AES|COVID|CVE|GPT|HTTP|ISO|PEP|RFC|SHA|TLS|UTF"
-_KEY = re.compile("[A-Za-z][A-Za-z0-9_]{0,29}-[1-9][0-9]{0,8}")
+_PROJECT = re.compile("[A-Za-z][A-Za-z0-9_]{0,29}")
+_NUMBER = "[1-9][0-9]{0,8}"
+_KEY = re.compile(f"{_PROJECT.pattern}-{_NUMBER}")
 # The segments of a path that precede a key. Pages of a service desk end with the key.
 _BEFORE_KEYS = frozenset({"browse", "issue", "issues"})
 _SERVICE_DESK = "servicedesk"
@@ -35,9 +37,9 @@ REFERENCES = ReferenceGrammar(
     example="jira:ML-12",
     canonical=str.upper,
     key=KeyGrammar(
-        project=re.compile("[A-Za-z][A-Za-z0-9_]{0,29}"),
+        project=_PROJECT,
         any_project=f"(?!(?:{_NO_PROJECTS})-)[A-Z][A-Z0-9_]{{1,29}}",
-        number="[1-9][0-9]{0,8}",
+        number=_NUMBER,
         expects="the key of a Jira project, such as ML",
     ),
     addressed=_read_address,

@@ -435,7 +435,9 @@ async def test_the_openapi_document_has_each_answer_and_its_examples_are_accepte
     assert [one.status_code for one in taken] == [202, 202]
     assert set(described["responses"]) == {"202", "401", "403", "404", "408", "413", "422", "503"}
     examples = described["responses"]["422"]["content"]["application/problem+json"]["examples"]
-    assert set(examples) == {"bad-reference", "invalid", "invalid-event", "impossible", "key-reused"}
+    assert set(examples) == {
+        *("ambiguous-reference", "bad-reference", "invalid", "invalid-event", "impossible", "key-reused")
+    }
 
 
 async def test_an_event_without_an_experiment_is_refused(database: Database) -> None:

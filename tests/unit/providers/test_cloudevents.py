@@ -368,7 +368,7 @@ ATTRIBUTES: Sequence[tuple[str, Any]] = [
     ("subject", 45),
     ("subject", "45"),
     ("subject", "#45"),
-    ("subject", "GitHub:acme/app#45"),
+    ("subject", "GitHub:acme/app"),
     ("subject", "github:"),
     ("subject", "github:acme/my app#45"),
     ("subject", "key:\0"),
